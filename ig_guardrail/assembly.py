@@ -1,0 +1,49 @@
+"""Puts a guardrail together from names: a model, a policy, and the cost models that the policy asks for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ig_guardrail.costs.base import CostModel
+from ig_guardrail.costs.catalog import EngineFacts, build_cost_model
+from ig_guardrail.drive.serve import Values
+from ig_guardrail.engine.base import Engine
+from ig_guardrail.engine.models import load_engine
+from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.policy import load_policy
+from ig_guardrail.types import CompiledPolicy
+
+
+def open_guardrail(
+    model: str = "embedded",
+    policy: str | Path | CompiledPolicy = "default",
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    values: Values | None = None,
+) -> Guardrail:
+    """A guardrail for a model ("embedded", a folder, a hub name) under a policy (a file, a packaged name, a value).
+
+    Weights are loaded once a process, here at the latest. Raises PolicyError, ModelError, HeadMismatch.
+    """
+    compiled = load_policy(policy)
+    return guard(load_engine(model, device=device, dtype=dtype), compiled, folder_of(policy), values)
+
+
+def guard(
+    engine: Engine, policy: CompiledPolicy, folder: Path | None = None, values: Values | None = None
+) -> Guardrail:
+    """A guardrail for an open engine. `folder` is where relative artifact paths of the policy start."""
+    facts = EngineFacts(engine.info.model_sha256, engine.info.numerics)
+    models: dict[str, CostModel] = {
+        spec.name: build_cost_model(spec, engine=facts, base_dir=folder) for spec in policy.cost_models
+    }
+    return Guardrail(engine, policy, models, values)
+
+
+def folder_of(policy: str | Path | CompiledPolicy) -> Path | None:
+    """The folder of a policy file; None for packaged names and compiled values."""
+    if isinstance(policy, CompiledPolicy):
+        return None
+    path = Path(policy)
+    return path.parent if path.is_file() else None

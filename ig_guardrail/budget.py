@@ -1,0 +1,113 @@
+"""The safety state: what each budget of one answer has spent, and where it is charged. Pure arithmetic.
+
+Knows nothing of tokens' text, of models, or of who asks. The gate and the search both use it, so a strategy plans with
+the numbers it will be held to.
+
+Source: arXiv 2502.01208, the remaining-budget state z' = (z - c) / gamma. Departures: c is clipped at 0, so that a
+harmless opening earns nothing; z = 0 is within budget, so that `budget: 0` means "no cost at all" and not "no answer".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ig_guardrail.types import Budget, Charge, Granularity, Measure, Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A budget, and what its cost models declare: how often it is charged; whether a score is a level or an event."""
+
+    budget: Budget
+    granularity: Granularity
+    reading: Reading
+
+    @property
+    def enforced(self) -> bool:
+        return self.budget.mode == "enforce"
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A charge point: a position, and whether it is the end of the answer."""
+
+    position: int
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One budget's books: the discounted sum of costs so far, and the highest excess charged."""
+
+    spend: float = 0.0
+    peak: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SafetyState:
+    """The books of every budget after a prefix. Never changed: charging gives a new state."""
+
+    accounts: Mapping[str, Account] = field(default_factory=dict)
+
+    def account(self, budget: Budget) -> Account:
+        return self.accounts.get(budget.id, Account())
+
+
+def charge_points(rule: Rule, start: int, stop: int, ended: bool) -> tuple[Point, ...]:
+    """The rule's charge points in the positions (start, stop], and the end itself where the answer ends at `stop`.
+
+    An answer of n tokens, n > 0, has floor(n / every) ordinary points and one end point, however it was cut into
+    blocks: if `stop` is both, it is two points.
+    """
+    step = {"token": 1, "block": rule.budget.every, "final": 0}[rule.granularity]
+    ordinary = range((start // step + 1) * step, stop + 1, step) if step else ()
+    points = tuple(Point(position) for position in ordinary)
+    return (*points, Point(stop, ended=True)) if ended and stop > 0 else points
+
+
+def last_point(rule: Rule, position: int) -> int:
+    """The last position at or before `position` where the rule is charged in an answer that goes on; 0 if none."""
+    step = {"token": 1, "block": rule.budget.every, "final": 0}[rule.granularity]
+    return position - position % step if step else 0
+
+
+def charge(rule: Rule, account: Account, position: int, score: float) -> tuple[Account, float]:
+    """The account after one score in [0, 1] at a charge point, and the undiscounted cost c >= 0 that it added."""
+    excess = max(0.0, score - rule.budget.threshold)
+    rises_only = rule.reading == "level" and rule.budget.accumulate == "max"
+    cost = rule.budget.weight * (max(0.0, excess - account.peak) if rises_only else excess)
+    weight = rule.budget.discount ** (position - 1)
+    return Account(account.spend + weight * cost, max(account.peak, excess)), cost
+
+
+def remaining(budget: Budget, account: Account, position: int) -> float:
+    """z after `position` tokens: gamma^t z = d - spend. Below 0 is over budget, and stays so."""
+    return float((budget.budget - account.spend) / budget.discount**position)
+
+
+def settle(
+    rules: Sequence[Rule], state: SafetyState, measures: Sequence[Measure]
+) -> tuple[SafetyState, tuple[Charge, ...]]:
+    """Charge measures in the order they are given; the new state and one line for each."""
+    books = dict(state.accounts)
+    by_id = {rule.budget.id: rule for rule in rules}
+    lines = []
+    for measure in measures:
+        rule = by_id[measure.budget]
+        before = books.get(measure.budget, Account())
+        after, cost = charge(rule, before, measure.position, measure.score)
+        books[measure.budget] = after
+        lines.append(
+            Charge(
+                budget=measure.budget,
+                position=measure.position,
+                ended=measure.ended,
+                score=measure.score,
+                cost=cost,
+                z_before=remaining(rule.budget, before, measure.position - 1),
+                z_after=remaining(rule.budget, after, measure.position),
+                raw=measure.raw,
+            )
+        )
+    return SafetyState(books), tuple(lines)

@@ -1,0 +1,47 @@
+"""The ladder: what happens when a strategy has no further safe continuation.
+
+the strategy's own retries and backing up
+-> one restart under the policy's stricter system text, if nothing was shown yet
+-> the pre-approved message: a refusal if nothing was shown, else a closing message
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ig_guardrail.drive.serve import Server
+from ig_guardrail.drive.waiting import Waiting
+from ig_guardrail.search.base import SearchContext, Strategy
+from ig_guardrail.types import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How the ladder ended, the rungs it took, and why."""
+
+    outcome: Outcome
+    rungs: tuple[str, ...]
+    reason: str = ""
+
+
+def climb(server: Server, strategy: Strategy, context: SearchContext) -> Waiting[Ending]:
+    """Run the strategy, and the rungs below it as far as they are needed. Shows model text only, never a message."""
+    if (yield from server.serve(strategy(server.case.root, context))):
+        return Ending("completed", ())
+    gate = server.case.gate
+    if gate.text or context.settings.restart is None:
+        return _spoken(bool(gate.text), ())
+    server.tally.denials = 0
+    stricter = replace(context, strict=True, steer=context.settings.restart)
+    if (yield from server.serve(strategy(server.case.root, stricter))):
+        return Ending("completed", ("restart",), "a stricter system text")
+    return _spoken(bool(gate.text), ("restart",))
+
+
+def _spoken(shown: bool, rungs: tuple[str, ...]) -> Ending:
+    reason = "no safe continuation was found"
+    return (
+        Ending("ended", (*rungs, "closing message"), reason)
+        if shown
+        else Ending("refused", (*rungs, "refusal"), reason)
+    )

@@ -1,0 +1,60 @@
+"""The cost models of one policy, bound and running: what a guardrail shares between its requests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ig_guardrail.budget import Rule
+from ig_guardrail.costs.base import CostModel
+from ig_guardrail.costs.workers import Worker
+from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec, Granularity, Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """One cost model, what the policy says of it, and the thread it runs on."""
+
+    spec: CostModelSpec
+    model: CostModel
+    worker: Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """The seats by cost-model name, and the rules that their declarations make of the policy's budgets."""
+
+    seats: Mapping[str, Seat]
+    rules: tuple[Rule, ...]
+    hashes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Hidden layers that any budget's cost model reads."""
+        names = {name for rule in self.rules for name in rule.budget.cost.models()}
+        return tuple(sorted({layer for name in names for layer in self.seats[name].model.layers}))
+
+    @property
+    def longest_match(self) -> int:
+        """Characters of the longest match an enforced event may reach back over."""
+        names = {name for rule in self.rules if rule.enforced for name in rule.budget.cost.models()}
+        return max((self.seats[name].model.longest_match for name in names), default=0)
+
+
+def seat(policy: CompiledPolicy, models: Mapping[str, CostModel]) -> Panel:
+    """Bind a policy's budgets to its cost models."""
+    specs = {spec.name: spec for spec in policy.cost_models}
+    seats = {name: Seat(specs[name], model, Worker(name)) for name, model in models.items()}
+    rules = tuple(_rule(budget, [models[name] for name in budget.cost.models()]) for budget in policy.budgets)
+    return Panel(seats, rules, {name: model.sha256 for name, model in models.items()})
+
+
+def _rule(budget: Budget, models: Sequence[CostModel]) -> Rule:
+    """A budget is charged as its finest cost model asks, but only at the end if one of them can only judge wholes.
+
+    It is an event only if all its cost models are: a level among them stays up, and must not be charged repeatedly.
+    """
+    asked = {model.granularity for model in models}
+    granularity: Granularity = "final" if "final" in asked else "token" if "token" in asked else "block"
+    reading: Reading = "event" if all(model.reading == "event" for model in models) else "level"
+    return Rule(budget, granularity, reading)

@@ -1,0 +1,47 @@
+"""What a caller asks for, and whether it can be served at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ig_guardrail.errors import RequestError
+from ig_guardrail.search.base import Strategy
+from ig_guardrail.settings import Limits
+from ig_guardrail.types import Sampling, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request: the conversation, how to sample, and by which strategy (a name, or a callable of one's own)."""
+
+    turns: tuple[Turn, ...]
+    sampling: Sampling
+    strategy: str | Strategy | None = None
+    language: str = "en"
+
+
+def check(ask: Ask, limits: Limits) -> None:
+    """Raises RequestError, naming the option and its range, for anything that cannot be served."""
+    sampling = ask.sampling
+    if sampling.max_tokens < 1:
+        raise _refuse("max_tokens", sampling.max_tokens, "at least 1", "an answer needs room for one token")
+    if not 0 <= sampling.temperature <= 100:
+        raise _refuse("temperature", sampling.temperature, "between 0 and 100", "0 is greedy")
+    if not 0 < sampling.top_p <= 1:
+        raise _refuse("top_p", sampling.top_p, "above 0, at most 1", "1 switches it off")
+    if sampling.top_k < 0:
+        raise _refuse("top_k", sampling.top_k, "0 or more", "0 switches it off")
+    if not 0 <= sampling.min_p <= 1:
+        raise _refuse("min_p", sampling.min_p, "between 0 and 1", "0 switches it off")
+    if len(sampling.stop) > limits.stops or any(not 0 < len(s) <= limits.stop_characters for s in sampling.stop):
+        allowed = f"at most {limits.stops} strings of 1 to {limits.stop_characters} characters"
+        raise _refuse("stop", f"{len(sampling.stop)} strings", allowed, "each is looked for at every token")
+    if not ask.turns:
+        raise RequestError("the conversation is empty", where="messages", fix="give at least one user message")
+    if len(ask.turns) > limits.turns or sum(len(turn.text) for turn in ask.turns) > limits.characters:
+        allowed = f"at most {limits.turns} messages of {limits.characters} characters in all"
+        raise _refuse("messages", f"{len(ask.turns)} messages", allowed, "more cannot fit any context")
+
+
+def _refuse(option: str, value: object, allowed: str, why: str) -> RequestError:
+    return RequestError(f"{option} is {value}", where=option, why=why, fix=f"give {allowed}")

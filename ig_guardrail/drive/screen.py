@@ -1,0 +1,49 @@
+"""The prompt check: input turns against text cost models, before anything is decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ig_guardrail.costs.combine import evaluate
+from ig_guardrail.drive.panel import Panel
+from ig_guardrail.drive.scorer import checked
+from ig_guardrail.drive.waiting import Wait, Waiting
+from ig_guardrail.errors import CostFailure, CostTimeout
+from ig_guardrail.types import Piece, Prompt, PromptRule
+
+
+@dataclass(frozen=True, slots=True)
+class Screening:
+    """The highest score of an input turn, whether it exceeds the rule's threshold, and what follows."""
+
+    score: float = 0.0
+    exceeded: bool = False
+    action: str = "none"
+    raw: dict[str, float] = field(default_factory=dict)
+
+
+def screen(rule: PromptRule | None, panel: Panel, prompt: Prompt) -> Waiting[Screening]:
+    """Score every user and tool turn on its own and take the worst.
+
+    Raises CostFailure if a cost model fails, whatever its `on_error`: there is no later check that would catch it.
+    """
+    texts = [turn.text for turn in prompt.turns if turn.role in ("user", "tool")]
+    if rule is None or not texts:
+        return Screening()
+    raws: list[dict[str, float]] = [{} for _ in texts]
+    for name in rule.cost.models():
+        seat = panel.seats[name]
+        steps = [(seat.model.start(prompt), Piece(text, ended=True)) for text in texts]
+        try:
+            answers = yield Wait(seat.worker.call(seat.model.advance, steps), seat.spec.timeout_s)
+        except TimeoutError as error:
+            seat.worker.abandon()
+            raise CostTimeout(f"cost model '{name}' did not answer in time", where="prompt check") from error
+        except Exception as error:
+            raise CostFailure(f"cost model '{name}' failed: {error}", where="prompt check") from error
+        for raw, fold in zip(raws, checked(seat, answers, len(steps)), strict=True):
+            raw[name] = max(fold.scores)
+    scores = [evaluate(rule.cost, raw) for raw in raws]
+    worst = max(range(len(scores)), key=scores.__getitem__)
+    exceeded = scores[worst] > rule.threshold
+    return Screening(scores[worst], exceeded, rule.on_exceed if exceeded else "none", raws[worst])

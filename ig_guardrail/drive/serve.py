@@ -1,0 +1,246 @@
+"""Serves one strategy: each request it yields is answered by the engine, the cost models or the gate.
+
+The strategy is not trusted. It sees only nodes that the engine made for this answer, passes no number to the gate, and
+is stopped when it spends more than its share.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ig_guardrail.budget import remaining, settle
+from ig_guardrail.drive.panel import Panel
+from ig_guardrail.drive.scorer import Scorer
+from ig_guardrail.drive.waiting import Show, Wait, Waiting
+from ig_guardrail.engine.base import Engine
+from ig_guardrail.errors import GuardrailError, StrategyError
+from ig_guardrail.search.base import Search
+from ig_guardrail.settings import Limits
+from ig_guardrail.stream.gate import Gate
+from ig_guardrail.types import (
+    Accepted,
+    Append,
+    BlockRecord,
+    Commit,
+    Cost,
+    Draw,
+    Drop,
+    Expand,
+    Extend,
+    LogProbs,
+    Measure,
+    Node,
+    Prompt,
+    Reply,
+    Sampling,
+    Score,
+    Turn,
+    Twin,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """Optional judges of usefulness and prospects, for ranking only; each maps nodes to floats, higher is better."""
+
+    reward: Any = None
+    critic: Any = None
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a request has used so far."""
+
+    generated: int = 0
+    first_generated: float | None = None
+    first_released: float | None = None
+    requests: int = 0
+    draws: int = 0
+    candidates: int = 0
+    denials: int = 0
+    blocks: list[BlockRecord] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One request, opened: what a strategy's requests are answered with."""
+
+    engine: Engine
+    panel: Panel
+    values: Values
+    limits: Limits
+    turns: tuple[Turn, ...]
+    prompt: Prompt
+    sampling: Sampling
+    root: Node
+    gate: Gate
+    scorer: Scorer
+    retries: int
+
+
+class Server:
+    """Answers one request's strategies, one after another; remembers the nodes they may name and what they used."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.tally = Tally()
+        self._nodes: dict[int, Node] = {case.root.id: case.root}
+
+    def serve(self, search: Search) -> Waiting[bool]:
+        """Run a strategy. True if it ended with a finished answer in the gate; False if it must be helped.
+
+        Raises StrategyError if it breaks its contract, and whatever engine and cost models raise.
+        """
+        reply: Reply = None
+        try:
+            while self._may_go_on():
+                request = _next_request(search, reply)
+                if request is None:
+                    break
+                reply = yield from self._answer(request)
+        finally:
+            search.close()
+        return self.case.gate.tip.finish is not None
+
+    def _may_go_on(self) -> bool:
+        self.tally.requests += 1
+        room = self.case.sampling.max_tokens
+        denied_out = self.tally.denials > self.case.retries
+        tired = self.tally.generated > self.case.limits.effort * room
+        asked_out = self.tally.requests > self.case.limits.requests * room + 64
+        return not (denied_out or tired or asked_out)
+
+    def _answer(self, request: Any) -> Waiting[Reply]:
+        match request:
+            case Extend():
+                return (yield from self._extend(request))
+            case Score():
+                return (yield from self._score(request))
+            case Commit():
+                return (yield from self._commit(request.node))
+            case Append():
+                return (yield from self._append(request))
+            case Twin():
+                return (yield from self._twin(request))
+            case Expand():
+                return self._learn((yield Wait(self.case.engine.expand(self._known(request.node), request.k))))
+            case LogProbs():
+                logprobs: list[float] = yield Wait(self.case.engine.logprobs(self._known(request.node), request.ids))
+                return logprobs
+            case Drop():
+                for node in request.nodes:
+                    self._drop(self._known(node))
+                return None
+        raise StrategyError(
+            f"a strategy yielded {type(request).__name__}, which is not a request",
+            why="the set of requests is closed",
+            fix="yield Extend, Expand, LogProbs, Append, Twin, Score, Drop or Commit",
+        )
+
+    def _extend(self, request: Extend) -> Waiting[list[Node]]:
+        draws = [Draw(self._known(draw.node), draw.count, draw.lane) for draw in request.draws]
+        children = self._learn(
+            (yield Wait(self.case.engine.extend(draws, request.tokens, request.attempt, request.bias)))
+        )
+        self.tally.draws += 1
+        self.tally.candidates += len(children)
+        self.tally.generated += sum(len(child.ids) for child in children)
+        self.tally.first_generated = self.tally.first_generated or time.monotonic()
+        return children
+
+    def _append(self, request: Append) -> Waiting[list[Node]]:
+        items = [(self._known(node), self._content(content)) for node, content in request.items]
+        return self._learn((yield Wait(self.case.engine.append(items))))
+
+    def _content(self, content: Any) -> Any:
+        return self._known(content) if isinstance(content, Node) else content
+
+    def _twin(self, request: Twin) -> Waiting[Node]:
+        prompt = self.case.engine.encode(edited(self.case.turns, request.edit))
+        opening = self.case.engine.open(prompt, self.case.sampling, twin_of=self._known(request.node))
+        return self._learn([(yield Wait(opening))])[0]
+
+    def _score(self, request: Score) -> Waiting[Sequence[Cost] | Sequence[float]]:
+        nodes = [self._known(node) for node in request.nodes]
+        if request.kind == "cost":
+            due = [(node, self.case.gate.due(node)) for node in nodes]
+            measures = yield from self.case.scorer.measure_all(due)
+            return [self._cost(node, lines) for node, lines in zip(nodes, measures, strict=True)]
+        judge = self.case.values.reward if request.kind == "reward" else self.case.values.critic
+        if judge is None:
+            raise StrategyError(f"a strategy asked for a {request.kind}, and this guardrail has none")
+        values: list[float] = judge.predict(nodes)
+        return values
+
+    def _cost(self, node: Node, measures: Sequence[Measure]) -> Cost:
+        rules = [rule for rule in self.case.panel.rules if rule.enforced]
+        thresholds = {rule.budget.id: rule.budget.threshold for rule in rules}
+        mine = [measure for measure in measures if measure.budget in thresholds]
+        mine.sort(key=lambda measure: (measure.position, measure.ended))
+        state, charges = settle(rules, self.case.gate.state_at(node), mine)
+        lowest = {rule.budget.id: remaining(rule.budget, state.account(rule.budget), node.position) for rule in rules}
+        pressures = [_pressure(measure.score, thresholds[measure.budget]) for measure in mine]
+        return Cost(lowest, sum(line.cost for line in charges), max(pressures, default=0.0))
+
+    def _commit(self, node: Node) -> Waiting[Reply]:
+        gate = self.case.gate
+        measures = yield from self.case.scorer.measure(self._known(node), gate.due(node))
+        reply = gate.commit(node, measures)
+        if not isinstance(reply, Accepted):
+            self.tally.denials += 1
+            return reply
+        tally = self.tally
+        tally.blocks.append(BlockRecord(node.position, tally.draws, tally.candidates, tally.denials))
+        tally.draws = tally.candidates = tally.denials = 0
+        text = gate.release()
+        if text:
+            tally.first_released = tally.first_released or time.monotonic()
+            yield Show(text)
+        return replace(reply, released=gate.released)
+
+    def _learn(self, nodes: Sequence[Node]) -> list[Node]:
+        self._nodes.update((node.id, node) for node in nodes)
+        return list(nodes)
+
+    def _known(self, node: Any) -> Node:
+        if not isinstance(node, Node) or self._nodes.get(node.id) is not node:
+            raise StrategyError(
+                "a strategy named a node that the engine did not make for this answer",
+                why="what the engine did not decode cannot be judged",
+                fix="use the nodes that replies hand out",
+            )
+        return node
+
+    def _drop(self, node: Node) -> None:
+        if node is not self.case.root and node is not self.case.gate.tip:
+            self.case.engine.close(node)
+
+
+def edited(turns: tuple[Turn, ...], edit: str) -> tuple[Turn, ...]:
+    """The conversation with `edit` added to its system text."""
+    if turns and turns[0].role == "system":
+        return (Turn("system", f"{turns[0].text}\n\n{edit}"), *turns[1:])
+    return (Turn("system", edit), *turns)
+
+
+def _next_request(search: Search, reply: Reply) -> Any:
+    try:
+        return search.send(reply)
+    except StopIteration:
+        return None
+    except GuardrailError:
+        raise
+    except Exception as error:
+        raise StrategyError(
+            f"the strategy crashed: {type(error).__name__}: {error}",
+            why="nothing it might still propose can be asked for",
+        ) from error
+
+
+def _pressure(score: float, threshold: float) -> float:
+    if threshold == 0:
+        return float("inf") if score > 0 else 0.0
+    return score / threshold

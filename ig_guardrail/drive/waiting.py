@@ -1,0 +1,28 @@
+"""The two things a drive asks of its runner: wait for a future, or show a text."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Wait for `future`, at most `seconds`; past that the runner throws TimeoutError into the generator."""
+
+    future: Future[Any]
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """Text that left the gate."""
+
+    text: str
+
+
+Waiting: TypeAlias = Generator[Wait | Show, Any, Result]

@@ -1,0 +1,86 @@
+"""Every error the package raises, and what each one tells.
+
+GuardrailError                what, where, why, fix; `exit_code` 2
+  PolicyError                 a policy was refused; carries every fault
+  RequestError                the call itself cannot be served (bad option, prompt too long, max_tokens 0)
+    UnguardedNotAllowed       strategy `none` under a policy that does not allow it
+  ModelError                  the language model cannot be had
+    HeadMismatch              a latent head was trained on another model or other numerics
+  EngineError                 the engine failed while it worked
+    EngineClosed              the node or engine was closed, by a cancel or on exit
+  StrategyError               a search strategy broke its contract or crashed
+  CostFailure                 a cost model erred, timed out or answered nonsense: the guard fails closed
+    CostTimeout
+  GenerationFailed            a request ended `failed`; carries the receipt
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ig_guardrail.types import Receipt
+
+
+class GuardrailError(Exception):
+    """An error that says what is wrong, where, why it matters, and how to mend it."""
+
+    exit_code = 2
+
+    def __init__(self, what: str, *, where: str = "", why: str = "", fix: str = "") -> None:
+        self.what, self.where, self.why, self.fix = what, where, why, fix
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        lines = [f"{self.where}: {self.what}" if self.where else self.what]
+        lines += [f"  why: {self.why}"] if self.why else []
+        lines += [f"  fix: {self.fix}"] if self.fix else []
+        return "\n".join(lines)
+
+
+class PolicyError(GuardrailError):
+    """A policy was refused. `what` is the rendered report of every fault."""
+
+
+class RequestError(GuardrailError):
+    """The request cannot be served as asked."""
+
+
+class UnguardedNotAllowed(RequestError):
+    """Strategy `none` was asked for under a policy without `allow_unguarded: true`."""
+
+
+class ModelError(GuardrailError):
+    """The language model is missing, unreadable or unfit."""
+
+
+class HeadMismatch(ModelError):
+    """A latent head belongs to another base model, or to other numerics, than the one that is loaded."""
+
+
+class EngineError(GuardrailError):
+    """The engine failed while it worked."""
+
+
+class EngineClosed(EngineError):
+    """The node or the engine was closed while work was asked of it."""
+
+
+class StrategyError(GuardrailError):
+    """A search strategy crashed, or yielded something outside its contract."""
+
+
+class CostFailure(GuardrailError):
+    """A cost model erred, timed out or gave something that is not a score."""
+
+
+class CostTimeout(CostFailure):
+    """A cost model did not answer within its time limit."""
+
+
+class GenerationFailed(GuardrailError):
+    """A request ended `failed`; nothing after the failure was shown."""
+
+    def __init__(self, what: str, *, receipt: Receipt, where: str = "", why: str = "", fix: str = "") -> None:
+        super().__init__(what, where=where, why=why, fix=fix)
+        self.receipt = receipt

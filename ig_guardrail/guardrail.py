@@ -1,0 +1,207 @@
+"""The flow on one screen: messages in, text out, a receipt at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Generator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+
+from ig_guardrail.costs.base import CostModel
+from ig_guardrail.drive.account import Terms, receipt
+from ig_guardrail.drive.approve import approve_messages
+from ig_guardrail.drive.ladder import Ending, climb
+from ig_guardrail.drive.panel import Panel, seat
+from ig_guardrail.drive.request import Ask, check
+from ig_guardrail.drive.runners import DeadlinePassed, run, run_async
+from ig_guardrail.drive.scorer import Scorer
+from ig_guardrail.drive.screen import screen
+from ig_guardrail.drive.serve import Case, Server, Values
+from ig_guardrail.drive.waiting import Show, Wait, Waiting
+from ig_guardrail.engine.base import Engine
+from ig_guardrail.errors import (
+    CostFailure,
+    EngineError,
+    GenerationFailed,
+    RequestError,
+    StrategyError,
+    UnguardedNotAllowed,
+)
+from ig_guardrail.search import inference_guard, plain
+from ig_guardrail.search.base import SearchContext, Strategy
+from ig_guardrail.settings import Limits
+from ig_guardrail.stream.gate import Gate
+from ig_guardrail.stream.release import Hold
+from ig_guardrail.types import Chunk, CompiledPolicy, Node, Outcome, Receipt, SearchSettings, Verdict
+
+STRATEGIES: Mapping[str, Strategy] = {
+    "inference_guard": inference_guard.search,
+    "cut": plain.search,
+    "none": plain.search,
+}
+STREAMING_BLOCK = 4  # tokens between two deltas of an unguarded stream
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a request will be decoded: the strategy by name and as code, its settings, and the budgets it is held to."""
+
+    name: str
+    strategy: Strategy
+    settings: SearchSettings
+    panel: Panel
+
+
+class Guardrail:
+    """A language model that decodes within a policy's budgets.
+
+    engine   the model, opened
+    policy   compiled; requests in flight keep the one they began with
+    models   cost models, by the names the policy gives them
+    values   a task model and a critic, for ranking only
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        policy: CompiledPolicy,
+        models: Mapping[str, CostModel],
+        values: Values | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.engine = engine
+        self.policy = policy
+        self.panel = seat(policy, models)
+        self.values = values or Values()
+        self.limits = limits or Limits()
+        self._approved = False
+
+    def stream(self, ask: Ask, timeout: float | None = None) -> Generator[Chunk, None, None]:
+        """Chunks as they are released; the last one carries the receipt.
+
+        timeout: seconds, past which the outcome is `cancelled`. Closing the iterator stops decoding within a step.
+        Raises RequestError before anything is decoded; GenerationFailed, with the receipt, on outcome `failed`.
+        """
+        return run(self._flow(ask), _deadline(timeout))
+
+    def astream(self, ask: Ask, timeout: float | None = None) -> AsyncGenerator[Chunk, None]:
+        """The same on the running event loop; cancelling the task stops decoding within a step."""
+        return run_async(self._flow(ask), _deadline(timeout))
+
+    def _flow(self, ask: Ask) -> Waiting[Receipt]:
+        began = time.monotonic()
+        check(ask, self.limits)
+        plan = self._plan(ask)
+        prompt = self.engine.encode(ask.turns)
+        yield from self._approve_once(plan)
+        screening = yield from screen(self.policy.prompt if plan.panel.rules else None, plan.panel, prompt)
+        terms = Terms(
+            self.policy, self.engine, plan.panel, ask.sampling, plan.settings, plan.name, prompt, screening, began
+        )
+        if screening.action == "refuse":
+            message = self._message("refused", ask.language)
+            yield Show(message)
+            return receipt(terms, _verdict("refused", None, "prompt check", plan), message, ("prompt check",), None)
+        root = yield from _opened(self.engine, self.engine.open(prompt, ask.sampling, plan.panel.layers))
+        try:
+            return (yield from self._decode(ask, plan, terms, root))
+        finally:
+            self.engine.close(root)
+
+    def _decode(self, ask: Ask, plan: Plan, terms: Terms, root: Node) -> Waiting[Receipt]:
+        hold = Hold(plan.settings.hold, plan.panel.longest_match, ask.sampling.stop)
+        gate = Gate(root, plan.panel.rules, hold)
+        scorer = Scorer(plan.panel, terms.prompt)
+        case = Case(
+            engine=self.engine,
+            panel=plan.panel,
+            values=self.values,
+            limits=self.limits,
+            turns=ask.turns,
+            prompt=terms.prompt,
+            sampling=ask.sampling,
+            root=root,
+            gate=gate,
+            scorer=scorer,
+            retries=plan.settings.retries,
+        )
+        server = Server(case)
+        try:
+            ending = yield from climb(server, plan.strategy, self._context(plan, terms))
+        except DeadlinePassed:
+            ending = Ending("cancelled", (), "deadline")
+        except (CostFailure, EngineError, StrategyError) as error:
+            gate.close()
+            record = receipt(terms, _verdict("failed", None, str(error), plan), gate.text, (), server)
+            raise GenerationFailed(
+                error.what, receipt=record, where=error.where, why=error.why, fix=error.fix
+            ) from error
+        if ending.outcome in ("refused", "ended"):
+            yield Show(gate.close(self._message(ending.outcome, ask.language)))
+        gate.close()
+        finish = gate.tip.finish if ending.outcome == "completed" else None
+        return receipt(terms, _verdict(ending.outcome, finish, ending.reason, plan), gate.text, ending.rungs, server)
+
+    def _plan(self, ask: Ask) -> Plan:
+        asked = ask.strategy or self.policy.search.strategy
+        if callable(asked):
+            return Plan(getattr(asked, "__qualname__", type(asked).__name__), asked, self.policy.search, self.panel)
+        if asked not in STRATEGIES:
+            known = ", ".join(sorted(STRATEGIES))
+            raise RequestError(f"there is no strategy '{asked}'", where="strategy", fix=f"use one of: {known}")
+        if asked != "none":
+            settings = (
+                replace(self.policy.search, strategy=asked, restart=None) if asked == "cut" else self.policy.search
+            )
+            return Plan(asked, STRATEGIES[asked], settings, self.panel)
+        if not self.policy.allow_unguarded:
+            raise UnguardedNotAllowed(
+                f"policy '{self.policy.name}' does not allow unguarded decoding",
+                where="strategy none",
+                why="an unguarded stream is charged to no budget",
+                fix="use strategy 'inference_guard' or 'cut', or let the policy's owners set `allow_unguarded: true`",
+            )
+        unguarded = replace(self.policy.search, strategy="none", block=STREAMING_BLOCK, hold=0, restart=None)
+        return Plan(asked, STRATEGIES[asked], unguarded, Panel({}, ()))
+
+    def _context(self, plan: Plan, terms: Terms) -> SearchContext:
+        return SearchContext(
+            settings=plan.settings,
+            wary=terms.screening.action == "search",
+            steer=plan.settings.steer,
+            protected=self.engine.info.protected,
+            critic=self.values.critic is not None,
+            reward=self.values.reward is not None,
+        )
+
+    def _approve_once(self, plan: Plan) -> Waiting[None]:
+        if not self._approved and plan.panel.rules:
+            yield from approve_messages(self.engine, plan.panel, self.policy.messages)
+            self._approved = True
+
+    def _message(self, outcome: Outcome, language: str) -> str:
+        texts = self.policy.messages.refusal if outcome == "refused" else self.policy.messages.closing
+        return texts.get(language) or texts.get(language.split("-")[0]) or texts["en"]
+
+
+def _opened(engine: Engine, opening: Future[Node]) -> Waiting[Node]:
+    """The root; if the caller leaves before it is there, it is closed as soon as it is."""
+    try:
+        root: Node = yield Wait(opening)
+    except BaseException:
+        opening.add_done_callback(lambda done: _close_late(engine, done))
+        raise
+    return root
+
+
+def _close_late(engine: Engine, opening: Future[Node]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        engine.close(opening.result())
+
+
+def _verdict(outcome: Outcome, finish: str | None, reason: str, plan: Plan) -> Verdict:
+    return Verdict(outcome, finish if finish in ("stop", "length") else None, reason, bool(plan.panel.rules))
+
+
+def _deadline(timeout: float | None) -> float | None:
+    return None if timeout is None else time.monotonic() + timeout

@@ -1,0 +1,38 @@
+"""What a strategy is, and what it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from ig_guardrail.types import Node, Request, SearchSettings
+
+Search: TypeAlias = Generator[Request, Any, None]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchContext:
+    """What a strategy may know of the request it serves.
+
+    wary       take the acceptance margin from the first token on (a prompt that was screened as risky)
+    strict     a restart: draw every block under `steer`, which is then the policy's stricter text
+    steer      system text for steered proposals, or None
+    protected  tokens no penalty may touch
+    critic     whether `Score(kind="critic")` is answered: P(the finished answer stays within budget)
+    reward     whether `Score(kind="reward")` is answered: task value, higher is better
+    """
+
+    settings: SearchSettings
+    wary: bool = False
+    strict: bool = False
+    steer: str | None = None
+    protected: frozenset[int] = frozenset()
+    critic: bool = False
+    reward: bool = False
+
+
+class Strategy(Protocol):
+    """`search(root, ctx)` ends after a finished node was committed, or when it knows no further continuation."""
+
+    def __call__(self, root: Node, ctx: SearchContext) -> Search: ...

@@ -1,0 +1,61 @@
+"""The order in which candidates are tried. Unsafe ones are never in it; the gate would deny them anyway."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ig_guardrail.types import Cost, Node, SearchSettings
+
+REPETITIVE = 0.12  # share of repeated 3-grams above which a text reads as a loop
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A scored node. chance is the critic's P(safe), 1 without a critic; value the task value, None without a model."""
+
+    node: Node
+    cost: Cost
+    chance: float = 1.0
+    value: float | None = None
+
+
+def rank(candidates: Sequence[Candidate], settings: SearchSettings) -> list[Candidate]:
+    """The candidates that stay within every enforced budget, best first.
+
+    With a task value: lexicographic, P(safe) first, then the value (arXiv 2502.01208: the reshaped cost orders safe
+    before unsafe, then by task cost). Without: the first past the acceptance margin that does not loop, since ranking
+    by likelihood makes texts repeat and hug the threshold; then those inside the budget by how far below it they are.
+    """
+    within = [c for c in _distinct(candidates) if c.cost.within and not too_short(c.node, settings)]
+    if any(c.value is not None for c in within):
+        return sorted(within, key=lambda c: (-c.chance, -(c.value or 0.0)))
+    return sorted(within, key=lambda c: _past_margin_first(c, settings))
+
+
+def acceptable(candidate: Candidate, settings: SearchSettings) -> bool:
+    """Whether it keeps the acceptance margin below every threshold."""
+    return candidate.cost.within and candidate.cost.pressure <= settings.accept
+
+
+def too_short(node: Node, settings: SearchSettings) -> bool:
+    """A replacement that stops at once is no answer."""
+    return node.finish == "stop" and node.position < settings.shortest
+
+
+def repeated_trigrams(ids: Sequence[int]) -> float:
+    """Share of the 3-grams of a text that occurred before in it; 0 for texts of under three tokens."""
+    grams = list(zip(ids, ids[1:], ids[2:], strict=False))
+    return 1 - len(set(grams)) / len(grams) if grams else 0.0
+
+
+def _distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
+    first = {(c.node.answer_ids(), c.node.finish): c for c in reversed(candidates)}
+    return [c for c in candidates if first[c.node.answer_ids(), c.node.finish] is c]
+
+
+def _past_margin_first(candidate: Candidate, settings: SearchSettings) -> tuple[float, ...]:
+    if not acceptable(candidate, settings):
+        return (1, candidate.cost.pressure)
+    loops = repeated_trigrams(candidate.node.answer_ids()) > REPETITIVE
+    return (0, float(loops), -candidate.chance)

@@ -1,0 +1,24 @@
+"""Host settings: what a machine and an operator bear. Never safety numbers; those live in policies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds that end any request, whatever its strategy does.
+
+    effort    tokens that may be generated for each token of `max_tokens`, over all candidates and attempts
+    requests  requests a strategy may yield for each token of `max_tokens`
+    turns     messages in a conversation
+    characters in all turns together
+    stops     stop strings of a request, and characters in each
+    """
+
+    effort: int = 600
+    requests: int = 64
+    turns: int = 1_000
+    characters: int = 2_000_000
+    stops: int = 64
+    stop_characters: int = 256

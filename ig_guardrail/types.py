@@ -1,0 +1,455 @@
+"""The values every room speaks: frozen, torch-free, and without behaviour beyond facts derived from themselves.
+
+A *position* is always a count of answer tokens: position 16 is the prefix that ends with the sixteenth token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+Finish: TypeAlias = Literal["stop", "length"]
+Outcome: TypeAlias = Literal["completed", "refused", "ended", "cancelled", "failed"]
+Granularity: TypeAlias = Literal["token", "block", "final"]
+Reading: TypeAlias = Literal["level", "event"]
+Accumulate: TypeAlias = Literal["max", "sum"]
+Mode: TypeAlias = Literal["enforce", "shadow"]
+Scope: TypeAlias = Literal["response"]
+Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
+
+
+# --------------------------------------------------------------------------------------------------- what is asked
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message of the conversation, as plain text."""
+
+    role: Role
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A conversation and the token ids the model reads for it."""
+
+    turns: tuple[Turn, ...]
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the unguarded model would be sampled; fixed for the life of a request.
+
+    temperature 0 is greedy. top_k 0 and top_p 1 and min_p 0 are off. `stop` strings end the answer and are not part
+    of it. `seed` keys the counter-based generator (one uniform per token, by seed, position, lane and attempt).
+    """
+
+    temperature: float = 0.7
+    top_p: float = 0.95
+    top_k: int = 0
+    min_p: float = 0.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    stop: tuple[str, ...] = ()
+    seed: int = 0
+    max_tokens: int = 256
+
+
+# ---------------------------------------------------------------------------------------------------- the token tree
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """One prefix of one answer, in one context, in an engine's token tree.
+
+    id        the engine's handle
+    root      id of the root of its context (a twin context has a root of its own)
+    parent    the node it continues; None at a root
+    ids       tokens added since the parent; an end token is never among them
+    position  answer tokens up to and including this node
+    text      exact decoded answer so far, whole characters only, including a stop string that ended it
+    offsets   for each of `ids`, how many characters of `text` are known after it
+    visible   how many characters of `text` belong to the answer (less than all only after a stop string)
+    logprobs  for each of `ids`, its natural log-probability under the unfiltered model at temperature 1
+    hidden    layer -> array (len(ids), hidden size): the state after reading each token; only the layers asked for
+    finish    why the answer ends here, or None
+    """
+
+    id: int
+    root: int
+    parent: Node | None
+    ids: tuple[int, ...]
+    position: int
+    text: str
+    offsets: tuple[int, ...]
+    visible: int
+    logprobs: tuple[float, ...] = ()
+    hidden: Mapping[int, Any] = field(default_factory=dict)
+    finish: Finish | None = None
+
+    def path(self) -> tuple[Node, ...]:
+        """The nodes from the root to this one."""
+        chain: list[Node] = []
+        node: Node | None = self
+        while node is not None:
+            chain.append(node)
+            node = node.parent
+        return tuple(reversed(chain))
+
+    def ancestors(self) -> Iterator[Node]:
+        """This node, its parent, and so on to the root."""
+        node: Node | None = self
+        while node is not None:
+            yield node
+            node = node.parent
+
+    def answer_ids(self) -> tuple[int, ...]:
+        """All answer tokens, from the root on."""
+        return tuple(token for node in self.path() for token in node.ids)
+
+    def characters_at(self, position: int) -> int:
+        """Characters of `text` known after `position` answer tokens (a stop string that ended the answer included)."""
+        if position <= 0:
+            return 0
+        for node in self.ancestors():
+            start = node.position - len(node.ids)
+            if start < position:
+                return node.offsets[position - start - 1]
+        raise ValueError(f"position {position} lies outside this answer of {self.position} tokens")
+
+
+# ----------------------------------------------------------------------------------- requests a strategy may yield
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """`count` blocks from `node`, on lanes `lane`, `lane + 1`, ... Lane 0 at attempt 0 is the unguarded stream."""
+
+    node: Node
+    count: int = 1
+    lane: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Extend:
+    """Sample blocks of at most `tokens` tokens. Reply: the children, in the order of the draws."""
+
+    draws: tuple[Draw, ...]
+    tokens: int
+    attempt: int = 0
+    bias: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Expand:
+    """The `k` likeliest one-token children. Reply: list of nodes, likeliest first."""
+
+    node: Node
+    k: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogProbs:
+    """Log-probabilities of `ids` after `node`. Reply: list of floats, nats."""
+
+    node: Node
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Forced continuations, one pass each. A `Node` moves that node's block (and its finish) into this context.
+
+    Reply: list of children, in order.
+    """
+
+    items: tuple[tuple[Node, Node | str | tuple[int, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """A second context for the same answer, whose system text also says `edit`. Reply: a node at the same position."""
+
+    node: Node
+    edit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Judge nodes. kind `cost`: list of `Cost`; `reward` and `critic`: list of floats, higher is better."""
+
+    nodes: tuple[Node, ...]
+    kind: Literal["cost", "reward", "critic"] = "cost"
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Nodes that will not be asked for again. Reply: None."""
+
+    nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Offer a node to the gate. Reply: `Accepted` or `Denied`."""
+
+    node: Node
+
+
+Request: TypeAlias = Extend | Expand | LogProbs | Append | Twin | Score | Drop | Commit
+
+
+# --------------------------------------------------------------------------------------------------------- replies
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What committing a node would do to the enforced budgets, over the charge points that are not yet committed.
+
+    z         remaining budget after the node, by budget id; below 0 is over budget for good
+    spent     what would be charged, summed over budgets
+    pressure  the highest score / threshold, over budgets and points; 1 is at a threshold; 0 without a charge point
+    """
+
+    z: Mapping[str, float]
+    spent: float
+    pressure: float
+
+    @property
+    def within(self) -> bool:
+        return all(value >= 0 for value in self.z.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The gate took the node. `released` is the position up to which text may already have been shown."""
+
+    z: Mapping[str, float]
+    released: int
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """The gate refused the node and charged nothing. `reason` is 'budget' or what was wrong with the commit itself."""
+
+    reason: str
+    budget: str | None = None
+    position: int | None = None
+
+
+Reply: TypeAlias = Sequence[Node] | Sequence[Cost] | Sequence[float] | Node | Accepted | Denied | None
+
+
+# --------------------------------------------------------------------------------------------------------- scoring
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The part of an answer between two charge points, as a cost model reads it.
+
+    text    characters that became known in this piece
+    ids     its tokens; empty when an answer ends exactly on a charge point
+    hidden  layer -> arrays (tokens, hidden size) that stack to len(ids) rows
+    ended   whether the answer ends with it
+    """
+
+    text: str
+    ids: tuple[int, ...] = ()
+    hidden: Mapping[int, tuple[Any, ...]] = field(default_factory=dict)
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One budget's score at one charge point, and the raw scores of the cost models behind it.
+
+    `ended` marks the charge point at the end of an answer, which is a point of its own even where an ordinary one
+    falls on the same position.
+    """
+
+    budget: str
+    position: int
+    ended: bool
+    score: float
+    raw: Mapping[str, float] = field(default_factory=dict)
+
+
+# ---------------------------------------------------------------------------------------------------------- policy
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A cost expression: a cost model's name, a number, or `max`, `min`, `mean`, `add`, `multiply` of expressions."""
+
+    op: Literal["model", "number", "max", "min", "mean", "add", "multiply"]
+    args: tuple[Expression, ...] = ()
+    model: str = ""
+    number: float = 0.0
+
+    def models(self) -> tuple[str, ...]:
+        """Names of the cost models in it, in order of appearance, once each."""
+        if self.op == "model":
+            return (self.model,)
+        return tuple(dict.fromkeys(name for arg in self.args for name in arg.models()))
+
+
+@dataclass(frozen=True, slots=True)
+class CostModelSpec:
+    """What a policy says of one cost model. `options` are the keys of its kind; `on_error: open` is a fail-open."""
+
+    name: str
+    kind: str
+    hazards: tuple[str, ...]
+    options: Mapping[str, Any]
+    timeout_s: float
+    on_error: Literal["closed", "open"] = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much of which cost one answer may spend.
+
+    excess e = max(0, score - threshold); cost c = weight * e, for levels of the rise of e above its highest so far
+    (`max`) or of e at every charge point (`sum`); over budget when the discounted sum of c exceeds `budget`.
+    `every` is the distance between charge points in tokens.
+    """
+
+    id: str
+    hazards: tuple[str, ...]
+    cost: Expression
+    threshold: float
+    weight: float = 1.0
+    budget: float = 0.0
+    discount: float = 1.0
+    accumulate: Accumulate = "max"
+    every: int = 16
+    mode: Mode = "enforce"
+    scope: Scope = "response"
+
+
+@dataclass(frozen=True, slots=True)
+class PromptRule:
+    """What is done when an input turn scores above `threshold`: refuse, search warily from the start, or note it."""
+
+    cost: Expression
+    threshold: float
+    on_exceed: Literal["refuse", "search", "observe"]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """The search section of a policy. Lengths in tokens; `trigger` and `accept` are shares of a budget's threshold.
+
+    on_risk widens a block when its draft is charged or its score passes `trigger` * threshold; from then on, to the
+    end of the answer, a block must stay under `accept` * threshold, drafts and replacements alike.
+    """
+
+    strategy: str = "inference_guard"
+    mode: Literal["on_risk", "always"] = "on_risk"
+    candidates: int = 4
+    beams: int = 1
+    block: int = 16
+    retries: int = 2
+    hold: int = 16
+    trigger: float = 1.0
+    accept: float = 0.7
+    penalty: float = 3.0
+    shortest: int = 8
+    steer: str | None = None
+    restart: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """Pre-approved texts by language: `refusal` when nothing was shown, `closing` after a safe prefix."""
+
+    refusal: Mapping[str, str]
+    closing: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledPolicy:
+    """A checked policy in its one normal form; `sha256` names that form."""
+
+    name: str
+    version: str
+    owners: tuple[str, ...]
+    taxonomy: str
+    cost_models: tuple[CostModelSpec, ...]
+    budgets: tuple[Budget, ...]
+    prompt: PromptRule | None
+    search: SearchSettings
+    messages: Messages
+    allow_unguarded: bool
+    normal_form: str
+    sha256: str
+
+
+# ------------------------------------------------------------------------------------------------- what is answered
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """One line of the account: one budget charged at one charge point."""
+
+    budget: str
+    position: int
+    ended: bool
+    score: float
+    cost: float
+    z_before: float
+    z_after: float
+    raw: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRecord:
+    """One accepted commit: where it ends, and the attempts, candidates and denials since the one before."""
+
+    position: int
+    attempts: int
+    candidates: int
+    denials: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How an answer ended, in the words callers switch on."""
+
+    outcome: Outcome
+    finish: Finish | None
+    reason: str
+    guarded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The record of one request: what was asked, spent, refused, under which policy."""
+
+    verdict: Verdict
+    text: str
+    policy: Mapping[str, Any]
+    model: Mapping[str, Any]
+    cost_models: Mapping[str, str]
+    sampling: Mapping[str, Any]
+    search: Mapping[str, Any]
+    prompt_sha256: str
+    prompt_check: Mapping[str, Any]
+    charges: tuple[Charge, ...]
+    blocks: tuple[BlockRecord, ...]
+    spend: Mapping[str, Mapping[str, Any]]
+    tokens: Mapping[str, int]
+    forwards: int
+    cost_calls: int
+    fail_open: tuple[str, ...]
+    ladder: tuple[str, ...]
+    seconds: Mapping[str, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of the stream. Only the last one carries a receipt."""
+
+    text: str
+    receipt: Receipt | None = None
