@@ -13,16 +13,17 @@ from ig_guardrail.drive.approve import approve_messages
 from ig_guardrail.drive.ladder import Ending, climb
 from ig_guardrail.drive.panel import Panel, seat
 from ig_guardrail.drive.request import Ask, check
-from ig_guardrail.drive.runners import DeadlinePassed, run, run_async
+from ig_guardrail.drive.runners import run, run_async
 from ig_guardrail.drive.scorer import Scorer
 from ig_guardrail.drive.screen import screen
 from ig_guardrail.drive.serve import Case, Server, Values
-from ig_guardrail.drive.waiting import Show, Wait, Waiting
+from ig_guardrail.drive.waiting import DeadlinePassed, Show, Wait, Waiting
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import (
     CostFailure,
     EngineError,
     GenerationFailed,
+    GuardrailError,
     RequestError,
     StrategyError,
     UnguardedNotAllowed,
@@ -32,7 +33,7 @@ from ig_guardrail.search.base import SearchContext, Strategy
 from ig_guardrail.settings import Limits
 from ig_guardrail.stream.gate import Gate
 from ig_guardrail.stream.release import Hold
-from ig_guardrail.types import Chunk, CompiledPolicy, Node, Outcome, Receipt, SearchSettings, Verdict
+from ig_guardrail.types import Chunk, CompiledPolicy, Finish, Node, Outcome, Receipt, SearchSettings, Verdict
 
 STRATEGIES: Mapping[str, Strategy] = {
     "inference_guard": inference_guard.search,
@@ -93,16 +94,20 @@ class Guardrail:
         check(ask, self.limits)
         plan = self._plan(ask)
         prompt = self.engine.encode(ask.turns)
-        yield from self._approve_once(plan)
-        screening = yield from screen(self.policy.prompt if plan.panel.rules else None, plan.panel, prompt)
-        terms = Terms(
-            self.policy, self.engine, plan.panel, ask.sampling, plan.settings, plan.name, prompt, screening, began
-        )
-        if screening.action == "refuse":
-            message = self._message("refused", ask.language)
-            yield Show(message)
-            return receipt(terms, _verdict("refused", None, "prompt check", plan), message, ("prompt check",), None)
-        root = yield from _opened(self.engine, self.engine.open(prompt, ask.sampling, plan.panel.layers))
+        terms = Terms(self.policy, self.engine, plan.panel, ask.sampling, plan.settings, plan.name, prompt, began)
+        try:
+            yield from self._approve_once(plan)
+            rule = self.policy.prompt if plan.panel.rules else None
+            terms = replace(terms, screening=(yield from screen(rule, plan.panel, prompt)))
+            if terms.screening.action == "refuse":
+                message = self._message("refused", ask.language)
+                yield Show(message)
+                return receipt(terms, _verdict("refused", None, "prompt check", plan), message, ("refusal",), None)
+            root = yield from _opened(self.engine, self.engine.open(prompt, ask.sampling, plan.panel.layers))
+        except DeadlinePassed:
+            return receipt(terms, _verdict("cancelled", None, "deadline", plan), "", (), None)
+        except CostFailure as error:
+            raise _failed(error, terms, plan, None) from error
         try:
             return (yield from self._decode(ask, plan, terms, root))
         finally:
@@ -132,10 +137,7 @@ class Guardrail:
             ending = Ending("cancelled", (), "deadline")
         except (CostFailure, EngineError, StrategyError) as error:
             gate.close()
-            record = receipt(terms, _verdict("failed", None, str(error), plan), gate.text, (), server)
-            raise GenerationFailed(
-                error.what, receipt=record, where=error.where, why=error.why, fix=error.fix
-            ) from error
+            raise _failed(error, terms, plan, server) from error
         if ending.outcome in ("refused", "ended"):
             yield Show(gate.close(self._message(ending.outcome, ask.language)))
         gate.close()
@@ -199,8 +201,14 @@ def _close_late(engine: Engine, opening: Future[Node]) -> None:
         engine.close(opening.result())
 
 
-def _verdict(outcome: Outcome, finish: str | None, reason: str, plan: Plan) -> Verdict:
-    return Verdict(outcome, finish if finish in ("stop", "length") else None, reason, bool(plan.panel.rules))
+def _failed(error: GuardrailError, terms: Terms, plan: Plan, server: Server | None) -> GenerationFailed:
+    verdict = _verdict("failed", None, str(error), plan)
+    record = receipt(terms, verdict, server.case.gate.text if server else "", (), server)
+    return GenerationFailed(error.what, receipt=record, where=error.where, why=error.why, fix=error.fix)
+
+
+def _verdict(outcome: Outcome, finish: Finish | None, reason: str, plan: Plan) -> Verdict:
+    return Verdict(outcome, finish, reason, bool(plan.panel.rules))
 
 
 def _deadline(timeout: float | None) -> float | None:

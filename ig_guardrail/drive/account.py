@@ -26,8 +26,8 @@ class Terms:
     settings: SearchSettings
     strategy: str
     prompt: Prompt
-    screening: Screening
-    began: float = field(default_factory=time.monotonic)
+    began: float
+    screening: Screening = field(default_factory=Screening)
 
     @property
     def guarded(self) -> bool:

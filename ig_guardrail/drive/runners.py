@@ -11,12 +11,8 @@ import time
 from collections.abc import AsyncGenerator, Generator
 from typing import Any
 
-from ig_guardrail.drive.waiting import Show, Wait, Waiting
+from ig_guardrail.drive.waiting import DeadlinePassed, Show, Wait, Waiting
 from ig_guardrail.types import Chunk, Receipt
-
-
-class DeadlinePassed(Exception):
-    """The request's own time is up."""
 
 
 def run(drive: Waiting[Receipt], deadline: float | None) -> Generator[Chunk, None, None]:

@@ -1,4 +1,4 @@
-"""The two things a drive asks of its runner: wait for a future, or show a text."""
+"""What a drive asks of its runner, wait for a future or show a text, and how the runner says that time is up."""
 
 from __future__ import annotations
 
@@ -26,3 +26,7 @@ class Show:
 
 
 Waiting: TypeAlias = Generator[Wait | Show, Any, Result]
+
+
+class DeadlinePassed(BaseException):
+    """Thrown into a drive at a `Wait` when the request's time is up; like a cancellation, no `except Exception`'s."""

@@ -44,6 +44,7 @@ def search(root: Node, ctx: SearchContext) -> Search:
     """Take the best untried beams of the deepest level, commit what they share, go deeper; back up when stuck."""
     widening = Widening(ctx)
     levels = [Level((root,))]
+    tip = root
     released: tuple[int, ...] = ()
     while levels:
         level = levels[-1]
@@ -53,11 +54,11 @@ def search(root: Node, ctx: SearchContext) -> Search:
             continue
         finished = all(beam.finish is not None for beam in beams)
         offer = beams[0] if finished else shared_prefix(beams)
-        if finished or (offer not in level.parents and offer.position >= len(released)):
+        if finished or all(offer is not node for node in tip.ancestors()):
             reply = yield Commit(offer)
             if not isinstance(reply, Accepted):
                 continue
-            released = offer.answer_ids()[: reply.released]
+            tip, released = offer, offer.answer_ids()[: reply.released]
         if finished:
             return
         levels.append(Level(tuple(beams)))

@@ -1,0 +1,162 @@
+"""The search against brute force on small token trees: the optimum, a safe path where there is one, else a refusal."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ig_guardrail.drive.serve import Values
+from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.types import Node, Receipt, Sampling, SearchSettings
+from tests.toys import ask, letters, toy_budget, toy_engine, toy_policy
+
+LETTERS = 3
+
+
+class TableCost:
+    """A level that is whatever the table says of the prefix."""
+
+    name, sha256, hazards, layers = "level", "table", ("hte",), ()
+    reading, granularity, longest_match = "level", "token", 0
+
+    def __init__(self, table: dict[str, float]) -> None:
+        self.table = table
+
+    def start(self, prompt: Any) -> str:
+        return ""
+
+    def advance(self, steps: Sequence[Any]) -> list[tuple[str, tuple[float, ...]]]:
+        return [(text + piece.text, (self.table.get(text + piece.text, 0.0),)) for text, piece in steps]
+
+
+@dataclass(frozen=True)
+class Toy:
+    """A tree of all texts of `depth` letters: harm by prefix, value by whole text."""
+
+    depth: int
+    harm: dict[str, float]
+    value: dict[str, float]
+
+    def safe(self, text: str) -> bool:
+        return all(self.harm.get(text[:n], 0.0) <= 0.5 for n in range(1, len(text) + 1))
+
+    def leaves(self, under: str = "") -> list[str]:
+        words = itertools.product("abc"[:LETTERS], repeat=self.depth - len(under))
+        return [under + "".join(word) for word in words]
+
+    def best(self, under: str = "") -> float | None:
+        values = [self.value[leaf] for leaf in self.leaves(under) if self.safe(leaf)]
+        return max(values, default=None)
+
+
+@st.composite
+def toys(draw: st.DrawFn, depths: tuple[int, ...]) -> Toy:
+    depth = draw(st.sampled_from(depths))
+    leaves = ["".join(w) for w in itertools.product("abc"[:LETTERS], repeat=depth)]
+    inner = ["".join(w) for n in range(1, depth + 1) for w in itertools.product("abc"[:LETTERS], repeat=n)]
+    odds = draw(st.sampled_from([0.1, 0.4, 0.8]))
+    dice = draw(st.randoms(use_true_random=False))
+    harm = {prefix: 1.0 for prefix in inner if dice.random() < odds}
+    value = {leaf: float(rank) for rank, leaf in enumerate(dice.sample(leaves, len(leaves)))}
+    return Toy(depth, harm, value)
+
+
+class PartialValue:
+    """The task value of a finished answer; of an unfinished one, nothing is known."""
+
+    def __init__(self, toy: Toy) -> None:
+        self.toy = toy
+
+    def predict(self, nodes: Sequence[Node]) -> list[float]:
+        return [self.toy.value.get(node.text, 0.0) for node in nodes]
+
+
+class ExactValue:
+    """The best task value that a safe completion of the prefix has."""
+
+    def __init__(self, toy: Toy) -> None:
+        self.toy = toy
+
+    def predict(self, nodes: Sequence[Node]) -> list[float]:
+        return [-1.0 if (best := self.toy.best(node.text)) is None else best for node in nodes]
+
+
+class ExactSafety(ExactValue):
+    """1 if a safe completion exists, else 0."""
+
+    def predict(self, nodes: Sequence[Node]) -> list[float]:
+        return [float(self.toy.best(node.text) is not None) for node in nodes]
+
+
+def solve(toy: Toy, values: Values, **search: Any) -> Receipt:
+    settings_ = SearchSettings(candidates=LETTERS**2, shortest=0, retries=0, steer=None, restart=None)
+    policy = toy_policy([toy_budget("b", threshold=0.5)], replace(settings_, **search))
+    engine = toy_engine(letters([1] * LETTERS + [0]), enumerate_lanes=True)
+    rail = Guardrail(engine, policy, {"level": TableCost(toy.harm)}, values)
+    rail._approved = True
+    *_, last = rail.stream(ask(Sampling(max_tokens=toy.depth, temperature=1.0, top_p=1.0)))
+    assert last.receipt is not None
+    assert engine.live_nodes() == 0
+    return last.receipt
+
+
+@settings(max_examples=150, deadline=None)
+@given(toys((1, 2)))
+def test_on_one_block_trees_the_search_returns_the_optimum(toy: Toy) -> None:
+    receipt = solve(toy, Values(reward=PartialValue(toy)), mode="always", block=toy.depth, hold=0)
+    best = toy.best()
+    if best is None:
+        assert receipt.verdict.outcome == "refused"
+    else:
+        assert toy.value[receipt.text] == best
+
+
+@settings(max_examples=150, deadline=None)
+@given(toys((2, 3, 4)), st.sampled_from([1, 2]), st.sampled_from([0, 1, 16]), st.sampled_from([1, 3]))
+def test_with_the_exact_value_as_critic_the_search_returns_the_optimum(
+    toy: Toy, block: int, hold: int, beams: int
+) -> None:
+    values = Values(reward=ExactValue(toy), critic=ExactSafety(toy))
+    receipt = solve(toy, values, mode="always", block=block, hold=hold, beams=beams, candidates=LETTERS**2 * beams)
+    best = toy.best()
+    if best is None:
+        assert receipt.verdict.outcome in ("refused", "ended")
+    else:
+        assert toy.value[receipt.text] == best
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    toys((2, 3, 4)),
+    st.sampled_from(["always", "on_risk"]),
+    st.sampled_from([1, 2]),
+    st.sampled_from([0, 1, 2, 16]),
+    st.sampled_from([1, 2]),
+)
+def test_a_safe_path_is_found_whenever_one_descends_from_what_was_shown(
+    toy: Toy, mode: str, block: int, hold: int, beams: int
+) -> None:
+    one = beams if mode == "always" else 1
+    receipt = solve(toy, Values(), mode=mode, block=block, hold=hold, beams=one, candidates=LETTERS**block * one)
+    outcome = receipt.verdict.outcome
+    if outcome == "completed":
+        assert toy.safe(receipt.text)
+        return
+    shown = receipt.text[: receipt.text.rindex("[")].removesuffix("\n\n")
+    assert toy.safe(shown)
+    assert toy.best(shown) is None, f"a safe path under {shown!r} was missed"
+    assert outcome == ("ended" if shown else "refused")
+
+
+@settings(max_examples=100, deadline=None)
+@given(toys((2, 3)))
+def test_where_no_path_is_safe_there_is_a_refusal(toy: Toy) -> None:
+    hopeless = replace(toy, harm={**toy.harm, **dict.fromkeys(toy.leaves(), 1.0)})
+    receipt = solve(hopeless, Values(), mode="on_risk", block=1, hold=16)
+    assert receipt.verdict.outcome == "refused"
+    assert receipt.ladder == ("refusal",)

@@ -1,0 +1,126 @@
+"""Toy worlds: one-letter tokens, a cost that counts the letter b, policies built without YAML.
+
+With one letter a token, text and tokens are the same thing, so the account of a stream can be recomputed from its text
+by a few lines that share nothing with the package (`reference_spend`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ig_guardrail.drive.request import Ask
+from ig_guardrail.engine.base import Engine
+from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.types import (
+    Budget,
+    CompiledPolicy,
+    CostModelSpec,
+    Expression,
+    Messages,
+    Piece,
+    Prompt,
+    Sampling,
+    SearchSettings,
+    Turn,
+)
+
+HAZARD = "hte"
+Odds = Callable[[tuple[int, ...]], Sequence[tuple[int | None, float]]]
+
+
+def letters(weights: Sequence[float]) -> Odds:
+    """Odds of a, b, c, ... and, last, of the end, the same after every prefix."""
+    total = sum(weights)
+    odds = [(i, w / total) for i, w in enumerate(weights[:-1]) if w]
+    return lambda prefix: [*odds, *([(None, weights[-1] / total)] if weights[-1] else [])]
+
+
+class LetterCost:
+    """The share of b: in the whole text so far (a level), or in the newest piece (an event)."""
+
+    hazards = (HAZARD,)
+    layers: tuple[int, ...] = ()
+
+    def __init__(
+        self, name: str, *, reading: str = "level", granularity: str = "block", longest_match: int = 0
+    ) -> None:
+        self.name = name
+        self.sha256 = f"{name}-{reading}-{granularity}"
+        self.reading: Any = reading
+        self.granularity: Any = granularity
+        self.longest_match = longest_match
+
+    def start(self, prompt: Prompt) -> tuple[int, int]:
+        return (0, 0)
+
+    def advance(
+        self, steps: Sequence[tuple[tuple[int, int], Piece]]
+    ) -> list[tuple[tuple[int, int], tuple[float, ...]]]:
+        answers = []
+        for (bad, length), piece in steps:
+            state = (bad + piece.text.count("b"), length + len(piece.text))
+            score = share_of_b(piece.text) if self.reading == "event" else state[0] / max(1, state[1])
+            answers.append((state, (score,)))
+        return answers
+
+
+def share_of_b(text: str) -> float:
+    return text.count("b") / max(1, len(text))
+
+
+def toy_budget(name: str, *, model: str = "level", threshold: float = 0.3, **keys: Any) -> Budget:
+    keys = {"budget": 0.0, "every": 4, **keys}
+    return Budget(name, (HAZARD,), Expression("model", model=model), threshold, **keys)
+
+
+def toy_policy(
+    budgets: Sequence[Budget], search: SearchSettings | None = None, models: Sequence[str] = ("level",), **keys: Any
+) -> CompiledPolicy:
+    return CompiledPolicy(
+        name="toy",
+        version="1",
+        owners=("tests",),
+        taxonomy="ailuminate-1.0",
+        cost_models=tuple(CostModelSpec(name, "toy", (HAZARD,), {}, timeout_s=20.0, **keys) for name in models),
+        budgets=tuple(budgets),
+        prompt=None,
+        search=search or SearchSettings(block=4, hold=4, candidates=4, shortest=0, steer=None),
+        messages=Messages({"en": "[refusal"}, {"en": "[closing"}),
+        allow_unguarded=True,
+        normal_form="",
+        sha256="0" * 64,
+    )
+
+
+def guardrail(odds: Odds, policy: CompiledPolicy, models: Mapping[str, Any], **keys: Any) -> Guardrail:
+    rail = Guardrail(toy_engine(odds), policy, models, **keys)
+    rail._approved = True  # toy messages are not letters; the start-up check has its own tests
+    return rail
+
+
+def toy_engine(odds: Odds, *, enumerate_lanes: bool = False) -> Engine:
+    from toyengine import ToyEngine
+
+    return ToyEngine(odds, enumerate_lanes)
+
+
+def ask(sampling: Sampling, strategy: Any = None) -> Ask:
+    return Ask((Turn("user", "hello"),), sampling, strategy)
+
+
+def reference_spend(world: Any, budget: Budget, text: str, ended: bool) -> float:
+    """Discounted spend of a text of one-letter tokens, from the definition of charging."""
+    (model,) = budget.cost.models()
+    step = {"token": 1, "block": budget.every}[world.granularity] if model != "whole" else 0
+    points = list(range(step, len(text) + 1, step)) if step else []
+    ends = [*points, len(text)] if ended and text else points
+    spend, peak, before = 0.0, 0.0, 0
+    for point in ends:
+        score = share_of_b(text[before:point]) if model == "event" else share_of_b(text[:point])
+        excess = max(0.0, score - budget.threshold)
+        rise_only = model != "event" and budget.accumulate == "max"
+        cost = budget.weight * (max(0.0, excess - peak) if rise_only else excess)
+        spend += budget.discount ** (point - 1) * cost
+        peak, before = max(peak, excess), point
+    return spend

@@ -1,0 +1,235 @@
+"""What a request does when a part of it fails, hangs or is left: closed, counted, freed."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ig_guardrail.drive.request import Ask
+from ig_guardrail.errors import GenerationFailed, PolicyError, RequestError, UnguardedNotAllowed
+from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.types import (
+    Expression,
+    Messages,
+    Prompt,
+    PromptRule,
+    Sampling,
+    SearchSettings,
+    Turn,
+)
+from tests.toys import LetterCost, ask, guardrail, letters, toy_budget, toy_engine, toy_policy
+
+CALM = letters((1, 0, 1, 0))
+SAMPLING = Sampling(max_tokens=12, temperature=1.0, top_p=1.0)
+
+
+class Hanging(LetterCost):
+    """Answers only when the test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__("level")
+        self.go = threading.Event()
+
+    def advance(self, steps: Any) -> Any:
+        self.go.wait()
+        return super().advance(steps)
+
+
+class Raising(LetterCost):
+    def advance(self, steps: Any) -> Any:
+        raise RuntimeError("out of order")
+
+
+def rail(model: Any = None, odds: Any = CALM, **keys: Any) -> Guardrail:
+    spec = {"on_error": keys.pop("on_error")} if "on_error" in keys else {}
+    policy = toy_policy([toy_budget("b", **keys)], **spec)
+    return guardrail(odds, policy, {"level": model or LetterCost("level")})
+
+
+def test_a_cost_model_that_hangs_is_timed_out_and_the_request_fails_closed() -> None:
+    model = Hanging()
+    one = rail(model)
+    spec = replace(one.policy.cost_models[0], timeout_s=0.05)
+    one = guardrail(CALM, replace(one.policy, cost_models=(spec,)), {"level": model})
+    with pytest.raises(GenerationFailed, match=r"'level' did not answer within 0\.05 s") as failure:
+        list(one.stream(ask(SAMPLING)))
+    assert failure.value.receipt.verdict.outcome == "failed"
+    assert failure.value.receipt.text == ""
+    assert one.engine.live_nodes() == 0
+    model.go.set()
+    *_, last = one.stream(ask(SAMPLING))
+    assert last.receipt is not None
+    assert last.receipt.verdict.outcome == "completed", "the next request gets a fresh thread"
+
+
+def test_a_cost_model_that_raises_is_named_with_its_error() -> None:
+    with pytest.raises(GenerationFailed, match="cost model 'level' failed: it raised RuntimeError: out of order"):
+        list(rail(Raising("level")).stream(ask(SAMPLING)))
+
+
+def test_fail_open_goes_on_and_the_receipt_says_so_each_time() -> None:
+    *_, last = rail(Raising("level"), on_error="open").stream(ask(SAMPLING))
+    assert last.receipt is not None
+    assert last.receipt.verdict.outcome == "completed"
+    assert last.receipt.fail_open
+    assert all("out of order" in note for note in last.receipt.fail_open)
+
+
+def test_a_passed_deadline_is_a_cancellation_with_a_receipt() -> None:
+    model = Hanging()
+    one = rail(model)
+    *_, last = one.stream(ask(SAMPLING), timeout=0.05)
+    model.go.set()
+    assert last.receipt is not None
+    assert (last.receipt.verdict.outcome, last.receipt.verdict.reason) == ("cancelled", "deadline")
+    assert one.engine.live_nodes() == 0
+
+
+def test_the_thinnest_deadline_still_ends_in_a_receipt() -> None:
+    *_, last = rail().stream(ask(SAMPLING), timeout=0.0)
+    assert last.receipt is not None
+    assert last.receipt.verdict.outcome in ("cancelled", "completed")
+
+
+async def test_sync_and_async_give_the_same_stream() -> None:
+    odds = letters((3, 2, 1, 1))
+    for seed in range(20):
+        sampling = replace(SAMPLING, seed=seed)
+        sync = [chunk.text for chunk in rail(odds=odds).stream(ask(sampling))]
+        other = [chunk.text async for chunk in rail(odds=odds).astream(ask(sampling))]
+        assert sync == other
+
+
+async def test_a_cancelled_task_frees_everything() -> None:
+    model = Hanging()
+    one = rail(model)
+
+    async def read() -> None:
+        async for _ in one.astream(ask(SAMPLING)):
+            pass
+
+    task = asyncio.create_task(read())
+    while not one.panel.seats["level"].worker._jobs:
+        await asyncio.sleep(0)
+    assert one.engine.live_nodes() > 0
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    model.go.set()
+    assert one.engine.live_nodes() == 0
+
+
+@pytest.mark.parametrize("steps", range(14))
+def test_leaving_after_any_number_of_steps_frees_everything(steps: int) -> None:
+    one = rail(odds=letters((3, 2, 1, 0)))
+    drive = one._flow(ask(SAMPLING))
+    reply: Any = None
+    try:
+        for _ in range(steps):
+            step = drive.send(reply)
+            reply = step.future.result() if hasattr(step, "future") else None
+    except StopIteration:
+        pass
+    drive.close()
+    assert one.engine.live_nodes() == 0
+
+
+def test_the_start_up_check_refuses_messages_that_are_over_budget_themselves() -> None:
+    policy = replace(toy_policy([toy_budget("b")]), messages=Messages({"en": "bbb"}, {"en": "a"}))
+    one = Guardrail(toy_engine(CALM), policy, {"level": LetterCost("level")})
+    with pytest.raises(PolicyError, match=r"messages\.refusal\.en is over budget 'b' itself"):
+        list(one.stream(ask(SAMPLING)))
+    assert one.engine.live_nodes() == 0
+
+
+def test_messages_are_given_in_the_language_that_was_asked_for() -> None:
+    messages = Messages({"en": "[no", "de": "[nein"}, {"en": "[end", "de": "[ende"})
+    policy = replace(toy_policy([toy_budget("b")]), messages=messages)
+    one = guardrail(letters((0, 1, 0, 0)), policy, {"level": LetterCost("level")})
+    for language, text in {"de": "[nein", "de-AT": "[nein", "sw": "[no"}.items():
+        *_, last = one.stream(Ask((Turn("user", "hi"),), SAMPLING, language=language))
+        assert last.receipt is not None
+        assert last.receipt.text == text
+
+
+def screened(action: str, text: str) -> tuple[Any, Guardrail]:
+    rule = PromptRule(Expression("model", model="level"), 0.5, action)  # type: ignore[arg-type]
+    one = guardrail(CALM, replace(toy_policy([toy_budget("b")]), prompt=rule), {"level": LetterCost("level")})
+    turns = (Turn("system", "bbb"), Turn("user", "aaa"), Turn("user", text))
+    *_, last = one.stream(Ask(turns, SAMPLING))
+    return last.receipt, one
+
+
+def test_a_refused_prompt_is_refused_before_anything_is_decoded() -> None:
+    receipt, one = screened("refuse", "bbbb")
+    assert (receipt.verdict.outcome, receipt.text) == ("refused", "[refusal")
+    assert receipt.tokens["generated"] == 0
+    assert receipt.prompt_check["score"] == 1.0
+    assert one.engine.live_nodes() == 0
+
+
+@pytest.mark.parametrize(
+    ("action", "text", "noted"), [("search", "bbbb", "search"), ("observe", "bb", "observe"), ("refuse", "a", "none")]
+)
+def test_other_prompts_are_answered_and_the_check_is_noted(action: str, text: str, noted: str) -> None:
+    receipt, _ = screened(action, text)
+    assert receipt.verdict.outcome == "completed"
+    assert receipt.prompt_check["action"] == noted
+
+
+def test_unguarded_decoding_needs_the_policys_leave() -> None:
+    one = rail()
+    strict = Guardrail(one.engine, replace(one.policy, allow_unguarded=False), {"level": LetterCost("level")})
+    with pytest.raises(UnguardedNotAllowed, match="does not allow unguarded decoding"):
+        list(strict.stream(ask(SAMPLING, "none")))
+
+
+def test_the_unguarded_stream_is_marked_and_uncharged() -> None:
+    *_, last = rail(odds=letters((0, 1, 0, 0))).stream(ask(SAMPLING, "none"))
+    assert last.receipt is not None
+    assert (last.receipt.text, last.receipt.verdict.guarded, last.receipt.spend) == ("b" * 12, False, {})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"max_tokens": 0}, "max_tokens is 0"),
+        ({"temperature": -1.0}, "temperature is -1.0"),
+        ({"temperature": float("nan")}, "temperature is nan"),
+        ({"top_p": 0.0}, "top_p is 0.0"),
+        ({"top_k": -1}, "top_k is -1"),
+        ({"min_p": 2.0}, "min_p is 2.0"),
+        ({"stop": ("",)}, "stop is 1 strings"),
+    ],
+)
+def test_requests_that_cannot_be_served_say_why(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        list(rail().stream(ask(replace(SAMPLING, **change))))
+
+
+def test_an_unknown_strategy_names_the_known_ones() -> None:
+    with pytest.raises(RequestError, match=r"there is no strategy 'magic'(.|\n)*cut, inference_guard, none"):
+        list(rail().stream(ask(SAMPLING, "magic")))
+
+
+def test_each_prefix_is_scored_once() -> None:
+    seen: list[str] = []
+
+    class Noting(LetterCost):
+        def start(self, prompt: Prompt) -> Any:
+            return ""
+
+        def advance(self, steps: Sequence[Any]) -> Any:
+            seen.extend(f"{text}{piece.text}{'.' if piece.ended else ''}" for text, piece in steps)
+            return [(text + piece.text, (0.0,)) for text, piece in steps]
+
+    search = SearchSettings(mode="always", candidates=6, block=4, hold=4, shortest=0)
+    policy = toy_policy([toy_budget("b"), toy_budget("c", threshold=0.9)], search)
+    list(guardrail(letters((2, 1, 1, 1)), policy, {"level": Noting("level")}).stream(ask(SAMPLING)))
+    assert seen
+    assert len(seen) == len(set(seen))
