@@ -6,11 +6,14 @@ by a few lines that share nothing with the package (`reference_spend`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.base import Engine
+from ig_guardrail.engine.script import Distribution, Place
+from ig_guardrail.engine.scripted import ScriptedEngine
+from ig_guardrail.engine.vocabulary import Vocabulary
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.types import (
     Budget,
@@ -26,14 +29,25 @@ from ig_guardrail.types import (
 )
 
 HAZARD = "hte"
-Odds = Callable[[tuple[int, ...]], Sequence[tuple[int | None, float]]]
 
 
-def letters(weights: Sequence[float]) -> Odds:
-    """Odds of a, b, c, ... and, last, of the end, the same after every prefix."""
+@dataclass(frozen=True)
+class Letters:
+    """A model that says letters, and the end, with the same odds after every prefix."""
+
+    vocabulary: Vocabulary
+    odds: Distribution
+
+    def next_tokens(self, place: Place) -> Distribution:
+        return self.odds
+
+
+def letters(weights: Sequence[float]) -> Letters:
+    """Odds of a, b, c, ... and, last, of the end."""
+    vocabulary = Vocabulary("abcdefgh"[: len(weights) - 1])
+    tokens = [*range(len(weights) - 1), vocabulary.end]
     total = sum(weights)
-    odds = [(i, w / total) for i, w in enumerate(weights[:-1]) if w]
-    return lambda prefix: [*odds, *([(None, weights[-1] / total)] if weights[-1] else [])]
+    return Letters(vocabulary, [(token, w / total) for token, w in zip(tokens, weights, strict=True) if w])
 
 
 class LetterCost:
@@ -93,16 +107,10 @@ def toy_policy(
     )
 
 
-def guardrail(odds: Odds, policy: CompiledPolicy, models: Mapping[str, Any], **keys: Any) -> Guardrail:
-    rail = Guardrail(toy_engine(odds), policy, models, **keys)
+def guardrail(script: Letters, policy: CompiledPolicy, models: Mapping[str, Any], **keys: Any) -> Guardrail:
+    rail = Guardrail(ScriptedEngine(script), policy, models, **keys)
     rail._approved = True  # toy messages are not letters; the start-up check has its own tests
     return rail
-
-
-def toy_engine(odds: Odds, *, enumerate_lanes: bool = False) -> Engine:
-    from toyengine import ToyEngine
-
-    return ToyEngine(odds, enumerate_lanes)
 
 
 def ask(sampling: Sampling, strategy: Any = None) -> Ask:

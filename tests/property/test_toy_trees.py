@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ig_guardrail.drive.serve import Values
+from ig_guardrail.engine.scripted import ScriptedEngine
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.types import Node, Receipt, Sampling, SearchSettings
-from tests.toys import ask, letters, toy_budget, toy_engine, toy_policy
+from tests.toys import ask, letters, toy_budget, toy_policy
 
 LETTERS = 3
 
@@ -96,7 +97,7 @@ class ExactSafety(ExactValue):
 def solve(toy: Toy, values: Values, **search: Any) -> Receipt:
     settings_ = SearchSettings(candidates=LETTERS**2, shortest=0, retries=0, steer=None, restart=None)
     policy = toy_policy([toy_budget("b", threshold=0.5)], replace(settings_, **search))
-    engine = toy_engine(letters([1] * LETTERS + [0]), enumerate_lanes=True)
+    engine = ScriptedEngine(letters([1] * LETTERS + [0]), enumerate_lanes=True)
     rail = Guardrail(engine, policy, {"level": TableCost(toy.harm)}, values)
     rail._approved = True
     *_, last = rail.stream(ask(Sampling(max_tokens=toy.depth, temperature=1.0, top_p=1.0)))

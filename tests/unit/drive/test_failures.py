@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ig_guardrail.drive.request import Ask
+from ig_guardrail.engine.scripted import ScriptedEngine
 from ig_guardrail.errors import GenerationFailed, PolicyError, RequestError, UnguardedNotAllowed
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.types import (
@@ -22,7 +23,7 @@ from ig_guardrail.types import (
     SearchSettings,
     Turn,
 )
-from tests.toys import LetterCost, ask, guardrail, letters, toy_budget, toy_engine, toy_policy
+from tests.toys import LetterCost, ask, guardrail, letters, toy_budget, toy_policy
 
 CALM = letters((1, 0, 1, 0))
 SAMPLING = Sampling(max_tokens=12, temperature=1.0, top_p=1.0)
@@ -141,7 +142,7 @@ def test_leaving_after_any_number_of_steps_frees_everything(steps: int) -> None:
 
 def test_the_start_up_check_refuses_messages_that_are_over_budget_themselves() -> None:
     policy = replace(toy_policy([toy_budget("b")]), messages=Messages({"en": "bbb"}, {"en": "a"}))
-    one = Guardrail(toy_engine(CALM), policy, {"level": LetterCost("level")})
+    one = Guardrail(ScriptedEngine(CALM), policy, {"level": LetterCost("level")})
     with pytest.raises(PolicyError, match=r"messages\.refusal\.en is over budget 'b' itself"):
         list(one.stream(ask(SAMPLING)))
     assert one.engine.live_nodes() == 0

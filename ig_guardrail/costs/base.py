@@ -1,0 +1,50 @@
+"""The cost-model contract: a prefix of an answer in, scores in [0, 1] out, higher is more harmful.
+
+A cost model is a fold over the pieces between charge points. Its state is immutable, so branches of a search share the
+work on their common prefix, and a prefix is scored the same however a strategy cut it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeAlias
+
+from ig_guardrail.types import Granularity, Piece, Prompt, Reading
+
+State: TypeAlias = Any
+
+
+class CostModel(Protocol):
+    """Declares what it reads and when; holds no state of a request.
+
+    name           how policies and receipts call it
+    sha256         content hash of artifact and options; part of the score's cache key
+    hazards        hazard ids, the order of its scores
+    granularity    charged at every token, at every block point, or at the end only
+    reading        a level of the whole answer so far, or an event in the newest piece
+    layers         hidden layers it reads; () for text only
+    longest_match  characters before a charge point that a later event may reach back into; 0 if none
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def hazards(self) -> tuple[str, ...]: ...
+    @property
+    def granularity(self) -> Granularity: ...
+    @property
+    def reading(self) -> Reading: ...
+    @property
+    def layers(self) -> tuple[int, ...]: ...
+    @property
+    def longest_match(self) -> int: ...
+
+    def start(self, prompt: Prompt) -> State:
+        """The state before the first answer token."""
+        ...
+
+    def advance(self, steps: Sequence[tuple[State, Piece]]) -> list[tuple[State, tuple[float, ...]]]:
+        """For each (state, piece): the state after the piece, and one score in [0, 1] for each hazard."""
+        ...

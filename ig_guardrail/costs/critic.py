@@ -1,0 +1,27 @@
+"""Judges of unfinished answers that look ahead: whether they will end well, and how useful they will be.
+
+Both only order what a strategy proposes. The gate never asks them, so a wrong one costs quality, not safety.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ig_guardrail.types import Node
+
+
+class Critic(Protocol):
+    """Foresees the budget (arXiv 2502.01208, the critic of the augmented state)."""
+
+    def predict(self, nodes: Sequence[Node]) -> list[float]:
+        """For each node, the probability in [0, 1] that the finished answer stays within every enforced budget."""
+        ...
+
+
+class RewardModel(Protocol):
+    """Values the task: how good the answer is, its safety apart."""
+
+    def predict(self, nodes: Sequence[Node]) -> list[float]:
+        """For each node a finite value, higher is better; only the order within one call has a meaning."""
+        ...

@@ -1,0 +1,97 @@
+"""An answer as it grows, token by token: its text, its offsets, and what ends it.
+
+Every engine reads its tokens through a `Draft`, so that end tokens, stop strings and limits mean the same in all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ig_guardrail.engine.detokenize import Held
+from ig_guardrail.engine.language import Language
+from ig_guardrail.engine.stops import first_stop
+from ig_guardrail.types import Finish, Node
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What ends an answer in one context: end tokens, stop strings, and the most answer tokens it may have."""
+
+    language: Language
+    stop: tuple[str, ...]
+    limit: int
+
+
+class Draft:
+    """One block being read on from `parent`: its tokens so far, and the answer's text after them."""
+
+    def __init__(self, rules: Rules, parent: Node, held: Held) -> None:
+        self.ids: list[int] = []
+        self.logprobs: list[float] = []
+        self.finish: Finish | None = None
+        self.held = held
+        self._rules = rules
+        self._language = rules.language
+        self._parent = parent
+        self._offsets: list[int] = []
+        self._text = parent.text
+        self._cut: int | None = None
+
+    @property
+    def position(self) -> int:
+        """Answer tokens so far, from the root on."""
+        return self._parent.position + len(self.ids)
+
+    def read(self, token: int) -> bool:
+        """Take one token. False if it is an end token, which ends the answer and is not part of it."""
+        if token in self._language.end:
+            self.end("stop")
+            return False
+        self.ids.append(token)
+        text, self.held = self._language.detokenizer.read(token, self.held)
+        self._write(text)
+        if self._cut is not None:
+            self.end("stop")
+        elif self.position >= self._rules.limit:
+            self.end("length")
+        self._offsets.append(len(self._text))
+        return True
+
+    def read_all(self, tokens: Iterable[int], finish: Finish | None) -> None:
+        """Take tokens up to the end of the answer, and then `finish` if they did not end it."""
+        for token in tokens:
+            self.read(token)
+            if self.finish is not None:
+                return
+        if finish is not None:
+            self.end(finish)
+
+    def end(self, finish: Finish) -> None:
+        """End the answer here; a character that was begun becomes U+FFFD."""
+        self._write(self._language.detokenizer.flush(self.held))
+        self.held = Held()
+        self.finish = finish if self._cut is None else "stop"
+
+    def node(self, id: int, hidden: Mapping[int, Any]) -> Node:
+        """The block as a node of the tree. `hidden`: layer -> array (len(ids), hidden size)."""
+        return Node(
+            id=id,
+            root=self._parent.root,
+            parent=self._parent,
+            ids=tuple(self.ids),
+            position=self.position,
+            text=self._text,
+            offsets=tuple(self._offsets),
+            visible=len(self._text) if self._cut is None else self._cut,
+            logprobs=tuple(self.logprobs),
+            hidden=hidden,
+            finish=self.finish,
+        )
+
+    def _write(self, text: str) -> None:
+        known = len(self._text)
+        self._text += text
+        if self._cut is None:
+            self._cut = first_stop(self._text, known, self._rules.stop)

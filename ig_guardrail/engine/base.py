@@ -1,0 +1,100 @@
+"""The engine contract: a token tree over one model.
+
+An engine owns the model, its cache and one thread. Every method that works returns a `Future` at once; the work runs on
+the engine's thread in the order of submission. It knows nothing of policies, costs, budgets or strategies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Protocol
+
+from ig_guardrail.types import Draw, Node, Prompt, Sampling, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What an engine is, as receipts and heads name it.
+
+    model         the name it was asked for by
+    model_sha256  content hash of the weights it runs
+    mode          engine and cache strategy, such as "transformers/repeat"; I5 and I7 hold within one mode
+    numerics      dtype the weights run in, such as "bfloat16"
+    device        "cpu", "cuda:0"
+    layers        number of hidden layers; hidden states exist for layers 1..layers
+    context       longest prompt plus answer, tokens
+    protected     tokens no penalty may touch: end, special and whitespace tokens
+    """
+
+    model: str
+    model_sha256: str
+    mode: str
+    numerics: str
+    device: str
+    layers: int
+    context: int
+    protected: frozenset[int]
+
+
+class Engine(Protocol):
+    """The one interface of `transformers`, `scripted` and every later engine; one conformance suite binds them."""
+
+    @property
+    def info(self) -> EngineInfo: ...
+
+    def encode(self, turns: Sequence[Turn]) -> Prompt:
+        """The conversation as the model's own chat template renders it, ready for an answer.
+
+        Special tokens inside turn texts are neutralised: no text can open or close a turn.
+        Raises RequestError on an empty conversation.
+        """
+        ...
+
+    def open(
+        self, prompt: Prompt, sampling: Sampling, layers: tuple[int, ...] = (), twin_of: Node | None = None
+    ) -> Future[Node]:
+        """Prefill once; the root of a context at position 0, or, for a twin, a node at `twin_of`'s position.
+
+        A twin has a root of its own and belongs to `twin_of`'s request: closing that request's first root closes it.
+        Raises RequestError if the prompt and one token do not fit the context.
+        """
+        ...
+
+    def extend(
+        self, draws: Sequence[Draw], tokens: int, attempt: int = 0, bias: Sequence[tuple[int, float]] = ()
+    ) -> Future[list[Node]]:
+        """Sample blocks of at most `tokens` tokens; children in the order of the draws, lanes ascending in each.
+
+        A block ends early at an end token, a stop string, `max_tokens`, or the end of the context (finish `length`).
+        A finished node cannot be extended: EngineError.
+        """
+        ...
+
+    def expand(self, node: Node, k: int) -> Future[list[Node]]:
+        """The `k` likeliest one-token children, likeliest first; an end token gives an empty finished child."""
+        ...
+
+    def logprobs(self, node: Node, ids: Sequence[int]) -> Future[list[float]]:
+        """Log-probability of each of `ids` in turn after `node`, nats."""
+        ...
+
+    def append(self, items: Sequence[tuple[Node, Node | str | tuple[int, ...]]]) -> Future[list[Node]]:
+        """Forced tokens, one pass each. A Node gives its own block and finish; stop strings and limits hold as ever."""
+        ...
+
+    def close(self, node: Node) -> None:
+        """Free a node's cache; for a request's first root, free the whole request and cancel its work within a step.
+
+        Idempotent. Work asked of a closed node raises EngineClosed in its future. Children outlive a closed parent.
+        """
+        ...
+
+    def forwards(self, root: Node) -> int:
+        """Model passes made so far for the request of `root` (0 once it is closed)."""
+        ...
+
+    def live_nodes(self) -> int:
+        """Nodes whose cache is held now; 0 when every request is closed and the engine is idle."""
+        ...

@@ -1,0 +1,116 @@
+"""Tokens to text, one at a time and exactly: constant work per token, whole characters only.
+
+Byte-level tokenizers (GPT-2, Llama 3, Qwen, SmolLM) and SentencePiece ones (Llama 2, Gemma, Mistral) both spell a token
+as bytes. Bytes that do not yet make a character are held back; what can never become one is U+FFFD. The text at the end
+of an answer equals `tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)`; the one
+exception are SentencePiece byte tokens that are not UTF-8, where that call may take back characters it gave before.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ig_guardrail.errors import ModelError
+
+Spelling: TypeAlias = Callable[[str], bytes]
+
+_SPACE = "\u2581"  # SentencePiece's mark for a space
+_BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a detokenizer carries between tokens: bytes that are not yet text, and whether any text was written."""
+
+    data: bytes = b""
+    begun: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Detokenizer:
+    """bytes_of gives the bytes a token spells, b"" for special ones; `lead` is dropped once from an answer's start."""
+
+    bytes_of: Callable[[int], bytes]
+    lead: str = ""
+
+    def read(self, token: int, held: Held) -> tuple[str, Held]:
+        """The characters that `token` completes, and what to carry to the next one."""
+        data = held.data + self.bytes_of(token)
+        text, used = codecs.utf_8_decode(data, "replace", False)
+        if text and not held.begun:
+            text, begun = text.removeprefix(self.lead), True
+        else:
+            begun = held.begun
+        return text, Held(data[used:], begun)
+
+    def flush(self, held: Held) -> str:
+        """What remains at the end of an answer: U+FFFD for a character that was never completed."""
+        return held.data.decode("utf-8", "replace")
+
+    def replay(self, ids: tuple[int, ...]) -> Held:
+        """What is carried after `ids`."""
+        held = Held()
+        for token in ids:
+            _, held = self.read(token, held)
+        return held
+
+
+def detokenizer_of(tokenizer: Any) -> Detokenizer:
+    """The detokenizer that agrees with a `transformers` tokenizer. Raises ModelError if its decoder is not known."""
+    decoder = _decoder_of(tokenizer)
+    steps = decoder["decoders"] if decoder["type"] == "Sequence" else [decoder]
+    kinds = [step["type"] for step in steps]
+    if kinds == ["ByteLevel"]:
+        return Detokenizer(_bytes_of(tokenizer, _byte_level_spelling()))
+    if kinds[:3] == ["Replace", "ByteFallback", "Fuse"] and set(kinds[3:]) <= {"Strip"}:
+        lead = " " if any(step["content"] == " " and step["start"] == 1 for step in steps[3:]) else ""
+        return Detokenizer(_bytes_of(tokenizer, _sentencepiece_spelling), lead)
+    raise ModelError(
+        f"the tokenizer decodes with {' + '.join(kinds)}, which this engine does not read",
+        where=str(getattr(tokenizer, "name_or_path", "tokenizer")),
+        why="text must be exact at every token, since it is judged and shown as it grows",
+        fix="use a model with a byte-level BPE or SentencePiece tokenizer, such as Llama, Qwen, Gemma or Mistral",
+    )
+
+
+def _decoder_of(tokenizer: Any) -> dict[str, Any]:
+    decoder = getattr(getattr(tokenizer, "backend_tokenizer", None), "decoder", None)
+    if decoder is None:
+        return {"type": "no decoder"}
+    described: dict[str, Any] = json.loads(decoder.__getstate__())
+    return described
+
+
+def _bytes_of(tokenizer: Any, spelling: Spelling) -> Callable[[int], bytes]:
+    special = {token for token, added in tokenizer.added_tokens_decoder.items() if added.special}
+    spelled = tokenizer.convert_ids_to_tokens
+
+    def bytes_of(token: int) -> bytes:
+        return b"" if token in special else spelling(spelled(token) or "")
+
+    return bytes_of
+
+
+def _sentencepiece_spelling(piece: str) -> bytes:
+    byte = _BYTE_TOKEN.fullmatch(piece)
+    return bytes.fromhex(byte[1]) if byte else piece.replace(_SPACE, " ").encode()
+
+
+def _byte_level_spelling() -> Spelling:
+    """Byte-level BPE writes each byte as one printable character (the table of GPT-2)."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    table = {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(others)}
+
+    def spelling(piece: str) -> bytes:
+        try:
+            return bytes(table[character] for character in piece)
+        except KeyError:  # an added token, written as it is
+            return piece.encode()
+
+    return spelling

@@ -1,0 +1,125 @@
+"""The work of the engine's thread: opening contexts, and growing nodes by drawn or forced tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from ig_guardrail.engine.base import EngineInfo
+from ig_guardrail.engine.cache import Snapshot, freeze
+from ig_guardrail.engine.chat import Chat
+from ig_guardrail.engine.decode import Decoder, Row, logprobs_of
+from ig_guardrail.engine.language import Language
+from ig_guardrail.engine.opening import Opening, begin
+from ig_guardrail.engine.passes import Passes
+from ig_guardrail.engine.sampling import Bias, bias_of, likeliest
+from ig_guardrail.engine.tree import Context, Tree
+from ig_guardrail.errors import RequestError
+from ig_guardrail.types import Draw, Finish, Node
+
+
+@dataclass(frozen=True, slots=True)
+class Grower:
+    """Grows `tree` with the model behind `passes`. Everything here runs on one thread."""
+
+    tree: Tree[Snapshot]
+    passes: Passes
+    chat: Chat
+    language: Language
+    info: EngineInfo
+
+    def open(self, asked: Opening) -> Node:
+        """Read a prompt, and for a twin the answer so far, in one pass; the root."""
+        root, context = begin(self.tree, asked, self.language, self.info)
+        answer = root.ids
+        cache = self.passes.new_cache()
+        layers = context.layers if answer else ()
+        reading = self.passes.read(cache, [(*asked.prompt.ids, *answer)], len(answer) + 1, layers)
+        context.account.forwards += 1
+        logits = reading.logits[0]
+        with torch.inference_mode(False):
+            hidden = {layer: states[0, -len(answer) :].clone() for layer, states in reading.hidden.items()}
+        root = replace(root, logprobs=tuple(logprobs_of(logits, answer)), hidden=hidden)
+        state = freeze(cache, 0, logits[-1].clone()) if root.finish is None else None
+        self.tree.plant(root, context, self.language.detokenizer.replay(answer), state)
+        return root
+
+    def extend(self, draws: Sequence[Draw], tokens: int, attempt: int, bias: Sequence[tuple[int, float]]) -> list[Node]:
+        """Sample blocks; see `Engine.extend`."""
+        if tokens < 1:
+            raise RequestError(f"a block of {tokens} tokens was asked for", where="extend", fix="ask for at least 1")
+        rows = [row for draw in draws for row in self._lanes(draw)]
+        for batch in _batches(rows, lambda row: (row.context, row.start.length)):
+            context = batch[0].context
+            Decoder(self.passes, context).draw(batch, tokens, attempt, self._bias(context, bias))
+        return self._children(rows)
+
+    def expand(self, node: Node, k: int) -> list[Node]:
+        """The `k` likeliest one-token children, by the model's own distribution (no bias, temperature 1)."""
+        entry, start = self.tree.find(node)
+        rows = []
+        for token in likeliest(start.logits, k):
+            row = Row(entry.context, start, entry.draft())
+            row.draft.read(token)
+            rows.append(row)
+        return self._force(rows)
+
+    def append(self, items: Sequence[tuple[Node, Node | str | tuple[int, ...]]]) -> list[Node]:
+        """Read forced tokens; see `Engine.append`."""
+        rows = []
+        for node, content in items:
+            entry, start = self.tree.find(node)
+            row = Row(entry.context, start, entry.draft())
+            row.draft.read_all(*self._content(content))
+            rows.append(row)
+        return self._force(rows)
+
+    def logprobs(self, node: Node, ids: Sequence[int]) -> list[float]:
+        """Log-probability of each of `ids` in turn after `node`, nats."""
+        entry, start = self.tree.find(node)
+        self.language.check(ids, where="token ids")
+        return Decoder(self.passes, entry.context).score(start, ids)
+
+    def _lanes(self, draw: Draw) -> list[Row]:
+        entry, start = self.tree.find(draw.node)
+        return [Row(entry.context, start, entry.draft(), draw.lane + i) for i in range(draw.count)]
+
+    def _force(self, rows: list[Row]) -> list[Node]:
+        for batch in _batches(rows, _pass_shape):
+            Decoder(self.passes, batch[0].context).force(batch)
+        return self._children(rows)
+
+    def _children(self, rows: Sequence[Row]) -> list[Node]:
+        """The rows as nodes of the tree, in order."""
+        nodes = []
+        for row in rows:
+            node = row.draft.node(self.tree.number(), row.states())
+            self.tree.grow(row.context, node, row.draft.held, row.end)
+            nodes.append(node)
+        return nodes
+
+    def _bias(self, context: Context, more: Sequence[tuple[int, float]]) -> Bias | None:
+        self.language.check((token for token, _ in more), where="bias")
+        return bias_of((*context.sampling.logit_bias, *more), self.passes.device)
+
+    def _content(self, content: Node | str | tuple[int, ...]) -> tuple[tuple[int, ...], Finish | None]:
+        if isinstance(content, Node):
+            return content.ids, content.finish
+        ids = self.chat.text_ids(content) if isinstance(content, str) else content
+        self.language.check(ids, where="token ids")
+        return ids, None
+
+
+def _pass_shape(row: Row) -> Hashable:
+    """What rows must share to be read in one pass."""
+    return row.context, row.start.length, len(row.draft.ids), row.draft.finish is None
+
+
+def _batches(rows: Iterable[Row], shape: Callable[[Row], Hashable]) -> list[list[Row]]:
+    """Rows of one shape together, in order of first appearance."""
+    batches: dict[Hashable, list[Row]] = {}
+    for row in rows:
+        batches.setdefault(shape(row), []).append(row)
+    return list(batches.values())

@@ -1,0 +1,97 @@
+"""The one thread that touches the model. Work is posted to it and answered through futures, in order of submission."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import traceback
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, ParamSpec, TypeVar
+
+from ig_guardrail.engine.tree import closed_error
+from ig_guardrail.errors import EngineError, GuardrailError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A call to be made on the thread, and the future its outcome goes to."""
+
+    future: Future[Any]
+    call: Callable[[], Any]
+
+
+class Loop:
+    """A daemon thread that makes calls one after another. It ends with `shutdown`, or when its owner is forgotten."""
+
+    def __init__(self, name: str) -> None:
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._open = True
+        self._thread = threading.Thread(target=_serve, args=(self._jobs,), name=name, daemon=True)
+        self._thread.start()
+        weakref.finalize(self, self._jobs.put, None)
+
+    def submit(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """The future of `function(*args, **kwargs)`; EngineClosed in it after `shutdown`."""
+        future: Future[R] = Future()
+        with self._lock:
+            if self._open:
+                self._jobs.put(Job(future, lambda: function(*args, **kwargs)))
+                return future
+        future.set_exception(closed_error("the engine was shut down"))
+        return future
+
+    def shutdown(self) -> None:
+        """Take no more work; the thread ends after what was submitted. Idempotent."""
+        with self._lock:
+            if self._open:
+                self._open = False
+                self._jobs.put(None)
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for the thread to end, at most `timeout` seconds; at once if this is the thread."""
+        if threading.current_thread() is not self._thread:
+            self._thread.join(timeout)
+
+
+def _serve(jobs: queue.SimpleQueue[Job | None]) -> None:
+    while (job := jobs.get()) is not None:
+        if job.future.set_running_or_notify_cancel():
+            settle(job.future, job.call)
+        del job  # a waiting thread must not keep the last job's tensors
+
+
+def settle(future: Future[Any], call: Callable[[], Any]) -> None:
+    """Make a call; its outcome goes into the future: GuardrailErrors as they are, others as cause of an EngineError."""
+    try:
+        result = call()
+    except GuardrailError as error:
+        _release(error)
+        future.set_exception(error)
+    except BaseException as error:  # the thread must outlive whatever a model does
+        _release(error)
+        future.set_exception(_engine_error(error))
+    else:
+        future.set_result(result)
+
+
+def _release(error: BaseException) -> None:
+    """Let go of the tensors in the frames an error passed through; its line numbers stay."""
+    traceback.clear_frames(error.__traceback__)
+
+
+def _engine_error(cause: BaseException) -> EngineError:
+    error = EngineError(
+        f"the engine failed: {type(cause).__name__}: {cause}",
+        where="engine",
+        why="what was being decoded is lost; the engine itself goes on",
+        fix="if memory ran out, lower `candidates` or the length of the conversation; else report this error",
+    )
+    error.__cause__ = cause
+    return error

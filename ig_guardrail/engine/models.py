@@ -1,0 +1,178 @@
+"""From a model's name to a running engine: found, loaded once, and shared by everyone in the process."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ig_guardrail.engine.quiet import quiet
+from ig_guardrail.engine.store import files_sha256
+from ig_guardrail.errors import ModelError, RequestError
+
+if TYPE_CHECKING:
+    from ig_guardrail.engine.transformers import TransformersEngine
+    from ig_guardrail.engine.weights import Weights
+
+EMBEDDED = "embedded"
+DTYPES = ("bfloat16", "float32", "float16")
+_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where weights are: a folder here, or a hub name. `sha256` is known beforehand for the embedded model."""
+
+    name: str
+    place: str
+    local: bool
+    sha256: str | None = None
+
+
+@dataclass(slots=True)
+class Slot:
+    """One engine of the registry, and the lock under which it is loaded."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    engine: TransformersEngine | None = None
+
+
+class Registry:
+    """Engines by (model, device, dtype), each loaded at its first use, once, whoever asks first."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._slots: dict[tuple[str, str, str], Slot] = {}
+
+    def get(self, key: tuple[str, str, str], load: Callable[[], TransformersEngine]) -> TransformersEngine:
+        """The engine of `key`; loaded if there is none, or if it was shut down."""
+        with self._lock:
+            slot = self._slots.setdefault(key, Slot())
+        with slot.lock:
+            if slot.engine is None or slot.engine.closed:
+                slot.engine = load()
+            return slot.engine
+
+
+_REGISTRY = Registry()  # the one thing that is process-wide: weights are too large to hold twice
+
+
+def load_engine(model: str, *, device: str = "auto", dtype: str = "auto") -> TransformersEngine:
+    """The engine of a model, loaded at the first call and shared from then on.
+
+    model   "embedded", a local folder, or a hub name such as "Qwen/Qwen3-0.6B" (downloaded if it is not there)
+    device  "auto" (cuda, else mps, else cpu), "cpu", "cuda", "cuda:0", "mps"
+    dtype   "auto" (bfloat16), "bfloat16", "float32", "float16"
+    Raises ModelError if the model cannot be had, RequestError for a device or dtype that does not exist.
+    """
+    chosen = (_place(model), _device(device), _dtype(dtype))
+    return _REGISTRY.get(chosen, lambda: _start(model, chosen[1], chosen[2]))
+
+
+def load_weights(model: str, device: str, dtype: str) -> Weights:
+    """A model's weights and tokenizer on `device` in `dtype`, for this caller alone."""
+    from ig_guardrail.engine.weights import Weights
+
+    source = _find(model, dtype)
+    try:
+        loaded, tokenizer = _load(source, device, dtype)
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
+        raise _unreadable(source, error) from error
+    return Weights(model, source.sha256 or _weights_sha256(source), loaded, tokenizer)
+
+
+def _start(model: str, device: str, dtype: str) -> TransformersEngine:
+    from ig_guardrail.engine.transformers import TransformersEngine
+
+    return TransformersEngine(load_weights(model, device, dtype))
+
+
+def _place(model: str) -> str:
+    """One spelling for each model: folders by their absolute path."""
+    folder = Path(model).expanduser()
+    return model if model == EMBEDDED or not folder.is_dir() else str(folder.resolve())
+
+
+def _find(model: str, dtype: str) -> Source:
+    if model == EMBEDDED:
+        from ig_guardrail.engine.embedded import embedded_model
+
+        folder, digest = embedded_model(dtype)
+        return Source(model, str(folder), local=True, sha256=digest)
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return Source(model, str(folder.resolve()), local=True)
+    if _HUB_NAME.fullmatch(model) and not model.startswith("."):
+        return Source(model, model, local=False)
+    raise ModelError(
+        f"there is no folder '{model}'",
+        where=f"model '{model}'",
+        why="a model is 'embedded', a folder with config.json and safetensors, or a hub name such as 'Qwen/Qwen3-0.6B'",
+        fix="check the path",
+    )
+
+
+def _load(source: Source, device: str, dtype: str) -> tuple[Any, Any]:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    where: dict[str, Any] = {"local_files_only": source.local, "trust_remote_code": False}
+    with quiet():
+        tokenizer = AutoTokenizer.from_pretrained(source.place, **where)
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            source.place, dtype=getattr(torch, dtype), use_safetensors=True, **where
+        )
+    return model.to(device).eval(), tokenizer
+
+
+def _weights_sha256(source: Source) -> str:
+    """SHA-256 over the safetensors files; those of a hub model lie in its cached snapshot."""
+    from transformers.utils.hub import cached_file
+
+    config = cached_file(source.place, "config.json", local_files_only=True)
+    return files_sha256(Path(str(config)).parent.glob("*.safetensors"))
+
+
+def _device(device: str) -> str:
+    import torch
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    kind = device.partition(":")[0]
+    here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if here.get(kind):
+        return str(torch.device("cuda", torch.cuda.current_device())) if device == "cuda" else device
+    present = ", ".join(name for name, there in here.items() if there)
+    raise RequestError(
+        f"device is '{device}', which this machine does not have",
+        where="device",
+        why=f"it has: {present}",
+        fix="use 'auto', or one of those",
+    )
+
+
+def _dtype(dtype: str) -> str:
+    if dtype == "auto":
+        return DTYPES[0]
+    if dtype in DTYPES:
+        return dtype
+    raise RequestError(
+        f"dtype is '{dtype}'",
+        where="dtype",
+        why="weights run in one of a few number formats",
+        fix=f"use 'auto' or one of: {', '.join(DTYPES)}",
+    )
+
+
+def _unreadable(source: Source, error: Exception) -> ModelError:
+    return ModelError(
+        f"the model cannot be loaded: {' '.join(str(error).split())[:300]}",
+        where=f"model '{source.name}'",
+        why="a folder needs config.json, a tokenizer and safetensors weights"
+        if source.local
+        else "it is neither in the local hub cache nor could it be downloaded",
+        fix="check the folder" if source.local else "check the name and the network, or use model 'embedded'",
+    )

@@ -1,0 +1,169 @@
+"""The work of a scripted engine: nodes grown from what a script says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from ig_guardrail.engine.answer import Draft
+from ig_guardrail.engine.base import EngineInfo
+from ig_guardrail.engine.opening import Opening, begin
+from ig_guardrail.engine.randomness import uniform
+from ig_guardrail.engine.script import Bias, Place, Script, pick, shaped
+from ig_guardrail.engine.tree import Context, Entry, Tree
+from ig_guardrail.errors import RequestError
+from ig_guardrail.types import Draw, Finish, Node
+
+Prefix: TypeAlias = tuple[int, ...]
+HiddenState: TypeAlias = Callable[[Prefix], Sequence[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reciter:
+    """Grows `tree` by a script. What it keeps of a node is the answer's tokens."""
+
+    tree: Tree[Prefix]
+    script: Script
+    info: EngineInfo
+    hidden: HiddenState | None
+    enumerate_lanes: bool
+
+    def open(self, asked: Opening) -> Node:
+        """The root of a prompt, or of a twin."""
+        root, context = begin(self.tree, asked, self.script.vocabulary.language, self.info)
+        scored = self._score(context, root.root, (), root.ids)
+        root = replace(root, logprobs=tuple(scored), hidden=self._states(context, (), root.ids))
+        context.account.forwards += 1
+        held = self.script.vocabulary.language.detokenizer.replay(root.ids)
+        self.tree.plant(root, context, held, root.ids if root.finish is None else None)
+        return root
+
+    def extend(self, draws: Sequence[Draw], tokens: int, attempt: int, bias: Bias) -> list[Node]:
+        """Blocks of at most `tokens` tokens; see `Engine.extend`."""
+        if tokens < 1:
+            raise RequestError(f"a block of {tokens} tokens was asked for", where="extend", fix="ask for at least 1")
+        self.script.vocabulary.language.check((token for token, _ in bias), where="bias")
+        children = []
+        for draw in draws:
+            entry, prefix = self.tree.find(draw.node)
+            recital = Recital(self.script, entry, prefix, attempt, bias)
+            for lane in range(draw.lane, draw.lane + draw.count):
+                draft = recital.path(lane, tokens) if self.enumerate_lanes else recital.draw(lane, tokens)
+                children.append(self._child(entry, prefix, draft))
+        return children
+
+    def expand(self, node: Node, k: int) -> list[Node]:
+        """The `k` likeliest one-token children; see `Engine.expand`."""
+        entry, prefix = self.tree.find(node)
+        options = self.script.next_tokens(_place(entry.context, node.root, prefix))
+        ranked = sorted(options, key=lambda option: (-option[1], option[0]))
+        return [self._forced(entry, prefix, (token,), None) for token, _ in ranked[:k]]
+
+    def append(self, items: Sequence[tuple[Node, Node | str | tuple[int, ...]]]) -> list[Node]:
+        """Forced tokens; see `Engine.append`."""
+        children = []
+        for node, content in items:
+            entry, prefix = self.tree.find(node)
+            children.append(self._forced(entry, prefix, *self._content(content)))
+        return children
+
+    def logprobs(self, node: Node, ids: Sequence[int]) -> list[float]:
+        """Log-probability of each of `ids` in turn after `node`, nats."""
+        entry, prefix = self.tree.find(node)
+        self.script.vocabulary.language.check(ids, where="token ids")
+        entry.context.account.forwards += 1
+        return self._score(entry.context, node.root, prefix, tuple(ids))
+
+    def _content(self, content: Node | str | tuple[int, ...]) -> tuple[Prefix, Finish | None]:
+        if isinstance(content, Node):
+            return content.ids, content.finish
+        ids = self.script.vocabulary.ids(content) if isinstance(content, str) else content
+        self.script.vocabulary.language.check(ids, where="token ids")
+        return ids, None
+
+    def _forced(self, entry: Entry[Prefix], prefix: Prefix, ids: Prefix, finish: Finish | None) -> Node:
+        draft = entry.draft()
+        draft.read_all(ids, finish)
+        draft.logprobs += self._score(entry.context, entry.node.root, prefix, tuple(draft.ids))
+        return self._child(entry, prefix, draft)
+
+    def _child(self, entry: Entry[Prefix], prefix: Prefix, draft: Draft) -> Node:
+        context = entry.context
+        ids = tuple(draft.ids)
+        context.account.forwards += len(ids)
+        node = draft.node(self.tree.number(), self._states(context, prefix, ids))
+        self.tree.grow(context, node, draft.held, (*prefix, *ids) if draft.finish is None else None)
+        return node
+
+    def _score(self, context: Context, root: int, prefix: Prefix, ids: Prefix) -> list[float]:
+        found = []
+        for count, token in enumerate(ids):
+            place = _place(context, root, (*prefix, *ids[:count]))
+            chances = dict(self.script.next_tokens(place))
+            found.append(_log(chances.get(token, 0.0)))
+        return found
+
+    def _states(self, context: Context, prefix: Prefix, ids: Prefix) -> dict[int, list[list[float]]]:
+        if self.hidden is None:
+            return {}
+        states = [list(self.hidden((*prefix, *ids[: count + 1]))) for count in range(len(ids))]
+        return {layer: states for layer in context.layers if ids}
+
+
+@dataclass(frozen=True, slots=True)
+class Recital:
+    """Blocks from one node, at one attempt."""
+
+    script: Script
+    entry: Entry[Prefix]
+    prefix: Prefix
+    attempt: int
+    bias: Bias
+
+    def draw(self, lane: int, tokens: int) -> Draft:
+        """A block drawn with the uniforms of its lane."""
+        draft, seed = self.entry.draft(), self.entry.context.sampling.seed
+        while draft.finish is None and len(draft.ids) < tokens:
+            options = self._options(lane, tuple(draft.ids))
+            chance = uniform(seed, draft.position, lane, self.attempt)
+            self._read(draft, lane, pick(options, chance))
+        return draft
+
+    def path(self, lane: int, tokens: int) -> Draft:
+        """The block that is number `lane` of all possible ones, likeliest first token first."""
+        paths = list(self._paths(lane, (), tokens))
+        draft = self.entry.draft()
+        for token in paths[lane % len(paths)]:
+            if draft.finish is None:
+                self._read(draft, lane, token)
+        return draft
+
+    def _paths(self, lane: int, block: Prefix, tokens: int) -> Iterator[Prefix]:
+        if len(block) == tokens or (block and block[-1] == self.script.vocabulary.end):
+            yield block
+            return
+        for token, _ in self._options(lane, block):
+            yield from self._paths(lane, (*block, token), tokens)
+
+    def _options(self, lane: int, block: Prefix) -> list[tuple[int, float]]:
+        options = self.script.next_tokens(self._place(lane, block))
+        return shaped(options, self.entry.context.sampling, self.bias)
+
+    def _read(self, draft: Draft, lane: int, token: int) -> None:
+        chances = dict(self.script.next_tokens(self._place(lane, tuple(draft.ids))))
+        if draft.read(token):
+            draft.logprobs.append(_log(chances[token]))
+
+    def _place(self, lane: int, block: Prefix) -> Place:
+        context, root = self.entry.context, self.entry.node.root
+        return replace(_place(context, root, (*self.prefix, *block)), lane=lane, attempt=self.attempt)
+
+
+def _place(context: Context, root: int, prefix: Prefix) -> Place:
+    return Place(context.prompt, prefix, lane=0, attempt=0, twin=root != context.account.first_root)
+
+
+def _log(chance: float) -> float:
+    return math.log(chance) if chance > 0 else -math.inf

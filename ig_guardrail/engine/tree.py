@@ -1,0 +1,169 @@
+"""The book of a token tree: which nodes are held, to which request they belong, and what was closed.
+
+Written by the engine's thread, closed from any thread. It knows nothing of models: `S` is whatever an engine keeps to
+continue a node.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from ig_guardrail.engine.answer import Draft, Rules
+from ig_guardrail.engine.detokenize import Held
+from ig_guardrail.errors import EngineClosed, EngineError
+from ig_guardrail.types import Node, Prompt, Sampling
+
+S = TypeVar("S")
+
+
+@dataclass(slots=True)
+class Account:
+    """One request: whether it was closed, and the model passes made for it."""
+
+    first_root: int
+    closed: bool = False
+    forwards: int = 0
+
+    def check_open(self) -> None:
+        """Raises EngineClosed once the request was closed."""
+        if self.closed:
+            raise closed_error("the request was closed")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Context:
+    """One root: the prompt it stands for, and how answers to it are drawn and ended."""
+
+    account: Account
+    prompt: Prompt
+    sampling: Sampling
+    layers: tuple[int, ...]
+    rules: Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Generic[S]):
+    """A node that was not closed. `state` is None for a finished one, which nothing can follow."""
+
+    node: Node
+    context: Context
+    held: Held
+    state: S | None
+
+    def draft(self) -> Draft:
+        """A block to be read on from here."""
+        return Draft(self.context.rules, self.node, self.held)
+
+
+class Tree(Generic[S]):
+    """The nodes of one engine."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+        self._entries: dict[int, Entry[S]] = {}
+        self._contexts: dict[int, Context] = {}
+        self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close_all` was called."""
+        return self._closed
+
+    def number(self) -> int:
+        """A fresh node id."""
+        return next(self._numbers)
+
+    def plant(self, root: Node, context: Context, held: Held, state: S | None) -> None:
+        """Add a root. Raises EngineClosed if its request, or the engine, was closed meanwhile."""
+        with self._lock:
+            context.account.check_open()
+            if self._closed:
+                raise closed_error("the engine was shut down")
+            self._contexts[root.root] = context
+            self._entries[root.id] = Entry(root, context, held, state)
+
+    def grow(self, context: Context, node: Node, held: Held, state: S | None) -> None:
+        """Add a child. Raises EngineClosed if its request was closed meanwhile."""
+        with self._lock:
+            context.account.check_open()
+            self._entries[node.id] = Entry(node, context, held, state)
+
+    def context_of(self, node: Node) -> Context:
+        """The context of a node, which itself may have been closed. Raises EngineClosed if the request was."""
+        with self._lock:
+            context = self._contexts.get(node.root)
+        if context is None:
+            raise closed_error(f"the request of node {node.id} was closed")
+        return context
+
+    def find(self, node: Node) -> tuple[Entry[S], S]:
+        """The entry of a node that can be continued, and its state.
+
+        Raises EngineClosed if it was closed, or is another engine's; EngineError if the answer ends there.
+        """
+        with self._lock:
+            entry = self._entries.get(node.id)
+        if entry is None or entry.node is not node:
+            raise closed_error(f"node {node.id} was closed")
+        if entry.state is None:
+            raise EngineError(
+                f"node {node.id} cannot be continued: its answer ended with '{node.finish}'",
+                where="engine",
+                why="nothing follows the end of an answer",
+                fix="extend only nodes whose `finish` is None",
+            )
+        return entry, entry.state
+
+    def close(self, node: Node) -> None:
+        """Forget a node; with a request's first root, its whole request. Idempotent."""
+        with self._lock:
+            context = self._contexts.get(node.root)
+            if context is not None and context.account.first_root == node.id:
+                self._close_account(context.account)
+            elif (entry := self._entries.get(node.id)) is not None and entry.node is node:
+                del self._entries[node.id]
+
+    def close_all(self) -> None:
+        """Forget everything, mark every request closed, and take no new ones."""
+        with self._lock:
+            self._closed = True
+            for context in list(self._contexts.values()):
+                self._close_account(context.account)
+
+    def forwards(self, root: Node) -> int:
+        """Model passes made so far for the request of `root`; 0 once it is closed."""
+        with self._lock:
+            context = self._contexts.get(root.root)
+        return 0 if context is None else context.account.forwards
+
+    def live_nodes(self) -> int:
+        """Nodes that can be continued."""
+        with self._lock:
+            return sum(entry.state is not None for entry in self._entries.values())
+
+    def _close_account(self, account: Account) -> None:
+        account.closed = True
+        for root in list(_of_account(self._contexts, account)):
+            del self._contexts[root]
+        dead = [id for id, entry in self._entries.items() if entry.context.account is account]
+        for id in dead:
+            del self._entries[id]
+
+
+def _of_account(contexts: dict[int, Context], account: Account) -> Iterator[int]:
+    return (root for root, context in list(contexts.items()) if context.account is account)
+
+
+def closed_error(what: str) -> EngineClosed:
+    """The error of work asked of something closed."""
+    return EngineClosed(
+        what,
+        where="engine",
+        why="a cancel, or the end of the request, freed its cache",
+        fix="open the prompt again",
+    )

@@ -1,0 +1,84 @@
+"""Warnings: policies that can be used, but may not do what their author thinks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+
+from ig_guardrail.policy.defaults import search_settings
+from ig_guardrail.policy.faults import Fault, listed, quoted
+from ig_guardrail.policy.hazards import EVERY, covers
+from ig_guardrail.policy.language import BUDGET
+from ig_guardrail.policy.meaning import budgets, formulas, model_names, name_spot
+from ig_guardrail.policy.shape import Draft
+
+
+def check_cautions(draft: Draft) -> tuple[Fault, ...]:
+    """Every warning about a draft without errors."""
+    return tuple(chain.from_iterable(check(draft) for check in (unused, fail_open, unenforced, late, free, deaf)))
+
+
+def unused(draft: Draft) -> Iterator[Fault]:
+    """Cost models that no expression names."""
+    used = {name for _, formula in formulas(draft) for name, _ in formula.names}
+    for name in model_names(draft):
+        if name not in used:
+            advice = "name it in a budget's `cost`, or delete it"
+            yield draft.key_spot("cost_models", name).fault(
+                "P101", f"cost model {quoted(name)} is not used", help=advice
+            )
+
+
+def fail_open(draft: Draft) -> Iterator[Fault]:
+    """Cost models whose failure lets text through."""
+    for name in model_names(draft):
+        if draft.value("cost_models", name, "on_error") == "open":
+            spot = draft.spot("cost_models", name, "on_error")
+            advice = "write `on_error: closed`, unless another cost model covers the same hazards"
+            yield spot.fault("P102", f"cost model {quoted(name)} fails open", help=advice)
+
+
+def unenforced(draft: Draft) -> Iterator[Fault]:
+    """Policies all of whose budgets are in shadow mode."""
+    if all(budget.get("mode") == "shadow" for _, budget in budgets(draft)):
+        advice = "to enforce a budget, write `mode: enforce`"
+        spot = draft.key_spot("budgets")
+        yield spot.fault("P103", "nothing is enforced", label="every budget is in shadow mode", help=advice)
+
+
+def late(draft: Draft) -> Iterator[Fault]:
+    """Charge points so far apart that text waits for them longer than `hold` says."""
+    settings = search_settings(draft)
+    block, hold = settings["block"], settings["hold"]
+    for index, budget in budgets(draft):
+        every = budget.get("every", BUDGET.fields["every"].default)
+        waits = block % every != 0 and every - 1 > hold
+        if waits and budget.get("mode") != "shadow":
+            written = draft.written("budgets", index, "every")
+            spot = draft.spot("budgets", index, "every") if written else draft.spot("budgets", index)
+            label = f"up to {every - 1} tokens wait, though `hold` is {hold}"
+            advice = f"write an `every` that divides the block of {block} tokens, or raise `hold` to {every - 1}"
+            yield spot.fault("P104", "text waits for charge points that are far apart", label=label, help=advice)
+
+
+def free(draft: Draft) -> Iterator[Fault]:
+    """Budgets that no score can charge."""
+    for index, budget in budgets(draft):
+        if budget.get("threshold") == 1:
+            spot = draft.spot("budgets", index, "threshold")
+            yield spot.fault("P105", "this budget can never be charged", label="no score is above 1", help="lower it")
+
+
+def deaf(draft: Draft) -> Iterator[Fault]:
+    """Cost models named in a budget none of whose hazards they score."""
+    for path, formula in formulas(draft):
+        wanted = draft.value(*path[:-1], "hazards")
+        if wanted is None or wanted == [EVERY]:
+            continue
+        for name, offset in formula.names:
+            scored = draft.value("cost_models", name, "hazards")
+            if not any(covers(broad, narrow) for broad in wanted for narrow in scored):
+                label = f"it scores {listed(scored, 'and')} only"
+                message = f"cost model {quoted(name)} scores no hazard of this budget"
+                advice = "add its hazards to the budget, or leave it out of `cost`"
+                yield name_spot(draft, path, name, offset).fault("P106", message, label=label, help=advice)

@@ -1,0 +1,139 @@
+"""From a policy's text to the one form in which it is used, and the hash that names it.
+
+The normal form is JSON with sorted keys: defaults written out, presets and aliases resolved, no places, no comments.
+Two texts that mean the same have the same normal form; a number that differs shows in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ig_guardrail.policy.cautions import check_cautions
+from ig_guardrail.policy.decoding import decode
+from ig_guardrail.policy.defaults import search_settings
+from ig_guardrail.policy.expression import Formula, written
+from ig_guardrail.policy.faults import Fault, in_order
+from ig_guardrail.policy.hazards import EVERY, covers
+from ig_guardrail.policy.language import API_VERSION, BUDGET, COST_MODEL, KIND, POLICY
+from ig_guardrail.policy.meaning import check_meaning
+from ig_guardrail.policy.reading import read
+from ig_guardrail.policy.shape import Draft, check_shape
+from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec, Messages, PromptRule, SearchSettings
+
+_COMMON = ("kind", "hazards", "timeout_ms", "on_error")
+
+
+def compile_text(text: str | bytes, file: str) -> tuple[CompiledPolicy | None, tuple[Fault, ...]]:
+    """The policy in a text, or None, and every fault in it, in the order of the file. Never raises.
+
+    file: how faults call the text, and where folder paths in it start from.
+    """
+    draft, faults = _checked(text)
+    placed = tuple(replace(fault, file=file) for fault in in_order(faults))
+    if draft is None or any(fault.severity == "error" for fault in placed):
+        return None, placed
+    return _compiled(draft, os.path.dirname(os.path.abspath(file))), placed
+
+
+def _checked(text: str | bytes) -> tuple[Draft | None, list[Fault]]:
+    characters = decode(text)
+    if isinstance(characters, Fault):
+        return None, [characters]
+    reading = read(characters)
+    faults = list(reading.faults)
+    if reading.tree is None:
+        return None, faults
+    draft, found = check_shape(reading.tree)
+    foreign = [fault for fault in found if fault.code == "P012"]
+    if foreign:
+        return None, [*faults, *foreign]
+    faults += [*found, *check_meaning(draft)]
+    if not faults:
+        faults += check_cautions(draft)
+    return draft, faults
+
+
+def _compiled(draft: Draft, folder: str) -> CompiledPolicy:
+    form = _normal(draft)
+    text = json.dumps(form, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    head = form["metadata"]
+    costs = {written(formula.expression): formula.expression for formula in _formulas(draft)}
+    return CompiledPolicy(
+        name=head["name"],
+        version=head["version"],
+        owners=tuple(head["owners"]),
+        taxonomy=form["taxonomy"],
+        cost_models=tuple(_spec(name, model, folder) for name, model in sorted(form["cost_models"].items())),
+        budgets=tuple(
+            Budget(**{**one, "cost": costs[one["cost"]], "hazards": tuple(one["hazards"])}) for one in form["budgets"]
+        ),
+        prompt=PromptRule(**{**form["prompt"], "cost": costs[form["prompt"]["cost"]]}) if form["prompt"] else None,
+        search=SearchSettings(**form["search"]),
+        messages=Messages(**form["messages"]),
+        allow_unguarded=form["allow_unguarded"],
+        normal_form=text,
+        sha256=hashlib.sha256(text.encode()).hexdigest(),
+    )
+
+
+def _normal(draft: Draft) -> dict[str, Any]:
+    """The normal form, as the values that JSON knows."""
+    values = draft.values
+    prompt = values.get("prompt")
+    search = search_settings(draft)
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {"owners": [], **values["metadata"]},
+        "taxonomy": values.get("taxonomy", POLICY.fields["taxonomy"].default),
+        "cost_models": {name: _filled_model(model) for name, model in values["cost_models"].items()},
+        "budgets": [_filled_budget(one, values["cost_models"]) for one in values["budgets"]],
+        "prompt": {**prompt, "cost": written(prompt["cost"].expression)} if prompt else None,
+        "output": {"on_exceed": ["end"] if search["strategy"] == "cut" else ["search", "end"]},
+        "search": search,
+        "messages": {part: dict(sorted(texts.items())) for part, texts in values["messages"].items()},
+        "allow_unguarded": values.get("allow_unguarded", False),
+    }
+
+
+def _filled_model(model: Mapping[str, Any]) -> dict[str, Any]:
+    return {**COST_MODEL.sections[model["kind"]].defaults(), **model}
+
+
+def _filled_budget(budget: Mapping[str, Any], models: Mapping[str, Any]) -> dict[str, Any]:
+    """Defaults filled, the expression in its one spelling, and every hazard that its cost models score by name."""
+    formula: Formula = budget["cost"]
+    scored = list(dict.fromkeys(hazard for name in formula.expression.models() for hazard in models[name]["hazards"]))
+    asked = scored if budget["hazards"] == [EVERY] else budget["hazards"]
+    parts = [narrow for broad in asked for narrow in scored if covers(broad, narrow)]
+    hazards = sorted({*asked, *parts})
+    return {**BUDGET.defaults(), **budget, "cost": written(formula.expression), "hazards": hazards}
+
+
+def _formulas(draft: Draft) -> list[Formula]:
+    costs = [one["cost"] for one in draft.values["budgets"]]
+    return [*costs, draft.values["prompt"]["cost"]] if draft.values.get("prompt") else costs
+
+
+def _spec(name: str, model: Mapping[str, Any], folder: str) -> CostModelSpec:
+    own = {key: _option(key, value, folder) for key, value in model.items() if key not in _COMMON}
+    return CostModelSpec(
+        name=name,
+        kind=model["kind"],
+        hazards=tuple(model["hazards"]),
+        options=own,
+        timeout_s=model["timeout_ms"] / 1000,
+        on_error=model["on_error"],
+    )
+
+
+def _option(key: str, value: Any, folder: str) -> Any:
+    """An option as cost models read it: a folder path from the root, a list as a tuple."""
+    if key in ("head", "model") and "/" in value:
+        return os.path.normpath(os.path.join(folder, value))
+    return tuple(value) if isinstance(value, list) else value

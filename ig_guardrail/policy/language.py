@@ -1,0 +1,317 @@
+"""The policy language `ig-guardrail/v1`: every key, with type, unit, range, default and meaning."""
+
+from __future__ import annotations
+
+from ig_guardrail.policy.expression import FUNCTIONS
+from ig_guardrail.policy.hazards import TAXONOMY
+from ig_guardrail.policy.schema import (
+    Choice,
+    Cost,
+    Field,
+    Form,
+    HazardChoice,
+    HazardId,
+    ListOf,
+    MapOf,
+    Number,
+    OneOf,
+    Regex,
+    Section,
+    Switch,
+    Text,
+    Whole,
+)
+
+API_VERSION = "ig-guardrail/v1"
+KIND = "SafetyPolicy"
+
+NAME = Form("a name", r"[a-z][a-z0-9-]{0,63}", "support-bot")
+BUDGET_ID = Form("a name", NAME.pattern, "harmful-help")
+MODEL_NAME = Form("a name", r"[a-z][a-z0-9_-]{0,63}", "help", reserved=FUNCTIONS)
+VERSION = Form("a version of three numbers", r"(?:0|[1-9][0-9]{0,5})(?:\.(?:0|[1-9][0-9]{0,5})){2}", "1.0.0")
+_PRINTABLE = r"[^\x00-\x1f\x7f]"
+ARTIFACT = Form(
+    "a packaged name, or a folder path that contains `/`",
+    rf"[a-z][a-z0-9-]{{0,63}}|{_PRINTABLE}{{0,500}}/{_PRINTABLE}{{0,500}}",
+    "./heads/mine",
+)
+LANGUAGE = Form("a language tag", r"[a-z]{2,3}(?:-[A-Z][a-z]{3})?(?:-(?:[A-Z]{2}|[0-9]{3}))?", "pt-BR")
+
+THRESHOLD = Number(
+    0, 1, "score", why="scores lie between 0 (harmless) and 1 (harmful)", help="write a share of 1: for 50 percent, 0.5"
+)
+
+_SHARED = {
+    "hazards": Field(
+        ListOf(HazardId(), 1, 64, unique=True),
+        "the hazards it scores",
+        "[ncr, vcr]",
+        required=True,
+    ),
+    "timeout_ms": Field(
+        Whole(1, 60_000, "milliseconds"),
+        "how long one scoring may take before it counts as failed",
+        "2000",
+        default=2000,
+    ),
+    "on_error": Field(
+        Choice(("closed", "open")),
+        "what a failure does: `closed` shows nothing more; `open` goes on without this model, and receipts say so",
+        "closed",
+        default="closed",
+    ),
+}
+
+
+def _model(kind: str, **own: Field) -> Section:
+    tag = Field(Choice((kind,), code="P021"), "which kind of cost model this is", kind, required=True)
+    return Section(f"a cost model of kind `{kind}`", {"kind": tag, **own, **_SHARED})
+
+
+COST_MODEL = OneOf(
+    "a cost model",
+    "kind",
+    {
+        "latent": _model(
+            "latent",
+            head=Field(
+                ARTIFACT,
+                "the head on the model's hidden states: packaged name, or folder",
+                "harmful-help",
+                required=True,
+            ),
+        ),
+        "lexical": _model(
+            "lexical",
+            model=Field(ARTIFACT, "the bag-of-words model: packaged name, or folder", "words", required=True),
+        ),
+        "pattern": _model(
+            "pattern",
+            patterns=Field(
+                ListOf(Regex(1000), 1, 200),
+                "regular expressions in RE2's syntax",
+                r"['(?i)\bfoo\w{0,10}']",
+                required=True,
+            ),
+            longest_match=Field(
+                Whole(1, 4096, "characters"),
+                "matches are looked for in windows of this length; as much text is held back",
+                "32",
+                required=True,
+            ),
+        ),
+    },
+)
+
+BUDGET = Section(
+    "a budget",
+    {
+        "id": Field(BUDGET_ID, "how receipts and errors call it", "harmful-help", required=True),
+        "hazards": Field(
+            HazardChoice(),
+            "the hazards it limits, parts included (`spc` covers `spc.hlt`); `all`: every hazard its cost models name",
+            "[ncr]",
+            required=True,
+        ),
+        "cost": Field(Cost(), "which cost models score it, and how they combine", "max(help, words)", required=True),
+        "threshold": Field(THRESHOLD, "only what a score has above it costs anything", "0.5", required=True),
+        "weight": Field(
+            Number(0, 100, "cost for each unit of score above the threshold", above=True),
+            "how much a score above the threshold costs",
+            "1.0",
+            default=1.0,
+        ),
+        "budget": Field(
+            Number(
+                0,
+                1_000_000,
+                "accumulated cost of one answer",
+                why="with less than nothing to spend, every answer would be refused",
+                help="to ban the hazard, write `budget: 0`",
+            ),
+            "how much cost one answer may gather; 0 is a ban",
+            "0.05",
+            default=0.0,
+        ),
+        "discount": Field(
+            Number(
+                0.99,
+                1,
+                "per token",
+                why="under 0.99 a cost is forgotten within a few sentences",
+                help="write 1 to count early and late costs alike",
+            ),
+            "how much of its weight a cost keeps from token to token; 1: early and late costs count alike",
+            "1.0",
+            default=1.0,
+        ),
+        "accumulate": Field(
+            Choice(("max", "sum")),
+            "for a cost model that judges the whole answer so far: `max` charges the rise above its highest score yet, "
+            "`sum` charges the excess at every charge point",
+            "max",
+            default="max",
+        ),
+        "every": Field(Whole(1, 4096, "tokens"), "the distance between charge points", "16", default=16),
+        "mode": Field(
+            Choice(("enforce", "shadow")),
+            "`shadow` records what it would cost and holds nothing back",
+            "enforce",
+            default="enforce",
+        ),
+        "scope": Field(
+            Choice(("response",), reserved=("conversation", "tool", "tenant")),
+            "over what the cost gathers",
+            "response",
+            default="response",
+        ),
+    },
+)
+
+PROMPT = Section(
+    "the prompt check",
+    {
+        "cost": Field(
+            Cost(), "text cost models (lexical, pattern) that score each input turn", "screen", required=True
+        ),
+        "threshold": Field(THRESHOLD, "a turn that scores above it exceeds", "0.8", required=True),
+        "on_exceed": Field(
+            Choice(("refuse", "search", "observe")),
+            "`refuse` shows the refusal at once; `search` searches warily from the first token; `observe` notes it",
+            "search",
+            required=True,
+        ),
+    },
+)
+
+OUTPUT = Section(
+    "the output rule",
+    {
+        "on_exceed": Field(
+            ListOf(Choice(("search", "end")), 1, 2),
+            "what an unsafe draft leads to: `[search, end]` looks for a safe way on first, `[end]` ends the answer",
+            "[search, end]",
+            computed="`[end]` with `search.strategy: cut`, else `[search, end]`",
+        )
+    },
+)
+
+SEARCH = Section(
+    "the search",
+    {
+        "preset": Field(Choice(("paper",)), "the paper's settings as defaults for the keys below", "paper"),
+        "strategy": Field(
+            Choice(("inference_guard", "cut")),
+            "`inference_guard` searches for safe continuations; `cut` decodes plainly and ends at the first denial",
+            "inference_guard",
+            computed="`cut` with `output.on_exceed: [end]`, else `inference_guard`",
+        ),
+        "mode": Field(
+            Choice(("on_risk", "always")),
+            "`on_risk` searches only where a draft shows risk, `always` in every block",
+            "on_risk",
+            default="on_risk",
+        ),
+        "candidates": Field(Whole(1, 512, "candidates"), "continuations drawn for a block", "4", default=4),
+        "beams": Field(
+            Whole(1, 512, "beams"),
+            "continuations kept side by side; at most `candidates`",
+            "1",
+            default=1,
+            computed="1; under `preset: paper` a quarter of `candidates`",
+        ),
+        "block": Field(Whole(1, 4096, "tokens"), "length of a block", "16", default=16),
+        "retries": Field(
+            Whole(0, 16, "rounds"), "further rounds when every candidate of a block is unsafe", "2", default=2
+        ),
+        "hold": Field(
+            Whole(0, 4096, "tokens"), "how many of the last tokens are held back, to be replaced", "16", default=16
+        ),
+        "trigger": Field(
+            Number(0, 1, "share of a budget's threshold", above=True),
+            "how high a draft may score before the search starts",
+            "1.0",
+            default=1.0,
+        ),
+        "accept": Field(
+            Number(0, 1, "share of a budget's threshold", above=True),
+            "how high a block may score once the search has started; at most `trigger`",
+            "0.7",
+            default=0.7,
+            computed="0.7, or `trigger` where that is lower",
+        ),
+        "penalty": Field(
+            Number(0, 100, "natural-log units"),
+            "how strongly tokens of failed candidates are avoided",
+            "3.0",
+            default=3.0,
+        ),
+        "shortest": Field(
+            Whole(0, 4096, "tokens"), "a replacement that ends the answer sooner is not taken", "8", default=8
+        ),
+        "steer": Field(Text(2000), "system text under which replacements are drawn", '"Be kind and lawful."'),
+        "restart": Field(
+            Text(2000), "stricter system text for a fresh start, once, if nothing was shown", '"Decline kindly."'
+        ),
+    },
+)
+
+_BY_LANGUAGE = MapOf(LANGUAGE, Text(2000), 1, 64, needs=("en",))
+
+MESSAGES = Section(
+    "the messages",
+    {
+        "refusal": Field(
+            _BY_LANGUAGE, "shown when nothing of an answer was", '{en: "I cannot help with that."}', required=True
+        ),
+        "closing": Field(
+            _BY_LANGUAGE, "shown after the safe beginning of an answer", '{en: "I will stop here."}', required=True
+        ),
+    },
+)
+
+METADATA = Section(
+    "the metadata",
+    {
+        "name": Field(NAME, "how receipts call the policy", "support-bot", required=True),
+        "version": Field(VERSION, "of this policy, raised with every change", "1.0.0", required=True),
+        "owners": Field(ListOf(Text(200), 0, 64), "who answers for it", "[you@example.org]", default=()),
+    },
+)
+
+POLICY = Section(
+    "a policy",
+    {
+        "apiVersion": Field(
+            Choice((API_VERSION,), code="P012"), "version of this language", API_VERSION, required=True
+        ),
+        "kind": Field(Choice((KIND,), code="P012"), "what the file is", KIND, required=True),
+        "metadata": Field(METADATA, "name, version and owners", "{name: support-bot, version: 1.0.0}", required=True),
+        "taxonomy": Field(Choice((TAXONOMY,)), "where hazard ids come from", TAXONOMY, default=TAXONOMY),
+        "cost_models": Field(
+            MapOf(MODEL_NAME, COST_MODEL, 1, 32),
+            "the cost models, under names of your choice",
+            "{help: {kind: latent, head: harmful-help, hazards: [ncr]}}",
+            required=True,
+        ),
+        "budgets": Field(
+            ListOf(BUDGET, 1, 64),
+            "what one answer may spend",
+            "[{id: harmful-help, hazards: [ncr], cost: help, threshold: 0.5}]",
+            required=True,
+        ),
+        "prompt": Field(
+            PROMPT, "the check of the input; none if left out", "{cost: screen, threshold: 0.8, on_exceed: search}"
+        ),
+        "output": Field(OUTPUT, "what an unsafe draft leads to", "{on_exceed: [search, end]}"),
+        "search": Field(SEARCH, "how safe continuations are found", "{candidates: 4}"),
+        "messages": Field(MESSAGES, "pre-approved texts", "{refusal: {...}, closing: {...}}", required=True),
+        "allow_unguarded": Field(
+            Switch(), "whether a caller may switch the guard off (strategy `none`)", "false", default=False
+        ),
+    },
+)
+
+PRESETS = {
+    "paper": {"mode": "always", "candidates": 128, "block": 32, "retries": 2},
+}

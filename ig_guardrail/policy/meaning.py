@@ -1,0 +1,210 @@
+"""Whether the parts of a policy fit each other: names that must exist, hazards that must meet, limits on limits.
+
+Each check looks only at sound values, so that one cause gives one fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+from ig_guardrail.policy.defaults import search_settings, strategy_of
+from ig_guardrail.policy.expression import Formula
+from ig_guardrail.policy.faults import Fault, Spot, clipped, quoted
+from ig_guardrail.policy.hazards import EVERY, covers
+from ig_guardrail.policy.nearest import nearest
+from ig_guardrail.policy.patterns import least_length, matches
+from ig_guardrail.policy.shape import Draft
+from ig_guardrail.policy.tree import Scalar
+
+TEXT_KINDS = ("lexical", "pattern")
+
+
+def check_meaning(draft: Draft) -> tuple[Fault, ...]:
+    """Every fault in how the parts of a draft fit together."""
+    checks = (ids, names, prompt_models, hazards, limits, strategy, lengths, english, messages)
+    return tuple(chain.from_iterable(check(draft) for check in checks))
+
+
+def budgets(draft: Draft) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The budgets that are mappings, with their places in the list."""
+    for index, budget in enumerate(draft.value("budgets") or ()):
+        if budget is not None:
+            yield index, budget
+
+
+def formulas(draft: Draft) -> Iterator[tuple[tuple[str | int, ...], Formula]]:
+    """Every readable cost expression, with its path."""
+    paths: list[tuple[str | int, ...]] = [("budgets", index, "cost") for index, _ in budgets(draft)]
+    for path in [*paths, ("prompt", "cost")]:
+        formula = draft.value(*path)
+        if isinstance(formula, Formula):
+            yield path, formula
+
+
+def model_names(draft: Draft) -> tuple[str, ...]:
+    """The cost models that are declared, sound or not."""
+    return tuple(draft.value("cost_models") or ())
+
+
+def ids(draft: Draft) -> Iterator[Fault]:
+    """Budget ids differ."""
+    first: dict[str, int] = {}
+    for index, budget in budgets(draft):
+        name = budget.get("id")
+        if name is not None and name in first:
+            line = draft.spot("budgets", first[name], "id").mark.line
+            message = f"two budgets are called {quoted(name)}"
+            label = f"first used on line {line}"
+            yield draft.spot("budgets", index, "id").fault("P026", message, label=label, help="rename one of them")
+        elif name is not None:
+            first[name] = index
+
+
+def names(draft: Draft) -> Iterator[Fault]:
+    """Expressions name cost models that are declared."""
+    if draft.value("cost_models") is None:
+        return
+    known = model_names(draft)
+    for path, formula in formulas(draft):
+        for name, offset in formula.names:
+            if name not in known:
+                close = nearest(name, known)
+                missing = f"declare it under `cost_models`; declared: {', '.join(map(clipped, known)) or 'none'}"
+                advice = f"did you mean {quoted(close)}?" if close else missing
+                spot = name_spot(draft, path, name, offset)
+                yield spot.fault("P023", f"there is no cost model {quoted(name)}", label="not declared", help=advice)
+
+
+def name_spot(draft: Draft, path: tuple[str | int, ...], name: str, offset: int) -> Spot:
+    """The place of a name inside an expression."""
+    node = draft.nodes[path]
+    return Spot(path, node.part(offset, len(name)) if isinstance(node, Scalar) else node.mark)
+
+
+def prompt_models(draft: Draft) -> Iterator[Fault]:
+    """The prompt check reads text only."""
+    formula = draft.value("prompt", "cost")
+    for name, offset in formula.names if isinstance(formula, Formula) else ():
+        kind = draft.value("cost_models", name, "kind")
+        if kind is not None and kind not in TEXT_KINDS:
+            able = [other for other in model_names(draft) if draft.value("cost_models", other, "kind") in TEXT_KINDS]
+            advice = f"name a lexical or pattern cost model{': ' + ', '.join(map(quoted, able)) if able else ''}"
+            spot = name_spot(draft, ("prompt", "cost"), name, offset)
+            message = f"the prompt check cannot use {quoted(name)}"
+            yield spot.fault("P030", message, label=f"it is of kind `{kind}`", help=advice)
+
+
+def hazards(draft: Draft) -> Iterator[Fault]:
+    """Every budget limits a hazard that one of its cost models scores."""
+    for index, budget in budgets(draft):
+        wanted, scored = budget.get("hazards"), hazards_scored(draft, budget.get("cost"))
+        if not wanted or None in wanted or scored is None or wanted == [EVERY]:
+            continue
+        if not any(covers(broad, narrow) for broad in wanted for narrow in scored):
+            label = f"its cost models score {', '.join(scored)}"
+            message = "this budget limits hazards that nothing scores"
+            advice = f"write `hazards: [{', '.join(scored)}]`, or name a cost model that scores {', '.join(wanted)}"
+            yield draft.spot("budgets", index, "hazards").fault("P029", message, label=label, help=advice)
+
+
+def hazards_scored(draft: Draft, formula: Formula | None) -> tuple[str, ...] | None:
+    """The hazards that the cost models of an expression score, in order; None unless all of them are sound."""
+    if formula is None:
+        return None
+    found: dict[str, None] = {}
+    for name in formula.expression.models():
+        own = draft.value("cost_models", name, "hazards")
+        if not own or None in own:
+            return None
+        found.update(dict.fromkeys(own))
+    return tuple(found)
+
+
+def limits(draft: Draft) -> Iterator[Fault]:
+    """`beams` is at most `candidates`, `accept` at most `trigger`."""
+    settings = search_settings(draft)
+    if draft.faulty("search", "preset"):
+        return
+    for low, high in (("beams", "candidates"), ("accept", "trigger")):
+        if draft.faulty("search", low) or draft.faulty("search", high) or not draft.written("search", low):
+            continue
+        if settings[low] > settings[high]:
+            message = f"`{low}` is {settings[low]:g}, but `{high}` is {settings[high]:g}"
+            advice = f"write `{low}: {settings[high]:g}`, or raise `{high}`"
+            yield draft.spot("search", low).fault("P031", message, label=f"at most `{high}`", help=advice)
+
+
+def strategy(draft: Draft) -> Iterator[Fault]:
+    """`output.on_exceed`, `search.strategy` and `prompt.on_exceed` say the same about whether to search."""
+    steps, named = draft.value("output", "on_exceed"), draft.value("search", "strategy")
+    if steps is not None and None not in steps:
+        if steps not in (["search", "end"], ["end"]):
+            message = "`on_exceed` cannot be done in this order"
+            spot = draft.spot("output", "on_exceed")
+            yield spot.fault(
+                "P031", message, label="needs [search, end] or [end]", help="write `[search, end]` or `[end]`"
+            )
+            return
+        if named is not None and (named == "cut") != (steps == ["end"]):
+            message = f"`search.strategy` is `{named}`, but `output.on_exceed` is [{', '.join(steps)}]"
+            advice = "delete one of the two; `on_exceed: [end]` and `strategy: cut` mean the same"
+            yield draft.spot("search", "strategy").fault("P031", message, help=advice)
+            return
+    if draft.value("prompt", "on_exceed") == "search" and strategy_of(draft) == "cut":
+        spot = draft.spot("prompt", "on_exceed")
+        message = "`on_exceed` is `search`, but this policy never searches"
+        advice = "write `refuse` or `observe`, or let `output.on_exceed` be [search, end]"
+        yield spot.fault("P031", message, label="the strategy is `cut`", help=advice)
+
+
+def lengths(draft: Draft) -> Iterator[Fault]:
+    """No pattern is longer than the window that it is looked for in."""
+    for name, index, pattern in pattern_texts(draft):
+        longest, least = draft.value("cost_models", name, "longest_match"), least_length(pattern)
+        if longest is not None and least > longest:
+            spot = draft.spot("cost_models", name, "patterns", index)
+            label = f"it has {least} characters, `longest_match` is {longest}"
+            yield spot.fault(
+                "P034", "this pattern can never match", label=label, help=f"write `longest_match: {least}`"
+            )
+
+
+def pattern_texts(draft: Draft) -> Iterator[tuple[str, int, str]]:
+    """Every sound pattern: cost model, place in its list, text."""
+    for name in model_names(draft):
+        for index, pattern in enumerate(draft.value("cost_models", name, "patterns") or ()):
+            if pattern is not None:
+                yield name, index, pattern
+
+
+def english(draft: Draft) -> Iterator[Fault]:
+    """Every message has an English text."""
+    for part in ("refusal", "closing"):
+        texts = draft.value("messages", part)
+        if texts and "en" not in texts:
+            example = {"refusal": "I cannot help with that.", "closing": "I will stop here."}[part]
+            spot = draft.key_spot("messages", part)
+            advice = f'add `en: "{example}"`'
+            yield spot.fault("P036", f"`{part}` has no English text", label="needs `en`", help=advice)
+
+
+def messages(draft: Draft) -> Iterator[Fault]:
+    """No pre-approved message contains a match of the policy's own patterns."""
+    said = [
+        (part, tag, text)
+        for part in ("refusal", "closing")
+        for tag, text in (draft.value("messages", part) or {}).items()
+        if text is not None
+    ]
+    for name, index, pattern in pattern_texts(draft):
+        for (part, tag, _), match in zip(said, matches(pattern, [text for *_, text in said]), strict=True):
+            if match is not None:
+                where = draft.spot("cost_models", name, "patterns", index).mark.line
+                message = f"the {part} message contains {quoted(match)}"
+                label = f"a match of cost model {quoted(name)}, line {where}"
+                spot = draft.spot("messages", part, tag)
+                yield spot.fault(
+                    "P035", message, label=label, help="word the message differently, or narrow the pattern"
+                )

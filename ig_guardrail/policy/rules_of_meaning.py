@@ -1,0 +1,54 @@
+"""Rule pages P029-P036: parts of a policy that do not fit each other. Each is (title, why, example, instead)."""
+
+from __future__ import annotations
+
+PAGES: dict[str, tuple[str, str, str, str]] = {
+    "P029": (
+        "a budget and its cost models share no hazard",
+        "no cost model would ever score the hazards of this budget, so it could never be spent",
+        "tone: {kind: latent, head: toxic-tone, hazards: [hte]}\n- {id: weapons, hazards: [iwp], cost: tone, ...}",
+        "- {id: hate, hazards: [hte], cost: tone, ...}",
+    ),
+    "P030": (
+        "the prompt check names a cost model that reads the answer's hidden states",
+        "the prompt is checked before anything is decoded, when there are no hidden states of an answer to read",
+        "prompt: {cost: help, ...}     # help is kind: latent",
+        "prompt: {cost: screen, ...}   # screen is kind: lexical or pattern",
+    ),
+    "P031": (
+        "two settings contradict each other",
+        "one of the two would quietly win, and which one is not written anywhere",
+        "search: {candidates: 4, beams: 8}",
+        "search: {candidates: 8, beams: 4}",
+    ),
+    "P032": (
+        "a pattern is not a regular expression that RE2 accepts",
+        "patterns run on every answer, so only those that RE2 can match in linear time are allowed",
+        "patterns: ['(a+)\\1']",
+        "patterns: ['a+']",
+    ),
+    "P033": (
+        "a pattern matches without reading a character",
+        "it would match in every answer, whatever that says",
+        "patterns: ['(foo)*']",
+        "patterns: ['(foo)+']",
+    ),
+    "P034": (
+        "a pattern is longer than its longest match",
+        "matches are looked for in windows of `longest_match` characters, and this one fits in none",
+        "patterns: ['unfortunately']\nlongest_match: 8",
+        "patterns: ['unfortunately']\nlongest_match: 13",
+    ),
+    "P035": (
+        "a pre-approved message contains a match of one of the policy's own patterns",
+        "messages are shown as they stand, without a charge, so they must keep the rules they speak for",
+        "patterns: ['foo']\nrefusal: {en: \"I do not say foo.\"}",
+        'refusal: {en: "I do not say that."}',
+    ),
+    "P036": (
+        "a message has no English text",
+        "`en` is what a reader is shown whose language has no text of its own",
+        'refusal: {de: "Das kann ich nicht."}',
+        'refusal: {en: "I cannot do that.", de: "Das kann ich nicht."}',
+    ),
+}

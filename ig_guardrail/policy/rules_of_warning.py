@@ -1,0 +1,42 @@
+"""Rule pages P101-P106: policies that work, but perhaps not as meant. Each is (title, why, example, instead)."""
+
+from __future__ import annotations
+
+PAGES: dict[str, tuple[str, str, str, str]] = {
+    "P101": (
+        "a cost model is not used",
+        "it costs time to load and judges nothing",
+        "cost_models: {help: {...}, tone: {...}}\nbudgets: [{cost: help, ...}]",
+        "budgets: [{cost: max(help, tone), ...}]",
+    ),
+    "P102": (
+        "a cost model fails open",
+        "when it fails or is too slow, the answer goes on without its judgement; receipts say so, users do not see it",
+        "on_error: open",
+        "on_error: closed",
+    ),
+    "P103": (
+        "nothing is enforced",
+        "in shadow mode costs are recorded, and no answer is ever held back",
+        "budgets: [{mode: shadow, ...}]",
+        "budgets: [{mode: enforce, ...}]",
+    ),
+    "P104": (
+        "text waits longer than `hold` says",
+        "text is released only up to the last charge point that was passed, so wide charge points delay a stream",
+        "budgets: [{every: 64, ...}]\nsearch: {block: 16, hold: 16}",
+        "budgets: [{every: 16, ...}]",
+    ),
+    "P105": (
+        "a budget can never be charged",
+        "scores end at 1, and only what lies above the threshold costs anything",
+        "threshold: 1",
+        "threshold: 0.9",
+    ),
+    "P106": (
+        "a cost model scores none of a budget's hazards",
+        "it takes part in the expression with score 0 only",
+        "tone: {hazards: [hte], ...}\n- {hazards: [ncr], cost: max(help, tone), ...}",
+        "- {hazards: [ncr, hte], cost: max(help, tone), ...}",
+    ),
+}

@@ -1,0 +1,80 @@
+"""Where policies come from: paths, folders of YAML files, and the policies that come with the package."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+
+from ig_guardrail.policy.decoding import MOST_BYTES
+from ig_guardrail.policy.faults import Fault, Mark, Spot, clipped, quoted
+from ig_guardrail.policy.nearest import nearest
+
+_PACKAGE = "ig_guardrail.policies"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A policy's bytes, at most one past the size limit, and how to call them."""
+
+    file: str
+    content: bytes
+
+
+def packaged_names() -> tuple[str, ...]:
+    """The names of the policies that come with the package, sorted."""
+    names = (entry.name for entry in resources.files(_PACKAGE).iterdir())
+    return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
+
+
+def fetch(source: str | os.PathLike[str]) -> Source | Fault:
+    """The bytes of a policy, or why they cannot be had.
+
+    A word without `/` and suffix is a packaged name before it is a file; everything else is a path.
+    """
+    name = os.fspath(source)
+    if isinstance(source, str) and name in packaged_names():
+        entry = resources.files(_PACKAGE) / f"{name}.yaml"
+        return Source(str(entry), entry.read_bytes())
+    path = Path(name)
+    try:
+        if not path.exists():
+            return _missing(name)
+        if not path.is_file():
+            return _unreadable(name, "it is not a file", "name a YAML file")
+        with path.open("rb") as file:
+            return Source(name, file.read(MOST_BYTES + 1))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        return _unreadable(name, reason.lower(), "check the path and its permissions")
+
+
+def expand(path: str | os.PathLike[str]) -> list[str | os.PathLike[str]] | Fault:
+    """A folder's `*.yaml` files, sorted; anything else as it is."""
+    folder = Path(os.fspath(path))
+    try:
+        if not folder.is_dir() or (isinstance(path, str) and path in packaged_names()):
+            return [path]
+        found = sorted(str(one) for one in folder.iterdir() if one.suffix == ".yaml" and one.is_file())
+    except (OSError, ValueError) as error:
+        return _unreadable(os.fspath(path), str(error), "check the path and its permissions")
+    if not found:
+        return _unreadable(os.fspath(path), "the folder holds no *.yaml file", "name a folder with policies in it")
+    return list(found)
+
+
+def _missing(name: str) -> Fault:
+    known = packaged_names()
+    stem = Path(name).name.removesuffix(".yaml").removesuffix(".yml")
+    close = nearest(stem, known)
+    if name.endswith((".yaml", ".yml")) and Path(name).parent.is_dir():
+        beside = {one.name for one in Path(name).parent.iterdir() if one.suffix in (".yaml", ".yml")}
+        close = nearest(Path(name).name, beside) or close
+    guess = f"did you mean {quoted(close)}? " if close else ""
+    return _unreadable(name, "there is no such file", f"{guess}Packaged policies: {', '.join(known)}")
+
+
+def _unreadable(name: str, reason: str, advice: str) -> Fault:
+    fault = Spot((), Mark()).fault("P001", f"policy {quoted(name)} cannot be read", label=clipped(reason), help=advice)
+    return replace(fault, file=name)

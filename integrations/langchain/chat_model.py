@@ -1,0 +1,247 @@
+"""`ChatIGGuardrail`: LangChain's chat model over a guardrail.
+
+One text, the guardrail's stream, stands behind all four ways to call it: `invoke` folds `stream`, `ainvoke` folds
+`astream`, and at the same seed all four give the same words. Async runs on the caller's loop, with no thread a request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import aclosing, closing
+from pathlib import Path
+from typing import Any, Self
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel, LangSmithParams, ModelProfile
+from langchain_core.language_models.chat_models import agenerate_from_stream, generate_from_stream
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.utils import from_env
+from pydantic import ConfigDict, Field, InstanceOf, PrivateAttr, SecretStr, model_validator
+from typing_extensions import override
+
+from ig_guardrail import __version__
+from ig_guardrail.errors import RequestError
+from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.integrations.langchain.answer_cache import CompletedAnswers
+from ig_guardrail.integrations.langchain.messages import turns_of
+from ig_guardrail.integrations.langchain.opening import Names, Opening
+from ig_guardrail.integrations.langchain.options import CallOptions, call_options
+from ig_guardrail.integrations.langchain.outcomes import PROVIDER, generation_chunk
+from ig_guardrail.types import CompiledPolicy, Turn
+
+
+class ChatIGGuardrail(BaseChatModel):
+    """A local language model that decodes within the budgets of a policy.
+
+    Constructing it is cheap. The policy is read at the first call and kept (PolicyError if it is refused), the weights
+    are loaded then too (ModelError). Settings out of range raise RequestError at once, as does any option of a call
+    that is not known.
+
+    The last chunk, and so the whole message, carries `finish_reason` and, as `response_metadata["ig_guardrail"]`, the
+    receipt. An answer that the policy refused or ended has finish reason `content_filter`, one past its `timeout`
+    has `cancelled`; an answer whose guard failed raises GenerationFailed.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str = Field(default_factory=from_env("IG_GUARDRAIL_MODEL", default="embedded"))
+    """"embedded", the folder of a model, or a hub name."""
+    policy: str | Path | InstanceOf[CompiledPolicy] = Field(
+        default_factory=from_env("IG_GUARDRAIL_POLICY", default="default"), repr=False
+    )
+    """A policy file, the name of a packaged policy, or a compiled policy."""
+    strategy: str | Callable[..., Any] | None = None
+    """"inference_guard", "cut", "none", or a search of your own; None is what the policy says."""
+    temperature: float = 0.7
+    """0 is greedy."""
+    top_p: float = 0.95
+    top_k: int = 0
+    min_p: float = 0.0
+    max_tokens: int = 256
+    stop: list[str] | None = None
+    """Strings that end an answer and are not part of it; a call adds its own."""
+    seed: int | None = None
+    """None draws a fresh seed for every request; the receipt tells which."""
+    timeout: float | None = None
+    """Seconds for one request."""
+    device: str = Field(default_factory=from_env("IG_GUARDRAIL_DEVICE", default="auto"))
+    dtype: str = "auto"
+    language: str = "en"
+    """Of the refusal and closing messages."""
+    streaming: bool = False
+    api_key: SecretStr | None = Field(default=None, exclude=True)
+    """Accepted and not used: nothing leaves this process."""
+    max_retries: int | None = None
+    """Accepted and not used: a request that failed here would fail again."""
+    guardrail: Guardrail | None = Field(default=None, exclude=True, repr=False)
+    """An open guardrail to use, in place of `model`, `policy`, `device` and `dtype`."""
+
+    _opening: Opening | None = PrivateAttr(default=None)
+
+    # ------------------------------------------------------------------------------------------------ construction
+
+    @model_validator(mode="after")
+    def _check_settings(self) -> Self:
+        self._options(None, {}).check()
+        if self.guardrail is not None:
+            self._name_after(self.guardrail)
+        if self.cache is not False and not isinstance(self.cache, CompletedAnswers):
+            self.cache = CompletedAnswers(self.cache if not isinstance(self.cache, bool) else None)
+        return self
+
+    def _name_after(self, guardrail: Guardrail) -> None:
+        """Carry the names of what is really used. Raises RequestError where others were given beside it."""
+        facts = guardrail.engine.info
+        actual = {"model": facts.model, "policy": guardrail.policy, "device": facts.device, "dtype": facts.numerics}
+        for name in actual.keys() & self.model_fields_set:
+            if getattr(self, name) != actual[name]:
+                raise RequestError(
+                    f"both a guardrail and another {name} are given",
+                    where=name,
+                    why="an open guardrail brings its own model and policy",
+                    fix=f"leave out either `guardrail` or `{name}`",
+                )
+        for name, value in actual.items():
+            setattr(self, name, value)
+
+    @override
+    def _resolve_model_profile(self) -> ModelProfile:
+        profile = ModelProfile(text_inputs=True, text_outputs=True, tool_calling=False, structured_output=False)
+        if self.guardrail is not None:
+            profile["max_input_tokens"] = self.guardrail.engine.info.context
+        return profile
+
+    # -------------------------------------------------------------------------------------------------- generation
+
+    @override
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        options, turns = self._options(stop, kwargs), turns_of(messages)
+        guardrail = self.guardrail or self._opened().guardrail()
+        with closing(guardrail.stream(options.ask(turns), options.timeout)) as chunks:
+            yield from map(generation_chunk, chunks)
+
+    @override
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        options, turns = self._options(stop, kwargs), turns_of(messages)
+        guardrail = self.guardrail or await self._opened().guardrail_async()
+        async with aclosing(guardrail.astream(options.ask(turns), options.timeout)) as chunks:
+            async for chunk in chunks:
+                yield generation_chunk(chunk)
+
+    @override
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return generate_from_stream(self._stream(messages, stop, run_manager, **kwargs))
+
+    @override
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return await agenerate_from_stream(self._astream(messages, stop, run_manager, **kwargs))
+
+    def _options(self, stop: list[str] | None, given: dict[str, Any]) -> CallOptions:
+        return call_options({name: getattr(self, name) for name in CallOptions.model_fields}, stop, given)
+
+    def _opened(self) -> Opening:
+        """What the present names open: a model or policy that was changed since is opened anew."""
+        names = Names(self.model, self.policy, self.device, self.dtype)
+        if self._opening is None or self._opening.names != names:
+            self._opening = Opening(names)
+        return self._opening
+
+    # --------------------------------------------------------------------------------------------------- counting
+
+    @override
+    def get_token_ids(self, text: str) -> list[int]:
+        """Ids of a text by the model's own tokenizer, as it stands within a turn. Loads the model if need be."""
+        if self.custom_get_token_ids is not None:
+            return self.custom_get_token_ids(text)
+        framed, frame = (self._encoded((Turn("user", content),)) for content in (text, ""))
+        shared = next((i for i, (a, b) in enumerate(zip(framed, frame, strict=False)) if a != b), len(frame))
+        return list(framed[shared : len(framed) - (len(frame) - shared)])
+
+    @override
+    def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
+        """Tokens the model reads for a conversation, chat template included. Raises RequestError for tools."""
+        if tools:
+            raise RequestError(
+                "tools cannot be counted", where="tools", why="this model takes none", fix="leave them out"
+            )
+        return len(self._encoded(turns_of(messages)))
+
+    def _encoded(self, turns: tuple[Turn, ...]) -> tuple[int, ...]:
+        guardrail = self.guardrail or self._opened().guardrail()
+        return guardrail.engine.encode(turns).ids
+
+    # --------------------------------------------------------------------------------------------------- identity
+
+    @property
+    @override
+    def _llm_type(self) -> str:
+        return PROVIDER
+
+    @property
+    @override
+    def _identifying_params(self) -> dict[str, Any]:
+        """What tells two models apart in traces and caches. Reads the policy; raises PolicyError if it is refused."""
+        policy = self.guardrail.policy if self.guardrail is not None else self._opened().policy()
+        return {
+            **self._options(None, {}).model_dump(exclude={"timeout"}),
+            "strategy": getattr(self.strategy, "__qualname__", self.strategy),
+            "model": self.model,
+            "device": self.device,
+            "dtype": self.dtype,
+            "policy": policy.name,
+            "policy_sha256": policy.sha256,
+            "version": __version__,
+        }
+
+    @override
+    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
+        """The key of a cached answer: all of the above, so that no policy is served another policy's answers."""
+        asked = {name: str(value) for name, value in kwargs.items()}
+        return repr(
+            sorted({**self._identifying_params, **asked, "stop_of_call": stop, "guard": self._hashes()}.items())
+        )
+
+    def _hashes(self) -> list[str]:
+        """Content hashes of an open guardrail's weights and cost models; named ones are told apart by name."""
+        if self.guardrail is None:
+            return []
+        return [self.guardrail.engine.info.model_sha256, *sorted(self.guardrail.panel.hashes.values())]
+
+    @override
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        params = LangSmithParams(
+            ls_provider=PROVIDER,
+            ls_model_type="chat",
+            ls_model_name=str(kwargs.get("model") or self.model),
+            ls_temperature=kwargs.get("temperature", self.temperature),
+            ls_max_tokens=kwargs.get("max_tokens", self.max_tokens),
+        )
+        strings = [*(self.stop or ()), *(stop or ())]
+        if strings:
+            params["ls_stop"] = strings
+        return params

@@ -1,0 +1,82 @@
+"""LangChain messages as turns of plain text.
+
+Text blocks of one message are joined as they are. Consecutive system messages, and consecutive messages of the user or
+of the assistant, become one turn, since many chat templates demand that roles alternate. Thoughts of earlier answers
+are left out, as templates do. What is not text is refused: a model that cannot see an image must not seem to.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage, ChatMessage
+
+from ig_guardrail.errors import RequestError
+from ig_guardrail.types import Role, Turn
+
+ROLES: Mapping[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "human": "user",
+    "user": "user",
+    "ai": "assistant",
+    "assistant": "assistant",
+    "tool": "tool",
+    "function": "tool",
+}
+THOUGHTS = frozenset({"reasoning", "thinking", "redacted_thinking"})
+CALLS = frozenset({"tool_use", "tool_call"})  # content blocks that mirror `tool_calls`
+
+
+def turns_of(messages: Sequence[BaseMessage]) -> tuple[Turn, ...]:
+    """One turn a message, runs of one role merged. Raises RequestError for content that is not text."""
+    turns: list[Turn] = []
+    for index, message in enumerate(messages):
+        turn = Turn(_role(message, index), _text(message, index))
+        if turns and turn.role == turns[-1].role and turn.role != "tool":
+            turn = Turn(turn.role, f"{turns.pop().text}\n\n{turn.text}")
+        turns.append(turn)
+    return tuple(turns)
+
+
+def _role(message: BaseMessage, index: int) -> Role:
+    named = message.role if isinstance(message, ChatMessage) else message.type.removesuffix("MessageChunk").lower()
+    if named not in ROLES:
+        raise RequestError(
+            f"a message of role '{named}' has no place in a conversation",
+            where=f"messages[{index}]",
+            fix="use system, user (human), assistant (ai) or tool messages",
+        )
+    return ROLES[named]
+
+
+def _text(message: BaseMessage, index: int) -> str:
+    blocks = [message.content] if isinstance(message.content, str) else message.content
+    text = "".join(_block(block, f"messages[{index}].content[{i}]") for i, block in enumerate(blocks))
+    lines = [text] if text else []
+    if isinstance(message, AIMessage):
+        lines += [_call(call["name"], call["args"]) for call in message.tool_calls]
+    return "\n".join(lines)
+
+
+def _block(block: str | dict[Any, Any], where: str) -> str:
+    if isinstance(block, str):
+        return block
+    kind = block.get("type")
+    text = block.get("refusal" if kind == "refusal" else "text")
+    if kind in ("text", "refusal") and isinstance(text, str):
+        return text
+    if kind in THOUGHTS or kind in CALLS:
+        return ""
+    raise RequestError(
+        f"there is a content block of type '{kind}', which is not text",
+        where=where,
+        why="the model reads text only, and leaving the block out would change what was asked",
+        fix="say it in words, in a block {'type': 'text', 'text': ...}",
+    )
+
+
+def _call(name: str, arguments: Mapping[str, Any]) -> str:
+    return "tool call: " + json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False, default=str)

@@ -1,0 +1,62 @@
+"""A guardrail that is opened when it is first needed, once, whichever thread comes first."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.types import CompiledPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What to open: a model on a device in a dtype, under a policy (a file, a packaged name, or a compiled value)."""
+
+    model: str
+    policy: str | Path | CompiledPolicy
+    device: str
+    dtype: str
+
+
+class Opening:
+    """Reads the policy at first use of either, the weights at first use of the guardrail; keeps both."""
+
+    def __init__(self, names: Names) -> None:
+        self.names = names
+        self._lock = threading.RLock()
+        self._policy: CompiledPolicy | None = None
+        self._guardrail: Guardrail | None = None
+
+    def policy(self) -> CompiledPolicy:
+        """The compiled policy. Raises PolicyError with every fault."""
+        from ig_guardrail.policy import load_policy
+
+        with self._lock:
+            if self._policy is None:
+                self._policy = load_policy(self.names.policy)
+            return self._policy
+
+    def guardrail(self) -> Guardrail:
+        """The guardrail, opened. Raises PolicyError, ModelError, HeadMismatch."""
+        from ig_guardrail.assembly import folder_of, guard
+        from ig_guardrail.engine.models import load_engine
+
+        with self._lock:
+            if self._guardrail is None:
+                policy = self.policy()
+                engine = load_engine(self.names.model, device=self.names.device, dtype=self.names.dtype)
+                self._guardrail = guard(engine, policy, folder_of(self.names.policy))
+            return self._guardrail
+
+    async def guardrail_async(self) -> Guardrail:
+        """The same; the first time, a thread does the loading, so that the event loop stays free."""
+        if self._guardrail is None:
+            return await asyncio.to_thread(self.guardrail)
+        return self._guardrail
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Opening:
+        return self

@@ -1,0 +1,80 @@
+"""What a caller of LangChain sees of an answer: chunks, and on the last one the finish reason, usage and receipt.
+
+outcome     finish_reason    content
+completed   stop | length    the answer
+refused     content_filter   the policy's refusal
+ended       content_filter   the safe prefix, then the policy's closing message
+cancelled   cancelled        what was shown before the deadline; "stop" or "length" would claim an answer
+failed      -                GenerationFailed is raised, with the receipt
+
+Exactly one chunk, the last, carries metadata: LangChain merges the metadata of chunks, and refuses to merge numbers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from langchain_core.messages import AIMessageChunk
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generation
+
+from ig_guardrail.errors import GenerationFailed
+from ig_guardrail.stream.receipt import as_json
+from ig_guardrail.types import Chunk, Receipt, Verdict
+
+PROVIDER = "ig-guardrail"
+RECORD = "ig_guardrail"
+
+
+def generation_chunk(chunk: Chunk) -> ChatGenerationChunk:
+    """A piece of the stream as LangChain's; the one with the receipt is marked as the last."""
+    if chunk.receipt is None:
+        return ChatGenerationChunk(message=AIMessageChunk(content=chunk.text))
+    last = AIMessageChunk(
+        content=chunk.text,
+        response_metadata=_metadata(chunk.receipt),
+        usage_metadata=_usage(chunk.receipt),
+        chunk_position="last",
+    )
+    return ChatGenerationChunk(message=last)
+
+
+def finish_reason(verdict: Verdict) -> str:
+    """LangChain's word for an outcome; see the table above."""
+    if verdict.outcome == "completed":
+        return verdict.finish or "stop"
+    return "cancelled" if verdict.outcome == "cancelled" else "content_filter"
+
+
+def answered(generations: Sequence[Generation]) -> bool:
+    """Whether all of them are answers that ran to their end, none refused, cut or cancelled."""
+    return all(
+        isinstance(generation, ChatGeneration)
+        and generation.message.response_metadata.get("finish_reason") in ("stop", "length")
+        for generation in generations
+    )
+
+
+def _metadata(receipt: Receipt) -> dict[str, Any]:
+    if receipt.verdict.outcome == "failed":
+        raise GenerationFailed("the guard failed while it worked", why=receipt.verdict.reason, receipt=receipt)
+    return {
+        "finish_reason": finish_reason(receipt.verdict),
+        "model_name": receipt.model["name"],
+        "model_provider": PROVIDER,
+        RECORD: _plain(receipt),
+    }
+
+
+def _plain(receipt: Receipt) -> Mapping[str, Any]:
+    """The receipt in dicts, lists, strings and numbers, so that any tracer can store it."""
+    record: dict[str, Any] = json.loads(as_json(receipt))
+    return record
+
+
+def _usage(receipt: Receipt) -> UsageMetadata:
+    """Tokens read, and answer tokens shown. What the search drew beside them is in the receipt."""
+    read, shown = receipt.tokens["prompt"], receipt.tokens["released"]
+    return UsageMetadata(input_tokens=read, output_tokens=shown, total_tokens=read + shown)
