@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from itertools import chain
 
 from ig_guardrail.policy.defaults import search_settings
-from ig_guardrail.policy.faults import Fault, listed, quoted
+from ig_guardrail.policy.draft import Draft
+from ig_guardrail.policy.expression import Formula, ceiling
+from ig_guardrail.policy.faults import Fault, Steps, listed, quoted
 from ig_guardrail.policy.hazards import EVERY, covers
 from ig_guardrail.policy.language import BUDGET
 from ig_guardrail.policy.meaning import budgets, formulas, model_names, name_spot
-from ig_guardrail.policy.shape import Draft
 
 
 def check_cautions(draft: Draft) -> tuple[Fault, ...]:
@@ -62,23 +63,38 @@ def late(draft: Draft) -> Iterator[Fault]:
 
 
 def free(draft: Draft) -> Iterator[Fault]:
-    """Budgets that no score can charge."""
-    for index, budget in budgets(draft):
-        if budget.get("threshold") == 1:
-            spot = draft.spot("budgets", index, "threshold")
-            yield spot.fault("P105", "this budget can never be charged", label="no score is above 1", help="lower it")
+    """Thresholds that no score can pass."""
+    for path, formula in formulas(draft):
+        top = reach(draft, path, formula)
+        if top <= draft.value(*path[:-1], "threshold"):
+            whose = "the prompt check can never act" if path[0] == "prompt" else "this budget can never be charged"
+            advice = f"write a threshold below {top:g}" if top else "name a cost model that scores the budget's hazards"
+            spot = draft.spot(*path[:-1], "threshold")
+            yield spot.fault("P105", whose, label=f"`cost` is at most {top:g}", help=advice)
+
+
+def reach(draft: Draft, path: Steps, formula: Formula) -> float:
+    """The highest score that a cost expression can give where it stands."""
+    return min(1.0, ceiling(formula.expression, dict(highest(draft, path, formula))))
+
+
+def highest(draft: Draft, path: Steps, formula: Formula) -> Iterator[tuple[str, float]]:
+    """For each cost model of an expression, 1 if it scores a hazard that the budget limits, else 0."""
+    wanted = draft.value(*path[:-1], "hazards") or [EVERY]
+    for name in formula.expression.models():
+        scored = draft.value("cost_models", name, "hazards")
+        hears = wanted == [EVERY] or any(covers(broad, narrow) for broad in wanted for narrow in scored)
+        yield name, float(hears)
 
 
 def deaf(draft: Draft) -> Iterator[Fault]:
     """Cost models named in a budget none of whose hazards they score."""
     for path, formula in formulas(draft):
-        wanted = draft.value(*path[:-1], "hazards")
-        if wanted is None or wanted == [EVERY]:
-            continue
+        charged = reach(draft, path, formula) > draft.value(*path[:-1], "threshold")
+        silent = {name for name, top in highest(draft, path, formula) if not top and charged}
         for name, offset in formula.names:
-            scored = draft.value("cost_models", name, "hazards")
-            if not any(covers(broad, narrow) for broad in wanted for narrow in scored):
-                label = f"it scores {listed(scored, 'and')} only"
+            if name in silent:
+                label = f"it scores {listed(draft.value('cost_models', name, 'hazards'), 'and')} only"
                 message = f"cost model {quoted(name)} scores no hazard of this budget"
                 advice = "add its hazards to the budget, or leave it out of `cost`"
                 yield name_spot(draft, path, name, offset).fault("P106", message, label=label, help=advice)

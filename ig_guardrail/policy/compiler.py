@@ -16,13 +16,14 @@ from typing import Any
 from ig_guardrail.policy.cautions import check_cautions
 from ig_guardrail.policy.decoding import decode
 from ig_guardrail.policy.defaults import search_settings
+from ig_guardrail.policy.draft import Draft
 from ig_guardrail.policy.expression import Formula, written
 from ig_guardrail.policy.faults import Fault, in_order
 from ig_guardrail.policy.hazards import EVERY, covers
 from ig_guardrail.policy.language import API_VERSION, BUDGET, COST_MODEL, KIND, POLICY
 from ig_guardrail.policy.meaning import check_meaning
 from ig_guardrail.policy.reading import read
-from ig_guardrail.policy.shape import Draft, check_shape
+from ig_guardrail.policy.shape import check_shape
 from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec, Messages, PromptRule, SearchSettings
 
 _COMMON = ("kind", "hazards", "timeout_ms", "on_error")

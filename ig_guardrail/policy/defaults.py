@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ig_guardrail.policy.draft import Draft
 from ig_guardrail.policy.language import PRESETS, SEARCH
-from ig_guardrail.policy.shape import Draft
 
 
 def search_settings(draft: Draft) -> dict[str, Any]:

@@ -8,7 +8,9 @@ part     NUMBER | NAME | ('max' | 'min' | 'mean') '(' sum (',' sum)* ')' | '(' s
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Literal, TypeAlias, cast
 
 from ig_guardrail.policy.faults import quoted
@@ -96,6 +98,26 @@ def written(expression: Expression) -> str:
             )
         case _:
             return f"{expression.op}({', '.join(written(arg) for arg in expression.args)})"
+
+
+def ceiling(expression: Expression, highest: Mapping[str, float]) -> float:
+    """The highest value an expression can have, given the highest score of each cost model: every part only adds."""
+    values = [ceiling(arg, highest) for arg in expression.args]
+    match expression.op:
+        case "model":
+            return highest[expression.model]
+        case "number":
+            return expression.number
+        case "add":
+            return sum(values)
+        case "multiply":
+            return prod(values)
+        case "mean":
+            return sum(values) / len(values)
+        case "max":
+            return max(values)
+        case "min":
+            return min(values)
 
 
 class Parser:

@@ -10,12 +10,12 @@ from itertools import chain
 from typing import Any
 
 from ig_guardrail.policy.defaults import search_settings, strategy_of
+from ig_guardrail.policy.draft import Draft
 from ig_guardrail.policy.expression import Formula
 from ig_guardrail.policy.faults import Fault, Spot, clipped, quoted
 from ig_guardrail.policy.hazards import EVERY, covers
 from ig_guardrail.policy.nearest import nearest
 from ig_guardrail.policy.patterns import least_length, matches
-from ig_guardrail.policy.shape import Draft
 from ig_guardrail.policy.tree import Scalar
 
 TEXT_KINDS = ("lexical", "pattern")

@@ -28,10 +28,10 @@ PAGES: dict[str, tuple[str, str, str, str]] = {
         "budgets: [{every: 16, ...}]",
     ),
     "P105": (
-        "a budget can never be charged",
-        "scores end at 1, and only what lies above the threshold costs anything",
-        "threshold: 1",
-        "threshold: 0.9",
+        "a threshold that no score can pass",
+        "only what lies above the threshold counts, and scores end at 1 or, with a factor, below it",
+        "cost: 0.5 * help\nthreshold: 0.6",
+        "cost: help\nthreshold: 0.6",
     ),
     "P106": (
         "a cost model scores none of a budget's hazards",

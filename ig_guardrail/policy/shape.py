@@ -5,57 +5,17 @@ A value with a fault becomes None, which no policy can write, so later checks se
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from ig_guardrail.policy.draft import Draft
 from ig_guardrail.policy.faults import Fault, Mark, Spot, Steps, listed, quoted
 from ig_guardrail.policy.hazards import EVERY
+from ig_guardrail.policy.keys import about_unknown, misspelt
 from ig_guardrail.policy.language import POLICY
 from ig_guardrail.policy.nearest import nearest
 from ig_guardrail.policy.scalars import needs, read_form, read_scalar
 from ig_guardrail.policy.schema import HazardChoice, HazardId, ListOf, MapOf, OneOf, Section
 from ig_guardrail.policy.tree import Broken, Entry, Listing, Scalar, Table, Tree, torn_off
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A policy as it is written: its sound values, and where each part stands.
-
-    values  nested as in the file; None for what has a fault, and nothing for what is not written
-    nodes   the tree of every part that was looked at, by path
-    keys    the place of every key, by path
-    """
-
-    values: Mapping[str, Any]
-    nodes: Mapping[Steps, Tree] = field(default_factory=dict)
-    keys: Mapping[Steps, Mark] = field(default_factory=dict)
-
-    def value(self, *path: str | int) -> Any:
-        """The sound value at a path, or None."""
-        found: Any = self.values
-        for step in path:
-            if isinstance(found, dict):
-                found = found.get(step)
-            else:
-                found = found[step] if isinstance(found, list) and isinstance(step, int) and step < len(found) else None
-        return found
-
-    def written(self, *path: str | int) -> bool:
-        """Whether a path is in the file, sound or not."""
-        return path in self.nodes
-
-    def faulty(self, *path: str | int) -> bool:
-        """Whether a path is in the file, but not sound."""
-        return self.written(*path) and self.value(*path) is None
-
-    def spot(self, *path: str | int) -> Spot:
-        """The place of a value."""
-        return Spot(path, self.nodes[path].mark)
-
-    def key_spot(self, *path: str | int) -> Spot:
-        """The place of a key; of the value where it has none."""
-        return Spot(path, self.keys.get(path) or self.nodes[path].mark)
 
 
 def check_shape(tree: Tree) -> tuple[Draft, tuple[Fault, ...]]:
@@ -124,46 +84,36 @@ class Checker:
 
     def _unknown(self, section: Section, entry: Entry, path: Steps, written: set[str]) -> set[str]:
         """Note an unknown key; the known key that it was probably meant to be, if that is not written."""
-        name = entry.key.text
-        home = _HOMES.get(name)
-        close = nearest(name, [known for known in section.fields if known not in written], 0.8 if home else 0.6)
-        if name.isdigit():
-            label, advice = "a comma separates keys here", "for a fraction write a point, such as 0.5"
-        elif close is not None:
-            label, advice = f"did you mean `{close}`?", f"write `{close}`"
-        elif home is not None:
-            label, advice = f"not a key of {section.title}", f"`{name}` is a key of {home}"
-        else:
-            label, advice = f"not a key of {section.title}", f"its keys are {listed(tuple(section.fields), 'and')}"
-        spot = Spot((*path, name), entry.key.mark)
-        self.faults.append(spot.fault("P013", f"unknown key {quoted(name)}", label=label, help=advice))
-        return {close} if close is not None else set()
+        meant, label, advice = about_unknown(section, entry, written)
+        spot = Spot((*path, entry.key.text), entry.key.mark)
+        self.faults.append(spot.fault("P013", f"unknown key {quoted(entry.key.text)}", label=label, help=advice))
+        return {meant} if meant is not None else set()
 
     def _missing(self, name: str, example: str, table: Table, path: Steps) -> None:
-        mark = self.keys.get(path, table.mark)
-        written = example if "\n" not in example else "..."
-        spot = Spot((*path, name), mark)
-        self.faults.append(spot.fault("P015", f"key `{name}` is missing", help=f"add `{name}: {written}`"))
+        spot = Spot((*path, name), self.keys.get(path, table.mark))
+        self.faults.append(spot.fault("P015", f"key `{name}` is missing", help=f"add `{name}: {example}`"))
 
     def _one_of(self, kind: OneOf, table: Table, path: Steps) -> dict[str, Any] | None:
         tag = next((entry for entry in table.entries if entry.key.text == kind.tag), None)
         if tag is None:
-            close = next(
-                (e for e in table.entries if nearest(e.key.text, [kind.tag]) and e.key.text not in _HOMES), None
-            )
-            if close is not None:
-                spot = Spot((*path, close.key.text), close.key.mark)
-                label = f"did you mean `{kind.tag}`?"
-                message = f"unknown key {quoted(close.key.text)}"
-                self.faults.append(spot.fault("P013", message, label=label, help=f"write `{kind.tag}`"))
-            else:
-                self._missing(kind.tag, next(iter(kind.sections)), table, path)
+            self._without_tag(kind, table, path)
             return None
         if isinstance(tag.value, Scalar) and tag.value.text in kind.sections:
             return self._section(kind.sections[tag.value.text], table, path)
         self.keys[(*path, kind.tag)] = tag.key.mark
         self._unknown_tag(kind, tag.value, (*path, kind.tag))
         return None
+
+    def _without_tag(self, kind: OneOf, table: Table, path: Steps) -> None:
+        close = misspelt(kind.tag, table)
+        if close is None:
+            self._missing(kind.tag, next(iter(kind.sections)), table, path)
+            return
+        spot = Spot((*path, close.text), close.mark)
+        label = f"did you mean `{kind.tag}`?"
+        self.faults.append(
+            spot.fault("P013", f"unknown key {quoted(close.text)}", label=label, help=f"write `{kind.tag}`")
+        )
 
     def _unknown_tag(self, kind: OneOf, tree: Tree, path: Steps) -> None:
         self.nodes[path] = tree
@@ -242,22 +192,3 @@ def _shape_of(kind: Any) -> tuple[str, str]:
         case HazardChoice():
             return "a list of hazards, or `all`", "write `[ncr]`"
     return needs(kind), "write a single value"
-
-
-def _sections(kind: Any) -> Iterator[Section]:
-    """Every section of a language, outermost first."""
-    match kind:
-        case Section():
-            yield kind
-            for one in kind.fields.values():
-                yield from _sections(one.kind)
-        case OneOf():
-            for section in kind.sections.values():
-                yield from _sections(section)
-        case ListOf():
-            yield from _sections(kind.item)
-        case MapOf():
-            yield from _sections(kind.value)
-
-
-_HOMES = {name: section.title for section in reversed(list(_sections(POLICY))) for name in section.fields}

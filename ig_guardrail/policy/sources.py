@@ -37,6 +37,8 @@ def fetch(source: str | os.PathLike[str]) -> Source | Fault:
     if isinstance(source, str) and name in packaged_names():
         entry = resources.files(_PACKAGE) / f"{name}.yaml"
         return Source(str(entry), entry.read_bytes())
+    if not name:
+        return _unreadable(name, "its name is empty", f"packaged policies: {', '.join(packaged_names())}")
     path = Path(name)
     try:
         if not path.exists():
@@ -51,12 +53,12 @@ def fetch(source: str | os.PathLike[str]) -> Source | Fault:
 
 
 def expand(path: str | os.PathLike[str]) -> list[str | os.PathLike[str]] | Fault:
-    """A folder's `*.yaml` files, sorted; anything else as it is."""
+    """A folder's `*.yaml` files, sorted, hidden ones aside; anything else as it is."""
     folder = Path(os.fspath(path))
     try:
-        if not folder.is_dir() or (isinstance(path, str) and path in packaged_names()):
+        if not os.fspath(path) or not folder.is_dir() or (isinstance(path, str) and path in packaged_names()):
             return [path]
-        found = sorted(str(one) for one in folder.iterdir() if one.suffix == ".yaml" and one.is_file())
+        found = sorted(str(one) for one in folder.iterdir() if one.match("[!.]*.yaml") and one.is_file())
     except (OSError, ValueError) as error:
         return _unreadable(os.fspath(path), str(error), "check the path and its permissions")
     if not found:

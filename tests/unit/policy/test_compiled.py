@@ -1,0 +1,87 @@
+"""What a policy compiles to: the values that the rest of the package reads."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from ig_guardrail.policy.language import BUDGET, SEARCH
+from ig_guardrail.types import Budget, CostModelSpec, Expression, SearchSettings
+from tests.unit.policy.texts import VALID, compiled, edited
+
+
+def spec(name: str) -> CostModelSpec:
+    return next(spec for spec in compiled(VALID).cost_models if spec.name == name)
+
+
+def test_cost_models_carry_the_options_of_their_kind() -> None:
+    assert [spec.name for spec in compiled(VALID).cost_models] == ["help", "slurs", "tone", "words"]
+    assert spec("help") == CostModelSpec(
+        "help", "latent", ("ncr", "vcr", "iwp"), {"head": "harmful-help"}, 2.0, "closed"
+    )
+    assert spec("words").options == {"model": "words"}
+    assert spec("slurs").options == {"patterns": (r"(?i)\bfoo\w{0,10}", "ba+r"), "longest_match": 32}
+    assert spec("tone").timeout_s == 0.5
+
+
+def test_budgets_carry_their_expression_and_hazards() -> None:
+    help_, words = Expression("model", model="help"), Expression("model", model="words")
+    first, second = compiled(VALID).budgets
+    assert first == Budget("harmful-help", ("ncr",), Expression("max", (help_, words)), 0.5, budget=0.05)
+    assert second.hazards == ("hte", "x.insult")
+    assert (second.weight, second.mode) == (2.0, "shadow")
+    assert second.cost.op == "mean"
+    assert second.cost.args[1] == Expression(
+        "multiply", (Expression("number", number=0.5), Expression("model", model="slurs"))
+    )
+
+
+def test_a_hazard_covers_its_parts() -> None:
+    text = edited(
+        ("hazards: [ncr, vcr, iwp]", "hazards: [spc.hlt, spc.fin, prv]"), ("hazards: [ncr]\n", "hazards: [spc]\n")
+    )
+    text = text.replace('"max(help, words)"', "help")
+    assert compiled(text).budgets[0].hazards == ("spc", "spc.fin", "spc.hlt")
+
+
+def test_llama_guard_codes_become_ids() -> None:
+    text = edited(("hazards: [ncr, vcr, iwp]", "hazards: [S1, S2, S9, S13, S14]"))
+    assert next(spec for spec in compiled(text).cost_models if spec.name == "help").hazards == (
+        "vcr", "ncr", "iwp", "spc.ele", "x.code",
+    )  # fmt: skip
+
+
+def test_the_preset_is_the_papers_and_written_keys_win() -> None:
+    search = VALID[VALID.index("search:\n") : VALID.index("messages:")]
+    paper = compiled(VALID.replace(search, "search: {preset: paper}\n")).search
+    assert paper == SearchSettings(mode="always", candidates=128, beams=32, block=32, retries=2)
+    own = compiled(VALID.replace(search, "search: {preset: paper, candidates: 12, retries: 5}\n")).search
+    assert own == SearchSettings(mode="always", candidates=12, beams=3, block=32, retries=5)
+
+
+def test_end_alone_means_cut_and_cut_means_end_alone() -> None:
+    quiet = ("on_exceed: search}", "on_exceed: observe}")
+    by_output = compiled(edited(quiet, ("[search, end]", "[end]")))
+    by_strategy = compiled(
+        edited(quiet, ("output: {on_exceed: [search, end]}\nsearch:\n", "search:\n  strategy: cut\n"))
+    )
+    assert by_output.search.strategy == "cut"
+    assert by_output == by_strategy
+
+
+def test_accept_never_exceeds_trigger_by_default() -> None:
+    text = edited(("  trigger: 0.9\n  accept: 0.6\n", "  trigger: 0.5\n"))
+    assert (compiled(text).search.trigger, compiled(text).search.accept) == (0.5, 0.5)
+
+
+def test_texts_lose_outer_white_space_only() -> None:
+    text = edited(('"Be kind."', "|\n\n    Be kind.\n\n    And true.\n\n"))
+    assert compiled(text).search.steer == "Be kind.\n\nAnd true."
+
+
+@pytest.mark.parametrize(("section", "value"), [(BUDGET, Budget), (SEARCH, SearchSettings)])
+def test_the_languages_defaults_are_the_types_defaults(section: object, value: type) -> None:
+    typed = {one.name: one.default for one in dataclasses.fields(value) if one.default is not dataclasses.MISSING}
+    written = {name: default for name, default in section.defaults().items() if default is not None}  # type: ignore[attr-defined]
+    assert written == {name: typed[name] for name in written}

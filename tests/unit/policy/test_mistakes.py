@@ -1,0 +1,147 @@
+"""Every mistake is refused, at its exact place, and each gives exactly one fault."""
+
+from __future__ import annotations
+
+import pytest
+
+from ig_guardrail.policy import compile_text
+from ig_guardrail.policy.rules import rules
+from tests.unit.policy.texts import VALID, edited, faults_of, places
+
+MISTAKES = [
+    ("misspelt key", "    threshold: 0.5\n", "    thresold: 0.5\n", "P013 14:5"),
+    ("misspelt top-level key", "output: {", "outputs: {", "P013 19:1"),
+    ("key of another section", "allow_unguarded: false", "hold: 16", "P013 30:1"),
+    ("unheard-of key", "allow_unguarded: false", "colour: red", "P013 30:1"),
+    ("missing key", "    threshold: 0.5\n", "", "P015 11:5"),
+    ("missing section", "kind: SafetyPolicy\n", "", "P015 1:1"),
+    ("missing list item key", "{id: hate, hazards", "{hazards", "P015 17:5"),
+    ("negative budget", "budget: 0.05", "budget: -1.5", "P014 15:13"),
+    ("threshold above one", "threshold: 0.8", "threshold: 80", "P014 18:34"),
+    ("weight of nothing", "weight: 2", "weight: 0", "P014 17:87"),
+    ("no candidates", "candidates: 4", "candidates: 0", "P014 22:15"),
+    ("enormous integer", "candidates: 4", "candidates: 99999999999999", "P014 22:15"),
+    ("trigger of nothing", "trigger: 0.9", "trigger: 0", "P014 24:12"),
+    ("forgetful discount", "weight: 2", "discount: 0.9", "P014 17:89"),
+    ("quoted number", "    threshold: 0.5", '    threshold: "0.5"', "P016 14:16"),
+    ("percentage", "threshold: 0.8", "threshold: 80%", "P016 18:34"),
+    ("decimal comma", "    threshold: 0.5\n", "    threshold: 0,5\n", "P016 14:16"),
+    ("octal number", "every: 16", "every: 010", "P016 16:12"),
+    ("fraction of a token", "every: 16", "every: 16.5", "P016 16:12"),
+    ("boolean for a number", "every: 16", "every: yes", "P016 16:12"),
+    ("not a number", "    threshold: 0.5", "    threshold: .nan", "P018 14:16"),
+    ("infinity", "budget: 0.05", "budget: .inf", "P018 15:13"),
+    ("infinity by exponent", "budget: 0.05", "budget: 1e999", "P018 15:13"),
+    ("no for false", "allow_unguarded: false", "allow_unguarded: no", "P017 30:18"),
+    ("capital false", "allow_unguarded: false", "allow_unguarded: False", "P017 30:18"),
+    ("quoted boolean", "allow_unguarded: false", 'allow_unguarded: "false"', "P016 30:18"),
+    ("number for a boolean", "allow_unguarded: false", "allow_unguarded: 0", "P016 30:18"),
+    ("empty value", "    threshold: 0.5", "    threshold:", "P016 14:15"),
+    ("null", "    threshold: 0.5", "    threshold: null", "P016 14:16"),
+    ("list for a value", "    threshold: 0.5", "    threshold: [0.5]", "P016 14:16"),
+    ("value for a list", "hazards: [ncr]\n", "hazards: ncr\n", "P016 12:14"),
+    ("value for a mapping", "output: {on_exceed: [search, end]}", "output: end", "P016 19:9"),
+    ("misspelt mode", "mode: shadow", "mode: shadwo", "P019 17:96"),
+    ("yaml word for a mode", "mode: shadow", "mode: off", "P019 17:96"),
+    ("name with spaces", "name: support-bot", "name: Support Bot", "P020 3:18"),
+    ("name that yaml reads as a boolean", "name: support-bot", "name: on", "P017 3:18"),
+    ("version of two numbers", "version: 1.2.3", "version: 1.2", "P020 3:40"),
+    ("language that yaml reads as a boolean", "pt-BR:", "no:", "P017 28:45"),
+    ("language in lower case", "pt-BR:", "pt-br:", "P020 28:45"),
+    ("message that is a number", 'refusal: {en: "I cannot help with that."', "refusal: {en: 404", "P017 28:17"),
+    ("blank message", 'closing: {en: "I will stop here."}', 'closing: {en: " "}', "P028 29:17"),
+    ("message with a control character", '"I will stop here."', '"I will \\x07 stop."', "P028 29:17"),
+    ("half of a surrogate pair", '"I will stop here."', '"\\ud83d stop"', "P028 29:17"),
+    ("no English", "closing: {en:", "closing: {de:", "P036 29:3"),
+    ("message that matches a pattern", '"I will stop here."', '"I do not say foo."', "P035 29:17"),
+    ("unknown kind of cost model", "help: {kind: latent", "help: {kind: latnet", "P021 6:16"),
+    ("missing kind", "help: {kind: latent, ", "help: {", "P015 6:3"),
+    ("misspelt kind key", "help: {kind: latent", "help: {knid: latent", "P013 6:10"),
+    ("option of another kind", "model: words, ", "model: words, longest_match: 9, ", "P013 8:40"),
+    (
+        "cost model named like a function",
+        "  help: {",
+        "  max: {kind: lexical, model: words, hazards: [hte]}\n  help: {",
+        "P020 6:3",
+    ),
+    ("unknown hazard", "hazards: [ncr, vcr, iwp]", "hazards: [ncr, vcr, weapons]", "P022 6:64"),
+    ("hazard by its meaning", "hazards: [ncr, vcr, iwp]", "hazards: [ncr, vcr, privcy]", "P022 6:64"),
+    ("hazard twice by an alias", "hazards: [ncr, vcr, iwp]", "hazards: [ncr, vcr, S2]", "P026 6:64"),
+    ("no hazards", "hazards: [ncr]\n", "hazards: []\n", "P027 12:14"),
+    ("all for a cost model", "hazards: [ncr, vcr, iwp]", "hazards: [all]", "P022 6:54"),
+    ("unknown cost model", '"max(help, words)"', '"max(help, wrods)"', "P023 13:22"),
+    ("unknown cost model in a plain expression", '"mean(tone, 0.5 * slurs)"', "0.5 * slur + tone", "P023 17:42"),
+    ("expression torn by a comma", '"mean(tone, 0.5 * slurs)"', "max(tone, words, slurs)", "P024 17:39"),
+    ("number torn by a comma", "threshold: 0.8", "threshold: 0,8", "P013 18:36"),
+    ("unknown cost model in the prompt check", "prompt: {cost: words", "prompt: {cost: screen", "P023 18:16"),
+    ("open bracket", '"max(help, words)"', '"max(help, words"', "P024 13:15"),
+    ("unknown function", '"max(help, words)"', '"sum(help, words)"', "P024 13:12"),
+    ("product of cost models", '"max(help, words)"', '"help * words"', "P024 13:17"),
+    ("subtraction", '"max(help, words)"', '"help - words"', "P024 13:17"),
+    ("stray character", '"max(help, words)"', '"help ; words"', "P024 13:17"),
+    ("expression without a cost model", '"max(help, words)"', '"0.5"', "P024 13:12"),
+    ("expression in a block", 'cost: "max(help, words)"', "cost: >-\n      max(help,\n      wrods)", "P023 13:11"),
+    ("scope of a conversation", "weight: 2", "scope: conversation", "P025 17:86"),
+    ("scope of nothing known", "weight: 2", "scope: planet", "P019 17:86"),
+    ("same budget id", "{id: hate", "{id: harmful-help", "P026 17:10"),
+    ("hazards that nothing scores", "hazards: [ncr]\n", "hazards: [prv]\n", "P029 12:14"),
+    ("latent prompt check", "prompt: {cost: words", "prompt: {cost: help", "P030 18:16"),
+    ("more beams than candidates", "beams: 2", "beams: 8", "P031 23:10"),
+    ("accept above trigger", "accept: 0.6", "accept: 0.95", "P031 25:11"),
+    ("output in the wrong order", "[search, end]", "[end, search]", "P031 19:21"),
+    (
+        "strategy against output",
+        "output: {on_exceed: [search, end]}\nsearch:\n",
+        "output: {on_exceed: [search, end]}\nsearch:\n  strategy: cut\n",
+        "P031 21:13",
+    ),
+    ("search after the prompt check under cut", "[search, end]", "[end]", "P031 18:50"),
+    ("pattern that RE2 refuses", '"ba+r"', '"(?=bar)"', "P032 9:74"),
+    ("pattern that matches nothing", '"ba+r"', '"(bar)?"', "P033 9:74"),
+    ("pattern of a word boundary", '"ba+r"', "'\\b'", "P033 9:74"),
+    ("pattern longer than its window", '"ba+r"', '"abcdefghijklmnopqrstuvwxyz0123456789"', "P034 9:74"),
+    ("window of nothing", "longest_match: 32", "longest_match: 0", "P014 9:98"),
+    ("duplicate key", "    every: 16\n", "    every: 16\n    every: 32\n", "P007 17:5"),
+    ("duplicate key in a flow mapping", "mode: shadow", "mode: shadow, mode: enforce", "P007 17:104"),
+    ("tag", "threshold: 0.8", "threshold: !!python/name:os.system 0.8", "P008 18:34"),
+    ("merge key", "    every: 16\n", "    <<: {every: 16}\n", "P009 16:5"),
+    ("undefined alias", "cost: words", "cost: *words", "P011 18:16"),
+    ("alias of itself", "owners: [you@example.org]", "owners: &o [*o]", "P011 3:59"),
+    ("key that is a list", "allow_unguarded: false", "? [allow_unguarded]\n: false", "P016 30:3"),
+    ("another version", "ig-guardrail/v1", "ig-guardrail/v2", "P012 1:13"),
+    ("another kind", "kind: SafetyPolicy", "kind: Policy", "P012 2:7"),
+    ("another taxonomy", "ailuminate-1.0", "llama-guard-3", "P019 4:11"),
+    ("two documents", "allow_unguarded: false\n", "allow_unguarded: false\n---\nkind: SafetyPolicy\n", "P006 31:1"),
+    ("tab for indentation", "    every: 16\n", "\tevery: 16\n", "P004 16:1"),
+    ("two colons on a line", "id: harmful-help", "id: harmful: help", "P004 11:16"),
+    ("unclosed bracket", "budgets:\n", "budgets: [\n", "P004 11:3"),
+    ("unclosed quote", '"Be kind."', '"Be kind.', "P004 28:18"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "expected"), [row[1:] for row in MISTAKES], ids=[row[0] for row in MISTAKES])
+def test_one_mistake_gives_one_fault_at_its_exact_place(old: str, new: str, expected: str) -> None:
+    policy, faults = compile_text(edited((old, new)), "p.yaml")
+    assert policy is None
+    assert [f"{code} {line}:{column}" for code, line, column in places(faults)] == [expected]
+
+
+@pytest.mark.parametrize(("old", "new", "expected"), [row[1:] for row in MISTAKES], ids=[row[0] for row in MISTAKES])
+def test_every_fault_says_why_and_what_to_write(old: str, new: str, expected: str) -> None:
+    (fault,) = faults_of(edited((old, new)))
+    assert fault.file == "p.yaml"
+    assert fault.message
+    assert fault.why
+    assert fault.help
+
+
+def test_the_text_that_is_broken_here_is_valid_and_without_warnings() -> None:
+    policy, faults = compile_text(VALID, "p.yaml")
+    assert policy is not None
+    assert faults == ()
+
+
+def test_every_rule_about_a_policy_is_broken_by_some_mistake() -> None:
+    broken = {expected.split()[0] for *_, expected in MISTAKES}
+    tested_elsewhere = {"P001", "P002", "P003", "P005", "P010"}
+    assert broken | tested_elsewhere == {code for code, rule in rules().items() if rule.severity == "error"}

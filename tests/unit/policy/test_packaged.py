@@ -1,0 +1,101 @@
+"""The policies that come with the package, and the files that are generated from the language."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ig_guardrail.policy import check_files, compile_text, load_policy, packaged_names
+from ig_guardrail.policy.json_schema import json_schema
+from ig_guardrail.policy.reference import reference
+from ig_guardrail.policy.reference_text import EXAMPLE
+
+DOCS = Path(__file__).parents[3] / "docs" / "policy.md"
+
+
+def test_packaged_policies_are_valid() -> None:
+    report = check_files(packaged_names())
+    assert report.exit_code == 0
+    assert [(one.name, [fault.code for fault in one.faults]) for one in report.files] == [
+        ("default", []),
+        ("observe", ["P103"]),
+        ("strict", []),
+    ]
+
+
+@pytest.mark.parametrize("name", packaged_names())
+def test_packaged_policies_speak_four_languages_and_keep_the_guard_on(name: str) -> None:
+    policy = load_policy(name)
+    assert set(policy.messages.refusal) == set(policy.messages.closing) == {"en", "de", "fr", "es"}
+    assert not policy.allow_unguarded
+    assert all(spec.on_error == "closed" for spec in policy.cost_models)
+
+
+def test_the_strict_policy_is_stricter_than_the_default() -> None:
+    default, strict = load_policy("default"), load_policy("strict")
+    for loose, tight in zip(default.budgets, strict.budgets, strict=True):
+        assert loose.id == tight.id
+        assert tight.threshold <= loose.threshold
+        assert tight.budget <= loose.budget
+
+
+def test_the_observing_policy_enforces_nothing_with_the_defaults_numbers() -> None:
+    default, observe = load_policy("default"), load_policy("observe")
+    assert {budget.mode for budget in observe.budgets} == {"shadow"}
+    assert [(one.id, one.cost, one.threshold, one.budget) for one in observe.budgets] == [
+        (one.id, one.cost, one.threshold, one.budget) for one in default.budgets
+    ]
+
+
+def test_the_reference_is_current() -> None:
+    assert DOCS.read_text(encoding="utf-8") == reference(), (
+        "run: python -m ig_guardrail.policy.reference > docs/policy.md"
+    )
+
+
+def test_the_schema_is_current() -> None:
+    current = resources.files("ig_guardrail.policies").joinpath("schema.json").read_text(encoding="utf-8")
+    assert current == json_schema(), "run: python -m ig_guardrail.policy.json_schema > policies/schema.json"
+
+
+def test_the_example_of_the_reference_is_valid() -> None:
+    policy, faults = compile_text(EXAMPLE, "example.yaml")
+    assert policy is not None
+    assert faults == ()
+
+
+@pytest.mark.parametrize("name", packaged_names())
+def test_the_schema_knows_every_key_of_the_packaged_policies(name: str) -> None:
+    text = resources.files("ig_guardrail.policies").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+    assert list(unknown(yaml.safe_load(text), json.loads(json_schema()))) == []
+
+
+def unknown(value: Any, schema: dict[str, Any]) -> list[str]:
+    """Keys in a value that its schema does not list."""
+    if "oneOf" in schema:
+        return min((unknown(value, one) for one in schema["oneOf"]), key=len)
+    if isinstance(value, dict):
+        known = schema.get("properties", {})
+        other = schema.get("additionalProperties")
+        strange = [key for key in value if key not in known and not other]
+        return strange + [key for name in value for key in unknown(value[name], known.get(name) or other or {})]
+    inner = schema.get("items", {})
+    return [key for item in value for key in unknown(item, inner)] if isinstance(value, list) else []
+
+
+def test_policies_are_checked_without_torch_and_pydantic() -> None:
+    script = (
+        "import sys\n"
+        "from ig_guardrail.policy import load_policy\n"
+        "load_policy('default')\n"
+        "print({'torch', 'transformers', 'pydantic', 'langchain_core', 'numpy'} & set(sys.modules))"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout == "set()\n"
