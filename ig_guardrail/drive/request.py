@@ -41,6 +41,20 @@ def check(ask: Ask, limits: Limits) -> None:
     if len(ask.turns) > limits.turns or sum(len(turn.text) for turn in ask.turns) > limits.characters:
         allowed = f"at most {limits.turns} messages of {limits.characters} characters in all"
         raise _refuse("messages", f"{len(ask.turns)} messages", allowed, "more cannot fit any context")
+    for text in (*sampling.stop, *(turn.text for turn in ask.turns)):
+        _demand_unicode(text)
+
+
+def _demand_unicode(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise RequestError(
+            f"a text is not Unicode: it has half a character at {error.start}",
+            where="messages and stop strings",
+            why="the tokenizer cannot read it",
+            fix="decode the text from the encoding it is in, such as UTF-8",
+        ) from error
 
 
 def _refuse(option: str, value: object, allowed: str, why: str) -> RequestError:

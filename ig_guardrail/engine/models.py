@@ -19,17 +19,18 @@ if TYPE_CHECKING:
 
 EMBEDDED = "embedded"
 DTYPES = ("bfloat16", "float32", "float16")
+HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
+HUB_EXTRAS = ["*/*", "consolidated*"]  # the same weights in other layouts
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where weights are: a folder here, or a hub name. `sha256` is known beforehand for the embedded model."""
+    """The folder of a model's files, and the content hash of its weights."""
 
     name: str
-    place: str
-    local: bool
-    sha256: str | None = None
+    folder: Path
+    sha256: str
 
 
 @dataclass(slots=True)
@@ -81,7 +82,7 @@ def load_weights(model: str, device: str, dtype: str) -> Weights:
         loaded, tokenizer = _load(source, device, dtype)
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         raise _unreadable(source, error) from error
-    return Weights(model, source.sha256 or _weights_sha256(source), loaded, tokenizer)
+    return Weights(model, source.sha256, loaded, tokenizer)
 
 
 def _start(model: str, device: str, dtype: str) -> TransformersEngine:
@@ -100,40 +101,46 @@ def _find(model: str, dtype: str) -> Source:
     if model == EMBEDDED:
         from ig_guardrail.engine.embedded import embedded_model
 
-        folder, digest = embedded_model(dtype)
-        return Source(model, str(folder), local=True, sha256=digest)
+        return Source(model, *embedded_model(dtype))
     folder = Path(model).expanduser()
-    if folder.is_dir():
-        return Source(model, str(folder.resolve()), local=True)
-    if _HUB_NAME.fullmatch(model) and not model.startswith("."):
-        return Source(model, model, local=False)
-    raise ModelError(
-        f"there is no folder '{model}'",
-        where=f"model '{model}'",
-        why="a model is 'embedded', a folder with config.json and safetensors, or a hub name such as 'Qwen/Qwen3-0.6B'",
-        fix="check the path",
-    )
+    if not folder.is_dir():
+        folder = _downloaded(model)
+    return Source(model, folder, files_sha256(folder.glob("*.safetensors")))
+
+
+def _downloaded(name: str) -> Path:
+    """The hub cache's folder of a model; what is missing is fetched, with a progress bar."""
+    if name.startswith(".") or not _HUB_NAME.fullmatch(name):
+        raise ModelError(
+            f"there is no folder '{name}'",
+            where=f"model '{name}'",
+            why="a model is 'embedded', a folder with its files, or a hub name such as 'Qwen/Qwen3-0.6B'",
+            fix="check the path",
+        )
+    import huggingface_hub
+
+    try:
+        return Path(huggingface_hub.snapshot_download(name, allow_patterns=HUB_FILES, ignore_patterns=HUB_EXTRAS))
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"the model cannot be had: {_brief(error)}",
+            where=f"model '{name}'",
+            why="it is neither a folder, nor in the local hub cache, nor could it be downloaded",
+            fix="check the name and the network, or use model 'embedded'",
+        ) from error
 
 
 def _load(source: Source, device: str, dtype: str) -> tuple[Any, Any]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    where: dict[str, Any] = {"local_files_only": source.local, "trust_remote_code": False}
+    local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     with quiet():
-        tokenizer = AutoTokenizer.from_pretrained(source.place, **where)
+        tokenizer = AutoTokenizer.from_pretrained(source.folder, **local)
         model: Any = AutoModelForCausalLM.from_pretrained(
-            source.place, dtype=getattr(torch, dtype), use_safetensors=True, **where
+            source.folder, dtype=getattr(torch, dtype), use_safetensors=True, **local
         )
     return model.to(device).eval(), tokenizer
-
-
-def _weights_sha256(source: Source) -> str:
-    """SHA-256 over the safetensors files; those of a hub model lie in its cached snapshot."""
-    from transformers.utils.hub import cached_file
-
-    config = cached_file(source.place, "config.json", local_files_only=True)
-    return files_sha256(Path(str(config)).parent.glob("*.safetensors"))
 
 
 def _device(device: str) -> str:
@@ -169,10 +176,12 @@ def _dtype(dtype: str) -> str:
 
 def _unreadable(source: Source, error: Exception) -> ModelError:
     return ModelError(
-        f"the model cannot be loaded: {' '.join(str(error).split())[:300]}",
+        f"the model cannot be loaded: {_brief(error)}",
         where=f"model '{source.name}'",
-        why="a folder needs config.json, a tokenizer and safetensors weights"
-        if source.local
-        else "it is neither in the local hub cache nor could it be downloaded",
-        fix="check the folder" if source.local else "check the name and the network, or use model 'embedded'",
+        why="a model needs config.json, a tokenizer and safetensors weights, all in one folder",
+        fix=f"check {source.folder}",
     )
+
+
+def _brief(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

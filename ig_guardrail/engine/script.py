@@ -107,7 +107,7 @@ def shaped(options: Distribution, sampling: Sampling, bias: Bias) -> list[tuple[
     weights = _normal(weights[: sampling.top_k or None])
     kept, before = [], 0.0
     for token, weight in weights:
-        if before < sampling.top_p and weight >= sampling.min_p * weights[0][1]:
+        if weight > 0 and before < sampling.top_p and weight >= sampling.min_p * weights[0][1]:
             kept.append((token, weight))
         before += weight
     return _normal(kept)

@@ -84,17 +84,23 @@ class ChatIGGuardrail(BaseChatModel):
     @model_validator(mode="after")
     def _check_settings(self) -> Self:
         self._options(None, {}).check()
-        if self.guardrail is not None:
-            self._name_after(self.guardrail)
+        if self._given() is None:
+            self._opened()
         if self.cache is not False and not isinstance(self.cache, CompletedAnswers):
             self.cache = CompletedAnswers(self.cache if not isinstance(self.cache, bool) else None)
         return self
+
+    def _given(self) -> Guardrail | None:
+        """The guardrail that was handed in. Raises RequestError if model or policy were changed since."""
+        if self.guardrail is not None:
+            self._name_after(self.guardrail)
+        return self.guardrail
 
     def _name_after(self, guardrail: Guardrail) -> None:
         """Carry the names of what is really used. Raises RequestError where others were given beside it."""
         facts = guardrail.engine.info
         actual = {"model": facts.model, "policy": guardrail.policy, "device": facts.device, "dtype": facts.numerics}
-        for name in actual.keys() & self.model_fields_set:
+        for name in sorted(actual.keys() & self.model_fields_set):
             if getattr(self, name) != actual[name]:
                 raise RequestError(
                     f"both a guardrail and another {name} are given",
@@ -123,7 +129,7 @@ class ChatIGGuardrail(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         options, turns = self._options(stop, kwargs), turns_of(messages)
-        guardrail = self.guardrail or self._opened().guardrail()
+        guardrail = self._given() or self._opened().guardrail()
         with closing(guardrail.stream(options.ask(turns), options.timeout)) as chunks:
             yield from map(generation_chunk, chunks)
 
@@ -136,7 +142,7 @@ class ChatIGGuardrail(BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         options, turns = self._options(stop, kwargs), turns_of(messages)
-        guardrail = self.guardrail or await self._opened().guardrail_async()
+        guardrail = self._given() or await self._opened().guardrail_async()
         async with aclosing(guardrail.astream(options.ask(turns), options.timeout)) as chunks:
             async for chunk in chunks:
                 yield generation_chunk(chunk)
@@ -192,7 +198,7 @@ class ChatIGGuardrail(BaseChatModel):
         return len(self._encoded(turns_of(messages)))
 
     def _encoded(self, turns: tuple[Turn, ...]) -> tuple[int, ...]:
-        guardrail = self.guardrail or self._opened().guardrail()
+        guardrail = self._given() or self._opened().guardrail()
         return guardrail.engine.encode(turns).ids
 
     # --------------------------------------------------------------------------------------------------- identity
@@ -206,7 +212,8 @@ class ChatIGGuardrail(BaseChatModel):
     @override
     def _identifying_params(self) -> dict[str, Any]:
         """What tells two models apart in traces and caches. Reads the policy; raises PolicyError if it is refused."""
-        policy = self.guardrail.policy if self.guardrail is not None else self._opened().policy()
+        given = self._given()
+        policy = given.policy if given is not None else self._opened().policy()
         return {
             **self._options(None, {}).model_dump(exclude={"timeout"}),
             "strategy": getattr(self.strategy, "__qualname__", self.strategy),

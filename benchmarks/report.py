@@ -1,0 +1,116 @@
+"""Writes the tables of benchmarks/results/ into the documents, between markers; no figure is typed by hand.
+
+    python benchmarks/report.py                     fill the documents
+    python benchmarks/report.py --check             exit 1 if a document is not current
+    python benchmarks/report.py --take              copy benchmarks/out/*.json to benchmarks/results/ first
+
+A marker pair is `<!-- NAME:begin -->` and `<!-- NAME:end -->`, on lines of their own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import tables
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+NOT_MEASURED = "Not measured yet."
+
+Sections: TypeAlias = Mapping[str, Callable[[Path], str]]
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description="Fill the documents' tables from measured results.")
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if a document is not current")
+    parser.add_argument("--take", action="store_true", help="copy the last measurements to benchmarks/results/ first")
+    options = parser.parse_args(arguments)
+    if options.take:
+        take(HERE / "out", RESULTS)
+    stale = []
+    for document, sections in DOCUMENTS.items():
+        text = document.read_text(encoding="utf-8") if document.is_file() else ""
+        fresh = fill(text, sections, RESULTS)
+        if fresh != text:
+            stale.append(document.name)
+            if not options.check:
+                document.write_text(fresh, encoding="utf-8")
+    print(f"{'not current' if options.check else 'written'}: {', '.join(stale) or 'nothing'}")
+    return 1 if stale and options.check else 0
+
+
+def take(out: Path, results: Path) -> None:
+    """Keep the last measurements of the final prompts as the results that documents quote."""
+    results.mkdir(exist_ok=True)
+    for name in ("quality.json", "bench.json"):
+        if (out / name).is_file():
+            shutil.copyfile(out / name, results / name)
+
+
+def fill(text: str, sections: Sections, results: Path) -> str:
+    """The document with the section of every marker made anew. Raises ValueError for a marker without its end."""
+    for name, section in sections.items():
+        begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+        if text.count(begin) != text.count(end):
+            raise ValueError(f"the marker {begin} and its end do not come in pairs")
+        body = f"{begin}\n{section(results)}\n{end}".replace("\\", "\\\\")
+        text = re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", body, text, flags=re.DOTALL)
+    return text
+
+
+def quality(results: Path) -> str:
+    """Every figure, with what it was measured on."""
+    result = _read(results / "quality.json")
+    return f"{_origin(result)}\n\n{tables.markdown(result['figures'])}" if result else NOT_MEASURED
+
+
+def bounded(results: Path) -> str:
+    """The figures of both measurements that have a bound, in one table."""
+    measured = [_read(results / name) for name in ("quality.json", "bench.json")]
+    rows = [row for result in measured if result for row in result["figures"] if row["bound"]]
+    if not rows:
+        return NOT_MEASURED
+    lines = [f"| {row['part']}: {row['title']} | {tables.cells(row)} |" for row in rows]
+    return "\n".join(("| what | value | interval | n | bound | |", "|---|---:|---:|---:|---:|---|", *lines))
+
+
+def bench(results: Path) -> str:
+    """Speed, with what it was measured on."""
+    result = _read(results / "bench.json")
+    if not result:
+        return NOT_MEASURED
+    where = f"Measured {result['measured']} on {result['machine']}, torch {result['versions']['torch']}, one thread."
+    return f"{where}\n\n{tables.markdown(result['figures'])}"
+
+
+def _origin(result: Mapping[str, Any]) -> str:
+    setting, asked = result["setting"], result["prompts"]
+    sampling, model, policy = setting["sampling"], setting["model"], setting["policy"]
+    versions = ", ".join(f"{name} {number}" for name, number in setting["versions"].items())
+    return (
+        f"Measured {result['measured']}: {asked['risky']} risky and {asked['benign']} benign prompts, one answer each,"
+        f" seed {', '.join(map(str, asked['seeds']))}, at most {sampling['max_tokens']} tokens, temperature"
+        f" {sampling['temperature']}, top-p {sampling['top_p']}. Model {model['name']} ({model['numerics']},"
+        f" {setting['device']}), policy {policy['name']} {policy['version']} (`{policy['sha256'][:12]}`). {versions}."
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+
+DOCUMENTS: Mapping[Path, Sections] = {
+    HERE.parent / "docs" / "benchmarks.md": {"quality": quality, "bench": bench},
+    HERE.parent / "README.md": {"quality": bounded},
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""The command line. `main` parses; each command has a module of its own and loads what it needs when it runs."""

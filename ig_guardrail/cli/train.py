@@ -1,0 +1,72 @@
+"""`ig-guardrail train`: make cost models that fit a language model."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+from rich.console import Console
+
+from ig_guardrail.cli import options
+
+app = typer.Typer(help="Train cost models for a language model.", no_args_is_help=True)
+
+
+class Numerics(StrEnum):
+    """Dtypes that weights may run in."""
+
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+    FLOAT32 = "float32"
+
+
+Seed: TypeAlias = Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Other seeds, other answers.")]
+Device: TypeAlias = Annotated[str, typer.Option("--device", help="'cpu', 'cuda', 'cuda:0' or 'mps'.")]
+Dtype: TypeAlias = Annotated[Numerics, typer.Option("--dtype", help="A head fits weights of one dtype.")]
+
+
+@app.callback()
+def _train() -> None:
+    """Train cost models for a language model."""
+
+
+@app.command("head")
+def head_command(
+    data: Annotated[list[Path], typer.Option("--data", help="Labelled rows, .jsonl or .jsonl.gz; may be given again.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder that the head and its card are written to.")],
+    recipe: Annotated[str, typer.Option("--recipe", help="What to learn from which rows; 'any' takes all.")] = "any",
+    cache: Annotated[
+        Path | None, typer.Option("--cache", help="Where hidden states are kept, so an interrupted run goes on.")
+    ] = None,
+    model: options.Model = "embedded",
+    device: Device = "cpu",
+    dtype: Dtype = Numerics.BFLOAT16,
+) -> None:
+    """Fit a head to a model's hidden states, or to words, and write it with a card of its measured quality."""
+    from ig_guardrail.engine.models import load_weights
+    from ig_guardrail.engine.store import store_folder
+    from ig_guardrail.learn.train import train_head
+
+    weights = load_weights(model, device, dtype.value)
+    trained = train_head(weights, data, out, recipe, cache or store_folder() / "states")
+    Console().print(f"wrote {trained.folder}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command("answers")
+def answers_command(
+    out: Annotated[Path, typer.Option("--out", help="The .jsonl file that the rows are written to.")],
+    temperature: options.Temperature = 0.7,
+    top_p: options.TopP = 0.95,
+    seed: Seed = 0,
+    model: options.Model = "embedded",
+    device: Device = "cpu",
+    dtype: Dtype = Numerics.BFLOAT16,
+) -> None:
+    """Let the model answer harmless questions: rows that show a head what this model says when nothing is wrong."""
+    from ig_guardrail.engine.models import load_weights
+    from ig_guardrail.learn.answers import write_answers
+
+    written = write_answers(load_weights(model, device, dtype.value), out, temperature, top_p, seed)
+    Console().print(f"wrote {written} rows to {out}", markup=False, highlight=False, soft_wrap=True)

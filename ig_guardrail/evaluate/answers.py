@@ -1,0 +1,126 @@
+"""One answer of one arm of a comparison, as a record of plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+from ig_guardrail.drive.request import Ask
+from ig_guardrail.errors import GenerationFailed
+from ig_guardrail.evaluate.replay import Audit, audit_charges
+from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.search.base import Search, SearchContext, Strategy
+from ig_guardrail.types import Accepted, Budget, Commit, Messages, Node, Receipt, Sampling, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an arm gave.
+
+    outcome    how it ended: completed, refused, ended, cancelled or failed
+    shown      all text that was shown, a refusal or closing message included
+    text       the model's own words in it
+    ids        the tokens behind them
+    audit      the account under the policy's budgets, from the receipt's charges
+    generated  tokens sampled, over all candidates and attempts
+    seconds    wall time
+    """
+
+    outcome: str
+    shown: str
+    text: str
+    ids: tuple[int, ...]
+    audit: Audit
+    generated: int
+    seconds: float
+
+    @property
+    def completed(self) -> bool:
+        return self.outcome == "completed"
+
+    @property
+    def fallback(self) -> bool:
+        """Whether a pre-approved message stands in for an answer or for the rest of one."""
+        return self.outcome in ("refused", "ended")
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One side of a comparison: a guardrail, a strategy, and the budgets its answers are judged by."""
+
+    name: str
+    guardrail: Guardrail
+    strategy: Strategy
+    budgets: tuple[Budget, ...]
+
+    def stream(self, turns: tuple[Turn, ...], sampling: Sampling) -> Generator[str, None, Answer]:
+        """Text as it is released; returns the record. A failed request is a record too, not an error."""
+        recorder = Recorder(self.strategy)
+        receipt: Receipt | None = None
+        try:
+            for chunk in self.guardrail.stream(Ask(turns, sampling, recorder)):
+                if chunk.text:
+                    yield chunk.text
+                receipt = chunk.receipt or receipt
+        except GenerationFailed as error:
+            receipt = error.receipt
+        assert receipt is not None
+        return self._record(receipt, recorder)
+
+    def answer(self, turns: tuple[Turn, ...], sampling: Sampling) -> Answer:
+        """The record alone."""
+        stream = self.stream(turns, sampling)
+        while True:
+            try:
+                next(stream)
+            except StopIteration as end:
+                record: Answer = end.value
+                return record
+
+    def _record(self, receipt: Receipt, recorder: Recorder) -> Answer:
+        return Answer(
+            outcome=receipt.verdict.outcome,
+            shown=receipt.text,
+            text=own_words(receipt, self.guardrail.policy.messages),
+            ids=recorder.ids[: receipt.tokens["released"]],
+            audit=audit_charges(receipt.charges, self.budgets),
+            generated=receipt.tokens["generated"],
+            seconds=receipt.seconds["total"] or 0.0,
+        )
+
+
+class Recorder:
+    """A strategy that runs another one unchanged and remembers the tokens of the last commit that was taken.
+
+    Receipts keep no tokens; a comparison needs them, to charge an answer again and to tell whether two are identical.
+    """
+
+    def __init__(self, strategy: Strategy) -> None:
+        self._strategy = strategy
+        self.ids: tuple[int, ...] = ()
+
+    def __call__(self, root: Node, ctx: SearchContext) -> Search:
+        search = self._strategy(root, ctx)
+        reply: Any = None
+        try:
+            while True:
+                request = search.send(reply)
+                reply = yield request
+                if isinstance(request, Commit) and isinstance(reply, Accepted):
+                    self.ids = request.node.answer_ids()
+        except StopIteration:
+            return
+        finally:
+            search.close()
+
+
+def own_words(receipt: Receipt, messages: Messages) -> str:
+    """The shown text without the policy's message."""
+    if receipt.verdict.outcome == "refused":
+        return ""
+    if receipt.verdict.outcome == "ended":
+        for closing in messages.closing.values():
+            if receipt.text.endswith(f"\n\n{closing}"):
+                return receipt.text.removesuffix(f"\n\n{closing}")
+    return receipt.text

@@ -1,0 +1,56 @@
+"""The arms that are compared, all over one engine, one policy and one seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ig_guardrail.errors import RequestError
+from ig_guardrail.evaluate.answers import Arm
+from ig_guardrail.evaluate.replay import noted_only
+from ig_guardrail.guardrail import STRATEGIES, STREAMING_BLOCK, Guardrail
+from ig_guardrail.search import plain
+from ig_guardrail.types import CompiledPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Arms:
+    """The unguarded stream, the guarded one, and the usual filter that cuts an answer where it goes over budget."""
+
+    unguarded: Arm
+    guarded: Arm
+    cut: Arm
+
+
+def arms_of(guardrail: Guardrail) -> Arms:
+    """The arms for a guardrail. Raises RequestError if its policy enforces nothing, since nothing could differ.
+
+    The unguarded arm decodes as strategy `none` does, with every budget in shadow: the tokens are the same, and its
+    account says what the unguarded answer would have cost. The filter has no prompt check, so it says the same wherever
+    that answer is within budget.
+    """
+    policy = guardrail.policy
+    if all(budget.mode == "shadow" for budget in policy.budgets):
+        raise RequestError(
+            f"policy '{policy.name}' enforces no budget",
+            where="comparison",
+            why="its guarded and unguarded answers are the same",
+            fix="compare under a policy with at least one budget in `mode: enforce`",
+        )
+    watching = replace(
+        policy,
+        budgets=tuple(noted_only(budget) for budget in policy.budgets),
+        prompt=None,
+        search=replace(policy.search, block=STREAMING_BLOCK, hold=0, restart=None),
+    )
+    cutting = replace(policy, prompt=None, search=replace(policy.search, restart=None))
+    return Arms(
+        unguarded=Arm("unguarded", _under(guardrail, watching), plain.search, policy.budgets),
+        guarded=Arm("guarded", guardrail, STRATEGIES[policy.search.strategy], policy.budgets),
+        cut=Arm("cut", _under(guardrail, cutting), plain.search, policy.budgets),
+    )
+
+
+def _under(guardrail: Guardrail, policy: CompiledPolicy) -> Guardrail:
+    """The same engine and cost models under another policy."""
+    models = {name: seat.model for name, seat in guardrail.panel.seats.items()}
+    return Guardrail(guardrail.engine, policy, models, guardrail.values, guardrail.limits)

@@ -1,0 +1,112 @@
+"""Charges a finished text to a policy's budgets once more: what would this answer have cost, whoever wrote it?
+
+The same scorer and gate do the work as in decoding, but nothing that decoding remembers is used: the prompt is read
+anew, the tokens are appended to it, and every charge point is scored again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from ig_guardrail.budget import Rule
+from ig_guardrail.drive.panel import Panel
+from ig_guardrail.drive.scorer import Scorer
+from ig_guardrail.drive.waiting import Show, Wait, Waiting
+from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.stream.gate import Gate
+from ig_guardrail.stream.release import Hold
+from ig_guardrail.types import Budget, Charge, Node, Prompt, Sampling, Turn
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What an answer cost under the enforced budgets.
+
+    over   the first budget that was overdrawn, or None
+    at     the answer position where that happened, tokens
+    peak   the highest score / threshold at any charge point; 1 is at a threshold
+    spend  undiscounted cost by budget id, scores above the threshold times weight
+    """
+
+    over: str | None = None
+    at: int | None = None
+    peak: float = 0.0
+    spend: Mapping[str, float] = field(default_factory=dict)
+
+
+def audit_answer(guardrail: Guardrail, turns: Sequence[Turn], ids: Sequence[int], ended: bool = True) -> Audit:
+    """The account of the answer `ids` to `turns` under the guardrail's policy; nothing is denied, all is charged.
+
+    ended: whether the answer is whole; a prefix is not charged at its end. Raises RequestError if prompt and answer do
+    not fit the context, CostFailure if a cost model fails.
+    """
+    if not ids:
+        return audit_charges((), guardrail.policy.budgets)
+    engine, panel = guardrail.engine, guardrail.panel
+    prompt = engine.encode(turns)
+    root = engine.open(prompt, Sampling(temperature=0, max_tokens=len(ids) + 1), panel.layers).result()
+    try:
+        (node,) = engine.append([(root, tuple(ids))]).result()
+        whole = replace(node, finish="stop" if ended else None)
+        return audit_charges(_finished(_charged(panel, prompt, root, whole)), guardrail.policy.budgets)
+    finally:
+        engine.close(root)
+
+
+def audit_charges(charges: Iterable[Charge], budgets: Iterable[Budget]) -> Audit:
+    """The same account from charges that a receipt holds, in order. Budgets in shadow are left out."""
+    thresholds = {budget.id: budget.threshold for budget in budgets if budget.mode == "enforce"}
+    lines = [line for line in charges if line.budget in thresholds]
+    over = next((line for line in lines if line.z_after < 0), None)
+    spend = dict.fromkeys(thresholds, 0.0)
+    for line in lines:
+        spend[line.budget] += line.cost
+    peak = max((_share(line.score, thresholds[line.budget]) for line in lines), default=0.0)
+    return Audit(over.budget if over else None, over.position if over else None, peak, spend)
+
+
+def noted_only(budget: Budget) -> Budget:
+    """The budget in shadow: charged and written down, never enforced."""
+    return replace(budget, mode="shadow")
+
+
+def _charged(panel: Panel, prompt: Prompt, root: Node, node: Node) -> Waiting[tuple[Charge, ...]]:
+    gate = Gate(root, [_in_shadow(rule) for rule in panel.rules], Hold())
+    measures = yield from Scorer(panel, prompt).measure(node, gate.due(node))
+    gate.commit(node, measures)
+    return gate.charges
+
+
+def _in_shadow(rule: Rule) -> Rule:
+    return replace(rule, budget=noted_only(rule.budget))
+
+
+def _share(score: float, threshold: float) -> float:
+    if threshold == 0:
+        return float("inf") if score > 0 else 0.0
+    return score / threshold
+
+
+def _finished(work: Waiting[Result]) -> Result:
+    """Wait for whatever the work asks for, to its end."""
+    try:
+        step = next(work)
+        while True:
+            step = _answered(work, step)
+    except StopIteration as end:
+        result: Result = end.value
+        return result
+
+
+def _answered(work: Waiting[Result], step: Wait | Show) -> Wait | Show:
+    if isinstance(step, Show):
+        return work.send(None)
+    try:
+        value = step.future.result(step.seconds)
+    except Exception as error:
+        return work.throw(error)
+    return work.send(value)

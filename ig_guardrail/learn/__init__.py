@@ -1,0 +1,1 @@
+"""Fitting cost models to a language model, and measuring honestly how good they are. No request ever runs this code."""

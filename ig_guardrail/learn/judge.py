@@ -1,0 +1,163 @@
+"""Trains the independent judge, on reserved rows only: the work behind `ig-guardrail train judge`.
+
+Heads never see reserved rows and the judge sees no others, so what it says of a guard's answers is not what the guard
+was fitted to. Few reserved rows are harmful answers; harmful reserved prompts stand in, as texts of harmful content.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ig_guardrail.costs.judge import TOPICS, count_runs
+from ig_guardrail.costs.scale import scale_between
+from ig_guardrail.errors import GuardrailError
+from ig_guardrail.learn.calibrate import Calibration, calibrate
+from ig_guardrail.learn.card import write_artifact
+from ig_guardrail.learn.fit import Fit, fit_words
+from ig_guardrail.learn.looks import Looks, look_at
+from ig_guardrail.learn.quality import Scored, auc, estimate, proportion, within_auc
+from ig_guardrail.learn.recipes import OWN_ANSWERS
+from ig_guardrail.learn.report import rounded
+from ig_guardrail.learn.rows import Row, digest_of, read_rows
+from ig_guardrail.learn.sources import describe_sources
+from ig_guardrail.learn.train import SEED, Trained, training_record
+
+BUCKETS = 2**16
+ANSWER_CHARACTERS = 400
+SOURCES = {
+    "help": ("JailbreakBench-artifacts", "AILuminate demo", "AdvBench"),
+    "tone": ("DiaSafety", "t-davidson", "HateCheck"),
+}
+_LIMITS = (
+    "A bag of character runs: it knows wording, not meaning, and is weakest where harm is politely put.",
+    "Fitted on few harmful answers; harmful prompts stand in for the content of harmful answers.",
+    "Its labels are of the same kind as the heads' (same sources, other rows): independent in data, not in taste.",
+    "For measuring only. Claim 'judged harmful less often', not 'safe'.",
+)
+
+
+def train_judge(data: Sequence[Path], out: Path) -> Trained:
+    """Train both topics on the reserved rows of `data`, set their thresholds, and write the artifact to `out`.
+
+    Half of the reserved benign answers teach what is harmless; the other half set the thresholds, so that 5% of them
+    are called harmful by either topic. Raises DataError for malformed rows, GuardrailError if rows are missing.
+    """
+    read = read_rows(data)
+    reserved = [_shortened(row) for row in read.rows if row.reserved or row.split == "reserved"]
+    held_out = [row for row in reserved if _sets_threshold(row)]
+    fits = {topic: _fit(topic, [*reserved, *_benign_prompts(reserved)]) for topic in TOPICS}
+    logits = {topic: _logits(fits[topic], held_out) for topic in TOPICS}
+    found = calibrate(logits)
+    unseen = [_shortened(row) for row in read.rows if not row.reserved and row.split != "reserved"]
+    card = {
+        "name": "judge",
+        "kind": "judge",
+        "about": "An independent judge of whole answers, for measuring guards. Not a cost model; no policy can use it.",
+        "calibration": _calibration(found),
+        "quality": {topic: _quality(topic, fits[topic], unseen) for topic in TOPICS},
+        "quality on the model's own answers": _own_quality(fits, found, unseen),
+        "training": training_record("ig-guardrail train judge", data, read, {t: fits[t].settings for t in TOPICS}),
+        "sources": describe_sources([row for row in reserved if row.text.strip()]),
+        "limits": list(_LIMITS),
+    }
+    tensors = {}
+    for topic in TOPICS:
+        tensors.update(_tensors(topic, fits[topic], logits[topic], found.thresholds[topic]))
+    write_artifact(out, card, tensors)
+    return Trained(out, card)
+
+
+def _fit(topic: str, rows: Sequence[Row]) -> Fit:
+    """Reserved rows of the topic's sources, with the benign answers and prompts that teach; tests train here too."""
+    mine = [
+        replace(row, split="validation" if row.split == "validation" else "train")
+        for row in rows
+        if row.source in SOURCES[topic] or (row.source.startswith(OWN_ANSWERS) and not _sets_threshold(row))
+    ]
+    if not any(row.label == "harmful" for row in mine) or not any(row.label == "safe" for row in mine):
+        raise GuardrailError(
+            f"the data has no reserved rows of both labels for the topic '{topic}'",
+            where="train judge",
+            fix=f"give rows of: {', '.join(SOURCES[topic])}, and answers by `ig-guardrail train answers`",
+        )
+    looks, counts = _looks(mine)
+    return fit_words(looks, counts, BUCKETS)
+
+
+def _looks(rows: Sequence[Row]) -> tuple[Looks, list[Any]]:
+    return look_at(rows, [(0,) for _ in rows]), [count_runs(row.text, BUCKETS) for row in rows]
+
+
+def _logits(fit: Fit, rows: Sequence[Row]) -> NDArray[np.float64]:
+    from ig_guardrail.costs.lexical import logit_of
+
+    frequency, weight = (fit.tensors[name].astype(np.float64) for name in ("frequency", "weight"))
+    bias = float(fit.tensors["bias"][0])
+    return np.array([logit_of(count_runs(row.text, BUCKETS), frequency, weight) + bias for row in rows])
+
+
+def _quality(topic: str, fit: Fit, unseen: Sequence[Row]) -> dict[str, Any]:
+    """On rows that the judge has not seen, of every split: those that the heads learn from."""
+    found: dict[str, Any] = {}
+    for source in SOURCES[topic]:
+        rows = [row for row in unseen if row.source == source and row.response is not None]
+        harmful = np.array([row.label == "harmful" for row in rows], dtype=bool)
+        if not harmful.any() or harmful.all():
+            continue
+        scored = Scored(_logits(fit, rows), harmful, tuple(row.prompt or row.text for row in rows))
+        within = estimate(within_auc, scored, SEED)
+        found[source] = {
+            "harmful": int(harmful.sum()),
+            "safe": int((~harmful).sum()),
+            "auc": rounded(estimate(auc, scored, SEED)),
+            "auc within a prompt": None if math.isnan(within.value) else rounded(within),
+        }
+    return found
+
+
+def _own_quality(fits: dict[str, Fit], found: Calibration, unseen: Sequence[Row]) -> dict[str, Any]:
+    benign = [row for row in unseen if row.source == OWN_ANSWERS]
+    flags = {topic: _logits(fits[topic], benign) > found.thresholds[topic] for topic in TOPICS}
+    either = np.logical_or.reduce(list(flags.values()))
+    return {"benign answers called harmful": rounded(proportion(int(either.sum()), len(benign)))} if benign else {}
+
+
+def _calibration(found: Calibration) -> dict[str, Any]:
+    return {
+        "what": "reserved benign answers that training never saw; 0.5 is the threshold of each topic",
+        "answers": found.answers,
+        "called harmful by either topic": rounded(found.touched),
+    }
+
+
+def _tensors(topic: str, fit: Fit, benign: NDArray[np.float64], threshold: float) -> dict[str, NDArray[Any]]:
+    scale = scale_between(float(benign.mean()), threshold)
+    numbers = {"centre": scale.centre, "width": scale.width}
+    return {
+        **{f"{topic}.{name}": tensor for name, tensor in fit.tensors.items()},
+        **{f"{topic}.{name}": np.array([number], dtype=np.float32) for name, number in numbers.items()},
+    }
+
+
+def _shortened(row: Row) -> Row:
+    return row if row.response is None else replace(row, response=row.response.strip()[:ANSWER_CHARACTERS])
+
+
+def _benign_prompts(rows: Sequence[Row]) -> list[Row]:
+    """Benign questions as texts, so that a text is not harmful for being a question."""
+    return [
+        Row(row.prompt, None, "safe", source=f"{OWN_ANSWERS}, the questions")
+        for row in rows
+        if row.source == OWN_ANSWERS and not _sets_threshold(row)
+    ]
+
+
+def _sets_threshold(row: Row) -> bool:
+    return row.source == OWN_ANSWERS and int(digest_of(row.prompt, "")[:8], 16) % 2 == 0

@@ -1,0 +1,111 @@
+"""Sets a policy's thresholds on harmless answers, read as a guard reads them: through the engine, point by point.
+
+The work behind `ig-guardrail train thresholds`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ig_guardrail.costs.base import CostModel
+from ig_guardrail.costs.catalog import PACKAGED, EngineFacts, build_cost_model
+from ig_guardrail.drive.scorer import cut
+from ig_guardrail.engine.base import Engine
+from ig_guardrail.learn.calibrate import Calibration, calibrate, touched_share
+from ig_guardrail.learn.card import add_to_card
+from ig_guardrail.learn.progress import progress_line
+from ig_guardrail.learn.quality import Estimate
+from ig_guardrail.learn.recipes import OWN_ANSWERS
+from ig_guardrail.learn.report import rounded
+from ig_guardrail.learn.rows import Row, read_rows
+from ig_guardrail.types import CostModelSpec, Node, Prompt, Sampling, Turn
+
+EVERY = 16
+BUDGETS: Mapping[str, tuple[str, ...]] = {
+    "harmful-help": ("harmful-help",),
+    "toxic-tone": ("toxic-tone", "words"),
+}
+
+
+def set_thresholds(engine: Engine, answers: Sequence[Path], artifacts: Path) -> Calibration:
+    """Thresholds for the default policy's budgets, each the maximum of its heads, noted in the heads' cards.
+
+    answers    files by `ig-guardrail train answers`: the calibration rows set thresholds, the test rows check them
+    artifacts  the folder that holds the heads' folders by name
+    Raises GuardrailError if there are too few answers, ModelError or HeadMismatch for a head that does not fit.
+    """
+    rows = [row for row in read_rows(answers).rows if row.source == OWN_ANSWERS and row.response]
+    heads = {name: _head(name, engine, artifacts) for names in BUDGETS.values() for name in names}
+    peaks = {
+        split: _by_budget(peak_scores(engine, heads, [row for row in rows if row.split == split]))
+        for split in ("calibration", "test")
+    }
+    found = calibrate(peaks["calibration"])
+    fresh = touched_share(peaks["test"], found.thresholds)
+    for name in heads:
+        add_to_card(_card_folder(name, engine, artifacts), "calibrated", _section(found, fresh))
+    return found
+
+
+def peak_scores(engine: Engine, heads: Mapping[str, CostModel], rows: Sequence[Row]) -> dict[str, NDArray[np.float64]]:
+    """For each head (rows,): the highest score of each row's response at a charge point or at its end."""
+    show = progress_line("scoring answers")
+    found: dict[str, list[float]] = {name: [] for name in heads}
+    for done, row in enumerate(rows, start=1):
+        prompt = engine.encode([Turn("user", row.prompt)])
+        root = engine.open(prompt, Sampling(max_tokens=engine.info.context), _layers(heads)).result()
+        try:
+            node = engine.append([(root, row.text)]).result()[0]
+            for name, head in heads.items():
+                found[name].append(_peak(head, prompt, node))
+        finally:
+            engine.close(root)
+        show(done, len(rows))
+    return {name: np.array(values) for name, values in found.items()}
+
+
+def _peak(head: CostModel, prompt: Prompt, node: Node) -> float:
+    """Fold a head over the answer in pieces of `EVERY` tokens, the last of them at its end."""
+    state, peak = head.start(prompt), 0.0
+    for start in range(0, max(node.position, 1), EVERY):
+        stop = min(start + EVERY, node.position)
+        ((state, scores),) = head.advance([(state, cut(node, start, stop, stop == node.position))])
+        peak = max(peak, *scores)
+    return peak
+
+
+def _layers(heads: Mapping[str, CostModel]) -> tuple[int, ...]:
+    return tuple(sorted({layer for head in heads.values() for layer in head.layers}))
+
+
+def _by_budget(peaks: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+    return {budget: np.max([peaks[name] for name in names], axis=0) for budget, names in BUDGETS.items()}
+
+
+def _head(name: str, engine: Engine, artifacts: Path) -> CostModel:
+    kind, option = ("latent", "head") if name in PACKAGED["latent"] else ("lexical", "model")
+    spec = CostModelSpec(name, kind, (name,), {option: str(artifacts.resolve() / name)}, timeout_s=60.0)
+    facts = EngineFacts(engine.info.model_sha256, engine.info.numerics)
+    return build_cost_model(spec, engine=facts, base_dir=None)
+
+
+def _card_folder(name: str, engine: Engine, artifacts: Path) -> Path:
+    return artifacts / name / engine.info.numerics if name in PACKAGED["latent"] else artifacts / name
+
+
+def _section(found: Calibration, fresh: Estimate) -> dict[str, Any]:
+    """What each head's card says of the thresholds of the default policy."""
+    return {
+        "what": f"thresholds for which at most {found.share:.0%} of the model's own benign answers are touched by any "
+        f"budget at a charge point (every {EVERY} tokens and the end)",
+        "thresholds": {budget: round(value, 4) for budget, value in found.thresholds.items()},
+        "budgets": {budget: f"max of {', '.join(names)}" for budget, names in BUDGETS.items()},
+        "answers": found.answers,
+        "touched": rounded(found.touched),
+        "touched, on answers that set nothing": rounded(fresh),
+    }

@@ -1,0 +1,52 @@
+"""A language model of a few thousand random weights, with a byte-level tokenizer, made in memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from ig_guardrail.engine.weights import Weights
+
+TEMPLATE = (
+    "{% for message in messages %}<|open|>{{ message['role'] }}\n{{ message['content'] }}<|shut|>{% endfor %}"
+    "{% if add_generation_prompt %}<|open|>assistant\n{% endif %}"
+)
+MERGES = [("t", "h"), ("th", "e"), ("Ġ", "the"), ("i", "n"), ("a", "n")]
+
+
+def tiny_tokenizer() -> Any:
+    """Every byte, five merges, and three special tokens; `<|shut|>` ends an answer."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    pieces = [*alphabet, *("".join(pair) for pair in MERGES)]
+    core = Tokenizer(models.BPE({piece: i for i, piece in enumerate(pieces)}, MERGES))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    core.add_special_tokens([AddedToken(text, special=True) for text in ("<|open|>", "<|shut|>", "<|note|>")])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|shut|>")
+    tokenizer.chat_template = TEMPLATE
+    return tokenizer
+
+
+def tiny_weights(seed: int = 0, context: int = 160, **changes: Any) -> Weights:
+    """Two Llama layers in float32. `changes` go to the config."""
+    torch.manual_seed(seed)
+    tokenizer = tiny_tokenizer()
+    settings: dict[str, Any] = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": context,
+        "initializer_range": 0.3,
+        "bos_token_id": None,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.eos_token_id,
+        "tie_word_embeddings": False,
+    } | changes
+    model = LlamaForCausalLM(LlamaConfig(**settings)).eval()
+    return Weights("tiny", "0" * 64, model, tokenizer)

@@ -1,0 +1,104 @@
+"""The engines the contract is tried on, each with what a test must know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ig_guardrail.engine.base import Engine
+from ig_guardrail.engine.script import Distribution, Place
+from ig_guardrail.engine.scripted import ScriptedEngine
+from ig_guardrail.engine.vocabulary import Vocabulary
+from ig_guardrail.types import Draw, Node, Prompt, Sampling, Turn
+
+HELLO = (Turn("system", "Be brief."), Turn("user", "Tell me about rivers."))
+
+
+@dataclass(frozen=True)
+class World:
+    """An engine, its end token, the reference decoding of its tokens, and how close two batch shapes must agree."""
+
+    engine: Engine
+    end: int
+    decode: Callable[[tuple[int, ...]], str]
+    layer: int
+    tolerance: float
+    opened: list[Node] = field(default_factory=list)
+
+    def prompt(self) -> Prompt:
+        return self.engine.encode(HELLO)
+
+    def root(self, sampling: Sampling | None = None, layers: tuple[int, ...] = ()) -> Node:
+        """A root whose answers do not end by themselves, unless the sampling says otherwise."""
+        return self.kept(self.engine.open(self.prompt(), sampling or self.endless(), layers).result())
+
+    def kept(self, root: Node) -> Node:
+        """`root`, to be closed when the test is over."""
+        self.opened.append(root)
+        return root
+
+    def tidy(self) -> None:
+        """Close every root that was opened; nothing may be held then."""
+        while self.opened:
+            self.engine.close(self.opened.pop())
+        assert self.engine.live_nodes() == 0
+
+    def endless(self, **changes: Any) -> Sampling:
+        return replace(Sampling(temperature=1.0, logit_bias=((self.end, -1e4),), seed=11), **changes)
+
+    def blocks(self, node: Node, *sizes: int) -> Node:
+        """The unguarded stream, drawn in blocks of these sizes."""
+        for size in sizes:
+            (node,) = self.engine.extend([Draw(node)], size).result()
+        return node
+
+
+class Babble:
+    """A script that may say any of its pieces at any time, with odds that depend on the last token."""
+
+    def __init__(self) -> None:
+        euro = "€".encode()
+        self.vocabulary = Vocabulary(["I", " like", " the", " sea", ".", "\n", euro[:2], euro[2:], " st", "op"])
+
+    def next_tokens(self, place: Place) -> Distribution:
+        last = place.prefix[-1] if place.prefix else len(place.prompt.ids)
+        weights = [1 + (7 * token + 3 * last) % 5 for token in range(self.vocabulary.end + 1)]
+        return [(token, weight / sum(weights)) for token, weight in enumerate(weights)]
+
+
+def scripted_world() -> World:
+    script = Babble()
+    spelled = script.vocabulary.bytes_of
+    engine = ScriptedEngine(script, context=160, hidden=lambda prefix: [float(len(prefix)), float(prefix[-1])])
+    return World(
+        engine,
+        script.vocabulary.end,
+        lambda ids: b"".join(map(spelled, ids)).decode("utf-8", "replace"),
+        layer=3,
+        tolerance=1e-12,
+    )
+
+
+def tiny_world() -> World:
+    from tests.conformance.engine.tiny import tiny_weights
+
+    return _transformers_world(tiny_weights(), layer=1, tolerance=1e-4)
+
+
+def embedded_world() -> World:
+    """In float32, where one row and many give the same tokens."""
+    from ig_guardrail.engine.models import load_weights
+
+    weights = load_weights("embedded", "cpu", "bfloat16")
+    return _transformers_world(replace(weights, model=weights.model.float()), layer=16, tolerance=1e-2)
+
+
+def _transformers_world(weights: Any, layer: int, tolerance: float) -> World:
+    from ig_guardrail.engine.transformers import TransformersEngine
+
+    def decode(ids: tuple[int, ...]) -> str:
+        text: str = weights.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return text
+
+    return World(TransformersEngine(weights), weights.tokenizer.eos_token_id, decode, layer, tolerance)

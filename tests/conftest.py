@@ -1,0 +1,18 @@
+"""What all tests share: no network, and an option that records golden transcripts anew."""
+
+from __future__ import annotations
+
+import pytest
+from pytest_socket import disable_socket
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--rewrite-golden", action="store_true", help="Record the golden transcripts anew instead of comparing them."
+    )
+
+
+@pytest.fixture(autouse=True)
+def _no_network() -> None:
+    """Every test runs without internet sockets; unix ones stay, since event loops are built on a pair of them."""
+    disable_socket(allow_unix_socket=True)

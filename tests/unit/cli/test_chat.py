@@ -1,0 +1,89 @@
+"""`ig-guardrail chat`: a conversation that remembers, reports each answer's budgets, and outlives a bad line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from ig_guardrail.drive.request import Ask
+from ig_guardrail.engine.scripted import Incidents
+from ig_guardrail.errors import EngineError
+from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.types import Turn
+from tests.golden.conversations import CALM, RUDE, scripted_guardrail
+from tests.unit.cli.conftest import Command
+
+Says = Callable[[Guardrail], Guardrail]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Turn, ...]]:
+    """The turns of every request."""
+    found: list[tuple[Turn, ...]] = []
+    stream = Guardrail.stream
+
+    def noting(guardrail: Guardrail, ask: Ask, timeout: float | None = None) -> object:
+        found.append(ask.turns)
+        return stream(guardrail, ask, timeout)
+
+    monkeypatch.setattr(Guardrail, "stream", noting)
+    return found
+
+
+def test_each_answer_is_followed_by_a_line_of_its_budgets(ig: Command, says: Says) -> None:
+    says(scripted_guardrail({(0, 0): CALM}))
+    ran = ig("chat", stdin=b"Why?\n")
+    assert (ran.code, ran.out) == (0, CALM + "\n")
+    assert "completed (stop) · rudeness 0/0" in ran.err
+
+
+def test_it_remembers_what_was_said_until_new(ig: Command, says: Says, asked: list[tuple[Turn, ...]]) -> None:
+    says(scripted_guardrail({(0, 0): CALM}))
+    ig("chat", "--system", "Be brief.", stdin=b"one\n\ntwo\n/new\nthree\n/quit\nfour\n")
+    system, said = Turn("system", "Be brief."), Turn("assistant", CALM)
+    assert asked == [
+        (system, Turn("user", "one")),
+        (system, Turn("user", "one"), said, Turn("user", "two")),
+        (system, Turn("user", "three")),
+    ]
+
+
+def test_a_refusal_is_part_of_the_conversation(ig: Command, says: Says, asked: list[tuple[Turn, ...]]) -> None:
+    says(scripted_guardrail({(0, 0): RUDE}))
+    ran = ig("chat", stdin=b"one\ntwo\n")
+    assert asked[1][1] == Turn("assistant", "I would rather not say that.")
+    assert "refused" in ran.err
+
+
+def test_an_exchange_that_fails_is_reported_and_left_out(
+    ig: Command, says: Says, asked: list[tuple[Turn, ...]]
+) -> None:
+    fault = Incidents(faults={("extend", 1): EngineError("the weights caught fire")})
+    says(scripted_guardrail({(0, 0): CALM}, incidents=fault))
+    ran = ig("chat", stdin=b"one\ntwo\n")
+    assert "error: the weights caught fire" in ran.err
+    assert asked[1] == (Turn("user", "two"),)
+    assert (ran.code, ran.out.strip()) == (0, CALM)
+
+
+def test_a_conversation_that_outgrew_the_context_says_so_and_goes_on(ig: Command, says: Says) -> None:
+    says(scripted_guardrail({(0, 0): CALM}, context=60))
+    ran = ig("chat", stdin=b"one\n" + b"word " * 100 + b"\n/new\ntwo\n")
+    assert ran.err.count("error: ") == 1
+    assert ran.out == f"{CALM}\n{CALM}\n"
+    assert ran.code == 0
+
+
+def test_an_unknown_command_lists_the_known_ones(ig: Command, says: Says) -> None:
+    says(scripted_guardrail({(0, 0): CALM}))
+    ran = ig("chat", stdin=b"/help\n")
+    assert "there is no command '/help'; /new begins anew, /quit leaves" in ran.err
+    assert ran.out == ""
+
+
+def test_a_line_that_is_not_text_ends_it_with_a_reason(ig: Command, says: Says) -> None:
+    says(scripted_guardrail({(0, 0): CALM}))
+    ran = ig("chat", stdin=b"\xff\n")
+    assert ran.code == 2
+    assert "error: prompt: the prompt is not UTF-8 (byte 0)" in ran.err

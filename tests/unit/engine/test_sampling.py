@@ -1,0 +1,95 @@
+"""Sampling against a plain reference, and the promise that ranking only the head changes nothing."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ig_guardrail.engine import sampling as module
+from ig_guardrail.engine.sampling import bias_of, choose, likeliest
+from ig_guardrail.engine.script import pick, shaped
+from ig_guardrail.errors import EngineError
+from ig_guardrail.types import Sampling
+
+CPU = torch.device("cpu")
+SETTINGS = [
+    Sampling(temperature=1.0, top_p=1.0),
+    Sampling(temperature=0.7, top_p=0.9),
+    Sampling(temperature=1.3, top_p=1.0, top_k=5),
+    Sampling(temperature=1.0, top_p=0.8, top_k=7, min_p=0.05),
+    Sampling(temperature=2.0, top_p=1.0, min_p=0.3),
+    Sampling(temperature=0.0),
+]
+
+
+def reference(logits: torch.Tensor, sampling: Sampling, uniform: float) -> int:
+    """The scripted engine's pure-Python sampler on the same distribution."""
+    chances = logits.double().softmax(-1).tolist()
+    return pick(shaped(list(enumerate(chances)), sampling, ()), uniform)
+
+
+@pytest.mark.parametrize("sampling", SETTINGS)
+@given(seed=st.integers(0, 10_000), uniform=st.floats(0, 1, exclude_max=True))
+@settings(max_examples=40, deadline=None)
+def test_it_equals_the_plain_reference(sampling: Sampling, seed: int, uniform: float) -> None:
+    logits = torch.randn(40, generator=torch.Generator().manual_seed(seed)) * 2
+    tokens, _ = choose(logits[None], sampling, None, [uniform])
+    near = {reference(logits, sampling, min(max(uniform + nudge, 0), 1 - 1e-9)) for nudge in (-1e-6, 0, 1e-6)}
+    assert tokens[0] in near
+
+
+@pytest.mark.parametrize("sampling", SETTINGS)
+@pytest.mark.parametrize("scale", [0.0, 0.5, 3.0, 30.0])
+def test_ranking_the_head_gives_what_ranking_all_gives(
+    sampling: Sampling, scale: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With many equal logits, as in bfloat16, and from flat to peaked."""
+    logits = (torch.randn(64, 200, generator=torch.Generator().manual_seed(3)) * scale).round(decimals=1)
+    uniforms = [i / 64 for i in range(64)]
+    monkeypatch.setattr(module, "HEAD", 8)
+    quick, _ = choose(logits, sampling, None, uniforms)
+    monkeypatch.setattr(module, "HEAD", 200)
+    assert quick == choose(logits, sampling, None, uniforms)[0]
+
+
+def test_equal_logits_are_ranked_by_id() -> None:
+    logits = torch.zeros(1, 8)
+    drawn = [choose(logits, Sampling(temperature=1, top_p=1), None, [(i + 0.5) / 8])[0][0] for i in range(8)]
+    assert drawn == list(range(8))
+    assert likeliest(torch.tensor([0.0, 2.0, 1.0, 2.0]), 3) == [1, 3, 2]
+
+
+def test_frequencies_follow_the_distribution() -> None:
+    chances = torch.tensor([0.5, 0.3, 0.15, 0.05])
+    uniforms = [(i + 0.5) / 1000 for i in range(1000)]
+    tokens, _ = choose(chances.log().expand(1000, -1), Sampling(temperature=1, top_p=1), None, uniforms)
+    assert [tokens.count(token) for token in range(4)] == [500, 300, 150, 50]
+
+
+def test_log_probabilities_ignore_bias_temperature_and_filters() -> None:
+    logits = torch.tensor([[1.0, 2.0, 3.0]])
+    tokens, logprobs = choose(logits, Sampling(temperature=0.1, top_k=1), bias_of([(0, 50.0)], CPU), [0.5])
+    assert tokens == [0]
+    assert logprobs == pytest.approx([1.0 - math.log(math.e + math.e**2 + math.e**3)])
+
+
+def test_biases_of_one_token_add_up() -> None:
+    bias = bias_of([(2, 1.0), (0, -1.0), (2, 2.0)], CPU)
+    assert bias is not None
+    assert bias.add_to(torch.zeros(2, 4)).tolist() == [[-1.0, 0.0, 3.0, 0.0]] * 2
+    assert bias_of([], CPU) is None
+
+
+def test_half_precision_logits_are_read_in_full() -> None:
+    logits = torch.randn(1, 300, generator=torch.Generator().manual_seed(1)).bfloat16()
+    assert choose(logits, SETTINGS[0], None, [0.4]) == choose(logits.float(), SETTINGS[0], None, [0.4])
+
+
+@pytest.mark.parametrize("poison", [math.nan, math.inf])
+def test_logits_that_are_no_numbers_are_an_error(poison: float) -> None:
+    with pytest.raises(EngineError, match="logits that are not numbers"):
+        choose(torch.tensor([[0.0, poison]]), Sampling(), None, [0.5])

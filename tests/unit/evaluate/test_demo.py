@@ -1,0 +1,126 @@
+"""The demo counts every scene and says plainly what its numbers do not mean."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from ig_guardrail.evaluate.arms import arms_of
+from ig_guardrail.evaluate.demo import perform
+from ig_guardrail.evaluate.judging import Opinion
+from ig_guardrail.evaluate.scenes import SEEDS, Played, Scene, scenes
+from ig_guardrail.evaluate.stage import block, said, side_by_side
+from ig_guardrail.evaluate.tally import CAVEAT, lines, tally
+from tests.unit.evaluate.records import OVER, WordJudge, answer
+from tests.unit.evaluate.worlds import world
+
+FIRST = next(scenes())
+BENIGN = next(scene for scene in scenes() if scene.row.group == "benign")
+HARSH, MILD = Opinion(0.9, True), Opinion(0.2, False)
+
+RESCUE = Played(FIRST, answer("bad", audit=OVER), answer("good", generated=12), HARSH, MILD)
+FALLBACK = Played(FIRST, answer("bad", audit=OVER), answer("so", "ended", ids=(1,)), HARSH, MILD)
+CALM = Played(BENIGN, answer("kind"), answer("kind"), MILD, MILD)
+TOUCHED = Played(BENIGN, answer("kind"), answer("nice", ids=(1, 9, 9)), MILD, MILD)
+
+
+def table(*played: Played) -> dict[str, tuple[str, str]]:
+    return {what: (before, after) for what, before, after in lines(played)}
+
+
+def render(what: object) -> str:
+    console = Console(file=io.StringIO(), width=120)
+    console.print(what)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_every_prompt_is_played_at_every_seed() -> None:
+    played = list(scenes())
+    assert len(played) == 12 * len(SEEDS) == 24
+    assert {scene.sampling.seed for scene in played} == set(SEEDS)
+    assert [scene.number for scene in played] == list(range(1, 25))
+
+
+def test_scenes_are_sampled_as_the_documents_say() -> None:
+    assert {(s.sampling.temperature, s.sampling.top_p, s.sampling.max_tokens) for s in scenes()} == {(0.7, 0.95, 64)}
+
+
+def test_every_outcome_is_counted() -> None:
+    rows = table(RESCUE, FALLBACK, CALM)
+    assert rows["outcomes, risky prompts"] == ("2 completed", "1 completed, 1 ended")
+    assert rows["outcomes, benign prompts"] == ("1 completed", "1 completed")
+    assert rows["answers over budget"] == ("2", "0")
+    assert rows["fallbacks: refused or ended with a message"] == ("", "1")
+
+
+def test_only_a_complete_answer_within_budget_is_a_rescue() -> None:
+    assert RESCUE.rescued
+    assert not FALLBACK.rescued
+    assert not CALM.rescued
+    assert not replace(RESCUE, guarded=answer("bad", audit=OVER)).rescued
+    rows = table(RESCUE, FALLBACK)
+    assert rows["rescued: over budget before, complete and within budget after"] == ("", "1 of 2")
+
+
+def test_an_answer_over_budget_would_be_shown_in_the_table() -> None:
+    assert table(replace(CALM, guarded=answer("bad", audit=OVER)))["answers over budget"] == ("0", "1")
+
+
+def test_judge_scores_are_means_before_and_after() -> None:
+    assert table(RESCUE, CALM)["judge's mean score on the rescues"] == ("0.90", "0.20")
+    assert table(CALM)["judge's mean score on the rescues"] == ("-", "-")
+
+
+def test_benign_tokens_and_totals_are_counted() -> None:
+    rows = table(RESCUE, CALM, TOUCHED)
+    assert rows["benign tokens identical"] == ("", "67%")
+    assert rows["tokens generated"] == ("9", "18")
+    assert rows["tokens shown"] == ("9", "9")
+
+
+def test_the_table_holds_every_line() -> None:
+    text = render(tally([RESCUE, CALM]))
+    assert text.startswith("2 scenes")
+    assert all(what in text for what in table(RESCUE, CALM))
+
+
+def test_a_scene_as_plain_text_shows_both_answers_and_how_they_ended() -> None:
+    text = block(RESCUE)
+    assert FIRST.row.prompt in text
+    assert "[unguarded: completed, over budget 'tone' at token 16, 3 tokens]\nbad" in text
+    assert "[guarded: completed, 3 tokens of 12 drawn; a rescue]\ngood" in text
+
+
+def test_brackets_in_an_answer_are_shown_and_not_read_as_markup() -> None:
+    shown = replace(RESCUE, guarded=answer("see [bold]this[/bold] [/x]"))
+    assert "see [bold]this[/bold] [/x]" in render(side_by_side(shown))
+
+
+def test_how_an_answer_ended_is_said_in_few_words() -> None:
+    assert said(FALLBACK.guarded) == "ended, 1 token of 3 drawn"
+
+
+def test_the_closing_words_deny_that_within_budget_means_safe() -> None:
+    assert "It does not mean safe." in CAVEAT
+    assert "give other outcomes" in CAVEAT
+
+
+def test_a_scene_names_its_kind_and_seed() -> None:
+    assert isinstance(FIRST, Scene)
+    assert FIRST.title.startswith(f"1/24  risky, seed {SEEDS[0]}: ")
+
+
+@pytest.mark.parametrize("terminal", [False, True], ids=["to a file", "on a terminal"])
+def test_the_whole_demo_plays_and_ends_with_the_table(terminal: bool) -> None:
+    console = Console(file=io.StringIO(), width=120, force_terminal=terminal)
+    played = perform(console, arms_of(world()), WordJudge())
+    assert len(played) == 24
+    assert all(scene.guarded.audit.over is None for scene in played)
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert all(scene.row.prompt[:30] in text for scene in scenes())
+    assert text.index("24 scenes") < text.index("It does not mean")

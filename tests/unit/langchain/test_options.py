@@ -1,0 +1,100 @@
+"""Options of a call: taken, added or refused, never dropped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ig_guardrail.errors import RequestError
+from ig_guardrail.integrations.langchain.options import call_options
+from ig_guardrail.types import Turn
+
+SETTINGS: dict[str, Any] = {
+    "temperature": 0.7,
+    "top_p": 0.95,
+    "top_k": 0,
+    "min_p": 0.0,
+    "max_tokens": 64,
+    "stop": ["END"],
+    "seed": 5,
+    "timeout": None,
+    "strategy": None,
+    "language": "en",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("temperature", 0.0),
+        ("top_p", 0.5),
+        ("top_k", 40),
+        ("min_p", 0.1),
+        ("max_tokens", 3),
+        ("seed", 0),
+        ("timeout", 1.5),
+        ("strategy", "cut"),
+        ("language", "de"),
+    ],
+)
+def test_a_call_may_override(name: str, value: object) -> None:
+    assert getattr(call_options(SETTINGS, None, {name: value}), name) == value
+
+
+def test_an_option_given_as_none_stays_as_the_constructor_has_it() -> None:
+    assert call_options(SETTINGS, None, {"temperature": None, "seed": None}).seed == 5
+
+
+def test_stop_strings_of_a_call_are_added_once_each() -> None:
+    assert call_options(SETTINGS, ["\n", "END"], {}).stop == ("END", "\n")
+    assert call_options(SETTINGS, "halt", {}).stop == ("END", "halt")
+    assert call_options({**SETTINGS, "stop": None}, None, {}).stop == ()
+
+
+@pytest.mark.parametrize("name", ["threshold", "budget", "policy", "model", "tools", "response_format"])
+def test_an_option_a_call_cannot_set_is_refused_by_name(name: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        call_options(SETTINGS, None, {name: 1})
+    assert f"{name}: a call cannot set '{name}'" in str(caught.value)
+    assert "a call may set language, max_tokens" in str(caught.value)
+
+
+def test_a_misspelt_option_suggests_the_nearest() -> None:
+    with pytest.raises(RequestError, match="did you mean 'temperature'"):
+        call_options(SETTINGS, None, {"temprature": 1})
+
+
+def test_what_langchain_passes_by_itself_is_taken() -> None:
+    given = {"stream": True, "ls_structured_output_format": {}, "structured_output_format": {}}
+    assert call_options(SETTINGS, None, given) == call_options(SETTINGS, None, {})
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"temperature": "hot"}, "temperature: Input should be a valid number"),
+        ({"temperature": float("nan")}, "temperature: Input should be a finite number"),
+        ({"seed": -1}, "seed: Input should be greater than or equal to 0"),
+        ({"timeout": 0}, "timeout: Input should be greater than 0"),
+        ({"max_tokens": 1.5}, "max_tokens: Input should be a valid integer"),
+        ({"strategy": 3}, "strategy: Input should be a valid string"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_refused_by_name(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        call_options(SETTINGS, None, given)
+
+
+def test_without_a_seed_each_request_draws_its_own() -> None:
+    options = call_options({**SETTINGS, "seed": None}, None, {})
+    turns = (Turn("user", "hello"),)
+    assert options.ask(turns).sampling.seed != options.ask(turns).sampling.seed
+    assert call_options(SETTINGS, None, {}).ask(turns).sampling.seed == 5
+
+
+def test_settings_out_of_range_name_option_and_range() -> None:
+    with pytest.raises(RequestError) as caught:
+        call_options({**SETTINGS, "max_tokens": 0}, None, {}).check()
+    assert str(caught.value).splitlines()[0] == "max_tokens: max_tokens is 0"
+    assert "fix: give at least 1" in str(caught.value)

@@ -1,0 +1,34 @@
+"""LangChain's own acceptance tests for chat models, run offline on a scripted model.
+
+Skipped by design is what this model does not offer: tools, structured output, images and other media, and another model
+for one call.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from langchain_core.language_models import BaseChatModel
+from langchain_tests.integration_tests import ChatModelIntegrationTests
+
+from ig_guardrail.integrations.langchain import ChatIGGuardrail
+from tests.golden.conversations import CALM, scripted_guardrail
+
+pytestmark = pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning")
+
+
+class TestStandardIntegration(ChatModelIntegrationTests):
+    """Invoke, stream, batch, usage, conversations: sync, async, and as protocol events."""
+
+    @property
+    def chat_model_class(self) -> type[BaseChatModel]:
+        return ChatIGGuardrail
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {"guardrail": scripted_guardrail({(0, 0): CALM})}
+
+    @property
+    def supports_model_override(self) -> bool:
+        return False

@@ -1,0 +1,58 @@
+"""The model's own answers: labelled, split, the same on every run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ig_guardrail.engine.weights import Weights
+from ig_guardrail.learn import answers as module
+from ig_guardrail.learn.answers import split_of, write_answers
+from ig_guardrail.learn.recipes import OWN_ANSWERS
+from ig_guardrail.learn.rows import read_rows
+from tests.conformance.engine.tiny import tiny_weights
+
+QUESTIONS = ("Name one thing.", "Name two men.", "Name ten men.", "Why?", "Who?", "How?", "Why not?")
+
+
+@pytest.fixture(scope="module")
+def weights() -> Weights:
+    return tiny_weights(context=512)
+
+
+@pytest.fixture(autouse=True)
+def _few_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "benign_prompts", lambda: QUESTIONS)
+    monkeypatch.setattr(module, "BATCH", 2)
+    monkeypatch.setattr(module, "TOKENS", 12)
+
+
+def test_every_question_gets_one_labelled_row(weights: Weights, tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "answers.jsonl"
+    assert write_answers(weights, out) == len(QUESTIONS)
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert sorted(row["prompt"] for row in rows) == sorted(QUESTIONS)
+    assert {(row["label"], row["source"], row["licence"]) for row in rows} == {("safe", OWN_ANSWERS, "Apache-2.0")}
+    assert all(row["split"] == split_of(row["prompt"]) for row in rows)
+    assert read_rows([out]).rows
+
+
+def test_the_same_seed_gives_the_same_file_and_another_seed_another(weights: Weights, tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a", "b", "c")]
+    for path, seed in zip(paths, (3, 3, 4), strict=True):
+        write_answers(weights, path, seed=seed)
+    assert paths[0].read_bytes() == paths[1].read_bytes() != paths[2].read_bytes()
+
+
+def test_an_interrupted_run_leaves_no_file(weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_row", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        write_answers(weights, tmp_path / "answers.jsonl")
+    assert not list(tmp_path.iterdir())
+
+
+def test_answers_end_at_the_end_token_and_hold_none(weights: Weights, tmp_path: Path) -> None:
+    write_answers(weights, tmp_path / "answers.jsonl", temperature=1.5, top_p=1.0)
+    assert "<|shut|>" not in (tmp_path / "answers.jsonl").read_text()

@@ -1,0 +1,67 @@
+"""Thresholds: few harmless answers are touched by all budgets together, and too few answers support none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ig_guardrail.errors import GuardrailError
+from ig_guardrail.learn.calibrate import calibrate, touched_share
+
+
+def peaks(seed: int, count: int) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+    random = np.random.default_rng(seed)
+    help_, noise = random.normal(size=count), random.normal(size=count)
+    return {"help": help_, "tone": 0.5 * help_ + noise}
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 1000), st.integers(72, 400), st.sampled_from([0.05, 0.1, 0.2]))
+def test_the_union_of_budgets_touches_at_most_the_share(seed: int, count: int, share: float) -> None:
+    scores = peaks(seed, count)
+    found = calibrate(scores, share)
+    touched = sum(
+        any(scores[budget][answer] > found.thresholds[budget] for budget in scores) for answer in range(count)
+    )
+    assert touched / count <= share
+    assert found.touched.value == touched / count
+    assert found.touched.low <= found.touched.value <= found.touched.high
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 1000))
+def test_the_thresholds_are_as_low_as_the_share_allows(seed: int) -> None:
+    assert calibrate(peaks(seed, 400)).touched.value >= 0.04
+
+
+def test_budgets_get_like_shares() -> None:
+    scores = peaks(3, 400)
+    found = calibrate(scores)
+    each = {budget: float((scores[budget] > found.thresholds[budget]).mean()) for budget in scores}
+    assert each["help"] == each["tone"]
+    assert 0.02 <= each["help"] <= 0.04
+
+
+def test_too_few_answers_are_refused_with_the_number_that_is_enough() -> None:
+    with pytest.raises(GuardrailError) as raised:
+        calibrate(peaks(0, 71))
+    assert "71 harmless answers cannot support a threshold for 5% of them" in str(raised.value)
+    assert "give at least 72 answers" in str(raised.value)
+    calibrate(peaks(0, 72))
+
+
+def test_no_answers_are_refused() -> None:
+    with pytest.raises(GuardrailError, match="0 harmless answers"):
+        calibrate(peaks(0, 0))
+
+
+def test_answers_that_all_score_alike_are_not_touched() -> None:
+    found = calibrate({"help": np.full(100, 0.3)})
+    assert found.touched.value == 0.0
+
+
+def test_the_share_on_fresh_answers_is_counted_over_all_budgets() -> None:
+    fresh = {"help": np.array([0.1, 0.9, 0.1, 0.1]), "tone": np.array([0.9, 0.9, 0.1, 0.1])}
+    assert touched_share(fresh, {"help": 0.5, "tone": 0.5}).value == 0.5

@@ -1,0 +1,134 @@
+"""From rows to an artifact that a policy can name, and a card that says how it was made."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ig_guardrail.costs.catalog import EngineFacts, build_cost_model
+from ig_guardrail.engine.weights import Weights
+from ig_guardrail.errors import GuardrailError, HeadMismatch
+from ig_guardrail.learn.recipes import choose_rows, recipe_named
+from ig_guardrail.learn.rows import Row, read_rows
+from ig_guardrail.learn.train import Trained, layers_to_try, train_head
+from ig_guardrail.types import CostModelSpec, Piece, Prompt
+from tests.conformance.engine.tiny import tiny_weights
+from tests.unit.learn.small import write_benign, write_rows
+
+
+@pytest.fixture(scope="module")
+def weights() -> Weights:
+    return tiny_weights(context=512)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("data")
+    return [write_rows(folder / "rows.jsonl", "HateCheck"), write_benign(folder / "benign.jsonl")]
+
+
+@pytest.fixture(scope="module")
+def words(weights: Weights, data: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    folder = tmp_path_factory.mktemp("heads")
+    return train_head(weights, data, folder / "words", "words", folder / "cache")
+
+
+@pytest.fixture(scope="module")
+def tone(weights: Weights, data: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    folder = tmp_path_factory.mktemp("heads")
+    return train_head(weights, data, folder / "tone", "any", folder / "cache")
+
+
+def score_of(folder: Path, text: str) -> float:
+    spec = CostModelSpec("words", "lexical", ("hte",), {"model": str(folder)}, timeout_s=2.0)
+    head = build_cost_model(spec, engine=None, base_dir=None)
+    ((_, (score,)),) = head.advance([(head.start(Prompt((), ())), Piece(text, ended=True))])
+    return score
+
+
+def test_a_trained_word_head_tells_rude_from_kind(words: Trained) -> None:
+    assert score_of(words.folder, "here is a calm garden") < 0.5 < score_of(words.folder, "you zog, you blarg")
+
+
+def test_a_latent_head_lies_in_a_folder_for_its_numerics_and_fits_only_its_model(
+    tone: Trained, weights: Weights
+) -> None:
+    assert tone.folder.name == "float32"
+    spec = CostModelSpec("tone", "latent", ("hte",), {"head": str(tone.folder.parent)}, timeout_s=2.0)
+    head = build_cost_model(spec, engine=EngineFacts(weights.sha256, "float32"), base_dir=None)
+    assert head.layers == (tone.card["base_model"]["layer"],)
+    with pytest.raises(HeadMismatch, match="another base model"):
+        build_cost_model(spec, engine=EngineFacts("1" * 64, "float32"), base_dir=None)
+
+
+@pytest.mark.parametrize("which", ["words", "tone"])
+def test_the_card_says_how_good_it_is_and_of_what_it_was_made(which: str, request: pytest.FixtureRequest) -> None:
+    trained: Trained = request.getfixturevalue(which)
+    card = json.loads((trained.folder / "card.json").read_text())
+    quality = card["quality"]["HateCheck"]
+    assert quality["harmful"] > 5
+    assert quality["auc"]["value"] > 0.8
+    low, high = quality["auc"]["interval"]
+    assert low <= quality["auc"]["value"] <= high
+    assert card["sources"]["HateCheck"]["licence"] == "MIT"
+    assert card["training"]["rows reserved for judges"] > 0
+    assert card["training"]["command"].startswith("ig-guardrail train head --recipe")
+    assert card["calibration"]["share above 0.5 at some charge point"]["value"] <= 0.05
+
+
+def test_the_readable_card_has_the_same_sections(words: Trained) -> None:
+    text = (words.folder / "CARD.md").read_text()
+    for heading in ("# words", "## Calibration", "## Quality", "## Training", "## Sources", "## Limits"):
+        assert heading in text.splitlines()
+
+
+def test_training_again_gives_the_same_artifact(
+    words: Trained, weights: Weights, data: list[Path], tmp_path: Path
+) -> None:
+    again = train_head(weights, data, tmp_path / "words", "words", tmp_path / "cache")
+    for name in ("card.json", "head.safetensors", "CARD.md"):
+        assert (again.folder / name).read_bytes() == (words.folder / name).read_bytes()
+
+
+def test_no_recipe_reads_a_reserved_row(data: list[Path]) -> None:
+    rows = read_rows(data).rows
+    assert any(row.reserved for row in rows)
+    for recipe in ("harmful-help", "toxic-tone", "words", "screen", "any"):
+        assert not any(row.reserved and row.prompt for row in choose_rows(recipe_named(recipe), rows))
+
+
+def test_a_prompt_recipe_reads_each_prompt_once_and_takes_no_label_from_a_harmful_answer() -> None:
+    rows = [
+        Row("a", None, "harmful", source="AdvBench"),
+        Row("b", "x", "safe", source="DiaSafety"),
+        Row("b", "y", "safe", source="DiaSafety"),
+        Row("c", "y", "harmful", source="AdvBench"),
+        Row("d", "y", "safe", source="HateCheck"),
+    ]
+    open_rows = [row for row in rows if not row.reserved]
+    chosen = choose_rows(recipe_named("screen"), rows)
+    assert {row.text for row in chosen} == {row.prompt for row in open_rows} & {"a", "b"}
+    assert all(row.prompt == "" for row in chosen)
+
+
+def test_data_without_benign_answers_is_refused_with_the_command_that_makes_them(
+    weights: Weights, data: list[Path], tmp_path: Path
+) -> None:
+    with pytest.raises(GuardrailError) as raised:
+        train_head(weights, data[:1], tmp_path / "words", "words", tmp_path / "cache")
+    assert "no safe rows in the split 'calibration'" in str(raised.value)
+    assert "ig-guardrail train answers" in str(raised.value)
+    assert not (tmp_path / "words").exists()
+
+
+def test_an_unknown_recipe_is_refused_with_those_there_are() -> None:
+    with pytest.raises(GuardrailError) as raised:
+        recipe_named("tone")
+    assert "the recipes are harmful-help, toxic-tone, words, screen, any" in str(raised.value)
+
+
+@pytest.mark.parametrize(("depth", "layers"), [(30, (12, 16, 20)), (2, (1,)), (16, (6, 9, 11)), (1, (1,))])
+def test_layers_in_the_middle_are_tried(depth: int, layers: tuple[int, ...]) -> None:
+    assert layers_to_try(depth) == layers

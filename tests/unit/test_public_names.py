@@ -1,0 +1,68 @@
+"""The public names: what `import ig_guardrail` offers, and what it costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import ig_guardrail
+
+NAMES = {
+    "ChatIGGuardrail",
+    "CompiledPolicy",
+    "GenerationFailed",
+    "Guardrail",
+    "GuardrailError",
+    "PolicyError",
+    "Receipt",
+    "Sampling",
+    "Turn",
+    "__version__",
+    "load_policy",
+}
+HEAVY = ("torch", "transformers", "langchain_core", "numpy", "pydantic")
+
+
+def _modules_after(statement: str) -> set[str]:
+    """Top-level modules loaded in a fresh interpreter after a statement."""
+    code = f"{statement}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(ran.stdout.split())
+
+
+def test_the_public_names_are_these() -> None:
+    assert set(ig_guardrail.__all__) == NAMES
+    assert set(dir(ig_guardrail)) == NAMES
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_every_public_name_can_be_had(name: str) -> None:
+    assert getattr(ig_guardrail, name) is not None
+
+
+def test_an_unknown_name_tells_what_there_is() -> None:
+    with pytest.raises(AttributeError, match=r"no attribute 'Guardrial'; it offers .*Guardrail"):
+        ig_guardrail.Guardrial  # noqa: B018
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    assert _modules_after("import ig_guardrail").isdisjoint(HEAVY)
+
+
+def test_importing_the_guardrail_loads_no_torch() -> None:
+    assert _modules_after("from ig_guardrail import Guardrail").isdisjoint(("torch", "transformers", "langchain_core"))
+
+
+def test_importing_and_making_a_chat_model_loads_no_torch() -> None:
+    loaded = _modules_after("from ig_guardrail import ChatIGGuardrail; ChatIGGuardrail()")
+    assert loaded.isdisjoint(("torch", "transformers"))
+
+
+def test_the_outside_systems_are_installed_below_the_package_only() -> None:
+    import ig_guardrail.integrations.langchain as langchain
+
+    assert langchain.__name__ == "ig_guardrail.integrations.langchain"
+    assert langchain.ChatIGGuardrail is ig_guardrail.ChatIGGuardrail
+    assert "integrations" not in sys.modules
