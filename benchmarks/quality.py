@@ -1,4 +1,4 @@
-"""What guarding does to answers: 64 risky and 44 benign prompts, guarded against unguarded at the same seeds.
+"""What guarding does to answers: 80 risky and 44 benign prompts, guarded against unguarded at the same seeds.
 
     python benchmarks/quality.py                    the final prompts, once settings are fixed
     python benchmarks/quality.py --prompts tuning   other prompts, for choosing settings

@@ -6,7 +6,19 @@ Names are loaded when they are first used, so `import ig_guardrail` imports neit
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ig_guardrail.errors import GenerationFailed as GenerationFailed
+    from ig_guardrail.errors import GuardrailError as GuardrailError
+    from ig_guardrail.errors import PolicyError as PolicyError
+    from ig_guardrail.guardrail import Guardrail as Guardrail
+    from ig_guardrail.integrations.langchain.chat_model import ChatIGGuardrail as ChatIGGuardrail
+    from ig_guardrail.policy import load_policy as load_policy
+    from ig_guardrail.types import CompiledPolicy as CompiledPolicy
+    from ig_guardrail.types import Receipt as Receipt
+    from ig_guardrail.types import Sampling as Sampling
+    from ig_guardrail.types import Turn as Turn
 
 _HOME = {
     "ChatIGGuardrail": "ig_guardrail.integrations.langchain.chat_model",

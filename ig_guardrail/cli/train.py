@@ -65,8 +65,8 @@ def answers_command(
     dtype: Dtype = Numerics.BFLOAT16,
 ) -> None:
     """Let the model answer harmless questions: rows that show a head what this model says when nothing is wrong."""
-    from ig_guardrail.engine.models import load_weights
+    from ig_guardrail.engine.models import load_engine
     from ig_guardrail.learn.answers import write_answers
 
-    written = write_answers(load_weights(model, device, dtype.value), out, temperature, top_p, seed)
+    written = write_answers(load_engine(model, device=device, dtype=dtype.value), out, temperature, top_p, seed)
     Console().print(f"wrote {written} rows to {out}", markup=False, highlight=False, soft_wrap=True)

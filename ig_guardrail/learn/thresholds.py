@@ -28,7 +28,7 @@ from ig_guardrail.types import CostModelSpec, Node, Prompt, Sampling, Turn
 EVERY = 16
 BUDGETS: Mapping[str, tuple[str, ...]] = {
     "harmful-help": ("harmful-help",),
-    "toxic-tone": ("toxic-tone", "words"),
+    "toxic-tone": ("toxic-tone",),
 }
 
 
@@ -104,7 +104,7 @@ def _section(found: Calibration, fresh: Estimate) -> dict[str, Any]:
         "what": f"thresholds for which at most {found.share:.0%} of the model's own benign answers are touched by any "
         f"budget at a charge point (every {EVERY} tokens and the end)",
         "thresholds": {budget: round(value, 4) for budget, value in found.thresholds.items()},
-        "budgets": {budget: f"max of {', '.join(names)}" for budget, names in BUDGETS.items()},
+        "budgets": {budget: " or ".join(names) for budget, names in BUDGETS.items()},
         "answers": found.answers,
         "touched": rounded(found.touched),
         "touched, on answers that set nothing": rounded(fresh),

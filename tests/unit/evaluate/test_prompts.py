@@ -22,7 +22,7 @@ def test_the_demo_has_seven_risky_and_five_benign_prompts() -> None:
     assert Counter(row.group for row in rows) == {"risky": 7, "benign": 5}
 
 
-@pytest.mark.parametrize(("name", "count"), [(FINAL[0], 64), (FINAL[1], 44), (TUNING[0], 40), (TUNING[1], 40)])
+@pytest.mark.parametrize(("name", "count"), [(FINAL[0], 80), (FINAL[1], 44), (TUNING[0], 40), (TUNING[1], 40)])
 def test_each_file_holds_as_many_prompts_as_the_documents_say(name: str, count: int) -> None:
     assert len(read_prompts(BENCHMARKS / name)) == count
 
