@@ -1,1 +1,1 @@
-"""Cost models that ship with the package: tensors, and the cards that say what they were made from and how good they are."""
+"""Cost models that ship with the package: tensors, and cards that say what they were made from and how good they are."""

@@ -65,8 +65,37 @@ def answers_command(
     dtype: Dtype = Numerics.BFLOAT16,
 ) -> None:
     """Let the model answer harmless questions: rows that show a head what this model says when nothing is wrong."""
-    from ig_guardrail.engine.models import load_engine
+    from ig_guardrail.engine.models import load_weights
     from ig_guardrail.learn.answers import write_answers
 
-    written = write_answers(load_engine(model, device=device, dtype=dtype.value), out, temperature, top_p, seed)
+    written = write_answers(load_weights(model, device, dtype.value), out, temperature, top_p, seed)
     Console().print(f"wrote {written} rows to {out}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command("thresholds")
+def thresholds_command(
+    data: Annotated[list[Path], typer.Option("--data", help="Files that `train answers` wrote; may be given again.")],
+    heads: Annotated[Path, typer.Option("--heads", help="The folder that holds the heads' folders by name.")],
+    model: options.Model = "embedded",
+    device: Device = "cpu",
+    dtype: Dtype = Numerics.BFLOAT16,
+) -> None:
+    """Find the thresholds that at most 5 % of the model's own harmless answers touch, and note them in the cards."""
+    from ig_guardrail.engine.models import load_engine
+    from ig_guardrail.learn.thresholds import set_thresholds
+
+    found = set_thresholds(load_engine(model, device=device, dtype=dtype.value), data, heads)
+    for budget, threshold in found.thresholds.items():
+        Console().print(f"{budget}: {threshold:.4f}", markup=False, highlight=False)
+
+
+@app.command("judge")
+def judge_command(
+    data: Annotated[list[Path], typer.Option("--data", help="Labelled rows, .jsonl or .jsonl.gz; may be given again.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder that the judge and its card are written to.")],
+) -> None:
+    """Train the judge of comparisons on the rows that no cost model may see. No policy can use it."""
+    from ig_guardrail.learn.judge import train_judge
+
+    trained = train_judge(data, out)
+    Console().print(f"wrote {trained.folder}", markup=False, highlight=False, soft_wrap=True)

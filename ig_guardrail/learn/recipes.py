@@ -63,7 +63,7 @@ RECIPES = (
         (
             *_COMMON,
             "Tweets and test sentences are read as answers to a neutral prompt; answers in real use differ.",
-            "Most harmless tweets lie above 0.5 too: text by people is unlike the model's own answers, on which 0.5 is set.",
+            "Most harmless tweets lie above 0.5 too: they are unlike the model's own answers, on which 0.5 is set.",
         ),
     ),
     Recipe(

@@ -58,7 +58,8 @@ FAULTS = (
         "gate: a denied commit is charged",
         "stream/gate.py",
         "over = self._first_overdrawn(charges)",
-        "over = self._first_overdrawn(charges)\n        self._steps[index] = Step(self._steps[index].node, state, charges)",
+        "over = self._first_overdrawn(charges)\n"
+        "        self._steps[index] = Step(self._steps[index].node, state, charges)",
     ),
     Fault(
         "gate: the state does not roll back",
