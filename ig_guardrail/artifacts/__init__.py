@@ -1,1 +1,1 @@
-"""Cost models that ship with the package: tensors, and cards that say what they were made from and how good they are."""
+"""Cost models that ship with the package: tensors, and cards that say what made them and how good they are."""
