@@ -1,5 +1,7 @@
 """Thresholds that harmless answers seldom reach: at most a given share of them, over all budgets of a policy together.
 
+The share is kept with 95 % confidence: it is the upper end of the exact interval that lies below it, not the estimate.
+
 What counts is the event "some charge point of the answer lies above the threshold", since one is enough for a guard to
 step in. The answers are the model's own, to harmless questions, at the temperature it will be used at.
 """
@@ -29,7 +31,7 @@ class Calibration:
 
 
 def calibrate(peaks: Mapping[str, Floats], share: float = 0.05) -> Calibration:
-    """Thresholds, one quantile for all budgets, such that at most `share` of the answers are touched by any.
+    """Thresholds, one quantile for all budgets, such that with 95 % confidence at most `share` of answers are touched.
 
     `peaks` holds for each budget the highest score at a charge point of each answer (answers,), in one order.
     Raises GuardrailError if there are too few answers for the claim: were none touched, the 95% interval would still
@@ -45,7 +47,7 @@ def calibrate(peaks: Mapping[str, Floats], share: float = 0.05) -> Calibration:
             fix=f"give at least {_fewest(share)} answers",
         )
     ranks = np.sort(scores, axis=0)
-    allowed = int(share * count)
+    allowed = max(touched for touched in range(count) if proportion(touched, count).high <= share)
     # Highest peaks first: let `above` of each budget's answers lie above its threshold, as many as the union allows.
     thresholds = ranks[-1]
     for above in range(1, count):

@@ -101,7 +101,7 @@ def _card_folder(name: str, engine: Engine, artifacts: Path) -> Path:
 def _section(found: Calibration, fresh: Estimate) -> dict[str, Any]:
     """What each head's card says of the thresholds of the default policy."""
     return {
-        "what": f"thresholds for which at most {found.share:.0%} of the model's own benign answers are touched by any "
+        "what": f"with 95% confidence at most {found.share:.0%} of the model's own benign answers are touched by any "
         f"budget at a charge point (every {EVERY} tokens and the end)",
         "thresholds": {budget: round(value, 4) for budget, value in found.thresholds.items()},
         "budgets": {budget: " or ".join(names) for budget, names in BUDGETS.items()},

@@ -25,7 +25,7 @@ def test_the_union_of_budgets_touches_at_most_the_share(seed: int, count: int, s
     touched = sum(
         any(scores[budget][answer] > found.thresholds[budget] for budget in scores) for answer in range(count)
     )
-    assert touched / count <= share
+    assert found.touched.high <= share
     assert found.touched.value == touched / count
     assert found.touched.low <= found.touched.value <= found.touched.high
 
@@ -33,7 +33,7 @@ def test_the_union_of_budgets_touches_at_most_the_share(seed: int, count: int, s
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 1000))
 def test_the_thresholds_are_as_low_as_the_share_allows(seed: int) -> None:
-    assert calibrate(peaks(seed, 400)).touched.value >= 0.04
+    assert calibrate(peaks(seed, 400)).touched.value >= 0.02
 
 
 def test_budgets_get_like_shares() -> None:
@@ -41,7 +41,7 @@ def test_budgets_get_like_shares() -> None:
     found = calibrate(scores)
     each = {budget: float((scores[budget] > found.thresholds[budget]).mean()) for budget in scores}
     assert each["help"] == each["tone"]
-    assert 0.02 <= each["help"] <= 0.04
+    assert 0.01 <= each["help"] <= 0.03
 
 
 def test_too_few_answers_are_refused_with_the_number_that_is_enough() -> None:
