@@ -31,7 +31,8 @@ check: install
 	$(BIN)/ruff check .
 	rm -rf build && $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --target build/installed .
 	cd build && MYPYPATH=installed ../$(BIN)/mypy --config-file ../pyproject.toml --cache-dir ../.mypy_cache -p ig_guardrail
-	PYTHONPATH=build/installed $(BIN)/lint-imports --config pyproject.toml --no-cache
+	cd build && PYTHONPATH=installed ../$(BIN)/lint-imports --config ../pyproject.toml --no-cache
+	$(BIN)/python benchmarks/report.py --check
 	IG_STREAMS=300 $(BIN)/python -m pytest -q -m "not real and not slow"
 
 quality: install
