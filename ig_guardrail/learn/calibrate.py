@@ -47,7 +47,7 @@ def calibrate(peaks: Mapping[str, Floats], share: float = 0.05) -> Calibration:
             fix=f"give at least {_fewest(share)} answers",
         )
     ranks = np.sort(scores, axis=0)
-    allowed = max(touched for touched in range(count) if proportion(touched, count).high <= share)
+    allowed = next(touched for touched in range(count) if proportion(touched + 1, count).high > share)
     # Highest peaks first: let `above` of each budget's answers lie above its threshold, as many as the union allows.
     thresholds = ranks[-1]
     for above in range(1, count):

@@ -47,7 +47,9 @@ def test_every_room_keeps_to_its_floor(installed: Path) -> None:
 def test_an_import_that_points_up_or_sideways_is_reported(installed: Path, room: str, line: str) -> None:
     file = installed / "ig_guardrail" / room
     sound = file.read_text()
-    file.write_text(sound.replace("from __future__ import annotations", f"from __future__ import annotations\n\n{line}"))
+    file.write_text(
+        sound.replace("from __future__ import annotations", f"from __future__ import annotations\n\n{line}")
+    )
     try:
         result = lint(installed)
     finally:
