@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from langchain_core.messages import AIMessageChunk
 
@@ -12,6 +14,7 @@ from ig_guardrail.engine.models import load_engine
 from ig_guardrail.evaluate.answers import Arm
 from ig_guardrail.evaluate.replay import audit_answer
 from ig_guardrail.guardrail import STRATEGIES, Guardrail
+from ig_guardrail.policy import load_policy
 from ig_guardrail.types import Receipt, Sampling, Turn
 
 pytestmark = pytest.mark.real
@@ -23,7 +26,7 @@ SAMPLING = Sampling(max_tokens=32, seed=5)
 
 @pytest.fixture(scope="module")
 def rail() -> Guardrail:
-    return open_guardrail("embedded", "default")
+    return open_guardrail("embedded", replace(load_policy("default"), allow_unguarded=True))
 
 
 def answer(rail: Guardrail, prompt: str, strategy: str | None = None, sampling: Sampling = SAMPLING) -> Receipt:
