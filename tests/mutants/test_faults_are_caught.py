@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,41 +14,53 @@ import pytest
 from tests.mutants.faults import FAULTS, Fault
 
 HERE = Path(__file__).resolve().parents[2]
+HANGS = 240  # seconds
 WATCH = ["tests/unit/budget", "tests/unit/stream", "tests/unit/drive", "tests/property"]
 
 
 @pytest.fixture(scope="session")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A private copy of package and tests."""
-    folder = tmp_path_factory.mktemp("mutants")
+def caught(tmp_path_factory: pytest.TempPathFactory) -> dict[str, subprocess.CompletedProcess[str]]:
+    """What the fast tests said of every fault, and of none (""); two copies of the package are tested side by side."""
+    with ThreadPoolExecutor(2) as pool:
+        runs = {fault.name: pool.submit(_watch, tmp_path_factory.mktemp("copy"), fault) for fault in FAULTS}
+        runs[""] = pool.submit(_watch, tmp_path_factory.mktemp("copy"), None)
+        return {name: run.result() for name, run in runs.items()}
+
+
+def _watch(folder: Path, fault: Fault | None) -> subprocess.CompletedProcess[str]:
     ignore = shutil.ignore_patterns("__pycache__", "artifacts", "mutants")
     for name in ("ig_guardrail", "tests"):
         shutil.copytree(HERE / name, folder / name, ignore=ignore)
     shutil.copy(HERE / "pyproject.toml", folder)
-    return folder
-
-
-def run_watch(folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(folder), "IG_STREAMS": "600", "PYTHONDONTWRITEBYTECODE": "1"}
+    if fault is not None:
+        file = folder / "ig_guardrail" / fault.file
+        assert fault.text in file.read_text(), f"the place of '{fault.name}' is gone from {fault.file}: update the list"
+        file.write_text(file.read_text().replace(fault.text, fault.instead, 1))
+    environment = {**os.environ, "PYTHONPATH": str(folder), "IG_STREAMS": "300", "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *WATCH]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    return _run(command, folder, environment)
+
+
+def _run(command: list[str], folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """A run that hangs is one that fails: a test that never ends is noticed too."""
+    try:
+        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=HANGS)
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, 1, f"the tests did not end within {HANGS} s", "")
 
 
 @pytest.mark.slow
-def test_without_a_fault_the_watch_is_quiet(copy: Path) -> None:
-    result = run_watch(copy)
-    assert result.returncode == 0, result.stdout[-2000:]
+def test_without_a_fault_the_watch_is_quiet(caught: dict[str, subprocess.CompletedProcess[str]]) -> None:
+    assert caught[""].returncode == 0, caught[""].stdout[-2000:]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_a_seeded_fault_is_caught(copy: Path, fault: Fault) -> None:
-    file = copy / "ig_guardrail" / fault.file
-    sound = file.read_text()
-    assert sound.count(fault.text) >= 1, f"the fault's place is gone from {fault.file}: update the list"
-    file.write_text(sound.replace(fault.text, fault.instead, 1))
-    try:
-        result = run_watch(copy)
-    finally:
-        file.write_text(sound)
+def test_a_seeded_fault_is_caught(caught: dict[str, subprocess.CompletedProcess[str]], fault: Fault) -> None:
+    result = caught[fault.name]
     assert result.returncode == 1, f"not caught (exit {result.returncode}): {result.stdout[-1500:]}"
+
+
+def test_there_are_enough_faults_and_no_two_are_one() -> None:
+    assert len(FAULTS) >= 15
+    assert len({fault.name for fault in FAULTS}) == len(FAULTS)
