@@ -145,7 +145,7 @@ def test_a_closed_gate_takes_and_shows_nothing_more() -> None:
     first = child(start, "abcd")
     commit(gate, first)
     gate.release()
-    second = child(first, "efgh")
+    second = child(first, "e" * 40)
     commit(gate, second)
     assert gate.close("The end.") == "\n\nThe end."
     assert gate.close("Again.") == ""
