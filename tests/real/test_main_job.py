@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from langchain_core.messages import AIMessageChunk
+from langchain_core.messages import AIMessageChunk, HumanMessage
 
 from ig_guardrail import ChatIGGuardrail
 from ig_guardrail.assembly import open_guardrail
@@ -104,7 +104,7 @@ def test_the_chat_model_streams_invokes_and_counts_exactly() -> None:
     assert last.response_metadata["ig_guardrail"]["verdict"]["guarded"] is True
     assert whole.usage_metadata is not None
     assert whole.usage_metadata["output_tokens"] == last.response_metadata["ig_guardrail"]["tokens"]["released"]
-    assert whole.usage_metadata["input_tokens"] == model.get_num_tokens_from_messages([("user", CALM[0])])  # type: ignore[list-item]
+    assert whole.usage_metadata["input_tokens"] == model.get_num_tokens_from_messages([HumanMessage(CALM[0])])
 
 
 async def test_async_gives_the_same_answer() -> None:
