@@ -10,6 +10,7 @@ import argparse
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -61,7 +62,8 @@ def draw_scene() -> None:
             break
     console.print(Text("$ ig-guardrail demo", style="bold"))
     console.print(side_by_side(played))
-    console.save_svg(str(IMAGES / "demo.svg"), title="the first demo scene whose unguarded answer is over budget")
+    picture = console.export_svg(title="the first demo scene whose unguarded answer is over budget")
+    (IMAGES / "demo.svg").write_text(without_remote_fonts(picture), encoding="utf-8")
 
 
 def draw_quality() -> None:
@@ -92,6 +94,11 @@ def _bar(axes: Any, x: float, label: str, row: Mapping[str, Any]) -> None:
     axes.bar(x, value, width=0.34, color=COLOURS[label], label=label)
     axes.errorbar(x, value, yerr=[[value - low], [high - value]], color="black", capsize=3, linewidth=1)
     axes.text(x, high + 0.015, f"{value:.2f}", ha="center", fontsize=9)
+
+
+def without_remote_fonts(svg: str) -> str:
+    """The picture without the font files that Rich would have a viewer fetch."""
+    return re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
 
 
 if __name__ == "__main__":
