@@ -54,13 +54,25 @@ class SafetyState:
         return self.accounts.get(budget.id, Account())
 
 
+def spacing(granularity: str, every: int) -> int:
+    """Tokens between two ordinary charge points; 0 where only the end is charged."""
+    return {"token": 1, "block": every, "final": 0}[granularity]
+
+
+def pressure(score: float, threshold: float) -> float:
+    """score / threshold: 1 is at the threshold. Any score above a threshold of 0 is infinitely above it."""
+    if threshold == 0:
+        return float("inf") if score > 0 else 0.0
+    return score / threshold
+
+
 def charge_points(rule: Rule, start: int, stop: int, ended: bool) -> tuple[Point, ...]:
     """The rule's charge points in the positions (start, stop], and the end itself where the answer ends at `stop`.
 
     An answer of n tokens, n > 0, has floor(n / every) ordinary points and one end point, however it was cut into
     blocks: if `stop` is both, it is two points.
     """
-    step = {"token": 1, "block": rule.budget.every, "final": 0}[rule.granularity]
+    step = spacing(rule.granularity, rule.budget.every)
     ordinary = range((start // step + 1) * step, stop + 1, step) if step else ()
     points = tuple(Point(position) for position in ordinary)
     return (*points, Point(stop, ended=True)) if ended and stop > 0 else points
@@ -68,7 +80,7 @@ def charge_points(rule: Rule, start: int, stop: int, ended: bool) -> tuple[Point
 
 def last_point(rule: Rule, position: int) -> int:
     """The last position at or before `position` where the rule is charged in an answer that goes on; 0 if none."""
-    step = {"token": 1, "block": rule.budget.every, "final": 0}[rule.granularity]
+    step = spacing(rule.granularity, rule.budget.every)
     return position - position % step if step else 0
 
 

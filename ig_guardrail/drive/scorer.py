@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ig_guardrail.budget import Point, Rule
+from ig_guardrail.budget import Point, Rule, spacing
 from ig_guardrail.costs.base import State
 from ig_guardrail.costs.combine import evaluate, pick
 from ig_guardrail.drive.panel import Panel, Seat
@@ -191,7 +191,7 @@ def _previous(track: Track, point: Point, node: Node) -> Point | None:
 
     The end is folded from the last point before a stop string, so that it reads the answer as it will be shown.
     """
-    step = {"token": 1, "block": track.every, "final": 0}[track.granularity]
+    step = spacing(track.granularity, track.every)
     if step == 0:
         return None
     position = point.position - point.position % step if point.ended else point.position - step

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ig_guardrail.budget import remaining, settle
+from ig_guardrail.budget import pressure, remaining, settle
 from ig_guardrail.drive.panel import Panel
 from ig_guardrail.drive.scorer import Scorer
 from ig_guardrail.drive.waiting import Show, Wait, Waiting
@@ -182,7 +182,7 @@ class Server:
         mine.sort(key=lambda measure: (measure.position, measure.ended))
         state, charges = settle(rules, self.case.gate.state_at(node), mine)
         lowest = {rule.budget.id: remaining(rule.budget, state.account(rule.budget), node.position) for rule in rules}
-        pressures = [_pressure(measure.score, thresholds[measure.budget]) for measure in mine]
+        pressures = [pressure(measure.score, thresholds[measure.budget]) for measure in mine]
         return Cost(lowest, sum(line.cost for line in charges), max(pressures, default=0.0))
 
     def _commit(self, node: Node) -> Waiting[Reply]:
@@ -238,9 +238,3 @@ def _next_request(search: Search, reply: Reply) -> Any:
             f"the strategy crashed: {type(error).__name__}: {error}",
             why="nothing it might still propose can be asked for",
         ) from error
-
-
-def _pressure(score: float, threshold: float) -> float:
-    if threshold == 0:
-        return float("inf") if score > 0 else 0.0
-    return score / threshold

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from ig_guardrail.budget import Rule
+from ig_guardrail.budget import Rule, pressure
 from ig_guardrail.drive.panel import Panel
 from ig_guardrail.drive.scorer import Scorer
 from ig_guardrail.drive.waiting import Show, Wait, Waiting
@@ -65,7 +65,7 @@ def audit_charges(charges: Iterable[Charge], budgets: Iterable[Budget]) -> Audit
     spend = dict.fromkeys(thresholds, 0.0)
     for line in lines:
         spend[line.budget] += line.cost
-    peak = max((_share(line.score, thresholds[line.budget]) for line in lines), default=0.0)
+    peak = max((pressure(line.score, thresholds[line.budget]) for line in lines), default=0.0)
     return Audit(over.budget if over else None, over.position if over else None, peak, spend)
 
 
@@ -83,12 +83,6 @@ def _charged(panel: Panel, prompt: Prompt, root: Node, node: Node) -> Waiting[tu
 
 def _in_shadow(rule: Rule) -> Rule:
     return replace(rule, budget=noted_only(rule.budget))
-
-
-def _share(score: float, threshold: float) -> float:
-    if threshold == 0:
-        return float("inf") if score > 0 else 0.0
-    return score / threshold
 
 
 def _finished(work: Waiting[Result]) -> Result:
