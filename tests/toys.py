@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.script import Distribution, Place
+from ig_guardrail.engine.script import Distribution, Place, Script
 from ig_guardrail.engine.scripted import ScriptedEngine
 from ig_guardrail.engine.vocabulary import Vocabulary
 from ig_guardrail.guardrail import Guardrail
@@ -107,7 +107,7 @@ def toy_policy(
     )
 
 
-def guardrail(script: Letters, policy: CompiledPolicy, models: Mapping[str, Any], **keys: Any) -> Guardrail:
+def guardrail(script: Script, policy: CompiledPolicy, models: Mapping[str, Any], **keys: Any) -> Guardrail:
     rail = Guardrail(ScriptedEngine(script), policy, models, **keys)
     rail._approved = True  # toy messages are not letters; the start-up check has its own tests
     return rail

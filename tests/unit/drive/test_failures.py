@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
 from ig_guardrail.drive.request import Ask
+from ig_guardrail.engine.script import Distribution, Place
 from ig_guardrail.engine.scripted import ScriptedEngine
+from ig_guardrail.engine.vocabulary import Vocabulary
 from ig_guardrail.errors import GenerationFailed, PolicyError, RequestError, UnguardedNotAllowed
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.types import (
@@ -23,7 +25,7 @@ from ig_guardrail.types import (
     SearchSettings,
     Turn,
 )
-from tests.toys import LetterCost, ask, guardrail, letters, toy_budget, toy_policy
+from tests.toys import LetterCost, Letters, ask, guardrail, letters, toy_budget, toy_policy
 
 CALM = letters((1, 0, 1, 0))
 SAMPLING = Sampling(max_tokens=12, temperature=1.0, top_p=1.0)
@@ -71,6 +73,34 @@ def test_a_cost_model_that_hangs_is_timed_out_and_the_request_fails_closed() -> 
 def test_a_cost_model_that_raises_is_named_with_its_error() -> None:
     with pytest.raises(GenerationFailed, match="cost model 'level' failed: it raised RuntimeError: out of order"):
         list(rail(Raising("level")).stream(ask(SAMPLING)))
+
+
+class Giving(LetterCost):
+    """Gives one score, whatever it reads."""
+
+    def __init__(self, score: float) -> None:
+        super().__init__("level")
+        self.score = score
+
+    def advance(self, steps: Any) -> Any:
+        return [(state, (self.score,)) for state, _ in super().advance(steps)]
+
+
+NO_SCORES = (float("nan"), float("inf"), float("-inf"), -0.01, 1.01)
+
+
+@pytest.mark.parametrize("score", NO_SCORES)
+def test_what_is_no_score_is_a_failure_of_the_cost_model_that_gave_it(score: float) -> None:
+    with pytest.raises(GenerationFailed, match=rf"cost model 'level' failed: it gave {score!r}, which is not a score"):
+        list(rail(Giving(score)).stream(ask(SAMPLING)))
+
+
+@pytest.mark.parametrize("score", NO_SCORES)
+def test_what_is_no_score_is_noted_where_the_cost_model_may_fail_open(score: float) -> None:
+    *_, last = rail(Giving(score), on_error="open").stream(ask(SAMPLING))
+    assert last.receipt is not None
+    assert last.receipt.verdict.outcome == "completed"
+    assert f"it gave {score!r}" in last.receipt.fail_open[0]
 
 
 def test_fail_open_goes_on_and_the_receipt_says_so_each_time() -> None:
@@ -156,6 +186,32 @@ def test_messages_are_given_in_the_language_that_was_asked_for() -> None:
         *_, last = one.stream(Ask((Turn("user", "hi"),), SAMPLING, language=language))
         assert last.receipt is not None
         assert last.receipt.text == text
+
+
+@dataclass(frozen=True)
+class TurningBad:
+    """A model that says a six times, and b ever after."""
+
+    letters: Letters
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self.letters.vocabulary
+
+    def next_tokens(self, place: Place) -> Distribution:
+        return [(0 if len(place.prefix) < 6 else 1, 1.0)]
+
+
+@pytest.mark.parametrize("restart", [None, "be kind"])
+def test_after_text_was_shown_the_ladder_closes_and_never_refuses(restart: str | None) -> None:
+    search = SearchSettings(block=2, hold=0, candidates=2, shortest=0, steer=None, restart=restart)
+    policy = toy_policy([toy_budget("b", every=2)], search)
+    one = guardrail(TurningBad(CALM), policy, {"level": LetterCost("level")})
+    *_, last = one.stream(ask(SAMPLING))
+    assert last.receipt is not None
+    assert last.receipt.verdict.outcome == "ended"
+    assert last.receipt.text.startswith("aaaaaa")
+    assert last.receipt.text.endswith("[closing")
 
 
 def screened(action: str, text: str) -> tuple[Any, Guardrail]:

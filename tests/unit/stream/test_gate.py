@@ -49,6 +49,14 @@ def test_a_commit_over_budget_is_denied_with_the_budget_and_the_place() -> None:
     assert isinstance(commit(gate, child(start, "abcd"), 0.75), Accepted)
 
 
+def test_a_shadow_budget_is_charged_and_denies_nothing() -> None:
+    start = root()
+    gate = Gate(start, [rule(mode="shadow")], Hold())
+    assert isinstance(commit(gate, child(start, "abcd"), 1.0), Accepted)
+    assert gate.release() == "abcd"
+    assert gate.spend() == {"b": pytest.approx(0.5)}
+
+
 def test_a_denied_commit_charges_nothing_and_shows_nothing() -> None:
     start = root()
     gate = Gate(start, [rule()], Hold())
