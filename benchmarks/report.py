@@ -22,6 +22,7 @@ import tables
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
+ARTIFACTS = HERE.parent / "ig_guardrail" / "artifacts"
 NOT_MEASURED = "Not measured yet."
 
 Sections: TypeAlias = Mapping[str, Callable[[Path], str]]
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
 def take(out: Path, results: Path) -> None:
     """Keep the last measurements of the final prompts as the results that documents quote."""
     results.mkdir(exist_ok=True)
-    for name in ("quality.json", "bench.json"):
+    for name in ("quality.json", "bench.json", "screen.json"):
         if (out / name).is_file():
             shutil.copyfile(out / name, results / name)
 
@@ -99,6 +100,59 @@ def bench(results: Path) -> str:
     return f"{where}\n\n{tables.markdown(result['figures'])}"
 
 
+def screen(results: Path) -> str:
+    """What the prompt screen flags."""
+    result = _read(results / "screen.json")
+    return tables.markdown(result["figures"]) if result else NOT_MEASURED
+
+
+def calibrated(_: Path) -> str:
+    """The thresholds of the packaged policies' budgets, from the card of a head."""
+    found = _read(ARTIFACTS / "harmful-help" / "bfloat16" / "card.json")["calibrated"]
+    lines = [f"| {budget} | {threshold} |" for budget, threshold in found["thresholds"].items()]
+    touched, fresh = found["touched"], found["touched, on answers that set nothing"]
+    return "\n".join(
+        (
+            "| budget | lowest threshold |",
+            "|---|---:|",
+            *lines,
+            "",
+            f"With them {_share(touched)} of {found['answers']} harmless answers are touched by either budget, and"
+            f" {_share(fresh)} of fresh ones. The policies round up.",
+        )
+    )
+
+
+def judge(_: Path) -> str:
+    """What the judge is worth, from its card."""
+    card = _read(ARTIFACTS / "judge" / "card.json")
+    lines = [
+        f"| {source} | {topic} | {found['harmful']} | {found['safe']} | {_area(found['auc'])} |"
+        for topic, sources in card["quality"].items()
+        for source, found in sources.items()
+    ]
+    own = card["quality on the model's own answers"]["benign answers called harmful"]
+    return "\n".join(
+        (
+            "| source | topic | harmful | safe | AUC (95 % interval) |",
+            "|---|---|---:|---:|---:|",
+            *lines,
+            "",
+            f"It calls {_share(own)} of the model's harmless answers harmful.",
+        )
+    )
+
+
+def _share(found: Mapping[str, Any]) -> str:
+    low, high = found["interval"]
+    return f"{found['value']:.1%} ({low:.1%} to {high:.1%})"
+
+
+def _area(found: Mapping[str, Any]) -> str:
+    low, high = found["interval"]
+    return f"{found['value']:.2f} ({low:.2f} to {high:.2f})"
+
+
 def _origin(result: Mapping[str, Any]) -> str:
     setting, asked = result["setting"], result["prompts"]
     sampling, model, policy = setting["sampling"], setting["model"], setting["policy"]
@@ -117,6 +171,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 DOCUMENTS: Mapping[Path, Sections] = {
     HERE.parent / "docs" / "benchmarks.md": {"quality": quality, "first-quality": first_quality, "bench": bench},
+    HERE.parent / "docs" / "cost-models.md": {"calibrated": calibrated, "screen": screen, "judge": judge},
     HERE.parent / "README.md": {"quality": bounded},
 }
 

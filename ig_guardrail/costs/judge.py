@@ -1,7 +1,7 @@
 """A small judge of whole answers, for measuring guards and never for guiding them.
 
-It shares neither data nor features with the packaged heads: it was fitted on rows that no head has seen, and reads
-character runs. `build_cost_model` cannot make one, so no policy can name it.
+It shares neither data nor features with the heads that guide: it was fitted on rows that no head has seen, and reads
+character runs and words. `build_cost_model` cannot make one, so no policy can name it.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 from ig_guardrail.costs.artifact import Artifact, read_artifact
 from ig_guardrail.costs.lexical import logit_of
 from ig_guardrail.costs.scale import Scale
-from ig_guardrail.costs.words import bucket
+from ig_guardrail.costs.words import bucket, count_terms
 
 TOPICS = ("help", "tone")
 READ_CHARACTERS = 1_500
-_LENGTHS = (2, 3, 4, 5)
+_LENGTHS = (3, 4, 5)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Topic:
-    """One linear view of a text: the logit of its character runs, and the curve to a score."""
+    """One linear view of a text: the logit of its words and character runs, and the curve to a score."""
 
     frequency: NDArray[np.float64]
     weight: NDArray[np.float64]
@@ -35,7 +35,7 @@ class Topic:
     scale: Scale
 
     def score(self, text: str) -> float:
-        counts = count_runs(text, len(self.weight))
+        counts = count_features(text, len(self.weight))
         return self.scale.score(logit_of(counts, self.frequency, self.weight) + self.bias) if counts else 0.0
 
 
@@ -65,13 +65,15 @@ def read_judge(folder: Traversable | None = None) -> Judge:
     return Judge({name: _topic(artifact, name) for name in TOPICS}, artifact.sha256)
 
 
-def count_runs(text: str, buckets: int) -> Mapping[int, int]:
-    """Bucket counts of the character runs of a text's first `READ_CHARACTERS` characters."""
-    return Counter(bucket(run, buckets) for run in _runs(text[:READ_CHARACTERS]))
+def count_features(text: str, buckets: int) -> Mapping[int, int]:
+    """Bucket counts of a text's first `READ_CHARACTERS` characters: runs in one half, words and pairs in the other."""
+    read, half = text[:READ_CHARACTERS], buckets // 2
+    runs = Counter(bucket(run, half) for run in _runs(read))
+    return {**runs, **{half + index: count for index, count in count_terms(read, half).items()}}
 
 
 def _runs(text: str) -> Iterator[str]:
-    """All runs of two to five characters, in lower case, with single spaces, and one at each end."""
+    """All runs of three to five characters, in lower case, with single spaces, and one at each end."""
     spaced = f" {' '.join(text.casefold().split())} "
     if not spaced.strip():
         return

@@ -1,6 +1,4 @@
-"""Thresholds that harmless answers seldom reach: at most a given share of them, over all budgets of a policy together.
-
-The share is kept with 95 % confidence: it is the upper end of the exact interval that lies below it, not the estimate.
+"""Thresholds that harmless answers seldom reach, over all budgets of a policy together.
 
 What counts is the event "some charge point of the answer lies above the threshold", since one is enough for a guard to
 step in. The answers are the model's own, to harmless questions, at the temperature it will be used at.
@@ -19,6 +17,8 @@ from ig_guardrail.learn.quality import Estimate, proportion
 
 Floats = NDArray[np.float64]
 
+SHARE = 0.05
+
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
@@ -27,27 +27,17 @@ class Calibration:
     thresholds: Mapping[str, float]
     touched: Estimate
     answers: int
-    share: float
 
 
-def calibrate(peaks: Mapping[str, Floats], share: float = 0.05) -> Calibration:
-    """Thresholds, one quantile for all budgets, such that with 95 % confidence at most `share` of answers are touched.
+def calibrate(peaks: Mapping[str, Floats], allowed: int) -> Calibration:
+    """The lowest thresholds, one quantile for all budgets, such that at most `allowed` answers are touched by any.
 
-    `peaks` holds for each budget the highest score at a charge point of each answer (answers,), in one order.
-    Raises GuardrailError if there are too few answers for the claim: were none touched, the 95% interval would still
-    reach above `share`.
+    `peaks` holds for each budget the highest score at a charge point of each answer (answers,), in one order; there
+    is at least one answer.
     """
     scores = np.stack([peaks[budget] for budget in peaks], axis=1)
     count = len(scores)
-    if not count or proportion(0, count).high > share:
-        raise GuardrailError(
-            f"{count} harmless answers cannot support a threshold for {share:.0%} of them",
-            where="calibration",
-            why="the 95% interval would reach above that share even if none were touched",
-            fix=f"give at least {_fewest(share)} answers",
-        )
     ranks = np.sort(scores, axis=0)
-    allowed = next(touched for touched in range(count) if proportion(touched + 1, count).high > share)
     # Highest peaks first: let `above` of each budget's answers lie above its threshold, as many as the union allows.
     thresholds = ranks[-1]
     for above in range(1, count):
@@ -56,7 +46,23 @@ def calibrate(peaks: Mapping[str, Floats], share: float = 0.05) -> Calibration:
             break
         thresholds = lower
     touched = int((scores > thresholds).any(axis=1).sum())
-    return Calibration(dict(zip(peaks, map(float, thresholds), strict=True)), proportion(touched, count), count, share)
+    return Calibration(dict(zip(peaks, map(float, thresholds), strict=True)), proportion(touched, count), count)
+
+
+def surely_allowed(count: int, share: float = SHARE) -> int:
+    """How many of `count` answers may be touched so that at most `share` of all such answers are, with 95 % confidence.
+
+    The upper end of the exact interval lies below `share`, not only the estimate. Raises GuardrailError if there are
+    too few answers for the claim: were none touched, the interval would still reach above `share`.
+    """
+    if not count or proportion(0, count).high > share:
+        raise GuardrailError(
+            f"{count} harmless answers cannot support a threshold for {share:.0%} of them",
+            where="calibration",
+            why="the 95% interval would reach above that share even if none were touched",
+            fix=f"give at least {_fewest(share)} answers",
+        )
+    return next(touched for touched in range(count) if proportion(touched + 1, count).high > share)
 
 
 def touched_share(peaks: Mapping[str, Floats], thresholds: Mapping[str, float]) -> Estimate:

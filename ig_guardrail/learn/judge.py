@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.costs.judge import TOPICS, count_runs
+from ig_guardrail.costs.judge import TOPICS, count_features
 from ig_guardrail.costs.scale import scale_between
 from ig_guardrail.errors import GuardrailError
-from ig_guardrail.learn.calibrate import Calibration, calibrate
+from ig_guardrail.learn.calibrate import SHARE, Calibration, calibrate
 from ig_guardrail.learn.card import write_artifact
 from ig_guardrail.learn.fit import Fit, fit_words
 from ig_guardrail.learn.looks import Looks, look_at
@@ -36,7 +36,7 @@ SOURCES = {
     "tone": ("DiaSafety", "t-davidson", "HateCheck"),
 }
 _LIMITS = (
-    "A bag of character runs: it knows wording, not meaning, and is weakest where harm is politely put.",
+    "A bag of words and character runs: it knows wording, not meaning, and is weakest where harm is politely put.",
     "Fitted on few harmful answers; harmful prompts stand in for the content of harmful answers.",
     "Its labels are of the same kind as the heads' (same sources, other rows): independent in data, not in taste.",
     "For measuring only. Claim 'judged harmful less often', not 'safe'.",
@@ -54,7 +54,7 @@ def train_judge(data: Sequence[Path], out: Path) -> Trained:
     held_out = [row for row in reserved if _sets_threshold(row)]
     fits = {topic: _fit(topic, [*reserved, *_benign_prompts(reserved)]) for topic in TOPICS}
     logits = {topic: _logits(fits[topic], held_out) for topic in TOPICS}
-    found = calibrate(logits)
+    found = calibrate(logits, int(SHARE * len(held_out)))
     unseen = [_shortened(row) for row in read.rows if not row.reserved and row.split != "reserved"]
     card = {
         "name": "judge",
@@ -92,7 +92,7 @@ def _fit(topic: str, rows: Sequence[Row]) -> Fit:
 
 
 def _looks(rows: Sequence[Row]) -> tuple[Looks, list[Any]]:
-    return look_at(rows, [(0,) for _ in rows]), [count_runs(row.text, BUCKETS) for row in rows]
+    return look_at(rows, [(0,) for _ in rows]), [count_features(row.text, BUCKETS) for row in rows]
 
 
 def _logits(fit: Fit, rows: Sequence[Row]) -> NDArray[np.float64]:
@@ -100,7 +100,7 @@ def _logits(fit: Fit, rows: Sequence[Row]) -> NDArray[np.float64]:
 
     frequency, weight = (fit.tensors[name].astype(np.float64) for name in ("frequency", "weight"))
     bias = float(fit.tensors["bias"][0])
-    return np.array([logit_of(count_runs(row.text, BUCKETS), frequency, weight) + bias for row in rows])
+    return np.array([logit_of(count_features(row.text, BUCKETS), frequency, weight) + bias for row in rows])
 
 
 def _quality(topic: str, fit: Fit, unseen: Sequence[Row]) -> dict[str, Any]:

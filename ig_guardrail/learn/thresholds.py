@@ -16,7 +16,7 @@ from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.catalog import PACKAGED, EngineFacts, build_cost_model
 from ig_guardrail.drive.scorer import cut
 from ig_guardrail.engine.base import Engine
-from ig_guardrail.learn.calibrate import Calibration, calibrate, touched_share
+from ig_guardrail.learn.calibrate import SHARE, Calibration, calibrate, surely_allowed, touched_share
 from ig_guardrail.learn.card import add_to_card
 from ig_guardrail.learn.progress import progress_line
 from ig_guardrail.learn.quality import Estimate
@@ -45,7 +45,8 @@ def set_thresholds(engine: Engine, answers: Sequence[Path], artifacts: Path) -> 
         split: _by_budget(peak_scores(engine, heads, [row for row in rows if row.split == split]))
         for split in ("calibration", "test")
     }
-    found = calibrate(peaks["calibration"])
+    allowed = surely_allowed(sum(row.split == "calibration" for row in rows))
+    found = calibrate(peaks["calibration"], allowed)
     fresh = touched_share(peaks["test"], found.thresholds)
     for name in heads:
         add_to_card(_card_folder(name, engine, artifacts), "calibrated", _section(found, fresh))
@@ -101,7 +102,7 @@ def _card_folder(name: str, engine: Engine, artifacts: Path) -> Path:
 def _section(found: Calibration, fresh: Estimate) -> dict[str, Any]:
     """What each head's card says of the thresholds of the default policy."""
     return {
-        "what": f"with 95% confidence at most {found.share:.0%} of the model's own benign answers are touched by any "
+        "what": f"with 95% confidence at most {SHARE:.0%} of the model's own benign answers are touched by any "
         f"budget at a charge point (every {EVERY} tokens and the end)",
         "thresholds": {budget: round(value, 4) for budget, value in found.thresholds.items()},
         "budgets": {budget: " or ".join(names) for budget, names in BUDGETS.items()},

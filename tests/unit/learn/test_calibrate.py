@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ig_guardrail.errors import GuardrailError
-from ig_guardrail.learn.calibrate import calibrate, touched_share
+from ig_guardrail.learn.calibrate import calibrate, surely_allowed, touched_share
 
 
 def peaks(seed: int, count: int) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
@@ -21,7 +21,7 @@ def peaks(seed: int, count: int) -> dict[str, np.ndarray]:  # type: ignore[type-
 @given(st.integers(0, 1000), st.integers(72, 400), st.sampled_from([0.05, 0.1, 0.2]))
 def test_the_union_of_budgets_touches_at_most_the_share(seed: int, count: int, share: float) -> None:
     scores = peaks(seed, count)
-    found = calibrate(scores, share)
+    found = calibrate(scores, surely_allowed(count, share))
     touched = sum(
         any(scores[budget][answer] > found.thresholds[budget] for budget in scores) for answer in range(count)
     )
@@ -33,12 +33,12 @@ def test_the_union_of_budgets_touches_at_most_the_share(seed: int, count: int, s
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 1000))
 def test_the_thresholds_are_as_low_as_the_share_allows(seed: int) -> None:
-    assert calibrate(peaks(seed, 400)).touched.value >= 0.02
+    assert calibrate(peaks(seed, 400), surely_allowed(400)).touched.value >= 0.02
 
 
 def test_budgets_get_like_shares() -> None:
     scores = peaks(3, 400)
-    found = calibrate(scores)
+    found = calibrate(scores, surely_allowed(400))
     each = {budget: float((scores[budget] > found.thresholds[budget]).mean()) for budget in scores}
     assert each["help"] == each["tone"]
     assert 0.01 <= each["help"] <= 0.03
@@ -46,19 +46,19 @@ def test_budgets_get_like_shares() -> None:
 
 def test_too_few_answers_are_refused_with_the_number_that_is_enough() -> None:
     with pytest.raises(GuardrailError) as raised:
-        calibrate(peaks(0, 71))
+        surely_allowed(71)
     assert "71 harmless answers cannot support a threshold for 5% of them" in str(raised.value)
     assert "give at least 72 answers" in str(raised.value)
-    calibrate(peaks(0, 72))
+    assert surely_allowed(72) == 0
 
 
 def test_no_answers_are_refused() -> None:
     with pytest.raises(GuardrailError, match="0 harmless answers"):
-        calibrate(peaks(0, 0))
+        surely_allowed(0)
 
 
 def test_answers_that_all_score_alike_are_not_touched() -> None:
-    found = calibrate({"help": np.full(100, 0.3)})
+    found = calibrate({"help": np.full(100, 0.3)}, surely_allowed(100))
     assert found.touched.value == 0.0
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ig_guardrail.costs.judge import count_runs, read_judge
+from ig_guardrail.costs.judge import count_features, read_judge
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.learn import judge as module
 from ig_guardrail.learn.judge import train_judge
@@ -64,7 +64,9 @@ def test_without_reserved_rows_of_both_labels_it_is_refused(data: list[Path], tm
         train_judge([data[2]], tmp_path / "judge")
 
 
-def test_it_reads_runs_of_two_to_five_characters() -> None:
-    assert sum(count_runs("Ab", 2**16).values()) == 3 + 2 + 1
-    assert count_runs("A  b\n", 2**16) == count_runs("a b", 2**16)
-    assert count_runs(" \n", 2**16) == {}
+def test_it_reads_runs_of_three_to_five_characters_words_and_pairs() -> None:
+    counts = count_features("Ab cd", 2**16)
+    assert sum(count for index, count in counts.items() if index < 2**15) == 5 + 4 + 3  # of " ab cd "
+    assert sum(count for index, count in counts.items() if index >= 2**15) == 2 + 1
+    assert count_features("A  b\n", 2**16) == count_features("a b", 2**16)
+    assert count_features(" \n", 2**16) == {}
