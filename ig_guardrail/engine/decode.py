@@ -1,19 +1,27 @@
-"""The decoding loop: rows of one context and one length, drawn together, step by step."""
+"""How rows of one context grow: by drawn tokens, step by step, or by forced ones, in one pass.
+
+These are generators: they yield the passes they need and are sent what was read, and hold nothing of the model. Whoever
+drives them may read the passes of many in one forward, and drops them by closing them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
 
 from ig_guardrail.engine.answer import Draft
-from ig_guardrail.engine.cache import Snapshot, freeze, keep_rows, thaw
-from ig_guardrail.engine.passes import Passes
+from ig_guardrail.engine.passes import Caching, Pass, Reading
 from ig_guardrail.engine.randomness import uniform
 from ig_guardrail.engine.sampling import Bias, choose, log_normaliser
 from ig_guardrail.engine.tree import Context
+
+R = TypeVar("R")
+Strand: TypeAlias = Generator[Pass[Any], Reading, R]
+Work: TypeAlias = Generator[Sequence[Pass[Any]], Sequence[Reading], R]
 
 
 @dataclass(slots=True)
@@ -21,11 +29,11 @@ class Row:
     """One continuation: where it starts, its lane, and what it has become. `end` stays None if the answer ended."""
 
     context: Context
-    start: Snapshot
+    start: Any
     draft: Draft
     lane: int = 0
     hidden: list[Mapping[int, Tensor]] = field(default_factory=list)
-    end: Snapshot | None = None
+    end: Any = None
 
     def states(self) -> dict[int, Tensor]:
         """layer -> hidden states (tokens of the block, hidden size)."""
@@ -36,50 +44,55 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Decoder:
-    """Draws and reads rows of one context on one model."""
+    """Draws and reads rows of one context."""
 
-    passes: Passes
+    caching: Caching[Any]
     context: Context
 
-    def draw(self, rows: list[Row], tokens: int, attempt: int, bias: Bias | None) -> None:
-        """Sample at most `tokens` tokens for each row. Raises EngineClosed within a step of the request's end."""
+    def draw(self, rows: list[Row], tokens: int, attempt: int, bias: Bias | None) -> Strand[None]:
+        """Sample at most `tokens` tokens for each row."""
         layers = self.context.layers
-        cache, logits = thaw(_together(rows))
+        cached = self.caching.start([row.start for row in rows], tokens)
+        logits = _after([row.start for row in rows])
         active = rows
         for _ in range(tokens):
             last = self._sample(active, logits, attempt, bias)
             reading = [i for i, row in enumerate(active) if i in last and (layers or row.draft.finish is None)]
             if not reading:
                 return
-            active = self._select(cache, active, reading)
-            logits = self._read(cache, active, [[last[i]] for i in reading])[:, -1]
+            active = _select(cached, active, reading)
+            read = yield from self._read(cached, active, [[last[i]] for i in reading])
+            logits = read[:, -1]
             going = [i for i, row in enumerate(active) if row.draft.finish is None]
             if not going:
                 return
             logits = logits if len(going) == len(active) else logits[going]
-            active = self._select(cache, active, going)
+            active = _select(cached, active, going)
         for i, row in enumerate(active):
-            row.end = freeze(cache, i, logits[i].clone())
+            row.end = cached.freeze(i, logits[i].clone())
 
-    def force(self, rows: list[Row]) -> None:
+    def force(self, rows: list[Row]) -> Strand[None]:
         """Read the tokens that the rows' drafts hold already, in one pass: equally many in each, all or none ended."""
         blocks = [row.draft.ids for row in rows]
-        cache, first = thaw([(row.start, 1) for row in rows])
+        cached = self.caching.start([row.start for row in rows], len(blocks[0]))
         ended = rows[0].draft.finish is not None
         count = len(blocks[0]) - (1 if blocks[0] and ended and not self.context.layers else 0)
-        logits = first[:, None]
+        logits = _after([row.start for row in rows])[:, None]
         if count:
-            logits = torch.cat([logits, self._read(cache, rows, [block[:count] for block in blocks])], dim=1)
+            read = yield from self._read(cached, rows, [block[:count] for block in blocks])
+            logits = torch.cat([logits, read], dim=1)
         for i, row in enumerate(rows):
             row.draft.logprobs += logprobs_of(logits[i], row.draft.ids)
             if row.draft.finish is None:
-                row.end = freeze(cache, i, logits[i, -1].clone())
+                row.end = cached.freeze(i, logits[i, -1].clone())
 
-    def score(self, start: Snapshot, ids: Sequence[int]) -> list[float]:
+    def score(self, start: Any, ids: Sequence[int]) -> Strand[list[float]]:
         """Log-probabilities of `ids` after `start`, nats."""
-        cache, logits = thaw([(start, 1)])
+        logits = start.logits[None]
         if len(ids) > 1:
-            logits = torch.cat([logits, self._read(cache, [], [ids[:-1]])[0]])
+            cached = self.caching.start([start], len(ids) - 1)
+            read = yield from self._read(cached, [], [ids[:-1]])
+            logits = torch.cat([logits, read[0]])
         return logprobs_of(logits, ids)
 
     def _sample(self, rows: list[Row], logits: Tensor, attempt: int, bias: Bias | None) -> dict[int, int]:
@@ -94,22 +107,39 @@ class Decoder:
                 taken[i] = tokens[i]
         return taken
 
-    def _read(self, cache: object, rows: list[Row], tokens: Sequence[Sequence[int]]) -> Tensor:
+    def _read(self, cached: Any, rows: list[Row], tokens: Sequence[Sequence[int]]) -> Strand[Tensor]:
         """One pass over `tokens`; logits (rows, tokens, vocabulary). Notes the rows' hidden states."""
-        account = self.context.account
-        account.check_open()
-        account.forwards += 1
-        reading = self.passes.read(cache, tokens, len(tokens[0]), self.context.layers if rows else ())
+        layers = self.context.layers if rows else ()
+        reading = yield Pass(cached, tokens, len(tokens[0]), layers, self.context.account)
         for i, row in enumerate(rows):
             if reading.hidden:
                 row.hidden.append({layer: states[i] for layer, states in reading.hidden.items()})
         return reading.logits
 
-    def _select(self, cache: object, rows: list[Row], kept: list[int]) -> list[Row]:
-        if len(kept) == len(rows):
-            return rows
-        keep_rows(cache, kept, self.passes.device)
-        return [rows[i] for i in kept]
+
+def in_step(strands: Sequence[Strand[None]]) -> Work[None]:
+    """All strands side by side: each step yields the next pass of every one that goes on."""
+    asked: dict[int, Pass[Any]] = {}
+    for i, strand in enumerate(strands):
+        _advance(strand, i, None, asked)
+    while asked:
+        places = list(asked)
+        readings = yield [asked[i] for i in places]
+        asked = {}
+        for i, reading in zip(places, readings, strict=True):
+            _advance(strands[i], i, reading, asked)
+
+
+def alone(strand: Strand[R]) -> Work[R]:
+    """One strand as work."""
+    try:
+        one = next(strand)
+        while True:
+            (reading,) = yield [one]
+            one = strand.send(reading)
+    except StopIteration as done:
+        result: R = done.value
+        return result
 
 
 def logprobs_of(logits: Tensor, ids: Sequence[int]) -> list[float]:
@@ -121,12 +151,23 @@ def logprobs_of(logits: Tensor, ids: Sequence[int]) -> list[float]:
     return [float(value) for value in chosen.tolist()]
 
 
-def _together(rows: Sequence[Row]) -> list[tuple[Snapshot, int]]:
-    """Neighbouring rows that start from one snapshot, counted."""
-    counted: list[tuple[Snapshot, int]] = []
-    for row in rows:
-        if counted and counted[-1][0] is row.start:
-            counted[-1] = (row.start, counted[-1][1] + 1)
-        else:
-            counted.append((row.start, 1))
-    return counted
+def _advance(strand: Strand[None], place: int, reading: Reading | None, asked: dict[int, Pass[Any]]) -> None:
+    try:
+        asked[place] = next(strand) if reading is None else strand.send(reading)
+    except StopIteration:
+        return
+
+
+def _after(starts: Sequence[Any]) -> Tensor:
+    """Logits (rows, vocabulary) after the prefixes."""
+    first = starts[0]
+    if all(start is first for start in starts):
+        return first.logits.expand(len(starts), -1)  # type: ignore[no-any-return]
+    return torch.stack([start.logits for start in starts])
+
+
+def _select(cached: Any, rows: list[Row], kept: list[int]) -> list[Row]:
+    if len(kept) == len(rows):
+        return rows
+    cached.keep(kept)
+    return [rows[i] for i in kept]

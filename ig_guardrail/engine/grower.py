@@ -1,62 +1,68 @@
-"""The work of the engine's thread: opening contexts, and growing nodes by drawn or forced tokens."""
+"""The work of an engine: opening contexts, and growing nodes by drawn or forced tokens. Generators of passes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
 from ig_guardrail.engine.base import EngineInfo
-from ig_guardrail.engine.cache import Snapshot, freeze
 from ig_guardrail.engine.chat import Chat
-from ig_guardrail.engine.decode import Decoder, Row, logprobs_of
+from ig_guardrail.engine.decode import Decoder, Row, Work, alone, in_step, logprobs_of
 from ig_guardrail.engine.language import Language
 from ig_guardrail.engine.opening import Opening, begin
-from ig_guardrail.engine.passes import Passes
+from ig_guardrail.engine.passes import Caching, Pass
 from ig_guardrail.engine.sampling import Bias, bias_of, likeliest
 from ig_guardrail.engine.tree import Context, Tree
 from ig_guardrail.errors import RequestError
 from ig_guardrail.types import Draw, Finish, Node
 
+WIDEST = 32  # rows of one pass; more of them take turns, so that others need not wait for all
+
 
 @dataclass(frozen=True, slots=True)
 class Grower:
-    """Grows `tree` with the model behind `passes`. Everything here runs on one thread."""
+    """Grows `tree` with what `caching` reads. Everything here runs on one thread."""
 
-    tree: Tree[Snapshot]
-    passes: Passes
+    tree: Tree[Any]
+    caching: Caching[Any]
     chat: Chat
     language: Language
     info: EngineInfo
 
-    def open(self, asked: Opening) -> Node:
+    def open(self, asked: Opening) -> Work[Node]:
         """Read a prompt, and for a twin the answer so far, in one pass; the root."""
         root, context = begin(self.tree, asked, self.language, self.info)
         answer = root.ids
-        cache = self.passes.new_cache()
+        rows = self.caching.empty()
         layers = context.layers if answer else ()
-        reading = self.passes.read(cache, [(*asked.prompt.ids, *answer)], len(answer) + 1, layers)
-        context.account.forwards += 1
+        tokens = [(*asked.prompt.ids, *answer)]
+        (reading,) = yield [Pass(rows, tokens, len(answer) + 1, layers, context.account)]
         logits = reading.logits[0]
         with torch.inference_mode(False):
             hidden = {layer: states[0, -len(answer) :].clone() for layer, states in reading.hidden.items()}
         root = replace(root, logprobs=tuple(logprobs_of(logits, answer)), hidden=hidden)
-        state = freeze(cache, 0, logits[-1].clone()) if root.finish is None else None
+        state = rows.freeze(0, logits[-1].clone()) if root.finish is None else None
         self.tree.plant(root, context, self.language.detokenizer.replay(answer), state)
         return root
 
-    def extend(self, draws: Sequence[Draw], tokens: int, attempt: int, bias: Sequence[tuple[int, float]]) -> list[Node]:
+    def extend(
+        self, draws: Sequence[Draw], tokens: int, attempt: int, bias: Sequence[tuple[int, float]]
+    ) -> Work[list[Node]]:
         """Sample blocks; see `Engine.extend`."""
         if tokens < 1:
             raise RequestError(f"a block of {tokens} tokens was asked for", where="extend", fix="ask for at least 1")
         rows = [row for draw in draws for row in self._lanes(draw)]
-        for batch in _batches(rows, lambda row: (row.context, row.start.length)):
+        strands = []
+        for batch in _batches(rows, lambda row: (row.context, row.start.shape)):
             context = batch[0].context
-            Decoder(self.passes, context).draw(batch, tokens, attempt, self._bias(context, bias))
+            strands.append(Decoder(self.caching, context).draw(batch, tokens, attempt, self._bias(context, bias)))
+        yield from in_step(strands)
         return self._children(rows)
 
-    def expand(self, node: Node, k: int) -> list[Node]:
+    def expand(self, node: Node, k: int) -> Work[list[Node]]:
         """The `k` likeliest one-token children, by the model's own distribution (no bias, temperature 1)."""
         entry, start = self.tree.find(node)
         rows = []
@@ -64,9 +70,9 @@ class Grower:
             row = Row(entry.context, start, entry.draft())
             row.draft.read(token)
             rows.append(row)
-        return self._force(rows)
+        return (yield from self._force(rows))
 
-    def append(self, items: Sequence[tuple[Node, Node | str | tuple[int, ...]]]) -> list[Node]:
+    def append(self, items: Sequence[tuple[Node, Node | str | tuple[int, ...]]]) -> Work[list[Node]]:
         """Read forced tokens; see `Engine.append`."""
         rows = []
         for node, content in items:
@@ -74,21 +80,21 @@ class Grower:
             row = Row(entry.context, start, entry.draft())
             row.draft.read_all(*self._content(content))
             rows.append(row)
-        return self._force(rows)
+        return (yield from self._force(rows))
 
-    def logprobs(self, node: Node, ids: Sequence[int]) -> list[float]:
+    def logprobs(self, node: Node, ids: Sequence[int]) -> Work[list[float]]:
         """Log-probability of each of `ids` in turn after `node`, nats."""
         entry, start = self.tree.find(node)
         self.language.check(ids, where="token ids")
-        return Decoder(self.passes, entry.context).score(start, ids)
+        return (yield from alone(Decoder(self.caching, entry.context).score(start, ids)))
 
     def _lanes(self, draw: Draw) -> list[Row]:
         entry, start = self.tree.find(draw.node)
         return [Row(entry.context, start, entry.draft(), draw.lane + i) for i in range(draw.count)]
 
-    def _force(self, rows: list[Row]) -> list[Node]:
-        for batch in _batches(rows, _pass_shape):
-            Decoder(self.passes, batch[0].context).force(batch)
+    def _force(self, rows: list[Row]) -> Work[list[Node]]:
+        batches = _batches(rows, _pass_shape)
+        yield from in_step([Decoder(self.caching, batch[0].context).force(batch) for batch in batches])
         return self._children(rows)
 
     def _children(self, rows: Sequence[Row]) -> list[Node]:
@@ -102,7 +108,7 @@ class Grower:
 
     def _bias(self, context: Context, more: Sequence[tuple[int, float]]) -> Bias | None:
         self.language.check((token for token, _ in more), where="bias")
-        return bias_of((*context.sampling.logit_bias, *more), self.passes.device)
+        return bias_of((*context.sampling.logit_bias, *more), self.caching.device)
 
     def _content(self, content: Node | str | tuple[int, ...]) -> tuple[tuple[int, ...], Finish | None]:
         if isinstance(content, Node):
@@ -114,12 +120,15 @@ class Grower:
 
 def _pass_shape(row: Row) -> Hashable:
     """What rows must share to be read in one pass."""
-    return row.context, row.start.length, len(row.draft.ids), row.draft.finish is None
+    return row.context, row.start.shape, len(row.draft.ids), row.draft.finish is None
 
 
 def _batches(rows: Iterable[Row], shape: Callable[[Row], Hashable]) -> list[list[Row]]:
-    """Rows of one shape together, in order of first appearance."""
-    batches: dict[Hashable, list[Row]] = {}
+    """Rows of one shape together, at most `WIDEST`, in order of first appearance."""
+    batches: dict[Hashable, list[list[Row]]] = {}
     for row in rows:
-        batches.setdefault(shape(row), []).append(row)
-    return list(batches.values())
+        of_shape = batches.setdefault(shape(row), [[]])
+        if len(of_shape[-1]) == WIDEST:
+            of_shape.append([])
+        of_shape[-1].append(row)
+    return [batch for of_shape in batches.values() for batch in of_shape]

@@ -68,22 +68,19 @@ def _serve(jobs: queue.SimpleQueue[Job | None]) -> None:
 
 
 def settle(future: Future[Any], call: Callable[[], Any]) -> None:
-    """Make a call; its outcome goes into the future: GuardrailErrors as they are, others as cause of an EngineError."""
+    """Make a call; its outcome goes into the future."""
     try:
         result = call()
-    except GuardrailError as error:
-        _release(error)
-        future.set_exception(error)
     except BaseException as error:  # the thread must outlive whatever a model does
-        _release(error)
-        future.set_exception(_engine_error(error))
+        fail(future, error)
     else:
         future.set_result(result)
 
 
-def _release(error: BaseException) -> None:
-    """Let go of the tensors in the frames an error passed through; its line numbers stay."""
-    traceback.clear_frames(error.__traceback__)
+def fail(future: Future[Any], error: BaseException) -> None:
+    """Put an error into a future: GuardrailErrors as they are, others as cause of an EngineError."""
+    traceback.clear_frames(error.__traceback__)  # they hold tensors; the line numbers stay
+    future.set_exception(error if isinstance(error, GuardrailError) else _engine_error(error))
 
 
 def _engine_error(cause: BaseException) -> EngineError:

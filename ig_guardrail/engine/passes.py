@@ -1,17 +1,74 @@
-"""One pass of the model over a batch: logits out, and the hidden states of the layers that were asked for."""
+"""What decoding asks of a model, and what a strategy of keeping keys and values must do to answer.
+
+Decoding says which continuations read which tokens (`Pass`); a `Caching` runs the model, as many passes at once as it
+can. `repeat` and `shared` are the two there are; nothing above them knows which is at work.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-from ig_guardrail.engine.cache import empty_cache
-from ig_guardrail.errors import ModelError
+from ig_guardrail.engine.tree import Account
+
+
+class Snapshot(Protocol):
+    """A prefix that any number of continuations can start from. It never changes what it stands for."""
+
+    @property
+    def logits(self) -> Tensor:
+        """Of the token after the prefix, (vocabulary,)."""
+        ...
+
+    @property
+    def shape(self) -> Hashable:
+        """Prefixes of equal shape can be continued together."""
+        ...
+
+
+S = TypeVar("S", bound=Snapshot)
+S_co = TypeVar("S_co", bound=Snapshot, covariant=True)
+
+
+class Rows(Protocol[S_co]):
+    """Continuations that are read together, in step: `count` of them."""
+
+    @property
+    def count(self) -> int: ...
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Drop all other rows."""
+        ...
+
+    def freeze(self, row: int, logits: Tensor) -> S_co:
+        """The prefix that a row has read, and the logits (vocabulary,) after it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pass(Generic[S]):
+    """Tokens to be read by rows, equally many in each.
+
+    tokens   token ids, (rows, tokens)
+    keep     of how many last tokens the logits are wanted
+    layers   whose hidden states are wanted
+    account  the request that pays, and whose end drops the pass
+    """
+
+    rows: Rows[S]
+    tokens: Sequence[Sequence[int]]
+    keep: int
+    layers: tuple[int, ...]
+    account: Account
+
+    @property
+    def is_block(self) -> bool:
+        """Whether rows read several tokens."""
+        return len(self.tokens[0]) > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,55 +79,23 @@ class Reading:
     hidden: Mapping[int, Tensor]
 
 
-class Passes:
-    """A model to be read, and nothing of answers, sampling or trees.
+class Caching(Protocol[S]):
+    """A way to keep keys and values. `name` is part of the engine's mode."""
 
-    Raises ModelError for architectures whose decoder layers or cache are not understood.
-    """
+    @property
+    def name(self) -> str: ...
 
-    def __init__(self, model: Any) -> None:
-        self._model = model
-        self._layers = _decoder_layers(model)
-        self.device: torch.device = model.device
-        empty_cache(model.config)
+    @property
+    def device(self) -> torch.device: ...
 
-    def new_cache(self) -> Any:
-        """A cache without tokens."""
-        return empty_cache(self._model.config)
+    def empty(self) -> Rows[S]:
+        """One row that has read nothing."""
+        ...
 
-    def read(self, cache: Any, tokens: Sequence[Sequence[int]], keep: int, layers: tuple[int, ...]) -> Reading:
-        """Read `tokens` (rows of one length) on top of `cache`, which grows by them; logits of the last `keep`."""
-        ids = torch.tensor(tokens, device=self.device)
-        with self._tapped(layers) as hidden:
-            output = self._model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=keep)
-        return Reading(output.logits, hidden)
+    def start(self, prefixes: Sequence[S], room: int) -> Rows[S]:
+        """A row after each of `prefixes`, all of one shape; each will read at most `room` tokens."""
+        ...
 
-    @contextmanager
-    def _tapped(self, layers: tuple[int, ...]) -> Iterator[dict[int, Tensor]]:
-        """Hooks that note the output of the given layers, for the length of one pass."""
-        hidden: dict[int, Tensor] = {}
-        hooks = [self._layers[layer - 1].register_forward_hook(_note(hidden, layer)) for layer in layers]
-        try:
-            yield hidden
-        finally:
-            for hook in hooks:
-                hook.remove()
-
-
-def _note(hidden: dict[int, Tensor], layer: int) -> Any:
-    def hook(_module: Any, _inputs: Any, output: Any) -> None:
-        hidden[layer] = output[0] if isinstance(output, tuple) else output
-
-    return hook
-
-
-def _decoder_layers(model: Any) -> Any:
-    layers = getattr(getattr(model, "model", None), "layers", None)
-    if layers is None:
-        raise ModelError(
-            f"the architecture {type(model).__name__} keeps its decoder layers where this engine does not look",
-            where=str(model.config.name_or_path),
-            why="hidden states are read from the modules at model.layers",
-            fix="use a decoder model in the manner of Llama, Qwen, Gemma or Mistral",
-        )
-    return layers
+    def read(self, passes: Sequence[Pass[Any]]) -> list[Reading]:
+        """Read all passes, in order. A pass that was read is part of its rows' prefixes from then on."""
+        ...

@@ -5,23 +5,21 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import ParamSpec, TypeVar
-
-import torch
+from typing import Any
 
 from ig_guardrail.engine.base import EngineInfo
-from ig_guardrail.engine.cache import Snapshot
 from ig_guardrail.engine.chat import chat_of
 from ig_guardrail.engine.grower import Grower
 from ig_guardrail.engine.loop import Loop
+from ig_guardrail.engine.model import Model
 from ig_guardrail.engine.opening import Opening
-from ig_guardrail.engine.passes import Passes
+from ig_guardrail.engine.passes import Caching
+from ig_guardrail.engine.repeat import Repetition
+from ig_guardrail.engine.scheduler import Scheduler
+from ig_guardrail.engine.shared import Sharing, serves
 from ig_guardrail.engine.tree import Tree
 from ig_guardrail.engine.weights import Weights, info_of, language_of
 from ig_guardrail.types import Draw, Node, Prompt, Sampling, Turn
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 LAST_STEP_S = 2.0  # how long a running step may take to notice that the engine was shut down
 
@@ -30,16 +28,20 @@ class TransformersEngine:
     """A token tree over a `transformers` causal language model. See `engine.base.Engine` for the contract.
 
     Hidden states of layer L are the output of the L-th decoder layer (for the last one: before the final norm), in the
-    model's dtype and on its device.
+    model's dtype and on its device. `caching` makes the strategy of keeping keys and values; by default it is `Sharing`
+    where that gives what the model gives, and `Repetition` elsewhere. The mode names it.
     """
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self, weights: Weights, caching: Callable[[Model], Caching[Any]] | None = None) -> None:
         language = language_of(weights)
-        self._info = info_of(weights, "transformers/repeat", language)
+        model = Model(weights.model)
+        choice = (caching or (Sharing if serves(model) else Repetition))(model)
+        self._info = info_of(weights, f"transformers/{choice.name}", language)
         self._chat = chat_of(weights.tokenizer)
-        self._tree: Tree[Snapshot] = Tree()
-        self._grower = Grower(self._tree, Passes(weights.model), self._chat, language, self._info)
+        self._tree: Tree[Any] = Tree()
+        self._grower = Grower(self._tree, choice, self._chat, language, self._info)
         self._loop = Loop("ig-engine")
+        self._scheduler = Scheduler(self._loop, choice.read)
         weakref.finalize(self, _stop, self._loop, self._tree)
 
     @property
@@ -57,21 +59,21 @@ class TransformersEngine:
     def open(
         self, prompt: Prompt, sampling: Sampling, layers: tuple[int, ...] = (), twin_of: Node | None = None
     ) -> Future[Node]:
-        return self._submit(self._grower.open, Opening(prompt, sampling, layers, twin_of))
+        return self._scheduler.submit(self._grower.open(Opening(prompt, sampling, layers, twin_of)))
 
     def extend(
         self, draws: Sequence[Draw], tokens: int, attempt: int = 0, bias: Sequence[tuple[int, float]] = ()
     ) -> Future[list[Node]]:
-        return self._submit(self._grower.extend, draws, tokens, attempt, bias)
+        return self._scheduler.submit(self._grower.extend(draws, tokens, attempt, bias))
 
     def expand(self, node: Node, k: int) -> Future[list[Node]]:
-        return self._submit(self._grower.expand, node, k)
+        return self._scheduler.submit(self._grower.expand(node, k))
 
     def logprobs(self, node: Node, ids: Sequence[int]) -> Future[list[float]]:
-        return self._submit(self._grower.logprobs, node, ids)
+        return self._scheduler.submit(self._grower.logprobs(node, ids))
 
     def append(self, items: Sequence[tuple[Node, Node | str | tuple[int, ...]]]) -> Future[list[Node]]:
-        return self._submit(self._grower.append, items)
+        return self._scheduler.submit(self._grower.append(items))
 
     def close(self, node: Node) -> None:
         self._tree.close(node)
@@ -86,11 +88,8 @@ class TransformersEngine:
         """Close every request and end the engine's thread. Idempotent; work asked for later raises EngineClosed."""
         _stop(self._loop, self._tree)
 
-    def _submit(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        return self._loop.submit(torch.inference_mode()(work), *args, **kwargs)
 
-
-def _stop(loop: Loop, tree: Tree[Snapshot]) -> None:
+def _stop(loop: Loop, tree: Tree[Any]) -> None:
     """Also runs when the interpreter exits: a thread that is inside the model then would bring the process down."""
     loop.shutdown()
     tree.close_all()

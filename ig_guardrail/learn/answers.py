@@ -66,16 +66,17 @@ def _answer(weights: Weights, batch: Sequence[Asked], sampling: Sampling) -> lis
     """An answer to each question; all prompts have one length. Each question has a lane of its own."""
     import torch
 
-    from ig_guardrail.engine.passes import Passes
+    from ig_guardrail.engine.model import Model
+    from ig_guardrail.engine.repeat import empty_cache
     from ig_guardrail.engine.sampling import choose
 
-    passes, ends = Passes(weights.model), language_of(weights).end
+    model, ends = Model(weights.model), language_of(weights).end
     lanes = [_lane(one.text) for one in batch]
     answers: list[list[int]] = [[] for _ in batch]
     going = [True] * len(batch)
     with torch.inference_mode():
-        cache = passes.new_cache()
-        logits = passes.read(cache, [one.ids for one in batch], 1, ()).logits[:, -1]
+        cache = empty_cache(model.config)
+        logits = model.run([one.ids for one in batch], 1, (), past_key_values=cache).logits[:, -1]
         for position in range(TOKENS):
             tokens, _ = choose(logits, sampling, None, [uniform(sampling.seed, position, lane, 0) for lane in lanes])
             going = [live and token not in ends for live, token in zip(going, tokens, strict=True)]
@@ -83,7 +84,7 @@ def _answer(weights: Weights, batch: Sequence[Asked], sampling: Sampling) -> lis
                 answer += [token] if live else []
             if position + 1 == TOKENS or not any(going):
                 break
-            logits = passes.read(cache, [[token] for token in tokens], 1, ()).logits[:, -1]
+            logits = model.run([[token] for token in tokens], 1, (), past_key_values=cache).logits[:, -1]
     return [weights.tokenizer.decode(answer, skip_special_tokens=True) for answer in answers]
 
 

@@ -220,10 +220,10 @@ def test_the_earliest_stop_string_wins(world: World) -> None:
 
 
 def test_a_drawn_stop_string_ends_the_answer_at_the_token_that_completes_it(world: World) -> None:
-    text = world.blocks(world.root(), 24).text
+    text = world.blocks(world.root(), 48).text
     stop = next(text[i : i + 3] for i in range(6, len(text) - 3) if "\ufffd" not in text[i : i + 3])
     root = world.root(world.endless(stop=(stop,)))
-    whole = world.blocks(root, 24)
+    whole = world.blocks(root, 48)
     assert (whole.finish, whole.visible) == ("stop", text.index(stop))
     assert stop in whole.text
     assert stop not in whole.text[: whole.characters_at(whole.position - 1)]

@@ -6,7 +6,17 @@ from typing import Any
 
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    PreTrainedTokenizerFast,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 from ig_guardrail.engine.weights import Weights
 
@@ -14,6 +24,22 @@ TEMPLATE = (
     "{% for message in messages %}<|open|>{{ message['role'] }}\n{{ message['content'] }}<|shut|>{% endfor %}"
     "{% if add_generation_prompt %}<|open|>assistant\n{% endif %}"
 )
+WINDOW = 8  # tokens that a sliding layer sees
+ARCHITECTURES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
+    "llama": (LlamaConfig, LlamaForCausalLM, {}),
+    "qwen3": (Qwen3Config, Qwen3ForCausalLM, {"head_dim": 16}),
+    "gemma3": (
+        Gemma3TextConfig,
+        Gemma3ForCausalLM,
+        {
+            "head_dim": 16,
+            "sliding_window": WINDOW,
+            "query_pre_attn_scalar": 16,
+            "layer_types": ["sliding_attention", "full_attention"],
+        },
+    ),
+    "mistral": (MistralConfig, MistralForCausalLM, {"sliding_window": WINDOW}),
+}
 MERGES = [("t", "h"), ("th", "e"), ("Ġ", "the"), ("i", "n"), ("a", "n")]
 
 
@@ -30,10 +56,11 @@ def tiny_tokenizer() -> Any:
     return tokenizer
 
 
-def tiny_weights(seed: int = 0, context: int = 160, **changes: Any) -> Weights:
-    """Two Llama layers in float32. `changes` go to the config."""
+def tiny_weights(seed: int = 0, context: int = 160, architecture: str = "llama", **changes: Any) -> Weights:
+    """Two layers in float32. `changes` go to the config."""
     torch.manual_seed(seed)
     tokenizer = tiny_tokenizer()
+    config, model, its_own = ARCHITECTURES[architecture]
     settings: dict[str, Any] = {
         "vocab_size": len(tokenizer),
         "hidden_size": 32,
@@ -47,6 +74,6 @@ def tiny_weights(seed: int = 0, context: int = 160, **changes: Any) -> Weights:
         "eos_token_id": tokenizer.eos_token_id,
         "pad_token_id": tokenizer.eos_token_id,
         "tie_word_embeddings": False,
-    } | changes
-    model = LlamaForCausalLM(LlamaConfig(**settings)).eval()
-    return Weights("tiny", "0" * 64, model, tokenizer)
+    }
+    made = model(config(**(settings | its_own | changes))).eval()
+    return Weights(f"tiny {architecture}", "0" * 64, made, tokenizer)

@@ -80,10 +80,21 @@ def scripted_world() -> World:
     )
 
 
-def tiny_world() -> World:
+def tiny_world(architecture: str, mode: str) -> World:
+    """A tiny model of an architecture, in the mode that the engine chooses for it."""
     from tests.conformance.engine.tiny import tiny_weights
 
-    return _transformers_world(tiny_weights(), layer=1, tolerance=1e-4)
+    world = _transformers_world(tiny_weights(architecture=architecture), layer=1, tolerance=1e-4)
+    assert world.engine.info.mode == mode
+    return world
+
+
+def repeated_world() -> World:
+    """The tiny Llama by plain repetition."""
+    from ig_guardrail.engine.repeat import Repetition
+    from tests.conformance.engine.tiny import tiny_weights
+
+    return _transformers_world(tiny_weights(), layer=1, tolerance=1e-4, caching=Repetition)
 
 
 def embedded_world() -> World:
@@ -94,11 +105,11 @@ def embedded_world() -> World:
     return _transformers_world(replace(weights, model=weights.model.float()), layer=16, tolerance=1e-2)
 
 
-def _transformers_world(weights: Any, layer: int, tolerance: float) -> World:
+def _transformers_world(weights: Any, layer: int, tolerance: float, caching: Any = None) -> World:
     from ig_guardrail.engine.transformers import TransformersEngine
 
     def decode(ids: tuple[int, ...]) -> str:
         text: str = weights.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return text
 
-    return World(TransformersEngine(weights), weights.tokenizer.eos_token_id, decode, layer, tolerance)
+    return World(TransformersEngine(weights, caching), weights.tokenizer.eos_token_id, decode, layer, tolerance)

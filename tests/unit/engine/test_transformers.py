@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import MistralConfig, MistralForCausalLM
 
-from ig_guardrail.engine.cache import empty_cache
+from ig_guardrail.engine.repeat import Repetition, empty_cache
+from ig_guardrail.engine.shared import Sharing
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.engine.weights import Weights
 from ig_guardrail.errors import EngineClosed, EngineError, ModelError
 from ig_guardrail.types import Draw, Node, Sampling, Turn
-from tests.conformance.engine.tiny import tiny_tokenizer, tiny_weights
+from tests.conformance.engine.tiny import tiny_weights
 
 CHECKOUT = Path(__file__).parents[3]
 TURNS = (Turn("user", "Tell me about the sea."),)
@@ -30,9 +30,9 @@ def weights() -> Weights:
     return tiny_weights()
 
 
-@pytest.fixture
-def engine(weights: Weights) -> Any:
-    engine = TransformersEngine(weights)
+@pytest.fixture(params=[Sharing, Repetition])
+def engine(weights: Weights, request: pytest.FixtureRequest) -> Any:
+    engine = TransformersEngine(weights, request.param)
     yield engine
     engine.shutdown()
 
@@ -65,23 +65,9 @@ def test_greedy_equals_generate(engine: TransformersEngine, weights: Weights) ->
 
 def test_a_sliding_window_is_kept_through_forks() -> None:
     """Past the window, in which the cache holds fewer tokens than were read."""
-    torch.manual_seed(3)
-    tokenizer = tiny_tokenizer()
-    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
-    config = MistralConfig(
-        vocab_size=len(tokenizer),
-        num_key_value_heads=2,
-        sliding_window=8,
-        initializer_range=0.3,
-        eos_token_id=262,
-        pad_token_id=262,
-        bos_token_id=None,
-        max_position_embeddings=200,
-        **sizes,
-    )
-    model = MistralForCausalLM(config).eval()
-    model.generation_config.eos_token_id = None
-    engine = TransformersEngine(Weights("sliding", "", model, tokenizer))
+    sliding = tiny_weights(seed=3, context=200, architecture="mistral")
+    sliding.model.generation_config.eos_token_id = None
+    model, engine = sliding.model, TransformersEngine(sliding)
     root = root_of(engine, temperature=0.0, logit_bias=())
     first, second = engine.extend([Draw(root, 2)], 9).result()
     whole = chain(engine, first, 9)

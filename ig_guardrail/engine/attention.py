@@ -1,0 +1,78 @@
+"""Attention of many continuations to the one prefix they share, and to what each has of its own.
+
+    softmax over (prefix, own) = w * attention(prefix) + (1 - w) * attention(own),    w = sigmoid(lse_prefix - lse_own)
+
+with lse the log of each part's normaliser. The prefix is read once for all continuations, which is what makes a wide
+step cheap (Hydragen, arXiv 2402.05099, section 3). Exact up to rounding. Head groups (GQA) are never expanded: the
+query heads that share a key head stand beside each other as further queries.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+
+def attend_one(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
+    """One token of one continuation over all that came before it, itself included.
+
+    query (1, heads, 1, size); keys and values (key heads, tokens, size). Gives (1, 1, heads, size).
+    """
+    heads, size = query.shape[1], query.shape[3]
+    grouped = query.view(1, keys.shape[0], -1, size)
+    out = functional.scaled_dot_product_attention(grouped, keys[None], values[None], scale=scale)
+    return out.reshape(1, 1, heads, size)
+
+
+def attend_shared(query: Tensor, prefix: tuple[Tensor, Tensor], own: tuple[Tensor, Tensor], scale: float) -> Tensor:
+    """One token of each of n continuations over their common prefix and over what each has of its own.
+
+    query (n, heads, 1, size); prefix keys and values (key heads, tokens, size); own keys and values
+    (n, key heads, tokens, size). Gives (n, 1, heads, size).
+    """
+    count, heads, _, size = query.shape
+    grouped = query.reshape(count, own[0].shape[1], -1, size)
+    together = grouped.transpose(0, 1).reshape(1, own[0].shape[1], -1, size)
+    far, far_mass = _part(together, prefix[0][None], prefix[1][None], scale)
+    near, near_mass = _part(grouped, *own, scale)
+    far = far.view(own[0].shape[1], count, -1, size).transpose(0, 1)
+    far_mass = far_mass.view(own[0].shape[1], count, -1).transpose(0, 1)
+    weight = torch.sigmoid(far_mass - near_mass)[..., None]
+    merged = torch.lerp(near.float(), far.float(), weight).to(query.dtype)
+    return merged.reshape(count, 1, heads, size)
+
+
+def attend_block(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
+    """Several new tokens of each of n continuations, each over all that came before it.
+
+    query (n, heads, new, size); keys and values (n, key heads, tokens, size), of which the last `new` tokens are the
+    new ones. Gives (n, new, heads, size).
+    """
+    new, tokens = query.shape[2], keys.shape[2]
+    mask = None if new == tokens else _causal(new, tokens, query.device)
+    out = functional.scaled_dot_product_attention(
+        query, keys, values, attn_mask=mask, is_causal=mask is None, scale=scale, enable_gqa=True
+    )
+    return out.transpose(1, 2)
+
+
+def _causal(new: int, tokens: int, device: torch.device) -> Tensor:
+    return torch.ones(new, tokens, dtype=torch.bool, device=device).tril(tokens - new)
+
+
+def _part(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """Attention to one part, (rows, heads, queries, size), and the log of its normaliser, (rows, heads, queries)."""
+    if query.device.type == "cpu":
+        # Private: no public call gives the normaliser on a CPU. Tested against `part_by_products`.
+        flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+        out, mass = flash(query, keys, values, 0.0, False, attn_mask=None, scale=scale)
+        return out, mass
+    return part_by_products(query, keys, values, scale)
+
+
+def part_by_products(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """The same by plain matrix products, on any device."""
+    scores = (query @ keys.transpose(-1, -2)).float() * scale
+    mass = scores.logsumexp(-1)
+    return torch.exp(scores - mass[..., None]).to(values.dtype) @ values, mass

@@ -1,0 +1,155 @@
+"""Runs the work of all requests side by side: in each step, the passes that they wait for are read together.
+
+Steps take rows up to a limit, from whoever was served longest ago first, one pass of each before a second of any; so a
+wide request slows the others only by the rows that fit beside them. At most one pass of a step has several tokens.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+
+import torch
+
+from ig_guardrail.engine.decode import Work
+from ig_guardrail.engine.loop import Loop, fail
+from ig_guardrail.engine.passes import Pass, Reading
+from ig_guardrail.engine.tree import closed_error
+
+R = TypeVar("R")
+
+ROWS = 64  # of one step
+
+Read = Callable[[Sequence[Pass[Any]]], list[Reading]]
+
+
+@dataclass(slots=True, eq=False)
+class Task:
+    """Work that was begun: the passes it waits for, by place, and what was read of them so far."""
+
+    future: Future[Any]
+    work: Work[Any]
+    wanted: dict[int, Pass[Any]] = field(default_factory=dict)
+    readings: dict[int, Reading] = field(default_factory=dict)
+    served: int = 0
+
+    def ask(self, passes: Sequence[Pass[Any]]) -> None:
+        self.wanted, self.readings = dict(enumerate(passes)), {}
+
+    def take(self, place: int, reading: Reading, step: int) -> None:
+        """Note what was read for one of the passes, in which step."""
+        self.wanted.pop(place).account.forwards += 1
+        self.readings[place] = reading
+        self.served = step
+
+    def begin(self) -> None:
+        """Go to the first passes; StopIteration with the result if there are none."""
+        self.ask(next(self.work))
+
+    def go_on(self) -> None:
+        """Go to the next passes with all that was read; StopIteration with the result at the end."""
+        readings = [reading for _, reading in sorted(self.readings.items(), key=lambda item: item[0])]
+        self.ask(self.work.send(readings))
+
+    def drop(self, error: BaseException) -> None:
+        """End with an error, which is raised."""
+        self.ask(self.work.throw(error))
+
+    def dropped(self) -> bool:
+        """Whether the request was closed meanwhile."""
+        return any(one.account.closed for one in self.wanted.values())
+
+
+class Scheduler:
+    """One per engine; `submit` may be called from any thread, everything else runs on the loop's."""
+
+    def __init__(self, loop: Loop, read: Read, rows: int = ROWS) -> None:
+        self._loop = loop
+        self._read = read
+        self._rows = rows
+        self._lock = threading.Lock()
+        self._arrived: deque[Task] = deque()
+        self._tasks: list[Task] = []
+        self._steps = 0
+
+    def submit(self, work: Work[R]) -> Future[R]:
+        """The future of what `work` returns; EngineClosed in it once the loop was shut down."""
+        task = Task(Future(), work)
+        with self._lock:
+            self._arrived.append(task)
+            called = self._loop.submit(self._run)
+            if called.done() and called.exception() is not None and task in self._arrived:
+                self._arrived.remove(task)
+                return called  # type: ignore[return-value]  # it holds an error and no result
+        return task.future
+
+    @torch.inference_mode()
+    def _run(self) -> None:
+        """Step until nothing is left; what arrives meanwhile joins."""
+        self._begin()
+        while self._tasks:
+            self._step()
+            self._begin()
+
+    def _begin(self) -> None:
+        while self._arrived:
+            task = self._arrived.popleft()
+            if task.future.set_running_or_notify_cancel():
+                self._tasks.append(task)
+                self._resume(task, task.begin)
+
+    def _step(self) -> None:
+        """Read what fits into one step, and let those go on who have all they wait for."""
+        for task in [task for task in self._tasks if task.dropped()]:
+            self._resume(task, partial(task.drop, closed_error("the request was closed")))
+        chosen = self._choose()
+        failure = self._take(chosen) if chosen else None
+        for task in dict.fromkeys(task for task, _ in chosen):
+            if failure is not None:
+                self._resume(task, partial(task.drop, failure))
+            elif not task.wanted:
+                self._resume(task, task.go_on)
+
+    def _take(self, chosen: Sequence[tuple[Task, int]]) -> BaseException | None:
+        """Read passes; the error if that failed, which it did for all of them."""
+        try:
+            readings = self._read([task.wanted[place] for task, place in chosen])
+        except BaseException as error:  # the thread must outlive whatever a model does
+            return error
+        self._steps += 1
+        for (task, place), reading in zip(chosen, readings, strict=True):
+            task.take(place, reading, self._steps)
+        return None
+
+    def _choose(self) -> list[tuple[Task, int]]:
+        """Passes for one step: rows up to the limit, but at least one pass."""
+        waiting = deque(sorted(self._tasks, key=lambda task: task.served))
+        turns = {id(task): iter(task.wanted.items()) for task in waiting}
+        chosen: list[tuple[Task, int]] = []
+        room, block = self._rows, False
+        while waiting:
+            task = waiting.popleft()
+            place, one = next(turns[id(task)], (0, None))
+            if one is None or (chosen and one.rows.count > room) or (block and one.is_block):
+                continue
+            chosen.append((task, place))
+            room, block = room - one.rows.count, block or one.is_block
+            waiting.append(task)
+        return chosen
+
+    def _resume(self, task: Task, call: Callable[[], None]) -> None:
+        """Let a task go on to its next passes, or to its end. Whoever waits for the end finds all else freed."""
+        try:
+            call()
+            return
+        except StopIteration as done:
+            end = partial(task.future.set_result, done.value)
+        except BaseException as error:
+            end = partial(fail, task.future, error)
+        self._tasks.remove(task)
+        end()

@@ -1,0 +1,291 @@
+"""Keys and values by sharing: continuations keep what is their own, and read the one prefix they have in common.
+
+One continuation alone writes on its trunk, token by token. Several get a branch each beside the trunk; the one that is
+continued later is copied onto the trunk, once a block. Rows of all requests are read in one forward: the linear layers
+see one batch, attention is done for each group of rows by itself, so lengths need not match and nothing is padded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AttentionInterface, DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+from ig_guardrail.engine.attention import attend_block, attend_one, attend_shared
+from ig_guardrail.engine.model import Model
+from ig_guardrail.engine.passes import Pass, Reading
+from ig_guardrail.engine.tree import Account
+from ig_guardrail.engine.trunk import Trunk, new_trunk
+
+ATTENTION = "ig_guardrail_shared"
+_ROPES = ("default", "linear", "llama3", "yarn")  # positions that do not depend on what else is in the batch
+_CLOSE = 0.05
+CHUNK = 256  # tokens; a longer prompt is read in pieces, so that others are not kept waiting
+
+
+class SharedPrefix:
+    """One prefix: `reach` tokens on a trunk, then `own` tokens in a row of a branch, and the logits after them."""
+
+    def __init__(self, trunk: Trunk, reach: int, logits: Tensor, row: Tensor | None = None) -> None:
+        self.trunk = trunk
+        self.reach = reach
+        self.row = row
+        self.logits = logits
+        trunk.admit(self)
+
+    @property
+    def claim(self) -> float:
+        return self.reach
+
+    @property
+    def own(self) -> int:
+        return 0 if self.row is None else int(self.row.shape[3])
+
+    @property
+    def shape(self) -> Hashable:
+        return id(self.trunk), self.reach, self.own
+
+    def settle(self) -> None:
+        """Move what lies in a branch onto the trunk, or onto a copy of it if the trunk goes on otherwise."""
+        if self.row is None:
+            return
+        trunk, length = self.trunk, self.reach
+        if not trunk.is_tip(length):
+            trunk = trunk.fork(length)
+        trunk.take_in(length, self.row)
+        self.trunk, self.reach, self.row = trunk, length + self.own, None
+        trunk.admit(self)
+
+
+class SharedRows:
+    """Continuations that stand at one length. Alone on the tip of its trunk, a row writes there (`branch` is None)."""
+
+    def __init__(self, trunk: Trunk, reach: int, branch: Tensor | None, own: int, count: int) -> None:
+        self.trunk = trunk
+        self.reach = reach
+        self.branch = branch
+        self.own = own
+        self._count = count
+        trunk.admit(self)
+
+    @property
+    def claim(self) -> float:
+        """A row that writes on the trunk claims all of it."""
+        return math.inf if self.branch is None else self.reach
+
+    @property
+    def count(self) -> int:
+        return self._count
+
+    @property
+    def length(self) -> int:
+        """Tokens that each row has read."""
+        return self.reach + self.own
+
+    def keep(self, rows: Sequence[int]) -> None:
+        if self.branch is not None:
+            self.branch = self.branch[:, :, torch.tensor(rows, device=self.branch.device)]
+        self._count = len(rows)
+
+    def freeze(self, row: int, logits: Tensor) -> SharedPrefix:
+        own = None if self.branch is None else self.branch[:, :, row, :, : self.own]
+        return SharedPrefix(self.trunk, self.reach, logits, own)
+
+    def make_room(self, tokens: int) -> None:
+        """Before a pass over `tokens` tokens."""
+        if self.branch is None:
+            self.trunk.make_room(self.reach + tokens)
+
+    def note(self, tokens: int) -> None:
+        """After a pass: the tokens are part of the prefix."""
+        if self.branch is None:
+            self.reach += tokens
+        else:
+            self.own += tokens
+
+    def write(self, layer: int, keys: Tensor, values: Tensor) -> None:
+        """Keys and values (rows, key heads, tokens, size) of the tokens that are being read."""
+        if self.branch is None:
+            self.trunk.write(layer, self.reach, keys[0], values[0])
+        else:
+            stop = self.own + keys.shape[2]
+            self.branch[layer, 0, :, :, self.own : stop] = keys
+            self.branch[layer, 1, :, :, self.own : stop] = values
+
+    def attend(self, layer: int, query: Tensor, scale: float) -> Tensor:
+        """query (rows, heads, tokens, size), its keys and values written; gives (rows, tokens, heads, size)."""
+        new = query.shape[2]
+        if self.branch is None:
+            keys, values = self.trunk.part(layer, self.reach + new)
+            if new == 1:
+                return attend_one(query, keys, values, scale)
+            return attend_block(query, keys[None], values[None], scale)
+        prefix = self.trunk.part(layer, self.reach)
+        pair = self.branch[layer, :, :, :, : self.own + new]
+        if new == 1:
+            return attend_shared(query, prefix, (pair[0], pair[1]), scale)
+        whole = [
+            torch.cat([far.expand(self._count, *far.shape), near], dim=2)
+            for far, near in zip(prefix, pair, strict=True)
+        ]
+        return attend_block(query, whole[0], whole[1], scale)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The passes of one forward, and which of its rows are whose. Stands in for a `transformers` cache."""
+
+    parts: Sequence[tuple[SharedRows, slice]]
+
+    def update(self, keys: Tensor, values: Tensor, layer: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        """Called by every attention layer with the new keys and values."""
+        for rows, place in self.parts:
+            rows.write(layer, keys[place], values[place])
+        return keys, values
+
+    def attend(self, layer: int, query: Tensor, scale: float) -> Tensor:
+        """Attention of all rows."""
+        if len(self.parts) == 1:
+            return self.parts[0][0].attend(layer, query, scale)
+        return torch.cat([rows.attend(layer, query[place], scale) for rows, place in self.parts])
+
+
+class Sharing:
+    """`Caching` by shared prefixes; `serves` says for which models."""
+
+    name = "shared"
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self.device = model.device
+
+    def empty(self) -> SharedRows:
+        config = self._model.config
+        heads = config.num_key_value_heads
+        size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        trunk = new_trunk(config.num_hidden_layers, heads, size, self._model.source.dtype, self.device)
+        return SharedRows(trunk, 0, None, 0, 1)
+
+    def start(self, prefixes: Sequence[SharedPrefix], room: int) -> SharedRows:
+        first, count = prefixes[0], len(prefixes)
+        if all(prefix is first for prefix in prefixes):
+            first.settle()
+            if count == 1 and first.trunk.is_tip(first.reach):
+                return SharedRows(first.trunk, first.reach, None, 0, 1)
+        branch = first.trunk.branch(count, first.own + room)
+        for row, prefix in enumerate(prefixes):
+            if prefix.row is not None:
+                branch[:, :, row, :, : prefix.own] = prefix.row
+        return SharedRows(first.trunk, first.reach, branch, first.own, count)
+
+    def read(self, passes: Sequence[Pass[Any]]) -> list[Reading]:
+        """Single tokens of all passes in one forward; several tokens of a pass in one or more of its own."""
+        single = [one for one in passes if len(one.tokens[0]) == 1]
+        readings = dict(zip(map(id, single), self._read_together(single), strict=True))
+        return [readings[id(one)] if id(one) in readings else self._read_block(one) for one in passes]
+
+    def _read_together(self, passes: Sequence[Pass[Any]]) -> list[Reading]:
+        if not passes:
+            return []
+        places: list[slice] = []
+        tokens: list[Sequence[int]] = []
+        for one in passes:
+            places.append(slice(len(tokens), len(tokens) + one.rows.count))
+            tokens += one.tokens
+        layers = tuple(sorted({layer for one in passes for layer in one.layers}))
+        whole = self._run([_shared(one) for one in passes], places, tokens, 1, layers)
+        if len(passes) == 1:
+            return [whole]
+        return [
+            Reading(whole.logits[place], {layer: whole.hidden[layer][place] for layer in one.layers})
+            for one, place in zip(passes, places, strict=True)
+        ]
+
+    def _read_block(self, one: Pass[Any]) -> Reading:
+        """In pieces of `CHUNK` tokens; what is not wanted of the early ones is not kept."""
+        count, rows = len(one.tokens[0]), _shared(one)
+        place = slice(0, rows.count)
+        logits: list[Tensor] = []
+        hidden: dict[int, list[Tensor]] = {layer: [] for layer in one.layers}
+        for start in range(0, count, CHUNK):
+            stop = min(start + CHUNK, count)
+            wanted = max(0, stop - max(start, count - one.keep))
+            piece = self._run([rows], [place], [row[start:stop] for row in one.tokens], max(1, wanted), one.layers)
+            if wanted:
+                logits.append(piece.logits)
+            for layer, states in piece.hidden.items():
+                hidden[layer].append(states)
+        joined = {layer: torch.cat(states, dim=1) for layer, states in hidden.items()}
+        return Reading(torch.cat(logits, dim=1), joined)
+
+    def _run(
+        self,
+        rows: Sequence[SharedRows],
+        places: Sequence[slice],
+        tokens: Sequence[Sequence[int]],
+        keep: int,
+        layers: Sequence[int],
+    ) -> Reading:
+        new = len(tokens[0])
+        for one in rows:
+            one.make_room(new)
+        plan = Plan(tuple(zip(rows, places, strict=True)))
+        at = [one.length for one, place in zip(rows, places, strict=True) for _ in range(place.start, place.stop)]
+        positions = torch.tensor(at, device=self.device)[:, None] + torch.arange(new, device=self.device)
+        config, usual = self._model.config, self._model.config._attn_implementation
+        config._attn_implementation = ATTENTION
+        try:
+            reading = self._model.run(
+                tokens, keep, layers, past_key_values=plan, position_ids=positions, ig_guardrail_plan=plan
+            )
+        finally:
+            config._attn_implementation = usual
+        for one in rows:
+            one.note(new)
+        return reading
+
+
+def _shared(one: Pass[Any]) -> SharedRows:
+    rows: Any = one.rows
+    return rows  # type: ignore[no-any-return]
+
+
+def serves(model: Model) -> bool:
+    """Whether sharing gives what the model gives: every layer attends to all tokens, by plain softmax and positions."""
+    config = model.config
+    layers = DynamicCache(config=config).layers
+    plain = len(layers) == config.num_hidden_layers and all(type(layer) is DynamicLayer for layer in layers)
+    odd = any(getattr(config, key, None) for key in ("attn_logit_softcapping", "attention_chunk_size"))
+    rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
+    return plain and not odd and rope in _ROPES and _agrees(model)
+
+
+@torch.inference_mode()
+def _agrees(model: Model) -> bool:
+    """Read three tokens, the last by two rows of one prefix, and compare with one plain pass over them."""
+    sharing, account = Sharing(model), Account(0)
+    try:
+        rows = sharing.empty()
+        (reading,) = sharing.read([Pass(rows, [[0, 1]], 1, (), account)])
+        prefix = rows.freeze(0, reading.logits[0, -1])
+        (reading,) = sharing.read([Pass(sharing.start([prefix, prefix], 1), [[2], [3]], 1, (), account)])
+        plain = model.run([[0, 1, 2], [0, 1, 3]], 1, ()).logits
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError, RuntimeError):
+        return False
+    return bool((reading.logits - plain).norm() <= _CLOSE * plain.norm())
+
+
+def _attention(
+    module: Any, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, scaling: float, **keys_: Any
+) -> tuple[Tensor, None]:
+    plan: Plan = keys_["ig_guardrail_plan"]
+    return plan.attend(module.layer_idx, query, scaling), None
+
+
+AttentionInterface.register(ATTENTION, _attention)

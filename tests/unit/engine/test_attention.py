@@ -1,0 +1,68 @@
+"""Attention in two parts is attention, for every grouping of heads and any lengths."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from ig_guardrail.engine.attention import _part, attend_block, attend_one, attend_shared, part_by_products
+
+LENGTHS = st.integers(1, 40)
+
+
+def drawn(seed: int, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
+
+
+def plain(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
+    """Causal softmax attention in double precision, key heads repeated and the whole matrix made."""
+    groups = query.shape[1] // keys.shape[1]
+    keys, values = (part.double().repeat_interleave(groups, 1) for part in (keys, values))
+    scores = query.double() @ keys.transpose(-1, -2) * scale
+    new, tokens = scores.shape[-2:]
+    future = torch.ones(new, tokens, dtype=torch.bool).tril(tokens - new).logical_not()
+    return (scores.masked_fill(future, -torch.inf).softmax(-1) @ values).transpose(1, 2)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 9), LENGTHS, LENGTHS, st.sampled_from([(4, 4), (4, 2), (9, 3), (4, 1)]), st.integers(0, 10**6))
+def test_two_parts_are_one(count: int, far: int, near: int, heads: tuple[int, int], seed: int) -> None:
+    query = 3 * drawn(seed, count, heads[0], 1, 16)
+    prefix = drawn(seed + 1, heads[1], far, 16), drawn(seed + 2, heads[1], far, 16)
+    own = drawn(seed + 3, count, heads[1], near, 16), drawn(seed + 4, count, heads[1], near, 16)
+    whole = [torch.cat([a.expand(count, *a.shape), b], dim=2) for a, b in zip(prefix, own, strict=True)]
+    expected = plain(query, *whole, 0.25)
+    assert torch.allclose(attend_shared(query, prefix, own, 0.25).double(), expected, atol=1e-5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(LENGTHS, st.integers(1, 12), st.sampled_from([(4, 4), (9, 3), (4, 1)]), st.integers(0, 10**6))
+def test_one_token_and_blocks(before: int, new: int, heads: tuple[int, int], seed: int) -> None:
+    query, tokens = drawn(seed, 2, heads[0], new, 16), before + new
+    keys, values = drawn(seed + 1, 2, heads[1], tokens, 16), drawn(seed + 2, 2, heads[1], tokens, 16)
+    expected = plain(query, keys, values, 0.25)
+    assert torch.allclose(attend_block(query, keys, values, 0.25).double(), expected, atol=1e-5)
+    last = attend_one(query[:1, :, -1:], keys[0], values[0], 0.25)
+    assert torch.allclose(last.double(), expected[:1, -1:], atol=1e-5)
+
+
+@pytest.mark.parametrize(("dtype", "close"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-2)])
+def test_the_private_kernel_says_what_products_say(dtype: torch.dtype, close: float) -> None:
+    store = drawn(0, 2, 3, 50, 64, dtype=dtype)
+    query, keys, values = drawn(1, 1, 3, 12, 64, dtype=dtype), store[0, :, :37][None], store[1, :, :37][None]
+    for mine, theirs in zip(
+        _part(query, keys, values, 0.125), part_by_products(query, keys, values, 0.125), strict=True
+    ):
+        assert mine.shape == theirs.shape
+        assert torch.allclose(mine.float(), theirs.float(), atol=close)
+
+
+def test_nothing_is_lost_where_one_part_outweighs_the_other() -> None:
+    query = torch.full((1, 1, 1, 16), 30.0)
+    far, near = torch.full((1, 1, 16), 5.0), torch.full((1, 1, 1, 16), -5.0)
+    values = drawn(0, 1, 1, 16), drawn(1, 1, 1, 1, 16)
+    assert torch.equal(attend_shared(query, (far, values[0]), (near, values[1]), 1.0)[0, 0], values[0][0])
+    assert torch.equal(attend_shared(query, (-far, values[0]), (-near, values[1]), 1.0)[0, 0], values[1][0, 0])
