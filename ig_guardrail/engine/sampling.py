@@ -15,7 +15,7 @@ from torch import Tensor
 from ig_guardrail.errors import EngineError
 from ig_guardrail.types import Sampling
 
-HEAD = 1024  # how many of the likeliest tokens are ranked before all are
+HEADS = (256, 4096)  # how many of the likeliest tokens are ranked before all are
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +82,11 @@ def _draw(biased: Tensor, sampling: Sampling, uniforms: Tensor) -> Tensor:
     scaled = (biased - biased.amax(-1, keepdim=True)) / sampling.temperature
     normaliser = scaled.logsumexp(-1, keepdim=True)
     vocabulary = scaled.shape[-1]
-    head = min(vocabulary, max(HEAD, 2 * sampling.top_k))
-    tokens = _pick(scaled, normaliser.cpu(), head, sampling, uniforms)
-    if tokens is None:
-        tokens = _pick(scaled, normaliser.cpu(), vocabulary, sampling, uniforms)
-    assert tokens is not None
-    return tokens
+    for head in sorted({min(vocabulary, max(head, 2 * sampling.top_k)) for head in (*HEADS, vocabulary)}):
+        tokens = _pick(scaled, normaliser.cpu(), head, sampling, uniforms)
+        if tokens is not None:
+            return tokens
+    raise AssertionError("the whole ranking always holds the answer")
 
 
 def _pick(scaled: Tensor, normaliser: Tensor, head: int, sampling: Sampling, uniforms: Tensor) -> Tensor | None:

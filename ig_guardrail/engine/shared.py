@@ -26,7 +26,7 @@ from ig_guardrail.engine.trunk import Trunk, new_trunk
 ATTENTION = "ig_guardrail_shared"
 _ROPES = ("default", "linear", "llama3", "yarn")  # positions that do not depend on what else is in the batch
 _CLOSE = 0.05
-CHUNK = 256  # tokens; a longer prompt is read in pieces, so that others are not kept waiting
+CHUNK = 512  # tokens; a longer prompt is read in pieces, so that others are not kept waiting
 
 
 class SharedPrefix:

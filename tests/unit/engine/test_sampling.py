@@ -50,9 +50,9 @@ def test_ranking_the_head_gives_what_ranking_all_gives(
     """With many equal logits, as in bfloat16, and from flat to peaked."""
     logits = (torch.randn(64, 200, generator=torch.Generator().manual_seed(3)) * scale).round(decimals=1)
     uniforms = [i / 64 for i in range(64)]
-    monkeypatch.setattr(module, "HEAD", 8)
+    monkeypatch.setattr(module, "HEADS", (3, 40))
     quick, _ = choose(logits, sampling, None, uniforms)
-    monkeypatch.setattr(module, "HEAD", 200)
+    monkeypatch.setattr(module, "HEADS", (200,))
     assert quick == choose(logits, sampling, None, uniforms)[0]
 
 

@@ -23,7 +23,7 @@ TURNS = (Turn("user", "Tell me about the sea."),)
 
 @pytest.fixture(params=["llama", "qwen3"])
 def engines(request: pytest.FixtureRequest) -> Iterator[tuple[TransformersEngine, TransformersEngine]]:
-    weights = tiny_weights(context=3000, architecture=request.param)
+    weights = tiny_weights(context=6000, architecture=request.param)
     both = TransformersEngine(weights, Sharing), TransformersEngine(weights, Repetition)
     yield both
     for engine in both:
