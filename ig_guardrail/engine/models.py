@@ -86,9 +86,12 @@ def load_weights(model: str, device: str, dtype: str) -> Weights:
 
 
 def _start(model: str, device: str, dtype: str) -> TransformersEngine:
+    from ig_guardrail.engine.packing import pack
     from ig_guardrail.engine.transformers import TransformersEngine
 
-    return TransformersEngine(load_weights(model, device, dtype))
+    weights = load_weights(model, device, dtype)
+    pack(weights.model)
+    return TransformersEngine(weights)
 
 
 def _place(model: str) -> str:
