@@ -20,6 +20,7 @@ def open_guardrail(
     *,
     device: str = "auto",
     dtype: str = "auto",
+    weights: str = "auto",
     values: Values | None = None,
 ) -> Guardrail:
     """A guardrail for a model ("embedded", a folder, a hub name) under a policy (a file, a packaged name, a value).
@@ -27,7 +28,7 @@ def open_guardrail(
     Weights are loaded once a process, here at the latest. Raises PolicyError, ModelError, HeadMismatch.
     """
     compiled = load_policy(policy)
-    return guard(load_engine(model, device=device, dtype=dtype), compiled, folder_of(policy), values)
+    return guard(load_engine(model, device=device, dtype=dtype, weights=weights), compiled, folder_of(policy), values)
 
 
 def guard(

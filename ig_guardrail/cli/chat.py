@@ -36,6 +36,7 @@ def chat_command(
     timeout: options.Timeout = None,
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
+    weights: options.Weights = "auto",
 ) -> None:
     """Talk with the model. /new begins a new conversation, /quit leaves; lines may also come from a pipe."""
     from ig_guardrail.assembly import open_guardrail
@@ -44,7 +45,7 @@ def chat_command(
     def ask(turns: tuple[Turn, ...]) -> Ask:
         return Ask(turns, sampling(temperature, top_p, max_tokens, stop, seed), strategy, language)
 
-    guardrail = open_guardrail(model, policy, device=device, dtype=dtype)
+    guardrail = open_guardrail(model, policy, device=device, dtype=dtype, weights=weights)
     Conversation(guardrail, ask, opening_turns(system), timeout).hold(_lines())
 
 

@@ -16,6 +16,9 @@ Device: TypeAlias = Annotated[
     str, typer.Option("--device", envvar="IG_GUARDRAIL_DEVICE", help="'auto', 'cpu', 'cuda', 'cuda:0' or 'mps'.")
 ]
 Dtype: TypeAlias = Annotated[str, typer.Option("--dtype", help="'auto', 'bfloat16', 'float16' or 'float32'.")]
+Weights: TypeAlias = Annotated[
+    str, typer.Option("--weights", envvar="IG_GUARDRAIL_WEIGHTS", help="'auto', 'bf16', 'int8' or 'int4'.")
+]
 Strategy: TypeAlias = Annotated[
     str | None, typer.Option("--strategy", help="'inference_guard', 'cut' or 'none'; the policy's own if left out.")
 ]

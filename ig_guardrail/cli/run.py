@@ -26,6 +26,7 @@ def run_command(
     timeout: options.Timeout = None,
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
+    weights: options.Weights = "auto",
     json_lines: Annotated[
         bool, typer.Option("--json", help="One JSON object a line: deltas, then the receipt.")
     ] = False,
@@ -37,7 +38,7 @@ def run_command(
     from ig_guardrail.drive.request import Ask
 
     ask = Ask(turns, sampling(temperature, top_p, max_tokens, stop, seed), strategy, language)
-    guardrail = open_guardrail(model, policy, device=device, dtype=dtype)
+    guardrail = open_guardrail(model, policy, device=device, dtype=dtype, weights=weights)
     deliver(guardrail.stream(ask, timeout), _writer(json_lines))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -14,17 +13,8 @@ from ig_guardrail.cli import options
 app = typer.Typer(help="Train cost models for a language model.", no_args_is_help=True)
 
 
-class Numerics(StrEnum):
-    """Dtypes that weights may run in."""
-
-    BFLOAT16 = "bfloat16"
-    FLOAT16 = "float16"
-    FLOAT32 = "float32"
-
-
 Seed: TypeAlias = Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Other seeds, other answers.")]
 Device: TypeAlias = Annotated[str, typer.Option("--device", help="'cpu', 'cuda', 'cuda:0' or 'mps'.")]
-Dtype: TypeAlias = Annotated[Numerics, typer.Option("--dtype", help="A head fits weights of one dtype.")]
 
 
 @app.callback()
@@ -42,15 +32,16 @@ def head_command(
     ] = None,
     model: options.Model = "embedded",
     device: Device = "cpu",
-    dtype: Dtype = Numerics.BFLOAT16,
+    dtype: options.Dtype = "auto",
+    weights: options.Weights = "auto",
 ) -> None:
     """Fit a head to a model's hidden states, or to words, and write it with a card of its measured quality."""
-    from ig_guardrail.engine.models import load_weights
+    from ig_guardrail.engine.models import load_weights, numerics_of
     from ig_guardrail.engine.store import store_folder
     from ig_guardrail.learn.train import train_head
 
-    weights = load_weights(model, device, dtype.value)
-    trained = train_head(weights, data, out, recipe, cache or store_folder() / "states")
+    loaded = load_weights(model, device, numerics_of(dtype, weights))
+    trained = train_head(loaded, data, out, recipe, cache or store_folder() / "states")
     Console().print(f"wrote {trained.folder}", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -62,13 +53,15 @@ def answers_command(
     seed: Seed = 0,
     model: options.Model = "embedded",
     device: Device = "cpu",
-    dtype: Dtype = Numerics.BFLOAT16,
+    dtype: options.Dtype = "auto",
+    weights: options.Weights = "auto",
 ) -> None:
     """Let the model answer harmless questions: rows that show a head what this model says when nothing is wrong."""
-    from ig_guardrail.engine.models import load_weights
+    from ig_guardrail.engine.models import load_weights, numerics_of
     from ig_guardrail.learn.answers import write_answers
 
-    written = write_answers(load_weights(model, device, dtype.value), out, temperature, top_p, seed)
+    loaded = load_weights(model, device, numerics_of(dtype, weights))
+    written = write_answers(loaded, out, temperature, top_p, seed)
     Console().print(f"wrote {written} rows to {out}", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -78,13 +71,14 @@ def thresholds_command(
     heads: Annotated[Path, typer.Option("--heads", help="The folder that holds the heads' folders by name.")],
     model: options.Model = "embedded",
     device: Device = "cpu",
-    dtype: Dtype = Numerics.BFLOAT16,
+    dtype: options.Dtype = "auto",
+    weights: options.Weights = "auto",
 ) -> None:
     """Find the thresholds that at most 5 % of the model's own harmless answers touch, and note them in the cards."""
     from ig_guardrail.engine.models import load_engine
     from ig_guardrail.learn.thresholds import set_thresholds
 
-    found = set_thresholds(load_engine(model, device=device, dtype=dtype.value), data, heads)
+    found = set_thresholds(load_engine(model, device=device, dtype=dtype, weights=weights), data, heads)
     for budget, threshold in found.thresholds.items():
         Console().print(f"{budget}: {threshold:.4f}", markup=False, highlight=False)
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 EMBEDDED = "embedded"
 DTYPES = ("bfloat16", "float32", "float16")
+QUANTIZED = ("int4", "int8")
+UNROUNDED = "float16"  # the dtype in which the embedded model's values are kept to be quantised again
 HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
 HUB_EXTRAS = ["*/*", "consolidated*"]  # the same weights in other layouts
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
@@ -42,7 +44,7 @@ class Slot:
 
 
 class Registry:
-    """Engines by (model, device, dtype), each loaded at its first use, once, whoever asks first."""
+    """Engines by (model, device, numerics), each loaded at its first use, once, whoever asks first."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -61,35 +63,43 @@ class Registry:
 _REGISTRY = Registry()  # the one thing that is process-wide: weights are too large to hold twice
 
 
-def load_engine(model: str, *, device: str = "auto", dtype: str = "auto") -> TransformersEngine:
+def load_engine(model: str, *, device: str = "auto", dtype: str = "auto", weights: str = "auto") -> TransformersEngine:
     """The engine of a model, loaded at the first call and shared from then on.
 
     model   "embedded", a local folder, or a hub name such as "Qwen/Qwen3-0.6B" (downloaded if it is not there)
     device  "auto" (cuda, else mps, else cpu), "cpu", "cuda", "cuda:0", "mps"
     dtype   "auto" (bfloat16), "bfloat16", "float32", "float16"
-    Raises ModelError if the model cannot be had, RequestError for a device or dtype that does not exist.
+    weights "auto" (as `dtype` says), "bf16", or, on the CPU, quantised: "int8", "int4"
+    Raises ModelError if the model cannot be had, RequestError for a device, dtype or weights that do not exist.
     """
-    chosen = (_place(model), _device(device), _dtype(dtype))
+    chosen = (_place(model), _device(device), numerics_of(dtype, weights))
     return _REGISTRY.get(chosen, lambda: _start(model, chosen[1], chosen[2]))
 
 
-def load_weights(model: str, device: str, dtype: str) -> Weights:
-    """A model's weights and tokenizer on `device` in `dtype`, for this caller alone."""
+def load_weights(model: str, device: str, numerics: str) -> Weights:
+    """A model's weights and tokenizer on `device`, for this caller alone.
+
+    numerics  a dtype, or "int4" or "int8"
+    """
+    from ig_guardrail.engine.quantized import quantize
     from ig_guardrail.engine.weights import Weights
 
-    source = _find(model, dtype)
+    quantized = numerics if numerics in QUANTIZED else None
+    source = _find(model, UNROUNDED if quantized else numerics)
     try:
-        loaded, tokenizer = _load(source, device, dtype)
+        loaded, tokenizer = _load(source, device, "auto" if quantized else numerics)
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         raise _unreadable(source, error) from error
-    return Weights(model, source.sha256, loaded, tokenizer)
+    if quantized:
+        quantize(loaded, quantized)
+    return Weights(model, source.sha256, loaded, tokenizer, quantized)
 
 
-def _start(model: str, device: str, dtype: str) -> TransformersEngine:
+def _start(model: str, device: str, numerics: str) -> TransformersEngine:
     from ig_guardrail.engine.packing import pack
     from ig_guardrail.engine.transformers import TransformersEngine
 
-    weights = load_weights(model, device, dtype)
+    weights = load_weights(model, device, numerics)
     pack(weights.model)
     return TransformersEngine(weights)
 
@@ -141,7 +151,7 @@ def _load(source: Source, device: str, dtype: str) -> tuple[Any, Any]:
     with quiet():
         tokenizer = AutoTokenizer.from_pretrained(source.folder, **local)
         model: Any = AutoModelForCausalLM.from_pretrained(
-            source.folder, dtype=getattr(torch, dtype), use_safetensors=True, **local
+            source.folder, dtype=getattr(torch, dtype, dtype), use_safetensors=True, **local
         )
     return model.to(device).eval(), tokenizer
 
@@ -164,17 +174,26 @@ def _device(device: str) -> str:
     )
 
 
-def _dtype(dtype: str) -> str:
-    if dtype == "auto":
-        return DTYPES[0]
-    if dtype in DTYPES:
-        return dtype
-    raise RequestError(
-        f"dtype is '{dtype}'",
-        where="dtype",
-        why="weights run in one of a few number formats",
-        fix=f"use 'auto' or one of: {', '.join(DTYPES)}",
-    )
+def numerics_of(dtype: str, weights: str) -> str:
+    """What the weights run in: a dtype, "int8" or "int4"; see `load_engine`. Raises RequestError for a bad choice."""
+    chosen = DTYPES[0] if dtype == "auto" else dtype
+    _check_choice("dtype", dtype, ("auto", *DTYPES), "weights run in one of a few number formats")
+    _check_choice("weights", weights, ("auto", "bf16", *QUANTIZED), "weights are kept in one of a few ways")
+    if weights == "auto":
+        return chosen
+    if chosen != DTYPES[0]:
+        raise RequestError(
+            f"weights is '{weights}' and dtype is '{dtype}'",
+            where="weights",
+            why="weights that are kept like that compute in bfloat16",
+            fix="leave out one of the two",
+        )
+    return DTYPES[0] if weights == "bf16" else weights
+
+
+def _check_choice(name: str, given: str, known: tuple[str, ...], why: str) -> None:
+    if given not in known:
+        raise RequestError(f"{name} is '{given}'", where=name, why=why, fix=f"use one of: {', '.join(known)}")
 
 
 def _unreadable(source: Source, error: Exception) -> ModelError:

@@ -35,11 +35,16 @@ def pack(model: nn.Module) -> int:
     count = 0
     for parent in list(model.modules()):
         for name, layer in list(parent.named_children()):
-            packed = _packed(layer) if type(layer) is nn.Linear else None
-            if packed is not None:
+            packed = packed_or_same(layer) if type(layer) is nn.Linear else layer
+            if packed is not layer:
                 setattr(parent, name, packed)
                 count += 1
     return count
+
+
+def packed_or_same(linear: nn.Linear) -> nn.Module:
+    """The layer packed, if this build of torch can and gives what the layer gives; else the layer."""
+    return _packed(linear) or linear
 
 
 @torch.inference_mode()

@@ -18,12 +18,19 @@ class Weights:
     sha256     content hash of the weight files
     model      a `transformers` causal language model in eval mode, on its device
     tokenizer  its `transformers` tokenizer
+    quantized  "int4" or "int8" if its linear layers are
     """
 
     name: str
     sha256: str
     model: Any
     tokenizer: Any
+    quantized: str | None = None
+
+    @property
+    def numerics(self) -> str:
+        """What the weights run in: "int4", "int8", or a dtype such as "bfloat16"."""
+        return self.quantized or str(self.model.dtype).removeprefix("torch.")
 
 
 def info_of(weights: Weights, mode: str, language: Language) -> EngineInfo:
@@ -33,7 +40,7 @@ def info_of(weights: Weights, mode: str, language: Language) -> EngineInfo:
         model=weights.name,
         model_sha256=weights.sha256,
         mode=mode,
-        numerics=str(weights.model.dtype).removeprefix("torch."),
+        numerics=weights.numerics,
         device=str(weights.model.device),
         layers=config.num_hidden_layers,
         context=config.max_position_embeddings,

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ig_guardrail.engine.weights import Weights
-from ig_guardrail.learn.states import POINTS, Means, numerics_of, read_means
+from ig_guardrail.learn.states import POINTS, Means, read_means
 
 SHARD = 256
 _FORMAT = 1
@@ -48,7 +48,7 @@ def cached_means(
 
 
 def _key(weights: Weights, pairs: Sequence[tuple[str, str]], layers: tuple[int, ...]) -> str:
-    facts = [_FORMAT, weights.sha256, numerics_of(weights), list(layers), list(POINTS), [list(pair) for pair in pairs]]
+    facts = [_FORMAT, weights.sha256, weights.numerics, list(layers), list(POINTS), [list(pair) for pair in pairs]]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 

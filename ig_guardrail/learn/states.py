@@ -40,11 +40,6 @@ def points_of(length: int) -> tuple[int, ...]:
     return (*(point for point in POINTS if point < end), end)
 
 
-def numerics_of(weights: Weights) -> str:
-    """The dtype the weights run in, such as "bfloat16"."""
-    return str(weights.model.dtype).removeprefix("torch.")
-
-
 def token_ids(chat: Chat, prompt: str, answer: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Ids of the rendered prompt (a neutral one where it is empty) and of the answer, at most `POINTS[-1]` of these."""
     asked = prompt.strip()[:MAX_PROMPT_CHARACTERS] or NEUTRAL_PROMPT

@@ -28,7 +28,7 @@ from ig_guardrail.learn.recipes import Recipe, choose_rows, recipe_named
 from ig_guardrail.learn.report import report, rounded
 from ig_guardrail.learn.rows import Row, Rows, read_rows
 from ig_guardrail.learn.sources import describe_sources
-from ig_guardrail.learn.states import Means, numerics_of
+from ig_guardrail.learn.states import Means
 
 DEPTHS = (2 / 5, 8 / 15, 2 / 3)
 BUCKETS = 2**15
@@ -66,7 +66,7 @@ def train_head(weights: Weights, data: Sequence[Path], out: Path, recipe: str, c
         "sources": describe_sources(rows),
         "limits": list(chosen.limits),
     }
-    folder = out / numerics_of(weights) if chosen.kind == "latent" else out
+    folder = out / weights.numerics if chosen.kind == "latent" else out
     write_artifact(folder, card, {**fit.tensors, **_scale_tensors(scale)})
     return Trained(folder, card)
 
@@ -136,7 +136,7 @@ def _identity(recipe: Recipe, weights: Weights, fit: Fit) -> dict[str, Any]:
         identity["base_model"] = {
             "name": weights.name,
             "sha256": weights.sha256,
-            "numerics": numerics_of(weights),
+            "numerics": weights.numerics,
             "layer": layer,
         }
     return identity

@@ -67,6 +67,8 @@ class ChatIGGuardrail(BaseChatModel):
     """Seconds for one request."""
     device: str = Field(default_factory=from_env("IG_GUARDRAIL_DEVICE", default="auto"))
     dtype: str = "auto"
+    weights: str = Field(default_factory=from_env("IG_GUARDRAIL_WEIGHTS", default="auto"))
+    """"bf16", or on the CPU "int8" or "int4"; quantised weights compute in bfloat16 and take less time a token."""
     language: str = "en"
     """Of the refusal and closing messages."""
     streaming: bool = False
@@ -75,7 +77,7 @@ class ChatIGGuardrail(BaseChatModel):
     max_retries: int | None = None
     """Accepted and not used: a request that failed here would fail again."""
     guardrail: Guardrail | None = Field(default=None, exclude=True, repr=False)
-    """An open guardrail to use, in place of `model`, `policy`, `device` and `dtype`."""
+    """An open guardrail to use, in place of `model`, `policy`, `device`, `dtype` and `weights`."""
 
     _opening: Opening | None = PrivateAttr(default=None)
 
@@ -98,8 +100,11 @@ class ChatIGGuardrail(BaseChatModel):
 
     def _name_after(self, guardrail: Guardrail) -> None:
         """Carry the names of what is really used. Raises RequestError where others were given beside it."""
+        from ig_guardrail.engine.models import QUANTIZED
+
         facts = guardrail.engine.info
-        actual = {"model": facts.model, "policy": guardrail.policy, "device": facts.device, "dtype": facts.numerics}
+        kept = {"weights": facts.numerics} if facts.numerics in QUANTIZED else {"dtype": facts.numerics}
+        actual = {"model": facts.model, "policy": guardrail.policy, "device": facts.device, **kept}
         for name in sorted(actual.keys() & self.model_fields_set):
             if getattr(self, name) != actual[name]:
                 raise RequestError(
@@ -172,7 +177,7 @@ class ChatIGGuardrail(BaseChatModel):
 
     def _opened(self) -> Opening:
         """What the present names open: a model or policy that was changed since is opened anew."""
-        names = Names(self.model, self.policy, self.device, self.dtype)
+        names = Names(self.model, self.policy, self.device, self.dtype, self.weights)
         if self._opening is None or self._opening.names != names:
             self._opening = Opening(names)
         return self._opening
@@ -220,6 +225,7 @@ class ChatIGGuardrail(BaseChatModel):
             "model": self.model,
             "device": self.device,
             "dtype": self.dtype,
+            "weights": self.weights,
             "policy": policy.name,
             "policy_sha256": policy.sha256,
             "version": __version__,

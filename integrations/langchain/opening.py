@@ -14,12 +14,13 @@ from ig_guardrail.types import CompiledPolicy
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What to open: a model on a device in a dtype, under a policy (a file, a packaged name, or a compiled value)."""
+    """What to open: a model, how it runs, and a policy (a file, a packaged name, or a compiled value)."""
 
     model: str
     policy: str | Path | CompiledPolicy
     device: str
     dtype: str
+    weights: str
 
 
 class Opening:
@@ -48,7 +49,8 @@ class Opening:
         with self._lock:
             if self._guardrail is None:
                 policy = self.policy()
-                engine = load_engine(self.names.model, device=self.names.device, dtype=self.names.dtype)
+                names = self.names
+                engine = load_engine(names.model, device=names.device, dtype=names.dtype, weights=names.weights)
                 self._guardrail = guard(engine, policy, folder_of(self.names.policy))
             return self._guardrail
 

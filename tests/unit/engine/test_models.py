@@ -114,7 +114,7 @@ def test_a_hub_name_that_cannot_be_had_is_named(monkeypatch: pytest.MonkeyPatch)
 def test_devices_and_dtypes_that_do_not_exist_are_refused(folder: Path) -> None:
     with pytest.raises(RequestError, match=r"device is 'tpu'[\s\S]*it has: cpu"):
         load_engine(str(folder), device="tpu")
-    with pytest.raises(RequestError, match=r"dtype is 'int3'[\s\S]*bfloat16, float32, float16"):
+    with pytest.raises(RequestError, match=r"dtype is 'int3'[\s\S]*auto, bfloat16, float32, float16"):
         load_engine(str(folder), dtype="int3")
 
 
