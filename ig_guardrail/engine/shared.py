@@ -1,7 +1,7 @@
 """Keys and values by sharing: continuations keep what is their own, and read the one prefix they have in common.
 
-One continuation alone writes on its trunk, token by token. Several get a branch each beside the trunk; the one that is
-continued later is copied onto the trunk, once a block. Rows of all requests are read in one forward: the linear layers
+One continuation alone writes on its trunk, token by token, or on a copy if the trunk goes on otherwise. Several get a
+branch each beside the trunk; the one that is continued later is copied onto the trunk, once a block. Rows of all requests are read in one forward: the linear layers
 see one batch, attention is done for each group of rows by itself, so lengths need not match and nothing is padded.
 """
 
@@ -64,7 +64,7 @@ class SharedPrefix:
 
 
 class SharedRows:
-    """Continuations that stand at one length. Alone on the tip of its trunk, a row writes there (`branch` is None)."""
+    """Continuations that stand at one length. A row that is alone writes on its trunk (`branch` is None)."""
 
     def __init__(self, trunk: Trunk, reach: int, branch: Tensor | None, own: int, count: int) -> None:
         self.trunk = trunk
@@ -176,8 +176,9 @@ class Sharing:
         first, count = prefixes[0], len(prefixes)
         if all(prefix is first for prefix in prefixes):
             first.settle()
-            if count == 1 and first.trunk.is_tip(first.reach):
-                return SharedRows(first.trunk, first.reach, None, 0, 1)
+            if count == 1:  # always on a trunk, so that one stream gives the same bits however it came about
+                trunk = first.trunk if first.trunk.is_tip(first.reach) else first.trunk.fork(first.reach)
+                return SharedRows(trunk, first.reach, None, 0, 1)
         branch = first.trunk.branch(count, first.own + room)
         for row, prefix in enumerate(prefixes):
             if prefix.row is not None:

@@ -12,6 +12,7 @@ import torch
 
 from ig_guardrail.engine.embedded import embedded_model
 from ig_guardrail.engine.models import load_weights
+from ig_guardrail.engine.quantized import four_bits
 from ig_guardrail.engine.store import is_whole, store_folder
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.engine.weights import Weights
@@ -85,3 +86,18 @@ def test_it_is_unpacked_once_in_silence(
     assert embedded_model("bfloat16") == (folder, digest)
     assert (folder / "model.safetensors").stat().st_mtime_ns == changed
     assert capfd.readouterr() == ("", "")
+
+
+def test_its_own_four_bits_are_found_again() -> None:
+    """The codes in its file, for the matrices whose rows no converter moves."""
+    gguf = pytest.importorskip("gguf")
+    assert FOUND is not None
+    (packed,) = Path(str(FOUND.origin)).parent.glob("*.gguf")
+    kept = {tensor.name: tensor for tensor in gguf.GGUFReader(packed).tensors}
+    model = load_weights("embedded", "cpu", "float16").model
+    for name, ours in {"ffn_down": "mlp.down_proj", "ffn_up": "mlp.up_proj", "attn_v": "self_attn.v_proj"}.items():
+        for layer in (0, 17, 29):
+            blocks = torch.from_numpy(kept[f"blk.{layer}.{name}.weight"].data.copy()).reshape(-1, 20)
+            codes = torch.cat([blocks[:, 4:] & 15, blocks[:, 4:] >> 4], dim=1)
+            found, _, _ = four_bits(model.get_submodule(f"model.layers.{layer}.{ours}").weight)
+            assert torch.equal(found.view(-1, 32), codes.float())
