@@ -72,8 +72,8 @@ def load_engine(model: str, *, device: str = "auto", dtype: str = "auto", weight
     weights "auto" (as `dtype` says), "bf16", or, on the CPU, quantised: "int8", "int4"
     Raises ModelError if the model cannot be had, RequestError for a device, dtype or weights that do not exist.
     """
-    chosen = (_place(model), _device(device), numerics_of(dtype, weights))
-    return _REGISTRY.get(chosen, lambda: _start(model, chosen[1], chosen[2]))
+    place, numerics = _device(device), numerics_of(dtype, weights)
+    return _REGISTRY.get((_place(model), place, numerics), lambda: _start(model, place, numerics))
 
 
 def load_weights(model: str, device: str, numerics: str) -> Weights:
@@ -176,9 +176,9 @@ def _device(device: str) -> str:
 
 def numerics_of(dtype: str, weights: str) -> str:
     """What the weights run in: a dtype, "int8" or "int4"; see `load_engine`. Raises RequestError for a bad choice."""
-    chosen = DTYPES[0] if dtype == "auto" else dtype
     _check_choice("dtype", dtype, ("auto", *DTYPES), "weights run in one of a few number formats")
     _check_choice("weights", weights, ("auto", "bf16", *QUANTIZED), "weights are kept in one of a few ways")
+    chosen = DTYPES[0] if dtype == "auto" else dtype
     if weights == "auto":
         return chosen
     if chosen != DTYPES[0]:

@@ -32,30 +32,37 @@ class PackedLinear(nn.Module):
 
 def pack(model: nn.Module) -> int:
     """Pack the bfloat16 linear layers of a model on the CPU, in place; how many. Other layers are left alone."""
-    count = 0
+    count, packer = 0, Packer()
     for parent in list(model.modules()):
         for name, layer in list(parent.named_children()):
-            packed = packed_or_same(layer) if type(layer) is nn.Linear else layer
+            packed = packer.packed_or_same(layer) if type(layer) is nn.Linear else layer
             if packed is not layer:
                 setattr(parent, name, packed)
                 count += 1
     return count
 
 
-def packed_or_same(linear: nn.Linear) -> nn.Module:
-    """The layer packed, if this build of torch can and gives what the layer gives; else the layer."""
-    return _packed(linear) or linear
+class Packer:
+    """Packs layers, and compares the first one of each shape with what it packs."""
 
+    def __init__(self) -> None:
+        self._sound: dict[tuple[int, int, bool], bool] = {}
 
-@torch.inference_mode()
-def _packed(linear: nn.Linear) -> PackedLinear | None:
-    if linear.weight.dtype is not torch.bfloat16 or linear.weight.device.type != "cpu":
-        return None
-    try:
-        packed = PackedLinear(linear)
-        return packed if all(_agree(linear, packed, rows) for rows in _TRIED) else None
-    except (AttributeError, NotImplementedError, RuntimeError):
-        return None
+    @torch.inference_mode()
+    def packed_or_same(self, linear: nn.Linear) -> nn.Module:
+        """The layer packed, if this build of torch can and gives what the layer gives; else the layer."""
+        if linear.weight.dtype is not torch.bfloat16 or linear.weight.device.type != "cpu":
+            return linear
+        shape = (linear.in_features, linear.out_features, linear.bias is not None)
+        try:
+            if not self._sound.get(shape, True):
+                return linear
+            packed = PackedLinear(linear)
+            if shape not in self._sound:
+                self._sound[shape] = all(_agree(linear, packed, rows) for rows in _TRIED)
+            return packed if self._sound[shape] else linear
+        except (AttributeError, NotImplementedError, RuntimeError):
+            return linear
 
 
 def _agree(linear: nn.Linear, packed: PackedLinear, rows: int) -> bool:

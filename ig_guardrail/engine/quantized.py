@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from ig_guardrail.engine.packing import packed_or_same
+from ig_guardrail.engine.packing import Packer
 from ig_guardrail.errors import RequestError
 
 Quantization: TypeAlias = Literal["int4", "int8"]
@@ -86,11 +86,55 @@ def quantize(model: nn.Module, to: Quantization) -> None:
             fix="use weights='bf16' there",
         )
     output = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    quantizer = Quantizer()
     for parent in list(model.modules()):
         for name, layer in list(parent.named_children()):
             if type(layer) is nn.Linear:
-                setattr(parent, name, _int8(layer) if to == "int8" or layer is output else _int4(layer))
+                eight = to == "int8" or layer is output or layer.in_features % GROUP
+                setattr(parent, name, quantizer.int8(layer) if eight else quantizer.int4(layer))
     model.to(torch.bfloat16)
+
+
+class Quantizer:
+    """Makes quantised layers, and compares the first one of each shape with its dense copy."""
+
+    def __init__(self) -> None:
+        self._packer = Packer()
+        self._sound: dict[tuple[type[nn.Module], int, int], bool] = {}
+
+    def int4(self, layer: nn.Linear) -> QuantizedLinear:
+        codes, scales, zeros = four_bits(layer.weight)
+        scales, zeros, bias = scales.bfloat16(), zeros.bfloat16(), _rounded(layer.bias)
+        grouped = (codes - 8).unflatten(1, (-1, GROUP))
+        dense = self._dense(grouped.mul_(scales.float()[..., None]).add_(zeros.float()[..., None]).flatten(1), bias)
+        return self._layer(Int4Kernel, (codes.to(torch.int32), scales, zeros, bias), dense, layer)
+
+    def int8(self, layer: nn.Linear) -> QuantizedLinear:
+        weight = layer.weight.float()
+        scales, bias = (weight.abs().amax(1) / 127).clamp(min=1e-10).bfloat16(), _rounded(layer.bias)
+        codes = (weight / scales.float()[:, None]).round_().clamp_(-127, 127)
+        dense = self._dense(codes * scales.float()[:, None], bias)
+        return self._layer(Int8Kernel, (codes.to(torch.int8), scales, bias), dense, layer)
+
+    def _dense(self, values: Tensor, bias: Tensor | None) -> nn.Module:
+        dense = nn.Linear(values.shape[1], values.shape[0], bias=bias is not None, device="meta")
+        dense.weight = nn.Parameter(values.bfloat16(), requires_grad=False)
+        if bias is not None:
+            dense.bias = nn.Parameter(bias, requires_grad=False)
+        return self._packer.packed_or_same(dense)
+
+    def _layer(
+        self, kind: type[nn.Module], parts: tuple[Tensor | None, ...], dense: nn.Module, layer: nn.Linear
+    ) -> QuantizedLinear:
+        """With the kernel, if it can be made and agrees with the dense copy."""
+        shape = (kind, layer.in_features, layer.out_features)
+        try:
+            kernel = kind(*parts)
+            if shape not in self._sound:
+                self._sound[shape] = _agree(kernel, dense, layer.in_features)
+        except (AttributeError, NotImplementedError, RuntimeError):
+            self._sound[shape] = False
+        return QuantizedLinear(kernel if self._sound[shape] else None, dense)
 
 
 def four_bits(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -102,41 +146,11 @@ def four_bits(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return codes.flatten(1), scales, low + 8 * scales
 
 
-def _int4(layer: nn.Linear) -> nn.Module:
-    if layer.in_features % GROUP:
-        return _int8(layer)
-    codes, scales, zeros = four_bits(layer.weight)
-    scales, zeros = scales.bfloat16(), zeros.bfloat16()
-    bias = None if layer.bias is None else layer.bias.detach().bfloat16()
-    values = (codes - 8).unflatten(1, (-1, GROUP)) * scales.float()[..., None] + zeros.float()[..., None]
-    dense = _dense(values.flatten(1), bias)
-    return _checked(lambda: Int4Kernel(codes.to(torch.int32), scales, zeros, bias), dense, layer.in_features)
+def _rounded(bias: Tensor | None) -> Tensor | None:
+    return None if bias is None else bias.detach().bfloat16()
 
 
-def _int8(layer: nn.Linear) -> nn.Module:
-    weight = layer.weight.float()
-    scales = (weight.abs().amax(1) / 127).clamp(min=1e-10).bfloat16()
-    codes = (weight / scales.float()[:, None]).round().clamp(-127, 127)
-    bias = None if layer.bias is None else layer.bias.detach().bfloat16()
-    dense = _dense(codes * scales.float()[:, None], bias)
-    return _checked(lambda: Int8Kernel(codes.to(torch.int8), scales, bias), dense, layer.in_features)
-
-
-def _dense(values: Tensor, bias: Tensor | None) -> nn.Module:
-    dense = nn.Linear(values.shape[1], values.shape[0], bias=bias is not None, device="meta")
-    dense.weight = nn.Parameter(values.bfloat16(), requires_grad=False)
-    if bias is not None:
-        dense.bias = nn.Parameter(bias, requires_grad=False)
-    return packed_or_same(dense)
-
-
-def _checked(make: Any, dense: nn.Module, inputs: int) -> QuantizedLinear:
-    """With the kernel if it can be made and agrees with the dense copy."""
+def _agree(kernel: nn.Module, dense: nn.Module, inputs: int) -> bool:
     rows = torch.linspace(-1, 1, 3 * inputs).view(3, inputs).bfloat16()
-    try:
-        kernel: nn.Module = make()
-        found, expected = kernel(rows).float(), dense(rows).float()
-    except (AttributeError, NotImplementedError, RuntimeError):
-        return QuantizedLinear(None, dense)
-    agrees = bool((found - expected).norm() <= _CLOSE * expected.norm() + 1e-6)
-    return QuantizedLinear(kernel if agrees else None, dense)
+    found, expected = kernel(rows).float(), dense(rows).float()
+    return bool((found - expected).norm() <= _CLOSE * expected.norm() + 1e-6)

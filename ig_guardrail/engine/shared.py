@@ -1,8 +1,9 @@
 """Keys and values by sharing: continuations keep what is their own, and read the one prefix they have in common.
 
 One continuation alone writes on its trunk, token by token, or on a copy if the trunk goes on otherwise. Several get a
-branch each beside the trunk; the one that is continued later is copied onto the trunk, once a block. Rows of all requests are read in one forward: the linear layers
-see one batch, attention is done for each group of rows by itself, so lengths need not match and nothing is padded.
+branch each beside the trunk; the one that is continued later is copied onto the trunk, once a block. Rows of all
+requests are read in one forward: the linear layers see one batch, attention is done for each group of rows by itself,
+so lengths need not match and nothing is padded.
 """
 
 from __future__ import annotations

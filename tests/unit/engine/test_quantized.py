@@ -13,7 +13,7 @@ from torch import nn
 
 from ig_guardrail.engine import quantized
 from ig_guardrail.engine.models import load_engine, load_weights, numerics_of
-from ig_guardrail.engine.quantized import FEW, GROUP, QuantizedLinear, four_bits, quantize
+from ig_guardrail.engine.quantized import FEW, GROUP, QuantizedLinear, Quantizer, four_bits, quantize
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.errors import RequestError
 from ig_guardrail.types import Draw, Sampling, Turn
@@ -49,7 +49,7 @@ def test_a_group_of_equal_weights_stays_itself() -> None:
 
 
 @pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("make", [quantized._int4, quantized._int8])
+@pytest.mark.parametrize("make", [lambda one: Quantizer().int4(one), lambda one: Quantizer().int8(one)])
 def test_the_kernel_and_the_dense_copy_agree(make: Any, bias: bool) -> None:
     made, original = make(layer(bias)), layer(bias)
     for rows in (1, FEW, FEW + 1, 40):
@@ -66,13 +66,13 @@ def test_where_a_kernel_is_missing_or_wrong_the_dense_copy_serves_all_rows(monke
     def missing(*_: Any) -> None:
         raise NotImplementedError
 
-    expected = quantized._int4(layer())
+    expected = Quantizer().int4(layer())
     inputs = torch.randn(2, 64).bfloat16()
     monkeypatch.setattr(quantized.Int4Kernel, "__init__", missing)
-    without = quantized._int4(layer())
+    without = Quantizer().int4(layer())
     monkeypatch.undo()
     monkeypatch.setattr(quantized.Int4Kernel, "forward", lambda self, rows: torch.zeros(len(rows), 96))
-    wrong = quantized._int4(layer())
+    wrong = Quantizer().int4(layer())
     assert isinstance(without, QuantizedLinear)
     for made in (without, wrong):
         assert made._kernel is None
@@ -113,12 +113,13 @@ def test_a_folder_is_loaded_quantised_and_says_so(tmp_path: Path) -> None:
     ("dtype", "weights", "expected"),
     [
         ("auto", "auto", "bfloat16"),
+        ("auto", "bf16", "bfloat16"),
         ("float32", "auto", "float32"),
         ("auto", "int4", "int4"),
         ("bfloat16", "int8", "int8"),
     ],
 )
-def test_numerics_follow_from_dtype_and_weights(dtype: str, weights: str, expected: str) -> None:
+def test_numerics_follow_from_what_is_asked(dtype: str, weights: str, expected: str) -> None:
     assert numerics_of(dtype, weights) == expected
 
 
