@@ -62,7 +62,7 @@ def train_head(weights: Weights, data: Sequence[Path], out: Path, recipe: str, c
         **_identity(chosen, weights, fit),
         "calibration": _calibration(looks, fit.logits, scale),
         "quality": report(looks, fit.logits, scale.centre, SEED),
-        "training": training_record(f"ig-guardrail train head --recipe {recipe}", data, read, fit.settings),
+        "training": training_record(_command(recipe, weights), data, read, fit.settings),
         "sources": describe_sources(rows),
         "limits": list(chosen.limits),
     }
@@ -154,6 +154,11 @@ def _calibration(looks: Looks, logits: NDArray[np.float64], scale: Scale) -> dic
         "standard deviation of benign logits": round(spread, 3),
         "score one such deviation below 0.5": round(scale.score(scale.centre - spread), 3),
     }
+
+
+def _command(recipe: str, weights: Weights) -> str:
+    kept = f" --weights {weights.quantized}" if weights.quantized else ""
+    return f"ig-guardrail train head --recipe {recipe}{kept}"
 
 
 def training_record(command: str, data: Sequence[Path], read: Rows, settings: Mapping[str, Any]) -> dict[str, Any]:
