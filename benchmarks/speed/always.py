@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import tables
 
@@ -48,7 +49,7 @@ def measure(stage: Stage, pairs: int, say: Say) -> list[tables.Row]:
 
 def measure_paper(stage: Stage, pairs: int, say: Say) -> list[tables.Row]:
     """The preset `paper` of the policy language: 128 candidates, 32 beams, blocks of 32. Two pairs are enough."""
-    preset = PRESETS["paper"]
+    preset: Any = PRESETS["paper"]
     policy = unhindered(stage.policy, **preset, beams=preset["candidates"] // 4)
     rail, turns, sampling = stage.rail(policy), story(stage.engine, 150), stage.sampling(PAPER_TOKENS)
     runs = {

@@ -17,7 +17,7 @@ from ig_guardrail.engine.passes import Pass
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.types import Sampling, Turn
-from speed.risk import ScriptedRisk, scripted_rail
+from speed.risk import MODES, Mode, ScriptedRisk, scripted_rail
 from speed.stage import Say, Stage
 from speed.timing import count_row
 from speed.tiny import LAYERS, tiny_weights
@@ -49,7 +49,7 @@ def measure(stage: Stage, pairs: int, say: Say) -> list[tables.Row]:
     """Narrow and wide requests in turn, each cancelled at a random step of its answer, on a tiny random model."""
     cancel, weights, chance = Cancel(), tiny_weights(), random.Random(SEED)
     engine = watched_engine(weights, cancel.on_step)
-    rails = [_rail(engine, stage, mode) for mode in ("on_risk", "always")]
+    rails = [_rail(engine, stage, mode) for mode in MODES]
     cancelled, before = 0, 0
     for number in range(FIRST + TIMES):
         if number == FIRST:
@@ -66,7 +66,7 @@ def measure(stage: Stage, pairs: int, say: Say) -> list[tables.Row]:
     ]
 
 
-def _rail(engine: TransformersEngine, stage: Stage, mode: str) -> Guardrail:
+def _rail(engine: TransformersEngine, stage: Stage, mode: Mode) -> Guardrail:
     search = replace(stage.policy.search, mode=mode, candidates=4)
     return scripted_rail(engine, replace(stage.policy, search=search), ScriptedRisk(frozenset(), (LAYERS,)))
 

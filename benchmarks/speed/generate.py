@@ -15,7 +15,7 @@ from speed.stage import BLOCK, Stage, expect
 from speed.timing import Watch
 
 
-class Streamer(TextIteratorStreamer):  # type: ignore[misc]  # transformers has no types
+class Streamer(TextIteratorStreamer):
     """Counts tokens, and tells a watch when the first block is there."""
 
     def __init__(self, tokenizer: Any, watch: Watch) -> None:
@@ -27,7 +27,7 @@ class Streamer(TextIteratorStreamer):  # type: ignore[misc]  # transformers has 
         self.tokens += 1
         if self.tokens == BLOCK:
             self._watch.mark()
-        super().put(value)
+        super().put(value)  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True)

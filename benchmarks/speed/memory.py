@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import tables
@@ -13,7 +13,10 @@ from torch import Tensor
 from ig_guardrail.drive.request import Ask
 from ig_guardrail.engine.passes import Pass
 from ig_guardrail.engine.shared import SharedPrefix, SharedRows
-from speed.stage import BLOCK, Say, Stage, answer, story, unhindered
+from ig_guardrail.engine.transformers import TransformersEngine
+from ig_guardrail.guardrail import Guardrail
+from speed.risk import MODES, Mode, ScriptedRisk, scripted_rail
+from speed.stage import BLOCK, Say, Stage, answer, expect, story
 from speed.timing import row
 from speed.watched import watched_engine
 
@@ -40,21 +43,34 @@ class Ledger:
 
 
 def measure(stage: Stage, pairs: int, say: Say) -> list[tables.Row]:
-    """One answer under the default hold: bytes do not vary."""
+    """One answer of each kind under the default hold: bytes do not vary."""
     ledger = Ledger()
     engine = watched_engine(stage.weights, ledger.on_step)
-    policy = unhindered(stage.policy, mode="always", candidates=WIDTH, hold=stage.policy.search.hold)
-    rail = stage.rail(policy, engine)
-    del ledger.held[:], ledger.lengths[:]
-    answer(rail, Ask(story(engine, PROMPT), stage.sampling(TOKENS)))
+    rails = {mode: _rail(stage, engine, mode) for mode in MODES}
+    shares = {mode: _shares(stage, engine, rail, ledger) for mode, rail in rails.items()}
     engine.shutdown()
-    shares = [held / ideal(stage, length) for held, length in zip(ledger.held, ledger.lengths, strict=True)]
-    what = f"(prompt of {PROMPT} tokens, {WIDTH} candidates of {BLOCK})"
-    say(f"  first block {ledger.held[0] / 2**20:.1f} MiB, at most {max(ledger.held) / 2**20:.1f} MiB")
+    what = f"one prefix and all blocks, prompt of {PROMPT} tokens, {WIDTH} candidates of {BLOCK}"
+    searched, widened = shares["always"], shares["on_risk"]
     return [
-        row(PART, "memory", f"held in the first block / one prefix and all blocks {what}", shares[:1], at_most=1.0),
-        row(PART, "memory-most", f"the same in later blocks, with a trunk's room and blocks kept {what}", shares[1:]),
+        row(PART, "memory", f"held in the first block / {what}", searched[:1], at_most=1.0),
+        row(PART, "memory-later", "held in later blocks / the same", searched[1:]),
+        row(PART, "memory-widened", "held in later blocks, each widened after a draft / the same", widened[1:]),
     ]
+
+
+def _rail(stage: Stage, engine: TransformersEngine, mode: Mode) -> Guardrail:
+    """Every block is wide; in mode `on_risk`, after a draft that is found risky."""
+    search = replace(stage.policy.search, mode=mode, candidates=WIDTH)
+    everywhere = ScriptedRisk(frozenset(range(BLOCK, TOKENS + 1, BLOCK)))
+    return scripted_rail(engine, replace(stage.policy, search=search), everywhere)
+
+
+def _shares(stage: Stage, engine: TransformersEngine, rail: Guardrail, ledger: Ledger) -> list[float]:
+    """Bytes held over bytes needed, at the end of every block of an answer."""
+    ledger.held, ledger.lengths = [], []
+    answer(rail, Ask(story(engine, PROMPT), stage.sampling(TOKENS)))
+    expect(len(ledger.held), TOKENS // BLOCK)
+    return [held / ideal(stage, length) for held, length in zip(ledger.held, ledger.lengths, strict=True)]
 
 
 def ideal(stage: Stage, prefix: int) -> int:
@@ -70,7 +86,8 @@ def bytes_held() -> int:
     tenants = [one for one in gc.get_objects() if issubclass(type(one), SharedPrefix | SharedRows)]
     trunks = {id(one.trunk): one.trunk.bytes() for one in tenants}
     own = [one.row if isinstance(one, SharedPrefix) else one.branch for one in tenants]
-    return sum(trunks.values()) + sum(_storages([tensor for tensor in own if tensor is not None]).values())
+    branches = sum(_storages([tensor for tensor in own if tensor is not None]).values())
+    return int(sum(trunks.values()) + branches)
 
 
 def _storages(tensors: Sequence[Tensor]) -> dict[int, int]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec, Expression, Granularity, Piece, Prompt, Reading
 
+Mode: TypeAlias = Literal["on_risk", "always"]
+
+MODES: tuple[Mode, ...] = ("on_risk", "always")
 NAME = "scripted"
 HAZARD = "x.scripted"
 TRIGGER = 0.5  # share of the threshold, which is 1

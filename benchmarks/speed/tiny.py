@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -33,15 +35,16 @@ def tiny_weights() -> Weights:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.eos_token_id,
     )
-    return Weights("tiny", "0" * 64, LlamaForCausalLM(config).eval(), tokenizer)
+    model: Any = LlamaForCausalLM(config)
+    return Weights("tiny", "0" * 64, model.eval(), tokenizer)
 
 
-def _bytes() -> PreTrainedTokenizerFast:
+def _bytes() -> Any:
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     core = Tokenizer(models.BPE({byte: i for i, byte in enumerate(alphabet)}, []))
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
     core.add_special_tokens([AddedToken(text, special=True) for text in ("<|open|>", "<|shut|>")])
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|shut|>")
+    tokenizer: Any = PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|shut|>")
     tokenizer.chat_template = _TEMPLATE
     return tokenizer

@@ -15,6 +15,7 @@ import tables
 
 from ig_guardrail.drive.request import Ask
 from ig_guardrail.engine.passes import Pass
+from ig_guardrail.errors import GuardrailError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.types import Receipt
 from speed.stage import Say, Stage, answer, story, unhindered
@@ -23,7 +24,7 @@ from speed.watched import watched_engine
 
 PART = "requests together"
 LENGTHS = (40, 55, 70, 85, 100, 115, 130, 145)  # tokens of the prompts
-TOKENS = 48
+TOKENS = 32
 WIDTH = 32
 WIDE_PROMPT = 150
 
@@ -101,6 +102,8 @@ def _beside_a_wide_one(stage: Stage, pairs: int, say: Say) -> list[tables.Row]:
             endless = pool.submit(_until, over, wide, Ask(story(engine, WIDE_PROMPT), stage.sampling(16 * TOKENS)))
             _wait(diary.wide, endless)
             at_once(narrow, asks)
+            if endless.done():
+                raise GuardrailError("the wide request ended before the narrow ones", where="benchmark")
             over.set()
         return diary.waits()
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from ig_guardrail.drive.request import Ask
 from ig_guardrail.guardrail import Guardrail
-from speed.risk import ScriptedRisk, scripted_rail
+from speed.risk import Mode, ScriptedRisk, scripted_rail
 from speed.stage import BLOCK, Say, Stage, answer, expect, story
 from speed.timing import Watch, in_turn, ratios
 
@@ -34,7 +34,7 @@ def measure(stage: Stage, pairs: int, say: Say) -> Mapping[str, Any]:
     return {"candidates": CANDIDATES, "prompt": PROMPT, "n": pairs, "r": wide, "points": points}
 
 
-def _rail(stage: Stage, mode: str, share: float) -> Guardrail:
+def _rail(stage: Stage, mode: Mode, share: float) -> Guardrail:
     """Risk in the last blocks, as many as the share says."""
     first = BLOCKS - round(share * BLOCKS)
     positions = frozenset(BLOCK * (2 + number) for number in range(first, BLOCKS))
