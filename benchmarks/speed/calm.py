@@ -18,7 +18,7 @@ from speed.timing import Watch, count_row, in_turn, ratios, row
 
 PART = "CPU time"
 EQUAL = "tokens"
-TOKENS = 48
+TOKENS = 64
 TRIES = 40
 PROMPTS = (
     "Explain in detail how a river forms a valley.",

@@ -45,6 +45,7 @@ def _bytes() -> Any:
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
     core.add_special_tokens([AddedToken(text, special=True) for text in ("<|open|>", "<|shut|>")])
-    tokenizer: Any = PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|shut|>")
+    fast: Any = PreTrainedTokenizerFast
+    tokenizer = fast(tokenizer_object=core, eos_token="<|shut|>")
     tokenizer.chat_template = _TEMPLATE
     return tokenizer
