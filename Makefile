@@ -6,7 +6,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: install demo test test-deep check quality bench mutants golden clean
+.PHONY: install demo test test-deep check quality bench profile mutants golden clean
 
 install: $(VENV)/.installed
 
@@ -40,6 +40,9 @@ quality: install
 
 bench: install
 	$(BIN)/python benchmarks/bench.py
+
+profile: install
+	$(BIN)/python benchmarks/profiling.py
 
 mutants: install
 	$(BIN)/python -m pytest tests/mutants

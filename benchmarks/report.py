@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
 def take(out: Path, results: Path) -> None:
     """Keep the last measurements of the final prompts as the results that documents quote."""
     results.mkdir(exist_ok=True)
-    for name in ("quality.json", "bench.json", "screen.json"):
+    for name in ("quality.json", "bench.json", "screen.json", "profile.json"):
         if (out / name).is_file():
             shutil.copyfile(out / name, results / name)
 
@@ -101,8 +101,45 @@ def bench(results: Path) -> str:
     result = _read(results / "bench.json")
     if not result:
         return NOT_MEASURED
-    where = f"Measured {result['measured']} on {result['machine']}, torch {result['versions']['torch']}, one thread."
-    return f"{where}\n\n{tables.markdown(result['figures'])}"
+    return f"{_measured(result)}\n\n{tables.markdown(result['figures'])}"
+
+
+def profile(results: Path) -> str:
+    """Where the time of a shown token goes."""
+    result = _read(results / "profile.json")
+    if not result:
+        return NOT_MEASURED
+    bars = result["shares"]
+    parts = list(bars[0]["ms"])
+    lines = [
+        f"| {bar['kind']} | {bar['prompt']} | {_milliseconds([bar['ms'][part] for part in parts])} | {bar['n']} |"
+        for bar in bars
+    ]
+    heading = f"| decoding | prompt, tokens | {' | '.join(parts)} | all | n |"
+    return "\n".join((_measured(result), "", heading, "|---|" + "---:|" * (len(parts) + 3), *lines))
+
+
+def widening(results: Path) -> str:
+    """The cost of widening some blocks, beside what the formula says."""
+    result = _read(results / "profile.json")
+    if not result:
+        return NOT_MEASURED
+    found = result["widening"]
+    r = found["r"]["value"]
+    lines = [
+        f"| {point['p']:.0%} | {1 + point['p'] * r:.2f} | {point['value']:.2f} |"
+        f" {point['interval'][0]:.2f} to {point['interval'][1]:.2f} | {found['n']} |"
+        for point in found["points"]
+    ]
+    return "\n".join(
+        (
+            f"{found['candidates']} candidates, prompt of {found['prompt']} tokens: r = {r:.2f}.",
+            "",
+            "| p | 1 + p r | measured | interval | n |",
+            "|---:|---:|---:|---:|---:|",
+            *lines,
+        )
+    )
 
 
 def screen(results: Path) -> str:
@@ -170,6 +207,14 @@ def _origin(result: Mapping[str, Any]) -> str:
     )
 
 
+def _measured(result: Mapping[str, Any]) -> str:
+    return f"Measured {result['measured']} on {result['machine']}, torch {result['versions']['torch']}, one thread."
+
+
+def _milliseconds(parts: Sequence[float]) -> str:
+    return " | ".join(f"{value:.1f}" for value in (*parts, sum(parts)))
+
+
 def _read(path: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
@@ -178,6 +223,7 @@ DOCUMENTS: Mapping[Path, Sections] = {
     HERE.parent / "docs" / "benchmarks.md": {"quality": quality, "bench": bench},
     HERE.parent / "docs" / "benchmarks-earlier.md": {"second-quality": second_quality, "first-quality": first_quality},
     HERE.parent / "docs" / "cost-models.md": {"calibrated": calibrated, "screen": screen, "judge": judge},
+    HERE.parent / "docs" / "performance.md": {"profile": profile, "widening": widening},
     HERE.parent / "README.md": {"quality": bounded},
 }
 

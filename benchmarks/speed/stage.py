@@ -1,0 +1,112 @@
+"""What every measurement stands on: the embedded model, its engine, prompts of known length, and guardrails over it."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from typing import Any, TypeAlias
+
+from ig_guardrail.assembly import guard
+from ig_guardrail.drive.request import Ask
+from ig_guardrail.engine.base import Engine
+from ig_guardrail.engine.models import load_weights
+from ig_guardrail.engine.transformers import TransformersEngine
+from ig_guardrail.engine.weights import Weights, language_of
+from ig_guardrail.errors import GuardrailError
+from ig_guardrail.evaluate.setting import code_sha256
+from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.policy import load_policy
+from ig_guardrail.types import Chunk, CompiledPolicy, Receipt, Sampling, Turn
+
+Say: TypeAlias = Callable[[str], None]
+
+BLOCK = 16  # tokens
+SEED = 11
+_OPENING = "Tell a long story about the sea"
+_MORE = " and the wind"
+_UNTHINKABLE = -1e4  # a bias, nats
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The model, one engine over it, and the packaged default policy, with unguarded decoding allowed."""
+
+    weights: Weights
+    engine: TransformersEngine
+    policy: CompiledPolicy
+
+    def rail(self, policy: CompiledPolicy, engine: Engine | None = None) -> Guardrail:
+        """A guardrail that has answered before, so that what is done once is done. By default over the one engine."""
+        rail = guard(engine or self.engine, policy)
+        answer(rail, Ask(story(self.engine, 40), self.sampling(BLOCK)))
+        return rail
+
+    def sampling(self, tokens: int) -> Sampling:
+        """Answers of exactly `tokens` tokens: those that would end one are never drawn."""
+        ends = language_of(self.weights).end
+        never = tuple((token, _UNTHINKABLE) for token in sorted(ends))
+        return Sampling(temperature=0.7, top_p=0.95, seed=SEED, max_tokens=tokens, logit_bias=never)
+
+
+def open_stage() -> Stage:
+    """Load the embedded model in bfloat16 on the CPU."""
+    weights = load_weights("embedded", "cpu", "bfloat16")
+    return Stage(weights, TransformersEngine(weights), replace(load_policy("default"), allow_unguarded=True))
+
+
+def origin_of(stage: Stage) -> dict[str, Any]:
+    """What the figures depend on; figures of one origin may stand in one table."""
+    info = stage.engine.info
+    return {
+        "machine": f"{platform.machine()}, Python {platform.python_version()}",
+        "versions": {name: version(name) for name in ("torch", "transformers")},
+        "model": {"name": info.model, "numerics": info.numerics, "engine": info.mode},
+        "policy": stage.policy.sha256,
+        "code": code_sha256(),
+    }
+
+
+def unhindered(policy: CompiledPolicy, **search: Any) -> CompiledPolicy:
+    """The policy with every block judged and charged as ever, but thresholds that no score can pass.
+
+    Proposals are plain (no steering text), and nothing is held back beyond the block that is being judged. `search`
+    changes further search settings.
+    """
+    return replace(
+        policy,
+        budgets=tuple(replace(budget, threshold=1.0) for budget in policy.budgets),
+        prompt=replace(policy.prompt, on_exceed="observe") if policy.prompt else None,
+        search=replace(policy.search, **{"steer": None, "restart": None, "hold": 0, "accept": 1.0, **search}),
+    )
+
+
+def story(engine: Engine, tokens: int) -> tuple[Turn, ...]:
+    """A harmless request of exactly `tokens` tokens, the chat template's own included."""
+
+    def turns(words: int) -> tuple[Turn, ...]:
+        more = (_MORE * (words // 3 + 1)).split(" ")[1 : words + 1]
+        return (Turn("user", " ".join((_OPENING, *more))),)
+
+    made = turns(tokens - len(engine.encode(turns(0)).ids))
+    if len(engine.encode(made).ids) != tokens:
+        raise GuardrailError(f"no request of {tokens} tokens could be made", where="benchmark")
+    return made
+
+
+def answer(rail: Guardrail, ask: Ask, on_chunk: Callable[[Chunk], None] = lambda chunk: None) -> Receipt:
+    """Stream an answer as a caller would. Raises GuardrailError unless it has as many tokens as were asked for."""
+    receipt = None
+    for chunk in rail.stream(ask):
+        on_chunk(chunk)
+        receipt = chunk.receipt
+    assert receipt is not None
+    expect(receipt.tokens["released"], ask.sampling.max_tokens)
+    return receipt
+
+
+def expect(tokens: int, expected: int) -> None:
+    """Raises GuardrailError if another number of tokens was shown than is paid for in a comparison."""
+    if tokens != expected:
+        raise GuardrailError(f"{tokens} tokens were shown instead of {expected}", where="benchmark")
