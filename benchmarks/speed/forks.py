@@ -63,7 +63,7 @@ def measure(stage: Stage, pairs: int, say: Say) -> list[tables.Row]:
 
 
 def _begin(stage: Stage, length: int) -> Forks:
-    sharing = Sharing(Model(stage.weights.model))
+    sharing = Sharing(Model(stage.packed.model))
     rows = sharing.empty()
     logits = _read(sharing, rows, [stage.engine.encode(story(stage.engine, length)).ids])
     prefix = rows.freeze(0, logits[0, -1])

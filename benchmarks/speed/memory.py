@@ -45,7 +45,7 @@ class Ledger:
 def measure(stage: Stage, pairs: int, say: Say) -> list[tables.Row]:
     """One answer of each kind under the default hold: bytes do not vary."""
     ledger = Ledger()
-    engine = watched_engine(stage.weights, ledger.on_step)
+    engine = watched_engine(stage.packed, ledger.on_step)
     rails = {mode: _rail(stage, engine, mode) for mode in MODES}
     shares = {mode: _shares(stage, engine, rail, ledger) for mode, rail in rails.items()}
     engine.shutdown()

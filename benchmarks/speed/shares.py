@@ -19,6 +19,7 @@ import torch
 
 from ig_guardrail.drive.request import Ask
 from ig_guardrail.engine import decode
+from ig_guardrail.engine.packing import PackedLinear
 from ig_guardrail.engine.shared import Plan
 from ig_guardrail.guardrail import STREAMING_BLOCK, Guardrail
 from speed.stage import BLOCK, Say, Stage, answer, story, unhindered
@@ -72,7 +73,7 @@ def clocks(model: torch.nn.Module) -> Iterator[Clocks]:
     running = Clocks(time.pthread_getcpuclockid(thread.ident))
     with ExitStack() as stack:
         for module in model.modules():
-            if isinstance(module, torch.nn.Linear):
+            if isinstance(module, (torch.nn.Linear, PackedLinear)):
                 stack.enter_context(patch.object(module, "forward", running.around(module.forward, LINEAR)))
         for owner, name, part in CLOCKED:
             stack.enter_context(patch.object(owner, name, running.around(getattr(owner, name), part)))
@@ -102,7 +103,7 @@ def _spent(stage: Stage, rail: Guardrail, ask: Ask, _: int) -> dict[str, float]:
     """CPU milliseconds a token by part, after the first 16 tokens."""
     chunks_before = BLOCK // (STREAMING_BLOCK if ask.strategy == "none" else rail.policy.search.block)
     readings: list[dict[str, float]] = []
-    with clocks(stage.weights.model) as running:
+    with clocks(stage.packed.model) as running:
         answer(rail, ask, lambda chunk: readings.append(running.read()))
     first, last = readings[chunks_before - 1], readings[-1]
     return {part: 1000 * (last[part] - first[part]) / (ask.sampling.max_tokens - BLOCK) for part in PARTS}

@@ -12,6 +12,7 @@ from ig_guardrail.assembly import guard
 from ig_guardrail.drive.request import Ask
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.engine.models import load_weights
+from ig_guardrail.engine.packing import pack
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.engine.weights import Weights, language_of
 from ig_guardrail.errors import GuardrailError
@@ -31,9 +32,14 @@ _UNTHINKABLE = -1e4  # a bias, nats
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """The model, one engine over it, and the packaged default policy, with unguarded decoding allowed."""
+    """One model twice, one engine over it, and the packaged default policy, with unguarded decoding allowed.
+
+    weights  as `transformers` loads them: what `generate` runs on
+    packed   the same values as an engine is given them by name (`engine.packing`)
+    """
 
     weights: Weights
+    packed: Weights
     engine: TransformersEngine
     policy: CompiledPolicy
 
@@ -52,8 +58,9 @@ class Stage:
 
 def open_stage() -> Stage:
     """Load the embedded model in bfloat16 on the CPU."""
-    weights = load_weights("embedded", "cpu", "bfloat16")
-    return Stage(weights, TransformersEngine(weights), replace(load_policy("default"), allow_unguarded=True))
+    weights, packed = (load_weights("embedded", "cpu", "bfloat16") for _ in range(2))
+    pack(packed.model)
+    return Stage(weights, packed, TransformersEngine(packed), replace(load_policy("default"), allow_unguarded=True))
 
 
 def origin_of(stage: Stage) -> dict[str, Any]:

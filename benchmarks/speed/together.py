@@ -85,7 +85,7 @@ class Diary:
 def _beside_a_wide_one(stage: Stage, pairs: int, say: Say) -> list[tables.Row]:
     """Seven narrow streams, alone and beside one request that searches every block."""
     diary = Diary()
-    engine = watched_engine(stage.weights, diary.on_step)
+    engine = watched_engine(stage.packed, diary.on_step)
     narrow = stage.rail(unhindered(stage.policy, hold=stage.policy.search.hold), engine)
     wide = stage.rail(unhindered(stage.policy, mode="always", candidates=WIDTH), engine)
     asks = [Ask(story(engine, length), stage.sampling(TOKENS)) for length in LENGTHS[:-1]]

@@ -19,10 +19,8 @@ def attend_one(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> Ten
 
     query (1, heads, 1, size); keys and values (key heads, tokens, size). Gives (1, 1, heads, size).
     """
-    heads, size = query.shape[1], query.shape[3]
-    grouped = query.view(1, keys.shape[0], -1, size)
-    out = functional.scaled_dot_product_attention(grouped, keys[None], values[None], scale=scale)
-    return out.reshape(1, 1, heads, size)
+    out = functional.scaled_dot_product_attention(query, keys[None], values[None], scale=scale, enable_gqa=True)
+    return out.transpose(1, 2)
 
 
 def attend_shared(query: Tensor, prefix: tuple[Tensor, Tensor], own: tuple[Tensor, Tensor], scale: float) -> Tensor:

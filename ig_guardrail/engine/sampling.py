@@ -79,7 +79,7 @@ def likeliest(logits: Tensor, count: int) -> list[int]:
 
 
 def _draw(biased: Tensor, sampling: Sampling, uniforms: Tensor) -> Tensor:
-    scaled = (biased - biased.amax(-1, keepdim=True)) / sampling.temperature
+    scaled = (biased - biased.amax(-1, keepdim=True)).div_(sampling.temperature)
     normaliser = scaled.logsumexp(-1, keepdim=True)
     vocabulary = scaled.shape[-1]
     for head in sorted({min(vocabulary, max(head, 2 * sampling.top_k)) for head in (*HEADS, vocabulary)}):

@@ -27,6 +27,7 @@ from ig_guardrail.engine.trunk import Trunk, new_trunk
 ATTENTION = "ig_guardrail_shared"
 _ROPES = ("default", "linear", "llama3", "yarn")  # positions that do not depend on what else is in the batch
 _CLOSE = 0.05
+_SHORT = 64  # tokens that a prefix copies to make way; a longer one stays, and who comes forks
 CHUNK = 512  # tokens; a longer prompt is read in pieces, so that others are not kept waiting
 
 
@@ -52,12 +53,20 @@ class SharedPrefix:
     def shape(self) -> Hashable:
         return id(self.trunk), self.reach, self.own
 
+    def can_retreat(self, length: int) -> bool:
+        return self.reach - length <= _SHORT
+
+    def retreat(self, length: int) -> None:
+        behind = self.trunk.copy(length, self.reach)
+        self.row = behind if self.row is None else torch.cat([behind, self.row], dim=3)
+        self.reach = length
+
     def settle(self) -> None:
         """Move what lies in a branch onto the trunk, or onto a copy of it if the trunk goes on otherwise."""
         if self.row is None:
             return
         trunk, length = self.trunk, self.reach
-        if not trunk.is_tip(length):
+        if not trunk.clear(length):
             trunk = trunk.fork(length)
         trunk.take_in(length, self.row)
         self.trunk, self.reach, self.row = trunk, length + self.own, None
@@ -79,6 +88,13 @@ class SharedRows:
     def claim(self) -> float:
         """A row that writes on the trunk claims all of it."""
         return math.inf if self.branch is None else self.reach
+
+    def can_retreat(self, length: int) -> bool:
+        """Never while tokens are being read."""
+        return False
+
+    def retreat(self, length: int) -> None:
+        raise NotImplementedError
 
     @property
     def count(self) -> int:
@@ -178,7 +194,7 @@ class Sharing:
         if all(prefix is first for prefix in prefixes):
             first.settle()
             if count == 1:  # always on a trunk, so that one stream gives the same bits however it came about
-                trunk = first.trunk if first.trunk.is_tip(first.reach) else first.trunk.fork(first.reach)
+                trunk = first.trunk if first.trunk.clear(first.reach) else first.trunk.fork(first.reach)
                 return SharedRows(trunk, first.reach, None, 0, 1)
         branch = first.trunk.branch(count, first.own + room)
         for row, prefix in enumerate(prefixes):

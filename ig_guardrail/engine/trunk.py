@@ -8,7 +8,7 @@ from weakref import WeakSet
 import torch
 from torch import Tensor
 
-_ROOM = 256  # tokens; a trunk that is full grows by at least this many
+_ROOM = 256  # tokens to spare in a trunk that is made or made wider
 
 
 class Tenant(Protocol):
@@ -16,6 +16,14 @@ class Tenant(Protocol):
 
     @property
     def claim(self) -> float: ...
+
+    def can_retreat(self, length: int) -> bool:
+        """Whether `retreat` to that length is possible and worth it."""
+        ...
+
+    def retreat(self, length: int) -> None:
+        """Claim `length` tokens at most, and keep a copy of what lies behind them."""
+        ...
 
 
 class Trunk:
@@ -36,9 +44,14 @@ class Trunk:
         """Memory held, with the room that is not written yet."""
         return self._store.untyped_storage().nbytes()
 
-    def is_tip(self, length: int) -> bool:
-        """Whether nobody claims more than `length` tokens, so that more can be written there."""
-        return all(tenant.claim <= length for tenant in self._tenants)
+    def clear(self, length: int) -> bool:
+        """Have nobody claim more than `length` tokens, so that more can be written there; False if somebody must."""
+        beyond = [tenant for tenant in self._tenants if tenant.claim > length]
+        if not all(tenant.can_retreat(length) for tenant in beyond):
+            return False
+        for tenant in beyond:
+            tenant.retreat(length)
+        return True
 
     def part(self, layer: int, length: int) -> tuple[Tensor, Tensor]:
         """Keys and values of the first `length` tokens, each (key heads, length, size)."""
@@ -46,12 +59,16 @@ class Trunk:
         return pair[0], pair[1]
 
     def make_room(self, length: int) -> None:
-        """Have room for `length` tokens."""
+        """Have room for `length` tokens, and for some more where it is made."""
         room = self._store.shape[3]
         if length > room:
-            wider = self._space(max(length, room + _ROOM, room * 5 // 4))
+            wider = self._space(max(length + _ROOM, room * 5 // 4))
             wider[:, :, :, :room] = self._store
             self._store = wider
+
+    def copy(self, start: int, stop: int) -> Tensor:
+        """A copy of what lies from `start` to `stop`, as a row of a branch: (layers, 2, key heads, tokens, size)."""
+        return self._store[:, :, :, start:stop].clone()
 
     def write(self, layer: int, start: int, keys: Tensor, values: Tensor) -> None:
         """Put keys and values (key heads, tokens, size) at `start`; there is room."""
