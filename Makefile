@@ -6,7 +6,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: install demo test test-deep check quality bench profile mutants golden clean
+.PHONY: install demo test test-gpu test-deep check quality bench profile mutants golden clean
 
 install: $(VENV)/.installed
 
@@ -22,6 +22,9 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest
+
+test-gpu: install
+	IG_TEST_DEVICE=cuda $(BIN)/python -m pytest tests/conformance/engine -m "not real"
 
 test-deep: install
 	IG_STREAMS=100000 $(BIN)/python -m pytest tests/property

@@ -23,6 +23,7 @@ import tables
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 ARTIFACTS = HERE.parent / "ig_guardrail" / "artifacts"
+HEADLINES = ("CPU time", "tokens", "requests together")
 NOT_MEASURED = "Not measured yet."
 
 Sections: TypeAlias = Mapping[str, Callable[[Path], str]]
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
 def take(out: Path, results: Path) -> None:
     """Keep the last measurements of the final prompts as the results that documents quote."""
     results.mkdir(exist_ok=True)
-    for name in ("quality.json", "bench.json", "screen.json", "profile.json"):
+    for name in ("quality.json", "bench.json", "screen.json", "weights.json", "profile.json"):
         if (out / name).is_file():
             shutil.copyfile(out / name, results / name)
 
@@ -87,9 +88,10 @@ def _whole(path: Path) -> str:
 
 
 def bounded(results: Path) -> str:
-    """The figures of both measurements that have a bound, in one table."""
-    measured = [_read(results / name) for name in ("quality.json", "bench.json")]
-    rows = [row for result in measured if result for row in result["figures"] if row["bound"]]
+    """What has a bound: all of quality, the headlines of speed, and whatever was missed."""
+    quality, bench = (_read(results / name).get("figures", []) for name in ("quality.json", "bench.json"))
+    told = [row for row in bench if row["part"].startswith(HEADLINES) or row["ok"] is False]
+    rows = [row for row in (*quality, *told) if row["bound"]]
     if not rows:
         return NOT_MEASURED
     lines = [f"| {row['part']}: {row['title']} | {tables.cells(row)} |" for row in rows]
@@ -145,6 +147,12 @@ def widening(results: Path) -> str:
 def screen(results: Path) -> str:
     """What the prompt screen flags."""
     result = _read(results / "screen.json")
+    return tables.markdown(result["figures"]) if result else NOT_MEASURED
+
+
+def weights(results: Path) -> str:
+    """The embedded model in fewer bits."""
+    result = _read(results / "weights.json")
     return tables.markdown(result["figures"]) if result else NOT_MEASURED
 
 
@@ -223,7 +231,7 @@ DOCUMENTS: Mapping[Path, Sections] = {
     HERE.parent / "docs" / "benchmarks.md": {"quality": quality, "bench": bench},
     HERE.parent / "docs" / "benchmarks-earlier.md": {"second-quality": second_quality, "first-quality": first_quality},
     HERE.parent / "docs" / "cost-models.md": {"calibrated": calibrated, "screen": screen, "judge": judge},
-    HERE.parent / "docs" / "performance.md": {"profile": profile, "widening": widening},
+    HERE.parent / "docs" / "performance.md": {"profile": profile, "widening": widening, "weights": weights},
     HERE.parent / "README.md": {"quality": bounded},
 }
 

@@ -20,6 +20,7 @@ PART = "CPU time"
 EQUAL = "tokens"
 TOKENS = 64
 TRIES = 40
+RUNS = 3  # of each runner on each task, summed before they are compared
 PROMPTS = (
     "Explain in detail how a river forms a valley.",
     "Write a long letter about a walk through a botanical garden.",
@@ -86,13 +87,15 @@ def same_when_greedy(rail: Guardrail, generate: Generate, task: Task) -> bool:
 
 
 def _seconds(rail: Guardrail, generate: Generate, tasks: Sequence[Task], say: Say) -> dict[str, list[float]]:
-    """CPU seconds of every runner on every task."""
+    """CPU seconds of every runner on every task, `RUNS` runs together."""
+    count = len(tasks)
     runs = {
-        "generate": lambda i: generate.stream(tasks[i].turns, tasks[i].sampling),
-        "none": lambda i: _streamed(rail, tasks[i], "none")[0],
-        "guarded": lambda i: _guarded(rail, tasks[i]),
+        "generate": lambda turn: generate.stream(tasks[turn % count].turns, tasks[turn % count].sampling),
+        "none": lambda turn: _streamed(rail, tasks[turn % count], "none")[0],
+        "guarded": lambda turn: _guarded(rail, tasks[turn % count]),
     }
-    return {name: [watch.whole for watch in watches] for name, watches in in_turn(runs, len(tasks), say).items()}
+    watches = in_turn(runs, RUNS * count, say)
+    return {name: [sum(watch.whole for watch in own[i::count]) for i in range(count)] for name, own in watches.items()}
 
 
 def _guarded(rail: Guardrail, task: Task) -> Watch:

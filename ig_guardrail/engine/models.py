@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +14,13 @@ from ig_guardrail.engine.store import files_sha256
 from ig_guardrail.errors import ModelError, RequestError
 
 if TYPE_CHECKING:
+    from ig_guardrail.engine.quantized import Quantization
     from ig_guardrail.engine.transformers import TransformersEngine
     from ig_guardrail.engine.weights import Weights
 
 EMBEDDED = "embedded"
 DTYPES = ("bfloat16", "float32", "float16")
-QUANTIZED = ("int4", "int8")
+QUANTIZED: Mapping[str, Quantization] = {"int4": "int4", "int8": "int8"}
 UNROUNDED = "float16"  # the dtype in which the embedded model's values are kept to be quantised again
 HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
 HUB_EXTRAS = ["*/*", "consolidated*"]  # the same weights in other layouts
@@ -84,7 +85,7 @@ def load_weights(model: str, device: str, numerics: str) -> Weights:
     from ig_guardrail.engine.quantized import quantize
     from ig_guardrail.engine.weights import Weights
 
-    quantized = numerics if numerics in QUANTIZED else None
+    quantized = QUANTIZED.get(numerics)
     source = _find(model, UNROUNDED if quantized else numerics)
     try:
         loaded, tokenizer = _load(source, device, "auto" if quantized else numerics)

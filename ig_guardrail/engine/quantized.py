@@ -85,7 +85,7 @@ def quantize(model: nn.Module, to: Quantization) -> None:
             why="they run on the CPU only",
             fix="use weights='bf16' there",
         )
-    output = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    output = _output_layer(model)
     quantizer = Quantizer()
     for parent in list(model.modules()):
         for name, layer in list(parent.named_children()):
@@ -105,7 +105,7 @@ class Quantizer:
     def int4(self, layer: nn.Linear) -> QuantizedLinear:
         codes, scales, zeros = four_bits(layer.weight)
         scales, zeros, bias = scales.bfloat16(), zeros.bfloat16(), _rounded(layer.bias)
-        grouped = (codes - 8).unflatten(1, (-1, GROUP))
+        grouped = (codes - 8).view(len(codes), -1, GROUP)
         dense = self._dense(grouped.mul_(scales.float()[..., None]).add_(zeros.float()[..., None]).flatten(1), bias)
         return self._layer(Int4Kernel, (codes.to(torch.int32), scales, zeros, bias), dense, layer)
 
@@ -139,11 +139,15 @@ class Quantizer:
 
 def four_bits(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Codes (outputs, inputs) in 0..15, scales and zeros (outputs, groups), all in float32, of a weight matrix."""
-    grouped = weight.float().unflatten(1, (-1, GROUP))
+    grouped = weight.float().view(len(weight), -1, GROUP)
     low, high = grouped.amin(-1), grouped.amax(-1)
     scales = ((high - low) / 15).clamp(min=1e-10)
     codes = ((grouped - low[..., None]) / scales[..., None]).round().clamp(0, 15)
     return codes.flatten(1), scales, low + 8 * scales
+
+
+def _output_layer(model: Any) -> nn.Module | None:
+    return model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
 
 
 def _rounded(bias: Tensor | None) -> Tensor | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -106,10 +107,12 @@ def embedded_world() -> World:
 
 
 def _transformers_world(weights: Any, layer: int, tolerance: float, caching: Any = None) -> World:
+    """On the device that $IG_TEST_DEVICE names, by default the CPU."""
     from ig_guardrail.engine.transformers import TransformersEngine
 
     def decode(ids: tuple[int, ...]) -> str:
         text: str = weights.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return text
 
+    weights.model.to(os.environ.get("IG_TEST_DEVICE", "cpu"))
     return World(TransformersEngine(weights, caching), weights.tokenizer.eos_token_id, decode, layer, tolerance)

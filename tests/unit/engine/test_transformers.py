@@ -146,7 +146,7 @@ def test_a_cancel_takes_effect_within_one_step(engine: TransformersEngine, weigh
 
 def test_random_cancels_leave_no_tensor_and_no_node(engine: TransformersEngine) -> None:
     before, luck = _tensors(), random.Random(5)
-    for _ in range(200):
+    for _ in range(80):
         root = root_of(engine, layers=(1,))
         (node,) = engine.extend([Draw(root)], luck.randint(1, 3)).result()
         twin = engine.open(engine.encode(TURNS), Sampling(), (), twin_of=node)
