@@ -71,6 +71,6 @@ def _part(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> tuple[Te
 
 def part_by_products(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> tuple[Tensor, Tensor]:
     """The same by plain matrix products, on any device."""
-    scores = (query @ keys.transpose(-1, -2)).float() * scale
+    scores = ((query * scale) @ keys.transpose(-1, -2)).float()  # scaled first: float16 overflows otherwise
     mass = scores.logsumexp(-1)
     return torch.exp(scores - mass[..., None]).to(values.dtype) @ values, mass

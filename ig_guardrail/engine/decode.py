@@ -52,7 +52,8 @@ class Decoder:
     def draw(self, rows: list[Row], tokens: int, attempt: int, bias: Bias | None) -> Strand[None]:
         """Sample at most `tokens` tokens for each row."""
         layers = self.context.layers
-        cached = self.caching.start([row.start for row in rows], tokens)
+        room = min(tokens, max(self.context.rules.limit - row.draft.position for row in rows))
+        cached = self.caching.start([row.start for row in rows], room)
         logits = _after([row.start for row in rows])
         active = rows
         for _ in range(tokens):
@@ -74,9 +75,9 @@ class Decoder:
     def force(self, rows: list[Row]) -> Strand[None]:
         """Read the tokens that the rows' drafts hold already, in one pass: equally many in each, all or none ended."""
         blocks = [row.draft.ids for row in rows]
-        cached = self.caching.start([row.start for row in rows], len(blocks[0]))
         ended = rows[0].draft.finish is not None
         count = len(blocks[0]) - (1 if blocks[0] and ended and not self.context.layers else 0)
+        cached = self.caching.start([row.start for row in rows], count) if count or not ended else None
         logits = _after([row.start for row in rows])[:, None]
         if count:
             read = yield from self._read(cached, rows, [block[:count] for block in blocks])
@@ -110,11 +111,31 @@ class Decoder:
     def _read(self, cached: Any, rows: list[Row], tokens: Sequence[Sequence[int]]) -> Strand[Tensor]:
         """One pass over `tokens`; logits (rows, tokens, vocabulary). Notes the rows' hidden states."""
         layers = self.context.layers if rows else ()
-        reading = yield Pass(cached, tokens, len(tokens[0]), layers, self.context.account)
+        whole = Pass(cached, tokens, len(tokens[0]), layers, self.context.account)
+        reading = yield from in_pieces(whole, self.caching.piece)
         for i, row in enumerate(rows):
             if reading.hidden:
                 row.hidden.append({layer: states[i] for layer, states in reading.hidden.items()})
         return reading.logits
+
+
+def in_pieces(whole: Pass[Any], piece: int) -> Strand[Reading]:
+    """A pass in pieces of at most `piece` tokens, so that others are read in between; what was wanted, joined."""
+    count = len(whole.tokens[0])
+    if count <= piece:
+        return (yield whole)
+    logits: list[Tensor] = []
+    hidden: dict[int, list[Tensor]] = {layer: [] for layer in whole.layers}
+    for start in range(0, count, piece):
+        stop = min(start + piece, count)
+        wanted = max(0, stop - max(start, count - whole.keep))
+        tokens = [row[start:stop] for row in whole.tokens]
+        reading = yield Pass(whole.rows, tokens, max(1, wanted), whole.layers, whole.account)
+        if wanted:
+            logits.append(reading.logits)
+        for layer, states in reading.hidden.items():
+            hidden[layer].append(states)
+    return Reading(torch.cat(logits, dim=1), {layer: torch.cat(states, dim=1) for layer, states in hidden.items()})
 
 
 def in_step(strands: Sequence[Strand[None]]) -> Work[None]:

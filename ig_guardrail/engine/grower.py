@@ -10,7 +10,7 @@ import torch
 
 from ig_guardrail.engine.base import EngineInfo
 from ig_guardrail.engine.chat import Chat
-from ig_guardrail.engine.decode import Decoder, Row, Work, alone, in_step, logprobs_of
+from ig_guardrail.engine.decode import Decoder, Row, Work, alone, in_pieces, in_step, logprobs_of
 from ig_guardrail.engine.language import Language
 from ig_guardrail.engine.opening import Opening, begin
 from ig_guardrail.engine.passes import Caching, Pass
@@ -33,13 +33,13 @@ class Grower:
     info: EngineInfo
 
     def open(self, asked: Opening) -> Work[Node]:
-        """Read a prompt, and for a twin the answer so far, in one pass; the root."""
+        """Read a prompt, and for a twin the answer so far; the root."""
         root, context = begin(self.tree, asked, self.language, self.info)
         answer = root.ids
         rows = self.caching.empty()
         layers = context.layers if answer else ()
-        tokens = [(*asked.prompt.ids, *answer)]
-        (reading,) = yield [Pass(rows, tokens, len(answer) + 1, layers, context.account)]
+        whole = Pass(rows, [(*asked.prompt.ids, *answer)], len(answer) + 1, layers, context.account)
+        reading = yield from alone(in_pieces(whole, self.caching.piece))
         logits = reading.logits[0]
         with torch.inference_mode(False):
             hidden = {layer: states[0, -len(answer) :].clone() for layer, states in reading.hidden.items()}
@@ -111,11 +111,11 @@ class Grower:
         return bias_of((*context.sampling.logit_bias, *more), self.caching.device)
 
     def _content(self, content: Node | str | tuple[int, ...]) -> tuple[tuple[int, ...], Finish | None]:
-        if isinstance(content, Node):
-            return content.ids, content.finish
-        ids = self.chat.text_ids(content) if isinstance(content, str) else content
+        finish = content.finish if isinstance(content, Node) else None
+        ids = content.ids if isinstance(content, Node) else content
+        ids = self.chat.text_ids(ids) if isinstance(ids, str) else ids
         self.language.check(ids, where="token ids")
-        return ids, None
+        return ids, finish
 
 
 def _pass_shape(row: Row) -> Hashable:
@@ -124,11 +124,15 @@ def _pass_shape(row: Row) -> Hashable:
 
 
 def _batches(rows: Iterable[Row], shape: Callable[[Row], Hashable]) -> list[list[Row]]:
-    """Rows of one shape together, at most `WIDEST`, in order of first appearance."""
+    """Rows of one shape together, at most `WIDEST`; those with several starts first, then in order of appearance.
+
+    A batch with one start may move where its prefix lies; batches in which the prefix is one of several come before.
+    """
     batches: dict[Hashable, list[list[Row]]] = {}
     for row in rows:
         of_shape = batches.setdefault(shape(row), [[]])
         if len(of_shape[-1]) == WIDEST:
             of_shape.append([])
         of_shape[-1].append(row)
-    return [batch for of_shape in batches.values() for batch in of_shape]
+    made = [batch for of_shape in batches.values() for batch in of_shape]
+    return sorted(made, key=lambda batch: all(row.start is batch[0].start for row in batch))

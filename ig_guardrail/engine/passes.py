@@ -88,6 +88,11 @@ class Caching(Protocol[S]):
     @property
     def device(self) -> torch.device: ...
 
+    @property
+    def piece(self) -> int:
+        """How many tokens of a row are read at a time."""
+        ...
+
     def empty(self) -> Rows[S]:
         """One row that has read nothing."""
         ...

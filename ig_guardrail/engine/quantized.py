@@ -92,7 +92,8 @@ def quantize(model: nn.Module, to: Quantization) -> None:
             if type(layer) is nn.Linear:
                 eight = to == "int8" or layer is output or layer.in_features % GROUP
                 setattr(parent, name, quantizer.int8(layer) if eight else quantizer.int4(layer))
-    model.to(torch.bfloat16)
+    for left in model.parameters():  # buffers stay: rotary frequencies need their precision
+        left.data = left.data.to(torch.bfloat16)
 
 
 class Quantizer:

@@ -7,6 +7,7 @@ costs nothing to take. Each pass is a forward of its own.
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -59,6 +60,7 @@ class Repetition:
     """`Caching` by repetition. Raises ModelError for models whose state cannot be shared between continuations."""
 
     name = "repeat"
+    piece = sys.maxsize  # a sliding window is read whole
 
     def __init__(self, model: Model) -> None:
         self._model = model

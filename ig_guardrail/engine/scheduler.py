@@ -75,6 +75,7 @@ class Scheduler:
         self._lock = threading.Lock()
         self._arrived: deque[Task] = deque()
         self._tasks: list[Task] = []
+        self._awake = False
         self._steps = 0
 
     def submit(self, work: Work[R]) -> Future[R]:
@@ -82,24 +83,35 @@ class Scheduler:
         task = Task(Future(), work)
         with self._lock:
             self._arrived.append(task)
+            if self._awake:
+                return task.future
             called = self._loop.submit(self._run)
-            if called.done() and called.exception() is not None and task in self._arrived:
+            if called.done() and called.exception() is not None:
                 self._arrived.remove(task)
                 return called  # type: ignore[return-value]  # it holds an error and no result
+            self._awake = True
         return task.future
 
     @torch.inference_mode()
     def _run(self) -> None:
-        """Step until nothing is left; what arrives meanwhile joins."""
-        self._begin()
-        while self._tasks:
+        """Step until nothing is left; what arrives meanwhile joins. One call of this is posted at a time."""
+        while self._goes_on():
             self._step()
+
+    def _goes_on(self) -> bool:
+        """Begin what has arrived; False, and asleep, if there is nothing to do."""
+        while True:
             self._begin()
+            with self._lock:
+                if self._tasks or not self._arrived:
+                    self._awake = bool(self._tasks)
+                    return self._awake
 
     def _begin(self) -> None:
         while self._arrived:
             task = self._arrived.popleft()
             if task.future.set_running_or_notify_cancel():
+                task.served = self._steps  # no newcomer goes before those who wait
                 self._tasks.append(task)
                 self._resume(task, task.begin)
 
@@ -150,6 +162,7 @@ class Scheduler:
         except StopIteration as done:
             end = partial(task.future.set_result, done.value)
         except BaseException as error:
+            task.ask(())  # the error's frames know the task, and live as long as the error
             end = partial(fail, task.future, error)
         self._tasks.remove(task)
         end()

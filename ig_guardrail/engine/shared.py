@@ -69,6 +69,7 @@ class SharedPrefix:
         if not trunk.clear(length):
             trunk = trunk.fork(length)
         trunk.take_in(length, self.row)
+        self.trunk.leave(self)
         self.trunk, self.reach, self.row = trunk, length + self.own, None
         trunk.admit(self)
 
@@ -111,7 +112,7 @@ class SharedRows:
         self._count = len(rows)
 
     def freeze(self, row: int, logits: Tensor) -> SharedPrefix:
-        own = None if self.branch is None else self.branch[:, :, row, :, : self.own]
+        own = None if self.branch is None else self.branch[:, :, row, :, : self.own].clone()
         return SharedPrefix(self.trunk, self.reach, logits, own)
 
     def make_room(self, tokens: int) -> None:
@@ -177,6 +178,7 @@ class Sharing:
     """`Caching` by shared prefixes; `serves` says for which models."""
 
     name = "shared"
+    piece = CHUNK
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -191,6 +193,7 @@ class Sharing:
 
     def start(self, prefixes: Sequence[SharedPrefix], room: int) -> SharedRows:
         first, count = prefixes[0], len(prefixes)
+        assert all(prefix.shape == first.shape for prefix in prefixes), "rows of different shapes were put together"
         if all(prefix is first for prefix in prefixes):
             first.settle()
             if count == 1:  # always on a trunk, so that one stream gives the same bits however it came about
@@ -203,7 +206,7 @@ class Sharing:
         return SharedRows(first.trunk, first.reach, branch, first.own, count)
 
     def read(self, passes: Sequence[Pass[Any]]) -> list[Reading]:
-        """Single tokens of all passes in one forward; several tokens of a pass in one or more of its own."""
+        """Single tokens of all passes in one forward; several tokens of a pass in one of its own."""
         single = [one for one in passes if len(one.tokens[0]) == 1]
         readings = dict(zip(map(id, single), self._read_together(single), strict=True))
         return [readings[id(one)] if id(one) in readings else self._read_block(one) for one in passes]
@@ -226,21 +229,8 @@ class Sharing:
         ]
 
     def _read_block(self, one: Pass[Any]) -> Reading:
-        """In pieces of `CHUNK` tokens; what is not wanted of the early ones is not kept."""
-        count, rows = len(one.tokens[0]), _shared(one)
-        place = slice(0, rows.count)
-        logits: list[Tensor] = []
-        hidden: dict[int, list[Tensor]] = {layer: [] for layer in one.layers}
-        for start in range(0, count, CHUNK):
-            stop = min(start + CHUNK, count)
-            wanted = max(0, stop - max(start, count - one.keep))
-            piece = self._run([rows], [place], [row[start:stop] for row in one.tokens], max(1, wanted), one.layers)
-            if wanted:
-                logits.append(piece.logits)
-            for layer, states in piece.hidden.items():
-                hidden[layer].append(states)
-        joined = {layer: torch.cat(states, dim=1) for layer, states in hidden.items()}
-        return Reading(torch.cat(logits, dim=1), joined)
+        rows = _shared(one)
+        return self._run([rows], [slice(0, rows.count)], one.tokens, one.keep, one.layers)
 
     def _run(
         self,

@@ -60,11 +60,12 @@ class Entry(Generic[S]):
 
 
 class Tree(Generic[S]):
-    """The nodes of one engine."""
+    """The nodes of one engine. No number is given twice in a process: a node of another engine is nobody here."""
+
+    _numbers = itertools.count(1)
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._numbers = itertools.count(1)
         self._entries: dict[int, Entry[S]] = {}
         self._contexts: dict[int, Context] = {}
         self._closed = False

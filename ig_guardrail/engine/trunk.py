@@ -40,6 +40,10 @@ class Trunk:
         """Take in a tenant; it leaves when it is forgotten."""
         self._tenants.add(tenant)
 
+    def leave(self, tenant: Tenant) -> None:
+        """A tenant that has moved elsewhere."""
+        self._tenants.discard(tenant)
+
     def bytes(self) -> int:
         """Memory held, with the room that is not written yet."""
         return self._store.untyped_storage().nbytes()

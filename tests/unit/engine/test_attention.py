@@ -66,3 +66,10 @@ def test_nothing_is_lost_where_one_part_outweighs_the_other() -> None:
     values = drawn(0, 1, 1, 16), drawn(1, 1, 1, 1, 16)
     assert torch.equal(attend_shared(query, (far, values[0]), (near, values[1]), 1.0)[0, 0], values[0][0])
     assert torch.equal(attend_shared(query, (-far, values[0]), (-near, values[1]), 1.0)[0, 0], values[1][0, 0])
+
+
+def test_products_do_not_overflow_in_half_precision() -> None:
+    query = torch.full((1, 1, 1, 64), 40.0, dtype=torch.float16)
+    out, mass = part_by_products(query, query, torch.ones_like(query), 0.125)
+    assert torch.equal(out, torch.ones_like(query))
+    assert mass.isfinite().all()

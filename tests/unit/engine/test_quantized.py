@@ -85,6 +85,7 @@ def test_an_engine_runs_on_quantised_weights(to: Any) -> None:
     quantize(weights.model, to)
     linears = [one for one in weights.model.modules() if isinstance(one, QuantizedLinear)]
     assert len(linears) == 2 * 7 + 1
+    assert weights.model.model.rotary_emb.inv_freq.dtype is torch.float32, "positions need their precision"
     assert not any(type(one) is nn.Linear for one in weights.model.model.modules() if one not in linears)
     engine = TransformersEngine(weights)
     sampling = Sampling(temperature=1.0, logit_bias=((262, -1e4),))

@@ -155,3 +155,28 @@ def test_a_cancelled_future_is_not_begun(log: Log) -> None:
     held.result(10)
     log.scheduler.submit(work(Account(3), 1)).result(10)
     assert not any(2 in step for step in log.steps)
+
+
+def test_newcomers_do_not_go_before_those_who_wait() -> None:
+    log = Log(rows=40)
+    wide = log.scheduler.submit(work(Account(0), 3, (32,)))
+    log.gate.set()
+    served = []
+    for i in range(200):
+        if wide.done():
+            break
+        for future in [log.scheduler.submit(work(Account(1 + k), 1, (20,))) for k in range(4)]:
+            future.result(10)
+        served.append(i)
+    assert wide.done()
+    assert len(served) < 20
+    log.loop.shutdown()
+
+
+def test_the_loop_is_posted_one_run_at_a_time(log: Log) -> None:
+    futures = [log.scheduler.submit(work(Account(i), 1)) for i in range(50)]
+    assert log.loop._jobs.qsize() <= 1
+    log.gate.set()
+    for future in futures:
+        future.result(10)
+    log.scheduler.submit(work(Account(99), 1)).result(10)

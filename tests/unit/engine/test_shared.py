@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import random
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -15,6 +19,7 @@ from ig_guardrail.engine.repeat import Repetition
 from ig_guardrail.engine.shared import CHUNK, Sharing, serves
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.engine.tree import Account
+from ig_guardrail.errors import EngineClosed
 from ig_guardrail.types import Draw, Node, Sampling, Turn
 from tests.conformance.engine.tiny import tiny_weights
 
@@ -126,3 +131,81 @@ def test_models_that_sharing_does_not_serve_are_found_out() -> None:
     usual = layer.forward
     layer.forward = lambda *inputs, ig_guardrail_plan=None, **keys: usual(*inputs, **keys)  # it passes nothing on
     assert not serves(Model(odd))
+
+
+THREE, FIVE = (1, 2, 3), (9, 8, 7, 6, 5)
+GROUPS: list[Callable[[TransformersEngine, Node, Node], Future[list[Node]]]] = [
+    lambda engine, p, q: engine.append([(p, THREE), (p, FIVE), (q, FIVE)]),
+    lambda engine, p, q: engine.append([(p, THREE), (q, FIVE), (p, FIVE)]),
+    lambda engine, p, q: engine.append([(p, THREE), (p, THREE[:2]), (q, THREE[:2])]),
+    lambda engine, p, q: engine.extend([Draw(p, 40), Draw(q, 5)], 8),
+    lambda engine, p, q: engine.extend([Draw(p, 40), Draw(q, 5)], 2),
+]
+
+
+@pytest.mark.parametrize("call", GROUPS)
+def test_groups_of_one_call_that_share_a_prefix_do_not_disturb_each_other(
+    engines: tuple[TransformersEngine, TransformersEngine],
+    call: Callable[[TransformersEngine, Node, Node], Future[list[Node]]],
+) -> None:
+    """Rows of one start may move its prefix onto the trunk; rows beside another start must not notice."""
+    made = []
+    for engine in engines:
+        p, q = engine.extend([Draw(rooted(engine), 2)], 4).result()
+        made.append(call(engine, p, q).result())
+    for mine, theirs in zip(*made, strict=True):
+        assert mine.ids == theirs.ids
+        assert mine.logprobs == pytest.approx(theirs.logprobs, abs=1e-4)
+
+
+def test_a_long_prompt_lets_others_step_in_between() -> None:
+    weights = tiny_weights(context=6000)
+    engine = TransformersEngine(weights, Sharing)
+    shapes: list[tuple[int, ...]] = []
+    hook = weights.model.register_forward_pre_hook(
+        lambda module, inputs, keys: shapes.append(tuple(keys["input_ids"].shape)), with_kwargs=True
+    )
+    stream = rooted(engine)
+    long = engine.encode((Turn("user", "the sea " * 2 * CHUNK),))
+    shapes.clear()
+    work = engine.extend([Draw(stream)], 200)
+    root = engine.open(long, Sampling()).result()
+    pieces = [i for i, shape in enumerate(shapes) if shape[1] > 1]
+    assert len(pieces) == -(-len(long.ids) // CHUNK) == engine.forwards(root)
+    assert all(later - earlier > 1 for earlier, later in pairwise(pieces))
+    work.result()
+    hook.remove()
+    engine.shutdown()
+
+
+def test_a_cancelled_request_frees_its_cache_without_the_collector(
+    engines: tuple[TransformersEngine, TransformersEngine],
+) -> None:
+    engine = engines[0]
+    root = rooted(engine)
+    (node,) = engine.extend([Draw(root)], 4).result()
+    (entry,) = [entry for entry in engine._tree._entries.values() if entry.node is node]
+    trunk = weakref.ref(entry.state.trunk)
+    del entry
+    gc.collect()
+    gc.disable()
+    try:
+        work = engine.extend([Draw(node, 3)], 500)
+        while engine.forwards(root) < 10:
+            pass
+        engine.close(root)
+        error = work.exception()
+        del work
+        engine.extend([Draw(rooted(engine))], 1).result()
+        assert isinstance(error, EngineClosed)
+        assert trunk() is None
+    finally:
+        gc.enable()
+
+
+def test_a_block_reserves_no_more_than_the_answer_may_have() -> None:
+    engine = TransformersEngine(tiny_weights(context=6000), Sharing)
+    root = engine.open(engine.encode(TURNS), Sampling(max_tokens=20, logit_bias=((262, -1e4),))).result()
+    nodes = engine.extend([Draw(root, 4)], 100_000).result()
+    assert [node.position for node in nodes] == [20] * 4
+    engine.shutdown()

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ig_guardrail.engine.repeat import Repetition, empty_cache
 from ig_guardrail.engine.shared import Sharing
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.engine.weights import Weights
-from ig_guardrail.errors import EngineClosed, EngineError, ModelError
+from ig_guardrail.errors import EngineClosed, EngineError, ModelError, RequestError
 from ig_guardrail.types import Draw, Node, Sampling, Turn
 from tests.conformance.engine.tiny import tiny_weights
 
@@ -183,6 +184,27 @@ def test_passes_are_counted(engine: TransformersEngine) -> None:
     assert engine.forwards(root) == 9
     chain(engine, node, 4)
     assert engine.forwards(root) == 12, "the last token of a finished answer is not read"
+
+
+def test_another_engines_node_is_a_strangers(engine: TransformersEngine, weights: Weights) -> None:
+    other = TransformersEngine(weights)
+    root, foreign = root_of(engine), root_of(other)
+    engine.close(foreign)
+    assert engine.live_nodes() == 1
+    with pytest.raises(EngineClosed):
+        engine.open(engine.encode(TURNS), Sampling(), (), twin_of=foreign).result()
+    with pytest.raises(EngineClosed):
+        engine.extend([Draw(foreign)], 1).result()
+    assert engine.forwards(foreign) == 0
+    assert chain(engine, root, 2).position == 2
+    other.shutdown()
+
+
+def test_a_node_with_tokens_of_another_model_is_refused(engine: TransformersEngine) -> None:
+    root = root_of(engine)
+    strange = replace(chain(engine, root, 1), ids=(999_999,))
+    with pytest.raises(RequestError, match="token 999999 was given"):
+        engine.append([(root, strange)]).result()
 
 
 def test_after_shutdown_work_is_refused(weights: Weights) -> None:
