@@ -72,6 +72,11 @@ def quality(results: Path) -> str:
     return _whole(results / "quality.json")
 
 
+def third_quality(results: Path) -> str:
+    """The same of the third run, before candidates shared their prefix."""
+    return _whole(results / "quality-third.json")
+
+
 def second_quality(results: Path) -> str:
     """The same of the second run, before the prompt screen's threshold was raised."""
     return _whole(results / "quality-second.json")
@@ -229,7 +234,11 @@ def _read(path: Path) -> dict[str, Any]:
 
 DOCUMENTS: Mapping[Path, Sections] = {
     HERE.parent / "docs" / "benchmarks.md": {"quality": quality, "bench": bench},
-    HERE.parent / "docs" / "benchmarks-earlier.md": {"second-quality": second_quality, "first-quality": first_quality},
+    HERE.parent / "docs" / "benchmarks-earlier.md": {
+        "third-quality": third_quality,
+        "second-quality": second_quality,
+        "first-quality": first_quality,
+    },
     HERE.parent / "docs" / "cost-models.md": {"calibrated": calibrated, "screen": screen, "judge": judge},
     HERE.parent / "docs" / "performance.md": {"profile": profile, "widening": widening, "weights": weights},
     HERE.parent / "README.md": {"quality": bounded},

@@ -20,7 +20,7 @@ PART = "CPU time"
 EQUAL = "tokens"
 TOKENS = 64
 TRIES = 40
-RUNS = 3  # of each runner on each task, summed before they are compared
+RUNS = 2  # of each runner on each task, summed before they are compared
 PROMPTS = (
     "Explain in detail how a river forms a valley.",
     "Write a long letter about a walk through a botanical garden.",
