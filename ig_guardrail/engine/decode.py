@@ -77,7 +77,7 @@ class Decoder:
         blocks = [row.draft.ids for row in rows]
         ended = rows[0].draft.finish is not None
         count = len(blocks[0]) - (1 if blocks[0] and ended and not self.context.layers else 0)
-        cached = self.caching.start([row.start for row in rows], count) if count or not ended else None
+        cached: Any = self.caching.start([row.start for row in rows], count) if count or not ended else None
         logits = _after([row.start for row in rows])[:, None]
         if count:
             read = yield from self._read(cached, rows, [block[:count] for block in blocks])
