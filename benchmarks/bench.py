@@ -25,7 +25,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import tables
 import torch
 from rich.console import Console
-from speed import always, bits, calm, cancel, forks, memory, naive, together
+from speed import always, calm, cancel, forks, memory, naive, together
 from speed.stage import Say, Stage, open_stage, origin_of
 
 from ig_guardrail.errors import GuardrailError
@@ -39,7 +39,6 @@ PARTS: Mapping[str, Measure] = {
     "calm": calm.measure,
     "search": always.measure,
     "paper": always.measure_paper,
-    "bits": bits.measure,
     "naive": naive.measure,
     "memory": memory.measure,
     "forks": forks.measure,
