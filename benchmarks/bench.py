@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -24,11 +23,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import tables
 import torch
+from command import run
 from rich.console import Console
 from speed import always, calm, cancel, forks, memory, naive, together
 from speed.stage import Say, Stage, open_stage, origin_of
-
-from ig_guardrail.errors import GuardrailError
 
 HERE = Path(__file__).parent
 PAIRS = 5
@@ -101,8 +99,4 @@ def publish(
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except GuardrailError as error:
-        print(error, file=sys.stderr)
-        sys.exit(1)
+    run(main, failed=1)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,11 +18,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import tables
 import torch
+from command import run
 from rich.console import Console
 from speed import charts, shares, widening
 from speed.stage import open_stage, origin_of
-
-from ig_guardrail.errors import GuardrailError
 
 HERE = Path(__file__).parent
 IMAGES = HERE.parent / "docs" / "images"
@@ -69,8 +67,4 @@ def draw(results: Path, images: Path) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except GuardrailError as error:
-        print(error, file=sys.stderr)
-        sys.exit(1)
+    run(main, failed=1)

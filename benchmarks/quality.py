@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import platform
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import tables
+from command import run
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 from workers import Job, Workers
 
 from ig_guardrail.costs.judge import read_judge
-from ig_guardrail.errors import GuardrailError
 from ig_guardrail.evaluate.figures import Figure, figures
 from ig_guardrail.evaluate.prompts import PromptRow, read_prompts
 from ig_guardrail.evaluate.setting import fingerprint
@@ -125,16 +124,9 @@ def _row(figure: Figure) -> tables.Row:
     value, low, high = (
         tables.plain(number) for number in (figure.estimate.value, figure.estimate.low, figure.estimate.high)
     )
-    return {
-        "part": figure.part,
-        "name": figure.key,
-        "title": figure.title,
-        "value": value,
-        "interval": None if isinstance(value, int) else [low, high],
-        "n": figure.estimate.n,
-        "bound": f"{figure.bound.relation} {figure.bound.limit:g}" if figure.bound else None,
-        "ok": figure.ok,
-    }
+    interval = None if isinstance(value, int) else [low, high]
+    bound = f"{figure.bound.relation} {figure.bound.limit:g}" if figure.bound else None
+    return tables.row(figure.part, figure.key, figure.title, value, interval, figure.estimate.n, bound, figure.ok)
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -149,8 +141,4 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except GuardrailError as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_code)
+    run(main)

@@ -151,13 +151,16 @@ def widening(results: Path) -> str:
 
 def screen(results: Path) -> str:
     """What the prompt screen flags."""
-    result = _read(results / "screen.json")
-    return tables.markdown(result["figures"]) if result else NOT_MEASURED
+    return _figures(results / "screen.json")
 
 
 def weights(results: Path) -> str:
     """The embedded model in fewer bits."""
-    result = _read(results / "weights.json")
+    return _figures(results / "weights.json")
+
+
+def _figures(path: Path) -> str:
+    result = _read(path)
     return tables.markdown(result["figures"]) if result else NOT_MEASURED
 
 

@@ -9,21 +9,19 @@ screen is counted. The committed tuning prompts are read too; the final ones are
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tables
+from command import run
 from numpy.typing import NDArray
 from rich.console import Console
 
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.catalog import build_cost_model
-from ig_guardrail.errors import GuardrailError
 from ig_guardrail.evaluate.prompts import read_prompts
 from ig_guardrail.learn.quality import proportion
 from ig_guardrail.learn.rows import Row, read_rows
@@ -96,24 +94,12 @@ def _scores(screen: CostModel, prompts: Sequence[str]) -> NDArray[np.float64]:
     return np.array([scores[0] for _, scores in answers])
 
 
-def _shares(part: str, title: str, scores: NDArray[np.float64]) -> Iterator[Mapping[str, Any]]:
+def _shares(part: str, title: str, scores: NDArray[np.float64]) -> Iterator[tables.Row]:
     for threshold in THRESHOLDS if len(scores) else ():
         share = proportion(int((scores > threshold).sum()), len(scores))
-        yield {
-            "part": part,
-            "name": f"{title} {threshold:g}",
-            "title": f"{title}, score above {threshold:g}",
-            "value": share.value,
-            "interval": [share.low, share.high],
-            "n": len(scores),
-            "bound": None,
-            "ok": None,
-        }
+        name, title_at = f"{title} {threshold:g}", f"{title}, score above {threshold:g}"
+        yield tables.row(part, name, title_at, share.value, [share.low, share.high], len(scores))
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except GuardrailError as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_code)
+    run(main)

@@ -17,6 +17,21 @@ from rich.table import Table
 Row: TypeAlias = Mapping[str, Any]
 
 
+def row(
+    part: str,
+    name: str,
+    title: str,
+    value: float | int | None,
+    interval: Sequence[float | None] | None,
+    n: int,
+    bound: str | None = None,
+    ok: bool | None = None,
+) -> Row:
+    """One figure; without a bound nothing is kept or missed."""
+    found = {"part": part, "name": name, "title": title, "value": value, "interval": interval}
+    return {**found, "n": n, "bound": bound, "ok": ok}
+
+
 def number(value: float | int | None) -> str:
     """Counts as they are, other figures with two decimals; a dash for what could not be measured."""
     if value is None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 import tables
 import torch
+from command import run
 from rich.console import Console
 from torch import Tensor
 
@@ -164,13 +164,8 @@ def _ratio(title: str, name: str, values: Sequence[float]) -> tables.Row:
 
 def _figure(part: str, name: str, value: float, low: float, high: float, n: int) -> tables.Row:
     interval = [round(low, 5), round(high, 5)]
-    row = {"part": part, "name": f"{part}, {name}", "title": name, "value": round(value, 5), "interval": interval}
-    return {**row, "n": n, "bound": None, "ok": None}
+    return tables.row(part, f"{part}, {name}", name, round(value, 5), interval, n)
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except GuardrailError as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_code)
+    run(main)

@@ -83,19 +83,10 @@ def row(
         bound, ok = f"<= {at_most:g}", value <= at_most
     if at_least is not None:
         bound, ok = f">= {at_least:g}", value >= at_least
-    return {
-        "part": part,
-        "name": name,
-        "title": title,
-        "value": round(value, 4),
-        "interval": [round(min(values), 4), round(max(values), 4)],
-        "n": len(values),
-        "bound": bound,
-        "ok": ok,
-    }
+    ends = [round(min(values), 4), round(max(values), 4)]
+    return tables.row(part, name, title, round(value, 4), ends, len(values), bound, ok)
 
 
 def count_row(part: str, name: str, title: str, count: int, n: int) -> tables.Row:
     """How often something happened that must never happen, in `n` tries."""
-    found = {"part": part, "name": name, "title": title, "value": count, "interval": None}
-    return {**found, "n": n, "bound": "= 0", "ok": count == 0}
+    return tables.row(part, name, title, count, None, n, "= 0", count == 0)

@@ -111,9 +111,10 @@ class Grower:
         return bias_of((*context.sampling.logit_bias, *more), self.caching.device)
 
     def _content(self, content: Node | str | tuple[int, ...]) -> tuple[tuple[int, ...], Finish | None]:
-        finish = content.finish if isinstance(content, Node) else None
-        ids = content.ids if isinstance(content, Node) else content
-        ids = self.chat.text_ids(ids) if isinstance(ids, str) else ids
+        if isinstance(content, Node):
+            ids, finish = content.ids, content.finish
+        else:
+            ids, finish = self.chat.text_ids(content) if isinstance(content, str) else content, None
         self.language.check(ids, where="token ids")
         return ids, finish
 

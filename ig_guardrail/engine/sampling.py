@@ -80,10 +80,10 @@ def likeliest(logits: Tensor, count: int) -> list[int]:
 
 def _draw(biased: Tensor, sampling: Sampling, uniforms: Tensor) -> Tensor:
     scaled = (biased - biased.amax(-1, keepdim=True)).div_(sampling.temperature)
-    normaliser = scaled.logsumexp(-1, keepdim=True)
+    normaliser = scaled.logsumexp(-1, keepdim=True).cpu()
     vocabulary = scaled.shape[-1]
     for head in sorted({min(vocabulary, max(head, 2 * sampling.top_k)) for head in (*HEADS, vocabulary)}):
-        tokens = _pick(scaled, normaliser.cpu(), head, sampling, uniforms)
+        tokens = _pick(scaled, normaliser, head, sampling, uniforms)
         if tokens is not None:
             return tokens
     raise AssertionError("the whole ranking always holds the answer")

@@ -207,44 +207,33 @@ class Sharing:
 
     def read(self, passes: Sequence[Pass[Any]]) -> list[Reading]:
         """Single tokens of all passes in one forward; several tokens of a pass in one of its own."""
-        single = [one for one in passes if len(one.tokens[0]) == 1]
-        readings = dict(zip(map(id, single), self._read_together(single), strict=True))
-        return [readings[id(one)] if id(one) in readings else self._read_block(one) for one in passes]
+        single = iter(self._forward([one for one in passes if not one.is_block]))
+        return [self._forward([one])[0] if one.is_block else next(single) for one in passes]
 
-    def _read_together(self, passes: Sequence[Pass[Any]]) -> list[Reading]:
+    def _forward(self, passes: Sequence[Pass[Any]]) -> list[Reading]:
+        """Passes over equally many tokens, of which equally many logits are wanted."""
         if not passes:
             return []
-        places: list[slice] = []
+        parts: list[tuple[SharedRows, slice]] = []
         tokens: list[Sequence[int]] = []
         for one in passes:
-            places.append(slice(len(tokens), len(tokens) + one.rows.count))
+            rows: Any = one.rows
+            parts.append((rows, slice(len(tokens), len(tokens) + rows.count)))
             tokens += one.tokens
         layers = tuple(sorted({layer for one in passes for layer in one.layers}))
-        whole = self._run([_shared(one) for one in passes], places, tokens, 1, layers)
+        whole = self._run(Plan(parts), tokens, passes[0].keep, layers)
         if len(passes) == 1:
             return [whole]
         return [
             Reading(whole.logits[place], {layer: whole.hidden[layer][place] for layer in one.layers})
-            for one, place in zip(passes, places, strict=True)
+            for one, (_, place) in zip(passes, parts, strict=True)
         ]
 
-    def _read_block(self, one: Pass[Any]) -> Reading:
-        rows = _shared(one)
-        return self._run([rows], [slice(0, rows.count)], one.tokens, one.keep, one.layers)
-
-    def _run(
-        self,
-        rows: Sequence[SharedRows],
-        places: Sequence[slice],
-        tokens: Sequence[Sequence[int]],
-        keep: int,
-        layers: Sequence[int],
-    ) -> Reading:
+    def _run(self, plan: Plan, tokens: Sequence[Sequence[int]], keep: int, layers: Sequence[int]) -> Reading:
         new = len(tokens[0])
-        for one in rows:
-            one.make_room(new)
-        plan = Plan(tuple(zip(rows, places, strict=True)))
-        at = [one.length for one, place in zip(rows, places, strict=True) for _ in range(place.start, place.stop)]
+        for rows, _ in plan.parts:
+            rows.make_room(new)
+        at = [rows.length for rows, place in plan.parts for _ in range(place.start, place.stop)]
         positions = torch.tensor(at, device=self.device)[:, None] + torch.arange(new, device=self.device)
         config, usual = self._model.config, self._model.config._attn_implementation
         config._attn_implementation = ATTENTION
@@ -254,14 +243,9 @@ class Sharing:
             )
         finally:
             config._attn_implementation = usual
-        for one in rows:
-            one.note(new)
+        for rows, _ in plan.parts:
+            rows.note(new)
         return reading
-
-
-def _shared(one: Pass[Any]) -> SharedRows:
-    rows: Any = one.rows
-    return rows  # type: ignore[no-any-return]
 
 
 def serves(model: Model) -> bool:
