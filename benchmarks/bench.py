@@ -25,7 +25,7 @@ import tables
 import torch
 from command import run
 from rich.console import Console
-from speed import always, calm, cancel, forks, memory, naive, together
+from speed import always, calm, cancel, early, forks, memory, naive, together
 from speed.stage import Say, Stage, open_stage, origin_of
 
 HERE = Path(__file__).parent
@@ -35,6 +35,7 @@ Measure: TypeAlias = Callable[[Stage, int, Say], list[tables.Row]]
 
 PARTS: Mapping[str, Measure] = {
     "calm": calm.measure,
+    "early": early.measure,
     "search": always.measure,
     "paper": always.measure_paper,
     "naive": naive.measure,

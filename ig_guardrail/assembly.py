@@ -23,7 +23,7 @@ def open_guardrail(
     weights: str = "auto",
     values: Values | None = None,
 ) -> Guardrail:
-    """A guardrail for a model ("embedded", a folder, a hub name) under a policy (a file, a packaged name, a value).
+    """A guardrail for a model ("embedded", a folder, a .gguf file, a hub name) under a policy (file, name or value).
 
     Weights are loaded once a process, here at the latest. Raises PolicyError, ModelError, HeadMismatch.
     """

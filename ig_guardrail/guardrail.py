@@ -172,6 +172,7 @@ class Guardrail:
             wary=terms.screening.action == "search",
             steer=plan.settings.steer,
             protected=self.engine.info.protected,
+            glance=bool(plan.panel.glanced),
             critic=self.values.critic is not None,
             reward=self.values.reward is not None,
         )

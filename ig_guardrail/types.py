@@ -159,7 +159,7 @@ class LogProbs:
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """Forced continuations, one pass each. A `Node` moves that node's block (and its finish) into this context.
+    """Forced continuations, one pass each. A `Node` moves what its answer has beyond this position, and its finish.
 
     Reply: list of children, in order.
     """
@@ -176,11 +176,22 @@ class Twin:
 
 
 @dataclass(frozen=True, slots=True)
+class Together:
+    """Work of the engine that shares steps. Reply: list of what each request would have been replied, in order."""
+
+    requests: tuple[Extend | Expand | LogProbs | Append | Twin, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
-    """Judge nodes. kind `cost`: list of `Cost`; `reward` and `critic`: list of floats, higher is better."""
+    """Judge nodes. kind `cost`: list of `Cost`; `reward` and `critic`: list of floats, higher is better.
+
+    `glance`: list of floats, the pressure (see `Cost`) of what a commit would be charged and, between charge points
+    too, of what hidden states show at the node's end. For planning; the gate charges at charge points only.
+    """
 
     nodes: tuple[Node, ...]
-    kind: Literal["cost", "reward", "critic"] = "cost"
+    kind: Literal["cost", "reward", "critic", "glance"] = "cost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +208,7 @@ class Commit:
     node: Node
 
 
-Request: TypeAlias = Extend | Expand | LogProbs | Append | Twin | Score | Drop | Commit
+Request: TypeAlias = Extend | Expand | LogProbs | Append | Twin | Together | Score | Drop | Commit
 
 
 # --------------------------------------------------------------------------------------------------------- replies
@@ -238,7 +249,7 @@ class Denied:
     position: int | None = None
 
 
-Reply: TypeAlias = Sequence[Node] | Sequence[Cost] | Sequence[float] | Node | Accepted | Denied | None
+Reply: TypeAlias = Sequence[Node] | Sequence[Cost] | Sequence[float] | Sequence[Any] | Node | Accepted | Denied | None
 
 
 # --------------------------------------------------------------------------------------------------------- scoring
@@ -405,7 +416,7 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class BlockRecord:
-    """One accepted commit: where it ends, and the attempts, candidates and denials since the one before."""
+    """One accepted commit: where it ends; rounds of judgement, nodes judged and denials since the one before."""
 
     position: int
     attempts: int

@@ -54,16 +54,22 @@ class LetterCost:
     """The share of b: in the whole text so far (a level), or in the newest piece (an event)."""
 
     hazards = (HAZARD,)
-    layers: tuple[int, ...] = ()
 
     def __init__(
-        self, name: str, *, reading: str = "level", granularity: str = "block", longest_match: int = 0
+        self,
+        name: str,
+        *,
+        reading: str = "level",
+        granularity: str = "block",
+        longest_match: int = 0,
+        layers: tuple[int, ...] = (),
     ) -> None:
         self.name = name
         self.sha256 = f"{name}-{reading}-{granularity}"
         self.reading: Any = reading
         self.granularity: Any = granularity
         self.longest_match = longest_match
+        self.layers = layers  # with some, it counts as free to read anywhere
 
     def start(self, prompt: Prompt) -> tuple[int, int]:
         return (0, 0)
@@ -108,7 +114,7 @@ def toy_policy(
 
 
 def guardrail(script: Script, policy: CompiledPolicy, models: Mapping[str, Any], **keys: Any) -> Guardrail:
-    rail = Guardrail(ScriptedEngine(script), policy, models, **keys)
+    rail = Guardrail(ScriptedEngine(script, hidden=lambda prefix: (0.0,)), policy, models, **keys)
     rail._approved = True  # toy messages are not letters; the start-up check has its own tests
     return rail
 

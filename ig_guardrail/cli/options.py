@@ -7,7 +7,10 @@ from typing import Annotated, TypeAlias
 import typer
 
 Model: TypeAlias = Annotated[
-    str, typer.Option("--model", "-m", envvar="IG_GUARDRAIL_MODEL", help="'embedded', a model folder, or a hub name.")
+    str,
+    typer.Option(
+        "--model", "-m", envvar="IG_GUARDRAIL_MODEL", help="'embedded', a model folder, a .gguf file, or a hub name."
+    ),
 ]
 Policy: TypeAlias = Annotated[
     str, typer.Option("--policy", "-p", envvar="IG_GUARDRAIL_POLICY", help="A policy file, or a packaged name.")

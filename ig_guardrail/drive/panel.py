@@ -35,6 +35,15 @@ class Panel:
         return tuple(sorted({layer for name in names for layer in self.seats[name].model.layers}))
 
     @property
+    def glanced(self) -> tuple[Rule, ...]:
+        """Enforced rules that can be read anywhere at no cost, since their cost models read hidden states."""
+        return tuple(
+            rule
+            for rule in self.rules
+            if rule.enforced and all(self.seats[name].model.layers for name in rule.budget.cost.models())
+        )
+
+    @property
     def longest_match(self) -> int:
         """Characters of the longest match an enforced event may reach back over."""
         names = {name for rule in self.rules if rule.enforced for name in rule.budget.cost.models()}

@@ -187,14 +187,15 @@ def checked(one: Seat, answers: Any, count: int) -> list[Fold]:
 
 
 def _previous(track: Track, point: Point, node: Node) -> Point | None:
-    """The charge point that `point` is folded from: the one before it on the same track, or None for the start.
+    """The charge point that a point is folded from: the one before it on the same track, or None for the start.
 
     The end is folded from the last point before a stop string, so that it reads the answer as it will be shown.
     """
     step = spacing(track.granularity, track.every)
     if step == 0:
         return None
-    position = point.position - point.position % step if point.ended else point.position - step
+    over = point.position % step
+    position = point.position - (over if point.ended else over or step)
     while point.ended and position > 0 and node.characters_at(position) > node.visible:
         position -= step
     return Point(position) if position > 0 else None

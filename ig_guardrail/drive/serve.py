@@ -7,11 +7,12 @@ is stopped when it spends more than its share.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ig_guardrail.budget import pressure, remaining, settle
+from ig_guardrail.budget import Point, pressure, remaining, settle
 from ig_guardrail.drive.panel import Panel
 from ig_guardrail.drive.scorer import Scorer
 from ig_guardrail.drive.waiting import Show, Wait, Waiting
@@ -37,6 +38,7 @@ from ig_guardrail.types import (
     Reply,
     Sampling,
     Score,
+    Together,
     Turn,
     Twin,
 )
@@ -58,8 +60,8 @@ class Tally:
     first_generated: float | None = None
     first_released: float | None = None
     requests: int = 0
-    draws: int = 0
-    candidates: int = 0
+    rounds: int = 0
+    judged: set[int] = field(default_factory=set)
     denials: int = 0
     blocks: list[BlockRecord] = field(default_factory=list)
 
@@ -115,65 +117,80 @@ class Server:
 
     def _answer(self, request: Any) -> Waiting[Reply]:
         match request:
-            case Extend():
-                return (yield from self._extend(request))
+            case Extend() | Append() | Twin() | Expand() | LogProbs():
+                return (yield from self._work([request]))[0]
+            case Together():
+                return (yield from self._work(request.requests))
             case Score():
                 return (yield from self._score(request))
             case Commit():
                 return (yield from self._commit(request.node))
-            case Append():
-                return (yield from self._append(request))
-            case Twin():
-                return (yield from self._twin(request))
-            case Expand():
-                return self._learn((yield Wait(self.case.engine.expand(self._known(request.node), request.k))))
-            case LogProbs():
-                logprobs: list[float] = yield Wait(self.case.engine.logprobs(self._known(request.node), request.ids))
-                return logprobs
             case Drop():
                 for node in request.nodes:
                     self._drop(self._known(node))
                 return None
-        raise StrategyError(
-            f"a strategy yielded {type(request).__name__}, which is not a request",
-            why="the set of requests is closed",
-            fix="yield Extend, Expand, LogProbs, Append, Twin, Score, Drop or Commit",
-        )
+        raise _no_request(request)
 
-    def _extend(self, request: Extend) -> Waiting[list[Node]]:
-        draws = [Draw(self._known(draw.node), draw.count, draw.lane) for draw in request.draws]
-        children = self._learn(
-            (yield Wait(self.case.engine.extend(draws, request.tokens, request.attempt, request.bias)))
-        )
-        self.tally.draws += 1
-        self.tally.candidates += len(children)
+    def _work(self, requests: Sequence[Any]) -> Waiting[list[Any]]:
+        """Ask the engine for all before waiting for any, so that their steps are shared."""
+        begun = [self._begin(request) for request in requests]
+        replies = []
+        for future, take in begun:
+            replies.append(take((yield Wait(future))))
+        return replies
+
+    def _begin(self, request: Any) -> tuple[Future[Any], Callable[[Any], Any]]:
+        """The future of an engine's work, and what becomes of its result."""
+        engine = self.case.engine
+        match request:
+            case Extend():
+                draws = [Draw(self._known(draw.node), draw.count, draw.lane) for draw in request.draws]
+                return engine.extend(draws, request.tokens, request.attempt, request.bias), self._drawn
+            case Append():
+                items = [(self._known(node), self._content(content)) for node, content in request.items]
+                return engine.append(items), self._learn
+            case Twin():
+                prompt = engine.encode(edited(self.case.turns, request.edit))
+                opening = engine.open(prompt, self.case.sampling, twin_of=self._known(request.node))
+                return opening, lambda twin: self._learn([twin])[0]
+            case Expand():
+                return engine.expand(self._known(request.node), request.k), self._learn
+            case LogProbs():
+                return engine.logprobs(self._known(request.node), request.ids), list
+        raise _no_request(request)
+
+    def _drawn(self, children: Sequence[Node]) -> list[Node]:
         self.tally.generated += sum(len(child.ids) for child in children)
         self.tally.first_generated = self.tally.first_generated or time.monotonic()
-        return children
-
-    def _append(self, request: Append) -> Waiting[list[Node]]:
-        items = [(self._known(node), self._content(content)) for node, content in request.items]
-        return self._learn((yield Wait(self.case.engine.append(items))))
+        return self._learn(children)
 
     def _content(self, content: Any) -> Any:
         return self._known(content) if isinstance(content, Node) else content
 
-    def _twin(self, request: Twin) -> Waiting[Node]:
-        prompt = self.case.engine.encode(edited(self.case.turns, request.edit))
-        opening = self.case.engine.open(prompt, self.case.sampling, twin_of=self._known(request.node))
-        return self._learn([(yield Wait(opening))])[0]
-
     def _score(self, request: Score) -> Waiting[Sequence[Cost] | Sequence[float]]:
         nodes = [self._known(node) for node in request.nodes]
         if request.kind == "cost":
-            due = [(node, self.case.gate.due(node)) for node in nodes]
-            measures = yield from self.case.scorer.measure_all(due)
-            return [self._cost(node, lines) for node, lines in zip(nodes, measures, strict=True)]
+            self.tally.rounds += 1
+            self.tally.judged.update(node.id for node in nodes)
+            return (yield from self._costs([(node, self.case.gate.due(node)) for node in nodes]))
+        if request.kind == "glance":
+            costs = yield from self._costs([(node, self._at_once(node)) for node in nodes])
+            return [cost.pressure for cost in costs]
         judge = self.case.values.reward if request.kind == "reward" else self.case.values.critic
         if judge is None:
             raise StrategyError(f"a strategy asked for a {request.kind}, and this guardrail has none")
         values: list[float] = judge.predict(nodes)
         return values
+
+    def _at_once(self, node: Node) -> list[tuple[str, Point]]:
+        """What is due at a node, and its end for the rules that can be read anywhere."""
+        here = Point(node.position, node.finish is not None)
+        free = [(rule.budget.id, here) for rule in self.case.panel.glanced]
+        return list(dict.fromkeys([*self.case.gate.due(node), *free]))
+
+    def _costs(self, asked: Sequence[tuple[Node, Sequence[tuple[str, Point]]]]) -> Waiting[list[Cost]]:
+        measures = yield from self.case.scorer.measure_all(asked)
+        return [self._cost(node, lines) for (node, _), lines in zip(asked, measures, strict=True)]
 
     def _cost(self, node: Node, measures: Sequence[Measure]) -> Cost:
         rules = [rule for rule in self.case.panel.rules if rule.enforced]
@@ -193,8 +210,9 @@ class Server:
             self.tally.denials += 1
             return reply
         tally = self.tally
-        tally.blocks.append(BlockRecord(node.position, tally.draws, tally.candidates, tally.denials))
-        tally.draws = tally.candidates = tally.denials = 0
+        judged = tally.judged | {node.id}
+        tally.blocks.append(BlockRecord(node.position, max(1, tally.rounds), len(judged), tally.denials))
+        tally.judged, tally.rounds, tally.denials = set(), 0, 0
         text = gate.release()
         if text:
             tally.first_released = tally.first_released or time.monotonic()
@@ -224,6 +242,14 @@ def edited(turns: tuple[Turn, ...], edit: str) -> tuple[Turn, ...]:
     if turns and turns[0].role == "system":
         return (Turn("system", f"{turns[0].text}\n\n{edit}"), *turns[1:])
     return (Turn("system", edit), *turns)
+
+
+def _no_request(request: Any) -> StrategyError:
+    return StrategyError(
+        f"a strategy yielded {type(request).__name__}, which is not a request",
+        why="the set of requests is closed",
+        fix="yield Extend, Expand, LogProbs, Append, Twin, Together, Score, Drop or Commit",
+    )
 
 
 def _next_request(search: Search, reply: Reply) -> Any:

@@ -81,7 +81,10 @@ class Engine(Protocol):
         ...
 
     def append(self, items: Sequence[tuple[Node, Node | str | tuple[int, ...]]]) -> Future[list[Node]]:
-        """Forced tokens, one pass each. A Node gives its own block and finish; stop strings and limits hold as ever."""
+        """Forced tokens, one pass each; stop strings and limits hold as ever.
+
+        A Node gives what its answer has beyond the position of the node it is appended to, and its finish.
+        """
         ...
 
     def close(self, node: Node) -> None:

@@ -78,7 +78,7 @@ class Grower:
         for node, content in items:
             entry, start = self.tree.find(node)
             row = Row(entry.context, start, entry.draft())
-            row.draft.read_all(*self._content(content))
+            row.draft.read_all(*self._content(node, content))
             rows.append(row)
         return (yield from self._force(rows))
 
@@ -110,9 +110,9 @@ class Grower:
         self.language.check((token for token, _ in more), where="bias")
         return bias_of((*context.sampling.logit_bias, *more), self.caching.device)
 
-    def _content(self, content: Node | str | tuple[int, ...]) -> tuple[tuple[int, ...], Finish | None]:
+    def _content(self, after: Node, content: Node | str | tuple[int, ...]) -> tuple[tuple[int, ...], Finish | None]:
         if isinstance(content, Node):
-            ids, finish = content.ids, content.finish
+            ids, finish = content.answer_ids()[after.position :], content.finish
         else:
             ids, finish = self.chat.text_ids(content) if isinstance(content, str) else content, None
         self.language.check(ids, where="token ids")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ig_guardrail.engine.gguf import SUFFIX, unpacked
 from ig_guardrail.engine.quiet import quiet
 from ig_guardrail.engine.store import files_sha256
 from ig_guardrail.errors import ModelError, RequestError
@@ -67,7 +68,8 @@ _REGISTRY = Registry()  # the one thing that is process-wide: weights are too la
 def load_engine(model: str, *, device: str = "auto", dtype: str = "auto", weights: str = "auto") -> TransformersEngine:
     """The engine of a model, loaded at the first call and shared from then on.
 
-    model   "embedded", a local folder, or a hub name such as "Qwen/Qwen3-0.6B" (downloaded if it is not there)
+    model   "embedded", a local folder, a .gguf file, or a hub name such as "Qwen/Qwen3-0.6B" (downloaded if it is not
+            there)
     device  "auto" (cuda, else mps, else cpu), "cpu", "cuda", "cuda:0", "mps"
     dtype   "auto" (bfloat16), "bfloat16", "float32", "float16"
     weights "auto" (as `dtype` says), "bf16", or, on the CPU, quantised: "int8", "int4"
@@ -106,9 +108,9 @@ def _start(model: str, device: str, numerics: str) -> TransformersEngine:
 
 
 def _place(model: str) -> str:
-    """One spelling for each model: folders by their absolute path."""
-    folder = Path(model).expanduser()
-    return model if model == EMBEDDED or not folder.is_dir() else str(folder.resolve())
+    """One spelling for each model: files and folders by their absolute path."""
+    path = Path(model).expanduser()
+    return model if model == EMBEDDED or not path.exists() else str(path.resolve())
 
 
 def _find(model: str, dtype: str) -> Source:
@@ -117,6 +119,8 @@ def _find(model: str, dtype: str) -> Source:
 
         return Source(model, *embedded_model(dtype))
     folder = Path(model).expanduser()
+    if folder.suffix == SUFFIX and folder.is_file():
+        return Source(model, *unpacked(folder, dtype))
     if not folder.is_dir():
         folder = _downloaded(model)
     return Source(model, folder, files_sha256(folder.glob("*.safetensors")))
@@ -128,7 +132,7 @@ def _downloaded(name: str) -> Path:
         raise ModelError(
             f"there is no folder '{name}'",
             where=f"model '{name}'",
-            why="a model is 'embedded', a folder with its files, or a hub name such as 'Qwen/Qwen3-0.6B'",
+            why="a model is 'embedded', a folder with its files, a .gguf file, or a hub name such as 'Qwen/Qwen3-0.6B'",
             fix="check the path",
         )
     import huggingface_hub

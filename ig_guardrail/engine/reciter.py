@@ -66,7 +66,7 @@ class Reciter:
         children = []
         for node, content in items:
             entry, prefix = self.tree.find(node)
-            children.append(self._forced(entry, prefix, *self._content(content)))
+            children.append(self._forced(entry, prefix, *self._content(node, content)))
         return children
 
     def logprobs(self, node: Node, ids: Sequence[int]) -> list[float]:
@@ -76,9 +76,9 @@ class Reciter:
         entry.context.account.forwards += 1
         return self._score(entry.context, node.root, prefix, tuple(ids))
 
-    def _content(self, content: Node | str | tuple[int, ...]) -> tuple[Prefix, Finish | None]:
+    def _content(self, after: Node, content: Node | str | tuple[int, ...]) -> tuple[Prefix, Finish | None]:
         if isinstance(content, Node):
-            return content.ids, content.finish
+            return content.answer_ids()[after.position :], content.finish
         ids = self.script.vocabulary.ids(content) if isinstance(content, str) else content
         self.script.vocabulary.language.check(ids, where="token ids")
         return ids, None

@@ -6,16 +6,21 @@ tokens are answered side by side.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
+from typing import TextIO
 
 from ig_guardrail.engine.chat import chat_of
 from ig_guardrail.engine.randomness import uniform
 from ig_guardrail.engine.weights import Weights, language_of
+from ig_guardrail.errors import RequestError
 from ig_guardrail.learn.benign import Part, benign_prompts, part_of
 from ig_guardrail.learn.progress import progress_line
 from ig_guardrail.learn.recipes import OWN_ANSWERS
@@ -40,18 +45,24 @@ class Asked:
 def write_answers(weights: Weights, out: Path, temperature: float = 0.7, top_p: float = 0.95, seed: int = 0) -> int:
     """Answer every benign question and write one row each to `out` (.jsonl); the number of rows.
 
-    The file appears when it is whole. Answers have at most `TOKENS` tokens.
+    Answers have at most `TOKENS` tokens. The file appears when it is whole; until then its rows are kept beside it, and
+    a run that was interrupted goes on where it stopped. Raises RequestError if `out` cannot be written.
     """
     chat = chat_of(weights.tokenizer)
     asked = [Asked(text, chat.encode([Turn("user", text)]).ids) for text in benign_prompts()]
+    sampling = Sampling(temperature, top_p, seed=seed)
     show = progress_line("answering")
-    rows: list[dict[str, str]] = []
-    for batch in _batches(asked):
-        answers = _answer(weights, batch, Sampling(temperature, top_p, seed=seed))
-        rows += [_row(one.text, answer) for one, answer in zip(batch, answers, strict=True)]
-        show(len(rows), len(asked))
-    _write(out, rows)
-    return len(rows)
+    batches = list(_batches(asked))
+    ends = list(accumulate(map(len, batches)))
+    with _kept(out, _key(weights, asked, sampling), ends) as (file, kept):
+        for batch, done in zip(batches, ends, strict=True):
+            if done > kept:
+                answers = _answer(weights, batch, sampling)
+                rows = [_row(one.text, answer) for one, answer in zip(batch, answers, strict=True)]
+                file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+                file.flush()
+            show(done, len(asked))
+    return len(asked)
 
 
 def split_of(prompt: str) -> str:
@@ -111,11 +122,36 @@ def _row(prompt: str, answer: str) -> dict[str, str]:
     }
 
 
-def _write(out: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    out.parent.mkdir(parents=True, exist_ok=True)
+@contextmanager
+def _kept(out: Path, key: str, ends: Sequence[int]) -> Iterator[tuple[TextIO, int]]:
+    """The file for rows that are not all there yet, and how many it holds; it becomes `out` at the end.
+
+    ends: after how many rows a batch is whole. What was written of a batch that is not is cut off.
+    """
+    partial = out.with_name(f".{out.name}.{key}.partial")
+    if out.is_dir():
+        raise _unwritable(out, "it is a folder")
     try:
-        partial.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-        os.replace(partial, out)
-    finally:
-        partial.unlink(missing_ok=True)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        file = partial.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise _unwritable(out, error.strerror or str(error)) from error
+    with file:
+        file.seek(0)
+        whole = file.read().split("\n")[:-1]
+        kept = max((end for end in ends if end <= len(whole)), default=0)
+        file.seek(0)
+        file.truncate()
+        file.write("".join(f"{line}\n" for line in whole[:kept]))
+        yield file, kept
+    os.replace(partial, out)
+
+
+def _unwritable(out: Path, why: str) -> RequestError:
+    return RequestError(f"answers cannot be written to {out}: {why}", where="--out", fix="name a new .jsonl file")
+
+
+def _key(weights: Weights, asked: Sequence[Asked], sampling: Sampling) -> str:
+    """What all answers depend on, hashed."""
+    facts = [weights.sha256, weights.numerics, repr(sampling), TOKENS, BATCH, [one.text for one in asked]]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]

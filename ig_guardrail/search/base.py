@@ -19,6 +19,7 @@ class SearchContext:
     strict     a restart: draw every block under `steer`, which is then the policy's stricter text
     steer      system text for steered proposals, or None
     protected  tokens no penalty may touch
+    glance     whether `Score(kind="glance")` says something: risk can be seen between charge points at no cost
     critic     whether `Score(kind="critic")` is answered: P(the finished answer stays within budget)
     reward     whether `Score(kind="reward")` is answered: task value, higher is better
     """
@@ -28,6 +29,7 @@ class SearchContext:
     strict: bool = False
     steer: str | None = None
     protected: frozenset[int] = frozenset()
+    glance: bool = False
     critic: bool = False
     reward: bool = False
 

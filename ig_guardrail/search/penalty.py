@@ -11,15 +11,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from ig_guardrail.types import Node
-
 
 def frequency_penalty(
-    failed: Sequence[Node], strength: float, attempt: int, protected: frozenset[int]
+    failed: Sequence[Sequence[int]], strength: float, attempt: int, protected: frozenset[int]
 ) -> tuple[tuple[int, float], ...]:
     """(token, logit bias <= 0) for the tokens of the failed blocks, by token id. attempt counts from 1."""
     if not failed or strength == 0:
         return ()
-    holders = Counter(token for node in failed for token in set(node.ids) - protected)
+    holders = Counter(token for block in failed for token in set(block) - protected)
     scale = strength * attempt
     return tuple((token, -scale * min(1.0, 2 * n / len(failed))) for token, n in sorted(holders.items()))

@@ -20,9 +20,9 @@ class Steering:
         self._twins: dict[int, Node] = {}
 
     def follow(self, node: Node) -> Generator[Request, Any, Node]:
-        """The twin of `node`: known, or grown by the node's block from its parent's twin, or opened anew."""
+        """The twin of `node`: known, or grown from the nearest twin above it, or opened anew."""
         if node.id not in self._twins:
-            beside = self._twins.get(node.parent.id) if node.parent is not None else None
+            beside = next((self._twins[above.id] for above in node.ancestors() if above.id in self._twins), None)
             if beside is None:
                 self._twins[node.id] = yield Twin(node, self._edit)
             else:

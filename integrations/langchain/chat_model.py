@@ -46,7 +46,7 @@ class ChatIGGuardrail(BaseChatModel):
     model_config = ConfigDict(extra="forbid")
 
     model: str = Field(default_factory=from_env("IG_GUARDRAIL_MODEL", default="embedded"))
-    """"embedded", the folder of a model, or a hub name."""
+    """"embedded", the folder of a model, a .gguf file, or a hub name."""
     policy: str | Path | InstanceOf[CompiledPolicy] = Field(
         default_factory=from_env("IG_GUARDRAIL_POLICY", default="default"), repr=False
     )

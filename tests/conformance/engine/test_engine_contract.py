@@ -281,10 +281,20 @@ def test_an_empty_block_may_be_appended(world: World) -> None:
     assert world.blocks(node, 4).ids == world.blocks(root, 4).ids
 
 
+def test_a_node_brings_all_that_its_answer_has_beyond_a_position(world: World) -> None:
+    root = world.root()
+    first = world.blocks(root, 3)
+    last = world.blocks(first, 4)
+    moved, rest, nothing = world.engine.append([(root, last), (first, last), (last, last)]).result()
+    assert moved.ids == last.answer_ids()
+    assert (rest.ids, rest.answer_ids()) == (last.ids, last.answer_ids())
+    assert (nothing.ids, nothing.position) == ((), last.position)
+
+
 def test_many_items_are_answered_in_order(world: World) -> None:
     root = world.root()
     one, two = world.engine.extend([Draw(root, 2)], 5).result()
-    items = [(root, one), (one, " the"), (root, two), (two, one), (root, "")]
+    items = [(root, one), (one, " the"), (root, two), (two, one.ids), (root, "")]
     nodes = world.engine.append(items).result()
     assert [node.parent for node in nodes] == [node for node, _ in items]
     assert [node.text for node in nodes[:1]] == [one.text]

@@ -13,6 +13,7 @@ from ig_guardrail.engine.scripted import ScriptedEngine
 from ig_guardrail.engine.vocabulary import Vocabulary
 from ig_guardrail.types import Draw, Node, Prompt, Sampling, Turn
 
+PLAIN = "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}assistant:"
 HELLO = (Turn("system", "Be brief."), Turn("user", "Tell me about rivers."))
 
 
@@ -104,6 +105,15 @@ def embedded_world() -> World:
 
     weights = load_weights("embedded", "cpu", "bfloat16")
     return _transformers_world(replace(weights, model=weights.model.float()), layer=16, tolerance=1e-2)
+
+
+def given_world() -> World:
+    """The model that $IG_TEST_MODEL names, in float32; one that is not made for conversations gets a template."""
+    from ig_guardrail.engine.models import load_weights
+
+    weights = load_weights(os.environ["IG_TEST_MODEL"], "cpu", "bfloat16")
+    weights.tokenizer.chat_template = weights.tokenizer.chat_template or PLAIN
+    return _transformers_world(replace(weights, model=weights.model.float()), layer=9, tolerance=1e-2)
 
 
 def _transformers_world(weights: Any, layer: int, tolerance: float, caching: Any = None) -> World:

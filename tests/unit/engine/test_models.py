@@ -137,6 +137,15 @@ def test_without_what_unpacks_it_the_embedded_model_says_what_to_install(
         load_weights("embedded", "cpu", "bfloat16")
 
 
+def test_a_file_that_is_no_gguf_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IG_GUARDRAIL_CACHE", str(tmp_path / "store"))
+    file = tmp_path / "model.gguf"
+    file.write_bytes(b"GGUF but not really")
+    with pytest.raises(ModelError, match=r"model.gguf cannot be unpacked[\s\S]*no whole GGUF file"):
+        load_weights(str(file), "cpu", "bfloat16")
+    assert not list((tmp_path / "store").glob("*-bfloat16*"))
+
+
 def test_loading_is_silent_and_leaves_the_settings_as_they_were(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ig_guardrail.engine.weights import Weights
+from ig_guardrail.errors import RequestError
 from ig_guardrail.learn import answers as module
 from ig_guardrail.learn.answers import split_of, write_answers
 from ig_guardrail.learn.recipes import OWN_ANSWERS
 from ig_guardrail.learn.rows import read_rows
+from ig_guardrail.types import Sampling
 from tests.conformance.engine.tiny import tiny_weights
 
 QUESTIONS = ("Name one thing.", "Name two men.", "Name ten men.", "Why?", "Who?", "How?", "Why not?")
@@ -46,11 +49,35 @@ def test_the_same_seed_gives_the_same_file_and_another_seed_another(weights: Wei
     assert paths[0].read_bytes() == paths[1].read_bytes() != paths[2].read_bytes()
 
 
-def test_an_interrupted_run_leaves_no_file(weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_row", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+def test_an_interrupted_run_goes_on_where_it_stopped(
+    weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered: list[int] = []
+    answer = module._answer
+
+    def until_the_third(weights: Weights, batch: Any, sampling: Sampling) -> list[str]:
+        answered.append(len(batch))
+        if len(answered) == 3:
+            raise KeyboardInterrupt
+        return answer(weights, batch, sampling)
+
+    out, whole = tmp_path / "answers.jsonl", tmp_path / "whole.jsonl"
+    write_answers(weights, whole)
+    monkeypatch.setattr(module, "_answer", until_the_third)
     with pytest.raises(KeyboardInterrupt):
-        write_answers(weights, tmp_path / "answers.jsonl")
-    assert not list(tmp_path.iterdir())
+        write_answers(weights, out)
+    assert not out.exists()
+    (partial,) = tmp_path.glob(".*.partial")
+    partial.write_bytes(partial.read_bytes()[:-5])  # killed in the middle of a write
+    write_answers(weights, out)
+    assert out.read_bytes() == whole.read_bytes()
+    assert sum(answered) == len(QUESTIONS) + answered[1] + answered[2]
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_folder_is_refused_before_anything_is_answered(weights: Weights, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="it is a folder"):
+        write_answers(weights, tmp_path)
 
 
 def test_answers_end_at_the_end_token_and_hold_none(weights: Weights, tmp_path: Path) -> None:

@@ -38,14 +38,14 @@ blocks = st.lists(st.lists(st.integers(0, 9), max_size=6), max_size=6)
 def test_the_penalty_lowers_content_tokens_only(
     failed: list[list[int]], strength: float, attempt: int, protected: frozenset[int]
 ) -> None:
-    bias = frequency_penalty([child(root(), *ids) for ids in failed], strength, attempt, protected)
+    bias = frequency_penalty(failed, strength, attempt, protected)
     seen = {token for ids in failed for token in ids}
     assert {token for token, _ in bias} == seen - protected
     assert all(-strength * attempt <= value < 0 for _, value in bias)
 
 
 def test_the_penalty_grows_with_the_share_of_failures_and_with_attempts() -> None:
-    failed = [child(root(), 1, 2), child(root(), 1, 3), child(root(), 1), child(root(), 4)]
+    failed = [(1, 2), (1, 3), (1,), (4,)]
     assert frequency_penalty(failed, 3.0, 1, frozenset()) == ((1, -3.0), (2, -1.5), (3, -1.5), (4, -1.5))
     assert frequency_penalty(failed, 3.0, 2, frozenset({1}))[0] == (2, -3.0)
     assert frequency_penalty([], 3.0, 1, frozenset()) == ()
