@@ -25,7 +25,7 @@ import tables
 import torch
 from command import run
 from rich.console import Console
-from speed import always, calm, cancel, early, forks, memory, naive, together
+from speed import always, bits, calm, cancel, early, forks, memory, naive, together
 from speed.stage import Say, Stage, open_stage, origin_of
 
 HERE = Path(__file__).parent
@@ -38,6 +38,7 @@ PARTS: Mapping[str, Measure] = {
     "early": early.measure,
     "search": always.measure,
     "paper": always.measure_paper,
+    "bits": bits.measure,
     "naive": naive.measure,
     "memory": memory.measure,
     "forks": forks.measure,

@@ -118,7 +118,8 @@ class Server:
     def _answer(self, request: Any) -> Waiting[Reply]:
         match request:
             case Extend() | Append() | Twin() | Expand() | LogProbs():
-                return (yield from self._work([request]))[0]
+                reply: Reply = (yield from self._work([request]))[0]
+                return reply
             case Together():
                 return (yield from self._work(request.requests))
             case Score():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -172,9 +173,9 @@ def test_its_state_is_a_sum_and_a_count(head: LatentHead) -> None:
 def test_the_packaged_cards_can_be_read_as_text() -> None:
     from importlib.resources import files
 
-    for name in ("harmful-help", "toxic-tone"):
-        card = json.loads((files("ig_guardrail.artifacts") / name / "bfloat16" / "card.json").read_text("utf-8"))
-        assert card["base_model"]["numerics"] == "bfloat16"
+    for name, numerics in product(("harmful-help", "toxic-tone"), ("bfloat16", "int4")):
+        card = json.loads((files("ig_guardrail.artifacts") / name / numerics / "card.json").read_text("utf-8"))
+        assert card["base_model"]["numerics"] == numerics
         assert card["sources"]
         assert card["limits"]
         assert card["quality"]
