@@ -100,7 +100,7 @@ class Guardrail:
             rule = self.policy.prompt if plan.panel.rules else None
             terms = replace(terms, screening=(yield from screen(rule, plan.panel, prompt)))
             if terms.screening.action == "refuse":
-                message = self._message("refused", ask.language)
+                message = self._message("refused", ask)
                 yield Show(message)
                 return receipt(terms, _verdict("refused", None, "prompt check", plan), message, ("refusal",), None)
             root = yield from _opened(self.engine, self.engine.open(prompt, ask.sampling, plan.panel.layers))
@@ -114,7 +114,7 @@ class Guardrail:
             self.engine.close(root)
 
     def _decode(self, ask: Ask, plan: Plan, terms: Terms, root: Node) -> Waiting[Receipt]:
-        hold = Hold(plan.settings.hold, plan.panel.longest_match, ask.sampling.stop)
+        hold = Hold(plan.settings.hold, plan.panel.longest_match, ask.sampling.stop, ask.unit)
         gate = Gate(root, plan.panel.rules, hold)
         scorer = Scorer(plan.panel, terms.prompt)
         case = Case(
@@ -139,7 +139,7 @@ class Guardrail:
             gate.close()
             raise _failed(error, terms, plan, server) from error
         if ending.outcome in ("refused", "ended"):
-            yield Show(gate.close(self._message(ending.outcome, ask.language)))
+            yield Show(gate.close(self._message(ending.outcome, ask)))
         gate.close()
         finish = gate.tip.finish if ending.outcome == "completed" else None
         return receipt(terms, _verdict(ending.outcome, finish, ending.reason, plan), gate.text, ending.rungs, server)
@@ -155,6 +155,8 @@ class Guardrail:
             settings = (
                 replace(self.policy.search, strategy=asked, restart=None) if asked == "cut" else self.policy.search
             )
+            if ask.sampling.grammar is not None:  # an answer of few tokens may be all of its form
+                settings = replace(settings, shortest=0)
             return Plan(asked, STRATEGIES[asked], settings, self.panel)
         if not self.policy.allow_unguarded:
             raise UnguardedNotAllowed(
@@ -182,7 +184,11 @@ class Guardrail:
             yield from approve_messages(self.engine, plan.panel, self.policy.messages)
             self._approved = True
 
-    def _message(self, outcome: Outcome, language: str) -> str:
+    def _message(self, outcome: Outcome, ask: Ask) -> str:
+        """What the policy says in place of an answer, or behind a part of one; nothing where no prose may stand."""
+        if not ask.prose:
+            return ""
+        language = ask.language
         texts = self.policy.messages.refusal if outcome == "refused" else self.policy.messages.closing
         return texts.get(language) or texts.get(language.split("-")[0]) or texts["en"]
 

@@ -44,6 +44,7 @@ class Sampling:
 
     temperature 0 is greedy. top_k 0 and top_p 1 and min_p 0 are off. `stop` strings end the answer and are not part
     of it. `seed` keys the counter-based generator (one uniform per token, by seed, position, lane and attempt).
+    `grammar` is a Lark text; with one, every answer has its form, and ends by itself only where the form is complete.
     """
 
     temperature: float = 0.7
@@ -54,6 +55,7 @@ class Sampling:
     stop: tuple[str, ...] = ()
     seed: int = 0
     max_tokens: int = 256
+    grammar: str | None = None
 
 
 # ---------------------------------------------------------------------------------------------------- the token tree

@@ -13,6 +13,7 @@ from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.latent import LatentHead, read_latent_head
 from ig_guardrail.costs.lexical import LexicalHead, read_lexical_head
 from ig_guardrail.costs.pattern import PatternCost, compile_patterns
+from ig_guardrail.costs.tools import tool_rules
 from ig_guardrail.errors import HeadMismatch, ModelError
 from ig_guardrail.types import CostModelSpec
 
@@ -41,6 +42,8 @@ def build_cost_model(spec: CostModelSpec, *, engine: EngineFacts | None, base_di
         return _lexical(spec, base_dir)
     if spec.kind == "pattern":
         return _pattern(spec)
+    if spec.kind == "tools":  # made of a policy's section of that name
+        return tool_rules(spec.name, spec.hazards, spec.options)
     raise ModelError(
         f"there is no kind of cost model called '{spec.kind}'",
         where=f"cost_models.{spec.name}",

@@ -11,7 +11,7 @@ from ig_guardrail.drive.panel import Panel
 from ig_guardrail.drive.screen import Screening
 from ig_guardrail.drive.serve import Server
 from ig_guardrail.engine.base import Engine
-from ig_guardrail.stream.receipt import prompt_sha256
+from ig_guardrail.stream.receipt import prompt_sha256, text_sha256
 from ig_guardrail.types import CompiledPolicy, Prompt, Receipt, Sampling, SearchSettings, Verdict
 
 
@@ -43,7 +43,11 @@ def receipt(terms: Terms, verdict: Verdict, text: str, rungs: tuple[str, ...], s
         policy={"name": terms.policy.name, "version": terms.policy.version, "sha256": terms.policy.sha256},
         model=_model(terms.engine),
         cost_models=dict(terms.panel.hashes),
-        sampling={**sampling, "logit_bias": dict(terms.sampling.logit_bias)},
+        sampling={
+            **sampling,
+            "logit_bias": dict(terms.sampling.logit_bias),
+            "grammar": None if terms.sampling.grammar is None else text_sha256(terms.sampling.grammar),
+        },
         search={**asdict(terms.settings), "strategy": terms.strategy},
         prompt_sha256=prompt_sha256(terms.prompt),
         prompt_check=asdict(terms.screening),

@@ -12,12 +12,18 @@ from ig_guardrail.types import Sampling, Turn
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request: the conversation, how to sample, and by which strategy (a name, or a callable of one's own)."""
+    """One request: the conversation, how to sample, and by which strategy (a name, or a callable of one's own).
+
+    unit   what the last part of an answer begins with that is shown whole or not at all, such as a tool call
+    prose  whether the policy's messages may be said; where JSON is expected, the outcome alone tells
+    """
 
     turns: tuple[Turn, ...]
     sampling: Sampling
     strategy: str | Strategy | None = None
     language: str = "en"
+    unit: str | None = None
+    prose: bool = True
 
 
 def check(ask: Ask, limits: Limits) -> None:

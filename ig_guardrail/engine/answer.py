@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ig_guardrail.engine.detokenize import Held
+from ig_guardrail.engine.grammar import Grammar
 from ig_guardrail.engine.language import Language
 from ig_guardrail.engine.stops import first_stop
 from ig_guardrail.types import Finish, Node
@@ -17,11 +18,12 @@ from ig_guardrail.types import Finish, Node
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What ends an answer in one context: end tokens, stop strings, and the most answer tokens it may have."""
+    """What an answer may be in one context: its form, and what ends it (end tokens, stop strings, most tokens)."""
 
     language: Language
     stop: tuple[str, ...]
     limit: int
+    grammar: Grammar | None = None
 
 
 class Draft:
@@ -32,6 +34,7 @@ class Draft:
         self.logprobs: list[float] = []
         self.finish: Finish | None = None
         self.held = held
+        self.form = rules.grammar.after(parent.answer_ids()) if rules.grammar else None
         self._rules = rules
         self._language = rules.language
         self._parent = parent
@@ -45,7 +48,12 @@ class Draft:
         return self._parent.position + len(self.ids)
 
     def read(self, token: int) -> bool:
-        """Take one token. False if it is an end token, which ends the answer and is not part of it."""
+        """Take one token. False if it is an end token, which ends the answer and is not part of it.
+
+        Raises EngineError if the answer has a form, and it does not allow the token.
+        """
+        if self.form is not None:
+            self.form.take(token)
         if token in self._language.end:
             self.end("stop")
             return False

@@ -16,7 +16,7 @@ from torch import Tensor
 from ig_guardrail.engine.answer import Draft
 from ig_guardrail.engine.passes import Caching, Pass, Reading
 from ig_guardrail.engine.randomness import uniform
-from ig_guardrail.engine.sampling import Bias, choose, log_normaliser
+from ig_guardrail.engine.sampling import Bias, allowed_by, choose, log_normaliser
 from ig_guardrail.engine.tree import Context
 
 R = TypeVar("R")
@@ -100,7 +100,8 @@ class Decoder:
         """Draw a token for each row; the tokens that became part of an answer, by row."""
         sampling = self.context.sampling
         uniforms = [uniform(sampling.seed, row.draft.position, row.lane, attempt) for row in rows]
-        tokens, logprobs = choose(logits, sampling, bias, uniforms)
+        allowed = allowed_by([row.draft.form for row in rows])
+        tokens, logprobs = choose(logits, sampling, bias, uniforms, allowed)
         taken = {}
         for i, row in enumerate(rows):
             if row.draft.read(tokens[i]):

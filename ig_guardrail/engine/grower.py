@@ -11,10 +11,11 @@ import torch
 from ig_guardrail.engine.base import EngineInfo
 from ig_guardrail.engine.chat import Chat
 from ig_guardrail.engine.decode import Decoder, Row, Work, alone, in_pieces, in_step, logprobs_of
+from ig_guardrail.engine.grammar import Grammars
 from ig_guardrail.engine.language import Language
 from ig_guardrail.engine.opening import Opening, begin
 from ig_guardrail.engine.passes import Caching, Pass
-from ig_guardrail.engine.sampling import Bias, bias_of, likeliest
+from ig_guardrail.engine.sampling import Bias, allowed_by, bias_of, likeliest
 from ig_guardrail.engine.tree import Context, Tree
 from ig_guardrail.errors import RequestError
 from ig_guardrail.types import Draw, Finish, Node
@@ -30,11 +31,12 @@ class Grower:
     caching: Caching[Any]
     chat: Chat
     language: Language
+    grammars: Grammars
     info: EngineInfo
 
     def open(self, asked: Opening) -> Work[Node]:
         """Read a prompt, and for a twin the answer so far; the root."""
-        root, context = begin(self.tree, asked, self.language, self.info)
+        root, context = begin(self.tree, asked, self.language, self.grammars, self.info)
         answer = root.ids
         rows = self.caching.empty()
         layers = context.layers if answer else ()
@@ -66,7 +68,7 @@ class Grower:
         """The `k` likeliest one-token children, by the model's own distribution (no bias, temperature 1)."""
         entry, start = self.tree.find(node)
         rows = []
-        for token in likeliest(start.logits, k):
+        for token in likeliest(start.logits, k, allowed_by([entry.draft().form])):
             row = Row(entry.context, start, entry.draft())
             row.draft.read(token)
             rows.append(row)

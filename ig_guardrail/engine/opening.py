@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from ig_guardrail.engine.answer import Rules
 from ig_guardrail.engine.base import EngineInfo
+from ig_guardrail.engine.grammar import Grammars
 from ig_guardrail.engine.language import Language
 from ig_guardrail.engine.tree import Account, Context, Tree
 from ig_guardrail.errors import RequestError
@@ -25,7 +26,9 @@ class Opening:
     twin_of: Node | None
 
 
-def begin(tree: Tree[S], asked: Opening, language: Language, info: EngineInfo) -> tuple[Node, Context]:
+def begin(
+    tree: Tree[S], asked: Opening, language: Language, grammars: Grammars, info: EngineInfo
+) -> tuple[Node, Context]:
     """The root of a new context, its prompt not yet read, and the context.
 
     Raises RequestError for what cannot be served, EngineClosed for a twin of a closed request.
@@ -41,7 +44,8 @@ def begin(tree: Tree[S], asked: Opening, language: Language, info: EngineInfo) -
     language.check((token for token, _ in asked.sampling.logit_bias), where="logit_bias")
     _check_layers(asked.layers, info.layers)
     limit = _answer_limit(asked.sampling, len(asked.prompt.ids), root.position, info.context)
-    rules = Rules(language, asked.sampling.stop, limit)
+    grammar = grammars.compiled(asked.sampling.grammar) if asked.sampling.grammar is not None else None
+    rules = Rules(language, asked.sampling.stop, limit, grammar)
     return root, Context(account, asked.prompt, asked.sampling, asked.layers, rules)
 
 

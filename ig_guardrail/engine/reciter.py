@@ -9,9 +9,10 @@ from typing import TypeAlias
 
 from ig_guardrail.engine.answer import Draft
 from ig_guardrail.engine.base import EngineInfo
+from ig_guardrail.engine.grammar import Form, Grammars
 from ig_guardrail.engine.opening import Opening, begin
 from ig_guardrail.engine.randomness import uniform
-from ig_guardrail.engine.script import Bias, Place, Script, pick, shaped
+from ig_guardrail.engine.script import Bias, Distribution, Place, Script, pick, shaped
 from ig_guardrail.engine.tree import Context, Entry, Tree
 from ig_guardrail.errors import RequestError
 from ig_guardrail.types import Draw, Finish, Node
@@ -26,13 +27,14 @@ class Reciter:
 
     tree: Tree[Prefix]
     script: Script
+    grammars: Grammars
     info: EngineInfo
     hidden: HiddenState | None
     enumerate_lanes: bool
 
     def open(self, asked: Opening) -> Node:
         """The root of a prompt, or of a twin."""
-        root, context = begin(self.tree, asked, self.script.vocabulary.language, self.info)
+        root, context = begin(self.tree, asked, self.script.vocabulary.language, self.grammars, self.info)
         scored = self._score(context, root.root, (), root.ids)
         root = replace(root, logprobs=tuple(scored), hidden=self._states(context, (), root.ids))
         context.account.forwards += 1
@@ -57,7 +59,7 @@ class Reciter:
     def expand(self, node: Node, k: int) -> list[Node]:
         """The `k` likeliest one-token children; see `Engine.expand`."""
         entry, prefix = self.tree.find(node)
-        options = self.script.next_tokens(_place(entry.context, node.root, prefix))
+        options = within(entry.draft().form, self.script.next_tokens(_place(entry.context, node.root, prefix)))
         ranked = sorted(options, key=lambda option: (-option[1], option[0]))
         return [self._forced(entry, prefix, (token,), None) for token, _ in ranked[:k]]
 
@@ -126,7 +128,7 @@ class Recital:
         """A block drawn with the uniforms of its lane."""
         draft, seed = self.entry.draft(), self.entry.context.sampling.seed
         while draft.finish is None and len(draft.ids) < tokens:
-            options = self._options(lane, tuple(draft.ids))
+            options = self._options(lane, tuple(draft.ids), draft.form)
             chance = uniform(seed, draft.position, lane, self.attempt)
             self._read(draft, lane, pick(options, chance))
         return draft
@@ -144,21 +146,41 @@ class Recital:
         if len(block) == tokens or (block and block[-1] == self.script.vocabulary.end):
             yield block
             return
-        for token, _ in self._options(lane, block):
+        for token, _ in self._options(lane, block, self._form_after(block)):
             yield from self._paths(lane, (*block, token), tokens)
 
-    def _options(self, lane: int, block: Prefix) -> list[tuple[int, float]]:
-        options = self.script.next_tokens(self._place(lane, block))
+    def _form_after(self, block: Prefix) -> Form | None:
+        grammar = self.entry.context.rules.grammar
+        return grammar.after((*self.prefix, *block)) if grammar else None
+
+    def _options(self, lane: int, block: Prefix, form: Form | None) -> list[tuple[int, float]]:
+        options = within(form, self.script.next_tokens(self._place(lane, block)))
         return shaped(options, self.entry.context.sampling, self.bias)
 
     def _read(self, draft: Draft, lane: int, token: int) -> None:
         chances = dict(self.script.next_tokens(self._place(lane, tuple(draft.ids))))
         if draft.read(token):
-            draft.logprobs.append(_log(chances[token]))
+            draft.logprobs.append(_log(chances.get(token, 0.0)))
 
     def _place(self, lane: int, block: Prefix) -> Place:
         context, root = self.entry.context, self.entry.node.root
         return replace(_place(context, root, (*self.prefix, *block)), lane=lane, attempt=self.attempt)
+
+
+def within(form: Form | None, options: Distribution) -> Distribution:
+    """What a form leaves of a distribution. Where that is nothing, all it allows is equally likely.
+
+    A real model gives every token some mass; a script need not.
+    """
+    if form is None:
+        return options
+    allowed = form.allowed()
+    left = [(token, chance) for token, chance in options if allowed[token] and chance > 0]
+    total = sum(chance for _, chance in left)
+    if left:
+        return [(token, chance / total) for token, chance in left]
+    open_to = [int(token) for token in allowed.nonzero()[0]]
+    return [(token, 1 / len(open_to)) for token in open_to]
 
 
 def _place(context: Context, root: int, prefix: Prefix) -> Place:

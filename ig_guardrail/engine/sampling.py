@@ -6,12 +6,15 @@ answer cheap: nearly always the head of the ranking holds it, and the whole voca
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ig_guardrail.engine.grammar import Form
 from ig_guardrail.errors import EngineError
 from ig_guardrail.types import Sampling
 
@@ -40,17 +43,30 @@ def bias_of(pairs: Iterable[tuple[int, float]], device: torch.device) -> Bias | 
     return Bias(torch.tensor(list(total), device=device), torch.tensor(list(total.values()), device=device))
 
 
+def allowed_by(forms: Sequence[Form | None]) -> Tensor | None:
+    """Which tokens each row's form allows, (rows, vocabulary); None where answers have no form."""
+    masks = [form.allowed() for form in forms if form is not None]
+    return torch.from_numpy(np.stack(masks)) if masks else None
+
+
 def choose(
-    logits: Tensor, sampling: Sampling, bias: Bias | None, uniforms: Sequence[float]
+    logits: Tensor,
+    sampling: Sampling,
+    bias: Bias | None,
+    uniforms: Sequence[float],
+    allowed: Tensor | None = None,
 ) -> tuple[list[int], list[float]]:
     """One token for each row of `logits` (rows, vocabulary), and its log-probability in nats without bias or filters.
 
-    `uniforms` has one number in [0, 1) for each row. Temperature 0 takes the likeliest token after the bias.
+    `uniforms` has one number in [0, 1) for each row. Temperature 0 takes the likeliest token after the bias. Tokens
+    that are not `allowed`, (rows, vocabulary), are never taken, whatever bias they have.
     Raises EngineError if the model gave something that is no distribution.
     """
     raw = logits.float()
     normaliser = log_normaliser(raw)
     biased = raw if bias is None else bias.add_to(raw)
+    if allowed is not None:
+        biased = biased.masked_fill(~allowed.to(biased.device), -math.inf)
     if sampling.temperature == 0:
         tokens = biased.argmax(-1)
     else:
@@ -72,10 +88,15 @@ def log_normaliser(logits: Tensor) -> Tensor:
     return normaliser
 
 
-def likeliest(logits: Tensor, count: int) -> list[int]:
-    """The `count` likeliest tokens of one row (vocabulary,), likeliest first, equal ones by ascending id."""
-    _, ids = _ranking(logits.float()[None], logits.shape[-1])
-    return [int(token) for token in ids[0, :count].tolist()]
+def likeliest(logits: Tensor, count: int, allowed: Tensor | None = None) -> list[int]:
+    """The `count` likeliest tokens of one row (vocabulary,), likeliest first, equal ones by ascending id.
+
+    allowed: (1, vocabulary); with it, only tokens that are.
+    """
+    row = logits.float()[None]
+    _, ids = _ranking(row if allowed is None else row.masked_fill(~allowed.to(row.device), -math.inf), row.shape[-1])
+    possible = row.shape[-1] if allowed is None else int(allowed.sum())
+    return [int(token) for token in ids[0, : min(count, possible)].tolist()]
 
 
 def _draw(biased: Tensor, sampling: Sampling, uniforms: Tensor) -> Tensor:
@@ -113,7 +134,9 @@ def _pick(scaled: Tensor, normaliser: Tensor, head: int, sampling: Sampling, uni
 
 def _kept(mass: Tensor, sampling: Sampling) -> Tensor:
     """Which of the ranked tokens the nucleus (top-p) and the floor (min-p) leave; the likeliest always stays."""
-    kept = mass.cumsum(-1) - mass < sampling.top_p if sampling.top_p < 1 else torch.ones_like(mass, dtype=torch.bool)
+    kept = mass > 0
+    if sampling.top_p < 1:
+        kept &= mass.cumsum(-1) - mass < sampling.top_p
     if sampling.min_p > 0:
         kept &= mass >= sampling.min_p * mass[:, :1]
     return kept

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import ParamSpec, TypeVar
 
 from ig_guardrail.engine.base import EngineInfo
+from ig_guardrail.engine.grammar import Grammars
 from ig_guardrail.engine.loop import Loop, settle
 from ig_guardrail.engine.opening import Opening
 from ig_guardrail.engine.reciter import HiddenState, Prefix, Reciter
@@ -70,7 +71,8 @@ class ScriptedEngine:
             protected=self._vocabulary.protected,
         )
         self._tree: Tree[Prefix] = Tree()
-        self._reciter = Reciter(self._tree, script, self._info, hidden, enumerate_lanes)
+        grammars = Grammars(self._vocabulary.language, self._vocabulary.ids)
+        self._reciter = Reciter(self._tree, script, grammars, self._info, hidden, enumerate_lanes)
         self._loop = Loop("ig-scripted") if self._incidents.gates else None
 
     @property

@@ -9,6 +9,7 @@ from typing import Any
 
 from ig_guardrail.engine.base import EngineInfo
 from ig_guardrail.engine.chat import chat_of
+from ig_guardrail.engine.grammar import Grammars
 from ig_guardrail.engine.grower import Grower
 from ig_guardrail.engine.loop import Loop
 from ig_guardrail.engine.model import Model
@@ -39,7 +40,8 @@ class TransformersEngine:
         self._info = info_of(weights, f"transformers/{choice.name}", language)
         self._chat = chat_of(weights.tokenizer)
         self._tree: Tree[Any] = Tree()
-        self._grower = Grower(self._tree, choice, self._chat, language, self._info)
+        grammars = Grammars(language, self._chat.text_ids)
+        self._grower = Grower(self._tree, choice, self._chat, language, grammars, self._info)
         self._loop = Loop("ig-engine")
         self._scheduler = Scheduler(self._loop, choice.read)
         weakref.finalize(self, _stop, self._loop, self._tree)

@@ -24,8 +24,18 @@ from ig_guardrail.policy.language import API_VERSION, BUDGET, COST_MODEL, KIND, 
 from ig_guardrail.policy.meaning import check_meaning
 from ig_guardrail.policy.reading import read
 from ig_guardrail.policy.shape import check_shape
-from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec, Messages, PromptRule, SearchSettings
+from ig_guardrail.types import (
+    Budget,
+    CompiledPolicy,
+    CostModelSpec,
+    Expression,
+    Messages,
+    PromptRule,
+    SearchSettings,
+)
 
+TOOL_CALLS = "tools"  # the cost model and the budget that stand for the section
+TOOL_HAZARDS = ("x.tools",)
 _COMMON = ("kind", "hazards", "timeout_ms", "on_error")
 
 
@@ -69,9 +79,16 @@ def _compiled(draft: Draft, folder: str) -> CompiledPolicy:
         version=head["version"],
         owners=tuple(head["owners"]),
         taxonomy=form["taxonomy"],
-        cost_models=tuple(_spec(name, model, folder) for name, model in sorted(form["cost_models"].items())),
-        budgets=tuple(
-            Budget(**{**one, "cost": costs[one["cost"]], "hazards": tuple(one["hazards"])}) for one in form["budgets"]
+        cost_models=(
+            *(_spec(name, model, folder) for name, model in sorted(form["cost_models"].items())),
+            *_tool_spec(form),
+        ),
+        budgets=(
+            *(
+                Budget(**{**one, "cost": costs[one["cost"]], "hazards": tuple(one["hazards"])})
+                for one in form["budgets"]
+            ),
+            *_tool_budget(form),
         ),
         prompt=PromptRule(**{**form["prompt"], "cost": costs[form["prompt"]["cost"]]}) if form["prompt"] else None,
         search=SearchSettings(**form["search"]),
@@ -87,7 +104,9 @@ def _normal(draft: Draft) -> dict[str, Any]:
     values = draft.values
     prompt = values.get("prompt")
     search = search_settings(draft)
+    tools = {"tools": values["tools"]} if values.get("tools") else {}
     return {
+        **tools,
         "apiVersion": API_VERSION,
         "kind": KIND,
         "metadata": {"owners": [], **values["metadata"]},
@@ -131,6 +150,20 @@ def _spec(name: str, model: Mapping[str, Any], folder: str) -> CostModelSpec:
         timeout_s=model["timeout_ms"] / 1000,
         on_error=model["on_error"],
     )
+
+
+def _tool_spec(form: Mapping[str, Any]) -> tuple[CostModelSpec, ...]:
+    """The cost model that the tool rules are, if there are any."""
+    if "tools" not in form:
+        return ()
+    return (CostModelSpec(TOOL_CALLS, "tools", TOOL_HAZARDS, form["tools"], timeout_s=2.0),)
+
+
+def _tool_budget(form: Mapping[str, Any]) -> tuple[Budget, ...]:
+    """No call that breaks a rule is within budget."""
+    if "tools" not in form:
+        return ()
+    return (Budget(TOOL_CALLS, TOOL_HAZARDS, Expression("model", model=TOOL_CALLS), threshold=0.0),)
 
 
 def _option(key: str, value: Any, folder: str) -> Any:

@@ -279,6 +279,40 @@ METADATA = Section(
     },
 )
 
+TOOL = Form("a tool's name, with `*` for any characters", r"[A-Za-z0-9_.*-]{1,128}", "delete_*")
+ARGUMENT = Form("the name of an argument", r"[A-Za-z_][A-Za-z0-9_.-]{0,127}", "amount")
+_LIMIT = Number(-1e15, 1e15, "the argument's own unit")
+
+ARGUMENT_RULE = Section(
+    "an argument rule",
+    {
+        "tool": Field(TOOL, "the tools it is for", '"transfer*"', default="*"),
+        "argument": Field(ARGUMENT, "which argument it limits, where a call has it", "amount", required=True),
+        "matches": Field(Regex(1000), "what the whole text must match, in RE2's syntax", "'docs/[a-z]+'"),
+        "least": Field(_LIMIT, "the lowest number it may be", "1"),
+        "most": Field(_LIMIT, "the highest number it may be", "100"),
+        "one_of": Field(ListOf(Text(1000), 1, 1000, unique=True), "the texts it may be", "[read, list]"),
+    },
+)
+
+TOOLS = Section(
+    "the tool rules",
+    {
+        "allow": Field(
+            ListOf(TOOL, 1, 1000, unique=True),
+            "the only tools that may be called",
+            '[search, "read_*"]',
+            computed="every tool that is not denied",
+        ),
+        "deny": Field(ListOf(TOOL, 1, 1000, unique=True), "tools that may not be called", '["delete_*"]'),
+        "arguments": Field(
+            ListOf(ARGUMENT_RULE, 1, 1000),
+            "what arguments must be",
+            '[{tool: "transfer*", argument: amount, most: 100}]',
+        ),
+    },
+)
+
 POLICY = Section(
     "a policy",
     {
@@ -302,6 +336,11 @@ POLICY = Section(
         ),
         "prompt": Field(
             PROMPT, "the check of the input; none if left out", "{cost: screen, threshold: 0.8, on_exceed: search}"
+        ),
+        "tools": Field(
+            TOOLS,
+            "which tools a model may call, and how; a call that breaks a rule is an unsafe draft",
+            '{deny: ["delete_*"]}',
         ),
         "output": Field(OUTPUT, "what an unsafe draft leads to", "{on_exceed: [search, end]}"),
         "search": Field(SEARCH, "how safe continuations are found", "{candidates: 4}"),

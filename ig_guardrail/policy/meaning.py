@@ -23,7 +23,7 @@ TEXT_KINDS = ("lexical", "pattern")
 
 def check_meaning(draft: Draft) -> tuple[Fault, ...]:
     """Every fault in how the parts of a draft fit together."""
-    checks = (ids, names, prompt_models, hazards, limits, strategy, lengths, english, messages)
+    checks = (ids, names, prompt_models, hazards, limits, strategy, lengths, english, messages, tools)
     return tuple(chain.from_iterable(check(draft) for check in checks))
 
 
@@ -177,6 +177,35 @@ def pattern_texts(draft: Draft) -> Iterator[tuple[str, int, str]]:
         for index, pattern in enumerate(draft.value("cost_models", name, "patterns") or ()):
             if pattern is not None:
                 yield name, index, pattern
+
+
+def tools(draft: Draft) -> Iterator[Fault]:
+    """The tool rules say something, no argument rule is empty or turned round, and their name is not taken."""
+    section = draft.value("tools")
+    if section is None:
+        return
+    if not section:
+        yield draft.key_spot("tools").fault(
+            "P027", "`tools` is empty", label="needs a rule", help="write `deny: [...]`"
+        )
+    for index, rule in enumerate(draft.value("tools", "arguments") or ()):
+        if rule is None:
+            continue
+        where = draft.spot("tools", "arguments", index)
+        if not {"matches", "least", "most", "one_of"} & rule.keys():
+            advice = "write `matches`, `least`, `most` or `one_of`"
+            yield where.fault("P015", "this argument rule limits nothing", label="needs a limit", help=advice)
+        least, most = rule.get("least"), rule.get("most")
+        if least is not None and most is not None and least > most:
+            message = f"`least` is {least:g}, but `most` is {most:g}"
+            yield where.fault("P031", message, label="no number fits", help="exchange them")
+    for path in (
+        ("cost_models", "tools"),
+        *(("budgets", i, "id") for i, one in budgets(draft) if one.get("id") == "tools"),
+    ):
+        if draft.written(*path):
+            message = "the name `tools` is taken by the section `tools`"
+            yield draft.key_spot(*path).fault("P026", message, label="used twice", help="choose another name")
 
 
 def english(draft: Draft) -> Iterator[Fault]:

@@ -11,6 +11,7 @@ from ig_guardrail.policy.decoding import MOST_BYTES, lines
 from ig_guardrail.policy.diagnostics import render
 from ig_guardrail.policy.hazards import ALIASES, HAZARDS
 from ig_guardrail.policy.language import (
+    ARGUMENT_RULE,
     BUDGET,
     COST_MODEL,
     MESSAGES,
@@ -20,6 +21,7 @@ from ig_guardrail.policy.language import (
     PRESETS,
     PROMPT,
     SEARCH,
+    TOOLS,
 )
 from ig_guardrail.policy.reference_text import EXAMPLE, TEXT
 from ig_guardrail.policy.rules import Rule, rules
@@ -30,6 +32,8 @@ _SECTIONS = {
     "metadata": METADATA,
     "budgets, each": BUDGET,
     "prompt": PROMPT,
+    "tools": TOOLS,
+    "tools.arguments, each": ARGUMENT_RULE,
     "output": OUTPUT,
     "search": SEARCH,
     "messages": MESSAGES,

@@ -20,6 +20,11 @@ def as_json(receipt: Receipt) -> str:
     return json.dumps(as_dict(receipt), sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
+def text_sha256(text: str) -> str:
+    """Names a text without keeping it."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def prompt_sha256(prompt: Prompt) -> str:
     """Names a prompt without keeping it: the hash of its token ids."""
     return hashlib.sha256(",".join(map(str, prompt.ids)).encode()).hexdigest()

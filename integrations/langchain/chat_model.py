@@ -12,23 +12,37 @@ from pathlib import Path
 from typing import Any, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel, LangSmithParams, ModelProfile
+from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput, ModelProfile
 from langchain_core.language_models.chat_models import agenerate_from_stream, generate_from_stream
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool
 from langchain_core.utils import from_env
+from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict, Field, InstanceOf, PrivateAttr, SecretStr, model_validator
 from typing_extensions import override
 
 from ig_guardrail import __version__
+from ig_guardrail.drive.serve import edited
 from ig_guardrail.errors import RequestError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.answer_cache import CompletedAnswers
+from ig_guardrail.integrations.langchain.forms import form_of
 from ig_guardrail.integrations.langchain.messages import turns_of
 from ig_guardrail.integrations.langchain.opening import Names, Opening
 from ig_guardrail.integrations.langchain.options import CallOptions, call_options
 from ig_guardrail.integrations.langchain.outcomes import PROVIDER, generation_chunk
+from ig_guardrail.integrations.langchain.structured import Method, structured
 from ig_guardrail.types import CompiledPolicy, Turn
+
+ABILITIES: ModelProfile = {
+    "tool_calling": True,
+    "tool_choice": True,
+    "structured_output": True,
+    "temperature": True,
+    "open_weights": True,
+}
 
 
 class ChatIGGuardrail(BaseChatModel):
@@ -118,7 +132,7 @@ class ChatIGGuardrail(BaseChatModel):
 
     @override
     def _resolve_model_profile(self) -> ModelProfile:
-        profile = ModelProfile(text_inputs=True, text_outputs=True, tool_calling=False, structured_output=False)
+        profile = ModelProfile(text_inputs=True, text_outputs=True, **ABILITIES)
         if self.guardrail is not None:
             profile["max_input_tokens"] = self.guardrail.engine.info.context
         return profile
@@ -136,7 +150,8 @@ class ChatIGGuardrail(BaseChatModel):
         options, turns = self._options(stop, kwargs), turns_of(messages)
         guardrail = self._given() or self._opened().guardrail()
         with closing(guardrail.stream(options.ask(turns), options.timeout)) as chunks:
-            yield from map(generation_chunk, chunks)
+            for chunk in chunks:
+                yield generation_chunk(chunk, tools=bool(options.form.tools))
 
     @override
     async def _astream(
@@ -150,7 +165,7 @@ class ChatIGGuardrail(BaseChatModel):
         guardrail = self._given() or await self._opened().guardrail_async()
         async with aclosing(guardrail.astream(options.ask(turns), options.timeout)) as chunks:
             async for chunk in chunks:
-                yield generation_chunk(chunk)
+                yield generation_chunk(chunk, tools=bool(options.form.tools))
 
     @override
     def _generate(
@@ -173,7 +188,9 @@ class ChatIGGuardrail(BaseChatModel):
         return await agenerate_from_stream(self._astream(messages, stop, run_manager, **kwargs))
 
     def _options(self, stop: list[str] | None, given: dict[str, Any]) -> CallOptions:
-        return call_options({name: getattr(self, name) for name in CallOptions.model_fields}, stop, given)
+        return call_options(
+            {name: getattr(self, name) for name in CallOptions.model_fields if name != "form"}, stop, given
+        )
 
     def _opened(self) -> Opening:
         """What the present names open: a model or policy that was changed since is opened anew."""
@@ -181,6 +198,51 @@ class ChatIGGuardrail(BaseChatModel):
         if self._opening is None or self._opening.names != names:
             self._opening = Opening(names)
         return self._opening
+
+    # ----------------------------------------------------------------------------------------------- tools, schemas
+
+    @override
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: str | bool | dict[str, Any] | None = None,
+        strict: bool | None = None,
+        parallel_tool_calls: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """The model with tools it may call: functions, `BaseTool`s, classes, or OpenAI's dicts.
+
+        tool_choice          None or "auto", "none", "any", "required" or True, a tool's name, or a dict that names one
+        strict               arguments follow their schema, whatever this says
+        parallel_tool_calls  False: one call at most
+        Raises RequestError for tools or a choice that cannot be read.
+        """
+        form_of(tools, tool_choice, parallel_tool_calls, None)
+        described = [convert_to_openai_tool(tool, strict=strict) for tool in tools]
+        asked = {"tool_choice": tool_choice, "parallel_tool_calls": parallel_tool_calls, "strict": strict}
+        given = {name: value for name, value in asked.items() if value is not None}
+        return self.bind(tools=described, **given, **kwargs)  # type: ignore[return-value]
+
+    @override
+    def with_structured_output(
+        self,
+        schema: Any = None,
+        *,
+        include_raw: bool = False,
+        method: Method = "json_schema",
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, Any]:
+        """The model with a parser behind it: values of `schema` (pydantic, TypedDict or JSON Schema).
+
+        method  "json_schema" writes the value as the answer, "function_calling" as the arguments of a call; "json_mode"
+                is the first, and may go without a schema. All enforce the schema at every token.
+        Raises AnswerRefused when called, where the policy let no such answer through.
+        """
+        return structured(
+            self, schema, include_raw, method, {**kwargs, "strict": strict} if strict is not None else kwargs
+        )
 
     # --------------------------------------------------------------------------------------------------- counting
 
@@ -195,12 +257,10 @@ class ChatIGGuardrail(BaseChatModel):
 
     @override
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
-        """Tokens the model reads for a conversation, chat template included. Raises RequestError for tools."""
-        if tools:
-            raise RequestError(
-                "tools cannot be counted", where="tools", why="this model takes none", fix="leave them out"
-            )
-        return len(self._encoded(turns_of(messages)))
+        """Tokens the model reads for a conversation: chat template, and what it is told of tools."""
+        told = form_of(tools, None, None, None).instructions()
+        turns = turns_of(messages)
+        return len(self._encoded(edited(turns, told) if told else turns))
 
     def _encoded(self, turns: tuple[Turn, ...]) -> tuple[int, ...]:
         guardrail = self._given() or self._opened().guardrail()

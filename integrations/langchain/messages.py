@@ -7,12 +7,12 @@ are left out, as templates do. What is not text is refused: a model that cannot 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ChatMessage
 
+from ig_guardrail.calls import written
 from ig_guardrail.errors import RequestError
 from ig_guardrail.types import Role, Turn
 
@@ -57,7 +57,7 @@ def _text(message: BaseMessage, index: int) -> str:
     text = "".join(_block(block, f"messages[{index}].content[{i}]") for i, block in enumerate(blocks))
     lines = [text] if text else []
     if isinstance(message, AIMessage):
-        lines += [_call(call["name"], call["args"]) for call in message.tool_calls]
+        lines += [written(call["name"], call["args"]) for call in message.tool_calls]
     return "\n".join(lines)
 
 
@@ -76,7 +76,3 @@ def _block(block: str | dict[Any, Any], where: str) -> str:
         why="the model reads text only, and leaving the block out would change what was asked",
         fix="say it in words, in a block {'type': 'text', 'text': ...}",
     )
-
-
-def _call(name: str, arguments: Mapping[str, Any]) -> str:
-    return "tool call: " + json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False, default=str)

@@ -12,12 +12,17 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ig_guardrail.calls import OPEN, Form
 from ig_guardrail.drive.request import Ask, check
+from ig_guardrail.drive.serve import edited
 from ig_guardrail.errors import RequestError
+from ig_guardrail.integrations.langchain.forms import form_of
 from ig_guardrail.settings import Limits
 from ig_guardrail.types import Sampling, Turn
 
 TAKEN_BY_LANGCHAIN = frozenset({"stream", "ls_structured_output_format", "structured_output_format"})
+
+FORM = ("tools", "tool_choice", "parallel_tool_calls", "response_format")  # a schema is enforced, `strict` or not
 
 
 class CallOptions(BaseModel):
@@ -35,10 +40,12 @@ class CallOptions(BaseModel):
     timeout: float | None = Field(gt=0)
     strategy: str | Callable[..., Any] | None
     language: str
+    form: Form = Form()
 
     def ask(self, turns: tuple[Turn, ...]) -> Ask:
         """The request for a guardrail. Draws 63 random bits where no seed is set; the receipt tells which."""
         seed = secrets.randbits(63) if self.seed is None else self.seed
+        told = self.form.instructions()
         sampling = Sampling(
             temperature=self.temperature,
             top_p=self.top_p,
@@ -47,8 +54,16 @@ class CallOptions(BaseModel):
             stop=self.stop,
             seed=seed,
             max_tokens=self.max_tokens,
+            grammar=self.form.grammar(),
         )
-        return Ask(turns, sampling, self.strategy, self.language)
+        return Ask(
+            edited(turns, told) if told else turns,
+            sampling,
+            self.strategy,
+            self.language,
+            unit=OPEN if self.form.tools else None,
+            prose=self.form.schema is None,
+        )
 
     def check(self) -> None:
         """Raises RequestError, naming option and range, for settings that no request could be served with."""
@@ -61,12 +76,14 @@ def call_options(settings: Mapping[str, Any], stop: Sequence[str] | None, given:
     An option given as None stays as the constructor has it. Raises RequestError for an option that is unknown or of
     the wrong type: dropped silently, it would leave the caller with an answer to another question.
     """
-    overrides = {name: value for name, value in given.items() if name not in TAKEN_BY_LANGCHAIN and value is not None}
+    given = {name: value for name, value in given.items() if name not in TAKEN_BY_LANGCHAIN and value is not None}
+    form = form_of(*(given.get(name) for name in FORM))
+    overrides = {name: value for name, value in given.items() if name not in (*FORM, "strict")}
     for name in overrides:
         if name not in settings:
-            raise _unknown(name, sorted(settings))
+            raise _unknown(name, sorted({*settings, *FORM}))
     strings = [*(settings["stop"] or ()), *([stop] if isinstance(stop, str) else stop or ())]
-    merged = {**settings, **overrides, "stop": tuple(dict.fromkeys(strings))}
+    merged = {**settings, **overrides, "stop": tuple(dict.fromkeys(strings)), "form": form}
     try:
         return CallOptions.model_validate(merged)
     except ValidationError as error:
@@ -79,7 +96,7 @@ def _unknown(name: str, known: Sequence[str]) -> RequestError:
     return RequestError(
         f"a call cannot set '{name}'",
         where=name,
-        why="tools, structured output and other models are not offered here, and budgets belong to the policy",
+        why="dropped silently, it would leave you with an answer to another question; budgets belong to the policy",
         fix=f"did you mean '{near[0]}'? {offered}" if near else offered,
     )
 

@@ -2,6 +2,7 @@
 
 outcome     finish_reason    content
 completed   stop | length    the answer
+            tool_calls       words, if any, and whole calls
 refused     content_filter   the policy's refusal
 ended       content_filter   the safe prefix, then the policy's closing message
 cancelled   cancelled        what was shown before the deadline; "stop" or "length" would claim an answer
@@ -15,11 +16,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import uuid4
 
 from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generation
 
+from ig_guardrail.calls import OPEN, read
 from ig_guardrail.errors import GenerationFailed
 from ig_guardrail.stream.receipt import as_json
 from ig_guardrail.types import Chunk, Receipt, Verdict
@@ -28,23 +32,28 @@ PROVIDER = "ig-guardrail"
 RECORD = "ig_guardrail"
 
 
-def generation_chunk(chunk: Chunk) -> ChatGenerationChunk:
-    """A piece of the stream as LangChain's; the one with the receipt is marked as the last."""
+def generation_chunk(chunk: Chunk, tools: bool = False) -> ChatGenerationChunk:
+    """A piece of the stream as LangChain's; the one with the receipt is marked as the last.
+
+    tools: whether the answer may hold calls. A guardrail shows them whole, in one piece.
+    """
+    words, calls = _parts(chunk.text, tools)
     if chunk.receipt is None:
-        return ChatGenerationChunk(message=AIMessageChunk(content=chunk.text))
+        return ChatGenerationChunk(message=AIMessageChunk(content=words, tool_call_chunks=calls))
     last = AIMessageChunk(
-        content=chunk.text,
-        response_metadata=_metadata(chunk.receipt),
+        content=words,
+        tool_call_chunks=calls,
+        response_metadata=_metadata(chunk.receipt, tools),
         usage_metadata=_usage(chunk.receipt),
         chunk_position="last",
     )
     return ChatGenerationChunk(message=last)
 
 
-def finish_reason(verdict: Verdict) -> str:
+def finish_reason(verdict: Verdict, called: bool = False) -> str:
     """LangChain's word for an outcome; see the table above."""
     if verdict.outcome == "completed":
-        return verdict.finish or "stop"
+        return "tool_calls" if called else verdict.finish or "stop"
     return "cancelled" if verdict.outcome == "cancelled" else "content_filter"
 
 
@@ -52,16 +61,32 @@ def answered(generations: Sequence[Generation]) -> bool:
     """Whether all of them are answers that ran to their end, none refused, cut or cancelled."""
     return all(
         isinstance(generation, ChatGeneration)
-        and generation.message.response_metadata.get("finish_reason") in ("stop", "length")
+        and generation.message.response_metadata.get("finish_reason") in ("stop", "length", "tool_calls")
         for generation in generations
     )
 
 
-def _metadata(receipt: Receipt) -> dict[str, Any]:
+def _parts(text: str, tools: bool) -> tuple[str, list[ToolCallChunk]]:
+    """Words, and the calls behind them."""
+    if not tools:
+        return text, []
+    words, calls = read(text)
+    return words, [
+        tool_call_chunk(
+            name=call.name,
+            args=json.dumps(call.arguments, ensure_ascii=False),
+            id=f"call_{uuid4().hex[:24]}",
+            index=index,
+        )
+        for index, call in enumerate(calls)
+    ]
+
+
+def _metadata(receipt: Receipt, tools: bool) -> dict[str, Any]:
     if receipt.verdict.outcome == "failed":
         raise GenerationFailed("the guard failed while it worked", why=receipt.verdict.reason, receipt=receipt)
     return {
-        "finish_reason": finish_reason(receipt.verdict),
+        "finish_reason": finish_reason(receipt.verdict, called=tools and OPEN in receipt.text),
         "model_name": receipt.model["name"],
         "model_provider": PROVIDER,
         RECORD: _plain(receipt),

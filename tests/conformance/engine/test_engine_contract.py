@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -402,3 +403,56 @@ def test_ended_nodes_hold_nothing(world: World) -> None:
 
 def _rows(node: Node, world: World) -> list[float]:
     return [float(value) for row in node.hidden[world.layer] for value in row]
+
+
+# ------------------------------------------------------------------------------------------------------------- forms
+
+
+PAIR = """start: %json {"type": "object", "properties": {"a": {"type": "integer", "minimum": 0, "maximum": 99},
+    "b": {"enum": ["x", "y"]}}, "required": ["a", "b"], "additionalProperties": false,
+    "x-guidance": {"whitespace_flexible": false}}"""
+
+
+def test_answers_have_the_form_of_their_grammar(world: World) -> None:
+    root = world.root(Sampling(seed=3, temperature=1.0, top_p=1.0, grammar=PAIR))
+    for node in world.engine.extend([Draw(root, 6)], 60).result():
+        assert node.finish == "stop"
+        value = json.loads(node.text)
+        assert list(value) == ["a", "b"]
+        assert value["a"] in range(100)
+        assert value["b"] in ("x", "y")
+
+
+def test_a_form_holds_across_blocks_and_in_a_twin(world: World) -> None:
+    sampling = Sampling(seed=3, temperature=1.0, top_p=1.0, grammar=PAIR)
+    root = world.root(sampling)
+    whole = world.blocks(root, 60)
+    cut = root
+    while cut.finish is None:
+        cut = world.blocks(cut, 2)
+    assert cut.answer_ids() == whole.answer_ids()
+    part = world.blocks(root, 3)
+    twin = world.engine.open(world.prompt(), sampling, twin_of=part).result()
+    assert twin.text == part.text
+    assert world.blocks(twin, 60).text == whole.text
+
+
+def test_tokens_that_no_form_begins_with_cannot_be_forced(world: World) -> None:
+    root = world.root(Sampling(grammar=PAIR))
+    with pytest.raises(EngineError, match="left the form"):
+        world.engine.append([(root, "I like the sea.")]).result()
+    (node,) = world.engine.append([(root, '{"a":4')]).result()
+    assert json.loads(world.blocks(node, 60).text)["a"] in (4, *range(40, 50))
+
+
+def test_expansion_stays_within_the_form(world: World) -> None:
+    root = world.root(Sampling(grammar=PAIR))
+    for child in world.engine.expand(root, 5).result():
+        assert child.text
+        assert '{"a":'.startswith(child.text[:5])
+
+
+@pytest.mark.parametrize("grammar", ["start: nothing", "x" * 500_001, 'start: %json {"type": "nonsense"}'])
+def test_a_grammar_that_is_none_is_refused(world: World, grammar: str) -> None:
+    with pytest.raises(RequestError, match="cannot be enforced"):
+        world.engine.open(world.prompt(), Sampling(grammar=grammar)).result()

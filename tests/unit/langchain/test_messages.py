@@ -82,7 +82,7 @@ def test_tool_calls_and_their_results_stay_readable() -> None:
         ToolMessage("rain", tool_call_id="2"),
     ]
     assert turns_of(history) == (
-        Turn("assistant", 'Let me look.\ntool call: {"name": "weather", "arguments": {"city": "Köln"}}'),
+        Turn("assistant", 'Let me look.\n<tool_call>{"name": "weather", "arguments": {"city": "Köln"}}</tool_call>'),
         Turn("tool", "12 degrees"),
         Turn("tool", "rain"),
     )

@@ -52,12 +52,20 @@ def test_stop_strings_of_a_call_are_added_once_each() -> None:
     assert call_options({**SETTINGS, "stop": None}, None, {}).stop == ()
 
 
-@pytest.mark.parametrize("name", ["threshold", "budget", "policy", "model", "tools", "response_format"])
+@pytest.mark.parametrize("name", ["threshold", "budget", "policy", "model"])
 def test_an_option_a_call_cannot_set_is_refused_by_name(name: str) -> None:
     with pytest.raises(RequestError) as caught:
         call_options(SETTINGS, None, {name: 1})
     assert f"{name}: a call cannot set '{name}'" in str(caught.value)
     assert "a call may set language, max_tokens" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("tools", 1), ("tools", [3]), ("response_format", 1), ("response_format", {"type": "xml"})]
+)
+def test_a_form_that_cannot_be_read_is_refused(name: str, value: object) -> None:
+    with pytest.raises(RequestError, match=f"^{name}: "):
+        call_options(SETTINGS, None, {name: value})
 
 
 def test_a_misspelt_option_suggests_the_nearest() -> None:

@@ -1,7 +1,6 @@
 """LangChain's own acceptance tests for chat models, run offline on a scripted model.
 
-Skipped by design is what this model does not offer: tools, structured output, images and other media, and another model
-for one call.
+Skipped by design is what this model does not offer: images and other media, and another model for one call.
 """
 
 from __future__ import annotations
@@ -13,13 +12,13 @@ from langchain_core.language_models import BaseChatModel
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
-from tests.golden.conversations import CALM, scripted_guardrail
+from tests.unit.langchain.obliging import obliging_guardrail
 
 pytestmark = pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning")
 
 
 class TestStandardIntegration(ChatModelIntegrationTests):
-    """Invoke, stream, batch, usage, conversations: sync, async, and as protocol events."""
+    """Invoke, stream, batch, usage, conversations, tools, structured output: sync, async, and as protocol events."""
 
     @property
     def chat_model_class(self) -> type[BaseChatModel]:
@@ -27,7 +26,15 @@ class TestStandardIntegration(ChatModelIntegrationTests):
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        return {"guardrail": scripted_guardrail({(0, 0): CALM})}
+        return {"guardrail": obliging_guardrail()}
+
+    @property
+    def supports_json_mode(self) -> bool:
+        return True
+
+    @property
+    def supports_anthropic_inputs(self) -> bool:
+        return True
 
     @property
     def supports_model_override(self) -> bool:

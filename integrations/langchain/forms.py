@@ -1,0 +1,103 @@
+"""What a call's tools and response format ask of an answer: names from LangChain, a `calls.Form` for the guardrail."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from langchain_core.utils.function_calling import convert_to_openai_tool
+
+from ig_guardrail.calls import Choice, Form, Tool
+from ig_guardrail.errors import RequestError
+
+_ANY = ("any", "required", True)
+_ANYTHING: Mapping[str, Any] = {"type": "object"}
+_NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}}
+
+
+def form_of(tools: Sequence[Any] | None, choice: Any, parallel: bool | None, response_format: Any) -> Form:
+    """The form of an answer.
+
+    tools            as `bind_tools` takes them
+    choice           None or "auto", "none", "any", "required" or True, a tool's name, or OpenAI's dict that names one
+    parallel         False: one call at most
+    response_format  OpenAI's dict of type text, json_object or json_schema, a JSON Schema, or a pydantic class
+    Raises RequestError for what is none of these.
+    """
+    if tools is not None and (isinstance(tools, str | Mapping) or not isinstance(tools, Sequence)):
+        raise RequestError(f"tools is {tools!r:.80}", where="tools", fix="give a list of tools")
+    schema = _schema(response_format)
+    offered = tuple(map(tool_of, tools or ()))
+    chosen, kind = _chosen(offered, choice)
+    return Form(chosen, kind, parallel is not False, schema)
+
+
+def tool_of(given: Any) -> Tool:
+    """A tool from a dict, a class, a callable or a `BaseTool`."""
+    try:
+        function = convert_to_openai_tool(given)["function"]
+        return Tool(function["name"], function.get("description", ""), function.get("parameters") or _NO_ARGUMENTS)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RequestError(
+            f"a tool cannot be read: {error}",
+            where="tools",
+            why="a model must be told its name, what it is for, and its arguments",
+            fix="give a function with type hints, a BaseTool, a pydantic class, or OpenAI's dict",
+        ) from error
+
+
+def _chosen(offered: tuple[Tool, ...], choice: Any) -> tuple[tuple[Tool, ...], Choice]:
+    if isinstance(choice, Mapping):
+        choice = choice.get("function", choice).get("name", choice.get("type"))
+    if choice in (None, False, "auto"):
+        return offered, "auto"
+    if choice == "none":
+        return (), "auto"
+    named = tuple(tool for tool in offered if tool.name == choice)
+    if named:
+        return named, "any"
+    if choice in _ANY and offered:
+        return offered, "any"
+    names = ", ".join(tool.name for tool in offered) or "none"
+    raise RequestError(
+        f"tool_choice is {choice!r}",
+        where="tool_choice",
+        why=f"it names no tool of this call; those are: {names}",
+        fix="give 'auto', 'none', 'any', or the name of a tool that is bound",
+    )
+
+
+def _schema(response_format: Any) -> Mapping[str, Any] | None:
+    if response_format is None:
+        return None
+    if isinstance(response_format, Mapping):
+        kind = response_format.get("type")
+        if kind == "text":
+            return None
+        if kind == "json_object":
+            return _ANYTHING
+        if kind == "json_schema" and isinstance(response_format.get("json_schema"), Mapping):
+            inner = response_format["json_schema"].get("schema")
+            if isinstance(inner, Mapping):
+                return inner
+        if kind in (None, "object", "array") and json.dumps(response_format):
+            return response_format
+    if isinstance(response_format, type):
+        return schema_of(response_format)
+    raise RequestError(
+        f"response_format is {response_format!r:.80}",
+        where="response_format",
+        why="the form of an answer is text, any JSON object, or a JSON Schema",
+        fix='give {"type": "json_schema", "json_schema": {"schema": ...}}',
+    )
+
+
+def schema_of(given: Any) -> Mapping[str, Any]:
+    """The JSON Schema of a pydantic class (v1 or v2), a TypedDict, or one given as a dict."""
+    if isinstance(given, Mapping) and "properties" in given and given.get("type") == "object":
+        return given
+    if hasattr(given, "model_json_schema"):
+        schema: Mapping[str, Any] = given.model_json_schema()
+        return schema
+    return tool_of(given).parameters

@@ -1,0 +1,70 @@
+"""A scripted model that does what it is asked: it calls the tool it was told of, or answers in JSON, or in words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ig_guardrail.assembly import guard
+from ig_guardrail.calls import CLOSE, OPEN, written
+from ig_guardrail.engine.script import Distribution, Place
+from ig_guardrail.engine.scripted import ScriptedEngine
+from ig_guardrail.engine.vocabulary import Vocabulary, words
+from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.types import CompiledPolicy, Turn
+from tests.golden.conversations import CALM, compiled
+
+JOKE = {"setup": "What do cats eat on a hot day?", "punchline": "Mice cream."}
+ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
+    "magic_function": {"input": 3},
+    "magic_function_no_args": {},
+    "get_weather": {"location": "San Francisco, CA"},
+    "greeting_generator": {"answer_style": "Pirate"},
+    "my_adder_tool": {"a": 3, "b": 4},
+}
+
+
+@dataclass(frozen=True)
+class Obliging:
+    """Says one answer to a conversation, token by token; `says` looks it up before the usual answers."""
+
+    says: Mapping[str, str] = field(default_factory=dict)
+    vocabulary: Vocabulary = field(
+        default_factory=lambda: Vocabulary(list(dict.fromkeys([OPEN, CLOSE, '", "', '": "', *words(CALM)])))
+    )
+
+    def next_tokens(self, place: Place) -> Distribution:
+        answer = self.vocabulary.ids(self.answer(place.prompt.turns))
+        done = len(place.prefix)
+        on_the_way = done < len(answer) and answer[:done] == place.prefix
+        return [(answer[done] if on_the_way else self.vocabulary.end, 1.0)]
+
+    def answer(self, turns: Sequence[Turn]) -> str:
+        asked = turns[-1].text
+        if asked in self.says:
+            return self.says[asked]
+        tools = told_of(turns)
+        if tools and turns[-1].role != "tool":
+            return written(tools[0], arguments_for(tools[0], asked))
+        if any("Answer with JSON" in turn.text for turn in turns if turn.role == "system"):
+            return json.dumps(JOKE)
+        return CALM
+
+
+def told_of(turns: Sequence[Turn]) -> list[str]:
+    """Names of the tools in the system text."""
+    lines = [line for turn in turns if turn.role == "system" for line in turn.text.splitlines()]
+    return [json.loads(line)["name"] for line in lines if line.startswith('{"name"')]
+
+
+def arguments_for(tool: str, asked: str) -> Mapping[str, Any]:
+    """What the usual tools want; for others, what stands in quotation marks."""
+    name = asked.split("'")[1] if "'" in asked else "Hello"
+    return ARGUMENTS.get(tool, {"customer_name": name, "description": "a company"})
+
+
+def obliging_guardrail(says: Mapping[str, str] | None = None, policy: CompiledPolicy | None = None) -> Guardrail:
+    """A guardrail over it."""
+    return guard(ScriptedEngine(Obliging(says or {})), policy or compiled())

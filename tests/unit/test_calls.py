@@ -1,0 +1,55 @@
+"""Tool calls as text: written and read back, and nothing that is no whole call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ig_guardrail.calls import CLOSE, OPEN, Call, Form, Tool, closed, read, written
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+calls = st.lists(st.tuples(st.text(), st.dictionaries(st.text(), json_values)), max_size=3)
+
+
+@given(st.text().filter(lambda text: OPEN not in text), calls)
+def test_what_is_written_is_read_back(words: str, made: list[tuple[str, dict[str, Any]]]) -> None:
+    text = words + "".join(written(name, arguments) for name, arguments in made)
+    assert read(text) == (words, tuple(Call(name, arguments) for name, arguments in made))
+
+
+@pytest.mark.parametrize(
+    "rest",
+    ['{"name": "f", "arguments": {"x": 10', '{"name": "f", "arguments": {"x": 10}}', "{}" + CLOSE, "[1]" + CLOSE],
+)
+def test_what_is_no_whole_call_is_left_out(rest: str) -> None:
+    assert read(f"Well. {written('g', {})}{OPEN}{rest}") == ("Well. ", (Call("g", {}),))
+
+
+def test_nothing_is_asked_where_there_are_no_tools_and_no_schema() -> None:
+    assert (Form().grammar(), Form().instructions()) == (None, "")
+
+
+def test_objects_are_closed_unless_they_say_otherwise() -> None:
+    inner = {"type": "object", "properties": {"x": {"type": "integer", "default": {"properties": {}}}}}
+    free = {"type": "object", "properties": {}, "additionalProperties": True}
+    made = closed({"type": "object", "properties": {"a": inner, "b": free, "c": {"type": "object"}}})
+    assert made["additionalProperties"] is False
+    assert made["properties"]["a"]["additionalProperties"] is False
+    assert made["properties"]["a"]["properties"]["x"]["default"] == {"properties": {}}
+    assert made["properties"]["b"]["additionalProperties"] is True
+    assert made["properties"]["c"] == {"type": "object"}
+
+
+def test_a_model_is_told_of_each_tool_on_a_line_of_its_own() -> None:
+    tools = (Tool("look", "Look it up.", {"type": "object"}), Tool("pay", "", {"type": "object"}))
+    told = Form(tools).instructions()
+    assert [line for line in told.splitlines() if line.startswith('{"name": "')][1] == (
+        '{"name": "pay", "description": "", "parameters": {"type": "object"}}'
+    )
+    assert "Call one of them now" in Form(tools, "any").instructions()
