@@ -17,7 +17,7 @@ from ig_guardrail.drive.runners import run, run_async
 from ig_guardrail.drive.scorer import Scorer
 from ig_guardrail.drive.screen import screen
 from ig_guardrail.drive.serve import Case, Server, Values
-from ig_guardrail.drive.waiting import DeadlinePassed, Show, Wait, Waiting
+from ig_guardrail.drive.waiting import DeadlinePassed, Wait, Waiting
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import (
     CostFailure,
@@ -33,7 +33,7 @@ from ig_guardrail.search.base import SearchContext, Strategy
 from ig_guardrail.settings import Limits
 from ig_guardrail.stream.gate import Gate
 from ig_guardrail.stream.release import Hold
-from ig_guardrail.types import Chunk, CompiledPolicy, Finish, Node, Outcome, Receipt, SearchSettings, Verdict
+from ig_guardrail.types import Chunk, CompiledPolicy, Finish, Node, Outcome, SearchSettings, Verdict
 
 STRATEGIES: Mapping[str, Strategy] = {
     "inference_guard": inference_guard.search,
@@ -89,7 +89,7 @@ class Guardrail:
         """The same on the running event loop; cancelling the task stops decoding within a step."""
         return run_async(self._flow(ask), _deadline(timeout))
 
-    def _flow(self, ask: Ask) -> Waiting[Receipt]:
+    def _flow(self, ask: Ask) -> Waiting[Chunk]:
         began = time.monotonic()
         check(ask, self.limits)
         plan = self._plan(ask)
@@ -101,11 +101,12 @@ class Guardrail:
             terms = replace(terms, screening=(yield from screen(rule, plan.panel, prompt)))
             if terms.screening.action == "refuse":
                 message = self._message("refused", ask)
-                yield Show(message)
-                return receipt(terms, _verdict("refused", None, "prompt check", plan), message, ("refusal",), None)
+                verdict = _verdict("refused", None, "prompt check", plan)
+                said = message if ask.prose else ""
+                return Chunk(said, receipt(terms, verdict, said, ("refusal",), None, message))
             root = yield from _opened(self.engine, self.engine.open(prompt, ask.sampling, plan.panel.layers))
         except DeadlinePassed:
-            return receipt(terms, _verdict("cancelled", None, "deadline", plan), "", (), None)
+            return Chunk("", receipt(terms, _verdict("cancelled", None, "deadline", plan), "", (), None))
         except CostFailure as error:
             raise _failed(error, terms, plan, None) from error
         try:
@@ -113,7 +114,7 @@ class Guardrail:
         finally:
             self.engine.close(root)
 
-    def _decode(self, ask: Ask, plan: Plan, terms: Terms, root: Node) -> Waiting[Receipt]:
+    def _decode(self, ask: Ask, plan: Plan, terms: Terms, root: Node) -> Waiting[Chunk]:
         hold = Hold(plan.settings.hold, plan.panel.longest_match, ask.sampling.stop, ask.unit)
         gate = Gate(root, plan.panel.rules, hold)
         scorer = Scorer(plan.panel, terms.prompt)
@@ -138,11 +139,11 @@ class Guardrail:
         except (CostFailure, EngineError, StrategyError) as error:
             gate.close()
             raise _failed(error, terms, plan, server) from error
-        if ending.outcome in ("refused", "ended"):
-            yield Show(gate.close(self._message(ending.outcome, ask)))
-        gate.close()
+        message = self._message(ending.outcome, ask)
+        said = gate.close(message if ask.prose else "")
         finish = gate.tip.finish if ending.outcome == "completed" else None
-        return receipt(terms, _verdict(ending.outcome, finish, ending.reason, plan), gate.text, ending.rungs, server)
+        verdict = _verdict(ending.outcome, finish, ending.reason, plan)
+        return Chunk(said, receipt(terms, verdict, gate.text, ending.rungs, server, message))
 
     def _plan(self, ask: Ask) -> Plan:
         asked = ask.strategy or self.policy.search.strategy
@@ -185,8 +186,8 @@ class Guardrail:
             self._approved = True
 
     def _message(self, outcome: Outcome, ask: Ask) -> str:
-        """What the policy says in place of an answer, or behind a part of one; nothing where no prose may stand."""
-        if not ask.prose:
+        """What the policy says in place of an answer, or behind a part of one; "" for other outcomes."""
+        if outcome not in ("refused", "ended"):
             return ""
         language = ask.language
         texts = self.policy.messages.refusal if outcome == "refused" else self.policy.messages.closing

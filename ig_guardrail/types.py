@@ -438,10 +438,15 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The record of one request: what was asked, spent, refused, under which policy."""
+    """The record of one request: what was asked, spent, refused, under which policy.
+
+    text     all that was shown, the policy's message included
+    message  the policy's, in place of an answer or behind the beginning of one; "" where it has none
+    """
 
     verdict: Verdict
     text: str
+    message: str
     policy: Mapping[str, Any]
     model: Mapping[str, Any]
     cost_models: Mapping[str, str]

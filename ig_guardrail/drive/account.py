@@ -34,12 +34,15 @@ class Terms:
         return bool(self.panel.rules)
 
 
-def receipt(terms: Terms, verdict: Verdict, text: str, rungs: tuple[str, ...], server: Server | None) -> Receipt:
+def receipt(
+    terms: Terms, verdict: Verdict, text: str, rungs: tuple[str, ...], server: Server | None, message: str = ""
+) -> Receipt:
     """The record. `server` is None where the request ended before anything was decoded."""
     sampling = asdict(terms.sampling)
     return Receipt(
         verdict=verdict,
         text=text,
+        message=message,
         policy={"name": terms.policy.name, "version": terms.policy.version, "sha256": terms.policy.sha256},
         model=_model(terms.engine),
         cost_models=dict(terms.panel.hashes),

@@ -12,11 +12,14 @@ from collections.abc import AsyncGenerator, Generator
 from typing import Any
 
 from ig_guardrail.drive.waiting import DeadlinePassed, Show, Wait, Waiting
-from ig_guardrail.types import Chunk, Receipt
+from ig_guardrail.types import Chunk
 
 
-def run(drive: Waiting[Receipt], deadline: float | None) -> Generator[Chunk, None, None]:
-    """Chunks of a drive; the last carries the receipt. deadline: `time.monotonic()` seconds, or None."""
+def run(drive: Waiting[Chunk], deadline: float | None) -> Generator[Chunk, None, None]:
+    """Chunks of a drive; the last, which it returns, carries the receipt.
+
+    deadline: `time.monotonic()` seconds, or None.
+    """
     try:
         step = next(drive)
         while True:
@@ -26,12 +29,12 @@ def run(drive: Waiting[Receipt], deadline: float | None) -> Generator[Chunk, Non
             else:
                 step = _resume(drive, *_wait(step, deadline))
     except StopIteration as end:
-        yield Chunk("", end.value)
+        yield end.value
     finally:
         drive.close()
 
 
-async def run_async(drive: Waiting[Receipt], deadline: float | None) -> AsyncGenerator[Chunk, None]:
+async def run_async(drive: Waiting[Chunk], deadline: float | None) -> AsyncGenerator[Chunk, None]:
     """The same, waiting on the running event loop."""
     try:
         step = next(drive)
@@ -42,12 +45,12 @@ async def run_async(drive: Waiting[Receipt], deadline: float | None) -> AsyncGen
             else:
                 step = _resume(drive, *(await _wait_async(step, deadline)))
     except StopIteration as end:
-        yield Chunk("", end.value)
+        yield end.value
     finally:
         drive.close()
 
 
-def _resume(drive: Waiting[Receipt], value: Any, error: BaseException | None) -> Wait | Show:
+def _resume(drive: Waiting[Chunk], value: Any, error: BaseException | None) -> Wait | Show:
     return drive.send(value) if error is None else drive.throw(error)
 
 

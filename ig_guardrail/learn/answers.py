@@ -1,7 +1,8 @@
 """The model's own answers to harmless questions, as labelled rows: the work behind `ig-guardrail train answers`.
 
-Answers of one seed are the same on every run, whatever was interrupted. Questions whose prompts have the same number of
-tokens are answered side by side.
+Some questions are answered by a tool call as well, so that a head learns what a harmless call is. Answers of one seed
+are the same on every run, whatever was interrupted. Questions whose prompts have the same number of tokens are answered
+side by side.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TextIO
 
-from ig_guardrail.engine.chat import chat_of
+from ig_guardrail.calls import Form
+from ig_guardrail.engine.chat import Chat, chat_of
+from ig_guardrail.engine.grammar import Grammars
 from ig_guardrail.engine.randomness import uniform
 from ig_guardrail.engine.weights import Weights, language_of
 from ig_guardrail.errors import RequestError
@@ -25,6 +28,7 @@ from ig_guardrail.learn.benign import Part, benign_prompts, part_of
 from ig_guardrail.learn.progress import progress_line
 from ig_guardrail.learn.recipes import OWN_ANSWERS
 from ig_guardrail.learn.rows import digest_of
+from ig_guardrail.learn.toolkit import call_form
 from ig_guardrail.types import Sampling, Turn
 
 BATCH = 32
@@ -36,10 +40,11 @@ _SPLITS: Mapping[Part, str] = {"judge": "reserved", "calibrate": "calibration", 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question and the tokens of its prompt."""
+    """A question, the tokens of its prompt, and the grammar that its answer must have, if any."""
 
     text: str
     ids: tuple[int, ...]
+    grammar: str | None = None
 
 
 def write_answers(weights: Weights, out: Path, temperature: float = 0.7, top_p: float = 0.95, seed: int = 0) -> int:
@@ -49,7 +54,8 @@ def write_answers(weights: Weights, out: Path, temperature: float = 0.7, top_p: 
     a run that was interrupted goes on where it stopped. Raises RequestError if `out` cannot be written.
     """
     chat = chat_of(weights.tokenizer)
-    asked = [Asked(text, chat.encode([Turn("user", text)]).ids) for text in benign_prompts()]
+    asked = [_asked(chat, text) for text in benign_prompts()]
+    asked += [_asked(chat, text, form) for text in benign_prompts() if (form := call_form(text)) is not None]
     sampling = Sampling(temperature, top_p, seed=seed)
     show = progress_line("answering")
     batches = list(_batches(asked))
@@ -73,15 +79,23 @@ def split_of(prompt: str) -> str:
     return _SPLITS[part]
 
 
+def _asked(chat: Chat, text: str, form: Form | None = None) -> Asked:
+    """With a form, the question says what it is."""
+    whole = f"{form.instructions()}\n\n{text}" if form else text
+    return Asked(whole, chat.encode([Turn("user", whole)]).ids, form.grammar() if form else None)
+
+
 def _answer(weights: Weights, batch: Sequence[Asked], sampling: Sampling) -> list[str]:
     """An answer to each question; all prompts have one length. Each question has a lane of its own."""
     import torch
 
     from ig_guardrail.engine.model import Model
     from ig_guardrail.engine.repeat import empty_cache
-    from ig_guardrail.engine.sampling import choose
+    from ig_guardrail.engine.sampling import allowed_by, choose
 
-    model, ends = Model(weights.model), language_of(weights).end
+    language, chat = language_of(weights), chat_of(weights.tokenizer)
+    model, ends, grammars = Model(weights.model), language.end, Grammars(language, chat.text_ids)
+    forms = [None if one.grammar is None else grammars.compiled(one.grammar).after(()) for one in batch]
     lanes = [_lane(one.text) for one in batch]
     answers: list[list[int]] = [[] for _ in batch]
     going = [True] * len(batch)
@@ -89,7 +103,11 @@ def _answer(weights: Weights, batch: Sequence[Asked], sampling: Sampling) -> lis
         cache = empty_cache(model.config)
         logits = model.run([one.ids for one in batch], 1, (), past_key_values=cache).logits[:, -1]
         for position in range(TOKENS):
-            tokens, _ = choose(logits, sampling, None, [uniform(sampling.seed, position, lane, 0) for lane in lanes])
+            uniforms = [uniform(sampling.seed, position, lane, 0) for lane in lanes]
+            tokens, _ = choose(logits, sampling, None, uniforms, allowed_by(forms))
+            for form, live, token in zip(forms, going, tokens, strict=True):
+                if form is not None and live:
+                    form.take(token)
             going = [live and token not in ends for live, token in zip(going, tokens, strict=True)]
             for answer, live, token in zip(answers, going, tokens, strict=True):
                 answer += [token] if live else []
@@ -104,9 +122,10 @@ def _lane(text: str) -> int:
 
 
 def _batches(asked: Sequence[Asked]) -> Iterator[list[Asked]]:
-    by_length: dict[int, list[Asked]] = defaultdict(list)
+    """Words first, then calls; in each, those of one length side by side."""
+    by_length: dict[tuple[bool, int], list[Asked]] = defaultdict(list)
     for one in asked:
-        by_length[len(one.ids)].append(one)
+        by_length[one.grammar is not None, len(one.ids)].append(one)
     for _, same in sorted(by_length.items()):
         yield from (same[start : start + BATCH] for start in range(0, len(same), BATCH))
 
@@ -153,5 +172,12 @@ def _unwritable(out: Path, why: str) -> RequestError:
 
 def _key(weights: Weights, asked: Sequence[Asked], sampling: Sampling) -> str:
     """What all answers depend on, hashed."""
-    facts = [weights.sha256, weights.numerics, repr(sampling), TOKENS, BATCH, [one.text for one in asked]]
+    facts = [
+        weights.sha256,
+        weights.numerics,
+        repr(sampling),
+        TOKENS,
+        BATCH,
+        [[one.text, one.grammar] for one in asked],
+    ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]

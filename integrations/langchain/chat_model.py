@@ -28,11 +28,12 @@ from ig_guardrail.drive.serve import edited
 from ig_guardrail.errors import RequestError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.answer_cache import CompletedAnswers
+from ig_guardrail.integrations.langchain.blocks import PROVIDER
 from ig_guardrail.integrations.langchain.forms import form_of
 from ig_guardrail.integrations.langchain.messages import turns_of
 from ig_guardrail.integrations.langchain.opening import Names, Opening
 from ig_guardrail.integrations.langchain.options import CallOptions, call_options
-from ig_guardrail.integrations.langchain.outcomes import PROVIDER, generation_chunk
+from ig_guardrail.integrations.langchain.outcomes import generation_chunks
 from ig_guardrail.integrations.langchain.structured import Method, structured
 from ig_guardrail.types import CompiledPolicy, Turn
 
@@ -151,7 +152,7 @@ class ChatIGGuardrail(BaseChatModel):
         guardrail = self._given() or self._opened().guardrail()
         with closing(guardrail.stream(options.ask(turns), options.timeout)) as chunks:
             for chunk in chunks:
-                yield generation_chunk(chunk, tools=bool(options.form.tools))
+                yield from generation_chunks(chunk, tools=bool(options.form.tools))
 
     @override
     async def _astream(
@@ -165,7 +166,8 @@ class ChatIGGuardrail(BaseChatModel):
         guardrail = self._given() or await self._opened().guardrail_async()
         async with aclosing(guardrail.astream(options.ask(turns), options.timeout)) as chunks:
             async for chunk in chunks:
-                yield generation_chunk(chunk, tools=bool(options.form.tools))
+                for piece in generation_chunks(chunk, tools=bool(options.form.tools)):
+                    yield piece
 
     @override
     def _generate(

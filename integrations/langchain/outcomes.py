@@ -8,13 +8,14 @@ ended       content_filter   the safe prefix, then the policy's closing message
 cancelled   cancelled        what was shown before the deadline; "stop" or "length" would claim an answer
 failed      -                GenerationFailed is raised, with the receipt
 
-Exactly one chunk, the last, carries metadata: LangChain merges the metadata of chunks, and refuses to merge numbers.
+Exactly one chunk, the last, carries metadata beyond the provider's name: LangChain merges the metadata of chunks, and
+refuses to merge numbers. What the policy says comes with that chunk, so that it is known for what it is.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -25,29 +26,35 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generati
 
 from ig_guardrail.calls import OPEN, read
 from ig_guardrail.errors import GenerationFailed
+from ig_guardrail.integrations.langchain.blocks import PROVIDER, RECORD, register
 from ig_guardrail.stream.receipt import as_json
 from ig_guardrail.types import Chunk, Receipt, Verdict
 
-PROVIDER = "ig-guardrail"
-RECORD = "ig_guardrail"
+register()
 
 
-def generation_chunk(chunk: Chunk, tools: bool = False) -> ChatGenerationChunk:
+def generation_chunks(chunk: Chunk, tools: bool = False) -> Iterator[ChatGenerationChunk]:
     """A piece of the stream as LangChain's; the one with the receipt is marked as the last.
 
-    tools: whether the answer may hold calls. A guardrail shows them whole, in one piece.
+    tools: whether the answer may hold calls. A guardrail shows them whole, in one piece; here they follow its words.
     """
     words, calls = _parts(chunk.text, tools)
-    if chunk.receipt is None:
-        return ChatGenerationChunk(message=AIMessageChunk(content=words, tool_call_chunks=calls))
-    last = AIMessageChunk(
-        content=words,
-        tool_call_chunks=calls,
-        response_metadata=_metadata(chunk.receipt, tools),
-        usage_metadata=_usage(chunk.receipt),
-        chunk_position="last",
-    )
-    return ChatGenerationChunk(message=last)
+    origin = {"model_provider": PROVIDER}
+    if calls:
+        if words:
+            yield ChatGenerationChunk(message=AIMessageChunk(content=words, response_metadata=origin))
+        words = ""
+        yield ChatGenerationChunk(message=AIMessageChunk(content="", tool_call_chunks=calls, response_metadata=origin))
+    if chunk.receipt is not None:
+        last = AIMessageChunk(
+            content=words,
+            response_metadata={**origin, **_metadata(chunk.receipt, tools)},
+            usage_metadata=_usage(chunk.receipt),
+            chunk_position="last",
+        )
+        yield ChatGenerationChunk(message=last)
+    elif words:
+        yield ChatGenerationChunk(message=AIMessageChunk(content=words, response_metadata=origin))
 
 
 def finish_reason(verdict: Verdict, called: bool = False) -> str:
@@ -88,7 +95,6 @@ def _metadata(receipt: Receipt, tools: bool) -> dict[str, Any]:
     return {
         "finish_reason": finish_reason(receipt.verdict, called=tools and OPEN in receipt.text),
         "model_name": receipt.model["name"],
-        "model_provider": PROVIDER,
         RECORD: _plain(receipt),
     }
 

@@ -15,8 +15,8 @@ from langchain_core.runnables import Runnable, RunnableGenerator, RunnableMap, R
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
 from ig_guardrail.errors import RequestError
+from ig_guardrail.integrations.langchain.blocks import RECORD
 from ig_guardrail.integrations.langchain.forms import schema_of, tool_of
-from ig_guardrail.integrations.langchain.outcomes import RECORD
 
 Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
 

@@ -77,7 +77,8 @@ def test_the_first_chunk_comes_while_the_model_still_speaks() -> None:
 def test_only_the_last_chunk_carries_metadata() -> None:
     *deltas, last = chat().stream("why?")
     assert len(deltas) == 4
-    assert all(not chunk.response_metadata and chunk.usage_metadata is None for chunk in deltas)
+    assert all(chunk.response_metadata == {"model_provider": "ig-guardrail"} for chunk in deltas)
+    assert all(chunk.usage_metadata is None for chunk in deltas)
     assert all(chunk.chunk_position is None for chunk in deltas)
     assert last.chunk_position == "last"
     assert set(last.response_metadata) == {"finish_reason", "model_name", "model_provider", "ig_guardrail"}

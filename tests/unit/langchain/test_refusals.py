@@ -1,0 +1,109 @@
+"""A refusal is seen everywhere: as a content block, a finish reason and a record, or an error instead of a value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, AIMessageChunk
+from pydantic import BaseModel
+
+from ig_guardrail.calls import written
+from ig_guardrail.integrations.langchain import ChatIGGuardrail
+from ig_guardrail.integrations.langchain.structured import AnswerRefused
+from tests.golden.conversations import LATE, RUDE, scripted_guardrail
+from tests.unit.langchain.test_tools import READ, TOOLS, model
+
+REFUSAL, CLOSING = "I would rather not say that.", "I stop here."
+
+pytestmark = pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning")
+
+
+class Reply(BaseModel):
+    """A reply."""
+
+    text: str
+
+
+def refusing(said: str = RUDE, **settings: Any) -> ChatIGGuardrail:
+    return ChatIGGuardrail(guardrail=scripted_guardrail({(0, 0): said}), seed=7, **settings)
+
+
+def folded(chunks: Any) -> AIMessageChunk:
+    first, *rest = chunks
+    for chunk in rest:
+        first += chunk
+    whole: AIMessageChunk = first
+    return whole
+
+
+def test_a_refusal_is_a_block_of_its_own() -> None:
+    answer = refusing().invoke("Go.")
+    (block,) = answer.content_blocks
+    assert (block["type"], block["refusal"]) == ("refusal", REFUSAL)
+    assert block["extras"]["reason"] == "no safe continuation was found"
+    assert answer.text == REFUSAL
+    assert answer.response_metadata["finish_reason"] == "content_filter"
+
+
+def test_the_beginning_of_an_answer_and_the_closing_message_are_two_blocks() -> None:
+    words, closing = refusing(LATE).invoke("Go.").content_blocks
+    assert words["type"] == "text"
+    assert words["text"].startswith("The sky looks blue")
+    assert not words["text"].endswith("\n")
+    assert (closing["type"], closing["refusal"]) == ("refusal", CLOSING)
+
+
+@pytest.mark.parametrize("version", ["v0", "v1"])
+def test_a_stream_keeps_the_refusal(version: str) -> None:
+    whole = folded(refusing(output_version=version).stream("Go."))
+    assert [block["type"] for block in whole.content_blocks] == ["refusal"]
+    assert whole.response_metadata["ig_guardrail"]["message"] == REFUSAL
+
+
+def test_protocol_events_keep_the_verdict() -> None:
+    message: AIMessage = refusing().stream_events("Go.", version="v3").output
+    assert message.response_metadata["finish_reason"] == "content_filter"
+    assert message.response_metadata["ig_guardrail"]["message"] == REFUSAL
+    assert message.text == REFUSAL or message.content_blocks
+
+
+@pytest.mark.parametrize("method", ["json_schema", "function_calling", "json_mode"])
+def test_where_a_value_was_expected_a_refusal_is_an_error(method: Any) -> None:
+    said = written("Reply", {"text": "blockhead"}) if method == "function_calling" else '{"text": "blockhead"}'
+    chain = refusing(said).with_structured_output(Reply, method=method)
+    with pytest.raises(AnswerRefused, match="the policy let no such answer through"):
+        chain.invoke("Go.")
+    with pytest.raises(AnswerRefused):
+        list(chain.stream("Go."))
+
+
+async def test_the_same_when_awaited() -> None:
+    chain = refusing('{"text": "blockhead"}').with_structured_output(Reply)
+    with pytest.raises(AnswerRefused):
+        await chain.ainvoke("Go.")
+
+
+def test_with_include_raw_the_error_stands_beside_the_message() -> None:
+    result = refusing('{"text": "blockhead"}').with_structured_output(Reply, include_raw=True).invoke("Go.")
+    assert isinstance(result["parsing_error"], AnswerRefused)
+    assert result["parsed"] is None
+    assert result["raw"].content == ""
+    assert result["raw"].content_blocks == [
+        {"type": "refusal", "refusal": REFUSAL, "extras": {"reason": "no safe continuation was found"}}
+    ]
+
+
+@pytest.mark.parametrize("version", ["v0", "v1"])
+def test_words_and_a_call_are_both_blocks(version: str) -> None:
+    bound = model({(0, 0): f"Yes, sir. {READ}"}, output_version=version).bind_tools(TOOLS)
+    for answer in (bound.invoke("Go."), folded(bound.stream("Go."))):
+        assert [block["type"] for block in answer.content_blocks] == ["text", "tool_call"]
+        assert answer.content_blocks[1]["name"] == "read_file"
+
+
+def test_protocol_events_hold_words_and_a_call() -> None:
+    bound = model({(0, 0): f"Yes, sir. {READ}"}).bind_tools(TOOLS)
+    message: AIMessage = bound.stream_events("Go.", version="v3").output
+    assert [call["name"] for call in message.tool_calls] == ["read_file"]
+    assert message.text == "Yes, sir. "
