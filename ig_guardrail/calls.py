@@ -7,13 +7,19 @@ trained on. Calls stand at the end of an answer, after any words. A call is a un
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 MOST = 8  # calls in one answer
 LAYOUT: Mapping[str, Any] = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+
+SHORTEST_LIMIT = 40  # characters
+CHARACTERS = 2  # of texts without a limit, for each token of an answer; a token has about four
+_LIMITED = {"maxLength", "enum", "const", "pattern", "format"}
+_VALUES = ("enum", "const", "default", "examples")  # keys that hold values, not schemas
 
 Choice: TypeAlias = Literal["auto", "any"]
 
@@ -49,17 +55,20 @@ class Form:
     parallel: bool = True
     schema: Mapping[str, Any] | None = None
 
-    def grammar(self) -> str | None:
-        """The form as a Lark text; None where every answer has it."""
+    def grammar(self, room: int) -> str | None:
+        """The form as a Lark text; None where every answer has it.
+
+        room: tokens that an answer may have. Texts whose schema sets no limit get one, so that JSON can end within it.
+        """
         if not self.tools:
-            return None if self.schema is None else f"start: %json {_schema(self.schema)}\n"
+            return None if self.schema is None else f"start: %json {_schema(self.schema, room)}\n"
         calls = f"rest ({json.dumps(OPEN)} rest){{0,{MOST - 1}}}" if self.parallel else "rest"
         only = f"{json.dumps(OPEN)} {calls}"
         ways = {"any": only, "auto": f"words | head {calls}"}
         start = ways[self.choice] if self.schema is None or self.choice == "any" else f"json | {only}"
-        rules = [f"start: {start}", f"rest: body {json.dumps(CLOSE)}", _body(self.tools)]
+        rules = [f"start: {start}", f"rest: body {json.dumps(CLOSE)}", _body(self.tools, room)]
         if self.schema is not None:
-            rules.append(f"json: %json {_schema(self.schema)}")
+            rules.append(f"json: %json {_schema(self.schema, room)}")
         elif self.choice == "auto":
             rules += ["words: /(?s:.*)/", f"head[suffix={json.dumps(OPEN)}]: /(?s:.*)/"]
         return "\n".join(rules) + "\n"
@@ -112,17 +121,35 @@ def _call(text: str, start: int) -> tuple[Call, int] | None:
     return Call(name, arguments), end + len(CLOSE)
 
 
-def _body(tools: Sequence[Tool]) -> str:
+def _body(tools: Sequence[Tool], room: int) -> str:
     """One alternative for each tool: its name as it is, its arguments by their schema."""
     ways = []
     for tool in tools:
         head = json.dumps({"name": tool.name}, ensure_ascii=False)[:-1] + ', "arguments": '
-        ways.append(f'{json.dumps(head, ensure_ascii=False)} %json {_schema(tool.parameters)} "}}"')
+        ways.append(f'{json.dumps(head, ensure_ascii=False)} %json {_schema(tool.parameters, room)} "}}"')
     return "body: " + "\n    | ".join(ways)
 
 
-def _schema(schema: Mapping[str, Any]) -> str:
-    return json.dumps({**closed(schema), "x-guidance": dict(LAYOUT)})
+def _schema(schema: Mapping[str, Any], room: int) -> str:
+    endless = sum(1 for _ in _endless(schema))
+    longest = max(SHORTEST_LIMIT, CHARACTERS * room // max(1, endless))
+    ending = deepcopy(closed(schema))
+    for text in _endless(ending):
+        text["maxLength"] = max(longest, text.get("minLength", 0))
+    return json.dumps({**ending, "x-guidance": dict(LAYOUT)})
+
+
+def _endless(schema: Any) -> Iterator[dict[str, Any]]:
+    """The parts of a schema that are texts of any length."""
+    if isinstance(schema, list):
+        for part in schema:
+            yield from _endless(part)
+    if isinstance(schema, dict):
+        if schema.get("type") == "string" and not _LIMITED & schema.keys():
+            yield schema
+        for key, part in schema.items():
+            if key not in _VALUES:
+                yield from _endless(part)
 
 
 def closed(schema: Any) -> Any:
@@ -131,10 +158,7 @@ def closed(schema: Any) -> Any:
         return [closed(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    inner = {
-        key: value if key in ("enum", "const", "default", "examples") else closed(value)
-        for key, value in schema.items()
-    }
+    inner = {key: value if key in _VALUES else closed(value) for key, value in schema.items()}
     open_ended = {"additionalProperties", "patternProperties", "allOf", "anyOf", "oneOf"} & schema.keys()
     return (
         inner

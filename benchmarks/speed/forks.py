@@ -64,7 +64,7 @@ def measure(stage: Stage, pairs: int, say: Say) -> list[tables.Row]:
 
 def _begin(stage: Stage, length: int) -> Forks:
     sharing = Sharing(Model(stage.packed.model))
-    rows = sharing.empty()
+    rows = sharing.empty(length)
     logits = _read(sharing, rows, [stage.engine.encode(story(stage.engine, length)).ids])
     prefix = rows.freeze(0, logits[0, -1])
     block = sharing.start([prefix] * WIDTH, BLOCK)

@@ -38,9 +38,10 @@ class Grower:
         """Read a prompt, and for a twin the answer so far; the root."""
         root, context = begin(self.tree, asked, self.language, self.grammars, self.info)
         answer = root.ids
-        rows = self.caching.empty()
+        read = (*asked.prompt.ids, *answer)
+        rows = self.caching.empty(len(read))
         layers = context.layers if answer else ()
-        whole = Pass(rows, [(*asked.prompt.ids, *answer)], len(answer) + 1, layers, context.account)
+        whole = Pass(rows, [read], len(answer) + 1, layers, context.account)
         reading = yield from alone(in_pieces(whole, self.caching.piece))
         logits = reading.logits[0]
         with torch.inference_mode(False):

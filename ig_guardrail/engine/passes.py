@@ -93,8 +93,8 @@ class Caching(Protocol[S]):
         """How many tokens of a row are read at a time."""
         ...
 
-    def empty(self) -> Rows[S]:
-        """One row that has read nothing."""
+    def empty(self, room: int) -> Rows[S]:
+        """One row that has read nothing, and will read `room` tokens first."""
         ...
 
     def start(self, prefixes: Sequence[S], room: int) -> Rows[S]:

@@ -67,7 +67,7 @@ class Repetition:
         self.device = model.device
         empty_cache(model.config)
 
-    def empty(self) -> CopiedRows:
+    def empty(self, room: int) -> CopiedRows:
         return CopiedRows(empty_cache(self._model.config), 1, self.device)
 
     def start(self, prefixes: Sequence[CopiedPrefix], room: int) -> CopiedRows:

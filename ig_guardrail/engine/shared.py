@@ -184,11 +184,11 @@ class Sharing:
         self._model = model
         self.device = model.device
 
-    def empty(self) -> SharedRows:
+    def empty(self, room: int) -> SharedRows:
         config = self._model.config
         heads = config.num_key_value_heads
         size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        trunk = new_trunk(config.num_hidden_layers, heads, size, self._model.source.dtype, self.device)
+        trunk = new_trunk((config.num_hidden_layers, 2, heads, room, size), self._model.source.dtype, self.device)
         return SharedRows(trunk, 0, None, 0, 1)
 
     def start(self, prefixes: Sequence[SharedPrefix], room: int) -> SharedRows:
@@ -263,7 +263,7 @@ def _agrees(model: Model) -> bool:
     """Read three tokens, the last by two rows of one prefix, and compare with one plain pass over them."""
     sharing, account = Sharing(model), Account(0)
     try:
-        rows = sharing.empty()
+        rows = sharing.empty(2)
         (reading,) = sharing.read([Pass(rows, [[0, 1]], 1, (), account)])
         prefix = rows.freeze(0, reading.logits[0, -1])
         (reading,) = sharing.read([Pass(sharing.start([prefix, prefix], 1), [[2], [3]], 1, (), account)])

@@ -101,6 +101,6 @@ class Trunk:
         return self._store.new_empty((*self._store.shape[:3], room, self._store.shape[4]))
 
 
-def new_trunk(layers: int, heads: int, size: int, dtype: torch.dtype, device: torch.device) -> Trunk:
-    """A trunk without tokens."""
-    return Trunk(torch.empty((layers, 2, heads, _ROOM, size), dtype=dtype, device=device))
+def new_trunk(shape: tuple[int, int, int, int, int], dtype: torch.dtype, device: torch.device) -> Trunk:
+    """A trunk without tokens, of a shape as above."""
+    return Trunk(torch.empty(shape, dtype=dtype, device=device))

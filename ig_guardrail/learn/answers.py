@@ -82,7 +82,7 @@ def split_of(prompt: str) -> str:
 def _asked(chat: Chat, text: str, form: Form | None = None) -> Asked:
     """With a form, the question says what it is."""
     whole = f"{form.instructions()}\n\n{text}" if form else text
-    return Asked(whole, chat.encode([Turn("user", whole)]).ids, form.grammar() if form else None)
+    return Asked(whole, chat.encode([Turn("user", whole)]).ids, form.grammar(TOKENS) if form else None)
 
 
 def _answer(weights: Weights, batch: Sequence[Asked], sampling: Sampling) -> list[str]:

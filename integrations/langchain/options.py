@@ -54,7 +54,7 @@ class CallOptions(BaseModel):
             stop=self.stop,
             seed=seed,
             max_tokens=self.max_tokens,
-            grammar=self.form.grammar(),
+            grammar=self.form.grammar(self.max_tokens),
         )
         return Ask(
             edited(turns, told) if told else turns,

@@ -88,7 +88,7 @@ relaxed = settings(
 
 def answer(form: Form, seed: int) -> tuple[str, str | None]:
     engine = ScriptedEngine(Babbler(seed), context=4096)
-    sampling = Sampling(seed=seed, temperature=1.0, top_p=1.0, max_tokens=ROOM, grammar=form.grammar())
+    sampling = Sampling(seed=seed, temperature=1.0, top_p=1.0, max_tokens=ROOM, grammar=form.grammar(ROOM))
     root = engine.open(engine.encode([Turn("user", "Go.")]), sampling).result()
     (node,) = engine.extend([Draw(root)], ROOM).result()
     engine.close(root)

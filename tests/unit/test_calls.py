@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -32,7 +33,7 @@ def test_what_is_no_whole_call_is_left_out(rest: str) -> None:
 
 
 def test_nothing_is_asked_where_there_are_no_tools_and_no_schema() -> None:
-    assert (Form().grammar(), Form().instructions()) == (None, "")
+    assert (Form().grammar(64), Form().instructions()) == (None, "")
 
 
 def test_objects_are_closed_unless_they_say_otherwise() -> None:
@@ -53,3 +54,21 @@ def test_a_model_is_told_of_each_tool_on_a_line_of_its_own() -> None:
         '{"name": "pay", "description": "", "parameters": {"type": "object"}}'
     )
     assert "Call one of them now" in Form(tools, "any").instructions()
+
+
+def test_texts_without_a_limit_get_one_that_leaves_room() -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "a": {"type": "string"},
+            "b": {"type": "array", "items": {"type": "string", "minLength": 90}},
+            "c": {"type": "string", "maxLength": 5000},
+            "d": {"type": "string", "enum": ["type"], "default": {"type": "string"}},
+        },
+    }
+    text = Form(schema=schema).grammar(100)
+    assert text is not None
+    made = json.loads(text.removeprefix("start: %json "))["properties"]
+    assert (made["a"]["maxLength"], made["b"]["items"]["maxLength"], made["c"]["maxLength"]) == (100, 100, 5000)
+    assert "maxLength" not in made["d"]
+    assert schema["properties"]["a"] == {"type": "string"}
