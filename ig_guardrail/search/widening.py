@@ -18,6 +18,7 @@ from ig_guardrail.search.steering import Steering
 from ig_guardrail.types import Accepted, Append, Commit, Cost, Draw, Drop, Extend, Node, Request, Score, Together
 
 UNLIKELY = 0.5  # the critic's P(safe) under which a draft counts as risky
+PATIENCE = 64  # rounds that gave nothing safe, before anything more was shown, after which the search gives up
 SHORTEST_PIECE = 2  # tokens; a draft in smaller ones costs more than an early look saves
 
 
@@ -42,6 +43,8 @@ class Widening:
 
     wary   risk has shown: from then on every block keeps the acceptance margin
     tense  the last draft was not calm: the next one is drawn with the wide round beside it
+
+    Backing up tries the whole tree of what is held back, which a long unit makes deep; patience bounds that.
     """
 
     def __init__(self, ctx: SearchContext) -> None:
@@ -50,12 +53,14 @@ class Widening:
         self.wary = ctx.wary or ctx.strict
         self.tense = self.wary
         self.released: tuple[int, ...] = ()
+        self.in_vain = 0
         self.steering = Steering(ctx.steer) if ctx.steer else None
 
     def commit(self, node: Node) -> Generator[Request, Any, bool]:
         """Offer a node to the gate; whether it was taken."""
         reply = yield Commit(node)
         if isinstance(reply, Accepted):
+            self.in_vain = 0 if reply.released > len(self.released) else self.in_vain
             self.released = node.answer_ids()[: reply.released]
         return isinstance(reply, Accepted)
 
@@ -66,7 +71,7 @@ class Widening:
             if level.pool:
                 taken, level.pool = level.pool[: self.settings.beams], level.pool[self.settings.beams :]
                 return [candidate.node for candidate in taken]
-            if level.rounds > self.settings.retries:
+            if level.rounds > self.settings.retries or self.in_vain >= PATIENCE:
                 return []
             if not all(self._continues(parent) for parent in level.parents):
                 yield from self._regrow(level)
@@ -111,7 +116,9 @@ class Widening:
         lost = [c.node for c in candidates if not c.cost.within or too_short(c.node, self.settings)]
         level.failed += [level.block_of(node) for node in lost]
         yield Drop(tuple(lost))
-        return rank(candidates, self.settings)
+        ranked = rank(candidates, self.settings)
+        self.in_vain += not ranked
+        return ranked
 
     def _drafts(self, level: Level) -> bool:
         alone = len(level.parents) == 1 and not level.drafted and level.rounds == 0

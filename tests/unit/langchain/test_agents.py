@@ -1,0 +1,114 @@
+"""Agents over the chat model: what each way of streaming shows was let through, and a refusal is seen in each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from langchain.agents import create_agent
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
+from langchain_core.tools import tool
+
+from ig_guardrail.calls import OPEN, written
+from ig_guardrail.integrations.langchain import ChatIGGuardrail
+from tests.golden.conversations import CALM, POLITE, RUDE, compiled
+from tests.unit.langchain.obliging import obliging_guardrail
+
+RULES = POLITE + 'tools: {deny: ["delete_*"]}\n'
+REFUSAL, CLOSING = "I would rather not say that.", "I stop here."
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+
+
+@tool
+def read_file(name: str) -> str:
+    """Read a file."""
+    return f"{name} is empty"
+
+
+@tool
+def delete_file(name: str) -> str:
+    """Delete a file."""
+    raise AssertionError("nothing may be deleted")
+
+
+READ, DELETE = written("read_file", {"name": "a"}), written("delete_file", {"name": "a"})
+SAYS = {"Read it.": f"Of course. {READ}", "a is empty": CALM, "Be rude.": RUDE, "Delete it.": DELETE}
+
+
+def agent() -> Any:
+    model = ChatIGGuardrail(guardrail=obliging_guardrail(SAYS, compiled(RULES)), seed=7)
+    return create_agent(model, [read_file, delete_file])
+
+
+def ask(text: str) -> dict[str, Any]:
+    return {"messages": [HumanMessage(text)]}
+
+
+def test_an_agent_calls_a_tool_and_answers() -> None:
+    _, call, result, answer = agent().invoke(ask("Read it."))["messages"]
+    assert [(one["name"], one["args"]) for one in call.tool_calls] == [("read_file", {"name": "a"})]
+    assert isinstance(result, ToolMessage)
+    assert answer.content == CALM
+
+
+async def test_the_same_when_awaited() -> None:
+    messages = (await agent().ainvoke(ask("Read it.")))["messages"]
+    assert [type(message) for message in messages] == [HumanMessage, AIMessage, ToolMessage, AIMessage]
+
+
+def test_a_tool_that_is_denied_is_never_run() -> None:
+    *_, answer = agent().invoke(ask("Delete it."))["messages"]
+    assert answer.tool_calls == []
+    assert answer.response_metadata["finish_reason"] == "content_filter"
+
+
+def shown_in_messages(text: str) -> tuple[str, AIMessage]:
+    pieces = [
+        chunk for chunk, _ in agent().stream(ask(text), stream_mode="messages") if isinstance(chunk, AIMessageChunk)
+    ]
+    whole = pieces[0]
+    for piece in pieces[1:]:
+        whole += piece
+    return "".join(piece.text for piece in pieces), whole
+
+
+def shown_in_updates(text: str) -> tuple[str, AIMessage]:
+    steps = [
+        step["model"]["messages"][0] for step in agent().stream(ask(text), stream_mode="updates") if "model" in step
+    ]
+    return "".join(step.text for step in steps), steps[-1]
+
+
+async def shown_in_v2(text: str) -> tuple[str, AIMessage]:
+    words, last = "", None
+    async for event in agent().astream_events(ask(text), version="v2"):
+        if event["event"] == "on_chat_model_stream":
+            words += event["data"]["chunk"].text
+        if event["event"] == "on_chat_model_end":
+            last = event["data"]["output"]
+    assert last is not None
+    return words, last
+
+
+def shown_in_v3(text: str) -> tuple[str, AIMessage]:
+    message = agent().stream_events(ask(text), version="v3").output["messages"][-1]
+    return message.text, message
+
+
+@pytest.mark.parametrize("way", [shown_in_messages, shown_in_updates, shown_in_v2, shown_in_v3])
+@pytest.mark.parametrize("text", ["Be rude.", "Delete it."])
+async def test_no_way_of_streaming_shows_what_was_not_let_through(way: Any, text: str) -> None:
+    found = way(text)
+    words, message = await found if hasattr(found, "__await__") else found
+    assert "blockhead" not in words
+    assert OPEN not in words
+    assert message.response_metadata["finish_reason"] == "content_filter"
+    said = message.response_metadata["ig_guardrail"]["message"]
+    assert said == (REFUSAL if text == "Delete it." else CLOSING)
+    if way is not shown_in_v3:  # protocol events know no refusal blocks; there it is in the metadata alone
+        assert said in words
+        assert any(block.get("refusal") == said for block in message.content_blocks)
