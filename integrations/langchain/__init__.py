@@ -1,5 +1,6 @@
-"""LangChain: `ChatIGGuardrail`, a chat model that decodes within a policy's budgets."""
+"""LangChain: `ChatIGGuardrail`, a chat model that decodes within a policy's budgets, and what goes with it."""
 
-from ig_guardrail.integrations.langchain.chat_model import ChatIGGuardrail
+from ig_guardrail.integrations.langchain.chat_model import ChatIGGuardrail, init_guarded_chat_model
+from ig_guardrail.integrations.langchain.structured import AnswerRefused
 
-__all__ = ["ChatIGGuardrail"]
+__all__ = ["AnswerRefused", "ChatIGGuardrail", "init_guarded_chat_model"]

@@ -6,6 +6,7 @@ One text, the guardrail's stream, stands behind all four ways to call it: `invok
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, closing
 from pathlib import Path
@@ -84,6 +85,8 @@ class ChatIGGuardrail(BaseChatModel):
     dtype: str = "auto"
     weights: str = Field(default_factory=from_env("IG_GUARDRAIL_WEIGHTS", default="auto"))
     """"bf16", or on the CPU "int8" or "int4"; quantised weights compute in bfloat16 and take less time a token."""
+    n: int = 1
+    """Answers to a request, for `generate`; `invoke` and `stream` give one."""
     language: str = "en"
     """Of the refusal and closing messages."""
     streaming: bool = False
@@ -107,10 +110,20 @@ class ChatIGGuardrail(BaseChatModel):
             self.cache = CompletedAnswers(self.cache if not isinstance(self.cache, bool) else None)
         return self
 
-    def _given(self) -> Guardrail | None:
-        """The guardrail that was handed in. Raises RequestError if model or policy were changed since."""
+    def _given(self, model: str | None = None) -> Guardrail | None:
+        """The guardrail that was handed in. Raises RequestError if model or policy were changed since.
+
+        model: the one that a call asks for
+        """
         if self.guardrail is not None:
             self._name_after(self.guardrail)
+            if model not in (None, self.model):
+                raise RequestError(
+                    f"a call asks for model '{model}'",
+                    where="model",
+                    why=f"this chat model was given an open guardrail, which runs '{self.model}'",
+                    fix="leave out `model`, or make the chat model by name",
+                )
         return self.guardrail
 
     def _name_after(self, guardrail: Guardrail) -> None:
@@ -148,11 +161,9 @@ class ChatIGGuardrail(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
+        model = kwargs.pop("model", None)
         options, turns = self._options(stop, kwargs), turns_of(messages)
-        guardrail = self._given() or self._opened().guardrail()
-        with closing(guardrail.stream(options.ask(turns), options.timeout)) as chunks:
-            for chunk in chunks:
-                yield from generation_chunks(chunk, tools=bool(options.form.tools))
+        yield from _pieces(self._given(model) or self._opened(model).guardrail(), options, turns)
 
     @override
     async def _astream(
@@ -162,8 +173,9 @@ class ChatIGGuardrail(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
+        model = kwargs.pop("model", None)
         options, turns = self._options(stop, kwargs), turns_of(messages)
-        guardrail = self._given() or await self._opened().guardrail_async()
+        guardrail = self._given(model) or await self._opened(model).guardrail_async()
         async with aclosing(guardrail.astream(options.ask(turns), options.timeout)) as chunks:
             async for chunk in chunks:
                 for piece in generation_chunks(chunk, tools=bool(options.form.tools)):
@@ -177,7 +189,10 @@ class ChatIGGuardrail(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return generate_from_stream(self._stream(messages, stop, run_manager, **kwargs))
+        model = kwargs.pop("model", None)
+        options, turns = self._options(stop, kwargs), turns_of(messages)
+        guardrail = self._given(model) or self._opened(model).guardrail()
+        return _together([generate_from_stream(_pieces(guardrail, one, turns)) for one in options.each()])
 
     @override
     async def _agenerate(
@@ -187,18 +202,28 @@ class ChatIGGuardrail(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return await agenerate_from_stream(self._astream(messages, stop, run_manager, **kwargs))
+        """Several answers share the model's steps."""
+        seeds = [one.seed for one in self._options(stop, {**kwargs, "model": None}).each()]
+        asked = [{**kwargs, "n": 1, "seed": seed} for seed in seeds]
+        streams = [self._astream(messages, stop, run_manager, **one) for one in asked]
+        return _together(await asyncio.gather(*map(agenerate_from_stream, streams)))
 
     def _options(self, stop: list[str] | None, given: dict[str, Any]) -> CallOptions:
         return call_options(
             {name: getattr(self, name) for name in CallOptions.model_fields if name != "form"}, stop, given
         )
 
-    def _opened(self) -> Opening:
-        """What the present names open: a model or policy that was changed since is opened anew."""
-        names = Names(self.model, self.policy, self.device, self.dtype, self.weights)
+    def _opened(self, model: str | None = None) -> Opening:
+        """What the present names open: a model or policy that was changed since is opened anew.
+
+        model: the one that a call asks for in place of the usual one, under the same policy
+        """
+        names = Names(model or self.model, self.policy, self.device, self.dtype, self.weights)
         if self._opening is None or self._opening.names != names:
-            self._opening = Opening(names)
+            opening = Opening(names)
+            if model is not None:
+                return opening
+            self._opening = opening
         return self._opening
 
     # ----------------------------------------------------------------------------------------------- tools, schemas
@@ -282,7 +307,7 @@ class ChatIGGuardrail(BaseChatModel):
         given = self._given()
         policy = given.policy if given is not None else self._opened().policy()
         return {
-            **self._options(None, {}).model_dump(exclude={"timeout"}),
+            **self._options(None, {}).model_dump(exclude={"timeout", "form"}),
             "strategy": getattr(self.strategy, "__qualname__", self.strategy),
             "model": self.model,
             "device": self.device,
@@ -320,3 +345,21 @@ class ChatIGGuardrail(BaseChatModel):
         if strings:
             params["ls_stop"] = strings
         return params
+
+
+def init_guarded_chat_model(
+    model: str = "embedded", policy: str | Path = "default", **settings: Any
+) -> ChatIGGuardrail:
+    """A guarded chat model by names, as `init_chat_model` makes others; "ig-guardrail:" before the model is dropped."""
+    return ChatIGGuardrail(model=model.removeprefix(f"{PROVIDER}:"), policy=policy, **settings)
+
+
+def _pieces(guardrail: Guardrail, options: CallOptions, turns: tuple[Turn, ...]) -> Iterator[ChatGenerationChunk]:
+    with closing(guardrail.stream(options.ask(turns), options.timeout)) as chunks:
+        for chunk in chunks:
+            yield from generation_chunks(chunk, tools=bool(options.form.tools))
+
+
+def _together(results: Sequence[ChatResult]) -> ChatResult:
+    """Several answers to one request."""
+    return ChatResult(generations=[one for result in results for one in result.generations])

@@ -62,3 +62,7 @@ class Opening:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Opening:
         return self
+
+    def __reduce__(self) -> tuple[type[Opening], tuple[Names]]:
+        """Pickled by its names alone; what they open is opened anew."""
+        return Opening, (self.names,)

@@ -26,7 +26,10 @@ FORM = ("tools", "tool_choice", "parallel_tool_calls", "response_format")  # a s
 
 
 class CallOptions(BaseModel):
-    """The settings of one call. timeout in seconds; seed None draws a fresh one for every request."""
+    """The settings of one call. timeout in seconds; seed None draws a fresh one for every request.
+
+    n  answers to give; with a seed, the second is drawn with the next seed, and so on
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
 
@@ -40,6 +43,7 @@ class CallOptions(BaseModel):
     timeout: float | None = Field(gt=0)
     strategy: str | Callable[..., Any] | None
     language: str
+    n: int = Field(ge=1, le=128)
     form: Form = Form()
 
     def ask(self, turns: tuple[Turn, ...]) -> Ask:
@@ -64,6 +68,11 @@ class CallOptions(BaseModel):
             unit=OPEN if self.form.tools else None,
             prose=self.form.schema is None,
         )
+
+    def each(self) -> list[CallOptions]:
+        """The options of each of the `n` answers."""
+        seeds = [None if self.seed is None else (self.seed + number) % 2**63 for number in range(self.n)]
+        return [self.model_copy(update={"seed": seed, "n": 1}) for seed in seeds]
 
     def check(self) -> None:
         """Raises RequestError, naming option and range, for settings that no request could be served with."""

@@ -21,6 +21,7 @@ SETTINGS: dict[str, Any] = {
     "timeout": None,
     "strategy": None,
     "language": "en",
+    "n": 1,
 }
 
 

@@ -1,6 +1,6 @@
 """LangChain's own acceptance tests for chat models, run offline on a scripted model.
 
-Skipped by design is what this model does not offer: images and other media, and another model for one call.
+Skipped by design is what this model does not offer: images and other media.
 """
 
 from __future__ import annotations
@@ -38,4 +38,8 @@ class TestStandardIntegration(ChatModelIntegrationTests):
 
     @property
     def supports_model_override(self) -> bool:
-        return False
+        return True
+
+    @property
+    def model_override_value(self) -> str:
+        return "scripted"

@@ -1,0 +1,142 @@
+"""The rest of the chat-model contract: several answers, another model for one call, copies, fallbacks, limits."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from typing import Any
+
+import pytest
+from langchain_core.messages import HumanMessage
+from langchain_core.rate_limiters import BaseRateLimiter
+from langchain_core.runnables import ConfigurableField
+from pydantic import BaseModel
+
+from ig_guardrail.calls import written
+from ig_guardrail.errors import ModelError, RequestError
+from ig_guardrail.integrations.langchain import ChatIGGuardrail, init_guarded_chat_model
+from tests.golden.conversations import CALM, RUDE, scripted_guardrail
+from tests.unit.langchain.obliging import JOKE, obliging_guardrail
+
+
+def chat(told: str = CALM, **settings: Any) -> ChatIGGuardrail:
+    return ChatIGGuardrail(guardrail=scripted_guardrail({(0, 0): told}), **settings)
+
+
+def test_several_answers_each_have_a_seed_of_their_own() -> None:
+    result = chat(n=3, seed=7).generate([[HumanMessage("Go.")]])
+    receipts = [one.message.response_metadata["ig_guardrail"] for one in result.generations[0]]
+    assert [receipt["sampling"]["seed"] for receipt in receipts] == [7, 8, 9]
+
+
+async def test_several_answers_when_awaited() -> None:
+    result = await chat(seed=7).agenerate([[HumanMessage("Go.")]], n=2)
+    assert [one.text for one in result.generations[0]] == [CALM, CALM]
+    seeds = [one.message.response_metadata["ig_guardrail"]["sampling"]["seed"] for one in result.generations[0]]
+    assert seeds == [7, 8]
+
+
+def test_a_model_of_one_call_must_be_the_one_that_is_open() -> None:
+    assert chat().invoke("Go.", model="scripted").response_metadata["model_name"] == "scripted"
+    with pytest.raises(RequestError, match="a call asks for model 'other'"):
+        chat().invoke("Go.", model="other")
+
+
+def test_a_model_of_one_call_is_opened_by_name() -> None:
+    with pytest.raises(ModelError, match=r"there is no folder '\./no/such'"):
+        ChatIGGuardrail(model="embedded").invoke("Go.", model="./no/such")
+
+
+def test_a_model_is_made_by_names() -> None:
+    made = init_guarded_chat_model("ig-guardrail:some/model", "strict", temperature=0)
+    assert (made.model, made.policy, made.temperature) == ("some/model", "strict", 0)
+
+
+def test_a_model_made_by_names_can_be_pickled() -> None:
+    made = ChatIGGuardrail(model="some/model", seed=3)
+    again = pickle.loads(pickle.dumps(made))  # noqa: S301  # our own bytes
+    assert (again.model, again.seed) == ("some/model", 3)
+    assert again._opened().names == made._opened().names
+
+
+def test_fallbacks_and_configurable_fields() -> None:
+    broken = ChatIGGuardrail(model="./no/such")
+    assert broken.with_fallbacks([chat()]).invoke("Go.").content == CALM
+    configurable = chat().configurable_fields(max_tokens=ConfigurableField("room"))
+    short = configurable.with_config(configurable={"room": 2}).invoke("Go.")
+    assert short.usage_metadata["output_tokens"] == 2
+
+
+def test_a_rate_limiter_is_asked_once_a_request() -> None:
+    class Counting(BaseRateLimiter):
+        asked = 0
+
+        def acquire(self, *, blocking: bool = True) -> bool:
+            self.asked += 1
+            return True
+
+        async def aacquire(self, *, blocking: bool = True) -> bool:
+            return self.acquire(blocking=blocking)
+
+    limiter = Counting()
+    chat(rate_limiter=limiter).invoke("Go.")
+    assert limiter.asked == 1
+
+
+def test_the_profile_tells_agents_what_the_model_can_do() -> None:
+    profile = chat().profile
+    assert profile is not None
+    assert {profile[name] for name in ("tool_calling", "tool_choice", "structured_output")} == {True}
+    assert profile["max_input_tokens"] == 4096
+
+
+def test_invoke_stream_and_their_async_twins_give_the_same_words() -> None:
+    for said in (CALM, RUDE):
+        one = chat(said, seed=7)
+        assert one.invoke("Go.").content == "".join(chunk.text for chunk in one.stream("Go."))
+
+
+def test_no_thread_is_left_behind() -> None:
+    before = threading.active_count()
+    for _ in range(3):
+        chat().invoke("Go.")
+    assert threading.active_count() <= before + 1
+
+
+class Joke(BaseModel):
+    """A joke."""
+
+    setup: str
+    punchline: str
+
+
+def test_tools_and_a_schema_in_one_request() -> None:
+    model = ChatIGGuardrail(guardrail=obliging_guardrail())
+    form = {"type": "json_schema", "json_schema": {"name": "joke", "schema": Joke.model_json_schema()}}
+    bound = model.bind_tools([Joke], response_format=form)
+    assert bound.invoke("Joke.").tool_calls[0]["name"] == "Joke"
+    answered = model.bind_tools([Joke], response_format=form, tool_choice="none").invoke("Joke.")
+    assert Joke.model_validate_json(answered.text) == Joke(**JOKE)
+
+
+@pytest.mark.parametrize("schema", [Joke, Joke.model_json_schema()])
+@pytest.mark.parametrize("method", ["json_schema", "function_calling", "json_mode"])
+def test_structured_output(schema: Any, method: Any) -> None:
+    said = {"Joke.": written("Joke", JOKE)}
+    model = ChatIGGuardrail(guardrail=obliging_guardrail(said if method == "function_calling" else None))
+    found = model.with_structured_output(schema, method=method).invoke("Joke.")
+    assert (found.model_dump() if isinstance(found, Joke) else found) == JOKE
+
+
+def test_structured_output_streams_a_growing_value() -> None:
+    model = ChatIGGuardrail(guardrail=obliging_guardrail())
+    steps = list(model.with_structured_output(Joke.model_json_schema()).stream("Joke."))
+    assert len(steps) > 2
+    assert steps[-1] == JOKE
+
+
+def test_a_method_or_schema_that_is_none_is_refused() -> None:
+    with pytest.raises(RequestError, match="method is 'xml'"):
+        chat().with_structured_output(Joke, method="xml")
+    with pytest.raises(RequestError, match="no schema is given"):
+        chat().with_structured_output()
