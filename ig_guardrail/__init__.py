@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from ig_guardrail.errors import PolicyError as PolicyError
     from ig_guardrail.guardrail import Guardrail as Guardrail
     from ig_guardrail.integrations.langchain.chat_model import ChatIGGuardrail as ChatIGGuardrail
+    from ig_guardrail.integrations.langchain.chat_model import init_guarded_chat_model as init_guarded_chat_model
+    from ig_guardrail.integrations.langchain.middleware import GuardrailMiddleware as GuardrailMiddleware
+    from ig_guardrail.integrations.langchain.structured import AnswerRefused as AnswerRefused
     from ig_guardrail.policy import load_policy as load_policy
     from ig_guardrail.types import CompiledPolicy as CompiledPolicy
     from ig_guardrail.types import Receipt as Receipt
@@ -21,15 +24,18 @@ if TYPE_CHECKING:
     from ig_guardrail.types import Turn as Turn
 
 _HOME = {
+    "AnswerRefused": "ig_guardrail.integrations.langchain.structured",
     "ChatIGGuardrail": "ig_guardrail.integrations.langchain.chat_model",
     "CompiledPolicy": "ig_guardrail.types",
     "GenerationFailed": "ig_guardrail.errors",
     "Guardrail": "ig_guardrail.guardrail",
     "GuardrailError": "ig_guardrail.errors",
+    "GuardrailMiddleware": "ig_guardrail.integrations.langchain.middleware",
     "PolicyError": "ig_guardrail.errors",
     "Receipt": "ig_guardrail.types",
     "Sampling": "ig_guardrail.types",
     "Turn": "ig_guardrail.types",
+    "init_guarded_chat_model": "ig_guardrail.integrations.langchain.chat_model",
     "load_policy": "ig_guardrail.policy",
 }
 

@@ -1,0 +1,120 @@
+"""`GuardrailMiddleware`: a policy around an agent, whichever chat model it runs on.
+
+With `ChatIGGuardrail` the policy is enforced while the model decodes, and this is the second lock: it sees the
+arguments a tool is really called with, and turns a refusal into an error where an agent should stop. With another chat
+model it is all there is: it reads the input, tool results and tool calls, and cannot judge words while they stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from langchain.agents.middleware import AgentMiddleware, AgentState, hook_config
+from langchain.agents.middleware.types import ToolCallRequest
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
+from langgraph.runtime import Runtime
+from langgraph.types import Command
+from typing_extensions import override
+
+from ig_guardrail.integrations.langchain.blocks import PROVIDER, RECORD
+from ig_guardrail.integrations.langchain.structured import AnswerRefused
+from ig_guardrail.integrations.langchain.text_checks import text_checks
+from ig_guardrail.types import CompiledPolicy
+
+Answer = ToolMessage | Command[Any]
+
+
+class GuardrailMiddleware(AgentMiddleware[AgentState[Any], None, Any]):
+    """Checks input turns and tool results before the model, refusals after it, and calls before their tools run.
+
+    policy      a policy file, the name of a packaged policy, or a compiled policy; its cost models that read text
+    on_refusal  "end": the run ends with the policy's message; "raise": AnswerRefused
+    language    of that message
+    """
+
+    def __init__(
+        self,
+        policy: str | Path | CompiledPolicy = "default",
+        *,
+        on_refusal: Literal["end", "raise"] = "end",
+        language: str = "en",
+    ) -> None:
+        super().__init__()
+        self._checks = text_checks(policy)
+        self._raises = on_refusal == "raise"
+        self._language = language
+
+    @hook_config(can_jump_to=["end"])
+    @override
+    def before_model(self, state: AgentState[Any], runtime: Runtime[None]) -> dict[str, Any] | None:
+        """Refuse where the policy refuses an input turn or a tool result that the model has not answered yet."""
+        for message in _unanswered(state["messages"]):
+            if self._checks.refuses_prompt(message.text):
+                what = "a tool's result" if isinstance(message, ToolMessage) else "the input"
+                return self._refuse(f"prompt check of {what}")
+        return None
+
+    @hook_config(can_jump_to=["end"])
+    @override
+    async def abefore_model(self, state: AgentState[Any], runtime: Runtime[None]) -> dict[str, Any] | None:
+        return self.before_model(state, runtime)
+
+    @override
+    def after_model(self, state: AgentState[Any], runtime: Runtime[None]) -> dict[str, Any] | None:
+        """Raise AnswerRefused, if that is asked for, where the chat model's answer was refused or ended."""
+        last = state["messages"][-1]
+        if (
+            self._raises
+            and isinstance(last, AIMessage)
+            and last.response_metadata.get("finish_reason") == "content_filter"
+        ):
+            raise AnswerRefused(f"the policy let no such answer through: {last.text}")
+        return None
+
+    @override
+    async def aafter_model(self, state: AgentState[Any], runtime: Runtime[None]) -> dict[str, Any] | None:
+        return self.after_model(state, runtime)
+
+    @override
+    def wrap_tool_call(self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Answer]) -> Answer:
+        """Run the tool if the policy allows the call as it is now; else tell the model that it may not."""
+        return self._denied(request) or handler(request)
+
+    @override
+    async def awrap_tool_call(
+        self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[Answer]]
+    ) -> Answer:
+        return self._denied(request) or await handler(request)
+
+    def _denied(self, request: ToolCallRequest) -> ToolMessage | None:
+        call = request.tool_call
+        budget = self._checks.forbidden_by(call["name"], call["args"])
+        if budget is None:
+            return None
+        text = f"The policy does not allow this call (budget '{budget}'). Do without it."
+        return ToolMessage(text, tool_call_id=call["id"], name=call["name"], status="error")
+
+    def _refuse(self, reason: str) -> dict[str, Any]:
+        texts = self._checks.policy.messages.refusal
+        message = texts.get(self._language) or texts["en"]
+        if self._raises:
+            raise AnswerRefused(f"the policy refuses: {reason}")
+        record = {
+            "verdict": {"outcome": "refused", "reason": reason, "finish": None, "guarded": True},
+            "message": message,
+        }
+        metadata = {"finish_reason": "content_filter", "model_provider": PROVIDER, RECORD: record}
+        return {"messages": [AIMessage(message, response_metadata=metadata)], "jump_to": "end"}
+
+
+def _unanswered(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
+    """Input turns and tool results since the model last spoke."""
+    fresh: list[AnyMessage] = []
+    for message in reversed(messages):
+        if isinstance(message, AIMessage):
+            break
+        if isinstance(message, HumanMessage | ToolMessage):
+            fresh.append(message)
+    return fresh
