@@ -10,6 +10,7 @@ from ig_guardrail.drive.serve import Values
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.engine.models import load_engine
 from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.ledger import Ledger
 from ig_guardrail.policy import load_policy
 from ig_guardrail.types import CompiledPolicy
 
@@ -22,24 +23,31 @@ def open_guardrail(
     dtype: str = "auto",
     weights: str = "auto",
     values: Values | None = None,
+    ledger: Ledger | None = None,
 ) -> Guardrail:
     """A guardrail for a model ("embedded", a folder, a .gguf file, a hub name) under a policy (file, name or value).
 
     Weights are loaded once a process, here at the latest. Raises PolicyError, ModelError, HeadMismatch.
     """
     compiled = load_policy(policy)
-    return guard(load_engine(model, device=device, dtype=dtype, weights=weights), compiled, folder_of(policy), values)
+    return guard(
+        load_engine(model, device=device, dtype=dtype, weights=weights), compiled, folder_of(policy), values, ledger
+    )
 
 
 def guard(
-    engine: Engine, policy: CompiledPolicy, folder: Path | None = None, values: Values | None = None
+    engine: Engine,
+    policy: CompiledPolicy,
+    folder: Path | None = None,
+    values: Values | None = None,
+    ledger: Ledger | None = None,
 ) -> Guardrail:
     """A guardrail for an open engine. `folder` is where relative artifact paths of the policy start."""
     facts = EngineFacts(engine.info.model_sha256, engine.info.numerics)
     models: dict[str, CostModel] = {
         spec.name: build_cost_model(spec, engine=facts, base_dir=folder) for spec in policy.cost_models
     }
-    return Guardrail(engine, policy, models, values)
+    return Guardrail(engine, policy, models, values, ledger=ledger)
 
 
 def folder_of(policy: str | Path | CompiledPolicy) -> Path | None:

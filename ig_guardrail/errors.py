@@ -74,6 +74,10 @@ class CostFailure(GuardrailError):
     """A cost model erred, timed out or gave something that is not a score."""
 
 
+class LedgerError(GuardrailError):
+    """The ledger cannot be read or written, or another answer has spent what this one needed."""
+
+
 class CostTimeout(CostFailure):
     """A cost model did not answer within its time limit."""
 

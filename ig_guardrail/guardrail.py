@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
 from ig_guardrail.costs.base import CostModel
+from ig_guardrail.costs.workers import Worker
 from ig_guardrail.drive.account import Terms, receipt
 from ig_guardrail.drive.approve import approve_messages
 from ig_guardrail.drive.ladder import Ending, climb
@@ -24,10 +25,12 @@ from ig_guardrail.errors import (
     EngineError,
     GenerationFailed,
     GuardrailError,
+    LedgerError,
     RequestError,
     StrategyError,
     UnguardedNotAllowed,
 )
+from ig_guardrail.ledger import Books, Ledger, MemoryLedger, open_books, shared
 from ig_guardrail.search import inference_guard, plain
 from ig_guardrail.search.base import SearchContext, Strategy
 from ig_guardrail.settings import Limits
@@ -60,6 +63,7 @@ class Guardrail:
     policy   compiled; requests in flight keep the one they began with
     models   cost models, by the names the policy gives them
     values   a task model and a critic, for ranking only
+    ledger   what conversations have spent; in memory unless one is given
     """
 
     def __init__(
@@ -69,12 +73,15 @@ class Guardrail:
         models: Mapping[str, CostModel],
         values: Values | None = None,
         limits: Limits | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         self.engine = engine
         self.policy = policy
         self.panel = seat(policy, models)
         self.values = values or Values()
         self.limits = limits or Limits()
+        self.ledger = ledger or MemoryLedger()
+        self._clerk = Worker("ledger")
         self._approved = False
 
     def stream(self, ask: Ask, timeout: float | None = None) -> Generator[Chunk, None, None]:
@@ -93,6 +100,7 @@ class Guardrail:
         began = time.monotonic()
         check(ask, self.limits)
         plan = self._plan(ask)
+        _check_conversation(ask, plan)
         prompt = self.engine.encode(ask.turns)
         terms = Terms(self.policy, self.engine, plan.panel, ask.sampling, plan.settings, plan.name, prompt, began)
         try:
@@ -115,8 +123,12 @@ class Guardrail:
             self.engine.close(root)
 
     def _decode(self, ask: Ask, plan: Plan, terms: Terms, root: Node) -> Waiting[Chunk]:
+        try:
+            books = yield from self._books(ask, plan)
+        except LedgerError as error:
+            raise _failed(error, terms, plan, None) from error
         hold = Hold(plan.settings.hold, plan.panel.longest_match, ask.sampling.stop, ask.unit)
-        gate = Gate(root, plan.panel.rules, hold)
+        gate = Gate(root, plan.panel.rules, hold, books.opening() if books else None)
         scorer = Scorer(plan.panel, terms.prompt)
         case = Case(
             engine=self.engine,
@@ -130,13 +142,14 @@ class Guardrail:
             gate=gate,
             scorer=scorer,
             retries=plan.settings.retries,
+            books=books,
         )
         server = Server(case)
         try:
             ending = yield from climb(server, plan.strategy, self._context(plan, terms))
         except DeadlinePassed:
             ending = Ending("cancelled", (), "deadline")
-        except (CostFailure, EngineError, StrategyError) as error:
+        except (CostFailure, EngineError, LedgerError, StrategyError) as error:
             gate.close()
             raise _failed(error, terms, plan, server) from error
         message = self._message(ending.outcome, ask)
@@ -144,6 +157,16 @@ class Guardrail:
         finish = gate.tip.finish if ending.outcome == "completed" else None
         verdict = _verdict(ending.outcome, finish, ending.reason, plan)
         return Chunk(said, receipt(terms, verdict, gate.text, ending.rungs, server, message))
+
+    def _books(self, ask: Ask, plan: Plan) -> Waiting[Books | None]:
+        """The conversation's books, if a budget is shared by its answers. Raises LedgerError."""
+        if not shared(plan.panel.rules):
+            return None
+        opening = self._clerk.call(
+            open_books, self._clerk, self.ledger, self.policy.name, ask.conversation, plan.panel.rules
+        )
+        books: Books = yield Wait(opening)
+        return books
 
     def _plan(self, ask: Ask) -> Plan:
         asked = ask.strategy or self.policy.search.strategy
@@ -192,6 +215,18 @@ class Guardrail:
         language = ask.language
         texts = self.policy.messages.refusal if outcome == "refused" else self.policy.messages.closing
         return texts.get(language) or texts.get(language.split("-")[0]) or texts["en"]
+
+
+def _check_conversation(ask: Ask, plan: Plan) -> None:
+    """Raises RequestError if a budget is shared by a conversation's answers, and none is named."""
+    names = [rule.budget.id for rule in shared(plan.panel.rules)]
+    if names and ask.conversation is None:
+        raise RequestError(
+            f"no conversation is named, and budget '{names[0]}' is shared by all answers of one",
+            where="conversation",
+            why="without its name, what earlier answers spent could not be counted",
+            fix="give `conversation`, a name that stays the same for all of its answers",
+        )
 
 
 def _opened(engine: Engine, opening: Future[Node]) -> Waiting[Node]:

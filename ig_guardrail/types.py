@@ -15,7 +15,7 @@ Granularity: TypeAlias = Literal["token", "block", "final"]
 Reading: TypeAlias = Literal["level", "event"]
 Accumulate: TypeAlias = Literal["max", "sum"]
 Mode: TypeAlias = Literal["enforce", "shadow"]
-Scope: TypeAlias = Literal["response"]
+Scope: TypeAlias = Literal["response", "conversation"]
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
 
@@ -325,7 +325,8 @@ class Budget:
 
     excess e = max(0, score - threshold); cost c = weight * e, for levels of the rise of e above its highest so far
     (`max`) or of e at every charge point (`sum`); over budget when the discounted sum of c exceeds `budget`.
-    `every` is the distance between charge points in tokens.
+    `every` is the distance between charge points in tokens. With scope `conversation` it is shared by all answers of
+    one; a cost counts `decay` times as much one turn later, and nothing after `window` turns (0: always).
     """
 
     id: str
@@ -339,6 +340,8 @@ class Budget:
     every: int = 16
     mode: Mode = "enforce"
     scope: Scope = "response"
+    decay: float = 1.0
+    window: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -442,11 +445,13 @@ class Receipt:
 
     text     all that was shown, the policy's message included
     message  the policy's, in place of an answer or behind the beginning of one; "" where it has none
+    turn     of the conversation whose budgets it was charged to; None where there are none
     """
 
     verdict: Verdict
     text: str
     message: str
+    turn: int | None
     policy: Mapping[str, Any]
     model: Mapping[str, Any]
     cost_models: Mapping[str, str]

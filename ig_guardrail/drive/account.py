@@ -43,6 +43,7 @@ def receipt(
         verdict=verdict,
         text=text,
         message=message,
+        turn=server.case.books.turn if server and server.case.books else None,
         policy={"name": terms.policy.name, "version": terms.policy.version, "sha256": terms.policy.sha256},
         model=_model(terms.engine),
         cost_models=dict(terms.panel.hashes),

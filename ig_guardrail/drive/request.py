@@ -15,6 +15,7 @@ class Ask:
     """One request: the conversation, how to sample, and by which strategy (a name, or a callable of one's own).
 
     unit   what the last part of an answer begins with that is shown whole or not at all, such as a tool call
+    conversation  names the conversation that the answer belongs to, for budgets that its answers share
     prose  whether the policy's messages may be said; where JSON is expected, the outcome alone tells
     """
 
@@ -24,6 +25,7 @@ class Ask:
     language: str = "en"
     unit: str | None = None
     prose: bool = True
+    conversation: str | None = None
 
 
 def check(ask: Ask, limits: Limits) -> None:
@@ -47,6 +49,9 @@ def check(ask: Ask, limits: Limits) -> None:
     if len(ask.turns) > limits.turns or sum(len(turn.text) for turn in ask.turns) > limits.characters:
         allowed = f"at most {limits.turns} messages of {limits.characters} characters in all"
         raise _refuse("messages", f"{len(ask.turns)} messages", allowed, "more cannot fit any context")
+    if ask.conversation is not None and not 0 < len(ask.conversation) <= limits.stop_characters:
+        allowed = f"1 to {limits.stop_characters} characters"
+        raise _refuse("conversation", f"{len(ask.conversation)} characters", allowed, "it is a name, not a text")
     for text in (*sampling.stop, *(turn.text for turn in ask.turns)):
         _demand_unicode(text)
 

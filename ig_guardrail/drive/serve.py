@@ -17,7 +17,8 @@ from ig_guardrail.drive.panel import Panel
 from ig_guardrail.drive.scorer import Scorer
 from ig_guardrail.drive.waiting import Show, Wait, Waiting
 from ig_guardrail.engine.base import Engine
-from ig_guardrail.errors import GuardrailError, StrategyError
+from ig_guardrail.errors import GuardrailError, LedgerError, StrategyError
+from ig_guardrail.ledger import Books
 from ig_guardrail.search.base import Search
 from ig_guardrail.settings import Limits
 from ig_guardrail.stream.gate import Gate
@@ -81,6 +82,7 @@ class Case:
     gate: Gate
     scorer: Scorer
     retries: int
+    books: Books | None = None
 
 
 class Server:
@@ -214,11 +216,24 @@ class Server:
         judged = tally.judged | {node.id}
         tally.blocks.append(BlockRecord(node.position, max(1, tally.rounds), len(judged), tally.denials))
         tally.judged, tally.rounds, tally.denials = set(), 0, 0
+        yield from self._settle()
         text = gate.release()
         if text:
             tally.first_released = tally.first_released or time.monotonic()
             yield Show(text)
         return replace(reply, released=gate.released)
+
+    def _settle(self) -> Waiting[None]:
+        """Charge a conversation before what it pays for is shown. Raises LedgerError if another answer spent it."""
+        if self.case.books is None:
+            return
+        if not (yield Wait(self.case.books.clerk.call(self.case.books.settle, self.case.gate.payable()))):
+            raise LedgerError(
+                "the conversation's budget was spent while this answer was written",
+                where="ledger",
+                why="another answer of the same conversation was shown first",
+                fix="let the answers of one conversation follow each other",
+            )
 
     def _learn(self, nodes: Sequence[Node]) -> list[Node]:
         self._nodes.update((node.id, node) for node in nodes)

@@ -160,10 +160,24 @@ BUDGET = Section(
             default="enforce",
         ),
         "scope": Field(
-            Choice(("response",), reserved=("conversation", "tool", "tenant")),
-            "over what the cost gathers",
+            Choice(("response", "conversation"), reserved=("tool", "tenant")),
+            "over what the cost gathers: one answer, or all answers of a conversation (a ledger keeps what they spent)",
             "response",
             default="response",
+        ),
+        "decay": Field(
+            Number(
+                0, 1, "per turn", above=True, why="at 0 nothing would be remembered", help="write 1 to forget nothing"
+            ),
+            "with scope `conversation`: how much of its weight a cost keeps from turn to turn",
+            "0.8",
+            default=1.0,
+        ),
+        "window": Field(
+            Whole(0, 10_000, "turns"),
+            "with scope `conversation`: after how many turns a cost is forgotten; 0: never",
+            "20",
+            default=0,
         ),
     },
 )

@@ -16,14 +16,14 @@ from ig_guardrail.policy.faults import Fault, Spot, clipped, quoted
 from ig_guardrail.policy.hazards import EVERY, covers
 from ig_guardrail.policy.nearest import nearest
 from ig_guardrail.policy.patterns import least_length, matches
-from ig_guardrail.policy.tree import Scalar
+from ig_guardrail.policy.tree import Scalar, Table
 
 TEXT_KINDS = ("lexical", "pattern")
 
 
 def check_meaning(draft: Draft) -> tuple[Fault, ...]:
     """Every fault in how the parts of a draft fit together."""
-    checks = (ids, names, prompt_models, hazards, limits, strategy, lengths, english, messages, tools)
+    checks = (ids, names, prompt_models, hazards, limits, strategy, lengths, english, messages, tools, memory)
     return tuple(chain.from_iterable(check(draft) for check in checks))
 
 
@@ -184,7 +184,8 @@ def tools(draft: Draft) -> Iterator[Fault]:
     section = draft.value("tools")
     if section is None:
         return
-    if not section:
+    tree = draft.nodes["tools",]
+    if isinstance(tree, Table) and not tree.entries:
         yield draft.key_spot("tools").fault(
             "P027", "`tools` is empty", label="needs a rule", help="write `deny: [...]`"
         )
@@ -206,6 +207,16 @@ def tools(draft: Draft) -> Iterator[Fault]:
         if draft.written(*path):
             message = "the name `tools` is taken by the section `tools`"
             yield draft.key_spot(*path).fault("P026", message, label="used twice", help="choose another name")
+
+
+def memory(draft: Draft) -> Iterator[Fault]:
+    """Only budgets of a conversation forget."""
+    for index, budget in budgets(draft):
+        for key in ("decay", "window"):
+            if key in budget and budget.get("scope", "response") == "response":
+                message = f"`{key}` says how a conversation forgets, but this budget is of one answer"
+                spot = draft.key_spot("budgets", index, key)
+                yield spot.fault("P031", message, label="needs `scope: conversation`", help=f"delete `{key}`")
 
 
 def english(draft: Draft) -> Iterator[Fault]:

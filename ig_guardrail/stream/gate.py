@@ -35,10 +35,11 @@ class Gate:
     to the common ancestor. Shown text never changes (I2).
     """
 
-    def __init__(self, root: Node, rules: Sequence[Rule], hold: Hold) -> None:
+    def __init__(self, root: Node, rules: Sequence[Rule], hold: Hold, opening: SafetyState | None = None) -> None:
+        """opening: what was spent before the first token, where a budget is shared with earlier answers."""
         self._rules = tuple(rules)
         self._hold = hold
-        self._steps = [Step(root, SafetyState())]
+        self._steps = [Step(root, opening or SafetyState())]
         self._shown = ""
         self._released = 0
         self._closed = False
@@ -103,7 +104,7 @@ class Gate:
         if self._closed:
             return ""
         node = self.tip
-        end = releasable(node, self._passed(node), self._hold)
+        end = self._releasable()
         if end <= len(self._shown):
             return ""
         if not node.text.startswith(self._shown):
@@ -114,6 +115,14 @@ class Gate:
         self._shown = node.text[:end]
         self._released = max(self._released, tokens_behind(node, end))
         return fresh
+
+    def payable(self) -> dict[str, float]:
+        """What every budget will have spent for all that is shown, once `release` was called."""
+        released = max(self._released, tokens_behind(self.tip, self._releasable()))
+        befores = [step.node.position for step in self._steps[:-1]]
+        last = max((i for i, before in enumerate(befores, start=1) if before < released), default=0)
+        state = self._steps[last if self.tip.finish is None else -1].state
+        return {rule.budget.id: state.account(rule.budget).spend for rule in self._rules}
 
     def close(self, message: str = "") -> str:
         """End the stream, with a pre-approved message (policy text, not charged) where there is one to say."""
@@ -132,6 +141,9 @@ class Gate:
     def spend(self) -> dict[str, float]:
         """Discounted spend of every budget after the last committed node."""
         return {rule.budget.id: self._steps[-1].state.account(rule.budget).spend for rule in self._rules}
+
+    def _releasable(self) -> int:
+        return releasable(self.tip, self._passed(self.tip), self._hold)
 
     def _branch(self, node: Node) -> int | None:
         above = {id(ancestor) for ancestor in node.ancestors() if ancestor is not node}

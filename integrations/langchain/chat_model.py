@@ -33,7 +33,7 @@ from ig_guardrail.integrations.langchain.blocks import PROVIDER
 from ig_guardrail.integrations.langchain.forms import form_of
 from ig_guardrail.integrations.langchain.messages import turns_of
 from ig_guardrail.integrations.langchain.opening import Names, Opening
-from ig_guardrail.integrations.langchain.options import CallOptions, call_options
+from ig_guardrail.integrations.langchain.options import CallOptions, call_options, thread_id
 from ig_guardrail.integrations.langchain.outcomes import generation_chunks
 from ig_guardrail.integrations.langchain.structured import Method, structured
 from ig_guardrail.types import CompiledPolicy, Turn
@@ -94,6 +94,10 @@ class ChatIGGuardrail(BaseChatModel):
     """Accepted and not used: nothing leaves this process."""
     max_retries: int | None = None
     """Accepted and not used: a request that failed here would fail again."""
+    conversation: str | None = None
+    """Names the conversation, for budgets that its answers share; by default the thread id of LangGraph's config."""
+    ledger: str | Path | Any = Field(default=None, exclude=True, repr=False)
+    """Where conversations are kept: a file for `SQLiteLedger`, or a ledger; None keeps them in memory."""
     guardrail: Guardrail | None = Field(default=None, exclude=True, repr=False)
     """An open guardrail to use, in place of `model`, `policy`, `device`, `dtype` and `weights`."""
 
@@ -133,6 +137,13 @@ class ChatIGGuardrail(BaseChatModel):
         facts = guardrail.engine.info
         kept = {"weights": facts.numerics} if facts.numerics in QUANTIZED else {"dtype": facts.numerics}
         actual = {"model": facts.model, "policy": guardrail.policy, "device": facts.device, **kept}
+        if self.ledger is not None:
+            raise RequestError(
+                "both a guardrail and a ledger are given",
+                where="ledger",
+                why="an open guardrail keeps its own",
+                fix="give the ledger to the guardrail",
+            )
         for name in sorted(actual.keys() & self.model_fields_set):
             if getattr(self, name) != actual[name]:
                 raise RequestError(
@@ -209,16 +220,16 @@ class ChatIGGuardrail(BaseChatModel):
         return _together(await asyncio.gather(*map(agenerate_from_stream, streams)))
 
     def _options(self, stop: list[str] | None, given: dict[str, Any]) -> CallOptions:
-        return call_options(
-            {name: getattr(self, name) for name in CallOptions.model_fields if name != "form"}, stop, given
-        )
+        settings = {name: getattr(self, name) for name in CallOptions.model_fields if name != "form"}
+        settings["conversation"] = self.conversation or thread_id()
+        return call_options(settings, stop, given)
 
     def _opened(self, model: str | None = None) -> Opening:
         """What the present names open: a model or policy that was changed since is opened anew.
 
         model: the one that a call asks for in place of the usual one, under the same policy
         """
-        names = Names(model or self.model, self.policy, self.device, self.dtype, self.weights)
+        names = Names(model or self.model, self.policy, self.device, self.dtype, self.weights, self.ledger)
         if self._opening is None or self._opening.names != names:
             opening = Opening(names)
             if model is not None:
@@ -307,7 +318,7 @@ class ChatIGGuardrail(BaseChatModel):
         given = self._given()
         policy = given.policy if given is not None else self._opened().policy()
         return {
-            **self._options(None, {}).model_dump(exclude={"timeout", "form"}),
+            **self._options(None, {}).model_dump(exclude={"timeout", "form", "conversation"}),
             "strategy": getattr(self.strategy, "__qualname__", self.strategy),
             "model": self.model,
             "device": self.device,

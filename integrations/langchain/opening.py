@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.ledger import Ledger, SQLiteLedger
 from ig_guardrail.types import CompiledPolicy
 
 
@@ -21,6 +22,7 @@ class Names:
     device: str
     dtype: str
     weights: str
+    ledger: str | Path | Ledger | None = None
 
 
 class Opening:
@@ -51,7 +53,9 @@ class Opening:
                 policy = self.policy()
                 names = self.names
                 engine = load_engine(names.model, device=names.device, dtype=names.dtype, weights=names.weights)
-                self._guardrail = guard(engine, policy, folder_of(self.names.policy))
+                ledger = self.names.ledger
+                kept = SQLiteLedger(ledger) if isinstance(ledger, str | Path) else ledger
+                self._guardrail = guard(engine, policy, folder_of(self.names.policy), ledger=kept)
             return self._guardrail
 
     async def guardrail_async(self) -> Guardrail:

@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from langchain_core.runnables.config import ensure_config
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ig_guardrail.calls import OPEN, Form
@@ -44,6 +45,7 @@ class CallOptions(BaseModel):
     strategy: str | Callable[..., Any] | None
     language: str
     n: int = Field(ge=1, le=128)
+    conversation: str | None = None
     form: Form = Form()
 
     def ask(self, turns: tuple[Turn, ...]) -> Ask:
@@ -67,6 +69,7 @@ class CallOptions(BaseModel):
             self.language,
             unit=OPEN if self.form.tools else None,
             prose=self.form.schema is None,
+            conversation=self.conversation,
         )
 
     def each(self) -> list[CallOptions]:
@@ -77,6 +80,12 @@ class CallOptions(BaseModel):
     def check(self) -> None:
         """Raises RequestError, naming option and range, for settings that no request could be served with."""
         check(self.ask((Turn("user", ""),)), Limits())
+
+
+def thread_id() -> str | None:
+    """The thread that LangGraph's config names, within a run that has one."""
+    found = ensure_config().get("configurable", {}).get("thread_id")
+    return None if found is None else str(found)
 
 
 def call_options(settings: Mapping[str, Any], stop: Sequence[str] | None, given: Mapping[str, Any]) -> CallOptions:

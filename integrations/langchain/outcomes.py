@@ -65,10 +65,11 @@ def finish_reason(verdict: Verdict, called: bool = False) -> str:
 
 
 def answered(generations: Sequence[Generation]) -> bool:
-    """Whether all of them are answers that ran to their end, none refused, cut or cancelled."""
+    """Whether all of them may be given again: answers that ran to their end, and were charged to no conversation."""
     return all(
         isinstance(generation, ChatGeneration)
         and generation.message.response_metadata.get("finish_reason") in ("stop", "length", "tool_calls")
+        and not generation.message.response_metadata.get(RECORD, {}).get("turn")
         for generation in generations
     )
 

@@ -10,16 +10,19 @@ import pytest
 import ig_guardrail
 
 NAMES = {
+    "AnswerRefused",
     "ChatIGGuardrail",
     "CompiledPolicy",
     "GenerationFailed",
     "Guardrail",
     "GuardrailError",
+    "GuardrailMiddleware",
     "PolicyError",
     "Receipt",
     "Sampling",
     "Turn",
     "__version__",
+    "init_guarded_chat_model",
     "load_policy",
 }
 HEAVY = ("torch", "transformers", "langchain_core", "numpy", "pydantic")

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import pickle
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.caches import InMemoryCache
 from langchain_core.messages import HumanMessage
 from langchain_core.rate_limiters import BaseRateLimiter
-from langchain_core.runnables import ConfigurableField
+from langchain_core.runnables import ConfigurableField, RunnableLambda
 from pydantic import BaseModel
 
 from ig_guardrail.calls import written
 from ig_guardrail.errors import ModelError, RequestError
 from ig_guardrail.integrations.langchain import ChatIGGuardrail, init_guarded_chat_model
-from tests.golden.conversations import CALM, RUDE, scripted_guardrail
+from tests.golden.conversations import CALM, POLITE, RUDE, compiled, scripted_guardrail
 from tests.unit.langchain.obliging import JOKE, obliging_guardrail
 
 
@@ -140,3 +142,30 @@ def test_a_method_or_schema_that_is_none_is_refused() -> None:
         chat().with_structured_output(Joke, method="xml")
     with pytest.raises(RequestError, match="no schema is given"):
         chat().with_structured_output()
+
+
+SHARED = POLITE.replace("every: 4}", "every: 4, scope: conversation}")
+
+
+def test_an_answer_that_is_charged_to_a_conversation_needs_its_name_and_is_not_cached() -> None:
+    model = ChatIGGuardrail(
+        guardrail=scripted_guardrail({(0, 0): CALM}, compiled(SHARED)), seed=7, cache=InMemoryCache()
+    )
+    with pytest.raises(RequestError, match="no conversation is named"):
+        model.invoke("Go.")
+    turns = [model.invoke("Go.", conversation="c").response_metadata["ig_guardrail"]["turn"] for _ in range(2)]
+    assert turns == [1, 2]
+
+
+def test_the_thread_of_a_graph_is_the_conversation() -> None:
+    model = ChatIGGuardrail(guardrail=scripted_guardrail({(0, 0): CALM}, compiled(SHARED)), seed=7)
+    node = RunnableLambda(lambda text: model.invoke(text))
+    answers = [node.invoke("Go.", {"configurable": {"thread_id": name}}) for name in ("a", "a", "b")]
+    assert [answer.response_metadata["ig_guardrail"]["turn"] for answer in answers] == [1, 2, 1]
+
+
+def test_a_ledger_in_a_file_is_made_by_its_path(tmp_path: Path) -> None:
+    made = ChatIGGuardrail(model="some/model", ledger=tmp_path / "ledger.db")
+    assert made._opened().names.ledger == tmp_path / "ledger.db"
+    with pytest.raises(RequestError, match="both a guardrail and a ledger"):
+        chat(ledger=tmp_path / "ledger.db")

@@ -29,7 +29,7 @@ SAID = [
     ("prompt: {cost: words", "prompt: {cost: help", "the prompt check cannot use `help`",
      "name a lexical or pattern cost model: `words`, `slurs`"),
     ("weight: 2", "scope: tenant", "`scope` `tenant` is not enforced by this version",
-     "write `response`, and keep `tenant` for a version that enforces it"),
+     "write `response` or `conversation`, and keep `tenant` for a version that enforces it"),
     ("beams: 2", "beams: 8", "`beams` is 8, but `candidates` is 4", "write `beams: 4`, or raise `candidates`"),
     ("closing: {en:", "closing: {de:", "`closing` has no English text", 'add `en: "I will stop here."`'),
     ('"mean(tone, 0.5 * slurs)"', "mean(tone, slurs)", "`cost` cannot be read",

@@ -1,0 +1,93 @@
+"""A ledger in one SQLite file, shared by the processes of one host.
+
+Write-ahead log with full synchronisation: a charge that was answered with True survives a kill and a power cut. What is
+read and written for one charge happens in one immediate transaction, so no other process can come between.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ig_guardrail.errors import LedgerError
+from ig_guardrail.ledger.books import TOLERANCE, Entry, Limit, total
+
+BUSY_S = 10.0
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS turns (account TEXT PRIMARY KEY, last INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS charges (
+    account TEXT NOT NULL, budget TEXT NOT NULL, turn INTEGER NOT NULL, cost REAL NOT NULL CHECK (cost > 0)
+) STRICT;
+CREATE INDEX IF NOT EXISTS by_account ON charges (account, budget);
+"""
+
+
+class SQLiteLedger:
+    """Charges in a file. A connection of its own for every call, so threads and forks share nothing."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Raises LedgerError if the file cannot be used."""
+        self.path = Path(path).expanduser()
+        with self._connection() as connection:
+            connection.executescript(_SCHEMA)
+
+    def begin(self, account: str) -> int:
+        with self._transaction() as connection:
+            row = connection.execute(
+                "INSERT INTO turns VALUES (?, 1) ON CONFLICT DO UPDATE SET last = last + 1 RETURNING last", (account,)
+            ).fetchone()
+            return int(row[0])
+
+    def spent(self, account: str, turn: int, limit: Limit) -> float:
+        with self._connection() as connection:
+            return total(_charges(connection, account, limit.budget), turn, limit)
+
+    def charge(self, entries: Sequence[Entry], limits: Mapping[str, Limit]) -> bool:
+        with self._transaction() as connection:
+            for entry in entries:
+                limit = limits[entry.budget]
+                spent = total(_charges(connection, entry.account, entry.budget), entry.turn, limit)
+                if spent + entry.cost > limit.granted + TOLERANCE:
+                    return False
+            connection.executemany(
+                "INSERT INTO charges VALUES (?, ?, ?, ?)",
+                [(entry.account, entry.budget, entry.turn, entry.cost) for entry in entries],
+            )
+            return True
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._connection() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        connection = None
+        try:
+            connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            yield connection
+        except sqlite3.Error as error:
+            raise LedgerError(
+                f"the ledger cannot be used: {error}",
+                where=str(self.path),
+                why="what a conversation has spent must be known before anything of it is shown",
+                fix="give the path of a file that this process may write",
+            ) from error
+        finally:
+            if connection is not None:
+                connection.close()
+
+
+def _charges(connection: sqlite3.Connection, account: str, budget: str) -> list[tuple[int, float]]:
+    found = connection.execute("SELECT turn, cost FROM charges WHERE account = ? AND budget = ?", (account, budget))
+    return [(int(turn), float(cost)) for turn, cost in found.fetchall()]

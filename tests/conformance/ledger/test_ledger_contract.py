@@ -1,0 +1,132 @@
+"""One contract for all ledgers: charges add up, are forgotten as the limit says, and never pass what was granted."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ig_guardrail.errors import LedgerError
+from ig_guardrail.ledger import Entry, Ledger, Limit, MemoryLedger, SQLiteLedger
+
+Make = Callable[[], Ledger]
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
+    numbers = iter(range(10**6))
+    return MemoryLedger if request.param == "memory" else lambda: SQLiteLedger(tmp_path / f"{next(numbers)}.db")
+
+
+def charge(ledger: Ledger, cost: float, limit: Limit, turn: int = 1, account: str = "a") -> bool:
+    return ledger.charge([Entry(account, turn, limit.budget, cost)], {limit.budget: limit})
+
+
+def test_turns_are_counted_by_account(make: Make) -> None:
+    ledger = make()
+    assert [ledger.begin("a"), ledger.begin("a"), ledger.begin("b"), ledger.begin("a")] == [1, 2, 1, 3]
+
+
+def test_accounts_and_budgets_do_not_mix(make: Make) -> None:
+    ledger = make()
+    one, other = Limit("x", 1.0), Limit("y", 1.0)
+    assert charge(ledger, 0.7, one)
+    assert charge(ledger, 0.7, other)
+    assert charge(ledger, 0.7, one, account="b")
+    assert not charge(ledger, 0.7, one)
+    assert [ledger.spent("a", 1, one), ledger.spent("b", 1, one), ledger.spent("c", 1, one)] == [0.7, 0.7, 0.0]
+
+
+def test_all_entries_are_written_or_none(make: Make) -> None:
+    ledger = make()
+    limits = {"x": Limit("x", 1.0), "y": Limit("y", 0.1)}
+    assert not ledger.charge([Entry("a", 1, "x", 0.5), Entry("a", 1, "y", 0.5)], limits)
+    assert ledger.spent("a", 1, limits["x"]) == 0
+
+
+def test_costs_decay_by_turn_and_leave_the_window(make: Make) -> None:
+    ledger = make()
+    limit = Limit("x", 10.0, decay=0.5, window=3)
+    charge(ledger, 4.0, limit, turn=1)
+    assert [ledger.spent("a", turn, limit) for turn in (1, 2, 3, 4)] == [4.0, 2.0, 1.0, 0.0]
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(1, 4), st.floats(0.01, 1.0)), max_size=12), st.floats(0, 2))
+def test_no_order_of_charges_passes_the_limit(make: Make, charges: list[tuple[int, float]], granted: float) -> None:
+    ledger, limit, written = make(), Limit("x", granted), 0.0
+    for turn, cost in sorted(charges):
+        taken = charge(ledger, cost, limit, turn)
+        assert taken == (written + cost <= granted + 1e-9)
+        written += cost if taken else 0.0
+        assert ledger.spent("a", turn, limit) == pytest.approx(written)
+
+
+def test_many_at_once_spend_no_more_than_was_granted(make: Make) -> None:
+    ledger, limit = make(), Limit("x", 1.0)
+    taken: list[bool] = []
+
+    def spend() -> None:
+        for _ in range(10):
+            taken.append(charge(ledger, 0.1, limit))
+
+    threads = [threading.Thread(target=spend) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(taken) == 10
+    assert ledger.spent("a", 1, limit) == pytest.approx(1.0)
+
+
+SPENDER = """
+import sys
+from ig_guardrail.ledger import Entry, Limit, SQLiteLedger
+ledger, limit = SQLiteLedger(sys.argv[1]), Limit("x", 1e9)
+while True:
+    ledger.charge([Entry("a", 1, "x", 1.0)], {"x": limit})
+    print("shown", flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_a_kill_at_any_moment_loses_no_charge_of_what_was_shown(tmp_path: Path, seed: int) -> None:
+    path = tmp_path / "ledger.db"
+    SQLiteLedger(path)
+    process = subprocess.Popen([sys.executable, "-c", SPENDER, str(path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for _ in range(random.Random(seed).randint(1, 40)):
+        process.stdout.readline()
+    os.kill(process.pid, signal.SIGKILL)
+    shown = process.stdout.read().count("shown")
+    process.wait()
+    process.stdout.close()
+    ledger = SQLiteLedger(path)
+    spent = ledger.spent("a", 1, Limit("x", 1e9))
+    assert spent >= shown
+    assert charge(ledger, 1.0, Limit("x", spent + 1))
+
+
+def test_a_ledger_is_kept_in_its_file(tmp_path: Path) -> None:
+    limit = Limit("x", 1.0)
+    charge(SQLiteLedger(tmp_path / "kept.db"), 0.4, limit)
+    assert SQLiteLedger(tmp_path / "kept.db").spent("a", 1, limit) == 0.4
+
+
+def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match="the ledger cannot be used"):
+        SQLiteLedger(tmp_path)
+    broken = tmp_path / "broken.db"
+    broken.write_bytes(b"this is no database, and it is long enough to be seen as none" * 40)
+    with pytest.raises(LedgerError, match="not a database"):
+        SQLiteLedger(broken)

@@ -1,0 +1,84 @@
+"""Budgets that the answers of a conversation share: a drip is stopped, and so is fishing by drawing again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ig_guardrail.drive.request import Ask
+from ig_guardrail.errors import GenerationFailed, LedgerError, RequestError
+from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.ledger import Entry, Limit, MemoryLedger
+from ig_guardrail.types import Receipt, Sampling, SearchSettings, Turn
+from tests.toys import LetterCost, guardrail, letters, toy_budget, toy_policy
+
+SAMPLING = Sampling(max_tokens=8, temperature=1.0, top_p=1.0)
+DRIP = {"scope": "conversation", "threshold": 0.5, "budget": 0.7, "every": 4}
+
+
+def rail(ledger: MemoryLedger | None = None, **budget: Any) -> Guardrail:
+    """A model that says only b, which costs 0.5 an answer."""
+    search = SearchSettings(block=4, hold=0, retries=0, shortest=0)
+    policy = toy_policy([toy_budget("drip", **{**DRIP, **budget})], search)
+    return guardrail(letters((0, 1, 0)), policy, {"level": LetterCost("level")}, ledger=ledger)
+
+
+def say(one: Guardrail, conversation: str | None = "c") -> Receipt:
+    *_, last = one.stream(Ask((Turn("user", "hello"),), SAMPLING, conversation=conversation))
+    assert last.receipt is not None
+    return last.receipt
+
+
+def test_what_each_answer_may_do_alone_two_may_not() -> None:
+    one = rail()
+    first, second = say(one), say(one)
+    assert (first.verdict.outcome, first.turn) == ("completed", 1)
+    assert (second.verdict.outcome, second.turn) == ("refused", 2)
+    assert first.spend["drip"]["spent"] == second.spend["drip"]["spent"] == pytest.approx(0.5)
+
+
+def test_another_conversation_begins_afresh() -> None:
+    one = rail()
+    assert [say(one, name).verdict.outcome for name in ("c", "d", "c")] == ["completed", "completed", "refused"]
+
+
+def test_an_answer_that_shows_nothing_pays_nothing() -> None:
+    one = rail(budget=0.4)
+    assert [say(one).verdict.outcome for _ in range(2)] == ["refused", "refused"]
+    assert one.ledger.spent("toy\nc", 2, Limit("drip", 1.0)) == 0
+
+
+def test_conversations_forget_as_the_policy_says() -> None:
+    assert [say(one).verdict.outcome for one in [rail(decay=0.3)] * 2] == ["completed", "completed"]
+    assert [say(one).verdict.outcome for one in [rail(window=1)] * 2] == ["completed", "completed"]
+
+
+def test_without_a_name_the_request_is_refused() -> None:
+    with pytest.raises(RequestError, match="no conversation is named, and budget 'drip'"):
+        say(rail(), None)
+
+
+def test_what_another_answer_spends_meanwhile_is_not_spent_twice() -> None:
+    class Racing(MemoryLedger):
+        """Another answer is shown between this one's beginning and its first charge."""
+
+        def spent(self, account: str, turn: int, limit: Limit) -> float:
+            found = super().spent(account, turn, limit)
+            super().charge([Entry(account, turn, limit.budget, 0.6)], {limit.budget: limit})
+            return found
+
+    ledger = Racing()
+    with pytest.raises(GenerationFailed, match="spent while this answer was written") as failure:
+        say(rail(ledger))
+    assert failure.value.receipt.text == ""
+    assert MemoryLedger.spent(ledger, "toy\nc", 1, Limit("drip", 0.7)) == 0.6
+
+
+def test_a_ledger_that_fails_fails_the_request() -> None:
+    class Broken(MemoryLedger):
+        def begin(self, account: str) -> int:
+            raise LedgerError("the disk is full")
+
+    with pytest.raises(GenerationFailed, match="the disk is full"):
+        say(rail(Broken()))
