@@ -21,7 +21,7 @@ CHARACTERS = 2  # of texts without a limit, for each token of an answer; a token
 _LIMITED = {"maxLength", "enum", "const", "pattern", "format"}
 _VALUES = ("enum", "const", "default", "examples")  # keys that hold values, not schemas
 
-Choice: TypeAlias = Literal["auto", "any"]
+Choice: TypeAlias = Literal["auto", "any", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Call:
 class Form:
     """What an answer may be: words, calls of `tools`, or JSON of `schema`.
 
-    choice    "auto": words, or calls after words; "any": calls and nothing else
+    choice    "auto": words, or calls after words; "any": calls and nothing else; "none": words, and no call
     parallel  whether one answer may hold several calls
     schema    with one, JSON of that schema takes the place of words
     """
@@ -60,7 +60,10 @@ class Form:
 
         room: tokens that an answer may have. Texts whose schema sets no limit get one, so that JSON can end within it.
         """
-        if not self.tools:
+        if self.tools and self.choice == "none" and self.schema is None:
+            opening = OPEN.replace("<", "[<]")
+            return f"start: WORDS\nWORDS: /(?s:.*)/ & ~/(?s:.*){opening}(?s:.*)/\n"
+        if not self.callable:
             return None if self.schema is None else f"start: %json {_schema(self.schema, room)}\n"
         calls = f"rest ({json.dumps(OPEN)} rest){{0,{MOST - 1}}}" if self.parallel else "rest"
         only = f"{json.dumps(OPEN)} {calls}"
@@ -73,10 +76,15 @@ class Form:
             rules += ["words: /(?s:.*)/", f"head[suffix={json.dumps(OPEN)}]: /(?s:.*)/"]
         return "\n".join(rules) + "\n"
 
+    @property
+    def callable(self) -> tuple[Tool, ...]:
+        """The tools that an answer may call."""
+        return () if self.choice == "none" else self.tools
+
     def instructions(self) -> str:
         """What a model is told of the form; "" where there is nothing to tell."""
         parts = []
-        if self.tools:
+        if self.callable:
             listed = "\n".join(json.dumps(_described(tool), ensure_ascii=False) for tool in self.tools)
             example = f'{OPEN}{{"name": <name>, "arguments": <arguments as JSON>}}{CLOSE}'
             duty = "Call one of them now" if self.choice == "any" else "To use one, end your answer with a call"

@@ -189,7 +189,7 @@ class ChatIGGuardrail(BaseChatModel):
         guardrail = self._given(model) or await self._opened(model).guardrail_async()
         async with aclosing(guardrail.astream(options.ask(turns), options.timeout)) as chunks:
             async for chunk in chunks:
-                for piece in generation_chunks(chunk, tools=bool(options.form.tools)):
+                for piece in generation_chunks(chunk, tools=bool(options.form.callable)):
                     yield piece
 
     @override
@@ -260,7 +260,7 @@ class ChatIGGuardrail(BaseChatModel):
         described = [convert_to_openai_tool(tool, strict=strict) for tool in tools]
         asked = {"tool_choice": tool_choice, "parallel_tool_calls": parallel_tool_calls, "strict": strict}
         given = {name: value for name, value in asked.items() if value is not None}
-        return self.bind(tools=described, **given, **kwargs)  # type: ignore[return-value]
+        return self.bind(tools=described, **given, **kwargs)
 
     @override
     def with_structured_output(
@@ -368,7 +368,7 @@ def init_guarded_chat_model(
 def _pieces(guardrail: Guardrail, options: CallOptions, turns: tuple[Turn, ...]) -> Iterator[ChatGenerationChunk]:
     with closing(guardrail.stream(options.ask(turns), options.timeout)) as chunks:
         for chunk in chunks:
-            yield from generation_chunks(chunk, tools=bool(options.form.tools))
+            yield from generation_chunks(chunk, tools=bool(options.form.callable))
 
 
 def _together(results: Sequence[ChatResult]) -> ChatResult:

@@ -53,7 +53,7 @@ def _chosen(offered: tuple[Tool, ...], choice: Any) -> tuple[tuple[Tool, ...], C
     if choice in (None, False, "auto"):
         return offered, "auto"
     if choice == "none":
-        return (), "auto"
+        return offered, "none"
     named = tuple(tool for tool in offered if tool.name == choice)
     if named:
         return named, "any"

@@ -67,7 +67,7 @@ class CallOptions(BaseModel):
             sampling,
             self.strategy,
             self.language,
-            unit=OPEN if self.form.tools else None,
+            unit=OPEN if self.form.callable else None,
             prose=self.form.schema is None,
             conversation=self.conversation,
         )

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ig_guardrail.calls import CLOSE, OPEN, Call, Form, Tool, closed, read, written
+from ig_guardrail.engine.grammar import Grammars
+from ig_guardrail.engine.vocabulary import Vocabulary
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -34,6 +36,17 @@ def test_what_is_no_whole_call_is_left_out(rest: str) -> None:
 
 def test_nothing_is_asked_where_there_are_no_tools_and_no_schema() -> None:
     assert (Form().grammar(64), Form().instructions()) == (None, "")
+
+
+def test_where_no_tool_may_be_called_nobody_is_told_of_it_and_no_call_can_begin() -> None:
+    form = Form((Tool("look", "", {"type": "object"}),), "none")
+    assert (form.callable, form.instructions()) == ((), "")
+    vocabulary = Vocabulary(["I", OPEN])
+    grammar = Grammars(vocabulary.language, vocabulary.ids).compiled(form.grammar(9) or "")
+    allowed = grammar.after(vocabulary.ids("I <tool_call")).allowed()
+    assert allowed[vocabulary.ids("!")[0]]
+    assert not allowed[vocabulary.ids(">")[0]]
+    assert not allowed[vocabulary.ids(OPEN)[0]]
 
 
 def test_objects_are_closed_unless_they_say_otherwise() -> None:
