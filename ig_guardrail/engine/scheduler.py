@@ -162,7 +162,7 @@ class Scheduler:
         except StopIteration as done:
             end = partial(task.future.set_result, done.value)
         except BaseException as error:
-            task.ask(())  # the error's frames know the task, and live as long as the error
             end = partial(fail, task.future, error)
+        task.ask(())  # whoever still knows the task, a step or an error's frames, keeps nothing that was read
         self._tasks.remove(task)
         end()

@@ -28,11 +28,19 @@ class TestEmbeddedModel(ChatModelIntegrationTests):
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        return {"model": "embedded", "device": "cpu", "temperature": 0.0, "max_tokens": 96}
+        return {"model": "embedded", "device": "cpu", "temperature": 0.0, "max_tokens": 64}
 
     @property
     def supports_model_override(self) -> bool:
-        return False
+        return True
+
+    @property
+    def model_override_value(self) -> str:
+        return "embedded"
+
+    @property
+    def supports_json_mode(self) -> bool:
+        return True
 
     @property
     def supports_anthropic_inputs(self) -> bool:

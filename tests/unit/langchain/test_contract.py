@@ -113,10 +113,10 @@ class Joke(BaseModel):
 
 
 def test_tools_and_a_schema_in_one_request() -> None:
-    model = ChatIGGuardrail(guardrail=obliging_guardrail())
+    model = ChatIGGuardrail(guardrail=obliging_guardrail({"Call.": written("Joke", JOKE)}))
     form = {"type": "json_schema", "json_schema": {"name": "joke", "schema": Joke.model_json_schema()}}
     bound = model.bind_tools([Joke], response_format=form)
-    assert bound.invoke("Joke.").tool_calls[0]["name"] == "Joke"
+    assert bound.invoke("Call.").tool_calls[0]["args"] == JOKE
     answered = model.bind_tools([Joke], response_format=form, tool_choice="none").invoke("Joke.")
     assert Joke.model_validate_json(answered.text) == Joke(**JOKE)
 
