@@ -72,6 +72,11 @@ def quality(results: Path) -> str:
     return _whole(results / "quality.json")
 
 
+def fourth_quality(results: Path) -> str:
+    """The same of the fourth run, before heads knew tool calls."""
+    return _whole(results / "quality-fourth.json")
+
+
 def third_quality(results: Path) -> str:
     """The same of the third run, before candidates shared their prefix."""
     return _whole(results / "quality-third.json")
@@ -238,6 +243,7 @@ def _read(path: Path) -> dict[str, Any]:
 DOCUMENTS: Mapping[Path, Sections] = {
     HERE.parent / "docs" / "benchmarks.md": {"quality": quality, "bench": bench},
     HERE.parent / "docs" / "benchmarks-earlier.md": {
+        "fourth-quality": fourth_quality,
         "third-quality": third_quality,
         "second-quality": second_quality,
         "first-quality": first_quality,
