@@ -25,7 +25,7 @@ import tables
 import torch
 from command import run
 from rich.console import Console
-from speed import always, bits, calm, cancel, early, forks, memory, naive, together
+from speed import always, bits, calm, cancel, early, forks, lag, memory, naive, together
 from speed.stage import Say, Stage, open_stage, origin_of
 
 HERE = Path(__file__).parent
@@ -43,6 +43,7 @@ PARTS: Mapping[str, Measure] = {
     "memory": memory.measure,
     "forks": forks.measure,
     "together": together.measure,
+    "lag": lag.measure,
     "cancel": cancel.measure,
 }
 
