@@ -84,6 +84,12 @@ def last_point(rule: Rule, position: int) -> int:
     return position - position % step if step else 0
 
 
+def next_point(rule: Rule, position: int) -> int:
+    """The first position at or after `position` where the rule is charged in an answer that goes on; 0 if none."""
+    step = spacing(rule.granularity, rule.budget.every)
+    return -(-position // step) * step if step else 0
+
+
 def charge(rule: Rule, account: Account, position: int, score: float) -> tuple[Account, float]:
     """The account after one score in [0, 1] at a charge point, and the undiscounted cost c >= 0 that it added."""
     excess = max(0.0, score - rule.budget.threshold)

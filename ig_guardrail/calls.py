@@ -19,7 +19,8 @@ LAYOUT: Mapping[str, Any] = {"whitespace_flexible": False, "item_separator": ", 
 SHORTEST_LIMIT = 40  # characters
 CHARACTERS = 2  # of texts without a limit, for each token of an answer; a token has about four
 _LIMITED = {"maxLength", "enum", "const", "pattern", "format"}
-_VALUES = ("enum", "const", "default", "examples")  # keys that hold values, not schemas
+_MAPS = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")  # of schemas, by name
+_CHOICES = ("anyOf", "oneOf")
 
 Choice: TypeAlias = Literal["auto", "any", "none"]
 
@@ -103,6 +104,18 @@ def written(name: str, arguments: Mapping[str, Any]) -> str:
 
 def read(text: str) -> tuple[str, tuple[Call, ...]]:
     """The words of an answer, and the calls behind them. What is no whole call is left out, and so is all behind it."""
+    words, calls, _ = _parts(text)
+    return words, calls
+
+
+def unread(text: str) -> str:
+    """What stands behind the last whole call of an answer, or behind its words if it has none."""
+    _, _, place = _parts(text)
+    return text[place:]
+
+
+def _parts(text: str) -> tuple[str, tuple[Call, ...], int]:
+    """Words, calls, and where the last of them ends."""
     words, opened, _ = text.partition(OPEN)
     calls: list[Call] = []
     place = len(words)
@@ -112,14 +125,14 @@ def read(text: str) -> tuple[str, tuple[Call, ...]]:
             break
         call, place = found
         calls.append(call)
-    return words, tuple(calls)
+    return words, tuple(calls), place
 
 
 def _call(text: str, start: int) -> tuple[Call, int] | None:
     """The call whose JSON begins at `start`, and where the next may begin."""
     try:
         content, end = json.JSONDecoder().raw_decode(text, start)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not (isinstance(content, dict) and text.startswith(CLOSE, end)):
         return None
@@ -149,30 +162,60 @@ def _schema(schema: Mapping[str, Any], room: int) -> str:
 
 def _endless(schema: Any) -> Iterator[dict[str, Any]]:
     """The parts of a schema that are texts of any length."""
-    if isinstance(schema, list):
-        for part in schema:
-            yield from _endless(part)
     if isinstance(schema, dict):
-        if schema.get("type") == "string" and not _LIMITED & schema.keys():
+        kind = schema.get("type")
+        text = kind == "string" or (isinstance(kind, list) and "string" in kind)
+        if text and not _LIMITED & schema.keys():
             yield schema
-        for key, part in schema.items():
-            if key not in _VALUES:
-                yield from _endless(part)
+        for _, part in _inner(schema):
+            yield from _endless(part)
 
 
 def closed(schema: Any) -> Any:
-    """A JSON Schema in which objects have no keys but those it names, unless it says otherwise."""
-    if isinstance(schema, list):
-        return [closed(part) for part in schema]
+    """A JSON Schema in which objects have no keys but those it names, unless it says otherwise.
+
+    One that joins schemas by `allOf` is left as it is: its parts name each other's keys.
+    """
+    if '"allOf"' in json.dumps(schema):
+        return schema
+    return _closed(schema)
+
+
+def _closed(schema: Any, beside_others: bool = False) -> Any:
+    """beside_others: the schema is one of several for an object that has properties of its own."""
     if not isinstance(schema, dict):
         return schema
-    inner = {key: value if key in _VALUES else closed(value) for key, value in schema.items()}
-    open_ended = {"additionalProperties", "patternProperties", "allOf", "anyOf", "oneOf"} & schema.keys()
-    return (
-        inner
-        if open_ended or not isinstance(schema.get("properties"), dict)
-        else {**inner, "additionalProperties": False}
-    )
+    named = isinstance(schema.get("properties"), dict)
+    made = dict(schema)
+    for path, part in _inner(schema):
+        inner = _closed(part, beside_others=named and path[0] in _CHOICES)
+        if len(path) == 1:
+            made[path[0]] = inner
+        else:
+            made[path[0]] = _replaced(made[path[0]], path[1], inner)
+    if named and not beside_others and not {*_CHOICES, "additionalProperties", "patternProperties"} & schema.keys():
+        made["additionalProperties"] = False
+    return made
+
+
+def _inner(schema: Mapping[str, Any]) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """The schemas inside a schema, with the key, or key and place, where each stands."""
+    for key in _MAPS:
+        for name, part in schema[key].items() if isinstance(schema.get(key), dict) else ():
+            yield (key, name), part
+    for key in (*_CHOICES, "allOf", "prefixItems"):
+        for place, part in enumerate(schema[key] if isinstance(schema.get(key), list) else ()):
+            yield (key, place), part
+    for key in ("items", "additionalProperties", "not", "if", "then", "else", "contains"):
+        if isinstance(schema.get(key), dict):
+            yield (key,), schema[key]
+
+
+def _replaced(parts: Any, place: Any, part: Any) -> Any:
+    """A copy of a list or mapping with one part replaced."""
+    copied = dict(parts) if isinstance(parts, dict) else list(parts)
+    copied[place] = part
+    return copied
 
 
 def _described(tool: Tool) -> dict[str, Any]:

@@ -43,6 +43,7 @@ STRATEGIES: Mapping[str, Strategy] = {
     "cut": plain.search,
     "none": plain.search,
 }
+LONGEST_NAME = 1_000  # characters
 STREAMING_BLOCK = 4  # tokens between two deltas of an unguarded stream
 
 
@@ -218,8 +219,15 @@ class Guardrail:
 
 
 def _check_conversation(ask: Ask, plan: Plan) -> None:
-    """Raises RequestError if a budget is shared by a conversation's answers, and none is named."""
+    """Raises RequestError if a budget is shared by a conversation's answers, and none is named, or not by a name."""
     names = [rule.budget.id for rule in shared(plan.panel.rules)]
+    if names and ask.conversation is not None and not 0 < len(ask.conversation) <= LONGEST_NAME:
+        raise RequestError(
+            f"conversation has {len(ask.conversation)} characters",
+            where="conversation",
+            why="it is a name, not a text",
+            fix=f"give 1 to {LONGEST_NAME} characters",
+        )
     if names and ask.conversation is None:
         raise RequestError(
             f"no conversation is named, and budget '{names[0]}' is shared by all answers of one",

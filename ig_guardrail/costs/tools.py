@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ig_guardrail.calls import OPEN, Call, read
+from ig_guardrail.calls import CLOSE, OPEN, Call, read, unread
 from ig_guardrail.costs.artifact import options_sha256
 from ig_guardrail.errors import ModelError
 from ig_guardrail.types import Granularity, Piece, Prompt, Reading
@@ -39,7 +39,7 @@ class ArgumentRule:
         if self.argument not in call.arguments or self.tool.fullmatch(call.name) is None:
             return False
         value = call.arguments[self.argument]
-        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+        number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
         return (
             (self.matches is not None and not (isinstance(value, str) and self.matches.fullmatch(value)))
             or (self.least is not None and not (number is not None and number >= self.least))
@@ -74,6 +74,8 @@ class ToolRules:
         """Whether an answer holds a call that may not be made, or the beginning of one."""
         _, calls = read(text)
         if any(not self.may_call(call.name) or any(rule.breaks(call) for rule in self.arguments) for call in calls):
+            return True
+        if CLOSE in unread(text):  # a call was closed that cannot be read, so it cannot be judged
             return True
         begun = _NAME.match(text, text.rfind(OPEN) + len(OPEN)) if OPEN in text else None
         return begun is not None and not self.may_call(begun[1])

@@ -49,9 +49,6 @@ def check(ask: Ask, limits: Limits) -> None:
     if len(ask.turns) > limits.turns or sum(len(turn.text) for turn in ask.turns) > limits.characters:
         allowed = f"at most {limits.turns} messages of {limits.characters} characters in all"
         raise _refuse("messages", f"{len(ask.turns)} messages", allowed, "more cannot fit any context")
-    if ask.conversation is not None and not 0 < len(ask.conversation) <= limits.stop_characters:
-        allowed = f"1 to {limits.stop_characters} characters"
-        raise _refuse("conversation", f"{len(ask.conversation)} characters", allowed, "it is a name, not a text")
     for text in (*sampling.stop, *(turn.text for turn in ask.turns)):
         _demand_unicode(text)
 

@@ -225,9 +225,10 @@ class Server:
 
     def _settle(self) -> Waiting[None]:
         """Charge a conversation before what it pays for is shown. Raises LedgerError if another answer spent it."""
-        if self.case.books is None:
+        books, owed = self.case.books, self.case.gate.payable()
+        if books is None or owed is None:
             return
-        if not (yield Wait(self.case.books.clerk.call(self.case.books.settle, self.case.gate.payable()))):
+        if not (yield Wait(books.clerk.call(books.settle, owed))):
             raise LedgerError(
                 "the conversation's budget was spent while this answer was written",
                 where="ledger",

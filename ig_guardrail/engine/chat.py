@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ig_guardrail.calls import CLOSE, OPEN
 from ig_guardrail.errors import ModelError, RequestError
 from ig_guardrail.types import Prompt, Turn
 
+_NOTATION = re.compile(f"({re.escape(OPEN)}|{re.escape(CLOSE)})")
 _MARKER_WORD = re.compile(r"<<?\|?/?\w+\|?>>?|\[/?[A-Z_]+\]")  # <|user|>, <tool_call>, [INST], <<SYS>>
 
 
@@ -34,8 +36,8 @@ class Chat:
                 why="there is nothing to answer",
                 fix="give at least one user message",
             )
-        ids = self._render([(turn.role, self.neutral(turn.text)) for turn in turns])
-        shape = self._render([(turn.role, "x" if turn.text.strip() else turn.text) for turn in turns])
+        ids = self._render([(turn.role, self._safe(turn)) for turn in turns])
+        shape = self._render([(turn.role, _shape(turn)) for turn in turns])
         if self._specials(ids) != self._specials(shape):
             raise RequestError(
                 "a turn's text changes the structure of the conversation",
@@ -48,6 +50,12 @@ class Chat:
     def text_ids(self, text: str) -> tuple[int, ...]:
         """The tokens of plain text; markers in it are spelled out."""
         return tuple(self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
+
+    def _safe(self, turn: Turn) -> str:
+        """A turn's text without markers. The notation of calls may stand where an application or the model wrote it."""
+        if turn.role in ("user", "tool"):
+            return self.neutral(turn.text)
+        return "".join(part if part in (OPEN, CLOSE) else self.neutral(part) for part in _NOTATION.split(turn.text))
 
     def neutral(self, text: str) -> str:
         """`text` with a space inside every marker."""
@@ -70,6 +78,13 @@ class Chat:
                 fix="reorder or rename the turns as the model's card asks",
             ) from error
         return tuple(self.tokenizer.encode(rendered, add_special_tokens=False))
+
+
+def _shape(turn: Turn) -> str:
+    """A harmless text in place of a turn's, with the notation of calls where that may stand."""
+    if not turn.text.strip() or turn.role in ("user", "tool"):
+        return "x" if turn.text.strip() else turn.text
+    return "x" + "".join(_NOTATION.findall(turn.text))
 
 
 def chat_of(tokenizer: Any) -> Chat:

@@ -15,7 +15,18 @@ from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.types import Sampling
 
 PACKAGES = ("torch", "transformers", "numpy")
-DECODING = ("budget.py", "calls.py", "guardrail.py", "types.py", "costs", "drive", "engine", "ledger", "search", "stream")
+DECODING = (
+    "budget.py",
+    "calls.py",
+    "guardrail.py",
+    "types.py",
+    "costs",
+    "drive",
+    "engine",
+    "ledger",
+    "search",
+    "stream",
+)
 RECORDING = ("evaluate/answers.py", "evaluate/arms.py", "evaluate/replay.py", "evaluate/trials.py")
 
 

@@ -51,8 +51,12 @@ class Clerk(Protocol):
 class Ledger(Protocol):
     """Keeps charges by account. Safe to share between threads; `SQLiteLedger` between processes too."""
 
-    def begin(self, account: str) -> int:
-        """Begin a turn; its number, from 1."""
+    def turn(self, account: str) -> int:
+        """The number of the next turn, from 1."""
+        ...
+
+    def advance(self, account: str, turn: int) -> None:
+        """Note that something was shown in a turn; the next one has a higher number."""
         ...
 
     def spent(self, account: str, turn: int, limit: Limit) -> float:
@@ -81,7 +85,11 @@ def limit_of(budget: Budget) -> Limit:
 
 @dataclass(slots=True)
 class Books:
-    """One answer's turn in a ledger, kept by a clerk's thread. `written` is what was charged already, by budget."""
+    """One answer's turn in a ledger, kept by a clerk's thread.
+
+    written  what was charged already, by budget
+    shown    whether the turn is noted: one in which nothing is shown does not count
+    """
 
     clerk: Clerk
     ledger: Ledger
@@ -90,13 +98,16 @@ class Books:
     limits: Mapping[str, Limit]
     before: Mapping[str, float]
     written: dict[str, float] = field(default_factory=dict)
+    shown: bool = False
 
     def opening(self) -> SafetyState:
-        """The safety state an answer begins with: what earlier turns have spent."""
+        """The safety state an answer begins with: what earlier turns have spent, of at most what was granted."""
         return SafetyState({budget: Account(spent) for budget, spent in self.before.items()})
 
     def settle(self, spend: Mapping[str, float]) -> bool:
         """Charge what an answer has spent more than is written; False if another one has spent it meanwhile.
+
+        Called before text is shown.
 
         spend: by budget, as the gate counts it: earlier turns and this one together
         """
@@ -104,20 +115,28 @@ class Books:
         entries = [Entry(self.account, self.turn, name, cost) for name, cost in owed.items() if cost > 0]
         if entries and not self.ledger.charge(entries, self.limits):
             return False
+        if not self.shown:
+            self.ledger.advance(self.account, self.turn)
+            self.shown = True
         for entry in entries:
             self.written[entry.budget] = self.written.get(entry.budget, 0.0) + entry.cost
         return True
 
 
 def open_books(clerk: Clerk, ledger: Ledger, policy: str, conversation: str, rules: Iterable[Rule]) -> Books:
-    """Begin a turn of a conversation under a policy's rules."""
+    """The next turn of a conversation under a policy's rules."""
     limits = {rule.budget.id: limit_of(rule.budget) for rule in shared(rules)}
     account = account_name(policy, conversation)
-    turn = ledger.begin(account)
-    before = {name: ledger.spent(account, turn, limit) for name, limit in limits.items()}
+    turn = ledger.turn(account)
+    before = {name: _within(ledger.spent(account, turn, limit), limit) for name, limit in limits.items()}
     return Books(clerk, ledger, account, turn, limits, before)
 
 
 def total(entries: Iterable[tuple[int, float]], turn: int, limit: Limit) -> float:
     """The sum of (turn, cost) as it counts in a turn."""
     return sum(cost * limit.weight(max(0, turn - own)) for own, cost in entries)
+
+
+def _within(spent: float, limit: Limit) -> float:
+    """Without what rounding adds to a budget that is just used up."""
+    return min(spent, limit.granted) if spent <= limit.granted + TOLERANCE else spent

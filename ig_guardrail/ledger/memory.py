@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ig_guardrail.ledger.books import TOLERANCE, Entry, Limit, total
 
@@ -17,10 +18,20 @@ class MemoryLedger:
         self._turns: dict[str, int] = defaultdict(int)
         self._charges: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
 
-    def begin(self, account: str) -> int:
+    def __deepcopy__(self, memo: dict[int, Any]) -> MemoryLedger:
+        return self
+
+    def __reduce__(self) -> tuple[type[MemoryLedger], tuple[()]]:
+        """Another process begins with an empty one."""
+        return MemoryLedger, ()
+
+    def turn(self, account: str) -> int:
         with self._lock:
-            self._turns[account] += 1
-            return self._turns[account]
+            return self._turns[account] + 1
+
+    def advance(self, account: str, turn: int) -> None:
+        with self._lock:
+            self._turns[account] = max(self._turns[account], turn)
 
     def spent(self, account: str, turn: int, limit: Limit) -> float:
         with self._lock:

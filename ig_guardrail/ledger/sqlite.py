@@ -33,12 +33,17 @@ class SQLiteLedger:
         with self._connection() as connection:
             connection.executescript(_SCHEMA)
 
-    def begin(self, account: str) -> int:
+    def turn(self, account: str) -> int:
+        with self._connection() as connection:
+            row = connection.execute("SELECT last FROM turns WHERE account = ?", (account,)).fetchone()
+            return 1 if row is None else int(row[0]) + 1
+
+    def advance(self, account: str, turn: int) -> None:
         with self._transaction() as connection:
-            row = connection.execute(
-                "INSERT INTO turns VALUES (?, 1) ON CONFLICT DO UPDATE SET last = last + 1 RETURNING last", (account,)
-            ).fetchone()
-            return int(row[0])
+            connection.execute(
+                "INSERT INTO turns VALUES (?, ?) ON CONFLICT DO UPDATE SET last = max(last, excluded.last)",
+                (account, turn),
+            )
 
     def spent(self, account: str, turn: int, limit: Limit) -> float:
         with self._connection() as connection:

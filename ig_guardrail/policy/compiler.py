@@ -20,7 +20,7 @@ from ig_guardrail.policy.draft import Draft
 from ig_guardrail.policy.expression import Formula, written
 from ig_guardrail.policy.faults import Fault, in_order
 from ig_guardrail.policy.hazards import EVERY, covers
-from ig_guardrail.policy.language import API_VERSION, BUDGET, COST_MODEL, KIND, POLICY
+from ig_guardrail.policy.language import API_VERSION, ARGUMENT_RULE, BUDGET, COST_MODEL, KIND, POLICY, TOOLS
 from ig_guardrail.policy.meaning import check_meaning
 from ig_guardrail.policy.reading import read
 from ig_guardrail.policy.shape import check_shape
@@ -104,7 +104,7 @@ def _normal(draft: Draft) -> dict[str, Any]:
     values = draft.values
     prompt = values.get("prompt")
     search = search_settings(draft)
-    tools = {"tools": values["tools"]} if values.get("tools") else {}
+    tools = {"tools": _filled_tools(values["tools"])} if values.get("tools") else {}
     return {
         **tools,
         "apiVersion": API_VERSION,
@@ -133,6 +133,11 @@ def _filled_budget(budget: Mapping[str, Any], models: Mapping[str, Any]) -> dict
     parts = [narrow for broad in asked for narrow in scored if covers(broad, narrow)]
     hazards = sorted({*asked, *parts})
     return {**BUDGET.defaults(), **budget, "cost": written(formula.expression), "hazards": hazards}
+
+
+def _filled_tools(tools: Mapping[str, Any]) -> dict[str, Any]:
+    rules = [{**ARGUMENT_RULE.defaults(), **rule} for rule in tools.get("arguments") or ()]
+    return {**TOOLS.defaults(), **tools, "arguments": rules}
 
 
 def _formulas(draft: Draft) -> list[Formula]:

@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ig_guardrail.budget import Point, Rule, SafetyState, charge_points, last_point, remaining, settle
+from ig_guardrail.budget import Point, Rule, SafetyState, charge_points, last_point, next_point, remaining, settle
 from ig_guardrail.errors import CostFailure, EngineError
 from ig_guardrail.stream.release import Hold, releasable, tokens_behind
 from ig_guardrail.types import Accepted, Charge, Denied, Measure, Node
@@ -116,12 +116,18 @@ class Gate:
         self._released = max(self._released, tokens_behind(node, end))
         return fresh
 
-    def payable(self) -> dict[str, float]:
-        """What every budget will have spent for all that is shown, once `release` was called."""
-        released = max(self._released, tokens_behind(self.tip, self._releasable()))
-        befores = [step.node.position for step in self._steps[:-1]]
-        last = max((i for i, before in enumerate(befores, start=1) if before < released), default=0)
-        state = self._steps[last if self.tip.finish is None else -1].state
+    def payable(self) -> dict[str, float] | None:
+        """What every budget will have spent for all that is shown, once `release` was called; None if nothing is new.
+
+        Text is paid for by the charge points at or behind its end, which lie in later steps than its tokens may.
+        """
+        end = self._releasable()
+        if self._closed or end <= len(self._shown):
+            return None
+        released = max(self._released, tokens_behind(self.tip, end))
+        through = max((next_point(rule, released) for rule in self._rules if rule.enforced), default=released)
+        paid = next((step for step in self._steps if step.node.position >= through), self._steps[-1])
+        state = self._steps[-1].state if self.tip.finish is not None else paid.state
         return {rule.budget.id: state.account(rule.budget).spend for rule in self._rules}
 
     def close(self, message: str = "") -> str:

@@ -55,7 +55,7 @@ def _said(message: AIMessage) -> list[Any]:
         return [{"type": "text", "text": message.content}] if message.content else []
     words, reason = (
         message.content.removesuffix(refused).removesuffix("\n\n"),
-        message.response_metadata[RECORD]["verdict"]["reason"],
+        message.response_metadata[RECORD].get("verdict", {}).get("reason", ""),
     )
     block = {"type": "refusal", "refusal": refused, "extras": {"reason": reason}}
     return [*([{"type": "text", "text": words}] if words else []), block]
@@ -65,5 +65,5 @@ def _refused(message: AIMessage) -> str | None:
     """What the policy says of it; None where it let the answer through."""
     if message.response_metadata.get("finish_reason") != "content_filter":
         return None
-    said: str = message.response_metadata[RECORD].get("message", "")
+    said: str = message.response_metadata.get(RECORD, {}).get("message", message.content)
     return said

@@ -7,7 +7,7 @@ One text, the guardrail's stream, stands behind all four ways to call it: `invok
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any, Self
@@ -36,8 +36,10 @@ from ig_guardrail.integrations.langchain.opening import Names, Opening
 from ig_guardrail.integrations.langchain.options import CallOptions, call_options, thread_id
 from ig_guardrail.integrations.langchain.outcomes import generation_chunks
 from ig_guardrail.integrations.langchain.structured import Method, structured
+from ig_guardrail.ledger import MemoryLedger
 from ig_guardrail.types import CompiledPolicy, Turn
 
+OPENINGS = 8  # models and policies that one chat model keeps open
 ABILITIES: ModelProfile = {
     "tool_calling": True,
     "tool_choice": True,
@@ -101,7 +103,8 @@ class ChatIGGuardrail(BaseChatModel):
     guardrail: Guardrail | None = Field(default=None, exclude=True, repr=False)
     """An open guardrail to use, in place of `model`, `policy`, `device`, `dtype` and `weights`."""
 
-    _opening: Opening | None = PrivateAttr(default=None)
+    _openings: list[Opening] = PrivateAttr(default_factory=list)
+    _memory: MemoryLedger = PrivateAttr(default_factory=MemoryLedger)
 
     # ------------------------------------------------------------------------------------------------ construction
 
@@ -213,11 +216,13 @@ class ChatIGGuardrail(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        """Several answers share the model's steps."""
-        seeds = [one.seed for one in self._options(stop, {**kwargs, "model": None}).each()]
-        asked = [{**kwargs, "n": 1, "seed": seed} for seed in seeds]
+        """Several answers share the model's steps, unless they share a budget."""
+        options = self._options(stop, {**kwargs, "model": None})
+        asked = [{**kwargs, "n": 1, "seed": one.seed} for one in options.each()]
         streams = [self._astream(messages, stop, run_manager, **one) for one in asked]
-        return _together(await asyncio.gather(*map(agenerate_from_stream, streams)))
+        if len(streams) == 1 or options.conversation is not None:  # answers of one conversation follow each other
+            return _together([await agenerate_from_stream(stream) for stream in streams])
+        return _together(await _at_once([agenerate_from_stream(stream) for stream in streams]))
 
     def _options(self, stop: list[str] | None, given: dict[str, Any]) -> CallOptions:
         settings = {name: getattr(self, name) for name in CallOptions.model_fields if name != "form"}
@@ -225,17 +230,17 @@ class ChatIGGuardrail(BaseChatModel):
         return call_options(settings, stop, given)
 
     def _opened(self, model: str | None = None) -> Opening:
-        """What the present names open: a model or policy that was changed since is opened anew.
+        """What the present names open: a model or policy that was changed since is opened anew, and kept beside.
 
-        model: the one that a call asks for in place of the usual one, under the same policy
+        model: the one that a call asks for in place of the usual one, under the same policy and ledger
         """
-        names = Names(model or self.model, self.policy, self.device, self.dtype, self.weights, self.ledger)
-        if self._opening is None or self._opening.names != names:
-            opening = Opening(names)
-            if model is not None:
-                return opening
-            self._opening = opening
-        return self._opening
+        ledger = self._memory if self.ledger is None else self.ledger
+        names = Names(model or self.model, self.policy, self.device, self.dtype, self.weights, ledger)
+        found = next((opening for opening in self._openings if opening.names == names), None)
+        if found is None:
+            found = Opening(names)
+            self._openings = [*self._openings, found][-OPENINGS:]
+        return found
 
     # ----------------------------------------------------------------------------------------------- tools, schemas
 
@@ -369,6 +374,16 @@ def _pieces(guardrail: Guardrail, options: CallOptions, turns: tuple[Turn, ...])
     with closing(guardrail.stream(options.ask(turns), options.timeout)) as chunks:
         for chunk in chunks:
             yield from generation_chunks(chunk, tools=bool(options.form.callable))
+
+
+async def _at_once(waiting: Sequence[Coroutine[Any, Any, ChatResult]]) -> list[ChatResult]:
+    """All results; if one fails, the others are cancelled and its error is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one) for one in waiting]
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return [task.result() for task in tasks]
 
 
 def _together(results: Sequence[ChatResult]) -> ChatResult:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -49,7 +48,8 @@ def tool_of(given: Any) -> Tool:
 
 def _chosen(offered: tuple[Tool, ...], choice: Any) -> tuple[tuple[Tool, ...], Choice]:
     if isinstance(choice, Mapping):
-        choice = choice.get("function", choice).get("name", choice.get("type"))
+        inner = choice.get("function", choice)
+        choice = inner.get("name", choice.get("type")) if isinstance(inner, Mapping) else choice
     if choice in (None, False, "auto"):
         return offered, "auto"
     if choice == "none":
@@ -81,7 +81,7 @@ def _schema(response_format: Any) -> Mapping[str, Any] | None:
             inner = response_format["json_schema"].get("schema")
             if isinstance(inner, Mapping):
                 return inner
-        if kind in (None, "object", "array") and json.dumps(response_format):
+        if kind in (None, "object", "array"):
             return response_format
     if isinstance(response_format, type):
         return schema_of(response_format)
@@ -95,7 +95,7 @@ def _schema(response_format: Any) -> Mapping[str, Any] | None:
 
 def schema_of(given: Any) -> Mapping[str, Any]:
     """The JSON Schema of a pydantic class (v1 or v2), a TypedDict, or one given as a dict."""
-    if isinstance(given, Mapping) and "properties" in given and given.get("type") == "object":
+    if isinstance(given, Mapping) and "parameters" not in given and "function" not in given:
         return given
     if hasattr(given, "model_json_schema"):
         schema: Mapping[str, Any] = given.model_json_schema()

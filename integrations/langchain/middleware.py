@@ -13,17 +13,20 @@ from typing import Any, Literal
 
 from langchain.agents.middleware import AgentMiddleware, AgentState, hook_config
 from langchain.agents.middleware.types import ToolCallRequest
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, AnyMessage, ChatMessage, ToolMessage
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 from typing_extensions import override
 
 from ig_guardrail.integrations.langchain.blocks import PROVIDER, RECORD
+from ig_guardrail.integrations.langchain.messages import ROLES
 from ig_guardrail.integrations.langchain.structured import AnswerRefused
 from ig_guardrail.integrations.langchain.text_checks import text_checks
 from ig_guardrail.types import CompiledPolicy
 
 Answer = ToolMessage | Command[Any]
+
+REMOVED = "[removed: the policy refuses this text]"
 
 
 class GuardrailMiddleware(AgentMiddleware[AgentState[Any], None, Any]):
@@ -49,12 +52,17 @@ class GuardrailMiddleware(AgentMiddleware[AgentState[Any], None, Any]):
     @hook_config(can_jump_to=["end"])
     @override
     def before_model(self, state: AgentState[Any], runtime: Runtime[None]) -> dict[str, Any] | None:
-        """Refuse where the policy refuses an input turn or a tool result that the model has not answered yet."""
-        for message in _unanswered(state["messages"]):
-            if self._checks.refuses_prompt(message.text):
-                what = "a tool's result" if isinstance(message, ToolMessage) else "the input"
-                return self._refuse(f"prompt check of {what}")
-        return None
+        """Refuse where the policy refuses an input turn or a tool result, and take its text out of the state.
+
+        What stayed there would reach the model with the next turn.
+        """
+        bad = [
+            message for message in state["messages"] if _is_input(message) and self._checks.refuses_prompt(message.text)
+        ]
+        if not bad:
+            return None
+        what = "a tool's result" if isinstance(bad[-1], ToolMessage) else "the input"
+        return self._refuse(f"prompt check of {what}", bad)
 
     @hook_config(can_jump_to=["end"])
     @override
@@ -96,7 +104,7 @@ class GuardrailMiddleware(AgentMiddleware[AgentState[Any], None, Any]):
         text = f"The policy does not allow this call (budget '{budget}'). Do without it."
         return ToolMessage(text, tool_call_id=call["id"], name=call["name"], status="error")
 
-    def _refuse(self, reason: str) -> dict[str, Any]:
+    def _refuse(self, reason: str, bad: Sequence[AnyMessage]) -> dict[str, Any]:
         texts = self._checks.policy.messages.refusal
         message = texts.get(self._language) or texts["en"]
         if self._raises:
@@ -106,15 +114,11 @@ class GuardrailMiddleware(AgentMiddleware[AgentState[Any], None, Any]):
             "message": message,
         }
         metadata = {"finish_reason": "content_filter", "model_provider": PROVIDER, RECORD: record}
-        return {"messages": [AIMessage(message, response_metadata=metadata)], "jump_to": "end"}
+        emptied = [one.model_copy(update={"content": REMOVED}) for one in bad]
+        return {"messages": [*emptied, AIMessage(message, response_metadata=metadata)], "jump_to": "end"}
 
 
-def _unanswered(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
-    """Input turns and tool results since the model last spoke."""
-    fresh: list[AnyMessage] = []
-    for message in reversed(messages):
-        if isinstance(message, AIMessage):
-            break
-        if isinstance(message, HumanMessage | ToolMessage):
-            fresh.append(message)
-    return fresh
+def _is_input(message: AnyMessage) -> bool:
+    """Whether a message is an input turn or a tool's result."""
+    role = message.role if isinstance(message, ChatMessage) else message.type
+    return ROLES.get(role) in ("user", "tool")

@@ -24,7 +24,7 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generation
 
-from ig_guardrail.calls import OPEN, read
+from ig_guardrail.calls import read
 from ig_guardrail.errors import GenerationFailed
 from ig_guardrail.integrations.langchain.blocks import PROVIDER, RECORD, register
 from ig_guardrail.stream.receipt import as_json
@@ -79,6 +79,8 @@ def _parts(text: str, tools: bool) -> tuple[str, list[ToolCallChunk]]:
     if not tools:
         return text, []
     words, calls = read(text)
+    if not calls:  # a value may speak of calls without being one
+        return text, []
     return words, [
         tool_call_chunk(
             name=call.name,
@@ -94,7 +96,7 @@ def _metadata(receipt: Receipt, tools: bool) -> dict[str, Any]:
     if receipt.verdict.outcome == "failed":
         raise GenerationFailed("the guard failed while it worked", why=receipt.verdict.reason, receipt=receipt)
     return {
-        "finish_reason": finish_reason(receipt.verdict, called=tools and OPEN in receipt.text),
+        "finish_reason": finish_reason(receipt.verdict, called=tools and bool(read(receipt.text)[1])),
         "model_name": receipt.model["name"],
         RECORD: _plain(receipt),
     }

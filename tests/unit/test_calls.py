@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ig_guardrail.calls import CLOSE, OPEN, Call, Form, Tool, closed, read, written
+from ig_guardrail.calls import CLOSE, OPEN, Call, Form, Tool, closed, read, unread, written
 from ig_guardrail.engine.grammar import Grammars
 from ig_guardrail.engine.vocabulary import Vocabulary
 
@@ -85,3 +85,27 @@ def test_texts_without_a_limit_get_one_that_leaves_room() -> None:
     assert (made["a"]["maxLength"], made["b"]["items"]["maxLength"], made["c"]["maxLength"]) == (100, 100, 5000)
     assert "maxLength" not in made["d"]
     assert schema["properties"]["a"] == {"type": "string"}
+
+
+def test_values_that_speak_of_calls_and_endless_nesting_are_no_calls() -> None:
+    assert read(OPEN + ' tag"}') == ("", ())
+    deep = OPEN + '{"name": "f", "arguments": {"x": ' + "[" * 100_000 + "]" * 100_000 + "}}" + CLOSE
+    assert read(deep) == ("", ())
+    assert unread(written("g", {}) + deep) == deep
+
+
+def test_what_joins_or_chooses_between_schemas_is_left_open() -> None:
+    a, b = ({"type": "object", "properties": {name: {"type": "integer"}}, "required": [name]} for name in "ab")
+    assert closed({"allOf": [a, b]}) == {"allOf": [a, b]}
+    beside = closed({**a, "anyOf": [b, {"type": "object"}]})
+    assert "additionalProperties" not in beside
+    assert "additionalProperties" not in beside["anyOf"][0]
+    assert closed({"anyOf": [a, b]})["anyOf"][0]["additionalProperties"] is False
+
+
+def test_properties_may_have_any_name() -> None:
+    inner = {"type": "object", "properties": {"x": {"type": "string"}}}
+    names = ("default", "enum", "const", "examples", "properties", "type", "items")
+    made = closed({"type": "object", "properties": dict.fromkeys(names, inner)})["properties"]
+    assert all(made[name]["additionalProperties"] is False for name in names)
+    assert set(made) == set(names)

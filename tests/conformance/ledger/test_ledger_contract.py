@@ -33,7 +33,11 @@ def charge(ledger: Ledger, cost: float, limit: Limit, turn: int = 1, account: st
 
 def test_turns_are_counted_by_account(make: Make) -> None:
     ledger = make()
-    assert [ledger.begin("a"), ledger.begin("a"), ledger.begin("b"), ledger.begin("a")] == [1, 2, 1, 3]
+    assert [ledger.turn("a"), ledger.turn("a")] == [1, 1]
+    ledger.advance("a", 1)
+    ledger.advance("a", 2)
+    ledger.advance("a", 1)
+    assert [ledger.turn("a"), ledger.turn("b")] == [3, 1]
 
 
 def test_accounts_and_budgets_do_not_mix(make: Make) -> None:

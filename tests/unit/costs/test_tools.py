@@ -83,3 +83,13 @@ def test_a_pattern_that_does_not_compile_is_named() -> None:
 
 def test_other_rules_have_another_hash() -> None:
     assert len({rules(deny=[name]).sha256 for name in "abc"} | {rules().sha256}) == 4
+
+
+def test_numbers_of_any_size_are_judged() -> None:
+    one = rules(arguments=[{"argument": "x", "most": 100}])
+    assert broken(one, OPEN + '{"name": "f", "arguments": {"x": ' + "9" * 400 + "}}" + CLOSE) == [1]
+
+
+def test_a_closed_call_that_cannot_be_read_may_not_be_made() -> None:
+    deep = OPEN + '{"name": "f", "arguments": {"x": ' + "[" * 100_000 + "]" * 100_000 + "}}" + CLOSE
+    assert broken(rules(deny=["g"]), deep) == [1]

@@ -54,6 +54,12 @@ def test_conversations_forget_as_the_policy_says() -> None:
     assert [say(one).verdict.outcome for one in [rail(window=1)] * 2] == ["completed", "completed"]
 
 
+def test_turns_in_which_nothing_is_shown_forget_nothing() -> None:
+    one = rail(decay=0.5, budget=0.6)
+    assert say(one).verdict.outcome == "completed"
+    assert [say(one).turn for _ in range(3)] == [2, 2, 2]
+
+
 def test_without_a_name_the_request_is_refused() -> None:
     with pytest.raises(RequestError, match="no conversation is named, and budget 'drip'"):
         say(rail(), None)
@@ -77,7 +83,7 @@ def test_what_another_answer_spends_meanwhile_is_not_spent_twice() -> None:
 
 def test_a_ledger_that_fails_fails_the_request() -> None:
     class Broken(MemoryLedger):
-        def begin(self, account: str) -> int:
+        def turn(self, account: str) -> int:
             raise LedgerError("the disk is full")
 
     with pytest.raises(GenerationFailed, match="the disk is full"):

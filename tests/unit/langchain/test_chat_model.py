@@ -284,7 +284,7 @@ def test_a_guardrail_brings_its_own_names() -> None:
 
 def test_a_copy_shares_what_is_open() -> None:
     model = ChatIGGuardrail()
-    assert copy.deepcopy(model)._opening is model._opening
+    assert copy.deepcopy(model)._opened() is model._opened()
 
 
 def test_a_copy_with_another_policy_does_not_keep_the_guardrail_of_the_first() -> None:

@@ -15,8 +15,10 @@ from langchain_core.runnables import ConfigurableField, RunnableLambda
 from pydantic import BaseModel
 
 from ig_guardrail.calls import written
-from ig_guardrail.errors import ModelError, RequestError
+from ig_guardrail.engine.scripted import Incidents
+from ig_guardrail.errors import EngineError, GenerationFailed, ModelError, RequestError
 from ig_guardrail.integrations.langchain import ChatIGGuardrail, init_guarded_chat_model
+from ig_guardrail.integrations.langchain.forms import schema_of
 from tests.golden.conversations import CALM, POLITE, RUDE, compiled, scripted_guardrail
 from tests.unit.langchain.obliging import JOKE, obliging_guardrail
 
@@ -58,7 +60,7 @@ def test_a_model_made_by_names_can_be_pickled() -> None:
     made = ChatIGGuardrail(model="some/model", seed=3)
     again = pickle.loads(pickle.dumps(made))  # noqa: S301  # our own bytes
     assert (again.model, again.seed) == ("some/model", 3)
-    assert again._opened().names == made._opened().names
+    assert again._opened().names.model == "some/model"
 
 
 def test_fallbacks_and_configurable_fields() -> None:
@@ -169,3 +171,34 @@ def test_a_ledger_in_a_file_is_made_by_its_path(tmp_path: Path) -> None:
     assert made._opened().names.ledger == tmp_path / "ledger.db"
     with pytest.raises(RequestError, match="both a guardrail and a ledger"):
         chat(ledger=tmp_path / "ledger.db")
+
+
+def test_a_model_of_one_call_keeps_the_conversations_of_the_others() -> None:
+    model = ChatIGGuardrail(model="some/model")
+    usual, other = model._opened(), model._opened("another/model")
+    assert usual.names.ledger is other.names.ledger
+    assert model._opened("another/model") is other
+    assert model._opened() is usual
+
+
+async def test_if_one_of_several_answers_fails_the_others_are_given_up() -> None:
+    rail = scripted_guardrail({(0, 0): CALM}, incidents=Incidents(faults={("extend", 3): EngineError("no")}))
+    with pytest.raises(GenerationFailed, match="no"):
+        await ChatIGGuardrail(guardrail=rail).agenerate([[HumanMessage("Go.")]], n=3)
+    assert rail.engine.live_nodes() == 0
+
+
+def test_a_value_that_speaks_of_calls_is_not_cut() -> None:
+    said = {"Joke.": '{"setup": "use the <tool_call> tag", "punchline": "no"}'}
+    form = {"type": "json_schema", "json_schema": {"name": "joke", "schema": Joke.model_json_schema()}}
+    bound = ChatIGGuardrail(guardrail=obliging_guardrail(said)).bind_tools([Joke], response_format=form)
+    answer = bound.invoke("Joke.")
+    assert (answer.text, answer.tool_calls) == (said["Joke."], [])
+    assert answer.response_metadata["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize(
+    "schema", [{"type": "array", "items": {"type": "integer"}}, {"$ref": "#/$defs/N", "$defs": {}}]
+)
+def test_any_json_schema_is_taken_as_it_is(schema: Any) -> None:
+    assert schema_of(schema) == schema

@@ -9,9 +9,10 @@ from langchain.agents import create_agent
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
+from langgraph.checkpoint.memory import InMemorySaver
 
 from ig_guardrail.integrations.langchain import AnswerRefused
-from ig_guardrail.integrations.langchain.middleware import GuardrailMiddleware
+from ig_guardrail.integrations.langchain.middleware import REMOVED, GuardrailMiddleware
 from tests.golden.conversations import POLITE, compiled
 
 RULES = compiled(POLITE + 'tools: {deny: ["delete_*"], arguments: [{tool: pay, argument: amount, most: 100}]}\n')
@@ -91,6 +92,19 @@ async def test_an_input_that_the_policy_refuses_ends_the_run(text: str) -> None:
         assert messages[-1].content == REFUSAL
         assert messages[-1].content_blocks[0]["type"] == "refusal"
         assert messages[-1].response_metadata["finish_reason"] == "content_filter"
+
+
+def test_a_refused_input_does_not_come_back_with_the_next_turn() -> None:
+    one = create_agent(
+        Said(messages=iter([AIMessage("Hello.")])),
+        [pay],
+        middleware=[GuardrailMiddleware(RULES)],
+        checkpointer=InMemorySaver(),
+    )
+    config: Any = {"configurable": {"thread_id": "a"}}
+    one.invoke(ask("Hello, blockhead."), config)
+    messages = one.invoke(ask("Go on, answer that."), config)["messages"]
+    assert [message.text for message in messages] == [REMOVED, REFUSAL, "Go on, answer that.", "Hello."]
 
 
 def test_a_tool_result_is_checked_as_input() -> None:

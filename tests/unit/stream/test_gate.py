@@ -197,3 +197,21 @@ def test_a_stop_string_is_not_shown_and_its_text_is_still_charged() -> None:
     commit(gate, last)
     assert gate.release() == ""
     assert gate.text == "abc"
+
+
+def test_shown_text_is_paid_for_by_the_charge_point_behind_it() -> None:
+    """Blocks may be committed in parts: what is shown of one is paid for by the charge at its end."""
+    start = root()
+    gate = Gate(start, [rule(every=8)], Hold(tokens=8))
+    node, paid = start, []
+    for _ in range(4):
+        node = child(node, "abcd")
+        commit(gate, node, 0.6)
+        paid.append((gate.payable(), gate.release()))
+    assert paid[:2] == [(None, ""), (None, "")]
+    assert paid[2] == ({"b": pytest.approx(0.1)}, "abcd")
+    last = child(node, "e", finish="stop")
+    commit(gate, last, 0.7)
+    assert gate.payable() == {"b": pytest.approx(0.2)}
+    assert gate.release()
+    assert gate.payable() is None
