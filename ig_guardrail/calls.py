@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -21,6 +20,8 @@ CHARACTERS = 2  # of texts without a limit, for each token of an answer; a token
 _LIMITED = {"maxLength", "enum", "const", "pattern", "format"}
 _MAPS = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")  # of schemas, by name
 _CHOICES = ("anyOf", "oneOf")
+_LISTS = (*_CHOICES, "allOf", "prefixItems")
+_SINGLE = ("items", "additionalProperties", "not", "if", "then", "else", "contains")
 
 Choice: TypeAlias = Literal["auto", "any", "none"]
 
@@ -152,70 +153,54 @@ def _body(tools: Sequence[Tool], room: int) -> str:
 
 
 def _schema(schema: Mapping[str, Any], room: int) -> str:
-    endless = sum(1 for _ in _endless(schema))
-    longest = max(SHORTEST_LIMIT, CHARACTERS * room // max(1, endless))
-    ending = deepcopy(closed(schema))
-    for text in _endless(ending):
+    ending = closed(schema)
+    endless = list(_endless(ending))
+    longest = max(SHORTEST_LIMIT, CHARACTERS * room // max(1, len(endless)))
+    for text in endless:
         text["maxLength"] = max(longest, text.get("minLength", 0))
     return json.dumps({**ending, "x-guidance": dict(LAYOUT)})
 
 
-def _endless(schema: Any) -> Iterator[dict[str, Any]]:
+def _endless(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The parts of a schema that are texts of any length."""
-    if isinstance(schema, dict):
-        kind = schema.get("type")
-        text = kind == "string" or (isinstance(kind, list) and "string" in kind)
-        if text and not _LIMITED & schema.keys():
-            yield schema
-        for _, part in _inner(schema):
-            yield from _endless(part)
+    kind = schema.get("type")
+    text = kind == "string" or (isinstance(kind, list) and "string" in kind)
+    if text and not _LIMITED & schema.keys():
+        yield schema
+    for _, part in _inner(schema):
+        yield from _endless(part)
 
 
-def closed(schema: Any) -> Any:
-    """A JSON Schema in which objects have no keys but those it names, unless it says otherwise.
+def closed(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a JSON Schema in which objects have no keys but those it names, unless it says otherwise.
 
     One that joins schemas by `allOf` is left as it is: its parts name each other's keys.
     """
-    if '"allOf"' in json.dumps(schema):
-        return schema
-    return _closed(schema)
-
-
-def _closed(schema: Any, beside_others: bool = False) -> Any:
-    """beside_others: the schema is one of several for an object that has properties of its own."""
-    if not isinstance(schema, dict):
-        return schema
-    named = isinstance(schema.get("properties"), dict)
-    made = dict(schema)
-    for path, part in _inner(schema):
-        inner = _closed(part, beside_others=named and path[0] in _CHOICES)
-        if len(path) == 1:
-            made[path[0]] = inner
-        else:
-            made[path[0]] = _replaced(made[path[0]], path[1], inner)
-    if named and not beside_others and not {*_CHOICES, "additionalProperties", "patternProperties"} & schema.keys():
-        made["additionalProperties"] = False
-    return made
-
-
-def _inner(schema: Mapping[str, Any]) -> Iterator[tuple[tuple[Any, ...], Any]]:
-    """The schemas inside a schema, with the key, or key and place, where each stands."""
-    for key in _MAPS:
-        for name, part in schema[key].items() if isinstance(schema.get(key), dict) else ():
-            yield (key, name), part
-    for key in (*_CHOICES, "allOf", "prefixItems"):
-        for place, part in enumerate(schema[key] if isinstance(schema.get(key), list) else ()):
-            yield (key, place), part
-    for key in ("items", "additionalProperties", "not", "if", "then", "else", "contains"):
-        if isinstance(schema.get(key), dict):
-            yield (key,), schema[key]
-
-
-def _replaced(parts: Any, place: Any, part: Any) -> Any:
-    """A copy of a list or mapping with one part replaced."""
-    copied = dict(parts) if isinstance(parts, dict) else list(parts)
-    copied[place] = part
+    text = json.dumps(schema)
+    copied: dict[str, Any] = json.loads(text)
+    if '"allOf"' not in text:
+        _close(copied)
     return copied
+
+
+def _close(schema: dict[str, Any], beside_others: bool = False) -> None:
+    """beside_others: the schema is one of several for an object that has properties of its own."""
+    named = isinstance(schema.get("properties"), dict)
+    for key, part in _inner(schema):
+        _close(part, beside_others=named and key in _CHOICES)
+    if named and not beside_others and not {*_CHOICES, "additionalProperties", "patternProperties"} & schema.keys():
+        schema["additionalProperties"] = False
+
+
+def _inner(schema: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The schemas inside a schema, each with the key under which it stands."""
+    found: list[tuple[str, Any]] = []
+    for key in _MAPS:
+        found += [(key, part) for part in (schema[key].values() if isinstance(schema.get(key), dict) else ())]
+    for key in _LISTS:
+        found += [(key, part) for part in (schema[key] if isinstance(schema.get(key), list) else ())]
+    found += [(key, schema.get(key)) for key in _SINGLE]
+    return ((key, part) for key, part in found if isinstance(part, dict))
 
 
 def _described(tool: Tool) -> dict[str, Any]:

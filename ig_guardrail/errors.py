@@ -38,6 +38,11 @@ class GuardrailError(Exception):
         return "\n".join(lines)
 
 
+def brief(error: object, most: int = 300) -> str:
+    """What an error of someone else's says, on one line of at most `most` characters."""
+    return " ".join(str(error).split())[:most]
+
+
 class PolicyError(GuardrailError):
     """A policy was refused. `what` is the rendered report of every fault."""
 

@@ -109,7 +109,7 @@ class Guardrail:
             rule = self.policy.prompt if plan.panel.rules else None
             terms = replace(terms, screening=(yield from screen(rule, plan.panel, prompt)))
             if terms.screening.action == "refuse":
-                message = self._message("refused", ask)
+                message = self.policy.messages.of("refused", ask.language)
                 verdict = _verdict("refused", None, "prompt check", plan)
                 said = message if ask.prose else ""
                 return Chunk(said, receipt(terms, verdict, said, ("refusal",), None, message))
@@ -153,7 +153,7 @@ class Guardrail:
         except (CostFailure, EngineError, LedgerError, StrategyError) as error:
             gate.close()
             raise _failed(error, terms, plan, server) from error
-        message = self._message(ending.outcome, ask)
+        message = self.policy.messages.of(ending.outcome, ask.language)
         said = gate.close(message if ask.prose else "")
         finish = gate.tip.finish if ending.outcome == "completed" else None
         verdict = _verdict(ending.outcome, finish, ending.reason, plan)
@@ -208,14 +208,6 @@ class Guardrail:
         if not self._approved and plan.panel.rules:
             yield from approve_messages(self.engine, plan.panel, self.policy.messages)
             self._approved = True
-
-    def _message(self, outcome: Outcome, ask: Ask) -> str:
-        """What the policy says in place of an answer, or behind a part of one; "" for other outcomes."""
-        if outcome not in ("refused", "ended"):
-            return ""
-        language = ask.language
-        texts = self.policy.messages.refusal if outcome == "refused" else self.policy.messages.closing
-        return texts.get(language) or texts.get(language.split("-")[0]) or texts["en"]
 
 
 def _check_conversation(ask: Ask, plan: Plan) -> None:

@@ -383,6 +383,13 @@ class Messages:
     refusal: Mapping[str, str]
     closing: Mapping[str, str]
 
+    def of(self, outcome: Outcome, language: str) -> str:
+        """What is said of an outcome in a language, else in its main tongue, else in English; "" of other outcomes."""
+        if outcome not in ("refused", "ended"):
+            return ""
+        texts = self.refusal if outcome == "refused" else self.closing
+        return texts.get(language) or texts.get(language.split("-")[0]) or texts["en"]
+
 
 @dataclass(frozen=True, slots=True)
 class CompiledPolicy:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ import tables
 from ig_guardrail.drive.request import Ask
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.evaluate.arms import arms_of
+from ig_guardrail.evaluate.prompts import read_prompts
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.search import inference_guard
 from ig_guardrail.search.base import Search, SearchContext
@@ -95,6 +95,5 @@ def _searched(rail: Guardrail, count: int) -> tuple[list[Ask], int]:
 
 
 def _risky() -> Iterator[Ask]:
-    for line in RISKY.read_text(encoding="utf-8").splitlines():
-        turns = (Turn("user", json.loads(line)["prompt"]),)
-        yield Ask(turns, Sampling(temperature=0.7, top_p=0.95, seed=SEED, max_tokens=TOKENS))
+    for asked in read_prompts(RISKY):
+        yield Ask((Turn("user", asked.prompt),), Sampling(temperature=0.7, top_p=0.95, seed=SEED, max_tokens=TOKENS))

@@ -14,7 +14,7 @@ from typing import Any
 
 from ig_guardrail.engine.quiet import quiet
 from ig_guardrail.engine.store import made_once, remembered_sha256, store_folder
-from ig_guardrail.errors import ModelError
+from ig_guardrail.errors import ModelError, brief
 
 SUFFIX = ".gguf"
 
@@ -62,7 +62,7 @@ def _unpack(packed: Path, dtype: str, folder: Path) -> None:
 
 def _unreadable(packed: Path, error: Exception) -> ModelError:
     return ModelError(
-        f"{packed.name} cannot be unpacked: {' '.join(str(error).split())[:300]}",
+        f"{packed.name} cannot be unpacked: {brief(error)}",
         where=f"model file {packed.name}",
         why="it is no whole GGUF file, or of an architecture that `transformers` does not unpack",
         fix="check the file, or use the model's safetensors folder",

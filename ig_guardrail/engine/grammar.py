@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ig_guardrail.engine.language import Language
-from ig_guardrail.errors import EngineError, RequestError
+from ig_guardrail.errors import EngineError, RequestError, brief
 
 LONGEST = 500_000  # characters of a grammar
 _KEPT = 32  # compiled grammars
@@ -106,7 +106,7 @@ class _Spelling:
 
 def _unfit(why: str) -> RequestError:
     return RequestError(
-        f"the form that was asked for cannot be enforced: {' '.join(why.split())[:400]}",
+        f"the form that was asked for cannot be enforced: {brief(why, 400)}",
         where="tools or response format",
         why="an answer whose form is not enforced may break who reads it",
         fix="use a simpler JSON schema",
@@ -115,7 +115,7 @@ def _unfit(why: str) -> RequestError:
 
 def _broken(why: str) -> EngineError:
     return EngineError(
-        f"an answer left the form that was asked for: {' '.join(why.split())[:400]}",
+        f"an answer left the form that was asked for: {brief(why, 400)}",
         where="grammar",
         why="a form that was promised must hold at every token",
     )

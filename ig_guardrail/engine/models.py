@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ig_guardrail.engine.gguf import SUFFIX, unpacked
 from ig_guardrail.engine.quiet import quiet
 from ig_guardrail.engine.store import files_sha256
-from ig_guardrail.errors import ModelError, RequestError
+from ig_guardrail.errors import ModelError, RequestError, brief
 
 if TYPE_CHECKING:
     from ig_guardrail.engine.quantized import Quantization
@@ -141,7 +141,7 @@ def _downloaded(name: str) -> Path:
         return Path(huggingface_hub.snapshot_download(name, allow_patterns=HUB_FILES, ignore_patterns=HUB_EXTRAS))
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(
-            f"the model cannot be had: {_brief(error)}",
+            f"the model cannot be had: {brief(error)}",
             where=f"model '{name}'",
             why="it is neither a folder, nor in the local hub cache, nor could it be downloaded",
             fix="check the name and the network, or use model 'embedded'",
@@ -203,12 +203,8 @@ def _check_choice(name: str, given: str, known: tuple[str, ...], why: str) -> No
 
 def _unreadable(source: Source, error: Exception) -> ModelError:
     return ModelError(
-        f"the model cannot be loaded: {_brief(error)}",
+        f"the model cannot be loaded: {brief(error)}",
         where=f"model '{source.name}'",
         why="a model needs config.json, a tokenizer and safetensors weights, all in one folder",
         fix=f"check {source.folder}",
     )
-
-
-def _brief(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

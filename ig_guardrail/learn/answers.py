@@ -54,6 +54,7 @@ def write_answers(weights: Weights, out: Path, temperature: float = 0.7, top_p: 
     a run that was interrupted goes on where it stopped. Raises RequestError if `out` cannot be written.
     """
     chat = chat_of(weights.tokenizer)
+    grammars = Grammars(language_of(weights), chat.text_ids)
     asked = [_asked(chat, text) for text in benign_prompts()]
     asked += [_asked(chat, text, form) for text in benign_prompts() if (form := call_form(text)) is not None]
     sampling = Sampling(temperature, top_p, seed=seed)
@@ -63,7 +64,7 @@ def write_answers(weights: Weights, out: Path, temperature: float = 0.7, top_p: 
     with _kept(out, _key(weights, asked, sampling), ends) as (file, kept):
         for batch, done in zip(batches, ends, strict=True):
             if done > kept:
-                answers = _answer(weights, batch, sampling)
+                answers = _answer(weights, batch, sampling, grammars)
                 rows = [_row(one.text, answer) for one, answer in zip(batch, answers, strict=True)]
                 file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
                 file.flush()
@@ -85,7 +86,7 @@ def _asked(chat: Chat, text: str, form: Form | None = None) -> Asked:
     return Asked(whole, chat.encode([Turn("user", whole)]).ids, form.grammar(TOKENS) if form else None)
 
 
-def _answer(weights: Weights, batch: Sequence[Asked], sampling: Sampling) -> list[str]:
+def _answer(weights: Weights, batch: Sequence[Asked], sampling: Sampling, grammars: Grammars) -> list[str]:
     """An answer to each question; all prompts have one length. Each question has a lane of its own."""
     import torch
 
@@ -93,8 +94,7 @@ def _answer(weights: Weights, batch: Sequence[Asked], sampling: Sampling) -> lis
     from ig_guardrail.engine.repeat import empty_cache
     from ig_guardrail.engine.sampling import allowed_by, choose
 
-    language, chat = language_of(weights), chat_of(weights.tokenizer)
-    model, ends, grammars = Model(weights.model), language.end, Grammars(language, chat.text_ids)
+    model, ends = Model(weights.model), language_of(weights).end
     forms = [None if one.grammar is None else grammars.compiled(one.grammar).after(()) for one in batch]
     lanes = [_lane(one.text) for one in batch]
     answers: list[list[int]] = [[] for _ in batch]

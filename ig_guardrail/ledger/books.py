@@ -137,6 +137,13 @@ def total(entries: Iterable[tuple[int, float]], turn: int, limit: Limit) -> floa
     return sum(cost * limit.weight(max(0, turn - own)) for own, cost in entries)
 
 
+def lasts(entries: Iterable[Entry], limits: Mapping[str, Limit], spent: Callable[[Entry, Limit], float]) -> bool:
+    """Whether no entry overdraws its budget. spent: what of its limit is spent before it."""
+    return all(
+        spent(entry, limits[entry.budget]) + entry.cost <= limits[entry.budget].granted + TOLERANCE for entry in entries
+    )
+
+
 def _within(spent: float, limit: Limit) -> float:
     """Without what rounding adds to a budget that is just used up."""
     return min(spent, limit.granted) if spent <= limit.granted + TOLERANCE else spent

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ig_guardrail.ledger.books import TOLERANCE, Entry, Limit, total
+from ig_guardrail.ledger.books import Entry, Limit, lasts, total
 
 
 class MemoryLedger:
@@ -35,15 +35,15 @@ class MemoryLedger:
 
     def spent(self, account: str, turn: int, limit: Limit) -> float:
         with self._lock:
-            return total(self._charges[account, limit.budget], turn, limit)
+            return self._spent(account, turn, limit)
 
     def charge(self, entries: Sequence[Entry], limits: Mapping[str, Limit]) -> bool:
         with self._lock:
-            for entry in entries:
-                limit = limits[entry.budget]
-                spent = total(self._charges[entry.account, entry.budget], entry.turn, limit)
-                if spent + entry.cost > limit.granted + TOLERANCE:
-                    return False
+            if not lasts(entries, limits, lambda entry, limit: self._spent(entry.account, entry.turn, limit)):
+                return False
             for entry in entries:
                 self._charges[entry.account, entry.budget].append((entry.turn, entry.cost))
             return True
+
+    def _spent(self, account: str, turn: int, limit: Limit) -> float:
+        return total(self._charges[account, limit.budget], turn, limit)

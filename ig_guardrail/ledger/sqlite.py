@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ig_guardrail.errors import LedgerError
-from ig_guardrail.ledger.books import TOLERANCE, Entry, Limit, total
+from ig_guardrail.ledger.books import Entry, Limit, lasts, total
 
 BUSY_S = 10.0
 _SCHEMA = """
@@ -47,15 +47,12 @@ class SQLiteLedger:
 
     def spent(self, account: str, turn: int, limit: Limit) -> float:
         with self._connection() as connection:
-            return total(_charges(connection, account, limit.budget), turn, limit)
+            return _spent(connection, account, turn, limit)
 
     def charge(self, entries: Sequence[Entry], limits: Mapping[str, Limit]) -> bool:
         with self._transaction() as connection:
-            for entry in entries:
-                limit = limits[entry.budget]
-                spent = total(_charges(connection, entry.account, entry.budget), entry.turn, limit)
-                if spent + entry.cost > limit.granted + TOLERANCE:
-                    return False
+            if not lasts(entries, limits, lambda entry, limit: _spent(connection, entry.account, entry.turn, limit)):
+                return False
             connection.executemany(
                 "INSERT INTO charges VALUES (?, ?, ?, ?)",
                 [(entry.account, entry.budget, entry.turn, entry.cost) for entry in entries],
@@ -93,6 +90,8 @@ class SQLiteLedger:
                 connection.close()
 
 
-def _charges(connection: sqlite3.Connection, account: str, budget: str) -> list[tuple[int, float]]:
-    found = connection.execute("SELECT turn, cost FROM charges WHERE account = ? AND budget = ?", (account, budget))
-    return [(int(turn), float(cost)) for turn, cost in found.fetchall()]
+def _spent(connection: sqlite3.Connection, account: str, turn: int, limit: Limit) -> float:
+    found = connection.execute(
+        "SELECT turn, cost FROM charges WHERE account = ? AND budget = ?", (account, limit.budget)
+    )
+    return total(found.fetchall(), turn, limit)

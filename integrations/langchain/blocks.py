@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.block_translators import register_translator
 
 PROVIDER = "ig-guardrail"
@@ -18,6 +18,11 @@ RECORD = "ig_guardrail"
 def register() -> None:
     """Have LangChain read our messages with these. Idempotent."""
     register_translator(PROVIDER, blocks_of, chunk_blocks_of)
+
+
+def refused(message: BaseMessage) -> bool:
+    """Whether a policy refused the answer, or ended it."""
+    return bool(message.response_metadata.get("finish_reason") == "content_filter")
 
 
 def blocks_of(message: AIMessage) -> list[Any]:
@@ -50,20 +55,10 @@ def _said(message: AIMessage) -> list[Any]:
     """The words; the policy's, where they stand in place of an answer or behind the beginning of one, as a refusal."""
     if isinstance(message.content, list):
         return list(message.content)
-    refused = _refused(message)
-    if refused is None:
+    if not refused(message):
         return [{"type": "text", "text": message.content}] if message.content else []
-    words, reason = (
-        message.content.removesuffix(refused).removesuffix("\n\n"),
-        message.response_metadata[RECORD].get("verdict", {}).get("reason", ""),
-    )
-    block = {"type": "refusal", "refusal": refused, "extras": {"reason": reason}}
+    record = message.response_metadata.get(RECORD, {})
+    said = record.get("message", message.content)
+    words = message.content.removesuffix(said).removesuffix("\n\n")
+    block = {"type": "refusal", "refusal": said, "extras": {"reason": record.get("verdict", {}).get("reason", "")}}
     return [*([{"type": "text", "text": words}] if words else []), block]
-
-
-def _refused(message: AIMessage) -> str | None:
-    """What the policy says of it; None where it let the answer through."""
-    if message.response_metadata.get("finish_reason") != "content_filter":
-        return None
-    said: str = message.response_metadata.get(RECORD, {}).get("message", message.content)
-    return said

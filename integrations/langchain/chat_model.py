@@ -25,12 +25,11 @@ from pydantic import ConfigDict, Field, InstanceOf, PrivateAttr, SecretStr, mode
 from typing_extensions import override
 
 from ig_guardrail import __version__
-from ig_guardrail.drive.serve import edited
 from ig_guardrail.errors import RequestError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.answer_cache import CompletedAnswers
 from ig_guardrail.integrations.langchain.blocks import PROVIDER
-from ig_guardrail.integrations.langchain.forms import form_of
+from ig_guardrail.integrations.langchain.forms import form_of, instructed
 from ig_guardrail.integrations.langchain.messages import turns_of
 from ig_guardrail.integrations.langchain.opening import Names, Opening
 from ig_guardrail.integrations.langchain.options import CallOptions, call_options, thread_id
@@ -301,9 +300,7 @@ class ChatIGGuardrail(BaseChatModel):
     @override
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
         """Tokens the model reads for a conversation: chat template, and what it is told of tools."""
-        told = form_of(tools, None, None, None).instructions()
-        turns = turns_of(messages)
-        return len(self._encoded(edited(turns, told) if told else turns))
+        return len(self._encoded(instructed(form_of(tools, None, None, None), turns_of(messages))))
 
     def _encoded(self, turns: tuple[Turn, ...]) -> tuple[int, ...]:
         guardrail = self._given() or self._opened().guardrail()

@@ -8,7 +8,9 @@ from typing import Any
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from ig_guardrail.calls import Choice, Form, Tool
+from ig_guardrail.drive.serve import edited
 from ig_guardrail.errors import RequestError
+from ig_guardrail.types import Turn
 
 _ANY = ("any", "required", True)
 _ANYTHING: Mapping[str, Any] = {"type": "object"}
@@ -30,6 +32,12 @@ def form_of(tools: Sequence[Any] | None, choice: Any, parallel: bool | None, res
     offered = tuple(map(tool_of, tools or ()))
     chosen, kind = _chosen(offered, choice)
     return Form(chosen, kind, parallel is not False, schema)
+
+
+def instructed(form: Form, turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+    """A conversation whose model is told of the form."""
+    told = form.instructions()
+    return edited(turns, told) if told else turns
 
 
 def tool_of(given: Any) -> Tool:

@@ -18,7 +18,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command
 from typing_extensions import override
 
-from ig_guardrail.integrations.langchain.blocks import PROVIDER, RECORD
+from ig_guardrail.integrations.langchain.blocks import PROVIDER, RECORD, refused
 from ig_guardrail.integrations.langchain.messages import ROLES
 from ig_guardrail.integrations.langchain.structured import AnswerRefused
 from ig_guardrail.integrations.langchain.text_checks import text_checks
@@ -73,11 +73,7 @@ class GuardrailMiddleware(AgentMiddleware[AgentState[Any], None, Any]):
     def after_model(self, state: AgentState[Any], runtime: Runtime[None]) -> dict[str, Any] | None:
         """Raise AnswerRefused, if that is asked for, where the chat model's answer was refused or ended."""
         last = state["messages"][-1]
-        if (
-            self._raises
-            and isinstance(last, AIMessage)
-            and last.response_metadata.get("finish_reason") == "content_filter"
-        ):
+        if self._raises and isinstance(last, AIMessage) and refused(last):
             raise AnswerRefused(f"the policy let no such answer through: {last.text}")
         return None
 
@@ -105,8 +101,7 @@ class GuardrailMiddleware(AgentMiddleware[AgentState[Any], None, Any]):
         return ToolMessage(text, tool_call_id=call["id"], name=call["name"], status="error")
 
     def _refuse(self, reason: str, bad: Sequence[AnyMessage]) -> dict[str, Any]:
-        texts = self._checks.policy.messages.refusal
-        message = texts.get(self._language) or texts["en"]
+        message = self._checks.policy.messages.of("refused", self._language)
         if self._raises:
             raise AnswerRefused(f"the policy refuses: {reason}")
         record = {

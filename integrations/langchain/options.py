@@ -15,9 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ig_guardrail.calls import OPEN, Form
 from ig_guardrail.drive.request import Ask, check
-from ig_guardrail.drive.serve import edited
 from ig_guardrail.errors import RequestError
-from ig_guardrail.integrations.langchain.forms import form_of
+from ig_guardrail.integrations.langchain.forms import form_of, instructed
 from ig_guardrail.settings import Limits
 from ig_guardrail.types import Sampling, Turn
 
@@ -51,7 +50,6 @@ class CallOptions(BaseModel):
     def ask(self, turns: tuple[Turn, ...]) -> Ask:
         """The request for a guardrail. Draws 63 random bits where no seed is set; the receipt tells which."""
         seed = secrets.randbits(63) if self.seed is None else self.seed
-        told = self.form.instructions()
         sampling = Sampling(
             temperature=self.temperature,
             top_p=self.top_p,
@@ -63,7 +61,7 @@ class CallOptions(BaseModel):
             grammar=self.form.grammar(self.max_tokens),
         )
         return Ask(
-            edited(turns, told) if told else turns,
+            instructed(self.form, turns),
             sampling,
             self.strategy,
             self.language,

@@ -15,7 +15,7 @@ from langchain_core.runnables import Runnable, RunnableGenerator, RunnableMap, R
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
 from ig_guardrail.errors import RequestError
-from ig_guardrail.integrations.langchain.blocks import RECORD
+from ig_guardrail.integrations.langchain.blocks import RECORD, refused
 from ig_guardrail.integrations.langchain.forms import schema_of, tool_of
 
 Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
@@ -54,8 +54,10 @@ def structured(
         bound = model.bind(response_format=_format(schema), ls_structured_output_format=described, **asked)
         parser = _of_text(schema)
     if not include_raw:
-        return bound | answered | parser
-    parsed = RunnablePassthrough.assign(parsed=itemgetter("raw") | answered | parser, parsing_error=lambda _: None)
+        return bound | unless_refused | parser
+    parsed = RunnablePassthrough.assign(
+        parsed=itemgetter("raw") | unless_refused | parser, parsing_error=lambda _: None
+    )
     failed = RunnablePassthrough.assign(parsed=lambda _: None)
     return RunnableMap(raw=bound) | parsed.with_fallbacks([failed], exception_key="parsing_error")
 
@@ -90,12 +92,12 @@ async def _apass(messages: AsyncIterator[BaseMessage]) -> AsyncIterator[BaseMess
         yield message
 
 
-answered: Runnable[BaseMessage, BaseMessage] = RunnableGenerator(_pass, _apass)
+unless_refused: Runnable[BaseMessage, BaseMessage] = RunnableGenerator(_pass, _apass)
 """Passes messages on, and raises `AnswerRefused` at one that the policy refused or ended."""
 
 
 def _check(message: BaseMessage) -> None:
-    if message.response_metadata.get("finish_reason") == "content_filter":
+    if refused(message):
         record = message.response_metadata.get(RECORD, {})
         reason = record.get("verdict", {}).get("reason", "")
         raise AnswerRefused(f"the policy let no such answer through: {reason or 'no safe continuation was found'}")

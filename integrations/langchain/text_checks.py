@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ig_guardrail.assembly import folder_of
+from ig_guardrail.budget import Account, Rule, charge
 from ig_guardrail.calls import written
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.catalog import build_cost_model
@@ -47,8 +48,8 @@ class TextChecks:
             if budget.mode != "enforce" or not all(model in self.models for model in names):
                 continue
             scores = {model: max(self._score(model, call), self._score(model, words)) for model in names}
-            excess = max(0.0, evaluate(budget.cost, scores) - budget.threshold)
-            if budget.weight * excess > budget.budget:
+            _, cost = charge(Rule(budget, "final", "level"), Account(), 1, evaluate(budget.cost, scores))
+            if cost > budget.budget:
                 return budget.id
         return None
 

@@ -14,7 +14,6 @@ from ig_guardrail.learn import answers as module
 from ig_guardrail.learn.answers import split_of, write_answers
 from ig_guardrail.learn.recipes import OWN_ANSWERS
 from ig_guardrail.learn.rows import read_rows
-from ig_guardrail.types import Sampling
 from tests.conformance.engine.tiny import tiny_weights
 
 QUESTIONS = ("Name one thing.", "Name two men.", "Name ten men.", "Why?", "Who?", "How?", "Why not?")
@@ -55,11 +54,11 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     answered: list[int] = []
     answer = module._answer
 
-    def until_the_third(weights: Weights, batch: Any, sampling: Sampling) -> list[str]:
+    def until_the_third(weights: Weights, batch: Any, *given: Any) -> list[str]:
         answered.append(len(batch))
         if len(answered) == 3:
             raise KeyboardInterrupt
-        return answer(weights, batch, sampling)
+        return answer(weights, batch, *given)
 
     out, whole = tmp_path / "answers.jsonl", tmp_path / "whole.jsonl"
     write_answers(weights, whole)
