@@ -11,6 +11,8 @@ GuardrailError                what, where, why, fix; `exit_code` 2
   StrategyError               a search strategy broke its contract or crashed
   CostFailure                 a cost model erred, timed out or answered nonsense: the guard fails closed
     CostTimeout
+  LedgerError                 the ledger cannot be read or written
+    BudgetTaken               another answer has spent what this one needed; no failure, the answer ends there
   GenerationFailed            a request ended `failed`; carries the receipt
 """
 
@@ -80,7 +82,11 @@ class CostFailure(GuardrailError):
 
 
 class LedgerError(GuardrailError):
-    """The ledger cannot be read or written, or another answer has spent what this one needed."""
+    """The ledger cannot be read or written."""
+
+
+class BudgetTaken(LedgerError):
+    """Other answers have spent what this one needed, so it ends where it is."""
 
 
 class CostTimeout(CostFailure):

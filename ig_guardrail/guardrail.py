@@ -11,9 +11,10 @@ from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.workers import Worker
 from ig_guardrail.drive.account import Terms, receipt
 from ig_guardrail.drive.approve import approve_messages
+from ig_guardrail.drive.history import Reader, open_account
 from ig_guardrail.drive.ladder import Ending, climb
 from ig_guardrail.drive.panel import Panel, seat
-from ig_guardrail.drive.request import Ask, check
+from ig_guardrail.drive.request import Ask, beginning_of, check, check_payer, earlier
 from ig_guardrail.drive.runners import run, run_async
 from ig_guardrail.drive.scorer import Scorer
 from ig_guardrail.drive.screen import screen
@@ -21,6 +22,7 @@ from ig_guardrail.drive.serve import Case, Server, Values
 from ig_guardrail.drive.waiting import DeadlinePassed, Wait, Waiting
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import (
+    BudgetTaken,
     CostFailure,
     EngineError,
     GenerationFailed,
@@ -30,20 +32,19 @@ from ig_guardrail.errors import (
     StrategyError,
     UnguardedNotAllowed,
 )
-from ig_guardrail.ledger import Books, Ledger, MemoryLedger, open_books, shared
+from ig_guardrail.ledger import Books, Ledger, MemoryLedger, shared
 from ig_guardrail.search import inference_guard, plain
 from ig_guardrail.search.base import SearchContext, Strategy
 from ig_guardrail.settings import Limits
 from ig_guardrail.stream.gate import Gate
 from ig_guardrail.stream.release import Hold
-from ig_guardrail.types import Chunk, CompiledPolicy, Finish, Node, Outcome, SearchSettings, Verdict
+from ig_guardrail.types import Chunk, CompiledPolicy, Finish, Node, Outcome, Prompt, Sampling, SearchSettings, Verdict
 
 STRATEGIES: Mapping[str, Strategy] = {
     "inference_guard": inference_guard.search,
     "cut": plain.search,
     "none": plain.search,
 }
-LONGEST_NAME = 1_000  # characters
 STREAMING_BLOCK = 4  # tokens between two deltas of an unguarded stream
 
 
@@ -101,53 +102,49 @@ class Guardrail:
         began = time.monotonic()
         check(ask, self.limits)
         plan = self._plan(ask)
-        _check_conversation(ask, plan)
-        prompt = self.engine.encode(ask.turns)
+        check_payer(ask, shared(plan.panel.rules))
+        prompt = self.engine.encode(earlier(ask.turns))
         terms = Terms(self.policy, self.engine, plan.panel, ask.sampling, plan.settings, plan.name, prompt, began)
+        reader = Reader(self.engine, plan.panel)
         try:
             yield from self._approve_once(plan)
             rule = self.policy.prompt if plan.panel.rules else None
             terms = replace(terms, screening=(yield from screen(rule, plan.panel, prompt)))
             if terms.screening.action == "refuse":
-                message = self.policy.messages.of("refused", ask.language)
-                verdict = _verdict("refused", None, "prompt check", plan)
-                said = message if ask.prose else ""
-                return Chunk(said, receipt(terms, verdict, said, ("refusal",), None, message))
-            root = yield from _opened(self.engine, self.engine.open(prompt, ask.sampling, plan.panel.layers))
+                return self._refused(ask, plan, terms, "prompt check")
+            books = yield from open_account(reader, self.ledger, self._clerk, self.policy.name, ask)
+            sampling = yield from _room(reader, ask, prompt)
+            root = yield from _opened(self.engine, self.engine.open(prompt, sampling, plan.panel.layers))
         except DeadlinePassed:
             return Chunk("", receipt(terms, _verdict("cancelled", None, "deadline", plan), "", (), None))
-        except CostFailure as error:
+        except BudgetTaken as taken:
+            return self._refused(ask, plan, terms, taken.what)
+        except (CostFailure, LedgerError) as error:
             raise _failed(error, terms, plan, None) from error
         try:
-            return (yield from self._decode(ask, plan, terms, root))
+            return (yield from self._decode(ask, plan, terms, root, books))
         finally:
             self.engine.close(root)
 
-    def _decode(self, ask: Ask, plan: Plan, terms: Terms, root: Node) -> Waiting[Chunk]:
-        try:
-            books = yield from self._books(ask, plan)
-        except LedgerError as error:
-            raise _failed(error, terms, plan, None) from error
+    def _decode(self, ask: Ask, plan: Plan, terms: Terms, root: Node, books: Books | None) -> Waiting[Chunk]:
         hold = Hold(plan.settings.hold, plan.panel.longest_match, ask.sampling.stop, ask.unit)
         gate = Gate(root, plan.panel.rules, hold, books.opening() if books else None)
-        scorer = Scorer(plan.panel, terms.prompt)
         case = Case(
             engine=self.engine,
             panel=plan.panel,
             values=self.values,
             limits=self.limits,
-            turns=ask.turns,
             prompt=terms.prompt,
             sampling=ask.sampling,
             root=root,
             gate=gate,
-            scorer=scorer,
+            scorer=Scorer(plan.panel, terms.prompt),
             retries=plan.settings.retries,
             books=books,
         )
         server = Server(case)
         try:
-            ending = yield from climb(server, plan.strategy, self._context(plan, terms))
+            ending = yield from climb(server, plan.strategy, self._context(plan, terms), beginning_of(ask.turns))
         except DeadlinePassed:
             ending = Ending("cancelled", (), "deadline")
         except (CostFailure, EngineError, LedgerError, StrategyError) as error:
@@ -155,19 +152,17 @@ class Guardrail:
             raise _failed(error, terms, plan, server) from error
         message = self.policy.messages.of(ending.outcome, ask.language)
         said = gate.close(message if ask.prose else "")
+        if books is not None and gate.text:  # not waited for: an answer that is not noted is charged again
+            self._clerk.call(books.remember, gate.text)
         finish = gate.tip.finish if ending.outcome == "completed" else None
         verdict = _verdict(ending.outcome, finish, ending.reason, plan)
         return Chunk(said, receipt(terms, verdict, gate.text, ending.rungs, server, message))
 
-    def _books(self, ask: Ask, plan: Plan) -> Waiting[Books | None]:
-        """The conversation's books, if a budget is shared by its answers. Raises LedgerError."""
-        if not shared(plan.panel.rules):
-            return None
-        opening = self._clerk.call(
-            open_books, self._clerk, self.ledger, self.policy.name, ask.conversation, plan.panel.rules
-        )
-        books: Books = yield Wait(opening)
-        return books
+    def _refused(self, ask: Ask, plan: Plan, terms: Terms, reason: str) -> Chunk:
+        """What is said where nothing was decoded."""
+        message = self.policy.messages.of("refused", ask.language)
+        said = message if ask.prose else ""
+        return Chunk(said, receipt(terms, _verdict("refused", None, reason, plan), said, ("refusal",), None, message))
 
     def _plan(self, ask: Ask) -> Plan:
         asked = ask.strategy or self.policy.search.strategy
@@ -210,23 +205,11 @@ class Guardrail:
             self._approved = True
 
 
-def _check_conversation(ask: Ask, plan: Plan) -> None:
-    """Raises RequestError if a budget is shared by a conversation's answers, and none is named, or not by a name."""
-    names = [rule.budget.id for rule in shared(plan.panel.rules)]
-    if names and ask.conversation is not None and not 0 < len(ask.conversation) <= LONGEST_NAME:
-        raise RequestError(
-            f"conversation has {len(ask.conversation)} characters",
-            where="conversation",
-            why="it is a name, not a text",
-            fix=f"give 1 to {LONGEST_NAME} characters",
-        )
-    if names and ask.conversation is None:
-        raise RequestError(
-            f"no conversation is named, and budget '{names[0]}' is shared by all answers of one",
-            where="conversation",
-            why="without its name, what earlier answers spent could not be counted",
-            fix="give `conversation`, a name that stays the same for all of its answers",
-        )
+def _room(reader: Reader, ask: Ask, prompt: Prompt) -> Waiting[Sampling]:
+    """The sampling of an answer: it may be as long beside what it begins with."""
+    begun = beginning_of(ask.turns)
+    given = (yield from reader.read(prompt, begun)).position if begun else 0
+    return replace(ask.sampling, max_tokens=ask.sampling.max_tokens + given)
 
 
 def _opened(engine: Engine, opening: Future[Node]) -> Waiting[Node]:

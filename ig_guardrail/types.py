@@ -15,7 +15,7 @@ Granularity: TypeAlias = Literal["token", "block", "final"]
 Reading: TypeAlias = Literal["level", "event"]
 Accumulate: TypeAlias = Literal["max", "sum"]
 Mode: TypeAlias = Literal["enforce", "shadow"]
-Scope: TypeAlias = Literal["response", "conversation"]
+Scope: TypeAlias = Literal["response", "conversation", "tool", "tenant"]
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
 
@@ -326,7 +326,8 @@ class Budget:
     excess e = max(0, score - threshold); cost c = weight * e, for levels of the rise of e above its highest so far
     (`max`) or of e at every charge point (`sum`); over budget when the discounted sum of c exceeds `budget`.
     `every` is the distance between charge points in tokens. With scope `conversation` it is shared by all answers of
-    one; a cost counts `decay` times as much one turn later, and nothing after `window` turns (0: always).
+    one, with `tenant` by all of a tenant's conversations; a cost counts `decay` times as much one turn later, and
+    nothing after `window` turns (0: always). Scope `tool` is `conversation`, charged where a call of `tool` ends.
     """
 
     id: str
@@ -340,6 +341,7 @@ class Budget:
     every: int = 16
     mode: Mode = "enforce"
     scope: Scope = "response"
+    tool: str = "*"
     decay: float = 1.0
     window: int = 0
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ig_guardrail.costs.base import CostModel
+from ig_guardrail.costs.finished_calls import finished_calls
 from ig_guardrail.costs.latent import LatentHead, read_latent_head
 from ig_guardrail.costs.lexical import LexicalHead, read_lexical_head
 from ig_guardrail.costs.pattern import PatternCost, compile_patterns
@@ -44,6 +45,10 @@ def build_cost_model(spec: CostModelSpec, *, engine: EngineFacts | None, base_di
         return _pattern(spec)
     if spec.kind == "tools":  # made of a policy's section of that name
         return tool_rules(spec.name, spec.hazards, spec.options)
+    if spec.kind == "calls":  # made of its budgets for tools
+        judged = spec.options.get("by")
+        judge = build_cost_model(judged, engine=None, base_dir=base_dir) if judged else None
+        return finished_calls(spec.name, spec.hazards, spec.options["tool"], judge)
     raise ModelError(
         f"there is no kind of cost model called '{spec.kind}'",
         where=f"cost_models.{spec.name}",

@@ -94,8 +94,8 @@ def tool_rules(name: str, hazards: tuple[str, ...], options: Mapping[str, Any]) 
         name=name,
         hazards=hazards,
         sha256=options_sha256("tools", hazards=hazards, allow=allow, deny=deny, arguments=rules),
-        allow=None if allow is None else tuple(map(_glob, allow)),
-        deny=tuple(map(_glob, deny)),
+        allow=None if allow is None else tuple(map(name_pattern, allow)),
+        deny=tuple(map(name_pattern, deny)),
         arguments=tuple(_argument_rule(rule, name) for rule in rules),
     )
 
@@ -109,7 +109,7 @@ def _argument_rule(rule: Mapping[str, Any], name: str) -> ArgumentRule:
     except re2.error as error:
         raise ModelError(f"the pattern {pattern!r} does not compile", where=f"{name}.arguments") from error
     return ArgumentRule(
-        tool=_glob(rule.get("tool") or "*"),
+        tool=name_pattern(rule.get("tool") or "*"),
         argument=rule["argument"],
         matches=matches,
         least=rule.get("least"),
@@ -118,8 +118,8 @@ def _argument_rule(rule: Mapping[str, Any], name: str) -> ArgumentRule:
     )
 
 
-def _glob(pattern: str) -> Any:
-    """Linear-time, whatever the name."""
+def name_pattern(pattern: str) -> Any:
+    """A pattern of tool names, in which `*` stands for any characters. Linear-time, whatever the name."""
     import re2
 
     return re2.compile("(?s)" + ".*".join(re2.escape(part) for part in pattern.split("*")))

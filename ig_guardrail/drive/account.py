@@ -87,16 +87,18 @@ def _spend(terms: Terms, server: Server | None) -> dict[str, Mapping[str, Any]]:
 
 
 def _tokens(terms: Terms, server: Server | None) -> dict[str, int]:
-    """prompt, released, generated; held: committed but never shown; discarded: generated and not committed."""
+    """prompt, with a given beginning of the answer; released; generated; held: committed but never shown;
+    discarded: generated and not committed.
+    """
     if server is None:
         return {"prompt": len(terms.prompt.ids), "released": 0, "generated": 0, "held": 0, "discarded": 0}
-    gate, generated = server.case.gate, server.tally.generated
+    gate, generated, given = server.case.gate, server.tally.generated, server.start.position
     return {
-        "prompt": len(terms.prompt.ids),
-        "released": gate.released,
+        "prompt": len(terms.prompt.ids) + given,
+        "released": max(0, gate.released - given),
         "generated": generated,
-        "held": gate.tip.position - gate.released,
-        "discarded": max(0, generated - gate.tip.position),
+        "held": gate.tip.position - max(gate.released, given),
+        "discarded": max(0, generated - (gate.tip.position - given)),
     }
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ig_guardrail.budget import Rule
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.workers import Worker
+from ig_guardrail.errors import ModelError
 from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec, Granularity, Reading
 
 
@@ -62,8 +63,17 @@ def _rule(budget: Budget, models: Sequence[CostModel]) -> Rule:
     """A budget is charged as its finest cost model asks, but only at the end if one of them can only judge wholes.
 
     It is an event only if all its cost models are: a level among them stays up, and must not be charged repeatedly.
+    A budget for tools is one by its scope: it is charged where calls end. Raises ModelError if it could not be.
     """
     asked = {model.granularity for model in models}
     granularity: Granularity = "final" if "final" in asked else "token" if "token" in asked else "block"
-    reading: Reading = "event" if all(model.reading == "event" for model in models) else "level"
+    by_call = budget.scope == "tool"
+    reading: Reading = "event" if by_call or all(model.reading == "event" for model in models) else "level"
+    if by_call and granularity == "final":
+        raise ModelError(
+            f"budget '{budget.id}' is charged by the call, and one of its cost models judges whole answers only",
+            where=f"budgets.{budget.id}",
+            why="several calls of one answer would be charged as one",
+            fix="use another cost model, or another scope",
+        )
     return Rule(budget, granularity, reading)

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ig_guardrail.budget import Rule
 from ig_guardrail.errors import RequestError
 from ig_guardrail.search.base import Strategy
 from ig_guardrail.settings import Limits
 from ig_guardrail.types import Sampling, Turn
+
+LONGEST_NAME = 1_000  # characters
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
     """One request: the conversation, how to sample, and by which strategy (a name, or a callable of one's own).
 
-    unit   what the last part of an answer begins with that is shown whole or not at all, such as a tool call
+    A last turn of the assistant is the beginning of the answer: it is charged as such, and not shown again.
+
+    unit          what the last part of an answer begins with that is shown whole or not at all, such as a tool call
     conversation  names the conversation that the answer belongs to, for budgets that its answers share
-    prose  whether the policy's messages may be said; where JSON is expected, the outcome alone tells
+    tenant        names whom the conversation belongs to, for budgets that all its conversations share
+    prose         whether the policy's messages may be said; where JSON is expected, the outcome alone tells
     """
 
     turns: tuple[Turn, ...]
@@ -26,6 +33,7 @@ class Ask:
     unit: str | None = None
     prose: bool = True
     conversation: str | None = None
+    tenant: str | None = None
 
 
 def check(ask: Ask, limits: Limits) -> None:
@@ -49,8 +57,45 @@ def check(ask: Ask, limits: Limits) -> None:
     if len(ask.turns) > limits.turns or sum(len(turn.text) for turn in ask.turns) > limits.characters:
         allowed = f"at most {limits.turns} messages of {limits.characters} characters in all"
         raise _refuse("messages", f"{len(ask.turns)} messages", allowed, "more cannot fit any context")
+    if beginning_of(ask.turns) and (sampling.grammar is not None or len(ask.turns) == 1):
+        raise RequestError(
+            "the conversation ends with a beginning of the answer",
+            where="messages",
+            why="a form, such as a tool call or a schema, is enforced from the first token, and so is a first turn",
+            fix="end with a message of the user, or leave out tools and schemas",
+        )
     for text in (*sampling.stop, *(turn.text for turn in ask.turns)):
         _demand_unicode(text)
+
+
+def beginning_of(turns: tuple[Turn, ...]) -> str:
+    """What the caller wrote of the answer itself; "" where it wrote nothing."""
+    return turns[-1].text if turns and turns[-1].role == "assistant" else ""
+
+
+def earlier(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+    """The turns before the answer."""
+    return turns[:-1] if beginning_of(turns) else turns
+
+
+def check_payer(ask: Ask, rules: Sequence[Rule]) -> None:
+    """Raises RequestError if a budget is shared by a conversation or a tenant, and the request names none."""
+    _demand_name("conversation", ask.conversation, [r for r in rules if r.budget.scope in ("conversation", "tool")])
+    _demand_name("tenant", ask.tenant, [rule for rule in rules if rule.budget.scope == "tenant"])
+
+
+def _demand_name(whose: str, name: str | None, rules: Sequence[Rule]) -> None:
+    if name is not None and not 0 < len(name) <= LONGEST_NAME:
+        raise _refuse(
+            whose, f"{len(name)} characters long", f"1 to {LONGEST_NAME} characters", "it is a name, not a text"
+        )
+    if name is None and rules:
+        raise RequestError(
+            f"no {whose} is named, and budget '{rules[0].budget.id}' is shared by all answers of one",
+            where=whose,
+            why="without its name, what earlier answers spent could not be counted",
+            fix=f"give `{whose}`, a name that stays the same for all of its answers",
+        )
 
 
 def _demand_unicode(text: str) -> None:

@@ -17,7 +17,7 @@ from ig_guardrail.drive.panel import Panel
 from ig_guardrail.drive.scorer import Scorer
 from ig_guardrail.drive.waiting import Show, Wait, Waiting
 from ig_guardrail.engine.base import Engine
-from ig_guardrail.errors import GuardrailError, LedgerError, StrategyError
+from ig_guardrail.errors import BudgetTaken, GuardrailError, StrategyError
 from ig_guardrail.ledger import Books
 from ig_guardrail.search.base import Search
 from ig_guardrail.settings import Limits
@@ -75,7 +75,6 @@ class Case:
     panel: Panel
     values: Values
     limits: Limits
-    turns: tuple[Turn, ...]
     prompt: Prompt
     sampling: Sampling
     root: Node
@@ -91,7 +90,16 @@ class Server:
     def __init__(self, case: Case) -> None:
         self.case = case
         self.tally = Tally()
+        self.start = case.root
         self._nodes: dict[int, Node] = {case.root.id: case.root}
+
+    def adopt(self, beginning: str) -> Waiting[bool]:
+        """Let the answer begin with a text of the caller's, charged like any other; False if it is over budget."""
+        (node,) = yield Wait(self.case.engine.append([(self.case.root, beginning)]))
+        measures = yield from self.case.scorer.measure(node, self.case.gate.due(node))
+        self._learn([node])
+        self.start = node
+        return isinstance(self.case.gate.adopt(node, measures), Accepted)
 
     def serve(self, search: Search) -> Waiting[bool]:
         """Run a strategy. True if it ended with a finished answer in the gate; False if it must be helped.
@@ -153,7 +161,7 @@ class Server:
                 items = [(self._known(node), self._content(content)) for node, content in request.items]
                 return engine.append(items), self._learn
             case Twin():
-                prompt = engine.encode(edited(self.case.turns, request.edit))
+                prompt = engine.encode(edited(self.case.prompt.turns, request.edit))
                 opening = engine.open(prompt, self.case.sampling, twin_of=self._known(request.node))
                 return opening, lambda twin: self._learn([twin])[0]
             case Expand():
@@ -224,17 +232,12 @@ class Server:
         return replace(reply, released=gate.released)
 
     def _settle(self) -> Waiting[None]:
-        """Charge a conversation before what it pays for is shown. Raises LedgerError if another answer spent it."""
+        """Charge a conversation before what it pays for is shown. Raises BudgetTaken if another answer spent it."""
         books, owed = self.case.books, self.case.gate.payable()
         if books is None or owed is None:
             return
         if not (yield Wait(books.clerk.call(books.settle, owed))):
-            raise LedgerError(
-                "the conversation's budget was spent while this answer was written",
-                where="ledger",
-                why="another answer of the same conversation was shown first",
-                fix="let the answers of one conversation follow each other",
-            )
+            raise BudgetTaken("another answer spent what was left of a shared budget first")
 
     def _learn(self, nodes: Sequence[Node]) -> list[Node]:
         self._nodes.update((node.id, node) for node in nodes)
@@ -250,7 +253,7 @@ class Server:
         return node
 
     def _drop(self, node: Node) -> None:
-        if node is not self.case.root and node is not self.case.gate.tip:
+        if node not in (self.case.root, self.start) and node is not self.case.gate.tip:
             self.case.engine.close(node)
 
 

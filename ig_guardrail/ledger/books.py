@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from ig_guardrail.budget import Account, Rule, SafetyState
-from ig_guardrail.types import Budget
+from ig_guardrail.ledger.answers import answer_sha256
+from ig_guardrail.types import Budget, Scope
 
-CONVERSATION = "conversation"
 TOLERANCE = 1e-9  # of sums of floats
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How much one budget grants a conversation, and how spending is forgotten.
+    """How much one budget grants an account, and how spending is forgotten.
 
     decay   what a cost still counts for one turn later, as a share
     window  turns after which it counts nothing; 0: never
@@ -63,46 +64,86 @@ class Ledger(Protocol):
         """What of a limit is spent, as it counts in that turn."""
         ...
 
+    def knows(self, account: str, answer: str) -> bool:
+        """Whether an answer, named by its hash, was remembered."""
+        ...
+
+    def remember(self, account: str, answer: str) -> None:
+        """Note an answer by its hash."""
+        ...
+
     def charge(self, entries: Sequence[Entry], limits: Mapping[str, Limit]) -> bool:
         """Write all entries, each under its budget's limit; False, and nothing is written, if one would overdraw it."""
         ...
 
 
-def shared(rules: Iterable[Rule]) -> tuple[Rule, ...]:
-    """The enforced rules whose budgets the answers of a conversation share."""
-    return tuple(rule for rule in rules if rule.enforced and rule.budget.scope == CONVERSATION)
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """Who an answer is charged to: a conversation, a tenant, or both. No tenant's accounts are another's."""
+
+    conversation: str | None = None
+    tenant: str | None = None
+
+    def account(self, policy: str, scope: Scope) -> str:
+        """The account of a scope. Those of different policies do not mix."""
+        return json.dumps([policy, self.tenant] if scope == "tenant" else [policy, self.tenant, self.conversation])
 
 
-def account_name(policy: str, conversation: str) -> str:
-    """Conversations under different policies do not mix."""
-    return f"{policy}\n{conversation}"
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One budget in the books: its account, the answer's turn there, its limit, and what was spent before."""
 
-
-def limit_of(budget: Budget) -> Limit:
-    """A budget of scope `conversation` as a ledger's limit."""
-    return Limit(budget.id, budget.budget, budget.decay, budget.window)
+    account: str
+    turn: int
+    limit: Limit
+    before: float
 
 
 @dataclass(slots=True)
 class Books:
     """One answer's turn in a ledger, kept by a clerk's thread.
 
+    turn     of the conversation, or of the tenant where no budget is a conversation's
+    lines    by budget
     written  what was charged already, by budget
     shown    whether the turn is noted: one in which nothing is shown does not count
     """
 
     clerk: Clerk
     ledger: Ledger
-    account: str
     turn: int
-    limits: Mapping[str, Limit]
-    before: Mapping[str, float]
+    lines: Mapping[str, Line]
     written: dict[str, float] = field(default_factory=dict)
     shown: bool = False
 
+    @property
+    def accounts(self) -> dict[str, int]:
+        """The answer's turn in each account that it is charged to."""
+        return {line.account: line.turn for line in self.lines.values()}
+
+    def new_to(self, answer: str) -> frozenset[str]:
+        """The budgets whose accounts do not know an answer."""
+        sha256 = answer_sha256(answer)
+        known = {account for account in self.accounts if self.ledger.knows(account, sha256)}
+        return frozenset(name for name, line in self.lines.items() if line.account not in known)
+
+    def remember(self, answer: str) -> None:
+        """Note an answer, so that it is not charged again when it is given back as an earlier turn."""
+        for account in self.accounts:
+            self.ledger.remember(account, answer_sha256(answer))
+
+    def take_over(self, spend: Mapping[str, float], answers: Sequence[str]) -> bool:
+        """Charge what answers from elsewhere cost, by budget, and remember them; False if that is more than is left."""
+        if not self._charge(spend):
+            return False
+        for answer in answers:
+            self.remember(answer)
+        self.lines = {name: replace(line, before=line.before + spend[name]) for name, line in self.lines.items()}
+        return True
+
     def opening(self) -> SafetyState:
         """The safety state an answer begins with: what earlier turns have spent, of at most what was granted."""
-        return SafetyState({budget: Account(spent) for budget, spent in self.before.items()})
+        return SafetyState({budget: Account(line.before) for budget, line in self.lines.items()})
 
     def settle(self, spend: Mapping[str, float]) -> bool:
         """Charge what an answer has spent more than is written; False if another one has spent it meanwhile.
@@ -111,25 +152,41 @@ class Books:
 
         spend: by budget, as the gate counts it: earlier turns and this one together
         """
-        owed = {name: spend[name] - self.before[name] - self.written.get(name, 0.0) for name in self.limits}
-        entries = [Entry(self.account, self.turn, name, cost) for name, cost in owed.items() if cost > 0]
-        if entries and not self.ledger.charge(entries, self.limits):
+        owed = {name: spend[name] - line.before - self.written.get(name, 0.0) for name, line in self.lines.items()}
+        if not self._charge(owed):
             return False
         if not self.shown:
-            self.ledger.advance(self.account, self.turn)
+            for account, turn in self.accounts.items():
+                self.ledger.advance(account, turn)
             self.shown = True
-        for entry in entries:
-            self.written[entry.budget] = self.written.get(entry.budget, 0.0) + entry.cost
+        for name, cost in owed.items():
+            self.written[name] = self.written.get(name, 0.0) + max(0.0, cost)
         return True
 
+    def _charge(self, owed: Mapping[str, float]) -> bool:
+        entries = [
+            Entry(line.account, line.turn, name, owed[name]) for name, line in self.lines.items() if owed[name] > 0
+        ]
+        return not entries or self.ledger.charge(entries, {name: line.limit for name, line in self.lines.items()})
 
-def open_books(clerk: Clerk, ledger: Ledger, policy: str, conversation: str, rules: Iterable[Rule]) -> Books:
-    """The next turn of a conversation under a policy's rules."""
-    limits = {rule.budget.id: limit_of(rule.budget) for rule in shared(rules)}
-    account = account_name(policy, conversation)
-    turn = ledger.turn(account)
-    before = {name: _within(ledger.spent(account, turn, limit), limit) for name, limit in limits.items()}
-    return Books(clerk, ledger, account, turn, limits, before)
+
+def shared(rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    """The enforced rules whose budgets several answers share."""
+    return tuple(rule for rule in rules if rule.enforced and rule.budget.scope != "response")
+
+
+def open_books(clerk: Clerk, ledger: Ledger, policy: str, payer: Payer, rules: Iterable[Rule]) -> Books:
+    """The next turn of a conversation, of a tenant, or of both, under a policy's rules."""
+    lines = {
+        rule.budget.id: _line(ledger, payer.account(policy, rule.budget.scope), rule.budget) for rule in shared(rules)
+    }
+    own = [line.turn for line in lines.values() if line.account == payer.account(policy, "conversation")]
+    return Books(clerk, ledger, next(iter(own), max(line.turn for line in lines.values())), lines)
+
+
+def _line(ledger: Ledger, account: str, budget: Budget) -> Line:
+    limit, turn = Limit(budget.id, budget.budget, budget.decay, budget.window), ledger.turn(account)
+    return Line(account, turn, limit, _within(ledger.spent(account, turn, limit), limit))
 
 
 def total(entries: Iterable[tuple[int, float]], turn: int, limit: Limit) -> float:

@@ -16,6 +16,7 @@ class MemoryLedger:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._turns: dict[str, int] = defaultdict(int)
+        self._answers: set[tuple[str, str]] = set()
         self._charges: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> MemoryLedger:
@@ -36,6 +37,14 @@ class MemoryLedger:
     def spent(self, account: str, turn: int, limit: Limit) -> float:
         with self._lock:
             return self._spent(account, turn, limit)
+
+    def knows(self, account: str, answer: str) -> bool:
+        with self._lock:
+            return (account, answer) in self._answers
+
+    def remember(self, account: str, answer: str) -> None:
+        with self._lock:
+            self._answers.add((account, answer))
 
     def charge(self, entries: Sequence[Entry], limits: Mapping[str, Limit]) -> bool:
         with self._lock:

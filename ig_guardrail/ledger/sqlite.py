@@ -17,6 +17,7 @@ from ig_guardrail.ledger.books import Entry, Limit, lasts, total
 BUSY_S = 10.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS turns (account TEXT PRIMARY KEY, last INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS answers (account TEXT, sha256 TEXT, PRIMARY KEY (account, sha256)) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS charges (
     account TEXT NOT NULL, budget TEXT NOT NULL, turn INTEGER NOT NULL, cost REAL NOT NULL CHECK (cost > 0)
 ) STRICT;
@@ -48,6 +49,15 @@ class SQLiteLedger:
     def spent(self, account: str, turn: int, limit: Limit) -> float:
         with self._connection() as connection:
             return _spent(connection, account, turn, limit)
+
+    def knows(self, account: str, answer: str) -> bool:
+        with self._connection() as connection:
+            found = connection.execute("SELECT 1 FROM answers WHERE account = ? AND sha256 = ?", (account, answer))
+            return found.fetchone() is not None
+
+    def remember(self, account: str, answer: str) -> None:
+        with self._transaction() as connection:
+            connection.execute("INSERT OR IGNORE INTO answers VALUES (?, ?)", (account, answer))
 
     def charge(self, entries: Sequence[Entry], limits: Mapping[str, Limit]) -> bool:
         with self._transaction() as connection:

@@ -24,6 +24,7 @@ from ig_guardrail.policy.language import API_VERSION, ARGUMENT_RULE, BUDGET, COS
 from ig_guardrail.policy.meaning import check_meaning
 from ig_guardrail.policy.reading import read
 from ig_guardrail.policy.shape import check_shape
+from ig_guardrail.policy.tools import by_call, tool_budgets, tool_models
 from ig_guardrail.types import (
     Budget,
     CompiledPolicy,
@@ -34,8 +35,6 @@ from ig_guardrail.types import (
     SearchSettings,
 )
 
-TOOL_CALLS = "tools"  # the cost model and the budget that stand for the section
-TOOL_HAZARDS = ("x.tools",)
 _COMMON = ("kind", "hazards", "timeout_ms", "on_error")
 
 
@@ -73,23 +72,16 @@ def _compiled(draft: Draft, folder: str) -> CompiledPolicy:
     form = _normal(draft)
     text = json.dumps(form, sort_keys=True, separators=(",", ":"), allow_nan=False)
     head = form["metadata"]
+    specs = [_spec(name, model, folder) for name, model in sorted(form["cost_models"].items())]
     costs = {written(formula.expression): formula.expression for formula in _formulas(draft)}
+    budgets = (*(_budget(one, costs[one["cost"]]) for one in form["budgets"]), *tool_budgets(form))
     return CompiledPolicy(
         name=head["name"],
         version=head["version"],
         owners=tuple(head["owners"]),
         taxonomy=form["taxonomy"],
-        cost_models=(
-            *(_spec(name, model, folder) for name, model in sorted(form["cost_models"].items())),
-            *_tool_spec(form),
-        ),
-        budgets=(
-            *(
-                Budget(**{**one, "cost": costs[one["cost"]], "hazards": tuple(one["hazards"])})
-                for one in form["budgets"]
-            ),
-            *_tool_budget(form),
-        ),
+        cost_models=(*specs, *tool_models(form, specs, budgets)),
+        budgets=budgets,
         prompt=PromptRule(**{**form["prompt"], "cost": costs[form["prompt"]["cost"]]}) if form["prompt"] else None,
         search=SearchSettings(**form["search"]),
         messages=Messages(**form["messages"]),
@@ -157,18 +149,9 @@ def _spec(name: str, model: Mapping[str, Any], folder: str) -> CostModelSpec:
     )
 
 
-def _tool_spec(form: Mapping[str, Any]) -> tuple[CostModelSpec, ...]:
-    """The cost model that the tool rules are, if there are any."""
-    if "tools" not in form:
-        return ()
-    return (CostModelSpec(TOOL_CALLS, "tools", TOOL_HAZARDS, form["tools"], timeout_s=2.0),)
-
-
-def _tool_budget(form: Mapping[str, Any]) -> tuple[Budget, ...]:
-    """No call that breaks a rule is within budget."""
-    if "tools" not in form:
-        return ()
-    return (Budget(TOOL_CALLS, TOOL_HAZARDS, Expression("model", model=TOOL_CALLS), threshold=0.0),)
+def _budget(one: Mapping[str, Any], cost: Expression) -> Budget:
+    budget = Budget(**{**one, "cost": cost, "hazards": tuple(one["hazards"])})
+    return by_call(budget) if budget.scope == "tool" else budget
 
 
 def _option(key: str, value: Any, folder: str) -> Any:

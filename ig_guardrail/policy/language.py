@@ -37,6 +37,8 @@ ARTIFACT = Form(
 )
 LANGUAGE = Form("a language tag", r"[a-z]{2,3}(?:-[A-Z][a-z]{3})?(?:-(?:[A-Z]{2}|[0-9]{3}))?", "pt-BR")
 
+TOOL = Form("a tool's name, with `*` for any characters", r"[A-Za-z0-9_.*-]{1,128}", "delete_*")
+
 THRESHOLD = Number(
     0, 1, "score", why="scores lie between 0 (harmless) and 1 (harmful)", help="write a share of 1: for 50 percent, 0.5"
 )
@@ -160,22 +162,24 @@ BUDGET = Section(
             default="enforce",
         ),
         "scope": Field(
-            Choice(("response", "conversation"), reserved=("tool", "tenant")),
-            "over what the cost gathers: one answer, or all answers of a conversation (a ledger keeps what they spent)",
+            Choice(("response", "conversation", "tool", "tenant")),
+            "over what the cost gathers: one answer, a conversation, calls of a tool in a conversation, or all that "
+            "a tenant is answered (a ledger keeps what was spent)",
             "response",
             default="response",
         ),
+        "tool": Field(TOOL, "with scope `tool`: the tools whose calls are charged", '"pay*"', default="*"),
         "decay": Field(
             Number(
                 0, 1, "per turn", above=True, why="at 0 nothing would be remembered", help="write 1 to forget nothing"
             ),
-            "with scope `conversation`: how much of its weight a cost keeps from turn to turn",
+            "with a scope over turns: how much of its weight a cost keeps from turn to turn",
             "0.8",
             default=1.0,
         ),
         "window": Field(
             Whole(0, 10_000, "turns"),
-            "with scope `conversation`: after how many turns a cost is forgotten; 0: never",
+            "with a scope over turns: after how many turns a cost is forgotten; 0: never",
             "20",
             default=0,
         ),
@@ -293,7 +297,6 @@ METADATA = Section(
     },
 )
 
-TOOL = Form("a tool's name, with `*` for any characters", r"[A-Za-z0-9_.*-]{1,128}", "delete_*")
 ARGUMENT = Form("the name of an argument", r"[A-Za-z_][A-Za-z0-9_.-]{0,127}", "amount")
 _LIMIT = Number(-1e15, 1e15, "the argument's own unit")
 
@@ -306,6 +309,15 @@ ARGUMENT_RULE = Section(
         "least": Field(_LIMIT, "the lowest number it may be", "1"),
         "most": Field(_LIMIT, "the highest number it may be", "100"),
         "one_of": Field(ListOf(Text(1000), 1, 1000, unique=True), "the texts it may be", "[read, list]"),
+    },
+)
+
+CALL_LIMIT = Section(
+    "a limit of calls",
+    {
+        "id": Field(BUDGET_ID, "how receipts and errors call it", "payments", required=True),
+        "tool": Field(TOOL, "the tools it is for, together", '"pay*"', required=True),
+        "calls": Field(Whole(0, 1_000_000, "calls"), "how many of them a conversation may hold", "3", required=True),
     },
 )
 
@@ -323,6 +335,9 @@ TOOLS = Section(
             ListOf(ARGUMENT_RULE, 1, 1000),
             "what arguments must be",
             '[{tool: "transfer*", argument: amount, most: 100}]',
+        ),
+        "limits": Field(
+            ListOf(CALL_LIMIT, 1, 64), "how often tools may be called", '[{id: payments, tool: "pay*", calls: 3}]'
         ),
     },
 )

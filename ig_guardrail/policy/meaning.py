@@ -14,16 +14,18 @@ from ig_guardrail.policy.draft import Draft
 from ig_guardrail.policy.expression import Formula
 from ig_guardrail.policy.faults import Fault, Spot, clipped, quoted
 from ig_guardrail.policy.hazards import EVERY, covers
+from ig_guardrail.policy.meaning_of_tools import argument_rules, scopes, taken_names
 from ig_guardrail.policy.nearest import nearest
 from ig_guardrail.policy.patterns import least_length, matches
-from ig_guardrail.policy.tree import Scalar, Table
+from ig_guardrail.policy.tree import Scalar
 
 TEXT_KINDS = ("lexical", "pattern")
 
 
 def check_meaning(draft: Draft) -> tuple[Fault, ...]:
     """Every fault in how the parts of a draft fit together."""
-    checks = (ids, names, prompt_models, hazards, limits, strategy, lengths, english, messages, tools, memory)
+    of_parts = (ids, names, text_models, hazards, limits, strategy, lengths, english, messages)
+    checks = (*of_parts, argument_rules, taken_names, scopes)
     return tuple(chain.from_iterable(check(draft) for check in checks))
 
 
@@ -49,17 +51,19 @@ def model_names(draft: Draft) -> tuple[str, ...]:
 
 
 def ids(draft: Draft) -> Iterator[Fault]:
-    """Budget ids differ."""
-    first: dict[str, int] = {}
-    for index, budget in budgets(draft):
-        name = budget.get("id")
+    """Budgets and limits of calls have names of their own."""
+    first: dict[str, Spot] = {}
+    limits = enumerate(draft.value("tools", "limits") or () if draft.value("tools") else ())
+    named = [(("budgets", index, "id"), one) for index, one in budgets(draft)]
+    named += [(("tools", "limits", index, "id"), one) for index, one in limits if one is not None]
+    for path, one in named:
+        name = one.get("id")
         if name is not None and name in first:
-            line = draft.spot("budgets", first[name], "id").mark.line
             message = f"two budgets are called {quoted(name)}"
-            label = f"first used on line {line}"
-            yield draft.spot("budgets", index, "id").fault("P026", message, label=label, help="rename one of them")
+            label = f"first used on line {first[name].mark.line}"
+            yield draft.spot(*path).fault("P026", message, label=label, help="rename one of them")
         elif name is not None:
-            first[name] = index
+            first[name] = draft.spot(*path)
 
 
 def names(draft: Draft) -> Iterator[Fault]:
@@ -83,17 +87,23 @@ def name_spot(draft: Draft, path: tuple[str | int, ...], name: str, offset: int)
     return Spot(path, node.part(offset, len(name)) if isinstance(node, Scalar) else node.mark)
 
 
-def prompt_models(draft: Draft) -> Iterator[Fault]:
-    """The prompt check reads text only."""
-    formula = draft.value("prompt", "cost")
-    for name, offset in formula.names if isinstance(formula, Formula) else ():
-        kind = draft.value("cost_models", name, "kind")
-        if kind is not None and kind not in TEXT_KINDS:
-            able = [other for other in model_names(draft) if draft.value("cost_models", other, "kind") in TEXT_KINDS]
-            advice = f"name a lexical or pattern cost model{': ' + ', '.join(map(quoted, able)) if able else ''}"
-            spot = name_spot(draft, ("prompt", "cost"), name, offset)
-            message = f"the prompt check cannot use {quoted(name)}"
-            yield spot.fault("P030", message, label=f"it is of kind `{kind}`", help=advice)
+def text_models(draft: Draft) -> Iterator[Fault]:
+    """The prompt check and budgets for tools read text only."""
+    by_call = [("budgets", index, "cost") for index, one in budgets(draft) if one.get("scope") == "tool"]
+    for path, reader in (("prompt", "cost"), "the prompt check"), *((path, "a budget for tools") for path in by_call):
+        formula = draft.value(*path)
+        for name, offset in formula.names if isinstance(formula, Formula) else ():
+            kind = draft.value("cost_models", name, "kind")
+            if kind is not None and kind not in TEXT_KINDS:
+                yield _reads_no_text(
+                    draft, name_spot(draft, path, name, offset), f"{reader} cannot use {quoted(name)}", kind
+                )
+
+
+def _reads_no_text(draft: Draft, spot: Spot, message: str, kind: str) -> Fault:
+    able = [other for other in model_names(draft) if draft.value("cost_models", other, "kind") in TEXT_KINDS]
+    advice = f"name a lexical or pattern cost model{': ' + ', '.join(map(quoted, able)) if able else ''}"
+    return spot.fault("P030", message, label=f"it is of kind `{kind}`", help=advice)
 
 
 def hazards(draft: Draft) -> Iterator[Fault]:
@@ -177,46 +187,6 @@ def pattern_texts(draft: Draft) -> Iterator[tuple[str, int, str]]:
         for index, pattern in enumerate(draft.value("cost_models", name, "patterns") or ()):
             if pattern is not None:
                 yield name, index, pattern
-
-
-def tools(draft: Draft) -> Iterator[Fault]:
-    """The tool rules say something, no argument rule is empty or turned round, and their name is not taken."""
-    section = draft.value("tools")
-    if section is None:
-        return
-    tree = draft.nodes["tools",]
-    if isinstance(tree, Table) and not tree.entries:
-        yield draft.key_spot("tools").fault(
-            "P027", "`tools` is empty", label="needs a rule", help="write `deny: [...]`"
-        )
-    for index, rule in enumerate(draft.value("tools", "arguments") or ()):
-        if rule is None:
-            continue
-        where = draft.spot("tools", "arguments", index)
-        if not {"matches", "least", "most", "one_of"} & rule.keys():
-            advice = "write `matches`, `least`, `most` or `one_of`"
-            yield where.fault("P015", "this argument rule limits nothing", label="needs a limit", help=advice)
-        least, most = rule.get("least"), rule.get("most")
-        if least is not None and most is not None and least > most:
-            message = f"`least` is {least:g}, but `most` is {most:g}"
-            yield where.fault("P031", message, label="no number fits", help="exchange them")
-    for path in (
-        ("cost_models", "tools"),
-        *(("budgets", i, "id") for i, one in budgets(draft) if one.get("id") == "tools"),
-    ):
-        if draft.written(*path):
-            message = "the name `tools` is taken by the section `tools`"
-            yield draft.key_spot(*path).fault("P026", message, label="used twice", help="choose another name")
-
-
-def memory(draft: Draft) -> Iterator[Fault]:
-    """Only budgets of a conversation forget."""
-    for index, budget in budgets(draft):
-        for key in ("decay", "window"):
-            if key in budget and budget.get("scope", "response") == "response":
-                message = f"`{key}` says how a conversation forgets, but this budget is of one answer"
-                spot = draft.key_spot("budgets", index, key)
-                yield spot.fault("P031", message, label="needs `scope: conversation`", help=f"delete `{key}`")
 
 
 def english(draft: Draft) -> Iterator[Fault]:

@@ -26,7 +26,7 @@ from ig_guardrail.policy.language import (
 from ig_guardrail.policy.reference_text import EXAMPLE, TEXT
 from ig_guardrail.policy.rules import Rule, rules
 from ig_guardrail.policy.scalars import needs
-from ig_guardrail.policy.schema import Choice, Field, HazardChoice, Kind, ListOf, MapOf, OneOf, Regex, Section, Text
+from ig_guardrail.policy.schema import Field, HazardChoice, Kind, ListOf, MapOf, OneOf, Regex, Section, Text
 
 _SECTIONS = {
     "metadata": METADATA,
@@ -82,9 +82,6 @@ def takes(kind: Kind) -> str:
             return "a list of hazards, or `all`"
         case Text() | Regex():
             return f"{needs(kind)}, at most {kind.most} characters"
-        case Choice():
-            later = f" (reserved, not yet enforced: {', '.join(f'`{word}`' for word in kind.reserved)})"
-            return needs(kind) + (later if kind.reserved else "")
     return needs(kind)
 
 

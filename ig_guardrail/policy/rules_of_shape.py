@@ -82,10 +82,10 @@ PAGES: dict[str, tuple[str, str, str, str]] = {
         "cost: max(help, words)",
     ),
     "P025": (
-        "a scope that this version does not enforce",
-        "a limit that is accepted but not enforced is worse than none",
-        "scope: conversation",
-        "scope: response",
+        "a key that the budget's scope does not read",
+        "what is written and not read would change nothing, while its author believes that it does",
+        "scope: response\ndecay: 0.5",
+        "scope: conversation\ndecay: 0.5",
     ),
     "P026": (
         "something is named twice",

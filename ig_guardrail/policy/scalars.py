@@ -138,13 +138,6 @@ def _choice(kind: Choice, scalar: Scalar, spot: Spot) -> str | Fault:
     text = scalar.text
     if text in kind.words:
         return text
-    if text in kind.reserved:
-        return spot.fault(
-            "P025",
-            f"{_name(spot)} `{text}` is not enforced by this version",
-            label=f"needs {needs(kind)}",
-            help=f"write {needs(kind)}, and keep `{text}` for a version that enforces it",
-        )
     close = nearest(text, kind.words) if kind.code != "P012" else None
     advice = f"did you mean `{close}`?" if close else f"write {needs(kind)}"
     return spot.fault(kind.code, f"{_name(spot)} is {quoted(text)}", label=f"needs {needs(kind)}", help=advice)

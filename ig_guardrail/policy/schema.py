@@ -38,10 +38,9 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of `words`. `reserved` words belong to the language, but this version cannot do what they say."""
+    """One of `words`."""
 
     words: tuple[str, ...]
-    reserved: tuple[str, ...] = ()
     code: str = "P019"
 
 

@@ -26,7 +26,7 @@ from ig_guardrail.types import Node
 
 def search(root: Node, ctx: SearchContext) -> Search:
     """Take the best untried beams of the deepest level, commit what they share, go deeper; back up when stuck."""
-    widening = Widening(ctx)
+    widening = Widening(ctx, root.answer_ids())
     levels = [Level((root,))]
     tip = root
     while levels:

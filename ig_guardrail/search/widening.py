@@ -47,12 +47,13 @@ class Widening:
     Backing up tries the whole tree of what is held back, which a long unit makes deep; patience bounds that.
     """
 
-    def __init__(self, ctx: SearchContext) -> None:
+    def __init__(self, ctx: SearchContext, given: tuple[int, ...] = ()) -> None:
+        """given: answer tokens that stand before the search begins."""
         self.ctx = ctx
         self.settings = ctx.settings
         self.wary = ctx.wary or ctx.strict
         self.tense = self.wary
-        self.released: tuple[int, ...] = ()
+        self.released = given
         self.in_vain = 0
         self.steering = Steering(ctx.steer) if ctx.steer else None
 

@@ -40,6 +40,7 @@ class Gate:
         self._rules = tuple(rules)
         self._hold = hold
         self._steps = [Step(root, opening or SafetyState())]
+        self._given = 0
         self._shown = ""
         self._released = 0
         self._closed = False
@@ -52,7 +53,7 @@ class Gate:
     @property
     def text(self) -> str:
         """Everything that was shown."""
-        return self._shown
+        return self._shown[self._given :]
 
     @property
     def released(self) -> int:
@@ -63,6 +64,15 @@ class Gate:
     def charges(self) -> tuple[Charge, ...]:
         """The account of the committed answer, in order."""
         return tuple(line for step in self._steps for line in step.charges)
+
+    def adopt(self, beginning: Node, measures: Sequence[Measure]) -> Accepted | Denied:
+        """Charge a beginning that the caller wrote, before anything else; it stands as if it had been shown."""
+        reply = self.commit(beginning, measures)
+        if isinstance(reply, Accepted):
+            self._shown = beginning.text[: beginning.visible]
+            self._given = len(self._shown)
+            self._released = beginning.position
+        return reply
 
     def state_at(self, node: Node) -> SafetyState:
         """The safety state of the nearest committed ancestor of `node`."""
@@ -135,7 +145,7 @@ class Gate:
         if self._closed:
             return ""
         self._closed = True
-        fresh = f"\n\n{message}" if message and self._shown else message
+        fresh = f"\n\n{message}" if message and self.text else message
         self._shown += fresh
         return fresh
 

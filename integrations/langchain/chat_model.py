@@ -32,7 +32,7 @@ from ig_guardrail.integrations.langchain.blocks import PROVIDER
 from ig_guardrail.integrations.langchain.forms import form_of, instructed
 from ig_guardrail.integrations.langchain.messages import turns_of
 from ig_guardrail.integrations.langchain.opening import Names, Opening
-from ig_guardrail.integrations.langchain.options import CallOptions, call_options, thread_id
+from ig_guardrail.integrations.langchain.options import CallOptions, call_options, configured
 from ig_guardrail.integrations.langchain.outcomes import generation_chunks
 from ig_guardrail.integrations.langchain.structured import Method, structured
 from ig_guardrail.ledger import MemoryLedger
@@ -97,6 +97,8 @@ class ChatIGGuardrail(BaseChatModel):
     """Accepted and not used: a request that failed here would fail again."""
     conversation: str | None = None
     """Names the conversation, for budgets that its answers share; by default the thread id of LangGraph's config."""
+    tenant: str | None = None
+    """Names whom conversations belong to, for budgets that all of them share; by default `tenant` of the config."""
     ledger: str | Path | Any = Field(default=None, exclude=True, repr=False)
     """Where conversations are kept: a file for `SQLiteLedger`, or a ledger; None keeps them in memory."""
     guardrail: Guardrail | None = Field(default=None, exclude=True, repr=False)
@@ -219,13 +221,14 @@ class ChatIGGuardrail(BaseChatModel):
         options = self._options(stop, {**kwargs, "model": None})
         asked = [{**kwargs, "n": 1, "seed": one.seed} for one in options.each()]
         streams = [self._astream(messages, stop, run_manager, **one) for one in asked]
-        if len(streams) == 1 or options.conversation is not None:  # answers of one conversation follow each other
+        if len(streams) == 1 or options.conversation is not None:  # each builds on the one before
             return _together([await agenerate_from_stream(stream) for stream in streams])
         return _together(await _at_once([agenerate_from_stream(stream) for stream in streams]))
 
     def _options(self, stop: list[str] | None, given: dict[str, Any]) -> CallOptions:
         settings = {name: getattr(self, name) for name in CallOptions.model_fields if name != "form"}
-        settings["conversation"] = self.conversation or thread_id()
+        settings["conversation"] = self.conversation or configured("thread_id")
+        settings["tenant"] = self.tenant or configured("tenant")
         return call_options(settings, stop, given)
 
     def _opened(self, model: str | None = None) -> Opening:
@@ -320,7 +323,7 @@ class ChatIGGuardrail(BaseChatModel):
         given = self._given()
         policy = given.policy if given is not None else self._opened().policy()
         return {
-            **self._options(None, {}).model_dump(exclude={"timeout", "form", "conversation"}),
+            **self._options(None, {}).model_dump(exclude={"timeout", "form", "conversation", "tenant"}),
             "strategy": getattr(self.strategy, "__qualname__", self.strategy),
             "model": self.model,
             "device": self.device,

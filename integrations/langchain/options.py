@@ -45,6 +45,7 @@ class CallOptions(BaseModel):
     language: str
     n: int = Field(ge=1, le=128)
     conversation: str | None = None
+    tenant: str | None = None
     form: Form = Form()
 
     def ask(self, turns: tuple[Turn, ...]) -> Ask:
@@ -68,6 +69,7 @@ class CallOptions(BaseModel):
             unit=OPEN if self.form.callable else None,
             prose=self.form.schema is None,
             conversation=self.conversation,
+            tenant=self.tenant,
         )
 
     def each(self) -> list[CallOptions]:
@@ -80,9 +82,9 @@ class CallOptions(BaseModel):
         check(self.ask((Turn("user", ""),)), Limits())
 
 
-def thread_id() -> str | None:
-    """The thread that LangGraph's config names, within a run that has one."""
-    found = ensure_config().get("configurable", {}).get("thread_id")
+def configured(name: str) -> str | None:
+    """What LangGraph's config names, such as `thread_id`, within a run that has one."""
+    found = ensure_config().get("configurable", {}).get(name)
     return None if found is None else str(found)
 
 

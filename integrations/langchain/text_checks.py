@@ -18,7 +18,7 @@ from ig_guardrail.errors import CostFailure
 from ig_guardrail.policy import load_policy
 from ig_guardrail.types import CompiledPolicy, Piece, Prompt
 
-TEXT_KINDS = ("lexical", "pattern", "tools")
+TEXT_KINDS = ("lexical", "pattern", "tools", "calls")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,12 @@ import pytest
 from ig_guardrail.drive.request import Ask
 from ig_guardrail.errors import GenerationFailed, LedgerError, RequestError
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.ledger import Entry, Limit, MemoryLedger
+from ig_guardrail.ledger import Entry, Limit, MemoryLedger, Payer
 from ig_guardrail.types import Receipt, Sampling, SearchSettings, Turn
 from tests.toys import LetterCost, guardrail, letters, toy_budget, toy_policy
 
 SAMPLING = Sampling(max_tokens=8, temperature=1.0, top_p=1.0)
+ACCOUNT = Payer("c").account("toy", "conversation")
 DRIP = {"scope": "conversation", "threshold": 0.5, "budget": 0.7, "every": 4}
 
 
@@ -24,8 +25,8 @@ def rail(ledger: MemoryLedger | None = None, **budget: Any) -> Guardrail:
     return guardrail(letters((0, 1, 0)), policy, {"level": LetterCost("level")}, ledger=ledger)
 
 
-def say(one: Guardrail, conversation: str | None = "c") -> Receipt:
-    *_, last = one.stream(Ask((Turn("user", "hello"),), SAMPLING, conversation=conversation))
+def say(one: Guardrail, conversation: str | None = "c", tenant: str | None = None) -> Receipt:
+    *_, last = one.stream(Ask((Turn("user", "hello"),), SAMPLING, conversation=conversation, tenant=tenant))
     assert last.receipt is not None
     return last.receipt
 
@@ -46,7 +47,7 @@ def test_another_conversation_begins_afresh() -> None:
 def test_an_answer_that_shows_nothing_pays_nothing() -> None:
     one = rail(budget=0.4)
     assert [say(one).verdict.outcome for _ in range(2)] == ["refused", "refused"]
-    assert one.ledger.spent("toy\nc", 2, Limit("drip", 1.0)) == 0
+    assert one.ledger.spent(ACCOUNT, 2, Limit("drip", 1.0)) == 0
 
 
 def test_conversations_forget_as_the_policy_says() -> None:
@@ -75,10 +76,10 @@ def test_what_another_answer_spends_meanwhile_is_not_spent_twice() -> None:
             return found
 
     ledger = Racing()
-    with pytest.raises(GenerationFailed, match="spent while this answer was written") as failure:
-        say(rail(ledger))
-    assert failure.value.receipt.text == ""
-    assert MemoryLedger.spent(ledger, "toy\nc", 1, Limit("drip", 0.7)) == 0.6
+    receipt = say(rail(ledger))
+    assert receipt.verdict.outcome == "refused"
+    assert receipt.verdict.reason == "another answer spent what was left of a shared budget first"
+    assert MemoryLedger.spent(ledger, ACCOUNT, 1, Limit("drip", 0.7)) == 0.6
 
 
 def test_a_ledger_that_fails_fails_the_request() -> None:
@@ -88,3 +89,36 @@ def test_a_ledger_that_fails_fails_the_request() -> None:
 
     with pytest.raises(GenerationFailed, match="the disk is full"):
         say(rail(Broken()))
+
+
+def test_all_conversations_of_a_tenant_share_its_budget_and_no_other_tenant_does() -> None:
+    one = rail(scope="tenant")
+    asked = [("c", "acme"), ("d", "acme"), ("c", "other"), (None, "acme")]
+    assert [say(one, *who).verdict.outcome for who in asked] == ["completed", "refused", "completed", "refused"]
+
+
+def test_conversations_of_one_name_are_not_shared_between_tenants() -> None:
+    one = rail()
+    asked = [("c", "acme"), ("c", "other"), ("c", "acme")]
+    assert [say(one, *who).verdict.outcome for who in asked] == ["completed", "completed", "refused"]
+
+
+def test_a_budget_of_a_tenant_and_one_of_a_conversation_are_both_kept() -> None:
+    budgets = [toy_budget("all", **{**DRIP, "scope": "tenant", "budget": 1.2}), toy_budget("drip", **DRIP)]
+    policy = toy_policy(budgets, SearchSettings(block=4, hold=0, retries=0, shortest=0))
+    one = guardrail(letters((0, 1, 0)), policy, {"level": LetterCost("level")})
+    told = [say(one, name, "acme") for name in ("c", "c", "d", "e")]
+    assert [receipt.verdict.outcome for receipt in told] == ["completed", "refused", "completed", "refused"]
+    assert [receipt.turn for receipt in told] == [1, 2, 1, 1]
+
+
+def test_without_the_name_of_a_tenant_the_request_is_refused() -> None:
+    with pytest.raises(RequestError, match="no tenant is named, and budget 'drip'"):
+        say(rail(scope="tenant"))
+
+
+def test_names_cannot_be_made_to_look_like_others() -> None:
+    one = rail()
+    say(one, 'c", "d', None)
+    assert say(one, "d", "c").verdict.outcome == "completed"
+    assert Payer('x", "y').account("p", "conversation") != Payer("y", "x").account("p", "conversation")

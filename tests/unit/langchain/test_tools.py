@@ -12,7 +12,7 @@ from langchain_core.tools import tool
 from ig_guardrail.calls import OPEN, written
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
-from tests.golden.conversations import CALM, POLITE, compiled, scripted_guardrail
+from tests.golden.conversations import CALM, POLITE, RUDE, compiled, scripted_guardrail
 from tests.unit.langchain.obliging import obliging_guardrail
 
 RULES = POLITE + 'tools: {deny: ["delete_*"], arguments: [{tool: pay, argument: amount, most: 100}]}\n'
@@ -158,3 +158,37 @@ def test_tools_are_counted() -> None:
     bare, told = (chat.get_num_tokens_from_messages([HumanMessage("Hi")], tools=some) for some in (None, TOOLS))
     assert told > bare + 50
     assert chat.bind_tools(TOOLS).invoke("Hi").usage_metadata["input_tokens"] == told
+
+
+LIMITED = POLITE + "tools: {limits: [{id: payments, tool: pay, calls: 1}]}\n"
+PAY = written("pay", {"amount": 5})
+
+
+def test_a_tool_is_called_no_more_often_in_a_conversation_than_its_limit_says() -> None:
+    one = model({(0, 0): PAY, (1, 0): READ}, LIMITED).bind_tools(TOOLS, tool_choice="any")
+    answers = [one.invoke("Pay.", conversation=name) for name in ("c", "c", "d")]
+    assert [called(answer)[0][0] for answer in answers] == ["pay", "read_file", "pay"]
+    assert [answer.response_metadata["ig_guardrail"]["spend"]["payments"]["spent"] for answer in answers] == [1, 1, 1]
+
+
+def test_every_call_of_an_answer_counts() -> None:
+    answer = model({(0, 0): PAY + PAY}, LIMITED).bind_tools(TOOLS).invoke("Pay.", conversation="c")
+    assert answer.response_metadata["finish_reason"] == "content_filter"
+    assert not answer.tool_calls
+
+
+def test_a_limit_needs_the_name_of_a_conversation() -> None:
+    with pytest.raises(RequestError, match="no conversation is named, and budget 'payments'"):
+        model({(0, 0): CALM}, LIMITED).invoke("Hello.")
+
+
+def test_a_budget_for_a_tool_charges_its_calls_and_nothing_else() -> None:
+    policy = POLITE.replace("every: 4}", "every: 4, scope: tool, tool: read_file}")
+    rude = written("read_file", {"name": "blockhead"})
+    other = written("pay", {"amount": 5})
+    cost = model({(0, 0): f"{RUDE} {other}", (1, 0): CALM}, policy)
+    assert called(cost.bind_tools(TOOLS).invoke("Go.", conversation="c")) == [("pay", {"amount": 5})]
+    cost = model({(0, 0): rude, (1, 0): other}, policy)
+    answer = cost.bind_tools(TOOLS, tool_choice="any").invoke("Go.", conversation="c")
+    assert called(answer)
+    assert "blockhead" not in str(called(answer))

@@ -41,7 +41,7 @@ def test_the_normal_form_has_every_default_and_no_alias_or_preset() -> None:
     assert form["budgets"][0] == {
         "id": "harmful-help", "hazards": ["ncr"], "cost": "max(help, words)", "threshold": 0.5, "weight": 1.0,
         "budget": 0.05, "discount": 1.0, "accumulate": "max", "every": 16, "mode": "enforce", "scope": "response",
-        "decay": 1.0, "window": 0,
+        "tool": "*", "decay": 1.0, "window": 0,
     }  # fmt: skip
     assert form["cost_models"]["words"]["hazards"] == ["hte", "ncr"]
     assert "preset" not in form["search"]

@@ -81,7 +81,7 @@ MISTAKES = [
     ("stray character", '"max(help, words)"', '"help ; words"', "P024 13:17"),
     ("expression without a cost model", '"max(help, words)"', '"0.5"', "P024 13:12"),
     ("expression in a block", 'cost: "max(help, words)"', "cost: >-\n      max(help,\n      wrods)", "P023 13:11"),
-    ("scope of a tenant", "weight: 2", "scope: tenant", "P025 17:86"),
+    ("a key of another scope", "weight: 2", "decay: 0.5", "P025 17:79"),
     ("scope of nothing known", "weight: 2", "scope: planet", "P019 17:86"),
     ("same budget id", "{id: hate", "{id: harmful-help", "P026 17:10"),
     ("hazards that nothing scores", "hazards: [ncr]\n", "hazards: [prv]\n", "P029 12:14"),

@@ -57,7 +57,44 @@ def test_a_budget_of_a_conversation() -> None:
     assert (budget.scope, budget.decay, budget.window) == ("conversation", 0.5, 9)
 
 
+def test_a_budget_for_a_tool_is_charged_where_its_calls_end() -> None:
+    text = POLITE.replace("every: 4}", 'every: 4, scope: tool, tool: "pay*"}')
+    policy, found = compile_text(text, "x.yaml")
+    assert not found
+    assert policy is not None
+    budget, (rude, count, judged) = policy.budgets[0], policy.cost_models
+    assert (count.kind, count.options) == ("calls", {"tool": "pay*"})
+    assert (judged.kind, judged.hazards, judged.options) == ("calls", rude.hazards, {"tool": "pay*", "by": rude})
+    assert (budget.cost.op, budget.cost.models()) == ("multiply", (count.name, judged.name))
+    assert {"x.tools"} < set(budget.hazards)
+
+
+def test_calls_are_scored_by_cost_models_that_read_text() -> None:
+    text = POLITE.replace("every: 4}", "every: 4, scope: tool}").replace(
+        "kind: pattern", "kind: latent, head: toxic-tone"
+    )
+    text = text.replace("patterns: ['(?i)\\bblockhead'], longest_match: 9, ", "")
+    assert "P030: a budget for tools cannot use `rude`" in faults(text)
+
+
+def test_limits_of_calls_become_budgets() -> None:
+    limits = 'tools: {limits: [{id: payments, tool: "pay*", calls: 3}, {id: reads, tool: "pay*", calls: 5}]}\n'
+    policy, found = compile_text(POLITE + limits, "x.yaml")
+    assert not found
+    assert policy is not None
+    assert [(one.id, one.budget, one.scope) for one in policy.budgets[2:]] == [
+        ("payments", 3, "tool"),
+        ("reads", 5, "tool"),
+    ]
+    assert [one.kind for one in policy.cost_models].count("calls") == 1
+
+
+def test_a_limit_has_a_name_of_its_own() -> None:
+    limits = "tools: {limits: [{id: rudeness, tool: pay, calls: 3}]}\n"
+    assert faults(POLITE + limits) == ["P026: two budgets are called `rudeness`"]
+
+
 @pytest.mark.parametrize("key", ["decay: 0.5", "window: 3"])
 def test_only_conversations_forget(key: str) -> None:
     (fault,) = faults(POLITE.replace("every: 4}", f"every: 4, {key}}}"))
-    assert fault.startswith(f"P031: `{key.partition(':')[0]}` says how a conversation forgets")
+    assert fault == f"P025: `{key.partition(':')[0]}` says how turns are forgotten, and scope `response` does not ask"

@@ -1,0 +1,64 @@
+"""Cost models over calls: each call of a tool is scored once, as a text of its own, at the token that completes it.
+
+An event: 0.0 wherever no such call ends. Without a cost model to score calls with, each scores 1.0, which counts them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ig_guardrail.calls import CLOSE, Call, read, written
+from ig_guardrail.costs.artifact import options_sha256
+from ig_guardrail.costs.base import CostModel
+from ig_guardrail.costs.tools import name_pattern
+from ig_guardrail.types import Granularity, Piece, Prompt, Reading
+
+Seen: TypeAlias = tuple[Prompt, str, int]  # the prompt, the answer so far, and the tool's calls that are complete in it
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FinishedCalls:
+    """See above. tool: a compiled pattern of names. judge: scores a call as it is written; None counts calls."""
+
+    name: str
+    hazards: tuple[str, ...]
+    sha256: str
+    tool: Any
+    judge: CostModel | None = None
+    granularity: Granularity = "token"
+    reading: Reading = "event"
+    layers: tuple[int, ...] = ()
+    longest_match: int = 0
+
+    def start(self, prompt: Prompt) -> Seen:
+        return prompt, "", 0
+
+    def advance(self, steps: Sequence[tuple[Seen, Piece]]) -> list[tuple[Seen, tuple[float, ...]]]:
+        found = [self._read(state, piece) for state, piece in steps]
+        judged = iter(self._judge([(state[0], call) for state, call in found if call is not None]))
+        nothing = (0.0,) * len(self.hazards)
+        return [(state, nothing if call is None else next(judged)) for state, call in found]
+
+    def _read(self, state: Seen, piece: Piece) -> tuple[Seen, Call | None]:
+        """The state after a piece, and the call that the piece completes."""
+        prompt, known, before = state
+        text = known + piece.text
+        if CLOSE not in text[-len(piece.text) - len(CLOSE) :]:
+            return (prompt, text, before), None
+        calls = [call for call in read(text)[1] if self.tool.fullmatch(call.name) is not None]
+        return (prompt, text, len(calls)), calls[-1] if len(calls) > before else None
+
+    def _judge(self, calls: Sequence[tuple[Prompt, Call]]) -> list[tuple[float, ...]]:
+        if self.judge is None:
+            return [(1.0,) * len(self.hazards) for _ in calls]
+        texts = [(self.judge.start(prompt), written(call.name, call.arguments)) for prompt, call in calls]
+        judged = self.judge.advance([(state, Piece(text, ended=True)) for state, text in texts]) if texts else []
+        return [scores for _, scores in judged]
+
+
+def finished_calls(name: str, hazards: tuple[str, ...], tool: str, judge: CostModel | None = None) -> FinishedCalls:
+    """The cost of calls whose tool's name fits a pattern."""
+    content = options_sha256("calls", hazards=hazards, tool=tool, judge=judge.sha256 if judge else None)
+    return FinishedCalls(name, hazards, content, name_pattern(tool), judge)
