@@ -34,9 +34,10 @@ class Reader:
         sampling = Sampling(max_tokens=self.engine.info.context)
         root: Node = yield Wait(self.engine.open(prompt, sampling, self.panel.layers))
         try:
-            (node,) = yield Wait(self.engine.append([(root, text)]))
+            nodes: list[Node] = yield Wait(self.engine.append([(root, text)]))
         finally:
             self.engine.close(root)
+        (node,) = nodes
         if node.finish == "length":
             raise RequestError(
                 "what the assistant said does not fit the model's context",

@@ -54,7 +54,7 @@ def ids(draft: Draft) -> Iterator[Fault]:
     """Budgets and limits of calls have names of their own."""
     first: dict[str, Spot] = {}
     limits = enumerate(draft.value("tools", "limits") or () if draft.value("tools") else ())
-    named = [(("budgets", index, "id"), one) for index, one in budgets(draft)]
+    named: list[tuple[tuple[str | int, ...], Any]] = [(("budgets", index, "id"), one) for index, one in budgets(draft)]
     named += [(("tools", "limits", index, "id"), one) for index, one in limits if one is not None]
     for path, one in named:
         name = one.get("id")
@@ -95,9 +95,8 @@ def text_models(draft: Draft) -> Iterator[Fault]:
         for name, offset in formula.names if isinstance(formula, Formula) else ():
             kind = draft.value("cost_models", name, "kind")
             if kind is not None and kind not in TEXT_KINDS:
-                yield _reads_no_text(
-                    draft, name_spot(draft, path, name, offset), f"{reader} cannot use {quoted(name)}", kind
-                )
+                spot = name_spot(draft, path, name, offset)
+                yield _reads_no_text(draft, spot, f"{reader} cannot use {quoted(name)}", kind)
 
 
 def _reads_no_text(draft: Draft, spot: Spot, message: str, kind: str) -> Fault:
