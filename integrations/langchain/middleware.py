@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired
 
 from langchain.agents.middleware import AgentMiddleware, AgentState, hook_config
-from langchain.agents.middleware.types import ToolCallRequest
+from langchain.agents.middleware.types import ModelRequest, ModelResponse, ToolCallRequest
 from langchain_core.messages import AIMessage, AnyMessage, ChatMessage, ToolMessage
 from langgraph.runtime import Runtime
 from langgraph.types import Command
@@ -20,6 +20,7 @@ from typing_extensions import override
 
 from ig_guardrail.integrations.langchain.blocks import PROVIDER, RECORD, refused
 from ig_guardrail.integrations.langchain.messages import ROLES
+from ig_guardrail.integrations.langchain.options import configured
 from ig_guardrail.integrations.langchain.structured import AnswerRefused
 from ig_guardrail.integrations.langchain.text_checks import text_checks
 from ig_guardrail.types import CompiledPolicy
@@ -29,13 +30,24 @@ Answer = ToolMessage | Command[Any]
 REMOVED = "[removed: the policy refuses this text]"
 
 
-class GuardrailMiddleware(AgentMiddleware[AgentState[Any], None, Any]):
+class GuardedState(AgentState[Any]):
+    """The agent's state, and the conversation whose budgets its answers share: the thread in which it began."""
+
+    guarded_conversation: NotRequired[str]
+
+
+class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
     """Checks input turns and tool results before the model, refusals after it, and calls before their tools run.
 
     policy      a policy file, the name of a packaged policy, or a compiled policy; its cost models that read text
     on_refusal  "end": the run ends with the policy's message; "raise": AnswerRefused
     language    of that message
+
+    A conversation keeps its name in the state. So a thread that goes back in time, or is copied to another one, goes on
+    with the budgets that it has left.
     """
+
+    state_schema = GuardedState
 
     def __init__(
         self,
@@ -49,9 +61,32 @@ class GuardrailMiddleware(AgentMiddleware[AgentState[Any], None, Any]):
         self._raises = on_refusal == "raise"
         self._language = language
 
+    @override
+    def before_agent(self, state: GuardedState, runtime: Runtime[None]) -> dict[str, Any] | None:
+        """Name the conversation, where it has no name yet and runs in a thread."""
+        thread = configured("thread_id")
+        return {"guarded_conversation": thread} if thread and "guarded_conversation" not in state else None
+
+    @override
+    async def abefore_agent(self, state: GuardedState, runtime: Runtime[None]) -> dict[str, Any] | None:
+        return self.before_agent(state, runtime)
+
+    @override
+    def wrap_model_call(
+        self, request: ModelRequest[None], handler: Callable[[ModelRequest[None]], ModelResponse[Any]]
+    ) -> ModelResponse[Any]:
+        """Tell a guarded model which conversation it answers."""
+        return handler(_named(request))
+
+    @override
+    async def awrap_model_call(
+        self, request: ModelRequest[None], handler: Callable[[ModelRequest[None]], Awaitable[ModelResponse[Any]]]
+    ) -> ModelResponse[Any]:
+        return await handler(_named(request))
+
     @hook_config(can_jump_to=["end"])
     @override
-    def before_model(self, state: AgentState[Any], runtime: Runtime[None]) -> dict[str, Any] | None:
+    def before_model(self, state: GuardedState, runtime: Runtime[None]) -> dict[str, Any] | None:
         """Refuse where the policy refuses an input turn or a tool result, and take its text out of the state.
 
         What stayed there would reach the model with the next turn.
@@ -66,11 +101,11 @@ class GuardrailMiddleware(AgentMiddleware[AgentState[Any], None, Any]):
 
     @hook_config(can_jump_to=["end"])
     @override
-    async def abefore_model(self, state: AgentState[Any], runtime: Runtime[None]) -> dict[str, Any] | None:
+    async def abefore_model(self, state: GuardedState, runtime: Runtime[None]) -> dict[str, Any] | None:
         return self.before_model(state, runtime)
 
     @override
-    def after_model(self, state: AgentState[Any], runtime: Runtime[None]) -> dict[str, Any] | None:
+    def after_model(self, state: GuardedState, runtime: Runtime[None]) -> dict[str, Any] | None:
         """Raise AnswerRefused, if that is asked for, where the chat model's answer was refused or ended."""
         last = state["messages"][-1]
         if self._raises and isinstance(last, AIMessage) and refused(last):
@@ -78,7 +113,7 @@ class GuardrailMiddleware(AgentMiddleware[AgentState[Any], None, Any]):
         return None
 
     @override
-    async def aafter_model(self, state: AgentState[Any], runtime: Runtime[None]) -> dict[str, Any] | None:
+    async def aafter_model(self, state: GuardedState, runtime: Runtime[None]) -> dict[str, Any] | None:
         return self.after_model(state, runtime)
 
     @override
@@ -111,6 +146,13 @@ class GuardrailMiddleware(AgentMiddleware[AgentState[Any], None, Any]):
         metadata = {"finish_reason": "content_filter", "model_provider": PROVIDER, RECORD: record}
         emptied = [one.model_copy(update={"content": REMOVED}) for one in bad]
         return {"messages": [*emptied, AIMessage(message, response_metadata=metadata)], "jump_to": "end"}
+
+
+def _named(request: ModelRequest[None]) -> ModelRequest[None]:
+    name = request.state.get("guarded_conversation")
+    if name is None or "conversation" not in type(request.model).model_fields:
+        return request
+    return request.override(model_settings={"conversation": name, **request.model_settings})
 
 
 def _is_input(message: AnyMessage) -> bool:

@@ -10,21 +10,29 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from langgraph.store.memory import InMemoryStore
 
 from ig_guardrail.errors import LedgerError
+from ig_guardrail.integrations.langchain.store_ledger import StoreLedger
 from ig_guardrail.ledger import Entry, Ledger, Limit, MemoryLedger, SQLiteLedger
 
 Make = Callable[[], Ledger]
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "store"])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
     numbers = iter(range(10**6))
-    return MemoryLedger if request.param == "memory" else lambda: SQLiteLedger(tmp_path / f"{next(numbers)}.db")
+    makers: dict[str, Make] = {
+        "memory": MemoryLedger,
+        "sqlite": lambda: SQLiteLedger(tmp_path / f"{next(numbers)}.db"),
+        "store": lambda: StoreLedger(InMemoryStore()),
+    }
+    return makers[request.param]
 
 
 def charge(ledger: Ledger, cost: float, limit: Limit, turn: int = 1, account: str = "a") -> bool:
@@ -38,6 +46,13 @@ def test_turns_are_counted_by_account(make: Make) -> None:
     ledger.advance("a", 2)
     ledger.advance("a", 1)
     assert [ledger.turn("a"), ledger.turn("b")] == [3, 1]
+
+
+def test_answers_are_remembered_by_account(make: Make) -> None:
+    ledger = make()
+    for _ in range(2):
+        ledger.remember("a", "f00d")
+    assert [ledger.knows(*one) for one in (("a", "f00d"), ("a", "beef"), ("b", "f00d"))] == [True, False, False]
 
 
 def test_accounts_and_budgets_do_not_mix(make: Make) -> None:
@@ -94,6 +109,7 @@ def test_many_at_once_spend_no_more_than_was_granted(make: Make) -> None:
 
 SPENDER = """
 import sys
+from ig_guardrail.integrations.langchain.store_ledger import StoreLedger
 from ig_guardrail.ledger import Entry, Limit, SQLiteLedger
 ledger, limit = SQLiteLedger(sys.argv[1]), Limit("x", 1e9)
 while True:
@@ -134,3 +150,40 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     broken.write_bytes(b"this is no database, and it is long enough to be seen as none" * 40)
     with pytest.raises(LedgerError, match="not a database"):
         SQLiteLedger(broken)
+
+
+def test_many_charges_in_a_store_are_all_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ig_guardrail.integrations.langchain.store_ledger.PAGE", 3)
+    ledger, limit = StoreLedger(InMemoryStore()), Limit("x", 100.0)
+    for turn in range(1, 12):
+        assert charge(ledger, 1.0, limit, turn)
+        ledger.advance("a", turn)
+    assert (ledger.spent("a", 12, limit), ledger.turn("a")) == (11.0, 12)
+
+
+def test_two_processes_over_one_store_cannot_overdraw() -> None:
+    """The second writes before the first has counted, finds too much written, and takes its own back."""
+    store, limit = InMemoryStore(), Limit("x", 1.0)
+
+    class Overtaken(StoreLedger):
+        def spent(self, account: str, turn: int, limit: Limit) -> float:
+            if not taken:
+                taken.append(True)
+                taken.append(charge(StoreLedger(store), 0.7, limit))
+            return super().spent(account, turn, limit)
+
+    taken: list[bool] = []
+    assert charge(Overtaken(store), 0.7, limit)
+    assert taken == [True, False]
+    assert StoreLedger(store).spent("a", 1, limit) == 0.7
+
+
+def test_a_store_that_fails_is_named() -> None:
+    class Broken(InMemoryStore):
+        def batch(self, ops: Any) -> Any:
+            raise OSError("no route")
+
+    ledger = StoreLedger(Broken())
+    for asked in (lambda: ledger.turn("a"), lambda: ledger.knows("a", "x"), lambda: ledger.remember("a", "x")):
+        with pytest.raises(LedgerError, match="the store of the ledger failed: no route"):
+            asked()

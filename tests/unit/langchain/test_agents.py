@@ -8,11 +8,17 @@ import pytest
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 from langchain_core.tools import tool
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.store.memory import InMemoryStore
 
+from ig_guardrail.assembly import guard
 from ig_guardrail.calls import OPEN, written
+from ig_guardrail.engine.scripted import ScriptedEngine
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
+from ig_guardrail.integrations.langchain.middleware import GuardrailMiddleware
+from ig_guardrail.integrations.langchain.store_ledger import StoreLedger
 from tests.golden.conversations import CALM, POLITE, RUDE, compiled
-from tests.unit.langchain.obliging import obliging_guardrail
+from tests.unit.langchain.obliging import Obliging, obliging_guardrail
 
 RULES = POLITE + 'tools: {deny: ["delete_*"]}\n'
 REFUSAL, CLOSING = "I would rather not say that.", "I stop here."
@@ -112,3 +118,49 @@ async def test_no_way_of_streaming_shows_what_was_not_let_through(way: Any, text
     if way is not shown_in_v3:  # protocol events know no refusal blocks; there it is in the metadata alone
         assert said in words
         assert any(block.get("refusal") == said for block in message.content_blocks)
+
+
+FISHED = POLITE.replace("every: 4}", "every: 4, budget: 0.6, scope: conversation}").replace("budget: 0.0, ", "")
+
+
+def fishing(saver: InMemorySaver, store: InMemoryStore) -> Any:
+    """An agent whose model is rude once, which costs 0.5 of the 0.6 that a conversation has."""
+    guardrail = guard(ScriptedEngine(Obliging(SAYS)), compiled(FISHED), ledger=StoreLedger(store))
+    model = ChatIGGuardrail(guardrail=guardrail, seed=7)
+    return create_agent(model, [read_file], middleware=[GuardrailMiddleware(compiled(FISHED))], checkpointer=saver)
+
+
+def reasons(agent: Any, text: str, **config: Any) -> str:
+    state = agent.invoke(ask(text), {"configurable": config})
+    return str(state["messages"][-1].response_metadata["finish_reason"])
+
+
+def test_going_back_in_time_refunds_nothing() -> None:
+    agent = fishing(InMemorySaver(), InMemoryStore())
+    assert reasons(agent, "Read it.", thread_id="t") == "stop"
+    before = agent.get_state({"configurable": {"thread_id": "t"}}).config["configurable"]
+    assert reasons(agent, "Be rude.", thread_id="t") == "stop"
+    assert reasons(agent, "Be rude.", **before) == "content_filter"
+
+
+def test_a_copy_of_a_thread_goes_on_with_what_is_left() -> None:
+    agent = fishing(InMemorySaver(), InMemoryStore())
+    assert reasons(agent, "Be rude.", thread_id="t") == "stop"
+    state = agent.get_state({"configurable": {"thread_id": "t"}}).values
+    agent.update_state({"configurable": {"thread_id": "copy"}}, {**state, "messages": []})  # forgets the answer itself
+    assert reasons(agent, "Be rude.", thread_id="copy") == "content_filter"
+    assert reasons(agent, "Be rude.", thread_id="fresh") == "stop"
+
+
+def test_answers_and_calls_of_an_agent_are_charged_once() -> None:
+    agent = fishing(InMemorySaver(), InMemoryStore())
+    for text in ("Be rude.", "Read it.", "Read it."):
+        state = agent.invoke(ask(text), {"configurable": {"thread_id": "t"}})
+    spend = state["messages"][-1].response_metadata["ig_guardrail"]["spend"]["rudeness"]
+    assert spend["spent"] == pytest.approx(0.5)
+
+
+async def test_the_same_conversation_when_awaited() -> None:
+    agent = fishing(InMemorySaver(), InMemoryStore())
+    told = [await agent.ainvoke(ask("Be rude."), {"configurable": {"thread_id": "t"}}) for _ in range(2)]
+    assert [state["messages"][-1].response_metadata["finish_reason"] for state in told] == ["stop", "content_filter"]

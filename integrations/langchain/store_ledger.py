@@ -1,0 +1,94 @@
+"""`StoreLedger`: a ledger in LangGraph's store, for agents that are deployed with one.
+
+A store has no transactions. So a charge is written first and counted then: if all that is written is more than was
+granted, this charge is taken back. Two processes that charge at the same moment may both take theirs back, and neither
+can overdraw, as long as a process sees what another has written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+from uuid import uuid4
+
+from langgraph.store.base import BaseStore
+
+from ig_guardrail.errors import LedgerError, brief
+from ig_guardrail.ledger import Entry, Limit
+from ig_guardrail.ledger.books import lasts, total
+
+PAGE = 1_000  # items asked for at once
+Place: TypeAlias = tuple[str, ...]
+
+
+class StoreLedger:
+    """Charges as items of a store, under the namespace "ig-guardrail"; accounts are named by their hash."""
+
+    def __init__(self, store: BaseStore) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+
+    def turn(self, account: str) -> int:
+        return max((int(item["turn"]) for _, item in self._items(_place(account, "turns"))), default=0) + 1
+
+    def advance(self, account: str, turn: int) -> None:
+        self._put(_place(account, "turns"), str(turn), {"turn": turn})
+
+    def spent(self, account: str, turn: int, limit: Limit) -> float:
+        charges = (item for _, item in self._items(_place(account, "charges", limit.budget)))
+        return total(((int(item["turn"]), float(item["cost"])) for item in charges), turn, limit)
+
+    def knows(self, account: str, answer: str) -> bool:
+        with _failing():
+            return self._store.get(_place(account, "answers"), answer) is not None
+
+    def remember(self, account: str, answer: str) -> None:
+        self._put(_place(account, "answers"), answer, {"known": True})
+
+    def charge(self, entries: Sequence[Entry], limits: Mapping[str, Limit]) -> bool:
+        with self._lock:
+            written = [(_place(entry.account, "charges", entry.budget), uuid4().hex, entry) for entry in entries]
+            for place, key, entry in written:
+                self._put(place, key, {"turn": entry.turn, "cost": entry.cost})
+            if lasts(entries, limits, lambda entry, limit: self.spent(entry.account, entry.turn, limit) - entry.cost):
+                return True
+            for place, key, _ in written:
+                with _failing():
+                    self._store.delete(place, key)
+            return False
+
+    def _put(self, place: Place, key: str, value: dict[str, Any]) -> None:
+        with _failing():
+            self._store.put(place, key, value, index=False)
+
+    def _items(self, place: Place) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Everything that lies directly in a place."""
+        offset = 0
+        while True:
+            with _failing():
+                page = self._store.search(place, limit=PAGE, offset=offset)
+            yield from ((item.key, item.value) for item in page if item.namespace == place)
+            if len(page) < PAGE:
+                return
+            offset += PAGE
+
+
+@contextmanager
+def _failing() -> Iterator[None]:
+    """Whatever a store raises, as LedgerError."""
+    try:
+        yield
+    except Exception as error:
+        raise LedgerError(
+            f"the store of the ledger failed: {brief(error)}",
+            where="ledger",
+            why="what a conversation has spent must be known before anything of it is shown",
+            fix="mend the store, or keep the ledger in a file",
+        ) from error
+
+
+def _place(account: str, *parts: str) -> Place:
+    return ("ig-guardrail", hashlib.sha256(account.encode()).hexdigest(), *parts)
