@@ -38,7 +38,18 @@ from ig_guardrail.search.base import SearchContext, Strategy
 from ig_guardrail.settings import Limits
 from ig_guardrail.stream.gate import Gate
 from ig_guardrail.stream.release import Hold
-from ig_guardrail.types import Chunk, CompiledPolicy, Finish, Node, Outcome, Prompt, Sampling, SearchSettings, Verdict
+from ig_guardrail.types import (
+    Chance,
+    Chunk,
+    CompiledPolicy,
+    Finish,
+    Node,
+    Outcome,
+    Prompt,
+    Sampling,
+    SearchSettings,
+    Verdict,
+)
 
 STRATEGIES: Mapping[str, Strategy] = {
     "inference_guard": inference_guard.search,
@@ -156,7 +167,8 @@ class Guardrail:
             self._clerk.call(books.remember, gate.text)
         finish = gate.tip.finish if ending.outcome == "completed" else None
         verdict = _verdict(ending.outcome, finish, ending.reason, plan)
-        return Chunk(said, receipt(terms, verdict, gate.text, ending.rungs, server, message))
+        chances = (yield from _chances(server, ask.chances)) if ask.chances is not None else ()
+        return Chunk(said, receipt(terms, verdict, gate.text, ending.rungs, server, message), chances)
 
     def _refused(self, ask: Ask, plan: Plan, terms: Terms, reason: str) -> Chunk:
         """What is said where nothing was decoded."""
@@ -210,6 +222,18 @@ def _room(reader: Reader, ask: Ask, prompt: Prompt) -> Waiting[Sampling]:
     begun = beginning_of(ask.turns)
     given = (yield from reader.read(prompt, begun)).position if begun else 0
     return replace(ask.sampling, max_tokens=ask.sampling.max_tokens + given)
+
+
+def _chances(server: Server, likeliest: int) -> Waiting[tuple[Chance, ...]]:
+    """What the model thought of every token that was shown; none past the deadline."""
+    case, start = server.case, server.start
+    shown = case.gate.tip.answer_ids()[start.position : case.gate.released]
+    if start.finish is not None:
+        return ()
+    try:
+        return tuple((yield Wait(case.engine.chances(start, shown, likeliest))))
+    except DeadlinePassed:
+        return ()
 
 
 def _opened(engine: Engine, opening: Future[Node]) -> Waiting[Node]:

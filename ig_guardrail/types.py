@@ -121,6 +121,20 @@ class Node:
         raise ValueError(f"position {position} lies outside this answer of {self.position} tokens")
 
 
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """A token of an answer as the unfiltered model saw it at temperature 1, before the guard.
+
+    spelled    its bytes; parts of a character are possible
+    logprob    nats
+    likeliest  the tokens it thought likeliest there, and their log-probabilities, likeliest first
+    """
+
+    spelled: bytes
+    logprob: float
+    likeliest: tuple[tuple[bytes, float], ...] = ()
+
+
 # ----------------------------------------------------------------------------------- requests a strategy may yield
 
 
@@ -481,7 +495,11 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of the stream. Only the last one carries a receipt."""
+    """A piece of the stream. Only the last one carries a receipt, and the chances of all tokens that were shown.
+
+    chances: where they were asked for
+    """
 
     text: str
     receipt: Receipt | None = None
+    chances: tuple[Chance, ...] = ()

@@ -23,6 +23,7 @@ class Ask:
     unit          what the last part of an answer begins with that is shown whole or not at all, such as a tool call
     conversation  names the conversation that the answer belongs to, for budgets that its answers share
     tenant        names whom the conversation belongs to, for budgets that all its conversations share
+    chances       how many of the likeliest tokens are told for each that is shown; None tells no chances at all
     prose         whether the policy's messages may be said; where JSON is expected, the outcome alone tells
     """
 
@@ -34,6 +35,7 @@ class Ask:
     prose: bool = True
     conversation: str | None = None
     tenant: str | None = None
+    chances: int | None = None
 
 
 def check(ask: Ask, limits: Limits) -> None:

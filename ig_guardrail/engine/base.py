@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
 
-from ig_guardrail.types import Draw, Node, Prompt, Sampling, Turn
+from ig_guardrail.types import Chance, Draw, Node, Prompt, Sampling, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,10 @@ class Engine(Protocol):
 
     def logprobs(self, node: Node, ids: Sequence[int]) -> Future[list[float]]:
         """Log-probability of each of `ids` in turn after `node`, nats."""
+        ...
+
+    def chances(self, node: Node, ids: Sequence[int], k: int) -> Future[list[Chance]]:
+        """The same, with how each token is spelled, and the `k` likeliest in its place."""
         ...
 
     def append(self, items: Sequence[tuple[Node, Node | str | tuple[int, ...]]]) -> Future[list[Node]]:

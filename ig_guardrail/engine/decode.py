@@ -16,12 +16,15 @@ from torch import Tensor
 from ig_guardrail.engine.answer import Draft
 from ig_guardrail.engine.passes import Caching, Pass, Reading
 from ig_guardrail.engine.randomness import uniform
-from ig_guardrail.engine.sampling import Bias, allowed_by, choose, log_normaliser
+from ig_guardrail.engine.sampling import Bias, allowed_by, choose, likeliest, log_normaliser
 from ig_guardrail.engine.tree import Context
 
 R = TypeVar("R")
+Ranked: TypeAlias = tuple[float, list[tuple[int, float]]]
 Strand: TypeAlias = Generator[Pass[Any], Reading, R]
 Work: TypeAlias = Generator[Sequence[Pass[Any]], Sequence[Reading], R]
+
+RANKED_AT_ONCE = 64  # tokens; their logits are held together
 
 
 @dataclass(slots=True)
@@ -95,6 +98,16 @@ class Decoder:
             read = yield from self._read(cached, [], [ids[:-1]])
             logits = torch.cat([logits, read[0]])
         return logprobs_of(logits, ids)
+
+    def rank(self, start: Any, ids: Sequence[int], k: int) -> Strand[list[Ranked]]:
+        """For each of `ids` after `start`: its log-probability, and the `k` likeliest tokens with theirs, nats."""
+        found = ranked(start.logits[None], ids[:1], k)
+        cached = self.caching.start([start], len(ids) - 1) if len(ids) > 1 else None
+        for first in range(0, len(ids) - 1, RANKED_AT_ONCE):
+            last = min(first + RANKED_AT_ONCE, len(ids) - 1)
+            read = yield from self._read(cached, [], [ids[first:last]])
+            found += ranked(read[0], ids[first + 1 : last + 1], k)
+        return found
 
     def _sample(self, rows: list[Row], logits: Tensor, attempt: int, bias: Bias | None) -> dict[int, int]:
         """Draw a token for each row; the tokens that became part of an answer, by row."""
@@ -171,6 +184,17 @@ def logprobs_of(logits: Tensor, ids: Sequence[int]) -> list[float]:
     raw = logits[: len(ids)].float()
     chosen = raw.gather(-1, torch.tensor(ids, device=raw.device)[:, None])[:, 0] - log_normaliser(raw)
     return [float(value) for value in chosen.tolist()]
+
+
+def ranked(logits: Tensor, ids: Sequence[int], k: int) -> list[Ranked]:
+    """Each of `ids` (n,) under its row of `logits` (n, vocabulary), and the `k` likeliest of that row."""
+    raw = logits[: len(ids)].float()
+    chances = raw - log_normaliser(raw)[:, None]
+    rows = [likeliest(row, k) for row in raw]
+    return [
+        (float(row[token]), [(other, float(row[other])) for other in others])
+        for row, token, others in zip(chances, ids, rows, strict=True)
+    ]
 
 
 def _advance(strand: Strand[None], place: int, reading: Reading | None, asked: dict[int, Pass[Any]]) -> None:

@@ -18,7 +18,7 @@ from ig_guardrail.engine.passes import Caching, Pass
 from ig_guardrail.engine.sampling import Bias, allowed_by, bias_of, likeliest
 from ig_guardrail.engine.tree import Context, Tree
 from ig_guardrail.errors import RequestError
-from ig_guardrail.types import Draw, Finish, Node
+from ig_guardrail.types import Chance, Draw, Finish, Node
 
 WIDEST = 32  # rows of one pass; more of them take turns, so that others need not wait for all
 
@@ -90,6 +90,17 @@ class Grower:
         entry, start = self.tree.find(node)
         self.language.check(ids, where="token ids")
         return (yield from alone(Decoder(self.caching, entry.context).score(start, ids)))
+
+    def chances(self, node: Node, ids: Sequence[int], k: int) -> Work[list[Chance]]:
+        """Log-probabilities with the `k` likeliest beside them; see `Engine.chances`."""
+        entry, start = self.tree.find(node)
+        self.language.check(ids, where="token ids")
+        ranked = yield from alone(Decoder(self.caching, entry.context).rank(start, ids, k))
+        spelled = self.language.detokenizer.bytes_of
+        return [
+            Chance(spelled(token), logprob, tuple((spelled(other), value) for other, value in likeliest))
+            for token, (logprob, likeliest) in zip(ids, ranked, strict=True)
+        ]
 
     def _lanes(self, draw: Draw) -> list[Row]:
         entry, start = self.tree.find(draw.node)

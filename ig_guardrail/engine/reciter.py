@@ -15,7 +15,7 @@ from ig_guardrail.engine.randomness import uniform
 from ig_guardrail.engine.script import Bias, Distribution, Place, Script, pick, shaped
 from ig_guardrail.engine.tree import Context, Entry, Tree
 from ig_guardrail.errors import RequestError
-from ig_guardrail.types import Draw, Finish, Node
+from ig_guardrail.types import Chance, Draw, Finish, Node
 
 Prefix: TypeAlias = tuple[int, ...]
 HiddenState: TypeAlias = Callable[[Prefix], Sequence[float]]
@@ -77,6 +77,18 @@ class Reciter:
         self.script.vocabulary.language.check(ids, where="token ids")
         entry.context.account.forwards += 1
         return self._score(entry.context, node.root, prefix, tuple(ids))
+
+    def chances(self, node: Node, ids: Sequence[int], k: int) -> list[Chance]:
+        """Log-probabilities with the `k` likeliest beside them; see `Engine.chances`."""
+        entry, prefix = self.tree.find(node)
+        spelled = self.script.vocabulary.bytes_of
+        found = []
+        for count, (token, logprob) in enumerate(zip(ids, self.logprobs(node, ids), strict=True)):
+            options = self.script.next_tokens(_place(entry.context, node.root, (*prefix, *ids[:count])))
+            ranked = sorted(options, key=lambda option: (-option[1], option[0]))[:k]
+            likeliest = tuple((spelled(other), _log(chance)) for other, chance in ranked)
+            found.append(Chance(spelled(token), logprob, likeliest))
+        return found
 
     def _content(self, after: Node, content: Node | str | tuple[int, ...]) -> tuple[Prefix, Finish | None]:
         if isinstance(content, Node):

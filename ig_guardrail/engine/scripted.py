@@ -17,7 +17,7 @@ from ig_guardrail.engine.reciter import HiddenState, Prefix, Reciter
 from ig_guardrail.engine.script import Bias, Script
 from ig_guardrail.engine.tree import Tree
 from ig_guardrail.errors import RequestError
-from ig_guardrail.types import Draw, Node, Prompt, Sampling, Turn
+from ig_guardrail.types import Chance, Draw, Node, Prompt, Sampling, Turn
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -102,6 +102,9 @@ class ScriptedEngine:
 
     def logprobs(self, node: Node, ids: Sequence[int]) -> Future[list[float]]:
         return self._call("logprobs", self._reciter.logprobs, node, ids)
+
+    def chances(self, node: Node, ids: Sequence[int], k: int) -> Future[list[Chance]]:
+        return self._call("chances", self._reciter.chances, node, ids, k)
 
     def append(self, items: Sequence[tuple[Node, Node | str | tuple[int, ...]]]) -> Future[list[Node]]:
         return self._call("append", self._reciter.append, items)

@@ -20,7 +20,7 @@ from ig_guardrail.engine.scheduler import Scheduler
 from ig_guardrail.engine.shared import Sharing, serves
 from ig_guardrail.engine.tree import Tree
 from ig_guardrail.engine.weights import Weights, info_of, language_of
-from ig_guardrail.types import Draw, Node, Prompt, Sampling, Turn
+from ig_guardrail.types import Chance, Draw, Node, Prompt, Sampling, Turn
 
 LAST_STEP_S = 2.0  # how long a running step may take to notice that the engine was shut down
 
@@ -73,6 +73,9 @@ class TransformersEngine:
 
     def logprobs(self, node: Node, ids: Sequence[int]) -> Future[list[float]]:
         return self._scheduler.submit(self._grower.logprobs(node, ids))
+
+    def chances(self, node: Node, ids: Sequence[int], k: int) -> Future[list[Chance]]:
+        return self._scheduler.submit(self._grower.chances(node, ids, k))
 
     def append(self, items: Sequence[tuple[Node, Node | str | tuple[int, ...]]]) -> Future[list[Node]]:
         return self._scheduler.submit(self._grower.append(items))

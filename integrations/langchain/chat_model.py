@@ -88,6 +88,10 @@ class ChatIGGuardrail(BaseChatModel):
     """"bf16", or on the CPU "int8" or "int4"; quantised weights compute in bfloat16 and take less time a token."""
     n: int = 1
     """Answers to a request, for `generate`; `invoke` and `stream` give one."""
+    logprobs: bool = False
+    """Whether to tell, as `response_metadata["logprobs"]`, what the model thought of each token before the guard."""
+    top_logprobs: int = 0
+    """How many of the likeliest tokens to tell beside each, at most 20; asks for `logprobs` too."""
     language: str = "en"
     """Of the refusal and closing messages."""
     streaming: bool = False

@@ -44,6 +44,8 @@ class CallOptions(BaseModel):
     strategy: str | Callable[..., Any] | None
     language: str
     n: int = Field(ge=1, le=128)
+    logprobs: bool = False
+    top_logprobs: int = Field(0, ge=0, le=20)
     conversation: str | None = None
     tenant: str | None = None
     form: Form = Form()
@@ -69,6 +71,7 @@ class CallOptions(BaseModel):
             unit=OPEN if self.form.callable else None,
             prose=self.form.schema is None,
             conversation=self.conversation,
+            chances=self.top_logprobs if self.logprobs or self.top_logprobs else None,
             tenant=self.tenant,
         )
 

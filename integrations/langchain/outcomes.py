@@ -28,9 +28,11 @@ from ig_guardrail.calls import read
 from ig_guardrail.errors import GenerationFailed
 from ig_guardrail.integrations.langchain.blocks import PROVIDER, RECORD, register
 from ig_guardrail.stream.receipt import as_json
-from ig_guardrail.types import Chunk, Receipt, Verdict
+from ig_guardrail.types import Chance, Chunk, Receipt, Verdict
 
 register()
+
+IMPOSSIBLE = -9999.0  # OpenAI's number for a token that the model would never have written
 
 
 def generation_chunks(chunk: Chunk, tools: bool = False) -> Iterator[ChatGenerationChunk]:
@@ -48,7 +50,7 @@ def generation_chunks(chunk: Chunk, tools: bool = False) -> Iterator[ChatGenerat
     if chunk.receipt is not None:
         last = AIMessageChunk(
             content=words,
-            response_metadata={**origin, **_metadata(chunk.receipt, tools)},
+            response_metadata={**origin, **_metadata(chunk.receipt, tools), **_logprobs(chunk.chances)},
             usage_metadata=_usage(chunk.receipt),
             chunk_position="last",
         )
@@ -100,6 +102,21 @@ def _metadata(receipt: Receipt, tools: bool) -> dict[str, Any]:
         "model_name": receipt.model["name"],
         RECORD: _plain(receipt),
     }
+
+
+def _logprobs(chances: Sequence[Chance]) -> dict[str, Any]:
+    """In OpenAI's form, and said to be the model's: the guard may have chosen against them."""
+    if not chances:
+        return {}
+    told = [
+        {**_chance(one.spelled, one.logprob), "top_logprobs": [_chance(*other) for other in one.likeliest]}
+        for one in chances
+    ]
+    return {"logprobs": {"content": told, "refusal": None, "of": "the model, before the guard"}}
+
+
+def _chance(spelled: bytes, logprob: float) -> dict[str, Any]:
+    return {"token": spelled.decode("utf-8", "replace"), "bytes": list(spelled), "logprob": max(logprob, IMPOSSIBLE)}
 
 
 def _plain(receipt: Receipt) -> Mapping[str, Any]:

@@ -131,6 +131,22 @@ def test_log_probabilities_are_the_models_own(world: World) -> None:
     assert world.engine.logprobs(root, ()).result() == []
 
 
+def test_chances_are_log_probabilities_with_the_likeliest_beside_them(world: World) -> None:
+    root = world.root()
+    node = world.blocks(root, 70)
+    chances = world.engine.chances(root, node.ids, 3).result()
+    assert [one.logprob for one in chances] == pytest.approx(node.logprobs, abs=world.tolerance)
+    assert b"".join(one.spelled for one in chances).decode("utf-8", "replace").strip() == world.decode(node.ids).strip()
+    children = world.engine.expand(root, 3).result()
+    first = [value for _, value in chances[0].likeliest]
+    own = [world.engine.logprobs(root, child.ids or (world.end,)).result()[0] for child in children]
+    assert first == pytest.approx(own, abs=world.tolerance)
+    assert all(one.likeliest[0][1] + world.tolerance >= one.logprob for one in chances)
+    assert [len(one.likeliest) for one in chances] == [3] * 70
+    assert world.engine.chances(root, node.ids[:1], 0).result()[0].likeliest == ()
+    assert world.engine.chances(root, (), 3).result() == []
+
+
 def test_expand_ranks_one_token_children(world: World) -> None:
     root = world.root(Sampling())
     children = world.engine.expand(root, 5).result()
