@@ -7,7 +7,7 @@ One text, the guardrail's stream, stands behind all four ways to call it: `invok
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator, Sequence
 from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any, Self
@@ -29,6 +29,7 @@ from ig_guardrail.errors import RequestError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.answer_cache import CompletedAnswers
 from ig_guardrail.integrations.langchain.blocks import PROVIDER
+from ig_guardrail.integrations.langchain.events import events_of, events_of_async
 from ig_guardrail.integrations.langchain.forms import form_of, instructed
 from ig_guardrail.integrations.langchain.messages import turns_of
 from ig_guardrail.integrations.langchain.opening import Names, Opening
@@ -179,7 +180,7 @@ class ChatIGGuardrail(BaseChatModel):
         stop: list[str] | None = None,
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
-    ) -> Iterator[ChatGenerationChunk]:
+    ) -> Generator[ChatGenerationChunk, None, None]:
         model = kwargs.pop("model", None)
         options, turns = self._options(stop, kwargs), turns_of(messages)
         yield from _pieces(self._given(model) or self._opened(model).guardrail(), options, turns)
@@ -191,7 +192,7 @@ class ChatIGGuardrail(BaseChatModel):
         stop: list[str] | None = None,
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
-    ) -> AsyncIterator[ChatGenerationChunk]:
+    ) -> AsyncGenerator[ChatGenerationChunk, None]:
         model = kwargs.pop("model", None)
         options, turns = self._options(stop, kwargs), turns_of(messages)
         guardrail = self._given(model) or await self._opened(model).guardrail_async()
@@ -199,6 +200,17 @@ class ChatIGGuardrail(BaseChatModel):
             async for chunk in chunks:
                 for piece in generation_chunks(chunk, tools=bool(options.form.callable)):
                     yield piece
+
+    def _stream_chat_model_events(
+        self, messages: list[BaseMessage], *, run_manager: CallbackManagerForLLMRun | None = None, **kwargs: Any
+    ) -> Iterator[Any]:
+        """Protocol events, which LangChain looks for under this name."""
+        return events_of(self._stream(messages, **kwargs), run_manager.run_id if run_manager else None)
+
+    def _astream_chat_model_events(
+        self, messages: list[BaseMessage], *, run_manager: AsyncCallbackManagerForLLMRun | None = None, **kwargs: Any
+    ) -> AsyncIterator[Any]:
+        return events_of_async(self._astream(messages, **kwargs), run_manager.run_id if run_manager else None)
 
     @override
     def _generate(

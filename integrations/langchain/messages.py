@@ -68,7 +68,7 @@ def _block(block: str | dict[Any, Any], where: str) -> str:
     text = block.get("refusal" if kind == "refusal" else "text")
     if kind in ("text", "refusal") and isinstance(text, str):
         return text
-    if kind in THOUGHTS or kind in CALLS:
+    if kind in THOUGHTS or kind in CALLS or _marks_refusal(block):
         return ""
     raise RequestError(
         f"there is a content block of type '{kind}', which is not text",
@@ -76,3 +76,9 @@ def _block(block: str | dict[Any, Any], where: str) -> str:
         why="the model reads text only, and leaving the block out would change what was asked",
         fix="say it in words, in a block {'type': 'text', 'text': ...}",
     )
+
+
+def _marks_refusal(block: dict[Any, Any]) -> bool:
+    """Whether a block only says that the text before it is a refusal (see `events`)."""
+    value = block.get("value")
+    return block.get("type") == "non_standard" and isinstance(value, dict) and value.get("type") == "refusal"

@@ -115,9 +115,9 @@ async def test_no_way_of_streaming_shows_what_was_not_let_through(way: Any, text
     assert message.response_metadata["finish_reason"] == "content_filter"
     said = message.response_metadata["ig_guardrail"]["message"]
     assert said == (REFUSAL if text == "Delete it." else CLOSING)
-    if way is not shown_in_v3:  # protocol events know no refusal blocks; there it is in the metadata alone
-        assert said in words
-        assert any(block.get("refusal") == said for block in message.content_blocks)
+    assert said in words
+    blocks = [block.get("value", block) for block in message.content_blocks]  # protocol events have no refusal blocks
+    assert any(block.get("refusal") == said for block in blocks)
 
 
 FISHED = POLITE.replace("every: 4}", "every: 4, budget: 0.6, scope: conversation}").replace("budget: 0.0, ", "")

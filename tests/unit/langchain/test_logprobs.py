@@ -58,7 +58,7 @@ def test_a_refusal_has_none() -> None:
 
 
 def test_a_stream_tells_them_once_with_its_last_chunk() -> None:
-    chunks = [chunk for chunk in model({(0, 0): CALM}).stream("Go.", logprobs=True, top_logprobs=2)]
+    chunks = list(model({(0, 0): CALM}).stream("Go.", logprobs=True, top_logprobs=2))
     assert [index for index, chunk in enumerate(chunks) if "logprobs" in chunk.response_metadata] == [len(chunks) - 1]
     whole: AIMessageChunk = chunks[0]
     for chunk in chunks[1:]:

@@ -10,7 +10,9 @@ from pydantic import BaseModel
 
 from ig_guardrail.calls import written
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
+from ig_guardrail.integrations.langchain.messages import turns_of
 from ig_guardrail.integrations.langchain.structured import AnswerRefused
+from ig_guardrail.types import Turn
 from tests.golden.conversations import LATE, RUDE, scripted_guardrail
 from tests.unit.langchain.test_tools import READ, TOOLS, model
 
@@ -65,7 +67,15 @@ def test_protocol_events_keep_the_verdict() -> None:
     message: AIMessage = refusing().stream_events("Go.", version="v3").output
     assert message.response_metadata["finish_reason"] == "content_filter"
     assert message.response_metadata["ig_guardrail"]["message"] == REFUSAL
-    assert message.text == REFUSAL or message.content_blocks
+    assert message.text == REFUSAL
+    text, mark = message.content_blocks
+    assert (text["type"], mark["type"]) == ("text", "non_standard")
+    assert mark["value"]["refusal"] == REFUSAL  # type: ignore[typeddict-item]
+
+
+def test_a_refusal_that_came_as_protocol_events_can_be_given_back() -> None:
+    message: AIMessage = refusing().stream_events("Go.", version="v3").output
+    assert turns_of([message]) == (Turn("assistant", REFUSAL),)
 
 
 @pytest.mark.parametrize("method", ["json_schema", "function_calling", "json_mode"])
