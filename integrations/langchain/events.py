@@ -43,9 +43,8 @@ def spoken(chunk: ChatGenerationChunk) -> ChatGenerationChunk:
     message = chunk.message
     if not refused(message):
         return chunk
-    marks: list[Any] = [
-        {"type": "non_standard", "value": block} for block in message.content_blocks if block["type"] == "refusal"
-    ]
+    blocks: list[Any] = list(message.content_blocks)
+    marks: list[Any] = [{"type": "non_standard", "value": block} for block in blocks if block["type"] == "refusal"]
     text: list[Any] = [{"type": "text", "text": message.text}] if message.text else []
     return ChatGenerationChunk(message=message.model_copy(update={"content": [*text, *marks]}))
 
