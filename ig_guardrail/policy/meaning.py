@@ -14,17 +14,19 @@ from ig_guardrail.policy.draft import Draft
 from ig_guardrail.policy.expression import Formula
 from ig_guardrail.policy.faults import Fault, Spot, clipped, quoted
 from ig_guardrail.policy.hazards import EVERY, covers
+from ig_guardrail.policy.moderation import categories
 from ig_guardrail.policy.nearest import nearest
 from ig_guardrail.policy.patterns import least_length, matches
 from ig_guardrail.policy.tree import Scalar, Table
 
-TEXT_KINDS = ("lexical", "pattern")
+TEXT_KINDS = ("lexical", "pattern", "openai", "python", "given")
 
 
 def check_meaning(draft: Draft) -> tuple[Fault, ...]:
     """Every fault in how the parts of a draft fit together."""
-    checks = (ids, names, prompt_models, hazards, limits, strategy, lengths, english, messages, tools, memory)
-    return tuple(chain.from_iterable(check(draft) for check in checks))
+    named = (ids, names, prompt_models, hazards, categories)
+    settings = (limits, strategy, lengths, english, messages, tools, memory)
+    return tuple(chain.from_iterable(check(draft) for check in (*named, *settings)))
 
 
 def budgets(draft: Draft) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -90,7 +92,7 @@ def prompt_models(draft: Draft) -> Iterator[Fault]:
         kind = draft.value("cost_models", name, "kind")
         if kind is not None and kind not in TEXT_KINDS:
             able = [other for other in model_names(draft) if draft.value("cost_models", other, "kind") in TEXT_KINDS]
-            advice = f"name a lexical or pattern cost model{': ' + ', '.join(map(quoted, able)) if able else ''}"
+            advice = f"name a cost model that reads text{': ' + ', '.join(map(quoted, able)) if able else ''}"
             spot = name_spot(draft, ("prompt", "cost"), name, offset)
             message = f"the prompt check cannot use {quoted(name)}"
             yield spot.fault("P030", message, label=f"it is of kind `{kind}`", help=advice)

@@ -27,7 +27,7 @@ SAID = [
     ("help: {kind: latent", "help: {kind: latnet", "there is no kind `latnet` of cost model", "did you mean `latent`?"),
     ('"max(help, words)"', '"max(help, wrods)"', "there is no cost model `wrods`", "did you mean `words`?"),
     ("prompt: {cost: words", "prompt: {cost: help", "the prompt check cannot use `help`",
-     "name a lexical or pattern cost model: `words`, `slurs`"),
+     "name a cost model that reads text: `words`, `slurs`"),
     ("weight: 2", "scope: tenant", "`scope` `tenant` is not enforced by this version",
      "write `response` or `conversation`, and keep `tenant` for a version that enforces it"),
     ("beams: 2", "beams: 8", "`beams` is 8, but `candidates` is 4", "write `beams: 4`, or raise `candidates`"),
