@@ -7,7 +7,8 @@ model it is all there is: it reads the input, tool results and tool calls, and c
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command
 from typing_extensions import override
 
+from ig_guardrail.costs.base import CostModel
 from ig_guardrail.integrations.langchain.blocks import PROVIDER, RECORD, refused
 from ig_guardrail.integrations.langchain.messages import ROLES
 from ig_guardrail.integrations.langchain.structured import AnswerRefused
@@ -32,9 +34,10 @@ REMOVED = "[removed: the policy refuses this text]"
 class GuardrailMiddleware(AgentMiddleware[AgentState[Any], None, Any]):
     """Checks input turns and tool results before the model, refusals after it, and calls before their tools run.
 
-    policy      a policy file, the name of a packaged policy, or a compiled policy; its cost models that read text
-    on_refusal  "end": the run ends with the policy's message; "raise": AnswerRefused
-    language    of that message
+    policy       a policy file, the name of a packaged policy, or a compiled policy; its cost models that read text
+    on_refusal   "end": the run ends with the policy's message; "raise": AnswerRefused
+    language     of that message
+    cost_models  those that the policy leaves to the program, by name
     """
 
     def __init__(
@@ -43,9 +46,10 @@ class GuardrailMiddleware(AgentMiddleware[AgentState[Any], None, Any]):
         *,
         on_refusal: Literal["end", "raise"] = "end",
         language: str = "en",
+        cost_models: Mapping[str, CostModel] | None = None,
     ) -> None:
         super().__init__()
-        self._checks = text_checks(policy)
+        self._checks = text_checks(policy, cost_models)
         self._raises = on_refusal == "raise"
         self._language = language
 
@@ -67,7 +71,7 @@ class GuardrailMiddleware(AgentMiddleware[AgentState[Any], None, Any]):
     @hook_config(can_jump_to=["end"])
     @override
     async def abefore_model(self, state: AgentState[Any], runtime: Runtime[None]) -> dict[str, Any] | None:
-        return self.before_model(state, runtime)
+        return await asyncio.to_thread(self.before_model, state, runtime)  # a check may wait for a network
 
     @override
     def after_model(self, state: AgentState[Any], runtime: Runtime[None]) -> dict[str, Any] | None:
@@ -90,7 +94,7 @@ class GuardrailMiddleware(AgentMiddleware[AgentState[Any], None, Any]):
     async def awrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[Answer]]
     ) -> Answer:
-        return self._denied(request) or await handler(request)
+        return await asyncio.to_thread(self._denied, request) or await handler(request)
 
     def _denied(self, request: ToolCallRequest) -> ToolMessage | None:
         call = request.tool_call
