@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -53,7 +53,7 @@ def take_in(spec: CostModelSpec, model: Any, **origin: object) -> ForeignCost:
     )
 
 
-def _declared(spec: CostModelSpec, model: Any, name: str, wanted: str, fits: Any) -> Any:
+def _declared(spec: CostModelSpec, model: Any, name: str, wanted: str, fits: Callable[[Any], bool]) -> Any:
     value = getattr(model, name, None)
     if not fits(value):
         raise _unfit(spec, f"its `{name}` is {value!r}, and must be {wanted}")

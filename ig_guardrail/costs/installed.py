@@ -32,6 +32,11 @@ def installed_cost_model(spec: CostModelSpec) -> ForeignCost:
     return take_in(spec, model, entry_point=entry.name, distribution=_distribution(entry), options=spec.options)
 
 
+def distribution_of(spec: CostModelSpec) -> str:
+    """Name and version of the distribution that a `python` entry's cost model comes from. Raises ModelError."""
+    return _distribution(_entry_point(spec))
+
+
 def _entry_point(spec: CostModelSpec) -> EntryPoint:
     wanted = str(spec.options["entry_point"])
     offered = entry_points(group=GROUP)
@@ -48,5 +53,4 @@ def _entry_point(spec: CostModelSpec) -> EntryPoint:
 
 
 def _distribution(entry: EntryPoint) -> str:
-    """Name and version of what declares an entry point."""
     return f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else "an unknown distribution"

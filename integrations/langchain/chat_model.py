@@ -26,6 +26,7 @@ from typing_extensions import override
 
 from ig_guardrail import __version__
 from ig_guardrail.costs.base import CostModel
+from ig_guardrail.costs.installed import distribution_of
 from ig_guardrail.errors import RequestError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.answer_cache import CompletedAnswers
@@ -93,7 +94,7 @@ class ChatIGGuardrail(BaseChatModel):
     """Of the refusal and closing messages."""
     streaming: bool = False
     api_key: SecretStr | None = Field(default=None, exclude=True)
-    """Accepted and not used: nothing leaves this process."""
+    """Accepted and not used: the model runs in this process."""
     max_retries: int | None = None
     """Accepted and not used: a request that failed here would fail again."""
     conversation: str | None = None
@@ -345,9 +346,11 @@ class ChatIGGuardrail(BaseChatModel):
         )
 
     def _hashes(self) -> list[str]:
-        """Content hashes of an open guardrail's weights and cost models, or of given ones; others have names."""
+        """What tells an open guardrail's weights and cost models apart, or those that have more than a name."""
         if self.guardrail is None:
-            return [f"{name}={model.sha256}" for name, model in sorted(self.cost_models.items())]
+            specs = self._opened().policy().cost_models
+            installed = [distribution_of(spec) for spec in specs if spec.kind == "python"]
+            return [*installed, *(f"{name}={model.sha256}" for name, model in sorted(self.cost_models.items()))]
         return [self.guardrail.engine.info.model_sha256, *sorted(self.guardrail.panel.hashes.values())]
 
     @override

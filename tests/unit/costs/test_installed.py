@@ -12,26 +12,7 @@ import pytest
 from ig_guardrail.costs.catalog import build_cost_model, build_cost_models
 from ig_guardrail.errors import ModelError
 from ig_guardrail.types import CostModelSpec, Piece, Prompt
-
-MODULE = """
-class Shouting:
-    granularity, reading, layers, longest_match = "block", "level", (), 0
-
-    def __init__(self, name, hazards, options):
-        self.name, self.hazards, self.sha256 = name, hazards, "by hand"
-        self.share = float(options.get("share", "1"))
-
-    def start(self, prompt):
-        return ""
-
-    def advance(self, steps):
-        return [(known + piece.text, (self.share * (known + piece.text).isupper(),)) for known, piece in steps]
-
-def breaking(name, hazards, options):
-    raise OSError("no such file")
-
-not_callable = 3
-"""
+from tests.distributions import MODULE, install
 
 
 class Given:
@@ -70,17 +51,6 @@ def build(entry: CostModelSpec) -> Any:
 
 def given(*entries: CostModelSpec, **models: Any) -> Any:
     return build_cost_models(entries, models, engine=None, base_dir=None)
-
-
-def install(folder: Path, distribution: str, version: str, module: str = "shouting_costs") -> None:
-    """A distribution as an installer leaves it."""
-    (folder / f"{module}.py").write_text(MODULE)
-    facts = folder / f"{distribution.replace('-', '_')}-{version}.dist-info"
-    facts.mkdir()
-    (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
-    names = ("shouting = {}:Shouting", "breaking = {}:breaking", "number = {}:not_callable", "absent = {}:absent")
-    declared = "\n".join(name.format(module) for name in names)
-    (facts / "entry_points.txt").write_text(f"[ig_guardrail.cost_models]\n{declared}\n")
 
 
 @pytest.fixture

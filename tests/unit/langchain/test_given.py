@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from ig_guardrail.integrations.langchain.middleware import GuardrailMiddleware
 from ig_guardrail.integrations.langchain.text_checks import text_checks
 from ig_guardrail.types import Piece, Prompt
+from tests.distributions import install
 from tests.golden.conversations import KIND, POLITE, RUDE, compiled, scripted_guardrail
 
 PATTERN = "kind: pattern, hazards: [hte], patterns: ['(?i)\\bblockhead'], longest_match: 9"
@@ -99,6 +101,17 @@ def test_one_cache_never_serves_what_another_cost_model_let_through() -> None:
     cache = InMemoryCache()
     assert chat(cache=cache, rude=Minding("absent")).invoke("Go.").content == RUDE
     assert chat(cache=cache, rude=Minding()).invoke("Go.").content == KIND
+
+
+def test_nor_what_another_version_of_an_installed_one_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    policy = compiled(POLITE.replace(PATTERN, "kind: python, entry_point: shouting, hazards: [hte]"))
+    install(tmp_path, "shouting-costs", "1.0")
+    model = ChatIGGuardrail(model="scripted", policy=policy, seed=7)
+    old = model._get_llm_string()
+    assert model._get_llm_string() == old
+    (tmp_path / "shouting_costs-1.0.dist-info" / "METADATA").write_text("Name: shouting-costs\nVersion: 1.1\n")
+    assert model._get_llm_string() != old
 
 
 def test_another_cost_model_under_the_same_name_is_opened_anew() -> None:
