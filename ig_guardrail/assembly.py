@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from ig_guardrail.costs.base import CostModel
-from ig_guardrail.costs.catalog import EngineFacts, build_cost_model
+from ig_guardrail.costs.catalog import EngineFacts, build_cost_models
 from ig_guardrail.drive.serve import Values
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.engine.models import load_engine
@@ -24,15 +25,16 @@ def open_guardrail(
     weights: str = "auto",
     values: Values | None = None,
     ledger: Ledger | None = None,
+    cost_models: Mapping[str, CostModel] | None = None,
 ) -> Guardrail:
     """A guardrail for a model ("embedded", a folder, a .gguf file, a hub name) under a policy (file, name or value).
 
+    cost_models: those that the policy leaves to the program (`kind: given`), by name
     Weights are loaded once a process, here at the latest. Raises PolicyError, ModelError, HeadMismatch.
     """
     compiled = load_policy(policy)
-    return guard(
-        load_engine(model, device=device, dtype=dtype, weights=weights), compiled, folder_of(policy), values, ledger
-    )
+    engine = load_engine(model, device=device, dtype=dtype, weights=weights)
+    return guard(engine, compiled, folder_of(policy), values, ledger, cost_models)
 
 
 def guard(
@@ -41,12 +43,14 @@ def guard(
     folder: Path | None = None,
     values: Values | None = None,
     ledger: Ledger | None = None,
+    cost_models: Mapping[str, CostModel] | None = None,
 ) -> Guardrail:
-    """A guardrail for an open engine. `folder` is where relative artifact paths of the policy start."""
+    """A guardrail for an open engine. `folder` is where relative artifact paths of the policy start.
+
+    Raises ModelError and HeadMismatch for cost models that cannot be had, or are given and not asked for.
+    """
     facts = EngineFacts(engine.info.model_sha256, engine.info.numerics)
-    models: dict[str, CostModel] = {
-        spec.name: build_cost_model(spec, engine=facts, base_dir=folder) for spec in policy.cost_models
-    }
+    models = build_cost_models(policy.cost_models, cost_models, engine=facts, base_dir=folder)
     return Guardrail(engine, policy, models, values, ledger=ledger)
 
 

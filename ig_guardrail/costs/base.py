@@ -7,13 +7,14 @@ work on their common prefix, and a prefix is scored the same however a strategy 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from ig_guardrail.types import Granularity, Piece, Prompt, Reading
 
 State: TypeAlias = Any
 
 
+@runtime_checkable
 class CostModel(Protocol):
     """Declares what it reads and when; holds no state of a request.
 

@@ -1,8 +1,9 @@
-"""Makes the cost models that a policy names: packaged ones by name, others by folder."""
+"""Makes the cost models that a policy names: packaged ones by name, others by folder, endpoint or entry point."""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -11,15 +12,18 @@ from typing import Any
 
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.finished_calls import finished_calls
+from ig_guardrail.costs.given import check_given, given_cost_model
+from ig_guardrail.costs.installed import installed_cost_model
 from ig_guardrail.costs.latent import LatentHead, read_latent_head
 from ig_guardrail.costs.lexical import LexicalHead, read_lexical_head
+from ig_guardrail.costs.moderation import moderation_cost
 from ig_guardrail.costs.pattern import PatternCost, compile_patterns
 from ig_guardrail.costs.tools import tool_rules
 from ig_guardrail.errors import HeadMismatch, ModelError
 from ig_guardrail.types import CostModelSpec
 
 PACKAGED = {"latent": ("harmful-help", "toxic-tone"), "lexical": ("words", "screen")}
-KINDS = ("latent", "lexical", "pattern")
+KINDS = ("latent", "lexical", "pattern", "openai", "python", "given")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +34,31 @@ class EngineFacts:
     numerics: str
 
 
+def build_cost_models(
+    specs: Sequence[CostModelSpec],
+    given: Mapping[str, CostModel] | None = None,
+    *,
+    engine: EngineFacts | None,
+    base_dir: Path | None,
+) -> dict[str, CostModel]:
+    """The cost models of all these entries, by name.
+
+    given     what the program hands in for the entries of kind `given`, and for no others
+    Raises ModelError as `build_cost_model` does, and for what is given beyond or short of what is asked for.
+    """
+    check_given(specs, given or {})
+    made = {
+        spec.name: given_cost_model(spec, given or {})
+        if spec.kind == "given"
+        else build_cost_model(spec, engine=engine, base_dir=base_dir)
+        for spec in specs
+        if spec.kind != "calls"
+    }
+    return {**made, **{spec.name: finished_calls(spec, made) for spec in specs if spec.kind == "calls"}}
+
+
 def build_cost_model(spec: CostModelSpec, *, engine: EngineFacts | None, base_dir: Path | None) -> CostModel:
-    """The cost model of one entry of a policy's `cost_models`.
+    """The cost model of one entry of a policy's `cost_models`, of any kind that needs no other and is not `given`.
 
     engine    the engine it will run beside; only latent heads need one
     base_dir  where relative artifact folders start; the working directory if None
@@ -43,12 +70,12 @@ def build_cost_model(spec: CostModelSpec, *, engine: EngineFacts | None, base_di
         return _lexical(spec, base_dir)
     if spec.kind == "pattern":
         return _pattern(spec)
+    if spec.kind == "openai":
+        return moderation_cost(spec)
+    if spec.kind == "python":
+        return installed_cost_model(spec)
     if spec.kind == "tools":  # made of a policy's section of that name
         return tool_rules(spec.name, spec.hazards, spec.options)
-    if spec.kind == "calls":  # made of its budgets for tools
-        judged = spec.options.get("by")
-        judge = build_cost_model(judged, engine=None, base_dir=base_dir) if judged else None
-        return finished_calls(spec.name, spec.hazards, spec.options["tool"], judge)
     raise ModelError(
         f"there is no kind of cost model called '{spec.kind}'",
         where=f"cost_models.{spec.name}",

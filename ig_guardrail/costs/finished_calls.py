@@ -5,7 +5,7 @@ An event: 0.0 wherever no such call ends. Without a cost model to score calls wi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -13,7 +13,8 @@ from ig_guardrail.calls import CLOSE, Call, read, written
 from ig_guardrail.costs.artifact import options_sha256
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.tools import name_pattern
-from ig_guardrail.types import Granularity, Piece, Prompt, Reading
+from ig_guardrail.errors import ModelError
+from ig_guardrail.types import CostModelSpec, Granularity, Piece, Prompt, Reading
 
 Seen: TypeAlias = tuple[Prompt, str, int]  # the prompt, the answer so far, and the tool's calls that are complete in it
 
@@ -58,7 +59,18 @@ class FinishedCalls:
         return [scores for _, scores in judged]
 
 
-def finished_calls(name: str, hazards: tuple[str, ...], tool: str, judge: CostModel | None = None) -> FinishedCalls:
-    """The cost of calls whose tool's name fits a pattern."""
-    content = options_sha256("calls", hazards=hazards, tool=tool, judge=judge.sha256 if judge else None)
-    return FinishedCalls(name, hazards, content, name_pattern(tool), judge)
+def finished_calls(spec: CostModelSpec, models: Mapping[str, CostModel]) -> FinishedCalls:
+    """The cost of calls whose tool's name fits the pattern `tool`, by the cost model `by`, if one is named.
+
+    Raises ModelError if that reads hidden states, which a call by itself has none of.
+    """
+    tool, by = spec.options["tool"], spec.options.get("by")
+    judge = models[by] if by else None
+    if judge is not None and judge.layers:
+        raise ModelError(
+            f"cost model '{by}' reads hidden states, and a budget of scope `tool` scores calls as texts",
+            where=f"cost_models.{by}",
+            fix="use one that reads text, or another scope",
+        )
+    content = options_sha256("calls", hazards=spec.hazards, tool=tool, by=judge.sha256 if judge else None)
+    return FinishedCalls(spec.name, spec.hazards, content, name_pattern(tool), judge)

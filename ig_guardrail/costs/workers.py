@@ -21,22 +21,25 @@ class Worker:
     def __init__(self, name: str) -> None:
         self._name = name
         self._jobs: queue.SimpleQueue[_Job | None] | None = None
+        self._turn = threading.Lock()  # callers are of several threads
 
     def call(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
         """Run `function(*args)` on the thread; its result or error arrives in the future."""
         future: Future[Any] = Future()
-        if self._jobs is None:
-            self._jobs = queue.SimpleQueue()
-            weakref.finalize(self, self._jobs.put, None)
-            threading.Thread(target=_serve, args=(self._jobs,), name=f"ig-cost-{self._name}", daemon=True).start()
-        self._jobs.put((future, function, args))
+        with self._turn:
+            if self._jobs is None:
+                self._jobs = queue.SimpleQueue()
+                weakref.finalize(self, self._jobs.put, None)
+                threading.Thread(target=_serve, args=(self._jobs,), name=f"ig-cost-{self._name}", daemon=True).start()
+            self._jobs.put((future, function, args))
         return future
 
     def abandon(self) -> None:
         """Leave the thread to whatever it hangs in; it ends when that returns."""
-        if self._jobs is not None:
-            self._jobs.put(None)
-            self._jobs = None
+        with self._turn:
+            if self._jobs is not None:
+                self._jobs.put(None)
+                self._jobs = None
 
 
 def _serve(jobs: queue.SimpleQueue[_Job | None]) -> None:

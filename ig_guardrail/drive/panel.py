@@ -9,7 +9,7 @@ from ig_guardrail.budget import Rule
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.workers import Worker
 from ig_guardrail.errors import ModelError
-from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec, Granularity, Reading
+from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec, Granularity, PromptRule, Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,24 @@ class Panel:
 
 
 def seat(policy: CompiledPolicy, models: Mapping[str, CostModel]) -> Panel:
-    """Bind a policy's budgets to its cost models."""
+    """Bind a policy's budgets to its cost models. Raises ModelError if one cannot do what the prompt rule asks."""
+    check_prompt(policy.prompt, models)
     specs = {spec.name: spec for spec in policy.cost_models}
     seats = {name: Seat(specs[name], model, Worker(name)) for name, model in models.items()}
     rules = tuple(_rule(budget, [models[name] for name in budget.cost.models()]) for budget in policy.budgets)
     return Panel(seats, rules, {name: model.sha256 for name, model in models.items()})
+
+
+def check_prompt(rule: PromptRule | None, models: Mapping[str, CostModel]) -> None:
+    """Raises ModelError if a cost model of the prompt rule reads more than text."""
+    for name in rule.cost.models() if rule is not None else ():
+        if models[name].layers:
+            raise ModelError(
+                f"the prompt check cannot use the cost model '{name}'",
+                where=f"cost_models.{name}",
+                why="it reads hidden states of an answer, and the prompt is checked before there is one",
+                fix="name one that reads text in `prompt.cost`",
+            )
 
 
 def _rule(budget: Budget, models: Sequence[CostModel]) -> Rule:

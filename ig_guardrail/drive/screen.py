@@ -33,15 +33,17 @@ def screen(rule: PromptRule | None, panel: Panel, prompt: Prompt) -> Waiting[Scr
     raws: list[dict[str, float]] = [{} for _ in texts]
     for name in rule.cost.models():
         seat = panel.seats[name]
-        steps = [(seat.model.start(prompt), Piece(text, ended=True)) for text in texts]
         try:
+            steps = [(seat.model.start(prompt), Piece(text, ended=True)) for text in texts]
             answers = yield Wait(seat.worker.call(seat.model.advance, steps), seat.spec.timeout_s)
         except TimeoutError as error:
             seat.worker.abandon()
             raise CostTimeout(f"cost model '{name}' did not answer in time", where="prompt check") from error
+        except CostFailure:
+            raise
         except Exception as error:
             raise CostFailure(f"cost model '{name}' failed: {error}", where="prompt check") from error
-        for raw, fold in zip(raws, checked(seat, answers, len(steps)), strict=True):
+        for raw, fold in zip(raws, checked(seat, answers, len(texts)), strict=True):
             raw[name] = max(fold.scores)
     scores = [evaluate(rule.cost, raw) for raw in raws]
     worst = max(range(len(scores)), key=scores.__getitem__)

@@ -10,13 +10,15 @@ from ig_guardrail.policy.draft import Draft
 from ig_guardrail.policy.expression import Formula, ceiling
 from ig_guardrail.policy.faults import Fault, Steps, listed, quoted
 from ig_guardrail.policy.hazards import EVERY, covers
-from ig_guardrail.policy.language import BUDGET
+from ig_guardrail.policy.language import BUDGET, COST_MODEL
 from ig_guardrail.policy.meaning import budgets, formulas, model_names, name_spot
 
 
 def check_cautions(draft: Draft) -> tuple[Fault, ...]:
     """Every warning about a draft without errors."""
-    return tuple(chain.from_iterable(check(draft) for check in (unused, fail_open, unenforced, late, free, deaf)))
+    return tuple(
+        chain.from_iterable(check(draft) for check in (unused, fail_open, unenforced, late, free, deaf, remote))
+    )
 
 
 def unused(draft: Draft) -> Iterator[Fault]:
@@ -98,3 +100,15 @@ def deaf(draft: Draft) -> Iterator[Fault]:
                 message = f"cost model {quoted(name)} scores no hazard of this budget"
                 advice = "add its hazards to the budget, or leave it out of `cost`"
                 yield name_spot(draft, path, name, offset).fault("P106", message, label=label, help=advice)
+
+
+def remote(draft: Draft) -> Iterator[Fault]:
+    """Cost models that send answers to another machine; `http://` addresses are of this one."""
+    usual = COST_MODEL.sections["openai"].fields["base_url"].default
+    for name in model_names(draft):
+        address = draft.value("cost_models", name, "base_url") or usual
+        if draft.value("cost_models", name, "kind") == "openai" and not address.startswith("http://"):
+            label = f"to {address}"
+            advice = "make sure that they may be shared, or write the `base_url` of an endpoint on this machine"
+            spot = draft.key_spot("cost_models", name)
+            yield spot.fault("P107", f"cost model {quoted(name)} sends answers away", label=label, help=advice)

@@ -22,6 +22,7 @@ from ig_guardrail.policy.faults import Fault, in_order
 from ig_guardrail.policy.hazards import EVERY, covers
 from ig_guardrail.policy.language import API_VERSION, ARGUMENT_RULE, BUDGET, COST_MODEL, KIND, POLICY, TOOLS
 from ig_guardrail.policy.meaning import check_meaning
+from ig_guardrail.policy.moderation import categories_of
 from ig_guardrail.policy.reading import read
 from ig_guardrail.policy.shape import check_shape
 from ig_guardrail.policy.tools import by_call, tool_budgets, tool_models
@@ -36,6 +37,7 @@ from ig_guardrail.types import (
 )
 
 _COMMON = ("kind", "hazards", "timeout_ms", "on_error")
+_FOLDERS = (("latent", "head"), ("lexical", "model"))
 
 
 def compile_text(text: str | bytes, file: str) -> tuple[CompiledPolicy | None, tuple[Fault, ...]]:
@@ -114,7 +116,9 @@ def _normal(draft: Draft) -> dict[str, Any]:
 
 
 def _filled_model(model: Mapping[str, Any]) -> dict[str, Any]:
-    return {**COST_MODEL.sections[model["kind"]].defaults(), **model}
+    """Defaults filled, and for a moderations endpoint what stands for each hazard."""
+    own = {"categories": categories_of(model)} if model["kind"] == "openai" else {}
+    return {**COST_MODEL.sections[model["kind"]].defaults(), **model, **own}
 
 
 def _filled_budget(budget: Mapping[str, Any], models: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,7 +142,7 @@ def _formulas(draft: Draft) -> list[Formula]:
 
 
 def _spec(name: str, model: Mapping[str, Any], folder: str) -> CostModelSpec:
-    own = {key: _option(key, value, folder) for key, value in model.items() if key not in _COMMON}
+    own = {key: _option(model["kind"], key, value, folder) for key, value in model.items() if key not in _COMMON}
     return CostModelSpec(
         name=name,
         kind=model["kind"],
@@ -154,8 +158,8 @@ def _budget(one: Mapping[str, Any], cost: Expression) -> Budget:
     return by_call(budget) if budget.scope == "tool" else budget
 
 
-def _option(key: str, value: Any, folder: str) -> Any:
+def _option(kind: str, key: str, value: Any, folder: str) -> Any:
     """An option as cost models read it: a folder path from the root, a list as a tuple."""
-    if key in ("head", "model") and "/" in value:
+    if (kind, key) in _FOLDERS and "/" in value:
         return os.path.normpath(os.path.join(folder, value))
     return tuple(value) if isinstance(value, list) else value

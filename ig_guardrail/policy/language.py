@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ig_guardrail.policy.expression import FUNCTIONS
-from ig_guardrail.policy.hazards import TAXONOMY
+from ig_guardrail.policy.hazards import FORM, TAXONOMY
 from ig_guardrail.policy.schema import (
     Choice,
     Cost,
@@ -35,6 +35,21 @@ ARTIFACT = Form(
     rf"[a-z][a-z0-9-]{{0,63}}|{_PRINTABLE}{{0,500}}/{_PRINTABLE}{{0,500}}",
     "./heads/mine",
 )
+_PORT_AND_PATH = r"(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/-]{0,200})?"
+ADDRESS = Form(
+    "an `https://` address, or an `http://` address of this machine",
+    rf"https://(?:[A-Za-z0-9.-]{{1,253}}|\[[0-9A-Fa-f:.]{{2,45}}\]){_PORT_AND_PATH}"
+    rf"|http://(?:localhost|127(?:\.[0-9]{{1,3}}){{3}}|\[::1\]){_PORT_AND_PATH}",
+    "http://127.0.0.1:8000/v1",
+)
+KEY_NAME = Form(
+    "the name of an environment variable that ends in `API_KEY`", r"(?:[A-Z][A-Z0-9_]{0,55})?API_KEY", "OPENAI_API_KEY"
+)
+HOSTED_MODEL = Form("the name of a model", r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}", "omni-moderation-latest")
+HAZARD = Form("a hazard", FORM.pattern, "hte")
+CATEGORY = Form("a category", r"[A-Za-z][A-Za-z0-9_/.-]{0,63}", "hate/threatening")
+ENTRY_POINT = Form("the name of an entry point", r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", "my-judge")
+OPTION = Form("the name of an option", r"[a-z][a-z0-9_]{0,63}", "style")
 LANGUAGE = Form("a language tag", r"[a-z]{2,3}(?:-[A-Z][a-z]{3})?(?:-(?:[A-Z]{2}|[0-9]{3}))?", "pt-BR")
 
 TOOL = Form("a tool's name, with `*` for any characters", r"[A-Za-z0-9_.*-]{1,128}", "delete_*")
@@ -102,6 +117,40 @@ COST_MODEL = OneOf(
                 required=True,
             ),
         ),
+        "openai": _model(
+            "openai",
+            model=Field(HOSTED_MODEL, "the moderation model", "omni-moderation-latest", required=True),
+            base_url=Field(
+                ADDRESS,
+                "where the moderations endpoint is; answers are sent there",
+                "http://127.0.0.1:8000/v1",
+                default="https://api.openai.com/v1",
+            ),
+            api_key_env=Field(
+                KEY_NAME,
+                "the environment variable that holds the key, which is sent there too; an endpoint at `http://`, on "
+                "this machine, may go without",
+                "OPENAI_API_KEY",
+                default="OPENAI_API_KEY",
+            ),
+            categories=Field(
+                MapOf(HAZARD, ListOf(CATEGORY, 1, 64, unique=True), 1, 64),
+                "which of the endpoint's categories stand for a hazard; the highest of their scores counts",
+                "{hte: [hate, harassment]}",
+                computed="OpenAI's categories, where one fits",
+            ),
+        ),
+        "python": _model(
+            "python",
+            entry_point=Field(
+                ENTRY_POINT,
+                "what an installed distribution calls it in the group `ig_guardrail.cost_models`",
+                "my-judge",
+                required=True,
+            ),
+            options=Field(MapOf(OPTION, Text(1000), 1, 64), "texts that its factory is given", '{style: "strict"}'),
+        ),
+        "given": _model("given"),
     },
 )
 
@@ -190,7 +239,10 @@ PROMPT = Section(
     "the prompt check",
     {
         "cost": Field(
-            Cost(), "text cost models (lexical, pattern) that score each input turn", "screen", required=True
+            Cost(),
+            "cost models that score each input turn; they must read text (no `latent` ones)",
+            "screen",
+            required=True,
         ),
         "threshold": Field(THRESHOLD, "a turn that scores above it exceeds", "0.8", required=True),
         "on_exceed": Field(

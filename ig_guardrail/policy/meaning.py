@@ -15,18 +15,19 @@ from ig_guardrail.policy.expression import Formula
 from ig_guardrail.policy.faults import Fault, Spot, clipped, quoted
 from ig_guardrail.policy.hazards import EVERY, covers
 from ig_guardrail.policy.meaning_of_tools import argument_rules, scopes, taken_names
+from ig_guardrail.policy.moderation import categories
 from ig_guardrail.policy.nearest import nearest
 from ig_guardrail.policy.patterns import least_length, matches
 from ig_guardrail.policy.tree import Scalar
 
-TEXT_KINDS = ("lexical", "pattern")
+TEXT_KINDS = ("lexical", "pattern", "openai", "python", "given")
 
 
 def check_meaning(draft: Draft) -> tuple[Fault, ...]:
     """Every fault in how the parts of a draft fit together."""
-    of_parts = (ids, names, text_models, hazards, limits, strategy, lengths, english, messages)
-    checks = (*of_parts, argument_rules, taken_names, scopes)
-    return tuple(chain.from_iterable(check(draft) for check in checks))
+    named = (ids, names, text_models, hazards, categories)
+    settings = (limits, strategy, lengths, english, messages, argument_rules, taken_names, scopes)
+    return tuple(chain.from_iterable(check(draft) for check in (*named, *settings)))
 
 
 def budgets(draft: Draft) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -101,7 +102,7 @@ def text_models(draft: Draft) -> Iterator[Fault]:
 
 def _reads_no_text(draft: Draft, spot: Spot, message: str, kind: str) -> Fault:
     able = [other for other in model_names(draft) if draft.value("cost_models", other, "kind") in TEXT_KINDS]
-    advice = f"name a lexical or pattern cost model{': ' + ', '.join(map(quoted, able)) if able else ''}"
+    advice = f"name a cost model that reads text{': ' + ', '.join(map(quoted, able)) if able else ''}"
     return spot.fault("P030", message, label=f"it is of kind `{kind}`", help=advice)
 
 

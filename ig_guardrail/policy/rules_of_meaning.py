@@ -1,4 +1,4 @@
-"""Rule pages P029-P036: parts of a policy that do not fit each other. Each is (title, why, example, instead)."""
+"""Rule pages P029-P037: parts of a policy that do not fit each other. Each is (title, why, example, instead)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PAGES: dict[str, tuple[str, str, str, str]] = {
         "the prompt check names a cost model that reads the answer's hidden states",
         "the prompt is checked before anything is decoded, when there are no hidden states of an answer to read",
         "prompt: {cost: help, ...}     # help is kind: latent",
-        "prompt: {cost: screen, ...}   # screen is kind: lexical or pattern",
+        "prompt: {cost: screen, ...}   # screen is kind: lexical",
     ),
     "P031": (
         "two settings contradict each other",
@@ -50,5 +50,11 @@ PAGES: dict[str, tuple[str, str, str, str]] = {
         "`en` is what a reader is shown whose language has no text of its own",
         'refusal: {de: "Das kann ich nicht."}',
         'refusal: {en: "I cannot do that.", de: "Das kann ich nicht."}',
+    ),
+    "P037": (
+        "hazards and categories of a moderations endpoint do not meet",
+        "a hazard is scored by the categories that stand for it, and without one it would never be",
+        "{kind: openai, model: omni-moderation-latest, hazards: [hte, prv]}",
+        "{kind: openai, model: omni-moderation-latest, hazards: [hte]}",
     ),
 }

@@ -1,4 +1,4 @@
-"""Rule pages P101-P106: policies that work, but perhaps not as meant. Each is (title, why, example, instead)."""
+"""Rule pages P101-P107: policies that work, but perhaps not as meant. Each is (title, why, example, instead)."""
 
 from __future__ import annotations
 
@@ -38,5 +38,12 @@ PAGES: dict[str, tuple[str, str, str, str]] = {
         "it takes part in the expression with score 0 only",
         "tone: {hazards: [hte], ...}\n- {hazards: [ncr], cost: max(help, tone), ...}",
         "- {hazards: [ncr, hte], cost: max(help, tone), ...}",
+    ),
+    "P107": (
+        "a cost model sends answers to another machine",
+        "whoever runs it can read every draft, those that are never shown too, and what is asked where the prompt "
+        "check uses it",
+        "hosted: {kind: openai, model: omni-moderation-latest, ...}",
+        "hosted: {kind: openai, model: omni-moderation-latest, base_url: http://127.0.0.1:8000/v1, ...}",
     ),
 }

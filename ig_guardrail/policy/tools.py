@@ -49,7 +49,7 @@ def tool_models(
             for name, spec in declared.items():
                 judged = _name(name, budget.tool)
                 if judged in budget.cost.models():
-                    made[judged] = replace(spec, name=judged, kind="calls", options={"tool": budget.tool, "by": spec})
+                    made[judged] = replace(spec, name=judged, kind="calls", options={"tool": budget.tool, "by": name})
     return tuple(made.values())
 
 

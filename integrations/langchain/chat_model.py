@@ -7,7 +7,7 @@ One text, the guardrail's stream, stands behind all four ways to call it: `invok
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any, Self
@@ -25,6 +25,8 @@ from pydantic import ConfigDict, Field, InstanceOf, PrivateAttr, SecretStr, mode
 from typing_extensions import override
 
 from ig_guardrail import __version__
+from ig_guardrail.costs.base import CostModel
+from ig_guardrail.costs.installed import distribution_of
 from ig_guardrail.errors import RequestError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.answer_cache import CompletedAnswers
@@ -97,7 +99,7 @@ class ChatIGGuardrail(BaseChatModel):
     """Of the refusal and closing messages."""
     streaming: bool = False
     api_key: SecretStr | None = Field(default=None, exclude=True)
-    """Accepted and not used: nothing leaves this process."""
+    """Accepted and not used: the model runs in this process."""
     max_retries: int | None = None
     """Accepted and not used: a request that failed here would fail again."""
     conversation: str | None = None
@@ -106,6 +108,8 @@ class ChatIGGuardrail(BaseChatModel):
     """Names whom conversations belong to, for budgets that all of them share; by default `tenant` of the config."""
     ledger: str | Path | Any = Field(default=None, exclude=True, repr=False)
     """Where conversations are kept: a file for `SQLiteLedger`, or a ledger; None keeps them in memory."""
+    cost_models: Mapping[str, InstanceOf[CostModel]] = Field(default_factory=dict, exclude=True, repr=False)
+    """What the policy leaves to the program (`kind: given`), by name."""
     guardrail: Guardrail | None = Field(default=None, exclude=True, repr=False)
     """An open guardrail to use, in place of `model`, `policy`, `device`, `dtype` and `weights`."""
 
@@ -146,13 +150,14 @@ class ChatIGGuardrail(BaseChatModel):
         facts = guardrail.engine.info
         kept = {"weights": facts.numerics} if facts.numerics in QUANTIZED else {"dtype": facts.numerics}
         actual = {"model": facts.model, "policy": guardrail.policy, "device": facts.device, **kept}
-        if self.ledger is not None:
-            raise RequestError(
-                "both a guardrail and a ledger are given",
-                where="ledger",
-                why="an open guardrail keeps its own",
-                fix="give the ledger to the guardrail",
-            )
+        for name, what in (("ledger", "a ledger"), ("cost_models", "cost models")):
+            if getattr(self, name):
+                raise RequestError(
+                    f"both a guardrail and {what} are given",
+                    where=name,
+                    why="an open guardrail keeps its own",
+                    fix=f"give `{name}` where the guardrail is made",
+                )
         for name in sorted(actual.keys() & self.model_fields_set):
             if getattr(self, name) != actual[name]:
                 raise RequestError(
@@ -253,7 +258,8 @@ class ChatIGGuardrail(BaseChatModel):
         model: the one that a call asks for in place of the usual one, under the same policy and ledger
         """
         ledger = self._memory if self.ledger is None else self.ledger
-        names = Names(model or self.model, self.policy, self.device, self.dtype, self.weights, ledger)
+        given = dict(self.cost_models)
+        names = Names(model or self.model, self.policy, self.device, self.dtype, self.weights, ledger, given)
         found = next((opening for opening in self._openings if opening.names == names), None)
         if found is None:
             found = Opening(names)
@@ -359,9 +365,11 @@ class ChatIGGuardrail(BaseChatModel):
         )
 
     def _hashes(self) -> list[str]:
-        """Content hashes of an open guardrail's weights and cost models; named ones are told apart by name."""
+        """What tells an open guardrail's weights and cost models apart, or those that have more than a name."""
         if self.guardrail is None:
-            return []
+            specs = self._opened().policy().cost_models
+            installed = [distribution_of(spec) for spec in specs if spec.kind == "python"]
+            return [*installed, *(f"{name}={model.sha256}" for name, model in sorted(self.cost_models.items()))]
         return [self.guardrail.engine.info.model_sha256, *sorted(self.guardrail.panel.hashes.values())]
 
     @override

@@ -7,7 +7,8 @@ model it is all there is: it reads the input, tool results and tool calls, and c
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NotRequired
 
@@ -18,6 +19,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command
 from typing_extensions import override
 
+from ig_guardrail.costs.base import CostModel
 from ig_guardrail.integrations.langchain.blocks import PROVIDER, RECORD, refused
 from ig_guardrail.integrations.langchain.messages import ROLES
 from ig_guardrail.integrations.langchain.options import configured
@@ -39,9 +41,10 @@ class GuardedState(AgentState[Any]):
 class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
     """Checks input turns and tool results before the model, refusals after it, and calls before their tools run.
 
-    policy      a policy file, the name of a packaged policy, or a compiled policy; its cost models that read text
-    on_refusal  "end": the run ends with the policy's message; "raise": AnswerRefused
-    language    of that message
+    policy       a policy file, the name of a packaged policy, or a compiled policy; its cost models that read text
+    on_refusal   "end": the run ends with the policy's message; "raise": AnswerRefused
+    language     of that message
+    cost_models  those that the policy leaves to the program, by name
 
     A conversation keeps its name in the state. So a thread that goes back in time, or is copied to another one, goes on
     with the budgets that it has left.
@@ -55,9 +58,10 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
         *,
         on_refusal: Literal["end", "raise"] = "end",
         language: str = "en",
+        cost_models: Mapping[str, CostModel] | None = None,
     ) -> None:
         super().__init__()
-        self._checks = text_checks(policy)
+        self._checks = text_checks(policy, cost_models)
         self._raises = on_refusal == "raise"
         self._language = language
 
@@ -102,7 +106,7 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
     @hook_config(can_jump_to=["end"])
     @override
     async def abefore_model(self, state: GuardedState, runtime: Runtime[None]) -> dict[str, Any] | None:
-        return self.before_model(state, runtime)
+        return await asyncio.to_thread(self.before_model, state, runtime)  # a check may wait for a network
 
     @override
     def after_model(self, state: GuardedState, runtime: Runtime[None]) -> dict[str, Any] | None:
@@ -125,7 +129,7 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
     async def awrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[Answer]]
     ) -> Answer:
-        return self._denied(request) or await handler(request)
+        return await asyncio.to_thread(self._denied, request) or await handler(request)
 
     def _denied(self, request: ToolCallRequest) -> ToolMessage | None:
         call = request.tool_call

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ig_guardrail.costs.base import CostModel
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.ledger import Ledger, SQLiteLedger
 from ig_guardrail.types import CompiledPolicy
@@ -15,7 +17,10 @@ from ig_guardrail.types import CompiledPolicy
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What to open: a model, how it runs, and a policy (a file, a packaged name, or a compiled value)."""
+    """What to open: a model, how it runs, and a policy (a file, a packaged name, or a compiled value).
+
+    cost_models: those that the policy leaves to the program
+    """
 
     model: str
     policy: str | Path | CompiledPolicy
@@ -23,6 +28,7 @@ class Names:
     dtype: str
     weights: str
     ledger: str | Path | Ledger | None = None
+    cost_models: Mapping[str, CostModel] = field(default_factory=dict)
 
 
 class Opening:
@@ -53,9 +59,10 @@ class Opening:
                 policy = self.policy()
                 names = self.names
                 engine = load_engine(names.model, device=names.device, dtype=names.dtype, weights=names.weights)
-                ledger = self.names.ledger
+                ledger = names.ledger
                 kept = SQLiteLedger(ledger) if isinstance(ledger, str | Path) else ledger
-                self._guardrail = guard(engine, policy, folder_of(self.names.policy), ledger=kept)
+                folder = folder_of(names.policy)
+                self._guardrail = guard(engine, policy, folder, ledger=kept, cost_models=names.cost_models)
             return self._guardrail
 
     async def guardrail_async(self) -> Guardrail:

@@ -12,21 +12,24 @@ from ig_guardrail.assembly import folder_of
 from ig_guardrail.budget import Account, Rule, charge
 from ig_guardrail.calls import written
 from ig_guardrail.costs.base import CostModel
-from ig_guardrail.costs.catalog import build_cost_model
+from ig_guardrail.costs.catalog import build_cost_models
 from ig_guardrail.costs.combine import evaluate
-from ig_guardrail.errors import CostFailure
+from ig_guardrail.costs.workers import Worker
+from ig_guardrail.drive.panel import Seat, check_prompt
+from ig_guardrail.drive.scorer import checked
+from ig_guardrail.errors import CostFailure, CostTimeout
 from ig_guardrail.policy import load_policy
 from ig_guardrail.types import CompiledPolicy, Piece, Prompt
 
-TEXT_KINDS = ("lexical", "pattern", "tools", "calls")
+TEXT_KINDS = ("lexical", "pattern", "openai", "python", "given", "tools", "calls")
 
 
 @dataclass(frozen=True, slots=True)
 class TextChecks:
-    """A policy and those of its cost models that read text."""
+    """A policy and those of its cost models that read text. A check blocks its thread, within their time limits."""
 
     policy: CompiledPolicy
-    models: Mapping[str, CostModel]
+    seats: Mapping[str, Seat]
 
     def prompt_score(self, text: str) -> float:
         """The prompt rule's score of one input turn; 0 without a rule. Raises CostFailure if it cannot be told."""
@@ -45,7 +48,7 @@ class TextChecks:
         call, words = written(name, arguments), json.dumps(arguments, ensure_ascii=False, default=str)
         for budget in self.policy.budgets:
             names = budget.cost.models()
-            if budget.mode != "enforce" or not all(model in self.models for model in names):
+            if budget.mode != "enforce" or not all(model in self.seats for model in names):
                 continue
             scores = {model: max(self._score(model, call), self._score(model, words)) for model in names}
             _, cost = charge(Rule(budget, "final", "level"), Account(), 1, evaluate(budget.cost, scores))
@@ -54,22 +57,29 @@ class TextChecks:
         return None
 
     def _score(self, name: str, text: str) -> float:
-        model = self.models[name]
+        seat = self.seats[name]
         try:
-            ((_, scores),) = model.advance([(model.start(Prompt((), ())), Piece(text, ended=True))])
+            step = (seat.model.start(Prompt((), ())), Piece(text, ended=True))
+            answers = seat.worker.call(seat.model.advance, [step]).result(seat.spec.timeout_s)
+        except TimeoutError as error:
+            seat.worker.abandon()
+            raise CostTimeout(f"cost model '{name}' did not answer in time", where="text check") from error
         except CostFailure:
             raise
         except Exception as error:
             raise CostFailure(f"cost model '{name}' failed: {error}", where="text check") from error
-        return max(scores)
+        (fold,) = checked(seat, answers, 1)
+        return max(fold.scores)
 
 
-def text_checks(policy: str | Path | CompiledPolicy) -> TextChecks:
-    """The checks of a policy (file, name or value). Raises PolicyError, ModelError."""
+def text_checks(policy: str | Path | CompiledPolicy, cost_models: Mapping[str, CostModel] | None = None) -> TextChecks:
+    """The checks of a policy (file, name or value). Raises PolicyError, ModelError.
+
+    cost_models: those that the policy leaves to the program, by name
+    """
     compiled = load_policy(policy)
-    models = {
-        spec.name: build_cost_model(spec, engine=None, base_dir=folder_of(policy))
-        for spec in compiled.cost_models
-        if spec.kind in TEXT_KINDS
-    }
-    return TextChecks(compiled, models)
+    specs = {spec.name: spec for spec in compiled.cost_models if spec.kind in TEXT_KINDS}
+    models = build_cost_models(list(specs.values()), cost_models, engine=None, base_dir=folder_of(policy))
+    check_prompt(compiled.prompt, models)
+    seats = {name: Seat(specs[name], model, Worker(name)) for name, model in models.items() if not model.layers}
+    return TextChecks(compiled, seats)

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ig_guardrail.calls import CLOSE, OPEN, written
 from ig_guardrail.costs.finished_calls import finished_calls
 from ig_guardrail.costs.pattern import compile_patterns
-from ig_guardrail.types import Piece, Prompt
+from ig_guardrail.errors import ModelError
+from ig_guardrail.types import CostModelSpec, Piece, Prompt
+from tests.toys import LetterCost
 
 PAY, READ = written("pay", {"amount": 5, "note": CLOSE}), written("read", {})
 
 
+def spec(tool: str, **options: Any) -> CostModelSpec:
+    return CostModelSpec("calls", "calls", ("hte",), {"tool": tool, **options}, timeout_s=1.0)
+
+
 def marks(tool: str, *texts: str) -> list[float]:
     """The score after each piece."""
-    one = finished_calls("calls", ("x.tools",), tool)
+    one = finished_calls(spec(tool), {})
     state, scores = one.start(Prompt((), (1,))), []
     for text in texts:
         ((state, (score,)),) = one.advance([(state, Piece(text))])
@@ -35,13 +43,18 @@ def test_words_about_calls_are_no_calls() -> None:
 
 def test_a_cost_model_scores_the_call_and_not_what_stands_around_it() -> None:
     rude = compile_patterns(["blockhead"], 9, "rude", ("hte",))
-    one = finished_calls("rude of calls", ("hte",), "pay", rude)
+    one = finished_calls(spec("pay", by="rude"), {"rude": rude})
     scores = []
     for text in ("You blockhead. ", PAY, written("pay", {"note": "blockhead"}), " blockhead"):
         ((_, (score,)),) = one.advance([((Prompt((), (1,)), "", 0), Piece(text))])
         scores.append(score)
     assert scores == [0, 0, 1, 0]
-    assert one.sha256 != finished_calls("rude of calls", ("hte",), "pay").sha256
+    assert one.sha256 != finished_calls(spec("pay"), {}).sha256
+
+
+def test_a_cost_model_that_reads_hidden_states_cannot_score_calls() -> None:
+    with pytest.raises(ModelError, match="cost model 'deep' reads hidden states"):
+        finished_calls(spec("pay", by="deep"), {"deep": LetterCost("deep", layers=(3,))})
 
 
 @given(st.lists(st.sampled_from([PAY, READ]), max_size=4), st.lists(st.integers(0, 400), max_size=12))

@@ -27,7 +27,7 @@ SAID = [
     ("help: {kind: latent", "help: {kind: latnet", "there is no kind `latnet` of cost model", "did you mean `latent`?"),
     ('"max(help, words)"', '"max(help, wrods)"', "there is no cost model `wrods`", "did you mean `words`?"),
     ("prompt: {cost: words", "prompt: {cost: help", "the prompt check cannot use `help`",
-     "name a lexical or pattern cost model: `words`, `slurs`"),
+     "name a cost model that reads text: `words`, `slurs`"),
     ("weight: 2", "scope: user", "`scope` is `user`", "write `response`, `conversation`, `tool` or `tenant`"),
     ("weight: 2", "tool: pay", "`tool` says whose calls are charged, and scope `response` does not ask",
      "delete `tool`"),

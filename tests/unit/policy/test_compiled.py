@@ -8,7 +8,7 @@ import pytest
 
 from ig_guardrail.policy.language import BUDGET, SEARCH
 from ig_guardrail.types import Budget, CostModelSpec, Expression, SearchSettings
-from tests.unit.policy.texts import VALID, compiled, edited
+from tests.unit.policy.texts import VALID, compiled, edited, faults_of
 
 
 def spec(name: str) -> CostModelSpec:
@@ -23,6 +23,45 @@ def test_cost_models_carry_the_options_of_their_kind() -> None:
     assert spec("words").options == {"model": "words"}
     assert spec("slurs").options == {"patterns": (r"(?i)\bfoo\w{0,10}", "ba+r"), "longest_match": 32}
     assert spec("tone").timeout_s == 0.5
+
+
+def test_a_moderations_endpoint_carries_what_stands_for_each_of_its_hazards() -> None:
+    hosted = (
+        "kind: openai, model: team/moderator, hazards: [S10, ncr, x.spam], categories: {x.spam: [spam], ncr: [crime]}"
+    )
+    (words,) = (
+        one
+        for one in compiled(edited(("kind: lexical, model: words, hazards: [hte, S2]", hosted))).cost_models
+        if one.kind == "openai"
+    )
+    assert words.options == {
+        "model": "team/moderator",
+        "base_url": "https://api.openai.com/v1",
+        "api_key_env": "OPENAI_API_KEY",
+        "categories": {
+            "hte": ["hate", "hate/threatening", "harassment", "harassment/threatening"],
+            "ncr": ["crime"],
+            "x.spam": ["spam"],
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://localhost.example.org/v1",
+        "http://127.0.0.1.example.org/v1",
+        "http://127.0.0.1@example.org/v1",
+        "http://10.0.0.1/v1",
+        "https://user:word@example.org/v1",
+        "https://example.org/v1?key=word",
+        "file:///etc/passwd",
+    ],
+)
+def test_an_endpoint_is_at_https_or_on_this_machine_and_its_address_holds_no_secret(address: str) -> None:
+    hosted = f"kind: openai, model: m, base_url: '{address}', hazards: [hte, ncr]"
+    (fault,) = faults_of(edited(("kind: lexical, model: words, hazards: [hte, S2]", hosted)))
+    assert fault.code == "P020"
 
 
 def test_budgets_carry_their_expression_and_hazards() -> None:

@@ -8,6 +8,9 @@ from ig_guardrail.policy import compile_text
 from ig_guardrail.policy.rules import rules
 from tests.unit.policy.texts import VALID, edited, faults_of, places
 
+LEXICAL = "kind: lexical, model: words, hazards: [hte, S2]"
+HOSTED = "kind: openai, model: omni-moderation-latest, base_url: http://localhost/v1"
+
 MISTAKES = [
     ("misspelt key", "    threshold: 0.5\n", "    thresold: 0.5\n", "P013 14:5"),
     ("misspelt top-level key", "output: {", "outputs: {", "P013 19:1"),
@@ -115,6 +118,27 @@ MISTAKES = [
     ("tab for indentation", "    every: 16\n", "\tevery: 16\n", "P004 16:1"),
     ("two colons on a line", "id: harmful-help", "id: harmful: help", "P004 11:16"),
     ("unclosed bracket", "budgets:\n", "budgets: [\n", "P004 11:3"),
+    ("hazard without a category", LEXICAL, f"{HOSTED}, hazards: [hte, ncr, prv]", "P037 8:107"),
+    (
+        "category of a hazard that is not scored",
+        LEXICAL,
+        f"{HOSTED}, hazards: [hte, ncr], categories: {{prv: [pii]}}",
+        "P037 8:121",
+    ),
+    (
+        "plain http to another machine",
+        LEXICAL,
+        f"{HOSTED}, hazards: [hte, ncr]".replace("localhost", "a.org"),
+        "P020 8:66",
+    ),
+    ("key in the policy", LEXICAL, f"{HOSTED}, api_key_env: sk-1234, hazards: [hte, ncr]", "P020 8:100"),
+    ("module for an entry point", LEXICAL, "kind: python, entry_point: os:system, hazards: [hte, ncr]", "P020 8:38"),
+    (
+        "option that is a number",
+        LEXICAL,
+        "kind: python, entry_point: mine, options: {a: 1}, hazards: [hte, ncr]",
+        "P017 8:57",
+    ),
     ("unclosed quote", '"Be kind."', '"Be kind.', "P004 28:18"),
 ]
 

@@ -64,7 +64,7 @@ def test_a_budget_for_a_tool_is_charged_where_its_calls_end() -> None:
     assert policy is not None
     budget, (rude, count, judged) = policy.budgets[0], policy.cost_models
     assert (count.kind, count.options) == ("calls", {"tool": "pay*"})
-    assert (judged.kind, judged.hazards, judged.options) == ("calls", rude.hazards, {"tool": "pay*", "by": rude})
+    assert (judged.kind, judged.hazards, judged.options) == ("calls", rude.hazards, {"tool": "pay*", "by": "rude"})
     assert (budget.cost.op, budget.cost.models()) == ("multiply", (count.name, judged.name))
     assert {"x.tools"} < set(budget.hazards)
 

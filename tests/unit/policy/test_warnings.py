@@ -18,6 +18,7 @@ CASES = [
     ([('"max(help, words)"', '"min(help, words)"'), ("hazards: [ncr]\n", "hazards: [vcr]\n")], "P105 14:16"),
     ([("threshold: 0.8", "threshold: 1")], "P105 18:34"),
     ([("hazards: [ncr]\n", "hazards: [vcr]\n")], "P106 13:22"),
+    ([("kind: lexical, model: words", "kind: openai, model: omni-moderation-latest")], "P107 8:3"),
 ]
 
 

@@ -1,0 +1,123 @@
+"""A moderations endpoint, asked through the `openai` client: texts in, scores of categories out.
+
+The texts of one call are asked at once, in lists of at most `MOST_TEXTS`; one time limit holds for all of it, retries
+included. Errors say what failed and never repeat what the endpoint said, which may hold the key or the text. Requests
+follow no redirect, and those to this machine no proxy, so texts go to the policy's address and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ig_guardrail.costs.loops import LoopThread
+from ig_guardrail.errors import CostFailure, CostTimeout, ModelError
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+MOST_TEXTS = 32  # in one request
+RETRIES = 2  # of a request that does not get through, or is turned away for now (408, 409, 429, 5xx)
+THIS_MACHINE = "http://"  # policies may write plain HTTP for nothing else
+
+_USUAL_FIX = "mend the endpoint; `on_error: open` would let it be skipped, and every receipt would say so"
+_FIXES = {
+    401: "check the key in the environment variable that `api_key_env` names",
+    404: "check `model` and `base_url`",
+    429: "ask less often (a larger `every`, fewer `candidates`), or raise `timeout_ms`",
+}
+
+
+class Endpoint:
+    """One model of an endpoint. A thread of its own talks to it, and ends when this is collected."""
+
+    def __init__(self, name: str, model: str, client: AsyncOpenAI, seconds: float) -> None:
+        """name: of the cost model, for messages. seconds: how long one call may take."""
+        self._name = name
+        self._model = model
+        self._client = client
+        self._seconds = seconds
+        self._thread = LoopThread(name, client)
+
+    def judge(self, texts: Sequence[str], categories: Sequence[str]) -> list[Mapping[str, float]]:
+        """For each text, the scores of those categories, in [0, 1]. Blocks the calling thread.
+
+        Raises CostFailure if the endpoint fails or gives no such scores, CostTimeout if it takes too long.
+        """
+        try:
+            return self._thread.run(self._judge(texts, categories))
+        except TimeoutError:
+            reason = f"did not answer within {self._seconds:g} s"
+            raise self._failure(reason, "raise `timeout_ms`, or use a faster endpoint", CostTimeout) from None
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+
+    async def _judge(self, texts: Sequence[str], categories: Sequence[str]) -> list[Mapping[str, float]]:
+        lists = [texts[start : start + MOST_TEXTS] for start in range(0, len(texts), MOST_TEXTS)]
+        async with asyncio.timeout(self._seconds), asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._ask(one, categories)) for one in lists]
+        return [scores for task in tasks for scores in task.result()]
+
+    async def _ask(self, texts: Sequence[str], categories: Sequence[str]) -> list[Mapping[str, float]]:
+        from openai import APIStatusError, OpenAIError
+
+        create = self._client.moderations.with_raw_response.create
+        try:
+            reply = await create(model=self._model, input=list(texts))
+        except APIStatusError as error:
+            fix = _FIXES.get(error.status_code, _USUAL_FIX)
+            raise self._failure(f"answered with status {error.status_code}", fix) from None
+        except OpenAIError as error:
+            raise self._failure(f"could not be asked ({type(error).__name__})", _USUAL_FIX) from None
+        try:
+            return read_scores(reply.http_response.content, len(texts), categories)
+        except NoScores as error:
+            raise self._failure(str(error), "check `base_url`, `model` and `categories`") from None
+
+    def _failure(self, reason: str, fix: str, kind: type[CostFailure] = CostFailure) -> CostFailure:
+        what = f"cost model '{self._name}' failed: its endpoint {reason}"
+        return kind(what, where=f"cost_models.{self._name}", why="what was not judged may not be shown", fix=fix)
+
+
+class NoScores(ValueError):
+    """What an endpoint answered holds no scores; says what it lacks."""
+
+
+def read_scores(content: bytes, count: int, categories: Sequence[str]) -> list[Mapping[str, float]]:
+    """The scores of those categories for each of `count` texts. Raises NoScores unless all are there, in [0, 1]."""
+    try:
+        answer = json.loads(content)
+    except (ValueError, RecursionError):
+        raise NoScores("did not answer in JSON") from None
+    results = answer.get("results") if isinstance(answer, dict) else None
+    if not isinstance(results, list) or len(results) != count:
+        given = len(results) if isinstance(results, list) else "no"
+        raise NoScores(f"gave {given} results for {count} texts")
+    return [{category: _score(result, category) for category in categories} for result in results]
+
+
+def _score(result: Any, category: str) -> float:
+    scores = result.get("category_scores") if isinstance(result, dict) else None
+    score = scores.get(category) if isinstance(scores, dict) else None
+    if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
+        raise NoScores(f"gave no score in [0, 1] for category '{category}'")
+    return float(score)
+
+
+def open_client(address: str, key: str | None, seconds: float) -> AsyncOpenAI:
+    """A client for an address. Raises ModelError if the `openai` package is not installed.
+
+    key: None sends a word that is no key. seconds: how long one request may take.
+    """
+    try:
+        from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+    except ImportError as error:
+        raise ModelError(
+            "a cost model of kind `openai` needs the package `openai`",
+            where="cost_models",
+            fix="pip install 'ig-guardrail[openai]'",
+        ) from error
+    http = DefaultAsyncHttpxClient(follow_redirects=False, trust_env=not address.startswith(THIS_MACHINE))
+    return AsyncOpenAI(api_key=key or "none", base_url=address, timeout=seconds, max_retries=RETRIES, http_client=http)
