@@ -15,6 +15,7 @@ from ig_guardrail.costs.endpoint import THIS_MACHINE, Endpoint, open_client
 from ig_guardrail.errors import ModelError
 from ig_guardrail.types import CostModelSpec, Granularity, Piece, Prompt, Reading
 
+OPENAI = "https://api.openai.com/v1"
 WINDOW = 8_000  # characters of one text that is asked about
 OVERLAP = 1_000
 SHARE = 0.9  # of the policy's time limit; the rest is for the thread to come back in
@@ -77,15 +78,18 @@ def moderation_cost(spec: CostModelSpec) -> ModerationCost:
 
 
 def _key(spec: CostModelSpec, address: str) -> str | None:
-    """The key in the environment variable that the policy names; an endpoint on this machine may go without."""
-    variable = str(spec.options["api_key_env"])
-    key = os.environ.get(variable, "").strip()
+    """The key in the environment variable that the policy names; an endpoint on this machine may go without.
+
+    OpenAI's own variable is read for OpenAI alone, so that no other host is sent its key unasked.
+    """
+    variable = spec.options.get("api_key_env") or ("OPENAI_API_KEY" if address == OPENAI else None)
+    key = os.environ.get(variable, "").strip() if variable else ""
     if not key and not address.startswith(THIS_MACHINE):
         raise ModelError(
-            f"there is no key in the environment variable {variable}",
+            f"there is no key in the environment variable {variable}" if variable else "no key is named",
             where=f"cost_models.{spec.name}",
             why=f"the endpoint at {address} answers to nobody without one",
-            fix=f"set {variable}, or name another variable with `api_key_env`",
+            fix=f"set {variable or 'a variable for it'}, and name it with `api_key_env`",
         )
     return key or None
 

@@ -42,6 +42,7 @@ ADDRESS = Form(
     rf"|http://(?:localhost|127(?:\.[0-9]{{1,3}}){{3}}|\[::1\]){_PORT_AND_PATH}",
     "http://127.0.0.1:8000/v1",
 )
+OPENAI = "https://api.openai.com/v1"
 KEY_NAME = Form(
     "the name of an environment variable that ends in `API_KEY`", r"(?:[A-Z][A-Z0-9_]{0,55})?API_KEY", "OPENAI_API_KEY"
 )
@@ -124,14 +125,14 @@ COST_MODEL = OneOf(
                 ADDRESS,
                 "where the moderations endpoint is; answers are sent there",
                 "http://127.0.0.1:8000/v1",
-                default="https://api.openai.com/v1",
+                default=OPENAI,
             ),
             api_key_env=Field(
                 KEY_NAME,
                 "the environment variable that holds the key, which is sent there too; an endpoint at `http://`, on "
                 "this machine, may go without",
                 "OPENAI_API_KEY",
-                default="OPENAI_API_KEY",
+                computed="`OPENAI_API_KEY` at OpenAI's own address, and no key at another",
             ),
             categories=Field(
                 MapOf(HAZARD, ListOf(CATEGORY, 1, 64, unique=True), 1, 64),

@@ -216,6 +216,16 @@ def test_the_key_is_sent_and_said_nowhere(monkeypatch: pytest.MonkeyPatch, caplo
     assert "api_key_env" in raised.value.fix
 
 
+def test_the_key_of_openai_is_not_sent_to_another_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with serving() as served:
+        scores(cost(served, api_key_env=None), "a")
+        assert KEY not in str(served.headers)
+    with pytest.raises(ModelError, match="no key is named") as raised:
+        cost(served, base_url="https://moderation.example/v1", api_key_env=None)
+    assert "name it with `api_key_env`" in raised.value.fix
+
+
 def test_the_hash_covers_model_address_and_categories_and_not_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     with serving() as served:
         usual = cost(served)

@@ -37,7 +37,7 @@ def test_a_moderations_endpoint_carries_what_stands_for_each_of_its_hazards() ->
     assert words.options == {
         "model": "team/moderator",
         "base_url": "https://api.openai.com/v1",
-        "api_key_env": "OPENAI_API_KEY",
+        "api_key_env": None,
         "categories": {
             "hte": ["hate", "hate/threatening", "harassment", "harassment/threatening"],
             "ncr": ["crime"],
