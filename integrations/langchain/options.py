@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from langchain_core.runnables.config import ensure_config
+from langchain_core.runnables.config import RunnableConfig, ensure_config
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ig_guardrail.calls import OPEN, Form
@@ -80,9 +80,9 @@ class CallOptions(BaseModel):
         check(self.ask((Turn("user", ""),)), Limits())
 
 
-def thread_id() -> str | None:
-    """The thread that LangGraph's config names, within a run that has one."""
-    found = ensure_config().get("configurable", {}).get("thread_id")
+def thread_id(config: RunnableConfig | None = None) -> str | None:
+    """The thread that LangGraph's config names, within a run that has one; or a config that is given."""
+    found = ensure_config(config).get("configurable", {}).get("thread_id")
     return None if found is None else str(found)
 
 
