@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
+from contextlib import aclosing, closing
 from functools import reduce
-from typing import Any
+from typing import Any, cast
 
+from langchain_core.callbacks import CallbackManager
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.messages.ai import add_usage
 from langchain_core.outputs import ChatGenerationChunk
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables import Runnable
+from langchain_core.runnables.config import ensure_config, patch_config, set_config_context, var_child_runnable_config
 
 from ig_guardrail.engine.reading import AwaitedReading, PulledReading
 from ig_guardrail.integrations.langchain.relay import relayed, spoken, spoken_async
@@ -21,7 +24,7 @@ from ig_guardrail.types import Chunk
 class Asking:
     """Messages and options of a call, and the answers that were begun to it.
 
-    The model is called without the callbacks of the run: they would hand out what was not judged yet.
+    The model is called apart from the run: its callbacks, which streaming goes by, would show what was not judged yet.
     """
 
     def __init__(
@@ -35,19 +38,19 @@ class Asking:
         options = {} if given.get("tools") else dict(given)
         self._options = options if stop is None else {**options, "stop": list(stop)}
         self._messages = list(messages)
+        self._apart = patch_config(ensure_config(), callbacks=CallbackManager([]))
         self._answers: list[Answer] = []
         self._awaited: list[AwaitedReading] = []
 
     def pulled(self) -> PulledReading:
         """A fresh answer, read on the caller's thread."""
         answer = self._begun()
-        return PulledReading(spoken(self._model.stream(self._messages, _unheard(), **self._options), answer))
+        return PulledReading(spoken(self._streamed(), answer))
 
     def awaited(self) -> AwaitedReading:
         """A fresh answer, read on the caller's event loop."""
         answer = self._begun()
-        chunks = self._model.astream(self._messages, _unheard(), **self._options)
-        self._awaited.append(AwaitedReading(spoken_async(chunks, answer)))
+        self._awaited.append(AwaitedReading(spoken_async(self._streamed_async(), answer)))
         return self._awaited[-1]
 
     async def closed(self) -> None:
@@ -61,10 +64,20 @@ class Asking:
         told = [one.usage for one in self._answers if one.usage is not None]
         return relayed(chunk, answer, reduce(add_usage, told) if told else None)
 
+    def _streamed(self) -> Iterator[BaseMessage]:
+        with set_config_context(self._apart) as context:
+            chunks = context.run(self._model.stream, self._messages, self._apart, **self._options)
+            with closing(cast(Generator[BaseMessage, None, None], chunks)):
+                while (chunk := context.run(next, chunks, None)) is not None:
+                    yield chunk
+
+    async def _streamed_async(self) -> AsyncIterator[BaseMessage]:
+        var_child_runnable_config.set(self._apart)  # in the task that reads, which has a context of its own
+        chunks = self._model.astream(self._messages, self._apart, **self._options)
+        async with aclosing(cast(AsyncGenerator[BaseMessage, None], chunks)):
+            async for chunk in chunks:
+                yield chunk
+
     def _begun(self) -> Answer:
         self._answers.append(Answer())
         return self._answers[-1]
-
-
-def _unheard() -> RunnableConfig:
-    return {"callbacks": []}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain.agents import create_agent
 from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
@@ -213,18 +214,38 @@ def test_an_answer_that_is_given_up_is_closed_at_once() -> None:
     assert closed[1][1] < 20
 
 
-def test_handlers_of_the_run_never_hear_the_other_model() -> None:
-    heard = []
+class Listener(BaseCallbackHandler):
+    """Hears what any model of a run says."""
 
-    class Handler(BaseCallbackHandler):
-        def on_llm_new_token(self, token: Any, **_: Any) -> None:
-            heard.append(token)
+    def __init__(self) -> None:
+        self.heard: list[str] = []
 
+    def on_llm_new_token(self, token: Any, **_: Any) -> None:
+        self.heard.append(token)
+
+
+@pytest.mark.parametrize("tools", [[], [read_file]])
+async def test_handlers_of_a_run_never_hear_the_other_model(tools: list[Any]) -> None:
     model = guarded(LATE)
-    chain = ChatPromptTemplate.from_template("{q}") | model | StrOutputParser()
-    shown = "".join(chain.stream({"q": "why?"}, {"callbacks": [Handler()]}))
-    assert "".join(heard) == shown
-    assert "blockhead" not in shown
+    bound = model.bind_tools(tools) if tools else model
+    chain = ChatPromptTemplate.from_template("{q}") | bound | StrOutputParser()
+    for awaited in (False, True):
+        listener = Listener()
+        config: Any = {"callbacks": [listener]}
+        asked = {"q": "why?"}
+        shown = [piece async for piece in chain.astream(asked, config)] if awaited else [*chain.stream(asked, config)]
+        assert "".join(listener.heard) == "".join(shown)
+        assert "blockhead" not in "".join(shown)
+
+
+@pytest.mark.parametrize("tools", [[], [read_file]])
+async def test_no_way_of_streaming_an_agent_shows_what_was_not_let_out(tools: list[Any]) -> None:
+    agent = create_agent(guarded(LATE), tools)
+    asked: Any = {"messages": [HumanMessage("why?")]}
+    streamed = list(agent.stream(asked, stream_mode=["messages", "updates", "values"]))
+    streamed += [event async for event in agent.astream_events(asked, version="v2")]  # type: ignore[arg-type]
+    assert "The sky looks blue" in repr(streamed)
+    assert "blockhead" not in repr(streamed)
 
 
 async def test_event_streams_hear_only_what_was_let_out() -> None:
