@@ -36,7 +36,7 @@ class Teller(BaseChatModel):
     """Tells `answers` in turn, the last one again and again. A part that is an error is raised."""
 
     answers: list[Any]
-    log: Log = Log()
+    log: Log
 
     @property
     def _llm_type(self) -> str:

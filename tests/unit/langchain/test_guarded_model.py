@@ -378,6 +378,17 @@ def test_a_call_that_cannot_be_read_fails_the_answer() -> None:
         guarded([call_part("read_file", '{"name": "a"')]).invoke("Read it.")
 
 
+def test_a_model_that_does_not_stream_is_read_whole() -> None:
+    spoken = GuardedChatModel(
+        inner=teller([CALM, *calling("read_file")], disable_streaming=True), policy=compiled(RULES)
+    )
+    answer = spoken.invoke("Read it.")
+    assert (answer.text, [call["id"] for call in answer.tool_calls]) == (CALM, ["their-1"])
+    broken = teller([call_part("read_file", "no JSON", "1")], disable_streaming=True)
+    with pytest.raises(GenerationFailed, match="whose arguments are no JSON object"):
+        GuardedChatModel(inner=broken, policy=compiled()).invoke("Read it.")
+
+
 def test_values_come_as_calls() -> None:
     chain = guarded([call_part("Reply", '{"text": "hello"}', "1")]).with_structured_output(Reply)
     assert chain.invoke("Greet.") == Reply(text="hello")
