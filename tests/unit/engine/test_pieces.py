@@ -34,7 +34,12 @@ def test_a_word_waits_for_its_end() -> None:
     assert cutter.read("I am h") == ["I", " am"]
     assert cutter.read("ere") == []
     assert cutter.read(" ") == [" here"]
-    assert cutter.end() == [" "]
+    assert cutter.read("a" * LONGEST) == [" " + "a" * (LONGEST - 1)]
+    assert cutter.end() == ["a"]
+
+
+def test_a_piece_of_full_length_waits_for_nothing() -> None:
+    assert Cutter().read("a" * LONGEST) == ["a" * LONGEST]
 
 
 def test_numbers_are_exact() -> None:
