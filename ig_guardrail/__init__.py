@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from ig_guardrail.guardrail import Guardrail as Guardrail
     from ig_guardrail.integrations.langchain.chat_model import ChatIGGuardrail as ChatIGGuardrail
     from ig_guardrail.integrations.langchain.chat_model import init_guarded_chat_model as init_guarded_chat_model
+    from ig_guardrail.integrations.langchain.guard_input import GuardInput as GuardInput
+    from ig_guardrail.integrations.langchain.guard_runnable import GuardRunnable as GuardRunnable
+    from ig_guardrail.integrations.langchain.guarded_model import GuardedChatModel as GuardedChatModel
     from ig_guardrail.integrations.langchain.middleware import GuardrailMiddleware as GuardrailMiddleware
     from ig_guardrail.integrations.langchain.structured import AnswerRefused as AnswerRefused
     from ig_guardrail.policy import load_policy as load_policy
@@ -28,6 +31,9 @@ _HOME = {
     "ChatIGGuardrail": "ig_guardrail.integrations.langchain.chat_model",
     "CompiledPolicy": "ig_guardrail.types",
     "GenerationFailed": "ig_guardrail.errors",
+    "GuardInput": "ig_guardrail.integrations.langchain.guard_input",
+    "GuardRunnable": "ig_guardrail.integrations.langchain.guard_runnable",
+    "GuardedChatModel": "ig_guardrail.integrations.langchain.guarded_model",
     "Guardrail": "ig_guardrail.guardrail",
     "GuardrailError": "ig_guardrail.errors",
     "GuardrailMiddleware": "ig_guardrail.integrations.langchain.middleware",

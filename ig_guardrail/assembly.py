@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ig_guardrail.costs.base import CostModel
-from ig_guardrail.costs.catalog import EngineFacts, build_cost_models
+from ig_guardrail.costs.catalog import OF_HIDDEN_STATES, EngineFacts, build_cost_models
 from ig_guardrail.drive.serve import Values
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.engine.models import load_engine
+from ig_guardrail.errors import ModelError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.ledger import Ledger
 from ig_guardrail.policy import load_policy
@@ -52,6 +53,36 @@ def guard(
     facts = EngineFacts(engine.info.model_sha256, engine.info.numerics)
     models = build_cost_models(policy.cost_models, cost_models, engine=facts, base_dir=folder)
     return Guardrail(engine, policy, models, values, ledger=ledger)
+
+
+def guard_text(
+    engine: Engine,
+    policy: CompiledPolicy,
+    folder: Path | None = None,
+    ledger: Ledger | None = None,
+    cost_models: Mapping[str, CostModel] | None = None,
+) -> Guardrail:
+    """A guardrail for an engine that has text only. Cost models that no budget or prompt rule asks for are left out.
+
+    Raises ModelError if a budget, enforced or in shadow, is of hidden states.
+    """
+    asked = [(f"budget '{budget.id}'", budget.cost) for budget in policy.budgets]
+    asked += [("the prompt rule", policy.prompt.cost)] if policy.prompt else []
+    askers = {name: who for who, cost in reversed(asked) for name in cost.models()}
+    askers |= {
+        spec.options["by"]: spec.name for spec in policy.cost_models if spec.name in askers and "by" in spec.options
+    }
+    specs = [spec for spec in policy.cost_models if spec.name in askers]
+    for spec in specs:
+        if spec.kind in OF_HIDDEN_STATES:
+            raise ModelError(
+                f"{askers[spec.name]} reads hidden states, and this model is only read as text",
+                where=f"policy '{policy.name}', cost_models.{spec.name}",
+                why="a model that is decoded elsewhere does not show its hidden states, so the budget cannot be kept",
+                fix="use cost models that read text, such as lexical or pattern ones, or decode with a local model",
+            )
+    models = build_cost_models(specs, cost_models, engine=None, base_dir=folder)
+    return Guardrail(engine, policy, models, ledger=ledger)
 
 
 def folder_of(policy: str | Path | CompiledPolicy) -> Path | None:

@@ -8,6 +8,7 @@ GuardrailError                what, where, why, fix; `exit_code` 2
     HeadMismatch              a latent head was trained on another model or other numerics
   EngineError                 the engine failed while it worked
     EngineClosed              the node or engine was closed, by a cancel or on exit
+    StreamFailed              the stream that an answer is read from broke; its cause is what was raised there
   StrategyError               a search strategy broke its contract or crashed
   CostFailure                 a cost model erred, timed out or answered nonsense: the guard fails closed
     CostTimeout
@@ -71,6 +72,10 @@ class EngineError(GuardrailError):
 
 class EngineClosed(EngineError):
     """The node or the engine was closed while work was asked of it."""
+
+
+class StreamFailed(EngineError):
+    """The stream that an answer is read from broke. The cause is what the model behind it raised."""
 
 
 class StrategyError(GuardrailError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import threading
 import time
 from collections.abc import AsyncGenerator, Generator, Mapping
 from concurrent.futures import Future
@@ -33,7 +35,7 @@ from ig_guardrail.errors import (
     UnguardedNotAllowed,
 )
 from ig_guardrail.ledger import Books, Ledger, MemoryLedger, shared
-from ig_guardrail.search import inference_guard, plain
+from ig_guardrail.search import inference_guard, plain, resample
 from ig_guardrail.search.base import SearchContext, Strategy
 from ig_guardrail.settings import Limits
 from ig_guardrail.stream.gate import Gate
@@ -54,8 +56,10 @@ from ig_guardrail.types import (
 STRATEGIES: Mapping[str, Strategy] = {
     "inference_guard": inference_guard.search,
     "cut": plain.search,
+    "resample": resample.search,
     "none": plain.search,
 }
+ONE_CONTEXT = ("cut", "resample")  # strategies that a stricter system text could not begin anew
 STREAMING_BLOCK = 4  # tokens between two deltas of an unguarded stream
 
 
@@ -95,7 +99,13 @@ class Guardrail:
         self.limits = limits or Limits()
         self.ledger = ledger or MemoryLedger()
         self._clerk = Worker("ledger")
-        self._approved = False
+        self._approved = threading.Event()
+
+    def over(self, engine: Engine) -> Guardrail:
+        """The same guardrail over another engine: policy, cost models and ledger are shared, and what was approved."""
+        other = copy.copy(self)
+        other.engine = engine
+        return other
 
     def stream(self, ask: Ask, timeout: float | None = None) -> Generator[Chunk, None, None]:
         """Chunks as they are released; the last one carries the receipt.
@@ -184,9 +194,9 @@ class Guardrail:
             known = ", ".join(sorted(STRATEGIES))
             raise RequestError(f"there is no strategy '{asked}'", where="strategy", fix=f"use one of: {known}")
         if asked != "none":
-            settings = (
-                replace(self.policy.search, strategy=asked, restart=None) if asked == "cut" else self.policy.search
-            )
+            settings = self.policy.search
+            if asked in ONE_CONTEXT:
+                settings = replace(settings, strategy=asked, restart=None)
             if ask.sampling.grammar is not None:  # an answer of few tokens may be all of its form
                 settings = replace(settings, shortest=0)
             return Plan(asked, STRATEGIES[asked], settings, self.panel)
@@ -212,9 +222,9 @@ class Guardrail:
         )
 
     def _approve_once(self, plan: Plan) -> Waiting[None]:
-        if not self._approved and plan.panel.rules:
+        if plan.panel.rules and not self._approved.is_set():
             yield from approve_messages(self.engine, plan.panel, self.policy.messages)
-            self._approved = True
+            self._approved.set()
 
 
 def _room(reader: Reader, ask: Ask, prompt: Prompt) -> Waiting[Sampling]:

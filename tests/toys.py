@@ -115,7 +115,7 @@ def toy_policy(
 
 def guardrail(script: Script, policy: CompiledPolicy, models: Mapping[str, Any], **keys: Any) -> Guardrail:
     rail = Guardrail(ScriptedEngine(script, hidden=lambda prefix: (0.0,)), policy, models, **keys)
-    rail._approved = True  # toy messages are not letters; the start-up check has its own tests
+    rail._approved.set()  # toy messages are not letters; the start-up check has its own tests
     return rail
 
 

@@ -23,7 +23,8 @@ Weights: TypeAlias = Annotated[
     str, typer.Option("--weights", envvar="IG_GUARDRAIL_WEIGHTS", help="'auto', 'bf16', 'int8' or 'int4'.")
 ]
 Strategy: TypeAlias = Annotated[
-    str | None, typer.Option("--strategy", help="'inference_guard', 'cut' or 'none'; the policy's own if left out.")
+    str | None,
+    typer.Option("--strategy", help="'inference_guard', 'resample', 'cut' or 'none'; the policy's own if left out."),
 ]
 System: TypeAlias = Annotated[str | None, typer.Option("--system", help="System text.")]
 Language: TypeAlias = Annotated[str, typer.Option("--language", help="Language of refusals and closing messages.")]

@@ -24,6 +24,7 @@ from ig_guardrail.types import CostModelSpec
 
 PACKAGED = {"latent": ("harmful-help", "toxic-tone"), "lexical": ("words", "screen")}
 KINDS = ("latent", "lexical", "pattern", "openai", "python", "given")
+OF_HIDDEN_STATES = ("latent",)  # kinds that read more than text
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ class ChatIGGuardrail(BaseChatModel):
     )
     """A policy file, the name of a packaged policy, or a compiled policy."""
     strategy: str | Callable[..., Any] | None = None
-    """"inference_guard", "cut", "none", or a search of your own; None is what the policy says."""
+    """"inference_guard", "resample", "cut", "none", or a search of your own; None is what the policy says."""
     temperature: float = 0.7
     """0 is greedy."""
     top_p: float = 0.95

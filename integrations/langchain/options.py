@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from langchain_core.runnables.config import ensure_config
+from langchain_core.runnables.config import RunnableConfig, ensure_config
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ig_guardrail.calls import OPEN, Form
@@ -85,9 +85,9 @@ class CallOptions(BaseModel):
         check(self.ask((Turn("user", ""),)), Limits())
 
 
-def configured(name: str) -> str | None:
-    """What LangGraph's config names, such as `thread_id`, within a run that has one."""
-    found = ensure_config().get("configurable", {}).get(name)
+def configured(name: str, config: RunnableConfig | None = None) -> str | None:
+    """What LangGraph's config names, such as `thread_id`, within a run that has one; or a config that is given."""
+    found = ensure_config(config).get("configurable", {}).get(name)
     return None if found is None else str(found)
 
 

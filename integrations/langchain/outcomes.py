@@ -41,22 +41,40 @@ def generation_chunks(chunk: Chunk, tools: bool = False) -> Iterator[ChatGenerat
     tools: whether the answer may hold calls. A guardrail shows them whole, in one piece; here they follow its words.
     """
     words, calls = _parts(chunk.text, tools)
-    origin = {"model_provider": PROVIDER}
+    if chunk.receipt is None:
+        yield from said(words, calls)
+        return
     if calls:
-        if words:
-            yield ChatGenerationChunk(message=AIMessageChunk(content=words, response_metadata=origin))
+        yield from said(words, calls)
         words = ""
-        yield ChatGenerationChunk(message=AIMessageChunk(content="", tool_call_chunks=calls, response_metadata=origin))
-    if chunk.receipt is not None:
-        last = AIMessageChunk(
-            content=words,
-            response_metadata={**origin, **_metadata(chunk.receipt, tools), **_logprobs(chunk.chances)},
-            usage_metadata=_usage(chunk.receipt),
-            chunk_position="last",
-        )
-        yield ChatGenerationChunk(message=last)
-    elif words:
+    reason = finish_reason(chunk.receipt.verdict, called=tools and bool(read(chunk.receipt.text)[1]))
+    last = ending(words, chunk.receipt, reason, _usage(chunk.receipt))
+    last.message.response_metadata.update(_logprobs(chunk.chances))
+    yield last
+
+
+def said(words: str, calls: Sequence[ToolCallChunk]) -> Iterator[ChatGenerationChunk]:
+    """Words, and then calls, in chunks of their own; nothing where there is nothing."""
+    origin = {"model_provider": PROVIDER}
+    if words:
         yield ChatGenerationChunk(message=AIMessageChunk(content=words, response_metadata=origin))
+    if calls:
+        message = AIMessageChunk(content="", tool_call_chunks=list(calls), response_metadata=origin)
+        yield ChatGenerationChunk(message=message)
+
+
+def ending(words: str, receipt: Receipt, reason: str, usage: UsageMetadata | None) -> ChatGenerationChunk:
+    """The last chunk. Raises GenerationFailed if the guard failed."""
+    if receipt.verdict.outcome == "failed":
+        raise GenerationFailed("the guard failed while it worked", why=receipt.verdict.reason, receipt=receipt)
+    metadata = {
+        "model_provider": PROVIDER,
+        "finish_reason": reason,
+        "model_name": receipt.model["name"],
+        RECORD: _plain(receipt),
+    }
+    last = AIMessageChunk(content=words, response_metadata=metadata, usage_metadata=usage, chunk_position="last")
+    return ChatGenerationChunk(message=last)
 
 
 def finish_reason(verdict: Verdict, called: bool = False) -> str:
@@ -92,16 +110,6 @@ def _parts(text: str, tools: bool) -> tuple[str, list[ToolCallChunk]]:
         )
         for index, call in enumerate(calls)
     ]
-
-
-def _metadata(receipt: Receipt, tools: bool) -> dict[str, Any]:
-    if receipt.verdict.outcome == "failed":
-        raise GenerationFailed("the guard failed while it worked", why=receipt.verdict.reason, receipt=receipt)
-    return {
-        "finish_reason": finish_reason(receipt.verdict, called=tools and bool(read(receipt.text)[1])),
-        "model_name": receipt.model["name"],
-        RECORD: _plain(receipt),
-    }
 
 
 def _logprobs(chances: Sequence[Chance]) -> dict[str, Any]:

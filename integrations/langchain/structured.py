@@ -49,17 +49,20 @@ def structured(
         bound = model.bind_tools(
             [schema], tool_choice=name, parallel_tool_calls=False, ls_structured_output_format=described, **asked
         )
-        parser = _of_calls(schema, name)
+        parser = of_calls(schema, name)
     else:
         bound = model.bind(response_format=_format(schema), ls_structured_output_format=described, **asked)
         parser = _of_text(schema)
+    return parsed(bound, parser, include_raw)
+
+
+def parsed(bound: Runnable[Any, Any], parser: BaseOutputParser[Any], include_raw: bool) -> Runnable[Any, Any]:
+    """A model and the parser behind it; AnswerRefused where the policy refused or ended the answer."""
     if not include_raw:
         return bound | unless_refused | parser
-    parsed = RunnablePassthrough.assign(
-        parsed=itemgetter("raw") | unless_refused | parser, parsing_error=lambda _: None
-    )
+    value = RunnablePassthrough.assign(parsed=itemgetter("raw") | unless_refused | parser, parsing_error=lambda _: None)
     failed = RunnablePassthrough.assign(parsed=lambda _: None)
-    return RunnableMap(raw=bound) | parsed.with_fallbacks([failed], exception_key="parsing_error")
+    return RunnableMap(raw=bound) | value.with_fallbacks([failed], exception_key="parsing_error")
 
 
 def _format(schema: Any) -> dict[str, Any]:
@@ -74,7 +77,8 @@ def _of_text(schema: Any) -> BaseOutputParser[Any]:
     return JsonOutputParser()
 
 
-def _of_calls(schema: Any, name: str) -> BaseOutputParser[Any]:
+def of_calls(schema: Any, name: str) -> BaseOutputParser[Any]:
+    """The parser of values that are written as the arguments of a call of `name`."""
     if isinstance(schema, type) and is_basemodel_subclass(schema):
         return PydanticToolsParser(tools=[schema], first_tool_only=True)
     return JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)

@@ -293,7 +293,7 @@ def test_a_broken_cost_model_fails_closed(world: World, how: str, after: int) ->
     one = replace(world, budgets=(toy_budget("b0", model="level"), *world.budgets[1:]))
     model = Broken(how, after, world.granularity)
     rail = one.guardrail({"level": model})
-    rail._approved = True  # the start-up check has its own tests
+    rail._approved.set()  # the start-up check has its own tests
     deltas, receipt = drain(rail.stream(ask(one.sampling)))
     assert_promises(one, deltas, receipt)
     assert (receipt.verdict.outcome == "failed") == (model.left < 0)

@@ -99,7 +99,7 @@ def solve(toy: Toy, values: Values, **search: Any) -> Receipt:
     policy = toy_policy([toy_budget("b", threshold=0.5)], replace(settings_, **search))
     engine = ScriptedEngine(letters([1] * LETTERS + [0]), enumerate_lanes=True)
     rail = Guardrail(engine, policy, {"level": TableCost(toy.harm)}, values)
-    rail._approved = True
+    rail._approved.set()
     *_, last = rail.stream(ask(Sampling(max_tokens=toy.depth, temperature=1.0, top_p=1.0)))
     assert last.receipt is not None
     assert engine.live_nodes() == 0

@@ -23,6 +23,8 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "get_weather": {"location": "San Francisco, CA"},
     "greeting_generator": {"answer_style": "Pirate"},
     "my_adder_tool": {"a": 3, "b": 4},
+    "Joke": JOKE,
+    "JokeDict": JOKE,
 }
 
 

@@ -1,0 +1,67 @@
+"""`GuardInput`: a policy's prompt check as a step of a chain, before whatever reads the input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from langchain_core.messages import BaseMessage
+from langchain_core.prompt_values import PromptValue
+from langchain_core.runnables import Runnable, RunnableConfig
+from typing_extensions import override
+
+from ig_guardrail.errors import RequestError
+from ig_guardrail.integrations.langchain.messages import turns_of
+from ig_guardrail.integrations.langchain.structured import AnswerRefused
+from ig_guardrail.integrations.langchain.text_checks import text_checks
+from ig_guardrail.types import CompiledPolicy, Turn
+
+Input = TypeVar("Input")
+
+
+class GuardInput(Runnable[Any, Any]):
+    """Passes its input on as it is, unless the policy's prompt rule refuses a user's or a tool's turn of it.
+
+    The input is a string, a message, a list of messages, or what a prompt template makes.
+    Raises PolicyError for a policy that is refused, RequestError for one whose prompt rule refuses nothing;
+    AnswerRefused when called, where it refuses the input.
+    """
+
+    def __init__(self, policy: str | Path | CompiledPolicy) -> None:
+        self._checks = text_checks(policy)
+        rule = self._checks.policy.prompt
+        if rule is None or rule.on_exceed != "refuse":
+            raise RequestError(
+                f"policy '{self._checks.policy.name}' refuses no input",
+                where="GuardInput",
+                why="a step that lets everything through would only look like a check",
+                fix="give the policy a `prompt` rule with `on_exceed: refuse`",
+            )
+
+    @override
+    def invoke(self, input: Input, config: RunnableConfig | None = None, **kwargs: Any) -> Input:
+        asked = (turn.text for turn in _turns(input) if turn.role in ("user", "tool"))
+        if any(self._checks.refuses_prompt(text) for text in asked):
+            raise AnswerRefused("the policy refuses this input")
+        return input
+
+    @override
+    async def ainvoke(self, input: Input, config: RunnableConfig | None = None, **kwargs: Any) -> Input:
+        return self.invoke(input, config)
+
+
+def _turns(given: object) -> tuple[Turn, ...]:
+    if isinstance(given, str):
+        return (Turn("user", given),)
+    if isinstance(given, PromptValue):
+        return turns_of(given.to_messages())
+    if isinstance(given, BaseMessage):
+        return turns_of([given])
+    if isinstance(given, list) and all(isinstance(one, BaseMessage) for one in given):
+        return turns_of(given)
+    raise RequestError(
+        f"the input is a {type(given).__name__}",
+        where="GuardInput",
+        why="what is no text cannot be checked",
+        fix="place it where strings or messages flow, such as behind the prompt template",
+    )

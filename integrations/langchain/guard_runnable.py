@@ -1,0 +1,143 @@
+"""`GuardRunnable`: a policy for the text that flows out of a chain, whatever wrote it.
+
+It has no model, so nothing is searched for or asked for again: text goes on as far as the policy takes it, and ends
+there. It goes on block by block, behind the policy's hold, both counted in pieces of text, of about a word each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing, closing
+from pathlib import Path
+from typing import Any, Literal
+
+from langchain_core.messages import AIMessageChunk, message_chunk_to_message
+from langchain_core.runnables import Runnable, RunnableConfig
+from typing_extensions import override
+
+from ig_guardrail.calls import OPEN
+from ig_guardrail.costs.base import CostModel
+from ig_guardrail.drive.request import Ask
+from ig_guardrail.engine.reading import AwaitedReading, PulledReading
+from ig_guardrail.engine.streamed import StreamedEngine
+from ig_guardrail.integrations.langchain.options import configured
+from ig_guardrail.integrations.langchain.relay import errors_of_others, relayed, spoken, spoken_async
+from ig_guardrail.integrations.langchain.spoken import Answer, Said
+from ig_guardrail.integrations.langchain.structured import AnswerRefused
+from ig_guardrail.integrations.langchain.text_guardrail import LONGEST, sampling, text_guardrail
+from ig_guardrail.ledger import Ledger
+from ig_guardrail.types import Chunk, CompiledPolicy, Turn
+
+_UNKNOWN = (Turn("system", ""),)  # the conversation that led to the text; the prompt check has nothing to read
+
+
+class GuardRunnable(Runnable[Any, Any]):
+    """Passes strings on as strings, and messages as message chunks whose last one has the receipt.
+
+    policy      a policy file, the name of a packaged policy, or a compiled policy; its budgets must be over text
+    on_refusal  what follows where the policy denies: "end", its message; "raise", AnswerRefused
+    language    of that message
+    longest     pieces of a text; what is longer is cut there
+    ledger      where shared budgets are kept, as in `ChatIGGuardrail`; the config's `thread_id` and `tenant` name them
+    cost_models those that the policy leaves to the program, by name
+
+    Raises PolicyError or ModelError at once; when it runs, GenerationFailed if the guard fails, and errors of the chain
+    as they are. Closing the stream closes what it reads from.
+    """
+
+    def __init__(
+        self,
+        policy: str | Path | CompiledPolicy,
+        *,
+        on_refusal: Literal["end", "raise"] = "end",
+        language: str = "en",
+        longest: int = LONGEST,
+        ledger: str | Path | Ledger | None = None,
+        cost_models: Mapping[str, CostModel] | None = None,
+    ) -> None:
+        self._guardrail = text_guardrail(policy, ledger, cost_models)
+        self._raises = on_refusal == "raise"
+        self._language = language
+        self._longest = longest
+
+    @override
+    def transform(self, input: Iterator[Said], config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Said]:
+        """What of `input` may be shown, as it comes; it is read no further than the next block needs."""
+        answer = Answer()
+        engine = StreamedEngine("upstream", lambda: PulledReading(spoken(input, answer)))
+        stream = self._guardrail.over(engine).stream(self._ask(config))
+        with errors_of_others(), closing(stream) as chunks:
+            for chunk in chunks:
+                yield from self._shown(chunk, answer)
+
+    @override
+    async def atransform(
+        self, input: AsyncIterator[Said], config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncGenerator[Said, None]:
+        """The same on the running event loop."""
+        answer = Answer()
+        reading = AwaitedReading(spoken_async(input, answer))
+        stream = self._guardrail.over(StreamedEngine("upstream", lambda: reading)).astream(self._ask(config))
+        try:
+            with errors_of_others():
+                async with aclosing(stream) as chunks:
+                    async for chunk in chunks:
+                        for piece in self._shown(chunk, answer):
+                            yield piece
+        finally:
+            await reading.closed()
+
+    @override
+    def invoke(self, input: Said, config: RunnableConfig | None = None, **kwargs: Any) -> Said:
+        """The whole of a text or message, as far as it may be shown."""
+        return _whole(list(self.stream(input, config)))
+
+    @override
+    async def ainvoke(self, input: Said, config: RunnableConfig | None = None, **kwargs: Any) -> Said:
+        return _whole([piece async for piece in self.astream(input, config)])
+
+    @override
+    def stream(self, input: Said, config: RunnableConfig | None = None, **kwargs: Any | None) -> Iterator[Said]:
+        yield from self.transform(iter([input]), config)
+
+    @override
+    async def astream(
+        self, input: Said, config: RunnableConfig | None = None, **kwargs: Any | None
+    ) -> AsyncIterator[Said]:
+        async with aclosing(self.atransform(_alone(input), config)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    def _ask(self, config: RunnableConfig | None) -> Ask:
+        return Ask(
+            _UNKNOWN,
+            sampling(self._longest),
+            "cut",
+            self._language,
+            unit=OPEN,
+            prose=not self._raises,
+            conversation=configured("thread_id", config),
+            tenant=configured("tenant", config),
+        )
+
+    def _shown(self, chunk: Chunk, answer: Answer) -> Iterator[Said]:
+        """A piece of the guardrail's stream, in the kind that came in."""
+        if self._raises and chunk.receipt is not None and chunk.receipt.verdict.outcome in ("refused", "ended"):
+            raise AnswerRefused("the policy let no such text through")
+        if answer.in_messages:
+            yield from (piece.message for piece in relayed(chunk, answer, answer.usage))
+        elif chunk.text:
+            yield chunk.text
+
+
+async def _alone(input: Said) -> AsyncIterator[Said]:
+    yield input
+
+
+def _whole(pieces: Sequence[Said]) -> Said:
+    """Pieces of one kind put together."""
+    chunks = [piece for piece in pieces if isinstance(piece, AIMessageChunk)]
+    if not chunks:
+        return "".join(piece for piece in pieces if isinstance(piece, str))
+    first, *rest = chunks
+    return message_chunk_to_message(first + rest if rest else first)

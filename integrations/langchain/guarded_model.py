@@ -1,0 +1,275 @@
+"""`GuardedChatModel`: any other chat model, with a policy between it and its readers.
+
+The other model decodes. This one reads its stream, has the guardrail charge it block by block, and shows what was paid
+for. So much of a policy holds as needs no decoding: budgets over text, the prompt check, tool rules, conversations,
+messages, and of `search` its block, hold and retries, all counted in pieces of text, of about a word each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import aclosing, closing
+from pathlib import Path
+from typing import Any, Self
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput, ModelProfile
+from langchain_core.language_models.chat_models import agenerate_from_stream, generate_from_stream
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool
+from pydantic import ConfigDict, Field, InstanceOf, PrivateAttr, model_validator
+from typing_extensions import override
+
+from ig_guardrail import __version__
+from ig_guardrail.calls import OPEN
+from ig_guardrail.costs.base import CostModel
+from ig_guardrail.drive.request import Ask, beginning_of
+from ig_guardrail.engine.reading import Reading
+from ig_guardrail.engine.streamed import StreamedEngine
+from ig_guardrail.errors import RequestError
+from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.integrations.langchain.answer_cache import CompletedAnswers
+from ig_guardrail.integrations.langchain.asking import Asking
+from ig_guardrail.integrations.langchain.blocks import PROVIDER
+from ig_guardrail.integrations.langchain.events import events_of, events_of_async
+from ig_guardrail.integrations.langchain.forms import tool_of
+from ig_guardrail.integrations.langchain.messages import turns_of
+from ig_guardrail.integrations.langchain.options import configured
+from ig_guardrail.integrations.langchain.relay import errors_of_others
+from ig_guardrail.integrations.langchain.structured import of_calls, parsed
+from ig_guardrail.integrations.langchain.text_guardrail import LONGEST, sampling, text_guardrail
+from ig_guardrail.types import CompiledPolicy
+
+TEXT_ONLY: ModelProfile = {"image_inputs": False, "audio_inputs": False, "video_inputs": False, "pdf_inputs": False}
+
+
+class GuardedChatModel(BaseChatModel):
+    """Another chat model under a policy: its answers are judged, held, and drawn again where they may not be shown.
+
+    No search goes on inside an answer: where the policy denies a block and nothing was shown yet, a whole new answer is
+    asked for, up to `retries` times; once something was shown, the answer ends. The host is paid for answers that are
+    given up. Raises PolicyError or ModelError at once, the latter where a budget reads hidden states.
+
+    Messages end as those of `ChatIGGuardrail` do. Options of a call are the other model's, but `conversation`, `tenant`
+    and `language`. Errors of the other model are raised as they are; if the guard fails, GenerationFailed is.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    inner: BaseChatModel = Field(frozen=True)
+    """The model that answers. Callbacks of its own see what was not judged."""
+    policy: str | Path | InstanceOf[CompiledPolicy] = Field(frozen=True, repr=False)
+    """A policy file, the name of a packaged policy, or a compiled policy; its budgets must be over text."""
+    longest: int = Field(default=LONGEST, ge=1)
+    """Pieces of an answer that are read; it is cut there, as at `max_tokens`."""
+    timeout: float | None = Field(default=None, gt=0)
+    """Seconds for one request, all its answers together; without an event loop, looked at between blocks only."""
+    language: str = "en"
+    """Of the refusal and closing messages."""
+    conversation: str | None = None
+    """Names the conversation, for budgets that its answers share; by default the thread id of LangGraph's config."""
+    tenant: str | None = None
+    """Names whom conversations belong to, for budgets that all of them share; by default `tenant` of the config."""
+    ledger: str | Path | Any = Field(default=None, exclude=True, repr=False, frozen=True)
+    """Where conversations are kept: a file for `SQLiteLedger`, or a ledger; None keeps them in memory."""
+
+    cost_models: Mapping[str, InstanceOf[CostModel]] = Field(
+        default_factory=dict, exclude=True, repr=False, frozen=True
+    )
+    """What the policy leaves to the program (`kind: given`), by name."""
+
+    _guardrail: Guardrail = PrivateAttr()
+
+    @model_validator(mode="after")
+    def _open(self) -> Self:
+        self._guardrail = text_guardrail(self.policy, self.ledger, self.cost_models)
+        if self.cache is not False and not isinstance(self.cache, CompletedAnswers):
+            self.cache = CompletedAnswers(self.cache if not isinstance(self.cache, bool) else None)
+        return self
+
+    # -------------------------------------------------------------------------------------------------- generation
+
+    @override
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Generator[ChatGenerationChunk, None, None]:
+        ask = self._ask(messages, stop, kwargs)
+        asking = Asking(self.inner, messages, stop, kwargs)
+        stream = self._over(asking.pulled).stream(ask, self.timeout)
+        with errors_of_others(), closing(stream) as chunks:
+            for chunk in chunks:
+                yield from asking.chunks(chunk)
+
+    @override
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncGenerator[ChatGenerationChunk, None]:
+        ask = self._ask(messages, stop, kwargs)
+        asking = Asking(self.inner, messages, stop, kwargs)
+        stream = self._over(asking.awaited).astream(ask, self.timeout)
+        try:
+            with errors_of_others():
+                async with aclosing(stream) as chunks:
+                    async for chunk in chunks:
+                        for piece in asking.chunks(chunk):
+                            yield piece
+        finally:
+            await asking.closed()
+
+    def _stream_chat_model_events(
+        self, messages: list[BaseMessage], *, run_manager: CallbackManagerForLLMRun | None = None, **kwargs: Any
+    ) -> Iterator[Any]:
+        """Protocol events, which LangChain looks for under this name."""
+        return events_of(self._stream(messages, **kwargs), run_manager.run_id if run_manager else None)
+
+    def _astream_chat_model_events(
+        self, messages: list[BaseMessage], *, run_manager: AsyncCallbackManagerForLLMRun | None = None, **kwargs: Any
+    ) -> AsyncIterator[Any]:
+        return events_of_async(self._astream(messages, **kwargs), run_manager.run_id if run_manager else None)
+
+    @override
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return generate_from_stream(self._stream(messages, stop, **kwargs))
+
+    @override
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return await agenerate_from_stream(self._astream(messages, stop, **kwargs))
+
+    def _ask(self, messages: Sequence[BaseMessage], stop: Sequence[str] | None, given: dict[str, Any]) -> Ask:
+        """The request to the guardrail. Takes out of `given` what is not for the other model."""
+        language = given.pop("language", None) or self.language
+        conversation = given.pop("conversation", None) or self.conversation or configured("thread_id")
+        tenant = given.pop("tenant", None) or self.tenant or configured("tenant")
+        turns = turns_of(messages)
+        if beginning_of(turns):
+            raise RequestError(
+                "the conversation ends with a message of the assistant",
+                where="messages",
+                why="the other model may go on from it or not, so it is not known what is to be judged as one answer",
+                fix="end with a message of the user",
+            )
+        searches = self._guardrail.policy.search.strategy == "inference_guard"
+        return Ask(
+            turns,
+            sampling(self.longest, tuple(stop or ())),
+            "resample" if searches else None,
+            language,
+            unit=OPEN,
+            prose="response_format" not in given,
+            conversation=conversation,
+            tenant=tenant,
+        )
+
+    def _over(self, begin: Callable[[], Reading]) -> Guardrail:
+        """The guardrail over answers that are begun so."""
+        return self._guardrail.over(StreamedEngine(self._name(), begin))
+
+    # ----------------------------------------------------------------------------------------------- tools, schemas
+
+    @override
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: Any = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """The model with tools it may call; read, offered and chosen from as the other model's `bind_tools` does it."""
+        choice = {} if tool_choice is None else {"tool_choice": tool_choice}
+        self.inner.bind_tools(tools, **choice, **kwargs)  # what it cannot read, it says now
+        return self.bind(tools=list(tools), **choice, **kwargs)
+
+    @override
+    def with_structured_output(
+        self, schema: Any, *, include_raw: bool = False, method: str = "function_calling", **kwargs: Any
+    ) -> Runnable[LanguageModelInput, Any]:
+        """The model with a parser behind it: values of `schema`, written as the arguments of a call.
+
+        Raises RequestError for another method; AnswerRefused when called, where the policy let no such answer through.
+        """
+        if method != "function_calling":
+            raise RequestError(
+                f"method is {method!r}",
+                where="with_structured_output",
+                why="a form cannot be enforced on a model that is not decoded here",
+                fix="use 'function_calling', or bind the other model's `response_format` and parse the text",
+            )
+        name = tool_of(schema).name
+        form = {"kwargs": {"method": method}, "schema": schema}
+        bound = self.bind_tools([schema], tool_choice=name, ls_structured_output_format=form, **kwargs)
+        return parsed(bound, of_calls(schema, name), include_raw)
+
+    # --------------------------------------------------------------------------------------------- the other model's
+
+    @override
+    def _resolve_model_profile(self) -> ModelProfile:
+        return ModelProfile(**{**(self.inner.profile or {}), **TEXT_ONLY})
+
+    @override
+    def get_token_ids(self, text: str) -> list[int]:
+        """Ids of a text by the other model's tokenizer."""
+        return self.inner.get_token_ids(text)
+
+    @override
+    def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
+        """Tokens that the other model reads for a conversation."""
+        return self.inner.get_num_tokens_from_messages(messages, tools)
+
+    def _name(self) -> str:
+        return self.inner._get_ls_params().get("ls_model_name") or self.inner.get_name()
+
+    # --------------------------------------------------------------------------------------------------- identity
+
+    @property
+    @override
+    def _llm_type(self) -> str:
+        return f"{PROVIDER}-guarded"
+
+    @property
+    @override
+    def _identifying_params(self) -> dict[str, Any]:
+        """What tells two models apart in traces and caches."""
+        policy = self._guardrail.policy
+        return {
+            "inner": self.inner._identifying_params,
+            "model": self._name(),
+            "policy": policy.name,
+            "policy_sha256": policy.sha256,
+            "cost_models": sorted(self._guardrail.panel.hashes.values()),
+            "longest": self.longest,
+            "language": self.language,
+            "version": __version__,
+        }
+
+    @override
+    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
+        """The key of a cached answer: the other model's, and all of the above."""
+        asked = {name: value for name, value in kwargs.items() if name != "tools"}
+        tools = [tool_of(tool) for tool in kwargs.get("tools") or ()]
+        return repr([self.inner._get_llm_string(stop, **asked), tools, sorted(self._identifying_params.items())])
+
+    @override
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        return {**self.inner._get_ls_params(stop, **kwargs), "ls_provider": PROVIDER}
