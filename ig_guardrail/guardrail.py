@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
+import difflib
 import time
 from collections.abc import AsyncGenerator, Generator, Mapping
 from concurrent.futures import Future
@@ -35,8 +36,8 @@ from ig_guardrail.errors import (
     UnguardedNotAllowed,
 )
 from ig_guardrail.ledger import Books, Ledger, MemoryLedger, shared
-from ig_guardrail.search import inference_guard, plain, resample
 from ig_guardrail.search.base import SearchContext, Strategy
+from ig_guardrail.search.catalog import METHODS
 from ig_guardrail.settings import Limits
 from ig_guardrail.stream.gate import Gate
 from ig_guardrail.stream.release import Hold
@@ -53,13 +54,6 @@ from ig_guardrail.types import (
     Verdict,
 )
 
-STRATEGIES: Mapping[str, Strategy] = {
-    "inference_guard": inference_guard.search,
-    "cut": plain.search,
-    "resample": resample.search,
-    "none": plain.search,
-}
-ONE_CONTEXT = ("cut", "resample")  # strategies that a stricter system text could not begin anew
 STREAMING_BLOCK = 4  # tokens between two deltas of an unguarded stream
 
 
@@ -135,7 +129,7 @@ class Guardrail:
                 return self._refused(ask, plan, terms, "prompt check")
             books = yield from open_account(reader, self.ledger, self._clerk, self.policy.name, ask)
             sampling = yield from _room(reader, ask, prompt)
-            root = yield from _opened(self.engine, self.engine.open(prompt, sampling, plan.panel.layers))
+            root = yield from _opened(self.engine, self.engine.open(prompt, sampling, self._layers(plan)))
         except DeadlinePassed:
             return Chunk("", receipt(terms, _verdict("cancelled", None, "deadline", plan), "", (), None))
         except BudgetTaken as taken:
@@ -190,16 +184,17 @@ class Guardrail:
         asked = ask.strategy or self.policy.search.strategy
         if callable(asked):
             return Plan(getattr(asked, "__qualname__", type(asked).__name__), asked, self.policy.search, self.panel)
-        if asked not in STRATEGIES:
-            known = ", ".join(sorted(STRATEGIES))
-            raise RequestError(f"there is no strategy '{asked}'", where="strategy", fix=f"use one of: {known}")
+        if asked not in METHODS:
+            near = "".join(f"did you mean '{one}'? " for one in difflib.get_close_matches(asked, METHODS, n=1))
+            known = f"{near}`ig-guardrail strategies` lists all"
+            raise RequestError(f"there is no strategy '{asked}'", where="strategy", fix=known)
         if asked != "none":
             settings = self.policy.search
-            if asked in ONE_CONTEXT:
+            if asked != "inference_guard":  # the ladder's fresh start is a part of that search
                 settings = replace(settings, strategy=asked, restart=None)
             if ask.sampling.grammar is not None:  # an answer of few tokens may be all of its form
                 settings = replace(settings, shortest=0)
-            return Plan(asked, STRATEGIES[asked], settings, self.panel)
+            return Plan(asked, METHODS[asked].search, settings, self.panel)
         if not self.policy.allow_unguarded:
             raise UnguardedNotAllowed(
                 f"policy '{self.policy.name}' does not allow unguarded decoding",
@@ -208,7 +203,7 @@ class Guardrail:
                 fix="use strategy 'inference_guard' or 'cut', or let the policy's owners set `allow_unguarded: true`",
             )
         unguarded = replace(self.policy.search, strategy="none", block=STREAMING_BLOCK, hold=0, restart=None)
-        return Plan(asked, STRATEGIES[asked], unguarded, Panel({}, ()))
+        return Plan(asked, METHODS[asked].search, unguarded, Panel({}, ()))
 
     def _context(self, plan: Plan, terms: Terms) -> SearchContext:
         return SearchContext(
@@ -220,6 +215,10 @@ class Guardrail:
             critic=self.values.critic is not None,
             reward=self.values.reward is not None,
         )
+
+    def _layers(self, plan: Plan) -> tuple[int, ...]:
+        """Hidden layers that cost models and values read."""
+        return tuple(sorted({*plan.panel.layers, *self.values.layers}))
 
     def _approve_once(self, plan: Plan) -> Waiting[None]:
         if plan.panel.rules and not self._approved.is_set():

@@ -488,6 +488,7 @@ class Receipt:
     tokens: Mapping[str, int]
     forwards: int
     cost_calls: int
+    value_calls: int
     fail_open: tuple[str, ...]
     ladder: tuple[str, ...]
     seconds: Mapping[str, float | None]

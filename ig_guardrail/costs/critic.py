@@ -5,7 +5,7 @@ Both only order what a strategy proposes. The gate never asks them, so a wrong o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from ig_guardrail.types import Node
@@ -14,13 +14,26 @@ from ig_guardrail.types import Node
 class Critic(Protocol):
     """Foresees the budget (arXiv 2502.01208, the critic of the augmented state)."""
 
-    def predict(self, nodes: Sequence[Node]) -> list[float]:
-        """For each node, the probability in [0, 1] that the finished answer stays within every enforced budget."""
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Hidden layers it reads."""
+        ...
+
+    def predict(self, nodes: Sequence[Node], left: Sequence[Mapping[str, float]]) -> list[float]:
+        """For each node, the probability in [0, 1] that the finished answer stays within every enforced budget.
+
+        left: what remains of each enforced budget at the node, by budget id
+        """
         ...
 
 
 class RewardModel(Protocol):
     """Values the task: how good the answer is, its safety apart."""
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Hidden layers it reads."""
+        ...
 
     def predict(self, nodes: Sequence[Node]) -> list[float]:
         """For each node a finite value, higher is better; only the order within one call has a meaning."""

@@ -61,6 +61,7 @@ def receipt(
         tokens=_tokens(terms, server),
         forwards=terms.engine.forwards(server.case.root) if server else 0,
         cost_calls=server.case.scorer.calls if server else 0,
+        value_calls=server.tally.value_calls if server else 0,
         fail_open=tuple(server.case.scorer.fail_open) if server else (),
         ladder=rungs,
         seconds=_seconds(terms, server),
@@ -88,10 +89,13 @@ def _spend(terms: Terms, server: Server | None) -> dict[str, Mapping[str, Any]]:
 
 def _tokens(terms: Terms, server: Server | None) -> dict[str, int]:
     """prompt, with a given beginning of the answer; released; generated; held: committed but never shown;
-    discarded: generated and not committed.
+    discarded: generated and not committed; read: by the model, in all rows and contexts.
     """
     if server is None:
-        return {"prompt": len(terms.prompt.ids), "released": 0, "generated": 0, "held": 0, "discarded": 0}
+        return {
+            "prompt": len(terms.prompt.ids),
+            **dict.fromkeys(("released", "generated", "held", "discarded", "read"), 0),
+        }
     gate, generated, given = server.case.gate, server.tally.generated, server.start.position
     return {
         "prompt": len(terms.prompt.ids) + given,
@@ -99,6 +103,7 @@ def _tokens(terms: Terms, server: Server | None) -> dict[str, int]:
         "generated": generated,
         "held": gate.tip.position - max(gate.released, given),
         "discarded": max(0, generated - (gate.tip.position - given)),
+        "read": terms.engine.tokens_read(server.case.root),
     }
 
 

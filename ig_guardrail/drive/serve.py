@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ig_guardrail.budget import Point, pressure, remaining, settle
+from ig_guardrail.costs.critic import Critic, RewardModel
+from ig_guardrail.costs.workers import Worker
 from ig_guardrail.drive.panel import Panel
 from ig_guardrail.drive.scorer import Scorer
 from ig_guardrail.drive.waiting import Show, Wait, Waiting
@@ -47,10 +49,16 @@ from ig_guardrail.types import (
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """Optional judges of usefulness and prospects, for ranking only; each maps nodes to floats, higher is better."""
+    """Optional judges of usefulness and prospects, for ranking only, and the thread they run on."""
 
-    reward: Any = None
-    critic: Any = None
+    reward: RewardModel | None = None
+    critic: Critic | None = None
+    worker: Worker = field(default_factory=lambda: Worker("values"))
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Hidden layers that either reads."""
+        return tuple(sorted({layer for judge in (self.reward, self.critic) if judge for layer in judge.layers}))
 
 
 @dataclass(slots=True)
@@ -61,6 +69,7 @@ class Tally:
     first_generated: float | None = None
     first_released: float | None = None
     requests: int = 0
+    value_calls: int = 0
     rounds: int = 0
     judged: set[int] = field(default_factory=set)
     denials: int = 0
@@ -89,6 +98,7 @@ class Server:
 
     def __init__(self, case: Case) -> None:
         self.case = case
+        self.sampling = case.sampling
         self.tally = Tally()
         self.start = case.root
         self._nodes: dict[int, Node] = {case.root.id: case.root}
@@ -99,6 +109,7 @@ class Server:
         measures = yield from self.case.scorer.measure(node, self.case.gate.due(node))
         self._learn([node])
         self.start = node
+        self.sampling = replace(self.sampling, max_tokens=self.sampling.max_tokens + node.position)
         return isinstance(self.case.gate.adopt(node, measures), Accepted)
 
     def serve(self, search: Search) -> Waiting[bool]:
@@ -162,7 +173,7 @@ class Server:
                 return engine.append(items), self._learn
             case Twin():
                 prompt = engine.encode(edited(self.case.prompt.turns, request.edit))
-                opening = engine.open(prompt, self.case.sampling, twin_of=self._known(request.node))
+                opening = engine.open(prompt, self.sampling, twin_of=self._known(request.node))
                 return opening, lambda twin: self._learn([twin])[0]
             case Expand():
                 return engine.expand(self._known(request.node), request.k), self._learn
@@ -187,11 +198,20 @@ class Server:
         if request.kind == "glance":
             costs = yield from self._costs([(node, self._at_once(node)) for node in nodes])
             return [cost.pressure for cost in costs]
-        judge = self.case.values.reward if request.kind == "reward" else self.case.values.critic
-        if judge is None:
-            raise StrategyError(f"a strategy asked for a {request.kind}, and this guardrail has none")
-        values: list[float] = judge.predict(nodes)
-        return values
+        return (yield from self._values(nodes, request.kind))
+
+    def _values(self, nodes: Sequence[Node], kind: str) -> Waiting[Sequence[float]]:
+        values = self.case.values
+        if kind == "reward" and values.reward is not None:
+            asked = values.worker.call(values.reward.predict, nodes)
+        elif kind == "critic" and values.critic is not None:
+            costs = yield from self._costs([(node, self.case.gate.due(node)) for node in nodes])
+            asked = values.worker.call(values.critic.predict, nodes, [cost.z for cost in costs])
+        else:
+            raise StrategyError(f"a strategy asked for a {kind}, and this guardrail has none")
+        self.tally.value_calls += 1
+        found: Sequence[float] = yield Wait(asked)
+        return found
 
     def _at_once(self, node: Node) -> list[tuple[str, Point]]:
         """What is due at a node, and its end for the rules that can be read anywhere."""

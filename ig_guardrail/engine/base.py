@@ -102,6 +102,10 @@ class Engine(Protocol):
         """Model passes made so far for the request of `root` (0 once it is closed)."""
         ...
 
+    def tokens_read(self, root: Node) -> int:
+        """Tokens read in these passes, by all rows: what the request has cost the model, whatever was shared."""
+        ...
+
     def live_nodes(self) -> int:
         """Nodes whose cache is held now; 0 when every request is closed and the engine is idle."""
         ...

@@ -37,7 +37,7 @@ class Reciter:
         root, context = begin(self.tree, asked, self.script.vocabulary.language, self.grammars, self.info)
         scored = self._score(context, root.root, (), root.ids)
         root = replace(root, logprobs=tuple(scored), hidden=self._states(context, (), root.ids))
-        context.account.forwards += 1
+        context.account.note(len(asked.prompt.ids) + len(root.ids))
         held = self.script.vocabulary.language.detokenizer.replay(root.ids)
         self.tree.plant(root, context, held, root.ids if root.finish is None else None)
         return root
@@ -75,7 +75,7 @@ class Reciter:
         """Log-probability of each of `ids` in turn after `node`, nats."""
         entry, prefix = self.tree.find(node)
         self.script.vocabulary.language.check(ids, where="token ids")
-        entry.context.account.forwards += 1
+        entry.context.account.note(len(ids))
         return self._score(entry.context, node.root, prefix, tuple(ids))
 
     def chances(self, node: Node, ids: Sequence[int], k: int) -> list[Chance]:
@@ -107,6 +107,7 @@ class Reciter:
         context = entry.context
         ids = tuple(draft.ids)
         context.account.forwards += len(ids)
+        context.account.read += len(ids)
         node = draft.node(self.tree.number(), self._states(context, prefix, ids))
         self.tree.grow(context, node, draft.held, (*prefix, *ids) if draft.finish is None else None)
         return node

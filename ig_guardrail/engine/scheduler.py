@@ -43,7 +43,8 @@ class Task:
 
     def take(self, place: int, reading: Reading, step: int) -> None:
         """Note what was read for one of the passes, in which step."""
-        self.wanted.pop(place).account.forwards += 1
+        one = self.wanted.pop(place)
+        one.account.note(sum(map(len, one.tokens)))
         self.readings[place] = reading
         self.served = step
 

@@ -115,6 +115,9 @@ class ScriptedEngine:
     def forwards(self, root: Node) -> int:
         return self._tree.forwards(root)
 
+    def tokens_read(self, root: Node) -> int:
+        return self._tree.tokens_read(root)
+
     def live_nodes(self) -> int:
         return self._tree.live_nodes()
 

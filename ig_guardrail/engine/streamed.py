@@ -123,6 +123,10 @@ class StreamedEngine:
         """Answers begun for the request of `root`."""
         return self._tree.forwards(root)
 
+    def tokens_read(self, root: Node) -> int:
+        """Pieces read of all of them."""
+        return self._tree.tokens_read(root)
+
     def live_nodes(self) -> int:
         return self._tree.live_nodes()
 
@@ -151,6 +155,7 @@ class StreamedEngine:
                 break
         if draft.finish is None and heard.ended and draft.position == len(heard.pieces):
             draft.end("stop")
+        step.entry.context.account.read += len(draft.ids)
         node = self._grown(step.entry, draft, step.key)
         self._newest[step.key] = node.id
         return node

@@ -86,6 +86,9 @@ class TransformersEngine:
     def forwards(self, root: Node) -> int:
         return self._tree.forwards(root)
 
+    def tokens_read(self, root: Node) -> int:
+        return self._tree.tokens_read(root)
+
     def live_nodes(self) -> int:
         return self._tree.live_nodes()
 

@@ -22,11 +22,17 @@ S = TypeVar("S")
 
 @dataclass(slots=True)
 class Account:
-    """One request: whether it was closed, and the model passes made for it."""
+    """One request: whether it was closed, the model passes made for it, and the tokens read in them by all rows."""
 
     first_root: int
     closed: bool = False
     forwards: int = 0
+    read: int = 0
+
+    def note(self, tokens: int) -> None:
+        """Count a pass over so many tokens."""
+        self.forwards += 1
+        self.read += tokens
 
     def check_open(self) -> None:
         """Raises EngineClosed once the request was closed."""
@@ -141,6 +147,12 @@ class Tree(Generic[S]):
         with self._lock:
             context = self._contexts.get(root.root)
         return 0 if context is None else context.account.forwards
+
+    def tokens_read(self, root: Node) -> int:
+        """Tokens read in these passes, by all rows; 0 once the request is closed."""
+        with self._lock:
+            context = self._contexts.get(root.root)
+        return 0 if context is None else context.account.read
 
     def live_nodes(self) -> int:
         """Nodes that can be continued."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from ig_guardrail.errors import RequestError
 from ig_guardrail.evaluate.answers import Arm
 from ig_guardrail.evaluate.replay import noted_only
-from ig_guardrail.guardrail import STRATEGIES, STREAMING_BLOCK, Guardrail
+from ig_guardrail.guardrail import STREAMING_BLOCK, Guardrail
 from ig_guardrail.search import plain
+from ig_guardrail.search.catalog import METHODS
 from ig_guardrail.types import CompiledPolicy
 
 
@@ -45,7 +46,7 @@ def arms_of(guardrail: Guardrail) -> Arms:
     cutting = replace(policy, prompt=None, search=replace(policy.search, restart=None))
     return Arms(
         unguarded=Arm("unguarded", _under(guardrail, watching), plain.search, policy.budgets),
-        guarded=Arm("guarded", guardrail, STRATEGIES[policy.search.strategy], policy.budgets),
+        guarded=Arm("guarded", guardrail, METHODS[policy.search.strategy].search, policy.budgets),
         cut=Arm("cut", _under(guardrail, cutting), plain.search, policy.budgets),
     )
 

@@ -70,6 +70,8 @@ def toys(draw: st.DrawFn, depths: tuple[int, ...]) -> Toy:
 class PartialValue:
     """The task value of a finished answer; of an unfinished one, nothing is known."""
 
+    layers = ()
+
     def __init__(self, toy: Toy) -> None:
         self.toy = toy
 
@@ -80,6 +82,8 @@ class PartialValue:
 class ExactValue:
     """The best task value that a safe completion of the prefix has."""
 
+    layers = ()
+
     def __init__(self, toy: Toy) -> None:
         self.toy = toy
 
@@ -87,10 +91,15 @@ class ExactValue:
         return [-1.0 if (best := self.toy.best(node.text)) is None else best for node in nodes]
 
 
-class ExactSafety(ExactValue):
+class ExactSafety:
     """1 if a safe completion exists, else 0."""
 
-    def predict(self, nodes: Sequence[Node]) -> list[float]:
+    layers = ()
+
+    def __init__(self, toy: Toy) -> None:
+        self.toy = toy
+
+    def predict(self, nodes: Sequence[Node], left: Sequence[Any]) -> list[float]:
         return [float(self.toy.best(node.text) is not None) for node in nodes]
 
 

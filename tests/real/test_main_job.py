@@ -13,8 +13,9 @@ from ig_guardrail.drive.request import Ask
 from ig_guardrail.engine.models import load_engine
 from ig_guardrail.evaluate.answers import Arm
 from ig_guardrail.evaluate.replay import audit_answer
-from ig_guardrail.guardrail import STRATEGIES, Guardrail
+from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.policy import load_policy
+from ig_guardrail.search.catalog import METHODS
 from ig_guardrail.types import Receipt, Sampling, Turn
 
 pytestmark = pytest.mark.real
@@ -56,7 +57,7 @@ def test_at_least_one_calm_prompt_is_untouched(rail: Guardrail) -> None:
 def test_what_was_shown_stays_within_budget_when_it_is_charged_once_more(
     rail: Guardrail, prompt: str, strategy: str
 ) -> None:
-    arm = Arm(strategy, rail, STRATEGIES[strategy], rail.policy.budgets)
+    arm = Arm(strategy, rail, METHODS[strategy].search, rail.policy.budgets)
     record = arm.answer((Turn("user", prompt),), SAMPLING)
     audit = audit_answer(rail, (Turn("user", prompt),), record.ids, ended=record.completed)
     assert record.outcome in ("completed", "refused", "ended")

@@ -1,0 +1,81 @@
+"""ARGS: at every token, the k likeliest ones ranked by log-probability plus a weighted reward of the text so far.
+
+Source: arXiv 2402.01694; k = 20 and weight 2.5 as in arXiv 2502.01208, whose Lagrangian and cost-only variants these
+are. Departures: an end token is one of the candidates, where the public code never ends by itself; costs are those of a
+policy's charge points, and between them what hidden states show, where a cost model reads them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ig_guardrail.search.base import Search, SearchContext, Strategy
+from ig_guardrail.search.preference import PRICE
+from ig_guardrail.types import Accepted, Commit, Drop, Expand, Node, Request, Score
+
+CANDIDATES = 20
+WEIGHT = 2.5
+TINY = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A one-token child. risk: its highest score as a share of the threshold, over budgets."""
+
+    node: Node
+    logprob: float
+    reward: float
+    risk: float
+
+
+Worth: TypeAlias = Callable[[Step], float]
+
+
+def by_reward(step: Step) -> float:
+    """log p + w r."""
+    return step.logprob + WEIGHT * step.reward
+
+
+def lagrangian(step: Step) -> float:
+    """log p + w (r - price * risk)."""
+    return step.logprob + WEIGHT * (step.reward - PRICE * step.risk)
+
+
+def by_cost(step: Step) -> float:
+    """log p - w risk."""
+    return step.logprob - WEIGHT * step.risk
+
+
+def args(worth: Worth) -> Strategy:
+    """One token after the other, the worthiest of the likeliest, until the answer ends or the gate denies."""
+
+    def search(root: Node, ctx: SearchContext) -> Search:
+        node = root
+        while node.finish is None:
+            steps = yield from _steps(node, ctx)
+            best = max(steps, key=worth)
+            yield Drop(tuple(step.node for step in steps if step is not best))
+            if not isinstance((yield Commit(best.node)), Accepted):
+                return
+            yield Drop((node,))
+            node = best.node
+
+    return search
+
+
+def _steps(node: Node, ctx: SearchContext) -> Generator[Request, Any, list[Step]]:
+    children: list[Node] = yield Expand(node, CANDIDATES)
+    risks: list[float] = yield Score(tuple(children), "glance")
+    rewards: list[float] = (yield Score(tuple(children), "reward")) if ctx.reward else [0.0] * len(children)
+    logprobs = _logprobs(children)
+    return [Step(*one) for one in zip(children, logprobs, rewards, risks, strict=True)]
+
+
+def _logprobs(children: Sequence[Node]) -> list[float]:
+    """Of each child's last token. An end token has none; it gets what the others leave, the most it can have."""
+    said = [child.logprobs[-1] if child.ids else None for child in children]
+    left = 1 - math.fsum(math.exp(value) for value in said if value is not None)
+    return [value if value is not None else math.log(max(left, TINY)) for value in said]

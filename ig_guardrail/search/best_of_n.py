@@ -1,0 +1,38 @@
+"""Best-of-N: draw N whole answers, keep the preferred one.
+
+Source: the baselines of arXiv 2502.01208 (plain, augmented with the safety state, Lagrangian). Nothing can be shown
+before all answers have ended. The preferred answer is offered and no other: what the gate denies is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+from ig_guardrail.search.base import Search, SearchContext, Strategy
+from ig_guardrail.search.preference import Preference, scored
+from ig_guardrail.search.round import Round
+from ig_guardrail.types import Commit, Drop, Node, Request
+
+
+def best_of_n(prefer: Preference) -> Strategy:
+    """Best of `candidates` answers by a preference; equal ones by lane."""
+
+    def search(root: Node, ctx: SearchContext) -> Search:
+        answers = yield from whole_answers(root, ctx)
+        candidates = yield from scored(answers, ctx)
+        best = max(candidates, key=prefer)
+        yield Drop(tuple(one.node for one in candidates if one is not best))
+        yield Commit(best.node)
+
+    return search
+
+
+def whole_answers(root: Node, ctx: SearchContext) -> Generator[Request, Any, list[Node]]:
+    """`candidates` answers to their end, side by side, lane 0 first."""
+    lanes = tuple(range(ctx.settings.candidates))
+    rows = Round((root,) * len(lanes), lanes, [root] * len(lanes), 0, (), steered=False)
+    while not rows.ended:
+        rows.take((yield rows.next(ctx.settings.block)))
+    yield Drop(rows.passed())
+    return rows.rows

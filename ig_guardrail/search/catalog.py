@@ -1,0 +1,151 @@
+"""The methods that ship, by name: where each comes from, what it needs, and whether text flows while it works."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from ig_guardrail.search import (
+    args,
+    beam,
+    best_of_n,
+    ctrl,
+    deal,
+    inference_guard,
+    plain,
+    preference,
+    resample,
+    rollback_retry,
+    speculative_rejection,
+)
+from ig_guardrail.search.base import Strategy
+
+Need: TypeAlias = Literal["reward model", "hidden states", "index", "swap lexicon", "value head", "exit adapters"]
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A strategy, and what is said of it.
+
+    needs    what it cannot work without
+    uses     what it works better with, or else falls back on likelihood for
+    streams  whether text may be shown before the answer has ended
+    """
+
+    name: str
+    search: Strategy
+    title: str
+    paper: str
+    needs: tuple[Need, ...] = ()
+    uses: tuple[Need, ...] = ()
+    streams: bool = True
+
+
+REWARD: tuple[Need, ...] = ("reward model",)
+
+METHODS: Mapping[str, Method] = {
+    method.name: method
+    for method in (
+        Method(
+            "inference_guard",
+            inference_guard.search,
+            "blockwise search within budgets, with resampling, steering and backing up",
+            "arXiv 2502.01208",
+            uses=REWARD,
+        ),
+        Method("none", plain.search, "the unguarded stream; no gate", ""),
+        Method("cut", plain.search, "the usual filter: decode until the gate denies, then stop", ""),
+        Method("resample", resample.search, "another answer where one is denied, while nothing was shown", ""),
+        Method(
+            "rollback_retry",
+            rollback_retry.search,
+            "detect, roll back over what is held, retry",
+            "CARE (reconstruction)",
+        ),
+        Method(
+            "best_of_n",
+            best_of_n.best_of_n(preference.augmented),
+            "N answers, the best reward among those within budget",
+            "arXiv 2502.01208, BoN + augmented",
+            uses=REWARD,
+            streams=False,
+        ),
+        Method(
+            "best_of_n_plain",
+            best_of_n.best_of_n(preference.by_reward),
+            "N answers, the best reward, whatever it costs",
+            "arXiv 2502.01208, BoN",
+            uses=REWARD,
+            streams=False,
+        ),
+        Method(
+            "best_of_n_lagrangian",
+            best_of_n.best_of_n(preference.lagrangian),
+            "N answers, the best reward less a price on cost",
+            "arXiv 2502.01208, BoN + Lagrangian",
+            uses=REWARD,
+            streams=False,
+        ),
+        Method(
+            "beam",
+            beam.beam(preference.augmented),
+            "blockwise beams, the best reward among those within budget",
+            "arXiv 2502.01208, beam + augmented",
+            uses=REWARD,
+        ),
+        Method(
+            "beam_plain",
+            beam.beam(preference.by_reward),
+            "blockwise beams by reward, whatever they cost",
+            "arXiv 2502.01208, beam",
+            uses=REWARD,
+        ),
+        Method(
+            "beam_lagrangian",
+            beam.beam(preference.lagrangian),
+            "blockwise beams by reward less a price on cost",
+            "arXiv 2502.01208, beam + Lagrangian",
+            uses=REWARD,
+        ),
+        Method("args", args.args(args.by_reward), "likelihood plus reward, token by token", "arXiv 2402.01694", REWARD),
+        Method(
+            "args_lagrangian",
+            args.args(args.lagrangian),
+            "likelihood plus reward less a price on risk, token by token",
+            "arXiv 2502.01208, ARGS + Lagrangian",
+            REWARD,
+        ),
+        Method(
+            "args_cost",
+            args.args(args.by_cost),
+            "likelihood less risk, token by token",
+            "arXiv 2502.01208, ARGS + cost model",
+        ),
+        Method("deal", deal.search, "tokens by where greedy continuations lead", "arXiv 2402.06147", uses=REWARD),
+        Method(
+            "ctrl",
+            ctrl.ctrl(ctrl.for_best_of_n),
+            "an answer drawn by calibrated reward, tilted to the top",
+            "InfAlign, arXiv 2412.19792",
+            uses=REWARD,
+            streams=False,
+        ),
+        Method(
+            "ctrl_worst_of_n",
+            ctrl.ctrl(ctrl.for_worst_of_n),
+            "an answer drawn by calibrated reward, tilted away from the bottom",
+            "InfAlign, arXiv 2412.19792",
+            uses=REWARD,
+            streams=False,
+        ),
+        Method(
+            "speculative_rejection",
+            speculative_rejection.search,
+            "many answers, halved block by block",
+            "arXiv 2410.20290",
+            uses=REWARD,
+            streams=False,
+        ),
+    )
+}

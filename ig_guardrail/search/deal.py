@@ -1,0 +1,73 @@
+"""DeAL: each next token is judged by where a greedy continuation from it leads.
+
+Source: arXiv 2402.06147: c(v) = log P(y v | x) + lambda h(y v ...l greedy tokens...), the best of the k likeliest v is
+kept, one token a step. h is a weighted sum of objectives (`objectives`); the reward model, where there is one, is one
+of them. Departures: a continuation that ends over budget is demoted below all others, as one future of many, and is no
+proof; the public preset that goes by this name commits whole continuations and is another method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ig_guardrail.search.base import Search, SearchContext
+from ig_guardrail.search.objectives import Objective
+from ig_guardrail.types import Accepted, Commit, Cost, Drop, Expand, Node, Request, Score, Together
+
+
+@dataclass(frozen=True, slots=True)
+class Deal:
+    """k tokens are tried, each `lookahead` tokens far. objectives: (weight, objective); weight: lambda."""
+
+    k: int = 5
+    lookahead: int = 16
+    weight: float = 1.0
+    objectives: tuple[tuple[float, Objective], ...] = ()
+
+    def __call__(self, root: Node, ctx: SearchContext) -> Search:
+        """One token at a time, until the answer ends or the gate denies."""
+        node = root
+        while node.finish is None:
+            children: list[Node] = yield Expand(node, self.k)
+            ends = yield from _rollouts(children, self.lookahead - 1)
+            worth = yield from self._worth(ends, ctx)
+            best = max(range(len(children)), key=lambda i: (worth[i][0], _logprob(children[i]) + worth[i][1]))
+            yield Drop(tuple(end for i, end in enumerate(ends) if end is not children[i]))
+            yield Drop(tuple(child for i, child in enumerate(children) if i != best))
+            if not isinstance((yield Commit(children[best])), Accepted):
+                return
+            yield Drop((node,))
+            node = children[best]
+
+    def _worth(self, ends: Sequence[Node], ctx: SearchContext) -> Generator[Request, Any, list[tuple[bool, float]]]:
+        """Of each continuation: whether it is within budget, and lambda h."""
+        costs: list[Cost] = yield Score(tuple(ends))
+        rewards: list[float] = (yield Score(tuple(ends), "reward")) if ctx.reward else [0.0] * len(ends)
+        own = [sum(share * objective(end.text[: end.visible]) for share, objective in self.objectives) for end in ends]
+        return [
+            (cost.within, self.weight * (reward + other))
+            for cost, reward, other in zip(costs, rewards, own, strict=True)
+        ]
+
+
+def _rollouts(children: Sequence[Node], tokens: int) -> Generator[Request, Any, list[Node]]:
+    """Each child's greedy continuation by at most `tokens` tokens, all side by side."""
+    ends = list(children)
+    for _ in range(tokens):
+        growing = [i for i, end in enumerate(ends) if end.finish is None]
+        if not growing:
+            break
+        grown: list[list[Node]] = yield Together(tuple(Expand(ends[i], 1) for i in growing))
+        yield Drop(tuple(ends[i] for i in growing if ends[i] is not children[i]))
+        for i, (one,) in zip(growing, grown, strict=True):
+            ends[i] = one
+    return ends
+
+
+def _logprob(child: Node) -> float:
+    return child.logprobs[-1] if child.ids else 0.0
+
+
+search = Deal()
