@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import HumanMessage
-from langchain_core.rate_limiters import BaseRateLimiter
-from langchain_core.runnables import ConfigurableField, RunnableLambda
+from langchain_core.runnables import RunnableLambda
 from pydantic import BaseModel
 
 from ig_guardrail.calls import written
@@ -60,30 +59,6 @@ def test_a_model_made_by_names_can_be_pickled() -> None:
     again = pickle.loads(pickle.dumps(made))  # noqa: S301  # our own bytes
     assert (again.model, again.seed) == ("some/model", 3)
     assert again._opened().names.model == "some/model"
-
-
-def test_fallbacks_and_configurable_fields() -> None:
-    broken = ChatIGGuardrail(model="./no/such")
-    assert broken.with_fallbacks([chat()]).invoke("Go.").content == CALM
-    configurable = chat().configurable_fields(max_tokens=ConfigurableField("room"))
-    short = configurable.with_config(configurable={"room": 2}).invoke("Go.")
-    assert short.usage_metadata["output_tokens"] == 2
-
-
-def test_a_rate_limiter_is_asked_once_a_request() -> None:
-    class Counting(BaseRateLimiter):
-        asked = 0
-
-        def acquire(self, *, blocking: bool = True) -> bool:
-            self.asked += 1
-            return True
-
-        async def aacquire(self, *, blocking: bool = True) -> bool:
-            return self.acquire(blocking=blocking)
-
-    limiter = Counting()
-    chat(rate_limiter=limiter).invoke("Go.")
-    assert limiter.asked == 1
 
 
 def test_the_profile_tells_agents_what_the_model_can_do() -> None:
