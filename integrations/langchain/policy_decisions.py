@@ -20,7 +20,7 @@ from ig_guardrail.integrations.langchain.text_checks import TextChecks, readings
 from ig_guardrail.types import Budget
 
 
-class PolicyDecisions(BaseDecisionModel):
+class PolicyDecisions(BaseDecisionModel):  # type: ignore[misc]  # LangChain before 1.8 has no such class
     """Answers the questions that `questions` lists, for the enforced budgets whose cost models read text alone.
 
     The answer is no frequency but the strain on the budget: from 0.5 on it is used up or overdrawn. The state is a
