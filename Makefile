@@ -6,10 +6,10 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export OMP_WAIT_POLICY ?= PASSIVE
 
-
 # Releases of LangChain that stand in front of the installed one, and what is tried on each of them.
 LINES   := $(VENV)/lines/oldest $(VENV)/lines/newest
-LINED   := tests/unit/langchain tests/property/test_equality.py tests/real/test_equality.py tests/real/test_standard_suite.py
+LINED   := tests/unit/langchain tests/property/test_cancelling.py tests/property/test_equality.py \
+	tests/real/test_equality.py tests/real/test_standard_suite.py
 on_each_line = $(foreach line,$(LINES),PYTHONPATH=$(CURDIR)/$(line) $(BIN)/python -m pytest $(1) &&) true
 
 .PHONY: install demo test test-lines test-gpu test-models test-deep check quality bench bench-gpu profile mutants golden clean
