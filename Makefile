@@ -6,7 +6,13 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: install demo test test-gpu test-models test-deep check quality bench bench-gpu profile mutants golden clean
+# Releases of LangChain that stand in front of the installed one, and what is tried on each of them.
+LINES   := $(VENV)/lines/oldest $(VENV)/lines/newest
+LINED   := tests/unit/langchain tests/property/test_cancelling.py tests/property/test_equality.py \
+	tests/real/test_equality.py tests/real/test_standard_suite.py
+on_each_line = $(foreach line,$(LINES),PYTHONPATH=$(CURDIR)/$(line) $(BIN)/python -m pytest $(1) &&) true
+
+.PHONY: install demo test test-lines test-gpu test-models test-deep check quality bench bench-gpu profile mutants golden clean
 
 install: $(VENV)/.installed
 
@@ -20,8 +26,20 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: install
 	$(BIN)/ig-guardrail demo
 
-test: install
+# All tests, and those of the chat model once more on LangChain's oldest and newest releases.
+test: install $(LINES)
 	$(BIN)/python -m pytest
+	$(call on_each_line,tests/unit/langchain)
+
+# On those releases also the embedded model: LangChain's own acceptance tests, and that all ways to call it are equal.
+test-lines: install $(LINES)
+	$(call on_each_line,$(LINED))
+
+# Without what they need, which is installed already.
+$(VENV)/lines/%: constraints-%.txt $(VENV)/.installed
+	rm -rf $@
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $@ --requirement $<
+	touch $@
 
 test-gpu: install
 	IG_TEST_DEVICE=cuda $(BIN)/python -m pytest tests/conformance/engine -m "not real"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-import threading
 import difflib
+import threading
 import time
 from collections.abc import AsyncGenerator, Generator, Mapping
 from concurrent.futures import Future
@@ -134,7 +134,7 @@ class Guardrail:
             return Chunk("", receipt(terms, _verdict("cancelled", None, "deadline", plan), "", (), None))
         except BudgetTaken as taken:
             return self._refused(ask, plan, terms, taken.what)
-        except (CostFailure, LedgerError) as error:
+        except (CostFailure, EngineError, LedgerError) as error:
             raise _failed(error, terms, plan, None) from error
         try:
             return (yield from self._decode(ask, plan, terms, root, books))

@@ -138,9 +138,10 @@ class Recital:
     bias: Bias
 
     def draw(self, lane: int, tokens: int) -> Draft:
-        """A block drawn with the uniforms of its lane."""
+        """A block drawn with the uniforms of its lane. Raises EngineClosed once the request was closed."""
         draft, seed = self.entry.draft(), self.entry.context.sampling.seed
         while draft.finish is None and len(draft.ids) < tokens:
+            self.entry.context.account.check_open()
             options = self._options(lane, tuple(draft.ids), draft.form)
             chance = uniform(seed, draft.position, lane, self.attempt)
             self._read(draft, lane, pick(options, chance))

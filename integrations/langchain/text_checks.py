@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from ig_guardrail.drive.panel import Seat, check_prompt
 from ig_guardrail.drive.scorer import checked
 from ig_guardrail.errors import CostFailure, CostTimeout
 from ig_guardrail.policy import load_policy
-from ig_guardrail.types import CompiledPolicy, Piece, Prompt
+from ig_guardrail.types import Budget, CompiledPolicy, Piece, Prompt
 
 TEXT_KINDS = ("lexical", "pattern", "openai", "python", "given", "tools", "calls")
 
@@ -43,18 +43,37 @@ class TextChecks:
         rule = self.policy.prompt
         return rule is not None and rule.on_exceed == "refuse" and self.prompt_score(text) > rule.threshold
 
+    @property
+    def budgets(self) -> tuple[Budget, ...]:
+        """The enforced budgets that read text alone."""
+        return tuple(
+            budget
+            for budget in self.policy.budgets
+            if budget.mode == "enforce" and all(model in self.seats for model in budget.cost.models())
+        )
+
     def forbidden_by(self, name: str, arguments: Mapping[str, Any]) -> str | None:
         """The budget that a call with these arguments would overdraw by itself, among those that read text alone."""
-        call, words = written(name, arguments), json.dumps(arguments, ensure_ascii=False, default=str)
-        for budget in self.policy.budgets:
-            names = budget.cost.models()
-            if budget.mode != "enforce" or not all(model in self.seats for model in names):
-                continue
-            scores = {model: max(self._score(model, call), self._score(model, words)) for model in names}
-            _, cost = charge(Rule(budget, "final", "level"), Account(), 1, evaluate(budget.cost, scores))
-            if cost > budget.budget:
-                return budget.id
-        return None
+        texts = readings(name, arguments)
+        return next((one.id for one in self.budgets if _cost(one, self._joined(one, texts)) > one.budget), None)
+
+    def strain(self, budget: Budget, texts: Sequence[str]) -> float:
+        """How far the worst of some texts uses up a budget by itself, in [0, 1]: 0.5 or more, and nothing is left.
+
+        Below that it grows with the score, up to the highest that is within budget; above, with what is overdrawn.
+        """
+        score = self._joined(budget, texts)
+        cost, worst = _cost(budget, score), _cost(budget, 1.0)
+        if cost > budget.budget:
+            return 0.5 + 0.5 * (cost - budget.budget) / (worst - budget.budget)
+        most = budget.threshold + budget.budget / budget.weight
+        return min(0.5, 0.5 * score / most) if most else 0.0
+
+    def _joined(self, budget: Budget, texts: Sequence[str]) -> float:
+        """A budget's score, each cost model's being that of the text it finds worst."""
+        return evaluate(
+            budget.cost, {model: max(self._score(model, text) for text in texts) for model in budget.cost.models()}
+        )
 
     def _score(self, name: str, text: str) -> float:
         seat = self.seats[name]
@@ -70,6 +89,17 @@ class TextChecks:
             raise CostFailure(f"cost model '{name}' failed: {error}", where="text check") from error
         (fold,) = checked(seat, answers, 1)
         return max(fold.scores)
+
+
+def _cost(budget: Budget, score: float) -> float:
+    """What one text costs that is all of an answer."""
+    _, cost = charge(Rule(budget, "final", "level"), Account(), 1, score)
+    return cost
+
+
+def readings(name: str, arguments: Mapping[str, Any]) -> list[str]:
+    """A call as it is judged: as a model writes it, and its arguments alone."""
+    return [written(name, arguments), json.dumps(arguments, ensure_ascii=False, default=str)]
 
 
 def text_checks(policy: str | Path | CompiledPolicy, cost_models: Mapping[str, CostModel] | None = None) -> TextChecks:

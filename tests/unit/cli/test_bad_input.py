@@ -90,7 +90,11 @@ def test_no_room_for_an_answer(ig: Command, polite: str) -> None:
 
 def test_a_strategy_that_does_not_exist(ig: Command, polite: str) -> None:
     ran = ig("run", "--prompt", "hi", "--policy", polite, "--strategy", "beem")
-    refused(ran, "error: strategy: there is no strategy 'beem'", "  fix: did you mean 'beam'? `ig-guardrail strategies` lists all")
+    refused(
+        ran,
+        "error: strategy: there is no strategy 'beem'",
+        "  fix: did you mean 'beam'? `ig-guardrail strategies` lists all",
+    )
 
 
 def test_unguarded_decoding_under_a_policy_that_forbids_it(

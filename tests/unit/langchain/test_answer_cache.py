@@ -11,7 +11,7 @@ from langchain_core.globals import set_llm_cache
 
 from ig_guardrail.engine.scripted import ScriptedEngine
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
-from tests.golden.conversations import CALM, LATE, POLITE, RUDE, compiled, scripted_guardrail
+from tests.golden.conversations import CALM, POLITE, RUDE, compiled, scripted_guardrail
 
 LAX = POLITE.replace("threshold: 0.5, budget", "threshold: 1.0, budget")
 
@@ -47,23 +47,6 @@ async def test_a_completed_answer_is_kept_on_an_event_loop_too() -> None:
     await model.ainvoke("why?")
     await model.ainvoke("why?")
     assert answers_drawn(model) == 1
-
-
-@pytest.mark.parametrize("told", [RUDE, LATE])
-async def test_a_refused_or_ended_answer_is_not_kept(told: str) -> None:
-    cache = InMemoryCache()
-    model = chat(told, cache)
-    model.invoke("why?")
-    await model.ainvoke("why?")
-    assert answers_drawn(model) == 2
-    assert cache._cache == {}
-
-
-def test_one_cache_never_serves_an_answer_of_another_policy() -> None:
-    cache = InMemoryCache()
-    lax, strict = chat(RUDE, cache, LAX), chat(RUDE, cache)
-    assert lax.invoke("hello").text == RUDE
-    assert strict.invoke("hello").text == "I would rather not say that."
 
 
 @pytest.mark.parametrize("changed", [{"seed": 8}, {"strategy": "cut"}, {"max_tokens": 5}, {"stop": ["looks"]}])

@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from langchain_core.caches import InMemoryCache
 from langchain_core.messages import HumanMessage
-from langchain_core.rate_limiters import BaseRateLimiter
-from langchain_core.runnables import ConfigurableField, RunnableLambda
+from langchain_core.runnables import RunnableLambda
 from pydantic import BaseModel
 
 from ig_guardrail.calls import written
@@ -19,7 +17,7 @@ from ig_guardrail.engine.scripted import Incidents
 from ig_guardrail.errors import EngineError, GenerationFailed, ModelError, RequestError
 from ig_guardrail.integrations.langchain import ChatIGGuardrail, init_guarded_chat_model
 from ig_guardrail.integrations.langchain.forms import schema_of
-from tests.golden.conversations import CALM, POLITE, RUDE, compiled, scripted_guardrail
+from tests.golden.conversations import CALM, POLITE, compiled, scripted_guardrail
 from tests.unit.langchain.obliging import JOKE, obliging_guardrail
 
 
@@ -63,41 +61,11 @@ def test_a_model_made_by_names_can_be_pickled() -> None:
     assert again._opened().names.model == "some/model"
 
 
-def test_fallbacks_and_configurable_fields() -> None:
-    broken = ChatIGGuardrail(model="./no/such")
-    assert broken.with_fallbacks([chat()]).invoke("Go.").content == CALM
-    configurable = chat().configurable_fields(max_tokens=ConfigurableField("room"))
-    short = configurable.with_config(configurable={"room": 2}).invoke("Go.")
-    assert short.usage_metadata["output_tokens"] == 2
-
-
-def test_a_rate_limiter_is_asked_once_a_request() -> None:
-    class Counting(BaseRateLimiter):
-        asked = 0
-
-        def acquire(self, *, blocking: bool = True) -> bool:
-            self.asked += 1
-            return True
-
-        async def aacquire(self, *, blocking: bool = True) -> bool:
-            return self.acquire(blocking=blocking)
-
-    limiter = Counting()
-    chat(rate_limiter=limiter).invoke("Go.")
-    assert limiter.asked == 1
-
-
 def test_the_profile_tells_agents_what_the_model_can_do() -> None:
     profile = chat().profile
     assert profile is not None
     assert {profile[name] for name in ("tool_calling", "tool_choice", "structured_output")} == {True}
     assert profile["max_input_tokens"] == 4096
-
-
-def test_invoke_stream_and_their_async_twins_give_the_same_words() -> None:
-    for said in (CALM, RUDE):
-        one = chat(said, seed=7)
-        assert one.invoke("Go.").content == "".join(chunk.text for chunk in one.stream("Go."))
 
 
 def test_no_thread_is_left_behind() -> None:
@@ -149,14 +117,9 @@ def test_a_method_or_schema_that_is_none_is_refused() -> None:
 SHARED = POLITE.replace("every: 4}", "every: 4, scope: conversation}")
 
 
-def test_an_answer_that_is_charged_to_a_conversation_needs_its_name_and_is_not_cached() -> None:
-    model = ChatIGGuardrail(
-        guardrail=scripted_guardrail({(0, 0): CALM}, compiled(SHARED)), seed=7, cache=InMemoryCache()
-    )
+def test_an_answer_that_is_charged_to_a_conversation_needs_its_name() -> None:
     with pytest.raises(RequestError, match="no conversation is named"):
-        model.invoke("Go.")
-    turns = [model.invoke("Go.", conversation="c").response_metadata["ig_guardrail"]["turn"] for _ in range(2)]
-    assert turns == [1, 2]
+        ChatIGGuardrail(guardrail=scripted_guardrail({(0, 0): CALM}, compiled(SHARED))).invoke("Go.")
 
 
 def test_the_thread_of_a_graph_is_the_conversation() -> None:

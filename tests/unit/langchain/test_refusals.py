@@ -8,7 +8,6 @@ import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 from pydantic import BaseModel
 
-from ig_guardrail.calls import written
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from ig_guardrail.integrations.langchain.messages import turns_of
 from ig_guardrail.integrations.langchain.structured import AnswerRefused
@@ -39,15 +38,6 @@ def folded(chunks: Any) -> AIMessageChunk:
     return whole
 
 
-def test_a_refusal_is_a_block_of_its_own() -> None:
-    answer = refusing().invoke("Go.")
-    (block,) = answer.content_blocks
-    assert (block["type"], block["refusal"]) == ("refusal", REFUSAL)
-    assert block["extras"]["reason"] == "no safe continuation was found"
-    assert answer.text == REFUSAL
-    assert answer.response_metadata["finish_reason"] == "content_filter"
-
-
 def test_the_beginning_of_an_answer_and_the_closing_message_are_two_blocks() -> None:
     words, closing = refusing(LATE).invoke("Go.").content_blocks
     assert words["type"] == "text"
@@ -63,35 +53,9 @@ def test_a_stream_keeps_the_refusal(version: str) -> None:
     assert whole.response_metadata["ig_guardrail"]["message"] == REFUSAL
 
 
-def test_protocol_events_keep_the_verdict() -> None:
-    message: AIMessage = refusing().stream_events("Go.", version="v3").output
-    assert message.response_metadata["finish_reason"] == "content_filter"
-    assert message.response_metadata["ig_guardrail"]["message"] == REFUSAL
-    assert message.text == REFUSAL
-    text, mark = message.content_blocks
-    assert (text["type"], mark["type"]) == ("text", "non_standard")
-    assert mark["value"]["refusal"] == REFUSAL  # type: ignore[typeddict-item]
-
-
 def test_a_refusal_that_came_as_protocol_events_can_be_given_back() -> None:
     message: AIMessage = refusing().stream_events("Go.", version="v3").output
     assert turns_of([message]) == (Turn("assistant", REFUSAL),)
-
-
-@pytest.mark.parametrize("method", ["json_schema", "function_calling", "json_mode"])
-def test_where_a_value_was_expected_a_refusal_is_an_error(method: Any) -> None:
-    said = written("Reply", {"text": "blockhead"}) if method == "function_calling" else '{"text": "blockhead"}'
-    chain = refusing(said).with_structured_output(Reply, method=method)
-    with pytest.raises(AnswerRefused, match="the policy let no such answer through"):
-        chain.invoke("Go.")
-    with pytest.raises(AnswerRefused):
-        list(chain.stream("Go."))
-
-
-async def test_the_same_when_awaited() -> None:
-    chain = refusing('{"text": "blockhead"}').with_structured_output(Reply)
-    with pytest.raises(AnswerRefused):
-        await chain.ainvoke("Go.")
 
 
 def test_with_include_raw_the_error_stands_beside_the_message() -> None:
@@ -102,14 +66,6 @@ def test_with_include_raw_the_error_stands_beside_the_message() -> None:
     assert result["raw"].content_blocks == [
         {"type": "refusal", "refusal": REFUSAL, "extras": {"reason": "no safe continuation was found"}}
     ]
-
-
-@pytest.mark.parametrize("version", ["v0", "v1"])
-def test_words_and_a_call_are_both_blocks(version: str) -> None:
-    bound = model({(0, 0): f"Yes, sir. {READ}"}, output_version=version).bind_tools(TOOLS)
-    for answer in (bound.invoke("Go."), folded(bound.stream("Go."))):
-        assert [block["type"] for block in answer.content_blocks] == ["text", "tool_call"]
-        assert answer.content_blocks[1]["name"] == "read_file"
 
 
 def test_protocol_events_hold_words_and_a_call() -> None:

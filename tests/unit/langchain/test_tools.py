@@ -94,22 +94,6 @@ def test_a_second_call_that_may_not_be_made_takes_the_first_with_it() -> None:
     assert called(answer) == [("read_file", {"name": "a"})]
 
 
-@pytest.mark.parametrize("room", range(1, 9))
-def test_a_call_that_is_cut_short_is_never_seen(room: int) -> None:
-    bound = model({(0, 0): f"Yes. {written('pay', {'amount': 10})}"}, max_tokens=room).bind_tools([pay])
-    whole = folded(list(bound.stream("Pay.")))
-    reason = whole.response_metadata["finish_reason"]
-    assert called(whole) == ([("pay", {"amount": 10})] if reason == "tool_calls" else [])
-    assert reason == ("length" if room < 7 else "tool_calls")
-    assert OPEN[:2] not in whole.text
-    assert whole.invalid_tool_calls == []
-
-
-def test_a_stop_string_inside_a_call_takes_the_call_away() -> None:
-    answer = model({(0, 0): READ}, stop=["arguments"]).bind_tools(TOOLS).invoke("Read it.")
-    assert (answer.content, answer.tool_calls) == ("", [])
-
-
 @pytest.mark.parametrize(
     ("choice", "expected"),
     [
