@@ -18,6 +18,7 @@ from ig_guardrail.cli.chat import chat_command
 from ig_guardrail.cli.demo import demo_command
 from ig_guardrail.cli.doctor import doctor_command
 from ig_guardrail.cli.run import run_command
+from ig_guardrail.cli.strategies import strategies_command
 from ig_guardrail.errors import GuardrailError
 
 INTERRUPTED = 130
@@ -33,6 +34,7 @@ app.command("run")(run_command)
 app.command("chat")(chat_command)
 app.command("demo")(demo_command)
 app.command("doctor")(doctor_command)
+app.command("strategies")(strategies_command)
 app.add_typer(policy.app, name="policy")
 app.add_typer(train.app, name="train")
 

@@ -24,7 +24,7 @@ Weights: TypeAlias = Annotated[
 ]
 Strategy: TypeAlias = Annotated[
     str | None,
-    typer.Option("--strategy", help="'inference_guard', 'resample', 'cut' or 'none'; the policy's own if left out."),
+    typer.Option("--strategy", help="One of `ig-guardrail strategies`; the policy's own if left out."),
 ]
 System: TypeAlias = Annotated[str | None, typer.Option("--system", help="System text.")]
 Language: TypeAlias = Annotated[str, typer.Option("--language", help="Language of refusals and closing messages.")]

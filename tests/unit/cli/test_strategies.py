@@ -1,0 +1,23 @@
+"""`ig-guardrail strategies`: every method that can be named, with its source and what it needs."""
+
+from __future__ import annotations
+
+from ig_guardrail.search.catalog import METHODS
+from tests.unit.cli.conftest import Command
+
+
+def test_every_method_is_listed_with_its_source(ig: Command) -> None:
+    ran = ig("strategies", "--json")
+    assert ran.code == 0
+    assert [row["name"] for row in ran.objects] == list(METHODS)
+    assert all(
+        row["what"] and set(row) == {"name", "what", "source", "needs", "uses", "streams"} for row in ran.objects
+    )
+    (guard,) = [row for row in ran.objects if row["name"] == "inference_guard"]
+    assert (guard["source"], guard["streams"]) == ("arXiv 2502.01208", True)
+
+
+def test_a_reader_gets_a_table(ig: Command) -> None:
+    ran = ig("strategies")
+    assert ran.code == 0
+    assert all(name in ran.out for name in METHODS)
