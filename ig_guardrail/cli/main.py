@@ -17,6 +17,7 @@ from ig_guardrail.cli import policy, train
 from ig_guardrail.cli.chat import chat_command
 from ig_guardrail.cli.demo import demo_command
 from ig_guardrail.cli.doctor import doctor_command
+from ig_guardrail.cli.evaluation import eval_command
 from ig_guardrail.cli.run import run_command
 from ig_guardrail.cli.strategies import strategies_command
 from ig_guardrail.errors import GuardrailError
@@ -35,6 +36,7 @@ app.command("chat")(chat_command)
 app.command("demo")(demo_command)
 app.command("doctor")(doctor_command)
 app.command("strategies")(strategies_command)
+app.command("eval")(eval_command)
 app.add_typer(policy.app, name="policy")
 app.add_typer(train.app, name="train")
 

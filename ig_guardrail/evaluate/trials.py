@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 from ig_guardrail.evaluate.answers import Answer
 from ig_guardrail.evaluate.arms import Arms
+from ig_guardrail.evaluate.lines import add_line, read_lines
 from ig_guardrail.evaluate.prompts import PromptRow
 from ig_guardrail.evaluate.replay import Audit, audit_answer
 from ig_guardrail.types import Sampling
@@ -71,20 +70,15 @@ class Journal:
     def add(self, trial: Trial) -> None:
         """Keep a trial, on disk when this returns."""
         self._trials[trial.id, trial.seed] = trial
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write("\n" + json.dumps(asdict(trial), ensure_ascii=False))
-            file.flush()
-            os.fsync(file.fileno())
+        add_line(self._path, asdict(trial))
 
 
 def _read(path: Path) -> list[Trial]:
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
     trials = []
-    for line in filter(None, lines):
+    for fields in read_lines(path):
         try:
-            trials.append(_trial(json.loads(line)))
-        except (json.JSONDecodeError, KeyError, TypeError):  # the torn end of an interrupted run
+            trials.append(_trial(fields))
+        except (KeyError, TypeError):  # not a line of this version
             continue
     return trials
 

@@ -1,0 +1,57 @@
+"""`ig-guardrail eval`: strategies compared on prompts, by an independent judge, at what they cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ig_guardrail.evaluate.cells import Record
+    from ig_guardrail.evaluate.comparison import Task
+    from ig_guardrail.evaluate.config import Config
+
+
+def eval_command(
+    config: Annotated[str, typer.Argument(help="A YAML file, or a preset: smoke, embedded, sweep.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder of records and tables; eval-NAME if left out.")
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", min=0, help="Processes; 0 runs in this one.")] = 2,
+) -> None:
+    """Run a comparison, and write records, table.md, table.csv, results.json and plots.
+
+    Every answer is kept as soon as it is there: stopped with Ctrl-C, the same command goes on from there.
+    """
+    from ig_guardrail.evaluate.comparison import tasks_of
+    from ig_guardrail.evaluate.config import read_config
+
+    asked = read_config(config)
+    folder = out or Path(f"eval-{asked.name}")
+    records = _run(tasks_of(asked), folder, workers)
+    _publish(asked, records, folder)
+
+
+def _run(tasks: Sequence[Task], folder: Path, workers: int) -> list[Record]:
+    from rich.console import Console
+    from rich.progress import Progress, TimeElapsedColumn
+
+    from ig_guardrail.evaluate.comparison import run_comparison
+
+    console = Console(stderr=True)
+    with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as progress:
+        bar = progress.add_task("answers", total=len(tasks))
+        return run_comparison(tasks, folder, workers, lambda: progress.advance(bar))
+
+
+def _publish(config: Config, records: Sequence[Record], folder: Path) -> None:
+    from ig_guardrail.evaluate.columns import rows_of
+    from ig_guardrail.evaluate.judges import open_judge
+    from ig_guardrail.evaluate.report import write_report
+
+    judge = open_judge(config)
+    rows = rows_of(records, {one.name: one.kind for one in config.prompts}, judge)
+    print(write_report(config, judge, records, rows, folder))

@@ -1,0 +1,152 @@
+"""One cell of a comparison: one prompt, answered once by one strategy, as a record of plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from ig_guardrail.drive.request import Ask
+from ig_guardrail.errors import GenerationFailed
+from ig_guardrail.evaluate.answers import Recorder, own_words
+from ig_guardrail.evaluate.config import StrategyEntry
+from ig_guardrail.evaluate.prompts import PromptRow
+from ig_guardrail.evaluate.replay import audit_charges, noted_only
+from ig_guardrail.guardrail import STREAMING_BLOCK, Guardrail
+from ig_guardrail.search.catalog import METHODS
+from ig_guardrail.types import Budget, Receipt, Sampling, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What is asked of whom: names of a model, a policy and a strategy, a set's prompt, and a seed."""
+
+    model: str
+    policy: str
+    strategy: str
+    set: str
+    prompt: str
+    seed: int
+
+    @property
+    def key(self) -> str:
+        return "\t".join(map(str, (self.model, self.policy, self.strategy, self.set, self.prompt, self.seed)))
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What came of it.
+
+    outcome  completed, refused, ended or failed
+    text     the model's own words that were shown
+    over     the budget that is overdrawn, or None; only the unguarded stream can overdraw one
+    peak     the highest score as a share of its threshold
+    cost     what the budgets were charged, in all
+    reward   the task value of the words; None without a reward model, or without words
+    trace    at each charge point, its position and the least that remains of a budget (z)
+    tokens   released, generated, discarded, and read by the model in all rows
+    work     layers times tokens read
+    scored   calls of cost models, and of reward model and critic
+    seconds  wall time, and until the first text was shown
+    """
+
+    cell: Cell
+    outcome: str
+    text: str
+    over: str | None
+    peak: float
+    cost: float
+    reward: float | None
+    trace: Sequence[tuple[int, float]]
+    tokens: Mapping[str, int]
+    work: int
+    scored: Mapping[str, int]
+    seconds: Mapping[str, float | None]
+
+
+def under(guardrail: Guardrail, entry: StrategyEntry) -> Guardrail:
+    """The guardrail that a strategy runs on: its search settings in place of the policy's.
+
+    The unguarded stream runs with every budget in shadow: its tokens are the same, and its account tells what it cost.
+    """
+    policy = guardrail.policy
+    settings: dict[str, Any] = dict(entry.search)
+    search = replace(policy.search, **settings)
+    if entry.name == "none":
+        budgets = tuple(noted_only(budget) for budget in policy.budgets)
+        search = replace(search, block=STREAMING_BLOCK, hold=0, restart=None)
+        policy = replace(policy, budgets=budgets, prompt=None, search=search)
+    else:
+        restart = search.restart if entry.name == "inference_guard" else None
+        policy = replace(policy, search=replace(search, restart=restart))
+    models = {name: seat.model for name, seat in guardrail.panel.seats.items()}
+    return Guardrail(guardrail.engine, policy, models, guardrail.values, guardrail.limits)
+
+
+def run_cell(
+    guardrail: Guardrail,
+    entry: StrategyEntry,
+    cell: Cell,
+    row: PromptRow,
+    sampling: Sampling,
+    budgets: Sequence[Budget],
+) -> Record:
+    """Answer one prompt on a guardrail from `under`, and write down what it took. A failure is a record too.
+
+    budgets: those of the policy, enforced ones as such
+    """
+    recorder = Recorder(METHODS[entry.name].search)
+    try:
+        *_, last = guardrail.stream(Ask(row.turns, replace(sampling, seed=cell.seed), recorder))
+        receipt = last.receipt
+    except GenerationFailed as error:
+        receipt = error.receipt
+    assert receipt is not None
+    text = own_words(receipt, guardrail.policy.messages)
+    audit = audit_charges(receipt.charges, budgets)
+    return Record(
+        cell=cell,
+        outcome=receipt.verdict.outcome,
+        text=text,
+        over=audit.over,
+        peak=audit.peak,
+        cost=sum(audit.spend.values()),
+        reward=_reward(guardrail, row.turns, recorder.ids[: receipt.tokens["released"]]),
+        trace=_trace(receipt),
+        tokens=dict(receipt.tokens),
+        work=receipt.tokens["read"] * max(1, guardrail.engine.info.layers),
+        scored={"cost": receipt.cost_calls, "value": receipt.value_calls},
+        seconds=dict(receipt.seconds),
+    )
+
+
+def as_fields(record: Record) -> dict[str, Any]:
+    """A record as JSON keeps it."""
+    return asdict(record)
+
+
+def from_fields(fields: Mapping[str, Any]) -> Record:
+    """Raises KeyError or TypeError for fields of another version."""
+    trace = [(int(position), float(left)) for position, left in fields["trace"]]
+    return Record(**{**fields, "cell": Cell(**fields["cell"]), "trace": trace})
+
+
+def _trace(receipt: Receipt) -> list[tuple[int, float]]:
+    least: dict[int, float] = {}
+    for line in receipt.charges:
+        least[line.position] = min(least.get(line.position, line.z_after), line.z_after)
+    return sorted(least.items())
+
+
+def _reward(guardrail: Guardrail, turns: tuple[Turn, ...], ids: tuple[int, ...]) -> float | None:
+    """The task value of the answer alone, read anew."""
+    reward = guardrail.values.reward
+    if reward is None or not ids:
+        return None
+    engine = guardrail.engine
+    root = engine.open(engine.encode(turns), Sampling(max_tokens=len(ids) + 1), reward.layers).result()
+    try:
+        (node,) = engine.append([(root, ids)]).result()
+        return float(reward.predict([node])[0])
+    finally:
+        engine.close(root)

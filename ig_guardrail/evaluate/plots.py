@@ -1,0 +1,65 @@
+"""Pictures of a comparison: what safety costs in compute and reward, and how budgets run out along answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ig_guardrail.evaluate.cells import Record
+from ig_guardrail.evaluate.columns import GUARD, UNGUARDED, Row
+
+SIZE = (7.5, 4.5)  # inches
+TRACES = 40
+
+
+def draw_front(rows: Sequence[Row], path: Path) -> None:
+    """Share of risky prompts judged harmless against layer forwards; larger dots, higher reward."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=SIZE, layout="constrained")
+    axes = figure.add_subplot()
+    known = [row.figures["reward"].value for row in rows if row.figures["reward"].n]
+    least, most = (min(known), max(known)) if known else (0.0, 1.0)
+    for row in rows:
+        work, safe = row.figures["work"], row.figures["safe"]
+        reward = row.figures["reward"].value if row.figures["reward"].n else least
+        size = 30 + 170 * (reward - least) / (most - least or 1)
+        own = row.strategy.startswith(GUARD)
+        axes.errorbar(
+            work.value,
+            safe.value,
+            yerr=[[safe.value - safe.low], [safe.high - safe.value]],
+            color="tab:red" if own else "tab:grey",
+            linewidth=0.8,
+        )
+        axes.scatter([work.value], [safe.value], s=size, color="tab:red" if own else "tab:blue", zorder=3)
+        axes.annotate(row.strategy, (work.value, safe.value), xytext=(6, 4), textcoords="offset points", fontsize=7)
+    axes.set_xscale("log")
+    axes.set_xlabel("layer forwards, as a multiple of the unguarded stream's")
+    axes.set_ylabel("risky prompts judged harmless")
+    axes.set_title("Safety, compute and reward (size of the dot)")
+    figure.savefig(path, metadata={"Date": None})
+
+
+def draw_traces(records: Sequence[Record], path: Path) -> None:
+    """The least remaining budget z along the first answers, unguarded and guarded."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=SIZE, layout="constrained")
+    sides = figure.subplots(1, 2, sharey=True)
+    for axes, name in zip(sides, (UNGUARDED, GUARD), strict=True):
+        mine = [record for record in records if record.cell.strategy == name and record.trace][:TRACES]
+        for record in mine:
+            positions, left = zip(*record.trace, strict=True)
+            axes.plot(positions, left, linewidth=0.7, color="tab:red" if min(left) < 0 else "tab:green")
+        axes.axhline(0, color="black", linewidth=0.8)
+        axes.set_title(f"{name}: {len(mine)} answers")
+        axes.set_xlabel("answer tokens")
+    sides[0].set_ylabel("least remaining budget z")
+    figure.savefig(path, metadata={"Date": None})

@@ -1,0 +1,1 @@
+"""Comparisons that ship with the package, by name."""

@@ -1,0 +1,241 @@
+"""The comparison: every cell once, whatever stops it; figures that can be recomputed by hand; mistakes told at once."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ig_guardrail.drive.serve import Values
+from ig_guardrail.errors import RequestError
+from ig_guardrail.evaluate import comparison
+from ig_guardrail.evaluate.cells import Cell, Record, as_fields, from_fields
+from ig_guardrail.evaluate.columns import COLUMNS, rows_of
+from ig_guardrail.evaluate.comparison import RECORDS, run_comparison, tasks_of
+from ig_guardrail.evaluate.config import PRESETS, Config, read_config, read_set
+from ig_guardrail.evaluate.report import write_report
+from ig_guardrail.evaluate.writing import comma_separated, markdown, rows_from, values
+from ig_guardrail.search.catalog import METHODS
+from ig_guardrail.types import SearchSettings
+from tests.toys import LetterCost, guardrail, letters, toy_budget, toy_policy
+
+METHODS_HERE = ("none", "cut", "inference_guard", "best_of_n")
+
+
+class CountsB:
+    """A judge that calls every answer with a b harmful."""
+
+    sha256 = "b"
+
+    def score(self, answer: str) -> float:
+        return answer.count("b") / max(1, len(answer))
+
+    def harmful(self, answer: str) -> bool:
+        return "b" in answer
+
+
+class CountsA:
+    """A task value: the share of a."""
+
+    layers = ()
+
+    def predict(self, nodes: Any) -> list[float]:
+        return [node.text.count("a") / max(1, len(node.text)) for node in nodes]
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> Path:
+    for kind in ("risky", "benign"):
+        rows = [{"id": f"{kind}-{i}", "topic": "toys", "prompt": f"{kind} {i}"} for i in range(6)]
+        (tmp_path / f"{kind}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return tmp_path
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that says a, b and c, in place of one that would be loaded by name."""
+    search = SearchSettings(block=4, hold=4, candidates=4, shortest=0, steer=None)
+    policy = toy_policy([toy_budget("rude", budget=0.1)], search)
+    rail = guardrail(letters((3, 1, 1, 0.2)), policy, {"level": LetterCost("level")}, values=Values(reward=CountsA()))
+    monkeypatch.setattr(comparison, "_opened", lambda *names: rail)
+    comparison._arm.cache_clear()
+
+
+def config(folder: Path, **keys: Any) -> Config:
+    sets = [{"name": kind, "kind": kind, "file": str(folder / f"{kind}.jsonl")} for kind in ("risky", "benign")]
+    fields = {"name": "toy", "strategies": [{"name": name} for name in METHODS_HERE], "prompts": sets}
+    return Config.model_validate({**fields, "sampling": {"max_tokens": 12, "temperature": 1.0, "top_p": 1.0}, **keys})
+
+
+def ran(asked: Config, out: Path, done: Callable[[], None] = lambda: None) -> list[Record]:
+    return run_comparison(tasks_of(asked), out, 0, done)
+
+
+def table(asked: Config, records: list[Record]) -> str:
+    untimed = [column for column in COLUMNS if column not in ("seconds", "first")]
+    return markdown(rows_of(records, {one.name: one.kind for one in asked.prompts}, CountsB()), untimed)
+
+
+def test_every_cell_is_run_once_and_the_guard_is_never_over_budget(toy: None, prompts: Path) -> None:
+    records = ran(config(prompts), prompts / "out")
+    assert len(records) == 2 * 6 * len(METHODS_HERE)
+    assert len({record.cell.key for record in records}) == len(records)
+    assert any(record.over for record in records if record.cell.strategy == "none")
+    assert not any(record.over for record in records if record.cell.strategy != "none")
+
+
+@pytest.mark.parametrize("stop", [1, 7, 23])
+def test_a_comparison_that_was_killed_goes_on_to_the_same_table(toy: None, prompts: Path, stop: int) -> None:
+    asked = config(prompts)
+    whole = table(asked, ran(asked, prompts / "whole"))
+
+    class Killed(BaseException):
+        """Nothing catches it."""
+
+    seen: list[None] = []
+
+    def kill() -> None:
+        seen.append(None)
+        if len(seen) == stop:
+            raise Killed
+
+    with pytest.raises(Killed):
+        ran(asked, prompts / "cut", kill)
+    with (prompts / "cut" / RECORDS).open("a") as file:
+        file.write('\n{"setting": "torn')
+    counted: list[None] = []
+    assert table(asked, ran(asked, prompts / "cut", lambda: counted.append(None))) == whole
+    assert len(counted) == 48
+    lines = [json.loads(line) for line in (prompts / "cut" / RECORDS).read_text().splitlines() if line[-2:] == "}}"]
+    assert len(lines) == 48
+
+
+def test_records_of_other_settings_are_not_taken_up(toy: None, prompts: Path) -> None:
+    ran(config(prompts), prompts / "out")
+    longer = config(prompts, sampling={"max_tokens": 16, "temperature": 1.0, "top_p": 1.0})
+    records = ran(longer, prompts / "out")
+    assert any(record.tokens["released"] > 12 for record in records)
+
+
+def test_the_ledger_of_a_record_is_what_the_model_did(toy: None, prompts: Path) -> None:
+    for record in ran(config(prompts), prompts / "out"):
+        tokens = record.tokens
+        assert tokens["generated"] == tokens["released"] + tokens["held"] + tokens["discarded"]
+        assert tokens["read"] >= tokens["prompt"] + tokens["generated"]
+        assert record.scored["cost"] > 0
+
+
+def test_records_are_kept_as_they_are(toy: None, prompts: Path) -> None:
+    for record in ran(config(prompts), prompts / "out"):
+        assert from_fields(json.loads(json.dumps(as_fields(record)))) == record
+
+
+def record(strategy: str, prompt: str, text: str, **keys: Any) -> Record:
+    fields = {
+        "outcome": "completed", "over": None, "peak": 0.0, "cost": 0.0, "reward": None, "trace": [],
+        "tokens": {"generated": 4, "released": 2}, "work": 10, "scored": {"cost": 1, "value": 0},
+        "seconds": {"total": 1.0, "first_released": None},
+    }  # fmt: skip
+    return Record(**{**fields, "cell": Cell("m", "p", strategy, "risky", prompt, 0), "text": text, **keys})
+
+
+def test_figures_are_what_they_say() -> None:
+    records = [
+        record("none", "1", "bb", over="rude"),
+        record("none", "2", "aa"),
+        record("inference_guard", "1", "ab", work=40),
+        record("inference_guard", "2", "aa", work=40),
+        record("cut", "1", "", outcome="refused"),
+        record("cut", "2", "aa"),
+    ]
+    plain, guard, cut = rows_of(records, {"risky": "risky"}, CountsB())
+    assert [row.strategy for row in (plain, guard, cut)] == ["none", "inference_guard", "cut"]
+    assert [row.figures["safe"].value for row in (plain, guard, cut)] == [0.5, 0.5, 1.0]
+    assert [row.figures["harm_saved"].value for row in (plain, guard, cut)] == [0, 0, 0.5]
+    assert [row.figures["against"].value for row in (plain, guard, cut)] == [0, 0, 0.5]
+    assert [row.figures["rescued"].value for row in (guard, cut)] == [1, 0]
+    assert [row.figures["refusals"].value for row in (guard, cut)] == [0, 0.5]
+    assert guard.figures["work"].value == 4
+    assert guard.figures["per_token"].value == 2
+    assert plain.figures["over"].value == 0.5
+    assert plain.figures["over_refusals"].n == 0
+
+
+def test_a_report_has_every_strategy_in_every_form(toy: None, prompts: Path) -> None:
+    asked, out = config(prompts), prompts / "out"
+    records = ran(asked, out)
+    rows = rows_of(records, {one.name: one.kind for one in asked.prompts}, CountsB())
+    told = write_report(asked, CountsB(), records, rows, out)
+    assert all(f"| {name} |" in told for name in METHODS_HERE)
+    lines = list(csv.DictReader(io.StringIO((out / "table.csv").read_text())))
+    assert [line["strategy"] for line in lines] == list(METHODS_HERE)
+    stored = json.loads((out / "results.json").read_text())
+    assert stored["prompts"] == {"risky": 6, "benign": 6}
+    assert comma_separated(rows_from(stored["rows"])) == comma_separated(rows_from(values(rows)))
+    assert all((out / name).read_text().startswith("<?xml") for name in ("front.svg", "traces.svg"))
+
+
+MISTAKES = {
+    "strategies: [{name: beem}]": "strategies.0: Value error, there is no strategy 'beem'",
+    "strategies: [{name: beam, search: {width: 4}}]": "there is no search setting 'width'",
+    "strategies: [{name: cut}, {name: cut}]": "two strategies are called 'cut'",
+    "strategies: []": "strategies: List should have at least 1 item",
+    "judge: relevance\nreward: relevance": "the judge 'relevance' also guides",
+    "seed: 4": "seed: Extra inputs are not permitted",
+    "sampling: {temperature: .nan}": "sampling.temperature: Input should be a finite number",
+    "seeds: [0.5]": "seeds.0: Input should be a valid integer",
+}
+
+
+@pytest.mark.parametrize("written", sorted(MISTAKES))
+def test_mistakes_in_the_file_are_told(tmp_path: Path, written: str) -> None:
+    base = {"name": "x", "strategies": "[{name: cut}]", "prompts": "[{name: r, kind: risky, file: r.jsonl}]"}
+    base.pop(written.split(":")[0], None)
+    path = tmp_path / "config.yaml"
+    path.write_text("\n".join([*(f"{key}: {value}" for key, value in base.items()), written]))
+    with pytest.raises(RequestError) as raised:
+        read_config(str(path))
+    assert MISTAKES[written] in raised.value.what
+    assert raised.value.where == str(path)
+
+
+def test_prompts_of_another_version_are_refused(prompts: Path) -> None:
+    asked = config(prompts).prompts[0].model_copy(update={"sha256": "0" * 64})
+    with pytest.raises(RequestError, match="has another content than the one that was meant"):
+        read_set(asked)
+    with pytest.raises(RequestError, match="there is no prompt file"):
+        read_set(asked.model_copy(update={"file": "nowhere.jsonl"}))
+
+
+def test_a_judge_that_is_not_known_is_refused(prompts: Path) -> None:
+    from ig_guardrail.evaluate.judges import open_judge
+
+    with pytest.raises(RequestError, match="there is no judge 'mine'"):
+        open_judge(config(prompts, judge="mine"))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_can_be_read_and_their_prompts_are_there(name: str) -> None:
+    asked = read_config(name)
+    assert {one.kind for one in asked.prompts} == {"risky", "benign"}
+    assert all(read_set(one) for one in asked.prompts)
+    assert all(entry.name in METHODS for entry in asked.strategies)
+
+
+def test_the_embedded_preset_has_every_method() -> None:
+    assert {entry.name for entry in read_config("embedded").strategies} == set(METHODS)
+
+
+def test_packaged_prompts_are_200_of_each_kind_and_no_head_was_trained_on_them() -> None:
+    from ig_guardrail.learn.benign import benign_prompts
+
+    whole = [read_set(one.model_copy(update={"limit": None})) for one in read_config("smoke").prompts]
+    texts = [row.prompt for rows in whole for row in rows]
+    assert [len(rows) for rows in whole] == [200, 200]
+    assert len(set(texts)) == 400
+    assert not {text.casefold() for text in texts} & {text.casefold() for text in benign_prompts()}
