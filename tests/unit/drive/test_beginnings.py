@@ -64,6 +64,18 @@ def test_a_given_beginning_and_a_form_exclude_each_other() -> None:
         say(rail(), Turn("assistant", "a"))
 
 
+def test_a_steered_search_has_as_much_room_behind_a_beginning_as_without_one() -> None:
+    """Twins stand at the position of the answer, the beginning included."""
+    search = SearchSettings(block=4, hold=4, candidates=4, retries=2, shortest=0, steer="be kind")
+    policy = toy_policy([toy_budget("rude", threshold=0.3)], search)
+    one = guardrail(letters((3, 1, 1, 0)), policy, {"level": LetterCost("level")})
+    for seed in range(20):
+        sampling = Sampling(max_tokens=8, temperature=1.0, top_p=1.0, seed=seed)
+        text, receipt = say(one, HELLO, Turn("assistant", "acaccaacca"), sampling=sampling)
+        assert receipt.verdict.outcome != "completed" or len(text) == 8
+        assert reference_spend(LetterCost("level"), policy.budgets[0], "acaccaacca" + text, ended=True) == 0
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.text("abc", min_size=1, max_size=9), st.integers(0, 2**32), st.sampled_from([0.0, 0.2]))
 def test_no_beginning_lets_more_pass_than_the_budget(begun: str, seed: int, granted: float) -> None:
