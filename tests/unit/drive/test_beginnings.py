@@ -67,7 +67,7 @@ def test_a_given_beginning_and_a_form_exclude_each_other() -> None:
 def test_a_steered_search_has_as_much_room_behind_a_beginning_as_without_one() -> None:
     """Twins stand at the position of the answer, the beginning included."""
     search = SearchSettings(block=4, hold=4, candidates=4, retries=2, shortest=0, steer="be kind")
-    policy = toy_policy([toy_budget("rude", threshold=0.3)], search)
+    policy = toy_policy([toy_budget("rude", threshold=0.05)], search)
     one = guardrail(letters((3, 1, 1, 0)), policy, {"level": LetterCost("level")})
     for seed in range(20):
         sampling = Sampling(max_tokens=8, temperature=1.0, top_p=1.0, seed=seed)
