@@ -20,9 +20,14 @@ from typing import Any, TypeAlias
 
 import tables
 
+from ig_guardrail.evaluate.writing import markdown, rows_from
+
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 ARTIFACTS = HERE.parent / "ig_guardrail" / "artifacts"
+COMPARISONS = ("embedded", "sweep")
+ANSWERS = ("safe", "harm_saved", "against", "refusals", "over_refusals", "rescued", "over", "reward")
+PRICES = ("per_token", "work", "scored", "seconds", "first")
 HEADLINES = ("CPU time", "tokens", "requests together")
 NOT_MEASURED = "Not measured yet."
 
@@ -54,6 +59,9 @@ def take(out: Path, results: Path) -> None:
     for name in ("quality.json", "bench.json", "screen.json", "weights.json", "profile.json"):
         if (out / name).is_file():
             shutil.copyfile(out / name, results / name)
+    for name in COMPARISONS:
+        if (out / name / "results.json").is_file():
+            shutil.copyfile(out / name / "results.json", results / f"{name}.json")
 
 
 def fill(text: str, sections: Sections, results: Path) -> str:
@@ -154,6 +162,33 @@ def widening(results: Path) -> str:
     )
 
 
+def compared(name: str) -> Callable[[Path], str]:
+    """What the answers of a comparison were, strategy by strategy."""
+    return lambda results: _comparison(results / f"{name}.json", ANSWERS, told=True)
+
+
+def priced(name: str) -> Callable[[Path], str]:
+    """What they took."""
+    return lambda results: _comparison(results / f"{name}.json", PRICES, told=False)
+
+
+def _comparison(path: Path, columns: Sequence[str], told: bool) -> str:
+    result = _read(path)
+    if not result:
+        return NOT_MEASURED
+    table = markdown(rows_from(result["rows"]), columns).rstrip()
+    asked, sampling = result["config"], result["config"]["sampling"]
+    versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
+    origin = (
+        f"{' and '.join(f'{n} {name}' for name, n in result['prompts'].items())} prompts, one answer each, seeds"
+        f" {', '.join(map(str, asked['seeds']))}, at most {sampling['max_tokens']} tokens, temperature"
+        f" {sampling['temperature']}, top-p {sampling['top_p']}. Model {', '.join(asked['models'])}, policy"
+        f" {', '.join(asked['policies'])}, reward {asked['reward'] or 'none'}; {result['failed']} failed."
+        f" {result['machine']}, {versions}."
+    )
+    return f"{origin}\n\n{table}" if told else table
+
+
 def screen(results: Path) -> str:
     """What the prompt screen flags."""
     return _figures(results / "screen.json")
@@ -250,6 +285,12 @@ DOCUMENTS: Mapping[Path, Sections] = {
     },
     HERE.parent / "docs" / "cost-models.md": {"calibrated": calibrated, "screen": screen, "judge": judge},
     HERE.parent / "docs" / "performance.md": {"profile": profile, "widening": widening, "weights": weights},
+    HERE.parent / "docs" / "results.md": {
+        "embedded": compared("embedded"),
+        "embedded-cost": priced("embedded"),
+        "sweep": compared("sweep"),
+        "sweep-cost": priced("sweep"),
+    },
     HERE.parent / "README.md": {"quality": bounded},
 }
 
