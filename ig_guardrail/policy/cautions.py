@@ -17,7 +17,9 @@ from ig_guardrail.policy.meaning import budgets, formulas, model_names, name_spo
 def check_cautions(draft: Draft) -> tuple[Fault, ...]:
     """Every warning about a draft without errors."""
     return tuple(
-        chain.from_iterable(check(draft) for check in (unused, fail_open, unenforced, late, free, deaf, remote, recited))
+        chain.from_iterable(
+            check(draft) for check in (unused, fail_open, unenforced, late, free, deaf, remote, recited)
+        )
     )
 
 

@@ -122,7 +122,10 @@ COST_MODEL = OneOf(
         "provenance": _model(
             "provenance",
             unsafe=Field(
-                FOLDER, "the index of what may not be recited (`ig-guardrail index build`)", "./indexes/unsafe", required=True
+                FOLDER,
+                "the index of what may not be recited (`ig-guardrail index build`)",
+                "./indexes/unsafe",
+                required=True,
             ),
             reference=Field(
                 FOLDER,
@@ -130,12 +133,8 @@ COST_MODEL = OneOf(
                 "./indexes/reference",
                 required=True,
             ),
-            common=Field(
-                Whole(0, 256, "tokens"), "runs of this length are free, whoever has them", "6", default=6
-            ),
-            norm=Field(
-                Whole(1, 256, "tokens"), "this much beyond what is free makes a score of 1", "8", default=8
-            ),
+            common=Field(Whole(0, 256, "tokens"), "runs of this length are free, whoever has them", "6", default=6),
+            norm=Field(Whole(1, 256, "tokens"), "this much beyond what is free makes a score of 1", "8", default=8),
             hard=Field(
                 Whole(1, 256, "tokens"),
                 "a run of this length that the reference does not have scores 1; longer runs count as long",

@@ -48,8 +48,8 @@ PAGES: dict[str, tuple[str, str, str, str]] = {
     ),
     "P108": (
         "the beginning of a recited run may be shown",
-        "a run of `hard` tokens is never shown whole, but what was shown of it before the last one stays, and the search "
-        "has to go on from there",
+        "a run of `hard` tokens is never shown whole, but what was shown of it before the last one stays, and the "
+        "search has to go on from there",
         "origin: {kind: provenance, hard: 12, ...}\nsearch: {hold: 4}",
         "origin: {kind: provenance, hard: 12, ...}\nsearch: {hold: 16}",
     ),

@@ -1,14 +1,13 @@
 """Prov-Decode: the stream, token by token, without the tokens that would complete a forbidden run.
 
-Source: TraceAlign, arXiv 2508.02063: each candidate token is looked up together with the tokens before it, and vetoed if
-that run belongs to unsafe training text. Here the veto is the budgets': a token that would go over one is vetoed, which
-with a cost model of kind `provenance`, charged at each token, is the paper's rule.
+Source: TraceAlign, arXiv 2508.02063: each candidate token is looked up together with the tokens before it, and vetoed
+if that run belongs to unsafe training text. Here the veto is the budgets': a token that would go over one is vetoed,
+which with a cost model of kind `provenance`, charged at each token, is the paper's rule.
 
 Departures: a token is looked up when it is drawn, not before, and where it is vetoed another is drawn, with a fresh
-random number and without the vetoed ones. Rejecting like that gives exactly the model's distribution over the tokens that
-are left, at any temperature, and the unguarded stream itself where nothing is vetoed. The soft penalty of the public
-code is left out: a budget above 0 is one. Budgets that are charged further apart can veto a token only at their charge
-points.
+random number and without the vetoed ones. Rejecting like that draws from the model's distribution over the tokens that
+are left, and is the unguarded stream itself where nothing is vetoed. The soft penalty of the public code is left out: a
+budget above 0 is one. Budgets that are charged further apart can veto a token only at their charge points.
 """
 
 from __future__ import annotations

@@ -4,10 +4,10 @@ After each token, let u be the length of the longest suffix of the answer that s
 same in the reference. The score is (u - max(r, common)) / norm, within [0, 1], and 1 wherever the last `hard` tokens
 stand in the unsafe corpus and not in the reference. Words that everybody uses are long in both, so they are free.
 
-Source: TraceAlign (arXiv 2508.02063), whose Belief Conflict Index sums -log p of a matched span's words under the unsafe
-corpus alone. Departures: the score is a contrast of two corpora, as rare harmless words would otherwise count as unsafe
-ones; it is in tokens of the served model, charged at each of them; runs of more than `hard` tokens count as that many;
-and no span is free for occurring often, since a corpus may hold a text several times.
+Source: TraceAlign (arXiv 2508.02063), whose Belief Conflict Index sums -log p of a matched span's words under the
+unsafe corpus alone. Departures: the score is a contrast of two corpora, as rare harmless words would otherwise count as
+unsafe ones; it is in tokens of the served model, charged at each of them; runs of more than `hard` tokens count as that
+many; and no span is free for occurring often, since a corpus may hold a text several times.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """An index of a corpus: its token ids, their suffix array, and where each document begins and is read from.
 
-A folder with `manifest.json` and three .npy files, mapped into memory and never unpickled. The manifest names the SHA-256
-of each file, of the language (what every token id spells) and the documents in their order. Documents stand between
-sentinels, so no run of tokens reaches from one into the next.
+A folder with `manifest.json` and three .npy files, mapped into memory and never unpickled. The manifest names the
+SHA-256 of each file, of the language (what every token id spells) and the documents in their order. Documents stand
+between sentinels, so no run of tokens reaches from one into the next.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,11 @@ MAX_TOKENS = 2**30
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text to index: how evidence calls it, its tokens, and for each the characters known after it."""
+    """A text to index: how evidence calls it, its tokens, and for each the characters known after it; int32 (n,)."""
 
     name: str
-    ids: tuple[int, ...]
-    characters: tuple[int, ...]
+    ids: NDArray[np.int32]
+    characters: NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class TokenIndex:
 
 def index_of(documents: Sequence[Document], language: str, model: str = "") -> TokenIndex:
     """An index in memory. Raises ModelError without a document that has tokens, or with more than `MAX_TOKENS`."""
-    kept = [document for document in documents if document.ids]
+    kept = [document for document in documents if len(document.ids)]
     size = 1 + sum(len(document.ids) + 1 for document in kept)
     if not kept or size > MAX_TOKENS:
         raise ModelError(
@@ -124,9 +124,8 @@ def index_of(documents: Sequence[Document], language: str, model: str = "") -> T
             why=f"an index has at most {MAX_TOKENS} tokens" if kept else "no document has a token",
             fix="split the corpus" if kept else "give files with text",
         )
-    ids = np.fromiter(_between(document.ids for document in kept), np.int32, size)
-    ids[_gaps(kept)] = SENTINEL
-    characters = np.fromiter(_between(document.characters for document in kept), np.int32, size)
+    ids = _between([document.ids for document in kept], SENTINEL)
+    characters = _between([document.characters for document in kept], 0)
     names = tuple(document.name for document in kept)
     return TokenIndex(ids, suffix_array(ids), characters, names, language, _sha256(ids, names, language), model)
 
@@ -161,7 +160,9 @@ def read_index(folder: Path) -> TokenIndex:
         raise unfit(folder, "its files do not belong together")
     if order.min() < 0 or order.max() >= len(ids):
         raise unfit(folder, "its suffix array points outside the corpus")
-    index = TokenIndex(ids, order, characters, names, manifest["language_sha256"], manifest["sha256"], manifest["model"])
+    index = TokenIndex(
+        ids, order, characters, names, manifest["language_sha256"], manifest["sha256"], manifest["model"]
+    )
     if _sha256(ids, names, index.language) != index.sha256:
         raise unfit(folder, "its content is not what its manifest says")
     return index
@@ -173,17 +174,10 @@ def unfit(folder: Path, why: str) -> ModelError:
     )
 
 
-def _between(parts: Iterator[tuple[int, ...]]) -> Iterator[int]:
-    """The numbers of all parts, with a 0 before, between and behind them."""
-    yield 0
-    for part in parts:
-        yield from part
-        yield 0
-
-
-def _gaps(documents: Sequence[Document]) -> NDArray[np.int64]:
-    lengths = np.array([0, *(len(document.ids) for document in documents)], dtype=np.int64)
-    return np.cumsum(lengths) + np.arange(len(lengths))
+def _between(parts: Sequence[NDArray[np.int32]], mark: int) -> NDArray[np.int32]:
+    """All parts in a row, with a mark before, between and behind them."""
+    border = np.array([mark], dtype=np.int32)
+    return np.concatenate([border, *(piece for part in parts for piece in (part, border))])
 
 
 def _sha256(ids: NDArray[np.int32], names: tuple[str, ...], language: str) -> str:

@@ -1,7 +1,7 @@
 """Suffix arrays of token ids: the order of all suffixes, by which every run of tokens is found by bisection.
 
-With `pydivsufsort` (extra `index`) it takes time linear in the text; without it, prefix doubling in numpy gives the same
-array, since the order of suffixes is unique.
+With `pydivsufsort` (extra `index`) it takes time linear in the text; without it, prefix doubling in numpy gives the
+same array, since the order of suffixes is unique.
 
 Source: Manber and Myers, Suffix arrays: a new method for on-line string searches (1990).
 """

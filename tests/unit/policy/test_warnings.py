@@ -22,8 +22,8 @@ CASES = [
     (
         [
             (
-                "  slurs: {kind: pattern, hazards: [hte], patterns: ['(?i)\\bfoo\\w{0,10}', \"ba+r\"], longest_match: 32}",
-                "  slurs: {kind: provenance, hazards: [hte], unsafe: ./a, reference: ./b, hard: 18}",
+                "kind: pattern, hazards: [hte], patterns: ['(?i)\\bfoo\\w{0,10}', \"ba+r\"], longest_match: 32}",
+                "kind: provenance, hazards: [hte], unsafe: ./a, reference: ./b, hard: 18}",
             )
         ],
         "P108 9:3",
