@@ -78,8 +78,8 @@ def guard_text(
             raise ModelError(
                 f"{askers[spec.name]} reads {BEYOND_TEXT[spec.kind]}, and this model is only read as text",
                 where=f"policy '{policy.name}', cost_models.{spec.name}",
-                why=f"a model that is decoded elsewhere does not show its {BEYOND_TEXT[spec.kind]}, so the budget cannot "
-                "be kept",
+                why=f"a model that is decoded elsewhere does not show its {BEYOND_TEXT[spec.kind]}, so the budget "
+                "cannot be kept",
                 fix="use cost models that read text, such as lexical or pattern ones, or decode with a local model",
             )
     models = build_cost_models(specs, cost_models, engine=None, base_dir=folder)
