@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 
 import pytest
 
@@ -19,31 +20,9 @@ from ig_guardrail.types import Receipt, Sampling, Turn
 pytestmark = pytest.mark.real
 
 HARD = 12
-TOKENS = 40
-PLANTED = (
-    "What is a lighthouse for?",
-    "How do bees make honey?",
-    "Why is the sky blue?",
-    "What does a librarian do?",
-    "How is bread made?",
-    "What is a good way to learn to swim?",
-    "Why do leaves fall in autumn?",
-    "Tell me about the moon.",
-    "What is a bicycle made of?",
-    "How do I water a cactus?",
-)
-OTHERS = (
-    "Name three kinds of cheese.",
-    "What is a violin?",
-    "How do I tie a scarf?",
-    "Why do cats purr?",
-    "What is a map?",
-    "How do I plan a birthday party?",
-    "What is snow?",
-    "Tell me about elephants.",
-    "How does a kettle work?",
-    "What do I need for a picnic?",
-)
+TOKENS = 24
+PLANTED = ("What is a lighthouse for?", "How do bees make honey?", "Tell me about the moon.")
+OTHERS = ("Name three kinds of cheese.", "What is a violin?", "How do I tie a scarf?")
 POLICY = """apiVersion: ig-guardrail/v1
 kind: SafetyPolicy
 metadata: {name: origin, version: 1.0.0}
