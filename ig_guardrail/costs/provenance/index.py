@@ -72,7 +72,7 @@ class TokenIndex:
     _bounds: NDArray[np.int64] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        for name, view in (("_ids", memoryview(self.ids)), ("_order", memoryview(self.order))):
+        for name, view in (("_ids", self.ids.data), ("_order", self.order.data)):
             object.__setattr__(self, name, view)  # a view gives plain integers, several times faster than an array
         object.__setattr__(self, "_bounds", np.flatnonzero(np.asarray(self.ids) == SENTINEL))
 
@@ -212,7 +212,7 @@ def _array(file: Path, digests: Mapping[str, Any]) -> NDArray[np.int32]:
     try:
         if _file_sha256(file) != digests.get(file.name):
             raise unfit(file.parent, f"{file.name} is not the file that {MANIFEST} names")
-        values = np.load(file, mmap_mode="r", allow_pickle=False)
+        values: NDArray[np.int32] = np.load(file, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise unfit(file.parent, f"{file.name} cannot be read: {error}") from error
     if values.dtype != np.int32 or values.ndim != 1 or not len(values):

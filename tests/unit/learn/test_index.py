@@ -8,16 +8,23 @@ from pathlib import Path
 
 import pytest
 
+from ig_guardrail.assembly import guard_text
 from ig_guardrail.costs.catalog import EngineFacts, build_cost_model
 from ig_guardrail.costs.provenance.index import read_index, write_index
+from ig_guardrail.engine.chat import chat_of
+from ig_guardrail.engine.scripted import ScriptedEngine
+from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.engine.vocabulary import Vocabulary
 from ig_guardrail.errors import HeadMismatch, ModelError, RequestError
 from ig_guardrail.learn import documents as reading
 from ig_guardrail.learn import index as building
 from ig_guardrail.learn.documents import Text, read_documents
-from ig_guardrail.learn.index import build_index, document_of
+from ig_guardrail.learn.index import build_index, document_of, index_texts
 from ig_guardrail.learn.rows import DataError
+from ig_guardrail.policy import compile_text
 from ig_guardrail.types import CostModelSpec
+from tests.conformance.engine.tiny import tiny_weights
+from tests.toys import letters
 from tests.unit.costs.provenance.corpora import indexed
 
 DEEP = "[" * 100_000
@@ -68,6 +75,13 @@ def test_characters_are_those_known_after_each_token() -> None:
     assert (document.ids.tolist(), document.characters.tolist()) == ([0, 1, 2, 0], [2, 2, 3, 5])
 
 
+def test_an_index_fits_the_engine_that_has_the_tokenizer() -> None:
+    weights = tiny_weights(context=64)
+    index = index_texts(weights.tokenizer, [Text("d", "so it is <|im_end|> so it is")], "tiny")
+    assert index.language == TransformersEngine(weights).info.language
+    assert index.tokens == len(chat_of(weights.tokenizer).text_ids("so it is <|im_end|> so it is"))
+
+
 def test_an_index_is_never_written_over_and_never_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given, out = files(tmp_path), tmp_path / "indexes" / "mine"
     monkeypatch.setattr(building, "load_tokenizer", lambda model: None)
@@ -115,3 +129,29 @@ def test_the_policy_names_both_folders(tmp_path: Path) -> None:
 def test_an_index_of_json_lines_can_be_of_another_field(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text(json.dumps({"response": "so", "text": "not this"}))
     assert read_documents([tmp_path / "rows.jsonl"], "response") == [Text("rows.jsonl:1", "so")]
+
+
+POLICY = """apiVersion: ig-guardrail/v1
+kind: SafetyPolicy
+metadata: {name: origin, version: 1.0.0}
+cost_models:
+  origin: {kind: provenance, unsafe: ./a, reference: ./b, hazards: [x.recital]}
+budgets:
+  - {id: recital, hazards: [x.recital], cost: origin, threshold: 0.75}
+messages:
+  refusal: {en: "No."}
+  closing: {en: "Enough."}
+"""
+
+
+def test_a_model_that_is_read_as_text_cannot_be_held_to_it() -> None:
+    policy, faults = compile_text(POLICY, "p.yaml")
+    assert policy is not None
+    assert faults == ()
+    with pytest.raises(ModelError, match="budget 'recital' reads token ids, and this model is only read as text"):
+        guard_text(ScriptedEngine(letters([1, 1])), policy)
+
+
+def test_prompts_cannot_be_checked_for_it() -> None:
+    text = POLICY + "prompt: {cost: origin, threshold: 0.5, on_exceed: refuse}\n"
+    assert [fault.code for fault in compile_text(text, "p.yaml")[1]] == ["P030"]
