@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ig_guardrail.costs.base import CostModel
-from ig_guardrail.costs.catalog import OF_HIDDEN_STATES, EngineFacts, build_cost_models
+from ig_guardrail.costs.catalog import BEYOND_TEXT, EngineFacts, build_cost_models
 from ig_guardrail.drive.serve import Values
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.engine.models import load_engine
@@ -50,7 +50,7 @@ def guard(
 
     Raises ModelError and HeadMismatch for cost models that cannot be had, or are given and not asked for.
     """
-    facts = EngineFacts(engine.info.model_sha256, engine.info.numerics)
+    facts = EngineFacts(engine.info.model_sha256, engine.info.numerics, engine.info.language)
     models = build_cost_models(policy.cost_models, cost_models, engine=facts, base_dir=folder)
     return Guardrail(engine, policy, models, values, ledger=ledger)
 
@@ -64,7 +64,7 @@ def guard_text(
 ) -> Guardrail:
     """A guardrail for an engine that has text only. Cost models that no budget or prompt rule asks for are left out.
 
-    Raises ModelError if a budget, enforced or in shadow, is of hidden states.
+    Raises ModelError if a budget, enforced or in shadow, reads more than text.
     """
     asked = [(f"budget '{budget.id}'", budget.cost) for budget in policy.budgets]
     asked += [("the prompt rule", policy.prompt.cost)] if policy.prompt else []
@@ -74,11 +74,12 @@ def guard_text(
     }
     specs = [spec for spec in policy.cost_models if spec.name in askers]
     for spec in specs:
-        if spec.kind in OF_HIDDEN_STATES:
+        if spec.kind in BEYOND_TEXT:
             raise ModelError(
-                f"{askers[spec.name]} reads hidden states, and this model is only read as text",
+                f"{askers[spec.name]} reads {BEYOND_TEXT[spec.kind]}, and this model is only read as text",
                 where=f"policy '{policy.name}', cost_models.{spec.name}",
-                why="a model that is decoded elsewhere does not show its hidden states, so the budget cannot be kept",
+                why=f"a model that is decoded elsewhere does not show its {BEYOND_TEXT[spec.kind]}, so the budget "
+                "cannot be kept",
                 fix="use cost models that read text, such as lexical or pattern ones, or decode with a local model",
             )
     models = build_cost_models(specs, cost_models, engine=None, base_dir=folder)

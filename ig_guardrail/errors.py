@@ -5,7 +5,7 @@ GuardrailError                what, where, why, fix; `exit_code` 2
   RequestError                the call itself cannot be served (bad option, prompt too long, max_tokens 0)
     UnguardedNotAllowed       strategy `none` under a policy that does not allow it
   ModelError                  the language model cannot be had
-    HeadMismatch              a latent head was trained on another model or other numerics
+    HeadMismatch              a latent head, or an index, was made for another model or other numerics
   EngineError                 the engine failed while it worked
     EngineClosed              the node or engine was closed, by a cancel or on exit
     StreamFailed              the stream that an answer is read from broke; its cause is what was raised there
@@ -63,7 +63,7 @@ class ModelError(GuardrailError):
 
 
 class HeadMismatch(ModelError):
-    """A latent head belongs to another base model, or to other numerics, than the one that is loaded."""
+    """A latent head or an index belongs to another model, or to other numerics, than the one that is loaded."""
 
 
 class EngineError(GuardrailError):

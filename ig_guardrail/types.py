@@ -288,6 +288,20 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """Where in a document of a corpus a text stands word for word: from character `start` up to `stop`."""
+
+    document: str
+    start: int
+    stop: int
+
+    def joined(self, other: Source) -> Source:
+        """Both as one where they touch or overlap; else this one."""
+        apart = self.document != other.document or other.start > self.stop or other.stop < self.start
+        return self if apart else Source(self.document, min(self.start, other.start), max(self.stop, other.stop))
+
+
+@dataclass(frozen=True, slots=True)
 class Measure:
     """One budget's score at one charge point, and the raw scores of the cost models behind it.
 
@@ -468,6 +482,7 @@ class Receipt:
 
     text     all that was shown, the policy's message included
     message  the policy's, in place of an answer or behind the beginning of one; "" where it has none
+    sources  what scores above a threshold rest on, those of drafts too, where a cost model can say; a document once
     turn     of the conversation whose budgets it was charged to; None where there are none
     """
 
@@ -490,6 +505,7 @@ class Receipt:
     cost_calls: int
     value_calls: int
     fail_open: tuple[str, ...]
+    sources: tuple[Source, ...]
     ladder: tuple[str, ...]
     seconds: Mapping[str, float | None]
 

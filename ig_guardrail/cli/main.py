@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from ig_guardrail import __version__
-from ig_guardrail.cli import policy, train
+from ig_guardrail.cli import index, policy, train
 from ig_guardrail.cli.chat import chat_command
 from ig_guardrail.cli.demo import demo_command
 from ig_guardrail.cli.doctor import doctor_command
@@ -38,6 +38,7 @@ app.command("doctor")(doctor_command)
 app.command("strategies")(strategies_command)
 app.command("eval")(eval_command)
 app.add_typer(policy.app, name="policy")
+app.add_typer(index.app, name="index")
 app.add_typer(train.app, name="train")
 
 

@@ -23,7 +23,7 @@ BAR = 16  # cells
 
 def table(receipt: Receipt) -> Group:
     """The whole record of one answer, a few lines long."""
-    return Group(_heading(receipt), _budgets(receipt), _effort(receipt))
+    return Group(_heading(receipt), _budgets(receipt), *_sources(receipt), _effort(receipt))
 
 
 def line(receipt: Receipt) -> Text:
@@ -55,6 +55,12 @@ def _budgets(receipt: Receipt) -> Table:
         spent = f"spent {_amount(entry['spent'])} of {_amount(entry['of'])}{_mode(entry)}"
         grid.add_row(f"  {name}", _bar(entry["spent"], entry["of"]), spent, Text(f"highest score {highest:.2f}", "dim"))
     return grid
+
+
+def _sources(receipt: Receipt) -> list[Text]:
+    """A line for each document that an answer, or a draft of it, recites."""
+    found = [f"{one.document} (characters {one.start} to {one.stop})" for one in receipt.sources]
+    return [Text(f"  word for word in {one}", "dim") for one in found]
 
 
 def _bar(spent: float, of: float) -> Text:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from ig_guardrail.types import Granularity, Piece, Prompt, Reading
+from ig_guardrail.types import Granularity, Piece, Prompt, Reading, Source
 
 State: TypeAlias = Any
 
@@ -48,4 +48,13 @@ class CostModel(Protocol):
 
     def advance(self, steps: Sequence[tuple[State, Piece]]) -> list[tuple[State, tuple[float, ...]]]:
         """For each (state, piece): the state after the piece, and one score in [0, 1] for each hazard."""
+        ...
+
+
+@runtime_checkable
+class Sourced(Protocol):
+    """A cost model that can say where what it scores stands word for word."""
+
+    def source(self, state: State) -> Source | None:
+        """What the score that came with `state` rests on; None where it rests on nothing of the kind."""
         ...

@@ -18,21 +18,26 @@ from ig_guardrail.costs.latent import LatentHead, read_latent_head
 from ig_guardrail.costs.lexical import LexicalHead, read_lexical_head
 from ig_guardrail.costs.moderation import moderation_cost
 from ig_guardrail.costs.pattern import PatternCost, compile_patterns
+from ig_guardrail.costs.provenance.cost import Contrast, ProvenanceCost, provenance_cost, read_fitting_index
 from ig_guardrail.costs.tools import tool_rules
 from ig_guardrail.errors import HeadMismatch, ModelError
 from ig_guardrail.types import CostModelSpec
 
 PACKAGED = {"latent": ("harmful-help", "toxic-tone"), "lexical": ("words", "screen")}
-KINDS = ("latent", "lexical", "pattern", "openai", "python", "given")
-OF_HIDDEN_STATES = ("latent",)  # kinds that read more than text
+KINDS = ("latent", "lexical", "pattern", "provenance", "openai", "python", "given")
+BEYOND_TEXT = {"latent": "hidden states", "provenance": "token ids"}  # kinds that read more than text, and what
 
 
 @dataclass(frozen=True, slots=True)
 class EngineFacts:
-    """What a latent head must fit: the content hash of the loaded weights, and the dtype they run in."""
+    """What a latent head must fit: the content hash of the loaded weights, and the dtype they run in.
+
+    language: what an index must fit, the hash of what token ids spell
+    """
 
     model_sha256: str
     numerics: str
+    language: str = ""
 
 
 def build_cost_models(
@@ -61,9 +66,9 @@ def build_cost_models(
 def build_cost_model(spec: CostModelSpec, *, engine: EngineFacts | None, base_dir: Path | None) -> CostModel:
     """The cost model of one entry of a policy's `cost_models`, of any kind that needs no other and is not `given`.
 
-    engine    the engine it will run beside; only latent heads need one
+    engine    the engine it will run beside; only latent heads and indexes need one
     base_dir  where relative artifact folders start; the working directory if None
-    Raises ModelError for an artifact that is missing or unfit, HeadMismatch for a head that does not fit the engine.
+    Raises ModelError for an artifact that is missing or unfit, HeadMismatch for one that does not fit the engine.
     """
     if spec.kind == "latent":
         return _latent(spec, engine, base_dir)
@@ -71,6 +76,8 @@ def build_cost_model(spec: CostModelSpec, *, engine: EngineFacts | None, base_di
         return _lexical(spec, base_dir)
     if spec.kind == "pattern":
         return _pattern(spec)
+    if spec.kind == "provenance":
+        return _provenance(spec, engine, base_dir)
     if spec.kind == "openai":
         return moderation_cost(spec)
     if spec.kind == "python":
@@ -106,6 +113,24 @@ def _pattern(spec: CostModelSpec) -> PatternCost:
     patterns = _option(spec, "patterns", (list, tuple))
     longest = _option(spec, "longest_match", (int,))
     return compile_patterns([str(pattern) for pattern in patterns], longest, spec.name, spec.hazards)
+
+
+def _provenance(spec: CostModelSpec, engine: EngineFacts | None, base_dir: Path | None) -> ProvenanceCost:
+    if engine is None:
+        raise ModelError(
+            "an index needs a language model to read",
+            where=f"cost_models.{spec.name}",
+            why="it is of token ids, and no engine is open",
+            fix="use a lexical or pattern cost here",
+        )
+    unsafe, reference = (
+        read_fitting_index(
+            (base_dir or Path()) / _option(spec, part, (str,)), engine.language, f"cost_models.{spec.name}.{part}"
+        )
+        for part in ("unsafe", "reference")
+    )
+    contrast = Contrast(*(_option(spec, key, (int,)) for key in ("common", "norm", "hard")))
+    return provenance_cost(spec.name, spec.hazards, unsafe, reference, contrast)
 
 
 def _folder(spec: CostModelSpec, option: str, base_dir: Path | None) -> Traversable:

@@ -63,6 +63,7 @@ def receipt(
         cost_calls=server.case.scorer.calls if server else 0,
         value_calls=server.tally.value_calls if server else 0,
         fail_open=tuple(server.case.scorer.fail_open) if server else (),
+        sources=tuple(server.case.scorer.sources.values()) if server else (),
         ladder=rungs,
         seconds=_seconds(terms, server),
     )

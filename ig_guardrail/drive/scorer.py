@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from ig_guardrail.budget import Point, Rule, spacing
-from ig_guardrail.costs.base import State
+from ig_guardrail.costs.base import Sourced, State
 from ig_guardrail.costs.combine import evaluate, pick
 from ig_guardrail.drive.panel import Panel, Seat
 from ig_guardrail.drive.waiting import Wait, Waiting
 from ig_guardrail.errors import CostFailure, CostTimeout
 from ig_guardrail.stream.release import tokens_behind
-from ig_guardrail.types import Measure, Node, Piece, Prompt
+from ig_guardrail.types import Measure, Node, Piece, Prompt, Source
+
+MOST_SOURCES = 16  # documents a receipt names
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Scorer:
         self._folds: dict[Mark, Fold] = {}
         self.calls = 0
         self.fail_open: list[str] = []
+        self.sources: dict[str, Source] = {}  # by document
 
     def measure(self, node: Node, due: Sequence[tuple[str, Point]]) -> Waiting[list[Measure]]:
         """The measures of one node."""
@@ -152,7 +155,15 @@ class Scorer:
         for track in self._tracks(rule):
             fold = self._folds[Mark(track, ids[: point.position], point.ended)]
             raw[track.model] = pick(self._panel.seats[track.model].model.hazards, fold.scores, rule.budget.hazards)
+            if raw[track.model] > rule.budget.threshold:
+                self._note_source(self._panel.seats[track.model], fold)
         return Measure(budget, point.position, point.ended, evaluate(rule.budget.cost, raw), raw)
+
+    def _note_source(self, one: Seat, fold: Fold) -> None:
+        """Keep where a score comes from, of a few documents, if its cost model can say."""
+        found = one.model.source(fold.state) if isinstance(one.model, Sourced) else None
+        if found is not None and (found.document in self.sources or len(self.sources) < MOST_SOURCES):
+            self.sources[found.document] = self.sources.get(found.document, found).joined(found)
 
 
 def cut(node: Node, start: int, stop: int, ended: bool) -> Piece:

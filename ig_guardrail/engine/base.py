@@ -26,6 +26,7 @@ class EngineInfo:
     layers        number of hidden layers; hidden states exist for layers 1..layers
     context       longest prompt plus answer, tokens
     protected     tokens no penalty may touch: end, special and whitespace tokens
+    language      hash of what token ids spell; "" where they have no meaning beyond a request
     """
 
     model: str
@@ -36,6 +37,7 @@ class EngineInfo:
     layers: int
     context: int
     protected: frozenset[int]
+    language: str = ""
 
 
 class Engine(Protocol):

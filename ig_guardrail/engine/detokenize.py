@@ -9,6 +9,7 @@ exception are SentencePiece byte tokens that are not UTF-8, where that call may 
 from __future__ import annotations
 
 import codecs
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -51,6 +52,15 @@ class Detokenizer:
     def flush(self, held: Held) -> str:
         """What remains at the end of an answer: U+FFFD for a character that was never completed."""
         return held.data.decode("utf-8", "replace")
+
+    def sha256(self, size: int) -> str:
+        """Names what the tokens 0 to `size` - 1 spell; those that spell nothing do not count."""
+        digest = hashlib.sha256()
+        for token in range(size):
+            spelled = self.bytes_of(token)
+            if spelled:
+                digest.update(f"{token} {len(spelled)} ".encode() + spelled)
+        return digest.hexdigest()
 
     def replay(self, ids: tuple[int, ...]) -> Held:
         """What is carried after `ids`."""

@@ -17,6 +17,11 @@ class Language:
     end: frozenset[int]
     size: int
 
+    @property
+    def sha256(self) -> str:
+        """Names what the tokens spell."""
+        return self.detokenizer.sha256(self.size)
+
     def check(self, ids: Iterable[int], where: str) -> None:
         """Raises RequestError if a token is not of this language."""
         strange = next((token for token in ids if not 0 <= token < self.size), None)

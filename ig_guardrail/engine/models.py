@@ -98,6 +98,18 @@ def load_weights(model: str, device: str, numerics: str) -> Weights:
     return Weights(model, source.sha256, loaded, tokenizer, quantized)
 
 
+def load_tokenizer(model: str) -> Any:
+    """A model's `transformers` tokenizer, without its weights."""
+    from transformers import AutoTokenizer
+
+    source = _find(model, DTYPES[0])
+    try:
+        with quiet():
+            return AutoTokenizer.from_pretrained(source.folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, ImportError) as error:
+        raise _unreadable(source, error) from error
+
+
 def _start(model: str, device: str, numerics: str) -> TransformersEngine:
     from ig_guardrail.engine.packing import pack
     from ig_guardrail.engine.transformers import TransformersEngine

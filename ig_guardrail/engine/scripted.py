@@ -69,6 +69,7 @@ class ScriptedEngine:
             layers=HIDDEN_LAYERS if hidden else 0,
             context=context,
             protected=self._vocabulary.protected,
+            language=self._vocabulary.language.sha256,
         )
         self._tree: Tree[Prefix] = Tree()
         grammars = Grammars(self._vocabulary.language, self._vocabulary.ids)

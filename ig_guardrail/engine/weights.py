@@ -45,6 +45,7 @@ def info_of(weights: Weights, mode: str, language: Language) -> EngineInfo:
         layers=config.num_hidden_layers,
         context=config.max_position_embeddings,
         protected=_protected(weights.tokenizer, language),
+        language=language.sha256,
     )
 
 

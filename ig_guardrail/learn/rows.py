@@ -93,7 +93,7 @@ def is_reserved(prompt: str, response: str) -> bool:
 
 
 def _objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(text_lines(path), start=1):
         place = f"{path}:{number}"
         if not line.strip():
             continue
@@ -106,7 +106,8 @@ def _objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         yield place, values
 
 
-def _lines(path: Path) -> Iterator[str]:
+def text_lines(path: Path) -> Iterator[str]:
+    """The lines of a file, plain or gzipped. Raises DataError past `MAX_FILE_CHARACTERS` or `MAX_LINE_CHARACTERS`."""
     size = 0
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as raw:

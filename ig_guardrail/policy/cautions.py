@@ -17,7 +17,9 @@ from ig_guardrail.policy.meaning import budgets, formulas, model_names, name_spo
 def check_cautions(draft: Draft) -> tuple[Fault, ...]:
     """Every warning about a draft without errors."""
     return tuple(
-        chain.from_iterable(check(draft) for check in (unused, fail_open, unenforced, late, free, deaf, remote))
+        chain.from_iterable(
+            check(draft) for check in (unused, fail_open, unenforced, late, free, deaf, remote, recited)
+        )
     )
 
 
@@ -112,3 +114,15 @@ def remote(draft: Draft) -> Iterator[Fault]:
             advice = "make sure that they may be shared, or write the `base_url` of an endpoint on this machine"
             spot = draft.key_spot("cost_models", name)
             yield spot.fault("P107", f"cost model {quoted(name)} sends answers away", label=label, help=advice)
+
+
+def recited(draft: Draft) -> Iterator[Fault]:
+    """Runs whose beginning may be shown before they are long enough to be denied."""
+    hold, usual = search_settings(draft)["hold"], COST_MODEL.sections["provenance"].fields["hard"].default
+    for name in model_names(draft):
+        hard = draft.value("cost_models", name, "hard") or usual
+        if draft.value("cost_models", name, "kind") == "provenance" and hold < hard - 1:
+            label = f"`hard` is {hard} tokens, `hold` is {hold}"
+            advice = f"write `hold: {hard - 1}` or more, to have the whole of a recited run replaced"
+            spot = draft.key_spot("cost_models", name)
+            yield spot.fault("P108", "the beginning of a run may be shown", label=label, help=advice)

@@ -37,7 +37,7 @@ from ig_guardrail.types import (
 )
 
 _COMMON = ("kind", "hazards", "timeout_ms", "on_error")
-_FOLDERS = (("latent", "head"), ("lexical", "model"))
+_FOLDERS = (("latent", "head"), ("lexical", "model"), ("provenance", "unsafe"), ("provenance", "reference"))
 
 
 def compile_text(text: str | bytes, file: str) -> tuple[CompiledPolicy | None, tuple[Fault, ...]]:

@@ -35,6 +35,7 @@ ARTIFACT = Form(
     rf"[a-z][a-z0-9-]{{0,63}}|{_PRINTABLE}{{0,500}}/{_PRINTABLE}{{0,500}}",
     "./heads/mine",
 )
+FOLDER = Form("a folder path that contains `/`", rf"{_PRINTABLE}{{0,500}}/{_PRINTABLE}{{0,500}}", "./indexes/unsafe")
 _PORT_AND_PATH = r"(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/-]{0,200})?"
 ADDRESS = Form(
     "an `https://` address, or an `http://` address of this machine",
@@ -116,6 +117,29 @@ COST_MODEL = OneOf(
                 "matches are looked for in windows of this length; as much text is held back",
                 "32",
                 required=True,
+            ),
+        ),
+        "provenance": _model(
+            "provenance",
+            unsafe=Field(
+                FOLDER,
+                "the index of what may not be recited (`ig-guardrail index build`)",
+                "./indexes/unsafe",
+                required=True,
+            ),
+            reference=Field(
+                FOLDER,
+                "the index of harmless text: what is in it as well is free",
+                "./indexes/reference",
+                required=True,
+            ),
+            common=Field(Whole(0, 256, "tokens"), "runs of this length are free, whoever has them", "6", default=6),
+            norm=Field(Whole(1, 256, "tokens"), "this much beyond what is free makes a score of 1", "8", default=8),
+            hard=Field(
+                Whole(1, 256, "tokens"),
+                "a run of this length that the reference does not have scores 1; longer runs count as long",
+                "12",
+                default=12,
             ),
         ),
         "openai": _model(

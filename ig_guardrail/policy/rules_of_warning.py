@@ -1,4 +1,4 @@
-"""Rule pages P101-P107: policies that work, but perhaps not as meant. Each is (title, why, example, instead)."""
+"""Rule pages P101-P108: policies that work, but perhaps not as meant. Each is (title, why, example, instead)."""
 
 from __future__ import annotations
 
@@ -45,5 +45,12 @@ PAGES: dict[str, tuple[str, str, str, str]] = {
         "check uses it",
         "hosted: {kind: openai, model: omni-moderation-latest, ...}",
         "hosted: {kind: openai, model: omni-moderation-latest, base_url: http://127.0.0.1:8000/v1, ...}",
+    ),
+    "P108": (
+        "the beginning of a recited run may be shown",
+        "a run of `hard` tokens is never shown whole, but what was shown of it before the last one stays, and the "
+        "search has to go on from there",
+        "origin: {kind: provenance, hard: 12, ...}\nsearch: {hold: 4}",
+        "origin: {kind: provenance, hard: 12, ...}\nsearch: {hold: 16}",
     ),
 }

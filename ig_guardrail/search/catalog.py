@@ -15,6 +15,7 @@ from ig_guardrail.search import (
     inference_guard,
     plain,
     preference,
+    prov_decode,
     resample,
     rollback_retry,
     speculative_rejection,
@@ -138,6 +139,12 @@ METHODS: Mapping[str, Method] = {
             "InfAlign, arXiv 2412.19792",
             uses=REWARD,
             streams=False,
+        ),
+        Method(
+            "prov_decode",
+            prov_decode.search,
+            "the stream, without the tokens that would go over budget, such as those of a recited text",
+            "TraceAlign, arXiv 2508.02063, Prov-Decode",
         ),
         Method(
             "speculative_rejection",

@@ -19,7 +19,7 @@ def test_version(ig: Command) -> None:
     assert (ran.code, ran.out) == (0, f"ig-guardrail {ig_guardrail.__version__}\n")
 
 
-@pytest.mark.parametrize("command", ["run", "chat", "demo", "doctor", "policy", "train"])
+@pytest.mark.parametrize("command", ["run", "chat", "demo", "doctor", "policy", "train", "index"])
 def test_help_lists_every_command_and_each_explains_itself(ig: Command, command: str) -> None:
     assert command in ig("--help").out
     ran = ig(command, "--help")
@@ -96,3 +96,21 @@ def test_an_error_of_any_room_is_one_message(ig: Command, monkeypatch: pytest.Mo
     monkeypatch.setattr(demo, "run_demo", failing)
     ran = ig("demo")
     assert (ran.code, ran.err) == (2, "error: here: it is broken\n  why: it fell\n  fix: glue it\n")
+
+
+def test_index_build_and_show_say_what_there_is(ig: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from ig_guardrail.learn import index as building
+    from tests.unit.costs.provenance.corpora import indexed
+
+    made = indexed(*([number, 1] for number in range(12)))
+    monkeypatch.setattr(building, "load_tokenizer", lambda model: None)
+    monkeypatch.setattr(building, "index_texts", lambda *rest: made)
+    (tmp_path / "a.txt").write_text("x")
+    out = tmp_path / "mine"
+    ran = ig("index", "build", str(tmp_path / "a.txt"), "--out", str(out))
+    assert (ran.code, ran.out) == (0, f"wrote {out}: 24 tokens of 12 documents\n")
+    ran = ig("index", "show", str(out))
+    assert ran.code == 0
+    assert ran.out.startswith("24 tokens of 12 documents, as 'toy' reads them\n")
+    assert ran.out.endswith("  d9\n  and 2 more\n")
+    assert ig("index", "show", str(tmp_path)).code == 2

@@ -8,7 +8,7 @@ from dataclasses import replace
 from rich.console import Console, RenderableType
 
 from ig_guardrail.cli.receipt_view import line, table
-from ig_guardrail.types import Receipt
+from ig_guardrail.types import Receipt, Source
 from tests.golden.conversations import CONVERSATIONS, POLITE, RUDE, compiled, scripted_guardrail
 
 
@@ -63,3 +63,8 @@ def test_a_cost_model_that_was_skipped_is_told() -> None:
 
 def test_an_unguarded_answer_says_so() -> None:
     assert "completed (stop, unguarded)" in drawn(table(receipt_of("unguarded")))
+
+
+def test_a_recited_document_is_named_with_its_characters() -> None:
+    receipt = replace(receipt_of("completed"), sources=(Source("leak.txt", 3, 70),))
+    assert "word for word in leak.txt (characters 3 to 70)" in drawn(table(receipt))

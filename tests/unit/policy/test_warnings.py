@@ -19,6 +19,15 @@ CASES = [
     ([("threshold: 0.8", "threshold: 1")], "P105 18:34"),
     ([("hazards: [ncr]\n", "hazards: [vcr]\n")], "P106 13:22"),
     ([("kind: lexical, model: words", "kind: openai, model: omni-moderation-latest")], "P107 8:3"),
+    (
+        [
+            (
+                "kind: pattern, hazards: [hte], patterns: ['(?i)\\bfoo\\w{0,10}', \"ba+r\"], longest_match: 32}",
+                "kind: provenance, hazards: [hte], unsafe: ./a, reference: ./b, hard: 18}",
+            )
+        ],
+        "P108 9:3",
+    ),
 ]
 
 
