@@ -121,7 +121,7 @@ class Lanes:
         return [self._verified(node) for node in nodes]
 
     def next_tokens(self, node: Node, k: int) -> Generator[Request, Any, list[Choice]]:
-        """The verifier's k likeliest tokens after a node, likeliest first. Lane 0's children are the caller's to drop."""
+        """The verifier's k likeliest tokens after a node, likeliest first. Their children are the caller's to drop."""
         here = self.own(node)
         ranked: list[tuple[int, float]]
         children: list[Node]

@@ -1,8 +1,9 @@
 """Speculative decoding towards a fair law: a draft token is kept or replaced so that the answer's law is exact.
 
-The target is the verifier's law less the price of the equivariant gap (`lanes`), over the verifier's k likeliest tokens:
+The target is the verifier's law less the price of the equivariant gap (`lanes`), over the verifier's k likeliest
+tokens c: q~(c) is proportional to
 
-    q~(c)  proportional to  q(c | g, x, y) exp(-alpha D(c))
+    q(c | g, x, y) exp(-alpha D(c))
 
 A token c of the draft's law d is kept with probability min(1, q~(c) / d(c)), else one is drawn from (q~ - d)+. What is
 drawn has the law q~ whatever d is.

@@ -85,7 +85,9 @@ def test_a_lexicon_of_ones_own_is_read(tmp_path: Path) -> None:
     assert swapped("two sisters", read_swaps(file)["kin"]) == "two brothers"
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"kin": 3}', '{"kin": {"words": [["she"]]}}', '{"kin": {"words": 1}}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", '{"kin": 3}', '{"kin": {"words": [["she"]]}}', '{"kin": {"words": 1}}']
+)
 def test_what_is_no_lexicon_is_refused(text: str, tmp_path: Path) -> None:
     file = tmp_path / "swaps.json"
     file.write_text(text)

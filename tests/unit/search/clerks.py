@@ -23,7 +23,9 @@ ASKED = (Turn("user", "How does ann do?"),)
 SWAP = paired([("ann", "bob"), ("sister", "brother")])
 SAME: Mapping[str, str] = {"ann": "ann", "bob": "bob"}
 PIECES = (" ann", " bob", " works", " idles", " sis", " bro", "ter", "ther")
+ROOMY = Sampling(max_tokens=40)
 Law: TypeAlias = Callable[[str, str], Mapping[str, float]]
+Work: TypeAlias = Callable[[Any], Generator[Any, Any, Any]]
 
 
 @dataclass(frozen=True)
@@ -66,20 +68,24 @@ def rail(law: Law, candidates: int = 4, block: int = 2, **keys: Any) -> Guardrai
 
 
 def answer(one: Guardrail, search: Any, tokens: int = 4, seed: int = 0) -> Receipt:
-    """The receipt of an answer, drawn at temperature 1 without filters. Nothing may be held after it."""
-    sampling = Sampling(max_tokens=tokens, temperature=1.0, top_p=1.0, seed=seed)
+    """The receipt of an answer, drawn at temperature 1 without filters."""
+    return sampled(one, search, Sampling(max_tokens=tokens, temperature=1.0, top_p=1.0, seed=seed))
+
+
+def sampled(one: Guardrail, search: Any, sampling: Sampling) -> Receipt:
+    """The receipt of an answer. Nothing may be held after it."""
     *_, last = one.stream(Ask(ASKED, sampling, search))
     assert last.receipt is not None
     assert one.engine.live_nodes() == 0
     return last.receipt
 
 
-def found(one: Guardrail, work: Callable[[Any], Generator[Any, Any, Any]]) -> Any:
+def found(one: Guardrail, work: Work, sampling: Sampling = ROOMY) -> Any:
     """What a piece of a strategy finds at the root."""
     kept: list[Any] = []
 
     def search(root: Any, ctx: SearchContext) -> Search:
         kept.append((yield from work(root)))
 
-    answer(one, search, tokens=40)
+    sampled(one, search, sampling)
     return kept[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
@@ -11,9 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ig_guardrail.engine.script import Distribution, Place
+from ig_guardrail.engine.scripted import ScriptedEngine
+from ig_guardrail.engine.vocabulary import Vocabulary
 from ig_guardrail.errors import StrategyError
+from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.search.lanes import Choice, Lanes, Verified
-from ig_guardrail.types import Append, Node, Together
+from ig_guardrail.swap import paired
+from ig_guardrail.types import Append, Node, Sampling, Together
 from tests.unit.search.clerks import END, FAIR, PIECES, SAME, SWAP, Clerk, Law, found, rail
 
 HASHES = st.integers(0, 2**32)
@@ -29,7 +35,7 @@ def any_law(seed: int) -> Law:
     return law
 
 
-def read(swaps: Sequence[Mapping[str, str]], blocks: Sequence[str]) -> Any:
+def read(swaps: Sequence[Mapping[str, str]], blocks: Sequence[str | tuple[int, ...]]) -> Any:
     """Work that appends blocks one after the other; what the lanes say of each."""
 
     def work(root: Node) -> Generator[Any, Any, list[Verified]]:
@@ -139,3 +145,39 @@ def test_a_verifier_that_reads_other_words_is_an_error_and_no_score() -> None:
 def _node(number: int, parent: Node | None, ids: tuple[int, ...], text: str) -> Node:
     offsets = (len(text),) * len(ids)
     return Node(number, 0, parent, ids, len(ids), text, offsets, len(text), logprobs=(0.0,) * len(ids))
+
+
+@dataclass(frozen=True)
+class Mumble:
+    """Says any token of its vocabulary, at any time, as likely as any other."""
+
+    vocabulary: Vocabulary
+
+    def next_tokens(self, place: Place) -> Distribution:
+        size = self.vocabulary.language.size
+        return [(token, 1 / size) for token in range(size)]
+
+
+EURO = "€".encode()
+
+
+def test_a_character_that_a_swapped_block_breaks_off_is_read_whole_later() -> None:
+    vocabulary = Vocabulary([" ann", " bob", EURO[:2], EURO[2:]])
+    told = found(_over(Mumble(vocabulary)), read([SWAP], [(0, 2), (3, 0)]))
+    assert [one.node.text for one in told] == [" ann", " ann€ ann"]
+    one = -math.log(vocabulary.language.size)
+    assert [each.logprob for each in told] == pytest.approx([2 * one, 2 * one])
+    assert [each.gap for each in told] == pytest.approx([abs(one) / 2, abs(one) / 2])
+
+
+def test_a_lane_whose_words_are_longer_is_not_cut_short() -> None:
+    """By `max_tokens`, or by a stop string that only the swapped answer has."""
+    vocabulary = Vocabulary([" ann"])
+    sampling = Sampling(max_tokens=2, temperature=1.0, top_p=1.0, stop=("zed",))
+    told = found(_over(Mumble(vocabulary)), read([paired([("ann", "zed")])], [" ann", " ann"]), sampling)
+    assert [each.gap for each in told] == pytest.approx([3 * math.log(vocabulary.language.size)] * 2)
+
+
+def _over(script: Mumble) -> Guardrail:
+    one = rail(any_law(0))
+    return one.over(ScriptedEngine(script))

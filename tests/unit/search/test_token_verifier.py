@@ -26,8 +26,11 @@ def toy(asked: str, said: str) -> Mapping[str, float]:
     """A draft, a verifier, and the verifier asked about Bob; three tokens each."""
     if said:
         return {END: 1.0}
-    law = (0.6, 0.3, 0.1) if FAIR not in asked else (0.2, 0.5, 0.3) if "ann" in asked else (0.25, 0.1, 0.05)
-    return {**dict(zip(TOKENS, law, strict=True)), " bob": 1 - sum(law)} if sum(law) < 1 else dict(zip(TOKENS, law))
+    if FAIR not in asked:
+        return dict(zip(TOKENS, (0.6, 0.3, 0.1), strict=True))
+    if "ann" in asked:
+        return dict(zip(TOKENS, (0.2, 0.5, 0.3), strict=True))
+    return {**dict(zip(TOKENS, (0.25, 0.1, 0.05), strict=True)), " bob": 0.6}
 
 
 def fair_law(alpha: float) -> dict[str, float]:

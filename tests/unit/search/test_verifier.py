@@ -1,4 +1,4 @@
-"""The block verifier: the heaviest draft by brute force, its own words where no draft will do, and the gate above it."""
+"""The block verifier: the heaviest draft by brute force, its own words where none will do, and the gate above it."""
 
 from __future__ import annotations
 
