@@ -36,11 +36,14 @@ class Weighed:
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """swaps: one lane each. alpha: the price of a nat of gap a token. floor: nats, below which no draft will do."""
+    """swaps: one lane each. alpha: the price of a nat of gap a token. floor: nats, below which no draft will do.
+
+    At floor 0 some draft must be likelier to the verifier than to its author, by more than its gap costs.
+    """
 
     swaps: tuple[Swap, ...] = ()
     alpha: float = 1.0
-    floor: float = -4.0
+    floor: float = 0.0
 
     def __call__(self, root: Node, ctx: SearchContext) -> Search:
         """Block by block, until the answer ends, nothing is within budget, or the gate denies."""
