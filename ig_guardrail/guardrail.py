@@ -214,6 +214,7 @@ class Guardrail:
             glance=bool(plan.panel.glanced),
             critic=self.values.critic is not None,
             reward=self.values.reward is not None,
+            seed=terms.sampling.seed,
         )
 
     def _layers(self, plan: Plan) -> tuple[int, ...]:

@@ -166,6 +166,17 @@ class Expand:
 
 
 @dataclass(frozen=True, slots=True)
+class Likeliest:
+    """The tokens that `Expand` would make children of, without reading them.
+
+    Reply: list of (token id, log-probability in nats), likeliest first; an end token may be among them.
+    """
+
+    node: Node
+    k: int
+
+
+@dataclass(frozen=True, slots=True)
 class LogProbs:
     """Log-probabilities of `ids` after `node`. Reply: list of floats, nats."""
 
@@ -184,18 +195,34 @@ class Append:
 
 
 @dataclass(frozen=True, slots=True)
+class Edit:
+    """What the conversation of a twin context says otherwise.
+
+    system  words added to its system text; "" adds none
+    swap    words exchanged in all its turns, in lower case, each way (see `swap`); not in `system`
+    """
+
+    system: str = ""
+    swap: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Twin:
-    """A second context for the same answer, whose system text also says `edit`. Reply: a node at the same position."""
+    """A second context for the same answer, with an edited conversation. Reply: a node at the same position.
+
+    The answer itself is not edited. Where words are swapped, a twin of the empty root is given the swapped answer by
+    `Append`; such a context is for reading, so stop strings, form and `max_tokens` do not end answers in it.
+    """
 
     node: Node
-    edit: str
+    edit: Edit
 
 
 @dataclass(frozen=True, slots=True)
 class Together:
     """Work of the engine that shares steps. Reply: list of what each request would have been replied, in order."""
 
-    requests: tuple[Extend | Expand | LogProbs | Append | Twin, ...]
+    requests: tuple[Extend | Expand | Likeliest | LogProbs | Append | Twin, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +251,7 @@ class Commit:
     node: Node
 
 
-Request: TypeAlias = Extend | Expand | LogProbs | Append | Twin | Together | Score | Drop | Commit
+Request: TypeAlias = Extend | Expand | Likeliest | LogProbs | Append | Twin | Together | Score | Drop | Commit
 
 
 # --------------------------------------------------------------------------------------------------------- replies

@@ -24,6 +24,7 @@ from ig_guardrail.ledger import Books
 from ig_guardrail.search.base import Search
 from ig_guardrail.settings import Limits
 from ig_guardrail.stream.gate import Gate
+from ig_guardrail.swap import swapped
 from ig_guardrail.types import (
     Accepted,
     Append,
@@ -32,8 +33,10 @@ from ig_guardrail.types import (
     Cost,
     Draw,
     Drop,
+    Edit,
     Expand,
     Extend,
+    Likeliest,
     LogProbs,
     Measure,
     Node,
@@ -138,7 +141,7 @@ class Server:
 
     def _answer(self, request: Any) -> Waiting[Reply]:
         match request:
-            case Extend() | Append() | Twin() | Expand() | LogProbs():
+            case Extend() | Append() | Twin() | Expand() | Likeliest() | LogProbs():
                 reply: Reply = (yield from self._work([request]))[0]
                 return reply
             case Together():
@@ -173,13 +176,21 @@ class Server:
                 return engine.append(items), self._learn
             case Twin():
                 prompt = engine.encode(edited(self.case.prompt.turns, request.edit))
-                opening = engine.open(prompt, self.sampling, twin_of=self._known(request.node))
+                opening = engine.open(prompt, self._sampling_of(request.edit), twin_of=self._known(request.node))
                 return opening, lambda twin: self._learn([twin])[0]
             case Expand():
                 return engine.expand(self._known(request.node), request.k), self._learn
+            case Likeliest():
+                return engine.likeliest(self._known(request.node), request.k), list
             case LogProbs():
                 return engine.logprobs(self._known(request.node), request.ids), list
         raise _no_request(request)
+
+    def _sampling_of(self, edit: Edit) -> Sampling:
+        """How a twin's answers are drawn: as the request's, or, where words are swapped, they are read to any end."""
+        if not edit.swap:
+            return self.sampling
+        return replace(self.sampling, stop=(), grammar=None, max_tokens=self.case.engine.info.context)
 
     def _drawn(self, children: Sequence[Node]) -> list[Node]:
         self.tally.generated += sum(len(child.ids) for child in children)
@@ -277,18 +288,21 @@ class Server:
             self.case.engine.close(node)
 
 
-def edited(turns: tuple[Turn, ...], edit: str) -> tuple[Turn, ...]:
-    """The conversation with `edit` added to its system text."""
-    if turns and turns[0].role == "system":
-        return (Turn("system", f"{turns[0].text}\n\n{edit}"), *turns[1:])
-    return (Turn("system", edit), *turns)
+def edited(turns: tuple[Turn, ...], edit: Edit) -> tuple[Turn, ...]:
+    """The conversation with its words swapped, and then the edit's own added to its system text."""
+    said = tuple(Turn(turn.role, swapped(turn.text, edit.swap)) for turn in turns)
+    if not edit.system:
+        return said
+    if said and said[0].role == "system":
+        return (Turn("system", f"{said[0].text}\n\n{edit.system}"), *said[1:])
+    return (Turn("system", edit.system), *said)
 
 
 def _no_request(request: Any) -> StrategyError:
     return StrategyError(
         f"a strategy yielded {type(request).__name__}, which is not a request",
         why="the set of requests is closed",
-        fix="yield Extend, Expand, LogProbs, Append, Twin, Together, Score, Drop or Commit",
+        fix="yield Extend, Expand, Likeliest, LogProbs, Append, Twin, Together, Score, Drop or Commit",
     )
 
 

@@ -78,6 +78,10 @@ class Engine(Protocol):
         """The `k` likeliest one-token children, likeliest first; an end token gives an empty finished child."""
         ...
 
+    def likeliest(self, node: Node, k: int) -> Future[list[tuple[int, float]]]:
+        """The tokens that `expand` makes children of, in its order, and their log-probabilities, nats. No pass."""
+        ...
+
     def logprobs(self, node: Node, ids: Sequence[int]) -> Future[list[float]]:
         """Log-probability of each of `ids` in turn after `node`, nats."""
         ...

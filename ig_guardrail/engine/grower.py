@@ -75,6 +75,13 @@ class Grower:
             rows.append(row)
         return (yield from self._force(rows))
 
+    def likeliest(self, node: Node, k: int) -> Work[list[tuple[int, float]]]:
+        """The tokens of these children and their log-probabilities, which are known without a pass."""
+        entry, start = self.tree.find(node)
+        ids = likeliest(start.logits, k, allowed_by([entry.draft().form]))
+        yield from ()
+        return list(zip(ids, logprobs_of(start.logits.expand(len(ids), -1), ids), strict=True))
+
     def append(self, items: Sequence[tuple[Node, Node | str | tuple[int, ...]]]) -> Work[list[Node]]:
         """Read forced tokens; see `Engine.append`."""
         rows = []

@@ -59,9 +59,16 @@ class Reciter:
     def expand(self, node: Node, k: int) -> list[Node]:
         """The `k` likeliest one-token children; see `Engine.expand`."""
         entry, prefix = self.tree.find(node)
-        options = within(entry.draft().form, self.script.next_tokens(_place(entry.context, node.root, prefix)))
-        ranked = sorted(options, key=lambda option: (-option[1], option[0]))
-        return [self._forced(entry, prefix, (token,), None) for token, _ in ranked[:k]]
+        return [self._forced(entry, prefix, (token,), None) for token, _ in self.likeliest(node, k)]
+
+    def likeliest(self, node: Node, k: int) -> list[tuple[int, float]]:
+        """The tokens of these, and their log-probabilities; see `Engine.likeliest`."""
+        entry, prefix = self.tree.find(node)
+        options = self.script.next_tokens(_place(entry.context, node.root, prefix))
+        allowed = {token for token, _ in within(entry.draft().form, options)}
+        said = dict(options)
+        ranked = sorted(allowed, key=lambda token: (-said.get(token, 0.0), token))
+        return [(token, _log(said.get(token, 0.0))) for token in ranked[:k]]
 
     def append(self, items: Sequence[tuple[Node, Node | str | tuple[int, ...]]]) -> list[Node]:
         """Forced tokens; see `Engine.append`."""

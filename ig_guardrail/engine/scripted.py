@@ -101,6 +101,9 @@ class ScriptedEngine:
     def expand(self, node: Node, k: int) -> Future[list[Node]]:
         return self._call("expand", self._reciter.expand, node, k)
 
+    def likeliest(self, node: Node, k: int) -> Future[list[tuple[int, float]]]:
+        return self._call("likeliest", self._reciter.likeliest, node, k)
+
     def logprobs(self, node: Node, ids: Sequence[int]) -> Future[list[float]]:
         return self._call("logprobs", self._reciter.logprobs, node, ids)
 

@@ -102,6 +102,9 @@ class StreamedEngine:
     def expand(self, node: Node, k: int) -> Future[list[Node]]:
         return _failed(_beyond("likeliest tokens"))
 
+    def likeliest(self, node: Node, k: int) -> Future[list[tuple[int, float]]]:
+        return _failed(_beyond("likeliest tokens"))
+
     def logprobs(self, node: Node, ids: Sequence[int]) -> Future[list[float]]:
         return _failed(_beyond("log-probabilities"))
 

@@ -71,6 +71,9 @@ class TransformersEngine:
     def expand(self, node: Node, k: int) -> Future[list[Node]]:
         return self._scheduler.submit(self._grower.expand(node, k))
 
+    def likeliest(self, node: Node, k: int) -> Future[list[tuple[int, float]]]:
+        return self._scheduler.submit(self._grower.likeliest(node, k))
+
     def logprobs(self, node: Node, ids: Sequence[int]) -> Future[list[float]]:
         return self._scheduler.submit(self._grower.logprobs(node, ids))
 

@@ -22,6 +22,7 @@ class SearchContext:
     glance     whether `Score(kind="glance")` says something: risk can be seen between charge points at no cost
     critic     whether `Score(kind="critic")` is answered: P(the finished answer stays within budget)
     reward     whether `Score(kind="reward")` is answered: task value, higher is better
+    seed       of the request's sampling, for what a strategy draws itself
     """
 
     settings: SearchSettings
@@ -32,6 +33,7 @@ class SearchContext:
     glance: bool = False
     critic: bool = False
     reward: bool = False
+    seed: int = 0
 
 
 class Strategy(Protocol):

@@ -19,6 +19,8 @@ from ig_guardrail.search import (
     resample,
     rollback_retry,
     speculative_rejection,
+    token_verifier,
+    verifier,
 )
 from ig_guardrail.search.base import Strategy
 
@@ -30,7 +32,7 @@ class Method:
     """A strategy, and what is said of it.
 
     needs    what it cannot work without
-    uses     what it works better with, or else falls back on likelihood for
+    uses     what it works better with; without it, it falls back on likelihood, or leaves out what it is for
     streams  whether text may be shown before the answer has ended
     """
 
@@ -44,6 +46,7 @@ class Method:
 
 
 REWARD: tuple[Need, ...] = ("reward model",)
+LEXICON: tuple[Need, ...] = ("swap lexicon",)
 
 METHODS: Mapping[str, Method] = {
     method.name: method
@@ -153,6 +156,20 @@ METHODS: Mapping[str, Method] = {
             "arXiv 2410.20290",
             uses=REWARD,
             streams=False,
+        ),
+        Method(
+            "verifier",
+            verifier.search,
+            "drafts weighed under a constitution, less what they say only of one group",
+            "AMBEDKAR, arXiv 2509.02133",
+            uses=LEXICON,
+        ),
+        Method(
+            "token_verifier",
+            token_verifier.search,
+            "tokens drawn under a constitution, less likely the more they depend on the group",
+            "AMBEDKAR, arXiv 2509.02133 (speculative)",
+            uses=LEXICON,
         ),
     )
 }

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from ig_guardrail.types import Append, Drop, Node, Request, Twin
+from ig_guardrail.types import Append, Drop, Edit, Node, Request, Twin
 
 
 class Steering:
     """The twin context of one answer: which of its nodes mirrors which node of the original."""
 
     def __init__(self, edit: str) -> None:
-        self._edit = edit
+        self._edit = Edit(edit)
         self._twins: dict[int, Node] = {}
 
     def follow(self, node: Node) -> Generator[Request, Any, Node]:

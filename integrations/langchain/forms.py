@@ -10,7 +10,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from ig_guardrail.calls import Choice, Form, Tool
 from ig_guardrail.drive.serve import edited
 from ig_guardrail.errors import RequestError
-from ig_guardrail.types import Turn
+from ig_guardrail.types import Edit, Turn
 
 _ANY = ("any", "required", True)
 _ANYTHING: Mapping[str, Any] = {"type": "object"}
@@ -36,8 +36,7 @@ def form_of(tools: Sequence[Any] | None, choice: Any, parallel: bool | None, res
 
 def instructed(form: Form, turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
     """A conversation whose model is told of the form."""
-    told = form.instructions()
-    return edited(turns, told) if told else turns
+    return edited(turns, Edit(form.instructions()))
 
 
 def tool_of(given: Any) -> Tool:

@@ -25,6 +25,7 @@ from ig_guardrail.types import (
     Commit,
     Draw,
     Drop,
+    Edit,
     Expand,
     Extend,
     LogProbs,
@@ -146,10 +147,10 @@ def hostile(seed: int) -> Any:
             elif deed == "append" and node.finish is None:
                 nodes += yield Append(((node, dice.choice([dice.choice(nodes), "b", "abc", (0, 1)])),))
             elif deed == "together" and node.finish is None:
-                both = yield Together((Extend((Draw(node),), 2), Twin(node, "anything"), LogProbs(node, (0,))))
+                both = yield Together((Extend((Draw(node),), 2), Twin(node, Edit("anything")), LogProbs(node, (0,))))
                 nodes += [*both[0], both[1]]
             elif deed == "twin" and node.finish is None:
-                nodes.append((yield Twin(node, "anything")))
+                nodes.append((yield Twin(node, Edit("anything"))))
             elif deed == "forge":
                 nodes.append(replace(node, text=node.text + "b", visible=node.visible + 1))
             elif deed == "garbage":

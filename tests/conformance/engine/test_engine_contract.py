@@ -156,6 +156,18 @@ def test_expand_ranks_one_token_children(world: World) -> None:
     assert all(child.position == 1 and len(child.ids) == 1 for child in children if child.finish is None)
 
 
+def test_the_likeliest_tokens_are_those_of_the_children_and_cost_no_pass(world: World) -> None:
+    node = world.blocks(world.root(Sampling(max_tokens=64)), 3)
+    children = world.engine.expand(node, 6).result()
+    before = world.engine.forwards(node)
+    ranked = world.engine.likeliest(node, 6).result()
+    assert world.engine.forwards(node) == before
+    assert [(token,) for token, _ in ranked] == [child.ids or (world.end,) for child in children]
+    own = [world.engine.logprobs(node, (token,)).result()[0] for token, _ in ranked]
+    assert [logprob for _, logprob in ranked] == pytest.approx(own, abs=world.tolerance)
+    assert own == sorted(own, reverse=True)
+
+
 # --------------------------------------------------------------------------------------------------- text and endings
 
 
@@ -357,6 +369,17 @@ def test_a_twin_of_an_unfinished_character_completes_it(world: World) -> None:
     assert (part.text, twin.text, rest.text) == ("", "", RARE)
 
 
+def test_a_twin_of_the_root_may_be_given_an_answer_of_its_own(world: World) -> None:
+    root = world.root()
+    node = world.blocks(root, 6)
+    twin = world.engine.open(world.prompt(), world.endless(), (), twin_of=root).result()
+    (same,) = world.engine.append([(twin, node.ids)]).result()
+    (other,) = world.engine.append([(twin, "I like the sea.")]).result()
+    assert (same.text, other.text) == (node.text, "I like the sea.")
+    assert same.logprobs == pytest.approx(node.logprobs, abs=world.tolerance)
+    assert world.blocks(other, 2).root == twin.id != root.id
+
+
 def test_a_twin_ends_with_its_request(world: World) -> None:
     root = world.root()
     twin = world.engine.open(world.prompt(), world.endless(), (), twin_of=root).result()
@@ -463,7 +486,9 @@ def test_tokens_that_no_form_begins_with_cannot_be_forced(world: World) -> None:
 
 def test_expansion_stays_within_the_form(world: World) -> None:
     root = world.root(Sampling(grammar=PAIR))
-    for child in world.engine.expand(root, 5).result():
+    children = world.engine.expand(root, 5).result()
+    assert [child.ids for child in children] == [(token,) for token, _ in world.engine.likeliest(root, 5).result()]
+    for child in children:
         assert child.text
         assert '{"a":'.startswith(child.text[:5])
 

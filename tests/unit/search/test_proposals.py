@@ -12,7 +12,7 @@ from ig_guardrail.search.penalty import frequency_penalty
 from ig_guardrail.search.plain import search as plain
 from ig_guardrail.search.ranking import Candidate, acceptable, rank, repeated_trigrams
 from ig_guardrail.search.steering import Steering
-from ig_guardrail.types import Accepted, Append, Commit, Cost, Denied, Drop, Extend, Node, SearchSettings, Twin
+from ig_guardrail.types import Accepted, Append, Commit, Cost, Denied, Drop, Edit, Extend, Node, SearchSettings, Twin
 
 SETTINGS = SearchSettings(shortest=3, accept=0.7)
 numbers = iter(range(1, 10**6))
@@ -83,7 +83,7 @@ def test_repeated_trigrams_are_a_share() -> None:
 def test_steering_opens_one_twin_and_grows_it_with_the_answer() -> None:
     steering, start = Steering("be kind"), root()
     follow = steering.follow(start)
-    assert next(follow) == Twin(start, "be kind")
+    assert next(follow) == Twin(start, Edit("be kind"))
     twin = root()
     assert _result(follow, twin) is twin
     step = child(start, 1, 2)
