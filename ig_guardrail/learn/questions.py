@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from ig_guardrail.learn.answers import split_of
+from ig_guardrail.learn.answers import LICENCE, split_of
 from ig_guardrail.learn.benign import benign_prompts
-from ig_guardrail.learn.rows import digest_of, read_rows
+from ig_guardrail.learn.rows import Row, digest_of, read_rows
+from ig_guardrail.learn.sources import describe_sources
 from ig_guardrail.types import Turn
 
 SPLITS = ("train", "validation", "test")
+OWN_QUESTIONS = "benign-questions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +30,36 @@ class Question:
         return (Turn("user", self.text),)
 
 
-def questions(data: Sequence[Path], most: int) -> tuple[Question, ...]:
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What is asked, and for cards: the sources of the questions, and the SHA-256 of the data files by name."""
+
+    questions: tuple[Question, ...]
+    sources: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, split: str) -> list[Question]:
+        """The questions of one split, in order."""
+        return [question for question in self.questions if question.split == split]
+
+    def described(self) -> dict[str, Any]:
+        """How many questions each split has, and the files behind them."""
+        return {"questions": {split: len(self.of(split)) for split in SPLITS}, "data_sha256": dict(self.data)}
+
+
+def survey(data: Sequence[Path], most: int) -> Survey:
     """At most `most` of the project's harmless questions, and as many prompts of `data`, in an order by their hashes.
 
     Prompts that are reserved for judges or thresholds are left out. Raises DataError for malformed rows.
     """
-    own = [Question(text, split_of(text)) for text in benign_prompts()]
-    rows = [row for row in read_rows(data).rows if row.prompt.strip() and not row.reserved]
-    given = {row.prompt: Question(row.prompt, row.split) for row in rows}
-    return tuple(dict.fromkeys([*_first(own, most), *_first(given.values(), most)]))
+    own = [Row(text, None, "safe", None, OWN_QUESTIONS, LICENCE, split_of(text)) for text in benign_prompts()]
+    rows = [*_first(own, most), *_first(read_rows(data).rows, most)]
+    asked = dict.fromkeys(Question(row.prompt, row.split) for row in rows)
+    hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in data}
+    return Survey(tuple(asked), describe_sources(rows), hashes)
 
 
-def _first(asked: Iterable[Question], most: int) -> list[Question]:
-    usable = [question for question in asked if question.split in SPLITS]
-    return sorted(usable, key=lambda question: digest_of(question.text, ""))[:most]
+def _first(rows: Iterable[Row], most: int) -> list[Row]:
+    """Rows of the first `most` prompts, one each."""
+    usable = {row.prompt: row for row in rows if row.prompt.strip() and not row.reserved and row.split in SPLITS}
+    return sorted(usable.values(), key=lambda row: digest_of(row.prompt, ""))[:most]

@@ -21,7 +21,7 @@ from ig_guardrail.learn.card import write_artifact
 from ig_guardrail.learn.logistic import Labels
 from ig_guardrail.learn.progress import progress_line
 from ig_guardrail.learn.quality import Scored, auc, estimate
-from ig_guardrail.learn.questions import SPLITS, Question
+from ig_guardrail.learn.questions import SPLITS, Question, Survey
 from ig_guardrail.learn.report import rounded
 from ig_guardrail.learn.shelf import Shelf, Tensors
 from ig_guardrail.learn.speaking import Said, Speech, looks_at, read, speak
@@ -61,7 +61,7 @@ class Looks:
         return np.array([question.split == split for question in self.asked])
 
 
-def train_reward(engine: Engine, asked: Sequence[Question], speech: Speech, cache: Path, out: Path) -> Trained:
+def train_reward(engine: Engine, asked: Survey, speech: Speech, cache: Path, out: Path) -> Trained:
     """Train the reward on the model's answers to `asked` and write it to a folder in `out` named for the numerics.
 
     cache  where answers and states are kept between runs; an interrupted run goes on from there
@@ -84,16 +84,13 @@ def train_reward(engine: Engine, asked: Sequence[Question], speech: Speech, cach
         },
         "quality": quality(looks, fitted.values(looks.states[:, layers.index(layer)])),
         "training": {
-            "data": "the model's own answers to questions written for this project, or to the prompts of --data",
-            "questions": {split: sum(question.split == split for question in asked) for split in SPLITS},
-            "answers to each": speech.answers,
-            "tokens": speech.sampling.max_tokens,
-            "temperature": speech.sampling.temperature,
-            "top_p": speech.sampling.top_p,
-            "seed": speech.sampling.seed,
+            "command": "ig-guardrail train reward",
+            **asked.described(),
+            **speech.described(),
             "settings": {"layer": layer, "l2": fitted.l2},
             "versions": versions(),
         },
+        "sources": dict(asked.sources),
         "limits": list(LIMITS),
     }
     write_artifact(out / info.numerics, card, fitted.tensors())
@@ -137,22 +134,20 @@ def _scored(looks: Looks, logits: Floats, chosen: NDArray[np.bool_]) -> Scored:
     return Scored(logits[chosen], looks.matched[chosen], asked)
 
 
-def _read_all(
-    engine: Engine, asked: Sequence[Question], speech: Speech, layers: tuple[int, ...], shelf: Shelf
-) -> Looks:
+def _read_all(engine: Engine, asked: Survey, speech: Speech, layers: tuple[int, ...], shelf: Shelf) -> Looks:
     """Every question with its own answers, and with those to the next question of its split."""
     show = progress_line("asking and reading")
     said = {}
     pieces: list[tuple[Question, Tensors]] = []
-    for question in asked:
+    for question in asked.questions:
         said[question.text] = speak(engine, question, speech, shelf)
-        show(len(said), 2 * len(asked))
+        show(len(said), 2 * len(asked.questions))
     for question, other in _partners(asked):
         own, others = said[question.text], said[other.text]
         key = ["reward", question.text, own, others, layers, STEP]
         make = _Reading(engine, question, own, others, layers)
         pieces.append((question, shelf.get(key, make)))
-        show(len(asked) + len(pieces), 2 * len(asked))
+        show(len(asked.questions) + len(pieces), 2 * len(asked.questions))
     return Looks(
         states=np.concatenate([piece["states"] for _, piece in pieces]),
         asked=tuple(question for question, piece in pieces for _ in piece["at"]),
@@ -183,18 +178,18 @@ class _Reading:
         }
 
 
-def _partners(asked: Sequence[Question]) -> list[tuple[Question, Question]]:
+def _partners(asked: Survey) -> list[tuple[Question, Question]]:
     """Each question and the next of its split; the last goes with the first."""
     pairs = []
     for split in SPLITS:
-        mine = [question for question in asked if question.split == split]
+        mine = asked.of(split)
         pairs += list(zip(mine, [*mine[1:], *mine[:1]], strict=True))
     return pairs
 
 
-def _demand_pairs(asked: Sequence[Question]) -> None:
+def _demand_pairs(asked: Survey) -> None:
     for split in SPLITS:
-        if sum(question.split == split for question in asked) < 2:
+        if len(asked.of(split)) < 2:
             raise GuardrailError(
                 f"there are not two questions in the split '{split}'",
                 where="train reward",

@@ -22,10 +22,21 @@ Said: TypeAlias = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """How answers are drawn: `answers` of each prompt, the first of them the unguarded stream of the sampling's seed."""
+    """How answers are drawn: `answers` of each prompt, the first of them the unguarded stream of the seed."""
 
     sampling: Sampling
     answers: int = 4
+
+    def described(self) -> dict[str, object]:
+        """For a card."""
+        drawn = self.sampling
+        return {
+            "answers to each": self.answers,
+            "tokens": drawn.max_tokens,
+            "temperature": drawn.temperature,
+            "top_p": drawn.top_p,
+            "seed": drawn.seed,
+        }
 
 
 def speak(engine: Engine, question: Question, speech: Speech, shelf: Shelf) -> list[Said]:

@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Measure:
+class Standard:
     """Mean and spread of every feature (d,), over the examples that are learned from."""
 
     mean: Floats
@@ -28,15 +28,15 @@ class Measure:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """A line, the measure of its features, and its penalty."""
+    """A line, the standard of its features, and its penalty."""
 
     line: Linear
-    measure: Measure
+    standard: Standard
     l2: float
 
     def values(self, features: NDArray[np.floating]) -> Floats:
         """(n,): the line at features of shape (n, d)."""
-        found: Floats = self.measure(features) @ self.line.weight + self.line.bias
+        found: Floats = self.standard(features) @ self.line.weight + self.line.bias
         return found
 
     def tensors(self, name: str = "") -> Mapping[str, NDArray[Any]]:
@@ -44,29 +44,29 @@ class Fitted:
         parts = {
             "weight": self.line.weight,
             "bias": np.array([self.line.bias]),
-            "mean": self.measure.mean,
-            "deviation": self.measure.deviation,
+            "mean": self.standard.mean,
+            "deviation": self.standard.deviation,
         }
         return {f"{name}{part}": value.astype(np.float32) for part, value in parts.items()}
 
 
 def fit_logistic(features: NDArray[np.floating], labels: Labels, l2: float) -> Fitted:
     """The log odds of `labels.harmful`, whatever it marks; features (n, d)."""
-    measure = _measure(features)
-    return Fitted(fit_dense(measure(features), labels, l2), measure, l2)
+    standard = _standard(features)
+    return Fitted(fit_dense(standard(features), labels, l2), standard, l2)
 
 
 def fit_least_squares(features: NDArray[np.floating], targets: Floats, share: Floats, l2: float) -> Fitted:
     """Targets (n,), each of which counts `share` (n,), summing to 1."""
-    measure = _measure(features)
-    scaled = measure(features)
+    standard = _standard(features)
+    scaled = standard(features)
     centre, bias = share @ scaled, float(share @ targets)
     moved = scaled - centre
     weighed = moved * share[:, None]
-    weight = np.linalg.solve(weighed.T @ moved + l2 * np.eye(len(centre)), weighed.T @ (targets - bias))
-    return Fitted(Linear(weight, bias - float(centre @ weight)), measure, l2)
+    weight: Floats = np.linalg.solve(weighed.T @ moved + l2 * np.eye(len(centre)), weighed.T @ (targets - bias))
+    return Fitted(Linear(weight, bias - float(centre @ weight)), standard, l2)
 
 
-def _measure(features: NDArray[np.floating]) -> Measure:
+def _standard(features: NDArray[np.floating]) -> Standard:
     read = features.astype(np.float64)
-    return Measure(read.mean(axis=0), np.maximum(read.std(axis=0), 1e-6))
+    return Standard(read.mean(axis=0), np.maximum(read.std(axis=0), 1e-6))
