@@ -30,7 +30,7 @@ from ig_guardrail.learn.trajectories import Recorder, Trajectory
 
 Floats = NDArray[np.float64]
 
-PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3)
+PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 ABOUT = (
     "Foresees, while an answer is being written, whether its end will be within the budgets of one policy, and what it "
     "will be worth, from the language model's own hidden states and what is left of the budgets. It ranks candidates; "
@@ -72,8 +72,7 @@ def train_critic(recorder: Recorder, asked: Survey, cache: Path, out: Path) -> T
             "task value, share of variance explained": _explained(value, parts["test"], horizon),
         },
         "training": {
-            "command": "ig-guardrail train critic",
-            **asked.described(),
+            **asked.described("ig-guardrail train critic"),
             **recorder.speech.described(),
             "answers": {split: len(part) for split, part in parts.items()},
             "guided answers": sum(one.guided for one in found),

@@ -32,19 +32,25 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What is asked, and for cards: the sources of the questions, and the SHA-256 of the data files by name."""
+    """What is asked; for cards, the questions' sources, the SHA-256 of data files by name, and `most` of `survey`."""
 
     questions: tuple[Question, ...]
     sources: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, str] = field(default_factory=dict)
+    most: int = 0
 
     def of(self, split: str) -> list[Question]:
         """The questions of one split, in order."""
         return [question for question in self.questions if question.split == split]
 
-    def described(self) -> dict[str, Any]:
-        """How many questions each split has, and the files behind them."""
-        return {"questions": {split: len(self.of(split)) for split in SPLITS}, "data_sha256": dict(self.data)}
+    def described(self, command: str) -> dict[str, Any]:
+        """How it was made, how many questions each split has, and the files behind them."""
+        files = "".join(f" --data {name}" for name in self.data)
+        return {
+            "command": f"{command} --prompts {self.most}{files} --out FOLDER",
+            "questions": {split: len(self.of(split)) for split in SPLITS},
+            **({"data_sha256": dict(self.data)} if self.data else {}),
+        }
 
 
 def survey(data: Sequence[Path], most: int) -> Survey:
@@ -56,7 +62,7 @@ def survey(data: Sequence[Path], most: int) -> Survey:
     rows = [*_first(own, most), *_first(read_rows(data).rows, most)]
     asked = dict.fromkeys(Question(row.prompt, row.split) for row in rows)
     hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in data}
-    return Survey(tuple(asked), describe_sources(rows), hashes)
+    return Survey(tuple(asked), describe_sources(rows), hashes, most)
 
 
 def _first(rows: Iterable[Row], most: int) -> list[Row]:

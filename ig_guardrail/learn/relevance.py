@@ -84,8 +84,7 @@ def train_reward(engine: Engine, asked: Survey, speech: Speech, cache: Path, out
         },
         "quality": quality(looks, fitted.values(looks.states[:, layers.index(layer)])),
         "training": {
-            "command": "ig-guardrail train reward",
-            **asked.described(),
+            **asked.described("ig-guardrail train reward"),
             **speech.described(),
             "settings": {"layer": layer, "l2": fitted.l2},
             "versions": versions(),

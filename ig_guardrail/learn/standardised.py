@@ -63,7 +63,8 @@ def fit_least_squares(features: NDArray[np.floating], targets: Floats, share: Fl
     centre, bias = share @ scaled, float(share @ targets)
     moved = scaled - centre
     weighed = moved * share[:, None]
-    weight: Floats = np.linalg.solve(weighed.T @ moved + l2 * np.eye(len(centre)), weighed.T @ (targets - bias))
+    curvature = weighed.T @ moved + l2 * np.eye(len(centre))
+    weight = np.linalg.solve(curvature, weighed.T @ (targets - bias)).astype(np.float64)
     return Fitted(Linear(weight, bias - float(centre @ weight)), standard, l2)
 
 

@@ -156,14 +156,16 @@ class Follower:
     def __call__(self, root: Node, ctx: SearchContext) -> Search:
         search = self._strategy(root, ctx)
         reply: Any = None
-        while True:
-            try:
+        try:
+            while True:
                 request = search.send(reply)
-            except StopIteration:
-                return
-            reply = yield request
-            if isinstance(request, Commit) and isinstance(reply, Accepted) and request.node.finish is not None:
-                self.said = request.node.answer_ids()
+                reply = yield request
+                if isinstance(request, Commit) and isinstance(reply, Accepted) and request.node.finish is not None:
+                    self.said = request.node.answer_ids()
+        except StopIteration:
+            return
+        finally:
+            search.close()
 
 
 def _charging(rule: Rule) -> str:

@@ -16,6 +16,7 @@ from ig_guardrail.engine.vocabulary import Vocabulary
 from ig_guardrail.errors import GuardrailError, HeadMismatch
 from ig_guardrail.learn.questions import Question, Survey, survey
 from ig_guardrail.learn.relevance import train_reward
+from ig_guardrail.learn.rows import is_reserved
 from ig_guardrail.learn.speaking import Speech, read
 from ig_guardrail.types import Prompt, Sampling
 
@@ -60,7 +61,7 @@ def test_answers_to_other_prompts_are_worth_less(tmp_path: Path) -> None:
     engine = Attentive(Echo())
     trained = train_reward(engine, ASKED, SPEECH, tmp_path / "kept", tmp_path / "reward")
     reward = reward_named(str(tmp_path / "reward"), TOY)
-    said = [engine._vocabulary.ids(letter * 20) for letter in ("aaa"[:1], "b")]
+    said = [engine._vocabulary.ids(letter * 20) for letter in "ab"]
     suits, strays = read(engine, Question("x 0", "test").turns, [tuple(ids) for ids in said], reward.layers)
     high, low = reward.predict([suits, strays])
     assert high > 0 > low
@@ -89,9 +90,7 @@ def test_the_packaged_reward_is_refused_beside_another_model() -> None:
         reward_named("relevance", TOY)
 
 
-def test_a_survey_leaves_out_what_is_reserved_and_keeps_splits(tmp_path: Path) -> None:
-    from ig_guardrail.learn.rows import is_reserved
-
+def test_a_survey_leaves_out_what_is_reserved_and_keeps_splits() -> None:
     asked = survey([], 100)
     assert len(asked.questions) == 100
     assert not any(is_reserved(question.text, "") for question in asked.questions)
