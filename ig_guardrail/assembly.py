@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ig_guardrail.costs.base import CostModel
+from ig_guardrail.costs.base_model import BaseModel
 from ig_guardrail.costs.catalog import BEYOND_TEXT, EngineFacts, build_cost_models
+from ig_guardrail.costs.values import critic_named, reward_named
 from ig_guardrail.drive.serve import Values
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.engine.models import load_engine
@@ -24,18 +26,36 @@ def open_guardrail(
     device: str = "auto",
     dtype: str = "auto",
     weights: str = "auto",
+    reward: str | None = None,
+    critic: str | None = None,
     values: Values | None = None,
     ledger: Ledger | None = None,
     cost_models: Mapping[str, CostModel] | None = None,
 ) -> Guardrail:
     """A guardrail for a model ("embedded", a folder, a .gguf file, a hub name) under a policy (file, name or value).
 
+    reward, critic: judges that rank candidates, by name; see `open_values`. Or `values`, the judges themselves
     cost_models: those that the policy leaves to the program (`kind: given`), by name
     Weights are loaded once a process, here at the latest. Raises PolicyError, ModelError, HeadMismatch.
     """
     compiled = load_policy(policy)
     engine = load_engine(model, device=device, dtype=dtype, weights=weights)
-    return guard(engine, compiled, folder_of(policy), values, ledger, cost_models)
+    judges = values or open_values(engine, reward, critic)
+    return guard(engine, compiled, folder_of(policy), judges, ledger, cost_models)
+
+
+def open_values(engine: Engine, reward: str | None = None, critic: str | None = None) -> Values:
+    """The judges that rank candidates, by name.
+
+    reward  "relevance" (packaged for the embedded model), a folder with a reward or a critic, or "classifier:PATH"
+    critic  a folder with a critic
+    Raises ModelError for what cannot be had, HeadMismatch for what was trained on another model or other numerics.
+    """
+    loaded = BaseModel(engine.info.model_sha256, engine.info.numerics)
+    return Values(
+        reward=None if reward is None else reward_named(reward, loaded),
+        critic=None if critic is None else critic_named(critic, loaded),
+    )
 
 
 def guard(

@@ -147,7 +147,7 @@ class Guardrail:
         case = Case(
             engine=self.engine,
             panel=plan.panel,
-            values=self.values,
+            values=self.values.of(terms.prompt),
             limits=self.limits,
             prompt=terms.prompt,
             sampling=ask.sampling,

@@ -38,3 +38,10 @@ Stop: TypeAlias = Annotated[list[str] | None, typer.Option("--stop", help="Ends 
 Timeout: TypeAlias = Annotated[
     float | None, typer.Option("--timeout", min=0.001, help="Seconds, past which the outcome is 'cancelled'.")
 ]
+Reward: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--reward", help="Ranks candidates: 'relevance', a folder of `train reward`, or 'classifier:PATH'."),
+]
+Critic: TypeAlias = Annotated[
+    str | None, typer.Option("--critic", help="Foresees budgets, to rank candidates: a folder of `train critic`.")
+]

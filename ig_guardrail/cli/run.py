@@ -16,6 +16,8 @@ def run_command(
     model: options.Model = "embedded",
     policy: options.Policy = "default",
     strategy: options.Strategy = None,
+    reward: options.Reward = None,
+    critic: options.Critic = None,
     seed: options.Seed = None,
     max_tokens: options.MaxTokens = 256,
     temperature: options.Temperature = 0.7,
@@ -38,7 +40,7 @@ def run_command(
     from ig_guardrail.drive.request import Ask
 
     ask = Ask(turns, sampling(temperature, top_p, max_tokens, stop, seed), strategy, language)
-    guardrail = open_guardrail(model, policy, device=device, dtype=dtype, weights=weights)
+    guardrail = open_guardrail(model, policy, device=device, dtype=dtype, weights=weights, reward=reward, critic=critic)
     deliver(guardrail.stream(ask, timeout), _writer(json_lines))
 
 

@@ -93,3 +93,82 @@ def judge_command(
 
     trained = train_judge(data, out)
     Console().print(f"wrote {trained.folder}", markup=False, highlight=False, soft_wrap=True)
+
+
+Out: TypeAlias = Annotated[Path, typer.Option("--out", help="The folder that it and its card are written to.")]
+Prompts: TypeAlias = Annotated[
+    int, typer.Option("--prompts", min=1, help="How many of the project's own questions are asked, and of --data.")
+]
+Data: TypeAlias = Annotated[
+    list[Path] | None, typer.Option("--data", help="Rows whose prompts are asked, too; may be given again.")
+]
+Answers: TypeAlias = Annotated[int, typer.Option("--answers", min=1, help="Unguarded answers drawn to each.")]
+Tokens: TypeAlias = Annotated[int, typer.Option("--tokens", min=2, help="Longest answer, in tokens.")]
+Kept: TypeAlias = Annotated[
+    Path | None, typer.Option("--cache", help="Where recordings are kept, so an interrupted run goes on.")
+]
+
+
+@app.command("critic")
+def critic_command(
+    out: Out,
+    policy: options.Policy = "default",
+    data: Data = None,
+    prompts: Prompts = 200,
+    answers: Answers = 4,
+    guided: Annotated[bool, typer.Option(help="Also record an answer of the policy's own search to each.")] = True,
+    tokens: Tokens = 64,
+    reward: options.Reward = None,
+    cache: Kept = None,
+    temperature: options.Temperature = 0.7,
+    top_p: options.TopP = 0.95,
+    seed: Seed = 0,
+    model: options.Model = "embedded",
+    device: Device = "cpu",
+    dtype: options.Dtype = "auto",
+    weights: options.Weights = "auto",
+) -> None:
+    """Record answers under a policy and train a critic that foresees its budgets, with a card of its quality."""
+    from ig_guardrail.assembly import open_guardrail
+    from ig_guardrail.engine.store import store_folder
+    from ig_guardrail.learn.critic import train_critic
+    from ig_guardrail.learn.questions import survey
+    from ig_guardrail.learn.speaking import Speech
+    from ig_guardrail.learn.trajectories import Recorder
+    from ig_guardrail.types import Sampling
+
+    guardrail = open_guardrail(model, policy, device=device, dtype=dtype, weights=weights, reward=reward)
+    speech = Speech(Sampling(temperature, top_p, seed=seed, max_tokens=tokens), answers)
+    recorder = Recorder(guardrail, speech, guided)
+    trained = train_critic(recorder, survey(data or [], prompts), cache or store_folder() / "recordings", out)
+    Console().print(f"wrote {trained.folder}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command("reward")
+def reward_command(
+    out: Out,
+    data: Data = None,
+    prompts: Prompts = 200,
+    answers: Answers = 4,
+    tokens: Tokens = 64,
+    cache: Kept = None,
+    temperature: options.Temperature = 0.7,
+    top_p: options.TopP = 0.95,
+    seed: Seed = 0,
+    model: options.Model = "embedded",
+    device: Device = "cpu",
+    dtype: options.Dtype = "auto",
+    weights: options.Weights = "auto",
+) -> None:
+    """Train a small reward that tells an answer to a prompt from answers to others, with a card of its quality."""
+    from ig_guardrail.engine.models import load_engine
+    from ig_guardrail.engine.store import store_folder
+    from ig_guardrail.learn.questions import survey
+    from ig_guardrail.learn.relevance import train_reward
+    from ig_guardrail.learn.speaking import Speech
+    from ig_guardrail.types import Sampling
+
+    engine = load_engine(model, device=device, dtype=dtype, weights=weights)
+    speech = Speech(Sampling(temperature, top_p, seed=seed, max_tokens=tokens), answers)
+    trained = train_reward(engine, survey(data or [], prompts), speech, cache or store_folder() / "recordings", out)
+    Console().print(f"wrote {trained.folder}", markup=False, highlight=False, soft_wrap=True)

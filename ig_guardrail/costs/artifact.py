@@ -86,6 +86,11 @@ def read_artifact(folder: Traversable, kind: str) -> Artifact:
     return Artifact(where, card, _parse_tensors(tensor_bytes, where), digest)
 
 
+def kind_of(folder: Traversable) -> str:
+    """What the card in `folder` says it is. Raises ModelError if there is no card."""
+    return str(_parse_card(_read(folder / CARD, MAX_CARD_BYTES), str(folder)).get("kind"))
+
+
 def options_sha256(artifact: str, **options: object) -> str:
     """One hash for an artifact and the options it is used with; part of the key under which scores are kept."""
     return hashlib.sha256(json.dumps([artifact, options], sort_keys=True).encode()).hexdigest()

@@ -6,9 +6,9 @@ Both only order what a strategy proposes. The gate never asks them, so a wrong o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from ig_guardrail.types import Node
+from ig_guardrail.types import Node, Prompt
 
 
 class Critic(Protocol):
@@ -27,6 +27,7 @@ class Critic(Protocol):
         ...
 
 
+@runtime_checkable
 class RewardModel(Protocol):
     """Values the task: how good the answer is, its safety apart."""
 
@@ -37,4 +38,18 @@ class RewardModel(Protocol):
 
     def predict(self, nodes: Sequence[Node]) -> list[float]:
         """For each node a finite value, higher is better; only the order within one call has a meaning."""
+        ...
+
+
+@runtime_checkable
+class PromptedReward(Protocol):
+    """A reward that must know what was asked: one for each prompt."""
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Hidden layers it reads."""
+        ...
+
+    def of(self, prompt: Prompt) -> RewardModel:
+        """The reward of answers to `prompt`; called once a request, so it costs next to nothing."""
         ...

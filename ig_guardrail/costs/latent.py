@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ig_guardrail.costs.artifact import Artifact, options_sha256, read_artifact
+from ig_guardrail.costs.base_model import BaseModel, read_base_model
+from ig_guardrail.costs.line import read_line
 from ig_guardrail.costs.scale import Scale
-from ig_guardrail.errors import CostFailure, HeadMismatch
+from ig_guardrail.errors import CostFailure
 from ig_guardrail.types import Granularity, Piece, Prompt, Reading
 
 
@@ -57,17 +59,8 @@ class LatentHead:
 
     def check_fits(self, model_sha256: str, numerics: str) -> None:
         """Raises HeadMismatch unless the engine runs the base model, in the numerics, that the head was trained on."""
-        for what, trained, loaded in (
-            ("another base model", self.model_sha256, model_sha256),
-            ("other numerics", self.numerics, numerics),
-        ):
-            if trained != loaded:
-                raise HeadMismatch(
-                    f"the head was trained on {what}: {trained}, but the engine runs {loaded}",
-                    where=f"cost_models.{self.name}",
-                    why="hidden states differ between models and numerics, so its scores would mean nothing here",
-                    fix="load that model and numerics, or train a head with `ig-guardrail train head`",
-                )
+        base = BaseModel(self.model_sha256, self.numerics)
+        base.demand(BaseModel(model_sha256, numerics), f"cost_models.{self.name}", "ig-guardrail train head")
 
     def start(self, prompt: Prompt) -> StateSum:
         """Nothing of the answer was read; the prompt is not scored."""
@@ -114,20 +107,20 @@ class LatentHead:
 def read_latent_head(folder: Traversable, name: str, hazards: tuple[str, ...]) -> LatentHead:
     """The head in an artifact folder. Raises ModelError if the folder does not hold one."""
     artifact = read_artifact(folder, "latent")
-    base = artifact.section("base_model")
-    layer, model_sha256, numerics = base.get("layer"), base.get("sha256"), base.get("numerics")
-    if not (isinstance(layer, int) and layer > 0 and isinstance(model_sha256, str) and isinstance(numerics, str)):
-        raise artifact.unfit("its card does not name layer, sha256 and numerics of the base model")
-    weight, bias = _folded(artifact)
+    base = read_base_model(artifact)
+    layer = artifact.section("base_model").get("layer")
+    if not (isinstance(layer, int) and layer > 0):
+        raise artifact.unfit("its card does not name the layer of the base model that it reads")
+    line = read_line(artifact)
     return LatentHead(
         name=name,
         hazards=hazards,
         sha256=options_sha256(artifact.sha256, hazards=hazards),
         layer=layer,
-        model_sha256=model_sha256,
-        numerics=numerics,
-        weight=weight,
-        bias=bias,
+        model_sha256=base.sha256,
+        numerics=base.numerics,
+        weight=line.weight,
+        bias=line.bias,
         scale=read_scale(artifact),
     )
 
@@ -138,13 +131,3 @@ def read_scale(artifact: Artifact) -> Scale:
     if scale.width <= 0:
         raise artifact.unfit("the width of its scale is not positive")
     return scale
-
-
-def _folded(artifact: Artifact) -> tuple[NDArray[np.float64], float]:
-    """Weight and bias for raw means: weight * (x - mean) / deviation + bias, multiplied out."""
-    weight = artifact.vector("weight")
-    mean, deviation = artifact.vector("mean", len(weight)), artifact.vector("deviation", len(weight))
-    if (deviation <= 0).any():
-        raise artifact.unfit("a standard deviation in it is not positive")
-    raw = weight / deviation
-    return raw, artifact.scalar("bias") - float(raw @ mean)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Generator
-from typing import Any
+from typing import Any, TypeVar
 
 from ig_guardrail.drive.waiting import DeadlinePassed, Show, Wait, Waiting
 from ig_guardrail.types import Chunk
+
+Result = TypeVar("Result")
 
 
 def run(drive: Waiting[Chunk], deadline: float | None) -> Generator[Chunk, None, None]:
@@ -50,7 +52,18 @@ async def run_async(drive: Waiting[Chunk], deadline: float | None) -> AsyncGener
         drive.close()
 
 
-def _resume(drive: Waiting[Chunk], value: Any, error: BaseException | None) -> Wait | Show:
+def finish(work: Waiting[Result]) -> Result:
+    """What a drive returns, with no deadline and nobody to show texts to."""
+    try:
+        step = next(work)
+        while True:
+            step = work.send(None) if isinstance(step, Show) else _resume(work, *_wait(step, None))
+    except StopIteration as end:
+        result: Result = end.value
+        return result
+
+
+def _resume(drive: Waiting[Any], value: Any, error: BaseException | None) -> Wait | Show:
     return drive.send(value) if error is None else drive.throw(error)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ig_guardrail.budget import Point, pressure, remaining, settle
-from ig_guardrail.costs.critic import Critic, RewardModel
+from ig_guardrail.costs.critic import Critic, PromptedReward, RewardModel
 from ig_guardrail.costs.workers import Worker
 from ig_guardrail.drive.panel import Panel
 from ig_guardrail.drive.scorer import Scorer
@@ -52,9 +52,12 @@ from ig_guardrail.types import (
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """Optional judges of usefulness and prospects, for ranking only, and the thread they run on."""
+    """Optional judges of usefulness and prospects, for ranking only, and the thread they run on.
 
-    reward: RewardModel | None = None
+    A reward that must know the prompt takes part once `of` has told it.
+    """
+
+    reward: RewardModel | PromptedReward | None = None
     critic: Critic | None = None
     worker: Worker = field(default_factory=lambda: Worker("values"))
 
@@ -62,6 +65,10 @@ class Values:
     def layers(self) -> tuple[int, ...]:
         """Hidden layers that either reads."""
         return tuple(sorted({layer for judge in (self.reward, self.critic) if judge for layer in judge.layers}))
+
+    def of(self, prompt: Prompt) -> Values:
+        """The judges of answers to `prompt`, on the same thread."""
+        return replace(self, reward=self.reward.of(prompt)) if isinstance(self.reward, PromptedReward) else self
 
 
 @dataclass(slots=True)
@@ -213,7 +220,7 @@ class Server:
 
     def _values(self, nodes: Sequence[Node], kind: str) -> Waiting[Sequence[float]]:
         values = self.case.values
-        if kind == "reward" and values.reward is not None:
+        if kind == "reward" and isinstance(values.reward, RewardModel):
             asked = values.worker.call(values.reward.predict, nodes)
         elif kind == "critic" and values.critic is not None:
             costs = yield from self._costs([(node, self.case.gate.due(node)) for node in nodes])

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 from ig_guardrail.budget import Rule, pressure
 from ig_guardrail.drive.panel import Panel
+from ig_guardrail.drive.runners import finish
 from ig_guardrail.drive.scorer import Scorer
-from ig_guardrail.drive.waiting import Show, Wait, Waiting
+from ig_guardrail.drive.waiting import Waiting
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.stream.gate import Gate
 from ig_guardrail.stream.release import Hold
 from ig_guardrail.types import Budget, Charge, Node, Prompt, Sampling, Turn
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,7 @@ def audit_answer(guardrail: Guardrail, turns: Sequence[Turn], ids: Sequence[int]
     try:
         (node,) = engine.append([(root, tuple(ids))]).result()
         whole = replace(node, finish="stop" if ended else None)
-        return audit_charges(_finished(_charged(panel, prompt, root, whole)), guardrail.policy.budgets)
+        return audit_charges(finish(_charged(panel, prompt, root, whole)), guardrail.policy.budgets)
     finally:
         engine.close(root)
 
@@ -83,24 +81,3 @@ def _charged(panel: Panel, prompt: Prompt, root: Node, node: Node) -> Waiting[tu
 
 def _in_shadow(rule: Rule) -> Rule:
     return replace(rule, budget=noted_only(rule.budget))
-
-
-def _finished(work: Waiting[Result]) -> Result:
-    """Wait for whatever the work asks for, to its end."""
-    try:
-        step = next(work)
-        while True:
-            step = _answered(work, step)
-    except StopIteration as end:
-        result: Result = end.value
-        return result
-
-
-def _answered(work: Waiting[Result], step: Wait | Show) -> Wait | Show:
-    if isinstance(step, Show):
-        return work.send(None)
-    try:
-        value = step.future.result(step.seconds)
-    except Exception as error:
-        return work.throw(error)
-    return work.send(value)

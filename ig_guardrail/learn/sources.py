@@ -13,6 +13,7 @@ NOTES: Mapping[str, str] = {
     OWN_ANSWERS: "the base model's own answers to harmless questions written for this project, at temperature 0.7",
     "AILuminate demo": "MLCommons AILuminate demo prompt set (CC-BY-4.0), without the hazard of child abuse",
     "AdvBench": "harmful instructions of the llm-attacks project (Zou and others, 2023)",
+    "benign-questions": "harmless questions written for this project; the answers are the base model's own",
     "DiaSafety": "DiaSafety (Sun and others, 2022): a context, an answer, and whether the answer is safe",
     "HateCheck": "HateCheck (Röttger and others, 2021; CC-BY-4.0): functional tests of hate-speech detection",
     "JailbreakBench-artifacts": "JailbreakBench (Chao and others, 2024): the requests are MIT, the answers were "

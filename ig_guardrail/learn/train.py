@@ -170,8 +170,13 @@ def training_record(command: str, data: Sequence[Path], read: Rows, settings: Ma
         "rows reserved for judges": sum(row.reserved for row in read.rows),
         "settings": dict(settings),
         "seed": SEED,
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "versions": versions(),
     }
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that the numbers of an artifact depend on."""
+    return {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}
 
 
 def _version(package: str) -> str:

@@ -1,0 +1,68 @@
+"""Rewards and critics by name: packaged ones, artifact folders, classifiers. Each must fit the engine beside it."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from ig_guardrail.costs.artifact import CARD, kind_of
+from ig_guardrail.costs.base_model import BaseModel
+from ig_guardrail.costs.classifier import load_classifier_reward
+from ig_guardrail.costs.critic import PromptedReward, RewardModel
+from ig_guardrail.costs.latent_critic import LatentCritic, read_latent_critic
+from ig_guardrail.costs.latent_reward import read_latent_reward
+from ig_guardrail.errors import HeadMismatch, ModelError
+
+PACKAGED = ("relevance",)
+CLASSIFIER = "classifier:"
+
+
+def reward_named(name: str, loaded: BaseModel) -> RewardModel | PromptedReward:
+    """A packaged reward, "classifier:PATH", or a folder with a reward, or with a critic, which foresees one.
+
+    Raises ModelError if there is none, HeadMismatch if it was trained on another model or in other numerics.
+    """
+    if name.startswith(CLASSIFIER):
+        return load_classifier_reward(name.removeprefix(CLASSIFIER))
+    where = f"reward '{name}'"
+    folder = _folder(files("ig_guardrail.artifacts") / name if name in PACKAGED else Path(name), loaded, where)
+    if kind_of(folder) == "critic":
+        return _critic(folder, loaded, where).value
+    reward = read_latent_reward(folder)
+    reward.base.demand(loaded, where, "ig-guardrail train reward")
+    return reward
+
+
+def critic_named(name: str, loaded: BaseModel) -> LatentCritic:
+    """The critic in a folder. Raises ModelError if there is none, HeadMismatch if it does not fit."""
+    where = f"critic '{name}'"
+    return _critic(_folder(Path(name), loaded, where), loaded, where)
+
+
+def _critic(folder: Traversable, loaded: BaseModel, where: str) -> LatentCritic:
+    critic = read_latent_critic(folder)
+    critic.base.demand(loaded, where, "ig-guardrail train critic")
+    return critic
+
+
+def _folder(given: Traversable, loaded: BaseModel, where: str) -> Traversable:
+    """The folder itself if it is an artifact, else the one in it for these numerics."""
+    if (given / CARD).is_file():
+        return given
+    if (given / loaded.numerics / CARD).is_file():
+        return given / loaded.numerics
+    offered = sorted(entry.name for entry in given.iterdir() if (entry / CARD).is_file()) if given.is_dir() else []
+    if offered:
+        raise HeadMismatch(
+            f"there is none for weights in {loaded.numerics}",
+            where=where,
+            why=f"{given} has artifacts for: {', '.join(offered)}",
+            fix=f"load the model in {offered[0]}, or train one for these",
+        )
+    raise ModelError(
+        "there is no such artifact",
+        where=where,
+        why=f"it is no packaged name ({', '.join(PACKAGED)}), and {given} holds no {CARD}",
+        fix="give a folder that `ig-guardrail train reward` or `ig-guardrail train critic` wrote",
+    )

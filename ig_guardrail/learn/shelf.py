@@ -1,0 +1,62 @@
+"""Tensors on disk, one file a piece of work, so that an interrupted job goes on where it stopped.
+
+A file's name is the hash of all that its content depends on, and it is put in place by a rename: it is whole and right,
+or not there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from numpy.typing import NDArray
+
+Tensors: TypeAlias = Mapping[str, NDArray[Any]]
+
+_FORMAT = 1
+
+
+class Shelf:
+    """A folder of such files. `facts` tell everything that the work of this shelf has in common."""
+
+    def __init__(self, folder: Path, facts: Sequence[object]) -> None:
+        self._folder = folder
+        self._facts = list(facts)
+
+    def get(self, piece: Sequence[object], make: Callable[[], Tensors]) -> Tensors:
+        """The tensors of one piece of work: those that are kept, else made now and kept."""
+        path = self._folder / f"{self._key(piece)}.safetensors"
+        kept = _load(path)
+        if kept is None:
+            kept = make()
+            _save(path, kept)
+        return kept
+
+    def _key(self, piece: Sequence[object]) -> str:
+        return hashlib.sha256(json.dumps([_FORMAT, self._facts, list(piece)], default=repr).encode()).hexdigest()
+
+
+def _load(path: Path) -> Tensors | None:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return dict(load_file(path))
+    except (FileNotFoundError, SafetensorError):
+        return None
+
+
+def _save(path: Path, tensors: Tensors) -> None:
+    from safetensors.numpy import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    try:
+        save_file(dict(tensors), partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
