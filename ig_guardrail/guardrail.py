@@ -188,6 +188,13 @@ class Guardrail:
             near = "".join(f"did you mean '{one}'? " for one in difflib.get_close_matches(asked, METHODS, n=1))
             known = f"{near}`ig-guardrail strategies` lists all"
             raise RequestError(f"there is no strategy '{asked}'", where="strategy", fix=known)
+        if "reward model" in METHODS[asked].needs and self.values.reward is None:
+            raise RequestError(
+                f"strategy '{asked}' needs a reward model",
+                where="strategy",
+                why="it ranks by task value alone, and would be greedy decoding without one",
+                fix="name one: `--reward relevance` on the command line, `open_guardrail(reward=...)` in Python",
+            )
         if asked != "none":
             settings = self.policy.search
             if asked != "inference_guard":  # the ladder's fresh start is a part of that search

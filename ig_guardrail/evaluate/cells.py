@@ -14,7 +14,7 @@ from ig_guardrail.evaluate.prompts import PromptRow
 from ig_guardrail.evaluate.replay import audit_charges, noted_only
 from ig_guardrail.guardrail import STREAMING_BLOCK, Guardrail
 from ig_guardrail.search.catalog import METHODS
-from ig_guardrail.types import Budget, Receipt, Sampling, Turn
+from ig_guardrail.types import Receipt, Sampling, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,30 +80,26 @@ def under(guardrail: Guardrail, entry: StrategyEntry) -> Guardrail:
         restart = search.restart if entry.name == "inference_guard" else None
         policy = replace(policy, search=replace(search, restart=restart))
     models = {name: seat.model for name, seat in guardrail.panel.seats.items()}
-    return Guardrail(guardrail.engine, policy, models, guardrail.values, guardrail.limits)
+    return Guardrail(guardrail.engine, policy, models, guardrail.values if entry.guided else None, guardrail.limits)
 
 
 def run_cell(
-    guardrail: Guardrail,
-    entry: StrategyEntry,
-    cell: Cell,
-    row: PromptRow,
-    sampling: Sampling,
-    budgets: Sequence[Budget],
+    whole: Guardrail, arm: Guardrail, entry: StrategyEntry, cell: Cell, row: PromptRow, sampling: Sampling
 ) -> Record:
-    """Answer one prompt on a guardrail from `under`, and write down what it took. A failure is a record too.
+    """Answer one prompt, and write down what it took. A failure is a record too.
 
-    budgets: those of the policy, enforced ones as such
+    whole: with the policy and the reward model that answers are measured by
+    arm: what `under` made of it, which answers
     """
     recorder = Recorder(METHODS[entry.name].search)
     try:
-        *_, last = guardrail.stream(Ask(row.turns, replace(sampling, seed=cell.seed), recorder))
+        *_, last = arm.stream(Ask(row.turns, replace(sampling, seed=cell.seed), recorder))
         receipt = last.receipt
     except GenerationFailed as error:
         receipt = error.receipt
     assert receipt is not None
-    text = own_words(receipt, guardrail.policy.messages)
-    audit = audit_charges(receipt.charges, budgets)
+    text = own_words(receipt, arm.policy.messages)
+    audit = audit_charges(receipt.charges, whole.policy.budgets)
     return Record(
         cell=cell,
         outcome=receipt.verdict.outcome,
@@ -111,10 +107,10 @@ def run_cell(
         over=audit.over,
         peak=audit.peak,
         cost=sum(audit.spend.values()),
-        reward=_reward(guardrail, row.turns, recorder.ids[: receipt.tokens["released"]]),
+        reward=_reward(whole, row.turns, recorder.ids[: receipt.tokens["released"]]),
         trace=_trace(receipt),
         tokens=dict(receipt.tokens),
-        work=receipt.tokens["read"] * max(1, guardrail.engine.info.layers),
+        work=receipt.tokens["read"] * max(1, whole.engine.info.layers),
         scored={"cost": receipt.cost_calls, "value": receipt.value_calls},
         seconds=dict(receipt.seconds),
     )
@@ -140,11 +136,12 @@ def _trace(receipt: Receipt) -> list[tuple[int, float]]:
 
 def _reward(guardrail: Guardrail, turns: tuple[Turn, ...], ids: tuple[int, ...]) -> float | None:
     """The task value of the answer alone, read anew."""
-    reward = guardrail.values.reward
+    engine = guardrail.engine
+    prompt = engine.encode(turns)
+    reward = guardrail.values.of(prompt).reward
     if reward is None or not ids:
         return None
-    engine = guardrail.engine
-    root = engine.open(engine.encode(turns), Sampling(max_tokens=len(ids) + 1), reward.layers).result()
+    root = engine.open(prompt, Sampling(max_tokens=len(ids) + 1), reward.layers).result()
     try:
         (node,) = engine.append([(root, ids)]).result()
         return float(reward.predict([node])[0])

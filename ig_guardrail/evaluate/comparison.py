@@ -116,7 +116,7 @@ def _run(task: Task) -> Record:
     guardrail = _opened(task.cell.model, task.cell.policy, config.device, config.reward, config.critic)
     drawn = Sampling(temperature=sampling.temperature, top_p=sampling.top_p, max_tokens=sampling.max_tokens)
     arm = _arm(task.cell.model, task.cell.policy, config.model_dump_json(), task.entry.model_dump_json())
-    return run_cell(arm, task.entry, task.cell, task.row, drawn, guardrail.policy.budgets)
+    return run_cell(guardrail, arm, task.entry, task.cell, task.row, drawn)
 
 
 @cache

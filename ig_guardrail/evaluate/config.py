@@ -32,17 +32,21 @@ class Part(BaseModel):
 
 
 class StrategyEntry(Part):
-    """A method, and what of the policy's search settings it runs with instead."""
+    """A method, and what of the policy's search settings it runs with instead.
+
+    guided: whether it may use the comparison's reward model and critic
+    """
 
     name: str
     label: str | None = None
+    guided: bool = True
     search: dict[str, int | float | str | None] = {}
 
     @property
     def title(self) -> str:
         """How rows call it."""
-        settings = ", ".join(f"{key} {value}" for key, value in self.search.items())
-        return self.label or (f"{self.name} ({settings})" if settings else self.name)
+        settings = [f"{key} {value}" for key, value in self.search.items()] + ([] if self.guided else ["unguided"])
+        return self.label or (f"{self.name} ({', '.join(settings)})" if settings else self.name)
 
     @model_validator(mode="after")
     def _known(self) -> Self:
