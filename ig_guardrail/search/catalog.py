@@ -15,6 +15,7 @@ from ig_guardrail.search import (
     inference_guard,
     plain,
     preference,
+    re_control,
     resample,
     rollback_retry,
     speculative_rejection,
@@ -138,6 +139,13 @@ METHODS: Mapping[str, Method] = {
             "InfAlign, arXiv 2412.19792",
             uses=REWARD,
             streams=False,
+        ),
+        Method(
+            "re_control",
+            re_control.search,
+            "hidden states moved towards a higher value, token by token",
+            "arXiv 2406.05954",
+            ("value head",),
         ),
         Method(
             "speculative_rejection",
