@@ -108,7 +108,7 @@ class ReadingAhead:
         return AheadRows(self._inner.start(prefixes, room), room)
 
     def read(self, passes: Sequence[Pass[Any]]) -> list[Reading]:
-        """Passes that are known already take no work; one that is left alone is read ahead, several are read as ever."""
+        """What is known already takes no work; a pass that is left alone is read ahead, several are read as ever."""
         known = [_known(one) for one in passes]
         left = [one for one, reading in zip(passes, known, strict=True) if reading is None]
         if len(left) == 1 and self._reach(left[0]) > 0:

@@ -55,7 +55,6 @@ class CopiedRows:
     def freeze(self, row: int, logits: Tensor) -> CopiedPrefix:
         return CopiedPrefix(tuple(_row(layer, row) for layer in self.cache.layers), logits)
 
-
     def mark(self) -> tuple[Any, ...]:
         return tuple(copy.copy(layer) for layer in self.cache.layers)
 

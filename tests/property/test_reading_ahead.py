@@ -107,8 +107,8 @@ def held(engine: TransformersEngine, node: Node) -> list[torch.Tensor]:
     if isinstance(state, CopiedPrefix):
         return [tensor for layer in state.layers for tensor in (layer.keys[0], layer.values[0])]
     assert isinstance(state, SharedPrefix)
-    state.settle()
-    return [tensor for layer in range(2) for tensor in state.trunk.part(layer, state.reach)]
+    trunk = [torch.stack(state.trunk.part(layer, state.reach)) for layer in range(2)]
+    return trunk if state.row is None else [torch.cat([*pair], dim=2) for pair in zip(trunk, state.row, strict=True)]
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -94,4 +94,3 @@ def test_other_contexts_keep_their_states(model: World) -> None:
     assert beside.logprobs == pytest.approx(before.logprobs, abs=model.tolerance)
     rows = [float(row.sum()) for row in before.hidden[model.layer]]
     assert [float(row.sum()) for row in beside.hidden[model.layer]] == pytest.approx(rows, abs=20 * model.tolerance)
-

@@ -136,4 +136,6 @@ def _transformers_world(weights: Any, layer: int, tolerance: float, caching: Any
         return text
 
     weights.model.to(os.environ.get("IG_TEST_DEVICE", "cpu"))
-    return World(TransformersEngine(weights, caching or usual_caching), weights.tokenizer.eos_token_id, decode, layer, tolerance)
+    return World(
+        TransformersEngine(weights, caching or usual_caching), weights.tokenizer.eos_token_id, decode, layer, tolerance
+    )

@@ -26,7 +26,7 @@ def test_a_cost_head_is_walked_down() -> None:
     states = torch.zeros(1, 1, 32)
     with torch.inference_mode():
         moved = away_from(1, WEIGHT).edited(states)
-    assert float((moved[0, 0] @ torch.tensor(WEIGHT, dtype=torch.float32))) == pytest.approx(-15 * (WEIGHT**2).sum())
+    assert float(moved[0, 0] @ torch.tensor(WEIGHT, dtype=torch.float32)) == pytest.approx(-15 * (WEIGHT**2).sum())
 
 
 def test_a_deep_value_rises_and_each_state_follows_its_own_gradient() -> None:

@@ -13,7 +13,19 @@ from ig_guardrail.errors import GenerationFailed, StrategyError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.search.base import SearchContext
 from ig_guardrail.search.re_control import ReControl, search
-from ig_guardrail.types import Accepted, Append, Commit, Denied, Draw, Drop, Extend, Node, Sampling, SearchSettings, Steer
+from ig_guardrail.types import (
+    Accepted,
+    Append,
+    Commit,
+    Denied,
+    Draw,
+    Drop,
+    Extend,
+    Node,
+    Sampling,
+    SearchSettings,
+    Steer,
+)
 from tests.conformance.engine.tiny import tiny_weights
 from tests.toys import LetterCost, ask, guardrail, letters, toy_budget, toy_policy
 
