@@ -2,9 +2,9 @@
 
 Source: arXiv 2406.05954; as a baseline in arXiv 2502.01208 (30 gradient steps of 0.5). The engine makes the edits, in a
 context of their own (`Steer`). Departures: a drawn block is read again in the answer's own, unedited context and judged
-there, since edited states would say of themselves whatever they were edited to say; the edited layer is the one that the
-value head reads, where the paper edits what the last layer gives to the vocabulary, so that here edits of earlier layers
-stay in the cache.
+there, since edited states would say of themselves whatever they were edited to say; the edited layer is the one that
+the value head reads, where the paper edits what the last layer gives to the vocabulary, so that here edits of earlier
+layers stay in the cache.
 """
 
 from __future__ import annotations
