@@ -12,7 +12,7 @@ Only a row that is alone in its step is read ahead: with others beside it, readi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -142,7 +142,8 @@ class ReadingAhead:
         """The pass's token and those guessed behind it, and what the lower layers gave of each (1, tokens, size)."""
         assert one.guess is not None
         layers = tuple(sorted({*(layer for layer in one.layers if layer < self._exit.layer), self._exit.layer}))
-        tokens, states = [one.tokens[0][0]], []
+        tokens = [one.tokens[0][0]]
+        states: list[Mapping[int, Tensor]] = []
         with lower_layers(self._layers, self._exit):
             while len(states) < len(tokens):
                 (reading,) = self._inner.read([Pass(rows, [tokens[-1:]], 1, layers, one.account)])

@@ -90,7 +90,7 @@ def fit_exit(states: States, layer: int, rank: int, read_out: ReadOut, progress:
     spread = states.last.float().square().mean()
     steps = EPOCHS * -(-count // BATCH)
     order = torch.cat([torch.randperm(count, generator=dice) for _ in range(EPOCHS)])
-    for step, batch in enumerate(order.split(BATCH)[:steps], start=1):
+    for step, batch in enumerate(torch.split(order, BATCH)[:steps], start=1):
         for group in optimiser.param_groups:
             group["lr"] = RATE * (1 - (step - 1) / steps)
         optimiser.zero_grad()
@@ -104,7 +104,7 @@ def fit_exit(states: States, layer: int, rank: int, read_out: ReadOut, progress:
 def agreement(way_out: Exit, states: States, read_out: ReadOut) -> Estimate:
     """The share of tokens after which the exit's likeliest next token is the whole model's."""
     same = 0
-    for lower, last in zip(states.lower.split(BATCH), states.last.split(BATCH), strict=True):
+    for lower, last in zip(torch.split(states.lower, BATCH), torch.split(states.last, BATCH), strict=True):
         guessed, right = (read_out(part).argmax(-1) for part in (way_out(lower.float()), last.float()))
         same += int((guessed == right).sum())
     return proportion(same, len(states.lower))
