@@ -8,6 +8,10 @@ drawn with, and is right or not. Departure: that keeps the text token for token,
 token and over several, which differ in few-bit numerics; so it is an engine mode of its own.
 
 Only a row that is alone in its step is read ahead: with others beside it, reading together is the better use.
+
+Nothing reads ahead unless it is asked to. On the embedded model on a CPU it does not pay: an exit after layer 24 of 30,
+trained, has about half of its first guesses right, and decoding takes 1.3 times as long with one guess at a time, twice
+as long with three.
 """
 
 from __future__ import annotations

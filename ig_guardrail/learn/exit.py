@@ -30,9 +30,9 @@ from ig_guardrail.learn.train import SEED, Trained, training_record
 
 KIND = "exit"
 ROWS = {"train": 240, "test": 50}  # answers of at most 64 tokens each
-BATCH = 64  # tokens
+BATCH = 32  # tokens
 EPOCHS = 1
-RATE = 2e-3
+RATE = 6e-3
 
 ReadOut = Callable[[Tensor], Tensor]
 

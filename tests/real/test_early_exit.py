@@ -57,7 +57,7 @@ def test_greedy_answers_are_the_plain_ones(weights: Weights) -> None:
 def test_an_exit_learns_the_answers_it_is_shown(weights: Weights, tmp_path: Path) -> None:
     told = answers(TransformersEngine(weights), 48)
     states = recorded_states(weights, list(zip(ASKED, told, strict=True)), LAYER, tmp_path, lambda *_: None)
-    seen, read_out = States(states.lower.repeat(8, 1), states.last.repeat(8, 1)), reading_of(weights.model)
+    seen, read_out = States(states.lower.repeat(20, 1), states.last.repeat(20, 1)), reading_of(weights.model)
     learned = fit_exit(seen, LAYER, 16, read_out, lambda *_: None)
     raw = raw_exit(LAYER, weights.model.config.hidden_size)
     assert agreement(learned, states, read_out).value > agreement(raw, states, read_out).value + 0.1
