@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ig_guardrail.costs.artifact import read_artifact
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.base_model import BaseModel
 from ig_guardrail.costs.catalog import BEYOND_TEXT, EngineFacts, build_cost_models
@@ -12,11 +14,14 @@ from ig_guardrail.costs.values import critic_named, reward_named
 from ig_guardrail.drive.serve import Values
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.engine.models import load_engine
-from ig_guardrail.errors import ModelError
+from ig_guardrail.errors import HeadMismatch, ModelError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.ledger import Ledger
 from ig_guardrail.policy import load_policy
 from ig_guardrail.types import CompiledPolicy
+
+if TYPE_CHECKING:
+    from ig_guardrail.engine.depth import Exit
 
 
 def open_guardrail(
@@ -104,6 +109,34 @@ def guard_text(
             )
     models = build_cost_models(specs, cost_models, engine=None, base_dir=folder)
     return Guardrail(engine, policy, models, ledger=ledger)
+
+
+def read_exit(folder: Path, engine: EngineFacts) -> Exit:
+    """The early exit in an artifact folder that `ig-guardrail train exit` wrote, for `engine.ahead`.
+
+    Raises ModelError if the folder does not hold one, HeadMismatch unless it was trained on that model and numerics.
+    """
+    import torch
+
+    from ig_guardrail.engine.depth import Exit
+
+    artifact = read_artifact(folder, "exit")
+    base = artifact.section("base_model")
+    trained, layer = (base.get("sha256"), base.get("numerics")), base.get("layer")
+    if trained != (engine.model_sha256, engine.numerics):
+        raise HeadMismatch(
+            f"the exit was trained on {' in '.join(map(str, trained))}, not on {engine.model_sha256}",
+            where=str(folder),
+            why=f"the states of this model in {engine.numerics} are others, so it would guess at random",
+            fix="load that model and numerics, or train an exit with `ig-guardrail train exit`",
+        )
+    matrices = [artifact.tensors.get(name) for name in ("down", "up")]
+    if not (isinstance(layer, int) and all(one is not None and one.ndim == 2 for one in matrices)):
+        raise artifact.unfit("it has no layer, or no two matrices 'down' and 'up'")
+    down, up = (torch.from_numpy(one).float() for one in matrices)
+    if down.shape != up.shape[::-1] or not bool(down.isfinite().all() and up.isfinite().all()):
+        raise artifact.unfit("its matrices do not fit each other, or hold numbers that are not finite")
+    return Exit(layer, down, up)
 
 
 def folder_of(policy: str | Path | CompiledPolicy) -> Path | None:

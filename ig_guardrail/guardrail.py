@@ -51,6 +51,7 @@ from ig_guardrail.types import (
     Prompt,
     Sampling,
     SearchSettings,
+    StateEdit,
     Verdict,
 )
 
@@ -221,6 +222,7 @@ class Guardrail:
             glance=bool(plan.panel.glanced),
             critic=self.values.critic is not None,
             reward=self.values.reward is not None,
+            ascent=_ascent(plan.panel) if plan.strategy is METHODS["re_control"].search else None,
             seed=terms.sampling.seed,
         )
 
@@ -251,6 +253,15 @@ def _chances(server: Server, likeliest: int) -> Waiting[tuple[Chance, ...]]:
         return tuple((yield Wait(case.engine.chances(start, shown, likeliest))))
     except DeadlinePassed:
         return ()
+
+
+def _ascent(panel: Panel) -> StateEdit | None:
+    """Steps away from the first latent head that an enforced budget is of."""
+    from ig_guardrail.costs.latent import LatentHead
+    from ig_guardrail.engine.edits import away_from
+
+    models = [panel.seats[name].model for rule in panel.glanced for name in rule.budget.cost.models()]
+    return next((away_from(model.layer, model.weight) for model in models if isinstance(model, LatentHead)), None)
 
 
 def _opened(engine: Engine, opening: Future[Node]) -> Waiting[Node]:

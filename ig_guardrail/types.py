@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 Finish: TypeAlias = Literal["stop", "length"]
 Outcome: TypeAlias = Literal["completed", "refused", "ended", "cancelled", "failed"]
@@ -218,11 +218,33 @@ class Twin:
     edit: Edit
 
 
+class StateEdit(Protocol):
+    """A change of hidden states while a context is read: at `layer`, of each state that a next token follows from."""
+
+    @property
+    def layer(self) -> int: ...
+
+    def edited(self, states: Any) -> Any:
+        """What takes the place of the layer's output `states` (rows, tokens, hidden size); of the same shape."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Steer:
+    """A second context for the same answer, in which hidden states are edited. Reply: a node at the same position.
+
+    Its blocks are proposals, like a twin's: what is committed is read again, unedited, in the answer's own context.
+    """
+
+    node: Node
+    edit: StateEdit
+
+
 @dataclass(frozen=True, slots=True)
 class Together:
     """Work of the engine that shares steps. Reply: list of what each request would have been replied, in order."""
 
-    requests: tuple[Extend | Expand | Likeliest | LogProbs | Append | Twin, ...]
+    requests: tuple[Extend | Expand | Likeliest | LogProbs | Append | Twin | Steer, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +273,7 @@ class Commit:
     node: Node
 
 
-Request: TypeAlias = Extend | Expand | Likeliest | LogProbs | Append | Twin | Together | Score | Drop | Commit
+Request: TypeAlias = Extend | Expand | Likeliest | LogProbs | Append | Twin | Steer | Together | Score | Drop | Commit
 
 
 # --------------------------------------------------------------------------------------------------------- replies

@@ -83,6 +83,29 @@ def thresholds_command(
         Console().print(f"{budget}: {threshold:.4f}", markup=False, highlight=False)
 
 
+@app.command("exit")
+def exit_command(
+    data: Annotated[list[Path], typer.Option("--data", help="Files that `train answers` wrote; may be given again.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder that the exit and its card are written to.")],
+    layer: Annotated[int, typer.Option("--layer", help="The layer that the exit follows.")],
+    rank: Annotated[int, typer.Option("--rank", help="How wide its adapter is.")] = 64,
+    cache: Annotated[
+        Path | None, typer.Option("--cache", help="Where hidden states are kept, so an interrupted run goes on.")
+    ] = None,
+    model: options.Model = "embedded",
+    device: Device = "cpu",
+    dtype: options.Dtype = "auto",
+) -> None:
+    """Fit an early exit to the model's own answers, and write it with a card of how often it guesses right."""
+    from ig_guardrail.engine.models import load_weights, numerics_of
+    from ig_guardrail.engine.store import store_folder
+    from ig_guardrail.learn.exit import train_exit
+
+    loaded = load_weights(model, device, numerics_of(dtype, "auto"))
+    trained = train_exit(loaded, data, out, layer, rank, cache or store_folder() / "states")
+    Console().print(f"wrote {trained.folder}", markup=False, highlight=False, soft_wrap=True)
+
+
 @app.command("judge")
 def judge_command(
     data: Annotated[list[Path], typer.Option("--data", help="Labelled rows, .jsonl or .jsonl.gz; may be given again.")],

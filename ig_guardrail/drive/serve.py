@@ -44,6 +44,7 @@ from ig_guardrail.types import (
     Reply,
     Sampling,
     Score,
+    Steer,
     Together,
     Turn,
     Twin,
@@ -148,7 +149,7 @@ class Server:
 
     def _answer(self, request: Any) -> Waiting[Reply]:
         match request:
-            case Extend() | Append() | Twin() | Expand() | Likeliest() | LogProbs():
+            case Extend() | Append() | Twin() | Steer() | Expand() | Likeliest() | LogProbs():
                 reply: Reply = (yield from self._work([request]))[0]
                 return reply
             case Together():
@@ -183,8 +184,11 @@ class Server:
                 return engine.append(items), self._learn
             case Twin():
                 prompt = engine.encode(edited(self.case.prompt.turns, request.edit))
-                opening = engine.open(prompt, self._sampling_of(request.edit), twin_of=self._known(request.node))
-                return opening, lambda twin: self._learn([twin])[0]
+                sampling = self._sampling_of(request.edit)
+                return engine.open(prompt, sampling, twin_of=self._known(request.node)), self._opened
+            case Steer():
+                node = self._known(request.node)
+                return engine.open(self.case.prompt, self.sampling, twin_of=node, edit=request.edit), self._opened
             case Expand():
                 return engine.expand(self._known(request.node), request.k), self._learn
             case Likeliest():
@@ -203,6 +207,9 @@ class Server:
         self.tally.generated += sum(len(child.ids) for child in children)
         self.tally.first_generated = self.tally.first_generated or time.monotonic()
         return self._learn(children)
+
+    def _opened(self, twin: Node) -> Node:
+        return self._learn([twin])[0]
 
     def _content(self, content: Any) -> Any:
         return self._known(content) if isinstance(content, Node) else content
@@ -309,7 +316,7 @@ def _no_request(request: Any) -> StrategyError:
     return StrategyError(
         f"a strategy yielded {type(request).__name__}, which is not a request",
         why="the set of requests is closed",
-        fix="yield Extend, Expand, Likeliest, LogProbs, Append, Twin, Together, Score, Drop or Commit",
+        fix="yield Extend, Expand, Likeliest, LogProbs, Append, Twin, Steer, Together, Score, Drop or Commit",
     )
 
 

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
 
-from ig_guardrail.types import Chance, Draw, Node, Prompt, Sampling, Turn
+from ig_guardrail.types import Chance, Draw, Node, Prompt, Sampling, StateEdit, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +55,19 @@ class Engine(Protocol):
         ...
 
     def open(
-        self, prompt: Prompt, sampling: Sampling, layers: tuple[int, ...] = (), twin_of: Node | None = None
+        self,
+        prompt: Prompt,
+        sampling: Sampling,
+        layers: tuple[int, ...] = (),
+        twin_of: Node | None = None,
+        edit: StateEdit | None = None,
     ) -> Future[Node]:
         """Prefill once; the root of a context at position 0, or, for a twin, a node at `twin_of`'s position.
 
         A twin has a root of its own and belongs to `twin_of`'s request: closing that request's first root closes it.
-        Raises RequestError if the prompt and one token do not fit the context.
+        With an `edit`, a context's hidden states are changed while it is read: after the prompt's last token, and
+        after each token of the answer. EngineError from an engine that has none to change.
+        Raises RequestError if the prompt and one token do not fit the context, or for a layer that does not exist.
         """
         ...
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ig_guardrail.engine.answer import Draft
-from ig_guardrail.engine.passes import Caching, Pass, Reading
+from ig_guardrail.engine.passes import Caching, Guess, Pass, Reading
 from ig_guardrail.engine.randomness import uniform
 from ig_guardrail.engine.sampling import Bias, allowed_by, choose, likeliest, log_normaliser
 from ig_guardrail.engine.tree import Context
@@ -65,7 +65,8 @@ class Decoder:
             if not reading:
                 return
             active = _select(cached, active, reading)
-            read = yield from self._read(cached, active, [[last[i]] for i in reading])
+            guess = self._guess(active[0], attempt, bias) if len(active) == 1 else None
+            read = yield from self._read(cached, active, [[last[i]] for i in reading], guess)
             logits = read[:, -1]
             going = [i for i, row in enumerate(active) if row.draft.finish is None]
             if not going:
@@ -122,10 +123,23 @@ class Decoder:
                 taken[i] = tokens[i]
         return taken
 
-    def _read(self, cached: Any, rows: list[Row], tokens: Sequence[Sequence[int]]) -> Strand[Tensor]:
+    def _guess(self, row: Row, attempt: int, bias: Bias | None) -> Guess:
+        """How the row's tokens will be drawn from here on; a form that it has is left out of account."""
+        context, position, lane = self.context, row.draft.position, row.lane
+
+        def guess(logits: Tensor, beyond: int) -> int | None:
+            chance = uniform(context.sampling.seed, position + beyond, lane, attempt)
+            (token,), _ = choose(logits, context.sampling, bias, [chance])
+            return None if token in context.rules.language.end else token
+
+        return guess
+
+    def _read(
+        self, cached: Any, rows: list[Row], tokens: Sequence[Sequence[int]], guess: Guess | None = None
+    ) -> Strand[Tensor]:
         """One pass over `tokens`; logits (rows, tokens, vocabulary). Notes the rows' hidden states."""
         layers = self.context.layers if rows else ()
-        whole = Pass(cached, tokens, len(tokens[0]), layers, self.context.account)
+        whole = Pass(cached, tokens, len(tokens[0]), layers, self.context.account, self.context.edit, guess)
         reading = yield from in_pieces(whole, self.caching.piece)
         for i, row in enumerate(rows):
             if reading.hidden:
@@ -144,7 +158,8 @@ def in_pieces(whole: Pass[Any], piece: int) -> Strand[Reading]:
         stop = min(start + piece, count)
         wanted = max(0, stop - max(start, count - whole.keep))
         tokens = [row[start:stop] for row in whole.tokens]
-        reading = yield Pass(whole.rows, tokens, max(1, wanted), whole.layers, whole.account)
+        edit = whole.edit if wanted else None
+        reading = yield Pass(whole.rows, tokens, max(1, wanted), whole.layers, whole.account, edit)
         if wanted:
             logits.append(reading.logits)
         for layer, states in reading.hidden.items():

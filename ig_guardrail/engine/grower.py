@@ -41,7 +41,7 @@ class Grower:
         read = (*asked.prompt.ids, *answer)
         rows = self.caching.empty(len(read))
         layers = context.layers if answer else ()
-        whole = Pass(rows, [read], len(answer) + 1, layers, context.account)
+        whole = Pass(rows, [read], len(answer) + 1, layers, context.account, context.edit)
         reading = yield from alone(in_pieces(whole, self.caching.piece))
         logits = reading.logits[0]
         with torch.inference_mode(False):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ig_guardrail.engine.passes import Reading
 from ig_guardrail.errors import ModelError
+from ig_guardrail.types import StateEdit
 
 
 class Model:
@@ -30,6 +31,18 @@ class Model:
         return Reading(output.logits, hidden)
 
     @contextmanager
+    def edited(self, edit: StateEdit | None, last: int) -> Iterator[None]:
+        """Passes in which `edit` takes hold of the states of the last `last` tokens; with None, passes as ever."""
+        if edit is None:
+            yield
+            return
+        hook = self.layers[edit.layer - 1].register_forward_hook(_change(edit, last))
+        try:
+            yield
+        finally:
+            hook.remove()
+
+    @contextmanager
     def _tapped(self, layers: Sequence[int]) -> Iterator[dict[int, Tensor]]:
         """Hooks that note the output of the given layers, for the length of one pass."""
         hidden: dict[int, Tensor] = {}
@@ -44,6 +57,15 @@ class Model:
 def _note(hidden: dict[int, Tensor], layer: int) -> Any:
     def hook(_module: Any, _inputs: Any, output: Any) -> None:
         hidden[layer] = output[0] if isinstance(output, tuple) else output
+
+    return hook
+
+
+def _change(edit: StateEdit, last: int) -> Any:
+    def hook(_module: Any, _inputs: Any, output: Any) -> Any:
+        states = output[0] if isinstance(output, tuple) else output
+        changed = torch.cat([states[:, :-last], edit.edited(states[:, -last:]).to(states.dtype)], dim=1)
+        return (changed, *output[1:]) if isinstance(output, tuple) else changed
 
     return hook
 

@@ -11,7 +11,7 @@ from ig_guardrail.engine.grammar import Grammars
 from ig_guardrail.engine.language import Language
 from ig_guardrail.engine.tree import Account, Context, Tree
 from ig_guardrail.errors import RequestError
-from ig_guardrail.types import Node, Prompt, Sampling
+from ig_guardrail.types import Node, Prompt, Sampling, StateEdit
 
 S = TypeVar("S")
 
@@ -24,6 +24,7 @@ class Opening:
     sampling: Sampling
     layers: tuple[int, ...]
     twin_of: Node | None
+    edit: StateEdit | None = None
 
 
 def begin(
@@ -42,11 +43,11 @@ def begin(
         raise RequestError("the prompt has no tokens", where="prompt", fix="make it with the engine's `encode`")
     language.check(asked.prompt.ids, where="prompt")
     language.check((token for token, _ in asked.sampling.logit_bias), where="logit_bias")
-    _check_layers(asked.layers, info.layers)
+    _check_layers((*asked.layers, *((asked.edit.layer,) if asked.edit else ())), info.layers)
     limit = _answer_limit(asked.sampling, len(asked.prompt.ids), root.position, info.context)
     grammar = grammars.compiled(asked.sampling.grammar) if asked.sampling.grammar is not None else None
     rules = Rules(language, asked.sampling.stop, limit, grammar)
-    return root, Context(account, asked.prompt, asked.sampling, asked.layers, rules)
+    return root, Context(account, asked.prompt, asked.sampling, asked.layers, rules, asked.edit)
 
 
 def _empty_root(number: int) -> Node:

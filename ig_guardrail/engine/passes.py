@@ -6,14 +6,15 @@ can. `repeat` and `shared` are the two there are; nothing above them knows which
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
 
 from ig_guardrail.engine.tree import Account
+from ig_guardrail.types import StateEdit
 
 
 class Snapshot(Protocol):
@@ -29,6 +30,10 @@ class Snapshot(Protocol):
         """Prefixes of equal shape can be continued together."""
         ...
 
+
+# Logits (1, vocabulary), and how many tokens beyond the pass's they stand -> the token that would be drawn from them;
+# None if it would end the answer.
+Guess: TypeAlias = Callable[[Tensor, int], int | None]
 
 S = TypeVar("S", bound=Snapshot)
 S_co = TypeVar("S_co", bound=Snapshot, covariant=True)
@@ -48,6 +53,18 @@ class Rows(Protocol[S_co]):
         """The prefix that a row has read, and the logits (vocabulary,) after it."""
         ...
 
+    def mark(self) -> Any:
+        """Where the rows stand, for `back` and `rejoin`."""
+        ...
+
+    def back(self, mark: Any, tokens: int) -> None:
+        """Forget what was read since `mark`, its first `tokens` tokens excepted."""
+        ...
+
+    def rejoin(self, mark: Any, depth: int) -> None:
+        """Take the first `depth` layers as they were at `mark`; the others stay as they are."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Pass(Generic[S]):
@@ -57,6 +74,8 @@ class Pass(Generic[S]):
     keep     of how many last tokens the logits are wanted
     layers   whose hidden states are wanted
     account  the request that pays, and whose end drops the pass
+    edit     what is done to the hidden states of the tokens whose logits are wanted
+    guess    for one row: how its next tokens will be drawn, for a caching that reads ahead
     """
 
     rows: Rows[S]
@@ -64,19 +83,30 @@ class Pass(Generic[S]):
     keep: int
     layers: tuple[int, ...]
     account: Account
+    edit: StateEdit | None = None
+    guess: Guess | None = None
 
     @property
     def is_block(self) -> bool:
         """Whether rows read several tokens."""
         return len(self.tokens[0]) > 1
 
+    @property
+    def is_apart(self) -> bool:
+        """Whether it takes a forward of its own."""
+        return self.is_block or self.edit is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a pass gives: logits (rows, kept tokens, vocabulary), and layer -> states (rows, tokens, hidden size)."""
+    """What a pass gives: logits (rows, kept tokens, vocabulary), and layer -> states (rows, tokens, hidden size).
+
+    read: tokens that were read for it, where these are not the pass's own: more of them, or none that were not known.
+    """
 
     logits: Tensor
     hidden: Mapping[int, Tensor]
+    read: int | None = None
 
 
 class Caching(Protocol[S]):

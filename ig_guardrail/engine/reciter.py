@@ -14,7 +14,7 @@ from ig_guardrail.engine.opening import Opening, begin
 from ig_guardrail.engine.randomness import uniform
 from ig_guardrail.engine.script import Bias, Distribution, Place, Script, pick, shaped
 from ig_guardrail.engine.tree import Context, Entry, Tree
-from ig_guardrail.errors import RequestError
+from ig_guardrail.errors import EngineError, RequestError
 from ig_guardrail.types import Chance, Draw, Finish, Node
 
 Prefix: TypeAlias = tuple[int, ...]
@@ -35,6 +35,8 @@ class Reciter:
     def open(self, asked: Opening) -> Node:
         """The root of a prompt, or of a twin."""
         root, context = begin(self.tree, asked, self.script.vocabulary.language, self.grammars, self.info)
+        if asked.edit is not None:
+            raise _no_edits()
         scored = self._score(context, root.root, (), root.ids)
         root = replace(root, logprobs=tuple(scored), hidden=self._states(context, (), root.ids))
         context.account.note(len(asked.prompt.ids) + len(root.ids))
@@ -202,6 +204,15 @@ def within(form: Form | None, options: Distribution) -> Distribution:
         return [(token, chance / total) for token, chance in left]
     open_to = [int(token) for token in allowed.nonzero()[0]]
     return [(token, 1 / len(open_to)) for token in open_to]
+
+
+def _no_edits() -> EngineError:
+    return EngineError(
+        "a script has no hidden states to edit",
+        where="engine",
+        why="what it says does not follow from them",
+        fix="steer with a system text (`Twin`), or run a model",
+    )
 
 
 def _place(context: Context, root: int, prefix: Prefix) -> Place:

@@ -55,6 +55,15 @@ class CopiedRows:
     def freeze(self, row: int, logits: Tensor) -> CopiedPrefix:
         return CopiedPrefix(tuple(_row(layer, row) for layer in self.cache.layers), logits)
 
+    def mark(self) -> tuple[Any, ...]:
+        return tuple(copy.copy(layer) for layer in self.cache.layers)
+
+    def back(self, mark: tuple[Any, ...], tokens: int) -> None:
+        self.cache.layers = [_cut(old, now, tokens) for old, now in zip(mark, self.cache.layers, strict=True)]
+
+    def rejoin(self, mark: tuple[Any, ...], depth: int) -> None:
+        self.cache.layers[:depth] = map(copy.copy, mark[:depth])
+
 
 class Repetition:
     """`Caching` by repetition. Raises ModelError for models whose state cannot be shared between continuations."""
@@ -80,7 +89,8 @@ class Repetition:
         return [self._read(one, one.rows) for one in passes]
 
     def _read(self, one: Pass[CopiedPrefix], rows: Any) -> Reading:
-        return self._model.run(one.tokens, one.keep, one.layers, past_key_values=rows.cache)
+        with self._model.edited(one.edit, one.keep):
+            return self._model.run(one.tokens, one.keep, one.layers, past_key_values=rows.cache)
 
 
 def empty_cache(config: Any) -> Any:
@@ -119,6 +129,21 @@ def _rows(parts: Sequence[tuple[Any, int]]) -> Any:
 def _repeated(parts: Sequence[tuple[Tensor, int]]) -> Tensor:
     views = [tensor.expand(n, -1, -1, -1) for tensor, n in parts]
     return views[0] if len(views) == 1 else torch.cat(views)
+
+
+def _cut(old: Any, now: Any, tokens: int) -> Any:
+    """The layer `old` and the first `tokens` tokens that `now` has beyond it."""
+    more = now.get_seq_length() - old.get_seq_length()
+    if more <= tokens:
+        return now
+    layer = copy.copy(old)
+    if tokens:
+        layer.update(_new(now.keys, more)[:, :, :tokens], _new(now.values, more)[:, :, :tokens])
+    return layer
+
+
+def _new(tensor: Tensor, tokens: int) -> Tensor:
+    return tensor[:, :, -tokens:]
 
 
 def _row(layer: Any, row: int) -> Any:

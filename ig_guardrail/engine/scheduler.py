@@ -44,7 +44,9 @@ class Task:
     def take(self, place: int, reading: Reading, step: int) -> None:
         """Note what was read for one of the passes, in which step."""
         one = self.wanted.pop(place)
-        one.account.note(sum(map(len, one.tokens)))
+        read = sum(map(len, one.tokens)) if reading.read is None else reading.read
+        if read:
+            one.account.note(read)
         self.readings[place] = reading
         self.served = step
 

@@ -17,7 +17,7 @@ from ig_guardrail.engine.reciter import HiddenState, Prefix, Reciter
 from ig_guardrail.engine.script import Bias, Script
 from ig_guardrail.engine.tree import Tree
 from ig_guardrail.errors import RequestError
-from ig_guardrail.types import Chance, Draw, Node, Prompt, Sampling, Turn
+from ig_guardrail.types import Chance, Draw, Node, Prompt, Sampling, StateEdit, Turn
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -91,9 +91,14 @@ class ScriptedEngine:
         return Prompt(tuple(turns), self._vocabulary.prompt_ids(turns))
 
     def open(
-        self, prompt: Prompt, sampling: Sampling, layers: tuple[int, ...] = (), twin_of: Node | None = None
+        self,
+        prompt: Prompt,
+        sampling: Sampling,
+        layers: tuple[int, ...] = (),
+        twin_of: Node | None = None,
+        edit: StateEdit | None = None,
     ) -> Future[Node]:
-        return self._call("open", self._reciter.open, Opening(prompt, sampling, layers, twin_of))
+        return self._call("open", self._reciter.open, Opening(prompt, sampling, layers, twin_of, edit))
 
     def extend(self, draws: Sequence[Draw], tokens: int, attempt: int = 0, bias: Bias = ()) -> Future[list[Node]]:
         return self._call("extend", self._reciter.extend, draws, tokens, attempt, bias)

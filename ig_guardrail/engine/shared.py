@@ -23,6 +23,7 @@ from ig_guardrail.engine.model import Model
 from ig_guardrail.engine.passes import Pass, Reading
 from ig_guardrail.engine.tree import Account
 from ig_guardrail.engine.trunk import Trunk, new_trunk
+from ig_guardrail.types import StateEdit
 
 ATTENTION = "ig_guardrail_shared"
 _ROPES = ("default", "linear", "llama3", "yarn")  # positions that do not depend on what else is in the batch
@@ -115,6 +116,16 @@ class SharedRows:
         own = None if self.branch is None else self.branch[:, :, row, :, : self.own].clone()
         return SharedPrefix(self.trunk, self.reach, logits, own)
 
+    def mark(self) -> tuple[int, int]:
+        return self.reach, self.own
+
+    def back(self, mark: tuple[int, int], tokens: int) -> None:
+        self.reach, self.own = mark
+        self.note(tokens)
+
+    def rejoin(self, mark: tuple[int, int], depth: int) -> None:
+        """They lie where they were written."""
+
     def make_room(self, tokens: int) -> None:
         """Before a pass over `tokens` tokens."""
         if self.branch is None:
@@ -206,9 +217,9 @@ class Sharing:
         return SharedRows(first.trunk, first.reach, branch, first.own, count)
 
     def read(self, passes: Sequence[Pass[Any]]) -> list[Reading]:
-        """Single tokens of all passes in one forward; several tokens of a pass in one of its own."""
-        single = iter(self._forward([one for one in passes if not one.is_block]))
-        return [self._forward([one])[0] if one.is_block else next(single) for one in passes]
+        """Single tokens of all passes in one forward; several tokens of a pass, or edited states, in one of its own."""
+        single = iter(self._forward([one for one in passes if not one.is_apart]))
+        return [self._forward([one])[0] if one.is_apart else next(single) for one in passes]
 
     def _forward(self, passes: Sequence[Pass[Any]]) -> list[Reading]:
         """Passes over equally many tokens, of which equally many logits are wanted."""
@@ -221,7 +232,7 @@ class Sharing:
             parts.append((rows, slice(len(tokens), len(tokens) + rows.count)))
             tokens += one.tokens
         layers = tuple(sorted({layer for one in passes for layer in one.layers}))
-        whole = self._run(Plan(parts), tokens, passes[0].keep, layers)
+        whole = self._run(Plan(parts), tokens, passes[0].keep, layers, passes[0].edit)
         if len(passes) == 1:
             return [whole]
         return [
@@ -229,7 +240,9 @@ class Sharing:
             for one, (_, place) in zip(passes, parts, strict=True)
         ]
 
-    def _run(self, plan: Plan, tokens: Sequence[Sequence[int]], keep: int, layers: Sequence[int]) -> Reading:
+    def _run(
+        self, plan: Plan, tokens: Sequence[Sequence[int]], keep: int, layers: Sequence[int], edit: StateEdit | None
+    ) -> Reading:
         new = len(tokens[0])
         for rows, _ in plan.parts:
             rows.make_room(new)
@@ -238,9 +251,10 @@ class Sharing:
         config, usual = self._model.config, self._model.config._attn_implementation
         config._attn_implementation = ATTENTION
         try:
-            reading = self._model.run(
-                tokens, keep, layers, past_key_values=plan, position_ids=positions, ig_guardrail_plan=plan
-            )
+            with self._model.edited(edit, keep):
+                reading = self._model.run(
+                    tokens, keep, layers, past_key_values=plan, position_ids=positions, ig_guardrail_plan=plan
+                )
         finally:
             config._attn_implementation = usual
         for rows, _ in plan.parts:

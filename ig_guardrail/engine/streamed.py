@@ -23,7 +23,7 @@ from ig_guardrail.engine.pieces import Lexicon, numbered, pieces_of
 from ig_guardrail.engine.reading import Reading
 from ig_guardrail.engine.tree import Account, Context, Entry, Tree
 from ig_guardrail.errors import EngineError, GuardrailError, RequestError
-from ig_guardrail.types import Chance, Draw, Node, Prompt, Sampling, Turn
+from ig_guardrail.types import Chance, Draw, Node, Prompt, Sampling, StateEdit, Turn
 
 Key: TypeAlias = tuple[int, ...]
 """(root) of a root; (root, lane, attempt) of an answer's nodes; (root, 0) of forced text, which nothing can follow."""
@@ -77,10 +77,15 @@ class StreamedEngine:
         return Prompt(tuple(turns), tuple(numbered(p) for turn in turns for p in (turn.role, *pieces_of(turn.text))))
 
     def open(
-        self, prompt: Prompt, sampling: Sampling, layers: tuple[int, ...] = (), twin_of: Node | None = None
+        self,
+        prompt: Prompt,
+        sampling: Sampling,
+        layers: tuple[int, ...] = (),
+        twin_of: Node | None = None,
+        edit: StateEdit | None = None,
     ) -> Future[Node]:
-        if layers or twin_of is not None or sampling.grammar is not None:
-            what = "hidden states" if layers else "a twin context" if twin_of else "a grammar"
+        if layers or edit is not None or twin_of is not None or sampling.grammar is not None:
+            what = "hidden states" if layers or edit else "a twin context" if twin_of else "a grammar"
             return _failed(_beyond(what))
         return _done(lambda: self._root(prompt, sampling))
 

@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from ig_guardrail.engine.base import EngineInfo
+from ig_guardrail.engine.caching import usual_caching
 from ig_guardrail.engine.chat import chat_of
 from ig_guardrail.engine.grammar import Grammars
 from ig_guardrail.engine.grower import Grower
@@ -15,12 +16,10 @@ from ig_guardrail.engine.loop import Loop
 from ig_guardrail.engine.model import Model
 from ig_guardrail.engine.opening import Opening
 from ig_guardrail.engine.passes import Caching
-from ig_guardrail.engine.repeat import Repetition
 from ig_guardrail.engine.scheduler import Scheduler
-from ig_guardrail.engine.shared import Sharing, serves
 from ig_guardrail.engine.tree import Tree
 from ig_guardrail.engine.weights import Weights, info_of, language_of
-from ig_guardrail.types import Chance, Draw, Node, Prompt, Sampling, Turn
+from ig_guardrail.types import Chance, Draw, Node, Prompt, Sampling, StateEdit, Turn
 
 LAST_STEP_S = 2.0  # how long a running step may take to notice that the engine was shut down
 
@@ -29,14 +28,12 @@ class TransformersEngine:
     """A token tree over a `transformers` causal language model. See `engine.base.Engine` for the contract.
 
     Hidden states of layer L are the output of the L-th decoder layer (for the last one: before the final norm), in the
-    model's dtype and on its device. `caching` makes the strategy of keeping keys and values; by default it is `Sharing`
-    where that gives what the model gives, and `Repetition` elsewhere. The mode names it.
+    model's dtype and on its device. `caching` makes the strategy of keeping keys and values; the mode names it.
     """
 
-    def __init__(self, weights: Weights, caching: Callable[[Model], Caching[Any]] | None = None) -> None:
+    def __init__(self, weights: Weights, caching: Callable[[Model], Caching[Any]] = usual_caching) -> None:
         language = language_of(weights)
-        model = Model(weights.model)
-        choice = (caching or (Sharing if serves(model) else Repetition))(model)
+        choice = caching(Model(weights.model))
         self._info = info_of(weights, f"transformers/{choice.name}", language)
         self._chat = chat_of(weights.tokenizer)
         self._tree: Tree[Any] = Tree()
@@ -59,9 +56,14 @@ class TransformersEngine:
         return self._chat.encode(turns)
 
     def open(
-        self, prompt: Prompt, sampling: Sampling, layers: tuple[int, ...] = (), twin_of: Node | None = None
+        self,
+        prompt: Prompt,
+        sampling: Sampling,
+        layers: tuple[int, ...] = (),
+        twin_of: Node | None = None,
+        edit: StateEdit | None = None,
     ) -> Future[Node]:
-        return self._scheduler.submit(self._grower.open(Opening(prompt, sampling, layers, twin_of)))
+        return self._scheduler.submit(self._grower.open(Opening(prompt, sampling, layers, twin_of, edit)))
 
     def extend(
         self, draws: Sequence[Draw], tokens: int, attempt: int = 0, bias: Sequence[tuple[int, float]] = ()

@@ -15,14 +15,18 @@ from typing import Generic, TypeVar
 from ig_guardrail.engine.answer import Draft, Rules
 from ig_guardrail.engine.detokenize import Held
 from ig_guardrail.errors import EngineClosed, EngineError
-from ig_guardrail.types import Node, Prompt, Sampling
+from ig_guardrail.types import Node, Prompt, Sampling, StateEdit
 
 S = TypeVar("S")
 
 
 @dataclass(slots=True)
 class Account:
-    """One request: whether it was closed, the model passes made for it, and the tokens read in them by all rows."""
+    """One request: whether it was closed, the model passes made for it, and the tokens read in them by all rows.
+
+    A pass counts when its last layer runs. Where tokens are read ahead, each goes through the lower layers alone, and
+    a pass takes all of them through the upper ones: e lower layers ran `read` times, L - e upper ones `forwards` times.
+    """
 
     first_root: int
     closed: bool = False
@@ -49,6 +53,7 @@ class Context:
     sampling: Sampling
     layers: tuple[int, ...]
     rules: Rules
+    edit: StateEdit | None = None
 
 
 @dataclass(frozen=True, slots=True)

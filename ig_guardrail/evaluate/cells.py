@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from ig_guardrail.costs.critic import RewardModel
 from ig_guardrail.drive.request import Ask
 from ig_guardrail.errors import GenerationFailed
 from ig_guardrail.evaluate.answers import Recorder, own_words
@@ -139,7 +140,7 @@ def _reward(guardrail: Guardrail, turns: tuple[Turn, ...], ids: tuple[int, ...])
     engine = guardrail.engine
     prompt = engine.encode(turns)
     reward = guardrail.values.of(prompt).reward
-    if reward is None or not ids:
+    if not isinstance(reward, RewardModel) or not ids:
         return None
     root = engine.open(prompt, Sampling(max_tokens=len(ids) + 1), reward.layers).result()
     try:

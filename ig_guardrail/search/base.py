@@ -6,7 +6,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from ig_guardrail.types import Node, Request, SearchSettings
+from ig_guardrail.types import Node, Request, SearchSettings, StateEdit
 
 Search: TypeAlias = Generator[Request, Any, None]
 
@@ -22,6 +22,7 @@ class SearchContext:
     glance     whether `Score(kind="glance")` says something: risk can be seen between charge points at no cost
     critic     whether `Score(kind="critic")` is answered: P(the finished answer stays within budget)
     reward     whether `Score(kind="reward")` is answered: task value, higher is better
+    ascent     steps away from the policy's first latent cost head, for `Steer`; None where it has none
     seed       of the request's sampling, for what a strategy draws itself
     """
 
@@ -33,6 +34,7 @@ class SearchContext:
     glance: bool = False
     critic: bool = False
     reward: bool = False
+    ascent: StateEdit | None = None
     seed: int = 0
 
 

@@ -16,6 +16,7 @@ from ig_guardrail.search import (
     plain,
     preference,
     prov_decode,
+    re_control,
     resample,
     rollback_retry,
     speculative_rejection,
@@ -148,6 +149,13 @@ METHODS: Mapping[str, Method] = {
             prov_decode.search,
             "the stream, without the tokens that would go over budget, such as those of a recited text",
             "TraceAlign, arXiv 2508.02063, Prov-Decode",
+        ),
+        Method(
+            "re_control",
+            re_control.search,
+            "hidden states moved towards a higher value, token by token",
+            "arXiv 2406.05954",
+            ("value head",),
         ),
         Method(
             "speculative_rejection",

@@ -21,6 +21,8 @@ BUILDERS = {
     "qwen3": partial(worlds.tiny_world, "qwen3", "transformers/shared"),
     "gemma3": partial(worlds.tiny_world, "gemma3", "transformers/repeat"),
     "mistral": partial(worlds.tiny_world, "mistral", "transformers/repeat"),
+    "llama-ahead": partial(worlds.ahead_world, "llama"),
+    "gemma3-ahead": partial(worlds.ahead_world, "gemma3"),
     "embedded": worlds.embedded_world,
     "given": worlds.given_world,
 }

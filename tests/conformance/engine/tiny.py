@@ -77,3 +77,19 @@ def tiny_weights(seed: int = 0, context: int = 160, architecture: str = "llama",
     }
     made = model(config(**(settings | its_own | changes))).eval()
     return Weights(f"tiny {architecture}", "0" * 64, made, tokenizer)
+
+
+def quiet_end(weights: Weights, share: float) -> Weights:
+    """The same with what the last layer adds to the state scaled by `share`, so that an exit before it is often right.
+
+    0 makes the exit always right.
+    """
+    last = weights.model.model.layers[-1]
+    with torch.no_grad():
+        if hasattr(last, "post_feedforward_layernorm"):  # Gemma: what is added is normalised, by 1 + weight
+            last.post_attention_layernorm.weight.fill_(share - 1)
+            last.post_feedforward_layernorm.weight.fill_(share - 1)
+        else:
+            last.self_attn.o_proj.weight.mul_(share)
+            last.mlp.down_proj.weight.mul_(share)
+    return weights

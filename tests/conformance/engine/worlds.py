@@ -99,6 +99,16 @@ def repeated_world() -> World:
     return _transformers_world(tiny_weights(), layer=1, tolerance=1e-4, caching=Repetition)
 
 
+def ahead_world(architecture: str) -> World:
+    """A tiny model that is read ahead by its raw exit after the first layer, which is right now and then."""
+    from ig_guardrail.engine.ahead import ahead
+    from ig_guardrail.engine.depth import raw_exit
+    from tests.conformance.engine.tiny import quiet_end, tiny_weights
+
+    weights = quiet_end(tiny_weights(architecture=architecture), 0.3)
+    return _transformers_world(weights, layer=1, tolerance=1e-4, caching=ahead(raw_exit(1, 32)))
+
+
 def embedded_world() -> World:
     """In float32, where one row and many give the same tokens."""
     from ig_guardrail.engine.models import load_weights
@@ -118,6 +128,7 @@ def given_world() -> World:
 
 def _transformers_world(weights: Any, layer: int, tolerance: float, caching: Any = None) -> World:
     """On the device that $IG_TEST_DEVICE names, by default the CPU."""
+    from ig_guardrail.engine.caching import usual_caching
     from ig_guardrail.engine.transformers import TransformersEngine
 
     def decode(ids: tuple[int, ...]) -> str:
@@ -125,4 +136,6 @@ def _transformers_world(weights: Any, layer: int, tolerance: float, caching: Any
         return text
 
     weights.model.to(os.environ.get("IG_TEST_DEVICE", "cpu"))
-    return World(TransformersEngine(weights, caching), weights.tokenizer.eos_token_id, decode, layer, tolerance)
+    return World(
+        TransformersEngine(weights, caching or usual_caching), weights.tokenizer.eos_token_id, decode, layer, tolerance
+    )
