@@ -25,7 +25,7 @@ from ig_guardrail.evaluate.writing import markdown, rows_from
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 ARTIFACTS = HERE.parent / "ig_guardrail" / "artifacts"
-COMPARISONS = ("embedded", "sweep")
+COMPARISONS = ("embedded", "rivals", "sweep")
 ANSWERS = ("safe", "harm_saved", "against", "refusals", "over_refusals", "rescued", "over", "reward")
 PRICES = ("per_token", "work", "scored", "seconds", "first")
 HEADLINES = ("CPU time", "tokens", "requests together")
@@ -288,6 +288,8 @@ DOCUMENTS: Mapping[Path, Sections] = {
     HERE.parent / "docs" / "results.md": {
         "embedded": compared("embedded"),
         "embedded-cost": priced("embedded"),
+        "rivals": compared("rivals"),
+        "rivals-cost": priced("rivals"),
         "sweep": compared("sweep"),
         "sweep-cost": priced("sweep"),
     },
