@@ -7,13 +7,13 @@ One text, the guardrail's stream, stands behind all four ways to call it: `invok
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput, ModelProfile
+from langchain_core.language_models import LangSmithParams, LanguageModelInput, ModelProfile
 from langchain_core.language_models.chat_models import agenerate_from_stream, generate_from_stream
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
@@ -31,7 +31,7 @@ from ig_guardrail.errors import RequestError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.answer_cache import CompletedAnswers
 from ig_guardrail.integrations.langchain.blocks import PROVIDER
-from ig_guardrail.integrations.langchain.events import events_of, events_of_async
+from ig_guardrail.integrations.langchain.events import EventModel
 from ig_guardrail.integrations.langchain.forms import form_of, instructed
 from ig_guardrail.integrations.langchain.messages import turns_of
 from ig_guardrail.integrations.langchain.opening import Names, Opening
@@ -51,7 +51,7 @@ ABILITIES: ModelProfile = {
 }
 
 
-class ChatIGGuardrail(BaseChatModel):
+class ChatIGGuardrail(EventModel):
     """A local language model that decodes within the budgets of a policy.
 
     Constructing it is cheap. The policy is read at the first call and kept (PolicyError if it is refused), the weights
@@ -205,17 +205,6 @@ class ChatIGGuardrail(BaseChatModel):
             async for chunk in chunks:
                 for piece in generation_chunks(chunk, tools=bool(options.form.callable)):
                     yield piece
-
-    def _stream_chat_model_events(
-        self, messages: list[BaseMessage], *, run_manager: CallbackManagerForLLMRun | None = None, **kwargs: Any
-    ) -> Iterator[Any]:
-        """Protocol events, which LangChain looks for under this name."""
-        return events_of(self._stream(messages, **kwargs), run_manager.run_id if run_manager else None)
-
-    def _astream_chat_model_events(
-        self, messages: list[BaseMessage], *, run_manager: AsyncCallbackManagerForLLMRun | None = None, **kwargs: Any
-    ) -> AsyncIterator[Any]:
-        return events_of_async(self._astream(messages, **kwargs), run_manager.run_id if run_manager else None)
 
     @override
     def _generate(

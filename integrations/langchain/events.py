@@ -8,15 +8,34 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from contextlib import aclosing, closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 
 from ig_guardrail.integrations.langchain.blocks import refused
 
 if TYPE_CHECKING:
     from langchain_protocol import MessagesData
+
+
+class EventModel(BaseChatModel):
+    """A chat model whose refusals are seen in protocol events. LangChain looks for the two methods by name."""
+
+    def _stream_chat_model_events(
+        self, messages: list[BaseMessage], *, run_manager: CallbackManagerForLLMRun | None = None, **kwargs: Any
+    ) -> Iterator[MessagesData]:
+        chunks = cast(Generator[ChatGenerationChunk, None, None], self._stream(messages, **kwargs))
+        return events_of(chunks, run_manager.run_id if run_manager else None)
+
+    def _astream_chat_model_events(
+        self, messages: list[BaseMessage], *, run_manager: AsyncCallbackManagerForLLMRun | None = None, **kwargs: Any
+    ) -> AsyncIterator[MessagesData]:
+        chunks = cast(AsyncGenerator[ChatGenerationChunk, None], self._astream(messages, **kwargs))
+        return events_of_async(chunks, run_manager.run_id if run_manager else None)
 
 
 def events_of(chunks: Generator[ChatGenerationChunk, None, None], run: UUID | None) -> Iterator[MessagesData]:

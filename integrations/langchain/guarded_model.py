@@ -7,7 +7,7 @@ messages, and of `search` its block, hold and retries, all counted in pieces of 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any, Self
@@ -33,7 +33,7 @@ from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.answer_cache import CompletedAnswers
 from ig_guardrail.integrations.langchain.asking import Asking
 from ig_guardrail.integrations.langchain.blocks import PROVIDER
-from ig_guardrail.integrations.langchain.events import events_of, events_of_async
+from ig_guardrail.integrations.langchain.events import EventModel
 from ig_guardrail.integrations.langchain.forms import tool_of
 from ig_guardrail.integrations.langchain.messages import turns_of
 from ig_guardrail.integrations.langchain.options import configured
@@ -45,7 +45,7 @@ from ig_guardrail.types import CompiledPolicy
 TEXT_ONLY: ModelProfile = {"image_inputs": False, "audio_inputs": False, "video_inputs": False, "pdf_inputs": False}
 
 
-class GuardedChatModel(BaseChatModel):
+class GuardedChatModel(EventModel):
     """Another chat model under a policy: its answers are judged, held, and drawn again where they may not be shown.
 
     No search goes on inside an answer: where the policy denies a block and nothing was shown yet, a whole new answer is
@@ -125,17 +125,6 @@ class GuardedChatModel(BaseChatModel):
                             yield piece
         finally:
             await asking.closed()
-
-    def _stream_chat_model_events(
-        self, messages: list[BaseMessage], *, run_manager: CallbackManagerForLLMRun | None = None, **kwargs: Any
-    ) -> Iterator[Any]:
-        """Protocol events, which LangChain looks for under this name."""
-        return events_of(self._stream(messages, **kwargs), run_manager.run_id if run_manager else None)
-
-    def _astream_chat_model_events(
-        self, messages: list[BaseMessage], *, run_manager: AsyncCallbackManagerForLLMRun | None = None, **kwargs: Any
-    ) -> AsyncIterator[Any]:
-        return events_of_async(self._astream(messages, **kwargs), run_manager.run_id if run_manager else None)
 
     @override
     def _generate(
