@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import threading
 import time
 from collections.abc import AsyncGenerator, Generator, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.workers import Worker
@@ -16,7 +15,8 @@ from ig_guardrail.drive.account import Terms, receipt
 from ig_guardrail.drive.approve import approve_messages
 from ig_guardrail.drive.history import Reader, open_account
 from ig_guardrail.drive.ladder import Ending, climb
-from ig_guardrail.drive.panel import Panel, seat
+from ig_guardrail.drive.panel import seat
+from ig_guardrail.drive.plan import Plan, context_of, plan_of
 from ig_guardrail.drive.request import Ask, beginning_of, check, check_payer, earlier
 from ig_guardrail.drive.runners import run, run_async
 from ig_guardrail.drive.scorer import Scorer
@@ -31,13 +31,9 @@ from ig_guardrail.errors import (
     GenerationFailed,
     GuardrailError,
     LedgerError,
-    RequestError,
     StrategyError,
-    UnguardedNotAllowed,
 )
 from ig_guardrail.ledger import Books, Ledger, MemoryLedger, shared
-from ig_guardrail.search.base import SearchContext, Strategy
-from ig_guardrail.search.catalog import METHODS
 from ig_guardrail.settings import Limits
 from ig_guardrail.stream.gate import Gate
 from ig_guardrail.stream.release import Hold
@@ -50,22 +46,8 @@ from ig_guardrail.types import (
     Outcome,
     Prompt,
     Sampling,
-    SearchSettings,
-    StateEdit,
     Verdict,
 )
-
-STREAMING_BLOCK = 4  # tokens between two deltas of an unguarded stream
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How a request will be decoded: the strategy by name and as code, its settings, and the budgets it is held to."""
-
-    name: str
-    strategy: Strategy
-    settings: SearchSettings
-    panel: Panel
 
 
 class Guardrail:
@@ -117,7 +99,7 @@ class Guardrail:
     def _flow(self, ask: Ask) -> Waiting[Chunk]:
         began = time.monotonic()
         check(ask, self.limits)
-        plan = self._plan(ask)
+        plan = plan_of(ask, self.policy, self.panel, self.values)
         check_payer(ask, shared(plan.panel.rules))
         prompt = self.engine.encode(earlier(ask.turns))
         terms = Terms(self.policy, self.engine, plan.panel, ask.sampling, plan.settings, plan.name, prompt, began)
@@ -130,7 +112,7 @@ class Guardrail:
                 return self._refused(ask, plan, terms, "prompt check")
             books = yield from open_account(reader, self.ledger, self._clerk, self.policy.name, ask)
             sampling = yield from _room(reader, ask, prompt)
-            root = yield from _opened(self.engine, self.engine.open(prompt, sampling, self._layers(plan)))
+            root = yield from _opened(self.engine, self.engine.open(prompt, sampling, plan.layers))
         except DeadlinePassed:
             return Chunk("", receipt(terms, _verdict("cancelled", None, "deadline", plan), "", (), None))
         except BudgetTaken as taken:
@@ -148,7 +130,7 @@ class Guardrail:
         case = Case(
             engine=self.engine,
             panel=plan.panel,
-            values=self.values.of(terms.prompt),
+            values=plan.values.of(terms.prompt),
             limits=self.limits,
             prompt=terms.prompt,
             sampling=ask.sampling,
@@ -160,7 +142,7 @@ class Guardrail:
         )
         server = Server(case)
         try:
-            ending = yield from climb(server, plan.strategy, self._context(plan, terms), beginning_of(ask.turns))
+            ending = yield from climb(server, plan.strategy, context_of(plan, terms), beginning_of(ask.turns))
         except DeadlinePassed:
             ending = Ending("cancelled", (), "deadline")
         except (CostFailure, EngineError, LedgerError, StrategyError) as error:
@@ -180,55 +162,6 @@ class Guardrail:
         message = self.policy.messages.of("refused", ask.language)
         said = message if ask.prose else ""
         return Chunk(said, receipt(terms, _verdict("refused", None, reason, plan), said, ("refusal",), None, message))
-
-    def _plan(self, ask: Ask) -> Plan:
-        asked = ask.strategy or self.policy.search.strategy
-        if callable(asked):
-            return Plan(getattr(asked, "__qualname__", type(asked).__name__), asked, self.policy.search, self.panel)
-        if asked not in METHODS:
-            near = "".join(f"did you mean '{one}'? " for one in difflib.get_close_matches(asked, METHODS, n=1))
-            known = f"{near}`ig-guardrail strategies` lists all"
-            raise RequestError(f"there is no strategy '{asked}'", where="strategy", fix=known)
-        if "reward model" in METHODS[asked].needs and self.values.reward is None:
-            raise RequestError(
-                f"strategy '{asked}' needs a reward model",
-                where="strategy",
-                why="it ranks by task value alone, and would be greedy decoding without one",
-                fix="name one: `--reward relevance` on the command line, `open_guardrail(reward=...)` in Python",
-            )
-        if asked != "none":
-            settings = self.policy.search
-            if asked != "inference_guard":  # the ladder's fresh start is a part of that search
-                settings = replace(settings, strategy=asked, restart=None)
-            if ask.sampling.grammar is not None:  # an answer of few tokens may be all of its form
-                settings = replace(settings, shortest=0)
-            return Plan(asked, METHODS[asked].search, settings, self.panel)
-        if not self.policy.allow_unguarded:
-            raise UnguardedNotAllowed(
-                f"policy '{self.policy.name}' does not allow unguarded decoding",
-                where="strategy none",
-                why="an unguarded stream is charged to no budget",
-                fix="use strategy 'inference_guard' or 'cut', or let the policy's owners set `allow_unguarded: true`",
-            )
-        unguarded = replace(self.policy.search, strategy="none", block=STREAMING_BLOCK, hold=0, restart=None)
-        return Plan(asked, METHODS[asked].search, unguarded, Panel({}, ()))
-
-    def _context(self, plan: Plan, terms: Terms) -> SearchContext:
-        return SearchContext(
-            settings=plan.settings,
-            wary=terms.screening.action == "search",
-            steer=plan.settings.steer,
-            protected=self.engine.info.protected,
-            glance=bool(plan.panel.glanced),
-            critic=self.values.critic is not None,
-            reward=self.values.reward is not None,
-            ascent=_ascent(plan.panel) if plan.strategy is METHODS["re_control"].search else None,
-            seed=terms.sampling.seed,
-        )
-
-    def _layers(self, plan: Plan) -> tuple[int, ...]:
-        """Hidden layers that cost models and values read."""
-        return tuple(sorted({*plan.panel.layers, *self.values.layers}))
 
     def _approve_once(self, plan: Plan) -> Waiting[None]:
         if plan.panel.rules and not self._approved.is_set():
@@ -253,15 +186,6 @@ def _chances(server: Server, likeliest: int) -> Waiting[tuple[Chance, ...]]:
         return tuple((yield Wait(case.engine.chances(start, shown, likeliest))))
     except DeadlinePassed:
         return ()
-
-
-def _ascent(panel: Panel) -> StateEdit | None:
-    """Steps away from the first latent head that an enforced budget is of."""
-    from ig_guardrail.costs.latent import LatentHead
-    from ig_guardrail.engine.edits import away_from
-
-    models = [panel.seats[name].model for rule in panel.glanced for name in rule.budget.cost.models()]
-    return next((away_from(model.layer, model.weight) for model in models if isinstance(model, LatentHead)), None)
 
 
 def _opened(engine: Engine, opening: Future[Node]) -> Waiting[Node]:

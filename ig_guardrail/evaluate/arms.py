@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ig_guardrail.drive.plan import STREAMING_BLOCK
 from ig_guardrail.errors import RequestError
 from ig_guardrail.evaluate.answers import Arm
 from ig_guardrail.evaluate.replay import noted_only
-from ig_guardrail.guardrail import STREAMING_BLOCK, Guardrail
+from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.search import plain
 from ig_guardrail.search.catalog import METHODS
 from ig_guardrail.types import CompiledPolicy

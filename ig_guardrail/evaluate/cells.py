@@ -7,13 +7,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ig_guardrail.costs.critic import RewardModel
+from ig_guardrail.drive.plan import STREAMING_BLOCK
 from ig_guardrail.drive.request import Ask
 from ig_guardrail.errors import GenerationFailed
 from ig_guardrail.evaluate.answers import Recorder, own_words
 from ig_guardrail.evaluate.config import StrategyEntry
 from ig_guardrail.evaluate.prompts import PromptRow
 from ig_guardrail.evaluate.replay import audit_charges, noted_only
-from ig_guardrail.guardrail import STREAMING_BLOCK, Guardrail
+from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.search.catalog import METHODS
 from ig_guardrail.types import Receipt, Sampling, Turn
 

@@ -1,0 +1,104 @@
+"""How a request will be decoded: by which strategy, with which settings, held to which budgets."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, replace
+
+from ig_guardrail.drive.account import Terms
+from ig_guardrail.drive.panel import Panel
+from ig_guardrail.drive.request import Ask
+from ig_guardrail.drive.serve import Values
+from ig_guardrail.errors import RequestError, UnguardedNotAllowed
+from ig_guardrail.search.base import SearchContext, Strategy
+from ig_guardrail.search.catalog import METHODS
+from ig_guardrail.types import CompiledPolicy, SearchSettings, StateEdit
+
+STREAMING_BLOCK = 4  # tokens between two deltas of an unguarded stream
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The strategy by name and as code, its settings, the budgets it is held to, and what it may rank by."""
+
+    name: str
+    strategy: Strategy
+    settings: SearchSettings
+    panel: Panel
+    values: Values
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Hidden layers that cost models and values read."""
+        return tuple(sorted({*self.panel.layers, *self.values.layers}))
+
+
+def plan_of(ask: Ask, policy: CompiledPolicy, panel: Panel, values: Values) -> Plan:
+    """Raises RequestError for a strategy that is not known or lacks what it needs; UnguardedNotAllowed."""
+    asked = ask.strategy or policy.search.strategy
+    if callable(asked):
+        name = getattr(asked, "__qualname__", type(asked).__name__)
+        return Plan(name, asked, policy.search, panel, values)
+    _demand(asked, values)
+    if asked == "none":
+        return _unguarded(policy, values)
+    settings = policy.search
+    if asked != "inference_guard":  # the ladder's fresh start is a part of that search
+        settings = replace(settings, strategy=asked, restart=None)
+    if ask.sampling.grammar is not None:  # an answer of few tokens may be all of its form
+        settings = replace(settings, shortest=0)
+    return Plan(asked, METHODS[asked].search, settings, panel, values)
+
+
+def context_of(plan: Plan, terms: Terms) -> SearchContext:
+    """What the strategy is told of its request."""
+    return SearchContext(
+        settings=plan.settings,
+        wary=terms.screening.action == "search",
+        steer=plan.settings.steer,
+        protected=terms.engine.info.protected,
+        glance=bool(plan.panel.glanced),
+        critic=plan.values.critic is not None,
+        reward=plan.values.reward is not None,
+        ascent=_ascent(plan.panel),
+        seed=terms.sampling.seed,
+    )
+
+
+def _demand(name: str, values: Values) -> None:
+    if name not in METHODS:
+        near = "".join(f"did you mean '{one}'? " for one in difflib.get_close_matches(name, METHODS, n=1))
+        known = f"{near}`ig-guardrail strategies` lists all"
+        raise RequestError(f"there is no strategy '{name}'", where="strategy", fix=known)
+    if "reward model" in METHODS[name].needs and values.reward is None:
+        raise RequestError(
+            f"strategy '{name}' needs a reward model",
+            where="strategy",
+            why="it ranks by task value alone, and would be greedy decoding without one",
+            fix="name one: `--reward relevance` on the command line, `open_guardrail(reward=...)` in Python",
+        )
+
+
+def _unguarded(policy: CompiledPolicy, values: Values) -> Plan:
+    if not policy.allow_unguarded:
+        raise UnguardedNotAllowed(
+            f"policy '{policy.name}' does not allow unguarded decoding",
+            where="strategy none",
+            why="an unguarded stream is charged to no budget",
+            fix="use strategy 'inference_guard' or 'cut', or let the policy's owners set `allow_unguarded: true`",
+        )
+    settings = replace(policy.search, strategy="none", block=STREAMING_BLOCK, hold=0, restart=None)
+    return Plan("none", METHODS["none"].search, settings, Panel({}, ()), values)
+
+
+def _ascent(panel: Panel) -> StateEdit | None:
+    """Steps away from the first latent head that an enforced budget is of."""
+    from ig_guardrail.costs.latent import LatentHead
+
+    models = [panel.seats[name].model for rule in panel.glanced for name in rule.budget.cost.models()]
+    head = next((model for model in models if isinstance(model, LatentHead)), None)
+    if head is None:
+        return None
+    from ig_guardrail.engine.edits import away_from
+
+    return away_from(head.layer, head.weight)
