@@ -27,7 +27,7 @@ RESULTS = HERE / "results"
 ARTIFACTS = HERE.parent / "ig_guardrail" / "artifacts"
 COMPARISONS = ("embedded", "rivals", "sweep")
 ANSWERS = ("safe", "harm_saved", "against", "refusals", "over_refusals", "rescued", "over", "reward")
-PRICES = ("per_token", "work", "scored", "seconds", "first")
+PRICES = ("work", "scored", "seconds", "first")
 HEADLINES = ("CPU time", "tokens", "requests together")
 NOT_MEASURED = "Not measured yet."
 

@@ -190,7 +190,7 @@ class Server:
                 node = self._known(request.node)
                 return engine.open(self.case.prompt, self.sampling, twin_of=node, edit=request.edit), self._opened
             case Expand():
-                return engine.expand(self._known(request.node), request.k), self._learn
+                return engine.expand(self._known(request.node), request.k), self._drawn
             case Likeliest():
                 return engine.likeliest(self._known(request.node), request.k), list
             case LogProbs():
