@@ -59,6 +59,8 @@ def take(out: Path, results: Path) -> None:
     for name in ("quality.json", "bench.json", "screen.json", "weights.json", "profile.json"):
         if (out / name).is_file():
             shutil.copyfile(out / name, results / name)
+    if (out / "lag" / "bench.json").is_file():
+        shutil.copyfile(out / "lag" / "bench.json", results / "lag.json")
     for name in COMPARISONS:
         if (out / name / "results.json").is_file():
             shutil.copyfile(out / name / "results.json", results / f"{name}.json")
@@ -122,6 +124,12 @@ def bench(results: Path) -> str:
     if not result:
         return NOT_MEASURED
     return f"{_measured(result)}\n\n{tables.markdown(result['figures'])}"
+
+
+def lag(results: Path) -> str:
+    """How long an event loop waits beside guarded streams, with what it was measured on."""
+    result = _read(results / "lag.json")
+    return f"{_measured(result)}\n\n{tables.markdown(result['figures'])}" if result else NOT_MEASURED
 
 
 def profile(results: Path) -> str:
@@ -276,7 +284,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 DOCUMENTS: Mapping[Path, Sections] = {
-    HERE.parent / "docs" / "benchmarks.md": {"quality": quality, "bench": bench},
+    HERE.parent / "docs" / "benchmarks.md": {"quality": quality, "bench": bench, "lag": lag},
     HERE.parent / "docs" / "benchmarks-earlier.md": {
         "fourth-quality": fourth_quality,
         "third-quality": third_quality,

@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning"),
 ]
 
-PROMPTS = ["Tell me about rivers.", "Write an insulting note to a slow waiter."]
+PROMPTS = ["Write an insulting note to a slow waiter."]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def rail() -> Guardrail:
 @pytest.mark.parametrize("strategy", [None, "none"])
 async def test_all_ways_to_call_it_tell_the_same_answer(rail: Guardrail, strategy: str | None) -> None:
     found = []
-    for seed, prompt in enumerate(PROMPTS):
+    for seed, prompt in enumerate(PROMPTS, 1):
         model = ChatIGGuardrail(guardrail=rail, seed=seed, max_tokens=18, strategy=strategy)
         found.append(outcome_of(await every_way(model, prompt), prompt))
     assert any(told.searched for told in found) is (strategy is None)
