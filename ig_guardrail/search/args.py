@@ -7,18 +7,16 @@ policy's charge points, and between them what hidden states show, where a cost m
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ig_guardrail.search.base import Search, SearchContext, Strategy
 from ig_guardrail.search.preference import PRICE
-from ig_guardrail.types import Accepted, Commit, Drop, Expand, Node, Request, Score
+from ig_guardrail.types import Accepted, Commit, Drop, Expand, Likeliest, Node, Request, Score
 
 CANDIDATES = 20
 WEIGHT = 2.5
-TINY = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +65,11 @@ def args(worth: Worth) -> Strategy:
 
 
 def _steps(node: Node, ctx: SearchContext) -> Generator[Request, Any, list[Step]]:
+    chances: list[tuple[int, float]] = yield Likeliest(node, CANDIDATES)
     children: list[Node] = yield Expand(node, CANDIDATES)
     risks: list[float] = yield Score(tuple(children), "glance")
     rewards: list[float] = (yield Score(tuple(children), "reward")) if ctx.reward else [0.0] * len(children)
-    logprobs = _logprobs(children)
-    return [Step(*one) for one in zip(children, logprobs, rewards, risks, strict=True)]
-
-
-def _logprobs(children: Sequence[Node]) -> list[float]:
-    """Of each child's last token. An end token has none; it gets what the others leave, the most it can have."""
-    said = [child.logprobs[-1] if child.ids else None for child in children]
-    left = 1 - math.fsum(math.exp(value) for value in said if value is not None)
-    return [value if value is not None else math.log(max(left, TINY)) for value in said]
+    return [
+        Step(child, logprob, reward, risk)
+        for child, (_, logprob), reward, risk in zip(children, chances, rewards, risks, strict=True)
+    ]

@@ -14,7 +14,7 @@ from typing import Any
 
 from ig_guardrail.search.base import Search, SearchContext
 from ig_guardrail.search.objectives import Objective
-from ig_guardrail.types import Accepted, Commit, Cost, Drop, Expand, Node, Request, Score, Together
+from ig_guardrail.types import Accepted, Commit, Cost, Drop, Expand, Likeliest, Node, Request, Score, Together
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,11 @@ class Deal:
         """One token at a time, until the answer ends or the gate denies."""
         node = root
         while node.finish is None:
+            chances: list[tuple[int, float]] = yield Likeliest(node, self.k)
             children: list[Node] = yield Expand(node, self.k)
             ends = yield from _rollouts(children, self.lookahead - 1)
             worth = yield from self._worth(ends, ctx)
-            best = max(range(len(children)), key=lambda i: (worth[i][0], _logprob(children[i]) + worth[i][1]))
+            best = max(range(len(children)), key=lambda i: (worth[i][0], chances[i][1] + worth[i][1]))
             yield Drop(tuple(end for i, end in enumerate(ends) if end is not children[i]))
             yield Drop(tuple(child for i, child in enumerate(children) if i != best))
             if not isinstance((yield Commit(children[best])), Accepted):
@@ -64,10 +65,6 @@ def _rollouts(children: Sequence[Node], tokens: int) -> Generator[Request, Any, 
         for i, (one,) in zip(growing, grown, strict=True):
             ends[i] = one
     return ends
-
-
-def _logprob(child: Node) -> float:
-    return child.logprobs[-1] if child.ids else 0.0
 
 
 search = Deal()
