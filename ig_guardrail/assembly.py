@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from ig_guardrail.costs.artifact import read_artifact
 from ig_guardrail.costs.base import CostModel
-from ig_guardrail.costs.base_model import BaseModel
+from ig_guardrail.costs.base_model import BaseModel, read_base_model
 from ig_guardrail.costs.catalog import BEYOND_TEXT, EngineFacts, build_cost_models
 from ig_guardrail.costs.values import critic_named, reward_named
 from ig_guardrail.drive.serve import Values
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.engine.models import load_engine
-from ig_guardrail.errors import HeadMismatch, ModelError
+from ig_guardrail.errors import ModelError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.ledger import Ledger
 from ig_guardrail.policy import load_policy
@@ -121,15 +121,9 @@ def read_exit(folder: Path, engine: EngineFacts) -> Exit:
     from ig_guardrail.engine.depth import Exit
 
     artifact = read_artifact(folder, "exit")
-    base = artifact.section("base_model")
-    trained, layer = (base.get("sha256"), base.get("numerics")), base.get("layer")
-    if trained != (engine.model_sha256, engine.numerics):
-        raise HeadMismatch(
-            f"the exit was trained on {' in '.join(map(str, trained))}, not on {engine.model_sha256}",
-            where=str(folder),
-            why=f"the states of this model in {engine.numerics} are others, so it would guess at random",
-            fix="load that model and numerics, or train an exit with `ig-guardrail train exit`",
-        )
+    loaded = BaseModel(engine.model_sha256, engine.numerics)
+    read_base_model(artifact).demand(loaded, str(folder), "ig-guardrail train exit", what="exit")
+    layer = artifact.section("base_model").get("layer")
     matrices = [artifact.tensors.get(name) for name in ("down", "up")]
     if not (isinstance(layer, int) and all(one is not None and one.ndim == 2 for one in matrices)):
         raise artifact.unfit("it has no layer, or no two matrices 'down' and 'up'")

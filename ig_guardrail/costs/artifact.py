@@ -86,6 +86,17 @@ def read_artifact(folder: Traversable, kind: str) -> Artifact:
     return Artifact(where, card, _parse_tensors(tensor_bytes, where), digest)
 
 
+def for_numerics(folder: Traversable, numerics: str) -> Traversable | None:
+    """The folder itself if it is an artifact, else the one in it that was made for these numerics; None without one."""
+    places = (folder, folder / numerics)
+    return next((place for place in places if (place / CARD).is_file()), None)
+
+
+def numerics_in(folder: Traversable) -> list[str]:
+    """The numerics that a folder has artifacts for."""
+    return sorted(entry.name for entry in folder.iterdir() if (entry / CARD).is_file()) if folder.is_dir() else []
+
+
 def kind_of(folder: Traversable) -> str:
     """What the card in `folder` says it is. Raises ModelError if there is no card."""
     return str(_parse_card(_read(folder / CARD, MAX_CARD_BYTES), str(folder)).get("kind"))

@@ -15,18 +15,18 @@ class BaseModel:
     sha256: str
     numerics: str
 
-    def demand(self, loaded: BaseModel, where: str, command: str) -> None:
-        """Raises HeadMismatch unless `loaded` is the same; `command` trains a head for another one."""
-        for what, trained, found in (
+    def demand(self, loaded: BaseModel, where: str, command: str, what: str = "head") -> None:
+        """Raises HeadMismatch unless `loaded` is the same; `command` trains such a `what` for another one."""
+        for other, trained, found in (
             ("another base model", self.sha256, loaded.sha256),
             ("other numerics", self.numerics, loaded.numerics),
         ):
             if trained != found:
                 raise HeadMismatch(
-                    f"the head was trained on {what}: {trained}, but the engine runs {found}",
+                    f"the {what} was trained on {other}: {trained}, but the engine runs {found}",
                     where=where,
-                    why="hidden states differ between models and numerics, so its scores would mean nothing here",
-                    fix=f"load that model and numerics, or train a head with `{command}`",
+                    why="hidden states differ between models and numerics, so what it says would mean nothing here",
+                    fix=f"load that model and numerics, or train one with `{command}`",
                 )
 
 

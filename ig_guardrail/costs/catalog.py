@@ -10,6 +10,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
+from ig_guardrail.costs.artifact import for_numerics, numerics_in
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.finished_calls import finished_calls
 from ig_guardrail.costs.given import check_given, given_cost_model
@@ -153,11 +154,10 @@ def _folder(spec: CostModelSpec, option: str, base_dir: Path | None) -> Traversa
 
 def _numerics_folder(folder: Traversable, numerics: str, name: str) -> Traversable:
     """Heads differ by numerics: the subfolder for these, unless the folder is itself an artifact."""
-    if (folder / "card.json").is_file():
-        return folder
-    if (folder / numerics / "card.json").is_file():
-        return folder / numerics
-    offered = sorted(entry.name for entry in folder.iterdir() if (entry / "card.json").is_file())
+    found = for_numerics(folder, numerics)
+    if found is not None:
+        return found
+    offered = numerics_in(folder)
     raise HeadMismatch(
         f"there is no head for weights in {numerics}",
         where=f"cost_models.{name}",

@@ -6,7 +6,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from ig_guardrail.costs.artifact import CARD, kind_of
+from ig_guardrail.costs.artifact import CARD, for_numerics, kind_of, numerics_in
 from ig_guardrail.costs.base_model import BaseModel
 from ig_guardrail.costs.classifier import load_classifier_reward
 from ig_guardrail.costs.critic import PromptedReward, RewardModel
@@ -48,11 +48,10 @@ def _critic(folder: Traversable, loaded: BaseModel, where: str) -> LatentCritic:
 
 def _folder(given: Traversable, loaded: BaseModel, where: str) -> Traversable:
     """The folder itself if it is an artifact, else the one in it for these numerics."""
-    if (given / CARD).is_file():
-        return given
-    if (given / loaded.numerics / CARD).is_file():
-        return given / loaded.numerics
-    offered = sorted(entry.name for entry in given.iterdir() if (entry / CARD).is_file()) if given.is_dir() else []
+    found = for_numerics(given, loaded.numerics)
+    if found is not None:
+        return found
+    offered = numerics_in(given)
     if offered:
         raise HeadMismatch(
             f"there is none for weights in {loaded.numerics}",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any
 
 from ig_guardrail.drive.request import Ask
 from ig_guardrail.errors import GenerationFailed
 from ig_guardrail.evaluate.replay import Audit, audit_charges
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.search.base import Search, SearchContext, Strategy
-from ig_guardrail.types import Accepted, Budget, Commit, Messages, Node, Receipt, Sampling, Turn
+from ig_guardrail.search.base import Strategy
+from ig_guardrail.search.follower import Follower
+from ig_guardrail.types import Budget, Messages, Receipt, Sampling, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +56,17 @@ class Arm:
 
     def stream(self, turns: tuple[Turn, ...], sampling: Sampling) -> Generator[str, None, Answer]:
         """Text as it is released; returns the record. A failed request is a record too, not an error."""
-        recorder = Recorder(self.strategy)
+        follower = Follower(self.strategy)
         receipt: Receipt | None = None
         try:
-            for chunk in self.guardrail.stream(Ask(turns, sampling, recorder)):
+            for chunk in self.guardrail.stream(Ask(turns, sampling, follower)):
                 if chunk.text:
                     yield chunk.text
                 receipt = chunk.receipt or receipt
         except GenerationFailed as error:
             receipt = error.receipt
         assert receipt is not None
-        return self._record(receipt, recorder)
+        return self._record(receipt, follower)
 
     def answer(self, turns: tuple[Turn, ...], sampling: Sampling) -> Answer:
         """The record alone."""
@@ -78,41 +78,16 @@ class Arm:
                 record: Answer = end.value
                 return record
 
-    def _record(self, receipt: Receipt, recorder: Recorder) -> Answer:
+    def _record(self, receipt: Receipt, follower: Follower) -> Answer:
         return Answer(
             outcome=receipt.verdict.outcome,
             shown=receipt.text,
             text=own_words(receipt, self.guardrail.policy.messages),
-            ids=recorder.ids[: receipt.tokens["released"]],
+            ids=follower.ids[: receipt.tokens["released"]],
             audit=audit_charges(receipt.charges, self.budgets),
             generated=receipt.tokens["generated"],
             seconds=receipt.seconds["total"] or 0.0,
         )
-
-
-class Recorder:
-    """A strategy that runs another one unchanged and remembers the tokens of the last commit that was taken.
-
-    Receipts keep no tokens; a comparison needs them, to charge an answer again and to tell whether two are identical.
-    """
-
-    def __init__(self, strategy: Strategy) -> None:
-        self._strategy = strategy
-        self.ids: tuple[int, ...] = ()
-
-    def __call__(self, root: Node, ctx: SearchContext) -> Search:
-        search = self._strategy(root, ctx)
-        reply: Any = None
-        try:
-            while True:
-                request = search.send(reply)
-                reply = yield request
-                if isinstance(request, Commit) and isinstance(reply, Accepted):
-                    self.ids = request.node.answer_ids()
-        except StopIteration:
-            return
-        finally:
-            search.close()
 
 
 def own_words(receipt: Receipt, messages: Messages) -> str:

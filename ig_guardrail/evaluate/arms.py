@@ -38,21 +38,25 @@ def arms_of(guardrail: Guardrail) -> Arms:
             why="its guarded and unguarded answers are the same",
             fix="compare under a policy with at least one budget in `mode: enforce`",
         )
-    watching = replace(
+    cutting = replace(policy, prompt=None, search=replace(policy.search, restart=None))
+    return Arms(
+        unguarded=Arm("unguarded", under(guardrail, watching(policy)), plain.search, policy.budgets),
+        guarded=Arm("guarded", guardrail, METHODS[policy.search.strategy].search, policy.budgets),
+        cut=Arm("cut", under(guardrail, cutting), plain.search, policy.budgets),
+    )
+
+
+def watching(policy: CompiledPolicy) -> CompiledPolicy:
+    """The policy with every budget in shadow: it decodes as strategy `none` does, and its account tells the cost."""
+    return replace(
         policy,
         budgets=tuple(noted_only(budget) for budget in policy.budgets),
         prompt=None,
         search=replace(policy.search, block=STREAMING_BLOCK, hold=0, restart=None),
     )
-    cutting = replace(policy, prompt=None, search=replace(policy.search, restart=None))
-    return Arms(
-        unguarded=Arm("unguarded", _under(guardrail, watching), plain.search, policy.budgets),
-        guarded=Arm("guarded", guardrail, METHODS[policy.search.strategy].search, policy.budgets),
-        cut=Arm("cut", _under(guardrail, cutting), plain.search, policy.budgets),
-    )
 
 
-def _under(guardrail: Guardrail, policy: CompiledPolicy) -> Guardrail:
-    """The same engine and cost models under another policy."""
+def under(guardrail: Guardrail, policy: CompiledPolicy) -> Guardrail:
+    """The same engine, cost models and values under another policy."""
     models = {name: seat.model for name, seat in guardrail.panel.seats.items()}
     return Guardrail(guardrail.engine, policy, models, guardrail.values, guardrail.limits)

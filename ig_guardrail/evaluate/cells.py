@@ -7,15 +7,18 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ig_guardrail.costs.critic import RewardModel
-from ig_guardrail.drive.plan import STREAMING_BLOCK
 from ig_guardrail.drive.request import Ask
+from ig_guardrail.drive.rereading import reread
+from ig_guardrail.drive.serve import Values
 from ig_guardrail.errors import GenerationFailed
-from ig_guardrail.evaluate.answers import Recorder, own_words
+from ig_guardrail.evaluate.answers import own_words
+from ig_guardrail.evaluate.arms import under, watching
 from ig_guardrail.evaluate.config import StrategyEntry
 from ig_guardrail.evaluate.prompts import PromptRow
-from ig_guardrail.evaluate.replay import audit_charges, noted_only
+from ig_guardrail.evaluate.replay import audit_charges
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.search.catalog import METHODS
+from ig_guardrail.search.follower import Follower
 from ig_guardrail.types import Receipt, Sampling, Turn
 
 
@@ -66,23 +69,16 @@ class Record:
     seconds: Mapping[str, float | None]
 
 
-def under(guardrail: Guardrail, entry: StrategyEntry) -> Guardrail:
-    """The guardrail that a strategy runs on: its search settings in place of the policy's.
-
-    The unguarded stream runs with every budget in shadow: its tokens are the same, and its account tells what it cost.
-    """
-    policy = guardrail.policy
+def arm_of(guardrail: Guardrail, entry: StrategyEntry) -> Guardrail:
+    """The guardrail that a strategy runs on: its search settings in place of the policy's; no values if unguided."""
     settings: dict[str, Any] = dict(entry.search)
-    search = replace(policy.search, **settings)
-    if entry.name == "none":
-        budgets = tuple(noted_only(budget) for budget in policy.budgets)
-        search = replace(search, block=STREAMING_BLOCK, hold=0, restart=None)
-        policy = replace(policy, budgets=budgets, prompt=None, search=search)
-    else:
-        restart = search.restart if entry.name == "inference_guard" else None
-        policy = replace(policy, search=replace(search, restart=restart))
-    models = {name: seat.model for name, seat in guardrail.panel.seats.items()}
-    return Guardrail(guardrail.engine, policy, models, guardrail.values if entry.guided else None, guardrail.limits)
+    if entry.name not in ("none", "inference_guard"):  # the ladder's fresh start is a part of that search
+        settings["restart"] = None
+    policy = replace(guardrail.policy, search=replace(guardrail.policy.search, **settings))
+    arm = under(guardrail, watching(policy) if entry.name == "none" else policy)
+    if not entry.guided:
+        arm.values = Values()
+    return arm
 
 
 def run_cell(
@@ -91,11 +87,11 @@ def run_cell(
     """Answer one prompt, and write down what it took. A failure is a record too.
 
     whole: with the policy and the reward model that answers are measured by
-    arm: what `under` made of it, which answers
+    arm: what `arm_of` made of it, which answers
     """
-    recorder = Recorder(METHODS[entry.name].search)
+    follower = Follower(METHODS[entry.name].search)
     try:
-        *_, last = arm.stream(Ask(row.turns, replace(sampling, seed=cell.seed), recorder))
+        *_, last = arm.stream(Ask(row.turns, replace(sampling, seed=cell.seed), follower))
         receipt = last.receipt
     except GenerationFailed as error:
         receipt = error.receipt
@@ -109,7 +105,7 @@ def run_cell(
         over=audit.over,
         peak=audit.peak,
         cost=sum(audit.spend.values()),
-        reward=_reward(whole, row.turns, recorder.ids[: receipt.tokens["released"]]),
+        reward=_reward(whole, row.turns, follower.ids[: receipt.tokens["released"]]),
         trace=_trace(receipt),
         tokens=dict(receipt.tokens),
         work=receipt.tokens["read"] * max(1, whole.engine.info.layers),
@@ -143,9 +139,4 @@ def _reward(guardrail: Guardrail, turns: tuple[Turn, ...], ids: tuple[int, ...])
     reward = guardrail.values.of(prompt).reward
     if not isinstance(reward, RewardModel) or not ids:
         return None
-    root = engine.open(prompt, Sampling(max_tokens=len(ids) + 1), reward.layers).result()
-    try:
-        (node,) = engine.append([(root, ids)]).result()
-        return float(reward.predict([node])[0])
-    finally:
-        engine.close(root)
+    return float(reward.predict(reread(engine, prompt, [ids], reward.layers))[0])

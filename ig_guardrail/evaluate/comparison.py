@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ig_guardrail.evaluate.cells import Cell, Record, as_fields, from_fields, run_cell, under
+from ig_guardrail.evaluate.cells import Cell, Record, arm_of, as_fields, from_fields, run_cell
 from ig_guardrail.evaluate.config import Config, StrategyEntry, read_set
 from ig_guardrail.evaluate.lines import add_line, read_lines
 from ig_guardrail.evaluate.prompts import PromptRow
@@ -123,7 +123,7 @@ def _run(task: Task) -> Record:
 def _arm(model: str, policy: str, config: str, entry: str) -> Any:
     whole = Config.model_validate_json(config)
     guardrail = _opened(model, policy, whole.device, whole.reward, whole.critic)
-    return under(guardrail, StrategyEntry.model_validate_json(entry))
+    return arm_of(guardrail, StrategyEntry.model_validate_json(entry))
 
 
 @cache

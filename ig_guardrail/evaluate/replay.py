@@ -11,13 +11,14 @@ from dataclasses import dataclass, field, replace
 
 from ig_guardrail.budget import Rule, pressure
 from ig_guardrail.drive.panel import Panel
+from ig_guardrail.drive.rereading import reread
 from ig_guardrail.drive.runners import finish
 from ig_guardrail.drive.scorer import Scorer
 from ig_guardrail.drive.waiting import Waiting
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.stream.gate import Gate
 from ig_guardrail.stream.release import Hold
-from ig_guardrail.types import Budget, Charge, Node, Prompt, Sampling, Turn
+from ig_guardrail.types import Budget, Charge, Node, Prompt, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +47,9 @@ def audit_answer(guardrail: Guardrail, turns: Sequence[Turn], ids: Sequence[int]
         return audit_charges((), guardrail.policy.budgets)
     engine, panel = guardrail.engine, guardrail.panel
     prompt = engine.encode(turns)
-    root = engine.open(prompt, Sampling(temperature=0, max_tokens=len(ids) + 1), panel.layers).result()
-    try:
-        (node,) = engine.append([(root, tuple(ids))]).result()
-        whole = replace(node, finish="stop" if ended else None)
-        return audit_charges(finish(_charged(panel, prompt, root, whole)), guardrail.policy.budgets)
-    finally:
-        engine.close(root)
+    (node,) = reread(engine, prompt, [tuple(ids)], panel.layers)
+    whole = replace(node, finish="stop" if ended else None)
+    return audit_charges(finish(_charged(panel, prompt, whole)), guardrail.policy.budgets)
 
 
 def audit_charges(charges: Iterable[Charge], budgets: Iterable[Budget]) -> Audit:
@@ -72,8 +69,8 @@ def noted_only(budget: Budget) -> Budget:
     return replace(budget, mode="shadow")
 
 
-def _charged(panel: Panel, prompt: Prompt, root: Node, node: Node) -> Waiting[tuple[Charge, ...]]:
-    gate = Gate(root, [_in_shadow(rule) for rule in panel.rules], Hold())
+def _charged(panel: Panel, prompt: Prompt, node: Node) -> Waiting[tuple[Charge, ...]]:
+    gate = Gate(node.path()[0], [_in_shadow(rule) for rule in panel.rules], Hold())
     measures = yield from Scorer(panel, prompt).measure(node, gate.due(node))
     gate.commit(node, measures)
     return gate.charges

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
+from ig_guardrail.drive.rereading import reread
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.learn.questions import Question
 from ig_guardrail.learn.shelf import Shelf, Tensors
@@ -59,14 +60,7 @@ def draw(engine: Engine, turns: Sequence[Turn], speech: Speech) -> list[Said]:
 
 def read(engine: Engine, turns: Sequence[Turn], said: Sequence[Said], layers: tuple[int, ...]) -> list[Node]:
     """Each answer after the prompt, finished, with hidden states of the layers."""
-    longest = max(map(len, said), default=0)
-    sampling = Sampling(temperature=0, max_tokens=longest + 1)
-    root = engine.open(engine.encode(turns), sampling, layers).result()
-    try:
-        items: Any = [(root, ids) for ids in said]
-        return [replace(node, finish="stop") for node in engine.append(items).result()]
-    finally:
-        engine.close(root)
+    return [replace(node, finish="stop") for node in reread(engine, engine.encode(turns), said, layers)]
 
 
 def looks_at(node: Node, step: int) -> tuple[int, ...]:

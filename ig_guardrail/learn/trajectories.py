@@ -27,10 +27,10 @@ from ig_guardrail.learn.questions import Question
 from ig_guardrail.learn.shelf import Shelf, Tensors
 from ig_guardrail.learn.speaking import Said, Speech, looks_at, read, speak
 from ig_guardrail.learn.train import DEPTHS
-from ig_guardrail.search.base import Search, SearchContext, Strategy
 from ig_guardrail.search.catalog import METHODS
+from ig_guardrail.search.follower import Follower
 from ig_guardrail.search.preference import likelihood
-from ig_guardrail.types import Accepted, Commit, Measure, Node
+from ig_guardrail.types import Measure, Node
 
 OTHER = 1_000_003  # added to the seed of guided answers, which else would often be the first unguarded one
 
@@ -103,7 +103,7 @@ class Recorder:
         ask = Ask(question.turns, replace(sampling, seed=sampling.seed + OTHER), follower)
         for _ in guardrail.stream(ask):
             pass
-        return follower.said
+        return follower.ids if follower.finished else ()
 
     def _read(self, question: Question, said: Sequence[Said]) -> Tensors:
         """All of a question's trajectories as tensors, by their index."""
@@ -144,28 +144,6 @@ class Recorder:
         models, policy = dict(self.guardrail.panel.hashes), self.guardrail.policy
         facts = [policy.sha256, [_charging(rule) for rule in self.rules], policy.search, models, self.valued_by]
         return hashlib.sha256(repr(facts).encode()).hexdigest()
-
-
-class Follower:
-    """A strategy that runs another unchanged and remembers the finished answer that the gate took."""
-
-    def __init__(self, strategy: Strategy) -> None:
-        self._strategy = strategy
-        self.said: Said = ()
-
-    def __call__(self, root: Node, ctx: SearchContext) -> Search:
-        search = self._strategy(root, ctx)
-        reply: Any = None
-        try:
-            while True:
-                request = search.send(reply)
-                reply = yield request
-                if isinstance(request, Commit) and isinstance(reply, Accepted) and request.node.finish is not None:
-                    self.said = request.node.answer_ids()
-        except StopIteration:
-            return
-        finally:
-            search.close()
 
 
 def _charging(rule: Rule) -> str:

@@ -6,7 +6,7 @@ two answers at once cannot spend the same money twice, and an answer that is dra
 
 from ig_guardrail.ledger.books import Books, Clerk, Entry, Ledger, Limit, Payer, open_books, shared
 from ig_guardrail.ledger.memory import MemoryLedger
-from ig_guardrail.ledger.sqlite import SQLiteLedger
+from ig_guardrail.ledger.sqlite import SQLiteLedger, ledger_at
 
 __all__ = [
     "Books",
@@ -17,6 +17,7 @@ __all__ = [
     "MemoryLedger",
     "Payer",
     "SQLiteLedger",
+    "ledger_at",
     "open_books",
     "shared",
 ]

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ig_guardrail.errors import LedgerError
-from ig_guardrail.ledger.books import Entry, Limit, lasts, total
+from ig_guardrail.ledger.books import Entry, Ledger, Limit, lasts, total
 
 BUSY_S = 10.0
 _SCHEMA = """
@@ -98,6 +98,11 @@ class SQLiteLedger:
         finally:
             if connection is not None:
                 connection.close()
+
+
+def ledger_at(place: str | Path | Ledger | None) -> Ledger | None:
+    """A ledger in the file of that path; a ledger, or None, as it is. Raises LedgerError if the file cannot be used."""
+    return SQLiteLedger(place) if isinstance(place, str | Path) else place
 
 
 def _spent(connection: sqlite3.Connection, account: str, turn: int, limit: Limit) -> float:

@@ -13,6 +13,7 @@ from typing import Any
 from ig_guardrail.search.base import Search, SearchContext, Strategy
 from ig_guardrail.search.inference_guard import shared_prefix
 from ig_guardrail.search.preference import Preference, Scored, scored
+from ig_guardrail.search.ranking import distinct
 from ig_guardrail.types import Accepted, Commit, Draw, Drop, Extend, Node, Request
 
 
@@ -23,7 +24,7 @@ def beam(prefer: Preference) -> Strategy:
         beams, tip = [root], root
         while any(node.finish is None for node in beams):
             candidates = yield from _grown(beams, ctx)
-            kept = sorted(_distinct(candidates), key=prefer, reverse=True)[: ctx.settings.beams]
+            kept = sorted(distinct(candidates), key=prefer, reverse=True)[: ctx.settings.beams]
             lost = {one.node.id for one in candidates} - {one.node.id for one in kept}
             yield Drop(tuple(one.node for one in candidates if one.node.id in lost))
             beams = [one.node for one in kept]
@@ -44,11 +45,3 @@ def _grown(beams: Sequence[Node], ctx: SearchContext) -> Generator[Request, Any,
     children: list[Node] = yield Extend(draws, ctx.settings.block)
     ended = [node for node in beams if node.finish is not None]
     return (yield from scored([*ended, *children], ctx))
-
-
-def _distinct(candidates: Sequence[Scored]) -> list[Scored]:
-    """Candidates with different answers, the first of each."""
-    first: dict[tuple[tuple[int, ...], str | None], Scored] = {}
-    for one in candidates:
-        first.setdefault((one.node.answer_ids(), one.node.finish), one)
-    return list(first.values())

@@ -18,6 +18,7 @@ from typing import TypeAlias
 
 from ig_guardrail.search.base import Search, SearchContext, Strategy
 from ig_guardrail.search.best_of_n import whole_answers
+from ig_guardrail.search.dice import drawn
 from ig_guardrail.search.preference import scored
 from ig_guardrail.types import Commit, Drop, Node
 
@@ -60,20 +61,12 @@ def ctrl(transform: Transform) -> Strategy:
         answers = yield from whole_answers(root, ctx)
         candidates = yield from scored(answers, ctx)
         within = [one for one in candidates if one.cost.within] or candidates[:1]
-        place = _drawn(weights([one.value for one in within], transform), _uniform(answers))
+        chances = weights([one.value for one in within], transform)
+        place = drawn(dict(enumerate(chances)), _uniform(answers))
         yield Drop(tuple(node for node in answers if node is not within[place].node))
         yield Commit(within[place].node)
 
     return search
-
-
-def _drawn(chances: Sequence[float], uniform: float) -> int:
-    total = 0.0
-    for place, chance in enumerate(chances):
-        total += chance
-        if uniform < total:
-            return place
-    return len(chances) - 1
 
 
 def _uniform(answers: Sequence[Node]) -> float:

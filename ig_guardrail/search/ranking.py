@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from ig_guardrail.types import Cost, Node, SearchSettings
 
 REPETITIVE = 0.12  # share of repeated 3-grams above which a text reads as a loop
+
+
+class HasNode(Protocol):
+    """A candidate of whatever kind."""
+
+    @property
+    def node(self) -> Node: ...
+
+
+WithNode = TypeVar("WithNode", bound=HasNode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +38,7 @@ def rank(candidates: Sequence[Candidate], settings: SearchSettings) -> list[Cand
     before unsafe, then by task cost). Without: the first past the acceptance margin that does not loop, since ranking
     by likelihood makes texts repeat and hug the threshold; then those inside the budget by how far below it they are.
     """
-    within = [c for c in _distinct(candidates) if c.cost.within and not too_short(c.node, settings)]
+    within = [c for c in distinct(candidates) if c.cost.within and not too_short(c.node, settings)]
     if any(c.value is not None for c in within):
         return sorted(within, key=lambda c: (-c.chance, -(c.value or 0.0)))
     return sorted(within, key=lambda c: _past_margin_first(c, settings))
@@ -49,7 +60,8 @@ def repeated_trigrams(ids: Sequence[int]) -> float:
     return 1 - len(set(grams)) / len(grams) if grams else 0.0
 
 
-def _distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
+def distinct(candidates: Sequence[WithNode]) -> list[WithNode]:
+    """Candidates with different answers, the first of each, in order."""
     first = {(c.node.answer_ids(), c.node.finish): c for c in reversed(candidates)}
     return [c for c in candidates if first[c.node.answer_ids(), c.node.finish] is c]
 

@@ -7,7 +7,7 @@ are left out, as templates do. What is not text is refused: a model that cannot 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ChatMessage
@@ -61,17 +61,23 @@ def _text(message: BaseMessage, index: int) -> str:
     return "\n".join(lines)
 
 
-def _block(block: str | dict[Any, Any], where: str) -> str:
-    if isinstance(block, str):
-        return block
+def words_of(block: Mapping[Any, Any], silent: Container[Any] = CALLS) -> str | None:
+    """The words of a content block, "" of thoughts and of the kinds in `silent`; None if it is not text."""
     kind = block.get("type")
     text = block.get("refusal" if kind == "refusal" else "text")
     if kind in ("text", "refusal") and isinstance(text, str):
         return text
-    if kind in THOUGHTS or kind in CALLS or _marks_refusal(block):
-        return ""
+    return "" if kind in THOUGHTS or kind in silent else None
+
+
+def _block(block: str | dict[Any, Any], where: str) -> str:
+    if isinstance(block, str):
+        return block
+    words = "" if _marks_refusal(block) else words_of(block)
+    if words is not None:
+        return words
     raise RequestError(
-        f"there is a content block of type '{kind}', which is not text",
+        f"there is a content block of type '{block.get('type')}', which is not text",
         where=where,
         why="the model reads text only, and leaving the block out would change what was asked",
         fix="say it in words, in a block {'type': 'text', 'text': ...}",

@@ -11,7 +11,7 @@ from typing import Any
 
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.ledger import Ledger, SQLiteLedger
+from ig_guardrail.ledger import Ledger, ledger_at
 from ig_guardrail.types import CompiledPolicy
 
 
@@ -59,10 +59,8 @@ class Opening:
                 policy = self.policy()
                 names = self.names
                 engine = load_engine(names.model, device=names.device, dtype=names.dtype, weights=names.weights)
-                ledger = names.ledger
-                kept = SQLiteLedger(ledger) if isinstance(ledger, str | Path) else ledger
-                folder = folder_of(names.policy)
-                self._guardrail = guard(engine, policy, folder, ledger=kept, cost_models=names.cost_models)
+                ledger, folder = ledger_at(names.ledger), folder_of(names.policy)
+                self._guardrail = guard(engine, policy, folder, ledger=ledger, cost_models=names.cost_models)
             return self._guardrail
 
     async def guardrail_async(self) -> Guardrail:

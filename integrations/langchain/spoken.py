@@ -17,7 +17,7 @@ from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 
 from ig_guardrail.calls import written
 from ig_guardrail.errors import EngineError
-from ig_guardrail.integrations.langchain.messages import CALLS, THOUGHTS
+from ig_guardrail.integrations.langchain.messages import CALLS, words_of
 
 Said: TypeAlias = str | BaseMessage
 
@@ -120,13 +120,10 @@ class Answer:
 def _words_of(block: str | dict[Any, Any]) -> str:
     if isinstance(block, str):
         return block
-    kind = block.get("type")
-    text = block.get("refusal" if kind == "refusal" else "text")
-    if kind in ("text", "refusal") and isinstance(text, str):
-        return text
-    if kind in THOUGHTS or kind in _MIRRORED:
-        return ""
-    raise _not_text(f"a content block of type '{kind}'")
+    words = words_of(block, _MIRRORED)
+    if words is None:
+        raise _not_text(f"a content block of type '{block.get('type')}'")
+    return words
 
 
 def _json(arguments: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from ig_guardrail.engine.reading import Reading
 from ig_guardrail.engine.streamed import StreamedEngine
 from ig_guardrail.errors import EngineError
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.ledger import Ledger, SQLiteLedger
+from ig_guardrail.ledger import Ledger, ledger_at
 from ig_guardrail.policy import load_policy
 from ig_guardrail.types import CompiledPolicy, Sampling
 
@@ -30,8 +30,7 @@ def text_guardrail(
     Raises PolicyError; ModelError if a budget is of hidden states.
     """
     compiled = load_policy(policy)
-    kept = SQLiteLedger(ledger) if isinstance(ledger, str | Path) else ledger
-    return guard_text(StreamedEngine("", _nothing), compiled, folder_of(policy), kept, cost_models)
+    return guard_text(StreamedEngine("", _nothing), compiled, folder_of(policy), ledger_at(ledger), cost_models)
 
 
 def sampling(longest: int, stop: tuple[str, ...] = ()) -> Sampling:
