@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def eval_command(
-    config: Annotated[str, typer.Argument(help="A YAML file, or a preset: smoke, embedded, rivals, sweep.")],
+    config: Annotated[str, typer.Argument(help="A YAML file, or a preset: smoke, embedded, rivals, equal, sweep.")],
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder of records and tables; eval-NAME if left out.")
     ] = None,
