@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
-import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -18,6 +15,7 @@ from typing import Any
 from ig_guardrail.evaluate.cells import Cell, Record, arm_of, as_fields, from_fields, run_cell
 from ig_guardrail.evaluate.config import Config, StrategyEntry, read_set
 from ig_guardrail.evaluate.lines import add_line, read_lines
+from ig_guardrail.evaluate.processes import in_processes
 from ig_guardrail.evaluate.prompts import PromptRow
 from ig_guardrail.evaluate.setting import PACKAGES, code_sha256
 from ig_guardrail.types import Sampling
@@ -57,7 +55,8 @@ def run_comparison(tasks: Sequence[Task], out: Path, workers: int, done: Callabl
     known = {record.cell.key: record for record in _kept(out / RECORDS, settings)}
     for _ in known:
         done()
-    for record in _records([task for task in tasks if task.cell.key not in known], workers):
+    left = [task for task in tasks if task.cell.key not in known]
+    for record in in_processes(_run, left, workers):
         add_line(out / RECORDS, {"setting": settings[record.cell.key], "record": as_fields(record)})
         known[record.cell.key] = record
         done()
@@ -92,23 +91,6 @@ def _kept(path: Path, settings: Mapping[str, str]) -> list[Record]:
         except (KeyError, TypeError, ValueError):
             continue
     return found
-
-
-def _records(tasks: Sequence[Task], workers: int) -> Iterator[Record]:
-    """Each as soon as it is done. Leaving early ends the processes at once."""
-    if workers == 0:
-        yield from map(_run, tasks)
-        return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, signal.signal, (signal.SIGINT, signal.SIG_IGN))
-    try:
-        for future in as_completed([pool.submit(_run, task) for task in tasks]):
-            yield future.result()
-        pool.shutdown()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in multiprocessing.active_children():
-            process.terminate()
 
 
 def _run(task: Task) -> Record:

@@ -1,0 +1,17 @@
+"""Work that never ends, on two processes: `python -m tests.unit.evaluate.endless`. Each prints its process id."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from ig_guardrail.evaluate.processes import in_processes
+
+
+def endless(task: int) -> None:
+    print(os.getpid(), flush=True)
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    list(in_processes(endless, [0, 1], 2))

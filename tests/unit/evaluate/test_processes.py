@@ -1,0 +1,57 @@
+"""Work on several processes: all of it is done, and none outlives the process that began it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ig_guardrail.evaluate.processes import in_processes
+
+ROOT = Path(__file__).parents[3]
+SOON = 20_000  # milliseconds; they end in some
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_every_task_is_done_once(workers: int) -> None:
+    assert sorted(in_processes(abs, [-3, -1, -2], workers)) == [1, 2, 3]
+
+
+def test_leaving_early_ends_the_processes() -> None:
+    results = in_processes(abs, [-3, -1, -2], 1)
+    next(results)
+    results.close()
+    for process in multiprocessing.active_children():
+        process.join(SOON / 1000)
+    assert multiprocessing.active_children() == []
+
+
+def test_what_a_task_raises_is_raised() -> None:
+    with pytest.raises(ValueError, match="invalid literal"):
+        list(in_processes(int, ["1", "x"], 1))
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="the end of a process that is no child can't be awaited here")
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_no_process_outlives_the_one_that_began_it(how: signal.Signals) -> None:
+    begun = subprocess.Popen(
+        [sys.executable, "-m", "tests.unit.evaluate.endless"], stdout=subprocess.PIPE, cwd=ROOT, text=True
+    )
+    assert begun.stdout is not None
+    open_pid: Callable[[int], int] = os.pidfd_open
+    ends = [open_pid(int(begun.stdout.readline())) for _ in range(2)]
+    begun.send_signal(how)
+    begun.wait()
+    begun.stdout.close()
+    for end in ends:
+        waiting = select.poll()
+        waiting.register(end, select.POLLIN)
+        assert waiting.poll(SOON)
+        os.close(end)
