@@ -26,9 +26,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: install
 	$(BIN)/ig-guardrail demo
 
-# All tests, and those of the chat model once more on LangChain's oldest and newest releases.
+# All tests, and those of the chat model once more on LangChain's oldest and newest releases. Two processes, each with the
+# embedded model and one thread for it, need as much memory as a laptop has to spare.
 test: install $(LINES)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 	$(call on_each_line,tests/unit/langchain)
 
 # On those releases also the embedded model: LangChain's own acceptance tests, and that all ways to call it are equal.

@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
 def take(out: Path, results: Path) -> None:
     """Keep the last measurements of the final prompts as the results that documents quote."""
     results.mkdir(exist_ok=True)
-    for name in ("quality.json", "bench.json", "screen.json", "weights.json", "profile.json"):
+    for name in ("quality.json", "bench.json", "screen.json", "weights.json", "profile.json", "keywords.json"):
         if (out / name).is_file():
             shutil.copyfile(out / name, results / name)
     if (out / "lag" / "bench.json").is_file():
@@ -202,6 +202,11 @@ def screen(results: Path) -> str:
     return _figures(results / "screen.json")
 
 
+def keywords(results: Path) -> str:
+    """What DeAL does for keywords."""
+    return _figures(results / "keywords.json")
+
+
 def weights(results: Path) -> str:
     """The embedded model in fewer bits."""
     return _figures(results / "weights.json")
@@ -300,6 +305,7 @@ DOCUMENTS: Mapping[Path, Sections] = {
         "rivals-cost": priced("rivals"),
         "sweep": compared("sweep"),
         "sweep-cost": priced("sweep"),
+        "keywords": keywords,
     },
     HERE.parent / "README.md": {"quality": bounded},
 }
