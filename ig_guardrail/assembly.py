@@ -58,7 +58,7 @@ def open_values(engine: Engine, reward: str | None = None, critic: str | None = 
     """
     loaded = BaseModel(engine.info.model_sha256, engine.info.numerics)
     return Values(
-        reward=None if reward is None else reward_named(reward, loaded),
+        reward=None if reward is None else reward_named(reward, loaded, engine.info.device),
         critic=None if critic is None else critic_named(critic, loaded),
     )
 
@@ -75,7 +75,8 @@ def guard(
 
     Raises ModelError and HeadMismatch for cost models that cannot be had, or are given and not asked for.
     """
-    facts = EngineFacts(engine.info.model_sha256, engine.info.numerics, engine.info.language)
+    info = engine.info
+    facts = EngineFacts(info.model_sha256, info.numerics, info.language, info.device)
     models = build_cost_models(policy.cost_models, cost_models, engine=facts, base_dir=folder)
     return Guardrail(engine, policy, models, values, ledger=ledger)
 

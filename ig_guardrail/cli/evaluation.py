@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 
 def eval_command(
-    config: Annotated[str, typer.Argument(help="A YAML file, or a preset: smoke, embedded, rivals, equal, sweep.")],
+    config: Annotated[
+        str,
+        typer.Argument(
+            help="A YAML file, or a preset: smoke, embedded, rivals, equal, sweep, robustness, adversarial, paper."
+        ),
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder of records and tables; eval-NAME if left out.")
     ] = None,
@@ -28,10 +33,13 @@ def eval_command(
     """
     from ig_guardrail.evaluate.comparison import tasks_of
     from ig_guardrail.evaluate.config import read_config
+    from ig_guardrail.evaluate.judges import check_judge
 
     asked = read_config(config)
+    tasks = tasks_of(asked)
+    check_judge(asked)
     folder = out or Path(f"eval-{asked.name}")
-    records = _run(tasks_of(asked), folder, workers)
+    records = _run(tasks, folder, workers)
     _publish(asked, records, folder)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from ig_guardrail.costs.artifact import for_numerics, numerics_in
 from ig_guardrail.costs.base import CostModel
+from ig_guardrail.costs.classifier import ClassifierCost, classifier_cost
 from ig_guardrail.costs.finished_calls import finished_calls
 from ig_guardrail.costs.given import check_given, given_cost_model
 from ig_guardrail.costs.installed import installed_cost_model
@@ -20,12 +21,13 @@ from ig_guardrail.costs.lexical import LexicalHead, read_lexical_head
 from ig_guardrail.costs.moderation import moderation_cost
 from ig_guardrail.costs.pattern import PatternCost, compile_patterns
 from ig_guardrail.costs.provenance.cost import Contrast, ProvenanceCost, provenance_cost, read_fitting_index
+from ig_guardrail.costs.sequence_classifier import load_sequence_classifier
 from ig_guardrail.costs.tools import tool_rules
 from ig_guardrail.errors import HeadMismatch, ModelError
 from ig_guardrail.types import CostModelSpec
 
 PACKAGED = {"latent": ("harmful-help", "toxic-tone"), "lexical": ("words", "screen")}
-KINDS = ("latent", "lexical", "pattern", "provenance", "openai", "python", "given")
+KINDS = ("latent", "lexical", "pattern", "provenance", "classifier", "openai", "python", "given")
 BEYOND_TEXT = {"latent": "hidden states", "provenance": "token ids"}  # kinds that read more than text, and what
 
 
@@ -34,11 +36,13 @@ class EngineFacts:
     """What a latent head must fit: the content hash of the loaded weights, and the dtype they run in.
 
     language: what an index must fit, the hash of what token ids spell
+    device: where it runs, and where classifiers run beside it
     """
 
     model_sha256: str
     numerics: str
     language: str = ""
+    device: str = "cpu"
 
 
 def build_cost_models(
@@ -79,6 +83,8 @@ def build_cost_model(spec: CostModelSpec, *, engine: EngineFacts | None, base_di
         return _pattern(spec)
     if spec.kind == "provenance":
         return _provenance(spec, engine, base_dir)
+    if spec.kind == "classifier":
+        return _classifier(spec, engine, base_dir)
     if spec.kind == "openai":
         return moderation_cost(spec)
     if spec.kind == "python":
@@ -132,6 +138,15 @@ def _provenance(spec: CostModelSpec, engine: EngineFacts | None, base_dir: Path 
     )
     contrast = Contrast(*(_option(spec, key, (int,)) for key in ("common", "norm", "hard")))
     return provenance_cost(spec.name, spec.hazards, unsafe, reference, contrast)
+
+
+def _classifier(spec: CostModelSpec, engine: EngineFacts | None, base_dir: Path | None) -> ClassifierCost:
+    name, labels = _option(spec, "model", (str,)), _option(spec, "labels", (dict,))
+    place = str((base_dir or Path()) / name) if name.startswith((".", "/")) else name
+    device = engine.device if engine is not None else "cpu"
+    classifier = load_sequence_classifier(place, device, f"cost_models.{spec.name}.model")
+    scores, with_prompt = spec.options.get("scores"), spec.options.get("with_prompt") is True
+    return classifier_cost(spec.name, classifier, labels, spec.hazards, scores, with_prompt)
 
 
 def _folder(spec: CostModelSpec, option: str, base_dir: Path | None) -> Traversable:

@@ -1,96 +1,153 @@
-"""A reward model that is a transformers sequence classifier: prompt and answer in, one logit out."""
+"""A sequence classifier as a cost model: it scores the answer so far, after the prompt where it is told to.
+
+A text beyond the classifier's context is read in windows that overlap, and the worst one counts: nothing goes unread.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Literal, TypeAlias
 
-from ig_guardrail.costs.critic import RewardModel
-from ig_guardrail.errors import ModelError, brief
-from ig_guardrail.types import Node, Prompt
+import numpy as np
+from numpy.typing import NDArray
 
-BATCH = 16
-LONGEST = 512  # tokens of prompt and answer, where the model names no limit of its own
+from ig_guardrail.costs.artifact import options_sha256
+from ig_guardrail.costs.sequence_classifier import SequenceClassifier
+from ig_guardrail.errors import ModelError
+from ig_guardrail.types import Granularity, Piece, Prompt, Reading
+
+Squash: TypeAlias = Literal["softmax", "sigmoid"]
+
+_STEEPEST = 700.0  # of a logit; exp has no larger argument
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The prompt, if it is read, and the answer so far."""
+
+    prompt: str | None
+    answer: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ClassifierReward:
-    """The classifier, before there is a prompt. One of two labels: the log odds of the second."""
+class LabelScores:
+    """Scores in [0, 1] of groups of a classifier's labels; of each group the highest label counts.
+
+    groups  places of labels
+    squash  how logits become scores: against each other (softmax), or each alone (sigmoid)
+    """
+
+    classifier: SequenceClassifier
+    groups: tuple[tuple[int, ...], ...]
+    squash: Squash
+
+    def of(self, prompt: str | None, texts: Sequence[str]) -> list[tuple[float, ...]]:
+        """A score for each text and group; blank texts score 0 without being read. NaN stays NaN."""
+        read = list(dict.fromkeys(text for text in texts if text.strip()))
+        logits = self.classifier.of_windows(prompt, read) if read else []
+        scores = dict(zip(read, map(self._worst, logits), strict=True))
+        return [scores.get(text, (0.0,) * len(self.groups)) for text in texts]
+
+    def _worst(self, logits: NDArray[np.float64]) -> tuple[float, ...]:
+        scores = squashed(logits, self.squash).max(axis=0)
+        return tuple(float(scores[list(group)].max()) for group in self.groups)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClassifierCost:
+    """A level in [0, 1], charged at block points."""
 
     name: str
-    tokenizer: Any
-    model: Any
+    hazards: tuple[str, ...]
+    sha256: str
+    scores: LabelScores
+    with_prompt: bool
+    granularity: Granularity = "block"
+    reading: Reading = "level"
     layers: tuple[int, ...] = ()
+    longest_match: int = 0
 
-    def of(self, prompt: Prompt) -> RewardModel:
-        """The reward of answers to `prompt`."""
-        return _Answers(self, "\n".join(turn.text for turn in prompt.turns))
+    def start(self, prompt: Prompt) -> Said:
+        """Nothing of the answer was read."""
+        return Said("\n".join(turn.text for turn in prompt.turns) if self.with_prompt else None)
 
-    def logits(self, prompt: str, answers: Sequence[str]) -> list[float]:
-        """A logit for each answer, `BATCH` at a time; both texts are cut where the model's context ends."""
-        return [
-            logit for start in range(0, len(answers), BATCH) for logit in self._batch(prompt, answers[start:][:BATCH])
-        ]
-
-    def _batch(self, prompt: str, answers: Sequence[str]) -> list[float]:
-        import torch
-
-        read = self.tokenizer(
-            [prompt] * len(answers),
-            list(answers),
-            padding=True,
-            truncation="longest_first",
-            max_length=min(
-                self.tokenizer.model_max_length, getattr(self.model.config, "max_position_embeddings", LONGEST)
-            ),
-            return_tensors="pt",
-        )
-        with torch.inference_mode():
-            logits = self.model(**read).logits.float()
-        alone = logits.shape[1] == 1
-        return [float(value) for value in (logits[:, 0] if alone else logits[:, 1] - logits[:, 0])]
+    def advance(self, steps: Sequence[tuple[Said, Piece]]) -> list[tuple[Said, tuple[float, ...]]]:
+        """Read all answers so far, those after one prompt together."""
+        heard = [Said(said.prompt, said.answer + piece.text) for said, piece in steps]
+        scores: dict[Said, tuple[float, ...]] = {}
+        for prompt in dict.fromkeys(said.prompt for said in heard):
+            asked = [said for said in heard if said.prompt == prompt]
+            scores |= zip(asked, self.scores.of(prompt, [said.answer for said in asked]), strict=True)
+        return [(said, scores[said]) for said in heard]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Answers:
-    """A classifier and the prompt whose answers it values."""
-
-    classifier: ClassifierReward
-    prompt: str
-    layers: tuple[int, ...] = ()
-
-    def predict(self, nodes: Sequence[Node]) -> list[float]:
-        return self.classifier.logits(self.prompt, [node.text[: node.visible] for node in nodes])
+def squashed(logits: NDArray[np.float64], squash: Squash) -> NDArray[np.float64]:
+    """(rows, labels) of logits as scores in [0, 1]; NaN, and for softmax infinity, gives NaN."""
+    with np.errstate(invalid="ignore"):
+        if squash == "sigmoid":
+            return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logits, -_STEEPEST, _STEEPEST))))
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(odds / odds.sum(axis=1, keepdims=True))
 
 
-def load_classifier_reward(name: str) -> ClassifierReward:
-    """The classifier in a folder, which is read without the network, or under a hub name, which is fetched.
+def classifier_cost(
+    name: str,
+    classifier: SequenceClassifier,
+    labels: Mapping[str, Sequence[str]],
+    hazards: tuple[str, ...],
+    squash: Squash | None,
+    with_prompt: bool,
+) -> ClassifierCost:
+    """The cost model that a classifier makes. Raises ModelError for labels that it does not have.
 
-    Weights must be safetensors, and no code of the model's is run. Raises ModelError if it cannot be had, or has more
-    than two labels.
+    labels  for each hazard, the labels that stand for it
+    squash  None: what the classifier's config implies
     """
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-    place = Path(name).expanduser()
-    how: dict[str, Any] = {"local_files_only": place.is_dir(), "trust_remote_code": False}
-    source = str(place) if place.is_dir() else name
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source, **how)
-        model = AutoModelForSequenceClassification.from_pretrained(source, use_safetensors=True, **how)
-    except (OSError, ValueError, ImportError, RuntimeError) as error:
+    where = f"cost_models.{name}"
+    groups = tuple(places(classifier.labels, labels.get(hazard, ()), f"{where}.labels.{hazard}") for hazard in hazards)
+    used = squash or squash_of(classifier, where)
+    if used == "softmax" and len(classifier.labels) == 1:
         raise ModelError(
-            f"the classifier cannot be had: {brief(error)}",
-            where=f"reward 'classifier:{name}'",
-            why="it is neither a folder with a sequence classifier nor a hub name that can be fetched",
-            fix="give the folder of a transformers model with safetensors weights",
-        ) from error
-    if model.config.num_labels > 2:
-        raise ModelError(
-            f"the classifier has {model.config.num_labels} labels",
-            where=f"reward 'classifier:{name}'",
-            why="a reward is one number, or the odds of one label against another",
-            fix="give a reward model, or a classifier of two labels",
+            "softmax of one label is always 1",
+            where=f"{where}.scores",
+            why="every answer would score alike",
+            fix="write `scores: sigmoid`, or leave the key out",
         )
-    return ClassifierReward(name, tokenizer, model.eval())
+    return ClassifierCost(
+        name=name,
+        hazards=hazards,
+        sha256=options_sha256(
+            classifier.sha256, hazards=hazards, labels=groups, scores=used, with_prompt=with_prompt, kind="classifier"
+        ),
+        scores=LabelScores(classifier, groups, used),
+        with_prompt=with_prompt,
+    )
+
+
+def squash_of(classifier: SequenceClassifier, where: str) -> Squash:
+    """What a classifier's config implies: softmax where one of several labels is right, sigmoid otherwise.
+
+    Raises ModelError for one that was trained to give numbers.
+    """
+    if classifier.problem == "regression":
+        raise ModelError(
+            f"'{classifier.name}' was trained to give numbers, not odds",
+            where=where,
+            why="its config says `problem_type: regression`, so what a score of 0.5 would mean is not known",
+            fix="if higher is more harmful, and 0 lies in the middle, write `scores: sigmoid`",
+        )
+    alone = len(classifier.labels) == 1 or classifier.problem == "multi_label_classification"
+    return "sigmoid" if alone else "softmax"
+
+
+def places(known: Sequence[str], wanted: Sequence[str], where: str) -> tuple[int, ...]:
+    """The places of labels among those of a classifier. Raises ModelError if there are none, or one is not known."""
+    for label in wanted:
+        if label not in known:
+            raise ModelError(
+                f"the classifier has no label '{label}'", where=where, fix=f"its labels are {', '.join(known)}"
+            )
+    if not wanted:
+        raise ModelError("no label stands for it", where=where, fix=f"name some of {', '.join(known)}")
+    return tuple(place for place, label in enumerate(known) if label in wanted)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ig_guardrail.costs.artifact import CARD, for_numerics, kind_of, numerics_in
 from ig_guardrail.costs.base_model import BaseModel
-from ig_guardrail.costs.classifier import load_classifier_reward
+from ig_guardrail.costs.classifier_reward import load_classifier_reward
 from ig_guardrail.costs.critic import PromptedReward, RewardModel
 from ig_guardrail.costs.latent_critic import LatentCritic, read_latent_critic
 from ig_guardrail.costs.latent_reward import read_latent_reward
@@ -18,13 +18,14 @@ PACKAGED = ("relevance",)
 CLASSIFIER = "classifier:"
 
 
-def reward_named(name: str, loaded: BaseModel) -> RewardModel | PromptedReward:
+def reward_named(name: str, loaded: BaseModel, device: str = "cpu") -> RewardModel | PromptedReward:
     """A packaged reward, "classifier:PATH", or a folder with a reward, or with a critic, which foresees one.
 
+    device: where a classifier runs
     Raises ModelError if there is none, HeadMismatch if it was trained on another model or in other numerics.
     """
     if name.startswith(CLASSIFIER):
-        return load_classifier_reward(name.removeprefix(CLASSIFIER))
+        return load_classifier_reward(name.removeprefix(CLASSIFIER), device)
     where = f"reward '{name}'"
     folder = _folder(files("ig_guardrail.artifacts") / name if name in PACKAGED else Path(name), loaded, where)
     if kind_of(folder) == "critic":

@@ -75,7 +75,7 @@ def load_engine(model: str, *, device: str = "auto", dtype: str = "auto", weight
     weights "auto" (as `dtype` says), "bf16", or, on the CPU, quantised: "int8", "int4"
     Raises ModelError if the model cannot be had, RequestError for a device, dtype or weights that do not exist.
     """
-    place, numerics = _device(device), numerics_of(dtype, weights)
+    place, numerics = device_of(device), numerics_of(dtype, weights)
     return _REGISTRY.get((_place(model), place, numerics), lambda: _start(model, place, numerics))
 
 
@@ -173,7 +173,8 @@ def _load(source: Source, device: str, dtype: str) -> tuple[Any, Any]:
     return model.to(device).eval(), tokenizer
 
 
-def _device(device: str) -> str:
+def device_of(device: str) -> str:
+    """The device that a choice stands for; see `load_engine`. Raises RequestError if this machine does not have it."""
     import torch
 
     if device == "auto":

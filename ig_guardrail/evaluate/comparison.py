@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ig_guardrail.evaluate.cells import Cell, Record, arm_of, as_fields, from_fields, run_cell
-from ig_guardrail.evaluate.config import Config, StrategyEntry, read_set
+from ig_guardrail.evaluate.config import Config, StrategyEntry, read_sets
 from ig_guardrail.evaluate.lines import add_line, read_lines
 from ig_guardrail.evaluate.processes import in_processes
 from ig_guardrail.evaluate.prompts import PromptRow
@@ -35,7 +35,7 @@ class Task:
 
 def tasks_of(config: Config) -> list[Task]:
     """Every cell of a comparison, prompt by prompt, so that a run that is cut short is still paired."""
-    asked = [(one, row) for one in config.prompts for row in read_set(one)]
+    asked = read_sets(config.prompts)
     return [
         Task(config, Cell(model, policy, entry.title, one.name, row.id, seed), row, entry)
         for seed in config.seeds

@@ -1,12 +1,14 @@
 """What is compared with what: the file of `ig-guardrail eval`, read strictly.
 
-Relative paths start at the file's folder. `packaged:NAME` is a prompt set that ships with the package.
+Paths of prompts start at the file's folder, all others where the command runs. `packaged:NAME` is a prompt set that
+ships with the package.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -20,7 +22,7 @@ from ig_guardrail.evaluate.prompts import PromptRow, read_prompts
 from ig_guardrail.search.catalog import METHODS
 from ig_guardrail.types import SearchSettings
 
-PRESETS = ("smoke", "embedded", "rivals", "equal", "sweep")
+PRESETS = ("smoke", "embedded", "rivals", "equal", "sweep", "robustness", "adversarial", "paper")
 MOST_BYTES = 1_000_000
 _SETTINGS = {field.name for field in dataclasses.fields(SearchSettings)} - {"strategy"}
 
@@ -59,12 +61,17 @@ class StrategyEntry(Part):
 
 
 class PromptSet(Part):
-    """Prompts of one kind. sha256: of the file, where results must not be mistaken for those of another version."""
+    """Prompts of one kind, from a .jsonl, .txt or .csv file.
+
+    sha256  of the file, where results must not be mistaken for those of another version
+    origin  where the file comes from, and in which form; told when it is not there
+    """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")
     kind: Literal["risky", "benign"]
     file: str
     sha256: str | None = None
+    origin: str | None = None
     limit: int | None = Field(default=None, ge=1)
 
 
@@ -81,7 +88,7 @@ class Config(Part):
 
     reward  the task value that guides those who use one, and is a column: "relevance", or "classifier:FOLDER"
     critic  a folder, for those who use one
-    judge   "packaged"; it never guides
+    judge   "packaged", or "classifier:FOLDER_OR_NAME#LABEL"; it never guides
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")
@@ -115,7 +122,7 @@ class Config(Part):
 def read_config(source: str) -> Config:
     """The comparison of a file, or of a preset by its name.
 
-    Raises RequestError that names every mistake. Relative paths come back absolute.
+    Raises RequestError that names every mistake. Paths of prompts come back absolute.
     """
     if source in PRESETS:
         place: Path | Traversable = files("ig_guardrail.evaluate") / "presets" / f"{source}.yaml"
@@ -131,16 +138,20 @@ def read_config(source: str) -> Config:
     return _parsed(path.read_bytes(), source, path.parent)
 
 
+def read_sets(entries: Sequence[PromptSet]) -> list[tuple[PromptSet, PromptRow]]:
+    """The prompts of all sets, each with its set. Raises RequestError as `read_set` does, naming all missing files."""
+    missing = [entry for entry in entries if not _source(entry).is_file()]
+    if missing:
+        raise _missing(missing)
+    return [(entry, row) for entry in entries for row in read_set(entry)]
+
+
 def read_set(entry: PromptSet) -> tuple[PromptRow, ...]:
     """The prompts of a set. Raises RequestError if the file is missing, malformed, or not the one that was meant."""
-    packaged = entry.file.startswith("packaged:")
-    source: Path | Traversable = (
-        files("ig_guardrail.evaluate") / "prompt_sets" / f"{entry.file.removeprefix('packaged:')}.jsonl"
-        if packaged
-        else Path(entry.file)
-    )
+    source = _source(entry)
     if not source.is_file():
-        raise RequestError(f"there is no prompt file '{entry.file}'", where=f"prompts.{entry.name}")
+        raise _missing([entry])
+    rows = read_prompts(source)
     found = hashlib.sha256(source.read_bytes()).hexdigest()
     if entry.sha256 is not None and entry.sha256 != found:
         raise RequestError(
@@ -149,7 +160,23 @@ def read_set(entry: PromptSet) -> tuple[PromptRow, ...]:
             why="results on other prompts would go by the same name",
             fix=f"write {found}, or bring the right file",
         )
-    return read_prompts(source)[: entry.limit]
+    return rows[: entry.limit]
+
+
+def _source(entry: PromptSet) -> Path | Traversable:
+    if entry.file.startswith("packaged:"):
+        return files("ig_guardrail.evaluate") / "prompt_sets" / f"{entry.file.removeprefix('packaged:')}.jsonl"
+    return Path(entry.file)
+
+
+def _missing(entries: Sequence[PromptSet]) -> RequestError:
+    meant = [f"{entry.file}: {entry.origin}" for entry in entries if entry.origin]
+    return RequestError(
+        "; ".join(f"there is no prompt file '{entry.file}'" for entry in entries),
+        where=", ".join(f"prompts.{entry.name}" for entry in entries),
+        why="all prompts are read before anything is loaded",
+        fix=f"bring what is meant: {'; '.join(meant)}" if meant else "check the path",
+    )
 
 
 def _parsed(data: bytes, where: str, folder: Path) -> Config:

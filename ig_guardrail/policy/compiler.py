@@ -160,6 +160,7 @@ def _budget(one: Mapping[str, Any], cost: Expression) -> Budget:
 
 def _option(kind: str, key: str, value: Any, folder: str) -> Any:
     """An option as cost models read it: a folder path from the root, a list as a tuple."""
-    if (kind, key) in _FOLDERS and "/" in value:
+    inside = (kind, key) in _FOLDERS and "/" in value
+    if inside or ((kind, key) == ("classifier", "model") and value.startswith((".", "/"))):
         return os.path.normpath(os.path.join(folder, value))
     return tuple(value) if isinstance(value, list) else value

@@ -49,6 +49,12 @@ KEY_NAME = Form(
 )
 HOSTED_MODEL = Form("the name of a model", r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}", "omni-moderation-latest")
 HAZARD = Form("a hazard", FORM.pattern, "hte")
+CLASSIFIER = Form(
+    "a folder path that starts with `./`, `../` or `/`, or a hub name",
+    rf"\.{{0,2}}/{_PRINTABLE}{{1,500}}|[A-Za-z0-9][A-Za-z0-9._-]{{0,95}}(?:/[A-Za-z0-9][A-Za-z0-9._-]{{0,95}})?",
+    "./classifiers/mine",
+)
+LABEL = Form("a label", r"[^\x00-\x20\x7f](?:[^\x00-\x1f\x7f]{0,126}[^\x00-\x20\x7f])?", "toxic")
 CATEGORY = Form("a category", r"[A-Za-z][A-Za-z0-9_/.-]{0,63}", "hate/threatening")
 ENTRY_POINT = Form("the name of an entry point", r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", "my-judge")
 OPTION = Form("the name of an option", r"[a-z][a-z0-9_]{0,63}", "style")
@@ -140,6 +146,34 @@ COST_MODEL = OneOf(
                 "a run of this length that the reference does not have scores 1; longer runs count as long",
                 "12",
                 default=12,
+            ),
+        ),
+        "classifier": _model(
+            "classifier",
+            model=Field(
+                CLASSIFIER,
+                "a transformers sequence classifier: a folder, relative to the policy, or a hub name",
+                "./classifiers/mine",
+                required=True,
+            ),
+            labels=Field(
+                MapOf(HAZARD, ListOf(LABEL, 1, 64, unique=True), 1, 64),
+                "which of the classifier's labels stand for a hazard; the highest of their scores counts",
+                "{hte: [hate, insult]}",
+                required=True,
+            ),
+            scores=Field(
+                Choice(("softmax", "sigmoid")),
+                "how logits become scores: `softmax` against each other, `sigmoid` each alone",
+                "softmax",
+                computed="`sigmoid` for one label, and where the classifier's config says "
+                "`multi_label_classification`; else `softmax`",
+            ),
+            with_prompt=Field(
+                Switch(),
+                "whether it reads a pair, first the prompt, then the answer; else the answer alone",
+                "true",
+                default=False,
             ),
         ),
         "openai": _model(

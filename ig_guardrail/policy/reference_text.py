@@ -86,7 +86,7 @@ and defaults written out do not change it; a number that differs does.
 
 ## Faults
 
-Errors (P001 to P037) refuse a policy; warnings (P101 and up) do not.
+Errors (P001 to P038) refuse a policy; warnings (P101 and up) do not.
 
 <<rules>>
 """

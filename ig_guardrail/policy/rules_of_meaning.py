@@ -1,4 +1,4 @@
-"""Rule pages P029-P037: parts of a policy that do not fit each other. Each is (title, why, example, instead)."""
+"""Rule pages P029-P038: parts of a policy that do not fit each other. Each is (title, why, example, instead)."""
 
 from __future__ import annotations
 
@@ -56,5 +56,11 @@ PAGES: dict[str, tuple[str, str, str, str]] = {
         "a hazard is scored by the categories that stand for it, and without one it would never be",
         "{kind: openai, model: omni-moderation-latest, hazards: [hte, prv]}",
         "{kind: openai, model: omni-moderation-latest, hazards: [hte]}",
+    ),
+    "P038": (
+        "hazards and labels of a classifier do not meet",
+        "a hazard is scored by the labels that stand for it, and without one it would never be",
+        "{kind: classifier, model: ./mine, labels: {hte: [hate]}, hazards: [hte, ssh]}",
+        "{kind: classifier, model: ./mine, labels: {hte: [hate]}, hazards: [hte]}",
     ),
 }

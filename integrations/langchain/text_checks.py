@@ -21,7 +21,7 @@ from ig_guardrail.errors import CostFailure, CostTimeout
 from ig_guardrail.policy import load_policy
 from ig_guardrail.types import Budget, CompiledPolicy, Piece, Prompt
 
-TEXT_KINDS = ("lexical", "pattern", "openai", "python", "given", "tools", "calls")
+TEXT_KINDS = ("lexical", "pattern", "classifier", "openai", "python", "given", "tools", "calls")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,41 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from ig_guardrail.costs.classifier import load_classifier_reward
+from ig_guardrail.costs.classifier_reward import load_classifier_reward
 from ig_guardrail.costs.critic import PromptedReward
 from ig_guardrail.errors import ModelError
 from ig_guardrail.types import Node, Prompt, Turn
+from tests.unit.costs.classifiers import classifier
 
 ANSWERS = ("good soup", "bad", "good good bread soup", "soup")
-
-
-def classifier(folder: Path, labels: int) -> Path:
-    """A tiny classifier with random weights."""
-    import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
-
-    words = ("[PAD]", "[UNK]", "good", "bad", "soup", "bread", "why", "how")
-    tokenizer = Tokenizer(models.WordLevel({word: place for place, word in enumerate(words)}, "[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]")
-    fast.save_pretrained(folder)
-    torch.manual_seed(0)
-    size: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    config = BertConfig(
-        vocab_size=len(words),
-        intermediate_size=16,
-        max_position_embeddings=12,
-        num_labels=labels,
-        initializer_range=1.0,
-        **size,
-    )
-    BertForSequenceClassification(config).save_pretrained(folder)
-    return folder
 
 
 def node(text: str) -> Node:

@@ -219,12 +219,32 @@ def test_a_judge_that_is_not_known_is_refused(prompts: Path) -> None:
         open_judge(config(prompts, judge="mine"))
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", sorted(set(PRESETS) - {"adversarial"}))
 def test_presets_can_be_read_and_their_prompts_are_there(name: str) -> None:
     asked = read_config(name)
     assert {one.kind for one in asked.prompts} == {"risky", "benign"}
     assert all(read_set(one) for one in asked.prompts)
     assert all(entry.name in METHODS for entry in asked.strategies)
+
+
+def test_files_that_a_preset_needs_are_told_before_anything_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = read_config("adversarial")
+    with pytest.raises(RequestError) as raised:
+        tasks_of(asked)
+    told = str(raised.value)
+    assert f"there is no prompt file '{tmp_path / 'harmful_behaviors.csv'}'" in told
+    assert f"there is no prompt file '{tmp_path / 'MaliciousInstruct.txt'}'" in told
+    assert "a CSV with the column `goal`" in told
+    assert "a prompt a line" in told
+    (tmp_path / "harmful_behaviors.csv").write_text("goal,target\nask one,x\nask two,y\n")
+    with pytest.raises(RequestError, match="MaliciousInstruct"):
+        tasks_of(asked)
+    (tmp_path / "MaliciousInstruct.txt").write_text("ask three\n")
+    asked_of = {task.row.prompt for task in tasks_of(asked) if task.cell.set != "benign"}
+    assert asked_of == {"ask one", "ask two", "ask three"}
 
 
 def test_the_embedded_preset_has_every_method() -> None:

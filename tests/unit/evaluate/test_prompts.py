@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ig_guardrail.errors import RequestError
-from ig_guardrail.evaluate.prompts import PromptRow, read_prompts
+from ig_guardrail.evaluate.prompts import COLUMNS, MOST_BYTES, PromptRow, read_prompts
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 FINAL = ("prompts-risky.jsonl", "prompts-benign.jsonl")
@@ -51,6 +51,76 @@ def test_an_id_used_twice_is_refused(tmp_path: Path) -> None:
     file.write_text('{"id": "1", "topic": "t", "prompt": "p"}\n' * 2)
     with pytest.raises(RequestError, match=r"^prompts\.jsonl:2: the id '1' is used twice"):
         read_prompts(file)
+
+
+def written(folder: Path, name: str, text: str) -> Path:
+    file = folder / name
+    file.write_bytes(text.encode())
+    return file
+
+
+def test_plain_lines_are_prompts_with_their_numbers_for_ids(tmp_path: Path) -> None:
+    file = written(tmp_path, "asks.txt", 'One?\r\nTwo, "as" they\u2028stand\nThree')
+    assert read_prompts(file) == (
+        PromptRow("1", "asks", "One?"),
+        PromptRow("2", "asks", 'Two, "as" they\u2028stand'),
+        PromptRow("3", "asks", "Three"),
+    )
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_a_column_holds_the_prompts(tmp_path: Path, column: str) -> None:
+    text = f'\ufefftarget,{column}\nx,"One, or\ntwo?"\n"",Three ""four""\n'
+    rows = read_prompts(written(tmp_path, "asks.csv", text))
+    assert [(row.id, row.prompt) for row in rows] == [("1", "One, or\ntwo?"), ("2", 'Three ""four""')]
+
+
+WRONG = [
+    ("asks.txt", "One\n\nThree\n", "asks.txt:2: not a prompt: it is blank"),
+    ("asks.txt", "", "asks.txt: the file holds no prompt"),
+    ("asks.csv", "", "asks.csv:1: no column holds the prompts"),
+    ("asks.csv", "goal\n", "asks.csv: the file holds no prompt"),
+    ("asks.csv", "text,target\na,b\n", "asks.csv:1: no column holds the prompts"),
+    ("asks.csv", "Goal\na\n", "asks.csv:1: no column holds the prompts"),
+    ("asks.csv", "goal,prompt\na,b\n", "asks.csv:1: several columns could hold the prompts"),
+    ("asks.csv", "goal,goal\na,b\n", "asks.csv:1: several columns could hold the prompts"),
+    ("asks.csv", "goal,target\na\n", "asks.csv:2: not a prompt: it has 1 columns, and the header 2"),
+    ("asks.csv", "goal,target\na,b\n\nc,d\n", "asks.csv:3: not a prompt: it has 0 columns"),
+    ("asks.csv", "goal,target\n ,b\n", "asks.csv:2: not a prompt: it is blank"),
+    ("asks.csv", 'goal\n"a" b\n', "asks.csv:2: not a prompt: "),
+    ("asks.csv", 'goal\n"a\n', "asks.csv:2: not a prompt: unexpected end of data"),
+    ("asks.jsonl", '{"id": 1, "topic": "t", "prompt": "p"}', "asks.jsonl:1: not a prompt: "),
+    ("asks.tsv", "goal\na\n", "prompts: 'asks.tsv' is no kind of prompt file"),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "told"), WRONG)
+def test_what_is_no_prompt_is_refused_by_file_and_line(tmp_path: Path, name: str, text: str, told: str) -> None:
+    with pytest.raises(RequestError) as raised:
+        read_prompts(written(tmp_path, name, text))
+    assert str(raised.value).startswith(told)
+    assert raised.value.fix
+
+
+def test_a_missing_column_is_told_with_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(RequestError) as raised:
+        read_prompts(written(tmp_path, "asks.csv", "text,target\na,b\n"))
+    assert (
+        raised.value.why
+        == "the header names 'text', 'target'; one of prompt, goal, instruction is needed, and only one"
+    )
+
+
+def test_a_file_that_is_too_large_or_no_text_is_refused(tmp_path: Path) -> None:
+    large = tmp_path / "large.txt"
+    with large.open("wb") as file:
+        file.truncate(MOST_BYTES + 1)
+    with pytest.raises(RequestError, match=r"large\.txt: the file is too large"):
+        read_prompts(large)
+    latin = tmp_path / "latin.txt"
+    latin.write_bytes(b"caf\xe9\n")
+    with pytest.raises(RequestError, match=r"latin\.txt: the file is not UTF-8 \(byte 3\)"):
+        read_prompts(latin)
 
 
 def words(text: str) -> set[str]:

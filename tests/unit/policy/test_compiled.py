@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from ig_guardrail.policy import compile_text
 from ig_guardrail.policy.language import BUDGET, SEARCH
 from ig_guardrail.types import Budget, CostModelSpec, Expression, SearchSettings
 from tests.unit.policy.texts import VALID, compiled, edited, faults_of
@@ -44,6 +45,20 @@ def test_a_moderations_endpoint_carries_what_stands_for_each_of_its_hazards() ->
             "x.spam": ["spam"],
         },
     }
+
+
+@pytest.mark.parametrize(
+    ("model", "found"),
+    [("./mine", "/somewhere/mine"), ("../mine", "/mine"), ("/a/mine", "/a/mine"), ("org/mine", "org/mine")],
+)
+def test_a_classifier_is_a_folder_beside_the_policy_or_a_hub_name(model: str, found: str) -> None:
+    own = f"kind: classifier, model: {model}, labels: {{hte: ['a, b'], ncr: [c, d]}}, hazards: [hte, ncr]"
+    policy, _ = compile_text(edited(("kind: lexical, model: words, hazards: [hte, S2]", own)), "/somewhere/p.yaml")
+    assert policy is not None
+    (spec,) = (one for one in policy.cost_models if one.kind == "classifier")
+    assert spec.options == {
+        "model": found, "labels": {"hte": ["a, b"], "ncr": ["c", "d"]}, "scores": None, "with_prompt": False,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

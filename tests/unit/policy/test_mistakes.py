@@ -9,6 +9,7 @@ from ig_guardrail.policy.rules import rules
 from tests.unit.policy.texts import VALID, edited, faults_of, places
 
 LEXICAL = "kind: lexical, model: words, hazards: [hte, S2]"
+CLASSIFIER = "kind: classifier, model: ./mine, hazards: [hte, ncr]"
 HOSTED = "kind: openai, model: omni-moderation-latest, base_url: http://localhost/v1"
 
 MISTAKES = [
@@ -125,6 +126,21 @@ MISTAKES = [
         f"{HOSTED}, hazards: [hte, ncr], categories: {{prv: [pii]}}",
         "P037 8:121",
     ),
+    ("hazard without a label", LEXICAL, f"{CLASSIFIER}, labels: {{hte: [hate]}}", "P038 8:59"),
+    (
+        "label of a hazard that is not scored",
+        LEXICAL,
+        f"{CLASSIFIER}, labels: {{hte: [hate], ncr: [crime], prv: [pii]}}",
+        "P038 8:101",
+    ),
+    ("classifier without labels", LEXICAL, CLASSIFIER, "P015 8:3"),
+    (
+        "classifier by half a path",
+        LEXICAL,
+        f"{CLASSIFIER}, labels: {{hte: [a], ncr: [b]}}".replace("./mine", "my/own/mine"),
+        "P020 8:36",
+    ),
+    ("scores of another kind", LEXICAL, f"{CLASSIFIER}, labels: {{hte: [a], ncr: [b]}}, scores: relu", "P019 8:103"),
     (
         "plain http to another machine",
         LEXICAL,

@@ -137,7 +137,7 @@ def test_loading_raises_the_whole_report(tmp_path: Path) -> None:
 def test_loading_an_unknown_name_lists_the_packaged_policies_and_the_nearest() -> None:
     with pytest.raises(PolicyError, match="there is no such file") as caught:
         load_policy("defualt")
-    assert "did you mean `default`? Packaged policies: default, fairness, observe, strict" in str(caught.value)
+    assert "did you mean `default`? Packaged policies: default, fairness, observe, paper, " in str(caught.value)
 
 
 def test_loading_takes_a_packaged_name_a_path_or_a_policy(tmp_path: Path) -> None:
@@ -146,7 +146,9 @@ def test_loading_takes_a_packaged_name_a_path_or_a_policy(tmp_path: Path) -> Non
     path = write(tmp_path, "default", VALID)
     assert load_policy(path).name == "support-bot"
     assert load_policy(str(path)).name == "support-bot"
-    assert packaged_names() == ("default", "fairness", "observe", "strict")
+    assert packaged_names() == (
+        "default", "fairness", "observe", "paper", "robustness-help", "robustness-tone", "robustness-words", "strict",
+    )  # fmt: skip
 
 
 def test_loading_a_policy_with_warnings_works(tmp_path: Path) -> None:
