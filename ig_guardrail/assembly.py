@@ -53,7 +53,7 @@ def open_values(engine: Engine, reward: str | None = None, critic: str | None = 
     """The judges that rank candidates, by name.
 
     reward  "relevance" (packaged for the embedded model), a folder with a reward or a critic, or "classifier:PATH"
-    critic  a folder with a critic
+    critic  "foresight" (packaged, for the embedded model under the default policy's budgets), or a folder with one
     Raises ModelError for what cannot be had, HeadMismatch for what was trained on another model or other numerics.
     """
     loaded = BaseModel(engine.info.model_sha256, engine.info.numerics)

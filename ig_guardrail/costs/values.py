@@ -14,7 +14,7 @@ from ig_guardrail.costs.latent_critic import LatentCritic, read_latent_critic
 from ig_guardrail.costs.latent_reward import read_latent_reward
 from ig_guardrail.errors import HeadMismatch, ModelError
 
-PACKAGED = ("relevance",)
+PACKAGED = {"reward": ("relevance",), "critic": ("foresight",)}
 CLASSIFIER = "classifier:"
 
 
@@ -27,7 +27,7 @@ def reward_named(name: str, loaded: BaseModel, device: str = "cpu") -> RewardMod
     if name.startswith(CLASSIFIER):
         return load_classifier_reward(name.removeprefix(CLASSIFIER), device)
     where = f"reward '{name}'"
-    folder = _folder(files("ig_guardrail.artifacts") / name if name in PACKAGED else Path(name), loaded, where)
+    folder = _folder("reward", name, loaded)
     if kind_of(folder) == "critic":
         return _critic(folder, loaded, where).value
     reward = read_latent_reward(folder)
@@ -36,9 +36,8 @@ def reward_named(name: str, loaded: BaseModel, device: str = "cpu") -> RewardMod
 
 
 def critic_named(name: str, loaded: BaseModel) -> LatentCritic:
-    """The critic in a folder. Raises ModelError if there is none, HeadMismatch if it does not fit."""
-    where = f"critic '{name}'"
-    return _critic(_folder(Path(name), loaded, where), loaded, where)
+    """A packaged critic, or that in a folder. Raises ModelError if there is none, HeadMismatch if it does not fit."""
+    return _critic(_folder("critic", name, loaded), loaded, f"critic '{name}'")
 
 
 def _critic(folder: Traversable, loaded: BaseModel, where: str) -> LatentCritic:
@@ -47,8 +46,10 @@ def _critic(folder: Traversable, loaded: BaseModel, where: str) -> LatentCritic:
     return critic
 
 
-def _folder(given: Traversable, loaded: BaseModel, where: str) -> Traversable:
-    """The folder itself if it is an artifact, else the one in it for these numerics."""
+def _folder(role: str, name: str, loaded: BaseModel) -> Traversable:
+    """Of a packaged name or a path: the folder itself if it is an artifact, else the one in it for these numerics."""
+    where, packaged = f"{role} '{name}'", PACKAGED[role]
+    given: Traversable = files("ig_guardrail.artifacts") / name if name in packaged else Path(name)
     found = for_numerics(given, loaded.numerics)
     if found is not None:
         return found
@@ -63,6 +64,6 @@ def _folder(given: Traversable, loaded: BaseModel, where: str) -> Traversable:
     raise ModelError(
         "there is no such artifact",
         where=where,
-        why=f"it is no packaged name ({', '.join(PACKAGED)}), and {given} holds no {CARD}",
+        why=f"it is no packaged name ({', '.join(packaged)}), and {given} holds no {CARD}",
         fix="give a folder that `ig-guardrail train reward` or `ig-guardrail train critic` wrote",
     )
