@@ -26,6 +26,10 @@ def main() -> None:
     for budget, entry in receipt["spend"].items():
         print(f"budget {budget}: {entry['spent']:.3f} of {entry['of']} spent")
 
+    # Another strategy, with a judge to rank by: of several answers within budget, the one most relevant to the prompt.
+    ranked = ChatIGGuardrail(policy="default", strategy="best_of_n", reward="relevance", max_tokens=16, seed=1)
+    print(f"\n{ranked.invoke('How do I make tomato soup?').text}")
+
 
 if __name__ == "__main__":
     main()

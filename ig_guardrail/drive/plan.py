@@ -75,7 +75,8 @@ def _demand(name: str, values: Values) -> None:
             f"strategy '{name}' needs a reward model",
             where="strategy",
             why="it ranks by task value alone, and would be greedy decoding without one",
-            fix="name one: `--reward relevance` on the command line, `open_guardrail(reward=...)` in Python",
+            fix='name one: `--reward relevance` on the command line; in Python, `reward="relevance"` where '
+            "the guardrail or the chat model is made",
         )
 
 

@@ -42,6 +42,7 @@ from ig_guardrail.ledger import MemoryLedger
 from ig_guardrail.types import CompiledPolicy, Turn
 
 OPENINGS = 8  # models and policies that one chat model keeps open
+KEPT = {"ledger": "a ledger", "cost_models": "cost models", "reward": "a reward", "critic": "a critic"}
 ABILITIES: ModelProfile = {
     "tool_calling": True,
     "tool_choice": True,
@@ -110,8 +111,12 @@ class ChatIGGuardrail(EventModel):
     """Where conversations are kept: a file for `SQLiteLedger`, or a ledger; None keeps them in memory."""
     cost_models: Mapping[str, InstanceOf[CostModel]] = Field(default_factory=dict, exclude=True, repr=False)
     """What the policy leaves to the program (`kind: given`), by name."""
+    reward: str | None = Field(default=None, min_length=1)
+    """Ranks candidates by task value: "relevance", a folder of `train reward`, or "classifier:PATH"."""
+    critic: str | None = Field(default=None, min_length=1)
+    """Foresees budgets, to rank candidates: a folder of `train critic`."""
     guardrail: Guardrail | None = Field(default=None, exclude=True, repr=False)
-    """An open guardrail to use, in place of `model`, `policy`, `device`, `dtype` and `weights`."""
+    """An open guardrail to use, in place of `model`, `policy`, `device`, `dtype`, `weights`, `reward` and `critic`."""
 
     _openings: list[Opening] = PrivateAttr(default_factory=list)
     _memory: MemoryLedger = PrivateAttr(default_factory=MemoryLedger)
@@ -150,7 +155,7 @@ class ChatIGGuardrail(EventModel):
         facts = guardrail.engine.info
         kept = {"weights": facts.numerics} if facts.numerics in QUANTIZED else {"dtype": facts.numerics}
         actual = {"model": facts.model, "policy": guardrail.policy, "device": facts.device, **kept}
-        for name, what in (("ledger", "a ledger"), ("cost_models", "cost models")):
+        for name, what in KEPT.items():
             if getattr(self, name):
                 raise RequestError(
                     f"both a guardrail and {what} are given",
@@ -247,8 +252,17 @@ class ChatIGGuardrail(EventModel):
         model: the one that a call asks for in place of the usual one, under the same policy and ledger
         """
         ledger = self._memory if self.ledger is None else self.ledger
-        given = dict(self.cost_models)
-        names = Names(model or self.model, self.policy, self.device, self.dtype, self.weights, ledger, given)
+        names = Names(
+            model=model or self.model,
+            policy=self.policy,
+            device=self.device,
+            dtype=self.dtype,
+            weights=self.weights,
+            ledger=ledger,
+            cost_models=dict(self.cost_models),
+            reward=self.reward,
+            critic=self.critic,
+        )
         found = next((opening for opening in self._openings if opening.names == names), None)
         if found is None:
             found = Opening(names)
@@ -340,6 +354,8 @@ class ChatIGGuardrail(EventModel):
             "device": self.device,
             "dtype": self.dtype,
             "weights": self.weights,
+            "reward": self.reward,
+            "critic": self.critic,
             "policy": policy.name,
             "policy_sha256": policy.sha256,
             "version": __version__,

@@ -20,6 +20,7 @@ class Names:
     """What to open: a model, how it runs, and a policy (a file, a packaged name, or a compiled value).
 
     cost_models: those that the policy leaves to the program
+    reward, critic: judges that rank candidates, by name; see `open_values`
     """
 
     model: str
@@ -29,6 +30,8 @@ class Names:
     weights: str
     ledger: str | Path | Ledger | None = None
     cost_models: Mapping[str, CostModel] = field(default_factory=dict)
+    reward: str | None = None
+    critic: str | None = None
 
 
 class Opening:
@@ -51,7 +54,7 @@ class Opening:
 
     def guardrail(self) -> Guardrail:
         """The guardrail, opened. Raises PolicyError, ModelError, HeadMismatch."""
-        from ig_guardrail.assembly import folder_of, guard
+        from ig_guardrail.assembly import folder_of, guard, open_values
         from ig_guardrail.engine.models import load_engine
 
         with self._lock:
@@ -59,8 +62,9 @@ class Opening:
                 policy = self.policy()
                 names = self.names
                 engine = load_engine(names.model, device=names.device, dtype=names.dtype, weights=names.weights)
+                values = open_values(engine, names.reward, names.critic)
                 ledger, folder = ledger_at(names.ledger), folder_of(names.policy)
-                self._guardrail = guard(engine, policy, folder, ledger=ledger, cost_models=names.cost_models)
+                self._guardrail = guard(engine, policy, folder, values, ledger, names.cost_models)
             return self._guardrail
 
     async def guardrail_async(self) -> Guardrail:
