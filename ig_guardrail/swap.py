@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
-from ig_guardrail.errors import ModelError
+from ig_guardrail.errors import ModelError, brief
 
 Swap: TypeAlias = Mapping[str, str]
 
@@ -35,7 +35,7 @@ def paired(pairs: Iterable[tuple[str, str]], nouns: Iterable[tuple[str, str]] = 
     for one, other in (*pairs, *regular, *((plural(one), plural(other)) for one, other in regular)):
         for word in (one, other):
             if not _SPELLED.fullmatch(word):
-                raise unfit(f"'{word}' is not a word of two or more small letters a to z")
+                raise unfit(f"'{brief(word, 40)}' is not a word of two or more small letters a to z")
             if word in swap or one == other:
                 raise unfit(f"'{word}' stands twice")
         swap |= {one: other, other: one}

@@ -472,7 +472,10 @@ class Messages:
 
 @dataclass(frozen=True, slots=True)
 class CompiledPolicy:
-    """A checked policy in its one normal form; `sha256` names that form."""
+    """A checked policy in its one normal form; `sha256` names that form.
+
+    swaps: words that a verifier exchanges, each way, by the swap's name
+    """
 
     name: str
     version: str
@@ -486,6 +489,7 @@ class CompiledPolicy:
     allow_unguarded: bool
     normal_form: str
     sha256: str
+    swaps: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 # ------------------------------------------------------------------------------------------------- what is answered

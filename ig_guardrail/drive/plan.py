@@ -62,6 +62,7 @@ def context_of(plan: Plan, terms: Terms) -> SearchContext:
         reward=plan.values.reward is not None,
         ascent=_ascent(plan.panel),
         seed=terms.sampling.seed,
+        swaps=tuple(terms.policy.swaps.values()),
     )
 
 

@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from ig_guardrail.policy.cautions import check_cautions
@@ -25,7 +26,9 @@ from ig_guardrail.policy.meaning import check_meaning
 from ig_guardrail.policy.moderation import categories_of
 from ig_guardrail.policy.reading import read
 from ig_guardrail.policy.shape import check_shape
+from ig_guardrail.policy.swaps import swaps_of
 from ig_guardrail.policy.tools import by_call, tool_budgets, tool_models
+from ig_guardrail.swap import Swap
 from ig_guardrail.types import (
     Budget,
     CompiledPolicy,
@@ -45,33 +48,35 @@ def compile_text(text: str | bytes, file: str) -> tuple[CompiledPolicy | None, t
 
     file: how faults call the text, and where folder paths in it start from.
     """
-    draft, faults = _checked(text)
+    folder = os.path.dirname(os.path.abspath(file))
+    draft, swaps, faults = _checked(text, folder)
     placed = tuple(replace(fault, file=file) for fault in in_order(faults))
     if draft is None or any(fault.severity == "error" for fault in placed):
         return None, placed
-    return _compiled(draft, os.path.dirname(os.path.abspath(file))), placed
+    return _compiled(draft, swaps, folder), placed
 
 
-def _checked(text: str | bytes) -> tuple[Draft | None, list[Fault]]:
+def _checked(text: str | bytes, folder: str) -> tuple[Draft | None, dict[str, Swap], list[Fault]]:
     characters = decode(text)
     if isinstance(characters, Fault):
-        return None, [characters]
+        return None, {}, [characters]
     reading = read(characters)
     faults = list(reading.faults)
     if reading.tree is None:
-        return None, faults
+        return None, {}, faults
     draft, found = check_shape(reading.tree)
     foreign = [fault for fault in found if fault.code == "P012"]
     if foreign:
-        return None, [*faults, *foreign]
-    faults += [*found, *check_meaning(draft)]
+        return None, {}, [*faults, *foreign]
+    swaps, unfit = swaps_of(draft, Path(folder))
+    faults += [*found, *check_meaning(draft), *unfit]
     if not faults:
         faults += check_cautions(draft)
-    return draft, faults
+    return draft, swaps, faults
 
 
-def _compiled(draft: Draft, folder: str) -> CompiledPolicy:
-    form = _normal(draft)
+def _compiled(draft: Draft, swaps: Mapping[str, Swap], folder: str) -> CompiledPolicy:
+    form = {**_normal(draft), **({"swaps": dict(sorted(swaps.items()))} if swaps else {})}
     text = json.dumps(form, sort_keys=True, separators=(",", ":"), allow_nan=False)
     head = form["metadata"]
     specs = [_spec(name, model, folder) for name, model in sorted(form["cost_models"].items())]
@@ -90,6 +95,7 @@ def _compiled(draft: Draft, folder: str) -> CompiledPolicy:
         allow_unguarded=form["allow_unguarded"],
         normal_form=text,
         sha256=hashlib.sha256(text.encode()).hexdigest(),
+        swaps=form.get("swaps", {}),
     )
 
 

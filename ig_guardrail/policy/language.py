@@ -36,6 +36,11 @@ ARTIFACT = Form(
     "./heads/mine",
 )
 FOLDER = Form("a folder path that contains `/`", rf"{_PRINTABLE}{{0,500}}/{_PRINTABLE}{{0,500}}", "./indexes/unsafe")
+SWAP = Form(
+    "the name of a packaged swap, or the path of a lexicon that contains `/`",
+    rf"[a-z][a-z -]{{0,63}}|{_PRINTABLE}{{0,500}}/{_PRINTABLE}{{0,500}}",
+    "gender",
+)
 _PORT_AND_PATH = r"(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/-]{0,200})?"
 ADDRESS = Form(
     "an `https://` address, or an `http://` address of this machine",
@@ -381,6 +386,11 @@ SEARCH = Section(
         "steer": Field(Text(2000), "system text under which replacements are drawn", '"Be kind and lawful."'),
         "restart": Field(
             Text(2000), "stricter system text for a fresh start, once, if nothing was shown", '"Decline kindly."'
+        ),
+        "swaps": Field(
+            ListOf(SWAP, 1, 16, unique=True),
+            "words for groups of people that the strategies `verifier` and `token_verifier` exchange, to compare",
+            "[gender, ./swaps.json]",
         ),
     },
 )

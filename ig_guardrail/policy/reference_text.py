@@ -42,7 +42,7 @@ Lower `threshold` and lower `budget` are stricter. A higher `weight` is stricter
 
 <<cost_models>>
 
-A folder path contains a `/` and starts from the policy file's own folder.
+A path contains a `/` and starts from the policy file's own folder.
 
 <<sections>>
 
@@ -86,7 +86,7 @@ and defaults written out do not change it; a number that differs does.
 
 ## Faults
 
-Errors (P001 to P038) refuse a policy; warnings (P101 and up) do not.
+Errors (P001 to P039) refuse a policy; warnings (P101 and up) do not.
 
 <<rules>>
 """

@@ -1,4 +1,4 @@
-"""Rule pages P029-P038: parts of a policy that do not fit each other. Each is (title, why, example, instead)."""
+"""Rule pages P029-P039: parts of a policy that do not fit each other. Each is (title, why, example, instead)."""
 
 from __future__ import annotations
 
@@ -62,5 +62,11 @@ PAGES: dict[str, tuple[str, str, str, str]] = {
         "a hazard is scored by the labels that stand for it, and without one it would never be",
         "{kind: classifier, model: ./mine, labels: {hte: [hate]}, hazards: [hte, ssh]}",
         "{kind: classifier, model: ./mine, labels: {hte: [hate]}, hazards: [hte]}",
+    ),
+    "P039": (
+        "a swap is not known, or its lexicon cannot be read",
+        "without the words to exchange, a reading of both wordings would find no difference between them",
+        "search: {swaps: [sex]}",
+        "search: {swaps: [gender]}   # or a lexicon of your own: [./swaps.json]",
     ),
 }

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+from ig_guardrail.swap import Swap
 from ig_guardrail.types import Node, Request, SearchSettings, StateEdit
 
 Search: TypeAlias = Generator[Request, Any, None]
@@ -24,6 +25,7 @@ class SearchContext:
     reward     whether `Score(kind="reward")` is answered: task value, higher is better
     ascent     steps away from the policy's first latent cost head, for `Steer`; None where it has none
     seed       of the request's sampling, for what a strategy draws itself
+    swaps      the policy's words for groups of people, for a verifier to exchange
     """
 
     settings: SearchSettings
@@ -36,6 +38,7 @@ class SearchContext:
     reward: bool = False
     ascent: StateEdit | None = None
     seed: int = 0
+    swaps: tuple[Swap, ...] = ()
 
 
 class Strategy(Protocol):

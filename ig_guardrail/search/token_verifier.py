@@ -30,15 +30,15 @@ from ig_guardrail.types import Accepted, Append, Commit, Drop, Likeliest, Node, 
 
 @dataclass(frozen=True, slots=True)
 class TokenVerifier:
-    """swaps: one lane each. alpha: the price of a nat of gap. k: how many of the likeliest tokens each law has."""
+    """swaps: one lane each; None: the policy's. alpha: the price of a nat of gap. k: how many tokens each law has."""
 
-    swaps: tuple[Swap, ...] = ()
+    swaps: tuple[Swap, ...] | None = None
     alpha: float = 1.0
     k: int = 20
 
     def __call__(self, root: Node, ctx: SearchContext) -> Search:
         """Token by token, until the answer ends, the verifier has no fair token, or the gate denies."""
-        lanes = Lanes(ctx.steer or "", self.swaps)
+        lanes = Lanes(ctx.steer or "", ctx.swaps if self.swaps is None else self.swaps)
         yield from lanes.open(root)
         node = root
         while node.finish is None:

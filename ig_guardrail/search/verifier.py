@@ -36,18 +36,19 @@ class Weighed:
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """swaps: one lane each. alpha: the price of a nat of gap a token. floor: nats, below which no draft will do.
+    """swaps: one lane each; None: the policy's. alpha: the price of a nat of gap a token. floor: nats.
 
-    At floor 0 some draft must be likelier to the verifier than to its author, by more than its gap costs.
+    Below `floor` no draft will do. At 0 some draft must be likelier to the verifier than to its author, by more than
+    its gap costs.
     """
 
-    swaps: tuple[Swap, ...] = ()
+    swaps: tuple[Swap, ...] | None = None
     alpha: float = 1.0
     floor: float = 0.0
 
     def __call__(self, root: Node, ctx: SearchContext) -> Search:
         """Block by block, until the answer ends, nothing is within budget, or the gate denies."""
-        lanes = Lanes(ctx.steer or "", self.swaps)
+        lanes = Lanes(ctx.steer or "", ctx.swaps if self.swaps is None else self.swaps)
         yield from lanes.open(root)
         node = root
         while node.finish is None:

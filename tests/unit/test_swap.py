@@ -86,7 +86,24 @@ def test_a_lexicon_of_ones_own_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{", '{"kin": 3}', '{"kin": {"words": [["she"]]}}', '{"kin": {"words": 1}}']
+    "text",
+    [
+        "",
+        "[]",
+        "{",
+        "{}",
+        "[" * 100_000,
+        " " * 262_145,
+        '{"kin": 3}',
+        '{"kin": {}}',
+        '{"kin": {"words": [["she"]]}}',
+        '{"kin": {"words": [["she", 1]]}}',
+        '{"kin": {"words": 1}}',
+        '{"kin": {"words": []}}',
+        '{"kin": {"word": [["she", "he"]]}}',
+        '{"kin": {"words": [["she", "he"]]}, "kin": {"words": [["her", "his"]]}}',
+    ],
+    ids=lambda text: text[:40],
 )
 def test_what_is_no_lexicon_is_refused(text: str, tmp_path: Path) -> None:
     file = tmp_path / "swaps.json"

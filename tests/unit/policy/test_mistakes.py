@@ -155,6 +155,7 @@ MISTAKES = [
         "kind: python, entry_point: mine, options: {a: 1}, hazards: [hte, ncr]",
         "P017 8:57",
     ),
+    ("swap that is not known", '  steer: "Be kind."\n', "  swaps: [gendre]\n", "P039 26:11"),
     ("unclosed quote", '"Be kind."', '"Be kind.', "P004 28:18"),
 ]
 

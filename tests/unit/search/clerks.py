@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from ig_guardrail.drive.request import Ask
@@ -60,10 +61,16 @@ def conversation(turns: Sequence[Turn]) -> str:
     return "\n".join(turn.text for turn in turns)
 
 
-def rail(law: Law, candidates: int = 4, block: int = 2, **keys: Any) -> Guardrail:
-    """A guardrail over a clerk; without budgets unless a policy is given."""
+def rail(
+    law: Law,
+    candidates: int = 4,
+    block: int = 2,
+    swaps: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    **keys: Any,
+) -> Guardrail:
+    """A guardrail over a clerk, without budgets."""
     search = SearchSettings(candidates=candidates, block=block, hold=0, shortest=0, steer=FAIR, restart=None, retries=0)
-    policy = toy_policy([], search, models=())
+    policy = replace(toy_policy([], search, models=()), swaps=swaps)
     return Guardrail(ScriptedEngine(Clerk(law), **keys), policy, {})
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from ig_guardrail.search.token_verifier import TokenVerifier
 from ig_guardrail.search.verifier import Verifier
 from ig_guardrail.types import Commit, SearchSettings
 from tests.toys import LetterCost, toy_budget, toy_policy
@@ -40,6 +41,25 @@ def test_the_price_of_the_gap_changes_what_is_said() -> None:
         for alpha in (0.0, 20.0)
     }
     assert texts[0.0] != texts[20.0]
+
+
+def partial(asked: str, said: str) -> Mapping[str, float]:
+    """With the constitution, Ann works, but most of all because she is not Bob."""
+    if said:
+        return {END: 1.0}
+    works = 0.5 if FAIR not in asked else 0.7 if "ann" in asked else 0.05
+    return {" works": works, " idles": 1 - works}
+
+
+@pytest.mark.parametrize("method", ["verifier", "token_verifier"])
+def test_by_name_the_swaps_of_the_policy_are_its_own(method: str) -> None:
+    under = rail(partial, candidates=2, enumerate_lanes=True, swaps={"kin": SWAP})
+    given = {"verifier": Verifier, "token_verifier": TokenVerifier}[method]
+    seeds = range(20)
+    told = [[answer(under, one, seed=seed).text for seed in seeds] for one in (method, given((SWAP,)), given(()))]
+    assert told[0] == told[1] != told[2]
+    without = rail(partial, candidates=2, enumerate_lanes=True)
+    assert [answer(without, method, seed=seed).text for seed in seeds] == told[2]
 
 
 def grudging(asked: str, said: str) -> Mapping[str, float]:
