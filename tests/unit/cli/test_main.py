@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +19,14 @@ from tests.unit.cli.conftest import Command
 def test_version(ig: Command) -> None:
     ran = ig("--version")
     assert (ran.code, ran.out) == (0, f"ig-guardrail {ig_guardrail.__version__}\n")
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(("--version",), 0), (("eval", "absent.yaml"), 2)])
+def test_the_package_is_the_command(ig: Command, arguments: tuple[str, ...], code: int) -> None:
+    ran = subprocess.run([sys.executable, "-m", "ig_guardrail", *arguments], capture_output=True, text=True, timeout=60)
+    same = ig(*arguments)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (same.code, same.out, same.err)
+    assert ran.returncode == code
 
 
 @pytest.mark.parametrize("command", ["run", "chat", "demo", "doctor", "policy", "train", "index"])
