@@ -43,5 +43,6 @@ Reward: TypeAlias = Annotated[
     typer.Option("--reward", help="Ranks candidates: 'relevance', a folder of `train reward`, or 'classifier:PATH'."),
 ]
 Critic: TypeAlias = Annotated[
-    str | None, typer.Option("--critic", help="Foresees budgets, to rank candidates: 'foresight', or a folder of `train critic`.")
+    str | None,
+    typer.Option("--critic", help="Foresees budgets, to rank candidates: 'foresight', or a folder of `train critic`."),
 ]

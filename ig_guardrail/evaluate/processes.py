@@ -8,7 +8,10 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
+
+from ig_guardrail.errors import EngineError
 
 Work = TypeVar("Work")
 Result = TypeVar("Result")
@@ -17,7 +20,7 @@ Result = TypeVar("Result")
 def in_processes(run: Callable[[Work], Result], tasks: Sequence[Work], workers: int) -> Iterator[Result]:
     """`run` of every task, as soon as it is done; with 0 workers in this process, in order.
 
-    Leaving early ends the processes at once. Raises what `run` raises.
+    Leaving early ends the processes at once. Raises what `run` raises, and EngineError if a process is killed.
     """
     if workers == 0:
         yield from map(run, tasks)
@@ -27,6 +30,13 @@ def in_processes(run: Callable[[Work], Result], tasks: Sequence[Work], workers: 
         for future in as_completed([pool.submit(run, task) for task in tasks]):
             yield future.result()
         pool.shutdown()
+    except BrokenProcessPool as error:
+        raise EngineError(
+            "a process of the comparison was killed",
+            where="eval",
+            why="what it was at is lost; all other answers are kept",
+            fix="run the same command again, with fewer `--workers` if memory ran out",
+        ) from error
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         for process in multiprocessing.active_children():

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from ig_guardrail.errors import EngineError
 from ig_guardrail.evaluate.processes import in_processes
 
 ROOT = Path(__file__).parents[3]
@@ -36,6 +37,11 @@ def test_leaving_early_ends_the_processes() -> None:
 def test_what_a_task_raises_is_raised() -> None:
     with pytest.raises(ValueError, match="invalid literal"):
         list(in_processes(int, ["1", "x"], 1))
+
+
+def test_a_process_that_is_killed_is_told_in_words() -> None:
+    with pytest.raises(EngineError, match="a process of the comparison was killed"):
+        list(in_processes(os._exit, [9], 1))
 
 
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="the end of a process that is no child can't be awaited here")
