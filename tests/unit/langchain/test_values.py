@@ -10,7 +10,7 @@ import pytest
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from pydantic import ValidationError
 
-from ig_guardrail.costs.classifier import load_classifier_reward
+from ig_guardrail.costs.classifier_reward import load_classifier_reward
 from ig_guardrail.engine import models
 from ig_guardrail.engine.script import Continuations
 from ig_guardrail.engine.scripted import ScriptedEngine
