@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ig_guardrail.costs.catalog import build_cost_model
@@ -186,6 +186,7 @@ def test_a_folder_that_is_not_there_is_refused_without_a_look_at_the_hub(folder:
     assert raised.value.where == "cost_models.own.model"
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=5), st.sampled_from(["softmax", "sigmoid"]))
 def test_scores_lie_between_0_and_1_and_keep_the_order_of_logits(row: list[float], squash: Any) -> None:
     found = squashed(np.array([row]), squash)[0]
