@@ -61,7 +61,7 @@ check: install
 	cd build && MYPYPATH=installed ../$(BIN)/mypy --config-file ../pyproject.toml --cache-dir ../.mypy_cache -p ig_guardrail
 	cd build && PYTHONPATH=installed ../$(BIN)/lint-imports --config ../pyproject.toml --no-cache
 	$(BIN)/python benchmarks/report.py --check
-	IG_STREAMS=300 $(BIN)/python -m pytest -q -m "not real and not slow"
+	IG_STREAMS=300 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not real and not slow"
 
 quality: install
 	$(BIN)/python benchmarks/quality.py
