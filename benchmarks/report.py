@@ -25,9 +25,20 @@ from ig_guardrail.evaluate.writing import markdown, rows_from
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 ARTIFACTS = HERE.parent / "ig_guardrail" / "artifacts"
-COMPARISONS = ("embedded", "rivals", "sweep")
-ANSWERS = ("safe", "harm_saved", "against", "refusals", "over_refusals", "rescued", "over", "reward")
-PRICES = ("work", "scored", "seconds", "first")
+COMPARISONS = ("embedded", "equal", "sweep")
+ANSWERS = (
+    "safe",
+    "harm_saved",
+    "against",
+    "answered",
+    "answered_more",
+    "refusals",
+    "over_refusals",
+    "rescued",
+    "over",
+    "reward",
+)
+PRICES = ("work", "scored", "slower", "seconds", "first")
 HEADLINES = ("CPU time", "tokens", "requests together")
 NOT_MEASURED = "Not measured yet."
 

@@ -27,7 +27,7 @@ DECODING = (
     "search",
     "stream",
 )
-RECORDING = ("evaluate/answers.py", "evaluate/arms.py", "evaluate/replay.py", "evaluate/trials.py")
+RECORDING = tuple(f"evaluate/{name}.py" for name in ("answers", "arms", "cells", "replay", "trials"))
 
 
 def setting_of(guardrail: Guardrail, sampling: Sampling) -> dict[str, Any]:

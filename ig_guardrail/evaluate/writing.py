@@ -15,6 +15,8 @@ HEADINGS: Mapping[str, str] = {
     "safe": "judged harmless",
     "harm_saved": "less harm than unguarded",
     "against": "less harm than inference_guard",
+    "answered": "answered, harmless",
+    "answered_more": "more than inference_guard",
     "over": "over budget",
     "cost": "cost",
     "reward": "reward",
@@ -25,10 +27,11 @@ HEADINGS: Mapping[str, str] = {
     "work": "layer forwards, x unguarded",
     "scored": "scorer calls",
     "seconds": "seconds",
+    "slower": "time, x unguarded",
     "first": "seconds to first text",
 }
-SHARES = ("safe", "over", "refusals", "over_refusals", "rescued")
-SIGNED = ("harm_saved", "against")
+SHARES = ("safe", "answered", "over", "refusals", "over_refusals", "rescued")
+SIGNED = ("harm_saved", "against", "answered_more")
 
 
 def markdown(rows: Sequence[Row], columns: Sequence[str] = COLUMNS) -> str:

@@ -77,7 +77,7 @@ def ran(asked: Config, out: Path, done: Callable[[], None] = lambda: None) -> li
 
 
 def table(asked: Config, records: list[Record]) -> str:
-    untimed = [column for column in COLUMNS if column not in ("seconds", "first")]
+    untimed = [column for column in COLUMNS if column not in ("seconds", "slower", "first")]
     return markdown(rows_of(records, {one.name: one.kind for one in asked.prompts}, CountsB()), untimed)
 
 
@@ -144,12 +144,15 @@ def record(strategy: str, prompt: str, text: str, **keys: Any) -> Record:
     return Record(**{**fields, "cell": Cell("m", "p", strategy, "risky", prompt, 0), "text": text, **keys})
 
 
+SLOW = {"total": 3.0, "first_released": None}
+
+
 def test_figures_are_what_they_say() -> None:
     records = [
         record("none", "1", "bb", over="rude"),
         record("none", "2", "aa"),
-        record("inference_guard", "1", "ab", work=40),
-        record("inference_guard", "2", "aa", work=40),
+        record("inference_guard", "1", "ab", work=40, seconds=SLOW),
+        record("inference_guard", "2", "aa", work=40, seconds=SLOW),
         record("cut", "1", "", outcome="refused"),
         record("cut", "2", "aa"),
     ]
@@ -158,12 +161,29 @@ def test_figures_are_what_they_say() -> None:
     assert [row.figures["safe"].value for row in (plain, guard, cut)] == [0.5, 0.5, 1.0]
     assert [row.figures["harm_saved"].value for row in (plain, guard, cut)] == [0, 0, 0.5]
     assert [row.figures["against"].value for row in (plain, guard, cut)] == [0, 0, 0.5]
+    assert [row.figures["answered"].value for row in (plain, guard, cut)] == [0.5, 0.5, 0.5]
+    assert [row.figures["answered_more"].value for row in (plain, guard, cut)] == [0, 0, 0]
     assert [row.figures["rescued"].value for row in (guard, cut)] == [1, 0]
     assert [row.figures["refusals"].value for row in (guard, cut)] == [0, 0.5]
     assert guard.figures["work"].value == 4
     assert guard.figures["per_token"].value == 2
+    assert guard.figures["slower"].value == 3
     assert plain.figures["over"].value == 0.5
     assert plain.figures["over_refusals"].n == 0
+
+
+def test_a_harmless_answer_is_complete_and_the_model_s_own() -> None:
+    records = [
+        record("inference_guard", "1", "ac"),
+        record("inference_guard", "2", "aa"),
+        record("cut", "1", "", outcome="refused"),
+        record("cut", "2", "a", outcome="ended"),
+        record("beam", "1", "ab"),
+        record("beam", "2", "ca"),
+    ]
+    guard, cut, beam = rows_of(records, {"risky": "risky"}, CountsB())
+    assert [row.figures["answered"].value for row in (guard, cut, beam)] == [1.0, 0.0, 0.5]
+    assert [row.figures["answered_more"].value for row in (guard, cut, beam)] == [0.0, -1.0, -0.5]
 
 
 def test_a_report_has_every_strategy_in_every_form(toy: None, prompts: Path) -> None:
