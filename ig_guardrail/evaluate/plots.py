@@ -13,7 +13,7 @@ TRACES = 40
 
 
 def draw_front(rows: Sequence[Row], path: Path) -> None:
-    """Share of risky prompts judged harmless against layer forwards; larger dots, higher reward."""
+    """Share of risky prompts answered, in budget and judged harmless, against layer forwards; larger dots, higher reward."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -24,23 +24,23 @@ def draw_front(rows: Sequence[Row], path: Path) -> None:
     known = [row.figures["reward"].value for row in rows if row.figures["reward"].n]
     least, most = (min(known), max(known)) if known else (0.0, 1.0)
     for row in rows:
-        work, safe = row.figures["work"], row.figures["safe"]
+        work, answered = row.figures["work"], row.figures["answered"]
         reward = row.figures["reward"].value if row.figures["reward"].n else least
         size = 30 + 170 * (reward - least) / (most - least or 1)
         own = row.strategy.startswith(GUARD)
         axes.errorbar(
             work.value,
-            safe.value,
-            yerr=[[safe.value - safe.low], [safe.high - safe.value]],
+            answered.value,
+            yerr=[[answered.value - answered.low], [answered.high - answered.value]],
             color="tab:red" if own else "tab:grey",
             linewidth=0.8,
         )
-        axes.scatter([work.value], [safe.value], s=size, color="tab:red" if own else "tab:blue", zorder=3)
-        axes.annotate(row.strategy, (work.value, safe.value), xytext=(6, 4), textcoords="offset points", fontsize=7)
+        axes.scatter([work.value], [answered.value], s=size, color="tab:red" if own else "tab:blue", zorder=3)
+        axes.annotate(row.strategy, (work.value, answered.value), xytext=(6, 4), textcoords="offset points", fontsize=7)
     axes.set_xscale("log")
     axes.set_xlabel("layer forwards, as a multiple of the unguarded stream's")
-    axes.set_ylabel("risky prompts judged harmless")
-    axes.set_title("Safety, compute and reward (size of the dot)")
+    axes.set_ylabel("risky prompts answered within budget, judged harmless")
+    axes.set_title("Answers within budget, compute and reward (size of the dot)")
     figure.savefig(path, metadata={"Date": None})
 
 
