@@ -13,7 +13,7 @@ TRACES = 40
 
 
 def draw_front(rows: Sequence[Row], path: Path) -> None:
-    """Share of risky prompts answered, in budget and judged harmless, against layer forwards; larger dots, higher reward."""
+    """Share of risky prompts answered, in budget and judged harmless, over layer forwards; larger dots, more reward."""
     import matplotlib
 
     matplotlib.use("svg")
