@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ig_guardrail.costs.artifact import read_artifact
+from ig_guardrail.costs.artifact import for_numerics, read_artifact
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.base_model import BaseModel, read_base_model
 from ig_guardrail.costs.catalog import BEYOND_TEXT, EngineFacts, build_cost_models
@@ -22,6 +24,7 @@ from ig_guardrail.types import CompiledPolicy
 
 if TYPE_CHECKING:
     from ig_guardrail.engine.depth import Exit
+    from ig_guardrail.engine.transformers import TransformersEngine
 
 
 def open_guardrail(
@@ -34,19 +37,39 @@ def open_guardrail(
     reward: str | None = None,
     critic: str | None = None,
     values: Values | None = None,
+    exit: str | Path | None = None,
     ledger: Ledger | None = None,
     cost_models: Mapping[str, CostModel] | None = None,
 ) -> Guardrail:
     """A guardrail for a model ("embedded", a folder, a .gguf file, a hub name) under a policy (file, name or value).
 
     reward, critic: judges that rank candidates, by name; see `open_values`. Or `values`, the judges themselves
+    exit: a folder with an early exit for strategy `early_exit`; see `open_engine`
     cost_models: those that the policy leaves to the program (`kind: given`), by name
     Weights are loaded once a process, here at the latest. Raises PolicyError, ModelError, HeadMismatch.
     """
     compiled = load_policy(policy)
-    engine = load_engine(model, device=device, dtype=dtype, weights=weights)
+    engine = open_engine(model, device=device, dtype=dtype, weights=weights, exit=exit)
     judges = values or open_values(engine, reward, critic)
     return guard(engine, compiled, folder_of(policy), judges, ledger, cost_models)
+
+
+def open_engine(
+    model: str = "embedded",
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    weights: str = "auto",
+    exit: str | Path | None = None,
+) -> TransformersEngine:
+    """The engine of a model, with the early exit in a folder, or with the packaged one that was trained on it.
+
+    Raises ModelError for what cannot be had, HeadMismatch for an exit of another model or other numerics.
+    """
+    engine = load_engine(model, device=device, dtype=dtype, weights=weights)
+    facts = _facts(engine)
+    way_out = packaged_exit(facts) if exit is None else read_exit(Path(exit), facts)
+    return engine if way_out is None else engine.with_exit(way_out)
 
 
 def open_values(engine: Engine, reward: str | None = None, critic: str | None = None) -> Values:
@@ -75,9 +98,7 @@ def guard(
 
     Raises ModelError and HeadMismatch for cost models that cannot be had, or are given and not asked for.
     """
-    info = engine.info
-    facts = EngineFacts(info.model_sha256, info.numerics, info.language, info.device)
-    models = build_cost_models(policy.cost_models, cost_models, engine=facts, base_dir=folder)
+    models = build_cost_models(policy.cost_models, cost_models, engine=_facts(engine), base_dir=folder)
     return Guardrail(engine, policy, models, values, ledger=ledger)
 
 
@@ -112,8 +133,16 @@ def guard_text(
     return Guardrail(engine, policy, models, ledger=ledger)
 
 
-def read_exit(folder: Path, engine: EngineFacts) -> Exit:
-    """The early exit in an artifact folder that `ig-guardrail train exit` wrote, for `engine.ahead`.
+def packaged_exit(engine: EngineFacts) -> Exit | None:
+    """The packaged early exit of a model in its numerics; None where there is none."""
+    folder = for_numerics(files("ig_guardrail.artifacts") / "exit", engine.numerics)
+    if folder is None or read_base_model(read_artifact(folder, "exit")).sha256 != engine.model_sha256:
+        return None
+    return read_exit(folder, engine)
+
+
+def read_exit(folder: Traversable, engine: EngineFacts) -> Exit:
+    """The early exit in an artifact folder that `ig-guardrail train exit` wrote, for `with_exit` of an engine.
 
     Raises ModelError if the folder does not hold one, HeadMismatch unless it was trained on that model and numerics.
     """
@@ -132,6 +161,11 @@ def read_exit(folder: Path, engine: EngineFacts) -> Exit:
     if down.shape != up.shape[::-1] or not bool(down.isfinite().all() and up.isfinite().all()):
         raise artifact.unfit("its matrices do not fit each other, or hold numbers that are not finite")
     return Exit(layer, down, up)
+
+
+def _facts(engine: Engine) -> EngineFacts:
+    info = engine.info
+    return EngineFacts(info.model_sha256, info.numerics, info.language, info.device)
 
 
 def folder_of(policy: str | Path | CompiledPolicy) -> Path | None:

@@ -99,7 +99,7 @@ class Guardrail:
     def _flow(self, ask: Ask) -> Waiting[Chunk]:
         began = time.monotonic()
         check(ask, self.limits)
-        plan = plan_of(ask, self.policy, self.panel, self.values)
+        plan = plan_of(ask, self.policy, self.panel, self.values, self.engine.info)
         check_payer(ask, shared(plan.panel.rules))
         prompt = self.engine.encode(earlier(ask.turns))
         terms = Terms(self.policy, self.engine, plan.panel, ask.sampling, plan.settings, plan.name, prompt, began)

@@ -149,12 +149,17 @@ class Draw:
 
 @dataclass(frozen=True, slots=True)
 class Extend:
-    """Sample blocks of at most `tokens` tokens. Reply: the children, in the order of the draws."""
+    """Sample blocks of at most `tokens` tokens. Reply: the children, in the order of the draws.
+
+    ahead  how many tokens at a time the engine may guess by its early exit and read with the one that is due; no child
+           depends on it
+    """
 
     draws: tuple[Draw, ...]
     tokens: int
     attempt: int = 0
     bias: tuple[tuple[int, float], ...] = ()
+    ahead: int = 0
 
 
 @dataclass(frozen=True, slots=True)

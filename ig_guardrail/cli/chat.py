@@ -26,6 +26,7 @@ def chat_command(
     model: options.Model = "embedded",
     policy: options.Policy = "default",
     strategy: options.Strategy = None,
+    exit: options.Exit = None,
     seed: options.Seed = None,
     max_tokens: options.MaxTokens = 256,
     temperature: options.Temperature = 0.7,
@@ -45,7 +46,7 @@ def chat_command(
     def ask(turns: tuple[Turn, ...]) -> Ask:
         return Ask(turns, sampling(temperature, top_p, max_tokens, stop, seed), strategy, language)
 
-    guardrail = open_guardrail(model, policy, device=device, dtype=dtype, weights=weights)
+    guardrail = open_guardrail(model, policy, device=device, dtype=dtype, weights=weights, exit=exit)
     Conversation(guardrail, ask, opening_turns(system), timeout).hold(_lines())
 
 

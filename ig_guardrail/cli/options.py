@@ -42,6 +42,10 @@ Reward: TypeAlias = Annotated[
     str | None,
     typer.Option("--reward", help="Ranks candidates: 'relevance', a folder of `train reward`, or 'classifier:PATH'."),
 ]
+Exit: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--exit", help="For `--strategy early_exit`: a folder of `train exit`; the packaged one if left out."),
+]
 Critic: TypeAlias = Annotated[
     str | None,
     typer.Option("--critic", help="Foresees budgets, to rank candidates: 'foresight', or a folder of `train critic`."),

@@ -18,6 +18,7 @@ def run_command(
     strategy: options.Strategy = None,
     reward: options.Reward = None,
     critic: options.Critic = None,
+    exit: options.Exit = None,
     seed: options.Seed = None,
     max_tokens: options.MaxTokens = 256,
     temperature: options.Temperature = 0.7,
@@ -40,7 +41,9 @@ def run_command(
     from ig_guardrail.drive.request import Ask
 
     ask = Ask(turns, sampling(temperature, top_p, max_tokens, stop, seed), strategy, language)
-    guardrail = open_guardrail(model, policy, device=device, dtype=dtype, weights=weights, reward=reward, critic=critic)
+    guardrail = open_guardrail(
+        model, policy, device=device, dtype=dtype, weights=weights, reward=reward, critic=critic, exit=exit
+    )
     deliver(guardrail.stream(ask, timeout), _writer(json_lines))
 
 

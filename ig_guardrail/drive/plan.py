@@ -9,6 +9,7 @@ from ig_guardrail.drive.account import Terms
 from ig_guardrail.drive.panel import Panel
 from ig_guardrail.drive.request import Ask
 from ig_guardrail.drive.serve import Values
+from ig_guardrail.engine.base import EngineInfo
 from ig_guardrail.errors import RequestError, UnguardedNotAllowed
 from ig_guardrail.search.base import SearchContext, Strategy
 from ig_guardrail.search.catalog import METHODS
@@ -33,13 +34,16 @@ class Plan:
         return tuple(sorted({*self.panel.layers, *self.values.layers}))
 
 
-def plan_of(ask: Ask, policy: CompiledPolicy, panel: Panel, values: Values) -> Plan:
-    """Raises RequestError for a strategy that is not known or lacks what it needs; UnguardedNotAllowed."""
+def plan_of(ask: Ask, policy: CompiledPolicy, panel: Panel, values: Values, info: EngineInfo) -> Plan:
+    """Raises RequestError for a strategy that is not known or lacks what it needs; UnguardedNotAllowed.
+
+    info: of the engine that will decode
+    """
     asked = ask.strategy or policy.search.strategy
     if callable(asked):
         name = getattr(asked, "__qualname__", type(asked).__name__)
         return Plan(name, asked, policy.search, panel, values)
-    _demand(asked, values)
+    _demand(asked, values, info)
     if asked == "none":
         return _unguarded(policy, values)
     settings = policy.search
@@ -66,7 +70,7 @@ def context_of(plan: Plan, terms: Terms) -> SearchContext:
     )
 
 
-def _demand(name: str, values: Values) -> None:
+def _demand(name: str, values: Values, info: EngineInfo) -> None:
     if name not in METHODS:
         near = "".join(f"did you mean '{one}'? " for one in difflib.get_close_matches(name, METHODS, n=1))
         known = f"{near}`ig-guardrail strategies` lists all"
@@ -78,6 +82,14 @@ def _demand(name: str, values: Values) -> None:
             why="it ranks by task value alone, and would be greedy decoding without one",
             fix='name one: `--reward relevance` on the command line; in Python, `reward="relevance"` where '
             "the guardrail or the chat model is made",
+        )
+    if "exit adapters" in METHODS[name].needs and info.exit is None:
+        raise RequestError(
+            f"strategy '{name}' needs an early exit, and the model '{info.model}' in {info.numerics} has none",
+            where="strategy",
+            why="it would be plain decoding without one; only the embedded model in bfloat16 comes with an exit",
+            fix="train one with `ig-guardrail train answers` and `ig-guardrail train exit`, and name its folder: "
+            "`--exit FOLDER` on the command line, `open_guardrail(exit=...)` in Python",
         )
 
 

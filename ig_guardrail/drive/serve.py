@@ -178,7 +178,7 @@ class Server:
         match request:
             case Extend():
                 draws = [Draw(self._known(draw.node), draw.count, draw.lane) for draw in request.draws]
-                return engine.extend(draws, request.tokens, request.attempt, request.bias), self._drawn
+                return engine.extend(draws, request.tokens, request.attempt, request.bias, request.ahead), self._drawn
             case Append():
                 items = [(self._known(node), self._content(content)) for node, content in request.items]
                 return engine.append(items), self._learn

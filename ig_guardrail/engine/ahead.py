@@ -1,35 +1,33 @@
 """Reading ahead: the lower layers guess which tokens come next, and one pass of the upper ones reads all of them.
 
-Self-speculative decoding (M2R2, arXiv 2502.02040) beneath `Caching`, so nothing above knows of it: whoever draws tokens
-asks for one pass a token, as ever; where the token it drew is the one that was guessed, the answer is known already.
-Every token is drawn from the whole model's logits, so the text is the plain one; a wrong guess costs work only. The
-paper accepts a guess with probability min(1, p/q); here the guess is drawn with the uniform that the token will be
-drawn with, and is right or not. Departure: that keeps the text token for token, up to the rounding of passes over one
-token and over several, which differ in few-bit numerics; so it is an engine mode of its own.
+Self-speculative decoding (M2R2, arXiv 2502.02040) beneath `Caching`: whoever draws tokens asks for one pass a token, as
+ever; where the token it drew is the one that was guessed, the answer is known already. Every token is drawn from the
+whole model's logits, so the text is the plain one; a wrong guess costs work only. The paper accepts a guess with
+probability min(1, p/q); here the guess is drawn with the uniform that the token will be drawn with, and is right or
+not. Departure: that keeps the text token for token.
 
-Only a row that is alone in its step is read ahead: with others beside it, reading together is the better use.
+Passes over one token and over several may round differently. Where linear layers give a row the same bits in either,
+as the CPU's bfloat16 kernels do, so does reading ahead over shared prefixes, since the upper layers attend token by
+token. Elsewhere logits agree up to rounding.
 
-Nothing reads ahead unless it is asked to. On the embedded model on a CPU it does not pay: an exit after layer 24 of 30,
-trained, has about half of its first guesses right, and decoding takes 1.3 times as long with one guess at a time, twice
-as long with three.
+A pass is read ahead only if it says how, and only if its row is alone in its step: with others beside it, reading
+together is the better use.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ig_guardrail.engine.caching import usual_caching
-from ig_guardrail.engine.depth import Exit, lower_layers, upper_layers
+from ig_guardrail.engine.depth import Exit, lower_layers, silent, upper_layers
 from ig_guardrail.engine.model import Model
-from ig_guardrail.engine.passes import Caching, Pass, Reading
+from ig_guardrail.engine.passes import Ahead, Caching, Pass, Reading
 from ig_guardrail.errors import ModelError
-
-TOKENS = 3  # guessed at a time
 
 
 @dataclass(slots=True)
@@ -91,19 +89,16 @@ class AheadRows:
 
 
 class ReadingAhead:
-    """`Caching` over another one: reads up to `tokens` guessed tokens with the pass that asks for one."""
+    """`Caching` over another one: reads guessed tokens with the pass over one that says how they may be guessed."""
 
-    def __init__(self, model: Model, inner: Caching[Any], way_out: Exit, tokens: int) -> None:
-        """Raises ModelError unless a layer follows the exit, and its adapter fits the model's states."""
-        _demand_fit(model, way_out)
-        self._layers = model.layers
+    def __init__(self, model: Model, inner: Caching[Any]) -> None:
+        self._model = model
         self._inner = inner
-        self._exit = Exit(way_out.layer, way_out.down.to(model.device), way_out.up.to(model.device))
         window = getattr(model.config, "sliding_window", None)
-        self._tokens = min(tokens, window - 2) if window else tokens  # what a window forgets cannot be brought back
+        self._most = window - 2 if window else sys.maxsize  # what a window forgets cannot be brought back
         self.device = inner.device
         self.piece = inner.piece
-        self.name = f"{inner.name}+exit{way_out.layer}"
+        self.name = inner.name
 
     def empty(self, room: int) -> AheadRows:
         return AheadRows(self._inner.empty(room), room)
@@ -115,26 +110,26 @@ class ReadingAhead:
         """What is known already takes no work; a pass that is left alone is read ahead, several are read as ever."""
         known = [_known(one) for one in passes]
         left = [one for one, reading in zip(passes, known, strict=True) if reading is None]
-        if len(left) == 1 and self._reach(left[0]) > 0:
-            fresh = iter([self._read_ahead(left[0])])
+        if len(left) == 1 and left[0].ahead is not None and self._reach(left[0], left[0].ahead) > 0:
+            fresh = iter([self._read_ahead(left[0], left[0].ahead)])
         else:
             fresh = iter(self._inner.read([replace(one, rows=_rows(one).settled()) for one in left]))
         for one in passes:
             _rows(one).room -= len(one.tokens[0])
         return [reading or next(fresh) for reading in known]
 
-    def _reach(self, one: Pass[Any]) -> int:
+    def _reach(self, one: Pass[Any], how: Ahead) -> int:
         """How many tokens may be guessed behind a pass."""
-        return 0 if one.guess is None or one.is_apart else min(self._tokens, _rows(one).room - 1)
+        return 0 if one.is_apart else min(how.tokens, _rows(one).room - 1, self._most)
 
-    def _read_ahead(self, one: Pass[Any]) -> Reading:
+    def _read_ahead(self, one: Pass[Any], how: Ahead) -> Reading:
         rows = _rows(one).settled()
         start = rows.mark()
-        tokens, below = self._draft(one, rows)
-        drafted, depth = rows.mark(), self._exit.layer
+        tokens, below = self._draft(one, how, rows)
+        drafted, depth = rows.mark(), how.exit.layer
         rows.back(start, 0)
-        above = Pass(rows, [tokens], len(tokens), _from(one.layers, depth), one.account)
-        with upper_layers(self._layers, depth, below[depth]):
+        above = Pass(rows, [tokens], len(tokens), _from(one.layers, depth), one.account, singly=True)
+        with upper_layers(self._model.layers, depth, below[depth]):
             (reading,) = self._inner.read([above])
         rows.rejoin(drafted, depth)
         hidden = {**{layer: below[layer] for layer in one.layers if layer < depth}, **reading.hidden}
@@ -142,27 +137,39 @@ class ReadingAhead:
         _rows(one).known = known
         return replace(known.take(), read=len(tokens))
 
-    def _draft(self, one: Pass[Any], rows: Any) -> tuple[list[int], dict[int, Tensor]]:
+    def _draft(self, one: Pass[Any], how: Ahead, rows: Any) -> tuple[list[int], dict[int, Tensor]]:
         """The pass's token and those guessed behind it, and what the lower layers gave of each (1, tokens, size)."""
-        assert one.guess is not None
-        layers = tuple(sorted({*(layer for layer in one.layers if layer < self._exit.layer), self._exit.layer}))
+        depth, most = how.exit.layer, 1 + self._reach(one, how)
+        layers = tuple(sorted({*(layer for layer in one.layers if layer < depth), depth}))
         tokens = [one.tokens[0][0]]
         states: list[Mapping[int, Tensor]] = []
-        with lower_layers(self._layers, self._exit):
-            while len(states) < len(tokens):
-                (reading,) = self._inner.read([Pass(rows, [tokens[-1:]], 1, layers, one.account)])
+        with lower_layers(self._model.layers, how.exit):
+            while len(states) < len(tokens) < most:
+                reading = self._lower(one, rows, tokens[-1], layers)
                 states.append(reading.hidden)
-                more = len(tokens) <= self._reach(one)
-                guess = one.guess(reading.logits[:, -1], len(tokens) - 1) if more else None
+                guess = how.guess(reading.logits[:, -1], len(tokens) - 1)
                 tokens += [] if guess is None else [guess]
+            if len(states) < len(tokens):
+                with silent(self._model.source.get_output_embeddings()):
+                    states.append(self._lower(one, rows, tokens[-1], layers).hidden)
         return tokens, {layer: torch.cat([state[layer] for state in states], dim=1) for layer in layers}
 
+    def _lower(self, one: Pass[Any], rows: Any, token: int, layers: tuple[int, ...]) -> Reading:
+        (reading,) = self._inner.read([Pass(rows, [[token]], 1, layers, one.account)])
+        return reading
 
-def ahead(
-    way_out: Exit, tokens: int = TOKENS, over: Callable[[Model], Caching[Any]] = usual_caching
-) -> Callable[[Model], ReadingAhead]:
-    """What `TransformersEngine` takes as `caching` to read ahead by an exit, over the caching that it would have."""
-    return lambda model: ReadingAhead(model, over(model), way_out, tokens)
+
+def fitted(way_out: Exit, model: Model) -> Exit:
+    """The exit on the model's device. Raises ModelError unless a layer follows it and its adapter fits the states."""
+    size, last = model.config.hidden_size, len(model.layers) - 1
+    if not (1 <= way_out.layer <= last and way_out.down.shape[1:] == way_out.up.shape[:1] == (size,)):
+        raise ModelError(
+            f"an exit after layer {way_out.layer}, for states of {way_out.up.shape[0]} numbers, does not fit the model",
+            where=str(model.config.name_or_path),
+            why=f"its states have {size} numbers, and an exit can follow its layers 1 to {last}",
+            fix="train an exit for this model with `ig-guardrail train exit`",
+        )
+    return Exit(way_out.layer, way_out.down.to(model.device), way_out.up.to(model.device))
 
 
 def _known(one: Pass[Any]) -> Reading | None:
@@ -176,14 +183,3 @@ def _rows(one: Pass[Any]) -> AheadRows:
 
 def _from(layers: Sequence[int], depth: int) -> tuple[int, ...]:
     return tuple(layer for layer in layers if layer >= depth)
-
-
-def _demand_fit(model: Model, way_out: Exit) -> None:
-    size, last = model.config.hidden_size, len(model.layers) - 1
-    if not (1 <= way_out.layer <= last and way_out.down.shape[1:] == way_out.up.shape[:1] == (size,)):
-        raise ModelError(
-            f"an exit after layer {way_out.layer}, for states of {way_out.up.shape[0]} numbers, does not fit the model",
-            where=str(model.config.name_or_path),
-            why=f"its states have {size} numbers, and an exit can follow its layers 1 to {last}",
-            fix="train an exit for this model with `ig-guardrail train exit`",
-        )

@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
 
+from ig_guardrail.errors import EngineError, RequestError
 from ig_guardrail.types import Chance, Draw, Node, Prompt, Sampling, StateEdit, Turn
 
 
@@ -27,6 +28,7 @@ class EngineInfo:
     context       longest prompt plus answer, tokens
     protected     tokens no penalty may touch: end, special and whitespace tokens
     language      hash of what token ids spell; "" where they have no meaning beyond a request
+    exit          the layer after which an early exit guesses tokens, for reading ahead; None without one
     """
 
     model: str
@@ -38,6 +40,19 @@ class EngineInfo:
     context: int
     protected: frozenset[int]
     language: str = ""
+    exit: int | None = None
+
+    def check_ahead(self, tokens: int) -> None:
+        """Raises RequestError below 0, and EngineError if tokens are to be guessed and there is no exit to do it."""
+        if tokens < 0:
+            raise RequestError(f"reading {tokens} tokens ahead was asked for", where="extend", fix="ask for 0 or more")
+        if tokens and self.exit is None:
+            raise EngineError(
+                "reading ahead was asked for, and this engine has no early exit",
+                where=f"model '{self.model}'",
+                why="tokens are guessed from the state after one of the earlier layers",
+                fix="open the model with an exit that `ig-guardrail train exit` wrote, or read nothing ahead",
+            )
 
 
 class Engine(Protocol):
@@ -72,12 +87,19 @@ class Engine(Protocol):
         ...
 
     def extend(
-        self, draws: Sequence[Draw], tokens: int, attempt: int = 0, bias: Sequence[tuple[int, float]] = ()
+        self,
+        draws: Sequence[Draw],
+        tokens: int,
+        attempt: int = 0,
+        bias: Sequence[tuple[int, float]] = (),
+        ahead: int = 0,
     ) -> Future[list[Node]]:
         """Sample blocks of at most `tokens` tokens; children in the order of the draws, lanes ascending in each.
 
         A block ends early at an end token, a stop string, `max_tokens`, or the end of the context (finish `length`).
         A finished node cannot be extended: EngineError.
+        With `ahead`, up to so many tokens at a time are guessed by the early exit and read with the one that is due.
+        Children are the same either way. EngineError from an engine without an exit.
         """
         ...
 

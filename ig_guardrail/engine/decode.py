@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from ig_guardrail.engine.answer import Draft
-from ig_guardrail.engine.passes import Caching, Guess, Pass, Reading
+from ig_guardrail.engine.depth import Exit
+from ig_guardrail.engine.passes import Ahead, Caching, Pass, Reading
 from ig_guardrail.engine.randomness import uniform
 from ig_guardrail.engine.sampling import Bias, allowed_by, choose, likeliest, log_normaliser
 from ig_guardrail.engine.tree import Context
@@ -46,13 +47,23 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Draws:
+    """How the tokens of a block are drawn: the attempt, a bias, and by which exit how many are guessed at a time."""
+
+    attempt: int = 0
+    bias: Bias | None = None
+    exit: Exit | None = None
+    ahead: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Decoder:
     """Draws and reads rows of one context."""
 
     caching: Caching[Any]
     context: Context
 
-    def draw(self, rows: list[Row], tokens: int, attempt: int, bias: Bias | None) -> Strand[None]:
+    def draw(self, rows: list[Row], tokens: int, how: Draws) -> Strand[None]:
         """Sample at most `tokens` tokens for each row."""
         layers = self.context.layers
         room = min(tokens, max(self.context.rules.limit - row.draft.position for row in rows))
@@ -60,13 +71,13 @@ class Decoder:
         logits = _after([row.start for row in rows])
         active = rows
         for _ in range(tokens):
-            last = self._sample(active, logits, attempt, bias)
+            last = self._sample(active, logits, how)
             reading = [i for i, row in enumerate(active) if i in last and (layers or row.draft.finish is None)]
             if not reading:
                 return
             active = _select(cached, active, reading)
-            guess = self._guess(active[0], attempt, bias) if len(active) == 1 else None
-            read = yield from self._read(cached, active, [[last[i]] for i in reading], guess)
+            ahead = self._ahead(active[0], how) if len(active) == 1 else None
+            read = yield from self._read(cached, active, [[last[i]] for i in reading], ahead)
             logits = read[:, -1]
             going = [i for i, row in enumerate(active) if row.draft.finish is None]
             if not going:
@@ -110,12 +121,12 @@ class Decoder:
             found += ranked(read[0], ids[first + 1 : last + 1], k)
         return found
 
-    def _sample(self, rows: list[Row], logits: Tensor, attempt: int, bias: Bias | None) -> dict[int, int]:
+    def _sample(self, rows: list[Row], logits: Tensor, how: Draws) -> dict[int, int]:
         """Draw a token for each row; the tokens that became part of an answer, by row."""
         sampling = self.context.sampling
-        uniforms = [uniform(sampling.seed, row.draft.position, row.lane, attempt) for row in rows]
+        uniforms = [uniform(sampling.seed, row.draft.position, row.lane, how.attempt) for row in rows]
         allowed = allowed_by([row.draft.form for row in rows])
-        tokens, logprobs = choose(logits, sampling, bias, uniforms, allowed)
+        tokens, logprobs = choose(logits, sampling, how.bias, uniforms, allowed)
         taken = {}
         for i, row in enumerate(rows):
             if row.draft.read(tokens[i]):
@@ -123,23 +134,25 @@ class Decoder:
                 taken[i] = tokens[i]
         return taken
 
-    def _guess(self, row: Row, attempt: int, bias: Bias | None) -> Guess:
+    def _ahead(self, row: Row, how: Draws) -> Ahead | None:
         """How the row's tokens will be drawn from here on; a form that it has is left out of account."""
         context, position, lane = self.context, row.draft.position, row.lane
+        if how.exit is None or how.ahead == 0:
+            return None
 
         def guess(logits: Tensor, beyond: int) -> int | None:
-            chance = uniform(context.sampling.seed, position + beyond, lane, attempt)
-            (token,), _ = choose(logits, context.sampling, bias, [chance])
+            chance = uniform(context.sampling.seed, position + beyond, lane, how.attempt)
+            (token,), _ = choose(logits, context.sampling, how.bias, [chance])
             return None if token in context.rules.language.end else token
 
-        return guess
+        return Ahead(how.exit, how.ahead, guess)
 
     def _read(
-        self, cached: Any, rows: list[Row], tokens: Sequence[Sequence[int]], guess: Guess | None = None
+        self, cached: Any, rows: list[Row], tokens: Sequence[Sequence[int]], ahead: Ahead | None = None
     ) -> Strand[Tensor]:
         """One pass over `tokens`; logits (rows, tokens, vocabulary). Notes the rows' hidden states."""
         layers = self.context.layers if rows else ()
-        whole = Pass(cached, tokens, len(tokens[0]), layers, self.context.account, self.context.edit, guess)
+        whole = Pass(cached, tokens, len(tokens[0]), layers, self.context.account, self.context.edit, ahead)
         reading = yield from in_pieces(whole, self.caching.piece)
         for i, row in enumerate(rows):
             if reading.hidden:

@@ -65,6 +65,13 @@ def upper_layers(layers: Sequence[Any], depth: int, states: Tensor) -> Iterator[
 
 
 @contextmanager
+def silent(read_out: Any) -> Iterator[None]:
+    """Passes whose logits nobody asks for: `read_out`, the vocabulary matrix, is left out."""
+    with _instead(read_out, _same):
+        yield
+
+
+@contextmanager
 def _instead(layer: Any, function: Callable[[Tensor], Tensor]) -> Iterator[None]:
     """A layer that gives `function` of the states it gets."""
     layer.forward = lambda states, *_, **__: function(states)

@@ -10,7 +10,8 @@ import torch
 
 from ig_guardrail.engine.base import EngineInfo
 from ig_guardrail.engine.chat import Chat
-from ig_guardrail.engine.decode import Decoder, Row, Work, alone, in_pieces, in_step, logprobs_of
+from ig_guardrail.engine.decode import Decoder, Draws, Row, Work, alone, in_pieces, in_step, logprobs_of
+from ig_guardrail.engine.depth import Exit
 from ig_guardrail.engine.grammar import Grammars
 from ig_guardrail.engine.language import Language
 from ig_guardrail.engine.opening import Opening, begin
@@ -33,6 +34,7 @@ class Grower:
     language: Language
     grammars: Grammars
     info: EngineInfo
+    exit: Exit | None = None
 
     def open(self, asked: Opening) -> Work[Node]:
         """Read a prompt, and for a twin the answer so far; the root."""
@@ -52,16 +54,18 @@ class Grower:
         return root
 
     def extend(
-        self, draws: Sequence[Draw], tokens: int, attempt: int, bias: Sequence[tuple[int, float]]
+        self, draws: Sequence[Draw], tokens: int, attempt: int, bias: Sequence[tuple[int, float]], ahead: int
     ) -> Work[list[Node]]:
         """Sample blocks; see `Engine.extend`."""
         if tokens < 1:
             raise RequestError(f"a block of {tokens} tokens was asked for", where="extend", fix="ask for at least 1")
+        self.info.check_ahead(ahead)
         rows = [row for draw in draws for row in self._lanes(draw)]
         strands = []
         for batch in _batches(rows, lambda row: (row.context, row.start.shape)):
             context = batch[0].context
-            strands.append(Decoder(self.caching, context).draw(batch, tokens, attempt, self._bias(context, bias)))
+            how = Draws(attempt, self._bias(context, bias), self.exit, ahead)
+            strands.append(Decoder(self.caching, context).draw(batch, tokens, how))
         yield from in_step(strands)
         return self._children(rows)
 

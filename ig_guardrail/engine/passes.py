@@ -13,6 +13,7 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 import torch
 from torch import Tensor
 
+from ig_guardrail.engine.depth import Exit
 from ig_guardrail.engine.tree import Account
 from ig_guardrail.types import StateEdit
 
@@ -67,6 +68,15 @@ class Rows(Protocol[S_co]):
 
 
 @dataclass(frozen=True, slots=True)
+class Ahead:
+    """How the tokens after a pass may be guessed: by which exit, at most how many, and how each will be drawn."""
+
+    exit: Exit
+    tokens: int
+    guess: Guess
+
+
+@dataclass(frozen=True, slots=True)
 class Pass(Generic[S]):
     """Tokens to be read by rows, equally many in each.
 
@@ -75,7 +85,8 @@ class Pass(Generic[S]):
     layers   whose hidden states are wanted
     account  the request that pays, and whose end drops the pass
     edit     what is done to the hidden states of the tokens whose logits are wanted
-    guess    for one row: how its next tokens will be drawn, for a caching that reads ahead
+    ahead    for one row: how tokens may be guessed and read with the one that is due
+    singly   for one row: each token is to attend by the arithmetic of a pass over it alone
     """
 
     rows: Rows[S]
@@ -84,7 +95,8 @@ class Pass(Generic[S]):
     layers: tuple[int, ...]
     account: Account
     edit: StateEdit | None = None
-    guess: Guess | None = None
+    ahead: Ahead | None = None
+    singly: bool = False
 
     @property
     def is_block(self) -> bool:

@@ -44,10 +44,11 @@ class Reciter:
         self.tree.plant(root, context, held, root.ids if root.finish is None else None)
         return root
 
-    def extend(self, draws: Sequence[Draw], tokens: int, attempt: int, bias: Bias) -> list[Node]:
+    def extend(self, draws: Sequence[Draw], tokens: int, attempt: int, bias: Bias, ahead: int) -> list[Node]:
         """Blocks of at most `tokens` tokens; see `Engine.extend`."""
         if tokens < 1:
             raise RequestError(f"a block of {tokens} tokens was asked for", where="extend", fix="ask for at least 1")
+        self.info.check_ahead(ahead)
         self.script.vocabulary.language.check((token for token, _ in bias), where="bias")
         children = []
         for draw in draws:

@@ -100,8 +100,10 @@ class ScriptedEngine:
     ) -> Future[Node]:
         return self._call("open", self._reciter.open, Opening(prompt, sampling, layers, twin_of, edit))
 
-    def extend(self, draws: Sequence[Draw], tokens: int, attempt: int = 0, bias: Bias = ()) -> Future[list[Node]]:
-        return self._call("extend", self._reciter.extend, draws, tokens, attempt, bias)
+    def extend(
+        self, draws: Sequence[Draw], tokens: int, attempt: int = 0, bias: Bias = (), ahead: int = 0
+    ) -> Future[list[Node]]:
+        return self._call("extend", self._reciter.extend, draws, tokens, attempt, bias, ahead)
 
     def expand(self, node: Node, k: int) -> Future[list[Node]]:
         return self._call("expand", self._reciter.expand, node, k)

@@ -150,27 +150,41 @@ class SharedRows:
     def attend(self, layer: int, query: Tensor, scale: float) -> Tensor:
         """query (rows, heads, tokens, size), its keys and values written; gives (rows, tokens, heads, size)."""
         new = query.shape[2]
+        if new == 1:
+            return self._attend_one(layer, query, 1, scale)
         if self.branch is None:
             keys, values = self.trunk.part(layer, self.reach + new)
-            if new == 1:
-                return attend_one(query, keys, values, scale)
             return attend_block(query, keys[None], values[None], scale)
         prefix = self.trunk.part(layer, self.reach)
         pair = self.branch[layer, :, :, :, : self.own + new]
-        if new == 1:
-            return attend_shared(query, prefix, (pair[0], pair[1]), scale)
         whole = [
             torch.cat([far.expand(self._count, *far.shape), near], dim=2)
             for far, near in zip(prefix, pair, strict=True)
         ]
         return attend_block(query, whole[0], whole[1], scale)
 
+    def attend_singly(self, layer: int, query: Tensor, scale: float) -> Tensor:
+        """The same, by the arithmetic of a pass over each token alone, so with its bits."""
+        ones = enumerate(torch.split(query, 1, dim=2), start=1)
+        return torch.cat([self._attend_one(layer, one, new, scale) for new, one in ones], dim=1)
+
+    def _attend_one(self, layer: int, query: Tensor, new: int, scale: float) -> Tensor:
+        """One token, the `new`-th of those that are being read."""
+        if self.branch is None:
+            return attend_one(query, *self.trunk.part(layer, self.reach + new), scale)
+        pair = self.branch[layer, :, :, :, : self.own + new]
+        return attend_shared(query, self.trunk.part(layer, self.reach), (pair[0], pair[1]), scale)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The passes of one forward, and which of its rows are whose. Stands in for a `transformers` cache."""
+    """The passes of one forward, and which of its rows are whose. Stands in for a `transformers` cache.
+
+    singly: of a pass that is alone, see `Pass`
+    """
 
     parts: Sequence[tuple[SharedRows, slice]]
+    singly: bool = False
 
     def update(self, keys: Tensor, values: Tensor, layer: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         """Called by every attention layer with the new keys and values."""
@@ -180,6 +194,8 @@ class Plan:
 
     def attend(self, layer: int, query: Tensor, scale: float) -> Tensor:
         """Attention of all rows."""
+        if self.singly:
+            return self.parts[0][0].attend_singly(layer, query, scale)
         if len(self.parts) == 1:
             return self.parts[0][0].attend(layer, query, scale)
         return torch.cat([rows.attend(layer, query[place], scale) for rows, place in self.parts])
@@ -232,7 +248,7 @@ class Sharing:
             parts.append((rows, slice(len(tokens), len(tokens) + rows.count)))
             tokens += one.tokens
         layers = tuple(sorted({layer for one in passes for layer in one.layers}))
-        whole = self._run(Plan(parts), tokens, passes[0].keep, layers, passes[0].edit)
+        whole = self._run(Plan(parts, passes[0].singly), tokens, passes[0].keep, layers, passes[0].edit)
         if len(passes) == 1:
             return [whole]
         return [

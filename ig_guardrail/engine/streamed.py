@@ -90,10 +90,15 @@ class StreamedEngine:
         return _done(lambda: self._root(prompt, sampling))
 
     def extend(
-        self, draws: Sequence[Draw], tokens: int, attempt: int = 0, bias: Sequence[tuple[int, float]] = ()
+        self,
+        draws: Sequence[Draw],
+        tokens: int,
+        attempt: int = 0,
+        bias: Sequence[tuple[int, float]] = (),
+        ahead: int = 0,
     ) -> Future[list[Node]]:
-        if bias:
-            return _failed(_beyond("a penalty"))
+        if bias or ahead:
+            return _failed(_beyond("a penalty" if bias else "reading ahead"))
         try:
             steps = [
                 self._step(draw.node, lane, attempt, tokens)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
+from ig_guardrail.engine.ahead import ReadingAhead, fitted
 from ig_guardrail.engine.base import EngineInfo
 from ig_guardrail.engine.caching import usual_caching
 from ig_guardrail.engine.chat import chat_of
+from ig_guardrail.engine.depth import Exit
 from ig_guardrail.engine.grammar import Grammars
 from ig_guardrail.engine.grower import Grower
 from ig_guardrail.engine.loop import Loop
@@ -33,7 +37,8 @@ class TransformersEngine:
 
     def __init__(self, weights: Weights, caching: Callable[[Model], Caching[Any]] = usual_caching) -> None:
         language = language_of(weights)
-        choice = caching(Model(weights.model))
+        self._model = Model(weights.model)
+        choice = ReadingAhead(self._model, caching(self._model))
         self._info = info_of(weights, f"transformers/{choice.name}", language)
         self._chat = chat_of(weights.tokenizer)
         self._tree: Tree[Any] = Tree()
@@ -41,7 +46,19 @@ class TransformersEngine:
         self._grower = Grower(self._tree, choice, self._chat, language, grammars, self._info)
         self._loop = Loop("ig-engine")
         self._scheduler = Scheduler(self._loop, choice.read)
+        self._lender: TransformersEngine | None = None
         weakref.finalize(self, _stop, self._loop, self._tree)
+
+    def with_exit(self, way_out: Exit) -> TransformersEngine:
+        """This engine, its nodes and its thread, with an early exit to read ahead by; it itself stays without.
+
+        Raises ModelError unless the exit fits the model.
+        """
+        other = copy.copy(self)
+        other._lender = self  # must not end before it
+        other._info = replace(self._info, exit=way_out.layer)
+        other._grower = replace(self._grower, info=other._info, exit=fitted(way_out, self._model))
+        return other
 
     @property
     def info(self) -> EngineInfo:
@@ -66,9 +83,14 @@ class TransformersEngine:
         return self._scheduler.submit(self._grower.open(Opening(prompt, sampling, layers, twin_of, edit)))
 
     def extend(
-        self, draws: Sequence[Draw], tokens: int, attempt: int = 0, bias: Sequence[tuple[int, float]] = ()
+        self,
+        draws: Sequence[Draw],
+        tokens: int,
+        attempt: int = 0,
+        bias: Sequence[tuple[int, float]] = (),
+        ahead: int = 0,
     ) -> Future[list[Node]]:
-        return self._scheduler.submit(self._grower.extend(draws, tokens, attempt, bias))
+        return self._scheduler.submit(self._grower.extend(draws, tokens, attempt, bias, ahead))
 
     def expand(self, node: Node, k: int) -> Future[list[Node]]:
         return self._scheduler.submit(self._grower.expand(node, k))

@@ -95,7 +95,7 @@ def _kept(path: Path, settings: Mapping[str, str]) -> list[Record]:
 
 def _run(task: Task) -> Record:
     config, sampling = task.config, task.config.sampling
-    guardrail = _opened(task.cell.model, task.cell.policy, config.device, config.reward, config.critic)
+    guardrail = _opened(task.cell.model, task.cell.policy, config.device, config.reward, config.critic, config.exit)
     drawn = Sampling(temperature=sampling.temperature, top_p=sampling.top_p, max_tokens=sampling.max_tokens)
     arm = _arm(task.cell.model, task.cell.policy, config.model_dump_json(), task.entry.model_dump_json())
     return run_cell(guardrail, arm, task.entry, task.cell, task.row, drawn)
@@ -104,22 +104,21 @@ def _run(task: Task) -> Record:
 @cache
 def _arm(model: str, policy: str, config: str, entry: str) -> Any:
     whole = Config.model_validate_json(config)
-    guardrail = _opened(model, policy, whole.device, whole.reward, whole.critic)
+    guardrail = _opened(model, policy, whole.device, whole.reward, whole.critic, whole.exit)
     return arm_of(guardrail, StrategyEntry.model_validate_json(entry))
 
 
 @cache
-def _opened(model: str, policy: str, device: str, reward: str | None, critic: str | None) -> Any:
+def _opened(model: str, policy: str, device: str, reward: str | None, critic: str | None, exit: str | None) -> Any:
     """A guardrail in this process, opened at its first cell; one thread for each, since there are several."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
 
-    from ig_guardrail.assembly import folder_of, guard, open_values
-    from ig_guardrail.engine.models import load_engine
+    from ig_guardrail.assembly import folder_of, guard, open_engine, open_values
     from ig_guardrail.policy import load_policy
 
     torch.set_num_threads(1)
-    engine = load_engine(model, device=device)
+    engine = open_engine(model, device=device, exit=exit)
     compiled = load_policy(policy)
     return guard(engine, compiled, folder_of(policy), open_values(engine, reward=reward, critic=critic))

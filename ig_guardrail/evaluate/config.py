@@ -88,6 +88,7 @@ class Config(Part):
 
     reward  the task value that guides those who use one, and is a column: "relevance", or "classifier:FOLDER"
     critic  a folder, for those who use one
+    exit    a folder with an early exit of the model, for those who use one; its packaged one if left out
     judge   "packaged", or "classifier:FOLDER_OR_NAME#LABEL"; it never guides
     """
 
@@ -100,6 +101,7 @@ class Config(Part):
     seeds: list[int] = Field(default=[0], min_length=1)
     reward: str | None = None
     critic: str | None = None
+    exit: str | None = None
     judge: str = "packaged"
     device: str = "auto"
 

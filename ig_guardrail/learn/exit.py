@@ -26,6 +26,7 @@ from ig_guardrail.learn.quality import Estimate, proportion
 from ig_guardrail.learn.recipes import OWN_ANSWERS
 from ig_guardrail.learn.report import rounded
 from ig_guardrail.learn.rows import Row, read_rows
+from ig_guardrail.learn.sources import describe_sources
 from ig_guardrail.learn.train import SEED, Trained, training_record
 
 KIND = "exit"
@@ -46,9 +47,10 @@ def train_exit(weights: Weights, data: Sequence[Path], out: Path, layer: int, ra
     """
     _demand_exit(weights, layer, rank)
     read = read_rows(data)
-    taught, held_out = (_states(weights, _chosen(read.rows, split), layer, cache) for split in ROWS)
+    rows = {split: _chosen(read.rows, split) for split in ROWS}
+    taught, held_out = (_states(weights, chosen, layer, cache) for chosen in rows.values())
     read_out = reading_of(weights.model)
-    learned = fit_exit(taught, layer, rank, read_out, progress_line("training"))
+    learned = _kept(fit_exit(taught, layer, rank, read_out, progress_line("training")))
     raw = raw_exit(layer, taught.lower.shape[1])
     card = {
         "name": f"exit-{layer}",
@@ -72,11 +74,18 @@ def train_exit(weights: Weights, data: Sequence[Path], out: Path, layer: int, ra
             f"ig-guardrail train exit --layer {layer} --rank {rank}",
             data,
             read,
-            {"answers": ROWS["train"], "tokens": len(taught.lower), "epochs": EPOCHS, "rate": RATE, "batch": BATCH},
+            {
+                "answers": len(rows["train"]),
+                "tokens": len(taught.lower),
+                "epochs": EPOCHS,
+                "rate": RATE,
+                "batch": BATCH,
+            },
         ),
+        "sources": describe_sources([row for chosen in rows.values() for row in chosen]),
         "limits": ["Whether it makes anything faster depends on model and machine: measure before use."],
     }
-    write_artifact(out, card, {"down": learned.down.numpy(), "up": learned.up.numpy()})
+    write_artifact(out, card, {"down": learned.down.half().numpy(), "up": learned.up.half().numpy()})
     return Trained(out, card)
 
 
@@ -115,6 +124,11 @@ def reading_of(model: Any) -> ReadOut:
     norm = copy.deepcopy(model.model.norm).float().cpu()
     matrix = model.get_output_embeddings().weight.detach().float().cpu()
     return lambda states: functional.linear(norm(states), matrix)
+
+
+def _kept(way_out: Exit) -> Exit:
+    """The exit as a file keeps it, in float16."""
+    return Exit(way_out.layer, way_out.down.half().float(), way_out.up.half().float())
 
 
 def _loss(adapted: Tensor, last: Tensor, read_out: ReadOut, spread: Tensor) -> Tensor:

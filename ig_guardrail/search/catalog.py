@@ -12,6 +12,7 @@ from ig_guardrail.search import (
     best_of_n,
     ctrl,
     deal,
+    early_exit,
     inference_guard,
     plain,
     preference,
@@ -156,6 +157,13 @@ METHODS: Mapping[str, Method] = {
             "hidden states moved towards a higher value, token by token",
             "arXiv 2406.05954",
             ("value head",),
+        ),
+        Method(
+            "early_exit",
+            early_exit.search,
+            "the stream, guessed by the model's early layers and verified by all of them",
+            "M2R2, arXiv 2502.02040 (self-speculative)",
+            ("exit adapters",),
         ),
         Method(
             "speculative_rejection",

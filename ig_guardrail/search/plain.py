@@ -10,11 +10,14 @@ from ig_guardrail.search.base import Search, SearchContext
 from ig_guardrail.types import Accepted, Commit, Draw, Drop, Extend, Node
 
 
-def search(root: Node, ctx: SearchContext) -> Search:
-    """Extend lane 0 and commit, until the answer ends or the gate denies."""
+def search(root: Node, ctx: SearchContext, ahead: int = 0) -> Search:
+    """Extend lane 0 and commit, until the answer ends or the gate denies.
+
+    ahead: how many tokens at a time may be guessed, see `Extend`
+    """
     node = root
     while node.finish is None:
-        (child,) = yield Extend((Draw(node),), tokens=ctx.settings.block)
+        (child,) = yield Extend((Draw(node),), tokens=ctx.settings.block, ahead=ahead)
         if not isinstance((yield Commit(child)), Accepted):
             return
         yield Drop((node,))

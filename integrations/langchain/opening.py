@@ -54,14 +54,13 @@ class Opening:
 
     def guardrail(self) -> Guardrail:
         """The guardrail, opened. Raises PolicyError, ModelError, HeadMismatch."""
-        from ig_guardrail.assembly import folder_of, guard, open_values
-        from ig_guardrail.engine.models import load_engine
+        from ig_guardrail.assembly import folder_of, guard, open_engine, open_values
 
         with self._lock:
             if self._guardrail is None:
                 policy = self.policy()
                 names = self.names
-                engine = load_engine(names.model, device=names.device, dtype=names.dtype, weights=names.weights)
+                engine = open_engine(names.model, device=names.device, dtype=names.dtype, weights=names.weights)
                 values = open_values(engine, names.reward, names.critic)
                 ledger, folder = ledger_at(names.ledger), folder_of(names.policy)
                 self._guardrail = guard(engine, policy, folder, values, ledger, names.cost_models)

@@ -15,7 +15,7 @@ from ig_guardrail.search import ctrl, deal, preference
 from ig_guardrail.search.catalog import METHODS
 from tests.trees import LETTERS, PartialValue, Toy, solve, toys
 
-ANYWHERE = METHODS.keys() - {"none", "re_control"}  # the last edits hidden states, and toys have none
+ANYWHERE = METHODS.keys() - {"none", "re_control", "early_exit"}  # the last two need layers, and toys have none
 CHANCE = math.log(1 / LETTERS)  # of every letter
 
 

@@ -90,6 +90,17 @@ def test_the_stream_does_not_depend_on_block_sizes(world: World) -> None:
         assert [value for node in cut.path() for value in node.logprobs] == pytest.approx(whole.logprobs)
 
 
+def test_what_is_read_ahead_changes_nothing_and_takes_an_exit(world: World) -> None:
+    root = world.root()
+    plain = world.blocks(root, 9)
+    asked = world.engine.extend([Draw(root)], 9, ahead=2)
+    if world.engine.info.exit is None:
+        with pytest.raises(EngineError, match="no early exit"):
+            asked.result()
+    else:
+        assert asked.result()[0].ids == plain.ids
+
+
 def test_a_lane_does_not_depend_on_the_lanes_beside_it(world: World) -> None:
     root = world.root()
     wide = world.engine.extend([Draw(root, 4)], 6).result()

@@ -101,12 +101,19 @@ def repeated_world() -> World:
 
 def ahead_world(architecture: str) -> World:
     """A tiny model that is read ahead by its raw exit after the first layer, which is right now and then."""
-    from ig_guardrail.engine.ahead import ahead
     from ig_guardrail.engine.depth import raw_exit
+    from ig_guardrail.engine.transformers import TransformersEngine
     from tests.conformance.engine.tiny import quiet_end, tiny_weights
 
+    class Eager(TransformersEngine):
+        """Reads ahead whoever asks."""
+
+        def extend(self, draws: Any, tokens: int, attempt: int = 0, bias: Any = (), ahead: int = 3) -> Any:
+            return super().extend(draws, tokens, attempt, bias, ahead)
+
     weights = quiet_end(tiny_weights(architecture=architecture), 0.3)
-    return _transformers_world(weights, layer=1, tolerance=1e-4, caching=ahead(raw_exit(1, 32)))
+    world = _transformers_world(weights, layer=1, tolerance=1e-4)
+    return replace(world, engine=Eager(weights).with_exit(raw_exit(1, 32)))
 
 
 def embedded_world() -> World:
