@@ -11,7 +11,15 @@ from ig_guardrail.costs.catalog import build_cost_model
 from ig_guardrail.costs.judge import read_judge
 from ig_guardrail.types import CostModelSpec, Piece, Prompt
 
-FOLDERS = ("harmful-help/bfloat16", "toxic-tone/bfloat16", "words", "screen", "judge", "relevance/bfloat16")
+FOLDERS = (
+    "harmful-help/bfloat16",
+    "toxic-tone/bfloat16",
+    "words",
+    "screen",
+    "judge",
+    "relevance/bfloat16",
+    "exit/bfloat16",
+)
 RECIPE = "To make tomato soup, chop the onions, add the tomatoes and let them simmer for twenty minutes."
 INSULT = "You stupid worthless bitch, shut up, everybody hates you and your trash friends."
 
