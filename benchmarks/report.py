@@ -67,9 +67,9 @@ def main(arguments: Sequence[str]) -> int:
 def take(out: Path, results: Path) -> None:
     """Keep the last measurements of the final prompts as the results that documents quote."""
     results.mkdir(exist_ok=True)
-    for name in ("quality.json", "bench.json", "screen.json", "weights.json", "profile.json", "keywords.json"):
-        if (out / name).is_file():
-            shutil.copyfile(out / name, results / name)
+    for name in ("quality", "bench", "screen", "weights", "profile", "keywords", "exits"):
+        if (out / f"{name}.json").is_file():
+            shutil.copyfile(out / f"{name}.json", results / f"{name}.json")
     if (out / "lag" / "bench.json").is_file():
         shutil.copyfile(out / "lag" / "bench.json", results / "lag.json")
     for name in COMPARISONS:
@@ -223,6 +223,11 @@ def weights(results: Path) -> str:
     return _figures(results / "weights.json")
 
 
+def exits(results: Path) -> str:
+    """What reading ahead by the packaged early exit does."""
+    return _figures(results / "exits.json")
+
+
 def _figures(path: Path) -> str:
     result = _read(path)
     return tables.markdown(result["figures"]) if result else NOT_MEASURED
@@ -308,7 +313,12 @@ DOCUMENTS: Mapping[Path, Sections] = {
         "first-quality": first_quality,
     },
     HERE.parent / "docs" / "cost-models.md": {"calibrated": calibrated, "screen": screen, "judge": judge},
-    HERE.parent / "docs" / "performance.md": {"profile": profile, "widening": widening, "weights": weights},
+    HERE.parent / "docs" / "performance.md": {
+        "profile": profile,
+        "widening": widening,
+        "weights": weights,
+        "exits": exits,
+    },
     HERE.parent / "docs" / "results.md": {
         "embedded": compared("embedded"),
         "embedded-cost": priced("embedded"),
