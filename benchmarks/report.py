@@ -322,8 +322,8 @@ DOCUMENTS: Mapping[Path, Sections] = {
     HERE.parent / "docs" / "results.md": {
         "embedded": compared("embedded"),
         "embedded-cost": priced("embedded"),
-        "rivals": compared("rivals"),
-        "rivals-cost": priced("rivals"),
+        "equal": compared("equal"),
+        "equal-cost": priced("equal"),
         "sweep": compared("sweep"),
         "sweep-cost": priced("sweep"),
         "keywords": keywords,
