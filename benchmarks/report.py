@@ -39,6 +39,7 @@ ANSWERS = (
     "reward",
 )
 PRICES = ("work", "scored", "slower", "seconds", "first")
+SHORT = ("answered", "answered_more", "refusals", "over_refusals", "work")
 HEADLINES = ("CPU time", "tokens", "requests together")
 NOT_MEASURED = "Not measured yet."
 
@@ -191,6 +192,11 @@ def priced(name: str) -> Callable[[Path], str]:
     return lambda results: _comparison(results / f"{name}.json", PRICES, told=False)
 
 
+def in_short(results: Path) -> str:
+    """The search beside its rivals, in a few columns."""
+    return _comparison(results / "equal.json", SHORT, told=False)
+
+
 def _comparison(path: Path, columns: Sequence[str], told: bool) -> str:
     result = _read(path)
     if not result:
@@ -328,7 +334,7 @@ DOCUMENTS: Mapping[Path, Sections] = {
         "sweep-cost": priced("sweep"),
         "keywords": keywords,
     },
-    HERE.parent / "README.md": {"quality": bounded},
+    HERE.parent / "README.md": {"equal-short": in_short, "quality": bounded},
 }
 
 
