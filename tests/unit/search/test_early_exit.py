@@ -71,7 +71,7 @@ def test_right_guesses_save_passes_and_every_guess_counts_as_read(engine: Transf
 
 def test_a_model_without_an_exit_is_told_how_to_get_one() -> None:
     engine = TransformersEngine(tiny_weights())
-    with pytest.raises(RequestError, match=r"needs an early exit.*has none(?s:.)*`ig-guardrail train exit`"):
+    with pytest.raises(RequestError, match=r"needs an early exit.*has none(?s:.)*`train exit`"):
         answer(rail(engine), "early_exit")
     engine.shutdown()
 
