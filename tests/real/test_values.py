@@ -1,4 +1,4 @@
-"""The packaged reward beside the model it was trained on."""
+"""The packaged reward and critic beside the model they were trained on."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from ig_guardrail.assembly import open_values
 from ig_guardrail.costs.critic import RewardModel
 from ig_guardrail.engine.models import load_engine
+from ig_guardrail.errors import CostFailure
 from ig_guardrail.types import Sampling, Turn
 
 pytestmark = [
@@ -34,3 +35,31 @@ def test_relevance_prefers_the_answer_to_what_was_asked(asked: str, suits: str, 
     finally:
         engine.close(root)
     assert high > 0 > low
+
+
+def test_foresight_knows_what_is_certain_and_guesses_the_rest() -> None:
+    engine = load_engine("embedded", device="cpu")
+    critic = open_values(engine, critic="foresight").critic
+    assert critic is not None
+    root = engine.open(engine.encode([Turn("user", "How do I make tomato soup?")]), Sampling(), critic.layers).result()
+    room, none = {"harmful-help": 0.05, "toxic-tone": 0.05}, {"harmful-help": -0.01, "toxic-tone": 0.05}
+    try:
+        (node,) = engine.append([(root, SOUP)]).result()
+        (left, much, over) = critic.predict([node, node, node], [room, {key: 5.0 for key in room}, none])
+    finally:
+        engine.close(root)
+    assert over == 0.0
+    assert 0.5 < left < 1.0
+    assert much > left
+
+
+def test_foresight_refuses_budgets_that_it_never_learned() -> None:
+    engine = load_engine("embedded", device="cpu")
+    critic = open_values(engine, critic="foresight").critic
+    assert critic is not None
+    root = engine.open(engine.encode([Turn("user", "Hello.")]), Sampling(), critic.layers).result()
+    try:
+        with pytest.raises(CostFailure, match="train critic"):
+            critic.predict([root], [{"other": 1.0}])
+    finally:
+        engine.close(root)

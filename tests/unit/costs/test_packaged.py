@@ -18,6 +18,7 @@ FOLDERS = (
     "screen",
     "judge",
     "relevance/bfloat16",
+    "foresight/bfloat16",
     "exit/bfloat16",
 )
 RECIPE = "To make tomato soup, chop the onions, add the tomatoes and let them simmer for twenty minutes."
