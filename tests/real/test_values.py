@@ -45,7 +45,7 @@ def test_foresight_knows_what_is_certain_and_guesses_the_rest() -> None:
     room, none = {"harmful-help": 0.05, "toxic-tone": 0.05}, {"harmful-help": -0.01, "toxic-tone": 0.05}
     try:
         (node,) = engine.append([(root, SOUP)]).result()
-        (left, much, over) = critic.predict([node, node, node], [room, {key: 5.0 for key in room}, none])
+        (left, much, over) = critic.predict([node, node, node], [room, dict.fromkeys(room, 5.0), none])
     finally:
         engine.close(root)
     assert over == 0.0
