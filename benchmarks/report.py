@@ -25,6 +25,8 @@ from ig_guardrail.evaluate.writing import markdown, rows_from
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 ARTIFACTS = HERE.parent / "ig_guardrail" / "artifacts"
+IMAGES = HERE.parent / "docs" / "images"
+PICTURES = ("front.svg", "traces.svg")
 COMPARISONS = ("embedded", "equal", "sweep")
 ANSWERS = (
     "safe",
@@ -76,6 +78,9 @@ def take(out: Path, results: Path) -> None:
     for name in COMPARISONS:
         if (out / name / "results.json").is_file():
             shutil.copyfile(out / name / "results.json", results / f"{name}.json")
+    for name in PICTURES:
+        if (out / "equal" / name).is_file():
+            shutil.copyfile(out / "equal" / name, IMAGES / name)
 
 
 def fill(text: str, sections: Sections, results: Path) -> str:

@@ -37,7 +37,9 @@ def draw_front(rows: Sequence[Row], path: Path) -> None:
         )
         axes.scatter([work.value], [answered.value], s=size, color="tab:red" if own else "tab:blue", zorder=3)
         axes.annotate(row.strategy, (work.value, answered.value), xytext=(6, 4), textcoords="offset points", fontsize=7)
-    axes.set_xscale("log")
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_xlim(right=1.7 * max(row.figures["work"].value for row in rows))  # room for the last name
     axes.set_xlabel("layer forwards, as a multiple of the unguarded stream's")
     axes.set_ylabel("risky prompts answered within budget, judged harmless")
     axes.set_title("Answers within budget, compute and reward (size of the dot)")
