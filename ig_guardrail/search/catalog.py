@@ -22,6 +22,7 @@ from ig_guardrail.search import (
     rollback_retry,
     speculative_rejection,
     token_verifier,
+    trace_shield,
     verifier,
 )
 from ig_guardrail.search.base import Strategy
@@ -150,6 +151,13 @@ METHODS: Mapping[str, Method] = {
             prov_decode.search,
             "the stream, without the tokens that would go over budget, such as those of a recited text",
             "TraceAlign, arXiv 2508.02063, Prov-Decode",
+        ),
+        Method(
+            "trace_shield",
+            trace_shield.search,
+            "the whole stream or nothing: refused at its end if it is over budget, such as by reciting a text",
+            "TraceAlign, arXiv 2508.02063, TraceShield",
+            streams=False,
         ),
         Method(
             "re_control",

@@ -109,6 +109,15 @@ def test_args_takes_the_worthiest_of_the_likeliest_at_every_token(toy: Toy) -> N
 
 
 @settings(max_examples=40, deadline=None)
+@given(toys((2, 3, 4)), st.sampled_from([1, 2]))
+def test_trace_shield_shows_the_whole_stream_or_nothing(toy: Toy, block: int) -> None:
+    """Lane 0 says the first letter, again and again."""
+    receipt = solve(toy, Values(), "trace_shield", block=block)
+    text = "a" * toy.depth
+    assert receipt.text == (text if toy.safe(text) else "[refusal")
+
+
+@settings(max_examples=40, deadline=None)
 @given(toys((2, 3)), st.integers(1, 3))
 def test_deal_judges_a_token_by_where_the_greedy_continuation_leads(toy: Toy, far: int) -> None:
     """All letters are equally likely, so the greedy continuation is the first letter again and again."""

@@ -1,0 +1,22 @@
+"""TraceShield: an answer is judged when it has ended, and what recites is refused as a whole.
+
+Source: TraceAlign, arXiv 2508.02063, its filter of finished answers. Departures: there a window slides over the text, and
+an answer is refused where the belief conflict index of a match passes a fixed bound, as benign English does too; here the
+policy's budgets decide, with provenance as one of their cost models (docs/decisions/provenance.md), and the receipt names
+the document.
+"""
+
+from __future__ import annotations
+
+from ig_guardrail.search.base import Search, SearchContext
+from ig_guardrail.types import Commit, Draw, Drop, Extend, Node
+
+
+def search(root: Node, ctx: SearchContext) -> Search:
+    """Draw lane 0 to its end, and offer it whole."""
+    node = root
+    while node.finish is None:
+        (child,) = yield Extend((Draw(node),), ctx.settings.block)
+        yield Drop((node,))
+        node = child
+    yield Commit(node)
