@@ -1,9 +1,9 @@
 """TraceShield: an answer is judged when it has ended, and what recites is refused as a whole.
 
-Source: TraceAlign, arXiv 2508.02063, its filter of finished answers. Departures: there a window slides over the text, and
-an answer is refused where the belief conflict index of a match passes a fixed bound, as benign English does too; here the
-policy's budgets decide, with provenance as one of their cost models (docs/decisions/provenance.md), and the receipt names
-the document.
+Source: TraceAlign, arXiv 2508.02063, its filter of finished answers. Departures: there a window slides over the text,
+and an answer is refused where the belief conflict index of a match passes a fixed bound, as benign English does too.
+Here the policy's budgets decide, provenance being one of their cost models (docs/decisions/provenance.md), and the
+receipt names the document.
 """
 
 from __future__ import annotations
