@@ -70,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
 def take(out: Path, results: Path) -> None:
     """Keep the last measurements of the final prompts as the results that documents quote."""
     results.mkdir(exist_ok=True)
-    for name in ("quality", "bench", "screen", "weights", "profile", "keywords", "exits"):
+    for name in ("quality", "bench", "screen", "weights", "profile", "keywords", "exits", "risk-exit"):
         if (out / f"{name}.json").is_file():
             shutil.copyfile(out / f"{name}.json", results / f"{name}.json")
     if (out / "lag" / "bench.json").is_file():
@@ -229,6 +229,11 @@ def keywords(results: Path) -> str:
     return _figures(results / "keywords.json")
 
 
+def risk_exit(results: Path) -> str:
+    """What a risk exit could save."""
+    return _figures(results / "risk-exit.json")
+
+
 def weights(results: Path) -> str:
     """The embedded model in fewer bits."""
     return _figures(results / "weights.json")
@@ -338,6 +343,7 @@ DOCUMENTS: Mapping[Path, Sections] = {
         "sweep": compared("sweep"),
         "sweep-cost": priced("sweep"),
         "keywords": keywords,
+        "risk-exit": risk_exit,
     },
     HERE.parent / "README.md": {"equal-short": in_short, "quality": bounded},
 }
