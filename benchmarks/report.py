@@ -94,34 +94,14 @@ def fill(text: str, sections: Sections, results: Path) -> str:
     return text
 
 
-def quality(results: Path) -> str:
-    """Every figure, with what it was measured on."""
-    return _whole(results / "quality.json")
+def quality(name: str) -> Callable[[Path], str]:
+    """Every figure of a run of the quality measurement, with what it was measured on."""
 
+    def section(results: Path) -> str:
+        result = _read(results / f"{name}.json")
+        return f"{_origin(result)}\n\n{tables.markdown(result['figures'])}" if result else NOT_MEASURED
 
-def fourth_quality(results: Path) -> str:
-    """The same of the fourth run, before heads knew tool calls."""
-    return _whole(results / "quality-fourth.json")
-
-
-def third_quality(results: Path) -> str:
-    """The same of the third run, before candidates shared their prefix."""
-    return _whole(results / "quality-third.json")
-
-
-def second_quality(results: Path) -> str:
-    """The same of the second run, before the prompt screen's threshold was raised."""
-    return _whole(results / "quality-second.json")
-
-
-def first_quality(results: Path) -> str:
-    """The same of the first run, before thresholds were set anew."""
-    return _whole(results / "quality-first.json")
-
-
-def _whole(path: Path) -> str:
-    result = _read(path)
-    return f"{_origin(result)}\n\n{tables.markdown(result['figures'])}" if result else NOT_MEASURED
+    return section
 
 
 def bounded(results: Path) -> str:
@@ -219,34 +199,14 @@ def _comparison(path: Path, columns: Sequence[str], told: bool) -> str:
     return f"{origin}\n\n{table}" if told else table
 
 
-def screen(results: Path) -> str:
-    """What the prompt screen flags."""
-    return _figures(results / "screen.json")
+def figures(name: str) -> Callable[[Path], str]:
+    """Every figure of a measurement."""
 
+    def section(results: Path) -> str:
+        result = _read(results / f"{name}.json")
+        return tables.markdown(result["figures"]) if result else NOT_MEASURED
 
-def keywords(results: Path) -> str:
-    """What DeAL does for keywords."""
-    return _figures(results / "keywords.json")
-
-
-def risk_exit(results: Path) -> str:
-    """What a risk exit could save."""
-    return _figures(results / "risk-exit.json")
-
-
-def weights(results: Path) -> str:
-    """The embedded model in fewer bits."""
-    return _figures(results / "weights.json")
-
-
-def exits(results: Path) -> str:
-    """What reading ahead by the packaged early exit does."""
-    return _figures(results / "exits.json")
-
-
-def _figures(path: Path) -> str:
-    result = _read(path)
-    return tables.markdown(result["figures"]) if result else NOT_MEASURED
+    return section
 
 
 def calibrated(_: Path) -> str:
@@ -321,19 +281,19 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 DOCUMENTS: Mapping[Path, Sections] = {
-    HERE.parent / "docs" / "benchmarks.md": {"quality": quality, "bench": bench, "lag": lag},
+    HERE.parent / "docs" / "benchmarks.md": {"quality": quality("quality"), "bench": bench, "lag": lag},
     HERE.parent / "docs" / "benchmarks-earlier.md": {
-        "fourth-quality": fourth_quality,
-        "third-quality": third_quality,
-        "second-quality": second_quality,
-        "first-quality": first_quality,
+        "fourth-quality": quality("quality-fourth"),
+        "third-quality": quality("quality-third"),
+        "second-quality": quality("quality-second"),
+        "first-quality": quality("quality-first"),
     },
-    HERE.parent / "docs" / "cost-models.md": {"calibrated": calibrated, "screen": screen, "judge": judge},
+    HERE.parent / "docs" / "cost-models.md": {"calibrated": calibrated, "screen": figures("screen"), "judge": judge},
     HERE.parent / "docs" / "performance.md": {
         "profile": profile,
         "widening": widening,
-        "weights": weights,
-        "exits": exits,
+        "weights": figures("weights"),
+        "exits": figures("exits"),
     },
     HERE.parent / "docs" / "results.md": {
         "embedded": compared("embedded"),
@@ -342,8 +302,8 @@ DOCUMENTS: Mapping[Path, Sections] = {
         "equal-cost": priced("equal"),
         "sweep": compared("sweep"),
         "sweep-cost": priced("sweep"),
-        "keywords": keywords,
-        "risk-exit": risk_exit,
+        "keywords": figures("keywords"),
+        "risk-exit": figures("risk-exit"),
     },
     HERE.parent / "README.md": {"equal-short": in_short, "quality": bounded},
 }

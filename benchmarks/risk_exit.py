@@ -25,8 +25,8 @@ from ig_guardrail.drive.request import Ask
 from ig_guardrail.evaluate.config import PromptSet, read_set
 from ig_guardrail.evaluate.intervals import Estimate, ratio_of
 from ig_guardrail.search import inference_guard
-from ig_guardrail.search.base import Search, SearchContext
-from ig_guardrail.types import Append, Node, Sampling, Score
+from ig_guardrail.search.follower import watched
+from ig_guardrail.types import Append, Request, Sampling, Score
 
 HERE = Path(__file__).parent
 PROMPTS, TOKENS = 16, 48
@@ -35,29 +35,22 @@ PART = "what a risk exit could save, as a share of the work of the search"
 
 
 @dataclass(slots=True)
-class Watched:
-    """The default search; beside it, how many tokens of failed candidates were read again, in all and failed by far."""
+class Failed:
+    """Tokens of candidates that were read again and failed: in all, and of those that failed by far."""
 
-    failed: int = 0
+    tokens: int = 0
     far: int = 0
     _moved: dict[int, int] = field(default_factory=dict)
 
-    def __call__(self, root: Node, ctx: SearchContext) -> Search:
-        search = inference_guard.search(root, ctx)
-        reply: Any = None
-        while True:
-            try:
-                request = search.send(reply)
-            except StopIteration:
-                return
-            reply = yield request
-            if isinstance(request, Append):
-                self._moved |= {child.id: len(child.ids) for child in reply}
-            if isinstance(request, Score) and request.kind == "cost":
-                for node, cost in zip(request.nodes, reply, strict=True):
-                    tokens = self._moved.pop(node.id, 0)
-                    self.failed += 0 if cost.within else tokens
-                    self.far += tokens if cost.pressure > FAR else 0
+    def see(self, request: Request, reply: Any) -> None:
+        """Count what a request of the search was replied."""
+        if isinstance(request, Append):
+            self._moved |= {child.id: len(child.ids) for child in reply}
+        if isinstance(request, Score) and request.kind == "cost":
+            for node, cost in zip(request.nodes, reply, strict=True):
+                tokens = self._moved.pop(node.id, 0)
+                self.tokens += 0 if cost.within else tokens
+                self.far += tokens if cost.pressure > FAR else 0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -66,21 +59,22 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     guardrail = open_guardrail()
     layers, heads = guardrail.engine.info.layers, guardrail.panel.layers
-    found: list[tuple[Watched, float]] = []
+    found: list[tuple[Failed, float]] = []
     asked = read_set(PromptSet(name="risky", kind="risky", file="packaged:risky", limit=PROMPTS))
     for prompt in track(asked, "prompts", console=Console(stderr=True)):
-        search = Watched()
+        failed = Failed()
+        search = watched(inference_guard.search, failed.see)
         *_, last = guardrail.stream(Ask(prompt.turns, Sampling(0.7, 0.95, seed=0, max_tokens=TOKENS), search))
         assert last.receipt is not None
-        found.append((search, float(last.receipt.tokens["read"])))
+        found.append((failed, float(last.receipt.tokens["read"])))
     behind = 1 - min(heads) / layers
     read = [tokens for _, tokens in found]
     rows = [
-        _row("failed", "tokens of candidates that failed, read again", ratio_of([s.failed for s, _ in found], read)),
+        _row("failed", "tokens of candidates that failed, read again", ratio_of([s.tokens for s, _ in found], read)),
         _row(
             "most",
             f"their layers behind {min(heads)} of {layers}",
-            ratio_of([behind * s.failed for s, _ in found], read),
+            ratio_of([behind * s.tokens for s, _ in found], read),
         ),
         _row("far", f"the same beyond {FAR} times a threshold", ratio_of([behind * s.far for s, _ in found], read)),
     ]

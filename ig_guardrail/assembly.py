@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ig_guardrail.costs.artifact import for_numerics, read_artifact
+from ig_guardrail.costs.artifact import Artifact, for_numerics, read_artifact
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.base_model import BaseModel, read_base_model
 from ig_guardrail.costs.catalog import BEYOND_TEXT, EngineFacts, build_cost_models
@@ -136,23 +135,28 @@ def guard_text(
 def packaged_exit(engine: EngineFacts) -> Exit | None:
     """The packaged early exit of a model in its numerics; None where there is none."""
     folder = for_numerics(files("ig_guardrail.artifacts") / "exit", engine.numerics)
-    if folder is None or read_base_model(read_artifact(folder, "exit")).sha256 != engine.model_sha256:
+    artifact = None if folder is None else read_artifact(folder, "exit")
+    if artifact is None or read_base_model(artifact) != BaseModel(engine.model_sha256, engine.numerics):
         return None
-    return read_exit(folder, engine)
+    return _exit_in(artifact)
 
 
-def read_exit(folder: Traversable, engine: EngineFacts) -> Exit:
+def read_exit(folder: Path, engine: EngineFacts) -> Exit:
     """The early exit in an artifact folder that `ig-guardrail train exit` wrote, for `with_exit` of an engine.
 
     Raises ModelError if the folder does not hold one, HeadMismatch unless it was trained on that model and numerics.
     """
+    artifact = read_artifact(folder, "exit")
+    loaded = BaseModel(engine.model_sha256, engine.numerics)
+    read_base_model(artifact).demand(loaded, str(folder), "ig-guardrail train exit", what="exit")
+    return _exit_in(artifact)
+
+
+def _exit_in(artifact: Artifact) -> Exit:
     import torch
 
     from ig_guardrail.engine.depth import Exit
 
-    artifact = read_artifact(folder, "exit")
-    loaded = BaseModel(engine.model_sha256, engine.numerics)
-    read_base_model(artifact).demand(loaded, str(folder), "ig-guardrail train exit", what="exit")
     layer = artifact.section("base_model").get("layer")
     matrices = [artifact.tensors.get(name) for name in ("down", "up")]
     if not (isinstance(layer, int) and all(one is not None and one.ndim == 2 for one in matrices)):

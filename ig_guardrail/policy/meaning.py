@@ -14,9 +14,8 @@ from ig_guardrail.policy.draft import Draft
 from ig_guardrail.policy.expression import Formula
 from ig_guardrail.policy.faults import Fault, Spot, clipped, quoted
 from ig_guardrail.policy.hazards import EVERY, covers
-from ig_guardrail.policy.labels import labels
 from ig_guardrail.policy.meaning_of_tools import argument_rules, scopes, taken_names
-from ig_guardrail.policy.moderation import categories
+from ig_guardrail.policy.namings import namings
 from ig_guardrail.policy.nearest import nearest
 from ig_guardrail.policy.patterns import least_length, matches
 from ig_guardrail.policy.tree import Scalar
@@ -26,7 +25,7 @@ TEXT_KINDS = ("lexical", "pattern", "classifier", "openai", "python", "given")
 
 def check_meaning(draft: Draft) -> tuple[Fault, ...]:
     """Every fault in how the parts of a draft fit together."""
-    named = (ids, names, text_models, hazards, categories, labels)
+    named = (ids, names, text_models, hazards, namings)
     settings = (limits, strategy, lengths, english, messages, argument_rules, taken_names, scopes)
     return tuple(chain.from_iterable(check(draft) for check in (*named, *settings)))
 

@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ig_guardrail.search.base import Search, SearchContext, Strategy
-from ig_guardrail.types import Accepted, Commit, Node
+from ig_guardrail.types import Accepted, Commit, Node, Request
+
+
+def watched(strategy: Strategy, see: Callable[[Request, Any], None]) -> Strategy:
+    """The strategy, unchanged; `see` is told each request and the reply it got."""
+
+    def search(root: Node, ctx: SearchContext) -> Search:
+        inner = strategy(root, ctx)
+        reply: Any = None
+        try:
+            while True:
+                request = inner.send(reply)
+                reply = yield request
+                see(request, reply)
+        except StopIteration:
+            return
+        finally:
+            inner.close()
+
+    return search
 
 
 class Follower:
@@ -16,21 +36,14 @@ class Follower:
     """
 
     def __init__(self, strategy: Strategy) -> None:
-        self._strategy = strategy
+        self._watched = watched(strategy, self._see)
         self.ids: tuple[int, ...] = ()
         self.finished = False
 
     def __call__(self, root: Node, ctx: SearchContext) -> Search:
-        search = self._strategy(root, ctx)
-        reply: Any = None
-        try:
-            while True:
-                request = search.send(reply)
-                reply = yield request
-                if isinstance(request, Commit) and isinstance(reply, Accepted):
-                    self.ids = request.node.answer_ids()
-                    self.finished = request.node.finish is not None
-        except StopIteration:
-            return
-        finally:
-            search.close()
+        return self._watched(root, ctx)
+
+    def _see(self, request: Request, reply: Any) -> None:
+        if isinstance(request, Commit) and isinstance(reply, Accepted):
+            self.ids = request.node.answer_ids()
+            self.finished = request.node.finish is not None

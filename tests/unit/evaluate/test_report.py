@@ -45,7 +45,7 @@ def results(tmp_path: Path) -> Path:
 
 
 def sections(report: ModuleType) -> Any:
-    return {"quality": report.quality, "bench": report.bench, "bounded": report.bounded}
+    return {"quality": report.quality("quality"), "bench": report.bench, "bounded": report.bounded}
 
 
 def test_a_section_is_written_between_its_markers_and_nothing_else_changes(report: ModuleType, results: Path) -> None:
