@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import TextIteratorStreamer
 
+from ig_guardrail.engine.weights import Weights
 from ig_guardrail.types import Sampling, Turn
 from speed.stage import BLOCK, Stage, expect
 from speed.timing import Watch
@@ -50,9 +51,9 @@ class Generate:
         return watch.stop()
 
     def text(self, turns: tuple[Turn, ...], sampling: Sampling) -> str:
-        """The answer without special tokens; it may end early."""
+        """The answer on the engine's own layers, without special tokens; it may end early."""
         ids = self.ids(turns)
-        output = self.tokens(ids, **options(sampling))
+        output = _generated(self.stage.packed, ids, **options(sampling))
         return str(self.stage.weights.tokenizer.decode(output[0, ids.shape[1] :], skip_special_tokens=True))
 
     def ids(self, turns: tuple[Turn, ...]) -> Tensor:
@@ -61,10 +62,13 @@ class Generate:
 
     def tokens(self, ids: Tensor, **keys: Any) -> Tensor:
         """What `generate` returns for a prompt (1, tokens)."""
-        weights = self.stage.weights
-        pad = weights.tokenizer.pad_token_id
-        output: Tensor = weights.model.generate(ids, attention_mask=torch.ones_like(ids), pad_token_id=pad, **keys)
-        return output
+        return _generated(self.stage.weights, ids, **keys)
+
+
+def _generated(weights: Weights, ids: Tensor, **keys: Any) -> Tensor:
+    pad = weights.tokenizer.pad_token_id
+    output: Tensor = weights.model.generate(ids, attention_mask=torch.ones_like(ids), pad_token_id=pad, **keys)
+    return output
 
 
 def options(sampling: Sampling) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -69,6 +70,15 @@ def test_the_same_seed_gives_the_same_answer_and_account(rail: Guardrail) -> Non
     assert (first.text, first.charges, first.blocks) == (second.text, second.charges, second.blocks)
 
 
+@pytest.mark.parametrize("strategy", ["none", "inference_guard"])
+def test_an_answer_is_the_same_whoever_is_served_beside_it(rail: Guardrail, strategy: str) -> None:
+    prompts = [*CALM, *RISKY, "Say hello."]
+    alone = [answer(rail, prompt, strategy) for prompt in prompts]
+    with ThreadPoolExecutor(len(prompts)) as threads:
+        beside = list(threads.map(lambda prompt: answer(rail, prompt, strategy), prompts))
+    assert [(one.text, one.charges) for one in beside] == [(one.text, one.charges) for one in alone]
+
+
 def test_leaving_a_stream_frees_the_engine(rail: Guardrail) -> None:
     stream = rail.stream(Ask((Turn("user", CALM[0]),), Sampling(max_tokens=64, seed=1), "none"))
     assert next(stream).text
@@ -80,8 +90,10 @@ def test_greedy_unguarded_tokens_are_those_of_generate(rail: Guardrail) -> None:
     import torch
 
     from ig_guardrail.engine.models import load_weights
+    from ig_guardrail.engine.packing import pack
 
     weights = load_weights("embedded", "cpu", "bfloat16")
+    pack(weights.model)
     prompt = rail.engine.encode((Turn("user", CALM[0]),))
     ids = torch.tensor([prompt.ids])
     expected = weights.model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=24, do_sample=False)
