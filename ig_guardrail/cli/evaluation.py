@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ig_guardrail.evaluate.comparison import Task
     from ig_guardrail.evaluate.config import Config
 
+MOST_STREAMS = 256
+
 
 def eval_command(
     config: Annotated[
@@ -24,6 +26,15 @@ def eval_command(
         Path | None, typer.Option("--out", help="Folder of records and tables; eval-NAME if left out.")
     ] = None,
     workers: Annotated[int, typer.Option("--workers", min=0, help="Processes; 0 runs in this one.")] = 2,
+    streams: Annotated[
+        int,
+        typer.Option(
+            "--streams",
+            min=1,
+            max=MOST_STREAMS,
+            help="Answers at a time in each process. More are sooner done; seconds are then those of shared steps.",
+        ),
+    ] = 1,
 ) -> None:
     """Run a comparison, and write records, table.md, table.csv, results.json and plots.
 
@@ -37,11 +48,11 @@ def eval_command(
     tasks = tasks_of(asked)
     check_judge(asked)
     folder = out or Path(f"eval-{asked.name}")
-    records = _run(tasks, folder, workers)
-    _publish(asked, records, folder)
+    records = _run(tasks, folder, workers, streams)
+    _publish(asked, records, streams, folder)
 
 
-def _run(tasks: Sequence[Task], folder: Path, workers: int) -> list[Record]:
+def _run(tasks: Sequence[Task], folder: Path, workers: int, streams: int) -> list[Record]:
     from rich.console import Console
     from rich.progress import Progress, TimeElapsedColumn
 
@@ -50,14 +61,14 @@ def _run(tasks: Sequence[Task], folder: Path, workers: int) -> list[Record]:
     console = Console(stderr=True)
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as progress:
         bar = progress.add_task("answers", total=len(tasks))
-        return run_comparison(tasks, folder, workers, lambda: progress.advance(bar))
+        return run_comparison(tasks, folder, workers, streams, lambda: progress.advance(bar))
 
 
-def _publish(config: Config, records: Sequence[Record], folder: Path) -> None:
+def _publish(config: Config, records: Sequence[Record], streams: int, folder: Path) -> None:
     from ig_guardrail.evaluate.columns import rows_of
     from ig_guardrail.evaluate.judges import open_judge
     from ig_guardrail.evaluate.report import write_report
 
     judge = open_judge(config)
     rows = rows_of(records, {one.name: one.kind for one in config.prompts}, judge)
-    print(write_report(config, judge, records, rows, folder))
+    print(write_report(config, judge, records, rows, streams, folder))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +22,7 @@ from ig_guardrail.evaluate.setting import PACKAGES, code_sha256
 from ig_guardrail.types import Sampling
 
 RECORDS = "records.jsonl"
+_OPENING = threading.Lock()  # what one answer opens, the others of its process share
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,37 +48,40 @@ def tasks_of(config: Config) -> list[Task]:
     ]
 
 
-def run_comparison(tasks: Sequence[Task], out: Path, workers: int, done: Callable[[], None]) -> list[Record]:
+def run_comparison(
+    tasks: Sequence[Task], out: Path, workers: int, streams: int, done: Callable[[], None]
+) -> list[Record]:
     """The records of all tasks, in their order; what `out` holds already is not run again.
 
+    streams: answers at a time in each of the processes, which share the model's steps
     done: called once for every record, kept or new
     """
-    settings = {task.cell.key: setting_of(task) for task in tasks}
+    settings = {task.cell.key: setting_of(task, streams) for task in tasks}
     known = {record.cell.key: record for record in _kept(out / RECORDS, settings)}
     for _ in known:
         done()
     left = [task for task in tasks if task.cell.key not in known]
-    for record in in_processes(_run, left, workers):
+    for record in in_processes(_run, left, workers, streams):
         add_line(out / RECORDS, {"setting": settings[record.cell.key], "record": as_fields(record)})
         known[record.cell.key] = record
         done()
     return [known[task.cell.key] for task in tasks]
 
 
-def setting_of(task: Task) -> str:
-    """A short name of all that its answer depends on beside the prompt and the seed. 16 hex digits."""
+def setting_of(task: Task, streams: int) -> str:
+    """A short name of all that its answer and its times depend on beside the prompt and the seed. 16 hex digits."""
     config = task.config.model_dump_json(
         exclude={"name", "models", "policies", "prompts", "seeds", "judge", "strategies"}
     )
-    return _setting(task.cell.policy, config, task.entry.model_dump_json())
+    return _setting(task.cell.policy, config, task.entry.model_dump_json(), streams)
 
 
 @cache
-def _setting(policy: str, config: str, entry: str) -> str:
+def _setting(policy: str, config: str, entry: str, streams: int) -> str:
     from ig_guardrail.policy import load_policy
 
     versions = {name: version(name) for name in PACKAGES}
-    text = json.dumps([code_sha256(), versions, load_policy(policy).sha256, config, entry])
+    text = json.dumps([code_sha256(), versions, load_policy(policy).sha256, config, entry, streams])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -95,9 +100,10 @@ def _kept(path: Path, settings: Mapping[str, str]) -> list[Record]:
 
 def _run(task: Task) -> Record:
     config, sampling = task.config, task.config.sampling
-    guardrail = _opened(task.cell.model, task.cell.policy, config.device, config.reward, config.critic, config.exit)
     drawn = Sampling(temperature=sampling.temperature, top_p=sampling.top_p, max_tokens=sampling.max_tokens)
-    arm = _arm(task.cell.model, task.cell.policy, config.model_dump_json(), task.entry.model_dump_json())
+    with _OPENING:
+        guardrail = _opened(task.cell.model, task.cell.policy, config.device, config.reward, config.critic, config.exit)
+        arm = _arm(task.cell.model, task.cell.policy, config.model_dump_json(), task.entry.model_dump_json())
     return run_cell(guardrail, arm, task.entry, task.cell, task.row, drawn)
 
 

@@ -1,4 +1,8 @@
-"""Work on several processes, which end with the one that began them, however it ends."""
+"""Work on several processes, several pieces at a time in each; they end with the one that began them, however it ends.
+
+Each process has a line to the one that began it: tasks go there, outcomes come back, and when one of them ends, the
+other one learns it from the line.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,16 @@ import multiprocessing
 import os
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pickle import PicklingError
+from typing import Any, TypeVar
 
 from ig_guardrail.errors import EngineError
 
@@ -17,40 +27,110 @@ Work = TypeVar("Work")
 Result = TypeVar("Result")
 
 
-def in_processes(run: Callable[[Work], Result], tasks: Sequence[Work], workers: int) -> Iterator[Result]:
-    """`run` of every task, as soon as it is done; with 0 workers in this process, in order.
+def in_processes(
+    run: Callable[[Work], Result], tasks: Sequence[Work], workers: int, streams: int = 1
+) -> Iterator[Result]:
+    """`run` of every task, as soon as it is done, `streams` at a time in each of `workers` processes; 0: in this one.
 
     Leaving early ends the processes at once. Raises what `run` raises, and EngineError if a process is killed.
     """
-    if workers == 0:
-        yield from map(run, tasks)
-        return
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin)
+    return _in_threads(run, tasks, streams) if workers == 0 else _elsewhere(run, tasks, workers, streams)
+
+
+def _in_threads(run: Callable[[Work], Result], tasks: Sequence[Work], streams: int) -> Iterator[Result]:
+    threads = ThreadPoolExecutor(streams)
     try:
-        for future in as_completed([pool.submit(run, task) for task in tasks]):
+        for future in as_completed([threads.submit(run, task) for task in tasks]):
             yield future.result()
-        pool.shutdown()
-    except BrokenProcessPool as error:
+    finally:
+        threads.shutdown(cancel_futures=True)
+
+
+def _elsewhere(run: Callable[[Work], Result], tasks: Sequence[Work], workers: int, streams: int) -> Iterator[Result]:
+    hands = [Hand.begin(run, streams) for _ in range(workers)]
+    left = iter(tasks)
+    try:
+        for hand, task in zip([*hands] * streams, left, strict=False):
+            hand.give(task)
+        while any(hand.owed for hand in hands):
+            ready = wait([hand.line for hand in hands if hand.owed])
+            for hand in [hand for hand in hands if hand.line in ready]:
+                result = hand.take()
+                for task in islice(left, 1):
+                    hand.give(task)
+                yield result
+    finally:
+        for hand in hands:
+            hand.process.terminate()
+            hand.line.close()
+
+
+@dataclass(slots=True, eq=False)
+class Hand:
+    """A process, the line to it, and how many tasks it owes the outcome of."""
+
+    process: SpawnProcess
+    line: Connection
+    owed: int = 0
+
+    @classmethod
+    def begin(cls, run: Callable[[Any], Any], streams: int) -> Hand:
+        context = multiprocessing.get_context("spawn")
+        here, there = context.Pipe()
+        process = context.Process(target=_serve, args=(run, streams, there), daemon=True)
+        process.start()
+        there.close()  # so that its end is the line's end
+        return cls(process, here)
+
+    def give(self, task: Any) -> None:
+        with _a_killed_one_is_told():
+            self.line.send(task)
+        self.owed += 1
+
+    def take(self) -> Any:
+        """A result. Raises what the task raised, or EngineError if the process is gone."""
+        with _a_killed_one_is_told():
+            done, outcome = self.line.recv()
+        self.owed -= 1
+        if not done:
+            raise outcome
+        return outcome
+
+
+@contextmanager
+def _a_killed_one_is_told() -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, ConnectionError) as error:
         raise EngineError(
             "a process of the comparison was killed",
             where="eval",
             why="what it was at is lost; all other answers are kept",
-            fix="run the same command again, with fewer `--workers` if memory ran out",
+            fix="run the same command again, with fewer `--workers` or `--streams` if memory ran out",
         ) from error
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in multiprocessing.active_children():
-            process.terminate()
 
 
-def _begin() -> None:
-    """Ctrl-C is for the process that began this one; its end, by whatever signal, is the end of this one too."""
+def _serve(run: Callable[[Any], Any], streams: int, line: Connection) -> None:
+    """Do what comes on the line until it ends. Ctrl-C is for the process at its other end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    speaking = threading.Lock()
 
+    def work(task: Any) -> None:
+        try:
+            outcome = True, run(task)
+        except BaseException as error:
+            error.add_note(f"in a process of its own:\n{traceback.format_exc()}")
+            outcome = False, error
+        with speaking:
+            try:
+                line.send(outcome)
+            except (AttributeError, TypeError, PicklingError) as error:
+                what = f"what came of a task cannot be sent: {error}"
+                line.send((False, EngineError(what, where="eval", fix="report this error")))
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    threads = ThreadPoolExecutor(streams)
+    while True:
+        try:
+            threads.submit(work, line.recv())
+        except (EOFError, ConnectionError):
+            os._exit(1)

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,8 @@ def config(folder: Path, **keys: Any) -> Config:
     return Config.model_validate({**fields, "sampling": {"max_tokens": 12, "temperature": 1.0, "top_p": 1.0}, **keys})
 
 
-def ran(asked: Config, out: Path, done: Callable[[], None] = lambda: None) -> list[Record]:
-    return run_comparison(tasks_of(asked), out, 0, done)
+def ran(asked: Config, out: Path, done: Callable[[], None] = lambda: None, streams: int = 1) -> list[Record]:
+    return run_comparison(tasks_of(asked), out, 0, streams, done)
 
 
 def table(asked: Config, records: list[Record]) -> str:
@@ -120,6 +121,13 @@ def test_records_of_other_settings_are_not_taken_up(toy: None, prompts: Path) ->
     longer = config(prompts, sampling={"max_tokens": 16, "temperature": 1.0, "top_p": 1.0})
     records = ran(longer, prompts / "out")
     assert any(record.tokens["released"] > 12 for record in records)
+
+
+def test_answers_side_by_side_are_those_of_one_at_a_time(toy: None, prompts: Path) -> None:
+    alone = ran(config(prompts), prompts / "alone")
+    beside = ran(config(prompts), prompts / "beside", streams=8)
+    untimed = [replace(record, seconds={}) for record in beside]
+    assert untimed == [replace(record, seconds={}) for record in alone]
 
 
 def test_the_ledger_of_a_record_is_what_the_model_did(toy: None, prompts: Path) -> None:
@@ -190,7 +198,7 @@ def test_a_report_has_every_strategy_in_every_form(toy: None, prompts: Path) -> 
     asked, out = config(prompts), prompts / "out"
     records = ran(asked, out)
     rows = rows_of(records, {one.name: one.kind for one in asked.prompts}, CountsB())
-    told = write_report(asked, CountsB(), records, rows, out)
+    told = write_report(asked, CountsB(), records, rows, 1, out)
     assert all(f"| {name} |" in told for name in METHODS_HERE)
     lines = list(csv.DictReader(io.StringIO((out / "table.csv").read_text())))
     assert [line["strategy"] for line in lines] == list(METHODS_HERE)

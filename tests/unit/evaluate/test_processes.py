@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -19,11 +20,24 @@ from ig_guardrail.evaluate.processes import in_processes
 
 ROOT = Path(__file__).parents[3]
 SOON = 20_000  # milliseconds; they end in some
+MEETING = threading.Barrier(2)
+
+
+def meet(task: int) -> bool:
+    """Wait for another task of this process."""
+    MEETING.wait(SOON / 1000)
+    return True
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_every_task_is_done_once(workers: int) -> None:
-    assert sorted(in_processes(abs, [-3, -1, -2], workers)) == [1, 2, 3]
+@pytest.mark.parametrize("streams", [1, 4])
+def test_every_task_is_done_once(workers: int, streams: int) -> None:
+    assert sorted(in_processes(abs, range(-9, 0), workers, streams)) == list(range(1, 10))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_tasks_of_a_process_run_side_by_side(workers: int) -> None:
+    assert list(in_processes(meet, [2, 2], workers, streams=2)) == [True, True]
 
 
 def test_leaving_early_ends_the_processes() -> None:
@@ -38,6 +52,11 @@ def test_leaving_early_ends_the_processes() -> None:
 def test_what_a_task_raises_is_raised() -> None:
     with pytest.raises(ValueError, match="invalid literal"):
         list(in_processes(int, ["1", "x"], 1))
+
+
+def test_what_cannot_be_sent_back_is_told() -> None:
+    with pytest.raises(EngineError, match="what came of a task cannot be sent"):
+        list(in_processes(open, [__file__], 1))
 
 
 def test_a_process_that_is_killed_is_told_in_words() -> None:
