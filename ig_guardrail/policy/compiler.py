@@ -21,7 +21,7 @@ from ig_guardrail.policy.draft import Draft
 from ig_guardrail.policy.expression import Formula, written
 from ig_guardrail.policy.faults import Fault, in_order
 from ig_guardrail.policy.hazards import EVERY, covers
-from ig_guardrail.policy.language import API_VERSION, ARGUMENT_RULE, BUDGET, COST_MODEL, KIND, POLICY, TOOLS
+from ig_guardrail.policy.language import API_VERSION, ARGUMENT_RULE, BUDGET, COST_MODEL, KIND, PLAIN, POLICY, TOOLS
 from ig_guardrail.policy.meaning import check_meaning
 from ig_guardrail.policy.moderation import categories_of
 from ig_guardrail.policy.reading import read
@@ -114,7 +114,7 @@ def _normal(draft: Draft) -> dict[str, Any]:
         "cost_models": {name: _filled_model(model) for name, model in values["cost_models"].items()},
         "budgets": [_filled_budget(one, values["cost_models"]) for one in values["budgets"]],
         "prompt": {**prompt, "cost": written(prompt["cost"].expression)} if prompt else None,
-        "output": {"on_exceed": ["end"] if search["strategy"] == "cut" else ["search", "end"]},
+        "output": {"on_exceed": ["end"] if search["strategy"] in PLAIN else ["search", "end"]},
         "search": search,
         "messages": {part: dict(sorted(texts.items())) for part, texts in values["messages"].items()},
         "allow_unguarded": values.get("allow_unguarded", False),

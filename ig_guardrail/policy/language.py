@@ -25,6 +25,30 @@ from ig_guardrail.policy.schema import (
 API_VERSION = "ig-guardrail/v1"
 KIND = "SafetyPolicy"
 
+SEARCHING = (
+    "inference_guard",
+    "resample",
+    "rollback_retry",
+    "best_of_n",
+    "best_of_n_plain",
+    "best_of_n_lagrangian",
+    "beam",
+    "beam_plain",
+    "beam_lagrangian",
+    "args",
+    "args_lagrangian",
+    "args_cost",
+    "deal",
+    "ctrl",
+    "ctrl_worst_of_n",
+    "prov_decode",
+    "re_control",
+    "speculative_rejection",
+    "verifier",
+    "token_verifier",
+)
+PLAIN = ("cut", "early_exit", "trace_shield")  # they decode one stream, and end it at the first denial
+
 NAME = Form("a name", r"[a-z][a-z0-9-]{0,63}", "support-bot")
 BUDGET_ID = Form("a name", NAME.pattern, "harmful-help")
 MODEL_NAME = Form("a name", r"[a-z][a-z0-9_-]{0,63}", "help", reserved=FUNCTIONS)
@@ -325,7 +349,8 @@ OUTPUT = Section(
             ListOf(Choice(("search", "end")), 1, 2),
             "what an unsafe draft leads to: `[search, end]` looks for a safe way on first, `[end]` ends the answer",
             "[search, end]",
-            computed="`[end]` with `search.strategy: cut`, else `[search, end]`",
+            computed="`[end]` with a strategy that decodes plainly (`cut`, `early_exit`, `trace_shield`), else"
+            " `[search, end]`",
         )
     },
 )
@@ -335,8 +360,9 @@ SEARCH = Section(
     {
         "preset": Field(Choice(("paper",)), "the paper's settings as defaults for the keys below", "paper"),
         "strategy": Field(
-            Choice(("inference_guard", "cut")),
-            "`inference_guard` searches for safe continuations; `cut` decodes plainly and ends at the first denial",
+            Choice((*SEARCHING, *PLAIN)),
+            "`inference_guard` searches for safe continuations; `cut` decodes plainly and ends at the first denial;"
+            " `ig-guardrail strategies` says what the others do, and what they need",
             "inference_guard",
             computed="`cut` with `output.on_exceed: [end]`, else `inference_guard`",
         ),

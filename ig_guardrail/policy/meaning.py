@@ -14,6 +14,7 @@ from ig_guardrail.policy.draft import Draft
 from ig_guardrail.policy.expression import Formula
 from ig_guardrail.policy.faults import Fault, Spot, clipped, quoted
 from ig_guardrail.policy.hazards import EVERY, covers
+from ig_guardrail.policy.language import PLAIN
 from ig_guardrail.policy.meaning_of_tools import argument_rules, scopes, taken_names
 from ig_guardrail.policy.namings import namings
 from ig_guardrail.policy.nearest import nearest
@@ -157,16 +158,16 @@ def strategy(draft: Draft) -> Iterator[Fault]:
                 "P031", message, label="needs [search, end] or [end]", help="write `[search, end]` or `[end]`"
             )
             return
-        if named is not None and (named == "cut") != (steps == ["end"]):
+        if named is not None and (named in PLAIN) != (steps == ["end"]):
             message = f"`search.strategy` is `{named}`, but `output.on_exceed` is [{', '.join(steps)}]"
             advice = "delete one of the two; `on_exceed: [end]` and `strategy: cut` mean the same"
             yield draft.spot("search", "strategy").fault("P031", message, help=advice)
             return
-    if draft.value("prompt", "on_exceed") == "search" and strategy_of(draft) == "cut":
+    if draft.value("prompt", "on_exceed") == "search" and strategy_of(draft) in PLAIN:
         spot = draft.spot("prompt", "on_exceed")
         message = "`on_exceed` is `search`, but this policy never searches"
         advice = "write `refuse` or `observe`, or let `output.on_exceed` be [search, end]"
-        yield spot.fault("P031", message, label="the strategy is `cut`", help=advice)
+        yield spot.fault("P031", message, label=f"the strategy is `{strategy_of(draft)}`", help=advice)
 
 
 def lengths(draft: Draft) -> Iterator[Fault]:

@@ -1,8 +1,9 @@
 """ARGS: at every token, the k likeliest ones ranked by log-probability plus a weighted reward of the text so far.
 
-Source: arXiv 2402.01694; k = 20 and weight 2.5 as in arXiv 2502.01208, whose Lagrangian and cost-only variants these
-are. Departures: an end token is one of the candidates, where the public code never ends by itself; costs are those of a
-policy's charge points, and between them what hidden states show, where a cost model reads them.
+Source: arXiv 2402.01694; weight 2.5 as in arXiv 2502.01208, whose Lagrangian and cost-only variants these are. k is the
+policy's `candidates`; there it is 20. Departures: an end token is one of the candidates, where the public code never
+ends by itself; costs are those of a policy's charge points, and between them what hidden states show, where a cost
+model reads them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from ig_guardrail.search.base import Search, SearchContext, Strategy
 from ig_guardrail.search.preference import PRICE
 from ig_guardrail.types import Accepted, Commit, Drop, Expand, Likeliest, Node, Request, Score
 
-CANDIDATES = 20
 WEIGHT = 2.5
 
 
@@ -65,8 +65,8 @@ def args(worth: Worth) -> Strategy:
 
 
 def _steps(node: Node, ctx: SearchContext) -> Generator[Request, Any, list[Step]]:
-    chances: list[tuple[int, float]] = yield Likeliest(node, CANDIDATES)
-    children: list[Node] = yield Expand(node, CANDIDATES)
+    chances: list[tuple[int, float]] = yield Likeliest(node, ctx.settings.candidates)
+    children: list[Node] = yield Expand(node, ctx.settings.candidates)
     risks: list[float] = yield Score(tuple(children), "glance")
     rewards: list[float] = (yield Score(tuple(children), "reward")) if ctx.reward else [0.0] * len(children)
     return [

@@ -2,8 +2,10 @@
 
 Source: arXiv 2402.06147: c(v) = log P(y v | x) + lambda h(y v ...l greedy tokens...), the best of the k likeliest v is
 kept, one token a step. h is a weighted sum of objectives (`objectives`); the reward model, where there is one, is one
-of them. Departures: a continuation that ends over budget is demoted below all others, as one future of many, and is no
-proof; the public preset that goes by this name commits whole continuations and is another method.
+of them. By its name, k is the policy's `candidates` and l its `block`; the paper has k = 5 to 10 and l = 32.
+
+Departures: a continuation that ends over budget is demoted below all others, as one future of many, and is no proof;
+the public preset that goes by this name commits whole continuations and is another method.
 """
 
 from __future__ import annotations
@@ -19,20 +21,25 @@ from ig_guardrail.types import Accepted, Commit, Cost, Drop, Expand, Likeliest, 
 
 @dataclass(frozen=True, slots=True)
 class Deal:
-    """k tokens are tried, each `lookahead` tokens far. objectives: (weight, objective); weight: lambda."""
+    """k tokens are tried, each `lookahead` tokens far; None: the policy's `candidates`, its `block`.
 
-    k: int = 5
-    lookahead: int = 16
+    objectives: (weight, objective); weight: lambda
+    """
+
+    k: int | None = None
+    lookahead: int | None = None
     weight: float = 1.0
     objectives: tuple[tuple[float, Objective], ...] = ()
 
     def __call__(self, root: Node, ctx: SearchContext) -> Search:
         """One token at a time, until the answer ends or the gate denies."""
         node = root
+        k = self.k or ctx.settings.candidates
+        lookahead = self.lookahead or ctx.settings.block
         while node.finish is None:
-            chances: list[tuple[int, float]] = yield Likeliest(node, self.k)
-            children: list[Node] = yield Expand(node, self.k)
-            ends = yield from _rollouts(children, self.lookahead - 1)
+            chances: list[tuple[int, float]] = yield Likeliest(node, k)
+            children: list[Node] = yield Expand(node, k)
+            ends = yield from _rollouts(children, lookahead - 1)
             worth = yield from self._worth(ends, ctx)
             best = max(range(len(children)), key=lambda i: (worth[i][0], chances[i][1] + worth[i][1]))
             yield Drop(tuple(end for i, end in enumerate(ends) if end is not children[i]))

@@ -34,13 +34,13 @@ class Candidate:
 def rank(candidates: Sequence[Candidate], settings: SearchSettings) -> list[Candidate]:
     """The candidates that stay within every enforced budget, best first.
 
-    With a task value: lexicographic, P(safe) first, then the value (arXiv 2502.01208: the reshaped cost orders safe
-    before unsafe, then by task cost). Without: the first past the acceptance margin that does not loop, since ranking
-    by likelihood makes texts repeat and hug the threshold; then those inside the budget by how far below it they are.
+    First those past the acceptance margin. With a task value: lexicographic, P(safe) first, then the value (arXiv
+    2502.01208: the reshaped cost orders safe before unsafe, then by task cost). Without: the first that does not loop,
+    since ranking by likelihood makes texts repeat and hug the threshold. Then the others, by how far below the
+    threshold they are. Departure: the paper has no margin, and ranking by task value alone, too, hugs the threshold;
+    `accept: 1` asks for none, and the order by task value is then the paper's.
     """
     within = [c for c in distinct(candidates) if c.cost.within and not too_short(c.node, settings)]
-    if any(c.value is not None for c in within):
-        return sorted(within, key=lambda c: (-c.chance, -(c.value or 0.0)))
     return sorted(within, key=lambda c: _past_margin_first(c, settings))
 
 
@@ -67,6 +67,8 @@ def distinct(candidates: Sequence[WithNode]) -> list[WithNode]:
 
 
 def _past_margin_first(candidate: Candidate, settings: SearchSettings) -> tuple[float, ...]:
+    if candidate.value is not None and (settings.accept == 1 or acceptable(candidate, settings)):
+        return (0, -candidate.chance, -candidate.value)
     if not acceptable(candidate, settings):
         return (1, candidate.cost.pressure)
     loops = repeated_trigrams(candidate.node.answer_ids()) > REPETITIVE

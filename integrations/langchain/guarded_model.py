@@ -40,6 +40,7 @@ from ig_guardrail.integrations.langchain.options import configured
 from ig_guardrail.integrations.langchain.relay import errors_of_others
 from ig_guardrail.integrations.langchain.structured import of_calls, parsed
 from ig_guardrail.integrations.langchain.text_guardrail import LONGEST, sampling, text_guardrail
+from ig_guardrail.policy.language import PLAIN
 from ig_guardrail.types import CompiledPolicy
 
 TEXT_ONLY: ModelProfile = {"image_inputs": False, "audio_inputs": False, "video_inputs": False, "pdf_inputs": False}
@@ -159,11 +160,10 @@ class GuardedChatModel(EventModel):
                 why="the other model may go on from it or not, so it is not known what is to be judged as one answer",
                 fix="end with a message of the user",
             )
-        searches = self._guardrail.policy.search.strategy == "inference_guard"
         return Ask(
             turns,
             sampling(self.longest, tuple(stop or ())),
-            "resample" if searches else None,
+            "cut" if self._guardrail.policy.search.strategy in PLAIN else "resample",
             language,
             unit=OPEN,
             prose="response_format" not in given,

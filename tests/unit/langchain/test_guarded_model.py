@@ -117,8 +117,12 @@ def test_what_the_policy_holds_can_still_be_replaced() -> None:
     assert len(told(model).log.calls) == 2
 
 
-def test_a_policy_that_cuts_asks_once() -> None:
-    model = guarded(RUDE, KIND, policy=POLITE + "output: {on_exceed: [end]}\n")
+@pytest.mark.parametrize(
+    "policy",
+    [POLITE + "output: {on_exceed: [end]}\n", POLITE.replace("search: {", "search: {strategy: trace_shield, ")],
+)
+def test_a_policy_that_cuts_asks_once(policy: str) -> None:
+    model = guarded(RUDE, KIND, policy=policy)
     assert model.invoke("hi").text == REFUSAL
     assert len(told(model).log.calls) == 1
 

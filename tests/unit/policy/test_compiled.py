@@ -7,7 +7,8 @@ import dataclasses
 import pytest
 
 from ig_guardrail.policy import compile_text
-from ig_guardrail.policy.language import BUDGET, SEARCH
+from ig_guardrail.policy.language import BUDGET, PLAIN, SEARCH, SEARCHING
+from ig_guardrail.search.catalog import METHODS
 from ig_guardrail.types import Budget, CostModelSpec, Expression, SearchSettings
 from tests.unit.policy.texts import VALID, compiled, edited, faults_of
 
@@ -24,6 +25,15 @@ def test_cost_models_carry_the_options_of_their_kind() -> None:
     assert spec("words").options == {"model": "words"}
     assert spec("slurs").options == {"patterns": (r"(?i)\bfoo\w{0,10}", "ba+r"), "longest_match": 32}
     assert spec("tone").timeout_s == 0.5
+
+
+def test_every_method_can_be_named_but_the_one_that_is_no_guard() -> None:
+    assert {*SEARCHING, *PLAIN} == METHODS.keys() - {"none"}
+    for name in (*SEARCHING, *PLAIN):
+        steps = ("[search, end]", "[end]" if name in PLAIN else "[search, end]")
+        prompt = ("on_exceed: search", "on_exceed: refuse")
+        text = edited(steps, prompt, ("search:\n", f"search:\n  strategy: {name}\n"))
+        assert compiled(text).search.strategy == name
 
 
 def test_a_moderations_endpoint_carries_what_stands_for_each_of_its_hazards() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
@@ -72,6 +73,15 @@ def test_with_a_task_value_the_order_is_safety_first_then_value() -> None:
     useful = candidate(2, chance=0.4, value=9.0)
     better = candidate(3, chance=0.9, value=2.0)
     assert rank([useful, safe, better], SETTINGS) == [better, safe, useful]
+
+
+def test_no_task_value_outweighs_the_margin() -> None:
+    near = candidate(1, 2, 3, pressure=0.9, value=9.0)
+    nearer = candidate(1, 2, 4, pressure=0.99, value=99.0)
+    kept = candidate(1, 2, 5, pressure=0.6, value=-9.0)
+    better = candidate(1, 2, 6, pressure=0.7, value=-8.0)
+    assert rank([nearer, near, kept, better], SETTINGS) == [better, kept, near, nearer]
+    assert rank([nearer, near, kept, better], replace(SETTINGS, accept=1.0)) == [nearer, near, better, kept]
 
 
 def test_repeated_trigrams_are_a_share() -> None:
