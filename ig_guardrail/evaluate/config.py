@@ -22,7 +22,7 @@ from ig_guardrail.evaluate.prompts import PromptRow, read_prompts
 from ig_guardrail.search.catalog import METHODS
 from ig_guardrail.types import SearchSettings
 
-PRESETS = ("smoke", "embedded", "equal", "sweep", "robustness", "adversarial", "paper")
+PRESETS = ("smoke", "embedded", "equal", "hard", "sweep", "robustness", "adversarial", "paper")
 MOST_BYTES = 1_000_000
 _SETTINGS = {field.name for field in dataclasses.fields(SearchSettings)} - {"strategy"}
 
