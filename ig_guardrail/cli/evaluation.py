@@ -20,7 +20,9 @@ MOST_STREAMS = 256
 def eval_command(
     config: Annotated[
         str,
-        typer.Argument(help="A YAML file, or a preset: smoke, embedded, equal, hard, sweep, robustness, adversarial, paper."),
+        typer.Argument(
+            help="A YAML file, or a preset: smoke, embedded, equal, hard, sweep, robustness, adversarial, paper."
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder of records and tables; eval-NAME if left out.")
