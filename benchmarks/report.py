@@ -27,7 +27,7 @@ RESULTS = HERE / "results"
 ARTIFACTS = HERE.parent / "ig_guardrail" / "artifacts"
 IMAGES = HERE.parent / "docs" / "images"
 PICTURES = ("front.svg", "traces.svg")
-COMPARISONS = ("embedded", "equal", "sweep")
+COMPARISONS = ("equal", "hard", "sweep", "tuning")
 ANSWERS = (
     "safe",
     "harm_saved",
@@ -39,9 +39,12 @@ ANSWERS = (
     "rescued",
     "over",
     "reward",
+    "reward_risky",
 )
 PRICES = ("work", "scored", "slower", "seconds", "first")
-SHORT = ("answered", "answered_more", "refusals", "over_refusals", "work")
+SHORT = ("answered", "answered_more", "refusals", "over_refusals", "reward", "work")
+CHOSEN_BY = ("safe", "answered", "answered_more", "refusals", "rescued", "reward_risky", "work", "seconds")
+RIVALS = ("none", "inference_guard", "cut", "rollback_retry", "best_of_n", "beam", "args_lagrangian")
 HEADLINES = ("CPU time", "tokens", "requests together")
 NOT_MEASURED = "Not measured yet."
 
@@ -167,9 +170,9 @@ def widening(results: Path) -> str:
     )
 
 
-def compared(name: str) -> Callable[[Path], str]:
+def compared(name: str, columns: Sequence[str] = ANSWERS) -> Callable[[Path], str]:
     """What the answers of a comparison were, strategy by strategy."""
-    return lambda results: _comparison(results / f"{name}.json", ANSWERS, told=True)
+    return lambda results: _comparison(results / f"{name}.json", columns, told=True)
 
 
 def priced(name: str) -> Callable[[Path], str]:
@@ -178,15 +181,17 @@ def priced(name: str) -> Callable[[Path], str]:
 
 
 def in_short(results: Path) -> str:
-    """The search beside its rivals, in a few columns."""
-    return _comparison(results / "equal.json", SHORT, told=False)
+    """The search beside its closest rivals, in a few columns."""
+    return _comparison(results / "equal.json", SHORT, told=False, of=RIVALS)
 
 
-def _comparison(path: Path, columns: Sequence[str], told: bool) -> str:
+def _comparison(path: Path, columns: Sequence[str], told: bool, of: Sequence[str] = ()) -> str:
+    """of: the strategies that have a row, by name, whatever their settings; all of them if empty."""
     result = _read(path)
     if not result:
         return NOT_MEASURED
-    table = markdown(rows_from(result["rows"]), columns).rstrip()
+    rows = [row for row in rows_from(result["rows"]) if not of or row.strategy.split(" ")[0].rstrip(",") in of]
+    table = markdown(rows, columns).rstrip()
     asked, sampling = result["config"], result["config"]["sampling"]
     versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
     origin = (
@@ -194,6 +199,7 @@ def _comparison(path: Path, columns: Sequence[str], told: bool) -> str:
         f" {', '.join(map(str, asked['seeds']))}, at most {sampling['max_tokens']} tokens, temperature"
         f" {sampling['temperature']}, top-p {sampling['top_p']}. Model {', '.join(asked['models'])}, policy"
         f" {', '.join(asked['policies'])}, reward {asked['reward'] or 'none'}; {result['failed']} failed."
+        f" {result['streams']} answers at a time in each process."
         f" {result['machine']}, {versions}."
     )
     return f"{origin}\n\n{table}" if told else table
@@ -283,11 +289,13 @@ def _read(path: Path) -> dict[str, Any]:
 DOCUMENTS: Mapping[Path, Sections] = {
     HERE.parent / "docs" / "benchmarks.md": {"quality": quality("quality"), "bench": bench, "lag": lag},
     HERE.parent / "docs" / "benchmarks-earlier.md": {
+        "fifth-quality": quality("quality-fifth"),
         "fourth-quality": quality("quality-fourth"),
         "third-quality": quality("quality-third"),
         "second-quality": quality("quality-second"),
         "first-quality": quality("quality-first"),
     },
+    HERE.parent / "docs" / "choosing.md": {"tuning": compared("tuning", CHOSEN_BY)},
     HERE.parent / "docs" / "cost-models.md": {"calibrated": calibrated, "screen": figures("screen"), "judge": judge},
     HERE.parent / "docs" / "performance.md": {
         "profile": profile,
@@ -296,10 +304,10 @@ DOCUMENTS: Mapping[Path, Sections] = {
         "exits": figures("exits"),
     },
     HERE.parent / "docs" / "results.md": {
-        "embedded": compared("embedded"),
-        "embedded-cost": priced("embedded"),
         "equal": compared("equal"),
         "equal-cost": priced("equal"),
+        "hard": compared("hard"),
+        "hard-cost": priced("hard"),
         "sweep": compared("sweep"),
         "sweep-cost": priced("sweep"),
         "keywords": figures("keywords"),

@@ -56,6 +56,7 @@ async def answers(strategy: str | None) -> list[Told]:
     return found
 
 
+@pytest.mark.slow
 async def test_all_ways_to_call_it_tell_the_same_answer_under_guard() -> None:
     found = await answers(None)
     outcomes = Counter(told.outcome for told in found)
@@ -64,6 +65,7 @@ async def test_all_ways_to_call_it_tell_the_same_answer_under_guard() -> None:
     assert all(BAD not in text for told in found for _, text in told.blocks)
 
 
+@pytest.mark.slow
 async def test_all_ways_to_call_it_tell_the_same_answer_unguarded() -> None:
     found = await answers("none")
     assert {told.outcome for told in found} == {"completed"}

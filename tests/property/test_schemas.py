@@ -11,6 +11,7 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -100,6 +101,7 @@ def check(value: Any, schema: dict[str, Any]) -> None:
     assert set(value) <= set(schema["properties"])
 
 
+@pytest.mark.slow
 @relaxed
 @given(schemas, st.integers(0, 10**6))
 def test_structured_answers_are_valid(schema: dict[str, Any], seed: int) -> None:
@@ -108,6 +110,7 @@ def test_structured_answers_are_valid(schema: dict[str, Any], seed: int) -> None
     check(json.loads(text), schema)
 
 
+@pytest.mark.slow
 @relaxed
 @given(schemas, schemas, st.integers(0, 10**6))
 def test_calls_are_valid(one: dict[str, Any], other: dict[str, Any], seed: int) -> None:

@@ -145,6 +145,7 @@ def test_a_cancel_takes_effect_within_one_step(engine: TransformersEngine, weigh
     assert chain(engine, other, 2).position == 2
 
 
+@pytest.mark.slow
 def test_random_cancels_leave_no_tensor_and_no_node(engine: TransformersEngine) -> None:
     before, luck = _tensors(), random.Random(5)
     for _ in range(80):
@@ -163,6 +164,7 @@ def test_random_cancels_leave_no_tensor_and_no_node(engine: TransformersEngine) 
     assert _tensors() <= before
 
 
+@pytest.mark.slow
 def test_closing_a_request_frees_its_cache_at_once(engine: TransformersEngine) -> None:
     before = _tensors()
     root = root_of(engine)

@@ -180,6 +180,18 @@ def test_figures_are_what_they_say() -> None:
     assert plain.figures["over_refusals"].n == 0
 
 
+def test_rewards_of_benign_and_of_risky_answers_are_told_apart() -> None:
+    asked = [
+        record("cut", "1", "a", reward=3.0),
+        record("cut", "2", "", reward=None),
+        record("cut", "3", "a", reward=1.0),
+    ]
+    kind = replace(asked[0], cell=replace(asked[0].cell, set="kind", prompt="4"), reward=-2.0)
+    (cut,) = rows_of([*asked, kind], {"risky": "risky", "kind": "benign"}, CountsB())
+    assert (cut.figures["reward_risky"].value, cut.figures["reward_risky"].n) == (2.0, 2)
+    assert (cut.figures["reward"].value, cut.figures["reward"].n) == (-2.0, 1)
+
+
 def test_a_harmless_answer_is_complete_and_the_model_s_own() -> None:
     records = [
         record("inference_guard", "1", "ac"),

@@ -17,6 +17,7 @@ def peaks(seed: int, count: int) -> dict[str, np.ndarray]:  # type: ignore[type-
     return {"help": help_, "tone": 0.5 * help_ + noise}
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 1000), st.integers(72, 400), st.sampled_from([0.05, 0.1, 0.2]))
 def test_the_union_of_budgets_touches_at_most_the_share(seed: int, count: int, share: float) -> None:
@@ -30,6 +31,7 @@ def test_the_union_of_budgets_touches_at_most_the_share(seed: int, count: int, s
     assert found.touched.low <= found.touched.value <= found.touched.high
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 1000))
 def test_the_thresholds_are_as_low_as_the_share_allows(seed: int) -> None:
