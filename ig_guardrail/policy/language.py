@@ -382,7 +382,7 @@ SEARCH = Section(
         ),
         "block": Field(Whole(1, 4096, "tokens"), "length of a block", "16", default=16),
         "retries": Field(
-            Whole(0, 16, "rounds"), "further rounds when every candidate of a block is unsafe", "2", default=2
+            Whole(0, 128, "rounds"), "further rounds when every candidate of a block is unsafe", "2", default=2
         ),
         "hold": Field(
             Whole(0, 4096, "tokens"), "how many of the last tokens are held back, to be replaced", "16", default=16
