@@ -43,7 +43,7 @@ def plan_of(ask: Ask, policy: CompiledPolicy, panel: Panel, values: Values, info
     if callable(asked):
         name = getattr(asked, "__qualname__", type(asked).__name__)
         return Plan(name, asked, policy.search, panel, values)
-    _demand(asked, values, info)
+    demand(asked, policy, values, info)
     if asked == "none":
         return _unguarded(policy, values)
     settings = policy.search
@@ -70,7 +70,8 @@ def context_of(plan: Plan, terms: Terms) -> SearchContext:
     )
 
 
-def _demand(name: str, values: Values, info: EngineInfo) -> None:
+def demand(name: str, policy: CompiledPolicy, values: Values, info: EngineInfo) -> None:
+    """Raises RequestError for a strategy that is not known or lacks what it needs."""
     if name not in METHODS:
         near = "".join(f"did you mean '{one}'? " for one in difflib.get_close_matches(name, METHODS, n=1))
         known = f"{near}`ig-guardrail strategies` lists all"
@@ -82,6 +83,13 @@ def _demand(name: str, values: Values, info: EngineInfo) -> None:
             why="it ranks by task value alone, and would be greedy decoding without one",
             fix='name one: `--reward relevance` on the command line; in Python, `reward="relevance"` where '
             "the guardrail or the chat model is made",
+        )
+    if "constitution" in METHODS[name].needs and not (policy.search.steer or policy.swaps):
+        raise RequestError(
+            f"strategy '{name}' needs a constitution, and policy '{policy.name}' has none",
+            where="strategy",
+            why="a verifier that reads under no other words than the draft was drawn with agrees with every draft",
+            fix="use the policy `fairness`, or write `search: {steer: ..., swaps: [...]}`, one of them at least",
         )
     if "exit adapters" in METHODS[name].needs and info.exit is None:
         raise RequestError(

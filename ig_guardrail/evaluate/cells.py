@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ig_guardrail.costs.critic import RewardModel
+from ig_guardrail.drive.plan import demand
 from ig_guardrail.drive.request import Ask
 from ig_guardrail.drive.rereading import reread
 from ig_guardrail.drive.serve import Values
@@ -70,7 +71,10 @@ class Record:
 
 
 def arm_of(guardrail: Guardrail, entry: StrategyEntry) -> Guardrail:
-    """The guardrail that a strategy runs on: its search settings in place of the policy's; no values if unguided."""
+    """The guardrail that a strategy runs on: its search settings in place of the policy's; no values if unguided.
+
+    Raises RequestError if the strategy lacks what it needs.
+    """
     settings: dict[str, Any] = dict(entry.search)
     if entry.name not in ("none", "inference_guard"):  # the ladder's fresh start is a part of that search
         settings["restart"] = None
@@ -78,6 +82,7 @@ def arm_of(guardrail: Guardrail, entry: StrategyEntry) -> Guardrail:
     arm = under(guardrail, watching(policy) if entry.name == "none" else policy)
     if not entry.guided:
         arm.values = Values()
+    demand(entry.name, arm.policy, arm.values, arm.engine.info)
     return arm
 
 

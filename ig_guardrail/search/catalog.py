@@ -27,7 +27,7 @@ from ig_guardrail.search import (
 )
 from ig_guardrail.search.base import Strategy
 
-Need: TypeAlias = Literal["reward model", "hidden states", "index", "swap lexicon", "value head", "exit adapters"]
+Need: TypeAlias = Literal["reward model", "constitution", "swap lexicon", "value head", "exit adapters"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +186,7 @@ METHODS: Mapping[str, Method] = {
             verifier.search,
             "drafts weighed under a constitution, less what they say only of one group",
             "AMBEDKAR, arXiv 2509.02133",
+            ("constitution",),
             uses=LEXICON,
         ),
         Method(
@@ -193,6 +194,7 @@ METHODS: Mapping[str, Method] = {
             token_verifier.search,
             "tokens drawn under a constitution, less likely the more they depend on the group",
             "AMBEDKAR, arXiv 2509.02133 (speculative)",
+            ("constitution",),
             uses=LEXICON,
         ),
     )

@@ -274,6 +274,12 @@ def test_an_unknown_strategy_names_the_known_ones() -> None:
         list(rail().stream(ask(SAMPLING, "magic")))
 
 
+@pytest.mark.parametrize("name", ["verifier", "token_verifier"])
+def test_a_verifier_without_a_constitution_names_where_one_is_written(name: str) -> None:
+    with pytest.raises(RequestError, match=r"'toy' has none(.|\n)*no other words(.|\n)*`fairness`"):
+        list(rail().stream(ask(SAMPLING, name)))
+
+
 def test_each_prefix_is_scored_once() -> None:
     seen: list[str] = []
 

@@ -123,6 +123,14 @@ def test_records_of_other_settings_are_not_taken_up(toy: None, prompts: Path) ->
     assert any(record.tokens["released"] > 12 for record in records)
 
 
+def test_a_method_that_lacks_what_it_needs_is_refused(toy: None, prompts: Path) -> None:
+    with pytest.raises(RequestError, match="strategy 'verifier' needs a constitution"):
+        ran(config(prompts, strategies=[{"name": "verifier"}]), prompts / "out")
+    with pytest.raises(RequestError, match="strategy 'args' needs a reward model"):
+        ran(config(prompts, strategies=[{"name": "args", "guided": False}]), prompts / "out")
+    assert ran(config(prompts, strategies=[{"name": "args"}]), prompts / "out")
+
+
 def test_answers_side_by_side_are_those_of_one_at_a_time(toy: None, prompts: Path) -> None:
     alone = ran(config(prompts), prompts / "alone")
     beside = ran(config(prompts), prompts / "beside", streams=8)
