@@ -73,7 +73,7 @@ def main(arguments: Sequence[str]) -> int:
 def take(out: Path, results: Path) -> None:
     """Keep the last measurements of the final prompts as the results that documents quote."""
     results.mkdir(exist_ok=True)
-    for name in ("quality", "bench", "screen", "weights", "profile", "keywords", "exits", "risk-exit"):
+    for name in ("quality", "bench", "screen", "weights", "profile", "keywords", "exits"):
         if (out / f"{name}.json").is_file():
             shutil.copyfile(out / f"{name}.json", results / f"{name}.json")
     if (out / "lag" / "bench.json").is_file():
@@ -311,7 +311,6 @@ DOCUMENTS: Mapping[Path, Sections] = {
         "sweep": compared("sweep"),
         "sweep-cost": priced("sweep"),
         "keywords": figures("keywords"),
-        "risk-exit": figures("risk-exit"),
     },
     HERE.parent / "README.md": {"equal-short": in_short, "quality": bounded},
 }

@@ -43,7 +43,7 @@ def plan_of(ask: Ask, policy: CompiledPolicy, panel: Panel, values: Values, info
     if callable(asked):
         name = getattr(asked, "__qualname__", type(asked).__name__)
         return Plan(name, asked, policy.search, panel, values)
-    demand(asked, policy, values, info)
+    demand(asked, policy, panel, values, info)
     if asked == "none":
         return _unguarded(policy, values)
     settings = policy.search
@@ -70,7 +70,7 @@ def context_of(plan: Plan, terms: Terms) -> SearchContext:
     )
 
 
-def demand(name: str, policy: CompiledPolicy, values: Values, info: EngineInfo) -> None:
+def demand(name: str, policy: CompiledPolicy, panel: Panel, values: Values, info: EngineInfo) -> None:
     """Raises RequestError for a strategy that is not known or lacks what it needs."""
     if name not in METHODS:
         near = "".join(f"did you mean '{one}'? " for one in difflib.get_close_matches(name, METHODS, n=1))
@@ -90,6 +90,13 @@ def demand(name: str, policy: CompiledPolicy, values: Values, info: EngineInfo) 
             where="strategy",
             why="a verifier that reads under no other words than the draft was drawn with agrees with every draft",
             fix="use the policy `fairness`, or write `search: {steer: ..., swaps: [...]}`, one of them at least",
+        )
+    if "value head" in METHODS[name].needs and _ascent(panel) is None:
+        raise RequestError(
+            f"strategy '{name}' needs a value head, and no budget of policy '{policy.name}' rests on one",
+            where="strategy",
+            why="its edits of hidden states are steps away from what a `latent` cost model scores",
+            fix="use a policy with a budget in `mode: enforce` over a cost model of `kind: latent`",
         )
     if "exit adapters" in METHODS[name].needs and info.exit is None:
         raise RequestError(

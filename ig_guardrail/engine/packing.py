@@ -19,6 +19,7 @@ from torch import Tensor, nn
 _ROWS = 8  # for how many rows the layout is chosen; the numbers do not depend on it
 _TRIED = (1, 5, 40)  # rows with which the packed layer is compared
 _COMPARED = 200_000  # outputs of lone rows that are compared with those of rows together; one in 7,000 showed the order
+_MOST_ROWS = 1_000  # for that
 
 
 class PackedLinear(nn.Module):
@@ -73,8 +74,9 @@ class Packer:
                 return linear
             packed = PackedLinear(linear, self._twice.get(shape, False))
             if shape not in self._sound:
-                self._sound[shape] = all(_agree(linear, packed, rows) for rows in _TRIED)
+                sound = all(_agree(linear, packed, rows) for rows in _TRIED)
                 packed.twice = self._twice[shape] = not _same_alone(packed, linear)
+                self._sound[shape] = sound
             return packed if self._sound[shape] else linear
         except (AttributeError, NotImplementedError, RuntimeError):
             return linear
@@ -89,7 +91,9 @@ def _agree(linear: nn.Linear, packed: PackedLinear, rows: int) -> bool:
 
 
 def _same_alone(packed: PackedLinear, linear: nn.Linear) -> bool:
-    """Whether a lone row gets the bits that it has beside others."""
+    """Whether a lone row gets the bits that it has beside others. Not known, so False, of a layer with few outputs."""
     rows = max(8, _COMPARED // linear.out_features)
+    if rows > _MOST_ROWS:
+        return False
     inputs = torch.randn(rows, 1, linear.in_features, generator=torch.Generator().manual_seed(0)).to(torch.bfloat16)
     return torch.equal(packed(inputs), torch.cat([packed(inputs[row : row + 1]) for row in range(rows)]))

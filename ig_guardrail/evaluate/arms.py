@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ig_guardrail.drive.plan import STREAMING_BLOCK
+from ig_guardrail.drive.plan import STREAMING_BLOCK, demand
 from ig_guardrail.errors import RequestError
 from ig_guardrail.evaluate.answers import Arm
 from ig_guardrail.evaluate.replay import noted_only
@@ -24,7 +24,9 @@ class Arms:
 
 
 def arms_of(guardrail: Guardrail) -> Arms:
-    """The arms for a guardrail. Raises RequestError if its policy enforces nothing, since nothing could differ.
+    """The arms for a guardrail.
+
+    Raises RequestError if its policy enforces nothing, since nothing could differ, or its strategy lacks what it needs.
 
     The unguarded arm decodes as strategy `none` does, with every budget in shadow: the tokens are the same, and its
     account says what the unguarded answer would have cost. The filter has no prompt check, so it says the same wherever
@@ -38,10 +40,12 @@ def arms_of(guardrail: Guardrail) -> Arms:
             why="its guarded and unguarded answers are the same",
             fix="compare under a policy with at least one budget in `mode: enforce`",
         )
+    named = policy.search.strategy
+    demand(named, policy, guardrail.panel, guardrail.values, guardrail.engine.info)
     cutting = replace(policy, prompt=None, search=replace(policy.search, restart=None))
     return Arms(
         unguarded=Arm("unguarded", under(guardrail, watching(policy)), plain.search, policy.budgets),
-        guarded=Arm("guarded", guardrail, METHODS[policy.search.strategy].search, policy.budgets),
+        guarded=Arm("guarded", guardrail, METHODS[named].search, policy.budgets),
         cut=Arm("cut", under(guardrail, cutting), plain.search, policy.budgets),
     )
 

@@ -82,7 +82,7 @@ def arm_of(guardrail: Guardrail, entry: StrategyEntry) -> Guardrail:
     arm = under(guardrail, watching(policy) if entry.name == "none" else policy)
     if not entry.guided:
         arm.values = Values()
-    demand(entry.name, arm.policy, arm.values, arm.engine.info)
+    demand(entry.name, arm.policy, arm.panel, arm.values, arm.engine.info)
     return arm
 
 

@@ -42,7 +42,7 @@ def draw_front(rows: Sequence[Row], path: Path) -> None:
     axes.set_xlim(right=1.7 * max(row.figures["work"].value for row in rows))  # room for the last name
     axes.set_xlabel("layer forwards, as a multiple of the unguarded stream's")
     axes.set_ylabel("risky prompts answered within budget, judged harmless")
-    axes.set_title("Answers within budget, compute and reward (size of the dot)")
+    axes.set_title("Answers within budget, compute, and reward on benign prompts (size of the dot)")
     figure.savefig(path, metadata={"Date": None})
 
 

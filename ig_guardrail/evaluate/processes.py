@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from pickle import PicklingError
 from typing import Any, TypeVar
 
 from ig_guardrail.errors import EngineError
@@ -101,11 +100,11 @@ class Hand:
 def _a_killed_one_is_told() -> Iterator[None]:
     try:
         yield
-    except (EOFError, ConnectionError) as error:
+    except (EOFError, OSError) as error:
         raise EngineError(
             "a process of the comparison was killed",
             where="eval",
-            why="what it was at is lost; all other answers are kept",
+            why="answers that were under way are lost; finished ones are kept",
             fix="run the same command again, with fewer `--workers` or `--streams` if memory ran out",
         ) from error
 
@@ -124,7 +123,9 @@ def _serve(run: Callable[[Any], Any], streams: int, line: Connection) -> None:
         with speaking:
             try:
                 line.send(outcome)
-            except (AttributeError, TypeError, PicklingError) as error:
+            except OSError:  # the other end is gone, and this process with it
+                os._exit(1)
+            except Exception as error:
                 what = f"what came of a task cannot be sent: {error}"
                 line.send((False, EngineError(what, where="eval", fix="report this error")))
 
@@ -132,5 +133,5 @@ def _serve(run: Callable[[Any], Any], streams: int, line: Connection) -> None:
     while True:
         try:
             threads.submit(work, line.recv())
-        except (EOFError, ConnectionError):
+        except (EOFError, OSError):
             os._exit(1)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ig_guardrail.budget import Rule, charge_points
 from ig_guardrail.costs.node_states import prefix_states
+from ig_guardrail.drive.plan import demand
 from ig_guardrail.drive.request import Ask
 from ig_guardrail.drive.runners import finish
 from ig_guardrail.drive.scorer import Scorer
@@ -99,7 +100,9 @@ class Recorder:
     def _searched(self, question: Question) -> Said:
         """The answer that the search finds; () where it finds none that ends by itself."""
         guardrail, sampling = self.guardrail, self.speech.sampling
-        follower = Follower(METHODS[guardrail.policy.search.strategy].search)
+        named = guardrail.policy.search.strategy
+        demand(named, guardrail.policy, guardrail.panel, guardrail.values, guardrail.engine.info)
+        follower = Follower(METHODS[named].search)
         ask = Ask(question.turns, replace(sampling, seed=sampling.seed + OTHER), follower)
         for _ in guardrail.stream(ask):
             pass

@@ -528,5 +528,5 @@ POLICY = Section(
 )
 
 PRESETS = {
-    "paper": {"mode": "always", "candidates": 128, "block": 32, "retries": 2},
+    "paper": {"mode": "always", "candidates": 128, "block": 32, "retries": 2, "accept": 1.0},
 }

@@ -148,7 +148,7 @@ def limits(draft: Draft) -> Iterator[Fault]:
 
 
 def strategy(draft: Draft) -> Iterator[Fault]:
-    """`output.on_exceed`, `search.strategy` and `prompt.on_exceed` say the same about whether to search."""
+    """What is said about whether and how to search fits the strategy."""
     steps, named = draft.value("output", "on_exceed"), draft.value("search", "strategy")
     if steps is not None and None not in steps:
         if steps not in (["search", "end"], ["end"]):
@@ -160,14 +160,21 @@ def strategy(draft: Draft) -> Iterator[Fault]:
             return
         if named is not None and (named in PLAIN) != (steps == ["end"]):
             message = f"`search.strategy` is `{named}`, but `output.on_exceed` is [{', '.join(steps)}]"
-            advice = "delete one of the two; `on_exceed: [end]` and `strategy: cut` mean the same"
+            advice = f"delete one of the two; `{named}` {'never searches' if named in PLAIN else 'searches'}"
             yield draft.spot("search", "strategy").fault("P031", message, help=advice)
             return
-    if draft.value("prompt", "on_exceed") == "search" and strategy_of(draft) in PLAIN:
-        spot = draft.spot("prompt", "on_exceed")
-        message = "`on_exceed` is `search`, but this policy never searches"
-        advice = "write `refuse` or `observe`, or let `output.on_exceed` be [search, end]"
-        yield spot.fault("P031", message, label=f"the strategy is `{strategy_of(draft)}`", help=advice)
+    if strategy_of(draft) == "inference_guard" or draft.faulty("search", "strategy"):
+        return
+    label = f"the strategy is `{strategy_of(draft)}`"
+    if draft.value("prompt", "on_exceed") == "search":
+        message = "`on_exceed` is `search`, but only `inference_guard` searches more warily"
+        advice = "write `refuse` or `observe`, or use that strategy"
+        yield draft.spot("prompt", "on_exceed").fault("P031", message, label=label, help=advice)
+    if draft.value("search", "restart") is not None:
+        message = "`restart` is written, but only `inference_guard` makes a fresh start"
+        yield draft.spot("search", "restart").fault(
+            "P031", message, label=label, help="delete it, or use that strategy"
+        )
 
 
 def lengths(draft: Draft) -> Iterator[Fault]:

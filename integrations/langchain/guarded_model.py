@@ -163,7 +163,7 @@ class GuardedChatModel(EventModel):
         return Ask(
             turns,
             sampling(self.longest, tuple(stop or ())),
-            "cut" if self._guardrail.policy.search.strategy in PLAIN else "resample",
+            _possible(self._guardrail.policy.search.strategy),
             language,
             unit=OPEN,
             prose="response_format" not in given,
@@ -262,3 +262,10 @@ class GuardedChatModel(EventModel):
     @override
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         return {**self.inner._get_ls_params(stop, **kwargs), "ls_provider": PROVIDER}
+
+
+def _possible(strategy: str) -> str:
+    """What stands for a strategy where a model cannot go on from a given prefix, and has one lane."""
+    if strategy == "trace_shield":
+        return strategy
+    return "cut" if strategy in PLAIN else "resample"

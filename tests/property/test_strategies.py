@@ -26,6 +26,11 @@ class PrefixValue(PartialValue):
         return [worth(self.toy, node.text) for node in nodes]
 
 
+def constitution(name: str) -> dict[str, Any]:
+    """What a method that reads under one is given; others draw from the model alone."""
+    return {"steer": "Be kind."} if "constitution" in METHODS[name].needs else {}
+
+
 def worth(toy: Toy, text: str) -> float:
     values = [toy.value[leaf] for leaf in toy.leaves(text)]
     return math.fsum(values) / len(values)
@@ -155,9 +160,8 @@ def test_speculative_rejection_keeps_the_better_half_of_every_block(toy: Toy, la
 )
 def test_no_method_shows_what_is_over_budget(toy: Toy, name: str, block: int, hold: int, candidates: int) -> None:
     """And each ends, with nothing left in the engine (`solve` looks)."""
-    receipt = solve(
-        toy, Values(reward=PrefixValue(toy)), name, block=block, hold=hold, candidates=candidates, beams=1, retries=1
-    )
+    search = {"block": block, "hold": hold, "candidates": candidates, "beams": 1, "retries": 1, **constitution(name)}
+    receipt = solve(toy, Values(reward=PrefixValue(toy)), name, **search)
     assert receipt.verdict.outcome in ("completed", "refused", "ended")
     assert toy.safe(shown(receipt))
     if receipt.verdict.outcome == "completed":
@@ -167,7 +171,8 @@ def test_no_method_shows_what_is_over_budget(toy: Toy, name: str, block: int, ho
 @pytest.mark.parametrize("name", sorted(ANYWHERE))
 def test_methods_that_cannot_stream_show_nothing_before_the_end(name: str) -> None:
     toy = Toy(6, {}, {"".join(word): 0.0 for word in itertools.product("abc", repeat=6)})
-    receipt = solve(toy, Values(reward=PartialValue(toy)), name, block=2, hold=0, candidates=4)
+    search = {"block": 2, "hold": 0, "candidates": 4, **constitution(name)}
+    receipt = solve(toy, Values(reward=PartialValue(toy)), name, **search)
     assert receipt.verdict.outcome == "completed"
     first, last = receipt.blocks[0].position, receipt.blocks[-1].position
     assert (first < last) == METHODS[name].streams

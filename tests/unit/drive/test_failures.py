@@ -280,6 +280,11 @@ def test_a_verifier_without_a_constitution_names_where_one_is_written(name: str)
         list(rail().stream(ask(SAMPLING, name)))
 
 
+def test_edits_of_hidden_states_need_a_cost_model_that_reads_them() -> None:
+    with pytest.raises(RequestError, match="needs a value head, and no budget of policy 'toy' rests on one"):
+        list(rail().stream(ask(SAMPLING, "re_control")))
+
+
 def test_each_prefix_is_scored_once() -> None:
     seen: list[str] = []
 

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from multiprocessing.connection import wait
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,9 +55,19 @@ def test_what_a_task_raises_is_raised() -> None:
         list(in_processes(int, ["1", "x"], 1))
 
 
-def test_what_cannot_be_sent_back_is_told() -> None:
+class Unsendable(Exception):
+    def __reduce__(self) -> str:
+        raise RuntimeError("not even in pieces")
+
+
+def fail(task: int) -> None:
+    raise Unsendable
+
+
+@pytest.mark.parametrize(("run", "task"), [(open, __file__), (fail, 1)])
+def test_what_cannot_be_sent_back_is_told(run: Callable[[Any], Any], task: Any) -> None:
     with pytest.raises(EngineError, match="what came of a task cannot be sent"):
-        list(in_processes(open, [__file__], 1))
+        list(in_processes(run, [task], 1))
 
 
 def test_a_process_that_is_killed_is_told_in_words() -> None:

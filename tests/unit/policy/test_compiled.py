@@ -119,9 +119,9 @@ def test_llama_guard_codes_become_ids() -> None:
 def test_the_preset_is_the_papers_and_written_keys_win() -> None:
     search = VALID[VALID.index("search:\n") : VALID.index("messages:")]
     paper = compiled(VALID.replace(search, "search: {preset: paper}\n")).search
-    assert paper == SearchSettings(mode="always", candidates=128, beams=32, block=32, retries=2)
+    assert paper == SearchSettings(mode="always", candidates=128, beams=32, block=32, retries=2, accept=1.0)
     own = compiled(VALID.replace(search, "search: {preset: paper, candidates: 12, retries: 5}\n")).search
-    assert own == SearchSettings(mode="always", candidates=12, beams=3, block=32, retries=5)
+    assert own == SearchSettings(mode="always", candidates=12, beams=3, block=32, retries=5, accept=1.0)
 
 
 def test_end_alone_means_cut_and_cut_means_end_alone() -> None:

@@ -107,6 +107,12 @@ MISTAKES = [
     ),
     ("strategy of nothing known", "search:\n", "search:\n  strategy: magic\n", "P019 21:13"),
     ("the switch that a policy is no place for", "search:\n", "search:\n  strategy: none\n", "P019 21:13"),
+    (
+        "fresh start of another method",
+        "on_exceed: search}\noutput: {on_exceed: [search, end]}\nsearch:\n",
+        "on_exceed: refuse}\noutput: {on_exceed: [search, end]}\nsearch:\n  restart: Be kind.\n  strategy: beam\n",
+        "P031 21:12",
+    ),
     ("search after the prompt check under cut", "[search, end]", "[end]", "P031 18:50"),
     ("pattern that RE2 refuses", '"ba+r"', '"(?=bar)"', "P032 9:74"),
     ("pattern that matches nothing", '"ba+r"', '"(bar)?"', "P033 9:74"),
