@@ -60,7 +60,9 @@ def main(arguments: Sequence[str]) -> int:
         take(HERE / "out", RESULTS)
     stale = []
     for document, sections in DOCUMENTS.items():
-        text = document.read_text(encoding="utf-8") if document.is_file() else ""
+        text = document.read_text(encoding="utf-8")
+        if absent := [name for name in sections if f"<!-- {name}:begin -->" not in text]:
+            raise ValueError(f"{document.name} has no place for {', '.join(absent)}")
         fresh = fill(text, sections, RESULTS)
         if fresh != text:
             stale.append(document.name)
