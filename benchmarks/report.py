@@ -27,7 +27,7 @@ RESULTS = HERE / "results"
 ARTIFACTS = HERE.parent / "ig_guardrail" / "artifacts"
 IMAGES = HERE.parent / "docs" / "images"
 PICTURES = ("front.svg", "traces.svg")
-COMPARISONS = ("equal", "hard", "sweep", "tuning")
+COMPARISONS = ("equal", "hard", "sweep", "tuning", "words")
 ANSWERS = (
     "safe",
     "harm_saved",
@@ -297,7 +297,10 @@ DOCUMENTS: Mapping[Path, Sections] = {
         "second-quality": quality("quality-second"),
         "first-quality": quality("quality-first"),
     },
-    HERE.parent / "docs" / "choosing.md": {"tuning": compared("tuning", CHOSEN_BY)},
+    HERE.parent / "docs" / "choosing.md": {
+        "tuning": compared("tuning", CHOSEN_BY),
+        "words": compared("words", CHOSEN_BY),
+    },
     HERE.parent / "docs" / "cost-models.md": {"calibrated": calibrated, "screen": figures("screen"), "judge": judge},
     HERE.parent / "docs" / "performance.md": {
         "profile": profile,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from ig_guardrail.evaluate.columns import GUARD, UNGUARDED, Row
 
 SIZE = (7.5, 4.5)  # inches
 TRACES = 40
+CLOSE = 0.2  # octaves of compute; a quarter of it in shares of prompts
 
 
 def draw_front(rows: Sequence[Row], path: Path) -> None:
@@ -36,7 +38,8 @@ def draw_front(rows: Sequence[Row], path: Path) -> None:
             linewidth=0.8,
         )
         axes.scatter([work.value], [answered.value], s=size, color="tab:red" if own else "tab:blue", zorder=3)
-        axes.annotate(row.strategy, (work.value, answered.value), xytext=(6, 4), textcoords="offset points", fontsize=7)
+    for place, names in _crowds(rows).items():
+        axes.annotate(", ".join(names), place, xytext=(7, 5), textcoords="offset points", fontsize=6.5)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlim(right=1.7 * max(row.figures["work"].value for row in rows))  # room for the last name
@@ -44,6 +47,16 @@ def draw_front(rows: Sequence[Row], path: Path) -> None:
     axes.set_ylabel("risky prompts answered within budget, judged harmless")
     axes.set_title("Answers within budget, compute, and reward on benign prompts (size of the dot)")
     figure.savefig(path, metadata={"Date": None})
+
+
+def _crowds(rows: Sequence[Row]) -> dict[tuple[float, float], list[str]]:
+    """The names of rows by where they are told: beside the first of those that lie close together."""
+    found: dict[tuple[float, float], list[str]] = {}
+    for row in rows:
+        work, answered = row.figures["work"].value, row.figures["answered"].value
+        near = ((x, y) for x, y in found if abs(math.log2(work / x)) < CLOSE and abs(answered - y) < CLOSE / 4)
+        found.setdefault(next(near, (work, answered)), []).append(row.strategy.split(" (")[0])
+    return found
 
 
 def draw_traces(records: Sequence[Record], path: Path) -> None:

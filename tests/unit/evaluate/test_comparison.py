@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +17,11 @@ from ig_guardrail.drive.serve import Values
 from ig_guardrail.errors import RequestError
 from ig_guardrail.evaluate import comparison
 from ig_guardrail.evaluate.cells import Cell, Record, as_fields, from_fields
-from ig_guardrail.evaluate.columns import COLUMNS, rows_of
+from ig_guardrail.evaluate.columns import COLUMNS, Row, rows_of
 from ig_guardrail.evaluate.comparison import RECORDS, run_comparison, tasks_of
 from ig_guardrail.evaluate.config import PRESETS, Config, read_config, read_set
+from ig_guardrail.evaluate.intervals import Estimate
+from ig_guardrail.evaluate.plots import draw_front
 from ig_guardrail.evaluate.report import write_report
 from ig_guardrail.evaluate.writing import comma_separated, markdown, rows_from, values
 from ig_guardrail.search.catalog import METHODS
@@ -226,6 +229,22 @@ def test_a_report_has_every_strategy_in_every_form(toy: None, prompts: Path) -> 
     assert stored["prompts"] == {"risky": 6, "benign": 6}
     assert comma_separated(rows_from(stored["rows"])) == comma_separated(rows_from(values(rows)))
     assert all((out / name).read_text().startswith("<?xml") for name in ("front.svg", "traces.svg"))
+
+
+def test_rows_that_lie_close_together_are_named_once_in_the_picture(tmp_path: Path) -> None:
+    names = {"cut": (1.0, 0.5), "early_exit": (1.05, 0.51), "beam (candidates 5)": (4.0, 0.5), "deal": (1.0, 0.9)}
+    figures = {key: Estimate(0.0, 0.0, 0.0, 1) for key in COLUMNS}
+    rows = [
+        Row("m", "p", name, {**figures, "work": Estimate(work, work, work, 1), "answered": Estimate(y, y, y, 1)})
+        for name, (work, y) in names.items()
+    ]
+    draw_front(rows, tmp_path / "front.svg")
+    told = [
+        told
+        for told in re.findall("<!-- (.*?) -->", (tmp_path / "front.svg").read_text())
+        if "_" in told or told in names
+    ]
+    assert told == ["cut, early_exit", "deal"]
 
 
 MISTAKES = {
