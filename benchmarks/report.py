@@ -192,7 +192,7 @@ def _comparison(path: Path, columns: Sequence[str], told: bool, of: Sequence[str
     result = _read(path)
     if not result:
         return NOT_MEASURED
-    rows = [row for row in rows_from(result["rows"]) if not of or row.strategy.split(" ")[0].rstrip(",") in of]
+    rows = [row for row in rows_from(result["rows"]) if not of or row.strategy.split(" ")[0] in of]
     table = markdown(rows, columns).rstrip()
     asked, sampling = result["config"], result["config"]["sampling"]
     versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
