@@ -9,24 +9,31 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
+import warnings
 from pathlib import Path
 from typing import Any
 
+from ig_guardrail.engine.pretokenize import cut_as
 from ig_guardrail.engine.quiet import quiet
 from ig_guardrail.engine.store import made_once, remembered_sha256, store_folder
 from ig_guardrail.errors import ModelError, brief
 
 SUFFIX = ".gguf"
+LAYOUT = 2  # of unpacked folders: those of an earlier one are made again
+_DOUBT = "doubt.txt"  # in an unpacked folder: what is not known of the file, told at every load
 
 
 def unpacked(packed: Path, dtype: str) -> tuple[Path, str]:
     """The folder of the model in `dtype`, and the SHA-256 (hex) of the file it was made from.
 
+    Warns if the file does not say how its vocabulary cuts text, or in a way that is not known.
     Raises ModelError if what unpacks files is missing, or cannot read this one.
     """
     digest = remembered_sha256(packed)
-    folder = store_folder() / f"{digest[:16]}-{dtype}"
-    return made_once(folder, lambda empty: _unpack(packed, dtype, empty)), digest
+    folder = made_once(store_folder() / f"{digest[:16]}-{dtype}-{LAYOUT}", lambda empty: _unpack(packed, dtype, empty))
+    if (folder / _DOUBT).is_file():
+        warnings.warn((folder / _DOUBT).read_text(), stacklevel=2)
+    return folder, digest
 
 
 def _unpack(packed: Path, dtype: str, folder: Path) -> None:
@@ -57,7 +64,31 @@ def _unpack(packed: Path, dtype: str, folder: Path) -> None:
         model.tie_weights()
         model.generation_config = unpacked.generation_config
         model.to(getattr(torch, dtype)).save_pretrained(folder)
-        AutoTokenizer.from_pretrained(packed.parent, **source).save_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(packed.parent, **source)
+        name = _cutting_of(packed)
+        if name is not None and not cut_as(tokenizer, name):
+            (folder / _DOUBT).write_text(_doubt(packed, name))
+        tokenizer.save_pretrained(folder)
+
+
+def _cutting_of(packed: Path) -> str | None:
+    """The name of how the file's vocabulary cuts text, "" if it gives none; None for one that is not byte-level."""
+    from gguf import GGUFReader
+
+    fields = GGUFReader(packed).fields
+    kind, name = (fields.get(f"tokenizer.ggml.{key}") for key in ("model", "pre"))
+    if kind is None or kind.contents() != "gpt2":
+        return None
+    return "" if name is None else str(name.contents())
+
+
+def _doubt(packed: Path, name: str) -> str:
+    told = f"cuts text as '{brief(name, 60)}', which is not known here" if name else "does not say how it cuts text"
+    return (
+        f"model file {packed.name}: its vocabulary {told}\n"
+        "  why: it is cut as `transformers` cuts it; numbers and spaces may be other tokens than it was trained on\n"
+        "  fix: use a file that was made with a known name, or the model's safetensors folder"
+    )
 
 
 def _unreadable(packed: Path, error: Exception) -> ModelError:
