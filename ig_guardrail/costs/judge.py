@@ -35,8 +35,11 @@ class Topic:
     scale: Scale
 
     def score(self, text: str) -> float:
+        return self.scale.score(self.logit(text)) if text[:READ_CHARACTERS].strip() else 0.0
+
+    def logit(self, text: str) -> float:
         counts = count_features(text, len(self.weight))
-        return self.scale.score(logit_of(counts, self.frequency, self.weight) + self.bias) if counts else 0.0
+        return logit_of(counts, self.frequency, self.weight) + self.bias
 
 
 @dataclass(frozen=True, slots=True, eq=False)

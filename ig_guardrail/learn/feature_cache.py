@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ig_guardrail.engine.chat import chat_of
 from ig_guardrail.engine.weights import Weights
-from ig_guardrail.learn.states import POINTS, Means, read_means
+from ig_guardrail.learn.states import POINTS, Means, read_means, token_ids
 
 SHARD = 256
-_FORMAT = 1
+_FORMAT = 2
 
 Progress = Callable[[int, int], None]
 
@@ -48,7 +49,10 @@ def cached_means(
 
 
 def _key(weights: Weights, pairs: Sequence[tuple[str, str]], layers: tuple[int, ...]) -> str:
-    facts = [_FORMAT, weights.sha256, weights.numerics, list(layers), list(POINTS), [list(pair) for pair in pairs]]
+    """Of the tokens, not of the texts: how a text is cut may change while the weights stay."""
+    chat = chat_of(weights.tokenizer)
+    ids = [token_ids(chat, prompt, answer) for prompt, answer in pairs]
+    facts = [_FORMAT, weights.sha256, weights.numerics, list(layers), list(POINTS), ids]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 

@@ -7,7 +7,7 @@ was fitted to. Few reserved rows are harmful answers; harmful reserved prompts s
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from ig_guardrail.costs.scale import scale_between
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.learn.calibrate import SHARE, Calibration, calibrate
 from ig_guardrail.learn.card import write_artifact
+from ig_guardrail.learn.copies import TEMPLATED, Learned, template_of
 from ig_guardrail.learn.fit import Fit, fit_words
 from ig_guardrail.learn.looks import Looks, look_at
 from ig_guardrail.learn.quality import Scored, auc, estimate, proportion, within_auc
@@ -50,18 +51,18 @@ def train_judge(data: Sequence[Path], out: Path) -> Trained:
     are called harmful by either topic. Raises DataError for malformed rows, GuardrailError if rows are missing.
     """
     read = read_rows(data)
-    reserved = [_shortened(row) for row in read.rows if row.reserved or row.split == "reserved"]
+    reserved = [_shortened(row) for row in read.rows if _reserved(row)]
     held_out = [row for row in reserved if _sets_threshold(row)]
     fits = {topic: _fit(topic, [*reserved, *_benign_prompts(reserved)]) for topic in TOPICS}
     logits = {topic: _logits(fits[topic], held_out) for topic in TOPICS}
     found = calibrate(logits, int(SHARE * len(held_out)))
-    unseen = [_shortened(row) for row in read.rows if not row.reserved and row.split != "reserved"]
+    unseen = [_shortened(row) for row in read.rows if not _reserved(row)]
     card = {
         "name": "judge",
         "kind": "judge",
         "about": "An independent judge of whole answers, for measuring guards. Not a cost model; no policy can use it.",
         "calibration": _calibration(found),
-        "quality": {topic: _quality(topic, fits[topic], unseen) for topic in TOPICS},
+        "quality": quality_of(lambda topic, rows: _logits(fits[topic], rows), read.rows),
         "quality on the model's own answers": _own_quality(fits, found, unseen),
         "training": training_record("ig-guardrail train judge", data, read, {t: fits[t].settings for t in TOPICS}),
         "sources": describe_sources([row for row in reserved if row.text.strip()]),
@@ -103,23 +104,53 @@ def _logits(fit: Fit, rows: Sequence[Row]) -> NDArray[np.float64]:
     return np.array([logit_of(count_features(row.text, BUCKETS), frequency, weight) + bias for row in rows])
 
 
-def _quality(topic: str, fit: Fit, unseen: Sequence[Row]) -> dict[str, Any]:
-    """On rows that the judge has not seen, of every split: those that the heads learn from."""
+def quality_of(logits: Callable[[str, Sequence[Row]], NDArray[np.float64]], rows: Sequence[Row]) -> dict[str, Any]:
+    """What a judge is worth on rows of every split that it has not seen, which are those that heads learn from.
+
+    logits  of a topic, for rows
+    Of sentences that were written by template, near copies of learned ones are left out; the others count by template.
+    """
+    answers = [row for row in rows if row.response is not None]
+    learned = [_shortened(row) for row in answers if _reserved(row)]
+    unseen = [_shortened(row) for row in answers if not _reserved(row)]
     found: dict[str, Any] = {}
-    for source in SOURCES[topic]:
-        rows = [row for row in unseen if row.source == source and row.response is not None]
-        harmful = np.array([row.label == "harmful" for row in rows], dtype=bool)
-        if not harmful.any() or harmful.all():
-            continue
-        scored = Scored(_logits(fit, rows), harmful, tuple(row.prompt or row.text for row in rows))
-        within = estimate(within_auc, scored, SEED)
-        found[source] = {
-            "harmful": int(harmful.sum()),
-            "safe": int((~harmful).sum()),
-            "auc": rounded(estimate(auc, scored, SEED)),
-            "auc within a prompt": None if math.isnan(within.value) else rounded(within),
-        }
+    for topic in TOPICS:
+        found[topic] = {}
+        for source in SOURCES[topic]:
+            fresh, left_out = _fresh(source, learned, unseen)
+            harmful = np.array([row.label == "harmful" for row in fresh], dtype=bool)
+            if harmful.any() and not harmful.all():
+                found[topic][source] = {**left_out, **_separation(logits(topic, fresh), harmful, fresh)}
     return found
+
+
+def _fresh(source: str, learned: Sequence[Row], unseen: Sequence[Row]) -> tuple[list[Row], dict[str, int]]:
+    """The unseen rows of a source, and how many near copies of learned ones were left out, where there may be any."""
+    mine = [row for row in unseen if row.source == source]
+    if source not in TEMPLATED:
+        return mine, {}
+    known = Learned(row.text for row in learned if row.source == source)
+    fresh = [row for row in mine if not known.hold_copy_of(row.text)]
+    return fresh, {"left out, near copies of learned rows": len(mine) - len(fresh)}
+
+
+def _separation(logits: NDArray[np.float64], harmful: NDArray[np.bool_], rows: Sequence[Row]) -> dict[str, Any]:
+    scored = Scored(logits, harmful, tuple(map(_group, rows)))
+    within = estimate(within_auc, scored, SEED)
+    return {
+        "harmful": int(harmful.sum()),
+        "safe": int((~harmful).sum()),
+        "auc": rounded(estimate(auc, scored, SEED)),
+        "auc within a prompt": None if math.isnan(within.value) else rounded(within),
+    }
+
+
+def _group(row: Row) -> str:
+    return template_of(row.text) if row.source in TEMPLATED else row.prompt or row.text
+
+
+def _reserved(row: Row) -> bool:
+    return row.reserved or row.split == "reserved"
 
 
 def _own_quality(fits: dict[str, Fit], found: Calibration, unseen: Sequence[Row]) -> dict[str, Any]:
