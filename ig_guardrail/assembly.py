@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,10 +16,11 @@ from ig_guardrail.costs.values import critic_named, reward_named
 from ig_guardrail.drive.serve import Values
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.engine.models import load_engine
-from ig_guardrail.errors import ModelError
+from ig_guardrail.errors import GuardrailError, ModelError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.ledger import Ledger
 from ig_guardrail.policy import load_policy
+from ig_guardrail.policy.report import FileReport, Report
 from ig_guardrail.types import CompiledPolicy
 
 if TYPE_CHECKING:
@@ -51,6 +53,19 @@ def open_guardrail(
     engine = open_engine(model, device=device, dtype=dtype, weights=weights, exit=exit)
     judges = values or open_values(engine, reward, critic)
     return guard(engine, compiled, folder_of(policy), judges, ledger, cost_models)
+
+
+def start_each(report: Report, model: str) -> Report:
+    """A report on policy files, with what happens where each valid one starts beside a model."""
+    return replace(report, files=tuple(_started(one, model) if one.ok else one for one in report.files))
+
+
+def _started(file: FileReport, model: str) -> FileReport:
+    try:
+        open_guardrail(model, Path(file.path)).approve()
+    except GuardrailError as error:
+        return replace(file, start=str(error))
+    return replace(file, start="")
 
 
 def open_engine(

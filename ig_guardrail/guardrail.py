@@ -18,7 +18,7 @@ from ig_guardrail.drive.ladder import Ending, climb
 from ig_guardrail.drive.panel import seat
 from ig_guardrail.drive.plan import Plan, context_of, plan_of
 from ig_guardrail.drive.request import Ask, beginning_of, check, check_payer, earlier
-from ig_guardrail.drive.runners import run, run_async
+from ig_guardrail.drive.runners import finish, run, run_async
 from ig_guardrail.drive.scorer import Scorer
 from ig_guardrail.drive.screen import screen
 from ig_guardrail.drive.serve import Case, Server, Values
@@ -83,6 +83,14 @@ class Guardrail:
         other = copy.copy(self)
         other.engine = engine
         return other
+
+    def approve(self) -> None:
+        """Try the policy's messages against its budgets now, and not with the first request.
+
+        Raises PolicyError naming each that is over one, CostFailure or EngineError where that cannot be told.
+        """
+        finish(approve_messages(self.engine, self.panel, self.policy.messages))
+        self._approved.set()
 
     def stream(self, ask: Ask, timeout: float | None = None) -> Generator[Chunk, None, None]:
         """Chunks as they are released; the last one carries the receipt.

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
+from ig_guardrail.languages import text_for
+
 Finish: TypeAlias = Literal["stop", "length"]
 Outcome: TypeAlias = Literal["completed", "refused", "ended", "cancelled", "failed"]
 Granularity: TypeAlias = Literal["token", "block", "final"]
@@ -471,8 +473,7 @@ class Messages:
         """What is said of an outcome in a language, else in its main tongue, else in English; "" of other outcomes."""
         if outcome not in ("refused", "ended"):
             return ""
-        texts = self.refusal if outcome == "refused" else self.closing
-        return texts.get(language) or texts.get(language.split("-")[0]) or texts["en"]
+        return text_for(self.refusal if outcome == "refused" else self.closing, language)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,12 @@ def install(folder: Path, distribution: str, version: str, module: str = "shouti
     facts = folder / f"{distribution.replace('-', '_')}-{version}.dist-info"
     facts.mkdir()
     (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
-    names = ("shouting = {}:Shouting", "breaking = {}:breaking", "number = {}:not_callable", "absent = {}:absent")
+    names = (
+        "shouting = {}:Shouting",
+        "house-rules = {}:Shouting",
+        "breaking = {}:breaking",
+        "number = {}:not_callable",
+        "absent = {}:absent",
+    )
     declared = "\n".join(name.format(module) for name in names)
     (facts / "entry_points.txt").write_text(f"[ig_guardrail.cost_models]\n{declared}\n")

@@ -7,10 +7,15 @@ import secrets
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from typing import Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
+from ig_guardrail.calls import OPEN, Form
 from ig_guardrail.errors import GenerationFailed, RequestError
 from ig_guardrail.types import Chunk, Receipt, Sampling, Turn
+
+if TYPE_CHECKING:
+    from ig_guardrail.drive.request import Ask
 
 STANDARD_INPUT = "-"
 
@@ -35,12 +40,42 @@ class Writer(Protocol):
     def close(self, receipt: Receipt) -> None: ...
 
 
-def sampling(
-    temperature: float, top_p: float, max_tokens: int, stop: Sequence[str] | None, seed: int | None
-) -> Sampling:
-    """How to sample; a missing seed is drawn, 63 random bits, and found again in the receipt."""
-    drawn = secrets.randbits(63) if seed is None else seed
-    return Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens, stop=tuple(stop or ()), seed=drawn)
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What every request of a command asks for beside its turns. seed None: drawn, and found again in the receipt."""
+
+    temperature: float
+    top_p: float
+    max_tokens: int
+    stop: Sequence[str] | None
+    seed: int | None
+    strategy: str | None
+    language: str
+    tenant: str | None
+    form: Form
+
+    def ask(self, turns: tuple[Turn, ...], conversation: str | None) -> Ask:
+        """The request that answers these turns."""
+        from ig_guardrail.drive.request import Ask
+        from ig_guardrail.integrations.langchain.forms import instructed
+
+        sampling = Sampling(
+            temperature=self.temperature,
+            top_p=self.top_p,
+            max_tokens=self.max_tokens,
+            stop=tuple(self.stop or ()),
+            seed=secrets.randbits(63) if self.seed is None else self.seed,
+            grammar=self.form.grammar(self.max_tokens),
+        )
+        return Ask(
+            instructed(self.form, turns) if self.form.callable else turns,
+            sampling,
+            self.strategy,
+            self.language,
+            unit=OPEN if self.form.callable else None,
+            conversation=conversation,
+            tenant=self.tenant,
+        )
 
 
 def opening_turns(system: str | None) -> tuple[Turn, ...]:

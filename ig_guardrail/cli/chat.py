@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
+import typer
 from rich.console import Console
 
 from ig_guardrail.cli import options
-from ig_guardrail.cli.asking import decoded, deliver, opening_turns, sampling
+from ig_guardrail.cli.asking import Asking, decoded, deliver, opening_turns
+from ig_guardrail.cli.exit_codes import FAILED, exit_code
 from ig_guardrail.cli.receipt_view import line
+from ig_guardrail.cli.tools_file import read_tools
 from ig_guardrail.cli.writers import printable
 from ig_guardrail.errors import GenerationFailed, RequestError
 from ig_guardrail.types import Receipt, Turn
 
 if TYPE_CHECKING:
-    from ig_guardrail.drive.request import Ask
     from ig_guardrail.guardrail import Guardrail
 
-HELP = "/new begins anew, /quit leaves"
+HELP = "/new begins again, /result TEXT answers a call, /quit leaves"
 
 
 def chat_command(
@@ -35,19 +38,29 @@ def chat_command(
     system: options.System = None,
     language: options.Language = "en",
     timeout: options.Timeout = None,
+    tools: options.Tools = None,
+    conversation: options.Conversation = None,
+    tenant: options.Tenant = None,
+    ledger: options.Ledger = None,
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
     weights: options.Weights = "auto",
 ) -> None:
-    """Talk with the model. /new begins a new conversation, /quit leaves; lines may also come from a pipe."""
+    """Talk with the model. /new begins a new conversation, /quit leaves; lines may also come from a pipe.
+
+    Lines from a pipe end with the exit code of the last answer: 0 completed, 3 refused, 4 ended, 5 cancelled, 2 failed.
+    """
     from ig_guardrail.assembly import open_guardrail
-    from ig_guardrail.drive.request import Ask
+    from ig_guardrail.ledger import ledger_at
 
-    def ask(turns: tuple[Turn, ...]) -> Ask:
-        return Ask(turns, sampling(temperature, top_p, max_tokens, stop, seed), strategy, language)
-
-    guardrail = open_guardrail(model, policy, device=device, dtype=dtype, weights=weights, exit=exit)
-    Conversation(guardrail, ask, opening_turns(system), timeout).hold(_lines())
+    asking = Asking(
+        temperature, top_p, max_tokens, stop, seed, strategy, language, tenant=tenant, form=read_tools(tools)
+    )
+    guardrail = open_guardrail(
+        model, policy, device=device, dtype=dtype, weights=weights, exit=exit, ledger=ledger_at(ledger)
+    )
+    code = Conversation(guardrail, asking, opening_turns(system), timeout, conversation).hold(_lines())
+    raise typer.Exit(0 if sys.stdin.isatty() else code)
 
 
 class Conversation:
@@ -56,36 +69,54 @@ class Conversation:
     def __init__(
         self,
         guardrail: Guardrail,
-        ask: Callable[[tuple[Turn, ...]], Ask],
+        asking: Asking,
         opening: tuple[Turn, ...],
         timeout: float | None,
+        name: str | None,
     ) -> None:
-        self._guardrail, self._ask, self._timeout = guardrail, ask, timeout
+        """name: what the ledger knows the conversation by; None draws one, and another for each that begins again."""
+        self._guardrail, self._asking, self._timeout = guardrail, asking, timeout
         self._opening = self._turns = opening
+        self._given = name
+        self._name = name or str(uuid4())
+        self._code = 0
         self._notes = Console(stderr=True, highlight=False)
 
-    def hold(self, lines: Iterator[str]) -> None:
-        """Answer line by line, until /quit or the end of the lines."""
+    def hold(self, lines: Iterator[str]) -> int:
+        """Answer line by line, until /quit or the end of the lines. The exit code that tells how the last one ended."""
         self._note(f"policy {self._guardrail.policy.name}, model {self._guardrail.engine.info.model}; {HELP}")
         for said in lines:
+            command, _, rest = said.partition(" ")
             if said == "/quit":
-                return
+                break
             if said == "/new":
-                self._turns = self._opening
-                self._note("a new conversation")
+                self._begin_again()
+            elif command == "/result" and rest.strip():
+                self._answer(Turn("tool", rest.strip()))
             elif said.startswith("/"):
                 self._note(f"there is no command '{said}'; {HELP}")
             elif said:
-                self._answer(said)
+                self._answer(Turn("user", said))
+        return self._code
 
-    def _answer(self, said: str) -> None:
+    def _begin_again(self) -> None:
+        """Forget the turns. A conversation with a name of its own keeps it, and what it has spent."""
+        self._turns = self._opening
+        self._name = self._given or str(uuid4())
+        kept = f"; what '{self._given}' has spent stays spent" if self._given else ""
+        self._note(f"a new conversation{kept}")
+
+    def _answer(self, said: Turn) -> None:
         """One exchange. One that cannot be served, or whose guard fails, is reported and left out of what follows."""
-        turns = (*self._turns, Turn("user", said))
+        turns = (*self._turns, said)
         try:
-            receipt = deliver(self._guardrail.stream(self._ask(turns), self._timeout), _Lines(self._notes))
+            ask = self._asking.ask(turns, self._name)
+            receipt = deliver(self._guardrail.stream(ask, self._timeout), _Lines(self._notes))
         except (GenerationFailed, RequestError) as error:
             self._note(f"error: {error}")
+            self._code = FAILED
             return
+        self._code = exit_code(receipt)
         self._turns = (*turns, Turn("assistant", receipt.text))
 
     def _note(self, text: str) -> None:

@@ -1,7 +1,8 @@
 """The console command `ig-guardrail`: its commands, and what becomes of errors.
 
-exit code 0 the command did its work, whatever an answer's outcome; 1 `policy check` found faults; 2 it could not be
-done, and standard error says why; 130 it was interrupted.
+exit code 0 the command did its work, and an answer is complete; 1 `policy check` found faults; 2 it could not be done,
+and standard error says why; 3 the answer was refused; 4 it ended with a closing message; 5 it was cancelled at its
+deadline; 130 the command was interrupted.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
@@ -27,7 +28,25 @@ Strategy: TypeAlias = Annotated[
     typer.Option("--strategy", help="One of `ig-guardrail strategies`; the policy's own if left out."),
 ]
 System: TypeAlias = Annotated[str | None, typer.Option("--system", help="System text.")]
-Language: TypeAlias = Annotated[str, typer.Option("--language", help="Language of refusals and closing messages.")]
+Language: TypeAlias = Annotated[
+    str, typer.Option("--language", help="Of refusals and closing messages: 'de', 'pt-BR'; English if there is none.")
+]
+Conversation: TypeAlias = Annotated[
+    str | None, typer.Option("--conversation", help="Names the conversation, for budgets that its answers share.")
+]
+Tenant: TypeAlias = Annotated[
+    str | None, typer.Option("--tenant", help="Names whom conversations belong to, for budgets that all of them share.")
+]
+Ledger: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--ledger", help="The SQLite file that shared budgets are kept in; in memory if left out."),
+]
+Tools: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--tools", help="A JSON or YAML file: the list of tools that may be called, as OpenAI's API takes it."
+    ),
+]
 Seed: TypeAlias = Annotated[
     int | None, typer.Option("--seed", min=0, max=2**63 - 1, help="Repeats a run; drawn afresh if left out.")
 ]

@@ -1,4 +1,4 @@
-"""`ig-guardrail policy`: commands for the authors of policies. They run without torch."""
+"""`ig-guardrail policy`: commands for the authors of policies. All but `check --deep` run without torch."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
+
+from ig_guardrail.cli import options
 
 app = typer.Typer(help="Check and read safety policies.", no_args_is_help=True)
 
@@ -27,11 +29,22 @@ def _policy() -> None:
 def check_command(
     paths: Annotated[list[str], typer.Argument(help="Policy files, folders of them, or packaged names.")],
     form: Annotated[Format, typer.Option("--format", help="For people or for programs.")] = Format.TEXT,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Also start each valid policy beside a model, as a guardrail does.")
+    ] = False,
+    model: options.Model = "embedded",
 ) -> None:
-    """Report every fault of every file. Exit code 0: all valid; 1: faults found; 2: a file could not be read."""
+    """Report every fault of every file. Exit code 0: all valid; 1: faults found; 2: a file could not be read.
+
+    Without --deep neither torch nor a model is needed; what only a start shows, such as messages over budget, is noted.
+    """
     from ig_guardrail.policy import check_files
 
     report = check_files(paths)
+    if deep:
+        from ig_guardrail.assembly import start_each
+
+        report = start_each(report, model)
     print(report.as_json() if form is Format.JSON else report.as_text(color=sys.stdout.isatty()))
     raise typer.Exit(report.exit_code)
 

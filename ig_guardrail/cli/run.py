@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from ig_guardrail.cli import options
-from ig_guardrail.cli.asking import Writer, deliver, opening_turns, read_prompt, sampling
+from ig_guardrail.cli.asking import Asking, Writer, deliver, opening_turns, read_prompt
+from ig_guardrail.cli.exit_codes import exit_code
+from ig_guardrail.cli.tools_file import read_tools
 from ig_guardrail.types import Turn
 
 
@@ -27,6 +29,10 @@ def run_command(
     system: options.System = None,
     language: options.Language = "en",
     timeout: options.Timeout = None,
+    tools: options.Tools = None,
+    conversation: options.Conversation = None,
+    tenant: options.Tenant = None,
+    ledger: options.Ledger = None,
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
     weights: options.Weights = "auto",
@@ -34,17 +40,31 @@ def run_command(
         bool, typer.Option("--json", help="One JSON object a line: deltas, then the receipt.")
     ] = False,
 ) -> None:
-    """Answer one prompt. The text goes to standard output as it is released, the receipt to standard error."""
+    """Answer one prompt. The text goes to standard output as it is released, the receipt to standard error.
+
+    Exit code 0: completed; 3: refused; 4: ended with a closing message; 5: cancelled at the deadline; 2: an error.
+    """
     turns = (*opening_turns(system), Turn("user", read_prompt(prompt)))
+    asking = Asking(
+        temperature, top_p, max_tokens, stop, seed, strategy, language, tenant=tenant, form=read_tools(tools)
+    )
 
     from ig_guardrail.assembly import open_guardrail
-    from ig_guardrail.drive.request import Ask
+    from ig_guardrail.ledger import ledger_at
 
-    ask = Ask(turns, sampling(temperature, top_p, max_tokens, stop, seed), strategy, language)
     guardrail = open_guardrail(
-        model, policy, device=device, dtype=dtype, weights=weights, reward=reward, critic=critic, exit=exit
+        model,
+        policy,
+        device=device,
+        dtype=dtype,
+        weights=weights,
+        reward=reward,
+        critic=critic,
+        exit=exit,
+        ledger=ledger_at(ledger),
     )
-    deliver(guardrail.stream(ask, timeout), _writer(json_lines))
+    receipt = deliver(guardrail.stream(asking.ask(turns, conversation), timeout), _writer(json_lines))
+    raise typer.Exit(exit_code(receipt))
 
 
 def _writer(json_lines: bool) -> Writer:

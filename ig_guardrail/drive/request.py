@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ig_guardrail.budget import Rule
 from ig_guardrail.errors import RequestError
+from ig_guardrail.languages import normal_tag
 from ig_guardrail.search.base import Strategy
 from ig_guardrail.settings import Limits
 from ig_guardrail.types import Sampling, Turn
@@ -66,8 +67,20 @@ def check(ask: Ask, limits: Limits) -> None:
             why="a form, such as a tool call or a schema, is enforced from the first token, and so is a first turn",
             fix="end with a message of the user, or leave out tools and schemas",
         )
+    check_language(ask.language)
     for text in (*sampling.stop, *(turn.text for turn in ask.turns)):
         _demand_unicode(text)
+
+
+def check_language(tag: str) -> None:
+    """Raises RequestError unless a text is the tag of a language, in any of its usual spellings."""
+    if normal_tag(tag) is None:
+        raise RequestError(
+            f"language is '{tag[:40]}', which is no language tag",
+            where="language",
+            why="refusals and closing messages are shown in it",
+            fix="give a tag such as 'de', 'pt-BR' or 'zh-Hans'; a policy without texts in it answers in English",
+        )
 
 
 def beginning_of(turns: tuple[Turn, ...]) -> str:

@@ -421,16 +421,17 @@ SEARCH = Section(
     },
 )
 
+# Example messages that pass the packaged cost models; shorter ones may not.
+REFUSAL = "I'm sorry, I can't help with that."
+CLOSING = "Let me stop here. Please feel free to ask me something else, and I will be happy to help."
 _BY_LANGUAGE = MapOf(LANGUAGE, Text(2000), 1, 64, needs=("en",))
 
 MESSAGES = Section(
     "the messages",
     {
-        "refusal": Field(
-            _BY_LANGUAGE, "shown when nothing of an answer was", '{en: "I cannot help with that."}', required=True
-        ),
+        "refusal": Field(_BY_LANGUAGE, "shown when nothing of an answer was", f'{{en: "{REFUSAL}"}}', required=True),
         "closing": Field(
-            _BY_LANGUAGE, "shown after the safe beginning of an answer", '{en: "I will stop here."}', required=True
+            _BY_LANGUAGE, "shown after the safe beginning of an answer", f'{{en: "{CLOSING}"}}', required=True
         ),
     },
 )

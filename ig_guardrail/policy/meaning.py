@@ -14,7 +14,7 @@ from ig_guardrail.policy.draft import Draft
 from ig_guardrail.policy.expression import Formula
 from ig_guardrail.policy.faults import Fault, Spot, clipped, quoted
 from ig_guardrail.policy.hazards import EVERY, covers
-from ig_guardrail.policy.language import PLAIN
+from ig_guardrail.policy.language import CLOSING, PLAIN, REFUSAL
 from ig_guardrail.policy.meaning_of_tools import argument_rules, scopes, taken_names
 from ig_guardrail.policy.namings import namings
 from ig_guardrail.policy.nearest import nearest
@@ -202,7 +202,7 @@ def english(draft: Draft) -> Iterator[Fault]:
     for part in ("refusal", "closing"):
         texts = draft.value("messages", part)
         if texts and "en" not in texts:
-            example = {"refusal": "I cannot help with that.", "closing": "I will stop here."}[part]
+            example = {"refusal": REFUSAL, "closing": CLOSING}[part]
             spot = draft.key_spot("messages", part)
             advice = f'add `en: "{example}"`'
             yield spot.fault("P036", f"`{part}` has no English text", label="needs `en`", help=advice)

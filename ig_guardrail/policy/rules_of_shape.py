@@ -103,6 +103,6 @@ PAGES: dict[str, tuple[str, str, str, str]] = {
         "a text that is blank, too long, or holds control characters",
         "texts are shown to users or to the model exactly as they stand",
         'closing: {en: ""}',
-        'closing: {en: "I will stop here."}',
+        'closing: {en: "Let me stop here. Please feel free to ask me something else, and I will be happy to help."}',
     ),
 }

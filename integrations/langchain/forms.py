@@ -43,7 +43,10 @@ def tool_of(given: Any) -> Tool:
     """A tool from a dict, a class, a callable or a `BaseTool`."""
     try:
         function = convert_to_openai_tool(given)["function"]
-        return Tool(function["name"], function.get("description", ""), function.get("parameters") or _NO_ARGUMENTS)
+        name, parameters = function["name"], function.get("parameters") or _NO_ARGUMENTS
+        if not (isinstance(name, str) and name and isinstance(parameters, Mapping)):
+            raise TypeError("its name is no text, or its parameters are no JSON Schema")
+        return Tool(name, function.get("description", ""), parameters)
     except (KeyError, TypeError, ValueError) as error:
         raise RequestError(
             f"a tool cannot be read: {error}",

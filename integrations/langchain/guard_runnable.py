@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from ig_guardrail.calls import OPEN
 from ig_guardrail.costs.base import CostModel
-from ig_guardrail.drive.request import Ask
+from ig_guardrail.drive.request import Ask, check_language
 from ig_guardrail.engine.reading import AwaitedReading, PulledReading
 from ig_guardrail.engine.streamed import StreamedEngine
 from ig_guardrail.integrations.langchain.options import configured
@@ -57,6 +57,7 @@ class GuardRunnable(Runnable[Any, Any]):
     ) -> None:
         self._guardrail = text_guardrail(policy, ledger, cost_models)
         self._raises = on_refusal == "raise"
+        check_language(language)
         self._language = language
         self._longest = longest
 

@@ -20,6 +20,7 @@ from langgraph.types import Command
 from typing_extensions import override
 
 from ig_guardrail.costs.base import CostModel
+from ig_guardrail.drive.request import check_language
 from ig_guardrail.integrations.langchain.blocks import PROVIDER, RECORD, refused
 from ig_guardrail.integrations.langchain.messages import ROLES
 from ig_guardrail.integrations.langchain.options import configured
@@ -63,6 +64,7 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
         super().__init__()
         self._checks = text_checks(policy, cost_models)
         self._raises = on_refusal == "raise"
+        check_language(language)
         self._language = language
 
     @override

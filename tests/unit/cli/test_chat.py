@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from ig_guardrail.cli.chat import HELP
 from ig_guardrail.drive.request import Ask
 from ig_guardrail.engine.scripted import Incidents
 from ig_guardrail.errors import EngineError
@@ -78,7 +79,7 @@ def test_a_conversation_that_outgrew_the_context_says_so_and_goes_on(ig: Command
 def test_an_unknown_command_lists_the_known_ones(ig: Command, says: Says) -> None:
     says(scripted_guardrail({(0, 0): CALM}))
     ran = ig("chat", stdin=b"/help\n")
-    assert "there is no command '/help'; /new begins anew, /quit leaves" in ran.err
+    assert f"there is no command '/help'; {HELP}" in ran.err
     assert ran.out == ""
 
 

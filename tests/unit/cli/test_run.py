@@ -36,16 +36,18 @@ def test_the_receipt_tells_outcome_budgets_tokens_and_seed(ig: Command, says: Sa
 
 
 @pytest.mark.parametrize(
-    ("told", "shown", "note"),
+    ("told", "shown", "note", "code"),
     [
-        (RUDE, "I would rather not say that.", "refused (no safe continuation was found)"),
-        (LATE, "The sky looks blue because the air scatters\n\nI stop here.", "ladder: closing message"),
+        (RUDE, "I would rather not say that.", "refused (no safe continuation was found)", 3),
+        (LATE, "The sky looks blue because the air scatters\n\nI stop here.", "ladder: closing message", 4),
     ],
 )
-def test_a_refused_or_ended_answer_is_no_error(ig: Command, says: Says, told: str, shown: str, note: str) -> None:
+def test_a_refused_or_ended_answer_has_an_exit_code_of_its_own(
+    ig: Command, says: Says, told: str, shown: str, note: str, code: int
+) -> None:
     says(scripted_guardrail({(0, 0): told}))
     ran = ig(*ASK)
-    assert (ran.code, ran.out) == (0, shown + "\n")
+    assert (ran.code, ran.out) == (code, shown + "\n")
     assert note in ran.err
 
 
@@ -70,7 +72,7 @@ def test_past_its_timeout_an_answer_is_cancelled_and_what_was_released_stands(ig
     gate.set()
     assert [line["type"] for line in ran.objects] == ["delta", "receipt"]
     assert (ran.objects[-1]["outcome"], ran.objects[-1]["reason"]) == ("cancelled", "deadline")
-    assert ran.code == 0
+    assert ran.code == 5
 
 
 @pytest.mark.parametrize("writer", [JsonLines, Terminal])

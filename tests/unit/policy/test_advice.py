@@ -32,7 +32,8 @@ SAID = [
     ("weight: 2", "tool: pay", "`tool` says whose calls are charged, and scope `response` does not ask",
      "delete `tool`"),
     ("beams: 2", "beams: 8", "`beams` is 8, but `candidates` is 4", "write `beams: 4`, or raise `candidates`"),
-    ("closing: {en:", "closing: {de:", "`closing` has no English text", 'add `en: "I will stop here."`'),
+    ("closing: {en:", "closing: {de:", "`closing` has no English text",
+     'add `en: "Let me stop here. Please feel free to ask me something else, and I will be happy to help."`'),
     ('"mean(tone, 0.5 * slurs)"', "mean(tone, slurs)", "`cost` cannot be read",
      "add `)`; if it holds a comma, put the expression in quotes"),
 ]  # fmt: skip

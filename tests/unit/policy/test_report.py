@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from ig_guardrail.errors import PolicyError
 from ig_guardrail.policy import check_files, compile_text, load_policy, packaged_names
 from ig_guardrail.policy.decoding import lines
 from ig_guardrail.policy.diagnostics import render
+from ig_guardrail.policy.report import UNTRIED, Report
 from tests.unit.policy.texts import VALID, edited
 
 
@@ -70,8 +72,21 @@ def test_a_valid_file_is_said_to_be_valid(tmp_path: Path) -> None:
     policy = load_policy(path)
     assert report.exit_code == 0
     assert report.as_text(color=False) == (
-        f"{path}: valid: support-bot 1.2.3, sha256 {policy.sha256[:12]}\n\n1 file, 1 valid, 0 errors, 0 warnings"
+        f"{path}: valid: support-bot 1.2.3, sha256 {policy.sha256[:12]}\n\n{UNTRIED}\n\n"
+        "1 file, 1 valid, 0 errors, 0 warnings"
     )
+
+
+def test_a_file_that_was_started_says_so_and_one_that_does_not_start_is_an_error(tmp_path: Path) -> None:
+    (found,) = check_files([write(tmp_path, "p.yaml", VALID)]).files
+    good = Report((replace(found, start=""),))
+    assert good.exit_code == 0
+    assert "starts, and its messages are within its budgets" in good.as_text(color=False)
+    assert UNTRIED not in good.as_text(color=False)
+    bad = Report((replace(found, start="start-up check: no"),))
+    assert bad.exit_code == 1
+    assert f"error: {found.path} is valid, and does not start: start-up check: no" in bad.as_text(color=False)
+    assert "1 file, 0 valid, 1 error, 0 warnings" in bad.as_text(color=False)
 
 
 def test_json_has_every_file_and_fault(tmp_path: Path) -> None:
@@ -80,6 +95,7 @@ def test_json_has_every_file_and_fault(tmp_path: Path) -> None:
     first, second = json.loads(report.as_json())["files"]
     assert first == {
         "path": str(good), "ok": True, "sha256": load_policy(good).sha256, "name": "support-bot", "faults": [],
+        "start": None,
     }  # fmt: skip
     assert (second["ok"], second["sha256"], second["name"]) == (False, None, None)
     (fault,) = second["faults"]
