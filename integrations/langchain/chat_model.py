@@ -39,6 +39,7 @@ from ig_guardrail.integrations.langchain.options import CallOptions, call_option
 from ig_guardrail.integrations.langchain.outcomes import generation_chunks
 from ig_guardrail.integrations.langchain.structured import Method, structured
 from ig_guardrail.ledger import MemoryLedger
+from ig_guardrail.settings import Limits
 from ig_guardrail.types import CompiledPolicy, Turn
 
 OPENINGS = 8  # models and policies that one chat model keeps open
@@ -192,7 +193,7 @@ class ChatIGGuardrail(EventModel):
         **kwargs: Any,
     ) -> Generator[ChatGenerationChunk, None, None]:
         model = kwargs.pop("model", None)
-        options, turns = self._options(stop, kwargs), turns_of(messages)
+        options, turns = self._options(stop, kwargs), turns_of(messages, self._limits())
         yield from _pieces(self._given(model) or self._opened(model).guardrail(), options, turns)
 
     @override
@@ -204,7 +205,7 @@ class ChatIGGuardrail(EventModel):
         **kwargs: Any,
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
         model = kwargs.pop("model", None)
-        options, turns = self._options(stop, kwargs), turns_of(messages)
+        options, turns = self._options(stop, kwargs), turns_of(messages, self._limits())
         guardrail = self._given(model) or await self._opened(model).guardrail_async()
         async with aclosing(guardrail.astream(options.ask(turns), options.timeout)) as chunks:
             async for chunk in chunks:
@@ -220,7 +221,7 @@ class ChatIGGuardrail(EventModel):
         **kwargs: Any,
     ) -> ChatResult:
         model = kwargs.pop("model", None)
-        options, turns = self._options(stop, kwargs), turns_of(messages)
+        options, turns = self._options(stop, kwargs), turns_of(messages, self._limits())
         guardrail = self._given(model) or self._opened(model).guardrail()
         return _together([generate_from_stream(_pieces(guardrail, one, turns)) for one in options.each()])
 
@@ -245,6 +246,10 @@ class ChatIGGuardrail(EventModel):
         settings["conversation"] = self.conversation or configured("thread_id")
         settings["tenant"] = self.tenant or configured("tenant")
         return call_options(settings, stop, given)
+
+    def _limits(self) -> Limits:
+        """Of messages; those that a guardrail of the caller's brings, else the usual ones."""
+        return Limits() if self.guardrail is None else self.guardrail.limits
 
     def _opened(self, model: str | None = None) -> Opening:
         """What the present names open: a model or policy that was changed since is opened anew, and kept beside.

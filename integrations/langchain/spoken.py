@@ -17,6 +17,7 @@ from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 
 from ig_guardrail.calls import written
 from ig_guardrail.errors import EngineError
+from ig_guardrail.integrations.langchain.call_parts import CallParts
 from ig_guardrail.integrations.langchain.messages import CALLS, words_of
 
 Said: TypeAlias = str | BaseMessage
@@ -43,7 +44,7 @@ class Answer:
         self.in_messages = False
         self.finish = "stop"
         self.usage: UsageMetadata | None = None
-        self._parts = AIMessageChunk(content="")
+        self._parts = CallParts()
         self._calls: list[ToolCallChunk] = []
         self._words = 0
         self._released = 0
@@ -64,7 +65,7 @@ class Answer:
     def end(self) -> str:
         """The calls, as text, when everything was read. Raises EngineError for one that cannot be read."""
         texts = []
-        for index, part in enumerate(self._parts.tool_call_chunks):
+        for index, part in enumerate(self._parts.whole()):
             whole = self._arguments(part)
             if whole is None:  # cut off: it was not made, and no other is behind it
                 break
@@ -95,13 +96,13 @@ class Answer:
         if message.usage_metadata is not None:
             self.usage = add_usage(self.usage, message.usage_metadata)
         if isinstance(message, AIMessageChunk):
-            self._parts += AIMessageChunk(content="", tool_call_chunks=message.tool_call_chunks)
+            self._parts.take(message.tool_call_chunks)
             return
         for call in message.invalid_tool_calls:
             raise _unreadable(call["name"])
         for index, made in enumerate(message.tool_calls):
             part = tool_call_chunk(name=made["name"], args=_json(made["args"]), id=made["id"], index=index)
-            self._parts += AIMessageChunk(content="", tool_call_chunks=[part])
+            self._parts.take([part])
 
     def _arguments(self, part: ToolCallChunk) -> dict[str, Any] | None:
         """The arguments of a call; None if the answer was cut off in them, which LangChain's parser would complete."""
