@@ -31,6 +31,7 @@ from ig_guardrail.errors import RequestError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.answer_cache import CompletedAnswers
 from ig_guardrail.integrations.langchain.blocks import PROVIDER
+from ig_guardrail.integrations.langchain.bounded import BoundedModel
 from ig_guardrail.integrations.langchain.events import EventModel
 from ig_guardrail.integrations.langchain.forms import form_of, instructed
 from ig_guardrail.integrations.langchain.messages import turns_of
@@ -53,7 +54,7 @@ ABILITIES: ModelProfile = {
 }
 
 
-class ChatIGGuardrail(EventModel):
+class ChatIGGuardrail(BoundedModel, EventModel):
     """A local language model that decodes within the budgets of a policy.
 
     Constructing it is cheap. The policy is read at the first call and kept (PolicyError if it is refused), the weights
@@ -247,8 +248,9 @@ class ChatIGGuardrail(EventModel):
         settings["tenant"] = self.tenant or configured("tenant")
         return call_options(settings, stop, given)
 
+    @override
     def _limits(self) -> Limits:
-        """Of messages; those that a guardrail of the caller's brings, else the usual ones."""
+        """Those that a guardrail of the caller's brings, else the usual ones."""
         return Limits() if self.guardrail is None else self.guardrail.limits
 
     def _opened(self, model: str | None = None) -> Opening:
