@@ -133,13 +133,11 @@ class Chat:
             ids: list[int] = []
             found: set[int] = set()
             for start, stop in pairwise(sorted({0, *cuts, len(rendering.text)})):
-                encoded = self.tokenizer(
-                    rendering.text[start:stop], add_special_tokens=False, return_offsets_mapping=True
-                )
+                encoded = self.tokenizer(rendering.text[start:stop], add_special_tokens=False)
                 ids += encoded["input_ids"]
-                places = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
-                added = [(start + low, start + high) for token, (low, high) in places if token in self.added]
-                found.update(_cuts(rendering, parts, added))
+                places = [i for i, token in enumerate(encoded["input_ids"]) if token in self.added]
+                added = [encoded.token_to_chars(place) for place in places]
+                found.update(_cuts(rendering, parts, [(start + low, start + high) for low, high in added]))
             if found <= cuts:
                 if found:
                     raise _structure()
