@@ -85,8 +85,8 @@ def beginning_of(turns: tuple[Turn, ...]) -> str:
 
 
 def earlier(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
-    """The turns before the answer."""
-    return turns[:-1] if beginning_of(turns) else turns
+    """The turns before the answer; an empty last one of the assistant is its beginning, too."""
+    return turns[:-1] if turns and turns[-1].role == "assistant" else turns
 
 
 def check_payer(ask: Ask, rules: Sequence[Rule]) -> None:

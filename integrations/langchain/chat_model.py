@@ -38,6 +38,7 @@ from ig_guardrail.integrations.langchain.messages import turns_of
 from ig_guardrail.integrations.langchain.opening import Names, Opening
 from ig_guardrail.integrations.langchain.options import CallOptions, call_options, configured
 from ig_guardrail.integrations.langchain.outcomes import generation_chunks
+from ig_guardrail.integrations.langchain.overflow import overflow_told
 from ig_guardrail.integrations.langchain.structured import Method, structured
 from ig_guardrail.ledger import MemoryLedger
 from ig_guardrail.settings import Limits
@@ -178,10 +179,11 @@ class ChatIGGuardrail(BoundedModel, EventModel):
 
     @override
     def _resolve_model_profile(self) -> ModelProfile:
+        from ig_guardrail.engine.window import window_of
+
         profile = ModelProfile(text_inputs=True, text_outputs=True, **ABILITIES)
-        if self.guardrail is not None:
-            profile["max_input_tokens"] = self.guardrail.engine.info.context
-        return profile
+        window = window_of(self.model) if self.guardrail is None else self.guardrail.engine.info.context
+        return profile if window is None else {**profile, "max_input_tokens": window}
 
     # -------------------------------------------------------------------------------------------------- generation
 
@@ -195,7 +197,8 @@ class ChatIGGuardrail(BoundedModel, EventModel):
     ) -> Generator[ChatGenerationChunk, None, None]:
         model = kwargs.pop("model", None)
         options, turns = self._options(stop, kwargs), turns_of(messages, self._limits())
-        yield from _pieces(self._given(model) or self._opened(model).guardrail(), options, turns)
+        with overflow_told():
+            yield from _pieces(self._given(model) or self._opened(model).guardrail(), options, turns)
 
     @override
     async def _astream(
@@ -208,10 +211,11 @@ class ChatIGGuardrail(BoundedModel, EventModel):
         model = kwargs.pop("model", None)
         options, turns = self._options(stop, kwargs), turns_of(messages, self._limits())
         guardrail = self._given(model) or await self._opened(model).guardrail_async()
-        async with aclosing(guardrail.astream(options.ask(turns), options.timeout)) as chunks:
-            async for chunk in chunks:
-                for piece in generation_chunks(chunk, tools=bool(options.form.callable)):
-                    yield piece
+        with overflow_told():
+            async with aclosing(guardrail.astream(options.ask(turns), options.timeout)) as chunks:
+                async for chunk in chunks:
+                    for piece in generation_chunks(chunk, tools=bool(options.form.callable)):
+                        yield piece
 
     @override
     def _generate(
@@ -224,7 +228,8 @@ class ChatIGGuardrail(BoundedModel, EventModel):
         model = kwargs.pop("model", None)
         options, turns = self._options(stop, kwargs), turns_of(messages, self._limits())
         guardrail = self._given(model) or self._opened(model).guardrail()
-        return _together([generate_from_stream(_pieces(guardrail, one, turns)) for one in options.each()])
+        with overflow_told():
+            return _together([generate_from_stream(_pieces(guardrail, one, turns)) for one in options.each()])
 
     @override
     async def _agenerate(
