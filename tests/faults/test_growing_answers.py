@@ -85,3 +85,42 @@ def test_the_numbers_of_an_answer_take_memory_by_its_tokens() -> None:
         return size
 
     assert held(2_000) < 3 * held(1_000)
+
+
+def test_the_texts_of_an_answer_take_memory_by_its_length() -> None:
+    def held(blocks: int) -> int:
+        node = root()
+        tracemalloc.start()
+        for _ in range(blocks):
+            node = child(node, (2,) * 40)
+        size, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return size
+
+    assert held(2_000) < 3 * held(1_000)
+
+
+@given(st.lists(st.tuples(st.integers(0, 200), st.text(max_size=3)), min_size=1, max_size=80))
+def test_every_node_of_a_tree_keeps_the_text_it_was_given(grown: list[tuple[int, str]]) -> None:
+    nodes, given_texts = [root()], [""]
+    for place, added in grown:
+        parent = place % len(nodes)
+        text = given_texts[parent] + added
+        given_texts.append(text)
+        nodes.append(Node(next(numbers), 0, nodes[parent], (1,), nodes[parent].position + 1, text, (len(text),), 0))
+    assert [node.text for node in nodes] == given_texts
+    assert [replace(node, finish="stop").text for node in nodes] == given_texts
+
+
+def test_long_paths_keep_their_texts() -> None:
+    node, path = root(), []
+    for _ in range(100):
+        node = child(node, (1,))
+        path.append(node)
+    assert [one.text for one in path] == ["b" * count for count in range(1, 101)]
+
+
+def test_a_text_that_is_not_its_parents_going_on_is_kept_as_it_is() -> None:
+    node = child(root(), (1, 2))
+    other = Node(next(numbers), 0, node, (1,), 3, "xyz", (3,), 3)
+    assert (child(other, (1,)).text, other.text, node.text) == ("xyzb", "xyz", "bcc")
