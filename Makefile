@@ -12,7 +12,7 @@ LINED   := tests/unit/langchain tests/property/test_cancelling.py tests/property
 	tests/real/test_equality.py tests/real/test_standard_suite.py
 on_each_line = $(foreach line,$(LINES),PYTHONPATH=$(CURDIR)/$(line) $(BIN)/python -m pytest $(1) &&) true
 
-.PHONY: install demo test test-lines test-gpu test-models test-deep check quality bench bench-gpu profile mutants golden clean
+.PHONY: install demo test test-lines test-gpu test-models test-deep check quality bench bench-gpu growth profile mutants golden clean
 
 install: $(VENV)/.installed
 
@@ -71,6 +71,10 @@ bench: install
 
 bench-gpu: install
 	$(BIN)/python benchmarks/gpu.py
+
+# How time and memory grow with messages, pieces and calls.
+growth: install
+	$(BIN)/python benchmarks/growth.py
 
 profile: install
 	$(BIN)/python benchmarks/profiling.py

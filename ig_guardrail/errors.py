@@ -3,6 +3,7 @@
 GuardrailError                what, where, why, fix; `exit_code` 2
   PolicyError                 a policy was refused; carries every fault
   RequestError                the call itself cannot be served (bad option, prompt too long, max_tokens 0)
+    PromptTooLong             the conversation does not fit what the model reads at once
     UnguardedNotAllowed       strategy `none` under a policy that does not allow it
   ModelError                  the language model cannot be had
     HeadMismatch              a latent head, or an index, was made for another model or other numerics
@@ -52,6 +53,10 @@ class PolicyError(GuardrailError):
 
 class RequestError(GuardrailError):
     """The request cannot be served as asked."""
+
+
+class PromptTooLong(RequestError):
+    """The conversation has more tokens than the model reads at once; a shorter one could be served."""
 
 
 class UnguardedNotAllowed(RequestError):

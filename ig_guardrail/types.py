@@ -63,7 +63,43 @@ class Sampling:
 # ---------------------------------------------------------------------------------------------------- the token tree
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+class GrownText:
+    """A node's text: whole at the tips of a token tree, and elsewhere what a node adds to its parent's.
+
+    So a long answer takes memory by its length, and not by its square. Every `WHOLE`th node of a path keeps its text
+    whole all the same, so that few are read to tell another's.
+    """
+
+    WHOLE = 32
+
+    def __get__(self, node: Node | None, owner: type[Node]) -> str:
+        if node is None:
+            raise AttributeError("text")  # a field without a default
+        kept: dict[str, Any] = node.__dict__
+        whole: str | None = kept["_whole"]
+        if whole is not None:
+            return whole
+        parts: list[str] = []
+        for step in node.ancestors():
+            kept = step.__dict__
+            whole = kept["_whole"]
+            if whole is not None:
+                parts.append(whole)
+                break
+            parts.append(kept["_added"])
+        return "".join(reversed(parts))
+
+    def __set__(self, node: Node, text: str) -> None:
+        parent = node.parent
+        before = "" if parent is None else parent.text
+        shared = parent is not None and text.startswith(before)
+        depth = parent.__dict__["_depth"] + 1 if parent is not None and shared else 0
+        node.__dict__.update(_whole=text, _added=text[len(before) :] if shared else text, _depth=depth)
+        if parent is not None and shared and parent.__dict__["_depth"] % self.WHOLE:
+            parent.__dict__["_whole"] = None
+
+
+@dataclass(frozen=True, eq=False)
 class Node:
     """One prefix of one answer, in one context, in an engine's token tree.
 
@@ -85,9 +121,9 @@ class Node:
     parent: Node | None
     ids: tuple[int, ...]
     position: int
-    text: str
-    offsets: tuple[int, ...]
-    visible: int
+    text: GrownText = GrownText()  # no default: the class itself has no text
+    offsets: tuple[int, ...]  # type: ignore[misc]
+    visible: int  # type: ignore[misc]
     logprobs: tuple[float, ...] = ()
     hidden: Mapping[int, Any] = field(default_factory=dict)
     finish: Finish | None = None

@@ -9,14 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ig_guardrail.calls import CLOSE, Call, read, written
+from ig_guardrail.calls import Call, written
 from ig_guardrail.costs.artifact import options_sha256
 from ig_guardrail.costs.base import CostModel
+from ig_guardrail.costs.call_reader import CallReader
 from ig_guardrail.costs.tools import name_pattern
 from ig_guardrail.errors import ModelError
 from ig_guardrail.types import CostModelSpec, Granularity, Piece, Prompt, Reading
 
-Seen: TypeAlias = tuple[Prompt, str, int]  # the prompt, the answer so far, and the tool's calls that are complete in it
+Seen: TypeAlias = tuple[Prompt, CallReader]  # the prompt, and what was read of the answer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +35,7 @@ class FinishedCalls:
     longest_match: int = 0
 
     def start(self, prompt: Prompt) -> Seen:
-        return prompt, "", 0
+        return prompt, CallReader()
 
     def advance(self, steps: Sequence[tuple[Seen, Piece]]) -> list[tuple[Seen, tuple[float, ...]]]:
         found = [self._read(state, piece) for state, piece in steps]
@@ -44,12 +45,10 @@ class FinishedCalls:
 
     def _read(self, state: Seen, piece: Piece) -> tuple[Seen, Call | None]:
         """The state after a piece, and the call that the piece completes."""
-        prompt, known, before = state
-        text = known + piece.text
-        if CLOSE not in text[-len(piece.text) - len(CLOSE) :]:
-            return (prompt, text, before), None
-        calls = [call for call in read(text)[1] if self.tool.fullmatch(call.name) is not None]
-        return (prompt, text, len(calls)), calls[-1] if len(calls) > before else None
+        prompt, known = state
+        reader, finished = known.read(piece.text)
+        calls = [call for call in finished if self.tool.fullmatch(call.name) is not None]
+        return (prompt, reader), calls[-1] if calls else None
 
     def _judge(self, calls: Sequence[tuple[Prompt, Call]]) -> list[tuple[float, ...]]:
         if self.judge is None:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from ig_guardrail.calls import CLOSE, OPEN, Call, read, unread
+from ig_guardrail.calls import OPEN, Call
 from ig_guardrail.costs.artifact import options_sha256
+from ig_guardrail.costs.call_reader import CallReader
 from ig_guardrail.errors import ModelError
 from ig_guardrail.types import Granularity, Piece, Prompt, Reading
 
-_NAME = re.compile(r'\s{0,8}\{"name": "([^"\\]{0,256})"')
+_NAME = re.compile(re.escape(OPEN) + r'\s{0,8}\{"name": "([^"\\]{0,256})"')
+_LONGEST_HEAD = len(OPEN) + 8 + len('{"name": ""') + 256  # characters that _NAME can match
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +50,18 @@ class ArgumentRule:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What was read of an answer: its calls, its last characters, in which a name may stand, and whether it broke."""
+
+    calls: CallReader = field(default_factory=CallReader)
+    recent: str = ""
+    broken: bool = False
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ToolRules:
-    """See above. allow None: every tool that is not denied. The state is the answer so far."""
+    """See above. allow None: every tool that is not denied."""
 
     name: str
     hazards: tuple[str, ...]
@@ -63,22 +74,33 @@ class ToolRules:
     layers: tuple[int, ...] = ()
     longest_match: int = 0
 
-    def start(self, prompt: Prompt) -> str:
-        return ""
+    def start(self, prompt: Prompt) -> Judged:
+        return Judged()
 
-    def advance(self, steps: Sequence[tuple[str, Piece]]) -> list[tuple[str, tuple[float, ...]]]:
-        texts = [known + piece.text for known, piece in steps]
-        return [(text, (float(self.broken(text)),) * len(self.hazards)) for text in texts]
+    def advance(self, steps: Sequence[tuple[Judged, Piece]]) -> list[tuple[Judged, tuple[float, ...]]]:
+        states = [self._read(known, piece) for known, piece in steps]
+        return [(state, (float(state.broken),) * len(self.hazards)) for state in states]
 
     def broken(self, text: str) -> bool:
         """Whether an answer holds a call that may not be made, or the beginning of one."""
-        _, calls = read(text)
-        if any(not self.may_call(call.name) or any(rule.breaks(call) for rule in self.arguments) for call in calls):
-            return True
-        if CLOSE in unread(text):  # a call was closed that cannot be read, so it cannot be judged
-            return True
-        begun = _NAME.match(text, text.rfind(OPEN) + len(OPEN)) if OPEN in text else None
-        return begun is not None and not self.may_call(begun[1])
+        return self._read(Judged(), Piece(text, ended=True)).broken
+
+    def _read(self, known: Judged, piece: Piece) -> Judged:
+        """The state after a piece; what it says of a whole answer does not depend on how that was cut."""
+        calls, finished = known.calls.read(piece.text)
+        calls = calls.ended() if piece.ended else calls
+        recent = known.recent + piece.text
+        begun = [name[1] for name in _NAME.finditer(recent)]
+        broken = (
+            known.broken
+            or any(self._breaks(call) for call in finished)
+            or calls.unread  # a call was closed that cannot be read, so it cannot be judged
+            or not all(map(self.may_call, begun))
+        )
+        return Judged(calls, recent[-_LONGEST_HEAD + 1 :], broken)
+
+    def _breaks(self, call: Call) -> bool:
+        return not self.may_call(call.name) or any(rule.breaks(call) for rule in self.arguments)
 
     def may_call(self, tool: str) -> bool:
         """Whether a tool may be called at all."""

@@ -15,7 +15,7 @@ from ig_guardrail.drive.request import Ask, earlier
 from ig_guardrail.drive.scorer import Scorer
 from ig_guardrail.drive.waiting import Wait, Waiting
 from ig_guardrail.engine.base import Engine
-from ig_guardrail.errors import BudgetTaken, RequestError
+from ig_guardrail.errors import BudgetTaken, PromptTooLong
 from ig_guardrail.ledger import Books, Clerk, Ledger, Payer, open_books, shared
 from ig_guardrail.types import Node, Prompt, Sampling, Turn
 
@@ -30,7 +30,7 @@ class Reader:
     panel: Panel
 
     def read(self, prompt: Prompt, text: str) -> Waiting[Node]:
-        """The text as an answer to a prompt; its caches are freed. Raises RequestError if the context is full."""
+        """The text as an answer to a prompt; its caches are freed. Raises PromptTooLong if the context is full."""
         sampling = Sampling(max_tokens=self.engine.info.context)
         root: Node = yield Wait(self.engine.open(prompt, sampling, self.panel.layers))
         try:
@@ -39,7 +39,7 @@ class Reader:
             self.engine.close(root)
         (node,) = nodes
         if node.finish == "length":
-            raise RequestError(
+            raise PromptTooLong(
                 "what the assistant said does not fit the model's context",
                 where="messages",
                 why="what cannot be read cannot be charged",

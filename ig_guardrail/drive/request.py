@@ -57,9 +57,7 @@ def check(ask: Ask, limits: Limits) -> None:
         raise _refuse("stop", f"{len(sampling.stop)} strings", allowed, "each is looked for at every token")
     if not ask.turns:
         raise RequestError("the conversation is empty", where="messages", fix="give at least one user message")
-    if len(ask.turns) > limits.turns or sum(len(turn.text) for turn in ask.turns) > limits.characters:
-        allowed = f"at most {limits.turns} messages of {limits.characters} characters in all"
-        raise _refuse("messages", f"{len(ask.turns)} messages", allowed, "more cannot fit any context")
+    check_size(len(ask.turns), sum(len(turn.text) for turn in ask.turns), limits)
     if beginning_of(ask.turns) and (sampling.grammar is not None or len(ask.turns) == 1):
         raise RequestError(
             "the conversation ends with a beginning of the answer",
@@ -83,14 +81,25 @@ def check_language(tag: str) -> None:
         )
 
 
+def check_size(messages: int, characters: int, limits: Limits) -> None:
+    """Raises RequestError for more messages, or more characters in all of them, than a host bears."""
+    if messages > limits.turns or characters > limits.characters:
+        raise RequestError(
+            f"the conversation has {messages} messages and, as far as it was read, {characters} characters",
+            where="messages",
+            why="so much cannot fit any context",
+            fix=f"give at most {limits.turns} messages of {limits.characters} characters in all",
+        )
+
+
 def beginning_of(turns: tuple[Turn, ...]) -> str:
     """What the caller wrote of the answer itself; "" where it wrote nothing."""
     return turns[-1].text if turns and turns[-1].role == "assistant" else ""
 
 
 def earlier(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
-    """The turns before the answer."""
-    return turns[:-1] if beginning_of(turns) else turns
+    """The turns before the answer; an empty last one of the assistant is its beginning, too."""
+    return turns[:-1] if turns and turns[-1].role == "assistant" else turns
 
 
 def check_payer(ask: Ask, rules: Sequence[Rule]) -> None:

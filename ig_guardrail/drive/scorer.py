@@ -6,6 +6,7 @@ strategy cut it, which branch asked first, or who asks, strategy or gate.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from ig_guardrail.budget import Point, Rule, spacing
 from ig_guardrail.costs.base import Sourced, State
 from ig_guardrail.costs.combine import evaluate, pick
 from ig_guardrail.drive.panel import Panel, Seat
+from ig_guardrail.drive.prefixes import Prefixes
 from ig_guardrail.drive.waiting import Wait, Waiting
 from ig_guardrail.errors import CostFailure, CostTimeout
 from ig_guardrail.stream.release import tokens_behind
@@ -42,10 +44,10 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Where a fold stands: a track, a token prefix, and whether the answer ends there."""
+    """Where a fold stands: a track, the number of a token prefix, and whether the answer ends there."""
 
     track: Track
-    prefix: tuple[int, ...]
+    prefix: int
     ended: bool
 
 
@@ -57,6 +59,7 @@ class Scorer:
         self._prompt = prompt
         self._rules = {rule.budget.id: rule for rule in panel.rules}
         self._folds: dict[Mark, Fold] = {}
+        self._prefixes = Prefixes()
         self.calls = 0
         self.fail_open: list[str] = []
         self.sources: dict[str, Source] = {}  # by document
@@ -72,14 +75,13 @@ class Scorer:
         """
         missing: dict[Mark, tuple[Mark | None, Piece]] = {}
         for node, due in asked:
-            ids = node.answer_ids()
             for budget, point in due:
                 for track in self._tracks(self._rules[budget]):
-                    self._plan(missing, track, node, ids, point)
+                    self._plan(missing, track, node, point)
         while missing:
             ready = [mark for mark, (before, _) in missing.items() if before is None or before in self._folds]
             yield from self._advance({mark: missing.pop(mark) for mark in ready})
-        return [[self._read(node.answer_ids(), *one) for one in due] for node, due in asked]
+        return [[self._read(node, *one) for one in due] for node, due in asked]
 
     def _tracks(self, rule: Rule) -> list[Track]:
         return [Track(name, rule.granularity, rule.budget.every) for name in rule.budget.cost.models()]
@@ -89,19 +91,18 @@ class Scorer:
         missing: dict[Mark, tuple[Mark | None, Piece]],
         track: Track,
         node: Node,
-        ids: tuple[int, ...],
         point: Point,
     ) -> None:
         """Note the fold at `point` and, going back, every fold it rests on that is not known yet."""
         step: Point | None = point
         while step is not None:
-            mark = Mark(track, ids[: step.position], step.ended)
+            mark = Mark(track, self._prefixes.at(node, step.position), step.ended)
             if mark in self._folds or mark in missing:
                 return
             before = _previous(track, step, node)
             start = before.position if before else 0
             piece = cut(node, start, step.position, step.ended)
-            missing[mark] = (Mark(track, ids[:start], False) if before else None, piece)
+            missing[mark] = (Mark(track, self._prefixes.at(node, start), False) if before else None, piece)
             step = before
 
     def _advance(self, steps: Mapping[Mark, tuple[Mark | None, Piece]]) -> Waiting[None]:
@@ -149,11 +150,11 @@ class Scorer:
         self.fail_open.append(f"{one.spec.name}: {failure.what}")
         return [Fold(state, (0.0,) * len(one.model.hazards)) for state in states]
 
-    def _read(self, ids: tuple[int, ...], budget: str, point: Point) -> Measure:
+    def _read(self, node: Node, budget: str, point: Point) -> Measure:
         rule = self._rules[budget]
         raw: dict[str, float] = {}
         for track in self._tracks(rule):
-            fold = self._folds[Mark(track, ids[: point.position], point.ended)]
+            fold = self._folds[Mark(track, self._prefixes.at(node, point.position), point.ended)]
             raw[track.model] = pick(self._panel.seats[track.model].model.hazards, fold.scores, rule.budget.hazards)
             if raw[track.model] > rule.budget.threshold:
                 self._note_source(self._panel.seats[track.model], fold)
@@ -172,7 +173,7 @@ def cut(node: Node, start: int, stop: int, ended: bool) -> Piece:
     stop = tokens_behind(node, end) if ended and end < len(node.text) else stop
     ids: list[int] = []
     hidden: dict[int, list[Any]] = {}
-    for step in node.path():
+    for step in _steps_behind(node, start):
         first = step.position - len(step.ids)
         low, high = max(start, first) - first, min(stop, step.position) - first
         if low < high:
@@ -181,6 +182,12 @@ def cut(node: Node, start: int, stop: int, ended: bool) -> Piece:
                 hidden.setdefault(layer, []).append(rows[low:high])
     text = node.text[node.characters_at(start) : end]
     return Piece(text, tuple(ids), {layer: tuple(rows) for layer, rows in hidden.items()}, ended)
+
+
+def _steps_behind(node: Node, position: int) -> list[Node]:
+    """The nodes of an answer that have tokens behind a position, in order."""
+    found = list(itertools.takewhile(lambda step: step.position > position, node.ancestors()))
+    return found[::-1]
 
 
 def checked(one: Seat, answers: Any, count: int) -> list[Fold]:

@@ -5,7 +5,7 @@ Every engine reads its tokens through a `Draft`, so that end tokens, stop string
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +39,9 @@ class Draft:
         self._language = rules.language
         self._parent = parent
         self._offsets: list[int] = []
-        self._text = parent.text
+        self._written: list[str] = []
+        self._length = len(parent.text)
+        self._recent = _end(parent.text, rules.stop)
         self._cut: int | None = None
 
     @property
@@ -64,7 +66,7 @@ class Draft:
             self.end("stop")
         elif self.position >= self._rules.limit:
             self.end("length")
-        self._offsets.append(len(self._text))
+        self._offsets.append(self._length)
         return True
 
     def read_all(self, tokens: Iterable[int], finish: Finish | None) -> None:
@@ -84,22 +86,32 @@ class Draft:
 
     def node(self, id: int, hidden: Mapping[int, Any]) -> Node:
         """The block as a node of the tree. `hidden`: layer -> array (len(ids), hidden size)."""
+        text = self._parent.text + "".join(self._written)
         return Node(
             id=id,
             root=self._parent.root,
             parent=self._parent,
             ids=tuple(self.ids),
             position=self.position,
-            text=self._text,
+            text=text,
             offsets=tuple(self._offsets),
-            visible=len(self._text) if self._cut is None else self._cut,
+            visible=len(text) if self._cut is None else self._cut,
             logprobs=tuple(self.logprobs),
             hidden=hidden,
             finish=self.finish,
         )
 
     def _write(self, text: str) -> None:
-        known = len(self._text)
-        self._text += text
-        if self._cut is None:
-            self._cut = first_stop(self._text, known, self._rules.stop)
+        if self._rules.stop and self._cut is None:
+            known, before = self._recent + text, self._length - len(self._recent)
+            found = first_stop(known, len(self._recent), self._rules.stop)
+            self._cut = None if found is None else before + found
+            self._recent = _end(known, self._rules.stop)
+        self._written.append(text)
+        self._length += len(text)
+
+
+def _end(text: str, stops: Sequence[str]) -> str:
+    """The end of a text that a stop string may begin in."""
+    longest = max(map(len, stops), default=0)
+    return text[-longest + 1 :] if longest > 1 else ""

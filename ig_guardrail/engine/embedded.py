@@ -16,10 +16,10 @@ def embedded_model(dtype: str) -> tuple[Path, str]:
 
     Raises ModelError if the package, or what unpacks its file, is missing.
     """
-    return unpacked(_packed_file(), dtype)
+    return unpacked(packed_file(), dtype)
 
 
-def _packed_file() -> Path:
+def packed_file() -> Path:
     """The GGUF file; the package is found but not imported, since it needs another one that is not installed."""
     spec = importlib.util.find_spec(PACKAGE)
     folder = Path(spec.origin).parent if spec is not None and spec.origin else None

@@ -10,7 +10,7 @@ from ig_guardrail.engine.base import EngineInfo
 from ig_guardrail.engine.grammar import Grammars
 from ig_guardrail.engine.language import Language
 from ig_guardrail.engine.tree import Account, Context, Tree
-from ig_guardrail.errors import RequestError
+from ig_guardrail.errors import PromptTooLong, RequestError
 from ig_guardrail.types import Node, Prompt, Sampling, StateEdit
 
 S = TypeVar("S")
@@ -91,7 +91,7 @@ def _answer_limit(sampling: Sampling, prompt: int, answered: int, context: int) 
         )
     needed = prompt + answered + 1
     if needed > context:
-        raise RequestError(
+        raise PromptTooLong(
             f"the prompt has {prompt + answered} tokens, and the model reads {context}",
             where="messages",
             why="the prompt and one token of the answer must fit the context together",

@@ -9,7 +9,9 @@ It knows nothing of models, tokens' meaning, threads or protocols.
 
 from __future__ import annotations
 
+import itertools
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,6 +42,7 @@ class Gate:
         self._rules = tuple(rules)
         self._hold = hold
         self._steps = [Step(root, opening or SafetyState())]
+        self._depths = {root: 0}  # of the committed nodes
         self._given = 0
         self._shown = ""
         self._released = 0
@@ -98,7 +101,7 @@ class Gate:
         index = self._branch(node)
         if index is None:
             return Denied("not a continuation of this answer")
-        if not self._continues_what_was_shown(node):
+        if not self._continues_what_was_shown(node, self._steps[index].node):
             return Denied("released text cannot be replaced")
         self._demand(self.due(node), measures)
         in_order = sorted(measures, key=lambda measure: (measure.position, measure.ended))
@@ -106,7 +109,10 @@ class Gate:
         over = self._first_overdrawn(charges)
         if over is not None:
             return Denied("budget", over.budget, over.position)
+        for step in self._steps[index + 1 :]:
+            del self._depths[step.node]
         self._steps[index + 1 :] = [Step(node, state, charges)]
+        self._depths[node] = index + 1
         return Accepted(self.balance(), self._released)
 
     def release(self) -> str:
@@ -136,7 +142,8 @@ class Gate:
             return None
         released = max(self._released, tokens_behind(self.tip, end))
         through = max((next_point(rule, released) for rule in self._rules if rule.enforced), default=released)
-        paid = next((step for step in self._steps if step.node.position >= through), self._steps[-1])
+        place = bisect_left(self._steps, through, key=lambda step: step.node.position)
+        paid = self._steps[min(place, len(self._steps) - 1)]
         state = self._steps[-1].state if self.tip.finish is not None else paid.state
         return {rule.budget.id: state.account(rule.budget).spend for rule in self._rules}
 
@@ -162,12 +169,13 @@ class Gate:
         return releasable(self.tip, self._passed(self.tip), self._hold)
 
     def _branch(self, node: Node) -> int | None:
-        above = {id(ancestor) for ancestor in node.ancestors() if ancestor is not node}
-        depths = range(len(self._steps) - 1, -1, -1)
-        return next((depth for depth in depths if id(self._steps[depth].node) in above), None)
+        """How deep the nearest committed ancestor lies; None if there is none."""
+        above = itertools.islice(node.ancestors(), 1, None)
+        return next((self._depths[step] for step in above if step in self._depths), None)
 
-    def _continues_what_was_shown(self, node: Node) -> bool:
-        if not self._released:
+    def _continues_what_was_shown(self, node: Node, stem: Node) -> bool:
+        """stem: the nearest committed ancestor; what was shown of it is the same to begin with."""
+        if stem.position >= self._released:
             return True
         return node.answer_ids()[: self._released] == self.tip.answer_ids()[: self._released]
 

@@ -7,6 +7,7 @@ belongs to a unit, such as a tool call, which is shown whole or not at all.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 from ig_guardrail.types import Node
@@ -55,11 +56,13 @@ def stop_prefix(text: str, stops: tuple[str, ...]) -> int:
 
 def tokens_behind(node: Node, characters: int) -> int:
     """The fewest answer tokens whose text covers the first `characters` characters."""
-    low, high = 0, node.position
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if node.characters_at(middle) >= characters else (middle + 1, high)
-    return low
+    if characters <= 0:
+        return 0
+    for step in node.ancestors():
+        before = step.position - len(step.ids)
+        if step.ids and step.characters_at(before) < characters:
+            return before + min(bisect_left(step.offsets, characters) + 1, len(step.ids))
+    return 0
 
 
 def _overlap(text: str, stop: str) -> int:

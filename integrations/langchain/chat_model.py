@@ -31,14 +31,17 @@ from ig_guardrail.errors import RequestError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.answer_cache import CompletedAnswers
 from ig_guardrail.integrations.langchain.blocks import PROVIDER
+from ig_guardrail.integrations.langchain.bounded import BoundedModel
 from ig_guardrail.integrations.langchain.events import EventModel
 from ig_guardrail.integrations.langchain.forms import form_of, instructed
 from ig_guardrail.integrations.langchain.messages import turns_of
 from ig_guardrail.integrations.langchain.opening import Names, Opening
 from ig_guardrail.integrations.langchain.options import CallOptions, call_options, configured
 from ig_guardrail.integrations.langchain.outcomes import generation_chunks
+from ig_guardrail.integrations.langchain.overflow import overflow_told
 from ig_guardrail.integrations.langchain.structured import Method, structured
 from ig_guardrail.ledger import MemoryLedger
+from ig_guardrail.settings import Limits
 from ig_guardrail.types import CompiledPolicy, Turn
 
 OPENINGS = 8  # models and policies that one chat model keeps open
@@ -52,7 +55,7 @@ ABILITIES: ModelProfile = {
 }
 
 
-class ChatIGGuardrail(EventModel):
+class ChatIGGuardrail(BoundedModel, EventModel):
     """A local language model that decodes within the budgets of a policy.
 
     Constructing it is cheap. The policy is read at the first call and kept (PolicyError if it is refused), the weights
@@ -176,10 +179,11 @@ class ChatIGGuardrail(EventModel):
 
     @override
     def _resolve_model_profile(self) -> ModelProfile:
+        from ig_guardrail.engine.window import window_of
+
         profile = ModelProfile(text_inputs=True, text_outputs=True, **ABILITIES)
-        if self.guardrail is not None:
-            profile["max_input_tokens"] = self.guardrail.engine.info.context
-        return profile
+        window = window_of(self.model) if self.guardrail is None else self.guardrail.engine.info.context
+        return profile if window is None else {**profile, "max_input_tokens": window}
 
     # -------------------------------------------------------------------------------------------------- generation
 
@@ -192,8 +196,9 @@ class ChatIGGuardrail(EventModel):
         **kwargs: Any,
     ) -> Generator[ChatGenerationChunk, None, None]:
         model = kwargs.pop("model", None)
-        options, turns = self._options(stop, kwargs), turns_of(messages)
-        yield from _pieces(self._given(model) or self._opened(model).guardrail(), options, turns)
+        options, turns = self._options(stop, kwargs), turns_of(messages, self._limits())
+        with overflow_told():
+            yield from _pieces(self._given(model) or self._opened(model).guardrail(), options, turns)
 
     @override
     async def _astream(
@@ -204,12 +209,13 @@ class ChatIGGuardrail(EventModel):
         **kwargs: Any,
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
         model = kwargs.pop("model", None)
-        options, turns = self._options(stop, kwargs), turns_of(messages)
+        options, turns = self._options(stop, kwargs), turns_of(messages, self._limits())
         guardrail = self._given(model) or await self._opened(model).guardrail_async()
-        async with aclosing(guardrail.astream(options.ask(turns), options.timeout)) as chunks:
-            async for chunk in chunks:
-                for piece in generation_chunks(chunk, tools=bool(options.form.callable)):
-                    yield piece
+        with overflow_told():
+            async with aclosing(guardrail.astream(options.ask(turns), options.timeout)) as chunks:
+                async for chunk in chunks:
+                    for piece in generation_chunks(chunk, tools=bool(options.form.callable)):
+                        yield piece
 
     @override
     def _generate(
@@ -220,9 +226,10 @@ class ChatIGGuardrail(EventModel):
         **kwargs: Any,
     ) -> ChatResult:
         model = kwargs.pop("model", None)
-        options, turns = self._options(stop, kwargs), turns_of(messages)
+        options, turns = self._options(stop, kwargs), turns_of(messages, self._limits())
         guardrail = self._given(model) or self._opened(model).guardrail()
-        return _together([generate_from_stream(_pieces(guardrail, one, turns)) for one in options.each()])
+        with overflow_told():
+            return _together([generate_from_stream(_pieces(guardrail, one, turns)) for one in options.each()])
 
     @override
     async def _agenerate(
@@ -245,6 +252,11 @@ class ChatIGGuardrail(EventModel):
         settings["conversation"] = self.conversation or configured("thread_id")
         settings["tenant"] = self.tenant or configured("tenant")
         return call_options(settings, stop, given)
+
+    @override
+    def _limits(self) -> Limits:
+        """Those that a guardrail of the caller's brings, else the usual ones."""
+        return Limits() if self.guardrail is None else self.guardrail.limits
 
     def _opened(self, model: str | None = None) -> Opening:
         """What the present names open: a model or policy that was changed since is opened anew, and kept beside.

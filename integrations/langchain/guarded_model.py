@@ -33,6 +33,7 @@ from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.answer_cache import CompletedAnswers
 from ig_guardrail.integrations.langchain.asking import Asking
 from ig_guardrail.integrations.langchain.blocks import PROVIDER
+from ig_guardrail.integrations.langchain.bounded import BoundedModel
 from ig_guardrail.integrations.langchain.events import EventModel
 from ig_guardrail.integrations.langchain.forms import tool_of
 from ig_guardrail.integrations.langchain.messages import turns_of
@@ -41,12 +42,13 @@ from ig_guardrail.integrations.langchain.relay import errors_of_others
 from ig_guardrail.integrations.langchain.structured import of_calls, parsed
 from ig_guardrail.integrations.langchain.text_guardrail import LONGEST, sampling, text_guardrail
 from ig_guardrail.policy.language import PLAIN
+from ig_guardrail.settings import Limits
 from ig_guardrail.types import CompiledPolicy
 
 TEXT_ONLY: ModelProfile = {"image_inputs": False, "audio_inputs": False, "video_inputs": False, "pdf_inputs": False}
 
 
-class GuardedChatModel(EventModel):
+class GuardedChatModel(BoundedModel, EventModel):
     """Another chat model under a policy: its answers are judged, held, and drawn again where they may not be shown.
 
     No search goes on inside an answer: where the policy denies a block and nothing was shown yet, a whole new answer is
@@ -152,7 +154,7 @@ class GuardedChatModel(EventModel):
         language = given.pop("language", None) or self.language
         conversation = given.pop("conversation", None) or self.conversation or configured("thread_id")
         tenant = given.pop("tenant", None) or self.tenant or configured("tenant")
-        turns = turns_of(messages)
+        turns = turns_of(messages, self._limits())
         if beginning_of(turns):
             raise RequestError(
                 "the conversation ends with a message of the assistant",
@@ -170,6 +172,10 @@ class GuardedChatModel(EventModel):
             conversation=conversation,
             tenant=tenant,
         )
+
+    @override
+    def _limits(self) -> Limits:
+        return self._guardrail.limits
 
     def _over(self, begin: Callable[[], Reading]) -> Guardrail:
         """The guardrail over answers that are begun so."""

@@ -13,7 +13,9 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, ChatMessage
 
 from ig_guardrail.calls import written
+from ig_guardrail.drive.request import check_size
 from ig_guardrail.errors import RequestError
+from ig_guardrail.settings import Limits
 from ig_guardrail.types import Role, Turn
 
 ROLES: Mapping[str, Role] = {
@@ -30,15 +32,26 @@ THOUGHTS = frozenset({"reasoning", "thinking", "redacted_thinking"})
 CALLS = frozenset({"tool_use", "tool_call"})  # content blocks that mirror `tool_calls`
 
 
-def turns_of(messages: Sequence[BaseMessage]) -> tuple[Turn, ...]:
-    """One turn a message, runs of one role merged. Raises RequestError for content that is not text."""
-    turns: list[Turn] = []
+def turns_of(messages: Sequence[BaseMessage], limits: Limits | None = None) -> tuple[Turn, ...]:
+    """One turn a message, runs of one role merged; a message without words adds none to a run.
+
+    limits: of messages as they came, and their characters; looked at before they are read and merged; None sets none
+    Raises RequestError for content that is not text, and for more than `limits` allow.
+    """
+    runs: list[tuple[Role, list[str]]] = []
+    characters = 0
+    if limits is not None:
+        check_size(len(messages), 0, limits)
     for index, message in enumerate(messages):
-        turn = Turn(_role(message, index), _text(message, index))
-        if turns and turn.role == turns[-1].role and turn.role != "tool":
-            turn = Turn(turn.role, f"{turns.pop().text}\n\n{turn.text}")
-        turns.append(turn)
-    return tuple(turns)
+        role, text = _role(message, index), _text(message, index)
+        characters += len(text)
+        if limits is not None:
+            check_size(len(messages), characters, limits)
+        if not runs or role != runs[-1][0] or role == "tool":
+            runs.append((role, []))
+        if text:
+            runs[-1][1].append(text)
+    return tuple(Turn(role, "\n\n".join(texts)) for role, texts in runs)
 
 
 def _role(message: BaseMessage, index: int) -> Role:

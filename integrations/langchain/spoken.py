@@ -8,7 +8,7 @@ fails the answer.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
@@ -17,6 +17,8 @@ from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 
 from ig_guardrail.calls import written
 from ig_guardrail.errors import EngineError
+from ig_guardrail.integrations.langchain.call_parts import CallParts
+from ig_guardrail.integrations.langchain.characters import Characters, whole
 from ig_guardrail.integrations.langchain.messages import CALLS, words_of
 
 Said: TypeAlias = str | BaseMessage
@@ -43,7 +45,8 @@ class Answer:
         self.in_messages = False
         self.finish = "stop"
         self.usage: UsageMetadata | None = None
-        self._parts = AIMessageChunk(content="")
+        self._characters = Characters()
+        self._parts = CallParts()
         self._calls: list[ToolCallChunk] = []
         self._words = 0
         self._released = 0
@@ -58,19 +61,20 @@ class Answer:
             self._note(said)
         else:
             raise _not_text(type(said).__name__)
+        words = _whole(self._characters.read, words)
         self._words += len(words)
         return words
 
     def end(self) -> str:
         """The calls, as text, when everything was read. Raises EngineError for one that cannot be read."""
-        texts = []
-        for index, part in enumerate(self._parts.tool_call_chunks):
-            whole = self._arguments(part)
-            if whole is None:  # cut off: it was not made, and no other is behind it
+        texts = [_whole(self._characters.end)]
+        for index, part in enumerate(self._parts.whole()):
+            arguments = self._arguments(part)
+            if arguments is None:  # cut off: it was not made, and no other is behind it
                 break
             name = part["name"] or ""
-            self._calls.append(tool_call_chunk(name=name, args=_json(whole), id=part["id"], index=index))
-            texts.append(written(name, whole))
+            self._calls.append(tool_call_chunk(name=name, args=_json(arguments), id=part["id"], index=index))
+            texts.append(_whole(whole, written(name, arguments)))
         return "".join(texts)
 
     def shown(self, text: str) -> tuple[str, list[ToolCallChunk]]:
@@ -95,13 +99,13 @@ class Answer:
         if message.usage_metadata is not None:
             self.usage = add_usage(self.usage, message.usage_metadata)
         if isinstance(message, AIMessageChunk):
-            self._parts += AIMessageChunk(content="", tool_call_chunks=message.tool_call_chunks)
+            self._parts.take(message.tool_call_chunks)
             return
         for call in message.invalid_tool_calls:
             raise _unreadable(call["name"])
         for index, made in enumerate(message.tool_calls):
             part = tool_call_chunk(name=made["name"], args=_json(made["args"]), id=made["id"], index=index)
-            self._parts += AIMessageChunk(content="", tool_call_chunks=[part])
+            self._parts.take([part])
 
     def _arguments(self, part: ToolCallChunk) -> dict[str, Any] | None:
         """The arguments of a call; None if the answer was cut off in them, which LangChain's parser would complete."""
@@ -115,6 +119,14 @@ class Answer:
         if cut_off:
             return None
         raise _unreadable(part["name"])
+
+
+def _whole(read: Callable[..., str], *text: str) -> str:
+    """What a reader of characters reads. Raises EngineError for half a character."""
+    try:
+        return read(*text)
+    except UnicodeError as error:
+        raise _not_text("half a character") from error
 
 
 def _words_of(block: str | dict[Any, Any]) -> str:

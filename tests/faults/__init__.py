@@ -1,0 +1,1 @@
+"""Faults that trials found, each held by a test of its kind."""

@@ -39,7 +39,7 @@ FAULTS = (
     Fault(
         "gate: released text may be replaced",
         "stream/gate.py",
-        "if not self._continues_what_was_shown(node):",
+        "if not self._continues_what_was_shown(node, self._steps[index].node):",
         "if False:",
     ),
     Fault(
@@ -138,8 +138,8 @@ FAULTS = (
     Fault(
         "scorer: an ended prefix reads like an open one",
         "drive/scorer.py",
-        "mark = Mark(track, ids[: step.position], step.ended)",
-        "mark = Mark(track, ids[: step.position], False)",
+        "mark = Mark(track, self._prefixes.at(node, step.position), step.ended)",
+        "mark = Mark(track, self._prefixes.at(node, step.position), False)",
     ),
     Fault(
         "drive: forged nodes are believed",

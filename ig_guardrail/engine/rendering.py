@@ -1,0 +1,94 @@
+"""A chat template's rendering of a conversation, and which parts of it are the messages' own words.
+
+Each message's words are put between two fences that no text can hold. White space at their ends stays outside, so that
+a template that trims them trims as ever; without the fences, the text is what the template makes of the bare messages.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ig_guardrail.errors import RequestError
+
+
+class TemplateRefusal(RequestError):
+    """A chat template does not take a conversation as it is arranged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Characters `start` to `stop` of a rendering, which are the words of message number `message`."""
+
+    message: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """The text of a prompt, and the spans of the messages' words in it, in order."""
+
+    text: str
+    spans: tuple[Span, ...]
+
+    def frame(self) -> list[str]:
+        """What the template itself wrote: before the first span, between two, and behind the last."""
+        edges = [0, *(edge for span in self.spans for edge in (span.start, span.stop)), len(self.text)]
+        return [self.text[start:stop] for start, stop in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def render(tokenizer: Any, messages: Sequence[tuple[str, str]]) -> Rendering:
+    """Messages, each a role and a text, up to where the answer begins.
+
+    Raises TemplateRefusal if the template raises an error, or leaves the words of a message out.
+    """
+    nonce = secrets.token_hex(8)
+    conversation = [{"role": role, "content": _fenced(text, i, nonce)} for i, (role, text) in enumerate(messages)]
+    try:
+        fenced = tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
+    except Exception as error:  # templates are programs of their own and raise what they like
+        raise TemplateRefusal(
+            f"the model's chat template refuses this conversation: {error}",
+            where="messages",
+            why="the template decides which roles there are and how they may follow each other",
+            fix="reorder or rename the turns as the model's card asks",
+        ) from error
+    rendering = _without_fences(fenced, nonce)
+    kept = {span.message for span in rendering.spans}
+    lost = next((i for i, (_, text) in enumerate(messages) if text.strip() and i not in kept), None)
+    if lost is not None:
+        raise TemplateRefusal(
+            f"the model's chat template leaves out what the {messages[lost][0]} says",
+            where="messages",
+            why="the model would answer without having read it",
+            fix="say it in a message of the user",
+        )
+    return rendering
+
+
+def _fenced(text: str, number: int, nonce: str) -> str:
+    words = text.strip()
+    if not words:
+        return text
+    start = text.index(words)
+    opening, closing = f"\ufdd0{nonce}.{number}\ufdd1", f"\ufdd0{nonce}\ufdd1"
+    return f"{text[:start]}{opening}{words}{closing}{text[start + len(words) :]}"
+
+
+def _without_fences(fenced: str, nonce: str) -> Rendering:
+    """Fences that have lost their other half are dropped, so the words between them are the template's own doing."""
+    parts = re.split(f"\ufdd0{nonce}(?:\\.(\\d+))?\ufdd1", fenced)
+    text, spans = parts[0], []
+    pieces, length = [parts[0]], len(text)
+    opened: int | None = None
+    for number, part in zip(parts[1::2], parts[2::2], strict=True):
+        if number is None and opened is not None:
+            spans.append(Span(opened, length - len(pieces[-1]), length))
+        opened = None if number is None else int(number)
+        pieces.append(part)
+        length += len(part)
+    return Rendering("".join(pieces), tuple(spans))
