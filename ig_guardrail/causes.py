@@ -11,14 +11,21 @@ own errors say which type it was, carry no cause of it, and hold no locals. What
 
 from __future__ import annotations
 
+import contextlib
+import dis
+import inspect
 import logging
 import traceback
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import TypeVar
 
 from ig_guardrail.errors import GuardrailError
 
 Ours = TypeVar("Ours", bound=BaseException)
+
+_RESUMED = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+_YIELD = dis.opmap["YIELD_VALUE"]
 
 LOG = logging.getLogger("ig_guardrail.causes")
 LOG.addHandler(logging.NullHandler())
@@ -49,8 +56,25 @@ def note(error: BaseException) -> None:
 def bared(error: Ours) -> Ours:
     """An error without the locals of the frames it went through, nor those of its causes. Line numbers stay."""
     for one in _chain(error):
-        traceback.clear_frames(one.__traceback__)
+        for frame, _ in traceback.walk_tb(one.__traceback__):
+            if _is_ours(frame) or not _goes_on(frame):
+                with contextlib.suppress(RuntimeError):  # it is at work
+                    frame.clear()
     return error
+
+
+def _is_ours(frame: FrameType) -> bool:
+    """Whether a frame is of this package, which ends what an error goes through."""
+    return str(frame.f_globals.get("__name__")).partition(".")[0] == __name__.partition(".")[0]
+
+
+def _goes_on(frame: FrameType) -> bool:
+    """Whether a frame is of a generator or coroutine that waits to be resumed; clearing it would end that.
+
+    One can stand in the traceback of an error that was raised, caught and kept, and is now raised again.
+    """
+    code = frame.f_code
+    return bool(code.co_flags & _RESUMED) and code.co_code[frame.f_lasti] == _YIELD
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

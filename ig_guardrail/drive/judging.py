@@ -36,7 +36,7 @@ def judged(seat: Seat, call: Call) -> Waiting[Any]:
     raise CostTimeout(
         f"cost model '{seat.spec.name}' did not answer within {limit:g} s",
         where=f"cost_models.{seat.spec.name}",
-        why="what was not judged may not be shown",
+        why="it did not answer in time, and what was not judged may not be shown",
         fix="raise its timeout_ms, or use a faster cost model",
     )
 

@@ -13,7 +13,6 @@ from concurrent.futures import Future
 from contextlib import aclosing
 from typing import Protocol
 
-from ig_guardrail.causes import named
 from ig_guardrail.engine.pieces import Cutter
 from ig_guardrail.engine.tree import closed_error
 from ig_guardrail.errors import GuardrailError, StreamFailed
@@ -163,7 +162,7 @@ def failure_of(error: Exception) -> GuardrailError:
     if isinstance(error, GuardrailError):
         return error
     failure = StreamFailed(
-        f"the stream failed: {named(error)}",
+        f"the stream failed: {type(error).__name__}: {error}",
         where="stream",
         why="the rest of the answer was never told",
         fix="see the cause, which is what the model behind the stream raised",
