@@ -18,7 +18,7 @@ from ig_guardrail.drive.history import Reader, open_account
 from ig_guardrail.drive.ladder import Ending, climb
 from ig_guardrail.drive.panel import seat
 from ig_guardrail.drive.plan import Plan, context_of, plan_of
-from ig_guardrail.drive.request import Ask, beginning_of, check, check_payer, earlier
+from ig_guardrail.drive.request import Ask, beginning_of, check, check_payer, check_timeout, earlier
 from ig_guardrail.drive.runners import run, run_async
 from ig_guardrail.drive.scorer import Scorer
 from ig_guardrail.drive.screen import screen
@@ -249,4 +249,5 @@ def _verdict(outcome: Outcome, finish: Finish | None, reason: str, plan: Plan) -
 
 
 def _deadline(timeout: float | None) -> float | None:
-    return None if timeout is None else time.monotonic() + timeout
+    seconds = check_timeout(timeout)
+    return None if seconds is None else time.monotonic() + seconds

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ig_guardrail.calls import OPEN, Form
 from ig_guardrail.drive.request import Ask, check
-from ig_guardrail.errors import RequestError
+from ig_guardrail.errors import RequestError, brief
 from ig_guardrail.integrations.langchain.forms import form_of, instructed
 from ig_guardrail.settings import Limits
 from ig_guardrail.types import Sampling, Turn
@@ -61,7 +61,7 @@ class CallOptions(BaseModel):
             stop=self.stop,
             seed=seed,
             max_tokens=self.max_tokens,
-            grammar=self.form.grammar(self.max_tokens),
+            grammar=_grammar(self.form, self.max_tokens),
         )
         return Ask(
             instructed(self.form, turns),
@@ -109,6 +109,19 @@ def call_options(settings: Mapping[str, Any], stop: Sequence[str] | None, given:
         return CallOptions.model_validate(merged)
     except ValidationError as error:
         raise _mistyped(error) from error
+
+
+def _grammar(form: Form, room: int) -> str | None:
+    """The form as a grammar. Raises RequestError for a schema whose keywords have values of other kinds than theirs."""
+    try:
+        return form.grammar(room)
+    except (TypeError, ValueError, AttributeError, KeyError, RecursionError) as error:
+        raise RequestError(
+            f"the schema cannot be read: {type(error).__name__}: {brief(error)}",
+            where="tools or response format",
+            why="a keyword of it has a value that it cannot have",
+            fix="check it against the standard, JSON Schema 2020-12",
+        ) from error
 
 
 def _unknown(name: str, known: Sequence[str]) -> RequestError:
