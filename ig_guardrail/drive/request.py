@@ -54,7 +54,7 @@ def check(ask: Ask, limits: Limits) -> None:
     if ask.chances is not None:
         _check_number("top_logprobs", ask.chances, 0, LARGEST, "0 or more", "so many are told for each token")
     if not isinstance(ask.strategy, str | None) and not callable(ask.strategy):
-        raise _refuse("strategy", repr(ask.strategy)[:80], "a name, or a callable", "it searches for the answer")
+        raise _refuse("strategy", _shown(ask.strategy), "a name, or a callable", "it searches for the answer")
     _check_texts("language", (ask.language,))
     _check_texts("stop", sampling.stop)
     if len(sampling.stop) > limits.stops or any(not 0 < len(s) <= limits.stop_characters for s in sampling.stop):
@@ -102,7 +102,7 @@ def check_payer(ask: Ask, rules: Sequence[Rule]) -> None:
 
 def _demand_name(whose: str, name: str | None, rules: Sequence[Rule]) -> None:
     if name is not None and not isinstance(name, str):
-        raise _refuse(whose, type(name).__name__, f"a text of 1 to {LONGEST_NAME} characters", "it is a name")
+        raise _refuse(whose, _shown(name), f"a text of 1 to {LONGEST_NAME} characters", "it is a name")
     if name is not None and not 0 < len(name) <= LONGEST_NAME:
         raise _refuse(
             whose, f"{len(name)} characters long", f"1 to {LONGEST_NAME} characters", "it is a name, not a text"
@@ -122,14 +122,20 @@ WHOLE = ("max_tokens", "top_k", "seed", "top_logprobs")
 def _check_number(option: str, value: object, least: float, most: float, allowed: str, why: str) -> None:
     kinds = int if option in WHOLE else int | float
     if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:
-        shown = type(value).__name__ if isinstance(value, int) and abs(value) > LARGEST else repr(value)[:80]
-        raise _refuse(option, shown, allowed, why)
+        raise _refuse(option, _shown(value), allowed, why)
 
 
 def _check_texts(option: str, values: Sequence[object]) -> None:
     for value in values:
         if not isinstance(value, str):
-            raise _refuse(option, repr(value)[:80], "text", "nothing else can be looked for")
+            raise _refuse(option, _shown(value), "text", "nothing else can be read there")
+
+
+def _shown(value: object) -> str:
+    """A value for a message; by its type alone where it may be long, or cannot be written."""
+    if isinstance(value, float) or (isinstance(value, int) and abs(value) <= LARGEST):
+        return str(value)
+    return repr(value) if isinstance(value, str) and len(value) <= 80 else f"of type {type(value).__name__}"
 
 
 def _demand_unicode(text: str) -> None:
