@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Generator, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 
+from ig_guardrail.causes import named, note
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.workers import Worker
 from ig_guardrail.drive.account import Terms, receipt
@@ -17,7 +18,7 @@ from ig_guardrail.drive.history import Reader, open_account
 from ig_guardrail.drive.ladder import Ending, climb
 from ig_guardrail.drive.panel import seat
 from ig_guardrail.drive.plan import Plan, context_of, plan_of
-from ig_guardrail.drive.request import Ask, beginning_of, check, check_payer, earlier
+from ig_guardrail.drive.request import Ask, beginning_of, check, check_payer, check_timeout, earlier
 from ig_guardrail.drive.runners import finish, run, run_async
 from ig_guardrail.drive.scorer import Scorer
 from ig_guardrail.drive.screen import screen
@@ -26,12 +27,13 @@ from ig_guardrail.drive.waiting import DeadlinePassed, Wait, Waiting
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import (
     BudgetTaken,
-    CostFailure,
     EngineError,
     GenerationFailed,
     GuardrailError,
     LedgerError,
-    StrategyError,
+    ModelError,
+    PolicyError,
+    RequestError,
 )
 from ig_guardrail.ledger import Books, Ledger, MemoryLedger, shared
 from ig_guardrail.settings import Limits
@@ -75,7 +77,7 @@ class Guardrail:
         self.values = values or Values()
         self.limits = limits or Limits()
         self.ledger = ledger or MemoryLedger()
-        self._clerk = Worker("ledger")
+        self._clerk = Worker("ledger", _ledger_failure)
         self._approved = threading.Event()
 
     def over(self, engine: Engine) -> Guardrail:
@@ -112,6 +114,7 @@ class Guardrail:
         prompt = self.engine.encode(earlier(ask.turns))
         terms = Terms(self.policy, self.engine, plan.panel, ask.sampling, plan.settings, plan.name, prompt, began)
         reader = Reader(self.engine, plan.panel)
+        failure: GuardrailError | None = None
         try:
             yield from self._approve_once(plan)
             rule = self.policy.prompt if plan.panel.rules else None
@@ -125,8 +128,12 @@ class Guardrail:
             return Chunk("", receipt(terms, _verdict("cancelled", None, "deadline", plan), "", (), None))
         except BudgetTaken as taken:
             return self._refused(ask, plan, terms, taken.what)
-        except (CostFailure, EngineError, LedgerError) as error:
-            raise _failed(error, terms, plan, None) from error
+        except (RequestError, PolicyError, ModelError):
+            raise
+        except Exception as error:
+            failure = _ours(error)
+        if failure is not None:  # raised here, where nothing of the error of others is its context
+            raise _failed(failure, terms, plan, None) from failure
         try:
             return (yield from self._decode(ask, plan, terms, root, books))
         finally:
@@ -149,20 +156,26 @@ class Guardrail:
             books=books,
         )
         server = Server(case)
+        failure: GuardrailError | None = None
         try:
             ending = yield from climb(server, plan.strategy, context_of(plan, terms), beginning_of(ask.turns))
         except DeadlinePassed:
             ending = Ending("cancelled", (), "deadline")
-        except (CostFailure, EngineError, LedgerError, StrategyError) as error:
+        except Exception as error:
+            failure = _ours(error)
+        if failure is not None:
             gate.close()
-            raise _failed(error, terms, plan, server) from error
+            raise _failed(failure, terms, plan, server) from failure
         message = self.policy.messages.of(ending.outcome, ask.language)
         said = gate.close(message if ask.prose else "")
         if books is not None and gate.text:  # not waited for: an answer that is not noted is charged again
             self._clerk.call(books.remember, gate.text)
         finish = gate.tip.finish if ending.outcome == "completed" else None
         verdict = _verdict(ending.outcome, finish, ending.reason, plan)
-        chances = (yield from _chances(server, ask.chances)) if ask.chances is not None else ()
+        try:
+            chances = (yield from _chances(server, ask.chances)) if ask.chances is not None else ()
+        except EngineError as error:
+            raise _failed(error, terms, plan, server) from error
         return Chunk(said, receipt(terms, verdict, gate.text, ending.rungs, server, message), chances)
 
     def _refused(self, ask: Ask, plan: Plan, terms: Terms, reason: str) -> Chunk:
@@ -211,6 +224,28 @@ def _close_late(engine: Engine, opening: Future[Node]) -> None:
         engine.close(opening.result())
 
 
+def _ours(error: Exception) -> GuardrailError:
+    """What a request failed by, in words of ours."""
+    if isinstance(error, GuardrailError):
+        return error
+    note(error)
+    return GuardrailError(
+        f"the guard failed: {named(error)}",
+        where="guardrail",
+        why="nothing after the failure may be shown",
+        fix="report this error; a log of causes tells more, see `ig_guardrail.causes`",
+    )
+
+
+def _ledger_failure(reason: str) -> LedgerError:
+    return LedgerError(
+        f"the ledger failed: {reason}",
+        where="ledger",
+        why="what a conversation has spent must be known before anything of it is shown",
+        fix="mend the ledger",
+    )
+
+
 def _failed(error: GuardrailError, terms: Terms, plan: Plan, server: Server | None) -> GenerationFailed:
     verdict = _verdict("failed", None, str(error), plan)
     record = receipt(terms, verdict, server.case.gate.text if server else "", (), server)
@@ -222,4 +257,5 @@ def _verdict(outcome: Outcome, finish: Finish | None, reason: str, plan: Plan) -
 
 
 def _deadline(timeout: float | None) -> float | None:
-    return None if timeout is None else time.monotonic() + timeout
+    seconds = check_timeout(timeout)
+    return None if seconds is None else time.monotonic() + seconds

@@ -101,7 +101,8 @@ def _store() -> Iterator[Finding]:
     from ig_guardrail.engine.store import is_whole, store_folder
 
     folder = store_folder()
-    copies = sorted(one for one in folder.glob("[!.]*-*") if one.is_dir()) if folder.is_dir() else []
+    named = "[0-9a-f]" * 16 + "-*"  # others may keep theirs in the same folder
+    copies = sorted(one for one in folder.glob(named) if one.is_dir()) if folder.is_dir() else []
     for copy in copies:
         if is_whole(copy):
             yield Finding("unpacked copy", "ok", str(copy))

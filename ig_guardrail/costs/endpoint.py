@@ -12,8 +12,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ig_guardrail.costs.loops import LoopThread
-from ig_guardrail.errors import CostFailure, CostTimeout, ModelError
+from ig_guardrail.causes import note
+from ig_guardrail.costs.loops import ForkedLoop, LoopThread
+from ig_guardrail.errors import CostFailure, CostTimeout, ModelError, brief
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -46,39 +47,64 @@ class Endpoint:
 
         Raises CostFailure if the endpoint fails or gives no such scores, CostTimeout if it takes too long.
         """
+        failure: CostFailure | None = None
         try:
             return self._thread.run(self._judge(texts, categories))
+        except CostFailure as error:
+            failure = error
         except TimeoutError:
             reason = f"did not answer within {self._seconds:g} s"
-            raise self._failure(reason, "raise `timeout_ms`, or use a faster endpoint", CostTimeout) from None
-        except ExceptionGroup as failed:
-            raise failed.exceptions[0] from None
+            failure = self._failure(reason, "raise `timeout_ms`, or use a faster endpoint", CostTimeout)
+        except ForkedLoop:
+            reason = "is asked over connections of the process that this one was forked from"
+            failure = self._failure(reason, "use it after the fork only, or start processes by 'spawn'")
+        failure.__cause__ = failure.__context__ = None  # which may hold the texts, the key, or what was answered
+        raise failure
 
     async def _judge(self, texts: Sequence[str], categories: Sequence[str]) -> list[Mapping[str, float]]:
+        """All scores. Raises the first failure; what is still being asked then is given up."""
         lists = [texts[start : start + MOST_TEXTS] for start in range(0, len(texts), MOST_TEXTS)]
-        async with asyncio.timeout(self._seconds), asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._ask(one, categories)) for one in lists]
-        return [scores for task in tasks for scores in task.result()]
+        async with asyncio.timeout(self._seconds):
+            asked = [asyncio.create_task(self._ask(one, categories)) for one in lists]
+            try:
+                return [scores for answer in asked for scores in _given(await answer)]
+            finally:
+                for task in asked:
+                    task.cancel()
 
-    async def _ask(self, texts: Sequence[str], categories: Sequence[str]) -> list[Mapping[str, float]]:
-        from openai import APIStatusError, OpenAIError
+    async def _ask(self, texts: Sequence[str], categories: Sequence[str]) -> list[Mapping[str, float]] | CostFailure:
+        """The scores, or why there are none. Raises nothing: an exit that is raised in a task would end its thread."""
+        from openai import APIStatusError
 
-        create = self._client.moderations.with_raw_response.create
         try:
-            reply = await create(model=self._model, input=list(texts))
+            reply = await self._client.moderations.with_raw_response.create(model=self._model, input=list(texts))
+            return read_scores(reply.http_response.content, len(texts), categories)
         except APIStatusError as error:
             fix = _FIXES.get(error.status_code, _USUAL_FIX)
-            raise self._failure(f"answered with status {error.status_code}", fix) from None
-        except OpenAIError as error:
-            raise self._failure(f"could not be asked ({type(error).__name__})", _USUAL_FIX) from None
-        try:
-            return read_scores(reply.http_response.content, len(texts), categories)
+            return self._failure(f"answered with status {error.status_code}", fix)
         except NoScores as error:
-            raise self._failure(str(error), "check `base_url`, `model` and `categories`") from None
+            return self._failure(str(error), "check `base_url`, `model` and `categories`")
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                raise
+            note(error)
+            return self._failure(f"could not be asked ({type(error).__name__})", _USUAL_FIX)
 
     def _failure(self, reason: str, fix: str, kind: type[CostFailure] = CostFailure) -> CostFailure:
         what = f"cost model '{self._name}' failed: its endpoint {reason}"
         return kind(what, where=f"cost_models.{self._name}", why="what was not judged may not be shown", fix=fix)
+
+
+def _given(answer: list[Mapping[str, float]] | CostFailure) -> list[Mapping[str, float]]:
+    if isinstance(answer, CostFailure):
+        raise answer
+    return answer
+
+
+def _is_cancelled() -> bool:
+    """Whether the present task was told to end, by whoever waits for it."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class NoScores(ValueError):
@@ -110,6 +136,7 @@ def open_client(address: str, key: str | None, seconds: float) -> AsyncOpenAI:
     """A client for an address. Raises ModelError if the `openai` package is not installed.
 
     key: None sends a word that is no key. seconds: how long one request may take.
+    Also raises ModelError for an address that is none.
     """
     try:
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient
@@ -120,4 +147,13 @@ def open_client(address: str, key: str | None, seconds: float) -> AsyncOpenAI:
             fix="pip install 'ig-guardrail[openai]'",
         ) from error
     http = DefaultAsyncHttpxClient(follow_redirects=False, trust_env=not address.startswith(THIS_MACHINE))
-    return AsyncOpenAI(api_key=key or "none", base_url=address, timeout=seconds, max_retries=RETRIES, http_client=http)
+    try:
+        return AsyncOpenAI(
+            api_key=key or "none", base_url=address, timeout=seconds, max_retries=RETRIES, http_client=http
+        )
+    except Exception as error:  # readers of addresses raise errors of their own
+        raise ModelError(
+            f"the address '{address}' cannot be read: {brief(error)}",
+            where="cost_models",
+            fix="write an `https://` address, or an `http://` address of this machine, with a port up to 65535",
+        ) from error

@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
+from ig_guardrail.causes import named, note
 from ig_guardrail.costs.artifact import options_sha256
 from ig_guardrail.costs.base import CostModel, State
-from ig_guardrail.errors import ModelError
+from ig_guardrail.costs.workers import cost_failure
+from ig_guardrail.errors import CostFailure, ModelError
 from ig_guardrail.types import CostModelSpec, Granularity, Piece, Prompt, Reading
 
 
@@ -26,10 +28,28 @@ class ForeignCost:
     longest_match: int
 
     def start(self, prompt: Prompt) -> State:
-        return self.model.start(prompt)
+        return self._called(self.model.start, prompt)
 
     def advance(self, steps: Sequence[tuple[State, Piece]]) -> list[tuple[State, tuple[float, ...]]]:
-        return self.model.advance(steps)
+        answers: list[tuple[State, tuple[float, ...]]] = self._called(self.model.advance, steps)
+        return answers
+
+    def _called(self, method: Callable[..., Any], given: Any) -> Any:
+        """What a method gives. Raises CostFailure in our words: an error of someone else's may quote what it read."""
+        try:
+            return method(given)
+        except Exception as error:
+            note(error)
+            failure = error if self._speaks_for_us and isinstance(error, CostFailure) else None
+            reason = named(error)
+        if failure is not None:
+            failure.__cause__ = failure.__context__ = None
+        raise failure or cost_failure(self.name, reason)
+
+    @property
+    def _speaks_for_us(self) -> bool:
+        """Whether the cost model is one of this package, which a program hands in."""
+        return type(self.model).__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
 def take_in(spec: CostModelSpec, model: Any, **origin: object) -> ForeignCost:

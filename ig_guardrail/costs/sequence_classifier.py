@@ -7,7 +7,6 @@ run, and every weight must be there: a head that was never trained would score a
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.errors import ModelError, brief
+from ig_guardrail.errors import CostFailure, ModelError, brief
+from ig_guardrail.threads import Home, Turn
 
 BATCH = 16  # rows of one pass
 LONGEST = 512  # tokens of a row, where the model names no limit of its own
@@ -44,7 +44,8 @@ class SequenceClassifier:
     batch: int
     tokenizer: Any
     model: Any
-    _turn: threading.Lock = field(default_factory=threading.Lock)
+    _turn: Turn = field(default_factory=Turn)
+    _home: Home = field(default_factory=Home)
 
     def of_pairs(self, first: str, seconds: Sequence[str]) -> NDArray[np.float64]:
         """(texts, labels): logits of each second text after the first; both are cut where the context ends."""
@@ -82,6 +83,8 @@ class SequenceClassifier:
     def _logits(self, read: Mapping[str, list[list[int]]]) -> NDArray[np.float64]:
         import torch
 
+        if self._home.left:
+            raise _forked(self.name)
         found = [np.empty((0, len(self.labels)))]
         for start in range(0, len(read["input_ids"]), self.batch):
             rows = {key: values[start : start + self.batch] for key, values in read.items()}
@@ -90,6 +93,15 @@ class SequenceClassifier:
                 logits = self.model(**{key: value.to(self.model.device) for key, value in padded.items()}).logits
             found.append(logits.double().cpu().numpy())
         return np.concatenate(found)
+
+
+def _forked(name: str) -> CostFailure:
+    return CostFailure(
+        f"this process was forked after classifier '{name}' was loaded, and cannot run it",
+        where=f"classifier '{name}'",
+        why="the threads that compute do not live in a fork, and it would wait for them for ever",
+        fix="load it after the fork, or start processes by 'spawn'",
+    )
 
 
 def load_sequence_classifier(name: str, device: str, where: str) -> SequenceClassifier:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from ig_guardrail.settings import Limits
 from ig_guardrail.types import Sampling, Turn
 
 LONGEST_NAME = 1_000  # characters
+LARGEST = 2**64 - 1  # of whole numbers; more seconds than that are no limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +44,20 @@ class Ask:
 def check(ask: Ask, limits: Limits) -> None:
     """Raises RequestError, naming the option and its range, for anything that cannot be served."""
     sampling = ask.sampling
-    if sampling.max_tokens < 1:
-        raise _refuse("max_tokens", sampling.max_tokens, "at least 1", "an answer needs room for one token")
-    if not 0 <= sampling.temperature <= 100:
-        raise _refuse("temperature", sampling.temperature, "between 0 and 100", "0 is greedy")
-    if not 0 < sampling.top_p <= 1:
-        raise _refuse("top_p", sampling.top_p, "above 0, at most 1", "1 switches it off")
-    if sampling.top_k < 0:
-        raise _refuse("top_k", sampling.top_k, "0 or more", "0 switches it off")
-    if not 0 <= sampling.min_p <= 1:
-        raise _refuse("min_p", sampling.min_p, "between 0 and 1", "0 switches it off")
+    _check_number("max_tokens", sampling.max_tokens, 1, LARGEST, "at least 1", "an answer needs room for one token")
+    _check_number("temperature", sampling.temperature, 0, 100, "between 0 and 100", "0 is greedy")
+    _check_number("top_p", sampling.top_p, 5e-324, 1, "above 0, at most 1", "1 switches it off")
+    _check_number("top_k", sampling.top_k, 0, LARGEST, "0 or more", "0 switches it off")
+    _check_number("min_p", sampling.min_p, 0, 1, "between 0 and 1", "0 switches it off")
+    _check_number("seed", sampling.seed, -LARGEST, LARGEST, "a whole number", "it names a stream of random numbers")
+    for _, bias in sampling.logit_bias:
+        _check_number("logit_bias", bias, -1e30, 1e30, "numbers by token id", "they are added to logits")
+    if ask.chances is not None:
+        _check_number("top_logprobs", ask.chances, 0, LARGEST, "0 or more", "so many are told for each token")
+    if not isinstance(ask.strategy, str | None) and not callable(ask.strategy):
+        raise _refuse("strategy", _shown(ask.strategy), "a name, or a callable", "it searches for the answer")
+    _check_texts("language", (ask.language,))
+    _check_texts("stop", sampling.stop)
     if len(sampling.stop) > limits.stops or any(not 0 < len(s) <= limits.stop_characters for s in sampling.stop):
         allowed = f"at most {limits.stops} strings of 1 to {limits.stop_characters} characters"
         raise _refuse("stop", f"{len(sampling.stop)} strings", allowed, "each is looked for at every token")
@@ -92,6 +98,14 @@ def check_size(messages: int, characters: int, limits: Limits) -> None:
         )
 
 
+def check_timeout(seconds: float | None) -> float | None:
+    """The seconds a request may take; None for no limit. Raises RequestError for what is no number."""
+    if seconds is None:
+        return None
+    _check_number("timeout", seconds, -math.inf, math.inf, "seconds", "past them the request ends")
+    return None if seconds > LARGEST else seconds
+
+
 def beginning_of(turns: tuple[Turn, ...]) -> str:
     """What the caller wrote of the answer itself; "" where it wrote nothing."""
     return turns[-1].text if turns and turns[-1].role == "assistant" else ""
@@ -109,6 +123,8 @@ def check_payer(ask: Ask, rules: Sequence[Rule]) -> None:
 
 
 def _demand_name(whose: str, name: str | None, rules: Sequence[Rule]) -> None:
+    if name is not None and not isinstance(name, str):
+        raise _refuse(whose, _shown(name), f"a text of 1 to {LONGEST_NAME} characters", "it is a name")
     if name is not None and not 0 < len(name) <= LONGEST_NAME:
         raise _refuse(
             whose, f"{len(name)} characters long", f"1 to {LONGEST_NAME} characters", "it is a name, not a text"
@@ -120,6 +136,28 @@ def _demand_name(whose: str, name: str | None, rules: Sequence[Rule]) -> None:
             why="without its name, what earlier answers spent could not be counted",
             fix=f"give `{whose}`, a name that stays the same for all of its answers",
         )
+
+
+WHOLE = ("max_tokens", "top_k", "seed", "top_logprobs")
+
+
+def _check_number(option: str, value: object, least: float, most: float, allowed: str, why: str) -> None:
+    kinds = int if option in WHOLE else int | float
+    if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:
+        raise _refuse(option, _shown(value), allowed, why)
+
+
+def _check_texts(option: str, values: Sequence[object]) -> None:
+    for value in values:
+        if not isinstance(value, str):
+            raise _refuse(option, _shown(value), "text", "nothing else can be read there")
+
+
+def _shown(value: object) -> str:
+    """A value for a message; by its type alone where it may be long, or cannot be written."""
+    if isinstance(value, float) or (isinstance(value, int) and abs(value) <= LARGEST):
+        return str(value)
+    return repr(value) if isinstance(value, str) and len(value) <= 80 else f"of type {type(value).__name__}"
 
 
 def _demand_unicode(text: str) -> None:

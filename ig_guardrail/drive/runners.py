@@ -2,19 +2,33 @@
 
 The caller pulls; between pulls nothing runs. Closing the caller's generator, cancelling its task or passing the
 deadline closes the drive, whose `finally` closes the engine's nodes, which stops decoding within one step.
+
+What a drive is told after a wait depends on the clock and the future alone, and on no race between them: past the
+deadline that the deadline passed, whatever the future holds; else what the future holds; else that the wait's own time
+is over. It is told errors of ours only.
 """
 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import contextlib
 import time
-from collections.abc import AsyncGenerator, Generator
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, Callable, Generator
+from concurrent.futures import Future
+from typing import Any, TypeAlias, TypeVar
 
-from ig_guardrail.drive.waiting import DeadlinePassed, Show, Wait, Waiting
+from ig_guardrail.causes import bared, named, note
+from ig_guardrail.drive.waiting import DeadlinePassed, OutOfTime, Show, Wait, Waiting
+from ig_guardrail.errors import EngineError, GuardrailError
 from ig_guardrail.types import Chunk
 
 Result = TypeVar("Result")
+Told: TypeAlias = tuple[Any, BaseException | None]  # what is sent into a drive, or thrown
+
+LONGEST_WAIT_S = 3600.0  # at a time; operating systems cannot wait for as long as a caller may ask for
+
+now: Callable[[], float] = time.monotonic
 
 
 def run(drive: Waiting[Chunk], deadline: float | None) -> Generator[Chunk, None, None]:
@@ -32,6 +46,9 @@ def run(drive: Waiting[Chunk], deadline: float | None) -> Generator[Chunk, None,
                 step = _resume(drive, *_wait(step, deadline))
     except StopIteration as end:
         yield end.value
+    except Exception as error:
+        bared(error)
+        raise
     finally:
         drive.close()
 
@@ -48,6 +65,9 @@ async def run_async(drive: Waiting[Chunk], deadline: float | None) -> AsyncGener
                 step = _resume(drive, *(await _wait_async(step, deadline)))
     except StopIteration as end:
         yield end.value
+    except Exception as error:
+        bared(error)
+        raise
     finally:
         drive.close()
 
@@ -61,37 +81,87 @@ def finish(work: Waiting[Result]) -> Result:
     except StopIteration as end:
         result: Result = end.value
         return result
+    except Exception as error:
+        bared(error)
+        raise
 
 
 def _resume(drive: Waiting[Any], value: Any, error: BaseException | None) -> Wait | Show:
     return drive.send(value) if error is None else drive.throw(error)
 
 
-def _wait(step: Wait, deadline: float | None) -> tuple[Any, BaseException | None]:
-    limit, late = _limit(step, deadline)
+def _wait(step: Wait, deadline: float | None) -> Told:
+    until = _until(step)
+    while (told := _told(step.future, deadline, until)) is None:
+        concurrent.futures.wait([step.future], _seconds(deadline, until))
+    return told
+
+
+async def _wait_async(step: Wait, deadline: float | None) -> Told:
+    until = _until(step)
+    await asyncio.sleep(0)  # others have a turn on this loop even where nothing is waited for
+    while (told := _told(step.future, deadline, until)) is None:
+        await _done_or_late(step.future, _seconds(deadline, until))
+    return told
+
+
+async def _done_or_late(future: Future[Any], seconds: float) -> None:
+    """Return when the future is done, or when so many seconds are over; cancelled, cancel what was not begun."""
+    loop = asyncio.get_running_loop()
+    done = asyncio.Event()
+
+    def tell(_: Future[Any]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop was closed
+            loop.call_soon_threadsafe(done.set)
+
+    future.add_done_callback(tell)
     try:
-        return step.future.result(limit), None
-    except TimeoutError as error:
-        return None, error if step.future.done() else late
-    except Exception as error:
+        async with asyncio.timeout(seconds):
+            await done.wait()
+    except TimeoutError:
+        return
+    except asyncio.CancelledError:
+        future.cancel()
+        raise
+
+
+def _told(future: Future[Any], deadline: float | None, until: float | None) -> Told | None:
+    """What a drive is told now; None as long as it has to wait. until: when the wait's own time is over."""
+    moment = now()
+    if deadline is not None and moment >= deadline:
+        future.cancel()  # nobody will ask for it
+        return None, DeadlinePassed()
+    if future.done():
+        return _outcome(future)
+    return (None, OutOfTime()) if until is not None and moment >= until else None
+
+
+def _outcome(future: Future[Any]) -> Told:
+    if future.cancelled():
+        return None, _engine_error("it was cancelled")
+    error = future.exception()
+    if error is None:
+        return future.result(), None
+    if isinstance(error, GuardrailError):
         return None, error
+    note(error)
+    return None, _engine_error(named(error))
 
 
-async def _wait_async(step: Wait, deadline: float | None) -> tuple[Any, BaseException | None]:
-    limit, late = _limit(step, deadline)
-    wrapped = asyncio.wrap_future(step.future)
-    try:
-        async with asyncio.timeout(limit):
-            return await wrapped, None
-    except TimeoutError as error:
-        return None, error if step.future.done() and not step.future.cancelled() else late
-    except Exception as error:
-        return None, error
+def _engine_error(what: str) -> EngineError:
+    return EngineError(
+        f"work that was waited for failed: {what}",
+        where="engine",
+        why="an engine's futures hold results, or errors of ours",
+        fix="mend the engine",
+    )
 
 
-def _limit(step: Wait, deadline: float | None) -> tuple[float | None, BaseException]:
-    """Seconds to wait, and what it means if they pass: the step's own limit, or the request's."""
-    left = None if deadline is None else max(0.0, deadline - time.monotonic())
-    if left is None or (step.seconds is not None and step.seconds <= left):
-        return step.seconds, TimeoutError()
-    return left, DeadlinePassed()
+def _until(step: Wait) -> float | None:
+    return None if step.seconds is None else now() + step.seconds
+
+
+def _seconds(*ends: float | None) -> float:
+    """Seconds to the first of some moments, no more than can be waited at a time."""
+    moment = now()
+    return max(0.0, min([LONGEST_WAIT_S, *(end - moment for end in ends if end is not None)]))

@@ -15,10 +15,12 @@ from typing import Any
 from ig_guardrail.budget import Point, Rule, spacing
 from ig_guardrail.costs.base import Sourced, State
 from ig_guardrail.costs.combine import evaluate, pick
+from ig_guardrail.costs.workers import cost_failure
+from ig_guardrail.drive.judging import START, begin_judging, judged
 from ig_guardrail.drive.panel import Panel, Seat
 from ig_guardrail.drive.prefixes import Prefixes
-from ig_guardrail.drive.waiting import Wait, Waiting
-from ig_guardrail.errors import CostFailure, CostTimeout
+from ig_guardrail.drive.waiting import Waiting
+from ig_guardrail.errors import CostFailure
 from ig_guardrail.stream.release import tokens_behind
 from ig_guardrail.types import Measure, Node, Piece, Prompt, Source
 
@@ -112,39 +114,21 @@ class Scorer:
         started = []
         for name, marks in by_model.items():
             one = self._panel.seats[name]
-            inputs = [(self._state(one, steps[mark][0]), steps[mark][1]) for mark in marks]
+            inputs = [(self._state(steps[mark][0]), steps[mark][1]) for mark in marks]
             self.calls += 1
-            started.append((one, marks, inputs, one.worker.call(one.model.advance, inputs)))
-        for one, marks, inputs, future in started:
-            folds = yield from self._collect(one, [state for state, _ in inputs], Wait(future, one.spec.timeout_s))
+            started.append((one, marks, inputs, begin_judging(one, self._prompt, inputs)))
+        for one, marks, inputs, call in started:
+            try:
+                folds = checked(one, (yield from judged(one, call)), len(inputs))
+            except CostFailure as failure:
+                folds = self._failed_open(one, [state for state, _ in inputs], failure)
             self._folds.update(zip(marks, folds, strict=True))
 
-    def _state(self, one: Seat, before: Mark | None) -> State:
-        if before is not None:
-            return self._folds[before].state
-        try:
-            return one.model.start(self._prompt)
-        except Exception as error:
-            raise _failure(one, f"it failed on the prompt: {error}") from error
+    def _state(self, before: Mark | None) -> State:
+        return START if before is None else self._folds[before].state
 
-    def _collect(self, one: Seat, states: Sequence[State], wait: Wait) -> Waiting[list[Fold]]:
-        """The folds a cost model gave, checked; a failure stops the request, or is noted where it may fail open."""
-        try:
-            return checked(one, (yield wait), len(states))
-        except TimeoutError as error:
-            one.worker.abandon()
-            failure: CostFailure = CostTimeout(
-                f"cost model '{one.spec.name}' did not answer within {one.spec.timeout_s:g} s",
-                where=f"cost_models.{one.spec.name}",
-                why="what was not judged may not be shown",
-                fix="raise its timeout_ms, or use a faster cost model",
-            )
-            failure.__cause__ = error
-        except CostFailure as error:
-            failure = error
-        except Exception as error:
-            failure = _failure(one, f"it raised {type(error).__name__}: {error}")
-            failure.__cause__ = error
+    def _failed_open(self, one: Seat, states: Sequence[State], failure: CostFailure) -> list[Fold]:
+        """Scores of 0 in place of those that failed, noted. Raises the failure unless the policy allows that."""
         if one.spec.on_error != "open":
             raise failure
         self.fail_open.append(f"{one.spec.name}: {failure.what}")
@@ -192,15 +176,20 @@ def _steps_behind(node: Node, position: int) -> list[Node]:
 
 def checked(one: Seat, answers: Any, count: int) -> list[Fold]:
     """The folds in a cost model's answers. Raises CostFailure unless there are `count`, all with scores in [0, 1]."""
-    if len(answers) != count:
-        raise _failure(one, f"it gave {len(answers)} answers to {count} questions")
-    folds = [Fold(state, tuple(float(score) for score in scores)) for state, scores in answers]
+    try:
+        folds = [Fold(state, tuple(float(score) for score in scores)) for state, scores in answers]
+    except Exception:
+        folds = None
+    if folds is None:  # said here, so that the error has no cause that repeats what was given
+        raise cost_failure(one.spec.name, "it gave something else than a state and scores for each question")
+    if len(folds) != count:
+        raise cost_failure(one.spec.name, f"it gave {len(folds)} answers to {count} questions")
     for fold in folds:
         if len(fold.scores) != len(one.model.hazards):
-            raise _failure(one, f"it gave {len(fold.scores)} scores for {len(one.model.hazards)} hazards")
+            raise cost_failure(one.spec.name, f"it gave {len(fold.scores)} scores for {len(one.model.hazards)} hazards")
         for score in fold.scores:
             if not (math.isfinite(score) and 0 <= score <= 1):
-                raise _failure(one, f"it gave {score!r}, which is not a score in [0, 1]")
+                raise cost_failure(one.spec.name, f"it gave {score!r}, which is not a score in [0, 1]")
     return folds
 
 
@@ -217,12 +206,3 @@ def _previous(track: Track, point: Point, node: Node) -> Point | None:
     while point.ended and position > 0 and node.characters_at(position) > node.visible:
         position -= step
     return Point(position) if position > 0 else None
-
-
-def _failure(one: Seat, reason: str) -> CostFailure:
-    return CostFailure(
-        f"cost model '{one.spec.name}' failed: {reason}",
-        where=f"cost_models.{one.spec.name}",
-        why="what was not judged may not be shown",
-        fix="mend the cost model; `on_error: open` would let it be skipped, and every receipt would say so",
-    )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ig_guardrail.costs.combine import evaluate
+from ig_guardrail.drive.judging import START, begin_judging, judged
 from ig_guardrail.drive.panel import Panel
 from ig_guardrail.drive.scorer import checked
-from ig_guardrail.drive.waiting import Wait, Waiting
-from ig_guardrail.errors import CostFailure, CostTimeout
+from ig_guardrail.drive.waiting import Waiting
 from ig_guardrail.types import Piece, Prompt, PromptRule
 
 
@@ -33,16 +33,8 @@ def screen(rule: PromptRule | None, panel: Panel, prompt: Prompt) -> Waiting[Scr
     raws: list[dict[str, float]] = [{} for _ in texts]
     for name in rule.cost.models():
         seat = panel.seats[name]
-        try:
-            steps = [(seat.model.start(prompt), Piece(text, ended=True)) for text in texts]
-            answers = yield Wait(seat.worker.call(seat.model.advance, steps), seat.spec.timeout_s)
-        except TimeoutError as error:
-            seat.worker.abandon()
-            raise CostTimeout(f"cost model '{name}' did not answer in time", where="prompt check") from error
-        except CostFailure:
-            raise
-        except Exception as error:
-            raise CostFailure(f"cost model '{name}' failed: {error}", where="prompt check") from error
+        call = begin_judging(seat, prompt, [(START, Piece(text, ended=True)) for text in texts])
+        answers = yield from judged(seat, call)
         for raw, fold in zip(raws, checked(seat, answers, len(texts)), strict=True):
             raw[name] = max(fold.scores)
     scores = [evaluate(rule.cost, raw) for raw in raws]

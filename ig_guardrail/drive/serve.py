@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ig_guardrail.budget import Point, pressure, remaining, settle
+from ig_guardrail.causes import named, note
 from ig_guardrail.costs.critic import Critic, PromptedReward, RewardModel
 from ig_guardrail.costs.workers import Worker
 from ig_guardrail.drive.panel import Panel
@@ -60,7 +61,7 @@ class Values:
 
     reward: RewardModel | PromptedReward | None = None
     critic: Critic | None = None
-    worker: Worker = field(default_factory=lambda: Worker("values"))
+    worker: Worker = field(default_factory=lambda: Worker("values", _values_failure))
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -136,7 +137,7 @@ class Server:
                     break
                 reply = yield from self._answer(request)
         finally:
-            search.close()
+            _close(search)
         return self.case.gate.tip.finish is not None
 
     def _may_go_on(self) -> bool:
@@ -327,8 +328,28 @@ def _next_request(search: Search, reply: Reply) -> Any:
         return None
     except GuardrailError:
         raise
+    except Exception as error:  # it may quote what the strategy read, so it is not its cause either
+        note(error)
+        reason = named(error)
+    raise StrategyError(
+        f"the strategy crashed: {reason}",
+        why="nothing it might still propose can be asked for",
+        fix="mend the strategy",
+    )
+
+
+def _close(search: Search) -> None:
+    """Close a strategy; what it has to say to that is nobody's concern any more."""
+    try:
+        search.close()
     except Exception as error:
-        raise StrategyError(
-            f"the strategy crashed: {type(error).__name__}: {error}",
-            why="nothing it might still propose can be asked for",
-        ) from error
+        note(error)
+
+
+def _values_failure(reason: str) -> StrategyError:
+    return StrategyError(
+        f"a reward or a critic failed: {reason}",
+        where="values",
+        why="without it, what the strategy ranks by is missing",
+        fix="mend it, or use a strategy that asks for none",
+    )

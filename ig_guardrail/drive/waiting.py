@@ -12,7 +12,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Wait for `future`, at most `seconds`; past that the runner throws TimeoutError into the generator."""
+    """Wait for `future`, at most `seconds`; past that the runner throws OutOfTime into the generator."""
 
     future: Future[Any]
     seconds: float | None = None
@@ -26,6 +26,10 @@ class Show:
 
 
 Waiting: TypeAlias = Generator[Wait | Show, Any, Result]
+
+
+class OutOfTime(Exception):
+    """Thrown into a drive at a `Wait` whose own seconds are over, while the request's time is not up."""
 
 
 class DeadlinePassed(BaseException):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import queue
 import threading
-import traceback
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
+from ig_guardrail.causes import bared
 from ig_guardrail.engine.tree import closed_error
 from ig_guardrail.errors import EngineError, GuardrailError
+from ig_guardrail.threads import Daemon, Home, Turn
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,21 +32,30 @@ class Loop:
 
     def __init__(self, name: str) -> None:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
+        self._lock = Turn()
         self._open = True
-        self._thread = threading.Thread(target=_serve, args=(self._jobs,), name=name, daemon=True)
-        self._thread.start()
+        self._home = Home()
+        jobs = self._jobs
+        self._thread = Daemon(name, _serve, (jobs,), lambda: jobs.put(None))
         weakref.finalize(self, self._jobs.put, None)
 
     def submit(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        """The future of `function(*args, **kwargs)`; EngineClosed in it after `shutdown`."""
+        """The future of `function(*args, **kwargs)`.
+
+        EngineClosed in it after `shutdown`, EngineError in a process that was forked from the thread's.
+        """
         future: Future[R] = Future()
         with self._lock:
-            if self._open:
+            if self._open and not self.forked:
                 self._jobs.put(Job(future, lambda: function(*args, **kwargs)))
                 return future
-        future.set_exception(closed_error("the engine was shut down"))
+        future.set_exception(forked_error() if self.forked else closed_error("the engine was shut down"))
         return future
+
+    @property
+    def forked(self) -> bool:
+        """Whether this process was forked from the one in which the thread is."""
+        return self._home.left
 
     def shutdown(self) -> None:
         """Take no more work; the thread ends after what was submitted. Idempotent."""
@@ -79,8 +89,18 @@ def settle(future: Future[Any], call: Callable[[], Any]) -> None:
 
 def fail(future: Future[Any], error: BaseException) -> None:
     """Put an error into a future: GuardrailErrors as they are, others as cause of an EngineError."""
-    traceback.clear_frames(error.__traceback__)  # they hold tensors; the line numbers stay
+    bared(error)  # the locals of its frames hold tensors
     future.set_exception(error if isinstance(error, GuardrailError) else _engine_error(error))
+
+
+def forked_error() -> EngineError:
+    """The error of work asked of an engine whose thread is in the process that this one was forked from."""
+    return EngineError(
+        "this process was forked after the model was opened, and has no thread to run it",
+        where="engine",
+        why="a fork copies the weights, but no threads, neither ours nor those that compute",
+        fix="open the model in each process after the fork (gunicorn: no request before it), or start them by 'spawn'",
+    )
 
 
 def _engine_error(cause: BaseException) -> EngineError:

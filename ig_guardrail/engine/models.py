@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from ig_guardrail.engine.gguf import SUFFIX, unpacked
 from ig_guardrail.engine.quiet import quiet
 from ig_guardrail.engine.store import files_sha256
 from ig_guardrail.errors import ModelError, RequestError, brief
+from ig_guardrail.threads import Home, Turn
 
 if TYPE_CHECKING:
     from ig_guardrail.engine.quantized import Quantization
@@ -41,7 +41,7 @@ class Source:
 class Slot:
     """One engine of the registry, and the lock under which it is loaded."""
 
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: Turn = field(default_factory=Turn)
     engine: TransformersEngine | None = None
 
 
@@ -49,12 +49,24 @@ class Registry:
     """Engines by (model, device, numerics), each loaded at its first use, once, whoever asks first."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = Turn()
+        self._home: Home | None = None
         self._slots: dict[tuple[str, str, str], Slot] = {}
 
     def get(self, key: tuple[str, str, str], load: Callable[[], TransformersEngine]) -> TransformersEngine:
-        """The engine of `key`; loaded if there is none, or if it was shut down."""
+        """The engine of `key`; loaded if there is none, or if it was shut down.
+
+        Raises ModelError if this process was forked from one that has loaded a model.
+        """
         with self._lock:
+            self._home = self._home or Home()
+            if self._home.left:
+                raise ModelError(
+                    "this process was forked after a model was loaded, so it cannot load one",
+                    where="model",
+                    why="the threads that compute do not live in a fork, and it would wait for them for ever",
+                    fix="load the first model after the fork, or start processes by 'spawn'",
+                )
             slot = self._slots.setdefault(key, Slot())
         with slot.lock:
             if slot.engine is None or slot.engine.closed:

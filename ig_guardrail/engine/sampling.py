@@ -18,6 +18,7 @@ from ig_guardrail.engine.grammar import Form
 from ig_guardrail.errors import EngineError
 from ig_guardrail.types import Sampling
 
+COLDEST = 1e-30  # a single float holds any difference of logits divided by this; colder is greedy all the same
 HEADS = (256, 4096)  # how many of the likeliest tokens are ranked before all are
 
 
@@ -100,7 +101,7 @@ def likeliest(logits: Tensor, count: int, allowed: Tensor | None = None) -> list
 
 
 def _draw(biased: Tensor, sampling: Sampling, uniforms: Tensor) -> Tensor:
-    scaled = (biased - biased.amax(-1, keepdim=True)).div_(sampling.temperature)
+    scaled = (biased - biased.amax(-1, keepdim=True)).div_(max(sampling.temperature, COLDEST))
     normaliser = scaled.logsumexp(-1, keepdim=True).cpu()
     vocabulary = scaled.shape[-1]
     for head in sorted({min(vocabulary, max(head, 2 * sampling.top_k)) for head in (*HEADS, vocabulary)}):

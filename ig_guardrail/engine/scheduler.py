@@ -6,7 +6,6 @@ wide request slows the others only by the rows that fit beside them. At most one
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -17,9 +16,10 @@ from typing import Any, TypeVar
 import torch
 
 from ig_guardrail.engine.decode import Work
-from ig_guardrail.engine.loop import Loop, fail
+from ig_guardrail.engine.loop import Loop, fail, forked_error
 from ig_guardrail.engine.passes import Pass, Reading
 from ig_guardrail.engine.tree import closed_error
+from ig_guardrail.threads import Turn
 
 R = TypeVar("R")
 
@@ -75,15 +75,18 @@ class Scheduler:
         self._loop = loop
         self._read = read
         self._rows = rows
-        self._lock = threading.Lock()
+        self._lock = Turn()
         self._arrived: deque[Task] = deque()
         self._tasks: list[Task] = []
         self._awake = False
         self._steps = 0
 
     def submit(self, work: Work[R]) -> Future[R]:
-        """The future of what `work` returns; EngineClosed in it once the loop was shut down."""
+        """What `work` returns; EngineClosed in it once the loop was shut down, EngineError in a forked process."""
         task = Task(Future(), work)
+        if self._loop.forked:  # nobody is awake here, whatever was so in the process that was forked
+            task.future.set_exception(forked_error())
+            return task.future
         with self._lock:
             self._arrived.append(task)
             if self._awake:

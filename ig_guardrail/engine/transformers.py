@@ -126,6 +126,8 @@ class TransformersEngine:
 
 def _stop(loop: Loop, tree: Tree[Any]) -> None:
     """Also runs when the interpreter exits: a thread that is inside the model then would bring the process down."""
+    if loop.forked:  # all of it is another process's
+        return
     loop.shutdown()
     tree.close_all()
     loop.join(LAST_STEP_S)

@@ -7,7 +7,6 @@ continue a node.
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -15,6 +14,7 @@ from typing import Generic, TypeVar
 from ig_guardrail.engine.answer import Draft, Rules
 from ig_guardrail.engine.detokenize import Held
 from ig_guardrail.errors import EngineClosed, EngineError
+from ig_guardrail.threads import Turn
 from ig_guardrail.types import Node, Prompt, Sampling, StateEdit
 
 S = TypeVar("S")
@@ -76,7 +76,7 @@ class Tree(Generic[S]):
     _numbers = itertools.count(1)
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = Turn()
         self._entries: dict[int, Entry[S]] = {}
         self._contexts: dict[int, Context] = {}
         self._closed = False

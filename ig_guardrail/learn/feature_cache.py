@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ig_guardrail.engine.chat import chat_of
+from ig_guardrail.engine.store import is_own, put_in_place
 from ig_guardrail.engine.weights import Weights
 from ig_guardrail.learn.states import POINTS, Means, read_means, token_ids
 
@@ -61,6 +61,8 @@ def _load(path: Path) -> list[Means] | None:
     from safetensors.numpy import load_file
 
     try:
+        if not is_own(path):
+            return None
         tensors = load_file(path)
     except (FileNotFoundError, SafetensorError):
         return None
@@ -78,9 +80,5 @@ def _save(path: Path, means: Sequence[Means]) -> None:
         "counts": np.array([len(mean.points) for mean in means], dtype=np.int64),
         "values": np.concatenate([mean.values for mean in means]),
     }
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    try:
-        save_file(tensors, partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with put_in_place(path) as beside:
+        save_file(tensors, beside)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
+
+from ig_guardrail.engine.store import is_own, put_in_place
 
 Tensors: TypeAlias = Mapping[str, NDArray[Any]]
 
@@ -45,7 +46,7 @@ def _load(path: Path) -> Tensors | None:
     from safetensors.numpy import load_file
 
     try:
-        return dict(load_file(path))
+        return dict(load_file(path)) if is_own(path) else None
     except (FileNotFoundError, SafetensorError):
         return None
 
@@ -54,9 +55,5 @@ def _save(path: Path, tensors: Tensors) -> None:
     from safetensors.numpy import save_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    try:
-        save_file(dict(tensors), partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with put_in_place(path) as beside:
+        save_file(dict(tensors), beside)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ig_guardrail.ledger.books import Entry, Limit, lasts, total
+from ig_guardrail.threads import Turn
 
 
 class MemoryLedger:
     """Charges in memory."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = Turn()
         self._turns: dict[str, int] = defaultdict(int)
         self._answers: set[tuple[str, str]] = set()
         self._charges: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)

@@ -65,11 +65,17 @@ SWAP = Form(
     rf"[a-z][a-z -]{{0,63}}|{_PRINTABLE}{{0,500}}/{_PRINTABLE}{{0,500}}",
     "gender",
 )
-_PORT_AND_PATH = r"(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/-]{0,200})?"
+_BYTE = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_PORT = r"(?:6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[0-9]{1,4})"
+_PORT_AND_PATH = rf"(?::{_PORT})?(?:/[A-Za-z0-9._~/-]{{0,200}})?"
+_NAME = r"(?=[0-9.-]*[A-Za-z])[A-Za-z0-9.-]{1,253}"
+_NUMBERS = (
+    rf"(?!0\.|169\.254\.){_BYTE}(?:\.{_BYTE}){{3}}"  # 169.254.* answers for clouds what no text should be sent to
+)
 ADDRESS = Form(
     "an `https://` address, or an `http://` address of this machine",
-    rf"https://(?:[A-Za-z0-9.-]{{1,253}}|\[[0-9A-Fa-f:.]{{2,45}}\]){_PORT_AND_PATH}"
-    rf"|http://(?:localhost|127(?:\.[0-9]{{1,3}}){{3}}|\[::1\]){_PORT_AND_PATH}",
+    rf"https://(?:{_NAME}|{_NUMBERS}|\[[0-9A-Fa-f:.]{{2,45}}\]){_PORT_AND_PATH}"
+    rf"|http://(?:localhost|127(?:\.{_BYTE}){{3}}|\[::1\]){_PORT_AND_PATH}",
     "http://127.0.0.1:8000/v1",
 )
 OPENAI = "https://api.openai.com/v1"

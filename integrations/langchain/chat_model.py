@@ -36,7 +36,7 @@ from ig_guardrail.integrations.langchain.events import EventModel
 from ig_guardrail.integrations.langchain.forms import form_of, instructed
 from ig_guardrail.integrations.langchain.messages import turns_of
 from ig_guardrail.integrations.langchain.opening import Names, Opening
-from ig_guardrail.integrations.langchain.options import CallOptions, call_options, configured
+from ig_guardrail.integrations.langchain.options import CallOptions, call_options, configured, spelled
 from ig_guardrail.integrations.langchain.outcomes import generation_chunks
 from ig_guardrail.integrations.langchain.overflow import overflow_told
 from ig_guardrail.integrations.langchain.structured import Method, structured
@@ -376,7 +376,7 @@ class ChatIGGuardrail(BoundedModel, EventModel):
     @override
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         """The key of a cached answer: all of the above, so that no policy is served another policy's answers."""
-        asked = {name: str(value) for name, value in kwargs.items()}
+        asked = {name: spelled(name, value) for name, value in kwargs.items()}
         return repr(
             sorted({**self._identifying_params, **asked, "stop_of_call": stop, "guard": self._hashes()}.items())
         )

@@ -9,7 +9,8 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from ig_guardrail.calls import Choice, Form, Tool
 from ig_guardrail.drive.serve import edited
-from ig_guardrail.errors import RequestError
+from ig_guardrail.errors import RequestError, brief
+from ig_guardrail.integrations.langchain.plain_json import demand_json
 from ig_guardrail.types import Edit, Turn
 
 _ANY = ("any", "required", True)
@@ -41,15 +42,17 @@ def instructed(form: Form, turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
 
 def tool_of(given: Any) -> Tool:
     """A tool from a dict, a class, a callable or a `BaseTool`."""
+    if isinstance(given, Mapping):
+        demand_json(given, "tools")
     try:
         function = convert_to_openai_tool(given)["function"]
         name, parameters = function["name"], function.get("parameters") or _NO_ARGUMENTS
         if not (isinstance(name, str) and name and isinstance(parameters, Mapping)):
             raise TypeError("its name is no text, or its parameters are no JSON Schema")
         return Tool(name, function.get("description", ""), parameters)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise RequestError(
-            f"a tool cannot be read: {error}",
+            f"a tool cannot be read: {brief(error)}",
             where="tools",
             why="a model must be told its name, what it is for, and its arguments",
             fix="give a function with type hints, a BaseTool, a pydantic class, or OpenAI's dict",
@@ -82,6 +85,7 @@ def _schema(response_format: Any) -> Mapping[str, Any] | None:
     if response_format is None:
         return None
     if isinstance(response_format, Mapping):
+        demand_json(response_format, "response_format")
         kind = response_format.get("type")
         if kind == "text":
             return None

@@ -37,7 +37,7 @@ from ig_guardrail.integrations.langchain.bounded import BoundedModel
 from ig_guardrail.integrations.langchain.events import EventModel
 from ig_guardrail.integrations.langchain.forms import tool_of
 from ig_guardrail.integrations.langchain.messages import turns_of
-from ig_guardrail.integrations.langchain.options import configured
+from ig_guardrail.integrations.langchain.options import configured, spelled, stop_strings
 from ig_guardrail.integrations.langchain.relay import errors_of_others
 from ig_guardrail.integrations.langchain.structured import of_calls, parsed
 from ig_guardrail.integrations.langchain.text_guardrail import LONGEST, sampling, text_guardrail
@@ -164,7 +164,7 @@ class GuardedChatModel(BoundedModel, EventModel):
             )
         return Ask(
             turns,
-            sampling(self.longest, tuple(stop or ())),
+            sampling(self.longest, stop_strings(stop)),
             _possible(self._guardrail.policy.search.strategy),
             language,
             unit=OPEN,
@@ -261,7 +261,7 @@ class GuardedChatModel(BoundedModel, EventModel):
     @override
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         """The key of a cached answer: the other model's, and all of the above."""
-        asked = {name: value for name, value in kwargs.items() if name != "tools"}
+        asked = {name: value for name, value in kwargs.items() if name != "tools" and spelled(name, value)}
         tools = [tool_of(tool) for tool in kwargs.get("tools") or ()]
         return repr([self.inner._get_llm_string(stop, **asked), tools, sorted(self._identifying_params.items())])
 

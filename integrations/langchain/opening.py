@@ -12,6 +12,7 @@ from typing import Any
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.ledger import Ledger, ledger_at
+from ig_guardrail.threads import Turn
 from ig_guardrail.types import CompiledPolicy
 
 
@@ -39,7 +40,7 @@ class Opening:
 
     def __init__(self, names: Names) -> None:
         self.names = names
-        self._lock = threading.RLock()
+        self._lock = Turn(threading.RLock)
         self._policy: CompiledPolicy | None = None
         self._guardrail: Guardrail | None = None
 

@@ -15,8 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ig_guardrail.calls import OPEN, Form
 from ig_guardrail.drive.request import Ask, check
-from ig_guardrail.errors import RequestError
+from ig_guardrail.errors import RequestError, brief
 from ig_guardrail.integrations.langchain.forms import form_of, instructed
+from ig_guardrail.integrations.langchain.plain_json import demand_json
 from ig_guardrail.settings import Limits
 from ig_guardrail.types import Sampling, Turn
 
@@ -61,7 +62,7 @@ class CallOptions(BaseModel):
             stop=self.stop,
             seed=seed,
             max_tokens=self.max_tokens,
-            grammar=self.form.grammar(self.max_tokens),
+            grammar=_grammar(self.form, self.max_tokens),
         )
         return Ask(
             instructed(self.form, turns),
@@ -103,12 +104,58 @@ def call_options(settings: Mapping[str, Any], stop: Sequence[str] | None, given:
     for name in overrides:
         if name not in settings:
             raise _unknown(name, sorted({*settings, *FORM}))
-    strings = [*(settings["stop"] or ()), *([stop] if isinstance(stop, str) else stop or ())]
+    strings = [*stop_strings(settings["stop"]), *stop_strings(overrides.get("stop")), *stop_strings(stop)]
     merged = {**settings, **overrides, "stop": tuple(dict.fromkeys(strings)), "form": form}
     try:
         return CallOptions.model_validate(merged)
     except ValidationError as error:
         raise _mistyped(error) from error
+
+
+def stop_strings(given: Any) -> tuple[str, ...]:
+    """Stop strings: none, one, or several. Raises RequestError for what is none of these."""
+    if given is None or given == ():
+        return ()
+    if isinstance(given, str):
+        return (given,)
+    if isinstance(given, list | tuple | set | frozenset) and all(isinstance(one, str) for one in given):
+        return tuple(given)
+    raise RequestError(
+        f"stop is of type {type(given).__name__}, and holds other things than texts",
+        where="stop",
+        why="an answer ends at a text",
+        fix="give a list of strings",
+    )
+
+
+def spelled(name: str, value: Any) -> str:
+    """An option as text, for the key of a cached answer. Raises RequestError for what cannot be written."""
+    if name in FORM:
+        for one in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(one, Mapping):
+                demand_json(one, name)
+    try:
+        return str(value)
+    except (RecursionError, ValueError) as error:  # nested too deeply, or a number of thousands of digits
+        raise RequestError(
+            f"{name} cannot be written as text: {brief(error)}",
+            where=name,
+            why="an option that cannot be told apart from others cannot be served",
+            fix="give a smaller value",
+        ) from error
+
+
+def _grammar(form: Form, room: int) -> str | None:
+    """The form as a grammar. Raises RequestError for a schema whose keywords have values of other kinds than theirs."""
+    try:
+        return form.grammar(room)
+    except (TypeError, ValueError, AttributeError, KeyError, RecursionError) as error:
+        raise RequestError(
+            f"the schema cannot be read: {type(error).__name__}: {brief(error)}",
+            where="tools or response format",
+            why="a keyword of it has a value that it cannot have",
+            fix="check it against the standard, JSON Schema 2020-12",
+        ) from error
 
 
 def _unknown(name: str, known: Sequence[str]) -> RequestError:

@@ -17,6 +17,7 @@ from langchain_core.utils.pydantic import is_basemodel_subclass
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain.blocks import RECORD, refused
 from ig_guardrail.integrations.langchain.forms import schema_of, tool_of
+from ig_guardrail.integrations.langchain.plain_json import demand_json
 
 Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
 
@@ -43,6 +44,8 @@ def structured(
         )
     if schema is None and method != "json_mode":
         raise RequestError("no schema is given", where="with_structured_output", fix="give one, or use 'json_mode'")
+    if isinstance(schema, Mapping):
+        demand_json(schema, "with_structured_output")
     described = {"kwargs": {"method": method, "strict": asked.get("strict")}, "schema": schema}
     if method == "function_calling":
         name = tool_of(schema).name

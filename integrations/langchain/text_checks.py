@@ -15,9 +15,10 @@ from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.catalog import build_cost_models
 from ig_guardrail.costs.combine import evaluate
 from ig_guardrail.costs.workers import Worker
+from ig_guardrail.drive.judging import START, begin_judging, judged
 from ig_guardrail.drive.panel import Seat, check_prompt
+from ig_guardrail.drive.runners import finish
 from ig_guardrail.drive.scorer import checked
-from ig_guardrail.errors import CostFailure, CostTimeout
 from ig_guardrail.policy import load_policy
 from ig_guardrail.types import Budget, CompiledPolicy, Piece, Prompt
 
@@ -77,16 +78,8 @@ class TextChecks:
 
     def _score(self, name: str, text: str) -> float:
         seat = self.seats[name]
-        try:
-            step = (seat.model.start(Prompt((), ())), Piece(text, ended=True))
-            answers = seat.worker.call(seat.model.advance, [step]).result(seat.spec.timeout_s)
-        except TimeoutError as error:
-            seat.worker.abandon()
-            raise CostTimeout(f"cost model '{name}' did not answer in time", where="text check") from error
-        except CostFailure:
-            raise
-        except Exception as error:
-            raise CostFailure(f"cost model '{name}' failed: {error}", where="text check") from error
+        call = begin_judging(seat, Prompt((), ()), [(START, Piece(text, ended=True))])
+        answers = finish(judged(seat, call))
         (fold,) = checked(seat, answers, 1)
         return max(fold.scores)
 

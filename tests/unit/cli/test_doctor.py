@@ -12,7 +12,10 @@ import pytest
 
 from ig_guardrail.cli import checkup, doctor
 from ig_guardrail.cli.checkup import Finding, check_up
+from ig_guardrail.engine.store import made_once
 from tests.unit.cli.conftest import Command
+
+COPY = "0123456789abcdef-bfloat16"
 
 
 @pytest.fixture(autouse=True)
@@ -87,17 +90,21 @@ def test_a_check_that_breaks_becomes_a_finding(monkeypatch: pytest.MonkeyPatch) 
 def test_a_store_that_is_empty_or_damaged_is_only_worth_a_note(tmp_path: Path) -> None:
     assert part("unpacked copy").state == "note"
     assert "none yet" in part("unpacked copy").detail
-    (tmp_path / "store" / "abc-bfloat16").mkdir(parents=True)
+    (tmp_path / "store" / "somebody-elses").mkdir(parents=True)
+    assert "none yet" in part("unpacked copy").detail
+    (tmp_path / "store" / COPY).mkdir()
     assert part("unpacked copy") == Finding(
         "unpacked copy",
         "note",
-        f"{tmp_path}/store/abc-bfloat16 is damaged",
+        f"{tmp_path}/store/{COPY} is damaged",
         "nothing: it is made anew at the next use",
     )
 
 
 def test_a_whole_copy_is_found(tmp_path: Path) -> None:
-    copy = tmp_path / "store" / "abc-bfloat16"
-    copy.mkdir(parents=True)
-    (copy / "manifest.json").write_text("{}")
+    copy = made_once(tmp_path / "store" / COPY, write_weights)
     assert part("unpacked copy") == Finding("unpacked copy", "ok", str(copy))
+
+
+def write_weights(folder: Path) -> None:
+    (folder / "weights").write_text("weights")

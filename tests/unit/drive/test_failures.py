@@ -70,9 +70,10 @@ def test_a_cost_model_that_hangs_is_timed_out_and_the_request_fails_closed() -> 
     assert last.receipt.verdict.outcome == "completed", "the next request gets a fresh thread"
 
 
-def test_a_cost_model_that_raises_is_named_with_its_error() -> None:
-    with pytest.raises(GenerationFailed, match="cost model 'level' failed: it raised RuntimeError: out of order"):
+def test_a_cost_model_that_raises_is_named_with_the_type_of_its_error() -> None:
+    with pytest.raises(GenerationFailed, match="cost model 'level' failed: it raised RuntimeError") as failure:
         list(rail(Raising("level")).stream(ask(SAMPLING)))
+    assert "out of order" not in str(failure.value), "which might quote what was never shown"
 
 
 class Giving(LetterCost):
@@ -108,7 +109,7 @@ def test_fail_open_goes_on_and_the_receipt_says_so_each_time() -> None:
     assert last.receipt is not None
     assert last.receipt.verdict.outcome == "completed"
     assert last.receipt.fail_open
-    assert all("out of order" in note for note in last.receipt.fail_open)
+    assert all("it raised RuntimeError" in note for note in last.receipt.fail_open)
 
 
 def test_a_passed_deadline_is_a_cancellation_with_a_receipt() -> None:
@@ -145,7 +146,7 @@ async def test_a_cancelled_task_frees_everything() -> None:
             pass
 
     task = asyncio.create_task(read())
-    while not one.panel.seats["level"].worker._jobs:
+    while not one.panel.seats["level"].worker._lane:
         await asyncio.sleep(0)
     assert one.engine.live_nodes() > 0
     task.cancel()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from ig_guardrail.engine.store import files_sha256, is_whole, made_once, remembered_sha256, store_folder
+from ig_guardrail.engine import store
+from ig_guardrail.engine.store import MARK, files_sha256, is_whole, made_once, remembered_sha256, store_folder
 
 
 @pytest.fixture(autouse=True)
@@ -76,16 +78,21 @@ def test_of_two_that_race_the_first_stays() -> None:
 
 
 def test_what_a_killed_process_left_is_swept_in_time() -> None:
-    store_folder().mkdir()
-    old, young = store_folder() / ".model-old", store_folder() / ".model-young"
-    for leftover in (old, young):
-        leftover.mkdir()
-    os.utime(old, (0, 0))
+    left: list[Path] = []
+
+    def killed(empty: Path) -> None:
+        left.append(shutil.copytree(empty.parent, empty.parent.with_name(f".ig-guardrail-{len(left)}")))
+
+    for name in ("first", "second"):
+        made_once(store_folder() / name, killed)
+    old, young = left
+    os.utime(old / MARK, (0, 0))
     made_once(store_folder() / "model", lambda empty: write("whole", empty))
     assert (old.exists(), young.exists()) == (False, True)
 
 
-def test_a_hash_is_remembered_until_the_file_changes(tmp_path: Path) -> None:
+def test_a_hash_is_remembered_until_the_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "_SETTLED_S", -60.0)  # as if the file had been there for a minute
     file = tmp_path / "file"
     file.write_text("one")
     first = remembered_sha256(file)

@@ -1,0 +1,45 @@
+"""One call of a cost model, on its own thread: within its time, and never failing but in our words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ig_guardrail.costs.base import CostModel, State
+from ig_guardrail.costs.workers import Call
+from ig_guardrail.drive.panel import Seat
+from ig_guardrail.drive.waiting import OutOfTime, Wait, Waiting
+from ig_guardrail.errors import CostTimeout
+from ig_guardrail.types import Piece, Prompt
+
+START: State = object()  # in place of a state: the one before the first answer token, which the thread asks for
+
+
+def begin_judging(seat: Seat, prompt: Prompt, steps: Sequence[tuple[State, Piece]]) -> Call:
+    """Ask for what `advance` gives for these steps."""
+    return seat.worker.call(_advance, seat.model, prompt, steps)
+
+
+def judged(seat: Seat, call: Call) -> Waiting[Any]:
+    """What was asked for, not checked. Raises CostFailure, and CostTimeout if the call takes longer than it may.
+
+    Its time begins when it gets its turn: what others ask for before it is not its fault.
+    """
+    limit = seat.spec.timeout_s
+    left = limit
+    while left > 0:
+        try:
+            return (yield Wait(call, left))
+        except OutOfTime:
+            left = seat.worker.seconds_left(call, limit)
+    seat.worker.abandon(call)
+    raise CostTimeout(
+        f"cost model '{seat.spec.name}' did not answer within {limit:g} s",
+        where=f"cost_models.{seat.spec.name}",
+        why="it did not answer in time, and what was not judged may not be shown",
+        fix="raise its timeout_ms, or use a faster cost model",
+    )
+
+
+def _advance(model: CostModel, prompt: Prompt, steps: Sequence[tuple[State, Piece]]) -> Any:
+    return model.advance([(model.start(prompt) if state is START else state, piece) for state, piece in steps])

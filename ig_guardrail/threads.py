@@ -1,0 +1,120 @@
+"""Threads that the process may leave at any time, and locks that a forked process has to itself.
+
+A daemon thread that works in C++ while the interpreter ends is made to exit as soon as it wants to go on in Python. C++
+takes that for an error, and aborts the process with exit code 134. So before the interpreter ends, the threads of this
+package are told to end, those that are busy are interrupted, and all are waited for, `LAST_S` seconds at most. Where
+one is in C++ even then, C++ is told to let such a thread rest in place of aborting.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import ctypes
+import os
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any
+
+PROMPT_S = 0.1  # in which a thread that is not busy ends
+LAST_S = 1.0  # in which one that is interrupted has to
+_CPP = {"linux": "libstdc++.so.6", "darwin": "libc++abi.dylib"}  # the libraries that abort, by platform
+
+
+class Daemon(threading.Thread):
+    """A started daemon thread, and how it is told to end: `end` is called, from any thread, and returns at once."""
+
+    def __init__(self, name: str, work: Callable[..., object], args: Sequence[Any], end: Callable[[], object]) -> None:
+        """Raises RuntimeError where no thread can be started, such as at the end of the interpreter."""
+        super().__init__(target=work, args=args, name=name, daemon=True)
+        self.end = end
+        self.start()
+
+
+class Turn:
+    """A lock, as a context manager. What a thread of the parent holds while a process forks, nobody holds in the child.
+
+    make: `threading.RLock`, where a thread may enter it again
+    """
+
+    def __init__(self, make: Callable[[], Any] = threading.Lock) -> None:
+        self._make = make
+        self._lock = make()
+        _TURNS.add(self)
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.release()
+
+    def renew(self) -> None:
+        """Be free; for a process that was just forked and has one thread."""
+        self._lock = self._make()
+
+
+class Home:
+    """The process in which something was made."""
+
+    def __init__(self) -> None:
+        self._process = os.getpid()
+
+    @property
+    def left(self) -> bool:
+        """Whether this is another process, forked from that one."""
+        return os.getpid() != self._process
+
+
+_TURNS: weakref.WeakSet[Turn] = weakref.WeakSet()  # process-wide, as a fork is
+
+
+def _renew() -> None:
+    for turn in list(_TURNS):
+        turn.renew()
+
+
+def _rest() -> None:
+    """Have no thread of this package bring the process down while the interpreter ends."""
+    for thread in _running():
+        thread.end()
+    _wait(PROMPT_S)
+    for thread in _running():
+        _interrupt(thread)
+    _wait(LAST_S)
+    if _running():
+        _let_rest()
+
+
+def _running() -> list[Daemon]:
+    return [thread for thread in threading.enumerate() if isinstance(thread, Daemon)]
+
+
+def _wait(seconds: float) -> None:
+    until = time.monotonic() + seconds
+    for thread in _running():
+        if thread is not threading.current_thread():
+            thread.join(max(0.0, until - time.monotonic()))
+
+
+def _interrupt(thread: Daemon) -> None:
+    """Raise SystemExit in a thread, at its next step in Python."""
+    if thread.ident is not None:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
+
+
+def _let_rest() -> None:
+    """Have C++ put a thread to sleep for good where it would abort the process. Without C++ there is nothing to do."""
+    with contextlib.suppress(OSError, AttributeError, KeyError):
+        loaded = ctypes.CDLL(_CPP[sys.platform], mode=os.RTLD_NOLOAD | os.RTLD_NOW)
+        loaded._ZSt13set_terminatePFvvE(ctypes.cast(ctypes.CDLL(None).pause, ctypes.c_void_p))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
+atexit.register(_rest)
