@@ -6,9 +6,9 @@ the numbers it will be held to.
 Source: arXiv 2502.01208, the remaining-budget state z' = (z - c) / gamma. Departures: c is clipped at 0, so that a
 harmless opening earns nothing; z = 0 is within budget, so that `budget: 0` means "no cost at all" and not "no answer".
 
-Numbers count as they are written: 0.1 is a tenth, so three costs of 0.1 fit a budget of 0.3. z is carried from charge to
-charge, and not told from the sum of what was spent, since gamma**position is less than any float can hold after some
-70,000 tokens, and the last of a budget would never be missed.
+Numbers count as they are written: 0.1 is a tenth, so three costs of 0.1 fit a budget of 0.3. z is carried from charge
+to charge, and not told from the sum of what was spent: gamma**position is less than a float can hold after some 70,000
+tokens, and what is spent of the last of a budget would not be seen in the sum.
 """
 
 from __future__ import annotations

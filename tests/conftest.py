@@ -1,4 +1,4 @@
-"""What all tests share: no network, an empty ledger of the process, and an option that records golden transcripts anew."""
+"""What all tests share: no network, no budgets spent before, and an option that records golden transcripts anew."""
 
 from __future__ import annotations
 

@@ -13,9 +13,10 @@ import os
 import threading
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from ig_guardrail.errors import LedgerError
 from ig_guardrail.ledger.books import Entry, Limit
@@ -45,7 +46,7 @@ class MemoryLedger:
     def __deepcopy__(self, memo: dict[int, Any]) -> MemoryLedger:
         return self
 
-    def __reduce__(self) -> NoReturn | tuple[Any, ...]:
+    def __reduce__(self) -> tuple[Any, ...]:
         raise LedgerError(
             "a ledger in memory cannot be pickled",
             where="ledger",
@@ -54,27 +55,27 @@ class MemoryLedger:
         )
 
     def turn(self, account: str) -> int:
-        with self._lock:
+        with self._opened():
             return self._turns.get(_name(account), 0) + 1
 
     def advance(self, account: str, turn: int) -> None:
         name = _name(account)
-        with self._lock:
+        with self._opened():
             if self._has_room(name):
                 self._turns[name] = max(self._turns.get(name, 0), turn)
                 self._use(name)
 
     def spent(self, account: str, turn: int, limit: Limit) -> float:
-        with self._lock:
+        with self._opened():
             return float(total(self._rows(_name(account), limit.budget).items(), turn, limit))
 
     def knows(self, account: str, answer: str) -> bool:
-        with self._lock:
+        with self._opened():
             return answer in self._answers.get(_name(account), ())
 
     def remember(self, account: str, answer: str) -> None:
         name = _name(account)
-        with self._lock:
+        with self._opened():
             if self._has_room(name):
                 answers = self._answers[name]
                 answers[answer] = None
@@ -84,7 +85,7 @@ class MemoryLedger:
 
     def charge(self, entries: Sequence[Entry], limits: Mapping[str, Limit]) -> bool:
         """Raises LedgerError where no room is left for a name that has spent nothing yet."""
-        with self._lock:
+        with self._opened():
             written: dict[tuple[bytes, str], dict[int, Decimal]] = {}
             for entry in entries:
                 page = _name(entry.account), entry.budget
@@ -105,6 +106,18 @@ class MemoryLedger:
         with self._lock:
             self._begin()
 
+    @contextmanager
+    def _opened(self) -> Iterator[None]:
+        """The ledger for one caller, with all forgotten that was silent for too long."""
+        with self._lock:
+            earliest = self._clock() - self._silence_s
+            for kept in (self._calm, self._spenders):
+                while kept and next(iter(kept.values())) < earliest:
+                    if kept is self._spenders:
+                        _log.info("an account was silent for so long that what it had spent is forgotten")
+                    self._forget(next(iter(kept)))
+            yield
+
     def _begin(self) -> None:
         self._turns: dict[bytes, int] = {}
         self._answers: dict[bytes, OrderedDict[str, None]] = defaultdict(OrderedDict)
@@ -123,21 +136,12 @@ class MemoryLedger:
         kept[name] = self._clock()
 
     def _has_room(self, name: bytes) -> bool:
-        """Whether a name is kept, or can be, once those are forgotten that may be."""
-        self._forget_the_silent()
+        """Whether a name is kept, or can be, once one is forgotten that has spent nothing."""
         if name in self._calm or name in self._spenders:
             return True
         if len(self._calm) + len(self._spenders) >= self._names and self._calm:
             self._forget(next(iter(self._calm)))
         return len(self._calm) + len(self._spenders) < self._names
-
-    def _forget_the_silent(self) -> None:
-        earliest = self._clock() - self._silence_s
-        for kept in (self._calm, self._spenders):
-            while kept and next(iter(kept.values())) < earliest:
-                if kept is self._spenders:
-                    _log.info("an account was silent for so long that what it had spent is forgotten")
-                self._forget(next(iter(kept)))
 
     def _forget(self, name: bytes) -> None:
         for kept in (self._turns, self._answers, self._charges, self._calm, self._spenders):
@@ -145,7 +149,7 @@ class MemoryLedger:
 
 
 class _ProcessLedger(MemoryLedger):
-    """The one ledger of a process. Pickled, it is that of the process where it is unpickled; a fork begins with a copy."""
+    """The one ledger of a process. Pickled, it is that of the process that unpickles it; a fork begins with a copy."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -159,7 +163,7 @@ class _ProcessLedger(MemoryLedger):
 
 
 def process_ledger() -> MemoryLedger:
-    """The ledger of all guardrails of this process that are given none. Accounts in it are apart by policy and scope."""
+    """The ledger of all guardrails of this process that are given none. Policies and scopes have their own accounts."""
     return _OF_THIS_PROCESS
 
 

@@ -35,12 +35,17 @@ def charged(rows: Mapping[int, Decimal], entry: Entry, limit: Limit) -> dict[int
     None too if its turn was overtaken by so many that what it may spend is no longer known.
     """
     newest = max(rows, default=entry.turn)
-    if limit.forgets and entry.turn < newest - OVERTAKEN:
+    if overtaken(entry.turn, newest, limit):
         return None
     more = {**rows, entry.turn: EXACT.add(rows.get(entry.turn, NOTHING), exact(entry.cost))}
     if not affords(limit.granted, total(more.items(), entry.turn, limit)):
         return None
     return _short(more, settled_until(max(newest, entry.turn), limit), limit)
+
+
+def overtaken(turn: int, newest: int, limit: Limit) -> bool:
+    """Whether a turn lies so far behind the newest that what may be spent in it is no longer known."""
+    return limit.forgets and turn < newest - OVERTAKEN
 
 
 def settled_until(newest: int, limit: Limit) -> int:

@@ -1,8 +1,8 @@
 """A ledger in one SQLite file, shared by the processes of one host.
 
 A rollback journal with full synchronisation: a charge that was answered with True survives a kill and a power cut. What
-is read and written for one charge happens in one immediate transaction, so no other process can come between. Nothing of
-the file is mapped into memory, so one that is cut short under a running process is an error and no crash
+is read and written for one charge happens in one immediate transaction, so no other process can come between. Nothing
+of the file is mapped into memory, so one that is cut short under a running process is an error and no crash
 (docs/decisions/ledger.md).
 
 Accounts are named by their hash, and only whoever owns the file may read it.
@@ -105,7 +105,7 @@ class SQLiteLedger:
             earliest = int(time.time() - days * _DAY_S)
             for table in ("answers", "charges"):
                 connection.execute(
-                    f"DELETE FROM {table} WHERE account IN (SELECT account FROM turns WHERE used < ?)",  # noqa: S608
+                    f"DELETE FROM {table} WHERE account IN (SELECT account FROM turns WHERE used < ?)",
                     (earliest,),
                 )
             return connection.execute("DELETE FROM turns WHERE used < ?", (earliest,)).rowcount
@@ -197,7 +197,7 @@ def _charge(connection: sqlite3.Connection, entry: Entry, limit: Limit) -> bool:
         return False
     until = settled_until(max(kept), limit)
     rewritten = "account = ? AND budget = ? AND (turn <= ? OR turn = ?)"
-    connection.execute(f"DELETE FROM charges WHERE {rewritten}", (name, entry.budget, until, entry.turn))  # noqa: S608
+    connection.execute(f"DELETE FROM charges WHERE {rewritten}", (name, entry.budget, until, entry.turn))
     connection.executemany(
         "INSERT INTO charges VALUES (?, ?, ?, ?)",
         [(name, entry.budget, turn, str(kept[turn])) for turn in kept if turn <= until or turn == entry.turn],
@@ -228,7 +228,8 @@ def _cost(text: str) -> Decimal:
 def _use(connection: sqlite3.Connection, name: str, turn: int) -> None:
     """Note that an account was used now, and, if it is not 0, in which turn something was shown."""
     connection.execute(
-        "INSERT INTO turns VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET last = max(last, excluded.last), used = excluded.used",
+        "INSERT INTO turns VALUES (?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET last = max(last, excluded.last), used = excluded.used",
         (name, turn, int(time.time())),
     )
 

@@ -368,16 +368,11 @@ class ChatIGGuardrail(PayingModel, EventModel):
     @override
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         """The key of a cached answer: all of the above, so that no policy is served another policy's answers."""
-        payer = self._payer(kwargs)
+        self._payer(kwargs)  # what is charged to a payer is never cached
         asked = {name: str(value) for name, value in kwargs.items()}
-        known = {**self._identifying_params, **asked, "stop_of_call": stop, "guard": self._hashes()}
-        return repr(sorted({**known, "payer": payer if self._shares() else None}.items()))
-
-    def _shares(self) -> bool:
-        """Whether answers share a budget: then each payer has cached answers of its own, which it has paid for."""
-        given = self._given()
-        policy = given.policy if given is not None else self._opened().policy()
-        return any(budget.scope != "response" for budget in policy.budgets)
+        return repr(
+            sorted({**self._identifying_params, **asked, "stop_of_call": stop, "guard": self._hashes()}.items())
+        )
 
     def _hashes(self) -> list[str]:
         """What tells an open guardrail's weights and cost models apart, or those that have more than a name."""

@@ -250,12 +250,10 @@ class GuardedChatModel(PayingModel, EventModel):
     @override
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         """The key of a cached answer: the other model's, and all of the above."""
-        payer = self._payer(kwargs)
+        self._payer(kwargs)  # what is charged to a payer is never cached
         asked = {name: value for name, value in kwargs.items() if name != "tools"}
         tools = [tool_of(tool) for tool in kwargs.get("tools") or ()]
-        shared = any(budget.scope != "response" for budget in self._guardrail.policy.budgets)
-        known = [self.inner._get_llm_string(stop, **asked), tools, sorted(self._identifying_params.items())]
-        return repr([*known, payer if shared else None])
+        return repr([self.inner._get_llm_string(stop, **asked), tools, sorted(self._identifying_params.items())])
 
     @override
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:

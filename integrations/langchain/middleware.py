@@ -37,7 +37,7 @@ REMOVED = "[removed: the policy refuses this text]"
 
 
 class FirstValue(LastValue[str]):
-    """A value that stays what it was first, whatever is written later, by an input, a command or a change of the state."""
+    """A value that stays what it was first, whatever an input, a command or a change of the state says later."""
 
     @override
     def update(self, values: Sequence[str]) -> bool:
@@ -185,7 +185,7 @@ def _within(state: Mapping[str, Any]) -> Iterator[None]:
 
 
 def _going_on(request: ToolCallRequest) -> ToolCallRequest:
-    """The request, whose tool runs under a config that notes the conversation. LangGraph keeps a config for each call."""
+    """The request, whose tool runs under a config that notes the conversation; each call has a config of its own."""
     name = request.state.get("guarded_conversation")
     if name is not None:
         request.runtime.config.update(with_conversation(request.runtime.config, name))

@@ -1,8 +1,8 @@
 """Whose budgets a call spends, and who may say so.
 
 A conversation is named by the call, by the constructor, else by the run's config. A tenant is never the caller's word:
-the constructor names it, or has it told from the run's config on the server's side. What `configurable` says of a tenant
-counts only where the constructor names the key that it trusts.
+the constructor names it, or has it told from the run's config on the server's side. What `configurable` says of a
+tenant counts only where the constructor names the key that it trusts.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ class Payers:
                 why="whose budget is spent is said where the model is made",
                 fix="leave out `tenant` in the call",
             )
-        return Payer(conversation or self.conversation or conversation_of(config), told or tenant)
+        who = conversation or self.conversation or conversation_of(config)
+        return Payer(who, tenant if told is None else told)
 
     def _tenant(self, config: RunnableConfig) -> str | None:
         if self.tenant_of is not None:
@@ -101,7 +102,7 @@ def with_conversation(config: RunnableConfig, name: str) -> RunnableConfig:
 
 
 class PayingModel(BaseChatModel):
-    """A chat model that knows who pays for a call, also where the call's config comes to it alone and not to a chain."""
+    """A chat model that knows who pays for a call, also where the call's config is given to it and not to a chain."""
 
     conversation: str | None = None
     """Names the conversation, for budgets that its answers share; by default the thread id of the run's config."""

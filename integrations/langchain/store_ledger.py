@@ -23,7 +23,7 @@ from langgraph.store.base import BaseStore
 
 from ig_guardrail.errors import LedgerError, brief
 from ig_guardrail.ledger import Entry, Limit
-from ig_guardrail.ledger.rows import OVERTAKEN, settled_until, total
+from ig_guardrail.ledger.rows import overtaken, settled_until, total
 
 PAGE = 1_000  # items asked for at once
 Place: TypeAlias = tuple[str, ...]
@@ -73,14 +73,14 @@ class StoreLedger:
     def _lasts(self, entry: Entry, limit: Limit) -> bool:
         """Whether a budget lasts with an entry that is written. Deletes what no longer counts in any turn to come."""
         place = _charges(entry.account, entry.budget)
-        newest = 0
-        if limit.forgets:
-            turns = {key: int(item["turn"]) for key, item in self._items(place)}
-            newest = max(turns.values())
-            gone = settled_until(newest, limit) if limit.window else -1
+        turns = {key: int(item["turn"]) for key, item in self._items(place)}
+        newest = max(turns.values(), default=0)
+        if limit.window:
+            gone = settled_until(newest, limit)
             for key in [key for key, turn in turns.items() if turn <= gone]:
                 self._delete(place, key)
-        return entry.turn >= newest - OVERTAKEN and self.spent(entry.account, entry.turn, limit) <= limit.granted
+        too_late = overtaken(entry.turn, newest, limit)
+        return not too_late and self.spent(entry.account, entry.turn, limit) <= limit.granted
 
     def _delete(self, place: Place, key: str) -> None:
         with _failing():

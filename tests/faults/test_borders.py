@@ -1,4 +1,4 @@
-"""Budgets that are used up to the last digit: what fits on paper fits, in the gate, the search and every ledger alike."""
+"""Budgets used up to the last digit: what fits on paper fits, in the gate, the search and every ledger alike."""
 
 from __future__ import annotations
 
