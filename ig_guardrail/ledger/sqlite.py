@@ -146,24 +146,31 @@ class SQLiteLedger:
             ) from error
 
     def _bring_up_to_date(self, connection: sqlite3.Connection) -> None:
+        if self._is_up_to_date(connection):
+            return
         with _immediately(connection):
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-            if version == VERSION and tables >= _TABLES:
+            if self._is_up_to_date(connection):  # another process came first
                 return
-            if version > VERSION and tables >= _TABLES:
-                raise self._unfit(
-                    f"the ledger is of version {version}", "use the release that wrote it, or a newer one"
-                )
-            if version != 0 or (tables and tables != _TABLES):
-                raise self._unfit("the file is another program's database", "give the path of a file of its own")
+            of_the_first = bool(_tables(connection))
             connection.create_function("named", 1, _named, deterministic=True)
             connection.create_function("written", 1, repr, deterministic=True)  # SQLite writes 15 digits
-            for statement in _FROM_THE_FIRST if tables else _SCHEMA:
+            for statement in _FROM_THE_FIRST if of_the_first else _SCHEMA:
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version={VERSION}")
-        if tables:
+        if of_the_first:
             self.path.chmod(0o600)
+
+    def _is_up_to_date(self, connection: sqlite3.Connection) -> bool:
+        """Whether it is of the present version; not where it is empty, or of the first one. Raises LedgerError else."""
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        tables = _tables(connection)
+        if version > VERSION and tables >= _TABLES:
+            raise self._unfit(f"the ledger is of version {version}", "use the release that wrote it, or a newer one")
+        if version == VERSION and tables >= _TABLES:
+            return True
+        if version != 0 or (tables and tables != _TABLES):
+            raise self._unfit("the file is another program's database", "give the path of a file of its own")
+        return False
 
     def _unfit(self, what: str, fix: str) -> LedgerError:
         why = "what a conversation has spent must be known before anything of it is shown"
@@ -187,6 +194,10 @@ def _immediately(connection: sqlite3.Connection) -> Iterator[None]:
         raise
     if connection.in_transaction:
         connection.execute("COMMIT")
+
+
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
 
 
 def _charge(connection: sqlite3.Connection, entry: Entry, limit: Limit) -> bool:
