@@ -19,12 +19,12 @@ OVERTAKEN = 1_000  # turns by which an answer may be overtaken and still be char
 
 def total(rows: Iterable[tuple[int, Decimal]], turn: int, limit: Limit) -> Decimal:
     """The sum of (turn, cost) as it counts in a turn."""
-    spent, at = NOTHING, 0
+    counted = [(own, cost) for own, cost in rows if not limit.window or turn - own < limit.window]
     with localcontext(EXACT):
-        decay = exact(limit.decay)
-        for own, cost in sorted((min(own, turn), cost) for own, cost in rows):
-            if limit.window and turn - own >= limit.window:
-                continue
+        if limit.decay == 1:
+            return sum((cost for _, cost in counted), NOTHING)
+        spent, at, decay = NOTHING, 0, exact(limit.decay)
+        for own, cost in sorted((min(own, turn), cost) for own, cost in counted):
             spent, at = spent * decay ** (own - at) + cost, own
         return spent * decay ** max(0, turn - at)
 
@@ -55,8 +55,10 @@ def settled_until(newest: int, limit: Limit) -> int:
 
 def _short(rows: dict[int, Decimal], until: int, limit: Limit) -> dict[int, Decimal]:
     settled = {turn: cost for turn, cost in rows.items() if turn <= until}
+    if not settled:
+        return rows
     kept = {turn: cost for turn, cost in rows.items() if turn > until}
-    if limit.window or not settled:
+    if limit.window:
         return kept
     last = max(settled)
     return {last: total(settled.items(), last, limit), **kept}

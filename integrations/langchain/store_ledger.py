@@ -72,15 +72,16 @@ class StoreLedger:
 
     def _lasts(self, entry: Entry, limit: Limit) -> bool:
         """Whether a budget lasts with an entry that is written. Deletes what no longer counts in any turn to come."""
+        lasts = self.spent(entry.account, entry.turn, limit) <= limit.granted
+        if not limit.forgets:
+            return lasts
         place = _charges(entry.account, entry.budget)
         turns = {key: int(item["turn"]) for key, item in self._items(place)}
-        newest = max(turns.values(), default=0)
-        if limit.window:
-            gone = settled_until(newest, limit)
-            for key in [key for key, turn in turns.items() if turn <= gone]:
-                self._delete(place, key)
-        too_late = overtaken(entry.turn, newest, limit)
-        return not too_late and self.spent(entry.account, entry.turn, limit) <= limit.granted
+        newest = max(turns.values())
+        gone = settled_until(newest, limit) if limit.window else 0
+        for key in [key for key, turn in turns.items() if turn <= gone]:
+            self._delete(place, key)
+        return lasts and not overtaken(entry.turn, newest, limit)
 
     def _delete(self, place: Place, key: str) -> None:
         with _failing():
