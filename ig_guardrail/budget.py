@@ -5,14 +5,26 @@ the numbers it will be held to.
 
 Source: arXiv 2502.01208, the remaining-budget state z' = (z - c) / gamma. Departures: c is clipped at 0, so that a
 harmless opening earns nothing; z = 0 is within budget, so that `budget: 0` means "no cost at all" and not "no answer".
+
+Numbers count as they are written: 0.1 is a tenth, so three costs of 0.1 fit a budget of 0.3. z is carried from charge
+to charge, and not told from the sum of what was spent: gamma**position is less than a float can hold after some 70,000
+tokens, and what is spent of the last of a budget would not be seen in the sum.
 """
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, InvalidOperation, localcontext
 
 from ig_guardrail.types import Budget, Charge, Granularity, Measure, Reading
+
+EXACT = Context(
+    prec=50, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[InvalidOperation]
+)  # whatever a program has set for itself
+NOTHING = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +50,23 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One budget's books: the discounted sum of costs so far, and the highest excess charged."""
+    """One budget's books.
 
-    spend: float = 0.0
-    peak: float = 0.0
+    total     the discounted sum of costs so far
+    peak      the highest excess charged
+    left      z after `position` tokens; None before the first cost
+    position  of the last cost, tokens
+    """
+
+    total: Decimal = NOTHING
+    peak: Decimal = NOTHING
+    left: Decimal | None = None
+    position: int = 0
+
+    @property
+    def spend(self) -> float:
+        """The discounted sum of costs so far."""
+        return float(self.total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +117,46 @@ def next_point(rule: Rule, position: int) -> int:
 
 def charge(rule: Rule, account: Account, position: int, score: float) -> tuple[Account, float]:
     """The account after one score in [0, 1] at a charge point, and the undiscounted cost c >= 0 that it added."""
-    excess = max(0.0, score - rule.budget.threshold)
-    rises_only = rule.reading == "level" and rule.budget.accumulate == "max"
-    cost = rule.budget.weight * (max(0.0, excess - account.peak) if rises_only else excess)
-    weight = rule.budget.discount ** (position - 1)
-    return Account(account.spend + weight * cost, max(account.peak, excess)), cost
+    budget = rule.budget
+    with localcontext(EXACT):
+        excess = max(NOTHING, exact(score) - exact(budget.threshold))
+        rises_only = rule.reading == "level" and budget.accumulate == "max"
+        cost = exact(budget.weight) * (max(NOTHING, excess - account.peak) if rises_only else excess)
+        if not cost:
+            return account, 0.0
+        gamma = exact(budget.discount)
+        total = account.total + gamma ** (position - 1) * cost
+        left = _left(budget, account, position) - cost / gamma
+        return Account(total, max(account.peak, excess), left, position), float(cost)
 
 
 def remaining(budget: Budget, account: Account, position: int) -> float:
-    """z after `position` tokens: gamma^t z = d - spend. Below 0 is over budget, and stays so."""
-    return float((budget.budget - account.spend) / budget.discount**position)
+    """z after `position` tokens: gamma^t z = d - spend. Below 0 is over budget, and stays so.
+
+    At most the greatest float there is, and below 0 however little is overdrawn.
+    """
+    with localcontext(EXACT):
+        left = _left(budget, account, position)
+    return min(float(left), sys.float_info.max) if left >= 0 else min(float(left), -math.ulp(0.0))
+
+
+def exact(number: float | Decimal) -> Decimal:
+    """A number as it is written: 0.1 is a tenth."""
+    if isinstance(number, Decimal):
+        return number
+    whole = float(number).is_integer()
+    return Decimal(int(number)) if whole else Decimal(repr(float(number)))
+
+
+def affords(granted: float, spent: Decimal) -> bool:
+    """Whether so much may be spent of what was granted. What lies below the last digit of a float is nobody's money."""
+    return float(spent) <= granted
+
+
+def _left(budget: Budget, account: Account, position: int) -> Decimal:
+    """z after `position` tokens, from where it was last told. Under the context EXACT."""
+    last = exact(budget.budget) - account.total if account.left is None else account.left
+    return last / exact(budget.discount) ** (position - account.position)
 
 
 def settle(

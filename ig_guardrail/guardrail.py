@@ -35,7 +35,7 @@ from ig_guardrail.errors import (
     PolicyError,
     RequestError,
 )
-from ig_guardrail.ledger import Books, Ledger, MemoryLedger, shared
+from ig_guardrail.ledger import Books, Ledger, process_ledger, shared
 from ig_guardrail.settings import Limits
 from ig_guardrail.stream.gate import Gate
 from ig_guardrail.stream.release import Hold
@@ -59,7 +59,7 @@ class Guardrail:
     policy   compiled; requests in flight keep the one they began with
     models   cost models, by the names the policy gives them
     values   a task model and a critic, for ranking only
-    ledger   what conversations have spent; in memory unless one is given
+    ledger   what conversations have spent; unless one is given, that of the process, which all guardrails share
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Guardrail:
         self.panel = seat(policy, models)
         self.values = values or Values()
         self.limits = limits or Limits()
-        self.ledger = ledger or MemoryLedger()
+        self.ledger = ledger or process_ledger()
         self._clerk = Worker("ledger", _ledger_failure)
         self._approved = threading.Event()
 
@@ -168,8 +168,8 @@ class Guardrail:
             raise _failed(failure, terms, plan, server) from failure
         message = self.policy.messages.of(ending.outcome, ask.language)
         said = gate.close(message if ask.prose else "")
-        if books is not None and gate.text:  # not waited for: an answer that is not noted is charged again
-            self._clerk.call(books.remember, gate.text)
+        if books is not None and gate.text:
+            yield from _remembered(books, gate.text)
         finish = gate.tip.finish if ending.outcome == "completed" else None
         verdict = _verdict(ending.outcome, finish, ending.reason, plan)
         try:
@@ -207,6 +207,17 @@ def _chances(server: Server, likeliest: int) -> Waiting[tuple[Chance, ...]]:
         return tuple((yield Wait(case.engine.chances(start, shown, likeliest))))
     except DeadlinePassed:
         return ()
+
+
+def _remembered(books: Books, text: str) -> Waiting[None]:
+    """Note an answer before its receipt is out, since the next request may give it back to another guardrail.
+
+    One that cannot be noted in time is charged again when it comes back.
+    """
+    try:
+        yield Wait(books.clerk.call(books.remember, text))
+    except (DeadlinePassed, LedgerError):
+        return
 
 
 def _opened(engine: Engine, opening: Future[Node]) -> Waiting[Node]:

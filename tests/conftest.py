@@ -1,9 +1,11 @@
-"""What all tests share: no network, and an option that records golden transcripts anew."""
+"""What all tests share: no network, no budgets spent before, and an option that records golden transcripts anew."""
 
 from __future__ import annotations
 
 import pytest
 from pytest_socket import disable_socket
+
+from ig_guardrail.ledger import process_ledger
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -16,3 +18,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def _no_network() -> None:
     """Every test runs without internet sockets; unix ones stay, since event loops are built on a pair of them."""
     disable_socket(allow_unix_socket=True)
+
+
+@pytest.fixture(autouse=True)
+def _whole_budgets() -> None:
+    """No test spends what another one, in the same process, has of a budget."""
+    process_ledger().clear()

@@ -81,7 +81,10 @@ def _model(engine: Engine) -> dict[str, Any]:
 
 
 def _spend(terms: Terms, server: Server | None) -> dict[str, Mapping[str, Any]]:
+    """What is spent of every budget; of one that answers share, what the ledger says of it."""
     spent = server.case.gate.spend() if server else {}
+    if server and server.case.books:
+        spent |= server.case.books.said
     return {
         rule.budget.id: {"spent": spent.get(rule.budget.id, 0.0), "of": rule.budget.budget, "mode": rule.budget.mode}
         for rule in terms.panel.rules

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ig_guardrail.budget import SafetyState, charge_points, settle
+from ig_guardrail.budget import EXACT, NOTHING, SafetyState, charge_points, settle
 from ig_guardrail.drive.panel import Panel
 from ig_guardrail.drive.request import Ask, earlier
 from ig_guardrail.drive.scorer import Scorer
@@ -65,7 +65,7 @@ def open_account(reader: Reader, ledger: Ledger, clerk: Clerk, policy: str, ask:
 def charge_history(reader: Reader, books: Books, turns: Sequence[Turn]) -> Waiting[None]:
     """Charge every answer among `turns` that the books do not know. Raises BudgetTaken if too little is left."""
     rules = shared(reader.panel.rules)
-    spend = {rule.budget.id: 0.0 for rule in rules}
+    spend = {rule.budget.id: NOTHING for rule in rules}
     unknown: list[str] = []
     for index, turn in enumerate(turns):
         if turn.role != "assistant" or not turn.text:
@@ -79,7 +79,8 @@ def charge_history(reader: Reader, books: Books, turns: Sequence[Turn]) -> Waiti
         measures = yield from Scorer(reader.panel, prompt).measure(node, due)
         state, _ = settle(rules, SafetyState(), sorted(measures, key=lambda one: (one.position, one.ended)))
         for rule in rules:
-            spend[rule.budget.id] += state.account(rule.budget).spend if rule.budget.id in new_to else 0.0
+            total = state.account(rule.budget).total if rule.budget.id in new_to else NOTHING
+            spend[rule.budget.id] = EXACT.add(spend[rule.budget.id], total)
         unknown.append(turn.text)
     if unknown and not (yield Wait(books.clerk.call(books.take_over, spend, unknown))):
         raise BudgetTaken("earlier answers, which were not given under this budget, spend more than is left of it")

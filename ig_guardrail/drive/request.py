@@ -15,6 +15,7 @@ from ig_guardrail.types import Sampling, Turn
 
 LONGEST_NAME = 1_000  # characters
 LARGEST = 2**64 - 1  # of whole numbers; more seconds than that are no limit
+_ELSEWHERE = {"tenant": "; a run's config is believed where the program says so (`tenant_of`, `tenant_key`)"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ def _demand_name(whose: str, name: str | None, rules: Sequence[Rule]) -> None:
             f"no {whose} is named, and budget '{rules[0].budget.id}' is shared by all answers of one",
             where=whose,
             why="without its name, what earlier answers spent could not be counted",
-            fix=f"give `{whose}`, a name that stays the same for all of its answers",
+            fix=f"give `{whose}`, a name that stays the same for all of its answers{_ELSEWHERE.get(whose, '')}",
         )
 
 

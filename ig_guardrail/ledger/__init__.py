@@ -5,7 +5,7 @@ two answers at once cannot spend the same money twice, and an answer that is dra
 """
 
 from ig_guardrail.ledger.books import Books, Clerk, Entry, Ledger, Limit, Payer, open_books, shared
-from ig_guardrail.ledger.memory import MemoryLedger
+from ig_guardrail.ledger.memory import MemoryLedger, process_ledger
 from ig_guardrail.ledger.sqlite import SQLiteLedger, ledger_at
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "SQLiteLedger",
     "ledger_at",
     "open_books",
+    "process_ledger",
     "shared",
 ]

@@ -6,13 +6,12 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from decimal import Decimal, localcontext
 from typing import Any, Protocol
 
-from ig_guardrail.budget import Account, Rule, SafetyState
+from ig_guardrail.budget import EXACT, NOTHING, Account, Rule, SafetyState, exact
 from ig_guardrail.ledger.answers import answer_sha256
 from ig_guardrail.types import Budget, Scope
-
-TOLERANCE = 1e-9  # of sums of floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +27,10 @@ class Limit:
     decay: float = 1.0
     window: int = 0
 
-    def weight(self, age: int) -> float:
-        """What a cost still counts after `age` turns."""
-        return 0.0 if self.window and age >= self.window else self.decay**age
+    @property
+    def forgets(self) -> bool:
+        """Whether a cost counts less in later turns."""
+        return self.window > 0 or self.decay < 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Entry:
     account: str
     turn: int
     budget: str
-    cost: float
+    cost: float | Decimal
 
 
 class Clerk(Protocol):
@@ -61,7 +61,7 @@ class Ledger(Protocol):
         ...
 
     def spent(self, account: str, turn: int, limit: Limit) -> float:
-        """What of a limit is spent, as it counts in that turn."""
+        """What of a limit is spent, as it counts in that turn; costs are summed as they are written, in decimals."""
         ...
 
     def knows(self, account: str, answer: str) -> bool:
@@ -73,7 +73,11 @@ class Ledger(Protocol):
         ...
 
     def charge(self, entries: Sequence[Entry], limits: Mapping[str, Limit]) -> bool:
-        """Write all entries, each under its budget's limit; False, and nothing is written, if one would overdraw it."""
+        """Write all entries, each under its budget's limit; False, and nothing is written, if one would overdraw it.
+
+        Where a limit forgets, an answer that very many others have overtaken may be refused as well (`rows.OVERTAKEN`).
+        A limit that is changed counts from then on: what was already forgotten stays so.
+        """
         ...
 
 
@@ -96,7 +100,7 @@ class Line:
     account: str
     turn: int
     limit: Limit
-    before: float
+    before: Decimal
 
 
 @dataclass(slots=True)
@@ -106,6 +110,7 @@ class Books:
     turn     of the conversation, or of the tenant where no budget is a conversation's
     lines    by budget
     written  what was charged already, by budget
+    said     what the ledger said was spent when it was last looked at, by budget; others may spend meanwhile
     shown    whether the turn is noted: one in which nothing is shown does not count
     """
 
@@ -113,7 +118,8 @@ class Books:
     ledger: Ledger
     turn: int
     lines: Mapping[str, Line]
-    written: dict[str, float] = field(default_factory=dict)
+    said: Mapping[str, float]
+    written: dict[str, Decimal] = field(default_factory=dict)
     shown: bool = False
 
     @property
@@ -132,13 +138,13 @@ class Books:
         for account in self.accounts:
             self.ledger.remember(account, answer_sha256(answer))
 
-    def take_over(self, spend: Mapping[str, float], answers: Sequence[str]) -> bool:
+    def take_over(self, spend: Mapping[str, Decimal], answers: Sequence[str]) -> bool:
         """Charge what answers from elsewhere cost, by budget, and remember them; False if that is more than is left."""
         if not self._charge(spend):
             return False
         for answer in answers:
             self.remember(answer)
-        self.lines = {name: replace(line, before=line.before + spend[name]) for name, line in self.lines.items()}
+        self.lines = {name: replace(line, before=exact(self.said[name])) for name, line in self.lines.items()}
         return True
 
     def opening(self) -> SafetyState:
@@ -152,7 +158,11 @@ class Books:
 
         spend: by budget, as the gate counts it: earlier turns and this one together
         """
-        owed = {name: spend[name] - line.before - self.written.get(name, 0.0) for name, line in self.lines.items()}
+        with localcontext(EXACT):
+            owed = {
+                name: exact(spend[name]) - line.before - self.written.get(name, NOTHING)
+                for name, line in self.lines.items()
+            }
         if not self._charge(owed):
             return False
         if not self.shown:
@@ -160,14 +170,18 @@ class Books:
                 self.ledger.advance(account, turn)
             self.shown = True
         for name, cost in owed.items():
-            self.written[name] = self.written.get(name, 0.0) + max(0.0, cost)
+            self.written[name] = EXACT.add(self.written.get(name, NOTHING), max(NOTHING, cost))
         return True
 
-    def _charge(self, owed: Mapping[str, float]) -> bool:
+    def _charge(self, owed: Mapping[str, Decimal]) -> bool:
         entries = [
             Entry(line.account, line.turn, name, owed[name]) for name, line in self.lines.items() if owed[name] > 0
         ]
-        return not entries or self.ledger.charge(entries, {name: line.limit for name, line in self.lines.items()})
+        if not entries:
+            return True
+        taken = self.ledger.charge(entries, {name: line.limit for name, line in self.lines.items()})
+        self.said = _said(self.ledger, self.lines)
+        return taken
 
 
 def shared(rules: Iterable[Rule]) -> tuple[Rule, ...]:
@@ -181,26 +195,14 @@ def open_books(clerk: Clerk, ledger: Ledger, policy: str, payer: Payer, rules: I
         rule.budget.id: _line(ledger, payer.account(policy, rule.budget.scope), rule.budget) for rule in shared(rules)
     }
     own = [line.turn for line in lines.values() if line.account == payer.account(policy, "conversation")]
-    return Books(clerk, ledger, next(iter(own), max(line.turn for line in lines.values())), lines)
+    turn = next(iter(own), max(line.turn for line in lines.values()))
+    return Books(clerk, ledger, turn, lines, {name: float(line.before) for name, line in lines.items()})
 
 
 def _line(ledger: Ledger, account: str, budget: Budget) -> Line:
     limit, turn = Limit(budget.id, budget.budget, budget.decay, budget.window), ledger.turn(account)
-    return Line(account, turn, limit, _within(ledger.spent(account, turn, limit), limit))
+    return Line(account, turn, limit, exact(ledger.spent(account, turn, limit)))
 
 
-def total(entries: Iterable[tuple[int, float]], turn: int, limit: Limit) -> float:
-    """The sum of (turn, cost) as it counts in a turn."""
-    return sum(cost * limit.weight(max(0, turn - own)) for own, cost in entries)
-
-
-def lasts(entries: Iterable[Entry], limits: Mapping[str, Limit], spent: Callable[[Entry, Limit], float]) -> bool:
-    """Whether no entry overdraws its budget. spent: what of its limit is spent before it."""
-    return all(
-        spent(entry, limits[entry.budget]) + entry.cost <= limits[entry.budget].granted + TOLERANCE for entry in entries
-    )
-
-
-def _within(spent: float, limit: Limit) -> float:
-    """Without what rounding adds to a budget that is just used up."""
-    return min(spent, limit.granted) if spent <= limit.granted + TOLERANCE else spent
+def _said(ledger: Ledger, lines: Mapping[str, Line]) -> dict[str, float]:
+    return {name: ledger.spent(line.account, line.turn, line.limit) for name, line in lines.items()}

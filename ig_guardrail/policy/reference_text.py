@@ -33,6 +33,7 @@ A cost model gives every prefix of an answer a score from 0 (harmless) to 1 (har
 `every` tokens, and at the end) the *excess* is what the score has above `threshold`, and the *cost* is `weight` times
 the excess. The budget is overdrawn when the costs of an answer, discounted, add up to more than `budget`; no text is
 shown past a charge point at which an enforced budget would be. `budget: 0` is a ban: no score may pass the threshold.
+Numbers count as they are written: three costs of 0.1 fit a budget of 0.3 ([why](decisions/decimals.md)).
 
 Lower `threshold` and lower `budget` are stricter. A higher `weight` is stricter.
 

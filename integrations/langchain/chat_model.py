@@ -36,11 +36,12 @@ from ig_guardrail.integrations.langchain.events import EventModel
 from ig_guardrail.integrations.langchain.forms import form_of, instructed
 from ig_guardrail.integrations.langchain.messages import turns_of
 from ig_guardrail.integrations.langchain.opening import Names, Opening
-from ig_guardrail.integrations.langchain.options import CallOptions, call_options, configured, spelled
+from ig_guardrail.integrations.langchain.options import CallOptions, call_options, spelled
 from ig_guardrail.integrations.langchain.outcomes import generation_chunks
 from ig_guardrail.integrations.langchain.overflow import overflow_told
+from ig_guardrail.integrations.langchain.payer import PayingModel
 from ig_guardrail.integrations.langchain.structured import Method, structured
-from ig_guardrail.ledger import MemoryLedger
+from ig_guardrail.ledger import MemoryLedger, Payer, process_ledger
 from ig_guardrail.settings import Limits
 from ig_guardrail.types import CompiledPolicy, Turn
 
@@ -55,7 +56,7 @@ ABILITIES: ModelProfile = {
 }
 
 
-class ChatIGGuardrail(BoundedModel, EventModel):
+class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
     """A local language model that decodes within the budgets of a policy.
 
     Constructing it is cheap. The policy is read at the first call and kept (PolicyError if it is refused), the weights
@@ -106,12 +107,8 @@ class ChatIGGuardrail(BoundedModel, EventModel):
     """Accepted and not used: the model runs in this process."""
     max_retries: int | None = None
     """Accepted and not used: a request that failed here would fail again."""
-    conversation: str | None = None
-    """Names the conversation, for budgets that its answers share; by default the thread id of LangGraph's config."""
-    tenant: str | None = None
-    """Names whom conversations belong to, for budgets that all of them share; by default `tenant` of the config."""
     ledger: str | Path | Any = Field(default=None, exclude=True, repr=False)
-    """Where conversations are kept: a file for `SQLiteLedger`, or a ledger; None keeps them in memory."""
+    """Where conversations are kept: a file for `SQLiteLedger`, or a ledger; None is the memory of this process."""
     cost_models: Mapping[str, InstanceOf[CostModel]] = Field(default_factory=dict, exclude=True, repr=False)
     """What the policy leaves to the program (`kind: given`), by name."""
     reward: str | None = Field(default=None, min_length=1)
@@ -122,9 +119,13 @@ class ChatIGGuardrail(BoundedModel, EventModel):
     """An open guardrail to use, in place of `model`, `policy`, `device`, `dtype`, `weights`, `reward` and `critic`."""
 
     _openings: list[Opening] = PrivateAttr(default_factory=list)
-    _memory: MemoryLedger = PrivateAttr(default_factory=MemoryLedger)
 
     # ------------------------------------------------------------------------------------------------ construction
+
+    @property
+    def _memory(self) -> MemoryLedger:
+        """Where conversations are kept while no ledger is given: with those of all other models of this process."""
+        return process_ledger()
 
     @model_validator(mode="after")
     def _check_settings(self) -> Self:
@@ -196,7 +197,8 @@ class ChatIGGuardrail(BoundedModel, EventModel):
         **kwargs: Any,
     ) -> Generator[ChatGenerationChunk, None, None]:
         model = kwargs.pop("model", None)
-        options, turns = self._options(stop, kwargs), turns_of(messages, self._limits())
+        payer = self._payer(kwargs)
+        options, turns = self._options(stop, kwargs, payer), turns_of(messages, self._limits())
         with overflow_told():
             yield from _pieces(self._given(model) or self._opened(model).guardrail(), options, turns)
 
@@ -209,7 +211,8 @@ class ChatIGGuardrail(BoundedModel, EventModel):
         **kwargs: Any,
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
         model = kwargs.pop("model", None)
-        options, turns = self._options(stop, kwargs), turns_of(messages, self._limits())
+        payer = self._payer(kwargs)
+        options, turns = self._options(stop, kwargs, payer), turns_of(messages, self._limits())
         guardrail = self._given(model) or await self._opened(model).guardrail_async()
         with overflow_told():
             async with aclosing(guardrail.astream(options.ask(turns), options.timeout)) as chunks:
@@ -226,7 +229,8 @@ class ChatIGGuardrail(BoundedModel, EventModel):
         **kwargs: Any,
     ) -> ChatResult:
         model = kwargs.pop("model", None)
-        options, turns = self._options(stop, kwargs), turns_of(messages, self._limits())
+        payer = self._payer(kwargs)
+        options, turns = self._options(stop, kwargs, payer), turns_of(messages, self._limits())
         guardrail = self._given(model) or self._opened(model).guardrail()
         with overflow_told():
             return _together([generate_from_stream(_pieces(guardrail, one, turns)) for one in options.each()])
@@ -240,17 +244,18 @@ class ChatIGGuardrail(BoundedModel, EventModel):
         **kwargs: Any,
     ) -> ChatResult:
         """Several answers share the model's steps, unless they share a budget."""
-        options = self._options(stop, {**kwargs, "model": None})
-        asked = [{**kwargs, "n": 1, "seed": one.seed} for one in options.each()]
+        payer = self._payer(kwargs)
+        options = self._options(stop, {**kwargs, "model": None}, payer)
+        asked = [{**kwargs, "n": 1, "seed": one.seed, "payer": payer} for one in options.each()]
         streams = [self._astream(messages, stop, run_manager, **one) for one in asked]
         if len(streams) == 1 or options.conversation is not None:  # each builds on the one before
             return _together([await agenerate_from_stream(stream) for stream in streams])
         return _together(await _at_once([agenerate_from_stream(stream) for stream in streams]))
 
-    def _options(self, stop: list[str] | None, given: dict[str, Any]) -> CallOptions:
+    def _options(self, stop: list[str] | None, given: dict[str, Any], payer: Payer | None = None) -> CallOptions:
         settings = {name: getattr(self, name) for name in CallOptions.model_fields if name != "form"}
-        settings["conversation"] = self.conversation or configured("thread_id")
-        settings["tenant"] = self.tenant or configured("tenant")
+        if payer is not None:
+            settings |= {"conversation": payer.conversation, "tenant": payer.tenant}
         return call_options(settings, stop, given)
 
     @override
@@ -263,14 +268,13 @@ class ChatIGGuardrail(BoundedModel, EventModel):
 
         model: the one that a call asks for in place of the usual one, under the same policy and ledger
         """
-        ledger = self._memory if self.ledger is None else self.ledger
         names = Names(
             model=model or self.model,
             policy=self.policy,
             device=self.device,
             dtype=self.dtype,
             weights=self.weights,
-            ledger=ledger,
+            ledger=self.ledger,
             cost_models=dict(self.cost_models),
             reward=self.reward,
             critic=self.critic,
@@ -376,6 +380,7 @@ class ChatIGGuardrail(BoundedModel, EventModel):
     @override
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         """The key of a cached answer: all of the above, so that no policy is served another policy's answers."""
+        self._payer(kwargs)  # what is charged to a payer is never cached
         asked = {name: spelled(name, value) for name, value in kwargs.items()}
         return repr(
             sorted({**self._identifying_params, **asked, "stop_of_call": stop, "guard": self._hashes()}.items())

@@ -20,7 +20,7 @@ from ig_guardrail.costs.base import CostModel
 from ig_guardrail.drive.request import Ask, check_language
 from ig_guardrail.engine.reading import AwaitedReading, PulledReading
 from ig_guardrail.engine.streamed import StreamedEngine
-from ig_guardrail.integrations.langchain.options import configured
+from ig_guardrail.integrations.langchain.payer import Payers, TenantOf
 from ig_guardrail.integrations.langchain.relay import errors_of_others, relayed, spoken, spoken_async
 from ig_guardrail.integrations.langchain.spoken import Answer, Said
 from ig_guardrail.integrations.langchain.structured import AnswerRefused
@@ -38,7 +38,8 @@ class GuardRunnable(Runnable[Any, Any]):
     on_refusal  what follows where the policy denies: "end", its message; "raise", AnswerRefused
     language    of that message
     longest     pieces of a text; what is longer is cut there
-    ledger      where shared budgets are kept, as in `ChatIGGuardrail`; the config's `thread_id` and `tenant` name them
+    ledger      where shared budgets are kept, as in `ChatIGGuardrail`; the config's `thread_id` names the conversation
+    tenant, tenant_of, tenant_key  name the tenant, as in `ChatIGGuardrail`
     cost_models those that the policy leaves to the program, by name
 
     Raises PolicyError or ModelError at once; when it runs, GenerationFailed if the guard fails, and errors of the chain
@@ -54,7 +55,11 @@ class GuardRunnable(Runnable[Any, Any]):
         longest: int = LONGEST,
         ledger: str | Path | Ledger | None = None,
         cost_models: Mapping[str, CostModel] | None = None,
+        tenant: str | None = None,
+        tenant_of: TenantOf | None = None,
+        tenant_key: str | None = None,
     ) -> None:
+        self._payers = Payers(tenant=tenant, tenant_of=tenant_of, tenant_key=tenant_key)
         self._guardrail = text_guardrail(policy, ledger, cost_models)
         self._raises = on_refusal == "raise"
         check_language(language)
@@ -110,6 +115,7 @@ class GuardRunnable(Runnable[Any, Any]):
                 yield piece
 
     def _ask(self, config: RunnableConfig | None) -> Ask:
+        payer = self._payers.of(config)
         return Ask(
             _UNKNOWN,
             sampling(self._longest),
@@ -117,8 +123,8 @@ class GuardRunnable(Runnable[Any, Any]):
             self._language,
             unit=OPEN,
             prose=not self._raises,
-            conversation=configured("thread_id", config),
-            tenant=configured("tenant", config),
+            conversation=payer.conversation,
+            tenant=payer.tenant,
         )
 
     def _shown(self, chunk: Chunk, answer: Answer) -> Iterator[Said]:

@@ -37,7 +37,8 @@ from ig_guardrail.integrations.langchain.bounded import BoundedModel
 from ig_guardrail.integrations.langchain.events import EventModel
 from ig_guardrail.integrations.langchain.forms import tool_of
 from ig_guardrail.integrations.langchain.messages import turns_of
-from ig_guardrail.integrations.langchain.options import configured, spelled, stop_strings
+from ig_guardrail.integrations.langchain.options import spelled, stop_strings
+from ig_guardrail.integrations.langchain.payer import PayingModel
 from ig_guardrail.integrations.langchain.relay import errors_of_others
 from ig_guardrail.integrations.langchain.structured import of_calls, parsed
 from ig_guardrail.integrations.langchain.text_guardrail import LONGEST, sampling, text_guardrail
@@ -48,7 +49,7 @@ from ig_guardrail.types import CompiledPolicy
 TEXT_ONLY: ModelProfile = {"image_inputs": False, "audio_inputs": False, "video_inputs": False, "pdf_inputs": False}
 
 
-class GuardedChatModel(BoundedModel, EventModel):
+class GuardedChatModel(BoundedModel, PayingModel, EventModel):
     """Another chat model under a policy: its answers are judged, held, and drawn again where they may not be shown.
 
     No search goes on inside an answer: where the policy denies a block and nothing was shown yet, a whole new answer is
@@ -71,12 +72,8 @@ class GuardedChatModel(BoundedModel, EventModel):
     """Seconds for one request, all its answers together; without an event loop, looked at between blocks only."""
     language: str = "en"
     """Of the refusal and closing messages."""
-    conversation: str | None = None
-    """Names the conversation, for budgets that its answers share; by default the thread id of LangGraph's config."""
-    tenant: str | None = None
-    """Names whom conversations belong to, for budgets that all of them share; by default `tenant` of the config."""
     ledger: str | Path | Any = Field(default=None, exclude=True, repr=False, frozen=True)
-    """Where conversations are kept: a file for `SQLiteLedger`, or a ledger; None keeps them in memory."""
+    """Where conversations are kept: a file for `SQLiteLedger`, or a ledger; None is the memory of this process."""
 
     cost_models: Mapping[str, InstanceOf[CostModel]] = Field(
         default_factory=dict, exclude=True, repr=False, frozen=True
@@ -152,8 +149,7 @@ class GuardedChatModel(BoundedModel, EventModel):
     def _ask(self, messages: Sequence[BaseMessage], stop: Sequence[str] | None, given: dict[str, Any]) -> Ask:
         """The request to the guardrail. Takes out of `given` what is not for the other model."""
         language = given.pop("language", None) or self.language
-        conversation = given.pop("conversation", None) or self.conversation or configured("thread_id")
-        tenant = given.pop("tenant", None) or self.tenant or configured("tenant")
+        payer = self._payer(given)
         turns = turns_of(messages, self._limits())
         if beginning_of(turns):
             raise RequestError(
@@ -169,8 +165,8 @@ class GuardedChatModel(BoundedModel, EventModel):
             language,
             unit=OPEN,
             prose="response_format" not in given,
-            conversation=conversation,
-            tenant=tenant,
+            conversation=payer.conversation,
+            tenant=payer.tenant,
         )
 
     @override
@@ -261,12 +257,14 @@ class GuardedChatModel(BoundedModel, EventModel):
     @override
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         """The key of a cached answer: the other model's, and all of the above."""
+        self._payer(kwargs)  # what is charged to a payer is never cached
         asked = {name: value for name, value in kwargs.items() if name != "tools" and spelled(name, value)}
         tools = [tool_of(tool) for tool in kwargs.get("tools") or ()]
         return repr([self.inner._get_llm_string(stop, **asked), tools, sorted(self._identifying_params.items())])
 
     @override
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        self._payer(kwargs)
         return {**self.inner._get_ls_params(stop, **kwargs), "ls_provider": PROVIDER}
 
 

@@ -8,13 +8,16 @@ model it is all there is: it reads the input, tool results and tool calls, and c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from langchain.agents.middleware import AgentMiddleware, AgentState, hook_config
-from langchain.agents.middleware.types import ModelRequest, ModelResponse, ToolCallRequest
+from langchain.agents.middleware.types import ModelRequest, ModelResponse, PrivateStateAttr, ToolCallRequest
 from langchain_core.messages import AIMessage, AnyMessage, ChatMessage, ToolMessage
+from langchain_core.runnables.config import ensure_config, var_child_runnable_config
+from langgraph.channels import LastValue
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 from typing_extensions import override
@@ -23,7 +26,7 @@ from ig_guardrail.costs.base import CostModel
 from ig_guardrail.drive.request import check_language
 from ig_guardrail.integrations.langchain.blocks import PROVIDER, RECORD, refused
 from ig_guardrail.integrations.langchain.messages import ROLES
-from ig_guardrail.integrations.langchain.options import configured
+from ig_guardrail.integrations.langchain.payer import conversation_of, with_conversation
 from ig_guardrail.integrations.langchain.structured import AnswerRefused
 from ig_guardrail.integrations.langchain.text_checks import text_checks
 from ig_guardrail.types import CompiledPolicy
@@ -33,10 +36,21 @@ Answer = ToolMessage | Command[Any]
 REMOVED = "[removed: the policy refuses this text]"
 
 
-class GuardedState(AgentState[Any]):
-    """The agent's state, and the conversation whose budgets its answers share: the thread in which it began."""
+class FirstValue(LastValue[str]):
+    """A value that stays what it was first, whatever an input, a command or a change of the state says later."""
 
-    guarded_conversation: NotRequired[str]
+    @override
+    def update(self, values: Sequence[str]) -> bool:
+        return super().update(values[:1]) if values and not self.is_available() else False
+
+
+class GuardedState(AgentState[Any]):
+    """The agent's state, and the conversation whose budgets its answers share: the thread in which it began.
+
+    It is no part of an agent's input or output, and is named once.
+    """
+
+    guarded_conversation: NotRequired[Annotated[str, PrivateStateAttr, FirstValue(str)]]
 
 
 class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
@@ -48,7 +62,7 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
     cost_models  those that the policy leaves to the program, by name
 
     A conversation keeps its name in the state. So a thread that goes back in time, or is copied to another one, goes on
-    with the budgets that it has left.
+    with the budgets that it has left; and so does all that runs within, subagents and models in tools too.
     """
 
     state_schema = GuardedState
@@ -70,8 +84,8 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
     @override
     def before_agent(self, state: GuardedState, runtime: Runtime[None]) -> dict[str, Any] | None:
         """Name the conversation, where it has no name yet and runs in a thread."""
-        thread = configured("thread_id")
-        return {"guarded_conversation": thread} if thread and "guarded_conversation" not in state else None
+        name = conversation_of()
+        return {"guarded_conversation": name} if name and "guarded_conversation" not in state else None
 
     @override
     async def abefore_agent(self, state: GuardedState, runtime: Runtime[None]) -> dict[str, Any] | None:
@@ -81,14 +95,16 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
     def wrap_model_call(
         self, request: ModelRequest[None], handler: Callable[[ModelRequest[None]], ModelResponse[Any]]
     ) -> ModelResponse[Any]:
-        """Tell a guarded model which conversation it answers."""
-        return handler(_named(request))
+        """Tell guarded models which conversation they answer."""
+        with _within(request.state):
+            return handler(request)
 
     @override
     async def awrap_model_call(
         self, request: ModelRequest[None], handler: Callable[[ModelRequest[None]], Awaitable[ModelResponse[Any]]]
     ) -> ModelResponse[Any]:
-        return await handler(_named(request))
+        with _within(request.state):
+            return await handler(request)
 
     @hook_config(can_jump_to=["end"])
     @override
@@ -125,13 +141,13 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
     @override
     def wrap_tool_call(self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Answer]) -> Answer:
         """Run the tool if the policy allows the call as it is now; else tell the model that it may not."""
-        return self._denied(request) or handler(request)
+        return self._denied(request) or handler(_going_on(request))
 
     @override
     async def awrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[Answer]]
     ) -> Answer:
-        return await asyncio.to_thread(self._denied, request) or await handler(request)
+        return await asyncio.to_thread(self._denied, request) or await handler(_going_on(request))
 
     def _denied(self, request: ToolCallRequest) -> ToolMessage | None:
         call = request.tool_call
@@ -154,11 +170,26 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
         return {"messages": [*emptied, AIMessage(message, response_metadata=metadata)], "jump_to": "end"}
 
 
-def _named(request: ModelRequest[None]) -> ModelRequest[None]:
+@contextmanager
+def _within(state: Mapping[str, Any]) -> Iterator[None]:
+    """Let what is called here, without a config of its own, go on with the state's conversation."""
+    name = state.get("guarded_conversation")
+    if name is None:
+        yield
+        return
+    token = var_child_runnable_config.set(with_conversation(ensure_config(), name))
+    try:
+        yield
+    finally:
+        var_child_runnable_config.reset(token)
+
+
+def _going_on(request: ToolCallRequest) -> ToolCallRequest:
+    """The request, whose tool runs under a config that notes the conversation; each call has a config of its own."""
     name = request.state.get("guarded_conversation")
-    if name is None or "conversation" not in type(request.model).model_fields:
-        return request
-    return request.override(model_settings={"conversation": name, **request.model_settings})
+    if name is not None:
+        request.runtime.config.update(with_conversation(request.runtime.config, name))
+    return request
 
 
 def _is_input(message: AnyMessage) -> bool:

@@ -10,7 +10,6 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from langchain_core.runnables.config import RunnableConfig, ensure_config
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ig_guardrail.calls import OPEN, Form
@@ -84,12 +83,6 @@ class CallOptions(BaseModel):
     def check(self) -> None:
         """Raises RequestError, naming option and range, for settings that no request could be served with."""
         check(self.ask((Turn("user", ""),)), Limits())
-
-
-def configured(name: str, config: RunnableConfig | None = None) -> str | None:
-    """What LangGraph's config names, such as `thread_id`, within a run that has one; or a config that is given."""
-    found = ensure_config(config).get("configurable", {}).get(name)
-    return None if found is None else str(found)
 
 
 def call_options(settings: Mapping[str, Any], stop: Sequence[str] | None, given: Mapping[str, Any]) -> CallOptions:

@@ -3,6 +3,10 @@
 A store has no transactions. So a charge is written first and counted then: if all that is written is more than was
 granted, this charge is taken back. Two processes that charge at the same moment may both take theirs back, and neither
 can overdraw, as long as a process sees what another has written.
+
+A charge is an item, and stays one until it has left its limit's window: items that several processes write cannot be
+put together without transactions. So under a limit without a window a charge takes time in proportion to those before
+it; keep long conversations, and tenants, in a file.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ import hashlib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any, TypeAlias
 from uuid import uuid4
 
@@ -18,7 +23,7 @@ from langgraph.store.base import BaseStore
 
 from ig_guardrail.errors import LedgerError, brief
 from ig_guardrail.ledger import Entry, Limit
-from ig_guardrail.ledger.books import lasts, total
+from ig_guardrail.ledger.rows import overtaken, settled_until, total
 
 PAGE = 1_000  # items asked for at once
 Place: TypeAlias = tuple[str, ...]
@@ -32,14 +37,20 @@ class StoreLedger:
         self._lock = threading.Lock()
 
     def turn(self, account: str) -> int:
-        return max((int(item["turn"]) for _, item in self._items(_place(account, "turns"))), default=0) + 1
+        with _failing():
+            return max((int(item["turn"]) for _, item in self._items(_place(account, "turns"))), default=0) + 1
 
     def advance(self, account: str, turn: int) -> None:
-        self._put(_place(account, "turns"), str(turn), {"turn": turn})
+        place = _place(account, "turns")
+        self._put(place, str(turn), {"turn": turn})
+        for key in [key for key, item in self._items(place) if int(item["turn"]) < turn]:
+            self._delete(place, key)
 
     def spent(self, account: str, turn: int, limit: Limit) -> float:
-        charges = (item for _, item in self._items(_place(account, "charges", limit.budget)))
-        return total(((int(item["turn"]), float(item["cost"])) for item in charges), turn, limit)
+        with _failing():
+            found = [item for _, item in self._items(_charges(account, limit.budget))]
+            rows = [(int(item["turn"]), Decimal(str(item["cost"]))) for item in found]
+            return float(total(rows, turn, limit))
 
     def knows(self, account: str, answer: str) -> bool:
         with _failing():
@@ -50,15 +61,31 @@ class StoreLedger:
 
     def charge(self, entries: Sequence[Entry], limits: Mapping[str, Limit]) -> bool:
         with self._lock:
-            written = [(_place(entry.account, "charges", entry.budget), uuid4().hex, entry) for entry in entries]
+            written = [(_charges(entry.account, entry.budget), uuid4().hex, entry) for entry in entries]
             for place, key, entry in written:
-                self._put(place, key, {"turn": entry.turn, "cost": entry.cost})
-            if lasts(entries, limits, lambda entry, limit: self.spent(entry.account, entry.turn, limit) - entry.cost):
+                self._put(place, key, {"turn": entry.turn, "cost": str(entry.cost)})
+            if all(self._lasts(entry, limits[entry.budget]) for entry in entries):
                 return True
             for place, key, _ in written:
-                with _failing():
-                    self._store.delete(place, key)
+                self._delete(place, key)
             return False
+
+    def _lasts(self, entry: Entry, limit: Limit) -> bool:
+        """Whether a budget lasts with an entry that is written. Deletes what no longer counts in any turn to come."""
+        lasts = self.spent(entry.account, entry.turn, limit) <= limit.granted
+        if not limit.forgets:
+            return lasts
+        place = _charges(entry.account, entry.budget)
+        turns = {key: int(item["turn"]) for key, item in self._items(place)}
+        newest = max(turns.values())
+        gone = settled_until(newest, limit) if limit.window else 0
+        for key in [key for key, turn in turns.items() if turn <= gone]:
+            self._delete(place, key)
+        return lasts and not overtaken(entry.turn, newest, limit)
+
+    def _delete(self, place: Place, key: str) -> None:
+        with _failing():
+            self._store.delete(place, key)
 
     def _put(self, place: Place, key: str, value: dict[str, Any]) -> None:
         with _failing():
@@ -81,6 +108,8 @@ def _failing() -> Iterator[None]:
     """Whatever a store raises, as LedgerError."""
     try:
         yield
+    except LedgerError:
+        raise
     except Exception as error:
         raise LedgerError(
             f"the store of the ledger failed: {brief(error)}",
@@ -88,6 +117,10 @@ def _failing() -> Iterator[None]:
             why="what a conversation has spent must be known before anything of it is shown",
             fix="mend the store, or keep the ledger in a file",
         ) from error
+
+
+def _charges(account: str, budget: str) -> Place:
+    return _place(account, "charges", budget)
 
 
 def _place(account: str, *parts: str) -> Place:

@@ -114,14 +114,14 @@ FAULTS = (
     Fault(
         "budget: a negative cost earns budget",
         "budget.py",
-        "excess = max(0.0, score - rule.budget.threshold)",
-        "excess = score - rule.budget.threshold",
+        "excess = max(NOTHING, exact(score) - exact(budget.threshold))",
+        "excess = exact(score) - exact(budget.threshold)",
     ),
     Fault(
         "budget: recovery gives back",
         "budget.py",
-        "Account(account.spend + weight * cost, max(account.peak, excess))",
-        "Account(account.spend + weight * cost, excess)",
+        "Account(total, max(account.peak, excess), left, position)",
+        "Account(total, excess, left, position)",
     ),
     Fault(
         "scorer: NaN is a score",

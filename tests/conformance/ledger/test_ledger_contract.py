@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -82,12 +83,61 @@ def test_costs_decay_by_turn_and_leave_the_window(make: Make) -> None:
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(1, 4), st.floats(0.01, 1.0)), max_size=12), st.floats(0, 2))
 def test_no_order_of_charges_passes_the_limit(make: Make, charges: list[tuple[int, float]], granted: float) -> None:
-    ledger, limit, written = make(), Limit("x", granted), 0.0
+    ledger, limit, written = make(), Limit("x", granted), Decimal(0)
     for turn, cost in sorted(charges):
         taken = charge(ledger, cost, limit, turn)
-        assert taken == (written + cost <= granted + 1e-9)
-        written += cost if taken else 0.0
-        assert ledger.spent("a", turn, limit) == pytest.approx(written)
+        assert taken == (float(written + Decimal(str(cost))) <= granted), "costs are summed as they are written"
+        written += Decimal(str(cost)) if taken else 0
+        assert ledger.spent("a", turn, limit) == float(written)
+
+
+charges_in_turns = st.lists(st.tuples(st.integers(-3, 4), st.integers(1, 400)), max_size=24)
+limits = st.builds(Limit, st.just("x"), st.just(1.0), st.sampled_from([1.0, 0.9, 0.25]), st.sampled_from([0, 1, 3]))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(charges_in_turns, limits)
+def test_rows_that_are_kept_short_say_what_all_of_them_would(
+    make: Make, monkeypatch: pytest.MonkeyPatch, charges: list[tuple[int, int]], limit: Limit
+) -> None:
+    """Turns go on and back, as answers of a conversation overtake each other; one that is far behind is refused."""
+    monkeypatch.setattr("ig_guardrail.ledger.rows.OVERTAKEN", 4)
+    ledger, turn, newest, written = make(), 1, 1, list[tuple[int, Decimal]]()
+
+    def spent(at: int) -> Decimal:
+        ages = [(max(0, at - own), cost) for own, cost in written]
+        counted = [(age, cost) for age, cost in ages if not limit.window or age < limit.window]
+        return sum((cost * Decimal(str(limit.decay)) ** age for age, cost in counted), Decimal(0))
+
+    for step, thousandths in charges:
+        turn = max(1, turn + step)
+        cost = Decimal(thousandths) / 1000
+        late = limit.forgets and turn < newest - 4
+        fits = not late and float(spent(turn) + cost) <= limit.granted
+        assert charge(ledger, float(cost), limit, turn) == fits
+        if fits:
+            written.append((turn, cost))
+            newest = max(newest, turn)
+        for at in (newest, newest + 1, newest + 2):
+            assert ledger.spent("a", at, limit) == pytest.approx(float(spent(at)), rel=1e-12)
+
+
+def test_all_entries_of_one_account_are_charged_together(make: Make) -> None:
+    ledger, limit = make(), Limit("x", 1.0)
+    assert not ledger.charge([Entry("a", 1, "x", 0.6), Entry("a", 1, "x", 0.6)], {"x": limit})
+    assert ledger.spent("a", 1, limit) == 0
+    assert ledger.charge([Entry("a", 1, "x", 0.5), Entry("a", 1, "x", 0.5)], {"x": limit})
+    assert ledger.spent("a", 1, limit) == 1.0
+
+
+def test_a_limit_that_is_changed_counts_from_then_on(make: Make) -> None:
+    ledger = make()
+    for turn in (1, 2, 3):
+        assert charge(ledger, 0.1, Limit("x", 1.0), turn)
+    assert ledger.spent("a", 3, Limit("x", 1.0)) == 0.3
+    assert charge(ledger, 0.1, Limit("x", 1.0, window=2), turn=4)
+    assert 0.2 <= ledger.spent("a", 4, Limit("x", 1.0, window=2)) <= 0.4
+    assert ledger.spent("a", 6, Limit("x", 1.0, window=2)) == 0
 
 
 def test_many_at_once_spend_no_more_than_was_granted(make: Make) -> None:

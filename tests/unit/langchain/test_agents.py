@@ -147,7 +147,8 @@ def test_a_copy_of_a_thread_goes_on_with_what_is_left() -> None:
     agent = fishing(InMemorySaver(), InMemoryStore())
     assert reasons(agent, "Be rude.", thread_id="t") == "stop"
     state = agent.get_state({"configurable": {"thread_id": "t"}}).values
-    agent.update_state({"configurable": {"thread_id": "copy"}}, {**state, "messages": []})  # forgets the answer itself
+    copy: Any = {"configurable": {"thread_id": "copy"}}
+    agent.update_state(copy, {**state, "messages": []}, as_node="model")  # forgets the answer itself
     assert reasons(agent, "Be rude.", thread_id="copy") == "content_filter"
     assert reasons(agent, "Be rude.", thread_id="fresh") == "stop"
 
