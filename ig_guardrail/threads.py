@@ -47,11 +47,19 @@ class Turn:
         _TURNS.add(self)
 
     def __enter__(self) -> None:
-        self._lock.acquire()
+        self.take()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.give()
+
+    def take(self) -> None:
+        """Wait for the lock, and hold it."""
+        self._lock.acquire()
+
+    def give(self) -> None:
+        """Let the lock go."""
         self._lock.release()
 
     def renew(self) -> None:

@@ -153,10 +153,8 @@ class _ProcessLedger(MemoryLedger):
 
     def __init__(self) -> None:
         super().__init__()
-        if hasattr(os, "register_at_fork"):  # a fork amid a charge would copy half of it, and a lock that nobody opens
-            os.register_at_fork(
-                before=self._lock.acquire, after_in_parent=self._lock.release, after_in_child=self._lock.release
-            )
+        if hasattr(os, "register_at_fork"):  # a fork amid a charge would copy half of it; in the child the lock is free
+            os.register_at_fork(before=self._lock.take, after_in_parent=self._lock.give)
 
     def __reduce__(self) -> tuple[Callable[[], MemoryLedger], tuple[()]]:
         return process_ledger, ()
