@@ -15,6 +15,7 @@ from typing import Any, Self
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LangSmithParams, LanguageModelInput, ModelProfile
 from langchain_core.language_models.chat_models import agenerate_from_stream, generate_from_stream
+from langchain_core.load.serializable import SerializedNotImplemented
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
@@ -38,6 +39,7 @@ from ig_guardrail.integrations.langchain.opening import Names, Opening
 from ig_guardrail.integrations.langchain.options import CallOptions, call_options, configured
 from ig_guardrail.integrations.langchain.outcomes import generation_chunks
 from ig_guardrail.integrations.langchain.structured import Method, structured
+from ig_guardrail.integrations.langchain.unwritten import unwritten
 from ig_guardrail.ledger import MemoryLedger
 from ig_guardrail.types import CompiledPolicy, Turn
 
@@ -360,6 +362,10 @@ class ChatIGGuardrail(EventModel):
             "policy_sha256": policy.sha256,
             "version": __version__,
         }
+
+    @override
+    def to_json_not_implemented(self) -> SerializedNotImplemented:
+        return unwritten(self, self.model)
 
     @override
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Self
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput, ModelProfile
 from langchain_core.language_models.chat_models import agenerate_from_stream, generate_from_stream
+from langchain_core.load.serializable import SerializedNotImplemented
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
@@ -39,7 +40,8 @@ from ig_guardrail.integrations.langchain.messages import turns_of
 from ig_guardrail.integrations.langchain.options import configured
 from ig_guardrail.integrations.langchain.relay import errors_of_others
 from ig_guardrail.integrations.langchain.structured import of_calls, parsed
-from ig_guardrail.integrations.langchain.text_guardrail import LONGEST, sampling, text_guardrail
+from ig_guardrail.integrations.langchain.text_guardrail import LONGEST, TextOpening, sampling
+from ig_guardrail.integrations.langchain.unwritten import unwritten
 from ig_guardrail.policy.language import PLAIN
 from ig_guardrail.types import CompiledPolicy
 
@@ -81,14 +83,19 @@ class GuardedChatModel(EventModel):
     )
     """What the policy leaves to the program (`kind: given`), by name."""
 
-    _guardrail: Guardrail = PrivateAttr()
+    _opened: TextOpening = PrivateAttr()
 
     @model_validator(mode="after")
     def _open(self) -> Self:
-        self._guardrail = text_guardrail(self.policy, self.ledger, self.cost_models)
+        self._opened = TextOpening(self.policy, self.ledger, self.cost_models)
         if self.cache is not False and not isinstance(self.cache, CompletedAnswers):
             self.cache = CompletedAnswers(self.cache if not isinstance(self.cache, bool) else None)
         return self
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """A copy of the settings; the other model, cost models and ledger are shared, as what is open cannot be copied."""
+        shared = (self.inner, self.policy, self.ledger, *self.cost_models.values())
+        return super().__deepcopy__({**(memo or {}), **{id(one): one for one in shared}})
 
     # -------------------------------------------------------------------------------------------------- generation
 
@@ -163,7 +170,7 @@ class GuardedChatModel(EventModel):
         return Ask(
             turns,
             sampling(self.longest, tuple(stop or ())),
-            _possible(self._guardrail.policy.search.strategy),
+            _possible(self._opened.guardrail.policy.search.strategy),
             language,
             unit=OPEN,
             prose="response_format" not in given,
@@ -173,7 +180,7 @@ class GuardedChatModel(EventModel):
 
     def _over(self, begin: Callable[[], Reading]) -> Guardrail:
         """The guardrail over answers that are begun so."""
-        return self._guardrail.over(StreamedEngine(self._name(), begin))
+        return self._opened.guardrail.over(StreamedEngine(self._name(), begin))
 
     # ----------------------------------------------------------------------------------------------- tools, schemas
 
@@ -240,17 +247,21 @@ class GuardedChatModel(EventModel):
     @override
     def _identifying_params(self) -> dict[str, Any]:
         """What tells two models apart in traces and caches."""
-        policy = self._guardrail.policy
+        policy = self._opened.guardrail.policy
         return {
             "inner": self.inner._identifying_params,
             "model": self._name(),
             "policy": policy.name,
             "policy_sha256": policy.sha256,
-            "cost_models": sorted(self._guardrail.panel.hashes.values()),
+            "cost_models": sorted(self._opened.guardrail.panel.hashes.values()),
             "longest": self.longest,
             "language": self.language,
             "version": __version__,
         }
+
+    @override
+    def to_json_not_implemented(self) -> SerializedNotImplemented:
+        return unwritten(self, self._name())
 
     @override
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:

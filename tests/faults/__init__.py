@@ -1,0 +1,1 @@
+"""Faults that were found by trials, each mended by its kind."""
