@@ -36,7 +36,7 @@ from ig_guardrail.integrations.langchain.events import EventModel
 from ig_guardrail.integrations.langchain.forms import form_of, instructed
 from ig_guardrail.integrations.langchain.messages import turns_of
 from ig_guardrail.integrations.langchain.opening import Names, Opening
-from ig_guardrail.integrations.langchain.options import CallOptions, call_options, configured
+from ig_guardrail.integrations.langchain.options import CallOptions, as_named_here, call_options, configured
 from ig_guardrail.integrations.langchain.outcomes import generation_chunks
 from ig_guardrail.integrations.langchain.structured import Method, structured
 from ig_guardrail.integrations.langchain.unwritten import unwritten
@@ -69,7 +69,7 @@ class ChatIGGuardrail(EventModel):
     model_config = ConfigDict(extra="forbid")
 
     model: str = Field(default_factory=from_env("IG_GUARDRAIL_MODEL", default="embedded"))
-    """"embedded", the folder of a model, a .gguf file, or a hub name."""
+    """"embedded", the folder of a model, a .gguf file, or a hub name; as a path too, or under the name `model_name`."""
     policy: str | Path | InstanceOf[CompiledPolicy] = Field(
         default_factory=from_env("IG_GUARDRAIL_POLICY", default="default"), repr=False
     )
@@ -80,8 +80,10 @@ class ChatIGGuardrail(EventModel):
     """0 is greedy."""
     top_p: float = 0.95
     top_k: int = 0
+    """0 is off, and so is -1."""
     min_p: float = 0.0
     max_tokens: int = 256
+    """Also under the name `max_completion_tokens`."""
     stop: list[str] | None = None
     """Strings that end an answer and are not part of it; a call adds its own."""
     seed: int | None = None
@@ -124,6 +126,11 @@ class ChatIGGuardrail(EventModel):
     _memory: MemoryLedger = PrivateAttr(default_factory=MemoryLedger)
 
     # ------------------------------------------------------------------------------------------------ construction
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_settings(cls, given: Any) -> Any:
+        return as_named_here(given) if isinstance(given, dict) else given
 
     @model_validator(mode="after")
     def _check_settings(self) -> Self:
@@ -176,6 +183,11 @@ class ChatIGGuardrail(EventModel):
         for name, value in actual.items():
             setattr(self, name, value)
 
+    @property
+    def model_name(self) -> str:
+        """`model`, as other chat models call it."""
+        return self.model
+
     @override
     def _resolve_model_profile(self) -> ModelProfile:
         profile = ModelProfile(text_inputs=True, text_outputs=True, **ABILITIES)
@@ -193,6 +205,7 @@ class ChatIGGuardrail(EventModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Generator[ChatGenerationChunk, None, None]:
+        kwargs = as_named_here(kwargs)
         model = kwargs.pop("model", None)
         options, turns = self._options(stop, kwargs), turns_of(messages)
         yield from _pieces(self._given(model) or self._opened(model).guardrail(), options, turns)
@@ -205,6 +218,7 @@ class ChatIGGuardrail(EventModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
+        kwargs = as_named_here(kwargs)
         model = kwargs.pop("model", None)
         options, turns = self._options(stop, kwargs), turns_of(messages)
         guardrail = self._given(model) or await self._opened(model).guardrail_async()
@@ -221,6 +235,7 @@ class ChatIGGuardrail(EventModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
+        kwargs = as_named_here(kwargs)
         model = kwargs.pop("model", None)
         options, turns = self._options(stop, kwargs), turns_of(messages)
         guardrail = self._given(model) or self._opened(model).guardrail()
@@ -235,6 +250,7 @@ class ChatIGGuardrail(EventModel):
         **kwargs: Any,
     ) -> ChatResult:
         """Several answers share the model's steps, unless they share a budget."""
+        kwargs = as_named_here(kwargs)
         options = self._options(stop, {**kwargs, "model": None})
         asked = [{**kwargs, "n": 1, "seed": one.seed} for one in options.each()]
         streams = [self._astream(messages, stop, run_manager, **one) for one in asked]
@@ -385,6 +401,7 @@ class ChatIGGuardrail(EventModel):
 
     @override
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        kwargs = as_named_here(kwargs)
         params = LangSmithParams(
             ls_provider=PROVIDER,
             ls_model_type="chat",
@@ -399,10 +416,10 @@ class ChatIGGuardrail(EventModel):
 
 
 def init_guarded_chat_model(
-    model: str = "embedded", policy: str | Path = "default", **settings: Any
+    model: str | Path = "embedded", policy: str | Path = "default", **settings: Any
 ) -> ChatIGGuardrail:
     """A guarded chat model by names, as `init_chat_model` makes others; "ig-guardrail:" before the model is dropped."""
-    return ChatIGGuardrail(model=model.removeprefix(f"{PROVIDER}:"), policy=policy, **settings)
+    return ChatIGGuardrail(model=str(model).removeprefix(f"{PROVIDER}:"), policy=policy, **settings)
 
 
 def _pieces(guardrail: Guardrail, options: CallOptions, turns: tuple[Turn, ...]) -> Iterator[ChatGenerationChunk]:

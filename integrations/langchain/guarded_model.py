@@ -93,9 +93,10 @@ class GuardedChatModel(EventModel):
         return self
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        """A copy of the settings; the other model, cost models and ledger are shared, as what is open cannot be copied."""
-        shared = (self.inner, self.policy, self.ledger, *self.cost_models.values())
-        return super().__deepcopy__({**(memo or {}), **{id(one): one for one in shared}})
+        """A copy of the settings. The other model, cost models and ledger are shared: what is open is not copied."""
+        memo = {} if memo is None else memo
+        memo.update({id(one): one for one in (self.inner, self.policy, self.ledger, *self.cost_models.values())})
+        return super().__deepcopy__(memo)
 
     # -------------------------------------------------------------------------------------------------- generation
 
