@@ -45,7 +45,12 @@ from ig_guardrail.integrations.langchain.unwritten import unwritten
 from ig_guardrail.policy.language import PLAIN
 from ig_guardrail.types import CompiledPolicy
 
-TEXT_ONLY: ModelProfile = {"image_inputs": False, "audio_inputs": False, "video_inputs": False, "pdf_inputs": False}
+ONLY_UNJUDGED: Mapping[str, str] = {  # what the other model may take beside text, and as which kind of content
+    "image_inputs": "image",
+    "audio_inputs": "audio",
+    "video_inputs": "video",
+    "pdf_inputs": "file",
+}
 
 
 class GuardedChatModel(EventModel):
@@ -75,6 +80,8 @@ class GuardedChatModel(EventModel):
     """Names the conversation, for budgets that its answers share; by default the thread id of LangGraph's config."""
     tenant: str | None = None
     """Names whom conversations belong to, for budgets that all of them share; by default `tenant` of the config."""
+    unjudged_blocks: Sequence[str] = ()
+    """Kinds of content that pass although no policy reads them: "image", "audio", "video", "file"."""
     ledger: str | Path | Any = Field(default=None, exclude=True, repr=False, frozen=True)
     """Where conversations are kept: a file for `SQLiteLedger`, or a ledger; None keeps them in memory."""
 
@@ -160,7 +167,7 @@ class GuardedChatModel(EventModel):
         language = given.pop("language", None) or self.language
         conversation = given.pop("conversation", None) or self.conversation or configured("thread_id")
         tenant = given.pop("tenant", None) or self.tenant or configured("tenant")
-        turns = turns_of(messages)
+        turns = turns_of(messages, frozenset(self.unjudged_blocks))
         if beginning_of(turns):
             raise RequestError(
                 "the conversation ends with a message of the assistant",
@@ -222,7 +229,13 @@ class GuardedChatModel(EventModel):
 
     @override
     def _resolve_model_profile(self) -> ModelProfile:
-        return ModelProfile(**{**(self.inner.profile or {}), **TEXT_ONLY})
+        theirs: dict[str, Any] = {**(self.inner.profile or {})}
+        kept = {
+            name: theirs[name]
+            for name, kind in ONLY_UNJUDGED.items()
+            if kind in self.unjudged_blocks and name in theirs
+        }
+        return ModelProfile(**{**theirs, **dict.fromkeys(ONLY_UNJUDGED, False), **kept})  # type: ignore[typeddict-item]
 
     @override
     def get_token_ids(self, text: str) -> list[int]:

@@ -1,8 +1,9 @@
 """LangChain messages as turns of plain text.
 
-Text blocks of one message are joined as they are. Consecutive system messages, and consecutive messages of the user or
-of the assistant, become one turn, since many chat templates demand that roles alternate. Thoughts of earlier answers
-are left out, as templates do. What is not text is refused: a model that cannot see an image must not seem to.
+Content is read by `content`: text blocks of one message are joined as they are. Consecutive system messages, and
+consecutive messages of the user or of the assistant, become one turn, since many chat templates demand that roles
+alternate. Thoughts of earlier answers are left out, as templates do. What is not text is refused: a model that cannot
+see an image must not seem to.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ChatMessage
 
 from ig_guardrail.calls import written
 from ig_guardrail.errors import RequestError
+from ig_guardrail.integrations.langchain.content import Reader
 from ig_guardrail.types import Role, Turn
 
 ROLES: Mapping[str, Role] = {
@@ -30,11 +32,14 @@ THOUGHTS = frozenset({"reasoning", "thinking", "redacted_thinking"})
 CALLS = frozenset({"tool_use", "tool_call"})  # content blocks that mirror `tool_calls`
 
 
-def turns_of(messages: Sequence[BaseMessage]) -> tuple[Turn, ...]:
-    """One turn a message, runs of one role merged. Raises RequestError for content that is not text."""
+def turns_of(messages: Sequence[BaseMessage], unjudged: Container[str] = ()) -> tuple[Turn, ...]:
+    """One turn a message, runs of one role merged.
+
+    unjudged: kinds of content that are passed over where they are not text. Raises RequestError for all others.
+    """
     turns: list[Turn] = []
     for index, message in enumerate(messages):
-        turn = Turn(_role(message, index), _text(message, index))
+        turn = Turn(_role(message, index), _text(message, index, unjudged))
         if turns and turn.role == turns[-1].role and turn.role != "tool":
             turn = Turn(turn.role, f"{turns.pop().text}\n\n{turn.text}")
         turns.append(turn)
@@ -52,9 +57,8 @@ def _role(message: BaseMessage, index: int) -> Role:
     return ROLES[named]
 
 
-def _text(message: BaseMessage, index: int) -> str:
-    blocks = [message.content] if isinstance(message.content, str) else message.content
-    text = "".join(_block(block, f"messages[{index}].content[{i}]") for i, block in enumerate(blocks))
+def _text(message: BaseMessage, index: int, unjudged: Container[str]) -> str:
+    text = reader_of(message, unjudged).text(_content(message), f"messages[{index}].content")
     lines = [text] if text else []
     if isinstance(message, AIMessage):
         lines += [written(call["name"], call["args"]) for call in message.tool_calls]
@@ -70,18 +74,16 @@ def words_of(block: Mapping[Any, Any], silent: Container[Any] = CALLS) -> str | 
     return "" if kind in THOUGHTS or kind in silent else None
 
 
-def _block(block: str | dict[Any, Any], where: str) -> str:
-    if isinstance(block, str):
-        return block
-    words = "" if _marks_refusal(block) else words_of(block)
-    if words is not None:
-        return words
-    raise RequestError(
-        f"there is a content block of type '{block.get('type')}', which is not text",
-        where=where,
-        why="the model reads text only, and leaving the block out would change what was asked",
-        fix="say it in words, in a block {'type': 'text', 'text': ...}",
-    )
+def reader_of(message: BaseMessage, unjudged: Container[str] = ()) -> Reader:
+    """What reads the content of a message: of the model's own, thoughts are left out, and what mirrors its calls."""
+    return Reader(THOUGHTS | CALLS if isinstance(message, AIMessage) else (), unjudged)
+
+
+def _content(message: BaseMessage) -> Any:
+    """What a message says; of an answer of ours, without the marks that say it is a refusal."""
+    if isinstance(message.content, str) or not isinstance(message, AIMessage):
+        return message.content
+    return [block for block in message.content if not (isinstance(block, dict) and _marks_refusal(block))]
 
 
 def _marks_refusal(block: dict[Any, Any]) -> bool:
