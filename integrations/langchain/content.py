@@ -88,10 +88,11 @@ class Reader:
         return text
 
     def texts(self, content: Any, where: str) -> list[str]:
-        """All text, and that of each block where there are several: whoever reads them may see either."""
-        blocks = content if isinstance(content, list) else []
-        alone = [self.text(block, f"{where}[{index}]") for index, block in enumerate(blocks)]
-        return list(dict.fromkeys([self.text(content, where), *alone]))
+        """The text of a content that another model reads: blocks joined, and set apart where that is another text."""
+        blocks = content if isinstance(content, list) else [content]
+        joined = self.text(content, where)
+        apart = "\n\n".join(self.text([block], where) for block in blocks)
+        return [joined] if joined.split() == apart.split() else [joined, apart]
 
     def _words(self, block: Any, where: str, depth: int) -> str:
         if isinstance(block, str):

@@ -32,14 +32,17 @@ THOUGHTS = frozenset({"reasoning", "thinking", "redacted_thinking"})
 CALLS = frozenset({"tool_use", "tool_call"})  # content blocks that mirror `tool_calls`
 
 
-def turns_of(messages: Sequence[BaseMessage], unjudged: Container[str] = ()) -> tuple[Turn, ...]:
+def turns_of(
+    messages: Sequence[BaseMessage], unjudged: Container[str] = (), elsewhere: bool = False
+) -> tuple[Turn, ...]:
     """One turn a message, runs of one role merged.
 
-    unjudged: kinds of content that are passed over where they are not text. Raises RequestError for all others.
+    unjudged   kinds of content that are passed over where they are not text. Raises RequestError for all others
+    elsewhere  whether another model reads the messages as they are; it may join their blocks, or set them apart
     """
     turns: list[Turn] = []
     for index, message in enumerate(messages):
-        turn = Turn(_role(message, index), _text(message, index, unjudged))
+        turn = Turn(_role(message, index), _text(message, index, unjudged, elsewhere))
         if turns and turn.role == turns[-1].role and turn.role != "tool":
             turn = Turn(turn.role, f"{turns.pop().text}\n\n{turn.text}")
         turns.append(turn)
@@ -57,8 +60,10 @@ def _role(message: BaseMessage, index: int) -> Role:
     return ROLES[named]
 
 
-def _text(message: BaseMessage, index: int, unjudged: Container[str]) -> str:
-    text = reader_of(message, unjudged).text(_content(message), f"messages[{index}].content")
+def _text(message: BaseMessage, index: int, unjudged: Container[str], elsewhere: bool) -> str:
+    reader, content, where = reader_of(message, unjudged), _content(message), f"messages[{index}].content"
+    other = elsewhere and not isinstance(message, AIMessage)
+    text = "\n\n".join(reader.texts(content, where)) if other else reader.text(content, where)
     lines = [text] if text else []
     if isinstance(message, AIMessage):
         lines += [written(call["name"], call["args"]) for call in message.tool_calls]

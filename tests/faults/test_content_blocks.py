@@ -15,7 +15,7 @@ from ig_guardrail import AnswerRefused, ChatIGGuardrail, GuardedChatModel, Guard
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain.content import DEEPEST
 from ig_guardrail.integrations.langchain.messages import turns_of
-from tests.golden.conversations import CALM, compiled, scripted_guardrail
+from tests.golden.conversations import CALM, POLITE, compiled, scripted_guardrail
 from tests.unit.langchain.teller import Teller, teller
 
 BAD = "you blockhead"
@@ -211,6 +211,15 @@ def test_text_within_what_is_passed_over_is_read_all_the_same() -> None:
 def test_words_that_lie_across_blocks_are_read_as_one_text_and_other_blocks_are_set_apart() -> None:
     blocks: list[Any] = [{"type": "text", "text": "one "}, "two", with_text("three")["document"], "four"]
     assert turns_of([HumanMessage(blocks)])[0].text == "one two\n\nthree\n\nfour"
+
+
+def test_another_model_may_join_blocks_or_set_them_apart() -> None:
+    told = compiled(POLITE.replace("blockhead'", "blockhead\\b'"))
+    for words in (["hello", "blockhead", "there"], ["block", "head"], ["a block", "head "]):
+        asked = [HumanMessage([{"type": "text", "text": word} for word in words])]
+        assert GuardedChatModel(inner=teller(CALM), policy=told).invoke(asked).text == REFUSAL
+        with pytest.raises(AnswerRefused):
+            GuardInput(told).invoke(asked)
 
 
 @given(st.integers(1, 40))
