@@ -54,7 +54,10 @@ class TextChecks:
 
     def forbidden_by(self, name: str, arguments: Mapping[str, Any]) -> str | None:
         """The budget that a call with these arguments would overdraw by itself, among those that read text alone."""
-        texts = readings(name, arguments)
+        return self.overdrawn_by(readings(name, arguments))
+
+    def overdrawn_by(self, texts: Sequence[str]) -> str | None:
+        """The budget that the worst of some texts would overdraw by itself, among those that read text alone."""
         return next((one.id for one in self.budgets if _cost(one, self._joined(one, texts)) > one.budget), None)
 
     def strain(self, budget: Budget, texts: Sequence[str]) -> float:
