@@ -6,7 +6,7 @@ import base64
 from typing import Any, get_args, get_type_hints
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.messages import content as standard
@@ -222,6 +222,7 @@ def test_another_model_may_join_blocks_or_set_them_apart() -> None:
             GuardInput(told).invoke(asked)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(1, 40))
 def test_blocks_in_blocks_are_read_or_refused(depth: int) -> None:
     block: Any = {"type": "text", "text": BAD}
