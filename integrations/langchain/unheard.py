@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from langchain_core.callbacks import CallbackManager, StdOutCallbackHandler
+from langchain_core.callbacks import BaseCallbackHandler, CallbackManager, StdOutCallbackHandler
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config, patch_config, var_child_runnable_config
 from langchain_core.tracers.stdout import ConsoleCallbackHandler
@@ -18,18 +18,26 @@ from langchain_core.tracers.stdout import ConsoleCallbackHandler
 OF_THE_GRAPH = "__pregel"  # begins the keys by which LangGraph streams and stores what runs inside a node
 
 
-class Deaf(ConsoleCallbackHandler, StdOutCallbackHandler):
-    """Hears nothing. LangChain adds no console of its own beside one that is there."""
+class Deaf(BaseCallbackHandler):
+    """Hears nothing."""
 
-    ignore_llm = ignore_chat_model = ignore_chain = ignore_agent = True  # type: ignore[assignment]
-    ignore_retriever = ignore_retry = ignore_custom_event = True  # type: ignore[assignment]
+    ignore_llm = ignore_chat_model = ignore_chain = ignore_agent = True
+    ignore_retriever = ignore_retry = ignore_custom_event = True
+
+
+class DeafConsole(Deaf, ConsoleCallbackHandler):
+    """Stands where `set_debug` would have LangChain put a console."""
+
+
+class DeafOutput(Deaf, StdOutCallbackHandler):
+    """Stands where `set_verbose` would have LangChain put one."""
 
 
 def unheard_config() -> RunnableConfig:
     """The config of the present run, without its handlers, and without what ties it to a graph."""
     config = ensure_config()
     named = {key: value for key, value in config.get("configurable", {}).items() if not key.startswith(OF_THE_GRAPH)}
-    deaf = [Deaf()]
+    deaf: list[BaseCallbackHandler] = [DeafConsole(), DeafOutput()]
     apart = patch_config(config, callbacks=CallbackManager(handlers=[*deaf], inheritable_handlers=[*deaf]))
     return {**apart, "configurable": named}
 
