@@ -1,1 +1,0 @@
-"""Faults that were found by trials, each mended by its kind."""
