@@ -30,6 +30,14 @@ class TextChecks:
 
     policy: CompiledPolicy
     seats: Mapping[str, Seat]
+    opened_from: tuple[str | Path | CompiledPolicy, Mapping[str, CostModel] | None]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> TextChecks:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by what they were opened from."""
+        return text_checks, self.opened_from
 
     def prompt_score(self, text: str) -> float:
         """The prompt rule's score of one input turn; 0 without a rule. Raises CostFailure if it cannot be told."""
@@ -115,4 +123,4 @@ def text_checks(policy: str | Path | CompiledPolicy, cost_models: Mapping[str, C
     models = build_cost_models(list(specs.values()), cost_models, engine=None, base_dir=folder_of(policy))
     check_prompt(compiled.prompt, models)
     seats = {name: Seat(specs[name], model, Worker(name)) for name, model in models.items() if not model.layers}
-    return TextChecks(compiled, seats)
+    return TextChecks(compiled, seats, (policy, cost_models))

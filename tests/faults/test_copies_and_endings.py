@@ -9,11 +9,19 @@ from enum import Enum
 from typing import Any
 
 import pytest
+from langchain.agents import create_agent
 from langchain_core.load import dumps, loads
 from langchain_core.messages import AIMessageChunk
 from langchain_core.output_parsers import StrOutputParser
 
-from ig_guardrail import ChatIGGuardrail, GuardedChatModel
+from ig_guardrail import (
+    AnswerRefused,
+    ChatIGGuardrail,
+    GuardedChatModel,
+    GuardInput,
+    GuardrailMiddleware,
+    GuardRunnable,
+)
 from ig_guardrail.ledger import MemoryLedger
 from tests.golden.conversations import CALM, POLITE, RUDE, compiled, scripted_guardrail
 from tests.unit.langchain.teller import Teller, teller
@@ -62,6 +70,19 @@ def test_a_copy_may_have_other_settings() -> None:
     other = copy.deepcopy(model)
     other.language = "de"
     assert (other.invoke("hi").text, model.invoke("hi").text) == ("Das möchte ich nicht sagen.", REFUSAL)
+
+
+def test_the_other_guards_are_copied_and_pickled_too() -> None:
+    for guard in (GuardRunnable(compiled()), GuardInput(compiled()), GuardrailMiddleware(compiled())):
+        for again in (copy.deepcopy(guard), pickle.loads(pickle.dumps(guard))):  # noqa: S301  # our own bytes
+            if isinstance(again, GuardRunnable):
+                assert again.invoke(RUDE) == REFUSAL
+            elif isinstance(again, GuardInput):
+                with pytest.raises(AnswerRefused):
+                    again.invoke("blockhead")
+            else:
+                agent = create_agent(teller(RUDE), [], middleware=[again])
+                assert agent.invoke({"messages": [("user", "hi")]})["messages"][-1].text == REFUSAL  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from langchain_core.caches import InMemoryCache
-from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.callbacks import BaseCallbackHandler, get_usage_metadata_callback
 from langchain_core.globals import set_debug, set_llm_cache, set_verbose
 from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.fake_chat_models import FakeMessagesListChatModel
@@ -24,7 +24,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from ig_guardrail import GuardedChatModel, GuardRunnable
 from tests.golden.conversations import CALM, KIND, POLITE, RUDE, compiled
-from tests.unit.langchain.teller import Teller, teller
+from tests.unit.langchain.teller import Teller, last_part, teller
 
 REFUSAL = "I would rather not say that."
 WHOLE = compiled(POLITE.replace("hold: 4", "hold: 100"))
@@ -268,3 +268,10 @@ def test_a_cached_answer_passes_a_guard_in_a_chain(cache: InMemoryCache) -> None
 def test_a_model_that_streams_is_not_asked_in_one_piece() -> None:
     inner: Teller = teller(CALM)
     assert [chunk.text for chunk in GuardedChatModel(inner=inner, policy=compiled()).stream("why?")][:1] != [CALM]
+
+
+def test_tokens_of_all_attempts_are_counted_once() -> None:
+    with get_usage_metadata_callback() as counted:
+        answers = ([RUDE, last_part()], [KIND, last_part()])
+        GuardedChatModel(inner=teller(*answers), policy=WHOLE).invoke("hi")
+    assert [usage["total_tokens"] for usage in counted.usage_metadata.values()] == [8]  # the first was closed early
