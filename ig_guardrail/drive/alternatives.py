@@ -7,11 +7,11 @@ once and in this process, are asked. Where an enforced budget has any other, not
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from ig_guardrail.budget import Point, Rule, SafetyState, charge_points, settle
-from ig_guardrail.drive.scorer import Scorer
 from ig_guardrail.drive.serve import Case
 from ig_guardrail.drive.waiting import Waiting
 from ig_guardrail.errors import CostFailure
@@ -38,12 +38,10 @@ def tellable(case: Case, start: int, end: int, chances: Sequence[Chance]) -> Wai
     """
     tip = case.gate.tip
     rules = tuple(rule for rule in case.panel.rules if rule.enforced)
-    drafts = _drafts(tip, start, chances) if rules and _quick(case, rules) else []
-    told = (yield from _within(case, rules, tip, drafts[:MOST])) if drafts else set()
-    kept = [
-        chance if not rules else _only(chance, {rank for place, rank in told if place == start + count})
-        for count, chance in enumerate(chances)
-    ]
+    kept = list(chances)
+    if rules:
+        within = (yield from _within(case, rules, tip, start, chances)) if _quick(case, rules) else {}
+        kept = [_only(chance, within.get(place, set())) for place, chance in enumerate(chances, start)]
     if kept:
         kept[-1] = _as_shown(kept[-1], tip.text[tip.characters_at(start + len(kept) - 1) : end])
     return tuple(kept)
@@ -57,44 +55,41 @@ def _quick(case: Case, rules: Sequence[Rule]) -> bool:
     )
 
 
-def _drafts(tip: Node, start: int, chances: Sequence[Chance]) -> list[Draft]:
-    """The alternatives whose bytes are text, each as an answer that ends with it."""
-    ids, offsets = tip.answer_ids(), [offset for node in tip.path() for offset in node.offsets]
-    drafts = []
+def _within(
+    case: Case, rules: Sequence[Rule], tip: Node, start: int, chances: Sequence[Chance]
+) -> Waiting[dict[int, set[int]]]:
+    """The ranks of the alternatives that are within budget, by place. None of them where a cost model fails."""
+    told: dict[int, set[int]] = {}
+    drafts = islice(_drafts(tip, start, chances), MOST)
+    try:
+        states = yield from _states(case, rules, tip)
+        while wave := list(islice(drafts, WAVE)):
+            scorer = case.scorer.afresh()  # its memory goes with the wave
+            measures = yield from scorer.measure_all([(one.node, _due(rules, one.place)) for one in wave])
+            if scorer.fail_open:
+                return {}
+            for one, mine in zip(wave, measures, strict=True):
+                _, charges = settle(rules, states[one.place], mine)
+                if all(line.z_after >= 0 for line in charges):
+                    told.setdefault(one.place, set()).add(one.rank)
+    except CostFailure:
+        return {}
+    return told
+
+
+def _drafts(tip: Node, start: int, chances: Sequence[Chance]) -> Iterator[Draft]:
+    """The alternatives whose bytes are text, each as an answer that ends with it, in order of their places."""
+    ids, offsets = tip.answer_ids(), tuple(offset for node in tip.path() for offset in node.offsets)
     for place, chance in enumerate(chances, start):
         text = tip.text[: tip.characters_at(place)]
-        before = Node(-1, tip.root, None, ids[:place], place, text, tuple(offsets[:place]), len(text))
+        before = Node(-1, tip.root, None, ids[:place], place, text, offsets[:place], len(text))
         for rank, (spelled, _) in enumerate(chance.likeliest):
             added = _decoded(spelled)
             if spelled != chance.spelled and added is not None:
                 size = len(text) + len(added)
                 made = -1 - rank  # stands for a token that has no id here
                 node = Node(made, tip.root, before, (made,), place + 1, text + added, (size,), size, finish="stop")
-                drafts.append(Draft(place, rank, node))
-    return drafts
-
-
-def _within(case: Case, rules: Sequence[Rule], tip: Node, drafts: Sequence[Draft]) -> Waiting[set[tuple[int, int]]]:
-    """Places and ranks of the drafts that are within budget. None of them are where a cost model fails."""
-    told: set[tuple[int, int]] = set()
-    try:
-        due = [(r.budget.id, point) for r in rules for point in charge_points(r, 0, tip.position, ended=False)]
-        passed = yield from Scorer(case.panel, case.prompt).measure(tip, due)
-        states = _states(rules, case.gate.state_at(case.root), passed, drafts)
-        for first in range(0, len(drafts), WAVE):
-            wave = drafts[first : first + WAVE]
-            scorer = Scorer(case.panel, case.prompt)  # a fresh one, whose memory goes with the wave
-            asked = [(one.node, _due(rules, one.place)) for one in wave]
-            measures = yield from scorer.measure_all(asked)
-            if scorer.fail_open:
-                return set()
-            for one, mine in zip(wave, measures, strict=True):
-                _, charges = settle(rules, states[one.place], mine)
-                if all(line.z_after >= 0 for line in charges):
-                    told.add((one.place, one.rank))
-    except CostFailure:
-        return set()
-    return told
+                yield Draft(place, rank, node)
 
 
 def _due(rules: Sequence[Rule], place: int) -> list[tuple[str, Point]]:
@@ -102,19 +97,17 @@ def _due(rules: Sequence[Rule], place: int) -> list[tuple[str, Point]]:
     return [(rule.budget.id, point) for rule in rules for point in charge_points(rule, place, place + 1, ended=True)]
 
 
-def _states(
-    rules: Sequence[Rule], opening: SafetyState, passed: Sequence[Measure], drafts: Sequence[Draft]
-) -> dict[int, SafetyState]:
-    """What was spent before each place of a draft."""
-    waiting = sorted(passed, key=lambda measure: measure.position)
-    state, found, next_one = opening, {}, 0
-    for place in sorted({draft.place for draft in drafts}):
-        first = next_one
-        while next_one < len(waiting) and waiting[next_one].position <= place:
-            next_one += 1
-        state, _ = settle(rules, state, waiting[first:next_one])
-        found[place] = state
-    return found
+def _states(case: Case, rules: Sequence[Rule], tip: Node) -> Waiting[list[SafetyState]]:
+    """What was spent before each place of the answer."""
+    due = [(rule.budget.id, point) for rule in rules for point in charge_points(rule, 0, tip.position, ended=False)]
+    measures = yield from case.scorer.afresh().measure(tip, due)
+    charged: dict[int, list[Measure]] = {}
+    for measure in measures:
+        charged.setdefault(measure.position, []).append(measure)
+    states = [case.gate.state_at(case.root)]
+    for place in range(1, tip.position + 1):
+        states.append(settle(rules, states[-1], charged[place])[0] if place in charged else states[-1])
+    return states
 
 
 def _only(chance: Chance, ranks: set[int]) -> Chance:

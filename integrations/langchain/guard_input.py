@@ -59,11 +59,11 @@ def _turns(given: object, unjudged: Container[str]) -> tuple[Turn, ...]:
     if isinstance(given, str):
         return (Turn("user", given),)
     if isinstance(given, PromptValue):
-        return turns_of(given.to_messages(), unjudged, elsewhere=True)
+        return turns_of(given.to_messages(), unjudged=unjudged, elsewhere=True)
     if isinstance(given, BaseMessage):
-        return turns_of([given], unjudged, elsewhere=True)
+        return turns_of([given], unjudged=unjudged, elsewhere=True)
     if isinstance(given, list) and all(isinstance(one, BaseMessage) for one in given):
-        return turns_of(given, unjudged, elsewhere=True)
+        return turns_of(given, unjudged=unjudged, elsewhere=True)
     raise RequestError(
         f"the input is a {type(given).__name__}",
         where="GuardInput",

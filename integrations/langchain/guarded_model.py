@@ -167,7 +167,7 @@ class GuardedChatModel(EventModel):
         language = given.pop("language", None) or self.language
         conversation = given.pop("conversation", None) or self.conversation or configured("thread_id")
         tenant = given.pop("tenant", None) or self.tenant or configured("tenant")
-        turns = turns_of(messages, frozenset(self.unjudged_blocks), elsewhere=True)
+        turns = turns_of(messages, unjudged=frozenset(self.unjudged_blocks), elsewhere=True)
         if beginning_of(turns):
             raise RequestError(
                 "the conversation ends with a message of the assistant",

@@ -33,7 +33,7 @@ CALLS = frozenset({"tool_use", "tool_call"})  # content blocks that mirror `tool
 
 
 def turns_of(
-    messages: Sequence[BaseMessage], unjudged: Container[str] = (), elsewhere: bool = False
+    messages: Sequence[BaseMessage], *, unjudged: Container[str] = (), elsewhere: bool = False
 ) -> tuple[Turn, ...]:
     """One turn a message, runs of one role merged.
 

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from ig_guardrail.assembly import guard
 from ig_guardrail.drive import alternatives
+from ig_guardrail.drive.scorer import Scorer
 from ig_guardrail.engine.script import Distribution, Place
 from ig_guardrail.engine.scripted import ScriptedEngine
 from ig_guardrail.engine.vocabulary import Vocabulary
+from ig_guardrail.errors import CostFailure
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from tests.golden.conversations import CALM, POLITE, compiled, scripted_guardrail
 from tests.unit.langchain.test_given import OPEN, Minding
@@ -117,11 +119,12 @@ def test_where_a_cost_model_fails_on_them_none_are_told(monkeypatch: pytest.Monk
     whole = spread(POLITE, 11)
     assert any(len(one["top_logprobs"]) > 1 for one in told(whole))
 
-    def fail(*_: Any) -> Any:
-        raise alternatives.CostFailure("no")
-        yield
+    class Failing:
+        def measure(self, *_: Any) -> Any:
+            raise CostFailure("no")
+            yield
 
-    monkeypatch.setattr(alternatives, "Scorer", type("Failing", (alternatives.Scorer,), {"measure_all": fail}))
+    monkeypatch.setattr(Scorer, "afresh", lambda _: Failing())
     answer = spread(POLITE, 11)
     assert answer.text == whole.text
     assert all({other["token"] for other in one["top_logprobs"]} <= {one["token"]} for one in told(answer))
