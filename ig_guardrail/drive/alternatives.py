@@ -64,7 +64,7 @@ def _within(
     try:
         states = yield from _states(case, rules, tip)
         while wave := list(islice(drafts, WAVE)):
-            scorer = case.scorer.afresh()  # its memory goes with the wave
+            scorer = case.scorer.aside()  # its memory goes with the wave
             measures = yield from scorer.measure_all([(one.node, _due(rules, one.place)) for one in wave])
             if scorer.fail_open:
                 return {}
@@ -100,7 +100,7 @@ def _due(rules: Sequence[Rule], place: int) -> list[tuple[str, Point]]:
 def _states(case: Case, rules: Sequence[Rule], tip: Node) -> Waiting[list[SafetyState]]:
     """What was spent before each place of the answer."""
     due = [(rule.budget.id, point) for rule in rules for point in charge_points(rule, 0, tip.position, ended=False)]
-    measures = yield from case.scorer.afresh().measure(tip, due)
+    measures = yield from case.scorer.aside().measure(tip, due)
     charged: dict[int, list[Measure]] = {}
     for measure in measures:
         charged.setdefault(measure.position, []).append(measure)

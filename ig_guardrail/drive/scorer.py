@@ -62,10 +62,10 @@ class Scorer:
         self.fail_open: list[str] = []
         self.sources: dict[str, Source] = {}  # by document
 
-    def afresh(self) -> Scorer:
-        """One for the same request that knows no prefix yet; what it learns goes with it."""
+    def aside(self) -> Scorer:
+        """One for the same request that knows what this one knows; what it learns goes with it."""
         other = copy.copy(self)
-        other._folds, other.calls, other.fail_open, other.sources = {}, 0, [], {}
+        other._folds, other.calls, other.fail_open, other.sources = dict(self._folds), 0, [], {}
         return other
 
     def measure(self, node: Node, due: Sequence[tuple[str, Point]]) -> Waiting[list[Measure]]:

@@ -124,7 +124,7 @@ def test_where_a_cost_model_fails_on_them_none_are_told(monkeypatch: pytest.Monk
             raise CostFailure("no")
             yield
 
-    monkeypatch.setattr(Scorer, "afresh", lambda _: Failing())
+    monkeypatch.setattr(Scorer, "aside", lambda _: Failing())
     answer = spread(POLITE, 11)
     assert answer.text == whole.text
     assert all({other["token"] for other in one["top_logprobs"]} <= {one["token"]} for one in told(answer))
