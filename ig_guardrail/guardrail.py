@@ -13,6 +13,7 @@ from ig_guardrail.causes import named, note
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.workers import Worker
 from ig_guardrail.drive.account import Terms, receipt
+from ig_guardrail.drive.alternatives import tellable
 from ig_guardrail.drive.approve import approve_messages
 from ig_guardrail.drive.history import Reader, open_account
 from ig_guardrail.drive.ladder import Ending, climb
@@ -167,13 +168,14 @@ class Guardrail:
             gate.close()
             raise _failed(failure, terms, plan, server) from failure
         message = self.policy.messages.of(ending.outcome, ask.language)
+        shown = server.start.visible + len(gate.text)
         said = gate.close(message if ask.prose else "")
         if books is not None and gate.text:
             yield from _remembered(books, gate.text)
         finish = gate.tip.finish if ending.outcome == "completed" else None
         verdict = _verdict(ending.outcome, finish, ending.reason, plan)
         try:
-            chances = (yield from _chances(server, ask.chances)) if ask.chances is not None else ()
+            chances = (yield from _chances(server, ask.chances, shown)) if ask.chances is not None else ()
         except EngineError as error:
             raise _failed(error, terms, plan, server) from error
         return Chunk(said, receipt(terms, verdict, gate.text, ending.rungs, server, message), chances)
@@ -197,14 +199,15 @@ def _room(reader: Reader, ask: Ask, prompt: Prompt) -> Waiting[Sampling]:
     return replace(ask.sampling, max_tokens=ask.sampling.max_tokens + given)
 
 
-def _chances(server: Server, likeliest: int) -> Waiting[tuple[Chance, ...]]:
-    """What the model thought of every token that was shown; none past the deadline."""
+def _chances(server: Server, likeliest: int, characters: int) -> Waiting[tuple[Chance, ...]]:
+    """What the model thought of every token that was shown, up to so many characters; none past the deadline."""
     case, start = server.case, server.start
     shown = case.gate.tip.answer_ids()[start.position : case.gate.released]
     if start.finish is not None:
         return ()
     try:
-        return tuple((yield Wait(case.engine.chances(start, shown, likeliest))))
+        chances = yield Wait(case.engine.chances(start, shown, likeliest))
+        return (yield from tellable(case, start.position, characters, chances))
     except DeadlinePassed:
         return ()
 

@@ -6,6 +6,7 @@ strategy cut it, which branch asked first, or who asks, strategy or gate.
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -65,6 +66,12 @@ class Scorer:
         self.calls = 0
         self.fail_open: list[str] = []
         self.sources: dict[str, Source] = {}  # by document
+
+    def aside(self) -> Scorer:
+        """One for the same request that knows what this one knows; what it learns goes with it."""
+        other = copy.copy(self)
+        other._folds, other.calls, other.fail_open, other.sources = dict(self._folds), 0, [], {}
+        return other
 
     def measure(self, node: Node, due: Sequence[tuple[str, Point]]) -> Waiting[list[Measure]]:
         """The measures of one node."""

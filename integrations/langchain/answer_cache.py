@@ -1,4 +1,5 @@
-"""A cache that keeps only answers which completed: a refusal or a cut answer is decided anew each time."""
+"""Caches around LangChain's: one keeps only answers that completed, since a refusal is decided again each time, and one
+keeps nothing."""
 
 from __future__ import annotations
 
@@ -48,3 +49,25 @@ class CompletedAnswers(BaseCache):
 
     def _cache(self) -> BaseCache | None:
         return self._inner if self._inner is not None else get_llm_cache()
+
+
+class KnownAnswers(BaseCache):
+    """What `inner` has; nothing is added to it."""
+
+    def __init__(self, inner: BaseCache) -> None:
+        self._inner = inner
+
+    def lookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
+        return self._inner.lookup(prompt, llm_string)
+
+    async def alookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
+        return await self._inner.alookup(prompt, llm_string)
+
+    def update(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
+        """Keeps nothing: it was not judged yet."""
+
+    async def aupdate(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
+        """The same."""
+
+    def clear(self, **kwargs: Any) -> None:
+        """Clears nothing: it is the other model's."""

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
-from contextlib import aclosing, closing
+from contextlib import ExitStack, aclosing
+from contextvars import copy_context
 from functools import reduce
 from typing import Any, cast
 
-from langchain_core.callbacks import CallbackManager
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.messages.ai import add_usage
 from langchain_core.outputs import ChatGenerationChunk
-from langchain_core.runnables import Runnable
-from langchain_core.runnables.config import ensure_config, patch_config, set_config_context, var_child_runnable_config
+from langchain_core.runnables import Runnable, RunnableBinding
 
 from ig_guardrail.engine.reading import AwaitedReading, PulledReading
 from ig_guardrail.integrations.langchain.relay import relayed, spoken, spoken_async
 from ig_guardrail.integrations.langchain.spoken import Answer
+from ig_guardrail.integrations.langchain.unheard import unheard, unheard_config
+from ig_guardrail.integrations.langchain.unkept import UnkeptAnswers
 from ig_guardrail.types import Chunk
 
 
 class Asking:
     """Messages and options of a call, and the answers that were begun to it.
 
-    The model is called apart from the run: its callbacks, which streaming goes by, would show what was not judged yet.
+    The model is called apart from the run, whose handlers would show what was not judged yet, and past its cache, which
+    would keep it.
     """
 
     def __init__(
@@ -34,11 +36,14 @@ class Asking:
         stop: Sequence[str] | None,
         given: Mapping[str, Any],
     ) -> None:
-        self._model: Runnable[Any, Any] = model.bind_tools(**given) if given.get("tools") else model
-        options = {} if given.get("tools") else dict(given)
-        self._options = options if stop is None else {**options, "stop": list(stop)}
+        self._model: Runnable[Any, Any] = model
+        self._options = dict(given)
+        if given.get("tools"):
+            self._model, self._options = _unbound(model.bind_tools(**given))
+        if stop is not None:
+            self._options["stop"] = list(stop)
         self._messages = list(messages)
-        self._apart = patch_config(ensure_config(), callbacks=CallbackManager([]))
+        self._apart = unheard_config()
         self._answers: list[Answer] = []
         self._awaited: list[AwaitedReading] = []
 
@@ -65,19 +70,41 @@ class Asking:
         return relayed(chunk, answer, reduce(add_usage, told) if told else None)
 
     def _streamed(self) -> Iterator[BaseMessage]:
-        with set_config_context(self._apart) as context:
-            chunks = context.run(self._model.stream, self._messages, self._apart, **self._options)
-            with closing(cast(Generator[BaseMessage, None, None], chunks)):
-                while (chunk := context.run(next, chunks, None)) is not None:
-                    yield chunk
+        context, stack = copy_context(), ExitStack()
+        try:
+            context.run(stack.enter_context, unheard(self._apart))
+            chunks = context.run(self._asked(awaited=False).stream, self._messages, self._apart, **self._options)
+            stack.callback(cast(Generator[BaseMessage, None, None], chunks).close)
+            while (chunk := context.run(next, chunks, None)) is not None:
+                yield chunk
+        finally:
+            context.run(stack.close)
 
     async def _streamed_async(self) -> AsyncIterator[BaseMessage]:
-        var_child_runnable_config.set(self._apart)  # in the task that reads, which has a context of its own
-        chunks = self._model.astream(self._messages, self._apart, **self._options)
-        async with aclosing(cast(AsyncGenerator[BaseMessage, None], chunks)):
-            async for chunk in chunks:
-                yield chunk
+        with unheard(self._apart):  # in the task that reads, which has a context of its own
+            chunks = self._asked(awaited=True).astream(self._messages, self._apart, **self._options)
+            async with aclosing(cast(AsyncGenerator[BaseMessage, None], chunks)):
+                async for chunk in chunks:
+                    yield chunk
+
+    def _asked(self, awaited: bool) -> Runnable[Any, Any]:
+        """The model that gives the next answer; only the first may come from its cache, or all would be the same."""
+        model = self._model
+        if not isinstance(model, BaseChatModel) or model._should_stream(
+            async_api=awaited, **{**self._options, "stream": True}
+        ):
+            return model
+        return UnkeptAnswers.of(model, known=len(self._answers) == 1)
 
     def _begun(self) -> Answer:
         self._answers.append(Answer())
         return self._answers[-1]
+
+
+def _unbound(bound: Runnable[Any, Any]) -> tuple[Runnable[Any, Any], dict[str, Any]]:
+    """A model without the options that were bound to it, and those."""
+    options: dict[str, Any] = {}
+    while isinstance(bound, RunnableBinding):
+        options = {**bound.kwargs, **options}
+        bound = bound.bound
+    return bound, options

@@ -15,12 +15,12 @@ from typing import Any, Self
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LangSmithParams, LanguageModelInput, ModelProfile
 from langchain_core.language_models.chat_models import agenerate_from_stream, generate_from_stream
+from langchain_core.load.serializable import SerializedNotImplemented
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langchain_core.utils import from_env
-from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict, Field, InstanceOf, PrivateAttr, SecretStr, model_validator
 from typing_extensions import override
 
@@ -33,14 +33,15 @@ from ig_guardrail.integrations.langchain.answer_cache import CompletedAnswers
 from ig_guardrail.integrations.langchain.blocks import PROVIDER
 from ig_guardrail.integrations.langchain.bounded import BoundedModel
 from ig_guardrail.integrations.langchain.events import EventModel
-from ig_guardrail.integrations.langchain.forms import form_of, instructed
+from ig_guardrail.integrations.langchain.forms import described, form_of, instructed
 from ig_guardrail.integrations.langchain.messages import turns_of
 from ig_guardrail.integrations.langchain.opening import Names, Opening
-from ig_guardrail.integrations.langchain.options import CallOptions, call_options, spelled
+from ig_guardrail.integrations.langchain.options import CallOptions, as_named_here, call_options, spelled
 from ig_guardrail.integrations.langchain.outcomes import generation_chunks
 from ig_guardrail.integrations.langchain.overflow import overflow_told
 from ig_guardrail.integrations.langchain.payer import PayingModel
 from ig_guardrail.integrations.langchain.structured import Method, structured
+from ig_guardrail.integrations.langchain.unwritten import unwritten
 from ig_guardrail.ledger import MemoryLedger, Payer, process_ledger
 from ig_guardrail.settings import Limits
 from ig_guardrail.types import CompiledPolicy, Turn
@@ -71,7 +72,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
     model_config = ConfigDict(extra="forbid")
 
     model: str = Field(default_factory=from_env("IG_GUARDRAIL_MODEL", default="embedded"))
-    """"embedded", the folder of a model, a .gguf file, or a hub name."""
+    """"embedded", the folder of a model, a .gguf file, or a hub name; as a path too, or under the name `model_name`."""
     policy: str | Path | InstanceOf[CompiledPolicy] = Field(
         default_factory=from_env("IG_GUARDRAIL_POLICY", default="default"), repr=False
     )
@@ -82,8 +83,10 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
     """0 is greedy."""
     top_p: float = 0.95
     top_k: int = 0
+    """0 is off, and so is -1."""
     min_p: float = 0.0
     max_tokens: int = 256
+    """Also under the name `max_completion_tokens`."""
     stop: list[str] | None = None
     """Strings that end an answer and are not part of it; a call adds its own."""
     seed: int | None = None
@@ -126,6 +129,11 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
     def _memory(self) -> MemoryLedger:
         """Where conversations are kept while no ledger is given: with those of all other models of this process."""
         return process_ledger()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_settings(cls, given: Any) -> Any:
+        return as_named_here(given) if isinstance(given, dict) else given
 
     @model_validator(mode="after")
     def _check_settings(self) -> Self:
@@ -178,6 +186,11 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         for name, value in actual.items():
             setattr(self, name, value)
 
+    @property
+    def model_name(self) -> str:
+        """`model`, as other chat models call it."""
+        return self.model
+
     @override
     def _resolve_model_profile(self) -> ModelProfile:
         from ig_guardrail.engine.window import window_of
@@ -196,6 +209,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Generator[ChatGenerationChunk, None, None]:
+        kwargs = as_named_here(kwargs)
         model = kwargs.pop("model", None)
         payer = self._payer(kwargs)
         options, turns = self._options(stop, kwargs, payer), turns_of(messages, self._limits())
@@ -210,6 +224,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
+        kwargs = as_named_here(kwargs)
         model = kwargs.pop("model", None)
         payer = self._payer(kwargs)
         options, turns = self._options(stop, kwargs, payer), turns_of(messages, self._limits())
@@ -228,6 +243,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
+        kwargs = as_named_here(kwargs)
         model = kwargs.pop("model", None)
         payer = self._payer(kwargs)
         options, turns = self._options(stop, kwargs, payer), turns_of(messages, self._limits())
@@ -244,6 +260,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         **kwargs: Any,
     ) -> ChatResult:
         """Several answers share the model's steps, unless they share a budget."""
+        kwargs = as_named_here(kwargs)
         payer = self._payer(kwargs)
         options = self._options(stop, {**kwargs, "model": None}, payer)
         asked = [{**kwargs, "n": 1, "seed": one.seed, "payer": payer} for one in options.each()]
@@ -305,10 +322,10 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         Raises RequestError for tools or a choice that cannot be read.
         """
         form_of(tools, tool_choice, parallel_tool_calls, None)
-        described = [convert_to_openai_tool(tool, strict=strict) for tool in tools]
+        offered = [described(tool, strict) for tool in tools]
         asked = {"tool_choice": tool_choice, "parallel_tool_calls": parallel_tool_calls, "strict": strict}
         given = {name: value for name, value in asked.items() if value is not None}
-        return self.bind(tools=described, **given, **kwargs)
+        return self.bind(tools=offered, **given, **kwargs)
 
     @override
     def with_structured_output(
@@ -378,6 +395,10 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         }
 
     @override
+    def to_json_not_implemented(self) -> SerializedNotImplemented:
+        return unwritten(self, self.model)
+
+    @override
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         """The key of a cached answer: all of the above, so that no policy is served another policy's answers."""
         self._payer(kwargs)  # what is charged to a payer is never cached
@@ -396,6 +417,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
 
     @override
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        kwargs = as_named_here(kwargs)
         params = LangSmithParams(
             ls_provider=PROVIDER,
             ls_model_type="chat",
@@ -410,10 +432,10 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
 
 
 def init_guarded_chat_model(
-    model: str = "embedded", policy: str | Path = "default", **settings: Any
+    model: str | Path = "embedded", policy: str | Path = "default", **settings: Any
 ) -> ChatIGGuardrail:
     """A guarded chat model by names, as `init_chat_model` makes others; "ig-guardrail:" before the model is dropped."""
-    return ChatIGGuardrail(model=model.removeprefix(f"{PROVIDER}:"), policy=policy, **settings)
+    return ChatIGGuardrail(model=str(model).removeprefix(f"{PROVIDER}:"), policy=policy, **settings)
 
 
 def _pieces(guardrail: Guardrail, options: CallOptions, turns: tuple[Turn, ...]) -> Iterator[ChatGenerationChunk]:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from langchain_core.tools import InjectedToolArg
 from langchain_core.utils.function_calling import convert_to_openai_tool
+from langchain_core.utils.json_schema import dereference_refs
+from pydantic import AliasChoices, BaseModel
+from pydantic.fields import FieldInfo
 
 from ig_guardrail.calls import Choice, Form, Tool
 from ig_guardrail.drive.serve import edited
@@ -45,7 +49,7 @@ def tool_of(given: Any) -> Tool:
     if isinstance(given, Mapping):
         demand_json(given, "tools")
     try:
-        function = convert_to_openai_tool(given)["function"]
+        function = described(given)["function"]
         name, parameters = function["name"], function.get("parameters") or _NO_ARGUMENTS
         if not (isinstance(name, str) and name and isinstance(parameters, Mapping)):
             raise TypeError("its name is no text, or its parameters are no JSON Schema")
@@ -57,6 +61,45 @@ def tool_of(given: Any) -> Tool:
             why="a model must be told its name, what it is for, and its arguments",
             fix="give a function with type hints, a BaseTool, a pydantic class, or OpenAI's dict",
         ) from error
+
+
+def described(given: Any, strict: bool | None = None) -> dict[str, Any]:
+    """OpenAI's dict of a tool. Arguments of a `BaseTool` go by the names under which it takes them: their aliases."""
+    told = convert_to_openai_tool(given, strict=strict)
+    schema = getattr(given, "args_schema", None)
+    if not (isinstance(schema, type) and issubclass(schema, BaseModel)):
+        return told
+    config = schema.model_config
+    if config.get("populate_by_name") or config.get("validate_by_name"):
+        return told
+    named = {name: alias for name, field in schema.model_fields.items() if (alias := _alias(field)) is not None}
+    if not named:
+        return told
+    parameters = told["function"].get("parameters", {"type": "object"})
+    offered = parameters.get("properties", {})
+    whole = dereference_refs(schema.model_json_schema())["properties"]
+    lost = [name for name in named if name not in offered and not _injected(schema.model_fields[name])]
+    properties = {named.get(name, name): part for name, part in offered.items()}
+    properties |= {named[name]: whole[named[name]] for name in lost}  # LangChain loses names for reading alone
+    needed = [*parameters.get("required", ()), *(name for name in lost if schema.model_fields[name].is_required())]
+    required = {"required": [named.get(name, name) for name in needed]} if needed else {}
+    return {
+        **told,
+        "function": {**told["function"], "parameters": {**parameters, "properties": properties, **required}},
+    }
+
+
+def _injected(field: FieldInfo) -> bool:
+    """Whether the agent gives an argument, not the model."""
+    kinds = [one if isinstance(one, type) else type(one) for one in (field.annotation, *field.metadata)]
+    return any(issubclass(kind, InjectedToolArg) for kind in kinds)
+
+
+def _alias(field: FieldInfo) -> str | None:
+    """The name by which a field is read, if that is another than its own."""
+    alias = field.validation_alias or field.alias
+    choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
+    return next((choice for choice in choices if isinstance(choice, str)), None)
 
 
 def _chosen(offered: tuple[Tool, ...], choice: Any) -> tuple[tuple[Tool, ...], Choice]:

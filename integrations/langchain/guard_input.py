@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,13 +23,17 @@ Input = TypeVar("Input")
 class GuardInput(Runnable[Any, Any]):
     """Passes its input on as it is, unless the policy's prompt rule refuses a user's or a tool's turn of it.
 
+    policy           a policy file, the name of a packaged policy, or a compiled policy
+    unjudged_blocks  kinds of content that pass although they are not text: "image", "audio", "video", "file"
+
     The input is a string, a message, a list of messages, or what a prompt template makes.
     Raises PolicyError for a policy that is refused, RequestError for one whose prompt rule refuses nothing;
     AnswerRefused when called, where it refuses the input.
     """
 
-    def __init__(self, policy: str | Path | CompiledPolicy) -> None:
+    def __init__(self, policy: str | Path | CompiledPolicy, *, unjudged_blocks: Sequence[str] = ()) -> None:
         self._checks = text_checks(policy)
+        self._unjudged = frozenset(unjudged_blocks)
         rule = self._checks.policy.prompt
         if rule is None or rule.on_exceed != "refuse":
             raise RequestError(
@@ -40,7 +45,7 @@ class GuardInput(Runnable[Any, Any]):
 
     @override
     def invoke(self, input: Input, config: RunnableConfig | None = None, **kwargs: Any) -> Input:
-        asked = (turn.text for turn in _turns(input) if turn.role in ("user", "tool"))
+        asked = (turn.text for turn in _turns(input, self._unjudged) if turn.role in ("user", "tool"))
         if any(self._checks.refuses_prompt(text) for text in asked):
             raise AnswerRefused("the policy refuses this input")
         return input
@@ -50,15 +55,15 @@ class GuardInput(Runnable[Any, Any]):
         return self.invoke(input, config)
 
 
-def _turns(given: object) -> tuple[Turn, ...]:
+def _turns(given: object, unjudged: Container[str]) -> tuple[Turn, ...]:
     if isinstance(given, str):
         return (Turn("user", given),)
     if isinstance(given, PromptValue):
-        return turns_of(given.to_messages())
+        return turns_of(given.to_messages(), unjudged=unjudged, elsewhere=True)
     if isinstance(given, BaseMessage):
-        return turns_of([given])
+        return turns_of([given], unjudged=unjudged, elsewhere=True)
     if isinstance(given, list) and all(isinstance(one, BaseMessage) for one in given):
-        return turns_of(given)
+        return turns_of(given, unjudged=unjudged, elsewhere=True)
     raise RequestError(
         f"the input is a {type(given).__name__}",
         where="GuardInput",

@@ -24,7 +24,7 @@ from ig_guardrail.integrations.langchain.payer import Payers, TenantOf
 from ig_guardrail.integrations.langchain.relay import errors_of_others, relayed, spoken, spoken_async
 from ig_guardrail.integrations.langchain.spoken import Answer, Said
 from ig_guardrail.integrations.langchain.structured import AnswerRefused
-from ig_guardrail.integrations.langchain.text_guardrail import LONGEST, sampling, text_guardrail
+from ig_guardrail.integrations.langchain.text_guardrail import LONGEST, TextOpening, sampling
 from ig_guardrail.ledger import Ledger
 from ig_guardrail.types import Chunk, CompiledPolicy, Turn
 
@@ -60,7 +60,7 @@ class GuardRunnable(Runnable[Any, Any]):
         tenant_key: str | None = None,
     ) -> None:
         self._payers = Payers(tenant=tenant, tenant_of=tenant_of, tenant_key=tenant_key)
-        self._guardrail = text_guardrail(policy, ledger, cost_models)
+        self._opened = TextOpening(policy, ledger, cost_models)
         self._raises = on_refusal == "raise"
         check_language(language)
         self._language = language
@@ -71,7 +71,7 @@ class GuardRunnable(Runnable[Any, Any]):
         """What of `input` may be shown, as it comes; it is read no further than the next block needs."""
         answer = Answer()
         engine = StreamedEngine("upstream", lambda: PulledReading(spoken(input, answer)))
-        stream = self._guardrail.over(engine).stream(self._ask(config))
+        stream = self._opened.guardrail.over(engine).stream(self._ask(config))
         with errors_of_others(), closing(stream) as chunks:
             for chunk in chunks:
                 yield from self._shown(chunk, answer)
@@ -83,7 +83,7 @@ class GuardRunnable(Runnable[Any, Any]):
         """The same on the running event loop."""
         answer = Answer()
         reading = AwaitedReading(spoken_async(input, answer))
-        stream = self._guardrail.over(StreamedEngine("upstream", lambda: reading)).astream(self._ask(config))
+        stream = self._opened.guardrail.over(StreamedEngine("upstream", lambda: reading)).astream(self._ask(config))
         try:
             with errors_of_others():
                 async with aclosing(stream) as chunks:

@@ -15,6 +15,7 @@ from typing import Any, Self
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput, ModelProfile
 from langchain_core.language_models.chat_models import agenerate_from_stream, generate_from_stream
+from langchain_core.load.serializable import SerializedNotImplemented
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
@@ -41,12 +42,18 @@ from ig_guardrail.integrations.langchain.options import spelled, stop_strings
 from ig_guardrail.integrations.langchain.payer import PayingModel
 from ig_guardrail.integrations.langchain.relay import errors_of_others
 from ig_guardrail.integrations.langchain.structured import of_calls, parsed
-from ig_guardrail.integrations.langchain.text_guardrail import LONGEST, sampling, text_guardrail
+from ig_guardrail.integrations.langchain.text_guardrail import LONGEST, TextOpening, sampling
+from ig_guardrail.integrations.langchain.unwritten import unwritten
 from ig_guardrail.policy.language import PLAIN
 from ig_guardrail.settings import Limits
 from ig_guardrail.types import CompiledPolicy
 
-TEXT_ONLY: ModelProfile = {"image_inputs": False, "audio_inputs": False, "video_inputs": False, "pdf_inputs": False}
+ONLY_UNJUDGED: Mapping[str, str] = {  # what the other model may take beside text, and as which kind of content
+    "image_inputs": "image",
+    "audio_inputs": "audio",
+    "video_inputs": "video",
+    "pdf_inputs": "file",
+}
 
 
 class GuardedChatModel(BoundedModel, PayingModel, EventModel):
@@ -72,6 +79,8 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
     """Seconds for one request, all its answers together; without an event loop, looked at between blocks only."""
     language: str = "en"
     """Of the refusal and closing messages."""
+    unjudged_blocks: Sequence[str] = ()
+    """Kinds of content that pass although no policy reads them: "image", "audio", "video", "file"."""
     ledger: str | Path | Any = Field(default=None, exclude=True, repr=False, frozen=True)
     """Where conversations are kept: a file for `SQLiteLedger`, or a ledger; None is the memory of this process."""
 
@@ -80,14 +89,20 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
     )
     """What the policy leaves to the program (`kind: given`), by name."""
 
-    _guardrail: Guardrail = PrivateAttr()
+    _opened: TextOpening = PrivateAttr()
 
     @model_validator(mode="after")
     def _open(self) -> Self:
-        self._guardrail = text_guardrail(self.policy, self.ledger, self.cost_models)
+        self._opened = TextOpening(self.policy, self.ledger, self.cost_models)
         if self.cache is not False and not isinstance(self.cache, CompletedAnswers):
             self.cache = CompletedAnswers(self.cache if not isinstance(self.cache, bool) else None)
         return self
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """A copy of the settings. The other model, cost models and ledger are shared: what is open is not copied."""
+        memo = {} if memo is None else memo
+        memo.update({id(one): one for one in (self.inner, self.policy, self.ledger, *self.cost_models.values())})
+        return super().__deepcopy__(memo)
 
     # -------------------------------------------------------------------------------------------------- generation
 
@@ -150,7 +165,7 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
         """The request to the guardrail. Takes out of `given` what is not for the other model."""
         language = given.pop("language", None) or self.language
         payer = self._payer(given)
-        turns = turns_of(messages, self._limits())
+        turns = turns_of(messages, self._limits(), unjudged=frozenset(self.unjudged_blocks), elsewhere=True)
         if beginning_of(turns):
             raise RequestError(
                 "the conversation ends with a message of the assistant",
@@ -161,7 +176,7 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
         return Ask(
             turns,
             sampling(self.longest, stop_strings(stop)),
-            _possible(self._guardrail.policy.search.strategy),
+            _possible(self._opened.guardrail.policy.search.strategy),
             language,
             unit=OPEN,
             prose="response_format" not in given,
@@ -171,11 +186,11 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
 
     @override
     def _limits(self) -> Limits:
-        return self._guardrail.limits
+        return self._opened.guardrail.limits
 
     def _over(self, begin: Callable[[], Reading]) -> Guardrail:
         """The guardrail over answers that are begun so."""
-        return self._guardrail.over(StreamedEngine(self._name(), begin))
+        return self._opened.guardrail.over(StreamedEngine(self._name(), begin))
 
     # ----------------------------------------------------------------------------------------------- tools, schemas
 
@@ -216,7 +231,13 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
 
     @override
     def _resolve_model_profile(self) -> ModelProfile:
-        return ModelProfile(**{**(self.inner.profile or {}), **TEXT_ONLY})
+        theirs: dict[str, Any] = {**(self.inner.profile or {})}
+        kept = {
+            name: theirs[name]
+            for name, kind in ONLY_UNJUDGED.items()
+            if kind in self.unjudged_blocks and name in theirs
+        }
+        return ModelProfile(**{**theirs, **dict.fromkeys(ONLY_UNJUDGED, False), **kept})  # type: ignore[typeddict-item]
 
     @override
     def get_token_ids(self, text: str) -> list[int]:
@@ -242,17 +263,21 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
     @override
     def _identifying_params(self) -> dict[str, Any]:
         """What tells two models apart in traces and caches."""
-        policy = self._guardrail.policy
+        policy = self._opened.guardrail.policy
         return {
             "inner": self.inner._identifying_params,
             "model": self._name(),
             "policy": policy.name,
             "policy_sha256": policy.sha256,
-            "cost_models": sorted(self._guardrail.panel.hashes.values()),
+            "cost_models": sorted(self._opened.guardrail.panel.hashes.values()),
             "longest": self.longest,
             "language": self.language,
             "version": __version__,
         }
+
+    @override
+    def to_json_not_implemented(self) -> SerializedNotImplemented:
+        return unwritten(self, self._name())
 
     @override
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:

@@ -1,8 +1,9 @@
 """LangChain messages as turns of plain text.
 
-Text blocks of one message are joined as they are. Consecutive system messages, and consecutive messages of the user or
-of the assistant, become one turn, since many chat templates demand that roles alternate. Thoughts of earlier answers
-are left out, as templates do. What is not text is refused: a model that cannot see an image must not seem to.
+Content is read by `content`: text blocks of one message are joined as they are. Consecutive system messages, and
+consecutive messages of the user or of the assistant, become one turn, since many chat templates demand that roles
+alternate. Thoughts of earlier answers are left out, as templates do. What is not text is refused: a model that cannot
+see an image must not seem to.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ChatMessage
 from ig_guardrail.calls import written
 from ig_guardrail.drive.request import check_size
 from ig_guardrail.errors import RequestError
+from ig_guardrail.integrations.langchain.content import Reader
 from ig_guardrail.settings import Limits
 from ig_guardrail.types import Role, Turn
 
@@ -32,18 +34,26 @@ THOUGHTS = frozenset({"reasoning", "thinking", "redacted_thinking"})
 CALLS = frozenset({"tool_use", "tool_call"})  # content blocks that mirror `tool_calls`
 
 
-def turns_of(messages: Sequence[BaseMessage], limits: Limits | None = None) -> tuple[Turn, ...]:
+def turns_of(
+    messages: Sequence[BaseMessage],
+    limits: Limits | None = None,
+    *,
+    unjudged: Container[str] = (),
+    elsewhere: bool = False,
+) -> tuple[Turn, ...]:
     """One turn a message, runs of one role merged; a message without words adds none to a run.
 
-    limits: of messages as they came, and their characters; looked at before they are read and merged; None sets none
-    Raises RequestError for content that is not text, and for more than `limits` allow.
+    limits     of messages as they came, and their characters; looked at before they are read and merged; None sets none
+    unjudged   kinds of content that are passed over where they are not text. Raises RequestError for all others
+    elsewhere  whether another model reads the messages as they are; it may join their blocks, or set them apart
+    Raises RequestError for more than `limits` allow.
     """
     runs: list[tuple[Role, list[str]]] = []
     characters = 0
     if limits is not None:
         check_size(len(messages), 0, limits)
     for index, message in enumerate(messages):
-        role, text = _role(message, index), _text(message, index)
+        role, text = _role(message, index), _text(message, index, unjudged, elsewhere)
         characters += len(text)
         if limits is not None:
             check_size(len(messages), characters, limits)
@@ -65,9 +75,10 @@ def _role(message: BaseMessage, index: int) -> Role:
     return ROLES[named]
 
 
-def _text(message: BaseMessage, index: int) -> str:
-    blocks = [message.content] if isinstance(message.content, str) else message.content
-    text = "".join(_block(block, f"messages[{index}].content[{i}]") for i, block in enumerate(blocks))
+def _text(message: BaseMessage, index: int, unjudged: Container[str], elsewhere: bool) -> str:
+    reader, content, where = reader_of(message, unjudged), _content(message), f"messages[{index}].content"
+    other = elsewhere and not isinstance(message, AIMessage)
+    text = "\n\n".join(reader.texts(content, where)) if other else reader.text(content, where)
     lines = [text] if text else []
     if isinstance(message, AIMessage):
         lines += [written(call["name"], call["args"]) for call in message.tool_calls]
@@ -83,18 +94,16 @@ def words_of(block: Mapping[Any, Any], silent: Container[Any] = CALLS) -> str | 
     return "" if kind in THOUGHTS or kind in silent else None
 
 
-def _block(block: str | dict[Any, Any], where: str) -> str:
-    if isinstance(block, str):
-        return block
-    words = "" if _marks_refusal(block) else words_of(block)
-    if words is not None:
-        return words
-    raise RequestError(
-        f"there is a content block of type '{block.get('type')}', which is not text",
-        where=where,
-        why="the model reads text only, and leaving the block out would change what was asked",
-        fix="say it in words, in a block {'type': 'text', 'text': ...}",
-    )
+def reader_of(message: BaseMessage, unjudged: Container[str] = ()) -> Reader:
+    """What reads the content of a message: of the model's own, thoughts are left out, and what mirrors its calls."""
+    return Reader(THOUGHTS | CALLS if isinstance(message, AIMessage) else (), unjudged)
+
+
+def _content(message: BaseMessage) -> Any:
+    """What a message says; of an answer of ours, without the marks that say it is a refusal."""
+    if isinstance(message.content, str) or not isinstance(message, AIMessage):
+        return message.content
+    return [block for block in message.content if not (isinstance(block, dict) and _marks_refusal(block))]
 
 
 def _marks_refusal(block: dict[Any, Any]) -> bool:

@@ -2,7 +2,8 @@
 
 With `ChatIGGuardrail` the policy is enforced while the model decodes, and this is the second lock: it sees the
 arguments a tool is really called with, and turns a refusal into an error where an agent should stop. With another chat
-model it is all there is: it reads the input, tool results and tool calls, and cannot judge words while they stream.
+model it is all there is: it reads the input, tool results, tool calls, and answers when they are whole. It cannot judge
+words while they stream.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from typing import Annotated, Any, Literal, NotRequired
 
 from langchain.agents.middleware import AgentMiddleware, AgentState, hook_config
 from langchain.agents.middleware.types import ModelRequest, ModelResponse, PrivateStateAttr, ToolCallRequest
+from langchain.agents.structured_output import StructuredOutputError
 from langchain_core.messages import AIMessage, AnyMessage, ChatMessage, ToolMessage
 from langchain_core.runnables.config import ensure_config, var_child_runnable_config
+from langchain_core.tools import BaseTool
 from langgraph.channels import LastValue
 from langgraph.runtime import Runtime
 from langgraph.types import Command
@@ -24,8 +27,10 @@ from typing_extensions import override
 
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.drive.request import check_language
+from ig_guardrail.errors import RequestError
+from ig_guardrail.integrations.langchain.answer_check import AnswerCheck
 from ig_guardrail.integrations.langchain.blocks import PROVIDER, RECORD, refused
-from ig_guardrail.integrations.langchain.messages import ROLES
+from ig_guardrail.integrations.langchain.messages import ROLES, reader_of
 from ig_guardrail.integrations.langchain.payer import conversation_of, with_conversation
 from ig_guardrail.integrations.langchain.structured import AnswerRefused
 from ig_guardrail.integrations.langchain.text_checks import text_checks
@@ -54,12 +59,15 @@ class GuardedState(AgentState[Any]):
 
 
 class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
-    """Checks input turns and tool results before the model, refusals after it, and calls before their tools run.
+    """Checks input turns and tool results before the model, its answers, and calls before their tools run.
 
-    policy       a policy file, the name of a packaged policy, or a compiled policy; its cost models that read text
-    on_refusal   "end": the run ends with the policy's message; "raise": AnswerRefused
-    language     of that message
-    cost_models  those that the policy leaves to the program, by name
+    policy           a policy file, the name of a packaged policy, or a compiled policy; its cost models that read text
+    on_refusal       "end": the run ends with the policy's message; "raise": AnswerRefused
+    language         of that message
+    cost_models      those that the policy leaves to the program, by name
+    unjudged_blocks  kinds of content that pass although they are not text: "image", "audio", "video", "file"
+
+    What is refused leaves the agent's state, or never gets there, so that it is not sent again with the next turn.
 
     A conversation keeps its name in the state. So a thread that goes back in time, or is copied to another one, goes on
     with the budgets that it has left; and so does all that runs within, subagents and models in tools too.
@@ -74,9 +82,12 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
         on_refusal: Literal["end", "raise"] = "end",
         language: str = "en",
         cost_models: Mapping[str, CostModel] | None = None,
+        unjudged_blocks: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self._checks = text_checks(policy, cost_models)
+        self._unjudged = frozenset(unjudged_blocks)
+        self._answers = AnswerCheck(self._checks, self._unjudged)
         self._raises = on_refusal == "raise"
         check_language(language)
         self._language = language
@@ -95,16 +106,24 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
     def wrap_model_call(
         self, request: ModelRequest[None], handler: Callable[[ModelRequest[None]], ModelResponse[Any]]
     ) -> ModelResponse[Any]:
-        """Tell guarded models which conversation they answer."""
-        with _within(request.state):
-            return handler(request)
+        """Tell guarded models which conversation they answer; judge what another model answered."""
+        try:
+            with _within(request.state):
+                answer = handler(request)
+            return self._judged(request, answer)
+        except StructuredOutputError as error:
+            return self._judged(request, ModelResponse([error.ai_message]), error)
 
     @override
     async def awrap_model_call(
         self, request: ModelRequest[None], handler: Callable[[ModelRequest[None]], Awaitable[ModelResponse[Any]]]
     ) -> ModelResponse[Any]:
-        with _within(request.state):
-            return await handler(request)
+        try:
+            with _within(request.state):
+                answer = await handler(request)
+            return await asyncio.to_thread(self._judged, request, answer)
+        except StructuredOutputError as error:
+            return await asyncio.to_thread(self._judged, request, ModelResponse([error.ai_message]), error)
 
     @hook_config(can_jump_to=["end"])
     @override
@@ -113,13 +132,17 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
 
         What stayed there would reach the model with the next turn.
         """
-        bad = [
-            message for message in state["messages"] if _is_input(message) and self._checks.refuses_prompt(message.text)
-        ]
+        rule = self._checks.policy.prompt
+        if rule is None or rule.on_exceed != "refuse":
+            return None
+        faults = [(one, self._fault(one)) for one in state["messages"] if _is_input(one)]
+        bad = [(message, fault) for message, fault in faults if fault is not None]
         if not bad:
             return None
-        what = "a tool's result" if isinstance(bad[-1], ToolMessage) else "the input"
-        return self._refuse(f"prompt check of {what}", bad)
+        last, fault = bad[-1]
+        what = "a tool's result" if isinstance(last, ToolMessage) else "the input"
+        refusal = self._refusal(f"prompt check of {what}{fault}")
+        return {"messages": [*(_emptied(message) for message, _ in bad), refusal], "jump_to": "end"}
 
     @hook_config(can_jump_to=["end"])
     @override
@@ -131,12 +154,22 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
         """Raise AnswerRefused, if that is asked for, where the chat model's answer was refused or ended."""
         last = state["messages"][-1]
         if self._raises and isinstance(last, AIMessage) and refused(last):
-            raise AnswerRefused(f"the policy let no such answer through: {last.text}")
+            reason = last.response_metadata.get(RECORD, {}).get("verdict", {}).get("reason", "")
+            raise AnswerRefused(f"the policy let no such answer through: {reason or last.text}")
         return None
 
     @override
     async def aafter_model(self, state: GuardedState, runtime: Runtime[None]) -> dict[str, Any] | None:
         return self.after_model(state, runtime)
+
+    @override
+    def after_agent(self, state: GuardedState, runtime: Runtime[None]) -> dict[str, Any] | None:
+        """Raise AnswerRefused, if that is asked for, where an input was refused, now that its text left the state."""
+        return self.after_model(state, runtime)
+
+    @override
+    async def aafter_agent(self, state: GuardedState, runtime: Runtime[None]) -> dict[str, Any] | None:
+        return self.after_agent(state, runtime)
 
     @override
     def wrap_tool_call(self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Answer]) -> Answer:
@@ -157,17 +190,43 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
         text = f"The policy does not allow this call (budget '{budget}'). Do without it."
         return ToolMessage(text, tool_call_id=call["id"], name=call["name"], status="error")
 
-    def _refuse(self, reason: str, bad: Sequence[AnyMessage]) -> dict[str, Any]:
+    def _judged(
+        self, request: ModelRequest[None], response: ModelResponse[Any], error: Exception | None = None
+    ) -> ModelResponse[Any]:
+        """The answer, or the policy's refusal in its place. Raises AnswerRefused if that is asked for; else `error`."""
+        tools = {tool.name for tool in request.tools if isinstance(tool, BaseTool)}
+        reason = self._answers.denied(response.result, tools, response.structured_response)
+        if reason is not None and self._raises:
+            raise AnswerRefused(f"the policy lets no such answer through: {reason}") from None
+        if reason is not None:
+            return ModelResponse([self._refusal(reason)])
+        if error is not None:
+            raise error
+        return response
+
+    def _fault(self, message: AnyMessage) -> str | None:
+        """What is wrong with an input: "" if the policy refuses it; None if nothing is."""
+        try:
+            texts = reader_of(message, self._unjudged).texts(message.content, "messages")
+        except RequestError as error:
+            return f": {error.what}"
+        return "" if any(self._checks.refuses_prompt(text) for text in texts) else None
+
+    def _refusal(self, reason: str) -> AIMessage:
+        """The policy's message in place of an answer."""
         message = self._checks.policy.messages.of("refused", self._language)
-        if self._raises:
-            raise AnswerRefused(f"the policy refuses: {reason}")
         record = {
             "verdict": {"outcome": "refused", "reason": reason, "finish": None, "guarded": True},
             "message": message,
         }
         metadata = {"finish_reason": "content_filter", "model_provider": PROVIDER, RECORD: record}
-        emptied = [one.model_copy(update={"content": REMOVED}) for one in bad]
-        return {"messages": [*emptied, AIMessage(message, response_metadata=metadata)], "jump_to": "end"}
+        return AIMessage(message, response_metadata=metadata)
+
+
+def _emptied(message: AnyMessage) -> AnyMessage:
+    """A message without what it said, which takes its place in the state."""
+    kept = {"artifact": None} if isinstance(message, ToolMessage) else {"name": None}
+    return message.model_copy(update={"content": REMOVED, "additional_kwargs": {}, "response_metadata": {}, **kept})
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -23,6 +24,9 @@ from ig_guardrail.types import Sampling, Turn
 TAKEN_BY_LANGCHAIN = frozenset({"stream", "ls_structured_output_format", "structured_output_format"})
 
 FORM = ("tools", "tool_choice", "parallel_tool_calls", "response_format")  # a schema is enforced, `strict` or not
+
+
+ALIASES: Mapping[str, str] = {"max_completion_tokens": "max_tokens", "model_name": "model"}  # what others call them
 
 
 class CallOptions(BaseModel):
@@ -85,20 +89,48 @@ class CallOptions(BaseModel):
         check(self.ask((Turn("user", ""),)), Limits())
 
 
+def as_named_here(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings under this package's names, and as their writers mean them: `top_k=-1` is off, a model may be a path.
+
+    Raises RequestError where one setting is given twice, with two values.
+    """
+    named: dict[str, Any] = dict(given)
+    for alias, name in ALIASES.items():
+        if alias not in named:
+            continue
+        value = named.pop(alias)
+        if value is None:
+            continue
+        if named.get(name) not in (None, value):
+            raise RequestError(
+                f"{name} is {named[name]!r}, and {alias} is {value!r}",
+                where=alias,
+                why="both name one setting",
+                fix=f"give one of them, such as `{name}`",
+            )
+        named[name] = value
+    if named.get("top_k") == -1:
+        named["top_k"] = 0
+    if isinstance(named.get("model"), PurePath):
+        named["model"] = str(named["model"])
+    return named
+
+
 def call_options(settings: Mapping[str, Any], stop: Sequence[str] | None, given: Mapping[str, Any]) -> CallOptions:
     """The settings of a call: the constructor's, `given` in their place, and `stop` added to its stop strings.
 
     An option given as None stays as the constructor has it. Raises RequestError for an option that is unknown or of
     the wrong type: dropped silently, it would leave the caller with an answer to another question.
     """
-    given = {name: value for name, value in given.items() if name not in TAKEN_BY_LANGCHAIN and value is not None}
+    given = {name: value for name, value in as_named_here(given).items() if value is not None}
+    given = {name: value for name, value in given.items() if name not in TAKEN_BY_LANGCHAIN}
     form = form_of(*(given.get(name) for name in FORM))
     overrides = {name: value for name, value in given.items() if name not in (*FORM, "strict")}
     for name in overrides:
         if name not in settings:
             raise _unknown(name, sorted({*settings, *FORM}))
     strings = [*stop_strings(settings["stop"]), *stop_strings(overrides.get("stop")), *stop_strings(stop)]
-    merged = {**settings, **overrides, "stop": tuple(dict.fromkeys(strings)), "form": form}
+    merged = as_named_here({**settings, **overrides, "stop": tuple(dict.fromkeys(strings)), "form": form})
     try:
         return CallOptions.model_validate(merged)
     except ValidationError as error:

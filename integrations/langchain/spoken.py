@@ -14,30 +14,27 @@ from typing import Any, TypeAlias
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata, add_usage
 from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
+from pydantic import TypeAdapter, ValidationError
 
 from ig_guardrail.calls import written
 from ig_guardrail.errors import EngineError
 from ig_guardrail.integrations.langchain.call_parts import CallParts
 from ig_guardrail.integrations.langchain.characters import Characters, whole
+from ig_guardrail.integrations.langchain.endings import ending_of
 from ig_guardrail.integrations.langchain.messages import CALLS, words_of
 
 Said: TypeAlias = str | BaseMessage
 
+_COUNTS: TypeAdapter[UsageMetadata | None] = TypeAdapter(UsageMetadata | None)
+_USAGE = tuple(UsageMetadata.__annotations__)
 _MIRRORED = CALLS | {"tool_call_chunk", "function_call", "input_json_delta"}  # blocks of what `tool_call_chunks` say
-_ENDINGS: Mapping[str, str] = {  # of other models' answers, by the names they give them
-    "length": "length",
-    "max_tokens": "length",
-    "content_filter": "content_filter",
-    "refusal": "content_filter",
-    "safety": "content_filter",
-}
 
 
 class Answer:
     """One answer of somebody else's: `read` makes text of it, `shown` messages of what the guardrail lets out.
 
     in_messages  whether it came as messages, not as plain strings
-    finish       "length" or "content_filter" where whoever wrote it ended it so, else "stop"
+    finish       "length", "content_filter", or a host's own word where it ended so, else "stop"; see `endings`
     usage        tokens, if they were told
     """
 
@@ -91,13 +88,12 @@ class Answer:
     def _note(self, message: BaseMessage) -> None:
         """Calls, usage and finish reason of a message."""
         self.in_messages = True
-        reasons = (message.response_metadata.get(key) for key in ("finish_reason", "stop_reason", "done_reason"))
-        reason = next((reason for reason in reasons if isinstance(reason, str)), "")
-        self.finish = _ENDINGS.get(reason.lower(), self.finish)
+        self.finish = ending_of(message.response_metadata) or self.finish
         if not isinstance(message, AIMessage):
             return
-        if message.usage_metadata is not None:
-            self.usage = add_usage(self.usage, message.usage_metadata)
+        usage = _counted(message.usage_metadata)
+        if usage is not None:
+            self.usage = add_usage(self.usage, usage)
         if isinstance(message, AIMessageChunk):
             self._parts.take(message.tool_call_chunks)
             return
@@ -136,6 +132,14 @@ def _words_of(block: str | dict[Any, Any]) -> str:
     if words is None:
         raise _not_text(f"a content block of type '{block.get('type')}'")
     return words
+
+
+def _counted(told: Mapping[str, Any] | None) -> UsageMetadata | None:
+    """The tokens that a message tells of; None where it has no counts, as one from a cache."""
+    try:
+        return _COUNTS.validate_python({name: told[name] for name in _USAGE if name in told} if told else None)
+    except ValidationError:
+        return None
 
 
 def _json(arguments: Mapping[str, Any]) -> str:

@@ -31,6 +31,14 @@ class TextChecks:
 
     policy: CompiledPolicy
     seats: Mapping[str, Seat]
+    opened_from: tuple[str | Path | CompiledPolicy, Mapping[str, CostModel] | None]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> TextChecks:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by what they were opened from."""
+        return text_checks, self.opened_from
 
     def prompt_score(self, text: str) -> float:
         """The prompt rule's score of one input turn; 0 without a rule. Raises CostFailure if it cannot be told."""
@@ -55,7 +63,10 @@ class TextChecks:
 
     def forbidden_by(self, name: str, arguments: Mapping[str, Any]) -> str | None:
         """The budget that a call with these arguments would overdraw by itself, among those that read text alone."""
-        texts = readings(name, arguments)
+        return self.overdrawn_by(readings(name, arguments))
+
+    def overdrawn_by(self, texts: Sequence[str]) -> str | None:
+        """The budget that the worst of some texts would overdraw by itself, among those that read text alone."""
         return next((one.id for one in self.budgets if _cost(one, self._joined(one, texts)) > one.budget), None)
 
     def strain(self, budget: Budget, texts: Sequence[str]) -> float:
@@ -105,4 +116,4 @@ def text_checks(policy: str | Path | CompiledPolicy, cost_models: Mapping[str, C
     models = build_cost_models(list(specs.values()), cost_models, engine=None, base_dir=folder_of(policy))
     check_prompt(compiled.prompt, models)
     seats = {name: Seat(specs[name], model, Worker(name)) for name, model in models.items() if not model.layers}
-    return TextChecks(compiled, seats)
+    return TextChecks(compiled, seats, (policy, cost_models))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ig_guardrail.assembly import folder_of, guard_text
 from ig_guardrail.costs.base import CostModel
@@ -31,6 +32,28 @@ def text_guardrail(
     """
     compiled = load_policy(policy)
     return guard_text(StreamedEngine("", _nothing), compiled, folder_of(policy), ledger_at(ledger), cost_models)
+
+
+class TextOpening:
+    """A text guardrail that is opened at once, and copied by what it was opened from.
+
+    A copy in this process is the same one; one that was pickled is opened again where it is read.
+    """
+
+    def __init__(
+        self,
+        policy: str | Path | CompiledPolicy,
+        ledger: str | Path | Ledger | None = None,
+        cost_models: Mapping[str, CostModel] | None = None,
+    ) -> None:
+        self._given = (policy, ledger, cost_models)
+        self.guardrail = text_guardrail(policy, ledger, cost_models)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> TextOpening:
+        return self
+
+    def __reduce__(self) -> tuple[type[TextOpening], tuple[Any, ...]]:
+        return TextOpening, self._given
 
 
 def sampling(longest: int, stop: tuple[str, ...] = ()) -> Sampling:

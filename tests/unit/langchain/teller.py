@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -24,12 +23,28 @@ FOREVER = "\0"  # a part that never comes, awaited
 
 
 @dataclass
+class Flag:
+    """An event that nobody waits for, so that whoever holds it can be copied and pickled."""
+
+    up: bool = False
+
+    def set(self) -> None:
+        self.up = True
+
+    def clear(self) -> None:
+        self.up = False
+
+    def is_set(self) -> bool:
+        return self.up
+
+
+@dataclass
 class Log:
     """calls: the options of each; pulled: parts of the last answer that were asked for; closed: its stream was."""
 
     calls: list[dict[str, Any]] = field(default_factory=list)
     pulled: int = 0
-    closed: threading.Event = field(default_factory=threading.Event)
+    closed: Flag = field(default_factory=Flag)
 
 
 class Teller(BaseChatModel):

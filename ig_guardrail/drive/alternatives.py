@@ -1,0 +1,141 @@
+"""What may be told of the tokens that an answer did not take, and of one that was shown in part.
+
+The likeliest tokens at a place are drafts, like any others. One of them is told if the answer, had it ended with that
+token in place of the one that was shown there, is within every enforced budget. Only cost models that read text, at
+once and in this process, are asked. Where an enforced budget has any other, nothing is told but what was shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from ig_guardrail.budget import Point, Rule, SafetyState, charge_points, settle
+from ig_guardrail.drive.serve import Case
+from ig_guardrail.drive.waiting import Waiting
+from ig_guardrail.errors import CostFailure
+from ig_guardrail.types import Chance, Measure, Node
+
+QUICK = frozenset({"pattern", "lexical", "tools", "calls"})  # kinds that read text without a network or a large model
+WAVE = 256  # alternatives that are judged at a time
+MOST = 8_192  # alternatives of one answer that are judged; of the rest nothing is told
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An alternative: its place, its rank among the likeliest there, and the answer that ends with it."""
+
+    place: int
+    rank: int
+    node: Node
+
+
+def tellable(case: Case, start: int, end: int, chances: Sequence[Chance]) -> Waiting[tuple[Chance, ...]]:
+    """The chances of the tokens from position `start` on, without what may not be told.
+
+    end: characters of the answer that were shown. Of the last token only those are told that are among them.
+    """
+    tip = case.gate.tip
+    rules = tuple(rule for rule in case.panel.rules if rule.enforced)
+    kept = list(chances)
+    if rules:
+        within = (yield from _within(case, rules, tip, start, chances)) if _quick(case, rules) else {}
+        kept = [_only(chance, within.get(place, set())) for place, chance in enumerate(chances, start)]
+    if kept:
+        kept[-1] = _as_shown(kept[-1], tip.text[tip.characters_at(start + len(kept) - 1) : end])
+    return tuple(kept)
+
+
+def _quick(case: Case, rules: Sequence[Rule]) -> bool:
+    """Whether all that is enforced can be judged at any place, of text alone."""
+    seats = [case.panel.seats[name] for rule in rules for name in rule.budget.cost.models()]
+    return all(rule.granularity != "final" for rule in rules) and all(
+        seat.spec.kind in QUICK and not seat.model.layers for seat in seats
+    )
+
+
+def _within(
+    case: Case, rules: Sequence[Rule], tip: Node, start: int, chances: Sequence[Chance]
+) -> Waiting[dict[int, set[int]]]:
+    """The ranks of the alternatives that are within budget, by place. None of them where a cost model fails."""
+    told: dict[int, set[int]] = {}
+    drafts = islice(_drafts(tip, start, chances), MOST)
+    try:
+        states = yield from _states(case, rules, tip)
+        while wave := list(islice(drafts, WAVE)):
+            scorer = case.scorer.aside()  # its memory goes with the wave
+            measures = yield from scorer.measure_all([(one.node, _due(rules, one.place)) for one in wave])
+            if scorer.fail_open:
+                return {}
+            for one, mine in zip(wave, measures, strict=True):
+                _, charges = settle(rules, states[one.place], mine)
+                if all(line.z_after >= 0 for line in charges):
+                    told.setdefault(one.place, set()).add(one.rank)
+    except CostFailure:
+        return {}
+    return told
+
+
+def _drafts(tip: Node, start: int, chances: Sequence[Chance]) -> Iterator[Draft]:
+    """The alternatives whose bytes are text, each as an answer that ends with it, in order of their places."""
+    ids, offsets = tip.answer_ids(), tuple(offset for node in tip.path() for offset in node.offsets)
+    for place, chance in enumerate(chances, start):
+        text = tip.text[: tip.characters_at(place)]
+        before = Node(-1, tip.root, None, ids[:place], place, text, offsets[:place], len(text))
+        for rank, (spelled, _) in enumerate(chance.likeliest):
+            added = _decoded(spelled)
+            if spelled != chance.spelled and added is not None:
+                size = len(text) + len(added)
+                made = -1 - rank  # stands for a token that has no id here
+                node = Node(made, tip.root, before, (made,), place + 1, text + added, (size,), size, finish="stop")
+                yield Draft(place, rank, node)
+
+
+def _due(rules: Sequence[Rule], place: int) -> list[tuple[str, Point]]:
+    """The charge points of an answer that ends one token behind `place`."""
+    return [(rule.budget.id, point) for rule in rules for point in charge_points(rule, place, place + 1, ended=True)]
+
+
+def _states(case: Case, rules: Sequence[Rule], tip: Node) -> Waiting[list[SafetyState]]:
+    """What was spent before each place of the answer."""
+    due = [(rule.budget.id, point) for rule in rules for point in charge_points(rule, 0, tip.position, ended=False)]
+    measures = yield from case.scorer.aside().measure(tip, due)
+    charged: dict[int, list[Measure]] = {}
+    for measure in measures:
+        charged.setdefault(measure.position, []).append(measure)
+    states = [case.gate.state_at(case.root)]
+    for place in range(1, tip.position + 1):
+        states.append(settle(rules, states[-1], charged[place])[0] if place in charged else states[-1])
+    return states
+
+
+def _only(chance: Chance, ranks: set[int]) -> Chance:
+    """A chance with those of its alternatives, and the token itself."""
+    kept = tuple(one for rank, one in enumerate(chance.likeliest) if rank in ranks or one[0] == chance.spelled)
+    return replace(chance, likeliest=kept)
+
+
+def _as_shown(chance: Chance, shown: str) -> Chance:
+    """The last token, as far as it was shown; where that is not whole, no other token is told beside it."""
+    spelled = _beginning(chance.spelled, shown.encode())
+    if spelled == chance.spelled:
+        return chance
+    itself = tuple((spelled, logprob) for other, logprob in chance.likeliest if other == chance.spelled)
+    return replace(chance, spelled=spelled, likeliest=itself)
+
+
+def _beginning(spelled: bytes, shown: bytes) -> bytes:
+    """`spelled` up to the end of `shown`, whose first bytes may be those of the token before."""
+    for missing in range(min(4, len(shown))):
+        start = spelled.find(shown[missing:])
+        if start >= 0:
+            return spelled[: start + len(shown) - missing]
+    return shown
+
+
+def _decoded(spelled: bytes) -> str | None:
+    try:
+        return spelled.decode()
+    except UnicodeDecodeError:
+        return None

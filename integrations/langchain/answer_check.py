@@ -1,0 +1,73 @@
+"""What another model answered an agent, judged when it is whole: its words, its values, and calls that no tool runs.
+
+Calls of tools are judged where they run, with the arguments they then have. An answer of our own models that was made
+under the same policy was judged while it was decoded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Container, Iterator, Mapping, Sequence
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage
+from pydantic import BaseModel
+
+from ig_guardrail.errors import RequestError
+from ig_guardrail.integrations.langchain.blocks import RECORD
+from ig_guardrail.integrations.langchain.content import Reader
+from ig_guardrail.integrations.langchain.messages import CALLS
+from ig_guardrail.integrations.langchain.text_checks import TextChecks, readings
+
+MIRRORS = CALLS | {"tool_call_chunk", "invalid_tool_call", "function_call", "input_json_delta", "redacted_thinking"}
+BESIDE = ("reasoning_content", "refusal")  # words that hosts put beside the content
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AnswerCheck:
+    """The checks of a policy on answers. unjudged: kinds of content that pass although they are not text."""
+
+    checks: TextChecks
+    unjudged: Container[str] = ()
+
+    def denied(self, messages: Sequence[BaseMessage], tools: Container[str], value: Any = None) -> str | None:
+        """Why the policy does not let an answer through; None if it does.
+
+        tools: names of those that will run, and be judged then. value: the structured response.
+        """
+        answers = [one for one in messages if isinstance(one, AIMessage) and not self._judged(one)]
+        if not answers:
+            return None
+        try:
+            texts = [text for answer in answers for text in self._texts(answer)]
+        except RequestError as error:
+            return error.what
+        if value is not None:
+            texts += readings("", {"value": plain(value)})[1:]  # a value is no call
+        budgets = [self.checks.overdrawn_by([text]) for text in dict.fromkeys(texts) if text.strip()]
+        for answer in answers:
+            calls = [call for call in answer.tool_calls if call["name"] not in tools]
+            budgets += [self.checks.forbidden_by(call["name"], call["args"]) for call in calls]
+        budget = next((one for one in budgets if one is not None), None)
+        return None if budget is None else f"budget '{budget}'"
+
+    def _judged(self, answer: AIMessage) -> bool:
+        record = answer.response_metadata.get(RECORD, {})
+        same = record.get("policy", {}).get("sha256") == self.checks.policy.sha256
+        return bool(same and record.get("verdict", {}).get("guarded"))
+
+    def _texts(self, answer: AIMessage) -> Iterator[str]:
+        yield from Reader(MIRRORS, self.unjudged).texts(answer.content, "answer")
+        yield from (str(answer.additional_kwargs[name]) for name in BESIDE if answer.additional_kwargs.get(name))
+        yield from (call["args"] or "" for call in answer.invalid_tool_calls)
+
+
+def plain(value: Any) -> Any:
+    """A structured response in dicts, lists, strings and numbers."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    return value
