@@ -36,7 +36,13 @@ from ig_guardrail.integrations.langchain.events import EventModel
 from ig_guardrail.integrations.langchain.forms import described, form_of, instructed
 from ig_guardrail.integrations.langchain.messages import turns_of
 from ig_guardrail.integrations.langchain.opening import Names, Opening
-from ig_guardrail.integrations.langchain.options import CallOptions, as_named_here, call_options, spelled
+from ig_guardrail.integrations.langchain.options import (
+    CallOptions,
+    as_named_here,
+    call_options,
+    spelled,
+    stop_strings,
+)
 from ig_guardrail.integrations.langchain.outcomes import generation_chunks
 from ig_guardrail.integrations.langchain.overflow import overflow_told
 from ig_guardrail.integrations.langchain.payer import PayingModel
@@ -425,7 +431,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
             ls_temperature=kwargs.get("temperature", self.temperature),
             ls_max_tokens=kwargs.get("max_tokens", self.max_tokens),
         )
-        strings = [*(self.stop or ()), *(stop or ())]
+        strings = [*stop_strings(self.stop), *stop_strings(stop)]
         if strings:
             params["ls_stop"] = strings
         return params
