@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Generator, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 
+from ig_guardrail.calls import begun
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.workers import Worker
 from ig_guardrail.drive.account import Terms, receipt
@@ -157,13 +158,14 @@ class Guardrail:
             gate.close()
             raise _failed(error, terms, plan, server) from error
         message = self.policy.messages.of(ending.outcome, ask.language)
+        cut = _cut_call(ask, gate) if ending.outcome in ("completed", "cancelled") else None
         said = gate.close(message if ask.prose else "")
         if books is not None and gate.text:  # not waited for: an answer that is not noted is charged again
             self._clerk.call(books.remember, gate.text)
         finish = gate.tip.finish if ending.outcome == "completed" else None
         verdict = _verdict(ending.outcome, finish, ending.reason, plan)
         chances = (yield from _chances(server, ask.chances)) if ask.chances is not None else ()
-        return Chunk(said, receipt(terms, verdict, gate.text, ending.rungs, server, message), chances)
+        return Chunk(said, receipt(terms, verdict, gate.text, ending.rungs, server, message), chances, cut)
 
     def _refused(self, ask: Ask, plan: Plan, terms: Terms, reason: str) -> Chunk:
         """What is said where nothing was decoded."""
@@ -194,6 +196,13 @@ def _chances(server: Server, likeliest: int) -> Waiting[tuple[Chance, ...]]:
         return tuple((yield Wait(case.engine.chances(start, shown, likeliest))))
     except DeadlinePassed:
         return ()
+
+
+def _cut_call(ask: Ask, gate: Gate) -> str | None:
+    """The name of a call that was begun and never shown; see `Chunk`."""
+    node = gate.tip
+    whole = node.finish == "stop" and node.visible == len(node.text)
+    return None if ask.unit is None or whole else begun(node.text[: node.visible], len(gate.text))
 
 
 def _opened(engine: Engine, opening: Future[Node]) -> Waiting[Node]:

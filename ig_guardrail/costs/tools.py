@@ -6,17 +6,14 @@ written, its arguments when it is whole; nobody is shown a part of a call, so no
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ig_guardrail.calls import CLOSE, OPEN, Call, read, unread
+from ig_guardrail.calls import CLOSE, Call, begun, read, unread
 from ig_guardrail.costs.artifact import options_sha256
 from ig_guardrail.errors import ModelError
 from ig_guardrail.types import Granularity, Piece, Prompt, Reading
-
-_NAME = re.compile(r'\s{0,8}\{"name": "([^"\\]{0,256})"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +72,11 @@ class ToolRules:
         _, calls = read(text)
         if any(not self.may_call(call.name) or any(rule.breaks(call) for rule in self.arguments) for call in calls):
             return True
-        if CLOSE in unread(text):  # a call was closed that cannot be read, so it cannot be judged
+        rest = unread(text)
+        if CLOSE in rest:  # a call was closed that cannot be read, so it cannot be judged
             return True
-        begun = _NAME.match(text, text.rfind(OPEN) + len(OPEN)) if OPEN in text else None
-        return begun is not None and not self.may_call(begun[1])
+        named = begun(text, len(text) - len(rest))
+        return bool(named) and not self.may_call(str(named))
 
     def may_call(self, tool: str) -> bool:
         """Whether a tool may be called at all."""

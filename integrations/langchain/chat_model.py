@@ -285,7 +285,7 @@ class ChatIGGuardrail(EventModel):
 
         tool_choice          None or "auto", "none", "any", "required" or True, a tool's name, or a dict that names one
         strict               arguments follow their schema, whatever this says
-        parallel_tool_calls  False: one call at most
+        parallel_tool_calls  False: one call at most; so it is where a tool is named, unless this is True
         Raises RequestError for tools or a choice that cannot be read.
         """
         form_of(tools, tool_choice, parallel_tool_calls, None)

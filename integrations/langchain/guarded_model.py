@@ -23,7 +23,7 @@ from pydantic import ConfigDict, Field, InstanceOf, PrivateAttr, model_validator
 from typing_extensions import override
 
 from ig_guardrail import __version__
-from ig_guardrail.calls import OPEN
+from ig_guardrail.calls import showable
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.drive.request import Ask, beginning_of
 from ig_guardrail.engine.reading import Reading
@@ -165,7 +165,7 @@ class GuardedChatModel(EventModel):
             sampling(self.longest, tuple(stop or ())),
             _possible(self._guardrail.policy.search.strategy),
             language,
-            unit=OPEN,
+            unit=showable,
             prose="response_format" not in given,
             conversation=conversation,
             tenant=tenant,

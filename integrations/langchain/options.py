@@ -13,7 +13,7 @@ from typing import Any
 from langchain_core.runnables.config import RunnableConfig, ensure_config
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ig_guardrail.calls import OPEN, Form
+from ig_guardrail.calls import Form, showable
 from ig_guardrail.drive.request import Ask, check
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain.forms import form_of, instructed
@@ -68,7 +68,7 @@ class CallOptions(BaseModel):
             sampling,
             self.strategy,
             self.language,
-            unit=OPEN if self.form.callable else None,
+            unit=showable if self.form.callable else None,
             prose=self.form.schema is None,
             conversation=self.conversation,
             chances=self.top_logprobs if self.logprobs or self.top_logprobs else None,
