@@ -38,7 +38,7 @@ from ig_guardrail.integrations.langchain.forms import tool_of
 from ig_guardrail.integrations.langchain.messages import turns_of
 from ig_guardrail.integrations.langchain.options import configured
 from ig_guardrail.integrations.langchain.relay import errors_of_others
-from ig_guardrail.integrations.langchain.structured import of_calls, parsed
+from ig_guardrail.integrations.langchain.structured import call_of, of_calls, parsed
 from ig_guardrail.integrations.langchain.text_guardrail import LONGEST, sampling, text_guardrail
 from ig_guardrail.policy.language import PLAIN
 from ig_guardrail.types import CompiledPolicy
@@ -196,7 +196,8 @@ class GuardedChatModel(EventModel):
     ) -> Runnable[LanguageModelInput, Any]:
         """The model with a parser behind it: values of `schema`, written as the arguments of a call.
 
-        Raises RequestError for another method; AnswerRefused when called, where the policy let no such answer through.
+        Raises RequestError for another method. When called, raises AnswerRefused where the policy let no such answer
+        through, AnswerCut where the answer holds no whole call.
         """
         if method != "function_calling":
             raise RequestError(
@@ -208,7 +209,7 @@ class GuardedChatModel(EventModel):
         name = tool_of(schema).name
         form = {"kwargs": {"method": method}, "schema": schema}
         bound = self.bind_tools([schema], tool_choice=name, ls_structured_output_format=form, **kwargs)
-        return parsed(bound, of_calls(schema, name), include_raw)
+        return parsed(bound, of_calls(schema, name), call_of(name), include_raw)
 
     # --------------------------------------------------------------------------------------------- the other model's
 

@@ -112,11 +112,13 @@ class Answer:
         if isinstance(message, AIMessageChunk):
             self._parts += AIMessageChunk(content="", tool_call_chunks=message.tool_call_chunks)
             return
+        parts = [(made["name"], _json(made["args"]), made["id"]) for made in message.tool_calls]
         for call in message.invalid_tool_calls:
-            raise _unreadable(call["name"])
-        for index, made in enumerate(message.tool_calls):
-            part = tool_call_chunk(name=made["name"], args=_json(made["args"]), id=made["id"], index=index)
-            self._parts += AIMessageChunk(content="", tool_call_chunks=[part])
+            if self.finish != "length":
+                raise _unreadable(call["name"])
+            parts.append((call["name"] or "", "", call["id"]))
+        chunks = [tool_call_chunk(name=n, args=args, id=id, index=i) for i, (n, args, id) in enumerate(parts)]
+        self._parts += AIMessageChunk(content="", tool_call_chunks=chunks)
 
     def _arguments(self, part: ToolCallChunk) -> dict[str, Any] | None:
         """The arguments of a call; None if the answer was cut off in them, which LangChain's parser would complete."""
