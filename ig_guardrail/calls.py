@@ -42,11 +42,15 @@ Choice: TypeAlias = Literal["auto", "any", "none"]
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool that a model may call; `parameters` is the JSON Schema of its arguments, an object."""
+    """A tool that a model may call; `parameters` is the JSON Schema of its arguments, an object.
+
+    accepted: the schema that calls follow, where that is narrower than what the model is told
+    """
 
     name: str
     description: str
     parameters: Mapping[str, Any]
+    accepted: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +68,15 @@ class Form:
     choice    "auto": words, or calls after words; "any": calls and nothing else; "none": words, and no call
     parallel  whether one answer may hold several calls
     schema    with one, JSON of that schema takes the place of words
+    untold    tools that a policy never lets be called: a model is not told of them. Where it may as well speak, it can
+              write their names, and be judged by it; otherwise its call would be bent into one of another tool
     """
 
     tools: tuple[Tool, ...] = ()
     choice: Choice = "auto"
     parallel: bool = True
     schema: Mapping[str, Any] | None = None
+    untold: tuple[Tool, ...] = ()
 
     def grammar(self, room: int) -> str | None:
         """The form as a Lark text; None where every answer has it.
@@ -85,7 +92,8 @@ class Form:
         only = f"OPENING {calls}"
         ways = {"any": only, "auto": f"WORDS | begun {calls}"}
         start = ways[self.choice] if self.schema is None or self.choice == "any" else f"json | {only}"
-        rules = [_ANY_TOKENS, f"start: {start}", *_CALLS, _body(self.tools, room)]
+        writable = (*self.tools, *self.untold) if self.choice == "auto" else self.callable
+        rules = [_ANY_TOKENS, f"start: {start}", *_CALLS, _body(writable, room)]
         if self.schema is not None:
             rules.append(f"json: %json {_schema(self.schema, room)}")
         elif self.choice == "auto":
@@ -95,13 +103,20 @@ class Form:
     @property
     def callable(self) -> tuple[Tool, ...]:
         """The tools that an answer may call."""
-        return () if self.choice == "none" else self.tools
+        if self.choice == "none":
+            return ()
+        return (self.tools or self.untold) if self.choice == "any" else self.tools
+
+    @property
+    def barred(self) -> bool:
+        """Whether a tool must be called, and none may be."""
+        return self.choice == "any" and not self.tools and bool(self.untold)
 
     def instructions(self) -> str:
         """What a model is told of the form; "" where there is nothing to tell."""
         parts = []
         if self.callable:
-            listed = "\n".join(json.dumps(_described(tool), ensure_ascii=False) for tool in self.tools)
+            listed = "\n".join(json.dumps(_described(tool), ensure_ascii=False) for tool in self.callable)
             example = f'{OPEN}{{"name": <name>, "arguments": <arguments as JSON>}}{CLOSE}'
             duty = (
                 "Call one of them now"
@@ -203,8 +218,9 @@ def _body(tools: Sequence[Tool], room: int) -> str:
     """What follows the `{` of a call. One way for each tool: its name as it is, its arguments by their schema."""
     ways = []
     for tool in tools:
+        schema = tool.parameters if tool.accepted is None else tool.accepted
         head = json.dumps({"name": tool.name}, ensure_ascii=False)[1:-1] + ', "arguments": '
-        ways.append(f'{json.dumps(head, ensure_ascii=False)} %json {_schema(tool.parameters, room)} "}}"')
+        ways.append(f'{json.dumps(head, ensure_ascii=False)} %json {_schema(schema, room)} "}}"')
     return "body: " + "\n    | ".join(ways)
 
 

@@ -119,6 +119,8 @@ class Guardrail:
             terms = replace(terms, screening=(yield from screen(rule, plan.panel, prompt)))
             if terms.screening.action == "refuse":
                 return self._refused(ask, plan, terms, "prompt check")
+            if ask.barred and plan.panel.rules:
+                return self._refused(ask, plan, terms, ask.barred)
             books = yield from open_account(reader, self.ledger, self._clerk, self.policy.name, ask)
             sampling = yield from _room(reader, ask, prompt)
             root = yield from _opened(self.engine, self.engine.open(prompt, sampling, plan.layers))

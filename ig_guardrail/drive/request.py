@@ -26,6 +26,7 @@ class Ask:
     conversation  names the conversation that the answer belongs to, for budgets that its answers share
     tenant        names whom the conversation belongs to, for budgets that all its conversations share
     chances       how many of the likeliest tokens are told for each that is shown; None tells no chances at all
+    barred        why nothing that is asked for may be said under the policy; the answer is then refused at once
     prose         whether the policy's messages may be said; where JSON is expected, the outcome alone tells
     """
 
@@ -35,6 +36,7 @@ class Ask:
     language: str = "en"
     unit: Callable[[str, bool], int] | None = None
     prose: bool = True
+    barred: str = ""
     conversation: str | None = None
     tenant: str | None = None
     chances: int | None = None

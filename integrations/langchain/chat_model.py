@@ -27,6 +27,7 @@ from typing_extensions import override
 from ig_guardrail import __version__
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.installed import distribution_of
+from ig_guardrail.costs.tool_offers import offered
 from ig_guardrail.errors import RequestError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.answer_cache import CompletedAnswers
@@ -193,7 +194,8 @@ class ChatIGGuardrail(EventModel):
     ) -> Generator[ChatGenerationChunk, None, None]:
         model = kwargs.pop("model", None)
         options, turns = self._options(stop, kwargs), turns_of(messages)
-        yield from _pieces(self._given(model) or self._opened(model).guardrail(), options, turns)
+        guardrail = self._given(model) or self._opened(model).guardrail()
+        yield from _pieces(guardrail, options.within(guardrail.panel.tool_rules), turns)
 
     @override
     async def _astream(
@@ -206,6 +208,7 @@ class ChatIGGuardrail(EventModel):
         model = kwargs.pop("model", None)
         options, turns = self._options(stop, kwargs), turns_of(messages)
         guardrail = self._given(model) or await self._opened(model).guardrail_async()
+        options = options.within(guardrail.panel.tool_rules)
         async with aclosing(guardrail.astream(options.ask(turns), options.timeout)) as chunks:
             async for chunk in chunks:
                 for piece in generation_chunks(chunk, tools=bool(options.form.callable)):
@@ -222,6 +225,7 @@ class ChatIGGuardrail(EventModel):
         model = kwargs.pop("model", None)
         options, turns = self._options(stop, kwargs), turns_of(messages)
         guardrail = self._given(model) or self._opened(model).guardrail()
+        options = options.within(guardrail.panel.tool_rules)
         return _together([generate_from_stream(_pieces(guardrail, one, turns)) for one in options.each()])
 
     @override
@@ -328,11 +332,15 @@ class ChatIGGuardrail(EventModel):
     @override
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
         """Tokens the model reads for a conversation: chat template, and what it is told of tools."""
-        return len(self._encoded(instructed(form_of(tools, None, None, None), turns_of(messages))))
+        rules = self._present().panel.tool_rules if tools else None
+        form = form_of(tools, None, None, None)
+        return len(self._encoded(instructed(offered(form, rules), turns_of(messages))))
 
     def _encoded(self, turns: tuple[Turn, ...]) -> tuple[int, ...]:
-        guardrail = self._given() or self._opened().guardrail()
-        return guardrail.engine.encode(turns).ids
+        return self._present().engine.encode(turns).ids
+
+    def _present(self) -> Guardrail:
+        return self._given() or self._opened().guardrail()
 
     # --------------------------------------------------------------------------------------------------- identity
 

@@ -14,6 +14,8 @@ from langchain_core.runnables.config import RunnableConfig, ensure_config
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ig_guardrail.calls import Form, showable
+from ig_guardrail.costs.tool_offers import offered
+from ig_guardrail.costs.tools import ToolRules
 from ig_guardrail.drive.request import Ask, check
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain.forms import form_of, instructed
@@ -70,10 +72,15 @@ class CallOptions(BaseModel):
             self.language,
             unit=showable if self.form.callable else None,
             prose=self.form.schema is None,
+            barred="the policy allows no tool that may be called here" if self.form.barred else "",
             conversation=self.conversation,
             chances=self.top_logprobs if self.logprobs or self.top_logprobs else None,
             tenant=self.tenant,
         )
+
+    def within(self, rules: ToolRules | None) -> CallOptions:
+        """The options under a policy's rules for tools: what may not be called is not offered."""
+        return self.model_copy(update={"form": offered(self.form, rules)})
 
     def each(self) -> list[CallOptions]:
         """The options of each of the `n` answers."""
