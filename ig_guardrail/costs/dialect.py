@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 KEPT = 1_000  # expressions
 
@@ -29,7 +31,7 @@ def grammar_pattern(expression: str) -> str | None:
     if None in parts:
         return None
     pattern = f"^(?:{''.join(part for part in parts if part is not None)})$"
-    return pattern if _is_followed(pattern) else None
+    return pattern if unfit({"type": "string", "pattern": pattern}) is None else None
 
 
 def _said(found: re.Match[str]) -> str | None:
@@ -78,9 +80,8 @@ def _plain(sign: str) -> str:
     return re.escape(sign) if sign in r"\.+*?()|[]{}^$#&-~" else sign
 
 
-def _is_followed(pattern: str) -> bool:
-    """Whether grammars take an expression."""
+def unfit(schema: Mapping[str, Any]) -> str | None:
+    """Why grammars do not take a schema; None if they do."""
     from llguidance import LLMatcher
 
-    text = LLMatcher.grammar_from_json_schema({"type": "string", "pattern": pattern})
-    return not LLMatcher.validate_grammar(text)
+    return LLMatcher.validate_grammar(LLMatcher.grammar_from_json_schema(dict(schema))) or None

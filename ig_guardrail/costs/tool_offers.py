@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from ig_guardrail.calls import Call, Form, Tool
-from ig_guardrail.costs.dialect import grammar_pattern
+from ig_guardrail.costs.dialect import grammar_pattern, unfit
 from ig_guardrail.costs.tools import ArgumentRule, ToolRules
 
 _JOINED = frozenset({"allOf", "not", "if", "then", "else", "dependentSchemas", "unevaluatedProperties"})
@@ -113,7 +113,11 @@ def _narrow(schema: Any, limits: _Limits, root: Mapping[str, Any], depth: int) -
         return {**schema, "enum": values} if values else None
     if limits.of_texts and limits.of_numbers:  # nothing is both
         return None
-    return _texts(schema, limits) if limits.of_texts else _numbers(schema, limits)
+    kept = _texts(schema, limits) if limits.of_texts else _numbers(schema, limits)
+    fault = None if kept is None else unfit(kept)
+    if fault is not None:
+        return None if "nsatisfiable" in fault else schema
+    return kept
 
 
 def _texts(schema: Mapping[str, Any], limits: _Limits) -> Mapping[str, Any] | None:

@@ -84,6 +84,9 @@ def test_argument_rules_are_part_of_the_grammar(schema: Any, rule: Any, good: li
         ({"type": "integer", "maximum": 0}, FEW),
         ({"type": "integer"}, {"argument": "x", "least": 1.2, "most": 1.8}),
         ({"enum": ["write"]}, ONE_OF),
+        ({"type": "string", "maxLength": 3}, MAIL),
+        ({"type": "integer", "exclusiveMinimum": 100}, FEW),
+        ({"type": "integer", "multipleOf": 101}, {"argument": "x", "least": 1, "most": 100}),
         ({"anyOf": [{"type": "null"}, {"type": "array"}]}, MAIL),
     ],
 )
