@@ -13,7 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from ig_guardrail.notation import BEGINNING, BLANKS, CLOSE, OPEN, before_calls, beginning
+from ig_guardrail.notation import BEGINNING, BLANKS, before_calls, beginning
+from ig_guardrail.notation import CLOSE as CLOSE
+from ig_guardrail.notation import OPEN as OPEN
 
 MOST = 8  # calls in one answer
 LAYOUT: Mapping[str, Any] = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
