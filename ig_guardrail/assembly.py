@@ -21,6 +21,7 @@ from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.ledger import Ledger
 from ig_guardrail.policy import load_policy
 from ig_guardrail.policy.report import FileReport, Report
+from ig_guardrail.settings import Limits
 from ig_guardrail.types import CompiledPolicy
 
 if TYPE_CHECKING:
@@ -41,18 +42,20 @@ def open_guardrail(
     exit: str | Path | None = None,
     ledger: Ledger | None = None,
     cost_models: Mapping[str, CostModel] | None = None,
+    limits: Limits | None = None,
 ) -> Guardrail:
     """A guardrail for a model ("embedded", a folder, a .gguf file, a hub name) under a policy (file, name or value).
 
     reward, critic: judges that rank candidates, by name; see `open_values`. Or `values`, the judges themselves
     exit: a folder with an early exit for strategy `early_exit`; see `open_engine`
     cost_models: those that the policy leaves to the program (`kind: given`), by name
+    limits: bounds on any request, such as the seconds that it may search
     Weights are loaded once a process, here at the latest. Raises PolicyError, ModelError, HeadMismatch.
     """
     compiled = load_policy(policy)
     engine = open_engine(model, device=device, dtype=dtype, weights=weights, exit=exit)
     judges = values or open_values(engine, reward, critic)
-    return guard(engine, compiled, folder_of(policy), judges, ledger, cost_models)
+    return guard(engine, compiled, folder_of(policy), judges, ledger, cost_models, limits)
 
 
 def start_each(report: Report, model: str) -> Report:
@@ -107,13 +110,14 @@ def guard(
     values: Values | None = None,
     ledger: Ledger | None = None,
     cost_models: Mapping[str, CostModel] | None = None,
+    limits: Limits | None = None,
 ) -> Guardrail:
     """A guardrail for an open engine. `folder` is where relative artifact paths of the policy start.
 
     Raises ModelError and HeadMismatch for cost models that cannot be had, or are given and not asked for.
     """
     models = build_cost_models(policy.cost_models, cost_models, engine=_facts(engine), base_dir=folder)
-    return Guardrail(engine, policy, models, values, ledger=ledger)
+    return Guardrail(engine, policy, models, values, limits, ledger)
 
 
 def guard_text(

@@ -1,21 +1,37 @@
 """Tool calls as text: how a model is told of tools, how it writes a call, and how a call is read back.
 
 A call is `<tool_call>{"name": ..., "arguments": {...}}</tool_call>`, the notation that Hermes and Qwen models were
-trained on. Calls stand at the end of an answer, after any words. A call is a unit: nobody is shown a part of one.
+trained on, with white space between its parts as they write it. Calls stand at the end of an answer, after any words;
+where the first begins is for `notation` to say. A call is a unit: nobody is shown a part of one.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-OPEN, CLOSE = "<tool_call>", "</tool_call>"
+from ig_guardrail.notation import BEGINNING, BLANKS, before_calls, beginning
+from ig_guardrail.notation import CLOSE as CLOSE
+from ig_guardrail.notation import OPEN as OPEN
+
 MOST = 8  # calls in one answer
 LAYOUT: Mapping[str, Any] = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 
 SHORTEST_LIMIT = 40  # characters
+_ANY_TOKENS = '%llguidance {"no_forcing": true}'  # how a call is cut into tokens is the model's choice
+_BLANK = r"(\r?\n[ \t\r\n]{0,7}|[ ]{1,2})?"  # between the parts of a call, and between calls
+_CALLS = (
+    f"OPENING: /[<]tool_call>{_BLANK}\\{{/",
+    f"NEXT: /{_BLANK}[<]tool_call>{_BLANK}\\{{/",
+    f"CLOSING: /{_BLANK}[<]\\/tool_call>/",
+    r"BLANKS: /[ \t\r\n]{1,8}/",
+    "call: body CLOSING",
+)
+_NAME = re.compile(rf'\s*{OPEN}\s*\{{\s*"name"\s*:\s*"([^"\\]{{0,256}})"')
+
 CHARACTERS = 2  # of texts without a limit, for each token of an answer; a token has about four
 _LIMITED = {"maxLength", "enum", "const", "pattern", "format"}
 _MAPS = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")  # of schemas, by name
@@ -28,11 +44,15 @@ Choice: TypeAlias = Literal["auto", "any", "none"]
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool that a model may call; `parameters` is the JSON Schema of its arguments, an object."""
+    """A tool that a model may call; `parameters` is the JSON Schema of its arguments, an object.
+
+    accepted: the schema that calls follow, where that is narrower than what the model is told
+    """
 
     name: str
     description: str
     parameters: Mapping[str, Any]
+    accepted: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +70,15 @@ class Form:
     choice    "auto": words, or calls after words; "any": calls and nothing else; "none": words, and no call
     parallel  whether one answer may hold several calls
     schema    with one, JSON of that schema takes the place of words
+    untold    tools that a policy never lets be called: a model is not told of them. Where it may as well speak, it can
+              write their names, and be judged by it; otherwise its call would be bent into one of another tool
     """
 
     tools: tuple[Tool, ...] = ()
     choice: Choice = "auto"
     parallel: bool = True
     schema: Mapping[str, Any] | None = None
+    untold: tuple[Tool, ...] = ()
 
     def grammar(self, room: int) -> str | None:
         """The form as a Lark text; None where every answer has it.
@@ -67,29 +90,41 @@ class Form:
             return f"start: WORDS\nWORDS: /(?s:.*)/ & ~/(?s:.*){opening}(?s:.*)/\n"
         if not self.callable:
             return None if self.schema is None else f"start: %json {_schema(self.schema, room)}\n"
-        calls = f"rest ({json.dumps(OPEN)} rest){{0,{MOST - 1}}}" if self.parallel else "rest"
-        only = f"{json.dumps(OPEN)} {calls}"
-        ways = {"any": only, "auto": f"words | head {calls}"}
+        calls = f"call (NEXT call){{0,{MOST - 1}}} BLANKS?" if self.parallel else "call BLANKS?"
+        only = f"OPENING {calls}"
+        ways = {"any": only, "auto": f"WORDS | begun {calls}"}
         start = ways[self.choice] if self.schema is None or self.choice == "any" else f"json | {only}"
-        rules = [f"start: {start}", f"rest: body {json.dumps(CLOSE)}", _body(self.tools, room)]
+        writable = (*self.tools, *self.untold) if self.choice == "auto" else self.callable
+        rules = [_ANY_TOKENS, f"start: {start}", *_CALLS, _body(writable, room)]
         if self.schema is not None:
             rules.append(f"json: %json {_schema(self.schema, room)}")
         elif self.choice == "auto":
-            rules += ["words: /(?s:.*)/", f"head[suffix={json.dumps(OPEN)}]: /(?s:.*)/"]
+            rules += [f"WORDS: /(?s:.*)/ & ~/{BEGINNING}(?s:.*)/", f"begun[lazy]: /{BEGINNING}/"]
         return "\n".join(rules) + "\n"
 
     @property
     def callable(self) -> tuple[Tool, ...]:
         """The tools that an answer may call."""
-        return () if self.choice == "none" else self.tools
+        if self.choice == "none":
+            return ()
+        return (self.tools or self.untold) if self.choice == "any" else self.tools
+
+    @property
+    def barred(self) -> bool:
+        """Whether a tool must be called, and none may be."""
+        return self.choice == "any" and not self.tools and bool(self.untold)
 
     def instructions(self) -> str:
         """What a model is told of the form; "" where there is nothing to tell."""
         parts = []
         if self.callable:
-            listed = "\n".join(json.dumps(_described(tool), ensure_ascii=False) for tool in self.tools)
+            listed = "\n".join(json.dumps(_described(tool), ensure_ascii=False) for tool in self.callable)
             example = f'{OPEN}{{"name": <name>, "arguments": <arguments as JSON>}}{CLOSE}'
-            duty = "Call one of them now" if self.choice == "any" else "To use one, end your answer with a call"
+            duty = (
+                "Call one of them now"
+                if self.choice == "any"
+                else "To use one, end your answer with a call on a line of its own"
+            )
             parts.append(f"You have these tools, as JSON Schema:\n{listed}\n{duty}, written as\n{example}")
         if self.schema is not None:
             shape = json.dumps(self.schema, ensure_ascii=False)
@@ -101,6 +136,11 @@ def written(name: str, arguments: Mapping[str, Any]) -> str:
     """A call as a model writes it."""
     content = json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False, default=str)
     return f"{OPEN}{content}{CLOSE}"
+
+
+def written_to(name: str) -> str:
+    """The beginning of a call, up to its name."""
+    return f'{OPEN}{{"name": {json.dumps(name, ensure_ascii=False)}'
 
 
 def read(text: str) -> tuple[str, tuple[Call, ...]]:
@@ -115,13 +155,35 @@ def unread(text: str) -> str:
     return text[place:]
 
 
+def begun(text: str, after: int) -> str | None:
+    """The name of the first call behind `after` characters of an answer that is cut off: "" if even that is cut off.
+
+    None if no call begins there.
+    """
+    rest = text[max(after, before_calls(text, ended=True)) :]
+    named = _NAME.match(rest)
+    return None if not rest.strip(BLANKS) else named[1] if named else ""
+
+
+def showable(text: str, ended: bool) -> int:
+    """Characters of an answer that may be shown: those before its calls and before what may become one.
+
+    ended: the answer was cut off there; then its whole calls may be shown too, and prose that became none
+    """
+    words, calls, place = _parts(text)
+    if not ended or not calls:
+        return min(len(words), before_calls(text, ended))
+    return place if text[place:].strip(BLANKS) else len(text)
+
+
 def _parts(text: str) -> tuple[str, tuple[Call, ...], int]:
     """Words, calls, and where the last of them ends."""
-    words, opened, _ = text.partition(OPEN)
+    start = beginning(text)
+    words = text[:start]
     calls: list[Call] = []
     place = len(words)
-    while opened and text.startswith(OPEN, place):
-        found = _call(text, place + len(OPEN))
+    while start is not None:
+        found = _call(text, place)
         if found is None:
             break
         call, place = found
@@ -130,11 +192,15 @@ def _parts(text: str) -> tuple[str, tuple[Call, ...], int]:
 
 
 def _call(text: str, start: int) -> tuple[Call, int] | None:
-    """The call whose JSON begins at `start`, and where the next may begin."""
+    """The call at `start`, with white space between its parts and before it, and where it ends."""
+    marker = _behind_blanks(text, start)
+    if not text.startswith(OPEN, marker):
+        return None
     try:
-        content, end = json.JSONDecoder().raw_decode(text, start)
+        content, end = json.JSONDecoder().raw_decode(text, _behind_blanks(text, marker + len(OPEN)))
     except (ValueError, RecursionError):
         return None
+    end = _behind_blanks(text, end)
     if not (isinstance(content, dict) and text.startswith(CLOSE, end)):
         return None
     name, arguments = content.get("name"), content.get("arguments")
@@ -143,12 +209,20 @@ def _call(text: str, start: int) -> tuple[Call, int] | None:
     return Call(name, arguments), end + len(CLOSE)
 
 
+def _behind_blanks(text: str, place: int) -> int:
+    """The first place from `place` on that holds no white space."""
+    while text[place : place + 1] in BLANKS and place < len(text):
+        place += 1
+    return place
+
+
 def _body(tools: Sequence[Tool], room: int) -> str:
-    """One alternative for each tool: its name as it is, its arguments by their schema."""
+    """What follows the `{` of a call. One way for each tool: its name as it is, its arguments by their schema."""
     ways = []
     for tool in tools:
-        head = json.dumps({"name": tool.name}, ensure_ascii=False)[:-1] + ', "arguments": '
-        ways.append(f'{json.dumps(head, ensure_ascii=False)} %json {_schema(tool.parameters, room)} "}}"')
+        schema = tool.parameters if tool.accepted is None else tool.accepted
+        head = json.dumps({"name": tool.name}, ensure_ascii=False)[1:-1] + ', "arguments": '
+        ways.append(f'{json.dumps(head, ensure_ascii=False)} %json {_schema(schema, room)} "}}"')
     return "body: " + "\n    | ".join(ways)
 
 

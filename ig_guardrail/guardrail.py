@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Generator, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 
+from ig_guardrail.calls import begun
 from ig_guardrail.causes import named, note
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.workers import Worker
@@ -122,6 +123,8 @@ class Guardrail:
             terms = replace(terms, screening=(yield from screen(rule, plan.panel, prompt)))
             if terms.screening.action == "refuse":
                 return self._refused(ask, plan, terms, "prompt check")
+            if ask.barred and plan.panel.rules:
+                return self._refused(ask, plan, terms, ask.barred)
             books = yield from open_account(reader, self.ledger, self._clerk, self.policy.name, ask)
             sampling = yield from _room(reader, ask, prompt)
             root = yield from _opened(self.engine, self.engine.open(prompt, sampling, plan.layers))
@@ -169,6 +172,7 @@ class Guardrail:
             raise _failed(failure, terms, plan, server) from failure
         message = self.policy.messages.of(ending.outcome, ask.language)
         shown = server.start.visible + len(gate.text)
+        cut = _cut_call(ask, gate) if ending.outcome in ("completed", "cancelled") else None
         said = gate.close(message if ask.prose else "")
         if books is not None and gate.text:
             yield from _remembered(books, gate.text)
@@ -178,7 +182,7 @@ class Guardrail:
             chances = (yield from _chances(server, ask.chances, shown)) if ask.chances is not None else ()
         except EngineError as error:
             raise _failed(error, terms, plan, server) from error
-        return Chunk(said, receipt(terms, verdict, gate.text, ending.rungs, server, message), chances)
+        return Chunk(said, receipt(terms, verdict, gate.text, ending.rungs, server, message), chances, cut)
 
     def _refused(self, ask: Ask, plan: Plan, terms: Terms, reason: str) -> Chunk:
         """What is said where nothing was decoded."""
@@ -221,6 +225,13 @@ def _remembered(books: Books, text: str) -> Waiting[None]:
         yield Wait(books.clerk.call(books.remember, text))
     except (DeadlinePassed, LedgerError):
         return
+
+
+def _cut_call(ask: Ask, gate: Gate) -> str | None:
+    """The name of a call that was begun and never shown; see `Chunk`."""
+    node = gate.tip
+    whole = node.finish == "stop" and node.visible == len(node.text)
+    return None if ask.unit is None or whole else begun(node.text[: node.visible], len(gate.text))
 
 
 def _opened(engine: Engine, opening: Future[Node]) -> Waiting[Node]:

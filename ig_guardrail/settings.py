@@ -11,6 +11,7 @@ class Limits:
 
     effort    tokens that may be generated for each token of `max_tokens`, over all candidates and attempts
     requests  requests a strategy may yield for each token of `max_tokens`
+    searching seconds of a request in which drafts are denied and nothing that may be said is found yet, together
     turns     messages in a conversation
     characters in all turns together
     stops     stop strings of a request, and characters in each
@@ -18,6 +19,7 @@ class Limits:
 
     effort: int = 600
     requests: int = 64
+    searching: float = 60.0
     turns: int = 1_000
     characters: int = 2_000_000
     stops: int = 64

@@ -610,8 +610,10 @@ class Chunk:
     """A piece of the stream. Only the last one carries a receipt, and the chances of all tokens that were shown.
 
     chances: where they were asked for
+    cut: the name of a call that was begun and is not shown, since it was cut off; "" if not even that was written
     """
 
     text: str
     receipt: Receipt | None = None
     chances: tuple[Chance, ...] = ()
+    cut: str | None = None

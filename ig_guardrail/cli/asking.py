@@ -7,14 +7,15 @@ import secrets
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from ig_guardrail.calls import OPEN, Form
+from ig_guardrail.calls import Form, showable
 from ig_guardrail.errors import GenerationFailed, RequestError
 from ig_guardrail.types import Chunk, Receipt, Sampling, Turn
 
 if TYPE_CHECKING:
+    from ig_guardrail.costs.tools import ToolRules
     from ig_guardrail.drive.request import Ask
 
 STANDARD_INPUT = "-"
@@ -54,6 +55,12 @@ class Asking:
     tenant: str | None
     form: Form
 
+    def within(self, rules: ToolRules | None) -> Asking:
+        """The same under a policy's rules for tools: what may not be called is not offered."""
+        from ig_guardrail.costs.tool_offers import offered
+
+        return replace(self, form=offered(self.form, rules))
+
     def ask(self, turns: tuple[Turn, ...], conversation: str | None) -> Ask:
         """The request that answers these turns."""
         from ig_guardrail.drive.request import Ask
@@ -72,7 +79,7 @@ class Asking:
             sampling,
             self.strategy,
             self.language,
-            unit=OPEN if self.form.callable else None,
+            unit=showable if self.form.callable else None,
             conversation=conversation,
             tenant=self.tenant,
         )

@@ -63,7 +63,8 @@ def run_command(
         exit=exit,
         ledger=ledger_at(ledger),
     )
-    receipt = deliver(guardrail.stream(asking.ask(turns, conversation), timeout), _writer(json_lines))
+    ask = asking.within(guardrail.panel.tool_rules).ask(turns, conversation)
+    receipt = deliver(guardrail.stream(ask, timeout), _writer(json_lines))
     raise typer.Exit(exit_code(receipt))
 
 

@@ -6,7 +6,6 @@ written, its arguments when it is whole; nobody is shown a part of a call, so no
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any

@@ -43,6 +43,9 @@ def _steps(server: Server, strategy: Strategy, context: SearchContext) -> Waitin
     gate = server.case.gate
     if gate.tip.finish is not None or (yield from server.serve(strategy(server.start, context))):
         return Ending("completed", ())
+    if server.overtime:
+        limit = server.case.limits.searching
+        return _spoken(bool(gate.text), (), f"no safe continuation was found in {limit:g} s of searching")
     if gate.text or context.settings.restart is None:
         return _spoken(bool(gate.text), ())
     server.tally.denials = 0

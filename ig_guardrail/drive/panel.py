@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ig_guardrail.budget import Rule
 from ig_guardrail.costs.base import CostModel
+from ig_guardrail.costs.tools import ToolRules
 from ig_guardrail.costs.workers import Worker
 from ig_guardrail.errors import ModelError
 from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec, Granularity, PromptRule, Reading
@@ -43,6 +44,11 @@ class Panel:
             for rule in self.rules
             if rule.enforced and all(self.seats[name].model.layers for name in rule.budget.cost.models())
         )
+
+    @property
+    def tool_rules(self) -> ToolRules | None:
+        """What the policy says of tools, if it says something."""
+        return next((seat.model for seat in self.seats.values() if isinstance(seat.model, ToolRules)), None)
 
     @property
     def longest_match(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ig_guardrail.budget import Rule
@@ -24,10 +24,12 @@ class Ask:
 
     A last turn of the assistant is the beginning of the answer: it is charged as such, and not shown again.
 
-    unit          what the last part of an answer begins with that is shown whole or not at all, such as a tool call
+    unit          how much of a text may be shown where an answer's last part, such as a tool call, is shown whole or
+                  not at all; see `Hold`. None where answers have no such part
     conversation  names the conversation that the answer belongs to, for budgets that its answers share
     tenant        names whom the conversation belongs to, for budgets that all its conversations share
     chances       how many of the likeliest tokens are told for each that is shown; None tells no chances at all
+    barred        why nothing that is asked for may be said under the policy; the answer is then refused at once
     prose         whether the policy's messages may be said; where JSON is expected, the outcome alone tells
     """
 
@@ -35,8 +37,9 @@ class Ask:
     sampling: Sampling
     strategy: str | Strategy | None = None
     language: str = "en"
-    unit: str | None = None
+    unit: Callable[[str, bool], int] | None = None
     prose: bool = True
+    barred: str = ""
     conversation: str | None = None
     tenant: str | None = None
     chances: int | None = None

@@ -85,6 +85,8 @@ class Tally:
     rounds: int = 0
     judged: set[int] = field(default_factory=set)
     denials: int = 0
+    searched: float = 0.0
+    searching_since: float | None = None
     blocks: list[BlockRecord] = field(default_factory=list)
 
 
@@ -140,13 +142,20 @@ class Server:
             _close(search)
         return self.case.gate.tip.finish is not None
 
+    @property
+    def overtime(self) -> bool:
+        """Whether the request has searched for longer than it may."""
+        since = self.tally.searching_since
+        searched = self.tally.searched + (0.0 if since is None else time.monotonic() - since)
+        return since is not None and searched >= self.case.limits.searching
+
     def _may_go_on(self) -> bool:
         self.tally.requests += 1
         room = self.case.sampling.max_tokens
         denied_out = self.tally.denials > self.case.retries
         tired = self.tally.generated > self.case.limits.effort * room
         asked_out = self.tally.requests > self.case.limits.requests * room + 64
-        return not (denied_out or tired or asked_out)
+        return not (denied_out or tired or asked_out or self.overtime)
 
     def _answer(self, request: Any) -> Waiting[Reply]:
         match request:
@@ -220,7 +229,9 @@ class Server:
         if request.kind == "cost":
             self.tally.rounds += 1
             self.tally.judged.update(node.id for node in nodes)
-            return (yield from self._costs([(node, self.case.gate.due(node)) for node in nodes]))
+            costs = yield from self._costs([(node, self.case.gate.due(node)) for node in nodes])
+            self._note_search(found=not costs or any(cost.within for cost in costs))
+            return costs
         if request.kind == "glance":
             costs = yield from self._costs([(node, self._at_once(node)) for node in nodes])
             return [cost.pressure for cost in costs]
@@ -263,6 +274,7 @@ class Server:
         gate = self.case.gate
         measures = yield from self.case.scorer.measure(self._known(node), gate.due(node))
         reply = gate.commit(node, measures)
+        self._note_search(found=isinstance(reply, Accepted))
         if not isinstance(reply, Accepted):
             self.tally.denials += 1
             return reply
@@ -276,6 +288,15 @@ class Server:
             tally.first_released = tally.first_released or time.monotonic()
             yield Show(text)
         return replace(reply, released=gate.released)
+
+    def _note_search(self, found: bool) -> None:
+        """Time counts as searched from the first draft that is denied to the next that is not."""
+        tally = self.tally
+        if found and tally.searching_since is not None:
+            tally.searched += time.monotonic() - tally.searching_since
+            tally.searching_since = None
+        elif not found and tally.searching_since is None:
+            tally.searching_since = time.monotonic()
 
     def _settle(self) -> Waiting[None]:
         """Charge a conversation before what it pays for is shown. Raises BudgetTaken if another answer spent it."""

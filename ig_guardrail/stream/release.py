@@ -8,8 +8,10 @@ belongs to a unit, such as a tool call, which is shown whole or not at all.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from ig_guardrail.notation import overlap
 from ig_guardrail.types import Node
 
 
@@ -17,41 +19,35 @@ from ig_guardrail.types import Node
 class Hold:
     """tokens: kept back for backing up. match: characters of the longest pattern match. stops: the stop strings.
 
-    unit: what the answer's last part begins with that must be whole; None where answers have no such part.
+    unit: for answers whose last part is shown whole or not at all, how many characters of a text lie before that part
+    or what may become it; told whether the answer was cut off there. None where answers have no such part.
     """
 
     tokens: int = 0
     match: int = 0
     stops: tuple[str, ...] = ()
-    unit: str | None = None
+    unit: Callable[[str, bool], int] | None = None
 
 
 def releasable(node: Node, passed: int, hold: Hold) -> int:
     """Characters of `node.text` that may be shown when charge points up to position `passed` are behind it."""
-    before_unit = _before_unit(node, hold.unit)
+    text = node.text[: node.visible]
     if node.finish is not None:
-        return node.visible if node.finish == "stop" and node.visible == len(node.text) else before_unit
+        whole = node.finish == "stop" and node.visible == len(node.text)
+        return node.visible if whole or hold.unit is None else hold.unit(text, True)
     charged = node.characters_at(passed)
     waiting = (
         node.characters_at(min(passed, max(0, node.position - hold.tokens))),
         charged - max(0, hold.match - 1),
-        node.visible - stop_prefix(node.text[: node.visible], hold.stops),
-        before_unit,
+        node.visible - stop_prefix(text, hold.stops),
+        node.visible if hold.unit is None else hold.unit(text, False),
     )
     return max(0, min(waiting))
 
 
-def _before_unit(node: Node, unit: str | None) -> int:
-    """Characters before the unit, or before what may become its beginning."""
-    if unit is None:
-        return node.visible
-    start = node.text.find(unit, 0, node.visible)
-    return start if start >= 0 else node.visible - stop_prefix(node.text[: node.visible], (unit,))
-
-
 def stop_prefix(text: str, stops: tuple[str, ...]) -> int:
     """Length of the longest end of `text` that a stop string may still grow out of."""
-    return max((_overlap(text, stop) for stop in stops), default=0)
+    return max((overlap(text, stop) for stop in stops), default=0)
 
 
 def tokens_behind(node: Node, characters: int) -> int:
@@ -62,11 +58,4 @@ def tokens_behind(node: Node, characters: int) -> int:
         before = step.position - len(step.ids)
         if step.ids and step.characters_at(before) < characters:
             return before + min(bisect_left(step.offsets, characters) + 1, len(step.ids))
-    return 0
-
-
-def _overlap(text: str, stop: str) -> int:
-    for length in range(min(len(text), len(stop) - 1), 0, -1):
-        if text.endswith(stop[:length]):
-            return length
     return 0

@@ -1,6 +1,6 @@
 """LangChain: `ChatIGGuardrail`, a chat model that decodes within a policy's budgets, and what goes with it."""
 
 from ig_guardrail.integrations.langchain.chat_model import ChatIGGuardrail, init_guarded_chat_model
-from ig_guardrail.integrations.langchain.structured import AnswerRefused
+from ig_guardrail.integrations.langchain.structured import AnswerCut, AnswerRefused
 
-__all__ = ["AnswerRefused", "ChatIGGuardrail", "init_guarded_chat_model"]
+__all__ = ["AnswerCut", "AnswerRefused", "ChatIGGuardrail", "init_guarded_chat_model"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, InvalidToolCall
 from langchain_core.messages.block_translators import register_translator
 
 PROVIDER = "ig-guardrail"
@@ -31,7 +31,8 @@ def blocks_of(message: AIMessage) -> list[Any]:
         {"type": "tool_call", "name": call["name"], "args": call["args"], "id": call["id"]}
         for call in message.tool_calls
     ]
-    return [*_said(message), *calls]
+    invalid = [{"type": "invalid_tool_call", **_without_type(call)} for call in message.invalid_tool_calls]
+    return [*_said(message), *calls, *invalid]
 
 
 def chunk_blocks_of(chunk: AIMessageChunk) -> list[Any]:
@@ -49,6 +50,10 @@ def chunk_blocks_of(chunk: AIMessageChunk) -> list[Any]:
         for piece in chunk.tool_call_chunks
     ]
     return [*_said(chunk), *calls]
+
+
+def _without_type(call: InvalidToolCall) -> dict[str, Any]:
+    return {name: value for name, value in call.items() if name != "type"}
 
 
 def _said(message: AIMessage) -> list[Any]:

@@ -27,6 +27,7 @@ from typing_extensions import override
 from ig_guardrail import __version__
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.installed import distribution_of
+from ig_guardrail.costs.tool_offers import offered
 from ig_guardrail.errors import RequestError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.answer_cache import CompletedAnswers
@@ -220,7 +221,8 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         payer = self._payer(kwargs)
         options, turns = self._options(stop, kwargs, payer), turns_of(messages, self._limits())
         with overflow_told():
-            yield from _pieces(self._given(model) or self._opened(model).guardrail(), options, turns)
+            guardrail = self._given(model) or self._opened(model).guardrail()
+            yield from _pieces(guardrail, options.within(guardrail.panel.tool_rules), turns)
 
     @override
     async def _astream(
@@ -235,6 +237,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         payer = self._payer(kwargs)
         options, turns = self._options(stop, kwargs, payer), turns_of(messages, self._limits())
         guardrail = self._given(model) or await self._opened(model).guardrail_async()
+        options = options.within(guardrail.panel.tool_rules)
         with overflow_told():
             async with aclosing(guardrail.astream(options.ask(turns), options.timeout)) as chunks:
                 async for chunk in chunks:
@@ -254,6 +257,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         payer = self._payer(kwargs)
         options, turns = self._options(stop, kwargs, payer), turns_of(messages, self._limits())
         guardrail = self._given(model) or self._opened(model).guardrail()
+        options = options.within(guardrail.panel.tool_rules)
         with overflow_told():
             return _together([generate_from_stream(_pieces(guardrail, one, turns)) for one in options.each()])
 
@@ -324,7 +328,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
 
         tool_choice          None or "auto", "none", "any", "required" or True, a tool's name, or a dict that names one
         strict               arguments follow their schema, whatever this says
-        parallel_tool_calls  False: one call at most
+        parallel_tool_calls  False: one call at most; so it is where a tool is named, unless this is True
         Raises RequestError for tools or a choice that cannot be read.
         """
         form_of(tools, tool_choice, parallel_tool_calls, None)
@@ -367,11 +371,15 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
     @override
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
         """Tokens the model reads for a conversation: chat template, and what it is told of tools."""
-        return len(self._encoded(instructed(form_of(tools, None, None, None), turns_of(messages))))
+        rules = self._present().panel.tool_rules if tools else None
+        form = form_of(tools, None, None, None)
+        return len(self._encoded(instructed(offered(form, rules), turns_of(messages))))
 
     def _encoded(self, turns: tuple[Turn, ...]) -> tuple[int, ...]:
-        guardrail = self._given() or self._opened().guardrail()
-        return guardrail.engine.encode(turns).ids
+        return self._present().engine.encode(turns).ids
+
+    def _present(self) -> Guardrail:
+        return self._given() or self._opened().guardrail()
 
     # --------------------------------------------------------------------------------------------------- identity
 

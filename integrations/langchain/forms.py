@@ -27,7 +27,7 @@ def form_of(tools: Sequence[Any] | None, choice: Any, parallel: bool | None, res
 
     tools            as `bind_tools` takes them
     choice           None or "auto", "none", "any", "required" or True, a tool's name, or OpenAI's dict that names one
-    parallel         False: one call at most
+    parallel         False: one call at most, as where a choice names the tool and this is None
     response_format  OpenAI's dict of type text, json_object or json_schema, a JSON Schema, or a pydantic class
     Raises RequestError for what is none of these.
     """
@@ -35,8 +35,8 @@ def form_of(tools: Sequence[Any] | None, choice: Any, parallel: bool | None, res
         raise RequestError(f"tools is {tools!r:.80}", where="tools", fix="give a list of tools")
     schema = _schema(response_format)
     offered = tuple(map(tool_of, tools or ()))
-    chosen, kind = _chosen(offered, choice)
-    return Form(chosen, kind, parallel is not False, schema)
+    chosen, kind, named = _chosen(offered, choice)
+    return Form(chosen, kind, not named if parallel is None else parallel, schema)
 
 
 def instructed(form: Form, turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
@@ -102,19 +102,20 @@ def _alias(field: FieldInfo) -> str | None:
     return next((choice for choice in choices if isinstance(choice, str)), None)
 
 
-def _chosen(offered: tuple[Tool, ...], choice: Any) -> tuple[tuple[Tool, ...], Choice]:
+def _chosen(offered: tuple[Tool, ...], choice: Any) -> tuple[tuple[Tool, ...], Choice, bool]:
+    """The tools that may be called, whether one must be, and whether it was named."""
     if isinstance(choice, Mapping):
         inner = choice.get("function", choice)
         choice = inner.get("name", choice.get("type")) if isinstance(inner, Mapping) else choice
     if choice in (None, False, "auto"):
-        return offered, "auto"
+        return offered, "auto", False
     if choice == "none":
-        return offered, "none"
+        return offered, "none", False
     named = tuple(tool for tool in offered if tool.name == choice)
     if named:
-        return named, "any"
+        return named, "any", True
     if choice in _ANY and offered:
-        return offered, "any"
+        return offered, "any", False
     names = ", ".join(tool.name for tool in offered) or "none"
     raise RequestError(
         f"tool_choice is {choice!r}",

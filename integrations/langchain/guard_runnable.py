@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessageChunk, message_chunk_to_message
 from langchain_core.runnables import Runnable, RunnableConfig
 from typing_extensions import override
 
-from ig_guardrail.calls import OPEN
+from ig_guardrail.calls import showable
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.drive.request import Ask, check_language
 from ig_guardrail.engine.reading import AwaitedReading, PulledReading
@@ -121,7 +121,7 @@ class GuardRunnable(Runnable[Any, Any]):
             sampling(self._longest),
             "cut",
             self._language,
-            unit=OPEN,
+            unit=showable,
             prose=not self._raises,
             conversation=payer.conversation,
             tenant=payer.tenant,

@@ -24,7 +24,7 @@ from pydantic import ConfigDict, Field, InstanceOf, PrivateAttr, model_validator
 from typing_extensions import override
 
 from ig_guardrail import __version__
-from ig_guardrail.calls import OPEN
+from ig_guardrail.calls import showable
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.drive.request import Ask, beginning_of
 from ig_guardrail.engine.reading import Reading
@@ -41,7 +41,7 @@ from ig_guardrail.integrations.langchain.messages import turns_of
 from ig_guardrail.integrations.langchain.options import spelled, stop_strings
 from ig_guardrail.integrations.langchain.payer import PayingModel
 from ig_guardrail.integrations.langchain.relay import errors_of_others
-from ig_guardrail.integrations.langchain.structured import of_calls, parsed
+from ig_guardrail.integrations.langchain.structured import call_of, of_calls, parsed
 from ig_guardrail.integrations.langchain.text_guardrail import LONGEST, TextOpening, sampling
 from ig_guardrail.integrations.langchain.unwritten import unwritten
 from ig_guardrail.policy.language import PLAIN
@@ -178,7 +178,7 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
             sampling(self.longest, stop_strings(stop)),
             _possible(self._opened.guardrail.policy.search.strategy),
             language,
-            unit=OPEN,
+            unit=showable,
             prose="response_format" not in given,
             conversation=payer.conversation,
             tenant=payer.tenant,
@@ -213,7 +213,8 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
     ) -> Runnable[LanguageModelInput, Any]:
         """The model with a parser behind it: values of `schema`, written as the arguments of a call.
 
-        Raises RequestError for another method; AnswerRefused when called, where the policy let no such answer through.
+        Raises RequestError for another method. When called, raises AnswerRefused where the policy let no such answer
+        through, AnswerCut where the answer holds no whole call.
         """
         if method != "function_calling":
             raise RequestError(
@@ -225,7 +226,7 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
         name = tool_of(schema).name
         form = {"kwargs": {"method": method}, "schema": schema}
         bound = self.bind_tools([schema], tool_choice=name, ls_structured_output_format=form, **kwargs)
-        return parsed(bound, of_calls(schema, name), include_raw)
+        return parsed(bound, of_calls(schema, name), call_of(name), include_raw)
 
     # --------------------------------------------------------------------------------------------- the other model's
 

@@ -31,7 +31,7 @@ ROLES: Mapping[str, Role] = {
     "function": "tool",
 }
 THOUGHTS = frozenset({"reasoning", "thinking", "redacted_thinking"})
-CALLS = frozenset({"tool_use", "tool_call"})  # content blocks that mirror `tool_calls`
+CALLS = frozenset({"tool_use", "tool_call", "invalid_tool_call", "tool_call_chunk"})  # blocks that mirror calls
 
 
 def turns_of(

@@ -13,7 +13,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ig_guardrail.calls import OPEN, Form
+from ig_guardrail.calls import Form, showable
+from ig_guardrail.costs.tool_offers import offered
+from ig_guardrail.costs.tools import ToolRules
 from ig_guardrail.drive.request import Ask, check
 from ig_guardrail.errors import RequestError, brief
 from ig_guardrail.integrations.langchain.forms import form_of, instructed
@@ -72,12 +74,17 @@ class CallOptions(BaseModel):
             sampling,
             self.strategy,
             self.language,
-            unit=OPEN if self.form.callable else None,
+            unit=showable if self.form.callable else None,
             prose=self.form.schema is None,
+            barred="the policy allows no tool that may be called here" if self.form.barred else "",
             conversation=self.conversation,
             chances=self.top_logprobs if self.logprobs or self.top_logprobs else None,
             tenant=self.tenant,
         )
+
+    def within(self, rules: ToolRules | None) -> CallOptions:
+        """The options under a policy's rules for tools: what may not be called is not offered."""
+        return self.model_copy(update={"form": offered(self.form, rules)})
 
     def each(self) -> list[CallOptions]:
         """The options of each of the `n` answers."""

@@ -3,6 +3,7 @@
 outcome     finish_reason    content
 completed   stop | length    the answer
             tool_calls       words, if any, and whole calls
+            stop | length    the same, and an invalid call where the last one was cut off
 refused     content_filter   the policy's refusal
 ended       content_filter   the safe prefix, then the policy's closing message
 cancelled   cancelled        what was shown before the deadline; "stop" or "length" would claim an answer
@@ -32,6 +33,7 @@ from ig_guardrail.types import Chance, Chunk, Receipt, Verdict
 
 register()
 
+CUT_OFF = "(cut off before it was whole, so it is not shown)"  # in place of the arguments of a call
 IMPOSSIBLE = -9999.0  # OpenAI's number for a token that the model would never have written
 
 
@@ -44,11 +46,13 @@ def generation_chunks(chunk: Chunk, tools: bool = False) -> Iterator[ChatGenerat
     if chunk.receipt is None:
         yield from said(words, calls)
         return
+    made = len(read(chunk.receipt.text)[1]) if tools else 0
+    calls += [] if chunk.cut is None else [cut_call(chunk.cut, made)]
     if calls:
         yield from said(words, calls)
         words = ""
-    reason = finish_reason(chunk.receipt.verdict, called=tools and bool(read(chunk.receipt.text)[1]))
-    last = ending(words, chunk.receipt, reason, _usage(chunk.receipt))
+    reason = finish_reason(chunk.receipt.verdict, called=made > 0 and chunk.cut is None)
+    last = ending(words, chunk.receipt, reason, _usage(chunk.receipt, cut=chunk.cut is not None))
     last.message.response_metadata.update(_logprobs(chunk.chances))
     yield last
 
@@ -61,6 +65,11 @@ def said(words: str, calls: Sequence[ToolCallChunk]) -> Iterator[ChatGenerationC
     if calls:
         message = AIMessageChunk(content="", tool_call_chunks=list(calls), response_metadata=origin)
         yield ChatGenerationChunk(message=message)
+
+
+def cut_call(name: str, index: int) -> ToolCallChunk:
+    """A call that was cut off. Its arguments are no JSON, however LangChain mends them, so it is an invalid call."""
+    return tool_call_chunk(name=name or None, args=CUT_OFF, id=_call_id(), index=index)
 
 
 def ending(words: str, receipt: Receipt, reason: str, usage: UsageMetadata | None) -> ChatGenerationChunk:
@@ -105,11 +114,15 @@ def _parts(text: str, tools: bool) -> tuple[str, list[ToolCallChunk]]:
         tool_call_chunk(
             name=call.name,
             args=json.dumps(call.arguments, ensure_ascii=False),
-            id=f"call_{uuid4().hex[:24]}",
+            id=_call_id(),
             index=index,
         )
         for index, call in enumerate(calls)
     ]
+
+
+def _call_id() -> str:
+    return f"call_{uuid4().hex[:24]}"
 
 
 def _logprobs(chances: Sequence[Chance]) -> dict[str, Any]:
@@ -133,7 +146,11 @@ def _plain(receipt: Receipt) -> Mapping[str, Any]:
     return record
 
 
-def _usage(receipt: Receipt) -> UsageMetadata:
-    """Tokens read, and answer tokens shown. What the search drew beside them is in the receipt."""
-    read, shown = receipt.tokens["prompt"], receipt.tokens["released"]
+def _usage(receipt: Receipt, cut: bool) -> UsageMetadata:
+    """Tokens read, and answer tokens shown, with those of a call that was cut off.
+
+    What the search drew beside them is in the receipt.
+    """
+    read = receipt.tokens["prompt"]
+    shown = receipt.tokens["released"] + (receipt.tokens["held"] if cut else 0)
     return UsageMetadata(input_tokens=read, output_tokens=shown, total_tokens=read + shown)

@@ -9,7 +9,7 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGenerationChunk
 
 from ig_guardrail.errors import GenerationFailed, StreamFailed
-from ig_guardrail.integrations.langchain.outcomes import ending, finish_reason
+from ig_guardrail.integrations.langchain.outcomes import cut_call, ending, finish_reason
 from ig_guardrail.integrations.langchain.outcomes import said as messages_of
 from ig_guardrail.integrations.langchain.spoken import Answer, Said
 from ig_guardrail.types import Chunk
@@ -57,5 +57,8 @@ def relayed(chunk: Chunk, answer: Answer, usage: UsageMetadata | None) -> Iterat
     if chunk.receipt is None:
         yield from messages_of(*answer.shown(chunk.text))
         return
-    reason = finish_reason(chunk.receipt.verdict, called=answer.called)
+    outcome, cut = chunk.receipt.verdict.outcome, answer.cut
+    if cut is not None and outcome in ("completed", "cancelled"):
+        yield from messages_of("", [cut_call(cut, answer.called)])
+    reason = finish_reason(chunk.receipt.verdict, called=answer.called > 0 and cut is None)
     yield ending(chunk.text, chunk.receipt, answer.finish if reason == "stop" else reason, usage)

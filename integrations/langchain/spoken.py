@@ -16,7 +16,7 @@ from langchain_core.messages.ai import UsageMetadata, add_usage
 from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 from pydantic import TypeAdapter, ValidationError
 
-from ig_guardrail.calls import written
+from ig_guardrail.calls import written, written_to
 from ig_guardrail.errors import EngineError
 from ig_guardrail.integrations.langchain.call_parts import CallParts
 from ig_guardrail.integrations.langchain.characters import Characters, whole
@@ -44,9 +44,11 @@ class Answer:
         self.usage: UsageMetadata | None = None
         self._characters = Characters()
         self._parts = CallParts()
-        self._calls: list[ToolCallChunk] = []
+        self._calls: list[tuple[int, ToolCallChunk]] = []  # with where the text of each ends
         self._words = 0
+        self._read = 0
         self._released = 0
+        self._cut = ""
 
     def read(self, said: Said) -> str:
         """The words of a piece. Raises EngineError for what is not text."""
@@ -63,27 +65,40 @@ class Answer:
         return words
 
     def end(self) -> str:
-        """The calls, as text, when everything was read. Raises EngineError for one that cannot be read."""
-        texts = [_whole(self._characters.end)]
+        """The calls, as text, when everything was read. Raises EngineError for one that cannot be read.
+
+        Each has a line of its own, so that no words can hide it.
+        """
+        text = _whole(self._characters.end)
         for index, part in enumerate(self._parts.whole()):
-            arguments = self._arguments(part)
+            arguments, name = self._arguments(part), part["name"] or ""
             if arguments is None:  # cut off: it was not made, and no other is behind it
+                self._cut = name
+                text += f"\n{written_to(name)}"
                 break
-            name = part["name"] or ""
-            self._calls.append(tool_call_chunk(name=name, args=_json(arguments), id=part["id"], index=index))
-            texts.append(_whole(whole, written(name, arguments)))
-        return "".join(texts)
+            text += _whole(whole, f"\n{written(name, arguments)}")
+            call = tool_call_chunk(name=name, args=_json(arguments), id=part["id"], index=index)
+            self._calls.append((self._words + len(text), call))
+        self._read = self._words + len(text)
+        return text
 
     def shown(self, text: str) -> tuple[str, list[ToolCallChunk]]:
-        """The words of text that is let out next, and the calls if they are in it, which is whole."""
-        left = max(0, self._words - self._released)
+        """The words of text that is let out next, and the calls that are whole with it."""
+        left, before = max(0, self._words - self._released), self._released
         self._released += len(text)
-        return text[:left], self._calls if len(text) > left else []
+        return text[:left], [call for end, call in self._calls if before < end <= self._released]
 
     @property
-    def called(self) -> bool:
-        """Whether calls were shown."""
-        return bool(self._calls) and self._released > self._words
+    def called(self) -> int:
+        """How many calls were shown."""
+        return sum(end <= self._released for end, _ in self._calls)
+
+    @property
+    def cut(self) -> str | None:
+        """The name of a call that was begun and is not shown, "" if it was not judged; None where there is none."""
+        if len(self._parts.whole()) <= self.called:
+            return None
+        return self._cut if self._read and self._released >= self._read else ""
 
     def _note(self, message: BaseMessage) -> None:
         """Calls, usage and finish reason of a message."""
@@ -97,11 +112,13 @@ class Answer:
         if isinstance(message, AIMessageChunk):
             self._parts.take(message.tool_call_chunks)
             return
+        parts = [(made["name"], _json(made["args"]), made["id"]) for made in message.tool_calls]
         for call in message.invalid_tool_calls:
-            raise _unreadable(call["name"])
-        for index, made in enumerate(message.tool_calls):
-            part = tool_call_chunk(name=made["name"], args=_json(made["args"]), id=made["id"], index=index)
-            self._parts.take([part])
+            if self.finish != "length":
+                raise _unreadable(call["name"])
+            parts.append((call["name"] or "", "", call["id"]))
+        for index, (name, args, id) in enumerate(parts):
+            self._parts.take([tool_call_chunk(name=name, args=args, id=id, index=index)])
 
     def _arguments(self, part: ToolCallChunk) -> dict[str, Any] | None:
         """The arguments of a call; None if the answer was cut off in them, which LangChain's parser would complete."""

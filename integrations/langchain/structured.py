@@ -1,17 +1,21 @@
-"""`with_structured_output`: an answer as a value of a schema, or an error that says why there is none."""
+"""`with_structured_output`: an answer as a value of a schema, or an error that says why there is none.
+
+While an answer streams, its parser gives what is there so far, as LangChain's parsers do. At the end the value is
+whole, or the stream ends in an error: those parsers would complete an answer that was cut off.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
-from operator import itemgetter
+import json
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, Literal, TypeAlias
 
 from langchain_core import exceptions
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.output_parsers import BaseOutputParser, JsonOutputParser, PydanticOutputParser
 from langchain_core.output_parsers.openai_tools import JsonOutputKeyToolsParser, PydanticToolsParser
-from langchain_core.runnables import Runnable, RunnableGenerator, RunnableMap, RunnablePassthrough
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableGenerator, RunnableLambda, RunnableMap
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
 from ig_guardrail.errors import RequestError
@@ -19,9 +23,21 @@ from ig_guardrail.integrations.langchain.blocks import RECORD, refused
 from ig_guardrail.integrations.langchain.forms import schema_of, tool_of
 from ig_guardrail.integrations.langchain.plain_json import demand_json
 
+Demand: TypeAlias = Callable[[AIMessage], None]  # raises an error where an answer is no whole value
 Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
 
 _Refusal: type[Exception] = getattr(exceptions, "ModelRefusalError", exceptions.OutputParserException)
+
+
+_WHY: Mapping[str, str] = {
+    "length": "it was cut off at `max_tokens`: give more, or ask for less",
+    "cancelled": "its time was up: give a longer `timeout`, or ask for less",
+    "stop": "it ended before the value did, as at a stop string inside of it",
+}
+
+
+class AnswerCut(exceptions.OutputParserException):
+    """The answer holds no whole value, since it was cut off, or is something else."""
 
 
 class AnswerRefused(_Refusal):  # type: ignore[misc, valid-type]
@@ -52,20 +68,35 @@ def structured(
         bound = model.bind_tools(
             [schema], tool_choice=name, parallel_tool_calls=False, ls_structured_output_format=described, **asked
         )
-        parser = of_calls(schema, name)
-    else:
-        bound = model.bind(response_format=_format(schema), ls_structured_output_format=described, **asked)
-        parser = _of_text(schema)
-    return parsed(bound, parser, include_raw)
+        return parsed(bound, of_calls(schema, name), call_of(name), include_raw)
+    bound = model.bind(response_format=_format(schema), ls_structured_output_format=described, **asked)
+    return parsed(bound, _of_text(schema), json_text, include_raw)
 
 
-def parsed(bound: Runnable[Any, Any], parser: BaseOutputParser[Any], include_raw: bool) -> Runnable[Any, Any]:
-    """A model and the parser behind it; AnswerRefused where the policy refused or ended the answer."""
+def parsed(
+    bound: Runnable[Any, Any], parser: BaseOutputParser[Any], demand: Demand, include_raw: bool
+) -> Runnable[Any, Any]:
+    """A model and the parser behind it.
+
+    AnswerRefused where the policy refused or ended the answer; AnswerCut, or the parser's error, where it is no value.
+    """
+    value = _only_whole(parser, demand) | parser
     if not include_raw:
-        return bound | unless_refused | parser
-    value = RunnablePassthrough.assign(parsed=itemgetter("raw") | unless_refused | parser, parsing_error=lambda _: None)
-    failed = RunnablePassthrough.assign(parsed=lambda _: None)
-    return RunnableMap(raw=bound) | value.with_fallbacks([failed], exception_key="parsing_error")
+        return bound | value
+
+    def beside(found: dict[str, Any], config: RunnableConfig) -> dict[str, Any]:
+        try:
+            return {**found, "parsed": value.invoke(found["raw"], config), "parsing_error": None}
+        except Exception as error:
+            return {**found, "parsed": None, "parsing_error": error}
+
+    async def beside_async(found: dict[str, Any], config: RunnableConfig) -> dict[str, Any]:
+        try:
+            return {**found, "parsed": await value.ainvoke(found["raw"], config), "parsing_error": None}
+        except Exception as error:
+            return {**found, "parsed": None, "parsing_error": error}
+
+    return RunnableMap(raw=bound) | RunnableLambda(beside, beside_async)
 
 
 def _format(schema: Any) -> dict[str, Any]:
@@ -87,24 +118,68 @@ def of_calls(schema: Any, name: str) -> BaseOutputParser[Any]:
     return JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
 
 
-def _pass(messages: Iterator[BaseMessage]) -> Iterator[BaseMessage]:
-    for message in messages:
-        _check(message)
-        yield message
+def json_text(message: AIMessage) -> None:
+    """Raises AnswerCut unless the words of an answer are one whole JSON value."""
+    try:
+        value = json.loads(str(message.text))
+    except (ValueError, RecursionError):
+        raise _cut(message, "the answer is no whole JSON value") from None
+    if isinstance(value, int | float) and not isinstance(value, bool) and _may_go_on(message.response_metadata):
+        raise _cut(message, "the answer may be the first digits of a number")
 
 
-async def _apass(messages: AsyncIterator[BaseMessage]) -> AsyncIterator[BaseMessage]:
-    async for message in messages:
-        _check(message)
-        yield message
+def _may_go_on(metadata: Mapping[str, Any]) -> bool:
+    """Whether an answer that is a number was perhaps cut off behind one of its digits."""
+    stops = metadata.get(RECORD, {}).get("sampling", {}).get("stop", ())
+    return metadata.get("finish_reason") != "stop" or any(stop[0] in "0123456789.eE+-" for stop in stops)
 
 
-unless_refused: Runnable[BaseMessage, BaseMessage] = RunnableGenerator(_pass, _apass)
-"""Passes messages on, and raises `AnswerRefused` at one that the policy refused or ended."""
+def call_of(name: str) -> Demand:
+    """A demand for a whole call of a tool."""
+
+    def demand(message: AIMessage) -> None:
+        if all(call["name"] != name for call in message.tool_calls):
+            raise _cut(message, f"the answer holds no whole call of '{name}'")
+
+    return demand
 
 
-def _check(message: BaseMessage) -> None:
-    if refused(message):
-        record = message.response_metadata.get(RECORD, {})
-        reason = record.get("verdict", {}).get("reason", "")
-        raise AnswerRefused(f"the policy let no such answer through: {reason or 'no safe continuation was found'}")
+def _cut(message: AIMessage, what: str) -> AnswerCut:
+    why = _WHY.get(message.response_metadata.get("finish_reason", ""), "it is something else")
+    return AnswerCut(f"{what}: {why}", llm_output=str(message.text))
+
+
+def _only_whole(parser: BaseOutputParser[Any], demand: Demand) -> Runnable[BaseMessage, BaseMessage]:
+    """Passes messages on, and raises at the end of an answer that was refused or is no whole value."""
+
+    def check(message: BaseMessage) -> None:
+        if refused(message):
+            record = message.response_metadata.get(RECORD, {})
+            reason = record.get("verdict", {}).get("reason", "")
+            raise AnswerRefused(f"the policy let no such answer through: {reason or 'no safe continuation was found'}")
+
+    def conclude(messages: list[BaseMessage]) -> None:
+        chunks = [message for message in messages if isinstance(message, AIMessageChunk)]
+        whole = chunks[0] + chunks[1:] if chunks else messages[-1]
+        if isinstance(whole, AIMessage):
+            demand(whole)
+        if len(messages) > 1:  # a parser of a stream is silent about a value that does not fit its schema
+            parser.invoke(whole)
+
+    def passed(messages: Iterator[BaseMessage]) -> Iterator[BaseMessage]:
+        heard = []
+        for message in messages:
+            check(message)
+            heard.append(message)
+            yield message
+        conclude(heard)
+
+    async def passed_async(messages: AsyncIterator[BaseMessage]) -> AsyncIterator[BaseMessage]:
+        heard = []
+        async for message in messages:
+            check(message)
+            heard.append(message)
+            yield message
+        conclude(heard)
+
+    return RunnableGenerator(passed, passed_async)

@@ -16,6 +16,7 @@ from tests.golden.conversations import CALM, POLITE, RUDE, compiled, scripted_gu
 from tests.unit.langchain.obliging import obliging_guardrail
 
 RULES = POLITE + 'tools: {deny: ["delete_*"], arguments: [{tool: pay, argument: amount, most: 100}]}\n'
+UNSAID = POLITE + "tools: {arguments: [{tool: delete_file, argument: name, matches: 'x\\b'}]}\n"  # by no grammar
 
 
 @tool
@@ -68,7 +69,8 @@ def test_words_stream_before_a_call_and_the_call_comes_whole() -> None:
 
 
 def test_a_call_that_may_not_be_made_gives_way_to_another() -> None:
-    answer = model({(0, 0): DELETE, (1, 0): READ}).bind_tools(TOOLS, tool_choice="any").invoke("Clean up.")
+    told = {(0, 0): DELETE, (1, 0): READ}
+    answer = model(told, UNSAID).bind_tools(TOOLS, tool_choice="any").invoke("Clean up.")
     assert called(answer) == [("read_file", {"name": "a"})]
     assert answer.response_metadata["ig_guardrail"]["charges"][-1]["budget"] in ("rudeness", "tools")
 
@@ -90,7 +92,8 @@ def test_arguments_keep_their_rules() -> None:
 
 
 def test_a_second_call_that_may_not_be_made_takes_the_first_with_it() -> None:
-    answer = model({(0, 0): READ + DELETE, (1, 0): READ}).bind_tools(TOOLS, tool_choice="any").invoke("Clean up.")
+    told = {(0, 0): READ + DELETE, (1, 0): READ}
+    answer = model(told, UNSAID).bind_tools(TOOLS, tool_choice="any").invoke("Clean up.")
     assert called(answer) == [("read_file", {"name": "a"})]
 
 
@@ -144,7 +147,7 @@ def test_tools_are_counted() -> None:
     assert chat.bind_tools(TOOLS).invoke("Hi").usage_metadata["input_tokens"] == told
 
 
-LIMITED = POLITE + "tools: {limits: [{id: payments, tool: pay, calls: 1}]}\n"
+LIMITED = POLITE.replace("retries: 1", "retries: 0") + "tools: {limits: [{id: payments, tool: pay, calls: 1}]}\n"
 PAY = written("pay", {"amount": 5})
 
 
