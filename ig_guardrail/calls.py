@@ -2,14 +2,21 @@
 
 A call is `<tool_call>{"name": ..., "arguments": {...}}</tool_call>`, the notation that Hermes and Qwen models were
 trained on. Calls stand at the end of an answer, after any words. A call is a unit: nobody is shown a part of one.
+
+Calls begin at the first `<tool_call>` with a brace behind it; words may mention the marker. Where it is known how much
+of a text is words, since calls came apart from them, nothing in the words is taken for a call. White space may stand
+between a call's parts and between calls.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
+
+from ig_guardrail.types import Call, Utterance
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 MOST = 8  # calls in one answer
@@ -23,6 +30,9 @@ _CHOICES = ("anyOf", "oneOf")
 _LISTS = (*_CHOICES, "allOf", "prefixItems")
 _SINGLE = ("items", "additionalProperties", "not", "if", "then", "else", "contains")
 
+_FIRST = re.compile(rf"{re.escape(OPEN)}\s*\{{")
+_SPACE = re.compile(r"\s*")
+
 Choice: TypeAlias = Literal["auto", "any", "none"]
 
 
@@ -33,14 +43,6 @@ class Tool:
     name: str
     description: str
     parameters: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A whole call, as it was written."""
-
-    name: str
-    arguments: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,50 +99,96 @@ class Form:
         return "\n\n".join(parts)
 
 
-def written(name: str, arguments: Mapping[str, Any]) -> str:
-    """A call as a model writes it."""
-    content = json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False, default=str)
+def written(name: str, arguments: Mapping[str, Any], id: str | None = None) -> str:
+    """A call as a model writes it. id: a name of the call that others are told, and that so is part of what is said."""
+    named = {} if id is None else {"id": id}
+    content = json.dumps({"name": name, "arguments": arguments, **named}, ensure_ascii=False, default=str)
     return f"{OPEN}{content}{CLOSE}"
 
 
-def read(text: str) -> tuple[str, tuple[Call, ...]]:
-    """The words of an answer, and the calls behind them. What is no whole call is left out, and so is all behind it."""
-    words, calls, _ = _parts(text)
-    return words, calls
+def rendered(said: Utterance) -> str:
+    """A message of the assistant as one text, in the form in which it is charged."""
+    return said.words + "".join(written(call.name, call.arguments) for call in said.calls)
+
+
+def read(text: str, words: int | None = None) -> tuple[str, tuple[Call, ...]]:
+    """The words of an answer, and the calls behind them. What is no whole call is left out, and so is all behind it.
+
+    words: how many characters are words, where that is known
+    """
+    spoken, calls, _ = _parts(text, words)
+    return spoken, calls
+
+
+def utterance(text: str, words: int | None = None) -> Utterance:
+    """An answer as those who get it take it: where no call in it is whole, all of it is words."""
+    spoken, calls = read(text, words)
+    return Utterance(spoken, calls) if calls else Utterance(text)
 
 
 def unread(text: str) -> str:
     """What stands behind the last whole call of an answer, or behind its words if it has none."""
-    _, _, place = _parts(text)
+    _, _, place = _parts(text, None)
     return text[place:]
 
 
-def _parts(text: str) -> tuple[str, tuple[Call, ...], int]:
+def first_call(text: str) -> int:
+    """Where the calls of a text begin; at its end, if there are none."""
+    found = _FIRST.search(text)
+    return len(text) if found is None else found.start()
+
+
+def before_calls(text: str) -> int:
+    """How many characters of a text that may go on are words for certain: a call may begin at its very end."""
+    found = _FIRST.search(text)
+    if found is not None:
+        return found.start()
+    bare = len(text.rstrip())
+    if text.endswith(OPEN, 0, bare):
+        return bare - len(OPEN)
+    return next(
+        (len(text) - n for n in range(min(len(OPEN) - 1, len(text)), 0, -1) if text.endswith(OPEN[:n])), len(text)
+    )
+
+
+def call_in(source: str) -> Call | None:
+    """The call that a source with its markers is; None if it is none."""
+    found = _call(source, 0)
+    return found[0] if found is not None and found[1] == len(source) else None
+
+
+def _parts(text: str, words: int | None) -> tuple[str, tuple[Call, ...], int]:
     """Words, calls, and where the last of them ends."""
-    words, opened, _ = text.partition(OPEN)
+    place = first_call(text) if words is None else words
+    spoken = text[:place]
     calls: list[Call] = []
-    place = len(words)
-    while opened and text.startswith(OPEN, place):
-        found = _call(text, place + len(OPEN))
-        if found is None:
-            break
+    while (found := _call(text, place)) is not None:
         call, place = found
         calls.append(call)
-    return words, tuple(calls), place
+    return spoken, tuple(calls), place
 
 
 def _call(text: str, start: int) -> tuple[Call, int] | None:
-    """The call whose JSON begins at `start`, and where the next may begin."""
+    """The call that begins at `start`, white space aside, and where it ends."""
+    opened = _after_space(text, start)
+    if not text.startswith(OPEN, opened):
+        return None
     try:
-        content, end = json.JSONDecoder().raw_decode(text, start)
+        content, end = json.JSONDecoder().raw_decode(text, _after_space(text, opened + len(OPEN)))
     except (ValueError, RecursionError):
         return None
-    if not (isinstance(content, dict) and text.startswith(CLOSE, end)):
+    closed = _after_space(text, end)
+    if not (isinstance(content, dict) and text.startswith(CLOSE, closed)):
         return None
-    name, arguments = content.get("name"), content.get("arguments")
+    name, arguments, id = (content.get(key) for key in ("name", "arguments", "id"))
     if not (isinstance(name, str) and isinstance(arguments, dict)):
         return None
-    return Call(name, arguments), end + len(CLOSE)
+    return Call(name, arguments, id if isinstance(id, str) else None), closed + len(CLOSE)
+
+
+def _after_space(text: str, place: int) -> int:
+    found = _SPACE.match(text, place)
+    return place if found is None else found.end()
 
 
 def _body(tools: Sequence[Tool], room: int) -> str:

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Generator, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 
+from ig_guardrail.calls import utterance
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.workers import Worker
 from ig_guardrail.drive.account import Terms, receipt
@@ -46,6 +47,7 @@ from ig_guardrail.types import (
     Outcome,
     Prompt,
     Sampling,
+    Utterance,
     Verdict,
 )
 
@@ -133,7 +135,7 @@ class Guardrail:
             self.engine.close(root)
 
     def _decode(self, ask: Ask, plan: Plan, terms: Terms, root: Node, books: Books | None) -> Waiting[Chunk]:
-        hold = Hold(plan.settings.hold, plan.panel.longest_match, ask.sampling.stop, ask.unit)
+        hold = Hold(plan.settings.hold, plan.panel.longest_match, ask.sampling.stop, ask.unit, ask.json)
         gate = Gate(root, plan.panel.rules, hold, books.opening() if books else None)
         case = Case(
             engine=self.engine,
@@ -144,7 +146,7 @@ class Guardrail:
             sampling=ask.sampling,
             root=root,
             gate=gate,
-            scorer=Scorer(plan.panel, terms.prompt),
+            scorer=Scorer(plan.panel, terms.prompt, ask.json),
             retries=plan.settings.retries,
             books=books,
         )
@@ -159,7 +161,7 @@ class Guardrail:
         message = self.policy.messages.of(ending.outcome, ask.language)
         said = gate.close(message if ask.prose else "")
         if books is not None and gate.text:  # not waited for: an answer that is not noted is charged again
-            self._clerk.call(books.remember, gate.text)
+            self._clerk.call(books.remember, *_given_back(ask, gate, books, ending.outcome == "completed"))
         finish = gate.tip.finish if ending.outcome == "completed" else None
         verdict = _verdict(ending.outcome, finish, ending.reason, plan)
         chances = (yield from _chances(server, ask.chances)) if ask.chances is not None else ()
@@ -182,6 +184,13 @@ def _room(reader: Reader, ask: Ask, prompt: Prompt) -> Waiting[Sampling]:
     begun = beginning_of(ask.turns)
     given = (yield from reader.read(prompt, begun)).position if begun else 0
     return replace(ask.sampling, max_tokens=ask.sampling.max_tokens + given)
+
+
+def _given_back(ask: Ask, gate: Gate, books: Books, whole: bool) -> list[Utterance]:
+    """What was shown, as it may come back: alone, and behind its beginning where that was paid for with it."""
+    said = utterance(gate.text, gate.tip.words) if ask.unit is not None and whole else Utterance(gate.text)
+    begun = beginning_of(ask.turns) if books.shown else ""
+    return [said, Utterance(begun + said.words, said.calls)] if begun else [said]
 
 
 def _chances(server: Server, likeliest: int) -> Waiting[tuple[Chance, ...]]:

@@ -1,22 +1,22 @@
 """Rules for tool calls: which tools may be called, and with which arguments.
 
 A level: 1.0 once the answer holds a call that breaks a rule, else 0.0. The name of a call is judged as soon as it is
-written, its arguments when it is whole; nobody is shown a part of a call, so nothing is late.
+written, its arguments when it is whole; nobody is shown a part of a call, so nothing is late. Words break no rule,
+whatever they say of calls.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
-from ig_guardrail.calls import CLOSE, OPEN, Call, read, unread
 from ig_guardrail.costs.artifact import options_sha256
+from ig_guardrail.costs.call_reader import CallReader
 from ig_guardrail.errors import ModelError
-from ig_guardrail.types import Granularity, Piece, Prompt, Reading
+from ig_guardrail.types import Call, Granularity, Piece, Prompt, Reading
 
-_NAME = re.compile(r'\s{0,8}\{"name": "([^"\\]{0,256})"')
+Seen: TypeAlias = tuple[CallReader, bool]  # the answer's calls so far, and whether one of them breaks a rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class ArgumentRule:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ToolRules:
-    """See above. allow None: every tool that is not denied. The state is the answer so far."""
+    """See above. allow None: every tool that is not denied."""
 
     name: str
     hazards: tuple[str, ...]
@@ -63,22 +63,24 @@ class ToolRules:
     layers: tuple[int, ...] = ()
     longest_match: int = 0
 
-    def start(self, prompt: Prompt) -> str:
-        return ""
+    def start(self, prompt: Prompt) -> Seen:
+        return CallReader(), False
 
-    def advance(self, steps: Sequence[tuple[str, Piece]]) -> list[tuple[str, tuple[float, ...]]]:
-        texts = [known + piece.text for known, piece in steps]
-        return [(text, (float(self.broken(text)),) * len(self.hazards)) for text in texts]
+    def advance(self, steps: Sequence[tuple[Seen, Piece]]) -> list[tuple[Seen, tuple[float, ...]]]:
+        found = [self._read(state, piece) for state, piece in steps]
+        return [(state, (float(state[1] or begun),) * len(self.hazards)) for state, begun in found]
 
-    def broken(self, text: str) -> bool:
-        """Whether an answer holds a call that may not be made, or the beginning of one."""
-        _, calls = read(text)
-        if any(not self.may_call(call.name) or any(rule.breaks(call) for rule in self.arguments) for call in calls):
+    def _read(self, state: Seen, piece: Piece) -> tuple[Seen, bool]:
+        """The state after a piece, and whether a call has begun that may not be made."""
+        reader = state[0].read(piece)
+        broken = state[1] or any(map(self.broken_by, reader.made))
+        return (reader, broken), reader.naming is not None and not self.may_call(reader.naming)
+
+    def broken_by(self, call: Call | str) -> bool:
+        """Whether a call may not be made. One that cannot be read, of which there is the source, cannot be judged."""
+        if isinstance(call, str):
             return True
-        if CLOSE in unread(text):  # a call was closed that cannot be read, so it cannot be judged
-            return True
-        begun = _NAME.match(text, text.rfind(OPEN) + len(OPEN)) if OPEN in text else None
-        return begun is not None and not self.may_call(begun[1])
+        return not self.may_call(call.name) or any(rule.breaks(call) for rule in self.arguments)
 
     def may_call(self, tool: str) -> bool:
         """Whether a tool may be called at all."""

@@ -26,6 +26,7 @@ class Ask:
     tenant        names whom the conversation belongs to, for budgets that all its conversations share
     chances       how many of the likeliest tokens are told for each that is shown; None tells no chances at all
     prose         whether the policy's messages may be said; where JSON is expected, the outcome alone tells
+    json          whether the answer is JSON for certain, so that its texts are judged as they will be read
     """
 
     turns: tuple[Turn, ...]
@@ -37,6 +38,7 @@ class Ask:
     conversation: str | None = None
     tenant: str | None = None
     chances: int | None = None
+    json: bool = False
 
 
 def check(ask: Ask, limits: Limits) -> None:

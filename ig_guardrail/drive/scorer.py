@@ -2,16 +2,19 @@
 
 The key of a fold is (cost model, charge-point spacing, token prefix): what a prefix scores does not depend on how a
 strategy cut it, which branch asked first, or who asks, strategy or gate.
+
+Cost models of text read JSON and calls decoded too (see `costs.decoded`); those of calls read calls, and no words.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ig_guardrail.budget import Point, Rule, spacing
+from ig_guardrail.calls import OPEN
 from ig_guardrail.costs.base import Sourced, State
 from ig_guardrail.costs.combine import evaluate, pick
 from ig_guardrail.drive.panel import Panel, Seat
@@ -42,19 +45,25 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Where a fold stands: a track, a token prefix, and whether the answer ends there."""
+    """Where a fold stands: a track, a token prefix, how much of it is words for certain, whether the answer ends there.
+
+    The same tokens may be words in one answer and calls in another.
+    """
 
     track: Track
     prefix: tuple[int, ...]
+    words: int | None
     ended: bool
 
 
 class Scorer:
-    """The scores of one request."""
+    """The scores of one request. json: whether the words of its answer are JSON for certain."""
 
-    def __init__(self, panel: Panel, prompt: Prompt) -> None:
+    def __init__(self, panel: Panel, prompt: Prompt, json: bool = False) -> None:
         self._panel = panel
         self._prompt = prompt
+        self._json = json
+        self._models = {name: seat.reader for name, seat in panel.seats.items()}
         self._rules = {rule.budget.id: rule for rule in panel.rules}
         self._folds: dict[Mark, Fold] = {}
         self.calls = 0
@@ -79,7 +88,7 @@ class Scorer:
         while missing:
             ready = [mark for mark, (before, _) in missing.items() if before is None or before in self._folds]
             yield from self._advance({mark: missing.pop(mark) for mark in ready})
-        return [[self._read(node.answer_ids(), *one) for one in due] for node, due in asked]
+        return [[self._read(node, node.answer_ids(), *one) for one in due] for node, due in asked]
 
     def _tracks(self, rule: Rule) -> list[Track]:
         return [Track(name, rule.granularity, rule.budget.every) for name in rule.budget.cost.models()]
@@ -95,14 +104,29 @@ class Scorer:
         """Note the fold at `point` and, going back, every fold it rests on that is not known yet."""
         step: Point | None = point
         while step is not None:
-            mark = Mark(track, ids[: step.position], step.ended)
+            mark = self._mark(track, node, ids, step)
             if mark in self._folds or mark in missing:
                 return
             before = _previous(track, step, node)
-            start = before.position if before else 0
-            piece = cut(node, start, step.position, step.ended)
-            missing[mark] = (Mark(track, ids[:start], False) if before else None, piece)
+            piece = self._piece(node, before.position if before else 0, step)
+            missing[mark] = (self._mark(track, node, ids, before) if before else None, piece)
             step = before
+
+    def _mark(self, track: Track, node: Node, ids: tuple[int, ...], point: Point) -> Mark:
+        words = self._words(node)
+        within = None if words is None else min(words, node.characters_at(point.position))
+        return Mark(track, ids[: point.position], within, point.ended)
+
+    def _piece(self, node: Node, start: int, point: Point) -> Piece:
+        piece, words = cut(node, start, point.position, point.ended), self._words(node)
+        if words is not None:
+            words = min(max(0, words - node.characters_at(start)), len(piece.text))
+        return piece if words is None and not self._json else replace(piece, words=words, json=self._json)
+
+    def _words(self, node: Node) -> int | None:
+        """How many characters of an answer are words for certain. Calls in place of JSON stand at its beginning."""
+        begun = node.text.lstrip()[: len(OPEN)]
+        return len(node.text) if node.words is None and self._json and not OPEN.startswith(begun) else node.words
 
     def _advance(self, steps: Mapping[Mark, tuple[Mark | None, Piece]]) -> Waiting[None]:
         by_model: dict[str, list[Mark]] = {}
@@ -113,7 +137,7 @@ class Scorer:
             one = self._panel.seats[name]
             inputs = [(self._state(one, steps[mark][0]), steps[mark][1]) for mark in marks]
             self.calls += 1
-            started.append((one, marks, inputs, one.worker.call(one.model.advance, inputs)))
+            started.append((one, marks, inputs, one.worker.call(self._models[name].advance, inputs)))
         for one, marks, inputs, future in started:
             folds = yield from self._collect(one, [state for state, _ in inputs], Wait(future, one.spec.timeout_s))
             self._folds.update(zip(marks, folds, strict=True))
@@ -122,7 +146,7 @@ class Scorer:
         if before is not None:
             return self._folds[before].state
         try:
-            return one.model.start(self._prompt)
+            return self._models[one.spec.name].start(self._prompt)
         except Exception as error:
             raise _failure(one, f"it failed on the prompt: {error}") from error
 
@@ -149,11 +173,11 @@ class Scorer:
         self.fail_open.append(f"{one.spec.name}: {failure.what}")
         return [Fold(state, (0.0,) * len(one.model.hazards)) for state in states]
 
-    def _read(self, ids: tuple[int, ...], budget: str, point: Point) -> Measure:
+    def _read(self, node: Node, ids: tuple[int, ...], budget: str, point: Point) -> Measure:
         rule = self._rules[budget]
         raw: dict[str, float] = {}
         for track in self._tracks(rule):
-            fold = self._folds[Mark(track, ids[: point.position], point.ended)]
+            fold = self._folds[self._mark(track, node, ids, point)]
             raw[track.model] = pick(self._panel.seats[track.model].model.hazards, fold.scores, rule.budget.hazards)
             if raw[track.model] > rule.budget.threshold:
                 self._note_source(self._panel.seats[track.model], fold)

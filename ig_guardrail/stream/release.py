@@ -3,13 +3,19 @@
 Text waits for five reasons: it lies after the last charge point that was passed; it is among the last `hold` tokens, so
 that the search can still back up; a longer pattern match may begin in it; it may be the start of a stop string; it
 belongs to a unit, such as a tool call, which is shown whole or not at all.
+
+Where an answer is JSON, a match is of decoded characters, of which each may take up to twelve characters of the source.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ig_guardrail.calls import before_calls
+from ig_guardrail.json_texts import LONGEST_ESCAPE, like_json
 from ig_guardrail.types import Node
+
+WASTE = 6  # characters of source for none of text, at most, that one backslash stands for
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +23,14 @@ class Hold:
     """tokens: kept back for backing up. match: characters of the longest pattern match. stops: the stop strings.
 
     unit: what the answer's last part begins with that must be whole; None where answers have no such part.
+    json: whether the answer is JSON for certain; it is read as such, too, where it looks like it.
     """
 
     tokens: int = 0
     match: int = 0
     stops: tuple[str, ...] = ()
     unit: str | None = None
+    json: bool = False
 
 
 def releasable(node: Node, passed: int, hold: Hold) -> int:
@@ -33,7 +41,7 @@ def releasable(node: Node, passed: int, hold: Hold) -> int:
     charged = node.characters_at(passed)
     waiting = (
         node.characters_at(min(passed, max(0, node.position - hold.tokens))),
-        charged - max(0, hold.match - 1),
+        charged - _reach(node, charged, hold),
         node.visible - stop_prefix(node.text[: node.visible], hold.stops),
         before_unit,
     )
@@ -44,8 +52,23 @@ def _before_unit(node: Node, unit: str | None) -> int:
     """Characters before the unit, or before what may become its beginning."""
     if unit is None:
         return node.visible
-    start = node.text.find(unit, 0, node.visible)
-    return start if start >= 0 else node.visible - stop_prefix(node.text[: node.visible], (unit,))
+    if node.words is not None:
+        return min(node.words, node.visible)
+    return before_calls(node.text[: node.visible])
+
+
+def _reach(node: Node, charged: int, hold: Hold) -> int:
+    """Characters at the end of the first `charged` ones in which a match may begin that is not whole yet."""
+    most = max(0, hold.match - 1)
+    farthest = min(LONGEST_ESCAPE * hold.match, charged)
+    if not 0 < most < farthest or not (hold.json or like_json(node.text)):
+        return most
+    reach, needed = 0, most
+    while reach < needed:
+        reach = min(needed, farthest)
+        beginning = max(0, charged - reach - LONGEST_ESCAPE)  # an escape that begins before may end within
+        needed = min(most + WASTE * node.text.count("\\", beginning, charged), farthest)
+    return reach
 
 
 def stop_prefix(text: str, stops: tuple[str, ...]) -> int:

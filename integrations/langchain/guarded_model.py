@@ -43,6 +43,10 @@ from ig_guardrail.integrations.langchain.text_guardrail import LONGEST, sampling
 from ig_guardrail.policy.language import PLAIN
 from ig_guardrail.types import CompiledPolicy
 
+STRUCTURED = ("response_format", "response_schema", "response_mime_type", "format", "json_schema")
+"""Options by which other models are asked for JSON. JSON that nobody asked for is known by how it begins."""
+PROSE: Sequence[Any] = (None, "", "text", "text/plain", {"type": "text"})  # values of them that ask for none
+
 TEXT_ONLY: ModelProfile = {"image_inputs": False, "audio_inputs": False, "video_inputs": False, "pdf_inputs": False}
 
 
@@ -167,6 +171,7 @@ class GuardedChatModel(EventModel):
             language,
             unit=OPEN,
             prose="response_format" not in given,
+            json=any(given.get(option) not in PROSE for option in STRUCTURED),
             conversation=conversation,
             tenant=tenant,
         )

@@ -14,7 +14,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ChatMessage
 
 from ig_guardrail.calls import written
 from ig_guardrail.errors import RequestError
-from ig_guardrail.types import Role, Turn
+from ig_guardrail.types import Call, Role, Turn, Utterance
 
 ROLES: Mapping[str, Role] = {
     "system": "system",
@@ -34,9 +34,10 @@ def turns_of(messages: Sequence[BaseMessage]) -> tuple[Turn, ...]:
     """One turn a message, runs of one role merged. Raises RequestError for content that is not text."""
     turns: list[Turn] = []
     for index, message in enumerate(messages):
-        turn = Turn(_role(message, index), _text(message, index))
+        turn = _turn(message, index)
         if turns and turn.role == turns[-1].role and turn.role != "tool":
-            turn = Turn(turn.role, f"{turns.pop().text}\n\n{turn.text}")
+            before = turns.pop()
+            turn = Turn(turn.role, f"{before.text}\n\n{turn.text}", before.said + turn.said)
         turns.append(turn)
     return tuple(turns)
 
@@ -52,13 +53,14 @@ def _role(message: BaseMessage, index: int) -> Role:
     return ROLES[named]
 
 
-def _text(message: BaseMessage, index: int) -> str:
+def _turn(message: BaseMessage, index: int) -> Turn:
+    """A message as a turn; what an assistant said is kept apart from what it called."""
     blocks = [message.content] if isinstance(message.content, str) else message.content
     text = "".join(_block(block, f"messages[{index}].content[{i}]") for i, block in enumerate(blocks))
-    lines = [text] if text else []
-    if isinstance(message, AIMessage):
-        lines += [written(call["name"], call["args"]) for call in message.tool_calls]
-    return "\n".join(lines)
+    role, made = _role(message, index), message.tool_calls if isinstance(message, AIMessage) else []
+    lines = [*([text] if text else []), *(written(call["name"], call["args"]) for call in made)]
+    said = Utterance(text, tuple(Call(call["name"], call["args"]) for call in made))
+    return Turn(role, "\n".join(lines), (said,) if role == "assistant" else ())
 
 
 def words_of(block: Mapping[Any, Any], silent: Container[Any] = CALLS) -> str | None:

@@ -70,6 +70,7 @@ class CallOptions(BaseModel):
             self.language,
             unit=OPEN if self.form.callable else None,
             prose=self.form.schema is None,
+            json=self.form.schema is not None,
             conversation=self.conversation,
             chances=self.top_logprobs if self.logprobs or self.top_logprobs else None,
             tenant=self.tenant,

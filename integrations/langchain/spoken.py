@@ -1,7 +1,7 @@
 """What others say, as text that a guardrail can judge, and what of it may be shown as LangChain's messages again.
 
-Words are judged as they come. Tool calls are judged as text in the notation of `calls`, behind the words; they are
-shown whole, with the ids they came with. Thoughts are left out, so nobody is shown them unjudged. What is not text
+Words are judged as they come. Tool calls are judged as text in the notation of `calls`, behind the words and with the
+ids they came with; they are shown whole. Thoughts are left out, so nobody is shown them unjudged. What is not text
 fails the answer.
 """
 
@@ -70,7 +70,7 @@ class Answer:
                 break
             name = part["name"] or ""
             self._calls.append(tool_call_chunk(name=name, args=_json(whole), id=part["id"], index=index))
-            texts.append(written(name, whole))
+            texts.append(written(name, whole, part["id"]))
         return "".join(texts)
 
     def shown(self, text: str) -> tuple[str, list[ToolCallChunk]]:

@@ -46,7 +46,7 @@ def test_a_cost_model_scores_the_call_and_not_what_stands_around_it() -> None:
     one = finished_calls(spec("pay", by="rude"), {"rude": rude})
     scores = []
     for text in ("You blockhead. ", PAY, written("pay", {"note": "blockhead"}), " blockhead"):
-        ((_, (score,)),) = one.advance([((Prompt((), (1,)), "", 0), Piece(text))])
+        ((_, (score,)),) = one.advance([(one.start(Prompt((), (1,))), Piece(text))])
         scores.append(score)
     assert scores == [0, 0, 1, 0]
     assert one.sha256 != finished_calls(spec("pay"), {}).sha256
