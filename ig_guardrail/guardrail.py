@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 
@@ -160,8 +160,8 @@ class Guardrail:
             raise _failed(error, terms, plan, server) from error
         message = self.policy.messages.of(ending.outcome, ask.language)
         said = gate.close(message if ask.prose else "")
-        if books is not None and gate.text:  # not waited for: an answer that is not noted is charged again
-            self._clerk.call(books.remember, *_given_back(ask, gate, books, ending.outcome == "completed"))
+        if books is not None and gate.text:
+            yield from _remembered(books, _given_back(ask, gate, books, ending.outcome == "completed"))
         finish = gate.tip.finish if ending.outcome == "completed" else None
         verdict = _verdict(ending.outcome, finish, ending.reason, plan)
         chances = (yield from _chances(server, ask.chances)) if ask.chances is not None else ()
@@ -203,6 +203,17 @@ def _chances(server: Server, likeliest: int) -> Waiting[tuple[Chance, ...]]:
         return tuple((yield Wait(case.engine.chances(start, shown, likeliest))))
     except DeadlinePassed:
         return ()
+
+
+def _remembered(books: Books, answers: Sequence[Utterance]) -> Waiting[None]:
+    """Note an answer before its receipt is out, since the next request may give it back to another guardrail.
+
+    One that cannot be noted in time is charged again when it comes back.
+    """
+    try:
+        yield Wait(books.clerk.call(books.remember, *answers))
+    except (DeadlinePassed, LedgerError):
+        return
 
 
 def _opened(engine: Engine, opening: Future[Node]) -> Waiting[Node]:
