@@ -159,7 +159,10 @@ class DecodedCost:
                 why="what was not judged may not be shown",
             )
         rest = iter(answers[len(steps) :])
-        return [self._after(state, *one, rest) for (state, _), *one in zip(steps, plans, answers, strict=False)]
+        return [
+            self._after(state, plan, answer, rest)
+            for (state, _), plan, answer in zip(steps, plans, answers, strict=False)
+        ]
 
     def _plan(self, state: Judged, piece: Piece) -> Plan:
         decoder, words, calls = state.decoder.read(piece)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol
 
 from ig_guardrail.budget import Account, Rule, SafetyState
@@ -123,10 +124,7 @@ class Books:
 
     def new_to(self, said: Sequence[Utterance]) -> dict[str, list[tuple[Utterance, ...]]]:
         """By budget, what of an assistant's messages in a row its account does not know: runs of them."""
-        new = {
-            account: strangers(said, lambda answer, account=account: self.ledger.knows(account, answer))
-            for account in self.accounts
-        }
+        new = {account: strangers(said, partial(self.ledger.knows, account)) for account in self.accounts}
         return {name: new[line.account] for name, line in self.lines.items()}
 
     def remember(self, *answers: Utterance) -> None:
