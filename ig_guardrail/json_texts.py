@@ -70,23 +70,28 @@ class JsonTexts:
     key: bool = False
     name: int = -1
 
-    def read(self, source: str) -> tuple[JsonTexts, list[Part]]:
-        """The reading after more source, and what it adds: to the text that was open, if any, then to new ones."""
-        known, place, inside = self.begun + source, 0, self.inside
+    def read(self, source: str) -> tuple[JsonTexts, list[Part], str]:
+        """The reading after more source; what it adds: to the text that was open, if any, then to new ones; all of it.
+
+        The last is the source with its escapes resolved, but for one that is not whole yet.
+        """
+        known, place, inside, clear = self.begun + source, 0, self.inside, list[str]()
         brackets, key, name, parts = self.open, self.key, self.name, list[Part]()
         while True:
             if not inside:
                 quote = known.find('"', place)
-                brackets, key = _structure(known[place : quote if quote >= 0 else None], brackets, key)
+                clear.append(known[place : quote + 1 if quote >= 0 else None])
+                brackets, key = _structure(clear[-1], brackets, key)
                 if quote < 0:
-                    return replace(self, inside=False, begun="", open=brackets, key=key), parts
+                    return replace(self, inside=False, begun="", open=brackets, key=key), parts, "".join(clear)
                 place = quote + 1
                 name = 0 if key or (brackets is not None and brackets.depth <= self.envelope) else -1
             text, place, inside = _text(known, place)
             name = name + len(text) if name >= 0 and _WORD.match(text) and name + len(text) <= LONGEST_NAME else -1
             parts.append(Part(text, not inside, name >= 0))
+            clear.append(text if inside else f'{text}"')
             if inside:
-                return JsonTexts(self.envelope, True, known[place:], brackets, key, name), parts
+                return JsonTexts(self.envelope, True, known[place:], brackets, key, name), parts, "".join(clear)
             key = False
 
     def end(self) -> list[Part]:

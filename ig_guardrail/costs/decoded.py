@@ -1,11 +1,12 @@
 """A cost model that reads text, led to read JSON and calls as whoever gets them does: decoded.
 
-Beside the answer as it is written, which is judged as ever, every key and text in its JSON and in its calls is judged
-as a text of its own, from its first character on. The worst counts. Words that are no JSON are judged as they are, and
-nothing is asked twice of them.
+Beside the answer as it is written, every key and text in its JSON and in its calls is judged as a text of its own, from
+its first character on. The worst counts. Words that are no JSON are judged as they are, and nothing is asked twice of
+them.
 
-A level is a score of sentences. So a key, the name of a tool or of a call does not count by itself for it where it is a
-single word; nothing is said of events, which are looked for in names as in any text.
+A level is a score of sentences. So it reads the answer as it is written, but with escapes resolved, which would make
+other words of what stands beside them; and a key, the name of a tool or of a call does not count by itself where it is
+a single word. Events are looked for in names as in any text.
 
 Words are read as JSON where they begin with a bracket, in a fence or not, and where the piece says that they are.
 """
@@ -13,7 +14,7 @@ Words are read as JSON where they begin with a bracket, in a fence or not, and w
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeAlias
 
@@ -40,22 +41,29 @@ class Decoder:
     json: bool | None = None
     head: str = ""
 
-    def read(self, piece: Piece) -> tuple[Decoder, list[Part], list[Part]]:
-        """The decoder after a piece; what that adds to texts of the words, and to texts of the calls.
+    def read(self, piece: Piece) -> tuple[Decoder, list[Part], list[Part], str]:
+        """The decoder after a piece; what that adds to texts of the words, and of the calls; the piece without escapes.
 
         Where only a marker tells where calls begin, JSON words go on behind it: it may stand in one of their texts.
         """
         border, _, said = self.border.read(piece)
-        calls, in_calls = self.calls.read(said) if said else (self.calls, [])
-        text = self.head + (piece.text if piece.words is None else piece.text[: piece.words])
+        calls, in_calls, clear_calls = self.calls.read(said) if said else (self.calls, [], "")
+        spoken = piece.text if piece.words is None else piece.text[: piece.words]
+        text = self.head + spoken
         json = self.json if self.json is not None else piece.json or like_json(text)
         head = text if json is None else ""
-        words, in_words = self.words.read(text) if json and text else (self.words, [])
+        words, in_words, clear = self.words.read(text) if json and text else (self.words, [], text)
+        clear = clear[len(self.head) :]
+        if piece.words is not None:
+            clear += clear_calls
+        elif said and not json:  # some of the first call's marker may stand in pieces before
+            before, known = len(piece.text) - len(said), len(said) - len(piece.text)
+            clear = piece.text[: max(0, before)] + clear_calls[max(0, known) :]
         if piece.ended or (said and piece.words is not None):
             in_words, words = in_words + words.end(), JsonTexts()
         if piece.ended:
             in_calls += calls.end()
-        return Decoder(border, words, calls, json, head), in_words, in_calls
+        return Decoder(border, words, calls, json, head), in_words, in_calls, clear
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,9 +109,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """What is to be asked about one piece beside the piece itself, and the decoder after it."""
+    """What is to be asked about one piece, as it is written, and about the texts in it; the decoder after it."""
 
     decoder: Decoder
+    piece: Piece
     words: list[Asked]
     calls: list[Asked]
 
@@ -149,7 +158,7 @@ class DecodedCost:
     def advance(self, steps: Sequence[tuple[Judged, Piece]]) -> list[tuple[Judged, Scores]]:
         """All texts of all pieces are asked about at once. Raises CostFailure where not all of them are answered."""
         plans = [self._plan(state, piece) for state, piece in steps]
-        asked = [(state.source, piece) for state, piece in steps]
+        asked = [(state.source, plan.piece) for (state, _), plan in zip(steps, plans, strict=True)]
         asked += [one.step for plan in plans for one in (*plan.words, *plan.calls) if one.step is not None]
         answers = list(self.model.advance(asked))
         if len(answers) != len(asked):
@@ -165,8 +174,9 @@ class DecodedCost:
         ]
 
     def _plan(self, state: Judged, piece: Piece) -> Plan:
-        decoder, words, calls = state.decoder.read(piece)
-        return Plan(decoder, self._asked(state.words, words, state), self._asked(state.calls, calls, state))
+        decoder, words, calls, clear = state.decoder.read(piece)
+        whole = replace(piece, text=clear) if self.reading == "level" and clear != piece.text else piece
+        return Plan(decoder, whole, self._asked(state.words, words, state), self._asked(state.calls, calls, state))
 
     def _asked(self, open: Open | None, parts: Sequence[Part], state: Judged) -> list[Asked]:
         """What is to be asked about the parts of texts; the first part belongs to the open text, if there is one."""

@@ -239,6 +239,22 @@ def test_a_level_stays_up_and_of_names_it_counts_sentences_alone() -> None:
     assert _scores(model, OPEN + call + CLOSE, [33]) == [0, 0]
 
 
+@pytest.mark.parametrize("facts", [{}, {"words": 5}])
+@given(st.lists(st.integers(0, 200), max_size=8), st.sampled_from(["", "Well.", '{"a\\n": "\\u0042"} ', "[1]\\n"]))
+def test_a_level_reads_the_whole_without_escapes(facts: dict[str, int], cuts: list[int], words: str) -> None:
+    call = f'{OPEN}{{"name": "f", "arguments": {{"a": "x\\ny \\ud83c\\udf4c \\"z\\""}}}}{CLOSE}'
+    text = words + call
+    known = len(words) if facts else None
+    model = decoded(Vowels())
+    state = model.start(Prompt((), ()))
+    edges = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
+    for start, stop in pairwise(edges):
+        left = None if known is None else min(max(0, known - start), stop - start)
+        ((state, _),) = model.advance([(state, Piece(text[start:stop], words=left, ended=stop == len(text)))])
+    clear = '{"a\n": "B"} ' if words.startswith("{") else words
+    assert state.source == clear + call.replace("\\n", "\n").replace("\\ud83c\\udf4c", "🍌").replace('\\"', '"')
+
+
 def test_prose_is_judged_as_it_is() -> None:
     text = 'He said "aeiou" and wrote {"aeiou": "aeiou"} behind it.'
     cuts = list(range(0, len(text), 7))

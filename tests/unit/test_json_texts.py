@@ -24,7 +24,7 @@ def read(source: str, cuts: list[int], envelope: int = 0) -> list[tuple[str, boo
     edges = sorted({0, len(source), *(cut for cut in cuts if cut < len(source))})
     reading, texts, text = JsonTexts(envelope), [], ""
     for start, stop in pairwise(edges):
-        reading, parts = reading.read(source[start:stop])
+        reading, parts, _ = reading.read(source[start:stop])
         for part in parts:
             text += part.text
             if part.whole:
@@ -70,7 +70,8 @@ def test_half_a_character_is_no_other(half: str) -> None:
 
 
 def test_a_text_that_is_not_closed_ends_with_the_source() -> None:
-    reading, parts = JsonTexts().read('{"a": "b c\\u00')
+    reading, parts, clear = JsonTexts().read('{"a": "b c\\u00')
+    assert clear == '{"a": "b c'
     assert parts == [Part("a", True, True), Part("b c", False)]
     assert reading.end() == [Part("\N{REPLACEMENT CHARACTER}", True)]
     assert JsonTexts().end() == []
