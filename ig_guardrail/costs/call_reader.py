@@ -14,6 +14,7 @@ from ig_guardrail.types import Call, Piece
 
 Source: TypeAlias = "tuple[Source, str] | None"  # the last of its pieces, and those before it
 
+_BLANKS = 8  # more of them in a row say no more
 _HEAD = 400  # characters of a call in which its name is looked for before it is complete
 _NAME = re.compile(rf'\s*{re.escape(OPEN)}\s*\{{\s*"name"\s*:\s*"([^"\\]{{0,256}})"')
 _QUOTED = re.compile(r'["\\]')
@@ -22,24 +23,24 @@ _BARE = re.compile(f'"|{re.escape(CLOSE)}')
 
 @dataclass(frozen=True, slots=True)
 class Border:
-    """Whether calls have begun. tail: the end of the words, where the first call may begin."""
+    """Whether calls have begun. tail: the end of the words that may tell, with more, where the first call begins."""
 
     begun: bool = False
     tail: str = ""
 
-    def read(self, piece: Piece) -> tuple[Border, str, str]:
-        """The border after a piece; its words, as far as they are known for words; its calls."""
+    def read(self, piece: Piece) -> tuple[Border, str]:
+        """The border after a piece, and what of calls is known with it."""
         if self.begun:
-            return self, "", piece.text
+            return self, piece.text
         if piece.words is not None:
-            words, calls = piece.text[: piece.words], piece.text[piece.words :]
-            return Border(bool(calls)), self.tail + words, calls
+            calls = piece.text[piece.words :]
+            return Border(begun=bool(calls)), calls
         known = self.tail + piece.text
         place = first_call(known)
         if place < len(known):
-            return Border(True), known[:place], known[place:]
-        certain = len(known) if piece.ended else before_calls(known)
-        return Border(False, known[certain:]), known[:certain], ""
+            return Border(begun=True), known[place:]
+        certain = before_calls(known)
+        return Border(tail=_line_end(known[:certain]) + known[certain:]), ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +64,7 @@ class CallReader:
 
     def read(self, piece: Piece) -> CallReader:
         """The reader after a piece."""
-        border, _, text = self.border.read(piece)
+        border, text = self.border.read(piece)
         if text:
             return self._read(border, text)
         return self if border == self.border and not self.made else replace(self, made=(), border=border)
@@ -87,6 +88,12 @@ class CallReader:
         if naming is None and size <= _HEAD:
             naming = _name(_joined((source, known[kept:])))
         return CallReader(tuple(made), naming, border, source, size, known[kept:], quoted)
+
+
+def _line_end(text: str) -> str:
+    """What may tell whether a call begins behind a text: its last character, and a few of the blanks behind that."""
+    said = text.rstrip(" \t")
+    return said[-1:] + text[len(said) :][-_BLANKS:]
 
 
 def _before_close(text: str, start: int) -> int:

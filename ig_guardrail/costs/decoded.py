@@ -46,7 +46,7 @@ class Decoder:
 
         Where only a marker tells where calls begin, JSON words go on behind it: it may stand in one of their texts.
         """
-        border, _, said = self.border.read(piece)
+        border, said = self.border.read(piece)
         calls, in_calls, clear_calls = self.calls.read(said) if said else (self.calls, [], "")
         spoken = piece.text if piece.words is None else piece.text[: piece.words]
         text = self.head + spoken
