@@ -87,12 +87,14 @@ class Judged:
     source  its state after the answer as it is written
     fresh   its state before any text
     peak    the highest scores of texts that are closed, where the cost model gives levels
+    heard   its states after what it was asked about the newest piece: that of the answer, and those of texts in it
     words, calls: the open text of either
     """
 
     source: State
     fresh: State
     peak: Scores
+    heard: tuple[State, ...] = ()
     decoder: Decoder = field(default_factory=Decoder)
     words: Open | None = None
     calls: Open | None = None
@@ -198,13 +200,19 @@ class DecodedCost:
         calls, of_calls = _taken(state.calls, plan.calls, state.fresh, answers)
         seen, peak = [*of_words, *of_calls], state.peak
         if self.reading == "level":
-            peak = worst([peak, *(one for part, one in seen if part.whole)])
-        judged = [one for _, one in seen]
+            peak = worst([peak, *(one for part, one, _ in seen if part.whole)])
+        judged = [one for _, one, _ in seen]
         if self.reading == "level":
             judged += [text.scores for text in (words, calls) if text is not None and text.scores is not None]
             judged += [peak] if any(peak) else []
-        after = Judged(source, state.fresh, peak, plan.decoder, words, calls)
+        heard = (source, *(answered for _, _, answered in seen))
+        after = Judged(source, state.fresh, peak, heard, plan.decoder, words, calls)
         return after, worst([scores, *judged]) if judged else scores
+
+
+def heard(state: State) -> tuple[State, ...]:
+    """The states of a cost model that the scores which came with `state` rest on."""
+    return state.heard if isinstance(state, Judged) else (state,)
 
 
 def decoded(model: CostModel) -> CostModel:
@@ -220,14 +228,14 @@ def worst(scores: Sequence[Scores]) -> Scores:
 
 def _taken(
     open: Open | None, asked: Sequence[Asked], fresh: State, answers: Iterator[tuple[State, Scores]]
-) -> tuple[Open | None, list[tuple[Part, Scores]]]:
-    """The text that is open after what was asked, and the scores of each part."""
+) -> tuple[Open | None, list[tuple[Part, Scores, State]]]:
+    """The text that is open after what was asked; for each part its scores, and the state that they came with."""
     seen = []
     for one in asked:
         if one.step is None:
             open = None if one.part.whole else Open(fresh, None, one.unread)
             continue
         state, scores = next(answers)
-        seen.append((one.part, scores))
+        seen.append((one.part, scores, state))
         open = None if one.part.whole else Open(state, scores)
     return open, seen

@@ -17,6 +17,7 @@ from ig_guardrail.budget import Point, Rule, spacing
 from ig_guardrail.calls import OPEN
 from ig_guardrail.costs.base import Sourced, State
 from ig_guardrail.costs.combine import evaluate, pick
+from ig_guardrail.costs.decoded import heard
 from ig_guardrail.drive.panel import Panel, Seat
 from ig_guardrail.drive.waiting import Wait, Waiting
 from ig_guardrail.errors import CostFailure, CostTimeout
@@ -185,7 +186,8 @@ class Scorer:
 
     def _note_source(self, one: Seat, fold: Fold) -> None:
         """Keep where a score comes from, of a few documents, if its cost model can say."""
-        found = one.model.source(fold.state) if isinstance(one.model, Sourced) else None
+        sources = map(one.model.source, heard(fold.state)) if isinstance(one.model, Sourced) else ()
+        found = next((source for source in sources if source is not None), None)
         if found is not None and (found.document in self.sources or len(self.sources) < MOST_SOURCES):
             self.sources[found.document] = self.sources.get(found.document, found).joined(found)
 
