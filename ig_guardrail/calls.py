@@ -3,6 +3,8 @@
 A call is `<tool_call>{"name": ..., "arguments": {...}}</tool_call>`, the notation that Hermes and Qwen models were
 trained on, with white space between its parts as they write it. Calls stand at the end of an answer, after any words;
 where the first begins is for `notation` to say. A call is a unit: nobody is shown a part of one.
+
+Where it is known how much of a text is words, since calls came apart from them, nothing in those is taken for a call.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from typing import Any, Literal, TypeAlias
 from ig_guardrail.notation import BEGINNING, BLANKS, before_calls, beginning
 from ig_guardrail.notation import CLOSE as CLOSE
 from ig_guardrail.notation import OPEN as OPEN
+from ig_guardrail.types import Call, Utterance
 
 MOST = 8  # calls in one answer
 LAYOUT: Mapping[str, Any] = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
@@ -39,6 +42,7 @@ _CHOICES = ("anyOf", "oneOf")
 _LISTS = (*_CHOICES, "allOf", "prefixItems")
 _SINGLE = ("items", "additionalProperties", "not", "if", "then", "else", "contains")
 
+
 Choice: TypeAlias = Literal["auto", "any", "none"]
 
 
@@ -53,14 +57,6 @@ class Tool:
     description: str
     parameters: Mapping[str, Any]
     accepted: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A whole call, as it was written."""
-
-    name: str
-    arguments: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +128,10 @@ class Form:
         return "\n\n".join(parts)
 
 
-def written(name: str, arguments: Mapping[str, Any]) -> str:
-    """A call as a model writes it."""
-    content = json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False, default=str)
+def written(name: str, arguments: Mapping[str, Any], id: str | None = None) -> str:
+    """A call as a model writes it. id: a name of the call that others are told, and that so is part of what is said."""
+    named = {} if id is None else {"id": id}
+    content = json.dumps({"name": name, "arguments": arguments, **named}, ensure_ascii=False, default=str)
     return f"{OPEN}{content}{CLOSE}"
 
 
@@ -143,52 +140,76 @@ def written_to(name: str) -> str:
     return f'{OPEN}{{"name": {json.dumps(name, ensure_ascii=False)}'
 
 
-def read(text: str) -> tuple[str, tuple[Call, ...]]:
-    """The words of an answer, and the calls behind them. What is no whole call is left out, and so is all behind it."""
-    words, calls, _ = _parts(text)
-    return words, calls
+def rendered(said: Utterance) -> str:
+    """A message of the assistant as one text, in the form in which it is charged: each call on a line of its own."""
+    return said.words + "".join(f"\n{written(call.name, call.arguments)}" for call in said.calls)
+
+
+def read(text: str, words: int | None = None) -> tuple[str, tuple[Call, ...]]:
+    """The words of an answer, and the calls behind them. What is no whole call is left out, and so is all behind it.
+
+    words: how many characters are words, where that is known
+    """
+    spoken, calls, _ = _parts(text, words)
+    return spoken, calls
+
+
+def utterance(text: str, words: int | None = None) -> Utterance:
+    """An answer as those who get it take it: where no call in it is whole, all of it is words."""
+    spoken, calls = read(text, words)
+    return Utterance(spoken, calls) if calls else Utterance(text)
 
 
 def unread(text: str) -> str:
     """What stands behind the last whole call of an answer, or behind its words if it has none."""
-    _, _, place = _parts(text)
+    _, _, place = _parts(text, None)
     return text[place:]
 
 
-def begun(text: str, after: int) -> str | None:
+def begun(text: str, after: int, words: int | None = None) -> str | None:
     """The name of the first call behind `after` characters of an answer that is cut off: "" if even that is cut off.
 
+    words: how many characters are words, where that is known
     None if no call begins there.
     """
-    rest = text[max(after, before_calls(text, ended=True)) :]
+    rest = text[max(after, before_calls(text, ended=True) if words is None else words) :]
     named = _NAME.match(rest)
     return None if not rest.strip(BLANKS) else named[1] if named else ""
 
 
-def showable(text: str, ended: bool) -> int:
+def showable(text: str, ended: bool, words: int | None = None) -> int:
     """Characters of an answer that may be shown: those before its calls and before what may become one.
 
     ended: the answer was cut off there; then its whole calls may be shown too, and prose that became none
+    words: how many characters are words, where that is known
     """
-    words, calls, place = _parts(text)
+    spoken, calls, place = _parts(text, words)
     if not ended or not calls:
-        return min(len(words), before_calls(text, ended))
+        return len(spoken) if words is not None else min(len(spoken), before_calls(text, ended))
     return place if text[place:].strip(BLANKS) else len(text)
 
 
-def _parts(text: str) -> tuple[str, tuple[Call, ...], int]:
-    """Words, calls, and where the last of them ends."""
+def first_call(text: str) -> int:
+    """Where the calls of a text begin; at its end, if there are none."""
     start = beginning(text)
-    words = text[:start]
+    return len(text) if start is None else start
+
+
+def call_in(source: str) -> Call | None:
+    """The call that a source with its markers is; None if it is none."""
+    found = _call(source, 0)
+    return found[0] if found is not None and found[1] == len(source) else None
+
+
+def _parts(text: str, words: int | None) -> tuple[str, tuple[Call, ...], int]:
+    """Words, calls, and where the last of them ends."""
+    place = first_call(text) if words is None else words
+    spoken = text[:place]
     calls: list[Call] = []
-    place = len(words)
-    while start is not None:
-        found = _call(text, place)
-        if found is None:
-            break
+    while (found := _call(text, place)) is not None:
         call, place = found
         calls.append(call)
-    return words, tuple(calls), place
+    return spoken, tuple(calls), place
 
 
 def _call(text: str, start: int) -> tuple[Call, int] | None:
@@ -200,13 +221,13 @@ def _call(text: str, start: int) -> tuple[Call, int] | None:
         content, end = json.JSONDecoder().raw_decode(text, _behind_blanks(text, marker + len(OPEN)))
     except (ValueError, RecursionError):
         return None
-    end = _behind_blanks(text, end)
-    if not (isinstance(content, dict) and text.startswith(CLOSE, end)):
+    closed = _behind_blanks(text, end)
+    if not (isinstance(content, dict) and text.startswith(CLOSE, closed)):
         return None
-    name, arguments = content.get("name"), content.get("arguments")
+    name, arguments, id = (content.get(key) for key in ("name", "arguments", "id"))
     if not (isinstance(name, str) and isinstance(arguments, dict)):
         return None
-    return Call(name, arguments), end + len(CLOSE)
+    return Call(name, arguments, id if isinstance(id, str) else None), closed + len(CLOSE)
 
 
 def _behind_blanks(text: str, place: int) -> int:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 
-from ig_guardrail.calls import begun
+from ig_guardrail.calls import begun, utterance
 from ig_guardrail.causes import named, note
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.workers import Worker
@@ -50,6 +50,7 @@ from ig_guardrail.types import (
     Outcome,
     Prompt,
     Sampling,
+    Utterance,
     Verdict,
 )
 
@@ -144,7 +145,7 @@ class Guardrail:
             self.engine.close(root)
 
     def _decode(self, ask: Ask, plan: Plan, terms: Terms, root: Node, books: Books | None) -> Waiting[Chunk]:
-        hold = Hold(plan.settings.hold, plan.panel.longest_match, ask.sampling.stop, ask.unit)
+        hold = Hold(plan.settings.hold, plan.panel.longest_match, ask.sampling.stop, ask.unit, ask.json)
         gate = Gate(root, plan.panel.rules, hold, books.opening() if books else None)
         case = Case(
             engine=self.engine,
@@ -155,7 +156,7 @@ class Guardrail:
             sampling=ask.sampling,
             root=root,
             gate=gate,
-            scorer=Scorer(plan.panel, terms.prompt),
+            scorer=Scorer(plan.panel, terms.prompt, ask.json),
             retries=plan.settings.retries,
             books=books,
         )
@@ -175,7 +176,7 @@ class Guardrail:
         cut = _cut_call(ask, gate) if ending.outcome in ("completed", "cancelled") else None
         said = gate.close(message if ask.prose else "")
         if books is not None and gate.text:
-            yield from _remembered(books, gate.text)
+            yield from _remembered(books, _given_back(ask, gate, books, ending.outcome == "completed"))
         finish = gate.tip.finish if ending.outcome == "completed" else None
         verdict = _verdict(ending.outcome, finish, ending.reason, plan)
         try:
@@ -203,6 +204,13 @@ def _room(reader: Reader, ask: Ask, prompt: Prompt) -> Waiting[Sampling]:
     return replace(ask.sampling, max_tokens=ask.sampling.max_tokens + given)
 
 
+def _given_back(ask: Ask, gate: Gate, books: Books, whole: bool) -> list[Utterance]:
+    """What was shown, as it may come back: alone, and behind its beginning where that was paid for with it."""
+    said = utterance(gate.text, gate.tip.words) if ask.unit is not None and whole else Utterance(gate.text)
+    begun = beginning_of(ask.turns) if books.shown else ""
+    return [said, Utterance(begun + said.words, said.calls)] if begun else [said]
+
+
 def _chances(server: Server, likeliest: int, characters: int) -> Waiting[tuple[Chance, ...]]:
     """What the model thought of every token that was shown, up to so many characters; none past the deadline."""
     case, start = server.case, server.start
@@ -216,13 +224,13 @@ def _chances(server: Server, likeliest: int, characters: int) -> Waiting[tuple[C
         return ()
 
 
-def _remembered(books: Books, text: str) -> Waiting[None]:
+def _remembered(books: Books, answers: Sequence[Utterance]) -> Waiting[None]:
     """Note an answer before its receipt is out, since the next request may give it back to another guardrail.
 
     One that cannot be noted in time is charged again when it comes back.
     """
     try:
-        yield Wait(books.clerk.call(books.remember, text))
+        yield Wait(books.clerk.call(books.remember, *answers))
     except (DeadlinePassed, LedgerError):
         return
 
@@ -231,7 +239,7 @@ def _cut_call(ask: Ask, gate: Gate) -> str | None:
     """The name of a call that was begun and never shown; see `Chunk`."""
     node = gate.tip
     whole = node.finish == "stop" and node.visible == len(node.text)
-    return None if ask.unit is None or whole else begun(node.text[: node.visible], len(gate.text))
+    return None if ask.unit is None or whole else begun(node.text[: node.visible], len(gate.text), node.words)
 
 
 def _opened(engine: Engine, opening: Future[Node]) -> Waiting[Node]:

@@ -25,11 +25,32 @@ Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """A whole call of a tool. id: the name that the model gave it, where it gave one."""
+
+    name: str
+    arguments: Mapping[str, Any]
+    id: str | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One message of the assistant: words, and the calls behind them."""
+
+    words: str
+    calls: tuple[Call, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
-    """One message of the conversation, as plain text."""
+    """One message of the conversation, as plain text.
+
+    said  the messages of the assistant that its turn was made of, where they are known; () leaves it to the text
+    """
 
     role: Role
     text: str
+    said: tuple[Utterance, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +135,7 @@ class Node:
     logprobs  for each of `ids`, its natural log-probability under the unfiltered model at temperature 1
     hidden    layer -> array (len(ids), hidden size): the state after reading each token; only the layers asked for
     finish    why the answer ends here, or None
+    words     how many characters of `text` are words for certain, and the rest calls; None: markers in it tell
     """
 
     id: int
@@ -127,6 +149,7 @@ class Node:
     logprobs: tuple[float, ...] = ()
     hidden: Mapping[int, Any] = field(default_factory=dict)
     finish: Finish | None = None
+    words: int | None = None
 
     def path(self) -> tuple[Node, ...]:
         """The nodes from the root to this one."""
@@ -371,12 +394,16 @@ class Piece:
     ids     its tokens; empty when an answer ends exactly on a charge point
     hidden  layer -> arrays (tokens, hidden size) that stack to len(ids) rows
     ended   whether the answer ends with it
+    words   how many characters of `text` are words for certain, and the rest calls; None: markers in it tell
+    json    whether the answer's words are JSON for certain
     """
 
     text: str
     ids: tuple[int, ...] = ()
     hidden: Mapping[int, tuple[Any, ...]] = field(default_factory=dict)
     ended: bool = False
+    words: int | None = None
+    json: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,119 +1,116 @@
-"""Calls read while an answer grows: what `calls.read` finds in the whole text, told piece by piece in linear work.
+"""Calls as an answer grows: where its words end, and which calls are complete, found in pieces cut anywhere.
 
-A reader is a value that is never changed, as the states of cost models are. It keeps no more of the answer than the
-call that is open, as a chain of the pieces it came in, and reads every character once.
+Words are forgotten as they come. Of a call, its source is kept until the call is complete.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
-from ig_guardrail.calls import CLOSE, OPEN, Call, read
+from ig_guardrail.calls import CLOSE, OPEN, call_in, first_call
+from ig_guardrail.notation import before_calls
+from ig_guardrail.types import Call, Piece
 
-Chain: TypeAlias = "tuple[Chain, str] | None"
-"""Pieces of a text, the newest outermost."""
+Source: TypeAlias = "tuple[Source, str] | None"  # the last of its pieces, and those before it
 
-Phase: TypeAlias = Literal["words", "json", "close", "open", "over"]
-
-_OUTSIDE = re.compile(r'["{}<]')  # what matters of JSON: no "<" stands outside of its strings
-_INSIDE = re.compile(r'["\\]')
+_BLANKS = 8  # more of them in a row say no more
+_HEAD = 400  # characters of a call in which its name is looked for before it is complete
+_NAME = re.compile(rf'\s*{re.escape(OPEN)}\s*\{{\s*"name"\s*:\s*"([^"\\]{{0,256}})"')
+_QUOTED = re.compile(r'["\\]')
+_BARE = re.compile(f'"|{re.escape(CLOSE)}')
 
 
 @dataclass(frozen=True, slots=True)
-class CallReader:
-    """See above. The first reader of an answer is `CallReader()`.
+class Border:
+    """Whether calls have begun. tail: the end of the words that may tell, with more, where the first call begins."""
 
-    phase    "words" before the first call, "json" within one, "close" behind its JSON, "open" behind a whole call,
-             "over" where there can be no further call
-    tail     what may be the beginning of a tag
-    json     the JSON of the open call, so far
-    depth    its open braces
-    quoted   whether it stands in a string; escaped: behind a backslash there
-    unread   whether a call was closed that cannot be read
+    begun: bool = False
+    tail: str = ""
+
+    def read(self, piece: Piece) -> tuple[Border, str]:
+        """The border after a piece, and what of calls is known with it."""
+        if self.begun:
+            return self, piece.text
+        if piece.words is not None:
+            calls = piece.text[piece.words :]
+            return Border(begun=bool(calls)), calls
+        known = self.tail + piece.text
+        place = first_call(known)
+        if place < len(known):
+            return Border(begun=True), known[place:]
+        certain = before_calls(known, ended=False)
+        return Border(tail=_line_end(known[:certain]) + known[certain:]), ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CallReader:
+    """What was read of an answer's calls.
+
+    made    the calls that the last piece completed; in place of one that cannot be read, its source
+    naming  the name of the call that is being written, once that is known
+
+    border, source, size, left, quoted: of the call that is being written, its source and how long it is; what of that
+    is not looked through yet; whether a text is open in its JSON
     """
 
-    phase: Phase = "words"
-    tail: str = ""
-    json: Chain = None
-    depth: int = 0
+    made: tuple[Call | str, ...] = ()
+    naming: str | None = None
+    border: Border = Border()
+    source: Source = None
+    size: int = 0
+    left: str = ""
     quoted: bool = False
-    escaped: bool = False
-    unread: bool = False
 
-    def read(self, text: str) -> tuple[CallReader, tuple[Call, ...]]:
-        """The reader behind more of the text, and the calls that this completes."""
-        reader, calls, rest = self, [], text
-        while rest:
-            reader, rest, call = reader._step(rest)
-            calls += [call] if call is not None else []
-        return reader, tuple(calls)
+    def read(self, piece: Piece) -> CallReader:
+        """The reader after a piece."""
+        border, text = self.border.read(piece)
+        if text:
+            return self._read(border, text)
+        return self if border == self.border and not self.made else replace(self, made=(), border=border)
 
-    def ended(self) -> CallReader:
-        """The reader where the answer ends: an open call is none."""
-        return self if self.phase in ("words", "over") else self._over("")
-
-    def _step(self, text: str) -> tuple[CallReader, str, Call | None]:
-        """Reads on to the next change of phase: the reader there, the text behind it, and a call that ends there."""
-        match self.phase:
-            case "words":
-                _, opened, rest = (self.tail + text).partition(OPEN)
-                if opened:
-                    return CallReader("json"), rest, None
-                return CallReader(tail=(self.tail + text)[-len(OPEN) + 1 :]), "", None
-            case "json":
-                return self._read_json(text)
-            case "close" | "open":
-                return self._read_tag(CLOSE if self.phase == "close" else OPEN, text)
-            case "over":
-                known = self.tail + text
-                return replace(self, tail=known[-len(CLOSE) + 1 :], unread=self.unread or CLOSE in known), "", None
-
-    def _read_json(self, text: str) -> tuple[CallReader, str, Call | None]:
-        if self.json is None and text[0] != "{":
-            return self._over(text), "", None
-        depth, quoted, place = self.depth, self.quoted, int(self.escaped)
-        while (found := (_INSIDE if quoted else _OUTSIDE).search(text, place)) is not None:
-            place = found.end()
-            match found[0]:
-                case '"':
-                    quoted = not quoted
-                case "\\":
-                    place += 1
-                case "<":
-                    return self._over(text), "", None
-                case brace:
-                    depth += 1 if brace == "{" else -1
-                    if depth == 0:
-                        return CallReader("close", json=(self.json, text[:place])), text[place:], None
-        return CallReader("json", "", (self.json, text), depth, quoted, escaped=place > len(text)), "", None
-
-    def _read_tag(self, tag: str, text: str) -> tuple[CallReader, str, Call | None]:
-        """Read on in a tag that must stand here."""
-        known = self.tail + text
-        if not known.startswith(tag):
-            return (replace(self, tail=known) if tag.startswith(known) else self._over(text)), "", None
-        rest = known[len(tag) :]
-        if tag == OPEN:
-            return CallReader("json"), rest, None
-        _, calls = read(f"{OPEN}{_joined(self.json)}{CLOSE}")
-        if not calls:
-            return self._over(known[len(self.tail) : len(tag)]), rest, None
-        return CallReader("open"), rest, calls[0]
-
-    def _over(self, text: str) -> CallReader:
-        """The reader behind `text`, with no call in it or behind it."""
-        known = _joined(self.json) + self.tail + text
-        return CallReader("over", known[-len(CLOSE) + 1 :], unread=CLOSE in known)
+    def _read(self, border: Border, text: str) -> CallReader:
+        known, start, place, quoted = self.left + text, 0, 0, self.quoted
+        source, naming, made = self.source, self.naming, list[Call | str]()
+        while (found := (_QUOTED if quoted else _BARE).search(known, place)) is not None:
+            if found[0] == "\\" and found.end() == len(known):
+                break
+            place = found.end() + (found[0] == "\\")
+            if found[0] == '"':
+                quoted = not quoted
+            elif found[0] == CLOSE:
+                whole = _joined((source, known[start:place]))
+                made.append(call_in(whole) or whole)
+                source, naming, start = None, None, place
+        kept = found.start() if found is not None else len(known) if quoted else _before_close(known, place)
+        source = (source, known[start:kept])
+        size = (0 if made else self.size) + kept - start
+        if naming is None and size <= _HEAD:
+            naming = _name(_joined((source, known[kept:])))
+        return CallReader(tuple(made), naming, border, source, size, known[kept:], quoted)
 
 
-def _joined(chain: Chain) -> str:
-    return "".join(reversed(list(_pieces(chain))))
+def _line_end(text: str) -> str:
+    """What may tell whether a call begins behind a text: its last character, and a few of the blanks behind that."""
+    said = text.rstrip(" \t")
+    return said[-1:] + text[len(said) :][-_BLANKS:]
 
 
-def _pieces(chain: Chain) -> Iterator[str]:
-    while chain is not None:
-        chain, piece = chain
-        yield piece
+def _before_close(text: str, start: int) -> int:
+    """Where the end of `text` begins that may become a closing marker; not before `start`."""
+    longest = min(len(CLOSE) - 1, len(text) - start)
+    return next((len(text) - n for n in range(longest, 0, -1) if text.endswith(CLOSE[:n])), len(text))
+
+
+def _name(source: str) -> str | None:
+    found = _NAME.match(source)
+    return None if found is None else found[1]
+
+
+def _joined(source: Source) -> str:
+    parts: list[str] = []
+    while source is not None:
+        source, part = source
+        parts.append(part)
+    return "".join(reversed(parts))

@@ -29,6 +29,7 @@ from ig_guardrail.types import CostModelSpec
 PACKAGED = {"latent": ("harmful-help", "toxic-tone"), "lexical": ("words", "screen")}
 KINDS = ("latent", "lexical", "pattern", "provenance", "classifier", "openai", "python", "given")
 BEYOND_TEXT = {"latent": "hidden states", "provenance": "token ids"}  # kinds that read more than text, and what
+OF_CALLS = ("tools", "calls")  # kinds that read calls and no words
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
 """Cost models over calls: each call of a tool is scored once, as a text of its own, at the token that completes it.
 
 An event: 0.0 wherever no such call ends. Without a cost model to score calls with, each scores 1.0, which counts them.
+A call that is closed and cannot be read may be of any tool, so it counts for each. Where several calls end in one
+piece, the worst one counts.
 """
 
 from __future__ import annotations
@@ -9,15 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ig_guardrail.calls import Call, written
+from ig_guardrail.calls import written
 from ig_guardrail.costs.artifact import options_sha256
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.call_reader import CallReader
+from ig_guardrail.costs.decoded import decoded
 from ig_guardrail.costs.tools import name_pattern
 from ig_guardrail.errors import ModelError
-from ig_guardrail.types import CostModelSpec, Granularity, Piece, Prompt, Reading
+from ig_guardrail.types import Call, CostModelSpec, Granularity, Piece, Prompt, Reading
 
-Seen: TypeAlias = tuple[Prompt, CallReader]  # the prompt, and what was read of the answer
+Seen: TypeAlias = tuple[Prompt, CallReader]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,24 +41,30 @@ class FinishedCalls:
         return prompt, CallReader()
 
     def advance(self, steps: Sequence[tuple[Seen, Piece]]) -> list[tuple[Seen, tuple[float, ...]]]:
-        found = [self._read(state, piece) for state, piece in steps]
-        judged = iter(self._judge([(state[0], call) for state, call in found if call is not None]))
-        nothing = (0.0,) * len(self.hazards)
-        return [(state, nothing if call is None else next(judged)) for state, call in found]
+        states = [(prompt, reader.read(piece)) for (prompt, reader), piece in steps]
+        ended = [[call for call in reader.made if self._is_of_tool(call)] for _, reader in states]
+        judged = iter(
+            self._judge([(prompt, call) for (prompt, _), calls in zip(states, ended, strict=True) for call in calls])
+        )
+        return [(state, self._worst([next(judged) for _ in calls])) for state, calls in zip(states, ended, strict=True)]
 
-    def _read(self, state: Seen, piece: Piece) -> tuple[Seen, Call | None]:
-        """The state after a piece, and the call that the piece completes."""
-        prompt, known = state
-        reader, finished = known.read(piece.text)
-        calls = [call for call in finished if self.tool.fullmatch(call.name) is not None]
-        return (prompt, reader), calls[-1] if calls else None
+    def _is_of_tool(self, call: Call | str) -> bool:
+        return isinstance(call, str) or self.tool.fullmatch(call.name) is not None
 
-    def _judge(self, calls: Sequence[tuple[Prompt, Call]]) -> list[tuple[float, ...]]:
+    def _worst(self, scores: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
+        return tuple(map(max, zip(*scores, strict=True))) if scores else (0.0,) * len(self.hazards)
+
+    def _judge(self, calls: Sequence[tuple[Prompt, Call | str]]) -> list[tuple[float, ...]]:
         if self.judge is None:
             return [(1.0,) * len(self.hazards) for _ in calls]
-        texts = [(self.judge.start(prompt), written(call.name, call.arguments)) for prompt, call in calls]
-        judged = self.judge.advance([(state, Piece(text, ended=True)) for state, text in texts]) if texts else []
-        return [scores for _, scores in judged]
+        steps = [(self.judge.start(prompt), _alone(call)) for prompt, call in calls]
+        return [scores for _, scores in self.judge.advance(steps)] if steps else []
+
+
+def _alone(call: Call | str) -> Piece:
+    """A call as a text of its own."""
+    text = call if isinstance(call, str) else written(call.name, call.arguments, call.id)
+    return Piece(text, ended=True, words=0)
 
 
 def finished_calls(spec: CostModelSpec, models: Mapping[str, CostModel]) -> FinishedCalls:
@@ -72,4 +81,4 @@ def finished_calls(spec: CostModelSpec, models: Mapping[str, CostModel]) -> Fini
             fix="use one that reads text, or another scope",
         )
     content = options_sha256("calls", hazards=spec.hazards, tool=tool, by=judge.sha256 if judge else None)
-    return FinishedCalls(spec.name, spec.hazards, content, name_pattern(tool), judge)
+    return FinishedCalls(spec.name, spec.hazards, content, name_pattern(tool), decoded(judge) if judge else None)

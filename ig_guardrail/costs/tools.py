@@ -1,23 +1,22 @@
 """Rules for tool calls: which tools may be called, and with which arguments.
 
 A level: 1.0 once the answer holds a call that breaks a rule, else 0.0. The name of a call is judged as soon as it is
-written, its arguments when it is whole; nobody is shown a part of a call, so nothing is late.
+written, its arguments when it is whole; nobody is shown a part of a call, so nothing is late. Words break no rule,
+whatever they say of calls.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
-from ig_guardrail.calls import OPEN, Call
 from ig_guardrail.costs.artifact import options_sha256
 from ig_guardrail.costs.call_reader import CallReader
 from ig_guardrail.errors import ModelError
-from ig_guardrail.types import Granularity, Piece, Prompt, Reading
+from ig_guardrail.types import Call, Granularity, Piece, Prompt, Reading
 
-_NAME = re.compile(re.escape(OPEN) + r'\s{0,8}\{"name": "([^"\\]{0,256})"')
-_LONGEST_HEAD = len(OPEN) + 8 + len('{"name": ""') + 256  # characters that _NAME can match
+Seen: TypeAlias = tuple[CallReader, bool]  # the answer's calls so far, and whether one of them breaks a rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +48,6 @@ class ArgumentRule:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What was read of an answer: its calls, its last characters, in which a name may stand, and whether it broke."""
-
-    calls: CallReader = field(default_factory=CallReader)
-    recent: str = ""
-    broken: bool = False
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class ToolRules:
     """See above. allow None: every tool that is not denied."""
@@ -73,32 +63,23 @@ class ToolRules:
     layers: tuple[int, ...] = ()
     longest_match: int = 0
 
-    def start(self, prompt: Prompt) -> Judged:
-        return Judged()
+    def start(self, prompt: Prompt) -> Seen:
+        return CallReader(), False
 
-    def advance(self, steps: Sequence[tuple[Judged, Piece]]) -> list[tuple[Judged, tuple[float, ...]]]:
-        states = [self._read(known, piece) for known, piece in steps]
-        return [(state, (float(state.broken),) * len(self.hazards)) for state in states]
+    def advance(self, steps: Sequence[tuple[Seen, Piece]]) -> list[tuple[Seen, tuple[float, ...]]]:
+        found = [self._read(state, piece) for state, piece in steps]
+        return [(state, (float(state[1] or begun),) * len(self.hazards)) for state, begun in found]
 
-    def broken(self, text: str) -> bool:
-        """Whether an answer holds a call that may not be made, or the beginning of one."""
-        return self._read(Judged(), Piece(text, ended=True)).broken
+    def _read(self, state: Seen, piece: Piece) -> tuple[Seen, bool]:
+        """The state after a piece, and whether a call has begun that may not be made."""
+        reader = state[0].read(piece)
+        broken = state[1] or any(map(self.broken_by, reader.made))
+        return (reader, broken), reader.naming is not None and not self.may_call(reader.naming)
 
-    def _read(self, known: Judged, piece: Piece) -> Judged:
-        """The state after a piece; what it says of a whole answer does not depend on how that was cut."""
-        calls, finished = known.calls.read(piece.text)
-        calls = calls.ended() if piece.ended else calls
-        recent = known.recent + piece.text
-        begun = [name[1] for name in _NAME.finditer(recent)]
-        broken = (
-            known.broken
-            or any(self._breaks(call) for call in finished)
-            or calls.unread  # a call was closed that cannot be read, so it cannot be judged
-            or not all(map(self.may_call, begun))
-        )
-        return Judged(calls, recent[-_LONGEST_HEAD + 1 :], broken)
-
-    def _breaks(self, call: Call) -> bool:
+    def broken_by(self, call: Call | str) -> bool:
+        """Whether a call may not be made. One that cannot be read, of which there is the source, cannot be judged."""
+        if isinstance(call, str):
+            return True
         return not self.may_call(call.name) or any(rule.breaks(call) for rule in self.arguments)
 
     def may_call(self, tool: str) -> bool:

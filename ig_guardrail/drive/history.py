@@ -6,18 +6,22 @@ made up, or given by another model, is charged as if it had just been written, b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from ig_guardrail.budget import EXACT, NOTHING, SafetyState, charge_points, settle
+from ig_guardrail.calls import rendered, utterance
 from ig_guardrail.drive.panel import Panel
 from ig_guardrail.drive.request import Ask, earlier
 from ig_guardrail.drive.scorer import Scorer
 from ig_guardrail.drive.waiting import Wait, Waiting
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import BudgetTaken, PromptTooLong
-from ig_guardrail.ledger import Books, Clerk, Ledger, Payer, open_books, shared
-from ig_guardrail.types import Node, Prompt, Sampling, Turn
+from ig_guardrail.ledger import Books, Clerk, Ledger, Payer, joined, open_books, shared
+from ig_guardrail.types import Node, Prompt, Sampling, Turn, Utterance
+
+New: TypeAlias = Mapping[str, Sequence[tuple[Utterance, ...]]]  # by budget, the messages it has not been charged for
 
 NO_TURN = Turn("user", "")  # before an answer that begins a conversation
 
@@ -66,21 +70,46 @@ def charge_history(reader: Reader, books: Books, turns: Sequence[Turn]) -> Waiti
     """Charge every answer among `turns` that the books do not know. Raises BudgetTaken if too little is left."""
     rules = shared(reader.panel.rules)
     spend = {rule.budget.id: NOTHING for rule in rules}
-    unknown: list[str] = []
+    unknown: list[Utterance] = []
     for index, turn in enumerate(turns):
         if turn.role != "assistant" or not turn.text:
             continue
-        new_to = yield Wait(books.clerk.call(books.new_to, turn.text))
-        if not new_to:
-            continue
-        prompt = reader.engine.encode(turns[:index] or (NO_TURN,))
-        node = replace((yield from reader.read(prompt, turn.text)), finish="stop")
-        due = [(rule.budget.id, point) for rule in rules for point in charge_points(rule, 0, node.position, ended=True)]
-        measures = yield from Scorer(reader.panel, prompt).measure(node, due)
-        state, _ = settle(rules, SafetyState(), sorted(measures, key=lambda one: (one.position, one.ended)))
-        for rule in rules:
-            total = state.account(rule.budget).total if rule.budget.id in new_to else NOTHING
-            spend[rule.budget.id] = EXACT.add(spend[rule.budget.id], total)
-        unknown.append(turn.text)
+        new_to = yield from _new(books, turn)
+        for run in _each(new_to):
+            said = joined(run)
+            prompt = reader.engine.encode(turns[:index] or (NO_TURN,))
+            state = yield from _charged(reader, prompt, said)
+            for rule in rules:
+                total = state.account(rule.budget).total if run in new_to[rule.budget.id] else NOTHING
+                spend[rule.budget.id] = EXACT.add(spend[rule.budget.id], total)
+            unknown += [said, *run] if len(run) > 1 else run
     if unknown and not (yield Wait(books.clerk.call(books.take_over, spend, unknown))):
         raise BudgetTaken("earlier answers, which were not given under this budget, spend more than is left of it")
+
+
+def _new(books: Books, turn: Turn) -> Waiting[New]:
+    """What of an assistant's turn is new. Where only its text is known, calls in it may have been said as words."""
+    found: New = yield Wait(books.clerk.call(books.new_to, turn.said or (utterance(turn.text),)))
+    if turn.said or not any(found.values()):
+        return found
+    spoken: New = yield Wait(books.clerk.call(books.new_to, (Utterance(turn.text),)))
+    return {budget: runs if spoken[budget] else [] for budget, runs in found.items()}
+
+
+def _charged(reader: Reader, prompt: Prompt, said: Utterance) -> Waiting[SafetyState]:
+    """What a message of the assistant costs as an answer to a prompt."""
+    rules = shared(reader.panel.rules)
+    read = yield from reader.read(prompt, rendered(said))
+    node = replace(read, finish="stop", words=len(said.words) if read.text.startswith(said.words) else None)
+    due = [(rule.budget.id, point) for rule in rules for point in charge_points(rule, 0, node.position, ended=True)]
+    measures = yield from Scorer(reader.panel, prompt).measure(node, due)
+    state, _ = settle(rules, SafetyState(), sorted(measures, key=lambda one: (one.position, one.ended)))
+    return state
+
+
+def _each(new_to: New) -> list[tuple[Utterance, ...]]:
+    """What any budget is new to, once each."""
+    found: list[tuple[Utterance, ...]] = []
+    for runs in new_to.values():
+        found += [run for run in runs if run not in found]
+    return found

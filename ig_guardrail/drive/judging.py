@@ -15,9 +15,11 @@ from ig_guardrail.types import Piece, Prompt
 START: State = object()  # in place of a state: the one before the first answer token, which the thread asks for
 
 
-def begin_judging(seat: Seat, prompt: Prompt, steps: Sequence[tuple[State, Piece]]) -> Call:
-    """Ask for what `advance` gives for these steps."""
-    return seat.worker.call(_advance, seat.model, prompt, steps)
+def begin_judging(
+    seat: Seat, prompt: Prompt, steps: Sequence[tuple[State, Piece]], model: CostModel | None = None
+) -> Call:
+    """Ask for what `advance` gives for these steps. model: the seat's as it reads here, if that is another way."""
+    return seat.worker.call(_advance, model or seat.model, prompt, steps)
 
 
 def judged(seat: Seat, call: Call) -> Waiting[Any]:

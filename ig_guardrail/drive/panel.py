@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from ig_guardrail.budget import Rule
 from ig_guardrail.costs.base import CostModel
+from ig_guardrail.costs.catalog import BEYOND_TEXT, OF_CALLS
+from ig_guardrail.costs.decoded import decoded
 from ig_guardrail.costs.tools import ToolRules
 from ig_guardrail.costs.workers import Worker
 from ig_guardrail.errors import ModelError
@@ -20,6 +22,12 @@ class Seat:
     spec: CostModelSpec
     model: CostModel
     worker: Worker
+
+    @property
+    def reader(self) -> CostModel:
+        """The cost model as it reads answers: one that reads text is led to read JSON and calls decoded too."""
+        beyond = self.model.layers or self.spec.kind in BEYOND_TEXT or self.spec.kind in OF_CALLS
+        return self.model if beyond else decoded(self.model)
 
 
 @dataclass(frozen=True, slots=True)

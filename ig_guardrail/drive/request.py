@@ -31,6 +31,7 @@ class Ask:
     chances       how many of the likeliest tokens are told for each that is shown; None tells no chances at all
     barred        why nothing that is asked for may be said under the policy; the answer is then refused at once
     prose         whether the policy's messages may be said; where JSON is expected, the outcome alone tells
+    json          whether the answer is JSON for certain, so that its texts are judged as they will be read
     """
 
     turns: tuple[Turn, ...]
@@ -43,6 +44,7 @@ class Ask:
     conversation: str | None = None
     tenant: str | None = None
     chances: int | None = None
+    json: bool = False
 
 
 def check(ask: Ask, limits: Limits) -> None:

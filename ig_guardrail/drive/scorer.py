@@ -2,6 +2,8 @@
 
 The key of a fold is (cost model, charge-point spacing, token prefix): what a prefix scores does not depend on how a
 strategy cut it, which branch asked first, or who asks, strategy or gate.
+
+Cost models of text read JSON and calls decoded too (see `costs.decoded`); those of calls read calls, and no words.
 """
 
 from __future__ import annotations
@@ -10,12 +12,14 @@ import copy
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ig_guardrail.budget import Point, Rule, spacing
+from ig_guardrail.calls import OPEN
 from ig_guardrail.costs.base import Sourced, State
 from ig_guardrail.costs.combine import evaluate, pick
+from ig_guardrail.costs.decoded import heard
 from ig_guardrail.costs.workers import cost_failure
 from ig_guardrail.drive.judging import START, begin_judging, judged
 from ig_guardrail.drive.panel import Panel, Seat
@@ -47,19 +51,25 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Where a fold stands: a track, the number of a token prefix, and whether the answer ends there."""
+    """Where a fold stands: a track, the number of a token prefix, how much of it is words for certain, whether it ends.
+
+    The same tokens may be words in one answer and calls in another.
+    """
 
     track: Track
     prefix: int
+    words: int | None
     ended: bool
 
 
 class Scorer:
-    """The scores of one request."""
+    """The scores of one request. json: whether the words of its answer are JSON for certain."""
 
-    def __init__(self, panel: Panel, prompt: Prompt) -> None:
+    def __init__(self, panel: Panel, prompt: Prompt, json: bool = False) -> None:
         self._panel = panel
         self._prompt = prompt
+        self._json = json
+        self._models = {name: seat.reader for name, seat in panel.seats.items()}
         self._rules = {rule.budget.id: rule for rule in panel.rules}
         self._folds: dict[Mark, Fold] = {}
         self._prefixes = Prefixes()
@@ -105,14 +115,29 @@ class Scorer:
         """Note the fold at `point` and, going back, every fold it rests on that is not known yet."""
         step: Point | None = point
         while step is not None:
-            mark = Mark(track, self._prefixes.at(node, step.position), step.ended)
+            mark = self._mark(track, node, step)
             if mark in self._folds or mark in missing:
                 return
             before = _previous(track, step, node)
-            start = before.position if before else 0
-            piece = cut(node, start, step.position, step.ended)
-            missing[mark] = (Mark(track, self._prefixes.at(node, start), False) if before else None, piece)
+            piece = self._piece(node, before.position if before else 0, step)
+            missing[mark] = (self._mark(track, node, before) if before else None, piece)
             step = before
+
+    def _mark(self, track: Track, node: Node, point: Point) -> Mark:
+        words = self._words(node)
+        within = None if words is None else min(words, node.characters_at(point.position))
+        return Mark(track, self._prefixes.at(node, point.position), within, point.ended)
+
+    def _piece(self, node: Node, start: int, point: Point) -> Piece:
+        piece, words = cut(node, start, point.position, point.ended), self._words(node)
+        if words is not None:
+            words = min(max(0, words - node.characters_at(start)), len(piece.text))
+        return piece if words is None and not self._json else replace(piece, words=words, json=self._json)
+
+    def _words(self, node: Node) -> int | None:
+        """How many characters of an answer are words for certain. Calls in place of JSON stand at its beginning."""
+        begun = node.text.lstrip()[: len(OPEN)]
+        return len(node.text) if node.words is None and self._json and not OPEN.startswith(begun) else node.words
 
     def _advance(self, steps: Mapping[Mark, tuple[Mark | None, Piece]]) -> Waiting[None]:
         by_model: dict[str, list[Mark]] = {}
@@ -123,7 +148,7 @@ class Scorer:
             one = self._panel.seats[name]
             inputs = [(self._state(steps[mark][0]), steps[mark][1]) for mark in marks]
             self.calls += 1
-            started.append((one, marks, inputs, begin_judging(one, self._prompt, inputs)))
+            started.append((one, marks, inputs, begin_judging(one, self._prompt, inputs, self._models[name])))
         for one, marks, inputs, call in started:
             try:
                 folds = checked(one, (yield from judged(one, call)), len(inputs))
@@ -145,7 +170,7 @@ class Scorer:
         rule = self._rules[budget]
         raw: dict[str, float] = {}
         for track in self._tracks(rule):
-            fold = self._folds[Mark(track, self._prefixes.at(node, point.position), point.ended)]
+            fold = self._folds[self._mark(track, node, point)]
             raw[track.model] = pick(self._panel.seats[track.model].model.hazards, fold.scores, rule.budget.hazards)
             if raw[track.model] > rule.budget.threshold:
                 self._note_source(self._panel.seats[track.model], fold)
@@ -153,7 +178,8 @@ class Scorer:
 
     def _note_source(self, one: Seat, fold: Fold) -> None:
         """Keep where a score comes from, of a few documents, if its cost model can say."""
-        found = one.model.source(fold.state) if isinstance(one.model, Sourced) else None
+        sources = map(one.model.source, heard(fold.state)) if isinstance(one.model, Sourced) else ()
+        found = next((source for source in sources if source is not None), None)
         if found is not None and (found.document in self.sources or len(self.sources) < MOST_SOURCES):
             self.sources[found.document] = self.sources.get(found.document, found).joined(found)
 

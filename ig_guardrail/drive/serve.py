@@ -326,7 +326,7 @@ class Server:
 
 def edited(turns: tuple[Turn, ...], edit: Edit) -> tuple[Turn, ...]:
     """The conversation with its words swapped, and then the edit's own added to its system text."""
-    said = tuple(Turn(turn.role, swapped(turn.text, edit.swap)) for turn in turns)
+    said = tuple(replace(turn, text=swapped(turn.text, edit.swap)) for turn in turns)
     if not edit.system:
         return said
     if said and said[0].role == "system":

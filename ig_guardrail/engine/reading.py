@@ -18,16 +18,30 @@ from ig_guardrail.engine.tree import closed_error
 from ig_guardrail.errors import GuardrailError, StreamFailed
 
 
+class Calls(str):
+    """A chunk of text that is calls. What comes before it is words, whatever they look like."""
+
+    __slots__ = ()
+
+
 class Heard:
-    """What was read of an answer: its pieces so far, and whether there are no more."""
+    """What was read of an answer: its pieces so far, and whether there are no more.
+
+    words: how many characters are words; None as long as no calls were heard, and all are
+    """
 
     def __init__(self) -> None:
         self.pieces: list[str] = []
         self.ended = False
+        self.words: int | None = None
+        self._characters = 0
         self._cutter = Cutter()
 
     def hear(self, text: str) -> None:
         """Take a chunk of text."""
+        if isinstance(text, Calls) and self.words is None:
+            self.words = self._characters
+        self._characters += len(text)
         self.pieces += self._cutter.read(text)
 
     def end(self) -> None:

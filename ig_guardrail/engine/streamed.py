@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from ig_guardrail.engine.answer import Draft, Rules
@@ -169,7 +169,7 @@ class StreamedEngine:
         if draft.finish is None and heard.ended and draft.position == len(heard.pieces):
             draft.end("stop")
         step.entry.context.account.read += len(draft.ids)
-        node = self._grown(step.entry, draft, step.key)
+        node = self._grown(step.entry, draft, step.key, heard.words)
         self._newest[step.key] = node.id
         return node
 
@@ -179,10 +179,12 @@ class StreamedEngine:
         entry, _ = self._tree.find(node)
         draft = entry.draft()
         draft.read_all(map(self._lexicon.id, pieces_of(content)), None)
-        return self._grown(entry, draft, (node.root, 0))
+        return self._grown(entry, draft, (node.root, 0), None)
 
-    def _grown(self, entry: Entry[Key], draft: Draft, key: Key) -> Node:
+    def _grown(self, entry: Entry[Key], draft: Draft, key: Key, words: int | None) -> Node:
+        """words: where the calls of a whole answer begin; None if it has none"""
         node = draft.node(self._tree.number(), {})
+        node = replace(node, words=len(node.text) if words is None else min(words, len(node.text)))
         self._tree.grow(entry.context, node, draft.held, key if node.finish is None else None)
         return node
 

@@ -4,6 +4,7 @@ A charge is written before the text that it pays for is shown, and only if the b
 two answers at once cannot spend the same money twice, and an answer that is drawn again is charged again.
 """
 
+from ig_guardrail.ledger.answers import joined
 from ig_guardrail.ledger.books import Books, Clerk, Entry, Ledger, Limit, Payer, open_books, shared
 from ig_guardrail.ledger.memory import MemoryLedger, process_ledger
 from ig_guardrail.ledger.sqlite import SQLiteLedger, ledger_at
@@ -17,6 +18,7 @@ __all__ = [
     "MemoryLedger",
     "Payer",
     "SQLiteLedger",
+    "joined",
     "ledger_at",
     "open_books",
     "process_ledger",

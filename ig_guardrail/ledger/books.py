@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, localcontext
+from functools import partial
 from typing import Any, Protocol
 
 from ig_guardrail.budget import EXACT, NOTHING, Account, Rule, SafetyState, exact
-from ig_guardrail.ledger.answers import answer_sha256
-from ig_guardrail.types import Budget, Scope
+from ig_guardrail.ledger.answers import answer_sha256, strangers
+from ig_guardrail.types import Budget, Scope, Utterance
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,23 +128,22 @@ class Books:
         """The answer's turn in each account that it is charged to."""
         return {line.account: line.turn for line in self.lines.values()}
 
-    def new_to(self, answer: str) -> frozenset[str]:
-        """The budgets whose accounts do not know an answer."""
-        sha256 = answer_sha256(answer)
-        known = {account for account in self.accounts if self.ledger.knows(account, sha256)}
-        return frozenset(name for name, line in self.lines.items() if line.account not in known)
+    def new_to(self, said: Sequence[Utterance]) -> dict[str, list[tuple[Utterance, ...]]]:
+        """By budget, what of an assistant's messages in a row its account does not know: runs of them."""
+        new = {account: strangers(said, partial(self.ledger.knows, account)) for account in self.accounts}
+        return {name: new[line.account] for name, line in self.lines.items()}
 
-    def remember(self, answer: str) -> None:
-        """Note an answer, so that it is not charged again when it is given back as an earlier turn."""
+    def remember(self, *answers: Utterance) -> None:
+        """Note answers, so that they are not charged again when they are given back as earlier turns."""
         for account in self.accounts:
-            self.ledger.remember(account, answer_sha256(answer))
+            for answer in answers:
+                self.ledger.remember(account, answer_sha256(answer))
 
-    def take_over(self, spend: Mapping[str, Decimal], answers: Sequence[str]) -> bool:
+    def take_over(self, spend: Mapping[str, Decimal], answers: Sequence[Utterance]) -> bool:
         """Charge what answers from elsewhere cost, by budget, and remember them; False if that is more than is left."""
         if not self._charge(spend):
             return False
-        for answer in answers:
-            self.remember(answer)
+        self.remember(*answers)
         self.lines = {name: replace(line, before=exact(self.said[name])) for name, line in self.lines.items()}
         return True
 

@@ -3,6 +3,8 @@
 Text waits for five reasons: it lies after the last charge point that was passed; it is among the last `hold` tokens, so
 that the search can still back up; a longer pattern match may begin in it; it may be the start of a stop string; it
 belongs to a unit, such as a tool call, which is shown whole or not at all.
+
+Where an answer is JSON, a match is of decoded characters, of which each may take up to twelve characters of the source.
 """
 
 from __future__ import annotations
@@ -11,8 +13,11 @@ from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ig_guardrail.json_texts import LONGEST_ESCAPE, like_json
 from ig_guardrail.notation import overlap
 from ig_guardrail.types import Node
+
+WASTE = 6  # characters of source for none of text, at most, that one backslash stands for
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,29 +25,46 @@ class Hold:
     """tokens: kept back for backing up. match: characters of the longest pattern match. stops: the stop strings.
 
     unit: for answers whose last part is shown whole or not at all, how many characters of a text lie before that part
-    or what may become it; told whether the answer was cut off there. None where answers have no such part.
+    or what may become it; told whether the answer was cut off there, and how many characters are words, where that is
+    known. None where answers have no such part.
+    json: whether the answer is JSON for certain; it is read as such, too, where it looks like it.
     """
 
     tokens: int = 0
     match: int = 0
     stops: tuple[str, ...] = ()
-    unit: Callable[[str, bool], int] | None = None
+    unit: Callable[[str, bool, int | None], int] | None = None
+    json: bool = False
 
 
 def releasable(node: Node, passed: int, hold: Hold) -> int:
     """Characters of `node.text` that may be shown when charge points up to position `passed` are behind it."""
-    text = node.text[: node.visible]
+    text, words = node.text[: node.visible], node.words
     if node.finish is not None:
         whole = node.finish == "stop" and node.visible == len(node.text)
-        return node.visible if whole or hold.unit is None else hold.unit(text, True)
+        return node.visible if whole or hold.unit is None else hold.unit(text, True, words)
     charged = node.characters_at(passed)
     waiting = (
         node.characters_at(min(passed, max(0, node.position - hold.tokens))),
-        charged - max(0, hold.match - 1),
+        charged - _reach(node, charged, hold),
         node.visible - stop_prefix(text, hold.stops),
-        node.visible if hold.unit is None else hold.unit(text, False),
+        node.visible if hold.unit is None else hold.unit(text, False, words),
     )
     return max(0, min(waiting))
+
+
+def _reach(node: Node, charged: int, hold: Hold) -> int:
+    """Characters at the end of the first `charged` ones in which a match may begin that is not whole yet."""
+    most = max(0, hold.match - 1)
+    farthest = min(LONGEST_ESCAPE * hold.match, charged)
+    if not 0 < most < farthest or not (hold.json or like_json(node.text)):
+        return most
+    reach, needed = 0, most
+    while reach < needed:
+        reach = min(needed, farthest)
+        beginning = max(0, charged - reach - LONGEST_ESCAPE)  # an escape that begins before may end within
+        needed = min(most + WASTE * node.text.count("\\", beginning, charged), farthest)
+    return reach
 
 
 def stop_prefix(text: str, stops: tuple[str, ...]) -> int:

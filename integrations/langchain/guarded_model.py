@@ -48,6 +48,10 @@ from ig_guardrail.policy.language import PLAIN
 from ig_guardrail.settings import Limits
 from ig_guardrail.types import CompiledPolicy
 
+STRUCTURED = ("response_format", "response_schema", "response_mime_type", "format", "json_schema")
+"""Options by which other models are asked for JSON. JSON that nobody asked for is known by how it begins."""
+PROSE: Sequence[Any] = (None, "", "text", "text/plain", {"type": "text"})  # values of them that ask for none
+
 ONLY_UNJUDGED: Mapping[str, str] = {  # what the other model may take beside text, and as which kind of content
     "image_inputs": "image",
     "audio_inputs": "audio",
@@ -180,6 +184,7 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
             language,
             unit=showable,
             prose="response_format" not in given,
+            json=any(given.get(option) not in PROSE for option in STRUCTURED),
             conversation=payer.conversation,
             tenant=payer.tenant,
         )

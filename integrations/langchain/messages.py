@@ -18,7 +18,7 @@ from ig_guardrail.drive.request import check_size
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain.content import Reader
 from ig_guardrail.settings import Limits
-from ig_guardrail.types import Role, Turn
+from ig_guardrail.types import Call, Role, Turn, Utterance
 
 ROLES: Mapping[str, Role] = {
     "system": "system",
@@ -48,20 +48,19 @@ def turns_of(
     elsewhere  whether another model reads the messages as they are; it may join their blocks, or set them apart
     Raises RequestError for more than `limits` allow.
     """
-    runs: list[tuple[Role, list[str]]] = []
+    runs: list[list[Turn]] = []
     characters = 0
     if limits is not None:
         check_size(len(messages), 0, limits)
     for index, message in enumerate(messages):
-        role, text = _role(message, index), _text(message, index, unjudged, elsewhere)
-        characters += len(text)
+        turn = _turn(message, index, unjudged, elsewhere)
+        characters += len(turn.text)
         if limits is not None:
             check_size(len(messages), characters, limits)
-        if not runs or role != runs[-1][0] or role == "tool":
-            runs.append((role, []))
-        if text:
-            runs[-1][1].append(text)
-    return tuple(Turn(role, "\n\n".join(texts)) for role, texts in runs)
+        if not runs or turn.role != runs[-1][0].role or turn.role == "tool":
+            runs.append([])
+        runs[-1].append(turn)
+    return tuple(map(_joined, runs))
 
 
 def _role(message: BaseMessage, index: int) -> Role:
@@ -75,14 +74,21 @@ def _role(message: BaseMessage, index: int) -> Role:
     return ROLES[named]
 
 
-def _text(message: BaseMessage, index: int, unjudged: Container[str], elsewhere: bool) -> str:
+def _turn(message: BaseMessage, index: int, unjudged: Container[str], elsewhere: bool) -> Turn:
+    """A message as a turn; what an assistant said is kept apart from what it called."""
     reader, content, where = reader_of(message, unjudged), _content(message), f"messages[{index}].content"
     other = elsewhere and not isinstance(message, AIMessage)
     text = "\n\n".join(reader.texts(content, where)) if other else reader.text(content, where)
-    lines = [text] if text else []
-    if isinstance(message, AIMessage):
-        lines += [written(call["name"], call["args"]) for call in message.tool_calls]
-    return "\n".join(lines)
+    role, made = _role(message, index), message.tool_calls if isinstance(message, AIMessage) else []
+    lines = [*([text] if text else []), *(written(call["name"], call["args"]) for call in made)]
+    said = Utterance(text, tuple(Call(call["name"], call["args"]) for call in made))
+    return Turn(role, "\n".join(lines), (said,) if role == "assistant" else ())
+
+
+def _joined(run: Sequence[Turn]) -> Turn:
+    """Turns of one role in a row as one; those without words add nothing to its text."""
+    said = tuple(one for turn in run for one in turn.said)
+    return Turn(run[0].role, "\n\n".join(turn.text for turn in run if turn.text), said)
 
 
 def words_of(block: Mapping[Any, Any], silent: Container[Any] = CALLS) -> str | None:

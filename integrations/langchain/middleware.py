@@ -184,7 +184,7 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
 
     def _denied(self, request: ToolCallRequest) -> ToolMessage | None:
         call = request.tool_call
-        budget = self._checks.forbidden_by(call["name"], call["args"])
+        budget = self._checks.forbidden_by(call["name"], call["args"], call["id"])
         if budget is None:
             return None
         text = f"The policy does not allow this call (budget '{budget}'). Do without it."

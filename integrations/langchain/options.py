@@ -77,6 +77,7 @@ class CallOptions(BaseModel):
             unit=showable if self.form.callable else None,
             prose=self.form.schema is None,
             barred="the policy allows no tool that may be called here" if self.form.barred else "",
+            json=self.form.schema is not None,
             conversation=self.conversation,
             chances=self.top_logprobs if self.logprobs or self.top_logprobs else None,
             tenant=self.tenant,

@@ -77,7 +77,12 @@ def _said(state: Any) -> list[str]:
         call = state["tool_call"]
         return readings(call["name"], call["args"])
     if isinstance(state, Sequence) and state and all(isinstance(one, BaseMessage) for one in state):
-        return [turn.text for turn in turns_of(state)]
+        turns = turns_of(state)
+        made = [call for turn in turns for said in turn.said for call in said.calls]
+        return [
+            *(turn.text for turn in turns),
+            *(text for call in made for text in readings(call.name, call.arguments)),
+        ]
     raise RequestError(
         f"the state is {type(state).__name__}",
         where="state",

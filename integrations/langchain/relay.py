@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGenerationChunk
 
+from ig_guardrail.engine.reading import Calls
 from ig_guardrail.errors import GenerationFailed, StreamFailed
 from ig_guardrail.integrations.langchain.outcomes import cut_call, ending, finish_reason
 from ig_guardrail.integrations.langchain.outcomes import said as messages_of
@@ -20,7 +21,7 @@ def spoken(said: Iterator[Said], answer: Answer) -> Generator[str, None, None]:
     try:
         for piece in said:
             yield answer.read(piece)
-        yield answer.end()
+        yield Calls(answer.end())
     finally:
         close = getattr(said, "close", None)
         if close is not None:
@@ -32,7 +33,7 @@ async def spoken_async(said: AsyncIterator[Said], answer: Answer) -> AsyncGenera
     try:
         async for piece in said:
             yield answer.read(piece)
-        yield answer.end()
+        yield Calls(answer.end())
     finally:
         close = getattr(said, "aclose", None)
         if close is not None:

@@ -1,7 +1,7 @@
 """What others say, as text that a guardrail can judge, and what of it may be shown as LangChain's messages again.
 
-Words are judged as they come. Tool calls are judged as text in the notation of `calls`, behind the words; they are
-shown whole, with the ids they came with. Thoughts are left out, so nobody is shown them unjudged. What is not text
+Words are judged as they come. Tool calls are judged as text in the notation of `calls`, behind the words and with the
+ids they came with; they are shown whole. Thoughts are left out, so nobody is shown them unjudged. What is not text
 fails the answer.
 """
 
@@ -76,7 +76,7 @@ class Answer:
                 self._cut = name
                 text += f"\n{written_to(name)}"
                 break
-            text += _whole(whole, f"\n{written(name, arguments)}")
+            text += _whole(whole, f"\n{written(name, arguments, part['id'])}")
             call = tool_call_chunk(name=name, args=_json(arguments), id=part["id"], index=index)
             self._calls.append((self._words + len(text), call))
         self._read = self._words + len(text)

@@ -45,7 +45,8 @@ class TextChecks:
         rule = self.policy.prompt
         if rule is None or not text.strip():
             return 0.0
-        return evaluate(rule.cost, {name: self._score(name, text) for name in rule.cost.models()})
+        scores = {name: self._asked(name, self.seats[name].model, text) for name in rule.cost.models()}
+        return evaluate(rule.cost, scores)
 
     def refuses_prompt(self, text: str) -> bool:
         """Whether the policy refuses an input turn outright."""
@@ -61,9 +62,12 @@ class TextChecks:
             if budget.mode == "enforce" and all(model in self.seats for model in budget.cost.models())
         )
 
-    def forbidden_by(self, name: str, arguments: Mapping[str, Any]) -> str | None:
-        """The budget that a call with these arguments would overdraw by itself, among those that read text alone."""
-        return self.overdrawn_by(readings(name, arguments))
+    def forbidden_by(self, name: str, arguments: Mapping[str, Any], id: str | None = None) -> str | None:
+        """The budget that a call with these arguments would overdraw by itself, among those that read text alone.
+
+        id: what the call is named, where somebody is told
+        """
+        return self.overdrawn_by(readings(name, arguments, id))
 
     def overdrawn_by(self, texts: Sequence[str]) -> str | None:
         """The budget that the worst of some texts would overdraw by itself, among those that read text alone."""
@@ -88,8 +92,12 @@ class TextChecks:
         )
 
     def _score(self, name: str, text: str) -> float:
+        """What a cost model says of an answer, calls and JSON in it read decoded too."""
+        return self._asked(name, self.seats[name].reader, text)
+
+    def _asked(self, name: str, model: CostModel, text: str) -> float:
         seat = self.seats[name]
-        call = begin_judging(seat, Prompt((), ()), [(START, Piece(text, ended=True))])
+        call = begin_judging(seat, Prompt((), ()), [(START, Piece(text, ended=True))], model)
         answers = finish(judged(seat, call))
         (fold,) = checked(seat, answers, 1)
         return max(fold.scores)
@@ -101,9 +109,9 @@ def _cost(budget: Budget, score: float) -> float:
     return cost
 
 
-def readings(name: str, arguments: Mapping[str, Any]) -> list[str]:
-    """A call as it is judged: as a model writes it, and its arguments alone."""
-    return [written(name, arguments), json.dumps(arguments, ensure_ascii=False, default=str)]
+def readings(name: str, arguments: Mapping[str, Any], id: str | None = None) -> list[str]:
+    """A call as it is judged: as a model writes it, and its arguments alone; either is read decoded as well."""
+    return [written(name, arguments, id), json.dumps(arguments, ensure_ascii=False, default=str)]
 
 
 def text_checks(policy: str | Path | CompiledPolicy, cost_models: Mapping[str, CostModel] | None = None) -> TextChecks:

@@ -86,7 +86,15 @@ FAULTS = (
         "        node = self.tip",
     ),
     Fault("release: the hold is ignored", "stream/release.py", "max(0, node.position - hold.tokens)", "node.position"),
-    Fault("release: the longest match is ignored", "stream/release.py", "charged - max(0, hold.match - 1)", "charged"),
+    Fault(
+        "release: the longest match is ignored", "stream/release.py", "charged - _reach(node, charged, hold)", "charged"
+    ),
+    Fault(
+        "release: escapes take no room",
+        "stream/release.py",
+        "if not 0 < most < farthest or not (hold.json or like_json(node.text)):",
+        "if True:",
+    ),
     Fault(
         "release: stop strings are half shown",
         "stream/release.py",
@@ -138,8 +146,8 @@ FAULTS = (
     Fault(
         "scorer: an ended prefix reads like an open one",
         "drive/scorer.py",
-        "mark = Mark(track, self._prefixes.at(node, step.position), step.ended)",
-        "mark = Mark(track, self._prefixes.at(node, step.position), False)",
+        "mark = self._mark(track, node, step)",
+        "mark = self._mark(track, node, Point(step.position))",
     ),
     Fault(
         "drive: forged nodes are believed",

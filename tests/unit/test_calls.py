@@ -92,6 +92,7 @@ def test_texts_without_a_limit_get_one_that_leaves_room() -> None:
 
 def test_values_that_speak_of_calls_and_endless_nesting_are_no_calls() -> None:
     assert read(OPEN + ' tag"}') == (OPEN + ' tag"}', ())
+    assert read(OPEN + '{tag"}') == ("", ())
     deep = OPEN + '{"name": "f", "arguments": {"x": ' + "[" * 100_000 + "]" * 100_000 + "}}" + CLOSE
     assert read(deep) == ("", ())
     assert unread(written("g", {}) + deep) == deep

@@ -1,61 +1,71 @@
-"""Calls are read piece by piece as they are read whole, and judged the same however an answer is cut."""
+"""Calls found as an answer grows are those that are read in the whole of it, however it is cut."""
 
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ig_guardrail.calls import CLOSE, OPEN, read, unread, written
+from ig_guardrail.calls import CLOSE, OPEN, before_calls, first_call, read, written
 from ig_guardrail.costs.call_reader import CallReader
-from ig_guardrail.costs.tools import tool_rules
-from ig_guardrail.types import Piece, Prompt
+from ig_guardrail.types import Call, Piece
 
-PAY = written("pay", {"to": 'a "b" \\ {', "sum": [1, {"x": -2.5}]})
-WHOLE = [PAY, written("look", {}), written("say", {"text": CLOSE + OPEN})]
-TORN = [OPEN, CLOSE, OPEN[:5], CLOSE[:7], OPEN + "{" * 3, '{"name": "pay", "arguments": {}}', "[1]"]
-PARTS = st.sampled_from([*WHOLE, *TORN, '"', "\\", "{", "}", " ", "a", "\n", "é", "<"])
-TEXTS = st.lists(PARTS, max_size=8).map("".join)
-CUTS = st.lists(st.integers(0, 400), max_size=12)
+BITS = [OPEN, CLOSE, OPEN[:5], CLOSE[:4], " ", "\n", "{", "}", '"', "\\", "x", '{"name": "f", "arguments": {}}']
+texts = st.lists(st.sampled_from([*BITS, written("pay", {"to": CLOSE + '\\"'}), written("f", {})])).map("".join)
 
 
-def cut(text: str, places: list[int]) -> list[str]:
-    edges = sorted({0, len(text), *(place for place in places if place < len(text))})
-    return [text[a:b] for a, b in pairwise(edges)]
-
-
-@given(TEXTS, CUTS)
-def test_what_is_read_piece_by_piece_is_what_is_read_whole(text: str, places: list[int]) -> None:
+def made(text: str, cuts: list[int], words: int | None = None) -> list[Call | str]:
+    """The calls of a text that is read in pieces, up to one that cannot be read."""
+    edges = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
     reader, calls = CallReader(), []
-    for piece in cut(text, places):
-        reader, finished = reader.read(piece)
-        calls += finished
-    assert tuple(calls) == read(text)[1]
-    assert reader.ended().unread == (CLOSE in unread(text))
+    for start, stop in pairwise(edges):
+        left = None if words is None else min(max(0, words - start), stop - start)
+        reader = reader.read(Piece(text[start:stop], words=left))
+        calls += reader.made
+    return calls
 
 
-@given(TEXTS, CUTS, st.sampled_from(["pay", "*", "nobody"]))
-def test_what_tool_rules_say_of_an_answer_does_not_depend_on_cuts(text: str, places: list[int], deny: str) -> None:
-    rules = tool_rules("tools", ("x",), {"deny": [deny], "arguments": [{"argument": "sum", "most": 1}]})
-    state = rules.start(Prompt((), (1,)))
-    pieces = cut(text, places) or [""]
-    for number, piece in enumerate(pieces, 1):
-        ((state, scores),) = rules.advance([(state, Piece(piece, ended=number == len(pieces)))])
-    assert scores == (float(rules.broken(text)),)
-    if any(rules.may_call(call.name) is False for call in read(text)[1]) or CLOSE in unread(text):
-        assert rules.broken(text)
+@given(texts, st.lists(st.integers(0, 300)))
+def test_they_are_those_of_the_whole_text(text: str, cuts: list[int]) -> None:
+    found = made(text, cuts)
+    readable = next((place for place, call in enumerate(found) if isinstance(call, str)), len(found))
+    assert tuple(found[:readable]) == read(text)[1]
+    assert found == made(text, list(range(len(text))))
 
 
-def test_a_call_that_quotes_the_notation_is_judged_when_it_is_whole() -> None:
-    rules = tool_rules("tools", ("x",), {"deny": ["pay"]})
-    state, scores = rules.start(Prompt((), (1,))), []
-    for piece in cut(written("say", {"text": f"write {CLOSE} at the end"}), [60, 80]):
-        ((state, (score,)),) = rules.advance([(state, Piece(piece))])
-        scores.append(score)
-    assert scores == [0, 0, 0]
+@given(texts, texts, st.lists(st.integers(0, 300)))
+def test_words_that_are_known_for_words_hide_no_call_and_are_none(words: str, behind: str, cuts: list[int]) -> None:
+    calls = written("pay", {"note": behind}) + written("f", {})
+    expected: list[Any] = [Call("pay", {"note": behind}), Call("f", {})]
+    assert made(words + calls, cuts, words=len(words)) == expected
+    assert read(words + calls, len(words)) == (words, tuple(expected))
 
 
-def test_every_name_is_judged_where_several_calls_are_begun() -> None:
-    rules = tool_rules("tools", ("x",), {"deny": ["pay"]})
-    assert rules.broken(OPEN + '{"name": "pay", ' + OPEN + '{"name": "look"')
+@given(texts)
+def test_before_what_may_become_a_call_all_is_words(text: str) -> None:
+    certain = before_calls(text)
+    assert certain <= first_call(text)
+    for more in ("", "<", OPEN + "{", " {", "{", "_call>{", ">{", "x"):
+        assert first_call(text + more) >= certain
+
+
+@pytest.mark.parametrize("space", ["", " ", "\n", "\n\n  "])
+def test_white_space_between_and_inside_calls_is_read(space: str) -> None:
+    bare = '{"name": "f", "arguments": {}}'
+    text = f"Well. {OPEN}{space}{bare}{space}{CLOSE}{space}{OPEN}{space}{bare}{space}{CLOSE}{space}"
+    assert read(text) == ("Well. ", (Call("f", {}), Call("f", {})))
+    assert made(text, list(range(len(text)))) == [Call("f", {}), Call("f", {})]
+
+
+def test_a_name_is_known_before_the_call_is_whole() -> None:
+    reader = CallReader().read(Piece(f'I will. {OPEN}\n{{"name" : "dele')).read(Piece('te"'))
+    assert reader.naming == "delete"
+    assert reader.read(Piece(', "arguments": {}}' + CLOSE)).naming is None
+
+
+def test_what_cannot_be_read_is_handed_on_and_hides_nothing() -> None:
+    deep = OPEN + '{"name": "f", "arguments": {"x": ' + "[" * 100_000 + "]" * 100_000 + "}}" + CLOSE
+    assert made(deep + written("f", {}), [50, 70_000]) == [deep, Call("f", {})]
