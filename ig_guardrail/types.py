@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Literal, Protocol, TypeAlias
 
 from ig_guardrail.languages import text_for
@@ -169,7 +170,7 @@ class Node:
 
     def answer_ids(self) -> tuple[int, ...]:
         """All answer tokens, from the root on."""
-        return tuple(token for node in self.path() for token in node.ids)
+        return tuple(chain.from_iterable([node.ids for node in self.path()]))
 
     def characters_at(self, position: int) -> int:
         """Characters of `text` known after `position` answer tokens (a stop string that ended the answer included)."""

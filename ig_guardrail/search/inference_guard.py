@@ -18,6 +18,7 @@ The search is depth first over levels. A level holds the beams it grows from and
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 
 from ig_guardrail.search.base import Search, SearchContext
 from ig_guardrail.search.widening import Level, Widening
@@ -26,7 +27,7 @@ from ig_guardrail.types import Node
 
 def search(root: Node, ctx: SearchContext) -> Search:
     """Take the best untried beams of the deepest level, commit what they share, go deeper; back up when stuck."""
-    widening = Widening(ctx, root.answer_ids())
+    widening = Widening(ctx, root)
     levels = [Level((root,))]
     tip = root
     while levels:
@@ -37,7 +38,7 @@ def search(root: Node, ctx: SearchContext) -> Search:
             continue
         finished = all(beam.finish is not None for beam in beams)
         offer = beams[0] if finished else shared_prefix(beams)
-        if finished or all(offer is not node for node in tip.ancestors()):
+        if finished or not _lies_on(offer, tip):
             if not (yield from widening.commit(offer)):
                 continue
             tip = offer
@@ -49,6 +50,8 @@ def search(root: Node, ctx: SearchContext) -> Search:
 
 def shared_prefix(nodes: Sequence[Node]) -> Node:
     """The deepest node on every path; with one beam, the beam."""
+    if len(nodes) == 1:
+        return nodes[0]
     paths = [node.path() for node in nodes]
     shared = paths[0][0]
     for step in zip(*paths, strict=False):
@@ -56,3 +59,8 @@ def shared_prefix(nodes: Sequence[Node]) -> Node:
             break
         shared = step[0]
     return shared
+
+
+def _lies_on(node: Node, tip: Node) -> bool:
+    """Whether a node is `tip`, or an ancestor of it."""
+    return any(step is node for step in takewhile(lambda step: step.position >= node.position, tip.ancestors()))

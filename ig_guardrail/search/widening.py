@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from ig_guardrail.search.base import SearchContext
@@ -34,8 +35,8 @@ class Level:
 
     def block_of(self, node: Node) -> tuple[int, ...]:
         """The tokens of a node that lie behind the beam it grew from."""
-        start = next(a.position for a in node.ancestors() if any(a is parent for parent in self.parents))
-        return node.answer_ids()[start:]
+        steps = list(takewhile(lambda step: all(step is not parent for parent in self.parents), node.ancestors()))
+        return tuple(token for step in reversed(steps) for token in step.ids)
 
 
 class Widening:
@@ -47,13 +48,14 @@ class Widening:
     Backing up tries the whole tree of what is held back, which a long unit makes deep; patience bounds that.
     """
 
-    def __init__(self, ctx: SearchContext, given: tuple[int, ...] = ()) -> None:
-        """given: answer tokens that stand before the search begins."""
+    def __init__(self, ctx: SearchContext, root: Node) -> None:
+        """root: where the search begins; answer tokens that it has stand as if they had been shown."""
         self.ctx = ctx
         self.settings = ctx.settings
         self.wary = ctx.wary or ctx.strict
         self.tense = self.wary
-        self.released = given
+        self.shown = root.position  # answer tokens
+        self._tip = self._stem = root  # the node committed last, and its first ancestor that has all that was shown
         self.in_vain = 0
         self.steering = Steering(ctx.steer) if ctx.steer else None
 
@@ -61,8 +63,9 @@ class Widening:
         """Offer a node to the gate; whether it was taken."""
         reply = yield Commit(node)
         if isinstance(reply, Accepted):
-            self.in_vain = 0 if reply.released > len(self.released) else self.in_vain
-            self.released = node.answer_ids()[: reply.released]
+            self.in_vain = 0 if reply.released > self.shown else self.in_vain
+            self.shown, self._tip = reply.released, node
+            *_, self._stem = takewhile(lambda step: step.position >= self.shown, node.ancestors())
         return isinstance(reply, Accepted)
 
     def next_beams(self, level: Level) -> Generator[Request, Any, list[Node]]:
@@ -81,7 +84,7 @@ class Widening:
     def prune(self, levels: list[Level]) -> Generator[Request, Any, list[Level]]:
         """The levels worth backing up to: from the deepest one that starts within what was shown. Drops the rest."""
         depths = [min(parent.position for parent in level.parents) for level in levels]
-        first = max(i for i, depth in enumerate(depths) if depth <= len(self.released))
+        first = max(i for i, depth in enumerate(depths) if depth <= self.shown)
         for level in levels[:first]:
             for parent in level.parents:
                 yield from self.steering.forget(parent) if self.steering else ()
@@ -90,12 +93,18 @@ class Widening:
 
     def _continues(self, node: Node) -> bool:
         """Whether what was shown is a prefix of this answer."""
-        return node.answer_ids()[: len(self.released)] == self.released
+        behind = takewhile(lambda step: step.position >= self._stem.position, node.ancestors())
+        return any(step is self._stem for step in behind) or node.answer_ids()[: self.shown] == self._released()
+
+    def _released(self) -> tuple[int, ...]:
+        """The answer tokens that were shown."""
+        return self._tip.answer_ids()[: self.shown]
 
     def _regrow(self, level: Level) -> Generator[Request, Any, None]:
         """Move a level that starts before the end of what was shown to exactly that end."""
-        stem = next(p for p in level.parents if p.answer_ids() == self.released[: p.position])
-        level.parents = tuple((yield Append(((stem, self.released[stem.position :]),))))
+        released = self._released()
+        stem = next(p for p in level.parents if p.answer_ids() == released[: p.position])
+        level.parents = tuple((yield Append(((stem, released[stem.position :]),))))
         level.drafted = True
 
     def _draw(self, level: Level) -> Generator[Request, Any, list[Candidate]]:
