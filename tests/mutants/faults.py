@@ -128,8 +128,8 @@ FAULTS = (
     Fault(
         "budget: recovery gives back",
         "budget.py",
-        "Account(total, max(account.peak, excess), left, position)",
-        "Account(total, excess, left, position)",
+        "return account, 0.0",
+        "return Account(account.total, excess, account.left, account.position), 0.0",
     ),
     Fault(
         "scorer: NaN is a score",
