@@ -13,12 +13,15 @@ from typing import Any
 import pytest
 from langchain_core.runnables import ConfigurableField
 
+from ig_guardrail.drive.request import Ask
 from ig_guardrail.errors import LedgerError
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from ig_guardrail.integrations.langchain.guard_runnable import GuardRunnable
 from ig_guardrail.integrations.langchain.guarded_model import GuardedChatModel
-from ig_guardrail.ledger import Entry, Limit, MemoryLedger, process_ledger
+from ig_guardrail.ledger import Entry, Limit, MemoryLedger, Payer, process_ledger
+from ig_guardrail.ledger.answers import answer_sha256
 from ig_guardrail.ledger.memory import ANSWERS
+from ig_guardrail.types import Sampling, Turn
 from tests.golden.conversations import POLITE, RUDE, compiled, scripted_guardrail
 from tests.unit.langchain.teller import teller
 
@@ -66,6 +69,17 @@ def test_models_by_name_have_the_ledger_of_the_process() -> None:
     assert {id(one._memory) for one in made} == {id(process_ledger())}
     assert [one._opened().names.ledger for one in made] == [None, None]
     assert chat().guardrail.ledger is process_ledger()  # type: ignore[union-attr]
+
+
+def test_an_answer_is_noted_before_its_receipt_is_out() -> None:
+    """Else the next request, over another guardrail, is charged for it when it gives it back."""
+    rail = scripted_guardrail({(0, 0): RUDE}, compiled(SHARED))
+    for name in map(str, range(20)):
+        account = Payer(name).account("polite", "conversation")
+        asked = Ask((Turn("user", "x"),), Sampling(seed=7, max_tokens=64), conversation=name)
+        last = [chunk for chunk in rail.stream(asked) if chunk.receipt is not None][-1]
+        assert last.receipt is not None
+        assert process_ledger().knows(account, answer_sha256(last.receipt.text)), name
 
 
 def test_policies_of_other_names_do_not_share() -> None:
