@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ig_guardrail.normalisation import start_of_last
 from ig_guardrail.types import Node
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """tokens: kept back for backing up. match: characters of the longest pattern match. stops: the stop strings.
+    """tokens: kept back for backing up. match: characters of the longest pattern match, those apart that some reading
+    of the text leaves out. stops: the stop strings.
 
     unit: what the answer's last part begins with that must be whole; None where answers have no such part.
     """
@@ -33,7 +35,7 @@ def releasable(node: Node, passed: int, hold: Hold) -> int:
     charged = node.characters_at(passed)
     waiting = (
         node.characters_at(min(passed, max(0, node.position - hold.tokens))),
-        charged - max(0, hold.match - 1),
+        start_of_last(node.text, charged, max(0, hold.match - 1)),
         node.visible - stop_prefix(node.text[: node.visible], hold.stops),
         before_unit,
     )

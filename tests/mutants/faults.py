@@ -86,7 +86,18 @@ FAULTS = (
         "        node = self.tip",
     ),
     Fault("release: the hold is ignored", "stream/release.py", "max(0, node.position - hold.tokens)", "node.position"),
-    Fault("release: the longest match is ignored", "stream/release.py", "charged - max(0, hold.match - 1)", "charged"),
+    Fault(
+        "release: the longest match is ignored",
+        "stream/release.py",
+        "start_of_last(node.text, charged, max(0, hold.match - 1))",
+        "charged",
+    ),
+    Fault(
+        "release: what nobody sees counts as held",
+        "stream/release.py",
+        "start_of_last(node.text, charged, max(0, hold.match - 1))",
+        "max(0, charged - max(0, hold.match - 1))",
+    ),
     Fault(
         "release: stop strings are half shown",
         "stream/release.py",
