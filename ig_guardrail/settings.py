@@ -2,19 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-
-MOST_PATTERN_STEPS = 200_000_000  # of one scoring; a step takes up to two nanoseconds
-_NEW_CHARACTERS = 512  # that one scoring reads, in most policies far fewer
-
-
-def pattern_steps(sizes: Sequence[int], longest_match: int) -> int:
-    """The most steps that RE2 takes to look for patterns once: each instruction at each character of a window.
-
-    sizes  of the compiled patterns, in instructions
-    """
-    return sum(sizes) * (longest_match + _NEW_CHARACTERS)
 
 
 @dataclass(frozen=True, slots=True)

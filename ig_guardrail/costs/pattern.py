@@ -18,15 +18,14 @@ from typing import Any
 from ig_guardrail.costs.artifact import options_sha256
 from ig_guardrail.errors import CostFailure, ModelError
 from ig_guardrail.normalisation import compose, folded
-from ig_guardrail.settings import MOST_PATTERN_STEPS, pattern_steps
+from ig_guardrail.re2_patterns import MEMORY, MOST_STEPS, compile_re2, reaching, spellings, steps_of
 from ig_guardrail.types import Granularity, Piece, Prompt, Reading
 
-_MEMORY = 8 << 20  # bytes that RE2 may use for one expression, and for all but a few of many together
-_SHARED = 128 << 20
+_SHARED = 128 << 20  # bytes of memory that many patterns share
 _LEAST = 1 << 20
 _FOLLOWING = "a\n "  # a character of each kind that an assertion can tell from the end of the text
 _ASSERTS_AN_END = re.compile(r"\$|\\[bBz]")
-_LEADING = re.compile(r"(?:\(\?[a-zA-Z]+\))?(?:\\b|\^)?")
+_LEADING = re.compile(r"^(?:\(\?[a-zA-Z]+\))?(?:\\b|\^)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,14 +199,14 @@ def compile_patterns(
     where = f"cost_models.{name}"
     if longest_match < 1 or not patterns:
         raise ModelError("a pattern cost needs patterns and a longest_match of at least 1", where=where)
-    memory = max(_LEAST, min(_MEMORY, _SHARED // len(patterns)))
+    memory = max(_LEAST, min(MEMORY, _SHARED // len(patterns)))
     expressions = tuple(_compile(pattern, where, memory) for pattern in patterns)
-    steps = pattern_steps([expression.last.programsize for expression in expressions], longest_match)
-    if steps > MOST_PATTERN_STEPS:
+    steps = steps_of([expression.last for expression in expressions], longest_match)
+    if steps > MOST_STEPS:
         raise ModelError(
             "the patterns are too much work for one scoring",
             where=where,
-            why=f"at worst it takes {steps:,} steps, and {MOST_PATTERN_STEPS:,} are allowed",
+            why=f"at worst it takes {steps:,} steps, and {MOST_STEPS:,} are allowed",
             fix="lower longest_match, shorten counted repetitions ({0,900}) and large classes, or use fewer patterns",
         )
     normal = {} if normalise else {"normalise": "none"}
@@ -228,11 +227,10 @@ def compile_patterns(
 def _compile(pattern: str, where: str, memory: int) -> Expression:
     import re2
 
-    spelled = _spellings(pattern)
     try:
-        if re2.compile(spelled, _options(_MEMORY)).search("") is not None:
+        if compile_re2(pattern).search("") is not None:
             raise ModelError(f"the pattern {pattern!r} matches the empty text", where=where)
-        last, before = (_fitting(f"(?s:.*)(?:{spelled}){more}", memory) for more in ("", "(?s:.)"))
+        last, before = reaching(pattern, memory), reaching(pattern, memory, "(?s:.)")
     except re2.error as error:
         raise ModelError(
             f"the pattern {pattern!r} does not compile",
@@ -240,46 +238,17 @@ def _compile(pattern: str, where: str, memory: int) -> Expression:
             why=_reason(error),
             fix="RE2 has no look-around and no back-references",
         ) from error
-    behind = pattern[_LEADING.match(pattern).end() :]  # type: ignore[union-attr]
-    return Expression(last, before, _ASSERTS_AN_END.search(behind) is not None)
-
-
-def _spellings(pattern: str) -> str:
-    """A pattern that matches composed text even where it was written with combining marks."""
-    composed = unicodedata.normalize("NFC", pattern)
-    return pattern if composed == pattern else f"(?:{pattern})|(?:{composed})"
+    return Expression(last, before, _ASSERTS_AN_END.search(_LEADING.sub("", pattern, count=1)) is not None)
 
 
 def _joined(patterns: Sequence[str]) -> Any:
-    """All patterns as one, reaching to the furthest end of any match; None where RE2 cannot hold them."""
+    """All patterns as one, reaching to the last end of any match; None where RE2 cannot hold them."""
     import re2
 
     try:
-        each = "|".join(f"(?:{_spellings(pattern)})" for pattern in patterns)
-        return re2.compile(f"(?s:.*)(?:{each})", _options(_MEMORY))
+        return reaching("|".join(f"(?:{spellings(pattern)})" for pattern in patterns))
     except re2.error:
         return None
-
-
-def _fitting(pattern: str, memory: int) -> Any:
-    """The pattern within so much memory; a large one in as much as any may use."""
-    import re2
-
-    try:
-        return re2.compile(pattern, _options(memory))
-    except re2.error:
-        return re2.compile(pattern, _options(_MEMORY))
-
-
-def _options(memory: int) -> Any:
-    import re2
-
-    options = re2.Options()
-    options.longest_match = True
-    options.log_errors = False
-    options.never_capture = True
-    options.max_mem = memory
-    return options
 
 
 def _reason(error: Exception) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ig_guardrail.budget import Point, Rule, spacing
-from ig_guardrail.costs.base import Sourced, State
+from ig_guardrail.costs.base import Attributing, CostModel, Sourced, State
 from ig_guardrail.costs.combine import evaluate, pick
 from ig_guardrail.drive.panel import Panel, Seat
 from ig_guardrail.drive.waiting import Wait, Waiting
@@ -60,6 +60,7 @@ class Scorer:
         self.calls = 0
         self.fail_open: list[str] = []
         self.sources: dict[str, Source] = {}  # by document
+        self.fired: dict[str, dict[str | int, None]] = {}  # by cost model, in the order in which they were seen
 
     def measure(self, node: Node, due: Sequence[tuple[str, Point]]) -> Waiting[list[Measure]]:
         """The measures of one node."""
@@ -152,12 +153,21 @@ class Scorer:
     def _read(self, ids: tuple[int, ...], budget: str, point: Point) -> Measure:
         rule = self._rules[budget]
         raw: dict[str, float] = {}
+        fired: dict[str, tuple[str | int, ...]] = {}
         for track in self._tracks(rule):
+            one = self._panel.seats[track.model]
             fold = self._folds[Mark(track, ids[: point.position], point.ended)]
-            raw[track.model] = pick(self._panel.seats[track.model].model.hazards, fold.scores, rule.budget.hazards)
+            raw[track.model] = pick(one.model.hazards, fold.scores, rule.budget.hazards)
+            rules = rules_of(one.model, fold.state) if raw[track.model] else ()
+            fired |= {track.model: rules} if rules else {}
             if raw[track.model] > rule.budget.threshold:
-                self._note_source(self._panel.seats[track.model], fold)
-        return Measure(budget, point.position, point.ended, evaluate(rule.budget.cost, raw), raw)
+                self._note_source(one, fold)
+                self._note_rules(track.model, rules)
+        return Measure(budget, point.position, point.ended, evaluate(rule.budget.cost, raw), raw, fired)
+
+    def _note_rules(self, model: str, rules: Sequence[str | int]) -> None:
+        if rules:
+            self.fired.setdefault(model, {}).update(dict.fromkeys(rules))
 
     def _note_source(self, one: Seat, fold: Fold) -> None:
         """Keep where a score comes from, of a few documents, if its cost model can say."""
@@ -181,6 +191,11 @@ def cut(node: Node, start: int, stop: int, ended: bool) -> Piece:
                 hidden.setdefault(layer, []).append(rows[low:high])
     text = node.text[node.characters_at(start) : end]
     return Piece(text, tuple(ids), {layer: tuple(rows) for layer, rows in hidden.items()}, ended)
+
+
+def rules_of(model: CostModel, state: State) -> tuple[str | int, ...]:
+    """The rules that the score which came with a state rests on; () where the cost model cannot say."""
+    return model.fired(state) if isinstance(model, Attributing) else ()
 
 
 def checked(one: Seat, answers: Any, count: int) -> list[Fold]:

@@ -1,5 +1,7 @@
 """A text is judged as it is read, whichever characters it was written with, and wherever it was cut."""
 
+# ruff: noqa: RUF001  (characters that look like others are what this is about)
+
 from __future__ import annotations
 
 import os
@@ -7,6 +9,7 @@ import unicodedata
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -97,7 +100,7 @@ def scores(model: PatternCost | LexicalHead, pieces: list[str], ended: bool = Tr
 
 def cut(text: str, cuts: list[int]) -> list[str]:
     ends = [0, *sorted(min(one, len(text)) for one in cuts), len(text)]
-    return [text[start:end] for start, end in zip(ends, ends[1:], strict=False)]
+    return [text[start:end] for start, end in pairwise(ends)]
 
 
 cutting = st.lists(st.integers(0, 900), max_size=6)
