@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 MEMORY = 8 << 20  # bytes that RE2 may use for one expression
-MOST_STEPS = 200_000_000  # of one scoring; a step takes up to two nanoseconds
+MOST_STEPS = 100_000_000  # of one scoring; a step takes up to two nanoseconds
 NEW_CHARACTERS = 512  # that one scoring reads, in most policies far fewer
 
 

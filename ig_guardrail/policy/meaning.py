@@ -231,7 +231,7 @@ def work(draft: Draft) -> Iterator[Fault]:
         over = too_much_work(texts, longest) if texts and longest is not None else None
         if over is not None:
             spot = draft.key_spot("cost_models", name, "patterns")
-            label = f"at worst {over[0]:,} steps for one scoring; {over[1]:,} are allowed"
+            label = f"{over[0]:,} steps or more for one scoring, at worst; {over[1]:,} are allowed"
             advice = "lower `longest_match`, shorten counted repetitions such as `{0,900}`, or write fewer patterns"
             yield spot.fault("P041", "these patterns are too much work", label=label, help=advice)
 

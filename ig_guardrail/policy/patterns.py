@@ -48,14 +48,18 @@ def border_at_letter(pattern: str) -> str | None:
 
 
 def too_much_work(patterns: Sequence[str], longest_match: int) -> tuple[int, int] | None:
-    """How many steps one scoring of accepted patterns takes at worst, and how many it may; None if it may."""
+    """How many steps one scoring of accepted patterns takes at least, and how many it may; None where it may."""
     import re2
 
-    try:
-        steps = steps_of([reaching(pattern) for pattern in patterns], longest_match)
-    except re2.error:  # too large to be looked for behind anything
-        steps = MOST_STEPS + 1
-    return (steps, MOST_STEPS) if steps > MOST_STEPS else None
+    steps = 0
+    for pattern in patterns:
+        try:
+            steps += steps_of([reaching(pattern)], longest_match)
+        except re2.error:  # too large to be looked for behind anything
+            steps += MOST_STEPS + 1
+        if steps > MOST_STEPS:
+            return steps, MOST_STEPS
+    return None
 
 
 def least_length(pattern: str) -> int:
