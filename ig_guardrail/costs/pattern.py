@@ -199,16 +199,7 @@ def compile_patterns(
     where = f"cost_models.{name}"
     if longest_match < 1 or not patterns:
         raise ModelError("a pattern cost needs patterns and a longest_match of at least 1", where=where)
-    memory = max(_LEAST, min(MEMORY, _SHARED // len(patterns)))
-    expressions = tuple(_compile(pattern, where, memory) for pattern in patterns)
-    steps = steps_of([expression.last for expression in expressions], longest_match)
-    if steps > MOST_STEPS:
-        raise ModelError(
-            "the patterns are too much work for one scoring",
-            where=where,
-            why=f"at worst it takes {steps:,} steps, and {MOST_STEPS:,} are allowed",
-            fix="lower longest_match, shorten counted repetitions ({0,900}) and large classes, or use fewer patterns",
-        )
+    expressions = _compile_all(patterns, longest_match, where)
     normal = {} if normalise else {"normalise": "none"}
     return PatternCost(
         name=name,
@@ -216,12 +207,29 @@ def compile_patterns(
         sha256=options_sha256(
             "pattern", patterns=list(patterns), longest_match=longest_match, hazards=hazards, **normal
         ),
-        expressions=expressions,
+        expressions=tuple(expressions),
         longest_match=longest_match,
         names=tuple(own or place for place, own in enumerate([*names, *[None] * (len(patterns) - len(names))])),
         normalise=normalise,
         any=_joined(patterns) if len(patterns) > 1 else None,
     )
+
+
+def _compile_all(patterns: Sequence[str], longest_match: int, where: str) -> list[Expression]:
+    """Every pattern; none is compiled any more once they are too much work."""
+    memory = max(_LEAST, min(MEMORY, _SHARED // len(patterns)))
+    expressions: list[Expression] = []
+    for pattern in patterns:
+        expressions.append(_compile(pattern, where, memory))
+        steps = steps_of([expression.last for expression in expressions], longest_match)
+        if steps > MOST_STEPS:
+            raise ModelError(
+                "the patterns are too much work for one scoring",
+                where=where,
+                why=f"at worst {len(expressions)} of them take {steps:,} steps, and {MOST_STEPS:,} are allowed",
+                fix="lower longest_match, shorten counted repetitions ({0,900}) and large classes, or use fewer",
+            )
+    return expressions
 
 
 def _compile(pattern: str, where: str, memory: int) -> Expression:
