@@ -33,6 +33,8 @@ _DIACRITIC = re.compile(f"[{DIACRITICS}]")
 _WORD = re.compile(rf"[\w{DIACRITICS}]+")
 _FRAMED = re.compile("LATIN LETTER SMALL CAPITAL ([A-Z])|NEGATIVE (?:CIRCLED|SQUARED) LATIN CAPITAL LETTER ([A-Z])")
 _LEFT_OUT = {"ĸ": "k", "к": "k", "κ": "k", "м": "m", "п": "n", "η": "n"}
+_ESCAPE = 6  # characters of the longest escape in JSON
+_JSON_ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|([^u])|(?:u[0-9A-Fa-f]{0,3})?)", re.DOTALL)
 _BLANK_BRAILLE = "\u2800"
 
 
@@ -79,18 +81,45 @@ def readable(text: str) -> str:
     return text if text.isascii() else _WORD.sub(lambda word: folded_word(word[0]), composed(unframed(text)))
 
 
-def start_of_last(text: str, end: int, characters: int) -> int:
-    """Where the last `characters` characters before `end` begin; those that some reading leaves out do not count."""
+def start_of_last(text: str, end: int, characters: int, escaped: bool = False) -> int:
+    """Where the last `characters` characters before `end` begin; those that some reading leaves out do not count.
+
+    escaped  whether the text is JSON: then an escape is the one character that it stands for, if it is whole
+    """
     start = max(0, end - characters)
-    if text[max(0, start - 1) : end].isascii():
+    around = text[max(0, start - 1) : end]
+    if around.isascii() and not (escaped and "\\" in text[max(0, start - _ESCAPE) : end]):
         return start
     start, missing = end, characters
     while start and missing:
-        start -= 1
-        missing -= not may_vanish(text[start])
-    while start and may_vanish(text[start - 1]):
-        start -= 1
+        start, counts = _unit_before(text, start, end, escaped)
+        missing -= counts
+    while start:
+        before, counts = _unit_before(text, start, end, escaped)
+        if counts:
+            break
+        start = before
     return start
+
+
+def _unit_before(text: str, stop: int, end: int, escaped: bool) -> tuple[int, bool]:
+    """Where the character or escape that ends at `stop` begins, and whether every reading shows it."""
+    if escaped:
+        for start in range(max(0, stop - _ESCAPE), stop):
+            found = _JSON_ESCAPE.fullmatch(text, start, stop)
+            if found and (found[1] or found[2] or stop == end) and _is_odd_backslash(text, start):
+                return start, bool(found[2]) or bool(found[1] and _shown(int(found[1], 16)))
+    return stop - 1, not may_vanish(text[stop - 1])
+
+
+def _is_odd_backslash(text: str, place: int) -> bool:
+    """Whether a backslash begins an escape: an even number of others stand before it."""
+    return (place - len(text[:place].rstrip("\\"))) % 2 == 0
+
+
+def _shown(point: int) -> bool:
+    """Whether every reading shows what an escape stands for. Halves of pairs do not count: they may be of a tag."""
+    return not 0xD800 <= point < 0xE000 and not may_vanish(chr(point))
 
 
 @cache

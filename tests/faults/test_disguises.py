@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import unicodedata
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -223,6 +226,27 @@ def test_what_is_held_back_spans_as_many_characters_in_every_reading(text: str, 
     for reading in (str, composed, folded):
         assert start == 0 or len(reading(text[start:end])) >= characters
     assert not (start and may_vanish(text[start - 1]) and not text.isascii()) or characters == 0
+
+
+@settings(max_examples=RUNS, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(["a", "é", "\u0301", "\u200b", '"', "\\", "\n", "u", "0", "\U000e0041", "😀"]), max_size=40
+    ),
+    st.randoms(use_true_random=False),
+    st.integers(0, 200),
+    st.integers(0, 12),
+)
+def test_what_is_held_back_of_json_spans_as_many_decoded_characters(
+    said: list[str], dice: Random, end: int, characters: int
+) -> None:
+    text = "".join(json.dumps(one)[1:-1] if dice.random() < 0.6 or one in '"\\' else one for one in said)
+    end = min(end, len(text))
+    start = start_of_last(text, end, characters, escaped=True)
+    whole = re.sub(r"(?<!\\)((?:\\\\)*)\\(?:u[0-9a-fA-F]{0,3})?$", r"\1", text[start:end])
+    decoded = json.loads(f'"{whole}"', strict=False)
+    for reading in (str, composed, folded):
+        assert start == 0 or len(reading(decoded)) >= characters
 
 
 def test_real_words_of_other_scripts_and_accents_stay_as_they_are() -> None:
