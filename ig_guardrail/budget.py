@@ -181,6 +181,7 @@ def settle(
                 z_before=remaining(rule.budget, before, measure.position - 1),
                 z_after=remaining(rule.budget, after, measure.position),
                 raw=measure.raw,
+                fired=measure.fired,
             )
         )
     return SafetyState(books), tuple(lines)

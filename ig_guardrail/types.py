@@ -426,7 +426,7 @@ class Measure:
     """One budget's score at one charge point, and the raw scores of the cost models behind it.
 
     `ended` marks the charge point at the end of an answer, which is a point of its own even where an ordinary one
-    falls on the same position.
+    falls on the same position. `fired` names, by cost model, the rules that raw scores rest on, where one can say.
     """
 
     budget: str
@@ -434,6 +434,7 @@ class Measure:
     ended: bool
     score: float
     raw: Mapping[str, float] = field(default_factory=dict)
+    fired: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)
 
 
 # ---------------------------------------------------------------------------------------------------------- policy
@@ -567,7 +568,10 @@ class CompiledPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """One line of the account: one budget charged at one charge point."""
+    """One line of the account: one budget charged at one charge point.
+
+    fired  by cost model, the rules that a score above 0 rests on: a pattern's name, or its place in the policy's list
+    """
 
     budget: str
     position: int
@@ -577,6 +581,7 @@ class Charge:
     z_before: float
     z_after: float
     raw: Mapping[str, float] = field(default_factory=dict)
+    fired: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -606,6 +611,8 @@ class Receipt:
     text     all that was shown, the policy's message included
     message  the policy's, in place of an answer or behind the beginning of one; "" where it has none
     sources  what scores above a threshold rest on, those of drafts too, where a cost model can say; a document once
+    fired    by cost model, the patterns that scores above a threshold rest on, those of drafts and the prompt too: a
+             name, or the place in the policy's list, counted from 0; never the text that they matched
     turn     of the conversation whose budgets it was charged to; None where there are none
     """
 
@@ -629,6 +636,7 @@ class Receipt:
     value_calls: int
     fail_open: tuple[str, ...]
     sources: tuple[Source, ...]
+    fired: Mapping[str, tuple[str | int, ...]]
     ladder: tuple[str, ...]
     seconds: Mapping[str, float | None]
 

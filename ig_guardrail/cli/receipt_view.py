@@ -23,7 +23,7 @@ BAR = 16  # cells
 
 def table(receipt: Receipt) -> Group:
     """The whole record of one answer, a few lines long."""
-    return Group(_heading(receipt), _budgets(receipt), *_sources(receipt), _effort(receipt))
+    return Group(_heading(receipt), _budgets(receipt), *_fired(receipt), *_sources(receipt), _effort(receipt))
 
 
 def line(receipt: Receipt) -> Text:
@@ -55,6 +55,16 @@ def _budgets(receipt: Receipt) -> Table:
         spent = f"spent {_amount(entry['spent'])} of {_amount(entry['of'])}{_mode(entry)}"
         grid.add_row(f"  {name}", _bar(entry["spent"], entry["of"]), spent, Text(f"highest score {highest:.2f}", "dim"))
     return grid
+
+
+def _fired(receipt: Receipt) -> list[Text]:
+    """A line for each cost model whose patterns matched in the answer, a draft of it or the prompt."""
+    found = {name: ", ".join(_pattern(name, one) for one in rules) for name, rules in receipt.fired.items()}
+    return [Text(f"  matched {rules}", "dim") for rules in found.values()]
+
+
+def _pattern(model: str, rule: str | int) -> str:
+    return f"{model}.patterns[{rule}]" if isinstance(rule, int) else f"{model}: {rule}"
 
 
 def _sources(receipt: Receipt) -> list[Text]:

@@ -24,7 +24,8 @@ class CostModel(Protocol):
     granularity    charged at every token, at every block point, or at the end only
     reading        a level of the whole answer so far, or an event in the newest piece
     layers         hidden layers it reads; () for text only
-    longest_match  characters before a charge point that a later event may reach back into; 0 if none
+    longest_match  characters before a charge point that a later event may reach back into; 0 if none. Characters that
+                   nobody sees, and marks on letters, are not counted (see `normalisation`)
     """
 
     @property
@@ -48,6 +49,15 @@ class CostModel(Protocol):
 
     def advance(self, steps: Sequence[tuple[State, Piece]]) -> list[tuple[State, tuple[float, ...]]]:
         """For each (state, piece): the state after the piece, and one score in [0, 1] for each hazard."""
+        ...
+
+
+@runtime_checkable
+class Attributing(Protocol):
+    """A cost model that can say which of its rules a score rests on."""
+
+    def fired(self, state: State) -> tuple[str | int, ...]:
+        """Names, or places in the policy's list, of the rules that the score which came with `state` rests on."""
         ...
 
 

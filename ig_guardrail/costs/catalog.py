@@ -120,7 +120,15 @@ def _lexical(spec: CostModelSpec, base_dir: Path | None) -> LexicalHead:
 def _pattern(spec: CostModelSpec) -> PatternCost:
     patterns = _option(spec, "patterns", (list, tuple))
     longest = _option(spec, "longest_match", (int,))
-    return compile_patterns([str(pattern) for pattern in patterns], longest, spec.name, spec.hazards)
+    named = [one if isinstance(one, Mapping) else {"pattern": str(one)} for one in patterns]
+    return compile_patterns(
+        [str(one["pattern"]) for one in named],
+        longest,
+        spec.name,
+        spec.hazards,
+        names=[one.get("name") for one in named],
+        normalise=spec.options.get("normalise", "text") != "none",
+    )
 
 
 def _provenance(spec: CostModelSpec, engine: EngineFacts | None, base_dir: Path | None) -> ProvenanceCost:

@@ -1,6 +1,7 @@
 """A sequence classifier as a cost model: it scores the answer so far, after the prompt where it is told to.
 
 A text beyond the classifier's context is read in windows that overlap, and the worst one counts: nothing goes unread.
+It is read without disguises (`normalisation`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from ig_guardrail.costs.artifact import options_sha256
 from ig_guardrail.costs.sequence_classifier import SequenceClassifier
 from ig_guardrail.errors import ModelError
+from ig_guardrail.normalisation import readable
 from ig_guardrail.types import Granularity, Piece, Prompt, Reading
 
 Squash: TypeAlias = Literal["softmax", "sigmoid"]
@@ -70,7 +72,7 @@ class ClassifierCost:
 
     def start(self, prompt: Prompt) -> Said:
         """Nothing of the answer was read."""
-        return Said("\n".join(turn.text for turn in prompt.turns) if self.with_prompt else None)
+        return Said(readable("\n".join(turn.text for turn in prompt.turns)) if self.with_prompt else None)
 
     def advance(self, steps: Sequence[tuple[Said, Piece]]) -> list[tuple[Said, tuple[float, ...]]]:
         """Read all answers so far, those after one prompt together."""
@@ -78,7 +80,7 @@ class ClassifierCost:
         scores: dict[Said, tuple[float, ...]] = {}
         for prompt in dict.fromkeys(said.prompt for said in heard):
             asked = [said for said in heard if said.prompt == prompt]
-            scores |= zip(asked, self.scores.of(prompt, [said.answer for said in asked]), strict=True)
+            scores |= zip(asked, self.scores.of(prompt, [readable(said.answer) for said in asked]), strict=True)
         return [(said, scores[said]) for said in heard]
 
 

@@ -1,7 +1,8 @@
 """A hosted judge: what a moderations endpoint says of the whole answer so far.
 
 A long text is judged in windows that overlap, so that no sentence is cut in both, and the worst one counts. The windows
-begin at the same characters however the text was cut, and blank texts score 0 without being asked about.
+begin at the same characters however the text was cut, and blank texts score 0 without being asked about. What is sent
+is the text without disguises (`normalisation`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from ig_guardrail.costs.artifact import options_sha256
 from ig_guardrail.costs.endpoint import THIS_MACHINE, Endpoint, open_client
 from ig_guardrail.errors import ModelError
+from ig_guardrail.normalisation import readable
 from ig_guardrail.types import CostModelSpec, Granularity, Piece, Prompt, Reading
 
 OPENAI = "https://api.openai.com/v1"
@@ -45,10 +47,11 @@ class ModerationCost:
     def advance(self, steps: Sequence[tuple[str, Piece]]) -> list[tuple[str, tuple[float, ...]]]:
         """Ask about all texts at once, each different one once. Raises CostFailure, CostTimeout."""
         texts = [known + piece.text for known, piece in steps]
-        asked = list(dict.fromkeys(window for text in texts for window in windows(text)))
+        read = {text: windows(readable(text)) for text in texts}
+        asked = list(dict.fromkeys(window for parts in read.values() for window in parts))
         wanted = sorted({category for group in self.categories for category in group})
         found = dict(zip(asked, self.endpoint.judge(asked, wanted), strict=True))
-        return [(text, self._worst([found[window] for window in windows(text)])) for text in texts]
+        return [(text, self._worst([found[window] for window in read[text]])) for text in texts]
 
     def _worst(self, judged: Sequence[Mapping[str, float]]) -> tuple[float, ...]:
         return tuple(

@@ -1,8 +1,9 @@
 """Words of a growing text, hashed into buckets, the same however the text was cut.
 
-A word is a run of letters, digits, underscores and apostrophes, at most `LONGEST_WORD` characters; it is normalised
-(NFKC, case folded) on its own. Terms are words and pairs of neighbouring words. Buckets keep no word list, so no
-training text ships with a model; two terms may share a bucket.
+A word is a run of letters, digits, underscores and apostrophes, with the marks on them, at most `LONGEST_WORD`
+characters; those that nobody sees are left out. It is normalised on its own: NFKC, look-alikes as Latin letters where
+that makes it a Latin word, case folded. Terms are words and pairs of neighbouring words. Buckets keep no word list, so
+no training text ships with a model; two terms may share a bucket.
 """
 
 from __future__ import annotations
@@ -13,10 +14,16 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from ig_guardrail.normalisation import DIACRITICS, folded_word, seen, unframed
+
 LONGEST_WORD = 40
 
-_APOSTROPHES = "'\N{RIGHT SINGLE QUOTATION MARK}"
-_RUN = re.compile(rf"[\w{_APOSTROPHES}]{{1,{LONGEST_WORD}}}")
+_CURLY = "\N{RIGHT SINGLE QUOTATION MARK}"
+_APOSTROPHES = f"'{_CURLY}"
+_RUN = re.compile(rf"[\w{_APOSTROPHES}{DIACRITICS}]{{1,{LONGEST_WORD}}}")
+_MARK = re.compile(f"[{DIACRITICS}]")
+_SURPLUS = re.compile(f"(?<=[{DIACRITICS}]{{2}})[{DIACRITICS}]+")  # no letter of a language has three
+_LAST_MARKS = re.compile(f"[{DIACRITICS}]{{0,2}}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +31,17 @@ class Reader:
     """What was read of a text: `tail` may still be an incomplete word, `last` is the word before it.
 
     counts  bucket -> how many terms fell into it; never changed once made
+    marks   what the text before `tail` ends with, of marks on a letter
     """
 
     tail: str = ""
     last: str = ""
     counts: Mapping[int, int] = field(default_factory=dict)
+    marks: str = ""
 
     def read(self, text: str, ended: bool, buckets: int) -> Reader:
         """This reader after more text. Unless the text ended there, a word at its very end waits for the rest."""
-        known = self.tail + text
+        known = _SURPLUS.sub("", self.marks + self.tail + unframed(seen(text)))[len(self.marks) :]
         closed = known if ended else known[: _open_word(known)]
         counts, last = dict(self.counts), self.last
         for word in _words(closed):
@@ -40,7 +49,7 @@ class Reader:
                 index = bucket(term, buckets)
                 counts[index] = counts.get(index, 0) + 1
             last = word
-        return Reader(known[len(closed) :], last, counts)
+        return Reader(known[len(closed) :], last, counts, _last_marks(self.marks + closed))
 
 
 def bucket(term: str, buckets: int) -> int:
@@ -62,11 +71,23 @@ def _open_word(text: str) -> int:
 
 
 def _in_word(character: str) -> bool:
-    return character.isalnum() or character == "_" or character in _APOSTROPHES
+    return character.isalnum() or character == "_" or character in _APOSTROPHES or _MARK.match(character) is not None
+
+
+def _last_marks(text: str) -> str:
+    found = _LAST_MARKS.search(text)
+    return found[0] if found else ""
 
 
 def _words(text: str) -> Iterator[str]:
     for run in _RUN.findall(text):
-        word = unicodedata.normalize("NFKC", run).casefold().strip(_APOSTROPHES)
+        word = _plain(run).casefold().strip(_APOSTROPHES)
         if word:
             yield word
+
+
+def _plain(run: str) -> str:
+    """A run without its disguise. A curly apostrophe is none, and stays."""
+    if run.isascii():
+        return run
+    return _CURLY.join(folded_word(part) for part in unicodedata.normalize("NFKC", run).split(_CURLY))

@@ -64,6 +64,7 @@ def receipt(
         value_calls=server.tally.value_calls if server else 0,
         fail_open=tuple(server.case.scorer.fail_open) if server else (),
         sources=tuple(server.case.scorer.sources.values()) if server else (),
+        fired=_fired(terms.screening, server),
         ladder=rungs,
         seconds=_seconds(terms, server),
     )
@@ -89,6 +90,14 @@ def _spend(terms: Terms, server: Server | None) -> dict[str, Mapping[str, Any]]:
         rule.budget.id: {"spent": spent.get(rule.budget.id, 0.0), "of": rule.budget.budget, "mode": rule.budget.mode}
         for rule in terms.panel.rules
     }
+
+
+def _fired(screening: Screening, server: Server | None) -> dict[str, tuple[str | int, ...]]:
+    """Each pattern once, the prompt's first."""
+    of_prompt = screening.fired if screening.exceeded else {}
+    of_answer = server.case.scorer.fired if server else {}
+    names = dict.fromkeys([*of_prompt, *of_answer])
+    return {name: tuple(dict.fromkeys([*of_prompt.get(name, ()), *of_answer.get(name, ())])) for name in names}
 
 
 def _tokens(terms: Terms, server: Server | None) -> dict[str, int]:

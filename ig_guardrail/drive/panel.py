@@ -60,9 +60,10 @@ class Panel:
 
     @property
     def longest_match(self) -> int:
-        """Characters of the longest match an enforced event may reach back over."""
+        """Characters an enforced event may reach back over: the longest match, and one that decides about its end."""
         names = {name for rule in self.rules if rule.enforced for name in rule.budget.cost.models()}
-        return max((self.seats[name].model.longest_match for name in names), default=0)
+        longest = max((self.seats[name].model.longest_match for name in names), default=0)
+        return longest + 1 if longest else 0
 
 
 def seat(policy: CompiledPolicy, models: Mapping[str, CostModel]) -> Panel:

@@ -17,7 +17,7 @@ from typing import Any
 
 from ig_guardrail.budget import Point, Rule, spacing
 from ig_guardrail.calls import OPEN
-from ig_guardrail.costs.base import Sourced, State
+from ig_guardrail.costs.base import Attributing, CostModel, Sourced, State
 from ig_guardrail.costs.combine import evaluate, pick
 from ig_guardrail.costs.decoded import heard
 from ig_guardrail.costs.workers import cost_failure
@@ -76,6 +76,7 @@ class Scorer:
         self.calls = 0
         self.fail_open: list[str] = []
         self.sources: dict[str, Source] = {}  # by document
+        self.fired: dict[str, dict[str | int, None]] = {}  # by cost model, in the order in which they were seen
 
     def aside(self) -> Scorer:
         """One for the same request that knows what this one knows; what it learns goes with it."""
@@ -169,12 +170,21 @@ class Scorer:
     def _read(self, node: Node, budget: str, point: Point) -> Measure:
         rule = self._rules[budget]
         raw: dict[str, float] = {}
+        fired: dict[str, tuple[str | int, ...]] = {}
         for track in self._tracks(rule):
+            one = self._panel.seats[track.model]
             fold = self._folds[self._mark(track, node, point)]
-            raw[track.model] = pick(self._panel.seats[track.model].model.hazards, fold.scores, rule.budget.hazards)
+            raw[track.model] = pick(one.model.hazards, fold.scores, rule.budget.hazards)
+            rules = rules_of(one.model, fold.state) if raw[track.model] else ()
+            fired |= {track.model: rules} if rules else {}
             if raw[track.model] > rule.budget.threshold:
-                self._note_source(self._panel.seats[track.model], fold)
-        return Measure(budget, point.position, point.ended, evaluate(rule.budget.cost, raw), raw)
+                self._note_source(one, fold)
+                self._note_rules(track.model, rules)
+        return Measure(budget, point.position, point.ended, evaluate(rule.budget.cost, raw), raw, fired)
+
+    def _note_rules(self, model: str, rules: Sequence[str | int]) -> None:
+        if rules:
+            self.fired.setdefault(model, {}).update(dict.fromkeys(rules))
 
     def _note_source(self, one: Seat, fold: Fold) -> None:
         """Keep where a score comes from, of a few documents, if its cost model can say."""
@@ -205,6 +215,13 @@ def _steps_behind(node: Node, position: int) -> list[Node]:
     """The nodes of an answer that have tokens behind a position, in order."""
     found = list(itertools.takewhile(lambda step: step.position > position, node.ancestors()))
     return found[::-1]
+
+
+def rules_of(model: CostModel, state: State) -> tuple[str | int, ...]:
+    """The rules that the score which came with a state rests on; () where the cost model cannot say."""
+    if not isinstance(model, Attributing):
+        return ()
+    return tuple(dict.fromkeys(rule for one in heard(state) for rule in model.fired(one)))
 
 
 def checked(one: Seat, answers: Any, count: int) -> list[Fold]:

@@ -124,7 +124,15 @@ def _normal(draft: Draft) -> dict[str, Any]:
 def _filled_model(model: Mapping[str, Any]) -> dict[str, Any]:
     """Defaults filled, and for a moderations endpoint what stands for each hazard."""
     own = {"categories": categories_of(model)} if model["kind"] == "openai" else {}
-    return {**COST_MODEL.sections[model["kind"]].defaults(), **model, **own}
+    filled = {**COST_MODEL.sections[model["kind"]].defaults(), **model, **own}
+    return _filled_patterns(filled) if model["kind"] == "pattern" else filled
+
+
+def _filled_patterns(model: Mapping[str, Any]) -> dict[str, Any]:
+    """A pattern without a name as its text alone, and no key for what patterns do unless told otherwise."""
+    patterns = [one["pattern"] if isinstance(one, dict) and "name" not in one else one for one in model["patterns"]]
+    rest = {key: value for key, value in model.items() if (key, value) != ("normalise", "text")}
+    return {**rest, "patterns": patterns}
 
 
 def _filled_budget(budget: Mapping[str, Any], models: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from ig_guardrail.policy.schema import (
     OneOf,
     Regex,
     Section,
+    Short,
     Switch,
     Text,
     Whole,
@@ -60,6 +61,8 @@ def _described(kind: Kind) -> dict[str, Any]:
             return {"type": "array", "items": _described(kind.item), **limits}
         case MapOf():
             return _map(kind)
+        case Short():
+            return {"oneOf": [_described(kind.section.fields[kind.key].kind), _described(kind.section)]}
         case OneOf():
             return {"oneOf": [_described(section) for section in kind.sections.values()]}
         case Section():

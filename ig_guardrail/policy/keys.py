@@ -8,7 +8,7 @@ from typing import Any
 from ig_guardrail.policy.faults import listed
 from ig_guardrail.policy.language import POLICY
 from ig_guardrail.policy.nearest import nearest
-from ig_guardrail.policy.schema import ListOf, MapOf, OneOf, Section
+from ig_guardrail.policy.schema import ListOf, MapOf, OneOf, Section, Short
 from ig_guardrail.policy.tree import Entry, Scalar, Table
 
 
@@ -42,6 +42,8 @@ def _sections(kind: Any) -> Iterator[Section]:
         case OneOf():
             for section in kind.sections.values():
                 yield from _sections(section)
+        case Short():
+            yield from _sections(kind.section)
         case ListOf():
             yield from _sections(kind.item)
         case MapOf():

@@ -17,6 +17,7 @@ from ig_guardrail.policy.schema import (
     OneOf,
     Regex,
     Section,
+    Short,
     Switch,
     Text,
     Whole,
@@ -128,6 +129,14 @@ def _model(kind: str, **own: Field) -> Section:
     return Section(f"a cost model of kind `{kind}`", {"kind": tag, **own, **_SHARED})
 
 
+PATTERN = Section(
+    "a pattern",
+    {
+        "name": Field(NAME, "how receipts call it; without one, by its place in the list", "card-number"),
+        "pattern": Field(Regex(1000), "a regular expression in RE2's syntax", r"'\b\d{4}-\d{4}\b'", required=True),
+    },
+)
+
 COST_MODEL = OneOf(
     "a cost model",
     "kind",
@@ -148,8 +157,8 @@ COST_MODEL = OneOf(
         "pattern": _model(
             "pattern",
             patterns=Field(
-                ListOf(Regex(1000), 1, 200),
-                "regular expressions in RE2's syntax",
+                ListOf(Short(PATTERN, "pattern"), 1, 200),
+                "regular expressions in RE2's syntax, each with a `name` for receipts where one is written",
                 r"['(?i)\bfoo\w{0,10}']",
                 required=True,
             ),
@@ -158,6 +167,13 @@ COST_MODEL = OneOf(
                 "matches are looked for in windows of this length; as much text is held back",
                 "32",
                 required=True,
+            ),
+            normalise=Field(
+                Choice(("text", "none")),
+                "`text` sees through disguises, such as characters that nobody sees or that look like others; `none` "
+                "compares code points as they are written",
+                "none",
+                default="text",
             ),
         ),
         "provenance": _model(

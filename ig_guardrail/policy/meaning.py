@@ -18,7 +18,7 @@ from ig_guardrail.policy.language import CLOSING, PLAIN, REFUSAL
 from ig_guardrail.policy.meaning_of_tools import argument_rules, scopes, taken_names
 from ig_guardrail.policy.namings import namings
 from ig_guardrail.policy.nearest import nearest
-from ig_guardrail.policy.patterns import least_length, matches
+from ig_guardrail.policy.patterns import border_at_letter, least_length, matches, too_much_work
 from ig_guardrail.policy.tree import Scalar
 
 TEXT_KINDS = ("lexical", "pattern", "classifier", "openai", "python", "given")
@@ -27,7 +27,19 @@ TEXT_KINDS = ("lexical", "pattern", "classifier", "openai", "python", "given")
 def check_meaning(draft: Draft) -> tuple[Fault, ...]:
     """Every fault in how the parts of a draft fit together."""
     named = (ids, names, text_models, hazards, namings)
-    settings = (limits, strategy, lengths, english, messages, argument_rules, taken_names, scopes)
+    settings = (
+        limits,
+        strategy,
+        lengths,
+        pattern_names,
+        borders,
+        work,
+        english,
+        messages,
+        argument_rules,
+        taken_names,
+        scopes,
+    )
     return tuple(chain.from_iterable(check(draft) for check in (*named, *settings)))
 
 
@@ -189,10 +201,51 @@ def lengths(draft: Draft) -> Iterator[Fault]:
             )
 
 
+def pattern_names(draft: Draft) -> Iterator[Fault]:
+    """The patterns of a cost model have names of their own."""
+    for model in model_names(draft):
+        named = [draft.value("cost_models", model, "patterns", index, "name") for index in _places(draft, model)]
+        for index, name in enumerate(named):
+            if name is not None and name in named[:index]:
+                spot = draft.spot("cost_models", model, "patterns", index, "name")
+                message = f"two patterns are called {quoted(name)}"
+                yield spot.fault("P026", message, label="used before", help="rename one of them")
+
+
+def borders(draft: Draft) -> Iterator[Fault]:
+    """No pattern looks for the border of a word where RE2 sees none."""
+    for name, index, pattern in pattern_texts(draft):
+        letter = border_at_letter(pattern)
+        if letter is not None:
+            spot = draft.spot("cost_models", name, "patterns", index)
+            label = f"for `\\b`, {quoted(letter)} is not part of a word"
+            advice = r"write `(?:^|[^\pL])` before the word, and `(?:[^\pL]|$)` behind it"
+            yield spot.fault("P040", "this pattern asks for a border that is not there", label=label, help=advice)
+
+
+def work(draft: Draft) -> Iterator[Fault]:
+    """Looking for all patterns of a cost model once takes a bounded time."""
+    for name in model_names(draft):
+        texts = [pattern for model, _, pattern in pattern_texts(draft) if model == name]
+        longest = draft.value("cost_models", name, "longest_match")
+        over = too_much_work(texts, longest) if texts and longest is not None else None
+        if over is not None:
+            spot = draft.key_spot("cost_models", name, "patterns")
+            label = f"{over[0]:,} steps or more for one scoring, at worst; {over[1]:,} are allowed"
+            advice = "lower `longest_match`, shorten counted repetitions such as `{0,900}`, or write fewer patterns"
+            yield spot.fault("P041", "these patterns are too much work", label=label, help=advice)
+
+
+def _places(draft: Draft, model: str) -> range:
+    return range(len(draft.value("cost_models", model, "patterns") or ()))
+
+
 def pattern_texts(draft: Draft) -> Iterator[tuple[str, int, str]]:
     """Every sound pattern: cost model, place in its list, text."""
     for name in model_names(draft):
-        for index, pattern in enumerate(draft.value("cost_models", name, "patterns") or ()):
+        for index in _places(draft, name):
+            written = draft.value("cost_models", name, "patterns", index)
+            pattern = written.get("pattern") if isinstance(written, dict) else written
             if pattern is not None:
                 yield name, index, pattern
 

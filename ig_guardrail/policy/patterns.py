@@ -6,7 +6,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from ig_guardrail.re2_patterns import MOST_STEPS, reaching, steps_of
+
 _PROBES = ("", "a", " ", "a b", "a\n1 _-é")  # texts with every kind of boundary
+_LETTER = r"[^\W\d_\x00-\x7f]"
+_BORDER_AT_LETTER = re.compile(rf"(?:^|[^\\])(?:\\\\)*\\b({_LETTER})|({_LETTER})\\b")
 _SPECIAL = re.compile(r"[\\.^$*+?{}\[\]|()]")
 
 
@@ -35,6 +39,27 @@ def matches(pattern: str, texts: Sequence[str]) -> list[str | None]:
     compiled = _compiled(pattern)
     found = [compiled.search(text) for text in texts]
     return [None if match is None else str(match.group()) for match in found]
+
+
+def border_at_letter(pattern: str) -> str | None:
+    """A letter that `\\b` stands beside and that RE2 does not take for part of a word; None if there is none."""
+    found = _BORDER_AT_LETTER.search(pattern)
+    return (found[1] or found[2]) if found else None
+
+
+def too_much_work(patterns: Sequence[str], longest_match: int) -> tuple[int, int] | None:
+    """How many steps one scoring of accepted patterns takes at least, and how many it may; None where it may."""
+    import re2
+
+    steps = 0
+    for pattern in patterns:
+        try:
+            steps += steps_of([reaching(pattern)], longest_match)
+        except re2.error:  # too large to be looked for behind anything
+            steps += MOST_STEPS + 1
+        if steps > MOST_STEPS:
+            return steps, MOST_STEPS
+    return None
 
 
 def least_length(pattern: str) -> int:

@@ -26,7 +26,7 @@ from ig_guardrail.policy.language import (
 from ig_guardrail.policy.reference_text import EXAMPLE, TEXT
 from ig_guardrail.policy.rules import Rule, rules
 from ig_guardrail.policy.scalars import needs
-from ig_guardrail.policy.schema import Field, HazardChoice, Kind, ListOf, MapOf, OneOf, Regex, Section, Text
+from ig_guardrail.policy.schema import Field, HazardChoice, Kind, ListOf, MapOf, OneOf, Regex, Section, Short, Text
 
 _SECTIONS = {
     "metadata": METADATA,
@@ -73,6 +73,9 @@ def takes(kind: Kind) -> str:
     match kind:
         case Section() | OneOf():
             return "a mapping, see below"
+        case Short():
+            fields = ", ".join(f"{name}: ..." for name in kind.section.fields)
+            return f"{takes(kind.section.fields[kind.key].kind)}, or `{{{fields}}}`"
         case ListOf():
             return f"a list of {kind.least} to {kind.most}: {takes(kind.item)}"
         case MapOf():

@@ -74,6 +74,22 @@ open-ended pattern (`a.*b`) matches within such a window, and a match that would
 characters are held back from a stream, so keep it short. Patterns are best written in single quotes, where YAML leaves
 backslashes alone.
 
+A text is denied as it is read, not as it is spelled. Patterns are looked for in three readings of it: as it is written;
+*composed* (Unicode's NFKC, without characters that nobody sees, and with every kind of space as a space); and *folded*
+(besides, with Latin letters and digits for those that look like them, and without marks that were put on letters by
+characters of their own). So `banana` finds a word with a soft hyphen, Cyrillic look-alikes or full-width letters in it,
+and `é` finds an e with an accent, composed or not; patterns in any script match text in that script. ASCII text reads
+alike in all three. `normalise: none` looks at code points as they are written. Lexical cost models, classifiers and
+moderation endpoints read words in the same way; models of kind `given` and `python` are handed the text as it is.
+
+Whether a match counts may depend on what follows it (`$`, `\\b`, an accent that may yet come). It counts when that is
+known, and one character more is held back until then. `\\w`, `\\d` and `\\b` know ASCII letters and digits alone; for
+others write `\\pL` and `\\pN`.
+
+Patterns may have names: `patterns: [{name: card-number, pattern: '\\d{4}-\\d{4}'}]`. A receipt lists, by cost model,
+which patterns matched in the answer, in a draft that was given up, or in the prompt (`fired`): the name, or the place
+in the list, counted from 0. It never holds the text that they matched.
+
 ## YAML
 
 A policy is one UTF-8 document of at most <<bytes>>, <<levels>> levels and <<nodes>> values, aliases written out.
@@ -89,7 +105,7 @@ and defaults written out do not change it; a number that differs does.
 
 ## Faults
 
-Errors (P001 to P039) refuse a policy; warnings (P101 and up) do not.
+Errors (P001 to P041) refuse a policy; warnings (P101 and up) do not.
 
 <<rules>>
 """

@@ -1,4 +1,4 @@
-"""Rule pages P029-P039: parts of a policy that do not fit each other. Each is (title, why, example, instead)."""
+"""Rule pages P029-P041: parts of a policy that do not fit each other. Each is (title, why, example, instead)."""
 
 from __future__ import annotations
 
@@ -68,5 +68,18 @@ PAGES: dict[str, tuple[str, str, str, str]] = {
         "without the words to exchange, a reading of both wordings would find no difference between them",
         "search: {swaps: [sex]}",
         "search: {swaps: [gender]}   # or a lexicon of your own: [./swaps.json]",
+    ),
+    "P040": (
+        "a pattern asks for the border of a word at a letter beyond ASCII",
+        "RE2's `\\b` takes ASCII letters, digits and `_` for parts of words, so `\\bÄ` finds an Ä inside a word alone",
+        r"patterns: ['(?i)\bärger']",
+        r"patterns: ['(?i)(?:^|[^\pL])ärger']",
+    ),
+    "P041": (
+        "the patterns of a cost model are too much work",
+        "each scoring looks for all of them, and nothing is shown meanwhile; the count is the size of the compiled "
+        "patterns times the characters of a window",
+        "patterns: ['(?s)a.{0,900}b', ...]   # 200 of this kind\nlongest_match: 4096",
+        "patterns: ['(?s)a.{0,60}b', ...]\nlongest_match: 64",
     ),
 }

@@ -84,6 +84,14 @@ class Regex:
 
 
 @dataclass(frozen=True, slots=True)
+class Short:
+    """A mapping that may be written as the value of one of its keys, `key`, alone."""
+
+    section: Section
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class ListOf:
     """Between `least` and `most` items of one kind; `unique` items differ from each other."""
 
@@ -153,6 +161,7 @@ Kind: TypeAlias = (
     | HazardChoice
     | Cost
     | Regex
+    | Short
     | ListOf
     | MapOf
     | Section

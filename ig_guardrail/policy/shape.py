@@ -14,7 +14,7 @@ from ig_guardrail.policy.keys import about_unknown, misspelt
 from ig_guardrail.policy.language import POLICY
 from ig_guardrail.policy.nearest import nearest
 from ig_guardrail.policy.scalars import needs, read_form, read_scalar
-from ig_guardrail.policy.schema import HazardChoice, HazardId, ListOf, MapOf, OneOf, Section
+from ig_guardrail.policy.schema import HazardChoice, HazardId, ListOf, MapOf, OneOf, Section, Short
 from ig_guardrail.policy.tree import Broken, Entry, Listing, Scalar, Table, Tree, torn_off
 
 
@@ -43,6 +43,10 @@ class Checker:
                 return self._section(kind, tree, path)
             case OneOf(), Table():
                 return self._one_of(kind, tree, path)
+            case Short(), Table():
+                return self._section(kind.section, tree, path)
+            case Short(), Scalar():
+                return self._sound(read_scalar(kind.section.fields[kind.key].kind, tree, Spot(path, tree.mark)))
             case MapOf(), Table():
                 return self._map(kind, tree, path)
             case ListOf(), Listing():
@@ -51,7 +55,7 @@ class Checker:
                 return self._list(ListOf(HazardId(), 1, 64, unique=True), tree, path)
             case HazardChoice(), Scalar() if tree.text == EVERY:
                 return [EVERY]
-            case ((Section() | OneOf() | MapOf() | ListOf() | HazardChoice()), _):
+            case ((Section() | Short() | OneOf() | MapOf() | ListOf() | HazardChoice()), _):
                 return self._wrong_type(kind, tree, path)
             case _, Scalar():
                 return self._sound(read_scalar(kind, tree, Spot(path, tree.mark)))
@@ -187,6 +191,11 @@ def _shape_of(kind: Any) -> tuple[str, str]:
             return "a mapping of keys to values", f"write `{{{kind.tag}: {next(iter(kind.sections))}, ...}}`"
         case MapOf():
             return "a mapping of keys to values", f"write `{kind.key.example}: ...`"
+        case Short():
+            one = kind.section.fields[kind.key]
+            return needs(
+                one.kind
+            ), f"write a single value, or `{{{', '.join(f'{key}: ...' for key in kind.section.fields)}}}`"
         case ListOf():
             return "a list", "write the items in `[...]`, or each on a line of its own after `- `"
         case HazardChoice():

@@ -13,16 +13,16 @@ from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ig_guardrail.json_texts import LONGEST_ESCAPE, like_json
+from ig_guardrail.json_texts import like_json
+from ig_guardrail.normalisation import start_of_last
 from ig_guardrail.notation import overlap
 from ig_guardrail.types import Node
-
-WASTE = 6  # characters of source for none of text, at most, that one backslash stands for
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """tokens: kept back for backing up. match: characters of the longest pattern match. stops: the stop strings.
+    """tokens: kept back for backing up. match: characters of the longest pattern match, those apart that some reading
+    of the text leaves out. stops: the stop strings.
 
     unit: for answers whose last part is shown whole or not at all, how many characters of a text lie before that part
     or what may become it; told whether the answer was cut off there, and how many characters are words, where that is
@@ -46,25 +46,11 @@ def releasable(node: Node, passed: int, hold: Hold) -> int:
     charged = node.characters_at(passed)
     waiting = (
         node.characters_at(min(passed, max(0, node.position - hold.tokens))),
-        charged - _reach(node, charged, hold),
+        start_of_last(node.text, charged, max(0, hold.match - 1), hold.json or like_json(node.text)),
         node.visible - stop_prefix(text, hold.stops),
         node.visible if hold.unit is None else hold.unit(text, False, words),
     )
     return max(0, min(waiting))
-
-
-def _reach(node: Node, charged: int, hold: Hold) -> int:
-    """Characters at the end of the first `charged` ones in which a match may begin that is not whole yet."""
-    most = max(0, hold.match - 1)
-    farthest = min(LONGEST_ESCAPE * hold.match, charged)
-    if not 0 < most < farthest or not (hold.json or like_json(node.text)):
-        return most
-    reach, needed = 0, most
-    while reach < needed:
-        reach = min(needed, farthest)
-        beginning = max(0, charged - reach - LONGEST_ESCAPE)  # an escape that begins before may end within
-        needed = min(most + WASTE * node.text.count("\\", beginning, charged), farthest)
-    return reach
 
 
 def stop_prefix(text: str, stops: tuple[str, ...]) -> int:

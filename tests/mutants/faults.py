@@ -87,13 +87,22 @@ FAULTS = (
     ),
     Fault("release: the hold is ignored", "stream/release.py", "max(0, node.position - hold.tokens)", "node.position"),
     Fault(
-        "release: the longest match is ignored", "stream/release.py", "charged - _reach(node, charged, hold)", "charged"
+        "release: the longest match is ignored",
+        "stream/release.py",
+        "start_of_last(node.text, charged, max(0, hold.match - 1), hold.json or like_json(node.text))",
+        "charged",
+    ),
+    Fault(
+        "release: what nobody sees counts as held",
+        "stream/release.py",
+        "start_of_last(node.text, charged, max(0, hold.match - 1), hold.json or like_json(node.text))",
+        "max(0, charged - max(0, hold.match - 1))",
     ),
     Fault(
         "release: escapes take no room",
         "stream/release.py",
-        "if not 0 < most < farthest or not (hold.json or like_json(node.text)):",
-        "if True:",
+        "max(0, hold.match - 1), hold.json or like_json(node.text))",
+        "max(0, hold.match - 1))",
     ),
     Fault(
         "release: stop strings are half shown",

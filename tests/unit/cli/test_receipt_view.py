@@ -65,6 +65,13 @@ def test_an_unguarded_answer_says_so() -> None:
     assert "completed (stop, unguarded)" in drawn(table(receipt_of("unguarded")))
 
 
+def test_patterns_that_matched_are_named_and_not_what_they_matched() -> None:
+    drawn_text = drawn(table(replace(receipt_of("completed"), fired={"codes": ("card-number", 2)})))
+    assert "matched codes: card-number, codes.patterns[2]" in drawn_text
+    assert "matched rude.patterns[0]" in drawn(table(receipt_of("refused")))
+    assert "matched" not in drawn(table(receipt_of("completed")))
+
+
 def test_a_recited_document_is_named_with_its_characters() -> None:
     receipt = replace(receipt_of("completed"), sources=(Source("leak.txt", 3, 70),))
     assert "word for word in leak.txt (characters 3 to 70)" in drawn(table(receipt))

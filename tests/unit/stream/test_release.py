@@ -32,6 +32,12 @@ def test_text_that_a_longer_match_may_begin_in_is_held() -> None:
     assert releasable(node(["abcdef"]), 1, Hold(match=1)) == 6
 
 
+def test_characters_that_nobody_sees_do_not_count_as_held() -> None:
+    assert releasable(node(["abc\u200b\u200b\u200bdef"]), 1, Hold(match=4)) == 3
+    assert releasable(node(["abcde\u0301f"]), 1, Hold(match=3)) == 4
+    assert releasable(node(["\u200b" * 9]), 1, Hold(match=2)) == 0
+
+
 def test_a_stop_string_is_never_half_shown() -> None:
     assert releasable(node(["say ", "EN"]), 2, Hold(stops=("END",))) == 4
     assert releasable(node(["say ", "END"], "stop", visible=4), 2, Hold(stops=("END",))) == 4
