@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from ig_guardrail.engine.detokenize import Held
@@ -14,6 +15,8 @@ from ig_guardrail.engine.grammar import Grammar
 from ig_guardrail.engine.language import Language
 from ig_guardrail.engine.stops import first_stop
 from ig_guardrail.types import Finish, Node
+
+TRIES = 16  # tokens that are passed over because an answer could not be closed behind them
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,23 @@ class Draft:
         """Answer tokens so far, from the root on."""
         return self._parent.position + len(self.ids)
 
+    @property
+    def left(self) -> int:
+        """Answer tokens that may still come, an end among them."""
+        return self._rules.limit - self.position
+
+    def may_read(self, token: int) -> bool:
+        """Whether an answer that has a form can be closed in time behind this token."""
+        return self.form is None or self.form.may_take(token, self.left)
+
+    def fitting(self, ranked: Iterable[int], count: int) -> list[int]:
+        """The first `count` tokens of a ranking behind which the answer can be closed; the way out if none is."""
+        if self.form is None:
+            return list(islice(ranked, count))
+        found = list(islice((token for token in islice(ranked, count + TRIES) if self.may_read(token)), count))
+        out = None if found else self.form.way_out(self.left)
+        return [out] if out is not None else found
+
     def read(self, token: int) -> bool:
         """Take one token. False if it is an end token, which ends the answer and is not part of it.
 
@@ -63,7 +83,7 @@ class Draft:
         if self._cut is not None:
             self.end("stop")
         elif self.position >= self._rules.limit:
-            self.end("length")
+            self.end("stop" if self.form is not None and self.form.ended else "length")
         self._offsets.append(len(self._text))
         return True
 
