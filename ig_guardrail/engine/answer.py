@@ -16,8 +16,6 @@ from ig_guardrail.engine.language import Language
 from ig_guardrail.engine.stops import first_stop
 from ig_guardrail.types import Finish, Node
 
-TRIES = 16  # tokens that are passed over because an answer could not be closed behind them
-
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -55,6 +53,11 @@ class Draft:
         """Answer tokens that may still come, an end among them."""
         return self._rules.limit - self.position
 
+    @property
+    def tries(self) -> int:
+        """How many tokens may be passed over before the way out is taken."""
+        return 0 if self.form is None else self.form.tries
+
     def may_read(self, token: int) -> bool:
         """Whether an answer that has a form can be closed in time behind this token."""
         return self.form is None or self.form.may_take(token, self.left)
@@ -63,7 +66,9 @@ class Draft:
         """The first `count` tokens of a ranking behind which the answer can be closed; the way out if none is."""
         if self.form is None:
             return list(islice(ranked, count))
-        found = list(islice((token for token in islice(ranked, count + TRIES) if self.may_read(token)), count))
+        found = list(
+            islice((token for token in islice(ranked, count + self.form.tries) if self.may_read(token)), count)
+        )
         out = None if found else self.form.way_out(self.left)
         return [out] if out is not None else found
 

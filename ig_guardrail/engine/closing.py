@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import heapq
+import random
+from collections import Counter
 from collections.abc import Iterator
 from itertools import count
 
 from ig_guardrail.engine.nets import FAR, Letters, Net
 
 MOST_STANDS = 4_000  # at once
-SEARCHES = ((1, 1_500), (10, 8_000))  # characters of a set that are tried, and steps: few of them first, then more
+STEPS = 2_000  # of a search for ways to the end
+CHECKED_STEPS = 600  # of one whose ends are checked
+TIMES = 3  # that a search comes to one node behind as many bytes
+STROLLS = 45  # ways that chance finds, where the shortest ones do not pass the check
+LONGEST_STROLL = 800  # steps
+EAGERNESS = (0.5, 0.75, 0.9)  # what each further byte makes of the chance that a step is taken
 
-_LIKED = 'a0eA"]}' + " ,.:-" + "123456789bcdBCD"
+_LIKED = 'a0e1A2b3c4d5B6C7D8E9"]}' + " ,.:-"
 
 
 class Frame:
@@ -76,11 +83,12 @@ class Stand:
 
     def ways(self) -> Iterator[bytes]:
         """What may be added to reach an end, shortest first; several are given, in case the first does not serve."""
-        told: set[bytes] = set()
-        for samples, steps in SEARCHES:
-            for way in self._search(samples, steps):
-                if way not in told:
-                    told.add(way)
+        yield from self._search()
+        if self.net.check:
+            dice = random.Random(self.text)
+            for number in range(STROLLS):
+                way = self._stroll(dice, EAGERNESS[number % len(EAGERNESS)])
+                if way is not None:
                     yield way
 
     def _step(self, letter: str) -> Stand | None:
@@ -100,11 +108,9 @@ class Stand:
             a <= high and low <= b for node, _ in self.places for these, _ in self.net.reading[node] for a, b in these
         )
 
-    def _search(self, samples: int, steps: int) -> Iterator[bytes]:
+    def _search(self) -> Iterator[bytes]:
         net, numbers = self.net, count()
-        heap: list[
-            tuple[int, int, int, str, int, Frame]
-        ] = []  # the nearest first; of equal ones, those that went on furthest
+        heap: list[tuple[int, int, int, str, int, Frame]] = []  # nearest first; of equal ones, who went on furthest
 
         def add(spent: int, said: str, node: int, frame: Frame) -> None:
             left = net.distance[node] + frame.cost(net)
@@ -113,26 +119,60 @@ class Stand:
 
         for node, frame in self.places:
             add(0, "", node, frame)
-        for _ in range(steps):
+        seen: Counter[tuple[int, int]] = Counter()
+        for _ in range(CHECKED_STEPS if net.check else STEPS):
             if not heap:
                 return
             _, behind, _, said, node, frame = heapq.heappop(heap)
             spent = -behind
-            if node == net.exit[frame.rule]:
-                check = net.check.get(frame.rule)
-                if check is None or check((self.text + said)[frame.begun :]):
-                    for to, parent in frame.parents:
-                        add(spent, said, to, parent)
-                    if not frame.parents and (said or not self.rest):
-                        yield said.encode()[len(self.rest) :]
-            for to in net.silent[node]:
-                add(spent, said, to, frame)
-            for rule, to in net.calling[node]:
-                inner = Frame(rule, len(self.text) + len(said), [(to, frame)])
-                add(spent, said, net.entry[rule], inner)
-            for these, to in net.reading[node]:
-                for letter in _samples(these, samples, b"" if said else self.rest):
-                    add(spent + len(letter.encode()), said + letter, to, frame)
+            seen[node, spent] += 1
+            if seen[node, spent] > TIMES:
+                continue
+            if node == net.exit[frame.rule] and not frame.parents and self._passes(frame, said):
+                yield said.encode()[len(self.rest) :]
+            for more, to, there in self._moves(said, node, frame):
+                add(spent + len(more.encode()), said + more, to, there)
+
+    def _stroll(self, dice: random.Random, eagerness: float) -> bytes | None:
+        """A way by chance; None if it led nowhere."""
+        net, said, distance = self.net, "", self.net.distance
+        starts = [place for place in self.places if distance[place[0]] + place[1].cost(net) < FAR]
+        if not starts:
+            return None
+        node, frame = dice.choices(
+            starts, [eagerness ** (distance[one] + inner.cost(net) - self.cost) for one, inner in starts]
+        )[0]
+        for _ in range(LONGEST_STROLL):
+            if node == net.exit[frame.rule] and not frame.parents:
+                return said.encode()[len(self.rest) :] if self._passes(frame, said) else None
+            moves = list(self._moves(said, node, frame, dice))
+            far = [len(more.encode()) + distance[to] + there.cost(net) for more, to, there in moves]
+            least = min(far, default=FAR)
+            if least >= FAR:
+                return None
+            weights = [eagerness ** min(length - least, 1_000) for length in far]
+            more, node, frame = dice.choices(moves, weights)[0]
+            said += more
+        return None
+
+    def _passes(self, frame: Frame, said: str) -> bool:
+        check = self.net.check.get(frame.rule)
+        return bool(said or not self.rest) and (check is None or check((self.text + said)[frame.begun :]))
+
+    def _moves(
+        self, said: str, node: int, frame: Frame, dice: random.Random | None = None
+    ) -> Iterator[tuple[str, int, Frame]]:
+        """Where a node leads: what is said on the way, the node, and the rule that is read there."""
+        net = self.net
+        if node == net.exit[frame.rule] and frame.parents and self._passes(frame, said):
+            yield from (("", to, parent) for to, parent in frame.parents)
+        yield from (("", to, frame) for to in net.silent[node])
+        for rule, to in net.calling[node]:
+            yield "", net.entry[rule], Frame(rule, len(self.text) + len(said), [(to, frame)])
+        for these, to in net.reading[node]:
+            letter = _sample(these, b"" if said else self.rest, dice)
+            if letter is not None:
+                yield letter, to, frame
 
 
 def beginning(net: Net) -> Stand:
@@ -175,15 +215,15 @@ def _closed(net: Net, text: str, moved: list[tuple[int, Frame]]) -> dict[tuple[i
     return places
 
 
-def _samples(these: Letters, most: int, begun: bytes) -> list[str]:
-    """A few characters of a set: usual ones before others. begun: how their bytes must begin."""
+def _sample(these: Letters, begun: bytes, dice: random.Random | None) -> str | None:
+    """A usual character of a set, by chance or the first. begun: how its bytes must begin."""
     if begun:
         low, high = _interval(begun)
-        return [chr(code) for a, b in these if (code := max(a, low)) <= min(b, high)][:most]
-    if len(these) == 1 and these[0][0] == these[0][1]:
-        return [chr(these[0][0])]
-    found = [letter for letter in _LIKED if any(low <= ord(letter) <= high for low, high in these)][:most]
-    return found or [chr(these[0][0])]
+        return next((chr(code) for a, b in these if (code := max(a, low)) <= min(b, high)), None)
+    usual = [letter for letter in _LIKED if any(low <= ord(letter) <= high for low, high in these)]
+    if dice is None or not usual:
+        return usual[0] if usual else chr(these[0][0])
+    return dice.choice(usual)
 
 
 def _characters(data: bytes) -> tuple[str | None, bytes]:

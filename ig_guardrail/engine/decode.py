@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 import torch
 from torch import Tensor
 
-from ig_guardrail.engine.answer import TRIES, Draft
+from ig_guardrail.engine.answer import Draft
 from ig_guardrail.engine.depth import Exit
 from ig_guardrail.engine.passes import Ahead, Caching, Pass, Reading
 from ig_guardrail.engine.randomness import uniform
@@ -142,7 +142,7 @@ class Decoder:
         self, draft: Draft, logits: Tensor, how: Draws, chance: float, allowed: Tensor, token: int
     ) -> tuple[int, float]:
         """Another token in place of one behind which the answer could not be closed; the way out after some tries."""
-        for _ in range(TRIES):
+        for _ in range(draft.tries):
             allowed[0, token] = False
             if not bool(allowed.any()):
                 break

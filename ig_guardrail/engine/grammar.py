@@ -34,6 +34,7 @@ R = TypeVar("R")
 LONGEST = 700_000  # characters of a grammar
 SLOWEST_S = 10.0  # seconds that one may take to compile
 WAYS = 60  # to the end that are tried
+TRIES = 16  # tokens that are passed over because an answer could not be closed behind them
 _KEPT = 32  # compiled grammars
 
 
@@ -73,6 +74,8 @@ class Form:
         self._spelling = spelling
         self._language = spelling.language
         self._stand = stand
+        self._plan: list[int] | None = None  # tokens to the end that were found already
+        self._plans: dict[int, list[int]] = {}  # the same, behind a token that may come next
 
     def allowed(self) -> NDArray[np.bool_]:
         """Which tokens may come next, (vocabulary,). Raises EngineError if that cannot be told."""
@@ -96,6 +99,8 @@ class Form:
             raise _broken(f"token {token} is not allowed there")
         if self._stand is not None and token not in self._language.end:
             self._stand = self._stand.after(self._language.detokenizer.bytes_of(token))
+            going = self._plan[1:] if self._plan and self._plan[0] == token else None
+            self._plan, self._plans = self._plans.get(token, going), {}
 
     @property
     def ended(self) -> bool:
@@ -108,17 +113,30 @@ class Form:
             return True
         if token in self._language.end:
             return self._stand.whole
+        if self._plan and self._plan[0] == token and len(self._plan) < left:
+            return True
         after = self._stand.after(self._language.detokenizer.bytes_of(token))
         if after is None or after.cost >= FAR:
             return False
         if after.cost + 2 <= left and not (after.rest or after.net.check) and len(self._spelling.bytes) == 256:
             return True
-        return self._way(after, left - 1, [token]) is not None
+        way = self._way(after, left - 1, [token])
+        if way is not None:
+            self._plans[token] = way
+        return way is not None
+
+    @property
+    def tries(self) -> int:
+        """How many tokens may be passed over before the way out is taken; fewer where each is costly to weigh."""
+        return TRIES // 4 if self._stand is not None and self._stand.net.check else TRIES
 
     def way_out(self, left: int) -> int | None:
         """The next token of a short way to the end; None if none of `left` tokens is known."""
-        way = None if self._stand is None else self._way(self._stand, left, [])
-        return None if way is None else (way[0] if way else min(self._language.end))
+        if self._stand is None:
+            return None
+        if self._plan is None or len(self._plan) >= left:
+            self._plan = self._way(self._stand, left, [])
+        return None if self._plan is None else self._plan[0] if self._plan else min(self._language.end)
 
     def least(self) -> int | None:
         """How many tokens the shortest known way to the end has, the end among them; None if none is known."""

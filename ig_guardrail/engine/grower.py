@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ig_guardrail.engine.answer import TRIES, Draft
+from ig_guardrail.engine.answer import Draft
 from ig_guardrail.engine.base import EngineInfo
 from ig_guardrail.engine.chat import Chat
 from ig_guardrail.engine.decode import Decoder, Draws, Row, Work, alone, in_pieces, in_step, logprobs_of
@@ -116,8 +116,7 @@ class Grower:
 
     def _likeliest(self, draft: Draft, logits: torch.Tensor, k: int) -> list[int]:
         """The `k` likeliest tokens behind which the answer can be closed."""
-        more = TRIES if draft.form is not None else 0
-        return draft.fitting(likeliest(logits, k + more, allowed_by([draft.form])), k)
+        return draft.fitting(likeliest(logits, k + draft.tries, allowed_by([draft.form])), k)
 
     def _lanes(self, draw: Draw) -> list[Row]:
         entry, start = self.tree.find(draw.node)

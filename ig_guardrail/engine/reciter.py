@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from ig_guardrail.engine.answer import TRIES, Draft
+from ig_guardrail.engine.answer import Draft
 from ig_guardrail.engine.base import EngineInfo
 from ig_guardrail.engine.grammar import Form, Grammars
 from ig_guardrail.engine.opening import Opening, begin
@@ -163,7 +163,7 @@ class Recital:
         first = token = pick(options, chance)
         while not draft.may_read(token):
             passed.add(token)
-            options = self._options(lane, tuple(draft.ids), draft.form, passed) if len(passed) < TRIES else []
+            options = self._options(lane, tuple(draft.ids), draft.form, passed) if len(passed) < draft.tries else []
             if not options:
                 out = draft.form.way_out(draft.left) if draft.form is not None else None
                 return first if out is None else out
