@@ -50,7 +50,7 @@ class Draft:
 
     @property
     def left(self) -> int:
-        """Answer tokens that may still come, an end among them."""
+        """Answer tokens that may still come."""
         return self._rules.limit - self.position
 
     @property

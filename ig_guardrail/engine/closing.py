@@ -64,9 +64,9 @@ class Stand:
         return not self.rest and any(node == self.net.exit[0] and not frame.parents for node, frame in self.places)
 
     @property
-    def ended(self) -> bool:
-        """Whether it must."""
-        return self.whole and not any(self.net.reading[node] for node, _ in self.places)
+    def prose(self) -> bool:
+        """Whether it may stand in words."""
+        return any(node in self.net.prose for node, _ in self.places)
 
     def after(self, data: bytes) -> Stand | None:
         """Where it stands behind more bytes; None where nothing of the form goes on like that."""

@@ -104,21 +104,25 @@ class Form:
 
     @property
     def ended(self) -> bool:
-        """Whether it is complete, and nothing may follow but the end."""
-        return bool(self._matcher.is_stopped()) and (self._stand is None or self._stand.whole)
+        """Whether it is complete where it stands, words left aside, which may always go on."""
+        if self._stand is None:
+            return bool(self._matcher.is_stopped())
+        return self._stand.whole and not self._stand.prose and bool(self._matcher.is_accepting())
 
     def may_take(self, token: int, left: int) -> bool:
-        """Whether an answer that may have `left` more tokens, an end among them, can be closed behind this one."""
+        """Whether an answer that may have `left` more tokens can be closed behind this one; words may be cut."""
         if self._stand is None:
             return True
         if token in self._language.end:
             return self._stand.whole
-        if self._plan and self._plan[0] == token and len(self._plan) < left:
+        if self._plan and self._plan[0] == token and len(self._plan) <= left:
             return True
         after = self._stand.after(self._language.detokenizer.bytes_of(token))
         if after is None or after.cost >= FAR:
             return False
-        if after.cost + 2 <= left and not (after.rest or after.net.check) and len(self._spelling.bytes) == 256:
+        if after.whole and after.prose:
+            return True
+        if after.cost < left and not (after.rest or after.net.check) and len(self._spelling.bytes) == 256:
             return True
         way = self._way(after, left - 1, [token])
         if way is not None:
@@ -134,14 +138,14 @@ class Form:
         """The next token of a short way to the end; None if none of `left` tokens is known."""
         if self._stand is None:
             return None
-        if self._plan is None or len(self._plan) >= left:
+        if self._plan is None or len(self._plan) > left:
             self._plan = self._way(self._stand, left, [])
         return None if self._plan is None else self._plan[0] if self._plan else min(self._language.end)
 
     def least(self) -> int | None:
-        """How many tokens the shortest known way to the end has, the end among them; None if none is known."""
+        """How many tokens the shortest known way to the end has; None if none is known."""
         way = None if self._stand is None else self._way(self._stand, FAR, [])
-        return None if way is None else len(way) + 1
+        return None if way is None else len(way)
 
     def _goes_on(self, token: int) -> bool:
         if self._stand is None:
@@ -155,9 +159,6 @@ class Form:
         for data in islice(stand.ways(), WAYS):
             tokens = self._spelling.tokens(data)
             if tokens is None or len(tokens) > left:
-                continue
-            last = stand.after(data) if data else stand
-            if last is None or len(tokens) + (not last.ended) > left:
                 continue
             tried = [*begun, *tokens, min(self._language.end)]
             if self._matcher.validate_tokens(tried) == len(tried):
@@ -183,7 +184,7 @@ class Grammar:
 
     def demand(self, room: int) -> None:
         """Raises RequestError unless an answer of `room` tokens can have the form."""
-        if self._begun is None or (self._begun.cost < room and not self._begun.net.check):
+        if self._begun is None or (self._begun.cost <= room and not self._begun.net.check):
             return
         form = self.after(())
         if form.way_out(room) is None:

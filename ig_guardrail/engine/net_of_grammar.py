@@ -141,6 +141,8 @@ class _Body:
     def _pattern(self, pattern: str, start: int, end: int) -> None:
         read = whole(pattern)
         nodes = [self._net.node() for _ in read.silent]
+        if ".*" in pattern:
+            self._net.prose.update(nodes)
         self._net.skip(start, nodes[0])
         self._net.skip(nodes[1], end)
         for node, silent, reading in zip(nodes, read.silent, read.reading, strict=True):

@@ -55,6 +55,7 @@ class Net:
 
     check  for a rule, whether what was read by it may stand
     exact  nodes at which the network tells more than the grammar does
+    prose  nodes of words, which may be cut anywhere
     """
 
     silent: list[list[int]] = field(default_factory=list)
@@ -64,6 +65,7 @@ class Net:
     exit: list[int] = field(default_factory=list)
     check: dict[int, Callable[[str], bool]] = field(default_factory=dict)
     exact: set[int] = field(default_factory=set)
+    prose: set[int] = field(default_factory=set)
     distance: list[int] = field(default_factory=list)
 
     def node(self) -> int:

@@ -5,6 +5,7 @@ grammar knows. What those words cannot say is left to a check of whole values, w
 """
 
 from ig_guardrail.schemas.reading import Document, closed, faultless
-from ig_guardrail.schemas.writing import CHECKED, LAYOUT, followable
+from ig_guardrail.schemas.shapes import KINDS
+from ig_guardrail.schemas.writing import CHECKED, LAYOUT, followable, sound
 
-__all__ = ["CHECKED", "LAYOUT", "Document", "closed", "faultless", "followable"]
+__all__ = ["CHECKED", "KINDS", "LAYOUT", "Document", "closed", "faultless", "followable", "sound"]

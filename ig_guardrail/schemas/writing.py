@@ -22,6 +22,7 @@ from ig_guardrail.schemas.shapes import Array, Literal, Number, Object, Plain, S
 LAYOUT: Mapping[str, Any] = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 CHECKED = "x-checked"
 
+USUAL_ROOM = 256  # tokens
 SHORTEST_LIMIT = 40  # characters
 CHARACTERS = 2  # of texts without a limit, for each token of an answer; a token has about four
 FEWEST_ITEMS = 16  # that an array without a limit may have
@@ -40,6 +41,17 @@ def followable(schema: Any, room: int) -> dict[str, Any]:
     room: tokens that an answer may have. Raises RequestError, naming the place, for a schema that cannot be followed.
     """
     return _Writer(places_of(schema), room).written()
+
+
+def sound(schema: Any) -> None:
+    """Raises RequestError, naming the place, for a schema that cannot be followed, however long an answer may be."""
+    Document(schema)
+    _sound(json.dumps(schema))
+
+
+@lru_cache(maxsize=128)
+def _sound(text: str) -> None:
+    _Writer(_places_of(text), USUAL_ROOM).written()
 
 
 def places_of(schema: Any) -> Places:

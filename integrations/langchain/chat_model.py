@@ -20,7 +20,6 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langchain_core.utils import from_env
-from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict, Field, InstanceOf, PrivateAttr, SecretStr, model_validator
 from typing_extensions import override
 
@@ -32,7 +31,7 @@ from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.answer_cache import CompletedAnswers
 from ig_guardrail.integrations.langchain.blocks import PROVIDER
 from ig_guardrail.integrations.langchain.events import EventModel
-from ig_guardrail.integrations.langchain.forms import form_of, instructed
+from ig_guardrail.integrations.langchain.forms import described, form_of, instructed
 from ig_guardrail.integrations.langchain.messages import turns_of
 from ig_guardrail.integrations.langchain.opening import Names, Opening
 from ig_guardrail.integrations.langchain.options import CallOptions, call_options, configured
@@ -289,10 +288,10 @@ class ChatIGGuardrail(EventModel):
         Raises RequestError for tools or a choice that cannot be read.
         """
         form_of(tools, tool_choice, parallel_tool_calls, None)
-        described = [convert_to_openai_tool(tool, strict=strict) for tool in tools]
+        offered = [described(tool, strict) for tool in tools]
         asked = {"tool_choice": tool_choice, "parallel_tool_calls": parallel_tool_calls, "strict": strict}
         given = {name: value for name, value in asked.items() if value is not None}
-        return self.bind(tools=described, **given, **kwargs)
+        return self.bind(tools=offered, **given, **kwargs)
 
     @override
     def with_structured_output(

@@ -16,7 +16,7 @@ from langchain_core.utils.pydantic import is_basemodel_subclass
 
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain.blocks import RECORD, refused
-from ig_guardrail.integrations.langchain.forms import schema_of, tool_of
+from ig_guardrail.integrations.langchain.forms import form_of, schema_of, tool_of
 
 Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
 
@@ -51,7 +51,9 @@ def structured(
         )
         parser = of_calls(schema, name)
     else:
-        bound = model.bind(response_format=_format(schema), ls_structured_output_format=described, **asked)
+        wanted = _format(schema)
+        form_of(None, None, None, wanted)  # a schema that cannot be followed is told of here
+        bound = model.bind(response_format=wanted, ls_structured_output_format=described, **asked)
         parser = _of_text(schema)
     return parsed(bound, parser, include_raw)
 
