@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
-from itertools import combinations
-from typing import Any
+from itertools import combinations, product
+from typing import Any, TypeAlias
 
 from ig_guardrail.schemas.formats import FORMATS
 from ig_guardrail.schemas.reading import CHOICES, Document, below, unfit
-from ig_guardrail.schemas.shapes import KINDS, Array, Literal, Number, Object, Plain, Shape, Text, Together, both
+from ig_guardrail.schemas.shapes import KINDS, Array, Literal, Number, Object, Plain, Shape, Text, Together, Way, both, searched
 
 MOST_WAYS = 400  # of one place, multiplied out
+MOST_STEPS = 100_000  # of all places
 MOST_PATTERNS = 2  # of one text; the states of many together grow without a limit
 LONGEST_PATTERN = 2_000  # characters
 
+SILENT = {"title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "$comment", "$defs"} | {
+    "definitions",
+    "$schema",
+    "$id",
+    "$anchor",
+    "contentMediaType",
+    "contentEncoding",
+}
+
 _UNREAD = ("dependencies", "$recursiveAnchor")
 _CHECKED = ("not", "contains", "dependentRequired", "dependentSchemas", "unevaluatedProperties", "unevaluatedItems")
+
+_Step: TypeAlias = tuple[str, tuple[str, ...]]  # a schema that waits, and what led to it
 
 
 class Merging:
@@ -28,16 +40,26 @@ class Merging:
         self.document = document
         self.checked: dict[str, str] = {}
         self._known: dict[Together, tuple[Shape, ...]] = {}
+        self._steps = 0
 
     def shapes(self, together: Together) -> tuple[Shape, ...]:
         """The shapes of what all these schemas allow; none if nothing is. Raises RequestError for what is not read."""
         if together not in self._known:
-            self._known[together] = tuple(self._found(together))
+            self._known[together] = tuple(self._choices(together) or self._found(together))
         return self._known[together]
+
+    def _choices(self, together: Together) -> list[Shape]:
+        """The choices of a place that says nothing but `anyOf`; they are places of their own."""
+        if len(together) != 1:
+            return []
+        part = self._at(together[0])
+        if part.keys() - SILENT != {"anyOf"}:
+            return []
+        return [Way((below(together[0], "anyOf", at),)) for at in range(len(_list(part, "anyOf", together[0])))]
 
     def _found(self, together: Together) -> list[Shape]:
         found: list[Shape] = []
-        for flat in self._ways(list(together), []):
+        for flat in self._ways(together):
             listed = next((pointer for pointer in flat if {"enum", "const"} & self._at(pointer).keys()), None)
             if listed is None:
                 found += [shape for kind in KINDS if (shape := self._of_kind(kind, flat)) is not None]
@@ -59,46 +81,42 @@ class Merging:
 
     # ------------------------------------------------------------------------------------------ what applies together
 
-    def _ways(self, waiting: list[str], flat: list[str], chain: tuple[str, ...] = ()) -> list[list[str]]:
+    def _ways(self, together: Together) -> list[list[str]]:
         """Every choice of schemas that hold together, with all references and joins followed."""
-        done: list[tuple[list[str], list[str], tuple[str, ...]]] = [(waiting, flat, chain)]
+        done: list[tuple[list[_Step], list[str]]] = [([(pointer, ()) for pointer in together], [])]
         ways: list[list[str]] = []
         while done:
-            waiting, flat, chain = done.pop(0)
+            waiting, flat = done.pop()
+            self._steps += 1
+            if self._steps > MOST_STEPS:
+                raise unfit(flat[0] if flat else "#", "its parts are joined in too many ways", "join fewer")
             if not waiting:
                 ways.append(flat)
             else:
-                done += self._one_step(waiting, flat, chain)
+                done += reversed(self._one_step(*waiting[0], waiting[1:], flat))
             if len(ways) + len(done) > MOST_WAYS:
                 raise unfit(flat[0] if flat else "#", f"its choices make more than {MOST_WAYS} ways", "join fewer")
         return ways
 
     def _one_step(
-        self, waiting: list[str], flat: list[str], chain: tuple[str, ...]
-    ) -> Iterator[tuple[list[str], list[str], tuple[str, ...]]]:
-        pointer, rest = waiting[0], waiting[1:]
+        self, pointer: str, chain: tuple[str, ...], rest: list[_Step], flat: list[str]
+    ) -> list[tuple[list[_Step], list[str]]]:
+        """What waits behind a schema and what holds with it, for each of its choices. chain: what led to it."""
+        if pointer in chain:
+            raise unfit(chain[-1], "it leads back to itself, and says nothing", "give it a type")
         if pointer in flat:
-            yield rest, flat, chain
-            return
-        part, more = self._at(pointer), [*flat, pointer]
+            return [(rest, flat)]
+        part, more, led = self._at(pointer), [*flat, pointer], (*chain, pointer)
         self._note(pointer, part)
+        joined = [(below(pointer, "allOf", at), led) for at in range(len(_list(part, "allOf", pointer)))]
         if "$ref" in part:
-            target = self.document.referred(part["$ref"], below(pointer, "$ref"))
-            if target in chain or target == pointer:
-                raise unfit(below(pointer, "$ref"), "it leads back to itself, and says nothing", "give it a type")
-            rest, chain = [target, *rest], (*chain, pointer)
-        elif not any(key in part for key in ("allOf", *CHOICES)):
-            chain = ()
-        rest = [*(below(pointer, "allOf", at) for at in range(len(_list(part, "allOf", pointer)))), *rest]
+            joined.insert(0, (self.document.referred(part["$ref"], below(pointer, "$ref")), led))
         options = [
-            [below(pointer, key, at) for at in range(len(_list(part, key, pointer)))] for key in CHOICES if key in part
+            [(below(pointer, key, at), led) for at in range(len(_list(part, key, pointer)))]
+            for key in CHOICES
+            if key in part
         ]
-        if not options:
-            yield rest, more, chain
-        elif len(options) == 1:
-            yield from (([one, *rest], more, chain) for one in options[0])
-        else:
-            yield from (([one, other, *rest], more, chain) for one in options[0] for other in options[1])
+        return [([*chosen, *joined, *rest], more) for chosen in product(*options)]
 
     def _note(self, pointer: str, part: Mapping[str, Any]) -> None:
         """Refuse what is not read, and note what is left to a check."""
@@ -137,6 +155,8 @@ class Merging:
 
     def _differ(self, one: Shape, other: Shape, deep: bool = True) -> bool:
         """Whether no value of `one`, as it will be written, is a value of `other`."""
+        if isinstance(one, Way) or isinstance(other, Way):
+            return False
         if isinstance(one, Literal) and isinstance(other, Literal):
             return json.dumps(one.value) != json.dumps(other.value)
         if isinstance(one, Literal) or isinstance(other, Literal):
@@ -266,6 +286,7 @@ def _text(part: Mapping[str, Any], pointer: str) -> Text:
     if "pattern" in part:
         if not isinstance(part["pattern"], str) or len(part["pattern"]) > LONGEST_PATTERN:
             raise unfit(below(pointer, "pattern"), "it is no text of a fit length", "give a shorter expression")
+        searched(part["pattern"], "", below(pointer, "pattern"))  # unless it cannot be read
         patterns.append(part["pattern"])
     known = FORMATS.get(part["format"]) if isinstance(part.get("format"), str) else None
     patterns += [known] if known else []

@@ -5,31 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ig_guardrail.schemas.merging import Merging
+from ig_guardrail.schemas.merging import SILENT, Merging
 from ig_guardrail.schemas.reading import unfit
-from ig_guardrail.schemas.shapes import Array, Object, Shape, Together
+from ig_guardrail.schemas.shapes import Array, Object, Shape, Together, Way
 
 MOST = 6_000  # places of one schema
 NEVER = 10**9
-
-_SILENT = {
-    "title",
-    "description",
-    "default",
-    "examples",
-    "deprecated",
-    "readOnly",
-    "writeOnly",
-    "$comment",
-    "$defs",
-} | {
-    "definitions",
-    "$schema",
-    "$id",
-    "$anchor",
-    "contentMediaType",
-    "contentEncoding",
-}
 
 
 class Places:
@@ -51,6 +32,8 @@ class Places:
 
     def parts(self, shape: Shape) -> Iterator[tuple[Together, bool]]:
         """The places within a shape, and whether a value of it must have them."""
+        if isinstance(shape, Way):
+            yield self.named(shape.place), True
         if isinstance(shape, Array):
             for at, part in enumerate(shape.prefix):
                 yield self.named(part), at < shape.least
@@ -68,9 +51,9 @@ class Places:
         while pointer not in seen:
             seen.append(pointer)
             part = self.merging.document.at(pointer)
-            if part is True or (isinstance(part, Mapping) and not part.keys() - _SILENT):
+            if part is True or (isinstance(part, Mapping) and not part.keys() - SILENT):
                 return ()
-            if not isinstance(part, Mapping) or "$ref" not in part or part.keys() - _SILENT - {"$ref"}:
+            if not isinstance(part, Mapping) or "$ref" not in part or part.keys() - SILENT - {"$ref"}:
                 return (pointer,)
             pointer = self.merging.document.referred(part["$ref"], pointer)
         return (seen[0],)

@@ -34,6 +34,14 @@ class Literal:
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """A value of another place: one of several choices, between which nothing else is said."""
+
+    place: Together
+    kind: str = "way"
+
+
+@dataclass(frozen=True, slots=True)
 class Number:
     """Between two limits, each with whether it is excluded; a multiple of `step` if that is given."""
 
@@ -99,7 +107,7 @@ class Object:
         return self.speaks and self.others is None and not self.patterns
 
 
-Shape: TypeAlias = Plain | Literal | Number | Text | Array | Object
+Shape: TypeAlias = Plain | Literal | Way | Number | Text | Array | Object
 
 
 def searched(pattern: str, text: str, place: str) -> bool:

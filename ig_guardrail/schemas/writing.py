@@ -17,7 +17,7 @@ from ig_guardrail.schemas.keys import all_but, bounded
 from ig_guardrail.schemas.merging import Merging
 from ig_guardrail.schemas.places import NEVER, Places
 from ig_guardrail.schemas.reading import Document, unfit
-from ig_guardrail.schemas.shapes import Array, Literal, Number, Object, Plain, Shape, Text, Together, searched
+from ig_guardrail.schemas.shapes import Array, Literal, Number, Object, Plain, Shape, Text, Together, Way, searched
 
 LAYOUT: Mapping[str, Any] = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 CHECKED = "x-checked"
@@ -133,6 +133,8 @@ class _Writer:
         match shape:
             case Plain():
                 return {"type": shape.kind}
+            case Way():
+                return self._part(shape.place, level) if self._ends(shape.place, level) else None
             case Number():
                 return _number(shape)
             case Text():

@@ -134,7 +134,8 @@ sparing = settings(
 
 
 def valid(schema: Any, value: Any) -> bool:
-    kept = FormatChecker(sorted(FORMATS.keys() - {"time"}))  # the checker of `time` is one of an older standard
+    known = (FORMATS.keys() & FormatChecker.checkers.keys()) - {"time"}  # which it checks by an older standard
+    kept = FormatChecker(sorted(known))
     return bool(Draft202012Validator(schema, format_checker=kept).is_valid(value))
 
 
@@ -187,12 +188,12 @@ def test_calls_are_closed_in_their_room(room: int) -> None:
 
 
 def test_a_room_that_is_too_small_is_told_with_what_it_takes() -> None:
-    for room, fits in ((7, False), (8, True)):
+    for room, fits in ((6, False), (7, True)):
         try:
             text, finish = babbled(Form(schema=having(WHOLE)), 1, room)
         except RequestError as refused:
             assert not fits
-            assert "it takes 8" in refused.what
+            assert "it takes 7" in refused.what
         else:
             assert (fits, finish) == (True, "stop")
             assert json.loads(text).keys() == {"a"}
@@ -215,7 +216,7 @@ TABLE: list[tuple[str, Any, list[Any], list[Any]]] = [
     ("a required key without a schema", {"type": "object", "properties": {"a": WHOLE}, "required": ["a", "id"]}, [{"a": 1, "id": [2]}], [{"a": 1}, {"a": 1, "id": 2, "x": 3}]),
     ("the word allOf as a key", {"type": "object", "properties": {"allOf": WHOLE, "x": {"enum": ["allOf"]}}}, [{"allOf": 1, "x": "allOf"}], [{"y": 1}]),
     ("joined by allOf", {"allOf": [having(WHOLE), {"properties": {"b": TEXT}}]}, [{"a": 1}, {"a": 1, "b": ""}], [{"a": 1, "c": 1}, {"b": ""}]),
-    ("joined beside a reference", {"$defs": {"x": having(WHOLE)}, "$ref": "#/$defs/x", "properties": {"b": TEXT}}, [{"a": 1, "b": ""}], [{"a": "", "b": ""}, {"a": 1, "c": 1}]),
+    ("joined beside a reference", {"$defs": {"x": having(WHOLE)}, "$ref": "#/$defs/x", "properties": {"b": TEXT}}, [{"b": "", "a": 1}], [{"b": "", "a": ""}, {"a": 1, "c": 1}]),
     ("a limit beside a reference", {"$defs": {"x": WHOLE}, "$ref": "#/$defs/x", "minimum": 5}, [6], [1]),
     ("an anchor", {"$defs": {"x": {"$anchor": "here", "type": "integer"}}, "$ref": "#here"}, [1], ["1"]),
     ("its own address", {"$id": "http://e.org/s", "$defs": {"x": WHOLE}, "$ref": "http://e.org/s#/$defs/x"}, [1], ["1"]),
