@@ -46,7 +46,7 @@ class Spelling:
         self._tokenizer = tokenizer
 
     @cached_property
-    def bytes(self) -> dict[int, int]:
+    def single(self) -> dict[int, int]:
         """The tokens of single bytes."""
         spelled = self.language.detokenizer.bytes_of
         found: dict[int, int] = {}
@@ -59,7 +59,7 @@ class Spelling:
     def tokens(self, data: bytes) -> list[int] | None:
         """Some tokens of a text that may begin within a character; None if there are none."""
         first = next((at for at, byte in enumerate(data) if byte & 0xC0 != 0x80), len(data))
-        begun = [self.bytes.get(byte) for byte in data[:first]]
+        begun = [self.single.get(byte) for byte in data[:first]]
         if None in begun:
             return None
         rest = self._tokenizer.greedy_tokenize(data[first:].decode()) if data[first:] else []
@@ -86,8 +86,8 @@ class Form:
         bits = np.unpackbits(np.frombuffer(mask, dtype=np.uint8), bitorder="little")[:size]
         allowed = np.pad(bits, (0, size - len(bits))).astype(np.bool_)
         if self._stand is not None and self._stand.exact:
-            for token in np.flatnonzero(allowed):
-                allowed[token] = self._goes_on(int(token))
+            for token in np.flatnonzero(allowed).tolist():
+                allowed[token] = self._goes_on(token)
         elif self._stand is not None and self._stand.net.check:
             for token in self._language.end:
                 allowed[token] &= self._stand.whole
@@ -122,7 +122,7 @@ class Form:
             return False
         if after.whole and after.prose:
             return True
-        if after.cost < left and not (after.rest or after.net.check) and len(self._spelling.bytes) == 256:
+        if after.cost < left and not (after.rest or after.net.check) and len(self._spelling.single) == 256:
             return True
         way = self._way(after, left - 1, [token])
         if way is not None:

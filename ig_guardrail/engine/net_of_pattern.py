@@ -108,7 +108,8 @@ class _Reading:
             self.sequence(inner, start, end)
             self._dots -= bool(added & _c.SRE_FLAG_DOTALL)
         elif kind in (_c.MAX_REPEAT, _c.MIN_REPEAT, _c.POSSESSIVE_REPEAT):
-            self._repeat(*value, start, end)
+            least, most, inner = value
+            self._repeat(least, most, inner, start, end)
         elif kind is _c.AT and value in (_c.AT_BEGINNING, _c.AT_BEGINNING_STRING):
             if self._begun:
                 net.skip(start, end)

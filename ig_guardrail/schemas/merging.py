@@ -11,7 +11,20 @@ from typing import Any, TypeAlias
 
 from ig_guardrail.schemas.formats import FORMATS
 from ig_guardrail.schemas.reading import CHOICES, Document, below, unfit
-from ig_guardrail.schemas.shapes import KINDS, Array, Literal, Number, Object, Plain, Shape, Text, Together, Way, both, searched
+from ig_guardrail.schemas.shapes import (
+    KINDS,
+    Array,
+    Literal,
+    Number,
+    Object,
+    Plain,
+    Shape,
+    Text,
+    Together,
+    Way,
+    both,
+    searched,
+)
 
 MOST_WAYS = 400  # of one place, multiplied out
 MOST_STEPS = 100_000  # of all places
