@@ -187,7 +187,7 @@ def test_calls_are_closed_in_their_room(room: int) -> None:
 def test_a_room_that_is_too_small_is_told_with_what_it_takes() -> None:
     text, finish = babbled(Form(schema=having(WHOLE)), 1, 7)
     assert (json.loads(text).keys(), finish) == ({"a"}, "stop")
-    with pytest.raises(RequestError, match="no answer of 6 tokens .* it takes 7"):
+    with pytest.raises(RequestError, match=r"no answer of 6 tokens .* it takes 7"):
         babbled(Form(schema=having(WHOLE)), 1, 6)
 
 
