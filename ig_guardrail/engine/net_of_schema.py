@@ -66,8 +66,7 @@ class _Schemas:
         if "$ref" in schema:
             net.call(start, self._referred(schema["$ref"]), end)
         elif "enum" in schema:
-            for value in schema["enum"]:
-                net.say(start, json.dumps(value, ensure_ascii=False), end)
+            self._one_of([json.dumps(value, ensure_ascii=False) for value in schema["enum"]], start, end)
         elif "anyOf" in schema:
             for way in schema["anyOf"]:
                 self.value(way, start, end)
@@ -89,6 +88,16 @@ class _Schemas:
                 self._object(schema, start, end)
             case kind:
                 raise Unread(f"a schema has the type {kind!r:.60}")
+
+    def _one_of(self, texts: list[str], start: int, end: int) -> None:
+        """One of several texts; those that begin alike share their nodes."""
+        begun = {"": start}
+        for text in texts:
+            for at, letter in enumerate(text):
+                if at == len(text) - 1:
+                    self._net.say(begun[text[:at]], letter, end)
+                elif text[: at + 1] not in begun:
+                    begun[text[: at + 1]] = self._net.say(begun[text[:at]], letter)
 
     def _referred(self, reference: str) -> int:
         if reference not in self._rules:

@@ -81,7 +81,8 @@ class Merging:
             values = given["enum"] if "enum" in given else [given["const"]]
             if not isinstance(values, list):
                 raise unfit(below(listed, "enum"), "it is no list", "list the values")
-            found += [Literal(value) for value in values if all(self._holds(value, one) for one in flat)]
+            beside = [one for one in flat if one != listed or self._at(one).keys() - SILENT - {"enum", "const"}]
+            found += [Literal(value) for value in values if all(self.holds(value, one, listed) for one in beside)]
         return list({json.dumps(one.value) if isinstance(one, Literal) else id(one): one for one in found}.values())
 
     def _at(self, pointer: str) -> Mapping[str, Any]:
@@ -187,9 +188,12 @@ class Merging:
             if key in other.required and key in one.named and key in other.named
         )
 
-    def _holds(self, value: Any, pointer: str) -> bool:
-        """Whether a value of an `enum` is of a schema that stands beside it."""
-        return bool(self._validator.evolve(schema=self._at(pointer)).is_valid(value))
+    def holds(self, value: Any, pointer: str, listed: str = "") -> bool:
+        """Whether a value of an `enum` is of a schema that stands beside it. listed: where the `enum` itself stands."""
+        part = self._at(pointer)
+        if pointer == listed:
+            part = {key: one for key, one in part.items() if key != ("enum" if "enum" in part else "const")}
+        return bool(self._validator.evolve(schema=part).is_valid(value))
 
     @cached_property
     def _validator(self) -> Any:

@@ -187,7 +187,7 @@ class _Writer:
         return made | self._counts(shape, named, bool(free.get("patternProperties")) or free["additionalProperties"])
 
     def _may_be_named(self, key: str, shape: Object) -> bool:
-        return all(self._merging._holds(key, pointer) for pointer in shape.names)
+        return all(self._merging.holds(key, pointer) for pointer in shape.names)
 
     def _free(self, shape: Object, taken: set[str], level: int) -> dict[str, Any]:
         """The words for keys that are not named: by pattern, and all others."""
