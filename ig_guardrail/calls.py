@@ -11,19 +11,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from ig_guardrail.notation import BEGINNING, BLANKS, before_calls, beginning
 from ig_guardrail.notation import CLOSE as CLOSE
 from ig_guardrail.notation import OPEN as OPEN
+from ig_guardrail.schemas import closed as closed
+from ig_guardrail.schemas import followable
 from ig_guardrail.types import Call, Utterance
 
 MOST = 8  # calls in one answer
-LAYOUT: Mapping[str, Any] = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
-
-SHORTEST_LIMIT = 40  # characters
 _ANY_TOKENS = '%llguidance {"no_forcing": true}'  # how a call is cut into tokens is the model's choice
 _BLANK = r"(\r?\n[ \t\r\n]{0,7}|[ ]{1,2})?"  # between the parts of a call, and between calls
 _CALLS = (
@@ -34,13 +33,6 @@ _CALLS = (
     "call: body CLOSING",
 )
 _NAME = re.compile(rf'\s*{OPEN}\s*\{{\s*"name"\s*:\s*"([^"\\]{{0,256}})"')
-
-CHARACTERS = 2  # of texts without a limit, for each token of an answer; a token has about four
-_LIMITED = {"maxLength", "enum", "const", "pattern", "format"}
-_MAPS = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")  # of schemas, by name
-_CHOICES = ("anyOf", "oneOf")
-_LISTS = (*_CHOICES, "allOf", "prefixItems")
-_SINGLE = ("items", "additionalProperties", "not", "if", "then", "else", "contains")
 
 
 Choice: TypeAlias = Literal["auto", "any", "none"]
@@ -248,54 +240,7 @@ def _body(tools: Sequence[Tool], room: int) -> str:
 
 
 def _schema(schema: Mapping[str, Any], room: int) -> str:
-    ending = closed(schema)
-    endless = list(_endless(ending))
-    longest = max(SHORTEST_LIMIT, CHARACTERS * room // max(1, len(endless)))
-    for text in endless:
-        text["maxLength"] = max(longest, text.get("minLength", 0))
-    return json.dumps({**ending, "x-guidance": dict(LAYOUT)})
-
-
-def _endless(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The parts of a schema that are texts of any length."""
-    kind = schema.get("type")
-    text = kind == "string" or (isinstance(kind, list) and "string" in kind)
-    if text and not _LIMITED & schema.keys():
-        yield schema
-    for _, part in _inner(schema):
-        yield from _endless(part)
-
-
-def closed(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of a JSON Schema in which objects have no keys but those it names, unless it says otherwise.
-
-    One that joins schemas by `allOf` is left as it is: its parts name each other's keys.
-    """
-    text = json.dumps(schema)
-    copied: dict[str, Any] = json.loads(text)
-    if '"allOf"' not in text:
-        _close(copied)
-    return copied
-
-
-def _close(schema: dict[str, Any], beside_others: bool = False) -> None:
-    """beside_others: the schema is one of several for an object that has properties of its own."""
-    named = isinstance(schema.get("properties"), dict)
-    for key, part in _inner(schema):
-        _close(part, beside_others=named and key in _CHOICES)
-    if named and not beside_others and not {*_CHOICES, "additionalProperties", "patternProperties"} & schema.keys():
-        schema["additionalProperties"] = False
-
-
-def _inner(schema: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The schemas inside a schema, each with the key under which it stands."""
-    found: list[tuple[str, Any]] = []
-    for key in _MAPS:
-        found += [(key, part) for part in (schema[key].values() if isinstance(schema.get(key), dict) else ())]
-    for key in _LISTS:
-        found += [(key, part) for part in (schema[key] if isinstance(schema.get(key), list) else ())]
-    found += [(key, schema.get(key)) for key in _SINGLE]
-    return ((key, part) for key, part in found if isinstance(part, dict))
+    return json.dumps(followable(schema, room))
 
 
 def _described(tool: Tool) -> dict[str, Any]:

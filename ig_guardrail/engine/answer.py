@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from ig_guardrail.engine.detokenize import Held
@@ -49,6 +50,30 @@ class Draft:
         """Answer tokens so far, from the root on."""
         return self._parent.position + len(self.ids)
 
+    @property
+    def left(self) -> int:
+        """Answer tokens that may still come."""
+        return self._rules.limit - self.position
+
+    @property
+    def tries(self) -> int:
+        """How many tokens may be passed over before the way out is taken."""
+        return 0 if self.form is None else self.form.tries
+
+    def may_read(self, token: int) -> bool:
+        """Whether an answer that has a form can be closed in time behind this token."""
+        return self.form is None or self.form.may_take(token, self.left)
+
+    def fitting(self, ranked: Iterable[int], count: int) -> list[int]:
+        """The first `count` tokens of a ranking behind which the answer can be closed; the way out if none is."""
+        if self.form is None:
+            return list(islice(ranked, count))
+        found = list(
+            islice((token for token in islice(ranked, count + self.form.tries) if self.may_read(token)), count)
+        )
+        out = None if found else self.form.way_out(self.left)
+        return [out] if out is not None else found
+
     def read(self, token: int) -> bool:
         """Take one token. False if it is an end token, which ends the answer and is not part of it.
 
@@ -65,7 +90,7 @@ class Draft:
         if self._cut is not None:
             self.end("stop")
         elif self.position >= self._rules.limit:
-            self.end("length")
+            self.end("stop" if self.form is not None and self.form.ended else "length")
         self._offsets.append(self._length)
         return True
 

@@ -129,10 +129,29 @@ class Decoder:
         tokens, logprobs = choose(logits, sampling, how.bias, uniforms, allowed)
         taken = {}
         for i, row in enumerate(rows):
+            if allowed is not None and not row.draft.may_read(tokens[i]):
+                tokens[i], logprobs[i] = self._again(
+                    row.draft, logits[i : i + 1], how, uniforms[i], allowed[i : i + 1], tokens[i]
+                )
             if row.draft.read(tokens[i]):
                 row.draft.logprobs.append(logprobs[i])
                 taken[i] = tokens[i]
         return taken
+
+    def _again(
+        self, draft: Draft, logits: Tensor, how: Draws, chance: float, allowed: Tensor, token: int
+    ) -> tuple[int, float]:
+        """Another token in place of one behind which the answer could not be closed; the way out after some tries."""
+        for _ in range(draft.tries):
+            allowed[0, token] = False
+            if not bool(allowed.any()):
+                break
+            (token,), (logprob,) = choose(logits, self.context.sampling, how.bias, [chance], allowed)
+            if draft.may_read(token):
+                return token, logprob
+        out = draft.form.way_out(draft.left) if draft.form is not None else None
+        out = token if out is None else out
+        return out, logprobs_of(logits, [out])[0]
 
     def _ahead(self, row: Row, how: Draws) -> Ahead | None:
         """How the row's tokens will be drawn from here on; a form that it has is left out of account."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ig_guardrail.engine.answer import Draft
 from ig_guardrail.engine.base import EngineInfo
 from ig_guardrail.engine.chat import Chat
 from ig_guardrail.engine.decode import Decoder, Draws, Row, Work, alone, in_pieces, in_step, logprobs_of
@@ -73,7 +74,7 @@ class Grower:
         """The `k` likeliest one-token children, by the model's own distribution (no bias, temperature 1)."""
         entry, start = self.tree.find(node)
         rows = []
-        for token in likeliest(start.logits, k, allowed_by([entry.draft().form])):
+        for token in self._likeliest(entry.draft(), start.logits, k):
             row = Row(entry.context, start, entry.draft())
             row.draft.read(token)
             rows.append(row)
@@ -82,7 +83,7 @@ class Grower:
     def likeliest(self, node: Node, k: int) -> Work[list[tuple[int, float]]]:
         """The tokens of these children and their log-probabilities, which are known without a pass."""
         entry, start = self.tree.find(node)
-        ids = likeliest(start.logits, k, allowed_by([entry.draft().form]))
+        ids = self._likeliest(entry.draft(), start.logits, k)
         yield from ()
         return list(zip(ids, logprobs_of(start.logits.expand(len(ids), -1), ids), strict=True))
 
@@ -112,6 +113,10 @@ class Grower:
             Chance(spelled(token), logprob, tuple((spelled(other), value) for other, value in likeliest))
             for token, (logprob, likeliest) in zip(ids, ranked, strict=True)
         ]
+
+    def _likeliest(self, draft: Draft, logits: torch.Tensor, k: int) -> list[int]:
+        """The `k` likeliest tokens behind which the answer can be closed."""
+        return draft.fitting(likeliest(logits, k + draft.tries, allowed_by([draft.form])), k)
 
     def _lanes(self, draw: Draw) -> list[Row]:
         entry, start = self.tree.find(draw.node)

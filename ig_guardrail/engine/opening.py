@@ -46,6 +46,8 @@ def begin(
     _check_layers((*asked.layers, *((asked.edit.layer,) if asked.edit else ())), info.layers)
     limit = _answer_limit(asked.sampling, len(asked.prompt.ids), root.position, info.context)
     grammar = grammars.compiled(asked.sampling.grammar) if asked.sampling.grammar is not None else None
+    if grammar is not None and asked.twin_of is None:
+        grammar.demand(limit)
     rules = Rules(language, asked.sampling.stop, limit, grammar)
     return root, Context(account, asked.prompt, asked.sampling, asked.layers, rules, asked.edit)
 

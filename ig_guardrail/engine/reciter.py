@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -71,7 +71,7 @@ class Reciter:
         allowed = {token for token, _ in within(entry.draft().form, options)}
         said = dict(options)
         ranked = sorted(allowed, key=lambda token: (-said.get(token, 0.0), token))
-        return [(token, _log(said.get(token, 0.0))) for token in ranked[:k]]
+        return [(token, _log(said.get(token, 0.0))) for token in entry.draft().fitting(ranked, k)]
 
     def append(self, items: Sequence[tuple[Node, Node | str | tuple[int, ...]]]) -> list[Node]:
         """Forced tokens; see `Engine.append`."""
@@ -152,10 +152,23 @@ class Recital:
         draft, seed = self.entry.draft(), self.entry.context.sampling.seed
         while draft.finish is None and len(draft.ids) < tokens:
             self.entry.context.account.check_open()
-            options = self._options(lane, tuple(draft.ids), draft.form)
             chance = uniform(seed, draft.position, lane, self.attempt)
-            self._read(draft, lane, pick(options, chance))
+            self._read(draft, lane, self._drawn(draft, lane, chance))
         return draft
+
+    def _drawn(self, draft: Draft, lane: int, chance: float) -> int:
+        """A token behind which the answer can be closed: drawn again without those that it cannot, then the way out."""
+        passed: set[int] = set()
+        options = self._options(lane, tuple(draft.ids), draft.form)
+        first = token = pick(options, chance)
+        while not draft.may_read(token):
+            passed.add(token)
+            options = self._options(lane, tuple(draft.ids), draft.form, passed) if len(passed) < draft.tries else []
+            if not options:
+                out = draft.form.way_out(draft.left) if draft.form is not None else None
+                return first if out is None else out
+            token = pick(options, chance)
+        return token
 
     def path(self, lane: int, tokens: int) -> Draft:
         """The block that is number `lane` of all possible ones, likeliest first token first."""
@@ -177,9 +190,12 @@ class Recital:
         grammar = self.entry.context.rules.grammar
         return grammar.after((*self.prefix, *block)) if grammar else None
 
-    def _options(self, lane: int, block: Prefix, form: Form | None) -> list[tuple[int, float]]:
-        options = within(form, self.script.next_tokens(self._place(lane, block)))
-        return shaped(options, self.entry.context.sampling, self.bias)
+    def _options(
+        self, lane: int, block: Prefix, form: Form | None, passed: Collection[int] = ()
+    ) -> list[tuple[int, float]]:
+        """What may come next, likeliest first, without tokens that were `passed` over."""
+        options = within(form, self.script.next_tokens(self._place(lane, block)), passed)
+        return shaped(options, self.entry.context.sampling, self.bias) if options else []
 
     def _read(self, draft: Draft, lane: int, token: int) -> None:
         chances = dict(self.script.next_tokens(self._place(lane, tuple(draft.ids))))
@@ -191,7 +207,7 @@ class Recital:
         return replace(_place(context, root, (*self.prefix, *block)), lane=lane, attempt=self.attempt)
 
 
-def within(form: Form | None, options: Distribution) -> Distribution:
+def within(form: Form | None, options: Distribution, passed: Collection[int] = ()) -> Distribution:
     """What a form leaves of a distribution. Where that is nothing, all it allows is equally likely.
 
     A real model gives every token some mass; a script need not.
@@ -199,6 +215,7 @@ def within(form: Form | None, options: Distribution) -> Distribution:
     if form is None:
         return options
     allowed = form.allowed()
+    allowed[list(passed)] = False
     left = [(token, chance) for token, chance in options if allowed[token] and chance > 0]
     total = sum(chance for _, chance in left)
     if left:

@@ -80,7 +80,10 @@ class TransformersEngine:
         twin_of: Node | None = None,
         edit: StateEdit | None = None,
     ) -> Future[Node]:
-        return self._scheduler.submit(self._grower.open(Opening(prompt, sampling, layers, twin_of, edit)))
+        opening = Opening(prompt, sampling, layers, twin_of, edit)
+        if sampling.grammar is None:
+            return self._scheduler.submit(self._grower.open(opening))
+        return self._grower.grammars.then(sampling.grammar, lambda: self._scheduler.submit(self._grower.open(opening)))
 
     def extend(
         self,

@@ -19,7 +19,7 @@ from ig_guardrail.costs.tools import ToolRules
 from ig_guardrail.drive.request import Ask, check
 from ig_guardrail.errors import RequestError, brief
 from ig_guardrail.integrations.langchain.forms import form_of, instructed
-from ig_guardrail.integrations.langchain.plain_json import demand_json
+from ig_guardrail.schemas import faultless
 from ig_guardrail.settings import Limits
 from ig_guardrail.types import Sampling, Turn
 
@@ -166,7 +166,7 @@ def spelled(name: str, value: Any) -> str:
     if name in FORM:
         for one in value if isinstance(value, list | tuple) else (value,):
             if isinstance(one, Mapping):
-                demand_json(one, name)
+                faultless(one)
     try:
         return str(value)
     except (RecursionError, ValueError) as error:  # nested too deeply, or a number of thousands of digits

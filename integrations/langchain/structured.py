@@ -20,8 +20,8 @@ from langchain_core.utils.pydantic import is_basemodel_subclass
 
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain.blocks import RECORD, refused
-from ig_guardrail.integrations.langchain.forms import schema_of, tool_of
-from ig_guardrail.integrations.langchain.plain_json import demand_json
+from ig_guardrail.integrations.langchain.forms import form_of, schema_of, tool_of
+from ig_guardrail.schemas import faultless
 
 Demand: TypeAlias = Callable[[AIMessage], None]  # raises an error where an answer is no whole value
 Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
@@ -61,7 +61,7 @@ def structured(
     if schema is None and method != "json_mode":
         raise RequestError("no schema is given", where="with_structured_output", fix="give one, or use 'json_mode'")
     if isinstance(schema, Mapping):
-        demand_json(schema, "with_structured_output")
+        faultless(schema)
     described = {"kwargs": {"method": method, "strict": asked.get("strict")}, "schema": schema}
     if method == "function_calling":
         name = tool_of(schema).name
@@ -69,7 +69,9 @@ def structured(
             [schema], tool_choice=name, parallel_tool_calls=False, ls_structured_output_format=described, **asked
         )
         return parsed(bound, of_calls(schema, name), call_of(name), include_raw)
-    bound = model.bind(response_format=_format(schema), ls_structured_output_format=described, **asked)
+    wanted = _format(schema)
+    form_of(None, None, None, wanted)  # a schema that cannot be followed is told of here
+    bound = model.bind(response_format=wanted, ls_structured_output_format=described, **asked)
     return parsed(bound, _of_text(schema), json_text, include_raw)
 
 

@@ -1,0 +1,11 @@
+"""JSON Schemas as a decoder can follow them: merged, closed, and bounded by the room that an answer has.
+
+`reading` looks a schema over, `merging` joins what applies to one place, `writing` says it in the few words that the
+grammar knows. What those words cannot say is left to a check of whole values, which the written schema names.
+"""
+
+from ig_guardrail.schemas.reading import Document, closed, faultless
+from ig_guardrail.schemas.shapes import KINDS
+from ig_guardrail.schemas.writing import CHECKED, LAYOUT, followable, sound
+
+__all__ = ["CHECKED", "KINDS", "LAYOUT", "Document", "closed", "faultless", "followable", "sound"]

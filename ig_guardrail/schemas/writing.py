@@ -1,0 +1,292 @@
+"""A schema in the few words that a grammar follows, with every open end bounded by the room of an answer.
+
+Places that lead back to themselves are written once for each turn, so that nesting ends. What is left to a check of
+whole values is kept beside, under `CHECKED`: the schema as it was given.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+from ig_guardrail.schemas.keys import all_but, bounded
+from ig_guardrail.schemas.merging import Merging
+from ig_guardrail.schemas.places import NEVER, Places
+from ig_guardrail.schemas.reading import Document, unfit
+from ig_guardrail.schemas.shapes import Array, Literal, Number, Object, Plain, Shape, Text, Together, Way, searched
+
+LAYOUT: Mapping[str, Any] = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+CHECKED = "x-checked"
+
+USUAL_ROOM = 256  # tokens
+SHORTEST_LIMIT = 40  # characters
+CHARACTERS = 2  # of texts without a limit, for each token of an answer; a token has about four
+FEWEST_ITEMS = 16  # that an array without a limit may have
+TURNS = (4, 16)  # of what leads back to itself, at least and at most
+LARGEST = 10**15 - 1  # number without a limit of its own
+EXACT = 2**53  # beyond it, floats skip whole numbers
+DECIMALS = 6  # of a number
+FINEST = 12  # decimals, of a number whose limits lie close together
+MOST_COUNTED = 20_000  # characters or items that are asked for at least
+MOST_WRITTEN = 30_000  # parts of a written schema
+
+
+def followable(schema: Any, room: int) -> dict[str, Any]:
+    """A JSON Schema that the grammar follows: values of it are values of `schema`, and can end within the room.
+
+    room: tokens that an answer may have. Raises RequestError, naming the place, for a schema that cannot be followed.
+    """
+    return _Writer(places_of(schema), room).written()
+
+
+def sound(schema: Any) -> None:
+    """Raises RequestError, naming the place, for a schema that cannot be followed, however long an answer may be."""
+    Document(schema)
+    _sound(json.dumps(schema))
+
+
+@lru_cache(maxsize=128)
+def _sound(text: str) -> None:
+    _Writer(_places_of(text), USUAL_ROOM).written()
+
+
+def places_of(schema: Any) -> Places:
+    """The places of a schema; the last few are kept. Raises RequestError for one that cannot be followed."""
+    Document(schema)
+    return _places_of(json.dumps(schema))
+
+
+@lru_cache(maxsize=32)
+def _places_of(text: str) -> Places:
+    return Places(Merging(Document(json.loads(text))))
+
+
+class _Writer:
+    """Writes one schema for one room."""
+
+    def __init__(self, places: Places, room: int) -> None:
+        self._places = places
+        self._merging = places.merging
+        self._room = room
+        needed = places.turns[places.root]
+        if needed >= NEVER:
+            raise unfit("#", "no value is of this schema", "let its parts agree")
+        self._turns = max(needed + 1, min(max(room // 8, TURNS[0]), TURNS[1]))
+        self._items = max(FEWEST_ITEMS, room // 4)
+        self._defs: dict[tuple[Together, int], str] = {}
+        self._waiting: list[tuple[Together, int]] = []
+        self._endless: list[tuple[str, dict[str, Any]]] = []
+        self._count = 0
+        self._keys = 0
+
+    def written(self) -> dict[str, Any]:
+        ends = self._open_ends()
+        self._longest = max(SHORTEST_LIMIT, CHARACTERS * self._room // max(1, ends))
+        root = self._part(self._places.root, 0)
+        defs: dict[str, Any] = {}
+        while self._waiting:
+            together, level = self._waiting.pop()
+            defs[self._defs[together, level]] = self._whole(together, level)
+        checked = {CHECKED: self._merging.document.root} if self._merging.checked else {}
+        return {**root, **({"$defs": defs} if defs else {}), **checked, "x-guidance": dict(LAYOUT)}
+
+    def _open_ends(self) -> int:
+        """How many places have texts or keys without a limit."""
+        shapes = [shape for place in self._places.turns for shape in self._merging.shapes(place)]
+        return sum(isinstance(shape, Text) and shape.most is None for shape in shapes)
+
+    def _ends(self, together: Together, level: int) -> bool:
+        """Whether a value that has passed `level` turns can end beyond this place."""
+        return level + self._places.turns[self._places.named(together)] <= self._turns
+
+    def _part(self, together: Together, level: int) -> dict[str, Any]:
+        """A place that can end, in full or by a reference."""
+        place = self._places.named(together)
+        inner = level + (place in self._places.looping)
+        if len(place) == 1 and place not in self._places.looping and not self._is_target(place[0]):
+            return self._whole(place, inner)
+        if (place, inner) not in self._defs:
+            self._defs[place, inner] = f"p{len(self._defs)}"
+            self._waiting.append((place, inner))
+        return {"$ref": f"#/$defs/{self._defs[place, inner]}"}
+
+    def _is_target(self, pointer: str) -> bool:
+        return pointer.startswith(("#/$defs/", "#/definitions/"))
+
+    def _whole(self, together: Together, level: int) -> dict[str, Any]:
+        self._count += 1
+        if self._count > MOST_WRITTEN:
+            raise unfit(together[0] if together else "#", "what is written of it grows too large", "use a smaller one")
+        shapes = self._merging.shapes(together)
+        values = [shape.value for shape in shapes if isinstance(shape, Literal)]
+        ways = [{"enum": values}] if values else []
+        ways += [way for shape in shapes if (way := self._way(shape, level)) is not None]
+        if not ways:
+            raise unfit(together[0] if together else "#", "no value is of it", "let its parts agree")
+        return ways[0] if len(ways) == 1 else {"anyOf": ways}
+
+    def _way(self, shape: Shape, level: int) -> dict[str, Any] | None:
+        match shape:
+            case Plain():
+                return {"type": shape.kind}
+            case Way():
+                return self._part(shape.place, level) if self._ends(shape.place, level) else None
+            case Number():
+                return _number(shape)
+            case Text():
+                return self._text(shape)
+            case Array():
+                return self._array(shape, level)
+            case Object():
+                return self._object(shape, level)
+        return None
+
+    def _text(self, shape: Text) -> dict[str, Any]:
+        if shape.least > MOST_COUNTED:
+            raise unfit(shape.place, f"it asks for {shape.least} characters", f"ask for at most {MOST_COUNTED}")
+        most = max(self._longest, shape.least) if shape.most is None else shape.most
+        made: dict[str, Any] = {"type": "string", "minLength": shape.least, "maxLength": most}
+        if shape.patterns:
+            made["pattern"] = shape.patterns[0]
+        if shape.patterns[1:]:
+            made["allOf"] = [{"type": "string", "pattern": pattern} for pattern in shape.patterns[1:]]
+        return made
+
+    def _array(self, shape: Array, level: int) -> dict[str, Any] | None:
+        if shape.least > MOST_COUNTED:
+            raise unfit(shape.place, f"it asks for {shape.least} items", f"ask for at most {MOST_COUNTED}")
+        fixed = next((at for at, part in enumerate(shape.prefix) if not self._ends(part, level)), None)
+        prefix = shape.prefix if fixed is None else shape.prefix[:fixed]
+        most = max(shape.least, len(prefix), self._items) if shape.most is None else shape.most
+        most = most if fixed is None else min(most, fixed)
+        more = most > len(prefix) and self._ends(shape.items, level)
+        most = most if more else min(most, len(prefix))
+        if most < shape.least:
+            return None
+        return {
+            "type": "array",
+            **({"prefixItems": [self._part(part, level) for part in prefix]} if prefix else {}),
+            "items": self._part(shape.items, level) if more else False,
+            "minItems": shape.least,
+            "maxItems": most,
+        }
+
+    def _object(self, shape: Object, level: int) -> dict[str, Any] | None:
+        parts = {key: shape.of(key) for key in dict.fromkeys((*shape.named, *shape.required))}
+        fit = {key for key, part in parts.items() if self._ends(part, level) and self._may_be_named(key, shape)}
+        if not fit.issuperset(shape.required):
+            return None
+        named = {key: self._part(part, level) for key, part in parts.items() if key in fit}
+        free = self._free(shape, set(parts), level)
+        named.update(free.pop("properties", {}))
+        made = {"type": "object", "properties": named, "required": list(shape.required), **free}
+        return made | self._counts(shape, named, bool(free.get("patternProperties")) or free["additionalProperties"])
+
+    def _may_be_named(self, key: str, shape: Object) -> bool:
+        return all(self._merging.holds(key, pointer) for pointer in shape.names)
+
+    def _free(self, shape: Object, taken: set[str], level: int) -> dict[str, Any]:
+        """The words for keys that are not named: by pattern, and all others."""
+        patterns: dict[str, Any] = {}
+        for pattern, part in shape.patterns.items():
+            fit = self._ends(part, level)
+            patterns[bounded(pattern, self._longest)] = self._part(part, level) if fit else False
+        if shape.shut or not self._ends(shape.others or (), level):
+            return {"additionalProperties": False, **({"patternProperties": patterns} if patterns else {})}
+        others = shape.others or ()
+        if patterns:
+            if shape.names:
+                raise unfit(shape.place, "`propertyNames` stands beside `patternProperties`", "keep one of them")
+            return {"additionalProperties": self._part(others, level), "patternProperties": patterns}
+        if not shape.names:
+            key = all_but(taken, self._longest)
+            if key is None:
+                return {"additionalProperties": self._part(others, level)}
+            return {"additionalProperties": False, "patternProperties": {key: self._part(others, level)}}
+        return self._keyed(shape, taken, level)
+
+    def _keyed(self, shape: Object, taken: set[str], level: int) -> dict[str, Any]:
+        """The words for keys that `propertyNames` tells of."""
+        others = shape.others or ()
+        told = [
+            one for one in self._merging.shapes(self._places.named(shape.names)) if one.kind in ("literal", "string")
+        ]
+        if all(isinstance(one, Literal) for one in told):
+            keys = [one.value for one in told if isinstance(one, Literal) and isinstance(one.value, str)]
+            free = {key: self._part(others, level) for key in keys if key not in taken}
+            return {"additionalProperties": False, "properties": free}
+        keyed: dict[str, Any] = {}
+        for one in told:
+            key = self._key(one, taken)
+            if key is None:
+                raise unfit(shape.place, "`propertyNames` asks for more than one thing", "use one pattern, or an enum")
+            keyed[key] = self._part(others, level)
+        return {"additionalProperties": False, "patternProperties": keyed}
+
+    def _key(self, one: Shape, taken: set[str]) -> str | None:
+        if not isinstance(one, Text) or len(one.patterns) > 1:
+            return None
+        if not one.patterns:
+            most = self._longest if one.most is None else min(one.most, self._longest)
+            return None if taken else f"^(?s:.{{{one.least},{max(most, one.least)}}})$"
+        meets = any(searched(one.patterns[0], key, one.place) for key in taken)
+        return None if meets or one.least or one.most is not None else bounded(one.patterns[0], self._longest)
+
+    def _counts(self, shape: Object, named: Mapping[str, Any], free: bool) -> dict[str, Any]:
+        """How many keys: said where the grammar can follow it, else left to the check."""
+        most = shape.most if shape.most is not None else max(shape.least, self._items + len(named)) if free else None
+        if set(named) <= set(shape.required):
+            least = {"minProperties": shape.least} if shape.least > len(shape.required) else {}
+            return least | ({"maxProperties": most} if most is not None and free else {})
+        if shape.least > len(shape.required) or (shape.most is not None and (free or shape.most < len(named))):
+            self._merging.checked.setdefault(shape.place, "minProperties")
+        return {}
+
+
+def _number(shape: Number) -> dict[str, Any] | None:
+    """A number between limits, of so many decimals; one without limits is bounded by the network of its form."""
+    if not shape.whole and shape.least is None and shape.most is None and shape.step is None:
+        return {"type": "number"}
+    step = shape.step
+    if shape.whole and step is not None:
+        step = Fraction(step.numerator)  # the smallest whole multiple
+    unit = Fraction(1) if shape.whole else Fraction(1, 10 ** _decimals(shape))
+    grain = step or unit
+    least = max(Fraction(-LARGEST), shape.least[0]) if shape.least else Fraction(-LARGEST)
+    most = min(Fraction(LARGEST), shape.most[0]) if shape.most else Fraction(LARGEST)
+    if shape.least and shape.least[0] > LARGEST:
+        most = min(Fraction(EXACT), shape.most[0]) if shape.most else Fraction(EXACT)
+    if shape.most and shape.most[0] < -LARGEST:
+        least = max(Fraction(-EXACT), shape.least[0]) if shape.least else Fraction(-EXACT)
+    first, last = math.ceil(least / grain), math.floor(most / grain)
+    first += bool(shape.least and shape.least[1] and first * grain == shape.least[0])
+    last -= bool(shape.most and shape.most[1] and last * grain == shape.most[0])
+    if first > last:
+        raise unfit(shape.place, "no number of it can be written exactly", f"use numbers within {EXACT}")
+    low, high = _plain(first * grain), _plain(last * grain)
+    if grain.numerator > 10**9 or (10**FINEST) % grain.denominator:
+        raise unfit(shape.place, f"`multipleOf` {float(grain)} has too many digits", "use a rounder step")
+    kind = "integer" if shape.whole else "number"
+    stepped = {"multipleOf": _plain(grain)} if grain != 1 or not shape.whole else {}
+    return {"type": kind, "minimum": low, "maximum": high, **stepped}
+
+
+def _decimals(shape: Number) -> int:
+    """How many decimals a number may have: more where its limits need them."""
+    needed = DECIMALS
+    for limit in (shape.least, shape.most):
+        if limit is not None:
+            while needed < FINEST and (limit[0] * 10**needed).denominator != 1:
+                needed += 1
+    if shape.least and shape.most:
+        while needed < FINEST and (shape.most[0] - shape.least[0]) * 10**needed < 2:
+            needed += 1
+    return needed
+
+
+def _plain(value: Fraction) -> int | float:
+    return value.numerator if value.denominator == 1 else float(value)
