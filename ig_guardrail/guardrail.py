@@ -42,6 +42,7 @@ from ig_guardrail.settings import Limits
 from ig_guardrail.stream.gate import Gate
 from ig_guardrail.stream.release import Hold
 from ig_guardrail.types import (
+    HURRIED,
     Chance,
     Chunk,
     CompiledPolicy,
@@ -177,8 +178,7 @@ class Guardrail:
         said = gate.close(message if ask.prose else "")
         if books is not None and gate.text:
             yield from _remembered(books, _given_back(ask, gate, books, ending.outcome == "completed"))
-        finish = gate.tip.finish if ending.outcome == "completed" else None
-        verdict = _verdict(ending.outcome, finish, ending.reason, plan)
+        verdict = _verdict(ending.outcome, *_ended(gate.tip, ending), plan)
         try:
             chances = (yield from _chances(server, ask.chances, shown)) if ask.chances is not None else ()
         except EngineError as error:
@@ -235,10 +235,17 @@ def _remembered(books: Books, answers: Sequence[Utterance]) -> Waiting[None]:
         return
 
 
+def _ended(tip: Node, ending: Ending) -> tuple[Finish | None, str]:
+    """What ended the text, and why the answer ended so."""
+    if ending.outcome != "completed":
+        return None, ending.reason
+    return ("length", HURRIED) if tip.hurried else (tip.finish, ending.reason)
+
+
 def _cut_call(ask: Ask, gate: Gate) -> str | None:
     """The name of a call that was begun and never shown; see `Chunk`."""
     node = gate.tip
-    whole = node.finish == "stop" and node.visible == len(node.text)
+    whole = node.finish == "stop" and node.visible == len(node.text) and not node.hurried
     return None if ask.unit is None or whole else begun(node.text[: node.visible], len(gate.text), node.words)
 
 

@@ -137,6 +137,7 @@ class Node:
     hidden    layer -> array (len(ids), hidden size): the state after reading each token; only the layers asked for
     finish    why the answer ends here, or None
     words     how many characters of `text` are words for certain, and the rest calls; None: markers in it tell
+    hurried   whether a token of it is another than was drawn first, so that a form could be closed in the room left
     """
 
     id: int
@@ -151,6 +152,7 @@ class Node:
     hidden: Mapping[int, Any] = field(default_factory=dict)
     finish: Finish | None = None
     words: int | None = None
+    hurried: bool = False
 
     def path(self) -> tuple[Node, ...]:
         """The nodes from the root to this one."""
@@ -592,6 +594,10 @@ class BlockRecord:
     attempts: int
     candidates: int
     denials: int
+
+
+HURRIED = "the form was closed early, since `max_tokens` left no room for more"
+"""The reason of a completed answer with finish `length`, whose form is whole and whose content is not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Any
 from ig_guardrail.engine.detokenize import Held
 from ig_guardrail.engine.grammar import Grammar
 from ig_guardrail.engine.language import Language
+from ig_guardrail.engine.nets import FAR
 from ig_guardrail.engine.stops import first_stop
 from ig_guardrail.types import Finish, Node
 
@@ -35,6 +36,7 @@ class Draft:
         self.logprobs: list[float] = []
         self.finish: Finish | None = None
         self.held = held
+        self.hurried = False
         self.form = rules.grammar.after(parent.answer_ids()) if rules.grammar else None
         self._rules = rules
         self._language = rules.language
@@ -63,6 +65,10 @@ class Draft:
     def may_read(self, token: int) -> bool:
         """Whether an answer that has a form can be closed in time behind this token."""
         return self.form is None or self.form.may_take(token, self.left)
+
+    def give_up(self, token: int) -> None:
+        """Note that a token was drawn and may not be read; it is the room's doing if more of it would do."""
+        self.hurried = self.hurried or (self.form is not None and self.form.may_take(token, FAR))
 
     def fitting(self, ranked: Iterable[int], count: int) -> list[int]:
         """The first `count` tokens of a ranking behind which the answer can be closed; the way out if none is."""
@@ -124,6 +130,7 @@ class Draft:
             logprobs=tuple(self.logprobs),
             hidden=hidden,
             finish=self.finish,
+            hurried=self.hurried or self._parent.hurried,
         )
 
     def _write(self, text: str) -> None:

@@ -130,6 +130,7 @@ class Decoder:
         taken = {}
         for i, row in enumerate(rows):
             if allowed is not None and not row.draft.may_read(tokens[i]):
+                row.draft.give_up(tokens[i])
                 tokens[i], logprobs[i] = self._again(
                     row.draft, logits[i : i + 1], how, uniforms[i], allowed[i : i + 1], tokens[i]
                 )

@@ -94,6 +94,7 @@ class Grower:
             entry, start = self.tree.find(node)
             row = Row(entry.context, start, entry.draft())
             row.draft.read_all(*self._content(node, content))
+            row.draft.hurried = isinstance(content, Node) and content.hurried
             rows.append(row)
         return (yield from self._force(rows))
 

@@ -78,7 +78,8 @@ class Reciter:
         children = []
         for node, content in items:
             entry, prefix = self.tree.find(node)
-            children.append(self._forced(entry, prefix, *self._content(node, content)))
+            hurried = isinstance(content, Node) and content.hurried
+            children.append(self._forced(entry, prefix, *self._content(node, content), hurried))
         return children
 
     def logprobs(self, node: Node, ids: Sequence[int]) -> list[float]:
@@ -107,8 +108,11 @@ class Reciter:
         self.script.vocabulary.language.check(ids, where="token ids")
         return ids, None
 
-    def _forced(self, entry: Entry[Prefix], prefix: Prefix, ids: Prefix, finish: Finish | None) -> Node:
+    def _forced(
+        self, entry: Entry[Prefix], prefix: Prefix, ids: Prefix, finish: Finish | None, hurried: bool = False
+    ) -> Node:
         draft = entry.draft()
+        draft.hurried = hurried
         draft.read_all(ids, finish)
         draft.logprobs += self._score(entry.context, entry.node.root, prefix, tuple(draft.ids))
         return self._child(entry, prefix, draft)
@@ -161,6 +165,8 @@ class Recital:
         passed: set[int] = set()
         options = self._options(lane, tuple(draft.ids), draft.form)
         first = token = pick(options, chance)
+        if not draft.may_read(token):
+            draft.give_up(token)
         while not draft.may_read(token):
             passed.add(token)
             options = self._options(lane, tuple(draft.ids), draft.form, passed) if len(passed) < draft.tries else []

@@ -41,8 +41,12 @@ def releasable(node: Node, passed: int, hold: Hold) -> int:
     """Characters of `node.text` that may be shown when charge points up to position `passed` are behind it."""
     text, words = node.text[: node.visible], node.words
     if node.finish is not None:
+        if hold.unit is None:
+            return node.visible
         whole = node.finish == "stop" and node.visible == len(node.text)
-        return node.visible if whole or hold.unit is None else hold.unit(text, True, words)
+        if node.hurried:  # a call may say less than was meant
+            return hold.unit(text, False, words)
+        return node.visible if whole else hold.unit(text, True, words)
     charged = node.characters_at(passed)
     waiting = (
         node.characters_at(min(passed, max(0, node.position - hold.tokens))),

@@ -22,6 +22,7 @@ from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain.blocks import RECORD, refused
 from ig_guardrail.integrations.langchain.forms import form_of, schema_of, tool_of
 from ig_guardrail.schemas import faultless
+from ig_guardrail.types import HURRIED
 
 Demand: TypeAlias = Callable[[AIMessage], None]  # raises an error where an answer is no whole value
 Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
@@ -122,6 +123,7 @@ def of_calls(schema: Any, name: str) -> BaseOutputParser[Any]:
 
 def json_text(message: AIMessage) -> None:
     """Raises AnswerCut unless the words of an answer are one whole JSON value."""
+    _demand_time(message)
     try:
         value = json.loads(str(message.text))
     except (ValueError, RecursionError):
@@ -140,10 +142,18 @@ def call_of(name: str) -> Demand:
     """A demand for a whole call of a tool."""
 
     def demand(message: AIMessage) -> None:
+        _demand_time(message)
         if all(call["name"] != name for call in message.tool_calls):
             raise _cut(message, f"the answer holds no whole call of '{name}'")
 
     return demand
+
+
+def _demand_time(message: AIMessage) -> None:
+    """Raises AnswerCut where `max_tokens` decided what is in a value: it is whole, and says something else."""
+    record = message.response_metadata.get(RECORD, {})
+    if record.get("verdict", {}).get("reason") == HURRIED:
+        raise AnswerCut(f"{HURRIED}: give more, or ask for less", llm_output=str(message.text))
 
 
 def _cut(message: AIMessage, what: str) -> AnswerCut:

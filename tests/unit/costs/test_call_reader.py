@@ -9,12 +9,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ig_guardrail.calls import CLOSE, OPEN, before_calls, first_call, read, written
+from ig_guardrail.calls import CLOSE, OPEN, first_call, read, written
 from ig_guardrail.costs.call_reader import CallReader
+from ig_guardrail.notation import before_calls
 from ig_guardrail.types import Call, Piece
 
-BITS = [OPEN, CLOSE, OPEN[:5], CLOSE[:4], " ", "\n", "{", "}", '"', "\\", "x", '{"name": "f", "arguments": {}}']
-texts = st.lists(st.sampled_from([*BITS, written("pay", {"to": CLOSE + '\\"'}), written("f", {})])).map("".join)
+BITS = [
+    ".",
+    "\t",
+    OPEN,
+    CLOSE,
+    OPEN[:5],
+    CLOSE[:4],
+    " ",
+    "\n",
+    "{",
+    "}",
+    '"',
+    "\\",
+    "x",
+    '{"name": "f", "arguments": {}}',
+]
+texts = st.lists(
+    st.sampled_from([*BITS, '{"name": "f", "arguments": {}}', written("pay", {"to": CLOSE + '\\"'}), written("f", {})])
+).map("".join)
 
 
 def made(text: str, cuts: list[int], words: int | None = None) -> list[Call | str]:
@@ -46,7 +64,7 @@ def test_words_that_are_known_for_words_hide_no_call_and_are_none(words: str, be
 
 @given(texts)
 def test_before_what_may_become_a_call_all_is_words(text: str) -> None:
-    certain = before_calls(text)
+    certain = before_calls(text, ended=False)
     assert certain <= first_call(text)
     for more in ("", "<", OPEN + "{", " {", "{", "_call>{", ">{", "x"):
         assert first_call(text + more) >= certain

@@ -82,7 +82,7 @@ def test_a_name_that_nothing_declares_is_refused_with_those_there_are(site: Path
     install(site, "shouting-costs", "1.0")
     with pytest.raises(ModelError, match="there is no cost model 'whispering'") as raised:
         build(spec("whispering"))
-    assert "absent, breaking, number, shouting" in raised.value.why
+    assert "absent, breaking, house-rules, number, shouting" in raised.value.why
 
 
 def test_a_module_that_no_distribution_declares_cannot_be_named(site: Path) -> None:

@@ -69,7 +69,7 @@ def test_a_cost_model_that_fails_stops_the_audit() -> None:
             raise ValueError("no idea")
 
     rail = guardrail(letters((1, 1, 1)), toy_policy([toy_budget("b")]), {"level": Broken("level")})
-    with pytest.raises(CostFailure, match="it raised ValueError: no idea"):
+    with pytest.raises(CostFailure, match=r"it raised ValueError\n"):
         audit_answer(rail, TURNS, [A, B])
     assert rail.engine.live_nodes() == 0
 
