@@ -82,11 +82,11 @@ def check(ask: Ask, limits: Limits) -> None:
         _demand_unicode(text)
 
 
-def check_language(tag: str) -> None:
+def check_language(tag: object) -> None:
     """Raises RequestError unless a text is the tag of a language, in any of its usual spellings."""
-    if normal_tag(tag) is None:
+    if not isinstance(tag, str) or normal_tag(tag) is None:
         raise RequestError(
-            f"language is '{tag[:40]}', which is no language tag",
+            f"language is {tag!r:.40}, which is no language tag",
             where="language",
             why="refusals and closing messages are shown in it",
             fix="give a tag such as 'de', 'pt-BR' or 'zh-Hans'; a policy without texts in it answers in English",

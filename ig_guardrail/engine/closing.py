@@ -18,6 +18,7 @@ STROLLS = 45  # ways that chance finds, where the shortest ones do not pass the 
 LONGEST_STROLL = 800  # steps
 EAGERNESS = (0.5, 0.75, 0.9)  # what each further byte makes of the chance that a step is taken
 
+_BLANKS = " \t\r\n"
 _LIKED = 'a0e1A2b3c4d5B6C7D8E9"]}' + " ,.:-"
 
 
@@ -62,6 +63,12 @@ class Stand:
     def whole(self) -> bool:
         """Whether the text may end here."""
         return not self.rest and any(node == self.net.exit[0] and not frame.parents for node, frame in self.places)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether more than white space may follow."""
+        readings = (these for node, _ in self.places for these, _ in self.net.reading[node])
+        return any(low != high or chr(low) not in _BLANKS for these in readings for low, high in these)
 
     @property
     def prose(self) -> bool:

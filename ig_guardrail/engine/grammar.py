@@ -105,10 +105,11 @@ class Form:
 
     @property
     def ended(self) -> bool:
-        """Whether it is complete where it stands, words left aside, which may always go on."""
+        """Whether it is complete where it stands, and would not say something else with more, as a number would."""
         if self._stand is None:
             return bool(self._matcher.is_stopped())
-        return self._stand.whole and not self._stand.prose and bool(self._matcher.is_accepting())
+        whole = self._stand.whole and not self._stand.prose and not self._stand.goes_on
+        return whole and bool(self._matcher.is_accepting())
 
     def may_take(self, token: int, left: int) -> bool:
         """Whether an answer that may have `left` more tokens can be closed behind this one; words may be cut."""

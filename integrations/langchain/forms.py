@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from langchain_core.tools import BaseTool
+from langchain_core.tools import BaseTool, InjectedToolArg
 from langchain_core.tools.base import create_schema_from_function
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import AliasChoices, BaseModel
+from pydantic.fields import FieldInfo
 
 from ig_guardrail.calls import Choice, Form, Tool
 from ig_guardrail.drive.serve import edited
@@ -89,14 +90,16 @@ def _arguments(given: Any) -> dict[str, Any] | None:
 
 
 def _of_tool(tool: BaseTool) -> dict[str, Any] | None:
-    taken, offered = tool.args_schema, tool.tool_call_schema
+    taken = tool.args_schema
     if isinstance(taken, Mapping):
         return _bare(taken) if "properties" in taken else None
     if not (isinstance(taken, type) and issubclass(taken, BaseModel)):
         return None
-    shown = getattr(offered, "model_fields", {})
-    schema = _bare(taken.model_json_schema())
-    hidden = {_key(name, taken) for name in taken.model_fields if name not in shown}
+    config = taken.model_config
+    by_alias = not (config.get("populate_by_name") or config.get("validate_by_name"))
+    schema = _bare(taken.model_json_schema(by_alias=by_alias))
+    injected = [name for name, field in taken.model_fields.items() if _injected(field)]
+    hidden = {_key(name, taken) if by_alias else name for name in injected}
     properties = {key: part for key, part in schema.get("properties", {}).items() if key not in hidden}
     required = [key for key in schema.get("required", ()) if key not in hidden]
     return {**schema, "properties": properties, **({"required": required} if "required" in schema else {})}
@@ -110,6 +113,12 @@ def _model_of(given: Any) -> type[BaseModel] | None:
         given.__name__, given, parse_docstring=True, error_on_invalid_docstring=False, include_injected=False
     )
     return made if isinstance(made, type) and issubclass(made, BaseModel) else None
+
+
+def _injected(field: FieldInfo) -> bool:
+    """Whether the agent gives an argument, not the model."""
+    kinds = [one if isinstance(one, type) else type(one) for one in (field.annotation, *field.metadata)]
+    return any(issubclass(kind, InjectedToolArg) for kind in kinds)
 
 
 def _key(name: str, model: type[BaseModel]) -> str:

@@ -14,6 +14,7 @@ from ig_guardrail.engine.reading import Calls, Heard
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from ig_guardrail.integrations.langchain.guard_runnable import GuardRunnable
 from ig_guardrail.integrations.langchain.guarded_model import GuardedChatModel
+from ig_guardrail.ledger import MemoryLedger
 from tests.golden.conversations import compiled, scripted_guardrail
 from tests.unit.langchain.teller import call_part, last_part, teller
 
@@ -53,7 +54,7 @@ relaxed = settings(max_examples=40, deadline=None, suppress_health_check=[Health
 def answered(words: str, *calls: tuple[str, str], conversation: str = "c", **options: Any) -> AIMessage:
     """The answer of a hosted model, with each call as (name, arguments)."""
     made = [call_part(name, arguments, f"call_{i}", i) for i, (name, arguments) in enumerate(calls)]
-    model = GuardedChatModel(inner=teller([words, *made, last_part()]), policy=RULES)
+    model = GuardedChatModel(inner=teller([words, *made, last_part()]), policy=RULES, ledger=MemoryLedger())
     answer = model.invoke("x", conversation=conversation, **options)
     assert isinstance(answer, AIMessage)
     return answer
@@ -94,7 +95,9 @@ def test_words_of_a_chain_hide_no_call(words: str) -> None:
 @pytest.mark.parametrize("finish", ["length", "stop"])
 def test_words_that_speak_of_calls_stream_as_others_do(finish: str) -> None:
     words = f"First write {OPEN}, then what you want, then {CLOSE}; that is all there is to it, as you see. " * 4
-    model = GuardedChatModel(inner=teller([*(w + " " for w in words.split(" ")), last_part(finish)]), policy=RULES)
+    model = GuardedChatModel(
+        inner=teller([*(w + " " for w in words.split(" ")), last_part(finish)]), policy=RULES, ledger=MemoryLedger()
+    )
     chunks = list(model.stream("x", conversation="c"))
     assert len([chunk for chunk in chunks if chunk.text]) > 3
     assert "".join(chunk.text for chunk in chunks) == f"{words} "

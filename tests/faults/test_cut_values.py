@@ -10,13 +10,13 @@ from typing import Any, TypedDict
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import Runnable
 from pydantic import BaseModel, field_validator
 
 from ig_guardrail.calls import OPEN, written
 from ig_guardrail.engine.scripted import Incidents
+from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain import AnswerCut, AnswerRefused, ChatIGGuardrail
 from ig_guardrail.integrations.langchain.guarded_model import GuardedChatModel
 from ig_guardrail.integrations.langchain.spoken import Answer
@@ -43,6 +43,8 @@ class Ticket(TypedDict):
 
 WHOLE = {"owner": "Mira", "pears": 1500, "items": ["flour", "salt"], "note": "ring twice"}
 TICKET = {"owner": "Mira", "pears": 1500}
+SHORTEST = json.dumps({"owner": ""})
+NO_ROOM = "closed early, since `max_tokens` left no room|no answer of .* tokens has the form"
 SCHEMA = {**Basket.model_json_schema(), "title": "Basket"}
 WAYS: Sequence[tuple[Any, str, dict[str, Any]]] = [
     (schema, method, value)
@@ -91,7 +93,7 @@ def test_what_max_tokens_cut_off_is_an_error(schema: Any, method: Any, value: An
     chain = chat(text).with_structured_output(schema, method=method)
     assert plain(way(chain)) == value
     for room in range(1, len(text), 23):
-        with pytest.raises(AnswerCut, match="cut off at `max_tokens`"):
+        with pytest.raises((AnswerCut, RequestError), match=NO_ROOM):
             way(chat(text, max_tokens=room).with_structured_output(schema, method=method))
 
 
@@ -100,9 +102,9 @@ async def test_the_same_awaited(schema: Any, method: Any, value: Any) -> None:
     text = told(value, method, name_of(schema))
     for room in (len(text) // 2, len(text) - 1):
         chain = chat(text, max_tokens=room).with_structured_output(schema, method=method)
-        with pytest.raises(OutputParserException):
+        with pytest.raises((AnswerCut, RequestError), match=NO_ROOM):
             await chain.ainvoke("List it.")
-        with pytest.raises(OutputParserException):
+        with pytest.raises((AnswerCut, RequestError), match=NO_ROOM):
             [part async for part in chain.astream("List it.")]
 
 
@@ -113,11 +115,16 @@ few = settings(max_examples=20, deadline=None)
 @given(st.integers(1, len(json.dumps(WHOLE)) + 2), st.booleans())
 def test_include_raw_has_the_value_or_the_error_and_never_a_part(room: int, streams: bool) -> None:
     chain = chat(told(WHOLE, "json_schema"), max_tokens=room).with_structured_output(SCHEMA, include_raw=True)
+    if room < len(SHORTEST):
+        with pytest.raises(RequestError, match=NO_ROOM):
+            chain.invoke("List it.")
+        return
     found = folded(list(chain.stream("List it."))) if streams else chain.invoke("List it.")
     whole = room >= len(json.dumps(WHOLE))
     assert found["parsed"] == (WHOLE if whole else None)
     assert isinstance(found["parsing_error"], AnswerCut) is not whole
-    assert json.dumps(WHOLE).startswith(found["raw"].text)
+    assert isinstance(json.loads(found["raw"].text), dict)  # it was closed, and is told from what was meant
+    assert found["raw"].response_metadata["finish_reason"] == ("stop" if whole else "length")
 
 
 @pytest.mark.parametrize(("method", "stop"), [("json_schema", "flour"), ("function_calling", "flour")])
@@ -261,6 +268,10 @@ def test_a_cut_call_is_an_invalid_call_and_whole_ones_before_it_are_made(room: i
 @pytest.mark.parametrize("choice", ["any", "pay", "auto"])
 def test_no_cut_answer_is_empty(choice: str) -> None:
     for room in (1, 5, len(OPEN), len(OPEN) + 12, len(PAY) - 4, len(PAY) - 1):
+        if choice != "auto":  # a call must be made, and there is no room for one
+            with pytest.raises(RequestError, match=NO_ROOM):
+                chat(list(PAY), RULES, max_tokens=room).bind_tools(TOOLS, tool_choice=choice).invoke("Go.")
+            continue
         answer = chat(list(PAY), RULES, max_tokens=room).bind_tools(TOOLS, tool_choice=choice).invoke("Go.")
         assert len(answer.invalid_tool_calls) == 1
         assert answer.response_metadata["finish_reason"] == "length"

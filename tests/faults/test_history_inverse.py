@@ -59,7 +59,7 @@ class Book:
 
 
 def spent(ledger: MemoryLedger) -> float:
-    return sum(cost for charges in ledger._charges.values() for _, cost in charges)
+    return float(sum(cost for pages in ledger._charges.values() for rows in pages.values() for cost in rows.values()))
 
 
 def results(messages: Sequence[BaseMessage]) -> list[BaseMessage]:

@@ -21,7 +21,7 @@ from ig_guardrail.integrations.langchain.guarded_model import GuardedChatModel
 from ig_guardrail.ledger import Entry, Limit, MemoryLedger, Payer, process_ledger
 from ig_guardrail.ledger.answers import answer_sha256
 from ig_guardrail.ledger.memory import ANSWERS
-from ig_guardrail.types import Sampling, Turn
+from ig_guardrail.types import Sampling, Turn, Utterance
 from tests.golden.conversations import POLITE, RUDE, compiled, scripted_guardrail
 from tests.unit.langchain.teller import teller
 
@@ -79,7 +79,7 @@ def test_an_answer_is_noted_before_its_receipt_is_out() -> None:
         asked = Ask((Turn("user", "x"),), Sampling(seed=7, max_tokens=64), conversation=name)
         last = [chunk for chunk in rail.stream(asked) if chunk.receipt is not None][-1]
         assert last.receipt is not None
-        assert process_ledger().knows(account, answer_sha256(last.receipt.text)), name
+        assert process_ledger().knows(account, answer_sha256(Utterance(last.receipt.text))), name
 
 
 def test_policies_of_other_names_do_not_share() -> None:
