@@ -96,7 +96,9 @@ class Draft:
         if self._cut is not None:
             self.end("stop")
         elif self.position >= self._rules.limit:
-            self.end("stop" if self.form is not None and self.form.ended else "length")
+            whole = self.form is not None and self.form.ended
+            self.hurried = self.hurried or (whole and self.form is not None and self.form.counting)
+            self.end("stop" if whole else "length")
         self._offsets.append(self._length)
         return True
 

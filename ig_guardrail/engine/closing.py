@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import count
 
-from ig_guardrail.engine.nets import FAR, Letters, Net
+from ig_guardrail.engine.nets import FAR, Letters, Net, holds
 
 MOST_STANDS = 4_000  # at once
 STEPS = 2_000  # of a search for ways to the end
@@ -18,7 +18,6 @@ STROLLS = 45  # ways that chance finds, where the shortest ones do not pass the 
 LONGEST_STROLL = 800  # steps
 EAGERNESS = (0.5, 0.75, 0.9)  # what each further byte makes of the chance that a step is taken
 
-_BLANKS = " \t\r\n"
 _LIKED = 'a0e1A2b3c4d5B6C7D8E9"]}' + " ,.:-"
 
 
@@ -65,10 +64,10 @@ class Stand:
         return not self.rest and any(node == self.net.exit[0] and not frame.parents for node, frame in self.places)
 
     @property
-    def goes_on(self) -> bool:
-        """Whether more than white space may follow."""
+    def counting(self) -> bool:
+        """Whether it stands in a number that may have more digits."""
         readings = (these for node, _ in self.places for these, _ in self.net.reading[node])
-        return any(low != high or chr(low) not in _BLANKS for these in readings for low, high in these)
+        return self.text[-1:].isdigit() and any(holds(these, ord("0")) for these in readings)
 
     @property
     def prose(self) -> bool:

@@ -105,11 +105,15 @@ class Form:
 
     @property
     def ended(self) -> bool:
-        """Whether it is complete where it stands, and would not say something else with more, as a number would."""
+        """Whether it is complete where it stands, words left aside, which may always go on."""
         if self._stand is None:
             return bool(self._matcher.is_stopped())
-        whole = self._stand.whole and not self._stand.prose and not self._stand.goes_on
-        return whole and bool(self._matcher.is_accepting())
+        return self._stand.whole and not self._stand.prose and bool(self._matcher.is_accepting())
+
+    @property
+    def counting(self) -> bool:
+        """Whether it stands in a number, which further digits would make another one."""
+        return self._stand is not None and self._stand.counting
 
     def may_take(self, token: int, left: int) -> bool:
         """Whether an answer that may have `left` more tokens can be closed behind this one; words may be cut."""
