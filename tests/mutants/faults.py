@@ -107,7 +107,7 @@ FAULTS = (
     Fault(
         "release: stop strings are half shown",
         "stream/release.py",
-        "node.visible - stop_prefix(node.text[: node.visible], hold.stops)",
+        "node.visible - stop_prefix(text, hold.stops)",
         "node.visible",
     ),
     Fault(
@@ -166,7 +166,10 @@ FAULTS = (
     ),
     Fault("drive: denials are not counted", "drive/serve.py", "            self.tally.denials += 1\n", ""),
     Fault(
-        "drive: effort is not bounded", "drive/serve.py", "return not (denied_out or tired or asked_out)", "return True"
+        "drive: effort is not bounded",
+        "drive/serve.py",
+        "return not (denied_out or tired or asked_out or self.overtime)",
+        "return True",
     ),
     Fault(
         "drive: the root stays open after a cancel",

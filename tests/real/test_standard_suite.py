@@ -23,7 +23,7 @@ class TestEmbeddedModel(Offered):
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        return {"model": "embedded", "device": "cpu", "temperature": 0.0, "max_tokens": 64}
+        return {"model": "embedded", "device": "cpu", "temperature": 0.0, "max_tokens": 160}
 
     @property
     def model_override_value(self) -> str:

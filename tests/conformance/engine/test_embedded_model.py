@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from ig_guardrail.engine.embedded import embedded_model
+from ig_guardrail.engine.gguf import LAYOUT
 from ig_guardrail.engine.models import load_weights
 from ig_guardrail.engine.quantized import four_bits
 from ig_guardrail.engine.store import is_whole, store_folder
@@ -81,7 +82,7 @@ def test_it_is_unpacked_once_in_silence(
     monkeypatch.setenv("IG_GUARDRAIL_CACHE", str(tmp_path))
     folder, digest = embedded_model("bfloat16")
     changed = (folder / "model.safetensors").stat().st_mtime_ns
-    assert folder == store_folder() / f"{digest[:16]}-bfloat16"
+    assert folder == store_folder() / f"{digest[:16]}-bfloat16-{LAYOUT}"
     assert is_whole(folder)
     assert embedded_model("bfloat16") == (folder, digest)
     assert (folder / "model.safetensors").stat().st_mtime_ns == changed
