@@ -239,13 +239,13 @@ def _ended(tip: Node, ending: Ending) -> tuple[Finish | None, str]:
     """What ended the text, and why the answer ended so."""
     if ending.outcome != "completed":
         return None, ending.reason
-    return ("length", HURRIED) if tip.hurried else (tip.finish, ending.reason)
+    return ("length", HURRIED) if tip.hurried is not None else (tip.finish, ending.reason)
 
 
 def _cut_call(ask: Ask, gate: Gate) -> str | None:
     """The name of a call that was begun and never shown; see `Chunk`."""
     node = gate.tip
-    whole = node.finish == "stop" and node.visible == len(node.text) and not node.hurried
+    whole = node.finish == "stop" and node.visible == len(node.text) and node.hurried is None
     return None if ask.unit is None or whole else begun(node.text[: node.visible], len(gate.text), node.words)
 
 

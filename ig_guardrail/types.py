@@ -137,7 +137,8 @@ class Node:
     hidden    layer -> array (len(ids), hidden size): the state after reading each token; only the layers asked for
     finish    why the answer ends here, or None
     words     how many characters of `text` are words for certain, and the rest calls; None: markers in it tell
-    hurried   whether a token of it is another than was drawn first, so that a form could be closed in the room left
+    hurried   characters of `text` before the first token that is another than was drawn, so that a form could be closed
+              in the room left; None where every token is as drawn
     """
 
     id: int
@@ -152,7 +153,7 @@ class Node:
     hidden: Mapping[int, Any] = field(default_factory=dict)
     finish: Finish | None = None
     words: int | None = None
-    hurried: bool = False
+    hurried: int | None = None
 
     def path(self) -> tuple[Node, ...]:
         """The nodes from the root to this one."""

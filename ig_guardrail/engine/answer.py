@@ -36,7 +36,7 @@ class Draft:
         self.logprobs: list[float] = []
         self.finish: Finish | None = None
         self.held = held
-        self.hurried = False
+        self.hurried = parent.hurried
         self.form = rules.grammar.after(parent.answer_ids()) if rules.grammar else None
         self._rules = rules
         self._language = rules.language
@@ -68,7 +68,8 @@ class Draft:
 
     def give_up(self, token: int) -> None:
         """Note that a token was drawn and may not be read; it is the room's doing if more of it would do."""
-        self.hurried = self.hurried or (self.form is not None and self.form.may_take(token, FAR))
+        if self.hurried is None and self.form is not None and self.form.may_take(token, FAR):
+            self.hurried = self._length
 
     def fitting(self, ranked: Iterable[int], count: int) -> list[int]:
         """The first `count` tokens of a ranking behind which the answer can be closed; the way out if none is."""
@@ -97,7 +98,8 @@ class Draft:
             self.end("stop")
         elif self.position >= self._rules.limit:
             whole = self.form is not None and self.form.ended
-            self.hurried = self.hurried or (whole and self.form is not None and self.form.counting)
+            if whole and self.hurried is None and self.form is not None and self.form.counting:
+                self.hurried = self._length
             self.end("stop" if whole else "length")
         self._offsets.append(self._length)
         return True
@@ -132,7 +134,7 @@ class Draft:
             logprobs=tuple(self.logprobs),
             hidden=hidden,
             finish=self.finish,
-            hurried=self.hurried or self._parent.hurried,
+            hurried=self.hurried,
         )
 
     def _write(self, text: str) -> None:

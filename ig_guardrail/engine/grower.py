@@ -94,7 +94,8 @@ class Grower:
             entry, start = self.tree.find(node)
             row = Row(entry.context, start, entry.draft())
             row.draft.read_all(*self._content(node, content))
-            row.draft.hurried = isinstance(content, Node) and content.hurried
+            if isinstance(content, Node):
+                row.draft.hurried = content.hurried
             rows.append(row)
         return (yield from self._force(rows))
 

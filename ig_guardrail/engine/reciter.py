@@ -78,7 +78,7 @@ class Reciter:
         children = []
         for node, content in items:
             entry, prefix = self.tree.find(node)
-            hurried = isinstance(content, Node) and content.hurried
+            hurried = content.hurried if isinstance(content, Node) else node.hurried
             children.append(self._forced(entry, prefix, *self._content(node, content), hurried))
         return children
 
@@ -109,7 +109,7 @@ class Reciter:
         return ids, None
 
     def _forced(
-        self, entry: Entry[Prefix], prefix: Prefix, ids: Prefix, finish: Finish | None, hurried: bool = False
+        self, entry: Entry[Prefix], prefix: Prefix, ids: Prefix, finish: Finish | None, hurried: int | None = None
     ) -> Node:
         draft = entry.draft()
         draft.hurried = hurried

@@ -44,8 +44,8 @@ def releasable(node: Node, passed: int, hold: Hold) -> int:
         if hold.unit is None:
             return node.visible
         whole = node.finish == "stop" and node.visible == len(node.text)
-        if node.hurried:  # a call may say less than was meant
-            return hold.unit(text, False, words)
+        if node.hurried is not None:  # the call that is written there may say less than was meant
+            return hold.unit(text[: node.hurried], True, words)
         return node.visible if whole else hold.unit(text, True, words)
     charged = node.characters_at(passed)
     waiting = (
