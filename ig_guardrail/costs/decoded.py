@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeAlias
 
-from ig_guardrail.costs.base import CostModel, State
+from ig_guardrail.costs.base import Attributing, CostModel, State
 from ig_guardrail.costs.call_reader import Border
 from ig_guardrail.errors import CostFailure
 from ig_guardrail.json_texts import JsonTexts, Part, like_json
@@ -213,6 +213,14 @@ class DecodedCost:
 def heard(state: State) -> tuple[State, ...]:
     """The states of a cost model that the scores which came with `state` rest on."""
     return state.heard if isinstance(state, Judged) else (state,)
+
+
+def rules_of(model: CostModel, state: State) -> tuple[str | int, ...]:
+    """The rules that the scores which came with a state rest on, once each; () where the cost model cannot say."""
+    asked = model.model if isinstance(model, DecodedCost) else model
+    if not isinstance(asked, Attributing):
+        return ()
+    return tuple(dict.fromkeys(rule for one in heard(state) for rule in asked.fired(one)))
 
 
 def decoded(model: CostModel) -> CostModel:

@@ -15,12 +15,13 @@ from ig_guardrail.calls import written
 from ig_guardrail.costs.artifact import options_sha256
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.call_reader import CallReader
-from ig_guardrail.costs.decoded import decoded
+from ig_guardrail.costs.decoded import decoded, rules_of
 from ig_guardrail.costs.tools import name_pattern
 from ig_guardrail.errors import ModelError
 from ig_guardrail.types import Call, CostModelSpec, Granularity, Piece, Prompt, Reading
 
-Seen: TypeAlias = tuple[Prompt, CallReader]
+Rules: TypeAlias = tuple[str | int, ...]
+Seen: TypeAlias = tuple[Prompt, CallReader, Rules]  # and the rules that the newest score rests on
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,15 +39,25 @@ class FinishedCalls:
     longest_match: int = 0
 
     def start(self, prompt: Prompt) -> Seen:
-        return prompt, CallReader()
+        return prompt, CallReader(), ()
 
     def advance(self, steps: Sequence[tuple[Seen, Piece]]) -> list[tuple[Seen, tuple[float, ...]]]:
-        states = [(prompt, reader.read(piece)) for (prompt, reader), piece in steps]
+        states = [(prompt, reader.read(piece)) for (prompt, reader, _), piece in steps]
         ended = [[call for call in reader.made if self._is_of_tool(call)] for _, reader in states]
         judged = iter(
             self._judge([(prompt, call) for (prompt, _), calls in zip(states, ended, strict=True) for call in calls])
         )
-        return [(state, self._worst([next(judged) for _ in calls])) for state, calls in zip(states, ended, strict=True)]
+        return [self._after(*state, [next(judged) for _ in calls]) for state, calls in zip(states, ended, strict=True)]
+
+    def fired(self, state: Seen) -> Rules:
+        """The rules that the score which came with a state rests on, where the cost model of calls can say."""
+        return state[2]
+
+    def _after(
+        self, prompt: Prompt, reader: CallReader, judged: Sequence[tuple[Rules, tuple[float, ...]]]
+    ) -> tuple[Seen, tuple[float, ...]]:
+        fired = tuple(dict.fromkeys(rule for rules, _ in judged for rule in rules))
+        return (prompt, reader, fired), self._worst([scores for _, scores in judged])
 
     def _is_of_tool(self, call: Call | str) -> bool:
         return isinstance(call, str) or self.tool.fullmatch(call.name) is not None
@@ -54,11 +65,12 @@ class FinishedCalls:
     def _worst(self, scores: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
         return tuple(map(max, zip(*scores, strict=True))) if scores else (0.0,) * len(self.hazards)
 
-    def _judge(self, calls: Sequence[tuple[Prompt, Call | str]]) -> list[tuple[float, ...]]:
+    def _judge(self, calls: Sequence[tuple[Prompt, Call | str]]) -> list[tuple[Rules, tuple[float, ...]]]:
+        """Of each call the rules it breaks, and its scores."""
         if self.judge is None:
-            return [(1.0,) * len(self.hazards) for _ in calls]
+            return [((), (1.0,) * len(self.hazards)) for _ in calls]
         steps = [(self.judge.start(prompt), _alone(call)) for prompt, call in calls]
-        return [scores for _, scores in self.judge.advance(steps)] if steps else []
+        return [(rules_of(self.judge, state), scores) for state, scores in self.judge.advance(steps)] if steps else []
 
 
 def _alone(call: Call | str) -> Piece:

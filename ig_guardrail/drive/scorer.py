@@ -17,9 +17,9 @@ from typing import Any
 
 from ig_guardrail.budget import Point, Rule, spacing
 from ig_guardrail.calls import OPEN
-from ig_guardrail.costs.base import Attributing, CostModel, Sourced, State
+from ig_guardrail.costs.base import Sourced, State
 from ig_guardrail.costs.combine import evaluate, pick
-from ig_guardrail.costs.decoded import heard
+from ig_guardrail.costs.decoded import heard, rules_of
 from ig_guardrail.costs.workers import cost_failure
 from ig_guardrail.drive.judging import START, begin_judging, judged
 from ig_guardrail.drive.panel import Panel, Seat
@@ -215,13 +215,6 @@ def _steps_behind(node: Node, position: int) -> list[Node]:
     """The nodes of an answer that have tokens behind a position, in order."""
     found = list(itertools.takewhile(lambda step: step.position > position, node.ancestors()))
     return found[::-1]
-
-
-def rules_of(model: CostModel, state: State) -> tuple[str | int, ...]:
-    """The rules that the score which came with a state rests on; () where the cost model cannot say."""
-    if not isinstance(model, Attributing):
-        return ()
-    return tuple(dict.fromkeys(rule for one in heard(state) for rule in model.fired(one)))
 
 
 def checked(one: Seat, answers: Any, count: int) -> list[Fold]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ig_guardrail.costs.combine import evaluate
+from ig_guardrail.costs.decoded import rules_of
 from ig_guardrail.drive.judging import START, begin_judging, judged
 from ig_guardrail.drive.panel import Panel
-from ig_guardrail.drive.scorer import checked, rules_of
+from ig_guardrail.drive.scorer import checked
 from ig_guardrail.drive.waiting import Waiting
 from ig_guardrail.types import Piece, Prompt, PromptRule
 

@@ -38,6 +38,12 @@ def test_characters_that_nobody_sees_do_not_count_as_held() -> None:
     assert releasable(node(["\u200b" * 9]), 1, Hold(match=2)) == 0
 
 
+def test_an_escape_in_json_counts_as_the_character_it_stands_for() -> None:
+    said = '{"a": "\\u0061\\u200b\\nb'
+    assert releasable(node([said]), 1, Hold(match=3)) == len(said) - len("\\u200b\\nb")
+    assert releasable(node([said]), 1, Hold(match=4)) == len(said) - len("\\u0061\\u200b\\nb")
+
+
 def test_a_stop_string_is_never_half_shown() -> None:
     assert releasable(node(["say ", "EN"]), 2, Hold(stops=("END",))) == 4
     assert releasable(node(["say ", "END"], "stop", visible=4), 2, Hold(stops=("END",))) == 4
