@@ -50,7 +50,7 @@ def releasable(node: Node, passed: int, hold: Hold) -> int:
     charged = node.characters_at(passed)
     waiting = (
         node.characters_at(min(passed, max(0, node.position - hold.tokens))),
-        start_of_last(node.text, charged, max(0, hold.match - 1), hold.json or like_json(node.text)),
+        start_of_last(node.text, charged, max(0, hold.match - 1), hold.json or bool(like_json(node.text))),
         node.visible - stop_prefix(text, hold.stops),
         node.visible if hold.unit is None else hold.unit(text, False, words),
     )

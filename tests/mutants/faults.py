@@ -89,19 +89,19 @@ FAULTS = (
     Fault(
         "release: the longest match is ignored",
         "stream/release.py",
-        "start_of_last(node.text, charged, max(0, hold.match - 1), hold.json or like_json(node.text))",
+        "start_of_last(node.text, charged, max(0, hold.match - 1), hold.json or bool(like_json(node.text)))",
         "charged",
     ),
     Fault(
         "release: what nobody sees counts as held",
         "stream/release.py",
-        "start_of_last(node.text, charged, max(0, hold.match - 1), hold.json or like_json(node.text))",
+        "start_of_last(node.text, charged, max(0, hold.match - 1), hold.json or bool(like_json(node.text)))",
         "max(0, charged - max(0, hold.match - 1))",
     ),
     Fault(
         "release: escapes take no room",
         "stream/release.py",
-        "max(0, hold.match - 1), hold.json or like_json(node.text))",
+        "max(0, hold.match - 1), hold.json or bool(like_json(node.text)))",
         "max(0, hold.match - 1))",
     ),
     Fault(
