@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ig_guardrail.calls import Call, Form, Tool
+from ig_guardrail.calls import Form, Tool
 from ig_guardrail.costs.dialect import grammar_pattern, unfit
 from ig_guardrail.costs.tools import ArgumentRule, ToolRules
+from ig_guardrail.types import Call
 
 _JOINED = frozenset({"allOf", "not", "if", "then", "else", "dependentSchemas", "unevaluatedProperties"})
 _BEYOND = _JOINED | {"$ref", "anyOf", "oneOf", "patternProperties", "propertyNames"}

@@ -38,7 +38,7 @@ class Ask:
     sampling: Sampling
     strategy: str | Strategy | None = None
     language: str = "en"
-    unit: Callable[[str, bool], int] | None = None
+    unit: Callable[[str, bool, int | None], int] | None = None
     prose: bool = True
     barred: str = ""
     conversation: str | None = None
