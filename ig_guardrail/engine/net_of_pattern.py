@@ -49,14 +49,20 @@ def found(pattern: str) -> Automaton:
     return automaton(net, start, end)
 
 
-def at_least(count: int) -> Automaton:
-    """Texts of at least so many characters."""
+def at_least(count: int, most: int | None = None) -> Automaton:
+    """Texts of at least so many characters, and at most `most`."""
     net = Net()
     start = last = net.node()
     for _ in range(count):
         last = net.read(last, ANY, net.node())
-    net.read(last, ANY, last)
-    return automaton(net, start, net.skip(last, net.node()))
+    end = net.node()
+    net.skip(last, end)
+    if most is None:
+        net.read(last, ANY, last)
+    for _ in range(count, most or count):
+        last = net.read(last, ANY, net.node())
+        net.skip(last, end)
+    return automaton(net, start, end)
 
 
 def _parsed(pattern: str) -> Any:

@@ -48,6 +48,9 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
+MOST_COUNTED = 1_000  # characters of a text that are counted one by one
+
+
 class _Schemas:
     """Writes the values of one schema, and of its parts, into a network."""
 
@@ -68,8 +71,12 @@ class _Schemas:
         elif "enum" in schema:
             self._one_of([json.dumps(value, ensure_ascii=False) for value in schema["enum"]], start, end)
         elif "anyOf" in schema:
+            several = sum(way.get("type") == "string" for way in schema["anyOf"] if isinstance(way, Mapping)) > 1
             for way in schema["anyOf"]:
-                self.value(way, start, end)
+                if several and isinstance(way, Mapping) and way.get("type") == "string":
+                    self._net.call(start, self._scalar(way, counted=True), end)
+                else:
+                    self.value(way, start, end)
         else:
             self._of_kind(schema, start, end)
 
@@ -106,15 +113,22 @@ class _Schemas:
             self.value(part, self._net.entry[rule], self._net.exit[rule])
         return self._rules[reference]
 
-    def _scalar(self, schema: Mapping[str, Any]) -> int:
-        """The rule of a text or a number; equal ones share it."""
-        key = json.dumps({name: value for name, value in schema.items() if name not in ("$defs", CHECKED)})
+    def _scalar(self, schema: Mapping[str, Any], counted: bool = False) -> int:
+        """The rule of a text or a number; equal ones share it.
+
+        counted: whether a text has its longest length here too. Elsewhere that is the grammar's, since a text can end
+        before it; beside other texts, one that has grown too long is no longer a way to the end.
+        """
+        kept = {name: value for name, value in schema.items() if name not in ("$defs", CHECKED)}
+        most = schema.get("maxLength", MOST_COUNTED + 1)
+        counted = counted and most <= MOST_COUNTED
+        key = json.dumps([kept, counted])
         if key not in self._rules:
             rule = self._rules[key] = self._net.rule()
             start, end = self._net.entry[rule], self._net.exit[rule]
             if schema["type"] == "string":
                 patterns = [part["pattern"] for part in (schema, *schema.get("allOf", ())) if "pattern" in part]
-                self._text(patterns, schema.get("minLength", 0), start, end)
+                self._text(patterns, schema.get("minLength", 0), most if counted else None, start, end)
             else:
                 self._number(schema, start, end)
         return self._rules[key]
@@ -193,8 +207,8 @@ class _Schemas:
 
     # --------------------------------------------------------------------------------------------------------- texts
 
-    def _text(self, patterns: list[str], least: int, start: int, end: int) -> None:
-        read = at_least(least) if least or not patterns else None
+    def _text(self, patterns: list[str], least: int, most: int | None, start: int, end: int) -> None:
+        read = at_least(least, most) if least or most is not None or not patterns else None
         for pattern in patterns:
             read = found(pattern) if read is None else product(read, found(pattern))
         if read is not None:

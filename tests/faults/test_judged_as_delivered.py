@@ -61,7 +61,7 @@ def holding(draw: st.DrawFn, text: str) -> dict[str, Any]:
     """An object that has the text somewhere: as a value or a key, at any depth, beside others."""
     value: Any = draw(st.sampled_from([text, {text: draw(plain)}]))
     for _ in range(draw(st.integers(0, 3))):
-        beside = draw(st.lists(plain | st.integers() | st.none(), max_size=2))
+        beside = draw(st.lists(plain | st.integers(-(10**15) + 1, 10**15 - 1) | st.none(), max_size=2))
         around = {draw(plain): one for one in beside}
         value = draw(st.sampled_from([[*beside, value], [value, *beside], {**around, draw(plain): value}]))
     return value if isinstance(value, dict) else {draw(plain): value}

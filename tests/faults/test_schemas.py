@@ -169,6 +169,8 @@ def test_every_answer_is_closed_in_its_room(schema: Any, room: int, seed: int) -
         having({"type": "string", "pattern": "^(ab)+c{3}$"}),
         having({"type": "number", "minimum": 1000, "maximum": 5000}, additionalProperties=TEXT),
         {"type": "array", "items": {"type": "boolean"}, "uniqueItems": True},
+        having({"anyOf": [{"type": "string", "format": "uuid"}, {"type": "string", "maxLength": 0}]}),
+        having({"anyOf": [{"type": "string", "pattern": "^x{30}$"}, {"type": "string", "maxLength": 3}]}),
     ],
 )
 def test_some_answers_that_are_closed_in_their_room(schema: Any, room: int) -> None:
