@@ -24,9 +24,9 @@ from speed.timing import in_turn, ratios, row
 
 from ig_guardrail.assembly import open_guardrail
 from ig_guardrail.drive.request import Ask
-from ig_guardrail.evaluate.config import PromptSet, read_set
+from ig_guardrail.evaluate.comparison.config import PromptSet, read_set
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.learn.quality import proportion
+from ig_guardrail.learn.fitting.quality import proportion
 from ig_guardrail.types import Receipt, Sampling, Turn
 
 HERE = Path(__file__).parent

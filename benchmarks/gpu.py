@@ -26,9 +26,9 @@ from rich.console import Console
 from speed.timing import in_turn, ratios, row
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from ig_guardrail.engine.embedded import embedded_model
+from ig_guardrail.engine.loading.embedded import embedded_model
+from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.engine.transformers import TransformersEngine
-from ig_guardrail.engine.weights import Weights
 from ig_guardrail.errors import RequestError
 from ig_guardrail.types import Draw, Node, Prompt, Sampling
 

@@ -27,7 +27,7 @@ from rich.table import Table
 
 from ig_guardrail import GuardRunnable
 from ig_guardrail.errors import RequestError
-from ig_guardrail.integrations.langchain.messages import turns_of
+from ig_guardrail.integrations.langchain.messages.conversation import turns_of
 from ig_guardrail.policy import compile_text
 from ig_guardrail.settings import Limits
 

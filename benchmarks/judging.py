@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import ig_guardrail.artifacts
-from ig_guardrail.costs.judge import read_judge
-from ig_guardrail.learn.card import add_to_card
+from ig_guardrail.costs.heads.judge import read_judge
+from ig_guardrail.learn.data.rows import Row, read_rows
+from ig_guardrail.learn.fitting.card import add_to_card
 from ig_guardrail.learn.judge import quality_of
-from ig_guardrail.learn.rows import Row, read_rows
 
 
 def main() -> None:

@@ -22,8 +22,7 @@ from ig_guardrail.assembly import open_guardrail
 from ig_guardrail.drive.request import Ask
 from ig_guardrail.evaluate.intervals import Estimate, mean_of
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.search.deal import Deal
-from ig_guardrail.search.objectives import covers
+from ig_guardrail.search.deal import Deal, covers
 from ig_guardrail.types import Receipt, Sampling, Turn
 
 HERE = Path(__file__).parent

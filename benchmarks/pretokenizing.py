@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.costs.latent import read_latent_head
-from ig_guardrail.engine.chat import chat_of
-from ig_guardrail.engine.models import load_weights
-from ig_guardrail.engine.pretokenize import cut_as
-from ig_guardrail.engine.weights import Weights
-from ig_guardrail.learn.quality import Scored, auc
-from ig_guardrail.learn.recipes import choose_rows, recipe_named
-from ig_guardrail.learn.rows import Row, read_rows
-from ig_guardrail.learn.states import read_means, token_ids
+from ig_guardrail.costs.heads.latent import read_latent_head
+from ig_guardrail.engine.loading.models import load_weights
+from ig_guardrail.engine.loading.pretokenize import cut_as
+from ig_guardrail.engine.loading.weights import Weights
+from ig_guardrail.engine.text.chat import chat_of
+from ig_guardrail.learn.data.recipes import choose_rows, recipe_named
+from ig_guardrail.learn.data.rows import Row, read_rows
+from ig_guardrail.learn.fitting.quality import Scored, auc
+from ig_guardrail.learn.fitting.states import read_means, token_ids
 
 HEADS = ("harmful-help", "toxic-tone")
 BEFORE, NOW = "gpt-2", "smollm"

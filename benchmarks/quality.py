@@ -25,12 +25,11 @@ from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 from workers import Job, Workers
 
-from ig_guardrail.costs.judge import read_judge
-from ig_guardrail.evaluate.figures import Figure, figures
+from ig_guardrail.costs.heads.judge import read_judge
+from ig_guardrail.evaluate.comparison.records import fingerprint
 from ig_guardrail.evaluate.prompts import PromptRow, read_prompts
-from ig_guardrail.evaluate.setting import fingerprint
-from ig_guardrail.evaluate.trials import Journal, Trial
-from ig_guardrail.evaluate.verdicts import Judged, judged
+from ig_guardrail.evaluate.quality.figures import Figure, figures
+from ig_guardrail.evaluate.quality.trials import Journal, Judged, Trial, judged
 from ig_guardrail.types import Sampling
 
 HERE = Path(__file__).parent

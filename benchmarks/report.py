@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 
 import tables
 
-from ig_guardrail.evaluate.writing import markdown, rows_from
+from ig_guardrail.evaluate.comparison.report import markdown, rows_from
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"

@@ -23,8 +23,8 @@ from rich.console import Console
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.catalog import build_cost_model
 from ig_guardrail.evaluate.prompts import read_prompts
-from ig_guardrail.learn.quality import proportion
-from ig_guardrail.learn.rows import Row, read_rows
+from ig_guardrail.learn.data.rows import Row, read_rows
+from ig_guardrail.learn.fitting.quality import proportion
 from ig_guardrail.types import CostModelSpec, Piece, Prompt
 
 HERE = Path(__file__).parent

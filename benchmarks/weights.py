@@ -24,13 +24,13 @@ from command import run
 from rich.console import Console
 from torch import Tensor
 
-from ig_guardrail.engine.models import load_weights
-from ig_guardrail.engine.packing import pack
+from ig_guardrail.engine.loading.models import load_weights
+from ig_guardrail.engine.loading.packing import pack
+from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.engine.transformers import TransformersEngine
-from ig_guardrail.engine.weights import Weights
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.evaluate.prompts import read_prompts
-from ig_guardrail.learn.rows import read_rows
+from ig_guardrail.learn.data.rows import read_rows
 from ig_guardrail.types import Draw, Sampling, Turn
 
 HERE = Path(__file__).parent

@@ -16,7 +16,7 @@ from typing import Any
 
 from ig_guardrail.evaluate.arms import Arms
 from ig_guardrail.evaluate.prompts import PromptRow
-from ig_guardrail.evaluate.trials import Trial
+from ig_guardrail.evaluate.quality.trials import Trial
 from ig_guardrail.types import Sampling
 
 
@@ -56,13 +56,13 @@ class Workers:
 
 
 def _trial(job: Job, row: PromptRow) -> Trial:
-    from ig_guardrail.evaluate.trials import run_trial
+    from ig_guardrail.evaluate.quality.trials import run_trial
 
     return run_trial(_opened(job.policy), row, job.sampling)
 
 
 def _setting(job: Job) -> dict[str, Any]:
-    from ig_guardrail.evaluate.setting import setting_of
+    from ig_guardrail.evaluate.comparison.records import setting_of
 
     return setting_of(_opened(job.policy).guarded.guardrail, job.sampling)
 

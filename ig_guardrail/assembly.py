@@ -8,24 +8,24 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ig_guardrail.costs.artifact import Artifact, for_numerics, read_artifact
 from ig_guardrail.costs.base import CostModel
-from ig_guardrail.costs.base_model import BaseModel, read_base_model
 from ig_guardrail.costs.catalog import BEYOND_TEXT, EngineFacts, build_cost_models
-from ig_guardrail.costs.values import critic_named, reward_named
-from ig_guardrail.drive.serve import Values
+from ig_guardrail.costs.heads.artifact import Artifact, for_numerics, read_artifact
+from ig_guardrail.costs.heads.base_model import BaseModel, read_base_model
+from ig_guardrail.costs.rewards.catalog import critic_named, reward_named
+from ig_guardrail.drive.server import Values
 from ig_guardrail.engine.base import Engine
-from ig_guardrail.engine.models import load_engine
+from ig_guardrail.engine.loading.models import load_engine
 from ig_guardrail.errors import GuardrailError, ModelError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.ledger import Ledger
 from ig_guardrail.policy import load_policy
-from ig_guardrail.policy.report import FileReport, Report
+from ig_guardrail.policy.diagnostics.report import FileReport, Report
 from ig_guardrail.settings import Limits
 from ig_guardrail.types import CompiledPolicy
 
 if TYPE_CHECKING:
-    from ig_guardrail.engine.depth import Exit
+    from ig_guardrail.engine.early_exit.layers import Exit
     from ig_guardrail.engine.transformers import TransformersEngine
 
 
@@ -174,7 +174,7 @@ def read_exit(folder: Path, engine: EngineFacts) -> Exit:
 def _exit_in(artifact: Artifact) -> Exit:
     import torch
 
-    from ig_guardrail.engine.depth import Exit
+    from ig_guardrail.engine.early_exit.layers import Exit
 
     layer = artifact.section("base_model").get("layer")
     matrices = [artifact.tensors.get(name) for name in ("down", "up")]

@@ -9,23 +9,20 @@ from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 
-from ig_guardrail.calls import begun, utterance
 from ig_guardrail.causes import named, note
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.workers import Worker
-from ig_guardrail.drive.account import Terms, receipt
 from ig_guardrail.drive.alternatives import tellable
-from ig_guardrail.drive.approve import approve_messages
+from ig_guardrail.drive.cost_registry import seat
+from ig_guardrail.drive.fallback import Ending, climb
 from ig_guardrail.drive.history import Reader, open_account
-from ig_guardrail.drive.ladder import Ending, climb
-from ig_guardrail.drive.panel import seat
-from ig_guardrail.drive.plan import Plan, context_of, plan_of
+from ig_guardrail.drive.prompt_check import approve_messages, screen
+from ig_guardrail.drive.receipts import Terms, receipt
 from ig_guardrail.drive.request import Ask, beginning_of, check, check_payer, check_timeout, earlier
-from ig_guardrail.drive.runners import finish, run, run_async
+from ig_guardrail.drive.run import Plan, context_of, plan_of
+from ig_guardrail.drive.runners import DeadlinePassed, Wait, Waiting, finish, run, run_async
 from ig_guardrail.drive.scorer import Scorer
-from ig_guardrail.drive.screen import screen
-from ig_guardrail.drive.serve import Case, Server, Values
-from ig_guardrail.drive.waiting import DeadlinePassed, Wait, Waiting
+from ig_guardrail.drive.server import Case, Server, Values
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import (
     BudgetTaken,
@@ -41,6 +38,7 @@ from ig_guardrail.ledger import Books, Ledger, process_ledger, shared
 from ig_guardrail.settings import Limits
 from ig_guardrail.stream.gate import Gate
 from ig_guardrail.stream.release import Hold
+from ig_guardrail.text.calls import begun, utterance
 from ig_guardrail.types import (
     HURRIED,
     Chance,

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.script import Distribution, Place, Script
-from ig_guardrail.engine.scripted import ScriptedEngine
-from ig_guardrail.engine.vocabulary import Vocabulary
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.script import Distribution, Place, Script, Vocabulary
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.types import (
     Budget,

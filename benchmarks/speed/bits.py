@@ -7,8 +7,8 @@ from functools import partial
 import tables
 
 from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.models import load_weights
-from ig_guardrail.engine.packing import pack
+from ig_guardrail.engine.loading.models import load_weights
+from ig_guardrail.engine.loading.packing import pack
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.types import Sampling, Turn

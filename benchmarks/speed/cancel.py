@@ -13,7 +13,7 @@ import tables
 import torch
 
 from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.passes import Pass
+from ig_guardrail.engine.decoding.passes import Pass
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.types import Sampling, Turn

@@ -9,9 +9,9 @@ from typing import Any
 import tables
 import torch
 
+from ig_guardrail.engine.decoding.passes import Pass
+from ig_guardrail.engine.kv.shared import SharedPrefix, SharedRows, Sharing
 from ig_guardrail.engine.model import Model
-from ig_guardrail.engine.passes import Pass
-from ig_guardrail.engine.shared import SharedPrefix, SharedRows, Sharing
 from ig_guardrail.engine.tree import Account
 from speed.stage import BLOCK, Say, Stage, story
 from speed.timing import in_turn, ratios, row, seconds

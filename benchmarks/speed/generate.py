@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import TextIteratorStreamer
 
-from ig_guardrail.engine.weights import Weights
+from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.types import Sampling, Turn
 from speed.stage import BLOCK, Stage, expect
 from speed.timing import Watch

@@ -11,8 +11,8 @@ import tables
 from torch import Tensor
 
 from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.passes import Pass
-from ig_guardrail.engine.shared import SharedPrefix, SharedRows
+from ig_guardrail.engine.decoding.passes import Pass
+from ig_guardrail.engine.kv.shared import SharedPrefix, SharedRows
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.guardrail import Guardrail
 from speed.risk import MODES, Mode, ScriptedRisk, scripted_rail

@@ -17,11 +17,11 @@ from unittest.mock import patch
 
 import torch
 
-from ig_guardrail.drive.plan import STREAMING_BLOCK
 from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine import decode
-from ig_guardrail.engine.packing import PackedLinear
-from ig_guardrail.engine.shared import Plan
+from ig_guardrail.drive.run import STREAMING_BLOCK
+from ig_guardrail.engine.decoding import decode
+from ig_guardrail.engine.kv.shared import Plan
+from ig_guardrail.engine.loading.packing import PackedLinear
 from ig_guardrail.guardrail import Guardrail
 from speed.stage import BLOCK, Say, Stage, answer, story, unhindered
 from speed.timing import in_turn

@@ -11,12 +11,12 @@ from typing import Any, TypeAlias
 from ig_guardrail.assembly import guard
 from ig_guardrail.drive.request import Ask
 from ig_guardrail.engine.base import Engine
-from ig_guardrail.engine.models import load_weights
-from ig_guardrail.engine.packing import pack
+from ig_guardrail.engine.loading.models import load_weights
+from ig_guardrail.engine.loading.packing import pack
+from ig_guardrail.engine.loading.weights import Weights, language_of
 from ig_guardrail.engine.transformers import TransformersEngine
-from ig_guardrail.engine.weights import Weights, language_of
 from ig_guardrail.errors import GuardrailError
-from ig_guardrail.evaluate.setting import code_sha256
+from ig_guardrail.evaluate.comparison.records import code_sha256
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.policy import load_policy
 from ig_guardrail.types import Chunk, CompiledPolicy, Receipt, Sampling, Turn

@@ -14,7 +14,7 @@ import numpy as np
 import tables
 
 from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.passes import Pass
+from ig_guardrail.engine.decoding.passes import Pass
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.types import Receipt

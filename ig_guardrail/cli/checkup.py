@@ -98,7 +98,7 @@ def _weights() -> Iterator[Finding]:
 
 def _store() -> Iterator[Finding]:
     """The unpacked copy of the embedded model, or what is needed to make it."""
-    from ig_guardrail.engine.store import is_whole, store_folder
+    from ig_guardrail.engine.loading.store import is_whole, store_folder
 
     folder = store_folder()
     named = "[0-9a-f]" * 16 + "-*"  # others may keep theirs in the same folder
@@ -141,8 +141,8 @@ def _policies() -> Iterator[Finding]:
 def _heads() -> Iterator[Finding]:
     """Whether the default policy's cost models are there, and fit the embedded model as it runs by default."""
     from ig_guardrail.costs.catalog import EngineFacts, build_cost_model
-    from ig_guardrail.engine.models import DTYPES
-    from ig_guardrail.engine.store import remembered_sha256
+    from ig_guardrail.engine.loading.models import DTYPES
+    from ig_guardrail.engine.loading.store import remembered_sha256
     from ig_guardrail.policy import load_policy
 
     packed = _packed_model()
@@ -160,7 +160,7 @@ def _heads() -> Iterator[Finding]:
 
 
 def _packed_model() -> Path | None:
-    from ig_guardrail.engine.embedded import PACKAGE
+    from ig_guardrail.engine.loading.embedded import PACKAGE
 
     spec = importlib.util.find_spec(PACKAGE)
     folder = Path(spec.origin).parent if spec is not None and spec.origin else None

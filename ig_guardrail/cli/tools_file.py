@@ -6,15 +6,15 @@ from pathlib import Path
 
 import yaml
 
-from ig_guardrail.calls import Form
 from ig_guardrail.errors import RequestError, brief
+from ig_guardrail.text.calls import Form
 
 LARGEST = 1_000_000  # bytes
 
 
 def read_tools(path: Path | None) -> Form:
     """What answers may call: the tools in a file, or none. Raises RequestError for a file that holds no such list."""
-    from ig_guardrail.integrations.langchain.forms import form_of
+    from ig_guardrail.integrations.langchain.response_format import form_of
 
     if path is None:
         return Form()

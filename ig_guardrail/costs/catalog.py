@@ -10,19 +10,18 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from ig_guardrail.costs.artifact import for_numerics, numerics_in
 from ig_guardrail.costs.base import CostModel
+from ig_guardrail.costs.calls.finished import finished_calls
+from ig_guardrail.costs.calls.rules import tool_rules
 from ig_guardrail.costs.classifier import ClassifierCost, classifier_cost
-from ig_guardrail.costs.finished_calls import finished_calls
-from ig_guardrail.costs.given import check_given, given_cost_model
-from ig_guardrail.costs.installed import installed_cost_model
-from ig_guardrail.costs.latent import LatentHead, read_latent_head
-from ig_guardrail.costs.lexical import LexicalHead, read_lexical_head
-from ig_guardrail.costs.moderation import moderation_cost
+from ig_guardrail.costs.heads.artifact import for_numerics, numerics_in
+from ig_guardrail.costs.heads.latent import LatentHead, read_latent_head
+from ig_guardrail.costs.heads.lexical import LexicalHead, read_lexical_head
 from ig_guardrail.costs.pattern import PatternCost, compile_patterns
+from ig_guardrail.costs.plugins import check_given, given_cost_model, installed_cost_model
 from ig_guardrail.costs.provenance.cost import Contrast, ProvenanceCost, provenance_cost, read_fitting_index
+from ig_guardrail.costs.remote.moderation import moderation_cost
 from ig_guardrail.costs.sequence_classifier import load_sequence_classifier
-from ig_guardrail.costs.tools import tool_rules
 from ig_guardrail.errors import HeadMismatch, ModelError
 from ig_guardrail.types import CostModelSpec
 

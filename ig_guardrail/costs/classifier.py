@@ -13,10 +13,10 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.costs.artifact import options_sha256
+from ig_guardrail.costs.heads.artifact import options_sha256
 from ig_guardrail.costs.sequence_classifier import SequenceClassifier
 from ig_guardrail.errors import ModelError
-from ig_guardrail.normalisation import readable
+from ig_guardrail.text.normalisation import readable
 from ig_guardrail.types import Granularity, Piece, Prompt, Reading
 
 Squash: TypeAlias = Literal["softmax", "sigmoid"]

@@ -15,10 +15,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ig_guardrail.costs.artifact import options_sha256
+from ig_guardrail.costs.heads.artifact import options_sha256
 from ig_guardrail.errors import CostFailure, ModelError
-from ig_guardrail.normalisation import compose, folded
-from ig_guardrail.re2_patterns import MEMORY, MOST_STEPS, compile_re2, reaching, spellings, steps_of
+from ig_guardrail.text.normalisation import compose, folded
+from ig_guardrail.text.re2 import MEMORY, MOST_STEPS, compile_re2, reaching, spellings, steps_of
 from ig_guardrail.types import Granularity, Piece, Prompt, Reading
 
 _SHARED = 128 << 20  # bytes of memory that many patterns share

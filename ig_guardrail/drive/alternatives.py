@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from ig_guardrail.budget import Point, Rule, SafetyState, charge_points, settle
-from ig_guardrail.drive.serve import Case
-from ig_guardrail.drive.waiting import Waiting
+from ig_guardrail.drive.runners import Waiting
+from ig_guardrail.drive.server import Case
 from ig_guardrail.errors import CostFailure
 from ig_guardrail.types import Chance, Measure, Node
 

@@ -2,23 +2,25 @@
 
 Budgets that a conversation shares are charged for all of its answers. One that is not known to the ledger, since it was
 made up, or given by another model, is charged as if it had just been written, before anything new is.
+
+Reads finished answers anew, as if they had just been written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from ig_guardrail.budget import EXACT, NOTHING, SafetyState, charge_points, settle
-from ig_guardrail.calls import rendered, utterance
-from ig_guardrail.drive.panel import Panel
+from ig_guardrail.drive.cost_registry import Panel
 from ig_guardrail.drive.request import Ask, earlier
+from ig_guardrail.drive.runners import Wait, Waiting
 from ig_guardrail.drive.scorer import Scorer
-from ig_guardrail.drive.waiting import Wait, Waiting
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import BudgetTaken, PromptTooLong
 from ig_guardrail.ledger import Books, Clerk, Ledger, Payer, joined, open_books, shared
+from ig_guardrail.text.calls import rendered, utterance
 from ig_guardrail.types import Node, Prompt, Sampling, Turn, Utterance
 
 New: TypeAlias = Mapping[str, Sequence[tuple[Utterance, ...]]]  # by budget, the messages it has not been charged for
@@ -113,3 +115,17 @@ def _each(new_to: New) -> list[tuple[Utterance, ...]]:
     for runs in new_to.values():
         found += [run for run in runs if run not in found]
     return found
+
+
+def reread(engine: Engine, prompt: Prompt, answers: Sequence[tuple[int, ...]], layers: tuple[int, ...]) -> list[Node]:
+    """Each answer's tokens after the prompt, in order, with hidden states of the layers; caches are freed.
+
+    Waits for the engine. Raises RequestError if prompt and answer do not fit the context.
+    """
+    longest = max(map(len, answers), default=0)
+    root = engine.open(prompt, Sampling(temperature=0, max_tokens=longest + 1), layers).result()
+    try:
+        items: list[Any] = [(root, ids) for ids in answers]
+        return engine.append(items).result()
+    finally:
+        engine.close(root)

@@ -7,8 +7,8 @@ from typing import Any
 
 from ig_guardrail.costs.base import CostModel, State
 from ig_guardrail.costs.workers import Call
-from ig_guardrail.drive.panel import Seat
-from ig_guardrail.drive.waiting import OutOfTime, Wait, Waiting
+from ig_guardrail.drive.cost_registry import Seat
+from ig_guardrail.drive.runners import OutOfTime, Wait, Waiting
 from ig_guardrail.errors import CostTimeout
 from ig_guardrail.types import Piece, Prompt
 

@@ -4,6 +4,10 @@ The key of a fold is (cost model, charge-point spacing, token prefix): what a pr
 strategy cut it, which branch asked first, or who asks, strategy or gate.
 
 Cost models of text read JSON and calls decoded too (see `costs.decoded`); those of calls read calls, and no words.
+
+Token prefixes by number: equal prefixes have one number, others never share it. A token costs the same at any place.
+
+A prefix as a tuple would take memory and time by its length, so an answer scored at every token by their squares.
 """
 
 from __future__ import annotations
@@ -16,17 +20,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ig_guardrail.budget import Point, Rule, spacing
-from ig_guardrail.calls import OPEN
 from ig_guardrail.costs.base import Sourced, State
+from ig_guardrail.costs.calls.decoded import heard, rules_of
 from ig_guardrail.costs.combine import evaluate, pick
-from ig_guardrail.costs.decoded import heard, rules_of
 from ig_guardrail.costs.workers import cost_failure
+from ig_guardrail.drive.cost_registry import Panel, Seat
 from ig_guardrail.drive.judging import START, begin_judging, judged
-from ig_guardrail.drive.panel import Panel, Seat
-from ig_guardrail.drive.prefixes import Prefixes
-from ig_guardrail.drive.waiting import Waiting
+from ig_guardrail.drive.runners import Waiting
 from ig_guardrail.errors import CostFailure
 from ig_guardrail.stream.release import tokens_behind
+from ig_guardrail.text.calls import OPEN
 from ig_guardrail.types import Measure, Node, Piece, Prompt, Source
 
 MOST_SOURCES = 16  # documents a receipt names
@@ -249,3 +252,37 @@ def _previous(track: Track, point: Point, node: Node) -> Point | None:
     while point.ended and position > 0 and node.characters_at(position) > node.visible:
         position -= step
     return Point(position) if position > 0 else None
+
+
+class Prefixes:
+    """The numbers of one request's prefixes; 0 is the empty one."""
+
+    def __init__(self) -> None:
+        self._longer: dict[tuple[int, int], int] = {}
+        self._along: dict[Node, tuple[int, ...]] = {}  # the number before a node's own tokens, and after each of them
+
+    def at(self, node: Node, position: int) -> int:
+        """The number of the first `position` tokens of a node's answer. Raises ValueError if it has not so many."""
+        if position <= 0:
+            return 0
+        for step in node.ancestors():
+            start = step.position - len(step.ids)
+            if start < position <= step.position:
+                return self._numbers(step)[position - start]
+        raise ValueError(f"position {position} lies outside this answer of {node.position} tokens")
+
+    def _numbers(self, node: Node) -> tuple[int, ...]:
+        unknown: list[Node] = []
+        number = 0
+        for step in node.ancestors():
+            if step in self._along:
+                number = self._along[step][-1]
+                break
+            unknown.append(step)
+        for step in reversed(unknown):
+            numbers = [number]
+            for token in step.ids:
+                numbers.append(self._longer.setdefault((numbers[-1], token), len(self._longer) + 1))
+            self._along[step] = tuple(numbers)
+            number = numbers[-1]
+        return self._along[node]

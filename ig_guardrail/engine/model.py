@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ig_guardrail.engine.passes import Reading
+from ig_guardrail.engine.decoding.passes import Reading
 from ig_guardrail.errors import ModelError
 from ig_guardrail.types import StateEdit
 

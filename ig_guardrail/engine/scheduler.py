@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 
 import torch
 
-from ig_guardrail.engine.decode import Work
+from ig_guardrail.engine.decoding.decode import Work
+from ig_guardrail.engine.decoding.passes import Pass, Reading
 from ig_guardrail.engine.loop import Loop, fail, forked_error
-from ig_guardrail.engine.passes import Pass, Reading
 from ig_guardrail.engine.tree import closed_error
 from ig_guardrail.threads import Turn
 

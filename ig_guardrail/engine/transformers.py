@@ -1,4 +1,7 @@
-"""The engine that runs a `transformers` model in this process, on one thread of its own."""
+"""The engine that runs a `transformers` model in this process, on one thread of its own.
+
+Which way of keeping keys and values a model gets.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +12,29 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
-from ig_guardrail.engine.ahead import ReadingAhead, fitted
 from ig_guardrail.engine.base import EngineInfo
-from ig_guardrail.engine.caching import usual_caching
-from ig_guardrail.engine.chat import chat_of
-from ig_guardrail.engine.depth import Exit
-from ig_guardrail.engine.grammar import Grammars
-from ig_guardrail.engine.grower import Grower
+from ig_guardrail.engine.decoding.contexts import Opening
+from ig_guardrail.engine.decoding.operations import Grower
+from ig_guardrail.engine.decoding.passes import Caching
+from ig_guardrail.engine.early_exit.layers import Exit
+from ig_guardrail.engine.early_exit.lookahead import ReadingAhead, fitted
+from ig_guardrail.engine.grammar.grammar import Grammars
+from ig_guardrail.engine.kv.copied import Repetition
+from ig_guardrail.engine.kv.shared import Sharing, serves
+from ig_guardrail.engine.loading.weights import Weights, info_of, language_of
 from ig_guardrail.engine.loop import Loop
 from ig_guardrail.engine.model import Model
-from ig_guardrail.engine.opening import Opening
-from ig_guardrail.engine.passes import Caching
 from ig_guardrail.engine.scheduler import Scheduler
+from ig_guardrail.engine.text.chat import chat_of
 from ig_guardrail.engine.tree import Tree
-from ig_guardrail.engine.weights import Weights, info_of, language_of
 from ig_guardrail.types import Chance, Draw, Node, Prompt, Sampling, StateEdit, Turn
 
 LAST_STEP_S = 2.0  # how long a running step may take to notice that the engine was shut down
+
+
+def usual_caching(model: Model) -> Caching[Any]:
+    """`Sharing` where that gives what the model gives, and `Repetition` elsewhere."""
+    return Sharing(model) if serves(model) else Repetition(model)
 
 
 class TransformersEngine:

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from ig_guardrail.engine.answer import Draft, Rules
-from ig_guardrail.engine.detokenize import Held
+from ig_guardrail.engine.decoding.answer import Draft, Rules
+from ig_guardrail.engine.text.detokenize import Held
 from ig_guardrail.errors import EngineClosed, EngineError
 from ig_guardrail.threads import Turn
 from ig_guardrail.types import Node, Prompt, Sampling, StateEdit

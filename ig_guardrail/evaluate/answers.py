@@ -10,7 +10,7 @@ from ig_guardrail.errors import GenerationFailed
 from ig_guardrail.evaluate.replay import Audit, audit_charges
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.search.base import Strategy
-from ig_guardrail.search.follower import Follower
+from ig_guardrail.search.recorder import Follower
 from ig_guardrail.types import Budget, Messages, Receipt, Sampling, Turn
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ig_guardrail.drive.plan import STREAMING_BLOCK, demand
+from ig_guardrail.drive.run import STREAMING_BLOCK, demand
 from ig_guardrail.errors import RequestError
 from ig_guardrail.evaluate.answers import Arm
 from ig_guardrail.evaluate.replay import noted_only
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.search import plain
-from ig_guardrail.search.catalog import METHODS
+from ig_guardrail.search.registry import METHODS
 from ig_guardrail.types import CompiledPolicy
 
 

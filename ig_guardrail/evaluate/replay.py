@@ -10,11 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ig_guardrail.budget import Rule, pressure
-from ig_guardrail.drive.panel import Panel
-from ig_guardrail.drive.rereading import reread
-from ig_guardrail.drive.runners import finish
+from ig_guardrail.drive.cost_registry import Panel
+from ig_guardrail.drive.history import reread
+from ig_guardrail.drive.runners import Waiting, finish
 from ig_guardrail.drive.scorer import Scorer
-from ig_guardrail.drive.waiting import Waiting
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.stream.gate import Gate
 from ig_guardrail.stream.release import Hold

@@ -18,17 +18,16 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TextIO
 
-from ig_guardrail.calls import Form
-from ig_guardrail.engine.chat import Chat, chat_of
-from ig_guardrail.engine.grammar import Grammars
-from ig_guardrail.engine.randomness import uniform
-from ig_guardrail.engine.weights import Weights, language_of
+from ig_guardrail.engine.decoding.randomness import uniform
+from ig_guardrail.engine.grammar.grammar import Grammars
+from ig_guardrail.engine.loading.weights import Weights, language_of
+from ig_guardrail.engine.text.chat import Chat, chat_of
 from ig_guardrail.errors import RequestError
-from ig_guardrail.learn.benign import Part, benign_prompts, part_of
-from ig_guardrail.learn.progress import progress_line
-from ig_guardrail.learn.recipes import OWN_ANSWERS
-from ig_guardrail.learn.rows import digest_of
-from ig_guardrail.learn.toolkit import call_form
+from ig_guardrail.learn.data.benign import Part, benign_prompts, call_form, part_of
+from ig_guardrail.learn.data.recipes import OWN_ANSWERS
+from ig_guardrail.learn.data.rows import digest_of
+from ig_guardrail.learn.fitting.tensor_cache import progress_line
+from ig_guardrail.text.calls import Form
 from ig_guardrail.types import Sampling, Turn
 
 BATCH = 32
@@ -90,9 +89,9 @@ def _answer(weights: Weights, batch: Sequence[Asked], sampling: Sampling, gramma
     """An answer to each question; all prompts have one length. Each question has a lane of its own."""
     import torch
 
+    from ig_guardrail.engine.decoding.sampling import allowed_by, choose
+    from ig_guardrail.engine.kv.copied import empty_cache
     from ig_guardrail.engine.model import Model
-    from ig_guardrail.engine.repeat import empty_cache
-    from ig_guardrail.engine.sampling import allowed_by, choose
 
     model, ends = Model(weights.model), language_of(weights).end
     forms = [None if one.grammar is None else grammars.compiled(one.grammar).after(()) for one in batch]

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from ig_guardrail.costs.provenance.index import Document, TokenIndex, index_of, write_index
-from ig_guardrail.engine.chat import chat_of
-from ig_guardrail.engine.detokenize import Detokenizer, Held, detokenizer_of
-from ig_guardrail.engine.models import load_tokenizer
-from ig_guardrail.engine.quiet import quiet
+from ig_guardrail.engine.loading.models import load_tokenizer
+from ig_guardrail.engine.loading.store import quiet
+from ig_guardrail.engine.text.chat import chat_of
+from ig_guardrail.engine.text.detokenize import Detokenizer, Held, detokenizer_of
 from ig_guardrail.errors import GuardrailError, RequestError
-from ig_guardrail.learn.documents import Text, read_documents
-from ig_guardrail.learn.progress import progress_line
+from ig_guardrail.learn.data.documents import Text, read_documents
+from ig_guardrail.learn.fitting.tensor_cache import progress_line
 
 
 def build_index(model: str, files: Sequence[Path], out: Path, field: str = "text") -> TokenIndex:

@@ -15,20 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.costs.judge import TOPICS, count_features
-from ig_guardrail.costs.scale import scale_between
+from ig_guardrail.costs.heads.judge import TOPICS, count_features
+from ig_guardrail.costs.heads.linear import scale_between
 from ig_guardrail.errors import GuardrailError
-from ig_guardrail.learn.calibrate import SHARE, Calibration, calibrate
-from ig_guardrail.learn.card import write_artifact
-from ig_guardrail.learn.copies import TEMPLATED, Learned, template_of
-from ig_guardrail.learn.fit import Fit, fit_words
-from ig_guardrail.learn.looks import Looks, look_at
-from ig_guardrail.learn.quality import Scored, auc, estimate, proportion, within_auc
-from ig_guardrail.learn.recipes import OWN_ANSWERS
-from ig_guardrail.learn.report import rounded
-from ig_guardrail.learn.rows import Row, digest_of, read_rows
-from ig_guardrail.learn.sources import describe_sources
-from ig_guardrail.learn.train import SEED, Trained, training_record
+from ig_guardrail.learn.data.near_copies import TEMPLATED, Learned, template_of
+from ig_guardrail.learn.data.recipes import OWN_ANSWERS, describe_sources
+from ig_guardrail.learn.data.rows import Row, digest_of, read_rows
+from ig_guardrail.learn.fitting.card import rounded, write_artifact
+from ig_guardrail.learn.fitting.fit import Fit, fit_words
+from ig_guardrail.learn.fitting.prefixes import Looks, look_at
+from ig_guardrail.learn.fitting.quality import Scored, auc, estimate, proportion, within_auc
+from ig_guardrail.learn.heads import SEED, Trained, training_record
+from ig_guardrail.learn.thresholds import SHARE, Calibration, calibrate
 
 BUCKETS = 2**16
 ANSWER_CHARACTERS = 400
@@ -97,7 +95,7 @@ def _looks(rows: Sequence[Row]) -> tuple[Looks, list[Any]]:
 
 
 def _logits(fit: Fit, rows: Sequence[Row]) -> NDArray[np.float64]:
-    from ig_guardrail.costs.lexical import logit_of
+    from ig_guardrail.costs.heads.lexical import logit_of
 
     frequency, weight = (fit.tensors[name].astype(np.float64) for name in ("frequency", "weight"))
     bias = float(fit.tensors["bias"][0])

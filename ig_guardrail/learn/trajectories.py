@@ -17,20 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ig_guardrail.budget import Rule, charge_points
-from ig_guardrail.costs.node_states import prefix_states
-from ig_guardrail.drive.plan import demand
+from ig_guardrail.costs.heads.node_states import prefix_states
 from ig_guardrail.drive.request import Ask
+from ig_guardrail.drive.run import demand
 from ig_guardrail.drive.runners import finish
 from ig_guardrail.drive.scorer import Scorer
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.learn.progress import progress_line
-from ig_guardrail.learn.questions import Question
-from ig_guardrail.learn.shelf import Shelf, Tensors
-from ig_guardrail.learn.speaking import Said, Speech, looks_at, read, speak
-from ig_guardrail.learn.train import DEPTHS
-from ig_guardrail.search.catalog import METHODS
-from ig_guardrail.search.follower import Follower
+from ig_guardrail.learn.data.questions import Question
+from ig_guardrail.learn.fitting.tensor_cache import Shelf, Tensors, progress_line
+from ig_guardrail.learn.heads import DEPTHS
+from ig_guardrail.learn.sampling import Said, Speech, looks_at, read, speak
 from ig_guardrail.search.preference import likelihood
+from ig_guardrail.search.recorder import Follower
+from ig_guardrail.search.registry import METHODS
 from ig_guardrail.types import Measure, Node
 
 OTHER = 1_000_003  # added to the seed of guided answers, which else would often be the first unguarded one

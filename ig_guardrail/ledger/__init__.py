@@ -5,8 +5,8 @@ two answers at once cannot spend the same money twice, and an answer that is dra
 """
 
 from ig_guardrail.ledger.answers import joined
-from ig_guardrail.ledger.books import Books, Clerk, Entry, Ledger, Limit, Payer, open_books, shared
 from ig_guardrail.ledger.memory import MemoryLedger, process_ledger
+from ig_guardrail.ledger.session import Books, Clerk, Entry, Ledger, Limit, Payer, open_books, shared
 from ig_guardrail.ledger.sqlite import SQLiteLedger, ledger_at
 
 __all__ = [

@@ -18,8 +18,8 @@ from decimal import Decimal
 from typing import Any, Final
 
 from ig_guardrail.errors import LedgerError
-from ig_guardrail.ledger.books import Entry, Limit
 from ig_guardrail.ledger.rows import charged, total
+from ig_guardrail.ledger.session import Entry, Limit
 from ig_guardrail.threads import Turn
 
 NAMES = 100_000  # accounts that are kept

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal, localcontext
 
 from ig_guardrail.budget import EXACT, NOTHING, affords, exact
-from ig_guardrail.ledger.books import Entry, Limit
+from ig_guardrail.ledger.session import Entry, Limit
 
 OVERTAKEN = 1_000  # turns by which an answer may be overtaken and still be charged, where a limit forgets
 

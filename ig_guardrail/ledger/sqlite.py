@@ -21,8 +21,8 @@ from pathlib import Path
 
 from ig_guardrail.budget import EXACT, NOTHING
 from ig_guardrail.errors import LedgerError
-from ig_guardrail.ledger.books import Entry, Ledger, Limit
 from ig_guardrail.ledger.rows import charged, settled_until, total
+from ig_guardrail.ledger.session import Entry, Ledger, Limit
 
 BUSY_S = 10.0
 VERSION = 2  # of the schema, as `PRAGMA user_version` has it; 1 was never written down

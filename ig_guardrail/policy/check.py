@@ -8,10 +8,10 @@ from pathlib import Path
 
 from ig_guardrail.errors import PolicyError
 from ig_guardrail.policy.compiler import compile_text
-from ig_guardrail.policy.decoding import readable
-from ig_guardrail.policy.faults import Fault
-from ig_guardrail.policy.report import FileReport, Report
+from ig_guardrail.policy.diagnostics.diagnostic import Fault
+from ig_guardrail.policy.diagnostics.report import FileReport, Report
 from ig_guardrail.policy.sources import Source, expand, fetch
+from ig_guardrail.policy.yaml.decoding import readable
 from ig_guardrail.types import CompiledPolicy
 
 

@@ -14,21 +14,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ig_guardrail.policy.cautions import check_cautions
-from ig_guardrail.policy.decoding import decode
-from ig_guardrail.policy.defaults import search_settings
-from ig_guardrail.policy.draft import Draft
+from ig_guardrail.counterfactual import Swap
+from ig_guardrail.policy.diagnostics.diagnostic import Fault, in_order
+from ig_guardrail.policy.draft import Draft, search_settings
 from ig_guardrail.policy.expression import Formula, written
-from ig_guardrail.policy.faults import Fault, in_order
-from ig_guardrail.policy.hazards import EVERY, covers
+from ig_guardrail.policy.hazards import EVERY, categories_of, covers
 from ig_guardrail.policy.language import API_VERSION, ARGUMENT_RULE, BUDGET, COST_MODEL, KIND, PLAIN, POLICY, TOOLS
-from ig_guardrail.policy.meaning import check_meaning
-from ig_guardrail.policy.moderation import categories_of
-from ig_guardrail.policy.reading import read
-from ig_guardrail.policy.shape import check_shape
-from ig_guardrail.policy.swaps import swaps_of
 from ig_guardrail.policy.tools import by_call, tool_budgets, tool_models
-from ig_guardrail.swap import Swap
+from ig_guardrail.policy.validation.semantics import check_meaning
+from ig_guardrail.policy.validation.structure import check_shape
+from ig_guardrail.policy.validation.substitutions import swaps_of
+from ig_guardrail.policy.validation.warnings import check_cautions
+from ig_guardrail.policy.yaml.decoding import decode
+from ig_guardrail.policy.yaml.reader import read
 from ig_guardrail.types import (
     Budget,
     CompiledPolicy,

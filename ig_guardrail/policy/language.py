@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ig_guardrail.policy.expression import FUNCTIONS
 from ig_guardrail.policy.hazards import FORM, TAXONOMY
-from ig_guardrail.policy.schema import (
+from ig_guardrail.policy.validation.kinds import (
     Choice,
     Cost,
     Field,

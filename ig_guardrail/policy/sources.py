@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
-from ig_guardrail.policy.decoding import MOST_BYTES
-from ig_guardrail.policy.faults import Fault, Mark, Spot, clipped, quoted
-from ig_guardrail.policy.nearest import nearest
+from ig_guardrail.policy.diagnostics.diagnostic import Fault, Mark, Spot, clipped, quoted
+from ig_guardrail.policy.diagnostics.suggest import nearest
+from ig_guardrail.policy.yaml.decoding import MOST_BYTES
 
 _PACKAGE = "ig_guardrail.policies"
 

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from ig_guardrail.swap import Swap
+from ig_guardrail.counterfactual import Swap
 from ig_guardrail.types import Node, Request, SearchSettings, StateEdit
 
 Search: TypeAlias = Generator[Request, Any, None]

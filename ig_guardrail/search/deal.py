@@ -6,16 +6,21 @@ of them. By its name, k is the policy's `candidates` and l its `block`; the pape
 
 Departures: a continuation that ends over budget is demoted below all others, as one future of many, and is no proof;
 the public preset that goes by this name commits whole continuations and is another method.
+
+Objectives over a text, in [0, 1] or below 0: keywords it should hold, and how long it should be.
+
+Source: the programmatic constraints of DeAL, arXiv 2402.06147. Departures: keywords count by stem, so that a plural
+counts; the prompt is not searched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+import re
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from ig_guardrail.search.base import Search, SearchContext
-from ig_guardrail.search.objectives import Objective
 from ig_guardrail.types import Accepted, Commit, Cost, Drop, Expand, Likeliest, Node, Request, Score, Together
 
 
@@ -75,3 +80,39 @@ def _rollouts(children: Sequence[Node], tokens: int) -> Generator[Request, Any, 
 
 
 search = Deal()
+
+
+Objective: TypeAlias = Callable[[str], float]
+
+_WORD = re.compile(r"\w+")
+_ENDINGS = ("ing", "ed", "es", "s", "e")
+SHORTEST_STEM = 3
+
+
+def covers(keywords: Sequence[str]) -> Objective:
+    """The share of keywords whose stem occurs."""
+    wanted = {stem(word) for word in keywords}
+
+    def objective(text: str) -> float:
+        return len(wanted & {stem(word) for word in _WORD.findall(text)}) / max(1, len(wanted))
+
+    return objective
+
+
+def within_length(least: int, most: int) -> Objective:
+    """0 from `least` to `most` words, and one less for every word short or beyond."""
+
+    def objective(text: str) -> float:
+        words = len(_WORD.findall(text))
+        return -float(max(0, least - words) + max(0, words - most))
+
+    return objective
+
+
+def stem(word: str) -> str:
+    """A word in lower case without a common English ending."""
+    lower = word.lower()
+    for ending in _ENDINGS:
+        if lower.endswith(ending) and len(lower) - len(ending) >= SHORTEST_STEM:
+            return lower.removesuffix(ending)
+    return lower

@@ -2,17 +2,24 @@
 
 A draft that looks risky before it is complete has the wide round begin beside it, and share its steps. That changes no
 answer: the draft is judged at its end as ever, and the round is the one that would have been drawn after it.
+
+The token-frequency penalty of penalise-and-resample.
+
+Source: arXiv 2502.01208, section on resampling (figure caption of v3); the formula's constants are not published.
+Departure: logit -= strength * attempt * min(1, 2 * share of failed candidates that hold the token), so one common
+word of one failed candidate is hardly touched and a word of all of them fully. End, special and whitespace tokens are
+never touched, and nothing is kept after a block succeeds.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
 
 from ig_guardrail.search.base import SearchContext
-from ig_guardrail.search.penalty import frequency_penalty
 from ig_guardrail.search.ranking import Candidate, acceptable, rank, too_short
 from ig_guardrail.search.round import Round
 from ig_guardrail.search.steering import Steering
@@ -224,3 +231,14 @@ def _done(level: Level) -> list[Node]:
 def _drop(nodes: Sequence[Node]) -> Generator[Request, Any, None]:
     if nodes:
         yield Drop(tuple(nodes))
+
+
+def frequency_penalty(
+    failed: Sequence[Sequence[int]], strength: float, attempt: int, protected: frozenset[int]
+) -> tuple[tuple[int, float], ...]:
+    """(token, logit bias <= 0) for the tokens of the failed blocks, by token id. attempt counts from 1."""
+    if not failed or strength == 0:
+        return ()
+    holders = Counter(token for block in failed for token in set(block) - protected)
+    scale = strength * attempt
+    return tuple((token, -scale * min(1.0, 2 * n / len(failed))) for token, n in sorted(holders.items()))

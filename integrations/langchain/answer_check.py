@@ -14,9 +14,9 @@ from langchain_core.messages import AIMessage, BaseMessage
 from pydantic import BaseModel
 
 from ig_guardrail.errors import RequestError
-from ig_guardrail.integrations.langchain.blocks import RECORD
-from ig_guardrail.integrations.langchain.content import Reader
-from ig_guardrail.integrations.langchain.messages import CALLS
+from ig_guardrail.integrations.langchain.messages.blocks import RECORD
+from ig_guardrail.integrations.langchain.messages.content import Reader
+from ig_guardrail.integrations.langchain.messages.conversation import CALLS
 from ig_guardrail.integrations.langchain.text_checks import TextChecks, readings
 
 MIRRORS = CALLS | {"tool_call_chunk", "invalid_tool_call", "function_call", "input_json_delta", "redacted_thinking"}

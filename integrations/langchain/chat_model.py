@@ -26,17 +26,16 @@ from typing_extensions import override
 
 from ig_guardrail import __version__
 from ig_guardrail.costs.base import CostModel
-from ig_guardrail.costs.installed import distribution_of
-from ig_guardrail.costs.tool_offers import offered
+from ig_guardrail.costs.calls.offers import offered
+from ig_guardrail.costs.plugins import distribution_of
 from ig_guardrail.errors import RequestError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.answer_cache import CompletedAnswers
-from ig_guardrail.integrations.langchain.blocks import PROVIDER
-from ig_guardrail.integrations.langchain.bounded import BoundedModel
-from ig_guardrail.integrations.langchain.events import EventModel
-from ig_guardrail.integrations.langchain.forms import described, form_of, instructed
-from ig_guardrail.integrations.langchain.messages import turns_of
-from ig_guardrail.integrations.langchain.opening import Names, Opening
+from ig_guardrail.integrations.langchain.base import BoundedModel, unwritten
+from ig_guardrail.integrations.langchain.lazy_guardrail import Names, Opening
+from ig_guardrail.integrations.langchain.messages.blocks import PROVIDER, EventModel
+from ig_guardrail.integrations.langchain.messages.conversation import turns_of
+from ig_guardrail.integrations.langchain.messages.outcomes import generation_chunks, overflow_told
 from ig_guardrail.integrations.langchain.options import (
     CallOptions,
     as_named_here,
@@ -44,11 +43,9 @@ from ig_guardrail.integrations.langchain.options import (
     spelled,
     stop_strings,
 )
-from ig_guardrail.integrations.langchain.outcomes import generation_chunks
-from ig_guardrail.integrations.langchain.overflow import overflow_told
 from ig_guardrail.integrations.langchain.payer import PayingModel
+from ig_guardrail.integrations.langchain.response_format import described, form_of, instructed
 from ig_guardrail.integrations.langchain.structured import Method, structured
-from ig_guardrail.integrations.langchain.unwritten import unwritten
 from ig_guardrail.ledger import MemoryLedger, Payer, process_ledger
 from ig_guardrail.settings import Limits
 from ig_guardrail.types import CompiledPolicy, Turn
@@ -169,7 +166,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
 
     def _name_after(self, guardrail: Guardrail) -> None:
         """Carry the names of what is really used. Raises RequestError where others were given beside it."""
-        from ig_guardrail.engine.models import QUANTIZED
+        from ig_guardrail.engine.loading.models import QUANTIZED
 
         facts = guardrail.engine.info
         kept = {"weights": facts.numerics} if facts.numerics in QUANTIZED else {"dtype": facts.numerics}
@@ -200,7 +197,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
 
     @override
     def _resolve_model_profile(self) -> ModelProfile:
-        from ig_guardrail.engine.window import window_of
+        from ig_guardrail.engine.loading.context_window import window_of
 
         profile = ModelProfile(text_inputs=True, text_outputs=True, **ABILITIES)
         window = window_of(self.model) if self.guardrail is None else self.guardrail.engine.info.context

@@ -15,17 +15,23 @@ from langchain_core.messages import AIMessageChunk, message_chunk_to_message
 from langchain_core.runnables import Runnable, RunnableConfig
 from typing_extensions import override
 
-from ig_guardrail.calls import showable
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.drive.request import Ask, check_language
-from ig_guardrail.engine.reading import AwaitedReading, PulledReading
-from ig_guardrail.engine.streamed import StreamedEngine
+from ig_guardrail.engine.external.engine import StreamedEngine
+from ig_guardrail.engine.external.stream import AwaitedReading, PulledReading
+from ig_guardrail.integrations.langchain.inner.answer import (
+    Answer,
+    Said,
+    errors_of_others,
+    relayed,
+    spoken,
+    spoken_async,
+)
 from ig_guardrail.integrations.langchain.payer import Payers, TenantOf
-from ig_guardrail.integrations.langchain.relay import errors_of_others, relayed, spoken, spoken_async
-from ig_guardrail.integrations.langchain.spoken import Answer, Said
 from ig_guardrail.integrations.langchain.structured import AnswerRefused
-from ig_guardrail.integrations.langchain.text_guardrail import LONGEST, TextOpening, sampling
+from ig_guardrail.integrations.langchain.text_checks import LONGEST, TextOpening, sampling
 from ig_guardrail.ledger import Ledger
+from ig_guardrail.text.calls import showable
 from ig_guardrail.types import Chunk, CompiledPolicy, Turn
 
 _UNKNOWN = (Turn("system", ""),)  # the conversation that led to the text; the prompt check has nothing to read

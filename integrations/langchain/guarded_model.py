@@ -24,28 +24,26 @@ from pydantic import ConfigDict, Field, InstanceOf, PrivateAttr, model_validator
 from typing_extensions import override
 
 from ig_guardrail import __version__
-from ig_guardrail.calls import showable
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.drive.request import Ask, beginning_of
-from ig_guardrail.engine.reading import Reading
-from ig_guardrail.engine.streamed import StreamedEngine
+from ig_guardrail.engine.external.engine import StreamedEngine
+from ig_guardrail.engine.external.stream import Reading
 from ig_guardrail.errors import RequestError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.answer_cache import CompletedAnswers
-from ig_guardrail.integrations.langchain.asking import Asking
-from ig_guardrail.integrations.langchain.blocks import PROVIDER
-from ig_guardrail.integrations.langchain.bounded import BoundedModel
-from ig_guardrail.integrations.langchain.events import EventModel
-from ig_guardrail.integrations.langchain.forms import tool_of
-from ig_guardrail.integrations.langchain.messages import turns_of
+from ig_guardrail.integrations.langchain.base import BoundedModel, unwritten
+from ig_guardrail.integrations.langchain.inner.answer import errors_of_others
+from ig_guardrail.integrations.langchain.inner.call import Asking
+from ig_guardrail.integrations.langchain.messages.blocks import PROVIDER, EventModel
+from ig_guardrail.integrations.langchain.messages.conversation import turns_of
 from ig_guardrail.integrations.langchain.options import spelled, stop_strings
 from ig_guardrail.integrations.langchain.payer import PayingModel
-from ig_guardrail.integrations.langchain.relay import errors_of_others
+from ig_guardrail.integrations.langchain.response_format import tool_of
 from ig_guardrail.integrations.langchain.structured import call_of, of_calls, parsed
-from ig_guardrail.integrations.langchain.text_guardrail import LONGEST, TextOpening, sampling
-from ig_guardrail.integrations.langchain.unwritten import unwritten
+from ig_guardrail.integrations.langchain.text_checks import LONGEST, TextOpening, sampling
 from ig_guardrail.policy.language import PLAIN
 from ig_guardrail.settings import Limits
+from ig_guardrail.text.calls import showable
 from ig_guardrail.types import CompiledPolicy
 
 STRUCTURED = ("response_format", "response_schema", "response_mime_type", "format", "json_schema")

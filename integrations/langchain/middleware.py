@@ -29,8 +29,8 @@ from ig_guardrail.costs.base import CostModel
 from ig_guardrail.drive.request import check_language
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain.answer_check import AnswerCheck
-from ig_guardrail.integrations.langchain.blocks import PROVIDER, RECORD, refused
-from ig_guardrail.integrations.langchain.messages import ROLES, reader_of
+from ig_guardrail.integrations.langchain.messages.blocks import PROVIDER, RECORD, refused
+from ig_guardrail.integrations.langchain.messages.conversation import ROLES, reader_of
 from ig_guardrail.integrations.langchain.payer import conversation_of, with_conversation
 from ig_guardrail.integrations.langchain.structured import AnswerRefused
 from ig_guardrail.integrations.langchain.text_checks import text_checks

@@ -13,14 +13,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ig_guardrail.calls import Form, showable
-from ig_guardrail.costs.tool_offers import offered
-from ig_guardrail.costs.tools import ToolRules
+from ig_guardrail.costs.calls.offers import offered
+from ig_guardrail.costs.calls.rules import ToolRules
 from ig_guardrail.drive.request import Ask, check
 from ig_guardrail.errors import RequestError, brief
-from ig_guardrail.integrations.langchain.forms import form_of, instructed
+from ig_guardrail.integrations.langchain.response_format import form_of, instructed
 from ig_guardrail.schemas import faultless
 from ig_guardrail.settings import Limits
+from ig_guardrail.text.calls import Form, showable
 from ig_guardrail.types import Sampling, Turn
 
 TAKEN_BY_LANGCHAIN = frozenset({"stream", "ls_structured_output_format", "structured_output_format"})

@@ -19,8 +19,8 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableGenerator
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
 from ig_guardrail.errors import RequestError
-from ig_guardrail.integrations.langchain.blocks import RECORD, refused
-from ig_guardrail.integrations.langchain.forms import form_of, schema_of, tool_of
+from ig_guardrail.integrations.langchain.messages.blocks import RECORD, refused
+from ig_guardrail.integrations.langchain.response_format import form_of, schema_of, tool_of
 from ig_guardrail.schemas import faultless
 from ig_guardrail.types import HURRIED
 

@@ -7,11 +7,10 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from ig_guardrail.calls import Form
-from ig_guardrail.engine.grammar import Grammars
-from ig_guardrail.engine.script import Distribution, Place
-from ig_guardrail.engine.scripted import ScriptedEngine
-from ig_guardrail.engine.vocabulary import Vocabulary
+from ig_guardrail.engine.grammar.grammar import Grammars
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.script import Distribution, Place, Vocabulary
+from ig_guardrail.text.calls import Form
 from ig_guardrail.types import Draw, Sampling, Turn
 
 BYTES = Vocabulary([])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from langgraph.store.memory import InMemoryStore
 
 from ig_guardrail.budget import Account, Rule, SafetyState, charge, remaining, settle
-from ig_guardrail.costs.latent_critic import Horizon
+from ig_guardrail.costs.rewards.latent_critic import Horizon
 from ig_guardrail.integrations.langchain.store_ledger import StoreLedger
 from ig_guardrail.ledger import Entry, Ledger, Limit, MemoryLedger
 from ig_guardrail.stream.gate import Gate

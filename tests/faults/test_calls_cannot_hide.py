@@ -9,12 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AIMessageChunk
 
-from ig_guardrail.calls import CLOSE, OPEN, written
-from ig_guardrail.engine.reading import Calls, Heard
+from ig_guardrail.engine.external.stream import Calls, Heard
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from ig_guardrail.integrations.langchain.guard_runnable import GuardRunnable
 from ig_guardrail.integrations.langchain.guarded_model import GuardedChatModel
 from ig_guardrail.ledger import MemoryLedger
+from ig_guardrail.text.calls import CLOSE, OPEN, written
 from tests.golden.conversations import compiled, scripted_guardrail
 from tests.unit.langchain.teller import call_part, last_part, teller
 

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ig_guardrail.calls import BLANKS, CLOSE, OPEN, Call, Form, Tool, read, showable, unread, written
-from ig_guardrail.costs.tools import tool_rules
-from ig_guardrail.engine.grammar import Grammars
-from ig_guardrail.engine.vocabulary import Vocabulary
+from ig_guardrail.costs.calls.rules import tool_rules
+from ig_guardrail.engine.grammar.grammar import Grammars
+from ig_guardrail.engine.scripted.script import Vocabulary
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
-from ig_guardrail.integrations.langchain.forms import form_of
 from ig_guardrail.integrations.langchain.guarded_model import GuardedChatModel
-from ig_guardrail.notation import before_calls, beginning
+from ig_guardrail.integrations.langchain.response_format import form_of
+from ig_guardrail.text.call_notation import before_calls, beginning
+from ig_guardrail.text.calls import BLANKS, CLOSE, OPEN, Call, Form, Tool, read, showable, unread, written
 from ig_guardrail.types import Piece, Prompt
 from tests.golden.conversations import compiled, scripted_guardrail
 from tests.unit.langchain.teller import call_part, teller

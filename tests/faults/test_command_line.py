@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from ig_guardrail.calls import written
-from ig_guardrail.engine.script import Continuations
-from ig_guardrail.engine.scripted import Incidents, ScriptedEngine
+from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
+from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import EngineError, RequestError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.languages import normal_tag
 from ig_guardrail.policy import load_policy
+from ig_guardrail.text.calls import written
 from ig_guardrail.types import Messages
 from tests.golden.conversations import CALM, LATE, POLITE, RUDE, scripted_guardrail
 from tests.unit.cli.conftest import Command, Ran

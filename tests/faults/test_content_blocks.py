@@ -13,8 +13,8 @@ from langchain_core.messages import content as standard
 
 from ig_guardrail import AnswerRefused, ChatIGGuardrail, GuardedChatModel, GuardInput
 from ig_guardrail.errors import RequestError
-from ig_guardrail.integrations.langchain.content import DEEPEST
-from ig_guardrail.integrations.langchain.messages import turns_of
+from ig_guardrail.integrations.langchain.messages.content import DEEPEST
+from ig_guardrail.integrations.langchain.messages.conversation import turns_of
 from tests.golden.conversations import CALM, POLITE, compiled, scripted_guardrail
 from tests.unit.langchain.teller import Teller, teller
 

@@ -14,12 +14,12 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import Runnable
 from pydantic import BaseModel, field_validator
 
-from ig_guardrail.calls import OPEN, written
-from ig_guardrail.engine.scripted import Incidents
+from ig_guardrail.engine.scripted.engine import Incidents
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain import AnswerCut, AnswerRefused, ChatIGGuardrail
 from ig_guardrail.integrations.langchain.guarded_model import GuardedChatModel
-from ig_guardrail.integrations.langchain.spoken import Answer
+from ig_guardrail.integrations.langchain.inner.answer import Answer
+from ig_guardrail.text.calls import OPEN, written
 from tests.golden.conversations import compiled, scripted_guardrail
 from tests.unit.langchain.teller import call_part, last_part, teller
 from tests.unit.langchain.test_tools import PAY, READ, RULES, TOOLS, called, folded

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ig_guardrail.calls import written
-from ig_guardrail.costs.decoded import decoded, rules_of
-from ig_guardrail.costs.finished_calls import finished_calls
+from ig_guardrail.costs.calls.decoded import decoded, rules_of
+from ig_guardrail.costs.calls.finished import finished_calls
 from ig_guardrail.costs.pattern import compile_patterns
+from ig_guardrail.text.calls import written
 from ig_guardrail.types import CostModelSpec, Piece, Prompt
 from tests.faults.test_disguises import DISGUISES, RUNS, cut
 from tests.faults.test_ends_of_matches import answered

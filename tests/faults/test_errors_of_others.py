@@ -15,11 +15,11 @@ from langchain_core.callbacks import BaseCallbackHandler
 
 from ig_guardrail.assembly import guard
 from ig_guardrail.causes import LOG
-from ig_guardrail.costs.endpoint import Endpoint
-from ig_guardrail.costs.given import given_cost_model
+from ig_guardrail.costs.plugins import given_cost_model
+from ig_guardrail.costs.remote.endpoint import Endpoint
 from ig_guardrail.costs.workers import MOST_LEFT, Worker
-from ig_guardrail.engine.script import Continuations
-from ig_guardrail.engine.scripted import Incidents, ScriptedEngine
+from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
+from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import CostFailure, EngineError, GenerationFailed, GuardrailError
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from ig_guardrail.integrations.langchain.text_checks import text_checks

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from ig_guardrail.costs.endpoint import Endpoint
+from ig_guardrail.costs.remote.endpoint import Endpoint
 from ig_guardrail.costs.workers import Worker
+from ig_guardrail.engine.loading.models import Registry
 from ig_guardrail.engine.loop import Loop
-from ig_guardrail.engine.models import Registry
-from ig_guardrail.engine.script import Continuations
-from ig_guardrail.engine.scripted import Incidents, ScriptedEngine
+from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
+from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain import ChatIGGuardrail

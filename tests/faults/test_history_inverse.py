@@ -15,11 +15,11 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Huma
 from langchain_core.messages import message_chunk_to_message as whole
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from ig_guardrail.calls import OPEN, written
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from ig_guardrail.integrations.langchain.guarded_model import GuardedChatModel
 from ig_guardrail.ledger import MemoryLedger
 from ig_guardrail.ledger.answers import answer_sha256, joined, strangers
+from ig_guardrail.text.calls import OPEN, written
 from ig_guardrail.types import Call, Utterance
 from tests.golden.conversations import compiled, scripted_guardrail
 from tests.unit.langchain.teller import call_part, last_part, teller

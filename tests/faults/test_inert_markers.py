@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ig_guardrail.calls import CLOSE, OPEN
-from ig_guardrail.engine.chat import APART, Chat, chat_of
+from ig_guardrail.engine.text.chat import APART, Chat, chat_of
+from ig_guardrail.text.calls import CLOSE, OPEN
 from ig_guardrail.types import Role, Turn
 from tests.faults.templates import DIVIDERS, MODELS
 

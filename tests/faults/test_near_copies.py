@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ig_guardrail.learn.copies import Learned, template_of
+from ig_guardrail.learn.data.near_copies import Learned, template_of
+from ig_guardrail.learn.data.rows import Row
 from ig_guardrail.learn.judge import quality_of
-from ig_guardrail.learn.rows import Row
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from langchain_core.exceptions import ContextOverflowError
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from ig_guardrail import ChatIGGuardrail
-from ig_guardrail.engine.arranging import RESULT
-from ig_guardrail.engine.chat import Chat, chat_of
-from ig_guardrail.engine.window import window_of
+from ig_guardrail.engine.loading.context_window import window_of
+from ig_guardrail.engine.text.arranging import RESULT
+from ig_guardrail.engine.text.chat import Chat, chat_of
 from ig_guardrail.errors import PromptTooLong, RequestError
 from ig_guardrail.types import Role, Turn
 from tests.faults.templates import ALTERNATE, MODELS, NO_SYSTEM, Model

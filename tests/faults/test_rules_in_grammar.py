@@ -13,14 +13,13 @@ from jsonschema import Draft202012Validator
 from langchain_core.messages import HumanMessage
 
 from ig_guardrail.assembly import guard
-from ig_guardrail.calls import Call, Form, Tool, read, written
-from ig_guardrail.costs.dialect import grammar_pattern
-from ig_guardrail.costs.tool_offers import narrowed, offered
-from ig_guardrail.costs.tools import ToolRules, tool_rules
-from ig_guardrail.engine.script import Continuations
-from ig_guardrail.engine.scripted import ScriptedEngine
+from ig_guardrail.costs.calls.offers import grammar_pattern, narrowed, offered
+from ig_guardrail.costs.calls.rules import ToolRules, tool_rules
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from ig_guardrail.settings import Limits
+from ig_guardrail.text.calls import Call, Form, Tool, read, written
 from tests.faults.test_calls_in_prose import taken
 from tests.golden.conversations import compiled, scripted_guardrail
 from tests.unit.langchain.test_tools import DELETE, READ, RULES, TOOLS, UNSAID, called, delete_file, pay, read_file

@@ -25,9 +25,9 @@ from hypothesis import strategies as st
 from ig_guardrail.causes import ours
 from ig_guardrail.costs.workers import Call, cost_failure
 from ig_guardrail.drive import runners
-from ig_guardrail.drive.panel import Seat
+from ig_guardrail.drive.cost_registry import Seat
 from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.scripted import ScriptedEngine
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.errors import EngineError, GenerationFailed
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.types import Chunk, Sampling, SearchSettings, Turn

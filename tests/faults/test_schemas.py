@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker
 
-from ig_guardrail.calls import Form, Tool, read
-from ig_guardrail.engine import grammar as grammar_room
-from ig_guardrail.engine.grammar import Grammars
+from ig_guardrail.engine.grammar import grammar as grammar_room
+from ig_guardrail.engine.grammar.grammar import Grammars
 from ig_guardrail.errors import RequestError
 from ig_guardrail.schemas import followable
 from ig_guardrail.schemas.formats import FORMATS
+from ig_guardrail.text.calls import Form, Tool, read
 from tests.faults.schema_answers import BYTES, babbled, most, takes
 
 WHOLE: dict[str, Any] = {"type": "integer"}

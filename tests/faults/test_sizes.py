@@ -15,8 +15,8 @@ from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 from ig_guardrail import ChatIGGuardrail, GuardedChatModel
 from ig_guardrail.drive.request import Ask, check
 from ig_guardrail.errors import RequestError
-from ig_guardrail.integrations.langchain.call_parts import CallParts
-from ig_guardrail.integrations.langchain.messages import turns_of
+from ig_guardrail.integrations.langchain.inner.call_parts import CallParts
+from ig_guardrail.integrations.langchain.messages.conversation import turns_of
 from ig_guardrail.settings import Limits
 from ig_guardrail.types import Sampling, Turn
 from tests.golden.conversations import CALM, compiled, scripted_guardrail

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.script import Continuations
-from ig_guardrail.engine.scripted import ScriptedEngine
-from ig_guardrail.engine.stops import first_stop
+from ig_guardrail.engine.decoding.answer import first_stop
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.types import Draw, Sampling, Turn
 from tests.golden.conversations import scripted_guardrail
 

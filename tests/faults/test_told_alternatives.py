@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from ig_guardrail.assembly import guard
 from ig_guardrail.drive import alternatives
 from ig_guardrail.drive.scorer import Scorer
-from ig_guardrail.engine.script import Distribution, Place
-from ig_guardrail.engine.scripted import ScriptedEngine
-from ig_guardrail.engine.vocabulary import Vocabulary
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.script import Distribution, Place, Vocabulary
 from ig_guardrail.errors import CostFailure
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from tests.golden.conversations import CALM, POLITE, compiled, scripted_guardrail

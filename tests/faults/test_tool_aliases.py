@@ -10,8 +10,8 @@ from langchain_core.tools import InjectedToolArg, StructuredTool
 from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field
 
 from ig_guardrail import ChatIGGuardrail
-from ig_guardrail.calls import written
-from ig_guardrail.integrations.langchain.forms import tool_of
+from ig_guardrail.integrations.langchain.response_format import tool_of
+from ig_guardrail.text.calls import written
 from tests.unit.langchain.obliging import obliging_guardrail
 
 

@@ -9,10 +9,10 @@ import pytest
 from langchain_core.tools import InjectedToolArg, StructuredTool
 from pydantic import AliasChoices, BaseModel, Field
 
-from ig_guardrail.calls import Form
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
-from ig_guardrail.integrations.langchain.forms import form_of, tool_of
+from ig_guardrail.integrations.langchain.response_format import form_of, tool_of
+from ig_guardrail.text.calls import Form
 from tests.faults.schema_answers import takes
 from tests.golden.conversations import CALM, compiled, scripted_guardrail
 

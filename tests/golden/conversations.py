@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from ig_guardrail.assembly import guard
 from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.script import Continuations
-from ig_guardrail.engine.scripted import Incidents, ScriptedEngine
+from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
+from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import EngineError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.policy import compile_text

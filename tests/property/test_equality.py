@@ -10,9 +10,8 @@ from functools import cache
 import pytest
 
 from ig_guardrail.assembly import guard
-from ig_guardrail.engine.script import Distribution, Place
-from ig_guardrail.engine.scripted import ScriptedEngine
-from ig_guardrail.engine.vocabulary import Vocabulary
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.script import Distribution, Place, Vocabulary
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from tests.golden.conversations import CALM, compiled
 from tests.ways import Told, every_way, outcome_of

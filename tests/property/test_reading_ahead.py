@@ -10,9 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ig_guardrail.engine.depth import Exit, raw_exit
-from ig_guardrail.engine.repeat import CopiedPrefix, Repetition
-from ig_guardrail.engine.shared import SharedPrefix
+from ig_guardrail.engine.early_exit.layers import Exit, raw_exit
+from ig_guardrail.engine.kv.copied import CopiedPrefix, Repetition
+from ig_guardrail.engine.kv.shared import SharedPrefix
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.errors import EngineError, ModelError, RequestError
 from ig_guardrail.types import Draw, Node, Sampling, Turn

@@ -16,10 +16,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from ig_guardrail.calls import Form, Tool, read
-from ig_guardrail.engine.script import Distribution, Place
-from ig_guardrail.engine.scripted import ScriptedEngine
-from ig_guardrail.engine.vocabulary import Vocabulary
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.script import Distribution, Place, Vocabulary
+from ig_guardrail.text.calls import Form, Tool, read
 from ig_guardrail.types import Draw, Sampling, Turn
 
 SCHEMAS = int(os.environ.get("IG_SCHEMAS", "1000"))

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ig_guardrail.drive.serve import Values
-from ig_guardrail.search import ctrl, deal, preference
-from ig_guardrail.search.catalog import METHODS
+from ig_guardrail.drive.server import Values
+from ig_guardrail.search import deal, preference
+from ig_guardrail.search.baselines import ctrl
+from ig_guardrail.search.registry import METHODS
 from tests.trees import LETTERS, PartialValue, Toy, solve, toys
 
 ANYWHERE = METHODS.keys() - {"none", "re_control", "early_exit"}  # the last two need layers, and toys have none

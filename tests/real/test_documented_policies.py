@@ -19,8 +19,8 @@ import yaml
 from ig_guardrail.assembly import guard
 from ig_guardrail.costs.provenance.index import write_index
 from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.models import load_engine, load_tokenizer
-from ig_guardrail.learn.documents import Text
+from ig_guardrail.engine.loading.models import load_engine, load_tokenizer
+from ig_guardrail.learn.data.documents import Text
 from ig_guardrail.learn.index import index_texts
 from ig_guardrail.policy import check_files, load_policy
 from ig_guardrail.policy.sources import Source, fetch

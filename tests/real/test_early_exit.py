@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 
 from ig_guardrail.assembly import open_engine
-from ig_guardrail.engine.depth import raw_exit
-from ig_guardrail.engine.models import load_weights
+from ig_guardrail.engine.early_exit.layers import raw_exit
+from ig_guardrail.engine.loading.models import load_weights
+from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.engine.transformers import TransformersEngine
-from ig_guardrail.engine.weights import Weights
-from ig_guardrail.learn.exit import agreement, fit_exit, reading_of
-from ig_guardrail.learn.exit_states import States, recorded_states
+from ig_guardrail.learn.early_exit import States, agreement, fit_exit, reading_of, recorded_states
 from ig_guardrail.types import Draw, Node, Sampling, Turn
 
 pytestmark = [

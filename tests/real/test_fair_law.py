@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 import pytest
 
+from ig_guardrail.counterfactual import read_swaps
 from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.models import load_engine
+from ig_guardrail.engine.loading.models import load_engine
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.policy import load_policy
 from ig_guardrail.search.base import Search, SearchContext
-from ig_guardrail.search.lanes import Choice, Lanes
-from ig_guardrail.search.token_verifier import target
-from ig_guardrail.swap_lexicon import read_swaps
+from ig_guardrail.search.fairness.contexts import Choice, Lanes
+from ig_guardrail.search.fairness.token_verifier import target
 from ig_guardrail.types import Append, Node, Sampling, SearchSettings, Turn
 from tests.toys import toy_policy
 

@@ -11,12 +11,12 @@ from langchain_core.messages import AIMessageChunk, HumanMessage
 from ig_guardrail import ChatIGGuardrail
 from ig_guardrail.assembly import open_guardrail
 from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.models import load_engine
+from ig_guardrail.engine.loading.models import load_engine
 from ig_guardrail.evaluate.answers import Arm
 from ig_guardrail.evaluate.replay import audit_answer
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.policy import load_policy
-from ig_guardrail.search.catalog import METHODS
+from ig_guardrail.search.registry import METHODS
 from ig_guardrail.types import Receipt, Sampling, Turn
 
 pytestmark = pytest.mark.real
@@ -89,8 +89,8 @@ def test_leaving_a_stream_frees_the_engine(rail: Guardrail) -> None:
 def test_greedy_unguarded_tokens_are_those_of_generate(rail: Guardrail) -> None:
     import torch
 
-    from ig_guardrail.engine.models import load_weights
-    from ig_guardrail.engine.packing import pack
+    from ig_guardrail.engine.loading.models import load_weights
+    from ig_guardrail.engine.loading.packing import pack
 
     weights = load_weights("embedded", "cpu", "bfloat16")
     pack(weights.model)

@@ -9,10 +9,10 @@ import pytest
 from ig_guardrail.assembly import guard
 from ig_guardrail.costs.provenance.index import TokenIndex, write_index
 from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.chat import chat_of
-from ig_guardrail.engine.models import load_engine, load_tokenizer
+from ig_guardrail.engine.loading.models import load_engine, load_tokenizer
+from ig_guardrail.engine.text.chat import chat_of
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.learn.documents import Text
+from ig_guardrail.learn.data.documents import Text
 from ig_guardrail.learn.index import index_texts
 from ig_guardrail.policy import load_policy
 from ig_guardrail.types import Receipt, Sampling, Turn

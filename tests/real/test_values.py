@@ -7,8 +7,8 @@ import importlib.util
 import pytest
 
 from ig_guardrail.assembly import open_values
-from ig_guardrail.costs.critic import RewardModel
-from ig_guardrail.engine.models import load_engine
+from ig_guardrail.costs.rewards.base import RewardModel
+from ig_guardrail.engine.loading.models import load_engine
 from ig_guardrail.errors import CostFailure
 from ig_guardrail.types import Sampling, Turn
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ig_guardrail.calls import CLOSE, OPEN, Call, Form, Tool, closed, read, unread, written
-from ig_guardrail.engine.grammar import Grammars
-from ig_guardrail.engine.vocabulary import Vocabulary
+from ig_guardrail.engine.grammar.grammar import Grammars
+from ig_guardrail.engine.scripted.script import Vocabulary
+from ig_guardrail.text.calls import CLOSE, OPEN, Call, Form, Tool, closed, read, unread, written
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

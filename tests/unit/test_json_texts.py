@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ig_guardrail.json_texts import JsonTexts, Part, like_json
+from ig_guardrail.text.json_strings import JsonTexts, Part, like_json
 
 characters = st.characters(exclude_categories=["Cs"])
 values = st.recursive(

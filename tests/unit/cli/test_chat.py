@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from ig_guardrail.cli.chat import HELP
+from ig_guardrail.cli.commands.chat import HELP
 from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.scripted import Incidents
+from ig_guardrail.engine.scripted.engine import Incidents
 from ig_guardrail.errors import EngineError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.types import Turn

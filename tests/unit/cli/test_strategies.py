@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ig_guardrail.search.catalog import METHODS
+from ig_guardrail.search.registry import METHODS
 from tests.unit.cli.conftest import Command
 
 

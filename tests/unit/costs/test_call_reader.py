@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ig_guardrail.calls import CLOSE, OPEN, first_call, read, written
-from ig_guardrail.costs.call_reader import CallReader
-from ig_guardrail.notation import before_calls
+from ig_guardrail.costs.calls.reader import CallReader
+from ig_guardrail.text.call_notation import before_calls
+from ig_guardrail.text.calls import CLOSE, OPEN, first_call, read, written
 from ig_guardrail.types import Call, Piece
 
 BITS = [

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ig_guardrail.costs.classifier_reward import load_classifier_reward
-from ig_guardrail.costs.critic import PromptedReward
+from ig_guardrail.costs.rewards.base import PromptedReward
+from ig_guardrail.costs.rewards.classifier_reward import load_classifier_reward
 from ig_guardrail.errors import ModelError
 from ig_guardrail.types import Node, Prompt, Turn
 from tests.unit.costs.classifiers import classifier

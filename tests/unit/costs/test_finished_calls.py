@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ig_guardrail.calls import CLOSE, OPEN, written
-from ig_guardrail.costs.finished_calls import finished_calls
+from ig_guardrail.costs.calls.finished import finished_calls
 from ig_guardrail.costs.pattern import compile_patterns
 from ig_guardrail.errors import ModelError
+from ig_guardrail.text.calls import CLOSE, OPEN, written
 from ig_guardrail.types import CostModelSpec, Piece, Prompt
 from tests.toys import LetterCost
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from ig_guardrail.calls import CLOSE, OPEN, written
-from ig_guardrail.costs.tools import ToolRules, tool_rules
+from ig_guardrail.costs.calls.rules import ToolRules, tool_rules
 from ig_guardrail.errors import ModelError
+from ig_guardrail.text.calls import CLOSE, OPEN, written
 from ig_guardrail.types import Piece, Prompt
 
 

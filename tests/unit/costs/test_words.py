@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ig_guardrail.costs.words import LONGEST_WORD, Reader, bucket, count_terms
+from ig_guardrail.costs.heads.words import LONGEST_WORD, Reader, bucket, count_terms
 
 BUCKETS = 2**15
 

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.script import Distribution, Place
-from ig_guardrail.engine.scripted import ScriptedEngine
-from ig_guardrail.engine.vocabulary import Vocabulary
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.script import Distribution, Place, Vocabulary
 from ig_guardrail.errors import GenerationFailed, PolicyError, RequestError, UnguardedNotAllowed
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.types import (

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ig_guardrail.engine.chat import chat_of
+from ig_guardrail.engine.text.chat import chat_of
 from ig_guardrail.errors import ModelError, RequestError
 from ig_guardrail.types import Turn
 from tests.conformance.engine.tiny import tiny_tokenizer

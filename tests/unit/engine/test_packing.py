@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ig_guardrail.engine.packing import PackedLinear, Packer, pack
+from ig_guardrail.engine.loading.packing import PackedLinear, Packer, pack
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.types import Draw, Sampling, Turn
 from tests.conformance.engine.tiny import tiny_weights

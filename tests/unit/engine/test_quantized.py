@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from ig_guardrail.engine import quantized
-from ig_guardrail.engine.models import load_engine, load_weights, numerics_of
-from ig_guardrail.engine.quantized import FEW, GROUP, QuantizedLinear, Quantizer, four_bits, quantize
+from ig_guardrail.engine.loading import quantized
+from ig_guardrail.engine.loading.models import load_engine, load_weights, numerics_of
+from ig_guardrail.engine.loading.quantized import FEW, GROUP, QuantizedLinear, Quantizer, four_bits, quantize
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.errors import RequestError
 from ig_guardrail.types import Draw, Sampling, Turn

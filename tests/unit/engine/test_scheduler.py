@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from ig_guardrail.engine.decode import Work
+from ig_guardrail.engine.decoding.decode import Work
+from ig_guardrail.engine.decoding.passes import Pass, Reading
 from ig_guardrail.engine.loop import Loop
-from ig_guardrail.engine.passes import Pass, Reading
 from ig_guardrail.engine.scheduler import Scheduler
 from ig_guardrail.engine.tree import Account
 from ig_guardrail.errors import EngineClosed, EngineError, RequestError

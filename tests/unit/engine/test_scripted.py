@@ -7,9 +7,8 @@ import threading
 
 import pytest
 
-from ig_guardrail.engine.script import Continuations, TokenTree, pick, shaped
-from ig_guardrail.engine.scripted import Incidents, ScriptedEngine
-from ig_guardrail.engine.vocabulary import Vocabulary, words
+from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
+from ig_guardrail.engine.scripted.script import Continuations, TokenTree, Vocabulary, pick, shaped, words
 from ig_guardrail.errors import EngineClosed, EngineError, ModelError
 from ig_guardrail.types import Draw, Node, Sampling, Turn
 

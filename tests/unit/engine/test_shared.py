@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import torch
 
+from ig_guardrail.engine.decoding.passes import Pass
+from ig_guardrail.engine.kv.copied import Repetition
+from ig_guardrail.engine.kv.shared import CHUNK, Sharing, serves
 from ig_guardrail.engine.model import Model
-from ig_guardrail.engine.passes import Pass
-from ig_guardrail.engine.repeat import Repetition
-from ig_guardrail.engine.shared import CHUNK, Sharing, serves
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.engine.tree import Account
 from ig_guardrail.errors import EngineClosed

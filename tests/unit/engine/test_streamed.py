@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from ig_guardrail.engine.pieces import pieces_of
-from ig_guardrail.engine.reading import AwaitedReading, PulledReading
-from ig_guardrail.engine.streamed import StreamedEngine
+from ig_guardrail.engine.external.engine import StreamedEngine
+from ig_guardrail.engine.external.pieces import pieces_of
+from ig_guardrail.engine.external.stream import AwaitedReading, PulledReading
 from ig_guardrail.errors import EngineClosed, EngineError, RequestError, StreamFailed
 from ig_guardrail.types import Draw, Node, Sampling, Turn
 

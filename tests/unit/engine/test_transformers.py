@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import torch
 
-from ig_guardrail.engine.repeat import Repetition, empty_cache
-from ig_guardrail.engine.shared import Sharing
+from ig_guardrail.engine.kv.copied import Repetition, empty_cache
+from ig_guardrail.engine.kv.shared import Sharing
+from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.engine.transformers import TransformersEngine
-from ig_guardrail.engine.weights import Weights
 from ig_guardrail.errors import EngineClosed, EngineError, ModelError, RequestError
 from ig_guardrail.types import Draw, Node, Sampling, Turn
 from tests.conformance.engine.tiny import tiny_weights

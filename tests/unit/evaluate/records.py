@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ig_guardrail.evaluate.answers import Answer
+from ig_guardrail.evaluate.quality.trials import Trial
 from ig_guardrail.evaluate.replay import Audit
-from ig_guardrail.evaluate.trials import Trial
 
 WITHIN = Audit(None, None, 0.4, {"tone": 0.0})
 OVER = Audit("tone", 16, 1.8, {"tone": 0.4})

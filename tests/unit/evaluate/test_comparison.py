@@ -13,18 +13,17 @@ from typing import Any
 
 import pytest
 
-from ig_guardrail.drive.serve import Values
+from ig_guardrail.drive.server import Values
 from ig_guardrail.errors import RequestError
-from ig_guardrail.evaluate import comparison
-from ig_guardrail.evaluate.cells import Cell, Record, as_fields, from_fields
-from ig_guardrail.evaluate.columns import COLUMNS, Row, rows_of
-from ig_guardrail.evaluate.comparison import RECORDS, run_comparison, tasks_of
-from ig_guardrail.evaluate.config import PRESETS, Config, read_config, read_set
+from ig_guardrail.evaluate.comparison import runner as comparison
+from ig_guardrail.evaluate.comparison.columns import COLUMNS, Row, rows_of
+from ig_guardrail.evaluate.comparison.config import PRESETS, Config, read_config, read_set
+from ig_guardrail.evaluate.comparison.plots import draw_front
+from ig_guardrail.evaluate.comparison.records import Cell, Record, as_fields, from_fields
+from ig_guardrail.evaluate.comparison.report import comma_separated, markdown, rows_from, values, write_report
+from ig_guardrail.evaluate.comparison.runner import RECORDS, run_comparison, tasks_of
 from ig_guardrail.evaluate.intervals import Estimate
-from ig_guardrail.evaluate.plots import draw_front
-from ig_guardrail.evaluate.report import write_report
-from ig_guardrail.evaluate.writing import comma_separated, markdown, rows_from, values
-from ig_guardrail.search.catalog import METHODS
+from ig_guardrail.search.registry import METHODS
 from ig_guardrail.types import SearchSettings
 from tests.toys import LetterCost, guardrail, letters, toy_budget, toy_policy
 
@@ -280,7 +279,7 @@ def test_prompts_of_another_version_are_refused(prompts: Path) -> None:
 
 
 def test_a_judge_that_is_not_known_is_refused(prompts: Path) -> None:
-    from ig_guardrail.evaluate.judges import open_judge
+    from ig_guardrail.evaluate.comparison.judges import open_judge
 
     with pytest.raises(RequestError, match="there is no judge 'mine'"):
         open_judge(config(prompts, judge="mine"))
@@ -319,7 +318,7 @@ def test_the_embedded_preset_has_every_method() -> None:
 
 
 def test_packaged_prompts_are_200_of_each_kind_and_no_head_was_trained_on_them() -> None:
-    from ig_guardrail.learn.benign import benign_prompts
+    from ig_guardrail.learn.data.benign import benign_prompts
 
     whole = [read_set(one.model_copy(update={"limit": None})) for one in read_config("smoke").prompts]
     texts = [row.prompt for rows in whole for row in rows]

@@ -9,11 +9,10 @@ import pytest
 from rich.console import Console
 
 from ig_guardrail.evaluate.arms import arms_of
-from ig_guardrail.evaluate.demo import perform
-from ig_guardrail.evaluate.judging import Opinion
-from ig_guardrail.evaluate.scenes import SEEDS, Played, Scene, scenes
-from ig_guardrail.evaluate.stage import block, said, side_by_side
-from ig_guardrail.evaluate.tally import CAVEAT, lines, tally
+from ig_guardrail.evaluate.comparison.judges import Opinion
+from ig_guardrail.evaluate.demo.cases import SEEDS, Played, Scene, scenes
+from ig_guardrail.evaluate.demo.run import perform
+from ig_guardrail.evaluate.demo.view import CAVEAT, block, lines, said, side_by_side, tally
 from tests.unit.evaluate.records import OVER, WordJudge, answer
 from tests.unit.evaluate.worlds import world
 

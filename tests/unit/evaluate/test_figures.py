@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from ig_guardrail.evaluate.figures import Bound, Figure, figures
-from ig_guardrail.evaluate.judging import NOTHING_SAID, opinion
-from ig_guardrail.evaluate.verdicts import Judged
-from ig_guardrail.evaluate.verdicts import judged as read
+from ig_guardrail.evaluate.comparison.judges import NOTHING_SAID, opinion
+from ig_guardrail.evaluate.quality.figures import Bound, Figure, figures
+from ig_guardrail.evaluate.quality.trials import Judged
+from ig_guardrail.evaluate.quality.trials import judged as read
 from tests.unit.evaluate.records import OVER, WordJudge, answer, trial
 
 BAD = answer("bad bad bad", audit=OVER)

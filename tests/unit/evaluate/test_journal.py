@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ig_guardrail.evaluate.trials import Journal
+from ig_guardrail.evaluate.quality.trials import Journal
 from tests.unit.evaluate.records import OVER, answer, trial
 
 DONE = trial(answer("bad", audit=OVER), answer("good"), answer("again"), answer("b", "ended"))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from ig_guardrail.engine.scripted import ScriptedEngine
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.errors import CostFailure
 from ig_guardrail.evaluate.arms import arms_of
 from ig_guardrail.evaluate.prompts import PromptRow
+from ig_guardrail.evaluate.quality.trials import run_trial
 from ig_guardrail.evaluate.replay import Audit, audit_answer
-from ig_guardrail.evaluate.trials import run_trial
 from ig_guardrail.types import Piece, Sampling, Turn
 from tests.toys import LetterCost, guardrail, letters, toy_budget, toy_policy
 from tests.unit.evaluate.worlds import world

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ig_guardrail.assembly import guard
-from ig_guardrail.calls import CLOSE, OPEN, written
-from ig_guardrail.engine.script import Distribution, Place
-from ig_guardrail.engine.scripted import ScriptedEngine
-from ig_guardrail.engine.vocabulary import Vocabulary, words
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.script import Distribution, Place, Vocabulary, words
 from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.text.calls import CLOSE, OPEN, written
 from ig_guardrail.types import CompiledPolicy, Turn
 from tests.golden.conversations import CALM, compiled
 

@@ -12,11 +12,11 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.store.memory import InMemoryStore
 
 from ig_guardrail.assembly import guard
-from ig_guardrail.calls import OPEN, written
-from ig_guardrail.engine.scripted import ScriptedEngine
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from ig_guardrail.integrations.langchain.middleware import GuardrailMiddleware
 from ig_guardrail.integrations.langchain.store_ledger import StoreLedger
+from ig_guardrail.text.calls import OPEN, written
 from tests.golden.conversations import CALM, POLITE, RUDE, compiled
 from tests.unit.langchain.obliging import Obliging, obliging_guardrail
 

@@ -12,11 +12,11 @@ from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableLambda
 from pydantic import BaseModel
 
-from ig_guardrail.calls import written
-from ig_guardrail.engine.scripted import Incidents
+from ig_guardrail.engine.scripted.engine import Incidents
 from ig_guardrail.errors import EngineError, GenerationFailed, ModelError, RequestError
 from ig_guardrail.integrations.langchain import ChatIGGuardrail, init_guarded_chat_model
-from ig_guardrail.integrations.langchain.forms import schema_of
+from ig_guardrail.integrations.langchain.response_format import schema_of
+from ig_guardrail.text.calls import written
 from tests.golden.conversations import CALM, POLITE, compiled, scripted_guardrail
 from tests.unit.langchain.obliging import JOKE, obliging_guardrail
 

@@ -16,9 +16,9 @@ from langchain_core.messages import AIMessage, HumanMessage
 from pydantic import ValidationError
 
 from ig_guardrail import assembly
-from ig_guardrail.engine import models
-from ig_guardrail.engine.script import Continuations
-from ig_guardrail.engine.scripted import ScriptedEngine
+from ig_guardrail.engine.loading import models
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import CostFailure, CostTimeout, ModelError, RequestError
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from ig_guardrail.integrations.langchain.middleware import GuardrailMiddleware

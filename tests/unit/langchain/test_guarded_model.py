@@ -19,7 +19,7 @@ from langchain_core.tools import tool
 from pydantic import BaseModel
 
 from ig_guardrail import AnswerRefused, GenerationFailed, GuardedChatModel
-from ig_guardrail.engine.vocabulary import words
+from ig_guardrail.engine.scripted.script import words
 from ig_guardrail.errors import ModelError, RequestError
 from tests.golden.conversations import CALM, KIND, LATE, POLITE, RUDE, compiled
 from tests.unit.langchain.teller import FOREVER, Teller, call_part, last_part, teller

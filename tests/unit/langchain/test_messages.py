@@ -18,7 +18,7 @@ from langchain_core.messages import (
 )
 
 from ig_guardrail.errors import RequestError
-from ig_guardrail.integrations.langchain.messages import turns_of
+from ig_guardrail.integrations.langchain.messages.conversation import turns_of
 from ig_guardrail.types import Turn
 
 

@@ -13,7 +13,7 @@ from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.errors import GenerationFailed
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
-from ig_guardrail.integrations.langchain.messages import turns_of
+from ig_guardrail.integrations.langchain.messages.conversation import turns_of
 from tests.conformance.engine.tiny import tiny_weights
 from tests.golden.conversations import compiled
 

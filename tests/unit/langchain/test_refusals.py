@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from pydantic import BaseModel
 
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
-from ig_guardrail.integrations.langchain.messages import turns_of
+from ig_guardrail.integrations.langchain.messages.conversation import turns_of
 from ig_guardrail.integrations.langchain.structured import AnswerRefused
 from ig_guardrail.types import Turn
 from tests.golden.conversations import LATE, RUDE, scripted_guardrail

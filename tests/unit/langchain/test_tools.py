@@ -9,9 +9,9 @@ import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 
-from ig_guardrail.calls import OPEN, written
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
+from ig_guardrail.text.calls import OPEN, written
 from tests.golden.conversations import CALM, POLITE, RUDE, compiled, scripted_guardrail
 from tests.unit.langchain.obliging import obliging_guardrail
 

@@ -17,12 +17,12 @@ from langchain_core.messages.ai import add_ai_message_chunks
 from pydantic import BaseModel
 
 from ig_guardrail import assembly
-from ig_guardrail.calls import OPEN, written
-from ig_guardrail.engine import models
-from ig_guardrail.engine.scripted import Incidents, ScriptedEngine
+from ig_guardrail.engine.loading import models
+from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain import AnswerRefused, ChatIGGuardrail
 from ig_guardrail.policy import load_policy
+from ig_guardrail.text.calls import OPEN, written
 from tests.golden.conversations import CALM, CONVERSATIONS, KIND, LATE, POLITE, RUDE, compiled, scripted_guardrail
 from tests.unit.langchain.test_tools import DELETE, READ, RULES, TOOLS, called, pay
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ig_guardrail.engine.script import Distribution, Place
-from ig_guardrail.engine.scripted import Incidents, ScriptedEngine
-from ig_guardrail.engine.vocabulary import Vocabulary
+from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
+from ig_guardrail.engine.scripted.script import Distribution, Place, Vocabulary
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.learn.critic import train_critic
-from ig_guardrail.learn.questions import Question, Survey
-from ig_guardrail.learn.speaking import Speech
-from ig_guardrail.learn.train import Trained
+from ig_guardrail.learn.data.questions import Question, Survey
+from ig_guardrail.learn.heads import Trained
+from ig_guardrail.learn.sampling import Speech
 from ig_guardrail.learn.trajectories import Recorder
 from ig_guardrail.types import Sampling, SearchSettings
 from tests.toys import LetterCost, toy_budget, toy_policy

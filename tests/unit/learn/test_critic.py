@@ -8,18 +8,17 @@ import numpy as np
 import pytest
 
 from ig_guardrail.budget import Rule
-from ig_guardrail.costs.artifact import TENSORS
-from ig_guardrail.costs.base_model import BaseModel
-from ig_guardrail.costs.latent_critic import LatentCritic
-from ig_guardrail.costs.values import critic_named, reward_named
-from ig_guardrail.drive.serve import Values
-from ig_guardrail.engine.scripted import Incidents
+from ig_guardrail.costs.heads.artifact import TENSORS
+from ig_guardrail.costs.heads.base_model import BaseModel
+from ig_guardrail.costs.rewards.catalog import critic_named, reward_named
+from ig_guardrail.costs.rewards.latent_critic import LatentCritic
+from ig_guardrail.drive.server import Values
+from ig_guardrail.engine.scripted.engine import Incidents
 from ig_guardrail.errors import CostFailure, GuardrailError, HeadMismatch
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.learn.critic import train_critic
-from ig_guardrail.learn.foresight import prospects, units_of
-from ig_guardrail.learn.shelf import Shelf
-from ig_guardrail.learn.train import Trained
+from ig_guardrail.learn.critic import prospects, train_critic, units_of
+from ig_guardrail.learn.fitting.tensor_cache import Shelf
+from ig_guardrail.learn.heads import Trained
 from ig_guardrail.learn.trajectories import Recorder
 from ig_guardrail.types import Draw, Node
 from tests.toys import reference_spend, toy_budget

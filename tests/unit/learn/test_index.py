@@ -11,16 +11,16 @@ import pytest
 from ig_guardrail.assembly import guard_text
 from ig_guardrail.costs.catalog import EngineFacts, build_cost_model
 from ig_guardrail.costs.provenance.index import read_index, write_index
-from ig_guardrail.engine.chat import chat_of
-from ig_guardrail.engine.scripted import ScriptedEngine
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.script import Vocabulary
+from ig_guardrail.engine.text.chat import chat_of
 from ig_guardrail.engine.transformers import TransformersEngine
-from ig_guardrail.engine.vocabulary import Vocabulary
 from ig_guardrail.errors import HeadMismatch, ModelError, RequestError
-from ig_guardrail.learn import documents as reading
 from ig_guardrail.learn import index as building
-from ig_guardrail.learn.documents import Text, read_documents
+from ig_guardrail.learn.data import documents as reading
+from ig_guardrail.learn.data.documents import Text, read_documents
+from ig_guardrail.learn.data.rows import DataError
 from ig_guardrail.learn.index import build_index, document_of, index_texts
-from ig_guardrail.learn.rows import DataError
 from ig_guardrail.policy import compile_text
 from ig_guardrail.types import CostModelSpec
 from tests.conformance.engine.tiny import tiny_weights

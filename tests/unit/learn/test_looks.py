@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ig_guardrail.learn.looks import Looks, look_at
-from ig_guardrail.learn.rows import Row
-from ig_guardrail.learn.selection import auc_error, choose_fit, validation_auc
-from ig_guardrail.learn.states import points_of
+from ig_guardrail.learn.data.rows import Row
+from ig_guardrail.learn.fitting.fit import auc_error, choose_fit, validation_auc
+from ig_guardrail.learn.fitting.prefixes import Looks, look_at
+from ig_guardrail.learn.fitting.states import points_of
 
 
 def rows() -> list[Row]:

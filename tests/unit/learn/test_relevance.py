@@ -8,16 +8,15 @@ from typing import Any
 
 import pytest
 
-from ig_guardrail.costs.base_model import BaseModel
-from ig_guardrail.costs.values import reward_named
-from ig_guardrail.engine.script import Distribution, Place
-from ig_guardrail.engine.scripted import ScriptedEngine
-from ig_guardrail.engine.vocabulary import Vocabulary
+from ig_guardrail.costs.heads.base_model import BaseModel
+from ig_guardrail.costs.rewards.catalog import reward_named
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.script import Distribution, Place, Vocabulary
 from ig_guardrail.errors import GuardrailError, HeadMismatch
-from ig_guardrail.learn.questions import Question, Survey, survey
-from ig_guardrail.learn.relevance import train_reward
-from ig_guardrail.learn.rows import is_reserved
-from ig_guardrail.learn.speaking import Speech, read
+from ig_guardrail.learn.data.questions import Question, Survey, survey
+from ig_guardrail.learn.data.rows import is_reserved
+from ig_guardrail.learn.reward import train_reward
+from ig_guardrail.learn.sampling import Speech, read
 from ig_guardrail.types import Prompt, Sampling
 
 TOY = BaseModel("0" * 64, "float64")

@@ -11,9 +11,9 @@ import pytest
 
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.learn import thresholds as module
-from ig_guardrail.learn.rows import Row
+from ig_guardrail.learn.data.rows import Row
+from ig_guardrail.learn.heads import train_head
 from ig_guardrail.learn.thresholds import peak_scores, set_thresholds
-from ig_guardrail.learn.train import train_head
 from tests.conformance.engine.tiny import tiny_weights
 from tests.unit.learn.small import write_benign, write_rows
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from ig_guardrail.costs.catalog import EngineFacts, build_cost_model
-from ig_guardrail.engine.weights import Weights
+from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.errors import GuardrailError, HeadMismatch
-from ig_guardrail.learn.recipes import choose_rows, recipe_named
-from ig_guardrail.learn.rows import Row, read_rows
-from ig_guardrail.learn.train import Trained, layers_to_try, train_head
+from ig_guardrail.learn.data.recipes import choose_rows, recipe_named
+from ig_guardrail.learn.data.rows import Row, read_rows
+from ig_guardrail.learn.heads import Trained, layers_to_try, train_head
 from ig_guardrail.types import CostModelSpec, Piece, Prompt
 from tests.conformance.engine.tiny import tiny_weights
 from tests.unit.learn.small import write_benign, write_rows

@@ -8,7 +8,7 @@ import pytest
 
 from ig_guardrail.policy import compile_text
 from ig_guardrail.policy.language import BUDGET, PLAIN, SEARCH, SEARCHING
-from ig_guardrail.search.catalog import METHODS
+from ig_guardrail.search.registry import METHODS
 from ig_guardrail.types import Budget, CostModelSpec, Expression, SearchSettings
 from tests.unit.policy.texts import VALID, compiled, edited, faults_of
 

@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 from ig_guardrail.policy import check_files, compile_text, load_policy, packaged_names
-from ig_guardrail.policy.json_schema import json_schema
-from ig_guardrail.policy.reference import reference
-from ig_guardrail.policy.reference_text import EXAMPLE
+from ig_guardrail.policy.reference.json_schema import json_schema
+from ig_guardrail.policy.reference.page import reference
+from ig_guardrail.policy.reference.text import EXAMPLE
 
 DOCS = Path(__file__).parents[3] / "docs" / "policy.md"
 
@@ -81,13 +81,13 @@ def test_the_papers_policy_has_the_papers_numbers() -> None:
 
 def test_the_reference_is_current() -> None:
     assert DOCS.read_text(encoding="utf-8") == reference(), (
-        "run: python -m ig_guardrail.policy.reference > docs/policy.md"
+        "run: python -m ig_guardrail.policy.reference.page > docs/policy.md"
     )
 
 
 def test_the_schema_is_current() -> None:
     current = resources.files("ig_guardrail.policies").joinpath("schema.json").read_text(encoding="utf-8")
-    assert current == json_schema(), "run: python -m ig_guardrail.policy.json_schema > policies/schema.json"
+    assert current == json_schema(), "run: python -m ig_guardrail.policy.reference.json_schema > policies/schema.json"
 
 
 def test_the_example_of_the_reference_is_valid() -> None:

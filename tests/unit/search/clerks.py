@@ -8,13 +8,12 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
+from ig_guardrail.counterfactual import paired, swapped
 from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.script import Distribution, Place
-from ig_guardrail.engine.scripted import ScriptedEngine
-from ig_guardrail.engine.vocabulary import Vocabulary
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.script import Distribution, Place, Vocabulary
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.search.base import Search, SearchContext
-from ig_guardrail.swap import paired, swapped
 from ig_guardrail.types import Receipt, Sampling, SearchSettings, Turn
 from tests.toys import toy_policy
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.search import inference_guard
-from ig_guardrail.search.follower import watched
+from ig_guardrail.search.recorder import watched
 from ig_guardrail.types import Append, Extend, Request, Sampling, Score, SearchSettings, Together, Twin
 from tests.toys import LetterCost, ask, guardrail, letters, toy_budget, toy_policy
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.depth import raw_exit
+from ig_guardrail.engine.early_exit.layers import raw_exit
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.errors import GenerationFailed, RequestError
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.search import early_exit
+from ig_guardrail.search.baselines import early_exit
 from ig_guardrail.types import Receipt, Sampling, SearchSettings
 from tests.conformance.engine.tiny import quiet_end, tiny_tokenizer, tiny_weights
 from tests.conformance.engine.worlds import HELLO

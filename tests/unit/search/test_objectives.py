@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ig_guardrail.search.objectives import covers, stem, within_length
+from ig_guardrail.search.deal import covers, stem, within_length
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,7 @@ import pytest
 
 from ig_guardrail.costs.provenance.cost import Contrast
 from ig_guardrail.costs.provenance.index import TokenIndex
-from ig_guardrail.engine.script import Distribution, Place
-from ig_guardrail.engine.vocabulary import Vocabulary
+from ig_guardrail.engine.scripted.script import Distribution, Place, Vocabulary
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.types import Receipt, Sampling, SearchSettings, Source
 from tests.toys import ask, guardrail, toy_budget, toy_policy

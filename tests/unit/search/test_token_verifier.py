@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ig_guardrail.search.dice import drawn, uniform
-from ig_guardrail.search.lanes import Choice
-from ig_guardrail.search.token_verifier import TokenVerifier, normal, speculative, target
+from ig_guardrail.search.fairness.contexts import Choice
+from ig_guardrail.search.fairness.token_verifier import TokenVerifier, normal, speculative, target
 from ig_guardrail.types import Node
 from tests.unit.search.clerks import END, FAIR, SWAP, answer, rail
 

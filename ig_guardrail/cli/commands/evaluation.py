@@ -1,0 +1,76 @@
+"""`ig-guardrail eval`: strategies compared on prompts, by an independent judge, at what they cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ig_guardrail.evaluate.comparison.config import Config
+    from ig_guardrail.evaluate.comparison.records import Record
+    from ig_guardrail.evaluate.comparison.runner import Task
+
+MOST_STREAMS = 256
+
+
+def eval_command(
+    config: Annotated[
+        str,
+        typer.Argument(
+            help="A YAML file, or a preset: smoke, embedded, equal, hard, sweep, robustness, adversarial, paper."
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder of records and tables; eval-NAME if left out.")
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", min=0, help="Processes; 0 runs in this one.")] = 2,
+    streams: Annotated[
+        int,
+        typer.Option(
+            "--streams",
+            min=1,
+            max=MOST_STREAMS,
+            help="Answers at a time in each process. More are sooner done; seconds are then those of shared steps.",
+        ),
+    ] = 1,
+) -> None:
+    """Run a comparison, and write records, table.md, table.csv, results.json and plots.
+
+    Every answer is kept as soon as it is there: stopped with Ctrl-C, the same command goes on from there.
+    """
+    from ig_guardrail.evaluate.comparison.config import read_config
+    from ig_guardrail.evaluate.comparison.judges import check_judge
+    from ig_guardrail.evaluate.comparison.runner import tasks_of
+
+    asked = read_config(config)
+    tasks = tasks_of(asked)
+    check_judge(asked)
+    folder = out or Path(f"eval-{asked.name}")
+    records = _run(tasks, folder, workers, streams)
+    _publish(asked, records, streams, folder)
+
+
+def _run(tasks: Sequence[Task], folder: Path, workers: int, streams: int) -> list[Record]:
+    from rich.console import Console
+    from rich.progress import Progress, TimeElapsedColumn
+
+    from ig_guardrail.evaluate.comparison.runner import run_comparison
+
+    console = Console(stderr=True)
+    with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as progress:
+        bar = progress.add_task("answers", total=len(tasks))
+        return run_comparison(tasks, folder, workers, streams, lambda: progress.advance(bar))
+
+
+def _publish(config: Config, records: Sequence[Record], streams: int, folder: Path) -> None:
+    from ig_guardrail.evaluate.comparison.columns import rows_of
+    from ig_guardrail.evaluate.comparison.judges import open_judge
+    from ig_guardrail.evaluate.comparison.report import write_report
+
+    judge = open_judge(config)
+    rows = rows_of(records, {one.name: one.kind for one in config.prompts}, judge)
+    print(write_report(config, judge, records, rows, streams, folder))

@@ -1,0 +1,57 @@
+"""The demo: twelve committed prompts at two committed seeds, unguarded beside guarded, every outcome counted."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.text import Text
+
+from ig_guardrail.assembly import open_guardrail
+from ig_guardrail.costs.heads.judge import read_judge
+from ig_guardrail.evaluate.arms import Arms, arms_of
+from ig_guardrail.evaluate.comparison.judges import Judge, opinion
+from ig_guardrail.evaluate.demo.cases import Played, Scene, Side, play, scenes
+from ig_guardrail.evaluate.demo.view import CAVEAT, LiveStage, block, tally
+
+
+def run_demo(console: Console) -> int:
+    """Play every scene and print the table; exit code 0 if it ran, whatever the outcomes were.
+
+    Needs no network. Raises GuardrailError if the embedded model or an artifact is missing.
+    """
+    began = time.monotonic()
+    console.print("Opening the embedded model under the default policy.", markup=False)
+    perform(console, arms_of(open_guardrail()), read_judge())
+    console.print(f"{time.monotonic() - began:.0f} s", markup=False, highlight=False)
+    return 0
+
+
+def perform(console: Console, arms: Arms, judge: Judge) -> list[Played]:
+    """Every scene, then the table and what it does not mean."""
+    show = watched if console.is_terminal else printed
+    played = [show(console, scene, arms, judge) for scene in scenes()]
+    console.print(tally(played))
+    console.print(Text(CAVEAT, style="italic"))
+    return played
+
+
+def watched(console: Console, scene: Scene, arms: Arms, judge: Judge) -> Played:
+    """Play a scene live on a terminal."""
+    with LiveStage(console, scene) as stage:
+        unguarded, guarded = play(scene, arms, stage.listen)
+        played = Played(scene, unguarded, guarded, opinion(judge, unguarded.text), opinion(judge, guarded.text))
+        stage.finish(played)
+    return played
+
+
+def printed(console: Console, scene: Scene, arms: Arms, judge: Judge) -> Played:
+    """Play a scene in silence and print it as one block of plain text."""
+    unguarded, guarded = play(scene, arms, _unheard)
+    played = Played(scene, unguarded, guarded, opinion(judge, unguarded.text), opinion(judge, guarded.text))
+    console.print(block(played), markup=False, highlight=False, soft_wrap=True)
+    return played
+
+
+def _unheard(side: Side, text: str) -> None:
+    """Nobody watches."""
