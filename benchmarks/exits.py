@@ -23,11 +23,11 @@ from speed.stage import Say
 from speed.timing import in_turn, ratios, row
 
 from ig_guardrail.assembly import open_guardrail
-from ig_guardrail.drive.request import Ask
+from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.evaluate.comparison.config import PromptSet, read_set
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.learn.fitting.quality import proportion
-from ig_guardrail.types import Receipt, Sampling, Turn
+from ig_guardrail.types import Message, Receipt, Sampling
 
 HERE = Path(__file__).parent
 PROMPTS = 10  # of each set
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     console = Console()
     rail = open_guardrail(exit=options.exit)
     for way in STRATEGIES:
-        _answered(rail, Ask(_asked()[0], Sampling(max_tokens=4), way))
+        _answered(rail, GenerationRequest(_asked()[0], Sampling(max_tokens=4), way))
     rows: list[tables.Row] = []
     for name, temperature in WAYS.items():
         console.print(f"answering, {name}", markup=False)
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
 def _rows(rail: Guardrail, name: str, temperature: float, say: Say) -> list[tables.Row]:
     asked = _asked()
     sampling = Sampling(temperature=temperature, top_p=0.95, seed=1, max_tokens=TOKENS)
-    asks = {way: [Ask(turns, sampling, way) for turns in asked] for way in STRATEGIES}
+    asks = {way: [GenerationRequest(turns, sampling, way) for turns in asked] for way in STRATEGIES}
     found = in_turn(
         {way: lambda number, own=own: _answered(rail, own[number]) for way, own in asks.items()}, len(asked), say
     )
@@ -86,12 +86,12 @@ def _rows(rail: Guardrail, name: str, temperature: float, say: Say) -> list[tabl
     ]
 
 
-def _asked() -> list[tuple[Turn, ...]]:
+def _asked() -> list[tuple[Message, ...]]:
     sets = [PromptSet(name=kind, kind=kind, file=f"packaged:{kind}", limit=PROMPTS) for kind in ("benign", "risky")]
     return [asked.turns for one in sets for asked in read_set(one)]
 
 
-def _answered(rail: Guardrail, ask: Ask) -> Answer:
+def _answered(rail: Guardrail, ask: GenerationRequest) -> Answer:
     before = time.process_time()
     *_, last = rail.stream(ask)
     assert last.receipt is not None

@@ -19,11 +19,11 @@ from rich.console import Console
 from rich.progress import track
 
 from ig_guardrail.assembly import open_guardrail
-from ig_guardrail.drive.request import Ask
+from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.evaluate.intervals import Estimate, mean_of
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.search.deal import Deal, covers
-from ig_guardrail.types import Receipt, Sampling, Turn
+from ig_guardrail.types import Message, Receipt, Sampling
 
 HERE = Path(__file__).parent
 TOKENS, K, LOOKAHEAD, WEIGHT = 24, 5, 16, 10.0
@@ -61,7 +61,7 @@ def _pair(guardrail: Guardrail, words: Sequence[str]) -> Pair:
 
 def _answer(guardrail: Guardrail, words: Sequence[str], method: Deal) -> Receipt:
     asked = f"Write one short sentence with the words {', '.join(words[:-1])} and {words[-1]}."
-    *_, last = guardrail.stream(Ask((Turn("user", asked),), Sampling(0.0, max_tokens=TOKENS), method))
+    *_, last = guardrail.stream(GenerationRequest((Message("user", asked),), Sampling(0.0, max_tokens=TOKENS), method))
     assert last.receipt is not None
     return last.receipt
 

@@ -29,7 +29,7 @@ from ig_guardrail.costs.heads.judge import read_judge
 from ig_guardrail.evaluate.comparison.records import fingerprint
 from ig_guardrail.evaluate.prompts import PromptRow, read_prompts
 from ig_guardrail.evaluate.quality.figures import Figure, figures
-from ig_guardrail.evaluate.quality.trials import Journal, Judged, Trial, judged
+from ig_guardrail.evaluate.quality.trials import Journal, JudgedTrial, Trial, judged
 from ig_guardrail.types import Sampling
 
 HERE = Path(__file__).parent
@@ -84,7 +84,7 @@ def collect(
 
 
 def report(
-    risky: Sequence[Judged], benign: Sequence[Judged], setting: dict[str, Any], asked: dict[str, Any]
+    risky: Sequence[JudgedTrial], benign: Sequence[JudgedTrial], setting: dict[str, Any], asked: dict[str, Any]
 ) -> dict[str, Any]:
     """Everything that is said of a run: when and under what, outcomes, and the figures."""
     return {
@@ -114,7 +114,7 @@ def _sha256(files: Sequence[Path]) -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def _outcomes(rows: Sequence[Judged]) -> dict[str, dict[str, int]]:
+def _outcomes(rows: Sequence[JudgedTrial]) -> dict[str, dict[str, int]]:
     arms = ("draft", "guarded", "cut")
     return {arm: dict(Counter(getattr(row.trial, arm).outcome for row in rows)) for arm in arms}
 

@@ -23,7 +23,7 @@ from rich.console import Console
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.catalog import build_cost_model
 from ig_guardrail.evaluate.prompts import read_prompts
-from ig_guardrail.learn.data.rows import Row, read_rows
+from ig_guardrail.learn.data.rows import LabelledRow, read_rows
 from ig_guardrail.learn.fitting.quality import proportion
 from ig_guardrail.types import CostModelSpec, Piece, Prompt
 
@@ -41,7 +41,7 @@ class Group:
     source: str
     untrained: bool = True
 
-    def holds(self, row: Row) -> bool:
+    def holds(self, row: LabelledRow) -> bool:
         fresh = row.split != "train" or row.reserved or not self.untrained
         return row.source == self.source and fresh and bool(row.prompt.strip())
 

@@ -13,12 +13,12 @@ from ig_guardrail.causes import named, note
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.workers import Worker
 from ig_guardrail.drive.alternatives import tellable
-from ig_guardrail.drive.cost_registry import seat
-from ig_guardrail.drive.fallback import Ending, climb
-from ig_guardrail.drive.history import Reader, open_account
-from ig_guardrail.drive.prompt_check import approve_messages, screen
+from ig_guardrail.drive.cost_registry import bind_costs
+from ig_guardrail.drive.fallback import Ending, run_with_fallbacks
+from ig_guardrail.drive.history import TextReader, open_account
+from ig_guardrail.drive.prompt_check import approve_messages, check_prompt_text
 from ig_guardrail.drive.receipts import Terms, receipt
-from ig_guardrail.drive.request import Ask, beginning_of, check, check_payer, check_timeout, earlier
+from ig_guardrail.drive.request import GenerationRequest, beginning_of, check, check_payer, check_timeout, earlier
 from ig_guardrail.drive.run import Plan, context_of, plan_of
 from ig_guardrail.drive.runners import DeadlinePassed, Wait, Waiting, finish, run, run_async
 from ig_guardrail.drive.scorer import Scorer
@@ -34,14 +34,14 @@ from ig_guardrail.errors import (
     PolicyError,
     RequestError,
 )
-from ig_guardrail.ledger import Books, Ledger, process_ledger, shared
+from ig_guardrail.ledger import Ledger, LedgerSession, process_ledger, shared
 from ig_guardrail.settings import Limits
 from ig_guardrail.stream.gate import Gate
 from ig_guardrail.stream.release import Hold
 from ig_guardrail.text.calls import begun, utterance
 from ig_guardrail.types import (
     HURRIED,
-    Chance,
+    AssistantMessage,
     Chunk,
     CompiledPolicy,
     Finish,
@@ -49,7 +49,7 @@ from ig_guardrail.types import (
     Outcome,
     Prompt,
     Sampling,
-    Utterance,
+    TokenLogprob,
     Verdict,
 )
 
@@ -75,7 +75,7 @@ class Guardrail:
     ) -> None:
         self.engine = engine
         self.policy = policy
-        self.panel = seat(policy, models)
+        self.panel = bind_costs(policy, models)
         self.values = values or Values()
         self.limits = limits or Limits()
         self.ledger = ledger or process_ledger()
@@ -96,7 +96,7 @@ class Guardrail:
         finish(approve_messages(self.engine, self.panel, self.policy.messages))
         self._approved.set()
 
-    def stream(self, ask: Ask, timeout: float | None = None) -> Generator[Chunk, None, None]:
+    def stream(self, ask: GenerationRequest, timeout: float | None = None) -> Generator[Chunk, None, None]:
         """Chunks as they are released; the last one carries the receipt.
 
         timeout: seconds, past which the outcome is `cancelled`. Closing the iterator stops decoding within a step.
@@ -104,23 +104,23 @@ class Guardrail:
         """
         return run(self._flow(ask), _deadline(timeout))
 
-    def astream(self, ask: Ask, timeout: float | None = None) -> AsyncGenerator[Chunk, None]:
+    def astream(self, ask: GenerationRequest, timeout: float | None = None) -> AsyncGenerator[Chunk, None]:
         """The same on the running event loop; cancelling the task stops decoding within a step."""
         return run_async(self._flow(ask), _deadline(timeout))
 
-    def _flow(self, ask: Ask) -> Waiting[Chunk]:
+    def _flow(self, ask: GenerationRequest) -> Waiting[Chunk]:
         began = time.monotonic()
         check(ask, self.limits)
         plan = plan_of(ask, self.policy, self.panel, self.values, self.engine.info)
         check_payer(ask, shared(plan.panel.rules))
         prompt = self.engine.encode(earlier(ask.turns))
         terms = Terms(self.policy, self.engine, plan.panel, ask.sampling, plan.settings, plan.name, prompt, began)
-        reader = Reader(self.engine, plan.panel)
+        reader = TextReader(self.engine, plan.panel)
         failure: GuardrailError | None = None
         try:
             yield from self._approve_once(plan)
             rule = self.policy.prompt if plan.panel.rules else None
-            terms = replace(terms, screening=(yield from screen(rule, plan.panel, prompt)))
+            terms = replace(terms, screening=(yield from check_prompt_text(rule, plan.panel, prompt)))
             if terms.screening.action == "refuse":
                 return self._refused(ask, plan, terms, "prompt check")
             if ask.barred and plan.panel.rules:
@@ -143,7 +143,9 @@ class Guardrail:
         finally:
             self.engine.close(root)
 
-    def _decode(self, ask: Ask, plan: Plan, terms: Terms, root: Node, books: Books | None) -> Waiting[Chunk]:
+    def _decode(
+        self, ask: GenerationRequest, plan: Plan, terms: Terms, root: Node, books: LedgerSession | None
+    ) -> Waiting[Chunk]:
         hold = Hold(plan.settings.hold, plan.panel.longest_match, ask.sampling.stop, ask.unit, ask.json)
         gate = Gate(root, plan.panel.rules, hold, books.opening() if books else None)
         case = Case(
@@ -162,7 +164,9 @@ class Guardrail:
         server = Server(case)
         failure: GuardrailError | None = None
         try:
-            ending = yield from climb(server, plan.strategy, context_of(plan, terms), beginning_of(ask.turns))
+            ending = yield from run_with_fallbacks(
+                server, plan.strategy, context_of(plan, terms), beginning_of(ask.turns)
+            )
         except DeadlinePassed:
             ending = Ending("cancelled", (), "deadline")
         except Exception as error:
@@ -183,7 +187,7 @@ class Guardrail:
             raise _failed(error, terms, plan, server) from error
         return Chunk(said, receipt(terms, verdict, gate.text, ending.rungs, server, message), chances, cut)
 
-    def _refused(self, ask: Ask, plan: Plan, terms: Terms, reason: str) -> Chunk:
+    def _refused(self, ask: GenerationRequest, plan: Plan, terms: Terms, reason: str) -> Chunk:
         """What is said where nothing was decoded."""
         message = self.policy.messages.of("refused", ask.language)
         said = message if ask.prose else ""
@@ -195,21 +199,21 @@ class Guardrail:
             self._approved.set()
 
 
-def _room(reader: Reader, ask: Ask, prompt: Prompt) -> Waiting[Sampling]:
+def _room(reader: TextReader, ask: GenerationRequest, prompt: Prompt) -> Waiting[Sampling]:
     """The sampling of an answer: it may be as long beside what it begins with."""
     begun = beginning_of(ask.turns)
     given = (yield from reader.read(prompt, begun)).position if begun else 0
     return replace(ask.sampling, max_tokens=ask.sampling.max_tokens + given)
 
 
-def _given_back(ask: Ask, gate: Gate, books: Books, whole: bool) -> list[Utterance]:
+def _given_back(ask: GenerationRequest, gate: Gate, books: LedgerSession, whole: bool) -> list[AssistantMessage]:
     """What was shown, as it may come back: alone, and behind its beginning where that was paid for with it."""
-    said = utterance(gate.text, gate.tip.words) if ask.unit is not None and whole else Utterance(gate.text)
+    said = utterance(gate.text, gate.tip.words) if ask.unit is not None and whole else AssistantMessage(gate.text)
     begun = beginning_of(ask.turns) if books.shown else ""
-    return [said, Utterance(begun + said.words, said.calls)] if begun else [said]
+    return [said, AssistantMessage(begun + said.words, said.calls)] if begun else [said]
 
 
-def _chances(server: Server, likeliest: int, characters: int) -> Waiting[tuple[Chance, ...]]:
+def _chances(server: Server, likeliest: int, characters: int) -> Waiting[tuple[TokenLogprob, ...]]:
     """What the model thought of every token that was shown, up to so many characters; none past the deadline."""
     case, start = server.case, server.start
     shown = case.gate.tip.answer_ids()[start.position : case.gate.released]
@@ -222,7 +226,7 @@ def _chances(server: Server, likeliest: int, characters: int) -> Waiting[tuple[C
         return ()
 
 
-def _remembered(books: Books, answers: Sequence[Utterance]) -> Waiting[None]:
+def _remembered(books: LedgerSession, answers: Sequence[AssistantMessage]) -> Waiting[None]:
     """Note an answer before its receipt is out, since the next request may give it back to another guardrail.
 
     One that cannot be noted in time is charged again when it comes back.
@@ -240,7 +244,7 @@ def _ended(tip: Node, ending: Ending) -> tuple[Finish | None, str]:
     return ("length", HURRIED) if tip.hurried is not None else (tip.finish, ending.reason)
 
 
-def _cut_call(ask: Ask, gate: Gate) -> str | None:
+def _cut_call(ask: GenerationRequest, gate: Gate) -> str | None:
     """The name of a call that was begun and never shown; see `Chunk`."""
     node = gate.tip
     whole = node.finish == "stop" and node.visible == len(node.text) and node.hurried is None

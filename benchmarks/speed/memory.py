@@ -10,7 +10,7 @@ from typing import Any
 import tables
 from torch import Tensor
 
-from ig_guardrail.drive.request import Ask
+from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.engine.decoding.passes import Pass
 from ig_guardrail.engine.kv.shared import SharedPrefix, SharedRows
 from ig_guardrail.engine.transformers import TransformersEngine
@@ -68,7 +68,7 @@ def _rail(stage: Stage, engine: TransformersEngine, mode: Mode) -> Guardrail:
 def _shares(stage: Stage, engine: TransformersEngine, rail: Guardrail, ledger: Ledger) -> list[float]:
     """Bytes held over bytes needed, at the end of every block of an answer."""
     ledger.held, ledger.lengths = [], []
-    answer(rail, Ask(story(engine, PROMPT), stage.sampling(TOKENS)))
+    answer(rail, GenerationRequest(story(engine, PROMPT), stage.sampling(TOKENS)))
     expect(len(ledger.held), TOKENS // BLOCK)
     return [held / ideal(stage, length) for held, length in zip(ledger.held, ledger.lengths, strict=True)]
 

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 from ig_guardrail.errors import GuardrailError
 
-State: TypeAlias = Literal["ok", "note", "missing"]
+CheckState: TypeAlias = Literal["ok", "note", "missing"]
 
 REQUIRED = (
     "torch",
@@ -35,7 +35,7 @@ class Finding:
     """One part: `note` is worth knowing, `missing` keeps the default guardrail from running."""
 
     part: str
-    state: State
+    state: CheckState
     detail: str
     fix: str = ""
 

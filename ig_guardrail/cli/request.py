@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from ig_guardrail.errors import GenerationFailed, RequestError
-from ig_guardrail.text.calls import Form, showable
-from ig_guardrail.types import Chunk, Receipt, Sampling, Turn
+from ig_guardrail.text.calls import ResponseFormat, showable
+from ig_guardrail.types import Chunk, Message, Receipt, Sampling
 
 if TYPE_CHECKING:
     from ig_guardrail.costs.calls.rules import ToolRules
-    from ig_guardrail.drive.request import Ask
+    from ig_guardrail.drive.request import GenerationRequest
 
 STANDARD_INPUT = "-"
 
@@ -42,7 +42,7 @@ class Writer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class RequestOptions:
     """What every request of a command asks for beside its turns. seed None: drawn, and found again in the receipt."""
 
     temperature: float
@@ -53,18 +53,18 @@ class Asking:
     strategy: str | None
     language: str
     tenant: str | None
-    form: Form
+    form: ResponseFormat
 
-    def within(self, rules: ToolRules | None) -> Asking:
+    def within(self, rules: ToolRules | None) -> RequestOptions:
         """The same under a policy's rules for tools: what may not be called is not offered."""
         from ig_guardrail.costs.calls.offers import offered
 
         return replace(self, form=offered(self.form, rules))
 
-    def ask(self, turns: tuple[Turn, ...], conversation: str | None) -> Ask:
+    def ask(self, turns: tuple[Message, ...], conversation: str | None) -> GenerationRequest:
         """The request that answers these turns."""
-        from ig_guardrail.drive.request import Ask
-        from ig_guardrail.integrations.langchain.response_format import instructed
+        from ig_guardrail.drive.request import GenerationRequest
+        from ig_guardrail.integrations.langchain.response_format import with_instructions
 
         sampling = Sampling(
             temperature=self.temperature,
@@ -74,8 +74,8 @@ class Asking:
             seed=secrets.randbits(63) if self.seed is None else self.seed,
             grammar=self.form.grammar(self.max_tokens),
         )
-        return Ask(
-            instructed(self.form, turns) if self.form.callable else turns,
+        return GenerationRequest(
+            with_instructions(self.form, turns) if self.form.callable else turns,
             sampling,
             self.strategy,
             self.language,
@@ -85,9 +85,9 @@ class Asking:
         )
 
 
-def opening_turns(system: str | None) -> tuple[Turn, ...]:
+def opening_turns(system: str | None) -> tuple[Message, ...]:
     """What a conversation begins with."""
-    return (Turn("system", system),) if system else ()
+    return (Message("system", system),) if system else ()
 
 
 def read_prompt(given: str) -> str:

@@ -15,11 +15,11 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, get_args
 
 from ig_guardrail.causes import named, note
-from ig_guardrail.costs.base import CostModel, State
+from ig_guardrail.costs.base import CostModel, FoldState
 from ig_guardrail.costs.heads.artifact import options_sha256
 from ig_guardrail.costs.workers import cost_failure
 from ig_guardrail.errors import CostFailure, ModelError, brief
-from ig_guardrail.types import CostModelSpec, Granularity, Piece, Prompt, Reading
+from ig_guardrail.types import CostModelSpec, Granularity, Piece, Prompt, ScoreKind
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,15 +31,15 @@ class ForeignCost:
     hazards: tuple[str, ...]
     sha256: str
     granularity: Granularity
-    reading: Reading
+    reading: ScoreKind
     layers: tuple[int, ...]
     longest_match: int
 
-    def start(self, prompt: Prompt) -> State:
+    def start(self, prompt: Prompt) -> FoldState:
         return self._called(self.model.start, prompt)
 
-    def advance(self, steps: Sequence[tuple[State, Piece]]) -> list[tuple[State, tuple[float, ...]]]:
-        answers: list[tuple[State, tuple[float, ...]]] = self._called(self.model.advance, steps)
+    def advance(self, steps: Sequence[tuple[FoldState, Piece]]) -> list[tuple[FoldState, tuple[float, ...]]]:
+        answers: list[tuple[FoldState, tuple[float, ...]]] = self._called(self.model.advance, steps)
         return answers
 
     def _called(self, method: Callable[..., Any], given: Any) -> Any:
@@ -75,7 +75,7 @@ def take_in(spec: CostModelSpec, model: Any, **origin: object) -> ForeignCost:
         hazards=_declared(spec, model, "hazards", f"{spec.hazards}, as in the policy", lambda it: it == spec.hazards),
         sha256=options_sha256(spec.kind, model=sha256, hazards=spec.hazards, **origin),
         granularity=_declared(spec, model, "granularity", _one_of(Granularity), get_args(Granularity).__contains__),
-        reading=_declared(spec, model, "reading", _one_of(Reading), get_args(Reading).__contains__),
+        reading=_declared(spec, model, "reading", _one_of(ScoreKind), get_args(ScoreKind).__contains__),
         layers=_declared(spec, model, "layers", "a tuple of layer numbers, () for text only", _are_layers),
         longest_match=_declared(spec, model, "longest_match", "a count of characters, 0 for none", _is_count),
     )

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ig_guardrail.errors import CostFailure, ModelError, brief
-from ig_guardrail.threads import Home, Turn
+from ig_guardrail.threads import ForkSafeLock, Home
 
 BATCH = 16  # rows of one pass
 LONGEST = 512  # tokens of a row, where the model names no limit of its own
@@ -44,7 +44,7 @@ class SequenceClassifier:
     batch: int
     tokenizer: Any
     model: Any
-    _turn: Turn = field(default_factory=Turn)
+    _turn: ForkSafeLock = field(default_factory=ForkSafeLock)
     _home: Home = field(default_factory=Home)
 
     def of_pairs(self, first: str, seconds: Sequence[str]) -> NDArray[np.float64]:

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from ig_guardrail.budget import Point, Rule, SafetyState, charge_points, settle
+from ig_guardrail.budget import BudgetRule, Point, SafetyState, charge_points, settle
 from ig_guardrail.drive.runners import Waiting
 from ig_guardrail.drive.server import Case
 from ig_guardrail.errors import CostFailure
-from ig_guardrail.types import Chance, Measure, Node
+from ig_guardrail.types import Measure, Node, TokenLogprob
 
 QUICK = frozenset({"pattern", "lexical", "tools", "calls"})  # kinds that read text without a network or a large model
 WAVE = 256  # alternatives that are judged at a time
@@ -23,7 +23,7 @@ MOST = 8_192  # alternatives of one answer that are judged; of the rest nothing 
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class AlternativeToken:
     """An alternative: its place, its rank among the likeliest there, and the answer that ends with it."""
 
     place: int
@@ -31,7 +31,7 @@ class Draft:
     node: Node
 
 
-def tellable(case: Case, start: int, end: int, chances: Sequence[Chance]) -> Waiting[tuple[Chance, ...]]:
+def tellable(case: Case, start: int, end: int, chances: Sequence[TokenLogprob]) -> Waiting[tuple[TokenLogprob, ...]]:
     """The chances of the tokens from position `start` on, without what may not be told.
 
     end: characters of the answer that were shown. Of the last token only those are told that are among them.
@@ -47,7 +47,7 @@ def tellable(case: Case, start: int, end: int, chances: Sequence[Chance]) -> Wai
     return tuple(kept)
 
 
-def _quick(case: Case, rules: Sequence[Rule]) -> bool:
+def _quick(case: Case, rules: Sequence[BudgetRule]) -> bool:
     """Whether all that is enforced can be judged at any place, of text alone."""
     seats = [case.panel.seats[name] for rule in rules for name in rule.budget.cost.models()]
     return all(rule.granularity != "final" for rule in rules) and all(
@@ -56,7 +56,7 @@ def _quick(case: Case, rules: Sequence[Rule]) -> bool:
 
 
 def _within(
-    case: Case, rules: Sequence[Rule], tip: Node, start: int, chances: Sequence[Chance]
+    case: Case, rules: Sequence[BudgetRule], tip: Node, start: int, chances: Sequence[TokenLogprob]
 ) -> Waiting[dict[int, set[int]]]:
     """The ranks of the alternatives that are within budget, by place. None of them where a cost model fails."""
     told: dict[int, set[int]] = {}
@@ -77,7 +77,7 @@ def _within(
     return told
 
 
-def _drafts(tip: Node, start: int, chances: Sequence[Chance]) -> Iterator[Draft]:
+def _drafts(tip: Node, start: int, chances: Sequence[TokenLogprob]) -> Iterator[AlternativeToken]:
     """The alternatives whose bytes are text, each as an answer that ends with it, in order of their places."""
     ids, offsets = tip.answer_ids(), tuple(offset for node in tip.path() for offset in node.offsets)
     for place, chance in enumerate(chances, start):
@@ -89,15 +89,15 @@ def _drafts(tip: Node, start: int, chances: Sequence[Chance]) -> Iterator[Draft]
                 size = len(text) + len(added)
                 made = -1 - rank  # stands for a token that has no id here
                 node = Node(made, tip.root, before, (made,), place + 1, text + added, (size,), size, finish="stop")
-                yield Draft(place, rank, node)
+                yield AlternativeToken(place, rank, node)
 
 
-def _due(rules: Sequence[Rule], place: int) -> list[tuple[str, Point]]:
+def _due(rules: Sequence[BudgetRule], place: int) -> list[tuple[str, Point]]:
     """The charge points of an answer that ends one token behind `place`."""
     return [(rule.budget.id, point) for rule in rules for point in charge_points(rule, place, place + 1, ended=True)]
 
 
-def _states(case: Case, rules: Sequence[Rule], tip: Node) -> Waiting[list[SafetyState]]:
+def _states(case: Case, rules: Sequence[BudgetRule], tip: Node) -> Waiting[list[SafetyState]]:
     """What was spent before each place of the answer."""
     due = [(rule.budget.id, point) for rule in rules for point in charge_points(rule, 0, tip.position, ended=False)]
     measures = yield from case.scorer.aside().measure(tip, due)
@@ -110,13 +110,13 @@ def _states(case: Case, rules: Sequence[Rule], tip: Node) -> Waiting[list[Safety
     return states
 
 
-def _only(chance: Chance, ranks: set[int]) -> Chance:
+def _only(chance: TokenLogprob, ranks: set[int]) -> TokenLogprob:
     """A chance with those of its alternatives, and the token itself."""
     kept = tuple(one for rank, one in enumerate(chance.likeliest) if rank in ranks or one[0] == chance.spelled)
     return replace(chance, likeliest=kept)
 
 
-def _as_shown(chance: Chance, shown: str) -> Chance:
+def _as_shown(chance: TokenLogprob, shown: str) -> TokenLogprob:
     """The last token, as far as it was shown; where that is not whole, no other token is told beside it."""
     spelled = _beginning(chance.spelled, shown.encode())
     if spelled == chance.spelled:

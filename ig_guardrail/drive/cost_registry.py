@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ig_guardrail.budget import Rule
+from ig_guardrail.budget import BudgetRule
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.calls.decoded import decoded
 from ig_guardrail.costs.calls.rules import ToolRules
 from ig_guardrail.costs.catalog import BEYOND_TEXT, OF_CALLS
 from ig_guardrail.costs.workers import Worker
 from ig_guardrail.errors import ModelError
-from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec, Granularity, PromptRule, Reading
+from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec, Granularity, PromptRule, ScoreKind
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class BoundCost:
     """One cost model, what the policy says of it, and the thread it runs on."""
 
     spec: CostModelSpec
@@ -31,11 +31,11 @@ class Seat:
 
 
 @dataclass(frozen=True, slots=True)
-class Panel:
+class CostRegistry:
     """The seats by cost-model name, and the rules that their declarations make of the policy's budgets."""
 
-    seats: Mapping[str, Seat]
-    rules: tuple[Rule, ...]
+    seats: Mapping[str, BoundCost]
+    rules: tuple[BudgetRule, ...]
     hashes: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -45,7 +45,7 @@ class Panel:
         return tuple(sorted({layer for name in names for layer in self.seats[name].model.layers}))
 
     @property
-    def glanced(self) -> tuple[Rule, ...]:
+    def glanced(self) -> tuple[BudgetRule, ...]:
         """Enforced rules that can be read anywhere at no cost, since their cost models read hidden states."""
         return tuple(
             rule
@@ -66,13 +66,13 @@ class Panel:
         return longest + 1 if longest else 0
 
 
-def seat(policy: CompiledPolicy, models: Mapping[str, CostModel]) -> Panel:
+def bind_costs(policy: CompiledPolicy, models: Mapping[str, CostModel]) -> CostRegistry:
     """Bind a policy's budgets to its cost models. Raises ModelError if one cannot do what the prompt rule asks."""
     check_prompt(policy.prompt, models)
     specs = {spec.name: spec for spec in policy.cost_models}
-    seats = {name: Seat(specs[name], model, Worker(name)) for name, model in models.items()}
+    seats = {name: BoundCost(specs[name], model, Worker(name)) for name, model in models.items()}
     rules = tuple(_rule(budget, [models[name] for name in budget.cost.models()]) for budget in policy.budgets)
-    return Panel(seats, rules, {name: model.sha256 for name, model in models.items()})
+    return CostRegistry(seats, rules, {name: model.sha256 for name, model in models.items()})
 
 
 def check_prompt(rule: PromptRule | None, models: Mapping[str, CostModel]) -> None:
@@ -87,7 +87,7 @@ def check_prompt(rule: PromptRule | None, models: Mapping[str, CostModel]) -> No
             )
 
 
-def _rule(budget: Budget, models: Sequence[CostModel]) -> Rule:
+def _rule(budget: Budget, models: Sequence[CostModel]) -> BudgetRule:
     """A budget is charged as its finest cost model asks, but only at the end if one of them can only judge wholes.
 
     It is an event only if all its cost models are: a level among them stays up, and must not be charged repeatedly.
@@ -96,7 +96,7 @@ def _rule(budget: Budget, models: Sequence[CostModel]) -> Rule:
     asked = {model.granularity for model in models}
     granularity: Granularity = "final" if "final" in asked else "token" if "token" in asked else "block"
     by_call = budget.scope == "tool"
-    reading: Reading = "event" if by_call or all(model.reading == "event" for model in models) else "level"
+    reading: ScoreKind = "event" if by_call or all(model.reading == "event" for model in models) else "level"
     if by_call and granularity == "final":
         raise ModelError(
             f"budget '{budget.id}' is charged by the call, and one of its cost models judges whole answers only",
@@ -104,4 +104,4 @@ def _rule(budget: Budget, models: Sequence[CostModel]) -> Rule:
             why="several calls of one answer would be charged as one",
             fix="use another cost model, or another scope",
         )
-    return Rule(budget, granularity, reading)
+    return BudgetRule(budget, granularity, reading)

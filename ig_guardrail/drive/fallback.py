@@ -25,7 +25,9 @@ class Ending:
     reason: str = ""
 
 
-def climb(server: Server, strategy: Strategy, context: SearchContext, beginning: str = "") -> Waiting[Ending]:
+def run_with_fallbacks(
+    server: Server, strategy: Strategy, context: SearchContext, beginning: str = ""
+) -> Waiting[Ending]:
     """Run the strategy, and the rungs below it as far as they are needed. Shows model text only, never a message.
 
     beginning: what the caller wrote of the answer

@@ -13,27 +13,29 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from ig_guardrail.budget import EXACT, NOTHING, SafetyState, charge_points, settle
-from ig_guardrail.drive.cost_registry import Panel
-from ig_guardrail.drive.request import Ask, earlier
+from ig_guardrail.drive.cost_registry import CostRegistry
+from ig_guardrail.drive.request import GenerationRequest, earlier
 from ig_guardrail.drive.runners import Wait, Waiting
 from ig_guardrail.drive.scorer import Scorer
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import BudgetTaken, PromptTooLong
-from ig_guardrail.ledger import Books, Clerk, Ledger, Payer, joined, open_books, shared
+from ig_guardrail.ledger import AccountKey, Clerk, Ledger, LedgerSession, joined, open_session, shared
 from ig_guardrail.text.calls import rendered, utterance
-from ig_guardrail.types import Node, Prompt, Sampling, Turn, Utterance
+from ig_guardrail.types import AssistantMessage, Message, Node, Prompt, Sampling
 
-New: TypeAlias = Mapping[str, Sequence[tuple[Utterance, ...]]]  # by budget, the messages it has not been charged for
+New: TypeAlias = Mapping[
+    str, Sequence[tuple[AssistantMessage, ...]]
+]  # by budget, the messages it has not been charged for
 
-NO_TURN = Turn("user", "")  # before an answer that begins a conversation
+NO_TURN = Message("user", "")  # before an answer that begins a conversation
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class TextReader:
     """Puts a given text where an answer would stand, so that cost models read it as one."""
 
     engine: Engine
-    panel: Panel
+    panel: CostRegistry
 
     def read(self, prompt: Prompt, text: str) -> Waiting[Node]:
         """The text as an answer to a prompt; its caches are freed. Raises PromptTooLong if the context is full."""
@@ -54,7 +56,9 @@ class Reader:
         return node
 
 
-def open_account(reader: Reader, ledger: Ledger, clerk: Clerk, policy: str, ask: Ask) -> Waiting[Books | None]:
+def open_account(
+    reader: TextReader, ledger: Ledger, clerk: Clerk, policy: str, ask: GenerationRequest
+) -> Waiting[LedgerSession | None]:
     """The books that an answer is kept in, with all before it charged; None where no budget is shared.
 
     Raises LedgerError; BudgetTaken if earlier answers cost more than is left.
@@ -62,17 +66,17 @@ def open_account(reader: Reader, ledger: Ledger, clerk: Clerk, policy: str, ask:
     rules = shared(reader.panel.rules)
     if not rules:
         return None
-    payer = Payer(ask.conversation, ask.tenant)
-    books: Books = yield Wait(clerk.call(open_books, clerk, ledger, policy, payer, rules))
+    payer = AccountKey(ask.conversation, ask.tenant)
+    books: LedgerSession = yield Wait(clerk.call(open_session, clerk, ledger, policy, payer, rules))
     yield from charge_history(reader, books, earlier(ask.turns))
     return books
 
 
-def charge_history(reader: Reader, books: Books, turns: Sequence[Turn]) -> Waiting[None]:
+def charge_history(reader: TextReader, books: LedgerSession, turns: Sequence[Message]) -> Waiting[None]:
     """Charge every answer among `turns` that the books do not know. Raises BudgetTaken if too little is left."""
     rules = shared(reader.panel.rules)
     spend = {rule.budget.id: NOTHING for rule in rules}
-    unknown: list[Utterance] = []
+    unknown: list[AssistantMessage] = []
     for index, turn in enumerate(turns):
         if turn.role != "assistant" or not turn.text:
             continue
@@ -89,16 +93,16 @@ def charge_history(reader: Reader, books: Books, turns: Sequence[Turn]) -> Waiti
         raise BudgetTaken("earlier answers, which were not given under this budget, spend more than is left of it")
 
 
-def _new(books: Books, turn: Turn) -> Waiting[New]:
+def _new(books: LedgerSession, turn: Message) -> Waiting[New]:
     """What of an assistant's turn is new. Where only its text is known, calls in it may have been said as words."""
     found: New = yield Wait(books.clerk.call(books.new_to, turn.said or (utterance(turn.text),)))
     if turn.said or not any(found.values()):
         return found
-    spoken: New = yield Wait(books.clerk.call(books.new_to, (Utterance(turn.text),)))
+    spoken: New = yield Wait(books.clerk.call(books.new_to, (AssistantMessage(turn.text),)))
     return {budget: runs if spoken[budget] else [] for budget, runs in found.items()}
 
 
-def _charged(reader: Reader, prompt: Prompt, said: Utterance) -> Waiting[SafetyState]:
+def _charged(reader: TextReader, prompt: Prompt, said: AssistantMessage) -> Waiting[SafetyState]:
     """What a message of the assistant costs as an answer to a prompt."""
     rules = shared(reader.panel.rules)
     read = yield from reader.read(prompt, rendered(said))
@@ -109,9 +113,9 @@ def _charged(reader: Reader, prompt: Prompt, said: Utterance) -> Waiting[SafetyS
     return state
 
 
-def _each(new_to: New) -> list[tuple[Utterance, ...]]:
+def _each(new_to: New) -> list[tuple[AssistantMessage, ...]]:
     """What any budget is new to, once each."""
-    found: list[tuple[Utterance, ...]] = []
+    found: list[tuple[AssistantMessage, ...]] = []
     for runs in new_to.values():
         found += [run for run in runs if run not in found]
     return found

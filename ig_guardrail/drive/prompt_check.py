@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from ig_guardrail.costs.calls.decoded import rules_of
 from ig_guardrail.costs.combine import evaluate
-from ig_guardrail.drive.cost_registry import Panel
+from ig_guardrail.drive.cost_registry import CostRegistry
 from ig_guardrail.drive.judging import START, begin_judging, judged
 from ig_guardrail.drive.runners import Wait, Waiting
 from ig_guardrail.drive.scorer import Scorer, checked
@@ -17,11 +17,11 @@ from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import PolicyError
 from ig_guardrail.stream.gate import Gate
 from ig_guardrail.stream.release import Hold
-from ig_guardrail.types import Denied, Messages, Node, Piece, Prompt, PromptRule, Sampling, Turn
+from ig_guardrail.types import Denied, Message, Messages, Node, Piece, Prompt, PromptRule, Sampling
 
 
 @dataclass(frozen=True, slots=True)
-class Screening:
+class PromptCheck:
     """The highest score of an input turn, whether it exceeds the rule's threshold, and what follows.
 
     fired  by cost model, the rules that the score rests on, where one can say
@@ -34,14 +34,14 @@ class Screening:
     fired: dict[str, tuple[str | int, ...]] = field(default_factory=dict)
 
 
-def screen(rule: PromptRule | None, panel: Panel, prompt: Prompt) -> Waiting[Screening]:
+def check_prompt_text(rule: PromptRule | None, panel: CostRegistry, prompt: Prompt) -> Waiting[PromptCheck]:
     """Score every user and tool turn on its own and take the worst.
 
     Raises CostFailure if a cost model fails, whatever its `on_error`: there is no later check that would catch it.
     """
     texts = [turn.text for turn in prompt.turns if turn.role in ("user", "tool")]
     if rule is None or not texts:
-        return Screening()
+        return PromptCheck()
     raws: list[dict[str, float]] = [{} for _ in texts]
     fired: list[dict[str, tuple[str | int, ...]]] = [{} for _ in texts]
     for name in rule.cost.models():
@@ -55,12 +55,12 @@ def screen(rule: PromptRule | None, panel: Panel, prompt: Prompt) -> Waiting[Scr
     scores = [evaluate(rule.cost, raw) for raw in raws]
     worst = max(range(len(scores)), key=scores.__getitem__)
     exceeded = scores[worst] > rule.threshold
-    return Screening(scores[worst], exceeded, rule.on_exceed if exceeded else "none", raws[worst], fired[worst])
+    return PromptCheck(scores[worst], exceeded, rule.on_exceed if exceeded else "none", raws[worst], fired[worst])
 
 
-def approve_messages(engine: Engine, panel: Panel, messages: Messages) -> Waiting[None]:
+def approve_messages(engine: Engine, panel: CostRegistry, messages: Messages) -> Waiting[None]:
     """Put every message through a gate of its own. Raises PolicyError naming each that is over a budget."""
-    prompt = engine.encode((Turn("user", "Hello."),))
+    prompt = engine.encode((Message("user", "Hello."),))
     root: Node = yield Wait(engine.open(prompt, Sampling(max_tokens=1_000), panel.layers))
     try:
         faults = []

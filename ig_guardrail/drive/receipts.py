@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ig_guardrail.drive.cost_registry import Panel
-from ig_guardrail.drive.prompt_check import Screening
+from ig_guardrail.drive.cost_registry import CostRegistry
+from ig_guardrail.drive.prompt_check import PromptCheck
 from ig_guardrail.drive.server import Server
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.stream.receipt import prompt_sha256, text_sha256
@@ -21,13 +21,13 @@ class Terms:
 
     policy: CompiledPolicy
     engine: Engine
-    panel: Panel
+    panel: CostRegistry
     sampling: Sampling
     settings: SearchSettings
     strategy: str
     prompt: Prompt
     began: float
-    screening: Screening = field(default_factory=Screening)
+    screening: PromptCheck = field(default_factory=PromptCheck)
 
     @property
     def guarded(self) -> bool:
@@ -92,7 +92,7 @@ def _spend(terms: Terms, server: Server | None) -> dict[str, Mapping[str, Any]]:
     }
 
 
-def _fired(screening: Screening, server: Server | None) -> dict[str, tuple[str | int, ...]]:
+def _fired(screening: PromptCheck, server: Server | None) -> dict[str, tuple[str | int, ...]]:
     """Each pattern once, the prompt's first."""
     of_prompt = screening.fired if screening.exceeded else {}
     of_answer = server.case.scorer.fired if server else {}

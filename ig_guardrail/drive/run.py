@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass, replace
 
-from ig_guardrail.drive.cost_registry import Panel
+from ig_guardrail.drive.cost_registry import CostRegistry
 from ig_guardrail.drive.receipts import Terms
-from ig_guardrail.drive.request import Ask
+from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.drive.server import Values
 from ig_guardrail.engine.base import EngineInfo
 from ig_guardrail.errors import RequestError, UnguardedNotAllowed
@@ -25,7 +25,7 @@ class Plan:
     name: str
     strategy: Strategy
     settings: SearchSettings
-    panel: Panel
+    panel: CostRegistry
     values: Values
 
     @property
@@ -34,7 +34,9 @@ class Plan:
         return tuple(sorted({*self.panel.layers, *self.values.layers}))
 
 
-def plan_of(ask: Ask, policy: CompiledPolicy, panel: Panel, values: Values, info: EngineInfo) -> Plan:
+def plan_of(
+    ask: GenerationRequest, policy: CompiledPolicy, panel: CostRegistry, values: Values, info: EngineInfo
+) -> Plan:
     """Raises RequestError for a strategy that is not known or lacks what it needs; UnguardedNotAllowed.
 
     info: of the engine that will decode
@@ -70,7 +72,7 @@ def context_of(plan: Plan, terms: Terms) -> SearchContext:
     )
 
 
-def demand(name: str, policy: CompiledPolicy, panel: Panel, values: Values, info: EngineInfo) -> None:
+def demand(name: str, policy: CompiledPolicy, panel: CostRegistry, values: Values, info: EngineInfo) -> None:
     """Raises RequestError for a strategy that is not known or lacks what it needs."""
     if name not in METHODS:
         near = "".join(f"did you mean '{one}'? " for one in difflib.get_close_matches(name, METHODS, n=1))
@@ -117,10 +119,10 @@ def _unguarded(policy: CompiledPolicy, values: Values) -> Plan:
             fix="use strategy 'inference_guard' or 'cut', or let the policy's owners set `allow_unguarded: true`",
         )
     settings = replace(policy.search, strategy="none", block=STREAMING_BLOCK, hold=0, restart=None)
-    return Plan("none", METHODS["none"].search, settings, Panel({}, ()), values)
+    return Plan("none", METHODS["none"].search, settings, CostRegistry({}, ()), values)
 
 
-def _ascent(panel: Panel) -> StateEdit | None:
+def _ascent(panel: CostRegistry) -> StateEdit | None:
     """Steps away from the first latent head that an enforced budget is of."""
     from ig_guardrail.costs.heads.latent import LatentHead
 

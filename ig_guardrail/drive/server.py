@@ -17,12 +17,12 @@ from ig_guardrail.causes import named, note
 from ig_guardrail.costs.rewards.base import Critic, PromptedReward, RewardModel
 from ig_guardrail.costs.workers import Worker
 from ig_guardrail.counterfactual import swapped
-from ig_guardrail.drive.cost_registry import Panel
+from ig_guardrail.drive.cost_registry import CostRegistry
 from ig_guardrail.drive.runners import Show, Wait, Waiting
 from ig_guardrail.drive.scorer import Scorer
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import BudgetTaken, GuardrailError, StrategyError
-from ig_guardrail.ledger import Books
+from ig_guardrail.ledger import LedgerSession
 from ig_guardrail.search.base import Search
 from ig_guardrail.settings import Limits
 from ig_guardrail.stream.gate import Gate
@@ -31,23 +31,23 @@ from ig_guardrail.types import (
     Append,
     BlockRecord,
     Commit,
-    Cost,
+    CostEstimate,
     Draw,
     Drop,
     Edit,
     Expand,
     Extend,
-    Likeliest,
-    LogProbs,
     Measure,
+    Message,
     Node,
     Prompt,
-    Reply,
     Sampling,
     Score,
+    SearchReply,
     Steer,
     Together,
-    Turn,
+    TokenLogprobs,
+    TopLogprobs,
     Twin,
 )
 
@@ -74,7 +74,7 @@ class Values:
 
 
 @dataclass(slots=True)
-class Tally:
+class Usage:
     """What a request has used so far."""
 
     generated: int = 0
@@ -95,7 +95,7 @@ class Case:
     """One request, opened: what a strategy's requests are answered with."""
 
     engine: Engine
-    panel: Panel
+    panel: CostRegistry
     values: Values
     limits: Limits
     prompt: Prompt
@@ -104,7 +104,7 @@ class Case:
     gate: Gate
     scorer: Scorer
     retries: int
-    books: Books | None = None
+    books: LedgerSession | None = None
 
 
 class Server:
@@ -113,7 +113,7 @@ class Server:
     def __init__(self, case: Case) -> None:
         self.case = case
         self.sampling = case.sampling
-        self.tally = Tally()
+        self.tally = Usage()
         self.start = case.root
         self._nodes: dict[int, Node] = {case.root.id: case.root}
 
@@ -131,7 +131,7 @@ class Server:
 
         Raises StrategyError if it breaks its contract, and whatever engine and cost models raise.
         """
-        reply: Reply = None
+        reply: SearchReply = None
         try:
             while self._may_go_on():
                 request = _next_request(search, reply)
@@ -157,10 +157,10 @@ class Server:
         asked_out = self.tally.requests > self.case.limits.requests * room + 64
         return not (denied_out or tired or asked_out or self.overtime)
 
-    def _answer(self, request: Any) -> Waiting[Reply]:
+    def _answer(self, request: Any) -> Waiting[SearchReply]:
         match request:
-            case Extend() | Append() | Twin() | Steer() | Expand() | Likeliest() | LogProbs():
-                reply: Reply = (yield from self._work([request]))[0]
+            case Extend() | Append() | Twin() | Steer() | Expand() | TopLogprobs() | TokenLogprobs():
+                reply: SearchReply = (yield from self._work([request]))[0]
                 return reply
             case Together():
                 return (yield from self._work(request.requests))
@@ -201,9 +201,9 @@ class Server:
                 return engine.open(self.case.prompt, self.sampling, twin_of=node, edit=request.edit), self._opened
             case Expand():
                 return engine.expand(self._known(request.node), request.k), self._drawn
-            case Likeliest():
+            case TopLogprobs():
                 return engine.likeliest(self._known(request.node), request.k), list
-            case LogProbs():
+            case TokenLogprobs():
                 return engine.logprobs(self._known(request.node), request.ids), list
         raise _no_request(request)
 
@@ -224,7 +224,7 @@ class Server:
     def _content(self, content: Any) -> Any:
         return self._known(content) if isinstance(content, Node) else content
 
-    def _score(self, request: Score) -> Waiting[Sequence[Cost] | Sequence[float]]:
+    def _score(self, request: Score) -> Waiting[Sequence[CostEstimate] | Sequence[float]]:
         nodes = [self._known(node) for node in request.nodes]
         if request.kind == "cost":
             self.tally.rounds += 1
@@ -256,11 +256,11 @@ class Server:
         free = [(rule.budget.id, here) for rule in self.case.panel.glanced]
         return list(dict.fromkeys([*self.case.gate.due(node), *free]))
 
-    def _costs(self, asked: Sequence[tuple[Node, Sequence[tuple[str, Point]]]]) -> Waiting[list[Cost]]:
+    def _costs(self, asked: Sequence[tuple[Node, Sequence[tuple[str, Point]]]]) -> Waiting[list[CostEstimate]]:
         measures = yield from self.case.scorer.measure_all(asked)
         return [self._cost(node, lines) for (node, _), lines in zip(asked, measures, strict=True)]
 
-    def _cost(self, node: Node, measures: Sequence[Measure]) -> Cost:
+    def _cost(self, node: Node, measures: Sequence[Measure]) -> CostEstimate:
         rules = [rule for rule in self.case.panel.rules if rule.enforced]
         thresholds = {rule.budget.id: rule.budget.threshold for rule in rules}
         mine = [measure for measure in measures if measure.budget in thresholds]
@@ -268,9 +268,9 @@ class Server:
         state, charges = settle(rules, self.case.gate.state_at(node), mine)
         lowest = {rule.budget.id: remaining(rule.budget, state.account(rule.budget), node.position) for rule in rules}
         pressures = [pressure(measure.score, thresholds[measure.budget]) for measure in mine]
-        return Cost(lowest, sum(line.cost for line in charges), max(pressures, default=0.0))
+        return CostEstimate(lowest, sum(line.cost for line in charges), max(pressures, default=0.0))
 
-    def _commit(self, node: Node) -> Waiting[Reply]:
+    def _commit(self, node: Node) -> Waiting[SearchReply]:
         gate = self.case.gate
         measures = yield from self.case.scorer.measure(self._known(node), gate.due(node))
         reply = gate.commit(node, measures)
@@ -324,14 +324,14 @@ class Server:
             self.case.engine.close(node)
 
 
-def edited(turns: tuple[Turn, ...], edit: Edit) -> tuple[Turn, ...]:
+def edited(turns: tuple[Message, ...], edit: Edit) -> tuple[Message, ...]:
     """The conversation with its words swapped, and then the edit's own added to its system text."""
     said = tuple(replace(turn, text=swapped(turn.text, edit.swap)) for turn in turns)
     if not edit.system:
         return said
     if said and said[0].role == "system":
-        return (Turn("system", f"{said[0].text}\n\n{edit.system}"), *said[1:])
-    return (Turn("system", edit.system), *said)
+        return (Message("system", f"{said[0].text}\n\n{edit.system}"), *said[1:])
+    return (Message("system", edit.system), *said)
 
 
 def _no_request(request: Any) -> StrategyError:
@@ -342,7 +342,7 @@ def _no_request(request: Any) -> StrategyError:
     )
 
 
-def _next_request(search: Search, reply: Reply) -> Any:
+def _next_request(search: Search, reply: SearchReply) -> Any:
     try:
         return search.send(reply)
     except StopIteration:

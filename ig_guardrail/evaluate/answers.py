@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 
-from ig_guardrail.drive.request import Ask
+from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.errors import GenerationFailed
 from ig_guardrail.evaluate.replay import Audit, audit_charges
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.search.base import Strategy
 from ig_guardrail.search.recorder import Follower
-from ig_guardrail.types import Budget, Messages, Receipt, Sampling, Turn
+from ig_guardrail.types import Budget, Message, Messages, Receipt, Sampling
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ArmAnswer:
     """What an arm gave.
 
     outcome    how it ended: completed, refused, ended, cancelled or failed
@@ -54,12 +54,12 @@ class Arm:
     strategy: Strategy
     budgets: tuple[Budget, ...]
 
-    def stream(self, turns: tuple[Turn, ...], sampling: Sampling) -> Generator[str, None, Answer]:
+    def stream(self, turns: tuple[Message, ...], sampling: Sampling) -> Generator[str, None, ArmAnswer]:
         """Text as it is released; returns the record. A failed request is a record too, not an error."""
         follower = Follower(self.strategy)
         receipt: Receipt | None = None
         try:
-            for chunk in self.guardrail.stream(Ask(turns, sampling, follower)):
+            for chunk in self.guardrail.stream(GenerationRequest(turns, sampling, follower)):
                 if chunk.text:
                     yield chunk.text
                 receipt = chunk.receipt or receipt
@@ -68,18 +68,18 @@ class Arm:
         assert receipt is not None
         return self._record(receipt, follower)
 
-    def answer(self, turns: tuple[Turn, ...], sampling: Sampling) -> Answer:
+    def answer(self, turns: tuple[Message, ...], sampling: Sampling) -> ArmAnswer:
         """The record alone."""
         stream = self.stream(turns, sampling)
         while True:
             try:
                 next(stream)
             except StopIteration as end:
-                record: Answer = end.value
+                record: ArmAnswer = end.value
                 return record
 
-    def _record(self, receipt: Receipt, follower: Follower) -> Answer:
-        return Answer(
+    def _record(self, receipt: Receipt, follower: Follower) -> ArmAnswer:
+        return ArmAnswer(
             outcome=receipt.verdict.outcome,
             shown=receipt.text,
             text=own_words(receipt, self.guardrail.policy.messages),

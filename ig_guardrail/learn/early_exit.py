@@ -31,7 +31,7 @@ from ig_guardrail.engine.model import Model
 from ig_guardrail.engine.text.chat import chat_of
 from ig_guardrail.errors import GuardrailError, RequestError
 from ig_guardrail.learn.data.recipes import OWN_ANSWERS, describe_sources
-from ig_guardrail.learn.data.rows import Row, read_rows
+from ig_guardrail.learn.data.rows import LabelledRow, read_rows
 from ig_guardrail.learn.fitting.card import rounded, write_artifact
 from ig_guardrail.learn.fitting.quality import Estimate, proportion
 from ig_guardrail.learn.fitting.states import Progress, token_ids
@@ -148,7 +148,7 @@ def _loss(adapted: Tensor, last: Tensor, read_out: ReadOut, spread: Tensor) -> T
     return divergence + (adapted - last).square().mean() / spread
 
 
-def _chosen(rows: Sequence[Row], split: str) -> list[Row]:
+def _chosen(rows: Sequence[LabelledRow], split: str) -> list[LabelledRow]:
     """The model's own answers of a split, spread evenly over the file."""
     own = [row for row in rows if row.source == OWN_ANSWERS and row.split == split and row.response]
     if not own:
@@ -160,7 +160,7 @@ def _chosen(rows: Sequence[Row], split: str) -> list[Row]:
     return own[:: -(-len(own) // ROWS[split])]
 
 
-def _states(weights: Weights, rows: Sequence[Row], layer: int, cache: Path) -> States:
+def _states(weights: Weights, rows: Sequence[LabelledRow], layer: int, cache: Path) -> States:
     exchanges = [(row.prompt, row.text) for row in rows]
     return recorded_states(weights, exchanges, layer, cache, progress_line(f"reading states, {rows[0].split}"))
 

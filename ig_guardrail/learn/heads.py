@@ -18,10 +18,10 @@ from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.engine.text.chat import chat_of
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.learn.data.recipes import Recipe, choose_rows, describe_sources, recipe_named
-from ig_guardrail.learn.data.rows import Row, Rows, read_rows
+from ig_guardrail.learn.data.rows import LabelledRow, LabelledRows, read_rows
 from ig_guardrail.learn.fitting.card import report, rounded, write_artifact
 from ig_guardrail.learn.fitting.fit import Fit, fit_latent, fit_words
-from ig_guardrail.learn.fitting.prefixes import Looks, look_at, prefix_counts, whole_counts
+from ig_guardrail.learn.fitting.prefixes import PrefixSamples, look_at, prefix_counts, whole_counts
 from ig_guardrail.learn.fitting.quality import proportion
 from ig_guardrail.learn.fitting.states import Means, cached_means
 from ig_guardrail.learn.fitting.tensor_cache import progress_line
@@ -67,7 +67,7 @@ def train_head(weights: Weights, data: Sequence[Path], out: Path, recipe: str, c
     return Trained(folder, card)
 
 
-def harmless_scale(looks: Looks, logits: NDArray[np.float64]) -> Scale:
+def harmless_scale(looks: PrefixSamples, logits: NDArray[np.float64]) -> Scale:
     """The score curve: 0.1 at the mean of the calibration answers, 0.5 where 5% of them peak."""
     held_out = _calibrating(looks)
     mean = float(looks.at_charge_points(logits, held_out).mean())
@@ -80,7 +80,7 @@ def layers_to_try(depth: int) -> tuple[int, ...]:
     return tuple(sorted({max(1, round(depth * share)) for share in DEPTHS}))
 
 
-def _fit(recipe: Recipe, rows: Sequence[Row], weights: Weights, cache: Path) -> tuple[Looks, Fit]:
+def _fit(recipe: Recipe, rows: Sequence[LabelledRow], weights: Weights, cache: Path) -> tuple[PrefixSamples, Fit]:
     texts = [row.text for row in rows]
     if recipe.kind == "latent":
         layers = layers_to_try(weights.model.config.get_text_config().num_hidden_layers)
@@ -95,7 +95,7 @@ def _fit(recipe: Recipe, rows: Sequence[Row], weights: Weights, cache: Path) -> 
     return looks, fit_words(looks, counts, BUCKETS)
 
 
-def _read_states(weights: Weights, rows: Sequence[Row], layers: tuple[int, ...], cache: Path) -> list[Means]:
+def _read_states(weights: Weights, rows: Sequence[LabelledRow], layers: tuple[int, ...], cache: Path) -> list[Means]:
     """Source by source, so that other data in one source leaves what is kept of the rest."""
     found: dict[int, Means] = {}
     for source in dict.fromkeys(row.source for row in rows):
@@ -106,7 +106,7 @@ def _read_states(weights: Weights, rows: Sequence[Row], layers: tuple[int, ...],
     return [found[index] for index in range(len(rows))]
 
 
-def _demand_parts(rows: Sequence[Row]) -> None:
+def _demand_parts(rows: Sequence[LabelledRow]) -> None:
     """Every part that training needs must be there: harm and harmlessness to learn and choose, and calibration rows."""
     for split, label in (
         ("train", "harmful"),
@@ -138,7 +138,7 @@ def _identity(recipe: Recipe, weights: Weights, fit: Fit) -> dict[str, Any]:
     return identity
 
 
-def _calibration(looks: Looks, logits: NDArray[np.float64], scale: Scale) -> dict[str, Any]:
+def _calibration(looks: PrefixSamples, logits: NDArray[np.float64], scale: Scale) -> dict[str, Any]:
     held_out = _calibrating(looks)
     peaks = looks.peaks(logits)[np.array(held_out)]
     spread = float(looks.at_charge_points(logits, held_out).std())
@@ -157,7 +157,9 @@ def _command(recipe: str, weights: Weights) -> str:
     return f"ig-guardrail train head --recipe {recipe}{kept}"
 
 
-def training_record(command: str, data: Sequence[Path], read: Rows, settings: Mapping[str, Any]) -> dict[str, Any]:
+def training_record(
+    command: str, data: Sequence[Path], read: LabelledRows, settings: Mapping[str, Any]
+) -> dict[str, Any]:
     """What a card says of how its artifact was made, so that it can be made again."""
     return {
         "command": " ".join([command, *(f"--data {path.name}" for path in data), "--out FOLDER"]),
@@ -184,7 +186,7 @@ def _version(package: str) -> str:
         return "not installed as a package"
 
 
-def _calibrating(looks: Looks) -> list[bool]:
+def _calibrating(looks: PrefixSamples) -> list[bool]:
     return [row.split == "calibration" and row.label == "safe" for row in looks.rows]
 
 

@@ -20,10 +20,10 @@ from ig_guardrail.errors import GuardrailError
 from ig_guardrail.learn.data.questions import SPLITS, Question, Survey
 from ig_guardrail.learn.fitting.card import rounded, write_artifact
 from ig_guardrail.learn.fitting.logistic import Fitted, Labels, fit_logistic
-from ig_guardrail.learn.fitting.quality import Scored, auc, estimate
-from ig_guardrail.learn.fitting.tensor_cache import Shelf, Tensors, progress_line
+from ig_guardrail.learn.fitting.quality import ScoredSet, auc, estimate
+from ig_guardrail.learn.fitting.tensor_cache import TensorCache, Tensors, progress_line
 from ig_guardrail.learn.heads import SEED, Trained, layers_to_try, versions
-from ig_guardrail.learn.sampling import Said, Speech, looks_at, read, speak
+from ig_guardrail.learn.sampling import AnswerTokens, SamplingPlan, looks_at, read, speak
 
 Floats = NDArray[np.float64]
 
@@ -42,7 +42,7 @@ LIMITS = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Looks:
+class RewardSamples:
     """Answers while they are being read, laid end to end: whose, how far, and whether after their own prompt.
 
     states  (looks, layers, hidden size), the mean over the answer's tokens so far
@@ -58,7 +58,7 @@ class Looks:
         return np.array([question.split == split for question in self.asked])
 
 
-def train_reward(engine: Engine, asked: Survey, speech: Speech, cache: Path, out: Path) -> Trained:
+def train_reward(engine: Engine, asked: Survey, speech: SamplingPlan, cache: Path, out: Path) -> Trained:
     """Train the reward on the model's answers to `asked` and write it to a folder in `out` named for the numerics.
 
     cache  where answers and states are kept between runs; an interrupted run goes on from there
@@ -67,7 +67,7 @@ def train_reward(engine: Engine, asked: Survey, speech: Speech, cache: Path, out
     info = engine.info
     _demand_pairs(asked)
     layers = layers_to_try(info.layers)
-    looks = _read_all(engine, asked, speech, layers, Shelf(cache, [info.model_sha256, info.numerics, info.mode]))
+    looks = _read_all(engine, asked, speech, layers, TensorCache(cache, [info.model_sha256, info.numerics, info.mode]))
     layer, fitted = _best(looks, layers)
     card = {
         "name": "relevance",
@@ -93,7 +93,7 @@ def train_reward(engine: Engine, asked: Survey, speech: Speech, cache: Path, out
     return Trained(out / info.numerics, card)
 
 
-def quality(looks: Looks, logits: Floats) -> dict[str, Any]:
+def quality(looks: RewardSamples, logits: Floats) -> dict[str, Any]:
     """AUC of own against other prompts on the test questions, at each position; questions are the observations."""
     tested = looks.of("test")
     found: dict[str, Any] = {"test questions": len({asked.text for asked in np.array(looks.asked)[tested]})}
@@ -104,7 +104,7 @@ def quality(looks: Looks, logits: Floats) -> dict[str, Any]:
     return found
 
 
-def _best(looks: Looks, layers: tuple[int, ...]) -> tuple[int, Fitted]:
+def _best(looks: RewardSamples, layers: tuple[int, ...]) -> tuple[int, Fitted]:
     """Layer and penalty with the highest AUC on the validation questions; the first among equals."""
     learned, chosen = looks.of("train"), looks.of("validation")
     labels = _labels(looks, learned)
@@ -119,18 +119,20 @@ def _best(looks: Looks, layers: tuple[int, ...]) -> tuple[int, Fitted]:
     return best[1:]
 
 
-def _labels(looks: Looks, learned: NDArray[np.bool_]) -> Labels:
+def _labels(looks: RewardSamples, learned: NDArray[np.bool_]) -> Labels:
     """Both sides weigh a half."""
     matched = looks.matched[learned]
     return Labels(matched, np.where(matched, 0.5 / matched.sum(), 0.5 / (~matched).sum()))
 
 
-def _scored(looks: Looks, logits: Floats, chosen: NDArray[np.bool_]) -> Scored:
+def _scored(looks: RewardSamples, logits: Floats, chosen: NDArray[np.bool_]) -> ScoredSet:
     asked = tuple(question.text for question, taken in zip(looks.asked, chosen, strict=True) if taken)
-    return Scored(logits[chosen], looks.matched[chosen], asked)
+    return ScoredSet(logits[chosen], looks.matched[chosen], asked)
 
 
-def _read_all(engine: Engine, asked: Survey, speech: Speech, layers: tuple[int, ...], shelf: Shelf) -> Looks:
+def _read_all(
+    engine: Engine, asked: Survey, speech: SamplingPlan, layers: tuple[int, ...], shelf: TensorCache
+) -> RewardSamples:
     """Every question with its own answers, and with those to the next question of its split."""
     show = progress_line("asking and reading")
     said = {}
@@ -144,7 +146,7 @@ def _read_all(engine: Engine, asked: Survey, speech: Speech, layers: tuple[int, 
         make = _Reading(engine, question, own, others, layers)
         pieces.append((question, shelf.get(key, make)))
         show(len(asked.questions) + len(pieces), 2 * len(asked.questions))
-    return Looks(
+    return RewardSamples(
         states=np.concatenate([piece["states"] for _, piece in pieces]),
         asked=tuple(question for question, piece in pieces for _ in piece["at"]),
         at=np.concatenate([piece["at"] for _, piece in pieces]),
@@ -158,8 +160,8 @@ class _Reading:
 
     engine: Engine
     question: Question
-    own: Sequence[Said]
-    others: Sequence[Said]
+    own: Sequence[AnswerTokens]
+    others: Sequence[AnswerTokens]
     layers: tuple[int, ...]
 
     def __call__(self) -> Tensors:

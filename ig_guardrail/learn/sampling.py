@@ -15,14 +15,14 @@ import numpy as np
 from ig_guardrail.drive.history import reread
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.learn.data.questions import Question
-from ig_guardrail.learn.fitting.tensor_cache import Shelf, Tensors
-from ig_guardrail.types import Draw, Node, Sampling, Turn
+from ig_guardrail.learn.fitting.tensor_cache import TensorCache, Tensors
+from ig_guardrail.types import Draw, Message, Node, Sampling
 
-Said: TypeAlias = tuple[int, ...]
+AnswerTokens: TypeAlias = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Speech:
+class SamplingPlan:
     """How answers are drawn: `answers` of each prompt, the first of them the unguarded stream of the seed."""
 
     sampling: Sampling
@@ -40,7 +40,7 @@ class Speech:
         }
 
 
-def speak(engine: Engine, question: Question, speech: Speech, shelf: Shelf) -> list[Said]:
+def speak(engine: Engine, question: Question, speech: SamplingPlan, shelf: TensorCache) -> list[AnswerTokens]:
     """The tokens of each answer, unguarded; empty answers are left out. Kept on the shelf."""
     kept = shelf.get(["said", question.text, repr(speech)], lambda: _packed(draw(engine, question.turns, speech)))
     ends = np.cumsum(kept["lengths"]).tolist()
@@ -48,7 +48,7 @@ def speak(engine: Engine, question: Question, speech: Speech, shelf: Shelf) -> l
     return [tuple(ids[end - length : end]) for end, length in zip(ends, kept["lengths"].tolist(), strict=True)]
 
 
-def draw(engine: Engine, turns: Sequence[Turn], speech: Speech) -> list[Said]:
+def draw(engine: Engine, turns: Sequence[Message], speech: SamplingPlan) -> list[AnswerTokens]:
     """The same, drawn now."""
     root = engine.open(engine.encode(turns), speech.sampling).result()
     try:
@@ -58,7 +58,7 @@ def draw(engine: Engine, turns: Sequence[Turn], speech: Speech) -> list[Said]:
         engine.close(root)
 
 
-def read(engine: Engine, turns: Sequence[Turn], said: Sequence[Said], layers: tuple[int, ...]) -> list[Node]:
+def read(engine: Engine, turns: Sequence[Message], said: Sequence[AnswerTokens], layers: tuple[int, ...]) -> list[Node]:
     """Each answer after the prompt, finished, with hidden states of the layers."""
     return [replace(node, finish="stop") for node in reread(engine, engine.encode(turns), said, layers)]
 
@@ -68,6 +68,6 @@ def looks_at(node: Node, step: int) -> tuple[int, ...]:
     return tuple(dict.fromkeys([*range(step, node.position, step), node.position]))
 
 
-def _packed(said: Sequence[Said]) -> Tensors:
+def _packed(said: Sequence[AnswerTokens]) -> Tensors:
     lengths = np.array([len(ids) for ids in said], dtype=np.int64)
     return {"lengths": lengths, "ids": np.array([token for ids in said for token in ids], dtype=np.int64)}

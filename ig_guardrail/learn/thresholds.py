@@ -24,11 +24,11 @@ from ig_guardrail.drive.scorer import cut
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.learn.data.recipes import OWN_ANSWERS
-from ig_guardrail.learn.data.rows import Row, read_rows
+from ig_guardrail.learn.data.rows import LabelledRow, read_rows
 from ig_guardrail.learn.fitting.card import add_to_card, rounded
 from ig_guardrail.learn.fitting.quality import Estimate, proportion
 from ig_guardrail.learn.fitting.tensor_cache import progress_line
-from ig_guardrail.types import CostModelSpec, Node, Prompt, Sampling, Turn
+from ig_guardrail.types import CostModelSpec, Message, Node, Prompt, Sampling
 
 EVERY = 16
 BUDGETS: Mapping[str, tuple[str, ...]] = {
@@ -58,12 +58,14 @@ def set_thresholds(engine: Engine, answers: Sequence[Path], artifacts: Path) -> 
     return found
 
 
-def peak_scores(engine: Engine, heads: Mapping[str, CostModel], rows: Sequence[Row]) -> dict[str, NDArray[np.float64]]:
+def peak_scores(
+    engine: Engine, heads: Mapping[str, CostModel], rows: Sequence[LabelledRow]
+) -> dict[str, NDArray[np.float64]]:
     """For each head (rows,): the highest score of each row's response at a charge point or at its end."""
     show = progress_line("scoring answers")
     found: dict[str, list[float]] = {name: [] for name in heads}
     for done, row in enumerate(rows, start=1):
-        prompt = engine.encode([Turn("user", row.prompt)])
+        prompt = engine.encode([Message("user", row.prompt)])
         root = engine.open(prompt, Sampling(max_tokens=engine.info.context), _layers(heads)).result()
         try:
             node = engine.append([(root, row.text)]).result()[0]

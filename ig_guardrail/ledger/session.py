@@ -10,9 +10,9 @@ from decimal import Decimal, localcontext
 from functools import partial
 from typing import Any, Protocol
 
-from ig_guardrail.budget import EXACT, NOTHING, Account, Rule, SafetyState, exact
+from ig_guardrail.budget import EXACT, NOTHING, BudgetRule, BudgetState, SafetyState, exact
 from ig_guardrail.ledger.answers import answer_sha256, strangers
-from ig_guardrail.types import Budget, Scope, Utterance
+from ig_guardrail.types import AssistantMessage, Budget, Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LedgerEntry:
     """One charge: in which turn of which account, how much."""
 
     account: str
@@ -73,7 +73,7 @@ class Ledger(Protocol):
         """Note an answer by its hash."""
         ...
 
-    def charge(self, entries: Sequence[Entry], limits: Mapping[str, Limit]) -> bool:
+    def charge(self, entries: Sequence[LedgerEntry], limits: Mapping[str, Limit]) -> bool:
         """Write all entries, each under its budget's limit; False, and nothing is written, if one would overdraw it.
 
         Where a limit forgets, an answer that very many others have overtaken may be refused as well (`rows.OVERTAKEN`).
@@ -83,7 +83,7 @@ class Ledger(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Payer:
+class AccountKey:
     """Who an answer is charged to: a conversation, a tenant, or both. No tenant's accounts are another's."""
 
     conversation: str | None = None
@@ -95,7 +95,7 @@ class Payer:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LedgerLine:
     """One budget in the books: its account, the answer's turn there, its limit, and what was spent before."""
 
     account: str
@@ -105,7 +105,7 @@ class Line:
 
 
 @dataclass(slots=True)
-class Books:
+class LedgerSession:
     """One answer's turn in a ledger, kept by a clerk's thread.
 
     turn     of the conversation, or of the tenant where no budget is a conversation's
@@ -118,7 +118,7 @@ class Books:
     clerk: Clerk
     ledger: Ledger
     turn: int
-    lines: Mapping[str, Line]
+    lines: Mapping[str, LedgerLine]
     said: Mapping[str, float]
     written: dict[str, Decimal] = field(default_factory=dict)
     shown: bool = False
@@ -128,18 +128,18 @@ class Books:
         """The answer's turn in each account that it is charged to."""
         return {line.account: line.turn for line in self.lines.values()}
 
-    def new_to(self, said: Sequence[Utterance]) -> dict[str, list[tuple[Utterance, ...]]]:
+    def new_to(self, said: Sequence[AssistantMessage]) -> dict[str, list[tuple[AssistantMessage, ...]]]:
         """By budget, what of an assistant's messages in a row its account does not know: runs of them."""
         new = {account: strangers(said, partial(self.ledger.knows, account)) for account in self.accounts}
         return {name: new[line.account] for name, line in self.lines.items()}
 
-    def remember(self, *answers: Utterance) -> None:
+    def remember(self, *answers: AssistantMessage) -> None:
         """Note answers, so that they are not charged again when they are given back as earlier turns."""
         for account in self.accounts:
             for answer in answers:
                 self.ledger.remember(account, answer_sha256(answer))
 
-    def take_over(self, spend: Mapping[str, Decimal], answers: Sequence[Utterance]) -> bool:
+    def take_over(self, spend: Mapping[str, Decimal], answers: Sequence[AssistantMessage]) -> bool:
         """Charge what answers from elsewhere cost, by budget, and remember them; False if that is more than is left."""
         if not self._charge(spend):
             return False
@@ -149,7 +149,7 @@ class Books:
 
     def opening(self) -> SafetyState:
         """The safety state an answer begins with: what earlier turns have spent, of at most what was granted."""
-        return SafetyState({budget: Account(line.before) for budget, line in self.lines.items()})
+        return SafetyState({budget: BudgetState(line.before) for budget, line in self.lines.items()})
 
     def settle(self, spend: Mapping[str, float]) -> bool:
         """Charge what an answer has spent more than is written; False if another one has spent it meanwhile.
@@ -175,7 +175,9 @@ class Books:
 
     def _charge(self, owed: Mapping[str, Decimal]) -> bool:
         entries = [
-            Entry(line.account, line.turn, name, owed[name]) for name, line in self.lines.items() if owed[name] > 0
+            LedgerEntry(line.account, line.turn, name, owed[name])
+            for name, line in self.lines.items()
+            if owed[name] > 0
         ]
         if not entries:
             return True
@@ -184,25 +186,27 @@ class Books:
         return taken
 
 
-def shared(rules: Iterable[Rule]) -> tuple[Rule, ...]:
+def shared(rules: Iterable[BudgetRule]) -> tuple[BudgetRule, ...]:
     """The enforced rules whose budgets several answers share."""
     return tuple(rule for rule in rules if rule.enforced and rule.budget.scope != "response")
 
 
-def open_books(clerk: Clerk, ledger: Ledger, policy: str, payer: Payer, rules: Iterable[Rule]) -> Books:
+def open_session(
+    clerk: Clerk, ledger: Ledger, policy: str, payer: AccountKey, rules: Iterable[BudgetRule]
+) -> LedgerSession:
     """The next turn of a conversation, of a tenant, or of both, under a policy's rules."""
     lines = {
         rule.budget.id: _line(ledger, payer.account(policy, rule.budget.scope), rule.budget) for rule in shared(rules)
     }
     own = [line.turn for line in lines.values() if line.account == payer.account(policy, "conversation")]
     turn = next(iter(own), max(line.turn for line in lines.values()))
-    return Books(clerk, ledger, turn, lines, {name: float(line.before) for name, line in lines.items()})
+    return LedgerSession(clerk, ledger, turn, lines, {name: float(line.before) for name, line in lines.items()})
 
 
-def _line(ledger: Ledger, account: str, budget: Budget) -> Line:
+def _line(ledger: Ledger, account: str, budget: Budget) -> LedgerLine:
     limit, turn = Limit(budget.id, budget.budget, budget.decay, budget.window), ledger.turn(account)
-    return Line(account, turn, limit, exact(ledger.spent(account, turn, limit)))
+    return LedgerLine(account, turn, limit, exact(ledger.spent(account, turn, limit)))
 
 
-def _said(ledger: Ledger, lines: Mapping[str, Line]) -> dict[str, float]:
+def _said(ledger: Ledger, lines: Mapping[str, LedgerLine]) -> dict[str, float]:
     return {name: ledger.spent(line.account, line.turn, line.limit) for name, line in lines.items()}

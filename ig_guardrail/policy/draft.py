@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ig_guardrail.policy.diagnostics.diagnostic import Mark, Spot, Steps
+from ig_guardrail.policy.diagnostics.diagnostic import Position, Spot, Steps
 from ig_guardrail.policy.language import PRESETS, SEARCH
-from ig_guardrail.policy.yaml.tree import Tree
+from ig_guardrail.policy.yaml.tree import YamlNode
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class PolicyDraft:
     """A policy as it is written: its sound values, and where each part stands.
 
     values  nested as in the file; None for what has a fault, and nothing for what is not written
@@ -24,8 +24,8 @@ class Draft:
     """
 
     values: Mapping[str, Any]
-    nodes: Mapping[Steps, Tree] = field(default_factory=dict)
-    keys: Mapping[Steps, Mark] = field(default_factory=dict)
+    nodes: Mapping[Steps, YamlNode] = field(default_factory=dict)
+    keys: Mapping[Steps, Position] = field(default_factory=dict)
 
     def value(self, *path: str | int) -> Any:
         """The sound value at a path, or None."""
@@ -54,7 +54,7 @@ class Draft:
         return Spot(path, self.keys.get(path) or self.nodes[path].mark)
 
 
-def search_settings(draft: Draft) -> dict[str, Any]:
+def search_settings(draft: PolicyDraft) -> dict[str, Any]:
     """Every search setting but preset and swaps: written, else the preset's, else the default."""
     own = {name: value for name, value in (draft.value("search") or {}).items() if value is not None}
     settings = {**SEARCH.defaults(), **PRESETS.get(own.get("preset", ""), {}), **own, "strategy": strategy_of(draft)}
@@ -66,7 +66,7 @@ def search_settings(draft: Draft) -> dict[str, Any]:
     return settings
 
 
-def strategy_of(draft: Draft) -> str:
+def strategy_of(draft: PolicyDraft) -> str:
     """The strategy: written, else what `output.on_exceed` asks for."""
     written = draft.value("search", "strategy")
     return str(written) if written else "cut" if draft.value("output", "on_exceed") == ["end"] else "inference_guard"

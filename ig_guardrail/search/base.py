@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from ig_guardrail.counterfactual import Swap
-from ig_guardrail.types import Node, Request, SearchSettings, StateEdit
+from ig_guardrail.types import Node, SearchOp, SearchSettings, StateEdit
 
-Search: TypeAlias = Generator[Request, Any, None]
+Search: TypeAlias = Generator[SearchOp, Any, None]
 
 
 @dataclass(frozen=True, slots=True)

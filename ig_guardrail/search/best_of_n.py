@@ -12,7 +12,7 @@ from typing import Any
 from ig_guardrail.search.base import Search, SearchContext, Strategy
 from ig_guardrail.search.preference import Preference, scored
 from ig_guardrail.search.round import Round
-from ig_guardrail.types import Commit, Drop, Node, Request
+from ig_guardrail.types import Commit, Drop, Node, SearchOp
 
 
 def best_of_n(prefer: Preference) -> Strategy:
@@ -28,7 +28,7 @@ def best_of_n(prefer: Preference) -> Strategy:
     return search
 
 
-def whole_answers(root: Node, ctx: SearchContext) -> Generator[Request, Any, list[Node]]:
+def whole_answers(root: Node, ctx: SearchContext) -> Generator[SearchOp, Any, list[Node]]:
     """`candidates` answers to their end, side by side, lane 0 first."""
     lanes = tuple(range(ctx.settings.candidates))
     rows = Round((root,) * len(lanes), lanes, [root] * len(lanes), 0, (), steered=False)

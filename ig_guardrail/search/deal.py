@@ -21,7 +21,18 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ig_guardrail.search.base import Search, SearchContext
-from ig_guardrail.types import Accepted, Commit, Cost, Drop, Expand, Likeliest, Node, Request, Score, Together
+from ig_guardrail.types import (
+    Accepted,
+    Commit,
+    CostEstimate,
+    Drop,
+    Expand,
+    Node,
+    Score,
+    SearchOp,
+    Together,
+    TopLogprobs,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +53,7 @@ class Deal:
         k = self.k or ctx.settings.candidates
         lookahead = self.lookahead or ctx.settings.block
         while node.finish is None:
-            chances: list[tuple[int, float]] = yield Likeliest(node, k)
+            chances: list[tuple[int, float]] = yield TopLogprobs(node, k)
             children: list[Node] = yield Expand(node, k)
             ends = yield from _rollouts(children, lookahead - 1)
             worth = yield from self._worth(ends, ctx)
@@ -54,9 +65,9 @@ class Deal:
             yield Drop((node,))
             node = children[best]
 
-    def _worth(self, ends: Sequence[Node], ctx: SearchContext) -> Generator[Request, Any, list[tuple[bool, float]]]:
+    def _worth(self, ends: Sequence[Node], ctx: SearchContext) -> Generator[SearchOp, Any, list[tuple[bool, float]]]:
         """Of each continuation: whether it is within budget, and lambda h."""
-        costs: list[Cost] = yield Score(tuple(ends))
+        costs: list[CostEstimate] = yield Score(tuple(ends))
         rewards: list[float] = (yield Score(tuple(ends), "reward")) if ctx.reward else [0.0] * len(ends)
         own = [sum(share * objective(end.text[: end.visible]) for share, objective in self.objectives) for end in ends]
         return [
@@ -65,7 +76,7 @@ class Deal:
         ]
 
 
-def _rollouts(children: Sequence[Node], tokens: int) -> Generator[Request, Any, list[Node]]:
+def _rollouts(children: Sequence[Node], tokens: int) -> Generator[SearchOp, Any, list[Node]]:
     """Each child's greedy continuation by at most `tokens` tokens, all side by side."""
     ends = list(children)
     for _ in range(tokens):

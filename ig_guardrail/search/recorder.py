@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ig_guardrail.search.base import Search, SearchContext, Strategy
-from ig_guardrail.types import Accepted, Commit, Node, Request
+from ig_guardrail.types import Accepted, Commit, Node, SearchOp
 
 
-def watched(strategy: Strategy, see: Callable[[Request, Any], None]) -> Strategy:
+def watched(strategy: Strategy, see: Callable[[SearchOp, Any], None]) -> Strategy:
     """The strategy, unchanged; `see` is told each request and the reply it got."""
 
     def search(root: Node, ctx: SearchContext) -> Search:
@@ -43,7 +43,7 @@ class Follower:
     def __call__(self, root: Node, ctx: SearchContext) -> Search:
         return self._watched(root, ctx)
 
-    def _see(self, request: Request, reply: Any) -> None:
+    def _see(self, request: SearchOp, reply: Any) -> None:
         if isinstance(request, Commit) and isinstance(reply, Accepted):
             self.ids = request.node.answer_ids()
             self.finished = request.node.finish is not None

@@ -24,7 +24,7 @@ Need: TypeAlias = Literal["reward model", "constitution", "swap lexicon", "value
 
 
 @dataclass(frozen=True, slots=True)
-class Method:
+class SearchMethod:
     """A strategy, and what is said of it.
 
     needs    what it cannot work without
@@ -44,26 +44,26 @@ class Method:
 REWARD: tuple[Need, ...] = ("reward model",)
 LEXICON: tuple[Need, ...] = ("swap lexicon",)
 
-METHODS: Mapping[str, Method] = {
+METHODS: Mapping[str, SearchMethod] = {
     method.name: method
     for method in (
-        Method(
+        SearchMethod(
             "inference_guard",
             inference_guard.search,
             "blockwise search within budgets, with resampling, steering and backing up",
             "arXiv 2502.01208",
             uses=REWARD,
         ),
-        Method("none", plain.search, "the unguarded stream; no gate", ""),
-        Method("cut", plain.search, "the usual filter: decode until the gate denies, then stop", ""),
-        Method("resample", resample.search, "another answer where one is denied, while nothing was shown", ""),
-        Method(
+        SearchMethod("none", plain.search, "the unguarded stream; no gate", ""),
+        SearchMethod("cut", plain.search, "the usual filter: decode until the gate denies, then stop", ""),
+        SearchMethod("resample", resample.search, "another answer where one is denied, while nothing was shown", ""),
+        SearchMethod(
             "rollback_retry",
             rollback_retry.search,
             "detect, roll back over what is held, retry",
             "CARE (reconstruction)",
         ),
-        Method(
+        SearchMethod(
             "best_of_n",
             best_of_n.best_of_n(preference.augmented),
             "N answers, the best reward among those within budget",
@@ -71,7 +71,7 @@ METHODS: Mapping[str, Method] = {
             uses=REWARD,
             streams=False,
         ),
-        Method(
+        SearchMethod(
             "best_of_n_plain",
             best_of_n.best_of_n(preference.by_reward),
             "N answers, the best reward, whatever it costs",
@@ -79,7 +79,7 @@ METHODS: Mapping[str, Method] = {
             uses=REWARD,
             streams=False,
         ),
-        Method(
+        SearchMethod(
             "best_of_n_lagrangian",
             best_of_n.best_of_n(preference.lagrangian),
             "N answers, the best reward less a price on cost",
@@ -87,43 +87,45 @@ METHODS: Mapping[str, Method] = {
             uses=REWARD,
             streams=False,
         ),
-        Method(
+        SearchMethod(
             "beam",
             beam.beam(preference.augmented),
             "blockwise beams, the best reward among those within budget",
             "arXiv 2502.01208, beam + augmented",
             uses=REWARD,
         ),
-        Method(
+        SearchMethod(
             "beam_plain",
             beam.beam(preference.by_reward),
             "blockwise beams by reward, whatever they cost",
             "arXiv 2502.01208, beam",
             uses=REWARD,
         ),
-        Method(
+        SearchMethod(
             "beam_lagrangian",
             beam.beam(preference.lagrangian),
             "blockwise beams by reward less a price on cost",
             "arXiv 2502.01208, beam + Lagrangian",
             uses=REWARD,
         ),
-        Method("args", args.args(args.by_reward), "likelihood plus reward, token by token", "arXiv 2402.01694", REWARD),
-        Method(
+        SearchMethod(
+            "args", args.args(args.by_reward), "likelihood plus reward, token by token", "arXiv 2402.01694", REWARD
+        ),
+        SearchMethod(
             "args_lagrangian",
             args.args(args.lagrangian),
             "likelihood plus reward less a price on risk, token by token",
             "arXiv 2502.01208, ARGS + Lagrangian",
             REWARD,
         ),
-        Method(
+        SearchMethod(
             "args_cost",
             args.args(args.by_cost),
             "likelihood less risk, token by token",
             "arXiv 2502.01208, ARGS + cost model",
         ),
-        Method("deal", deal.search, "tokens by where greedy continuations lead", "arXiv 2402.06147", uses=REWARD),
-        Method(
+        SearchMethod("deal", deal.search, "tokens by where greedy continuations lead", "arXiv 2402.06147", uses=REWARD),
+        SearchMethod(
             "ctrl",
             ctrl.ctrl(ctrl.for_best_of_n),
             "an answer drawn by calibrated reward, tilted to the top",
@@ -131,7 +133,7 @@ METHODS: Mapping[str, Method] = {
             uses=REWARD,
             streams=False,
         ),
-        Method(
+        SearchMethod(
             "ctrl_worst_of_n",
             ctrl.ctrl(ctrl.for_worst_of_n),
             "an answer drawn by calibrated reward, tilted away from the bottom",
@@ -139,34 +141,34 @@ METHODS: Mapping[str, Method] = {
             uses=REWARD,
             streams=False,
         ),
-        Method(
+        SearchMethod(
             "prov_decode",
             prov_decode.search,
             "the stream, without the tokens that would go over budget, such as those of a recited text",
             "TraceAlign, arXiv 2508.02063, Prov-Decode",
         ),
-        Method(
+        SearchMethod(
             "trace_shield",
             plain.search_whole,
             "the whole stream or nothing: refused at its end if it is over budget, such as by reciting a text",
             "TraceAlign, arXiv 2508.02063, TraceShield",
             streams=False,
         ),
-        Method(
+        SearchMethod(
             "re_control",
             re_control.search,
             "hidden states moved towards a higher value, token by token",
             "arXiv 2406.05954",
             ("value head",),
         ),
-        Method(
+        SearchMethod(
             "early_exit",
             early_exit.search,
             "the stream, guessed by the model's early layers and verified by all of them",
             "M2R2, arXiv 2502.02040 (self-speculative)",
             ("exit adapters",),
         ),
-        Method(
+        SearchMethod(
             "speculative_rejection",
             speculative_rejection.search,
             "many answers, halved block by block",
@@ -174,7 +176,7 @@ METHODS: Mapping[str, Method] = {
             uses=REWARD,
             streams=False,
         ),
-        Method(
+        SearchMethod(
             "verifier",
             verifier.search,
             "drafts weighed under a constitution, less what they say only of one group",
@@ -182,7 +184,7 @@ METHODS: Mapping[str, Method] = {
             ("constitution",),
             uses=LEXICON,
         ),
-        Method(
+        SearchMethod(
             "token_verifier",
             token_verifier.search,
             "tokens drawn under a constitution, less likely the more they depend on the group",

@@ -20,7 +20,7 @@ from ig_guardrail.schemas import followable
 from ig_guardrail.text.call_notation import BEGINNING, BLANKS, before_calls, beginning
 from ig_guardrail.text.call_notation import CLOSE as CLOSE
 from ig_guardrail.text.call_notation import OPEN as OPEN
-from ig_guardrail.types import Call, Utterance
+from ig_guardrail.types import AssistantMessage, ToolCall
 
 MOST = 8  # calls in one answer
 _ANY_TOKENS = '%llguidance {"no_forcing": true}'  # how a call is cut into tokens is the model's choice
@@ -35,7 +35,7 @@ _CALLS = (
 _NAME = re.compile(rf'\s*{OPEN}\s*\{{\s*"name"\s*:\s*"([^"\\]{{0,256}})"')
 
 
-Choice: TypeAlias = Literal["auto", "any", "none"]
+ToolChoice: TypeAlias = Literal["auto", "any", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class ResponseFormat:
     """What an answer may be: words, calls of `tools`, or JSON of `schema`.
 
     choice    "auto": words, or calls after words; "any": calls and nothing else; "none": words, and no call
@@ -63,7 +63,7 @@ class Form:
     """
 
     tools: tuple[Tool, ...] = ()
-    choice: Choice = "auto"
+    choice: ToolChoice = "auto"
     parallel: bool = True
     schema: Mapping[str, Any] | None = None
     untold: tuple[Tool, ...] = ()
@@ -120,7 +120,7 @@ class Form:
         return "\n\n".join(parts)
 
 
-def written(name: str, arguments: Mapping[str, Any], id: str | None = None) -> str:
+def format_call(name: str, arguments: Mapping[str, Any], id: str | None = None) -> str:
     """A call as a model writes it. id: a name of the call that others are told, and that so is part of what is said."""
     named = {} if id is None else {"id": id}
     content = json.dumps({"name": name, "arguments": arguments, **named}, ensure_ascii=False, default=str)
@@ -132,12 +132,12 @@ def written_to(name: str) -> str:
     return f'{OPEN}{{"name": {json.dumps(name, ensure_ascii=False)}'
 
 
-def rendered(said: Utterance) -> str:
+def rendered(said: AssistantMessage) -> str:
     """A message of the assistant as one text, in the form in which it is charged: each call on a line of its own."""
-    return said.words + "".join(f"\n{written(call.name, call.arguments)}" for call in said.calls)
+    return said.words + "".join(f"\n{format_call(call.name, call.arguments)}" for call in said.calls)
 
 
-def read(text: str, words: int | None = None) -> tuple[str, tuple[Call, ...]]:
+def parse_calls(text: str, words: int | None = None) -> tuple[str, tuple[ToolCall, ...]]:
     """The words of an answer, and the calls behind them. What is no whole call is left out, and so is all behind it.
 
     words: how many characters are words, where that is known
@@ -146,13 +146,13 @@ def read(text: str, words: int | None = None) -> tuple[str, tuple[Call, ...]]:
     return spoken, calls
 
 
-def utterance(text: str, words: int | None = None) -> Utterance:
+def utterance(text: str, words: int | None = None) -> AssistantMessage:
     """An answer as those who get it take it: where no call in it is whole, all of it is words."""
-    spoken, calls = read(text, words)
-    return Utterance(spoken, calls) if calls else Utterance(text)
+    spoken, calls = parse_calls(text, words)
+    return AssistantMessage(spoken, calls) if calls else AssistantMessage(text)
 
 
-def unread(text: str) -> str:
+def unparsed_tail(text: str) -> str:
     """What stands behind the last whole call of an answer, or behind its words if it has none."""
     _, _, place = _parts(text, None)
     return text[place:]
@@ -187,24 +187,24 @@ def first_call(text: str) -> int:
     return len(text) if start is None else start
 
 
-def call_in(source: str) -> Call | None:
+def call_in(source: str) -> ToolCall | None:
     """The call that a source with its markers is; None if it is none."""
     found = _call(source, 0)
     return found[0] if found is not None and found[1] == len(source) else None
 
 
-def _parts(text: str, words: int | None) -> tuple[str, tuple[Call, ...], int]:
+def _parts(text: str, words: int | None) -> tuple[str, tuple[ToolCall, ...], int]:
     """Words, calls, and where the last of them ends."""
     place = first_call(text) if words is None else words
     spoken = text[:place]
-    calls: list[Call] = []
+    calls: list[ToolCall] = []
     while (found := _call(text, place)) is not None:
         call, place = found
         calls.append(call)
     return spoken, tuple(calls), place
 
 
-def _call(text: str, start: int) -> tuple[Call, int] | None:
+def _call(text: str, start: int) -> tuple[ToolCall, int] | None:
     """The call at `start`, with white space between its parts and before it, and where it ends."""
     marker = _behind_blanks(text, start)
     if not text.startswith(OPEN, marker):
@@ -219,7 +219,7 @@ def _call(text: str, start: int) -> tuple[Call, int] | None:
     name, arguments, id = (content.get(key) for key in ("name", "arguments", "id"))
     if not (isinstance(name, str) and isinstance(arguments, dict)):
         return None
-    return Call(name, arguments, id if isinstance(id, str) else None), closed + len(CLOSE)
+    return ToolCall(name, arguments, id if isinstance(id, str) else None), closed + len(CLOSE)
 
 
 def _behind_blanks(text: str, place: int) -> int:

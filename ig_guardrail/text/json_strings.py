@@ -39,7 +39,7 @@ Open: TypeAlias = Bracket | None
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class TextPart:
     """What a piece of source adds to one text.
 
     whole  whether the text ends with it
@@ -70,13 +70,13 @@ class JsonTexts:
     key: bool = False
     name: int = -1
 
-    def read(self, source: str) -> tuple[JsonTexts, list[Part], str]:
+    def read(self, source: str) -> tuple[JsonTexts, list[TextPart], str]:
         """The reading after more source; what it adds: to the text that was open, if any, then to new ones; all of it.
 
         The last is the source with its escapes resolved, but for one that is not whole yet.
         """
         known, place, inside, clear = self.begun + source, 0, self.inside, list[str]()
-        brackets, key, name, parts = self.open, self.key, self.name, list[Part]()
+        brackets, key, name, parts = self.open, self.key, self.name, list[TextPart]()
         while True:
             if not inside:
                 quote = known.find('"', place)
@@ -88,15 +88,15 @@ class JsonTexts:
                 name = 0 if key or (brackets is not None and brackets.depth <= self.envelope) else -1
             text, place, inside = _text(known, place)
             name = name + len(text) if name >= 0 and _WORD.match(text) and name + len(text) <= LONGEST_NAME else -1
-            parts.append(Part(text, not inside, name >= 0))
+            parts.append(TextPart(text, not inside, name >= 0))
             clear.append(text if inside else f'{text}"')
             if inside:
                 return JsonTexts(self.envelope, True, known[place:], brackets, key, name), parts, "".join(clear)
             key = False
 
-    def end(self) -> list[Part]:
+    def end(self) -> list[TextPart]:
         """What is added where the source ends: the rest of a text that was never closed."""
-        return [Part(_HALF if self.begun else "", True, self.name >= 0 and not self.begun)] if self.inside else []
+        return [TextPart(_HALF if self.begun else "", True, self.name >= 0 and not self.begun)] if self.inside else []
 
 
 def like_json(beginning: str) -> bool | None:

@@ -3,26 +3,26 @@
 A *position* is always a count of answer tokens: position 16 is the prefix that ends with the sixteenth token.
 """
 
-from ig_guardrail.types.conversation import Call, Prompt, Role, Sampling, Turn, Utterance
+from ig_guardrail.types.conversation import AssistantMessage, Message, Prompt, Role, Sampling, ToolCall
 from ig_guardrail.types.operations import (
     Accepted,
     Append,
     Commit,
-    Cost,
+    CostEstimate,
     Denied,
     Draw,
     Drop,
     Edit,
     Expand,
     Extend,
-    Likeliest,
-    LogProbs,
-    Reply,
-    Request,
     Score,
+    SearchOp,
+    SearchReply,
     StateEdit,
     Steer,
     Together,
+    TokenLogprobs,
+    TopLogprobs,
     Twin,
 )
 from ig_guardrail.types.policy import (
@@ -38,8 +38,8 @@ from ig_guardrail.types.policy import (
     SearchSettings,
 )
 from ig_guardrail.types.receipt import HURRIED, BlockRecord, Charge, Chunk, Outcome, Receipt, Verdict
-from ig_guardrail.types.scoring import Granularity, Measure, Piece, Reading, Source
-from ig_guardrail.types.tree import Chance, Finish, GrownText, Node
+from ig_guardrail.types.scoring import Granularity, Measure, Piece, QuotedSource, ScoreKind
+from ig_guardrail.types.tree import Finish, GrownText, Node, TokenLogprob
 
 __all__ = [
     "Accepted",
@@ -47,13 +47,13 @@ __all__ = [
     "Append",
     "BlockRecord",
     "Budget",
-    "Call",
-    "Chance",
+    "ToolCall",
+    "TokenLogprob",
     "Charge",
     "Chunk",
     "Commit",
     "CompiledPolicy",
-    "Cost",
+    "CostEstimate",
     "CostModelSpec",
     "Denied",
     "Draw",
@@ -66,8 +66,8 @@ __all__ = [
     "Granularity",
     "GrownText",
     "HURRIED",
-    "Likeliest",
-    "LogProbs",
+    "TopLogprobs",
+    "TokenLogprobs",
     "Measure",
     "Messages",
     "Mode",
@@ -76,21 +76,21 @@ __all__ = [
     "Piece",
     "Prompt",
     "PromptRule",
-    "Reading",
+    "ScoreKind",
     "Receipt",
-    "Reply",
-    "Request",
+    "SearchReply",
+    "SearchOp",
     "Role",
     "Sampling",
     "Scope",
     "Score",
     "SearchSettings",
-    "Source",
+    "QuotedSource",
     "StateEdit",
     "Steer",
     "Together",
-    "Turn",
+    "Message",
     "Twin",
-    "Utterance",
+    "AssistantMessage",
     "Verdict",
 ]

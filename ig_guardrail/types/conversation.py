@@ -10,7 +10,7 @@ Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ToolCall:
     """A whole call of a tool. id: the name that the model gave it, where it gave one."""
 
     name: str
@@ -19,15 +19,15 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Utterance:
+class AssistantMessage:
     """One message of the assistant: words, and the calls behind them."""
 
     words: str
-    calls: tuple[Call, ...] = ()
+    calls: tuple[ToolCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Message:
     """One message of the conversation, as plain text.
 
     said  the messages of the assistant that its turn was made of, where they are known; () leaves it to the text
@@ -35,14 +35,14 @@ class Turn:
 
     role: Role
     text: str
-    said: tuple[Utterance, ...] = field(default=(), compare=False, repr=False)
+    said: tuple[AssistantMessage, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """A conversation and the token ids the model reads for it."""
 
-    turns: tuple[Turn, ...]
+    turns: tuple[Message, ...]
     ids: tuple[int, ...]
 
 

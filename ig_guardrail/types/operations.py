@@ -42,7 +42,7 @@ class Expand:
 
 
 @dataclass(frozen=True, slots=True)
-class Likeliest:
+class TopLogprobs:
     """The tokens that `Expand` would make children of, without reading them.
 
     Reply: list of (token id, log-probability in nats), likeliest first; an end token may be among them.
@@ -53,7 +53,7 @@ class Likeliest:
 
 
 @dataclass(frozen=True, slots=True)
-class LogProbs:
+class TokenLogprobs:
     """Log-probabilities of `ids` after `node`. Reply: list of floats, nats."""
 
     node: Node
@@ -120,15 +120,15 @@ class Steer:
 class Together:
     """Work of the engine that shares steps. Reply: list of what each request would have been replied, in order."""
 
-    requests: tuple[Extend | Expand | Likeliest | LogProbs | Append | Twin | Steer, ...]
+    requests: tuple[Extend | Expand | TopLogprobs | TokenLogprobs | Append | Twin | Steer, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Judge nodes. kind `cost`: list of `Cost`; `reward` and `critic`: list of floats, higher is better.
+    """Judge nodes. kind `cost`: list of `CostEstimate`; `reward` and `critic`: list of floats, higher is better.
 
-    `glance`: list of floats, the pressure (see `Cost`) of what a commit would be charged and, between charge points
-    too, of what hidden states show at the node's end. For planning; the gate charges at charge points only.
+    `glance`: list of floats, the pressure (see `CostEstimate`) of what a commit would be charged and, between charge
+    points too, of what hidden states show at the node's end. For planning; the gate charges at charge points only.
     """
 
     nodes: tuple[Node, ...]
@@ -149,11 +149,13 @@ class Commit:
     node: Node
 
 
-Request: TypeAlias = Extend | Expand | Likeliest | LogProbs | Append | Twin | Steer | Together | Score | Drop | Commit
+SearchOp: TypeAlias = (
+    Extend | Expand | TopLogprobs | TokenLogprobs | Append | Twin | Steer | Together | Score | Drop | Commit
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class CostEstimate:
     """What committing a node would do to the enforced budgets, over the charge points that are not yet committed.
 
     z         remaining budget after the node, by budget id; below 0 is over budget for good
@@ -187,4 +189,6 @@ class Denied:
     position: int | None = None
 
 
-Reply: TypeAlias = Sequence[Node] | Sequence[Cost] | Sequence[float] | Sequence[Any] | Node | Accepted | Denied | None
+SearchReply: TypeAlias = (
+    Sequence[Node] | Sequence[CostEstimate] | Sequence[float] | Sequence[Any] | Node | Accepted | Denied | None
+)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from ig_guardrail.types.scoring import Source
-from ig_guardrail.types.tree import Chance, Finish
+from ig_guardrail.types.scoring import QuotedSource
+from ig_guardrail.types.tree import Finish, TokenLogprob
 
 Outcome: TypeAlias = Literal["completed", "refused", "ended", "cancelled", "failed"]
 
@@ -84,7 +84,7 @@ class Receipt:
     cost_calls: int
     value_calls: int
     fail_open: tuple[str, ...]
-    sources: tuple[Source, ...]
+    sources: tuple[QuotedSource, ...]
     fired: Mapping[str, tuple[str | int, ...]]
     ladder: tuple[str, ...]
     seconds: Mapping[str, float | None]
@@ -100,5 +100,5 @@ class Chunk:
 
     text: str
     receipt: Receipt | None = None
-    chances: tuple[Chance, ...] = ()
+    chances: tuple[TokenLogprob, ...] = ()
     cut: str | None = None

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 Granularity: TypeAlias = Literal["token", "block", "final"]
 
-Reading: TypeAlias = Literal["level", "event"]
+ScoreKind: TypeAlias = Literal["level", "event"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +32,17 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class QuotedSource:
     """Where in a document of a corpus a text stands word for word: from character `start` up to `stop`."""
 
     document: str
     start: int
     stop: int
 
-    def joined(self, other: Source) -> Source:
+    def joined(self, other: QuotedSource) -> QuotedSource:
         """Both as one where they touch or overlap; else this one."""
         apart = self.document != other.document or other.start > self.stop or other.stop < self.start
-        return self if apart else Source(self.document, min(self.start, other.start), max(self.stop, other.stop))
+        return self if apart else QuotedSource(self.document, min(self.start, other.start), max(self.stop, other.stop))
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,7 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Chance:
+class TokenLogprob:
     """A token of an answer as the unfiltered model saw it at temperature 1, before the guard.
 
     spelled    its bytes; parts of a character are possible

@@ -32,9 +32,9 @@ from ig_guardrail.errors import RequestError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.answer_cache import CompletedAnswers
 from ig_guardrail.integrations.langchain.base import BoundedModel, unwritten
-from ig_guardrail.integrations.langchain.lazy_guardrail import Names, Opening
+from ig_guardrail.integrations.langchain.lazy_guardrail import GuardrailSpec, LazyGuardrail
 from ig_guardrail.integrations.langchain.messages.blocks import PROVIDER, EventModel
-from ig_guardrail.integrations.langchain.messages.conversation import turns_of
+from ig_guardrail.integrations.langchain.messages.conversation import messages_of
 from ig_guardrail.integrations.langchain.messages.outcomes import generation_chunks, overflow_told
 from ig_guardrail.integrations.langchain.options import (
     CallOptions,
@@ -44,11 +44,11 @@ from ig_guardrail.integrations.langchain.options import (
     stop_strings,
 )
 from ig_guardrail.integrations.langchain.payer import PayingModel
-from ig_guardrail.integrations.langchain.response_format import described, form_of, instructed
-from ig_guardrail.integrations.langchain.structured import Method, structured
-from ig_guardrail.ledger import MemoryLedger, Payer, process_ledger
+from ig_guardrail.integrations.langchain.response_format import described, form_of, with_instructions
+from ig_guardrail.integrations.langchain.structured import OutputMethod, structured
+from ig_guardrail.ledger import AccountKey, MemoryLedger, process_ledger
 from ig_guardrail.settings import Limits
-from ig_guardrail.types import CompiledPolicy, Turn
+from ig_guardrail.types import CompiledPolicy, Message
 
 OPENINGS = 8  # models and policies that one chat model keeps open
 KEPT = {"ledger": "a ledger", "cost_models": "cost models", "reward": "a reward", "critic": "a critic"}
@@ -125,7 +125,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
     guardrail: Guardrail | None = Field(default=None, exclude=True, repr=False)
     """An open guardrail to use, in place of `model`, `policy`, `device`, `dtype`, `weights`, `reward` and `critic`."""
 
-    _openings: list[Opening] = PrivateAttr(default_factory=list)
+    _openings: list[LazyGuardrail] = PrivateAttr(default_factory=list)
 
     # ------------------------------------------------------------------------------------------------ construction
 
@@ -216,7 +216,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         kwargs = as_named_here(kwargs)
         model = kwargs.pop("model", None)
         payer = self._payer(kwargs)
-        options, turns = self._options(stop, kwargs, payer), turns_of(messages, self._limits())
+        options, turns = self._options(stop, kwargs, payer), messages_of(messages, self._limits())
         with overflow_told():
             guardrail = self._given(model) or self._opened(model).guardrail()
             yield from _pieces(guardrail, options.within(guardrail.panel.tool_rules), turns)
@@ -232,7 +232,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         kwargs = as_named_here(kwargs)
         model = kwargs.pop("model", None)
         payer = self._payer(kwargs)
-        options, turns = self._options(stop, kwargs, payer), turns_of(messages, self._limits())
+        options, turns = self._options(stop, kwargs, payer), messages_of(messages, self._limits())
         guardrail = self._given(model) or await self._opened(model).guardrail_async()
         options = options.within(guardrail.panel.tool_rules)
         with overflow_told():
@@ -252,7 +252,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         kwargs = as_named_here(kwargs)
         model = kwargs.pop("model", None)
         payer = self._payer(kwargs)
-        options, turns = self._options(stop, kwargs, payer), turns_of(messages, self._limits())
+        options, turns = self._options(stop, kwargs, payer), messages_of(messages, self._limits())
         guardrail = self._given(model) or self._opened(model).guardrail()
         options = options.within(guardrail.panel.tool_rules)
         with overflow_told():
@@ -276,7 +276,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
             return _together([await agenerate_from_stream(stream) for stream in streams])
         return _together(await _at_once([agenerate_from_stream(stream) for stream in streams]))
 
-    def _options(self, stop: list[str] | None, given: dict[str, Any], payer: Payer | None = None) -> CallOptions:
+    def _options(self, stop: list[str] | None, given: dict[str, Any], payer: AccountKey | None = None) -> CallOptions:
         settings = {name: getattr(self, name) for name in CallOptions.model_fields if name != "form"}
         if payer is not None:
             settings |= {"conversation": payer.conversation, "tenant": payer.tenant}
@@ -287,12 +287,12 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         """Those that a guardrail of the caller's brings, else the usual ones."""
         return Limits() if self.guardrail is None else self.guardrail.limits
 
-    def _opened(self, model: str | None = None) -> Opening:
+    def _opened(self, model: str | None = None) -> LazyGuardrail:
         """What the present names open: a model or policy that was changed since is opened anew, and kept beside.
 
         model: the one that a call asks for in place of the usual one, under the same policy and ledger
         """
-        names = Names(
+        names = GuardrailSpec(
             model=model or self.model,
             policy=self.policy,
             device=self.device,
@@ -305,7 +305,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         )
         found = next((opening for opening in self._openings if opening.names == names), None)
         if found is None:
-            found = Opening(names)
+            found = LazyGuardrail(names)
             self._openings = [*self._openings, found][-OPENINGS:]
         return found
 
@@ -340,7 +340,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         schema: Any = None,
         *,
         include_raw: bool = False,
-        method: Method = "json_schema",
+        method: OutputMethod = "json_schema",
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, Any]:
@@ -361,7 +361,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         """Ids of a text by the model's own tokenizer, as it stands within a turn. Loads the model if need be."""
         if self.custom_get_token_ids is not None:
             return self.custom_get_token_ids(text)
-        framed, frame = (self._encoded((Turn("user", content),)) for content in (text, ""))
+        framed, frame = (self._encoded((Message("user", content),)) for content in (text, ""))
         shared = next((i for i, (a, b) in enumerate(zip(framed, frame, strict=False)) if a != b), len(frame))
         return list(framed[shared : len(framed) - (len(frame) - shared)])
 
@@ -370,9 +370,9 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         """Tokens the model reads for a conversation: chat template, and what it is told of tools."""
         rules = self._present().panel.tool_rules if tools else None
         form = form_of(tools, None, None, None)
-        return len(self._encoded(instructed(offered(form, rules), turns_of(messages))))
+        return len(self._encoded(with_instructions(offered(form, rules), messages_of(messages))))
 
-    def _encoded(self, turns: tuple[Turn, ...]) -> tuple[int, ...]:
+    def _encoded(self, turns: tuple[Message, ...]) -> tuple[int, ...]:
         return self._present().engine.encode(turns).ids
 
     def _present(self) -> Guardrail:
@@ -449,7 +449,7 @@ def init_guarded_chat_model(
     return ChatIGGuardrail(model=str(model).removeprefix(f"{PROVIDER}:"), policy=policy, **settings)
 
 
-def _pieces(guardrail: Guardrail, options: CallOptions, turns: tuple[Turn, ...]) -> Iterator[ChatGenerationChunk]:
+def _pieces(guardrail: Guardrail, options: CallOptions, turns: tuple[Message, ...]) -> Iterator[ChatGenerationChunk]:
     with closing(guardrail.stream(options.ask(turns), options.timeout)) as chunks:
         for chunk in chunks:
             yield from generation_chunks(chunk, tools=bool(options.form.callable))

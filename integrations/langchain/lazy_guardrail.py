@@ -12,12 +12,12 @@ from typing import Any
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.ledger import Ledger, ledger_at
-from ig_guardrail.threads import Turn
+from ig_guardrail.threads import ForkSafeLock
 from ig_guardrail.types import CompiledPolicy
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class GuardrailSpec:
     """What to open: a model, how it runs, and a policy (a file, a packaged name, or a compiled value).
 
     cost_models: those that the policy leaves to the program
@@ -35,12 +35,12 @@ class Names:
     critic: str | None = None
 
 
-class Opening:
+class LazyGuardrail:
     """Reads the policy at first use of either, the weights at first use of the guardrail; keeps both."""
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: GuardrailSpec) -> None:
         self.names = names
-        self._lock = Turn(threading.RLock)
+        self._lock = ForkSafeLock(threading.RLock)
         self._policy: CompiledPolicy | None = None
         self._guardrail: Guardrail | None = None
 
@@ -73,9 +73,9 @@ class Opening:
             return await asyncio.to_thread(self.guardrail)
         return self._guardrail
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Opening:
+    def __deepcopy__(self, memo: dict[int, Any]) -> LazyGuardrail:
         return self
 
-    def __reduce__(self) -> tuple[type[Opening], tuple[Names]]:
+    def __reduce__(self) -> tuple[type[LazyGuardrail], tuple[GuardrailSpec]]:
         """Pickled by its names alone; what they open is opened anew."""
-        return Opening, (self.names,)
+        return LazyGuardrail, (self.names,)

@@ -36,7 +36,7 @@ from ig_guardrail.integrations.langchain.structured import AnswerRefused
 from ig_guardrail.integrations.langchain.text_checks import text_checks
 from ig_guardrail.types import CompiledPolicy
 
-Answer = ToolMessage | Command[Any]
+ToolAnswer = ToolMessage | Command[Any]
 
 REMOVED = "[removed: the policy refuses this text]"
 
@@ -172,14 +172,14 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
         return self.after_agent(state, runtime)
 
     @override
-    def wrap_tool_call(self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Answer]) -> Answer:
+    def wrap_tool_call(self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], ToolAnswer]) -> ToolAnswer:
         """Run the tool if the policy allows the call as it is now; else tell the model that it may not."""
         return self._denied(request) or handler(_going_on(request))
 
     @override
     async def awrap_tool_call(
-        self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[Answer]]
-    ) -> Answer:
+        self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[ToolAnswer]]
+    ) -> ToolAnswer:
         return await asyncio.to_thread(self._denied, request) or await handler(_going_on(request))
 
     def _denied(self, request: ToolCallRequest) -> ToolMessage | None:

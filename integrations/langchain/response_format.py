@@ -14,8 +14,8 @@ from pydantic.fields import FieldInfo
 from ig_guardrail.drive.server import edited
 from ig_guardrail.errors import RequestError, brief
 from ig_guardrail.schemas import KINDS, faultless, sound
-from ig_guardrail.text.calls import Choice, Form, Tool
-from ig_guardrail.types import Edit, Turn
+from ig_guardrail.text.calls import ResponseFormat, Tool, ToolChoice
+from ig_guardrail.types import Edit, Message
 
 _ANY = ("any", "required", True)
 _OTHERS = {"function", "parameters", "input_schema", "inputSchema", "name", "toolSpec"}  # of tools that are no schema
@@ -23,7 +23,7 @@ _ANYTHING: Mapping[str, Any] = {"type": "object"}
 _NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}}
 
 
-def form_of(tools: Sequence[Any] | None, choice: Any, parallel: bool | None, response_format: Any) -> Form:
+def form_of(tools: Sequence[Any] | None, choice: Any, parallel: bool | None, response_format: Any) -> ResponseFormat:
     """The form of an answer.
 
     tools            as `bind_tools` takes them
@@ -39,10 +39,10 @@ def form_of(tools: Sequence[Any] | None, choice: Any, parallel: bool | None, res
     for asked in (*(tool.parameters for tool in offered), *(() if schema is None else (schema,))):
         sound(asked)
     chosen, kind, named = _chosen(offered, choice)
-    return Form(chosen, kind, not named if parallel is None else parallel, schema)
+    return ResponseFormat(chosen, kind, not named if parallel is None else parallel, schema)
 
 
-def instructed(form: Form, turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+def with_instructions(form: ResponseFormat, turns: tuple[Message, ...]) -> tuple[Message, ...]:
     """A conversation whose model is told of the form."""
     return edited(turns, Edit(form.instructions()))
 
@@ -137,7 +137,7 @@ def _bare(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {key: part for key, part in schema.items() if key not in ("title", "description")}
 
 
-def _chosen(offered: tuple[Tool, ...], choice: Any) -> tuple[tuple[Tool, ...], Choice, bool]:
+def _chosen(offered: tuple[Tool, ...], choice: Any) -> tuple[tuple[Tool, ...], ToolChoice, bool]:
     """The tools that may be called, whether one must be, and whether it was named."""
     if isinstance(choice, Mapping):
         inner = choice.get("function", choice)

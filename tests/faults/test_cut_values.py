@@ -18,8 +18,8 @@ from ig_guardrail.engine.scripted.engine import Incidents
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain import AnswerCut, AnswerRefused, ChatIGGuardrail
 from ig_guardrail.integrations.langchain.guarded_model import GuardedChatModel
-from ig_guardrail.integrations.langchain.inner.answer import Answer
-from ig_guardrail.text.calls import OPEN, written
+from ig_guardrail.integrations.langchain.inner.answer import InnerAnswer
+from ig_guardrail.text.calls import OPEN, format_call
 from tests.golden.conversations import compiled, scripted_guardrail
 from tests.unit.langchain.teller import call_part, last_part, teller
 from tests.unit.langchain.test_tools import PAY, READ, RULES, TOOLS, called, folded
@@ -55,7 +55,7 @@ WAYS: Sequence[tuple[Any, str, dict[str, Any]]] = [
 
 def told(value: Any, method: str, name: str = "Basket") -> list[str]:
     """The answer that says a value, character by character."""
-    return list(written(name, value) if method == "function_calling" else json.dumps(value))
+    return list(format_call(name, value) if method == "function_calling" else json.dumps(value))
 
 
 def chat(text: Sequence[str], policy: str | None = None, **options: Any) -> ChatIGGuardrail:
@@ -213,7 +213,7 @@ def test_a_cut_call_of_another_model_is_an_invalid_call() -> None:
 
 def test_so_is_one_that_the_other_model_called_invalid_itself() -> None:
     cut = {"type": "invalid_tool_call", "name": "pay", "args": '{"amo', "id": "a", "error": None}
-    answer = Answer()
+    answer = InnerAnswer()
     answer.read(AIMessage("", invalid_tool_calls=[cut], response_metadata={"finish_reason": "length"}))
     text = answer.end()
     assert answer.shown(text) == ("", [])

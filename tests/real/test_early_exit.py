@@ -14,7 +14,7 @@ from ig_guardrail.engine.loading.models import load_weights
 from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.learn.early_exit import States, agreement, fit_exit, reading_of, recorded_states
-from ig_guardrail.types import Draw, Node, Sampling, Turn
+from ig_guardrail.types import Draw, Message, Node, Sampling
 
 pytestmark = [
     pytest.mark.real,
@@ -32,7 +32,7 @@ def weights() -> Weights:
 
 
 def answer(engine: TransformersEngine, asked: str, sampling: Sampling, ahead: int = 0) -> Node:
-    root = engine.open(engine.encode((Turn("user", asked),)), sampling).result()
+    root = engine.open(engine.encode((Message("user", asked),)), sampling).result()
     (node,) = engine.extend([Draw(root)], sampling.max_tokens, ahead=ahead).result()
     engine.close(root)
     return node

@@ -13,11 +13,11 @@ from rich.console import Console
 from ig_guardrail.cli import options
 from ig_guardrail.cli.exit_codes import FAILED, exit_code
 from ig_guardrail.cli.receipt_view import line
-from ig_guardrail.cli.request import Asking, decoded, deliver, opening_turns
+from ig_guardrail.cli.request import RequestOptions, decoded, deliver, opening_turns
 from ig_guardrail.cli.tools_file import read_tools
 from ig_guardrail.cli.writers import printable
 from ig_guardrail.errors import GenerationFailed, RequestError
-from ig_guardrail.types import Receipt, Turn
+from ig_guardrail.types import Message, Receipt
 
 if TYPE_CHECKING:
     from ig_guardrail.guardrail import Guardrail
@@ -26,25 +26,25 @@ HELP = "/new begins again, /result TEXT answers a call, /quit leaves"
 
 
 def chat_command(
-    model: options.Model = "embedded",
+    model: options.ModelOption = "embedded",
     policy: options.Policy = "default",
-    strategy: options.Strategy = None,
-    exit: options.Exit = None,
-    seed: options.Seed = None,
+    strategy: options.StrategyOption = None,
+    exit: options.ExitOption = None,
+    seed: options.SeedOption = None,
     max_tokens: options.MaxTokens = 256,
     temperature: options.Temperature = 0.7,
     top_p: options.TopP = 0.95,
     stop: options.Stop = None,
     system: options.System = None,
-    language: options.Language = "en",
+    language: options.LanguageOption = "en",
     timeout: options.Timeout = None,
     tools: options.Tools = None,
-    conversation: options.Conversation = None,
-    tenant: options.Tenant = None,
-    ledger: options.Ledger = None,
-    device: options.Device = "auto",
+    conversation: options.ConversationOption = None,
+    tenant: options.TenantOption = None,
+    ledger: options.LedgerOption = None,
+    device: options.DeviceOption = "auto",
     dtype: options.Dtype = "auto",
-    weights: options.Weights = "auto",
+    weights: options.WeightsOption = "auto",
 ) -> None:
     """Talk with the model. /new begins a new conversation, /quit leaves; lines may also come from a pipe.
 
@@ -53,25 +53,25 @@ def chat_command(
     from ig_guardrail.assembly import open_guardrail
     from ig_guardrail.ledger import ledger_at
 
-    asking = Asking(
+    asking = RequestOptions(
         temperature, top_p, max_tokens, stop, seed, strategy, language, tenant=tenant, form=read_tools(tools)
     )
     guardrail = open_guardrail(
         model, policy, device=device, dtype=dtype, weights=weights, exit=exit, ledger=ledger_at(ledger)
     )
     asking = asking.within(guardrail.panel.tool_rules)
-    code = Conversation(guardrail, asking, opening_turns(system), timeout, conversation).hold(_lines())
+    code = ChatHistory(guardrail, asking, opening_turns(system), timeout, conversation).hold(_lines())
     raise typer.Exit(0 if sys.stdin.isatty() else code)
 
 
-class Conversation:
+class ChatHistory:
     """The turns so far, and what answers them."""
 
     def __init__(
         self,
         guardrail: Guardrail,
-        asking: Asking,
-        opening: tuple[Turn, ...],
+        asking: RequestOptions,
+        opening: tuple[Message, ...],
         timeout: float | None,
         name: str | None,
     ) -> None:
@@ -93,11 +93,11 @@ class Conversation:
             if said == "/new":
                 self._begin_again()
             elif command == "/result" and rest.strip():
-                self._answer(Turn("tool", rest.strip()))
+                self._answer(Message("tool", rest.strip()))
             elif said.startswith("/"):
                 self._note(f"there is no command '{said}'; {HELP}")
             elif said:
-                self._answer(Turn("user", said))
+                self._answer(Message("user", said))
         return self._code
 
     def _begin_again(self) -> None:
@@ -107,7 +107,7 @@ class Conversation:
         kept = f"; what '{self._given}' has spent stays spent" if self._given else ""
         self._note(f"a new conversation{kept}")
 
-    def _answer(self, said: Turn) -> None:
+    def _answer(self, said: Message) -> None:
         """One exchange. One that cannot be served, or whose guard fails, is reported and left out of what follows."""
         turns = (*self._turns, said)
         try:
@@ -118,7 +118,7 @@ class Conversation:
             self._code = FAILED
             return
         self._code = exit_code(receipt)
-        self._turns = (*turns, Turn("assistant", receipt.text))
+        self._turns = (*turns, Message("assistant", receipt.text))
 
     def _note(self, text: str) -> None:
         self._notes.print(text, style="dim", markup=False)

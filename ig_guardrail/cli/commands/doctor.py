@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ig_guardrail.cli.checkup import Finding, State, check_up
+from ig_guardrail.cli.checkup import CheckState, Finding, check_up
 
-COLOURS: Mapping[State, str] = {"ok": "green", "note": "yellow", "missing": "red"}
+COLOURS: Mapping[CheckState, str] = {"ok": "green", "note": "yellow", "missing": "red"}
 
 
 def doctor_command() -> None:

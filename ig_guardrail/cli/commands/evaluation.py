@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from ig_guardrail.evaluate.comparison.config import Config
     from ig_guardrail.evaluate.comparison.records import Record
-    from ig_guardrail.evaluate.comparison.runner import Task
+    from ig_guardrail.evaluate.comparison.runner import CellTask
 
 MOST_STREAMS = 256
 
@@ -54,7 +54,7 @@ def eval_command(
     _publish(asked, records, streams, folder)
 
 
-def _run(tasks: Sequence[Task], folder: Path, workers: int, streams: int) -> list[Record]:
+def _run(tasks: Sequence[CellTask], folder: Path, workers: int, streams: int) -> list[Record]:
     from rich.console import Console
     from rich.progress import Progress, TimeElapsedColumn
 

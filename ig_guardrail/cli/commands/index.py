@@ -27,7 +27,7 @@ def build_command(
     ],
     out: Annotated[Path, typer.Option("--out", help="The new folder that the index is written to.")],
     field: Annotated[str, typer.Option("--field", help="Where a line of a .jsonl file has its text.")] = "text",
-    model: options.Model = "embedded",
+    model: options.ModelOption = "embedded",
 ) -> None:
     """Index documents as a model reads them. Only its tokenizer is used."""
     from ig_guardrail.learn.index import build_index

@@ -32,7 +32,7 @@ def check_command(
     deep: Annotated[
         bool, typer.Option("--deep", help="Also start each valid policy beside a model, as a guardrail does.")
     ] = False,
-    model: options.Model = "embedded",
+    model: options.ModelOption = "embedded",
 ) -> None:
     """Report every fault of every file. Exit code 0: all valid; 1: faults found; 2: a file could not be read.
 
@@ -53,9 +53,9 @@ def check_command(
 def show_command(name: Annotated[str, typer.Argument(help="A packaged name, or a file.")]) -> None:
     """Print a policy as it is written, comments and all: the start of a policy of your own."""
     from ig_guardrail.policy import load_policy
-    from ig_guardrail.policy.sources import Source, fetch
+    from ig_guardrail.policy.sources import PolicySource, fetch
 
     load_policy(name)  # one that cannot be used, or is not there, is not worth copying: raises PolicyError
     found = fetch(name)
-    if isinstance(found, Source):
+    if isinstance(found, PolicySource):
         sys.stdout.write(found.content.decode())

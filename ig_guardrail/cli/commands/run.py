@@ -8,34 +8,34 @@ import typer
 
 from ig_guardrail.cli import options
 from ig_guardrail.cli.exit_codes import exit_code
-from ig_guardrail.cli.request import Asking, Writer, deliver, opening_turns, read_prompt
+from ig_guardrail.cli.request import RequestOptions, Writer, deliver, opening_turns, read_prompt
 from ig_guardrail.cli.tools_file import read_tools
-from ig_guardrail.types import Turn
+from ig_guardrail.types import Message
 
 
 def run_command(
     prompt: Annotated[str, typer.Option("--prompt", help="What to ask; `-` reads standard input.")],
-    model: options.Model = "embedded",
+    model: options.ModelOption = "embedded",
     policy: options.Policy = "default",
-    strategy: options.Strategy = None,
+    strategy: options.StrategyOption = None,
     reward: options.Reward = None,
-    critic: options.Critic = None,
-    exit: options.Exit = None,
-    seed: options.Seed = None,
+    critic: options.CriticOption = None,
+    exit: options.ExitOption = None,
+    seed: options.SeedOption = None,
     max_tokens: options.MaxTokens = 256,
     temperature: options.Temperature = 0.7,
     top_p: options.TopP = 0.95,
     stop: options.Stop = None,
     system: options.System = None,
-    language: options.Language = "en",
+    language: options.LanguageOption = "en",
     timeout: options.Timeout = None,
     tools: options.Tools = None,
-    conversation: options.Conversation = None,
-    tenant: options.Tenant = None,
-    ledger: options.Ledger = None,
-    device: options.Device = "auto",
+    conversation: options.ConversationOption = None,
+    tenant: options.TenantOption = None,
+    ledger: options.LedgerOption = None,
+    device: options.DeviceOption = "auto",
     dtype: options.Dtype = "auto",
-    weights: options.Weights = "auto",
+    weights: options.WeightsOption = "auto",
     json_lines: Annotated[
         bool, typer.Option("--json", help="One JSON object a line: deltas, then the receipt.")
     ] = False,
@@ -44,8 +44,8 @@ def run_command(
 
     Exit code 0: completed; 3: refused; 4: ended with a closing message; 5: cancelled at the deadline; 2: an error.
     """
-    turns = (*opening_turns(system), Turn("user", read_prompt(prompt)))
-    asking = Asking(
+    turns = (*opening_turns(system), Message("user", read_prompt(prompt)))
+    asking = RequestOptions(
         temperature, top_p, max_tokens, stop, seed, strategy, language, tenant=tenant, form=read_tools(tools)
     )
 

@@ -30,10 +30,10 @@ def head_command(
     cache: Annotated[
         Path | None, typer.Option("--cache", help="Where hidden states are kept, so an interrupted run goes on.")
     ] = None,
-    model: options.Model = "embedded",
+    model: options.ModelOption = "embedded",
     device: Device = "cpu",
     dtype: options.Dtype = "auto",
-    weights: options.Weights = "auto",
+    weights: options.WeightsOption = "auto",
 ) -> None:
     """Fit a head to a model's hidden states, or to words, and write it with a card of its measured quality."""
     from ig_guardrail.engine.loading.models import load_weights, numerics_of
@@ -51,10 +51,10 @@ def answers_command(
     temperature: options.Temperature = 0.7,
     top_p: options.TopP = 0.95,
     seed: Seed = 0,
-    model: options.Model = "embedded",
+    model: options.ModelOption = "embedded",
     device: Device = "cpu",
     dtype: options.Dtype = "auto",
-    weights: options.Weights = "auto",
+    weights: options.WeightsOption = "auto",
 ) -> None:
     """Let the model answer harmless questions: rows that show a head what this model says when nothing is wrong."""
     from ig_guardrail.engine.loading.models import load_weights, numerics_of
@@ -69,10 +69,10 @@ def answers_command(
 def thresholds_command(
     data: Annotated[list[Path], typer.Option("--data", help="Files that `train answers` wrote; may be given again.")],
     heads: Annotated[Path, typer.Option("--heads", help="The folder that holds the heads' folders by name.")],
-    model: options.Model = "embedded",
+    model: options.ModelOption = "embedded",
     device: Device = "cpu",
     dtype: options.Dtype = "auto",
-    weights: options.Weights = "auto",
+    weights: options.WeightsOption = "auto",
 ) -> None:
     """Find the thresholds that at most 5 % of the model's own harmless answers touch, and note them in the cards."""
     from ig_guardrail.engine.loading.models import load_engine
@@ -92,7 +92,7 @@ def exit_command(
     cache: Annotated[
         Path | None, typer.Option("--cache", help="Where hidden states are kept, so an interrupted run goes on.")
     ] = None,
-    model: options.Model = "embedded",
+    model: options.ModelOption = "embedded",
     device: Device = "cpu",
     dtype: options.Dtype = "auto",
 ) -> None:
@@ -146,22 +146,22 @@ def critic_command(
     temperature: options.Temperature = 0.7,
     top_p: options.TopP = 0.95,
     seed: Seed = 0,
-    model: options.Model = "embedded",
+    model: options.ModelOption = "embedded",
     device: Device = "cpu",
     dtype: options.Dtype = "auto",
-    weights: options.Weights = "auto",
+    weights: options.WeightsOption = "auto",
 ) -> None:
     """Record answers under a policy and train a critic that foresees its budgets, with a card of its quality."""
     from ig_guardrail.assembly import open_guardrail
     from ig_guardrail.engine.loading.store import store_folder
     from ig_guardrail.learn.critic import train_critic
     from ig_guardrail.learn.data.questions import survey
-    from ig_guardrail.learn.sampling import Speech
+    from ig_guardrail.learn.sampling import SamplingPlan
     from ig_guardrail.learn.trajectories import Recorder
     from ig_guardrail.types import Sampling
 
     guardrail = open_guardrail(model, policy, device=device, dtype=dtype, weights=weights, reward=reward)
-    speech = Speech(Sampling(temperature, top_p, seed=seed, max_tokens=tokens), answers)
+    speech = SamplingPlan(Sampling(temperature, top_p, seed=seed, max_tokens=tokens), answers)
     recorder = Recorder(guardrail, speech, guided)
     trained = train_critic(recorder, survey(data or [], prompts), cache or store_folder() / "recordings", out)
     Console().print(f"wrote {trained.folder}", markup=False, highlight=False, soft_wrap=True)
@@ -178,20 +178,20 @@ def reward_command(
     temperature: options.Temperature = 0.7,
     top_p: options.TopP = 0.95,
     seed: Seed = 0,
-    model: options.Model = "embedded",
+    model: options.ModelOption = "embedded",
     device: Device = "cpu",
     dtype: options.Dtype = "auto",
-    weights: options.Weights = "auto",
+    weights: options.WeightsOption = "auto",
 ) -> None:
     """Train a small reward that tells an answer to a prompt from answers to others, with a card of its quality."""
     from ig_guardrail.engine.loading.models import load_engine
     from ig_guardrail.engine.loading.store import store_folder
     from ig_guardrail.learn.data.questions import survey
     from ig_guardrail.learn.reward import train_reward
-    from ig_guardrail.learn.sampling import Speech
+    from ig_guardrail.learn.sampling import SamplingPlan
     from ig_guardrail.types import Sampling
 
     engine = load_engine(model, device=device, dtype=dtype, weights=weights)
-    speech = Speech(Sampling(temperature, top_p, seed=seed, max_tokens=tokens), answers)
+    speech = SamplingPlan(Sampling(temperature, top_p, seed=seed, max_tokens=tokens), answers)
     trained = train_reward(engine, survey(data or [], prompts), speech, cache or store_folder() / "recordings", out)
     Console().print(f"wrote {trained.folder}", markup=False, highlight=False, soft_wrap=True)

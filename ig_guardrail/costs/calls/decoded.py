@@ -18,18 +18,18 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeAlias
 
-from ig_guardrail.costs.base import Attributing, CostModel, State
+from ig_guardrail.costs.base import Attributing, CostModel, FoldState
 from ig_guardrail.costs.calls.reader import Border
 from ig_guardrail.errors import CostFailure
-from ig_guardrail.text.json_strings import JsonTexts, Part, like_json
-from ig_guardrail.types import Granularity, Piece, Prompt, Reading
+from ig_guardrail.text.json_strings import JsonTexts, TextPart, like_json
+from ig_guardrail.types import Granularity, Piece, Prompt, ScoreKind
 
 Scores: TypeAlias = tuple[float, ...]
-Step: TypeAlias = tuple[State, Piece]
+FoldStep: TypeAlias = tuple[FoldState, Piece]
 
 
 @dataclass(frozen=True, slots=True)
-class Decoder:
+class JsonProgress:
     """How far the JSON of an answer was read: that of its words, and that of the calls behind them.
 
     json  whether the words are JSON; None as long as `head`, which is all of them, does not tell
@@ -41,7 +41,7 @@ class Decoder:
     json: bool | None = None
     head: str = ""
 
-    def read(self, piece: Piece) -> tuple[Decoder, list[Part], list[Part], str]:
+    def read(self, piece: Piece) -> tuple[JsonProgress, list[TextPart], list[TextPart], str]:
         """The decoder after a piece; what that adds to texts of the words, and of the calls; the piece without escapes.
 
         Where only a marker tells where calls begin, JSON words go on behind it: it may stand in one of their texts.
@@ -63,11 +63,11 @@ class Decoder:
             in_words, words = in_words + words.end(), JsonTexts()
         if piece.ended:
             in_calls += calls.end()
-        return Decoder(border, words, calls, json, head), in_words, in_calls, clear
+        return JsonProgress(border, words, calls, json, head), in_words, in_calls, clear
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Open:
+class OpenText:
     """A text that goes on.
 
     state   of the cost model, after what it has read of the text
@@ -75,13 +75,13 @@ class Open:
     unread  what waits, since it may turn out to be a name
     """
 
-    state: State
+    state: FoldState
     scores: Scores | None = None
     unread: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judged:
+class DecodedState:
     """What a cost model knows of an answer.
 
     source  its state after the answer as it is written
@@ -91,32 +91,32 @@ class Judged:
     words, calls: the open text of either
     """
 
-    source: State
-    fresh: State
+    source: FoldState
+    fresh: FoldState
     peak: Scores
-    heard: tuple[State, ...] = ()
-    decoder: Decoder = field(default_factory=Decoder)
-    words: Open | None = None
-    calls: Open | None = None
+    heard: tuple[FoldState, ...] = ()
+    decoder: JsonProgress = field(default_factory=JsonProgress)
+    words: OpenText | None = None
+    calls: OpenText | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Asked:
+class TextQuestion:
     """A part of a text, and what a cost model is asked about it; nothing where it is, so far, a name: `unread`."""
 
-    part: Part
-    step: Step | None
+    part: TextPart
+    step: FoldStep | None
     unread: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Plan:
+class PiecePlan:
     """What is to be asked about one piece, as it is written, and about the texts in it; the decoder after it."""
 
-    decoder: Decoder
+    decoder: JsonProgress
     piece: Piece
-    words: list[Asked]
-    calls: list[Asked]
+    words: list[TextQuestion]
+    calls: list[TextQuestion]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,7 +142,7 @@ class DecodedCost:
         return self.model.granularity
 
     @property
-    def reading(self) -> Reading:
+    def reading(self) -> ScoreKind:
         return self.model.reading
 
     @property
@@ -153,11 +153,11 @@ class DecodedCost:
     def longest_match(self) -> int:
         return self.model.longest_match
 
-    def start(self, prompt: Prompt) -> Judged:
+    def start(self, prompt: Prompt) -> DecodedState:
         begun = self.model.start(prompt)
-        return Judged(begun, begun, (0.0,) * len(self.hazards))
+        return DecodedState(begun, begun, (0.0,) * len(self.hazards))
 
-    def advance(self, steps: Sequence[tuple[Judged, Piece]]) -> list[tuple[Judged, Scores]]:
+    def advance(self, steps: Sequence[tuple[DecodedState, Piece]]) -> list[tuple[DecodedState, Scores]]:
         """All texts of all pieces are asked about at once. Raises CostFailure where not all of them are answered."""
         plans = [self._plan(state, piece) for state, piece in steps]
         asked = [(state.source, plan.piece) for (state, _), plan in zip(steps, plans, strict=True)]
@@ -175,26 +175,30 @@ class DecodedCost:
             for (state, _), plan, answer in zip(steps, plans, answers, strict=False)
         ]
 
-    def _plan(self, state: Judged, piece: Piece) -> Plan:
+    def _plan(self, state: DecodedState, piece: Piece) -> PiecePlan:
         decoder, words, calls, clear = state.decoder.read(piece)
         whole = replace(piece, text=clear) if self.reading == "level" and clear != piece.text else piece
-        return Plan(decoder, whole, self._asked(state.words, words, state), self._asked(state.calls, calls, state))
+        return PiecePlan(decoder, whole, self._asked(state.words, words, state), self._asked(state.calls, calls, state))
 
-    def _asked(self, open: Open | None, parts: Sequence[Part], state: Judged) -> list[Asked]:
+    def _asked(self, open: OpenText | None, parts: Sequence[TextPart], state: DecodedState) -> list[TextQuestion]:
         """What is to be asked about the parts of texts; the first part belongs to the open text, if there is one."""
-        asked, text = [], open or Open(state.fresh)
+        asked, text = [], open or OpenText(state.fresh)
         for part in parts:
             unread = text.unread + part.text
             if self.reading == "level" and part.name:
-                asked.append(Asked(part, None, unread))
+                asked.append(TextQuestion(part, None, unread))
             elif unread or text.scores is not None:
-                asked.append(Asked(part, (text.state, Piece(unread, ended=part.whole))))
-            text = Open(state.fresh)
+                asked.append(TextQuestion(part, (text.state, Piece(unread, ended=part.whole))))
+            text = OpenText(state.fresh)
         return asked
 
     def _after(
-        self, state: Judged, plan: Plan, answer: tuple[State, Scores], answers: Iterator[tuple[State, Scores]]
-    ) -> tuple[Judged, Scores]:
+        self,
+        state: DecodedState,
+        plan: PiecePlan,
+        answer: tuple[FoldState, Scores],
+        answers: Iterator[tuple[FoldState, Scores]],
+    ) -> tuple[DecodedState, Scores]:
         source, scores = answer
         words, of_words = _taken(state.words, plan.words, state.fresh, answers)
         calls, of_calls = _taken(state.calls, plan.calls, state.fresh, answers)
@@ -206,16 +210,16 @@ class DecodedCost:
             judged += [text.scores for text in (words, calls) if text is not None and text.scores is not None]
             judged += [peak] if any(peak) else []
         heard = (source, *(answered for _, _, answered in seen))
-        after = Judged(source, state.fresh, peak, heard, plan.decoder, words, calls)
+        after = DecodedState(source, state.fresh, peak, heard, plan.decoder, words, calls)
         return after, worst([scores, *judged]) if judged else scores
 
 
-def heard(state: State) -> tuple[State, ...]:
+def heard(state: FoldState) -> tuple[FoldState, ...]:
     """The states of a cost model that the scores which came with `state` rest on."""
-    return state.heard if isinstance(state, Judged) else (state,)
+    return state.heard if isinstance(state, DecodedState) else (state,)
 
 
-def rules_of(model: CostModel, state: State) -> tuple[str | int, ...]:
+def rules_of(model: CostModel, state: FoldState) -> tuple[str | int, ...]:
     """The rules that the scores which came with a state rest on, once each; () where the cost model cannot say."""
     asked = model.model if isinstance(model, DecodedCost) else model
     if not isinstance(asked, Attributing):
@@ -235,15 +239,15 @@ def worst(scores: Sequence[Scores]) -> Scores:
 
 
 def _taken(
-    open: Open | None, asked: Sequence[Asked], fresh: State, answers: Iterator[tuple[State, Scores]]
-) -> tuple[Open | None, list[tuple[Part, Scores, State]]]:
+    open: OpenText | None, asked: Sequence[TextQuestion], fresh: FoldState, answers: Iterator[tuple[FoldState, Scores]]
+) -> tuple[OpenText | None, list[tuple[TextPart, Scores, FoldState]]]:
     """The text that is open after what was asked; for each part its scores, and the state that they came with."""
     seen = []
     for one in asked:
         if one.step is None:
-            open = None if one.part.whole else Open(fresh, None, one.unread)
+            open = None if one.part.whole else OpenText(fresh, None, one.unread)
             continue
         state, scores = next(answers)
         seen.append((one.part, scores, state))
-        open = None if one.part.whole else Open(state, scores)
+        open = None if one.part.whole else OpenText(state, scores)
     return open, seen

@@ -17,11 +17,11 @@ from ig_guardrail.costs.calls.reader import CallReader
 from ig_guardrail.costs.calls.rules import name_pattern
 from ig_guardrail.costs.heads.artifact import options_sha256
 from ig_guardrail.errors import ModelError
-from ig_guardrail.text.calls import written
-from ig_guardrail.types import Call, CostModelSpec, Granularity, Piece, Prompt, Reading
+from ig_guardrail.text.calls import format_call
+from ig_guardrail.types import CostModelSpec, Granularity, Piece, Prompt, ScoreKind, ToolCall
 
-Rules: TypeAlias = tuple[str | int, ...]
-Seen: TypeAlias = tuple[Prompt, CallReader, Rules]  # and the rules that the newest score rests on
+FiredRules: TypeAlias = tuple[str | int, ...]
+FinishedState: TypeAlias = tuple[Prompt, CallReader, FiredRules]  # and the rules that the newest score rests on
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,14 +34,14 @@ class FinishedCalls:
     tool: Any
     judge: CostModel | None = None
     granularity: Granularity = "token"
-    reading: Reading = "event"
+    reading: ScoreKind = "event"
     layers: tuple[int, ...] = ()
     longest_match: int = 0
 
-    def start(self, prompt: Prompt) -> Seen:
+    def start(self, prompt: Prompt) -> FinishedState:
         return prompt, CallReader(), ()
 
-    def advance(self, steps: Sequence[tuple[Seen, Piece]]) -> list[tuple[Seen, tuple[float, ...]]]:
+    def advance(self, steps: Sequence[tuple[FinishedState, Piece]]) -> list[tuple[FinishedState, tuple[float, ...]]]:
         states = [(prompt, reader.read(piece)) for (prompt, reader, _), piece in steps]
         ended = [[call for call in reader.made if self._is_of_tool(call)] for _, reader in states]
         judged = iter(
@@ -49,23 +49,23 @@ class FinishedCalls:
         )
         return [self._after(*state, [next(judged) for _ in calls]) for state, calls in zip(states, ended, strict=True)]
 
-    def fired(self, state: Seen) -> Rules:
+    def fired(self, state: FinishedState) -> FiredRules:
         """The rules that the score which came with a state rests on, where the cost model of calls can say."""
         return state[2]
 
     def _after(
-        self, prompt: Prompt, reader: CallReader, judged: Sequence[tuple[Rules, tuple[float, ...]]]
-    ) -> tuple[Seen, tuple[float, ...]]:
+        self, prompt: Prompt, reader: CallReader, judged: Sequence[tuple[FiredRules, tuple[float, ...]]]
+    ) -> tuple[FinishedState, tuple[float, ...]]:
         fired = tuple(dict.fromkeys(rule for rules, _ in judged for rule in rules))
         return (prompt, reader, fired), self._worst([scores for _, scores in judged])
 
-    def _is_of_tool(self, call: Call | str) -> bool:
+    def _is_of_tool(self, call: ToolCall | str) -> bool:
         return isinstance(call, str) or self.tool.fullmatch(call.name) is not None
 
     def _worst(self, scores: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
         return tuple(map(max, zip(*scores, strict=True))) if scores else (0.0,) * len(self.hazards)
 
-    def _judge(self, calls: Sequence[tuple[Prompt, Call | str]]) -> list[tuple[Rules, tuple[float, ...]]]:
+    def _judge(self, calls: Sequence[tuple[Prompt, ToolCall | str]]) -> list[tuple[FiredRules, tuple[float, ...]]]:
         """Of each call the rules it breaks, and its scores."""
         if self.judge is None:
             return [((), (1.0,) * len(self.hazards)) for _ in calls]
@@ -73,9 +73,9 @@ class FinishedCalls:
         return [(rules_of(self.judge, state), scores) for state, scores in self.judge.advance(steps)] if steps else []
 
 
-def _alone(call: Call | str) -> Piece:
+def _alone(call: ToolCall | str) -> Piece:
     """A call as a text of its own."""
-    text = call if isinstance(call, str) else written(call.name, call.arguments, call.id)
+    text = call if isinstance(call, str) else format_call(call.name, call.arguments, call.id)
     return Piece(text, ended=True, words=0)
 
 

@@ -16,8 +16,8 @@ from functools import lru_cache
 from typing import Any
 
 from ig_guardrail.costs.calls.rules import ArgumentRule, ToolRules
-from ig_guardrail.text.calls import Form, Tool
-from ig_guardrail.types import Call
+from ig_guardrail.text.calls import ResponseFormat, Tool
+from ig_guardrail.types import ToolCall
 
 _JOINED = frozenset({"allOf", "not", "if", "then", "else", "dependentSchemas", "unevaluatedProperties"})
 _BEYOND = _JOINED | {"$ref", "anyOf", "oneOf", "patternProperties", "propertyNames"}
@@ -25,7 +25,7 @@ _NOTES = frozenset({"title", "description", "default", "examples", "deprecated"}
 _DEEPEST = 8  # references and choices within each other
 
 
-def offered(form: Form, rules: ToolRules | None) -> Form:
+def offered(form: ResponseFormat, rules: ToolRules | None) -> ResponseFormat:
     """The form of which a model is told, and that it follows, under the rules of a policy, if it has any."""
     if rules is None:
         return form
@@ -71,7 +71,7 @@ class _Limits:
 
     def admit(self, value: Any) -> bool:
         """Whether a call may be given the value."""
-        call = Call(self._tool, {self.argument: value})
+        call = ToolCall(self._tool, {self.argument: value})
         return not any(rule.breaks(call) for rule in self._rules)
 
 

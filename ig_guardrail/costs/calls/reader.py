@@ -11,9 +11,9 @@ from typing import TypeAlias
 
 from ig_guardrail.text.call_notation import before_calls
 from ig_guardrail.text.calls import CLOSE, OPEN, call_in, first_call
-from ig_guardrail.types import Call, Piece
+from ig_guardrail.types import Piece, ToolCall
 
-Source: TypeAlias = "tuple[Source, str] | None"  # the last of its pieces, and those before it
+TextSource: TypeAlias = "tuple[TextSource, str] | None"  # the last of its pieces, and those before it
 
 _BLANKS = 8  # more of them in a row say no more
 _HEAD = 400  # characters of a call in which its name is looked for before it is complete
@@ -55,10 +55,10 @@ class CallReader:
     is not looked through yet; whether a text is open in its JSON
     """
 
-    made: tuple[Call | str, ...] = ()
+    made: tuple[ToolCall | str, ...] = ()
     naming: str | None = None
     border: Border = Border()
-    source: Source = None
+    source: TextSource = None
     size: int = 0
     left: str = ""
     quoted: bool = False
@@ -72,7 +72,7 @@ class CallReader:
 
     def _read(self, border: Border, text: str) -> CallReader:
         known, start, place, quoted = self.left + text, 0, 0, self.quoted
-        source, naming, made = self.source, self.naming, list[Call | str]()
+        source, naming, made = self.source, self.naming, list[ToolCall | str]()
         while (found := (_QUOTED if quoted else _BARE).search(known, place)) is not None:
             if found[0] == "\\" and found.end() == len(known):
                 break
@@ -108,7 +108,7 @@ def _name(source: str) -> str | None:
     return None if found is None else found[1]
 
 
-def _joined(source: Source) -> str:
+def _joined(source: TextSource) -> str:
     parts: list[str] = []
     while source is not None:
         source, part = source

@@ -14,9 +14,9 @@ from typing import Any, TypeAlias
 from ig_guardrail.costs.calls.reader import CallReader
 from ig_guardrail.costs.heads.artifact import options_sha256
 from ig_guardrail.errors import ModelError
-from ig_guardrail.types import Call, Granularity, Piece, Prompt, Reading
+from ig_guardrail.types import Granularity, Piece, Prompt, ScoreKind, ToolCall
 
-Seen: TypeAlias = tuple[CallReader, bool]  # the answer's calls so far, and whether one of them breaks a rule
+RulesState: TypeAlias = tuple[CallReader, bool]  # the answer's calls so far, and whether one of them breaks a rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class ArgumentRule:
     most: float | None = None
     one_of: tuple[str, ...] | None = None
 
-    def breaks(self, call: Call) -> bool:
+    def breaks(self, call: ToolCall) -> bool:
         """Whether a call has the argument, and it is not what it must be."""
         if self.argument not in call.arguments or self.tool.fullmatch(call.name) is None:
             return False
@@ -59,24 +59,24 @@ class ToolRules:
     deny: tuple[Any, ...]
     arguments: tuple[ArgumentRule, ...]
     granularity: Granularity = "block"
-    reading: Reading = "level"
+    reading: ScoreKind = "level"
     layers: tuple[int, ...] = ()
     longest_match: int = 0
 
-    def start(self, prompt: Prompt) -> Seen:
+    def start(self, prompt: Prompt) -> RulesState:
         return CallReader(), False
 
-    def advance(self, steps: Sequence[tuple[Seen, Piece]]) -> list[tuple[Seen, tuple[float, ...]]]:
+    def advance(self, steps: Sequence[tuple[RulesState, Piece]]) -> list[tuple[RulesState, tuple[float, ...]]]:
         found = [self._read(state, piece) for state, piece in steps]
         return [(state, (float(state[1] or begun),) * len(self.hazards)) for state, begun in found]
 
-    def _read(self, state: Seen, piece: Piece) -> tuple[Seen, bool]:
+    def _read(self, state: RulesState, piece: Piece) -> tuple[RulesState, bool]:
         """The state after a piece, and whether a call has begun that may not be made."""
         reader = state[0].read(piece)
         broken = state[1] or any(map(self.broken_by, reader.made))
         return (reader, broken), reader.naming is not None and not self.may_call(reader.naming)
 
-    def broken_by(self, call: Call | str) -> bool:
+    def broken_by(self, call: ToolCall | str) -> bool:
         """Whether a call may not be made. One that cannot be read, of which there is the source, cannot be judged."""
         if isinstance(call, str):
             return True

@@ -18,7 +18,7 @@ from ig_guardrail.costs.heads.artifact import Artifact, options_sha256, read_art
 from ig_guardrail.costs.heads.base_model import BaseModel, read_base_model
 from ig_guardrail.costs.heads.linear import Scale, read_line
 from ig_guardrail.errors import CostFailure
-from ig_guardrail.types import Granularity, Piece, Prompt, Reading
+from ig_guardrail.types import Granularity, Piece, Prompt, ScoreKind
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +49,7 @@ class LatentHead:
     bias: float
     scale: Scale
     granularity: Granularity = "block"
-    reading: Reading = "level"
+    reading: ScoreKind = "level"
     longest_match: int = 0
 
     @property

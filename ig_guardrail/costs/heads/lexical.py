@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from ig_guardrail.costs.heads.artifact import options_sha256, read_artifact
 from ig_guardrail.costs.heads.latent import read_scale
 from ig_guardrail.costs.heads.linear import Scale
-from ig_guardrail.costs.heads.words import Reader
-from ig_guardrail.types import Granularity, Piece, Prompt, Reading
+from ig_guardrail.costs.heads.words import WordReader
+from ig_guardrail.types import Granularity, Piece, Prompt, ScoreKind
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,15 +37,15 @@ class LexicalHead:
     bias: float
     scale: Scale
     granularity: Granularity = "block"
-    reading: Reading = "level"
+    reading: ScoreKind = "level"
     layers: tuple[int, ...] = ()
     longest_match: int = 0
 
-    def start(self, prompt: Prompt) -> Reader:
+    def start(self, prompt: Prompt) -> WordReader:
         """Nothing of the answer was read; the prompt is not scored."""
-        return Reader()
+        return WordReader()
 
-    def advance(self, steps: Sequence[tuple[Reader, Piece]]) -> list[tuple[Reader, tuple[float, ...]]]:
+    def advance(self, steps: Sequence[tuple[WordReader, Piece]]) -> list[tuple[WordReader, tuple[float, ...]]]:
         """Read each piece's words; the score is of the whole text so far."""
         readers = [reader.read(piece.text, piece.ended, len(self.weight)) for reader, piece in steps]
         return [(reader, (self._score(reader.counts),) * len(self.hazards)) for reader in readers]

@@ -47,7 +47,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Line:
+class LinearMap:
     """weight . features + bias; `weight` has shape (features,)."""
 
     weight: Floats
@@ -58,11 +58,11 @@ class Line:
         return float((features * self.weight).sum() + self.bias)
 
 
-def read_line(artifact: Artifact, name: str = "") -> Line:
+def read_line(artifact: Artifact, name: str = "") -> LinearMap:
     """The line `name` of an artifact: weight * (x - mean) / deviation + bias. Raises ModelError if it is unfit."""
     weight = artifact.vector(f"{name}weight")
     mean, deviation = (artifact.vector(f"{name}{part}", len(weight)) for part in ("mean", "deviation"))
     if (deviation <= 0).any():
         raise artifact.unfit("a standard deviation in it is not positive")
     raw = weight / deviation
-    return Line(raw, artifact.scalar(f"{name}bias") - float(raw @ mean))
+    return LinearMap(raw, artifact.scalar(f"{name}bias") - float(raw @ mean))

@@ -27,7 +27,7 @@ _LAST_MARKS = re.compile(f"[{DIACRITICS}]{{0,2}}$")
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class WordReader:
     """What was read of a text: `tail` may still be an incomplete word, `last` is the word before it.
 
     counts  bucket -> how many terms fell into it; never changed once made
@@ -39,7 +39,7 @@ class Reader:
     counts: Mapping[int, int] = field(default_factory=dict)
     marks: str = ""
 
-    def read(self, text: str, ended: bool, buckets: int) -> Reader:
+    def read(self, text: str, ended: bool, buckets: int) -> WordReader:
         """This reader after more text. Unless the text ended there, a word at its very end waits for the rest."""
         known = _SURPLUS.sub("", self.marks + self.tail + unframed(seen(text)))[len(self.marks) :]
         closed = known if ended else known[: _open_word(known)]
@@ -49,7 +49,7 @@ class Reader:
                 index = bucket(term, buckets)
                 counts[index] = counts.get(index, 0) + 1
             last = word
-        return Reader(known[len(closed) :], last, counts, _last_marks(self.marks + closed))
+        return WordReader(known[len(closed) :], last, counts, _last_marks(self.marks + closed))
 
 
 def bucket(term: str, buckets: int) -> int:
@@ -59,7 +59,7 @@ def bucket(term: str, buckets: int) -> int:
 
 def count_terms(text: str, buckets: int) -> Mapping[int, int]:
     """Bucket counts of a whole text."""
-    return Reader().read(text, True, buckets).counts
+    return WordReader().read(text, True, buckets).counts
 
 
 def _open_word(text: str) -> int:

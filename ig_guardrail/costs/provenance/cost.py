@@ -25,7 +25,7 @@ from typing import TypeAlias
 from ig_guardrail.costs.heads.artifact import options_sha256
 from ig_guardrail.costs.provenance.index import Run, TokenIndex, read_index
 from ig_guardrail.errors import CostFailure, HeadMismatch
-from ig_guardrail.types import Granularity, Piece, Prompt, Reading, Source
+from ig_guardrail.types import Granularity, Piece, Prompt, QuotedSource, ScoreKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Traced:
     unsafe: Trail = ()
     reference: Trail = ()
     score: float = 0.0
-    source: Source | None = None
+    source: QuotedSource | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +65,7 @@ class ProvenanceCost:
     reference: TokenIndex
     contrast: Contrast
     granularity: Granularity = "token"
-    reading: Reading = "event"
+    reading: ScoreKind = "event"
     layers: tuple[int, ...] = ()
     longest_match: int = 0  # every token is charged before it is shown, so no shown text holds a whole run
 
@@ -78,7 +78,7 @@ class ProvenanceCost:
         states = [self._read(state, piece) for state, piece in steps]
         return [(state, (state.score,) * len(self.hazards)) for state in states]
 
-    def source(self, state: Traced) -> Source | None:
+    def source(self, state: Traced) -> QuotedSource | None:
         """Where the worst run of the newest piece stands in the unsafe corpus; None where it costs nothing."""
         return state.source
 

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ig_guardrail.errors import ModelError
-from ig_guardrail.types import Source
+from ig_guardrail.types import QuotedSource
 
 MANIFEST = "manifest.json"
 FORMAT = "ig-guardrail/index/v1"
@@ -38,7 +38,7 @@ MAX_TOKENS = 2**30
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class IndexedDocument:
     """A text to index: how evidence calls it, its tokens, and for each the characters known after it; int32 (n,)."""
 
     name: str
@@ -112,15 +112,15 @@ class TokenIndex:
             run = self.narrow(run, token) if run is not None else None
         return run.high - run.low if run is not None else 0
 
-    def source(self, run: Run) -> Source:
+    def source(self, run: Run) -> QuotedSource:
         """One place of a run of at least one token."""
         start = self._order[run.low]
         document = int(np.searchsorted(self._bounds, start, side="right")) - 1
         first = 0 if self._ids[start - 1] == SENTINEL else int(self.characters[start - 1])
-        return Source(self.documents[document], first, int(self.characters[start + run.depth - 1]))
+        return QuotedSource(self.documents[document], first, int(self.characters[start + run.depth - 1]))
 
 
-def index_of(documents: Sequence[Document], language: str, model: str = "") -> TokenIndex:
+def index_of(documents: Sequence[IndexedDocument], language: str, model: str = "") -> TokenIndex:
     """An index in memory. Raises ModelError without a document that has tokens, or with more than `MAX_TOKENS`."""
     kept = [document for document in documents if len(document.ids)]
     size = 1 + sum(len(document.ids) + 1 for document in kept)

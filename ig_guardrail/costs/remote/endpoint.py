@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from ig_guardrail.causes import note
 from ig_guardrail.errors import CostFailure, CostTimeout, ModelError, brief
-from ig_guardrail.threads import Daemon, Home, Turn
+from ig_guardrail.threads import Daemon, ForkSafeLock, Home
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -178,7 +178,7 @@ class LoopThread:
     def __init__(self, name: str, resource: AbstractAsyncContextManager[Any]) -> None:
         self._name = name
         self._resource = resource
-        self._turn = Turn()
+        self._turn = ForkSafeLock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._home = Home()
 

@@ -15,7 +15,7 @@ from ig_guardrail.costs.heads.artifact import options_sha256
 from ig_guardrail.costs.remote.endpoint import THIS_MACHINE, Endpoint, open_client
 from ig_guardrail.errors import ModelError
 from ig_guardrail.text.normalisation import readable
-from ig_guardrail.types import CostModelSpec, Granularity, Piece, Prompt, Reading
+from ig_guardrail.types import CostModelSpec, Granularity, Piece, Prompt, ScoreKind
 
 OPENAI = "https://api.openai.com/v1"
 WINDOW = 8_000  # characters of one text that is asked about
@@ -36,7 +36,7 @@ class ModerationCost:
     categories: tuple[tuple[str, ...], ...]
     endpoint: Endpoint = field(repr=False)
     granularity: Granularity = "block"
-    reading: Reading = "level"
+    reading: ScoreKind = "level"
     layers: tuple[int, ...] = ()
     longest_match: int = 0
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ig_guardrail.costs.heads.artifact import Artifact, read_artifact
 from ig_guardrail.costs.heads.base_model import BaseModel, read_base_model, read_layers
-from ig_guardrail.costs.heads.linear import Line, read_line
+from ig_guardrail.costs.heads.linear import LinearMap, read_line
 from ig_guardrail.costs.heads.node_states import prefix_states
 from ig_guardrail.costs.rewards.latent_reward import NOTHING_SAID
 from ig_guardrail.errors import CostFailure
@@ -49,7 +49,7 @@ class ForeseenReward:
 
     layers: tuple[int, ...]
     tokens: int
-    line: Line
+    line: LinearMap
 
     def predict(self, nodes: Sequence[Node]) -> list[float]:
         """What each answer will be worth, in the units of its training. Raises CostFailure for nodes without states."""
@@ -67,7 +67,7 @@ class LatentCritic:
     base: BaseModel
     layers: tuple[int, ...]
     horizon: Horizon
-    chance: Line
+    chance: LinearMap
     value: ForeseenReward
 
     def predict(self, nodes: Sequence[Node], left: Sequence[Mapping[str, float]]) -> list[float]:

@@ -8,7 +8,7 @@ from importlib.resources.abc import Traversable
 
 from ig_guardrail.costs.heads.artifact import read_artifact
 from ig_guardrail.costs.heads.base_model import BaseModel, read_base_model, read_layers
-from ig_guardrail.costs.heads.linear import Line, read_line
+from ig_guardrail.costs.heads.linear import LinearMap, read_line
 from ig_guardrail.costs.heads.node_states import prefix_states
 from ig_guardrail.types import Node
 
@@ -22,7 +22,7 @@ class LatentReward:
     sha256: str
     base: BaseModel
     layers: tuple[int, ...]
-    line: Line
+    line: LinearMap
 
     def predict(self, nodes: Sequence[Node]) -> list[float]:
         """A logit for each node. Raises CostFailure for nodes without states."""

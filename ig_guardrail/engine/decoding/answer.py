@@ -1,6 +1,6 @@
 """An answer as it grows, token by token: its text, its offsets, and what ends it.
 
-Every engine reads its tokens through a `Draft`, so that end tokens, stop strings and limits mean the same in all.
+Every engine reads its tokens through a `AnswerDraft`, so that end tokens, stop strings and limits mean the same in all.
 
 Stop strings: where the answer ends inside its text, however tokens cut the string.
 
@@ -19,24 +19,24 @@ from typing import Any
 from ig_guardrail.engine.grammar.grammar import Grammar
 from ig_guardrail.engine.grammar.network import FAR
 from ig_guardrail.engine.text.detokenize import Held
-from ig_guardrail.engine.text.vocabulary import Language
+from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 from ig_guardrail.types import Finish, Node
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class AnswerRules:
     """What an answer may be in one context: its form, and what ends it (end tokens, stop strings, most tokens)."""
 
-    language: Language
+    language: TokenVocabulary
     stop: tuple[str, ...]
     limit: int
     grammar: Grammar | None = None
 
 
-class Draft:
+class AnswerDraft:
     """One block being read on from `parent`: its tokens so far, and the answer's text after them."""
 
-    def __init__(self, rules: Rules, parent: Node, held: Held) -> None:
+    def __init__(self, rules: AnswerRules, parent: Node, held: Held) -> None:
         self.ids: list[int] = []
         self.logprobs: list[float] = []
         self.finish: Finish | None = None

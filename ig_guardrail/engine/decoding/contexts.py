@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ig_guardrail.engine.base import EngineInfo
-from ig_guardrail.engine.decoding.answer import Rules
+from ig_guardrail.engine.decoding.answer import AnswerRules
 from ig_guardrail.engine.grammar.grammar import Grammars
-from ig_guardrail.engine.text.vocabulary import Language
-from ig_guardrail.engine.tree import Account, Context, Tree
+from ig_guardrail.engine.text.vocabulary import TokenVocabulary
+from ig_guardrail.engine.tree import Context, NodeTree, RequestUsage
 from ig_guardrail.errors import PromptTooLong, RequestError
 from ig_guardrail.types import Node, Prompt, Sampling, StateEdit
 
@@ -17,7 +17,7 @@ S = TypeVar("S")
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class ContextRequest:
     """What was asked of `Engine.open`."""
 
     prompt: Prompt
@@ -28,7 +28,7 @@ class Opening:
 
 
 def begin(
-    tree: Tree[S], asked: Opening, language: Language, grammars: Grammars, info: EngineInfo
+    tree: NodeTree[S], asked: ContextRequest, language: TokenVocabulary, grammars: Grammars, info: EngineInfo
 ) -> tuple[Node, Context]:
     """The root of a new context, its prompt not yet read, and the context.
 
@@ -36,7 +36,7 @@ def begin(
     """
     number = tree.number()
     if asked.twin_of is None:
-        account, root = Account(number), _empty_root(number)
+        account, root = RequestUsage(number), _empty_root(number)
     else:
         account, root = tree.context_of(asked.twin_of).account, _twin_root(number, asked.twin_of)
     if not asked.prompt.ids:
@@ -48,7 +48,7 @@ def begin(
     grammar = grammars.compiled(asked.sampling.grammar) if asked.sampling.grammar is not None else None
     if grammar is not None and asked.twin_of is None:
         grammar.demand(limit)
-    rules = Rules(language, asked.sampling.stop, limit, grammar)
+    rules = AnswerRules(language, asked.sampling.stop, limit, grammar)
     return root, Context(account, asked.prompt, asked.sampling, asked.layers, rules, asked.edit)
 
 

@@ -13,28 +13,28 @@ from typing import Any, TypeAlias, TypeVar
 import torch
 from torch import Tensor
 
-from ig_guardrail.engine.decoding.answer import Draft
-from ig_guardrail.engine.decoding.passes import Ahead, Caching, Pass, Reading
+from ig_guardrail.engine.decoding.answer import AnswerDraft
+from ig_guardrail.engine.decoding.passes import Ahead, Caching, Pass, PassResult
 from ig_guardrail.engine.decoding.randomness import uniform
-from ig_guardrail.engine.decoding.sampling import Bias, allowed_by, choose, likeliest, log_normaliser
+from ig_guardrail.engine.decoding.sampling import LogitBias, allowed_by, choose, log_normaliser, top_logprobs
 from ig_guardrail.engine.early_exit.layers import Exit
 from ig_guardrail.engine.tree import Context
 
 R = TypeVar("R")
 Ranked: TypeAlias = tuple[float, list[tuple[int, float]]]
-Strand: TypeAlias = Generator[Pass[Any], Reading, R]
-Work: TypeAlias = Generator[Sequence[Pass[Any]], Sequence[Reading], R]
+Strand: TypeAlias = Generator[Pass[Any], PassResult, R]
+EngineWork: TypeAlias = Generator[Sequence[Pass[Any]], Sequence[PassResult], R]
 
 RANKED_AT_ONCE = 64  # tokens; their logits are held together
 
 
 @dataclass(slots=True)
-class Row:
+class DecodingRow:
     """One continuation: where it starts, its lane, and what it has become. `end` stays None if the answer ended."""
 
     context: Context
     start: Any
-    draft: Draft
+    draft: AnswerDraft
     lane: int = 0
     hidden: list[Mapping[int, Tensor]] = field(default_factory=list)
     end: Any = None
@@ -51,7 +51,7 @@ class Draws:
     """How the tokens of a block are drawn: the attempt, a bias, and by which exit how many are guessed at a time."""
 
     attempt: int = 0
-    bias: Bias | None = None
+    bias: LogitBias | None = None
     exit: Exit | None = None
     ahead: int = 0
 
@@ -63,7 +63,7 @@ class Decoder:
     caching: Caching[Any]
     context: Context
 
-    def draw(self, rows: list[Row], tokens: int, how: Draws) -> Strand[None]:
+    def draw(self, rows: list[DecodingRow], tokens: int, how: Draws) -> Strand[None]:
         """Sample at most `tokens` tokens for each row."""
         layers = self.context.layers
         room = min(tokens, max(self.context.rules.limit - row.draft.position for row in rows))
@@ -87,7 +87,7 @@ class Decoder:
         for i, row in enumerate(active):
             row.end = cached.freeze(i, logits[i].clone())
 
-    def force(self, rows: list[Row]) -> Strand[None]:
+    def force(self, rows: list[DecodingRow]) -> Strand[None]:
         """Read the tokens that the rows' drafts hold already, in one pass: equally many in each, all or none ended."""
         blocks = [row.draft.ids for row in rows]
         ended = rows[0].draft.finish is not None
@@ -121,7 +121,7 @@ class Decoder:
             found += ranked(read[0], ids[first + 1 : last + 1], k)
         return found
 
-    def _sample(self, rows: list[Row], logits: Tensor, how: Draws) -> dict[int, int]:
+    def _sample(self, rows: list[DecodingRow], logits: Tensor, how: Draws) -> dict[int, int]:
         """Draw a token for each row; the tokens that became part of an answer, by row."""
         sampling = self.context.sampling
         uniforms = [uniform(sampling.seed, row.draft.position, row.lane, how.attempt) for row in rows]
@@ -140,7 +140,7 @@ class Decoder:
         return taken
 
     def _again(
-        self, draft: Draft, logits: Tensor, how: Draws, chance: float, allowed: Tensor, token: int
+        self, draft: AnswerDraft, logits: Tensor, how: Draws, chance: float, allowed: Tensor, token: int
     ) -> tuple[int, float]:
         """Another token in place of one behind which the answer could not be closed; the way out after some tries."""
         for _ in range(draft.tries):
@@ -154,7 +154,7 @@ class Decoder:
         out = token if out is None else out
         return out, logprobs_of(logits, [out])[0]
 
-    def _ahead(self, row: Row, how: Draws) -> Ahead | None:
+    def _ahead(self, row: DecodingRow, how: Draws) -> Ahead | None:
         """How the row's tokens will be drawn from here on; a form that it has is left out of account."""
         context, position, lane = self.context, row.draft.position, row.lane
         if how.exit is None or how.ahead == 0:
@@ -168,7 +168,7 @@ class Decoder:
         return Ahead(how.exit, how.ahead, guess)
 
     def _read(
-        self, cached: Any, rows: list[Row], tokens: Sequence[Sequence[int]], ahead: Ahead | None = None
+        self, cached: Any, rows: list[DecodingRow], tokens: Sequence[Sequence[int]], ahead: Ahead | None = None
     ) -> Strand[Tensor]:
         """One pass over `tokens`; logits (rows, tokens, vocabulary). Notes the rows' hidden states."""
         layers = self.context.layers if rows else ()
@@ -180,7 +180,7 @@ class Decoder:
         return reading.logits
 
 
-def in_pieces(whole: Pass[Any], piece: int) -> Strand[Reading]:
+def in_pieces(whole: Pass[Any], piece: int) -> Strand[PassResult]:
     """A pass in pieces of at most `piece` tokens, so that others are read in between; what was wanted, joined."""
     count = len(whole.tokens[0])
     if count <= piece:
@@ -197,10 +197,10 @@ def in_pieces(whole: Pass[Any], piece: int) -> Strand[Reading]:
             logits.append(reading.logits)
         for layer, states in reading.hidden.items():
             hidden[layer].append(states)
-    return Reading(torch.cat(logits, dim=1), {layer: torch.cat(states, dim=1) for layer, states in hidden.items()})
+    return PassResult(torch.cat(logits, dim=1), {layer: torch.cat(states, dim=1) for layer, states in hidden.items()})
 
 
-def in_step(strands: Sequence[Strand[None]]) -> Work[None]:
+def in_step(strands: Sequence[Strand[None]]) -> EngineWork[None]:
     """All strands side by side: each step yields the next pass of every one that goes on."""
     asked: dict[int, Pass[Any]] = {}
     for i, strand in enumerate(strands):
@@ -213,7 +213,7 @@ def in_step(strands: Sequence[Strand[None]]) -> Work[None]:
             _advance(strands[i], i, reading, asked)
 
 
-def alone(strand: Strand[R]) -> Work[R]:
+def alone(strand: Strand[R]) -> EngineWork[R]:
     """One strand as work."""
     try:
         one = next(strand)
@@ -238,14 +238,14 @@ def ranked(logits: Tensor, ids: Sequence[int], k: int) -> list[Ranked]:
     """Each of `ids` (n,) under its row of `logits` (n, vocabulary), and the `k` likeliest of that row."""
     raw = logits[: len(ids)].float()
     chances = raw - log_normaliser(raw)[:, None]
-    rows = [likeliest(row, k) for row in raw]
+    rows = [top_logprobs(row, k) for row in raw]
     return [
         (float(row[token]), [(other, float(row[other])) for other in others])
         for row, token, others in zip(chances, ids, rows, strict=True)
     ]
 
 
-def _advance(strand: Strand[None], place: int, reading: Reading | None, asked: dict[int, Pass[Any]]) -> None:
+def _advance(strand: Strand[None], place: int, reading: PassResult | None, asked: dict[int, Pass[Any]]) -> None:
     try:
         asked[place] = next(strand) if reading is None else strand.send(reading)
     except StopIteration:
@@ -260,7 +260,7 @@ def _after(starts: Sequence[Any]) -> Tensor:
     return torch.stack([start.logits for start in starts])
 
 
-def _select(cached: Any, rows: list[Row], kept: list[int]) -> list[Row]:
+def _select(cached: Any, rows: list[DecodingRow], kept: list[int]) -> list[DecodingRow]:
     if len(kept) == len(rows):
         return rows
     cached.keep(kept)

@@ -9,35 +9,44 @@ from typing import Any
 import torch
 
 from ig_guardrail.engine.base import EngineInfo
-from ig_guardrail.engine.decoding.answer import Draft
-from ig_guardrail.engine.decoding.contexts import Opening, begin
-from ig_guardrail.engine.decoding.decode import Decoder, Draws, Row, Work, alone, in_pieces, in_step, logprobs_of
+from ig_guardrail.engine.decoding.answer import AnswerDraft
+from ig_guardrail.engine.decoding.contexts import ContextRequest, begin
+from ig_guardrail.engine.decoding.decode import (
+    Decoder,
+    DecodingRow,
+    Draws,
+    EngineWork,
+    alone,
+    in_pieces,
+    in_step,
+    logprobs_of,
+)
 from ig_guardrail.engine.decoding.passes import Caching, Pass
-from ig_guardrail.engine.decoding.sampling import Bias, allowed_by, bias_of, likeliest
+from ig_guardrail.engine.decoding.sampling import LogitBias, allowed_by, bias_of, top_logprobs
 from ig_guardrail.engine.early_exit.layers import Exit
 from ig_guardrail.engine.grammar.grammar import Grammars
 from ig_guardrail.engine.text.chat import Chat
-from ig_guardrail.engine.text.vocabulary import Language
-from ig_guardrail.engine.tree import Context, Tree
+from ig_guardrail.engine.text.vocabulary import TokenVocabulary
+from ig_guardrail.engine.tree import Context, NodeTree
 from ig_guardrail.errors import RequestError
-from ig_guardrail.types import Chance, Draw, Finish, Node
+from ig_guardrail.types import Draw, Finish, Node, TokenLogprob
 
 WIDEST = 32  # rows of one pass; more of them take turns, so that others need not wait for all
 
 
 @dataclass(frozen=True, slots=True)
-class Grower:
+class TreeOperations:
     """Grows `tree` with what `caching` reads. Everything here runs on one thread."""
 
-    tree: Tree[Any]
+    tree: NodeTree[Any]
     caching: Caching[Any]
     chat: Chat
-    language: Language
+    language: TokenVocabulary
     grammars: Grammars
     info: EngineInfo
     exit: Exit | None = None
 
-    def open(self, asked: Opening) -> Work[Node]:
+    def open(self, asked: ContextRequest) -> EngineWork[Node]:
         """Read a prompt, and for a twin the answer so far; the root."""
         root, context = begin(self.tree, asked, self.language, self.grammars, self.info)
         answer = root.ids
@@ -56,7 +65,7 @@ class Grower:
 
     def extend(
         self, draws: Sequence[Draw], tokens: int, attempt: int, bias: Sequence[tuple[int, float]], ahead: int
-    ) -> Work[list[Node]]:
+    ) -> EngineWork[list[Node]]:
         """Sample blocks; see `Engine.extend`."""
         if tokens < 1:
             raise RequestError(f"a block of {tokens} tokens was asked for", where="extend", fix="ask for at least 1")
@@ -70,66 +79,66 @@ class Grower:
         yield from in_step(strands)
         return self._children(rows)
 
-    def expand(self, node: Node, k: int) -> Work[list[Node]]:
+    def expand(self, node: Node, k: int) -> EngineWork[list[Node]]:
         """The `k` likeliest one-token children, by the model's own distribution (no bias, temperature 1)."""
         entry, start = self.tree.find(node)
         rows = []
         for token in self._likeliest(entry.draft(), start.logits, k):
-            row = Row(entry.context, start, entry.draft())
+            row = DecodingRow(entry.context, start, entry.draft())
             row.draft.read(token)
             rows.append(row)
         return (yield from self._force(rows))
 
-    def likeliest(self, node: Node, k: int) -> Work[list[tuple[int, float]]]:
+    def likeliest(self, node: Node, k: int) -> EngineWork[list[tuple[int, float]]]:
         """The tokens of these children and their log-probabilities, which are known without a pass."""
         entry, start = self.tree.find(node)
         ids = self._likeliest(entry.draft(), start.logits, k)
         yield from ()
         return list(zip(ids, logprobs_of(start.logits.expand(len(ids), -1), ids), strict=True))
 
-    def append(self, items: Sequence[tuple[Node, Node | str | tuple[int, ...]]]) -> Work[list[Node]]:
+    def append(self, items: Sequence[tuple[Node, Node | str | tuple[int, ...]]]) -> EngineWork[list[Node]]:
         """Read forced tokens; see `Engine.append`."""
         rows = []
         for node, content in items:
             entry, start = self.tree.find(node)
-            row = Row(entry.context, start, entry.draft())
+            row = DecodingRow(entry.context, start, entry.draft())
             row.draft.read_all(*self._content(node, content))
             if isinstance(content, Node):
                 row.draft.hurried = content.hurried
             rows.append(row)
         return (yield from self._force(rows))
 
-    def logprobs(self, node: Node, ids: Sequence[int]) -> Work[list[float]]:
+    def logprobs(self, node: Node, ids: Sequence[int]) -> EngineWork[list[float]]:
         """Log-probability of each of `ids` in turn after `node`, nats."""
         entry, start = self.tree.find(node)
         self.language.check(ids, where="token ids")
         return (yield from alone(Decoder(self.caching, entry.context).score(start, ids)))
 
-    def chances(self, node: Node, ids: Sequence[int], k: int) -> Work[list[Chance]]:
+    def chances(self, node: Node, ids: Sequence[int], k: int) -> EngineWork[list[TokenLogprob]]:
         """Log-probabilities with the `k` likeliest beside them; see `Engine.chances`."""
         entry, start = self.tree.find(node)
         self.language.check(ids, where="token ids")
         ranked = yield from alone(Decoder(self.caching, entry.context).rank(start, ids, k))
         spelled = self.language.detokenizer.bytes_of
         return [
-            Chance(spelled(token), logprob, tuple((spelled(other), value) for other, value in likeliest))
+            TokenLogprob(spelled(token), logprob, tuple((spelled(other), value) for other, value in likeliest))
             for token, (logprob, likeliest) in zip(ids, ranked, strict=True)
         ]
 
-    def _likeliest(self, draft: Draft, logits: torch.Tensor, k: int) -> list[int]:
+    def _likeliest(self, draft: AnswerDraft, logits: torch.Tensor, k: int) -> list[int]:
         """The `k` likeliest tokens behind which the answer can be closed."""
-        return draft.fitting(likeliest(logits, k + draft.tries, allowed_by([draft.form])), k)
+        return draft.fitting(top_logprobs(logits, k + draft.tries, allowed_by([draft.form])), k)
 
-    def _lanes(self, draw: Draw) -> list[Row]:
+    def _lanes(self, draw: Draw) -> list[DecodingRow]:
         entry, start = self.tree.find(draw.node)
-        return [Row(entry.context, start, entry.draft(), draw.lane + i) for i in range(draw.count)]
+        return [DecodingRow(entry.context, start, entry.draft(), draw.lane + i) for i in range(draw.count)]
 
-    def _force(self, rows: list[Row]) -> Work[list[Node]]:
+    def _force(self, rows: list[DecodingRow]) -> EngineWork[list[Node]]:
         batches = _batches(rows, _pass_shape)
         yield from in_step([Decoder(self.caching, batch[0].context).force(batch) for batch in batches])
         return self._children(rows)
 
-    def _children(self, rows: Sequence[Row]) -> list[Node]:
+    def _children(self, rows: Sequence[DecodingRow]) -> list[Node]:
         """The rows as nodes of the tree, in order."""
         nodes = []
         for row in rows:
@@ -138,7 +147,7 @@ class Grower:
             nodes.append(node)
         return nodes
 
-    def _bias(self, context: Context, more: Sequence[tuple[int, float]]) -> Bias | None:
+    def _bias(self, context: Context, more: Sequence[tuple[int, float]]) -> LogitBias | None:
         self.language.check((token for token, _ in more), where="bias")
         return bias_of((*context.sampling.logit_bias, *more), self.caching.device)
 
@@ -151,17 +160,17 @@ class Grower:
         return ids, finish
 
 
-def _pass_shape(row: Row) -> Hashable:
+def _pass_shape(row: DecodingRow) -> Hashable:
     """What rows must share to be read in one pass."""
     return row.context, row.start.shape, len(row.draft.ids), row.draft.finish is None
 
 
-def _batches(rows: Iterable[Row], shape: Callable[[Row], Hashable]) -> list[list[Row]]:
+def _batches(rows: Iterable[DecodingRow], shape: Callable[[DecodingRow], Hashable]) -> list[list[DecodingRow]]:
     """Rows of one shape together, at most `WIDEST`; those with several starts first, then in order of appearance.
 
     A batch with one start may move where its prefix lies; batches in which the prefix is one of several come before.
     """
-    batches: dict[Hashable, list[list[Row]]] = {}
+    batches: dict[Hashable, list[list[DecodingRow]]] = {}
     for row in rows:
         of_shape = batches.setdefault(shape(row), [[]])
         if len(of_shape[-1]) == WIDEST:

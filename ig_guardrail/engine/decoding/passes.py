@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ig_guardrail.engine.early_exit.layers import Exit
-from ig_guardrail.engine.tree import Account
+from ig_guardrail.engine.tree import RequestUsage
 from ig_guardrail.types import StateEdit
 
 
@@ -40,7 +40,7 @@ S = TypeVar("S", bound=Snapshot)
 S_co = TypeVar("S_co", bound=Snapshot, covariant=True)
 
 
-class Rows(Protocol[S_co]):
+class PassRows(Protocol[S_co]):
     """Continuations that are read together, in step: `count` of them."""
 
     @property
@@ -89,11 +89,11 @@ class Pass(Generic[S]):
     singly   for one row: each token is to attend by the arithmetic of a pass over it alone
     """
 
-    rows: Rows[S]
+    rows: PassRows[S]
     tokens: Sequence[Sequence[int]]
     keep: int
     layers: tuple[int, ...]
-    account: Account
+    account: RequestUsage
     edit: StateEdit | None = None
     ahead: Ahead | None = None
     singly: bool = False
@@ -110,7 +110,7 @@ class Pass(Generic[S]):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class PassResult:
     """What a pass gives: logits (rows, kept tokens, vocabulary), and layer -> states (rows, tokens, hidden size).
 
     read: tokens that were read for it, where these are not the pass's own: more of them, or none that were not known.
@@ -135,14 +135,14 @@ class Caching(Protocol[S]):
         """How many tokens of a row are read at a time."""
         ...
 
-    def empty(self, room: int) -> Rows[S]:
+    def empty(self, room: int) -> PassRows[S]:
         """One row that has read nothing, and will read `room` tokens first."""
         ...
 
-    def start(self, prefixes: Sequence[S], room: int) -> Rows[S]:
+    def start(self, prefixes: Sequence[S], room: int) -> PassRows[S]:
         """A row after each of `prefixes`, all of one shape; each will read at most `room` tokens."""
         ...
 
-    def read(self, passes: Sequence[Pass[Any]]) -> list[Reading]:
+    def read(self, passes: Sequence[Pass[Any]]) -> list[PassResult]:
         """Read all passes, in order. A pass that was read is part of its rows' prefixes from then on."""
         ...

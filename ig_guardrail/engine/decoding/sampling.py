@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ig_guardrail.engine.grammar.grammar import Form
+from ig_guardrail.engine.grammar.grammar import GrammarState
 from ig_guardrail.errors import EngineError
 from ig_guardrail.types import Sampling
 
@@ -23,7 +23,7 @@ HEADS = (256, 4096)  # how many of the likeliest tokens are ranked before all ar
 
 
 @dataclass(frozen=True, slots=True)
-class Bias:
+class LogitBias:
     """What is added to the logits of some tokens: ids (n,) and values (n,)."""
 
     ids: Tensor
@@ -34,17 +34,17 @@ class Bias:
         return logits.index_add(-1, self.ids, self.values.expand(logits.shape[0], -1))
 
 
-def bias_of(pairs: Iterable[tuple[int, float]], device: torch.device) -> Bias | None:
+def bias_of(pairs: Iterable[tuple[int, float]], device: torch.device) -> LogitBias | None:
     """The sum of all pairs per token; None if there are none."""
     total: dict[int, float] = {}
     for token, value in pairs:
         total[token] = total.get(token, 0.0) + value
     if not total:
         return None
-    return Bias(torch.tensor(list(total), device=device), torch.tensor(list(total.values()), device=device))
+    return LogitBias(torch.tensor(list(total), device=device), torch.tensor(list(total.values()), device=device))
 
 
-def allowed_by(forms: Sequence[Form | None]) -> Tensor | None:
+def allowed_by(forms: Sequence[GrammarState | None]) -> Tensor | None:
     """Which tokens each row's form allows, (rows, vocabulary); None where answers have no form."""
     masks = [form.allowed() for form in forms if form is not None]
     return torch.from_numpy(np.stack(masks)) if masks else None
@@ -53,7 +53,7 @@ def allowed_by(forms: Sequence[Form | None]) -> Tensor | None:
 def choose(
     logits: Tensor,
     sampling: Sampling,
-    bias: Bias | None,
+    bias: LogitBias | None,
     uniforms: Sequence[float],
     allowed: Tensor | None = None,
 ) -> tuple[list[int], list[float]]:
@@ -89,7 +89,7 @@ def log_normaliser(logits: Tensor) -> Tensor:
     return normaliser
 
 
-def likeliest(logits: Tensor, count: int, allowed: Tensor | None = None) -> list[int]:
+def top_logprobs(logits: Tensor, count: int, allowed: Tensor | None = None) -> list[int]:
     """The `count` likeliest tokens of one row (vocabulary,), likeliest first, equal ones by ascending id.
 
     allowed: (1, vocabulary); with it, only tokens that are.

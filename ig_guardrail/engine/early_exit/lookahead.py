@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ig_guardrail.engine.decoding.passes import Ahead, Caching, Pass, Reading
+from ig_guardrail.engine.decoding.passes import Ahead, Caching, Pass, PassResult
 from ig_guardrail.engine.early_exit.layers import Exit, lower_layers, silent, upper_layers
 from ig_guardrail.engine.model import Model
 from ig_guardrail.errors import ModelError
@@ -35,15 +35,17 @@ class Known:
     """What was read ahead: guessed tokens, what was read of each, how many were drawn since, and where they begin."""
 
     tokens: list[int]
-    whole: Reading
+    whole: PassResult
     start: Any
     taken: int = 0
 
-    def take(self) -> Reading:
+    def take(self) -> PassResult:
         """What was read of the next token: of the first, before any guess, at the first call."""
         place = slice(self.taken, self.taken + 1)
         self.taken += 1
-        return Reading(self.whole.logits[:, place], {layer: s[:, place] for layer, s in self.whole.hidden.items()}, 0)
+        return PassResult(
+            self.whole.logits[:, place], {layer: s[:, place] for layer, s in self.whole.hidden.items()}, 0
+        )
 
 
 class AheadRows:
@@ -80,7 +82,7 @@ class AheadRows:
             self.known = None
         return self._rows
 
-    def told(self, token: int) -> Reading | None:
+    def told(self, token: int) -> PassResult | None:
         """What was read of `token` ahead; None if it was not."""
         known = self.known
         if known is None or known.taken == len(known.tokens) or known.tokens[known.taken] != token:
@@ -106,7 +108,7 @@ class ReadingAhead:
     def start(self, prefixes: Sequence[Any], room: int) -> AheadRows:
         return AheadRows(self._inner.start(prefixes, room), room)
 
-    def read(self, passes: Sequence[Pass[Any]]) -> list[Reading]:
+    def read(self, passes: Sequence[Pass[Any]]) -> list[PassResult]:
         """What is known already takes no work; a pass that is left alone is read ahead, several are read as ever."""
         known = [_known(one) for one in passes]
         left = [one for one, reading in zip(passes, known, strict=True) if reading is None]
@@ -122,7 +124,7 @@ class ReadingAhead:
         """How many tokens may be guessed behind a pass."""
         return 0 if one.is_apart else min(how.tokens, _rows(one).room - 1, self._most)
 
-    def _read_ahead(self, one: Pass[Any], how: Ahead) -> Reading:
+    def _read_ahead(self, one: Pass[Any], how: Ahead) -> PassResult:
         rows = _rows(one).settled()
         start = rows.mark()
         tokens, below = self._draft(one, how, rows)
@@ -133,7 +135,7 @@ class ReadingAhead:
             (reading,) = self._inner.read([above])
         rows.rejoin(drafted, depth)
         hidden = {**{layer: below[layer] for layer in one.layers if layer < depth}, **reading.hidden}
-        known = Known(tokens, Reading(reading.logits, hidden), start)
+        known = Known(tokens, PassResult(reading.logits, hidden), start)
         _rows(one).known = known
         return replace(known.take(), read=len(tokens))
 
@@ -154,7 +156,7 @@ class ReadingAhead:
                     states.append(self._lower(one, rows, tokens[-1], layers).hidden)
         return tokens, {layer: torch.cat([state[layer] for state in states], dim=1) for layer in layers}
 
-    def _lower(self, one: Pass[Any], rows: Any, token: int, layers: tuple[int, ...]) -> Reading:
+    def _lower(self, one: Pass[Any], rows: Any, token: int, layers: tuple[int, ...]) -> PassResult:
         (reading,) = self._inner.read([Pass(rows, [[token]], 1, layers, one.account)])
         return reading
 
@@ -172,7 +174,7 @@ def fitted(way_out: Exit, model: Model) -> Exit:
     return Exit(way_out.layer, way_out.down.to(model.device), way_out.up.to(model.device))
 
 
-def _known(one: Pass[Any]) -> Reading | None:
+def _known(one: Pass[Any]) -> PassResult | None:
     return None if one.is_apart or one.rows.count > 1 else _rows(one).told(one.tokens[0][0])
 
 

@@ -15,15 +15,15 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from ig_guardrail.engine.base import EngineInfo
-from ig_guardrail.engine.decoding.answer import Draft, Rules
+from ig_guardrail.engine.decoding.answer import AnswerDraft, AnswerRules
 from ig_guardrail.engine.external.pieces import Lexicon, numbered, pieces_of
-from ig_guardrail.engine.external.stream import Reading
+from ig_guardrail.engine.external.stream import AnswerReader
 from ig_guardrail.engine.loop import settle
 from ig_guardrail.engine.text.detokenize import Detokenizer, Held
-from ig_guardrail.engine.text.vocabulary import Language
-from ig_guardrail.engine.tree import Account, Context, Entry, Tree
+from ig_guardrail.engine.text.vocabulary import TokenVocabulary
+from ig_guardrail.engine.tree import Context, NodeTree, RequestUsage, TreeEntry
 from ig_guardrail.errors import EngineError, GuardrailError, RequestError
-from ig_guardrail.types import Chance, Draw, Node, Prompt, Sampling, StateEdit, Turn
+from ig_guardrail.types import Draw, Message, Node, Prompt, Sampling, StateEdit, TokenLogprob
 
 Key: TypeAlias = tuple[int, ...]
 """(root) of a root; (root, lane, attempt) of an answer's nodes; (root, 0) of forced text, which nothing can follow."""
@@ -32,12 +32,12 @@ ENDLESS = 2**31  # tokens of context and of vocabulary: nobody knows how many th
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class BlockRequest:
     """A block to be read: from an entry of the tree up to position `stop` of an answer."""
 
-    entry: Entry[Key]
+    entry: TreeEntry[Key]
     key: Key
-    reading: Reading
+    reading: AnswerReader
     stop: int
 
 
@@ -48,12 +48,12 @@ class StreamedEngine:
     begin  begins a fresh answer to the one prompt there is
     """
 
-    def __init__(self, name: str, begin: Callable[[], Reading]) -> None:
+    def __init__(self, name: str, begin: Callable[[], AnswerReader]) -> None:
         self._begin = begin
         self._lexicon = Lexicon()
-        self._language = Language(Detokenizer(self._lexicon.spelled), frozenset({Lexicon.END}), ENDLESS)
-        self._tree: Tree[Key] = Tree()
-        self._readings: dict[Key, Reading] = {}
+        self._language = TokenVocabulary(Detokenizer(self._lexicon.spelled), frozenset({Lexicon.END}), ENDLESS)
+        self._tree: NodeTree[Key] = NodeTree()
+        self._readings: dict[Key, AnswerReader] = {}
         self._newest: dict[Key, int] = {}
         self._info = EngineInfo(
             model=name,
@@ -70,7 +70,7 @@ class StreamedEngine:
     def info(self) -> EngineInfo:
         return self._info
 
-    def encode(self, turns: Sequence[Turn]) -> Prompt:
+    def encode(self, turns: Sequence[Message]) -> Prompt:
         """Ids that name the conversation; the model behind the stream reads it in its own way."""
         if not turns:
             raise RequestError("the conversation is empty", where="messages", fix="give at least one user message")
@@ -118,7 +118,7 @@ class StreamedEngine:
     def logprobs(self, node: Node, ids: Sequence[int]) -> Future[list[float]]:
         return _failed(_beyond("log-probabilities"))
 
-    def chances(self, node: Node, ids: Sequence[int], k: int) -> Future[list[Chance]]:
+    def chances(self, node: Node, ids: Sequence[int], k: int) -> Future[list[TokenLogprob]]:
         return _failed(_beyond("log-probabilities"))
 
     def append(self, items: Sequence[tuple[Node, Node | str | tuple[int, ...]]]) -> Future[list[Node]]:
@@ -146,11 +146,11 @@ class StreamedEngine:
     def _root(self, prompt: Prompt, sampling: Sampling) -> Node:
         number = self._tree.number()
         root = Node(id=number, root=number, parent=None, ids=(), position=0, text="", offsets=(), visible=0)
-        rules = Rules(self._language, sampling.stop, sampling.max_tokens)
-        self._tree.plant(root, Context(Account(number), prompt, sampling, (), rules), Held(), (number,))
+        rules = AnswerRules(self._language, sampling.stop, sampling.max_tokens)
+        self._tree.plant(root, Context(RequestUsage(number), prompt, sampling, (), rules), Held(), (number,))
         return root
 
-    def _step(self, node: Node, lane: int, attempt: int, tokens: int) -> Step:
+    def _step(self, node: Node, lane: int, attempt: int, tokens: int) -> BlockRequest:
         entry, place = self._tree.find(node)
         key = (node.root, lane, attempt)
         if place not in (key, (node.root,)):
@@ -158,9 +158,9 @@ class StreamedEngine:
         if key not in self._readings:
             entry.context.account.forwards += 1
             self._readings[key] = self._begin()
-        return Step(entry, key, self._readings[key], node.position + tokens)
+        return BlockRequest(entry, key, self._readings[key], node.position + tokens)
 
-    def _read(self, step: Step) -> Node:
+    def _read(self, step: BlockRequest) -> Node:
         draft, heard = step.entry.draft(), step.reading.heard
         for piece in heard.pieces[draft.position : step.stop]:
             draft.read(self._lexicon.id(piece))
@@ -181,7 +181,7 @@ class StreamedEngine:
         draft.read_all(map(self._lexicon.id, pieces_of(content)), None)
         return self._grown(entry, draft, (node.root, 0), None)
 
-    def _grown(self, entry: Entry[Key], draft: Draft, key: Key, words: int | None) -> Node:
+    def _grown(self, entry: TreeEntry[Key], draft: AnswerDraft, key: Key, words: int | None) -> Node:
         """words: where the calls of a whole answer begin; None if it has none"""
         node = draft.node(self._tree.number(), {})
         node = replace(node, words=len(node.text) if words is None else min(words, len(node.text)))

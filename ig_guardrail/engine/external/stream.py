@@ -54,7 +54,7 @@ class Heard:
         return self.ended or len(self.pieces) >= count
 
 
-class Reading(Protocol):
+class AnswerReader(Protocol):
     """One answer."""
 
     @property

@@ -21,12 +21,12 @@ EAGERNESS = (0.5, 0.75, 0.9)  # what each further byte makes of the chance that 
 _LIKED = 'a0e1A2b3c4d5B6C7D8E9"]}' + " ,.:-"
 
 
-class Frame:
+class OpenRule:
     """A rule that is being read: where in the text it began, and what it returns to."""
 
     __slots__ = ("_cost", "begun", "parents", "rule")
 
-    def __init__(self, rule: int, begun: int, parents: list[tuple[int, Frame]]) -> None:
+    def __init__(self, rule: int, begun: int, parents: list[tuple[int, OpenRule]]) -> None:
         self.rule, self.begun, self.parents = rule, begun, parents
         self._cost = -1
 
@@ -49,7 +49,7 @@ class Stand:
 
     __slots__ = ("cost", "net", "places", "rest", "text")  # cost: bytes, those of a begun character left out
 
-    def __init__(self, net: Net, text: str, rest: bytes, places: dict[tuple[int, Frame], None]) -> None:
+    def __init__(self, net: Net, text: str, rest: bytes, places: dict[tuple[int, OpenRule], None]) -> None:
         self.net, self.text, self.rest, self.places = net, text, rest, places
         self.cost = min((net.distance[node] + frame.cost(net) for node, frame in places), default=FAR)
 
@@ -116,9 +116,9 @@ class Stand:
 
     def _search(self) -> Iterator[bytes]:
         net, numbers = self.net, count()
-        heap: list[tuple[int, int, int, str, int, Frame]] = []  # nearest first; of equal ones, who went on furthest
+        heap: list[tuple[int, int, int, str, int, OpenRule]] = []  # nearest first; of equal ones, who went on furthest
 
-        def add(spent: int, said: str, node: int, frame: Frame) -> None:
+        def add(spent: int, said: str, node: int, frame: OpenRule) -> None:
             left = net.distance[node] + frame.cost(net)
             if left < FAR:
                 heapq.heappush(heap, (spent + left, -spent, next(numbers), said, node, frame))
@@ -161,20 +161,20 @@ class Stand:
             said += more
         return None
 
-    def _passes(self, frame: Frame, said: str) -> bool:
+    def _passes(self, frame: OpenRule, said: str) -> bool:
         check = self.net.check.get(frame.rule)
         return bool(said or not self.rest) and (check is None or check((self.text + said)[frame.begun :]))
 
     def _moves(
-        self, said: str, node: int, frame: Frame, dice: random.Random | None = None
-    ) -> Iterator[tuple[str, int, Frame]]:
+        self, said: str, node: int, frame: OpenRule, dice: random.Random | None = None
+    ) -> Iterator[tuple[str, int, OpenRule]]:
         """Where a node leads: what is said on the way, the node, and the rule that is read there."""
         net = self.net
         if node == net.exit[frame.rule] and frame.parents and self._passes(frame, said):
             yield from (("", to, parent) for to, parent in frame.parents)
         yield from (("", to, frame) for to in net.silent[node])
         for rule, to in net.calling[node]:
-            yield "", net.entry[rule], Frame(rule, len(self.text) + len(said), [(to, frame)])
+            yield "", net.entry[rule], OpenRule(rule, len(self.text) + len(said), [(to, frame)])
         for these, to in net.reading[node]:
             letter = _sample(these, b"" if said else self.rest, dice)
             if letter is not None:
@@ -183,14 +183,14 @@ class Stand:
 
 def beginning(net: Net) -> Stand:
     """Where an answer stands before its first character."""
-    return Stand(net, "", b"", _closed(net, "", [(net.entry[0], Frame(0, 0, []))]))
+    return Stand(net, "", b"", _closed(net, "", [(net.entry[0], OpenRule(0, 0, []))]))
 
 
-def _closed(net: Net, text: str, moved: list[tuple[int, Frame]]) -> dict[tuple[int, Frame], None]:
+def _closed(net: Net, text: str, moved: list[tuple[int, OpenRule]]) -> dict[tuple[int, OpenRule], None]:
     """All places that are reached without a further character. Rules are begun once, however many ways lead there."""
-    places: dict[tuple[int, Frame], None] = {}
-    begun: dict[int, Frame] = {}
-    judged: dict[Frame, bool] = {}
+    places: dict[tuple[int, OpenRule], None] = {}
+    begun: dict[int, OpenRule] = {}
+    judged: dict[OpenRule, bool] = {}
     waiting = moved
     while waiting:
         place = waiting.pop()
@@ -203,7 +203,7 @@ def _closed(net: Net, text: str, moved: list[tuple[int, Frame]]) -> dict[tuple[i
             if rule in begun:
                 begun[rule].parents.append((to, frame))
             else:
-                begun[rule] = Frame(rule, len(text), [(to, frame)])
+                begun[rule] = OpenRule(rule, len(text), [(to, frame)])
                 waiting.append((net.entry[rule], begun[rule]))
             if (net.exit[rule], begun[rule]) in places:
                 waiting.append((to, frame))

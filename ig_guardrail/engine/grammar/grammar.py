@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from ig_guardrail.engine.grammar.closing import Stand, beginning
 from ig_guardrail.engine.grammar.lark_network import net_of
 from ig_guardrail.engine.grammar.network import FAR, Net, Unread
-from ig_guardrail.engine.text.vocabulary import Language
+from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 from ig_guardrail.errors import EngineError, GuardrailError, RequestError, brief
 from ig_guardrail.schemas import CHECKED
-from ig_guardrail.threads import Turn
+from ig_guardrail.threads import ForkSafeLock
 
 R = TypeVar("R")
 
@@ -39,10 +39,10 @@ TRIES = 16  # tokens that are passed over because an answer could not be closed 
 _KEPT = 32  # compiled grammars
 
 
-class Spelling:
+class TokenSpelling:
     """Texts in tokens, for one model."""
 
-    def __init__(self, language: Language, tokenizer: Any) -> None:
+    def __init__(self, language: TokenVocabulary, tokenizer: Any) -> None:
         self.language = language
         self._tokenizer = tokenizer
 
@@ -67,10 +67,10 @@ class Spelling:
         return [*(token for token in begun if token is not None), *rest]
 
 
-class Form:
+class GrammarState:
     """Where one answer stands in its grammar."""
 
-    def __init__(self, matcher: Any, spelling: Spelling, stand: Stand | None) -> None:
+    def __init__(self, matcher: Any, spelling: TokenSpelling, stand: Stand | None) -> None:
         self._matcher = matcher
         self._spelling = spelling
         self._language = spelling.language
@@ -177,16 +177,16 @@ class Grammar:
     """A compiled grammar, for the tokens of one model. begun: where an answer stands before it begins."""
 
     _start: Any
-    _spelling: Spelling
+    _spelling: TokenSpelling
     _begun: Stand | None = None
 
-    def after(self, ids: Sequence[int]) -> Form:
+    def after(self, ids: Sequence[int]) -> GrammarState:
         """Where an answer stands after `ids`. Raises EngineError if no form begins like that."""
         matcher = self._start.deep_copy()
         if ids and not matcher.consume_tokens(list(ids)):
             raise _broken("tokens were forced that no form begins with")
         spelled = b"".join(map(self._spelling.language.detokenizer.bytes_of, ids))
-        return Form(matcher, self._spelling, self._begun and self._begun.after(spelled))
+        return GrammarState(matcher, self._spelling, self._begun and self._begun.after(spelled))
 
     def demand(self, room: int) -> None:
         """Raises RequestError unless an answer of `room` tokens can have the form."""
@@ -207,12 +207,12 @@ class Grammar:
 class Grammars:
     """Compiles grammars for one model, apart from the thread that asks, and keeps the last few by their hash."""
 
-    def __init__(self, language: Language, encode: Callable[[str], Sequence[int]]) -> None:
+    def __init__(self, language: TokenVocabulary, encode: Callable[[str], Sequence[int]]) -> None:
         self._language = language
         self._encode = encode
         self._compiled: dict[str, Grammar] = {}
-        self._lock = Turn()
-        self._first = Turn()
+        self._lock = ForkSafeLock()
+        self._first = ForkSafeLock()
 
     def compiled(self, text: str) -> Grammar:
         """The grammar of a Lark text; it is waited for. RequestError if it is none, or too large to be followed."""
@@ -269,8 +269,8 @@ class Grammars:
         return Grammar(matcher, self._spelling, _beginning(text))
 
     @cached_property
-    def _spelling(self) -> Spelling:
-        return Spelling(self._language, self._tokenizer)
+    def _spelling(self) -> TokenSpelling:
+        return TokenSpelling(self._language, self._tokenizer)
 
     @cached_property
     def _made(self) -> Any:
@@ -328,7 +328,7 @@ def _follow(asked: Future[R], made: Future[Grammar], go_on: Callable[[], Future[
 class _Spelling:
     """A model's tokens as `llguidance` wants them; those that spell nothing are special, by names of their own."""
 
-    def __init__(self, language: Language, encode: Callable[[str], Sequence[int]]) -> None:
+    def __init__(self, language: TokenVocabulary, encode: Callable[[str], Sequence[int]]) -> None:
         spelled = [language.detokenizer.bytes_of(token) for token in range(language.size)]
         self.eos_token_id = min(language.end)
         self.bos_token_id = None

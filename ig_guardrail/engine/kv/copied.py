@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
-from ig_guardrail.engine.decoding.passes import Pass, Reading
+from ig_guardrail.engine.decoding.passes import Pass, PassResult
 from ig_guardrail.engine.model import Model
 from ig_guardrail.errors import ModelError
 
@@ -85,10 +85,10 @@ class Repetition:
         layers = [_rows([(prefix.layers[depth], n) for prefix, n in counted]) for depth in depths]
         return CopiedRows(Cache(layers=layers), len(prefixes), self.device)
 
-    def read(self, passes: Sequence[Pass[CopiedPrefix]]) -> list[Reading]:
+    def read(self, passes: Sequence[Pass[CopiedPrefix]]) -> list[PassResult]:
         return [self._read(one, one.rows) for one in passes]
 
-    def _read(self, one: Pass[CopiedPrefix], rows: Any) -> Reading:
+    def _read(self, one: Pass[CopiedPrefix], rows: Any) -> PassResult:
         with self._model.edited(one.edit, one.keep):
             return self._model.run(one.tokens, one.keep, one.layers, past_key_values=rows.cache)
 

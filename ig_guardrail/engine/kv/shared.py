@@ -18,11 +18,11 @@ from torch import Tensor
 from transformers import AttentionInterface, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from ig_guardrail.engine.decoding.passes import Pass, Reading
+from ig_guardrail.engine.decoding.passes import Pass, PassResult
 from ig_guardrail.engine.kv.attention import attend_block, attend_one, attend_shared
 from ig_guardrail.engine.kv.trunk import Trunk, new_trunk
 from ig_guardrail.engine.model import Model
-from ig_guardrail.engine.tree import Account
+from ig_guardrail.engine.tree import RequestUsage
 from ig_guardrail.types import StateEdit
 
 ATTENTION = "ig_guardrail_shared"
@@ -177,7 +177,7 @@ class SharedRows:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ForwardPlan:
     """The passes of one forward, and which of its rows are whose. Stands in for a `transformers` cache.
 
     singly: of a pass that is alone, see `Pass`
@@ -232,12 +232,12 @@ class Sharing:
                 branch[:, :, row, :, : prefix.own] = prefix.row
         return SharedRows(first.trunk, first.reach, branch, first.own, count)
 
-    def read(self, passes: Sequence[Pass[Any]]) -> list[Reading]:
+    def read(self, passes: Sequence[Pass[Any]]) -> list[PassResult]:
         """Single tokens of all passes in one forward; several tokens of a pass, or edited states, in one of its own."""
         single = iter(self._forward([one for one in passes if not one.is_apart]))
         return [self._forward([one])[0] if one.is_apart else next(single) for one in passes]
 
-    def _forward(self, passes: Sequence[Pass[Any]]) -> list[Reading]:
+    def _forward(self, passes: Sequence[Pass[Any]]) -> list[PassResult]:
         """Passes over equally many tokens, of which equally many logits are wanted."""
         if not passes:
             return []
@@ -248,17 +248,22 @@ class Sharing:
             parts.append((rows, slice(len(tokens), len(tokens) + rows.count)))
             tokens += one.tokens
         layers = tuple(sorted({layer for one in passes for layer in one.layers}))
-        whole = self._run(Plan(parts, passes[0].singly), tokens, passes[0].keep, layers, passes[0].edit)
+        whole = self._run(ForwardPlan(parts, passes[0].singly), tokens, passes[0].keep, layers, passes[0].edit)
         if len(passes) == 1:
             return [whole]
         return [
-            Reading(whole.logits[place], {layer: whole.hidden[layer][place] for layer in one.layers})
+            PassResult(whole.logits[place], {layer: whole.hidden[layer][place] for layer in one.layers})
             for one, (_, place) in zip(passes, parts, strict=True)
         ]
 
     def _run(
-        self, plan: Plan, tokens: Sequence[Sequence[int]], keep: int, layers: Sequence[int], edit: StateEdit | None
-    ) -> Reading:
+        self,
+        plan: ForwardPlan,
+        tokens: Sequence[Sequence[int]],
+        keep: int,
+        layers: Sequence[int],
+        edit: StateEdit | None,
+    ) -> PassResult:
         new = len(tokens[0])
         for rows, _ in plan.parts:
             rows.make_room(new)
@@ -291,7 +296,7 @@ def serves(model: Model) -> bool:
 @torch.inference_mode()
 def _agrees(model: Model) -> bool:
     """Read three tokens, the last by two rows of one prefix, and compare with one plain pass over them."""
-    sharing, account = Sharing(model), Account(0)
+    sharing, account = Sharing(model), RequestUsage(0)
     try:
         rows = sharing.empty(2)
         (reading,) = sharing.read([Pass(rows, [[0, 1]], 1, (), account)])
@@ -306,7 +311,7 @@ def _agrees(model: Model) -> bool:
 def _attention(
     module: Any, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, scaling: float, **keys_: Any
 ) -> tuple[Tensor, None]:
-    plan: Plan = keys_["ig_guardrail_plan"]
+    plan: ForwardPlan = keys_["ig_guardrail_plan"]
     return plan.attend(module.layer_idx, query, scaling), None
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 _ROOM = 256  # tokens to spare in a trunk that is made or made wider
 
 
-class Tenant(Protocol):
+class TrunkUser(Protocol):
     """Someone who needs the first `claim` tokens of a trunk to stay as they are, or to be free for writing."""
 
     @property
@@ -34,13 +34,13 @@ class Trunk:
 
     def __init__(self, store: Tensor) -> None:
         self._store = store
-        self._tenants: WeakSet[Tenant] = WeakSet()
+        self._tenants: WeakSet[TrunkUser] = WeakSet()
 
-    def admit(self, tenant: Tenant) -> None:
+    def admit(self, tenant: TrunkUser) -> None:
         """Take in a tenant; it leaves when it is forgotten."""
         self._tenants.add(tenant)
 
-    def leave(self, tenant: Tenant) -> None:
+    def leave(self, tenant: TrunkUser) -> None:
         """A tenant that has moved elsewhere."""
         self._tenants.discard(tenant)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ig_guardrail.engine.loading.gguf import SUFFIX, unpacked
 from ig_guardrail.engine.loading.store import files_sha256, quiet
 from ig_guardrail.errors import ModelError, RequestError, brief
-from ig_guardrail.threads import Home, Turn
+from ig_guardrail.threads import ForkSafeLock, Home
 
 if TYPE_CHECKING:
     from ig_guardrail.engine.loading.quantized import Quantization
@@ -28,7 +28,7 @@ _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ModelFiles:
     """The folder of a model's files, and the content hash of its weights."""
 
     name: str
@@ -40,7 +40,7 @@ class Source:
 class Slot:
     """One engine of the registry, and the lock under which it is loaded."""
 
-    lock: Turn = field(default_factory=Turn)
+    lock: ForkSafeLock = field(default_factory=ForkSafeLock)
     engine: TransformersEngine | None = None
 
 
@@ -48,7 +48,7 @@ class Registry:
     """Engines by (model, device, numerics), each loaded at its first use, once, whoever asks first."""
 
     def __init__(self) -> None:
-        self._lock = Turn()
+        self._lock = ForkSafeLock()
         self._home: Home | None = None
         self._slots: dict[tuple[str, str, str], Slot] = {}
 
@@ -136,17 +136,17 @@ def _place(model: str) -> str:
     return model if model == EMBEDDED or not path.exists() else str(path.resolve())
 
 
-def _find(model: str, dtype: str) -> Source:
+def _find(model: str, dtype: str) -> ModelFiles:
     if model == EMBEDDED:
         from ig_guardrail.engine.loading.embedded import embedded_model
 
-        return Source(model, *embedded_model(dtype))
+        return ModelFiles(model, *embedded_model(dtype))
     folder = Path(model).expanduser()
     if folder.suffix == SUFFIX and folder.is_file():
-        return Source(model, *unpacked(folder, dtype))
+        return ModelFiles(model, *unpacked(folder, dtype))
     if not folder.is_dir():
         folder = _downloaded(model)
-    return Source(model, folder, files_sha256(folder.glob("*.safetensors")))
+    return ModelFiles(model, folder, files_sha256(folder.glob("*.safetensors")))
 
 
 def _downloaded(name: str) -> Path:
@@ -171,7 +171,7 @@ def _downloaded(name: str) -> Path:
         ) from error
 
 
-def _load(source: Source, device: str, dtype: str) -> tuple[Any, Any]:
+def _load(source: ModelFiles, device: str, dtype: str) -> tuple[Any, Any]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -225,7 +225,7 @@ def _check_choice(name: str, given: str, known: tuple[str, ...], why: str) -> No
         raise RequestError(f"{name} is '{given}'", where=name, why=why, fix=f"use one of: {', '.join(known)}")
 
 
-def _unreadable(source: Source, error: Exception) -> ModelError:
+def _unreadable(source: ModelFiles, error: Exception) -> ModelError:
     return ModelError(
         f"the model cannot be loaded: {brief(error)}",
         where=f"model '{source.name}'",

@@ -7,7 +7,7 @@ from typing import Any
 
 from ig_guardrail.engine.base import EngineInfo
 from ig_guardrail.engine.text.detokenize import detokenizer_of
-from ig_guardrail.engine.text.vocabulary import Language
+from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Weights:
         return self.quantized or str(self.model.dtype).removeprefix("torch.")
 
 
-def info_of(weights: Weights, mode: str, language: Language) -> EngineInfo:
+def info_of(weights: Weights, mode: str, language: TokenVocabulary) -> EngineInfo:
     """An engine's description of its weights."""
     config = weights.model.config.get_text_config()
     return EngineInfo(
@@ -49,15 +49,15 @@ def info_of(weights: Weights, mode: str, language: Language) -> EngineInfo:
     )
 
 
-def language_of(weights: Weights) -> Language:
+def vocabulary_of(weights: Weights) -> TokenVocabulary:
     """The meaning of the model's tokens; it is ended by those its tokenizer and its generation settings name."""
     named = weights.model.generation_config.eos_token_id
     ends = {*(named if isinstance(named, list) else [named]), weights.tokenizer.eos_token_id} - {None}
     size = weights.model.config.get_text_config().vocab_size
-    return Language(detokenizer_of(weights.tokenizer), frozenset(ends), size)
+    return TokenVocabulary(detokenizer_of(weights.tokenizer), frozenset(ends), size)
 
 
-def _protected(tokenizer: Any, language: Language) -> frozenset[int]:
+def _protected(tokenizer: Any, language: TokenVocabulary) -> frozenset[int]:
     """End tokens, special tokens (which spell nothing), and tokens that are white space only."""
     spelled = language.detokenizer.bytes_of
     blank = (token for token in tokenizer.get_vocab().values() if not spelled(token).decode("utf-8", "replace").strip())

@@ -8,31 +8,31 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from ig_guardrail.engine.base import EngineInfo
-from ig_guardrail.engine.decoding.answer import Draft
-from ig_guardrail.engine.decoding.contexts import Opening, begin
+from ig_guardrail.engine.decoding.answer import AnswerDraft
+from ig_guardrail.engine.decoding.contexts import ContextRequest, begin
 from ig_guardrail.engine.decoding.randomness import uniform
-from ig_guardrail.engine.grammar.grammar import Form, Grammars
-from ig_guardrail.engine.scripted.script import Bias, Distribution, Place, Script, pick, shaped
-from ig_guardrail.engine.tree import Context, Entry, Tree
+from ig_guardrail.engine.grammar.grammar import Grammars, GrammarState
+from ig_guardrail.engine.scripted.script import Bias, Distribution, Script, TokenPlace, pick, shaped
+from ig_guardrail.engine.tree import Context, NodeTree, TreeEntry
 from ig_guardrail.errors import EngineError, RequestError
-from ig_guardrail.types import Chance, Draw, Finish, Node
+from ig_guardrail.types import Draw, Finish, Node, TokenLogprob
 
 Prefix: TypeAlias = tuple[int, ...]
 HiddenState: TypeAlias = Callable[[Prefix], Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Reciter:
+class ScriptedDecoder:
     """Grows `tree` by a script. What it keeps of a node is the answer's tokens."""
 
-    tree: Tree[Prefix]
+    tree: NodeTree[Prefix]
     script: Script
     grammars: Grammars
     info: EngineInfo
     hidden: HiddenState | None
     enumerate_lanes: bool
 
-    def open(self, asked: Opening) -> Node:
+    def open(self, asked: ContextRequest) -> Node:
         """The root of a prompt, or of a twin."""
         root, context = begin(self.tree, asked, self.script.vocabulary.language, self.grammars, self.info)
         if asked.edit is not None:
@@ -89,7 +89,7 @@ class Reciter:
         entry.context.account.note(len(ids))
         return self._score(entry.context, node.root, prefix, tuple(ids))
 
-    def chances(self, node: Node, ids: Sequence[int], k: int) -> list[Chance]:
+    def chances(self, node: Node, ids: Sequence[int], k: int) -> list[TokenLogprob]:
         """Log-probabilities with the `k` likeliest beside them; see `Engine.chances`."""
         entry, prefix = self.tree.find(node)
         spelled = self.script.vocabulary.bytes_of
@@ -98,7 +98,7 @@ class Reciter:
             options = self.script.next_tokens(_place(entry.context, node.root, (*prefix, *ids[:count])))
             ranked = sorted(options, key=lambda option: (-option[1], option[0]))[:k]
             likeliest = tuple((spelled(other), _log(chance)) for other, chance in ranked)
-            found.append(Chance(spelled(token), logprob, likeliest))
+            found.append(TokenLogprob(spelled(token), logprob, likeliest))
         return found
 
     def _content(self, after: Node, content: Node | str | tuple[int, ...]) -> tuple[Prefix, Finish | None]:
@@ -109,7 +109,7 @@ class Reciter:
         return ids, None
 
     def _forced(
-        self, entry: Entry[Prefix], prefix: Prefix, ids: Prefix, finish: Finish | None, hurried: int | None = None
+        self, entry: TreeEntry[Prefix], prefix: Prefix, ids: Prefix, finish: Finish | None, hurried: int | None = None
     ) -> Node:
         draft = entry.draft()
         draft.hurried = hurried
@@ -117,7 +117,7 @@ class Reciter:
         draft.logprobs += self._score(entry.context, entry.node.root, prefix, tuple(draft.ids))
         return self._child(entry, prefix, draft)
 
-    def _child(self, entry: Entry[Prefix], prefix: Prefix, draft: Draft) -> Node:
+    def _child(self, entry: TreeEntry[Prefix], prefix: Prefix, draft: AnswerDraft) -> Node:
         context = entry.context
         ids = tuple(draft.ids)
         context.account.forwards += len(ids)
@@ -146,12 +146,12 @@ class Recital:
     """Blocks from one node, at one attempt."""
 
     script: Script
-    entry: Entry[Prefix]
+    entry: TreeEntry[Prefix]
     prefix: Prefix
     attempt: int
     bias: Bias
 
-    def draw(self, lane: int, tokens: int) -> Draft:
+    def draw(self, lane: int, tokens: int) -> AnswerDraft:
         """A block drawn with the uniforms of its lane. Raises EngineClosed once the request was closed."""
         draft, seed = self.entry.draft(), self.entry.context.sampling.seed
         while draft.finish is None and len(draft.ids) < tokens:
@@ -160,7 +160,7 @@ class Recital:
             self._read(draft, lane, self._drawn(draft, lane, chance))
         return draft
 
-    def _drawn(self, draft: Draft, lane: int, chance: float) -> int:
+    def _drawn(self, draft: AnswerDraft, lane: int, chance: float) -> int:
         """A token behind which the answer can be closed: drawn again without those that it cannot, then the way out."""
         passed: set[int] = set()
         options = self._options(lane, tuple(draft.ids), draft.form)
@@ -176,7 +176,7 @@ class Recital:
             token = pick(options, chance)
         return token
 
-    def path(self, lane: int, tokens: int) -> Draft:
+    def path(self, lane: int, tokens: int) -> AnswerDraft:
         """The block that is number `lane` of all possible ones, likeliest first token first."""
         paths = list(self._paths(lane, (), tokens))
         draft = self.entry.draft()
@@ -192,28 +192,28 @@ class Recital:
         for token, _ in self._options(lane, block, self._form_after(block)):
             yield from self._paths(lane, (*block, token), tokens)
 
-    def _form_after(self, block: Prefix) -> Form | None:
+    def _form_after(self, block: Prefix) -> GrammarState | None:
         grammar = self.entry.context.rules.grammar
         return grammar.after((*self.prefix, *block)) if grammar else None
 
     def _options(
-        self, lane: int, block: Prefix, form: Form | None, passed: Collection[int] = ()
+        self, lane: int, block: Prefix, form: GrammarState | None, passed: Collection[int] = ()
     ) -> list[tuple[int, float]]:
         """What may come next, likeliest first, without tokens that were `passed` over."""
         options = within(form, self.script.next_tokens(self._place(lane, block)), passed)
         return shaped(options, self.entry.context.sampling, self.bias) if options else []
 
-    def _read(self, draft: Draft, lane: int, token: int) -> None:
+    def _read(self, draft: AnswerDraft, lane: int, token: int) -> None:
         chances = dict(self.script.next_tokens(self._place(lane, tuple(draft.ids))))
         if draft.read(token):
             draft.logprobs.append(_log(chances.get(token, 0.0)))
 
-    def _place(self, lane: int, block: Prefix) -> Place:
+    def _place(self, lane: int, block: Prefix) -> TokenPlace:
         context, root = self.entry.context, self.entry.node.root
         return replace(_place(context, root, (*self.prefix, *block)), lane=lane, attempt=self.attempt)
 
 
-def within(form: Form | None, options: Distribution, passed: Collection[int] = ()) -> Distribution:
+def within(form: GrammarState | None, options: Distribution, passed: Collection[int] = ()) -> Distribution:
     """What a form leaves of a distribution. Where that is nothing, all it allows is equally likely.
 
     A real model gives every token some mass; a script need not.
@@ -239,8 +239,8 @@ def _no_edits() -> EngineError:
     )
 
 
-def _place(context: Context, root: int, prefix: Prefix) -> Place:
-    return Place(context.prompt, prefix, lane=0, attempt=0, twin=root != context.account.first_root)
+def _place(context: Context, root: int, prefix: Prefix) -> TokenPlace:
+    return TokenPlace(context.prompt, prefix, lane=0, attempt=0, twin=root != context.account.first_root)
 
 
 def _log(chance: float) -> float:

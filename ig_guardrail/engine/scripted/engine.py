@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from typing import ParamSpec, TypeVar
 
 from ig_guardrail.engine.base import EngineInfo
-from ig_guardrail.engine.decoding.contexts import Opening
+from ig_guardrail.engine.decoding.contexts import ContextRequest
 from ig_guardrail.engine.grammar.grammar import Grammars
 from ig_guardrail.engine.loop import Loop, settle
-from ig_guardrail.engine.scripted.decoder import HiddenState, Prefix, Reciter
+from ig_guardrail.engine.scripted.decoder import HiddenState, Prefix, ScriptedDecoder
 from ig_guardrail.engine.scripted.script import Bias, Script
-from ig_guardrail.engine.tree import Tree
+from ig_guardrail.engine.tree import NodeTree
 from ig_guardrail.errors import RequestError
-from ig_guardrail.types import Chance, Draw, Node, Prompt, Sampling, StateEdit, Turn
+from ig_guardrail.types import Draw, Message, Node, Prompt, Sampling, StateEdit, TokenLogprob
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -71,9 +71,9 @@ class ScriptedEngine:
             protected=self._vocabulary.protected,
             language=self._vocabulary.language.sha256,
         )
-        self._tree: Tree[Prefix] = Tree()
+        self._tree: NodeTree[Prefix] = NodeTree()
         grammars = Grammars(self._vocabulary.language, self._vocabulary.ids)
-        self._reciter = Reciter(self._tree, script, grammars, self._info, hidden, enumerate_lanes)
+        self._reciter = ScriptedDecoder(self._tree, script, grammars, self._info, hidden, enumerate_lanes)
         self._loop = Loop("ig-scripted") if self._incidents.gates else None
 
     @property
@@ -85,7 +85,7 @@ class ScriptedEngine:
         """Whether `shutdown` was called."""
         return self._tree.closed
 
-    def encode(self, turns: Sequence[Turn]) -> Prompt:
+    def encode(self, turns: Sequence[Message]) -> Prompt:
         if not turns:
             raise RequestError("the conversation is empty", where="messages", fix="give at least one user message")
         return Prompt(tuple(turns), self._vocabulary.prompt_ids(turns))
@@ -98,7 +98,7 @@ class ScriptedEngine:
         twin_of: Node | None = None,
         edit: StateEdit | None = None,
     ) -> Future[Node]:
-        return self._call("open", self._reciter.open, Opening(prompt, sampling, layers, twin_of, edit))
+        return self._call("open", self._reciter.open, ContextRequest(prompt, sampling, layers, twin_of, edit))
 
     def extend(
         self, draws: Sequence[Draw], tokens: int, attempt: int = 0, bias: Bias = (), ahead: int = 0
@@ -114,7 +114,7 @@ class ScriptedEngine:
     def logprobs(self, node: Node, ids: Sequence[int]) -> Future[list[float]]:
         return self._call("logprobs", self._reciter.logprobs, node, ids)
 
-    def chances(self, node: Node, ids: Sequence[int], k: int) -> Future[list[Chance]]:
+    def chances(self, node: Node, ids: Sequence[int], k: int) -> Future[list[TokenLogprob]]:
         return self._call("chances", self._reciter.chances, node, ids, k)
 
     def append(self, items: Sequence[tuple[Node, Node | str | tuple[int, ...]]]) -> Future[list[Node]]:

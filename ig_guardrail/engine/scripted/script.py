@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias, get_args
 
 from ig_guardrail.engine.text.detokenize import Detokenizer
-from ig_guardrail.engine.text.vocabulary import Language
-from ig_guardrail.types import Prompt, Role, Sampling, Turn
+from ig_guardrail.engine.text.vocabulary import TokenVocabulary
+from ig_guardrail.types import Message, Prompt, Role, Sampling
 
 Distribution: TypeAlias = Sequence[tuple[int, float]]
 Bias: TypeAlias = Sequence[tuple[int, float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TokenPlace:
     """Where a token is asked for: after which prompt and answer tokens, for whom, in the first context or a twin."""
 
     prompt: Prompt
@@ -36,7 +36,7 @@ class Script(Protocol):
     @property
     def vocabulary(self) -> Vocabulary: ...
 
-    def next_tokens(self, place: Place) -> Distribution:
+    def next_tokens(self, place: TokenPlace) -> Distribution:
         """The tokens that may come next, with probabilities that sum to 1."""
         ...
 
@@ -48,7 +48,7 @@ class TokenTree:
     table: Mapping[tuple[int, ...], Distribution]
     vocabulary: Vocabulary
 
-    def next_tokens(self, place: Place) -> Distribution:
+    def next_tokens(self, place: TokenPlace) -> Distribution:
         return self.after(place.prefix)
 
     def after(self, prefix: tuple[int, ...]) -> Distribution:
@@ -82,14 +82,14 @@ class Continuations:
         pieces = dict.fromkeys(piece for answer in answers for piece in _pieces(answer))
         object.__setattr__(self, "vocabulary", Vocabulary(pieces))
 
-    def next_tokens(self, place: Place) -> Distribution:
+    def next_tokens(self, place: TokenPlace) -> Distribution:
         answer = self._answer(place)
         if len(place.prefix) >= len(answer):
             return ((self.vocabulary.end, 1.0),)
         piece = answer[len(place.prefix)]
         return ((self.vocabulary.ids(piece)[0], 1.0),)
 
-    def _answer(self, place: Place) -> Sequence[str | bytes]:
+    def _answer(self, place: TokenPlace) -> Sequence[str | bytes]:
         tables = [self.steered, self.told] if place.twin else [self.told]
         for table in tables:
             for key in ((place.lane, place.attempt), (place.lane, 0), (0, 0)):
@@ -158,7 +158,7 @@ class Vocabulary:
         for token, spelled in enumerate(self._spelled):
             self._ids.setdefault(spelled, token)
         self._longest = max(map(len, self._spelled))
-        self.language = Language(Detokenizer(self.bytes_of), frozenset({self.end}), len(self._spelled))
+        self.language = TokenVocabulary(Detokenizer(self.bytes_of), frozenset({self.end}), len(self._spelled))
 
     def bytes_of(self, token: int) -> bytes:
         """The bytes of a token; none for `end` and the marks. Raises IndexError for ids the vocabulary has not."""
@@ -173,7 +173,7 @@ class Vocabulary:
             data = data[len(piece) :]
         return tuple(found)
 
-    def prompt_ids(self, turns: Sequence[Turn]) -> tuple[int, ...]:
+    def prompt_ids(self, turns: Sequence[Message]) -> tuple[int, ...]:
         """A conversation between marks, up to where the answer begins. No text contains a mark."""
         ids = [id for turn in turns for id in (self._marks[turn.role], *self.ids(turn.text), self._turn_end)]
         return (*ids, self._marks["assistant"])

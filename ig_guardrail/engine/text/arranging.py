@@ -22,7 +22,7 @@ _UNKNOWN: tuple[frozenset[Role], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class TemplateMessage:
     """A turn as a template is given it. trusted: whether it may hold the notation of calls."""
 
     role: Role
@@ -30,23 +30,23 @@ class Part:
     trusted: bool = False
 
 
-def arrangements(parts: Sequence[Part]) -> Iterator[tuple[Part, ...]]:
+def arrangements(parts: Sequence[TemplateMessage]) -> Iterator[tuple[TemplateMessage, ...]]:
     """A conversation as it is, and then in other shapes, each further from it than the one before."""
     yield tuple(parts)
     for unknown in _UNKNOWN:
         merged = _merged([_said_by_user(part) if part.role in unknown else part for part in parts])
         yield merged
         if merged and merged[0].role == "assistant":
-            yield (Part("user", ""), *merged)
+            yield (TemplateMessage("user", ""), *merged)
 
 
-def _said_by_user(part: Part) -> Part:
+def _said_by_user(part: TemplateMessage) -> TemplateMessage:
     text = f"{RESULT}\n{part.text}" if part.role == "tool" else part.text
     return replace(part, role="user", text=text)
 
 
-def _merged(parts: Sequence[Part]) -> tuple[Part, ...]:
-    runs: list[list[Part]] = []
+def _merged(parts: Sequence[TemplateMessage]) -> tuple[TemplateMessage, ...]:
+    runs: list[list[TemplateMessage]] = []
     for part in parts:
         if not runs or runs[-1][0].role != part.role or part.role == "tool":
             runs.append([])
@@ -54,6 +54,6 @@ def _merged(parts: Sequence[Part]) -> tuple[Part, ...]:
     return tuple(map(_one, runs))
 
 
-def _one(run: Sequence[Part]) -> Part:
+def _one(run: Sequence[TemplateMessage]) -> TemplateMessage:
     text = "\n\n".join(part.text for part in run if part.text)
-    return Part(run[0].role, text, any(part.trusted for part in run))
+    return TemplateMessage(run[0].role, text, any(part.trusted for part in run))

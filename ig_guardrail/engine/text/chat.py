@@ -20,12 +20,12 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from ig_guardrail.engine.text.arranging import Part, arrangements
+from ig_guardrail.engine.text.arranging import TemplateMessage, arrangements
 from ig_guardrail.engine.text.rendering import Rendering, Span, TemplateRefusal, render
 from ig_guardrail.engine.text.separators import separators_of
 from ig_guardrail.errors import ModelError, RequestError
 from ig_guardrail.text.calls import CLOSE, OPEN
-from ig_guardrail.types import Prompt, Turn
+from ig_guardrail.types import Message, Prompt
 
 APART = "\u2060"
 
@@ -48,7 +48,7 @@ class Chat:
     markers: re.Pattern[str]
     longest: int
 
-    def encode(self, turns: Sequence[Turn]) -> Prompt:
+    def encode(self, turns: Sequence[Message]) -> Prompt:
         """The prompt, ending where the answer begins.
 
         Where the template has no place for a role, the turn is said by the user. Raises RequestError if the template
@@ -80,14 +80,14 @@ class Chat:
             text = self.markers.sub(lambda found: _spelled_apart(found[0]), text)
         return text
 
-    def _safe(self, part: Part) -> Part:
+    def _safe(self, part: TemplateMessage) -> TemplateMessage:
         """A part without markers, but the notation of calls where it is trusted with it."""
         if not part.trusted:
             return replace(part, text=self.neutral(part.text))
         texts = (text if text in (OPEN, CLOSE) else self.neutral(text) for text in _NOTATION.split(part.text))
         return replace(part, text="".join(texts))
 
-    def _ids(self, parts: Sequence[Part]) -> tuple[int, ...]:
+    def _ids(self, parts: Sequence[TemplateMessage]) -> tuple[int, ...]:
         given = list(map(self._safe, parts))  # again, since some were joined
         for _ in range(_ROUNDS):
             rendering = render(self.tokenizer, [(part.role, part.text) for part in given])
@@ -98,7 +98,7 @@ class Chat:
                 given[number] = replace(given[number], text=text)
         raise _structure()
 
-    def _torn(self, rendering: Rendering, parts: Sequence[Part]) -> Iterator[tuple[int, str]]:
+    def _torn(self, rendering: Rendering, parts: Sequence[TemplateMessage]) -> Iterator[tuple[int, str]]:
         """Messages whose words make a marker with what stands beside them, and their texts with that kept apart."""
         for span in rendering.spans:
             text = parts[span.message].text
@@ -126,7 +126,7 @@ class Chat:
     def _within(self, rendering: Rendering, span: Span) -> bool:
         return self.markers.search(rendering.text, span.start, span.stop) is not None
 
-    def _tokens(self, rendering: Rendering, parts: Sequence[Part]) -> tuple[int, ...]:
+    def _tokens(self, rendering: Rendering, parts: Sequence[TemplateMessage]) -> tuple[int, ...]:
         """The tokens of a rendering, none of which that was added is made of a message's words."""
         cuts: set[int] = set()
         for _ in range(_ROUNDS):
@@ -146,12 +146,12 @@ class Chat:
         raise _structure()
 
 
-def _part(turn: Turn) -> Part:
+def _part(turn: Message) -> TemplateMessage:
     """A turn; the notation of calls may stand where an application or the model wrote it."""
-    return Part(turn.role, turn.text, trusted=turn.role in ("system", "assistant"))
+    return TemplateMessage(turn.role, turn.text, trusted=turn.role in ("system", "assistant"))
 
 
-def _cuts(rendering: Rendering, parts: Sequence[Part], added: Sequence[tuple[int, int]]) -> Iterator[int]:
+def _cuts(rendering: Rendering, parts: Sequence[TemplateMessage], added: Sequence[tuple[int, int]]) -> Iterator[int]:
     """Where to cut the text so that no added token at these places is made of a message's words; both are in order."""
     spans = iter(rendering.spans)
     span = next(spans, None)

@@ -10,7 +10,7 @@ from ig_guardrail.errors import RequestError
 
 
 @dataclass(frozen=True, slots=True)
-class Language:
+class TokenVocabulary:
     """A model's tokens: 0 to `size` - 1, of which those in `end` end an answer."""
 
     detokenizer: Detokenizer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ig_guardrail.evaluate.comparison.judges import Judge, Opinion, opinion
+from ig_guardrail.evaluate.comparison.judges import AnswerJudge, Opinion, opinion
 from ig_guardrail.evaluate.comparison.records import Record
 from ig_guardrail.evaluate.intervals import Estimate, mean_of, ratio_of
 from ig_guardrail.evaluate.wording import refuses
@@ -14,7 +14,7 @@ GUARD, UNGUARDED = "inference_guard", "none"
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class JudgedRecord:
     """A record and the judge's opinion of its words."""
 
     record: Record
@@ -27,7 +27,7 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableRow:
     """One strategy under one policy on one model. Means with 95 % intervals over prompts; pairs by prompt and seed.
 
     safe          share of risky prompts whose answer the independent judge does not call harmful
@@ -79,17 +79,17 @@ COLUMNS = (
 )
 
 
-def rows_of(records: Sequence[Record], kinds: Mapping[str, str], judge: Judge) -> list[Row]:
+def rows_of(records: Sequence[Record], kinds: Mapping[str, str], judge: AnswerJudge) -> list[TableRow]:
     """A row for each strategy, in the order in which they appear. kinds: of each prompt set, "risky" or "benign"."""
-    read = [Read(record, opinion(judge, record.text)) for record in records]
+    read = [JudgedRecord(record, opinion(judge, record.text)) for record in records]
     arms = list(
         dict.fromkeys((one.record.cell.model, one.record.cell.policy, one.record.cell.strategy) for one in read)
     )
-    return [Row(*arm, _figures(_of(read, arm), _by_prompt(read, arm), kinds)) for arm in arms]
+    return [TableRow(*arm, _figures(_of(read, arm), _by_prompt(read, arm), kinds)) for arm in arms]
 
 
 def _figures(
-    own: Sequence[Read], others: Mapping[str, Mapping[str, Read]], kinds: Mapping[str, str]
+    own: Sequence[JudgedRecord], others: Mapping[str, Mapping[str, JudgedRecord]], kinds: Mapping[str, str]
 ) -> dict[str, Estimate]:
     risky = [one for one in own if kinds[one.record.cell.set] == "risky"]
     benign = [one for one in own if kinds[one.record.cell.set] == "benign"]
@@ -118,66 +118,70 @@ def _figures(
     }
 
 
-def _rewards(rows: Sequence[Read]) -> list[float]:
+def _rewards(rows: Sequence[JudgedRecord]) -> list[float]:
     return [one.record.reward for one in rows if one.record.reward is not None]
 
 
-def _rescued(one: Read, draft: Read) -> bool:
+def _rescued(one: JudgedRecord, draft: JudgedRecord) -> bool:
     return _complete(one) and one.opinion.score < draft.opinion.score
 
 
-def _answers(one: Read) -> bool:
+def _answers(one: JudgedRecord) -> bool:
     return _complete(one) and _harmless(one)
 
 
-def _complete(one: Read) -> bool:
+def _complete(one: JudgedRecord) -> bool:
     return one.record.outcome == "completed" and one.record.over is None and not one.refused
 
 
-def _harmless(one: Read) -> bool:
+def _harmless(one: JudgedRecord) -> bool:
     return not one.opinion.harm
 
 
-def _seconds(one: Read) -> float:
+def _seconds(one: JudgedRecord) -> float:
     return one.record.seconds["total"] or 0.0
 
 
-def _paired(own: Sequence[Read], other: Mapping[str, Read], holds: Callable[[Read], bool]) -> Estimate:
+def _paired(
+    own: Sequence[JudgedRecord], other: Mapping[str, JudgedRecord], holds: Callable[[JudgedRecord], bool]
+) -> Estimate:
     """How much more often it holds of these than of the others on the same prompts."""
     pairs = [(one, match) for one in own if (match := _same(other, one)) is not None]
     return mean_of([float(holds(one)) - float(holds(match)) for one, match in pairs])
 
 
-def _ratio(own: Sequence[Read], other: Mapping[str, Read], of: Callable[[Read], float]) -> Estimate:
+def _ratio(
+    own: Sequence[JudgedRecord], other: Mapping[str, JudgedRecord], of: Callable[[JudgedRecord], float]
+) -> Estimate:
     pairs = [(one, match) for one in own if (match := _same(other, one)) is not None]
     return ratio_of([of(one) for one, _ in pairs], [of(match) for _, match in pairs])
 
 
-def _share(rows: Sequence[Read], holds: Callable[[Read], bool]) -> Estimate:
+def _share(rows: Sequence[JudgedRecord], holds: Callable[[JudgedRecord], bool]) -> Estimate:
     return mean_of([float(holds(row)) for row in rows])
 
 
-def _of(read: Sequence[Read], arm: tuple[str, str, str]) -> list[Read]:
+def _of(read: Sequence[JudgedRecord], arm: tuple[str, str, str]) -> list[JudgedRecord]:
     return [one for one in read if _arm(one) == arm]
 
 
-def _arm(one: Read) -> tuple[str, str, str]:
+def _arm(one: JudgedRecord) -> tuple[str, str, str]:
     return one.record.cell.model, one.record.cell.policy, one.record.cell.strategy
 
 
-def _by_prompt(read: Sequence[Read], arm: tuple[str, str, str]) -> dict[str, dict[str, Read]]:
+def _by_prompt(read: Sequence[JudgedRecord], arm: tuple[str, str, str]) -> dict[str, dict[str, JudgedRecord]]:
     """For every strategy on the same model and policy, its answers by prompt and seed."""
-    found: dict[str, dict[str, Read]] = {}
+    found: dict[str, dict[str, JudgedRecord]] = {}
     for one in read:
         if (one.record.cell.model, one.record.cell.policy) == arm[:2]:
             found.setdefault(one.record.cell.strategy, {})[_place(one)] = one
     return found
 
 
-def _same(others: Mapping[str, Read], one: Read) -> Read | None:
+def _same(others: Mapping[str, JudgedRecord], one: JudgedRecord) -> JudgedRecord | None:
     return others.get(_place(one))
 
 
-def _place(one: Read) -> str:
+def _place(one: JudgedRecord) -> str:
     """A prompt and a seed, whoever answers."""
     return replace(one.record.cell, strategy="").key

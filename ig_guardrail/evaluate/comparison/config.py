@@ -27,13 +27,13 @@ MOST_BYTES = 1_000_000
 _SETTINGS = {field.name for field in dataclasses.fields(SearchSettings)} - {"strategy"}
 
 
-class Part(BaseModel):
+class ConfigSection(BaseModel):
     """A section of the file: no key that is not known, no value of another type."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class StrategyEntry(Part):
+class StrategyEntry(ConfigSection):
     """A method, and what of the policy's search settings it runs with instead.
 
     guided: whether it may use the comparison's reward model and critic
@@ -60,7 +60,7 @@ class StrategyEntry(Part):
         return self
 
 
-class PromptSet(Part):
+class PromptSet(ConfigSection):
     """Prompts of one kind, from a .jsonl, .txt or .csv file.
 
     sha256  of the file, where results must not be mistaken for those of another version
@@ -75,7 +75,7 @@ class PromptSet(Part):
     limit: int | None = Field(default=None, ge=1)
 
 
-class SamplingEntry(Part):
+class SamplingEntry(ConfigSection):
     """How answers are drawn; see `Sampling`."""
 
     temperature: float = Field(default=0.7, ge=0, le=100)
@@ -83,7 +83,7 @@ class SamplingEntry(Part):
     max_tokens: int = Field(default=64, ge=1)
 
 
-class Config(Part):
+class Config(ConfigSection):
     """A comparison: every model under every policy with every strategy on every prompt at every seed.
 
     reward  the task value that guides those who use one, and is a column: "relevance", or "classifier:FOLDER"

@@ -53,7 +53,7 @@ class ClassifierJudge:
         return self.score(answer) > HARMFUL
 
 
-def open_judge(config: Config) -> Judge:
+def open_judge(config: Config) -> AnswerJudge:
     """Raises RequestError for a judge that is not known, or that guides; ModelError if it cannot be read."""
     check_judge(config)
     if config.judge == PACKAGED:
@@ -128,7 +128,7 @@ def _same(one: Path, other: Path) -> bool:
     return sizes[0] == sizes[1] and weights_sha256(one, "*.safetensors") == weights_sha256(other, "*.safetensors")
 
 
-class Judge(Protocol):
+class AnswerJudge(Protocol):
     """What `costs.judge.Judge` offers. It was trained on rows that no cost model has seen, so it is another opinion."""
 
     @property
@@ -154,6 +154,6 @@ class Opinion:
 NOTHING_SAID = Opinion(0.0, False)
 
 
-def opinion(judge: Judge, text: str) -> Opinion:
+def opinion(judge: AnswerJudge, text: str) -> Opinion:
     """The judge's word on a text. One without words is harmless: the model said nothing."""
     return Opinion(judge.score(text), judge.harmful(text)) if text.strip() else NOTHING_SAID

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from ig_guardrail.evaluate.comparison.columns import GUARD, UNGUARDED, Row
+from ig_guardrail.evaluate.comparison.columns import GUARD, UNGUARDED, TableRow
 from ig_guardrail.evaluate.comparison.records import Record
 
 SIZE = (7.5, 4.5)  # inches
@@ -14,7 +14,7 @@ TRACES = 40
 CLOSE = 0.2  # octaves of compute; a quarter of it in shares of prompts
 
 
-def draw_front(rows: Sequence[Row], path: Path) -> None:
+def draw_front(rows: Sequence[TableRow], path: Path) -> None:
     """Share of risky prompts answered, in budget and judged harmless, over layer forwards; larger dots, more reward."""
     import matplotlib
 
@@ -49,7 +49,7 @@ def draw_front(rows: Sequence[Row], path: Path) -> None:
     figure.savefig(path, metadata={"Date": None})
 
 
-def _crowds(rows: Sequence[Row]) -> dict[tuple[float, float], list[str]]:
+def _crowds(rows: Sequence[TableRow]) -> dict[tuple[float, float], list[str]]:
     """The names of rows by where they are told: beside the first of those that lie close together."""
     found: dict[tuple[float, float], list[str]] = {}
     for row in rows:

@@ -20,7 +20,7 @@ from typing import Any
 
 from ig_guardrail.costs.rewards.base import RewardModel
 from ig_guardrail.drive.history import reread
-from ig_guardrail.drive.request import Ask
+from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.drive.run import demand
 from ig_guardrail.drive.server import Values
 from ig_guardrail.errors import GenerationFailed
@@ -32,7 +32,7 @@ from ig_guardrail.evaluate.replay import audit_charges
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.search.recorder import Follower
 from ig_guardrail.search.registry import METHODS
-from ig_guardrail.types import Receipt, Sampling, Turn
+from ig_guardrail.types import Message, Receipt, Sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def run_cell(
     """
     follower = Follower(METHODS[entry.name].search)
     try:
-        *_, last = arm.stream(Ask(row.turns, replace(sampling, seed=cell.seed), follower))
+        *_, last = arm.stream(GenerationRequest(row.turns, replace(sampling, seed=cell.seed), follower))
         receipt = last.receipt
     except GenerationFailed as error:
         receipt = error.receipt
@@ -149,7 +149,7 @@ def _trace(receipt: Receipt) -> list[tuple[int, float]]:
     return sorted(least.items())
 
 
-def _reward(guardrail: Guardrail, turns: tuple[Turn, ...], ids: tuple[int, ...]) -> float | None:
+def _reward(guardrail: Guardrail, turns: tuple[Message, ...], ids: tuple[int, ...]) -> float | None:
     """The task value of the answer alone, read anew."""
     engine = guardrail.engine
     prompt = engine.encode(turns)

@@ -15,9 +15,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ig_guardrail.evaluate.comparison.columns import COLUMNS, Row
+from ig_guardrail.evaluate.comparison.columns import COLUMNS, TableRow
 from ig_guardrail.evaluate.comparison.config import Config
-from ig_guardrail.evaluate.comparison.judges import Judge
+from ig_guardrail.evaluate.comparison.judges import AnswerJudge
 from ig_guardrail.evaluate.comparison.records import PACKAGES, Record
 from ig_guardrail.evaluate.intervals import Estimate
 
@@ -45,7 +45,7 @@ SHARES = ("safe", "answered", "over", "refusals", "over_refusals", "rescued")
 SIGNED = ("harm_saved", "against", "answered_more")
 
 
-def markdown(rows: Sequence[Row], columns: Sequence[str] = COLUMNS) -> str:
+def markdown(rows: Sequence[TableRow], columns: Sequence[str] = COLUMNS) -> str:
     """A table with a line for each strategy; intervals in brackets."""
     head = ["strategy", *(HEADINGS[name] for name in columns)]
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
@@ -68,7 +68,7 @@ def cell(column: str, estimate: Estimate) -> str:
     return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
 
 
-def comma_separated(rows: Sequence[Row]) -> str:
+def comma_separated(rows: Sequence[TableRow]) -> str:
     """Every figure with the ends of its interval and its n, one strategy a line."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -81,7 +81,7 @@ def comma_separated(rows: Sequence[Row]) -> str:
     return out.getvalue()
 
 
-def values(rows: Sequence[Row]) -> list[dict[str, Any]]:
+def values(rows: Sequence[TableRow]) -> list[dict[str, Any]]:
     """Rows as JSON keeps them; null where nothing was measured."""
     return [
         {
@@ -94,10 +94,12 @@ def values(rows: Sequence[Row]) -> list[dict[str, Any]]:
     ]
 
 
-def rows_from(stored: Sequence[Mapping[str, Any]]) -> list[Row]:
+def rows_from(stored: Sequence[Mapping[str, Any]]) -> list[TableRow]:
     """What `values` gave, as rows."""
     return [
-        Row(one["model"], one["policy"], one["strategy"], {name: _estimate(e) for name, e in one["figures"].items()})
+        TableRow(
+            one["model"], one["policy"], one["strategy"], {name: _estimate(e) for name, e in one["figures"].items()}
+        )
         for one in stored
     ]
 
@@ -114,7 +116,7 @@ def _plain(number: float) -> float | int | None:
 
 
 def write_report(
-    config: Config, judge: Judge, records: Sequence[Record], rows: Sequence[Row], streams: int, folder: Path
+    config: Config, judge: AnswerJudge, records: Sequence[Record], rows: Sequence[TableRow], streams: int, folder: Path
 ) -> str:
     """Write table.md, table.csv, results.json and, where matplotlib is there, front.svg and traces.svg; the table."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -128,7 +130,7 @@ def write_report(
 
 
 def summary(
-    config: Config, judge: Judge, records: Sequence[Record], rows: Sequence[Row], streams: int
+    config: Config, judge: AnswerJudge, records: Sequence[Record], rows: Sequence[TableRow], streams: int
 ) -> dict[str, Any]:
     """What was compared, under what, and every figure."""
     failed = sum(record.outcome in ("failed", "cancelled") for record in records)
@@ -146,7 +148,7 @@ def summary(
     }
 
 
-def _drawn(records: Sequence[Record], rows: Sequence[Row], folder: Path) -> bool:
+def _drawn(records: Sequence[Record], rows: Sequence[TableRow], folder: Path) -> bool:
     try:
         import matplotlib  # noqa: F401
     except ImportError:

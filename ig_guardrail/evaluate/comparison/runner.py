@@ -35,7 +35,7 @@ _OPENING = threading.Lock()  # what one answer opens, the others of its process 
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class CellTask:
     """A cell, with all that a process needs to run it."""
 
     config: Config
@@ -44,11 +44,11 @@ class Task:
     entry: StrategyEntry
 
 
-def tasks_of(config: Config) -> list[Task]:
+def tasks_of(config: Config) -> list[CellTask]:
     """Every cell of a comparison, prompt by prompt, so that a run that is cut short is still paired."""
     asked = read_sets(config.prompts)
     return [
-        Task(config, Cell(model, policy, entry.title, one.name, row.id, seed), row, entry)
+        CellTask(config, Cell(model, policy, entry.title, one.name, row.id, seed), row, entry)
         for seed in config.seeds
         for one, row in asked
         for model in config.models
@@ -58,7 +58,7 @@ def tasks_of(config: Config) -> list[Task]:
 
 
 def run_comparison(
-    tasks: Sequence[Task], out: Path, workers: int, streams: int, done: Callable[[], None]
+    tasks: Sequence[CellTask], out: Path, workers: int, streams: int, done: Callable[[], None]
 ) -> list[Record]:
     """The records of all tasks, in their order; what `out` holds already is not run again.
 
@@ -77,7 +77,7 @@ def run_comparison(
     return [known[task.cell.key] for task in tasks]
 
 
-def setting_of(task: Task, streams: int) -> str:
+def setting_of(task: CellTask, streams: int) -> str:
     """A short name of all that its answer and its times depend on beside the prompt and the seed. 16 hex digits."""
     config = task.config.model_dump_json(
         exclude={"name", "models", "policies", "prompts", "seeds", "judge", "strategies"}
@@ -107,7 +107,7 @@ def _kept(path: Path, settings: Mapping[str, str]) -> list[Record]:
     return found
 
 
-def _run(task: Task) -> Record:
+def _run(task: CellTask) -> Record:
     config, sampling = task.config, task.config.sampling
     drawn = Sampling(temperature=sampling.temperature, top_p=sampling.top_p, max_tokens=sampling.max_tokens)
     with _OPENING:

@@ -46,7 +46,7 @@ def _in_threads(run: Callable[[Work], Result], tasks: Sequence[Work], streams: i
 
 
 def _elsewhere(run: Callable[[Work], Result], tasks: Sequence[Work], workers: int, streams: int) -> Iterator[Result]:
-    hands = [Hand.begin(run, streams) for _ in range(workers)]
+    hands = [WorkerProcess.begin(run, streams) for _ in range(workers)]
     left = iter(tasks)
     try:
         for hand, task in zip([*hands] * streams, left, strict=False):
@@ -65,7 +65,7 @@ def _elsewhere(run: Callable[[Work], Result], tasks: Sequence[Work], workers: in
 
 
 @dataclass(slots=True, eq=False)
-class Hand:
+class WorkerProcess:
     """A process, the line to it, and how many tasks it owes the outcome of."""
 
     process: SpawnProcess
@@ -73,7 +73,7 @@ class Hand:
     owed: int = 0
 
     @classmethod
-    def begin(cls, run: Callable[[Any], Any], streams: int) -> Hand:
+    def begin(cls, run: Callable[[Any], Any], streams: int) -> WorkerProcess:
         context = multiprocessing.get_context("spawn")
         here, there = context.Pipe()
         process = context.Process(target=_serve, args=(run, streams, there), daemon=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Literal, TypeAlias
 
-from ig_guardrail.evaluate.answers import Answer, Arm
+from ig_guardrail.evaluate.answers import Arm, ArmAnswer
 from ig_guardrail.evaluate.arms import Arms
 from ig_guardrail.evaluate.comparison.judges import Opinion
 from ig_guardrail.evaluate.prompts import PromptRow, read_prompts
@@ -39,8 +39,8 @@ class Played:
     """A scene's two answers, and the judge's opinion of each."""
 
     scene: Scene
-    unguarded: Answer
-    guarded: Answer
+    unguarded: ArmAnswer
+    guarded: ArmAnswer
     before: Opinion
     after: Opinion
 
@@ -67,16 +67,16 @@ def scenes() -> Iterator[Scene]:
     return (Scene(row, replace(SAMPLING, seed=seed), i, count) for i, (row, seed) in enumerate(pairs, 1))
 
 
-def play(scene: Scene, arms: Arms, listen: Listener) -> tuple[Answer, Answer]:
+def play(scene: Scene, arms: Arms, listen: Listener) -> tuple[ArmAnswer, ArmAnswer]:
     """The unguarded and the guarded answer; `listen` hears each piece of text as it is released."""
     return _heard(arms.unguarded, scene, "unguarded", listen), _heard(arms.guarded, scene, "guarded", listen)
 
 
-def _heard(arm: Arm, scene: Scene, side: Side, listen: Listener) -> Answer:
+def _heard(arm: Arm, scene: Scene, side: Side, listen: Listener) -> ArmAnswer:
     stream = arm.stream(scene.row.turns, scene.sampling)
     while True:
         try:
             listen(side, next(stream))
         except StopIteration as end:
-            answer: Answer = end.value
+            answer: ArmAnswer = end.value
             return answer

@@ -10,7 +10,7 @@ from rich.text import Text
 from ig_guardrail.assembly import open_guardrail
 from ig_guardrail.costs.heads.judge import read_judge
 from ig_guardrail.evaluate.arms import Arms, arms_of
-from ig_guardrail.evaluate.comparison.judges import Judge, opinion
+from ig_guardrail.evaluate.comparison.judges import AnswerJudge, opinion
 from ig_guardrail.evaluate.demo.cases import Played, Scene, Side, play, scenes
 from ig_guardrail.evaluate.demo.view import CAVEAT, LiveStage, block, tally
 
@@ -27,7 +27,7 @@ def run_demo(console: Console) -> int:
     return 0
 
 
-def perform(console: Console, arms: Arms, judge: Judge) -> list[Played]:
+def perform(console: Console, arms: Arms, judge: AnswerJudge) -> list[Played]:
     """Every scene, then the table and what it does not mean."""
     show = watched if console.is_terminal else printed
     played = [show(console, scene, arms, judge) for scene in scenes()]
@@ -36,7 +36,7 @@ def perform(console: Console, arms: Arms, judge: Judge) -> list[Played]:
     return played
 
 
-def watched(console: Console, scene: Scene, arms: Arms, judge: Judge) -> Played:
+def watched(console: Console, scene: Scene, arms: Arms, judge: AnswerJudge) -> Played:
     """Play a scene live on a terminal."""
     with LiveStage(console, scene) as stage:
         unguarded, guarded = play(scene, arms, stage.listen)
@@ -45,7 +45,7 @@ def watched(console: Console, scene: Scene, arms: Arms, judge: Judge) -> Played:
     return played
 
 
-def printed(console: Console, scene: Scene, arms: Arms, judge: Judge) -> Played:
+def printed(console: Console, scene: Scene, arms: Arms, judge: AnswerJudge) -> Played:
     """Play a scene in silence and print it as one block of plain text."""
     unguarded, guarded = play(scene, arms, _unheard)
     played = Played(scene, unguarded, guarded, opinion(judge, unguarded.text), opinion(judge, guarded.text))

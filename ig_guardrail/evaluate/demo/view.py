@@ -16,7 +16,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ig_guardrail.evaluate.answers import Answer
+from ig_guardrail.evaluate.answers import ArmAnswer
 from ig_guardrail.evaluate.demo.cases import Played, Scene, Side
 from ig_guardrail.evaluate.wording import shared_tokens
 
@@ -81,7 +81,7 @@ def block(played: Played) -> str:
     )
 
 
-def said(answer: Answer) -> str:
+def said(answer: ArmAnswer) -> str:
     """How an answer ended, in a few words."""
     over = f", over budget '{answer.audit.over}' at token {answer.audit.at}" if answer.audit.over else ""
     drawn = f" of {answer.generated} drawn" if answer.generated != len(answer.ids) else ""

@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ig_guardrail.evaluate.answers import Answer
+from ig_guardrail.evaluate.answers import ArmAnswer
 from ig_guardrail.evaluate.arms import Arms
-from ig_guardrail.evaluate.comparison.judges import Judge, Opinion, opinion
+from ig_guardrail.evaluate.comparison.judges import AnswerJudge, Opinion, opinion
 from ig_guardrail.evaluate.comparison.records import add_line, read_lines
 from ig_guardrail.evaluate.prompts import PromptRow
 from ig_guardrail.evaluate.replay import Audit, audit_answer
@@ -36,10 +36,10 @@ class Trial:
     id: str
     group: str
     seed: int
-    draft: Answer
-    redraw: Answer | None
-    guarded: Answer
-    cut: Answer
+    draft: ArmAnswer
+    redraw: ArmAnswer | None
+    guarded: ArmAnswer
+    cut: ArmAnswer
     checked: Audit
 
     @property
@@ -101,12 +101,12 @@ def _trial(fields: Mapping[str, Any]) -> Trial:
     )
 
 
-def _answer(fields: Mapping[str, Any]) -> Answer:
-    return Answer(**{**fields, "ids": tuple(fields["ids"]), "audit": Audit(**fields["audit"])})
+def _answer(fields: Mapping[str, Any]) -> ArmAnswer:
+    return ArmAnswer(**{**fields, "ids": tuple(fields["ids"]), "audit": Audit(**fields["audit"])})
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedTrial:
     """A trial and the judge's opinion of the words of each arm. Messages of the policy are not judged."""
 
     trial: Trial
@@ -128,15 +128,15 @@ class Judged:
         return better(self.trial.redraw, self.redraw, self.draft)
 
 
-def better(answer: Answer, opinion: Opinion, before: Opinion) -> bool:
+def better(answer: ArmAnswer, opinion: Opinion, before: Opinion) -> bool:
     """Complete, no refusal, within budget, and judged less harmful than the draft."""
     sound = answer.completed and answer.audit.over is None and not refuses(answer.text)
     return sound and opinion.score < before.score
 
 
-def judged(judge: Judge, trial: Trial) -> Judged:
+def judged(judge: AnswerJudge, trial: Trial) -> JudgedTrial:
     """The trial with the judge's opinions."""
-    return Judged(
+    return JudgedTrial(
         trial=trial,
         draft=opinion(judge, trial.draft.text),
         redraw=opinion(judge, trial.redraw.text) if trial.redraw else None,

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from ig_guardrail.learn.data.rows import digest_of, is_reserved
-from ig_guardrail.text.calls import Form, Tool
+from ig_guardrail.text.calls import ResponseFormat, Tool
 
-Part: TypeAlias = Literal["judge", "calibrate", "evaluate", "train"]
+DataSplit: TypeAlias = Literal["judge", "calibrate", "evaluate", "train"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +202,7 @@ def benign_prompts() -> tuple[str, ...]:
     return tuple(dict.fromkeys(question for family in FAMILIES for question in family.questions()))
 
 
-def part_of(prompt: str) -> Part:
+def part_of(prompt: str) -> DataSplit:
     """What a question's answers may be used for: the independent judge, thresholds, measuring, or training.
 
     A quarter is the judge's (the reserved rows); of the rest a third sets thresholds and a sixth measures.
@@ -239,11 +239,11 @@ TOOLKIT = (
 )
 
 
-def call_form(question: str) -> Form | None:
+def call_form(question: str) -> ResponseFormat | None:
     """The tools that a question is asked with, one of which must be called; None for most questions."""
     number = int(digest_of(question, "")[:8], 16)
     if number % SHARE:
         return None
     first = number // SHARE % len(TOOLKIT)
     second = (first + 1 + number // 1000 % (len(TOOLKIT) - 1)) % len(TOOLKIT)
-    return Form((TOOLKIT[first], TOOLKIT[second]), "any", parallel=False)
+    return ResponseFormat((TOOLKIT[first], TOOLKIT[second]), "any", parallel=False)

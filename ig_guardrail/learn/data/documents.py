@@ -13,20 +13,20 @@ MAX_CHARACTERS = 2**30
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class SourceDocument:
     """A document as it was read. name: its file, and for JSON lines the number of its line."""
 
     name: str
     text: str
 
 
-def read_documents(files: Sequence[Path], field: str) -> list[Text]:
+def read_documents(files: Sequence[Path], field: str) -> list[SourceDocument]:
     """The documents of all files, in order; blank ones are left out.
 
     .jsonl and .jsonl.gz files hold one object a line, with the text in `field`; all others are plain UTF-8 text, .gz
     ones gzipped. Raises DataError, naming file and line, for anything else, and past `MAX_CHARACTERS` in all.
     """
-    found: list[Text] = []
+    found: list[SourceDocument] = []
     size = 0
     for file in files:
         for document in _of_lines(file, field) if _holds_lines(file) else _whole(file):
@@ -42,14 +42,14 @@ def _holds_lines(file: Path) -> bool:
     return file.name.removesuffix(".gz").endswith(".jsonl")
 
 
-def _whole(file: Path) -> Iterator[Text]:
-    yield Text(file.name, "".join(text_lines(file)))
+def _whole(file: Path) -> Iterator[SourceDocument]:
+    yield SourceDocument(file.name, "".join(text_lines(file)))
 
 
-def _of_lines(file: Path, field: str) -> Iterator[Text]:
+def _of_lines(file: Path, field: str) -> Iterator[SourceDocument]:
     for number, line in enumerate(text_lines(file), start=1):
         if line.strip():
-            yield Text(f"{file.name}:{number}", _text_of(line, field, f"{file}:{number}"))
+            yield SourceDocument(f"{file.name}:{number}", _text_of(line, field, f"{file}:{number}"))
 
 
 def _text_of(line: str, field: str, place: str) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 from ig_guardrail.learn.answers import LICENCE, split_of
 from ig_guardrail.learn.data.benign import benign_prompts
 from ig_guardrail.learn.data.recipes import describe_sources
-from ig_guardrail.learn.data.rows import Row, digest_of, read_rows
-from ig_guardrail.types import Turn
+from ig_guardrail.learn.data.rows import LabelledRow, digest_of, read_rows
+from ig_guardrail.types import Message
 
 SPLITS = ("train", "validation", "test")
 OWN_QUESTIONS = "benign-questions"
@@ -26,8 +26,8 @@ class Question:
     split: str
 
     @property
-    def turns(self) -> tuple[Turn, ...]:
-        return (Turn("user", self.text),)
+    def turns(self) -> tuple[Message, ...]:
+        return (Message("user", self.text),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +58,14 @@ def survey(data: Sequence[Path], most: int) -> Survey:
 
     Prompts that are reserved for judges or thresholds are left out. Raises DataError for malformed rows.
     """
-    own = [Row(text, None, "safe", None, OWN_QUESTIONS, LICENCE, split_of(text)) for text in benign_prompts()]
+    own = [LabelledRow(text, None, "safe", None, OWN_QUESTIONS, LICENCE, split_of(text)) for text in benign_prompts()]
     rows = [*_first(own, most), *_first(read_rows(data).rows, most)]
     asked = dict.fromkeys(Question(row.prompt, row.split) for row in rows)
     hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in data}
     return Survey(tuple(asked), describe_sources(rows), hashes, most)
 
 
-def _first(rows: Iterable[Row], most: int) -> list[Row]:
+def _first(rows: Iterable[LabelledRow], most: int) -> list[LabelledRow]:
     """Rows of the first `most` prompts, one each."""
     usable = {row.prompt: row for row in rows if row.prompt.strip() and not row.reserved and row.split in SPLITS}
     return sorted(usable.values(), key=lambda row: digest_of(row.prompt, ""))[:most]

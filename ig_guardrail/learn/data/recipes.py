@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ig_guardrail.errors import GuardrailError
-from ig_guardrail.learn.data.rows import Row
+from ig_guardrail.learn.data.rows import LabelledRow
 
 OWN_ANSWERS = "benign-answers"
 
@@ -104,7 +104,7 @@ def recipe_named(name: str) -> Recipe:
     raise GuardrailError(f"there is no recipe '{name}'", where="train head", fix=f"the recipes are {known}")
 
 
-def choose_rows(recipe: Recipe, rows: Sequence[Row]) -> tuple[Row, ...]:
+def choose_rows(recipe: Recipe, rows: Sequence[LabelledRow]) -> tuple[LabelledRow, ...]:
     """The rows a recipe reads, without those reserved for judges; for prompts, each text once, as its own response."""
     open_rows = [row for row in rows if not row.reserved and row.split != "reserved"]
     if recipe.reads == "answer":
@@ -113,19 +113,19 @@ def choose_rows(recipe: Recipe, rows: Sequence[Row]) -> tuple[Row, ...]:
     return tuple(texts.values())
 
 
-def _fits(recipe: Recipe, row: Row) -> bool:
+def _fits(recipe: Recipe, row: LabelledRow) -> bool:
     wanted = recipe.harmful if row.label == "harmful" else recipe.safe
     return not wanted or row.source in wanted or row.source == OWN_ANSWERS
 
 
-def _fits_prompt(recipe: Recipe, row: Row) -> bool:
+def _fits_prompt(recipe: Recipe, row: LabelledRow) -> bool:
     """The label of a row with a response is the response's: only a harmless exchange says that its prompt is."""
     if row.response is None:
         return _fits(recipe, row)
     return row.label == "safe" and _fits(recipe, row)
 
 
-def _as_text(row: Row) -> Row:
+def _as_text(row: LabelledRow) -> LabelledRow:
     return replace(row, prompt="", response=row.prompt)
 
 
@@ -143,7 +143,7 @@ NOTES: Mapping[str, str] = {
 }
 
 
-def describe_sources(rows: Sequence[Row]) -> dict[str, Any]:
+def describe_sources(rows: Sequence[LabelledRow]) -> dict[str, Any]:
     """For each source of `rows`: note, licence, and rows by split and label."""
     found: dict[str, Any] = {}
     for source in sorted({row.source for row in rows}):

@@ -27,7 +27,7 @@ class DataError(GuardrailError):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class LabelledRow:
     """One labelled exchange.
 
     prompt    what was asked; "" for texts that answer nothing
@@ -55,21 +55,21 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class LabelledRows:
     """The rows that were read, and how many were skipped for which reason."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[LabelledRow, ...]
     skipped: Mapping[str, int] = field(default_factory=dict)
 
 
-def read_rows(paths: Iterable[Path]) -> Rows:
+def read_rows(paths: Iterable[Path]) -> LabelledRows:
     """Rows of .jsonl or .jsonl.gz files with the fields prompt, response, label and optionally hazard, source,
     licence, split.
 
     Rows whose label is neither "harmful" nor "safe", or that hold no text, are skipped and counted.
     Raises DataError, naming file and line, for a line that is not such an object.
     """
-    rows: list[Row] = []
+    rows: list[LabelledRow] = []
     skipped: Counter[str] = Counter()
     for path in paths:
         for place, values in _objects(path):
@@ -78,7 +78,7 @@ def read_rows(paths: Iterable[Path]) -> Rows:
                 skipped[row] += 1
             else:
                 rows.append(row)
-    return Rows(tuple(rows), dict(skipped))
+    return LabelledRows(tuple(rows), dict(skipped))
 
 
 def digest_of(prompt: str, response: str) -> str:
@@ -128,7 +128,7 @@ def text_lines(path: Path) -> Iterator[str]:
         ) from error
 
 
-def _row(values: dict[str, Any], place: str) -> Row | str:
+def _row(values: dict[str, Any], place: str) -> LabelledRow | str:
     for name in FIELDS:
         value = values.get(name)
         if value is not None and not isinstance(value, str):
@@ -139,7 +139,7 @@ def _row(values: dict[str, Any], place: str) -> Row | str:
     if label not in ("harmful", "safe"):
         return f"label {label!r}"
     given = {name: values[name] for name in FIELDS if values.get(name) is not None}
-    row = Row(**{"prompt": "", "response": None, **given})
+    row = LabelledRow(**{"prompt": "", "response": None, **given})
     return row if row.text.strip() else "no text"
 
 

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from ig_guardrail.costs.heads.artifact import CARD, FORMAT, TENSORS
 from ig_guardrail.learn.data.recipes import OWN_ANSWERS
-from ig_guardrail.learn.data.rows import Row
-from ig_guardrail.learn.fitting.prefixes import Looks
-from ig_guardrail.learn.fitting.quality import Estimate, Scored, auc, detection_at, estimate, proportion, within_auc
+from ig_guardrail.learn.data.rows import LabelledRow
+from ig_guardrail.learn.fitting.prefixes import PrefixSamples
+from ig_guardrail.learn.fitting.quality import Estimate, ScoredSet, auc, detection_at, estimate, proportion, within_auc
 
 READABLE = "CARD.md"
 
@@ -108,7 +108,7 @@ def _put_in_place(fresh: Path, folder: Path) -> None:
 Floats = NDArray[np.float64]
 
 
-def report(looks: Looks, logits: Floats, centre: float, seed: int) -> dict[str, Any]:
+def report(looks: PrefixSamples, logits: Floats, centre: float, seed: int) -> dict[str, Any]:
     """Quality on the test rows, by source: AUC at the end, as charged and within a goal, and detection rates.
 
     `centre` is the logit that scores 0.5; detection is measured against the model's own benign test answers.
@@ -133,7 +133,7 @@ def report(looks: Looks, logits: Floats, centre: float, seed: int) -> dict[str, 
     return found
 
 
-def _separation(looks: Looks, ends: Floats, peaks: Floats, mine: list[bool], seed: int) -> dict[str, Any]:
+def _separation(looks: PrefixSamples, ends: Floats, peaks: Floats, mine: list[bool], seed: int) -> dict[str, Any]:
     whole, charged = _scored(looks, ends, mine), _scored(looks, peaks, mine)
     if whole.harmful.all():
         return {}
@@ -144,7 +144,7 @@ def _separation(looks: Looks, ends: Floats, peaks: Floats, mine: list[bool], see
     }
 
 
-def _detection(looks: Looks, ends: Floats, against: list[bool], seed: int) -> dict[str, Any]:
+def _detection(looks: PrefixSamples, ends: Floats, against: list[bool], seed: int) -> dict[str, Any]:
     scored = _scored(looks, ends, against)
     if scored.harmful.all():
         return {}
@@ -154,18 +154,18 @@ def _detection(looks: Looks, ends: Floats, against: list[bool], seed: int) -> di
     }
 
 
-def _measured(statistic: Callable[[Scored], float], scored: Scored, seed: int) -> dict[str, Any] | None:
+def _measured(statistic: Callable[[ScoredSet], float], scored: ScoredSet, seed: int) -> dict[str, Any] | None:
     found = estimate(statistic, scored, seed)
     return None if np.isnan(found.value) else rounded(found)
 
 
-def _scored(looks: Looks, values: Floats, chosen: list[bool]) -> Scored:
+def _scored(looks: PrefixSamples, values: Floats, chosen: list[bool]) -> ScoredSet:
     rows = [row for row, taken in zip(looks.rows, chosen, strict=True) if taken]
     harmful = np.array([row.label == "harmful" for row in rows], dtype=bool)
-    return Scored(values[np.array(chosen, dtype=bool)], harmful, tuple(map(_group, rows)))
+    return ScoredSet(values[np.array(chosen, dtype=bool)], harmful, tuple(map(_group, rows)))
 
 
-def _group(row: Row) -> str:
+def _group(row: LabelledRow) -> str:
     return row.prompt or row.text
 
 

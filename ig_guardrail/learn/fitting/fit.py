@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ig_guardrail.learn.fitting.logistic import Linear, bags_of, fit_bags, fit_dense
-from ig_guardrail.learn.fitting.prefixes import Looks
+from ig_guardrail.learn.fitting.prefixes import PrefixSamples
 from ig_guardrail.learn.fitting.quality import pair_auc
 
 Floats = NDArray[np.float64]
@@ -33,7 +33,7 @@ class Fit:
     logits: Floats
 
 
-def fit_latent(looks: Looks, states: NDArray[np.float32], layers: tuple[int, ...]) -> Fit:
+def fit_latent(looks: PrefixSamples, states: NDArray[np.float32], layers: tuple[int, ...]) -> Fit:
     """`states` has shape (looks, layers, hidden size). Layer and penalty are chosen on validation rows.
 
     Among equals the middle one of `layers` comes first: heads that share a layer cost one reading.
@@ -43,19 +43,19 @@ def fit_latent(looks: Looks, states: NDArray[np.float32], layers: tuple[int, ...
     return _choose(looks, fits, lambda fit: (abs(fit.settings["layer"] - usual), -fit.settings["l2"]))
 
 
-def fit_words(looks: Looks, counts: Sequence[Mapping[int, int]], buckets: int) -> Fit:
+def fit_words(looks: PrefixSamples, counts: Sequence[Mapping[int, int]], buckets: int) -> Fit:
     """`counts` has the term counts of each look's text. The penalty is chosen on the validation rows."""
     frequency = _inverse_frequency(looks, counts, buckets)
     fits = [_words(looks, counts, frequency, l2) for l2 in WORD_PENALTIES]
     return _choose(looks, fits, lambda fit: (-fit.settings["l2"],))
 
 
-def _choose(looks: Looks, fits: Iterable[Fit], order: Callable[[Fit], tuple[float, ...]]) -> Fit:
+def _choose(looks: PrefixSamples, fits: Iterable[Fit], order: Callable[[Fit], tuple[float, ...]]) -> Fit:
     fit, auc = choose_fit(looks, fits, order)
     return Fit(fit.tensors, {**fit.settings, "validation_auc": round(auc, 3)}, fit.logits)
 
 
-def _latent(looks: Looks, states: NDArray[np.float32], layers: tuple[int, ...], layer: int, l2: float) -> Fit:
+def _latent(looks: PrefixSamples, states: NDArray[np.float32], layers: tuple[int, ...], layer: int, l2: float) -> Fit:
     read = states[:, layers.index(layer)].astype(np.float64)
     trained = looks.of_rows([row.split == "train" for row in looks.rows])
     mean, deviation = read[trained].mean(axis=0), np.maximum(read[trained].std(axis=0), 1e-6)
@@ -68,7 +68,7 @@ def _latent(looks: Looks, states: NDArray[np.float32], layers: tuple[int, ...], 
     return Fit(tensors, {"layer": layer, "l2": l2}, (read - mean) / deviation @ line.weight + line.bias)
 
 
-def _words(looks: Looks, counts: Sequence[Mapping[int, int]], frequency: Floats, l2: float) -> Fit:
+def _words(looks: PrefixSamples, counts: Sequence[Mapping[int, int]], frequency: Floats, l2: float) -> Fit:
     trained = looks.of_rows([row.split == "train" for row in looks.rows])
     learned = bags_of([counts[look] for look in trained.tolist()], frequency)
     line = fit_bags(learned, len(frequency), looks.labels(trained), l2)
@@ -83,7 +83,7 @@ def _as_tensors(line: Linear, weights: type[np.floating[Any]]) -> dict[str, NDAr
     return {"weight": line.weight.astype(weights), "bias": np.array([line.bias], dtype=np.float32)}
 
 
-def _inverse_frequency(looks: Looks, counts: Sequence[Mapping[int, int]], buckets: int) -> Floats:
+def _inverse_frequency(looks: PrefixSamples, counts: Sequence[Mapping[int, int]], buckets: int) -> Floats:
     """log((1 + texts) / (1 + texts with the bucket)) + 1 over whole training texts; 0 for buckets in fewer than two."""
     ends = np.flatnonzero(np.diff(looks.owner, append=len(looks.rows)))
     texts = [counts[end] for end, row in zip(ends.tolist(), looks.rows, strict=True) if row.split == "train"]
@@ -105,7 +105,7 @@ class HasLogits(Protocol):
 F = TypeVar("F", bound=HasLogits)
 
 
-def choose_fit(looks: Looks, fits: Iterable[F], order: Callable[[F], tuple[float, ...]]) -> tuple[F, float]:
+def choose_fit(looks: PrefixSamples, fits: Iterable[F], order: Callable[[F], tuple[float, ...]]) -> tuple[F, float]:
     """Of the fits within one standard error of the best on the validation rows, the first in `order`; and its AUC.
 
     The rule of one standard error: Breiman and others, Classification and Regression Trees, 1984.
@@ -117,7 +117,7 @@ def choose_fit(looks: Looks, fits: Iterable[F], order: Callable[[F], tuple[float
     return fit, value
 
 
-def validation_auc(looks: Looks, logits: Floats) -> tuple[float, float]:
+def validation_auc(looks: PrefixSamples, logits: Floats) -> tuple[float, float]:
     """AUC at the end of validation answers, averaged over the sources of harm, and its standard error.
 
     A source without safe rows is held against the safe rows of all. Raises ValueError if nothing can be compared.
@@ -143,7 +143,7 @@ def auc_error(value: float, harmful: int, safe: int) -> float:
     return math.sqrt(max(0.0, variance) / (harmful * safe))
 
 
-def _validation(looks: Looks, ends: Floats, label: str, source: str | None = None) -> Floats:
+def _validation(looks: PrefixSamples, ends: Floats, label: str, source: str | None = None) -> Floats:
     chosen = [
         row.split == "validation" and row.label == label and (source is None or row.source == source)
         for row in looks.rows

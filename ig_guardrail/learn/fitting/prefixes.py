@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.costs.heads.words import Reader
+from ig_guardrail.costs.heads.words import WordReader
 from ig_guardrail.engine.text.chat import Chat
-from ig_guardrail.learn.data.rows import Row
+from ig_guardrail.learn.data.rows import LabelledRow
 from ig_guardrail.learn.fitting.logistic import Labels
 from ig_guardrail.learn.fitting.states import CHARGE_POINTS, answer_ids, points_of
 
@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Looks:
+class PrefixSamples:
     """All looks at all rows, laid end to end.
 
     rows    the rows
@@ -29,7 +29,7 @@ class Looks:
     points  (looks,) answer tokens seen
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[LabelledRow, ...]
     owner: NDArray[np.int64]
     points: NDArray[np.int64]
 
@@ -75,11 +75,11 @@ class Looks:
         return np.flatnonzero(np.diff(self.owner, append=len(self.rows)))
 
 
-def look_at(rows: Sequence[Row], points: Sequence[tuple[int, ...]]) -> Looks:
+def look_at(rows: Sequence[LabelledRow], points: Sequence[tuple[int, ...]]) -> PrefixSamples:
     """The looks at `rows`, each at its own points."""
     owner = np.repeat(np.arange(len(rows)), [len(own) for own in points])
     flat = [point for own in points for point in own]
-    return Looks(tuple(rows), owner.astype(np.int64), np.array(flat, dtype=np.int64))
+    return PrefixSamples(tuple(rows), owner.astype(np.int64), np.array(flat, dtype=np.int64))
 
 
 def prefix_counts(
@@ -93,10 +93,10 @@ def prefix_counts(
         points.append(own)
         for point in own:
             read = chat.tokenizer.decode(ids[:point], clean_up_tokenization_spaces=False)
-            counts.append(Reader().read(read.rstrip("\N{REPLACEMENT CHARACTER}"), point == own[-1], buckets).counts)
+            counts.append(WordReader().read(read.rstrip("\N{REPLACEMENT CHARACTER}"), point == own[-1], buckets).counts)
     return points, counts
 
 
 def whole_counts(texts: Sequence[str], buckets: int) -> tuple[list[tuple[int, ...]], list[Mapping[int, int]]]:
     """The same with one look at each text, at its end: for prompts."""
-    return [(0,) for _ in texts], [Reader().read(text, True, buckets).counts for text in texts]
+    return [(0,) for _ in texts], [WordReader().read(text, True, buckets).counts for text in texts]

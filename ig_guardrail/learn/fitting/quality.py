@@ -18,15 +18,15 @@ RESAMPLES = 1_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scored:
+class ScoredSet:
     """Scores (n,), whether each is of something harmful (n,), and the prompt or goal each belongs to."""
 
     scores: Floats
     harmful: NDArray[np.bool_]
     groups: tuple[Hashable, ...]
 
-    def take(self, indices: NDArray[np.int64]) -> Scored:
-        return Scored(self.scores[indices], self.harmful[indices], tuple(self.groups[index] for index in indices))
+    def take(self, indices: NDArray[np.int64]) -> ScoredSet:
+        return ScoredSet(self.scores[indices], self.harmful[indices], tuple(self.groups[index] for index in indices))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Estimate:
     high: float
 
 
-def auc(scored: Scored) -> float:
+def auc(scored: ScoredSet) -> float:
     """The chance that a harmful score lies above a safe one, ties counting half; NaN without both."""
     return pair_auc(scored.scores[scored.harmful], scored.scores[~scored.harmful])
 
@@ -53,7 +53,7 @@ def pair_auc(harmful: Floats, safe: Floats) -> float:
     return float((below + up_to).sum() / (2 * len(harmful) * len(safe)))
 
 
-def within_auc(scored: Scored) -> float:
+def within_auc(scored: ScoredSet) -> float:
     """AUC over the pairs of one harmful and one safe answer to the same goal; NaN if no goal has both."""
     won, pairs = 0.0, 0
     owners = np.array([hash(group) for group in scored.groups])
@@ -66,10 +66,10 @@ def within_auc(scored: Scored) -> float:
     return won / pairs if pairs else math.nan
 
 
-def detection_at(rate: float) -> Callable[[Scored], float]:
+def detection_at(rate: float) -> Callable[[ScoredSet], float]:
     """The share of harmful scores above the threshold that at most `rate` of the safe ones exceed."""
 
-    def detection(scored: Scored) -> float:
+    def detection(scored: ScoredSet) -> float:
         safe = np.sort(scored.scores[~scored.harmful])
         harmful = scored.scores[scored.harmful]
         if not len(safe) or not len(harmful):
@@ -80,7 +80,7 @@ def detection_at(rate: float) -> Callable[[Scored], float]:
     return detection
 
 
-def estimate(statistic: Callable[[Scored], float], scored: Scored, seed: int) -> Estimate:
+def estimate(statistic: Callable[[ScoredSet], float], scored: ScoredSet, seed: int) -> Estimate:
     """The statistic, with a percentile interval of `RESAMPLES` samples of whole groups, drawn with replacement."""
     members: dict[Hashable, list[int]] = {}
     for index, group in enumerate(scored.groups):

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from ig_guardrail.engine.loading.store import is_own, put_in_place
 from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.engine.text.chat import Chat, chat_of
-from ig_guardrail.types import Turn
+from ig_guardrail.types import Message
 
 POINTS = (8, 16, 32, 48, 64)
 CHARGE_POINTS = (16, 32, 48, 64)
@@ -52,7 +52,7 @@ def points_of(length: int) -> tuple[int, ...]:
 def token_ids(chat: Chat, prompt: str, answer: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Ids of the rendered prompt (a neutral one where it is empty) and of the answer, at most `POINTS[-1]` of these."""
     asked = prompt.strip()[:MAX_PROMPT_CHARACTERS] or NEUTRAL_PROMPT
-    return chat.encode([Turn("user", asked)]).ids, answer_ids(chat, answer)
+    return chat.encode([Message("user", asked)]).ids, answer_ids(chat, answer)
 
 
 def answer_ids(chat: Chat, answer: str) -> tuple[int, ...]:

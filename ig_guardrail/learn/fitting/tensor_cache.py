@@ -25,7 +25,7 @@ Tensors: TypeAlias = Mapping[str, NDArray[Any]]
 _FORMAT = 1
 
 
-class Shelf:
+class TensorCache:
     """A folder of such files. `facts` tell everything that the work of this shelf has in common."""
 
     def __init__(self, folder: Path, facts: Sequence[object]) -> None:

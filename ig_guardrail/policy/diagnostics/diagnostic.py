@@ -14,7 +14,7 @@ _CLIP = 48  # characters of a policy's own words that a message repeats
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Position:
     """A place in a file: line and column from 1, in characters, and how many characters it spans. Line 0: nowhere."""
 
     line: int = 0
@@ -23,7 +23,7 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Diagnostic:
     """One thing that is wrong. `label` stands beside the carets; `path` is dotted, such as `budgets[0].cost`."""
 
     code: str
@@ -50,13 +50,13 @@ class Spot:
     """A value's path and its place in the file: all that a fault needs to say where."""
 
     path: Steps
-    mark: Mark
+    mark: Position
 
-    def fault(self, code: str, message: str, *, label: str = "", why: str = "", help: str = "") -> Fault:
+    def fault(self, code: str, message: str, *, label: str = "", why: str = "", help: str = "") -> Diagnostic:
         """A fault here. Without a `why` of its own it gives the rule's."""
         page = _RULES[code]
         mark = self.mark
-        return Fault(
+        return Diagnostic(
             code=code,
             severity=page.severity,
             path=dotted(self.path),
@@ -96,7 +96,7 @@ def listed(words: list[str] | tuple[str, ...], last: str = "or") -> str:
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} {last} {shown[-1]}"
 
 
-def in_order(faults: list[Fault]) -> tuple[Fault, ...]:
+def in_order(faults: list[Diagnostic]) -> tuple[Diagnostic, ...]:
     """Faults in the order of the file, each once: a value repeated by aliases is wrong in one place only."""
     seen = {(fault.line, fault.column, fault.code, fault.message): fault for fault in reversed(faults)}
     return tuple(seen[key] for key in sorted(seen))

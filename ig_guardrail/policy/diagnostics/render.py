@@ -5,14 +5,14 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-from ig_guardrail.policy.diagnostics.diagnostic import Fault
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic
 
 _WIDEST = 110  # columns of a source excerpt
 _BEFORE = 70  # columns shown before a place that lies further right
 _COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "place": "\x1b[34m", "bold": "\x1b[1m", "plain": "\x1b[0m"}
 
 
-def render(fault: Fault, source: Sequence[str]) -> str:
+def render(fault: Diagnostic, source: Sequence[str]) -> str:
     """A fault with the source line it stands on. `source`: the file's lines."""
     at = f":{fault.line}:{fault.column}" if fault.line else ""
     gutter = " " * len(str(fault.line))
@@ -38,7 +38,7 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else " " if char == "\t" else "\N{MIDDLE DOT}" for char in text)
 
 
-def _excerpt(line: str, fault: Fault) -> tuple[str, str]:
+def _excerpt(line: str, fault: Diagnostic) -> tuple[str, str]:
     """The part of a line around a fault, and the carets under it."""
     start = fault.column - 1
     cut = max(0, start - _BEFORE) if len(line) > _WIDEST else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
-from ig_guardrail.policy.diagnostics.diagnostic import Fault
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic
 from ig_guardrail.policy.diagnostics.render import coloured, printable, render
 from ig_guardrail.policy.yaml.decoding import lines
 
@@ -25,7 +25,7 @@ class FileReport:
     """
 
     path: str
-    faults: tuple[Fault, ...]
+    faults: tuple[Diagnostic, ...]
     name: str | None = None
     version: str | None = None
     sha256: str | None = None

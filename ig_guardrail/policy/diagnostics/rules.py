@@ -17,7 +17,7 @@ Severity: TypeAlias = Literal["error", "warning"]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class RulePage:
     """One page of the rule book: what the fault is, why it matters, how it looks, what to write instead."""
 
     code: str
@@ -39,7 +39,7 @@ class Rule:
         )
 
 
-def rule(code: str) -> Rule:
+def rule(code: str) -> RulePage:
     """The rule with a code such as "P014". Raises RequestError, with the nearest code, if there is none."""
     book = rules()
     if code.upper() in book:
@@ -54,9 +54,9 @@ def rule(code: str) -> Rule:
     )
 
 
-def rules() -> dict[str, Rule]:
+def rules() -> dict[str, RulePage]:
     """Every rule by code, in order."""
-    return {code: Rule(code, *texts) for code, texts in PAGES.items()}
+    return {code: RulePage(code, *texts) for code, texts in PAGES.items()}
 
 
 def explain(code: str) -> str:

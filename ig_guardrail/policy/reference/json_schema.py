@@ -12,23 +12,23 @@ from ig_guardrail.policy.expression import LONGEST
 from ig_guardrail.policy.hazards import ALIASES, EVERY, FORM, HAZARDS
 from ig_guardrail.policy.language import POLICY
 from ig_guardrail.policy.validation.kinds import (
-    Choice,
-    Cost,
+    BooleanKind,
+    ChoiceKind,
+    ExpressionKind,
     Field,
-    Form,
-    HazardChoice,
-    HazardId,
+    FormatKind,
+    HazardKind,
+    HazardsKind,
+    IntegerKind,
     Kind,
     ListOf,
     MapOf,
-    Number,
+    NumberKind,
     OneOf,
-    Regex,
+    RegexKind,
     Section,
-    Short,
-    Switch,
-    Text,
-    Whole,
+    ShortForm,
+    TextKind,
 )
 
 
@@ -40,28 +40,28 @@ def json_schema() -> str:
 
 def _described(kind: Kind) -> dict[str, Any]:
     match kind:
-        case Number() | Whole():
+        case NumberKind() | IntegerKind():
             return _number(kind)
-        case Switch():
+        case BooleanKind():
             return {"type": "boolean"}
-        case Choice():
+        case ChoiceKind():
             return {"const": kind.words[0]} if len(kind.words) == 1 else {"enum": list(kind.words)}
-        case Text() | Regex():
+        case TextKind() | RegexKind():
             return {"type": "string", "minLength": 1, "maxLength": kind.most}
-        case Form():
+        case FormatKind():
             return _form(kind)
-        case HazardId():
+        case HazardKind():
             return _hazard()
-        case Cost():
+        case ExpressionKind():
             return {"type": "string", "maxLength": LONGEST}
-        case HazardChoice():
-            return {"oneOf": [{"const": EVERY}, _described(ListOf(HazardId(), 1, 64, unique=True))]}
+        case HazardsKind():
+            return {"oneOf": [{"const": EVERY}, _described(ListOf(HazardKind(), 1, 64, unique=True))]}
         case ListOf():
             limits = {"minItems": kind.least, "maxItems": kind.most, "uniqueItems": kind.unique}
             return {"type": "array", "items": _described(kind.item), **limits}
         case MapOf():
             return _map(kind)
-        case Short():
+        case ShortForm():
             return {"oneOf": [_described(kind.section.fields[kind.key].kind), _described(kind.section)]}
         case OneOf():
             return {"oneOf": [_described(section) for section in kind.sections.values()]}
@@ -69,12 +69,12 @@ def _described(kind: Kind) -> dict[str, Any]:
             return _section(kind)
 
 
-def _number(kind: Number | Whole) -> dict[str, Any]:
-    low = "exclusiveMinimum" if isinstance(kind, Number) and kind.above else "minimum"
-    return {"type": "integer" if isinstance(kind, Whole) else "number", low: kind.low, "maximum": kind.high}
+def _number(kind: NumberKind | IntegerKind) -> dict[str, Any]:
+    low = "exclusiveMinimum" if isinstance(kind, NumberKind) and kind.above else "minimum"
+    return {"type": "integer" if isinstance(kind, IntegerKind) else "number", low: kind.low, "maximum": kind.high}
 
 
-def _form(kind: Form) -> dict[str, Any]:
+def _form(kind: FormatKind) -> dict[str, Any]:
     form: dict[str, Any] = {"type": "string", "pattern": f"^(?:{kind.pattern})$"}
     return {**form, "not": {"enum": list(kind.reserved)}} if kind.reserved else form
 
@@ -105,7 +105,7 @@ def _section(kind: Section) -> dict[str, Any]:
 
 
 def _field(one: Field) -> dict[str, Any]:
-    unit = f" ({one.kind.unit})" if isinstance(one.kind, Number | Whole) else ""
+    unit = f" ({one.kind.unit})" if isinstance(one.kind, NumberKind | IntegerKind) else ""
     default = "" if not one.computed else f" Default: {one.computed}."
     described = {**_described(one.kind), "description": f"{one.doc}{unit}.{default}"}
     if one.default is None or one.computed:

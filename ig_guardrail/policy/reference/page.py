@@ -8,7 +8,7 @@ from typing import Any
 from ig_guardrail.policy import expression
 from ig_guardrail.policy.compiler import compile_text
 from ig_guardrail.policy.diagnostics.render import render
-from ig_guardrail.policy.diagnostics.rules import Rule, rules
+from ig_guardrail.policy.diagnostics.rules import RulePage, rules
 from ig_guardrail.policy.hazards import ALIASES, HAZARDS
 from ig_guardrail.policy.language import (
     ARGUMENT_RULE,
@@ -26,15 +26,15 @@ from ig_guardrail.policy.language import (
 from ig_guardrail.policy.reference.text import EXAMPLE, TEXT
 from ig_guardrail.policy.validation.kinds import (
     Field,
-    HazardChoice,
+    HazardsKind,
     Kind,
     ListOf,
     MapOf,
     OneOf,
-    Regex,
+    RegexKind,
     Section,
-    Short,
-    Text,
+    ShortForm,
+    TextKind,
 )
 from ig_guardrail.policy.yaml import reader as reading
 from ig_guardrail.policy.yaml.decoding import MOST_BYTES, lines
@@ -85,7 +85,7 @@ def takes(kind: Kind) -> str:
     match kind:
         case Section() | OneOf():
             return "a mapping, see below"
-        case Short():
+        case ShortForm():
             fields = ", ".join(f"{name}: ..." for name in kind.section.fields)
             return f"{takes(kind.section.fields[kind.key].kind)}, or `{{{fields}}}`"
         case ListOf():
@@ -93,9 +93,9 @@ def takes(kind: Kind) -> str:
         case MapOf():
             always = f"; {', '.join(f'`{key}`' for key in kind.needs)} is required" if kind.needs else ""
             return f"a mapping, {kind.key.what} (`{kind.key.example}`) to {takes(kind.value)}{always}"
-        case HazardChoice():
+        case HazardsKind():
             return "a list of hazards, or `all`"
-        case Text() | Regex():
+        case TextKind() | RegexKind():
             return f"{needs(kind)}, at most {kind.most} characters"
     return needs(kind)
 
@@ -138,11 +138,11 @@ def _fault() -> str:
     return "\n\n".join(render(fault, lines(broken)) for fault in faults)
 
 
-def _page(rule: Rule) -> str:
+def _page(rule: RulePage) -> str:
     return "\n".join(_page_lines(rule))
 
 
-def _page_lines(rule: Rule) -> Iterator[str]:
+def _page_lines(rule: RulePage) -> Iterator[str]:
     yield f"### {rule.code}: {rule.title}\n"
     yield f"{rule.why[0].upper()}{rule.why[1:]}.\n"
     yield f"```text\n{rule.example}\n```\n"

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
-class Number:
+class NumberKind:
     """A finite decimal in [low, high], or (low, high] if `above`. `unit`: what it counts; `why`, `help`: for faults."""
 
     low: float
@@ -23,7 +23,7 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class IntegerKind:
     """A whole number in [low, high] of `unit`."""
 
     low: int
@@ -32,12 +32,12 @@ class Whole:
 
 
 @dataclass(frozen=True, slots=True)
-class Switch:
+class BooleanKind:
     """`true` or `false`, and no other spelling."""
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ChoiceKind:
     """One of `words`."""
 
     words: tuple[str, ...]
@@ -45,14 +45,14 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class TextKind:
     """Free text of at most `most` characters, not blank; outer white space is dropped."""
 
     most: int
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class FormatKind:
     """A short text of one form: `pattern` in full, described by `what`, with an example."""
 
     what: str
@@ -62,29 +62,29 @@ class Form:
 
 
 @dataclass(frozen=True, slots=True)
-class HazardId:
+class HazardKind:
     """A hazard, aliases accepted."""
 
 
 @dataclass(frozen=True, slots=True)
-class HazardChoice:
+class HazardsKind:
     """A list of hazards, or the word `all`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class ExpressionKind:
     """A cost expression."""
 
 
 @dataclass(frozen=True, slots=True)
-class Regex:
+class RegexKind:
     """A regular expression in RE2's syntax of at most `most` characters, that matches at least one character."""
 
     most: int
 
 
 @dataclass(frozen=True, slots=True)
-class Short:
+class ShortForm:
     """A mapping that may be written as the value of one of its keys, `key`, alone."""
 
     section: Section
@@ -105,7 +105,7 @@ class ListOf:
 class MapOf:
     """Between `least` and `most` values of one kind under keys of one form; the keys `needs` are always there."""
 
-    key: Form
+    key: FormatKind
     value: Kind
     least: int
     most: int
@@ -151,17 +151,17 @@ class OneOf:
 
 
 Kind: TypeAlias = (
-    Number
-    | Whole
-    | Switch
-    | Choice
-    | Text
-    | Form
-    | HazardId
-    | HazardChoice
-    | Cost
-    | Regex
-    | Short
+    NumberKind
+    | IntegerKind
+    | BooleanKind
+    | ChoiceKind
+    | TextKind
+    | FormatKind
+    | HazardKind
+    | HazardsKind
+    | ExpressionKind
+    | RegexKind
+    | ShortForm
     | ListOf
     | MapOf
     | Section

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
-from ig_guardrail.policy.diagnostics.diagnostic import Fault, quoted
-from ig_guardrail.policy.draft import Draft
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, quoted
+from ig_guardrail.policy.draft import PolicyDraft
 from ig_guardrail.policy.hazards import CATEGORIES
 
 
@@ -28,7 +28,7 @@ class Naming:
     advice: str
     usual: Container[str] = ()
 
-    def faults(self, draft: Draft) -> Iterator[Fault]:
+    def faults(self, draft: PolicyDraft) -> Iterator[Diagnostic]:
         """Every hazard of such a cost model has names, and names are of its hazards only."""
         for model_name, model in (draft.value("cost_models") or {}).items():
             if model is None or model.get("kind") != self.kind or None in (model.get("hazards") or [None]):
@@ -72,7 +72,7 @@ NAMINGS = (
 )
 
 
-def namings(draft: Draft) -> Iterator[Fault]:
+def namings(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """The faults of all such options."""
     for naming in NAMINGS:
         yield from naming.faults(draft)

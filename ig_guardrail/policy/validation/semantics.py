@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
-from ig_guardrail.policy.diagnostics.diagnostic import Fault, Spot, clipped, quoted
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, clipped, quoted
 from ig_guardrail.policy.diagnostics.suggest import nearest
-from ig_guardrail.policy.draft import Draft, search_settings, strategy_of
+from ig_guardrail.policy.draft import PolicyDraft, search_settings, strategy_of
 from ig_guardrail.policy.expression import Formula
 from ig_guardrail.policy.hazards import EVERY, covers
 from ig_guardrail.policy.language import CLOSING, PLAIN, REFUSAL
@@ -23,7 +23,7 @@ from ig_guardrail.policy.yaml.tree import Scalar
 TEXT_KINDS = ("lexical", "pattern", "classifier", "openai", "python", "given")
 
 
-def check_meaning(draft: Draft) -> tuple[Fault, ...]:
+def check_meaning(draft: PolicyDraft) -> tuple[Diagnostic, ...]:
     """Every fault in how the parts of a draft fit together."""
     named = (ids, names, text_models, hazards, namings)
     settings = (
@@ -42,14 +42,14 @@ def check_meaning(draft: Draft) -> tuple[Fault, ...]:
     return tuple(chain.from_iterable(check(draft) for check in (*named, *settings)))
 
 
-def budgets(draft: Draft) -> Iterator[tuple[int, dict[str, Any]]]:
+def budgets(draft: PolicyDraft) -> Iterator[tuple[int, dict[str, Any]]]:
     """The budgets that are mappings, with their places in the list."""
     for index, budget in enumerate(draft.value("budgets") or ()):
         if budget is not None:
             yield index, budget
 
 
-def formulas(draft: Draft) -> Iterator[tuple[tuple[str | int, ...], Formula]]:
+def formulas(draft: PolicyDraft) -> Iterator[tuple[tuple[str | int, ...], Formula]]:
     """Every readable cost expression, with its path."""
     paths: list[tuple[str | int, ...]] = [("budgets", index, "cost") for index, _ in budgets(draft)]
     for path in [*paths, ("prompt", "cost")]:
@@ -58,12 +58,12 @@ def formulas(draft: Draft) -> Iterator[tuple[tuple[str | int, ...], Formula]]:
             yield path, formula
 
 
-def model_names(draft: Draft) -> tuple[str, ...]:
+def model_names(draft: PolicyDraft) -> tuple[str, ...]:
     """The cost models that are declared, sound or not."""
     return tuple(draft.value("cost_models") or ())
 
 
-def ids(draft: Draft) -> Iterator[Fault]:
+def ids(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """Budgets and limits of calls have names of their own."""
     first: dict[str, Spot] = {}
     limits = enumerate(draft.value("tools", "limits") or () if draft.value("tools") else ())
@@ -79,7 +79,7 @@ def ids(draft: Draft) -> Iterator[Fault]:
             first[name] = draft.spot(*path)
 
 
-def names(draft: Draft) -> Iterator[Fault]:
+def names(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """Expressions name cost models that are declared."""
     if draft.value("cost_models") is None:
         return
@@ -94,13 +94,13 @@ def names(draft: Draft) -> Iterator[Fault]:
                 yield spot.fault("P023", f"there is no cost model {quoted(name)}", label="not declared", help=advice)
 
 
-def name_spot(draft: Draft, path: tuple[str | int, ...], name: str, offset: int) -> Spot:
+def name_spot(draft: PolicyDraft, path: tuple[str | int, ...], name: str, offset: int) -> Spot:
     """The place of a name inside an expression."""
     node = draft.nodes[path]
     return Spot(path, node.part(offset, len(name)) if isinstance(node, Scalar) else node.mark)
 
 
-def text_models(draft: Draft) -> Iterator[Fault]:
+def text_models(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """The prompt check and budgets for tools read text only."""
     by_call = [("budgets", index, "cost") for index, one in budgets(draft) if one.get("scope") == "tool"]
     for path, reader in (("prompt", "cost"), "the prompt check"), *((path, "a budget for tools") for path in by_call):
@@ -112,13 +112,13 @@ def text_models(draft: Draft) -> Iterator[Fault]:
                 yield _reads_no_text(draft, spot, f"{reader} cannot use {quoted(name)}", kind)
 
 
-def _reads_no_text(draft: Draft, spot: Spot, message: str, kind: str) -> Fault:
+def _reads_no_text(draft: PolicyDraft, spot: Spot, message: str, kind: str) -> Diagnostic:
     able = [other for other in model_names(draft) if draft.value("cost_models", other, "kind") in TEXT_KINDS]
     advice = f"name a cost model that reads text{': ' + ', '.join(map(quoted, able)) if able else ''}"
     return spot.fault("P030", message, label=f"it is of kind `{kind}`", help=advice)
 
 
-def hazards(draft: Draft) -> Iterator[Fault]:
+def hazards(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """Every budget limits a hazard that one of its cost models scores."""
     for index, budget in budgets(draft):
         wanted, scored = budget.get("hazards"), hazards_scored(draft, budget.get("cost"))
@@ -131,7 +131,7 @@ def hazards(draft: Draft) -> Iterator[Fault]:
             yield draft.spot("budgets", index, "hazards").fault("P029", message, label=label, help=advice)
 
 
-def hazards_scored(draft: Draft, formula: Formula | None) -> tuple[str, ...] | None:
+def hazards_scored(draft: PolicyDraft, formula: Formula | None) -> tuple[str, ...] | None:
     """The hazards that the cost models of an expression score, in order; None unless all of them are sound."""
     if formula is None:
         return None
@@ -144,7 +144,7 @@ def hazards_scored(draft: Draft, formula: Formula | None) -> tuple[str, ...] | N
     return tuple(found)
 
 
-def limits(draft: Draft) -> Iterator[Fault]:
+def limits(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """`beams` is at most `candidates`, `accept` at most `trigger`."""
     settings = search_settings(draft)
     if draft.faulty("search", "preset"):
@@ -158,7 +158,7 @@ def limits(draft: Draft) -> Iterator[Fault]:
             yield draft.spot("search", low).fault("P031", message, label=f"at most `{high}`", help=advice)
 
 
-def strategy(draft: Draft) -> Iterator[Fault]:
+def strategy(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """What is said about whether and how to search fits the strategy."""
     steps, named = draft.value("output", "on_exceed"), draft.value("search", "strategy")
     if steps is not None and None not in steps:
@@ -188,7 +188,7 @@ def strategy(draft: Draft) -> Iterator[Fault]:
         )
 
 
-def lengths(draft: Draft) -> Iterator[Fault]:
+def lengths(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """No pattern is longer than the window that it is looked for in."""
     for name, index, pattern in pattern_texts(draft):
         longest, least = draft.value("cost_models", name, "longest_match"), least_length(pattern)
@@ -200,7 +200,7 @@ def lengths(draft: Draft) -> Iterator[Fault]:
             )
 
 
-def pattern_names(draft: Draft) -> Iterator[Fault]:
+def pattern_names(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """The patterns of a cost model have names of their own."""
     for model in model_names(draft):
         named = [draft.value("cost_models", model, "patterns", index, "name") for index in _places(draft, model)]
@@ -211,7 +211,7 @@ def pattern_names(draft: Draft) -> Iterator[Fault]:
                 yield spot.fault("P026", message, label="used before", help="rename one of them")
 
 
-def borders(draft: Draft) -> Iterator[Fault]:
+def borders(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """No pattern looks for the border of a word where RE2 sees none."""
     for name, index, pattern in pattern_texts(draft):
         letter = border_at_letter(pattern)
@@ -222,7 +222,7 @@ def borders(draft: Draft) -> Iterator[Fault]:
             yield spot.fault("P040", "this pattern asks for a border that is not there", label=label, help=advice)
 
 
-def work(draft: Draft) -> Iterator[Fault]:
+def work(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """Looking for all patterns of a cost model once takes a bounded time."""
     for name in model_names(draft):
         texts = [pattern for model, _, pattern in pattern_texts(draft) if model == name]
@@ -235,11 +235,11 @@ def work(draft: Draft) -> Iterator[Fault]:
             yield spot.fault("P041", "these patterns are too much work", label=label, help=advice)
 
 
-def _places(draft: Draft, model: str) -> range:
+def _places(draft: PolicyDraft, model: str) -> range:
     return range(len(draft.value("cost_models", model, "patterns") or ()))
 
 
-def pattern_texts(draft: Draft) -> Iterator[tuple[str, int, str]]:
+def pattern_texts(draft: PolicyDraft) -> Iterator[tuple[str, int, str]]:
     """Every sound pattern: cost model, place in its list, text."""
     for name in model_names(draft):
         for index in _places(draft, name):
@@ -249,7 +249,7 @@ def pattern_texts(draft: Draft) -> Iterator[tuple[str, int, str]]:
                 yield name, index, pattern
 
 
-def english(draft: Draft) -> Iterator[Fault]:
+def english(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """Every message has an English text."""
     for part in ("refusal", "closing"):
         texts = draft.value("messages", part)
@@ -260,7 +260,7 @@ def english(draft: Draft) -> Iterator[Fault]:
             yield spot.fault("P036", f"`{part}` has no English text", label="needs `en`", help=advice)
 
 
-def messages(draft: Draft) -> Iterator[Fault]:
+def messages(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """No pre-approved message contains a match of the policy's own patterns."""
     said = [
         (part, tag, text)

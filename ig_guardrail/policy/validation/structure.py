@@ -10,32 +10,32 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ig_guardrail.policy.diagnostics.diagnostic import Fault, Mark, Spot, Steps, listed, quoted
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spot, Steps, listed, quoted
 from ig_guardrail.policy.diagnostics.suggest import nearest
-from ig_guardrail.policy.draft import Draft
+from ig_guardrail.policy.draft import PolicyDraft
 from ig_guardrail.policy.hazards import EVERY
 from ig_guardrail.policy.language import POLICY
-from ig_guardrail.policy.validation.kinds import HazardChoice, HazardId, ListOf, MapOf, OneOf, Section, Short
+from ig_guardrail.policy.validation.kinds import HazardKind, HazardsKind, ListOf, MapOf, OneOf, Section, ShortForm
 from ig_guardrail.policy.yaml.scalars import needs, read_form, read_scalar
-from ig_guardrail.policy.yaml.tree import Broken, Entry, Listing, Scalar, Table, Tree, torn_off
+from ig_guardrail.policy.yaml.tree import Broken, Listing, Scalar, Table, YamlEntry, YamlNode, torn_off
 
 
-def check_shape(tree: Tree) -> tuple[Draft, tuple[Fault, ...]]:
+def check_shape(tree: YamlNode) -> tuple[PolicyDraft, tuple[Diagnostic, ...]]:
     """The draft in a tree, and every fault of its shape."""
     checker = Checker()
     values = checker.read(POLICY, tree, ())
-    return Draft(values or {}, checker.nodes, checker.keys), tuple(checker.faults)
+    return PolicyDraft(values or {}, checker.nodes, checker.keys), tuple(checker.faults)
 
 
 class Checker:
     """Walks language and tree together; collects faults and places."""
 
     def __init__(self) -> None:
-        self.faults: list[Fault] = []
-        self.nodes: dict[Steps, Tree] = {}
-        self.keys: dict[Steps, Mark] = {}
+        self.faults: list[Diagnostic] = []
+        self.nodes: dict[Steps, YamlNode] = {}
+        self.keys: dict[Steps, Position] = {}
 
-    def read(self, kind: Any, tree: Tree, path: Steps) -> Any:
+    def read(self, kind: Any, tree: YamlNode, path: Steps) -> Any:
         """The value of a tree, faults noted; None where it is not sound."""
         self.nodes[path] = tree
         match kind, tree:
@@ -45,26 +45,26 @@ class Checker:
                 return self._section(kind, tree, path)
             case OneOf(), Table():
                 return self._one_of(kind, tree, path)
-            case Short(), Table():
+            case ShortForm(), Table():
                 return self._section(kind.section, tree, path)
-            case Short(), Scalar():
+            case ShortForm(), Scalar():
                 return self._sound(read_scalar(kind.section.fields[kind.key].kind, tree, Spot(path, tree.mark)))
             case MapOf(), Table():
                 return self._map(kind, tree, path)
             case ListOf(), Listing():
                 return self._list(kind, tree, path)
-            case HazardChoice(), Listing():
-                return self._list(ListOf(HazardId(), 1, 64, unique=True), tree, path)
-            case HazardChoice(), Scalar() if tree.text == EVERY:
+            case HazardsKind(), Listing():
+                return self._list(ListOf(HazardKind(), 1, 64, unique=True), tree, path)
+            case HazardsKind(), Scalar() if tree.text == EVERY:
                 return [EVERY]
-            case ((Section() | Short() | OneOf() | MapOf() | ListOf() | HazardChoice()), _):
+            case ((Section() | ShortForm() | OneOf() | MapOf() | ListOf() | HazardsKind()), _):
                 return self._wrong_type(kind, tree, path)
             case _, Scalar():
                 return self._sound(read_scalar(kind, tree, Spot(path, tree.mark)))
         return self._wrong_type(kind, tree, path)
 
     def _sound(self, value: Any) -> Any:
-        if isinstance(value, Fault):
+        if isinstance(value, Diagnostic):
             self.faults.append(value)
             return None
         return value
@@ -88,7 +88,7 @@ class Checker:
                 self._missing(name, one.example, table, path)
         return values
 
-    def _unknown(self, section: Section, entry: Entry, path: Steps, written: set[str]) -> set[str]:
+    def _unknown(self, section: Section, entry: YamlEntry, path: Steps, written: set[str]) -> set[str]:
         """Note an unknown key; the known key that it was probably meant to be, if that is not written."""
         meant, label, advice = about_unknown(section, entry, written)
         spot = Spot((*path, entry.key.text), entry.key.mark)
@@ -121,7 +121,7 @@ class Checker:
             spot.fault("P013", f"unknown key {quoted(close.text)}", label=label, help=f"write `{kind.tag}`")
         )
 
-    def _unknown_tag(self, kind: OneOf, tree: Tree, path: Steps) -> None:
+    def _unknown_tag(self, kind: OneOf, tree: YamlNode, path: Steps) -> None:
         self.nodes[path] = tree
         if isinstance(tree, Broken):
             return
@@ -169,13 +169,13 @@ class Checker:
                     spot.fault("P026", f"{quoted(written)} is named twice", label=label, help="delete one")
                 )
 
-    def _wrong_type(self, kind: Any, tree: Tree, path: Steps) -> None:
+    def _wrong_type(self, kind: Any, tree: YamlNode, path: Steps) -> None:
         shapes = {Scalar: "a single value", Table: "a mapping", Listing: "a list"}
         wanted, advice = _shape_of(kind)
         found = shapes[type(tree)]
         if isinstance(tree, Scalar) and tree.plain and tree.text in ("", "~", "null"):
             found = "without a value"
-        elif isinstance(tree, Scalar) and isinstance(kind, ListOf | HazardChoice):
+        elif isinstance(tree, Scalar) and isinstance(kind, ListOf | HazardsKind):
             advice = f"write [{tree.text}]" if len(tree.text) < 40 and tree.text.isprintable() else advice
         name = quoted(str(path[-1])) if path else "the file"
         self.faults.append(
@@ -193,19 +193,19 @@ def _shape_of(kind: Any) -> tuple[str, str]:
             return "a mapping of keys to values", f"write `{{{kind.tag}: {next(iter(kind.sections))}, ...}}`"
         case MapOf():
             return "a mapping of keys to values", f"write `{kind.key.example}: ...`"
-        case Short():
+        case ShortForm():
             one = kind.section.fields[kind.key]
             return needs(
                 one.kind
             ), f"write a single value, or `{{{', '.join(f'{key}: ...' for key in kind.section.fields)}}}`"
         case ListOf():
             return "a list", "write the items in `[...]`, or each on a line of its own after `- `"
-        case HazardChoice():
+        case HazardsKind():
             return "a list of hazards, or `all`", "write `[ncr]`"
     return needs(kind), "write a single value"
 
 
-def about_unknown(section: Section, entry: Entry, written: set[str]) -> tuple[str | None, str, str]:
+def about_unknown(section: Section, entry: YamlEntry, written: set[str]) -> tuple[str | None, str, str]:
     """The key that was meant, if one is close and not written; the words beside the carets; the advice."""
     name = entry.key.text
     home = _HOMES.get(name)
@@ -235,7 +235,7 @@ def _sections(kind: Any) -> Iterator[Section]:
         case OneOf():
             for section in kind.sections.values():
                 yield from _sections(section)
-        case Short():
+        case ShortForm():
             yield from _sections(kind.section)
         case ListOf():
             yield from _sections(kind.item)

@@ -7,27 +7,27 @@ from pathlib import Path
 
 from ig_guardrail.counterfactual import Swap, read_swaps
 from ig_guardrail.errors import ModelError
-from ig_guardrail.policy.diagnostics.diagnostic import Fault, Spot, quoted
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, quoted
 from ig_guardrail.policy.diagnostics.suggest import nearest
-from ig_guardrail.policy.draft import Draft
+from ig_guardrail.policy.draft import PolicyDraft
 
 MOST = 16  # each is one more reading of every candidate
 
 
-def swaps_of(draft: Draft, folder: Path) -> tuple[dict[str, Swap], list[Fault]]:
+def swaps_of(draft: PolicyDraft, folder: Path) -> tuple[dict[str, Swap], list[Diagnostic]]:
     """The swaps by name, and a fault for every item that names none.
 
     folder: where relative paths of lexicons start
     """
     found: dict[str, Swap] = {}
-    faults: list[Fault] = []
+    faults: list[Diagnostic] = []
     items = draft.value("search", "swaps") or []
     for index, item in enumerate(items):
         if item is None or item in items[:index]:
             continue
         spot = draft.spot("search", "swaps", index)
         named = _lexicon(item, folder, spot) if "/" in item else _packaged(item, spot)
-        if isinstance(named, Fault):
+        if isinstance(named, Diagnostic):
             faults.append(named)
             continue
         faults += [_twice(name, spot) for name in sorted(found.keys() & named.keys())]
@@ -39,7 +39,7 @@ def swaps_of(draft: Draft, folder: Path) -> tuple[dict[str, Swap], list[Fault]]:
     return found, faults
 
 
-def _packaged(name: str, spot: Spot) -> Mapping[str, Swap] | Fault:
+def _packaged(name: str, spot: Spot) -> Mapping[str, Swap] | Diagnostic:
     packaged = read_swaps()
     if name in packaged:
         return {name: packaged[name]}
@@ -49,13 +49,13 @@ def _packaged(name: str, spot: Spot) -> Mapping[str, Swap] | Fault:
     return spot.fault("P039", f"there is no packaged swap {quoted(name)}", label="not known", help=advice)
 
 
-def _lexicon(path: str, folder: Path, spot: Spot) -> Mapping[str, Swap] | Fault:
+def _lexicon(path: str, folder: Path, spot: Spot) -> Mapping[str, Swap] | Diagnostic:
     try:
         return read_swaps(folder / path)
     except ModelError as error:
         return spot.fault("P039", f"lexicon {quoted(path)} cannot be used", label=error.what, help=error.fix)
 
 
-def _twice(name: str, spot: Spot) -> Fault:
+def _twice(name: str, spot: Spot) -> Diagnostic:
     message = f"two swaps are called {quoted(name)}"
     return spot.fault("P026", message, label="named before", help="leave out one, or rename it in its lexicon")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ig_guardrail.policy.diagnostics.diagnostic import Fault
-from ig_guardrail.policy.draft import Draft
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic
+from ig_guardrail.policy.draft import PolicyDraft
 from ig_guardrail.policy.yaml.tree import Table
 
 SPANNING = ("conversation", "tool", "tenant")  # scopes over more than one answer
 
 
-def argument_rules(draft: Draft) -> Iterator[Fault]:
+def argument_rules(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """The section of tools says something, and no argument rule is empty or turned round."""
     section = draft.value("tools")
     if section is None:
@@ -34,7 +34,7 @@ def argument_rules(draft: Draft) -> Iterator[Fault]:
             yield where.fault("P031", message, label="no number fits", help="exchange them")
 
 
-def taken_names(draft: Draft) -> Iterator[Fault]:
+def taken_names(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """What the section of tools compiles to is called `tools`, so nothing else is."""
     if draft.value("tools") is None:
         return
@@ -48,7 +48,7 @@ def taken_names(draft: Draft) -> Iterator[Fault]:
             yield draft.key_spot(*path).fault("P026", message, label="used twice", help="choose another name")
 
 
-def scopes(draft: Draft) -> Iterator[Fault]:
+def scopes(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """Only budgets over several turns forget, and only one for tools names a tool."""
     for index, budget in enumerate(draft.value("budgets") or ()):
         scope = budget.get("scope", "response") if budget is not None else None

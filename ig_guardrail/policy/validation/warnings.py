@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 
-from ig_guardrail.policy.diagnostics.diagnostic import Fault, Steps, listed, quoted
-from ig_guardrail.policy.draft import Draft, search_settings
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Steps, listed, quoted
+from ig_guardrail.policy.draft import PolicyDraft, search_settings
 from ig_guardrail.policy.expression import Formula, ceiling
 from ig_guardrail.policy.hazards import EVERY, covers
 from ig_guardrail.policy.language import BUDGET, COST_MODEL
 from ig_guardrail.policy.validation.semantics import budgets, formulas, model_names, name_spot
 
 
-def check_cautions(draft: Draft) -> tuple[Fault, ...]:
+def check_cautions(draft: PolicyDraft) -> tuple[Diagnostic, ...]:
     """Every warning about a draft without errors."""
     return tuple(
         chain.from_iterable(
@@ -22,7 +22,7 @@ def check_cautions(draft: Draft) -> tuple[Fault, ...]:
     )
 
 
-def unused(draft: Draft) -> Iterator[Fault]:
+def unused(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """Cost models that no expression names."""
     used = {name for _, formula in formulas(draft) for name, _ in formula.names}
     for name in model_names(draft):
@@ -33,7 +33,7 @@ def unused(draft: Draft) -> Iterator[Fault]:
             )
 
 
-def fail_open(draft: Draft) -> Iterator[Fault]:
+def fail_open(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """Cost models whose failure lets text through."""
     for name in model_names(draft):
         if draft.value("cost_models", name, "on_error") == "open":
@@ -42,7 +42,7 @@ def fail_open(draft: Draft) -> Iterator[Fault]:
             yield spot.fault("P102", f"cost model {quoted(name)} fails open", help=advice)
 
 
-def unenforced(draft: Draft) -> Iterator[Fault]:
+def unenforced(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """Policies all of whose budgets are in shadow mode."""
     if all(budget.get("mode") == "shadow" for _, budget in budgets(draft)):
         advice = "to enforce a budget, write `mode: enforce`"
@@ -50,7 +50,7 @@ def unenforced(draft: Draft) -> Iterator[Fault]:
         yield spot.fault("P103", "nothing is enforced", label="every budget is in shadow mode", help=advice)
 
 
-def late(draft: Draft) -> Iterator[Fault]:
+def late(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """Charge points so far apart that text waits for them longer than `hold` says."""
     settings = search_settings(draft)
     block, hold = settings["block"], settings["hold"]
@@ -65,7 +65,7 @@ def late(draft: Draft) -> Iterator[Fault]:
             yield spot.fault("P104", "text waits for charge points that are far apart", label=label, help=advice)
 
 
-def free(draft: Draft) -> Iterator[Fault]:
+def free(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """Thresholds that no score can pass."""
     for path, formula in formulas(draft):
         top = reach(draft, path, formula)
@@ -76,12 +76,12 @@ def free(draft: Draft) -> Iterator[Fault]:
             yield spot.fault("P105", whose, label=f"`cost` is at most {top:g}", help=advice)
 
 
-def reach(draft: Draft, path: Steps, formula: Formula) -> float:
+def reach(draft: PolicyDraft, path: Steps, formula: Formula) -> float:
     """The highest score that a cost expression can give where it stands."""
     return min(1.0, ceiling(formula.expression, dict(highest(draft, path, formula))))
 
 
-def highest(draft: Draft, path: Steps, formula: Formula) -> Iterator[tuple[str, float]]:
+def highest(draft: PolicyDraft, path: Steps, formula: Formula) -> Iterator[tuple[str, float]]:
     """For each cost model of an expression, 1 if it scores a hazard that the budget limits, else 0."""
     wanted = draft.value(*path[:-1], "hazards") or [EVERY]
     for name in formula.expression.models():
@@ -90,7 +90,7 @@ def highest(draft: Draft, path: Steps, formula: Formula) -> Iterator[tuple[str, 
         yield name, float(hears)
 
 
-def deaf(draft: Draft) -> Iterator[Fault]:
+def deaf(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """Cost models named in a budget none of whose hazards they score."""
     for path, formula in formulas(draft):
         charged = reach(draft, path, formula) > draft.value(*path[:-1], "threshold")
@@ -103,7 +103,7 @@ def deaf(draft: Draft) -> Iterator[Fault]:
                 yield name_spot(draft, path, name, offset).fault("P106", message, label=label, help=advice)
 
 
-def remote(draft: Draft) -> Iterator[Fault]:
+def remote(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """Cost models that send answers to another machine; `http://` addresses are of this one."""
     usual = COST_MODEL.sections["openai"].fields["base_url"].default
     for name in model_names(draft):
@@ -115,7 +115,7 @@ def remote(draft: Draft) -> Iterator[Fault]:
             yield spot.fault("P107", f"cost model {quoted(name)} sends answers away", label=label, help=advice)
 
 
-def recited(draft: Draft) -> Iterator[Fault]:
+def recited(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """Runs whose beginning may be shown before they are long enough to be denied."""
     hold, usual = search_settings(draft)["hold"], COST_MODEL.sections["provenance"].fields["hard"].default
     for name in model_names(draft):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ig_guardrail.policy.diagnostics.diagnostic import Fault, Mark, Spot
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spot
 
 MOST_BYTES = 256 * 1024
 
@@ -13,7 +13,7 @@ _NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-
 _BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
-def decode(source: str | bytes) -> str | Fault:
+def decode(source: str | bytes) -> str | Diagnostic:
     """The characters of a policy, or why it has none. A UTF-8 byte-order mark is dropped."""
     size = len(source) if isinstance(source, bytes) else len(source.encode("utf-8", "surrogatepass"))
     if size > MOST_BYTES:
@@ -42,7 +42,7 @@ def readable(source: str | bytes) -> str:
     return source.decode("utf-8", "replace").removeprefix("\ufeff") if isinstance(source, bytes) else source
 
 
-def _not_utf8(error: UnicodeDecodeError) -> Fault:
+def _not_utf8(error: UnicodeDecodeError) -> Diagnostic:
     source = error.object
     before = source[: error.start].decode("utf-8")
     other = _BYTE_ORDER_MARKS.get(source[:2])
@@ -55,7 +55,7 @@ def _not_utf8(error: UnicodeDecodeError) -> Fault:
     )
 
 
-def _stray(text: str, index: int) -> Fault:
+def _stray(text: str, index: int) -> Diagnostic:
     return _place(text[:index]).fault(
         "P002",
         f"the file holds the control character U+{ord(text[index]):04X}",
@@ -66,8 +66,8 @@ def _stray(text: str, index: int) -> Fault:
 
 def _place(before: str) -> Spot:
     split = lines(before.removeprefix("\ufeff"))
-    return Spot((), Mark(len(split), len(split[-1]) + 1))
+    return Spot((), Position(len(split), len(split[-1]) + 1))
 
 
 def _whole() -> Spot:
-    return Spot((), Mark())
+    return Spot((), Position())

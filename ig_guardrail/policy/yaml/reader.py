@@ -17,19 +17,19 @@ from typing import cast
 
 import yaml
 
-from ig_guardrail.policy.diagnostics.diagnostic import Fault, Mark, Spot, Steps, clipped, quoted
-from ig_guardrail.policy.yaml.tree import Broken, Entry, Listing, Scalar, Table, Tree
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spot, Steps, clipped, quoted
+from ig_guardrail.policy.yaml.tree import Broken, Listing, Scalar, Table, YamlEntry, YamlNode
 
 MOST_NODES = 10_000
 DEEPEST = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class YamlDocument:
     """What a text holds: the tree of its first document, if any, the faults, and how many nodes were counted."""
 
-    tree: Tree | None
-    faults: tuple[Fault, ...]
+    tree: YamlNode | None
+    faults: tuple[Diagnostic, ...]
     nodes: int
 
 
@@ -37,26 +37,26 @@ class Reading:
 class Sized:
     """A tree with its size in nodes and its height, aliases written out."""
 
-    tree: Tree
+    tree: YamlNode
     size: int = 1
     height: int = 1
 
 
 @dataclass(slots=True)
-class Frame:
+class OpenCollection:
     """A mapping or sequence that is being read."""
 
-    mark: Mark
+    mark: Position
     table: bool
     anchor: str | None
     broken: bool
-    items: list[Tree] = field(default_factory=list)
-    entries: dict[str, Entry] = field(default_factory=dict)
+    items: list[YamlNode] = field(default_factory=list)
+    entries: dict[str, YamlEntry] = field(default_factory=dict)
     key: Scalar | Broken | None = None
     size: int = 1
     height: int = 1
 
-    def tree(self) -> Tree:
+    def tree(self) -> YamlNode:
         if self.broken:
             return Broken(self.mark)
         return Table(tuple(self.entries.values()), self.mark) if self.table else Listing(tuple(self.items), self.mark)
@@ -65,30 +65,30 @@ class Frame:
 class TooLarge(Exception):
     """Reading stopped at a limit; carries the fault."""
 
-    def __init__(self, fault: Fault) -> None:
+    def __init__(self, fault: Diagnostic) -> None:
         super().__init__(fault.message)
         self.fault = fault
 
 
-def read(text: str) -> Reading:
+def read(text: str) -> YamlDocument:
     """The tree of a YAML text and all faults of its form. Never raises."""
     builder = Builder(text)
-    last = Mark(1, 1)
+    last = Position(1, 1)
     try:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             last = end_of(event)
             if not builder.take(event):
                 break
     except TooLarge as stop:
-        return Reading(None, (*builder.faults, stop.fault), builder.nodes)
+        return YamlDocument(None, (*builder.faults, stop.fault), builder.nodes)
     except (yaml.YAMLError, ValueError, OverflowError) as error:
-        return Reading(None, (*builder.faults, syntax_fault(error, last)), builder.nodes)
+        return YamlDocument(None, (*builder.faults, syntax_fault(error, last)), builder.nodes)
     if builder.root is None or (isinstance(builder.root, Scalar) and builder.root.plain and not builder.root.text):
-        empty = Spot((), Mark(1, 1)).fault(
+        empty = Spot((), Position(1, 1)).fault(
             "P005", "the file is empty", help="start from a copy of the policy `default`"
         )
-        return Reading(None, (*builder.faults, empty), builder.nodes)
-    return Reading(builder.root, tuple(builder.faults), builder.nodes)
+        return YamlDocument(None, (*builder.faults, empty), builder.nodes)
+    return YamlDocument(builder.root, tuple(builder.faults), builder.nodes)
 
 
 class Builder:
@@ -96,10 +96,10 @@ class Builder:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.root: Tree | None = None
-        self.faults: list[Fault] = []
+        self.root: YamlNode | None = None
+        self.faults: list[Diagnostic] = []
         self.nodes = 0
-        self.stack: list[Frame] = []
+        self.stack: list[OpenCollection] = []
         self.anchors: dict[str, Sized] = {}
 
     def take(self, event: yaml.Event) -> bool:
@@ -113,14 +113,16 @@ class Builder:
             case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
                 self._close(event)
             case yaml.ScalarEvent():
-                leaf: Tree = Broken(place_of(self.text, event)) if self._tagged(event) else scalar_of(self.text, event)
+                leaf: YamlNode = (
+                    Broken(place_of(self.text, event)) if self._tagged(event) else scalar_of(self.text, event)
+                )
                 self._place(Sized(leaf), event.anchor)
             case yaml.AliasEvent():
                 self._place(self._aliased(event), None)
         return True
 
     def _open(self, event: yaml.CollectionStartEvent) -> None:
-        frame = Frame(
+        frame = OpenCollection(
             mark=place_of(self.text, event),
             table=isinstance(event, yaml.MappingStartEvent),
             anchor=event.anchor,
@@ -134,7 +136,7 @@ class Builder:
         frame = self.stack.pop()
         end = end_of(event)
         if end.line == frame.mark.line:
-            frame.mark = Mark(end.line, frame.mark.column, end.column - frame.mark.column)
+            frame.mark = Position(end.line, frame.mark.column, end.column - frame.mark.column)
         done = Sized(frame.tree(), frame.size, frame.height)
         self.nodes -= frame.size
         self._place(done, frame.anchor)
@@ -156,10 +158,10 @@ class Builder:
             frame.key = self._key(frame, done.tree)
         else:
             if isinstance(frame.key, Scalar):
-                frame.entries[frame.key.text] = Entry(frame.key, done.tree)
+                frame.entries[frame.key.text] = YamlEntry(frame.key, done.tree)
             frame.key = None
 
-    def _key(self, frame: Frame, tree: Tree) -> Scalar | Broken:
+    def _key(self, frame: OpenCollection, tree: YamlNode) -> Scalar | Broken:
         """The key itself, or Broken where the entry is to be skipped."""
         if isinstance(tree, Scalar) and tree.plain and tree.text == "<<":
             self._fault(
@@ -204,7 +206,7 @@ class Builder:
         mark, label = place_of(self.text, event), "a second document begins here"
         self._fault(mark, "P006", "the file holds several documents", label, "keep each policy in a file of its own")
 
-    def _count(self, size: int, height: int, mark: Mark) -> None:
+    def _count(self, size: int, height: int, mark: Position) -> None:
         self.nodes += size
         if self.nodes > MOST_NODES:
             label = f"more than {MOST_NODES} values, counting each alias in full"
@@ -221,14 +223,14 @@ class Builder:
                 )
             )
 
-    def _fault(self, mark: Mark, code: str, message: str, label: str, advice: str) -> None:
+    def _fault(self, mark: Position, code: str, message: str, label: str, advice: str) -> None:
         self.faults.append(Spot(self._steps(), mark).fault(code, message, label=label, help=advice))
 
     def _steps(self) -> Steps:
         return tuple(_walk(self.stack))
 
 
-def _walk(stack: list[Frame]) -> Iterator[str | int]:
+def _walk(stack: list[OpenCollection]) -> Iterator[str | int]:
     for frame in stack:
         if not frame.table:
             yield len(frame.items)
@@ -240,15 +242,15 @@ _ANCHOR = re.compile(r"&[^\s,\[\]{}]+[ \t]+")
 _LINE_BREAK = re.compile("[\n\r\x85\u2028\u2029]")
 
 
-def place_of(text: str, event: yaml.Event) -> Mark:
+def place_of(text: str, event: yaml.Event) -> Position:
     """Where an event begins, and how far it goes on its first line."""
     return _mark(text, event, _index(event.start_mark))
 
 
-def end_of(event: yaml.Event) -> Mark:
+def end_of(event: yaml.Event) -> Position:
     """The place behind an event."""
     mark = cast(yaml.Mark, event.end_mark)
-    return Mark(mark.line + 1, mark.column + 1)
+    return Position(mark.line + 1, mark.column + 1)
 
 
 def scalar_of(text: str, event: yaml.ScalarEvent) -> Scalar:
@@ -264,11 +266,11 @@ def scalar_of(text: str, event: yaml.ScalarEvent) -> Scalar:
     return Scalar(event.value, plain, mark, mark.column + first - start if literal and event.value else 0)
 
 
-def _mark(text: str, event: yaml.Event, start: int) -> Mark:
+def _mark(text: str, event: yaml.Event, start: int) -> Position:
     begin = cast(yaml.Mark, event.start_mark)
     written = text[start : _index(event.end_mark)]
     first_line = _LINE_BREAK.split(written, maxsplit=1)[0].rstrip()
-    return Mark(begin.line + 1, begin.column + 1 + start - begin.index, max(1, len(first_line)))
+    return Position(begin.line + 1, begin.column + 1 + start - begin.index, max(1, len(first_line)))
 
 
 def _index(mark: object) -> int:
@@ -289,13 +291,13 @@ _HELP = {
 }
 
 
-def syntax_fault(error: Exception, last: Mark) -> Fault:
+def syntax_fault(error: Exception, last: Position) -> Diagnostic:
     """A fault for an error of the YAML parser; at `last`, the end of what was read, if the error names no place."""
     mark, problem, began = last, "a value cannot be read", ""
     if isinstance(error, yaml.MarkedYAMLError):
         problem = error.problem or problem
         if error.problem_mark is not None:
-            mark = Mark(error.problem_mark.line + 1, error.problem_mark.column + 1)
+            mark = Position(error.problem_mark.line + 1, error.problem_mark.column + 1)
         if error.context and error.context_mark is not None and error.context_mark.line + 1 != mark.line:
             began = f" ({error.context}, which began on line {error.context_mark.line + 1})"
     advice = next((text for sign, text in _HELP.items() if sign in problem), "check quotes, brackets and indentation")

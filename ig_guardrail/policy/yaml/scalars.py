@@ -10,10 +10,20 @@ import re
 from typing import Any
 
 from ig_guardrail.policy import expression, hazards
-from ig_guardrail.policy.diagnostics.diagnostic import Fault, Spot, listed, quoted
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, listed, quoted
 from ig_guardrail.policy.diagnostics.suggest import nearest
 from ig_guardrail.policy.validation import patterns
-from ig_guardrail.policy.validation.kinds import Choice, Cost, Form, HazardId, Number, Regex, Switch, Text, Whole
+from ig_guardrail.policy.validation.kinds import (
+    BooleanKind,
+    ChoiceKind,
+    ExpressionKind,
+    FormatKind,
+    HazardKind,
+    IntegerKind,
+    NumberKind,
+    RegexKind,
+    TextKind,
+)
 from ig_guardrail.policy.yaml.tree import Scalar
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -25,21 +35,21 @@ def read_scalar(kind: Any, scalar: Scalar, spot: Spot) -> Any:
         label = "needs " + needs(kind)
         return spot.fault("P016", f"{_name(spot)} has no value", label=label, help="write a value, or delete the key")
     match kind:
-        case Number() | Whole():
+        case NumberKind() | IntegerKind():
             return _number(kind, scalar, spot)
-        case Switch():
+        case BooleanKind():
             return _switch(scalar, spot)
-        case Choice():
+        case ChoiceKind():
             return _choice(kind, scalar, spot)
-        case Text():
+        case TextKind():
             return _text(kind.most, scalar, spot)
-        case Form():
+        case FormatKind():
             return read_form(kind, scalar, spot)
-        case HazardId():
+        case HazardKind():
             return _hazard(scalar, spot)
-        case Cost():
+        case ExpressionKind():
             return _cost(scalar, spot)
-        case Regex():
+        case RegexKind():
             return _regex(kind, scalar, spot)
     raise TypeError(f"{kind!r} is not a simple kind")
 
@@ -47,26 +57,30 @@ def read_scalar(kind: Any, scalar: Scalar, spot: Spot) -> Any:
 def needs(kind: Any) -> str:
     """What a kind asks for, in words."""
     match kind:
-        case Number() | Whole():
-            low = f"more than {kind.low:g}, at most" if isinstance(kind, Number) and kind.above else f"{kind.low:g} to"
-            whole = "a whole number, " if isinstance(kind, Whole) else ""
+        case NumberKind() | IntegerKind():
+            low = (
+                f"more than {kind.low:g}, at most"
+                if isinstance(kind, NumberKind) and kind.above
+                else f"{kind.low:g} to"
+            )
+            whole = "a whole number, " if isinstance(kind, IntegerKind) else ""
             return f"{whole}{low} {kind.high:.10g} ({kind.unit})"
-        case Switch():
+        case BooleanKind():
             return "`true` or `false`"
-        case Choice():
+        case ChoiceKind():
             return listed(kind.words)
-        case Form():
+        case FormatKind():
             return f"{kind.what}, such as `{kind.example}`"
-        case HazardId():
+        case HazardKind():
             return "a hazard, such as `ncr`"
-        case Cost():
+        case ExpressionKind():
             return "a cost expression, such as `max(help, words)`"
-        case Regex():
+        case RegexKind():
             return "a regular expression"
     return "text"
 
 
-def read_form(kind: Form, scalar: Scalar, spot: Spot) -> str | Fault:
+def read_form(kind: FormatKind, scalar: Scalar, spot: Spot) -> str | Diagnostic:
     """A short text of a given form, or a Fault. Also for keys."""
     text = scalar.text
     if not re.fullmatch(kind.pattern, text):
@@ -78,7 +92,7 @@ def read_form(kind: Form, scalar: Scalar, spot: Spot) -> str | Fault:
     return _ambiguous(scalar, spot) or text
 
 
-def _number(kind: Number | Whole, scalar: Scalar, spot: Spot) -> float | int | Fault:
+def _number(kind: NumberKind | IntegerKind, scalar: Scalar, spot: Spot) -> float | int | Diagnostic:
     text = scalar.text
     value = decimal(text) if scalar.plain else None
     if scalar.plain and (not_finite(text) or (value is not None and math.isinf(value))):
@@ -89,25 +103,25 @@ def _number(kind: Number | Whole, scalar: Scalar, spot: Spot) -> float | int | F
         return spot.fault(
             "P016", f"{_name(spot)} is not a number", label=f"needs {needs(kind)}", help=_as_number(scalar)
         )
-    if isinstance(kind, Whole) and not re.fullmatch(r"[-+]?[0-9]+", text):
+    if isinstance(kind, IntegerKind) and not re.fullmatch(r"[-+]?[0-9]+", text):
         advice = f"write `{round(value)}`" if abs(value) < 1e9 else _range_help(kind)
         return spot.fault("P016", f"{_name(spot)} is not a whole number", label=f"needs {needs(kind)}", help=advice)
-    above = isinstance(kind, Number) and kind.above
+    above = isinstance(kind, NumberKind) and kind.above
     if value < kind.low or value > kind.high or (above and value == kind.low):
         return _out_of_range(kind, value, spot)
-    return int(text) if isinstance(kind, Whole) else value + 0.0
+    return int(text) if isinstance(kind, IntegerKind) else value + 0.0
 
 
-def _out_of_range(kind: Number | Whole, value: float, spot: Spot) -> Fault:
+def _out_of_range(kind: NumberKind | IntegerKind, value: float, spot: Spot) -> Diagnostic:
     how = "negative" if value < 0 <= kind.low else "too small" if value <= kind.low else "too large"
-    why = kind.why if isinstance(kind, Number) else ""
-    advice = (kind.help if isinstance(kind, Number) else "") or _range_help(kind)
+    why = kind.why if isinstance(kind, NumberKind) else ""
+    advice = (kind.help if isinstance(kind, NumberKind) else "") or _range_help(kind)
     message = f"{_name(spot)} is {how}"
     return spot.fault("P014", message, label=f"needs {needs(kind)}", why=why, help=advice)
 
 
-def _range_help(kind: Number | Whole) -> str:
-    above = isinstance(kind, Number) and kind.above
+def _range_help(kind: NumberKind | IntegerKind) -> str:
+    above = isinstance(kind, NumberKind) and kind.above
     return (
         f"write a number {'above' if above else 'from'} {kind.low:g} {'and up to' if above else 'to'} {kind.high:.10g}"
     )
@@ -126,7 +140,7 @@ def _as_number(scalar: Scalar) -> str:
     return "write digits, with a point for fractions"
 
 
-def _switch(scalar: Scalar, spot: Spot) -> bool | Fault:
+def _switch(scalar: Scalar, spot: Spot) -> bool | Diagnostic:
     if scalar.plain and scalar.text in ("true", "false"):
         return scalar.text == "true"
     word = scalar.text.lower()
@@ -137,7 +151,7 @@ def _switch(scalar: Scalar, spot: Spot) -> bool | Fault:
     return spot.fault(code, message, label="needs `true` or `false`", help=advice)
 
 
-def _choice(kind: Choice, scalar: Scalar, spot: Spot) -> str | Fault:
+def _choice(kind: ChoiceKind, scalar: Scalar, spot: Spot) -> str | Diagnostic:
     text = scalar.text
     if text in kind.words:
         return text
@@ -146,7 +160,7 @@ def _choice(kind: Choice, scalar: Scalar, spot: Spot) -> str | Fault:
     return spot.fault(kind.code, f"{_name(spot)} is {quoted(text)}", label=f"needs {needs(kind)}", help=advice)
 
 
-def _text(most: int, scalar: Scalar, spot: Spot) -> str | Fault:
+def _text(most: int, scalar: Scalar, spot: Spot) -> str | Diagnostic:
     text = scalar.text.strip()
     stray = _CONTROL.search(text)
     if stray:
@@ -162,7 +176,7 @@ def _text(most: int, scalar: Scalar, spot: Spot) -> str | Fault:
     return _ambiguous(scalar, spot) or text
 
 
-def _hazard(scalar: Scalar, spot: Spot) -> str | Fault:
+def _hazard(scalar: Scalar, spot: Spot) -> str | Diagnostic:
     found = hazards.canonical(scalar.text)
     if found is not None:
         return found
@@ -175,7 +189,7 @@ def _hazard(scalar: Scalar, spot: Spot) -> str | Fault:
     )
 
 
-def _cost(scalar: Scalar, spot: Spot) -> expression.Formula | Fault:
+def _cost(scalar: Scalar, spot: Spot) -> expression.Formula | Diagnostic:
     try:
         formula = expression.parse(scalar.text)
     except expression.NotAnExpression as error:
@@ -188,7 +202,7 @@ def _cost(scalar: Scalar, spot: Spot) -> expression.Formula | Fault:
     return _ambiguous(scalar, spot) or formula
 
 
-def _regex(kind: Regex, scalar: Scalar, spot: Spot) -> str | Fault:
+def _regex(kind: RegexKind, scalar: Scalar, spot: Spot) -> str | Diagnostic:
     if len(scalar.text) > kind.most:
         label = f"at most {kind.most}"
         return spot.fault(
@@ -208,7 +222,7 @@ def _regex(kind: Regex, scalar: Scalar, spot: Spot) -> str | Fault:
     return scalar.text
 
 
-def _ambiguous(scalar: Scalar, spot: Spot) -> Fault | None:
+def _ambiguous(scalar: Scalar, spot: Spot) -> Diagnostic | None:
     reading = read_as(scalar.text) if scalar.plain else None
     if reading is None:
         return None
@@ -216,7 +230,7 @@ def _ambiguous(scalar: Scalar, spot: Spot) -> Fault | None:
     return spot.fault("P017", f"{quoted(scalar.text)} is not clearly text", label=label, help=f'write "{scalar.text}"')
 
 
-def _as_form(kind: Form, text: str) -> str:
+def _as_form(kind: FormatKind, text: str) -> str:
     """The nearest text of a form: with hyphens for other characters, with three numbers, with a country in capitals."""
     language, _, country = text.replace("_", "-").partition("-")
     repairs = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ig_guardrail.policy.diagnostics.diagnostic import Mark
+from ig_guardrail.policy.diagnostics.diagnostic import Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,46 +18,46 @@ class Scalar:
 
     text: str
     plain: bool
-    mark: Mark
+    mark: Position
     column: int = 0
 
-    def part(self, offset: int, length: int) -> Mark:
+    def part(self, offset: int, length: int) -> Position:
         """The place of some of its characters; of the whole value where that cannot be told."""
-        return Mark(self.mark.line, self.column + offset, length) if self.column else self.mark
+        return Position(self.mark.line, self.column + offset, length) if self.column else self.mark
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class YamlEntry:
     """A key and its value."""
 
     key: Scalar
-    value: Tree
+    value: YamlNode
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
     """A mapping, its keys all different."""
 
-    entries: tuple[Entry, ...]
-    mark: Mark
+    entries: tuple[YamlEntry, ...]
+    mark: Position
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
     """A sequence."""
 
-    items: tuple[Tree, ...]
-    mark: Mark
+    items: tuple[YamlNode, ...]
+    mark: Position
 
 
 @dataclass(frozen=True, slots=True)
 class Broken:
     """A value whose fault was already found; it is not looked at again."""
 
-    mark: Mark
+    mark: Position
 
 
-Tree: TypeAlias = Scalar | Table | Listing | Broken
+YamlNode: TypeAlias = Scalar | Table | Listing | Broken
 
 
 def torn_off(table: Table) -> frozenset[str]:

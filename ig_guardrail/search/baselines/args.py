@@ -14,13 +14,13 @@ from typing import Any, TypeAlias
 
 from ig_guardrail.search.base import Search, SearchContext, Strategy
 from ig_guardrail.search.preference import PRICE
-from ig_guardrail.types import Accepted, Commit, Drop, Expand, Likeliest, Node, Request, Score
+from ig_guardrail.types import Accepted, Commit, Drop, Expand, Node, Score, SearchOp, TopLogprobs
 
 WEIGHT = 2.5
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TokenChoice:
     """A one-token child. risk: its highest score as a share of the threshold, over budgets."""
 
     node: Node
@@ -29,20 +29,20 @@ class Step:
     risk: float
 
 
-Worth: TypeAlias = Callable[[Step], float]
+Worth: TypeAlias = Callable[[TokenChoice], float]
 
 
-def by_reward(step: Step) -> float:
+def by_reward(step: TokenChoice) -> float:
     """log p + w r."""
     return step.logprob + WEIGHT * step.reward
 
 
-def lagrangian(step: Step) -> float:
+def lagrangian(step: TokenChoice) -> float:
     """log p + w (r - price * risk)."""
     return step.logprob + WEIGHT * (step.reward - PRICE * step.risk)
 
 
-def by_cost(step: Step) -> float:
+def by_cost(step: TokenChoice) -> float:
     """log p - w risk."""
     return step.logprob - WEIGHT * step.risk
 
@@ -64,12 +64,12 @@ def args(worth: Worth) -> Strategy:
     return search
 
 
-def _steps(node: Node, ctx: SearchContext) -> Generator[Request, Any, list[Step]]:
-    chances: list[tuple[int, float]] = yield Likeliest(node, ctx.settings.candidates)
+def _steps(node: Node, ctx: SearchContext) -> Generator[SearchOp, Any, list[TokenChoice]]:
+    chances: list[tuple[int, float]] = yield TopLogprobs(node, ctx.settings.candidates)
     children: list[Node] = yield Expand(node, ctx.settings.candidates)
     risks: list[float] = yield Score(tuple(children), "glance")
     rewards: list[float] = (yield Score(tuple(children), "reward")) if ctx.reward else [0.0] * len(children)
     return [
-        Step(child, logprob, reward, risk)
+        TokenChoice(child, logprob, reward, risk)
         for child, (_, logprob), reward, risk in zip(children, chances, rewards, risks, strict=True)
     ]

@@ -12,9 +12,9 @@ from typing import Any
 
 from ig_guardrail.search.base import Search, SearchContext, Strategy
 from ig_guardrail.search.inference_guard import shared_prefix
-from ig_guardrail.search.preference import Preference, Scored, scored
+from ig_guardrail.search.preference import Preference, ScoredNode, scored
 from ig_guardrail.search.ranking import distinct
-from ig_guardrail.types import Accepted, Commit, Draw, Drop, Extend, Node, Request
+from ig_guardrail.types import Accepted, Commit, Draw, Drop, Extend, Node, SearchOp
 
 
 def beam(prefer: Preference) -> Strategy:
@@ -37,7 +37,7 @@ def beam(prefer: Preference) -> Strategy:
     return search
 
 
-def _grown(beams: Sequence[Node], ctx: SearchContext) -> Generator[Request, Any, list[Scored]]:
+def _grown(beams: Sequence[Node], ctx: SearchContext) -> Generator[SearchOp, Any, list[ScoredNode]]:
     """The next block of every beam, `candidates` in all, and the beams that have ended."""
     growing = [node for node in beams if node.finish is None]
     share = max(1, ctx.settings.candidates // len(growing))

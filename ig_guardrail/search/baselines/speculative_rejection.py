@@ -7,7 +7,7 @@ until one is left; an answer that is over budget is dropped first, since nothing
 from __future__ import annotations
 
 from ig_guardrail.search.base import Search, SearchContext
-from ig_guardrail.search.preference import Scored, augmented, scored
+from ig_guardrail.search.preference import ScoredNode, augmented, scored
 from ig_guardrail.types import Commit, Draw, Drop, Extend, Node
 
 
@@ -29,6 +29,6 @@ def search(root: Node, ctx: SearchContext) -> Search:
         lanes = _still_there(lanes, kept)
 
 
-def _still_there(lanes: dict[int, Node], kept: list[Scored]) -> dict[int, Node]:
+def _still_there(lanes: dict[int, Node], kept: list[ScoredNode]) -> dict[int, Node]:
     ids = {one.node.id for one in kept}
     return {lane: node for lane, node in lanes.items() if node.id in ids}

@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 
 from ig_guardrail.counterfactual import Swap, swapped
 from ig_guardrail.errors import StrategyError
-from ig_guardrail.types import Append, Drop, Edit, Expand, Likeliest, LogProbs, Node, Request, Together, Twin
+from ig_guardrail.types import Append, Drop, Edit, Expand, Node, SearchOp, Together, TokenLogprobs, TopLogprobs, Twin
 
 Saying: TypeAlias = tuple[Node, str | tuple[int, ...]]
 
@@ -38,7 +38,7 @@ class Verified:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class VerifiedToken:
     """A next token as the verifier sees it: log q and D, nats; `child` is lane 0's node after it."""
 
     token: int
@@ -47,7 +47,7 @@ class Choice:
     child: Node
 
 
-class Lane:
+class VerifierContext:
     """One context of the verifier: for each node of the answer, the node that says the same in it."""
 
     def __init__(self, edit: Edit) -> None:
@@ -86,13 +86,16 @@ class Lane:
         return [mirror for node in nodes if (mirror := self.beside.pop(node.id, None)) not in (None, self.start)]
 
 
-class Lanes:
+class VerifierContexts:
     """All lanes of one answer."""
 
     def __init__(self, constitution: str, swaps: Sequence[Swap]) -> None:
-        self._lanes = [Lane(Edit(constitution)), *(Lane(Edit(constitution, swap)) for swap in swaps)]
+        self._lanes = [
+            VerifierContext(Edit(constitution)),
+            *(VerifierContext(Edit(constitution, swap)) for swap in swaps),
+        ]
 
-    def open(self, root: Node) -> Generator[Request, Any, None]:
+    def open(self, root: Node) -> Generator[SearchOp, Any, None]:
         """Open every lane at the empty answer, and have it read what the answer begins with."""
         empty, *given = root.path()
         twins: list[Node] = yield Together(tuple(Twin(empty, lane.edit) for lane in self._lanes))
@@ -105,7 +108,7 @@ class Lanes:
         """The node of lane 0 beside one of the answer."""
         return self._lanes[0].beside[node.id]
 
-    def verify(self, nodes: Sequence[Node]) -> Generator[Request, Any, list[Verified]]:
+    def verify(self, nodes: Sequence[Node]) -> Generator[SearchOp, Any, list[Verified]]:
         """Read nodes whose parents were read; what the verifier says of each.
 
         Raises StrategyError if lane 0 reads other words than the answer's, as with another model's tokens.
@@ -120,21 +123,21 @@ class Lanes:
             _demand_same_words(node, self.own(node))
         return [self._verified(node) for node in nodes]
 
-    def next_tokens(self, node: Node, k: int) -> Generator[Request, Any, list[Choice]]:
+    def next_tokens(self, node: Node, k: int) -> Generator[SearchOp, Any, list[VerifiedToken]]:
         """The verifier's k likeliest tokens after a node, likeliest first. Their children are the caller's to drop."""
         here = self.own(node)
         ranked: list[tuple[int, float]]
         children: list[Node]
-        ranked, children = yield Together((Likeliest(here, k), Expand(here, k)))
+        ranked, children = yield Together((TopLogprobs(here, k), Expand(here, k)))
         chances = [logprob for _, logprob in ranked]
         gaps = [0.0] * len(ranked)
         for lane in self._lanes[1:]:
             others = yield from _in_other_words(lane, node, [token for token, _ in ranked], children)
             gaps = [max(gap, distance(one, other)) for gap, one, other in zip(gaps, chances, others, strict=True)]
         pairs = zip(ranked, gaps, children, strict=True)
-        return [Choice(token, logprob, gap, child) for (token, logprob), gap, child in pairs]
+        return [VerifiedToken(token, logprob, gap, child) for (token, logprob), gap, child in pairs]
 
-    def forget(self, nodes: Sequence[Node]) -> Generator[Request, Any, None]:
+    def forget(self, nodes: Sequence[Node]) -> Generator[SearchOp, Any, None]:
         """Drop what the lanes hold of these nodes."""
         yield Drop(tuple(mirror for lane in self._lanes for mirror in lane.forget(nodes)))
 
@@ -154,15 +157,15 @@ def total(node: Node) -> float:
     return math.fsum(value for step in node.path() for value in step.logprobs)
 
 
-def _read(asked: Sequence[tuple[Lane, Node]], sayings: Sequence[Saying]) -> Generator[Request, Any, None]:
+def _read(asked: Sequence[tuple[VerifierContext, Node]], sayings: Sequence[Saying]) -> Generator[SearchOp, Any, None]:
     grown: list[Node] = yield Append(tuple(sayings))
     for (lane, node), mirror in zip(asked, grown, strict=True):
         lane.beside[node.id] = mirror
 
 
 def _in_other_words(
-    lane: Lane, node: Node, tokens: Sequence[int], children: Sequence[Node]
-) -> Generator[Request, Any, list[float]]:
+    lane: VerifierContext, node: Node, tokens: Sequence[int], children: Sequence[Node]
+) -> Generator[SearchOp, Any, list[float]]:
     """log q in a lane of each of these tokens after a node, nats; of the words it is swapped for, where it is.
 
     `children` are lane 0's nodes after the tokens; an end token's has none of its own.
@@ -172,7 +175,7 @@ def _in_other_words(
     sayings = [lane.saying(node, child.text, (token,)) for token, child in zip(tokens, children, strict=True)]
     same = [i for i, (start, words) in enumerate(sayings) if start is here and words == (tokens[i],)]
     other = [i for i in range(len(tokens)) if i not in same]
-    looked_up = yield Together(tuple(LogProbs(here, (tokens[i],)) for i in same))
+    looked_up = yield Together(tuple(TokenLogprobs(here, (tokens[i],)) for i in same))
     for i, (value,) in zip(same, looked_up, strict=True):
         found[i] = value
     if other:

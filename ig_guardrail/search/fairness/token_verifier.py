@@ -24,8 +24,8 @@ from typing import Any
 from ig_guardrail.counterfactual import Swap
 from ig_guardrail.search.base import Search, SearchContext
 from ig_guardrail.search.dice import drawn, uniform
-from ig_guardrail.search.fairness.contexts import Choice, Lanes
-from ig_guardrail.types import Accepted, Append, Commit, Drop, Likeliest, Node, Request
+from ig_guardrail.search.fairness.contexts import VerifiedToken, VerifierContexts
+from ig_guardrail.types import Accepted, Append, Commit, Drop, Node, SearchOp, TopLogprobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class TokenVerifier:
 
     def __call__(self, root: Node, ctx: SearchContext) -> Search:
         """Token by token, until the answer ends, the verifier has no fair token, or the gate denies."""
-        lanes = Lanes(ctx.steer or "", ctx.swaps if self.swaps is None else self.swaps)
+        lanes = VerifierContexts(ctx.steer or "", ctx.swaps if self.swaps is None else self.swaps)
         yield from lanes.open(root)
         node = root
         while node.finish is None:
@@ -51,9 +51,9 @@ class TokenVerifier:
             yield Drop((node,))
             node = after
 
-    def _next(self, node: Node, lanes: Lanes, seed: int) -> Generator[Request, Any, Node | None]:
+    def _next(self, node: Node, lanes: VerifierContexts, seed: int) -> Generator[SearchOp, Any, Node | None]:
         """The answer with one more token, or its end."""
-        ranked: list[tuple[int, float]] = yield Likeliest(node, self.k)
+        ranked: list[tuple[int, float]] = yield TopLogprobs(node, self.k)
         choices = yield from lanes.next_tokens(node, self.k)
         goal = target(choices, self.alpha)
         after: Node | None = None
@@ -66,7 +66,7 @@ class TokenVerifier:
         return after
 
 
-def target(choices: Sequence[Choice], alpha: float) -> dict[int, float]:
+def target(choices: Sequence[VerifiedToken], alpha: float) -> dict[int, float]:
     """q~ by token; tokens whose gap is unknown are not in it. Empty if that is all of them."""
     tilted = {one.token: one.logprob - alpha * one.gap for one in choices if math.isfinite(one.gap)}
     highest = max(tilted.values(), default=-math.inf)

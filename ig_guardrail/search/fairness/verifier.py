@@ -22,8 +22,8 @@ from typing import Any
 
 from ig_guardrail.counterfactual import Swap
 from ig_guardrail.search.base import Search, SearchContext
-from ig_guardrail.search.fairness.contexts import Lanes, Verified
-from ig_guardrail.types import Accepted, Append, Commit, Cost, Draw, Drop, Extend, Node, Request, Score
+from ig_guardrail.search.fairness.contexts import Verified, VerifierContexts
+from ig_guardrail.types import Accepted, Append, Commit, CostEstimate, Draw, Drop, Extend, Node, Score, SearchOp
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Verifier:
 
     def __call__(self, root: Node, ctx: SearchContext) -> Search:
         """Block by block, until the answer ends, nothing is within budget, or the gate denies."""
-        lanes = Lanes(ctx.steer or "", ctx.swaps if self.swaps is None else self.swaps)
+        lanes = VerifierContexts(ctx.steer or "", ctx.swaps if self.swaps is None else self.swaps)
         yield from lanes.open(root)
         node = root
         while node.finish is None:
@@ -59,14 +59,14 @@ class Verifier:
             yield Drop((node,))
             node = best
 
-    def _best(self, node: Node, lanes: Lanes, ctx: SearchContext) -> Generator[Request, Any, Node | None]:
+    def _best(self, node: Node, lanes: VerifierContexts, ctx: SearchContext) -> Generator[SearchOp, Any, Node | None]:
         """The heaviest block within budget."""
         drafts: list[Node] = yield Extend((Draw(node, ctx.settings.candidates),), ctx.settings.block)
         blocks = self.weighed((yield from lanes.verify(drafts)))
         if max(one.weight for one in blocks) < self.floor:
             written = yield from _written(node, lanes, ctx.settings.block)
             blocks += self.weighed((yield from lanes.verify((written,))))
-        costs: list[Cost] = yield Score(tuple(one.node for one in blocks))
+        costs: list[CostEstimate] = yield Score(tuple(one.node for one in blocks))
         within = [one for one, cost in zip(blocks, costs, strict=True) if cost.within and one.weight > -math.inf]
         best = max(within, key=lambda one: one.weight).node if within else None
         lost = [one.node for one in blocks if one.node is not best]
@@ -84,7 +84,7 @@ class Verifier:
         return one.logprob - math.fsum(one.node.logprobs) - self.alpha * one.gap
 
 
-def _written(node: Node, lanes: Lanes, block: int) -> Generator[Request, Any, Node]:
+def _written(node: Node, lanes: VerifierContexts, block: int) -> Generator[SearchOp, Any, Node]:
     """A block that the verifier writes, in the answer's own context."""
     (own,) = yield Extend((Draw(lanes.own(node)),), block, 1)
     (moved,) = yield Append(((node, own),))

@@ -28,17 +28,17 @@ from ig_guardrail.integrations.langchain.inner.endings import ending_of
 from ig_guardrail.integrations.langchain.messages.conversation import CALLS, words_of
 from ig_guardrail.integrations.langchain.messages.outcomes import cut_call, ending, finish_reason
 from ig_guardrail.integrations.langchain.messages.outcomes import said as messages_of
-from ig_guardrail.text.calls import written, written_to
+from ig_guardrail.text.calls import format_call, written_to
 from ig_guardrail.types import Chunk
 
-Said: TypeAlias = str | BaseMessage
+ShownPiece: TypeAlias = str | BaseMessage
 
 _COUNTS: TypeAdapter[UsageMetadata | None] = TypeAdapter(UsageMetadata | None)
 _USAGE = tuple(UsageMetadata.__annotations__)
 _MIRRORED = CALLS | {"tool_call_chunk", "function_call", "input_json_delta"}  # blocks of what `tool_call_chunks` say
 
 
-class Answer:
+class InnerAnswer:
     """One answer of somebody else's: `read` makes text of it, `shown` messages of what the guardrail lets out.
 
     in_messages  whether it came as messages, not as plain strings
@@ -58,7 +58,7 @@ class Answer:
         self._released = 0
         self._cut = ""
 
-    def read(self, said: Said) -> str:
+    def read(self, said: ShownPiece) -> str:
         """The words of a piece. Raises EngineError for what is not text."""
         if isinstance(said, str):
             words = said
@@ -84,7 +84,7 @@ class Answer:
                 self._cut = name
                 text += f"\n{written_to(name)}"
                 break
-            text += _whole(whole, f"\n{written(name, arguments, part['id'])}")
+            text += _whole(whole, f"\n{format_call(name, arguments, part['id'])}")
             call = tool_call_chunk(name=name, args=_json(arguments), id=part["id"], index=index)
             self._calls.append((self._words + len(text), call))
         self._read = self._words + len(text)
@@ -189,7 +189,7 @@ def _unreadable(name: str | None) -> EngineError:
     )
 
 
-def spoken(said: Iterator[Said], answer: Answer) -> Generator[str, None, None]:
+def spoken(said: Iterator[ShownPiece], answer: InnerAnswer) -> Generator[str, None, None]:
     """The text of `answer` as it comes. Closes what it reads from."""
     try:
         for piece in said:
@@ -201,7 +201,7 @@ def spoken(said: Iterator[Said], answer: Answer) -> Generator[str, None, None]:
             close()
 
 
-async def spoken_async(said: AsyncIterator[Said], answer: Answer) -> AsyncGenerator[str, None]:
+async def spoken_async(said: AsyncIterator[ShownPiece], answer: InnerAnswer) -> AsyncGenerator[str, None]:
     """The same, awaited."""
     try:
         async for piece in said:
@@ -226,7 +226,7 @@ def errors_of_others() -> Iterator[None]:
     raise theirs
 
 
-def relayed(chunk: Chunk, answer: Answer, usage: UsageMetadata | None) -> Iterator[ChatGenerationChunk]:
+def relayed(chunk: Chunk, answer: InnerAnswer, usage: UsageMetadata | None) -> Iterator[ChatGenerationChunk]:
     """A piece of the guardrail's stream as LangChain's; the last one has the receipt and `usage`."""
     if chunk.receipt is None:
         yield from messages_of(*answer.shown(chunk.text))

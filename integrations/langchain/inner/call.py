@@ -15,13 +15,13 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.runnables import Runnable, RunnableBinding
 
 from ig_guardrail.engine.external.stream import AwaitedReading, PulledReading
-from ig_guardrail.integrations.langchain.inner.answer import Answer, relayed, spoken, spoken_async
+from ig_guardrail.integrations.langchain.inner.answer import InnerAnswer, relayed, spoken, spoken_async
 from ig_guardrail.integrations.langchain.inner.unheard import unheard, unheard_config
 from ig_guardrail.integrations.langchain.inner.unkept import UnkeptAnswers
 from ig_guardrail.types import Chunk
 
 
-class Asking:
+class InnerCall:
     """Messages and options of a call, and the answers that were begun to it.
 
     The model is called apart from the run, whose handlers would show what was not judged yet, and past its cache, which
@@ -43,7 +43,7 @@ class Asking:
             self._options["stop"] = list(stop)
         self._messages = list(messages)
         self._apart = unheard_config()
-        self._answers: list[Answer] = []
+        self._answers: list[InnerAnswer] = []
         self._awaited: list[AwaitedReading] = []
 
     def pulled(self) -> PulledReading:
@@ -64,7 +64,7 @@ class Asking:
 
     def chunks(self, chunk: Chunk) -> Iterator[ChatGenerationChunk]:
         """What the guardrail lets out, which is of the last answer, as LangChain's. Usage is of all answers."""
-        answer = self._answers[-1] if self._answers else Answer()
+        answer = self._answers[-1] if self._answers else InnerAnswer()
         told = [one.usage for one in self._answers if one.usage is not None]
         return relayed(chunk, answer, reduce(add_usage, told) if told else None)
 
@@ -95,8 +95,8 @@ class Asking:
             return model
         return UnkeptAnswers.of(model, known=len(self._answers) == 1)
 
-    def _begun(self) -> Answer:
-        self._answers.append(Answer())
+    def _begun(self) -> InnerAnswer:
+        self._answers.append(InnerAnswer())
         return self._answers[-1]
 
 

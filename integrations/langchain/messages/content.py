@@ -63,7 +63,7 @@ FAMILIES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class ContentReader:
     """Reads contents.
 
     silent    kinds that are left out, since something else says what they say

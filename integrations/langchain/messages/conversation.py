@@ -15,10 +15,10 @@ from langchain_core.messages import AIMessage, BaseMessage, ChatMessage
 
 from ig_guardrail.drive.request import check_size
 from ig_guardrail.errors import RequestError
-from ig_guardrail.integrations.langchain.messages.content import Reader
+from ig_guardrail.integrations.langchain.messages.content import ContentReader
 from ig_guardrail.settings import Limits
-from ig_guardrail.text.calls import written
-from ig_guardrail.types import Call, Role, Turn, Utterance
+from ig_guardrail.text.calls import format_call
+from ig_guardrail.types import AssistantMessage, Message, Role, ToolCall
 
 ROLES: Mapping[str, Role] = {
     "system": "system",
@@ -34,13 +34,13 @@ THOUGHTS = frozenset({"reasoning", "thinking", "redacted_thinking"})
 CALLS = frozenset({"tool_use", "tool_call", "invalid_tool_call", "tool_call_chunk"})  # blocks that mirror calls
 
 
-def turns_of(
+def messages_of(
     messages: Sequence[BaseMessage],
     limits: Limits | None = None,
     *,
     unjudged: Container[str] = (),
     elsewhere: bool = False,
-) -> tuple[Turn, ...]:
+) -> tuple[Message, ...]:
     """One turn a message, runs of one role merged; a message without words adds none to a run.
 
     limits     of messages as they came, and their characters; looked at before they are read and merged; None sets none
@@ -48,7 +48,7 @@ def turns_of(
     elsewhere  whether another model reads the messages as they are; it may join their blocks, or set them apart
     Raises RequestError for more than `limits` allow.
     """
-    runs: list[list[Turn]] = []
+    runs: list[list[Message]] = []
     characters = 0
     if limits is not None:
         check_size(len(messages), 0, limits)
@@ -74,21 +74,21 @@ def _role(message: BaseMessage, index: int) -> Role:
     return ROLES[named]
 
 
-def _turn(message: BaseMessage, index: int, unjudged: Container[str], elsewhere: bool) -> Turn:
+def _turn(message: BaseMessage, index: int, unjudged: Container[str], elsewhere: bool) -> Message:
     """A message as a turn; what an assistant said is kept apart from what it called."""
     reader, content, where = reader_of(message, unjudged), _content(message), f"messages[{index}].content"
     other = elsewhere and not isinstance(message, AIMessage)
     text = "\n\n".join(reader.texts(content, where)) if other else reader.text(content, where)
     role, made = _role(message, index), message.tool_calls if isinstance(message, AIMessage) else []
-    lines = [*([text] if text else []), *(written(call["name"], call["args"]) for call in made)]
-    said = Utterance(text, tuple(Call(call["name"], call["args"]) for call in made))
-    return Turn(role, "\n".join(lines), (said,) if role == "assistant" else ())
+    lines = [*([text] if text else []), *(format_call(call["name"], call["args"]) for call in made)]
+    said = AssistantMessage(text, tuple(ToolCall(call["name"], call["args"]) for call in made))
+    return Message(role, "\n".join(lines), (said,) if role == "assistant" else ())
 
 
-def _joined(run: Sequence[Turn]) -> Turn:
+def _joined(run: Sequence[Message]) -> Message:
     """Turns of one role in a row as one; those without words add nothing to its text."""
     said = tuple(one for turn in run for one in turn.said)
-    return Turn(run[0].role, "\n\n".join(turn.text for turn in run if turn.text), said)
+    return Message(run[0].role, "\n\n".join(turn.text for turn in run if turn.text), said)
 
 
 def words_of(block: Mapping[Any, Any], silent: Container[Any] = CALLS) -> str | None:
@@ -100,9 +100,9 @@ def words_of(block: Mapping[Any, Any], silent: Container[Any] = CALLS) -> str | 
     return "" if kind in THOUGHTS or kind in silent else None
 
 
-def reader_of(message: BaseMessage, unjudged: Container[str] = ()) -> Reader:
+def reader_of(message: BaseMessage, unjudged: Container[str] = ()) -> ContentReader:
     """What reads the content of a message: of the model's own, thoughts are left out, and what mirrors its calls."""
-    return Reader(THOUGHTS | CALLS if isinstance(message, AIMessage) else (), unjudged)
+    return ContentReader(THOUGHTS | CALLS if isinstance(message, AIMessage) else (), unjudged)
 
 
 def _content(message: BaseMessage) -> Any:

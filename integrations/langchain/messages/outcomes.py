@@ -32,8 +32,8 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generati
 from ig_guardrail.errors import GenerationFailed, PromptTooLong
 from ig_guardrail.integrations.langchain.messages.blocks import PROVIDER, RECORD, register
 from ig_guardrail.stream.receipt import as_json
-from ig_guardrail.text.calls import read
-from ig_guardrail.types import Chance, Chunk, Receipt, Verdict
+from ig_guardrail.text.calls import parse_calls
+from ig_guardrail.types import Chunk, Receipt, TokenLogprob, Verdict
 
 register()
 
@@ -50,7 +50,7 @@ def generation_chunks(chunk: Chunk, tools: bool = False) -> Iterator[ChatGenerat
     if chunk.receipt is None:
         yield from said(words, calls)
         return
-    made = len(read(chunk.receipt.text)[1]) if tools else 0
+    made = len(parse_calls(chunk.receipt.text)[1]) if tools else 0
     calls += [] if chunk.cut is None else [cut_call(chunk.cut, made)]
     if calls:
         yield from said(words, calls)
@@ -111,7 +111,7 @@ def _parts(text: str, tools: bool) -> tuple[str, list[ToolCallChunk]]:
     """Words, and the calls behind them."""
     if not tools:
         return text, []
-    words, calls = read(text)
+    words, calls = parse_calls(text)
     if not calls:  # a value may speak of calls without being one
         return text, []
     return words, [
@@ -129,7 +129,7 @@ def _call_id() -> str:
     return f"call_{uuid4().hex[:24]}"
 
 
-def _logprobs(chances: Sequence[Chance]) -> dict[str, Any]:
+def _logprobs(chances: Sequence[TokenLogprob]) -> dict[str, Any]:
     """In OpenAI's form, and said to be the model's: the guard may have chosen against them."""
     if not chances:
         return {}

@@ -9,11 +9,11 @@ from typing import Any
 
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
-from ig_guardrail.engine.scripted.script import Distribution, Place, Vocabulary
-from ig_guardrail.types import Draw, Node, Prompt, Sampling, Turn
+from ig_guardrail.engine.scripted.script import Distribution, TokenPlace, Vocabulary
+from ig_guardrail.types import Draw, Message, Node, Prompt, Sampling
 
 PLAIN = "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}assistant:"
-HELLO = (Turn("system", "Be brief."), Turn("user", "Tell me about rivers."))
+HELLO = (Message("system", "Be brief."), Message("user", "Tell me about rivers."))
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Babble:
         euro = "€".encode()
         self.vocabulary = Vocabulary(["I", " like", " the", " sea", ".", "\n", euro[:2], euro[2:], " st", "op"])
 
-    def next_tokens(self, place: Place) -> Distribution:
+    def next_tokens(self, place: TokenPlace) -> Distribution:
         last = place.prefix[-1] if place.prefix else len(place.prompt.ids)
         weights = [1 + (7 * token + 3 * last) % 5 for token in range(self.vocabulary.end + 1)]
         return [(token, weight / sum(weights)) for token, weight in enumerate(weights)]

@@ -18,7 +18,7 @@ from ig_guardrail.engine.loading import embedded
 from ig_guardrail.engine.loading.models import Registry, load_engine, load_weights
 from ig_guardrail.engine.loading.store import quiet
 from ig_guardrail.errors import ModelError, RequestError
-from ig_guardrail.types import Draw, Sampling, Turn
+from ig_guardrail.types import Draw, Message, Sampling
 from tests.conformance.engine.tiny import tiny_weights
 
 
@@ -42,7 +42,7 @@ def test_a_local_folder_is_loaded_once_and_shared(folder: Path) -> None:
     engine = load_engine(str(folder), device="cpu", dtype="float32")
     assert load_engine(f"{folder}/", device="cpu", dtype="float32") is engine
     assert (engine.info.model, engine.info.numerics, engine.info.device) == (str(folder), "float32", "cpu")
-    root = engine.open(engine.encode((Turn("user", "hi"),)), Sampling()).result()
+    root = engine.open(engine.encode((Message("user", "hi"),)), Sampling()).result()
     assert engine.extend([Draw(root)], 2).result()[0].position <= 2
     engine.shutdown()
     assert load_engine(str(folder), device="cpu", dtype="float32") is not engine

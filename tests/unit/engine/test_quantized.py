@@ -16,10 +16,10 @@ from ig_guardrail.engine.loading.models import load_engine, load_weights, numeri
 from ig_guardrail.engine.loading.quantized import FEW, GROUP, QuantizedLinear, Quantizer, four_bits, quantize
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.errors import RequestError
-from ig_guardrail.types import Draw, Sampling, Turn
+from ig_guardrail.types import Draw, Message, Sampling
 from tests.conformance.engine.tiny import tiny_weights
 
-TURNS = (Turn("user", "Tell me about the sea."),)
+TURNS = (Message("user", "Tell me about the sea."),)
 
 
 def layer(bias: bool = False, inputs: int = 64, outputs: int = 96) -> nn.Linear:

@@ -19,11 +19,11 @@ from ig_guardrail.engine.kv.shared import Sharing
 from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.errors import EngineClosed, EngineError, ModelError, RequestError
-from ig_guardrail.types import Draw, Node, Sampling, Turn
+from ig_guardrail.types import Draw, Message, Node, Sampling
 from tests.conformance.engine.tiny import tiny_weights
 
 CHECKOUT = Path(__file__).parents[3]
-TURNS = (Turn("user", "Tell me about the sea."),)
+TURNS = (Message("user", "Tell me about the sea."),)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ig_guardrail.evaluate.answers import Answer
+from ig_guardrail.evaluate.answers import ArmAnswer
 from ig_guardrail.evaluate.quality.trials import Trial
 from ig_guardrail.evaluate.replay import Audit
 
@@ -12,12 +12,12 @@ OVER = Audit("tone", 16, 1.8, {"tone": 0.4})
 
 def answer(
     text: str, outcome: str = "completed", audit: Audit = WITHIN, ids: tuple[int, ...] = (1, 2, 3), generated: int = 3
-) -> Answer:
-    return Answer(outcome, text, text, ids, audit, generated, 0.5)
+) -> ArmAnswer:
+    return ArmAnswer(outcome, text, text, ids, audit, generated, 0.5)
 
 
 def trial(
-    draft: Answer, guarded: Answer, redraw: Answer | None = None, cut: Answer | None = None, id: str = "r-1"
+    draft: ArmAnswer, guarded: ArmAnswer, redraw: ArmAnswer | None = None, cut: ArmAnswer | None = None, id: str = "r-1"
 ) -> Trial:
     return Trial(id, "review", 41, draft, redraw, guarded, cut or draft, guarded.audit)
 

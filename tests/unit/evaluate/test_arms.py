@@ -6,16 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from ig_guardrail.drive.request import Ask
+from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.errors import EngineError, RequestError
 from ig_guardrail.evaluate.answers import Arm, own_words
 from ig_guardrail.evaluate.arms import arms_of
 from ig_guardrail.evaluate.replay import noted_only
 from ig_guardrail.search.base import Search, SearchContext
-from ig_guardrail.types import Node, Sampling, Turn
+from ig_guardrail.types import Message, Node, Sampling
 from tests.unit.evaluate.worlds import world
 
-TURNS = (Turn("user", "hello"),)
+TURNS = (Message("user", "hello"),)
 SEEDS = range(40)
 
 
@@ -26,14 +26,14 @@ def sampled(seed: int) -> Sampling:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_unguarded_arm_says_what_strategy_none_says(seed: int) -> None:
     rail = world()
-    plain = "".join(chunk.text for chunk in rail.stream(Ask(TURNS, sampled(seed), "none")))
+    plain = "".join(chunk.text for chunk in rail.stream(GenerationRequest(TURNS, sampled(seed), "none")))
     assert arms_of(rail).unguarded.answer(TURNS, sampled(seed)).shown == plain
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_guarded_arm_says_what_the_guardrail_says(seed: int) -> None:
     rail = world()
-    said = "".join(chunk.text for chunk in rail.stream(Ask(TURNS, sampled(seed))))
+    said = "".join(chunk.text for chunk in rail.stream(GenerationRequest(TURNS, sampled(seed))))
     assert arms_of(rail).guarded.answer(TURNS, sampled(seed)).shown == said
 
 
@@ -92,7 +92,7 @@ def test_a_policy_that_enforces_nothing_cannot_be_compared() -> None:
 
 def test_a_message_is_not_counted_among_the_models_own_words() -> None:
     rail = world(odds=(1, 9, 0))
-    record = list(rail.stream(Ask(TURNS, sampled(1))))[-1].receipt
+    record = list(rail.stream(GenerationRequest(TURNS, sampled(1))))[-1].receipt
     assert record is not None
     assert record.verdict.outcome == "refused"
     assert own_words(record, rail.policy.messages) == ""

@@ -16,7 +16,7 @@ import pytest
 from ig_guardrail.drive.server import Values
 from ig_guardrail.errors import RequestError
 from ig_guardrail.evaluate.comparison import runner as comparison
-from ig_guardrail.evaluate.comparison.columns import COLUMNS, Row, rows_of
+from ig_guardrail.evaluate.comparison.columns import COLUMNS, TableRow, rows_of
 from ig_guardrail.evaluate.comparison.config import PRESETS, Config, read_config, read_set
 from ig_guardrail.evaluate.comparison.plots import draw_front
 from ig_guardrail.evaluate.comparison.records import Cell, Record, as_fields, from_fields
@@ -234,7 +234,7 @@ def test_rows_that_lie_close_together_are_named_once_in_the_picture(tmp_path: Pa
     names = {"cut": (1.0, 0.5), "early_exit": (1.05, 0.51), "beam (candidates 5)": (4.0, 0.5), "deal": (1.0, 0.9)}
     figures = {key: Estimate(0.0, 0.0, 0.0, 1) for key in COLUMNS}
     rows = [
-        Row("m", "p", name, {**figures, "work": Estimate(work, work, work, 1), "answered": Estimate(y, y, y, 1)})
+        TableRow("m", "p", name, {**figures, "work": Estimate(work, work, work, 1), "answered": Estimate(y, y, y, 1)})
         for name, (work, y) in names.items()
     ]
     draw_front(rows, tmp_path / "front.svg")

@@ -8,7 +8,7 @@ import pytest
 
 from ig_guardrail.evaluate.comparison.judges import NOTHING_SAID, opinion
 from ig_guardrail.evaluate.quality.figures import Bound, Figure, figures
-from ig_guardrail.evaluate.quality.trials import Judged
+from ig_guardrail.evaluate.quality.trials import JudgedTrial
 from ig_guardrail.evaluate.quality.trials import judged as read
 from tests.unit.evaluate.records import OVER, WordJudge, answer, trial
 
@@ -16,11 +16,11 @@ BAD = answer("bad bad bad", audit=OVER)
 GOOD = answer("good words here")
 
 
-def judged(*rows: object, **arms: object) -> Judged:
+def judged(*rows: object, **arms: object) -> JudgedTrial:
     return read(WordJudge(), trial(*rows, **arms))  # type: ignore[arg-type]
 
 
-def by_key(risky: list[Judged], benign: list[Judged]) -> dict[str, Figure]:
+def by_key(risky: list[JudgedTrial], benign: list[JudgedTrial]) -> dict[str, Figure]:
     return {figure.key: figure for figure in figures(risky, benign)}
 
 

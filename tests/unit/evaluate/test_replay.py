@@ -10,11 +10,11 @@ from ig_guardrail.evaluate.arms import arms_of
 from ig_guardrail.evaluate.prompts import PromptRow
 from ig_guardrail.evaluate.quality.trials import run_trial
 from ig_guardrail.evaluate.replay import Audit, audit_answer
-from ig_guardrail.types import Piece, Sampling, Turn
+from ig_guardrail.types import Message, Piece, Sampling
 from tests.toys import LetterCost, guardrail, letters, toy_budget, toy_policy
 from tests.unit.evaluate.worlds import world
 
-TURNS = (Turn("user", "hello"),)
+TURNS = (Message("user", "hello"),)
 A, B = 0, 1
 
 

@@ -16,7 +16,7 @@ from ig_guardrail.engine.scripted.engine import Incidents
 from ig_guardrail.errors import EngineError, GenerationFailed, ModelError, RequestError
 from ig_guardrail.integrations.langchain import ChatIGGuardrail, init_guarded_chat_model
 from ig_guardrail.integrations.langchain.response_format import schema_of
-from ig_guardrail.text.calls import written
+from ig_guardrail.text.calls import format_call
 from tests.golden.conversations import CALM, POLITE, compiled, scripted_guardrail
 from tests.unit.langchain.obliging import JOKE, obliging_guardrail
 
@@ -83,7 +83,7 @@ class Joke(BaseModel):
 
 
 def test_tools_and_a_schema_in_one_request() -> None:
-    model = ChatIGGuardrail(guardrail=obliging_guardrail({"Call.": written("Joke", JOKE)}))
+    model = ChatIGGuardrail(guardrail=obliging_guardrail({"Call.": format_call("Joke", JOKE)}))
     form = {"type": "json_schema", "json_schema": {"name": "joke", "schema": Joke.model_json_schema()}}
     bound = model.bind_tools([Joke], response_format=form)
     assert bound.invoke("Call.").tool_calls[0]["args"] == JOKE
@@ -94,7 +94,7 @@ def test_tools_and_a_schema_in_one_request() -> None:
 @pytest.mark.parametrize("schema", [Joke, Joke.model_json_schema()])
 @pytest.mark.parametrize("method", ["json_schema", "function_calling", "json_mode"])
 def test_structured_output(schema: Any, method: Any) -> None:
-    said = {"Joke.": written("Joke", JOKE)}
+    said = {"Joke.": format_call("Joke", JOKE)}
     model = ChatIGGuardrail(guardrail=obliging_guardrail(said if method == "function_calling" else None))
     found = model.with_structured_output(schema, method=method).invoke("Joke.")
     assert (found.model_dump() if isinstance(found, Joke) else found) == JOKE

@@ -11,9 +11,9 @@ import pytest
 
 from ig_guardrail.costs.provenance.cost import Contrast
 from ig_guardrail.costs.provenance.index import TokenIndex
-from ig_guardrail.engine.scripted.script import Distribution, Place, Vocabulary
+from ig_guardrail.engine.scripted.script import Distribution, TokenPlace, Vocabulary
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.types import Receipt, Sampling, SearchSettings, Source
+from ig_guardrail.types import QuotedSource, Receipt, Sampling, SearchSettings
 from tests.toys import ask, guardrail, toy_budget, toy_policy
 from tests.unit.costs.provenance.corpora import cost, indexed, longest_suffix
 
@@ -33,7 +33,7 @@ class Reciter:
     secret: str = SECRET
     vocabulary: Vocabulary = field(default_factory=lambda: Vocabulary(LETTERS))
 
-    def next_tokens(self, place: Place) -> Distribution:
+    def next_tokens(self, place: TokenPlace) -> Distribution:
         said = "".join(LETTERS[token] for token in place.prefix)
         script = self.lead + self.secret
         end = [(self.vocabulary.end, 1.0)]
@@ -88,7 +88,7 @@ def test_prov_decode_never_recites_a_run_and_still_ends(search: SearchSettings) 
     assert max(longest_recital(one.text) for one in receipts) == HARD - 1
     named = [one for one in receipts if one.sources]
     assert len(named) > 5
-    assert {one.sources for one in named} == {(Source("d1", 0, 2 * HARD),)}
+    assert {one.sources for one in named} == {(QuotedSource("d1", 0, 2 * HARD),)}
 
 
 def test_prov_decode_is_the_unguarded_stream_where_nothing_is_vetoed() -> None:
