@@ -14,7 +14,6 @@ from ig_guardrail.engine.scripted.script import Vocabulary
 from ig_guardrail.text.calls import (
     CLOSE,
     OPEN,
-    Call,
     ResponseFormat,
     Tool,
     closed,
@@ -22,6 +21,7 @@ from ig_guardrail.text.calls import (
     parse_calls,
     unparsed_tail,
 )
+from ig_guardrail.types import ToolCall
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -36,7 +36,7 @@ before_calls = st.one_of(st.just(""), st.text().map("{}\n".format), st.text().ma
 @given(before_calls.filter(lambda text: OPEN not in text), calls)
 def test_what_is_written_is_read_back(words: str, made: list[tuple[str, dict[str, Any]]]) -> None:
     text = words + "".join(format_call(name, arguments) for name, arguments in made)
-    assert parse_calls(text) == (words, tuple(Call(name, arguments) for name, arguments in made))
+    assert parse_calls(text) == (words, tuple(ToolCall(name, arguments) for name, arguments in made))
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_what_is_written_is_read_back(words: str, made: list[tuple[str, dict[str
     ['{"name": "f", "arguments": {"x": 10', '{"name": "f", "arguments": {"x": 10}}', "{}" + CLOSE, "[1]" + CLOSE],
 )
 def test_what_is_no_whole_call_is_left_out(rest: str) -> None:
-    assert parse_calls(f"Well. {format_call('g', {})}{OPEN}{rest}") == ("Well. ", (Call("g", {}),))
+    assert parse_calls(f"Well. {format_call('g', {})}{OPEN}{rest}") == ("Well. ", (ToolCall("g", {}),))
 
 
 def test_nothing_is_asked_where_there_are_no_tools_and_no_schema() -> None:

@@ -249,9 +249,9 @@ def test_a_process_may_exit_while_the_engine_works() -> None:
     code = (
         "from tests.conformance.engine.tiny import tiny_weights\n"
         "from ig_guardrail.engine.transformers import TransformersEngine\n"
-        "from ig_guardrail.types import Draw, Sampling, Turn\n"
+        "from ig_guardrail.types import Draw, Message, Sampling\n"
         "engine = TransformersEngine(tiny_weights(context=100_000))\n"
-        "root = engine.open(engine.encode((Turn('user', 'hi'),)), Sampling(max_tokens=90_000)).result()\n"
+        "root = engine.open(engine.encode((Message('user', 'hi'),)), Sampling(max_tokens=90_000)).result()\n"
         "engine.extend([Draw(root, 8)], 90_000, bias=[(262, -1e4)])\n"
     )
     done = subprocess.run(
