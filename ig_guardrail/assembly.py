@@ -13,7 +13,7 @@ from ig_guardrail.costs.catalog import BEYOND_TEXT, EngineFacts, build_cost_mode
 from ig_guardrail.costs.heads.artifact import Artifact, for_numerics, read_artifact
 from ig_guardrail.costs.heads.base_model import BaseModel, read_base_model
 from ig_guardrail.costs.rewards.catalog import critic_named, reward_named
-from ig_guardrail.drive.server import Values
+from ig_guardrail.costs.rewards.values import Values
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.engine.loading.models import load_engine
 from ig_guardrail.errors import GuardrailError, ModelError

@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ig_guardrail.drive.server import Values
+from ig_guardrail.costs.rewards.values import Values
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.types import Node, Receipt, Sampling, SearchSettings

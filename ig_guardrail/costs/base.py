@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from ig_guardrail.types import Granularity, Piece, Prompt, QuotedSource, ScoreKind
+from ig_guardrail.types import Granularity, Piece, Prompt, QuotedSource, ScoreKind, StateEdit
 
 FoldState: TypeAlias = Any
 
@@ -58,6 +58,15 @@ class Attributing(Protocol):
 
     def fired(self, state: FoldState) -> tuple[str | int, ...]:
         """Names, or places in the policy's list, of the rules that the score which came with `state` rests on."""
+        ...
+
+
+@runtime_checkable
+class Steerable(Protocol):
+    """A cost model whose score hidden states can be moved away from."""
+
+    def descent(self) -> StateEdit:
+        """The edit of hidden states that lowers its score."""
         ...
 
 

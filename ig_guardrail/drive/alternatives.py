@@ -13,7 +13,7 @@ from itertools import islice
 
 from ig_guardrail.budget import BudgetRule, Point, SafetyState, charge_points, settle
 from ig_guardrail.drive.runners import Waiting
-from ig_guardrail.drive.server import Case
+from ig_guardrail.drive.server import Server
 from ig_guardrail.errors import CostFailure
 from ig_guardrail.types import Measure, Node, TokenLogprob
 
@@ -31,40 +31,42 @@ class AlternativeToken:
     node: Node
 
 
-def tellable(case: Case, start: int, end: int, chances: Sequence[TokenLogprob]) -> Waiting[tuple[TokenLogprob, ...]]:
+def tellable(
+    server: Server, start: int, end: int, chances: Sequence[TokenLogprob]
+) -> Waiting[tuple[TokenLogprob, ...]]:
     """The chances of the tokens from position `start` on, without what may not be told.
 
     end: characters of the answer that were shown. Of the last token only those are told that are among them.
     """
-    tip = case.gate.tip
-    rules = tuple(rule for rule in case.panel.rules if rule.enforced)
+    tip = server.gate.tip
+    rules = tuple(rule for rule in server.run.costs.rules if rule.enforced)
     kept = list(chances)
     if rules:
-        within = (yield from _within(case, rules, tip, start, chances)) if _quick(case, rules) else {}
+        within = (yield from _within(server, rules, tip, start, chances)) if _quick(server, rules) else {}
         kept = [_only(chance, within.get(place, set())) for place, chance in enumerate(chances, start)]
     if kept:
         kept[-1] = _as_shown(kept[-1], tip.text[tip.characters_at(start + len(kept) - 1) : end])
     return tuple(kept)
 
 
-def _quick(case: Case, rules: Sequence[BudgetRule]) -> bool:
+def _quick(server: Server, rules: Sequence[BudgetRule]) -> bool:
     """Whether all that is enforced can be judged at any place, of text alone."""
-    seats = [case.panel.seats[name] for rule in rules for name in rule.budget.cost.models()]
+    seats = [server.run.costs.seats[name] for rule in rules for name in rule.budget.cost.models()]
     return all(rule.granularity != "final" for rule in rules) and all(
         seat.spec.kind in QUICK and not seat.model.layers for seat in seats
     )
 
 
 def _within(
-    case: Case, rules: Sequence[BudgetRule], tip: Node, start: int, chances: Sequence[TokenLogprob]
+    server: Server, rules: Sequence[BudgetRule], tip: Node, start: int, chances: Sequence[TokenLogprob]
 ) -> Waiting[dict[int, set[int]]]:
     """The ranks of the alternatives that are within budget, by place. None of them where a cost model fails."""
     told: dict[int, set[int]] = {}
     drafts = islice(_drafts(tip, start, chances), MOST)
     try:
-        states = yield from _states(case, rules, tip)
+        states = yield from _states(server, rules, tip)
         while wave := list(islice(drafts, WAVE)):
-            scorer = case.scorer.aside()  # its memory goes with the wave
+            scorer = server.scorer.aside()  # its memory goes with the wave
             measures = yield from scorer.measure_all([(one.node, _due(rules, one.place)) for one in wave])
             if scorer.fail_open:
                 return {}
@@ -97,14 +99,14 @@ def _due(rules: Sequence[BudgetRule], place: int) -> list[tuple[str, Point]]:
     return [(rule.budget.id, point) for rule in rules for point in charge_points(rule, place, place + 1, ended=True)]
 
 
-def _states(case: Case, rules: Sequence[BudgetRule], tip: Node) -> Waiting[list[SafetyState]]:
+def _states(server: Server, rules: Sequence[BudgetRule], tip: Node) -> Waiting[list[SafetyState]]:
     """What was spent before each place of the answer."""
     due = [(rule.budget.id, point) for rule in rules for point in charge_points(rule, 0, tip.position, ended=False)]
-    measures = yield from case.scorer.aside().measure(tip, due)
+    measures = yield from server.scorer.aside().measure(tip, due)
     charged: dict[int, list[Measure]] = {}
     for measure in measures:
         charged.setdefault(measure.position, []).append(measure)
-    states = [case.gate.state_at(case.root)]
+    states = [server.gate.state_at(server.root)]
     for place in range(1, tip.position + 1):
         states.append(settle(rules, states[-1], charged[place])[0] if place in charged else states[-1])
     return states

@@ -33,7 +33,7 @@ LONGEST_WAIT_S = 3600.0  # at a time; operating systems cannot wait for as long 
 now: Callable[[], float] = time.monotonic
 
 
-def run(drive: Waiting[Chunk], deadline: float | None) -> Generator[Chunk, None, None]:
+def run_sync(drive: Waiting[Chunk], deadline: float | None) -> Generator[Chunk, None, None]:
     """Chunks of a drive; the last, which it returns, carries the receipt.
 
     deadline: `time.monotonic()` seconds, or None.

@@ -6,30 +6,26 @@ is stopped when it spends more than its share.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from ig_guardrail.budget import Point, pressure, remaining, settle
 from ig_guardrail.causes import named, note
-from ig_guardrail.costs.rewards.base import Critic, PromptedReward, RewardModel
-from ig_guardrail.costs.workers import Worker
 from ig_guardrail.counterfactual import swapped
-from ig_guardrail.drive.cost_registry import CostRegistry
+from ig_guardrail.drive.run import Run
 from ig_guardrail.drive.runners import Show, Wait, Waiting
 from ig_guardrail.drive.scorer import Scorer
-from ig_guardrail.engine.base import Engine
+from ig_guardrail.drive.usage import Usage
 from ig_guardrail.errors import BudgetTaken, GuardrailError, StrategyError
 from ig_guardrail.ledger import LedgerSession
 from ig_guardrail.search.base import Search
-from ig_guardrail.settings import Limits
 from ig_guardrail.stream.gate import Gate
+from ig_guardrail.stream.release import Hold
 from ig_guardrail.types import (
     Accepted,
     Append,
-    BlockRecord,
     Commit,
     CostEstimate,
     Draw,
@@ -40,7 +36,6 @@ from ig_guardrail.types import (
     Measure,
     Message,
     Node,
-    Prompt,
     Sampling,
     Score,
     SearchReply,
@@ -52,79 +47,28 @@ from ig_guardrail.types import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Values:
-    """Optional judges of usefulness and prospects, for ranking only, and the thread they run on.
-
-    A reward that must know the prompt takes part once `of` has told it.
-    """
-
-    reward: RewardModel | PromptedReward | None = None
-    critic: Critic | None = None
-    worker: Worker = field(default_factory=lambda: Worker("values", _values_failure))
-
-    @property
-    def layers(self) -> tuple[int, ...]:
-        """Hidden layers that either reads."""
-        return tuple(sorted({layer for judge in (self.reward, self.critic) if judge for layer in judge.layers}))
-
-    def of(self, prompt: Prompt) -> Values:
-        """The judges of answers to `prompt`, on the same thread."""
-        return replace(self, reward=self.reward.of(prompt)) if isinstance(self.reward, PromptedReward) else self
-
-
-@dataclass(slots=True)
-class Usage:
-    """What a request has used so far."""
-
-    generated: int = 0
-    first_generated: float | None = None
-    first_released: float | None = None
-    requests: int = 0
-    value_calls: int = 0
-    rounds: int = 0
-    judged: set[int] = field(default_factory=set)
-    denials: int = 0
-    searched: float = 0.0
-    searching_since: float | None = None
-    blocks: list[BlockRecord] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One request, opened: what a strategy's requests are answered with."""
-
-    engine: Engine
-    panel: CostRegistry
-    values: Values
-    limits: Limits
-    prompt: Prompt
-    sampling: Sampling
-    root: Node
-    gate: Gate
-    scorer: Scorer
-    retries: int
-    books: LedgerSession | None = None
-
-
 class Server:
     """Answers one request's strategies, one after another; remembers the nodes they may name and what they used."""
 
-    def __init__(self, case: Case) -> None:
-        self.case = case
-        self.sampling = case.sampling
-        self.tally = Usage()
-        self.start = case.root
-        self._nodes: dict[int, Node] = {case.root.id: case.root}
+    def __init__(self, run: Run, usage: Usage, root: Node, session: LedgerSession | None = None) -> None:
+        request = run.request
+        self.run, self.usage, self.root, self.session = run, usage, root, session
+        self.sampling = run.sampling
+        self.start = root
+        self.values = run.values.of(run.prompt)
+        hold = Hold(run.settings.hold, run.costs.longest_match, run.sampling.stop, request.unit, request.json)
+        self.gate = Gate(root, run.costs.rules, hold, session.opening() if session else None)
+        self.scorer = Scorer(run.costs, run.prompt, request.json)
+        self._nodes: dict[int, Node] = {root.id: root}
 
     def adopt(self, beginning: str) -> Waiting[bool]:
         """Let the answer begin with a text of the caller's, charged like any other; False if it is over budget."""
-        (node,) = yield Wait(self.case.engine.append([(self.case.root, beginning)]))
-        measures = yield from self.case.scorer.measure(node, self.case.gate.due(node))
+        (node,) = yield Wait(self.run.engine.append([(self.root, beginning)]))
+        measures = yield from self.scorer.measure(node, self.gate.due(node))
         self._learn([node])
         self.start = node
         self.sampling = replace(self.sampling, max_tokens=self.sampling.max_tokens + node.position)
-        return isinstance(self.case.gate.adopt(node, measures), Accepted)
+        return isinstance(self.gate.adopt(node, measures), Accepted)
 
     def serve(self, search: Search) -> Waiting[bool]:
         """Run a strategy. True if it ended with a finished answer in the gate; False if it must be helped.
@@ -140,21 +84,19 @@ class Server:
                 reply = yield from self._answer(request)
         finally:
             _close(search)
-        return self.case.gate.tip.finish is not None
+        return self.gate.tip.finish is not None
 
     @property
     def overtime(self) -> bool:
         """Whether the request has searched for longer than it may."""
-        since = self.tally.searching_since
-        searched = self.tally.searched + (0.0 if since is None else time.monotonic() - since)
-        return since is not None and searched >= self.case.limits.searching
+        return self.usage.searched_longer_than(self.run.limits.searching)
 
     def _may_go_on(self) -> bool:
-        self.tally.requests += 1
-        room = self.case.sampling.max_tokens
-        denied_out = self.tally.denials > self.case.retries
-        tired = self.tally.generated > self.case.limits.effort * room
-        asked_out = self.tally.requests > self.case.limits.requests * room + 64
+        self.usage.operations += 1
+        room = self.run.sampling.max_tokens
+        denied_out = self.usage.denials > self.run.settings.retries
+        tired = self.usage.generated > self.run.limits.effort * room
+        asked_out = self.usage.operations > self.run.limits.requests * room + 64
         return not (denied_out or tired or asked_out or self.overtime)
 
     def _answer(self, request: Any) -> Waiting[SearchReply]:
@@ -184,7 +126,7 @@ class Server:
 
     def _begin(self, request: Any) -> tuple[Future[Any], Callable[[Any], Any]]:
         """The future of an engine's work, and what becomes of its result."""
-        engine = self.case.engine
+        engine = self.run.engine
         match request:
             case Extend():
                 draws = [Draw(self._known(draw.node), draw.count, draw.lane) for draw in request.draws]
@@ -193,12 +135,12 @@ class Server:
                 items = [(self._known(node), self._content(content)) for node, content in request.items]
                 return engine.append(items), self._learn
             case Twin():
-                prompt = engine.encode(edited(self.case.prompt.turns, request.edit))
+                prompt = engine.encode(edited(self.run.prompt.turns, request.edit))
                 sampling = self._sampling_of(request.edit)
                 return engine.open(prompt, sampling, twin_of=self._known(request.node)), self._opened
             case Steer():
                 node = self._known(request.node)
-                return engine.open(self.case.prompt, self.sampling, twin_of=node, edit=request.edit), self._opened
+                return engine.open(self.run.prompt, self.sampling, twin_of=node, edit=request.edit), self._opened
             case Expand():
                 return engine.expand(self._known(request.node), request.k), self._drawn
             case TopLogprobs():
@@ -211,11 +153,10 @@ class Server:
         """How a twin's answers are drawn: as the request's, or, where words are swapped, they are read to any end."""
         if not edit.swap:
             return self.sampling
-        return replace(self.sampling, stop=(), grammar=None, max_tokens=self.case.engine.info.context)
+        return replace(self.sampling, stop=(), grammar=None, max_tokens=self.run.engine.info.context)
 
     def _drawn(self, children: Sequence[Node]) -> list[Node]:
-        self.tally.generated += sum(len(child.ids) for child in children)
-        self.tally.first_generated = self.tally.first_generated or time.monotonic()
+        self.usage.note_generated(sum(len(child.ids) for child in children))
         return self._learn(children)
 
     def _opened(self, twin: Node) -> Node:
@@ -227,10 +168,10 @@ class Server:
     def _score(self, request: Score) -> Waiting[Sequence[CostEstimate] | Sequence[float]]:
         nodes = [self._known(node) for node in request.nodes]
         if request.kind == "cost":
-            self.tally.rounds += 1
-            self.tally.judged.update(node.id for node in nodes)
-            costs = yield from self._costs([(node, self.case.gate.due(node)) for node in nodes])
-            self._note_search(found=not costs or any(cost.within for cost in costs))
+            self.usage.rounds += 1
+            self.usage.judged.update(node.id for node in nodes)
+            costs = yield from self._costs([(node, self.gate.due(node)) for node in nodes])
+            self.usage.note_search(found=not costs or any(cost.within for cost in costs))
             return costs
         if request.kind == "glance":
             costs = yield from self._costs([(node, self._at_once(node)) for node in nodes])
@@ -238,72 +179,54 @@ class Server:
         return (yield from self._values(nodes, request.kind))
 
     def _values(self, nodes: Sequence[Node], kind: str) -> Waiting[Sequence[float]]:
-        values = self.case.values
-        if kind == "reward" and isinstance(values.reward, RewardModel):
-            asked = values.worker.call(values.reward.predict, nodes)
-        elif kind == "critic" and values.critic is not None:
-            costs = yield from self._costs([(node, self.case.gate.due(node)) for node in nodes])
-            asked = values.worker.call(values.critic.predict, nodes, [cost.z for cost in costs])
-        else:
-            raise StrategyError(f"a strategy asked for a {kind}, and this guardrail has none")
-        self.tally.value_calls += 1
+        costs = (yield from self._costs([(node, self.gate.due(node)) for node in nodes])) if kind == "critic" else []
+        asked = self.values.predict(kind, nodes, [cost.z for cost in costs])
+        self.usage.value_calls += 1
         found: Sequence[float] = yield Wait(asked)
         return found
 
     def _at_once(self, node: Node) -> list[tuple[str, Point]]:
         """What is due at a node, and its end for the rules that can be read anywhere."""
         here = Point(node.position, node.finish is not None)
-        free = [(rule.budget.id, here) for rule in self.case.panel.glanced]
-        return list(dict.fromkeys([*self.case.gate.due(node), *free]))
+        free = [(rule.budget.id, here) for rule in self.run.costs.glanced]
+        return list(dict.fromkeys([*self.gate.due(node), *free]))
 
     def _costs(self, asked: Sequence[tuple[Node, Sequence[tuple[str, Point]]]]) -> Waiting[list[CostEstimate]]:
-        measures = yield from self.case.scorer.measure_all(asked)
+        measures = yield from self.scorer.measure_all(asked)
         return [self._cost(node, lines) for (node, _), lines in zip(asked, measures, strict=True)]
 
     def _cost(self, node: Node, measures: Sequence[Measure]) -> CostEstimate:
-        rules = [rule for rule in self.case.panel.rules if rule.enforced]
+        rules = [rule for rule in self.run.costs.rules if rule.enforced]
         thresholds = {rule.budget.id: rule.budget.threshold for rule in rules}
         mine = [measure for measure in measures if measure.budget in thresholds]
         mine.sort(key=lambda measure: (measure.position, measure.ended))
-        state, charges = settle(rules, self.case.gate.state_at(node), mine)
+        state, charges = settle(rules, self.gate.state_at(node), mine)
         lowest = {rule.budget.id: remaining(rule.budget, state.account(rule.budget), node.position) for rule in rules}
         pressures = [pressure(measure.score, thresholds[measure.budget]) for measure in mine]
         return CostEstimate(lowest, sum(line.cost for line in charges), max(pressures, default=0.0))
 
     def _commit(self, node: Node) -> Waiting[SearchReply]:
-        gate = self.case.gate
-        measures = yield from self.case.scorer.measure(self._known(node), gate.due(node))
+        gate = self.gate
+        measures = yield from self.scorer.measure(self._known(node), gate.due(node))
         reply = gate.commit(node, measures)
-        self._note_search(found=isinstance(reply, Accepted))
+        self.usage.note_search(found=isinstance(reply, Accepted))
         if not isinstance(reply, Accepted):
-            self.tally.denials += 1
+            self.usage.denials += 1
             return reply
-        tally = self.tally
-        judged = tally.judged | {node.id}
-        tally.blocks.append(BlockRecord(node.position, max(1, tally.rounds), len(judged), tally.denials))
-        tally.judged, tally.rounds, tally.denials = set(), 0, 0
+        self.usage.note_commit(node.id, node.position)
         yield from self._settle()
         text = gate.release()
         if text:
-            tally.first_released = tally.first_released or time.monotonic()
+            self.usage.note_released()
             yield Show(text)
         return replace(reply, released=gate.released)
 
-    def _note_search(self, found: bool) -> None:
-        """Time counts as searched from the first draft that is denied to the next that is not."""
-        tally = self.tally
-        if found and tally.searching_since is not None:
-            tally.searched += time.monotonic() - tally.searching_since
-            tally.searching_since = None
-        elif not found and tally.searching_since is None:
-            tally.searching_since = time.monotonic()
-
     def _settle(self) -> Waiting[None]:
         """Charge a conversation before what it pays for is shown. Raises BudgetTaken if another answer spent it."""
-        books, owed = self.case.books, self.case.gate.payable()
-        if books is None or owed is None:
+        session, owed = self.session, self.gate.payable()
+        if session is None or owed is None:
             return
-        if not (yield Wait(books.clerk.call(books.settle, owed))):
+        if not (yield Wait(session.executor.call(session.settle, owed))):
             raise BudgetTaken("another answer spent what was left of a shared budget first")
 
     def _learn(self, nodes: Sequence[Node]) -> list[Node]:
@@ -320,8 +243,8 @@ class Server:
         return node
 
     def _drop(self, node: Node) -> None:
-        if node not in (self.case.root, self.start) and node is not self.case.gate.tip:
-            self.case.engine.close(node)
+        if node not in (self.root, self.start) and node is not self.gate.tip:
+            self.run.engine.close(node)
 
 
 def edited(turns: tuple[Message, ...], edit: Edit) -> tuple[Message, ...]:
@@ -338,7 +261,7 @@ def _no_request(request: Any) -> StrategyError:
     return StrategyError(
         f"a strategy yielded {type(request).__name__}, which is not a request",
         why="the set of requests is closed",
-        fix="yield Extend, Expand, Likeliest, LogProbs, Append, Twin, Steer, Together, Score, Drop or Commit",
+        fix="yield Extend, Expand, TopLogprobs, TokenLogprobs, Append, Twin, Steer, Together, Score, Drop or Commit",
     )
 
 
@@ -355,7 +278,7 @@ def _next_request(search: Search, reply: SearchReply) -> Any:
     raise StrategyError(
         f"the strategy crashed: {reason}",
         why="nothing it might still propose can be asked for",
-        fix="mend the strategy",
+        fix="fix the strategy",
     )
 
 
@@ -365,12 +288,3 @@ def _close(search: Search) -> None:
         search.close()
     except Exception as error:
         note(error)
-
-
-def _values_failure(reason: str) -> StrategyError:
-    return StrategyError(
-        f"a reward or a critic failed: {reason}",
-        where="values",
-        why="without it, what the strategy ranks by is missing",
-        fix="mend it, or use a strategy that asks for none",
-    )

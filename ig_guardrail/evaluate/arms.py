@@ -41,7 +41,7 @@ def arms_of(guardrail: Guardrail) -> Arms:
             fix="compare under a policy with at least one budget in `mode: enforce`",
         )
     named = policy.search.strategy
-    demand(named, policy, guardrail.panel, guardrail.values, guardrail.engine.info)
+    demand(named, policy, guardrail.costs, guardrail.values, guardrail.engine.info)
     cutting = replace(policy, prompt=None, search=replace(policy.search, restart=None))
     return Arms(
         unguarded=Arm("unguarded", under(guardrail, watching(policy)), plain.search, policy.budgets),
@@ -62,5 +62,5 @@ def watching(policy: CompiledPolicy) -> CompiledPolicy:
 
 def under(guardrail: Guardrail, policy: CompiledPolicy) -> Guardrail:
     """The same engine, cost models and values under another policy."""
-    models = {name: seat.model for name, seat in guardrail.panel.seats.items()}
+    models = {name: seat.model for name, seat in guardrail.costs.seats.items()}
     return Guardrail(guardrail.engine, policy, models, guardrail.values, guardrail.limits)

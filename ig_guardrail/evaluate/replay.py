@@ -44,7 +44,7 @@ def audit_answer(guardrail: Guardrail, turns: Sequence[Message], ids: Sequence[i
     """
     if not ids:
         return audit_charges((), guardrail.policy.budgets)
-    engine, panel = guardrail.engine, guardrail.panel
+    engine, panel = guardrail.engine, guardrail.costs
     prompt = engine.encode(turns)
     (node,) = reread(engine, prompt, [tuple(ids)], panel.layers)
     whole = replace(node, finish="stop" if ended else None)

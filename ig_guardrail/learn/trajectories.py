@@ -62,8 +62,8 @@ class Recorder:
     """
 
     def __init__(self, guardrail: Guardrail, speech: SamplingPlan, guided: bool = True) -> None:
-        self.rules = tuple(rule for rule in guardrail.panel.rules if rule.enforced)
-        self.layers = guardrail.panel.layers or (max(1, round(guardrail.engine.info.layers * DEPTHS[1])),)
+        self.rules = tuple(rule for rule in guardrail.costs.rules if rule.enforced)
+        self.layers = guardrail.costs.layers or (max(1, round(guardrail.engine.info.layers * DEPTHS[1])),)
         self.guardrail, self.speech, self._guided = guardrail, speech, guided
 
     @property
@@ -100,7 +100,7 @@ class Recorder:
         """The answer that the search finds; () where it finds none that ends by itself."""
         guardrail, sampling = self.guardrail, self.speech.sampling
         named = guardrail.policy.search.strategy
-        demand(named, guardrail.policy, guardrail.panel, guardrail.values, guardrail.engine.info)
+        demand(named, guardrail.policy, guardrail.costs, guardrail.values, guardrail.engine.info)
         follower = Follower(METHODS[named].search)
         ask = GenerationRequest(question.turns, replace(sampling, seed=sampling.seed + OTHER), follower)
         for _ in guardrail.stream(ask):
@@ -118,7 +118,7 @@ class Recorder:
         for index, node in enumerate(nodes):
             at = looks_at(node, self.guardrail.policy.search.block)
             due = [(r.budget.id, point) for r in self.rules for point in charge_points(r, 0, node.position, True)]
-            measures = finish(Scorer(self.guardrail.panel, prompt).measure(node, due))
+            measures = finish(Scorer(self.guardrail.costs, prompt).measure(node, due))
             kept[f"{index}.at"] = np.array(at, dtype=np.int64)
             kept[f"{index}.states"] = prefix_states(node, self.layers, at).astype(np.float32)
             kept[f"{index}.charged"] = np.array([[m.position, m.ended] for m in measures], dtype=np.int64)
@@ -143,7 +143,7 @@ class Recorder:
 
     def _facts(self) -> str:
         """What scores, guidance and values depend on, hashed."""
-        models, policy = dict(self.guardrail.panel.hashes), self.guardrail.policy
+        models, policy = dict(self.guardrail.costs.hashes), self.guardrail.policy
         facts = [policy.sha256, [_charging(rule) for rule in self.rules], policy.search, models, self.valued_by]
         return hashlib.sha256(repr(facts).encode()).hexdigest()
 

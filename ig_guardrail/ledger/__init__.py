@@ -8,19 +8,19 @@ from ig_guardrail.ledger.answers import joined
 from ig_guardrail.ledger.memory import MemoryLedger, process_ledger
 from ig_guardrail.ledger.session import (
     AccountKey,
-    Clerk,
+    Executor,
     Ledger,
     LedgerEntry,
     LedgerSession,
     Limit,
-    open_session,
+    begin_session,
     shared,
 )
 from ig_guardrail.ledger.sqlite import SQLiteLedger, ledger_at
 
 __all__ = [
     "LedgerSession",
-    "Clerk",
+    "Executor",
     "LedgerEntry",
     "Ledger",
     "Limit",
@@ -29,7 +29,7 @@ __all__ = [
     "SQLiteLedger",
     "joined",
     "ledger_at",
-    "open_session",
+    "begin_session",
     "process_ledger",
     "shared",
 ]

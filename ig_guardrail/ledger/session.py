@@ -44,7 +44,7 @@ class LedgerEntry:
     cost: float | Decimal
 
 
-class Clerk(Protocol):
+class Executor(Protocol):
     """Runs calls on a thread of its own, so that no event loop waits for a disk."""
 
     def call(self, function: Callable[..., Any], *args: Any) -> Future[Any]: ...
@@ -106,7 +106,7 @@ class LedgerLine:
 
 @dataclass(slots=True)
 class LedgerSession:
-    """One answer's turn in a ledger, kept by a clerk's thread.
+    """One answer's turn in a ledger, kept by a executor's thread.
 
     turn     of the conversation, or of the tenant where no budget is a conversation's
     lines    by budget
@@ -115,7 +115,7 @@ class LedgerSession:
     shown    whether the turn is noted: one in which nothing is shown does not count
     """
 
-    clerk: Clerk
+    executor: Executor
     ledger: Ledger
     turn: int
     lines: Mapping[str, LedgerLine]
@@ -191,8 +191,8 @@ def shared(rules: Iterable[BudgetRule]) -> tuple[BudgetRule, ...]:
     return tuple(rule for rule in rules if rule.enforced and rule.budget.scope != "response")
 
 
-def open_session(
-    clerk: Clerk, ledger: Ledger, policy: str, payer: AccountKey, rules: Iterable[BudgetRule]
+def begin_session(
+    executor: Executor, ledger: Ledger, policy: str, payer: AccountKey, rules: Iterable[BudgetRule]
 ) -> LedgerSession:
     """The next turn of a conversation, of a tenant, or of both, under a policy's rules."""
     lines = {
@@ -200,7 +200,7 @@ def open_session(
     }
     own = [line.turn for line in lines.values() if line.account == payer.account(policy, "conversation")]
     turn = next(iter(own), max(line.turn for line in lines.values()))
-    return LedgerSession(clerk, ledger, turn, lines, {name: float(line.before) for name, line in lines.items()})
+    return LedgerSession(executor, ledger, turn, lines, {name: float(line.before) for name, line in lines.items()})
 
 
 def _line(ledger: Ledger, account: str, budget: Budget) -> LedgerLine:

@@ -219,7 +219,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         options, turns = self._options(stop, kwargs, payer), messages_of(messages, self._limits())
         with overflow_told():
             guardrail = self._given(model) or self._opened(model).guardrail()
-            yield from _pieces(guardrail, options.within(guardrail.panel.tool_rules), turns)
+            yield from _pieces(guardrail, options.within(guardrail.costs.tool_rules), turns)
 
     @override
     async def _astream(
@@ -234,7 +234,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         payer = self._payer(kwargs)
         options, turns = self._options(stop, kwargs, payer), messages_of(messages, self._limits())
         guardrail = self._given(model) or await self._opened(model).guardrail_async()
-        options = options.within(guardrail.panel.tool_rules)
+        options = options.within(guardrail.costs.tool_rules)
         with overflow_told():
             async with aclosing(guardrail.astream(options.ask(turns), options.timeout)) as chunks:
                 async for chunk in chunks:
@@ -254,7 +254,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         payer = self._payer(kwargs)
         options, turns = self._options(stop, kwargs, payer), messages_of(messages, self._limits())
         guardrail = self._given(model) or self._opened(model).guardrail()
-        options = options.within(guardrail.panel.tool_rules)
+        options = options.within(guardrail.costs.tool_rules)
         with overflow_told():
             return _together([generate_from_stream(_pieces(guardrail, one, turns)) for one in options.each()])
 
@@ -368,7 +368,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
     @override
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
         """Tokens the model reads for a conversation: chat template, and what it is told of tools."""
-        rules = self._present().panel.tool_rules if tools else None
+        rules = self._present().costs.tool_rules if tools else None
         form = form_of(tools, None, None, None)
         return len(self._encoded(with_instructions(offered(form, rules), messages_of(messages))))
 
@@ -424,7 +424,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
             specs = self._opened().policy().cost_models
             installed = [distribution_of(spec) for spec in specs if spec.kind == "python"]
             return [*installed, *(f"{name}={model.sha256}" for name, model in sorted(self.cost_models.items()))]
-        return [self.guardrail.engine.info.model_sha256, *sorted(self.guardrail.panel.hashes.values())]
+        return [self.guardrail.engine.info.model_sha256, *sorted(self.guardrail.costs.hashes.values())]
 
     @override
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:

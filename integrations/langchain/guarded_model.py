@@ -275,7 +275,7 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
             "model": self._name(),
             "policy": policy.name,
             "policy_sha256": policy.sha256,
-            "cost_models": sorted(self._opened.guardrail.panel.hashes.values()),
+            "cost_models": sorted(self._opened.guardrail.costs.hashes.values()),
             "longest": self.longest,
             "language": self.language,
             "version": __version__,

@@ -206,8 +206,8 @@ def rail(schedule: Schedule) -> Guardrail:
     made = Guardrail(engine, policy, {"level": LetterCost("level")})
     made._approved.set()
     worker: Any = LateWorker(schedule)
-    seats = {name: BoundCost(seat.spec, seat.model, worker) for name, seat in made.panel.seats.items()}
-    made.panel = replace(made.panel, seats=seats)
+    seats = {name: BoundCost(seat.spec, seat.model, worker) for name, seat in made.costs.seats.items()}
+    made.costs = replace(made.costs, seats=seats)
     return made
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ig_guardrail.drive.server import Values
+from ig_guardrail.costs.rewards.values import Values
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.search.registry import METHODS

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ig_guardrail.drive.server import Values
+from ig_guardrail.costs.rewards.values import Values
 from ig_guardrail.search import deal, preference
 from ig_guardrail.search.baselines import ctrl
 from ig_guardrail.search.registry import METHODS

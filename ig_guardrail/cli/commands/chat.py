@@ -59,7 +59,7 @@ def chat_command(
     guardrail = open_guardrail(
         model, policy, device=device, dtype=dtype, weights=weights, exit=exit, ledger=ledger_at(ledger)
     )
-    asking = asking.within(guardrail.panel.tool_rules)
+    asking = asking.within(guardrail.costs.tool_rules)
     code = ChatHistory(guardrail, asking, opening_turns(system), timeout, conversation).hold(_lines())
     raise typer.Exit(0 if sys.stdin.isatty() else code)
 

@@ -63,7 +63,7 @@ def run_command(
         exit=exit,
         ledger=ledger_at(ledger),
     )
-    ask = asking.within(guardrail.panel.tool_rules).ask(turns, conversation)
+    ask = asking.within(guardrail.costs.tool_rules).ask(turns, conversation)
     receipt = deliver(guardrail.stream(ask, timeout), _writer(json_lines))
     raise typer.Exit(exit_code(receipt))
 

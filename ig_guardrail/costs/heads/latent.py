@@ -18,7 +18,7 @@ from ig_guardrail.costs.heads.artifact import Artifact, options_sha256, read_art
 from ig_guardrail.costs.heads.base_model import BaseModel, read_base_model
 from ig_guardrail.costs.heads.linear import Scale, read_line
 from ig_guardrail.errors import CostFailure
-from ig_guardrail.types import Granularity, Piece, Prompt, ScoreKind
+from ig_guardrail.types import Granularity, Piece, Prompt, ScoreKind, StateEdit
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +55,12 @@ class LatentHead:
     @property
     def layers(self) -> tuple[int, ...]:
         return (self.layer,)
+
+    def descent(self) -> StateEdit:
+        """Steps of a state at the head's layer away from a higher score."""
+        from ig_guardrail.costs.heads.state_edits import away_from
+
+        return away_from(self.layer, self.weight)
 
     def check_fits(self, model_sha256: str, numerics: str) -> None:
         """Raises HeadMismatch unless the engine runs the base model, in the numerics, that the head was trained on."""

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from ig_guardrail.costs.rewards.base import RewardModel
+from ig_guardrail.costs.rewards.values import Values
 from ig_guardrail.drive.history import reread
 from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.drive.run import demand
-from ig_guardrail.drive.server import Values
 from ig_guardrail.errors import GenerationFailed
 from ig_guardrail.evaluate.answers import own_words
 from ig_guardrail.evaluate.arms import under, watching
@@ -94,7 +94,7 @@ def arm_of(guardrail: Guardrail, entry: StrategyEntry) -> Guardrail:
     arm = under(guardrail, watching(policy) if entry.name == "none" else policy)
     if not entry.guided:
         arm.values = Values()
-    demand(entry.name, arm.policy, arm.panel, arm.values, arm.engine.info)
+    demand(entry.name, arm.policy, arm.costs, arm.values, arm.engine.info)
     return arm
 
 
@@ -208,7 +208,7 @@ def setting_of(guardrail: Guardrail, sampling: Sampling) -> dict[str, Any]:
         "model": {"name": info.model, "sha256": info.model_sha256, "engine": info.mode, "numerics": info.numerics},
         "device": info.device,
         "policy": {"name": policy.name, "version": policy.version, "sha256": policy.sha256},
-        "cost_models": dict(guardrail.panel.hashes),
+        "cost_models": dict(guardrail.costs.hashes),
         "search": asdict(policy.search),
         "sampling": {key: value for key, value in asdict(sampling).items() if key != "seed"},
         "versions": {name: version(name) for name in PACKAGES},

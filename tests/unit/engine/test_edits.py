@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ig_guardrail.engine.decoding.state_edits import LinearValue, ValueAscent, away_from
+from ig_guardrail.costs.heads.state_edits import LinearValue, ValueAscent, away_from
 from ig_guardrail.engine.model import Model
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.types import Draw, Message, Sampling

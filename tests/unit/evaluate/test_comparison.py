@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ig_guardrail.drive.server import Values
+from ig_guardrail.costs.rewards.values import Values
 from ig_guardrail.errors import RequestError
 from ig_guardrail.evaluate.comparison import runner as comparison
 from ig_guardrail.evaluate.comparison.columns import COLUMNS, TableRow, rows_of

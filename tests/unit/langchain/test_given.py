@@ -72,7 +72,7 @@ def test_a_chat_model_is_held_to_the_cost_model_that_it_is_given() -> None:
 
 def test_a_guardrail_opened_by_name_takes_them_too() -> None:
     rail = assembly.open_guardrail("scripted", compiled(OPEN), cost_models={"rude": Minding()})
-    assert set(rail.panel.hashes) == {"rude"}
+    assert set(rail.costs.hashes) == {"rude"}
 
 
 def test_without_it_the_chat_model_is_not_opened() -> None:

@@ -12,7 +12,7 @@ from ig_guardrail.costs.heads.artifact import TENSORS
 from ig_guardrail.costs.heads.base_model import BaseModel
 from ig_guardrail.costs.rewards.catalog import critic_named, reward_named
 from ig_guardrail.costs.rewards.latent_critic import LatentCritic
-from ig_guardrail.drive.server import Values
+from ig_guardrail.costs.rewards.values import Values
 from ig_guardrail.engine.scripted.engine import Incidents
 from ig_guardrail.errors import CostFailure, GuardrailError, HeadMismatch
 from ig_guardrail.guardrail import Guardrail

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ig_guardrail.engine.decoding.state_edits import LinearValue, ValueAscent
+from ig_guardrail.costs.heads.state_edits import LinearValue, ValueAscent
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.errors import GenerationFailed, StrategyError
 from ig_guardrail.guardrail import Guardrail
