@@ -40,6 +40,7 @@ CHARACTERS = 2  # of texts without a limit, for each token of an answer; a token
 BEYOND = 24  # characters that such a text may have more, so that no token before is left out for its length
 FEWEST_ITEMS = 16  # that an array without a limit may have
 TURNS = (4, 16)  # of what leads back to itself, at least and at most
+MOST_ROOM = 10**6  # tokens; more is as much
 LARGEST = 10**15 - 1  # number without a limit of its own
 EXACT = 2**53  # beyond it, floats skip whole numbers
 DECIMALS = 6  # of a number
@@ -84,7 +85,7 @@ class _Writer:
     def __init__(self, places: Places, room: int) -> None:
         self._places = places
         self._merging = places.merging
-        self._room = room
+        self._room = room = min(room, MOST_ROOM)
         needed = places.turns[places.root]
         if needed >= NEVER:
             raise unfit("#", "no value is of this schema", "let its parts agree")

@@ -181,10 +181,10 @@ def test_a_text_that_is_as_long_as_its_schema_asks_is_whole(part: dict[str, Any]
 def test_a_call_with_such_a_text_is_an_invalid_call_and_those_before_it_are_made() -> None:
     tool = {"name": "send", "description": "Send.", "parameters": LETTER}
     first, second = letter(3), letter(FULL)
-    text = list(written("send", first) + "\n" + written("send", second))
+    text = list(format_call("send", first) + "\n" + format_call("send", second))
     answer = chat(text, max_tokens=2 * ROOM).bind_tools([tool]).invoke("Go.")
     assert called(answer) == [("send", first), ("send", second)]
-    text = list(written("send", first) + "\n" + written("send", letter(2 * FULL)))
+    text = list(format_call("send", first) + "\n" + format_call("send", letter(2 * FULL)))
     answer = chat(text, max_tokens=2 * ROOM).bind_tools([tool]).invoke("Go.")
     assert called(answer) == [("send", first)]
     assert [call["name"] for call in answer.invalid_tool_calls] == ["send"]

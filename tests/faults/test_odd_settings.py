@@ -21,7 +21,9 @@ from ig_guardrail.engine.decoding.sampling import choose
 from ig_guardrail.errors import GuardrailError, ModelError, RequestError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.policy import compile_text
+from ig_guardrail.text.calls import ResponseFormat
 from ig_guardrail.types import CostModelSpec, Message, Sampling
+from tests.faults.schema_answers import GRAMMARS
 from tests.golden.conversations import CALM, POLITE, compiled, scripted_guardrail
 from tests.unit.langchain.teller import teller
 
@@ -215,6 +217,12 @@ def test_a_keyword_with_another_kind_of_value_is_refused_or_works(keyword: str) 
         )
         tool = {"name": "t", "description": "d", "parameters": schema}
         answers(lambda tool=tool: chat(max_tokens=40).bind_tools([tool]).invoke("x"))
+
+
+@pytest.mark.parametrize("room", [2**31, 2**62])
+def test_a_form_has_any_room(room: int) -> None:
+    text = ResponseFormat(schema={"type": "array", "items": {"type": "string"}}).grammar(room)
+    assert GRAMMARS.compiled(text or "").after(())
 
 
 def test_a_schema_of_usual_depth_works() -> None:

@@ -115,7 +115,7 @@ class Stand:
             return None
         return Stand(self.net, text, b"", places, self.full or (letter == '"' and self._fills(text, places)))
 
-    def _fills(self, text: str, places: Iterable[tuple[int, Frame]]) -> bool:
+    def _fills(self, text: str, places: Iterable[tuple[int, OpenRule]]) -> bool:
         """Whether a text of JSON ends here that might go on, and is as long as its room lets one be."""
         net = self.net
         open_ended = {
