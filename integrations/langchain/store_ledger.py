@@ -5,8 +5,9 @@ granted, this charge is taken back. Two processes that charge at the same moment
 can overdraw, as long as a process sees what another has written.
 
 A charge is an item, and stays one until it has left its limit's window: items that several processes write cannot be
-put together without transactions. So under a limit without a window a charge takes time in proportion to those before
-it; keep long conversations, and tenants, in a file.
+put together without transactions. So under a limit without a window a charge takes longer the more came before it, and
+more than in proportion, since a store finds each page of items anew: 0.4 seconds and more behind 10,000, in a store in
+memory. Keep long conversations, and tenants, in a file.
 """
 
 from __future__ import annotations
