@@ -20,7 +20,6 @@ from ig_guardrail.text.calls import (
     BLANKS,
     CLOSE,
     OPEN,
-    Call,
     ResponseFormat,
     Tool,
     format_call,
@@ -28,7 +27,7 @@ from ig_guardrail.text.calls import (
     showable,
     unparsed_tail,
 )
-from ig_guardrail.types import Piece, Prompt
+from ig_guardrail.types import Piece, Prompt, ToolCall
 from tests.golden.conversations import compiled, scripted_guardrail
 from tests.unit.langchain.teller import call_part, teller
 from tests.unit.langchain.test_tools import RULES, TOOLS, called, delete_file, folded
@@ -139,7 +138,7 @@ def test_grammar_reader_and_hold_back_agree(text: str) -> None:
     start, took = beginning(text), taken(FORM, text)
     words, calls = parse_calls(text)
     assert words == text[:start]
-    assert all(call == Call("look", {}) for call in calls)
+    assert all(call == ToolCall("look", {}) for call in calls)
     if start is None:
         assert took == f"{text}$"
     elif took == f"{text}$":

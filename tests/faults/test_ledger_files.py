@@ -199,11 +199,11 @@ def test_an_answer_over_a_damaged_ledger_fails_and_shows_nothing(tmp_path: Path)
 HELD_OPEN = """
 import os, sys
 from ig_guardrail.errors import LedgerError
-from ig_guardrail.ledger import Entry, Limit, SQLiteLedger
+from ig_guardrail.ledger import LedgerEntry, Limit, SQLiteLedger
 path, limit = sys.argv[1], Limit("x", 1e9)
 ledger = SQLiteLedger(path)
 for number in range(60):
-    ledger.charge([Entry(str(number), 1, "x", 1.0)], {"x": limit})
+    ledger.charge([LedgerEntry(str(number), 1, "x", 1.0)], {"x": limit})
 with ledger._connection() as connection:
     rows = connection.execute("SELECT * FROM charges")
     rows.fetchone()

@@ -127,20 +127,20 @@ def test_another_process_has_one_of_its_own() -> None:
 
 FORKING = """
 import os, threading
-from ig_guardrail.ledger import Entry, Limit, process_ledger
+from ig_guardrail.ledger import LedgerEntry, Limit, process_ledger
 ledger, limit, stop = process_ledger(), Limit("x", 1e9), threading.Event()
 def spend():
     turn = 0
     while not stop.is_set():
         turn += 1
-        ledger.charge([Entry("a", turn, "x", 0.5)], {"x": limit})
+        ledger.charge([LedgerEntry("a", turn, "x", 0.5)], {"x": limit})
 threads = [threading.Thread(target=spend) for _ in range(3)]
 for one in threads: one.start()
 for _ in range(20):
     child = os.fork()
     if child == 0:
         before = ledger.spent("b", 1, limit)
-        os._exit(0 if ledger.charge([Entry("b", 1, "x", 1.0)], {"x": limit}) and before == 0 else 1)
+        os._exit(0 if ledger.charge([LedgerEntry("b", 1, "x", 1.0)], {"x": limit}) and before == 0 else 1)
     assert os.waitpid(child, 0)[1] == 0
 stop.set()
 for one in threads: one.join()

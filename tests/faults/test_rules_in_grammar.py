@@ -19,7 +19,8 @@ from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from ig_guardrail.settings import Limits
-from ig_guardrail.text.calls import Call, ResponseFormat, Tool, format_call, parse_calls
+from ig_guardrail.text.calls import ResponseFormat, Tool, format_call, parse_calls
+from ig_guardrail.types import ToolCall
 from tests.faults.test_calls_in_prose import taken
 from tests.golden.conversations import compiled, scripted_guardrail
 from tests.unit.langchain.test_tools import DELETE, READ, RULES, TOOLS, UNSAID, called, delete_file, pay, read_file
@@ -138,7 +139,7 @@ limits = st.one_of(
 def test_the_grammar_has_what_both_schema_and_rules_allow(schema: Any, asked: list[Any], value: Any) -> None:
     held = rules(*({"argument": "x", **one} for one in asked))
     one = narrowed(tool(schema), held)
-    keeps = not any(rule.breaks(Call("do", {"x": value})) for rule in held.arguments)
+    keeps = not any(rule.breaks(ToolCall("do", {"x": value})) for rule in held.arguments)
     valid = not any(Draft202012Validator(schema).iter_errors(value))
     said = one is not None and takes(one, {"x": value})
     if keeps and valid:

@@ -243,7 +243,7 @@ def test_a_request_ends_in_an_outcome_whatever_happens_when(seed: int) -> None:
     runners.now, concurrent.futures.wait = schedule.clock, schedule.clock.wait  # type: ignore[assignment]
     chunks: list[Chunk] = []
     failure: BaseException | None = None
-    stream = runners.run(one._flow(ASKED), schedule.deadline)
+    stream = runners.run_sync(one._flow(ASKED), schedule.deadline)
     try:
         for chunk in stream:
             chunks.append(chunk)

@@ -160,10 +160,10 @@ def test_many_at_once_spend_no_more_than_was_granted(make: Make) -> None:
 SPENDER = """
 import sys
 from ig_guardrail.integrations.langchain.store_ledger import StoreLedger
-from ig_guardrail.ledger import Entry, Limit, SQLiteLedger
+from ig_guardrail.ledger import LedgerEntry, Limit, SQLiteLedger
 ledger, limit = SQLiteLedger(sys.argv[1]), Limit("x", 1e9)
 while True:
-    ledger.charge([Entry("a", 1, "x", 1.0)], {"x": limit})
+    ledger.charge([LedgerEntry("a", 1, "x", 1.0)], {"x": limit})
     print("shown", flush=True)
 """
 
