@@ -27,6 +27,7 @@ from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.evaluate.comparison.config import PromptSet, read_set
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.learn.fitting.quality import proportion
+from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.types import Message, Receipt, Sampling
 
 HERE = Path(__file__).parent
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     console = Console()
-    rail = open_guardrail(exit=options.exit)
+    rail = open_guardrail(GuardrailSpec(exit=options.exit))
     for way in STRATEGIES:
         _answered(rail, GenerationRequest(_asked()[0], Sampling(max_tokens=4), way))
     rows: list[tables.Row] = []

@@ -23,6 +23,7 @@ from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.evaluate.intervals import Estimate, mean_of
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.search.deal import Deal, covers
+from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.types import Message, Receipt, Sampling
 
 HERE = Path(__file__).parent
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--out", type=Path, default=HERE / "out")
     parser.add_argument("--device", default="auto")
     options = parser.parse_args(arguments)
-    guardrail = open_guardrail(device=options.device)
+    guardrail = open_guardrail(GuardrailSpec(device=options.device))
     pairs = [_pair(guardrail, words) for words in track(KEYWORDS, "sentences", console=Console(stderr=True))]
     rows = _rows(pairs)
     found = {"measured": datetime.now(UTC).strftime("%Y-%m-%d"), "weight": WEIGHT, "figures": rows}

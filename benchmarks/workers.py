@@ -17,6 +17,7 @@ from typing import Any
 from ig_guardrail.evaluate.arms import Arms
 from ig_guardrail.evaluate.prompts import PromptRow
 from ig_guardrail.evaluate.quality.trials import Trial
+from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.types import Sampling
 
 
@@ -78,4 +79,4 @@ def _opened(policy: str) -> Arms:
     from ig_guardrail.evaluate.arms import arms_of
 
     torch.set_num_threads(1)
-    return arms_of(open_guardrail(policy=policy))
+    return arms_of(open_guardrail(GuardrailSpec(policy=policy)))

@@ -151,7 +151,7 @@ def demand(name: str, policy: CompiledPolicy, panel: CostRegistry, values: Value
             where="strategy",
             why="it would be plain decoding without one; only the embedded model in bfloat16 comes with an exit",
             fix="train one (not for int4 or int8) with `ig-guardrail train answers` and `train exit`, and name its "
-            "folder: `--exit FOLDER` on the command line, `open_guardrail(exit=...)` in Python",
+            "folder: `--exit FOLDER` on the command line, `GuardrailSpec(exit=...)` in Python",
         )
 
 

@@ -32,7 +32,7 @@ from ig_guardrail.errors import RequestError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.answer_cache import CompletedAnswers
 from ig_guardrail.integrations.langchain.base import BoundedModel, unwritten
-from ig_guardrail.integrations.langchain.lazy_guardrail import GuardrailSpec, LazyGuardrail
+from ig_guardrail.integrations.langchain.lazy_guardrail import LazyGuardrail
 from ig_guardrail.integrations.langchain.messages.blocks import PROVIDER, EventModel
 from ig_guardrail.integrations.langchain.messages.conversation import messages_of
 from ig_guardrail.integrations.langchain.messages.outcomes import generation_chunks, overflow_told
@@ -48,6 +48,7 @@ from ig_guardrail.integrations.langchain.response_format import described, form_
 from ig_guardrail.integrations.langchain.structured import OutputMethod, structured
 from ig_guardrail.ledger import AccountKey, MemoryLedger, process_ledger
 from ig_guardrail.settings import Limits
+from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.types import CompiledPolicy, Message
 
 OPENINGS = 8  # models and policies that one chat model keeps open
@@ -292,7 +293,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
 
         model: the one that a call asks for in place of the usual one, under the same policy and ledger
         """
-        names = GuardrailSpec(
+        spec = GuardrailSpec(
             model=model or self.model,
             policy=self.policy,
             device=self.device,
@@ -303,9 +304,9 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
             reward=self.reward,
             critic=self.critic,
         )
-        found = next((opening for opening in self._openings if opening.names == names), None)
+        found = next((opening for opening in self._openings if opening.spec == spec), None)
         if found is None:
-            found = LazyGuardrail(names)
+            found = LazyGuardrail(spec)
             self._openings = [*self._openings, found][-OPENINGS:]
         return found
 

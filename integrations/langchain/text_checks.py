@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ig_guardrail.assembly import folder_of, guard_text
+from ig_guardrail.assembly import guard_text
 from ig_guardrail.budget import BudgetRule, BudgetState, charge
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.catalog import build_cost_models
@@ -27,6 +27,7 @@ from ig_guardrail.errors import EngineError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.ledger import Ledger, ledger_at
 from ig_guardrail.policy import load_policy
+from ig_guardrail.spec import folder_of
 from ig_guardrail.text.calls import format_call
 from ig_guardrail.types import Budget, CompiledPolicy, Piece, Prompt, Sampling
 

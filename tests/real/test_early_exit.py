@@ -14,6 +14,7 @@ from ig_guardrail.engine.loading.models import load_weights
 from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.learn.early_exit import States, agreement, fit_exit, reading_of, recorded_states
+from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.types import Draw, Message, Node, Sampling
 
 pytestmark = [
@@ -39,7 +40,7 @@ def answer(engine: TransformersEngine, asked: str, sampling: Sampling, ahead: in
 
 
 def test_in_bfloat16_answers_are_the_plain_ones_bit_for_bit() -> None:
-    engine = open_engine("embedded", device="cpu")
+    engine = open_engine(GuardrailSpec(device="cpu"))
     for asked, temperature, ahead in zip(ASKED, (0.0, 0.0, 0.7, 1.0), (1, 3, 1, 3), strict=True):
         sampling = Sampling(temperature=temperature, seed=4, max_tokens=16)
         plain, fast = (answer(engine, asked, sampling, tokens) for tokens in (0, ahead))

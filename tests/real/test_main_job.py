@@ -17,6 +17,7 @@ from ig_guardrail.evaluate.replay import audit_answer
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.policy import load_policy
 from ig_guardrail.search.registry import METHODS
+from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.types import Message, Receipt, Sampling
 
 pytestmark = pytest.mark.real
@@ -28,7 +29,7 @@ SAMPLING = Sampling(max_tokens=24, seed=5)
 
 @pytest.fixture(scope="module")
 def rail() -> Guardrail:
-    return open_guardrail("embedded", replace(load_policy("default"), allow_unguarded=True))
+    return open_guardrail(GuardrailSpec(policy=replace(load_policy("default"), allow_unguarded=True)))
 
 
 def answer(rail: Guardrail, prompt: str, strategy: str | None = None, sampling: Sampling = SAMPLING) -> Receipt:

@@ -51,14 +51,12 @@ def chat_command(
     Lines from a pipe end with the exit code of the last answer: 0 completed, 3 refused, 4 ended, 5 cancelled, 2 failed.
     """
     from ig_guardrail.assembly import open_guardrail
-    from ig_guardrail.ledger import ledger_at
+    from ig_guardrail.spec import GuardrailSpec
 
     asking = RequestOptions(
         temperature, top_p, max_tokens, stop, seed, strategy, language, tenant=tenant, form=read_tools(tools)
     )
-    guardrail = open_guardrail(
-        model, policy, device=device, dtype=dtype, weights=weights, exit=exit, ledger=ledger_at(ledger)
-    )
+    guardrail = open_guardrail(GuardrailSpec(model, policy, device, dtype, weights, exit=exit, ledger=ledger))
     asking = asking.within(guardrail.costs.tool_rules)
     code = ChatHistory(guardrail, asking, opening_turns(system), timeout, conversation).hold(_lines())
     raise typer.Exit(0 if sys.stdin.isatty() else code)

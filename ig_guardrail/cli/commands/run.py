@@ -50,19 +50,10 @@ def run_command(
     )
 
     from ig_guardrail.assembly import open_guardrail
-    from ig_guardrail.ledger import ledger_at
+    from ig_guardrail.spec import GuardrailSpec
 
-    guardrail = open_guardrail(
-        model,
-        policy,
-        device=device,
-        dtype=dtype,
-        weights=weights,
-        reward=reward,
-        critic=critic,
-        exit=exit,
-        ledger=ledger_at(ledger),
-    )
+    spec = GuardrailSpec(model, policy, device, dtype, weights, reward, critic, exit, ledger)
+    guardrail = open_guardrail(spec)
     ask = asking.within(guardrail.costs.tool_rules).ask(turns, conversation)
     receipt = deliver(guardrail.stream(ask, timeout), _writer(json_lines))
     raise typer.Exit(exit_code(receipt))

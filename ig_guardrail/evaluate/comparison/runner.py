@@ -28,6 +28,7 @@ from ig_guardrail.evaluate.comparison.records import (
 )
 from ig_guardrail.evaluate.comparison.workers import in_processes
 from ig_guardrail.evaluate.prompts import PromptRow
+from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.types import Sampling
 
 RECORDS = "records.jsonl"
@@ -130,10 +131,7 @@ def _opened(model: str, policy: str, device: str, reward: str | None, critic: st
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
 
-    from ig_guardrail.assembly import folder_of, guard, open_engine, open_values
-    from ig_guardrail.policy import load_policy
+    from ig_guardrail.assembly import open_guardrail
 
     torch.set_num_threads(1)
-    engine = open_engine(model, device=device, exit=exit)
-    compiled = load_policy(policy)
-    return guard(engine, compiled, folder_of(policy), open_values(engine, reward=reward, critic=critic))
+    return open_guardrail(GuardrailSpec(model, policy, device, reward=reward, critic=critic, exit=exit))

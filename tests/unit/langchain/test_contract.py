@@ -58,7 +58,7 @@ def test_a_model_made_by_names_can_be_pickled() -> None:
     made = ChatIGGuardrail(model="some/model", seed=3)
     again = pickle.loads(pickle.dumps(made))  # noqa: S301  # our own bytes
     assert (again.model, again.seed) == ("some/model", 3)
-    assert again._opened().names.model == "some/model"
+    assert again._opened().spec.model == "some/model"
 
 
 def test_the_profile_tells_agents_what_the_model_can_do() -> None:
@@ -131,7 +131,7 @@ def test_the_thread_of_a_graph_is_the_conversation() -> None:
 
 def test_a_ledger_in_a_file_is_made_by_its_path(tmp_path: Path) -> None:
     made = ChatIGGuardrail(model="some/model", ledger=tmp_path / "ledger.db")
-    assert made._opened().names.ledger == tmp_path / "ledger.db"
+    assert made._opened().spec.ledger == tmp_path / "ledger.db"
     with pytest.raises(RequestError, match="both a guardrail and a ledger"):
         chat(ledger=tmp_path / "ledger.db")
 

@@ -23,6 +23,7 @@ from ig_guardrail.errors import CostFailure, CostTimeout, ModelError, RequestErr
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from ig_guardrail.integrations.langchain.middleware import GuardrailMiddleware
 from ig_guardrail.integrations.langchain.text_checks import text_checks
+from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.types import Piece, Prompt
 from tests.distributions import install
 from tests.golden.conversations import KIND, POLITE, RUDE, compiled, scripted_guardrail
@@ -71,7 +72,7 @@ def test_a_chat_model_is_held_to_the_cost_model_that_it_is_given() -> None:
 
 
 def test_a_guardrail_opened_by_name_takes_them_too() -> None:
-    rail = assembly.open_guardrail("scripted", compiled(OPEN), cost_models={"rude": Minding()})
+    rail = assembly.open_guardrail(GuardrailSpec("scripted", compiled(OPEN), cost_models={"rude": Minding()}))
     assert set(rail.costs.hashes) == {"rude"}
 
 

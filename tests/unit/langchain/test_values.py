@@ -95,7 +95,7 @@ def test_a_name_is_a_text(value: Any) -> None:
 def test_names_tell_models_apart_and_survive_a_pickle(names: dict[str, Any]) -> None:
     made = ChatIGGuardrail(policy="default", **names)
     again = pickle.loads(pickle.dumps(made))  # noqa: S301  # our own bytes
-    opened = again._opened().names
+    opened = again._opened().spec
     assert {"reward": opened.reward, "critic": opened.critic}.items() >= names.items()
     assert made.model_dump().items() >= names.items()
     assert made._identifying_params.items() >= names.items()
