@@ -139,7 +139,7 @@ def test_a_ledger_in_a_file_is_made_by_its_path(tmp_path: Path) -> None:
 def test_a_model_of_one_call_keeps_the_conversations_of_the_others() -> None:
     model = ChatIGGuardrail(model="some/model")
     usual, other = model._opened(), model._opened("another/model")
-    assert usual.names.ledger is other.names.ledger
+    assert usual.spec.ledger is other.spec.ledger
     assert model._opened("another/model") is other
     assert model._opened() is usual
 
