@@ -153,12 +153,12 @@ CHOICE = {
 VALUES: Sequence[tuple[str, Any, dict[str, Any], dict[str, Any]]] = (  # asked, schema, how, settings
     ("I ordered two lamps and both arrived broken. Please hurry!", Ticket, {}, {}),
     ("My chair is late.", Ticket, {"method": "function_calling"}, {}),
-    ("Tell me about Paris.", Place, {}, {"temperature": 0}),
-    ("Tell me about a village by the sea.", Place, {"method": "function_calling"}, {"policy": "words"}),
+    ("Tell me about Paris.", Place, {"method": "function_calling"}, {"temperature": 0}),
+    ("My village is called Codeword.", Place, {}, {"policy": "words"}),
     ("Two lamps and a rug for next Monday, please.", ORDER, {}, {}),
     ("Nine rugs!", ORDER, {"method": "function_calling"}, {}),
     ("Grade this essay.", CHOICE, {}, {"max_tokens": 24}),
-    ("A ticket about the word codeword.", Ticket, {}, {"policy": "words"}),
+    ("A ticket about the word codeword.", Ticket, {}, {"policy": "asked"}),
     ("Describe a cat as JSON.", None, {"method": "json_mode"}, {"max_tokens": 40}),
     ("I ordered two lamps.", Ticket, {}, {"max_tokens": 4}),
 )

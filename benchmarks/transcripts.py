@@ -144,7 +144,7 @@ def differences(before: Any, after: Any, path: str = "$") -> Iterator[tuple[str,
 def report(name: str, found: Sequence[tuple[str, Any, Any]]) -> bool:
     """Print what differs in a transcript, and tell whether anything does."""
     if found:
-        print(f"{name}: {len(found)} differences")
+        print(f"{name}: differences: {len(found)}")
     for path, *both in found[:SHOWN]:
         before, after = (repr(one)[:WIDTH] for one in both)
         print(f"  {path}\n    before: {before}\n    after:  {after}")
