@@ -67,7 +67,7 @@ def test_models_by_name_have_the_ledger_of_the_process() -> None:
     model = ChatIGGuardrail(model="some/model").configurable_fields(temperature=ConfigurableField(id="temperature"))
     made: list[Any] = [model.prepare({"configurable": {"temperature": 0.1}})[0] for _ in range(2)]
     assert {id(one._memory) for one in made} == {id(process_ledger())}
-    assert [one._opened().names.ledger for one in made] == [None, None]
+    assert [one._opened().spec.ledger for one in made] == [None, None]
     assert chat().guardrail.ledger is process_ledger()  # type: ignore[union-attr]
 
 
