@@ -14,20 +14,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired
 
-from langchain.agents.middleware import AgentMiddleware, AgentState, hook_config
-from langchain.agents.middleware.types import ModelRequest, ModelResponse, PrivateStateAttr, ToolCallRequest
-from langchain.agents.structured_output import StructuredOutputError
 from langchain_core.messages import AIMessage, AnyMessage, ChatMessage, ToolMessage
 from langchain_core.runnables.config import ensure_config, var_child_runnable_config
 from langchain_core.tools import BaseTool
-from langgraph.channels import LastValue
-from langgraph.runtime import Runtime
-from langgraph.types import Command
 from typing_extensions import override
 
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.drive.request import check_language
 from ig_guardrail.errors import RequestError
+from ig_guardrail.extras import absence
 from ig_guardrail.integrations.langchain.answer_check import AnswerCheck
 from ig_guardrail.integrations.langchain.messages.blocks import PROVIDER, RECORD, refused
 from ig_guardrail.integrations.langchain.messages.conversation import ROLES, reader_of
@@ -35,6 +30,16 @@ from ig_guardrail.integrations.langchain.payer import conversation_of, with_conv
 from ig_guardrail.integrations.langchain.structured import AnswerRefused
 from ig_guardrail.integrations.langchain.text_checks import text_checks
 from ig_guardrail.types import CompiledPolicy
+
+try:
+    from langchain.agents.middleware import AgentMiddleware, AgentState, hook_config
+    from langchain.agents.middleware.types import ModelRequest, ModelResponse, PrivateStateAttr, ToolCallRequest
+    from langchain.agents.structured_output import StructuredOutputError
+    from langgraph.channels import LastValue
+    from langgraph.runtime import Runtime
+    from langgraph.types import Command
+except ModuleNotFoundError as error:
+    raise absence("agents", "langchain", "langgraph", by="GuardrailMiddleware") from error
 
 ToolAnswer = ToolMessage | Command[Any]
 

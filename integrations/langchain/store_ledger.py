@@ -20,11 +20,15 @@ from decimal import Decimal
 from typing import Any, TypeAlias
 from uuid import uuid4
 
-from langgraph.store.base import BaseStore
-
 from ig_guardrail.errors import LedgerError, brief
+from ig_guardrail.extras import absence
 from ig_guardrail.ledger import LedgerEntry, Limit
 from ig_guardrail.ledger.rows import overtaken, settled_until, total
+
+try:
+    from langgraph.store.base import BaseStore
+except ModuleNotFoundError as error:
+    raise absence("agents", "langgraph", by="StoreLedger") from error
 
 PAGE = 1_000  # items asked for at once
 StorePath: TypeAlias = tuple[str, ...]

@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from ig_guardrail.costs.calls.rules import ArgumentRule, ToolRules
+from ig_guardrail.extras import require
 from ig_guardrail.text.calls import ResponseFormat, Tool
 from ig_guardrail.types import ToolCall
 
@@ -244,6 +245,7 @@ def _plain(sign: str) -> str:
 
 def unfit(schema: Mapping[str, Any]) -> str | None:
     """Why grammars do not take a schema; None if they do."""
+    require("local", "llguidance", by="an answer in a given form", where="tools")
     from llguidance import LLMatcher
 
     return LLMatcher.validate_grammar(LLMatcher.grammar_from_json_schema(dict(schema))) or None

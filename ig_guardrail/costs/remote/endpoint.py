@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from ig_guardrail.causes import note
 from ig_guardrail.errors import CostFailure, CostTimeout, ModelError, brief
+from ig_guardrail.extras import require
 from ig_guardrail.threads import Daemon, ForkSafeLock, Home
 
 if TYPE_CHECKING:
@@ -139,19 +140,14 @@ def _score(result: Any, category: str) -> float:
 
 
 def open_client(address: str, key: str | None, seconds: float) -> AsyncOpenAI:
-    """A client for an address. Raises ModelError if the `openai` package is not installed.
+    """A client for an address. Raises MissingExtra if the `openai` package is not installed.
 
     key: None sends a word that is no key. seconds: how long one request may take.
     Also raises ModelError for an address that is none.
     """
-    try:
-        from openai import AsyncOpenAI, DefaultAsyncHttpxClient
-    except ImportError as error:
-        raise ModelError(
-            "a cost model of kind `openai` needs the package `openai`",
-            where="cost_models",
-            fix="pip install 'ig-guardrail[openai]'",
-        ) from error
+    require("openai", by="a cost model of kind `openai`", where="cost_models")
+    from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+
     http = DefaultAsyncHttpxClient(follow_redirects=False, trust_env=not address.startswith(THIS_MACHINE))
     try:
         return AsyncOpenAI(

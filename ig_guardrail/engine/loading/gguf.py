@@ -7,7 +7,6 @@ the dtype, and load in about a second from then on.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import warnings
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 from ig_guardrail.engine.loading.pretokenize import cut_as
 from ig_guardrail.engine.loading.store import made_once, quiet, remembered_sha256, store_folder
 from ig_guardrail.errors import ModelError, brief
+from ig_guardrail.extras import require
 
 SUFFIX = ".gguf"
 LAYOUT = 2  # of unpacked folders: those of an earlier one are made again
@@ -37,14 +37,7 @@ def unpacked(packed: Path, dtype: str) -> tuple[Path, str]:
 
 def _unpack(packed: Path, dtype: str, folder: Path) -> None:
     """Unpack the file in float32, cast to `dtype`, and write model and tokenizer to `folder`."""
-    missing = [name for name in ("accelerate", "gguf") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ModelError(
-            f"{packed.name} cannot be unpacked without {' and '.join(missing)}",
-            where=f"model file {packed.name}",
-            why="weights that are packed as GGUF are unpacked once",
-            fix="run `pip install 'ig-guardrail[embedded]'`",
-        )
+    require("embedded", by=f"model file {packed.name}", where="model")
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

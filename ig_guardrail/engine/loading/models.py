@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ig_guardrail.engine.loading.gguf import SUFFIX, unpacked
 from ig_guardrail.engine.loading.store import files_sha256, quiet
 from ig_guardrail.errors import ModelError, RequestError, brief
+from ig_guardrail.extras import LOCAL, require
 from ig_guardrail.threads import ForkSafeLock, Home
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def load_engine(model: str, *, device: str = "auto", dtype: str = "auto", weight
     weights "auto" (as `dtype` says), "bf16", or, on the CPU, quantised: "int8", "int4"
     Raises ModelError if the model cannot be had, RequestError for a device, dtype or weights that do not exist.
     """
+    _require_readers(model)
     place, numerics = device_of(device), numerics_of(dtype, weights)
     return _REGISTRY.get((_place(model), place, numerics), lambda: _start(model, place, numerics))
 
@@ -95,6 +97,7 @@ def load_weights(model: str, device: str, numerics: str) -> Weights:
 
     numerics  a dtype, or "int4" or "int8"
     """
+    _require_readers(model)
     from ig_guardrail.engine.loading.quantized import quantize
     from ig_guardrail.engine.loading.weights import Weights
 
@@ -111,6 +114,7 @@ def load_weights(model: str, device: str, numerics: str) -> Weights:
 
 def load_tokenizer(model: str) -> Any:
     """A model's `transformers` tokenizer, without its weights."""
+    _require_readers(model)
     from transformers import AutoTokenizer
 
     source = _find(model, DTYPES[0])
@@ -128,6 +132,12 @@ def _start(model: str, device: str, numerics: str) -> TransformersEngine:
     weights = load_weights(model, device, numerics)
     pack(weights.model)
     return TransformersEngine(weights)
+
+
+def _require_readers(model: str) -> None:
+    """Raises MissingExtra without what runs a model. What unpacks a packed file is asked for when that is done."""
+    packed = model == EMBEDDED or Path(model).suffix == SUFFIX
+    require("embedded" if packed else "local", *LOCAL, by=f"model '{model}'", where="model")
 
 
 def _place(model: str) -> str:
@@ -186,6 +196,7 @@ def _load(source: ModelFiles, device: str, dtype: str) -> tuple[Any, Any]:
 
 def device_of(device: str) -> str:
     """The device that a choice stands for; see `load_engine`. Raises RequestError if this machine does not have it."""
+    require("local", "torch", by="a local model", where="device")
     import torch
 
     if device == "auto":
