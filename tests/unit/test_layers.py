@@ -41,6 +41,8 @@ def test_every_room_keeps_to_its_floor(installed: Path) -> None:
     [
         ("search/plain.py", "from ig_guardrail.stream.gate import Gate"),
         ("stream/gate.py", "import torch"),
+        ("engine/text/detokenize.py", "from ig_guardrail.engine.kv import trunk"),
+        ("costs/pattern.py", "import llguidance"),
         ("drive/fallback.py", "from ig_guardrail.integrations.langchain import chat_model"),
     ],
 )

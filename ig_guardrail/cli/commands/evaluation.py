@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ig_guardrail.extras import require
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -42,6 +44,7 @@ def eval_command(
 
     Every answer is kept as soon as it is there: stopped with Ctrl-C, the same command goes on from there.
     """
+    require("eval", by="a comparison", where="eval")
     from ig_guardrail.evaluate.comparison.config import read_config
     from ig_guardrail.evaluate.comparison.judges import check_judge
     from ig_guardrail.evaluate.comparison.runner import tasks_of
