@@ -150,7 +150,7 @@ def demand(name: str, policy: CompiledPolicy, panel: CostRegistry, values: Value
             f"strategy '{name}' needs an early exit, and the model '{info.model}' in {info.numerics} has none",
             where="strategy",
             why="it would be plain decoding without one; only the embedded model in bfloat16 comes with an exit",
-            fix="train one (not for int4 or int8) with `ig-guardrail train answers` and `train exit`, and name its "
+            fix="train one (not for int4) with `ig-guardrail train answers` and `train exit`, and name its "
             "folder: `--exit FOLDER` on the command line, `open_guardrail(exit=...)` in Python",
         )
 

@@ -100,7 +100,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
     device: str = Field(default_factory=from_env("IG_GUARDRAIL_DEVICE", default="auto"))
     dtype: str = "auto"
     weights: str = Field(default_factory=from_env("IG_GUARDRAIL_WEIGHTS", default="auto"))
-    """"bf16", or on the CPU "int8" or "int4"; quantised weights compute in bfloat16 and take less time a token."""
+    """"bf16", or on the CPU "int4"; 4-bit weights compute in bfloat16 and take less time a token."""
     n: int = 1
     """Answers to a request, for `generate`; `invoke` and `stream` give one."""
     logprobs: bool = False
