@@ -48,7 +48,7 @@ def open_guardrail(
 
     reward, critic: judges that rank candidates, by name; see `open_values`. Or `values`, the judges themselves
     exit: a folder with an early exit for strategy `early_exit`; see `open_engine`
-    cost_models: those that the policy leaves to the program (`kind: given`), by name
+    cost_models: those that the policy leaves to the program (`kind: provided`), by name
     limits: bounds on any request, such as the seconds that it may search
     Weights are loaded once a process, here at the latest. Raises PolicyError, ModelError, HeadMismatch.
     """

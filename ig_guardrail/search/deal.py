@@ -20,7 +20,8 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ig_guardrail.search.base import Search, SearchContext
+from ig_guardrail.search.base import Search, SearchContext, SearchMethod
+from ig_guardrail.search.needs import REWARD_MODEL
 from ig_guardrail.types import (
     Accepted,
     Commit,
@@ -117,3 +118,8 @@ def stem(word: str) -> str:
         if lower.endswith(ending) and len(lower) - len(ending) >= SHORTEST_STEM:
             return lower.removesuffix(ending)
     return lower
+
+
+METHODS = (
+    SearchMethod("deal", search, "tokens by where greedy continuations lead", "arXiv 2402.06147", uses=(REWARD_MODEL,)),
+)

@@ -117,7 +117,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
     ledger: str | Path | Any = Field(default=None, exclude=True, repr=False)
     """Where conversations are kept: a file for `SQLiteLedger`, or a ledger; None is the memory of this process."""
     cost_models: Mapping[str, InstanceOf[CostModel]] = Field(default_factory=dict, exclude=True, repr=False)
-    """What the policy leaves to the program (`kind: given`), by name."""
+    """What the policy leaves to the program (`kind: provided`), by name."""
     reward: str | None = Field(default=None, min_length=1)
     """Ranks candidates by task value: "relevance", a folder of `train reward`, or "classifier:PATH"."""
     critic: str | None = Field(default=None, min_length=1)

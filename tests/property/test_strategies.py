@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ig_guardrail.costs.rewards.values import Values
 from ig_guardrail.search import deal, preference
 from ig_guardrail.search.baselines import ctrl
+from ig_guardrail.search.needs import CONSTITUTION, INDEX
 from ig_guardrail.search.registry import METHODS
 from tests.trees import LETTERS, PartialValue, Toy, solve, toys
 
@@ -29,7 +30,12 @@ class PrefixValue(PartialValue):
 
 def constitution(name: str) -> dict[str, Any]:
     """What a method that reads under one is given; others draw from the model alone."""
-    return {"steer": "Be kind."} if "constitution" in METHODS[name].needs else {}
+    return {"steer": "Be kind."} if CONSTITUTION in METHODS[name].needs else {}
+
+
+def named(name: str) -> Any:
+    """A method as a toy, which has no index, can ask for it."""
+    return METHODS[name].search if INDEX in METHODS[name].needs else name
 
 
 def worth(toy: Toy, text: str) -> float:
@@ -100,7 +106,7 @@ def best_by_beams(toy: Toy, beams: int, name: str) -> str | None:
 def test_beams_are_the_preferred_prefixes_of_every_length(toy: Toy, beams: int, name: str) -> None:
     """Every beam is extended by every letter, so there is nothing left to chance."""
     search = {"block": 1, "beams": beams, "candidates": LETTERS * beams, "hold": 16}
-    receipt = solve(toy, Values(reward=PrefixValue(toy)), name, **search)
+    receipt = solve(toy, Values(reward=PrefixValue(toy)), named(name), **search)
     assert receipt.text == (best_by_beams(toy, beams, name) or "[refusal")
 
 
@@ -118,7 +124,7 @@ def test_args_takes_the_worthiest_of_the_likeliest_at_every_token(toy: Toy) -> N
 @given(toys((2, 3, 4)), st.sampled_from([1, 2]))
 def test_trace_shield_shows_the_whole_stream_or_nothing(toy: Toy, block: int) -> None:
     """Lane 0 says the first letter, again and again."""
-    receipt = solve(toy, Values(), "trace_shield", block=block)
+    receipt = solve(toy, Values(), named("trace_shield"), block=block)
     text = "a" * toy.depth
     assert receipt.text == (text if toy.safe(text) else "[refusal")
 
@@ -162,7 +168,7 @@ def test_speculative_rejection_keeps_the_better_half_of_every_block(toy: Toy, la
 def test_no_method_shows_what_is_over_budget(toy: Toy, name: str, block: int, hold: int, candidates: int) -> None:
     """And each ends, with nothing left in the engine (`solve` looks)."""
     search = {"block": block, "hold": hold, "candidates": candidates, "beams": 1, "retries": 1, **constitution(name)}
-    receipt = solve(toy, Values(reward=PrefixValue(toy)), name, **search)
+    receipt = solve(toy, Values(reward=PrefixValue(toy)), named(name), **search)
     assert receipt.verdict.outcome in ("completed", "refused", "ended")
     assert toy.safe(shown(receipt))
     if receipt.verdict.outcome == "completed":
@@ -173,7 +179,7 @@ def test_no_method_shows_what_is_over_budget(toy: Toy, name: str, block: int, ho
 def test_methods_that_cannot_stream_show_nothing_before_the_end(name: str) -> None:
     toy = Toy(6, {}, {"".join(word): 0.0 for word in itertools.product("abc", repeat=6)})
     search = {"block": 2, "hold": 0, "candidates": 4, **constitution(name)}
-    receipt = solve(toy, Values(reward=PartialValue(toy)), name, **search)
+    receipt = solve(toy, Values(reward=PartialValue(toy)), named(name), **search)
     assert receipt.verdict.outcome == "completed"
     first, last = receipt.blocks[0].position, receipt.blocks[-1].position
     assert (first < last) == METHODS[name].streams

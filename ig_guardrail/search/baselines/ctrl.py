@@ -16,9 +16,10 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from ig_guardrail.search.base import Search, SearchContext, Strategy
+from ig_guardrail.search.base import Search, SearchContext, SearchMethod, Strategy
 from ig_guardrail.search.best_of_n import whole_answers
 from ig_guardrail.search.dice import drawn
+from ig_guardrail.search.needs import REWARD_MODEL
 from ig_guardrail.search.preference import scored
 from ig_guardrail.types import Commit, Drop, Node
 
@@ -73,3 +74,25 @@ def _uniform(answers: Sequence[Node]) -> float:
     """A number in [0, 1) that the answers determine."""
     text = repr([node.answer_ids() for node in answers]).encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=7).digest()) / 2**56
+
+
+METHODS = (
+    SearchMethod(
+        "ctrl",
+        ctrl(for_best_of_n),
+        "an answer drawn by calibrated reward, tilted to the top",
+        "InfAlign, arXiv 2412.19792",
+        uses=(REWARD_MODEL,),
+        streams=False,
+        baseline=True,
+    ),
+    SearchMethod(
+        "ctrl_worst_of_n",
+        ctrl(for_worst_of_n),
+        "an answer drawn by calibrated reward, tilted away from the bottom",
+        "InfAlign, arXiv 2412.19792",
+        uses=(REWARD_MODEL,),
+        streams=False,
+        baseline=True,
+    ),
+)
