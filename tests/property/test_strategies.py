@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -248,8 +250,82 @@ def test_calibrated_rewards_do_not_depend_on_the_scale(values: list[int]) -> Non
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_weights_are_a_distribution_that_rises_with_the_reward(values: list[float]) -> None:
-    for phi in (ctrl.for_best_of_n, ctrl.for_worst_of_n):
-        chances = ctrl.weights(values, phi)
-        assert math.fsum(chances) == pytest.approx(1)
-        ranked = sorted(zip(values, chances, strict=True))
+    for tilt in (ctrl.TOP, ctrl.BOTTOM):
+        odds = tilt.weights(values)
+        assert math.fsum(odds) == pytest.approx(1)
+        ranked = sorted(zip(values, odds, strict=True))
         assert all(a[1] <= b[1] + 1e-12 for a, b in itertools.pairwise(ranked))
+
+
+@pytest.mark.parametrize("tilt", [ctrl.TOP, ctrl.BOTTOM], ids=["top", "bottom"])
+def test_the_method_draws_half_a_nat_from_the_model(tilt: ctrl.Tilt) -> None:
+    assert divergence(tilted(tilt.transform, tilt.beta)) == pytest.approx(0.5, abs=0.01)
+
+
+BETAS = (
+    1e4,
+    300.0,
+    100.0,
+    30.0,
+    10.0,
+    3.0,
+    1.0,
+    0.3,
+    0.1,
+    0.03,
+    0.01,
+    1e-4,
+)  # from hardly any tilt to nothing but the best
+
+
+@pytest.mark.parametrize("transform", [ctrl.for_best_of_n, ctrl.for_worst_of_n], ids=["top", "bottom"])
+@pytest.mark.parametrize("answers", [2, 5, 16])
+def test_distance_buys_wins_and_beta_is_its_price(transform: ctrl.Transform, answers: int) -> None:
+    """The curve of KL against win rate: both rise as beta falls, from the model itself to best-of-n."""
+    shares = [(rank + 0.5) / answers for rank in range(answers)]
+    laws = [ctrl.Tilt(transform, beta).weights(shares) for beta in BETAS]
+    distances = [math.fsum(w * math.log(w * answers) for w in law if w > 0) for law in laws]
+    wins = [math.fsum(w * share for w, share in zip(law, shares, strict=True)) for law in laws]
+    assert all(a <= b + 1e-12 for a, b in itertools.pairwise(distances))
+    assert all(a <= b + 1e-12 for a, b in itertools.pairwise(wins))
+    assert (distances[0], wins[0]) == (pytest.approx(0, abs=1e-3), pytest.approx(0.5, abs=1e-2))
+    assert (distances[-1], wins[-1]) == (pytest.approx(math.log(answers)), pytest.approx(shares[-1]))
+    between = [one for one in distances if 0.05 * math.log(answers) < one < 0.95 * math.log(answers)]
+    assert between, "the trade-off is gradual"
+
+
+def shuffled_toys(count: int) -> list[Toy]:
+    """Toys where nothing is harmful, whose texts have the values 0, 1, 2 ... in any order."""
+    texts = ["".join(word) for word in itertools.product("abc"[:LETTERS], repeat=2)]
+    dice = random.Random(11)
+    return [
+        Toy(2, {}, {text: float(rank) for rank, text in enumerate(dice.sample(texts, len(texts)))})
+        for _ in range(count)
+    ]
+
+
+def drawing(tilt: ctrl.Tilt, seed: int) -> Any:
+    """The method as a request with this seed is served."""
+
+    def search(root: Any, ctx: Any) -> Any:
+        return ctrl.ctrl(tilt)(root, replace(ctx, seed=seed))
+
+    return search
+
+
+def test_on_toy_models_answers_are_drawn_by_the_curve_and_are_not_the_best_of_n() -> None:
+    toys_ = shuffled_toys(120)
+    shares = [(rank + 0.5) / LETTERS**2 for rank in range(LETTERS**2)]
+    found = []
+    for beta in (1e4, ctrl.TOP.beta, 3.0, 0.01):
+        tilt = ctrl.Tilt(ctrl.for_best_of_n, beta)
+        ranks = [
+            toy.value[solve(toy, Values(reward=PartialValue(toy)), drawing(tilt, k), block=2).text]
+            for k, toy in enumerate(toys_)
+        ]
+        expected = math.fsum(w * share for w, share in zip(tilt.weights(shares), shares, strict=True))
+        assert sum(shares[int(rank)] for rank in ranks) / len(ranks) == pytest.approx(expected, abs=0.08)
+        found.append(sum(rank == LETTERS**2 - 1 for rank in ranks) / len(ranks))
+    assert found == sorted(found)
+    assert found[1] < 0.7, "at its own beta it often takes another than the best"
+    assert found[-1] == 1, "with no price on distance it is best-of-n"
