@@ -34,7 +34,7 @@ from ig_guardrail.learn.data.rows import read_rows
 from ig_guardrail.types import Draw, Message, Sampling
 
 HERE = Path(__file__).parent
-KEPT = {"bf16": "bfloat16", "int8": "int8", "int4": "int4"}
+KEPT = {"bf16": "bfloat16", "int4": "int4"}
 TEXTS = 60
 ANSWERS = 20
 TOKENS = 64

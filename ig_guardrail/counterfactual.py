@@ -12,11 +12,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any, TypeAlias
 
 from ig_guardrail.errors import ModelError, brief
+from ig_guardrail.types import Edit, Message, with_system_text
 
 Swap: TypeAlias = Mapping[str, str]
 
@@ -27,6 +29,12 @@ _SPELLED = re.compile(r"[a-z]{2,}")
 def swapped(text: str, swap: Swap) -> str:
     """The text with every word of the swap exchanged for its other, in the same case."""
     return _WORD.sub(lambda found: _other(found.group(), swap), text) if swap else text
+
+
+def edited(turns: tuple[Message, ...], edit: Edit) -> tuple[Message, ...]:
+    """The conversation with its words swapped, and then the edit's own added to its system text."""
+    said = tuple(replace(turn, text=swapped(turn.text, edit.swap)) for turn in turns)
+    return with_system_text(said, edit.system)
 
 
 def paired(pairs: Iterable[tuple[str, str]], nouns: Iterable[tuple[str, str]] = ()) -> Swap:

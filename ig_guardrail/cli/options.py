@@ -21,7 +21,7 @@ DeviceOption: TypeAlias = Annotated[
 ]
 Dtype: TypeAlias = Annotated[str, typer.Option("--dtype", help="'auto', 'bfloat16', 'float16' or 'float32'.")]
 WeightsOption: TypeAlias = Annotated[
-    str, typer.Option("--weights", envvar="IG_GUARDRAIL_WEIGHTS", help="'auto', 'bf16', 'int8' or 'int4'.")
+    str, typer.Option("--weights", envvar="IG_GUARDRAIL_WEIGHTS", help="'auto', 'bf16' or 'int4'.")
 ]
 StrategyOption: TypeAlias = Annotated[
     str | None,

@@ -1,6 +1,6 @@
 """Cost models that this package did not make: what they declare is checked once, and then they are held to it.
 
-Cost models that the program hands in, for the entries of kind `given` and for no others.
+Cost models that the program hands in, for the entries of kind `provided` and for no others.
 
 Cost models of installed distributions, found by the names that these declare.
 
@@ -109,21 +109,21 @@ def _unfit(spec: CostModelSpec, why: str) -> ModelError:
     )
 
 
-def given_cost_model(spec: CostModelSpec, given: Mapping[str, CostModel]) -> ForeignCost:
-    """The one for an entry of kind `given`. Raises ModelError if it was not handed in, or is not one."""
+def provided_cost_model(spec: CostModelSpec, given: Mapping[str, CostModel]) -> ForeignCost:
+    """The one for an entry of kind `provided`. Raises ModelError if it was not handed in, or is not one."""
     if spec.name not in given:
         raise ModelError(
             f"the program gives no cost model '{spec.name}'",
             where=f"cost_models.{spec.name}",
-            why="the policy says `kind: given`, and without it nothing would be judged by this name",
+            why="the policy says `kind: provided`, and without it nothing would be judged by this name",
             fix=f"pass `cost_models={{'{spec.name}': ...}}` where the policy is opened",
         )
     return take_in(spec, given[spec.name])
 
 
-def check_given(specs: Sequence[CostModelSpec], given: Mapping[str, CostModel]) -> None:
+def check_provided(specs: Sequence[CostModelSpec], given: Mapping[str, CostModel]) -> None:
     """Raises ModelError for a cost model that the policy does not ask the program for."""
-    asked = [spec.name for spec in specs if spec.kind == "given"]
+    asked = [spec.name for spec in specs if spec.kind == "provided"]
     for name in given:
         if name not in asked:
             raise ModelError(

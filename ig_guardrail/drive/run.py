@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 import time
 from dataclasses import dataclass, replace
 
-from ig_guardrail.costs.base import Steerable
+from ig_guardrail.costs.base import Sourced, Steerable
 from ig_guardrail.costs.rewards.values import Values
 from ig_guardrail.drive.cost_registry import CostRegistry
 from ig_guardrail.drive.request import GenerationRequest, beginning_of, check, check_payer, earlier
 from ig_guardrail.engine.base import Engine, EngineInfo
-from ig_guardrail.errors import RequestError, UnguardedNotAllowed
+from ig_guardrail.errors import UnguardedNotAllowed
 from ig_guardrail.ledger import shared
-from ig_guardrail.search.base import SearchContext, Strategy
-from ig_guardrail.search.registry import METHODS
+from ig_guardrail.search.base import SearchContext, SearchMethod, Strategy
+from ig_guardrail.search.needs import Surroundings
+from ig_guardrail.search.registry import method_of
 from ig_guardrail.settings import Limits
 from ig_guardrail.types import CompiledPolicy, Prompt, Sampling, SearchSettings, StateEdit
 
@@ -106,53 +106,33 @@ def _search_of(
     asked = request.strategy or policy.search.strategy
     if callable(asked):
         return getattr(asked, "__qualname__", type(asked).__name__), asked, policy.search
-    demand(asked, policy, costs, values, info)
+    method = method_for(asked, policy, costs, values, info)
     if asked == "none":
-        return "none", METHODS["none"].search, _unguarded(policy)
+        return asked, method.search, _unguarded(policy)
     settings = policy.search
     if asked != "inference_guard":  # a fresh start under a stricter text is a part of that search
         settings = replace(settings, strategy=asked, restart=None)
     if request.sampling.grammar is not None:  # an answer of few tokens may be all of its form
         settings = replace(settings, shortest=0)
-    return asked, METHODS[asked].search, settings
+    return asked, method.search, settings
 
 
-def demand(name: str, policy: CompiledPolicy, panel: CostRegistry, values: Values, info: EngineInfo) -> None:
-    """Raises RequestError for a strategy that is not known or lacks what it needs."""
-    if name not in METHODS:
-        near = "".join(f"did you mean '{one}'? " for one in difflib.get_close_matches(name, METHODS, n=1))
-        known = f"{near}`ig-guardrail strategies` lists all"
-        raise RequestError(f"there is no strategy '{name}'", where="strategy", fix=known)
-    if "reward model" in METHODS[name].needs and values.reward is None:
-        raise RequestError(
-            f"strategy '{name}' needs a reward model",
-            where="strategy",
-            why="it ranks by task value alone, and would be greedy decoding without one",
-            fix='name one: `--reward relevance` on the command line; in Python, `reward="relevance"` where '
-            "the guardrail or the chat model is made",
+def method_for(
+    name: str, policy: CompiledPolicy, costs: CostRegistry, values: Values, info: EngineInfo
+) -> SearchMethod:
+    """The method of a name. Raises RequestError if it is not known or lacks what it needs."""
+    method = method_of(name)
+    method.check(
+        Surroundings(
+            policy=policy,
+            reward=values.reward is not None,
+            ascent=_ascent(costs),
+            indexed=_indexed(costs),
+            model=f"'{info.model}' in {info.numerics}",
+            exit=info.exit is not None,
         )
-    if "constitution" in METHODS[name].needs and not (policy.search.steer or policy.swaps):
-        raise RequestError(
-            f"strategy '{name}' needs a constitution, and policy '{policy.name}' has none",
-            where="strategy",
-            why="a verifier that reads under no other words than the draft was drawn with agrees with every draft",
-            fix="use the policy `fairness`, or write `search: {steer: ..., swaps: [...]}`, one of them at least",
-        )
-    if "value head" in METHODS[name].needs and _ascent(panel) is None:
-        raise RequestError(
-            f"strategy '{name}' needs a value head, and no budget of policy '{policy.name}' rests on one",
-            where="strategy",
-            why="its edits of hidden states are steps away from what a `latent` cost model scores",
-            fix="use a policy with a budget in `mode: enforce` over a cost model of `kind: latent`",
-        )
-    if "exit adapters" in METHODS[name].needs and info.exit is None:
-        raise RequestError(
-            f"strategy '{name}' needs an early exit, and the model '{info.model}' in {info.numerics} has none",
-            where="strategy",
-            why="it would be plain decoding without one; only the embedded model in bfloat16 comes with an exit",
-            fix="train one (not for int4 or int8) with `ig-guardrail train answers` and `train exit`, and name its "
-            "folder: `--exit FOLDER` on the command line, `GuardrailSpec(exit=...)` in Python",
-        )
+    )
+    return method
 
 
 def _unguarded(policy: CompiledPolicy) -> SearchSettings:
@@ -170,3 +150,9 @@ def _ascent(costs: CostRegistry) -> StateEdit | None:
     """Steps away from the first cost model of an enforced budget that can say where they lead."""
     models = [costs.seats[name].model for rule in costs.glanced for name in rule.budget.cost.models()]
     return next((model.descent() for model in models if isinstance(model, Steerable)), None)
+
+
+def _indexed(costs: CostRegistry) -> bool:
+    """Whether an enforced budget rests on a cost model that can say which text an answer recites."""
+    names = {name for rule in costs.rules if rule.enforced for name in rule.budget.cost.models()}
+    return any(isinstance(costs.seats[name].model, Sourced) for name in names)

@@ -13,7 +13,7 @@ from typing import Any
 
 from ig_guardrail.budget import Point, pressure, remaining, settle
 from ig_guardrail.causes import named, note
-from ig_guardrail.counterfactual import swapped
+from ig_guardrail.counterfactual import edited
 from ig_guardrail.drive.run import Run
 from ig_guardrail.drive.runners import Show, Wait, Waiting
 from ig_guardrail.drive.scorer import Scorer
@@ -34,7 +34,6 @@ from ig_guardrail.types import (
     Expand,
     Extend,
     Measure,
-    Message,
     Node,
     Sampling,
     Score,
@@ -245,16 +244,6 @@ class Server:
     def _drop(self, node: Node) -> None:
         if node not in (self.root, self.start) and node is not self.gate.tip:
             self.run.engine.close(node)
-
-
-def edited(turns: tuple[Message, ...], edit: Edit) -> tuple[Message, ...]:
-    """The conversation with its words swapped, and then the edit's own added to its system text."""
-    said = tuple(replace(turn, text=swapped(turn.text, edit.swap)) for turn in turns)
-    if not edit.system:
-        return said
-    if said and said[0].role == "system":
-        return (Message("system", f"{said[0].text}\n\n{edit.system}"), *said[1:])
-    return (Message("system", edit.system), *said)
 
 
 def _no_request(request: Any) -> StrategyError:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ig_guardrail.drive.run import STREAMING_BLOCK, demand
+from ig_guardrail.drive.run import STREAMING_BLOCK, method_for
 from ig_guardrail.errors import RequestError
 from ig_guardrail.evaluate.answers import Arm
 from ig_guardrail.evaluate.replay import noted_only
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.search import plain
-from ig_guardrail.search.registry import METHODS
 from ig_guardrail.types import CompiledPolicy
 
 
@@ -41,11 +40,11 @@ def arms_of(guardrail: Guardrail) -> Arms:
             fix="compare under a policy with at least one budget in `mode: enforce`",
         )
     named = policy.search.strategy
-    demand(named, policy, guardrail.costs, guardrail.values, guardrail.engine.info)
+    method = method_for(named, policy, guardrail.costs, guardrail.values, guardrail.engine.info)
     cutting = replace(policy, prompt=None, search=replace(policy.search, restart=None))
     return Arms(
         unguarded=Arm("unguarded", under(guardrail, watching(policy)), plain.search, policy.budgets),
-        guarded=Arm("guarded", guardrail, METHODS[named].search, policy.budgets),
+        guarded=Arm("guarded", guardrail, method.search, policy.budgets),
         cut=Arm("cut", under(guardrail, cutting), plain.search, policy.budgets),
     )
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ig_guardrail.budget import BudgetRule, charge_points
 from ig_guardrail.costs.heads.node_states import prefix_states
 from ig_guardrail.drive.request import GenerationRequest
-from ig_guardrail.drive.run import demand
+from ig_guardrail.drive.run import method_for
 from ig_guardrail.drive.runners import finish
 from ig_guardrail.drive.scorer import Scorer
 from ig_guardrail.guardrail import Guardrail
@@ -29,7 +29,6 @@ from ig_guardrail.learn.heads import DEPTHS
 from ig_guardrail.learn.sampling import AnswerTokens, SamplingPlan, looks_at, read, speak
 from ig_guardrail.search.preference import likelihood
 from ig_guardrail.search.recorder import Follower
-from ig_guardrail.search.registry import METHODS
 from ig_guardrail.types import Measure, Node
 
 OTHER = 1_000_003  # added to the seed of guided answers, which else would often be the first unguarded one
@@ -100,8 +99,8 @@ class Recorder:
         """The answer that the search finds; () where it finds none that ends by itself."""
         guardrail, sampling = self.guardrail, self.speech.sampling
         named = guardrail.policy.search.strategy
-        demand(named, guardrail.policy, guardrail.costs, guardrail.values, guardrail.engine.info)
-        follower = Follower(METHODS[named].search)
+        method = method_for(named, guardrail.policy, guardrail.costs, guardrail.values, guardrail.engine.info)
+        follower = Follower(method.search)
         ask = GenerationRequest(question.turns, replace(sampling, seed=sampling.seed + OTHER), follower)
         for _ in guardrail.stream(ask):
             pass

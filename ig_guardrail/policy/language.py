@@ -31,6 +31,12 @@ SEARCHING = (
     "resample",
     "rollback_retry",
     "best_of_n",
+    "deal",
+    "prov_decode",
+    "verifier",
+)
+PLAIN = ("cut", "trace_shield")  # they decode one stream, and end it at the first denial
+BASELINES = (  # rows of comparisons: `ig-guardrail eval` and `run --strategy` know them, policies do not
     "best_of_n_plain",
     "best_of_n_lagrangian",
     "beam",
@@ -39,16 +45,13 @@ SEARCHING = (
     "args",
     "args_lagrangian",
     "args_cost",
-    "deal",
     "ctrl",
     "ctrl_worst_of_n",
-    "prov_decode",
     "re_control",
+    "early_exit",
     "speculative_rejection",
-    "verifier",
     "token_verifier",
 )
-PLAIN = ("cut", "early_exit", "trace_shield")  # they decode one stream, and end it at the first denial
 
 NAME = FormatKind("a name", r"[a-z][a-z0-9-]{0,63}", "support-bot")
 BUDGET_ID = FormatKind("a name", NAME.pattern, "harmful-help")
@@ -266,7 +269,7 @@ COST_MODEL = OneOf(
             ),
             options=Field(MapOf(OPTION, TextKind(1000), 1, 64), "texts that its factory is given", '{style: "strict"}'),
         ),
-        "given": _model("given"),
+        "provided": _model("provided"),
     },
 )
 
@@ -379,8 +382,7 @@ OUTPUT = Section(
             ListOf(ChoiceKind(("search", "end")), 1, 2),
             "what an unsafe draft leads to: `[search, end]` looks for a safe way on first, `[end]` ends the answer",
             "[search, end]",
-            computed="`[end]` with a strategy that decodes plainly (`cut`, `early_exit`, `trace_shield`), else"
-            " `[search, end]`",
+            computed="`[end]` with a strategy that decodes plainly (`cut`, `trace_shield`), else `[search, end]`",
         )
     },
 )
@@ -390,7 +392,7 @@ SEARCH = Section(
     {
         "preset": Field(ChoiceKind(("paper",)), "the paper's settings as defaults for the keys below", "paper"),
         "strategy": Field(
-            ChoiceKind((*SEARCHING, *PLAIN)),
+            ChoiceKind((*SEARCHING, *PLAIN), apart=BASELINES),
             "`inference_guard` searches for safe continuations; `cut` decodes plainly and ends at the first denial;"
             " `ig-guardrail strategies` says what the others do, and what they need",
             "inference_guard",

@@ -7,7 +7,7 @@ of them. By its name, k is the policy's `candidates` and l its `block`; the pape
 Departures: a continuation that ends over budget is demoted below all others, as one future of many, and is no proof;
 the public preset that goes by this name commits whole continuations and is another method.
 
-Objectives over a text, in [0, 1] or below 0: keywords it should hold, and how long it should be.
+An objective over a text, in [0, 1]: keywords that it should hold.
 
 Source: the programmatic constraints of DeAL, arXiv 2402.06147. Departures: keywords count by stem, so that a plural
 counts; the prompt is not searched.
@@ -20,7 +20,8 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ig_guardrail.search.base import Search, SearchContext
+from ig_guardrail.search.base import Search, SearchContext, SearchMethod
+from ig_guardrail.search.needs import REWARD_MODEL
 from ig_guardrail.types import (
     Accepted,
     Commit,
@@ -110,16 +111,6 @@ def covers(keywords: Sequence[str]) -> Objective:
     return objective
 
 
-def within_length(least: int, most: int) -> Objective:
-    """0 from `least` to `most` words, and one less for every word short or beyond."""
-
-    def objective(text: str) -> float:
-        words = len(_WORD.findall(text))
-        return -float(max(0, least - words) + max(0, words - most))
-
-    return objective
-
-
 def stem(word: str) -> str:
     """A word in lower case without a common English ending."""
     lower = word.lower()
@@ -127,3 +118,8 @@ def stem(word: str) -> str:
         if lower.endswith(ending) and len(lower) - len(ending) >= SHORTEST_STEM:
             return lower.removesuffix(ending)
     return lower
+
+
+METHODS = (
+    SearchMethod("deal", search, "tokens by where greedy continuations lead", "arXiv 2402.06147", uses=(REWARD_MODEL,)),
+)

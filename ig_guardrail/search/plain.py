@@ -13,7 +13,8 @@ receipt names the document.
 
 from __future__ import annotations
 
-from ig_guardrail.search.base import Search, SearchContext
+from ig_guardrail.search.base import Search, SearchContext, SearchMethod
+from ig_guardrail.search.needs import INDEX
 from ig_guardrail.types import Accepted, Commit, Draw, Drop, Extend, Node
 
 
@@ -39,3 +40,17 @@ def search_whole(root: Node, ctx: SearchContext) -> Search:
         yield Drop((node,))
         node = child
     yield Commit(node)
+
+
+METHODS = (
+    SearchMethod("none", search, "the unguarded stream; no gate"),
+    SearchMethod("cut", search, "the usual filter: decode until the gate denies, then stop"),
+    SearchMethod(
+        "trace_shield",
+        search_whole,
+        "the whole stream or nothing: refused at its end if it is over budget, such as by reciting a text",
+        "TraceAlign, arXiv 2508.02063, TraceShield",
+        needs=(INDEX,),
+        streams=False,
+    ),
+)

@@ -16,7 +16,8 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
-from ig_guardrail.search.base import Search, SearchContext
+from ig_guardrail.search.base import Search, SearchContext, SearchMethod
+from ig_guardrail.search.needs import INDEX
 from ig_guardrail.types import Accepted, Commit, CostEstimate, Draw, Drop, Extend, Node, Score, SearchOp
 
 VETO = -1e4  # what a logit of a vetoed token is raised by: far beyond what any model tells apart
@@ -55,3 +56,13 @@ class ProvDecode:
 
 
 search = ProvDecode()
+
+METHODS = (
+    SearchMethod(
+        "prov_decode",
+        search,
+        "the stream, without the tokens that would go over budget, such as those of a recited text",
+        "TraceAlign, arXiv 2508.02063, Prov-Decode",
+        needs=(INDEX,),
+    ),
+)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from ig_guardrail.search.base import Search, SearchContext
+from ig_guardrail.search.base import Search, SearchContext, SearchMethod
 from ig_guardrail.types import Accepted, Commit, Draw, Drop, Extend, Node, SearchOp
 
 
@@ -33,3 +33,6 @@ def _settled(root: Node, attempt: int, block: int) -> Generator[SearchOp, Any, b
         yield Drop((node,))
         node, released = child, reply.released
     return True
+
+
+METHODS = (SearchMethod("resample", search, "another answer where one is denied, while nothing was shown"),)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from ig_guardrail.search.base import Search, SearchContext
+from ig_guardrail.search.base import Search, SearchContext, SearchMethod
 from ig_guardrail.search.steering import Steering
 from ig_guardrail.types import Accepted, Append, Commit, CostEstimate, Draw, Drop, Extend, Node, Score, SearchOp
 
@@ -55,3 +55,8 @@ def _rolled_back(node: Node, released: int) -> Generator[SearchOp, Any, Node]:
         return stem
     grown: list[Node] = yield Append(((stem, node.answer_ids()[stem.position : released]),))
     return grown[0]
+
+
+METHODS = (
+    SearchMethod("rollback_retry", search, "detect, roll back over what is held, retry", "CARE (reconstruction)"),
+)

@@ -11,7 +11,6 @@ import re
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-LONGEST_ESCAPE = 12  # characters of source for one of text: a surrogate pair
 LONGEST_NAME = 64
 
 _LIKE_JSON = re.compile(r"\s*(?:```(?:json)?\s*)?[\[{]", re.IGNORECASE)

@@ -3,7 +3,15 @@
 A *position* is always a count of answer tokens: position 16 is the prefix that ends with the sixteenth token.
 """
 
-from ig_guardrail.types.conversation import AssistantMessage, Message, Prompt, Role, Sampling, ToolCall
+from ig_guardrail.types.conversation import (
+    AssistantMessage,
+    Message,
+    Prompt,
+    Role,
+    Sampling,
+    ToolCall,
+    with_system_text,
+)
 from ig_guardrail.types.operations import (
     Accepted,
     Append,
@@ -93,4 +101,5 @@ __all__ = [
     "Twin",
     "AssistantMessage",
     "Verdict",
+    "with_system_text",
 ]

@@ -38,6 +38,15 @@ class Message:
     said: tuple[AssistantMessage, ...] = field(default=(), compare=False, repr=False)
 
 
+def with_system_text(turns: tuple[Message, ...], text: str) -> tuple[Message, ...]:
+    """The conversation with words added to its system text; "" adds none."""
+    if not text:
+        return turns
+    if turns and turns[0].role == "system":
+        return (Message("system", f"{turns[0].text}\n\n{text}"), *turns[1:])
+    return (Message("system", text), *turns)
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """A conversation and the token ids the model reads for it."""

@@ -101,7 +101,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
     device: str = Field(default_factory=from_env("IG_GUARDRAIL_DEVICE", default="auto"))
     dtype: str = "auto"
     weights: str = Field(default_factory=from_env("IG_GUARDRAIL_WEIGHTS", default="auto"))
-    """"bf16", or on the CPU "int8" or "int4"; quantised weights compute in bfloat16 and take less time a token."""
+    """"bf16", or on the CPU "int4"; 4-bit weights compute in bfloat16 and take less time a token."""
     n: int = 1
     """Answers to a request, for `generate`; `invoke` and `stream` give one."""
     logprobs: bool = False
@@ -118,7 +118,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
     ledger: str | Path | Any = Field(default=None, exclude=True, repr=False)
     """Where conversations are kept: a file for `SQLiteLedger`, or a ledger; None is the memory of this process."""
     cost_models: Mapping[str, InstanceOf[CostModel]] = Field(default_factory=dict, exclude=True, repr=False)
-    """What the policy leaves to the program (`kind: given`), by name."""
+    """What the policy leaves to the program (`kind: provided`), by name."""
     reward: str | None = Field(default=None, min_length=1)
     """Ranks candidates by task value: "relevance", a folder of `train reward`, or "classifier:PATH"."""
     critic: str | None = Field(default=None, min_length=1)

@@ -89,7 +89,7 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
     cost_models: Mapping[str, InstanceOf[CostModel]] = Field(
         default_factory=dict, exclude=True, repr=False, frozen=True
     )
-    """What the policy leaves to the program (`kind: given`), by name."""
+    """What the policy leaves to the program (`kind: provided`), by name."""
 
     _opened: TextOpening = PrivateAttr()
 

@@ -11,11 +11,10 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import AliasChoices, BaseModel
 from pydantic.fields import FieldInfo
 
-from ig_guardrail.drive.server import edited
 from ig_guardrail.errors import RequestError, brief
 from ig_guardrail.schemas import KINDS, faultless, sound
 from ig_guardrail.text.calls import ResponseFormat, Tool, ToolChoice
-from ig_guardrail.types import Edit, Message
+from ig_guardrail.types import Message, with_system_text
 
 _ANY = ("any", "required", True)
 _OTHERS = {"function", "parameters", "input_schema", "inputSchema", "name", "toolSpec"}  # of tools that are no schema
@@ -44,7 +43,7 @@ def form_of(tools: Sequence[Any] | None, choice: Any, parallel: bool | None, res
 
 def with_instructions(form: ResponseFormat, turns: tuple[Message, ...]) -> tuple[Message, ...]:
     """A conversation whose model is told of the form."""
-    return edited(turns, Edit(form.instructions()))
+    return with_system_text(turns, form.instructions())
 
 
 def tool_of(given: Any) -> Tool:

@@ -31,7 +31,7 @@ from ig_guardrail.spec import folder_of
 from ig_guardrail.text.calls import format_call
 from ig_guardrail.types import Budget, CompiledPolicy, Piece, Prompt, Sampling
 
-TEXT_KINDS = ("lexical", "pattern", "classifier", "openai", "python", "given", "tools", "calls")
+TEXT_KINDS = ("lexical", "pattern", "classifier", "openai", "python", "provided", "tools", "calls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ def text_guardrail(
 ) -> Guardrail:
     """The guardrail of a policy (file, name or value), to be used `over` an engine for each request.
 
-    cost_models: those that the policy leaves to the program (`kind: given`), by name
+    cost_models: those that the policy leaves to the program (`kind: provided`), by name
 
     Raises PolicyError; ModelError if a budget is of hidden states.
     """

@@ -61,7 +61,7 @@ BLOCKS = [one for one in shown() if yaml.safe_load(one.text) is not None]  # one
 
 
 class Calm:
-    """What a program might hand in for `kind: given`."""
+    """What a program might hand in for `kind: provided`."""
 
     hazards = ("hte",)
     sha256 = "1"
@@ -138,7 +138,7 @@ def test_a_documented_policy_starts_and_answers(block: Shown, tmp_path: Path, mo
         file.write_text(block.text if "apiVersion" in block.text else yaml.safe_dump(policy))
         report = check_files([file])
         assert report.exit_code == 0, report.as_text(color=False)
-        models = {name: Calm() for name, one in policy["cost_models"].items() if one["kind"] == "given"}
+        models = {name: Calm() for name, one in policy["cost_models"].items() if one["kind"] == "provided"}
         rail = guard(load_engine("embedded"), load_policy(file), tmp_path, cost_models=models)
         ask = GenerationRequest(
             (Message("user", "Name a kind of tea."),),

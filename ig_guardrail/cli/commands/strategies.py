@@ -12,7 +12,7 @@ import typer
 def strategies_command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, one for each method.")] = False,
 ) -> None:
-    """List the search strategies. Any of them may be named to `--strategy`; all go through the same gate."""
+    """List the search strategies. `--strategy` takes any, policies all but baselines; all go through one gate."""
     from ig_guardrail.search.registry import METHODS
 
     rows = [
@@ -20,9 +20,10 @@ def strategies_command(
             "name": method.name,
             "what": method.title,
             "source": method.paper,
-            "needs": list(method.needs),
-            "uses": list(method.uses),
+            "needs": [need.name for need in method.needs],
+            "uses": [need.name for need in method.uses],
             "streams": method.streams,
+            "baseline": method.baseline,
         }
         for method in METHODS.values()
     ]
@@ -37,9 +38,15 @@ def _print_table(rows: Sequence[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("name", "what it does", "source", "needs (uses)", "streams", box=None, pad_edge=False)
+    table = Table("name", "what it does", "source", "needs (uses)", "streams", "in policies", box=None, pad_edge=False)
     for row in rows:
         uses = f"({', '.join(row['uses'])})" if row["uses"] else ""
         needs = " ".join(filter(None, [", ".join(row["needs"]), uses]))
-        table.add_row(row["name"], row["what"], row["source"], needs, "yes" if row["streams"] else "no")
+        table.add_row(
+            row["name"],
+            row["what"],
+            row["source"],
+            needs,
+            *("yes" if one else "no" for one in (row["streams"], not row["baseline"])),
+        )
     Console(highlight=False).print(table)

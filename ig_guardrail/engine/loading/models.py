@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +15,12 @@ from ig_guardrail.extras import LOCAL, require
 from ig_guardrail.threads import ForkSafeLock, Home
 
 if TYPE_CHECKING:
-    from ig_guardrail.engine.loading.quantized import Quantization
     from ig_guardrail.engine.loading.weights import Weights
     from ig_guardrail.engine.transformers import TransformersEngine
 
 EMBEDDED = "embedded"
 DTYPES = ("bfloat16", "float32", "float16")
-QUANTIZED: Mapping[str, Quantization] = {"int4": "int4", "int8": "int8"}
+QUANTIZED = ("int4",)
 UNROUNDED = "float16"  # the dtype in which the embedded model's values are kept to be quantised again
 HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
 HUB_EXTRAS = ["*/*", "consolidated*"]  # the same weights in other layouts
@@ -84,7 +83,7 @@ def load_engine(model: str, *, device: str = "auto", dtype: str = "auto", weight
             there)
     device  "auto" (cuda, else mps, else cpu), "cpu", "cuda", "cuda:0", "mps"
     dtype   "auto" (bfloat16), "bfloat16", "float32", "float16"
-    weights "auto" (as `dtype` says), "bf16", or, on the CPU, quantised: "int8", "int4"
+    weights "auto" (as `dtype` says), "bf16", or, on the CPU, "int4"
     Raises ModelError if the model cannot be had, RequestError for a device, dtype or weights that do not exist.
     """
     _require_readers(model)
@@ -95,20 +94,20 @@ def load_engine(model: str, *, device: str = "auto", dtype: str = "auto", weight
 def load_weights(model: str, device: str, numerics: str) -> Weights:
     """A model's weights and tokenizer on `device`, for this caller alone.
 
-    numerics  a dtype, or "int4" or "int8"
+    numerics  a dtype, or "int4"
     """
     _require_readers(model)
     from ig_guardrail.engine.loading.quantized import quantize
     from ig_guardrail.engine.loading.weights import Weights
 
-    quantized = QUANTIZED.get(numerics)
+    quantized = numerics if numerics in QUANTIZED else None
     source = _find(model, UNROUNDED if quantized else numerics)
     try:
         loaded, tokenizer = _load(source, device, "auto" if quantized else numerics)
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         raise _unreadable(source, error) from error
     if quantized:
-        quantize(loaded, quantized)
+        quantize(loaded)
     return Weights(model, source.sha256, loaded, tokenizer, quantized)
 
 
@@ -215,7 +214,7 @@ def device_of(device: str) -> str:
 
 
 def numerics_of(dtype: str, weights: str) -> str:
-    """What the weights run in: a dtype, "int8" or "int4"; see `load_engine`. Raises RequestError for a bad choice."""
+    """What the weights run in: a dtype, or "int4"; see `load_engine`. Raises RequestError for a bad choice."""
     _check_choice("dtype", dtype, ("auto", *DTYPES), "weights run in one of a few number formats")
     _check_choice("weights", weights, ("auto", "bf16", *QUANTIZED), "weights are kept in one of a few ways")
     chosen = DTYPES[0] if dtype == "auto" else dtype

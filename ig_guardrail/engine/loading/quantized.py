@@ -1,9 +1,9 @@
-"""Weight-only quantisation on the CPU: linear layers keep 4 or 8 bits a weight, activations stay in bfloat16.
+"""Weight-only quantisation on the CPU: linear layers keep 4 bits a weight, activations stay in bfloat16.
 
-int4  groups of 32 weights along the input, each with a scale and a zero: w = (q - 8) * scale + zero, q in 0..15.
-      Weights that were quantised like this before (GGUF Q4_1) are found again exactly, since each group holds a 0 and
-      a 15; only scale and zero are rounded, to bfloat16. The output layer gets 8 bits.
-int8  one scale for each output: w = q * scale, q in -127..127.
+4 bits  groups of 32 weights along the input, each with a scale and a zero: w = (q - 8) * scale + zero, q in 0..15.
+        Weights that were quantised like this before (GGUF Q4_1) are found again exactly, since each group holds a 0
+        and a 15; only scale and zero are rounded, to bfloat16.
+8 bits  for the output layer, and where groups do not fit: one scale for each output, w = q * scale, q in -127..127.
 
 A step of few rows is bound by reading weights, and runs on the kernels that read them packed. One of many rows is bound
 by arithmetic, and runs on a bfloat16 copy of the same quantised values. The kernels are private to torch: where they
@@ -12,15 +12,13 @@ are missing, or give something else, the copy serves all rows.
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ig_guardrail.engine.loading.packing import Packer
 from ig_guardrail.errors import RequestError
-
-Quantization: TypeAlias = Literal["int4", "int8"]
 
 GROUP = 32
 FEW = 8  # rows up to which reading the weights is what a step costs
@@ -71,7 +69,7 @@ class Int8Kernel(nn.Module):
 
 
 @torch.inference_mode()
-def quantize(model: nn.Module, to: Quantization) -> None:
+def quantize(model: nn.Module) -> None:
     """Quantise a model's linear layers in place; what is left becomes bfloat16.
 
     Load it in the dtype that holds its weights best: codes are found before anything is rounded to bfloat16.
@@ -80,7 +78,7 @@ def quantize(model: nn.Module, to: Quantization) -> None:
     device = next(model.parameters()).device
     if device.type != "cpu":
         raise RequestError(
-            f"{to} weights were asked for on {device}",
+            f"int4 weights were asked for on {device}",
             where="weights",
             why="they run on the CPU only",
             fix="use weights='bf16' there",
@@ -90,8 +88,8 @@ def quantize(model: nn.Module, to: Quantization) -> None:
     for parent in list(model.modules()):
         for name, layer in list(parent.named_children()):
             if type(layer) is nn.Linear:
-                eight = to == "int8" or layer is output or layer.in_features % GROUP
-                setattr(parent, name, quantizer.int8(layer) if eight else quantizer.int4(layer))
+                eight = layer is output or layer.in_features % GROUP
+                setattr(parent, name, quantizer.eight_bits(layer) if eight else quantizer.four_bits(layer))
     for left in model.parameters():  # buffers stay: rotary frequencies need their precision
         left.data = left.data.to(torch.bfloat16)
 
@@ -103,14 +101,14 @@ class Quantizer:
         self._packer = Packer()
         self._sound: dict[tuple[type[nn.Module], int, int], bool] = {}
 
-    def int4(self, layer: nn.Linear) -> QuantizedLinear:
+    def four_bits(self, layer: nn.Linear) -> QuantizedLinear:
         codes, scales, zeros = four_bits(layer.weight)
         scales, zeros, bias = scales.bfloat16(), zeros.bfloat16(), _rounded(layer.bias)
         grouped = (codes - 8).view(len(codes), -1, GROUP)
         dense = self._dense(grouped.mul_(scales.float()[..., None]).add_(zeros.float()[..., None]).flatten(1), bias)
         return self._layer(Int4Kernel, (codes.to(torch.int32), scales, zeros, bias), dense, layer)
 
-    def int8(self, layer: nn.Linear) -> QuantizedLinear:
+    def eight_bits(self, layer: nn.Linear) -> QuantizedLinear:
         weight = layer.weight.float()
         scales, bias = (weight.abs().amax(1) / 127).clamp(min=1e-10).bfloat16(), _rounded(layer.bias)
         codes = (weight / scales.float()[:, None]).round_().clamp_(-127, 127)

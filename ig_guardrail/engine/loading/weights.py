@@ -18,7 +18,7 @@ class Weights:
     sha256     content hash of the weight files
     model      a `transformers` causal language model in eval mode, on its device
     tokenizer  its `transformers` tokenizer
-    quantized  "int4" or "int8" if its linear layers are
+    quantized  "int4" if its linear layers are
     """
 
     name: str
@@ -29,7 +29,7 @@ class Weights:
 
     @property
     def numerics(self) -> str:
-        """What the weights run in: "int4", "int8", or a dtype such as "bfloat16"."""
+        """What the weights run in: "int4", or a dtype such as "bfloat16"."""
         return self.quantized or str(self.model.dtype).removeprefix("torch.")
 
 

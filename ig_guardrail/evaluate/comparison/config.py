@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Sequence
-from importlib.resources import files
+from importlib.resources import as_file, files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -19,8 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ig_guardrail.errors import RequestError
 from ig_guardrail.evaluate.prompts import PromptRow, read_prompts
+from ig_guardrail.policy import load_policy
 from ig_guardrail.search.registry import METHODS
-from ig_guardrail.types import SearchSettings
+from ig_guardrail.types import CompiledPolicy, SearchSettings
 
 PRESETS = ("smoke", "embedded", "equal", "hard", "sweep", "robustness", "adversarial", "paper")
 MOST_BYTES = 1_000_000
@@ -138,6 +139,15 @@ def read_config(source: str) -> Config:
             fix="give the path of a YAML file, or a preset's name",
         )
     return _parsed(path.read_bytes(), source, path.parent)
+
+
+def policy_of(name: str) -> CompiledPolicy:
+    """A policy of a comparison: one that belongs to a preset, else as `load_policy` finds it. Raises PolicyError."""
+    own = files("ig_guardrail.evaluate") / "presets" / "policies" / f"{name}.yaml"
+    if "/" in name or not own.is_file():
+        return load_policy(name)
+    with as_file(own) as path:
+        return load_policy(path)
 
 
 def read_sets(entries: Sequence[PromptSet]) -> list[tuple[PromptSet, PromptRow]]:

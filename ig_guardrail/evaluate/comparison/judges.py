@@ -25,7 +25,7 @@ from ig_guardrail.costs.sequence_classifier import (
 )
 from ig_guardrail.engine.loading.models import device_of
 from ig_guardrail.errors import ModelError, RequestError
-from ig_guardrail.evaluate.comparison.config import Config
+from ig_guardrail.evaluate.comparison.config import Config, policy_of
 
 PACKAGED = "packaged"
 HARMFUL = 0.5  # a score above it
@@ -109,13 +109,11 @@ def _parts(judge: str) -> tuple[str, tuple[str, ...]]:
 
 def _guides(config: Config) -> Iterator[tuple[str, str]]:
     """Who guides by a classifier, and which."""
-    from ig_guardrail.policy import load_policy
-
     for role, value in (("reward", config.reward), ("critic", config.critic)):
         if value is not None and (value.startswith(CLASSIFIER) or Path(value).is_dir()):
             yield f"{role} '{value}'", value.removeprefix(CLASSIFIER)
     for policy in config.policies:
-        for spec in load_policy(policy).cost_models:
+        for spec in policy_of(policy).cost_models:
             if spec.kind == "classifier":
                 yield f"cost model '{spec.name}' of policy '{policy}'", str(spec.options["model"])
 

@@ -22,7 +22,7 @@ from ig_guardrail.costs.rewards.base import RewardModel
 from ig_guardrail.costs.rewards.values import Values
 from ig_guardrail.drive.history import reread
 from ig_guardrail.drive.request import GenerationRequest
-from ig_guardrail.drive.run import demand
+from ig_guardrail.drive.run import method_for
 from ig_guardrail.errors import GenerationFailed
 from ig_guardrail.evaluate.answers import own_words
 from ig_guardrail.evaluate.arms import under, watching
@@ -94,7 +94,7 @@ def arm_of(guardrail: Guardrail, entry: StrategyEntry) -> Guardrail:
     arm = under(guardrail, watching(policy) if entry.name == "none" else policy)
     if not entry.guided:
         arm.values = Values()
-    demand(entry.name, arm.policy, arm.costs, arm.values, arm.engine.info)
+    method_for(entry.name, arm.policy, arm.costs, arm.values, arm.engine.info)
     return arm
 
 

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ig_guardrail.evaluate.comparison.config import Config, StrategyEntry, read_sets
+from ig_guardrail.evaluate.comparison.config import Config, StrategyEntry, policy_of, read_sets
 from ig_guardrail.evaluate.comparison.records import (
     PACKAGES,
     Cell,
@@ -88,10 +88,8 @@ def setting_of(task: CellTask, streams: int) -> str:
 
 @cache
 def _setting(policy: str, config: str, entry: str, streams: int) -> str:
-    from ig_guardrail.policy import load_policy
-
     versions = {name: version(name) for name in PACKAGES}
-    text = json.dumps([code_sha256(), versions, load_policy(policy).sha256, config, entry, streams])
+    text = json.dumps([code_sha256(), versions, policy_of(policy).sha256, config, entry, streams])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -134,4 +132,5 @@ def _opened(model: str, policy: str, device: str, reward: str | None, critic: st
     from ig_guardrail.assembly import open_guardrail
 
     torch.set_num_threads(1)
-    return open_guardrail(GuardrailSpec(model, policy, device, reward=reward, critic=critic, exit=exit))
+    spec = GuardrailSpec(model, policy, device, reward=reward, critic=critic, exit=exit)
+    return open_guardrail(spec, policy_of(policy))

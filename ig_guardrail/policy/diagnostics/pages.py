@@ -2,7 +2,7 @@
 
 Rule pages P001-P011: the file as bytes and as YAML. Each is (title, why, example, instead).
 
-Rule pages P029-P041: parts of a policy that do not fit each other. Each is (title, why, example, instead).
+Rule pages P029-P042: parts of a policy that do not fit each other. Each is (title, why, example, instead).
 
 Rule pages P101-P108: policies that work, but perhaps not as meant. Each is (title, why, example, instead).
 """
@@ -264,6 +264,13 @@ OF_MEANING: dict[str, tuple[str, str, str, str]] = {
         "patterns times the characters of a window",
         "patterns: ['(?s)a.{0,900}b', ...]   # 200 of this kind\nlongest_match: 4096",
         "patterns: ['(?s)a.{0,60}b', ...]\nlongest_match: 64",
+    ),
+    "P042": (
+        "a search method that is for comparisons only",
+        "baselines are there to be measured against, by `ig-guardrail eval` and `run --strategy`; users of a policy "
+        "are served better by the others, which docs/results.md shows",
+        "search: {strategy: beam}",
+        "search: {strategy: inference_guard}",
     ),
 }
 

@@ -38,10 +38,11 @@ class BooleanKind:
 
 @dataclass(frozen=True, slots=True)
 class ChoiceKind:
-    """One of `words`."""
+    """One of `words`. apart: words that mean something elsewhere, and have a rule of their own here, P042."""
 
     words: tuple[str, ...]
     code: str = "P019"
+    apart: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from ig_guardrail.policy.validation.patterns import border_at_letter, least_leng
 from ig_guardrail.policy.validation.tool_rules import argument_rules, scopes, taken_names
 from ig_guardrail.policy.yaml.tree import Scalar
 
-TEXT_KINDS = ("lexical", "pattern", "classifier", "openai", "python", "given")
+TEXT_KINDS = ("lexical", "pattern", "classifier", "openai", "python", "provided")
 
 
 def check_meaning(draft: PolicyDraft) -> tuple[Diagnostic, ...]:

@@ -155,6 +155,10 @@ def _choice(kind: ChoiceKind, scalar: Scalar, spot: Spot) -> str | Diagnostic:
     text = scalar.text
     if text in kind.words:
         return text
+    if text in kind.apart:
+        label = "for `ig-guardrail eval` and `run --strategy` only"
+        advice = f"write {needs(kind)}; to try it, `ig-guardrail run --strategy {text}`"
+        return spot.fault("P042", f"{_name(spot)} is the baseline {quoted(text)}", label=label, help=advice)
     close = nearest(text, kind.words) if kind.code != "P012" else None
     advice = f"did you mean `{close}`?" if close else f"write {needs(kind)}"
     return spot.fault(kind.code, f"{_name(spot)} is {quoted(text)}", label=f"needs {needs(kind)}", help=advice)

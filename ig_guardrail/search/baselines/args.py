@@ -12,7 +12,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ig_guardrail.search.base import Search, SearchContext, Strategy
+from ig_guardrail.search.base import Search, SearchContext, SearchMethod, Strategy
+from ig_guardrail.search.needs import REWARD_MODEL
 from ig_guardrail.search.preference import PRICE
 from ig_guardrail.types import Accepted, Commit, Drop, Expand, Node, Score, SearchOp, TopLogprobs
 
@@ -73,3 +74,30 @@ def _steps(node: Node, ctx: SearchContext) -> Generator[SearchOp, Any, list[Toke
         TokenChoice(child, logprob, reward, risk)
         for child, (_, logprob), reward, risk in zip(children, chances, rewards, risks, strict=True)
     ]
+
+
+METHODS = (
+    SearchMethod(
+        "args",
+        args(by_reward),
+        "likelihood plus reward, token by token",
+        "arXiv 2402.01694",
+        needs=(REWARD_MODEL,),
+        baseline=True,
+    ),
+    SearchMethod(
+        "args_lagrangian",
+        args(lagrangian),
+        "likelihood plus reward less a price on risk, token by token",
+        "arXiv 2502.01208, ARGS + Lagrangian",
+        needs=(REWARD_MODEL,),
+        baseline=True,
+    ),
+    SearchMethod(
+        "args_cost",
+        args(by_cost),
+        "likelihood less risk, token by token",
+        "arXiv 2502.01208, ARGS + cost model",
+        baseline=True,
+    ),
+)

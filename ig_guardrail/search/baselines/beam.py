@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Any
 
-from ig_guardrail.search.base import Search, SearchContext, Strategy
+from ig_guardrail.search import preference
+from ig_guardrail.search.base import Search, SearchContext, SearchMethod, Strategy
 from ig_guardrail.search.inference_guard import shared_prefix
+from ig_guardrail.search.needs import REWARD_MODEL
 from ig_guardrail.search.preference import Preference, ScoredNode, scored
 from ig_guardrail.search.ranking import distinct
 from ig_guardrail.types import Accepted, Commit, Draw, Drop, Extend, Node, SearchOp
@@ -45,3 +47,31 @@ def _grown(beams: Sequence[Node], ctx: SearchContext) -> Generator[SearchOp, Any
     children: list[Node] = yield Extend(draws, ctx.settings.block)
     ended = [node for node in beams if node.finish is not None]
     return (yield from scored([*ended, *children], ctx))
+
+
+METHODS = (
+    SearchMethod(
+        "beam",
+        beam(preference.augmented),
+        "blockwise beams, the best reward among those within budget",
+        "arXiv 2502.01208, beam + augmented",
+        uses=(REWARD_MODEL,),
+        baseline=True,
+    ),
+    SearchMethod(
+        "beam_plain",
+        beam(preference.by_reward),
+        "blockwise beams by reward, whatever they cost",
+        "arXiv 2502.01208, beam",
+        uses=(REWARD_MODEL,),
+        baseline=True,
+    ),
+    SearchMethod(
+        "beam_lagrangian",
+        beam(preference.lagrangian),
+        "blockwise beams by reward less a price on cost",
+        "arXiv 2502.01208, beam + Lagrangian",
+        uses=(REWARD_MODEL,),
+        baseline=True,
+    ),
+)

@@ -14,7 +14,8 @@ every guess is in no count.
 from __future__ import annotations
 
 from ig_guardrail.search import plain
-from ig_guardrail.search.base import Search, SearchContext
+from ig_guardrail.search.base import Search, SearchContext, SearchMethod
+from ig_guardrail.search.needs import EXIT_ADAPTERS
 from ig_guardrail.types import Node
 
 GUESSES = 1  # at a time; with an exit that is right half of the time, more are mostly in vain
@@ -23,3 +24,15 @@ GUESSES = 1  # at a time; with an exit that is right half of the time, more are 
 def search(root: Node, ctx: SearchContext) -> Search:
     """Block by block, until the answer ends or the gate denies."""
     return plain.search(root, ctx, ahead=GUESSES)
+
+
+METHODS = (
+    SearchMethod(
+        "early_exit",
+        search,
+        "the stream, guessed by the model's early layers and verified by all of them",
+        "M2R2, arXiv 2502.02040 (self-speculative)",
+        needs=(EXIT_ADAPTERS,),
+        baseline=True,
+    ),
+)

@@ -12,7 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ig_guardrail.errors import StrategyError
-from ig_guardrail.search.base import Search, SearchContext
+from ig_guardrail.search.base import Search, SearchContext, SearchMethod
+from ig_guardrail.search.needs import VALUE_HEAD
 from ig_guardrail.types import Accepted, Append, Commit, Draw, Drop, Extend, Node, StateEdit, Steer
 
 
@@ -48,3 +49,14 @@ class ReControl:
 
 
 search = ReControl()
+
+METHODS = (
+    SearchMethod(
+        "re_control",
+        search,
+        "hidden states moved towards a higher value, token by token",
+        "arXiv 2406.05954",
+        needs=(VALUE_HEAD,),
+        baseline=True,
+    ),
+)

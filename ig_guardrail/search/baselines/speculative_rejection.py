@@ -6,7 +6,8 @@ until one is left; an answer that is over budget is dropped first, since nothing
 
 from __future__ import annotations
 
-from ig_guardrail.search.base import Search, SearchContext
+from ig_guardrail.search.base import Search, SearchContext, SearchMethod
+from ig_guardrail.search.needs import REWARD_MODEL
 from ig_guardrail.search.preference import ScoredNode, augmented, scored
 from ig_guardrail.types import Commit, Draw, Drop, Extend, Node
 
@@ -32,3 +33,16 @@ def search(root: Node, ctx: SearchContext) -> Search:
 def _still_there(lanes: dict[int, Node], kept: list[ScoredNode]) -> dict[int, Node]:
     ids = {one.node.id for one in kept}
     return {lane: node for lane, node in lanes.items() if node.id in ids}
+
+
+METHODS = (
+    SearchMethod(
+        "speculative_rejection",
+        search,
+        "many answers, halved block by block",
+        "arXiv 2410.20290",
+        uses=(REWARD_MODEL,),
+        streams=False,
+        baseline=True,
+    ),
+)

@@ -22,9 +22,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ig_guardrail.counterfactual import Swap
-from ig_guardrail.search.base import Search, SearchContext
+from ig_guardrail.search.base import Search, SearchContext, SearchMethod
 from ig_guardrail.search.dice import drawn, uniform
 from ig_guardrail.search.fairness.contexts import VerifiedToken, VerifierContexts
+from ig_guardrail.search.needs import CONSTITUTION, SWAP_LEXICON
 from ig_guardrail.types import Accepted, Append, Commit, Drop, Node, SearchOp, TopLogprobs
 
 
@@ -89,3 +90,15 @@ def normal(masses: Mapping[int, float]) -> dict[int, float]:
 
 
 search = TokenVerifier()
+
+METHODS = (
+    SearchMethod(
+        "token_verifier",
+        search,
+        "tokens drawn under a constitution, less likely the more they depend on the group",
+        "AMBEDKAR, arXiv 2509.02133 (speculative)",
+        needs=(CONSTITUTION,),
+        uses=(SWAP_LEXICON,),
+        baseline=True,
+    ),
+)

@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ig_guardrail.counterfactual import Swap
-from ig_guardrail.search.base import Search, SearchContext
+from ig_guardrail.search.base import Search, SearchContext, SearchMethod
 from ig_guardrail.search.fairness.contexts import Verified, VerifierContexts
+from ig_guardrail.search.needs import CONSTITUTION, SWAP_LEXICON
 from ig_guardrail.types import Accepted, Append, Commit, CostEstimate, Draw, Drop, Extend, Node, Score, SearchOp
 
 
@@ -94,3 +95,14 @@ def _written(node: Node, lanes: VerifierContexts, block: int) -> Generator[Searc
 
 
 search = Verifier()
+
+METHODS = (
+    SearchMethod(
+        "verifier",
+        search,
+        "drafts weighed under a constitution, less what they say only of one group",
+        "AMBEDKAR, arXiv 2509.02133",
+        needs=(CONSTITUTION,),
+        uses=(SWAP_LEXICON,),
+    ),
+)

@@ -17,12 +17,14 @@ from ig_guardrail.costs.rewards.values import Values
 from ig_guardrail.errors import RequestError
 from ig_guardrail.evaluate.comparison import runner as comparison
 from ig_guardrail.evaluate.comparison.columns import COLUMNS, TableRow, rows_of
-from ig_guardrail.evaluate.comparison.config import PRESETS, Config, read_config, read_set
+from ig_guardrail.evaluate.comparison.config import PRESETS, Config, policy_of, read_config, read_set
 from ig_guardrail.evaluate.comparison.plots import draw_front
 from ig_guardrail.evaluate.comparison.records import Cell, Record, as_fields, from_fields
 from ig_guardrail.evaluate.comparison.report import comma_separated, markdown, rows_from, values, write_report
 from ig_guardrail.evaluate.comparison.runner import RECORDS, run_comparison, tasks_of
 from ig_guardrail.evaluate.intervals import Estimate
+from ig_guardrail.policy import load_policy
+from ig_guardrail.search.needs import INDEX
 from ig_guardrail.search.registry import METHODS
 from ig_guardrail.types import SearchSettings
 from tests.toys import LetterCost, guardrail, letters, toy_budget, toy_policy
@@ -293,6 +295,18 @@ def test_presets_can_be_read_and_their_prompts_are_there(name: str) -> None:
     assert all(entry.name in METHODS for entry in asked.strategies)
 
 
+def test_the_policies_of_one_comparison_differ_in_their_cost_model_alone() -> None:
+    whole = [policy_of(name) for name in ("robustness-help", "robustness-tone", "robustness-words")]
+    models = [spec.options for policy in whole for spec in policy.cost_models]
+    assert models == [{"head": "harmful-help"}, {"head": "toxic-tone"}, {"model": "words"}]
+    assert len({(one.search, one.prompt, str(one.messages)) for one in whole}) == 1
+    assert whole[0].search == load_policy("default").search
+    numbers = {
+        (one.threshold, one.budget, one.weight, one.every, one.mode) for policy in whole for one in policy.budgets
+    }
+    assert numbers == {(0.5, 0.05, 1.0, 16, "enforce")}
+
+
 def test_files_that_a_preset_needs_are_told_before_anything_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -313,8 +327,9 @@ def test_files_that_a_preset_needs_are_told_before_anything_is_loaded(
     assert asked_of == {"ask one", "ask two", "ask three"}
 
 
-def test_the_embedded_preset_has_every_method() -> None:
-    assert {entry.name for entry in read_config("embedded").strategies} == set(METHODS)
+def test_the_embedded_preset_has_every_method_but_those_that_need_an_index() -> None:
+    indexed = {name for name, method in METHODS.items() if INDEX in method.needs}
+    assert {entry.name for entry in read_config("embedded").strategies} == set(METHODS) - indexed
 
 
 def test_packaged_prompts_are_200_of_each_kind_and_no_head_was_trained_on_them() -> None:

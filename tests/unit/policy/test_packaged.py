@@ -28,9 +28,6 @@ def test_packaged_policies_are_valid() -> None:
         ("fairness", []),
         ("observe", ["P103"]),
         ("paper", []),
-        ("robustness-help", []),
-        ("robustness-tone", []),
-        ("robustness-words", []),
         ("strict", []),
     ]
 
@@ -57,18 +54,6 @@ def test_the_observing_policy_enforces_nothing_with_the_defaults_numbers() -> No
     assert [(one.id, one.cost, one.threshold, one.budget) for one in observe.budgets] == [
         (one.id, one.cost, one.threshold, one.budget) for one in default.budgets
     ]
-
-
-def test_the_policies_of_one_comparison_differ_in_their_cost_model_alone() -> None:
-    whole = [load_policy(name) for name in packaged_names() if name.startswith("robustness-")]
-    models = [spec.options for policy in whole for spec in policy.cost_models]
-    assert models == [{"head": "harmful-help"}, {"head": "toxic-tone"}, {"model": "words"}]
-    assert len({(one.search, one.prompt, str(one.messages)) for one in whole}) == 1
-    assert whole[0].search == load_policy("default").search
-    numbers = {
-        (one.threshold, one.budget, one.weight, one.every, one.mode) for policy in whole for one in policy.budgets
-    }
-    assert numbers == {(0.5, 0.05, 1.0, 16, "enforce")}
 
 
 def test_the_papers_policy_has_the_papers_numbers() -> None:

@@ -163,7 +163,7 @@ def test_loading_takes_a_packaged_name_a_path_or_a_policy(tmp_path: Path) -> Non
     assert load_policy(path).name == "support-bot"
     assert load_policy(str(path)).name == "support-bot"
     assert packaged_names() == (
-        "default", "fairness", "observe", "paper", "robustness-help", "robustness-tone", "robustness-words", "strict",
+        "default", "fairness", "observe", "paper", "strict",
     )  # fmt: skip
 
 

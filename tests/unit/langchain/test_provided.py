@@ -29,7 +29,7 @@ from tests.distributions import install
 from tests.golden.conversations import KIND, POLITE, RUDE, compiled, scripted_guardrail
 
 PATTERN = "kind: pattern, hazards: [hte], patterns: ['(?i)\\bblockhead'], longest_match: 9"
-OPEN = POLITE.replace(PATTERN, "kind: given, hazards: [hte]")
+OPEN = POLITE.replace(PATTERN, "kind: provided, hazards: [hte]")
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
