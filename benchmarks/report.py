@@ -15,6 +15,7 @@ import json
 import re
 import shutil
 import sys
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -287,6 +288,26 @@ def judge(_: Path) -> str:
     )
 
 
+def layers(_: Path) -> str:
+    """The floors of the house, highest first, from the contract that import-linter checks."""
+    contracts = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    (floors,) = (contract["layers"] for contract in contracts["contracts"] if contract["id"] == "layers")
+    return "\n".join(("```text", *(floor.replace("ig_guardrail.", "") for floor in floors), "```"))
+
+
+def house(results: Path) -> str:
+    """How easy the package is to find one's way in, as `python tests/house.py --json` counted it."""
+    found = json.loads((results / "house.json").read_text(encoding="utf-8"))
+    lines = [f"| {one['title']} | {one['value']} | {_goal(one)} |" for one in found]
+    return "\n".join(("| what | value | goal |", "|---|---:|---|", *lines))
+
+
+def _goal(figure: Mapping[str, Any]) -> str:
+    if figure["goal"] is None:
+        return ""
+    return f"at most {figure['goal']}: {'met' if figure['value'] <= figure['goal'] else 'MISSED'}"
+
+
 def _share(found: Mapping[str, Any]) -> str:
     low, high = found["interval"]
     return f"{found['value']:.1%} ({low:.1%} to {high:.1%})"
@@ -350,6 +371,8 @@ DOCUMENTS: Mapping[Path, Sections] = {
         "equal": compared("equal"),
         "keywords": figures("keywords"),
     },
+    HERE.parent / "docs" / "architecture.md": {"layers": layers},
+    HERE.parent / "CONTRIBUTING.md": {"house": house},
     HERE.parent / "README.md": {"rivals": in_short, "rollback": against_rollback},
 }
 

@@ -27,6 +27,8 @@ class Ticket(pydantic.BaseModel):
 class Mood:
     """A cost model of the reader's own, which finds nothing."""
 
+    name = "mood"
+
     hazards = ("hte",)
     sha256 = "1"
     granularity: Any = "block"
