@@ -76,7 +76,7 @@ def test_what_was_not_measured_is_said_to_be_so(report: ModuleType, tmp_path: Pa
 
 
 def test_the_short_comparison_holds_the_closest_rivals(report: ModuleType, tmp_path: Path) -> None:
-    known = ["inference_guard + reward, no margin", "cut", "rollback_retry (retries 64)"]
+    known = ["none", "cut", "rollback_retry (retries 64)", "inference_guard (retries 4)"]
     figures = {key: [0.5, 0.4, 0.6, 9] for key in report.SHORT}
     rows = [
         {"model": "m", "policy": "p", "strategy": name, "figures": figures} for name in (*known, "deal", "beam_plain")

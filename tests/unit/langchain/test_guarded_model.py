@@ -119,7 +119,7 @@ def test_what_the_policy_holds_can_still_be_replaced() -> None:
 
 @pytest.mark.parametrize(
     "policy",
-    [POLITE + "output: {on_exceed: [end]}\n", POLITE.replace("search: {", "search: {strategy: trace_shield, ")],
+    [POLITE + "output: {on_exceed: [end]}\n", POLITE.replace("search: {", "search: {strategy: cut, ")],
 )
 def test_a_policy_that_cuts_asks_once(policy: str) -> None:
     model = guarded(RUDE, KIND, policy=policy)
