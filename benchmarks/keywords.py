@@ -18,9 +18,10 @@ from rich.console import Console
 from rich.progress import track
 
 from ig_guardrail.assembly import open_guardrail
+from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.evaluate import tables
-from ig_guardrail.evaluate.intervals import Estimate, mean_of
+from ig_guardrail.evaluate.intervals import mean_of
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.search.deal import Deal, covers
 from ig_guardrail.spec import GuardrailSpec

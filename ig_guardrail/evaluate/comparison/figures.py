@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.errors import RequestError
 from ig_guardrail.evaluate import tables
 from ig_guardrail.evaluate.comparison.bounds import Bound, read_bound
 from ig_guardrail.evaluate.comparison.columns import JudgedRecord
 from ig_guardrail.evaluate.comparison.config import Config
 from ig_guardrail.evaluate.comparison.records import Record
-from ig_guardrail.evaluate.intervals import Estimate, mean_of, ratio_of
+from ig_guardrail.evaluate.intervals import mean_of, ratio_of
 from ig_guardrail.evaluate.judged import AnswerJudge, judged, rescued
 from ig_guardrail.evaluate.wording import deflects, repetition, shared_tokens
 

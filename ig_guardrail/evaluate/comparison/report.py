@@ -16,12 +16,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.evaluate import tables
 from ig_guardrail.evaluate.comparison.columns import COLUMNS, TableRow
 from ig_guardrail.evaluate.comparison.config import Config
 from ig_guardrail.evaluate.comparison.figures import answers_by_prompt, figure_rows, outcomes_of
 from ig_guardrail.evaluate.comparison.records import PACKAGES, Record
-from ig_guardrail.evaluate.intervals import Estimate
 from ig_guardrail.evaluate.judged import AnswerJudge
 from ig_guardrail.policy import load_policy
 

@@ -1,7 +1,7 @@
 """Work on several processes, several pieces at a time in each; they end with the one that began them, however it ends.
 
-The processes are servers of `multiprocessing.managers`: each answers every caller in a thread of its own, so answers side
-by side share a model's steps. (`ProcessPoolExecutor` gives a process one piece at a time.)
+The processes are servers of `multiprocessing.managers`: each answers every caller in a thread of its own, so answers
+side by side share a model's steps. (`ProcessPoolExecutor` gives a process one piece at a time.)
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.costs.rewards.values import Values
 from ig_guardrail.errors import RequestError
 from ig_guardrail.evaluate.comparison import runner as comparison
@@ -22,7 +23,6 @@ from ig_guardrail.evaluate.comparison.plots import draw_front
 from ig_guardrail.evaluate.comparison.records import Record, as_fields, from_fields
 from ig_guardrail.evaluate.comparison.report import comma_separated, markdown, rows_from, values, write_report
 from ig_guardrail.evaluate.comparison.runner import RECORDS, run_comparison, tasks_of
-from ig_guardrail.evaluate.intervals import Estimate
 from ig_guardrail.evaluate.replay import Audit
 from ig_guardrail.search.registry import METHODS
 from ig_guardrail.types import SearchSettings
