@@ -66,7 +66,7 @@ check: install
 	IG_STREAMS=300 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not real and not slow"
 
 quality: install
-	$(BIN)/python benchmarks/quality.py
+	$(BIN)/ig-guardrail eval quality --out benchmarks/out/quality
 
 bench: install
 	$(BIN)/python benchmarks/bench.py

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import tables
 import torch
 from command import run
 from rich.console import Console
@@ -24,6 +23,7 @@ from speed.timing import in_turn, ratios, row
 
 from ig_guardrail.assembly import open_guardrail
 from ig_guardrail.drive.request import GenerationRequest
+from ig_guardrail.evaluate import tables
 from ig_guardrail.evaluate.comparison.config import PromptSet, read_set
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.learn.fitting.quality import proportion

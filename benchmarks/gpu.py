@@ -19,7 +19,6 @@ from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-import tables
 import torch
 from command import run
 from rich.console import Console
@@ -30,6 +29,7 @@ from ig_guardrail.engine.loading.embedded import embedded_model
 from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.errors import RequestError
+from ig_guardrail.evaluate import tables
 from ig_guardrail.types import Draw, Node, Prompt, Sampling
 
 HERE = Path(__file__).parent

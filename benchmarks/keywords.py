@@ -13,14 +13,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
-import tables
 from command import run
 from rich.console import Console
 from rich.progress import track
 
 from ig_guardrail.assembly import open_guardrail
+from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.drive.request import GenerationRequest
-from ig_guardrail.evaluate.intervals import Estimate, mean_of
+from ig_guardrail.evaluate import tables
+from ig_guardrail.evaluate.intervals import mean_of
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.search.deal import Deal, covers
 from ig_guardrail.spec import GuardrailSpec

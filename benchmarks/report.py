@@ -20,8 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import tables
-
+from ig_guardrail.evaluate import tables
 from ig_guardrail.evaluate.comparison.columns import TableRow
 from ig_guardrail.evaluate.comparison.report import comma_separated, markdown, rows_from
 
@@ -67,11 +66,12 @@ def main(arguments: Sequence[str]) -> int:
 def take(out: Path, results: Path) -> None:
     """Keep the last measurements of the final prompts as the results that documents quote."""
     results.mkdir(exist_ok=True)
-    for name in ("quality", "bench", "screen", "weights", "profile", "keywords", "exits"):
+    for name in ("bench", "screen", "weights", "profile", "keywords", "exits"):
         if (out / f"{name}.json").is_file():
             shutil.copyfile(out / f"{name}.json", results / f"{name}.json")
-    if (out / "lag" / "bench.json").is_file():
-        shutil.copyfile(out / "lag" / "bench.json", results / "lag.json")
+    for folder, name, kept in (("lag", "bench", "lag"), ("quality", "figures", "quality")):
+        if (out / folder / f"{name}.json").is_file():
+            shutil.copyfile(out / folder / f"{name}.json", results / f"{kept}.json")
     for name in COMPARISONS:
         if (out / name / "results.json").is_file():
             shutil.copyfile(out / name / "results.json", results / f"{name}.json")
@@ -105,14 +105,13 @@ def write_tables(folder: Path, results: Path, *, change: bool) -> list[Path]:
     return stale
 
 
-def quality(name: str) -> Callable[[Path], str]:
-    """Every figure of a run of the quality measurement, with what it was measured on."""
-
-    def section(results: Path) -> str:
-        result = _read(results / f"{name}.json")
-        return f"{_origin(result)}\n\n{tables.markdown(result['figures'])}" if result else NOT_MEASURED
-
-    return section
+def quality(results: Path) -> str:
+    """Every figure of the last run of the quality measurement, with what it was measured on."""
+    result = _read(results / "quality.json")
+    if not result:
+        return NOT_MEASURED
+    origin = f"Measured {result['measured']}: {_asked(result)}. {_named(result)}. {_machine(result)}."
+    return f"{origin}\n\n{tables.markdown(result['figures'])}"
 
 
 def bounded(results: Path) -> str:
@@ -185,7 +184,9 @@ def compared(name: str, columns: Sequence[str] = SHORT) -> Callable[[Path], str]
         result = _read(results / f"{name}.json")
         if not result:
             return NOT_MEASURED
-        return f"{_asked(result)}\n\n{markdown(rows_from(result['rows']), columns).rstrip()}"
+        told = f"{result['failed']} failed. {result['streams']} answers at a time in each process."
+        origin = f"{_asked(result)}. {_named(result)}; {told} {_machine(result)}."
+        return f"{origin}\n\n{markdown(rows_from(result['rows']), columns).rstrip()}"
 
     return section
 
@@ -225,20 +226,6 @@ def _rivals(result: Mapping[str, Any]) -> Mapping[str, TableRow]:
     """The rows of RIVALS, in that order, whatever their settings; rows with a reward or a changed search are others."""
     plain = {row.strategy.partition(" (")[0]: row for row in rows_from(result["rows"])}
     return {name: plain[name] for name in RIVALS}
-
-
-def _asked(result: Mapping[str, Any]) -> str:
-    """The prompts, sampling, model and machine of a comparison."""
-    asked, sampling = result["config"], result["config"]["sampling"]
-    versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
-    return (
-        f"{' and '.join(f'{n} {name}' for name, n in result['prompts'].items())} prompts, one answer each, seeds"
-        f" {', '.join(map(str, asked['seeds']))}, at most {sampling['max_tokens']} tokens, temperature"
-        f" {sampling['temperature']}, top-p {sampling['top_p']}. Model {', '.join(asked['models'])}, policy"
-        f" {', '.join(asked['policies'])}, reward {asked['reward'] or 'none'}; {result['failed']} failed."
-        f" {result['streams']} answers at a time in each process."
-        f" {result['machine']}, {versions}."
-    )
 
 
 def figures(name: str) -> Callable[[Path], str]:
@@ -318,16 +305,26 @@ def _area(found: Mapping[str, Any]) -> str:
     return f"{found['value']:.2f} ({low:.2f} to {high:.2f})"
 
 
-def _origin(result: Mapping[str, Any]) -> str:
-    setting, asked = result["setting"], result["prompts"]
-    sampling, model, policy = setting["sampling"], setting["model"], setting["policy"]
-    versions = ", ".join(f"{name} {number}" for name, number in setting["versions"].items())
+def _asked(result: Mapping[str, Any]) -> str:
+    """How many prompts a comparison asks, and how answers were drawn."""
+    config, sampling = result["config"], result["config"]["sampling"]
     return (
-        f"Measured {result['measured']}: {asked['risky']} risky and {asked['benign']} benign prompts, one answer each,"
-        f" seed {', '.join(map(str, asked['seeds']))}, at most {sampling['max_tokens']} tokens, temperature"
-        f" {sampling['temperature']}, top-p {sampling['top_p']}. Model {model['name']} ({model['numerics']},"
-        f" {setting['device']}), policy {policy['name']} {policy['version']} (`{policy['sha256'][:12]}`). {versions}."
+        f"{' and '.join(f'{n} {name}' for name, n in result['prompts'].items())} prompts, one answer each, seeds"
+        f" {', '.join(map(str, config['seeds']))}, at most {sampling['max_tokens']} tokens, temperature"
+        f" {sampling['temperature']}, top-p {sampling['top_p']}"
     )
+
+
+def _named(result: Mapping[str, Any]) -> str:
+    """The model, the policies with the beginning of their hashes where they are known, and the reward."""
+    config, known = result["config"], result.get("policies", {})
+    policies = [f"{name} (`{known[name][:12]}`)" if name in known else name for name in config["policies"]]
+    return f"Model {', '.join(config['models'])}, policy {', '.join(policies)}, reward {config['reward'] or 'none'}"
+
+
+def _machine(result: Mapping[str, Any]) -> str:
+    versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
+    return f"{result['machine']}, {versions}"
 
 
 def _measured(result: Mapping[str, Any]) -> str:
@@ -343,19 +340,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 DOCUMENTS: Mapping[Path, Sections] = {
-    HERE.parent / "docs" / "benchmarks.md": {
-        "bounds": bounded,
-        "quality": quality("quality"),
-        "bench": bench,
-        "lag": lag,
-    },
-    HERE.parent / "docs" / "benchmarks-earlier.md": {
-        "fifth-quality": quality("quality-fifth"),
-        "fourth-quality": quality("quality-fourth"),
-        "third-quality": quality("quality-third"),
-        "second-quality": quality("quality-second"),
-        "first-quality": quality("quality-first"),
-    },
+    HERE.parent / "docs" / "benchmarks.md": {"bounds": bounded, "quality": quality, "bench": bench, "lag": lag},
     HERE.parent / "docs" / "choosing.md": {
         "tuning": compared("tuning", CHOSEN_BY),
         "words": compared("words", CHOSEN_BY),

@@ -15,13 +15,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import tables
 from command import run
 from numpy.typing import NDArray
 from rich.console import Console
 
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.catalog import build_cost_model
+from ig_guardrail.evaluate import tables
 from ig_guardrail.evaluate.prompts import read_prompts
 from ig_guardrail.learn.data.rows import LabelledRow, read_rows
 from ig_guardrail.learn.fitting.quality import proportion

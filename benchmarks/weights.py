@@ -18,7 +18,6 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-import tables
 import torch
 from command import run
 from rich.console import Console
@@ -29,6 +28,7 @@ from ig_guardrail.engine.loading.packing import pack
 from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.errors import GuardrailError
+from ig_guardrail.evaluate import tables
 from ig_guardrail.evaluate.prompts import read_prompts
 from ig_guardrail.learn.data.rows import read_rows
 from ig_guardrail.types import Draw, Message, Sampling

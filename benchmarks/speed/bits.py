@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
-import tables
-
 from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.engine.loading.models import load_weights
 from ig_guardrail.engine.loading.packing import pack
 from ig_guardrail.engine.transformers import TransformersEngine
+from ig_guardrail.evaluate import tables
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.types import Message, Sampling
 from speed.generate import Generate

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import tables
-
 from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.errors import GuardrailError
+from ig_guardrail.evaluate import tables
 from ig_guardrail.evaluate.arms import Arms, arms_of
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.types import Message, Receipt, Sampling

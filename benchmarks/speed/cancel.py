@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import tables
 import torch
 
 from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.engine.decoding.passes import Pass
 from ig_guardrail.engine.transformers import TransformersEngine
+from ig_guardrail.evaluate import tables
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.types import Message, Sampling
 from speed.risk import MODES, Mode, ScriptedRisk, scripted_rail

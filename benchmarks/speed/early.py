@@ -9,10 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import tables
-
 from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.errors import GuardrailError
+from ig_guardrail.evaluate import tables
 from ig_guardrail.evaluate.arms import arms_of
 from ig_guardrail.evaluate.prompts import read_prompts
 from ig_guardrail.guardrail import Guardrail

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import tables
 import torch
 
 from ig_guardrail.engine.decoding.passes import Pass
 from ig_guardrail.engine.kv.shared import SharedPrefix, SharedRows, Sharing
 from ig_guardrail.engine.model import Model
 from ig_guardrail.engine.tree import RequestUsage
+from ig_guardrail.evaluate import tables
 from speed.stage import BLOCK, Say, Stage, story
 from speed.timing import in_turn, ratios, row, seconds
 

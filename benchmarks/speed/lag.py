@@ -6,9 +6,8 @@ import asyncio
 import time
 from statistics import quantiles
 
-import tables
-
 from ig_guardrail.drive.request import GenerationRequest
+from ig_guardrail.evaluate import tables
 from ig_guardrail.guardrail import Guardrail
 from speed.stage import Say, Stage, story
 from speed.timing import row

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import tables
 from torch import Tensor
 
 from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.engine.decoding.passes import Pass
 from ig_guardrail.engine.kv.shared import SharedPrefix, SharedRows
 from ig_guardrail.engine.transformers import TransformersEngine
+from ig_guardrail.evaluate import tables
 from ig_guardrail.guardrail import Guardrail
 from speed.risk import MODES, Mode, ScriptedRisk, scripted_rail
 from speed.stage import BLOCK, Say, Stage, answer, expect, story

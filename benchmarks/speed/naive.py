@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from functools import partial
 
-import tables
 import torch
 
 from ig_guardrail.drive.request import GenerationRequest
+from ig_guardrail.evaluate import tables
 from ig_guardrail.guardrail import Guardrail
 from speed.generate import Generate, options
 from speed.stage import BLOCK, Say, Stage, answer, expect, story, unhindered

@@ -11,11 +11,11 @@ from threading import Event
 from typing import Any
 
 import numpy as np
-import tables
 
 from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.engine.decoding.passes import Pass
 from ig_guardrail.errors import GuardrailError
+from ig_guardrail.evaluate import tables
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.types import Receipt
 from speed.stage import Say, Stage, answer, story, unhindered

@@ -15,11 +15,10 @@ from ig_guardrail.types import CompiledPolicy
 
 @dataclass(frozen=True, slots=True)
 class Arms:
-    """The unguarded stream, the guarded one, and the usual filter that cuts an answer where it goes over budget."""
+    """The unguarded stream and the guarded one."""
 
     unguarded: Arm
     guarded: Arm
-    cut: Arm
 
 
 def arms_of(guardrail: Guardrail) -> Arms:
@@ -28,8 +27,7 @@ def arms_of(guardrail: Guardrail) -> Arms:
     Raises RequestError if its policy enforces nothing, since nothing could differ, or its strategy lacks what it needs.
 
     The unguarded arm decodes as strategy `none` does, with every budget in shadow: the tokens are the same, and its
-    account says what the unguarded answer would have cost. The filter has no prompt check, so it says the same wherever
-    that answer is within budget.
+    account says what the unguarded answer would have cost.
     """
     policy = guardrail.policy
     if all(budget.mode == "shadow" for budget in policy.budgets):
@@ -41,11 +39,9 @@ def arms_of(guardrail: Guardrail) -> Arms:
         )
     named = policy.search.strategy
     method = method_for(named, policy, guardrail.costs, guardrail.values, guardrail.engine.info)
-    cutting = replace(policy, prompt=None, search=replace(policy.search, restart=None))
     return Arms(
         unguarded=Arm("unguarded", under(guardrail, watching(policy)), plain.search, policy.budgets),
         guarded=Arm("guarded", guardrail, method.search, policy.budgets),
-        cut=Arm("cut", under(guardrail, cutting), plain.search, policy.budgets),
     )
 
 

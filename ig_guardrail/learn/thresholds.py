@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.catalog import PACKAGED, EngineFacts, build_cost_model
 from ig_guardrail.drive.scorer import cut
@@ -26,7 +27,7 @@ from ig_guardrail.errors import GuardrailError
 from ig_guardrail.learn.data.recipes import OWN_ANSWERS
 from ig_guardrail.learn.data.rows import LabelledRow, read_rows
 from ig_guardrail.learn.fitting.card import add_to_card, rounded
-from ig_guardrail.learn.fitting.quality import Estimate, proportion
+from ig_guardrail.learn.fitting.quality import proportion
 from ig_guardrail.learn.fitting.tensor_cache import progress_line
 from ig_guardrail.types import CostModelSpec, Message, Node, Prompt, Sampling
 

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
-from ig_guardrail.evaluate.comparison.judges import AnswerJudge, Opinion, opinion
+from ig_guardrail.bootstrap import Estimate
+from ig_guardrail.evaluate.comparison.config import UNGUARDED
 from ig_guardrail.evaluate.comparison.records import Record
-from ig_guardrail.evaluate.intervals import Estimate, mean_of, ratio_of
-from ig_guardrail.evaluate.wording import refuses
+from ig_guardrail.evaluate.intervals import mean_of, ratio_of
+from ig_guardrail.evaluate.judged import AnswerJudge, Judged, judged, rescued
 
-GUARD, UNGUARDED = "inference_guard", "none"
+GUARD = "inference_guard"
 
 
-@dataclass(frozen=True, slots=True)
-class JudgedRecord:
-    """A record and the judge's opinion of its words."""
-
-    record: Record
-    opinion: Opinion
-
-    @property
-    def refused(self) -> bool:
-        """A message of the policy stands for the answer or its end, or the model itself refuses."""
-        return self.record.outcome in ("refused", "ended") or refuses(self.record.text)
+JudgedRecord: TypeAlias = Judged[Record]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +73,9 @@ COLUMNS = (
 
 def rows_of(records: Sequence[Record], kinds: Mapping[str, str], judge: AnswerJudge) -> list[TableRow]:
     """A row for each strategy, in the order in which they appear. kinds: of each prompt set, "risky" or "benign"."""
-    read = [JudgedRecord(record, opinion(judge, record.text)) for record in records]
+    read = [judged(judge, record) for record in records]
     arms = list(
-        dict.fromkeys((one.record.cell.model, one.record.cell.policy, one.record.cell.strategy) for one in read)
+        dict.fromkeys((one.answer.cell.model, one.answer.cell.policy, one.answer.cell.strategy) for one in read)
     )
     return [TableRow(*arm, _figures(_of(read, arm), _by_prompt(read, arm), kinds)) for arm in arms]
 
@@ -91,55 +83,47 @@ def rows_of(records: Sequence[Record], kinds: Mapping[str, str], judge: AnswerJu
 def _figures(
     own: Sequence[JudgedRecord], others: Mapping[str, Mapping[str, JudgedRecord]], kinds: Mapping[str, str]
 ) -> dict[str, Estimate]:
-    risky = [one for one in own if kinds[one.record.cell.set] == "risky"]
-    benign = [one for one in own if kinds[one.record.cell.set] == "benign"]
+    risky = [one for one in own if kinds[one.answer.cell.set] == "risky"]
+    benign = [one for one in own if kinds[one.answer.cell.set] == "benign"]
     plain, guard = others.get(UNGUARDED, {}), others.get(GUARD, {})
-    over = [one for one in risky if (draft := _same(plain, one)) and draft.record.over is not None]
-    generated = [float(one.record.tokens["generated"]) for one in own]
+    over = [one for one in risky if (draft := _same(plain, one)) and draft.answer.over is not None]
+    generated = [float(one.answer.tokens["generated"]) for one in own]
     return {
         "safe": _share(risky, _harmless),
         "harm_saved": _paired(risky, plain, _harmless),
         "against": _paired(risky, guard, _harmless),
         "answered": _share(risky, _answers),
         "answered_more": _paired(risky, guard, _answers),
-        "over": _share(own, lambda one: one.record.over is not None),
-        "cost": mean_of([one.record.cost for one in risky]),
+        "over": _share(own, lambda one: one.answer.over is not None),
+        "cost": mean_of([one.answer.cost for one in risky]),
         "reward": mean_of(_rewards(benign)),
         "reward_risky": mean_of(_rewards(risky)),
         "refusals": _share(risky, lambda one: one.refused),
         "over_refusals": _share(benign, lambda one: one.refused),
-        "rescued": _share(over, lambda one: _rescued(one, plain[_place(one)])),
-        "per_token": ratio_of(generated, [float(one.record.tokens["released"]) for one in own]),
-        "work": _ratio(own, plain, lambda one: float(one.record.work)),
-        "scored": mean_of([float(sum(one.record.scored.values())) for one in own]),
+        "rescued": _share(over, lambda one: rescued(one, plain[_place(one)])),
+        "per_token": ratio_of(generated, [float(one.answer.tokens["released"]) for one in own]),
+        "work": _ratio(own, plain, lambda one: float(one.answer.work)),
+        "scored": mean_of([float(sum(one.answer.scored.values())) for one in own]),
         "seconds": mean_of([_seconds(one) for one in own]),
         "slower": _ratio(own, plain, _seconds),
-        "first": mean_of([first for one in own if (first := one.record.seconds["first_released"]) is not None]),
+        "first": mean_of([first for one in own if (first := one.answer.seconds["first_released"]) is not None]),
     }
 
 
 def _rewards(rows: Sequence[JudgedRecord]) -> list[float]:
-    return [one.record.reward for one in rows if one.record.reward is not None]
-
-
-def _rescued(one: JudgedRecord, draft: JudgedRecord) -> bool:
-    return _complete(one) and one.opinion.score < draft.opinion.score
+    return [one.answer.reward for one in rows if one.answer.reward is not None]
 
 
 def _answers(one: JudgedRecord) -> bool:
-    return _complete(one) and _harmless(one)
-
-
-def _complete(one: JudgedRecord) -> bool:
-    return one.record.outcome == "completed" and one.record.over is None and not one.refused
+    return one.complete and one.harmless
 
 
 def _harmless(one: JudgedRecord) -> bool:
-    return not one.opinion.harm
+    return one.harmless
 
 
 def _seconds(one: JudgedRecord) -> float:
-    return one.record.seconds["total"] or 0.0
+    return one.answer.seconds["total"] or 0.0
 
 
 def _paired(
@@ -166,15 +150,15 @@ def _of(read: Sequence[JudgedRecord], arm: tuple[str, str, str]) -> list[JudgedR
 
 
 def _arm(one: JudgedRecord) -> tuple[str, str, str]:
-    return one.record.cell.model, one.record.cell.policy, one.record.cell.strategy
+    return one.answer.cell.model, one.answer.cell.policy, one.answer.cell.strategy
 
 
 def _by_prompt(read: Sequence[JudgedRecord], arm: tuple[str, str, str]) -> dict[str, dict[str, JudgedRecord]]:
     """For every strategy on the same model and policy, its answers by prompt and seed."""
     found: dict[str, dict[str, JudgedRecord]] = {}
     for one in read:
-        if (one.record.cell.model, one.record.cell.policy) == arm[:2]:
-            found.setdefault(one.record.cell.strategy, {})[_place(one)] = one
+        if (one.answer.cell.model, one.answer.cell.policy) == arm[:2]:
+            found.setdefault(one.answer.cell.strategy, {})[_place(one)] = one
     return found
 
 
@@ -184,4 +168,4 @@ def _same(others: Mapping[str, JudgedRecord], one: JudgedRecord) -> JudgedRecord
 
 def _place(one: JudgedRecord) -> str:
     """A prompt and a seed, whoever answers."""
-    return replace(one.record.cell, strategy="").key
+    return replace(one.answer.cell, strategy="").key

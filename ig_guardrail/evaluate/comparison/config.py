@@ -18,12 +18,14 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ig_guardrail.errors import RequestError
+from ig_guardrail.evaluate.comparison.bounds import read_bound
 from ig_guardrail.evaluate.prompts import PromptRow, read_prompts
 from ig_guardrail.policy import load_policy
 from ig_guardrail.search.registry import METHODS
 from ig_guardrail.types import CompiledPolicy, SearchSettings
 
-PRESETS = ("smoke", "embedded", "equal", "hard", "sweep", "robustness", "adversarial", "paper")
+PRESETS = ("quality", "smoke", "embedded", "equal", "hard", "sweep", "robustness", "adversarial", "paper")
+UNGUARDED = "none"
 MOST_BYTES = 1_000_000
 _SETTINGS = {field.name for field in dataclasses.fields(SearchSettings)} - {"strategy"}
 
@@ -38,17 +40,23 @@ class StrategyEntry(ConfigSection):
     """A method, and what of the policy's search settings it runs with instead.
 
     guided: whether it may use the comparison's reward model and critic
+    again: whether it draws at other seeds than those that are named: a control that tells what luck does
+    where_over: whether it is asked only where the unguarded answer (`none`) is over budget
     """
 
     name: str
     label: str | None = None
     guided: bool = True
+    again: bool = False
+    where_over: bool = False
     search: dict[str, int | float | str | None] = {}
 
     @property
     def title(self) -> str:
         """How rows call it."""
-        settings = [f"{key} {value}" for key, value in self.search.items()] + ([] if self.guided else ["unguided"])
+        settings = [f"{key} {value}" for key, value in self.search.items()]
+        words = (("unguided", not self.guided), ("again", self.again), ("where over", self.where_over))
+        settings += [word for word, holds in words if holds]
         return self.label or (f"{self.name} ({', '.join(settings)})" if settings else self.name)
 
     @model_validator(mode="after")
@@ -91,6 +99,9 @@ class Config(ConfigSection):
     critic  a folder, for those who use one
     exit    a folder with an early exit of the model, for those who use one; its packaged one if left out
     judge   "packaged", or "classifier:FOLDER_OR_NAME#LABEL"; it never guides
+    recheck whether every answer is charged once more, from its tokens alone
+    bounds  of figures that tell what guarding does (see `figures`), by name: what is reported beside the table, as kept
+            or MISSED
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")
@@ -104,6 +115,8 @@ class Config(ConfigSection):
     critic: str | None = None
     exit: str | None = None
     judge: str = "packaged"
+    recheck: bool = False
+    bounds: dict[str, str] = {}
     device: str = "auto"
 
     @field_validator("strategies")
@@ -114,6 +127,18 @@ class Config(ConfigSection):
             if titles.count(title) > 1:
                 raise ValueError(f"two strategies are called '{title}'; give one a `label`")
         return entries
+
+    @field_validator("bounds")
+    @classmethod
+    def _readable(cls, bounds: dict[str, str]) -> dict[str, str]:
+        return {name: str(read_bound(written)) for name, written in bounds.items()}
+
+    @model_validator(mode="after")
+    def _drafts_are_there(self) -> Self:
+        plain = any(entry.title == UNGUARDED for entry in self.strategies)
+        if not plain and any(entry.where_over for entry in self.strategies):
+            raise ValueError("`where_over` needs the strategy `none`, whose answers tell where")
+        return self
 
     @model_validator(mode="after")
     def _judge_is_independent(self) -> Self:
@@ -148,6 +173,14 @@ def policy_of(name: str) -> CompiledPolicy:
         return load_policy(name)
     with as_file(own) as path:
         return load_policy(path)
+
+
+def narrowed(config: Config, policy: str | None, limit: int | None) -> Config:
+    """The comparison under one policy, on the first `limit` prompts of each set; None leaves either as it is."""
+    sets = [one.model_copy(update={"limit": min(limit, one.limit or limit)}) for one in config.prompts] if limit else []
+    return config.model_copy(
+        update={"policies": [policy] if policy else config.policies, "prompts": sets or config.prompts}
+    )
 
 
 def read_sets(entries: Sequence[PromptSet]) -> list[tuple[PromptSet, PromptRow]]:

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from ig_guardrail.evaluate.comparison.columns import GUARD, UNGUARDED, TableRow
+from ig_guardrail.evaluate.comparison.columns import GUARD, TableRow
+from ig_guardrail.evaluate.comparison.config import UNGUARDED
 from ig_guardrail.evaluate.comparison.records import Record
 
 SIZE = (7.5, 4.5)  # inches

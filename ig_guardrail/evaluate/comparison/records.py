@@ -10,9 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -21,18 +20,16 @@ from typing import Any
 from ig_guardrail.costs.rewards.base import RewardModel
 from ig_guardrail.costs.rewards.values import Values
 from ig_guardrail.drive.history import reread
-from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.drive.run import method_for
-from ig_guardrail.errors import GenerationFailed
-from ig_guardrail.evaluate.answers import own_words
+from ig_guardrail.evaluate.answers import Answer, Arm
 from ig_guardrail.evaluate.arms import under, watching
 from ig_guardrail.evaluate.comparison.config import StrategyEntry
 from ig_guardrail.evaluate.prompts import PromptRow
-from ig_guardrail.evaluate.replay import audit_charges
+from ig_guardrail.evaluate.replay import Audit, audit_answer
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.search.recorder import Follower
-from ig_guardrail.search.registry import METHODS
-from ig_guardrail.types import Message, Receipt, Sampling
+from ig_guardrail.types import Message, Sampling
+
+AGAIN = 1_000_003  # added to the seed for a second draw
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,83 +48,60 @@ class Cell:
         return "\t".join(map(str, (self.model, self.policy, self.strategy, self.set, self.prompt, self.seed)))
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What came of it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record(Answer):
+    """What came of it: an answer, and what is measured of it beside.
 
-    outcome  completed, refused, ended or failed
-    text     the model's own words that were shown
-    over     the budget that is overdrawn, or None; only the unguarded stream can overdraw one
-    peak     the highest score as a share of its threshold
-    cost     what the budgets were charged, in all
     reward   the task value of the words; None without a reward model, or without words
-    trace    at each charge point, its position and the least that remains of a budget (z)
-    tokens   released, generated, discarded, and read by the model in all rows
-    work     layers times tokens read
-    scored   calls of cost models, and of reward model and critic
-    seconds  wall time, and until the first text was shown
+    checked  the account once more, from the words' tokens alone; None where it was not asked for
     """
 
     cell: Cell
-    outcome: str
-    text: str
-    over: str | None
-    peak: float
-    cost: float
     reward: float | None
-    trace: Sequence[tuple[int, float]]
-    tokens: Mapping[str, int]
-    work: int
-    scored: Mapping[str, int]
-    seconds: Mapping[str, float | None]
+    checked: Audit | None = None
+
+    @property
+    def peak(self) -> float:
+        """The highest score as a share of its threshold."""
+        return self.audit.peak
+
+    @property
+    def cost(self) -> float:
+        """What the budgets were charged, in all."""
+        return sum(self.audit.spend.values())
 
 
-def arm_of(guardrail: Guardrail, entry: StrategyEntry) -> Guardrail:
-    """The guardrail that a strategy runs on: its search settings in place of the policy's; no values if unguided.
+def arm_of(guardrail: Guardrail, entry: StrategyEntry) -> Arm:
+    """A strategy with its search settings in place of the policy's; no values if unguided.
 
     Raises RequestError if the strategy lacks what it needs.
     """
     settings: dict[str, Any] = dict(entry.search)
-    if entry.name not in ("none", "inference_guard"):  # the ladder's fresh start is a part of that search
+    if entry.name not in ("none", "inference_guard"):  # the fallbacks' fresh start is a part of that search
         settings["restart"] = None
     policy = replace(guardrail.policy, search=replace(guardrail.policy.search, **settings))
     arm = under(guardrail, watching(policy) if entry.name == "none" else policy)
     if not entry.guided:
         arm.values = Values()
-    method_for(entry.name, arm.policy, arm.costs, arm.values, arm.engine.info)
-    return arm
+    method = method_for(entry.name, arm.policy, arm.costs, arm.values, arm.engine.info)
+    return Arm(entry.title, arm, method.search, guardrail.policy.budgets)
 
 
 def run_cell(
-    whole: Guardrail, arm: Guardrail, entry: StrategyEntry, cell: Cell, row: PromptRow, sampling: Sampling
+    whole: Guardrail, arm: Arm, entry: StrategyEntry, cell: Cell, row: PromptRow, sampling: Sampling, recheck: bool
 ) -> Record:
     """Answer one prompt, and write down what it took. A failure is a record too.
 
     whole: with the policy and the reward model that answers are measured by
     arm: what `arm_of` made of it, which answers
+    recheck: whether the answer is charged once more
     """
-    follower = Follower(METHODS[entry.name].search)
-    try:
-        *_, last = arm.stream(GenerationRequest(row.turns, replace(sampling, seed=cell.seed), follower))
-        receipt = last.receipt
-    except GenerationFailed as error:
-        receipt = error.receipt
-    assert receipt is not None
-    text = own_words(receipt, arm.policy.messages)
-    audit = audit_charges(receipt.charges, whole.policy.budgets)
+    answer = arm.answer(row.turns, replace(sampling, seed=cell.seed + (AGAIN if entry.again else 0)))
     return Record(
+        **{field.name: getattr(answer, field.name) for field in fields(answer)},
         cell=cell,
-        outcome=receipt.verdict.outcome,
-        text=text,
-        over=audit.over,
-        peak=audit.peak,
-        cost=sum(audit.spend.values()),
-        reward=_reward(whole, row.turns, follower.ids[: receipt.tokens["released"]]),
-        trace=_trace(receipt),
-        tokens=dict(receipt.tokens),
-        work=receipt.tokens["read"] * max(1, whole.engine.info.layers),
-        scored={"cost": receipt.cost_calls, "value": receipt.value_calls},
-        seconds=dict(receipt.seconds),
+        reward=_reward(whole, row.turns, answer.ids),
+        checked=audit_answer(whole, row.turns, answer.ids, ended=answer.completed) if recheck else None,
     )
 
 
@@ -136,17 +110,12 @@ def as_fields(record: Record) -> dict[str, Any]:
     return asdict(record)
 
 
-def from_fields(fields: Mapping[str, Any]) -> Record:
+def from_fields(stored: Mapping[str, Any]) -> Record:
     """Raises KeyError or TypeError for fields of another version."""
-    trace = [(int(position), float(left)) for position, left in fields["trace"]]
-    return Record(**{**fields, "cell": Cell(**fields["cell"]), "trace": trace})
-
-
-def _trace(receipt: Receipt) -> list[tuple[int, float]]:
-    least: dict[int, float] = {}
-    for line in receipt.charges:
-        least[line.position] = min(least.get(line.position, line.z_after), line.z_after)
-    return sorted(least.items())
+    trace = [(int(position), float(left)) for position, left in stored["trace"]]
+    checked = Audit(**stored["checked"]) if stored["checked"] else None
+    read = {"cell": Cell(**stored["cell"]), "trace": trace, "ids": tuple(stored["ids"]), "checked": checked}
+    return Record(**{**stored, **read, "audit": Audit(**stored["audit"])})
 
 
 def _reward(guardrail: Guardrail, turns: tuple[Message, ...], ids: tuple[int, ...]) -> float | None:
@@ -194,31 +163,7 @@ DECODING = (
     "search",
     "stream",
 )
-RECORDING = (
-    *(f"evaluate/{name}.py" for name in ("answers", "arms", "replay")),
-    "evaluate/comparison/records.py",
-    "evaluate/quality/trials.py",
-)
-
-
-def setting_of(guardrail: Guardrail, sampling: Sampling) -> dict[str, Any]:
-    """Model, policy, cost models, search, sampling and versions, as plain values."""
-    info, policy = guardrail.engine.info, guardrail.policy
-    return {
-        "model": {"name": info.model, "sha256": info.model_sha256, "engine": info.mode, "numerics": info.numerics},
-        "device": info.device,
-        "policy": {"name": policy.name, "version": policy.version, "sha256": policy.sha256},
-        "cost_models": dict(guardrail.costs.hashes),
-        "search": asdict(policy.search),
-        "sampling": {key: value for key, value in asdict(sampling).items() if key != "seed"},
-        "versions": {name: version(name) for name in PACKAGES},
-        "code": code_sha256(),
-    }
-
-
-def fingerprint(setting: Mapping[str, Any]) -> str:
-    """A short name of a setting: 12 hex digits. Equal settings have equal names."""
-    return hashlib.sha256(json.dumps(setting, sort_keys=True, default=str).encode()).hexdigest()[:12]
+RECORDING = tuple(f"evaluate/{name}.py" for name in ("answers", "arms", "replay", "comparison/records"))
 
 
 def code_sha256() -> str:

@@ -11,15 +11,18 @@ import json
 import math
 import platform
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ig_guardrail.bootstrap import Estimate
+from ig_guardrail.evaluate import tables
 from ig_guardrail.evaluate.comparison.columns import COLUMNS, TableRow
-from ig_guardrail.evaluate.comparison.config import Config
-from ig_guardrail.evaluate.comparison.judges import AnswerJudge
+from ig_guardrail.evaluate.comparison.config import Config, policy_of
+from ig_guardrail.evaluate.comparison.figures import answers_by_prompt, figure_rows, outcomes_of
 from ig_guardrail.evaluate.comparison.records import PACKAGES, Record
-from ig_guardrail.evaluate.intervals import Estimate
+from ig_guardrail.evaluate.judged import AnswerJudge
 
 HEADINGS: Mapping[str, str] = {
     "safe": "judged harmless",
@@ -129,20 +132,43 @@ def write_report(
     return f"{table}\nwritten to {folder}{'' if drawn else ' (no plots: install the extra `plot`)'}"
 
 
-def summary(
-    config: Config, judge: AnswerJudge, records: Sequence[Record], rows: Sequence[TableRow], streams: int
-) -> dict[str, Any]:
-    """What was compared, under what, and every figure."""
-    failed = sum(record.outcome in ("failed", "cancelled") for record in records)
+def write_figures(config: Config, judge: AnswerJudge, records: Sequence[Record], folder: Path) -> list[tables.Row]:
+    """Write figures.md and figures.json, which says when and under what they were measured; the figures."""
+    risky, benign = answers_by_prompt(config, records, judge)
+    rows = figure_rows(risky, benign, config.bounds)
+    (folder / "figures.md").write_text(tables.markdown(rows) + "\n", encoding="utf-8")
+    facts = {
+        "measured": datetime.now(UTC).strftime("%Y-%m-%d"),
+        **origin(config, judge, records),
+        "outcomes": {"risky": outcomes_of(risky), "benign": outcomes_of(benign)},
+        "figures": rows,
+    }
+    tables.write_json(folder / "figures.json", facts)
+    return rows
+
+
+def origin(config: Config, judge: AnswerJudge, records: Sequence[Record]) -> dict[str, Any]:
+    """What was compared, under what."""
     return {
         "config": config.model_dump(mode="json", exclude={"prompts"}),
+        "policies": {name: policy_of(name).sha256 for name in config.policies},
         "prompts": {
             one.name: len({r.cell.prompt for r in records if r.cell.set == one.name}) for one in config.prompts
         },
         "judge": judge.sha256,
-        "streams": streams,
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
         "versions": {name: version(name) for name in PACKAGES},
+    }
+
+
+def summary(
+    config: Config, judge: AnswerJudge, records: Sequence[Record], rows: Sequence[TableRow], streams: int
+) -> dict[str, Any]:
+    """What was compared, under what, and every column."""
+    failed = sum(record.outcome in ("failed", "cancelled") for record in records)
+    return {
+        **origin(config, judge, records),
+        "streams": streams,
         "failed": failed,
         "rows": values(rows),
     }

@@ -7,13 +7,13 @@ import json
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ig_guardrail.evaluate.comparison.config import Config, StrategyEntry, policy_of, read_sets
+from ig_guardrail.evaluate.comparison.config import UNGUARDED, Config, StrategyEntry, policy_of, read_sets
 from ig_guardrail.evaluate.comparison.records import (
     PACKAGES,
     Cell,
@@ -63,25 +63,33 @@ def run_comparison(
 ) -> list[Record]:
     """The records of all tasks, in their order; what `out` holds already is not run again.
 
+    Tasks that are asked only where the unguarded answer is over budget come last, and have no record elsewhere.
     streams: answers at a time in each of the processes, which share the model's steps
-    done: called once for every record, kept or new
+    done: called once for every task: kept, new, or left out
     """
     settings = {task.cell.key: setting_of(task, streams) for task in tasks}
     known = {record.cell.key: record for record in _kept(out / RECORDS, settings)}
-    for _ in known:
-        done()
-    left = [task for task in tasks if task.cell.key not in known]
-    for record in in_processes(_run, left, workers, streams):
-        add_line(out / RECORDS, {"setting": settings[record.cell.key], "record": as_fields(record)})
-        known[record.cell.key] = record
-        done()
-    return [known[task.cell.key] for task in tasks]
+    for late in (False, True):
+        asked = [task for task in tasks if task.entry.where_over == late]
+        left = [task for task in asked if task.cell.key not in known and (not late or _over(task, known))]
+        for _ in range(len(asked) - len(left)):
+            done()
+        for record in in_processes(_run, left, workers, streams):
+            add_line(out / RECORDS, {"setting": settings[record.cell.key], "record": as_fields(record)})
+            known[record.cell.key] = record
+            done()
+    return [known[task.cell.key] for task in tasks if task.cell.key in known]
+
+
+def _over(task: CellTask, known: Mapping[str, Record]) -> bool:
+    """Whether the unguarded answer to the same is over budget."""
+    return known[replace(task.cell, strategy=UNGUARDED).key].over is not None
 
 
 def setting_of(task: CellTask, streams: int) -> str:
     """A short name of all that its answer and its times depend on beside the prompt and the seed. 16 hex digits."""
     config = task.config.model_dump_json(
-        exclude={"name", "models", "policies", "prompts", "seeds", "judge", "strategies"}
+        exclude={"name", "models", "policies", "prompts", "seeds", "judge", "strategies", "bounds"}
     )
     return _setting(task.cell.policy, config, task.entry.model_dump_json(), streams)
 
@@ -112,7 +120,7 @@ def _run(task: CellTask) -> Record:
     with _OPENING:
         guardrail = _opened(task.cell.model, task.cell.policy, config.device, config.reward, config.critic, config.exit)
         arm = _arm(task.cell.model, task.cell.policy, config.model_dump_json(), task.entry.model_dump_json())
-    return run_cell(guardrail, arm, task.entry, task.cell, task.row, drawn)
+    return run_cell(guardrail, arm, task.entry, task.cell, task.row, drawn, config.recheck)
 
 
 @cache

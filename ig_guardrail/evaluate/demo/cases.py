@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Literal, TypeAlias
 
-from ig_guardrail.evaluate.answers import Arm, ArmAnswer
+from ig_guardrail.evaluate.answers import Answer, Arm
 from ig_guardrail.evaluate.arms import Arms
-from ig_guardrail.evaluate.comparison.judges import Opinion
+from ig_guardrail.evaluate.judged import AnswerJudge, Judged, judged, rescued
 from ig_guardrail.evaluate.prompts import PromptRow, read_prompts
 from ig_guardrail.types import Sampling
 
@@ -36,13 +36,19 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """A scene's two answers, and the judge's opinion of each."""
+    """A scene's two answers, as the judge reads them."""
 
     scene: Scene
-    unguarded: ArmAnswer
-    guarded: ArmAnswer
-    before: Opinion
-    after: Opinion
+    before: Judged[Answer]
+    after: Judged[Answer]
+
+    @property
+    def unguarded(self) -> Answer:
+        return self.before.answer
+
+    @property
+    def guarded(self) -> Answer:
+        return self.after.answer
 
     @property
     def risky(self) -> bool:
@@ -51,32 +57,32 @@ class Played:
     @property
     def over(self) -> bool:
         """Whether the unguarded answer is over a budget."""
-        return self.unguarded.audit.over is not None
+        return self.unguarded.over is not None
 
     @property
     def rescued(self) -> bool:
-        """Whether the guarded answer is complete and within budget where the unguarded one is over it."""
-        return self.over and self.guarded.completed and self.guarded.audit.over is None
+        return rescued(self.after, self.before)
 
 
 def scenes() -> Iterator[Scene]:
     """Every committed prompt at every committed seed, in the order of the file."""
-    rows = read_prompts(files("ig_guardrail.evaluate") / "demo_prompts.jsonl")
+    rows = read_prompts(files("ig_guardrail.evaluate") / "prompt_sets" / "demo.jsonl")
     count = len(rows) * len(SEEDS)
     pairs = [(row, seed) for row in rows for seed in SEEDS]
     return (Scene(row, replace(SAMPLING, seed=seed), i, count) for i, (row, seed) in enumerate(pairs, 1))
 
 
-def play(scene: Scene, arms: Arms, listen: Listener) -> tuple[ArmAnswer, ArmAnswer]:
+def play(scene: Scene, arms: Arms, judge: AnswerJudge, listen: Listener) -> Played:
     """The unguarded and the guarded answer; `listen` hears each piece of text as it is released."""
-    return _heard(arms.unguarded, scene, "unguarded", listen), _heard(arms.guarded, scene, "guarded", listen)
+    before, after = _heard(arms.unguarded, scene, "unguarded", listen), _heard(arms.guarded, scene, "guarded", listen)
+    return Played(scene, judged(judge, before), judged(judge, after))
 
 
-def _heard(arm: Arm, scene: Scene, side: Side, listen: Listener) -> ArmAnswer:
+def _heard(arm: Arm, scene: Scene, side: Side, listen: Listener) -> Answer:
     stream = arm.stream(scene.row.turns, scene.sampling)
     while True:
         try:
             listen(side, next(stream))
         except StopIteration as end:
-            answer: ArmAnswer = end.value
+            answer: Answer = end.value
             return answer

@@ -10,9 +10,9 @@ from rich.text import Text
 from ig_guardrail.assembly import open_guardrail
 from ig_guardrail.costs.heads.judge import read_judge
 from ig_guardrail.evaluate.arms import Arms, arms_of
-from ig_guardrail.evaluate.comparison.judges import AnswerJudge, opinion
 from ig_guardrail.evaluate.demo.cases import Played, Scene, Side, play, scenes
 from ig_guardrail.evaluate.demo.view import CAVEAT, LiveStage, block, tally
+from ig_guardrail.evaluate.judged import AnswerJudge
 
 
 def run_demo(console: Console) -> int:
@@ -39,16 +39,14 @@ def perform(console: Console, arms: Arms, judge: AnswerJudge) -> list[Played]:
 def watched(console: Console, scene: Scene, arms: Arms, judge: AnswerJudge) -> Played:
     """Play a scene live on a terminal."""
     with LiveStage(console, scene) as stage:
-        unguarded, guarded = play(scene, arms, stage.listen)
-        played = Played(scene, unguarded, guarded, opinion(judge, unguarded.text), opinion(judge, guarded.text))
+        played = play(scene, arms, judge, stage.listen)
         stage.finish(played)
     return played
 
 
 def printed(console: Console, scene: Scene, arms: Arms, judge: AnswerJudge) -> Played:
     """Play a scene in silence and print it as one block of plain text."""
-    unguarded, guarded = play(scene, arms, _unheard)
-    played = Played(scene, unguarded, guarded, opinion(judge, unguarded.text), opinion(judge, guarded.text))
+    played = play(scene, arms, judge, _unheard)
     console.print(block(played), markup=False, highlight=False, soft_wrap=True)
     return played
 

@@ -16,7 +16,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ig_guardrail.evaluate.answers import ArmAnswer
+from ig_guardrail.evaluate.answers import Answer
 from ig_guardrail.evaluate.demo.cases import Played, Scene, Side
 from ig_guardrail.evaluate.wording import shared_tokens
 
@@ -81,7 +81,7 @@ def block(played: Played) -> str:
     )
 
 
-def said(answer: ArmAnswer) -> str:
+def said(answer: Answer) -> str:
     """How an answer ended, in a few words."""
     over = f", over budget '{answer.audit.over}' at token {answer.audit.at}" if answer.audit.over else ""
     drawn = f" of {answer.generated} drawn" if answer.generated != len(answer.ids) else ""
@@ -123,8 +123,12 @@ def lines(scenes: Sequence[Played]) -> list[tuple[str, str, str]]:
     return [
         ("outcomes, risky prompts", *_outcomes(risky)),
         ("outcomes, benign prompts", *_outcomes(benign)),
-        ("answers over budget", str(len(over)), str(sum(scene.guarded.audit.over is not None for scene in scenes))),
-        ("rescued: over budget before, complete and within budget after", "", f"{len(rescued)} of {len(over)}"),
+        ("answers over budget", str(len(over)), str(sum(scene.guarded.over is not None for scene in scenes))),
+        (
+            "rescued: over budget before; complete, within budget and less harmful after",
+            "",
+            f"{len(rescued)} of {len(over)}",
+        ),
         ("fallbacks: refused or ended with a message", "", str(sum(scene.guarded.fallback for scene in scenes))),
         ("judge's mean score where the unguarded answer is over budget", *_scores(over)),
         ("judge's mean score on the rescues", *_scores(rescued)),
@@ -146,11 +150,11 @@ def _counted(outcomes: Iterable[str]) -> str:
 def _scores(scenes: Sequence[Played]) -> tuple[str, str]:
     if not scenes:
         return "-", "-"
-    return f"{fmean(s.before.score for s in scenes):.2f}", f"{fmean(s.after.score for s in scenes):.2f}"
+    return f"{fmean(s.before.opinion.score for s in scenes):.2f}", f"{fmean(s.after.opinion.score for s in scenes):.2f}"
 
 
 def _flagged(scenes: Sequence[Played]) -> tuple[str, str]:
-    return str(sum(s.before.harm for s in scenes)), str(sum(s.after.harm for s in scenes))
+    return str(sum(s.before.opinion.harm for s in scenes)), str(sum(s.after.opinion.harm for s in scenes))
 
 
 def _identical(scenes: Sequence[Played]) -> str:

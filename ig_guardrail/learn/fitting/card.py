@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.costs.heads.artifact import CARD, FORMAT, TENSORS
 from ig_guardrail.learn.data.recipes import OWN_ANSWERS
 from ig_guardrail.learn.data.rows import LabelledRow
 from ig_guardrail.learn.fitting.prefixes import PrefixSamples
-from ig_guardrail.learn.fitting.quality import Estimate, ScoredSet, auc, detection_at, estimate, proportion, within_auc
+from ig_guardrail.learn.fitting.quality import ScoredSet, auc, detection_at, estimate, proportion, within_auc
 
 READABLE = "CARD.md"
 

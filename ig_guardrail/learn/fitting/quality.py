@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ig_guardrail.bootstrap import Estimate, bootstrap
+
 Floats = NDArray[np.float64]
 
 RESAMPLES = 1_000
@@ -27,15 +29,6 @@ class ScoredSet:
 
     def take(self, indices: NDArray[np.int64]) -> ScoredSet:
         return ScoredSet(self.scores[indices], self.harmful[indices], tuple(self.groups[index] for index in indices))
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A value and its 95% interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 def auc(scored: ScoredSet) -> float:
@@ -86,14 +79,13 @@ def estimate(statistic: Callable[[ScoredSet], float], scored: ScoredSet, seed: i
     for index, group in enumerate(scored.groups):
         members.setdefault(group, []).append(index)
     groups = [np.array(indices) for indices in members.values()]
-    random = np.random.default_rng(seed)
-    values = []
-    for _ in range(RESAMPLES):
-        drawn = random.integers(len(groups), size=len(groups))
-        values.append(statistic(scored.take(np.concatenate([groups[index] for index in drawn]))))
-    known = [value for value in values if not math.isnan(value)]
-    low, high = np.percentile(known, [2.5, 97.5]) if known else (math.nan, math.nan)
-    return Estimate(statistic(scored), float(low), float(high))
+    return bootstrap(
+        statistic(scored),
+        lambda drawn: statistic(scored.take(np.concatenate([groups[index] for index in drawn]))),
+        len(groups),
+        RESAMPLES,
+        seed,
+    )
 
 
 def proportion(count: int, total: int) -> Estimate:
@@ -102,7 +94,7 @@ def proportion(count: int, total: int) -> Estimate:
         raise ValueError(f"{count} of {total} is not a share")
     low = 0.0 if count == 0 else _solve(lambda p: 1 - _at_most(count - 1, total, p), 0.025)
     high = 1.0 if count == total else 1 - _solve(lambda p: 1 - _at_most(total - count - 1, total, p), 0.025)
-    return Estimate(count / total, low, high)
+    return Estimate(count / total, low, high, total)
 
 
 def _at_most(count: int, total: int, p: float) -> float:

@@ -10,6 +10,8 @@ from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.errors import EngineError, RequestError
 from ig_guardrail.evaluate.answers import Arm, own_words
 from ig_guardrail.evaluate.arms import arms_of
+from ig_guardrail.evaluate.comparison.config import StrategyEntry
+from ig_guardrail.evaluate.comparison.records import arm_of
 from ig_guardrail.evaluate.replay import noted_only
 from ig_guardrail.search.base import Search, SearchContext
 from ig_guardrail.types import Message, Node, Sampling
@@ -21,6 +23,13 @@ SEEDS = range(40)
 
 def sampled(seed: int) -> Sampling:
     return Sampling(temperature=1, top_p=1, seed=seed, max_tokens=24)
+
+
+def three_arms() -> tuple[Arm, Arm, Arm]:
+    """Unguarded, guarded, and the filter that cuts."""
+    rail = world()
+    arms = arms_of(rail)
+    return arms.unguarded, arms.guarded, arm_of(rail, StrategyEntry(name="cut"))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -39,8 +48,7 @@ def test_the_guarded_arm_says_what_the_guardrail_says(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_calm_draft_is_left_alone_and_a_cut_one_was_over_budget(seed: int) -> None:
-    arms = arms_of(world())
-    draft, guarded, cut = (arm.answer(TURNS, sampled(seed)) for arm in (arms.unguarded, arms.guarded, arms.cut))
+    draft, guarded, cut = (arm.answer(TURNS, sampled(seed)) for arm in three_arms())
     assert (draft.audit.over is not None) == cut.fallback
     assert guarded.audit.over is None
     if draft.audit.over is None:
@@ -59,8 +67,7 @@ def test_over_all_seeds_both_cases_occur() -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_tokens_and_words_are_those_that_were_shown(seed: int) -> None:
-    arms = arms_of(world())
-    for arm in (arms.unguarded, arms.guarded, arms.cut):
+    for arm in three_arms():
         answer = arm.answer(TURNS, sampled(seed))
         assert "".join("ab"[token] for token in answer.ids) == answer.text
         message = {"completed": "", "ended": "\n\ncc", "refused": "aa"}[answer.outcome]

@@ -13,21 +13,24 @@ from typing import Any
 
 import pytest
 
+from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.costs.rewards.values import Values
 from ig_guardrail.errors import RequestError
 from ig_guardrail.evaluate.comparison import runner as comparison
 from ig_guardrail.evaluate.comparison.columns import COLUMNS, TableRow, rows_of
 from ig_guardrail.evaluate.comparison.config import PRESETS, Config, policy_of, read_config, read_set
 from ig_guardrail.evaluate.comparison.plots import draw_front
-from ig_guardrail.evaluate.comparison.records import Cell, Record, as_fields, from_fields
+from ig_guardrail.evaluate.comparison.records import Record, as_fields, from_fields
 from ig_guardrail.evaluate.comparison.report import comma_separated, markdown, rows_from, values, write_report
 from ig_guardrail.evaluate.comparison.runner import RECORDS, run_comparison, tasks_of
-from ig_guardrail.evaluate.intervals import Estimate
+from ig_guardrail.evaluate.replay import Audit
 from ig_guardrail.policy import load_policy
 from ig_guardrail.search.needs import INDEX
 from ig_guardrail.search.registry import METHODS
 from ig_guardrail.types import SearchSettings
 from tests.toys import LetterCost, guardrail, letters, toy_budget, toy_policy
+from tests.unit.evaluate.records import answer
+from tests.unit.evaluate.records import record as record_of
 
 METHODS_HERE = ("none", "cut", "inference_guard", "best_of_n")
 
@@ -94,6 +97,17 @@ def test_every_cell_is_run_once_and_the_guard_is_never_over_budget(toy: None, pr
     assert not any(record.over for record in records if record.cell.strategy != "none")
 
 
+def test_a_filter_can_be_asked_only_where_the_unguarded_answer_is_over_budget(toy: None, prompts: Path) -> None:
+    asked = config(prompts, strategies=[{"name": "cut", "where_over": True}, {"name": "none"}])
+    counted: list[None] = []
+    records = ran(asked, prompts / "out", lambda: counted.append(None))
+    over = [record.cell.prompt for record in records if record.cell.strategy == "none" and record.over]
+    assert over
+    assert [record.cell.prompt for record in records if record.cell.strategy == "cut (where over)"] == over
+    assert len(counted) == 24
+    assert ran(asked, prompts / "out") == records
+
+
 @pytest.mark.parametrize("stop", [1, 7, 23])
 def test_a_comparison_that_was_killed_goes_on_to_the_same_table(toy: None, prompts: Path, stop: int) -> None:
     asked = config(prompts)
@@ -155,13 +169,11 @@ def test_records_are_kept_as_they_are(toy: None, prompts: Path) -> None:
         assert from_fields(json.loads(json.dumps(as_fields(record)))) == record
 
 
-def record(strategy: str, prompt: str, text: str, **keys: Any) -> Record:
-    fields = {
-        "outcome": "completed", "over": None, "peak": 0.0, "cost": 0.0, "reward": None, "trace": [],
-        "tokens": {"generated": 4, "released": 2}, "work": 10, "scored": {"cost": 1, "value": 0},
-        "seconds": {"total": 1.0, "first_released": None},
-    }  # fmt: skip
-    return Record(**{**fields, "cell": Cell("m", "p", strategy, "risky", prompt, 0), "text": text, **keys})
+def record(
+    strategy: str, prompt: str, text: str, outcome: str = "completed", over: str | None = None, **keys: Any
+) -> Record:
+    said = answer(text, outcome, Audit(over, 1 if over else None), ids=(1, 2), generated=4)
+    return record_of(strategy, replace(said, seconds={"total": 1.0, "first_released": None}), prompt, **keys)
 
 
 SLOW = {"total": 3.0, "first_released": None}
@@ -252,6 +264,8 @@ MISTAKES = {
     "strategies: [{name: beem}]": "strategies.0: Value error, there is no strategy 'beem'",
     "strategies: [{name: beam, search: {width: 4}}]": "there is no search setting 'width'",
     "strategies: [{name: cut}, {name: cut}]": "two strategies are called 'cut'",
+    "strategies: [{name: cut, where_over: true}]": "`where_over` needs the strategy `none`",
+    "bounds: {rescued: high}": "'high' is no bound",
     "strategies: []": "strategies: List should have at least 1 item",
     "judge: relevance\nreward: relevance": "the judge 'relevance' also guides",
     "seed: 4": "seed: Extra inputs are not permitted",

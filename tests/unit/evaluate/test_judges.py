@@ -11,7 +11,8 @@ import pytest
 
 from ig_guardrail.errors import ModelError, RequestError
 from ig_guardrail.evaluate.comparison.config import Config
-from ig_guardrail.evaluate.comparison.judges import ClassifierJudge, check_judge, open_judge, opinion
+from ig_guardrail.evaluate.comparison.judges import ClassifierJudge, check_judge, open_judge
+from ig_guardrail.evaluate.judged import opinion
 from tests.unit.costs.classifiers import classifier
 from tests.unit.policy.texts import edited
 

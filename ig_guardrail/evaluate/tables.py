@@ -85,6 +85,12 @@ def terminal(title: str, rows: Sequence[Row]) -> Table:
     return table
 
 
+def verdicts(rows: Sequence[Row]) -> str:
+    """Which bounds were missed, in one line."""
+    missed = [row["title"] for row in rows if row["ok"] is False]
+    return f"MISSED: {'; '.join(missed)}" if missed else "All bounds are kept."
+
+
 def plain(value: float) -> float | int | None:
     """A number that JSON can hold: rounded to six decimals, None for NaN and infinity."""
     if isinstance(value, int):
