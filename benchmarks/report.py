@@ -283,7 +283,7 @@ def layers(_: Path) -> str:
 
 
 def house(results: Path) -> str:
-    """How easy the package is to find one's way in, as `python tests/house.py --json` counted it."""
+    """How easy the package is to find one's way in, as `python -m tests.house --json` counted it."""
     found = json.loads((results / "house.json").read_text(encoding="utf-8"))
     lines = [f"| {one['title']} | {one['value']} | {_goal(one)} |" for one in found]
     return "\n".join(("| what | value | goal |", "|---|---:|---|", *lines))

@@ -1,7 +1,7 @@
 """How easy the package is to find one's way in: counts of its modules, folders, names and of the way of a prompt.
 
-python tests/house.py           print the table
-python tests/house.py --json    the same as values, for benchmarks/results/house.json
+python -m tests.house           print the table
+python -m tests.house --json    the same as values, for benchmarks/results/house.json
 """
 
 from __future__ import annotations

@@ -65,11 +65,11 @@ def owner(config: RunnableConfig) -> str:
 
 
 def policy_of_the_reader() -> str:
-    """The packaged default policy, with a budget on words alone so that it also starts without a local model."""
+    """The packaged default policy on words alone, so that it also starts without a local model."""
     policy: dict[str, Any] = yaml.safe_load((files("ig_guardrail.policies") / "default.yaml").read_text())
     policy["cost_models"] = {"words": {"kind": "lexical", "model": "words", "hazards": ["hte"]}}
     policy["budgets"] = [{"id": "tone", "hazards": ["hte"], "cost": "words", "threshold": 0.9, "budget": 1}]
-    policy.pop("prompt", None)
+    policy["prompt"] = {"cost": "words", "threshold": 0.95, "on_exceed": "refuse"}
     policy["tools"] = {"deny": ["delete_*"]}
     return yaml.safe_dump(policy)
 
