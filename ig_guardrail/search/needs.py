@@ -80,7 +80,7 @@ EXIT_ADAPTERS = Need(
     lambda around: f"an early exit, and the model {around.model} has none",
     "it would be plain decoding without one; only the embedded model in bfloat16 comes with an exit",
     "train one (not for int4) with `ig-guardrail train answers` and `train exit`, and name its folder: "
-    "`--exit FOLDER` on the command line, `open_guardrail(exit=...)` in Python",
+    "`--exit FOLDER` on the command line, `GuardrailSpec(exit=...)` in Python",
 )
 INDEX = Need(
     "index",
