@@ -152,6 +152,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 PACKAGES = ("torch", "transformers", "numpy")
 DECODING = (
+    "counterfactual.py",
     "budget.py",
     "guardrail.py",
     "text",
@@ -160,6 +161,7 @@ DECODING = (
     "drive",
     "engine",
     "ledger",
+    "schemas",
     "search",
     "stream",
 )
