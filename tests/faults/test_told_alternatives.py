@@ -19,7 +19,7 @@ from ig_guardrail.engine.scripted.script import Distribution, TokenPlace, Vocabu
 from ig_guardrail.errors import CostFailure
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from tests.golden.conversations import CALM, POLITE, compiled, scripted_guardrail
-from tests.unit.langchain.test_given import OPEN, Minding
+from tests.unit.langchain.test_provided import OPEN, Minding
 
 WORDS = (" fine", " words", " blockhead", " block", "head", " a", "!", " kind ", "blockheads", " 1", "é🙂")
 BANNED = re.compile(r"(?i)\bblockhead")
