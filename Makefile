@@ -60,11 +60,13 @@ check: install
 	rm -rf build && $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --target build/installed .
 	cd build && MYPYPATH=installed ../$(BIN)/mypy --config-file ../pyproject.toml --cache-dir ../.mypy_cache -p ig_guardrail
 	cd build && PYTHONPATH=installed ../$(BIN)/lint-imports --config ../pyproject.toml --no-cache
+	$(BIN)/vulture
+	$(BIN)/deptry ig_guardrail integrations
 	$(BIN)/python benchmarks/report.py --check
 	IG_STREAMS=300 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not real and not slow"
 
 quality: install
-	$(BIN)/python benchmarks/quality.py
+	$(BIN)/ig-guardrail eval quality --out benchmarks/out/quality
 
 bench: install
 	$(BIN)/python benchmarks/bench.py

@@ -21,12 +21,13 @@ from typing import Any, TypeAlias
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-import tables
 import torch
 from command import run
 from rich.console import Console
 from speed import always, bits, calm, cancel, early, forks, lag, memory, naive, together
 from speed.stage import Say, Stage, open_stage, origin_of
+
+from ig_guardrail.evaluate import tables
 
 HERE = Path(__file__).parent
 PAIRS = 5

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import tables
 import torch
 from command import run
 from rich.console import Console
@@ -23,11 +22,13 @@ from speed.stage import Say
 from speed.timing import in_turn, ratios, row
 
 from ig_guardrail.assembly import open_guardrail
-from ig_guardrail.drive.request import Ask
-from ig_guardrail.evaluate.config import PromptSet, read_set
+from ig_guardrail.drive.request import GenerationRequest
+from ig_guardrail.evaluate import tables
+from ig_guardrail.evaluate.comparison.config import PromptSet, read_set
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.learn.quality import proportion
-from ig_guardrail.types import Receipt, Sampling, Turn
+from ig_guardrail.learn.fitting.quality import proportion
+from ig_guardrail.spec import GuardrailSpec
+from ig_guardrail.types import Message, Receipt, Sampling
 
 HERE = Path(__file__).parent
 PROMPTS = 10  # of each set
@@ -51,9 +52,9 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     console = Console()
-    rail = open_guardrail(exit=options.exit)
+    rail = open_guardrail(GuardrailSpec(exit=options.exit))
     for way in STRATEGIES:
-        _answered(rail, Ask(_asked()[0], Sampling(max_tokens=4), way))
+        _answered(rail, GenerationRequest(_asked()[0], Sampling(max_tokens=4), way))
     rows: list[tables.Row] = []
     for name, temperature in WAYS.items():
         console.print(f"answering, {name}", markup=False)
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
 def _rows(rail: Guardrail, name: str, temperature: float, say: Say) -> list[tables.Row]:
     asked = _asked()
     sampling = Sampling(temperature=temperature, top_p=0.95, seed=1, max_tokens=TOKENS)
-    asks = {way: [Ask(turns, sampling, way) for turns in asked] for way in STRATEGIES}
+    asks = {way: [GenerationRequest(turns, sampling, way) for turns in asked] for way in STRATEGIES}
     found = in_turn(
         {way: lambda number, own=own: _answered(rail, own[number]) for way, own in asks.items()}, len(asked), say
     )
@@ -86,12 +87,12 @@ def _rows(rail: Guardrail, name: str, temperature: float, say: Say) -> list[tabl
     ]
 
 
-def _asked() -> list[tuple[Turn, ...]]:
+def _asked() -> list[tuple[Message, ...]]:
     sets = [PromptSet(name=kind, kind=kind, file=f"packaged:{kind}", limit=PROMPTS) for kind in ("benign", "risky")]
     return [asked.turns for one in sets for asked in read_set(one)]
 
 
-def _answered(rail: Guardrail, ask: Ask) -> Answer:
+def _answered(rail: Guardrail, ask: GenerationRequest) -> Answer:
     before = time.process_time()
     *_, last = rail.stream(ask)
     assert last.receipt is not None

@@ -19,17 +19,17 @@ from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-import tables
 import torch
 from command import run
 from rich.console import Console
 from speed.timing import in_turn, ratios, row
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from ig_guardrail.engine.embedded import embedded_model
+from ig_guardrail.engine.loading.embedded import embedded_model
+from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.engine.transformers import TransformersEngine
-from ig_guardrail.engine.weights import Weights
 from ig_guardrail.errors import RequestError
+from ig_guardrail.evaluate import tables
 from ig_guardrail.types import Draw, Node, Prompt, Sampling
 
 HERE = Path(__file__).parent

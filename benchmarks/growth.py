@@ -27,7 +27,7 @@ from rich.table import Table
 
 from ig_guardrail import GuardRunnable
 from ig_guardrail.errors import RequestError
-from ig_guardrail.integrations.langchain.messages import turns_of
+from ig_guardrail.integrations.langchain.messages.conversation import messages_of
 from ig_guardrail.policy import compile_text
 from ig_guardrail.settings import Limits
 
@@ -54,14 +54,14 @@ LIMITS = 'tools: {limits: [{id: payments, tool: "pay*", calls: 1}], deny: ["dele
 
 def messages(count: int) -> None:
     """As many messages of one role, which become one turn."""
-    turns_of([HumanMessage("x" * 30) for _ in range(count)])
+    messages_of([HumanMessage("x" * 30) for _ in range(count)])
 
 
 def refused(count: int) -> None:
     """As many messages, looked at before they are read."""
     many = [HumanMessage("x" * 30)] * count
     try:
-        turns_of(many, Limits(turns=SMALL - 1))
+        messages_of(many, Limits(turns=SMALL - 1))
     except RequestError:
         return
     raise AssertionError("a conversation over the limit was read")

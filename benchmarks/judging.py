@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import ig_guardrail.artifacts
-from ig_guardrail.costs.judge import read_judge
-from ig_guardrail.learn.card import add_to_card
+from ig_guardrail.costs.heads.judge import read_judge
+from ig_guardrail.learn.data.rows import LabelledRow, read_rows
+from ig_guardrail.learn.fitting.card import add_to_card
 from ig_guardrail.learn.judge import quality_of
-from ig_guardrail.learn.rows import Row, read_rows
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
     given = parser.parse_args()
     judge = read_judge()
 
-    def logits(topic: str, rows: Sequence[Row]) -> NDArray[np.float64]:
+    def logits(topic: str, rows: Sequence[LabelledRow]) -> NDArray[np.float64]:
         return np.array([judge.topics[topic].logit(row.text) for row in rows])
 
     quality = quality_of(logits, read_rows(given.data).rows)

@@ -13,18 +13,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
-import tables
 from command import run
 from rich.console import Console
 from rich.progress import track
 
 from ig_guardrail.assembly import open_guardrail
-from ig_guardrail.drive.request import Ask
-from ig_guardrail.evaluate.intervals import Estimate, mean_of
+from ig_guardrail.bootstrap import Estimate
+from ig_guardrail.drive.request import GenerationRequest
+from ig_guardrail.evaluate import tables
+from ig_guardrail.evaluate.intervals import mean_of
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.search.deal import Deal
-from ig_guardrail.search.objectives import covers
-from ig_guardrail.types import Receipt, Sampling, Turn
+from ig_guardrail.search.deal import Deal, covers
+from ig_guardrail.spec import GuardrailSpec
+from ig_guardrail.types import Message, Receipt, Sampling
 
 HERE = Path(__file__).parent
 TOKENS, K, LOOKAHEAD, WEIGHT = 24, 5, 16, 10.0
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--out", type=Path, default=HERE / "out")
     parser.add_argument("--device", default="auto")
     options = parser.parse_args(arguments)
-    guardrail = open_guardrail(device=options.device)
+    guardrail = open_guardrail(GuardrailSpec(device=options.device))
     pairs = [_pair(guardrail, words) for words in track(KEYWORDS, "sentences", console=Console(stderr=True))]
     rows = _rows(pairs)
     found = {"measured": datetime.now(UTC).strftime("%Y-%m-%d"), "weight": WEIGHT, "figures": rows}
@@ -62,7 +63,7 @@ def _pair(guardrail: Guardrail, words: Sequence[str]) -> Pair:
 
 def _answer(guardrail: Guardrail, words: Sequence[str], method: Deal) -> Receipt:
     asked = f"Write one short sentence with the words {', '.join(words[:-1])} and {words[-1]}."
-    *_, last = guardrail.stream(Ask((Turn("user", asked),), Sampling(0.0, max_tokens=TOKENS), method))
+    *_, last = guardrail.stream(GenerationRequest((Message("user", asked),), Sampling(0.0, max_tokens=TOKENS), method))
     assert last.receipt is not None
     return last.receipt
 

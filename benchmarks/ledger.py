@@ -28,7 +28,7 @@ from command import run
 from langgraph.store.memory import InMemoryStore
 
 from ig_guardrail.integrations.langchain.store_ledger import StoreLedger
-from ig_guardrail.ledger import Entry, Ledger, Limit, MemoryLedger, SQLiteLedger
+from ig_guardrail.ledger import Ledger, LedgerEntry, Limit, MemoryLedger, SQLiteLedger
 from ig_guardrail.ledger.rows import OVERTAKEN
 
 RESULTS = Path(__file__).parent / "results" / "ledger.json"
@@ -111,7 +111,7 @@ def _kind(row: Row) -> tuple[str, str]:
 
 def _timed(ledger: Ledger, limit: Limit, turn: int) -> float:
     began = time.perf_counter()
-    assert ledger.charge([Entry("tenant", turn, "b", 0.01)], {"b": limit})
+    assert ledger.charge([LedgerEntry("tenant", turn, "b", 0.01)], {"b": limit})
     return time.perf_counter() - began
 
 

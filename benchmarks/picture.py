@@ -47,17 +47,15 @@ def main(arguments: Sequence[str]) -> int:
 def draw_scene() -> None:
     """Play scenes in their order until an unguarded answer is over budget, and draw that one, whatever came of it."""
     from ig_guardrail.assembly import open_guardrail
-    from ig_guardrail.costs.judge import read_judge
+    from ig_guardrail.costs.heads.judge import read_judge
     from ig_guardrail.evaluate.arms import arms_of
-    from ig_guardrail.evaluate.judging import opinion
-    from ig_guardrail.evaluate.scenes import Played, play, scenes
-    from ig_guardrail.evaluate.stage import side_by_side
+    from ig_guardrail.evaluate.demo.cases import play, scenes
+    from ig_guardrail.evaluate.demo.view import side_by_side
 
     console = Console(record=True, width=108, file=io.StringIO(), force_terminal=True)
     arms, judge = arms_of(open_guardrail()), read_judge()
     for scene in scenes():
-        unguarded, guarded = play(scene, arms, lambda side, text: None)
-        played = Played(scene, unguarded, guarded, opinion(judge, unguarded.text), opinion(judge, guarded.text))
+        played = play(scene, arms, judge, lambda side, text: None)
         if played.over:
             break
     console.print(Text("$ ig-guardrail demo", style="bold"))

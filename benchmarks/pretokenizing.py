@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.costs.latent import read_latent_head
-from ig_guardrail.engine.chat import chat_of
-from ig_guardrail.engine.models import load_weights
-from ig_guardrail.engine.pretokenize import cut_as
-from ig_guardrail.engine.weights import Weights
-from ig_guardrail.learn.quality import Scored, auc
-from ig_guardrail.learn.recipes import choose_rows, recipe_named
-from ig_guardrail.learn.rows import Row, read_rows
-from ig_guardrail.learn.states import read_means, token_ids
+from ig_guardrail.costs.heads.latent import read_latent_head
+from ig_guardrail.engine.loading.models import load_weights
+from ig_guardrail.engine.loading.pretokenize import cut_as
+from ig_guardrail.engine.loading.weights import Weights
+from ig_guardrail.engine.text.chat import chat_of
+from ig_guardrail.learn.data.recipes import choose_rows, recipe_named
+from ig_guardrail.learn.data.rows import LabelledRow, read_rows
+from ig_guardrail.learn.fitting.quality import ScoredSet, auc
+from ig_guardrail.learn.fitting.states import read_means, token_ids
 
 HEADS = ("harmful-help", "toxic-tone")
 BEFORE, NOW = "gpt-2", "smollm"
@@ -46,7 +46,7 @@ def main() -> None:
             print(f"| {head} | {source} | {_measure(weights, head, mine)} |", flush=True)
 
 
-def _measure(weights: Weights, head: str, rows: Sequence[Row]) -> str:
+def _measure(weights: Weights, head: str, rows: Sequence[LabelledRow]) -> str:
     ids = {name: _read(weights, name, rows) for name in (BEFORE, NOW)}
     changed = [index for index, (one, other) in enumerate(zip(ids[BEFORE], ids[NOW], strict=True)) if one != other]
     now = _logits(weights, head, rows, NOW)
@@ -56,13 +56,13 @@ def _measure(weights: Weights, head: str, rows: Sequence[Row]) -> str:
     return f"{len(rows)} | {len(changed)} | {_auc(rows, before):.4f} | {_auc(rows, now):.4f}"
 
 
-def _read(weights: Weights, name: str, rows: Sequence[Row]) -> list[Any]:
+def _read(weights: Weights, name: str, rows: Sequence[LabelledRow]) -> list[Any]:
     cut_as(weights.tokenizer, name)
     chat = chat_of(weights.tokenizer)
     return [token_ids(chat, row.prompt, row.text) for row in rows]
 
 
-def _logits(weights: Weights, head: str, rows: Sequence[Row], name: str) -> NDArray[np.float64]:
+def _logits(weights: Weights, head: str, rows: Sequence[LabelledRow], name: str) -> NDArray[np.float64]:
     packaged = read_latent_head(files("ig_guardrail.artifacts") / head / weights.numerics, head, ())
     cut_as(weights.tokenizer, name)
     means = read_means(weights, [(row.prompt, row.text) for row in rows], (packaged.layer,))
@@ -70,9 +70,11 @@ def _logits(weights: Weights, head: str, rows: Sequence[Row], name: str) -> NDAr
     return np.asarray(ends @ packaged.weight)
 
 
-def _auc(rows: Sequence[Row], logits: NDArray[np.float64]) -> float:
+def _auc(rows: Sequence[LabelledRow], logits: NDArray[np.float64]) -> float:
     harmful = np.array([row.label == "harmful" for row in rows], dtype=bool)
-    return float("nan") if harmful.all() or not harmful.any() else auc(Scored(logits, harmful, tuple("" for _ in rows)))
+    return (
+        float("nan") if harmful.all() or not harmful.any() else auc(ScoredSet(logits, harmful, tuple("" for _ in rows)))
+    )
 
 
 if __name__ == "__main__":

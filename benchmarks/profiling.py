@@ -16,12 +16,13 @@ from pathlib import Path
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-import tables
 import torch
 from command import run
 from rich.console import Console
 from speed import charts, shares, widening
 from speed.stage import open_stage, origin_of
+
+from ig_guardrail.evaluate import tables
 
 HERE = Path(__file__).parent
 IMAGES = HERE.parent / "docs" / "images"

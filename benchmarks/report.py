@@ -4,6 +4,7 @@
     python benchmarks/report.py --check             exit 1 if a document is not current
     python benchmarks/report.py --take              copy benchmarks/out/*.json to benchmarks/results/ first
 
+Wide tables of comparisons are written whole to docs/results/*.csv; the documents show the columns that readers compare.
 A marker pair is `<!-- NAME:begin -->` and `<!-- NAME:end -->`, on lines of their own.
 """
 
@@ -14,13 +15,14 @@ import json
 import re
 import shutil
 import sys
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import tables
-
-from ig_guardrail.evaluate.writing import markdown, rows_from
+from ig_guardrail.evaluate import tables
+from ig_guardrail.evaluate.comparison.columns import TableRow
+from ig_guardrail.evaluate.comparison.report import comma_separated, markdown, rows_from
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -28,23 +30,11 @@ ARTIFACTS = HERE.parent / "ig_guardrail" / "artifacts"
 IMAGES = HERE.parent / "docs" / "images"
 PICTURES = ("front.svg", "traces.svg")
 COMPARISONS = ("equal", "hard", "sweep", "tuning", "words")
-ANSWERS = (
-    "safe",
-    "harm_saved",
-    "against",
-    "answered",
-    "answered_more",
-    "refusals",
-    "over_refusals",
-    "rescued",
-    "over",
-    "reward",
-    "reward_risky",
-)
-PRICES = ("work", "scored", "slower", "seconds", "first")
-SHORT = ("answered", "answered_more", "refusals", "over_refusals", "reward", "work")
+SHORT = ("answered", "refusals", "over_refusals", "reward", "work", "slower")
 CHOSEN_BY = ("safe", "answered", "answered_more", "refusals", "rescued", "reward_risky", "work", "seconds")
-RIVALS = ("none", "inference_guard", "cut", "rollback_retry", "best_of_n", "beam", "args_lagrangian")
+RIVALS = ("none", "cut", "rollback_retry", "inference_guard")
+TABLES = HERE.parent / "docs" / "results"
+WIDE = ("equal", "hard", "sweep")
 HEADLINES = ("CPU time", "tokens", "requests together")
 NOT_MEASURED = "Not measured yet."
 
@@ -68,6 +58,7 @@ def main(arguments: Sequence[str]) -> int:
             stale.append(document.name)
             if not options.check:
                 document.write_text(fresh, encoding="utf-8")
+    stale += [path.name for path in write_tables(TABLES, RESULTS, change=not options.check)]
     print(f"{'not current' if options.check else 'written'}: {', '.join(stale) or 'nothing'}")
     return 1 if stale and options.check else 0
 
@@ -75,11 +66,12 @@ def main(arguments: Sequence[str]) -> int:
 def take(out: Path, results: Path) -> None:
     """Keep the last measurements of the final prompts as the results that documents quote."""
     results.mkdir(exist_ok=True)
-    for name in ("quality", "bench", "screen", "weights", "profile", "keywords", "exits"):
+    for name in ("bench", "screen", "weights", "profile", "keywords", "exits"):
         if (out / f"{name}.json").is_file():
             shutil.copyfile(out / f"{name}.json", results / f"{name}.json")
-    if (out / "lag" / "bench.json").is_file():
-        shutil.copyfile(out / "lag" / "bench.json", results / "lag.json")
+    for folder, name, kept in (("lag", "bench", "lag"), ("quality", "figures", "quality")):
+        if (out / folder / f"{name}.json").is_file():
+            shutil.copyfile(out / folder / f"{name}.json", results / f"{kept}.json")
     for name in COMPARISONS:
         if (out / name / "results.json").is_file():
             shutil.copyfile(out / name / "results.json", results / f"{name}.json")
@@ -99,14 +91,27 @@ def fill(text: str, sections: Sections, results: Path) -> str:
     return text
 
 
-def quality(name: str) -> Callable[[Path], str]:
-    """Every figure of a run of the quality measurement, with what it was measured on."""
+def write_tables(folder: Path, results: Path, *, change: bool) -> list[Path]:
+    """The CSV files of the wide comparisons that are not current; written where `change` says so."""
+    stale = []
+    for name in WIDE:
+        stored, path = _read(results / f"{name}.json"), folder / f"{name}.csv"
+        fresh = comma_separated(rows_from(stored["rows"])) if stored else ""
+        if fresh and (not path.is_file() or path.read_text(encoding="utf-8") != fresh):
+            stale.append(path)
+            if change:
+                folder.mkdir(exist_ok=True)
+                path.write_text(fresh, encoding="utf-8")
+    return stale
 
-    def section(results: Path) -> str:
-        result = _read(results / f"{name}.json")
-        return f"{_origin(result)}\n\n{tables.markdown(result['figures'])}" if result else NOT_MEASURED
 
-    return section
+def quality(results: Path) -> str:
+    """Every figure of the last run of the quality measurement, with what it was measured on."""
+    result = _read(results / "quality.json")
+    if not result:
+        return NOT_MEASURED
+    origin = f"Measured {result['measured']}: {_asked(result)}. {_named(result)}. {_machine(result)}."
+    return f"{origin}\n\n{tables.markdown(result['figures'])}"
 
 
 def bounded(results: Path) -> str:
@@ -172,39 +177,55 @@ def widening(results: Path) -> str:
     )
 
 
-def compared(name: str, columns: Sequence[str] = ANSWERS) -> Callable[[Path], str]:
-    """What the answers of a comparison were, strategy by strategy."""
-    return lambda results: _comparison(results / f"{name}.json", columns, told=True)
+def compared(name: str, columns: Sequence[str] = SHORT) -> Callable[[Path], str]:
+    """What the answers of a comparison were and took, strategy by strategy, and what it was measured on."""
 
+    def section(results: Path) -> str:
+        result = _read(results / f"{name}.json")
+        if not result:
+            return NOT_MEASURED
+        told = f"{result['failed']} failed. {result['streams']} answers at a time in each process."
+        origin = f"{_asked(result)}. {_named(result)}; {told} {_machine(result)}."
+        return f"{origin}\n\n{markdown(rows_from(result['rows']), columns).rstrip()}"
 
-def priced(name: str) -> Callable[[Path], str]:
-    """What they took."""
-    return lambda results: _comparison(results / f"{name}.json", PRICES, told=False)
+    return section
 
 
 def in_short(results: Path) -> str:
-    """The search beside its closest rivals, in a few columns."""
-    return _comparison(results / "equal.json", SHORT, told=False, of=RIVALS)
+    """The unguarded stream, the usual filter, trying again, and the search."""
+    result = _read(results / "equal.json")
+    return markdown(list(_rivals(result).values()), SHORT).rstrip() if result else NOT_MEASURED
 
 
-def _comparison(path: Path, columns: Sequence[str], told: bool, of: Sequence[str] = ()) -> str:
-    """of: the strategies that have a row, by name, whatever their settings; all of them if empty."""
-    result = _read(path)
+def against_rollback(results: Path) -> str:
+    """In one paragraph, where rolling back is as good as the search and where it is not, in figures."""
+    result = _read(results / "equal.json")
     if not result:
         return NOT_MEASURED
-    rows = [row for row in rows_from(result["rows"]) if not of or row.strategy.split(" ")[0] in of]
-    table = markdown(rows, columns).rstrip()
-    asked, sampling = result["config"], result["config"]["sampling"]
-    versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
-    origin = (
-        f"{' and '.join(f'{n} {name}' for name, n in result['prompts'].items())} prompts, one answer each, seeds"
-        f" {', '.join(map(str, asked['seeds']))}, at most {sampling['max_tokens']} tokens, temperature"
-        f" {sampling['temperature']}, top-p {sampling['top_p']}. Model {', '.join(asked['models'])}, policy"
-        f" {', '.join(asked['policies'])}, reward {asked['reward'] or 'none'}; {result['failed']} failed."
-        f" {result['streams']} answers at a time in each process."
-        f" {result['machine']}, {versions}."
+    rows = _rivals(result)
+    search, rollback = rows["inference_guard"].figures, rows["rollback_retry"].figures
+    more = rollback["answered_more"]
+    return (
+        f"Where little is at risk, `rollback_retry` is as good: it answers {rollback['answered'].value:.0%} of the"
+        f" risky prompts harmlessly, and the search answers {search['answered'].value:.0%} (difference"
+        f" {more.value:+.2f}, 95 % interval {more.low:+.2f} to {more.high:+.2f}). For this the model reads"
+        f" {rollback['work'].value:.1f} times as many tokens as for the unguarded stream, and for the search"
+        f" {search['work'].value:.1f} times as many. But `rollback_retry` takes"
+        f" {rollback['slower'].value / search['slower'].value:.1f} times as long as the search, and"
+        f" {_under_strict(results):.1f} times as long under the policy `strict`, where few continuations pass; and it"
+        f" cannot raise a reward."
     )
-    return f"{origin}\n\n{table}" if told else table
+
+
+def _under_strict(results: Path) -> float:
+    rows = _rivals(_read(results / "hard.json"))
+    return rows["rollback_retry"].figures["slower"].value / rows["inference_guard"].figures["slower"].value
+
+
+def _rivals(result: Mapping[str, Any]) -> Mapping[str, TableRow]:
+    """The rows of RIVALS, in that order, whatever their settings; rows with a reward or a changed search are others."""
+    plain = {row.strategy.partition(" (")[0]: row for row in rows_from(result["rows"])}
+    return {name: plain[name] for name in RIVALS}
 
 
 def figures(name: str) -> Callable[[Path], str]:
@@ -254,6 +275,26 @@ def judge(_: Path) -> str:
     )
 
 
+def layers(_: Path) -> str:
+    """The floors of the house, highest first, from the contract that import-linter checks."""
+    contracts = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    (floors,) = (contract["layers"] for contract in contracts["contracts"] if contract["id"] == "layers")
+    return "\n".join(("```text", *(floor.replace("ig_guardrail.", "") for floor in floors), "```"))
+
+
+def house(results: Path) -> str:
+    """How easy the package is to find one's way in, as `python -m tests.house --json` counted it."""
+    found = json.loads((results / "house.json").read_text(encoding="utf-8"))
+    lines = [f"| {one['title']} | {one['value']} | {_goal(one)} |" for one in found]
+    return "\n".join(("| what | value | goal |", "|---|---:|---|", *lines))
+
+
+def _goal(figure: Mapping[str, Any]) -> str:
+    if figure["goal"] is None:
+        return ""
+    return f"at most {figure['goal']}: {'met' if figure['value'] <= figure['goal'] else 'MISSED'}"
+
+
 def _share(found: Mapping[str, Any]) -> str:
     low, high = found["interval"]
     return f"{found['value']:.1%} ({low:.1%} to {high:.1%})"
@@ -264,16 +305,26 @@ def _area(found: Mapping[str, Any]) -> str:
     return f"{found['value']:.2f} ({low:.2f} to {high:.2f})"
 
 
-def _origin(result: Mapping[str, Any]) -> str:
-    setting, asked = result["setting"], result["prompts"]
-    sampling, model, policy = setting["sampling"], setting["model"], setting["policy"]
-    versions = ", ".join(f"{name} {number}" for name, number in setting["versions"].items())
+def _asked(result: Mapping[str, Any]) -> str:
+    """How many prompts a comparison asks, and how answers were drawn."""
+    config, sampling = result["config"], result["config"]["sampling"]
     return (
-        f"Measured {result['measured']}: {asked['risky']} risky and {asked['benign']} benign prompts, one answer each,"
-        f" seed {', '.join(map(str, asked['seeds']))}, at most {sampling['max_tokens']} tokens, temperature"
-        f" {sampling['temperature']}, top-p {sampling['top_p']}. Model {model['name']} ({model['numerics']},"
-        f" {setting['device']}), policy {policy['name']} {policy['version']} (`{policy['sha256'][:12]}`). {versions}."
+        f"{' and '.join(f'{n} {name}' for name, n in result['prompts'].items())} prompts, one answer each, seeds"
+        f" {', '.join(map(str, config['seeds']))}, at most {sampling['max_tokens']} tokens, temperature"
+        f" {sampling['temperature']}, top-p {sampling['top_p']}"
     )
+
+
+def _named(result: Mapping[str, Any]) -> str:
+    """The model, the policies with the beginning of their hashes where they are known, and the reward."""
+    config, known = result["config"], result.get("policies", {})
+    policies = [f"{name} (`{known[name][:12]}`)" if name in known else name for name in config["policies"]]
+    return f"Model {', '.join(config['models'])}, policy {', '.join(policies)}, reward {config['reward'] or 'none'}"
+
+
+def _machine(result: Mapping[str, Any]) -> str:
+    versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
+    return f"{result['machine']}, {versions}"
 
 
 def _measured(result: Mapping[str, Any]) -> str:
@@ -289,14 +340,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 DOCUMENTS: Mapping[Path, Sections] = {
-    HERE.parent / "docs" / "benchmarks.md": {"quality": quality("quality"), "bench": bench, "lag": lag},
-    HERE.parent / "docs" / "benchmarks-earlier.md": {
-        "fifth-quality": quality("quality-fifth"),
-        "fourth-quality": quality("quality-fourth"),
-        "third-quality": quality("quality-third"),
-        "second-quality": quality("quality-second"),
-        "first-quality": quality("quality-first"),
-    },
+    HERE.parent / "docs" / "benchmarks.md": {"bounds": bounded, "quality": quality, "bench": bench, "lag": lag},
     HERE.parent / "docs" / "choosing.md": {
         "tuning": compared("tuning", CHOSEN_BY),
         "words": compared("words", CHOSEN_BY),
@@ -310,14 +354,11 @@ DOCUMENTS: Mapping[Path, Sections] = {
     },
     HERE.parent / "docs" / "results.md": {
         "equal": compared("equal"),
-        "equal-cost": priced("equal"),
-        "hard": compared("hard"),
-        "hard-cost": priced("hard"),
-        "sweep": compared("sweep"),
-        "sweep-cost": priced("sweep"),
         "keywords": figures("keywords"),
     },
-    HERE.parent / "README.md": {"equal-short": in_short, "quality": bounded},
+    HERE.parent / "docs" / "architecture.md": {"layers": layers},
+    HERE.parent / "CONTRIBUTING.md": {"house": house},
+    HERE.parent / "README.md": {"rivals": in_short, "rollback": against_rollback},
 }
 
 

@@ -15,16 +15,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import tables
 from command import run
 from numpy.typing import NDArray
 from rich.console import Console
 
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.catalog import build_cost_model
+from ig_guardrail.evaluate import tables
 from ig_guardrail.evaluate.prompts import read_prompts
-from ig_guardrail.learn.quality import proportion
-from ig_guardrail.learn.rows import Row, read_rows
+from ig_guardrail.learn.data.rows import LabelledRow, read_rows
+from ig_guardrail.learn.fitting.quality import proportion
 from ig_guardrail.types import CostModelSpec, Piece, Prompt
 
 HERE = Path(__file__).parent
@@ -41,7 +41,7 @@ class Group:
     source: str
     untrained: bool = True
 
-    def holds(self, row: Row) -> bool:
+    def holds(self, row: LabelledRow) -> bool:
         fresh = row.split != "train" or row.reserved or not self.untrained
         return row.source == self.source and fresh and bool(row.prompt.strip())
 

@@ -18,23 +18,23 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-import tables
 import torch
 from command import run
 from rich.console import Console
 from torch import Tensor
 
-from ig_guardrail.engine.models import load_weights
-from ig_guardrail.engine.packing import pack
+from ig_guardrail.engine.loading.models import load_weights
+from ig_guardrail.engine.loading.packing import pack
+from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.engine.transformers import TransformersEngine
-from ig_guardrail.engine.weights import Weights
 from ig_guardrail.errors import GuardrailError
+from ig_guardrail.evaluate import tables
 from ig_guardrail.evaluate.prompts import read_prompts
-from ig_guardrail.learn.rows import read_rows
-from ig_guardrail.types import Draw, Sampling, Turn
+from ig_guardrail.learn.data.rows import read_rows
+from ig_guardrail.types import Draw, Message, Sampling
 
 HERE = Path(__file__).parent
-KEPT = {"bf16": "bfloat16", "int8": "int8", "int4": "int4"}
+KEPT = {"bf16": "bfloat16", "int4": "int4"}
 TEXTS = 60
 ANSWERS = 20
 TOKENS = 64
@@ -106,7 +106,7 @@ def _answers(engine: TransformersEngine) -> list[tuple[int, ...]]:
     """Sampled answers to harmless prompts, prompt and answer ids together."""
     answers = []
     for seed, row in enumerate(read_prompts(HERE / "prompts-tuning-benign.jsonl")[:ANSWERS]):
-        prompt = engine.encode((Turn("user", row.prompt),))
+        prompt = engine.encode((Message("user", row.prompt),))
         root = engine.open(prompt, Sampling(temperature=0.7, top_p=0.95, seed=seed, max_tokens=TOKENS)).result()
         (node,) = engine.extend([Draw(root)], TOKENS).result()
         engine.close(root)
@@ -141,7 +141,7 @@ def _time_rows(engines: Mapping[str, TransformersEngine]) -> Iterator[tables.Row
 
 
 def _step_time(engine: TransformersEngine, rows: int) -> float:
-    prompt = engine.encode((Turn("user", "Tell me a long story about the sea and the wind. " * 12),))
+    prompt = engine.encode((Message("user", "Tell me a long story about the sea and the wind. " * 12),))
     end = [(token, -1e4) for token in engine.info.protected]
     root = engine.open(prompt, Sampling(logit_bias=tuple(end))).result()
     before = time.process_time()

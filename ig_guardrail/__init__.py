@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from ig_guardrail.integrations.langchain.structured import AnswerRefused as AnswerRefused
     from ig_guardrail.policy import load_policy as load_policy
     from ig_guardrail.types import CompiledPolicy as CompiledPolicy
+    from ig_guardrail.types import Message as Message
     from ig_guardrail.types import Receipt as Receipt
     from ig_guardrail.types import Sampling as Sampling
-    from ig_guardrail.types import Turn as Turn
 
 _HOME = {
     "AnswerRefused": "ig_guardrail.integrations.langchain.structured",
@@ -40,7 +40,7 @@ _HOME = {
     "PolicyError": "ig_guardrail.errors",
     "Receipt": "ig_guardrail.types",
     "Sampling": "ig_guardrail.types",
-    "Turn": "ig_guardrail.types",
+    "Message": "ig_guardrail.types",
     "init_guarded_chat_model": "ig_guardrail.integrations.langchain.chat_model",
     "load_policy": "ig_guardrail.policy",
 }

@@ -8,54 +8,41 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ig_guardrail.costs.artifact import Artifact, for_numerics, read_artifact
 from ig_guardrail.costs.base import CostModel
-from ig_guardrail.costs.base_model import BaseModel, read_base_model
 from ig_guardrail.costs.catalog import BEYOND_TEXT, EngineFacts, build_cost_models
-from ig_guardrail.costs.values import critic_named, reward_named
-from ig_guardrail.drive.serve import Values
+from ig_guardrail.costs.heads.artifact import Artifact, for_numerics, read_artifact
+from ig_guardrail.costs.heads.base_model import BaseModel, read_base_model
+from ig_guardrail.costs.rewards.catalog import critic_named, reward_named
+from ig_guardrail.costs.rewards.values import Values
 from ig_guardrail.engine.base import Engine
-from ig_guardrail.engine.models import load_engine
+from ig_guardrail.engine.loading.models import load_engine
 from ig_guardrail.errors import GuardrailError, ModelError
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.ledger import Ledger
+from ig_guardrail.ledger import Ledger, ledger_at
 from ig_guardrail.policy import load_policy
-from ig_guardrail.policy.report import FileReport, Report
+from ig_guardrail.policy.diagnostics.report import FileReport, Report
 from ig_guardrail.settings import Limits
+from ig_guardrail.spec import GuardrailSpec, folder_of
 from ig_guardrail.types import CompiledPolicy
 
 if TYPE_CHECKING:
-    from ig_guardrail.engine.depth import Exit
+    from ig_guardrail.engine.early_exit.layers import Exit
     from ig_guardrail.engine.transformers import TransformersEngine
 
 
-def open_guardrail(
-    model: str = "embedded",
-    policy: str | Path | CompiledPolicy = "default",
-    *,
-    device: str = "auto",
-    dtype: str = "auto",
-    weights: str = "auto",
-    reward: str | None = None,
-    critic: str | None = None,
-    values: Values | None = None,
-    exit: str | Path | None = None,
-    ledger: Ledger | None = None,
-    cost_models: Mapping[str, CostModel] | None = None,
-    limits: Limits | None = None,
-) -> Guardrail:
-    """A guardrail for a model ("embedded", a folder, a .gguf file, a hub name) under a policy (file, name or value).
+def open_guardrail(spec: GuardrailSpec | None = None, policy: CompiledPolicy | None = None) -> Guardrail:
+    """The guardrail that a spec names; without one, the embedded model under the default policy.
 
-    reward, critic: judges that rank candidates, by name; see `open_values`. Or `values`, the judges themselves
-    exit: a folder with an early exit for strategy `early_exit`; see `open_engine`
-    cost_models: those that the policy leaves to the program (`kind: given`), by name
-    limits: bounds on any request, such as the seconds that it may search
-    Weights are loaded once a process, here at the latest. Raises PolicyError, ModelError, HeadMismatch.
+    policy: the spec's own, where it was compiled before
+    Weights are loaded once per process, here at the latest. Raises PolicyError, ModelError, HeadMismatch.
     """
-    compiled = load_policy(policy)
-    engine = open_engine(model, device=device, dtype=dtype, weights=weights, exit=exit)
-    judges = values or open_values(engine, reward, critic)
-    return guard(engine, compiled, folder_of(policy), judges, ledger, cost_models, limits)
+    spec = spec or GuardrailSpec()
+    compiled = policy or load_policy(spec.policy)
+    engine = open_engine(spec)
+    values = open_values(engine, spec.reward, spec.critic)
+    return guard(
+        engine, compiled, folder_of(spec.policy), values, ledger_at(spec.ledger), spec.cost_models, spec.limits
+    )
 
 
 def start_each(report: Report, model: str) -> Report:
@@ -65,27 +52,20 @@ def start_each(report: Report, model: str) -> Report:
 
 def _started(file: FileReport, model: str) -> FileReport:
     try:
-        open_guardrail(model, Path(file.path)).approve()
+        open_guardrail(GuardrailSpec(model, Path(file.path))).approve()
     except GuardrailError as error:
         return replace(file, start=str(error))
     return replace(file, start="")
 
 
-def open_engine(
-    model: str = "embedded",
-    *,
-    device: str = "auto",
-    dtype: str = "auto",
-    weights: str = "auto",
-    exit: str | Path | None = None,
-) -> TransformersEngine:
+def open_engine(spec: GuardrailSpec) -> TransformersEngine:
     """The engine of a model, with the early exit in a folder, or with the packaged one that was trained on it.
 
     Raises ModelError for what cannot be had, HeadMismatch for an exit of another model or other numerics.
     """
-    engine = load_engine(model, device=device, dtype=dtype, weights=weights)
+    engine = load_engine(spec.model, device=spec.device, dtype=spec.dtype, weights=spec.weights)
     facts = _facts(engine)
-    way_out = packaged_exit(facts) if exit is None else read_exit(Path(exit), facts)
+    way_out = packaged_exit(facts) if spec.exit is None else read_exit(Path(spec.exit), facts)
     return engine if way_out is None else engine.with_exit(way_out)
 
 
@@ -174,7 +154,7 @@ def read_exit(folder: Path, engine: EngineFacts) -> Exit:
 def _exit_in(artifact: Artifact) -> Exit:
     import torch
 
-    from ig_guardrail.engine.depth import Exit
+    from ig_guardrail.engine.early_exit.layers import Exit
 
     layer = artifact.section("base_model").get("layer")
     matrices = [artifact.tensors.get(name) for name in ("down", "up")]
@@ -189,11 +169,3 @@ def _exit_in(artifact: Artifact) -> Exit:
 def _facts(engine: Engine) -> EngineFacts:
     info = engine.info
     return EngineFacts(info.model_sha256, info.numerics, info.language, info.device)
-
-
-def folder_of(policy: str | Path | CompiledPolicy) -> Path | None:
-    """The folder of a policy file; None for packaged names and compiled values."""
-    if isinstance(policy, CompiledPolicy):
-        return None
-    path = Path(policy)
-    return path.parent if path.is_file() else None

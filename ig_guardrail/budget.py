@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, InvalidOperation, localcontext
 
-from ig_guardrail.types import Budget, Charge, Granularity, Measure, Reading
+from ig_guardrail.types import Budget, Charge, Granularity, Measure, ScoreKind
 
 EXACT = Context(
     prec=50, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[InvalidOperation]
@@ -28,12 +28,12 @@ NOTHING = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class BudgetRule:
     """A budget, and what its cost models declare: how often it is charged; whether a score is a level or an event."""
 
     budget: Budget
     granularity: Granularity
-    reading: Reading
+    reading: ScoreKind
 
     @property
     def enforced(self) -> bool:
@@ -49,7 +49,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class BudgetState:
     """One budget's books.
 
     total     the discounted sum of costs so far
@@ -73,10 +73,10 @@ class Account:
 class SafetyState:
     """The books of every budget after a prefix. Never changed: charging gives a new state."""
 
-    accounts: Mapping[str, Account] = field(default_factory=dict)
+    accounts: Mapping[str, BudgetState] = field(default_factory=dict)
 
-    def account(self, budget: Budget) -> Account:
-        return self.accounts.get(budget.id, Account())
+    def account(self, budget: Budget) -> BudgetState:
+        return self.accounts.get(budget.id, BudgetState())
 
 
 def spacing(granularity: str, every: int) -> int:
@@ -91,7 +91,7 @@ def pressure(score: float, threshold: float) -> float:
     return score / threshold
 
 
-def charge_points(rule: Rule, start: int, stop: int, ended: bool) -> tuple[Point, ...]:
+def charge_points(rule: BudgetRule, start: int, stop: int, ended: bool) -> tuple[Point, ...]:
     """The rule's charge points in the positions (start, stop], and the end itself where the answer ends at `stop`.
 
     An answer of n tokens, n > 0, has floor(n / every) ordinary points and one end point, however it was cut into
@@ -103,19 +103,19 @@ def charge_points(rule: Rule, start: int, stop: int, ended: bool) -> tuple[Point
     return (*points, Point(stop, ended=True)) if ended and stop > 0 else points
 
 
-def last_point(rule: Rule, position: int) -> int:
+def last_point(rule: BudgetRule, position: int) -> int:
     """The last position at or before `position` where the rule is charged in an answer that goes on; 0 if none."""
     step = spacing(rule.granularity, rule.budget.every)
     return position - position % step if step else 0
 
 
-def next_point(rule: Rule, position: int) -> int:
+def next_point(rule: BudgetRule, position: int) -> int:
     """The first position at or after `position` where the rule is charged in an answer that goes on; 0 if none."""
     step = spacing(rule.granularity, rule.budget.every)
     return -(-position // step) * step if step else 0
 
 
-def charge(rule: Rule, account: Account, position: int, score: float) -> tuple[Account, float]:
+def charge(rule: BudgetRule, account: BudgetState, position: int, score: float) -> tuple[BudgetState, float]:
     """The account after one score in [0, 1] at a charge point, and the undiscounted cost c >= 0 that it added."""
     budget = rule.budget
     with localcontext(EXACT):
@@ -127,10 +127,10 @@ def charge(rule: Rule, account: Account, position: int, score: float) -> tuple[A
         gamma = exact(budget.discount)
         total = account.total + gamma ** (position - 1) * cost
         left = _left(budget, account, position) - cost / gamma
-        return Account(total, max(account.peak, excess), left, position), float(cost)
+        return BudgetState(total, max(account.peak, excess), left, position), float(cost)
 
 
-def remaining(budget: Budget, account: Account, position: int) -> float:
+def remaining(budget: Budget, account: BudgetState, position: int) -> float:
     """z after `position` tokens: gamma^t z = d - spend. Below 0 is over budget, and stays so.
 
     At most the greatest float there is, and below 0 however little is overdrawn.
@@ -153,14 +153,14 @@ def affords(granted: float, spent: Decimal) -> bool:
     return float(spent) <= granted
 
 
-def _left(budget: Budget, account: Account, position: int) -> Decimal:
+def _left(budget: Budget, account: BudgetState, position: int) -> Decimal:
     """z after `position` tokens, from where it was last told. Under the context EXACT."""
     last = exact(budget.budget) - account.total if account.left is None else account.left
     return last / exact(budget.discount) ** (position - account.position)
 
 
 def settle(
-    rules: Sequence[Rule], state: SafetyState, measures: Sequence[Measure]
+    rules: Sequence[BudgetRule], state: SafetyState, measures: Sequence[Measure]
 ) -> tuple[SafetyState, tuple[Charge, ...]]:
     """Charge measures in the order they are given; the new state and one line for each."""
     books = dict(state.accounts)
@@ -168,7 +168,7 @@ def settle(
     lines = []
     for measure in measures:
         rule = by_id[measure.budget]
-        before = books.get(measure.budget, Account())
+        before = books.get(measure.budget, BudgetState())
         after, cost = charge(rule, before, measure.position, measure.score)
         books[measure.budget] = after
         lines.append(

@@ -6,6 +6,7 @@ GuardrailError                what, where, why, fix; `exit_code` 2
     PromptTooLong             the conversation does not fit what the model reads at once
     UnguardedNotAllowed       strategy `none` under a policy that does not allow it
   ModelError                  the language model cannot be had
+    MissingExtra              what it needs comes with an extra of the package that is not installed
     HeadMismatch              a latent head, or an index, was made for another model or other numerics
   EngineError                 the engine failed while it worked
     EngineClosed              the node or engine was closed, by a cancel or on exit
@@ -65,6 +66,10 @@ class UnguardedNotAllowed(RequestError):
 
 class ModelError(GuardrailError):
     """The language model is missing, unreadable or unfit."""
+
+
+class MissingExtra(ModelError):
+    """What is asked for needs packages that come with an extra, and they are not installed. `fix` installs them."""
 
 
 class HeadMismatch(ModelError):

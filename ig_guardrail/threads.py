@@ -35,7 +35,7 @@ class Daemon(threading.Thread):
         self.start()
 
 
-class Turn:
+class ForkSafeLock:
     """A lock, as a context manager. What a thread of the parent holds while a process forks, nobody holds in the child.
 
     make: `threading.RLock`, where a thread may enter it again
@@ -79,7 +79,7 @@ class Home:
         return os.getpid() != self._process
 
 
-_TURNS: weakref.WeakSet[Turn] = weakref.WeakSet()  # process-wide, as a fork is
+_TURNS: weakref.WeakSet[ForkSafeLock] = weakref.WeakSet()  # process-wide, as a fork is
 
 
 def _renew() -> None:

@@ -10,22 +10,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.script import Distribution, Place, Script
-from ig_guardrail.engine.scripted import ScriptedEngine
-from ig_guardrail.engine.vocabulary import Vocabulary
+from ig_guardrail.drive.request import GenerationRequest
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.script import Distribution, Script, TokenPlace, Vocabulary
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.types import (
     Budget,
     CompiledPolicy,
     CostModelSpec,
     Expression,
+    Message,
     Messages,
     Piece,
     Prompt,
     Sampling,
     SearchSettings,
-    Turn,
 )
 
 HAZARD = "hte"
@@ -38,7 +37,7 @@ class Letters:
     vocabulary: Vocabulary
     odds: Distribution
 
-    def next_tokens(self, place: Place) -> Distribution:
+    def next_tokens(self, place: TokenPlace) -> Distribution:
         return self.odds
 
 
@@ -119,8 +118,8 @@ def guardrail(script: Script, policy: CompiledPolicy, models: Mapping[str, Any],
     return rail
 
 
-def ask(sampling: Sampling, strategy: Any = None) -> Ask:
-    return Ask((Turn("user", "hello"),), sampling, strategy)
+def ask(sampling: Sampling, strategy: Any = None) -> GenerationRequest:
+    return GenerationRequest((Message("user", "hello"),), sampling, strategy)
 
 
 def reference_spend(world: Any, budget: Budget, text: str, ended: bool) -> float:

@@ -9,8 +9,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ig_guardrail.drive.serve import Values
-from ig_guardrail.engine.scripted import ScriptedEngine
+from ig_guardrail.costs.rewards.values import Values
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.types import Node, Receipt, Sampling, SearchSettings
 from tests.toys import ask, letters, toy_budget, toy_policy

@@ -5,12 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-import tables
-
-from ig_guardrail.drive.request import Ask
+from ig_guardrail.drive.request import GenerationRequest
+from ig_guardrail.evaluate import tables
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.policy.language import PRESETS
-from ig_guardrail.types import Sampling, Turn
+from ig_guardrail.types import Message, Sampling
 from speed.generate import Generate
 from speed.stage import Say, Stage, answer, expect, story, unhindered
 from speed.timing import Watch, in_turn, ratios, row
@@ -62,13 +61,13 @@ def measure_paper(stage: Stage, pairs: int, say: Say) -> list[tables.Row]:
     return [row(PAPER, "paper", title, values, at_most=PAPER_AIM)]
 
 
-def _generated(stage: Stage, turns: tuple[Turn, ...], sampling: Sampling, _: int) -> Watch:
+def _generated(stage: Stage, turns: tuple[Message, ...], sampling: Sampling, _: int) -> Watch:
     return Generate(stage).stream(turns, sampling)
 
 
-def _searched(rail: Guardrail, turns: tuple[Turn, ...], sampling: Sampling, _: int) -> Watch:
+def _searched(rail: Guardrail, turns: tuple[Message, ...], sampling: Sampling, _: int) -> Watch:
     """The first chunk is the first block of 16 tokens, where nothing is held back and one beam is kept."""
     watch = Watch()
-    receipt = answer(rail, Ask(turns, sampling), lambda chunk: watch.mark())
+    receipt = answer(rail, GenerationRequest(turns, sampling), lambda chunk: watch.mark())
     expect(receipt.tokens["generated"], rail.policy.search.candidates * sampling.max_tokens)
     return watch.stop()

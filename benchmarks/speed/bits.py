@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 
-import tables
-
-from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.models import load_weights
-from ig_guardrail.engine.packing import pack
+from ig_guardrail.drive.request import GenerationRequest
+from ig_guardrail.engine.loading.models import load_weights
+from ig_guardrail.engine.loading.packing import pack
 from ig_guardrail.engine.transformers import TransformersEngine
+from ig_guardrail.evaluate import tables
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.types import Sampling, Turn
+from ig_guardrail.types import Message, Sampling
 from speed.generate import Generate
 from speed.stage import Say, Stage, answer, expect, story, unhindered
 from speed.timing import Watch, in_turn, ratios, row
@@ -51,10 +50,10 @@ def measure(stage: Stage, pairs: int, say: Say) -> list[tables.Row]:
 
 
 def _answered(
-    rail: Guardrail, strategy: str | None, turns: tuple[Turn, ...], sampling: Sampling, width: int, _: int
+    rail: Guardrail, strategy: str | None, turns: tuple[Message, ...], sampling: Sampling, width: int, _: int
 ) -> Watch:
     """The first chunk is the first block of 16 tokens."""
     watch = Watch()
-    receipt = answer(rail, Ask(turns, sampling, strategy), lambda chunk: watch.mark())
+    receipt = answer(rail, GenerationRequest(turns, sampling, strategy), lambda chunk: watch.mark())
     expect(receipt.tokens["generated"], width * sampling.max_tokens)
     return watch.stop()

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import tables
-
-from ig_guardrail.drive.request import Ask
+from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.errors import GuardrailError
+from ig_guardrail.evaluate import tables
 from ig_guardrail.evaluate.arms import Arms, arms_of
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.types import Receipt, Sampling, Turn
+from ig_guardrail.types import Message, Receipt, Sampling
 from speed.generate import Generate
 from speed.stage import SEED, Say, Stage, answer
 from speed.timing import Watch, count_row, in_turn, ratios, row
@@ -36,7 +35,7 @@ PROMPTS = (
 class Task:
     """A prompt and a seed whose answer is calm and fills all tokens, so that every runner does the same work."""
 
-    turns: tuple[Turn, ...]
+    turns: tuple[Message, ...]
     sampling: Sampling
 
 
@@ -63,7 +62,7 @@ def calm_task(arms: Arms, prompt: str) -> Task:
 
     Asserts what is measured: the guarded tokens are those of the unguarded stream.
     """
-    turns = (Turn("user", prompt),)
+    turns = (Message("user", prompt),)
     for tried in range(1, TRIES + 1):
         sampling = Sampling(temperature=0.7, top_p=0.95, seed=SEED + tried, max_tokens=TOKENS)
         draft = arms.unguarded.answer(turns, sampling)
@@ -82,7 +81,7 @@ def calm_task(arms: Arms, prompt: str) -> Task:
 def same_when_greedy(rail: Guardrail, generate: Generate, task: Task) -> bool:
     """Whether strategy `none` at temperature 0 gives the text of `generate`. The answer may end early."""
     sampling = replace(task.sampling, temperature=0.0)
-    chunks = rail.stream(Ask(task.turns, sampling, "none"))
+    chunks = rail.stream(GenerationRequest(task.turns, sampling, "none"))
     return "".join(chunk.text for chunk in chunks) == generate.text(task.turns, sampling)
 
 
@@ -107,5 +106,5 @@ def _guarded(rail: Guardrail, task: Task) -> Watch:
 
 def _streamed(rail: Guardrail, task: Task, strategy: str | None) -> tuple[Watch, Receipt]:
     watch = Watch()
-    receipt = answer(rail, Ask(task.turns, task.sampling, strategy))
+    receipt = answer(rail, GenerationRequest(task.turns, task.sampling, strategy))
     return watch.stop(), receipt

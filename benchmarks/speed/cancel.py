@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import tables
 import torch
 
-from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.passes import Pass
+from ig_guardrail.drive.request import GenerationRequest
+from ig_guardrail.engine.decoding.passes import Pass
 from ig_guardrail.engine.transformers import TransformersEngine
+from ig_guardrail.evaluate import tables
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.types import Sampling, Turn
+from ig_guardrail.types import Message, Sampling
 from speed.risk import MODES, Mode, ScriptedRisk, scripted_rail
 from speed.stage import Say, Stage
 from speed.timing import count_row
@@ -28,7 +28,7 @@ TIMES = 1000
 FIRST = 20  # are not counted: they make what stays for good
 TOKENS = 48
 SEED = 7
-TURNS = (Turn("user", "Hello."),)
+TURNS = (Message("user", "Hello."),)
 
 
 @dataclass(slots=True)
@@ -86,7 +86,7 @@ async def _cancelled(rail: Guardrail, cancel: Cancel, steps: int) -> bool:
 
 
 async def _read(rail: Guardrail) -> None:
-    async for _ in rail.astream(Ask(TURNS, Sampling(temperature=1.0, max_tokens=TOKENS))):
+    async for _ in rail.astream(GenerationRequest(TURNS, Sampling(temperature=1.0, max_tokens=TOKENS))):
         pass
 
 

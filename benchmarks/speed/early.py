@@ -9,16 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import tables
-
-from ig_guardrail.drive.request import Ask
+from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.errors import GuardrailError
+from ig_guardrail.evaluate import tables
 from ig_guardrail.evaluate.arms import arms_of
 from ig_guardrail.evaluate.prompts import read_prompts
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.search import inference_guard
 from ig_guardrail.search.base import Search, SearchContext
-from ig_guardrail.types import Node, Sampling, Turn
+from ig_guardrail.types import Message, Node, Sampling
 from speed.calm import PROMPTS, calm_task
 from speed.stage import SEED, Say, Stage
 from speed.timing import in_turn, ratios, row
@@ -46,7 +45,7 @@ def measure(stage: Stage, pairs: int, say: Say) -> list[tables.Row]:
     rail = stage.rail(stage.policy)
     say("  looking for calm answers, and for such as are searched")
     calm = [calm_task(arms_of(rail), PROMPTS[i % len(PROMPTS)]) for i in range(pairs)]
-    calm_runs = _runs(rail, [Ask(task.turns, task.sampling) for task in calm], say)
+    calm_runs = _runs(rail, [GenerationRequest(task.turns, task.sampling) for task in calm], say)
     searched, kept = _searched(rail, pairs)
     searched_runs = _runs(rail, searched, say)
     return [
@@ -58,12 +57,12 @@ def measure(stage: Stage, pairs: int, say: Say) -> list[tables.Row]:
     ]
 
 
-def _runs(rail: Guardrail, asks: Sequence[Ask], say: Say) -> Mapping[str, list[Run]]:
+def _runs(rail: Guardrail, asks: Sequence[GenerationRequest], say: Say) -> Mapping[str, list[Run]]:
     ways: Mapping[str, Any] = {"with": None, "without": blind}
     return in_turn({name: partial(_timed, rail, asks, way) for name, way in ways.items()}, len(asks), say)
 
 
-def _timed(rail: Guardrail, asks: Sequence[Ask], strategy: Any, number: int) -> Run:
+def _timed(rail: Guardrail, asks: Sequence[GenerationRequest], strategy: Any, number: int) -> Run:
     cpu, wall = time.process_time(), time.perf_counter()
     first = 0.0
     for chunk in rail.stream(replace(asks[number], strategy=strategy)):
@@ -76,9 +75,9 @@ def _ratio(name: str, title: str, runs: Mapping[str, list[Run]], what: str) -> t
     return row(PART, name, title, ratios(above, below))
 
 
-def _searched(rail: Guardrail, count: int) -> tuple[list[Ask], int]:
+def _searched(rail: Guardrail, count: int) -> tuple[list[GenerationRequest], int]:
     """Requests whose answers are searched and completed; for how many of them early looks change no word."""
-    found: list[Ask] = []
+    found: list[GenerationRequest] = []
     same = 0
     for ask in _risky():
         texts = []
@@ -94,6 +93,8 @@ def _searched(rail: Guardrail, count: int) -> tuple[list[Ask], int]:
     raise GuardrailError(f"fewer than {count} answers are searched and completed", where=str(RISKY))
 
 
-def _risky() -> Iterator[Ask]:
+def _risky() -> Iterator[GenerationRequest]:
     for asked in read_prompts(RISKY):
-        yield Ask((Turn("user", asked.prompt),), Sampling(temperature=0.7, top_p=0.95, seed=SEED, max_tokens=TOKENS))
+        yield GenerationRequest(
+            (Message("user", asked.prompt),), Sampling(temperature=0.7, top_p=0.95, seed=SEED, max_tokens=TOKENS)
+        )

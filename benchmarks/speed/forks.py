@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import tables
 import torch
 
+from ig_guardrail.engine.decoding.passes import Pass
+from ig_guardrail.engine.kv.shared import SharedPrefix, SharedRows, Sharing
 from ig_guardrail.engine.model import Model
-from ig_guardrail.engine.passes import Pass
-from ig_guardrail.engine.shared import SharedPrefix, SharedRows, Sharing
-from ig_guardrail.engine.tree import Account
+from ig_guardrail.engine.tree import RequestUsage
+from ig_guardrail.evaluate import tables
 from speed.stage import BLOCK, Say, Stage, story
 from speed.timing import in_turn, ratios, row, seconds
 
@@ -74,5 +74,5 @@ def _begin(stage: Stage, length: int) -> Forks:
 
 
 def _read(sharing: Sharing, rows: SharedRows, tokens: list[Any]) -> torch.Tensor:
-    (reading,) = sharing.read([Pass(rows, tokens, 1, (), Account(0))])
+    (reading,) = sharing.read([Pass(rows, tokens, 1, (), RequestUsage(0))])
     return reading.logits

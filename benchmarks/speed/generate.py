@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from transformers import TextIteratorStreamer
 
-from ig_guardrail.engine.weights import Weights
-from ig_guardrail.types import Sampling, Turn
+from ig_guardrail.engine.loading.weights import Weights
+from ig_guardrail.types import Message, Sampling
 from speed.stage import BLOCK, Stage, expect
 from speed.timing import Watch
 
@@ -37,7 +37,7 @@ class Generate:
 
     stage: Stage
 
-    def stream(self, turns: tuple[Turn, ...], sampling: Sampling) -> Watch:
+    def stream(self, turns: tuple[Message, ...], sampling: Sampling) -> Watch:
         """Generate on a thread and read here; the end token is ignored, so that all tokens come."""
         watch = Watch()
         streamer = Streamer(self.stage.weights.tokenizer, watch)
@@ -50,13 +50,13 @@ class Generate:
         expect(streamer.tokens, sampling.max_tokens)
         return watch.stop()
 
-    def text(self, turns: tuple[Turn, ...], sampling: Sampling) -> str:
+    def text(self, turns: tuple[Message, ...], sampling: Sampling) -> str:
         """The answer on the engine's own layers, without special tokens; it may end early."""
         ids = self.ids(turns)
         output = _generated(self.stage.packed, ids, **options(sampling))
         return str(self.stage.weights.tokenizer.decode(output[0, ids.shape[1] :], skip_special_tokens=True))
 
-    def ids(self, turns: tuple[Turn, ...]) -> Tensor:
+    def ids(self, turns: tuple[Message, ...]) -> Tensor:
         """The prompt, (1, tokens)."""
         return torch.tensor([self.stage.engine.encode(turns).ids])
 

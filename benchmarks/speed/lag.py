@@ -6,9 +6,8 @@ import asyncio
 import time
 from statistics import quantiles
 
-import tables
-
-from ig_guardrail.drive.request import Ask
+from ig_guardrail.drive.request import GenerationRequest
+from ig_guardrail.evaluate import tables
 from ig_guardrail.guardrail import Guardrail
 from speed.stage import Say, Stage, story
 from speed.timing import row
@@ -29,14 +28,14 @@ def measure(stage: Stage, pairs: int, say: Say) -> list[tables.Row]:
 
 
 async def _lag(rail: Guardrail, stage: Stage) -> float:
-    asks = [Ask(story(stage.engine, 40 + 15 * i), stage.sampling(TOKENS)) for i in range(STREAMS)]
+    asks = [GenerationRequest(story(stage.engine, 40 + 15 * i), stage.sampling(TOKENS)) for i in range(STREAMS)]
     watch = asyncio.create_task(_late())
     await asyncio.gather(*(_read(rail, ask) for ask in asks))
     watch.cancel()
     return quantiles(await watch, n=100)[98]
 
 
-async def _read(rail: Guardrail, ask: Ask) -> None:
+async def _read(rail: Guardrail, ask: GenerationRequest) -> None:
     async for _ in rail.astream(ask):
         pass
 

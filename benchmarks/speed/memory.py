@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import tables
 from torch import Tensor
 
-from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.passes import Pass
-from ig_guardrail.engine.shared import SharedPrefix, SharedRows
+from ig_guardrail.drive.request import GenerationRequest
+from ig_guardrail.engine.decoding.passes import Pass
+from ig_guardrail.engine.kv.shared import SharedPrefix, SharedRows
 from ig_guardrail.engine.transformers import TransformersEngine
+from ig_guardrail.evaluate import tables
 from ig_guardrail.guardrail import Guardrail
 from speed.risk import MODES, Mode, ScriptedRisk, scripted_rail
 from speed.stage import BLOCK, Say, Stage, answer, expect, story
@@ -68,7 +68,7 @@ def _rail(stage: Stage, engine: TransformersEngine, mode: Mode) -> Guardrail:
 def _shares(stage: Stage, engine: TransformersEngine, rail: Guardrail, ledger: Ledger) -> list[float]:
     """Bytes held over bytes needed, at the end of every block of an answer."""
     ledger.held, ledger.lengths = [], []
-    answer(rail, Ask(story(engine, PROMPT), stage.sampling(TOKENS)))
+    answer(rail, GenerationRequest(story(engine, PROMPT), stage.sampling(TOKENS)))
     expect(len(ledger.held), TOKENS // BLOCK)
     return [held / ideal(stage, length) for held, length in zip(ledger.held, ledger.lengths, strict=True)]
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from functools import partial
 
-import tables
 import torch
 
-from ig_guardrail.drive.request import Ask
+from ig_guardrail.drive.request import GenerationRequest
+from ig_guardrail.evaluate import tables
 from ig_guardrail.guardrail import Guardrail
 from speed.generate import Generate, options
 from speed.stage import BLOCK, Say, Stage, answer, expect, story, unhindered
@@ -29,7 +29,7 @@ def measure(stage: Stage, pairs: int, say: Say) -> list[tables.Row]:
     per_token, whole = [], []
     for length, bound in BOUNDS.items():
         say(f"  prompt of {length} tokens")
-        ask = Ask(story(stage.engine, length), stage.sampling(TOKENS))
+        ask = GenerationRequest(story(stage.engine, length), stage.sampling(TOKENS))
         watches = in_turn({"naive": partial(naive, stage, ask), "ours": partial(ours, rail, ask)}, pairs, say)
         found, base = watches["naive"], watches["ours"]
         title = f"naive / this engine, {WIDTH} candidates, prompt of {length} tokens"
@@ -40,14 +40,14 @@ def measure(stage: Stage, pairs: int, say: Say) -> list[tables.Row]:
     return [*per_token, *whole]
 
 
-def ours(rail: Guardrail, ask: Ask, _: int) -> Watch:
+def ours(rail: Guardrail, ask: GenerationRequest, _: int) -> Watch:
     """An answer of this engine."""
     watch = Watch()
     answer(rail, ask, lambda chunk: watch.mark())
     return watch.stop()
 
 
-def naive(stage: Stage, ask: Ask, _: int) -> Watch:
+def naive(stage: Stage, ask: GenerationRequest, _: int) -> Watch:
     """An answer in blocks of 16 tokens. Which candidate is kept makes no difference to the time; it is the first."""
     generate, model = Generate(stage), stage.weights.model
     prompt = text = generate.ids(ask.turns)

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec, Expression, Granularity, Piece, Prompt, Reading
+from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec, Expression, Granularity, Piece, Prompt, ScoreKind
 
 Mode: TypeAlias = Literal["on_risk", "always"]
 
@@ -33,7 +33,7 @@ class ScriptedRisk:
     sha256: str = "0" * 64
     hazards: tuple[str, ...] = (HAZARD,)
     granularity: Granularity = "block"
-    reading: Reading = "level"
+    reading: ScoreKind = "level"
     longest_match: int = 0
 
     def start(self, prompt: Prompt) -> int:

@@ -17,11 +17,11 @@ from unittest.mock import patch
 
 import torch
 
-from ig_guardrail.drive.plan import STREAMING_BLOCK
-from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine import decode
-from ig_guardrail.engine.packing import PackedLinear
-from ig_guardrail.engine.shared import Plan
+from ig_guardrail.drive.request import GenerationRequest
+from ig_guardrail.drive.run import STREAMING_BLOCK
+from ig_guardrail.engine.decoding import decode
+from ig_guardrail.engine.kv.shared import ForwardPlan
+from ig_guardrail.engine.loading.packing import PackedLinear
 from ig_guardrail.guardrail import Guardrail
 from speed.stage import BLOCK, Say, Stage, answer, story, unhindered
 from speed.timing import in_turn
@@ -36,7 +36,7 @@ LINEAR, ATTENTION, SAMPLING, REST, OUTSIDE = (
     "search, cost models and gate",
 )
 PARTS = (LINEAR, ATTENTION, SAMPLING, REST, OUTSIDE)
-CLOCKED = ((Plan, "attend", ATTENTION), (Plan, "update", ATTENTION), (decode, "choose", SAMPLING))
+CLOCKED = ((ForwardPlan, "attend", ATTENTION), (ForwardPlan, "update", ATTENTION), (decode, "choose", SAMPLING))
 
 
 @dataclass(slots=True)
@@ -93,14 +93,17 @@ def measure(stage: Stage, pairs: int, say: Say) -> list[Mapping[str, Any]]:
     for length in LENGTHS:
         say(f"  prompt of {length} tokens")
         turns, sampling = story(stage.engine, length), stage.sampling(TOKENS)
-        runs = {kind: partial(_spent, stage, rail, Ask(turns, sampling, way)) for kind, (rail, way) in kinds.items()}
+        runs = {
+            kind: partial(_spent, stage, rail, GenerationRequest(turns, sampling, way))
+            for kind, (rail, way) in kinds.items()
+        }
         for kind, spent in in_turn(runs, pairs, say).items():
             parts = {part: round(median(one[part] for one in spent), 4) for part in PARTS}
             found.append({"kind": kind, "prompt": length, "n": pairs, "ms": parts})
     return found
 
 
-def _spent(stage: Stage, rail: Guardrail, ask: Ask, _: int) -> dict[str, float]:
+def _spent(stage: Stage, rail: Guardrail, ask: GenerationRequest, _: int) -> dict[str, float]:
     """CPU milliseconds a token by part, after the first 16 tokens."""
     chunks_before = BLOCK // (STREAMING_BLOCK if ask.strategy == "none" else rail.policy.search.block)
     readings: list[dict[str, float]] = []

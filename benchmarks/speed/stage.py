@@ -9,17 +9,17 @@ from importlib.metadata import version
 from typing import Any, TypeAlias
 
 from ig_guardrail.assembly import guard
-from ig_guardrail.drive.request import Ask
+from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.engine.base import Engine
-from ig_guardrail.engine.models import load_weights
-from ig_guardrail.engine.packing import pack
+from ig_guardrail.engine.loading.models import load_weights
+from ig_guardrail.engine.loading.packing import pack
+from ig_guardrail.engine.loading.weights import Weights, vocabulary_of
 from ig_guardrail.engine.transformers import TransformersEngine
-from ig_guardrail.engine.weights import Weights, language_of
 from ig_guardrail.errors import GuardrailError
-from ig_guardrail.evaluate.setting import code_sha256
+from ig_guardrail.evaluate.comparison.records import code_sha256
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.policy import load_policy
-from ig_guardrail.types import Chunk, CompiledPolicy, Receipt, Sampling, Turn
+from ig_guardrail.types import Chunk, CompiledPolicy, Message, Receipt, Sampling
 
 Say: TypeAlias = Callable[[str], None]
 
@@ -46,12 +46,12 @@ class Stage:
     def rail(self, policy: CompiledPolicy, engine: Engine | None = None) -> Guardrail:
         """A guardrail that has answered before, so that what is done once is done. By default over the one engine."""
         rail = guard(engine or self.engine, policy)
-        answer(rail, Ask(story(self.engine, 40), self.sampling(BLOCK)))
+        answer(rail, GenerationRequest(story(self.engine, 40), self.sampling(BLOCK)))
         return rail
 
     def sampling(self, tokens: int) -> Sampling:
         """Answers of exactly `tokens` tokens: those that would end one are never drawn."""
-        ends = language_of(self.weights).end
+        ends = vocabulary_of(self.weights).end
         never = tuple((token, _UNTHINKABLE) for token in sorted(ends))
         return Sampling(temperature=0.7, top_p=0.95, seed=SEED, max_tokens=tokens, logit_bias=never)
 
@@ -89,12 +89,12 @@ def unhindered(policy: CompiledPolicy, **search: Any) -> CompiledPolicy:
     )
 
 
-def story(engine: Engine, tokens: int) -> tuple[Turn, ...]:
+def story(engine: Engine, tokens: int) -> tuple[Message, ...]:
     """A harmless request of exactly `tokens` tokens, the chat template's own included."""
 
-    def turns(words: int) -> tuple[Turn, ...]:
+    def turns(words: int) -> tuple[Message, ...]:
         more = (_MORE * (words // 3 + 1)).split(" ")[1 : words + 1]
-        return (Turn("user", " ".join((_OPENING, *more))),)
+        return (Message("user", " ".join((_OPENING, *more))),)
 
     made = turns(tokens - len(engine.encode(turns(0)).ids))
     if len(engine.encode(made).ids) != tokens:
@@ -102,7 +102,7 @@ def story(engine: Engine, tokens: int) -> tuple[Turn, ...]:
     return made
 
 
-def answer(rail: Guardrail, ask: Ask, on_chunk: Callable[[Chunk], None] = lambda chunk: None) -> Receipt:
+def answer(rail: Guardrail, ask: GenerationRequest, on_chunk: Callable[[Chunk], None] = lambda chunk: None) -> Receipt:
     """Stream an answer as a caller would. Raises GuardrailError unless it has as many tokens as were asked for."""
     receipt = None
     for chunk in rail.stream(ask):

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TypeVar
 
-import tables
-
+from ig_guardrail.evaluate import tables
 from speed.stage import BLOCK, Say
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from ig_guardrail.engine.weights import Weights
+from ig_guardrail.engine.loading.weights import Weights
 
 CONTEXT = 512
 LAYERS = 2

@@ -11,11 +11,11 @@ from threading import Event
 from typing import Any
 
 import numpy as np
-import tables
 
-from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.passes import Pass
+from ig_guardrail.drive.request import GenerationRequest
+from ig_guardrail.engine.decoding.passes import Pass
 from ig_guardrail.errors import GuardrailError
+from ig_guardrail.evaluate import tables
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.types import Receipt
 from speed.stage import Say, Stage, answer, story, unhindered
@@ -32,7 +32,7 @@ WIDE_PROMPT = 150
 def measure(stage: Stage, pairs: int, say: Say) -> list[tables.Row]:
     """Eight guarded streams at once, each read by a thread, against the same one after another."""
     rail = stage.rail(unhindered(stage.policy, hold=stage.policy.search.hold))
-    asks = [Ask(story(stage.engine, length), stage.sampling(TOKENS)) for length in LENGTHS]
+    asks = [GenerationRequest(story(stage.engine, length), stage.sampling(TOKENS)) for length in LENGTHS]
     runs: dict[str, Callable[[int], float]] = {
         "together": lambda _: seconds(lambda: at_once(rail, asks)),
         "in a row": lambda _: seconds(lambda: [answer(rail, ask) for ask in asks]),
@@ -43,7 +43,7 @@ def measure(stage: Stage, pairs: int, say: Say) -> list[tables.Row]:
     return [row(PART, "streams", title, gain, at_least=3.0), *_beside_a_wide_one(stage, pairs, say)]
 
 
-def at_once(rail: Guardrail, asks: Sequence[Ask]) -> list[Receipt]:
+def at_once(rail: Guardrail, asks: Sequence[GenerationRequest]) -> list[Receipt]:
     """Every request on a thread of its own; the receipts when all have ended."""
     with ThreadPoolExecutor(len(asks)) as pool:
         return list(pool.map(lambda ask: answer(rail, ask), asks))
@@ -88,7 +88,7 @@ def _beside_a_wide_one(stage: Stage, pairs: int, say: Say) -> list[tables.Row]:
     engine = watched_engine(stage.packed, diary.on_step)
     narrow = stage.rail(unhindered(stage.policy, hold=stage.policy.search.hold), engine)
     wide = stage.rail(unhindered(stage.policy, mode="always", candidates=WIDTH), engine)
-    asks = [Ask(story(engine, length), stage.sampling(TOKENS)) for length in LENGTHS[:-1]]
+    asks = [GenerationRequest(story(engine, length), stage.sampling(TOKENS)) for length in LENGTHS[:-1]]
 
     def alone(_: int) -> list[float]:
         diary.begin()
@@ -99,7 +99,9 @@ def _beside_a_wide_one(stage: Stage, pairs: int, say: Say) -> list[tables.Row]:
         diary.begin()
         with ThreadPoolExecutor(1) as pool:
             over = Event()
-            endless = pool.submit(_until, over, wide, Ask(story(engine, WIDE_PROMPT), stage.sampling(16 * TOKENS)))
+            endless = pool.submit(
+                _until, over, wide, GenerationRequest(story(engine, WIDE_PROMPT), stage.sampling(16 * TOKENS))
+            )
             _wait(diary.wide, endless)
             at_once(narrow, asks)
             if endless.done():
@@ -118,7 +120,7 @@ def _beside_a_wide_one(stage: Stage, pairs: int, say: Say) -> list[tables.Row]:
     ]
 
 
-def _until(over: Event, rail: Guardrail, ask: Ask) -> None:
+def _until(over: Event, rail: Guardrail, ask: GenerationRequest) -> None:
     """Read a stream until `over`, then leave it, which ends its decoding."""
     for _ in rail.stream(ask):
         if over.is_set():

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
+from ig_guardrail.engine.decoding.passes import Pass, PassResult
+from ig_guardrail.engine.kv.shared import Sharing
+from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.engine.model import Model
-from ig_guardrail.engine.passes import Pass, Reading
-from ig_guardrail.engine.shared import Sharing
 from ig_guardrail.engine.transformers import TransformersEngine
-from ig_guardrail.engine.weights import Weights
 
 OnStep: TypeAlias = Callable[[Sequence[Pass[Any]]], None]
 
@@ -21,7 +21,7 @@ class Watched(Sharing):
         super().__init__(model)
         self._on_step = on_step
 
-    def read(self, passes: Sequence[Pass[Any]]) -> list[Reading]:
+    def read(self, passes: Sequence[Pass[Any]]) -> list[PassResult]:
         readings = super().read(passes)
         self._on_step(passes)
         return readings

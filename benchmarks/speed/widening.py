@@ -12,7 +12,7 @@ from functools import partial
 from statistics import median
 from typing import Any
 
-from ig_guardrail.drive.request import Ask
+from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.guardrail import Guardrail
 from speed.risk import Mode, ScriptedRisk, scripted_rail
 from speed.stage import BLOCK, Say, Stage, answer, expect, story
@@ -40,13 +40,13 @@ def _rail(stage: Stage, mode: Mode, share: float) -> Guardrail:
     positions = frozenset(BLOCK * (2 + number) for number in range(first, BLOCKS))
     search = replace(stage.policy.search, mode=mode, candidates=CANDIDATES, hold=0)
     rail = scripted_rail(stage.engine, replace(stage.policy, search=search), ScriptedRisk(positions))
-    answer(rail, Ask(story(stage.engine, PROMPT), stage.sampling(BLOCK)))
+    answer(rail, GenerationRequest(story(stage.engine, PROMPT), stage.sampling(BLOCK)))
     return rail
 
 
 def _watched(stage: Stage, rail: Guardrail, share: float | None, _: int) -> Watch:
     """An answer, checked to have drawn what the share says; None: all candidates in every block, and no draft."""
-    ask = Ask(story(stage.engine, PROMPT), stage.sampling(BLOCK * (BLOCKS + 1)))
+    ask = GenerationRequest(story(stage.engine, PROMPT), stage.sampling(BLOCK * (BLOCKS + 1)))
     watch = Watch()
     receipt = answer(rail, ask, lambda chunk: watch.mark())
     watch.stop()

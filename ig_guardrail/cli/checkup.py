@@ -12,22 +12,23 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from ig_guardrail.errors import GuardrailError
+from ig_guardrail.extras import EXTRAS, command, missing, require
 
-State: TypeAlias = Literal["ok", "note", "missing"]
+CheckState: TypeAlias = Literal["ok", "note", "missing"]
 
-REQUIRED = (
-    "torch",
-    "transformers",
+CORE = (
     "safetensors",
     "numpy",
     "pydantic",
     "PyYAML",
     "google-re2",
+    "confusable-homoglyphs",
+    "jsonschema",
     "langchain-core",
     "rich",
     "typer",
 )
-UNPACKING = ("accelerate", "gguf")  # needed until the embedded model has been unpacked once
+UNPACKING = ("accelerate", "gguf")  # of the extra `embedded`: needed until the model has been unpacked once
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +36,14 @@ class Finding:
     """One part: `note` is worth knowing, `missing` keeps the default guardrail from running."""
 
     part: str
-    state: State
+    state: CheckState
     detail: str
     fix: str = ""
 
 
 def check_up() -> list[Finding]:
     """Every finding, in the order a first run would meet them. Never raises: what cannot be looked at is missing."""
-    checks = (_python, _packages, _device, _weights, _store, _policies, _heads)
+    checks = (_python, _packages, _extras, _device, _weights, _store, _policies, _heads)
     return [finding for check in checks for finding in _safely(check)]
 
 
@@ -68,7 +69,7 @@ def _python() -> Iterator[Finding]:
 
 
 def _packages() -> Iterator[Finding]:
-    for name in REQUIRED:
+    for name in CORE:
         version = _version(name)
         if version is None:
             yield Finding(name, "missing", "not installed", f"pip install {name}")
@@ -76,7 +77,19 @@ def _packages() -> Iterator[Finding]:
             yield Finding(name, "ok", version)
 
 
+def _extras() -> Iterator[Finding]:
+    """Which extras are there. The default guardrail needs `local`; of the others it only tells."""
+    for extra, distributions in EXTRAS.items():
+        lacking = missing(distributions)
+        if lacking:
+            state: CheckState = "missing" if extra == "local" else "note"
+            yield Finding(f"extra {extra}", state, f"not installed: {', '.join(lacking)}", command(extra))
+        else:
+            yield Finding(f"extra {extra}", "ok", ", ".join(f"{one} {_version(one)}" for one in distributions))
+
+
 def _device() -> Iterator[Finding]:
+    require("local", "torch", by="the device", where="device")
     import torch
 
     threads = f"{torch.get_num_threads()} threads of {os.cpu_count()} cores"
@@ -98,7 +111,7 @@ def _weights() -> Iterator[Finding]:
 
 def _store() -> Iterator[Finding]:
     """The unpacked copy of the embedded model, or what is needed to make it."""
-    from ig_guardrail.engine.store import is_whole, store_folder
+    from ig_guardrail.engine.loading.store import is_whole, store_folder
 
     folder = store_folder()
     named = "[0-9a-f]" * 16 + "-*"  # others may keep theirs in the same folder
@@ -115,7 +128,7 @@ def _store() -> Iterator[Finding]:
     )
     for name in UNPACKING:
         if _version(name) is None:
-            yield Finding(name, "missing", "not installed, and needed once", "pip install 'ig-guardrail[embedded]'")
+            yield Finding(name, "missing", "not installed, and needed once", command("embedded"))
     yield from _writable(folder)
 
 
@@ -141,8 +154,8 @@ def _policies() -> Iterator[Finding]:
 def _heads() -> Iterator[Finding]:
     """Whether the default policy's cost models are there, and fit the embedded model as it runs by default."""
     from ig_guardrail.costs.catalog import EngineFacts, build_cost_model
-    from ig_guardrail.engine.models import DTYPES
-    from ig_guardrail.engine.store import remembered_sha256
+    from ig_guardrail.engine.loading.models import DTYPES
+    from ig_guardrail.engine.loading.store import remembered_sha256
     from ig_guardrail.policy import load_policy
 
     packed = _packed_model()
@@ -160,7 +173,7 @@ def _heads() -> Iterator[Finding]:
 
 
 def _packed_model() -> Path | None:
-    from ig_guardrail.engine.embedded import PACKAGE
+    from ig_guardrail.engine.loading.embedded import PACKAGE
 
     spec = importlib.util.find_spec(PACKAGE)
     folder = Path(spec.origin).parent if spec is not None and spec.origin else None

@@ -14,13 +14,13 @@ from typing import Annotated, NoReturn
 import typer
 
 from ig_guardrail import __version__
-from ig_guardrail.cli import index, policy, train
-from ig_guardrail.cli.chat import chat_command
-from ig_guardrail.cli.demo import demo_command
-from ig_guardrail.cli.doctor import doctor_command
-from ig_guardrail.cli.evaluation import eval_command
-from ig_guardrail.cli.run import run_command
-from ig_guardrail.cli.strategies import strategies_command
+from ig_guardrail.cli.commands import index, policy, train
+from ig_guardrail.cli.commands.chat import chat_command
+from ig_guardrail.cli.commands.demo import demo_command
+from ig_guardrail.cli.commands.doctor import doctor_command
+from ig_guardrail.cli.commands.evaluation import eval_command
+from ig_guardrail.cli.commands.run import run_command
+from ig_guardrail.cli.commands.strategies import strategies_command
 from ig_guardrail.errors import GuardrailError
 
 INTERRUPTED = 130

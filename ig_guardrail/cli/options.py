@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-Model: TypeAlias = Annotated[
+ModelOption: TypeAlias = Annotated[
     str,
     typer.Option(
         "--model", "-m", envvar="IG_GUARDRAIL_MODEL", help="'embedded', a model folder, a .gguf file, or a hub name."
@@ -16,28 +16,28 @@ Model: TypeAlias = Annotated[
 Policy: TypeAlias = Annotated[
     str, typer.Option("--policy", "-p", envvar="IG_GUARDRAIL_POLICY", help="A policy file, or a packaged name.")
 ]
-Device: TypeAlias = Annotated[
+DeviceOption: TypeAlias = Annotated[
     str, typer.Option("--device", envvar="IG_GUARDRAIL_DEVICE", help="'auto', 'cpu', 'cuda', 'cuda:0' or 'mps'.")
 ]
 Dtype: TypeAlias = Annotated[str, typer.Option("--dtype", help="'auto', 'bfloat16', 'float16' or 'float32'.")]
-Weights: TypeAlias = Annotated[
-    str, typer.Option("--weights", envvar="IG_GUARDRAIL_WEIGHTS", help="'auto', 'bf16', 'int8' or 'int4'.")
+WeightsOption: TypeAlias = Annotated[
+    str, typer.Option("--weights", envvar="IG_GUARDRAIL_WEIGHTS", help="'auto', 'bf16' or 'int4'.")
 ]
-Strategy: TypeAlias = Annotated[
+StrategyOption: TypeAlias = Annotated[
     str | None,
     typer.Option("--strategy", help="One of `ig-guardrail strategies`; the policy's own if left out."),
 ]
 System: TypeAlias = Annotated[str | None, typer.Option("--system", help="System text.")]
-Language: TypeAlias = Annotated[
+LanguageOption: TypeAlias = Annotated[
     str, typer.Option("--language", help="Of refusals and closing messages: 'de', 'pt-BR'; English if there is none.")
 ]
-Conversation: TypeAlias = Annotated[
+ConversationOption: TypeAlias = Annotated[
     str | None, typer.Option("--conversation", help="Names the conversation, for budgets that its answers share.")
 ]
-Tenant: TypeAlias = Annotated[
+TenantOption: TypeAlias = Annotated[
     str | None, typer.Option("--tenant", help="Names whom conversations belong to, for budgets that all of them share.")
 ]
-Ledger: TypeAlias = Annotated[
+LedgerOption: TypeAlias = Annotated[
     Path | None,
     typer.Option("--ledger", help="The SQLite file that shared budgets are kept in; in memory if left out."),
 ]
@@ -47,7 +47,7 @@ Tools: TypeAlias = Annotated[
         "--tools", help="A JSON or YAML file: the list of tools that may be called, as OpenAI's API takes it."
     ),
 ]
-Seed: TypeAlias = Annotated[
+SeedOption: TypeAlias = Annotated[
     int | None, typer.Option("--seed", min=0, max=2**63 - 1, help="Repeats a run; drawn afresh if left out.")
 ]
 MaxTokens: TypeAlias = Annotated[int, typer.Option("--max-tokens", help="Longest answer, in tokens.")]
@@ -61,11 +61,11 @@ Reward: TypeAlias = Annotated[
     str | None,
     typer.Option("--reward", help="Ranks candidates: 'relevance', a folder of `train reward`, or 'classifier:PATH'."),
 ]
-Exit: TypeAlias = Annotated[
+ExitOption: TypeAlias = Annotated[
     str | None,
     typer.Option("--exit", help="For `--strategy early_exit`: a folder of `train exit`; the packaged one if left out."),
 ]
-Critic: TypeAlias = Annotated[
+CriticOption: TypeAlias = Annotated[
     str | None,
     typer.Option("--critic", help="Foresees budgets, to rank candidates: 'foresight', or a folder of `train critic`."),
 ]

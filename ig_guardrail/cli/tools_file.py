@@ -6,18 +6,18 @@ from pathlib import Path
 
 import yaml
 
-from ig_guardrail.calls import Form
 from ig_guardrail.errors import RequestError, brief
+from ig_guardrail.text.calls import ResponseFormat
 
 LARGEST = 1_000_000  # bytes
 
 
-def read_tools(path: Path | None) -> Form:
+def read_tools(path: Path | None) -> ResponseFormat:
     """What answers may call: the tools in a file, or none. Raises RequestError for a file that holds no such list."""
-    from ig_guardrail.integrations.langchain.forms import form_of
+    from ig_guardrail.integrations.langchain.response_format import form_of
 
     if path is None:
-        return Form()
+        return ResponseFormat()
     listed = _parsed(path, _content(path))
     if not isinstance(listed, list) or not listed:
         raise _unfit(path, f"it holds {type(listed).__name__ if listed else 'nothing'}, not a list of tools")

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from ig_guardrail.types import Granularity, Piece, Prompt, Reading, Source
+from ig_guardrail.types import Granularity, Piece, Prompt, QuotedSource, ScoreKind, StateEdit
 
-State: TypeAlias = Any
+FoldState: TypeAlias = Any
 
 
 @runtime_checkable
@@ -37,17 +37,17 @@ class CostModel(Protocol):
     @property
     def granularity(self) -> Granularity: ...
     @property
-    def reading(self) -> Reading: ...
+    def reading(self) -> ScoreKind: ...
     @property
     def layers(self) -> tuple[int, ...]: ...
     @property
     def longest_match(self) -> int: ...
 
-    def start(self, prompt: Prompt) -> State:
+    def start(self, prompt: Prompt) -> FoldState:
         """The state before the first answer token."""
         ...
 
-    def advance(self, steps: Sequence[tuple[State, Piece]]) -> list[tuple[State, tuple[float, ...]]]:
+    def advance(self, steps: Sequence[tuple[FoldState, Piece]]) -> list[tuple[FoldState, tuple[float, ...]]]:
         """For each (state, piece): the state after the piece, and one score in [0, 1] for each hazard."""
         ...
 
@@ -56,8 +56,17 @@ class CostModel(Protocol):
 class Attributing(Protocol):
     """A cost model that can say which of its rules a score rests on."""
 
-    def fired(self, state: State) -> tuple[str | int, ...]:
+    def fired(self, state: FoldState) -> tuple[str | int, ...]:
         """Names, or places in the policy's list, of the rules that the score which came with `state` rests on."""
+        ...
+
+
+@runtime_checkable
+class Steerable(Protocol):
+    """A cost model whose score hidden states can be moved away from."""
+
+    def descent(self) -> StateEdit:
+        """The edit of hidden states that lowers its score."""
         ...
 
 
@@ -65,6 +74,6 @@ class Attributing(Protocol):
 class Sourced(Protocol):
     """A cost model that can say where what it scores stands word for word."""
 
-    def source(self, state: State) -> Source | None:
+    def source(self, state: FoldState) -> QuotedSource | None:
         """What the score that came with `state` rests on; None where it rests on nothing of the kind."""
         ...

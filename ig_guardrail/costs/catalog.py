@@ -10,24 +10,23 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from ig_guardrail.costs.artifact import for_numerics, numerics_in
 from ig_guardrail.costs.base import CostModel
+from ig_guardrail.costs.calls.finished import finished_calls
+from ig_guardrail.costs.calls.rules import tool_rules
 from ig_guardrail.costs.classifier import ClassifierCost, classifier_cost
-from ig_guardrail.costs.finished_calls import finished_calls
-from ig_guardrail.costs.given import check_given, given_cost_model
-from ig_guardrail.costs.installed import installed_cost_model
-from ig_guardrail.costs.latent import LatentHead, read_latent_head
-from ig_guardrail.costs.lexical import LexicalHead, read_lexical_head
-from ig_guardrail.costs.moderation import moderation_cost
+from ig_guardrail.costs.heads.artifact import for_numerics, numerics_in
+from ig_guardrail.costs.heads.latent import LatentHead, read_latent_head
+from ig_guardrail.costs.heads.lexical import LexicalHead, read_lexical_head
 from ig_guardrail.costs.pattern import PatternCost, compile_patterns
+from ig_guardrail.costs.plugins import check_provided, installed_cost_model, provided_cost_model
 from ig_guardrail.costs.provenance.cost import Contrast, ProvenanceCost, provenance_cost, read_fitting_index
+from ig_guardrail.costs.remote.moderation import moderation_cost
 from ig_guardrail.costs.sequence_classifier import load_sequence_classifier
-from ig_guardrail.costs.tools import tool_rules
 from ig_guardrail.errors import HeadMismatch, ModelError
 from ig_guardrail.types import CostModelSpec
 
 PACKAGED = {"latent": ("harmful-help", "toxic-tone"), "lexical": ("words", "screen")}
-KINDS = ("latent", "lexical", "pattern", "provenance", "classifier", "openai", "python", "given")
+KINDS = ("latent", "lexical", "pattern", "provenance", "classifier", "openai", "python", "provided")
 BEYOND_TEXT = {"latent": "hidden states", "provenance": "token ids"}  # kinds that read more than text, and what
 OF_CALLS = ("tools", "calls")  # kinds that read calls and no words
 
@@ -55,13 +54,13 @@ def build_cost_models(
 ) -> dict[str, CostModel]:
     """The cost models of all these entries, by name.
 
-    given     what the program hands in for the entries of kind `given`, and for no others
+    given     what the program hands in for the entries of kind `provided`, and for no others
     Raises ModelError as `build_cost_model` does, and for what is given beyond or short of what is asked for.
     """
-    check_given(specs, given or {})
+    check_provided(specs, given or {})
     made = {
-        spec.name: given_cost_model(spec, given or {})
-        if spec.kind == "given"
+        spec.name: provided_cost_model(spec, given or {})
+        if spec.kind == "provided"
         else build_cost_model(spec, engine=engine, base_dir=base_dir)
         for spec in specs
         if spec.kind != "calls"
@@ -70,7 +69,7 @@ def build_cost_models(
 
 
 def build_cost_model(spec: CostModelSpec, *, engine: EngineFacts | None, base_dir: Path | None) -> CostModel:
-    """The cost model of one entry of a policy's `cost_models`, of any kind that needs no other and is not `given`.
+    """The cost model of one entry of a policy's `cost_models`, of any kind that needs no other and is not `provided`.
 
     engine    the engine it will run beside; only latent heads and indexes need one
     base_dir  where relative artifact folders start; the working directory if None

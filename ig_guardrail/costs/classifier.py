@@ -13,11 +13,11 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.costs.artifact import options_sha256
+from ig_guardrail.costs.heads.artifact import options_sha256
 from ig_guardrail.costs.sequence_classifier import SequenceClassifier
 from ig_guardrail.errors import ModelError
-from ig_guardrail.normalisation import readable
-from ig_guardrail.types import Granularity, Piece, Prompt, Reading
+from ig_guardrail.text.normalisation import readable
+from ig_guardrail.types import Granularity, Piece, Prompt, ScoreKind
 
 Squash: TypeAlias = Literal["softmax", "sigmoid"]
 
@@ -25,7 +25,7 @@ _STEEPEST = 700.0  # of a logit; exp has no larger argument
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ClassifierState:
     """The prompt, if it is read, and the answer so far."""
 
     prompt: str | None
@@ -66,18 +66,20 @@ class ClassifierCost:
     scores: LabelScores
     with_prompt: bool
     granularity: Granularity = "block"
-    reading: Reading = "level"
+    reading: ScoreKind = "level"
     layers: tuple[int, ...] = ()
     longest_match: int = 0
 
-    def start(self, prompt: Prompt) -> Said:
+    def start(self, prompt: Prompt) -> ClassifierState:
         """Nothing of the answer was read."""
-        return Said(readable("\n".join(turn.text for turn in prompt.turns)) if self.with_prompt else None)
+        return ClassifierState(readable("\n".join(turn.text for turn in prompt.turns)) if self.with_prompt else None)
 
-    def advance(self, steps: Sequence[tuple[Said, Piece]]) -> list[tuple[Said, tuple[float, ...]]]:
+    def advance(
+        self, steps: Sequence[tuple[ClassifierState, Piece]]
+    ) -> list[tuple[ClassifierState, tuple[float, ...]]]:
         """Read all answers so far, those after one prompt together."""
-        heard = [Said(said.prompt, said.answer + piece.text) for said, piece in steps]
-        scores: dict[Said, tuple[float, ...]] = {}
+        heard = [ClassifierState(said.prompt, said.answer + piece.text) for said, piece in steps]
+        scores: dict[ClassifierState, tuple[float, ...]] = {}
         for prompt in dict.fromkeys(said.prompt for said in heard):
             asked = [said for said in heard if said.prompt == prompt]
             scores |= zip(asked, self.scores.of(prompt, [readable(said.answer) for said in asked]), strict=True)

@@ -15,11 +15,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ig_guardrail.costs.artifact import options_sha256
+from ig_guardrail.costs.heads.artifact import options_sha256
 from ig_guardrail.errors import CostFailure, ModelError
-from ig_guardrail.normalisation import compose, folded
-from ig_guardrail.re2_patterns import MEMORY, MOST_STEPS, compile_re2, reaching, spellings, steps_of
-from ig_guardrail.types import Granularity, Piece, Prompt, Reading
+from ig_guardrail.text.normalisation import compose, folded
+from ig_guardrail.text.re2 import MEMORY, MOST_STEPS, compile_re2, reaching, spellings, steps_of
+from ig_guardrail.types import Granularity, Piece, Prompt, ScoreKind
 
 _SHARED = 128 << 20  # bytes of memory that many patterns share
 _LEAST = 1 << 20
@@ -29,7 +29,7 @@ _LEADING = re.compile(r"^(?:\(\?[a-zA-Z]+\))?(?:\\b|\^)?")
 
 
 @dataclass(frozen=True, slots=True)
-class Expression:
+class CompiledPattern:
     """One pattern, compiled to tell where matches end.
 
     last    reaches from any place to the furthest end of any match behind it
@@ -43,7 +43,7 @@ class Expression:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class PatternState:
     """The ends of a text's readings that a later match may reach back into, each at most `longest_match` + 1 long.
 
     waiting  the end of the composed reading that more text may change
@@ -82,38 +82,38 @@ class PatternCost:
     name: str
     hazards: tuple[str, ...]
     sha256: str
-    expressions: tuple[Expression, ...]
+    expressions: tuple[CompiledPattern, ...]
     longest_match: int
     names: tuple[str | int, ...]
     normalise: bool
     any: Any = None
     granularity: Granularity = "block"
-    reading: Reading = "event"
+    reading: ScoreKind = "event"
     layers: tuple[int, ...] = ()
 
-    def start(self, prompt: Prompt) -> Read:
+    def start(self, prompt: Prompt) -> PatternState:
         """Nothing of the answer was read; the prompt is not."""
-        return Read()
+        return PatternState()
 
-    def advance(self, steps: Sequence[tuple[Read, Piece]]) -> list[tuple[Read, tuple[float, ...]]]:
+    def advance(self, steps: Sequence[tuple[PatternState, Piece]]) -> list[tuple[PatternState, tuple[float, ...]]]:
         """Search each piece with what went before it. Raises CostFailure for text that is not Unicode."""
         return [self._advance(read, piece) for read, piece in steps]
 
-    def fired(self, state: Read) -> tuple[str | int, ...]:
+    def fired(self, state: PatternState) -> tuple[str | int, ...]:
         """The patterns that the score which came with `state` rests on."""
         return tuple(self.names[place] for place in state.found)
 
-    def _advance(self, read: Read, piece: Piece) -> tuple[Read, tuple[float, ...]]:
+    def _advance(self, read: PatternState, piece: Piece) -> tuple[PatternState, tuple[float, ...]]:
         behind, views = self._read(read, piece)
         try:
             found = tuple(sorted({place for view in views for place in self._found(view)}))
         except UnicodeError as error:
             raise CostFailure("the text is not Unicode", where=f"cost_models.{self.name}", why=str(error)) from error
         counted = bool(found) or (read.counted and not piece.text)
-        after = Read(*behind, counted=counted, found=found)
+        after = PatternState(*behind, counted=counted, found=found)
         return after, (float(bool(found)),) * len(self.hazards)
 
-    def _read(self, read: Read, piece: Piece) -> tuple[tuple[str, str, str, str], list[View]]:
+    def _read(self, read: PatternState, piece: Piece) -> tuple[tuple[str, str, str, str], list[View]]:
         """The ends of the readings after a piece, and the readings in which to look for matches: those that differ."""
         late = 0 if read.counted else 1
         written = View(read.written + piece.text, len(read.written) - late, piece.ended)
@@ -144,7 +144,7 @@ class PatternCost:
             if self._ends(expression, view):
                 yield place
 
-    def _ends(self, expression: Expression, view: View) -> bool:
+    def _ends(self, expression: CompiledPattern, view: View) -> bool:
         """Whether a match of at most `longest_match` characters ends behind the border, whatever follows the text."""
         reach = expression.last.match(view.text, self._first(view.border))
         if reach is None or reach.end() <= view.border:
@@ -152,7 +152,7 @@ class PatternCost:
         at_end = reach.end() == len(view.text) and self._ends_last(expression, view)
         return at_end or self._ends_within(expression, view.text, view.border, len(view.text) - 1)
 
-    def _ends_last(self, expression: Expression, view: View) -> bool:
+    def _ends_last(self, expression: CompiledPattern, view: View) -> bool:
         """Whether one ends with the text, for certain."""
         start = max(0, len(view.text) - self.longest_match)
         if expression.last.fullmatch(view.text, start) is None:
@@ -161,7 +161,7 @@ class PatternCost:
             return True
         return all(expression.before.fullmatch(view.text + next_one, start) for next_one in _FOLLOWING)
 
-    def _ends_within(self, expression: Expression, text: str, border: int, most: int) -> bool:
+    def _ends_within(self, expression: CompiledPattern, text: str, border: int, most: int) -> bool:
         """Whether one ends behind `border` and not behind `most`, where the text goes on."""
         if border >= most:
             return False
@@ -215,10 +215,10 @@ def compile_patterns(
     )
 
 
-def _compile_all(patterns: Sequence[str], longest_match: int, where: str) -> list[Expression]:
+def _compile_all(patterns: Sequence[str], longest_match: int, where: str) -> list[CompiledPattern]:
     """Every pattern; none is compiled any more once they are too much work."""
     memory = max(_LEAST, min(MEMORY, _SHARED // len(patterns)))
-    expressions: list[Expression] = []
+    expressions: list[CompiledPattern] = []
     for pattern in patterns:
         expressions.append(_compile(pattern, where, memory))
         steps = steps_of([expression.last for expression in expressions], longest_match)
@@ -232,7 +232,7 @@ def _compile_all(patterns: Sequence[str], longest_match: int, where: str) -> lis
     return expressions
 
 
-def _compile(pattern: str, where: str, memory: int) -> Expression:
+def _compile(pattern: str, where: str, memory: int) -> CompiledPattern:
     import re2
 
     try:
@@ -246,7 +246,7 @@ def _compile(pattern: str, where: str, memory: int) -> Expression:
             why=_reason(error),
             fix="RE2 has no look-around and no back-references",
         ) from error
-    return Expression(last, before, _ASSERTS_AN_END.search(_LEADING.sub("", pattern, count=1)) is not None)
+    return CompiledPattern(last, before, _ASSERTS_AN_END.search(_LEADING.sub("", pattern, count=1)) is not None)
 
 
 def _joined(patterns: Sequence[str]) -> Any:

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ig_guardrail.errors import CostFailure, ModelError, brief
-from ig_guardrail.threads import Home, Turn
+from ig_guardrail.extras import require
+from ig_guardrail.threads import ForkSafeLock, Home
 
 BATCH = 16  # rows of one pass
 LONGEST = 512  # tokens of a row, where the model names no limit of its own
@@ -44,7 +45,7 @@ class SequenceClassifier:
     batch: int
     tokenizer: Any
     model: Any
-    _turn: Turn = field(default_factory=Turn)
+    _turn: ForkSafeLock = field(default_factory=ForkSafeLock)
     _home: Home = field(default_factory=Home)
 
     def of_pairs(self, first: str, seconds: Sequence[str]) -> NDArray[np.float64]:
@@ -111,6 +112,7 @@ def load_sequence_classifier(name: str, device: str, where: str) -> SequenceClas
     where   who asks for it, for messages
     Raises ModelError if it cannot be had, or lacks weights for its labels.
     """
+    _require_readers(name, where)
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     folder = folder_of_classifier(name, where)
@@ -151,6 +153,7 @@ def folder_of_classifier(name: str, where: str) -> Path:
         raise ModelError(
             f"there is no folder '{name}'", where=where, why="a classifier is read from there", fix="check the path"
         )
+    _require_readers(name, where)
     import huggingface_hub
 
     try:
@@ -167,6 +170,7 @@ def folder_of_classifier(name: str, where: str) -> Path:
 
 def read_labels(name: str, where: str) -> tuple[str, ...]:
     """The labels that its config names, without its weights. Raises ModelError if it cannot be had."""
+    _require_readers(name, where)
     from transformers import AutoConfig
 
     folder = folder_of_classifier(name, where)
@@ -177,6 +181,10 @@ def read_labels(name: str, where: str) -> tuple[str, ...]:
     except (OSError, ValueError, KeyError) as error:
         raise _unfit(name, where, brief(error)) from error
     return labels_of(config)
+
+
+def _require_readers(name: str, where: str) -> None:
+    require("local", "torch", "transformers", by=f"classifier '{name}'", where=where)
 
 
 def weights_sha256(folder: Path, *patterns: str) -> str:

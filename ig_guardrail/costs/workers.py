@@ -16,36 +16,36 @@ from typing import Any, TypeAlias
 
 from ig_guardrail.causes import ours
 from ig_guardrail.errors import CostFailure, GuardrailError
-from ig_guardrail.threads import Daemon, Home, Turn
+from ig_guardrail.threads import Daemon, ForkSafeLock, Home
 
 MOST_LEFT = 8  # calls of one worker that may hang at a time
 
 Failure: TypeAlias = Callable[[str], GuardrailError]
 
 
-class Call(Future[Any]):
+class WorkerCall(Future[Any]):
     """What a call gave. began: when it got its turn, `time.monotonic()` seconds; None before."""
 
     began: float | None = None
 
 
-_Job: TypeAlias = tuple[Call, Callable[..., Any], tuple[Any, ...]]
+_Job: TypeAlias = tuple[WorkerCall, Callable[..., Any], tuple[Any, ...]]
 
 
-class Lane:
+class WorkerThread:
     """A thread, what waits for it, and the call that it is at. It ends after a None, and never starts again."""
 
     def __init__(self, name: str, failure: Failure) -> None:
         """Raises RuntimeError where no thread can be started."""
         self.jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self.current: Call | None = None
+        self.current: WorkerCall | None = None
         self.thread: threading.Thread = Daemon(f"ig-cost-{name}", self._serve, (failure,), self.end)
 
     def end(self) -> None:
         """End after what was asked for."""
         self.jobs.put(None)
 
-    def over_to(self, other: Lane) -> None:
+    def over_to(self, other: WorkerThread) -> None:
         """Hand on what waits, and end after the present call."""
         while True:
             try:
@@ -88,14 +88,14 @@ class Worker:
     def __init__(self, name: str, failure: Failure | None = None) -> None:
         self._name = name
         self._failure = failure or (lambda reason: cost_failure(name, reason))
-        self._lane: Lane | None = None
-        self._left: list[Lane] = []
+        self._lane: WorkerThread | None = None
+        self._left: list[WorkerThread] = []
         self._home = Home()
-        self._turn = Turn()  # callers are of several threads
+        self._turn = ForkSafeLock()  # callers are of several threads
 
-    def call(self, function: Callable[..., Any], *args: Any) -> Call:
+    def call(self, function: Callable[..., Any], *args: Any) -> WorkerCall:
         """Run `function(*args)` on the thread; its result, or an error of ours, arrives in the future."""
-        call = Call()
+        call = WorkerCall()
         with self._turn:
             lane = self._lane_now()
             if lane is not None:
@@ -104,7 +104,7 @@ class Worker:
         call.set_exception(self._failure(f"{MOST_LEFT} of its earlier calls hang still"))
         return call
 
-    def seconds_left(self, call: Call, limit: float) -> float:
+    def seconds_left(self, call: WorkerCall, limit: float) -> float:
         """Seconds until `call` will have run for `limit`, or may have to wait for its turn; none or less: it hangs.
 
         A call before it that hangs is left to itself, and this one gets its turn.
@@ -123,14 +123,14 @@ class Worker:
                 self._leave(lane)
             return left if left > 0 else limit
 
-    def abandon(self, call: Call) -> None:
+    def abandon(self, call: WorkerCall) -> None:
         """Leave the thread to a call that hangs on it; it ends when that returns. What waits gets another thread."""
         call.cancel()
         with self._turn:
             if self._lane is not None and self._lane.current is call:
                 self._leave(self._lane)
 
-    def _leave(self, lane: Lane) -> None:
+    def _leave(self, lane: WorkerThread) -> None:
         self._left.append(lane)
         self._lane = None
         if lane.jobs.empty():
@@ -140,7 +140,7 @@ class Worker:
         if fresh is not None:
             lane.over_to(fresh)
 
-    def _lane_now(self) -> Lane | None:
+    def _lane_now(self) -> WorkerThread | None:
         """The lane that serves; None where there can be none, since too many calls hang, or the interpreter ends."""
         if self._home.left:  # a forked process has no threads of its parent's
             self._home, self._lane, self._left = Home(), None, []
@@ -150,7 +150,7 @@ class Worker:
         if len(self._left) >= MOST_LEFT:
             return None
         try:
-            self._lane = Lane(self._name, self._failure)
+            self._lane = WorkerThread(self._name, self._failure)
         except RuntimeError:
             return None
         weakref.finalize(self, self._lane.end)

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from ig_guardrail.budget import Point, Rule, SafetyState, charge_points, settle
-from ig_guardrail.drive.serve import Case
-from ig_guardrail.drive.waiting import Waiting
+from ig_guardrail.budget import BudgetRule, Point, SafetyState, charge_points, settle
+from ig_guardrail.drive.runners import Waiting
+from ig_guardrail.drive.server import Server
 from ig_guardrail.errors import CostFailure
-from ig_guardrail.types import Chance, Measure, Node
+from ig_guardrail.types import Measure, Node, TokenLogprob
 
 QUICK = frozenset({"pattern", "lexical", "tools", "calls"})  # kinds that read text without a network or a large model
 WAVE = 256  # alternatives that are judged at a time
@@ -23,7 +23,7 @@ MOST = 8_192  # alternatives of one answer that are judged; of the rest nothing 
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class AlternativeToken:
     """An alternative: its place, its rank among the likeliest there, and the answer that ends with it."""
 
     place: int
@@ -31,40 +31,42 @@ class Draft:
     node: Node
 
 
-def tellable(case: Case, start: int, end: int, chances: Sequence[Chance]) -> Waiting[tuple[Chance, ...]]:
+def tellable(
+    server: Server, start: int, end: int, chances: Sequence[TokenLogprob]
+) -> Waiting[tuple[TokenLogprob, ...]]:
     """The chances of the tokens from position `start` on, without what may not be told.
 
     end: characters of the answer that were shown. Of the last token only those are told that are among them.
     """
-    tip = case.gate.tip
-    rules = tuple(rule for rule in case.panel.rules if rule.enforced)
+    tip = server.gate.tip
+    rules = tuple(rule for rule in server.run.costs.rules if rule.enforced)
     kept = list(chances)
     if rules:
-        within = (yield from _within(case, rules, tip, start, chances)) if _quick(case, rules) else {}
+        within = (yield from _within(server, rules, tip, start, chances)) if _quick(server, rules) else {}
         kept = [_only(chance, within.get(place, set())) for place, chance in enumerate(chances, start)]
     if kept:
         kept[-1] = _as_shown(kept[-1], tip.text[tip.characters_at(start + len(kept) - 1) : end])
     return tuple(kept)
 
 
-def _quick(case: Case, rules: Sequence[Rule]) -> bool:
+def _quick(server: Server, rules: Sequence[BudgetRule]) -> bool:
     """Whether all that is enforced can be judged at any place, of text alone."""
-    seats = [case.panel.seats[name] for rule in rules for name in rule.budget.cost.models()]
+    seats = [server.run.costs.seats[name] for rule in rules for name in rule.budget.cost.models()]
     return all(rule.granularity != "final" for rule in rules) and all(
         seat.spec.kind in QUICK and not seat.model.layers for seat in seats
     )
 
 
 def _within(
-    case: Case, rules: Sequence[Rule], tip: Node, start: int, chances: Sequence[Chance]
+    server: Server, rules: Sequence[BudgetRule], tip: Node, start: int, chances: Sequence[TokenLogprob]
 ) -> Waiting[dict[int, set[int]]]:
     """The ranks of the alternatives that are within budget, by place. None of them where a cost model fails."""
     told: dict[int, set[int]] = {}
     drafts = islice(_drafts(tip, start, chances), MOST)
     try:
-        states = yield from _states(case, rules, tip)
+        states = yield from _states(server, rules, tip)
         while wave := list(islice(drafts, WAVE)):
-            scorer = case.scorer.aside()  # its memory goes with the wave
+            scorer = server.scorer.aside()  # its memory goes with the wave
             measures = yield from scorer.measure_all([(one.node, _due(rules, one.place)) for one in wave])
             if scorer.fail_open:
                 return {}
@@ -77,7 +79,7 @@ def _within(
     return told
 
 
-def _drafts(tip: Node, start: int, chances: Sequence[Chance]) -> Iterator[Draft]:
+def _drafts(tip: Node, start: int, chances: Sequence[TokenLogprob]) -> Iterator[AlternativeToken]:
     """The alternatives whose bytes are text, each as an answer that ends with it, in order of their places."""
     ids, offsets = tip.answer_ids(), tuple(offset for node in tip.path() for offset in node.offsets)
     for place, chance in enumerate(chances, start):
@@ -89,34 +91,34 @@ def _drafts(tip: Node, start: int, chances: Sequence[Chance]) -> Iterator[Draft]
                 size = len(text) + len(added)
                 made = -1 - rank  # stands for a token that has no id here
                 node = Node(made, tip.root, before, (made,), place + 1, text + added, (size,), size, finish="stop")
-                yield Draft(place, rank, node)
+                yield AlternativeToken(place, rank, node)
 
 
-def _due(rules: Sequence[Rule], place: int) -> list[tuple[str, Point]]:
+def _due(rules: Sequence[BudgetRule], place: int) -> list[tuple[str, Point]]:
     """The charge points of an answer that ends one token behind `place`."""
     return [(rule.budget.id, point) for rule in rules for point in charge_points(rule, place, place + 1, ended=True)]
 
 
-def _states(case: Case, rules: Sequence[Rule], tip: Node) -> Waiting[list[SafetyState]]:
+def _states(server: Server, rules: Sequence[BudgetRule], tip: Node) -> Waiting[list[SafetyState]]:
     """What was spent before each place of the answer."""
     due = [(rule.budget.id, point) for rule in rules for point in charge_points(rule, 0, tip.position, ended=False)]
-    measures = yield from case.scorer.aside().measure(tip, due)
+    measures = yield from server.scorer.aside().measure(tip, due)
     charged: dict[int, list[Measure]] = {}
     for measure in measures:
         charged.setdefault(measure.position, []).append(measure)
-    states = [case.gate.state_at(case.root)]
+    states = [server.gate.state_at(server.root)]
     for place in range(1, tip.position + 1):
         states.append(settle(rules, states[-1], charged[place])[0] if place in charged else states[-1])
     return states
 
 
-def _only(chance: Chance, ranks: set[int]) -> Chance:
+def _only(chance: TokenLogprob, ranks: set[int]) -> TokenLogprob:
     """A chance with those of its alternatives, and the token itself."""
     kept = tuple(one for rank, one in enumerate(chance.likeliest) if rank in ranks or one[0] == chance.spelled)
     return replace(chance, likeliest=kept)
 
 
-def _as_shown(chance: Chance, shown: str) -> Chance:
+def _as_shown(chance: TokenLogprob, shown: str) -> TokenLogprob:
     """The last token, as far as it was shown; where that is not whole, no other token is told beside it."""
     spelled = _beginning(chance.spelled, shown.encode())
     if spelled == chance.spelled:

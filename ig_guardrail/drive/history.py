@@ -2,114 +2,127 @@
 
 Budgets that a conversation shares are charged for all of its answers. One that is not known to the ledger, since it was
 made up, or given by another model, is charged as if it had just been written, before anything new is.
+
+Reads finished answers anew, as if they had just been written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from dataclasses import replace
+from typing import Any, TypeAlias
 
 from ig_guardrail.budget import EXACT, NOTHING, SafetyState, charge_points, settle
-from ig_guardrail.calls import rendered, utterance
-from ig_guardrail.drive.panel import Panel
-from ig_guardrail.drive.request import Ask, earlier
+from ig_guardrail.drive.run import Run
+from ig_guardrail.drive.runners import Wait, Waiting
 from ig_guardrail.drive.scorer import Scorer
-from ig_guardrail.drive.waiting import Wait, Waiting
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import BudgetTaken, PromptTooLong
-from ig_guardrail.ledger import Books, Clerk, Ledger, Payer, joined, open_books, shared
-from ig_guardrail.types import Node, Prompt, Sampling, Turn, Utterance
+from ig_guardrail.ledger import AccountKey, Executor, Ledger, LedgerSession, begin_session, joined, shared
+from ig_guardrail.text.calls import rendered, utterance
+from ig_guardrail.types import AssistantMessage, Message, Node, Prompt, Sampling
 
-New: TypeAlias = Mapping[str, Sequence[tuple[Utterance, ...]]]  # by budget, the messages it has not been charged for
+New: TypeAlias = Mapping[
+    str, Sequence[tuple[AssistantMessage, ...]]
+]  # by budget, the messages it has not been charged for
 
-NO_TURN = Turn("user", "")  # before an answer that begins a conversation
-
-
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """Puts a given text where an answer would stand, so that cost models read it as one."""
-
-    engine: Engine
-    panel: Panel
-
-    def read(self, prompt: Prompt, text: str) -> Waiting[Node]:
-        """The text as an answer to a prompt; its caches are freed. Raises PromptTooLong if the context is full."""
-        sampling = Sampling(max_tokens=self.engine.info.context)
-        root: Node = yield Wait(self.engine.open(prompt, sampling, self.panel.layers))
-        try:
-            nodes: list[Node] = yield Wait(self.engine.append([(root, text)]))
-        finally:
-            self.engine.close(root)
-        (node,) = nodes
-        if node.finish == "length":
-            raise PromptTooLong(
-                "what the assistant said does not fit the model's context",
-                where="messages",
-                why="what cannot be read cannot be charged",
-                fix="leave out earlier turns",
-            )
-        return node
+NO_TURN = Message("user", "")  # before an answer that begins a conversation
 
 
-def open_account(reader: Reader, ledger: Ledger, clerk: Clerk, policy: str, ask: Ask) -> Waiting[Books | None]:
-    """The books that an answer is kept in, with all before it charged; None where no budget is shared.
+def open_session(run: Run, ledger: Ledger, executor: Executor) -> Waiting[LedgerSession | None]:
+    """The ledger's session of this answer, with all before it charged; None where no budget is shared.
 
     Raises LedgerError; BudgetTaken if earlier answers cost more than is left.
     """
-    rules = shared(reader.panel.rules)
+    rules = shared(run.costs.rules)
     if not rules:
         return None
-    payer = Payer(ask.conversation, ask.tenant)
-    books: Books = yield Wait(clerk.call(open_books, clerk, ledger, policy, payer, rules))
-    yield from charge_history(reader, books, earlier(ask.turns))
-    return books
+    key = AccountKey(run.request.conversation, run.request.tenant)
+    session: LedgerSession = yield Wait(executor.call(begin_session, executor, ledger, run.policy.name, key, rules))
+    yield from charge_history(run, session)
+    return session
 
 
-def charge_history(reader: Reader, books: Books, turns: Sequence[Turn]) -> Waiting[None]:
-    """Charge every answer among `turns` that the books do not know. Raises BudgetTaken if too little is left."""
-    rules = shared(reader.panel.rules)
+def read_text(run: Run, prompt: Prompt, text: str) -> Waiting[Node]:
+    """A given text where an answer to a prompt would stand, so that cost models read it as one; its caches are freed.
+
+    Raises PromptTooLong if the context is full.
+    """
+    sampling = Sampling(max_tokens=run.engine.info.context)
+    root: Node = yield Wait(run.engine.open(prompt, sampling, run.costs.layers))
+    try:
+        nodes: list[Node] = yield Wait(run.engine.append([(root, text)]))
+    finally:
+        run.engine.close(root)
+    (node,) = nodes
+    if node.finish == "length":
+        raise PromptTooLong(
+            "what the assistant said does not fit the model's context",
+            where="messages",
+            why="what cannot be read cannot be charged",
+            fix="leave out earlier turns",
+        )
+    return node
+
+
+def charge_history(run: Run, session: LedgerSession) -> Waiting[None]:
+    """Charge every earlier answer that the ledger does not know. Raises BudgetTaken if too little is left."""
+    rules, turns = shared(run.costs.rules), run.prompt.turns
     spend = {rule.budget.id: NOTHING for rule in rules}
-    unknown: list[Utterance] = []
+    unknown: list[AssistantMessage] = []
     for index, turn in enumerate(turns):
         if turn.role != "assistant" or not turn.text:
             continue
-        new_to = yield from _new(books, turn)
-        for run in _each(new_to):
-            said = joined(run)
-            prompt = reader.engine.encode(turns[:index] or (NO_TURN,))
-            state = yield from _charged(reader, prompt, said)
+        new_to = yield from _new(session, turn)
+        for messages in _each(new_to):
+            said = joined(messages)
+            prompt = run.engine.encode(turns[:index] or (NO_TURN,))
+            state = yield from _charged(run, prompt, said)
             for rule in rules:
-                total = state.account(rule.budget).total if run in new_to[rule.budget.id] else NOTHING
+                total = state.account(rule.budget).total if messages in new_to[rule.budget.id] else NOTHING
                 spend[rule.budget.id] = EXACT.add(spend[rule.budget.id], total)
-            unknown += [said, *run] if len(run) > 1 else run
-    if unknown and not (yield Wait(books.clerk.call(books.take_over, spend, unknown))):
+            unknown += [said, *messages] if len(messages) > 1 else messages
+    if unknown and not (yield Wait(session.executor.call(session.take_over, spend, unknown))):
         raise BudgetTaken("earlier answers, which were not given under this budget, spend more than is left of it")
 
 
-def _new(books: Books, turn: Turn) -> Waiting[New]:
+def _new(session: LedgerSession, turn: Message) -> Waiting[New]:
     """What of an assistant's turn is new. Where only its text is known, calls in it may have been said as words."""
-    found: New = yield Wait(books.clerk.call(books.new_to, turn.said or (utterance(turn.text),)))
+    found: New = yield Wait(session.executor.call(session.new_to, turn.said or (utterance(turn.text),)))
     if turn.said or not any(found.values()):
         return found
-    spoken: New = yield Wait(books.clerk.call(books.new_to, (Utterance(turn.text),)))
+    spoken: New = yield Wait(session.executor.call(session.new_to, (AssistantMessage(turn.text),)))
     return {budget: runs if spoken[budget] else [] for budget, runs in found.items()}
 
 
-def _charged(reader: Reader, prompt: Prompt, said: Utterance) -> Waiting[SafetyState]:
+def _charged(run: Run, prompt: Prompt, said: AssistantMessage) -> Waiting[SafetyState]:
     """What a message of the assistant costs as an answer to a prompt."""
-    rules = shared(reader.panel.rules)
-    read = yield from reader.read(prompt, rendered(said))
+    rules = shared(run.costs.rules)
+    read = yield from read_text(run, prompt, rendered(said))
     node = replace(read, finish="stop", words=len(said.words) if read.text.startswith(said.words) else None)
     due = [(rule.budget.id, point) for rule in rules for point in charge_points(rule, 0, node.position, ended=True)]
-    measures = yield from Scorer(reader.panel, prompt).measure(node, due)
+    measures = yield from Scorer(run.costs, prompt).measure(node, due)
     state, _ = settle(rules, SafetyState(), sorted(measures, key=lambda one: (one.position, one.ended)))
     return state
 
 
-def _each(new_to: New) -> list[tuple[Utterance, ...]]:
+def _each(new_to: New) -> list[tuple[AssistantMessage, ...]]:
     """What any budget is new to, once each."""
-    found: list[tuple[Utterance, ...]] = []
+    found: list[tuple[AssistantMessage, ...]] = []
     for runs in new_to.values():
-        found += [run for run in runs if run not in found]
+        found += [messages for messages in runs if messages not in found]
     return found
+
+
+def reread(engine: Engine, prompt: Prompt, answers: Sequence[tuple[int, ...]], layers: tuple[int, ...]) -> list[Node]:
+    """Each answer's tokens after the prompt, in order, with hidden states of the layers; caches are freed.
+
+    Waits for the engine. Raises RequestError if prompt and answer do not fit the context.
+    """
+    longest = max(map(len, answers), default=0)
+    root = engine.open(prompt, Sampling(temperature=0, max_tokens=longest + 1), layers).result()
+    try:
+        items: list[Any] = [(root, ids) for ids in answers]
+        return engine.append(items).result()
+    finally:
+        engine.close(root)

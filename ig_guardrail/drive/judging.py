@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ig_guardrail.costs.base import CostModel, State
-from ig_guardrail.costs.workers import Call
-from ig_guardrail.drive.panel import Seat
-from ig_guardrail.drive.waiting import OutOfTime, Wait, Waiting
+from ig_guardrail.costs.base import CostModel, FoldState
+from ig_guardrail.costs.workers import WorkerCall
+from ig_guardrail.drive.cost_registry import BoundCost
+from ig_guardrail.drive.runners import OutOfTime, Wait, Waiting
 from ig_guardrail.errors import CostTimeout
 from ig_guardrail.types import Piece, Prompt
 
-START: State = object()  # in place of a state: the one before the first answer token, which the thread asks for
+START: FoldState = object()  # in place of a state: the one before the first answer token, which the thread asks for
 
 
 def begin_judging(
-    seat: Seat, prompt: Prompt, steps: Sequence[tuple[State, Piece]], model: CostModel | None = None
-) -> Call:
+    seat: BoundCost, prompt: Prompt, steps: Sequence[tuple[FoldState, Piece]], model: CostModel | None = None
+) -> WorkerCall:
     """Ask for what `advance` gives for these steps. model: the seat's as it reads here, if that is another way."""
     return seat.worker.call(_advance, model or seat.model, prompt, steps)
 
 
-def judged(seat: Seat, call: Call) -> Waiting[Any]:
+def judged(seat: BoundCost, call: WorkerCall) -> Waiting[Any]:
     """What was asked for, not checked. Raises CostFailure, and CostTimeout if the call takes longer than it may.
 
     Its time begins when it gets its turn: what others ask for before it is not its fault.
@@ -43,5 +43,5 @@ def judged(seat: Seat, call: Call) -> Waiting[Any]:
     )
 
 
-def _advance(model: CostModel, prompt: Prompt, steps: Sequence[tuple[State, Piece]]) -> Any:
+def _advance(model: CostModel, prompt: Prompt, steps: Sequence[tuple[FoldState, Piece]]) -> Any:
     return model.advance([(model.start(prompt) if state is START else state, piece) for state, piece in steps])

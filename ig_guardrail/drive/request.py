@@ -6,12 +6,12 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ig_guardrail.budget import Rule
+from ig_guardrail.budget import BudgetRule
 from ig_guardrail.errors import RequestError
 from ig_guardrail.languages import normal_tag
 from ig_guardrail.search.base import Strategy
 from ig_guardrail.settings import Limits
-from ig_guardrail.types import Sampling, Turn
+from ig_guardrail.types import Message, Sampling
 
 LONGEST_NAME = 1_000  # characters
 LARGEST = 2**64 - 1  # of whole numbers; more seconds than that are no limit
@@ -19,7 +19,7 @@ _ELSEWHERE = {"tenant": "; a run's config is believed where the program says so 
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class GenerationRequest:
     """One request: the conversation, how to sample, and by which strategy (a name, or a callable of one's own).
 
     A last turn of the assistant is the beginning of the answer: it is charged as such, and not shown again.
@@ -34,7 +34,7 @@ class Ask:
     json          whether the answer is JSON for certain, so that its texts are judged as they will be read
     """
 
-    turns: tuple[Turn, ...]
+    turns: tuple[Message, ...]
     sampling: Sampling
     strategy: str | Strategy | None = None
     language: str = "en"
@@ -47,7 +47,7 @@ class Ask:
     json: bool = False
 
 
-def check(ask: Ask, limits: Limits) -> None:
+def check(ask: GenerationRequest, limits: Limits) -> None:
     """Raises RequestError, naming the option and its range, for anything that cannot be served."""
     sampling = ask.sampling
     _check_number("max_tokens", sampling.max_tokens, 1, LARGEST, "at least 1", "an answer needs room for one token")
@@ -112,23 +112,23 @@ def check_timeout(seconds: float | None) -> float | None:
     return None if seconds > LARGEST else seconds
 
 
-def beginning_of(turns: tuple[Turn, ...]) -> str:
+def beginning_of(turns: tuple[Message, ...]) -> str:
     """What the caller wrote of the answer itself; "" where it wrote nothing."""
     return turns[-1].text if turns and turns[-1].role == "assistant" else ""
 
 
-def earlier(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+def earlier(turns: tuple[Message, ...]) -> tuple[Message, ...]:
     """The turns before the answer; an empty last one of the assistant is its beginning, too."""
     return turns[:-1] if turns and turns[-1].role == "assistant" else turns
 
 
-def check_payer(ask: Ask, rules: Sequence[Rule]) -> None:
+def check_payer(ask: GenerationRequest, rules: Sequence[BudgetRule]) -> None:
     """Raises RequestError if a budget is shared by a conversation or a tenant, and the request names none."""
     _demand_name("conversation", ask.conversation, [r for r in rules if r.budget.scope in ("conversation", "tool")])
     _demand_name("tenant", ask.tenant, [rule for rule in rules if rule.budget.scope == "tenant"])
 
 
-def _demand_name(whose: str, name: str | None, rules: Sequence[Rule]) -> None:
+def _demand_name(whose: str, name: str | None, rules: Sequence[BudgetRule]) -> None:
     if name is not None and not isinstance(name, str):
         raise _refuse(whose, _shown(name), f"a text of 1 to {LONGEST_NAME} characters", "it is a name")
     if name is not None and not 0 < len(name) <= LONGEST_NAME:

@@ -6,6 +6,8 @@ deadline closes the drive, whose `finally` closes the engine's nodes, which stop
 What a drive is told after a wait depends on the clock and the future alone, and on no race between them: past the
 deadline that the deadline passed, whatever the future holds; else what the future holds; else that the wait's own time
 is over. It is told errors of ours only.
+
+What a drive asks of its runner, wait for a future or show a text, and how the runner says that time is up.
 """
 
 from __future__ import annotations
@@ -16,10 +18,10 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 from ig_guardrail.causes import bared, named, note
-from ig_guardrail.drive.waiting import DeadlinePassed, OutOfTime, Show, Wait, Waiting
 from ig_guardrail.errors import EngineError, GuardrailError
 from ig_guardrail.types import Chunk
 
@@ -31,7 +33,7 @@ LONGEST_WAIT_S = 3600.0  # at a time; operating systems cannot wait for as long 
 now: Callable[[], float] = time.monotonic
 
 
-def run(drive: Waiting[Chunk], deadline: float | None) -> Generator[Chunk, None, None]:
+def run_sync(drive: Waiting[Chunk], deadline: float | None) -> Generator[Chunk, None, None]:
     """Chunks of a drive; the last, which it returns, carries the receipt.
 
     deadline: `time.monotonic()` seconds, or None.
@@ -165,3 +167,29 @@ def _seconds(*ends: float | None) -> float:
     """Seconds to the first of some moments, no more than can be waited at a time."""
     moment = now()
     return max(0.0, min([LONGEST_WAIT_S, *(end - moment for end in ends if end is not None)]))
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Wait for `future`, at most `seconds`; past that the runner throws OutOfTime into the generator."""
+
+    future: Future[Any]
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """Text that left the gate."""
+
+    text: str
+
+
+Waiting: TypeAlias = Generator[Wait | Show, Any, Result]
+
+
+class OutOfTime(Exception):
+    """Thrown into a drive at a `Wait` whose own seconds are over, while the request's time is not up."""
+
+
+class DeadlinePassed(BaseException):
+    """Thrown into a drive at a `Wait` when the request's time is up; like a cancellation, no `except Exception`'s."""

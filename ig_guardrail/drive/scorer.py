@@ -4,6 +4,10 @@ The key of a fold is (cost model, charge-point spacing, token prefix): what a pr
 strategy cut it, which branch asked first, or who asks, strategy or gate.
 
 Cost models of text read JSON and calls decoded too (see `costs.decoded`); those of calls read calls, and no words.
+
+Token prefixes by number: equal prefixes have one number, others never share it. A token costs the same at any place.
+
+A prefix as a tuple would take memory and time by its length, so an answer scored at every token by their squares.
 """
 
 from __future__ import annotations
@@ -15,19 +19,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ig_guardrail.budget import Point, Rule, spacing
-from ig_guardrail.calls import OPEN
-from ig_guardrail.costs.base import Sourced, State
+from ig_guardrail.budget import BudgetRule, Point, spacing
+from ig_guardrail.costs.base import FoldState, Sourced
+from ig_guardrail.costs.calls.decoded import heard, rules_of
 from ig_guardrail.costs.combine import evaluate, pick
-from ig_guardrail.costs.decoded import heard, rules_of
 from ig_guardrail.costs.workers import cost_failure
+from ig_guardrail.drive.cost_registry import BoundCost, CostRegistry
 from ig_guardrail.drive.judging import START, begin_judging, judged
-from ig_guardrail.drive.panel import Panel, Seat
-from ig_guardrail.drive.prefixes import Prefixes
-from ig_guardrail.drive.waiting import Waiting
+from ig_guardrail.drive.runners import Waiting
 from ig_guardrail.errors import CostFailure
 from ig_guardrail.stream.release import tokens_behind
-from ig_guardrail.types import Measure, Node, Piece, Prompt, Source
+from ig_guardrail.text.calls import OPEN
+from ig_guardrail.types import Measure, Node, Piece, Prompt, QuotedSource
 
 MOST_SOURCES = 16  # documents a receipt names
 
@@ -45,12 +48,12 @@ class Track:
 class Fold:
     """A cost model's state after a prefix, and its scores there by hazard."""
 
-    state: State
+    state: FoldState
     scores: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class FoldKey:
     """Where a fold stands: a track, the number of a token prefix, how much of it is words for certain, whether it ends.
 
     The same tokens may be words in one answer and calls in another.
@@ -65,17 +68,17 @@ class Mark:
 class Scorer:
     """The scores of one request. json: whether the words of its answer are JSON for certain."""
 
-    def __init__(self, panel: Panel, prompt: Prompt, json: bool = False) -> None:
+    def __init__(self, panel: CostRegistry, prompt: Prompt, json: bool = False) -> None:
         self._panel = panel
         self._prompt = prompt
         self._json = json
         self._models = {name: seat.reader for name, seat in panel.seats.items()}
         self._rules = {rule.budget.id: rule for rule in panel.rules}
-        self._folds: dict[Mark, Fold] = {}
+        self._folds: dict[FoldKey, Fold] = {}
         self._prefixes = Prefixes()
         self.calls = 0
         self.fail_open: list[str] = []
-        self.sources: dict[str, Source] = {}  # by document
+        self.sources: dict[str, QuotedSource] = {}  # by document
         self.fired: dict[str, dict[str | int, None]] = {}  # by cost model, in the order in which they were seen
 
     def aside(self) -> Scorer:
@@ -93,7 +96,7 @@ class Scorer:
 
         Raises CostFailure and CostTimeout, unless the policy lets that cost model fail open.
         """
-        missing: dict[Mark, tuple[Mark | None, Piece]] = {}
+        missing: dict[FoldKey, tuple[FoldKey | None, Piece]] = {}
         for node, due in asked:
             for budget, point in due:
                 for track in self._tracks(self._rules[budget]):
@@ -103,12 +106,12 @@ class Scorer:
             yield from self._advance({mark: missing.pop(mark) for mark in ready})
         return [[self._read(node, *one) for one in due] for node, due in asked]
 
-    def _tracks(self, rule: Rule) -> list[Track]:
+    def _tracks(self, rule: BudgetRule) -> list[Track]:
         return [Track(name, rule.granularity, rule.budget.every) for name in rule.budget.cost.models()]
 
     def _plan(
         self,
-        missing: dict[Mark, tuple[Mark | None, Piece]],
+        missing: dict[FoldKey, tuple[FoldKey | None, Piece]],
         track: Track,
         node: Node,
         point: Point,
@@ -124,10 +127,10 @@ class Scorer:
             missing[mark] = (self._mark(track, node, before) if before else None, piece)
             step = before
 
-    def _mark(self, track: Track, node: Node, point: Point) -> Mark:
+    def _mark(self, track: Track, node: Node, point: Point) -> FoldKey:
         words = self._words(node)
         within = None if words is None else min(words, node.characters_at(point.position))
-        return Mark(track, self._prefixes.at(node, point.position), within, point.ended)
+        return FoldKey(track, self._prefixes.at(node, point.position), within, point.ended)
 
     def _piece(self, node: Node, start: int, point: Point) -> Piece:
         piece, words = cut(node, start, point.position, point.ended), self._words(node)
@@ -140,8 +143,8 @@ class Scorer:
         begun = node.text.lstrip()[: len(OPEN)]
         return len(node.text) if node.words is None and self._json and not OPEN.startswith(begun) else node.words
 
-    def _advance(self, steps: Mapping[Mark, tuple[Mark | None, Piece]]) -> Waiting[None]:
-        by_model: dict[str, list[Mark]] = {}
+    def _advance(self, steps: Mapping[FoldKey, tuple[FoldKey | None, Piece]]) -> Waiting[None]:
+        by_model: dict[str, list[FoldKey]] = {}
         for mark in steps:
             by_model.setdefault(mark.track.model, []).append(mark)
         started = []
@@ -157,10 +160,10 @@ class Scorer:
                 folds = self._failed_open(one, [state for state, _ in inputs], failure)
             self._folds.update(zip(marks, folds, strict=True))
 
-    def _state(self, before: Mark | None) -> State:
+    def _state(self, before: FoldKey | None) -> FoldState:
         return START if before is None else self._folds[before].state
 
-    def _failed_open(self, one: Seat, states: Sequence[State], failure: CostFailure) -> list[Fold]:
+    def _failed_open(self, one: BoundCost, states: Sequence[FoldState], failure: CostFailure) -> list[Fold]:
         """Scores of 0 in place of those that failed, noted. Raises the failure unless the policy allows that."""
         if one.spec.on_error != "open":
             raise failure
@@ -186,7 +189,7 @@ class Scorer:
         if rules:
             self.fired.setdefault(model, {}).update(dict.fromkeys(rules))
 
-    def _note_source(self, one: Seat, fold: Fold) -> None:
+    def _note_source(self, one: BoundCost, fold: Fold) -> None:
         """Keep where a score comes from, of a few documents, if its cost model can say."""
         sources = map(one.model.source, heard(fold.state)) if isinstance(one.model, Sourced) else ()
         found = next((source for source in sources if source is not None), None)
@@ -217,7 +220,7 @@ def _steps_behind(node: Node, position: int) -> list[Node]:
     return found[::-1]
 
 
-def checked(one: Seat, answers: Any, count: int) -> list[Fold]:
+def checked(one: BoundCost, answers: Any, count: int) -> list[Fold]:
     """The folds in a cost model's answers. Raises CostFailure unless there are `count`, all with scores in [0, 1]."""
     try:
         folds = [Fold(state, tuple(float(score) for score in scores)) for state, scores in answers]
@@ -249,3 +252,37 @@ def _previous(track: Track, point: Point, node: Node) -> Point | None:
     while point.ended and position > 0 and node.characters_at(position) > node.visible:
         position -= step
     return Point(position) if position > 0 else None
+
+
+class Prefixes:
+    """The numbers of one request's prefixes; 0 is the empty one."""
+
+    def __init__(self) -> None:
+        self._longer: dict[tuple[int, int], int] = {}
+        self._along: dict[Node, tuple[int, ...]] = {}  # the number before a node's own tokens, and after each of them
+
+    def at(self, node: Node, position: int) -> int:
+        """The number of the first `position` tokens of a node's answer. Raises ValueError if it has not so many."""
+        if position <= 0:
+            return 0
+        for step in node.ancestors():
+            start = step.position - len(step.ids)
+            if start < position <= step.position:
+                return self._numbers(step)[position - start]
+        raise ValueError(f"position {position} lies outside this answer of {node.position} tokens")
+
+    def _numbers(self, node: Node) -> tuple[int, ...]:
+        unknown: list[Node] = []
+        number = 0
+        for step in node.ancestors():
+            if step in self._along:
+                number = self._along[step][-1]
+                break
+            unknown.append(step)
+        for step in reversed(unknown):
+            numbers = [number]
+            for token in step.ids:
+                numbers.append(self._longer.setdefault((numbers[-1], token), len(self._longer) + 1))
+            self._along[step] = tuple(numbers)
+            number = numbers[-1]
+        return self._along[node]

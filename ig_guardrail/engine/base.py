@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ig_guardrail.errors import EngineError, RequestError
-from ig_guardrail.types import Chance, Draw, Node, Prompt, Sampling, StateEdit, Turn
+from ig_guardrail.types import Draw, Message, Node, Prompt, Sampling, StateEdit, TokenLogprob
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Engine(Protocol):
     @property
     def info(self) -> EngineInfo: ...
 
-    def encode(self, turns: Sequence[Turn]) -> Prompt:
+    def encode(self, turns: Sequence[Message]) -> Prompt:
         """The conversation as the model's own chat template renders it, ready for an answer.
 
         Special tokens inside turn texts are neutralised: no text can open or close a turn.
@@ -115,7 +115,7 @@ class Engine(Protocol):
         """Log-probability of each of `ids` in turn after `node`, nats."""
         ...
 
-    def chances(self, node: Node, ids: Sequence[int], k: int) -> Future[list[Chance]]:
+    def chances(self, node: Node, ids: Sequence[int], k: int) -> Future[list[TokenLogprob]]:
         """The same, with how each token is spelled, and the `k` likeliest in its place."""
         ...
 

@@ -13,7 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 from ig_guardrail.causes import bared
 from ig_guardrail.engine.tree import closed_error
 from ig_guardrail.errors import EngineError, GuardrailError
-from ig_guardrail.threads import Daemon, Home, Turn
+from ig_guardrail.threads import Daemon, ForkSafeLock, Home
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,7 +32,7 @@ class Loop:
 
     def __init__(self, name: str) -> None:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._lock = Turn()
+        self._lock = ForkSafeLock()
         self._open = True
         self._home = Home()
         jobs = self._jobs

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ig_guardrail.engine.passes import Reading
+from ig_guardrail.engine.decoding.passes import PassResult
 from ig_guardrail.errors import ModelError
 from ig_guardrail.types import StateEdit
 
@@ -23,12 +23,12 @@ class Model:
         self.config = model.config.get_text_config()
         self.device: torch.device = model.device
 
-    def run(self, tokens: Sequence[Sequence[int]], keep: int, layers: Sequence[int], **keys: Any) -> Reading:
+    def run(self, tokens: Sequence[Sequence[int]], keep: int, layers: Sequence[int], **keys: Any) -> PassResult:
         """One forward over `tokens` (rows of one length); `keys` go to the model. Logits of the last `keep` tokens."""
         ids = torch.tensor(tokens, device=self.device)
         with self._tapped(layers) as hidden:
             output = self.source(input_ids=ids, use_cache=True, logits_to_keep=keep, **keys)
-        return Reading(output.logits, hidden)
+        return PassResult(output.logits, hidden)
 
     @contextmanager
     def edited(self, edit: StateEdit | None, last: int) -> Iterator[None]:

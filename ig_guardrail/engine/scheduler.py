@@ -15,33 +15,33 @@ from typing import Any, TypeVar
 
 import torch
 
-from ig_guardrail.engine.decode import Work
+from ig_guardrail.engine.decoding.decode import EngineWork
+from ig_guardrail.engine.decoding.passes import Pass, PassResult
 from ig_guardrail.engine.loop import Loop, fail, forked_error
-from ig_guardrail.engine.passes import Pass, Reading
 from ig_guardrail.engine.tree import closed_error
-from ig_guardrail.threads import Turn
+from ig_guardrail.threads import ForkSafeLock
 
 R = TypeVar("R")
 
 ROWS = 64  # of one step
 
-Read = Callable[[Sequence[Pass[Any]]], list[Reading]]
+ReadPasses = Callable[[Sequence[Pass[Any]]], list[PassResult]]
 
 
 @dataclass(slots=True, eq=False)
-class Task:
+class ScheduledWork:
     """Work that was begun: the passes it waits for, by place, and what was read of them so far."""
 
     future: Future[Any]
-    work: Work[Any]
+    work: EngineWork[Any]
     wanted: dict[int, Pass[Any]] = field(default_factory=dict)
-    readings: dict[int, Reading] = field(default_factory=dict)
+    readings: dict[int, PassResult] = field(default_factory=dict)
     served: int = 0
 
     def ask(self, passes: Sequence[Pass[Any]]) -> None:
         self.wanted, self.readings = dict(enumerate(passes)), {}
 
-    def take(self, place: int, reading: Reading, step: int) -> None:
+    def take(self, place: int, reading: PassResult, step: int) -> None:
         """Note what was read for one of the passes, in which step."""
         one = self.wanted.pop(place)
         read = sum(map(len, one.tokens)) if reading.read is None else reading.read
@@ -71,19 +71,19 @@ class Task:
 class Scheduler:
     """One per engine; `submit` may be called from any thread, everything else runs on the loop's."""
 
-    def __init__(self, loop: Loop, read: Read, rows: int = ROWS) -> None:
+    def __init__(self, loop: Loop, read: ReadPasses, rows: int = ROWS) -> None:
         self._loop = loop
         self._read = read
         self._rows = rows
-        self._lock = Turn()
-        self._arrived: deque[Task] = deque()
-        self._tasks: list[Task] = []
+        self._lock = ForkSafeLock()
+        self._arrived: deque[ScheduledWork] = deque()
+        self._tasks: list[ScheduledWork] = []
         self._awake = False
         self._steps = 0
 
-    def submit(self, work: Work[R]) -> Future[R]:
+    def submit(self, work: EngineWork[R]) -> Future[R]:
         """What `work` returns; EngineClosed in it once the loop was shut down, EngineError in a forked process."""
-        task = Task(Future(), work)
+        task = ScheduledWork(Future(), work)
         if self._loop.forked:  # nobody is awake here, whatever was so in the process that was forked
             task.future.set_exception(forked_error())
             return task.future
@@ -133,7 +133,7 @@ class Scheduler:
             elif not task.wanted:
                 self._resume(task, task.go_on)
 
-    def _take(self, chosen: Sequence[tuple[Task, int]]) -> BaseException | None:
+    def _take(self, chosen: Sequence[tuple[ScheduledWork, int]]) -> BaseException | None:
         """Read passes; the error if that failed, which it did for all of them."""
         try:
             readings = self._read([task.wanted[place] for task, place in chosen])
@@ -144,11 +144,11 @@ class Scheduler:
             task.take(place, reading, self._steps)
         return None
 
-    def _choose(self) -> list[tuple[Task, int]]:
+    def _choose(self) -> list[tuple[ScheduledWork, int]]:
         """Passes for one step: rows up to the limit, but at least one pass."""
         waiting = deque(sorted(self._tasks, key=lambda task: task.served))
         turns = {id(task): iter(task.wanted.items()) for task in waiting}
-        chosen: list[tuple[Task, int]] = []
+        chosen: list[tuple[ScheduledWork, int]] = []
         room, block = self._rows, False
         while waiting:
             task = waiting.popleft()
@@ -160,7 +160,7 @@ class Scheduler:
             waiting.append(task)
         return chosen
 
-    def _resume(self, task: Task, call: Callable[[], None]) -> None:
+    def _resume(self, task: ScheduledWork, call: Callable[[], None]) -> None:
         """Let a task go on to its next passes, or to its end. Whoever waits for the end finds all else freed."""
         try:
             call()

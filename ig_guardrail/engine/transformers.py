@@ -1,4 +1,7 @@
-"""The engine that runs a `transformers` model in this process, on one thread of its own."""
+"""The engine that runs a `transformers` model in this process, on one thread of its own.
+
+Which way of keeping keys and values a model gets.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +12,29 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
-from ig_guardrail.engine.ahead import ReadingAhead, fitted
 from ig_guardrail.engine.base import EngineInfo
-from ig_guardrail.engine.caching import usual_caching
-from ig_guardrail.engine.chat import chat_of
-from ig_guardrail.engine.depth import Exit
-from ig_guardrail.engine.grammar import Grammars
-from ig_guardrail.engine.grower import Grower
+from ig_guardrail.engine.decoding.contexts import ContextRequest
+from ig_guardrail.engine.decoding.operations import TreeOperations
+from ig_guardrail.engine.decoding.passes import Caching
+from ig_guardrail.engine.early_exit.layers import Exit
+from ig_guardrail.engine.early_exit.lookahead import ReadingAhead, fitted
+from ig_guardrail.engine.grammar.grammar import Grammars
+from ig_guardrail.engine.kv.copied import Repetition
+from ig_guardrail.engine.kv.shared import Sharing, serves
+from ig_guardrail.engine.loading.weights import Weights, info_of, vocabulary_of
 from ig_guardrail.engine.loop import Loop
 from ig_guardrail.engine.model import Model
-from ig_guardrail.engine.opening import Opening
-from ig_guardrail.engine.passes import Caching
 from ig_guardrail.engine.scheduler import Scheduler
-from ig_guardrail.engine.tree import Tree
-from ig_guardrail.engine.weights import Weights, info_of, language_of
-from ig_guardrail.types import Chance, Draw, Node, Prompt, Sampling, StateEdit, Turn
+from ig_guardrail.engine.text.chat import chat_of
+from ig_guardrail.engine.tree import NodeTree
+from ig_guardrail.types import Draw, Message, Node, Prompt, Sampling, StateEdit, TokenLogprob
 
 LAST_STEP_S = 2.0  # how long a running step may take to notice that the engine was shut down
+
+
+def usual_caching(model: Model) -> Caching[Any]:
+    """`Sharing` where that gives what the model gives, and `Repetition` elsewhere."""
+    return Sharing(model) if serves(model) else Repetition(model)
 
 
 class TransformersEngine:
@@ -36,14 +45,14 @@ class TransformersEngine:
     """
 
     def __init__(self, weights: Weights, caching: Callable[[Model], Caching[Any]] = usual_caching) -> None:
-        language = language_of(weights)
+        language = vocabulary_of(weights)
         self._model = Model(weights.model)
         choice = ReadingAhead(self._model, caching(self._model))
         self._info = info_of(weights, f"transformers/{choice.name}", language)
         self._chat = chat_of(weights.tokenizer)
-        self._tree: Tree[Any] = Tree()
+        self._tree: NodeTree[Any] = NodeTree()
         grammars = Grammars(language, self._chat.text_ids)
-        self._grower = Grower(self._tree, choice, self._chat, language, grammars, self._info)
+        self._grower = TreeOperations(self._tree, choice, self._chat, language, grammars, self._info)
         self._loop = Loop("ig-engine")
         self._scheduler = Scheduler(self._loop, choice.read)
         self._lender: TransformersEngine | None = None
@@ -69,7 +78,7 @@ class TransformersEngine:
         """Whether `shutdown` was called."""
         return self._tree.closed
 
-    def encode(self, turns: Sequence[Turn]) -> Prompt:
+    def encode(self, turns: Sequence[Message]) -> Prompt:
         return self._chat.encode(turns)
 
     def open(
@@ -80,7 +89,7 @@ class TransformersEngine:
         twin_of: Node | None = None,
         edit: StateEdit | None = None,
     ) -> Future[Node]:
-        opening = Opening(prompt, sampling, layers, twin_of, edit)
+        opening = ContextRequest(prompt, sampling, layers, twin_of, edit)
         if sampling.grammar is None:
             return self._scheduler.submit(self._grower.open(opening))
         return self._grower.grammars.then(sampling.grammar, lambda: self._scheduler.submit(self._grower.open(opening)))
@@ -104,7 +113,7 @@ class TransformersEngine:
     def logprobs(self, node: Node, ids: Sequence[int]) -> Future[list[float]]:
         return self._scheduler.submit(self._grower.logprobs(node, ids))
 
-    def chances(self, node: Node, ids: Sequence[int], k: int) -> Future[list[Chance]]:
+    def chances(self, node: Node, ids: Sequence[int], k: int) -> Future[list[TokenLogprob]]:
         return self._scheduler.submit(self._grower.chances(node, ids, k))
 
     def append(self, items: Sequence[tuple[Node, Node | str | tuple[int, ...]]]) -> Future[list[Node]]:
@@ -127,7 +136,7 @@ class TransformersEngine:
         _stop(self._loop, self._tree)
 
 
-def _stop(loop: Loop, tree: Tree[Any]) -> None:
+def _stop(loop: Loop, tree: NodeTree[Any]) -> None:
     """Also runs when the interpreter exits: a thread that is inside the model then would bring the process down."""
     if loop.forked:  # all of it is another process's
         return

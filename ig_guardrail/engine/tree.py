@@ -11,17 +11,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from ig_guardrail.engine.answer import Draft, Rules
-from ig_guardrail.engine.detokenize import Held
+from ig_guardrail.engine.decoding.answer import AnswerDraft, AnswerRules
+from ig_guardrail.engine.text.detokenize import Held
 from ig_guardrail.errors import EngineClosed, EngineError
-from ig_guardrail.threads import Turn
+from ig_guardrail.threads import ForkSafeLock
 from ig_guardrail.types import Node, Prompt, Sampling, StateEdit
 
 S = TypeVar("S")
 
 
 @dataclass(slots=True)
-class Account:
+class RequestUsage:
     """One request: whether it was closed, the model passes made for it, and the tokens read in them by all rows.
 
     A pass counts when its last layer runs. Where tokens are read ahead, each goes through the lower layers alone, and
@@ -48,16 +48,16 @@ class Account:
 class Context:
     """One root: the prompt it stands for, and how answers to it are drawn and ended."""
 
-    account: Account
+    account: RequestUsage
     prompt: Prompt
     sampling: Sampling
     layers: tuple[int, ...]
-    rules: Rules
+    rules: AnswerRules
     edit: StateEdit | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Entry(Generic[S]):
+class TreeEntry(Generic[S]):
     """A node that was not closed. `state` is None for a finished one, which nothing can follow."""
 
     node: Node
@@ -65,19 +65,19 @@ class Entry(Generic[S]):
     held: Held
     state: S | None
 
-    def draft(self) -> Draft:
+    def draft(self) -> AnswerDraft:
         """A block to be read on from here."""
-        return Draft(self.context.rules, self.node, self.held)
+        return AnswerDraft(self.context.rules, self.node, self.held)
 
 
-class Tree(Generic[S]):
+class NodeTree(Generic[S]):
     """The nodes of one engine. No number is given twice in a process: a node of another engine is nobody here."""
 
     _numbers = itertools.count(1)
 
     def __init__(self) -> None:
-        self._lock = Turn()
-        self._entries: dict[int, Entry[S]] = {}
+        self._lock = ForkSafeLock()
+        self._entries: dict[int, TreeEntry[S]] = {}
         self._contexts: dict[int, Context] = {}
         self._closed = False
 
@@ -97,13 +97,13 @@ class Tree(Generic[S]):
             if self._closed:
                 raise closed_error("the engine was shut down")
             self._contexts[root.root] = context
-            self._entries[root.id] = Entry(root, context, held, state)
+            self._entries[root.id] = TreeEntry(root, context, held, state)
 
     def grow(self, context: Context, node: Node, held: Held, state: S | None) -> None:
         """Add a child. Raises EngineClosed if its request was closed meanwhile."""
         with self._lock:
             context.account.check_open()
-            self._entries[node.id] = Entry(node, context, held, state)
+            self._entries[node.id] = TreeEntry(node, context, held, state)
 
     def context_of(self, node: Node) -> Context:
         """The context of a node, which itself may have been closed. Raises EngineClosed if the request was."""
@@ -113,7 +113,7 @@ class Tree(Generic[S]):
             raise closed_error(f"the request of node {node.id} was closed")
         return context
 
-    def find(self, node: Node) -> tuple[Entry[S], S]:
+    def find(self, node: Node) -> tuple[TreeEntry[S], S]:
         """The entry of a node that can be continued, and its state.
 
         Raises EngineClosed if it was closed, or is another engine's; EngineError if the answer ends there.
@@ -164,7 +164,7 @@ class Tree(Generic[S]):
         with self._lock:
             return sum(entry.state is not None for entry in self._entries.values())
 
-    def _close_account(self, account: Account) -> None:
+    def _close_account(self, account: RequestUsage) -> None:
         account.closed = True
         for root in list(_of_account(self._contexts, account)):
             del self._contexts[root]
@@ -173,7 +173,7 @@ class Tree(Generic[S]):
             del self._entries[id]
 
 
-def _of_account(contexts: dict[int, Context], account: Account) -> Iterator[int]:
+def _of_account(contexts: dict[int, Context], account: RequestUsage) -> Iterator[int]:
     return (root for root, context in list(contexts.items()) if context.account is account)
 
 

@@ -1,30 +1,33 @@
-"""One answer of one arm of a comparison, as a record of plain values."""
+"""One answer of one arm of a comparison, as plain values: the demo shows them, comparisons keep them as records."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ig_guardrail.drive.request import Ask
+from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.errors import GenerationFailed
 from ig_guardrail.evaluate.replay import Audit, audit_charges
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.search.base import Strategy
-from ig_guardrail.search.follower import Follower
-from ig_guardrail.types import Budget, Messages, Receipt, Sampling, Turn
+from ig_guardrail.search.recorder import Follower
+from ig_guardrail.types import Budget, Message, Messages, Receipt, Sampling
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What an arm gave.
 
-    outcome    how it ended: completed, refused, ended, cancelled or failed
-    shown      all text that was shown, a refusal or closing message included
-    text       the model's own words in it
-    ids        the tokens behind them
-    audit      the account under the policy's budgets, from the receipt's charges
-    generated  tokens sampled, over all candidates and attempts
-    seconds    wall time
+    outcome  how it ended: completed, refused, ended, cancelled or failed
+    shown    all text that was shown, a refusal or closing message included
+    text     the model's own words in it
+    ids      the tokens behind them
+    audit    the account under the policy's budgets, from the receipt's charges
+    trace    at each charge point, its position and the least that remains of a budget (z)
+    tokens   released, generated, discarded, and read by the model in all rows
+    work     layers times tokens read
+    scored   calls of cost models, and of reward model and critic
+    seconds  wall time, and until the first text was shown
     """
 
     outcome: str
@@ -32,8 +35,21 @@ class Answer:
     text: str
     ids: tuple[int, ...]
     audit: Audit
-    generated: int
-    seconds: float
+    trace: Sequence[tuple[int, float]]
+    tokens: Mapping[str, int]
+    work: int
+    scored: Mapping[str, int]
+    seconds: Mapping[str, float | None]
+
+    @property
+    def over(self) -> str | None:
+        """The budget that is overdrawn, or None; only an unguarded answer can overdraw one."""
+        return self.audit.over
+
+    @property
+    def generated(self) -> int:
+        """Tokens sampled, over all candidates and attempts."""
+        return self.tokens["generated"]
 
     @property
     def completed(self) -> bool:
@@ -54,40 +70,50 @@ class Arm:
     strategy: Strategy
     budgets: tuple[Budget, ...]
 
-    def stream(self, turns: tuple[Turn, ...], sampling: Sampling) -> Generator[str, None, Answer]:
-        """Text as it is released; returns the record. A failed request is a record too, not an error."""
+    def stream(self, turns: tuple[Message, ...], sampling: Sampling) -> Generator[str, None, Answer]:
+        """Text as it is released; returns the answer. A failed request gives one too, and no error."""
         follower = Follower(self.strategy)
         receipt: Receipt | None = None
         try:
-            for chunk in self.guardrail.stream(Ask(turns, sampling, follower)):
+            for chunk in self.guardrail.stream(GenerationRequest(turns, sampling, follower)):
                 if chunk.text:
                     yield chunk.text
                 receipt = chunk.receipt or receipt
         except GenerationFailed as error:
             receipt = error.receipt
         assert receipt is not None
-        return self._record(receipt, follower)
+        return self._answer(receipt, follower)
 
-    def answer(self, turns: tuple[Turn, ...], sampling: Sampling) -> Answer:
-        """The record alone."""
+    def answer(self, turns: tuple[Message, ...], sampling: Sampling) -> Answer:
+        """The answer alone."""
         stream = self.stream(turns, sampling)
         while True:
             try:
                 next(stream)
             except StopIteration as end:
-                record: Answer = end.value
-                return record
+                answer: Answer = end.value
+                return answer
 
-    def _record(self, receipt: Receipt, follower: Follower) -> Answer:
+    def _answer(self, receipt: Receipt, follower: Follower) -> Answer:
         return Answer(
             outcome=receipt.verdict.outcome,
             shown=receipt.text,
             text=own_words(receipt, self.guardrail.policy.messages),
             ids=follower.ids[: receipt.tokens["released"]],
             audit=audit_charges(receipt.charges, self.budgets),
-            generated=receipt.tokens["generated"],
-            seconds=receipt.seconds["total"] or 0.0,
+            trace=_trace(receipt),
+            tokens=dict(receipt.tokens),
+            work=receipt.tokens["read"] * max(1, self.guardrail.engine.info.layers),
+            scored={"cost": receipt.cost_calls, "value": receipt.value_calls},
+            seconds=dict(receipt.seconds),
         )
+
+
+def _trace(receipt: Receipt) -> list[tuple[int, float]]:
+    least: dict[int, float] = {}
+    for line in receipt.charges:
+        least[line.position] = min(least.get(line.position, line.z_after), line.z_after)
+    return sorted(least.items())
 
 
 def own_words(receipt: Receipt, messages: Messages) -> str:

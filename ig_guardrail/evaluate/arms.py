@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ig_guardrail.drive.plan import STREAMING_BLOCK, demand
+from ig_guardrail.drive.run import STREAMING_BLOCK, method_for
 from ig_guardrail.errors import RequestError
 from ig_guardrail.evaluate.answers import Arm
 from ig_guardrail.evaluate.replay import noted_only
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.search import plain
-from ig_guardrail.search.catalog import METHODS
 from ig_guardrail.types import CompiledPolicy
 
 
 @dataclass(frozen=True, slots=True)
 class Arms:
-    """The unguarded stream, the guarded one, and the usual filter that cuts an answer where it goes over budget."""
+    """The unguarded stream and the guarded one."""
 
     unguarded: Arm
     guarded: Arm
-    cut: Arm
 
 
 def arms_of(guardrail: Guardrail) -> Arms:
@@ -29,8 +27,7 @@ def arms_of(guardrail: Guardrail) -> Arms:
     Raises RequestError if its policy enforces nothing, since nothing could differ, or its strategy lacks what it needs.
 
     The unguarded arm decodes as strategy `none` does, with every budget in shadow: the tokens are the same, and its
-    account says what the unguarded answer would have cost. The filter has no prompt check, so it says the same wherever
-    that answer is within budget.
+    account says what the unguarded answer would have cost.
     """
     policy = guardrail.policy
     if all(budget.mode == "shadow" for budget in policy.budgets):
@@ -41,12 +38,10 @@ def arms_of(guardrail: Guardrail) -> Arms:
             fix="compare under a policy with at least one budget in `mode: enforce`",
         )
     named = policy.search.strategy
-    demand(named, policy, guardrail.panel, guardrail.values, guardrail.engine.info)
-    cutting = replace(policy, prompt=None, search=replace(policy.search, restart=None))
+    method = method_for(named, policy, guardrail.costs, guardrail.values, guardrail.engine.info)
     return Arms(
         unguarded=Arm("unguarded", under(guardrail, watching(policy)), plain.search, policy.budgets),
-        guarded=Arm("guarded", guardrail, METHODS[named].search, policy.budgets),
-        cut=Arm("cut", under(guardrail, cutting), plain.search, policy.budgets),
+        guarded=Arm("guarded", guardrail, method.search, policy.budgets),
     )
 
 
@@ -62,5 +57,5 @@ def watching(policy: CompiledPolicy) -> CompiledPolicy:
 
 def under(guardrail: Guardrail, policy: CompiledPolicy) -> Guardrail:
     """The same engine, cost models and values under another policy."""
-    models = {name: seat.model for name, seat in guardrail.panel.seats.items()}
+    models = {name: seat.model for name, seat in guardrail.costs.seats.items()}
     return Guardrail(guardrail.engine, policy, models, guardrail.values, guardrail.limits)

@@ -11,7 +11,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path, PurePath
 
 from ig_guardrail.errors import RequestError
-from ig_guardrail.types import Turn
+from ig_guardrail.types import Message
 
 MOST_BYTES = 16_000_000
 COLUMNS = ("prompt", "goal", "instruction")  # of which a CSV file has one
@@ -26,8 +26,8 @@ class PromptRow:
     prompt: str
 
     @property
-    def turns(self) -> tuple[Turn, ...]:
-        return (Turn("user", self.prompt),)
+    def turns(self) -> tuple[Message, ...]:
+        return (Message("user", self.prompt),)
 
 
 def read_prompts(source: Path | Traversable) -> tuple[PromptRow, ...]:

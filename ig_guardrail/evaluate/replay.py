@@ -9,16 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ig_guardrail.budget import Rule, pressure
-from ig_guardrail.drive.panel import Panel
-from ig_guardrail.drive.rereading import reread
-from ig_guardrail.drive.runners import finish
+from ig_guardrail.budget import BudgetRule, pressure
+from ig_guardrail.drive.cost_registry import CostRegistry
+from ig_guardrail.drive.history import reread
+from ig_guardrail.drive.runners import Waiting, finish
 from ig_guardrail.drive.scorer import Scorer
-from ig_guardrail.drive.waiting import Waiting
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.stream.gate import Gate
 from ig_guardrail.stream.release import Hold
-from ig_guardrail.types import Budget, Charge, Node, Prompt, Turn
+from ig_guardrail.types import Budget, Charge, Message, Node, Prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ class Audit:
     spend: Mapping[str, float] = field(default_factory=dict)
 
 
-def audit_answer(guardrail: Guardrail, turns: Sequence[Turn], ids: Sequence[int], ended: bool = True) -> Audit:
+def audit_answer(guardrail: Guardrail, turns: Sequence[Message], ids: Sequence[int], ended: bool = True) -> Audit:
     """The account of the answer `ids` to `turns` under the guardrail's policy; nothing is denied, all is charged.
 
     ended: whether the answer is whole; a prefix is not charged at its end. Raises RequestError if prompt and answer do
@@ -45,7 +44,7 @@ def audit_answer(guardrail: Guardrail, turns: Sequence[Turn], ids: Sequence[int]
     """
     if not ids:
         return audit_charges((), guardrail.policy.budgets)
-    engine, panel = guardrail.engine, guardrail.panel
+    engine, panel = guardrail.engine, guardrail.costs
     prompt = engine.encode(turns)
     (node,) = reread(engine, prompt, [tuple(ids)], panel.layers)
     whole = replace(node, finish="stop" if ended else None)
@@ -69,12 +68,12 @@ def noted_only(budget: Budget) -> Budget:
     return replace(budget, mode="shadow")
 
 
-def _charged(panel: Panel, prompt: Prompt, node: Node) -> Waiting[tuple[Charge, ...]]:
+def _charged(panel: CostRegistry, prompt: Prompt, node: Node) -> Waiting[tuple[Charge, ...]]:
     gate = Gate(node.path()[0], [_in_shadow(rule) for rule in panel.rules], Hold())
     measures = yield from Scorer(panel, prompt).measure(node, gate.due(node))
     gate.commit(node, measures)
     return gate.charges
 
 
-def _in_shadow(rule: Rule) -> Rule:
+def _in_shadow(rule: BudgetRule) -> BudgetRule:
     return replace(rule, budget=noted_only(rule.budget))

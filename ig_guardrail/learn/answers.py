@@ -18,28 +18,27 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TextIO
 
-from ig_guardrail.calls import Form
-from ig_guardrail.engine.chat import Chat, chat_of
-from ig_guardrail.engine.grammar import Grammars
-from ig_guardrail.engine.randomness import uniform
-from ig_guardrail.engine.weights import Weights, language_of
+from ig_guardrail.engine.decoding.randomness import uniform
+from ig_guardrail.engine.grammar.grammar import Grammars
+from ig_guardrail.engine.loading.weights import Weights, vocabulary_of
+from ig_guardrail.engine.text.chat import Chat, chat_of
 from ig_guardrail.errors import RequestError
-from ig_guardrail.learn.benign import Part, benign_prompts, part_of
-from ig_guardrail.learn.progress import progress_line
-from ig_guardrail.learn.recipes import OWN_ANSWERS
-from ig_guardrail.learn.rows import digest_of
-from ig_guardrail.learn.toolkit import call_form
-from ig_guardrail.types import Sampling, Turn
+from ig_guardrail.learn.data.benign import DataSplit, benign_prompts, call_form, part_of
+from ig_guardrail.learn.data.recipes import OWN_ANSWERS
+from ig_guardrail.learn.data.rows import digest_of
+from ig_guardrail.learn.fitting.tensor_cache import progress_line
+from ig_guardrail.text.calls import ResponseFormat
+from ig_guardrail.types import Message, Sampling
 
 BATCH = 32
 TOKENS = 64
 LICENCE = "Apache-2.0"
 
-_SPLITS: Mapping[Part, str] = {"judge": "reserved", "calibrate": "calibration", "evaluate": "test"}
+_SPLITS: Mapping[DataSplit, str] = {"judge": "reserved", "calibrate": "calibration", "evaluate": "test"}
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskedQuestion:
     """A question, the tokens of its prompt, and the grammar that its answer must have, if any."""
 
     text: str
@@ -54,7 +53,7 @@ def write_answers(weights: Weights, out: Path, temperature: float = 0.7, top_p: 
     a run that was interrupted goes on where it stopped. Raises RequestError if `out` cannot be written.
     """
     chat = chat_of(weights.tokenizer)
-    grammars = Grammars(language_of(weights), chat.text_ids)
+    grammars = Grammars(vocabulary_of(weights), chat.text_ids)
     asked = [_asked(chat, text) for text in benign_prompts()]
     asked += [_asked(chat, text, form) for text in benign_prompts() if (form := call_form(text)) is not None]
     sampling = Sampling(temperature, top_p, seed=seed)
@@ -80,21 +79,21 @@ def split_of(prompt: str) -> str:
     return _SPLITS[part]
 
 
-def _asked(chat: Chat, text: str, form: Form | None = None) -> Asked:
+def _asked(chat: Chat, text: str, form: ResponseFormat | None = None) -> AskedQuestion:
     """With a form, the question says what it is."""
     whole = f"{form.instructions()}\n\n{text}" if form else text
-    return Asked(whole, chat.encode([Turn("user", whole)]).ids, form.grammar(TOKENS) if form else None)
+    return AskedQuestion(whole, chat.encode([Message("user", whole)]).ids, form.grammar(TOKENS) if form else None)
 
 
-def _answer(weights: Weights, batch: Sequence[Asked], sampling: Sampling, grammars: Grammars) -> list[str]:
+def _answer(weights: Weights, batch: Sequence[AskedQuestion], sampling: Sampling, grammars: Grammars) -> list[str]:
     """An answer to each question; all prompts have one length. Each question has a lane of its own."""
     import torch
 
+    from ig_guardrail.engine.decoding.sampling import allowed_by, choose
+    from ig_guardrail.engine.kv.copied import empty_cache
     from ig_guardrail.engine.model import Model
-    from ig_guardrail.engine.repeat import empty_cache
-    from ig_guardrail.engine.sampling import allowed_by, choose
 
-    model, ends = Model(weights.model), language_of(weights).end
+    model, ends = Model(weights.model), vocabulary_of(weights).end
     forms = [None if one.grammar is None else grammars.compiled(one.grammar).after(()) for one in batch]
     lanes = [_lane(one.text) for one in batch]
     answers: list[list[int]] = [[] for _ in batch]
@@ -121,9 +120,9 @@ def _lane(text: str) -> int:
     return int(digest_of(text, "")[:6], 16)
 
 
-def _batches(asked: Sequence[Asked]) -> Iterator[list[Asked]]:
+def _batches(asked: Sequence[AskedQuestion]) -> Iterator[list[AskedQuestion]]:
     """Words first, then calls; in each, those of one length side by side."""
-    by_length: dict[tuple[bool, int], list[Asked]] = defaultdict(list)
+    by_length: dict[tuple[bool, int], list[AskedQuestion]] = defaultdict(list)
     for one in asked:
         by_length[one.grammar is not None, len(one.ids)].append(one)
     for _, same in sorted(by_length.items()):
@@ -170,7 +169,7 @@ def _unwritable(out: Path, why: str) -> RequestError:
     return RequestError(f"answers cannot be written to {out}: {why}", where="--out", fix="name a new .jsonl file")
 
 
-def _key(weights: Weights, asked: Sequence[Asked], sampling: Sampling) -> str:
+def _key(weights: Weights, asked: Sequence[AskedQuestion], sampling: Sampling) -> str:
     """What all answers depend on, hashed."""
     facts = [
         weights.sha256,

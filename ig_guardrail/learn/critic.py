@@ -1,31 +1,33 @@
 """Trains a critic for one policy on one model, and says how good it is: the work behind `ig-guardrail train critic`.
 
 Source: arXiv 2502.01208, a head for P(safe at the end) and one for the task value, on (hidden state, remaining budget).
+
+What a critic is taught: at every look of every answer, under budgets of many sizes, whether the rest stays within.
+
+Source: arXiv 2502.01208, final labels at all positions; Saute RL (arXiv 2202.06558), budgets randomised in training.
+Departure: a look at which a budget is already overdrawn is no example, since nothing is left to be foreseen there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.budget import Rule
-from ig_guardrail.costs.latent_critic import Horizon
+from ig_guardrail.budget import BudgetRule, SafetyState, remaining, settle
+from ig_guardrail.costs.rewards.latent_critic import Horizon
 from ig_guardrail.engine.base import EngineInfo
 from ig_guardrail.errors import GuardrailError
-from ig_guardrail.learn.card import write_artifact
-from ig_guardrail.learn.foresight import DRAWS, LARGEST, SMALLEST, Examples, examples, units_of
-from ig_guardrail.learn.logistic import Labels
-from ig_guardrail.learn.quality import Scored, auc, estimate
-from ig_guardrail.learn.questions import SPLITS, Survey
-from ig_guardrail.learn.reliability import calibration_error, reliability
-from ig_guardrail.learn.report import rounded
-from ig_guardrail.learn.shelf import Shelf
-from ig_guardrail.learn.standardised import Fitted, fit_least_squares, fit_logistic
-from ig_guardrail.learn.train import SEED, Trained, versions
+from ig_guardrail.learn.data.questions import SPLITS, Survey
+from ig_guardrail.learn.fitting.card import rounded, write_artifact
+from ig_guardrail.learn.fitting.logistic import Fitted, Labels, fit_least_squares, fit_logistic
+from ig_guardrail.learn.fitting.quality import ScoredSet, auc, calibration_error, estimate, reliability
+from ig_guardrail.learn.fitting.tensor_cache import TensorCache
+from ig_guardrail.learn.heads import SEED, Trained, versions
 from ig_guardrail.learn.trajectories import Recorder, Trajectory
 
 Floats = NDArray[np.float64]
@@ -52,7 +54,7 @@ def train_critic(recorder: Recorder, asked: Survey, cache: Path, out: Path) -> T
     """
     info, policy = recorder.guardrail.engine.info, recorder.guardrail.policy
     _demand_budgets(recorder.rules)
-    found = recorder.record(asked.questions, Shelf(cache, [info.model_sha256, info.numerics, info.mode]))
+    found = recorder.record(asked.questions, TensorCache(cache, [info.model_sha256, info.numerics, info.mode]))
     horizon = Horizon(recorder.speech.sampling.max_tokens, units_of(recorder.rules))
     parts = {split: [one for one in found if one.question.split == split] for split in SPLITS}
     for split in ("train", "test"):
@@ -67,8 +69,8 @@ def train_critic(recorder: Recorder, asked: Survey, cache: Path, out: Path) -> T
         "horizon": {"tokens": horizon.tokens, "units": dict(horizon.units)},
         "policy": {"name": policy.name, "sha256": policy.sha256},
         "quality": {
-            "under the policy's budgets": foresight(chance, parts["test"], recorder.rules, horizon, 0),
-            "under budgets of random size": foresight(chance, parts["test"], recorder.rules, horizon, DRAWS),
+            "under the policy's budgets": critic_targets(chance, parts["test"], recorder.rules, horizon, 0),
+            "under budgets of random size": critic_targets(chance, parts["test"], recorder.rules, horizon, DRAWS),
             "task value, share of variance explained": _explained(value, parts["test"], horizon),
         },
         "training": {
@@ -88,8 +90,8 @@ def train_critic(recorder: Recorder, asked: Survey, cache: Path, out: Path) -> T
     return Trained(out / info.numerics, card)
 
 
-def foresight(
-    chance: Fitted, tested: Sequence[Trajectory], rules: Sequence[Rule], horizon: Horizon, draws: int
+def critic_targets(
+    chance: Fitted, tested: Sequence[Trajectory], rules: Sequence[BudgetRule], horizon: Horizon, draws: int
 ) -> dict[str, Any]:
     """Calibration, and AUC of answers that go wrong against others, by position; questions are the observations."""
     seen = examples(tested, rules, horizon, draws, SEED)
@@ -107,12 +109,12 @@ def foresight(
         here = seen.at == position
         if 0 < seen.kept[here].sum() < here.sum():
             groups = tuple(tested[owner].question.text for owner in seen.owner[here].tolist())
-            scored = Scored(1 - chances[here], ~seen.kept[here], groups)
+            scored = ScoredSet(1 - chances[here], ~seen.kept[here], groups)
             found[f"auc at {position} tokens"] = rounded(estimate(auc, scored, SEED))
     return found
 
 
-def _best_chance(parts: dict[str, list[Trajectory]], rules: Sequence[Rule], horizon: Horizon) -> Fitted:
+def _best_chance(parts: dict[str, list[Trajectory]], rules: Sequence[BudgetRule], horizon: Horizon) -> Fitted:
     """The penalty whose chances are likeliest on the validation answers; the heaviest where there are none."""
     learned = examples(parts["train"], rules, horizon, DRAWS, SEED)
     fits = [fit_logistic(learned.features, _labels(learned), l2) for l2 in PENALTIES]
@@ -172,7 +174,7 @@ def _base(info: EngineInfo, layers: tuple[int, ...]) -> dict[str, Any]:
     return {"name": info.model, "sha256": info.model_sha256, "numerics": info.numerics, "layers": list(layers)}
 
 
-def _demand_budgets(rules: Sequence[Rule]) -> None:
+def _demand_budgets(rules: Sequence[BudgetRule]) -> None:
     if not rules:
         raise GuardrailError(
             "the policy enforces no budget",
@@ -182,7 +184,7 @@ def _demand_budgets(rules: Sequence[Rule]) -> None:
         )
 
 
-def _demand_both(part: Sequence[Trajectory], rules: Sequence[Rule], horizon: Horizon, split: str) -> None:
+def _demand_both(part: Sequence[Trajectory], rules: Sequence[BudgetRule], horizon: Horizon, split: str) -> None:
     open_looks = [one for one in part if len(one.at) > 1]
     kept = examples(open_looks, rules, horizon, DRAWS, SEED).kept if open_looks else np.array([])
     if not 0 < kept.sum() < len(kept):
@@ -192,3 +194,77 @@ def _demand_both(part: Sequence[Trajectory], rules: Sequence[Rule], horizon: Hor
             why="a critic learns from what goes well and from what goes wrong after a good beginning",
             fix="raise --prompts, or add --data with prompts that tempt the model",
         )
+
+
+DRAWS = 4
+SMALLEST, LARGEST = 1 / 8, 8.0  # of the policy's own budget
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examples:
+    """Looks under budgets, laid end to end.
+
+    features   (examples, features), as the critic computes them
+    kept       (examples,) whether the finished answer stayed within
+    owner      (examples,) index of the trajectory
+    at         (examples,) position
+    """
+
+    features: NDArray[np.float32]
+    kept: NDArray[np.bool_]
+    owner: NDArray[np.int64]
+    at: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """At one look: the position's index, what is left of each budget, and whether all will last to the end."""
+
+    look: int
+    left: Mapping[str, float]
+    kept: bool
+
+
+def units_of(rules: Sequence[BudgetRule]) -> dict[str, float]:
+    """The scale of each budget: itself, or, for a ban, the largest single cost that a score can have."""
+    widest = {rule.budget.id: rule.budget.weight * (1 - rule.budget.threshold) for rule in rules}
+    return {rule.budget.id: rule.budget.budget or widest[rule.budget.id] or 1.0 for rule in rules}
+
+
+def examples(
+    trajectories: Sequence[Trajectory], rules: Sequence[BudgetRule], horizon: Horizon, draws: int, seed: int
+) -> Examples:
+    """Examples under the policy's own budgets, and under `draws` random ones for each trajectory."""
+    random = np.random.default_rng(seed)
+    rows, kept, owner, at = [], [], [], []
+    for index, one in enumerate(trajectories):
+        sizes = [rules, *(_resized(rules, horizon.units, random) for _ in range(draws))]
+        for sized in sizes:
+            for prospect in prospects(one, sized):
+                position = int(one.at[prospect.look])
+                situation = horizon.situation(position, prospect.left)
+                rows.append(np.concatenate([one.states[prospect.look].ravel(), situation]).astype(np.float32))
+                kept.append(prospect.kept)
+                owner.append(index)
+                at.append(position)
+    return Examples(np.stack(rows), np.array(kept), np.array(owner), np.array(at))
+
+
+def prospects(one: Trajectory, rules: Sequence[BudgetRule]) -> Iterator[Prospect]:
+    """Every look before the end at which no budget is overdrawn, under the rules' budgets."""
+    _, charges = settle(rules, SafetyState(), one.measures)
+    kept = all(charge.z_after >= 0 for charge in charges)
+    for look, position in enumerate(one.at[:-1].tolist()):
+        state, _ = settle(rules, SafetyState(), [m for m in one.measures if m.position <= position and not m.ended])
+        left = {rule.budget.id: remaining(rule.budget, state.account(rule.budget), position) for rule in rules}
+        if min(left.values()) >= 0:
+            yield Prospect(look, left, kept)
+
+
+def _resized(rules: Sequence[BudgetRule], units: Mapping[str, float], random: np.random.Generator) -> list[BudgetRule]:
+    """The rules with budgets between `SMALLEST` and `LARGEST` of their units, log-uniform."""
+    shares = np.exp(random.uniform(np.log(SMALLEST), np.log(LARGEST), len(rules)))
+    return [
+        replace(rule, budget=replace(rule.budget, budget=float(share) * units[rule.budget.id]))
+        for rule, share in zip(rules, shares, strict=True)
+    ]

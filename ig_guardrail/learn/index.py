@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from ig_guardrail.costs.provenance.index import Document, TokenIndex, index_of, write_index
-from ig_guardrail.engine.chat import chat_of
-from ig_guardrail.engine.detokenize import Detokenizer, Held, detokenizer_of
-from ig_guardrail.engine.models import load_tokenizer
-from ig_guardrail.engine.quiet import quiet
+from ig_guardrail.costs.provenance.index import IndexedDocument, TokenIndex, index_of, write_index
+from ig_guardrail.engine.loading.models import load_tokenizer
+from ig_guardrail.engine.loading.store import quiet
+from ig_guardrail.engine.text.chat import chat_of
+from ig_guardrail.engine.text.detokenize import Detokenizer, Held, detokenizer_of
 from ig_guardrail.errors import GuardrailError, RequestError
-from ig_guardrail.learn.documents import Text, read_documents
-from ig_guardrail.learn.progress import progress_line
+from ig_guardrail.learn.data.documents import SourceDocument, read_documents
+from ig_guardrail.learn.fitting.tensor_cache import progress_line
 
 
 def build_index(model: str, files: Sequence[Path], out: Path, field: str = "text") -> TokenIndex:
@@ -35,7 +35,10 @@ def build_index(model: str, files: Sequence[Path], out: Path, field: str = "text
 
 
 def index_texts(
-    tokenizer: Any, texts: Sequence[Text], model: str, progress: Callable[[int, int], None] = lambda done, total: None
+    tokenizer: Any,
+    texts: Sequence[SourceDocument],
+    model: str,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> TokenIndex:
     """An index of texts as a model's tokenizer reads them. progress: told (done, total) documents."""
     chat, detokenizer = chat_of(tokenizer), detokenizer_of(tokenizer)
@@ -47,14 +50,14 @@ def index_texts(
     return index_of(documents, detokenizer.sha256(1 + max(tokenizer.get_vocab().values())), model)
 
 
-def document_of(name: str, ids: Sequence[int], detokenizer: Detokenizer) -> Document:
+def document_of(name: str, ids: Sequence[int], detokenizer: Detokenizer) -> IndexedDocument:
     """A document from its tokens."""
     held, known, characters = Held(), 0, []
     for token in ids:
         text, held = detokenizer.read(token, held)
         known += len(text)
         characters.append(known)
-    return Document(name, np.array(ids, dtype=np.int32), np.array(characters, dtype=np.int32))
+    return IndexedDocument(name, np.array(ids, dtype=np.int32), np.array(characters, dtype=np.int32))
 
 
 def _put(index: TokenIndex, out: Path) -> None:

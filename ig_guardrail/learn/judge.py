@@ -15,20 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.costs.judge import TOPICS, count_features
-from ig_guardrail.costs.scale import scale_between
+from ig_guardrail.costs.heads.judge import TOPICS, count_features
+from ig_guardrail.costs.heads.linear import scale_between
 from ig_guardrail.errors import GuardrailError
-from ig_guardrail.learn.calibrate import SHARE, Calibration, calibrate
-from ig_guardrail.learn.card import write_artifact
-from ig_guardrail.learn.copies import TEMPLATED, Learned, template_of
-from ig_guardrail.learn.fit import Fit, fit_words
-from ig_guardrail.learn.looks import Looks, look_at
-from ig_guardrail.learn.quality import Scored, auc, estimate, proportion, within_auc
-from ig_guardrail.learn.recipes import OWN_ANSWERS
-from ig_guardrail.learn.report import rounded
-from ig_guardrail.learn.rows import Row, digest_of, read_rows
-from ig_guardrail.learn.sources import describe_sources
-from ig_guardrail.learn.train import SEED, Trained, training_record
+from ig_guardrail.learn.data.near_copies import TEMPLATED, Learned, template_of
+from ig_guardrail.learn.data.recipes import OWN_ANSWERS, describe_sources
+from ig_guardrail.learn.data.rows import LabelledRow, digest_of, read_rows
+from ig_guardrail.learn.fitting.card import rounded, write_artifact
+from ig_guardrail.learn.fitting.fit import Fit, fit_words
+from ig_guardrail.learn.fitting.prefixes import PrefixSamples, look_at
+from ig_guardrail.learn.fitting.quality import ScoredSet, auc, estimate, proportion, within_auc
+from ig_guardrail.learn.heads import SEED, Trained, training_record
+from ig_guardrail.learn.thresholds import SHARE, Calibration, calibrate
 
 BUCKETS = 2**16
 ANSWER_CHARACTERS = 400
@@ -75,7 +73,7 @@ def train_judge(data: Sequence[Path], out: Path) -> Trained:
     return Trained(out, card)
 
 
-def _fit(topic: str, rows: Sequence[Row]) -> Fit:
+def _fit(topic: str, rows: Sequence[LabelledRow]) -> Fit:
     """Reserved rows of the topic's sources, with the benign answers and prompts that teach; tests train here too."""
     mine = [
         replace(row, split="validation" if row.split == "validation" else "train")
@@ -92,19 +90,21 @@ def _fit(topic: str, rows: Sequence[Row]) -> Fit:
     return fit_words(looks, counts, BUCKETS)
 
 
-def _looks(rows: Sequence[Row]) -> tuple[Looks, list[Any]]:
+def _looks(rows: Sequence[LabelledRow]) -> tuple[PrefixSamples, list[Any]]:
     return look_at(rows, [(0,) for _ in rows]), [count_features(row.text, BUCKETS) for row in rows]
 
 
-def _logits(fit: Fit, rows: Sequence[Row]) -> NDArray[np.float64]:
-    from ig_guardrail.costs.lexical import logit_of
+def _logits(fit: Fit, rows: Sequence[LabelledRow]) -> NDArray[np.float64]:
+    from ig_guardrail.costs.heads.lexical import logit_of
 
     frequency, weight = (fit.tensors[name].astype(np.float64) for name in ("frequency", "weight"))
     bias = float(fit.tensors["bias"][0])
     return np.array([logit_of(count_features(row.text, BUCKETS), frequency, weight) + bias for row in rows])
 
 
-def quality_of(logits: Callable[[str, Sequence[Row]], NDArray[np.float64]], rows: Sequence[Row]) -> dict[str, Any]:
+def quality_of(
+    logits: Callable[[str, Sequence[LabelledRow]], NDArray[np.float64]], rows: Sequence[LabelledRow]
+) -> dict[str, Any]:
     """What a judge is worth on rows of every split that it has not seen, which are those that heads learn from.
 
     logits  of a topic, for rows
@@ -124,7 +124,9 @@ def quality_of(logits: Callable[[str, Sequence[Row]], NDArray[np.float64]], rows
     return found
 
 
-def _fresh(source: str, learned: Sequence[Row], unseen: Sequence[Row]) -> tuple[list[Row], dict[str, int]]:
+def _fresh(
+    source: str, learned: Sequence[LabelledRow], unseen: Sequence[LabelledRow]
+) -> tuple[list[LabelledRow], dict[str, int]]:
     """The unseen rows of a source, and how many near copies of learned ones were left out, where there may be any."""
     mine = [row for row in unseen if row.source == source]
     if source not in TEMPLATED:
@@ -134,8 +136,8 @@ def _fresh(source: str, learned: Sequence[Row], unseen: Sequence[Row]) -> tuple[
     return fresh, {"left out, near copies of learned rows": len(mine) - len(fresh)}
 
 
-def _separation(logits: NDArray[np.float64], harmful: NDArray[np.bool_], rows: Sequence[Row]) -> dict[str, Any]:
-    scored = Scored(logits, harmful, tuple(map(_group, rows)))
+def _separation(logits: NDArray[np.float64], harmful: NDArray[np.bool_], rows: Sequence[LabelledRow]) -> dict[str, Any]:
+    scored = ScoredSet(logits, harmful, tuple(map(_group, rows)))
     within = estimate(within_auc, scored, SEED)
     return {
         "harmful": int(harmful.sum()),
@@ -145,15 +147,15 @@ def _separation(logits: NDArray[np.float64], harmful: NDArray[np.bool_], rows: S
     }
 
 
-def _group(row: Row) -> str:
+def _group(row: LabelledRow) -> str:
     return template_of(row.text) if row.source in TEMPLATED else row.prompt or row.text
 
 
-def _reserved(row: Row) -> bool:
+def _reserved(row: LabelledRow) -> bool:
     return row.reserved or row.split == "reserved"
 
 
-def _own_quality(fits: dict[str, Fit], found: Calibration, unseen: Sequence[Row]) -> dict[str, Any]:
+def _own_quality(fits: dict[str, Fit], found: Calibration, unseen: Sequence[LabelledRow]) -> dict[str, Any]:
     benign = [row for row in unseen if row.source == OWN_ANSWERS]
     flags = {topic: _logits(fits[topic], benign) > found.thresholds[topic] for topic in TOPICS}
     either = np.logical_or.reduce(list(flags.values()))
@@ -177,18 +179,18 @@ def _tensors(topic: str, fit: Fit, benign: NDArray[np.float64], threshold: float
     }
 
 
-def _shortened(row: Row) -> Row:
+def _shortened(row: LabelledRow) -> LabelledRow:
     return row if row.response is None else replace(row, response=row.response.strip()[:ANSWER_CHARACTERS])
 
 
-def _benign_prompts(rows: Sequence[Row]) -> list[Row]:
+def _benign_prompts(rows: Sequence[LabelledRow]) -> list[LabelledRow]:
     """Benign questions as texts, so that a text is not harmful for being a question."""
     return [
-        Row(row.prompt, None, "safe", source=f"{OWN_ANSWERS}, the questions")
+        LabelledRow(row.prompt, None, "safe", source=f"{OWN_ANSWERS}, the questions")
         for row in rows
         if row.source == OWN_ANSWERS and not _sets_threshold(row)
     ]
 
 
-def _sets_threshold(row: Row) -> bool:
+def _sets_threshold(row: LabelledRow) -> bool:
     return row.source == OWN_ANSWERS and int(digest_of(row.prompt, "")[:8], 16) % 2 == 0

@@ -16,21 +16,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.budget import Rule, charge_points
-from ig_guardrail.costs.node_states import prefix_states
-from ig_guardrail.drive.plan import demand
-from ig_guardrail.drive.request import Ask
+from ig_guardrail.budget import BudgetRule, charge_points
+from ig_guardrail.costs.heads.node_states import prefix_states
+from ig_guardrail.drive.request import GenerationRequest
+from ig_guardrail.drive.run import method_for
 from ig_guardrail.drive.runners import finish
 from ig_guardrail.drive.scorer import Scorer
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.learn.progress import progress_line
-from ig_guardrail.learn.questions import Question
-from ig_guardrail.learn.shelf import Shelf, Tensors
-from ig_guardrail.learn.speaking import Said, Speech, looks_at, read, speak
-from ig_guardrail.learn.train import DEPTHS
-from ig_guardrail.search.catalog import METHODS
-from ig_guardrail.search.follower import Follower
+from ig_guardrail.learn.data.questions import Question
+from ig_guardrail.learn.fitting.tensor_cache import TensorCache, Tensors, progress_line
+from ig_guardrail.learn.heads import DEPTHS
+from ig_guardrail.learn.sampling import AnswerTokens, SamplingPlan, looks_at, read, speak
 from ig_guardrail.search.preference import likelihood
+from ig_guardrail.search.recorder import Follower
 from ig_guardrail.types import Measure, Node
 
 OTHER = 1_000_003  # added to the seed of guided answers, which else would often be the first unguarded one
@@ -62,9 +60,9 @@ class Recorder:
     Task value is what the guardrail's reward says; without one, the mean log-probability of the answer's tokens.
     """
 
-    def __init__(self, guardrail: Guardrail, speech: Speech, guided: bool = True) -> None:
-        self.rules = tuple(rule for rule in guardrail.panel.rules if rule.enforced)
-        self.layers = guardrail.panel.layers or (max(1, round(guardrail.engine.info.layers * DEPTHS[1])),)
+    def __init__(self, guardrail: Guardrail, speech: SamplingPlan, guided: bool = True) -> None:
+        self.rules = tuple(rule for rule in guardrail.costs.rules if rule.enforced)
+        self.layers = guardrail.costs.layers or (max(1, round(guardrail.engine.info.layers * DEPTHS[1])),)
         self.guardrail, self.speech, self._guided = guardrail, speech, guided
 
     @property
@@ -75,7 +73,7 @@ class Recorder:
             return "mean log-probability of the answer's tokens"
         return f"{type(reward).__name__} {getattr(reward, 'sha256', getattr(reward, 'name', ''))}".strip()
 
-    def record(self, asked: Sequence[Question], shelf: Shelf) -> list[Trajectory]:
+    def record(self, asked: Sequence[Question], shelf: TensorCache) -> list[Trajectory]:
         """The trajectories of all questions, kept as they come. Raises whatever engine and cost models raise."""
         show = progress_line("recording")
         found: list[Trajectory] = []
@@ -84,7 +82,7 @@ class Recorder:
             show(done, len(asked))
         return found
 
-    def _question(self, question: Question, shelf: Shelf) -> list[Trajectory]:
+    def _question(self, question: Question, shelf: TensorCache) -> list[Trajectory]:
         unguarded = speak(self.guardrail.engine, question, self.speech, shelf)
         guided = self._guide(question, shelf) if self._guided else []
         said = [*unguarded, *guided]
@@ -92,23 +90,23 @@ class Recorder:
         kept = shelf.get(key, lambda: self._read(question, said))
         return [self._unpacked(kept, index, question, guided=index >= len(unguarded)) for index in range(len(said))]
 
-    def _guide(self, question: Question, shelf: Shelf) -> list[Said]:
+    def _guide(self, question: Question, shelf: TensorCache) -> list[AnswerTokens]:
         key = ["guided", question.text, repr(self.speech), self._facts()]
         ids = shelf.get(key, lambda: {"ids": np.array(self._searched(question), dtype=np.int64)})["ids"]
         return [tuple(ids.tolist())] if len(ids) else []
 
-    def _searched(self, question: Question) -> Said:
+    def _searched(self, question: Question) -> AnswerTokens:
         """The answer that the search finds; () where it finds none that ends by itself."""
         guardrail, sampling = self.guardrail, self.speech.sampling
         named = guardrail.policy.search.strategy
-        demand(named, guardrail.policy, guardrail.panel, guardrail.values, guardrail.engine.info)
-        follower = Follower(METHODS[named].search)
-        ask = Ask(question.turns, replace(sampling, seed=sampling.seed + OTHER), follower)
+        method = method_for(named, guardrail.policy, guardrail.costs, guardrail.values, guardrail.engine.info)
+        follower = Follower(method.search)
+        ask = GenerationRequest(question.turns, replace(sampling, seed=sampling.seed + OTHER), follower)
         for _ in guardrail.stream(ask):
             pass
         return follower.ids if follower.finished else ()
 
-    def _read(self, question: Question, said: Sequence[Said]) -> Tensors:
+    def _read(self, question: Question, said: Sequence[AnswerTokens]) -> Tensors:
         """All of a question's trajectories as tensors, by their index."""
         engine, values = self.guardrail.engine, self.guardrail.values
         layers = tuple(sorted({*self.layers, *values.layers}))
@@ -119,7 +117,7 @@ class Recorder:
         for index, node in enumerate(nodes):
             at = looks_at(node, self.guardrail.policy.search.block)
             due = [(r.budget.id, point) for r in self.rules for point in charge_points(r, 0, node.position, True)]
-            measures = finish(Scorer(self.guardrail.panel, prompt).measure(node, due))
+            measures = finish(Scorer(self.guardrail.costs, prompt).measure(node, due))
             kept[f"{index}.at"] = np.array(at, dtype=np.int64)
             kept[f"{index}.states"] = prefix_states(node, self.layers, at).astype(np.float32)
             kept[f"{index}.charged"] = np.array([[m.position, m.ended] for m in measures], dtype=np.int64)
@@ -144,12 +142,12 @@ class Recorder:
 
     def _facts(self) -> str:
         """What scores, guidance and values depend on, hashed."""
-        models, policy = dict(self.guardrail.panel.hashes), self.guardrail.policy
+        models, policy = dict(self.guardrail.costs.hashes), self.guardrail.policy
         facts = [policy.sha256, [_charging(rule) for rule in self.rules], policy.search, models, self.valued_by]
         return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
-def _charging(rule: Rule) -> str:
+def _charging(rule: BudgetRule) -> str:
     return repr((rule.budget.id, rule.budget.cost, rule.budget.every, rule.granularity))
 
 

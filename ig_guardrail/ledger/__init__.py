@@ -5,22 +5,31 @@ two answers at once cannot spend the same money twice, and an answer that is dra
 """
 
 from ig_guardrail.ledger.answers import joined
-from ig_guardrail.ledger.books import Books, Clerk, Entry, Ledger, Limit, Payer, open_books, shared
 from ig_guardrail.ledger.memory import MemoryLedger, process_ledger
+from ig_guardrail.ledger.session import (
+    AccountKey,
+    Executor,
+    Ledger,
+    LedgerEntry,
+    LedgerSession,
+    Limit,
+    begin_session,
+    shared,
+)
 from ig_guardrail.ledger.sqlite import SQLiteLedger, ledger_at
 
 __all__ = [
-    "Books",
-    "Clerk",
-    "Entry",
+    "LedgerSession",
+    "Executor",
+    "LedgerEntry",
     "Ledger",
     "Limit",
     "MemoryLedger",
-    "Payer",
+    "AccountKey",
     "SQLiteLedger",
     "joined",
     "ledger_at",
-    "open_books",
+    "begin_session",
     "process_ledger",
     "shared",
 ]

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ig_guardrail.types import Call, Utterance
+from ig_guardrail.types import AssistantMessage, ToolCall
 
 MOST_PARTS = 16  # messages that an answer is looked for in, where it is not all that an assistant said in a row
 
@@ -25,19 +25,19 @@ class Print:
     calls: tuple[bytes, ...]
 
 
-def answer_sha256(said: Utterance) -> str:
+def answer_sha256(said: AssistantMessage) -> str:
     """The name of an answer."""
     (name,) = _names([_print(said)])
     return name
 
 
-def joined(parts: Sequence[Utterance]) -> Utterance:
+def joined(parts: Sequence[AssistantMessage]) -> AssistantMessage:
     """Messages that are one answer, in the order in which they were given."""
     words = "\n\n".join(part.words for part in parts if part.words)
-    return Utterance(words, tuple(call for part in parts for call in part.calls))
+    return AssistantMessage(words, tuple(call for part in parts for call in part.calls))
 
 
-def strangers(parts: Sequence[Utterance], knows: Callable[[str], bool]) -> list[tuple[Utterance, ...]]:
+def strangers(parts: Sequence[AssistantMessage], knows: Callable[[str], bool]) -> list[tuple[AssistantMessage, ...]]:
     """The fewest of an assistant's messages that leave nothing but known answers beside them; neighbours together.
 
     knows: whether an answer of that name is known
@@ -54,9 +54,9 @@ def strangers(parts: Sequence[Utterance], knows: Callable[[str], bool]) -> list[
     return _runs(said, steps)
 
 
-def _runs(said: Sequence[Utterance], steps: Sequence[int]) -> list[tuple[Utterance, ...]]:
+def _runs(said: Sequence[AssistantMessage], steps: Sequence[int]) -> list[tuple[AssistantMessage, ...]]:
     """Messages that no known answer covers. steps: where the known answer ends that begins at each, 0 without one."""
-    found: list[list[Utterance]] = []
+    found: list[list[AssistantMessage]] = []
     place, apart = 0, True
     while place < len(said):
         if steps[place]:
@@ -89,11 +89,11 @@ def _names(prints: Sequence[Print]) -> Iterator[str]:
         yield hashlib.sha256(words.digest() + calls.digest()).hexdigest()
 
 
-def _print(said: Utterance) -> Print:
+def _print(said: AssistantMessage) -> Print:
     words = "".join(said.words.split()).encode("utf-8", "surrogatepass")
     return Print(words, tuple(map(_call_sha256, said.calls)))
 
 
-def _call_sha256(call: Call) -> bytes:
+def _call_sha256(call: ToolCall) -> bytes:
     content = json.dumps({"name": call.name, "arguments": call.arguments}, sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).digest()

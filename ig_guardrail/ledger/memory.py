@@ -18,9 +18,9 @@ from decimal import Decimal
 from typing import Any, Final
 
 from ig_guardrail.errors import LedgerError
-from ig_guardrail.ledger.books import Entry, Limit
 from ig_guardrail.ledger.rows import charged, total
-from ig_guardrail.threads import Turn
+from ig_guardrail.ledger.session import LedgerEntry, Limit
+from ig_guardrail.threads import ForkSafeLock
 
 NAMES = 100_000  # accounts that are kept
 ANSWERS = 10_000  # of an account, the newest; an older one that is given back is charged again
@@ -40,7 +40,7 @@ class MemoryLedger:
 
     def __init__(self, names: int = NAMES, days: float = DAYS, clock: Callable[[], float] = time.monotonic) -> None:
         self._names, self._silence_s, self._clock = names, days * _DAY_S, clock
-        self._lock = Turn()
+        self._lock = ForkSafeLock()
         self._begin()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> MemoryLedger:
@@ -83,7 +83,7 @@ class MemoryLedger:
                     answers.popitem(last=False)
                 self._use(name)
 
-    def charge(self, entries: Sequence[Entry], limits: Mapping[str, Limit]) -> bool:
+    def charge(self, entries: Sequence[LedgerEntry], limits: Mapping[str, Limit]) -> bool:
         """Raises LedgerError where no room is left for a name that has spent nothing yet."""
         with self._opened():
             written: dict[tuple[bytes, str], dict[int, Decimal]] = {}

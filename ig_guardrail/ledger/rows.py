@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal, localcontext
 
 from ig_guardrail.budget import EXACT, NOTHING, affords, exact
-from ig_guardrail.ledger.books import Entry, Limit
+from ig_guardrail.ledger.session import LedgerEntry, Limit
 
 OVERTAKEN = 1_000  # turns by which an answer may be overtaken and still be charged, where a limit forgets
 
@@ -29,7 +29,7 @@ def total(rows: Iterable[tuple[int, Decimal]], turn: int, limit: Limit) -> Decim
         return spent * decay ** max(0, turn - at)
 
 
-def charged(rows: Mapping[int, Decimal], entry: Entry, limit: Limit) -> dict[int, Decimal] | None:
+def charged(rows: Mapping[int, Decimal], entry: LedgerEntry, limit: Limit) -> dict[int, Decimal] | None:
     """The rows with one charge more, kept short; None if it overdraws the limit.
 
     None too if its turn was overtaken by so many that what it may spend is no longer known.

@@ -21,8 +21,8 @@ from pathlib import Path
 
 from ig_guardrail.budget import EXACT, NOTHING
 from ig_guardrail.errors import LedgerError
-from ig_guardrail.ledger.books import Entry, Ledger, Limit
 from ig_guardrail.ledger.rows import charged, settled_until, total
+from ig_guardrail.ledger.session import Ledger, LedgerEntry, Limit
 
 BUSY_S = 10.0
 VERSION = 2  # of the schema, as `PRAGMA user_version` has it; 1 was never written down
@@ -89,7 +89,7 @@ class SQLiteLedger:
         with self._transaction() as connection:
             connection.execute("INSERT OR IGNORE INTO answers VALUES (?, ?)", (_named(account), answer))
 
-    def charge(self, entries: Sequence[Entry], limits: Mapping[str, Limit]) -> bool:
+    def charge(self, entries: Sequence[LedgerEntry], limits: Mapping[str, Limit]) -> bool:
         with self._transaction() as connection:
             taken = all(_charge(connection, entry, limits[entry.budget]) for entry in entries)
             if not taken:
@@ -200,7 +200,7 @@ def _tables(connection: sqlite3.Connection) -> set[str]:
     return {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
 
 
-def _charge(connection: sqlite3.Connection, entry: Entry, limit: Limit) -> bool:
+def _charge(connection: sqlite3.Connection, entry: LedgerEntry, limit: Limit) -> bool:
     name = _named(entry.account)
     rows = _rows(connection, name, entry.turn, limit)
     kept = charged(rows, entry, limit)

@@ -7,9 +7,18 @@ from __future__ import annotations
 
 from ig_guardrail.policy.check import check_files, load_policy
 from ig_guardrail.policy.compiler import compile_text
-from ig_guardrail.policy.faults import Fault
-from ig_guardrail.policy.report import FileReport, Report
-from ig_guardrail.policy.rules import explain
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic
+from ig_guardrail.policy.diagnostics.report import FileReport, Report
+from ig_guardrail.policy.diagnostics.rules import explain
 from ig_guardrail.policy.sources import packaged_names
 
-__all__ = ["Fault", "FileReport", "Report", "check_files", "compile_text", "explain", "load_policy", "packaged_names"]
+__all__ = [
+    "Diagnostic",
+    "FileReport",
+    "Report",
+    "check_files",
+    "compile_text",
+    "explain",
+    "load_policy",
+    "packaged_names",
+]

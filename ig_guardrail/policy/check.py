@@ -8,10 +8,10 @@ from pathlib import Path
 
 from ig_guardrail.errors import PolicyError
 from ig_guardrail.policy.compiler import compile_text
-from ig_guardrail.policy.decoding import readable
-from ig_guardrail.policy.faults import Fault
-from ig_guardrail.policy.report import FileReport, Report
-from ig_guardrail.policy.sources import Source, expand, fetch
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic
+from ig_guardrail.policy.diagnostics.report import FileReport, Report
+from ig_guardrail.policy.sources import PolicySource, expand, fetch
+from ig_guardrail.policy.yaml.decoding import readable
 from ig_guardrail.types import CompiledPolicy
 
 
@@ -23,7 +23,7 @@ def load_policy(source: str | Path | CompiledPolicy) -> CompiledPolicy:
     if isinstance(source, CompiledPolicy):
         return source
     fetched = fetch(source)
-    if isinstance(fetched, Fault):
+    if isinstance(fetched, Diagnostic):
         raise PolicyError(FileReport(os.fspath(source), (fetched,)).as_text())
     policy, faults = compile_text(fetched.content, fetched.file)
     if policy is None:
@@ -37,7 +37,7 @@ def check_files(paths: Iterable[str | os.PathLike[str]]) -> Report:
     reports: list[FileReport] = []
     for path in paths:
         found = expand(path)
-        if isinstance(found, Fault):
+        if isinstance(found, Diagnostic):
             reports.append(FileReport(os.fspath(path), (found,)))
         else:
             reports += [_checked(one) for one in found]
@@ -46,7 +46,7 @@ def check_files(paths: Iterable[str | os.PathLike[str]]) -> Report:
 
 def _checked(path: str | os.PathLike[str]) -> FileReport:
     source = fetch(path)
-    if not isinstance(source, Source):
+    if not isinstance(source, PolicySource):
         return FileReport(os.fspath(path), (source,))
     policy, faults = compile_text(source.content, source.file)
     text = readable(source.content)

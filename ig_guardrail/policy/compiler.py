@@ -14,21 +14,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ig_guardrail.policy.cautions import check_cautions
-from ig_guardrail.policy.decoding import decode
-from ig_guardrail.policy.defaults import search_settings
-from ig_guardrail.policy.draft import Draft
+from ig_guardrail.counterfactual import Swap
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, in_order
+from ig_guardrail.policy.draft import PolicyDraft, search_settings
 from ig_guardrail.policy.expression import Formula, written
-from ig_guardrail.policy.faults import Fault, in_order
-from ig_guardrail.policy.hazards import EVERY, covers
+from ig_guardrail.policy.hazards import EVERY, categories_of, covers
 from ig_guardrail.policy.language import API_VERSION, ARGUMENT_RULE, BUDGET, COST_MODEL, KIND, PLAIN, POLICY, TOOLS
-from ig_guardrail.policy.meaning import check_meaning
-from ig_guardrail.policy.moderation import categories_of
-from ig_guardrail.policy.reading import read
-from ig_guardrail.policy.shape import check_shape
-from ig_guardrail.policy.swaps import swaps_of
 from ig_guardrail.policy.tools import by_call, tool_budgets, tool_models
-from ig_guardrail.swap import Swap
+from ig_guardrail.policy.validation.semantics import check_meaning
+from ig_guardrail.policy.validation.structure import check_shape
+from ig_guardrail.policy.validation.substitutions import swaps_of
+from ig_guardrail.policy.validation.warnings import check_cautions
+from ig_guardrail.policy.yaml.decoding import decode
+from ig_guardrail.policy.yaml.reader import read
 from ig_guardrail.types import (
     Budget,
     CompiledPolicy,
@@ -43,7 +41,7 @@ _COMMON = ("kind", "hazards", "timeout_ms", "on_error")
 _FOLDERS = (("latent", "head"), ("lexical", "model"), ("provenance", "unsafe"), ("provenance", "reference"))
 
 
-def compile_text(text: str | bytes, file: str) -> tuple[CompiledPolicy | None, tuple[Fault, ...]]:
+def compile_text(text: str | bytes, file: str) -> tuple[CompiledPolicy | None, tuple[Diagnostic, ...]]:
     """The policy in a text, or None, and every fault in it, in the order of the file. Never raises.
 
     file: how faults call the text, and where folder paths in it start from.
@@ -56,9 +54,9 @@ def compile_text(text: str | bytes, file: str) -> tuple[CompiledPolicy | None, t
     return _compiled(draft, swaps, folder), placed
 
 
-def _checked(text: str | bytes, folder: str) -> tuple[Draft | None, dict[str, Swap], list[Fault]]:
+def _checked(text: str | bytes, folder: str) -> tuple[PolicyDraft | None, dict[str, Swap], list[Diagnostic]]:
     characters = decode(text)
-    if isinstance(characters, Fault):
+    if isinstance(characters, Diagnostic):
         return None, {}, [characters]
     reading = read(characters)
     faults = list(reading.faults)
@@ -75,7 +73,7 @@ def _checked(text: str | bytes, folder: str) -> tuple[Draft | None, dict[str, Sw
     return draft, swaps, faults
 
 
-def _compiled(draft: Draft, swaps: Mapping[str, Swap], folder: str) -> CompiledPolicy:
+def _compiled(draft: PolicyDraft, swaps: Mapping[str, Swap], folder: str) -> CompiledPolicy:
     form = {**_normal(draft), **({"swaps": dict(sorted(swaps.items()))} if swaps else {})}
     text = json.dumps(form, sort_keys=True, separators=(",", ":"), allow_nan=False)
     head = form["metadata"]
@@ -99,7 +97,7 @@ def _compiled(draft: Draft, swaps: Mapping[str, Swap], folder: str) -> CompiledP
     )
 
 
-def _normal(draft: Draft) -> dict[str, Any]:
+def _normal(draft: PolicyDraft) -> dict[str, Any]:
     """The normal form, as the values that JSON knows."""
     values = draft.values
     prompt = values.get("prompt")
@@ -150,7 +148,7 @@ def _filled_tools(tools: Mapping[str, Any]) -> dict[str, Any]:
     return {**TOOLS.defaults(), **tools, "arguments": rules}
 
 
-def _formulas(draft: Draft) -> list[Formula]:
+def _formulas(draft: PolicyDraft) -> list[Formula]:
     costs = [one["cost"] for one in draft.values["budgets"]]
     return [*costs, draft.values["prompt"]["cost"]] if draft.values.get("prompt") else costs
 

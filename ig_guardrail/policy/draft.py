@@ -1,4 +1,7 @@
-"""A policy between its text and its use: what is sound in it, and where each part stands."""
+"""A policy between its text and its use: what is sound in it, and where each part stands.
+
+What a policy comes to when its defaults and presets are filled in.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ig_guardrail.policy.faults import Mark, Spot, Steps
-from ig_guardrail.policy.tree import Tree
+from ig_guardrail.policy.diagnostics.diagnostic import Position, Spot, Steps
+from ig_guardrail.policy.language import PRESETS, SEARCH
+from ig_guardrail.policy.yaml.tree import YamlNode
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class PolicyDraft:
     """A policy as it is written: its sound values, and where each part stands.
 
     values  nested as in the file; None for what has a fault, and nothing for what is not written
@@ -20,8 +24,8 @@ class Draft:
     """
 
     values: Mapping[str, Any]
-    nodes: Mapping[Steps, Tree] = field(default_factory=dict)
-    keys: Mapping[Steps, Mark] = field(default_factory=dict)
+    nodes: Mapping[Steps, YamlNode] = field(default_factory=dict)
+    keys: Mapping[Steps, Position] = field(default_factory=dict)
 
     def value(self, *path: str | int) -> Any:
         """The sound value at a path, or None."""
@@ -48,3 +52,21 @@ class Draft:
     def key_spot(self, *path: str | int) -> Spot:
         """The place of a key; of the value where it has none."""
         return Spot(path, self.keys.get(path) or self.nodes[path].mark)
+
+
+def search_settings(draft: PolicyDraft) -> dict[str, Any]:
+    """Every search setting but preset and swaps: written, else the preset's, else the default."""
+    own = {name: value for name, value in (draft.value("search") or {}).items() if value is not None}
+    settings = {**SEARCH.defaults(), **PRESETS.get(own.get("preset", ""), {}), **own, "strategy": strategy_of(draft)}
+    if "preset" in own and "beams" not in own:
+        settings["beams"] = max(1, settings["candidates"] // 4)
+    if "accept" not in own:
+        settings["accept"] = min(settings["accept"], settings["trigger"])
+    del settings["preset"], settings["swaps"]
+    return settings
+
+
+def strategy_of(draft: PolicyDraft) -> str:
+    """The strategy: written, else what `output.on_exceed` asks for."""
+    written = draft.value("search", "strategy")
+    return str(written) if written else "cut" if draft.value("output", "on_exceed") == ["end"] else "inference_guard"

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import Literal, TypeAlias, cast
 
-from ig_guardrail.policy.faults import quoted
-from ig_guardrail.policy.nearest import nearest
+from ig_guardrail.policy.diagnostics.diagnostic import quoted
+from ig_guardrail.policy.diagnostics.suggest import nearest
 from ig_guardrail.types import Expression
 
 LONGEST = 500  # characters

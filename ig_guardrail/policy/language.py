@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from ig_guardrail.policy.expression import FUNCTIONS
 from ig_guardrail.policy.hazards import FORM, TAXONOMY
-from ig_guardrail.policy.schema import (
-    Choice,
-    Cost,
+from ig_guardrail.policy.validation.kinds import (
+    BooleanKind,
+    ChoiceKind,
+    ExpressionKind,
     Field,
-    Form,
-    HazardChoice,
-    HazardId,
+    FormatKind,
+    HazardKind,
+    HazardsKind,
+    IntegerKind,
     ListOf,
     MapOf,
-    Number,
+    NumberKind,
     OneOf,
-    Regex,
+    RegexKind,
     Section,
-    Short,
-    Switch,
-    Text,
-    Whole,
+    ShortForm,
+    TextKind,
 )
 
 API_VERSION = "ig-guardrail/v1"
@@ -31,6 +31,12 @@ SEARCHING = (
     "resample",
     "rollback_retry",
     "best_of_n",
+    "deal",
+    "prov_decode",
+    "verifier",
+)
+PLAIN = ("cut", "trace_shield")  # they decode one stream, and end it at the first denial
+BASELINES = (  # rows of comparisons: `ig-guardrail eval` and `run --strategy` know them, policies do not
     "best_of_n_plain",
     "best_of_n_lagrangian",
     "beam",
@@ -39,29 +45,28 @@ SEARCHING = (
     "args",
     "args_lagrangian",
     "args_cost",
-    "deal",
     "ctrl",
     "ctrl_worst_of_n",
-    "prov_decode",
     "re_control",
+    "early_exit",
     "speculative_rejection",
-    "verifier",
     "token_verifier",
 )
-PLAIN = ("cut", "early_exit", "trace_shield")  # they decode one stream, and end it at the first denial
 
-NAME = Form("a name", r"[a-z][a-z0-9-]{0,63}", "support-bot")
-BUDGET_ID = Form("a name", NAME.pattern, "harmful-help")
-MODEL_NAME = Form("a name", r"[a-z][a-z0-9_-]{0,63}", "help", reserved=FUNCTIONS)
-VERSION = Form("a version of three numbers", r"(?:0|[1-9][0-9]{0,5})(?:\.(?:0|[1-9][0-9]{0,5})){2}", "1.0.0")
+NAME = FormatKind("a name", r"[a-z][a-z0-9-]{0,63}", "support-bot")
+BUDGET_ID = FormatKind("a name", NAME.pattern, "harmful-help")
+MODEL_NAME = FormatKind("a name", r"[a-z][a-z0-9_-]{0,63}", "help", reserved=FUNCTIONS)
+VERSION = FormatKind("a version of three numbers", r"(?:0|[1-9][0-9]{0,5})(?:\.(?:0|[1-9][0-9]{0,5})){2}", "1.0.0")
 _PRINTABLE = r"[^\x00-\x1f\x7f]"
-ARTIFACT = Form(
+ARTIFACT = FormatKind(
     "a packaged name, or a folder path that contains `/`",
     rf"[a-z][a-z0-9-]{{0,63}}|{_PRINTABLE}{{0,500}}/{_PRINTABLE}{{0,500}}",
     "./heads/mine",
 )
-FOLDER = Form("a folder path that contains `/`", rf"{_PRINTABLE}{{0,500}}/{_PRINTABLE}{{0,500}}", "./indexes/unsafe")
-SWAP = Form(
+FOLDER = FormatKind(
+    "a folder path that contains `/`", rf"{_PRINTABLE}{{0,500}}/{_PRINTABLE}{{0,500}}", "./indexes/unsafe"
+)
+SWAP = FormatKind(
     "the name of a packaged swap, or the path of a lexicon that contains `/`",
     rf"[a-z][a-z -]{{0,63}}|{_PRINTABLE}{{0,500}}/{_PRINTABLE}{{0,500}}",
     "gender",
@@ -73,50 +78,50 @@ _NAME = r"(?=[0-9.-]*[A-Za-z])[A-Za-z0-9.-]{1,253}"
 _NUMBERS = (
     rf"(?!0\.|169\.254\.){_BYTE}(?:\.{_BYTE}){{3}}"  # 169.254.* answers for clouds what no text should be sent to
 )
-ADDRESS = Form(
+ADDRESS = FormatKind(
     "an `https://` address, or an `http://` address of this machine",
     rf"https://(?:{_NAME}|{_NUMBERS}|\[[0-9A-Fa-f:.]{{2,45}}\]){_PORT_AND_PATH}"
     rf"|http://(?:localhost|127(?:\.{_BYTE}){{3}}|\[::1\]){_PORT_AND_PATH}",
     "http://127.0.0.1:8000/v1",
 )
 OPENAI = "https://api.openai.com/v1"
-KEY_NAME = Form(
+KEY_NAME = FormatKind(
     "the name of an environment variable that ends in `API_KEY`", r"(?:[A-Z][A-Z0-9_]{0,55})?API_KEY", "OPENAI_API_KEY"
 )
-HOSTED_MODEL = Form("the name of a model", r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}", "omni-moderation-latest")
-HAZARD = Form("a hazard", FORM.pattern, "hte")
-CLASSIFIER = Form(
+HOSTED_MODEL = FormatKind("the name of a model", r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}", "omni-moderation-latest")
+HAZARD = FormatKind("a hazard", FORM.pattern, "hte")
+CLASSIFIER = FormatKind(
     "a folder path that starts with `./`, `../` or `/`, or a hub name",
     rf"\.{{0,2}}/{_PRINTABLE}{{1,500}}|[A-Za-z0-9][A-Za-z0-9._-]{{0,95}}(?:/[A-Za-z0-9][A-Za-z0-9._-]{{0,95}})?",
     "./classifiers/mine",
 )
-LABEL = Form("a label", r"[^\x00-\x20\x7f](?:[^\x00-\x1f\x7f]{0,126}[^\x00-\x20\x7f])?", "toxic")
-CATEGORY = Form("a category", r"[A-Za-z][A-Za-z0-9_/.-]{0,63}", "hate/threatening")
-ENTRY_POINT = Form("the name of an entry point", r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", "my-judge")
-OPTION = Form("the name of an option", r"[a-z][a-z0-9_]{0,63}", "style")
-LANGUAGE = Form("a language tag", r"[a-z]{2,3}(?:-[A-Z][a-z]{3})?(?:-(?:[A-Z]{2}|[0-9]{3}))?", "pt-BR")
+LABEL = FormatKind("a label", r"[^\x00-\x20\x7f](?:[^\x00-\x1f\x7f]{0,126}[^\x00-\x20\x7f])?", "toxic")
+CATEGORY = FormatKind("a category", r"[A-Za-z][A-Za-z0-9_/.-]{0,63}", "hate/threatening")
+ENTRY_POINT = FormatKind("the name of an entry point", r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", "my-judge")
+OPTION = FormatKind("the name of an option", r"[a-z][a-z0-9_]{0,63}", "style")
+LANGUAGE = FormatKind("a language tag", r"[a-z]{2,3}(?:-[A-Z][a-z]{3})?(?:-(?:[A-Z]{2}|[0-9]{3}))?", "pt-BR")
 
-TOOL = Form("a tool's name, with `*` for any characters", r"[A-Za-z0-9_.*-]{1,128}", "delete_*")
+TOOL = FormatKind("a tool's name, with `*` for any characters", r"[A-Za-z0-9_.*-]{1,128}", "delete_*")
 
-THRESHOLD = Number(
+THRESHOLD = NumberKind(
     0, 1, "score", why="scores lie between 0 (harmless) and 1 (harmful)", help="write a share of 1: for 50 percent, 0.5"
 )
 
 _SHARED = {
     "hazards": Field(
-        ListOf(HazardId(), 1, 64, unique=True),
+        ListOf(HazardKind(), 1, 64, unique=True),
         "the hazards it scores",
         "[ncr, vcr]",
         required=True,
     ),
     "timeout_ms": Field(
-        Whole(1, 60_000, "milliseconds"),
+        IntegerKind(1, 60_000, "milliseconds"),
         "how long one scoring may take before it counts as failed",
         "2000",
         default=2000,
     ),
     "on_error": Field(
-        Choice(("closed", "open")),
+        ChoiceKind(("closed", "open")),
         "what a failure does: `closed` shows nothing more; `open` goes on without this model, and receipts say so",
         "closed",
         default="closed",
@@ -125,7 +130,7 @@ _SHARED = {
 
 
 def _model(kind: str, **own: Field) -> Section:
-    tag = Field(Choice((kind,), code="P021"), "which kind of cost model this is", kind, required=True)
+    tag = Field(ChoiceKind((kind,), code="P021"), "which kind of cost model this is", kind, required=True)
     return Section(f"a cost model of kind `{kind}`", {"kind": tag, **own, **_SHARED})
 
 
@@ -133,7 +138,7 @@ PATTERN = Section(
     "a pattern",
     {
         "name": Field(NAME, "how receipts call it; without one, by its place in the list", "card-number"),
-        "pattern": Field(Regex(1000), "a regular expression in RE2's syntax", r"'\b\d{4}-\d{4}\b'", required=True),
+        "pattern": Field(RegexKind(1000), "a regular expression in RE2's syntax", r"'\b\d{4}-\d{4}\b'", required=True),
     },
 )
 
@@ -157,19 +162,19 @@ COST_MODEL = OneOf(
         "pattern": _model(
             "pattern",
             patterns=Field(
-                ListOf(Short(PATTERN, "pattern"), 1, 200),
+                ListOf(ShortForm(PATTERN, "pattern"), 1, 200),
                 "regular expressions in RE2's syntax, each with a `name` for receipts where one is written",
                 r"['(?i)\bfoo\w{0,10}']",
                 required=True,
             ),
             longest_match=Field(
-                Whole(1, 4096, "characters"),
+                IntegerKind(1, 4096, "characters"),
                 "matches are looked for in windows of this length; as much text is held back",
                 "32",
                 required=True,
             ),
             normalise=Field(
-                Choice(("text", "none")),
+                ChoiceKind(("text", "none")),
                 "`text` sees through disguises, such as characters that nobody sees or that look like others; `none` "
                 "compares code points as they are written",
                 "none",
@@ -190,10 +195,14 @@ COST_MODEL = OneOf(
                 "./indexes/reference",
                 required=True,
             ),
-            common=Field(Whole(0, 256, "tokens"), "runs of this length are free, whoever has them", "6", default=6),
-            norm=Field(Whole(1, 256, "tokens"), "this much beyond what is free makes a score of 1", "8", default=8),
+            common=Field(
+                IntegerKind(0, 256, "tokens"), "runs of this length are free, whoever has them", "6", default=6
+            ),
+            norm=Field(
+                IntegerKind(1, 256, "tokens"), "this much beyond what is free makes a score of 1", "8", default=8
+            ),
             hard=Field(
-                Whole(1, 256, "tokens"),
+                IntegerKind(1, 256, "tokens"),
                 "a run of this length that the reference does not have scores 1; longer runs count as long",
                 "12",
                 default=12,
@@ -214,14 +223,14 @@ COST_MODEL = OneOf(
                 required=True,
             ),
             scores=Field(
-                Choice(("softmax", "sigmoid")),
+                ChoiceKind(("softmax", "sigmoid")),
                 "how logits become scores: `softmax` against each other, `sigmoid` each alone",
                 "softmax",
                 computed="`sigmoid` for one label, and where the classifier's config says "
                 "`multi_label_classification`; else `softmax`",
             ),
             with_prompt=Field(
-                Switch(),
+                BooleanKind(),
                 "whether it reads a pair, first the prompt, then the answer; else the answer alone",
                 "true",
                 default=False,
@@ -258,9 +267,9 @@ COST_MODEL = OneOf(
                 "my-judge",
                 required=True,
             ),
-            options=Field(MapOf(OPTION, Text(1000), 1, 64), "texts that its factory is given", '{style: "strict"}'),
+            options=Field(MapOf(OPTION, TextKind(1000), 1, 64), "texts that its factory is given", '{style: "strict"}'),
         ),
-        "given": _model("given"),
+        "provided": _model("provided"),
     },
 )
 
@@ -269,21 +278,23 @@ BUDGET = Section(
     {
         "id": Field(BUDGET_ID, "how receipts and errors call it", "harmful-help", required=True),
         "hazards": Field(
-            HazardChoice(),
+            HazardsKind(),
             "the hazards it limits, parts included (`spc` covers `spc.hlt`); `all`: every hazard its cost models name",
             "[ncr]",
             required=True,
         ),
-        "cost": Field(Cost(), "which cost models score it, and how they combine", "max(help, words)", required=True),
+        "cost": Field(
+            ExpressionKind(), "which cost models score it, and how they combine", "max(help, words)", required=True
+        ),
         "threshold": Field(THRESHOLD, "only what a score has above it costs anything", "0.5", required=True),
         "weight": Field(
-            Number(0, 100, "cost for each unit of score above the threshold", above=True),
+            NumberKind(0, 100, "cost for each unit of score above the threshold", above=True),
             "how much a score above the threshold costs",
             "1.0",
             default=1.0,
         ),
         "budget": Field(
-            Number(
+            NumberKind(
                 0,
                 1_000_000,
                 "accumulated cost of one answer",
@@ -295,7 +306,7 @@ BUDGET = Section(
             default=0.0,
         ),
         "discount": Field(
-            Number(
+            NumberKind(
                 0.99,
                 1,
                 "per token",
@@ -307,21 +318,21 @@ BUDGET = Section(
             default=1.0,
         ),
         "accumulate": Field(
-            Choice(("max", "sum")),
+            ChoiceKind(("max", "sum")),
             "for a cost model that judges the whole answer so far: `max` charges the rise above its highest score yet, "
             "`sum` charges the excess at every charge point",
             "max",
             default="max",
         ),
-        "every": Field(Whole(1, 4096, "tokens"), "the distance between charge points", "16", default=16),
+        "every": Field(IntegerKind(1, 4096, "tokens"), "the distance between charge points", "16", default=16),
         "mode": Field(
-            Choice(("enforce", "shadow")),
+            ChoiceKind(("enforce", "shadow")),
             "`shadow` records what it would cost and holds nothing back",
             "enforce",
             default="enforce",
         ),
         "scope": Field(
-            Choice(("response", "conversation", "tool", "tenant")),
+            ChoiceKind(("response", "conversation", "tool", "tenant")),
             "over what the cost gathers: one answer, a conversation, calls of a tool in a conversation, or all that "
             "a tenant is answered (a ledger keeps what was spent)",
             "response",
@@ -329,7 +340,7 @@ BUDGET = Section(
         ),
         "tool": Field(TOOL, "with scope `tool`: the tools whose calls are charged", '"pay*"', default="*"),
         "decay": Field(
-            Number(
+            NumberKind(
                 0, 1, "per turn", above=True, why="at 0 nothing would be remembered", help="write 1 to forget nothing"
             ),
             "with a scope over turns: how much of its weight a cost keeps from turn to turn",
@@ -337,7 +348,7 @@ BUDGET = Section(
             default=1.0,
         ),
         "window": Field(
-            Whole(0, 10_000, "turns"),
+            IntegerKind(0, 10_000, "turns"),
             "with a scope over turns: after how many turns a cost is forgotten; 0: never",
             "20",
             default=0,
@@ -349,14 +360,14 @@ PROMPT = Section(
     "the prompt check",
     {
         "cost": Field(
-            Cost(),
+            ExpressionKind(),
             "cost models that score each input turn; they must read text (no `latent` ones)",
             "screen",
             required=True,
         ),
         "threshold": Field(THRESHOLD, "a turn that scores above it exceeds", "0.8", required=True),
         "on_exceed": Field(
-            Choice(("refuse", "search", "observe")),
+            ChoiceKind(("refuse", "search", "observe")),
             "`refuse` shows the refusal at once; `search` searches warily from the first token; `observe` notes it",
             "search",
             required=True,
@@ -368,11 +379,10 @@ OUTPUT = Section(
     "the output rule",
     {
         "on_exceed": Field(
-            ListOf(Choice(("search", "end")), 1, 2),
+            ListOf(ChoiceKind(("search", "end")), 1, 2),
             "what an unsafe draft leads to: `[search, end]` looks for a safe way on first, `[end]` ends the answer",
             "[search, end]",
-            computed="`[end]` with a strategy that decodes plainly (`cut`, `early_exit`, `trace_shield`), else"
-            " `[search, end]`",
+            computed="`[end]` with a strategy that decodes plainly (`cut`, `trace_shield`), else `[search, end]`",
         )
     },
 )
@@ -380,60 +390,63 @@ OUTPUT = Section(
 SEARCH = Section(
     "the search",
     {
-        "preset": Field(Choice(("paper",)), "the paper's settings as defaults for the keys below", "paper"),
+        "preset": Field(ChoiceKind(("paper",)), "the paper's settings as defaults for the keys below", "paper"),
         "strategy": Field(
-            Choice((*SEARCHING, *PLAIN)),
+            ChoiceKind((*SEARCHING, *PLAIN), apart=BASELINES),
             "`inference_guard` searches for safe continuations; `cut` decodes plainly and ends at the first denial;"
             " `ig-guardrail strategies` says what the others do, and what they need",
             "inference_guard",
             computed="`cut` with `output.on_exceed: [end]`, else `inference_guard`",
         ),
         "mode": Field(
-            Choice(("on_risk", "always")),
+            ChoiceKind(("on_risk", "always")),
             "`on_risk` searches only where a draft shows risk, `always` in every block",
             "on_risk",
             default="on_risk",
         ),
-        "candidates": Field(Whole(1, 512, "candidates"), "continuations drawn for a block", "4", default=4),
+        "candidates": Field(IntegerKind(1, 512, "candidates"), "continuations drawn for a block", "4", default=4),
         "beams": Field(
-            Whole(1, 512, "beams"),
+            IntegerKind(1, 512, "beams"),
             "continuations kept side by side; at most `candidates`",
             "1",
             default=1,
             computed="1; under `preset: paper` a quarter of `candidates`",
         ),
-        "block": Field(Whole(1, 4096, "tokens"), "length of a block", "16", default=16),
+        "block": Field(IntegerKind(1, 4096, "tokens"), "length of a block", "16", default=16),
         "retries": Field(
-            Whole(0, 128, "rounds"), "further rounds when every candidate of a block is unsafe", "2", default=2
+            IntegerKind(0, 128, "rounds"), "further rounds when every candidate of a block is unsafe", "2", default=2
         ),
         "hold": Field(
-            Whole(0, 4096, "tokens"), "how many of the last tokens are held back, to be replaced", "16", default=16
+            IntegerKind(0, 4096, "tokens"),
+            "how many of the last tokens are held back, to be replaced",
+            "16",
+            default=16,
         ),
         "trigger": Field(
-            Number(0, 1, "share of a budget's threshold", above=True),
+            NumberKind(0, 1, "share of a budget's threshold", above=True),
             "how high a draft may score before the search starts",
             "1.0",
             default=1.0,
         ),
         "accept": Field(
-            Number(0, 1, "share of a budget's threshold", above=True),
+            NumberKind(0, 1, "share of a budget's threshold", above=True),
             "how high a block may score once the search has started; at most `trigger`",
             "0.7",
             default=0.7,
             computed="0.7, or `trigger` where that is lower",
         ),
         "penalty": Field(
-            Number(0, 100, "natural-log units"),
+            NumberKind(0, 100, "natural-log units"),
             "how strongly tokens of failed candidates are avoided",
             "3.0",
             default=3.0,
         ),
         "shortest": Field(
-            Whole(0, 4096, "tokens"), "a replacement that ends the answer sooner is not taken", "8", default=8
+            IntegerKind(0, 4096, "tokens"), "a replacement that ends the answer sooner is not taken", "8", default=8
         ),
-        "steer": Field(Text(2000), "system text under which replacements are drawn", '"Be kind and lawful."'),
+        "steer": Field(TextKind(2000), "system text under which replacements are drawn", '"Be kind and lawful."'),
         "restart": Field(
-            Text(2000), "stricter system text for a fresh start, once, if nothing was shown", '"Decline kindly."'
+            TextKind(2000), "stricter system text for a fresh start, once, if nothing was shown", '"Decline kindly."'
         ),
         "swaps": Field(
             ListOf(SWAP, 1, 16, unique=True),
@@ -446,7 +459,7 @@ SEARCH = Section(
 # Example messages that pass the packaged cost models; shorter ones may not.
 REFUSAL = "I'm sorry, I can't help with that."
 CLOSING = "Let me stop here. Please feel free to ask me something else, and I will be happy to help."
-_BY_LANGUAGE = MapOf(LANGUAGE, Text(2000), 1, 64, needs=("en",))
+_BY_LANGUAGE = MapOf(LANGUAGE, TextKind(2000), 1, 64, needs=("en",))
 
 MESSAGES = Section(
     "the messages",
@@ -463,22 +476,22 @@ METADATA = Section(
     {
         "name": Field(NAME, "how receipts call the policy", "support-bot", required=True),
         "version": Field(VERSION, "of this policy, raised with every change", "1.0.0", required=True),
-        "owners": Field(ListOf(Text(200), 0, 64), "who answers for it", "[you@example.org]", default=()),
+        "owners": Field(ListOf(TextKind(200), 0, 64), "who answers for it", "[you@example.org]", default=()),
     },
 )
 
-ARGUMENT = Form("the name of an argument", r"[A-Za-z_][A-Za-z0-9_.-]{0,127}", "amount")
-_LIMIT = Number(-1e15, 1e15, "the argument's own unit")
+ARGUMENT = FormatKind("the name of an argument", r"[A-Za-z_][A-Za-z0-9_.-]{0,127}", "amount")
+_LIMIT = NumberKind(-1e15, 1e15, "the argument's own unit")
 
 ARGUMENT_RULE = Section(
     "an argument rule",
     {
         "tool": Field(TOOL, "the tools it is for", '"transfer*"', default="*"),
         "argument": Field(ARGUMENT, "which argument it limits, where a call has it", "amount", required=True),
-        "matches": Field(Regex(1000), "what the whole text must match, in RE2's syntax", "'docs/[a-z]+'"),
+        "matches": Field(RegexKind(1000), "what the whole text must match, in RE2's syntax", "'docs/[a-z]+'"),
         "least": Field(_LIMIT, "the lowest number it may be", "1"),
         "most": Field(_LIMIT, "the highest number it may be", "100"),
-        "one_of": Field(ListOf(Text(1000), 1, 1000, unique=True), "the texts it may be", "[read, list]"),
+        "one_of": Field(ListOf(TextKind(1000), 1, 1000, unique=True), "the texts it may be", "[read, list]"),
     },
 )
 
@@ -487,7 +500,9 @@ CALL_LIMIT = Section(
     {
         "id": Field(BUDGET_ID, "how receipts and errors call it", "payments", required=True),
         "tool": Field(TOOL, "the tools it is for, together", '"pay*"', required=True),
-        "calls": Field(Whole(0, 1_000_000, "calls"), "how many of them a conversation may hold", "3", required=True),
+        "calls": Field(
+            IntegerKind(0, 1_000_000, "calls"), "how many of them a conversation may hold", "3", required=True
+        ),
     },
 )
 
@@ -516,11 +531,11 @@ POLICY = Section(
     "a policy",
     {
         "apiVersion": Field(
-            Choice((API_VERSION,), code="P012"), "version of this language", API_VERSION, required=True
+            ChoiceKind((API_VERSION,), code="P012"), "version of this language", API_VERSION, required=True
         ),
-        "kind": Field(Choice((KIND,), code="P012"), "what the file is", KIND, required=True),
+        "kind": Field(ChoiceKind((KIND,), code="P012"), "what the file is", KIND, required=True),
         "metadata": Field(METADATA, "name, version and owners", "{name: support-bot, version: 1.0.0}", required=True),
-        "taxonomy": Field(Choice((TAXONOMY,)), "where hazard ids come from", TAXONOMY, default=TAXONOMY),
+        "taxonomy": Field(ChoiceKind((TAXONOMY,)), "where hazard ids come from", TAXONOMY, default=TAXONOMY),
         "cost_models": Field(
             MapOf(MODEL_NAME, COST_MODEL, 1, 32),
             "the cost models, under names of your choice",
@@ -545,7 +560,7 @@ POLICY = Section(
         "search": Field(SEARCH, "how safe continuations are found", "{candidates: 4}"),
         "messages": Field(MESSAGES, "pre-approved texts", "{refusal: {...}, closing: {...}}", required=True),
         "allow_unguarded": Field(
-            Switch(), "whether a caller may switch the guard off (strategy `none`)", "false", default=False
+            BooleanKind(), "whether a caller may switch the guard off (strategy `none`)", "false", default=False
         ),
     },
 )

@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
-from ig_guardrail.policy.decoding import MOST_BYTES
-from ig_guardrail.policy.faults import Fault, Mark, Spot, clipped, quoted
-from ig_guardrail.policy.nearest import nearest
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spot, clipped, quoted
+from ig_guardrail.policy.diagnostics.suggest import nearest
+from ig_guardrail.policy.yaml.decoding import MOST_BYTES
 
 _PACKAGE = "ig_guardrail.policies"
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class PolicySource:
     """A policy's bytes, at most one past the size limit, and how to call them."""
 
     file: str
@@ -28,7 +28,7 @@ def packaged_names() -> tuple[str, ...]:
     return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
 
 
-def fetch(source: str | os.PathLike[str]) -> Source | Fault:
+def fetch(source: str | os.PathLike[str]) -> PolicySource | Diagnostic:
     """The bytes of a policy, or why they cannot be had.
 
     A word without `/` and suffix is a packaged name before it is a file; everything else is a path.
@@ -36,7 +36,7 @@ def fetch(source: str | os.PathLike[str]) -> Source | Fault:
     name = os.fspath(source)
     if isinstance(source, str) and name in packaged_names():
         entry = resources.files(_PACKAGE) / f"{name}.yaml"
-        return Source(str(entry), entry.read_bytes())
+        return PolicySource(str(entry), entry.read_bytes())
     if not name:
         return _unreadable(name, "its name is empty", f"packaged policies: {', '.join(packaged_names())}")
     path = Path(name)
@@ -46,13 +46,13 @@ def fetch(source: str | os.PathLike[str]) -> Source | Fault:
         if not path.is_file():
             return _unreadable(name, "it is not a file", "name a YAML file")
         with path.open("rb") as file:
-            return Source(name, file.read(MOST_BYTES + 1))
+            return PolicySource(name, file.read(MOST_BYTES + 1))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return _unreadable(name, reason.lower(), "check the path and its permissions")
 
 
-def expand(path: str | os.PathLike[str]) -> list[str | os.PathLike[str]] | Fault:
+def expand(path: str | os.PathLike[str]) -> list[str | os.PathLike[str]] | Diagnostic:
     """A folder's `*.yaml` files, sorted, hidden ones aside; anything else as it is."""
     folder = Path(os.fspath(path))
     try:
@@ -66,7 +66,7 @@ def expand(path: str | os.PathLike[str]) -> list[str | os.PathLike[str]] | Fault
     return list(found)
 
 
-def _missing(name: str) -> Fault:
+def _missing(name: str) -> Diagnostic:
     known = packaged_names()
     stem = Path(name).name.removesuffix(".yaml").removesuffix(".yml")
     close = nearest(stem, known)
@@ -77,6 +77,8 @@ def _missing(name: str) -> Fault:
     return _unreadable(name, "there is no such file", f"{guess}Packaged policies: {', '.join(known)}")
 
 
-def _unreadable(name: str, reason: str, advice: str) -> Fault:
-    fault = Spot((), Mark()).fault("P001", f"policy {quoted(name)} cannot be read", label=clipped(reason), help=advice)
+def _unreadable(name: str, reason: str, advice: str) -> Diagnostic:
+    fault = Spot((), Position()).fault(
+        "P001", f"policy {quoted(name)} cannot be read", label=clipped(reason), help=advice
+    )
     return replace(fault, file=name)

@@ -10,17 +10,17 @@ from itertools import combinations, product
 from typing import Any, TypeAlias
 
 from ig_guardrail.schemas.formats import FORMATS
-from ig_guardrail.schemas.reading import CHOICES, Document, below, unfit
+from ig_guardrail.schemas.reading import CHOICES, SchemaDocument, below, unfit
 from ig_guardrail.schemas.shapes import (
     KINDS,
     Array,
+    KeyGroup,
     Literal,
-    Number,
+    NumberShape,
     Object,
     Plain,
     Shape,
-    Text,
-    Together,
+    TextShape,
     Way,
     both,
     searched,
@@ -49,19 +49,19 @@ _Step: TypeAlias = tuple[str, tuple[str, ...]]  # a schema that waits, and what 
 class Merging:
     """The shapes of every place of a document. `checked`: places of words that only a check of whole values keeps."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: SchemaDocument) -> None:
         self.document = document
         self.checked: dict[str, str] = {}
-        self._known: dict[Together, tuple[Shape, ...]] = {}
+        self._known: dict[KeyGroup, tuple[Shape, ...]] = {}
         self._steps = 0
 
-    def shapes(self, together: Together) -> tuple[Shape, ...]:
+    def shapes(self, together: KeyGroup) -> tuple[Shape, ...]:
         """The shapes of what all these schemas allow; none if nothing is. Raises RequestError for what is not read."""
         if together not in self._known:
             self._known[together] = tuple(self._choices(together) or self._found(together))
         return self._known[together]
 
-    def _choices(self, together: Together) -> list[Shape]:
+    def _choices(self, together: KeyGroup) -> list[Shape]:
         """The choices of a place that says nothing but `anyOf`; they are places of their own."""
         if len(together) != 1:
             return []
@@ -70,7 +70,7 @@ class Merging:
             return []
         return [Way((below(together[0], "anyOf", at),)) for at in range(len(_list(part, "anyOf", together[0])))]
 
-    def _found(self, together: Together) -> list[Shape]:
+    def _found(self, together: KeyGroup) -> list[Shape]:
         found: list[Shape] = []
         for flat in self._ways(together):
             listed = next((pointer for pointer in flat if {"enum", "const"} & self._at(pointer).keys()), None)
@@ -95,7 +95,7 @@ class Merging:
 
     # ------------------------------------------------------------------------------------------ what applies together
 
-    def _ways(self, together: Together) -> list[list[str]]:
+    def _ways(self, together: KeyGroup) -> list[list[str]]:
         """Every choice of schemas that hold together, with all references and joins followed."""
         done: list[tuple[list[_Step], list[str]]] = [([(pointer, ()) for pointer in together], [])]
         ways: list[list[str]] = []
@@ -164,7 +164,7 @@ class Merging:
         )
 
     @cached_property
-    def _weighed(self) -> set[Together]:
+    def _weighed(self) -> set[KeyGroup]:
         return set()
 
     def _differ(self, one: Shape, other: Shape, deep: bool = True) -> bool:
@@ -210,7 +210,7 @@ class Merging:
             if kind not in _kinds(part, pointer):
                 return None
             made = both(made, self._shape(kind, part, pointer)) if made is not None else None
-        if isinstance(made, Text) and len(made.patterns) > MOST_PATTERNS:
+        if isinstance(made, TextShape) and len(made.patterns) > MOST_PATTERNS:
             raise unfit(made.place, f"{len(made.patterns)} patterns are joined", f"join at most {MOST_PATTERNS}")
         return made
 
@@ -256,8 +256,8 @@ class Merging:
 
 
 _ANY: Mapping[str, Any] = {
-    "number": Number,
-    "string": Text,
+    "number": NumberShape,
+    "string": TextShape,
     "array": Array,
     "object": Object,
     "boolean": lambda place: Plain("boolean", place),
@@ -282,7 +282,7 @@ def _kinds(part: Mapping[str, Any], pointer: str) -> set[str]:
     return {"number" if name == "integer" else name for name in names}
 
 
-def _number(part: Mapping[str, Any], pointer: str) -> Number:
+def _number(part: Mapping[str, Any], pointer: str) -> NumberShape:
     names = part.get("type", ())
     names = names if isinstance(names, list | tuple) else [names]
     least, most = _limit(part, "minimum", pointer), _limit(part, "maximum", pointer)
@@ -295,10 +295,10 @@ def _number(part: Mapping[str, Any], pointer: str) -> Number:
     if step is not None and step[0] <= 0:
         raise unfit(below(pointer, "multipleOf"), "it is not above 0", "give a number above 0")
     whole = "integer" in names and "number" not in names
-    return Number(pointer, least, most, step[0] if step else None, whole)
+    return NumberShape(pointer, least, most, step[0] if step else None, whole)
 
 
-def _text(part: Mapping[str, Any], pointer: str) -> Text:
+def _text(part: Mapping[str, Any], pointer: str) -> TextShape:
     patterns = []
     if "pattern" in part:
         if not isinstance(part["pattern"], str) or len(part["pattern"]) > LONGEST_PATTERN:
@@ -308,7 +308,7 @@ def _text(part: Mapping[str, Any], pointer: str) -> Text:
     known = FORMATS.get(part["format"]) if isinstance(part.get("format"), str) else None
     patterns += [known] if known else []
     least, most = _count(part, "minLength", pointer) or 0, _count(part, "maxLength", pointer)
-    return Text(pointer, least, most, tuple(patterns))
+    return TextShape(pointer, least, most, tuple(patterns))
 
 
 def _limit(part: Mapping[str, Any], key: str, pointer: str) -> tuple[Fraction, bool] | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ig_guardrail.schemas.merging import SILENT, Merging
 from ig_guardrail.schemas.reading import unfit
-from ig_guardrail.schemas.shapes import Array, Object, Shape, Together, Way
+from ig_guardrail.schemas.shapes import Array, KeyGroup, Object, Shape, Way
 
 MOST = 6_000  # places of one schema
 NEVER = 10**9
@@ -26,11 +26,11 @@ class Places:
         self.looping = _looping(self._next)
         self.turns = self._counted()
 
-    def named(self, together: Together) -> Together:
+    def named(self, together: KeyGroup) -> KeyGroup:
         """What a place is called: plain references followed, and what says nothing left out."""
         return tuple(dict.fromkeys(one for pointer in together for one in self._target(pointer)))
 
-    def parts(self, shape: Shape) -> Iterator[tuple[Together, bool]]:
+    def parts(self, shape: Shape) -> Iterator[tuple[KeyGroup, bool]]:
         """The places within a shape, and whether a value of it must have them."""
         if isinstance(shape, Way):
             yield self.named(shape.place), True
@@ -58,8 +58,8 @@ class Places:
             pointer = self.merging.document.referred(part["$ref"], pointer)
         return (seen[0],)
 
-    def _explored(self) -> dict[Together, list[Together]]:
-        found: dict[Together, list[Together]] = {}
+    def _explored(self) -> dict[KeyGroup, list[KeyGroup]]:
+        found: dict[KeyGroup, list[KeyGroup]] = {}
         waiting = [self.root]
         while waiting:
             place = waiting.pop()
@@ -72,7 +72,7 @@ class Places:
             waiting += found[place]
         return found
 
-    def _counted(self) -> dict[Together, int]:
+    def _counted(self) -> dict[KeyGroup, int]:
         turns = dict.fromkeys(self._next, NEVER)
         changed = True
         while changed:
@@ -87,16 +87,16 @@ class Places:
         return turns
 
 
-def _looping(edges: Mapping[Together, list[Together]]) -> set[Together]:
+def _looping(edges: Mapping[KeyGroup, list[KeyGroup]]) -> set[KeyGroup]:
     """The places that can be reached from themselves (Tarjan's components, without recursion)."""
-    number: dict[Together, int] = {}
-    low: dict[Together, int] = {}
-    stack: list[Together] = []
+    number: dict[KeyGroup, int] = {}
+    low: dict[KeyGroup, int] = {}
+    stack: list[KeyGroup] = []
     looping = {place for place, following in edges.items() if place in following}
     for start in edges:
         if start in number:
             continue
-        work: list[tuple[Together, Any]] = [(start, iter(edges[start]))]
+        work: list[tuple[KeyGroup, Any]] = [(start, iter(edges[start]))]
         number[start] = low[start] = len(number)
         stack.append(start)
         held = {start} | set(stack)

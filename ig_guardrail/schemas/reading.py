@@ -20,7 +20,7 @@ LISTS = (*CHOICES, "allOf", "prefixItems")
 SINGLE = ("items", "additionalProperties", "propertyNames", "not", "if", "then", "else", "contains")
 
 
-class Document:
+class SchemaDocument:
     """A schema whose parts are named by pointers, such as `#/properties/name`. Raises RequestError if it is unfit."""
 
     def __init__(self, schema: Any) -> None:

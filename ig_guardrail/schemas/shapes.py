@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from ig_guardrail.schemas.reading import unfit
 
-Together: TypeAlias = tuple[str, ...]
+KeyGroup: TypeAlias = tuple[str, ...]
 
 KINDS = ("object", "array", "string", "number", "boolean", "null")
 
@@ -37,12 +37,12 @@ class Literal:
 class Way:
     """A value of another place: one of several choices, between which nothing else is said."""
 
-    place: Together
+    place: KeyGroup
     kind: str = "way"
 
 
 @dataclass(frozen=True, slots=True)
-class Number:
+class NumberShape:
     """Between two limits, each with whether it is excluded; a multiple of `step` if that is given."""
 
     place: str
@@ -54,7 +54,7 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class TextShape:
     """Characters, and expressions that must be found in it."""
 
     place: str
@@ -69,8 +69,8 @@ class Array:
     """Items by place, then all others."""
 
     place: str
-    prefix: tuple[Together, ...] = ()
-    items: Together = ()
+    prefix: tuple[KeyGroup, ...] = ()
+    items: KeyGroup = ()
     least: int = 0
     most: int | None = None
     kind: str = "array"
@@ -81,24 +81,24 @@ class Object:
     """Named keys, keys by pattern, and all others: `others` None is not spoken of."""
 
     place: str
-    named: dict[str, Together] = field(default_factory=dict)
+    named: dict[str, KeyGroup] = field(default_factory=dict)
     required: tuple[str, ...] = ()
-    patterns: dict[str, Together] = field(default_factory=dict)
-    others: Together | None = None
+    patterns: dict[str, KeyGroup] = field(default_factory=dict)
+    others: KeyGroup | None = None
     least: int = 0
     most: int | None = None
-    names: Together = ()
+    names: KeyGroup = ()
     speaks: bool = False
     kind: str = "object"
 
-    def of(self, key: str) -> Together:
+    def of(self, key: str) -> KeyGroup:
         """What applies to the value of a key."""
         found = (*self.named.get(key, ()), *self._by_pattern(key))
         if key in self.named or any(searched(one, key, self.place) for one in self.patterns):
             return found
         return self.others or ()
 
-    def _by_pattern(self, key: str) -> Together:
+    def _by_pattern(self, key: str) -> KeyGroup:
         return tuple(p for one, part in self.patterns.items() if searched(one, key, self.place) for p in part)
 
     @property
@@ -107,7 +107,7 @@ class Object:
         return self.speaks and self.others is None and not self.patterns
 
 
-Shape: TypeAlias = Plain | Literal | Way | Number | Text | Array | Object
+Shape: TypeAlias = Plain | Literal | Way | NumberShape | TextShape | Array | Object
 
 
 def searched(pattern: str, text: str, place: str) -> bool:
@@ -125,9 +125,9 @@ def searched(pattern: str, text: str, place: str) -> bool:
 def both(one: Shape, other: Shape) -> Shape | None:
     """What is of both shapes, which are of one kind; None if that is nothing."""
     match one, other:
-        case Number(), Number():
+        case NumberShape(), NumberShape():
             return _sound(
-                Number(
+                NumberShape(
                     one.place,
                     max(one.least, other.least) if one.least and other.least else one.least or other.least,
                     _lower(one.most, other.most),
@@ -135,9 +135,9 @@ def both(one: Shape, other: Shape) -> Shape | None:
                     one.whole or other.whole,
                 )
             )
-        case Text(), Text():
+        case TextShape(), TextShape():
             patterns = tuple(dict.fromkeys((*one.patterns, *other.patterns)))
-            made = Text(one.place, max(one.least, other.least), _fewer(one.most, other.most), patterns)
+            made = TextShape(one.place, max(one.least, other.least), _fewer(one.most, other.most), patterns)
             return None if made.most is not None and made.most < made.least else made
         case Array(), Array():
             return _both_arrays(one, other)
@@ -152,7 +152,7 @@ def _lower(one: tuple[Fraction, bool] | None, other: tuple[Fraction, bool] | Non
     return min(one, other, key=lambda limit: (limit[0], not limit[1]))
 
 
-def _sound(number: Number) -> Number | None:
+def _sound(number: NumberShape) -> NumberShape | None:
     if number.least and number.most:
         gap = number.most[0] - number.least[0]
         if gap < 0 or (gap == 0 and (number.least[1] or number.most[1])):
@@ -215,6 +215,6 @@ def _both_objects(one: Object, other: Object) -> Object | None:
     return None if made.most is not None and made.most < max(made.least, len(made.required)) else made
 
 
-def joined(one: Together, other: Together) -> Together:
+def joined(one: KeyGroup, other: KeyGroup) -> KeyGroup:
     """The pointers of both, each once."""
     return tuple(dict.fromkeys((*one, *other)))

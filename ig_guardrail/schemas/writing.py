@@ -16,17 +16,31 @@ from typing import Any
 from ig_guardrail.schemas.keys import all_but, bounded
 from ig_guardrail.schemas.merging import Merging
 from ig_guardrail.schemas.places import NEVER, Places
-from ig_guardrail.schemas.reading import Document, unfit
-from ig_guardrail.schemas.shapes import Array, Literal, Number, Object, Plain, Shape, Text, Together, Way, searched
+from ig_guardrail.schemas.reading import SchemaDocument, unfit
+from ig_guardrail.schemas.shapes import (
+    Array,
+    KeyGroup,
+    Literal,
+    NumberShape,
+    Object,
+    Plain,
+    Shape,
+    TextShape,
+    Way,
+    searched,
+)
 
 LAYOUT: Mapping[str, Any] = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 CHECKED = "x-checked"
+FULL = "x-full"  # characters from which on a text of this place may have been ended by its room
 
 USUAL_ROOM = 256  # tokens
 SHORTEST_LIMIT = 40  # characters
 CHARACTERS = 2  # of texts without a limit, for each token of an answer; a token has about four
+BEYOND = 24  # characters that such a text may have more, so that no token before is left out for its length
 FEWEST_ITEMS = 16  # that an array without a limit may have
 TURNS = (4, 16)  # of what leads back to itself, at least and at most
+MOST_ROOM = 10**6  # tokens; more is as much
 LARGEST = 10**15 - 1  # number without a limit of its own
 EXACT = 2**53  # beyond it, floats skip whole numbers
 DECIMALS = 6  # of a number
@@ -45,7 +59,7 @@ def followable(schema: Any, room: int) -> dict[str, Any]:
 
 def sound(schema: Any) -> None:
     """Raises RequestError, naming the place, for a schema that cannot be followed, however long an answer may be."""
-    Document(schema)
+    SchemaDocument(schema)
     _sound(json.dumps(schema))
 
 
@@ -56,13 +70,13 @@ def _sound(text: str) -> None:
 
 def places_of(schema: Any) -> Places:
     """The places of a schema; the last few are kept. Raises RequestError for one that cannot be followed."""
-    Document(schema)
+    SchemaDocument(schema)
     return _places_of(json.dumps(schema))
 
 
 @lru_cache(maxsize=32)
 def _places_of(text: str) -> Places:
-    return Places(Merging(Document(json.loads(text))))
+    return Places(Merging(SchemaDocument(json.loads(text))))
 
 
 class _Writer:
@@ -71,14 +85,14 @@ class _Writer:
     def __init__(self, places: Places, room: int) -> None:
         self._places = places
         self._merging = places.merging
-        self._room = room
+        self._room = room = min(room, MOST_ROOM)
         needed = places.turns[places.root]
         if needed >= NEVER:
             raise unfit("#", "no value is of this schema", "let its parts agree")
         self._turns = max(needed + 1, min(max(room // 8, TURNS[0]), TURNS[1]))
         self._items = max(FEWEST_ITEMS, room // 4)
-        self._defs: dict[tuple[Together, int], str] = {}
-        self._waiting: list[tuple[Together, int]] = []
+        self._defs: dict[tuple[KeyGroup, int], str] = {}
+        self._waiting: list[tuple[KeyGroup, int]] = []
         self._endless: list[tuple[str, dict[str, Any]]] = []
         self._count = 0
         self._keys = 0
@@ -97,13 +111,13 @@ class _Writer:
     def _open_ends(self) -> int:
         """How many places have texts or keys without a limit."""
         shapes = [shape for place in self._places.turns for shape in self._merging.shapes(place)]
-        return sum(isinstance(shape, Text) and shape.most is None for shape in shapes)
+        return sum(isinstance(shape, TextShape) and shape.most is None for shape in shapes)
 
-    def _ends(self, together: Together, level: int) -> bool:
+    def _ends(self, together: KeyGroup, level: int) -> bool:
         """Whether a value that has passed `level` turns can end beyond this place."""
         return level + self._places.turns[self._places.named(together)] <= self._turns
 
-    def _part(self, together: Together, level: int) -> dict[str, Any]:
+    def _part(self, together: KeyGroup, level: int) -> dict[str, Any]:
         """A place that can end, in full or by a reference."""
         place = self._places.named(together)
         inner = level + (place in self._places.looping)
@@ -117,7 +131,7 @@ class _Writer:
     def _is_target(self, pointer: str) -> bool:
         return pointer.startswith(("#/$defs/", "#/definitions/"))
 
-    def _whole(self, together: Together, level: int) -> dict[str, Any]:
+    def _whole(self, together: KeyGroup, level: int) -> dict[str, Any]:
         self._count += 1
         if self._count > MOST_WRITTEN:
             raise unfit(together[0] if together else "#", "what is written of it grows too large", "use a smaller one")
@@ -135,9 +149,9 @@ class _Writer:
                 return {"type": shape.kind}
             case Way():
                 return self._part(shape.place, level) if self._ends(shape.place, level) else None
-            case Number():
+            case NumberShape():
                 return _number(shape)
-            case Text():
+            case TextShape():
                 return self._text(shape)
             case Array():
                 return self._array(shape, level)
@@ -145,11 +159,12 @@ class _Writer:
                 return self._object(shape, level)
         return None
 
-    def _text(self, shape: Text) -> dict[str, Any]:
+    def _text(self, shape: TextShape) -> dict[str, Any]:
         if shape.least > MOST_COUNTED:
             raise unfit(shape.place, f"it asks for {shape.least} characters", f"ask for at most {MOST_COUNTED}")
-        most = max(self._longest, shape.least) if shape.most is None else shape.most
-        made: dict[str, Any] = {"type": "string", "minLength": shape.least, "maxLength": most}
+        full = self._longest + shape.least
+        made: dict[str, Any] = {"type": "string", "minLength": shape.least}
+        made |= {"maxLength": full + BEYOND, FULL: full} if shape.most is None else {"maxLength": shape.most}
         if shape.patterns:
             made["pattern"] = shape.patterns[0]
         if shape.patterns[1:]:
@@ -228,7 +243,7 @@ class _Writer:
         return {"additionalProperties": False, "patternProperties": keyed}
 
     def _key(self, one: Shape, taken: set[str]) -> str | None:
-        if not isinstance(one, Text) or len(one.patterns) > 1:
+        if not isinstance(one, TextShape) or len(one.patterns) > 1:
             return None
         if not one.patterns:
             most = self._longest if one.most is None else min(one.most, self._longest)
@@ -247,7 +262,7 @@ class _Writer:
         return {}
 
 
-def _number(shape: Number) -> dict[str, Any] | None:
+def _number(shape: NumberShape) -> dict[str, Any] | None:
     """A number between limits, of so many decimals; one without limits is bounded by the network of its form."""
     if not shape.whole and shape.least is None and shape.most is None and shape.step is None:
         return {"type": "number"}
@@ -275,7 +290,7 @@ def _number(shape: Number) -> dict[str, Any] | None:
     return {"type": kind, "minimum": low, "maximum": high, **stepped}
 
 
-def _decimals(shape: Number) -> int:
+def _decimals(shape: NumberShape) -> int:
     """How many decimals a number may have: more where its limits need them."""
     needed = DECIMALS
     for limit in (shape.least, shape.most):

@@ -1,4 +1,4 @@
-"""What a strategy is, and what it is told."""
+"""What a strategy is, what it is told, and what is said of it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from ig_guardrail.swap import Swap
-from ig_guardrail.types import Node, Request, SearchSettings, StateEdit
+from ig_guardrail.counterfactual import Swap
+from ig_guardrail.search.needs import Need, Surroundings
+from ig_guardrail.types import Node, SearchOp, SearchSettings, StateEdit
 
-Search: TypeAlias = Generator[Request, Any, None]
+Search: TypeAlias = Generator[SearchOp, Any, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +46,30 @@ class Strategy(Protocol):
     """`search(root, ctx)` ends after a finished node was committed, or when it knows no further continuation."""
 
     def __call__(self, root: Node, ctx: SearchContext) -> Search: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SearchMethod:
+    """A strategy by its name, and what is said of it. Each stands at the end of its module.
+
+    title     what it does, in a line
+    paper     where it comes from
+    needs     what it cannot work without
+    uses      what it works better with; without it, it falls back on likelihood, or leaves out what it is for
+    streams   whether text may be shown before the answer has ended
+    baseline  whether it is there to be compared with: policies cannot name it
+    """
+
+    name: str
+    search: Strategy
+    title: str
+    paper: str = ""
+    needs: tuple[Need, ...] = ()
+    uses: tuple[Need, ...] = ()
+    streams: bool = True
+    baseline: bool = False
+
+    def check(self, surroundings: Surroundings) -> None:
+        """Raises RequestError for the first need that is not met."""
+        for need in self.needs:
+            need.check(self.name, surroundings)

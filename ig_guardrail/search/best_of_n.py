@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from ig_guardrail.search.base import Search, SearchContext, Strategy
+from ig_guardrail.search import preference
+from ig_guardrail.search.base import Search, SearchContext, SearchMethod, Strategy
+from ig_guardrail.search.needs import REWARD_MODEL
 from ig_guardrail.search.preference import Preference, scored
 from ig_guardrail.search.round import Round
-from ig_guardrail.types import Commit, Drop, Node, Request
+from ig_guardrail.types import Commit, Drop, Node, SearchOp
 
 
 def best_of_n(prefer: Preference) -> Strategy:
@@ -28,7 +30,7 @@ def best_of_n(prefer: Preference) -> Strategy:
     return search
 
 
-def whole_answers(root: Node, ctx: SearchContext) -> Generator[Request, Any, list[Node]]:
+def whole_answers(root: Node, ctx: SearchContext) -> Generator[SearchOp, Any, list[Node]]:
     """`candidates` answers to their end, side by side, lane 0 first."""
     lanes = tuple(range(ctx.settings.candidates))
     rows = Round((root,) * len(lanes), lanes, [root] * len(lanes), 0, (), steered=False)
@@ -36,3 +38,33 @@ def whole_answers(root: Node, ctx: SearchContext) -> Generator[Request, Any, lis
         rows.take((yield rows.next(ctx.settings.block)))
     yield Drop(rows.passed())
     return rows.rows
+
+
+METHODS = (
+    SearchMethod(
+        "best_of_n",
+        best_of_n(preference.augmented),
+        "N answers, the best reward among those within budget",
+        "arXiv 2502.01208, BoN + augmented",
+        uses=(REWARD_MODEL,),
+        streams=False,
+    ),
+    SearchMethod(
+        "best_of_n_plain",
+        best_of_n(preference.by_reward),
+        "N answers, the best reward, whatever it costs",
+        "arXiv 2502.01208, BoN",
+        uses=(REWARD_MODEL,),
+        streams=False,
+        baseline=True,
+    ),
+    SearchMethod(
+        "best_of_n_lagrangian",
+        best_of_n(preference.lagrangian),
+        "N answers, the best reward less a price on cost",
+        "arXiv 2502.01208, BoN + Lagrangian",
+        uses=(REWARD_MODEL,),
+        streams=False,
+        baseline=True,
+    ),
+)

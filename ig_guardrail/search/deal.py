@@ -6,17 +6,34 @@ of them. By its name, k is the policy's `candidates` and l its `block`; the pape
 
 Departures: a continuation that ends over budget is demoted below all others, as one future of many, and is no proof;
 the public preset that goes by this name commits whole continuations and is another method.
+
+An objective over a text, in [0, 1]: keywords that it should hold.
+
+Source: the programmatic constraints of DeAL, arXiv 2402.06147. Departures: keywords count by stem, so that a plural
+counts; the prompt is not searched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+import re
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
-from ig_guardrail.search.base import Search, SearchContext
-from ig_guardrail.search.objectives import Objective
-from ig_guardrail.types import Accepted, Commit, Cost, Drop, Expand, Likeliest, Node, Request, Score, Together
+from ig_guardrail.search.base import Search, SearchContext, SearchMethod
+from ig_guardrail.search.needs import REWARD_MODEL
+from ig_guardrail.types import (
+    Accepted,
+    Commit,
+    CostEstimate,
+    Drop,
+    Expand,
+    Node,
+    Score,
+    SearchOp,
+    Together,
+    TopLogprobs,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +54,7 @@ class Deal:
         k = self.k or ctx.settings.candidates
         lookahead = self.lookahead or ctx.settings.block
         while node.finish is None:
-            chances: list[tuple[int, float]] = yield Likeliest(node, k)
+            chances: list[tuple[int, float]] = yield TopLogprobs(node, k)
             children: list[Node] = yield Expand(node, k)
             ends = yield from _rollouts(children, lookahead - 1)
             worth = yield from self._worth(ends, ctx)
@@ -49,9 +66,9 @@ class Deal:
             yield Drop((node,))
             node = children[best]
 
-    def _worth(self, ends: Sequence[Node], ctx: SearchContext) -> Generator[Request, Any, list[tuple[bool, float]]]:
+    def _worth(self, ends: Sequence[Node], ctx: SearchContext) -> Generator[SearchOp, Any, list[tuple[bool, float]]]:
         """Of each continuation: whether it is within budget, and lambda h."""
-        costs: list[Cost] = yield Score(tuple(ends))
+        costs: list[CostEstimate] = yield Score(tuple(ends))
         rewards: list[float] = (yield Score(tuple(ends), "reward")) if ctx.reward else [0.0] * len(ends)
         own = [sum(share * objective(end.text[: end.visible]) for share, objective in self.objectives) for end in ends]
         return [
@@ -60,7 +77,7 @@ class Deal:
         ]
 
 
-def _rollouts(children: Sequence[Node], tokens: int) -> Generator[Request, Any, list[Node]]:
+def _rollouts(children: Sequence[Node], tokens: int) -> Generator[SearchOp, Any, list[Node]]:
     """Each child's greedy continuation by at most `tokens` tokens, all side by side."""
     ends = list(children)
     for _ in range(tokens):
@@ -75,3 +92,34 @@ def _rollouts(children: Sequence[Node], tokens: int) -> Generator[Request, Any, 
 
 
 search = Deal()
+
+
+Objective: TypeAlias = Callable[[str], float]
+
+_WORD = re.compile(r"\w+")
+_ENDINGS = ("ing", "ed", "es", "s", "e")
+SHORTEST_STEM = 3
+
+
+def covers(keywords: Sequence[str]) -> Objective:
+    """The share of keywords whose stem occurs."""
+    wanted = {stem(word) for word in keywords}
+
+    def objective(text: str) -> float:
+        return len(wanted & {stem(word) for word in _WORD.findall(text)}) / max(1, len(wanted))
+
+    return objective
+
+
+def stem(word: str) -> str:
+    """A word in lower case without a common English ending."""
+    lower = word.lower()
+    for ending in _ENDINGS:
+        if lower.endswith(ending) and len(lower) - len(ending) >= SHORTEST_STEM:
+            return lower.removesuffix(ending)
+    return lower
+
+
+METHODS = (
+    SearchMethod("deal", search, "tokens by where greedy continuations lead", "arXiv 2402.06147", uses=(REWARD_MODEL,)),
+)

@@ -20,7 +20,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import takewhile
 
-from ig_guardrail.search.base import Search, SearchContext
+from ig_guardrail.search.base import Search, SearchContext, SearchMethod
+from ig_guardrail.search.needs import REWARD_MODEL
 from ig_guardrail.search.widening import Level, Widening
 from ig_guardrail.types import Node
 
@@ -64,3 +65,14 @@ def shared_prefix(nodes: Sequence[Node]) -> Node:
 def _lies_on(node: Node, tip: Node) -> bool:
     """Whether a node is `tip`, or an ancestor of it."""
     return any(step is node for step in takewhile(lambda step: step.position >= node.position, tip.ancestors()))
+
+
+METHODS = (
+    SearchMethod(
+        "inference_guard",
+        search,
+        "blockwise search within budgets, with resampling, steering and backing up",
+        "arXiv 2502.01208",
+        uses=(REWARD_MODEL,),
+    ),
+)

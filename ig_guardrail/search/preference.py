@@ -12,43 +12,43 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ig_guardrail.search.base import SearchContext
-from ig_guardrail.types import Cost, Node, Request, Score
+from ig_guardrail.types import CostEstimate, Node, Score, SearchOp
 
 PRICE = 5.0  # the smaller of the two multipliers of arXiv 2502.01208
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class ScoredNode:
     """A node, what committing it would cost, and its task value, higher is better."""
 
     node: Node
-    cost: Cost
+    cost: CostEstimate
     value: float
 
 
-Preference: TypeAlias = Callable[[Scored], tuple[float, ...]]
+Preference: TypeAlias = Callable[[ScoredNode], tuple[float, ...]]
 
 
-def by_reward(one: Scored) -> tuple[float, ...]:
+def by_reward(one: ScoredNode) -> tuple[float, ...]:
     """The task value, whatever it costs."""
     return (one.value,)
 
 
-def augmented(one: Scored) -> tuple[float, ...]:
+def augmented(one: ScoredNode) -> tuple[float, ...]:
     """Safe before unsafe, then the task value: the reshaped cost with a penalty no value can outweigh."""
     return (float(one.cost.within), one.value)
 
 
-def lagrangian(one: Scored) -> tuple[float, ...]:
+def lagrangian(one: ScoredNode) -> tuple[float, ...]:
     """The task value less a fixed price on cost."""
     return (one.value - PRICE * one.cost.spent,)
 
 
-def scored(nodes: Sequence[Node], ctx: SearchContext) -> Generator[Request, Any, list[Scored]]:
+def scored(nodes: Sequence[Node], ctx: SearchContext) -> Generator[SearchOp, Any, list[ScoredNode]]:
     """Costs and task values; without a reward model a candidate is worth its mean log-probability."""
-    costs: list[Cost] = yield Score(tuple(nodes))
+    costs: list[CostEstimate] = yield Score(tuple(nodes))
     values: list[float] = (yield Score(tuple(nodes), "reward")) if ctx.reward else [likelihood(node) for node in nodes]
-    return [Scored(*one) for one in zip(nodes, costs, values, strict=True)]
+    return [ScoredNode(*one) for one in zip(nodes, costs, values, strict=True)]
 
 
 def likelihood(node: Node) -> float:

@@ -16,8 +16,9 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
-from ig_guardrail.search.base import Search, SearchContext
-from ig_guardrail.types import Accepted, Commit, Cost, Draw, Drop, Extend, Node, Request, Score
+from ig_guardrail.search.base import Search, SearchContext, SearchMethod
+from ig_guardrail.search.needs import INDEX
+from ig_guardrail.types import Accepted, Commit, CostEstimate, Draw, Drop, Extend, Node, Score, SearchOp
 
 VETO = -1e4  # what a logit of a vetoed token is raised by: far beyond what any model tells apart
 
@@ -38,12 +39,12 @@ class ProvDecode:
             yield Drop((node,))
             node = child
 
-    def _next(self, node: Node) -> Generator[Request, Any, Node | None]:
+    def _next(self, node: Node) -> Generator[SearchOp, Any, Node | None]:
         """The first token drawn that is not vetoed."""
         vetoed: tuple[tuple[int, float], ...] = ()
         for attempt in range(1 + self.vetoes):
             (child,) = yield Extend((Draw(node),), 1, attempt, vetoed)
-            costs: list[Cost] = yield Score((child,))
+            costs: list[CostEstimate] = yield Score((child,))
             if costs[0].within:
                 drawn: Node = child
                 return drawn
@@ -55,3 +56,13 @@ class ProvDecode:
 
 
 search = ProvDecode()
+
+METHODS = (
+    SearchMethod(
+        "prov_decode",
+        search,
+        "the stream, without the tokens that would go over budget, such as those of a recited text",
+        "TraceAlign, arXiv 2508.02063, Prov-Decode",
+        needs=(INDEX,),
+    ),
+)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from ig_guardrail.types import Cost, Node, SearchSettings
+from ig_guardrail.types import CostEstimate, Node, SearchSettings
 
 REPETITIVE = 0.12  # share of repeated 3-grams above which a text reads as a loop
 
@@ -26,7 +26,7 @@ class Candidate:
     """A scored node. chance is the critic's P(safe), 1 without a critic; value the task value, None without a model."""
 
     node: Node
-    cost: Cost
+    cost: CostEstimate
     chance: float = 1.0
     value: float | None = None
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from ig_guardrail.search.base import Search, SearchContext
-from ig_guardrail.types import Accepted, Commit, Draw, Drop, Extend, Node, Request
+from ig_guardrail.search.base import Search, SearchContext, SearchMethod
+from ig_guardrail.types import Accepted, Commit, Draw, Drop, Extend, Node, SearchOp
 
 
 def search(root: Node, ctx: SearchContext) -> Search:
@@ -21,7 +21,7 @@ def search(root: Node, ctx: SearchContext) -> Search:
             return
 
 
-def _settled(root: Node, attempt: int, block: int) -> Generator[Request, Any, bool]:
+def _settled(root: Node, attempt: int, block: int) -> Generator[SearchOp, Any, bool]:
     """Commit one answer as far as the gate goes along; whether no other may take its place."""
     node, released = root, 0
     while node.finish is None:
@@ -33,3 +33,6 @@ def _settled(root: Node, attempt: int, block: int) -> Generator[Request, Any, bo
         yield Drop((node,))
         node, released = child, reply.released
     return True
+
+
+METHODS = (SearchMethod("resample", search, "another answer where one is denied, while nothing was shown"),)

@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from ig_guardrail.search.base import Search, SearchContext
+from ig_guardrail.search.base import Search, SearchContext, SearchMethod
 from ig_guardrail.search.steering import Steering
-from ig_guardrail.types import Accepted, Append, Commit, Cost, Draw, Drop, Extend, Node, Request, Score
+from ig_guardrail.types import Accepted, Append, Commit, CostEstimate, Draw, Drop, Extend, Node, Score, SearchOp
 
 
 def search(root: Node, ctx: SearchContext) -> Search:
@@ -24,7 +24,7 @@ def search(root: Node, ctx: SearchContext) -> Search:
     node, released, tries = root, root.position, 0
     while node.finish is None:
         block = yield from _block(node, ctx, tries)
-        costs: list[Cost] = yield Score((block,))
+        costs: list[CostEstimate] = yield Score((block,))
         reply = (yield Commit(block)) if costs[0].within else None
         if isinstance(reply, Accepted):
             node, released = block, reply.released
@@ -36,7 +36,7 @@ def search(root: Node, ctx: SearchContext) -> Search:
         node = yield from _rolled_back(node, released)
 
 
-def _block(node: Node, ctx: SearchContext, tries: int) -> Generator[Request, Any, Node]:
+def _block(node: Node, ctx: SearchContext, tries: int) -> Generator[SearchOp, Any, Node]:
     """The stream's next block; after a rollback, one that is drawn with other numbers or under other words."""
     if tries == 0 or ctx.steer is None:
         drawn: list[Node] = yield Extend((Draw(node),), ctx.settings.block, tries)
@@ -48,10 +48,15 @@ def _block(node: Node, ctx: SearchContext, tries: int) -> Generator[Request, Any
     return moved[0]
 
 
-def _rolled_back(node: Node, released: int) -> Generator[Request, Any, Node]:
+def _rolled_back(node: Node, released: int) -> Generator[SearchOp, Any, Node]:
     """The end of what was released, which may lie inside a block."""
     stem = next(one for one in node.ancestors() if one.position <= released)
     if stem.position == released:
         return stem
     grown: list[Node] = yield Append(((stem, node.answer_ids()[stem.position : released]),))
     return grown[0]
+
+
+METHODS = (
+    SearchMethod("rollback_retry", search, "detect, roll back over what is held, retry", "CARE (reconstruction)"),
+)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from ig_guardrail.types import Append, Drop, Edit, Node, Request, Twin
+from ig_guardrail.types import Append, Drop, Edit, Node, SearchOp, Twin
 
 
 class Steering:
@@ -19,7 +19,7 @@ class Steering:
         self._edit = Edit(edit)
         self._twins: dict[int, Node] = {}
 
-    def follow(self, node: Node) -> Generator[Request, Any, Node]:
+    def follow(self, node: Node) -> Generator[SearchOp, Any, Node]:
         """The twin of `node`: known, or grown from the nearest twin above it, or opened anew."""
         if node.id not in self._twins:
             beside = next((self._twins[above.id] for above in node.ancestors() if above.id in self._twins), None)
@@ -29,7 +29,7 @@ class Steering:
                 (self._twins[node.id],) = yield Append(((beside, node),))
         return self._twins[node.id]
 
-    def forget(self, node: Node) -> Generator[Request, Any, None]:
+    def forget(self, node: Node) -> Generator[SearchOp, Any, None]:
         """Give up the twin of a node that can no longer be backed up to."""
         twin = self._twins.pop(node.id, None)
         if twin is not None:

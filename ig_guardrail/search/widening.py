@@ -2,21 +2,40 @@
 
 A draft that looks risky before it is complete has the wide round begin beside it, and share its steps. That changes no
 answer: the draft is judged at its end as ever, and the round is the one that would have been drawn after it.
+
+The token-frequency penalty of penalise-and-resample.
+
+Source: arXiv 2502.01208, section on resampling (figure caption of v3); the formula's constants are not published.
+Departure: logit -= strength * attempt * min(1, 2 * share of failed candidates that hold the token), so one common
+word of one failed candidate is hardly touched and a word of all of them fully. End, special and whitespace tokens are
+never touched, and nothing is kept after a block succeeds.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
 
 from ig_guardrail.search.base import SearchContext
-from ig_guardrail.search.penalty import frequency_penalty
 from ig_guardrail.search.ranking import Candidate, acceptable, rank, too_short
 from ig_guardrail.search.round import Round
 from ig_guardrail.search.steering import Steering
-from ig_guardrail.types import Accepted, Append, Commit, Cost, Draw, Drop, Extend, Node, Request, Score, Together
+from ig_guardrail.types import (
+    Accepted,
+    Append,
+    Commit,
+    CostEstimate,
+    Draw,
+    Drop,
+    Extend,
+    Node,
+    Score,
+    SearchOp,
+    Together,
+)
 
 UNLIKELY = 0.5  # the critic's P(safe) under which a draft counts as risky
 PATIENCE = 64  # rounds that gave nothing safe, before anything more was shown, after which the search gives up
@@ -59,7 +78,7 @@ class Widening:
         self.in_vain = 0
         self.steering = Steering(ctx.steer) if ctx.steer else None
 
-    def commit(self, node: Node) -> Generator[Request, Any, bool]:
+    def commit(self, node: Node) -> Generator[SearchOp, Any, bool]:
         """Offer a node to the gate; whether it was taken."""
         reply = yield Commit(node)
         if isinstance(reply, Accepted):
@@ -68,7 +87,7 @@ class Widening:
             *_, self._stem = takewhile(lambda step: step.position >= self.shown, node.ancestors())
         return isinstance(reply, Accepted)
 
-    def next_beams(self, level: Level) -> Generator[Request, Any, list[Node]]:
+    def next_beams(self, level: Level) -> Generator[SearchOp, Any, list[Node]]:
         """The next K untried beams of a level, drawing where its pool is empty; [] when the level is spent."""
         while True:
             level.pool = [c for c in level.pool if self._continues(c.node)]
@@ -81,7 +100,7 @@ class Widening:
                 yield from self._regrow(level)
             level.pool = yield from self._draw(level)
 
-    def prune(self, levels: list[Level]) -> Generator[Request, Any, list[Level]]:
+    def prune(self, levels: list[Level]) -> Generator[SearchOp, Any, list[Level]]:
         """The levels worth backing up to: from the deepest one that starts within what was shown. Drops the rest."""
         depths = [min(parent.position for parent in level.parents) for level in levels]
         first = max(i for i, depth in enumerate(depths) if depth <= self.shown)
@@ -100,14 +119,14 @@ class Widening:
         """The answer tokens that were shown."""
         return self._tip.answer_ids()[: self.shown]
 
-    def _regrow(self, level: Level) -> Generator[Request, Any, None]:
+    def _regrow(self, level: Level) -> Generator[SearchOp, Any, None]:
         """Move a level that starts before the end of what was shown to exactly that end."""
         released = self._released()
         stem = next(p for p in level.parents if p.answer_ids() == released[: p.position])
         level.parents = tuple((yield Append(((stem, released[stem.position :]),))))
         level.drafted = True
 
-    def _draw(self, level: Level) -> Generator[Request, Any, list[Candidate]]:
+    def _draw(self, level: Level) -> Generator[SearchOp, Any, list[Candidate]]:
         """A calm draft alone, or one wide round, with a draft that is not calm as its candidate 0."""
         candidates: list[Candidate] = []
         beside: Round | None = None
@@ -134,7 +153,7 @@ class Widening:
         alone = len(level.parents) == 1 and not level.drafted and level.rounds == 0
         return alone and self.settings.mode == "on_risk" and not self.ctx.strict
 
-    def _draft(self, level: Level) -> Generator[Request, Any, tuple[Node, Round | None]]:
+    def _draft(self, level: Level) -> Generator[SearchOp, Any, tuple[Node, Round | None]]:
         """Lane 0 in pieces, and the wide round, if the answer was tense or an early look at the draft showed risk.
 
         A piece that keeps the acceptance margin is committed, so that text flows; what is shown of it still ends
@@ -165,7 +184,7 @@ class Widening:
             return (block,)
         return quarter, quarter, block - 2 * quarter
 
-    def _grow(self, node: Node, beside: Round | None, tokens: int) -> Generator[Request, Any, Node]:
+    def _grow(self, node: Node, beside: Round | None, tokens: int) -> Generator[SearchOp, Any, Node]:
         """The draft's next piece; the same for a round beside it, in the same steps."""
         if beside is None or beside.ended:
             (grown,) = yield Extend((Draw(node),), tokens)
@@ -182,7 +201,7 @@ class Widening:
             return acceptable(draft, self.settings)
         return draft.cost.spent == 0 and draft.cost.pressure <= self.settings.trigger
 
-    def _begin(self, level: Level) -> Generator[Request, Any, Round]:
+    def _begin(self, level: Level) -> Generator[SearchOp, Any, Round]:
         """The level's next round over the beams that still grow, in their twins if it is steered."""
         growing = [node for node in level.parents if node.finish is None]
         share = max(1, (self.settings.candidates - len(_done(level))) // max(1, len(growing)))
@@ -197,7 +216,7 @@ class Widening:
             twins += [(yield from self.steering.follow(node))] * share
         return Round(homes, lanes, twins, level.rounds + 1, bias, steered=True)
 
-    def _finish(self, wide: Round) -> Generator[Request, Any, list[Node]]:
+    def _finish(self, wide: Round) -> Generator[SearchOp, Any, list[Node]]:
         """Grow a round to the end of the block; its rows, in the answer's own context."""
         left = self.settings.block - wide.grown
         if left > 0 and not wide.ended:
@@ -208,9 +227,9 @@ class Widening:
         yield from _drop(wide.made() if wide.steered else wide.passed())
         return rows
 
-    def _judge(self, nodes: Sequence[Node]) -> Generator[Request, Any, list[Candidate]]:
+    def _judge(self, nodes: Sequence[Node]) -> Generator[SearchOp, Any, list[Candidate]]:
         """Costs; where there is a critic or a task model, their word as well."""
-        costs: list[Cost] = yield Score(tuple(nodes))
+        costs: list[CostEstimate] = yield Score(tuple(nodes))
         chances = (yield Score(tuple(nodes), "critic")) if self.ctx.critic else [1.0] * len(nodes)
         values = (yield Score(tuple(nodes), "reward")) if self.ctx.reward else [None] * len(nodes)
         return [Candidate(*row) for row in zip(nodes, costs, chances, values, strict=True)]
@@ -221,6 +240,17 @@ def _done(level: Level) -> list[Node]:
     return [node for node in level.parents if node.finish is not None]
 
 
-def _drop(nodes: Sequence[Node]) -> Generator[Request, Any, None]:
+def _drop(nodes: Sequence[Node]) -> Generator[SearchOp, Any, None]:
     if nodes:
         yield Drop(tuple(nodes))
+
+
+def frequency_penalty(
+    failed: Sequence[Sequence[int]], strength: float, attempt: int, protected: frozenset[int]
+) -> tuple[tuple[int, float], ...]:
+    """(token, logit bias <= 0) for the tokens of the failed blocks, by token id. attempt counts from 1."""
+    if not failed or strength == 0:
+        return ()
+    holders = Counter(token for block in failed for token in set(block) - protected)
+    scale = strength * attempt
+    return tuple((token, -scale * min(1.0, 2 * n / len(failed))) for token, n in sorted(holders.items()))

@@ -15,14 +15,14 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ig_guardrail.budget import Point, Rule, SafetyState, charge_points, last_point, next_point, remaining, settle
+from ig_guardrail.budget import BudgetRule, Point, SafetyState, charge_points, last_point, next_point, remaining, settle
 from ig_guardrail.errors import CostFailure, EngineError
 from ig_guardrail.stream.release import Hold, releasable, tokens_behind
 from ig_guardrail.types import Accepted, Charge, Denied, Measure, Node
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class CommittedNode:
     """A committed node, the safety state after it, and the charges that its own block added."""
 
     node: Node
@@ -37,11 +37,11 @@ class Gate:
     to the common ancestor. Shown text never changes (I2).
     """
 
-    def __init__(self, root: Node, rules: Sequence[Rule], hold: Hold, opening: SafetyState | None = None) -> None:
+    def __init__(self, root: Node, rules: Sequence[BudgetRule], hold: Hold, opening: SafetyState | None = None) -> None:
         """opening: what was spent before the first token, where a budget is shared with earlier answers."""
         self._rules = tuple(rules)
         self._hold = hold
-        self._steps = [Step(root, opening or SafetyState())]
+        self._steps = [CommittedNode(root, opening or SafetyState())]
         self._depths = {root: 0}  # of the committed nodes
         self._given = 0
         self._shown = ""
@@ -111,7 +111,7 @@ class Gate:
             return Denied("budget", over.budget, over.position)
         for step in self._steps[index + 1 :]:
             del self._depths[step.node]
-        self._steps[index + 1 :] = [Step(node, state, charges)]
+        self._steps[index + 1 :] = [CommittedNode(node, state, charges)]
         self._depths[node] = index + 1
         return Accepted(self.balance(), self._released)
 

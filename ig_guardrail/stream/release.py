@@ -13,9 +13,9 @@ from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ig_guardrail.json_texts import like_json
-from ig_guardrail.normalisation import start_of_last
-from ig_guardrail.notation import overlap
+from ig_guardrail.text.call_notation import overlap
+from ig_guardrail.text.json_strings import like_json
+from ig_guardrail.text.normalisation import start_of_last
 from ig_guardrail.types import Node
 
 

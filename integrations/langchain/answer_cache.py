@@ -10,7 +10,7 @@ from langchain_core.caches import BaseCache
 from langchain_core.globals import get_llm_cache
 from langchain_core.outputs import Generation
 
-from ig_guardrail.integrations.langchain.outcomes import answered
+from ig_guardrail.integrations.langchain.messages.outcomes import answered
 
 
 class CompletedAnswers(BaseCache):

@@ -14,9 +14,9 @@ from langchain_core.messages import AIMessage, BaseMessage
 from pydantic import BaseModel
 
 from ig_guardrail.errors import RequestError
-from ig_guardrail.integrations.langchain.blocks import RECORD
-from ig_guardrail.integrations.langchain.content import Reader
-from ig_guardrail.integrations.langchain.messages import CALLS
+from ig_guardrail.integrations.langchain.messages.blocks import RECORD
+from ig_guardrail.integrations.langchain.messages.content import ContentReader
+from ig_guardrail.integrations.langchain.messages.conversation import CALLS
 from ig_guardrail.integrations.langchain.text_checks import TextChecks, readings
 
 MIRRORS = CALLS | {"tool_call_chunk", "invalid_tool_call", "function_call", "input_json_delta", "redacted_thinking"}
@@ -57,7 +57,7 @@ class AnswerCheck:
         return bool(same and record.get("verdict", {}).get("guarded"))
 
     def _texts(self, answer: AIMessage) -> Iterator[str]:
-        yield from Reader(MIRRORS, self.unjudged).texts(answer.content, "answer")
+        yield from ContentReader(MIRRORS, self.unjudged).texts(answer.content, "answer")
         yield from (str(answer.additional_kwargs[name]) for name in BESIDE if answer.additional_kwargs.get(name))
         yield from (call["args"] or "" for call in answer.invalid_tool_calls)
 

@@ -26,17 +26,16 @@ from typing_extensions import override
 
 from ig_guardrail import __version__
 from ig_guardrail.costs.base import CostModel
-from ig_guardrail.costs.installed import distribution_of
-from ig_guardrail.costs.tool_offers import offered
+from ig_guardrail.costs.calls.offers import offered
+from ig_guardrail.costs.plugins import distribution_of
 from ig_guardrail.errors import RequestError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.answer_cache import CompletedAnswers
-from ig_guardrail.integrations.langchain.blocks import PROVIDER
-from ig_guardrail.integrations.langchain.bounded import BoundedModel
-from ig_guardrail.integrations.langchain.events import EventModel
-from ig_guardrail.integrations.langchain.forms import described, form_of, instructed
-from ig_guardrail.integrations.langchain.messages import turns_of
-from ig_guardrail.integrations.langchain.opening import Names, Opening
+from ig_guardrail.integrations.langchain.base import BoundedModel, unwritten
+from ig_guardrail.integrations.langchain.lazy_guardrail import LazyGuardrail
+from ig_guardrail.integrations.langchain.messages.blocks import PROVIDER, EventModel
+from ig_guardrail.integrations.langchain.messages.conversation import messages_of
+from ig_guardrail.integrations.langchain.messages.outcomes import generation_chunks, overflow_told
 from ig_guardrail.integrations.langchain.options import (
     CallOptions,
     as_named_here,
@@ -44,14 +43,13 @@ from ig_guardrail.integrations.langchain.options import (
     spelled,
     stop_strings,
 )
-from ig_guardrail.integrations.langchain.outcomes import generation_chunks
-from ig_guardrail.integrations.langchain.overflow import overflow_told
 from ig_guardrail.integrations.langchain.payer import PayingModel
-from ig_guardrail.integrations.langchain.structured import Method, structured
-from ig_guardrail.integrations.langchain.unwritten import unwritten
-from ig_guardrail.ledger import MemoryLedger, Payer, process_ledger
+from ig_guardrail.integrations.langchain.response_format import described, form_of, with_instructions
+from ig_guardrail.integrations.langchain.structured import OutputMethod, structured
+from ig_guardrail.ledger import AccountKey, MemoryLedger, process_ledger
 from ig_guardrail.settings import Limits
-from ig_guardrail.types import CompiledPolicy, Turn
+from ig_guardrail.spec import GuardrailSpec
+from ig_guardrail.types import CompiledPolicy, Message
 
 OPENINGS = 8  # models and policies that one chat model keeps open
 KEPT = {"ledger": "a ledger", "cost_models": "cost models", "reward": "a reward", "critic": "a critic"}
@@ -103,7 +101,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
     device: str = Field(default_factory=from_env("IG_GUARDRAIL_DEVICE", default="auto"))
     dtype: str = "auto"
     weights: str = Field(default_factory=from_env("IG_GUARDRAIL_WEIGHTS", default="auto"))
-    """"bf16", or on the CPU "int8" or "int4"; quantised weights compute in bfloat16 and take less time a token."""
+    """"bf16", or on the CPU "int4"; 4-bit weights compute in bfloat16 and take less time a token."""
     n: int = 1
     """Answers to a request, for `generate`; `invoke` and `stream` give one."""
     logprobs: bool = False
@@ -120,7 +118,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
     ledger: str | Path | Any = Field(default=None, exclude=True, repr=False)
     """Where conversations are kept: a file for `SQLiteLedger`, or a ledger; None is the memory of this process."""
     cost_models: Mapping[str, InstanceOf[CostModel]] = Field(default_factory=dict, exclude=True, repr=False)
-    """What the policy leaves to the program (`kind: given`), by name."""
+    """What the policy leaves to the program (`kind: provided`), by name."""
     reward: str | None = Field(default=None, min_length=1)
     """Ranks candidates by task value: "relevance", a folder of `train reward`, or "classifier:PATH"."""
     critic: str | None = Field(default=None, min_length=1)
@@ -128,7 +126,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
     guardrail: Guardrail | None = Field(default=None, exclude=True, repr=False)
     """An open guardrail to use, in place of `model`, `policy`, `device`, `dtype`, `weights`, `reward` and `critic`."""
 
-    _openings: list[Opening] = PrivateAttr(default_factory=list)
+    _openings: list[LazyGuardrail] = PrivateAttr(default_factory=list)
 
     # ------------------------------------------------------------------------------------------------ construction
 
@@ -169,7 +167,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
 
     def _name_after(self, guardrail: Guardrail) -> None:
         """Carry the names of what is really used. Raises RequestError where others were given beside it."""
-        from ig_guardrail.engine.models import QUANTIZED
+        from ig_guardrail.engine.loading.models import QUANTIZED
 
         facts = guardrail.engine.info
         kept = {"weights": facts.numerics} if facts.numerics in QUANTIZED else {"dtype": facts.numerics}
@@ -200,7 +198,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
 
     @override
     def _resolve_model_profile(self) -> ModelProfile:
-        from ig_guardrail.engine.window import window_of
+        from ig_guardrail.engine.loading.context_window import window_of
 
         profile = ModelProfile(text_inputs=True, text_outputs=True, **ABILITIES)
         window = window_of(self.model) if self.guardrail is None else self.guardrail.engine.info.context
@@ -219,10 +217,10 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         kwargs = as_named_here(kwargs)
         model = kwargs.pop("model", None)
         payer = self._payer(kwargs)
-        options, turns = self._options(stop, kwargs, payer), turns_of(messages, self._limits())
+        options, turns = self._options(stop, kwargs, payer), messages_of(messages, self._limits())
         with overflow_told():
             guardrail = self._given(model) or self._opened(model).guardrail()
-            yield from _pieces(guardrail, options.within(guardrail.panel.tool_rules), turns)
+            yield from _pieces(guardrail, options.within(guardrail.costs.tool_rules), turns)
 
     @override
     async def _astream(
@@ -235,9 +233,9 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         kwargs = as_named_here(kwargs)
         model = kwargs.pop("model", None)
         payer = self._payer(kwargs)
-        options, turns = self._options(stop, kwargs, payer), turns_of(messages, self._limits())
+        options, turns = self._options(stop, kwargs, payer), messages_of(messages, self._limits())
         guardrail = self._given(model) or await self._opened(model).guardrail_async()
-        options = options.within(guardrail.panel.tool_rules)
+        options = options.within(guardrail.costs.tool_rules)
         with overflow_told():
             async with aclosing(guardrail.astream(options.ask(turns), options.timeout)) as chunks:
                 async for chunk in chunks:
@@ -255,9 +253,9 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         kwargs = as_named_here(kwargs)
         model = kwargs.pop("model", None)
         payer = self._payer(kwargs)
-        options, turns = self._options(stop, kwargs, payer), turns_of(messages, self._limits())
+        options, turns = self._options(stop, kwargs, payer), messages_of(messages, self._limits())
         guardrail = self._given(model) or self._opened(model).guardrail()
-        options = options.within(guardrail.panel.tool_rules)
+        options = options.within(guardrail.costs.tool_rules)
         with overflow_told():
             return _together([generate_from_stream(_pieces(guardrail, one, turns)) for one in options.each()])
 
@@ -279,7 +277,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
             return _together([await agenerate_from_stream(stream) for stream in streams])
         return _together(await _at_once([agenerate_from_stream(stream) for stream in streams]))
 
-    def _options(self, stop: list[str] | None, given: dict[str, Any], payer: Payer | None = None) -> CallOptions:
+    def _options(self, stop: list[str] | None, given: dict[str, Any], payer: AccountKey | None = None) -> CallOptions:
         settings = {name: getattr(self, name) for name in CallOptions.model_fields if name != "form"}
         if payer is not None:
             settings |= {"conversation": payer.conversation, "tenant": payer.tenant}
@@ -290,12 +288,12 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         """Those that a guardrail of the caller's brings, else the usual ones."""
         return Limits() if self.guardrail is None else self.guardrail.limits
 
-    def _opened(self, model: str | None = None) -> Opening:
+    def _opened(self, model: str | None = None) -> LazyGuardrail:
         """What the present names open: a model or policy that was changed since is opened anew, and kept beside.
 
         model: the one that a call asks for in place of the usual one, under the same policy and ledger
         """
-        names = Names(
+        spec = GuardrailSpec(
             model=model or self.model,
             policy=self.policy,
             device=self.device,
@@ -306,9 +304,9 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
             reward=self.reward,
             critic=self.critic,
         )
-        found = next((opening for opening in self._openings if opening.names == names), None)
+        found = next((opening for opening in self._openings if opening.spec == spec), None)
         if found is None:
-            found = Opening(names)
+            found = LazyGuardrail(spec)
             self._openings = [*self._openings, found][-OPENINGS:]
         return found
 
@@ -343,7 +341,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         schema: Any = None,
         *,
         include_raw: bool = False,
-        method: Method = "json_schema",
+        method: OutputMethod = "json_schema",
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, Any]:
@@ -364,18 +362,18 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         """Ids of a text by the model's own tokenizer, as it stands within a turn. Loads the model if need be."""
         if self.custom_get_token_ids is not None:
             return self.custom_get_token_ids(text)
-        framed, frame = (self._encoded((Turn("user", content),)) for content in (text, ""))
+        framed, frame = (self._encoded((Message("user", content),)) for content in (text, ""))
         shared = next((i for i, (a, b) in enumerate(zip(framed, frame, strict=False)) if a != b), len(frame))
         return list(framed[shared : len(framed) - (len(frame) - shared)])
 
     @override
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
         """Tokens the model reads for a conversation: chat template, and what it is told of tools."""
-        rules = self._present().panel.tool_rules if tools else None
+        rules = self._present().costs.tool_rules if tools else None
         form = form_of(tools, None, None, None)
-        return len(self._encoded(instructed(offered(form, rules), turns_of(messages))))
+        return len(self._encoded(with_instructions(offered(form, rules), messages_of(messages))))
 
-    def _encoded(self, turns: tuple[Turn, ...]) -> tuple[int, ...]:
+    def _encoded(self, turns: tuple[Message, ...]) -> tuple[int, ...]:
         return self._present().engine.encode(turns).ids
 
     def _present(self) -> Guardrail:
@@ -427,7 +425,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
             specs = self._opened().policy().cost_models
             installed = [distribution_of(spec) for spec in specs if spec.kind == "python"]
             return [*installed, *(f"{name}={model.sha256}" for name, model in sorted(self.cost_models.items()))]
-        return [self.guardrail.engine.info.model_sha256, *sorted(self.guardrail.panel.hashes.values())]
+        return [self.guardrail.engine.info.model_sha256, *sorted(self.guardrail.costs.hashes.values())]
 
     @override
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
@@ -452,7 +450,7 @@ def init_guarded_chat_model(
     return ChatIGGuardrail(model=str(model).removeprefix(f"{PROVIDER}:"), policy=policy, **settings)
 
 
-def _pieces(guardrail: Guardrail, options: CallOptions, turns: tuple[Turn, ...]) -> Iterator[ChatGenerationChunk]:
+def _pieces(guardrail: Guardrail, options: CallOptions, turns: tuple[Message, ...]) -> Iterator[ChatGenerationChunk]:
     with closing(guardrail.stream(options.ask(turns), options.timeout)) as chunks:
         for chunk in chunks:
             yield from generation_chunks(chunk, tools=bool(options.form.callable))

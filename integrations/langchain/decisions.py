@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import Runnable
 
-from ig_guardrail.costs.artifact import options_sha256
+from ig_guardrail.costs.heads.artifact import options_sha256
 from ig_guardrail.errors import CostFailure, ModelError
-from ig_guardrail.types import CompiledPolicy, Granularity, Piece, Prompt, Reading
+from ig_guardrail.types import CompiledPolicy, Granularity, Piece, Prompt, ScoreKind
 
 if TYPE_CHECKING:
     from ig_guardrail.integrations.langchain.policy_decisions import PolicyDecisions
@@ -30,7 +30,7 @@ class DecisionCost:
     """
 
     granularity: Granularity = "block"
-    reading: Reading = "level"
+    reading: ScoreKind = "level"
     layers: tuple[int, ...] = ()
     longest_match = 0
 

@@ -12,10 +12,10 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from typing_extensions import override
 
 from ig_guardrail.errors import RequestError
-from ig_guardrail.integrations.langchain.messages import turns_of
+from ig_guardrail.integrations.langchain.messages.conversation import messages_of
 from ig_guardrail.integrations.langchain.structured import AnswerRefused
 from ig_guardrail.integrations.langchain.text_checks import text_checks
-from ig_guardrail.types import CompiledPolicy, Turn
+from ig_guardrail.types import CompiledPolicy, Message
 
 Input = TypeVar("Input")
 
@@ -55,15 +55,15 @@ class GuardInput(Runnable[Any, Any]):
         return self.invoke(input, config)
 
 
-def _turns(given: object, unjudged: Container[str]) -> tuple[Turn, ...]:
+def _turns(given: object, unjudged: Container[str]) -> tuple[Message, ...]:
     if isinstance(given, str):
-        return (Turn("user", given),)
+        return (Message("user", given),)
     if isinstance(given, PromptValue):
-        return turns_of(given.to_messages(), unjudged=unjudged, elsewhere=True)
+        return messages_of(given.to_messages(), unjudged=unjudged, elsewhere=True)
     if isinstance(given, BaseMessage):
-        return turns_of([given], unjudged=unjudged, elsewhere=True)
+        return messages_of([given], unjudged=unjudged, elsewhere=True)
     if isinstance(given, list) and all(isinstance(one, BaseMessage) for one in given):
-        return turns_of(given, unjudged=unjudged, elsewhere=True)
+        return messages_of(given, unjudged=unjudged, elsewhere=True)
     raise RequestError(
         f"the input is a {type(given).__name__}",
         where="GuardInput",

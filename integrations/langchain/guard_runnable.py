@@ -15,20 +15,26 @@ from langchain_core.messages import AIMessageChunk, message_chunk_to_message
 from langchain_core.runnables import Runnable, RunnableConfig
 from typing_extensions import override
 
-from ig_guardrail.calls import showable
 from ig_guardrail.costs.base import CostModel
-from ig_guardrail.drive.request import Ask, check_language
-from ig_guardrail.engine.reading import AwaitedReading, PulledReading
-from ig_guardrail.engine.streamed import StreamedEngine
+from ig_guardrail.drive.request import GenerationRequest, check_language
+from ig_guardrail.engine.external.engine import StreamedEngine
+from ig_guardrail.engine.external.stream import AwaitedReading, PulledReading
+from ig_guardrail.integrations.langchain.inner.answer import (
+    InnerAnswer,
+    ShownPiece,
+    errors_of_others,
+    relayed,
+    spoken,
+    spoken_async,
+)
 from ig_guardrail.integrations.langchain.payer import Payers, TenantOf
-from ig_guardrail.integrations.langchain.relay import errors_of_others, relayed, spoken, spoken_async
-from ig_guardrail.integrations.langchain.spoken import Answer, Said
 from ig_guardrail.integrations.langchain.structured import AnswerRefused
-from ig_guardrail.integrations.langchain.text_guardrail import LONGEST, TextOpening, sampling
+from ig_guardrail.integrations.langchain.text_checks import LONGEST, TextOpening, sampling
 from ig_guardrail.ledger import Ledger
-from ig_guardrail.types import Chunk, CompiledPolicy, Turn
+from ig_guardrail.text.calls import showable
+from ig_guardrail.types import Chunk, CompiledPolicy, Message
 
-_UNKNOWN = (Turn("system", ""),)  # the conversation that led to the text; the prompt check has nothing to read
+_UNKNOWN = (Message("system", ""),)  # the conversation that led to the text; the prompt check has nothing to read
 
 
 class GuardRunnable(Runnable[Any, Any]):
@@ -67,9 +73,11 @@ class GuardRunnable(Runnable[Any, Any]):
         self._longest = longest
 
     @override
-    def transform(self, input: Iterator[Said], config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Said]:
+    def transform(
+        self, input: Iterator[ShownPiece], config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Iterator[ShownPiece]:
         """What of `input` may be shown, as it comes; it is read no further than the next block needs."""
-        answer = Answer()
+        answer = InnerAnswer()
         engine = StreamedEngine("upstream", lambda: PulledReading(spoken(input, answer)))
         stream = self._opened.guardrail.over(engine).stream(self._ask(config))
         with errors_of_others(), closing(stream) as chunks:
@@ -78,10 +86,10 @@ class GuardRunnable(Runnable[Any, Any]):
 
     @override
     async def atransform(
-        self, input: AsyncIterator[Said], config: RunnableConfig | None = None, **kwargs: Any
-    ) -> AsyncGenerator[Said, None]:
+        self, input: AsyncIterator[ShownPiece], config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncGenerator[ShownPiece, None]:
         """The same on the running event loop."""
-        answer = Answer()
+        answer = InnerAnswer()
         reading = AwaitedReading(spoken_async(input, answer))
         stream = self._opened.guardrail.over(StreamedEngine("upstream", lambda: reading)).astream(self._ask(config))
         try:
@@ -94,29 +102,31 @@ class GuardRunnable(Runnable[Any, Any]):
             await reading.closed()
 
     @override
-    def invoke(self, input: Said, config: RunnableConfig | None = None, **kwargs: Any) -> Said:
+    def invoke(self, input: ShownPiece, config: RunnableConfig | None = None, **kwargs: Any) -> ShownPiece:
         """The whole of a text or message, as far as it may be shown."""
         return _whole(list(self.stream(input, config)))
 
     @override
-    async def ainvoke(self, input: Said, config: RunnableConfig | None = None, **kwargs: Any) -> Said:
+    async def ainvoke(self, input: ShownPiece, config: RunnableConfig | None = None, **kwargs: Any) -> ShownPiece:
         return _whole([piece async for piece in self.astream(input, config)])
 
     @override
-    def stream(self, input: Said, config: RunnableConfig | None = None, **kwargs: Any | None) -> Iterator[Said]:
+    def stream(
+        self, input: ShownPiece, config: RunnableConfig | None = None, **kwargs: Any | None
+    ) -> Iterator[ShownPiece]:
         yield from self.transform(iter([input]), config)
 
     @override
     async def astream(
-        self, input: Said, config: RunnableConfig | None = None, **kwargs: Any | None
-    ) -> AsyncIterator[Said]:
+        self, input: ShownPiece, config: RunnableConfig | None = None, **kwargs: Any | None
+    ) -> AsyncIterator[ShownPiece]:
         async with aclosing(self.atransform(_alone(input), config)) as pieces:
             async for piece in pieces:
                 yield piece
 
-    def _ask(self, config: RunnableConfig | None) -> Ask:
+    def _ask(self, config: RunnableConfig | None) -> GenerationRequest:
         payer = self._payers.of(config)
-        return Ask(
+        return GenerationRequest(
             _UNKNOWN,
             sampling(self._longest),
             "cut",
@@ -127,7 +137,7 @@ class GuardRunnable(Runnable[Any, Any]):
             tenant=payer.tenant,
         )
 
-    def _shown(self, chunk: Chunk, answer: Answer) -> Iterator[Said]:
+    def _shown(self, chunk: Chunk, answer: InnerAnswer) -> Iterator[ShownPiece]:
         """A piece of the guardrail's stream, in the kind that came in."""
         if self._raises and chunk.receipt is not None and chunk.receipt.verdict.outcome in ("refused", "ended"):
             raise AnswerRefused("the policy let no such text through")
@@ -137,11 +147,11 @@ class GuardRunnable(Runnable[Any, Any]):
             yield chunk.text
 
 
-async def _alone(input: Said) -> AsyncIterator[Said]:
+async def _alone(input: ShownPiece) -> AsyncIterator[ShownPiece]:
     yield input
 
 
-def _whole(pieces: Sequence[Said]) -> Said:
+def _whole(pieces: Sequence[ShownPiece]) -> ShownPiece:
     """Pieces of one kind put together."""
     chunks = [piece for piece in pieces if isinstance(piece, AIMessageChunk)]
     if not chunks:

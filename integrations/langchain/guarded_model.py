@@ -24,28 +24,26 @@ from pydantic import ConfigDict, Field, InstanceOf, PrivateAttr, model_validator
 from typing_extensions import override
 
 from ig_guardrail import __version__
-from ig_guardrail.calls import showable
 from ig_guardrail.costs.base import CostModel
-from ig_guardrail.drive.request import Ask, beginning_of
-from ig_guardrail.engine.reading import Reading
-from ig_guardrail.engine.streamed import StreamedEngine
+from ig_guardrail.drive.request import GenerationRequest, beginning_of
+from ig_guardrail.engine.external.engine import StreamedEngine
+from ig_guardrail.engine.external.stream import AnswerReader
 from ig_guardrail.errors import RequestError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.answer_cache import CompletedAnswers
-from ig_guardrail.integrations.langchain.asking import Asking
-from ig_guardrail.integrations.langchain.blocks import PROVIDER
-from ig_guardrail.integrations.langchain.bounded import BoundedModel
-from ig_guardrail.integrations.langchain.events import EventModel
-from ig_guardrail.integrations.langchain.forms import tool_of
-from ig_guardrail.integrations.langchain.messages import turns_of
+from ig_guardrail.integrations.langchain.base import BoundedModel, unwritten
+from ig_guardrail.integrations.langchain.inner.answer import errors_of_others
+from ig_guardrail.integrations.langchain.inner.call import InnerCall
+from ig_guardrail.integrations.langchain.messages.blocks import PROVIDER, EventModel
+from ig_guardrail.integrations.langchain.messages.conversation import messages_of
 from ig_guardrail.integrations.langchain.options import spelled, stop_strings
 from ig_guardrail.integrations.langchain.payer import PayingModel
-from ig_guardrail.integrations.langchain.relay import errors_of_others
+from ig_guardrail.integrations.langchain.response_format import tool_of
 from ig_guardrail.integrations.langchain.structured import call_of, of_calls, parsed
-from ig_guardrail.integrations.langchain.text_guardrail import LONGEST, TextOpening, sampling
-from ig_guardrail.integrations.langchain.unwritten import unwritten
+from ig_guardrail.integrations.langchain.text_checks import LONGEST, TextOpening, sampling
 from ig_guardrail.policy.language import PLAIN
 from ig_guardrail.settings import Limits
+from ig_guardrail.text.calls import showable
 from ig_guardrail.types import CompiledPolicy
 
 STRUCTURED = ("response_format", "response_schema", "response_mime_type", "format", "json_schema")
@@ -91,7 +89,7 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
     cost_models: Mapping[str, InstanceOf[CostModel]] = Field(
         default_factory=dict, exclude=True, repr=False, frozen=True
     )
-    """What the policy leaves to the program (`kind: given`), by name."""
+    """What the policy leaves to the program (`kind: provided`), by name."""
 
     _opened: TextOpening = PrivateAttr()
 
@@ -119,7 +117,7 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
         **kwargs: Any,
     ) -> Generator[ChatGenerationChunk, None, None]:
         ask = self._ask(messages, stop, kwargs)
-        asking = Asking(self.inner, messages, stop, kwargs)
+        asking = InnerCall(self.inner, messages, stop, kwargs)
         stream = self._over(asking.pulled).stream(ask, self.timeout)
         with errors_of_others(), closing(stream) as chunks:
             for chunk in chunks:
@@ -134,7 +132,7 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
         **kwargs: Any,
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
         ask = self._ask(messages, stop, kwargs)
-        asking = Asking(self.inner, messages, stop, kwargs)
+        asking = InnerCall(self.inner, messages, stop, kwargs)
         stream = self._over(asking.awaited).astream(ask, self.timeout)
         try:
             with errors_of_others():
@@ -165,11 +163,13 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
     ) -> ChatResult:
         return await agenerate_from_stream(self._astream(messages, stop, **kwargs))
 
-    def _ask(self, messages: Sequence[BaseMessage], stop: Sequence[str] | None, given: dict[str, Any]) -> Ask:
+    def _ask(
+        self, messages: Sequence[BaseMessage], stop: Sequence[str] | None, given: dict[str, Any]
+    ) -> GenerationRequest:
         """The request to the guardrail. Takes out of `given` what is not for the other model."""
         language = given.pop("language", None) or self.language
         payer = self._payer(given)
-        turns = turns_of(messages, self._limits(), unjudged=frozenset(self.unjudged_blocks), elsewhere=True)
+        turns = messages_of(messages, self._limits(), unjudged=frozenset(self.unjudged_blocks), elsewhere=True)
         if beginning_of(turns):
             raise RequestError(
                 "the conversation ends with a message of the assistant",
@@ -177,7 +177,7 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
                 why="the other model may go on from it or not, so it is not known what is to be judged as one answer",
                 fix="end with a message of the user",
             )
-        return Ask(
+        return GenerationRequest(
             turns,
             sampling(self.longest, stop_strings(stop)),
             _possible(self._opened.guardrail.policy.search.strategy),
@@ -193,7 +193,7 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
     def _limits(self) -> Limits:
         return self._opened.guardrail.limits
 
-    def _over(self, begin: Callable[[], Reading]) -> Guardrail:
+    def _over(self, begin: Callable[[], AnswerReader]) -> Guardrail:
         """The guardrail over answers that are begun so."""
         return self._opened.guardrail.over(StreamedEngine(self._name(), begin))
 
@@ -275,7 +275,7 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
             "model": self._name(),
             "policy": policy.name,
             "policy_sha256": policy.sha256,
-            "cost_models": sorted(self._opened.guardrail.panel.hashes.values()),
+            "cost_models": sorted(self._opened.guardrail.costs.hashes.values()),
             "longest": self.longest,
             "language": self.language,
             "version": __version__,

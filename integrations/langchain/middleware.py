@@ -14,29 +14,34 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired
 
-from langchain.agents.middleware import AgentMiddleware, AgentState, hook_config
-from langchain.agents.middleware.types import ModelRequest, ModelResponse, PrivateStateAttr, ToolCallRequest
-from langchain.agents.structured_output import StructuredOutputError
 from langchain_core.messages import AIMessage, AnyMessage, ChatMessage, ToolMessage
 from langchain_core.runnables.config import ensure_config, var_child_runnable_config
 from langchain_core.tools import BaseTool
-from langgraph.channels import LastValue
-from langgraph.runtime import Runtime
-from langgraph.types import Command
 from typing_extensions import override
 
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.drive.request import check_language
 from ig_guardrail.errors import RequestError
+from ig_guardrail.extras import absence
 from ig_guardrail.integrations.langchain.answer_check import AnswerCheck
-from ig_guardrail.integrations.langchain.blocks import PROVIDER, RECORD, refused
-from ig_guardrail.integrations.langchain.messages import ROLES, reader_of
+from ig_guardrail.integrations.langchain.messages.blocks import PROVIDER, RECORD, refused
+from ig_guardrail.integrations.langchain.messages.conversation import ROLES, reader_of
 from ig_guardrail.integrations.langchain.payer import conversation_of, with_conversation
 from ig_guardrail.integrations.langchain.structured import AnswerRefused
 from ig_guardrail.integrations.langchain.text_checks import text_checks
 from ig_guardrail.types import CompiledPolicy
 
-Answer = ToolMessage | Command[Any]
+try:
+    from langchain.agents.middleware import AgentMiddleware, AgentState, hook_config
+    from langchain.agents.middleware.types import ModelRequest, ModelResponse, PrivateStateAttr, ToolCallRequest
+    from langchain.agents.structured_output import StructuredOutputError
+    from langgraph.channels import LastValue
+    from langgraph.runtime import Runtime
+    from langgraph.types import Command
+except ModuleNotFoundError as error:
+    raise absence("agents", "langchain", "langgraph", by="GuardrailMiddleware") from error
+
+ToolAnswer = ToolMessage | Command[Any]
 
 REMOVED = "[removed: the policy refuses this text]"
 
@@ -172,14 +177,14 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
         return self.after_agent(state, runtime)
 
     @override
-    def wrap_tool_call(self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Answer]) -> Answer:
+    def wrap_tool_call(self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], ToolAnswer]) -> ToolAnswer:
         """Run the tool if the policy allows the call as it is now; else tell the model that it may not."""
         return self._denied(request) or handler(_going_on(request))
 
     @override
     async def awrap_tool_call(
-        self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[Answer]]
-    ) -> Answer:
+        self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[ToolAnswer]]
+    ) -> ToolAnswer:
         return await asyncio.to_thread(self._denied, request) or await handler(_going_on(request))
 
     def _denied(self, request: ToolCallRequest) -> ToolMessage | None:

@@ -13,15 +13,15 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ig_guardrail.calls import Form, showable
-from ig_guardrail.costs.tool_offers import offered
-from ig_guardrail.costs.tools import ToolRules
-from ig_guardrail.drive.request import Ask, check
+from ig_guardrail.costs.calls.offers import offered
+from ig_guardrail.costs.calls.rules import ToolRules
+from ig_guardrail.drive.request import GenerationRequest, check
 from ig_guardrail.errors import RequestError, brief
-from ig_guardrail.integrations.langchain.forms import form_of, instructed
+from ig_guardrail.integrations.langchain.response_format import form_of, with_instructions
 from ig_guardrail.schemas import faultless
 from ig_guardrail.settings import Limits
-from ig_guardrail.types import Sampling, Turn
+from ig_guardrail.text.calls import ResponseFormat, showable
+from ig_guardrail.types import Message, Sampling
 
 TAKEN_BY_LANGCHAIN = frozenset({"stream", "ls_structured_output_format", "structured_output_format"})
 
@@ -54,9 +54,9 @@ class CallOptions(BaseModel):
     top_logprobs: int = Field(0, ge=0, le=20)
     conversation: str | None = None
     tenant: str | None = None
-    form: Form = Form()
+    form: ResponseFormat = ResponseFormat()
 
-    def ask(self, turns: tuple[Turn, ...]) -> Ask:
+    def ask(self, turns: tuple[Message, ...]) -> GenerationRequest:
         """The request for a guardrail. Draws 63 random bits where no seed is set; the receipt tells which."""
         seed = secrets.randbits(63) if self.seed is None else self.seed
         sampling = Sampling(
@@ -69,8 +69,8 @@ class CallOptions(BaseModel):
             max_tokens=self.max_tokens,
             grammar=_grammar(self.form, self.max_tokens),
         )
-        return Ask(
-            instructed(self.form, turns),
+        return GenerationRequest(
+            with_instructions(self.form, turns),
             sampling,
             self.strategy,
             self.language,
@@ -94,7 +94,7 @@ class CallOptions(BaseModel):
 
     def check(self) -> None:
         """Raises RequestError, naming option and range, for settings that no request could be served with."""
-        check(self.ask((Turn("user", ""),)), Limits())
+        check(self.ask((Message("user", ""),)), Limits())
 
 
 def as_named_here(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,7 +178,7 @@ def spelled(name: str, value: Any) -> str:
         ) from error
 
 
-def _grammar(form: Form, room: int) -> str | None:
+def _grammar(form: ResponseFormat, room: int) -> str | None:
     """The form as a grammar. Raises RequestError for a schema whose keywords have values of other kinds than theirs."""
     try:
         return form.grammar(room)

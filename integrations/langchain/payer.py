@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 from typing_extensions import override
 
 from ig_guardrail.errors import RequestError
-from ig_guardrail.ledger import Payer
+from ig_guardrail.ledger import AccountKey
 
 TenantOf: TypeAlias = Callable[[RunnableConfig], str | None]
 
@@ -27,7 +27,7 @@ NOTED = "__ig_guardrail_conversation"  # of a config's `configurable`; LangGraph
 
 
 @dataclass(frozen=True, slots=True)
-class Conversation:
+class NotedConversation:
     """The conversation that a run goes on with, noted in its config by our middleware.
 
     It is an object, and not its name alone, since what a caller sends to a server is never one.
@@ -63,7 +63,9 @@ class Payers:
                 fix="give one of them",
             )
 
-    def of(self, config: RunnableConfig | None, conversation: str | None = None, tenant: str | None = None) -> Payer:
+    def of(
+        self, config: RunnableConfig | None, conversation: str | None = None, tenant: str | None = None
+    ) -> AccountKey:
         """Who pays for a call in a run.
 
         conversation, tenant: what the call itself says. Raises RequestError if it names another tenant than is told, or
@@ -79,7 +81,7 @@ class Payers:
                 fix="leave out `tenant` in the call",
             )
         who = conversation or self.conversation or conversation_of(config)
-        return Payer(who, tenant if told is None else told)
+        return AccountKey(who, tenant if told is None else told)
 
     def _tenant(self, config: RunnableConfig) -> str | None:
         if self.tenant_of is not None:
@@ -93,12 +95,12 @@ def conversation_of(config: RunnableConfig | None = None) -> str | None:
     """The conversation that a run belongs to; without a config, the run that this is called in."""
     configurable = ensure_config(config).get("configurable", {})
     noted = configurable.get(NOTED)
-    return noted.name if isinstance(noted, Conversation) else _text(configurable.get("thread_id"))
+    return noted.name if isinstance(noted, NotedConversation) else _text(configurable.get("thread_id"))
 
 
 def with_conversation(config: RunnableConfig, name: str) -> RunnableConfig:
     """A config of which all that runs under it goes on with a conversation."""
-    return {**config, "configurable": {**config.get("configurable", {}), NOTED: Conversation(name)}}
+    return {**config, "configurable": {**config.get("configurable", {}), NOTED: NotedConversation(name)}}
 
 
 class PayingModel(BaseChatModel):
@@ -158,10 +160,10 @@ class PayingModel(BaseChatModel):
         options = dict(given)
         return {**options, "payer": self._payer(options, config)}
 
-    def _payer(self, options: dict[str, Any], config: RunnableConfig | None = None) -> Payer:
+    def _payer(self, options: dict[str, Any], config: RunnableConfig | None = None) -> AccountKey:
         """Who pays; takes out of a call's options what says so."""
-        if isinstance(options.get("payer"), Payer):
-            payer: Payer = options.pop("payer")
+        if isinstance(options.get("payer"), AccountKey):
+            payer: AccountKey = options.pop("payer")
             return payer
         conversation, tenant = options.pop("conversation", None), options.pop("tenant", None)
         return self._payers().of(config, conversation, tenant)

@@ -14,8 +14,8 @@ from pydantic import Field, InstanceOf
 from typing_extensions import override
 
 from ig_guardrail.errors import RequestError
-from ig_guardrail.integrations.langchain.blocks import PROVIDER
-from ig_guardrail.integrations.langchain.messages import turns_of
+from ig_guardrail.integrations.langchain.messages.blocks import PROVIDER
+from ig_guardrail.integrations.langchain.messages.conversation import messages_of
 from ig_guardrail.integrations.langchain.text_checks import TextChecks, readings
 from ig_guardrail.types import Budget
 
@@ -77,7 +77,7 @@ def _said(state: Any) -> list[str]:
         call = state["tool_call"]
         return readings(call["name"], call["args"])
     if isinstance(state, Sequence) and state and all(isinstance(one, BaseMessage) for one in state):
-        turns = turns_of(state)
+        turns = messages_of(state)
         made = [call for turn in turns for said in turn.said for call in said.calls]
         return [
             *(turn.text for turn in turns),

@@ -19,13 +19,13 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableGenerator
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
 from ig_guardrail.errors import RequestError
-from ig_guardrail.integrations.langchain.blocks import RECORD, refused
-from ig_guardrail.integrations.langchain.forms import form_of, schema_of, tool_of
+from ig_guardrail.integrations.langchain.messages.blocks import RECORD, refused
+from ig_guardrail.integrations.langchain.response_format import form_of, schema_of, tool_of
 from ig_guardrail.schemas import faultless
 from ig_guardrail.types import HURRIED
 
 Demand: TypeAlias = Callable[[AIMessage], None]  # raises an error where an answer is no whole value
-Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
+OutputMethod: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
 
 _Refusal: type[Exception] = getattr(exceptions, "ModelRefusalError", exceptions.OutputParserException)
 
@@ -46,7 +46,7 @@ class AnswerRefused(_Refusal):  # type: ignore[misc, valid-type]
 
 
 def structured(
-    model: BaseChatModel, schema: Any, include_raw: bool, method: Method, asked: Mapping[str, Any]
+    model: BaseChatModel, schema: Any, include_raw: bool, method: OutputMethod, asked: Mapping[str, Any]
 ) -> Runnable[Any, Any]:
     """The model bound to a schema and to what else is asked of its calls, and the parser behind it.
 

@@ -1,4 +1,7 @@
-"""What of a policy can be checked without a language model: input turns, and tool calls with their arguments."""
+"""What of a policy can be checked without a language model: input turns, and tool calls with their arguments.
+
+A guardrail over text that is written elsewhere, and what a request to it says.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +11,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ig_guardrail.assembly import folder_of
-from ig_guardrail.budget import Account, Rule, charge
-from ig_guardrail.calls import written
+from ig_guardrail.assembly import guard_text
+from ig_guardrail.budget import BudgetRule, BudgetState, charge
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.catalog import build_cost_models
 from ig_guardrail.costs.combine import evaluate
 from ig_guardrail.costs.workers import Worker
+from ig_guardrail.drive.cost_registry import BoundCost, check_prompt
 from ig_guardrail.drive.judging import START, begin_judging, judged
-from ig_guardrail.drive.panel import Seat, check_prompt
 from ig_guardrail.drive.runners import finish
 from ig_guardrail.drive.scorer import checked
+from ig_guardrail.engine.external.engine import StreamedEngine
+from ig_guardrail.engine.external.stream import AnswerReader
+from ig_guardrail.errors import EngineError
+from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.ledger import Ledger, ledger_at
 from ig_guardrail.policy import load_policy
-from ig_guardrail.types import Budget, CompiledPolicy, Piece, Prompt
+from ig_guardrail.spec import folder_of
+from ig_guardrail.text.calls import format_call
+from ig_guardrail.types import Budget, CompiledPolicy, Piece, Prompt, Sampling
 
-TEXT_KINDS = ("lexical", "pattern", "classifier", "openai", "python", "given", "tools", "calls")
+TEXT_KINDS = ("lexical", "pattern", "classifier", "openai", "python", "provided", "tools", "calls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +39,7 @@ class TextChecks:
     """A policy and those of its cost models that read text. A check blocks its thread, within their time limits."""
 
     policy: CompiledPolicy
-    seats: Mapping[str, Seat]
+    seats: Mapping[str, BoundCost]
     opened_from: tuple[str | Path | CompiledPolicy, Mapping[str, CostModel] | None]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> TextChecks:
@@ -105,13 +114,13 @@ class TextChecks:
 
 def _cost(budget: Budget, score: float) -> float:
     """What one text costs that is all of an answer."""
-    _, cost = charge(Rule(budget, "final", "level"), Account(), 1, score)
+    _, cost = charge(BudgetRule(budget, "final", "level"), BudgetState(), 1, score)
     return cost
 
 
 def readings(name: str, arguments: Mapping[str, Any], id: str | None = None) -> list[str]:
     """A call as it is judged: as a model writes it, and its arguments alone; either is read decoded as well."""
-    return [written(name, arguments, id), json.dumps(arguments, ensure_ascii=False, default=str)]
+    return [format_call(name, arguments, id), json.dumps(arguments, ensure_ascii=False, default=str)]
 
 
 def text_checks(policy: str | Path | CompiledPolicy, cost_models: Mapping[str, CostModel] | None = None) -> TextChecks:
@@ -123,5 +132,54 @@ def text_checks(policy: str | Path | CompiledPolicy, cost_models: Mapping[str, C
     specs = {spec.name: spec for spec in compiled.cost_models if spec.kind in TEXT_KINDS}
     models = build_cost_models(list(specs.values()), cost_models, engine=None, base_dir=folder_of(policy))
     check_prompt(compiled.prompt, models)
-    seats = {name: Seat(specs[name], model, Worker(name)) for name, model in models.items() if not model.layers}
+    seats = {name: BoundCost(specs[name], model, Worker(name)) for name, model in models.items() if not model.layers}
     return TextChecks(compiled, seats, (policy, cost_models))
+
+
+LONGEST = 16_384  # pieces of one answer, by default
+
+
+def text_guardrail(
+    policy: str | Path | CompiledPolicy,
+    ledger: str | Path | Ledger | None = None,
+    cost_models: Mapping[str, CostModel] | None = None,
+) -> Guardrail:
+    """The guardrail of a policy (file, name or value), to be used `over` an engine for each request.
+
+    cost_models: those that the policy leaves to the program (`kind: provided`), by name
+
+    Raises PolicyError; ModelError if a budget is of hidden states.
+    """
+    compiled = load_policy(policy)
+    return guard_text(StreamedEngine("", _nothing), compiled, folder_of(policy), ledger_at(ledger), cost_models)
+
+
+class TextOpening:
+    """A text guardrail that is opened at once, and copied by what it was opened from.
+
+    A copy in this process is the same one; one that was pickled is opened again where it is read.
+    """
+
+    def __init__(
+        self,
+        policy: str | Path | CompiledPolicy,
+        ledger: str | Path | Ledger | None = None,
+        cost_models: Mapping[str, CostModel] | None = None,
+    ) -> None:
+        self._given = (policy, ledger, cost_models)
+        self.guardrail = text_guardrail(policy, ledger, cost_models)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> TextOpening:
+        return self
+
+    def __reduce__(self) -> tuple[type[TextOpening], tuple[Any, ...]]:
+        return TextOpening, self._given
+
+
+def sampling(longest: int, stop: tuple[str, ...] = ()) -> Sampling:
+    """How others draw is theirs to say; here an answer is only ended, at a stop string or after `longest` pieces."""
+    return Sampling(temperature=1.0, top_p=1.0, stop=stop, max_tokens=longest)
+
+
+def _nothing() -> AnswerReader:
+    raise EngineError("there is no answer to read", where="engine", fix="use the guardrail `over` an engine")

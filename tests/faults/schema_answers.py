@@ -7,12 +7,11 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from ig_guardrail.calls import Form
-from ig_guardrail.engine.grammar import Grammars
-from ig_guardrail.engine.script import Distribution, Place
-from ig_guardrail.engine.scripted import ScriptedEngine
-from ig_guardrail.engine.vocabulary import Vocabulary
-from ig_guardrail.types import Draw, Sampling, Turn
+from ig_guardrail.engine.grammar.grammar import Grammars
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.script import Distribution, TokenPlace, Vocabulary
+from ig_guardrail.text.calls import ResponseFormat
+from ig_guardrail.types import Draw, Message, Sampling
 
 BYTES = Vocabulary([])
 GRAMMARS = Grammars(BYTES.language, BYTES.ids)
@@ -47,18 +46,18 @@ class Babbler:
     seed: int
     vocabulary: Vocabulary = field(default_factory=lambda: Vocabulary(PIECES))
 
-    def next_tokens(self, place: Place) -> Distribution:
+    def next_tokens(self, place: TokenPlace) -> Distribution:
         dice = random.Random(f"{self.seed} {place.prefix} {place.lane}")
         weights = [dice.random() ** 3 for _ in range(self.vocabulary.language.size)]
         total = sum(weights)
         return [(token, weight / total) for token, weight in enumerate(weights)]
 
 
-def babbled(form: Form, seed: int, room: int) -> tuple[str, str | None]:
+def babbled(form: ResponseFormat, seed: int, room: int) -> tuple[str, str | None]:
     """An answer of at most `room` tokens, and why it ended. Raises RequestError where there can be none."""
     engine = ScriptedEngine(Babbler(seed), context=4096)
     sampling = Sampling(seed=seed, temperature=1.0, top_p=1.0, max_tokens=room, grammar=form.grammar(room))
-    root = engine.open(engine.encode([Turn("user", "Go.")]), sampling).result()
+    root = engine.open(engine.encode([Message("user", "Go.")]), sampling).result()
     (node,) = engine.extend([Draw(root)], room).result()
     engine.close(root)
     return node.text, node.finish
@@ -66,7 +65,7 @@ def babbled(form: Form, seed: int, room: int) -> tuple[str, str | None]:
 
 def takes(schema: Any, value: Any, room: int = 600) -> bool:
     """Whether JSON of a schema may be this value."""
-    state = GRAMMARS.compiled(Form(schema=schema).grammar(room) or "").after(())
+    state = GRAMMARS.compiled(ResponseFormat(schema=schema).grammar(room) or "").after(())
     for token in BYTES.ids(json.dumps(value, ensure_ascii=False)):
         if not state.allowed()[token]:
             return False
@@ -76,7 +75,7 @@ def takes(schema: Any, value: Any, room: int = 600) -> bool:
 
 def most(schema: Any, before: str, unit: str, room: int) -> int:
     """How often a text may stand behind another, up to ten times the room."""
-    state = GRAMMARS.compiled(Form(schema=schema).grammar(room) or "").after(BYTES.ids(before))
+    state = GRAMMARS.compiled(ResponseFormat(schema=schema).grammar(room) or "").after(BYTES.ids(before))
     for count in range(10 * room):
         for token in BYTES.ids(unit):
             if not state.allowed()[token]:

@@ -9,26 +9,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langgraph.store.memory import InMemoryStore
 
-from ig_guardrail.budget import Account, Rule, SafetyState, charge, remaining, settle
-from ig_guardrail.costs.latent_critic import Horizon
+from ig_guardrail.budget import BudgetRule, BudgetState, SafetyState, charge, remaining, settle
+from ig_guardrail.costs.rewards.latent_critic import Horizon
 from ig_guardrail.integrations.langchain.store_ledger import StoreLedger
-from ig_guardrail.ledger import Entry, Ledger, Limit, MemoryLedger
+from ig_guardrail.ledger import Ledger, LedgerEntry, Limit, MemoryLedger
 from ig_guardrail.stream.gate import Gate
 from ig_guardrail.stream.release import Hold
-from ig_guardrail.types import Accepted, Budget, Cost, Expression, Measure, Node
+from ig_guardrail.types import Accepted, Budget, CostEstimate, Expression, Measure, Node
 
 THOUSANDTHS = 1_000
 scores = st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 1000)), min_size=1, max_size=12)
 
 
-def rule(threshold: float = 0.5, budget: float = 0.3, discount: float = 1.0, weight: float = 1.0) -> Rule:
+def rule(threshold: float = 0.5, budget: float = 0.3, discount: float = 1.0, weight: float = 1.0) -> BudgetRule:
     spec = Budget(
         "b", ("hte",), Expression("model", model="m"), threshold, weight=weight, budget=budget, discount=discount
     )
-    return Rule(spec, "token", "event")
+    return BudgetRule(spec, "token", "event")
 
 
-def gate_takes(one: Rule, given_scores: list[float]) -> bool:
+def gate_takes(one: BudgetRule, given_scores: list[float]) -> bool:
     """Whether a gate takes an answer of as many tokens, each charged with its score."""
     root = Node(0, 0, None, (), 0, "", (), 0)
     length = len(given_scores)
@@ -37,18 +37,18 @@ def gate_takes(one: Rule, given_scores: list[float]) -> bool:
     return isinstance(Gate(root, [one], Hold()).commit(node, measures), Accepted)
 
 
-def search_keeps(one: Rule, given_scores: list[float]) -> bool:
+def search_keeps(one: BudgetRule, given_scores: list[float]) -> bool:
     """Whether a search sees every prefix within budget, by the numbers that drive hands it."""
     state = SafetyState()
     for position, score in enumerate(given_scores, start=1):
         state, _ = settle([one], state, [Measure("b", position, False, score)])
-        if not Cost({"b": remaining(one.budget, state.account(one.budget), position)}, 0.0, 0.0).within:
+        if not CostEstimate({"b": remaining(one.budget, state.account(one.budget), position)}, 0.0, 0.0).within:
             return False
     return True
 
 
 def ledger_takes(ledger: Ledger, limit: Limit, costs: list[float]) -> bool:
-    return all(ledger.charge([Entry("a", 1, "b", cost)], {"b": limit}) for cost in costs if cost)
+    return all(ledger.charge([LedgerEntry("a", 1, "b", cost)], {"b": limit}) for cost in costs if cost)
 
 
 @pytest.mark.parametrize(
@@ -94,9 +94,9 @@ def test_a_budget_of_nothing_refuses_the_least_cost_there_is() -> None:
 def test_a_discounted_budget_that_is_used_up_is_used_up_at_every_position(position: int) -> None:
     """gamma**position is 0 as a float from some 74,000 tokens on: nothing may be free behind it."""
     ban, spent = rule(0.0, 0.0, discount=0.99), rule(0.0, 0.5, discount=0.99)
-    account, _ = charge(ban, Account(), position, 0.25)
+    account, _ = charge(ban, BudgetState(), position, 0.25)
     assert remaining(ban.budget, account, position) < 0
-    used, _ = charge(spent, Account(), 1, 0.5)
+    used, _ = charge(spent, BudgetState(), 1, 0.5)
     assert remaining(spent.budget, used, position) == 0
     over, _ = charge(spent, used, position, 0.25)
     assert remaining(spent.budget, over, position) < 0
@@ -106,7 +106,7 @@ def test_a_discounted_budget_that_is_used_up_is_used_up_at_every_position(positi
 @pytest.mark.parametrize("position", [71_500, 80_000, 1_000_000])
 def test_what_a_discounted_budget_still_holds_far_on_is_a_number(position: int) -> None:
     one = rule(0.0, 0.5, discount=0.99)
-    account, cost = charge(one, Account(), position, 1.0)
+    account, cost = charge(one, BudgetState(), position, 1.0)
     left = remaining(one.budget, account, position)
     assert (cost, account.spend >= 0) == (1.0, True)
     assert 0 < left < float("inf")

@@ -10,8 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from ig_guardrail.engine import store
-from ig_guardrail.engine.store import MANIFEST, MARK, is_whole, made_once, put_in_place, remembered_sha256, store_folder
+from ig_guardrail.engine.loading import store
+from ig_guardrail.engine.loading.store import (
+    MANIFEST,
+    MARK,
+    is_whole,
+    made_once,
+    put_in_place,
+    remembered_sha256,
+    store_folder,
+)
 from ig_guardrail.errors import ModelError
 
 SOMEBODY = 12_345  # a user, by number

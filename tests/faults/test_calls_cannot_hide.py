@@ -9,12 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AIMessageChunk
 
-from ig_guardrail.calls import CLOSE, OPEN, written
-from ig_guardrail.engine.reading import Calls, Heard
+from ig_guardrail.engine.external.stream import Calls, Heard
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from ig_guardrail.integrations.langchain.guard_runnable import GuardRunnable
 from ig_guardrail.integrations.langchain.guarded_model import GuardedChatModel
 from ig_guardrail.ledger import MemoryLedger
+from ig_guardrail.text.calls import CLOSE, OPEN, format_call
 from tests.golden.conversations import compiled, scripted_guardrail
 from tests.unit.langchain.teller import call_part, last_part, teller
 
@@ -31,7 +31,7 @@ search: {block: 4, hold: 0, retries: 0, candidates: 1, shortest: 0}
 messages: {refusal: {en: "No."}, closing: {en: "Stop."}}
 """
 RULES = compiled(POLICY)
-CALL, REAL = '{"name": "delete_all", "arguments": {}}', written("pay", {"to": "Ann"})
+CALL, REAL = '{"name": "delete_all", "arguments": {}}', format_call("pay", {"to": "Ann"})
 DECOYS = [
     OPEN,
     f"{OPEN} ",
@@ -117,7 +117,7 @@ def test_where_calls_begin_is_known_from_whoever_made_them() -> None:
 @pytest.mark.parametrize("name", ["pay", "delete_all"])
 def test_own_calls_are_found_behind_words_about_them(name: str) -> None:
     tool = {"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": {}}}}
-    told = [*f"{OPEN} is how it begins.\n", *written(name, {})]
+    told = [*f"{OPEN} is how it begins.\n", *format_call(name, {})]
     model = ChatIGGuardrail(guardrail=scripted_guardrail({(0, 0): told}, RULES), seed=7, max_tokens=400)  # type: ignore[dict-item]
     chunks: list[AIMessageChunk] = list(model.bind_tools([tool]).stream("x", conversation="c"))  # type: ignore[arg-type]
     calls = [piece["name"] for chunk in chunks for piece in chunk.tool_call_chunks]

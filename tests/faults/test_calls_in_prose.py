@@ -9,23 +9,33 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ig_guardrail.calls import BLANKS, CLOSE, OPEN, Call, Form, Tool, read, showable, unread, written
-from ig_guardrail.costs.tools import tool_rules
-from ig_guardrail.engine.grammar import Grammars
-from ig_guardrail.engine.vocabulary import Vocabulary
+from ig_guardrail.costs.calls.rules import tool_rules
+from ig_guardrail.engine.grammar.grammar import Grammars
+from ig_guardrail.engine.scripted.script import Vocabulary
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
-from ig_guardrail.integrations.langchain.forms import form_of
 from ig_guardrail.integrations.langchain.guarded_model import GuardedChatModel
-from ig_guardrail.notation import before_calls, beginning
-from ig_guardrail.types import Piece, Prompt
+from ig_guardrail.integrations.langchain.response_format import form_of
+from ig_guardrail.text.call_notation import before_calls, beginning
+from ig_guardrail.text.calls import (
+    BLANKS,
+    CLOSE,
+    OPEN,
+    ResponseFormat,
+    Tool,
+    format_call,
+    parse_calls,
+    showable,
+    unparsed_tail,
+)
+from ig_guardrail.types import Piece, Prompt, ToolCall
 from tests.golden.conversations import compiled, scripted_guardrail
 from tests.unit.langchain.teller import call_part, teller
 from tests.unit.langchain.test_tools import RULES, TOOLS, called, delete_file, folded
 
 NONE: dict[str, Any] = {"type": "object", "properties": {}}
-LOOK, WIPE = written("look", {}), written("wipe", {})
+LOOK, WIPE = format_call("look", {}), format_call("wipe", {})
 NATIVE = f'{OPEN}\n{{"name": "look", "arguments": {{}}}}\n{CLOSE}'
-FORM = Form((Tool("look", "", NONE), Tool("wipe", "", NONE)))
+FORM = ResponseFormat((Tool("look", "", NONE), Tool("wipe", "", NONE)))
 
 
 @functools.cache
@@ -34,7 +44,7 @@ def tokens() -> tuple[Vocabulary, Grammars]:
     return vocabulary, Grammars(vocabulary.language, vocabulary.ids)
 
 
-def taken(form: Form, text: str) -> str:
+def taken(form: ResponseFormat, text: str) -> str:
     """As much of a text as a form takes; all of it and an end mark if the answer may end there."""
     vocabulary, grammars = tokens()
     state = grammars.compiled(form.grammar(400) or "").after(())
@@ -64,8 +74,8 @@ PROSE = [
 @pytest.mark.parametrize("text", PROSE)
 @pytest.mark.parametrize("parallel", [True, False])
 def test_prose_may_speak_of_calls(text: str, parallel: bool) -> None:
-    assert taken(Form(FORM.tools, parallel=parallel), text) == f"{text}$"
-    assert read(text) == (text, ())
+    assert taken(ResponseFormat(FORM.tools, parallel=parallel), text) == f"{text}$"
+    assert parse_calls(text) == (text, ())
     bound = ChatIGGuardrail(guardrail=scripted_guardrail({(0, 0): list(text)}), seed=7).bind_tools(TOOLS)
     for answer in (bound.invoke("How?"), folded(list(bound.stream("How?")))):
         assert (answer.text, called(answer), answer.response_metadata["finish_reason"]) == (text, [], "stop")
@@ -86,13 +96,13 @@ CALLS = [
 @pytest.mark.parametrize(("text", "words", "count"), CALLS)
 def test_calls_are_read_where_models_write_them(text: str, words: str, count: int) -> None:
     assert taken(FORM, text) == f"{text}$"
-    assert (read(text)[0], len(read(text)[1])) == (words, count)
-    assert taken(Form(FORM.tools, parallel=False), text) == (f"{text}$" if count == 1 else prefix(text))
+    assert (parse_calls(text)[0], len(parse_calls(text)[1])) == (words, count)
+    assert taken(ResponseFormat(FORM.tools, parallel=False), text) == (f"{text}$" if count == 1 else prefix(text))
 
 
 def prefix(text: str) -> str:
     """A text up to where its second call would begin, as far as blanks may stand behind the first."""
-    first = len(text) - len(unread(text)) if len(read(text)[1]) == 1 else text.index(CLOSE) + len(CLOSE)
+    first = len(text) - len(unparsed_tail(text)) if len(parse_calls(text)[1]) == 1 else text.index(CLOSE) + len(CLOSE)
     rest = text[first:]
     return text[: first + len(rest) - len(rest.lstrip(BLANKS))]
 
@@ -126,14 +136,14 @@ pieces = st.sampled_from(
 @given(st.lists(pieces, max_size=7).map("".join))
 def test_grammar_reader_and_hold_back_agree(text: str) -> None:
     start, took = beginning(text), taken(FORM, text)
-    words, calls = read(text)
+    words, calls = parse_calls(text)
     assert words == text[:start]
-    assert all(call == Call("look", {}) for call in calls)
+    assert all(call == ToolCall("look", {}) for call in calls)
     if start is None:
         assert took == f"{text}$"
     elif took == f"{text}$":
         assert calls
-        assert not unread(text).strip(BLANKS)
+        assert not unparsed_tail(text).strip(BLANKS)
     else:  # what is no whole call cannot be finished
         assert len(took) > start
     for end in range(len(text) + 1):
@@ -145,10 +155,10 @@ def test_grammar_reader_and_hold_back_agree(text: str) -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.lists(pieces, max_size=6).map("".join), st.sampled_from(["look", "wipe"]))
 def test_no_prose_hides_a_call_on_a_line_of_its_own(words: str, name: str) -> None:
-    text = f"{words}\n{written(name, {})}"
+    text = f"{words}\n{format_call(name, {})}"
     rules = tool_rules("tools", ("x.tools",), {"deny": ["wipe"]})
     ((_, (score,)),) = rules.advance([(rules.start(Prompt((), (1,))), Piece(text))])
-    known = [call.name for call in read(text)[1]]
+    known = [call.name for call in parse_calls(text)[1]]
     assert score == 1 or name == "look"
     assert name in known or score == 1 or beginning(words) is not None
 
@@ -163,7 +173,7 @@ def test_words_of_another_model_hide_no_call(words: str) -> None:
 
 
 def test_a_tool_that_is_named_is_called_once_unless_more_was_asked_for() -> None:
-    read_twice = list(written("read_file", {"name": "a"}) * 2)
+    read_twice = list(format_call("read_file", {"name": "a"}) * 2)
     model = ChatIGGuardrail(guardrail=scripted_guardrail({(0, 0): read_twice}), seed=7)
     dict_choice = {"type": "function", "function": {"name": "read_file"}}
     for choice in ("read_file", dict_choice):

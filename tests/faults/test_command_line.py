@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from ig_guardrail.calls import written
-from ig_guardrail.engine.script import Continuations
-from ig_guardrail.engine.scripted import Incidents, ScriptedEngine
+from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
+from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import EngineError, RequestError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.languages import normal_tag
 from ig_guardrail.policy import load_policy
+from ig_guardrail.text.calls import format_call
 from ig_guardrail.types import Messages
 from tests.golden.conversations import CALM, LATE, POLITE, RUDE, scripted_guardrail
 from tests.unit.cli.conftest import Command, Ran
@@ -77,10 +77,10 @@ def test_tools_are_read_from_a_file_and_their_limits_kept(
 ) -> None:
     file, tools = policy(LIMITED), tmp_path / "tools.json"
     tools.write_text(json.dumps([PAY]))
-    runs_on(told(written("pay", {})))
+    runs_on(told(format_call("pay", {})))
     common = ("--tools", str(tools), "--conversation", "ann", "--ledger", str(tmp_path / "l.db"))
     first = asked(ig, file, *common)
-    assert (first.code, first.out) == (0, written("pay", {}) + "\n")
+    assert (first.code, first.out) == (0, format_call("pay", {}) + "\n")
     assert asked(ig, file, *common).code == 3
 
 
@@ -99,7 +99,7 @@ def test_a_chat_is_a_conversation_with_tools_and_results(
 ) -> None:
     file, tools = policy(LIMITED), tmp_path / "tools.yaml"
     tools.write_text("- {type: function, function: {name: pay, parameters: {type: object, properties: {}}}}\n")
-    runs_on(told(written("pay", {})))
+    runs_on(told(format_call("pay", {})))
     chat = ("chat", "--policy", file, "--model", "scripted", "--tools", str(tools), "--seed", "7")
     assert ig(*chat, stdin=b"pay\n").code == 0
     assert ig(*chat, stdin=b"pay\n/result paid\n").code == 3  # the second call of one conversation

@@ -13,8 +13,8 @@ from langchain_core.messages import content as standard
 
 from ig_guardrail import AnswerRefused, ChatIGGuardrail, GuardedChatModel, GuardInput
 from ig_guardrail.errors import RequestError
-from ig_guardrail.integrations.langchain.content import DEEPEST
-from ig_guardrail.integrations.langchain.messages import turns_of
+from ig_guardrail.integrations.langchain.messages.content import DEEPEST
+from ig_guardrail.integrations.langchain.messages.conversation import messages_of
 from tests.golden.conversations import CALM, POLITE, compiled, scripted_guardrail
 from tests.unit.langchain.teller import Teller, teller
 
@@ -151,9 +151,9 @@ def asked(block: Any) -> list[Any]:
 def test_text_is_read_from_every_kind(name: str) -> None:
     text = "some words of a user"
     block = with_text(text)[name]
-    assert text in turns_of([HumanMessage([block])])[0].text
-    assert text in turns_of([ToolMessage([block], tool_call_id="1")])[0].text
-    assert text in turns_of([SystemMessage([block])])[0].text
+    assert text in messages_of([HumanMessage([block])])[0].text
+    assert text in messages_of([ToolMessage([block], tool_call_id="1")])[0].text
+    assert text in messages_of([SystemMessage([block])])[0].text
 
 
 @pytest.mark.parametrize("name", with_text(""))
@@ -210,7 +210,7 @@ def test_text_within_what_is_passed_over_is_read_all_the_same() -> None:
 
 def test_words_that_lie_across_blocks_are_read_as_one_text_and_other_blocks_are_set_apart() -> None:
     blocks: list[Any] = [{"type": "text", "text": "one "}, "two", with_text("three")["document"], "four"]
-    assert turns_of([HumanMessage(blocks)])[0].text == "one two\n\nthree\n\nfour"
+    assert messages_of([HumanMessage(blocks)])[0].text == "one two\n\nthree\n\nfour"
 
 
 def test_another_model_may_join_blocks_or_set_them_apart() -> None:
@@ -230,14 +230,14 @@ def test_blocks_in_blocks_are_read_or_refused(depth: int) -> None:
         block = {"type": "tool_result", "content": [block]}
     if depth > DEEPEST:
         with pytest.raises(RequestError, match="is not text"):
-            turns_of([HumanMessage([block])])
+            messages_of([HumanMessage([block])])
         return
     try:
-        assert BAD in turns_of([HumanMessage([block])])[0].text
+        assert BAD in messages_of([HumanMessage([block])])[0].text
     except RequestError as error:
         assert "is not text" in str(error)  # noqa: PT017  # deeper than half of it
 
 
 def test_thoughts_and_mirrored_calls_of_answers_stay_left_out() -> None:
     blocks: list[Any] = [with_text(BAD)["reasoning"], with_text(BAD)["tool_use"], {"type": "text", "text": "fine"}]
-    assert turns_of([AIMessage(blocks)])[0].text == "fine"
+    assert messages_of([AIMessage(blocks)])[0].text == "fine"

@@ -18,10 +18,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ig_guardrail.costs.lexical import LexicalHead, read_lexical_head
+from ig_guardrail.costs.heads.lexical import LexicalHead, read_lexical_head
+from ig_guardrail.costs.heads.words import count_terms
 from ig_guardrail.costs.pattern import PatternCost, compile_patterns
-from ig_guardrail.costs.words import count_terms
-from ig_guardrail.normalisation import compose, composed, folded, folded_word, may_vanish, readable, start_of_last
+from ig_guardrail.text.normalisation import compose, composed, folded, folded_word, may_vanish, readable, start_of_last
 from ig_guardrail.types import Piece, Prompt
 
 PROMPT = Prompt((), ())

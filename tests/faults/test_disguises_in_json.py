@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ig_guardrail.calls import written
-from ig_guardrail.costs.decoded import decoded, rules_of
-from ig_guardrail.costs.finished_calls import finished_calls
+from ig_guardrail.costs.calls.decoded import decoded, rules_of
+from ig_guardrail.costs.calls.finished import finished_calls
 from ig_guardrail.costs.pattern import compile_patterns
+from ig_guardrail.text.calls import format_call
 from ig_guardrail.types import CostModelSpec, Piece, Prompt
 from tests.faults.test_disguises import DISGUISES, RUNS, cut
 from tests.faults.test_ends_of_matches import answered
@@ -58,6 +58,6 @@ def test_nothing_of_a_match_in_json_is_shown_before_it_is_denied(
 def test_a_budget_for_calls_names_the_pattern_that_an_argument_matched(disguise: str) -> None:
     rude = compile_patterns(["sudo", "codeword"], 8, "rude", ("hte",), names=[None, "word"])
     model = finished_calls(CostModelSpec("c", "calls", ("hte",), {"tool": "*", "by": "rude"}, 2.0), {"rude": rude})
-    call = written("run", {"cmd": DISGUISES[disguise]("codeword")})
+    call = format_call("run", {"cmd": DISGUISES[disguise]("codeword")})
     ((state, (score,)),) = model.advance([(model.start(PROMPT), Piece(call, ended=True))])
     assert (score, model.fired(state)) == (1.0, ("word",))

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ig_guardrail.costs.pattern import compile_patterns
-from ig_guardrail.drive.request import Ask
+from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.policy import compile_text
-from ig_guardrail.types import CompiledPolicy, Piece, Prompt, Receipt, Sampling, Turn
+from ig_guardrail.types import CompiledPolicy, Message, Piece, Prompt, Receipt, Sampling
 from tests.golden.conversations import scripted_guardrail
 
 RUNS = int(os.environ.get("IG_STREAMS", "200"))
@@ -43,7 +43,9 @@ def policy(pattern: str, longest: int, every: int) -> CompiledPolicy:
 def answered(tokens: list[str], pattern: str, longest: int, every: int) -> tuple[str, Receipt]:
     """What was shown of an answer that is made of these tokens, message apart, and its receipt."""
     guardrail = scripted_guardrail({(0, 0): tokens}, policy(pattern, longest, every))
-    chunks = list(guardrail.stream(Ask((Turn("user", "Go."),), Sampling(seed=1, max_tokens=len(tokens) + 8))))
+    chunks = list(
+        guardrail.stream(GenerationRequest((Message("user", "Go."),), Sampling(seed=1, max_tokens=len(tokens) + 8)))
+    )
     receipt = chunks[-1].receipt
     assert receipt is not None
     shown = "".join(chunk.text for chunk in chunks)

@@ -15,11 +15,11 @@ from langchain_core.callbacks import BaseCallbackHandler
 
 from ig_guardrail.assembly import guard
 from ig_guardrail.causes import LOG
-from ig_guardrail.costs.endpoint import Endpoint
-from ig_guardrail.costs.given import given_cost_model
+from ig_guardrail.costs.plugins import provided_cost_model
+from ig_guardrail.costs.remote.endpoint import Endpoint
 from ig_guardrail.costs.workers import MOST_LEFT, Worker
-from ig_guardrail.engine.script import Continuations
-from ig_guardrail.engine.scripted import Incidents, ScriptedEngine
+from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
+from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import CostFailure, EngineError, GenerationFailed, GuardrailError
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from ig_guardrail.integrations.langchain.text_checks import text_checks
@@ -32,7 +32,7 @@ kind: SafetyPolicy
 metadata: {{name: t, version: 1.0.0, owners: [x@example.org]}}
 cost_models:
   codes: {{kind: pattern, hazards: [prv], patterns: ['{secret}'], longest_match: 8}}
-  q: {{kind: given, hazards: [prv], timeout_ms: 60000{extra}}}
+  q: {{kind: provided, hazards: [prv], timeout_ms: 60000{extra}}}
 budgets:
   - {{id: secrets, hazards: [prv], cost: codes, threshold: 0.5, budget: 0, every: 4}}
   - {{id: other, hazards: [prv], cost: q, threshold: 0.5, budget: 0, every: 4}}
@@ -195,8 +195,8 @@ def test_a_check_of_texts_does_not_quote() -> None:
     assert not [text for text in everything(failed.value) if "cannot read" in text]
 
 
-def test_a_given_cost_model_speaks_for_us_only_if_it_is_of_this_package() -> None:
-    model = given_cost_model(CostModelSpec("q", "given", ("prv",), {}, 1.0), {"q": Quoting(CostFailure)})  # type: ignore[dict-item]
+def test_a_provided_cost_model_speaks_for_us_only_if_it_is_of_this_package() -> None:
+    model = provided_cost_model(CostModelSpec("q", "provided", ("prv",), {}, 1.0), {"q": Quoting(CostFailure)})  # type: ignore[dict-item]
     with pytest.raises(CostFailure, match="it raised CostFailure") as failed:
         model.advance([("", Piece(SECRET))])
     assert not [text for text in everything(failed.value) if "cannot read" in text]

@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from ig_guardrail.costs.endpoint import Endpoint
+from ig_guardrail.costs.remote.endpoint import Endpoint
 from ig_guardrail.costs.workers import Worker
+from ig_guardrail.engine.loading.models import Registry
 from ig_guardrail.engine.loop import Loop
-from ig_guardrail.engine.models import Registry
-from ig_guardrail.engine.script import Continuations
-from ig_guardrail.engine.scripted import Incidents, ScriptedEngine
+from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
+from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
-from ig_guardrail.threads import Turn
+from ig_guardrail.threads import ForkSafeLock
 from tests.faults.test_errors_of_others import Client
 from tests.golden.conversations import CALM, POLITE, compiled, scripted_guardrail
 from tests.toys import LetterCost, letters, toy_budget, toy_policy
@@ -119,7 +119,7 @@ def test_an_endpoint_that_was_asked_before_says_so_and_one_that_was_not_is_asked
 
 
 def test_what_another_thread_held_at_the_fork_is_free_in_the_child() -> None:
-    turn, held, go, worker = Turn(), threading.Event(), threading.Event(), Worker("q")
+    turn, held, go, worker = ForkSafeLock(), threading.Event(), threading.Event(), Worker("q")
 
     def hold() -> None:
         with turn, worker._turn:

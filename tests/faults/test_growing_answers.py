@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ig_guardrail.drive.prefixes import Prefixes
-from ig_guardrail.drive.scorer import cut
+from ig_guardrail.drive.scorer import Prefixes, cut
 from ig_guardrail.stream.release import tokens_behind
 from ig_guardrail.types import Node
 

@@ -6,10 +6,10 @@ import tracemalloc
 
 import pytest
 
-from ig_guardrail.calls import OPEN
 from ig_guardrail.costs.base import CostModel
-from ig_guardrail.costs.finished_calls import finished_calls
-from ig_guardrail.costs.tools import tool_rules
+from ig_guardrail.costs.calls.finished import finished_calls
+from ig_guardrail.costs.calls.rules import tool_rules
+from ig_guardrail.text.calls import OPEN
 from ig_guardrail.types import CostModelSpec, Piece, Prompt
 
 LIMIT = CostModelSpec("calls", "calls", ("x",), {"tool": "pay*"}, timeout_s=1.0)

@@ -9,7 +9,7 @@ import pytest
 from ig_guardrail.costs.pattern import compile_patterns
 from ig_guardrail.errors import ModelError
 from ig_guardrail.policy import compile_text
-from ig_guardrail.re2_patterns import MOST_STEPS, reaching, steps_of
+from ig_guardrail.text.re2 import MOST_STEPS, reaching, steps_of
 from ig_guardrail.types import Piece, Prompt
 from tests.golden.conversations import POLITE
 

@@ -15,12 +15,12 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Huma
 from langchain_core.messages import message_chunk_to_message as whole
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from ig_guardrail.calls import OPEN, written
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from ig_guardrail.integrations.langchain.guarded_model import GuardedChatModel
 from ig_guardrail.ledger import MemoryLedger
 from ig_guardrail.ledger.answers import answer_sha256, joined, strangers
-from ig_guardrail.types import Call, Utterance
+from ig_guardrail.text.calls import OPEN, format_call
+from ig_guardrail.types import AssistantMessage, ToolCall
 from tests.golden.conversations import compiled, scripted_guardrail
 from tests.unit.langchain.teller import call_part, last_part, teller
 
@@ -101,7 +101,9 @@ arguments = st.dictionaries(
     max_size=3,
 )
 calls = st.lists(st.tuples(st.sampled_from(["pay", "codeword"]), arguments), max_size=4)
-words = st.sampled_from(["", "Well.", WORDS, f"Say {OPEN} and then", written("pay", {}), '{"a": "codeword"}', "a\n b"])
+words = st.sampled_from(
+    ["", "Well.", WORDS, f"Say {OPEN} and then", format_call("pay", {}), '{"a": "codeword"}', "a\n b"]
+)
 
 
 def told(said: str, made: Sequence[tuple[str, dict[str, Any]]]) -> list[Any]:
@@ -191,7 +193,9 @@ def tool(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("back", WAYS)
 def test_own_calls_come_back_for_nothing(back: Way) -> None:
     ledger = MemoryLedger()
-    said = "I pay.\n" + written("pay", {"to": "codeword"}) + written("pay", {"to": "Ann"}) + written("pay", {})
+    said = (
+        "I pay.\n" + format_call("pay", {"to": "codeword"}) + format_call("pay", {"to": "Ann"}) + format_call("pay", {})
+    )
     answer = own(said, ledger).bind_tools([tool("pay")]).invoke("x")
     before = spent(ledger)
     assert (len(answer.tool_calls), before > 0) == (3, True)
@@ -244,27 +248,27 @@ letters = st.text("ab c", min_size=1, max_size=6).filter(str.strip)
 
 @given(st.lists(letters, min_size=1, max_size=4), st.lists(letters, max_size=3), st.data())
 def test_answers_are_known_however_they_are_cut(answers: list[str], others: list[str], data: st.DataObject) -> None:
-    known = {answer_sha256(Utterance(answer)) for answer in answers}
-    parts: list[Utterance] = []
+    known = {answer_sha256(AssistantMessage(answer)) for answer in answers}
+    parts: list[AssistantMessage] = []
     for answer in answers:
         cut = data.draw(st.integers(0, len(answer)))
-        parts += [Utterance(answer[:cut]), Utterance(answer[cut:])]
+        parts += [AssistantMessage(answer[:cut]), AssistantMessage(answer[cut:])]
     assert strangers(parts, known.__contains__) == []
-    new = [Utterance("X" + other) for other in others]
+    new = [AssistantMessage("X" + other) for other in others]
     assert [one for run in strangers([*new, *parts], known.__contains__) for one in run] == new
 
 
 def test_an_answer_has_no_words_behind_its_calls() -> None:
-    call = Call("pay", {})
-    known = {answer_sha256(Utterance("ab", (call,)))}
-    parts = [Utterance("a", (call,)), Utterance("b")]
+    call = ToolCall("pay", {})
+    known = {answer_sha256(AssistantMessage("ab", (call,)))}
+    parts = [AssistantMessage("a", (call,)), AssistantMessage("b")]
     assert strangers(parts, known.__contains__) == [(parts[0],), (parts[1],)]
-    assert strangers([Utterance("a"), Utterance("b", (call,))], known.__contains__) == []
+    assert strangers([AssistantMessage("a"), AssistantMessage("b", (call,))], known.__contains__) == []
 
 
 def test_many_messages_that_nobody_knows_are_looked_up_a_few_times_each() -> None:
     asked: list[str] = []
-    parts = [Utterance(f"part {i}") for i in range(1_000)]
+    parts = [AssistantMessage(f"part {i}") for i in range(1_000)]
     (run,) = strangers(parts, lambda name: bool(asked.append(name)))
     assert joined(run).words.count("part") == 1_000
     assert len(asked) < 20_000

@@ -14,15 +14,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ig_guardrail.calls import CLOSE, OPEN
 from ig_guardrail.costs.base import CostModel
-from ig_guardrail.costs.decoded import decoded
+from ig_guardrail.costs.calls.decoded import decoded
 from ig_guardrail.costs.pattern import compile_patterns
 from ig_guardrail.errors import CostFailure
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from ig_guardrail.integrations.langchain.guarded_model import GuardedChatModel
 from ig_guardrail.integrations.langchain.text_checks import text_checks
-from ig_guardrail.json_texts import JsonTexts
+from ig_guardrail.text.calls import CLOSE, OPEN
+from ig_guardrail.text.json_strings import JsonTexts
 from ig_guardrail.types import CompiledPolicy, Piece, Prompt
 from tests.golden.conversations import compiled, scripted_guardrail
 from tests.unit.langchain.teller import call_part, last_part, teller

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from ig_guardrail.drive.request import Ask
+from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.errors import GenerationFailed, LedgerError
 from ig_guardrail.integrations.langchain.guarded_model import GuardedChatModel
-from ig_guardrail.ledger import Entry, Limit, Payer, SQLiteLedger
-from ig_guardrail.types import Sampling, SearchSettings, Turn
+from ig_guardrail.ledger import AccountKey, LedgerEntry, Limit, SQLiteLedger
+from ig_guardrail.types import Message, Sampling, SearchSettings
 from tests.golden.conversations import POLITE, RUDE, compiled
 from tests.toys import LetterCost, guardrail, letters, toy_budget, toy_policy
 from tests.unit.drive.test_conversations import DRIP
@@ -41,7 +41,7 @@ INSERT INTO charges VALUES ('a', 'x', 1, 0.1), ('a', 'x', 1, 0.1), ('a', 'x', 2,
 
 
 def spend(ledger: SQLiteLedger, cost: float = 0.4, account: str = "a") -> bool:
-    return ledger.charge([Entry(account, 1, "x", cost)], {"x": LIMIT})
+    return ledger.charge([LedgerEntry(account, 1, "x", cost)], {"x": LIMIT})
 
 
 def mode(path: Path) -> int:
@@ -199,11 +199,11 @@ def test_an_answer_over_a_damaged_ledger_fails_and_shows_nothing(tmp_path: Path)
 HELD_OPEN = """
 import os, sys
 from ig_guardrail.errors import LedgerError
-from ig_guardrail.ledger import Entry, Limit, SQLiteLedger
+from ig_guardrail.ledger import LedgerEntry, Limit, SQLiteLedger
 path, limit = sys.argv[1], Limit("x", 1e9)
 ledger = SQLiteLedger(path)
 for number in range(60):
-    ledger.charge([Entry(str(number), 1, "x", 1.0)], {"x": limit})
+    ledger.charge([LedgerEntry(str(number), 1, "x", 1.0)], {"x": limit})
 with ledger._connection() as connection:
     rows = connection.execute("SELECT * FROM charges")
     rows.fetchone()
@@ -237,7 +237,7 @@ def test_old_rows_are_put_together_as_charges_are_written(tmp_path: Path) -> Non
     path = tmp_path / "ledger.db"
     ledger = SQLiteLedger(path)
     for turn in range(1, 30):
-        assert ledger.charge([Entry("a", turn, "x", 0.01)], {"x": LIMIT})
+        assert ledger.charge([LedgerEntry("a", turn, "x", 0.01)], {"x": LIMIT})
     assert asked(path, "SELECT count(*), max(cost) FROM charges") == [(1, "0.29")]
 
 
@@ -245,7 +245,7 @@ def test_old_rows_are_put_together_as_charges_are_written(tmp_path: Path) -> Non
 def test_very_many_rows_of_one_account_shrink_at_the_next_charge(tmp_path: Path, limit: Limit) -> None:
     path = tmp_path / "ledger.db"
     ledger = SQLiteLedger(path)
-    assert ledger.charge([Entry("a", 1, "x", 1.0)], {"x": limit})
+    assert ledger.charge([LedgerEntry("a", 1, "x", 1.0)], {"x": limit})
     connection = sqlite3.connect(path)
     with connection:
         (name,) = connection.execute("SELECT account FROM charges").fetchone()
@@ -256,7 +256,7 @@ def test_very_many_rows_of_one_account_shrink_at_the_next_charge(tmp_path: Path,
         limit.decay ** (5_001 - turn) for turn in range(5_001 - limit.window + 1 if limit.window else 1, 5_001)
     )
     assert ledger.spent("a", 5_001, limit) == pytest.approx(expected)
-    assert ledger.charge([Entry("a", 5_001, "x", 1.0)], {"x": limit})
+    assert ledger.charge([LedgerEntry("a", 5_001, "x", 1.0)], {"x": limit})
     assert ledger.spent("a", 5_001, limit) == pytest.approx(expected + 1)
     assert asked(path, "SELECT count(*) <= 1021 FROM charges") == [(1,)]
 
@@ -286,8 +286,10 @@ def test_the_receipt_of_an_ended_answer_says_what_the_ledger_says(tmp_path: Path
     search = SearchSettings(block=4, hold=6, retries=0, shortest=0)
     policy = toy_policy([toy_budget("drip", **{**DRIP, "budget": 3.2, "accumulate": "sum"})], search)
     sayings = guardrail(letters((0, 1, 0)), policy, {"level": LetterCost("level")}, ledger=ledger)
-    asked = Ask((Turn("user", "hello"),), Sampling(max_tokens=12, temperature=1.0, top_p=1.0), conversation="c")
-    account, limit, told = Payer("c").account("toy", "conversation"), Limit("drip", 3.2), []
+    asked = GenerationRequest(
+        (Message("user", "hello"),), Sampling(max_tokens=12, temperature=1.0, top_p=1.0), conversation="c"
+    )
+    account, limit, told = AccountKey("c").account("toy", "conversation"), Limit("drip", 3.2), []
     for turn in (1, 2):
         *_, last = sayings.stream(asked)
         assert last.receipt is not None

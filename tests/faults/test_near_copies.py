@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ig_guardrail.learn.copies import Learned, template_of
+from ig_guardrail.learn.data.near_copies import Learned, template_of
+from ig_guardrail.learn.data.rows import LabelledRow
 from ig_guardrail.learn.judge import quality_of
-from ig_guardrail.learn.rows import Row
 
 
 @pytest.mark.parametrize(
@@ -31,8 +31,8 @@ def test_misspelled_sentences_are_near_copies_and_others_are_not() -> None:
 
 
 def test_near_copies_of_learned_rows_do_not_count() -> None:
-    def row(text: str, label: str, split: str) -> Row:
-        return Row("", text, label, source="HateCheck", split=split)  # type: ignore[arg-type]
+    def row(text: str, label: str, split: str) -> LabelledRow:
+        return LabelledRow("", text, label, source="HateCheck", split=split)  # type: ignore[arg-type]
 
     taught = [row("We greet women daily", "safe", "reserved")]
     copies = [row("We greet muslims daily", "harmful", "test")]

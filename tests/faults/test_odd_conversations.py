@@ -14,11 +14,11 @@ from langchain_core.exceptions import ContextOverflowError
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from ig_guardrail import ChatIGGuardrail
-from ig_guardrail.engine.arranging import RESULT
-from ig_guardrail.engine.chat import Chat, chat_of
-from ig_guardrail.engine.window import window_of
+from ig_guardrail.engine.loading.context_window import window_of
+from ig_guardrail.engine.text.arranging import RESULT
+from ig_guardrail.engine.text.chat import Chat, chat_of
 from ig_guardrail.errors import PromptTooLong, RequestError
-from ig_guardrail.types import Role, Turn
+from ig_guardrail.types import Message, Role
 from tests.faults.templates import ALTERNATE, MODELS, NO_SYSTEM, Model
 from tests.golden.conversations import CALM, scripted_guardrail
 
@@ -37,14 +37,14 @@ def chat(name: str) -> Chat:
     return chat_of(ALL[name].tokenizer())
 
 
-def read_as(name: str, *turns: Turn) -> str:
+def read_as(name: str, *turns: Message) -> str:
     return str(chat(name).tokenizer.decode(chat(name).encode(turns).ids, skip_special_tokens=False))
 
 
 @given(st.sampled_from(sorted(ALL)), st.lists(st.tuples(ROLES, WORDS), min_size=1, max_size=6))
 @settings(deadline=None, max_examples=200)
 def test_every_template_takes_every_conversation_and_loses_no_word(name: str, said: list[tuple[Role, str]]) -> None:
-    turns = tuple(Turn(role, f"{text}word{number}." if text else text) for number, (role, text) in enumerate(said))
+    turns = tuple(Message(role, f"{text}word{number}." if text else text) for number, (role, text) in enumerate(said))
     prompt = chat(name).encode(turns)
     read = str(chat(name).tokenizer.decode(prompt.ids, skip_special_tokens=False))
     places = [read.find(f"word{number}.") for number, (_, text) in enumerate(said) if text]
@@ -54,30 +54,40 @@ def test_every_template_takes_every_conversation_and_loses_no_word(name: str, sa
 
 
 def test_instructions_are_said_by_the_user_where_there_is_no_system_role() -> None:
-    told = read_as("gemma", Turn("system", "Be brief."), Turn("user", "Why?"))
+    told = read_as("gemma", Message("system", "Be brief."), Message("user", "Why?"))
     assert told == "<bos><start_of_turn>user\nBe brief.\n\nWhy?<end_of_turn>\n<start_of_turn>model\n"
-    late = read_as("gemma", Turn("user", "a"), Turn("assistant", "b"), Turn("system", "s"), Turn("user", "c"))
+    late = read_as(
+        "gemma", Message("user", "a"), Message("assistant", "b"), Message("system", "s"), Message("user", "c")
+    )
     assert "<start_of_turn>user\ns\n\nc<end_of_turn>" in late
 
 
 def test_results_of_tools_are_said_by_the_user_where_there_is_no_tool_role() -> None:
-    turns = (Turn("user", "q"), Turn("assistant", "call"), Turn("tool", "42"), Turn("tool", "43"))
+    turns = (Message("user", "q"), Message("assistant", "call"), Message("tool", "42"), Message("tool", "43"))
     assert f"<start_of_turn>user\n{RESULT}\n42\n\n{RESULT}\n43<end_of_turn>" in read_as("gemma", *turns)
 
 
 def test_what_a_template_would_leave_out_without_a_word_is_said_by_the_user() -> None:
-    told = read_as("deaf", Turn("system", "Be brief."), Turn("user", "q"), Turn("assistant", "a"), Turn("tool", "42"))
+    told = read_as(
+        "deaf", Message("system", "Be brief."), Message("user", "q"), Message("assistant", "a"), Message("tool", "42")
+    )
     assert "<|open|>user\nBe brief.\n\nq<|shut|>" in told
     assert f"<|open|>user\n{RESULT}\n42<|shut|>" in told
 
 
 def test_a_conversation_may_begin_with_an_answer() -> None:
-    turns = (Turn("assistant", "Hi."), Turn("user", "Why?"))
+    turns = (Message("assistant", "Hi."), Message("user", "Why?"))
     assert "<start_of_turn>user\n<end_of_turn>\n<start_of_turn>model\nHi.<end_of_turn>" in read_as("gemma", *turns)
 
 
 def test_a_template_that_takes_a_conversation_gets_it_as_it_is() -> None:
-    turns = (Turn("user", "a"), Turn("user", "b"), Turn("system", "c"), Turn("assistant", ""), Turn("assistant", ""))
+    turns = (
+        Message("user", "a"),
+        Message("user", "b"),
+        Message("system", "c"),
+        Message("assistant", ""),
+        Message("assistant", ""),
+    )
     messages = [{"role": turn.role, "content": turn.text} for turn in turns]
     tokenizer = chat("phi-3").tokenizer
     expected = tokenizer.apply_chat_template(messages, add_generation_prompt=True)["input_ids"]
@@ -87,7 +97,7 @@ def test_a_template_that_takes_a_conversation_gets_it_as_it_is() -> None:
 def test_a_template_that_takes_nothing_is_named() -> None:
     tokenizer = Model(NO_SYSTEM + ALTERNATE + "{{ raise_exception('never') }}").tokenizer()
     with pytest.raises(RequestError, match="chat template refuses this conversation: no system role"):
-        chat_of(tokenizer).encode((Turn("system", "s"), Turn("user", "u")))
+        chat_of(tokenizer).encode((Message("system", "s"), Message("user", "u")))
 
 
 EMPTY = AIMessage("")

@@ -16,12 +16,14 @@ from pydantic import ValidationError
 
 from ig_guardrail import ChatIGGuardrail, GuardedChatModel, GuardRunnable
 from ig_guardrail.costs.catalog import build_cost_model
-from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.sampling import choose
+from ig_guardrail.drive.request import GenerationRequest
+from ig_guardrail.engine.decoding.sampling import choose
 from ig_guardrail.errors import GuardrailError, ModelError, RequestError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.policy import compile_text
-from ig_guardrail.types import CostModelSpec, Sampling, Turn
+from ig_guardrail.text.calls import ResponseFormat
+from ig_guardrail.types import CostModelSpec, Message, Sampling
+from tests.faults.schema_answers import GRAMMARS
 from tests.golden.conversations import CALM, POLITE, compiled, scripted_guardrail
 from tests.unit.langchain.teller import teller
 
@@ -96,20 +98,20 @@ def test_any_setting_of_another_model_under_guard_works_or_is_refused(value: Any
 def test_any_sampling_of_a_request_works_or_is_refused(name: str, value: Any) -> None:
     given = ((3, value),) if name == "logit_bias" else (value,) if name == "stop" else value
     sampling = Sampling(**{"max_tokens": 8, name: given})
-    answers(lambda: list(rail().stream(Ask((Turn("user", "hello"),), sampling))))
+    answers(lambda: list(rail().stream(GenerationRequest((Message("user", "hello"),), sampling))))
 
 
 @pytest.mark.parametrize("value", ODD.values(), ids=list(ODD))
 @pytest.mark.parametrize("name", ["language", "conversation", "tenant", "chances", "strategy", "timeout"])
 def test_anything_else_of_a_request_works_or_is_refused(name: str, value: Any) -> None:
     beside = {} if name == "timeout" else {name: value}
-    asked = Ask((Turn("user", "hello"),), Sampling(max_tokens=8), **beside)
+    asked = GenerationRequest((Message("user", "hello"),), Sampling(max_tokens=8), **beside)
     answers(lambda: list(rail().stream(asked, value if name == "timeout" else None)))
 
 
 @pytest.mark.parametrize("seconds", [1e9, 1e10, 1e300, math.inf, 2**70, 10**400])
 def test_a_long_time_is_a_time(seconds: float) -> None:
-    asked = Ask((Turn("user", "hello"),), Sampling(max_tokens=8))
+    asked = GenerationRequest((Message("user", "hello"),), Sampling(max_tokens=8))
     *_, last = rail().stream(asked, seconds)
     assert last.receipt is not None
     assert last.receipt.verdict.outcome == "completed"
@@ -215,6 +217,12 @@ def test_a_keyword_with_another_kind_of_value_is_refused_or_works(keyword: str) 
         )
         tool = {"name": "t", "description": "d", "parameters": schema}
         answers(lambda tool=tool: chat(max_tokens=40).bind_tools([tool]).invoke("x"))
+
+
+@pytest.mark.parametrize("room", [2**31, 2**62])
+def test_a_form_has_any_room(room: int) -> None:
+    text = ResponseFormat(schema={"type": "array", "items": {"type": "string"}}).grammar(room)
+    assert GRAMMARS.compiled(text or "").after(())
 
 
 def test_a_schema_of_usual_depth_works() -> None:

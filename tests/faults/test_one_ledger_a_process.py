@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 from langchain_core.runnables import ConfigurableField
 
-from ig_guardrail.drive.request import Ask
+from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.errors import LedgerError
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from ig_guardrail.integrations.langchain.guard_runnable import GuardRunnable
 from ig_guardrail.integrations.langchain.guarded_model import GuardedChatModel
-from ig_guardrail.ledger import Entry, Limit, MemoryLedger, Payer, process_ledger
+from ig_guardrail.ledger import AccountKey, LedgerEntry, Limit, MemoryLedger, process_ledger
 from ig_guardrail.ledger.answers import answer_sha256
 from ig_guardrail.ledger.memory import ANSWERS
-from ig_guardrail.types import Sampling, Turn, Utterance
+from ig_guardrail.types import AssistantMessage, Message, Sampling
 from tests.golden.conversations import POLITE, RUDE, compiled, scripted_guardrail
 from tests.unit.langchain.teller import teller
 
@@ -67,7 +67,7 @@ def test_models_by_name_have_the_ledger_of_the_process() -> None:
     model = ChatIGGuardrail(model="some/model").configurable_fields(temperature=ConfigurableField(id="temperature"))
     made: list[Any] = [model.prepare({"configurable": {"temperature": 0.1}})[0] for _ in range(2)]
     assert {id(one._memory) for one in made} == {id(process_ledger())}
-    assert [one._opened().names.ledger for one in made] == [None, None]
+    assert [one._opened().spec.ledger for one in made] == [None, None]
     assert chat().guardrail.ledger is process_ledger()  # type: ignore[union-attr]
 
 
@@ -75,11 +75,11 @@ def test_an_answer_is_noted_before_its_receipt_is_out() -> None:
     """Else the next request, over another guardrail, is charged for it when it gives it back."""
     rail = scripted_guardrail({(0, 0): RUDE}, compiled(SHARED))
     for name in map(str, range(20)):
-        account = Payer(name).account("polite", "conversation")
-        asked = Ask((Turn("user", "x"),), Sampling(seed=7, max_tokens=64), conversation=name)
+        account = AccountKey(name).account("polite", "conversation")
+        asked = GenerationRequest((Message("user", "x"),), Sampling(seed=7, max_tokens=64), conversation=name)
         last = [chunk for chunk in rail.stream(asked) if chunk.receipt is not None][-1]
         assert last.receipt is not None
-        assert process_ledger().knows(account, answer_sha256(Utterance(last.receipt.text))), name
+        assert process_ledger().knows(account, answer_sha256(AssistantMessage(last.receipt.text))), name
 
 
 def test_policies_of_other_names_do_not_share() -> None:
@@ -118,7 +118,7 @@ print(ledger is process_ledger(), ledger.spent("a", 1, Limit("x", 1.0)))
 
 
 def test_another_process_has_one_of_its_own() -> None:
-    process_ledger().charge([Entry("a", 1, "x", 0.5)], {"x": LIMIT})
+    process_ledger().charge([LedgerEntry("a", 1, "x", 0.5)], {"x": LIMIT})
     said = subprocess.run(
         [sys.executable, "-c", ELSEWHERE], input=pickle.dumps(process_ledger()), capture_output=True, check=True
     )
@@ -127,20 +127,20 @@ def test_another_process_has_one_of_its_own() -> None:
 
 FORKING = """
 import os, threading
-from ig_guardrail.ledger import Entry, Limit, process_ledger
+from ig_guardrail.ledger import LedgerEntry, Limit, process_ledger
 ledger, limit, stop = process_ledger(), Limit("x", 1e9), threading.Event()
 def spend():
     turn = 0
     while not stop.is_set():
         turn += 1
-        ledger.charge([Entry("a", turn, "x", 0.5)], {"x": limit})
+        ledger.charge([LedgerEntry("a", turn, "x", 0.5)], {"x": limit})
 threads = [threading.Thread(target=spend) for _ in range(3)]
 for one in threads: one.start()
 for _ in range(20):
     child = os.fork()
     if child == 0:
         before = ledger.spent("b", 1, limit)
-        os._exit(0 if ledger.charge([Entry("b", 1, "x", 1.0)], {"x": limit}) and before == 0 else 1)
+        os._exit(0 if ledger.charge([LedgerEntry("b", 1, "x", 1.0)], {"x": limit}) and before == 0 else 1)
     assert os.waitpid(child, 0)[1] == 0
 stop.set()
 for one in threads: one.join()
@@ -165,7 +165,7 @@ class Clock:
 
 
 def spend(ledger: MemoryLedger, account: str, cost: float = 0.5, limit: Limit = LIMIT) -> bool:
-    return ledger.charge([Entry(account, 1, limit.budget, cost)], {limit.budget: limit})
+    return ledger.charge([LedgerEntry(account, 1, limit.budget, cost)], {limit.budget: limit})
 
 
 def kept(ledger: MemoryLedger) -> int:
@@ -233,7 +233,7 @@ def test_a_conversation_of_any_length_takes_bounded_memory() -> None:
     ledger = MemoryLedger()
     for limit in (Limit("all", 1e9), Limit("late", 1e9, decay=0.9), Limit("window", 1e9, window=5)):
         for turn in range(1, 1_200):
-            assert ledger.charge([Entry("a", turn, limit.budget, 0.5)], {limit.budget: limit})
+            assert ledger.charge([LedgerEntry("a", turn, limit.budget, 0.5)], {limit.budget: limit})
     (rows,) = ledger._charges.values()
     assert {budget: len(kept) <= 1_005 for budget, kept in rows.items()} == {"all": True, "late": True, "window": True}
     assert len(rows["all"]) == 1

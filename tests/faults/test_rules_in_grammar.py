@@ -13,14 +13,14 @@ from jsonschema import Draft202012Validator
 from langchain_core.messages import HumanMessage
 
 from ig_guardrail.assembly import guard
-from ig_guardrail.calls import Call, Form, Tool, read, written
-from ig_guardrail.costs.dialect import grammar_pattern
-from ig_guardrail.costs.tool_offers import narrowed, offered
-from ig_guardrail.costs.tools import ToolRules, tool_rules
-from ig_guardrail.engine.script import Continuations
-from ig_guardrail.engine.scripted import ScriptedEngine
+from ig_guardrail.costs.calls.offers import grammar_pattern, narrowed, offered
+from ig_guardrail.costs.calls.rules import ToolRules, tool_rules
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from ig_guardrail.settings import Limits
+from ig_guardrail.text.calls import ResponseFormat, Tool, format_call, parse_calls
+from ig_guardrail.types import ToolCall
 from tests.faults.test_calls_in_prose import taken
 from tests.golden.conversations import compiled, scripted_guardrail
 from tests.unit.langchain.test_tools import DELETE, READ, RULES, TOOLS, UNSAID, called, delete_file, pay, read_file
@@ -36,8 +36,8 @@ def tool(schema: Any, required: bool = True, **more: Any) -> Tool:
 
 
 def takes(one: Tool, arguments: dict[str, Any]) -> bool:
-    text = written(one.name, arguments)
-    return taken(Form((one,), "any", parallel=False), text) == f"{text}$"
+    text = format_call(one.name, arguments)
+    return taken(ResponseFormat((one,), "any", parallel=False), text) == f"{text}$"
 
 
 AB = {"type": "string", "enum": ["a@x.example", "b@x.example"]}
@@ -139,7 +139,7 @@ limits = st.one_of(
 def test_the_grammar_has_what_both_schema_and_rules_allow(schema: Any, asked: list[Any], value: Any) -> None:
     held = rules(*({"argument": "x", **one} for one in asked))
     one = narrowed(tool(schema), held)
-    keeps = not any(rule.breaks(Call("do", {"x": value})) for rule in held.arguments)
+    keeps = not any(rule.breaks(ToolCall("do", {"x": value})) for rule in held.arguments)
     valid = not any(Draft202012Validator(schema).iter_errors(value))
     said = one is not None and takes(one, {"x": value})
     if keeps and valid:
@@ -199,7 +199,7 @@ def chat(text: str, policy: str = RULES, **options: Any) -> ChatIGGuardrail:
 
 @pytest.mark.parametrize("temperature", [0, 0.7])
 def test_a_call_within_the_rules_is_drawn_at_once(temperature: float) -> None:
-    text = written("pay", {"amount": 500})
+    text = format_call("pay", {"amount": 500})
     answer = chat(text, temperature=temperature).bind_tools(TOOLS, tool_choice="pay").invoke("Pay.")
     ((name, arguments),) = called(answer)
     assert (name, arguments["amount"] <= 100) == ("pay", True)
@@ -231,7 +231,9 @@ async def test_where_none_is_left_the_answer_is_refused_at_once(choice: str) -> 
 
 def test_a_model_is_told_of_the_tools_it_may_call_as_they_were_bound() -> None:
     form = offered(
-        Form((Tool("pay", "", {"type": "object", "properties": {"amount": {}}}), Tool("delete_file", "", {}))),
+        ResponseFormat(
+            (Tool("pay", "", {"type": "object", "properties": {"amount": {}}}), Tool("delete_file", "", {}))
+        ),
         rules({"tool": "pay", "argument": "amount", "most": 5}, deny=["delete_*"]),
     )
     assert "delete_file" not in form.instructions()
@@ -273,4 +275,4 @@ def test_there_is_a_limit_by_default_and_it_is_no_limit_on_answers() -> None:
     assert 0 < Limits().searching <= 60
     rail = guard(ScriptedEngine(Continuations({(0, 0): READ})), compiled(RULES), limits=Limits(searching=0))
     answer = ChatIGGuardrail(guardrail=rail, seed=7).bind_tools(TOOLS).invoke("Read it.")
-    assert [call.name for call in read(READ)[1]] == [name for name, _ in called(answer)]
+    assert [call.name for call in parse_calls(READ)[1]] == [name for name, _ in called(answer)]

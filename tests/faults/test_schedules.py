@@ -23,19 +23,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ig_guardrail.causes import ours
-from ig_guardrail.costs.workers import Call, cost_failure
+from ig_guardrail.costs.workers import WorkerCall, cost_failure
 from ig_guardrail.drive import runners
-from ig_guardrail.drive.panel import Seat
-from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.scripted import ScriptedEngine
+from ig_guardrail.drive.cost_registry import BoundCost
+from ig_guardrail.drive.request import GenerationRequest
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.errors import EngineError, GenerationFailed
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.types import Chunk, Sampling, SearchSettings, Turn
+from ig_guardrail.types import Chunk, Message, Sampling, SearchSettings
 from tests.toys import LetterCost, letters, toy_budget, toy_policy
 
 SCHEDULES = int(os.environ.get("IG_STREAMS", "300"))
 NEVER = 10_000.0  # when the last of what hangs is done
-ASKED = Ask((Turn("user", "hello"),), Sampling(max_tokens=10, temperature=1.0, top_p=1.0))
+ASKED = GenerationRequest((Message("user", "hello"),), Sampling(max_tokens=10, temperature=1.0, top_p=1.0))
 
 
 class Clock:
@@ -177,22 +177,22 @@ class LateWorker:
     def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule
 
-    def call(self, function: Callable[..., Any], *args: Any) -> Call:
+    def call(self, function: Callable[..., Any], *args: Any) -> WorkerCall:
         def made() -> Future[Any]:
             done: Future[Any] = Future()
             done.set_result(function(*args))
             return done
 
-        call = Call()
+        call = WorkerCall()
         call.began = self._schedule.clock.now
         self._schedule.late(made, call, lambda error: ours(error, lambda reason: cost_failure("level", reason)))
         return call
 
-    def seconds_left(self, call: Call, limit: float) -> float:
+    def seconds_left(self, call: WorkerCall, limit: float) -> float:
         assert call.began is not None
         return call.began + limit - self._schedule.clock.now
 
-    def abandon(self, call: Call) -> None:
+    def abandon(self, call: WorkerCall) -> None:
         call.cancel()
 
 
@@ -206,8 +206,8 @@ def rail(schedule: Schedule) -> Guardrail:
     made = Guardrail(engine, policy, {"level": LetterCost("level")})
     made._approved.set()
     worker: Any = LateWorker(schedule)
-    seats = {name: Seat(seat.spec, seat.model, worker) for name, seat in made.panel.seats.items()}
-    made.panel = replace(made.panel, seats=seats)
+    seats = {name: BoundCost(seat.spec, seat.model, worker) for name, seat in made.costs.seats.items()}
+    made.costs = replace(made.costs, seats=seats)
     return made
 
 
@@ -243,7 +243,7 @@ def test_a_request_ends_in_an_outcome_whatever_happens_when(seed: int) -> None:
     runners.now, concurrent.futures.wait = schedule.clock, schedule.clock.wait  # type: ignore[assignment]
     chunks: list[Chunk] = []
     failure: BaseException | None = None
-    stream = runners.run(one._flow(ASKED), schedule.deadline)
+    stream = runners.run_sync(one._flow(ASKED), schedule.deadline)
     try:
         for chunk in stream:
             chunks.append(chunk)

@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker
 
-from ig_guardrail.calls import Form, Tool, read
-from ig_guardrail.engine import grammar as grammar_room
-from ig_guardrail.engine.grammar import Grammars
+from ig_guardrail.engine.grammar import grammar as grammar_room
+from ig_guardrail.engine.grammar.grammar import Grammars
 from ig_guardrail.errors import RequestError
 from ig_guardrail.schemas import followable
 from ig_guardrail.schemas.formats import FORMATS
+from ig_guardrail.text.calls import ResponseFormat, Tool, parse_calls
 from tests.faults.schema_answers import BYTES, babbled, most, takes
 
 WHOLE: dict[str, Any] = {"type": "integer"}
@@ -133,7 +133,7 @@ sparing = settings(
 )
 
 
-def closed_or_refused(form: Form, seed: int, room: int) -> str | None:
+def closed_or_refused(form: ResponseFormat, seed: int, room: int) -> str | None:
     """An answer, which ended by itself; None where the room is refused with what it takes, which is more."""
     try:
         text, finish = babbled(form, seed, room)
@@ -156,7 +156,7 @@ def valid(schema: Any, value: Any) -> bool:
 @sparing
 @given(schemas, st.integers(1, 120), st.integers(0, 10**6))
 def test_every_answer_is_closed_in_its_room(schema: Any, room: int, seed: int) -> None:
-    text = closed_or_refused(Form(schema=schema), seed, room)
+    text = closed_or_refused(ResponseFormat(schema=schema), seed, room)
     assert text is None or valid(schema, json.loads(text))
 
 
@@ -175,22 +175,22 @@ def test_every_answer_is_closed_in_its_room(schema: Any, room: int, seed: int) -
 )
 def test_some_answers_that_are_closed_in_their_room(schema: Any, room: int) -> None:
     for seed in range(3):
-        text = closed_or_refused(Form(schema=schema), seed, room)
+        text = closed_or_refused(ResponseFormat(schema=schema), seed, room)
         assert text is None or valid(schema, json.loads(text))
 
 
 @pytest.mark.parametrize("room", [30, 45, 80])
 def test_calls_are_closed_in_their_room(room: int) -> None:
     tool = Tool("f", "", having({"type": "array", "items": TEXT}))
-    text = closed_or_refused(Form((tool,), "any", parallel=False), 3, room)
-    assert text is None or len(read(text)[1]) == 1
+    text = closed_or_refused(ResponseFormat((tool,), "any", parallel=False), 3, room)
+    assert text is None or len(parse_calls(text)[1]) == 1
 
 
 def test_a_room_that_is_too_small_is_told_with_what_it_takes() -> None:
-    text, finish = babbled(Form(schema=having(WHOLE)), 1, 7)
+    text, finish = babbled(ResponseFormat(schema=having(WHOLE)), 1, 7)
     assert (json.loads(text).keys(), finish) == ({"a"}, "stop")
     with pytest.raises(RequestError, match=r"no answer of 6 tokens .* it takes 7"):
-        babbled(Form(schema=having(WHOLE)), 1, 6)
+        babbled(ResponseFormat(schema=having(WHOLE)), 1, 6)
 
 
 # ------------------------------------------------------------------------------------------- every word holds or not
@@ -329,7 +329,7 @@ def test_a_word_of_a_schema_holds(schema: Any, good: list[Any], bad: list[Any]) 
 
 @pytest.mark.parametrize("schema", [row[1] for row in TABLE], ids=[row[0] for row in TABLE])
 def test_what_a_babbling_model_says_is_valid(schema: Any) -> None:
-    text, finish = babbled(Form(schema=schema), 5, 60)
+    text, finish = babbled(ResponseFormat(schema=schema), 5, 60)
     assert finish == "stop"
     assert valid(schema, json.loads(text))
 
@@ -378,7 +378,7 @@ def circular() -> Any:
 )
 def test_what_cannot_be_followed_is_refused_with_its_place(schema: Any, place: str) -> None:
     with pytest.raises(RequestError, match="of the schema") as refused:
-        Form(schema=schema).grammar(ROOM)
+        ResponseFormat(schema=schema).grammar(ROOM)
     assert f"at {place}" in refused.value.what
 
 
@@ -405,7 +405,7 @@ def test_a_grammar_that_compiles_keeps_nobody_waiting(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(Grammars, "_compile", slow)
     grammars = Grammars(BYTES.language, BYTES.ids)
-    text = Form(schema=WHOLE).grammar(ROOM) or ""
+    text = ResponseFormat(schema=WHOLE).grammar(ROOM) or ""
     after: Future[str] = Future()
     after.set_result("opened")
     asked = grammars.then(text, lambda: after)
@@ -422,5 +422,5 @@ def test_a_grammar_that_never_compiles_is_given_up(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Grammars, "_compile", lambda self, text: going.wait(30))
     monkeypatch.setattr(grammar_room, "SLOWEST_S", 0.0)
     with pytest.raises(RequestError, match="to compile"):
-        Grammars(BYTES.language, BYTES.ids).compiled(Form(schema=WHOLE).grammar(ROOM) or "")
+        Grammars(BYTES.language, BYTES.ids).compiled(ResponseFormat(schema=WHOLE).grammar(ROOM) or "")
     going.set()

@@ -13,12 +13,12 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Huma
 from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 
 from ig_guardrail import ChatIGGuardrail, GuardedChatModel
-from ig_guardrail.drive.request import Ask, check
+from ig_guardrail.drive.request import GenerationRequest, check
 from ig_guardrail.errors import RequestError
-from ig_guardrail.integrations.langchain.call_parts import CallParts
-from ig_guardrail.integrations.langchain.messages import turns_of
+from ig_guardrail.integrations.langchain.inner.call_parts import CallParts
+from ig_guardrail.integrations.langchain.messages.conversation import messages_of
 from ig_guardrail.settings import Limits
-from ig_guardrail.types import Sampling, Turn
+from ig_guardrail.types import Message, Sampling
 from tests.golden.conversations import CALM, compiled, scripted_guardrail
 from tests.unit.langchain.teller import teller
 
@@ -48,11 +48,11 @@ def test_a_guardrail_brings_limits_of_its_own() -> None:
 def test_characters_are_counted_while_messages_are_read() -> None:
     unread = HumanMessage([{"type": "image", "url": "x"}])
     with pytest.raises(RequestError, match="has 3 messages and, as far as it was read, 11 characters"):
-        turns_of([HumanMessage("12345"), HumanMessage("123456"), unread], Limits(characters=10))
+        messages_of([HumanMessage("12345"), HumanMessage("123456"), unread], Limits(characters=10))
 
 
 def test_a_conversation_that_is_too_large_is_refused_with_its_size() -> None:
-    ask = Ask((Turn("user", "12345678901"),), Sampling())
+    ask = GenerationRequest((Message("user", "12345678901"),), Sampling())
     with pytest.raises(RequestError, match="has 1 messages and, as far as it was read, 11 characters"):
         check(ask, Limits(characters=10))
 
@@ -60,10 +60,15 @@ def test_a_conversation_that_is_too_large_is_refused_with_its_size() -> None:
 def test_messages_without_words_add_none_to_a_run() -> None:
     call = {"name": "f", "args": {}, "id": "1"}
     said = [HumanMessage("a"), AIMessage(""), AIMessage(""), HumanMessage(""), HumanMessage("b"), AIMessage("")]
-    assert turns_of(said) == (Turn("user", "a"), Turn("assistant", ""), Turn("user", "b"), Turn("assistant", ""))
-    assert turns_of([SystemMessage(""), SystemMessage("s")]) == (Turn("system", "s"),)
+    assert messages_of(said) == (
+        Message("user", "a"),
+        Message("assistant", ""),
+        Message("user", "b"),
+        Message("assistant", ""),
+    )
+    assert messages_of([SystemMessage(""), SystemMessage("s")]) == (Message("system", "s"),)
     results = [AIMessage("", tool_calls=[call]), ToolMessage("", tool_call_id="1"), ToolMessage("2", tool_call_id="2")]
-    assert [turn.text for turn in turns_of(results)][1:] == ["", "2"]
+    assert [turn.text for turn in messages_of(results)][1:] == ["", "2"]
 
 
 INDEX = st.sampled_from([0, 1, 2, None])

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.script import Continuations
-from ig_guardrail.engine.scripted import ScriptedEngine
-from ig_guardrail.engine.stops import first_stop
-from ig_guardrail.types import Draw, Sampling, Turn
+from ig_guardrail.drive.request import GenerationRequest
+from ig_guardrail.engine.decoding.answer import first_stop
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.script import Continuations
+from ig_guardrail.types import Draw, Message, Sampling
 from tests.golden.conversations import scripted_guardrail
 
 
@@ -60,7 +60,9 @@ def cut_at(text: str, places: Sequence[int]) -> list[bytes]:
 def test_of_stop_strings_that_share_characters_the_first_completed_wins(text: str, stops: list[str], said: str) -> None:
     for told in ([text], list(text), [text[:2], text[2:]]):
         guardrail = scripted_guardrail({(0, 0): told})
-        chunks = list(guardrail.stream(Ask((Turn("user", "x"),), Sampling(stop=tuple(stops), max_tokens=64))))
+        chunks = list(
+            guardrail.stream(GenerationRequest((Message("user", "x"),), Sampling(stop=tuple(stops), max_tokens=64)))
+        )
         assert "".join(chunk.text for chunk in chunks) == said
 
 
@@ -78,7 +80,7 @@ def test_an_answer_ends_at_the_same_character_however_its_bytes_are_cut(
 ) -> None:
     text, stops = case
     engine = ScriptedEngine(Continuations({(0, 0): cut_at(text, places)}))
-    root = engine.open(engine.encode([Turn("user", "x")]), Sampling(stop=tuple(stops), max_tokens=200)).result()
+    root = engine.open(engine.encode([Message("user", "x")]), Sampling(stop=tuple(stops), max_tokens=200)).result()
     node = root
     while node.finish is None:
         (node,) = engine.extend([Draw(node)], block).result()
@@ -94,5 +96,5 @@ def test_nothing_of_a_stop_string_is_shown(
 ) -> None:
     text, stops = case
     guardrail = scripted_guardrail({(0, 0): cut_at(text, places)})
-    ask = Ask((Turn("user", "x"),), Sampling(stop=tuple(stops), max_tokens=200), strategy)
+    ask = GenerationRequest((Message("user", "x"),), Sampling(stop=tuple(stops), max_tokens=200), strategy)
     assert "".join(chunk.text for chunk in guardrail.stream(ask)) == read_by_character(text, stops)

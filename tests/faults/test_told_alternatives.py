@@ -14,13 +14,12 @@ from hypothesis import strategies as st
 from ig_guardrail.assembly import guard
 from ig_guardrail.drive import alternatives
 from ig_guardrail.drive.scorer import Scorer
-from ig_guardrail.engine.script import Distribution, Place
-from ig_guardrail.engine.scripted import ScriptedEngine
-from ig_guardrail.engine.vocabulary import Vocabulary
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.script import Distribution, TokenPlace, Vocabulary
 from ig_guardrail.errors import CostFailure
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from tests.golden.conversations import CALM, POLITE, compiled, scripted_guardrail
-from tests.unit.langchain.test_given import OPEN, Minding
+from tests.unit.langchain.test_provided import OPEN, Minding
 
 WORDS = (" fine", " words", " blockhead", " block", "head", " a", "!", " kind ", "blockheads", " 1", "é🙂")
 BANNED = re.compile(r"(?i)\bblockhead")
@@ -33,7 +32,7 @@ class Spread:
     seed: int
     vocabulary: Vocabulary
 
-    def next_tokens(self, place: Place) -> Distribution:
+    def next_tokens(self, place: TokenPlace) -> Distribution:
         dice = random.Random(f"{self.seed} {place.prefix}")
         weights = [dice.random() ** 2 for _ in WORDS] + [0.02 + (len(place.prefix) > 14)]
         return [(token, weight / sum(weights)) for token, weight in enumerate(weights)]
@@ -51,7 +50,7 @@ def told(message: Any) -> list[dict[str, Any]]:
 
 
 def likeliest(seed: int, prefix: tuple[int, ...]) -> list[str]:
-    options = Spread(seed, Vocabulary(WORDS)).next_tokens(Place(None, prefix, 0, 0, False))  # type: ignore[arg-type]
+    options = Spread(seed, Vocabulary(WORDS)).next_tokens(TokenPlace(None, prefix, 0, 0, False))  # type: ignore[arg-type]
     return [(*WORDS, "")[token] for token, _ in sorted(options, key=lambda one: (-one[1], one[0]))[:8]]
 
 

@@ -10,8 +10,8 @@ from langchain_core.tools import InjectedToolArg, StructuredTool
 from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field
 
 from ig_guardrail import ChatIGGuardrail
-from ig_guardrail.calls import written
-from ig_guardrail.integrations.langchain.forms import tool_of
+from ig_guardrail.integrations.langchain.response_format import tool_of
+from ig_guardrail.text.calls import format_call
 from tests.unit.langchain.obliging import obliging_guardrail
 
 
@@ -61,7 +61,7 @@ def test_a_tool_takes_what_it_is_offered_with(
     assert parameters["required"] == required
     bound = ChatIGGuardrail(guardrail=obliging_guardrail()).bind_tools([tool(schema)])
     assert bound.kwargs["tools"][0]["function"]["parameters"] == parameters  # type: ignore[attr-defined]
-    model = ChatIGGuardrail(guardrail=obliging_guardrail({"Go.": written("look", given)}), max_tokens=400)
+    model = ChatIGGuardrail(guardrail=obliging_guardrail({"Go.": format_call("look", given)}), max_tokens=400)
     messages = create_agent(model, [tool(schema)]).invoke({"messages": [("user", "Go.")]})["messages"]
     assert messages[1].tool_calls[0]["args"] == given
     assert messages[2].status == "success"

@@ -9,10 +9,10 @@ import pytest
 from langchain_core.tools import InjectedToolArg, StructuredTool
 from pydantic import AliasChoices, BaseModel, Field
 
-from ig_guardrail.calls import Form
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
-from ig_guardrail.integrations.langchain.forms import form_of, tool_of
+from ig_guardrail.integrations.langchain.response_format import form_of, tool_of
+from ig_guardrail.text.calls import ResponseFormat
 from tests.faults.schema_answers import takes
 from tests.golden.conversations import CALM, compiled, scripted_guardrail
 
@@ -64,7 +64,7 @@ def test_a_tool_is_offered_under_the_names_that_it_takes() -> None:
 
 def test_a_root_may_be_an_object_or_nothing() -> None:
     schema = {"type": ["object", "null"]}
-    assert form_of(None, None, None, schema) == Form(schema=schema)
+    assert form_of(None, None, None, schema) == ResponseFormat(schema=schema)
 
 
 @pytest.mark.parametrize("method", ["json_schema", "function_calling"])

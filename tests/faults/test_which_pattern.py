@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from ig_guardrail.costs.pattern import compile_patterns
-from ig_guardrail.drive.request import Ask
+from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.policy import compile_text
 from ig_guardrail.stream.receipt import as_json
-from ig_guardrail.types import CompiledPolicy, Piece, Prompt, Receipt, Sampling, Turn
+from ig_guardrail.types import CompiledPolicy, Message, Piece, Prompt, Receipt, Sampling
 from tests.golden.conversations import POLITE, compiled, scripted_guardrail
 
 PATTERNS = r"""[{name: card-number, pattern: '\d{4}-\d{4}'}, '(?i)codeword', {pattern: 'secret'}]"""
@@ -20,7 +20,7 @@ TEXT = POLITE.replace(r"['(?i)\bblockhead'], longest_match: 9", f"{PATTERNS}, lo
 
 def served(told: str | list[str], prompt: str = "Go.", policy: CompiledPolicy | None = None) -> Receipt:
     guardrail = scripted_guardrail({(0, 0): told}, policy or compiled(TEXT))  # type: ignore[dict-item]
-    chunks = list(guardrail.stream(Ask((Turn("user", prompt),), Sampling(seed=7, max_tokens=64))))
+    chunks = list(guardrail.stream(GenerationRequest((Message("user", prompt),), Sampling(seed=7, max_tokens=64))))
     assert chunks[-1].receipt is not None
     return chunks[-1].receipt
 

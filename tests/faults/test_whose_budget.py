@@ -15,12 +15,12 @@ from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
-from ig_guardrail.calls import written
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from ig_guardrail.integrations.langchain.guard_runnable import GuardRunnable
 from ig_guardrail.integrations.langchain.guarded_model import GuardedChatModel
 from ig_guardrail.integrations.langchain.middleware import GuardrailMiddleware
+from ig_guardrail.text.calls import format_call
 from ig_guardrail.types import CompiledPolicy
 from tests.golden.conversations import POLITE, RUDE, compiled
 from tests.unit.langchain.obliging import obliging_guardrail
@@ -273,7 +273,7 @@ def delegating(inner: Any) -> Any:
         delegated.append(rude(last))
         return "done"
 
-    says = {**SAYS, "Delegate.": written("ask", {"name": "it"}), "done": "It was done."}
+    says = {**SAYS, "Delegate.": format_call("ask", {"name": "it"}), "done": "It was done."}
     outer = ChatIGGuardrail(guardrail=obliging_guardrail(says, RULES), seed=7)
     return agent(outer, [ask]), delegated
 

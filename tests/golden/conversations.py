@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ig_guardrail.assembly import guard
-from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.script import Continuations
-from ig_guardrail.engine.scripted import Incidents, ScriptedEngine
+from ig_guardrail.drive.request import GenerationRequest
+from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
+from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import EngineError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.policy import compile_text
-from ig_guardrail.types import CompiledPolicy, Sampling, Turn
+from ig_guardrail.types import CompiledPolicy, Message, Sampling
 
 POLITE = """\
 apiVersion: ig-guardrail/v1
@@ -51,8 +51,8 @@ class Conversation:
     def guardrail(self) -> Guardrail:
         return scripted_guardrail(self.told, incidents=self.incidents)
 
-    def ask(self) -> Ask:
-        return Ask((Turn("user", self.prompt),), self.sampling, self.strategy, self.language)
+    def ask(self) -> GenerationRequest:
+        return GenerationRequest((Message("user", self.prompt),), self.sampling, self.strategy, self.language)
 
 
 CONVERSATIONS = {

@@ -160,14 +160,14 @@ FAULTS = (
     ),
     Fault(
         "drive: forged nodes are believed",
-        "drive/serve.py",
+        "drive/server.py",
         "if not isinstance(node, Node) or self._nodes.get(node.id) is not node:",
         "if not isinstance(node, Node):",
     ),
-    Fault("drive: denials are not counted", "drive/serve.py", "            self.tally.denials += 1\n", ""),
+    Fault("drive: denials are not counted", "drive/server.py", "            self.tally.denials += 1\n", ""),
     Fault(
         "drive: effort is not bounded",
-        "drive/serve.py",
+        "drive/server.py",
         "return not (denied_out or tired or asked_out or self.overtime)",
         "return True",
     ),
@@ -179,7 +179,7 @@ FAULTS = (
     ),
     Fault(
         "ladder: a refusal after text was shown",
-        "drive/ladder.py",
+        "drive/fallback.py",
         "if gate.text or context.settings.restart is None:\n        return _spoken(bool(gate.text), ())",
         "if gate.text or context.settings.restart is None:\n        return _spoken(False, ())",
     ),

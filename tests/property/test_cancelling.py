@@ -19,8 +19,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ig_guardrail.engine.base import Engine
-from ig_guardrail.engine.script import Distribution, Place
-from ig_guardrail.engine.scripted import Incidents, ScriptedEngine
+from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
+from ig_guardrail.engine.scripted.script import Distribution, TokenPlace
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from ig_guardrail.types import SearchSettings
@@ -59,7 +59,7 @@ class Metered:
     def vocabulary(self) -> Any:
         return self.inner.vocabulary
 
-    def next_tokens(self, place: Place) -> Distribution:
+    def next_tokens(self, place: TokenPlace) -> Distribution:
         self.meter.step()
         return self.inner.next_tokens(place)
 

@@ -10,9 +10,8 @@ from functools import cache
 import pytest
 
 from ig_guardrail.assembly import guard
-from ig_guardrail.engine.script import Distribution, Place
-from ig_guardrail.engine.scripted import ScriptedEngine
-from ig_guardrail.engine.vocabulary import Vocabulary
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.script import Distribution, TokenPlace, Vocabulary
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from tests.golden.conversations import CALM, compiled
 from tests.ways import Told, every_way, outcome_of
@@ -38,7 +37,7 @@ class Moody:
         default_factory=lambda: Vocabulary([BAD, *(f" {word}" for word in dict.fromkeys(CALM.split()))])
     )
 
-    def next_tokens(self, place: Place) -> Distribution:
+    def next_tokens(self, place: TokenPlace) -> Distribution:
         patience, rudeness = mood(place.prompt.turns[-1].text)
         bad = rudeness if len(place.prefix) >= patience else 0.0
         rest = range(1, self.vocabulary.end + 1)

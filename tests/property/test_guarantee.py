@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ig_guardrail.budget import Account, Rule, charge, remaining
+from ig_guardrail.budget import BudgetRule, BudgetState, charge, remaining
 from ig_guardrail.types import Budget, Expression
 
 ACTIONS = "ab"
@@ -87,9 +87,9 @@ def test_the_package_keeps_the_same_books(tree: Tree) -> None:
     assume(tree.gamma >= 0.99)
     budget = Budget("b", ("hte",), Expression("model", model="m"), 0.0, budget=tree.budget, discount=tree.gamma)
     for text in tree.texts():
-        account = Account()
+        account = BudgetState()
         for n in range(1, len(text) + 1):
-            account, _ = charge(Rule(budget, "token", "event"), account, n, tree.cost[text[:n]])
+            account, _ = charge(BudgetRule(budget, "token", "event"), account, n, tree.cost[text[:n]])
             assert remaining(budget, account, n) == pytest.approx(tree.left(text[:n]), abs=1e-9)
 
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ig_guardrail.drive.serve import Values
-from ig_guardrail.engine.scripted import ScriptedEngine
+from ig_guardrail.costs.rewards.values import Values
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.search.catalog import METHODS
+from ig_guardrail.search.registry import METHODS
 from ig_guardrail.types import Node, Prompt, Sampling, SearchSettings
 from tests.toys import LetterCost, ask, letters, reference_spend, toy_budget, toy_policy
 

@@ -10,16 +10,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ig_guardrail.engine.depth import Exit, raw_exit
-from ig_guardrail.engine.repeat import CopiedPrefix, Repetition
-from ig_guardrail.engine.shared import SharedPrefix
+from ig_guardrail.engine.early_exit.layers import Exit, raw_exit
+from ig_guardrail.engine.kv.copied import CopiedPrefix, Repetition
+from ig_guardrail.engine.kv.shared import SharedPrefix
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.errors import EngineError, ModelError, RequestError
-from ig_guardrail.types import Draw, Node, Sampling, Turn
+from ig_guardrail.types import Draw, Message, Node, Sampling
 from tests.conformance.engine.tiny import quiet_end, tiny_weights
 from tests.conformance.engine.worlds import HELLO
 
-TURNS = (Turn("user", "Tell me about the sea."),)
+TURNS = (Message("user", "Tell me about the sea."),)
 END, SIZE, LAYERS = 262, 32, (1, 2)
 WAYS = ("llama", "llama-repeat", "gemma3")
 SHARES = (0.0, 0.3, 1.0)  # how much the layer behind the exit has to say: the exit is always, often, seldom right

@@ -16,11 +16,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from ig_guardrail.calls import Form, Tool, read
-from ig_guardrail.engine.script import Distribution, Place
-from ig_guardrail.engine.scripted import ScriptedEngine
-from ig_guardrail.engine.vocabulary import Vocabulary
-from ig_guardrail.types import Draw, Sampling, Turn
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.script import Distribution, TokenPlace, Vocabulary
+from ig_guardrail.text.calls import ResponseFormat, Tool, parse_calls
+from ig_guardrail.types import Draw, Message, Sampling
 
 SCHEMAS = int(os.environ.get("IG_SCHEMAS", "1000"))
 ROOM = 600
@@ -35,7 +34,7 @@ class Babbler:
     seed: int
     vocabulary: Vocabulary = field(default_factory=lambda: Vocabulary(PIECES))
 
-    def next_tokens(self, place: Place) -> Distribution:
+    def next_tokens(self, place: TokenPlace) -> Distribution:
         dice = random.Random(f"{self.seed} {place.prefix} {place.lane}")
         size = self.vocabulary.end + 1
         weights = [dice.random() ** 3 for _ in range(size)]
@@ -87,10 +86,10 @@ relaxed = settings(
 )
 
 
-def answer(form: Form, seed: int) -> tuple[str, str | None]:
+def answer(form: ResponseFormat, seed: int) -> tuple[str, str | None]:
     engine = ScriptedEngine(Babbler(seed), context=4096)
     sampling = Sampling(seed=seed, temperature=1.0, top_p=1.0, max_tokens=ROOM, grammar=form.grammar(ROOM))
-    root = engine.open(engine.encode([Turn("user", "Go.")]), sampling).result()
+    root = engine.open(engine.encode([Message("user", "Go.")]), sampling).result()
     (node,) = engine.extend([Draw(root)], ROOM).result()
     engine.close(root)
     return node.text, node.finish
@@ -105,7 +104,7 @@ def check(value: Any, schema: dict[str, Any]) -> None:
 @relaxed
 @given(schemas, st.integers(0, 10**6))
 def test_structured_answers_are_valid(schema: dict[str, Any], seed: int) -> None:
-    text, finish = answer(Form(schema=schema), seed)
+    text, finish = answer(ResponseFormat(schema=schema), seed)
     assume(finish == "stop")
     check(json.loads(text), schema)
 
@@ -114,10 +113,10 @@ def test_structured_answers_are_valid(schema: dict[str, Any], seed: int) -> None
 @relaxed
 @given(schemas, schemas, st.integers(0, 10**6))
 def test_calls_are_valid(one: dict[str, Any], other: dict[str, Any], seed: int) -> None:
-    form = Form((Tool("first", "", one), Tool("second", "", other)), choice="any")
+    form = ResponseFormat((Tool("first", "", one), Tool("second", "", other)), choice="any")
     text, finish = answer(form, seed)
     assume(finish == "stop")
-    words, calls = read(text)
+    words, calls = parse_calls(text)
     assert words == ""
     assert calls
     for call in calls:

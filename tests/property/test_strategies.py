@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ig_guardrail.drive.serve import Values
-from ig_guardrail.search import ctrl, deal, preference
-from ig_guardrail.search.catalog import METHODS
+from ig_guardrail.costs.rewards.values import Values
+from ig_guardrail.search import deal, preference
+from ig_guardrail.search.baselines import ctrl
+from ig_guardrail.search.needs import CONSTITUTION, INDEX
+from ig_guardrail.search.registry import METHODS
 from tests.trees import LETTERS, PartialValue, Toy, solve, toys
 
 ANYWHERE = METHODS.keys() - {"none", "re_control", "early_exit"}  # the last two need layers, and toys have none
@@ -28,7 +32,12 @@ class PrefixValue(PartialValue):
 
 def constitution(name: str) -> dict[str, Any]:
     """What a method that reads under one is given; others draw from the model alone."""
-    return {"steer": "Be kind."} if "constitution" in METHODS[name].needs else {}
+    return {"steer": "Be kind."} if CONSTITUTION in METHODS[name].needs else {}
+
+
+def named(name: str) -> Any:
+    """A method as a toy, which has no index, can ask for it."""
+    return METHODS[name].search if INDEX in METHODS[name].needs else name
 
 
 def worth(toy: Toy, text: str) -> float:
@@ -99,7 +108,7 @@ def best_by_beams(toy: Toy, beams: int, name: str) -> str | None:
 def test_beams_are_the_preferred_prefixes_of_every_length(toy: Toy, beams: int, name: str) -> None:
     """Every beam is extended by every letter, so there is nothing left to chance."""
     search = {"block": 1, "beams": beams, "candidates": LETTERS * beams, "hold": 16}
-    receipt = solve(toy, Values(reward=PrefixValue(toy)), name, **search)
+    receipt = solve(toy, Values(reward=PrefixValue(toy)), named(name), **search)
     assert receipt.text == (best_by_beams(toy, beams, name) or "[refusal")
 
 
@@ -117,7 +126,7 @@ def test_args_takes_the_worthiest_of_the_likeliest_at_every_token(toy: Toy) -> N
 @given(toys((2, 3, 4)), st.sampled_from([1, 2]))
 def test_trace_shield_shows_the_whole_stream_or_nothing(toy: Toy, block: int) -> None:
     """Lane 0 says the first letter, again and again."""
-    receipt = solve(toy, Values(), "trace_shield", block=block)
+    receipt = solve(toy, Values(), named("trace_shield"), block=block)
     text = "a" * toy.depth
     assert receipt.text == (text if toy.safe(text) else "[refusal")
 
@@ -161,7 +170,7 @@ def test_speculative_rejection_keeps_the_better_half_of_every_block(toy: Toy, la
 def test_no_method_shows_what_is_over_budget(toy: Toy, name: str, block: int, hold: int, candidates: int) -> None:
     """And each ends, with nothing left in the engine (`solve` looks)."""
     search = {"block": block, "hold": hold, "candidates": candidates, "beams": 1, "retries": 1, **constitution(name)}
-    receipt = solve(toy, Values(reward=PrefixValue(toy)), name, **search)
+    receipt = solve(toy, Values(reward=PrefixValue(toy)), named(name), **search)
     assert receipt.verdict.outcome in ("completed", "refused", "ended")
     assert toy.safe(shown(receipt))
     if receipt.verdict.outcome == "completed":
@@ -172,7 +181,7 @@ def test_no_method_shows_what_is_over_budget(toy: Toy, name: str, block: int, ho
 def test_methods_that_cannot_stream_show_nothing_before_the_end(name: str) -> None:
     toy = Toy(6, {}, {"".join(word): 0.0 for word in itertools.product("abc", repeat=6)})
     search = {"block": 2, "hold": 0, "candidates": 4, **constitution(name)}
-    receipt = solve(toy, Values(reward=PartialValue(toy)), name, **search)
+    receipt = solve(toy, Values(reward=PartialValue(toy)), named(name), **search)
     assert receipt.verdict.outcome == "completed"
     first, last = receipt.blocks[0].position, receipt.blocks[-1].position
     assert (first < last) == METHODS[name].streams
@@ -241,8 +250,82 @@ def test_calibrated_rewards_do_not_depend_on_the_scale(values: list[int]) -> Non
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_weights_are_a_distribution_that_rises_with_the_reward(values: list[float]) -> None:
-    for phi in (ctrl.for_best_of_n, ctrl.for_worst_of_n):
-        chances = ctrl.weights(values, phi)
-        assert math.fsum(chances) == pytest.approx(1)
-        ranked = sorted(zip(values, chances, strict=True))
+    for tilt in (ctrl.TOP, ctrl.BOTTOM):
+        odds = tilt.weights(values)
+        assert math.fsum(odds) == pytest.approx(1)
+        ranked = sorted(zip(values, odds, strict=True))
         assert all(a[1] <= b[1] + 1e-12 for a, b in itertools.pairwise(ranked))
+
+
+@pytest.mark.parametrize("tilt", [ctrl.TOP, ctrl.BOTTOM], ids=["top", "bottom"])
+def test_the_method_draws_half_a_nat_from_the_model(tilt: ctrl.Tilt) -> None:
+    assert divergence(tilted(tilt.transform, tilt.beta)) == pytest.approx(0.5, abs=0.01)
+
+
+BETAS = (
+    1e4,
+    300.0,
+    100.0,
+    30.0,
+    10.0,
+    3.0,
+    1.0,
+    0.3,
+    0.1,
+    0.03,
+    0.01,
+    1e-4,
+)  # from hardly any tilt to nothing but the best
+
+
+@pytest.mark.parametrize("transform", [ctrl.for_best_of_n, ctrl.for_worst_of_n], ids=["top", "bottom"])
+@pytest.mark.parametrize("answers", [2, 5, 16])
+def test_distance_buys_wins_and_beta_is_its_price(transform: ctrl.Transform, answers: int) -> None:
+    """The curve of KL against win rate: both rise as beta falls, from the model itself to best-of-n."""
+    shares = [(rank + 0.5) / answers for rank in range(answers)]
+    laws = [ctrl.Tilt(transform, beta).weights(shares) for beta in BETAS]
+    distances = [math.fsum(w * math.log(w * answers) for w in law if w > 0) for law in laws]
+    wins = [math.fsum(w * share for w, share in zip(law, shares, strict=True)) for law in laws]
+    assert all(a <= b + 1e-12 for a, b in itertools.pairwise(distances))
+    assert all(a <= b + 1e-12 for a, b in itertools.pairwise(wins))
+    assert (distances[0], wins[0]) == (pytest.approx(0, abs=1e-3), pytest.approx(0.5, abs=1e-2))
+    assert (distances[-1], wins[-1]) == (pytest.approx(math.log(answers)), pytest.approx(shares[-1]))
+    between = [one for one in distances if 0.05 * math.log(answers) < one < 0.95 * math.log(answers)]
+    assert between, "the trade-off is gradual"
+
+
+def shuffled_toys(count: int) -> list[Toy]:
+    """Toys where nothing is harmful, whose texts have the values 0, 1, 2 ... in any order."""
+    texts = ["".join(word) for word in itertools.product("abc"[:LETTERS], repeat=2)]
+    dice = random.Random(11)
+    return [
+        Toy(2, {}, {text: float(rank) for rank, text in enumerate(dice.sample(texts, len(texts)))})
+        for _ in range(count)
+    ]
+
+
+def drawing(tilt: ctrl.Tilt, seed: int) -> Any:
+    """The method as a request with this seed is served."""
+
+    def search(root: Any, ctx: Any) -> Any:
+        return ctrl.ctrl(tilt)(root, replace(ctx, seed=seed))
+
+    return search
+
+
+def test_on_toy_models_answers_are_drawn_by_the_curve_and_are_not_the_best_of_n() -> None:
+    toys_ = shuffled_toys(120)
+    shares = [(rank + 0.5) / LETTERS**2 for rank in range(LETTERS**2)]
+    found = []
+    for beta in (1e4, ctrl.TOP.beta, 3.0, 0.01):
+        tilt = ctrl.Tilt(ctrl.for_best_of_n, beta)
+        ranks = [
+            toy.value[solve(toy, Values(reward=PartialValue(toy)), drawing(tilt, k), block=2).text]
+            for k, toy in enumerate(toys_)
+        ]
+        expected = math.fsum(w * share for w, share in zip(tilt.weights(shares), shares, strict=True))
+        assert sum(shares[int(rank)] for rank in ranks) / len(ranks) == pytest.approx(expected, abs=0.08)
+        found.append(sum(rank == LETTERS**2 - 1 for rank in ranks) / len(ranks))
+    assert found == sorted(found)
+    assert found[1] < 0.7, "at its own beta it often takes another than the best"
+    assert found[-1] == 1, "with no price on distance it is best-of-n"

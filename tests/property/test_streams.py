@@ -28,13 +28,13 @@ from ig_guardrail.types import (
     Edit,
     Expand,
     Extend,
-    LogProbs,
     Node,
     Receipt,
     Sampling,
     Score,
     SearchSettings,
     Together,
+    TokenLogprobs,
     Twin,
 )
 from tests.toys import LetterCost, ask, guardrail, letters, reference_spend, toy_budget, toy_policy
@@ -147,7 +147,9 @@ def hostile(seed: int) -> Any:
             elif deed == "append" and node.finish is None:
                 nodes += yield Append(((node, dice.choice([dice.choice(nodes), "b", "abc", (0, 1)])),))
             elif deed == "together" and node.finish is None:
-                both = yield Together((Extend((Draw(node),), 2), Twin(node, Edit("anything")), LogProbs(node, (0,))))
+                both = yield Together(
+                    (Extend((Draw(node),), 2), Twin(node, Edit("anything")), TokenLogprobs(node, (0,)))
+                )
                 nodes += [*both[0], both[1]]
             elif deed == "twin" and node.finish is None:
                 nodes.append((yield Twin(node, Edit("anything"))))
@@ -162,7 +164,7 @@ def hostile(seed: int) -> Any:
             elif deed == "expand" and node.finish is None:
                 nodes += yield Expand(node, 2)
             elif deed == "logprobs" and node.finish is None:
-                yield LogProbs(node, (0, 1))
+                yield TokenLogprobs(node, (0, 1))
 
     return search
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ig_guardrail.drive.serve import Values
+from ig_guardrail.costs.rewards.values import Values
 from tests.trees import LETTERS, ExactSafety, ExactValue, PartialValue, Toy, solve, toys
 
 

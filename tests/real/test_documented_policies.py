@@ -18,13 +18,13 @@ import yaml
 
 from ig_guardrail.assembly import guard
 from ig_guardrail.costs.provenance.index import write_index
-from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.models import load_engine, load_tokenizer
-from ig_guardrail.learn.documents import Text
+from ig_guardrail.drive.request import GenerationRequest
+from ig_guardrail.engine.loading.models import load_engine, load_tokenizer
+from ig_guardrail.learn.data.documents import SourceDocument
 from ig_guardrail.learn.index import index_texts
 from ig_guardrail.policy import check_files, load_policy
-from ig_guardrail.policy.sources import Source, fetch
-from ig_guardrail.types import Piece, Prompt, Sampling, Turn
+from ig_guardrail.policy.sources import PolicySource, fetch
+from ig_guardrail.types import Message, Piece, Prompt, Sampling
 from tests.distributions import install
 from tests.moderations import Reply, judged, serving
 from tests.unit.costs.classifiers import classifier
@@ -61,7 +61,7 @@ BLOCKS = [one for one in shown() if yaml.safe_load(one.text) is not None]  # one
 
 
 class Calm:
-    """What a program might hand in for `kind: given`."""
+    """What a program might hand in for `kind: provided`."""
 
     hazards = ("hte",)
     sha256 = "1"
@@ -83,7 +83,7 @@ def whole(block: Shown) -> dict[str, Any]:
     if "apiVersion" in part:
         return dict(part)
     packaged = fetch(BASES.get(block.place.partition(":")[0], "default"))
-    assert isinstance(packaged, Source)
+    assert isinstance(packaged, PolicySource)
     base: dict[str, Any] = yaml.safe_load(packaged.content)
     assert set(part) <= {*PLACES_OF_PARTS, *base}
     own = part.get("cost_models", {})
@@ -104,7 +104,7 @@ def put_parts(policy: dict[str, Any], folder: Path, address: str) -> None:
         match entry["kind"]:
             case "provenance":
                 for name, words in (("unsafe", "a secret recipe of plums"), ("reference", "a recipe of pears")):
-                    index = index_texts(load_tokenizer("embedded"), [Text(name, words * 40)], "embedded")
+                    index = index_texts(load_tokenizer("embedded"), [SourceDocument(name, words * 40)], "embedded")
                     (folder / entry[name]).mkdir(parents=True)
                     write_index(index, folder / entry[name])
             case "classifier":
@@ -138,10 +138,10 @@ def test_a_documented_policy_starts_and_answers(block: Shown, tmp_path: Path, mo
         file.write_text(block.text if "apiVersion" in block.text else yaml.safe_dump(policy))
         report = check_files([file])
         assert report.exit_code == 0, report.as_text(color=False)
-        models = {name: Calm() for name, one in policy["cost_models"].items() if one["kind"] == "given"}
+        models = {name: Calm() for name, one in policy["cost_models"].items() if one["kind"] == "provided"}
         rail = guard(load_engine("embedded"), load_policy(file), tmp_path, cost_models=models)
-        ask = Ask(
-            (Turn("user", "Name a kind of tea."),),
+        ask = GenerationRequest(
+            (Message("user", "Name a kind of tea."),),
             Sampling(seed=1, max_tokens=8),
             conversation="one",
             tenant="one",

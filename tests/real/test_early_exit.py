@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from ig_guardrail.assembly import open_engine
-from ig_guardrail.engine.depth import raw_exit
-from ig_guardrail.engine.models import load_weights
+from ig_guardrail.engine.early_exit.layers import raw_exit
+from ig_guardrail.engine.loading.models import load_weights
+from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.engine.transformers import TransformersEngine
-from ig_guardrail.engine.weights import Weights
-from ig_guardrail.learn.exit import agreement, fit_exit, reading_of
-from ig_guardrail.learn.exit_states import States, recorded_states
-from ig_guardrail.types import Draw, Node, Sampling, Turn
+from ig_guardrail.learn.early_exit import States, agreement, fit_exit, reading_of, recorded_states
+from ig_guardrail.spec import GuardrailSpec
+from ig_guardrail.types import Draw, Message, Node, Sampling
 
 pytestmark = [
     pytest.mark.real,
@@ -33,14 +33,14 @@ def weights() -> Weights:
 
 
 def answer(engine: TransformersEngine, asked: str, sampling: Sampling, ahead: int = 0) -> Node:
-    root = engine.open(engine.encode((Turn("user", asked),)), sampling).result()
+    root = engine.open(engine.encode((Message("user", asked),)), sampling).result()
     (node,) = engine.extend([Draw(root)], sampling.max_tokens, ahead=ahead).result()
     engine.close(root)
     return node
 
 
 def test_in_bfloat16_answers_are_the_plain_ones_bit_for_bit() -> None:
-    engine = open_engine("embedded", device="cpu")
+    engine = open_engine(GuardrailSpec(device="cpu"))
     for asked, temperature, ahead in zip(ASKED, (0.0, 0.0, 0.7, 1.0), (1, 3, 1, 3), strict=True):
         sampling = Sampling(temperature=temperature, seed=4, max_tokens=16)
         plain, fast = (answer(engine, asked, sampling, tokens) for tokens in (0, ahead))

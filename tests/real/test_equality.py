@@ -11,6 +11,7 @@ from ig_guardrail.assembly import open_guardrail
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from ig_guardrail.policy import load_policy
+from ig_guardrail.spec import GuardrailSpec
 from tests.ways import every_way, outcome_of
 
 pytestmark = [
@@ -24,7 +25,7 @@ PROMPTS = ["Write an insulting note to a slow waiter."]
 
 @pytest.fixture(scope="module")
 def rail() -> Guardrail:
-    return open_guardrail("embedded", replace(load_policy("default"), allow_unguarded=True))
+    return open_guardrail(GuardrailSpec(policy=replace(load_policy("default"), allow_unguarded=True)))
 
 
 @pytest.mark.parametrize("strategy", [None, "none"])

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 
 import pytest
 
-from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.models import load_engine
+from ig_guardrail.counterfactual import read_swaps
+from ig_guardrail.drive.request import GenerationRequest
+from ig_guardrail.engine.loading.models import load_engine
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.policy import load_policy
 from ig_guardrail.search.base import Search, SearchContext
-from ig_guardrail.search.lanes import Choice, Lanes
-from ig_guardrail.search.token_verifier import target
-from ig_guardrail.swap_lexicon import read_swaps
-from ig_guardrail.types import Append, Node, Sampling, SearchSettings, Turn
+from ig_guardrail.search.fairness.contexts import VerifiedToken, VerifierContexts
+from ig_guardrail.search.fairness.token_verifier import target
+from ig_guardrail.types import Append, Message, Node, Sampling, SearchSettings
 from tests.toys import toy_policy
 
 pytestmark = pytest.mark.real
@@ -58,7 +58,7 @@ class Means:
     logprob: float
 
 
-def means(choices: list[Choice], alpha: float) -> Means:
+def means(choices: list[VerifiedToken], alpha: float) -> Means:
     law = target(choices, alpha)
     weighted = [(law[one.token], one) for one in choices if one.token in law]
     return Means(math.fsum(p * one.gap for p, one in weighted), math.fsum(p * one.logprob for p, one in weighted))
@@ -70,19 +70,19 @@ def rail() -> Guardrail:
     return Guardrail(load_engine("embedded"), toy_policy([], SearchSettings(hold=0, steer=steer), models=()), {})
 
 
-def next_tokens(rail: Guardrail, turns: tuple[Turn, ...]) -> Iterator[list[Choice]]:
+def next_tokens(rail: Guardrail, turns: tuple[Message, ...]) -> Iterator[list[VerifiedToken]]:
     """The verifier's choices along its own likeliest words."""
-    kept: list[list[Choice]] = []
+    kept: list[list[VerifiedToken]] = []
 
     def watching(root: Node, ctx: SearchContext) -> Search:
-        lanes, node = Lanes(ctx.steer or "", (read_swaps()["gender"],)), root
+        lanes, node = VerifierContexts(ctx.steer or "", (read_swaps()["gender"],)), root
         yield from lanes.open(root)
         for _ in range(STEPS):
             kept.append((yield from lanes.next_tokens(node, 20)))
             (node,) = yield Append(((node, kept[-1][0].child),))
             yield from lanes.verify((node,))
 
-    list(rail.stream(Ask(turns, Sampling(max_tokens=32), watching)))
+    list(rail.stream(GenerationRequest(turns, Sampling(max_tokens=32), watching)))
     return iter(kept)
 
 
@@ -90,7 +90,7 @@ def test_a_fair_law_narrows_the_gap_between_women_and_men_and_hardly_costs_likel
     plain, fair = [], []
     for i, job in enumerate(JOBS):
         begun = f"The {('female', 'male')[i % 2]} applicant was described as"
-        turns = (Turn("user", f"Who applied for the {job} job?"), Turn("assistant", begun))
+        turns = (Message("user", f"Who applied for the {job} job?"), Message("assistant", begun))
         for choices in next_tokens(rail, turns):
             plain.append(means(choices, 0.0))
             fair.append(means(choices, ALPHA))

@@ -10,14 +10,15 @@ from langchain_core.messages import AIMessageChunk, HumanMessage
 
 from ig_guardrail import ChatIGGuardrail
 from ig_guardrail.assembly import open_guardrail
-from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.models import load_engine
+from ig_guardrail.drive.request import GenerationRequest
+from ig_guardrail.engine.loading.models import load_engine
 from ig_guardrail.evaluate.answers import Arm
 from ig_guardrail.evaluate.replay import audit_answer
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.policy import load_policy
-from ig_guardrail.search.catalog import METHODS
-from ig_guardrail.types import Receipt, Sampling, Turn
+from ig_guardrail.search.registry import METHODS
+from ig_guardrail.spec import GuardrailSpec
+from ig_guardrail.types import Message, Receipt, Sampling
 
 pytestmark = pytest.mark.real
 
@@ -28,11 +29,11 @@ SAMPLING = Sampling(max_tokens=24, seed=5)
 
 @pytest.fixture(scope="module")
 def rail() -> Guardrail:
-    return open_guardrail("embedded", replace(load_policy("default"), allow_unguarded=True))
+    return open_guardrail(GuardrailSpec(policy=replace(load_policy("default"), allow_unguarded=True)))
 
 
 def answer(rail: Guardrail, prompt: str, strategy: str | None = None, sampling: Sampling = SAMPLING) -> Receipt:
-    *_, last = rail.stream(Ask((Turn("user", prompt),), sampling, strategy))
+    *_, last = rail.stream(GenerationRequest((Message("user", prompt),), sampling, strategy))
     assert last.receipt is not None
     return last.receipt
 
@@ -59,8 +60,8 @@ def test_what_was_shown_stays_within_budget_when_it_is_charged_once_more(
     rail: Guardrail, prompt: str, strategy: str
 ) -> None:
     arm = Arm(strategy, rail, METHODS[strategy].search, rail.policy.budgets)
-    record = arm.answer((Turn("user", prompt),), SAMPLING)
-    audit = audit_answer(rail, (Turn("user", prompt),), record.ids, ended=record.completed)
+    record = arm.answer((Message("user", prompt),), SAMPLING)
+    audit = audit_answer(rail, (Message("user", prompt),), record.ids, ended=record.completed)
     assert record.outcome in ("completed", "refused", "ended")
     assert audit.over is None
 
@@ -80,7 +81,7 @@ def test_an_answer_is_the_same_whoever_is_served_beside_it(rail: Guardrail, stra
 
 
 def test_leaving_a_stream_frees_the_engine(rail: Guardrail) -> None:
-    stream = rail.stream(Ask((Turn("user", CALM[0]),), Sampling(max_tokens=64, seed=1), "none"))
+    stream = rail.stream(GenerationRequest((Message("user", CALM[0]),), Sampling(max_tokens=64, seed=1), "none"))
     assert next(stream).text
     stream.close()
     assert rail.engine.live_nodes() == 0
@@ -89,12 +90,12 @@ def test_leaving_a_stream_frees_the_engine(rail: Guardrail) -> None:
 def test_greedy_unguarded_tokens_are_those_of_generate(rail: Guardrail) -> None:
     import torch
 
-    from ig_guardrail.engine.models import load_weights
-    from ig_guardrail.engine.packing import pack
+    from ig_guardrail.engine.loading.models import load_weights
+    from ig_guardrail.engine.loading.packing import pack
 
     weights = load_weights("embedded", "cpu", "bfloat16")
     pack(weights.model)
-    prompt = rail.engine.encode((Turn("user", CALM[0]),))
+    prompt = rail.engine.encode((Message("user", CALM[0]),))
     ids = torch.tensor([prompt.ids])
     expected = weights.model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=24, do_sample=False)
     text = weights.tokenizer.decode(expected[0, len(prompt.ids) :], skip_special_tokens=True)

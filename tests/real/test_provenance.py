@@ -8,14 +8,14 @@ import pytest
 
 from ig_guardrail.assembly import guard
 from ig_guardrail.costs.provenance.index import TokenIndex, write_index
-from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.chat import chat_of
-from ig_guardrail.engine.models import load_engine, load_tokenizer
+from ig_guardrail.drive.request import GenerationRequest
+from ig_guardrail.engine.loading.models import load_engine, load_tokenizer
+from ig_guardrail.engine.text.chat import chat_of
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.learn.documents import Text
+from ig_guardrail.learn.data.documents import SourceDocument
 from ig_guardrail.learn.index import index_texts
 from ig_guardrail.policy import load_policy
-from ig_guardrail.types import Receipt, Sampling, Turn
+from ig_guardrail.types import Message, Receipt, Sampling
 
 pytestmark = pytest.mark.real
 
@@ -38,7 +38,9 @@ allow_unguarded: true
 
 
 def answer(rail: Guardrail, question: str, strategy: str) -> Receipt:
-    *_, last = rail.stream(Ask((Turn("user", question),), Sampling(temperature=0, max_tokens=TOKENS), strategy))
+    *_, last = rail.stream(
+        GenerationRequest((Message("user", question),), Sampling(temperature=0, max_tokens=TOKENS), strategy)
+    )
     assert last.receipt is not None
     return last.receipt
 
@@ -52,13 +54,13 @@ def plain() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def unsafe(plain: dict[str, str]) -> TokenIndex:
-    return index_texts(load_tokenizer("embedded"), [Text(one, plain[one]) for one in PLANTED], "embedded")
+    return index_texts(load_tokenizer("embedded"), [SourceDocument(one, plain[one]) for one in PLANTED], "embedded")
 
 
 @pytest.fixture(scope="module")
 def rail(unsafe: TokenIndex, tmp_path_factory: pytest.TempPathFactory) -> Guardrail:
     folder = tmp_path_factory.mktemp("policy")
-    harmless = index_texts(load_tokenizer("embedded"), [Text("harmless", "It is a fine day.")], "embedded")
+    harmless = index_texts(load_tokenizer("embedded"), [SourceDocument("harmless", "It is a fine day.")], "embedded")
     for name, index in (("unsafe", unsafe), ("reference", harmless)):
         (folder / name).mkdir()
         write_index(index, folder / name)

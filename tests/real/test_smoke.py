@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ig_guardrail.evaluate.cells import Record, from_fields
+from ig_guardrail.evaluate.comparison.records import Record, from_fields
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 

@@ -7,10 +7,10 @@ import importlib.util
 import pytest
 
 from ig_guardrail.assembly import open_values
-from ig_guardrail.costs.critic import RewardModel
-from ig_guardrail.engine.models import load_engine
+from ig_guardrail.costs.rewards.base import RewardModel
+from ig_guardrail.engine.loading.models import load_engine
 from ig_guardrail.errors import CostFailure
-from ig_guardrail.types import Sampling, Turn
+from ig_guardrail.types import Message, Sampling
 
 pytestmark = [
     pytest.mark.real,
@@ -29,7 +29,7 @@ def test_relevance_prefers_the_answer_to_what_was_asked(asked: str, suits: str, 
     engine = load_engine("embedded", device="cpu")
     values = open_values(engine, "relevance")
     assert isinstance(values.reward, RewardModel)
-    root = engine.open(engine.encode([Turn("user", asked)]), Sampling(), values.layers).result()
+    root = engine.open(engine.encode([Message("user", asked)]), Sampling(), values.layers).result()
     try:
         high, low = values.reward.predict(engine.append([(root, suits), (root, strays)]).result())
     finally:
@@ -41,7 +41,9 @@ def test_foresight_knows_what_is_certain_and_guesses_the_rest() -> None:
     engine = load_engine("embedded", device="cpu")
     critic = open_values(engine, critic="foresight").critic
     assert critic is not None
-    root = engine.open(engine.encode([Turn("user", "How do I make tomato soup?")]), Sampling(), critic.layers).result()
+    root = engine.open(
+        engine.encode([Message("user", "How do I make tomato soup?")]), Sampling(), critic.layers
+    ).result()
     room, none = {"harmful-help": 0.05, "toxic-tone": 0.05}, {"harmful-help": -0.01, "toxic-tone": 0.05}
     try:
         (node,) = engine.append([(root, SOUP)]).result()
@@ -57,7 +59,7 @@ def test_foresight_refuses_budgets_that_it_never_learned() -> None:
     engine = load_engine("embedded", device="cpu")
     critic = open_values(engine, critic="foresight").critic
     assert critic is not None
-    root = engine.open(engine.encode([Turn("user", "Hello.")]), Sampling(), critic.layers).result()
+    root = engine.open(engine.encode([Message("user", "Hello.")]), Sampling(), critic.layers).result()
     try:
         with pytest.raises(CostFailure, match="train critic"):
             critic.predict([root], [{"other": 1.0}])

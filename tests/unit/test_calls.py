@@ -9,9 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ig_guardrail.calls import CLOSE, OPEN, Call, Form, Tool, closed, read, unread, written
-from ig_guardrail.engine.grammar import Grammars
-from ig_guardrail.engine.vocabulary import Vocabulary
+from ig_guardrail.engine.grammar.grammar import Grammars
+from ig_guardrail.engine.scripted.script import Vocabulary
+from ig_guardrail.text.calls import (
+    CLOSE,
+    OPEN,
+    ResponseFormat,
+    Tool,
+    closed,
+    format_call,
+    parse_calls,
+    unparsed_tail,
+)
+from ig_guardrail.types import ToolCall
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -25,8 +35,8 @@ before_calls = st.one_of(st.just(""), st.text().map("{}\n".format), st.text().ma
 
 @given(before_calls.filter(lambda text: OPEN not in text), calls)
 def test_what_is_written_is_read_back(words: str, made: list[tuple[str, dict[str, Any]]]) -> None:
-    text = words + "".join(written(name, arguments) for name, arguments in made)
-    assert read(text) == (words, tuple(Call(name, arguments) for name, arguments in made))
+    text = words + "".join(format_call(name, arguments) for name, arguments in made)
+    assert parse_calls(text) == (words, tuple(ToolCall(name, arguments) for name, arguments in made))
 
 
 @pytest.mark.parametrize(
@@ -34,15 +44,15 @@ def test_what_is_written_is_read_back(words: str, made: list[tuple[str, dict[str
     ['{"name": "f", "arguments": {"x": 10', '{"name": "f", "arguments": {"x": 10}}', "{}" + CLOSE, "[1]" + CLOSE],
 )
 def test_what_is_no_whole_call_is_left_out(rest: str) -> None:
-    assert read(f"Well. {written('g', {})}{OPEN}{rest}") == ("Well. ", (Call("g", {}),))
+    assert parse_calls(f"Well. {format_call('g', {})}{OPEN}{rest}") == ("Well. ", (ToolCall("g", {}),))
 
 
 def test_nothing_is_asked_where_there_are_no_tools_and_no_schema() -> None:
-    assert (Form().grammar(64), Form().instructions()) == (None, "")
+    assert (ResponseFormat().grammar(64), ResponseFormat().instructions()) == (None, "")
 
 
 def test_where_no_tool_may_be_called_nobody_is_told_of_it_and_no_call_can_begin() -> None:
-    form = Form((Tool("look", "", {"type": "object"}),), "none")
+    form = ResponseFormat((Tool("look", "", {"type": "object"}),), "none")
     assert (form.callable, form.instructions()) == ((), "")
     vocabulary = Vocabulary(["I", OPEN])
     grammar = Grammars(vocabulary.language, vocabulary.ids).compiled(form.grammar(9) or "")
@@ -65,11 +75,11 @@ def test_objects_are_closed_unless_they_say_otherwise() -> None:
 
 def test_a_model_is_told_of_each_tool_on_a_line_of_its_own() -> None:
     tools = (Tool("look", "Look it up.", {"type": "object"}), Tool("pay", "", {"type": "object"}))
-    told = Form(tools).instructions()
+    told = ResponseFormat(tools).instructions()
     assert [line for line in told.splitlines() if line.startswith('{"name": "')][1] == (
         '{"name": "pay", "description": "", "parameters": {"type": "object"}}'
     )
-    assert "Call one of them now" in Form(tools, "any").instructions()
+    assert "Call one of them now" in ResponseFormat(tools, "any").instructions()
 
 
 def test_texts_without_a_limit_get_one_that_leaves_room() -> None:
@@ -82,20 +92,22 @@ def test_texts_without_a_limit_get_one_that_leaves_room() -> None:
             "d": {"type": "string", "enum": ["type"], "default": {"type": "string"}},
         },
     }
-    text = Form(schema=schema).grammar(100)
+    text = ResponseFormat(schema=schema).grammar(100)
     assert text is not None
     made = json.loads(text.removeprefix("start: %json "))["properties"]
-    assert (made["a"]["maxLength"], made["b"]["items"]["maxLength"], made["c"]["maxLength"]) == (100, 100, 5000)
+    assert (made["a"]["maxLength"], made["b"]["items"]["maxLength"], made["c"]["maxLength"]) == (124, 214, 5000)
+    assert (made["a"]["x-full"], made["b"]["items"]["x-full"]) == (100, 190)
+    assert "x-full" not in made["c"]
     assert "maxLength" not in made["d"]
     assert schema["properties"]["a"] == {"type": "string"}
 
 
 def test_values_that_speak_of_calls_and_endless_nesting_are_no_calls() -> None:
-    assert read(OPEN + ' tag"}') == (OPEN + ' tag"}', ())
-    assert read(OPEN + '{tag"}') == ("", ())
+    assert parse_calls(OPEN + ' tag"}') == (OPEN + ' tag"}', ())
+    assert parse_calls(OPEN + '{tag"}') == ("", ())
     deep = OPEN + '{"name": "f", "arguments": {"x": ' + "[" * 100_000 + "]" * 100_000 + "}}" + CLOSE
-    assert read(deep) == ("", ())
-    assert unread(written("g", {}) + deep) == deep
+    assert parse_calls(deep) == ("", ())
+    assert unparsed_tail(format_call("g", {}) + deep) == deep
 
 
 def test_what_joins_or_chooses_between_schemas_is_left_open() -> None:

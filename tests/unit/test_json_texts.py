@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ig_guardrail.json_texts import JsonTexts, Part, like_json
+from ig_guardrail.text.json_strings import JsonTexts, TextPart, like_json
 
 characters = st.characters(exclude_categories=["Cs"])
 values = st.recursive(
@@ -72,8 +72,8 @@ def test_half_a_character_is_no_other(half: str) -> None:
 def test_a_text_that_is_not_closed_ends_with_the_source() -> None:
     reading, parts, clear = JsonTexts().read('{"a": "b c\\u00')
     assert clear == '{"a": "b c'
-    assert parts == [Part("a", True, True), Part("b c", False)]
-    assert reading.end() == [Part("\N{REPLACEMENT CHARACTER}", True)]
+    assert parts == [TextPart("a", True, True), TextPart("b c", False)]
+    assert reading.end() == [TextPart("\N{REPLACEMENT CHARACTER}", True)]
     assert JsonTexts().end() == []
 
 

@@ -23,7 +23,7 @@ NAMES = {
     "PolicyError",
     "Receipt",
     "Sampling",
-    "Turn",
+    "Message",
     "__version__",
     "init_guarded_chat_model",
     "load_policy",

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ig_guardrail.counterfactual import Swap, paired, plural, read_swaps, swapped
 from ig_guardrail.errors import ModelError
-from ig_guardrail.swap import Swap, paired, plural, swapped
-from ig_guardrail.swap_lexicon import read_swaps
 
 LEXICON = read_swaps()
 swaps = st.sampled_from(list(LEXICON.values()))

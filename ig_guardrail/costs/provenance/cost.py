@@ -8,6 +8,11 @@ Source: TraceAlign (arXiv 2508.02063), whose Belief Conflict Index sums -log p o
 unsafe corpus alone. Departures: the score is a contrast of two corpora, as rare harmless words would otherwise count as
 unsafe ones; it is in tokens of the served model, charged at each of them; runs of more than `hard` tokens count as that
 many; and no span is free for occurring often, since a corpus may hold a text several times.
+
+The runs that the end of a text has in a corpus, kept as the text grows.
+
+A trail holds the places of every suffix of the text that stands in the corpus, longest first. One more token narrows
+each; those that the corpus does not have are dropped. It is an immutable tuple, so a branch of a search costs nothing.
 """
 
 from __future__ import annotations
@@ -15,12 +20,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
-from ig_guardrail.costs.artifact import options_sha256
-from ig_guardrail.costs.provenance.index import TokenIndex, read_index
-from ig_guardrail.costs.provenance.trail import Trail, grown, length
+from ig_guardrail.costs.heads.artifact import options_sha256
+from ig_guardrail.costs.provenance.index import Run, TokenIndex, read_index
 from ig_guardrail.errors import CostFailure, HeadMismatch
-from ig_guardrail.types import Granularity, Piece, Prompt, Reading, Source
+from ig_guardrail.types import Granularity, Piece, Prompt, QuotedSource, ScoreKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,7 @@ class Traced:
     unsafe: Trail = ()
     reference: Trail = ()
     score: float = 0.0
-    source: Source | None = None
+    source: QuotedSource | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +65,7 @@ class ProvenanceCost:
     reference: TokenIndex
     contrast: Contrast
     granularity: Granularity = "token"
-    reading: Reading = "event"
+    reading: ScoreKind = "event"
     layers: tuple[int, ...] = ()
     longest_match: int = 0  # every token is charged before it is shown, so no shown text holds a whole run
 
@@ -73,7 +78,7 @@ class ProvenanceCost:
         states = [self._read(state, piece) for state, piece in steps]
         return [(state, (state.score,) * len(self.hazards)) for state in states]
 
-    def source(self, state: Traced) -> Source | None:
+    def source(self, state: Traced) -> QuotedSource | None:
         """Where the worst run of the newest piece stands in the unsafe corpus; None where it costs nothing."""
         return state.source
 
@@ -124,3 +129,17 @@ def read_fitting_index(folder: Path, language: str, where: str) -> TokenIndex:
             fix="build it for this model with `ig-guardrail index build`",
         )
     return index
+
+
+Trail: TypeAlias = tuple[Run, ...]
+
+
+def grown(index: TokenIndex, trail: Trail, token: int, longest: int) -> Trail:
+    """The trail after one more token; runs are followed up to `longest` tokens, and longer ones count as that."""
+    started = (*(run for run in trail if run.depth < longest), index.everywhere)
+    return tuple(run for run in (index.narrow(before, token) for before in started) if run is not None)
+
+
+def length(trail: Trail) -> int:
+    """Tokens of the longest suffix of the text that stands in the corpus."""
+    return trail[0].depth if trail else 0

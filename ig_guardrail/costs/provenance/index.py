@@ -3,11 +3,19 @@
 A folder with `manifest.json` and three .npy files, mapped into memory and never unpickled. The manifest names the
 SHA-256 of each file, of the language (what every token id spells) and the documents in their order. Documents stand
 between sentinels, so no run of tokens reaches from one into the next.
+
+Suffix arrays of token ids: the order of all suffixes, by which every run of tokens is found by bisection.
+
+With `pydivsufsort` (extra `index`) it takes time linear in the text; without it, prefix doubling in numpy gives the
+same array, since the order of suffixes is unique.
+
+Source: Manber and Myers, Suffix arrays: a new method for on-line string searches (1990).
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
@@ -18,9 +26,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.costs.provenance.suffixes import suffix_array
 from ig_guardrail.errors import ModelError
-from ig_guardrail.types import Source
+from ig_guardrail.types import QuotedSource
 
 MANIFEST = "manifest.json"
 FORMAT = "ig-guardrail/index/v1"
@@ -31,7 +38,7 @@ MAX_TOKENS = 2**30
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class IndexedDocument:
     """A text to index: how evidence calls it, its tokens, and for each the characters known after it; int32 (n,)."""
 
     name: str
@@ -105,15 +112,15 @@ class TokenIndex:
             run = self.narrow(run, token) if run is not None else None
         return run.high - run.low if run is not None else 0
 
-    def source(self, run: Run) -> Source:
+    def source(self, run: Run) -> QuotedSource:
         """One place of a run of at least one token."""
         start = self._order[run.low]
         document = int(np.searchsorted(self._bounds, start, side="right")) - 1
         first = 0 if self._ids[start - 1] == SENTINEL else int(self.characters[start - 1])
-        return Source(self.documents[document], first, int(self.characters[start + run.depth - 1]))
+        return QuotedSource(self.documents[document], first, int(self.characters[start + run.depth - 1]))
 
 
-def index_of(documents: Sequence[Document], language: str, model: str = "") -> TokenIndex:
+def index_of(documents: Sequence[IndexedDocument], language: str, model: str = "") -> TokenIndex:
     """An index in memory. Raises ModelError without a document that has tokens, or with more than `MAX_TOKENS`."""
     kept = [document for document in documents if len(document.ids)]
     size = 1 + sum(len(document.ids) + 1 for document in kept)
@@ -223,3 +230,42 @@ def _array(file: Path, digests: Mapping[str, Any]) -> NDArray[np.int32]:
 def _file_sha256(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+BUILDER = "pydivsufsort"
+
+
+def suffix_array(ids: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The start of every suffix of `ids` (n,), in their order: int32 (n,). A suffix stands before its continuations."""
+    return by_induction(ids) if importlib.util.find_spec(BUILDER) else by_doubling(ids)
+
+
+def by_induction(ids: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The same by `pydivsufsort`, which must be installed."""
+    from pydivsufsort import divsufsort
+
+    return np.asarray(divsufsort(_ranked(ids)), dtype=np.int32)
+
+
+def by_doubling(ids: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The same in numpy: sort by the first 1, 2, 4, ... tokens until all differ. O(n log^2 n), 40 bytes a token."""
+    rank = _ranked(ids).astype(np.int64)
+    order = np.argsort(rank, kind="stable")
+    width = 1
+    while width < 2 * len(ids):
+        behind = np.zeros_like(rank)  # 0: nothing stands there
+        behind[:-width] = rank[width:] + 1
+        key = rank * (len(ids) + 1) + behind
+        order = np.argsort(key, kind="stable")
+        ordered = key[order]
+        fresh = np.empty_like(rank)
+        fresh[order] = np.cumsum(np.concatenate(([0], ordered[1:] != ordered[:-1])))
+        rank, width = fresh, 2 * width
+        if rank[order[-1]] == len(ids) - 1:
+            break
+    return order.astype(np.int32)
+
+
+def _ranked(ids: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The ids by their rank among those that occur: dense, from 0, in the same order."""
+    return np.unique(ids, return_inverse=True)[1].astype(np.int32)

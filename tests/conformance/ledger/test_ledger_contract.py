@@ -20,7 +20,7 @@ from langgraph.store.memory import InMemoryStore
 
 from ig_guardrail.errors import LedgerError
 from ig_guardrail.integrations.langchain.store_ledger import StoreLedger
-from ig_guardrail.ledger import Entry, Ledger, Limit, MemoryLedger, SQLiteLedger
+from ig_guardrail.ledger import Ledger, LedgerEntry, Limit, MemoryLedger, SQLiteLedger
 
 Make = Callable[[], Ledger]
 
@@ -37,7 +37,7 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
 
 
 def charge(ledger: Ledger, cost: float, limit: Limit, turn: int = 1, account: str = "a") -> bool:
-    return ledger.charge([Entry(account, turn, limit.budget, cost)], {limit.budget: limit})
+    return ledger.charge([LedgerEntry(account, turn, limit.budget, cost)], {limit.budget: limit})
 
 
 def test_turns_are_counted_by_account(make: Make) -> None:
@@ -69,7 +69,7 @@ def test_accounts_and_budgets_do_not_mix(make: Make) -> None:
 def test_all_entries_are_written_or_none(make: Make) -> None:
     ledger = make()
     limits = {"x": Limit("x", 1.0), "y": Limit("y", 0.1)}
-    assert not ledger.charge([Entry("a", 1, "x", 0.5), Entry("a", 1, "y", 0.5)], limits)
+    assert not ledger.charge([LedgerEntry("a", 1, "x", 0.5), LedgerEntry("a", 1, "y", 0.5)], limits)
     assert ledger.spent("a", 1, limits["x"]) == 0
 
 
@@ -124,9 +124,9 @@ def test_rows_that_are_kept_short_say_what_all_of_them_would(
 
 def test_all_entries_of_one_account_are_charged_together(make: Make) -> None:
     ledger, limit = make(), Limit("x", 1.0)
-    assert not ledger.charge([Entry("a", 1, "x", 0.6), Entry("a", 1, "x", 0.6)], {"x": limit})
+    assert not ledger.charge([LedgerEntry("a", 1, "x", 0.6), LedgerEntry("a", 1, "x", 0.6)], {"x": limit})
     assert ledger.spent("a", 1, limit) == 0
-    assert ledger.charge([Entry("a", 1, "x", 0.5), Entry("a", 1, "x", 0.5)], {"x": limit})
+    assert ledger.charge([LedgerEntry("a", 1, "x", 0.5), LedgerEntry("a", 1, "x", 0.5)], {"x": limit})
     assert ledger.spent("a", 1, limit) == 1.0
 
 
@@ -160,10 +160,10 @@ def test_many_at_once_spend_no_more_than_was_granted(make: Make) -> None:
 SPENDER = """
 import sys
 from ig_guardrail.integrations.langchain.store_ledger import StoreLedger
-from ig_guardrail.ledger import Entry, Limit, SQLiteLedger
+from ig_guardrail.ledger import LedgerEntry, Limit, SQLiteLedger
 ledger, limit = SQLiteLedger(sys.argv[1]), Limit("x", 1e9)
 while True:
-    ledger.charge([Entry("a", 1, "x", 1.0)], {"x": limit})
+    ledger.charge([LedgerEntry("a", 1, "x", 1.0)], {"x": limit})
     print("shown", flush=True)
 """
 

@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ig_guardrail.budget import Account, Point, Rule, SafetyState, charge, charge_points, last_point, remaining, settle
+from ig_guardrail.budget import (
+    BudgetRule,
+    BudgetState,
+    Point,
+    SafetyState,
+    charge,
+    charge_points,
+    last_point,
+    remaining,
+    settle,
+)
 from ig_guardrail.types import Budget, Expression, Measure
 
 MODEL = Expression("model", model="m")
@@ -22,15 +32,15 @@ def rule(
     granularity: str = "block",
     reading: str = "level",
     **keys: object,
-) -> Rule:
+) -> BudgetRule:
     spec = Budget("b", ("hte",), MODEL, threshold, budget=budget, every=every, discount=discount, **keys)  # type: ignore[arg-type]
-    return Rule(spec, granularity, reading)  # type: ignore[arg-type]
+    return BudgetRule(spec, granularity, reading)  # type: ignore[arg-type]
 
 
 @given(scores, rates, st.floats(0, 5), st.sampled_from(["max", "sum"]))
 def test_z_recursion_equals_the_closed_form(given_scores: list[float], gamma: float, d: float, how: str) -> None:
     one = rule(budget=d, discount=gamma, granularity="token", accumulate=how)
-    account, z = Account(), d
+    account, z = BudgetState(), d
     for position, score in enumerate(given_scores, start=1):
         account, cost = charge(one, account, position, score)
         z = (z - cost) / gamma
@@ -40,7 +50,7 @@ def test_z_recursion_equals_the_closed_form(given_scores: list[float], gamma: fl
 @given(scores, st.sampled_from(["max", "sum"]), st.sampled_from(["level", "event"]))
 def test_remaining_budget_never_rises_without_discount(given_scores: list[float], how: str, reading: str) -> None:
     one = rule(budget=1.0, granularity="token", reading=reading, accumulate=how)
-    account = Account()
+    account = BudgetState()
     left = [remaining(one.budget, account, 0)]
     for position, score in enumerate(given_scores, start=1):
         account, cost = charge(one, account, position, score)
@@ -52,7 +62,7 @@ def test_remaining_budget_never_rises_without_discount(given_scores: list[float]
 @given(scores)
 def test_max_charges_the_highest_excess_once_and_sum_charges_each(given_scores: list[float]) -> None:
     def spend(how: str, reading: str = "level") -> float:
-        account = Account()
+        account = BudgetState()
         for position, score in enumerate(given_scores, start=1):
             account, _ = charge(rule(reading=reading, accumulate=how), account, position, score)
         return account.spend
@@ -65,16 +75,16 @@ def test_max_charges_the_highest_excess_once_and_sum_charges_each(given_scores: 
 
 def test_zero_remaining_is_within_budget_and_any_cost_is_over_a_zero_budget() -> None:
     exact = rule(threshold=0.0, budget=0.25)
-    account, _ = charge(exact, Account(), 16, 0.25)
+    account, _ = charge(exact, BudgetState(), 16, 0.25)
     assert remaining(exact.budget, account, 16) == 0
     nothing = rule(threshold=0.5, budget=0.0)
-    account, _ = charge(nothing, Account(), 16, 0.5 + 1e-9)
+    account, _ = charge(nothing, BudgetState(), 16, 0.5 + 1e-9)
     assert remaining(nothing.budget, account, 16) < 0
 
 
 def test_a_violation_that_recovers_is_still_charged() -> None:
     one = rule(granularity="token")
-    account, _ = charge(one, Account(), 1, 0.9)
+    account, _ = charge(one, BudgetState(), 1, 0.9)
     account, cost = charge(one, account, 2, 0.1)
     assert cost == 0
     assert account.spend == pytest.approx(0.4)

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from ig_guardrail.cli.main import run
-from ig_guardrail.engine.scripted import ScriptedEngine
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.guardrail import Guardrail
 
 

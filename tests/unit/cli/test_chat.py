@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from ig_guardrail.cli.chat import HELP
-from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.scripted import Incidents
+from ig_guardrail.cli.commands.chat import HELP
+from ig_guardrail.drive.request import GenerationRequest
+from ig_guardrail.engine.scripted.engine import Incidents
 from ig_guardrail.errors import EngineError
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.types import Turn
+from ig_guardrail.types import Message
 from tests.golden.conversations import CALM, RUDE, scripted_guardrail
 from tests.unit.cli.conftest import Command
 
@@ -19,12 +19,12 @@ Says = Callable[[Guardrail], Guardrail]
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Turn, ...]]:
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Message, ...]]:
     """The turns of every request."""
-    found: list[tuple[Turn, ...]] = []
+    found: list[tuple[Message, ...]] = []
     stream = Guardrail.stream
 
-    def noting(guardrail: Guardrail, ask: Ask, timeout: float | None = None) -> object:
+    def noting(guardrail: Guardrail, ask: GenerationRequest, timeout: float | None = None) -> object:
         found.append(ask.turns)
         return stream(guardrail, ask, timeout)
 
@@ -39,32 +39,32 @@ def test_each_answer_is_followed_by_a_line_of_its_budgets(ig: Command, says: Say
     assert "completed (stop) · rudeness 0/0" in ran.err
 
 
-def test_it_remembers_what_was_said_until_new(ig: Command, says: Says, asked: list[tuple[Turn, ...]]) -> None:
+def test_it_remembers_what_was_said_until_new(ig: Command, says: Says, asked: list[tuple[Message, ...]]) -> None:
     says(scripted_guardrail({(0, 0): CALM}))
     ig("chat", "--system", "Be brief.", stdin=b"one\n\ntwo\n/new\nthree\n/quit\nfour\n")
-    system, said = Turn("system", "Be brief."), Turn("assistant", CALM)
+    system, said = Message("system", "Be brief."), Message("assistant", CALM)
     assert asked == [
-        (system, Turn("user", "one")),
-        (system, Turn("user", "one"), said, Turn("user", "two")),
-        (system, Turn("user", "three")),
+        (system, Message("user", "one")),
+        (system, Message("user", "one"), said, Message("user", "two")),
+        (system, Message("user", "three")),
     ]
 
 
-def test_a_refusal_is_part_of_the_conversation(ig: Command, says: Says, asked: list[tuple[Turn, ...]]) -> None:
+def test_a_refusal_is_part_of_the_conversation(ig: Command, says: Says, asked: list[tuple[Message, ...]]) -> None:
     says(scripted_guardrail({(0, 0): RUDE}))
     ran = ig("chat", stdin=b"one\ntwo\n")
-    assert asked[1][1] == Turn("assistant", "I would rather not say that.")
+    assert asked[1][1] == Message("assistant", "I would rather not say that.")
     assert "refused" in ran.err
 
 
 def test_an_exchange_that_fails_is_reported_and_left_out(
-    ig: Command, says: Says, asked: list[tuple[Turn, ...]]
+    ig: Command, says: Says, asked: list[tuple[Message, ...]]
 ) -> None:
     fault = Incidents(faults={("extend", 1): EngineError("the weights caught fire")})
     says(scripted_guardrail({(0, 0): CALM}, incidents=fault))
     ran = ig("chat", stdin=b"one\ntwo\n")
     assert "error: the weights caught fire" in ran.err
-    assert asked[1] == (Turn("user", "two"),)
+    assert asked[1] == (Message("user", "two"),)
     assert (ran.code, ran.out.strip()) == (0, CALM)
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from ig_guardrail.cli import checkup, doctor
+from ig_guardrail.cli import checkup
 from ig_guardrail.cli.checkup import Finding, check_up
-from ig_guardrail.engine.store import made_once
+from ig_guardrail.cli.commands import doctor
+from ig_guardrail.engine.loading.store import made_once
 from tests.unit.cli.conftest import Command
 
 COPY = "0123456789abcdef-bfloat16"

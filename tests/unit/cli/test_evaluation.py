@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ig_guardrail.evaluate.config import PRESETS
+from ig_guardrail.evaluate.comparison.config import PRESETS
 from tests.unit.cli.conftest import Command
 
 

@@ -48,7 +48,7 @@ def test_an_interrupt_anywhere_exits_130(ig: Command, monkeypatch: pytest.Monkey
 
 
 def test_demo_hands_over_a_console_and_returns_its_code(ig: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ig_guardrail.evaluate import demo
+    from ig_guardrail.evaluate.demo import run as demo
 
     def run_demo(console: Console) -> int:
         console.print("side by side")
@@ -60,8 +60,8 @@ def test_demo_hands_over_a_console_and_returns_its_code(ig: Command, monkeypatch
 
 
 def test_train_head_hands_over_weights_and_files(ig: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from ig_guardrail.engine import models
-    from ig_guardrail.learn import train
+    from ig_guardrail.engine.loading import models
+    from ig_guardrail.learn import heads as train
 
     given: list[Any] = []
 
@@ -80,7 +80,7 @@ def test_train_head_hands_over_weights_and_files(ig: Command, monkeypatch: pytes
 def test_train_answers_hands_over_weights_and_sampling(
     ig: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from ig_guardrail.engine import models
+    from ig_guardrail.engine.loading import models
     from ig_guardrail.learn import answers
 
     given: list[Any] = []
@@ -98,7 +98,7 @@ def test_train_answers_hands_over_weights_and_sampling(
 
 
 def test_an_error_of_any_room_is_one_message(ig: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ig_guardrail.evaluate import demo
+    from ig_guardrail.evaluate.demo import run as demo
 
     def failing(console: Console) -> int:
         raise GuardrailError("it is broken", where="here", why="it fell", fix="glue it")

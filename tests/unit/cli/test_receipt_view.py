@@ -8,7 +8,7 @@ from dataclasses import replace
 from rich.console import Console, RenderableType
 
 from ig_guardrail.cli.receipt_view import line, table
-from ig_guardrail.types import Receipt, Source
+from ig_guardrail.types import QuotedSource, Receipt
 from tests.golden.conversations import CONVERSATIONS, POLITE, RUDE, compiled, scripted_guardrail
 
 
@@ -73,5 +73,5 @@ def test_patterns_that_matched_are_named_and_not_what_they_matched() -> None:
 
 
 def test_a_recited_document_is_named_with_its_characters() -> None:
-    receipt = replace(receipt_of("completed"), sources=(Source("leak.txt", 3, 70),))
+    receipt = replace(receipt_of("completed"), sources=(QuotedSource("leak.txt", 3, 70),))
     assert "word for word in leak.txt (characters 3 to 70)" in drawn(table(receipt))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from ig_guardrail.cli.writers import JsonLines, Terminal, printable
-from ig_guardrail.engine.scripted import Incidents
+from ig_guardrail.engine.scripted.engine import Incidents
 from ig_guardrail.guardrail import Guardrail
 from tests.golden.conversations import CALM, CONVERSATIONS, LATE, RUDE, scripted_guardrail
 from tests.unit.cli.conftest import Command

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ig_guardrail.search.catalog import METHODS
+from ig_guardrail.search.registry import METHODS
 from tests.unit.cli.conftest import Command
 
 
@@ -11,10 +11,11 @@ def test_every_method_is_listed_with_its_source(ig: Command) -> None:
     assert ran.code == 0
     assert [row["name"] for row in ran.objects] == list(METHODS)
     assert all(
-        row["what"] and set(row) == {"name", "what", "source", "needs", "uses", "streams"} for row in ran.objects
+        row["what"] and set(row) == {"name", "what", "source", "needs", "uses", "streams", "baseline"}
+        for row in ran.objects
     )
     (guard,) = [row for row in ran.objects if row["name"] == "inference_guard"]
-    assert (guard["source"], guard["streams"]) == ("arXiv 2502.01208", True)
+    assert (guard["source"], guard["streams"], guard["baseline"]) == ("arXiv 2502.01208", True, False)
 
 
 def test_a_reader_gets_a_table(ig: Command) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ig_guardrail.engine.scripted import ScriptedEngine
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from tests.unit.cli.conftest import Command
 from tests.unit.learn import foretelling, test_relevance
 
@@ -14,8 +14,8 @@ from tests.unit.learn import foretelling, test_relevance
 def test_a_reward_is_trained_from_the_projects_own_questions(
     ig: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from ig_guardrail.engine import models
-    from ig_guardrail.learn import questions
+    from ig_guardrail.engine.loading import models
+    from ig_guardrail.learn.data import questions
 
     monkeypatch.setattr(models, "load_engine", lambda model, **how: test_relevance.Attentive(test_relevance.Echo()))
     monkeypatch.setattr(questions, "survey", lambda data, most: test_relevance.ASKED)
@@ -27,7 +27,7 @@ def test_a_reward_is_trained_from_the_projects_own_questions(
 
 def test_a_critic_is_trained_under_a_policy(ig: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from ig_guardrail import assembly
-    from ig_guardrail.learn import questions
+    from ig_guardrail.learn.data import questions
 
     monkeypatch.setattr(assembly, "open_guardrail", lambda *names, **how: foretelling.rail(foretelling.Foretold()))
     monkeypatch.setattr(questions, "survey", lambda data, most: foretelling.ASKED)

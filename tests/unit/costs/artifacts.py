@@ -45,7 +45,7 @@ def latent(folder: Path, numerics: str = "bfloat16") -> Path:
 
 def lexical(folder: Path, harmful: str = "idiot") -> Path:
     """A head that knows one harmful word."""
-    from ig_guardrail.costs.words import bucket
+    from ig_guardrail.costs.heads.words import bucket
 
     weight = np.zeros(64, dtype=np.float16)
     weight[bucket(harmful, 64)] = 8

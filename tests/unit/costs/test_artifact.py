@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ig_guardrail.costs import artifact
-from ig_guardrail.costs.artifact import read_artifact
+from ig_guardrail.costs.heads import artifact
+from ig_guardrail.costs.heads.artifact import read_artifact
 from ig_guardrail.errors import ModelError
 from tests.unit.costs.artifacts import latent
 

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from ig_guardrail.costs.catalog import build_cost_model
 from ig_guardrail.costs.classifier import ClassifierCost, squashed
 from ig_guardrail.errors import ModelError
-from ig_guardrail.types import CostModelSpec, Piece, Prompt, Turn
+from ig_guardrail.types import CostModelSpec, Message, Piece, Prompt
 from tests.unit.costs.classifiers import CONTEXT, classifier
 
 LABELS = ("kind", "rude", "grim")
-ASKED = Prompt((Turn("user", "why"),), ())
+ASKED = Prompt((Message("user", "why"),), ())
 
 
 @pytest.fixture(scope="module")
@@ -102,11 +102,11 @@ def test_the_worst_window_of_a_long_text_counts(folder: Path, with_prompt: bool)
     model = cost(folder, with_prompt=with_prompt)
     words = ("good", "bad", "soup", "bread", "why", "how")
     text = " ".join(words[place * place % 6] for place in range(5 * CONTEXT))
-    prompt = model.start(Prompt((Turn("user", "why " * 40),), ())).prompt
+    prompt = model.start(Prompt((Message("user", "why " * 40),), ())).prompt
     (read,) = model.scores.classifier.of_windows(prompt, [text])
     assert len(read) > 4
     worst = squashed(read, "softmax").max(axis=0)
-    found = scores(model, text, prompt=Prompt((Turn("user", "why " * 40),), ()))[0]
+    found = scores(model, text, prompt=Prompt((Message("user", "why " * 40),), ()))[0]
     assert found == pytest.approx((worst[1], max(worst[1:])), abs=1e-6)
 
 
@@ -117,7 +117,7 @@ def test_a_window_at_the_end_of_a_long_text_is_read_too(folder: Path) -> None:
 
 
 def test_the_prompt_counts_where_it_is_read_and_nowhere_else(folder: Path) -> None:
-    other = Prompt((Turn("user", "how"),), ())
+    other = Prompt((Message("user", "how"),), ())
     pair, alone = cost(folder, with_prompt=True), cost(folder)
     assert scores(pair, "soup") != scores(pair, "soup", prompt=other)
     assert scores(alone, "soup") == scores(alone, "soup", prompt=other)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ig_guardrail.costs.classifier_reward import load_classifier_reward
-from ig_guardrail.costs.critic import PromptedReward
+from ig_guardrail.costs.rewards.base import PromptedReward
+from ig_guardrail.costs.rewards.classifier_reward import load_classifier_reward
 from ig_guardrail.errors import ModelError
-from ig_guardrail.types import Node, Prompt, Turn
+from ig_guardrail.types import Message, Node, Prompt
 from tests.unit.costs.classifiers import classifier
 
 ANSWERS = ("good soup", "bad", "good good bread soup", "soup")
@@ -20,7 +20,7 @@ def node(text: str) -> Node:
 
 
 def asked(text: str) -> Prompt:
-    return Prompt((Turn("user", text),), ())
+    return Prompt((Message("user", text),), ())
 
 
 @pytest.mark.parametrize("labels", [1, 2])

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ig_guardrail.calls import CLOSE, OPEN, written
-from ig_guardrail.costs.finished_calls import finished_calls
+from ig_guardrail.costs.calls.finished import finished_calls
 from ig_guardrail.costs.pattern import compile_patterns
 from ig_guardrail.errors import ModelError
+from ig_guardrail.text.calls import CLOSE, OPEN, format_call
 from ig_guardrail.types import CostModelSpec, Piece, Prompt
 from tests.toys import LetterCost
 
-PAY, READ = written("pay", {"amount": 5, "note": CLOSE}), written("read", {})
+PAY, READ = format_call("pay", {"amount": 5, "note": CLOSE}), format_call("read", {})
 
 
 def spec(tool: str, **options: Any) -> CostModelSpec:
@@ -45,7 +45,7 @@ def test_a_cost_model_scores_the_call_and_not_what_stands_around_it() -> None:
     rude = compile_patterns(["blockhead"], 9, "rude", ("hte",))
     one = finished_calls(spec("pay", by="rude"), {"rude": rude})
     scores = []
-    for text in ("You blockhead. ", PAY, written("pay", {"note": "blockhead"}), " blockhead"):
+    for text in ("You blockhead. ", PAY, format_call("pay", {"note": "blockhead"}), " blockhead"):
         ((_, (score,)),) = one.advance([(one.start(Prompt((), (1,))), Piece(text))])
         scores.append(score)
     assert scores == [0, 0, 1, 0]

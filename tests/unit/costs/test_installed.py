@@ -42,7 +42,7 @@ def spec(entry_point: str = "shouting", name: str = "loud", **options: str) -> C
 
 
 def asked(name: str = "mine") -> CostModelSpec:
-    return CostModelSpec(name, "given", ("hte",), {}, 2.0)
+    return CostModelSpec(name, "provided", ("hte",), {}, 2.0)
 
 
 def build(entry: CostModelSpec) -> Any:

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ig_guardrail.costs.latent import LatentHead, StateSum, read_latent_head
+from ig_guardrail.costs.heads.latent import LatentHead, StateSum, read_latent_head
 from ig_guardrail.errors import CostFailure, HeadMismatch, ModelError
 from ig_guardrail.types import Piece, Prompt
 from tests.unit.costs.artifacts import MODEL, SIZE, latent, latent_tensors, write
@@ -184,7 +184,7 @@ def test_the_packaged_cards_can_be_read_as_text() -> None:
 def in_memory() -> LatentHead:
     import numpy as np
 
-    from ig_guardrail.costs.scale import Scale
+    from ig_guardrail.costs.heads.linear import Scale
 
     weight = np.array([1.0, -0.5, 0.25, 2.0])
     return LatentHead("tone", ("hte",), "0", 2, MODEL, "bfloat16", weight, 0.5, Scale(0.0, 50.0))

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ig_guardrail.costs.lexical import LexicalHead, logit_of, read_lexical_head
-from ig_guardrail.costs.words import count_terms
+from ig_guardrail.costs.heads.lexical import LexicalHead, logit_of, read_lexical_head
+from ig_guardrail.costs.heads.words import count_terms
 from ig_guardrail.errors import ModelError
 from ig_guardrail.types import Piece, Prompt
 from tests.unit.costs.artifacts import latent, lexical, write

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from ig_guardrail.costs.catalog import build_cost_model
-from ig_guardrail.costs.endpoint import MOST_TEXTS
-from ig_guardrail.costs.moderation import OVERLAP, WINDOW, ModerationCost, windows
+from ig_guardrail.costs.remote.endpoint import MOST_TEXTS
+from ig_guardrail.costs.remote.moderation import OVERLAP, WINDOW, ModerationCost, windows
 from ig_guardrail.errors import CostFailure, CostTimeout, ModelError
 from ig_guardrail.types import CostModelSpec, Piece, Prompt
 from tests.moderations import BAD, Reply, Served, judged, serving

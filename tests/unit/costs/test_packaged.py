@@ -8,7 +8,7 @@ from importlib.resources import files
 import pytest
 
 from ig_guardrail.costs.catalog import build_cost_model
-from ig_guardrail.costs.judge import read_judge
+from ig_guardrail.costs.heads.judge import read_judge
 from ig_guardrail.types import CostModelSpec, Piece, Prompt
 
 FOLDERS = (

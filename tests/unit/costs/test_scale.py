@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ig_guardrail.costs.scale import Scale, scale_between
+from ig_guardrail.costs.heads.linear import Scale, scale_between
 
 
 def test_the_harmless_mean_scores_a_tenth_and_the_reached_logit_a_half() -> None:

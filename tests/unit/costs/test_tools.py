@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from ig_guardrail.calls import CLOSE, OPEN, written
-from ig_guardrail.costs.tools import ToolRules, tool_rules
+from ig_guardrail.costs.calls.rules import ToolRules, tool_rules
 from ig_guardrail.errors import ModelError
+from ig_guardrail.text.calls import CLOSE, OPEN, format_call
 from ig_guardrail.types import Piece, Prompt
 
 
@@ -67,13 +67,13 @@ def test_names_with_stars(options: dict[str, Any], name: str, may: bool) -> None
 )
 def test_argument_rules(limit: dict[str, Any], value: Any, breaks: int) -> None:
     one = rules(arguments=[{"tool": "pay*", "argument": "x", **limit}])
-    assert broken(one, written("pay_now", {"x": value})) == [breaks]
-    assert broken(one, written("look", {"x": value}), written("pay", {"y": value})) == [0, 0]
+    assert broken(one, format_call("pay_now", {"x": value})) == [breaks]
+    assert broken(one, format_call("look", {"x": value}), format_call("pay", {"y": value})) == [0, 0]
 
 
 def test_every_call_is_looked_at() -> None:
     one = rules(arguments=[{"argument": "x", "most": 1}])
-    assert broken(one, written("a", {"x": 1}), written("b", {"x": 2})) == [0, 1]
+    assert broken(one, format_call("a", {"x": 1}), format_call("b", {"x": 2})) == [0, 1]
 
 
 def test_a_pattern_that_does_not_compile_is_named() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ig_guardrail.costs.words import LONGEST_WORD, Reader, bucket, count_terms
+from ig_guardrail.costs.heads.words import LONGEST_WORD, WordReader, bucket, count_terms
 
 BUCKETS = 2**15
 
@@ -19,7 +19,7 @@ def total(text: str) -> int:
 @settings(deadline=None)
 @given(texts, st.lists(st.integers(0, 120), max_size=5))
 def test_any_cut_reads_the_same_terms(text: str, cuts: list[int]) -> None:
-    reader, ends = Reader(), sorted({min(cut, len(text)) for cut in cuts})
+    reader, ends = WordReader(), sorted({min(cut, len(text)) for cut in cuts})
     for start, end in zip([0, *ends], ends, strict=False):
         reader = reader.read(text[start:end], False, BUCKETS)
     reader = reader.read(text[ends[-1] if ends else 0 :], True, BUCKETS)
@@ -30,18 +30,18 @@ def test_any_cut_reads_the_same_terms(text: str, cuts: list[int]) -> None:
 @settings(deadline=None)
 @given(texts)
 def test_what_waits_is_always_shorter_than_the_longest_word(text: str) -> None:
-    assert len(Reader().read(text, False, BUCKETS).tail) < LONGEST_WORD
+    assert len(WordReader().read(text, False, BUCKETS).tail) < LONGEST_WORD
 
 
 def test_a_word_at_the_end_waits_until_it_is_complete() -> None:
-    reader = Reader().read("you are an ass", False, BUCKETS)
+    reader = WordReader().read("you are an ass", False, BUCKETS)
     assert reader.tail == "ass"
     assert bucket("ass", BUCKETS) not in reader.counts
     assert bucket("assistant", BUCKETS) in reader.read("istant.", False, BUCKETS).counts
 
 
 def test_a_word_at_the_end_of_the_text_counts() -> None:
-    assert bucket("ass", BUCKETS) in Reader().read("you ass", True, BUCKETS).counts
+    assert bucket("ass", BUCKETS) in WordReader().read("you ass", True, BUCKETS).counts
 
 
 def test_words_and_neighbouring_pairs_are_counted() -> None:
@@ -65,7 +65,7 @@ def test_a_text_without_words_has_no_terms() -> None:
 
 
 def test_reading_on_does_not_change_an_earlier_reader() -> None:
-    first = Reader().read("one two ", False, BUCKETS)
+    first = WordReader().read("one two ", False, BUCKETS)
     before = dict(first.counts)
     first.read("three ", False, BUCKETS)
     assert first.counts == before

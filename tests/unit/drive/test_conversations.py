@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from ig_guardrail.drive.request import Ask
+from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.errors import GenerationFailed, LedgerError, RequestError
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.ledger import Entry, Limit, MemoryLedger, Payer
-from ig_guardrail.types import Receipt, Sampling, SearchSettings, Turn
+from ig_guardrail.ledger import AccountKey, LedgerEntry, Limit, MemoryLedger
+from ig_guardrail.types import Message, Receipt, Sampling, SearchSettings
 from tests.toys import LetterCost, guardrail, letters, toy_budget, toy_policy
 
 SAMPLING = Sampling(max_tokens=8, temperature=1.0, top_p=1.0)
-ACCOUNT = Payer("c").account("toy", "conversation")
+ACCOUNT = AccountKey("c").account("toy", "conversation")
 DRIP = {"scope": "conversation", "threshold": 0.5, "budget": 0.7, "every": 4}
 
 
@@ -26,7 +26,9 @@ def rail(ledger: MemoryLedger | None = None, **budget: Any) -> Guardrail:
 
 
 def say(one: Guardrail, conversation: str | None = "c", tenant: str | None = None) -> Receipt:
-    *_, last = one.stream(Ask((Turn("user", "hello"),), SAMPLING, conversation=conversation, tenant=tenant))
+    *_, last = one.stream(
+        GenerationRequest((Message("user", "hello"),), SAMPLING, conversation=conversation, tenant=tenant)
+    )
     assert last.receipt is not None
     return last.receipt
 
@@ -72,7 +74,7 @@ def test_what_another_answer_spends_meanwhile_is_not_spent_twice() -> None:
 
         def spent(self, account: str, turn: int, limit: Limit) -> float:
             found = super().spent(account, turn, limit)
-            super().charge([Entry(account, turn, limit.budget, 0.6)], {limit.budget: limit})
+            super().charge([LedgerEntry(account, turn, limit.budget, 0.6)], {limit.budget: limit})
             return found
 
     ledger = Racing()
@@ -121,4 +123,4 @@ def test_names_cannot_be_made_to_look_like_others() -> None:
     one = rail()
     say(one, 'c", "d', None)
     assert say(one, "d", "c").verdict.outcome == "completed"
-    assert Payer('x", "y').account("p", "conversation") != Payer("y", "x").account("p", "conversation")
+    assert AccountKey('x", "y').account("p", "conversation") != AccountKey("y", "x").account("p", "conversation")

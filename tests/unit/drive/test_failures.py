@@ -10,20 +10,19 @@ from typing import Any
 
 import pytest
 
-from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.script import Distribution, Place
-from ig_guardrail.engine.scripted import ScriptedEngine
-from ig_guardrail.engine.vocabulary import Vocabulary
+from ig_guardrail.drive.request import GenerationRequest
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.script import Distribution, TokenPlace, Vocabulary
 from ig_guardrail.errors import GenerationFailed, PolicyError, RequestError, UnguardedNotAllowed
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.types import (
     Expression,
+    Message,
     Messages,
     Prompt,
     PromptRule,
     Sampling,
     SearchSettings,
-    Turn,
 )
 from tests.toys import LetterCost, Letters, ask, guardrail, letters, toy_budget, toy_policy
 
@@ -146,7 +145,7 @@ async def test_a_cancelled_task_frees_everything() -> None:
             pass
 
     task = asyncio.create_task(read())
-    while not one.panel.seats["level"].worker._lane:
+    while not one.costs.seats["level"].worker._lane:
         await asyncio.sleep(0)
     assert one.engine.live_nodes() > 0
     task.cancel()
@@ -184,7 +183,7 @@ def test_messages_are_given_in_the_language_that_was_asked_for() -> None:
     policy = replace(toy_policy([toy_budget("b")]), messages=messages)
     one = guardrail(letters((0, 1, 0, 0)), policy, {"level": LetterCost("level")})
     for language, text in {"de": "[nein", "de-AT": "[nein", "sw": "[no"}.items():
-        *_, last = one.stream(Ask((Turn("user", "hi"),), SAMPLING, language=language))
+        *_, last = one.stream(GenerationRequest((Message("user", "hi"),), SAMPLING, language=language))
         assert last.receipt is not None
         assert last.receipt.text == text
 
@@ -199,7 +198,7 @@ class TurningBad:
     def vocabulary(self) -> Vocabulary:
         return self.letters.vocabulary
 
-    def next_tokens(self, place: Place) -> Distribution:
+    def next_tokens(self, place: TokenPlace) -> Distribution:
         return [(0 if len(place.prefix) < 6 else 1, 1.0)]
 
 
@@ -218,8 +217,8 @@ def test_after_text_was_shown_the_ladder_closes_and_never_refuses(restart: str |
 def screened(action: str, text: str) -> tuple[Any, Guardrail]:
     rule = PromptRule(Expression("model", model="level"), 0.5, action)  # type: ignore[arg-type]
     one = guardrail(CALM, replace(toy_policy([toy_budget("b")]), prompt=rule), {"level": LetterCost("level")})
-    turns = (Turn("system", "bbb"), Turn("user", "aaa"), Turn("user", text))
-    *_, last = one.stream(Ask(turns, SAMPLING))
+    turns = (Message("system", "bbb"), Message("user", "aaa"), Message("user", text))
+    *_, last = one.stream(GenerationRequest(turns, SAMPLING))
     return last.receipt, one
 
 

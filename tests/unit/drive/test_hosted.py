@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from ig_guardrail.drive.request import Ask
+from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.errors import GenerationFailed
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.types import Receipt, Sampling, Turn
+from ig_guardrail.types import Message, Receipt, Sampling
 from tests.golden.conversations import CALM, KIND, POLITE, RUDE, compiled, scripted_guardrail
 from tests.moderations import BAD, Reply, Served, judged, serving
 
@@ -28,7 +28,7 @@ def rail(served: Served, told: dict[tuple[int, int], str], **keys: Any) -> Guard
 def ask(one: Guardrail, prompt: str = "Why is the sky blue?", shown: list[str] | None = None) -> Receipt:
     """The receipt; what is shown on the way is added to `shown`."""
     receipt = None
-    for chunk in one.stream(Ask((Turn("user", prompt),), Sampling(seed=7, max_tokens=64))):
+    for chunk in one.stream(GenerationRequest((Message("user", prompt),), Sampling(seed=7, max_tokens=64))):
         receipt = chunk.receipt
         if shown is not None:
             shown.append(chunk.text)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ig_guardrail.engine.attention import _part, attend_block, attend_one, attend_shared, part_by_products
+from ig_guardrail.engine.kv.attention import _part, attend_block, attend_one, attend_shared, part_by_products
 
 LENGTHS = st.integers(1, 40)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models
 from transformers import PreTrainedTokenizerFast
 
-from ig_guardrail.engine.detokenize import Detokenizer, Held, detokenizer_of
+from ig_guardrail.engine.text.detokenize import Detokenizer, Held, detokenizer_of
 from ig_guardrail.errors import ModelError
 from tests.conformance.engine.tiny import tiny_tokenizer
 
@@ -31,7 +31,7 @@ def sentencepiece_like(strip: bool) -> Any:
 
 @cache
 def embedded_tokenizer() -> Any:
-    from ig_guardrail.engine.models import load_weights
+    from ig_guardrail.engine.loading.models import load_weights
 
     return load_weights("embedded", "cpu", "bfloat16").tokenizer
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ig_guardrail.engine.edits import LinearValue, ValueAscent, away_from
+from ig_guardrail.costs.heads.state_edits import LinearValue, ValueAscent, away_from
 from ig_guardrail.engine.model import Model
 from ig_guardrail.engine.transformers import TransformersEngine
-from ig_guardrail.types import Draw, Sampling, Turn
+from ig_guardrail.types import Draw, Message, Sampling
 from tests.conformance.engine.tiny import tiny_weights
 
 WEIGHT = np.linspace(-1, 1, 32)
@@ -47,7 +47,7 @@ def test_an_edited_answer_is_the_one_of_a_model_whose_layer_gives_edited_states(
     weights = tiny_weights(architecture=architecture)
     engine = TransformersEngine(weights)
     edit, end = away_from(1, WEIGHT / 8), weights.tokenizer.eos_token_id
-    prompt = engine.encode((Turn("user", "Tell me about the sea."),))
+    prompt = engine.encode((Message("user", "Tell me about the sea."),))
     root = engine.open(prompt, Sampling(temperature=0, logit_bias=((end, -1e4),))).result()
     twin = engine.open(prompt, Sampling(temperature=0, logit_bias=((end, -1e4),)), twin_of=root, edit=edit).result()
     (told,) = engine.extend([Draw(twin)], 12).result()

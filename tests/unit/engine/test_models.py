@@ -14,11 +14,11 @@ from typing import Any
 import huggingface_hub
 import pytest
 
-from ig_guardrail.engine import embedded
-from ig_guardrail.engine.models import Registry, load_engine, load_weights
-from ig_guardrail.engine.quiet import quiet
+from ig_guardrail.engine.loading import embedded
+from ig_guardrail.engine.loading.models import Registry, load_engine, load_weights
+from ig_guardrail.engine.loading.store import quiet
 from ig_guardrail.errors import ModelError, RequestError
-from ig_guardrail.types import Draw, Sampling, Turn
+from ig_guardrail.types import Draw, Message, Sampling
 from tests.conformance.engine.tiny import tiny_weights
 
 
@@ -42,7 +42,7 @@ def test_a_local_folder_is_loaded_once_and_shared(folder: Path) -> None:
     engine = load_engine(str(folder), device="cpu", dtype="float32")
     assert load_engine(f"{folder}/", device="cpu", dtype="float32") is engine
     assert (engine.info.model, engine.info.numerics, engine.info.device) == (str(folder), "float32", "cpu")
-    root = engine.open(engine.encode((Turn("user", "hi"),)), Sampling()).result()
+    root = engine.open(engine.encode((Message("user", "hi"),)), Sampling()).result()
     assert engine.extend([Draw(root)], 2).result()[0].position <= 2
     engine.shutdown()
     assert load_engine(str(folder), device="cpu", dtype="float32") is not engine
@@ -158,5 +158,6 @@ def test_loading_is_silent_and_leaves_the_settings_as_they_were(
 
 
 def test_naming_a_model_does_not_import_torch() -> None:
-    code = "import sys, ig_guardrail.engine.models, ig_guardrail.engine.scripted; sys.exit('torch' in sys.modules)"
+    modules = "ig_guardrail.engine.loading.models, ig_guardrail.engine.scripted.engine"
+    code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

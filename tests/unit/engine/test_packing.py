@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from ig_guardrail.engine.packing import PackedLinear, Packer, pack
+from ig_guardrail.engine.loading.packing import PackedLinear, Packer, pack
 from ig_guardrail.engine.transformers import TransformersEngine
-from ig_guardrail.types import Draw, Sampling, Turn
+from ig_guardrail.types import Draw, Message, Sampling
 from tests.conformance.engine.tiny import tiny_weights
 
 
@@ -75,7 +75,7 @@ def test_an_engine_with_packed_layers_draws_the_same_tokens() -> None:
             pack(weights.model)
         engine = TransformersEngine(weights)
         sampling = Sampling(temperature=1.0, logit_bias=((262, -1e4),))
-        root = engine.open(engine.encode((Turn("user", "Tell me about the sea."),)), sampling, (1,)).result()
+        root = engine.open(engine.encode((Message("user", "Tell me about the sea."),)), sampling, (1,)).result()
         drawn.append([node.ids for node in engine.extend([Draw(root, 3)], 12).result()])
         engine.shutdown()
     assert drawn[0] == drawn[1]

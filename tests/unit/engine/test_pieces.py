@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ig_guardrail.engine.pieces import LONGEST, Cutter, Lexicon, pieces_of
+from ig_guardrail.engine.external.pieces import LONGEST, Cutter, Lexicon, pieces_of
 
 texts = st.text(st.sampled_from("ab \n.é你🌊") | st.characters(exclude_categories=["Cs"]), max_size=120)
 

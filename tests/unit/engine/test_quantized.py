@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from ig_guardrail.engine import quantized
-from ig_guardrail.engine.models import load_engine, load_weights, numerics_of
-from ig_guardrail.engine.quantized import FEW, GROUP, QuantizedLinear, Quantizer, four_bits, quantize
+from ig_guardrail.engine.loading import quantized
+from ig_guardrail.engine.loading.models import load_engine, load_weights, numerics_of
+from ig_guardrail.engine.loading.quantized import FEW, GROUP, QuantizedLinear, Quantizer, four_bits, quantize
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.errors import RequestError
-from ig_guardrail.types import Draw, Sampling, Turn
+from ig_guardrail.types import Draw, Message, Sampling
 from tests.conformance.engine.tiny import tiny_weights
 
-TURNS = (Turn("user", "Tell me about the sea."),)
+TURNS = (Message("user", "Tell me about the sea."),)
 
 
 def layer(bias: bool = False, inputs: int = 64, outputs: int = 96) -> nn.Linear:
@@ -49,7 +49,7 @@ def test_a_group_of_equal_weights_stays_itself() -> None:
 
 
 @pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("make", [lambda one: Quantizer().int4(one), lambda one: Quantizer().int8(one)])
+@pytest.mark.parametrize("make", [lambda one: Quantizer().four_bits(one), lambda one: Quantizer().eight_bits(one)])
 def test_the_kernel_and_the_dense_copy_agree(make: Any, bias: bool) -> None:
     made, original = make(layer(bias)), layer(bias)
     for rows in (1, FEW, FEW + 1, 40):
@@ -66,23 +66,22 @@ def test_where_a_kernel_is_missing_or_wrong_the_dense_copy_serves_all_rows(monke
     def missing(*_: Any) -> None:
         raise NotImplementedError
 
-    expected = Quantizer().int4(layer())
+    expected = Quantizer().four_bits(layer())
     inputs = torch.randn(2, 64).bfloat16()
     monkeypatch.setattr(quantized.Int4Kernel, "__init__", missing)
-    without = Quantizer().int4(layer())
+    without = Quantizer().four_bits(layer())
     monkeypatch.undo()
     monkeypatch.setattr(quantized.Int4Kernel, "forward", lambda self, rows: torch.zeros(len(rows), 96))
-    wrong = Quantizer().int4(layer())
+    wrong = Quantizer().four_bits(layer())
     assert isinstance(without, QuantizedLinear)
     for made in (without, wrong):
         assert made._kernel is None
         assert torch.equal(made(inputs), expected._dense(inputs))
 
 
-@pytest.mark.parametrize("to", ["int4", "int8"])
-def test_an_engine_runs_on_quantised_weights(to: Any) -> None:
+def test_an_engine_runs_on_quantised_weights() -> None:
     weights = tiny_weights(hidden_size=64, intermediate_size=96)
-    quantize(weights.model, to)
+    quantize(weights.model)
     linears = [one for one in weights.model.modules() if isinstance(one, QuantizedLinear)]
     assert len(linears) == 2 * 7 + 1
     assert weights.model.model.rotary_emb.inv_freq.dtype is torch.float32, "positions need their precision"
@@ -106,7 +105,7 @@ def test_a_folder_is_loaded_quantised_and_says_so(tmp_path: Path) -> None:
     engine = load_engine(str(tmp_path), device="cpu", weights="int4")
     assert engine.info.numerics == "int4"
     assert load_engine(str(tmp_path), device="cpu", weights="bf16").info.numerics == "bfloat16"
-    assert load_weights(str(tmp_path), "cpu", "int8").numerics == "int8"
+    assert load_weights(str(tmp_path), "cpu", "int4").numerics == "int4"
     engine.shutdown()
 
 
@@ -117,20 +116,24 @@ def test_a_folder_is_loaded_quantised_and_says_so(tmp_path: Path) -> None:
         ("auto", "bf16", "bfloat16"),
         ("float32", "auto", "float32"),
         ("auto", "int4", "int4"),
-        ("bfloat16", "int8", "int8"),
+        ("bfloat16", "int4", "int4"),
     ],
 )
 def test_numerics_follow_from_what_is_asked(dtype: str, weights: str, expected: str) -> None:
     assert numerics_of(dtype, weights) == expected
 
 
+@pytest.mark.parametrize("weights", ["int2", "int8"])
+def test_other_weights_are_refused(weights: str) -> None:
+    with pytest.raises(RequestError, match=rf"weights is '{weights}'[\s\S]*use one of: auto, bf16, int4"):
+        numerics_of("auto", weights)
+
+
 def test_choices_that_do_not_go_together_are_refused() -> None:
     with pytest.raises(RequestError, match=r"weights is 'int4' and dtype is 'float32'[\s\S]*leave out one of the two"):
         numerics_of("float32", "int4")
-    with pytest.raises(RequestError, match=r"weights is 'int2'[\s\S]*auto, bf16, int4, int8"):
-        numerics_of("auto", "int2")
 
 
 def test_devices_without_the_kernels_are_refused() -> None:
     with pytest.raises(RequestError, match=r"int4 weights were asked for on meta[\s\S]*CPU only"):
-        quantize(layer().to("meta"), "int4")
+        quantize(layer().to("meta"))

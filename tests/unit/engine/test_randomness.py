@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ig_guardrail.engine.randomness import uniform
+from ig_guardrail.engine.decoding.randomness import uniform
 
 BINS = 16
 WORST_CHI_SQUARE = 44.3  # 15 degrees of freedom, p = 0.0001

@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ig_guardrail.engine import sampling as module
-from ig_guardrail.engine.sampling import bias_of, choose, likeliest
-from ig_guardrail.engine.script import pick, shaped
+from ig_guardrail.engine.decoding import sampling as module
+from ig_guardrail.engine.decoding.sampling import bias_of, choose, top_logprobs
+from ig_guardrail.engine.scripted.script import pick, shaped
 from ig_guardrail.errors import EngineError
 from ig_guardrail.types import Sampling
 
@@ -60,7 +60,7 @@ def test_equal_logits_are_ranked_by_id() -> None:
     logits = torch.zeros(1, 8)
     drawn = [choose(logits, Sampling(temperature=1, top_p=1), None, [(i + 0.5) / 8])[0][0] for i in range(8)]
     assert drawn == list(range(8))
-    assert likeliest(torch.tensor([0.0, 2.0, 1.0, 2.0]), 3) == [1, 3, 2]
+    assert top_logprobs(torch.tensor([0.0, 2.0, 1.0, 2.0]), 3) == [1, 3, 2]
 
 
 def test_frequencies_follow_the_distribution() -> None:

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import torch
 
-from ig_guardrail.engine.decode import Work
+from ig_guardrail.engine.decoding.decode import EngineWork
+from ig_guardrail.engine.decoding.passes import Pass, PassResult
 from ig_guardrail.engine.loop import Loop
-from ig_guardrail.engine.passes import Pass, Reading
 from ig_guardrail.engine.scheduler import Scheduler
-from ig_guardrail.engine.tree import Account
+from ig_guardrail.engine.tree import RequestUsage
 from ig_guardrail.errors import EngineClosed, EngineError, RequestError
 
-NOTHING = Reading(torch.zeros(1), {})
+NOTHING = PassResult(torch.zeros(1), {})
 
 
 class Log:
@@ -30,7 +30,7 @@ class Log:
         self.loop = Loop("test")
         self.scheduler = Scheduler(self.loop, self.read, rows)
 
-    def read(self, passes: Sequence[Pass[Any]]) -> list[Reading]:
+    def read(self, passes: Sequence[Pass[Any]]) -> list[PassResult]:
         assert self.gate.wait(10)
         self.steps.append([one.account.first_root for one in passes])
         if len(self.steps) in self.fails:
@@ -38,11 +38,11 @@ class Log:
         return [NOTHING] * len(passes)
 
 
-def a_pass(account: Account, rows: int = 1, tokens: int = 1) -> Pass[Any]:
+def a_pass(account: RequestUsage, rows: int = 1, tokens: int = 1) -> Pass[Any]:
     return Pass(SimpleNamespace(count=rows), [[0] * tokens] * rows, 1, (), account)  # type: ignore[arg-type]
 
 
-def work(account: Account, steps: int, rows: Sequence[int] = (1,), tokens: int = 1) -> Work[str]:
+def work(account: RequestUsage, steps: int, rows: Sequence[int] = (1,), tokens: int = 1) -> EngineWork[str]:
     for _ in range(steps):
         readings = yield [a_pass(account, count, tokens) for count in rows]
         assert len(readings) == len(rows)
@@ -58,7 +58,7 @@ def log() -> Any:
 
 
 def test_all_are_read_in_one_step_and_leave_when_they_are_done(log: Log) -> None:
-    futures = [log.scheduler.submit(work(Account(i), steps)) for i, steps in enumerate([3, 1, 2])]
+    futures = [log.scheduler.submit(work(RequestUsage(i), steps)) for i, steps in enumerate([3, 1, 2])]
     log.gate.set()
     assert [future.result(10) for future in futures] == ["done 0", "done 1", "done 2"]
     assert [sorted(step) for step in log.steps if len(step) > 1][-1] == [0, 2]
@@ -66,7 +66,7 @@ def test_all_are_read_in_one_step_and_leave_when_they_are_done(log: Log) -> None
 
 
 def test_passes_are_counted_for_their_request(log: Log) -> None:
-    account = Account(1)
+    account = RequestUsage(1)
     log.gate.set()
     log.scheduler.submit(work(account, 3, (2, 2))).result(10)
     assert account.forwards == 6
@@ -74,9 +74,9 @@ def test_passes_are_counted_for_their_request(log: Log) -> None:
 
 def test_a_wide_request_leaves_room_for_narrow_ones() -> None:
     log = Log(rows=8)
-    log.scheduler.submit(work(Account(9), 1))  # holds the first step
-    wide = log.scheduler.submit(work(Account(0), 3, (6, 6, 6)))
-    narrow = [log.scheduler.submit(work(Account(i), 6)) for i in (1, 2)]
+    log.scheduler.submit(work(RequestUsage(9), 1))  # holds the first step
+    wide = log.scheduler.submit(work(RequestUsage(0), 3, (6, 6, 6)))
+    narrow = [log.scheduler.submit(work(RequestUsage(i), 6)) for i in (1, 2)]
     log.gate.set()
     assert wide.result(10) == "done 0"
     for future in narrow:
@@ -91,14 +91,14 @@ def test_a_wide_request_leaves_room_for_narrow_ones() -> None:
 def test_a_pass_wider_than_a_step_is_read_all_the_same() -> None:
     log = Log(rows=4)
     log.gate.set()
-    assert log.scheduler.submit(work(Account(0), 2, (10,))).result(10) == "done 0"
+    assert log.scheduler.submit(work(RequestUsage(0), 2, (10,))).result(10) == "done 0"
     log.loop.shutdown()
 
 
 def test_one_pass_of_several_tokens_a_step(log: Log) -> None:
-    log.scheduler.submit(work(Account(9), 1))
-    futures = [log.scheduler.submit(work(Account(i), 1, tokens=5)) for i in range(3)]
-    futures.append(log.scheduler.submit(work(Account(7), 3)))
+    log.scheduler.submit(work(RequestUsage(9), 1))
+    futures = [log.scheduler.submit(work(RequestUsage(i), 1, tokens=5)) for i in range(3)]
+    futures.append(log.scheduler.submit(work(RequestUsage(7), 3)))
     log.gate.set()
     for future in futures:
         future.result(10)
@@ -107,7 +107,7 @@ def test_one_pass_of_several_tokens_a_step(log: Log) -> None:
 
 
 def test_a_closed_request_is_dropped_before_the_next_step(log: Log) -> None:
-    gone, stays = Account(1), Account(2)
+    gone, stays = RequestUsage(1), RequestUsage(2)
     futures = [log.scheduler.submit(work(account, 5)) for account in (gone, stays)]
     gone.closed = True
     log.gate.set()
@@ -119,15 +119,15 @@ def test_a_closed_request_is_dropped_before_the_next_step(log: Log) -> None:
 
 def test_a_failed_step_ends_those_who_were_in_it_and_nobody_else(log: Log) -> None:
     log.fails = {1}
-    first = log.scheduler.submit(work(Account(1), 2))
+    first = log.scheduler.submit(work(RequestUsage(1), 2))
     log.gate.set()
     with pytest.raises(EngineError, match="MemoryError: too much"):
         first.result(10)
-    assert log.scheduler.submit(work(Account(2), 2)).result(10) == "done 2"
+    assert log.scheduler.submit(work(RequestUsage(2), 2)).result(10) == "done 2"
 
 
 def test_errors_of_the_work_itself_reach_who_asked(log: Log) -> None:
-    def broken() -> Work[None]:
+    def broken() -> EngineWork[None]:
         raise RequestError("no such thing")
         yield []
 
@@ -137,35 +137,35 @@ def test_errors_of_the_work_itself_reach_who_asked(log: Log) -> None:
 
 
 def test_work_that_needs_no_pass_is_done_at_once(log: Log) -> None:
-    assert log.scheduler.submit(work(Account(1), 0)).result(10) == "done 1"
+    assert log.scheduler.submit(work(RequestUsage(1), 0)).result(10) == "done 1"
     assert log.steps == []
 
 
 def test_after_shutdown_work_is_refused(log: Log) -> None:
     log.loop.shutdown()
     with pytest.raises(EngineClosed, match="the engine was shut down"):
-        log.scheduler.submit(work(Account(1), 1)).result(10)
+        log.scheduler.submit(work(RequestUsage(1), 1)).result(10)
 
 
 def test_a_cancelled_future_is_not_begun(log: Log) -> None:
-    held = log.scheduler.submit(work(Account(1), 1))
-    late = log.scheduler.submit(work(Account(2), 1))
+    held = log.scheduler.submit(work(RequestUsage(1), 1))
+    late = log.scheduler.submit(work(RequestUsage(2), 1))
     assert late.cancel()
     log.gate.set()
     held.result(10)
-    log.scheduler.submit(work(Account(3), 1)).result(10)
+    log.scheduler.submit(work(RequestUsage(3), 1)).result(10)
     assert not any(2 in step for step in log.steps)
 
 
 def test_newcomers_do_not_go_before_those_who_wait() -> None:
     log = Log(rows=40)
-    wide = log.scheduler.submit(work(Account(0), 3, (32,)))
+    wide = log.scheduler.submit(work(RequestUsage(0), 3, (32,)))
     log.gate.set()
     served = []
     for i in range(200):
         if wide.done():
             break
-        for future in [log.scheduler.submit(work(Account(1 + k), 1, (20,))) for k in range(4)]:
+        for future in [log.scheduler.submit(work(RequestUsage(1 + k), 1, (20,))) for k in range(4)]:
             future.result(10)
         served.append(i)
     assert wide.done()
@@ -174,9 +174,9 @@ def test_newcomers_do_not_go_before_those_who_wait() -> None:
 
 
 def test_the_loop_is_posted_one_run_at_a_time(log: Log) -> None:
-    futures = [log.scheduler.submit(work(Account(i), 1)) for i in range(50)]
+    futures = [log.scheduler.submit(work(RequestUsage(i), 1)) for i in range(50)]
     assert log.loop._jobs.qsize() <= 1
     log.gate.set()
     for future in futures:
         future.result(10)
-    log.scheduler.submit(work(Account(99), 1)).result(10)
+    log.scheduler.submit(work(RequestUsage(99), 1)).result(10)

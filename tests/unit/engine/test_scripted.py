@@ -7,14 +7,13 @@ import threading
 
 import pytest
 
-from ig_guardrail.engine.script import Continuations, TokenTree, pick, shaped
-from ig_guardrail.engine.scripted import Incidents, ScriptedEngine
-from ig_guardrail.engine.vocabulary import Vocabulary, words
+from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
+from ig_guardrail.engine.scripted.script import Continuations, TokenTree, Vocabulary, pick, shaped, words
 from ig_guardrail.errors import EngineClosed, EngineError, ModelError
-from ig_guardrail.types import Draw, Node, Sampling, Turn
+from ig_guardrail.types import Draw, Message, Node, Sampling
 
 PLAIN = Sampling(temperature=1.0, top_p=1.0)
-TURNS = (Turn("user", "hi"),)
+TURNS = (Message("user", "hi"),)
 VOCABULARY = Vocabulary(["a", "b"])
 A, B, END = 0, 1, VOCABULARY.end
 TREE = TokenTree({(): [(A, 0.5), (B, 0.25), (END, 0.25)], (A,): [(A, 0.1), (B, 0.9)]}, VOCABULARY)
@@ -122,7 +121,7 @@ def test_any_text_can_be_written_and_no_text_holds_a_mark() -> None:
     assert vocabulary.ids("thethe")[:2] == (0, 0)
     for text in ("then €", "", "🌊\n"):
         assert b"".join(map(vocabulary.bytes_of, vocabulary.ids(text))).decode() == text
-    marks = set(vocabulary.prompt_ids((Turn("user", ""),)))
+    marks = set(vocabulary.prompt_ids((Message("user", ""),)))
     assert not marks & set(vocabulary.ids("<|user|> user assistant system"))
     assert marks | {vocabulary.end} <= vocabulary.protected
 

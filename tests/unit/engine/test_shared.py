@@ -13,17 +13,17 @@ from typing import Any
 import pytest
 import torch
 
+from ig_guardrail.engine.decoding.passes import Pass
+from ig_guardrail.engine.kv.copied import Repetition
+from ig_guardrail.engine.kv.shared import CHUNK, Sharing, serves
 from ig_guardrail.engine.model import Model
-from ig_guardrail.engine.passes import Pass
-from ig_guardrail.engine.repeat import Repetition
-from ig_guardrail.engine.shared import CHUNK, Sharing, serves
 from ig_guardrail.engine.transformers import TransformersEngine
-from ig_guardrail.engine.tree import Account
+from ig_guardrail.engine.tree import RequestUsage
 from ig_guardrail.errors import EngineClosed
-from ig_guardrail.types import Draw, Node, Sampling, Turn
+from ig_guardrail.types import Draw, Message, Node, Sampling
 from tests.conformance.engine.tiny import tiny_weights
 
-TURNS = (Turn("user", "Tell me about the sea."),)
+TURNS = (Message("user", "Tell me about the sea."),)
 
 
 @pytest.fixture(params=["llama", "qwen3"])
@@ -80,7 +80,7 @@ def test_requests_that_run_beside_others_get_what_they_get_alone(
     engines: tuple[TransformersEngine, TransformersEngine],
 ) -> None:
     engine = engines[0]
-    prompts = [engine.encode((Turn("user", text),)) for text in ("Hi.", "Tell me about rivers and the sea.", "Why?")]
+    prompts = [engine.encode((Message("user", text),)) for text in ("Hi.", "Tell me about rivers and the sea.", "Why?")]
     roots = [
         engine.open(prompt, Sampling(temperature=1.0, seed=seed, logit_bias=((262, -1e4),))).result()
         for seed, prompt in enumerate(prompts * 3)
@@ -94,7 +94,7 @@ def test_requests_that_run_beside_others_get_what_they_get_alone(
 def test_a_long_prompt_is_read_in_pieces_to_the_same_end(
     engines: tuple[TransformersEngine, TransformersEngine],
 ) -> None:
-    long = (Turn("user", "the sea " * CHUNK),)
+    long = (Message("user", "the sea " * CHUNK),)
     sampling = Sampling(temperature=0.0, max_tokens=8)
     drawn = []
     for engine in engines:
@@ -107,7 +107,7 @@ def test_a_long_prompt_is_read_in_pieces_to_the_same_end(
 
 def test_candidates_hold_their_own_blocks_and_one_prefix() -> None:
     model = Model(tiny_weights(context=4000).model)
-    sharing, account = Sharing(model), Account(0)
+    sharing, account = Sharing(model), RequestUsage(0)
     with torch.inference_mode():
         rows = sharing.empty(2000)
         (reading,) = sharing.read([Pass(rows, [[7] * 2000], 1, (), account)])
@@ -166,7 +166,7 @@ def test_a_long_prompt_lets_others_step_in_between() -> None:
         lambda module, inputs, keys: shapes.append(tuple(keys["input_ids"].shape)), with_kwargs=True
     )
     stream = rooted(engine)
-    long = engine.encode((Turn("user", "the sea " * 2 * CHUNK),))
+    long = engine.encode((Message("user", "the sea " * 2 * CHUNK),))
     shapes.clear()
     work = engine.extend([Draw(stream)], 200)
     root = engine.open(long, Sampling()).result()

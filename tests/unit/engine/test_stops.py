@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ig_guardrail.engine.stops import first_stop
+from ig_guardrail.engine.decoding.answer import first_stop
 
 TEXT = st.text("ab€ ", max_size=12)
 

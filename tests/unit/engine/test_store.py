@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ig_guardrail.engine import store
-from ig_guardrail.engine.store import MARK, files_sha256, is_whole, made_once, remembered_sha256, store_folder
+from ig_guardrail.engine.loading import store
+from ig_guardrail.engine.loading.store import MARK, files_sha256, is_whole, made_once, remembered_sha256, store_folder
 
 
 @pytest.fixture(autouse=True)

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from ig_guardrail.engine.pieces import pieces_of
-from ig_guardrail.engine.reading import AwaitedReading, PulledReading
-from ig_guardrail.engine.streamed import StreamedEngine
+from ig_guardrail.engine.external.engine import StreamedEngine
+from ig_guardrail.engine.external.pieces import pieces_of
+from ig_guardrail.engine.external.stream import AwaitedReading, PulledReading
 from ig_guardrail.errors import EngineClosed, EngineError, RequestError, StreamFailed
-from ig_guardrail.types import Draw, Node, Sampling, Turn
+from ig_guardrail.types import Draw, Message, Node, Sampling
 
 TEXT = "The sky looks blue because the air scatters light."
 
@@ -54,7 +54,7 @@ class Streams:
 
 def opened(begin: Callable[[], Any], **sampling: Any) -> tuple[StreamedEngine, Node]:
     engine = StreamedEngine("told", begin)
-    root = engine.open(engine.encode((Turn("user", "why?"),)), Sampling(**sampling)).result()
+    root = engine.open(engine.encode((Message("user", "why?"),)), Sampling(**sampling)).result()
     return engine, root
 
 
@@ -123,9 +123,9 @@ def test_text_can_be_appended_to_be_judged_and_nothing_follows_it() -> None:
         lambda engine, root: engine.append([(root, (1, 2))]),
         lambda engine, root: engine.append([(root, root)]),
         lambda engine, root: engine.extend([Draw(root)], 3, bias=((1, -1.0),)),
-        lambda engine, root: engine.open(engine.encode((Turn("user", "why?"),)), Sampling(), layers=(1,)),
-        lambda engine, root: engine.open(engine.encode((Turn("user", "why?"),)), Sampling(), twin_of=root),
-        lambda engine, root: engine.open(engine.encode((Turn("user", "why?"),)), Sampling(grammar="start: /a/")),
+        lambda engine, root: engine.open(engine.encode((Message("user", "why?"),)), Sampling(), layers=(1,)),
+        lambda engine, root: engine.open(engine.encode((Message("user", "why?"),)), Sampling(), twin_of=root),
+        lambda engine, root: engine.open(engine.encode((Message("user", "why?"),)), Sampling(grammar="start: /a/")),
     ],
 )
 def test_what_needs_the_model_itself_is_refused(ask: Callable[[StreamedEngine, Node], Future[Any]]) -> None:
@@ -135,7 +135,7 @@ def test_what_needs_the_model_itself_is_refused(ask: Callable[[StreamedEngine, N
 
 def test_prompts_are_told_apart_and_none_may_be_empty() -> None:
     engine, _ = opened(Streams().pull)
-    turns = (Turn("user", "a b"), Turn("user", "c d"), Turn("tool", "a b"))
+    turns = (Message("user", "a b"), Message("user", "c d"), Message("tool", "a b"))
     assert len({engine.encode((turn,)).ids for turn in turns}) == 3
     with pytest.raises(RequestError, match="the conversation is empty"):
         engine.encode(())

@@ -14,16 +14,16 @@ from typing import Any
 import pytest
 import torch
 
-from ig_guardrail.engine.repeat import Repetition, empty_cache
-from ig_guardrail.engine.shared import Sharing
+from ig_guardrail.engine.kv.copied import Repetition, empty_cache
+from ig_guardrail.engine.kv.shared import Sharing
+from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.engine.transformers import TransformersEngine
-from ig_guardrail.engine.weights import Weights
 from ig_guardrail.errors import EngineClosed, EngineError, ModelError, RequestError
-from ig_guardrail.types import Draw, Node, Sampling, Turn
+from ig_guardrail.types import Draw, Message, Node, Sampling
 from tests.conformance.engine.tiny import tiny_weights
 
 CHECKOUT = Path(__file__).parents[3]
-TURNS = (Turn("user", "Tell me about the sea."),)
+TURNS = (Message("user", "Tell me about the sea."),)
 
 
 @pytest.fixture(scope="module")
@@ -249,9 +249,9 @@ def test_a_process_may_exit_while_the_engine_works() -> None:
     code = (
         "from tests.conformance.engine.tiny import tiny_weights\n"
         "from ig_guardrail.engine.transformers import TransformersEngine\n"
-        "from ig_guardrail.types import Draw, Sampling, Turn\n"
+        "from ig_guardrail.types import Draw, Message, Sampling\n"
         "engine = TransformersEngine(tiny_weights(context=100_000))\n"
-        "root = engine.open(engine.encode((Turn('user', 'hi'),)), Sampling(max_tokens=90_000)).result()\n"
+        "root = engine.open(engine.encode((Message('user', 'hi'),)), Sampling(max_tokens=90_000)).result()\n"
         "engine.extend([Draw(root, 8)], 90_000, bias=[(262, -1e4)])\n"
     )
     done = subprocess.run(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 
-from ig_guardrail.evaluate.processes import in_processes
+from ig_guardrail.evaluate.comparison.workers import in_processes
 
 
 def endless(task: int) -> None:

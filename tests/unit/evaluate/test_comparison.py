@@ -13,20 +13,24 @@ from typing import Any
 
 import pytest
 
-from ig_guardrail.drive.serve import Values
+from ig_guardrail.bootstrap import Estimate
+from ig_guardrail.costs.rewards.values import Values
 from ig_guardrail.errors import RequestError
-from ig_guardrail.evaluate import comparison
-from ig_guardrail.evaluate.cells import Cell, Record, as_fields, from_fields
-from ig_guardrail.evaluate.columns import COLUMNS, Row, rows_of
-from ig_guardrail.evaluate.comparison import RECORDS, run_comparison, tasks_of
-from ig_guardrail.evaluate.config import PRESETS, Config, read_config, read_set
-from ig_guardrail.evaluate.intervals import Estimate
-from ig_guardrail.evaluate.plots import draw_front
-from ig_guardrail.evaluate.report import write_report
-from ig_guardrail.evaluate.writing import comma_separated, markdown, rows_from, values
-from ig_guardrail.search.catalog import METHODS
+from ig_guardrail.evaluate.comparison import runner as comparison
+from ig_guardrail.evaluate.comparison.columns import COLUMNS, TableRow, rows_of
+from ig_guardrail.evaluate.comparison.config import PRESETS, Config, policy_of, read_config, read_set
+from ig_guardrail.evaluate.comparison.plots import draw_front
+from ig_guardrail.evaluate.comparison.records import Record, as_fields, from_fields
+from ig_guardrail.evaluate.comparison.report import comma_separated, markdown, rows_from, values, write_report
+from ig_guardrail.evaluate.comparison.runner import RECORDS, run_comparison, tasks_of
+from ig_guardrail.evaluate.replay import Audit
+from ig_guardrail.policy import load_policy
+from ig_guardrail.search.needs import INDEX
+from ig_guardrail.search.registry import METHODS
 from ig_guardrail.types import SearchSettings
 from tests.toys import LetterCost, guardrail, letters, toy_budget, toy_policy
+from tests.unit.evaluate.records import answer
+from tests.unit.evaluate.records import record as record_of
 
 METHODS_HERE = ("none", "cut", "inference_guard", "best_of_n")
 
@@ -93,6 +97,17 @@ def test_every_cell_is_run_once_and_the_guard_is_never_over_budget(toy: None, pr
     assert not any(record.over for record in records if record.cell.strategy != "none")
 
 
+def test_a_filter_can_be_asked_only_where_the_unguarded_answer_is_over_budget(toy: None, prompts: Path) -> None:
+    asked = config(prompts, strategies=[{"name": "cut", "where_over": True}, {"name": "none"}])
+    counted: list[None] = []
+    records = ran(asked, prompts / "out", lambda: counted.append(None))
+    over = [record.cell.prompt for record in records if record.cell.strategy == "none" and record.over]
+    assert over
+    assert [record.cell.prompt for record in records if record.cell.strategy == "cut (where over)"] == over
+    assert len(counted) == 24
+    assert ran(asked, prompts / "out") == records
+
+
 @pytest.mark.parametrize("stop", [1, 7, 23])
 def test_a_comparison_that_was_killed_goes_on_to_the_same_table(toy: None, prompts: Path, stop: int) -> None:
     asked = config(prompts)
@@ -154,13 +169,11 @@ def test_records_are_kept_as_they_are(toy: None, prompts: Path) -> None:
         assert from_fields(json.loads(json.dumps(as_fields(record)))) == record
 
 
-def record(strategy: str, prompt: str, text: str, **keys: Any) -> Record:
-    fields = {
-        "outcome": "completed", "over": None, "peak": 0.0, "cost": 0.0, "reward": None, "trace": [],
-        "tokens": {"generated": 4, "released": 2}, "work": 10, "scored": {"cost": 1, "value": 0},
-        "seconds": {"total": 1.0, "first_released": None},
-    }  # fmt: skip
-    return Record(**{**fields, "cell": Cell("m", "p", strategy, "risky", prompt, 0), "text": text, **keys})
+def record(
+    strategy: str, prompt: str, text: str, outcome: str = "completed", over: str | None = None, **keys: Any
+) -> Record:
+    said = answer(text, outcome, Audit(over, 1 if over else None), ids=(1, 2), generated=4)
+    return record_of(strategy, replace(said, seconds={"total": 1.0, "first_released": None}), prompt, **keys)
 
 
 SLOW = {"total": 3.0, "first_released": None}
@@ -235,7 +248,7 @@ def test_rows_that_lie_close_together_are_named_once_in_the_picture(tmp_path: Pa
     names = {"cut": (1.0, 0.5), "early_exit": (1.05, 0.51), "beam (candidates 5)": (4.0, 0.5), "deal": (1.0, 0.9)}
     figures = {key: Estimate(0.0, 0.0, 0.0, 1) for key in COLUMNS}
     rows = [
-        Row("m", "p", name, {**figures, "work": Estimate(work, work, work, 1), "answered": Estimate(y, y, y, 1)})
+        TableRow("m", "p", name, {**figures, "work": Estimate(work, work, work, 1), "answered": Estimate(y, y, y, 1)})
         for name, (work, y) in names.items()
     ]
     draw_front(rows, tmp_path / "front.svg")
@@ -251,6 +264,8 @@ MISTAKES = {
     "strategies: [{name: beem}]": "strategies.0: Value error, there is no strategy 'beem'",
     "strategies: [{name: beam, search: {width: 4}}]": "there is no search setting 'width'",
     "strategies: [{name: cut}, {name: cut}]": "two strategies are called 'cut'",
+    "strategies: [{name: cut, where_over: true}]": "`where_over` needs the strategy `none`",
+    "bounds: {rescued: high}": "'high' is no bound",
     "strategies: []": "strategies: List should have at least 1 item",
     "judge: relevance\nreward: relevance": "the judge 'relevance' also guides",
     "seed: 4": "seed: Extra inputs are not permitted",
@@ -280,7 +295,7 @@ def test_prompts_of_another_version_are_refused(prompts: Path) -> None:
 
 
 def test_a_judge_that_is_not_known_is_refused(prompts: Path) -> None:
-    from ig_guardrail.evaluate.judges import open_judge
+    from ig_guardrail.evaluate.comparison.judges import open_judge
 
     with pytest.raises(RequestError, match="there is no judge 'mine'"):
         open_judge(config(prompts, judge="mine"))
@@ -292,6 +307,18 @@ def test_presets_can_be_read_and_their_prompts_are_there(name: str) -> None:
     assert {one.kind for one in asked.prompts} == {"risky", "benign"}
     assert all(read_set(one) for one in asked.prompts)
     assert all(entry.name in METHODS for entry in asked.strategies)
+
+
+def test_the_policies_of_one_comparison_differ_in_their_cost_model_alone() -> None:
+    whole = [policy_of(name) for name in ("robustness-help", "robustness-tone", "robustness-words")]
+    models = [spec.options for policy in whole for spec in policy.cost_models]
+    assert models == [{"head": "harmful-help"}, {"head": "toxic-tone"}, {"model": "words"}]
+    assert len({(one.search, one.prompt, str(one.messages)) for one in whole}) == 1
+    assert whole[0].search == load_policy("default").search
+    numbers = {
+        (one.threshold, one.budget, one.weight, one.every, one.mode) for policy in whole for one in policy.budgets
+    }
+    assert numbers == {(0.5, 0.05, 1.0, 16, "enforce")}
 
 
 def test_files_that_a_preset_needs_are_told_before_anything_is_loaded(
@@ -314,12 +341,13 @@ def test_files_that_a_preset_needs_are_told_before_anything_is_loaded(
     assert asked_of == {"ask one", "ask two", "ask three"}
 
 
-def test_the_embedded_preset_has_every_method() -> None:
-    assert {entry.name for entry in read_config("embedded").strategies} == set(METHODS)
+def test_the_embedded_preset_has_every_method_but_those_that_need_an_index() -> None:
+    indexed = {name for name, method in METHODS.items() if INDEX in method.needs}
+    assert {entry.name for entry in read_config("embedded").strategies} == set(METHODS) - indexed
 
 
 def test_packaged_prompts_are_200_of_each_kind_and_no_head_was_trained_on_them() -> None:
-    from ig_guardrail.learn.benign import benign_prompts
+    from ig_guardrail.learn.data.benign import benign_prompts
 
     whole = [read_set(one.model_copy(update={"limit": None})) for one in read_config("smoke").prompts]
     texts = [row.prompt for rows in whole for row in rows]

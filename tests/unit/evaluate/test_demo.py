@@ -9,11 +9,10 @@ import pytest
 from rich.console import Console
 
 from ig_guardrail.evaluate.arms import arms_of
-from ig_guardrail.evaluate.demo import perform
-from ig_guardrail.evaluate.judging import Opinion
-from ig_guardrail.evaluate.scenes import SEEDS, Played, Scene, scenes
-from ig_guardrail.evaluate.stage import block, said, side_by_side
-from ig_guardrail.evaluate.tally import CAVEAT, lines, tally
+from ig_guardrail.evaluate.demo.cases import SEEDS, Played, Scene, scenes
+from ig_guardrail.evaluate.demo.run import perform
+from ig_guardrail.evaluate.demo.view import CAVEAT, block, lines, said, side_by_side, tally
+from ig_guardrail.evaluate.judged import Judged, Opinion
 from tests.unit.evaluate.records import OVER, WordJudge, answer
 from tests.unit.evaluate.worlds import world
 
@@ -21,10 +20,11 @@ FIRST = next(scenes())
 BENIGN = next(scene for scene in scenes() if scene.row.group == "benign")
 HARSH, MILD = Opinion(0.9, True), Opinion(0.2, False)
 
-RESCUE = Played(FIRST, answer("bad", audit=OVER), answer("good", generated=12), HARSH, MILD)
-FALLBACK = Played(FIRST, answer("bad", audit=OVER), answer("so", "ended", ids=(1,)), HARSH, MILD)
-CALM = Played(BENIGN, answer("kind"), answer("kind"), MILD, MILD)
-TOUCHED = Played(BENIGN, answer("kind"), answer("nice", ids=(1, 9, 9)), MILD, MILD)
+OVERDRAWN = Judged(answer("bad", audit=OVER), HARSH)
+RESCUE = Played(FIRST, OVERDRAWN, Judged(answer("good", generated=12), MILD))
+FALLBACK = Played(FIRST, OVERDRAWN, Judged(answer("so", "ended", ids=(1,)), MILD))
+CALM = Played(BENIGN, Judged(answer("kind"), MILD), Judged(answer("kind"), MILD))
+TOUCHED = Played(BENIGN, Judged(answer("kind"), MILD), Judged(answer("nice", ids=(1, 9, 9)), MILD))
 
 
 def table(*played: Played) -> dict[str, tuple[str, str]]:
@@ -57,17 +57,19 @@ def test_every_outcome_is_counted() -> None:
     assert rows["fallbacks: refused or ended with a message"] == ("", "1")
 
 
-def test_only_a_complete_answer_within_budget_is_a_rescue() -> None:
+def test_only_a_complete_and_less_harmful_answer_within_budget_is_a_rescue() -> None:
     assert RESCUE.rescued
     assert not FALLBACK.rescued
     assert not CALM.rescued
-    assert not replace(RESCUE, guarded=answer("bad", audit=OVER)).rescued
+    assert not replace(RESCUE, after=OVERDRAWN).rescued
+    assert not replace(RESCUE, after=Judged(answer("good"), HARSH)).rescued
+    assert not replace(RESCUE, after=Judged(answer("I'm sorry, I can't do that."), MILD)).rescued
     rows = table(RESCUE, FALLBACK)
-    assert rows["rescued: over budget before, complete and within budget after"] == ("", "1 of 2")
+    assert rows["rescued: over budget before; complete, within budget and less harmful after"] == ("", "1 of 2")
 
 
 def test_an_answer_over_budget_would_be_shown_in_the_table() -> None:
-    assert table(replace(CALM, guarded=answer("bad", audit=OVER)))["answers over budget"] == ("0", "1")
+    assert table(replace(CALM, after=OVERDRAWN))["answers over budget"] == ("0", "1")
 
 
 def test_judge_scores_are_means_before_and_after() -> None:
@@ -96,7 +98,7 @@ def test_a_scene_as_plain_text_shows_both_answers_and_how_they_ended() -> None:
 
 
 def test_brackets_in_an_answer_are_shown_and_not_read_as_markup() -> None:
-    shown = replace(RESCUE, guarded=answer("see [bold]this[/bold] [/x]"))
+    shown = replace(RESCUE, after=Judged(answer("see [bold]this[/bold] [/x]"), MILD))
     assert "see [bold]this[/bold] [/x]" in render(side_by_side(shown))
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from ig_guardrail.errors import ModelError, RequestError
-from ig_guardrail.evaluate.config import Config
-from ig_guardrail.evaluate.judges import ClassifierJudge, check_judge, open_judge
-from ig_guardrail.evaluate.judging import opinion
+from ig_guardrail.evaluate.comparison.config import Config
+from ig_guardrail.evaluate.comparison.judges import ClassifierJudge, check_judge, open_judge
+from ig_guardrail.evaluate.judged import opinion
 from tests.unit.costs.classifiers import classifier
 from tests.unit.policy.texts import edited
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from ig_guardrail.errors import EngineError
-from ig_guardrail.evaluate.processes import in_processes
+from ig_guardrail.evaluate.comparison.workers import in_processes
 
 ROOT = Path(__file__).parents[3]
 SOON = 20_000  # milliseconds; they end in some

@@ -13,23 +13,24 @@ from ig_guardrail.errors import RequestError
 from ig_guardrail.evaluate.prompts import COLUMNS, MOST_BYTES, PromptRow, read_prompts
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
-FINAL = ("prompts-risky.jsonl", "prompts-benign.jsonl")
-TUNING = ("prompts-tuning-risky.jsonl", "prompts-tuning-benign.jsonl")
+SETS = Path(str(files("ig_guardrail.evaluate") / "prompt_sets"))
+FINAL = (SETS / "quality-risky.jsonl", SETS / "quality-benign.jsonl")
+TUNING = (BENCHMARKS / "prompts-tuning-risky.jsonl", BENCHMARKS / "prompts-tuning-benign.jsonl")
 
 
 def test_the_demo_has_seven_risky_and_five_benign_prompts() -> None:
-    rows = read_prompts(files("ig_guardrail.evaluate") / "demo_prompts.jsonl")
+    rows = read_prompts(SETS / "demo.jsonl")
     assert Counter(row.group for row in rows) == {"risky": 7, "benign": 5}
 
 
-@pytest.mark.parametrize(("name", "count"), [(FINAL[0], 80), (FINAL[1], 44), (TUNING[0], 40), (TUNING[1], 40)])
-def test_each_file_holds_as_many_prompts_as_the_documents_say(name: str, count: int) -> None:
-    assert len(read_prompts(BENCHMARKS / name)) == count
+@pytest.mark.parametrize(("file", "count"), [(FINAL[0], 80), (FINAL[1], 44), (TUNING[0], 40), (TUNING[1], 40)])
+def test_each_file_holds_as_many_prompts_as_the_documents_say(file: Path, count: int) -> None:
+    assert len(read_prompts(file)) == count
 
 
 def test_no_final_prompt_resembles_a_prompt_that_settings_were_chosen_on() -> None:
-    final = [words(row.prompt) for name in FINAL for row in read_prompts(BENCHMARKS / name)]
-    tuning = [words(row.prompt) for name in TUNING for row in read_prompts(BENCHMARKS / name)]
+    final = [words(row.prompt) for file in FINAL for row in read_prompts(file)]
+    tuning = [words(row.prompt) for file in TUNING for row in read_prompts(file)]
     assert max(len(a & b) / len(a | b) for a in final for b in tuning) < 0.6
 
 

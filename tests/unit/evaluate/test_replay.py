@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from ig_guardrail.engine.scripted import ScriptedEngine
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.errors import CostFailure
 from ig_guardrail.evaluate.arms import arms_of
+from ig_guardrail.evaluate.comparison.config import StrategyEntry
+from ig_guardrail.evaluate.comparison.records import Cell, arm_of, run_cell
 from ig_guardrail.evaluate.prompts import PromptRow
 from ig_guardrail.evaluate.replay import Audit, audit_answer
-from ig_guardrail.evaluate.trials import run_trial
-from ig_guardrail.types import Piece, Sampling, Turn
+from ig_guardrail.types import Message, Piece, Sampling
 from tests.toys import LetterCost, guardrail, letters, toy_budget, toy_policy
 from tests.unit.evaluate.worlds import world
 
-TURNS = (Turn("user", "hello"),)
+TURNS = (Message("user", "hello"),)
 A, B = 0, 1
 
 
@@ -84,12 +85,30 @@ def test_a_cost_model_that_may_fail_open_scores_nothing() -> None:
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_a_trial_draws_a_control_only_where_the_draft_is_over_budget(seed: int) -> None:
-    sampling = Sampling(temperature=1, top_p=1, seed=seed, max_tokens=24)
-    trial = run_trial(arms_of(world()), PromptRow("p", "t", "hello"), sampling)
-    assert (trial.redraw is not None) == trial.over
-    assert trial.checked.over is None
-    assert trial.redraw is None or trial.redraw.ids != trial.draft.ids
+def test_a_record_is_charged_once_more_and_a_second_draw_is_another(seed: int) -> None:
+    rail, sampling = world(), Sampling(temperature=1, top_p=1, max_tokens=24)
+    entries = [
+        StrategyEntry(name="none"),
+        StrategyEntry(name="none", again=True),
+        StrategyEntry(name="inference_guard"),
+    ]
+    draft, redraw, guarded = (
+        run_cell(
+            rail,
+            arm_of(rail, entry),
+            entry,
+            Cell("m", "p", entry.title, "risky", "p", seed),
+            PromptRow("p", "t", "hello"),
+            sampling,
+            recheck=True,
+        )
+        for entry in entries
+    )
+    assert draft.checked == draft.audit
+    assert guarded.checked is not None
+    assert guarded.checked.over is None
+    assert redraw.cell.strategy == "none (again)"
+    assert redraw.ids != draft.ids
 
 
 def test_pieces_are_read_in_order() -> None:

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ig_guardrail.assembly import guard
-from ig_guardrail.calls import CLOSE, OPEN, written
-from ig_guardrail.engine.script import Distribution, Place
-from ig_guardrail.engine.scripted import ScriptedEngine
-from ig_guardrail.engine.vocabulary import Vocabulary, words
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.script import Distribution, TokenPlace, Vocabulary, words
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.types import CompiledPolicy, Turn
+from ig_guardrail.text.calls import CLOSE, OPEN, format_call
+from ig_guardrail.types import CompiledPolicy, Message
 from tests.golden.conversations import CALM, compiled
 
 JOKE = {"setup": "What do cats eat on a hot day?", "punchline": "Mice cream."}
@@ -37,25 +36,25 @@ class Obliging:
         default_factory=lambda: Vocabulary(list(dict.fromkeys([OPEN, CLOSE, '", "', '": "', *words(CALM)])))
     )
 
-    def next_tokens(self, place: Place) -> Distribution:
+    def next_tokens(self, place: TokenPlace) -> Distribution:
         answer = self.vocabulary.ids(self.answer(place.prompt.turns))
         done = len(place.prefix)
         on_the_way = done < len(answer) and answer[:done] == place.prefix
         return [(answer[done] if on_the_way else self.vocabulary.end, 1.0)]
 
-    def answer(self, turns: Sequence[Turn]) -> str:
+    def answer(self, turns: Sequence[Message]) -> str:
         asked = turns[-1].text
         if asked in self.says:
             return self.says[asked]
         tools = told_of(turns)
         if tools and turns[-1].role != "tool":
-            return written(tools[0], arguments_for(tools[0], asked))
+            return format_call(tools[0], arguments_for(tools[0], asked))
         if any("Answer with JSON" in turn.text for turn in turns if turn.role == "system"):
             return json.dumps(JOKE)
         return CALM
 
 
-def told_of(turns: Sequence[Turn]) -> list[str]:
+def told_of(turns: Sequence[Message]) -> list[str]:
     """Names of the tools in the system text."""
     lines = [line for turn in turns if turn.role == "system" for line in turn.text.splitlines()]
     return [json.loads(line)["name"] for line in lines if line.startswith('{"name"')]

@@ -15,7 +15,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
-from ig_guardrail.engine.vocabulary import words
+from ig_guardrail.engine.scripted.script import words
 
 Part: TypeAlias = str | AIMessageChunk | Exception
 

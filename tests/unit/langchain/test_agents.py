@@ -12,11 +12,11 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.store.memory import InMemoryStore
 
 from ig_guardrail.assembly import guard
-from ig_guardrail.calls import OPEN, written
-from ig_guardrail.engine.scripted import ScriptedEngine
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from ig_guardrail.integrations.langchain.middleware import GuardrailMiddleware
 from ig_guardrail.integrations.langchain.store_ledger import StoreLedger
+from ig_guardrail.text.calls import OPEN, format_call
 from tests.golden.conversations import CALM, POLITE, RUDE, compiled
 from tests.unit.langchain.obliging import Obliging, obliging_guardrail
 
@@ -41,7 +41,7 @@ def delete_file(name: str) -> str:
     raise AssertionError("nothing may be deleted")
 
 
-READ, DELETE = written("read_file", {"name": "a"}), written("delete_file", {"name": "a"})
+READ, DELETE = format_call("read_file", {"name": "a"}), format_call("delete_file", {"name": "a"})
 SAYS = {"Read it.": f"Of course. {READ}", "a is empty": CALM, "Be rude.": RUDE, "Delete it.": DELETE}
 
 

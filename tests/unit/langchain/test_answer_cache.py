@@ -9,7 +9,7 @@ import pytest
 from langchain_core.caches import InMemoryCache
 from langchain_core.globals import set_llm_cache
 
-from ig_guardrail.engine.scripted import ScriptedEngine
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from tests.golden.conversations import CALM, POLITE, RUDE, compiled, scripted_guardrail
 

@@ -16,9 +16,8 @@ from pydantic import ValidationError
 
 from ig_guardrail import GenerationFailed, Guardrail
 from ig_guardrail.assembly import guard
-from ig_guardrail.engine.script import Continuations, TokenTree
-from ig_guardrail.engine.scripted import Incidents, ScriptedEngine
-from ig_guardrail.engine.vocabulary import Vocabulary
+from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
+from ig_guardrail.engine.scripted.script import Continuations, TokenTree, Vocabulary
 from ig_guardrail.errors import EngineError, ModelError, PolicyError, RequestError, UnguardedNotAllowed
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from tests.golden.conversations import CALM, KIND, LATE, POLITE, RUDE, compiled, scripted_guardrail

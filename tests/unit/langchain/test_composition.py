@@ -12,7 +12,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import ConfigurableField, RunnableLambda
 
-from ig_guardrail.engine.scripted import Incidents, ScriptedEngine
+from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
 from ig_guardrail.errors import EngineError, GenerationFailed
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from ig_guardrail.search import plain

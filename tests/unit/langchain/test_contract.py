@@ -12,11 +12,11 @@ from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableLambda
 from pydantic import BaseModel
 
-from ig_guardrail.calls import written
-from ig_guardrail.engine.scripted import Incidents
+from ig_guardrail.engine.scripted.engine import Incidents
 from ig_guardrail.errors import EngineError, GenerationFailed, ModelError, RequestError
 from ig_guardrail.integrations.langchain import ChatIGGuardrail, init_guarded_chat_model
-from ig_guardrail.integrations.langchain.forms import schema_of
+from ig_guardrail.integrations.langchain.response_format import schema_of
+from ig_guardrail.text.calls import format_call
 from tests.golden.conversations import CALM, POLITE, compiled, scripted_guardrail
 from tests.unit.langchain.obliging import JOKE, obliging_guardrail
 
@@ -58,7 +58,7 @@ def test_a_model_made_by_names_can_be_pickled() -> None:
     made = ChatIGGuardrail(model="some/model", seed=3)
     again = pickle.loads(pickle.dumps(made))  # noqa: S301  # our own bytes
     assert (again.model, again.seed) == ("some/model", 3)
-    assert again._opened().names.model == "some/model"
+    assert again._opened().spec.model == "some/model"
 
 
 def test_the_profile_tells_agents_what_the_model_can_do() -> None:
@@ -83,7 +83,7 @@ class Joke(BaseModel):
 
 
 def test_tools_and_a_schema_in_one_request() -> None:
-    model = ChatIGGuardrail(guardrail=obliging_guardrail({"Call.": written("Joke", JOKE)}))
+    model = ChatIGGuardrail(guardrail=obliging_guardrail({"Call.": format_call("Joke", JOKE)}))
     form = {"type": "json_schema", "json_schema": {"name": "joke", "schema": Joke.model_json_schema()}}
     bound = model.bind_tools([Joke], response_format=form)
     assert bound.invoke("Call.").tool_calls[0]["args"] == JOKE
@@ -94,7 +94,7 @@ def test_tools_and_a_schema_in_one_request() -> None:
 @pytest.mark.parametrize("schema", [Joke, Joke.model_json_schema()])
 @pytest.mark.parametrize("method", ["json_schema", "function_calling", "json_mode"])
 def test_structured_output(schema: Any, method: Any) -> None:
-    said = {"Joke.": written("Joke", JOKE)}
+    said = {"Joke.": format_call("Joke", JOKE)}
     model = ChatIGGuardrail(guardrail=obliging_guardrail(said if method == "function_calling" else None))
     found = model.with_structured_output(schema, method=method).invoke("Joke.")
     assert (found.model_dump() if isinstance(found, Joke) else found) == JOKE
@@ -131,7 +131,7 @@ def test_the_thread_of_a_graph_is_the_conversation() -> None:
 
 def test_a_ledger_in_a_file_is_made_by_its_path(tmp_path: Path) -> None:
     made = ChatIGGuardrail(model="some/model", ledger=tmp_path / "ledger.db")
-    assert made._opened().names.ledger == tmp_path / "ledger.db"
+    assert made._opened().spec.ledger == tmp_path / "ledger.db"
     with pytest.raises(RequestError, match="both a guardrail and a ledger"):
         chat(ledger=tmp_path / "ledger.db")
 
@@ -139,7 +139,7 @@ def test_a_ledger_in_a_file_is_made_by_its_path(tmp_path: Path) -> None:
 def test_a_model_of_one_call_keeps_the_conversations_of_the_others() -> None:
     model = ChatIGGuardrail(model="some/model")
     usual, other = model._opened(), model._opened("another/model")
-    assert usual.names.ledger is other.names.ledger
+    assert usual.spec.ledger is other.spec.ledger
     assert model._opened("another/model") is other
     assert model._opened() is usual
 

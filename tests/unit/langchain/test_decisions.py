@@ -10,13 +10,13 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableLambda
 
-from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.script import Continuations
-from ig_guardrail.engine.scripted import ScriptedEngine
+from ig_guardrail.drive.request import GenerationRequest
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import GenerationFailed, ModelError, RequestError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.decisions import DecisionCost, policy_decisions
-from ig_guardrail.types import Piece, Prompt, Receipt, Sampling, Turn
+from ig_guardrail.types import Message, Piece, Prompt, Receipt, Sampling
 from tests.golden.conversations import CALM, KIND, POLITE, RUDE, compiled
 
 INSULT = {"hte": "Does this answer insult anyone?"}
@@ -54,7 +54,7 @@ def manners(decisions: Any) -> Any:
 def answer(model: Any, told: Mapping[tuple[int, int], str]) -> Receipt:
     """What a guardrail says whose only cost model is a decision model."""
     rail = Guardrail(ScriptedEngine(Continuations(told)), compiled(), {"rude": DecisionCost(model, INSULT, "rude")})
-    *_, last = rail.stream(Ask((Turn("user", "Go."),), Sampling(seed=7, max_tokens=64)))
+    *_, last = rail.stream(GenerationRequest((Message("user", "Go."),), Sampling(seed=7, max_tokens=64)))
     assert last.receipt is not None
     return last.receipt
 

@@ -16,7 +16,7 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 
 from ig_guardrail import AnswerRefused, GenerationFailed, GuardInput, GuardRunnable
-from ig_guardrail.engine.vocabulary import words
+from ig_guardrail.engine.scripted.script import words
 from ig_guardrail.errors import ModelError, RequestError
 from tests.golden.conversations import CALM, LATE, POLITE, RUDE, compiled
 from tests.unit.langchain.teller import call_part, last_part, teller

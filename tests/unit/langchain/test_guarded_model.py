@@ -19,7 +19,7 @@ from langchain_core.tools import tool
 from pydantic import BaseModel
 
 from ig_guardrail import AnswerRefused, GenerationFailed, GuardedChatModel
-from ig_guardrail.engine.vocabulary import words
+from ig_guardrail.engine.scripted.script import words
 from ig_guardrail.errors import ModelError, RequestError
 from tests.golden.conversations import CALM, KIND, LATE, POLITE, RUDE, compiled
 from tests.unit.langchain.teller import FOREVER, Teller, call_part, last_part, teller
@@ -119,7 +119,7 @@ def test_what_the_policy_holds_can_still_be_replaced() -> None:
 
 @pytest.mark.parametrize(
     "policy",
-    [POLITE + "output: {on_exceed: [end]}\n", POLITE.replace("search: {", "search: {strategy: trace_shield, ")],
+    [POLITE + "output: {on_exceed: [end]}\n", POLITE.replace("search: {", "search: {strategy: cut, ")],
 )
 def test_a_policy_that_cuts_asks_once(policy: str) -> None:
     model = guarded(RUDE, KIND, policy=policy)

@@ -8,7 +8,7 @@ import pytest
 
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain.options import call_options
-from ig_guardrail.types import Turn
+from ig_guardrail.types import Message
 
 SETTINGS: dict[str, Any] = {
     "temperature": 0.7,
@@ -97,7 +97,7 @@ def test_a_value_of_the_wrong_type_is_refused_by_name(given: dict[str, Any], mes
 
 def test_without_a_seed_each_request_draws_its_own() -> None:
     options = call_options({**SETTINGS, "seed": None}, None, {})
-    turns = (Turn("user", "hello"),)
+    turns = (Message("user", "hello"),)
     assert options.ask(turns).sampling.seed != options.ask(turns).sampling.seed
     assert call_options(SETTINGS, None, {}).ask(turns).sampling.seed == 5
 

@@ -9,9 +9,9 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from pydantic import BaseModel
 
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
-from ig_guardrail.integrations.langchain.messages import turns_of
+from ig_guardrail.integrations.langchain.messages.conversation import messages_of
 from ig_guardrail.integrations.langchain.structured import AnswerRefused
-from ig_guardrail.types import Turn
+from ig_guardrail.types import Message
 from tests.golden.conversations import LATE, RUDE, scripted_guardrail
 from tests.unit.langchain.test_tools import READ, TOOLS, model
 
@@ -55,7 +55,7 @@ def test_a_stream_keeps_the_refusal(version: str) -> None:
 
 def test_a_refusal_that_came_as_protocol_events_can_be_given_back() -> None:
     message: AIMessage = refusing().stream_events("Go.", version="v3").output
-    assert turns_of([message]) == (Turn("assistant", REFUSAL),)
+    assert messages_of([message]) == (Message("assistant", REFUSAL),)
 
 
 def test_with_include_raw_the_error_stands_beside_the_message() -> None:

@@ -9,9 +9,9 @@ import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 
-from ig_guardrail.calls import OPEN, written
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
+from ig_guardrail.text.calls import OPEN, format_call
 from tests.golden.conversations import CALM, POLITE, RUDE, compiled, scripted_guardrail
 from tests.unit.langchain.obliging import obliging_guardrail
 
@@ -38,7 +38,7 @@ def pay(amount: int) -> str:
 
 
 TOOLS = [read_file, delete_file, pay]
-DELETE, READ = written("delete_file", {"name": "a"}), written("read_file", {"name": "a"})
+DELETE, READ = format_call("delete_file", {"name": "a"}), format_call("read_file", {"name": "a"})
 
 
 def model(told: dict[tuple[int, int], str], policy: str = RULES, **settings: Any) -> ChatIGGuardrail:
@@ -87,7 +87,7 @@ def test_where_there_is_no_other_call_it_is_refused() -> None:
 
 
 def test_arguments_keep_their_rules() -> None:
-    told = {(0, 0): written("pay", {"amount": 500}), (1, 0): written("pay", {"amount": 50})}
+    told = {(0, 0): format_call("pay", {"amount": 500}), (1, 0): format_call("pay", {"amount": 50})}
     assert called(model(told).bind_tools(TOOLS, tool_choice="pay").invoke("Pay.")) == [("pay", {"amount": 50})]
 
 
@@ -110,7 +110,7 @@ def test_a_second_call_that_may_not_be_made_takes_the_first_with_it() -> None:
     ],
 )
 def test_tool_choice(choice: Any, expected: str | None) -> None:
-    said = written(
+    said = format_call(
         "read_file" if expected == "read_file" else "pay", {"name": "a"} if expected == "read_file" else {"amount": 3}
     )
     chat = ChatIGGuardrail(guardrail=obliging_guardrail({"Go.": CALM if expected is None else said}))
@@ -148,7 +148,7 @@ def test_tools_are_counted() -> None:
 
 
 LIMITED = POLITE.replace("retries: 1", "retries: 0") + "tools: {limits: [{id: payments, tool: pay, calls: 1}]}\n"
-PAY = written("pay", {"amount": 5})
+PAY = format_call("pay", {"amount": 5})
 
 
 def test_a_tool_is_called_no_more_often_in_a_conversation_than_its_limit_says() -> None:
@@ -171,8 +171,8 @@ def test_a_limit_needs_the_name_of_a_conversation() -> None:
 
 def test_a_budget_for_a_tool_charges_its_calls_and_nothing_else() -> None:
     policy = POLITE.replace("every: 4}", "every: 4, scope: tool, tool: read_file}")
-    rude = written("read_file", {"name": "blockhead"})
-    other = written("pay", {"amount": 5})
+    rude = format_call("read_file", {"name": "blockhead"})
+    other = format_call("pay", {"amount": 5})
     cost = model({(0, 0): f"{RUDE} {other}", (1, 0): CALM}, policy)
     assert called(cost.bind_tools(TOOLS).invoke("Go.", conversation="c")) == [("pay", {"amount": 5})]
     cost = model({(0, 0): rude, (1, 0): other}, policy)

@@ -17,12 +17,12 @@ from langchain_core.messages.ai import add_ai_message_chunks
 from pydantic import BaseModel
 
 from ig_guardrail import assembly
-from ig_guardrail.calls import OPEN, written
-from ig_guardrail.engine import models
-from ig_guardrail.engine.scripted import Incidents, ScriptedEngine
+from ig_guardrail.engine.loading import models
+from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain import AnswerRefused, ChatIGGuardrail
 from ig_guardrail.policy import load_policy
+from ig_guardrail.text.calls import OPEN, format_call
 from tests.golden.conversations import CALM, CONVERSATIONS, KIND, LATE, POLITE, RUDE, compiled, scripted_guardrail
 from tests.unit.langchain.test_tools import DELETE, READ, RULES, TOOLS, called, pay
 
@@ -119,7 +119,7 @@ def test_trap_an_answer_that_a_conversation_paid_for_is_never_cached() -> None:
 
 @pytest.mark.parametrize("room", range(1, 9))
 def test_trap_a_tool_call_that_is_cut_short_is_never_shown_or_parsed(room: int) -> None:
-    said = f"Yes. {written('pay', {'amount': 10})}"
+    said = f"Yes. {format_call('pay', {'amount': 10})}"
     chunks = list(chat(said, RULES, max_tokens=room).bind_tools([pay]).stream("Pay."))
     whole = folded(chunks)
     reason = whole.response_metadata["finish_reason"]
@@ -250,7 +250,7 @@ def test_trap_a_refusal_is_a_block_of_its_own_on_every_core(version: str) -> Non
 
 @pytest.mark.parametrize("method", ["json_schema", "function_calling", "json_mode"])
 async def test_trap_where_a_value_was_expected_a_refusal_raises(method: Any) -> None:
-    said = written("Reply", {"text": "blockhead"}) if method == "function_calling" else '{"text": "blockhead"}'
+    said = format_call("Reply", {"text": "blockhead"}) if method == "function_calling" else '{"text": "blockhead"}'
     chain = chat(said).with_structured_output(Reply, method=method)
     with pytest.raises(AnswerRefused, match="the policy let no such answer through"):
         chain.invoke("Go.")

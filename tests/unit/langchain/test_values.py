@@ -11,9 +11,9 @@ from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from pydantic import ValidationError
 
 from ig_guardrail import assembly
-from ig_guardrail.costs.classifier_reward import load_classifier_reward
-from ig_guardrail.engine.script import Continuations
-from ig_guardrail.engine.scripted import ScriptedEngine
+from ig_guardrail.costs.rewards.classifier_reward import load_classifier_reward
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import HeadMismatch, ModelError, RequestError
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from ig_guardrail.integrations.langchain.guarded_model import GuardedChatModel
@@ -95,7 +95,7 @@ def test_a_name_is_a_text(value: Any) -> None:
 def test_names_tell_models_apart_and_survive_a_pickle(names: dict[str, Any]) -> None:
     made = ChatIGGuardrail(policy="default", **names)
     again = pickle.loads(pickle.dumps(made))  # noqa: S301  # our own bytes
-    opened = again._opened().names
+    opened = again._opened().spec
     assert {"reward": opened.reward, "critic": opened.critic}.items() >= names.items()
     assert made.model_dump().items() >= names.items()
     assert made._identifying_params.items() >= names.items()

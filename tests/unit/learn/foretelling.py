@@ -5,21 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ig_guardrail.engine.script import Distribution, Place
-from ig_guardrail.engine.scripted import Incidents, ScriptedEngine
-from ig_guardrail.engine.vocabulary import Vocabulary
+from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
+from ig_guardrail.engine.scripted.script import Distribution, TokenPlace, Vocabulary
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.learn.critic import train_critic
-from ig_guardrail.learn.questions import Question, Survey
-from ig_guardrail.learn.speaking import Speech
-from ig_guardrail.learn.train import Trained
+from ig_guardrail.learn.data.questions import Question, Survey
+from ig_guardrail.learn.heads import Trained
+from ig_guardrail.learn.sampling import SamplingPlan
 from ig_guardrail.learn.trajectories import Recorder
 from ig_guardrail.types import Sampling, SearchSettings
 from tests.toys import LetterCost, toy_budget, toy_policy
 
 LENGTH = 8
 BUDGET = toy_budget("b", every=LENGTH)
-SPEECH = Speech(Sampling(temperature=1.0, top_p=1.0, seed=3, max_tokens=LENGTH), answers=6)
+SPEECH = SamplingPlan(Sampling(temperature=1.0, top_p=1.0, seed=3, max_tokens=LENGTH), answers=6)
 ASKED = Survey(tuple(Question(f"{split} {n}", split) for split in ("train", "validation", "test") for n in range(6)))
 
 
@@ -30,7 +29,7 @@ class Foretold:
     vocabulary: Vocabulary = field(default_factory=lambda: Vocabulary("abc"))
     first: tuple[float, float, float] = (0.5, 0.5, 0.0)
 
-    def next_tokens(self, place: Place) -> Distribution:
+    def next_tokens(self, place: TokenPlace) -> Distribution:
         a, b, c = (self.vocabulary.ids(letter)[0] for letter in "abc")
         if not place.prefix:
             return [(letter, odds) for letter, odds in zip((a, b, c), self.first, strict=True) if odds]

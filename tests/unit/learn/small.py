@@ -6,7 +6,7 @@ import json
 import random
 from pathlib import Path
 
-from ig_guardrail.learn.rows import is_reserved
+from ig_guardrail.learn.data.rows import is_reserved
 
 KIND = ("thank you my dear friend", "here is a warm soup", "the garden is calm today", "let us help each other")
 RUDE = ("you are a zog and a blarg", "shut up zog", "what a blarg you are", "zog zog go away")

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from ig_guardrail.engine.weights import Weights
+from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.errors import RequestError
 from ig_guardrail.learn import answers as module
 from ig_guardrail.learn.answers import split_of, write_answers
-from ig_guardrail.learn.recipes import OWN_ANSWERS
-from ig_guardrail.learn.rows import read_rows
+from ig_guardrail.learn.data.recipes import OWN_ANSWERS
+from ig_guardrail.learn.data.rows import read_rows
 from tests.conformance.engine.tiny import tiny_weights
 
 QUESTIONS = ("Name one thing.", "Name two men.", "Name ten men.", "Why?", "Who?", "How?", "Why not?")

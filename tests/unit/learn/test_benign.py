@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from ig_guardrail.learn.answers import split_of
-from ig_guardrail.learn.benign import FAMILIES, benign_prompts, part_of
-from ig_guardrail.learn.rows import is_reserved
+from ig_guardrail.learn.data.benign import FAMILIES, benign_prompts, part_of
+from ig_guardrail.learn.data.rows import is_reserved
 
 
 def test_there_are_over_nine_hundred_different_questions() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ig_guardrail.errors import GuardrailError
-from ig_guardrail.learn.calibrate import calibrate, surely_allowed, touched_share
+from ig_guardrail.learn.thresholds import calibrate, surely_allowed, touched_share
 
 
 def peaks(seed: int, count: int) -> dict[str, np.ndarray]:  # type: ignore[type-arg]

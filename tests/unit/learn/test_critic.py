@@ -7,19 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ig_guardrail.budget import Rule
-from ig_guardrail.costs.artifact import TENSORS
-from ig_guardrail.costs.base_model import BaseModel
-from ig_guardrail.costs.latent_critic import LatentCritic
-from ig_guardrail.costs.values import critic_named, reward_named
-from ig_guardrail.drive.serve import Values
-from ig_guardrail.engine.scripted import Incidents
+from ig_guardrail.budget import BudgetRule
+from ig_guardrail.costs.heads.artifact import TENSORS
+from ig_guardrail.costs.heads.base_model import BaseModel
+from ig_guardrail.costs.rewards.catalog import critic_named, reward_named
+from ig_guardrail.costs.rewards.latent_critic import LatentCritic
+from ig_guardrail.costs.rewards.values import Values
+from ig_guardrail.engine.scripted.engine import Incidents
 from ig_guardrail.errors import CostFailure, GuardrailError, HeadMismatch
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.learn.critic import train_critic
-from ig_guardrail.learn.foresight import prospects, units_of
-from ig_guardrail.learn.shelf import Shelf
-from ig_guardrail.learn.train import Trained
+from ig_guardrail.learn.critic import prospects, train_critic, units_of
+from ig_guardrail.learn.fitting.tensor_cache import TensorCache
+from ig_guardrail.learn.heads import Trained
 from ig_guardrail.learn.trajectories import Recorder
 from ig_guardrail.types import Draw, Node
 from tests.toys import reference_spend, toy_budget
@@ -74,7 +73,7 @@ def test_the_reported_calibration_is_that_of_the_loaded_critic_against_the_defin
     critic, halves = load(tmp_path / "critic"), beginnings(guardrail)
     gaps: dict[int, list[float]] = {}
     recorder = Recorder(guardrail, SPEECH)
-    shelf = Shelf(tmp_path / "kept", ["0" * 64, "float64", "scripted"])
+    shelf = TensorCache(tmp_path / "kept", ["0" * 64, "float64", "scripted"])
     for one in recorder.record(ASKED.of("test"), shelf):
         half = "abc"[int(one.states[0, 0, 0].argmax())] * 4
         (chance,) = critic.predict([halves[half]], [{"b": 0.0}])
@@ -115,7 +114,7 @@ def test_what_was_recorded_is_not_recorded_again(tmp_path: Path) -> None:
 
 def test_a_look_at_an_overdrawn_budget_is_no_example(tmp_path: Path) -> None:
     recorder = Recorder(rail(Foretold()), SPEECH)
-    found = recorder.record(ASKED.of("test"), Shelf(tmp_path, []))
+    found = recorder.record(ASKED.of("test"), TensorCache(tmp_path, []))
     for one in found:
         for prospect in prospects(one, recorder.rules):
             assert min(prospect.left.values()) >= 0
@@ -123,8 +122,8 @@ def test_a_look_at_an_overdrawn_budget_is_no_example(tmp_path: Path) -> None:
 
 
 def test_a_ban_has_the_largest_single_cost_as_its_unit() -> None:
-    ban = Rule(toy_budget("ban", threshold=0.25, weight=2.0), "block", "level")
-    some = Rule(toy_budget("some", budget=0.5), "block", "level")
+    ban = BudgetRule(toy_budget("ban", threshold=0.25, weight=2.0), "block", "level")
+    some = BudgetRule(toy_budget("some", budget=0.5), "block", "level")
     assert units_of([ban, some]) == {"ban": 1.5, "some": 0.5}
 
 

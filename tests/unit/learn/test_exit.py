@@ -11,12 +11,11 @@ import torch
 
 from ig_guardrail.assembly import read_exit
 from ig_guardrail.costs.catalog import EngineFacts
-from ig_guardrail.engine.depth import raw_exit
-from ig_guardrail.engine.weights import Weights
+from ig_guardrail.engine.early_exit.layers import raw_exit
+from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.errors import GuardrailError, HeadMismatch, ModelError, RequestError
-from ig_guardrail.learn.exit import agreement, fit_exit, reading_of, train_exit
-from ig_guardrail.learn.exit_states import States, recorded_states
-from ig_guardrail.learn.train import Trained
+from ig_guardrail.learn.early_exit import States, agreement, fit_exit, reading_of, recorded_states, train_exit
+from ig_guardrail.learn.heads import Trained
 from tests.conformance.engine.tiny import tiny_weights
 from tests.unit.learn.small import write_benign, write_rows
 

@@ -11,16 +11,16 @@ import pytest
 from ig_guardrail.assembly import guard_text
 from ig_guardrail.costs.catalog import EngineFacts, build_cost_model
 from ig_guardrail.costs.provenance.index import read_index, write_index
-from ig_guardrail.engine.chat import chat_of
-from ig_guardrail.engine.scripted import ScriptedEngine
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.script import Vocabulary
+from ig_guardrail.engine.text.chat import chat_of
 from ig_guardrail.engine.transformers import TransformersEngine
-from ig_guardrail.engine.vocabulary import Vocabulary
 from ig_guardrail.errors import HeadMismatch, ModelError, RequestError
-from ig_guardrail.learn import documents as reading
 from ig_guardrail.learn import index as building
-from ig_guardrail.learn.documents import Text, read_documents
+from ig_guardrail.learn.data import documents as reading
+from ig_guardrail.learn.data.documents import SourceDocument, read_documents
+from ig_guardrail.learn.data.rows import DataError
 from ig_guardrail.learn.index import build_index, document_of, index_texts
-from ig_guardrail.learn.rows import DataError
 from ig_guardrail.policy import compile_text
 from ig_guardrail.types import CostModelSpec
 from tests.conformance.engine.tiny import tiny_weights
@@ -39,10 +39,10 @@ def files(folder: Path) -> list[Path]:
 
 def test_a_text_file_is_a_document_and_so_is_a_line_of_json(tmp_path: Path) -> None:
     assert read_documents(files(tmp_path), "text") == [
-        Text("note.txt", "one\ntwo\n"),
-        Text("rows.jsonl:1", "first"),
-        Text("rows.jsonl:4", "second"),
-        Text("more.jsonl.gz:1", "third"),
+        SourceDocument("note.txt", "one\ntwo\n"),
+        SourceDocument("rows.jsonl:1", "first"),
+        SourceDocument("rows.jsonl:4", "second"),
+        SourceDocument("more.jsonl.gz:1", "third"),
     ]
 
 
@@ -77,7 +77,7 @@ def test_characters_are_those_known_after_each_token() -> None:
 
 def test_an_index_fits_the_engine_that_has_the_tokenizer() -> None:
     weights = tiny_weights(context=64)
-    index = index_texts(weights.tokenizer, [Text("d", "so it is <|im_end|> so it is")], "tiny")
+    index = index_texts(weights.tokenizer, [SourceDocument("d", "so it is <|im_end|> so it is")], "tiny")
     assert index.language == TransformersEngine(weights).info.language
     assert index.tokens == len(chat_of(weights.tokenizer).text_ids("so it is <|im_end|> so it is"))
 
@@ -128,7 +128,7 @@ def test_the_policy_names_both_folders(tmp_path: Path) -> None:
 
 def test_an_index_of_json_lines_can_be_of_another_field(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text(json.dumps({"response": "so", "text": "not this"}))
-    assert read_documents([tmp_path / "rows.jsonl"], "response") == [Text("rows.jsonl:1", "so")]
+    assert read_documents([tmp_path / "rows.jsonl"], "response") == [SourceDocument("rows.jsonl:1", "so")]
 
 
 POLICY = """apiVersion: ig-guardrail/v1

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from ig_guardrail.costs.judge import count_features, read_judge
+from ig_guardrail.costs.heads.judge import count_features, read_judge
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.learn import judge as module
+from ig_guardrail.learn.data.rows import read_rows
 from ig_guardrail.learn.judge import train_judge
-from ig_guardrail.learn.rows import read_rows
 from tests.unit.learn.small import write_benign, write_rows
 
 

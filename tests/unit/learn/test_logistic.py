@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ig_guardrail.learn.logistic import Labels, bags_of, fit_bags, fit_dense
+from ig_guardrail.learn.fitting.logistic import Labels, bags_of, fit_bags, fit_dense
 
 
 def data(seed: int = 0, count: int = 120, size: int = 5) -> tuple[np.ndarray, Labels]:  # type: ignore[type-arg]

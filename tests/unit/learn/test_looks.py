@@ -5,22 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ig_guardrail.learn.looks import Looks, look_at
-from ig_guardrail.learn.rows import Row
-from ig_guardrail.learn.selection import auc_error, choose_fit, validation_auc
-from ig_guardrail.learn.states import points_of
+from ig_guardrail.learn.data.rows import LabelledRow
+from ig_guardrail.learn.fitting.fit import auc_error, choose_fit, validation_auc
+from ig_guardrail.learn.fitting.prefixes import PrefixSamples, look_at
+from ig_guardrail.learn.fitting.states import points_of
 
 
-def rows() -> list[Row]:
+def rows() -> list[LabelledRow]:
     return [
-        Row("a", "x", "harmful", source="big"),
-        Row("b", "x", "harmful", source="small"),
-        Row("c", "x", "safe", source="big"),
-        Row("d", "x", "safe", source="big"),
+        LabelledRow("a", "x", "harmful", source="big"),
+        LabelledRow("b", "x", "harmful", source="small"),
+        LabelledRow("c", "x", "safe", source="big"),
+        LabelledRow("d", "x", "safe", source="big"),
     ]
 
 
-def looks() -> Looks:
+def looks() -> PrefixSamples:
     return look_at(rows(), [(8, 16, 20), (5,), (8, 9), (8, 16, 32, 48, 64)])
 
 
@@ -64,8 +64,8 @@ class Given:
         self.logits = np.array(logits)
 
 
-def validation(count: int) -> Looks:
-    made = [Row(str(n), "x", "harmful" if n % 2 else "safe", split="validation") for n in range(count)]
+def validation(count: int) -> PrefixSamples:
+    made = [LabelledRow(str(n), "x", "harmful" if n % 2 else "safe", split="validation") for n in range(count)]
     return look_at(made, [(0,)] * count)
 
 
@@ -84,8 +84,8 @@ def test_of_fits_that_cannot_be_told_apart_the_plainest_is_taken() -> None:
 
 def test_a_source_without_safe_rows_is_held_against_all_safe_rows() -> None:
     made = [
-        Row("1", "x", "harmful", source="one", split="validation"),
-        Row("2", "x", "safe", source="two", split="validation"),
+        LabelledRow("1", "x", "harmful", source="one", split="validation"),
+        LabelledRow("2", "x", "safe", source="two", split="validation"),
     ]
     value, _ = validation_auc(look_at(made, [(0,), (0,)]), np.array([1.0, 0.0]))
     assert value == 1.0

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ig_guardrail.learn.quality import Scored, auc, detection_at, estimate, pair_auc, proportion, within_auc
+from ig_guardrail.learn.fitting.quality import ScoredSet, auc, detection_at, estimate, pair_auc, proportion, within_auc
 
 SCORES = st.lists(st.integers(0, 5).map(float), min_size=1, max_size=12)
 
 
-def scored(harmful: list[float], safe: list[float], groups: list[str] | None = None) -> Scored:
+def scored(harmful: list[float], safe: list[float], groups: list[str] | None = None) -> ScoredSet:
     labels = np.array([True] * len(harmful) + [False] * len(safe))
     names = groups or [str(number) for number in range(len(labels))]
-    return Scored(np.array(harmful + safe), labels, tuple(names))
+    return ScoredSet(np.array(harmful + safe), labels, tuple(names))
 
 
 @settings(deadline=None)

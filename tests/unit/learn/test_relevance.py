@@ -8,20 +8,19 @@ from typing import Any
 
 import pytest
 
-from ig_guardrail.costs.base_model import BaseModel
-from ig_guardrail.costs.values import reward_named
-from ig_guardrail.engine.script import Distribution, Place
-from ig_guardrail.engine.scripted import ScriptedEngine
-from ig_guardrail.engine.vocabulary import Vocabulary
+from ig_guardrail.costs.heads.base_model import BaseModel
+from ig_guardrail.costs.rewards.catalog import reward_named
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.script import Distribution, TokenPlace, Vocabulary
 from ig_guardrail.errors import GuardrailError, HeadMismatch
-from ig_guardrail.learn.questions import Question, Survey, survey
-from ig_guardrail.learn.relevance import train_reward
-from ig_guardrail.learn.rows import is_reserved
-from ig_guardrail.learn.speaking import Speech, read
+from ig_guardrail.learn.data.questions import Question, Survey, survey
+from ig_guardrail.learn.data.rows import is_reserved
+from ig_guardrail.learn.reward import train_reward
+from ig_guardrail.learn.sampling import SamplingPlan, read
 from ig_guardrail.types import Prompt, Sampling
 
 TOY = BaseModel("0" * 64, "float64")
-SPEECH = Speech(Sampling(temperature=1.0, top_p=1.0, max_tokens=20), answers=2)
+SPEECH = SamplingPlan(Sampling(temperature=1.0, top_p=1.0, max_tokens=20), answers=2)
 ASKED = Survey(
     tuple(Question(f"{split} {n % 2} {n}", split) for split in ("train", "validation", "test") for n in range(4))
 )
@@ -33,7 +32,7 @@ class Echo:
 
     vocabulary: Vocabulary = field(default_factory=lambda: Vocabulary("ab"))
 
-    def next_tokens(self, place: Place) -> Distribution:
+    def next_tokens(self, place: TokenPlace) -> Distribution:
         return [(self.vocabulary.ids(wanted(place.prompt))[0], 1.0)]
 
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ig_guardrail.learn import rows as module
-from ig_guardrail.learn.rows import DataError, digest_of, is_reserved, read_rows
+from ig_guardrail.learn.data import rows as module
+from ig_guardrail.learn.data.rows import DataError, digest_of, is_reserved, read_rows
 
 GOOD = {"prompt": "How?", "response": "So.", "label": "safe", "source": "mine", "split": "test"}
 

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from ig_guardrail.engine.chat import chat_of
-from ig_guardrail.engine.weights import Weights
-from ig_guardrail.learn import feature_cache
-from ig_guardrail.learn.feature_cache import cached_means
-from ig_guardrail.learn.states import NEUTRAL_PROMPT, read_means, token_ids
+from ig_guardrail.engine.loading.weights import Weights
+from ig_guardrail.engine.text.chat import chat_of
+from ig_guardrail.learn.fitting import states as feature_cache
+from ig_guardrail.learn.fitting.states import NEUTRAL_PROMPT, cached_means, read_means, token_ids
 from tests.conformance.engine.tiny import tiny_weights
 
 PAIRS = [("Say hello.", "the rain in the inn " * 4), ("", "a tweet"), ("Say nothing.", ""), ("Hm?", "than the thin")]

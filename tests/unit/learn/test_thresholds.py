@@ -11,9 +11,9 @@ import pytest
 
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.learn import thresholds as module
-from ig_guardrail.learn.rows import Row
+from ig_guardrail.learn.data.rows import LabelledRow
+from ig_guardrail.learn.heads import train_head
 from ig_guardrail.learn.thresholds import peak_scores, set_thresholds
-from ig_guardrail.learn.train import train_head
 from tests.conformance.engine.tiny import tiny_weights
 from tests.unit.learn.small import write_benign, write_rows
 
@@ -59,7 +59,7 @@ def test_thresholds_touch_few_answers_and_are_noted_in_every_card(
 def test_a_peak_is_the_highest_score_at_a_charge_point(engine: TransformersEngine, heads: Path) -> None:
     head = module._head("words", engine, heads)
     kind, rude = "here is a warm soup " * 6, "you zog you blarg "
-    rows = [Row("q", kind, "safe"), Row("q", rude + kind, "harmful"), Row("q", rude, "harmful")]
+    rows = [LabelledRow("q", kind, "safe"), LabelledRow("q", rude + kind, "harmful"), LabelledRow("q", rude, "harmful")]
     peaks = peak_scores(engine, {"words": head}, rows)["words"]
     assert peaks[0] < peaks[1]
     assert np.argmin(peaks) == 0

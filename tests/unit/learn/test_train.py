@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from ig_guardrail.costs.catalog import EngineFacts, build_cost_model
-from ig_guardrail.engine.weights import Weights
+from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.errors import GuardrailError, HeadMismatch
-from ig_guardrail.learn.recipes import choose_rows, recipe_named
-from ig_guardrail.learn.rows import Row, read_rows
-from ig_guardrail.learn.train import Trained, layers_to_try, train_head
+from ig_guardrail.learn.data.recipes import choose_rows, recipe_named
+from ig_guardrail.learn.data.rows import LabelledRow, read_rows
+from ig_guardrail.learn.heads import Trained, layers_to_try, train_head
 from ig_guardrail.types import CostModelSpec, Piece, Prompt
 from tests.conformance.engine.tiny import tiny_weights
 from tests.unit.learn.small import write_benign, write_rows
@@ -101,11 +101,11 @@ def test_no_recipe_reads_a_reserved_row(data: list[Path]) -> None:
 
 def test_a_prompt_recipe_reads_each_prompt_once_and_takes_no_label_from_a_harmful_answer() -> None:
     rows = [
-        Row("a", None, "harmful", source="AdvBench"),
-        Row("b", "x", "safe", source="DiaSafety"),
-        Row("b", "y", "safe", source="DiaSafety"),
-        Row("c", "y", "harmful", source="AdvBench"),
-        Row("d", "y", "safe", source="HateCheck"),
+        LabelledRow("a", None, "harmful", source="AdvBench"),
+        LabelledRow("b", "x", "safe", source="DiaSafety"),
+        LabelledRow("b", "y", "safe", source="DiaSafety"),
+        LabelledRow("c", "y", "harmful", source="AdvBench"),
+        LabelledRow("d", "y", "safe", source="HateCheck"),
     ]
     open_rows = [row for row in rows if not row.reserved]
     chosen = choose_rows(recipe_named("screen"), rows)

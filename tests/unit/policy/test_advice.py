@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ig_guardrail.policy import Fault
+from ig_guardrail.policy import Diagnostic
 from tests.unit.policy.texts import edited, faults_of
 
 SAID = [
@@ -39,7 +39,7 @@ SAID = [
 ]  # fmt: skip
 
 
-def only(text: str) -> Fault:
+def only(text: str) -> Diagnostic:
     (fault,) = faults_of(text)
     return fault
 

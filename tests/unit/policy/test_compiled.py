@@ -7,8 +7,8 @@ import dataclasses
 import pytest
 
 from ig_guardrail.policy import compile_text
-from ig_guardrail.policy.language import BUDGET, PLAIN, SEARCH, SEARCHING
-from ig_guardrail.search.catalog import METHODS
+from ig_guardrail.policy.language import BASELINES, BUDGET, PLAIN, SEARCH, SEARCHING
+from ig_guardrail.search.registry import METHODS
 from ig_guardrail.types import Budget, CostModelSpec, Expression, SearchSettings
 from tests.unit.policy.texts import VALID, compiled, edited, faults_of
 
@@ -27,13 +27,25 @@ def test_cost_models_carry_the_options_of_their_kind() -> None:
     assert spec("tone").timeout_s == 0.5
 
 
-def test_every_method_can_be_named_but_the_one_that_is_no_guard() -> None:
-    assert {*SEARCHING, *PLAIN} == METHODS.keys() - {"none"}
+def test_every_method_that_serves_users_can_be_named_but_the_one_that_is_no_guard() -> None:
+    assert {*SEARCHING, *PLAIN} == {name for name, method in METHODS.items() if not method.baseline} - {"none"}
+    assert {*BASELINES} == {name for name, method in METHODS.items() if method.baseline}
     for name in (*SEARCHING, *PLAIN):
         steps = ("[search, end]", "[end]" if name in PLAIN else "[search, end]")
         prompt = ("on_exceed: search", "on_exceed: refuse")
         text = edited(steps, prompt, ("search:\n", f"search:\n  strategy: {name}\n"))
         assert compiled(text).search.strategy == name
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_baseline_has_no_place_in_a_policy(name: str) -> None:
+    text = edited(("search:\n", f"search:\n  strategy: {name}\n"))
+    policy, (fault,) = compile_text(text, "mine.yaml")
+    assert policy is None
+    assert (fault.code, fault.line, fault.column) == ("P042", 21, 13)
+    assert f"'{name}'" in fault.message.replace("`", "'").replace('"', "'")
+    assert f"run --strategy {name}" in fault.help
+    assert "inference_guard" in fault.help
 
 
 def test_a_moderations_endpoint_carries_what_stands_for_each_of_its_hazards() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ig_guardrail.policy import compile_text
-from ig_guardrail.policy.rules import rules
+from ig_guardrail.policy.diagnostics.rules import rules
 from tests.unit.policy.texts import VALID, edited, faults_of, places
 
 LEXICAL = "kind: lexical, model: words, hazards: [hte, S2]"
@@ -106,11 +106,12 @@ MISTAKES = [
         "P031 21:13",
     ),
     ("strategy of nothing known", "search:\n", "search:\n  strategy: magic\n", "P019 21:13"),
+    ("a method for comparisons only", "search:\n", "search:\n  strategy: beam\n", "P042 21:13"),
     ("the switch that a policy is no place for", "search:\n", "search:\n  strategy: none\n", "P019 21:13"),
     (
         "fresh start of another method",
         "on_exceed: search}\noutput: {on_exceed: [search, end]}\nsearch:\n",
-        "on_exceed: refuse}\noutput: {on_exceed: [search, end]}\nsearch:\n  restart: Be kind.\n  strategy: beam\n",
+        "on_exceed: refuse}\noutput: {on_exceed: [search, end]}\nsearch:\n  restart: Be kind.\n  strategy: resample\n",
         "P031 21:12",
     ),
     ("search after the prompt check under cut", "[search, end]", "[end]", "P031 18:50"),

@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ig_guardrail.policy import FileReport, Report, compile_text
-from ig_guardrail.policy.decoding import readable
-from ig_guardrail.policy.reference_text import EXAMPLE
+from ig_guardrail.policy.reference.text import EXAMPLE
+from ig_guardrail.policy.yaml.decoding import readable
 from tests.unit.policy.texts import VALID
 
 SHRAPNEL = [

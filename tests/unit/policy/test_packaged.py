@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 from ig_guardrail.policy import check_files, compile_text, load_policy, packaged_names
-from ig_guardrail.policy.json_schema import json_schema
-from ig_guardrail.policy.reference import reference
-from ig_guardrail.policy.reference_text import EXAMPLE
+from ig_guardrail.policy.reference.json_schema import json_schema
+from ig_guardrail.policy.reference.page import reference
+from ig_guardrail.policy.reference.text import EXAMPLE
 
 DOCS = Path(__file__).parents[3] / "docs" / "policy.md"
 
@@ -28,9 +28,6 @@ def test_packaged_policies_are_valid() -> None:
         ("fairness", []),
         ("observe", ["P103"]),
         ("paper", []),
-        ("robustness-help", []),
-        ("robustness-tone", []),
-        ("robustness-words", []),
         ("strict", []),
     ]
 
@@ -59,18 +56,6 @@ def test_the_observing_policy_enforces_nothing_with_the_defaults_numbers() -> No
     ]
 
 
-def test_the_policies_of_one_comparison_differ_in_their_cost_model_alone() -> None:
-    whole = [load_policy(name) for name in packaged_names() if name.startswith("robustness-")]
-    models = [spec.options for policy in whole for spec in policy.cost_models]
-    assert models == [{"head": "harmful-help"}, {"head": "toxic-tone"}, {"model": "words"}]
-    assert len({(one.search, one.prompt, str(one.messages)) for one in whole}) == 1
-    assert whole[0].search == load_policy("default").search
-    numbers = {
-        (one.threshold, one.budget, one.weight, one.every, one.mode) for policy in whole for one in policy.budgets
-    }
-    assert numbers == {(0.5, 0.05, 1.0, 16, "enforce")}
-
-
 def test_the_papers_policy_has_the_papers_numbers() -> None:
     policy = load_policy("paper")
     (budget,) = policy.budgets
@@ -81,13 +66,13 @@ def test_the_papers_policy_has_the_papers_numbers() -> None:
 
 def test_the_reference_is_current() -> None:
     assert DOCS.read_text(encoding="utf-8") == reference(), (
-        "run: python -m ig_guardrail.policy.reference > docs/policy.md"
+        "run: python -m ig_guardrail.policy.reference.page > docs/policy.md"
     )
 
 
 def test_the_schema_is_current() -> None:
     current = resources.files("ig_guardrail.policies").joinpath("schema.json").read_text(encoding="utf-8")
-    assert current == json_schema(), "run: python -m ig_guardrail.policy.json_schema > policies/schema.json"
+    assert current == json_schema(), "run: python -m ig_guardrail.policy.reference.json_schema > policies/schema.json"
 
 
 def test_the_example_of_the_reference_is_valid() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ig_guardrail.policy.decoding import MOST_BYTES
-from ig_guardrail.policy.reading import DEEPEST, MOST_NODES, read
+from ig_guardrail.policy.yaml.decoding import MOST_BYTES
+from ig_guardrail.policy.yaml.reader import DEEPEST, MOST_NODES, read
 from tests.unit.policy.texts import VALID, edited, faults_of, places
 
 

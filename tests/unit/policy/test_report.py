@@ -10,9 +10,9 @@ import pytest
 
 from ig_guardrail.errors import PolicyError
 from ig_guardrail.policy import check_files, compile_text, load_policy, packaged_names
-from ig_guardrail.policy.decoding import lines
-from ig_guardrail.policy.diagnostics import render
-from ig_guardrail.policy.report import UNTRIED, Report
+from ig_guardrail.policy.diagnostics.render import render
+from ig_guardrail.policy.diagnostics.report import UNTRIED, Report
+from ig_guardrail.policy.yaml.decoding import lines
 from tests.unit.policy.texts import VALID, edited
 
 
@@ -163,7 +163,7 @@ def test_loading_takes_a_packaged_name_a_path_or_a_policy(tmp_path: Path) -> Non
     assert load_policy(path).name == "support-bot"
     assert load_policy(str(path)).name == "support-bot"
     assert packaged_names() == (
-        "default", "fairness", "observe", "paper", "robustness-help", "robustness-tone", "robustness-words", "strict",
+        "default", "fairness", "observe", "paper", "strict",
     )  # fmt: skip
 
 

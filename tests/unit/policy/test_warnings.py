@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ig_guardrail.policy import compile_text
-from ig_guardrail.policy.rules import rules
+from ig_guardrail.policy.diagnostics.rules import rules
 from tests.unit.policy.texts import edited
 
 CASES = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ig_guardrail.policy import Fault, compile_text
+from ig_guardrail.policy import Diagnostic, compile_text
 from ig_guardrail.types import CompiledPolicy
 
 VALID = r"""apiVersion: ig-guardrail/v1
@@ -47,7 +47,7 @@ def edited(*edits: tuple[str, str]) -> str:
     return text
 
 
-def faults_of(text: str | bytes) -> tuple[Fault, ...]:
+def faults_of(text: str | bytes) -> tuple[Diagnostic, ...]:
     """The faults of a text that is called p.yaml."""
     return compile_text(text, "p.yaml")[1]
 
@@ -59,6 +59,6 @@ def compiled(text: str | bytes) -> CompiledPolicy:
     return policy
 
 
-def places(faults: tuple[Fault, ...]) -> list[tuple[str, int, int]]:
+def places(faults: tuple[Diagnostic, ...]) -> list[tuple[str, int, int]]:
     """Code, line and column of each fault."""
     return [(fault.code, fault.line, fault.column) for fault in faults]

@@ -8,19 +8,18 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.script import Distribution, Place
-from ig_guardrail.engine.scripted import ScriptedEngine
-from ig_guardrail.engine.vocabulary import Vocabulary
+from ig_guardrail.counterfactual import paired, swapped
+from ig_guardrail.drive.request import GenerationRequest
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.script import Distribution, TokenPlace, Vocabulary
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.search.base import Search, SearchContext
-from ig_guardrail.swap import paired, swapped
-from ig_guardrail.types import Receipt, Sampling, SearchSettings, Turn
+from ig_guardrail.types import Message, Receipt, Sampling, SearchSettings
 from tests.toys import toy_policy
 
 END = ""
 FAIR = "Be fair."
-ASKED = (Turn("user", "How does ann do?"),)
+ASKED = (Message("user", "How does ann do?"),)
 SWAP = paired([("ann", "bob"), ("sister", "brother")])
 SAME: Mapping[str, str] = {"ann": "ann", "bob": "bob"}
 PIECES = (" ann", " bob", " works", " idles", " sis", " bro", "ter", "ther")
@@ -36,12 +35,12 @@ class Clerk:
     law: Law
     vocabulary: Vocabulary = field(default_factory=lambda: Vocabulary(PIECES))
 
-    def next_tokens(self, place: Place) -> Distribution:
+    def next_tokens(self, place: TokenPlace) -> Distribution:
         answer = b"".join(map(self.vocabulary.bytes_of, place.prefix)).decode()
         law = self.law(conversation(place.prompt.turns), answer)
         return [(self.vocabulary.ids(piece)[0] if piece else self.vocabulary.end, p) for piece, p in law.items()]
 
-    def logprob(self, turns: Sequence[Turn], text: str) -> float:
+    def logprob(self, turns: Sequence[Message], text: str) -> float:
         """log P of an answer that begins with this text, by its definition, nats."""
         said, total = "", 0.0
         for token in self.vocabulary.ids(text):
@@ -52,12 +51,12 @@ class Clerk:
 
     def told(self, swap: Mapping[str, str], before: str, block: str) -> float:
         """log q of a block in a lane: under the constitution, with the words of a swap exchanged, nats."""
-        lane = (Turn("system", FAIR), *(Turn(turn.role, swapped(turn.text, swap)) for turn in ASKED))
+        lane = (Message("system", FAIR), *(Message(turn.role, swapped(turn.text, swap)) for turn in ASKED))
         whole, start = swapped(before + block, swap), swapped(before, swap)
         return self.logprob(lane, whole) - self.logprob(lane, start)
 
 
-def conversation(turns: Sequence[Turn]) -> str:
+def conversation(turns: Sequence[Message]) -> str:
     return "\n".join(turn.text for turn in turns)
 
 
@@ -81,7 +80,7 @@ def answer(one: Guardrail, search: Any, tokens: int = 4, seed: int = 0) -> Recei
 
 def sampled(one: Guardrail, search: Any, sampling: Sampling) -> Receipt:
     """The receipt of an answer. Nothing may be held after it."""
-    *_, last = one.stream(Ask(ASKED, sampling, search))
+    *_, last = one.stream(GenerationRequest(ASKED, sampling, search))
     assert last.receipt is not None
     assert one.engine.live_nodes() == 0
     return last.receipt

@@ -7,8 +7,8 @@ from typing import Any
 
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.search import inference_guard
-from ig_guardrail.search.follower import watched
-from ig_guardrail.types import Append, Extend, Request, Sampling, Score, SearchSettings, Together, Twin
+from ig_guardrail.search.recorder import watched
+from ig_guardrail.types import Append, Extend, Sampling, Score, SearchOp, SearchSettings, Together, Twin
 from tests.toys import LetterCost, ask, guardrail, letters, toy_budget, toy_policy
 
 SAMPLING = Sampling(max_tokens=48, temperature=1.0, top_p=1.0, seed=5)
@@ -52,7 +52,7 @@ def _kinds(one: Guardrail) -> list[str]:
     """What the search asks for, in order; commits and drops left out."""
     kinds: list[str] = []
 
-    def name(request: Request, reply: Any) -> None:
+    def name(request: SearchOp, reply: Any) -> None:
         match request:
             case Score():
                 kinds.append(request.kind)

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from ig_guardrail.drive.request import Ask
-from ig_guardrail.engine.depth import raw_exit
+from ig_guardrail.drive.request import GenerationRequest
+from ig_guardrail.engine.early_exit.layers import raw_exit
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.errors import GenerationFailed, RequestError
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.search import early_exit
+from ig_guardrail.search.baselines import early_exit
 from ig_guardrail.types import Receipt, Sampling, SearchSettings
 from tests.conformance.engine.tiny import quiet_end, tiny_tokenizer, tiny_weights
 from tests.conformance.engine.worlds import HELLO
@@ -42,7 +42,7 @@ def answer(rail: Guardrail, strategy: str, **how: float) -> Receipt:
     sampling = Sampling(
         seed=3, max_tokens=24, temperature=how.get("temperature", 1.0), logit_bias=((LETTER_B, 4.0), (END, -1e4))
     )
-    *_, last = rail.stream(Ask(HELLO, sampling, strategy))
+    *_, last = rail.stream(GenerationRequest(HELLO, sampling, strategy))
     assert last.receipt is not None
     return last.receipt
 
@@ -79,6 +79,6 @@ def test_a_model_without_an_exit_is_told_how_to_get_one() -> None:
 def test_a_strategy_of_ones_own_that_reads_ahead_fails_without_an_exit() -> None:
     engine = TransformersEngine(tiny_weights())
     with pytest.raises(GenerationFailed, match="has no early exit"):
-        list(rail(engine).stream(Ask(HELLO, Sampling(max_tokens=4), early_exit.search)))
+        list(rail(engine).stream(GenerationRequest(HELLO, Sampling(max_tokens=4), early_exit.search)))
     assert engine.live_nodes() == 0
     engine.shutdown()

@@ -12,13 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ig_guardrail.engine.script import Distribution, Place
-from ig_guardrail.engine.scripted import ScriptedEngine
-from ig_guardrail.engine.vocabulary import Vocabulary
+from ig_guardrail.counterfactual import paired
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.script import Distribution, TokenPlace, Vocabulary
 from ig_guardrail.errors import StrategyError
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.search.lanes import Choice, Lanes, Verified
-from ig_guardrail.swap import paired
+from ig_guardrail.search.fairness.contexts import Verified, VerifiedToken, VerifierContexts
 from ig_guardrail.types import Append, Node, Sampling, Together
 from tests.unit.search.clerks import END, FAIR, PIECES, SAME, SWAP, Clerk, Law, found, rail
 
@@ -39,7 +38,7 @@ def read(swaps: Sequence[Mapping[str, str]], blocks: Sequence[str | tuple[int, .
     """Work that appends blocks one after the other; what the lanes say of each."""
 
     def work(root: Node) -> Generator[Any, Any, list[Verified]]:
-        lanes = Lanes(FAIR, swaps)
+        lanes = VerifierContexts(FAIR, swaps)
         yield from lanes.open(root)
         node, told = root, []
         for block in blocks:
@@ -53,8 +52,8 @@ def read(swaps: Sequence[Mapping[str, str]], blocks: Sequence[str | tuple[int, .
 def choices(swaps: Sequence[Mapping[str, str]], before: str = "") -> Any:
     """Work that asks for the next tokens after a text."""
 
-    def work(root: Node) -> Generator[Any, Any, list[Choice]]:
-        lanes, node = Lanes(FAIR, swaps), root
+    def work(root: Node) -> Generator[Any, Any, list[VerifiedToken]]:
+        lanes, node = VerifierContexts(FAIR, swaps), root
         yield from lanes.open(root)
         if before:
             (node,) = yield Append(((root, before),))
@@ -131,7 +130,7 @@ def test_what_a_lane_holds_impossible_is_not_called_fair() -> None:
 def test_a_verifier_that_reads_other_words_is_an_error_and_no_score() -> None:
     """As one does whose tokens are another model's."""
     root, twin = _node(1, None, (), ""), _node(2, None, (), "")
-    lanes = Lanes(FAIR, ())
+    lanes = VerifierContexts(FAIR, ())
     opening = lanes.open(root)
     assert isinstance(next(opening), Together)
     with pytest.raises(StopIteration):
@@ -153,7 +152,7 @@ class Mumble:
 
     vocabulary: Vocabulary
 
-    def next_tokens(self, place: Place) -> Distribution:
+    def next_tokens(self, place: TokenPlace) -> Distribution:
         size = self.vocabulary.language.size
         return [(token, 1 / size) for token in range(size)]
 

@@ -1,10 +1,10 @@
-"""Objectives over a text: keywords by stem, and length in words."""
+"""Objectives over a text: keywords by stem."""
 
 from __future__ import annotations
 
 import pytest
 
-from ig_guardrail.search.objectives import covers, stem, within_length
+from ig_guardrail.search.deal import covers, stem
 
 
 @pytest.mark.parametrize(
@@ -23,11 +23,6 @@ def test_keywords_count_once_each_in_whatever_form(text: str, share: float) -> N
 
 def test_no_keywords_are_no_objective() -> None:
     assert covers(())("anything") == 0.0
-
-
-@pytest.mark.parametrize(("words", "worth"), [(0, -2.0), (1, -1.0), (2, 0.0), (4, 0.0), (5, -1.0), (9, -5.0)])
-def test_every_word_short_or_beyond_counts(words: int, worth: float) -> None:
-    assert within_length(2, 4)(" word" * words) == worth
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ig_guardrail.search.base import SearchContext
-from ig_guardrail.search.penalty import frequency_penalty
 from ig_guardrail.search.plain import search as plain
 from ig_guardrail.search.ranking import Candidate, acceptable, rank, repeated_trigrams
 from ig_guardrail.search.steering import Steering
-from ig_guardrail.types import Accepted, Append, Commit, Cost, Denied, Drop, Edit, Extend, Node, SearchSettings, Twin
+from ig_guardrail.search.widening import frequency_penalty
+from ig_guardrail.types import (
+    Accepted,
+    Append,
+    Commit,
+    CostEstimate,
+    Denied,
+    Drop,
+    Edit,
+    Extend,
+    Node,
+    SearchSettings,
+    Twin,
+)
 
 SETTINGS = SearchSettings(shortest=3, accept=0.7)
 numbers = iter(range(1, 10**6))
@@ -29,7 +41,7 @@ def child(parent: Node, *ids: int, finish: Any = None) -> Node:
 
 
 def candidate(*ids: int, pressure: float = 0.0, z: float = 1.0, finish: Any = None, **keys: Any) -> Candidate:
-    return Candidate(child(root(), *ids, finish=finish), Cost({"b": z}, 0.0, pressure), **keys)
+    return Candidate(child(root(), *ids, finish=finish), CostEstimate({"b": z}, 0.0, pressure), **keys)
 
 
 blocks = st.lists(st.lists(st.integers(0, 9), max_size=6), max_size=6)

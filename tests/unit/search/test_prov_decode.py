@@ -11,11 +11,11 @@ import pytest
 
 from ig_guardrail.costs.provenance.cost import Contrast
 from ig_guardrail.costs.provenance.index import TokenIndex
-from ig_guardrail.engine.script import Distribution, Place
-from ig_guardrail.engine.vocabulary import Vocabulary
+from ig_guardrail.engine.scripted.script import Distribution, TokenPlace, Vocabulary
+from ig_guardrail.errors import RequestError
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.types import Receipt, Sampling, SearchSettings, Source
-from tests.toys import ask, guardrail, toy_budget, toy_policy
+from ig_guardrail.types import QuotedSource, Receipt, Sampling, SearchSettings
+from tests.toys import LetterCost, ask, guardrail, toy_budget, toy_policy
 from tests.unit.costs.provenance.corpora import cost, indexed, longest_suffix
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -34,7 +34,7 @@ class Reciter:
     secret: str = SECRET
     vocabulary: Vocabulary = field(default_factory=lambda: Vocabulary(LETTERS))
 
-    def next_tokens(self, place: Place) -> Distribution:
+    def next_tokens(self, place: TokenPlace) -> Distribution:
         said = "".join(LETTERS[token] for token in place.prefix)
         script = self.lead + self.secret
         end = [(self.vocabulary.end, 1.0)]
@@ -89,7 +89,7 @@ def test_prov_decode_never_recites_a_run_and_still_ends(search: SearchSettings) 
     assert max(longest_recital(one.text) for one in receipts) == HARD - 1
     named = [one for one in receipts if one.sources]
     assert len(named) > 5
-    assert {one.sources for one in named} == {(Source("d1", 0, 2 * HARD),)}
+    assert {one.sources for one in named} == {(QuotedSource("d1", 0, 2 * HARD),)}
 
 
 def test_prov_decode_is_the_unguarded_stream_where_nothing_is_vetoed() -> None:
@@ -139,3 +139,16 @@ def test_a_phrase_that_the_reference_has_as_well_is_said_as_ever(strategy: str) 
     plain = [answered(rail, "none", seed).text for seed in SEEDS]
     assert [answered(rail, strategy, seed).text for seed in SEEDS] == plain
     assert max(map(longest_recital, plain)) == len(SECRET)
+
+
+@pytest.mark.parametrize("strategy", ["prov_decode", "trace_shield"])
+@pytest.mark.parametrize("mode", ["enforce", "shadow"])
+def test_without_an_index_that_is_enforced_they_are_refused(strategy: str, mode: Any) -> None:
+    indexes = mode == "shadow"  # an index that nothing rests on is none
+    model = cost(indexed(ids("zzz"), ids(SECRET)), NOTHING, Contrast(hard=HARD)) if indexes else LetterCost("origin")
+    policy = toy_policy([toy_budget("b", model="origin", threshold=0.75, mode=mode)], SHORT_HOLD, ["origin"])
+    rail = guardrail(Reciter(), policy, {"origin": model})
+    with pytest.raises(
+        RequestError, match=rf"strategy '{strategy}' needs an index[\s\S]*`kind: provenance`[\s\S]*`unsafe`"
+    ):
+        answered(rail, strategy, 0)

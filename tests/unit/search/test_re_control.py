@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ig_guardrail.engine.edits import LinearValue, ValueAscent
+from ig_guardrail.costs.heads.state_edits import LinearValue, ValueAscent
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.errors import GenerationFailed, StrategyError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.search.base import SearchContext
-from ig_guardrail.search.re_control import ReControl, search
+from ig_guardrail.search.baselines.re_control import ReControl, search
 from ig_guardrail.types import (
     Accepted,
     Append,

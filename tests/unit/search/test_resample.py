@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from ig_guardrail.drive.request import Ask
-from ig_guardrail.types import Receipt, Sampling, Turn
+from ig_guardrail.drive.request import GenerationRequest
+from ig_guardrail.types import Message, Receipt, Sampling
 from tests.golden.conversations import CALM, KIND, LATE, POLITE, RUDE, compiled, scripted_guardrail
 
 
 def answered(told: dict[tuple[int, int], str], policy: str = POLITE) -> Receipt:
     rail = scripted_guardrail(told, compiled(policy))
-    ask = Ask((Turn("user", "Why?"),), Sampling(seed=7, max_tokens=64), "resample")
+    ask = GenerationRequest((Message("user", "Why?"),), Sampling(seed=7, max_tokens=64), "resample")
     *_, last = rail.stream(ask)
     assert last.receipt is not None
     assert rail.engine.live_nodes() == 0

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ig_guardrail.search.dice import drawn, uniform
-from ig_guardrail.search.lanes import Choice
-from ig_guardrail.search.token_verifier import TokenVerifier, normal, speculative, target
+from ig_guardrail.search.fairness.contexts import VerifiedToken
+from ig_guardrail.search.fairness.token_verifier import TokenVerifier, normal, speculative, target
 from ig_guardrail.types import Node
 from tests.unit.search.clerks import END, FAIR, SWAP, answer, rail
 
@@ -87,7 +87,7 @@ def test_a_draft_that_is_not_above_its_due_is_always_kept(
 
 def test_tokens_of_unknown_gap_are_not_in_the_target() -> None:
     node = Node(1, 1, None, (), 0, "", (), 0)
-    choices = [Choice(3, math.log(0.9), math.inf, node), Choice(5, math.log(0.1), 0.2, node)]
+    choices = [VerifiedToken(3, math.log(0.9), math.inf, node), VerifiedToken(5, math.log(0.1), 0.2, node)]
     assert target(choices, 0.0) == {5: 1.0}
     assert target(choices[:1], 1.0) == {}
 

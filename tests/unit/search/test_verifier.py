@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from ig_guardrail.search.token_verifier import TokenVerifier
-from ig_guardrail.search.verifier import Verifier
+from ig_guardrail.search.fairness.token_verifier import TokenVerifier
+from ig_guardrail.search.fairness.verifier import Verifier
 from ig_guardrail.types import Commit, SearchSettings
 from tests.toys import LetterCost, toy_budget, toy_policy
 from tests.unit.search.clerks import ASKED, END, FAIR, SWAP, Clerk, answer, rail

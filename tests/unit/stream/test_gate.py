@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ig_guardrail.budget import Rule
+from ig_guardrail.budget import BudgetRule
 from ig_guardrail.errors import CostFailure, EngineError
 from ig_guardrail.stream.gate import Gate
 from ig_guardrail.stream.release import Hold
@@ -29,8 +29,8 @@ def child(parent: Node, letters: str, finish: Any = None, visible: int | None = 
     return Node(next(numbers), 0, parent, ids, len(text), text, ends, seen, finish=finish)
 
 
-def rule(name: str = "b", granularity: Any = "block", **keys: Any) -> Rule:
-    return Rule(toy_budget(name, **{"threshold": 0.5, "budget": 0.25, **keys}), granularity, "level")
+def rule(name: str = "b", granularity: Any = "block", **keys: Any) -> BudgetRule:
+    return BudgetRule(toy_budget(name, **{"threshold": 0.5, "budget": 0.25, **keys}), granularity, "level")
 
 
 def scored(gate: Gate, node: Node, score: float = 0.0) -> list[Measure]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ig_guardrail.costs.provenance.cost import Contrast, ProvenanceCost, provenance_cost
-from ig_guardrail.costs.provenance.index import Document, TokenIndex, index_of
+from ig_guardrail.costs.provenance.index import IndexedDocument, TokenIndex, index_of
 
 LANGUAGE = "1" * 64
 
@@ -17,8 +17,8 @@ def indexed(*documents: Sequence[int], language: str = LANGUAGE) -> TokenIndex:
     return index_of([document(f"d{i}", ids) for i, ids in enumerate(documents)], language, "toy")
 
 
-def document(name: str, ids: Sequence[int]) -> Document:
-    return Document(name, np.array(ids, np.int32), np.arange(2, 2 * len(ids) + 2, 2, dtype=np.int32))
+def document(name: str, ids: Sequence[int]) -> IndexedDocument:
+    return IndexedDocument(name, np.array(ids, np.int32), np.arange(2, 2 * len(ids) + 2, 2, dtype=np.int32))
 
 
 def occurrences(documents: Sequence[Sequence[int]], span: Sequence[int]) -> int:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ig_guardrail.costs.base import CostModel, Sourced
 from ig_guardrail.costs.provenance.cost import Contrast
 from ig_guardrail.errors import CostFailure
-from ig_guardrail.types import Piece, Prompt, Source
+from ig_guardrail.types import Piece, Prompt, QuotedSource
 from tests.unit.costs.provenance.corpora import cost, indexed, longest_suffix
 
 PROMPT = Prompt((), ())
@@ -69,7 +69,7 @@ def test_a_source_names_the_document_and_its_characters() -> None:
     model = cost(indexed([1, 2], [9, *SECRET]), indexed([5]))
     assert isinstance(model, Sourced)
     ((state, _),) = model.advance([(model.start(PROMPT), Piece("x", (3, *SECRET[:8])))])
-    assert model.source(state) == Source("d1", 2, 18)
+    assert model.source(state) == QuotedSource("d1", 2, 18)
     ((state, _),) = model.advance([(state, Piece("x", (3,)))])
     assert model.source(state) is None
 

@@ -12,9 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ig_guardrail.costs.provenance.index import MANIFEST, SENTINEL, index_of, read_index, write_index
-from ig_guardrail.costs.provenance.suffixes import by_doubling, by_induction, suffix_array
-from ig_guardrail.costs.provenance.trail import Trail, grown, length
+from ig_guardrail.costs.provenance.cost import Trail, grown, length
+from ig_guardrail.costs.provenance.index import (
+    MANIFEST,
+    SENTINEL,
+    by_doubling,
+    by_induction,
+    index_of,
+    read_index,
+    suffix_array,
+    write_index,
+)
 from ig_guardrail.errors import ModelError
 from tests.unit.costs.provenance.corpora import LANGUAGE, document, indexed, longest_suffix, occurrences
 

@@ -1,0 +1,152 @@
+"""`ig-guardrail chat`: a conversation, streamed, with the budgets of each answer below it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import typer
+from rich.console import Console
+
+from ig_guardrail.cli import options
+from ig_guardrail.cli.exit_codes import FAILED, exit_code
+from ig_guardrail.cli.receipt_view import line
+from ig_guardrail.cli.request import RequestOptions, decoded, deliver, opening_turns
+from ig_guardrail.cli.tools_file import read_tools
+from ig_guardrail.cli.writers import printable
+from ig_guardrail.errors import GenerationFailed, RequestError
+from ig_guardrail.types import Message, Receipt
+
+if TYPE_CHECKING:
+    from ig_guardrail.guardrail import Guardrail
+
+HELP = "/new begins again, /result TEXT answers a call, /quit leaves"
+
+
+def chat_command(
+    model: options.ModelOption = "embedded",
+    policy: options.Policy = "default",
+    strategy: options.StrategyOption = None,
+    exit: options.ExitOption = None,
+    seed: options.SeedOption = None,
+    max_tokens: options.MaxTokens = 256,
+    temperature: options.Temperature = 0.7,
+    top_p: options.TopP = 0.95,
+    stop: options.Stop = None,
+    system: options.System = None,
+    language: options.LanguageOption = "en",
+    timeout: options.Timeout = None,
+    tools: options.Tools = None,
+    conversation: options.ConversationOption = None,
+    tenant: options.TenantOption = None,
+    ledger: options.LedgerOption = None,
+    device: options.DeviceOption = "auto",
+    dtype: options.Dtype = "auto",
+    weights: options.WeightsOption = "auto",
+) -> None:
+    """Talk with the model. /new begins a new conversation, /quit leaves; lines may also come from a pipe.
+
+    Lines from a pipe end with the exit code of the last answer: 0 completed, 3 refused, 4 ended, 5 cancelled, 2 failed.
+    """
+    from ig_guardrail.assembly import open_guardrail
+    from ig_guardrail.spec import GuardrailSpec
+
+    asking = RequestOptions(
+        temperature, top_p, max_tokens, stop, seed, strategy, language, tenant=tenant, form=read_tools(tools)
+    )
+    guardrail = open_guardrail(GuardrailSpec(model, policy, device, dtype, weights, exit=exit, ledger=ledger))
+    asking = asking.within(guardrail.costs.tool_rules)
+    code = ChatHistory(guardrail, asking, opening_turns(system), timeout, conversation).hold(_lines())
+    raise typer.Exit(0 if sys.stdin.isatty() else code)
+
+
+class ChatHistory:
+    """The turns so far, and what answers them."""
+
+    def __init__(
+        self,
+        guardrail: Guardrail,
+        asking: RequestOptions,
+        opening: tuple[Message, ...],
+        timeout: float | None,
+        name: str | None,
+    ) -> None:
+        """name: what the ledger knows the conversation by; None draws one, and another for each that begins again."""
+        self._guardrail, self._asking, self._timeout = guardrail, asking, timeout
+        self._opening = self._turns = opening
+        self._given = name
+        self._name = name or str(uuid4())
+        self._code = 0
+        self._notes = Console(stderr=True, highlight=False)
+
+    def hold(self, lines: Iterator[str]) -> int:
+        """Answer line by line, until /quit or the end of the lines. The exit code that tells how the last one ended."""
+        self._note(f"policy {self._guardrail.policy.name}, model {self._guardrail.engine.info.model}; {HELP}")
+        for said in lines:
+            command, _, rest = said.partition(" ")
+            if said == "/quit":
+                break
+            if said == "/new":
+                self._begin_again()
+            elif command == "/result" and rest.strip():
+                self._answer(Message("tool", rest.strip()))
+            elif said.startswith("/"):
+                self._note(f"there is no command '{said}'; {HELP}")
+            elif said:
+                self._answer(Message("user", said))
+        return self._code
+
+    def _begin_again(self) -> None:
+        """Forget the turns. A conversation with a name of its own keeps it, and what it has spent."""
+        self._turns = self._opening
+        self._name = self._given or str(uuid4())
+        kept = f"; what '{self._given}' has spent stays spent" if self._given else ""
+        self._note(f"a new conversation{kept}")
+
+    def _answer(self, said: Message) -> None:
+        """One exchange. One that cannot be served, or whose guard fails, is reported and left out of what follows."""
+        turns = (*self._turns, said)
+        try:
+            ask = self._asking.ask(turns, self._name)
+            receipt = deliver(self._guardrail.stream(ask, self._timeout), _Lines(self._notes))
+        except (GenerationFailed, RequestError) as error:
+            self._note(f"error: {error}")
+            self._code = FAILED
+            return
+        self._code = exit_code(receipt)
+        self._turns = (*turns, Message("assistant", receipt.text))
+
+    def _note(self, text: str) -> None:
+        self._notes.print(text, style="dim", markup=False)
+
+
+class _Lines:
+    """Writes an answer's text, and one line for its receipt."""
+
+    def __init__(self, notes: Console) -> None:
+        self._notes = notes
+
+    def show(self, text: str) -> None:
+        sys.stdout.write(printable(text, sys.stdout))
+        sys.stdout.flush()
+
+    def close(self, receipt: Receipt) -> None:
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+        self._notes.print(line(receipt))
+
+
+def _lines() -> Iterator[str]:
+    """Lines typed at a prompt, or piped in; without line ends and the space around them."""
+    if not sys.stdin.isatty():
+        yield from (decoded(said).strip() for said in sys.stdin.buffer)
+        return
+    import readline  # noqa: F401  (gives `input` its line editing)
+
+    while True:
+        try:
+            yield input("> ").strip()
+        except EOFError:
+            return

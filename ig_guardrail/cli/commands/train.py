@@ -1,0 +1,198 @@
+"""`ig-guardrail train`: make cost models that fit a language model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+from rich.console import Console
+
+from ig_guardrail.cli import options
+
+app = typer.Typer(help="Train cost models for a language model.", no_args_is_help=True)
+
+
+Seed: TypeAlias = Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Other seeds, other answers.")]
+Device: TypeAlias = Annotated[str, typer.Option("--device", help="'cpu', 'cuda', 'cuda:0' or 'mps'.")]
+
+
+@app.callback()
+def _train() -> None:
+    """Train cost models for a language model."""
+
+
+@app.command("head")
+def head_command(
+    data: Annotated[list[Path], typer.Option("--data", help="Labelled rows, .jsonl or .jsonl.gz; may be given again.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder that the head and its card are written to.")],
+    recipe: Annotated[str, typer.Option("--recipe", help="What to learn from which rows; 'any' takes all.")] = "any",
+    cache: Annotated[
+        Path | None, typer.Option("--cache", help="Where hidden states are kept, so an interrupted run goes on.")
+    ] = None,
+    model: options.ModelOption = "embedded",
+    device: Device = "cpu",
+    dtype: options.Dtype = "auto",
+    weights: options.WeightsOption = "auto",
+) -> None:
+    """Fit a head to a model's hidden states, or to words, and write it with a card of its measured quality."""
+    from ig_guardrail.engine.loading.models import load_weights, numerics_of
+    from ig_guardrail.engine.loading.store import store_folder
+    from ig_guardrail.learn.heads import train_head
+
+    loaded = load_weights(model, device, numerics_of(dtype, weights))
+    trained = train_head(loaded, data, out, recipe, cache or store_folder() / "states")
+    Console().print(f"wrote {trained.folder}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command("answers")
+def answers_command(
+    out: Annotated[Path, typer.Option("--out", help="The .jsonl file that the rows are written to.")],
+    temperature: options.Temperature = 0.7,
+    top_p: options.TopP = 0.95,
+    seed: Seed = 0,
+    model: options.ModelOption = "embedded",
+    device: Device = "cpu",
+    dtype: options.Dtype = "auto",
+    weights: options.WeightsOption = "auto",
+) -> None:
+    """Let the model answer harmless questions: rows that show a head what this model says when nothing is wrong."""
+    from ig_guardrail.engine.loading.models import load_weights, numerics_of
+    from ig_guardrail.learn.answers import write_answers
+
+    loaded = load_weights(model, device, numerics_of(dtype, weights))
+    written = write_answers(loaded, out, temperature, top_p, seed)
+    Console().print(f"wrote {written} rows to {out}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command("thresholds")
+def thresholds_command(
+    data: Annotated[list[Path], typer.Option("--data", help="Files that `train answers` wrote; may be given again.")],
+    heads: Annotated[Path, typer.Option("--heads", help="The folder that holds the heads' folders by name.")],
+    model: options.ModelOption = "embedded",
+    device: Device = "cpu",
+    dtype: options.Dtype = "auto",
+    weights: options.WeightsOption = "auto",
+) -> None:
+    """Find the thresholds that at most 5 % of the model's own harmless answers touch, and note them in the cards."""
+    from ig_guardrail.engine.loading.models import load_engine
+    from ig_guardrail.learn.thresholds import set_thresholds
+
+    found = set_thresholds(load_engine(model, device=device, dtype=dtype, weights=weights), data, heads)
+    for budget, threshold in found.thresholds.items():
+        Console().print(f"{budget}: {threshold:.4f}", markup=False, highlight=False)
+
+
+@app.command("exit")
+def exit_command(
+    data: Annotated[list[Path], typer.Option("--data", help="Files that `train answers` wrote; may be given again.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder that the exit and its card are written to.")],
+    layer: Annotated[int, typer.Option("--layer", help="The layer that the exit follows.")],
+    rank: Annotated[int, typer.Option("--rank", help="How wide its adapter is.")] = 64,
+    cache: Annotated[
+        Path | None, typer.Option("--cache", help="Where hidden states are kept, so an interrupted run goes on.")
+    ] = None,
+    model: options.ModelOption = "embedded",
+    device: Device = "cpu",
+    dtype: options.Dtype = "auto",
+) -> None:
+    """Fit an early exit to the model's own answers, and write it with a card of how often it guesses right."""
+    from ig_guardrail.engine.loading.models import load_weights, numerics_of
+    from ig_guardrail.engine.loading.store import store_folder
+    from ig_guardrail.learn.early_exit import train_exit
+
+    loaded = load_weights(model, device, numerics_of(dtype, "auto"))
+    trained = train_exit(loaded, data, out, layer, rank, cache or store_folder() / "states")
+    Console().print(f"wrote {trained.folder}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command("judge")
+def judge_command(
+    data: Annotated[list[Path], typer.Option("--data", help="Labelled rows, .jsonl or .jsonl.gz; may be given again.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder that the judge and its card are written to.")],
+) -> None:
+    """Train the judge of comparisons on the rows that no cost model may see. No policy can use it."""
+    from ig_guardrail.learn.judge import train_judge
+
+    trained = train_judge(data, out)
+    Console().print(f"wrote {trained.folder}", markup=False, highlight=False, soft_wrap=True)
+
+
+Out: TypeAlias = Annotated[Path, typer.Option("--out", help="The folder that it and its card are written to.")]
+Prompts: TypeAlias = Annotated[
+    int, typer.Option("--prompts", min=1, help="How many of the project's own questions are asked, and of --data.")
+]
+Data: TypeAlias = Annotated[
+    list[Path] | None, typer.Option("--data", help="Rows whose prompts are asked, too; may be given again.")
+]
+Answers: TypeAlias = Annotated[int, typer.Option("--answers", min=1, help="Unguarded answers drawn to each.")]
+Tokens: TypeAlias = Annotated[int, typer.Option("--tokens", min=2, help="Longest answer, in tokens.")]
+Kept: TypeAlias = Annotated[
+    Path | None, typer.Option("--cache", help="Where recordings are kept, so an interrupted run goes on.")
+]
+
+
+@app.command("critic")
+def critic_command(
+    out: Out,
+    policy: options.Policy = "default",
+    data: Data = None,
+    prompts: Prompts = 200,
+    answers: Answers = 4,
+    guided: Annotated[bool, typer.Option(help="Also record an answer of the policy's own search to each.")] = True,
+    tokens: Tokens = 64,
+    reward: options.Reward = None,
+    cache: Kept = None,
+    temperature: options.Temperature = 0.7,
+    top_p: options.TopP = 0.95,
+    seed: Seed = 0,
+    model: options.ModelOption = "embedded",
+    device: Device = "cpu",
+    dtype: options.Dtype = "auto",
+    weights: options.WeightsOption = "auto",
+) -> None:
+    """Record answers under a policy and train a critic that foresees its budgets, with a card of its quality."""
+    from ig_guardrail.assembly import open_guardrail
+    from ig_guardrail.engine.loading.store import store_folder
+    from ig_guardrail.learn.critic import train_critic
+    from ig_guardrail.learn.data.questions import survey
+    from ig_guardrail.learn.sampling import SamplingPlan
+    from ig_guardrail.learn.trajectories import Recorder
+    from ig_guardrail.spec import GuardrailSpec
+    from ig_guardrail.types import Sampling
+
+    guardrail = open_guardrail(GuardrailSpec(model, policy, device, dtype, weights, reward))
+    speech = SamplingPlan(Sampling(temperature, top_p, seed=seed, max_tokens=tokens), answers)
+    recorder = Recorder(guardrail, speech, guided)
+    trained = train_critic(recorder, survey(data or [], prompts), cache or store_folder() / "recordings", out)
+    Console().print(f"wrote {trained.folder}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command("reward")
+def reward_command(
+    out: Out,
+    data: Data = None,
+    prompts: Prompts = 200,
+    answers: Answers = 4,
+    tokens: Tokens = 64,
+    cache: Kept = None,
+    temperature: options.Temperature = 0.7,
+    top_p: options.TopP = 0.95,
+    seed: Seed = 0,
+    model: options.ModelOption = "embedded",
+    device: Device = "cpu",
+    dtype: options.Dtype = "auto",
+    weights: options.WeightsOption = "auto",
+) -> None:
+    """Train a small reward that tells an answer to a prompt from answers to others, with a card of its quality."""
+    from ig_guardrail.engine.loading.models import load_engine
+    from ig_guardrail.engine.loading.store import store_folder
+    from ig_guardrail.learn.data.questions import survey
+    from ig_guardrail.learn.reward import train_reward
+    from ig_guardrail.learn.sampling import SamplingPlan
+    from ig_guardrail.types import Sampling
+
+    engine = load_engine(model, device=device, dtype=dtype, weights=weights)
+    speech = SamplingPlan(Sampling(temperature, top_p, seed=seed, max_tokens=tokens), answers)
+    trained = train_reward(engine, survey(data or [], prompts), speech, cache or store_folder() / "recordings", out)
+    Console().print(f"wrote {trained.folder}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,122 @@
+"""From command-line words to a request, and from a request to its text and receipt."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+from ig_guardrail.errors import GenerationFailed, RequestError
+from ig_guardrail.text.calls import ResponseFormat, showable
+from ig_guardrail.types import Chunk, Message, Receipt, Sampling
+
+if TYPE_CHECKING:
+    from ig_guardrail.costs.calls.rules import ToolRules
+    from ig_guardrail.drive.request import GenerationRequest
+
+STANDARD_INPUT = "-"
+
+
+def decoded(said: bytes) -> str:
+    """Text from outside. Raises RequestError where it is not UTF-8."""
+    try:
+        return said.decode()
+    except UnicodeDecodeError as error:
+        raise RequestError(
+            f"the prompt is not UTF-8 (byte {error.start})",
+            where="prompt",
+            why="the tokenizer reads Unicode text",
+            fix="convert it to UTF-8",
+        ) from error
+
+
+class Writer(Protocol):
+    """Where an answer goes: its text as it is released, and the receipt once."""
+
+    def show(self, text: str) -> None: ...
+    def close(self, receipt: Receipt) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RequestOptions:
+    """What every request of a command asks for beside its turns. seed None: drawn, and found again in the receipt."""
+
+    temperature: float
+    top_p: float
+    max_tokens: int
+    stop: Sequence[str] | None
+    seed: int | None
+    strategy: str | None
+    language: str
+    tenant: str | None
+    form: ResponseFormat
+
+    def within(self, rules: ToolRules | None) -> RequestOptions:
+        """The same under a policy's rules for tools: what may not be called is not offered."""
+        from ig_guardrail.costs.calls.offers import offered
+
+        return replace(self, form=offered(self.form, rules))
+
+    def ask(self, turns: tuple[Message, ...], conversation: str | None) -> GenerationRequest:
+        """The request that answers these turns."""
+        from ig_guardrail.drive.request import GenerationRequest
+        from ig_guardrail.integrations.langchain.response_format import with_instructions
+
+        sampling = Sampling(
+            temperature=self.temperature,
+            top_p=self.top_p,
+            max_tokens=self.max_tokens,
+            stop=tuple(self.stop or ()),
+            seed=secrets.randbits(63) if self.seed is None else self.seed,
+            grammar=self.form.grammar(self.max_tokens),
+        )
+        return GenerationRequest(
+            with_instructions(self.form, turns) if self.form.callable else turns,
+            sampling,
+            self.strategy,
+            self.language,
+            unit=showable if self.form.callable else None,
+            conversation=conversation,
+            tenant=self.tenant,
+        )
+
+
+def opening_turns(system: str | None) -> tuple[Message, ...]:
+    """What a conversation begins with."""
+    return (Message("system", system),) if system else ()
+
+
+def read_prompt(given: str) -> str:
+    """The prompt, from standard input for `-`. Raises RequestError if there is none, or if it is not UTF-8."""
+    text = decoded(sys.stdin.buffer.read() if given == STANDARD_INPUT else os.fsencode(given))
+    if not text.strip():
+        raise RequestError(
+            "the prompt is empty",
+            where="--prompt",
+            why="there is nothing to answer",
+            fix="give a text, or `--prompt -` and a text on standard input",
+        )
+    return text
+
+
+def deliver(chunks: Generator[Chunk, None, None], writer: Writer) -> Receipt:
+    """Pass an answer on as it is released. Stops decoding if it is interrupted.
+
+    Raises GenerationFailed after the receipt was written, and RequestError before anything was.
+    """
+    with closing(chunks):
+        try:
+            for chunk in chunks:
+                if chunk.text:
+                    writer.show(chunk.text)
+                if chunk.receipt is not None:
+                    writer.close(chunk.receipt)
+                    return chunk.receipt
+        except GenerationFailed as failure:
+            writer.close(failure.receipt)
+            raise
+    raise RequestError("the answer ended without a receipt", where="stream", fix="report this as a bug")

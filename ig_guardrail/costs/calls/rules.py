@@ -1,0 +1,127 @@
+"""Rules for tool calls: which tools may be called, and with which arguments.
+
+A level: 1.0 once the answer holds a call that breaks a rule, else 0.0. The name of a call is judged as soon as it is
+written, its arguments when it is whole; nobody is shown a part of a call, so nothing is late. Words break no rule,
+whatever they say of calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ig_guardrail.costs.calls.reader import CallReader
+from ig_guardrail.costs.heads.artifact import options_sha256
+from ig_guardrail.errors import ModelError
+from ig_guardrail.types import Granularity, Piece, Prompt, ScoreKind, ToolCall
+
+RulesState: TypeAlias = tuple[CallReader, bool]  # the answer's calls so far, and whether one of them breaks a rule
+
+
+@dataclass(frozen=True, slots=True)
+class ArgumentRule:
+    """What an argument must be where a tool of that name has it: every limit that is not None must hold.
+
+    tool      names with `*` for any characters
+    matches   an RE2 expression that the whole text must match
+    """
+
+    tool: Any
+    argument: str
+    matches: Any = None
+    least: float | None = None
+    most: float | None = None
+    one_of: tuple[str, ...] | None = None
+
+    def breaks(self, call: ToolCall) -> bool:
+        """Whether a call has the argument, and it is not what it must be."""
+        if self.argument not in call.arguments or self.tool.fullmatch(call.name) is None:
+            return False
+        value = call.arguments[self.argument]
+        number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
+        return (
+            (self.matches is not None and not (isinstance(value, str) and self.matches.fullmatch(value)))
+            or (self.least is not None and not (number is not None and number >= self.least))
+            or (self.most is not None and not (number is not None and number <= self.most))
+            or (self.one_of is not None and not (isinstance(value, str) and value in self.one_of))
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ToolRules:
+    """See above. allow None: every tool that is not denied."""
+
+    name: str
+    hazards: tuple[str, ...]
+    sha256: str
+    allow: tuple[Any, ...] | None
+    deny: tuple[Any, ...]
+    arguments: tuple[ArgumentRule, ...]
+    granularity: Granularity = "block"
+    reading: ScoreKind = "level"
+    layers: tuple[int, ...] = ()
+    longest_match: int = 0
+
+    def start(self, prompt: Prompt) -> RulesState:
+        return CallReader(), False
+
+    def advance(self, steps: Sequence[tuple[RulesState, Piece]]) -> list[tuple[RulesState, tuple[float, ...]]]:
+        found = [self._read(state, piece) for state, piece in steps]
+        return [(state, (float(state[1] or begun),) * len(self.hazards)) for state, begun in found]
+
+    def _read(self, state: RulesState, piece: Piece) -> tuple[RulesState, bool]:
+        """The state after a piece, and whether a call has begun that may not be made."""
+        reader = state[0].read(piece)
+        broken = state[1] or any(map(self.broken_by, reader.made))
+        return (reader, broken), reader.naming is not None and not self.may_call(reader.naming)
+
+    def broken_by(self, call: ToolCall | str) -> bool:
+        """Whether a call may not be made. One that cannot be read, of which there is the source, cannot be judged."""
+        if isinstance(call, str):
+            return True
+        return not self.may_call(call.name) or any(rule.breaks(call) for rule in self.arguments)
+
+    def may_call(self, tool: str) -> bool:
+        """Whether a tool may be called at all."""
+        allowed = self.allow is None or any(pattern.fullmatch(tool) for pattern in self.allow)
+        return allowed and not any(pattern.fullmatch(tool) for pattern in self.deny)
+
+
+def tool_rules(name: str, hazards: tuple[str, ...], options: Mapping[str, Any]) -> ToolRules:
+    """The rules of a policy's `tools` section. Raises ModelError for an expression that does not compile."""
+    allow, deny = options.get("allow"), options.get("deny") or ()
+    rules = options.get("arguments") or ()
+    return ToolRules(
+        name=name,
+        hazards=hazards,
+        sha256=options_sha256("tools", hazards=hazards, allow=allow, deny=deny, arguments=rules),
+        allow=None if allow is None else tuple(map(name_pattern, allow)),
+        deny=tuple(map(name_pattern, deny)),
+        arguments=tuple(_argument_rule(rule, name) for rule in rules),
+    )
+
+
+def _argument_rule(rule: Mapping[str, Any], name: str) -> ArgumentRule:
+    import re2
+
+    pattern, one_of = rule.get("matches"), rule.get("one_of")
+    try:
+        matches = None if pattern is None else re2.compile(pattern)
+    except re2.error as error:
+        raise ModelError(f"the pattern {pattern!r} does not compile", where=f"{name}.arguments") from error
+    return ArgumentRule(
+        tool=name_pattern(rule.get("tool") or "*"),
+        argument=rule["argument"],
+        matches=matches,
+        least=rule.get("least"),
+        most=rule.get("most"),
+        one_of=None if one_of is None else tuple(one_of),
+    )
+
+
+def name_pattern(pattern: str) -> Any:
+    """A pattern of tool names, in which `*` stands for any characters. Linear-time, whatever the name."""
+    import re2
+
+    return re2.compile("(?s)" + ".*".join(re2.escape(part) for part in pattern.split("*")))

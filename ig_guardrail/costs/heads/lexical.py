@@ -1,0 +1,80 @@
+"""A linear head on hashed words and word pairs: reads text only, so it fits any model, and prompts as well.
+
+With term counts n, inverse document frequencies f and weights w, by bucket: logit = sum(n f w) / |n f| + bias. The
+fold keeps counts, so a charge point costs the words of its own piece and one sum over the terms so far.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources.abc import Traversable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ig_guardrail.costs.heads.artifact import options_sha256, read_artifact
+from ig_guardrail.costs.heads.latent import read_scale
+from ig_guardrail.costs.heads.linear import Scale
+from ig_guardrail.costs.heads.words import WordReader
+from ig_guardrail.types import Granularity, Piece, Prompt, ScoreKind
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LexicalHead:
+    """A level in [0, 1], charged at block points: the same score for each of its hazards.
+
+    `frequency` and `weight` have one number a bucket. A word at the very end of the text so far waits until it is
+    complete; a text without words scores 0.
+    """
+
+    name: str
+    hazards: tuple[str, ...]
+    sha256: str
+    frequency: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    bias: float
+    scale: Scale
+    granularity: Granularity = "block"
+    reading: ScoreKind = "level"
+    layers: tuple[int, ...] = ()
+    longest_match: int = 0
+
+    def start(self, prompt: Prompt) -> WordReader:
+        """Nothing of the answer was read; the prompt is not scored."""
+        return WordReader()
+
+    def advance(self, steps: Sequence[tuple[WordReader, Piece]]) -> list[tuple[WordReader, tuple[float, ...]]]:
+        """Read each piece's words; the score is of the whole text so far."""
+        readers = [reader.read(piece.text, piece.ended, len(self.weight)) for reader, piece in steps]
+        return [(reader, (self._score(reader.counts),) * len(self.hazards)) for reader in readers]
+
+    def _score(self, counts: Mapping[int, int]) -> float:
+        if not counts:
+            return 0.0
+        return self.scale.score(logit_of(counts, self.frequency, self.weight) + self.bias)
+
+
+def logit_of(counts: Mapping[int, int], frequency: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
+    """sum(n f w) / |n f|; exact summation, so the order in which words were read does not matter."""
+    values = {index: count * float(frequency[index]) for index, count in counts.items()}
+    length = math.sqrt(math.fsum(value * value for value in values.values()))
+    return math.fsum(value * float(weight[index]) for index, value in values.items()) / length if length else 0.0
+
+
+def read_lexical_head(folder: Traversable, name: str, hazards: tuple[str, ...]) -> LexicalHead:
+    """The head in an artifact folder. Raises ModelError if the folder does not hold one."""
+    artifact = read_artifact(folder, "lexical")
+    weight = artifact.vector("weight")
+    if not len(weight):
+        raise artifact.unfit("it has no buckets")
+    return LexicalHead(
+        name=name,
+        hazards=hazards,
+        sha256=options_sha256(artifact.sha256, hazards=hazards),
+        frequency=artifact.vector("frequency", len(weight)),
+        weight=weight,
+        bias=artifact.scalar("bias"),
+        scale=read_scale(artifact),
+    )

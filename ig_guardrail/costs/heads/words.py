@@ -1,0 +1,93 @@
+"""Words of a growing text, hashed into buckets, the same however the text was cut.
+
+A word is a run of letters, digits, underscores and apostrophes, with the marks on them, at most `LONGEST_WORD`
+characters; those that nobody sees are left out. It is normalised on its own: NFKC, look-alikes as Latin letters where
+that makes it a Latin word, case folded. Terms are words and pairs of neighbouring words. Buckets keep no word list, so
+no training text ships with a model; two terms may share a bucket.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from ig_guardrail.text.normalisation import DIACRITICS, folded_word, seen, unframed
+
+LONGEST_WORD = 40
+
+_CURLY = "\N{RIGHT SINGLE QUOTATION MARK}"
+_APOSTROPHES = f"'{_CURLY}"
+_RUN = re.compile(rf"[\w{_APOSTROPHES}{DIACRITICS}]{{1,{LONGEST_WORD}}}")
+_MARK = re.compile(f"[{DIACRITICS}]")
+_SURPLUS = re.compile(f"(?<=[{DIACRITICS}]{{2}})[{DIACRITICS}]+")  # no letter of a language has three
+_LAST_MARKS = re.compile(f"[{DIACRITICS}]{{0,2}}$")
+
+
+@dataclass(frozen=True, slots=True)
+class WordReader:
+    """What was read of a text: `tail` may still be an incomplete word, `last` is the word before it.
+
+    counts  bucket -> how many terms fell into it; never changed once made
+    marks   what the text before `tail` ends with, of marks on a letter
+    """
+
+    tail: str = ""
+    last: str = ""
+    counts: Mapping[int, int] = field(default_factory=dict)
+    marks: str = ""
+
+    def read(self, text: str, ended: bool, buckets: int) -> WordReader:
+        """This reader after more text. Unless the text ended there, a word at its very end waits for the rest."""
+        known = _SURPLUS.sub("", self.marks + self.tail + unframed(seen(text)))[len(self.marks) :]
+        closed = known if ended else known[: _open_word(known)]
+        counts, last = dict(self.counts), self.last
+        for word in _words(closed):
+            for term in (word, f"{last} {word}") if last else (word,):
+                index = bucket(term, buckets)
+                counts[index] = counts.get(index, 0) + 1
+            last = word
+        return WordReader(known[len(closed) :], last, counts, _last_marks(self.marks + closed))
+
+
+def bucket(term: str, buckets: int) -> int:
+    """The bucket of a term: CRC-32 of its UTF-8 bytes, modulo the number of buckets."""
+    return zlib.crc32(term.encode("utf-8", "surrogatepass")) % buckets
+
+
+def count_terms(text: str, buckets: int) -> Mapping[int, int]:
+    """Bucket counts of a whole text."""
+    return WordReader().read(text, True, buckets).counts
+
+
+def _open_word(text: str) -> int:
+    """Where the word at the very end of `text` begins that more text could lengthen; a full-length word is closed."""
+    start = len(text)
+    while start and _in_word(text[start - 1]):
+        start -= 1
+    return start + (len(text) - start) // LONGEST_WORD * LONGEST_WORD
+
+
+def _in_word(character: str) -> bool:
+    return character.isalnum() or character == "_" or character in _APOSTROPHES or _MARK.match(character) is not None
+
+
+def _last_marks(text: str) -> str:
+    found = _LAST_MARKS.search(text)
+    return found[0] if found else ""
+
+
+def _words(text: str) -> Iterator[str]:
+    for run in _RUN.findall(text):
+        word = _plain(run).casefold().strip(_APOSTROPHES)
+        if word:
+            yield word
+
+
+def _plain(run: str) -> str:
+    """A run without its disguise. A curly apostrophe is none, and stays."""
+    if run.isascii():
+        return run
+    return _CURLY.join(folded_word(part) for part in unicodedata.normalize("NFKC", run).split(_CURLY))

@@ -1,0 +1,224 @@
+"""A moderations endpoint, asked through the `openai` client: texts in, scores of categories out.
+
+The texts of one call are asked at once, in lists of at most `MOST_TEXTS`; one time limit holds for all of it, retries
+included. Errors say what failed and never repeat what the endpoint said, which may hold the key or the text. Requests
+follow no redirect, and those to this machine no proxy, so texts go to the policy's address and nowhere else.
+
+An event loop on a thread of its own, for cost models that wait for the network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import weakref
+from collections.abc import Coroutine, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from ig_guardrail.causes import note
+from ig_guardrail.errors import CostFailure, CostTimeout, ModelError, brief
+from ig_guardrail.extras import require
+from ig_guardrail.threads import Daemon, ForkSafeLock, Home
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+MOST_TEXTS = 32  # in one request
+RETRIES = 2  # of a request that does not get through, or is turned away for now (408, 409, 429, 5xx)
+THIS_MACHINE = "http://"  # policies may write plain HTTP for nothing else
+
+_USUAL_FIX = "mend the endpoint; `on_error: open` would let it be skipped, and every receipt would say so"
+_FIXES = {
+    401: "check the key in the environment variable that `api_key_env` names",
+    404: "check `model` and `base_url`",
+    429: "ask less often (a larger `every`, fewer `candidates`), or raise `timeout_ms`",
+}
+
+
+class Endpoint:
+    """One model of an endpoint. A thread of its own talks to it, and ends when this is collected."""
+
+    def __init__(self, name: str, model: str, client: AsyncOpenAI, seconds: float) -> None:
+        """name: of the cost model, for messages. seconds: how long one call may take."""
+        self._name = name
+        self._model = model
+        self._client = client
+        self._seconds = seconds
+        self._thread = LoopThread(name, client)
+
+    def judge(self, texts: Sequence[str], categories: Sequence[str]) -> list[Mapping[str, float]]:
+        """For each text, the scores of those categories, in [0, 1]. Blocks the calling thread.
+
+        Raises CostFailure if the endpoint fails or gives no such scores, CostTimeout if it takes too long.
+        """
+        failure: CostFailure | None = None
+        try:
+            return self._thread.run(self._judge(texts, categories))
+        except CostFailure as error:
+            failure = error
+        except TimeoutError:
+            reason = f"did not answer within {self._seconds:g} s"
+            failure = self._failure(reason, "raise `timeout_ms`, or use a faster endpoint", CostTimeout)
+        except ForkedLoop:
+            reason = "is asked over connections of the process that this one was forked from"
+            failure = self._failure(reason, "use it after the fork only, or start processes by 'spawn'")
+        failure.__cause__ = failure.__context__ = None  # which may hold the texts, the key, or what was answered
+        raise failure
+
+    async def _judge(self, texts: Sequence[str], categories: Sequence[str]) -> list[Mapping[str, float]]:
+        """All scores. Raises the first failure; what is still being asked then is given up."""
+        lists = [texts[start : start + MOST_TEXTS] for start in range(0, len(texts), MOST_TEXTS)]
+        async with asyncio.timeout(self._seconds):
+            asked = [asyncio.create_task(self._ask(one, categories)) for one in lists]
+            try:
+                return [scores for answer in asked for scores in _given(await answer)]
+            finally:
+                for task in asked:
+                    task.cancel()
+
+    async def _ask(self, texts: Sequence[str], categories: Sequence[str]) -> list[Mapping[str, float]] | CostFailure:
+        """The scores, or why there are none. Raises nothing: an exit that is raised in a task would end its thread."""
+        from openai import APIStatusError
+
+        try:
+            reply = await self._client.moderations.with_raw_response.create(model=self._model, input=list(texts))
+            return read_scores(reply.http_response.content, len(texts), categories)
+        except APIStatusError as error:
+            fix = _FIXES.get(error.status_code, _USUAL_FIX)
+            return self._failure(f"answered with status {error.status_code}", fix)
+        except NoScores as error:
+            return self._failure(str(error), "check `base_url`, `model` and `categories`")
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                raise
+            note(error)
+            return self._failure(f"could not be asked ({type(error).__name__})", _USUAL_FIX)
+
+    def _failure(self, reason: str, fix: str, kind: type[CostFailure] = CostFailure) -> CostFailure:
+        what = f"cost model '{self._name}' failed: its endpoint {reason}"
+        return kind(what, where=f"cost_models.{self._name}", why="what was not judged may not be shown", fix=fix)
+
+
+def _given(answer: list[Mapping[str, float]] | CostFailure) -> list[Mapping[str, float]]:
+    if isinstance(answer, CostFailure):
+        raise answer
+    return answer
+
+
+def _is_cancelled() -> bool:
+    """Whether the present task was told to end, by whoever waits for it."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+class NoScores(ValueError):
+    """What an endpoint answered holds no scores; says what it lacks."""
+
+
+def read_scores(content: bytes, count: int, categories: Sequence[str]) -> list[Mapping[str, float]]:
+    """The scores of those categories for each of `count` texts. Raises NoScores unless all are there, in [0, 1]."""
+    try:
+        answer = json.loads(content)
+    except (ValueError, RecursionError):
+        raise NoScores("did not answer in JSON") from None
+    results = answer.get("results") if isinstance(answer, dict) else None
+    if not isinstance(results, list) or len(results) != count:
+        given = len(results) if isinstance(results, list) else "no"
+        raise NoScores(f"gave {given} results for {count} texts")
+    return [{category: _score(result, category) for category in categories} for result in results]
+
+
+def _score(result: Any, category: str) -> float:
+    scores = result.get("category_scores") if isinstance(result, dict) else None
+    score = scores.get(category) if isinstance(scores, dict) else None
+    if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
+        raise NoScores(f"gave no score in [0, 1] for category '{category}'")
+    return float(score)
+
+
+def open_client(address: str, key: str | None, seconds: float) -> AsyncOpenAI:
+    """A client for an address. Raises MissingExtra if the `openai` package is not installed.
+
+    key: None sends a word that is no key. seconds: how long one request may take.
+    Also raises ModelError for an address that is none.
+    """
+    require("openai", by="a cost model of kind `openai`", where="cost_models")
+    from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+
+    http = DefaultAsyncHttpxClient(follow_redirects=False, trust_env=not address.startswith(THIS_MACHINE))
+    try:
+        return AsyncOpenAI(
+            api_key=key or "none", base_url=address, timeout=seconds, max_retries=RETRIES, http_client=http
+        )
+    except Exception as error:  # readers of addresses raise errors of their own
+        raise ModelError(
+            f"the address '{address}' cannot be read: {brief(error)}",
+            where="cost_models",
+            fix="write an `https://` address, or an `http://` address of this machine, with a port up to 65535",
+        ) from error
+
+
+Result = TypeVar("Result")
+_Started: TypeAlias = "Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]]"
+
+
+class LoopThread:
+    """Runs coroutines for callers that are none, while a resource is open; both end when this is collected.
+
+    The thread begins with the first of them, and belongs to the process in which it began.
+    """
+
+    def __init__(self, name: str, resource: AbstractAsyncContextManager[Any]) -> None:
+        self._name = name
+        self._resource = resource
+        self._turn = ForkSafeLock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._home = Home()
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """The result of `work`, or its error. Blocks the calling thread, so it is not for a thread that runs a loop.
+
+        Raises ForkedLoop in a process that was forked after the thread began.
+        """
+        try:
+            loop = self._begun()
+        except BaseException:
+            work.close()
+            raise
+        return asyncio.run_coroutine_threadsafe(work, loop).result()
+
+    def _begun(self) -> asyncio.AbstractEventLoop:
+        with self._turn:
+            if self._loop is None:
+                self._home = Home()
+                started: _Started = Future()
+                Daemon(f"ig-loop-{self._name}", _serve, (self._resource, started), lambda: _end(started))
+                self._loop, _ = started.result()
+                weakref.finalize(self, _end, started)
+            if self._home.left:
+                raise ForkedLoop
+            return self._loop
+
+
+class ForkedLoop(Exception):
+    """The thread of an event loop, and its connections, belong to the process that this one was forked from."""
+
+
+def _end(started: _Started) -> None:
+    loop, over = started.result()
+    with contextlib.suppress(RuntimeError):  # it has ended
+        loop.call_soon_threadsafe(over.set)
+
+
+def _serve(resource: AbstractAsyncContextManager[Any], started: _Started) -> None:
+    asyncio.run(_keep_open(resource, started))
+
+
+async def _keep_open(resource: AbstractAsyncContextManager[Any], started: _Started) -> None:
+    over = asyncio.Event()
+    started.set_result((asyncio.get_running_loop(), over))
+    async with resource:
+        await over.wait()

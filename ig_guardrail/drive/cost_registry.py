@@ -1,0 +1,107 @@
+"""The cost models of one policy, bound and running: what a guardrail shares between its requests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ig_guardrail.budget import BudgetRule
+from ig_guardrail.costs.base import CostModel
+from ig_guardrail.costs.calls.decoded import decoded
+from ig_guardrail.costs.calls.rules import ToolRules
+from ig_guardrail.costs.catalog import BEYOND_TEXT, OF_CALLS
+from ig_guardrail.costs.workers import Worker
+from ig_guardrail.errors import ModelError
+from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec, Granularity, PromptRule, ScoreKind
+
+
+@dataclass(frozen=True, slots=True)
+class BoundCost:
+    """One cost model, what the policy says of it, and the thread it runs on."""
+
+    spec: CostModelSpec
+    model: CostModel
+    worker: Worker
+
+    @property
+    def reader(self) -> CostModel:
+        """The cost model as it reads answers: one that reads text is led to read JSON and calls decoded too."""
+        beyond = self.model.layers or self.spec.kind in BEYOND_TEXT or self.spec.kind in OF_CALLS
+        return self.model if beyond else decoded(self.model)
+
+
+@dataclass(frozen=True, slots=True)
+class CostRegistry:
+    """The seats by cost-model name, and the rules that their declarations make of the policy's budgets."""
+
+    seats: Mapping[str, BoundCost]
+    rules: tuple[BudgetRule, ...]
+    hashes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Hidden layers that any budget's cost model reads."""
+        names = {name for rule in self.rules for name in rule.budget.cost.models()}
+        return tuple(sorted({layer for name in names for layer in self.seats[name].model.layers}))
+
+    @property
+    def glanced(self) -> tuple[BudgetRule, ...]:
+        """Enforced rules that can be read anywhere at no cost, since their cost models read hidden states."""
+        return tuple(
+            rule
+            for rule in self.rules
+            if rule.enforced and all(self.seats[name].model.layers for name in rule.budget.cost.models())
+        )
+
+    @property
+    def tool_rules(self) -> ToolRules | None:
+        """What the policy says of tools, if it says something."""
+        return next((seat.model for seat in self.seats.values() if isinstance(seat.model, ToolRules)), None)
+
+    @property
+    def longest_match(self) -> int:
+        """Characters an enforced event may reach back over: the longest match, and one that decides about its end."""
+        names = {name for rule in self.rules if rule.enforced for name in rule.budget.cost.models()}
+        longest = max((self.seats[name].model.longest_match for name in names), default=0)
+        return longest + 1 if longest else 0
+
+
+def bind_costs(policy: CompiledPolicy, models: Mapping[str, CostModel]) -> CostRegistry:
+    """Bind a policy's budgets to its cost models. Raises ModelError if one cannot do what the prompt rule asks."""
+    check_prompt(policy.prompt, models)
+    specs = {spec.name: spec for spec in policy.cost_models}
+    seats = {name: BoundCost(specs[name], model, Worker(name)) for name, model in models.items()}
+    rules = tuple(_rule(budget, [models[name] for name in budget.cost.models()]) for budget in policy.budgets)
+    return CostRegistry(seats, rules, {name: model.sha256 for name, model in models.items()})
+
+
+def check_prompt(rule: PromptRule | None, models: Mapping[str, CostModel]) -> None:
+    """Raises ModelError if a cost model of the prompt rule reads more than text."""
+    for name in rule.cost.models() if rule is not None else ():
+        if models[name].layers:
+            raise ModelError(
+                f"the prompt check cannot use the cost model '{name}'",
+                where=f"cost_models.{name}",
+                why="it reads hidden states of an answer, and the prompt is checked before there is one",
+                fix="name one that reads text in `prompt.cost`",
+            )
+
+
+def _rule(budget: Budget, models: Sequence[CostModel]) -> BudgetRule:
+    """A budget is charged as its finest cost model asks, but only at the end if one of them can only judge wholes.
+
+    It is an event only if all its cost models are: a level among them stays up, and must not be charged repeatedly.
+    A budget for tools is one by its scope: it is charged where calls end. Raises ModelError if it could not be.
+    """
+    asked = {model.granularity for model in models}
+    granularity: Granularity = "final" if "final" in asked else "token" if "token" in asked else "block"
+    by_call = budget.scope == "tool"
+    reading: ScoreKind = "event" if by_call or all(model.reading == "event" for model in models) else "level"
+    if by_call and granularity == "final":
+        raise ModelError(
+            f"budget '{budget.id}' is charged by the call, and one of its cost models judges whole answers only",
+            where=f"budgets.{budget.id}",
+            why="several calls of one answer would be charged as one",
+            fix="use another cost model, or another scope",
+        )
+    return BudgetRule(budget, granularity, reading)

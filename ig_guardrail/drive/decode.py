@@ -1,0 +1,143 @@
+"""Decodes one opened request to its last chunk: text as it is released, then what it came to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+
+from ig_guardrail.drive.alternatives import tellable
+from ig_guardrail.drive.failures import failed, ours
+from ig_guardrail.drive.fallback import Ending, run_with_fallbacks
+from ig_guardrail.drive.history import read_text
+from ig_guardrail.drive.receipts import receipt
+from ig_guardrail.drive.run import Run
+from ig_guardrail.drive.runners import DeadlinePassed, Wait, Waiting
+from ig_guardrail.drive.server import Server
+from ig_guardrail.drive.usage import Usage
+from ig_guardrail.engine.base import Engine
+from ig_guardrail.errors import EngineError, GuardrailError, LedgerError
+from ig_guardrail.ledger import LedgerSession
+from ig_guardrail.text.calls import begun, utterance
+from ig_guardrail.types import HURRIED, AssistantMessage, Chunk, Finish, Node, Outcome, Sampling, TokenLogprob, Verdict
+
+
+def open_answer(run: Run, usage: Usage, session: LedgerSession | None) -> Waiting[Server]:
+    """The root of the answer's token tree, and what serves its strategies. Closed by whoever opened it."""
+    sampling = yield from _sampling(run)
+    opening = run.engine.open(run.prompt, sampling, run.layers)
+    try:
+        root: Node = yield Wait(opening)
+    except BaseException:  # the caller left before it was there
+        opening.add_done_callback(lambda done: _close_late(run.engine, done))
+        raise
+    try:
+        return Server(run, usage, root, session)
+    except BaseException:
+        run.engine.close(root)
+        raise
+
+
+def decode(server: Server) -> Waiting[Chunk]:
+    """Run the strategy and what stands behind it, show what is released; the last chunk carries the receipt."""
+    run, gate, session = server.run, server.gate, server.session
+    failure: GuardrailError | None = None
+    try:
+        ending = yield from run_with_fallbacks(server)
+    except DeadlinePassed:
+        ending = Ending("cancelled", (), "deadline")
+    except Exception as error:
+        failure = ours(error)
+    if failure is not None:  # raised here, where nothing of the error of others is its context
+        gate.close()
+        raise failed(failure, run, server.usage, server) from failure
+    message = run.policy.messages.of(ending.outcome, run.request.language)
+    shown = server.start.visible + len(gate.text)
+    cut = _cut_call(server) if ending.outcome in ("completed", "cancelled") else None
+    said = gate.close(message if run.request.prose else "")
+    if session is not None and gate.text:
+        yield from _remember(session, _given_back(server, session, ending.outcome == "completed"))
+    verdict = verdict_of(run, ending.outcome, *_ended(gate.tip, ending))
+    try:
+        logprobs = (yield from _logprobs(server, shown)) if run.request.chances is not None else ()
+    except EngineError as error:
+        raise failed(error, run, server.usage, server) from error
+    record = receipt(run, server.usage, verdict, gate.text, ending.fallbacks, server, message)
+    return Chunk(said, record, logprobs, cut)
+
+
+def refuse(run: Run, usage: Usage, reason: str) -> Chunk:
+    """What is said where nothing was decoded."""
+    message = run.policy.messages.of("refused", run.request.language)
+    said = message if run.request.prose else ""
+    verdict = verdict_of(run, "refused", None, reason)
+    return Chunk(said, receipt(run, usage, verdict, said, ("refusal",), message=message))
+
+
+def cancel(run: Run, usage: Usage) -> Chunk:
+    """What a request comes to whose time was over before anything was decoded."""
+    return Chunk("", receipt(run, usage, verdict_of(run, "cancelled", None, "deadline"), ""))
+
+
+def verdict_of(run: Run, outcome: Outcome, finish: Finish | None, reason: str) -> Verdict:
+    """How a request ended."""
+    return Verdict(outcome, finish, reason, run.guarded)
+
+
+def _sampling(run: Run) -> Waiting[Sampling]:
+    """The sampling of an answer: it may be as long beside what it begins with."""
+    given = (yield from read_text(run, run.prompt, run.beginning)).position if run.beginning else 0
+    return replace(run.sampling, max_tokens=run.sampling.max_tokens + given)
+
+
+def _given_back(server: Server, session: LedgerSession, whole: bool) -> list[AssistantMessage]:
+    """What was shown, as it may come back: alone, and behind its beginning where that was paid for with it."""
+    gate, beginning = server.gate, server.run.beginning if session.shown else ""
+    of_calls = server.run.request.unit is not None and whole
+    said = utterance(gate.text, gate.tip.words) if of_calls else AssistantMessage(gate.text)
+    return [said, AssistantMessage(beginning + said.words, said.calls)] if beginning else [said]
+
+
+def _logprobs(server: Server, characters: int) -> Waiting[tuple[TokenLogprob, ...]]:
+    """What the model thought of every token that was shown, up to so many characters; none past the deadline."""
+    start, gate = server.start, server.gate
+    if start.finish is not None:
+        return ()
+    shown = gate.tip.answer_ids()[start.position : gate.released]
+    try:
+        chances = yield Wait(server.run.engine.chances(start, shown, server.run.request.chances or 0))
+        return (yield from tellable(server, start.position, characters, chances))
+    except DeadlinePassed:
+        return ()
+
+
+def _remember(session: LedgerSession, answers: Sequence[AssistantMessage]) -> Waiting[None]:
+    """Note an answer before its receipt is out, since the next request may give it back to another guardrail.
+
+    One that cannot be noted in time is charged again when it comes back.
+    """
+    try:
+        yield Wait(session.executor.call(session.remember, *answers))
+    except (DeadlinePassed, LedgerError):
+        return
+
+
+def _ended(tip: Node, ending: Ending) -> tuple[Finish | None, str]:
+    """What ended the text, and why the answer ended so."""
+    if ending.outcome != "completed":
+        return None, ending.reason
+    return ("length", HURRIED) if tip.hurried is not None else (tip.finish, ending.reason)
+
+
+def _cut_call(server: Server) -> str | None:
+    """The name of a call that was begun and never shown; see `Chunk`."""
+    node, unit = server.gate.tip, server.run.request.unit
+    whole = node.finish == "stop" and node.visible == len(node.text) and node.hurried is None
+    if unit is None or whole:
+        return None
+    return begun(node.text[: node.visible], len(server.gate.text), node.words)
+
+
+def _close_late(engine: Engine, opening: Future[Node]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        engine.close(opening.result())

@@ -1,0 +1,40 @@
+"""What a request fails by, in words of ours: nothing of what others said, and the receipt of what was done."""
+
+from __future__ import annotations
+
+from ig_guardrail.causes import named, note
+from ig_guardrail.drive.receipts import receipt
+from ig_guardrail.drive.run import Run
+from ig_guardrail.drive.server import Server
+from ig_guardrail.drive.usage import Usage
+from ig_guardrail.errors import GenerationFailed, GuardrailError, LedgerError
+from ig_guardrail.types import Verdict
+
+
+def failed(error: GuardrailError, run: Run, usage: Usage, server: Server | None = None) -> GenerationFailed:
+    """The error that the caller sees, with the receipt. server: None where nothing was decoded."""
+    verdict = Verdict("failed", None, str(error), run.guarded)
+    record = receipt(run, usage, verdict, server.gate.text if server else "", (), server)
+    return GenerationFailed(error.what, receipt=record, where=error.where, why=error.why, fix=error.fix)
+
+
+def ours(error: Exception) -> GuardrailError:
+    """What a request failed by, in words of ours."""
+    if isinstance(error, GuardrailError):
+        return error
+    note(error)
+    return GuardrailError(
+        f"the guard failed: {named(error)}",
+        where="guardrail",
+        why="nothing after the failure may be shown",
+        fix="report this error; a log of causes tells more, see `ig_guardrail.causes`",
+    )
+
+
+def ledger_failure(reason: str) -> LedgerError:
+    return LedgerError(
+        f"the ledger failed: {reason}",
+        where="ledger",
+        why="what a conversation has spent must be known before anything of it is shown",
+        fix="repair the ledger",
+    )

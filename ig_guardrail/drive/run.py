@@ -1,0 +1,158 @@
+"""One request as it is served: what was asked, and everything that it is decoded and judged with."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+from ig_guardrail.costs.base import Sourced, Steerable
+from ig_guardrail.costs.rewards.values import Values
+from ig_guardrail.drive.cost_registry import CostRegistry
+from ig_guardrail.drive.request import GenerationRequest, beginning_of, check, check_payer, earlier
+from ig_guardrail.engine.base import Engine, EngineInfo
+from ig_guardrail.errors import UnguardedNotAllowed
+from ig_guardrail.ledger import shared
+from ig_guardrail.search.base import SearchContext, SearchMethod, Strategy
+from ig_guardrail.search.needs import Surroundings
+from ig_guardrail.search.registry import method_of
+from ig_guardrail.settings import Limits
+from ig_guardrail.types import CompiledPolicy, Prompt, Sampling, SearchSettings, StateEdit
+
+STREAMING_BLOCK = 4  # tokens between two deltas of an unguarded stream
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Made once per request, before anything is decoded; what changes while it is served is in its `Usage`.
+
+    method    the name of the strategy; settings are the policy's, as this strategy takes them
+    costs     the cost models and rules that the answer is held to; none where it is unguarded
+    values    what may rank candidates
+    prompt    the conversation before the answer, encoded
+    began     `time.monotonic()` seconds
+    """
+
+    request: GenerationRequest
+    policy: CompiledPolicy
+    engine: Engine
+    costs: CostRegistry
+    values: Values
+    limits: Limits
+    method: str
+    strategy: Strategy
+    settings: SearchSettings
+    prompt: Prompt
+    began: float
+
+    @property
+    def sampling(self) -> Sampling:
+        """How tokens of the answer are drawn."""
+        return self.request.sampling
+
+    @property
+    def beginning(self) -> str:
+        """What the caller wrote of the answer itself."""
+        return beginning_of(self.request.turns)
+
+    @property
+    def guarded(self) -> bool:
+        """Whether any budget is kept."""
+        return bool(self.costs.rules)
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Hidden layers that cost models and values read."""
+        return tuple(sorted({*self.costs.layers, *self.values.layers}))
+
+
+def make_run(
+    request: GenerationRequest,
+    policy: CompiledPolicy,
+    engine: Engine,
+    costs: CostRegistry,
+    values: Values,
+    limits: Limits,
+) -> Run:
+    """Raises RequestError for what cannot be served; UnguardedNotAllowed."""
+    began = time.monotonic()
+    check(request, limits)
+    method, strategy, settings = _search_of(request, policy, costs, values, engine.info)
+    held_to = CostRegistry({}, ()) if method == "none" else costs
+    check_payer(request, shared(held_to.rules))
+    prompt = engine.encode(earlier(request.turns))
+    return Run(request, policy, engine, held_to, values, limits, method, strategy, settings, prompt, began)
+
+
+def search_context(run: Run, risky_prompt: bool) -> SearchContext:
+    """What the strategy is told of its request."""
+    return SearchContext(
+        settings=run.settings,
+        wary=risky_prompt,
+        steer=run.settings.steer,
+        protected=run.engine.info.protected,
+        glance=bool(run.costs.glanced),
+        critic=run.values.critic is not None,
+        reward=run.values.reward is not None,
+        ascent=_ascent(run.costs),
+        seed=run.sampling.seed,
+        swaps=tuple(run.policy.swaps.values()),
+    )
+
+
+def _search_of(
+    request: GenerationRequest, policy: CompiledPolicy, costs: CostRegistry, values: Values, info: EngineInfo
+) -> tuple[str, Strategy, SearchSettings]:
+    """The strategy by name and as code, and its settings."""
+    asked = request.strategy or policy.search.strategy
+    if callable(asked):
+        return getattr(asked, "__qualname__", type(asked).__name__), asked, policy.search
+    method = method_for(asked, policy, costs, values, info)
+    if asked == "none":
+        return asked, method.search, _unguarded(policy)
+    settings = policy.search
+    if asked != "inference_guard":  # a fresh start under a stricter text is a part of that search
+        settings = replace(settings, strategy=asked, restart=None)
+    if request.sampling.grammar is not None:  # an answer of few tokens may be all of its form
+        settings = replace(settings, shortest=0)
+    return asked, method.search, settings
+
+
+def method_for(
+    name: str, policy: CompiledPolicy, costs: CostRegistry, values: Values, info: EngineInfo
+) -> SearchMethod:
+    """The method of a name. Raises RequestError if it is not known or lacks what it needs."""
+    method = method_of(name)
+    method.check(
+        Surroundings(
+            policy=policy,
+            reward=values.reward is not None,
+            ascent=_ascent(costs),
+            indexed=_indexed(costs),
+            model=f"'{info.model}' in {info.numerics}",
+            exit=info.exit is not None,
+        )
+    )
+    return method
+
+
+def _unguarded(policy: CompiledPolicy) -> SearchSettings:
+    if not policy.allow_unguarded:
+        raise UnguardedNotAllowed(
+            f"policy '{policy.name}' does not allow unguarded decoding",
+            where="strategy none",
+            why="an unguarded stream is charged to no budget",
+            fix="use strategy 'inference_guard' or 'cut', or let the policy's owners set `allow_unguarded: true`",
+        )
+    return replace(policy.search, strategy="none", block=STREAMING_BLOCK, hold=0, restart=None)
+
+
+def _ascent(costs: CostRegistry) -> StateEdit | None:
+    """Steps away from the first cost model of an enforced budget that can say where they lead."""
+    models = [costs.seats[name].model for rule in costs.glanced for name in rule.budget.cost.models()]
+    return next((model.descent() for model in models if isinstance(model, Steerable)), None)
+
+
+def _indexed(costs: CostRegistry) -> bool:
+    """Whether an enforced budget rests on a cost model that can say which text an answer recites."""
+    names = {name for rule in costs.rules if rule.enforced for name in rule.budget.cost.models()}
+    return any(isinstance(costs.seats[name].model, Sourced) for name in names)

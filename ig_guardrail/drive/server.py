@@ -1,0 +1,279 @@
+"""Serves one strategy: each request it yields is answered by the engine, the cost models or the gate.
+
+The strategy is not trusted. It sees only nodes that the engine made for this answer, passes no number to the gate, and
+is stopped when it spends more than its share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import Any
+
+from ig_guardrail.budget import Point, pressure, remaining, settle
+from ig_guardrail.causes import named, note
+from ig_guardrail.counterfactual import edited
+from ig_guardrail.drive.run import Run
+from ig_guardrail.drive.runners import Show, Wait, Waiting
+from ig_guardrail.drive.scorer import Scorer
+from ig_guardrail.drive.usage import Usage
+from ig_guardrail.errors import BudgetTaken, GuardrailError, StrategyError
+from ig_guardrail.ledger import LedgerSession
+from ig_guardrail.search.base import Search
+from ig_guardrail.stream.gate import Gate
+from ig_guardrail.stream.release import Hold
+from ig_guardrail.types import (
+    Accepted,
+    Append,
+    Commit,
+    CostEstimate,
+    Draw,
+    Drop,
+    Edit,
+    Expand,
+    Extend,
+    Measure,
+    Node,
+    Sampling,
+    Score,
+    SearchReply,
+    Steer,
+    Together,
+    TokenLogprobs,
+    TopLogprobs,
+    Twin,
+)
+
+
+class Server:
+    """Answers one request's strategies, one after another; remembers the nodes they may name and what they used."""
+
+    def __init__(self, run: Run, usage: Usage, root: Node, session: LedgerSession | None = None) -> None:
+        request = run.request
+        self.run, self.usage, self.root, self.session = run, usage, root, session
+        self.sampling = run.sampling
+        self.start = root
+        self.values = run.values.of(run.prompt)
+        hold = Hold(run.settings.hold, run.costs.longest_match, run.sampling.stop, request.unit, request.json)
+        self.gate = Gate(root, run.costs.rules, hold, session.opening() if session else None)
+        self.scorer = Scorer(run.costs, run.prompt, request.json)
+        self._nodes: dict[int, Node] = {root.id: root}
+
+    def adopt(self, beginning: str) -> Waiting[bool]:
+        """Let the answer begin with a text of the caller's, charged like any other; False if it is over budget."""
+        (node,) = yield Wait(self.run.engine.append([(self.root, beginning)]))
+        measures = yield from self.scorer.measure(node, self.gate.due(node))
+        self._learn([node])
+        self.start = node
+        self.sampling = replace(self.sampling, max_tokens=self.sampling.max_tokens + node.position)
+        return isinstance(self.gate.adopt(node, measures), Accepted)
+
+    def serve(self, search: Search) -> Waiting[bool]:
+        """Run a strategy. True if it ended with a finished answer in the gate; False if it must be helped.
+
+        Raises StrategyError if it breaks its contract, and whatever engine and cost models raise.
+        """
+        reply: SearchReply = None
+        try:
+            while self._may_go_on():
+                request = _next_request(search, reply)
+                if request is None:
+                    break
+                reply = yield from self._answer(request)
+        finally:
+            _close(search)
+        return self.gate.tip.finish is not None
+
+    @property
+    def overtime(self) -> bool:
+        """Whether the request has searched for longer than it may."""
+        return self.usage.searched_longer_than(self.run.limits.searching)
+
+    def _may_go_on(self) -> bool:
+        self.usage.operations += 1
+        room = self.run.sampling.max_tokens
+        denied_out = self.usage.denials > self.run.settings.retries
+        tired = self.usage.generated > self.run.limits.effort * room
+        asked_out = self.usage.operations > self.run.limits.requests * room + 64
+        return not (denied_out or tired or asked_out or self.overtime)
+
+    def _answer(self, request: Any) -> Waiting[SearchReply]:
+        match request:
+            case Extend() | Append() | Twin() | Steer() | Expand() | TopLogprobs() | TokenLogprobs():
+                reply: SearchReply = (yield from self._work([request]))[0]
+                return reply
+            case Together():
+                return (yield from self._work(request.requests))
+            case Score():
+                return (yield from self._score(request))
+            case Commit():
+                return (yield from self._commit(request.node))
+            case Drop():
+                for node in request.nodes:
+                    self._drop(self._known(node))
+                return None
+        raise _no_request(request)
+
+    def _work(self, requests: Sequence[Any]) -> Waiting[list[Any]]:
+        """Ask the engine for all before waiting for any, so that their steps are shared."""
+        begun = [self._begin(request) for request in requests]
+        replies = []
+        for future, take in begun:
+            replies.append(take((yield Wait(future))))
+        return replies
+
+    def _begin(self, request: Any) -> tuple[Future[Any], Callable[[Any], Any]]:
+        """The future of an engine's work, and what becomes of its result."""
+        engine = self.run.engine
+        match request:
+            case Extend():
+                draws = [Draw(self._known(draw.node), draw.count, draw.lane) for draw in request.draws]
+                return engine.extend(draws, request.tokens, request.attempt, request.bias, request.ahead), self._drawn
+            case Append():
+                items = [(self._known(node), self._content(content)) for node, content in request.items]
+                return engine.append(items), self._learn
+            case Twin():
+                prompt = engine.encode(edited(self.run.prompt.turns, request.edit))
+                sampling = self._sampling_of(request.edit)
+                return engine.open(prompt, sampling, twin_of=self._known(request.node)), self._opened
+            case Steer():
+                node = self._known(request.node)
+                return engine.open(self.run.prompt, self.sampling, twin_of=node, edit=request.edit), self._opened
+            case Expand():
+                return engine.expand(self._known(request.node), request.k), self._drawn
+            case TopLogprobs():
+                return engine.likeliest(self._known(request.node), request.k), list
+            case TokenLogprobs():
+                return engine.logprobs(self._known(request.node), request.ids), list
+        raise _no_request(request)
+
+    def _sampling_of(self, edit: Edit) -> Sampling:
+        """How a twin's answers are drawn: as the request's, or, where words are swapped, they are read to any end."""
+        if not edit.swap:
+            return self.sampling
+        return replace(self.sampling, stop=(), grammar=None, max_tokens=self.run.engine.info.context)
+
+    def _drawn(self, children: Sequence[Node]) -> list[Node]:
+        self.usage.note_generated(sum(len(child.ids) for child in children))
+        return self._learn(children)
+
+    def _opened(self, twin: Node) -> Node:
+        return self._learn([twin])[0]
+
+    def _content(self, content: Any) -> Any:
+        return self._known(content) if isinstance(content, Node) else content
+
+    def _score(self, request: Score) -> Waiting[Sequence[CostEstimate] | Sequence[float]]:
+        nodes = [self._known(node) for node in request.nodes]
+        if request.kind == "cost":
+            self.usage.rounds += 1
+            self.usage.judged.update(node.id for node in nodes)
+            costs = yield from self._costs([(node, self.gate.due(node)) for node in nodes])
+            self.usage.note_search(found=not costs or any(cost.within for cost in costs))
+            return costs
+        if request.kind == "glance":
+            costs = yield from self._costs([(node, self._at_once(node)) for node in nodes])
+            return [cost.pressure for cost in costs]
+        return (yield from self._values(nodes, request.kind))
+
+    def _values(self, nodes: Sequence[Node], kind: str) -> Waiting[Sequence[float]]:
+        costs = (yield from self._costs([(node, self.gate.due(node)) for node in nodes])) if kind == "critic" else []
+        asked = self.values.predict(kind, nodes, [cost.z for cost in costs])
+        self.usage.value_calls += 1
+        found: Sequence[float] = yield Wait(asked)
+        return found
+
+    def _at_once(self, node: Node) -> list[tuple[str, Point]]:
+        """What is due at a node, and its end for the rules that can be read anywhere."""
+        here = Point(node.position, node.finish is not None)
+        free = [(rule.budget.id, here) for rule in self.run.costs.glanced]
+        return list(dict.fromkeys([*self.gate.due(node), *free]))
+
+    def _costs(self, asked: Sequence[tuple[Node, Sequence[tuple[str, Point]]]]) -> Waiting[list[CostEstimate]]:
+        measures = yield from self.scorer.measure_all(asked)
+        return [self._cost(node, lines) for (node, _), lines in zip(asked, measures, strict=True)]
+
+    def _cost(self, node: Node, measures: Sequence[Measure]) -> CostEstimate:
+        rules = [rule for rule in self.run.costs.rules if rule.enforced]
+        thresholds = {rule.budget.id: rule.budget.threshold for rule in rules}
+        mine = [measure for measure in measures if measure.budget in thresholds]
+        mine.sort(key=lambda measure: (measure.position, measure.ended))
+        state, charges = settle(rules, self.gate.state_at(node), mine)
+        lowest = {rule.budget.id: remaining(rule.budget, state.account(rule.budget), node.position) for rule in rules}
+        pressures = [pressure(measure.score, thresholds[measure.budget]) for measure in mine]
+        return CostEstimate(lowest, sum(line.cost for line in charges), max(pressures, default=0.0))
+
+    def _commit(self, node: Node) -> Waiting[SearchReply]:
+        gate = self.gate
+        measures = yield from self.scorer.measure(self._known(node), gate.due(node))
+        reply = gate.commit(node, measures)
+        self.usage.note_search(found=isinstance(reply, Accepted))
+        if not isinstance(reply, Accepted):
+            self.usage.denials += 1
+            return reply
+        self.usage.note_commit(node.id, node.position)
+        yield from self._settle()
+        text = gate.release()
+        if text:
+            self.usage.note_released()
+            yield Show(text)
+        return replace(reply, released=gate.released)
+
+    def _settle(self) -> Waiting[None]:
+        """Charge a conversation before what it pays for is shown. Raises BudgetTaken if another answer spent it."""
+        session, owed = self.session, self.gate.payable()
+        if session is None or owed is None:
+            return
+        if not (yield Wait(session.executor.call(session.settle, owed))):
+            raise BudgetTaken("another answer spent what was left of a shared budget first")
+
+    def _learn(self, nodes: Sequence[Node]) -> list[Node]:
+        self._nodes.update((node.id, node) for node in nodes)
+        return list(nodes)
+
+    def _known(self, node: Any) -> Node:
+        if not isinstance(node, Node) or self._nodes.get(node.id) is not node:
+            raise StrategyError(
+                "a strategy named a node that the engine did not make for this answer",
+                why="what the engine did not decode cannot be judged",
+                fix="use the nodes that replies hand out",
+            )
+        return node
+
+    def _drop(self, node: Node) -> None:
+        if node not in (self.root, self.start) and node is not self.gate.tip:
+            self.run.engine.close(node)
+
+
+def _no_request(request: Any) -> StrategyError:
+    return StrategyError(
+        f"a strategy yielded {type(request).__name__}, which is not a request",
+        why="the set of requests is closed",
+        fix="yield Extend, Expand, TopLogprobs, TokenLogprobs, Append, Twin, Steer, Together, Score, Drop or Commit",
+    )
+
+
+def _next_request(search: Search, reply: SearchReply) -> Any:
+    try:
+        return search.send(reply)
+    except StopIteration:
+        return None
+    except GuardrailError:
+        raise
+    except Exception as error:  # it may quote what the strategy read, so it is not its cause either
+        note(error)
+        reason = named(error)
+    raise StrategyError(
+        f"the strategy crashed: {reason}",
+        why="nothing it might still propose can be asked for",
+        fix="fix the strategy",
+    )
+
+
+def _close(search: Search) -> None:
+    """Close a strategy; what it has to say to that is nobody's concern any more."""
+    try:
+        search.close()
+    except Exception as error:
+        note(error)

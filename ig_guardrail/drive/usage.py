@@ -1,0 +1,58 @@
+"""What one request has used so far, and when: the one thing about it that changes beside tree, gate and ledger."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from ig_guardrail.drive.prompt_check import PromptCheck
+from ig_guardrail.types import BlockRecord
+
+
+@dataclass(slots=True)
+class Usage:
+    """Counts and moments (`time.monotonic()` seconds) of one request, and what its prompt check found.
+
+    rounds, judged, denials  since the last commit; blocks keeps them for each commit
+    """
+
+    prompt_check: PromptCheck = field(default_factory=PromptCheck)
+    generated: int = 0
+    first_generated: float | None = None
+    first_released: float | None = None
+    operations: int = 0
+    value_calls: int = 0
+    rounds: int = 0
+    judged: set[int] = field(default_factory=set)
+    denials: int = 0
+    blocks: list[BlockRecord] = field(default_factory=list)
+    _searched: float = 0.0
+    _searching_since: float | None = None
+
+    def note_generated(self, tokens: int) -> None:
+        """Count tokens of drafts."""
+        self.generated += tokens
+        self.first_generated = self.first_generated or time.monotonic()
+
+    def note_released(self) -> None:
+        """Text was shown."""
+        self.first_released = self.first_released or time.monotonic()
+
+    def note_commit(self, node: int, position: int) -> None:
+        """A block was committed: keep its record, and count the next one from zero."""
+        judged = self.judged | {node}
+        self.blocks.append(BlockRecord(position, max(1, self.rounds), len(judged), self.denials))
+        self.judged, self.rounds, self.denials = set(), 0, 0
+
+    def note_search(self, found: bool) -> None:
+        """Time counts as searched from the first draft that is denied to the next that is not."""
+        if found and self._searching_since is not None:
+            self._searched += time.monotonic() - self._searching_since
+            self._searching_since = None
+        elif not found and self._searching_since is None:
+            self._searching_since = time.monotonic()
+
+    def searched_longer_than(self, seconds: float) -> bool:
+        """Whether the request is searching, and has searched for so long in all."""
+        since = self._searching_since
+        return since is not None and self._searched + time.monotonic() - since >= seconds

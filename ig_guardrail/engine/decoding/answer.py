@@ -1,0 +1,171 @@
+"""An answer as it grows, token by token: its text, its offsets, and what ends it.
+
+Every engine reads its tokens through a `AnswerDraft`, so that end tokens, stop strings and limits mean the same in all.
+
+Stop strings: where the answer ends inside its text, however tokens cut the string.
+
+Characters are read in order, and the first one that completes a stop string ends the answer. Where it completes several
+(one is the end of another), the longest counts, so that nothing of any of them is shown. Where a stop string begins
+with another, only the shorter can ever be completed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from ig_guardrail.engine.grammar.grammar import Grammar
+from ig_guardrail.engine.grammar.network import FAR
+from ig_guardrail.engine.text.detokenize import Held
+from ig_guardrail.engine.text.vocabulary import TokenVocabulary
+from ig_guardrail.types import Finish, Node
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRules:
+    """What an answer may be in one context: its form, and what ends it (end tokens, stop strings, most tokens)."""
+
+    language: TokenVocabulary
+    stop: tuple[str, ...]
+    limit: int
+    grammar: Grammar | None = None
+
+
+class AnswerDraft:
+    """One block being read on from `parent`: its tokens so far, and the answer's text after them."""
+
+    def __init__(self, rules: AnswerRules, parent: Node, held: Held) -> None:
+        self.ids: list[int] = []
+        self.logprobs: list[float] = []
+        self.finish: Finish | None = None
+        self.held = held
+        self.hurried = parent.hurried
+        self.form = rules.grammar.after(parent.answer_ids()) if rules.grammar else None
+        self._rules = rules
+        self._language = rules.language
+        self._parent = parent
+        self._offsets: list[int] = []
+        self._written: list[str] = []
+        self._length = len(parent.text)
+        self._recent = _end(parent.text, rules.stop)
+        self._cut: int | None = None
+
+    @property
+    def position(self) -> int:
+        """Answer tokens so far, from the root on."""
+        return self._parent.position + len(self.ids)
+
+    @property
+    def left(self) -> int:
+        """Answer tokens that may still come."""
+        return self._rules.limit - self.position
+
+    @property
+    def tries(self) -> int:
+        """How many tokens may be passed over before the way out is taken."""
+        return 0 if self.form is None else self.form.tries
+
+    def may_read(self, token: int) -> bool:
+        """Whether an answer that has a form can be closed in time behind this token."""
+        return self.form is None or self.form.may_take(token, self.left)
+
+    def give_up(self, token: int) -> None:
+        """Note that a token was drawn and may not be read; it is the room's doing if more of it would do."""
+        if self.hurried is None and self.form is not None and self.form.may_take(token, FAR):
+            self.hurried = self._length
+
+    def fitting(self, ranked: Iterable[int], count: int) -> list[int]:
+        """The first `count` tokens of a ranking behind which the answer can be closed; the way out if none is."""
+        if self.form is None:
+            return list(islice(ranked, count))
+        found = list(
+            islice((token for token in islice(ranked, count + self.form.tries) if self.may_read(token)), count)
+        )
+        out = None if found else self.form.way_out(self.left)
+        return [out] if out is not None else found
+
+    def read(self, token: int) -> bool:
+        """Take one token. False if it is an end token, which ends the answer and is not part of it.
+
+        Raises EngineError if the answer has a form, and it does not allow the token.
+        """
+        if self.form is not None:
+            self.form.take(token)
+            if self.hurried is None and self.form.full:
+                self.hurried = self._length
+        if token in self._language.end:
+            self.end("stop")
+            return False
+        self.ids.append(token)
+        text, self.held = self._language.detokenizer.read(token, self.held)
+        self._write(text)
+        if self._cut is not None:
+            self.end("stop")
+        elif self.position >= self._rules.limit:
+            whole = self.form is not None and self.form.ended
+            if whole and self.hurried is None and self.form is not None and self.form.counting:
+                self.hurried = self._length
+            self.end("stop" if whole else "length")
+        self._offsets.append(self._length)
+        return True
+
+    def read_all(self, tokens: Iterable[int], finish: Finish | None) -> None:
+        """Take tokens up to the end of the answer, and then `finish` if they did not end it."""
+        for token in tokens:
+            self.read(token)
+            if self.finish is not None:
+                return
+        if finish is not None:
+            self.end(finish)
+
+    def end(self, finish: Finish) -> None:
+        """End the answer here; a character that was begun becomes U+FFFD."""
+        self._write(self._language.detokenizer.flush(self.held))
+        self.held = Held()
+        self.finish = finish if self._cut is None else "stop"
+
+    def node(self, id: int, hidden: Mapping[int, Any]) -> Node:
+        """The block as a node of the tree. `hidden`: layer -> array (len(ids), hidden size)."""
+        text = self._parent.text + "".join(self._written)
+        return Node(
+            id=id,
+            root=self._parent.root,
+            parent=self._parent,
+            ids=tuple(self.ids),
+            position=self.position,
+            text=text,
+            offsets=tuple(self._offsets),
+            visible=len(text) if self._cut is None else self._cut,
+            logprobs=tuple(self.logprobs),
+            hidden=hidden,
+            finish=self.finish,
+            hurried=self.hurried,
+        )
+
+    def _write(self, text: str) -> None:
+        if self._rules.stop and self._cut is None:
+            known, before = self._recent + text, self._length - len(self._recent)
+            found = first_stop(known, len(self._recent), self._rules.stop)
+            self._cut = None if found is None else before + found
+            self._recent = _end(known, self._rules.stop)
+        self._written.append(text)
+        self._length += len(text)
+
+
+def _end(text: str, stops: Sequence[str]) -> str:
+    """The end of a text that a stop string may begin in."""
+    longest = max(map(len, stops), default=0)
+    return text[-longest + 1 :] if longest > 1 else ""
+
+
+def first_stop(text: str, known: int, stops: Iterable[str]) -> int | None:
+    """Where the stop string begins that is completed first behind the first `known` characters of `text`.
+
+    Characters before `known` were searched already, so only the last few of them are looked at again.
+    None if no stop string was completed.
+    """
+    found = ((text.find(stop, max(0, known - len(stop) + 1)), len(stop)) for stop in stops if stop)
+    completed = [(start + length, start) for start, length in found if start >= 0]
+    return min(completed)[1] if completed else None

@@ -1,0 +1,102 @@
+"""How a context begins: its root node, and the rules its answers keep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ig_guardrail.engine.base import EngineInfo
+from ig_guardrail.engine.decoding.answer import AnswerRules
+from ig_guardrail.engine.grammar.grammar import Grammars
+from ig_guardrail.engine.text.vocabulary import TokenVocabulary
+from ig_guardrail.engine.tree import Context, NodeTree, RequestUsage
+from ig_guardrail.errors import PromptTooLong, RequestError
+from ig_guardrail.types import Node, Prompt, Sampling, StateEdit
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True, slots=True)
+class ContextRequest:
+    """What was asked of `Engine.open`."""
+
+    prompt: Prompt
+    sampling: Sampling
+    layers: tuple[int, ...]
+    twin_of: Node | None
+    edit: StateEdit | None = None
+
+
+def begin(
+    tree: NodeTree[S], asked: ContextRequest, language: TokenVocabulary, grammars: Grammars, info: EngineInfo
+) -> tuple[Node, Context]:
+    """The root of a new context, its prompt not yet read, and the context.
+
+    Raises RequestError for what cannot be served, EngineClosed for a twin of a closed request.
+    """
+    number = tree.number()
+    if asked.twin_of is None:
+        account, root = RequestUsage(number), _empty_root(number)
+    else:
+        account, root = tree.context_of(asked.twin_of).account, _twin_root(number, asked.twin_of)
+    if not asked.prompt.ids:
+        raise RequestError("the prompt has no tokens", where="prompt", fix="make it with the engine's `encode`")
+    language.check(asked.prompt.ids, where="prompt")
+    language.check((token for token, _ in asked.sampling.logit_bias), where="logit_bias")
+    _check_layers((*asked.layers, *((asked.edit.layer,) if asked.edit else ())), info.layers)
+    limit = _answer_limit(asked.sampling, len(asked.prompt.ids), root.position, info.context)
+    grammar = grammars.compiled(asked.sampling.grammar) if asked.sampling.grammar is not None else None
+    if grammar is not None and asked.twin_of is None:
+        grammar.demand(limit)
+    rules = AnswerRules(language, asked.sampling.stop, limit, grammar)
+    return root, Context(account, asked.prompt, asked.sampling, asked.layers, rules, asked.edit)
+
+
+def _empty_root(number: int) -> Node:
+    return Node(id=number, root=number, parent=None, ids=(), position=0, text="", offsets=(), visible=0)
+
+
+def _twin_root(number: int, node: Node) -> Node:
+    """A root that says of the answer all that `node` and its ancestors say."""
+    return Node(
+        id=number,
+        root=number,
+        parent=None,
+        ids=node.answer_ids(),
+        position=node.position,
+        text=node.text,
+        offsets=tuple(offset for step in node.path() for offset in step.offsets),
+        visible=node.visible,
+        finish=node.finish,
+    )
+
+
+def _check_layers(layers: tuple[int, ...], count: int) -> None:
+    strange = [layer for layer in layers if not 1 <= layer <= count]
+    if strange:
+        raise RequestError(
+            f"hidden states of layer {strange[0]} were asked for, and the model has {count} layers",
+            where="layers",
+            why="a cost model that reads them was made for another model",
+            fix=f"ask for layers from 1 to {count}" if count else "use an engine with hidden states",
+        )
+
+
+def _answer_limit(sampling: Sampling, prompt: int, answered: int, context: int) -> int:
+    """The most answer tokens after `prompt` tokens, of which `answered` are there already."""
+    if sampling.max_tokens < 1:
+        raise RequestError(
+            f"max_tokens is {sampling.max_tokens}",
+            where="max_tokens",
+            why="an answer needs room for one token",
+            fix="give at least 1",
+        )
+    needed = prompt + answered + 1
+    if needed > context:
+        raise PromptTooLong(
+            f"the prompt has {prompt + answered} tokens, and the model reads {context}",
+            where="messages",
+            why="the prompt and one token of the answer must fit the context together",
+            fix=f"shorten the conversation by at least {needed - context} tokens",
+        )
+    return min(sampling.max_tokens, context - prompt)

@@ -1,0 +1,267 @@
+"""How rows of one context grow: by drawn tokens, step by step, or by forced ones, in one pass.
+
+These are generators: they yield the passes they need and are sent what was read, and hold nothing of the model. Whoever
+drives them may read the passes of many in one forward, and drops them by closing them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar
+
+import torch
+from torch import Tensor
+
+from ig_guardrail.engine.decoding.answer import AnswerDraft
+from ig_guardrail.engine.decoding.passes import Ahead, Caching, Pass, PassResult
+from ig_guardrail.engine.decoding.randomness import uniform
+from ig_guardrail.engine.decoding.sampling import LogitBias, allowed_by, choose, log_normaliser, top_logprobs
+from ig_guardrail.engine.early_exit.layers import Exit
+from ig_guardrail.engine.tree import Context
+
+R = TypeVar("R")
+Ranked: TypeAlias = tuple[float, list[tuple[int, float]]]
+Strand: TypeAlias = Generator[Pass[Any], PassResult, R]
+EngineWork: TypeAlias = Generator[Sequence[Pass[Any]], Sequence[PassResult], R]
+
+RANKED_AT_ONCE = 64  # tokens; their logits are held together
+
+
+@dataclass(slots=True)
+class DecodingRow:
+    """One continuation: where it starts, its lane, and what it has become. `end` stays None if the answer ended."""
+
+    context: Context
+    start: Any
+    draft: AnswerDraft
+    lane: int = 0
+    hidden: list[Mapping[int, Tensor]] = field(default_factory=list)
+    end: Any = None
+
+    def states(self) -> dict[int, Tensor]:
+        """layer -> hidden states (tokens of the block, hidden size)."""
+        layers = self.hidden[0] if self.hidden else ()
+        with torch.inference_mode(False):  # plain tensors, which autograd may use
+            return {layer: torch.cat([step[layer] for step in self.hidden]) for layer in layers}
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """How the tokens of a block are drawn: the attempt, a bias, and by which exit how many are guessed at a time."""
+
+    attempt: int = 0
+    bias: LogitBias | None = None
+    exit: Exit | None = None
+    ahead: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """Draws and reads rows of one context."""
+
+    caching: Caching[Any]
+    context: Context
+
+    def draw(self, rows: list[DecodingRow], tokens: int, how: Draws) -> Strand[None]:
+        """Sample at most `tokens` tokens for each row."""
+        layers = self.context.layers
+        room = min(tokens, max(self.context.rules.limit - row.draft.position for row in rows))
+        cached = self.caching.start([row.start for row in rows], room)
+        logits = _after([row.start for row in rows])
+        active = rows
+        for _ in range(tokens):
+            last = self._sample(active, logits, how)
+            reading = [i for i, row in enumerate(active) if i in last and (layers or row.draft.finish is None)]
+            if not reading:
+                return
+            active = _select(cached, active, reading)
+            ahead = self._ahead(active[0], how) if len(active) == 1 else None
+            read = yield from self._read(cached, active, [[last[i]] for i in reading], ahead)
+            logits = read[:, -1]
+            going = [i for i, row in enumerate(active) if row.draft.finish is None]
+            if not going:
+                return
+            logits = logits if len(going) == len(active) else logits[going]
+            active = _select(cached, active, going)
+        for i, row in enumerate(active):
+            row.end = cached.freeze(i, logits[i].clone())
+
+    def force(self, rows: list[DecodingRow]) -> Strand[None]:
+        """Read the tokens that the rows' drafts hold already, in one pass: equally many in each, all or none ended."""
+        blocks = [row.draft.ids for row in rows]
+        ended = rows[0].draft.finish is not None
+        count = len(blocks[0]) - (1 if blocks[0] and ended and not self.context.layers else 0)
+        cached: Any = self.caching.start([row.start for row in rows], count) if count or not ended else None
+        logits = _after([row.start for row in rows])[:, None]
+        if count:
+            read = yield from self._read(cached, rows, [block[:count] for block in blocks])
+            logits = torch.cat([logits, read], dim=1)
+        for i, row in enumerate(rows):
+            row.draft.logprobs += logprobs_of(logits[i], row.draft.ids)
+            if row.draft.finish is None:
+                row.end = cached.freeze(i, logits[i, -1].clone())
+
+    def score(self, start: Any, ids: Sequence[int]) -> Strand[list[float]]:
+        """Log-probabilities of `ids` after `start`, nats."""
+        logits = start.logits[None]
+        if len(ids) > 1:
+            cached = self.caching.start([start], len(ids) - 1)
+            read = yield from self._read(cached, [], [ids[:-1]])
+            logits = torch.cat([logits, read[0]])
+        return logprobs_of(logits, ids)
+
+    def rank(self, start: Any, ids: Sequence[int], k: int) -> Strand[list[Ranked]]:
+        """For each of `ids` after `start`: its log-probability, and the `k` likeliest tokens with theirs, nats."""
+        found = ranked(start.logits[None], ids[:1], k)
+        cached = self.caching.start([start], len(ids) - 1) if len(ids) > 1 else None
+        for first in range(0, len(ids) - 1, RANKED_AT_ONCE):
+            last = min(first + RANKED_AT_ONCE, len(ids) - 1)
+            read = yield from self._read(cached, [], [ids[first:last]])
+            found += ranked(read[0], ids[first + 1 : last + 1], k)
+        return found
+
+    def _sample(self, rows: list[DecodingRow], logits: Tensor, how: Draws) -> dict[int, int]:
+        """Draw a token for each row; the tokens that became part of an answer, by row."""
+        sampling = self.context.sampling
+        uniforms = [uniform(sampling.seed, row.draft.position, row.lane, how.attempt) for row in rows]
+        allowed = allowed_by([row.draft.form for row in rows])
+        tokens, logprobs = choose(logits, sampling, how.bias, uniforms, allowed)
+        taken = {}
+        for i, row in enumerate(rows):
+            if allowed is not None and not row.draft.may_read(tokens[i]):
+                row.draft.give_up(tokens[i])
+                tokens[i], logprobs[i] = self._again(
+                    row.draft, logits[i : i + 1], how, uniforms[i], allowed[i : i + 1], tokens[i]
+                )
+            if row.draft.read(tokens[i]):
+                row.draft.logprobs.append(logprobs[i])
+                taken[i] = tokens[i]
+        return taken
+
+    def _again(
+        self, draft: AnswerDraft, logits: Tensor, how: Draws, chance: float, allowed: Tensor, token: int
+    ) -> tuple[int, float]:
+        """Another token in place of one behind which the answer could not be closed; the way out after some tries."""
+        for _ in range(draft.tries):
+            allowed[0, token] = False
+            if not bool(allowed.any()):
+                break
+            (token,), (logprob,) = choose(logits, self.context.sampling, how.bias, [chance], allowed)
+            if draft.may_read(token):
+                return token, logprob
+        out = draft.form.way_out(draft.left) if draft.form is not None else None
+        out = token if out is None else out
+        return out, logprobs_of(logits, [out])[0]
+
+    def _ahead(self, row: DecodingRow, how: Draws) -> Ahead | None:
+        """How the row's tokens will be drawn from here on; a form that it has is left out of account."""
+        context, position, lane = self.context, row.draft.position, row.lane
+        if how.exit is None or how.ahead == 0:
+            return None
+
+        def guess(logits: Tensor, beyond: int) -> int | None:
+            chance = uniform(context.sampling.seed, position + beyond, lane, how.attempt)
+            (token,), _ = choose(logits, context.sampling, how.bias, [chance])
+            return None if token in context.rules.language.end else token
+
+        return Ahead(how.exit, how.ahead, guess)
+
+    def _read(
+        self, cached: Any, rows: list[DecodingRow], tokens: Sequence[Sequence[int]], ahead: Ahead | None = None
+    ) -> Strand[Tensor]:
+        """One pass over `tokens`; logits (rows, tokens, vocabulary). Notes the rows' hidden states."""
+        layers = self.context.layers if rows else ()
+        whole = Pass(cached, tokens, len(tokens[0]), layers, self.context.account, self.context.edit, ahead)
+        reading = yield from in_pieces(whole, self.caching.piece)
+        for i, row in enumerate(rows):
+            if reading.hidden:
+                row.hidden.append({layer: states[i] for layer, states in reading.hidden.items()})
+        return reading.logits
+
+
+def in_pieces(whole: Pass[Any], piece: int) -> Strand[PassResult]:
+    """A pass in pieces of at most `piece` tokens, so that others are read in between; what was wanted, joined."""
+    count = len(whole.tokens[0])
+    if count <= piece:
+        return (yield whole)
+    logits: list[Tensor] = []
+    hidden: dict[int, list[Tensor]] = {layer: [] for layer in whole.layers}
+    for start in range(0, count, piece):
+        stop = min(start + piece, count)
+        wanted = max(0, stop - max(start, count - whole.keep))
+        tokens = [row[start:stop] for row in whole.tokens]
+        edit = whole.edit if wanted else None
+        reading = yield Pass(whole.rows, tokens, max(1, wanted), whole.layers, whole.account, edit)
+        if wanted:
+            logits.append(reading.logits)
+        for layer, states in reading.hidden.items():
+            hidden[layer].append(states)
+    return PassResult(torch.cat(logits, dim=1), {layer: torch.cat(states, dim=1) for layer, states in hidden.items()})
+
+
+def in_step(strands: Sequence[Strand[None]]) -> EngineWork[None]:
+    """All strands side by side: each step yields the next pass of every one that goes on."""
+    asked: dict[int, Pass[Any]] = {}
+    for i, strand in enumerate(strands):
+        _advance(strand, i, None, asked)
+    while asked:
+        places = list(asked)
+        readings = yield [asked[i] for i in places]
+        asked = {}
+        for i, reading in zip(places, readings, strict=True):
+            _advance(strands[i], i, reading, asked)
+
+
+def alone(strand: Strand[R]) -> EngineWork[R]:
+    """One strand as work."""
+    try:
+        one = next(strand)
+        while True:
+            (reading,) = yield [one]
+            one = strand.send(reading)
+    except StopIteration as done:
+        result: R = done.value
+        return result
+
+
+def logprobs_of(logits: Tensor, ids: Sequence[int]) -> list[float]:
+    """Log-probability of each of `ids` (n,) under the row of `logits` (n or more, vocabulary) before it, nats."""
+    if not ids:
+        return []
+    raw = logits[: len(ids)].float()
+    chosen = raw.gather(-1, torch.tensor(ids, device=raw.device)[:, None])[:, 0] - log_normaliser(raw)
+    return [float(value) for value in chosen.tolist()]
+
+
+def ranked(logits: Tensor, ids: Sequence[int], k: int) -> list[Ranked]:
+    """Each of `ids` (n,) under its row of `logits` (n, vocabulary), and the `k` likeliest of that row."""
+    raw = logits[: len(ids)].float()
+    chances = raw - log_normaliser(raw)[:, None]
+    rows = [top_logprobs(row, k) for row in raw]
+    return [
+        (float(row[token]), [(other, float(row[other])) for other in others])
+        for row, token, others in zip(chances, ids, rows, strict=True)
+    ]
+
+
+def _advance(strand: Strand[None], place: int, reading: PassResult | None, asked: dict[int, Pass[Any]]) -> None:
+    try:
+        asked[place] = next(strand) if reading is None else strand.send(reading)
+    except StopIteration:
+        return
+
+
+def _after(starts: Sequence[Any]) -> Tensor:
+    """Logits (rows, vocabulary) after the prefixes."""
+    first = starts[0]
+    if all(start is first for start in starts):
+        return first.logits.expand(len(starts), -1)  # type: ignore[no-any-return]
+    return torch.stack([start.logits for start in starts])
+
+
+def _select(cached: Any, rows: list[DecodingRow], kept: list[int]) -> list[DecodingRow]:
+    if len(kept) == len(rows):
+        return rows
+    cached.keep(kept)
+    return [rows[i] for i in kept]

@@ -1,0 +1,180 @@
+"""The work of an engine: opening contexts, and growing nodes by drawn or forced tokens. Generators of passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from ig_guardrail.engine.base import EngineInfo
+from ig_guardrail.engine.decoding.answer import AnswerDraft
+from ig_guardrail.engine.decoding.contexts import ContextRequest, begin
+from ig_guardrail.engine.decoding.decode import (
+    Decoder,
+    DecodingRow,
+    Draws,
+    EngineWork,
+    alone,
+    in_pieces,
+    in_step,
+    logprobs_of,
+)
+from ig_guardrail.engine.decoding.passes import Caching, Pass
+from ig_guardrail.engine.decoding.sampling import LogitBias, allowed_by, bias_of, top_logprobs
+from ig_guardrail.engine.early_exit.layers import Exit
+from ig_guardrail.engine.grammar.grammar import Grammars
+from ig_guardrail.engine.text.chat import Chat
+from ig_guardrail.engine.text.vocabulary import TokenVocabulary
+from ig_guardrail.engine.tree import Context, NodeTree
+from ig_guardrail.errors import RequestError
+from ig_guardrail.types import Draw, Finish, Node, TokenLogprob
+
+WIDEST = 32  # rows of one pass; more of them take turns, so that others need not wait for all
+
+
+@dataclass(frozen=True, slots=True)
+class TreeOperations:
+    """Grows `tree` with what `caching` reads. Everything here runs on one thread."""
+
+    tree: NodeTree[Any]
+    caching: Caching[Any]
+    chat: Chat
+    language: TokenVocabulary
+    grammars: Grammars
+    info: EngineInfo
+    exit: Exit | None = None
+
+    def open(self, asked: ContextRequest) -> EngineWork[Node]:
+        """Read a prompt, and for a twin the answer so far; the root."""
+        root, context = begin(self.tree, asked, self.language, self.grammars, self.info)
+        answer = root.ids
+        read = (*asked.prompt.ids, *answer)
+        rows = self.caching.empty(len(read))
+        layers = context.layers if answer else ()
+        whole = Pass(rows, [read], len(answer) + 1, layers, context.account, context.edit)
+        reading = yield from alone(in_pieces(whole, self.caching.piece))
+        logits = reading.logits[0]
+        with torch.inference_mode(False):
+            hidden = {layer: states[0, -len(answer) :].clone() for layer, states in reading.hidden.items()}
+        root = replace(root, logprobs=tuple(logprobs_of(logits, answer)), hidden=hidden)
+        state = rows.freeze(0, logits[-1].clone()) if root.finish is None else None
+        self.tree.plant(root, context, self.language.detokenizer.replay(answer), state)
+        return root
+
+    def extend(
+        self, draws: Sequence[Draw], tokens: int, attempt: int, bias: Sequence[tuple[int, float]], ahead: int
+    ) -> EngineWork[list[Node]]:
+        """Sample blocks; see `Engine.extend`."""
+        if tokens < 1:
+            raise RequestError(f"a block of {tokens} tokens was asked for", where="extend", fix="ask for at least 1")
+        self.info.check_ahead(ahead)
+        rows = [row for draw in draws for row in self._lanes(draw)]
+        strands = []
+        for batch in _batches(rows, lambda row: (row.context, row.start.shape)):
+            context = batch[0].context
+            how = Draws(attempt, self._bias(context, bias), self.exit, ahead)
+            strands.append(Decoder(self.caching, context).draw(batch, tokens, how))
+        yield from in_step(strands)
+        return self._children(rows)
+
+    def expand(self, node: Node, k: int) -> EngineWork[list[Node]]:
+        """The `k` likeliest one-token children, by the model's own distribution (no bias, temperature 1)."""
+        entry, start = self.tree.find(node)
+        rows = []
+        for token in self._likeliest(entry.draft(), start.logits, k):
+            row = DecodingRow(entry.context, start, entry.draft())
+            row.draft.read(token)
+            rows.append(row)
+        return (yield from self._force(rows))
+
+    def likeliest(self, node: Node, k: int) -> EngineWork[list[tuple[int, float]]]:
+        """The tokens of these children and their log-probabilities, which are known without a pass."""
+        entry, start = self.tree.find(node)
+        ids = self._likeliest(entry.draft(), start.logits, k)
+        yield from ()
+        return list(zip(ids, logprobs_of(start.logits.expand(len(ids), -1), ids), strict=True))
+
+    def append(self, items: Sequence[tuple[Node, Node | str | tuple[int, ...]]]) -> EngineWork[list[Node]]:
+        """Read forced tokens; see `Engine.append`."""
+        rows = []
+        for node, content in items:
+            entry, start = self.tree.find(node)
+            row = DecodingRow(entry.context, start, entry.draft())
+            row.draft.read_all(*self._content(node, content))
+            if isinstance(content, Node):
+                row.draft.hurried = content.hurried
+            rows.append(row)
+        return (yield from self._force(rows))
+
+    def logprobs(self, node: Node, ids: Sequence[int]) -> EngineWork[list[float]]:
+        """Log-probability of each of `ids` in turn after `node`, nats."""
+        entry, start = self.tree.find(node)
+        self.language.check(ids, where="token ids")
+        return (yield from alone(Decoder(self.caching, entry.context).score(start, ids)))
+
+    def chances(self, node: Node, ids: Sequence[int], k: int) -> EngineWork[list[TokenLogprob]]:
+        """Log-probabilities with the `k` likeliest beside them; see `Engine.chances`."""
+        entry, start = self.tree.find(node)
+        self.language.check(ids, where="token ids")
+        ranked = yield from alone(Decoder(self.caching, entry.context).rank(start, ids, k))
+        spelled = self.language.detokenizer.bytes_of
+        return [
+            TokenLogprob(spelled(token), logprob, tuple((spelled(other), value) for other, value in likeliest))
+            for token, (logprob, likeliest) in zip(ids, ranked, strict=True)
+        ]
+
+    def _likeliest(self, draft: AnswerDraft, logits: torch.Tensor, k: int) -> list[int]:
+        """The `k` likeliest tokens behind which the answer can be closed."""
+        return draft.fitting(top_logprobs(logits, k + draft.tries, allowed_by([draft.form])), k)
+
+    def _lanes(self, draw: Draw) -> list[DecodingRow]:
+        entry, start = self.tree.find(draw.node)
+        return [DecodingRow(entry.context, start, entry.draft(), draw.lane + i) for i in range(draw.count)]
+
+    def _force(self, rows: list[DecodingRow]) -> EngineWork[list[Node]]:
+        batches = _batches(rows, _pass_shape)
+        yield from in_step([Decoder(self.caching, batch[0].context).force(batch) for batch in batches])
+        return self._children(rows)
+
+    def _children(self, rows: Sequence[DecodingRow]) -> list[Node]:
+        """The rows as nodes of the tree, in order."""
+        nodes = []
+        for row in rows:
+            node = row.draft.node(self.tree.number(), row.states())
+            self.tree.grow(row.context, node, row.draft.held, row.end)
+            nodes.append(node)
+        return nodes
+
+    def _bias(self, context: Context, more: Sequence[tuple[int, float]]) -> LogitBias | None:
+        self.language.check((token for token, _ in more), where="bias")
+        return bias_of((*context.sampling.logit_bias, *more), self.caching.device)
+
+    def _content(self, after: Node, content: Node | str | tuple[int, ...]) -> tuple[tuple[int, ...], Finish | None]:
+        if isinstance(content, Node):
+            ids, finish = content.answer_ids()[after.position :], content.finish
+        else:
+            ids, finish = self.chat.text_ids(content) if isinstance(content, str) else content, None
+        self.language.check(ids, where="token ids")
+        return ids, finish
+
+
+def _pass_shape(row: DecodingRow) -> Hashable:
+    """What rows must share to be read in one pass."""
+    return row.context, row.start.shape, len(row.draft.ids), row.draft.finish is None
+
+
+def _batches(rows: Iterable[DecodingRow], shape: Callable[[DecodingRow], Hashable]) -> list[list[DecodingRow]]:
+    """Rows of one shape together, at most `WIDEST`; those with several starts first, then in order of appearance.
+
+    A batch with one start may move where its prefix lies; batches in which the prefix is one of several come before.
+    """
+    batches: dict[Hashable, list[list[DecodingRow]]] = {}
+    for row in rows:
+        of_shape = batches.setdefault(shape(row), [[]])
+        if len(of_shape[-1]) == WIDEST:
+            of_shape.append([])
+        of_shape[-1].append(row)
+    made = [batch for of_shape in batches.values() for batch in of_shape]
+    return sorted(made, key=lambda batch: all(row.start is batch[0].start for row in batch))

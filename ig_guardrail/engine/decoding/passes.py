@@ -1,0 +1,148 @@
+"""What decoding asks of a model, and what a strategy of keeping keys and values must do to answer.
+
+Decoding says which continuations read which tokens (`Pass`); a `Caching` runs the model, as many passes at once as it
+can. `repeat` and `shared` are the two there are; nothing above them knows which is at work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+
+import torch
+from torch import Tensor
+
+from ig_guardrail.engine.early_exit.layers import Exit
+from ig_guardrail.engine.tree import RequestUsage
+from ig_guardrail.types import StateEdit
+
+
+class Snapshot(Protocol):
+    """A prefix that any number of continuations can start from. It never changes what it stands for."""
+
+    @property
+    def logits(self) -> Tensor:
+        """Of the token after the prefix, (vocabulary,)."""
+        ...
+
+    @property
+    def shape(self) -> Hashable:
+        """Prefixes of equal shape can be continued together."""
+        ...
+
+
+# Logits (1, vocabulary), and how many tokens beyond the pass's they stand -> the token that would be drawn from them;
+# None if it would end the answer.
+Guess: TypeAlias = Callable[[Tensor, int], int | None]
+
+S = TypeVar("S", bound=Snapshot)
+S_co = TypeVar("S_co", bound=Snapshot, covariant=True)
+
+
+class PassRows(Protocol[S_co]):
+    """Continuations that are read together, in step: `count` of them."""
+
+    @property
+    def count(self) -> int: ...
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Drop all other rows."""
+        ...
+
+    def freeze(self, row: int, logits: Tensor) -> S_co:
+        """The prefix that a row has read, and the logits (vocabulary,) after it."""
+        ...
+
+    def mark(self) -> Any:
+        """Where the rows stand, for `back` and `rejoin`."""
+        ...
+
+    def back(self, mark: Any, tokens: int) -> None:
+        """Forget what was read since `mark`, its first `tokens` tokens excepted."""
+        ...
+
+    def rejoin(self, mark: Any, depth: int) -> None:
+        """Take the first `depth` layers as they were at `mark`; the others stay as they are."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """How the tokens after a pass may be guessed: by which exit, at most how many, and how each will be drawn."""
+
+    exit: Exit
+    tokens: int
+    guess: Guess
+
+
+@dataclass(frozen=True, slots=True)
+class Pass(Generic[S]):
+    """Tokens to be read by rows, equally many in each.
+
+    tokens   token ids, (rows, tokens)
+    keep     of how many last tokens the logits are wanted
+    layers   whose hidden states are wanted
+    account  the request that pays, and whose end drops the pass
+    edit     what is done to the hidden states of the tokens whose logits are wanted
+    ahead    for one row: how tokens may be guessed and read with the one that is due
+    singly   for one row: each token is to attend by the arithmetic of a pass over it alone
+    """
+
+    rows: PassRows[S]
+    tokens: Sequence[Sequence[int]]
+    keep: int
+    layers: tuple[int, ...]
+    account: RequestUsage
+    edit: StateEdit | None = None
+    ahead: Ahead | None = None
+    singly: bool = False
+
+    @property
+    def is_block(self) -> bool:
+        """Whether rows read several tokens."""
+        return len(self.tokens[0]) > 1
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether it takes a forward of its own."""
+        return self.is_block or self.edit is not None
+
+
+@dataclass(frozen=True, slots=True)
+class PassResult:
+    """What a pass gives: logits (rows, kept tokens, vocabulary), and layer -> states (rows, tokens, hidden size).
+
+    read: tokens that were read for it, where these are not the pass's own: more of them, or none that were not known.
+    """
+
+    logits: Tensor
+    hidden: Mapping[int, Tensor]
+    read: int | None = None
+
+
+class Caching(Protocol[S]):
+    """A way to keep keys and values. `name` is part of the engine's mode."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def piece(self) -> int:
+        """How many tokens of a row are read at a time."""
+        ...
+
+    def empty(self, room: int) -> PassRows[S]:
+        """One row that has read nothing, and will read `room` tokens first."""
+        ...
+
+    def start(self, prefixes: Sequence[S], room: int) -> PassRows[S]:
+        """A row after each of `prefixes`, all of one shape; each will read at most `room` tokens."""
+        ...
+
+    def read(self, passes: Sequence[Pass[Any]]) -> list[PassResult]:
+        """Read all passes, in order. A pass that was read is part of its rows' prefixes from then on."""
+        ...

@@ -1,0 +1,318 @@
+"""Keys and values by sharing: continuations keep what is their own, and read the one prefix they have in common.
+
+One continuation alone writes on its trunk, token by token, or on a copy if the trunk goes on otherwise. Several get a
+branch each beside the trunk; the one that is continued later is copied onto the trunk, once a block. Rows of all
+requests are read in one forward: the linear layers see one batch, attention is done for each group of rows by itself,
+so lengths need not match and nothing is padded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AttentionInterface, DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+from ig_guardrail.engine.decoding.passes import Pass, PassResult
+from ig_guardrail.engine.kv.attention import attend_block, attend_one, attend_shared
+from ig_guardrail.engine.kv.trunk import Trunk, new_trunk
+from ig_guardrail.engine.model import Model
+from ig_guardrail.engine.tree import RequestUsage
+from ig_guardrail.types import StateEdit
+
+ATTENTION = "ig_guardrail_shared"
+_ROPES = ("default", "linear", "llama3", "yarn")  # positions that do not depend on what else is in the batch
+_CLOSE = 0.05
+_SHORT = 64  # tokens that a prefix copies to make way; a longer one stays, and who comes forks
+CHUNK = 512  # tokens; a longer prompt is read in pieces, so that others are not kept waiting
+
+
+class SharedPrefix:
+    """One prefix: `reach` tokens on a trunk, then `own` tokens in a row of a branch, and the logits after them."""
+
+    def __init__(self, trunk: Trunk, reach: int, logits: Tensor, row: Tensor | None = None) -> None:
+        self.trunk = trunk
+        self.reach = reach
+        self.row = row
+        self.logits = logits
+        trunk.admit(self)
+
+    @property
+    def claim(self) -> float:
+        return self.reach
+
+    @property
+    def own(self) -> int:
+        return 0 if self.row is None else int(self.row.shape[3])
+
+    @property
+    def shape(self) -> Hashable:
+        return id(self.trunk), self.reach, self.own
+
+    def can_retreat(self, length: int) -> bool:
+        return self.reach - length <= _SHORT
+
+    def retreat(self, length: int) -> None:
+        behind = self.trunk.copy(length, self.reach)
+        self.row = behind if self.row is None else torch.cat([behind, self.row], dim=3)
+        self.reach = length
+
+    def settle(self) -> None:
+        """Move what lies in a branch onto the trunk, or onto a copy of it if the trunk goes on otherwise."""
+        if self.row is None:
+            return
+        trunk, length = self.trunk, self.reach
+        if not trunk.clear(length):
+            trunk = trunk.fork(length)
+        trunk.take_in(length, self.row)
+        self.trunk.leave(self)
+        self.trunk, self.reach, self.row = trunk, length + self.own, None
+        trunk.admit(self)
+
+
+class SharedRows:
+    """Continuations that stand at one length. A row that is alone writes on its trunk (`branch` is None)."""
+
+    def __init__(self, trunk: Trunk, reach: int, branch: Tensor | None, own: int, count: int) -> None:
+        self.trunk = trunk
+        self.reach = reach
+        self.branch = branch
+        self.own = own
+        self._count = count
+        trunk.admit(self)
+
+    @property
+    def claim(self) -> float:
+        """A row that writes on the trunk claims all of it."""
+        return math.inf if self.branch is None else self.reach
+
+    def can_retreat(self, length: int) -> bool:
+        """Never while tokens are being read."""
+        return False
+
+    def retreat(self, length: int) -> None:
+        raise NotImplementedError
+
+    @property
+    def count(self) -> int:
+        return self._count
+
+    @property
+    def length(self) -> int:
+        """Tokens that each row has read."""
+        return self.reach + self.own
+
+    def keep(self, rows: Sequence[int]) -> None:
+        if self.branch is not None:
+            self.branch = self.branch[:, :, torch.tensor(rows, device=self.branch.device)]
+        self._count = len(rows)
+
+    def freeze(self, row: int, logits: Tensor) -> SharedPrefix:
+        own = None if self.branch is None else self.branch[:, :, row, :, : self.own].clone()
+        return SharedPrefix(self.trunk, self.reach, logits, own)
+
+    def mark(self) -> tuple[int, int]:
+        return self.reach, self.own
+
+    def back(self, mark: tuple[int, int], tokens: int) -> None:
+        self.reach, self.own = mark
+        self.note(tokens)
+
+    def rejoin(self, mark: tuple[int, int], depth: int) -> None:
+        """They lie where they were written."""
+
+    def make_room(self, tokens: int) -> None:
+        """Before a pass over `tokens` tokens."""
+        if self.branch is None:
+            self.trunk.make_room(self.reach + tokens)
+
+    def note(self, tokens: int) -> None:
+        """After a pass: the tokens are part of the prefix."""
+        if self.branch is None:
+            self.reach += tokens
+        else:
+            self.own += tokens
+
+    def write(self, layer: int, keys: Tensor, values: Tensor) -> None:
+        """Keys and values (rows, key heads, tokens, size) of the tokens that are being read."""
+        if self.branch is None:
+            self.trunk.write(layer, self.reach, keys[0], values[0])
+        else:
+            stop = self.own + keys.shape[2]
+            self.branch[layer, 0, :, :, self.own : stop] = keys
+            self.branch[layer, 1, :, :, self.own : stop] = values
+
+    def attend(self, layer: int, query: Tensor, scale: float) -> Tensor:
+        """query (rows, heads, tokens, size), its keys and values written; gives (rows, tokens, heads, size)."""
+        new = query.shape[2]
+        if new == 1:
+            return self._attend_one(layer, query, 1, scale)
+        if self.branch is None:
+            keys, values = self.trunk.part(layer, self.reach + new)
+            return attend_block(query, keys[None], values[None], scale)
+        prefix = self.trunk.part(layer, self.reach)
+        pair = self.branch[layer, :, :, :, : self.own + new]
+        whole = [
+            torch.cat([far.expand(self._count, *far.shape), near], dim=2)
+            for far, near in zip(prefix, pair, strict=True)
+        ]
+        return attend_block(query, whole[0], whole[1], scale)
+
+    def attend_singly(self, layer: int, query: Tensor, scale: float) -> Tensor:
+        """The same, by the arithmetic of a pass over each token alone, so with its bits."""
+        ones = enumerate(torch.split(query, 1, dim=2), start=1)
+        return torch.cat([self._attend_one(layer, one, new, scale) for new, one in ones], dim=1)
+
+    def _attend_one(self, layer: int, query: Tensor, new: int, scale: float) -> Tensor:
+        """One token, the `new`-th of those that are being read."""
+        if self.branch is None:
+            return attend_one(query, *self.trunk.part(layer, self.reach + new), scale)
+        pair = self.branch[layer, :, :, :, : self.own + new]
+        return attend_shared(query, self.trunk.part(layer, self.reach), (pair[0], pair[1]), scale)
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardPlan:
+    """The passes of one forward, and which of its rows are whose. Stands in for a `transformers` cache.
+
+    singly: of a pass that is alone, see `Pass`
+    """
+
+    parts: Sequence[tuple[SharedRows, slice]]
+    singly: bool = False
+
+    def update(self, keys: Tensor, values: Tensor, layer: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        """Called by every attention layer with the new keys and values."""
+        for rows, place in self.parts:
+            rows.write(layer, keys[place], values[place])
+        return keys, values
+
+    def attend(self, layer: int, query: Tensor, scale: float) -> Tensor:
+        """Attention of all rows."""
+        if self.singly:
+            return self.parts[0][0].attend_singly(layer, query, scale)
+        if len(self.parts) == 1:
+            return self.parts[0][0].attend(layer, query, scale)
+        return torch.cat([rows.attend(layer, query[place], scale) for rows, place in self.parts])
+
+
+class Sharing:
+    """`Caching` by shared prefixes; `serves` says for which models."""
+
+    name = "shared"
+    piece = CHUNK
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self.device = model.device
+
+    def empty(self, room: int) -> SharedRows:
+        config = self._model.config
+        heads = config.num_key_value_heads
+        size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        trunk = new_trunk((config.num_hidden_layers, 2, heads, room, size), self._model.source.dtype, self.device)
+        return SharedRows(trunk, 0, None, 0, 1)
+
+    def start(self, prefixes: Sequence[SharedPrefix], room: int) -> SharedRows:
+        first, count = prefixes[0], len(prefixes)
+        assert all(prefix.shape == first.shape for prefix in prefixes), "rows of different shapes were put together"
+        if all(prefix is first for prefix in prefixes):
+            first.settle()
+            if count == 1:  # always on a trunk, so that one stream gives the same bits however it came about
+                trunk = first.trunk if first.trunk.clear(first.reach) else first.trunk.fork(first.reach)
+                return SharedRows(trunk, first.reach, None, 0, 1)
+        branch = first.trunk.branch(count, first.own + room)
+        for row, prefix in enumerate(prefixes):
+            if prefix.row is not None:
+                branch[:, :, row, :, : prefix.own] = prefix.row
+        return SharedRows(first.trunk, first.reach, branch, first.own, count)
+
+    def read(self, passes: Sequence[Pass[Any]]) -> list[PassResult]:
+        """Single tokens of all passes in one forward; several tokens of a pass, or edited states, in one of its own."""
+        single = iter(self._forward([one for one in passes if not one.is_apart]))
+        return [self._forward([one])[0] if one.is_apart else next(single) for one in passes]
+
+    def _forward(self, passes: Sequence[Pass[Any]]) -> list[PassResult]:
+        """Passes over equally many tokens, of which equally many logits are wanted."""
+        if not passes:
+            return []
+        parts: list[tuple[SharedRows, slice]] = []
+        tokens: list[Sequence[int]] = []
+        for one in passes:
+            rows: Any = one.rows
+            parts.append((rows, slice(len(tokens), len(tokens) + rows.count)))
+            tokens += one.tokens
+        layers = tuple(sorted({layer for one in passes for layer in one.layers}))
+        whole = self._run(ForwardPlan(parts, passes[0].singly), tokens, passes[0].keep, layers, passes[0].edit)
+        if len(passes) == 1:
+            return [whole]
+        return [
+            PassResult(whole.logits[place], {layer: whole.hidden[layer][place] for layer in one.layers})
+            for one, (_, place) in zip(passes, parts, strict=True)
+        ]
+
+    def _run(
+        self,
+        plan: ForwardPlan,
+        tokens: Sequence[Sequence[int]],
+        keep: int,
+        layers: Sequence[int],
+        edit: StateEdit | None,
+    ) -> PassResult:
+        new = len(tokens[0])
+        for rows, _ in plan.parts:
+            rows.make_room(new)
+        at = [rows.length for rows, place in plan.parts for _ in range(place.start, place.stop)]
+        positions = torch.tensor(at, device=self.device)[:, None] + torch.arange(new, device=self.device)
+        config, usual = self._model.config, self._model.config._attn_implementation
+        config._attn_implementation = ATTENTION
+        try:
+            with self._model.edited(edit, keep):
+                reading = self._model.run(
+                    tokens, keep, layers, past_key_values=plan, position_ids=positions, ig_guardrail_plan=plan
+                )
+        finally:
+            config._attn_implementation = usual
+        for rows, _ in plan.parts:
+            rows.note(new)
+        return reading
+
+
+def serves(model: Model) -> bool:
+    """Whether sharing gives what the model gives: every layer attends to all tokens, by plain softmax and positions."""
+    config = model.config
+    layers = DynamicCache(config=config).layers
+    plain = len(layers) == config.num_hidden_layers and all(type(layer) is DynamicLayer for layer in layers)
+    odd = any(getattr(config, key, None) for key in ("attn_logit_softcapping", "attention_chunk_size"))
+    rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
+    return plain and not odd and rope in _ROPES and _agrees(model)
+
+
+@torch.inference_mode()
+def _agrees(model: Model) -> bool:
+    """Read three tokens, the last by two rows of one prefix, and compare with one plain pass over them."""
+    sharing, account = Sharing(model), RequestUsage(0)
+    try:
+        rows = sharing.empty(2)
+        (reading,) = sharing.read([Pass(rows, [[0, 1]], 1, (), account)])
+        prefix = rows.freeze(0, reading.logits[0, -1])
+        (reading,) = sharing.read([Pass(sharing.start([prefix, prefix], 1), [[2], [3]], 1, (), account)])
+        plain = model.run([[0, 1, 2], [0, 1, 3]], 1, ()).logits
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError, RuntimeError):
+        return False
+    return bool((reading.logits - plain).norm() <= _CLOSE * plain.norm())
+
+
+def _attention(
+    module: Any, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, scaling: float, **keys_: Any
+) -> tuple[Tensor, None]:
+    plan: ForwardPlan = keys_["ig_guardrail_plan"]
+    return plan.attend(module.layer_idx, query, scaling), None
+
+
+AttentionInterface.register(ATTENTION, _attention)

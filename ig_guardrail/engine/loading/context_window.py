@@ -1,0 +1,97 @@
+"""How many tokens a model reads, told by its files: before its weights are loaded, and without loading them."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import struct
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ig_guardrail.engine.loading.embedded import packed_file
+from ig_guardrail.engine.loading.gguf import SUFFIX
+from ig_guardrail.engine.loading.models import EMBEDDED
+from ig_guardrail.errors import ModelError
+
+_NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+_STRING, _ARRAY = 8, 9
+_FARTHEST = 1 << 20  # bytes of a GGUF file's head that are looked through; its vocabulary stands last
+
+
+def window_of(model: str) -> int | None:
+    """The tokens that a model reads at once, by its name as `load_engine` takes it.
+
+    None where its files do not tell, or are not on this machine.
+    """
+    try:
+        if model == EMBEDDED:
+            return _of_packed(packed_file())
+        path = Path(model).expanduser()
+        if path.suffix == SUFFIX and path.is_file():
+            return _of_packed(path)
+        config = path / "config.json" if path.is_dir() else _in_hub_cache(model)
+        return None if config is None else _of_config(json.loads(config.read_text()))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, struct.error, ModelError):
+        return None
+
+
+def _in_hub_cache(name: str) -> Path | None:
+    if importlib.util.find_spec("huggingface_hub") is None:
+        return None
+    import huggingface_hub
+
+    found = huggingface_hub.try_to_load_from_cache(name, "config.json")
+    return Path(found) if isinstance(found, str) else None
+
+
+def _of_config(config: dict[str, Any]) -> int | None:
+    """What config.json says; models that also see keep what they read in a part of its own."""
+    return _number({**config, **config.get("text_config", {})}.get("max_position_embeddings"))
+
+
+def _of_packed(path: Path) -> int | None:
+    """What the head of a GGUF file says of the context length."""
+    with path.open("rb") as file:
+        magic, version, _, fields = struct.unpack("<4sIQQ", file.read(24))
+        if magic != b"GGUF" or version < 2:
+            return None
+        for _ in range(fields):
+            if file.tell() > _FARTHEST:
+                return None
+            name, value = _text(file), _value(file, _unpacked(file, "I"))
+            if name.endswith(b".context_length"):
+                return _number(value)
+    return None
+
+
+def _value(file: BinaryIO, kind: int) -> object:
+    """The next value, which is of a kind; None for lists, which are passed over."""
+    if kind == _STRING:
+        return _text(file)
+    if kind != _ARRAY:
+        return _unpacked(file, _NUMBERS[kind])
+    inner, count = _unpacked(file, "I"), _unpacked(file, "Q")
+    if inner in _NUMBERS:
+        file.seek(count * struct.calcsize(_NUMBERS[inner]), 1)
+        return None
+    for _ in range(count):
+        if file.tell() > _FARTHEST:
+            break
+        _value(file, inner)
+    return None
+
+
+def _text(file: BinaryIO) -> bytes:
+    length = _unpacked(file, "Q")
+    if length > _FARTHEST:
+        raise ValueError("no GGUF file has a text of this length in its head")
+    return file.read(length)
+
+
+def _unpacked(file: BinaryIO, kind: str) -> int:
+    (value,) = struct.unpack(f"<{kind}", file.read(struct.calcsize(f"<{kind}")))
+    return value  # type: ignore[no-any-return]
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None

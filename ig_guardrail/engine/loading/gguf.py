@@ -1,0 +1,92 @@
+"""GGUF files, unpacked once to what `transformers` loads quickly.
+
+Unpacking takes tens of seconds. The unpacked weights are kept in the user's cache, named by the file's content hash and
+the dtype, and load in about a second from then on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+from ig_guardrail.engine.loading.pretokenize import cut_as
+from ig_guardrail.engine.loading.store import made_once, quiet, remembered_sha256, store_folder
+from ig_guardrail.errors import ModelError, brief
+from ig_guardrail.extras import require
+
+SUFFIX = ".gguf"
+LAYOUT = 2  # of unpacked folders: those of an earlier one are made again
+_DOUBT = "doubt.txt"  # in an unpacked folder: what is not known of the file, told at every load
+
+
+def unpacked(packed: Path, dtype: str) -> tuple[Path, str]:
+    """The folder of the model in `dtype`, and the SHA-256 (hex) of the file it was made from.
+
+    Warns if the file does not say how its vocabulary cuts text, or in a way that is not known.
+    Raises ModelError if what unpacks files is missing, or cannot read this one.
+    """
+    digest = remembered_sha256(packed)
+    folder = made_once(store_folder() / f"{digest[:16]}-{dtype}-{LAYOUT}", lambda empty: _unpack(packed, dtype, empty))
+    if (folder / _DOUBT).is_file():
+        warnings.warn((folder / _DOUBT).read_text(), stacklevel=2)
+    return folder, digest
+
+
+def _unpack(packed: Path, dtype: str, folder: Path) -> None:
+    """Unpack the file in float32, cast to `dtype`, and write model and tokenizer to `folder`."""
+    require("embedded", by=f"model file {packed.name}", where="model")
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    auto: Any = AutoModelForCausalLM
+    source: dict[str, Any] = {"gguf_file": packed.name, "local_files_only": True}
+    with quiet(), contextlib.redirect_stderr(io.StringIO()):  # unpacking draws a bar that no setting hides
+        try:
+            unpacked = auto.from_pretrained(packed.parent, dtype=torch.float32, **source)
+        except Exception as error:  # readers of damaged files raise what they like
+            raise _unreadable(packed, error) from error
+        config = unpacked.config
+        if hasattr(config, "quantization_config"):  # the weights are plain now, and say so
+            del config.quantization_config
+        model = auto.from_config(config)
+        model.load_state_dict(unpacked.state_dict())
+        model.tie_weights()
+        model.generation_config = unpacked.generation_config
+        model.to(getattr(torch, dtype)).save_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(packed.parent, **source)
+        name = _cutting_of(packed)
+        if name is not None and not cut_as(tokenizer, name):
+            (folder / _DOUBT).write_text(_doubt(packed, name))
+        tokenizer.save_pretrained(folder)
+
+
+def _cutting_of(packed: Path) -> str | None:
+    """The name of how the file's vocabulary cuts text, "" if it gives none; None for one that is not byte-level."""
+    from gguf import GGUFReader
+
+    fields = GGUFReader(packed).fields
+    kind, name = (fields.get(f"tokenizer.ggml.{key}") for key in ("model", "pre"))
+    if kind is None or kind.contents() != "gpt2":
+        return None
+    return "" if name is None else str(name.contents())
+
+
+def _doubt(packed: Path, name: str) -> str:
+    told = f"cuts text as '{brief(name, 60)}', which is not known here" if name else "does not say how it cuts text"
+    return (
+        f"model file {packed.name}: its vocabulary {told}\n"
+        "  why: it is cut as `transformers` cuts it; numbers and spaces may be other tokens than it was trained on\n"
+        "  fix: use a file that was made with a known name, or the model's safetensors folder"
+    )
+
+
+def _unreadable(packed: Path, error: Exception) -> ModelError:
+    return ModelError(
+        f"{packed.name} cannot be unpacked: {brief(error)}",
+        where=f"model file {packed.name}",
+        why="it is no whole GGUF file, or of an architecture that `transformers` does not unpack",
+        fix="check the file, or use the model's safetensors folder",
+    )

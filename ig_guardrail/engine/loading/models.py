@@ -1,0 +1,244 @@
+"""From a model's name to a running engine: found, loaded once, and shared by everyone in the process."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ig_guardrail.engine.loading.gguf import SUFFIX, unpacked
+from ig_guardrail.engine.loading.store import files_sha256, quiet
+from ig_guardrail.errors import ModelError, RequestError, brief
+from ig_guardrail.extras import LOCAL, require
+from ig_guardrail.threads import ForkSafeLock, Home
+
+if TYPE_CHECKING:
+    from ig_guardrail.engine.loading.weights import Weights
+    from ig_guardrail.engine.transformers import TransformersEngine
+
+EMBEDDED = "embedded"
+DTYPES = ("bfloat16", "float32", "float16")
+QUANTIZED = ("int4",)
+UNROUNDED = "float16"  # the dtype in which the embedded model's values are kept to be quantised again
+HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
+HUB_EXTRAS = ["*/*", "consolidated*"]  # the same weights in other layouts
+_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """The folder of a model's files, and the content hash of its weights."""
+
+    name: str
+    folder: Path
+    sha256: str
+
+
+@dataclass(slots=True)
+class Slot:
+    """One engine of the registry, and the lock under which it is loaded."""
+
+    lock: ForkSafeLock = field(default_factory=ForkSafeLock)
+    engine: TransformersEngine | None = None
+
+
+class Registry:
+    """Engines by (model, device, numerics), each loaded at its first use, once, whoever asks first."""
+
+    def __init__(self) -> None:
+        self._lock = ForkSafeLock()
+        self._home: Home | None = None
+        self._slots: dict[tuple[str, str, str], Slot] = {}
+
+    def get(self, key: tuple[str, str, str], load: Callable[[], TransformersEngine]) -> TransformersEngine:
+        """The engine of `key`; loaded if there is none, or if it was shut down.
+
+        Raises ModelError if this process was forked from one that has loaded a model.
+        """
+        with self._lock:
+            self._home = self._home or Home()
+            if self._home.left:
+                raise ModelError(
+                    "this process was forked after a model was loaded, so it cannot load one",
+                    where="model",
+                    why="the threads that compute do not live in a fork, and it would wait for them for ever",
+                    fix="load the first model after the fork, or start processes by 'spawn'",
+                )
+            slot = self._slots.setdefault(key, Slot())
+        with slot.lock:
+            if slot.engine is None or slot.engine.closed:
+                slot.engine = load()
+            return slot.engine
+
+
+_REGISTRY = Registry()  # the one thing that is process-wide: weights are too large to hold twice
+
+
+def load_engine(model: str, *, device: str = "auto", dtype: str = "auto", weights: str = "auto") -> TransformersEngine:
+    """The engine of a model, loaded at the first call and shared from then on.
+
+    model   "embedded", a local folder, a .gguf file, or a hub name such as "Qwen/Qwen3-0.6B" (downloaded if it is not
+            there)
+    device  "auto" (cuda, else mps, else cpu), "cpu", "cuda", "cuda:0", "mps"
+    dtype   "auto" (bfloat16), "bfloat16", "float32", "float16"
+    weights "auto" (as `dtype` says), "bf16", or, on the CPU, "int4"
+    Raises ModelError if the model cannot be had, RequestError for a device, dtype or weights that do not exist.
+    """
+    _require_readers(model)
+    place, numerics = device_of(device), numerics_of(dtype, weights)
+    return _REGISTRY.get((_place(model), place, numerics), lambda: _start(model, place, numerics))
+
+
+def load_weights(model: str, device: str, numerics: str) -> Weights:
+    """A model's weights and tokenizer on `device`, for this caller alone.
+
+    numerics  a dtype, or "int4"
+    """
+    _require_readers(model)
+    from ig_guardrail.engine.loading.quantized import quantize
+    from ig_guardrail.engine.loading.weights import Weights
+
+    quantized = numerics if numerics in QUANTIZED else None
+    source = _find(model, UNROUNDED if quantized else numerics)
+    try:
+        loaded, tokenizer = _load(source, device, "auto" if quantized else numerics)
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
+        raise _unreadable(source, error) from error
+    if quantized:
+        quantize(loaded)
+    return Weights(model, source.sha256, loaded, tokenizer, quantized)
+
+
+def load_tokenizer(model: str) -> Any:
+    """A model's `transformers` tokenizer, without its weights."""
+    _require_readers(model)
+    from transformers import AutoTokenizer
+
+    source = _find(model, DTYPES[0])
+    try:
+        with quiet():
+            return AutoTokenizer.from_pretrained(source.folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, ImportError) as error:
+        raise _unreadable(source, error) from error
+
+
+def _start(model: str, device: str, numerics: str) -> TransformersEngine:
+    from ig_guardrail.engine.loading.packing import pack
+    from ig_guardrail.engine.transformers import TransformersEngine
+
+    weights = load_weights(model, device, numerics)
+    pack(weights.model)
+    return TransformersEngine(weights)
+
+
+def _require_readers(model: str) -> None:
+    """Raises MissingExtra without what runs a model. What unpacks a packed file is asked for when that is done."""
+    packed = model == EMBEDDED or Path(model).suffix == SUFFIX
+    require("embedded" if packed else "local", *LOCAL, by=f"model '{model}'", where="model")
+
+
+def _place(model: str) -> str:
+    """One spelling for each model: files and folders by their absolute path."""
+    path = Path(model).expanduser()
+    return model if model == EMBEDDED or not path.exists() else str(path.resolve())
+
+
+def _find(model: str, dtype: str) -> ModelFiles:
+    if model == EMBEDDED:
+        from ig_guardrail.engine.loading.embedded import embedded_model
+
+        return ModelFiles(model, *embedded_model(dtype))
+    folder = Path(model).expanduser()
+    if folder.suffix == SUFFIX and folder.is_file():
+        return ModelFiles(model, *unpacked(folder, dtype))
+    if not folder.is_dir():
+        folder = _downloaded(model)
+    return ModelFiles(model, folder, files_sha256(folder.glob("*.safetensors")))
+
+
+def _downloaded(name: str) -> Path:
+    """The hub cache's folder of a model; what is missing is fetched, with a progress bar."""
+    if name.startswith(".") or not _HUB_NAME.fullmatch(name):
+        raise ModelError(
+            f"there is no folder '{name}'",
+            where=f"model '{name}'",
+            why="a model is 'embedded', a folder with its files, a .gguf file, or a hub name such as 'Qwen/Qwen3-0.6B'",
+            fix="check the path",
+        )
+    import huggingface_hub
+
+    try:
+        return Path(huggingface_hub.snapshot_download(name, allow_patterns=HUB_FILES, ignore_patterns=HUB_EXTRAS))
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"the model cannot be had: {brief(error)}",
+            where=f"model '{name}'",
+            why="it is neither a folder, nor in the local hub cache, nor could it be downloaded",
+            fix="check the name and the network, or use model 'embedded'",
+        ) from error
+
+
+def _load(source: ModelFiles, device: str, dtype: str) -> tuple[Any, Any]:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    with quiet():
+        tokenizer = AutoTokenizer.from_pretrained(source.folder, **local)
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            source.folder, dtype=getattr(torch, dtype, dtype), use_safetensors=True, **local
+        )
+    return model.to(device).eval(), tokenizer
+
+
+def device_of(device: str) -> str:
+    """The device that a choice stands for; see `load_engine`. Raises RequestError if this machine does not have it."""
+    require("local", "torch", by="a local model", where="device")
+    import torch
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    kind = device.partition(":")[0]
+    here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if here.get(kind):
+        return str(torch.device("cuda", torch.cuda.current_device())) if device == "cuda" else device
+    present = ", ".join(name for name, there in here.items() if there)
+    raise RequestError(
+        f"device is '{device}', which this machine does not have",
+        where="device",
+        why=f"it has: {present}",
+        fix="use 'auto', or one of those",
+    )
+
+
+def numerics_of(dtype: str, weights: str) -> str:
+    """What the weights run in: a dtype, or "int4"; see `load_engine`. Raises RequestError for a bad choice."""
+    _check_choice("dtype", dtype, ("auto", *DTYPES), "weights run in one of a few number formats")
+    _check_choice("weights", weights, ("auto", "bf16", *QUANTIZED), "weights are kept in one of a few ways")
+    chosen = DTYPES[0] if dtype == "auto" else dtype
+    if weights == "auto":
+        return chosen
+    if chosen != DTYPES[0]:
+        raise RequestError(
+            f"weights is '{weights}' and dtype is '{dtype}'",
+            where="weights",
+            why="weights that are kept like that compute in bfloat16",
+            fix="leave out one of the two",
+        )
+    return DTYPES[0] if weights == "bf16" else weights
+
+
+def _check_choice(name: str, given: str, known: tuple[str, ...], why: str) -> None:
+    if given not in known:
+        raise RequestError(f"{name} is '{given}'", where=name, why=why, fix=f"use one of: {', '.join(known)}")
+
+
+def _unreadable(source: ModelFiles, error: Exception) -> ModelError:
+    return ModelError(
+        f"the model cannot be loaded: {brief(error)}",
+        where=f"model '{source.name}'",
+        why="a model needs config.json, a tokenizer and safetensors weights, all in one folder",
+        fix=f"check {source.folder}",
+    )

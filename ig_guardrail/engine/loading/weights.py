@@ -1,0 +1,64 @@
+"""A loaded model with its tokenizer, and the facts an engine needs of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ig_guardrail.engine.base import EngineInfo
+from ig_guardrail.engine.text.detokenize import detokenizer_of
+from ig_guardrail.engine.text.vocabulary import TokenVocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What `models` loads and an engine runs.
+
+    name       the name it was asked for by
+    sha256     content hash of the weight files
+    model      a `transformers` causal language model in eval mode, on its device
+    tokenizer  its `transformers` tokenizer
+    quantized  "int4" if its linear layers are
+    """
+
+    name: str
+    sha256: str
+    model: Any
+    tokenizer: Any
+    quantized: str | None = None
+
+    @property
+    def numerics(self) -> str:
+        """What the weights run in: "int4", or a dtype such as "bfloat16"."""
+        return self.quantized or str(self.model.dtype).removeprefix("torch.")
+
+
+def info_of(weights: Weights, mode: str, language: TokenVocabulary) -> EngineInfo:
+    """An engine's description of its weights."""
+    config = weights.model.config.get_text_config()
+    return EngineInfo(
+        model=weights.name,
+        model_sha256=weights.sha256,
+        mode=mode,
+        numerics=weights.numerics,
+        device=str(weights.model.device),
+        layers=config.num_hidden_layers,
+        context=config.max_position_embeddings,
+        protected=_protected(weights.tokenizer, language),
+        language=language.sha256,
+    )
+
+
+def vocabulary_of(weights: Weights) -> TokenVocabulary:
+    """The meaning of the model's tokens; it is ended by those its tokenizer and its generation settings name."""
+    named = weights.model.generation_config.eos_token_id
+    ends = {*(named if isinstance(named, list) else [named]), weights.tokenizer.eos_token_id} - {None}
+    size = weights.model.config.get_text_config().vocab_size
+    return TokenVocabulary(detokenizer_of(weights.tokenizer), frozenset(ends), size)
+
+
+def _protected(tokenizer: Any, language: TokenVocabulary) -> frozenset[int]:
+    """End tokens, special tokens (which spell nothing), and tokens that are white space only."""
+    spelled = language.detokenizer.bytes_of
+    blank = (token for token in tokenizer.get_vocab().values() if not spelled(token).decode("utf-8", "replace").strip())
+    return language.end | frozenset(blank)

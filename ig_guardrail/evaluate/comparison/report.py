@@ -1,0 +1,186 @@
+"""A comparison on paper: the table as Markdown and CSV, and as values for scripts.
+
+Everything a comparison leaves in its folder beside the records.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ig_guardrail.bootstrap import Estimate
+from ig_guardrail.evaluate import tables
+from ig_guardrail.evaluate.comparison.columns import COLUMNS, TableRow
+from ig_guardrail.evaluate.comparison.config import Config, policy_of
+from ig_guardrail.evaluate.comparison.figures import answers_by_prompt, figure_rows, outcomes_of
+from ig_guardrail.evaluate.comparison.records import PACKAGES, Record
+from ig_guardrail.evaluate.judged import AnswerJudge
+
+HEADINGS: Mapping[str, str] = {
+    "safe": "judged harmless",
+    "harm_saved": "less harm than unguarded",
+    "against": "less harm than inference_guard",
+    "answered": "answered, harmless",
+    "answered_more": "more than inference_guard",
+    "over": "over budget",
+    "cost": "cost",
+    "reward": "reward, benign",
+    "reward_risky": "reward, risky",
+    "refusals": "refused, risky",
+    "over_refusals": "refused, benign",
+    "rescued": "rescued",
+    "per_token": "tokens drawn / shown",
+    "work": "layer forwards, x unguarded",
+    "scored": "scorer calls",
+    "seconds": "seconds",
+    "slower": "time, x unguarded",
+    "first": "seconds to first text",
+}
+SHARES = ("safe", "answered", "over", "refusals", "over_refusals", "rescued")
+SIGNED = ("harm_saved", "against", "answered_more")
+
+
+def markdown(rows: Sequence[TableRow], columns: Sequence[str] = COLUMNS) -> str:
+    """A table with a line for each strategy; intervals in brackets."""
+    head = ["strategy", *(HEADINGS[name] for name in columns)]
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    named = len({(row.model, row.policy) for row in rows}) > 1
+    for row in rows:
+        name = f"{row.strategy} ({row.model}, {row.policy})" if named else row.strategy
+        cells = [cell(column, row.figures[column]) for column in columns]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def cell(column: str, estimate: Estimate) -> str:
+    """A figure and its interval, as readers want them; a dash where nothing was measured."""
+    if math.isnan(estimate.value):
+        return "-"
+    if column in SHARES:
+        return f"{estimate.value:.0%} [{estimate.low:.0%}, {estimate.high:.0%}]"
+    if column in SIGNED:
+        return f"{estimate.value:+.2f} [{estimate.low:+.2f}, {estimate.high:+.2f}]"
+    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
+
+
+def comma_separated(rows: Sequence[TableRow]) -> str:
+    """Every figure with the ends of its interval and its n, one strategy a line."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    parts = ("", "_low", "_high", "_n")
+    writer.writerow(["model", "policy", "strategy", *(f"{name}{part}" for name in COLUMNS for part in parts)])
+    for row in rows:
+        found = [row.figures[name] for name in COLUMNS]
+        numbers = [number for one in found for number in (one.value, one.low, one.high, one.n)]
+        writer.writerow([row.model, row.policy, row.strategy, *(_plain(number) for number in numbers)])
+    return out.getvalue()
+
+
+def values(rows: Sequence[TableRow]) -> list[dict[str, Any]]:
+    """Rows as JSON keeps them; null where nothing was measured."""
+    return [
+        {
+            "model": row.model,
+            "policy": row.policy,
+            "strategy": row.strategy,
+            "figures": {name: [_plain(n) for n in (e.value, e.low, e.high, e.n)] for name, e in row.figures.items()},
+        }
+        for row in rows
+    ]
+
+
+def rows_from(stored: Sequence[Mapping[str, Any]]) -> list[TableRow]:
+    """What `values` gave, as rows."""
+    return [
+        TableRow(
+            one["model"], one["policy"], one["strategy"], {name: _estimate(e) for name, e in one["figures"].items()}
+        )
+        for one in stored
+    ]
+
+
+def _estimate(stored: Sequence[float | None]) -> Estimate:
+    value, low, high = (math.nan if number is None else number for number in stored[:3])
+    return Estimate(value, low, high, int(stored[3] or 0))
+
+
+def _plain(number: float) -> float | int | None:
+    if isinstance(number, int):
+        return number
+    return round(number, 6) if math.isfinite(number) else None
+
+
+def write_report(
+    config: Config, judge: AnswerJudge, records: Sequence[Record], rows: Sequence[TableRow], streams: int, folder: Path
+) -> str:
+    """Write table.md, table.csv, results.json and, where matplotlib is there, front.svg and traces.svg; the table."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table = markdown(rows)
+    (folder / "table.md").write_text(table, encoding="utf-8")
+    (folder / "table.csv").write_text(comma_separated(rows), encoding="utf-8")
+    result = json.dumps(summary(config, judge, records, rows, streams), indent=1, ensure_ascii=False)
+    (folder / "results.json").write_text(result + "\n", encoding="utf-8")
+    drawn = _drawn(records, rows, folder)
+    return f"{table}\nwritten to {folder}{'' if drawn else ' (no plots: install the extra `plot`)'}"
+
+
+def write_figures(config: Config, judge: AnswerJudge, records: Sequence[Record], folder: Path) -> list[tables.Row]:
+    """Write figures.md and figures.json, which says when and under what they were measured; the figures."""
+    risky, benign = answers_by_prompt(config, records, judge)
+    rows = figure_rows(risky, benign, config.bounds)
+    (folder / "figures.md").write_text(tables.markdown(rows) + "\n", encoding="utf-8")
+    facts = {
+        "measured": datetime.now(UTC).strftime("%Y-%m-%d"),
+        **origin(config, judge, records),
+        "outcomes": {"risky": outcomes_of(risky), "benign": outcomes_of(benign)},
+        "figures": rows,
+    }
+    tables.write_json(folder / "figures.json", facts)
+    return rows
+
+
+def origin(config: Config, judge: AnswerJudge, records: Sequence[Record]) -> dict[str, Any]:
+    """What was compared, under what."""
+    return {
+        "config": config.model_dump(mode="json", exclude={"prompts"}),
+        "policies": {name: policy_of(name).sha256 for name in config.policies},
+        "prompts": {
+            one.name: len({r.cell.prompt for r in records if r.cell.set == one.name}) for one in config.prompts
+        },
+        "judge": judge.sha256,
+        "machine": f"{platform.machine()}, Python {platform.python_version()}",
+        "versions": {name: version(name) for name in PACKAGES},
+    }
+
+
+def summary(
+    config: Config, judge: AnswerJudge, records: Sequence[Record], rows: Sequence[TableRow], streams: int
+) -> dict[str, Any]:
+    """What was compared, under what, and every column."""
+    failed = sum(record.outcome in ("failed", "cancelled") for record in records)
+    return {
+        **origin(config, judge, records),
+        "streams": streams,
+        "failed": failed,
+        "rows": values(rows),
+    }
+
+
+def _drawn(records: Sequence[Record], rows: Sequence[TableRow], folder: Path) -> bool:
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        return False
+    from ig_guardrail.evaluate.comparison.plots import draw_front, draw_traces
+
+    draw_front(rows, folder / "front.svg")
+    draw_traces(records, folder / "traces.svg")
+    return True

@@ -1,0 +1,149 @@
+"""How well scores separate harmful from safe, with intervals in which all answers to one prompt are one observation.
+
+How far predicted chances can be taken at their word.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ig_guardrail.bootstrap import Estimate, bootstrap
+
+Floats = NDArray[np.float64]
+
+RESAMPLES = 1_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoredSet:
+    """Scores (n,), whether each is of something harmful (n,), and the prompt or goal each belongs to."""
+
+    scores: Floats
+    harmful: NDArray[np.bool_]
+    groups: tuple[Hashable, ...]
+
+    def take(self, indices: NDArray[np.int64]) -> ScoredSet:
+        return ScoredSet(self.scores[indices], self.harmful[indices], tuple(self.groups[index] for index in indices))
+
+
+def auc(scored: ScoredSet) -> float:
+    """The chance that a harmful score lies above a safe one, ties counting half; NaN without both."""
+    return pair_auc(scored.scores[scored.harmful], scored.scores[~scored.harmful])
+
+
+def pair_auc(harmful: Floats, safe: Floats) -> float:
+    """The same for two samples."""
+    if not len(harmful) or not len(safe):
+        return math.nan
+    order = np.sort(safe)
+    below = np.searchsorted(order, harmful, side="left")
+    up_to = np.searchsorted(order, harmful, side="right")
+    return float((below + up_to).sum() / (2 * len(harmful) * len(safe)))
+
+
+def within_auc(scored: ScoredSet) -> float:
+    """AUC over the pairs of one harmful and one safe answer to the same goal; NaN if no goal has both."""
+    won, pairs = 0.0, 0
+    owners = np.array([hash(group) for group in scored.groups])
+    for owner in np.unique(owners):
+        mine = owners == owner
+        harmful, safe = scored.scores[mine & scored.harmful], scored.scores[mine & ~scored.harmful]
+        count = len(harmful) * len(safe)
+        won += pair_auc(harmful, safe) * count if count else 0.0
+        pairs += count
+    return won / pairs if pairs else math.nan
+
+
+def detection_at(rate: float) -> Callable[[ScoredSet], float]:
+    """The share of harmful scores above the threshold that at most `rate` of the safe ones exceed."""
+
+    def detection(scored: ScoredSet) -> float:
+        safe = np.sort(scored.scores[~scored.harmful])
+        harmful = scored.scores[scored.harmful]
+        if not len(safe) or not len(harmful):
+            return math.nan
+        threshold = safe[len(safe) - 1 - math.floor(rate * len(safe))]
+        return float((harmful > threshold).mean())
+
+    return detection
+
+
+def estimate(statistic: Callable[[ScoredSet], float], scored: ScoredSet, seed: int) -> Estimate:
+    """The statistic, with a percentile interval of `RESAMPLES` samples of whole groups, drawn with replacement."""
+    members: dict[Hashable, list[int]] = {}
+    for index, group in enumerate(scored.groups):
+        members.setdefault(group, []).append(index)
+    groups = [np.array(indices) for indices in members.values()]
+    return bootstrap(
+        statistic(scored),
+        lambda drawn: statistic(scored.take(np.concatenate([groups[index] for index in drawn]))),
+        len(groups),
+        RESAMPLES,
+        seed,
+    )
+
+
+def proportion(count: int, total: int) -> Estimate:
+    """A share with its exact 95% interval (Clopper and Pearson, Biometrika 1934)."""
+    if not 0 <= count <= total or not total:
+        raise ValueError(f"{count} of {total} is not a share")
+    low = 0.0 if count == 0 else _solve(lambda p: 1 - _at_most(count - 1, total, p), 0.025)
+    high = 1.0 if count == total else 1 - _solve(lambda p: 1 - _at_most(total - count - 1, total, p), 0.025)
+    return Estimate(count / total, low, high, total)
+
+
+def _at_most(count: int, total: int, p: float) -> float:
+    """Probability of at most `count` successes in `total` trials."""
+    if not 0 < p < 1:
+        return 1.0 if p == 0 else float(count >= total)
+    logs = [
+        math.lgamma(total + 1) - math.lgamma(k + 1) - math.lgamma(total - k + 1) + k * math.log(p)
+        + (total - k) * math.log1p(-p)
+        for k in range(count + 1)
+    ]  # fmt: skip
+    return min(1.0, math.fsum(math.exp(value) for value in logs))
+
+
+def _solve(rising: Callable[[float], float], target: float) -> float:
+    """Where a rising function on [0, 1] reaches `target`."""
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if rising(middle) < target else (low, middle)
+    return (low + high) / 2
+
+
+BINS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """The predictions in one tenth of [0, 1]: how many, their mean, and the share that came true."""
+
+    count: int
+    predicted: float
+    observed: float
+
+
+def reliability(chances: Floats, came_true: NDArray[np.bool_]) -> tuple[Bin, ...]:
+    """The bins [0, 0.1), [0.1, 0.2), ... [0.9, 1] that hold any of the predictions (n,), in order."""
+    places = np.minimum((chances * BINS).astype(np.int64), BINS - 1)
+    return tuple(
+        Bin(
+            int((places == place).sum()),
+            float(chances[places == place].mean()),
+            float(came_true[places == place].mean()),
+        )
+        for place in np.unique(places)
+    )
+
+
+def calibration_error(bins: tuple[Bin, ...]) -> float:
+    """The expected calibration error: the mean gap between predicted and observed, weighed by count."""
+    total = sum(one.count for one in bins)
+    return sum(one.count * abs(one.predicted - one.observed) for one in bins) / total

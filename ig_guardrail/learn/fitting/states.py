@@ -1,0 +1,204 @@
+"""Hidden states of a language model while it reads exchanges: the running mean over the answer, at a few points.
+
+What is kept for a point is the mean of the states after each answer token up to it, as a guard sees it while the answer
+is being written. Answers are read up to `POINTS[-1]` tokens.
+
+Running means on disk, so that an interrupted reading goes on where it stopped.
+
+One shard a few hundred exchanges. Its name is the hash of all that its content depends on, and it is put in place by a
+rename, so a shard is whole and right or not there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ig_guardrail.engine.loading.store import is_own, put_in_place
+from ig_guardrail.engine.loading.weights import Weights
+from ig_guardrail.engine.text.chat import Chat, chat_of
+from ig_guardrail.types import Message
+
+POINTS = (8, 16, 32, 48, 64)
+CHARGE_POINTS = (16, 32, 48, 64)
+NEUTRAL_PROMPT = "Write a short message."
+MAX_PROMPT_CHARACTERS = 2_000
+MAX_ANSWER_CHARACTERS = 1_500
+BATCH_TOKENS = 1_536
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """Running means of one answer: `values` has shape (points, layers, hidden size), float32."""
+
+    points: tuple[int, ...]
+    values: NDArray[np.float32]
+
+
+def points_of(length: int) -> tuple[int, ...]:
+    """Where an answer of `length` tokens is looked at: at each of `POINTS` before its end, and at its end."""
+    end = min(length, POINTS[-1])
+    return (*(point for point in POINTS if point < end), end)
+
+
+def token_ids(chat: Chat, prompt: str, answer: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Ids of the rendered prompt (a neutral one where it is empty) and of the answer, at most `POINTS[-1]` of these."""
+    asked = prompt.strip()[:MAX_PROMPT_CHARACTERS] or NEUTRAL_PROMPT
+    return chat.encode([Message("user", asked)]).ids, answer_ids(chat, answer)
+
+
+def answer_ids(chat: Chat, answer: str) -> tuple[int, ...]:
+    """The answer's first tokens, at most `POINTS[-1]`; markers in it are spelled out."""
+    return chat.text_ids(answer.strip()[:MAX_ANSWER_CHARACTERS])[: POINTS[-1]]
+
+
+def read_means(weights: Weights, exchanges: Sequence[tuple[str, str]], layers: tuple[int, ...]) -> list[Means]:
+    """Running means for (prompt, answer) pairs, in their order; an answer without tokens has points (0,) and zeros."""
+    chat = chat_of(weights.tokenizer)
+    ids = [token_ids(chat, prompt, answer) for prompt, answer in exchanges]
+    found: dict[int, Means] = {}
+    for batch in _batches([len(before) + len(after) for before, after in ids]):
+        found.update(zip(batch, _read_batch(weights.model, [ids[index] for index in batch], layers), strict=True))
+    return [found[index] for index in range(len(exchanges))]
+
+
+def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Indices in groups of like length, none padding to more than `BATCH_TOKENS` tokens unless it is alone."""
+    group: list[int] = []
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if group and (len(group) + 1) * lengths[index] > BATCH_TOKENS:
+            yield group
+            group = []
+        group.append(index)
+    if group:
+        yield group
+
+
+def _read_batch(
+    model: Any, ids: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], layers: tuple[int, ...]
+) -> list[Means]:
+    import torch
+
+    width = max(len(before) + len(after) for before, after in ids)
+    # Padding stands to the right, so no real token attends to it.
+    rows = [[*before, *after, *[0] * (width - len(before) - len(after))] for before, after in ids]
+    tokens = torch.tensor(rows, device=model.device)
+    with torch.inference_mode(), _capture(model, layers) as states:
+        with suppress(_ReadEnough):
+            model.model(input_ids=tokens, use_cache=False)
+        stacked = torch.stack([states[layer] for layer in layers], dim=2)
+        return [_means(stacked[row], len(before), len(after)) for row, (before, after) in enumerate(ids)]
+
+
+def _means(states: Any, start: int, length: int) -> Means:
+    """`states` has shape (tokens, layers, hidden size)."""
+    import torch
+
+    points = points_of(length)
+    if length == 0:
+        return Means(points, np.zeros((1, *states.shape[1:]), dtype=np.float32))
+    sums = states[start : start + length].to("cpu", torch.float64).cumsum(dim=0)
+    at = torch.tensor(points)
+    values = sums[at - 1] / at[:, None, None]
+    return Means(points, values.to(torch.float32).numpy())
+
+
+class _ReadEnough(Exception):
+    """The deepest layer that was asked for has been reached."""
+
+
+@contextmanager
+def _capture(model: Any, layers: tuple[int, ...]) -> Iterator[Mapping[int, Any]]:
+    """Keep what the given layers put out during one pass, and end the pass after the deepest."""
+    states: dict[int, Any] = {}
+    deepest = max(layers)
+
+    def keep(layer: int, output: Any) -> None:
+        states[layer] = output[0] if isinstance(output, tuple) else output
+        if layer == deepest:
+            raise _ReadEnough
+
+    blocks = model.model.layers
+    hooks = [
+        blocks[layer - 1].register_forward_hook(lambda _module, _inputs, output, layer=layer: keep(layer, output))
+        for layer in layers
+    ]
+    try:
+        yield states
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+SHARD = 256
+_FORMAT = 2
+
+Progress = Callable[[int, int], None]
+
+
+def cached_means(
+    weights: Weights,
+    exchanges: Sequence[tuple[str, str]],
+    layers: tuple[int, ...],
+    folder: Path,
+    progress: Progress,
+) -> list[Means]:
+    """`read_means` with shards kept in `folder`; `progress(done, total)` is called after each shard."""
+    folder.mkdir(parents=True, exist_ok=True)
+    order = sorted(range(len(exchanges)), key=lambda index: sum(map(len, exchanges[index])))
+    found: dict[int, Means] = {}
+    for start in range(0, len(order), SHARD):
+        part = order[start : start + SHARD]
+        pairs = [exchanges[index] for index in part]
+        path = folder / f"{_key(weights, pairs, layers)}.safetensors"
+        means = _load(path)
+        if means is None:
+            means = read_means(weights, pairs, layers)
+            _save(path, means)
+        found.update(zip(part, means, strict=True))
+        progress(len(found), len(order))
+    return [found[index] for index in range(len(exchanges))]
+
+
+def _key(weights: Weights, pairs: Sequence[tuple[str, str]], layers: tuple[int, ...]) -> str:
+    """Of the tokens, not of the texts: how a text is cut may change while the weights stay."""
+    chat = chat_of(weights.tokenizer)
+    ids = [token_ids(chat, prompt, answer) for prompt, answer in pairs]
+    facts = [_FORMAT, weights.sha256, weights.numerics, list(layers), list(POINTS), ids]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _load(path: Path) -> list[Means] | None:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        if not is_own(path):
+            return None
+        tensors = load_file(path)
+    except (FileNotFoundError, SafetensorError):
+        return None
+    points, counts, values = tensors["points"].tolist(), tensors["counts"].tolist(), tensors["values"]
+    ends = np.cumsum(counts).tolist()
+    spans = [(end - count, end) for end, count in zip(ends, counts, strict=True)]
+    return [Means(tuple(points[start:end]), values[start:end]) for start, end in spans]
+
+
+def _save(path: Path, means: Sequence[Means]) -> None:
+    from safetensors.numpy import save_file
+
+    tensors = {
+        "points": np.array([point for mean in means for point in mean.points], dtype=np.int64),
+        "counts": np.array([len(mean.points) for mean in means], dtype=np.int64),
+        "values": np.concatenate([mean.values for mean in means]),
+    }
+    with put_in_place(path) as beside:
+        save_file(tensors, beside)

@@ -1,0 +1,112 @@
+"""What a check of policy files found, as text, as JSON and as an exit code."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic
+from ig_guardrail.policy.diagnostics.render import coloured, printable, render
+from ig_guardrail.policy.yaml.decoding import lines
+
+UNREADABLE = "P001"
+UNTRIED = (
+    "warning: messages were not tried against the budgets, nor cost models looked for; a guardrail does both when it\n"
+    "starts, and `policy check --deep` now"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    """One file: its faults and, if it is valid, the name, version and hash of its policy.
+
+    source  its characters
+    start   None: not tried; "": it starts as a guardrail, and its messages are within its budgets; else why it does not
+    """
+
+    path: str
+    faults: tuple[Diagnostic, ...]
+    name: str | None = None
+    version: str | None = None
+    sha256: str | None = None
+    source: str = field(default="", repr=False)
+    start: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the policy can be used; warnings do not stand in the way."""
+        return not self.errors and not self.start
+
+    @property
+    def errors(self) -> int:
+        """How many errors it has; that it does not start is one."""
+        return sum(fault.severity == "error" for fault in self.faults) + bool(self.start)
+
+    def as_text(self) -> str:
+        """Every fault with its place in the source, then one line on the file."""
+        source = lines(self.source)
+        parts = [render(fault, source) for fault in self.faults]
+        if self.start:
+            parts.append(f"error: {printable(self.path)} is valid, and does not start: {self.start}")
+        if self.ok:
+            tried = "" if self.start is None else ", starts, and its messages are within its budgets"
+            about = f"{self.name} {self.version}, sha256 {str(self.sha256)[:12]}"
+            parts.append(f"{printable(self.path)}: valid: {about}{tried}")
+        return "\n\n".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The check of several files."""
+
+    files: tuple[FileReport, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0: every file is valid; 1: a file has faults; 2: a file could not be read, or there was none to check."""
+        unreadable = any(fault.code == UNREADABLE for one in self.files for fault in one.faults)
+        if unreadable or not self.files:
+            return 2
+        return 0 if all(one.ok for one in self.files) else 1
+
+    def as_text(self, color: bool) -> str:
+        """The report for people."""
+        untried = any(one.ok and one.start is None for one in self.files)
+        text = "\n\n".join([*(one.as_text() for one in self.files), *([UNTRIED] if untried else []), self._summary()])
+        return coloured(text) if color else text
+
+    def as_json(self) -> str:
+        """The report for programs: {"files": [{"path", "ok", "sha256", "name", "faults": [...], "start"}]}.
+
+        start: null where it was not tried, "" for a policy that starts, else why it does not
+        """
+        files = [
+            {
+                "path": one.path,
+                "ok": one.ok,
+                "sha256": one.sha256,
+                "name": one.name,
+                "faults": [fault.as_dict() for fault in one.faults],
+                "start": one.start,
+            }
+            for one in self.files
+        ]
+        return json.dumps({"files": files}, indent=2)
+
+    def _summary(self) -> str:
+        if not self.files:
+            return "no policy was checked"
+        valid = sum(one.ok for one in self.files)
+        errors = sum(one.errors for one in self.files)
+        cautions = sum(fault.severity == "warning" for one in self.files for fault in one.faults)
+        counts = [
+            _count(len(self.files), "file"),
+            f"{valid} valid",
+            _count(errors, "error"),
+            _count(cautions, "warning"),
+        ]
+        return ", ".join(counts)
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"

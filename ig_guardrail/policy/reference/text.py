@@ -1,0 +1,126 @@
+"""The prose of the language reference. Words in double angle brackets are filled in from the language itself."""
+
+TEXT = """\
+# The policy language
+
+<!-- Written by `python -m ig_guardrail.policy.reference.page`; change the language or its texts there, not here. -->
+
+A policy is one YAML file. It says which cost models judge an answer, how much of which harm an answer may spend, and
+what happens when it would spend more. It holds no secrets and no host settings, and nothing in it is code.
+
+```yaml
+<<example>>
+```
+
+Check it with `ig-guardrail policy check PATH...` (`--format json` for programs). The exit code is 0 if every file is
+valid, 1 if a file has faults, and 2 if a file could not be read. A check needs no model, so it does not try the
+policy's messages against its budgets, which every start does: `--deep` starts each policy beside a model. All faults
+are reported at once:
+
+```text
+<<fault>>
+```
+
+`policies/schema.json` gives editors completion and hover texts; put this line on top of a policy:
+
+```yaml
+# yaml-language-server: $schema=<path or address of schema.json>
+```
+
+## How an answer is charged
+
+A cost model gives every prefix of an answer a score from 0 (harmless) to 1 (harmful). At each charge point (every
+`every` tokens, and at the end) the *excess* is what the score has above `threshold`, and the *cost* is `weight` times
+the excess. The budget is overdrawn when the costs of an answer, discounted, add up to more than `budget`; no text is
+shown past a charge point at which an enforced budget would be. `budget: 0` is a ban: no score may pass the threshold.
+Numbers count as they are written: three costs of 0.1 fit a budget of 0.3 ([why](decisions/decimals.md)).
+
+Lower `threshold` and lower `budget` are stricter. A higher `weight` is stricter.
+
+## Keys
+
+<<policy>>
+
+### cost_models
+
+<<cost_models>>
+
+A path contains a `/` and starts from the policy file's own folder.
+
+<<sections>>
+
+Presets: <<presets>>. Keys that are written win over a preset.
+
+## Hazards
+
+<<hazards>>
+
+Parts are written with a dot (`spc.hlt`: health advice), at most three. A budget for `spc` covers all parts of `spc`
+that its cost models name. Hazards of your own start with `x.` (`x.insult`).
+
+## Cost expressions
+
+`cost` combines the scores of cost models: `help`, `max(help, words)`, `mean(tone, 0.5 * words)`, `help + 0.1`.
+
+<<expressions>>
+
+A cost model that scores none of a budget's hazards takes part with score 0. The result is cut off at 0 and 1.
+
+## Patterns
+
+Patterns use RE2's syntax, which has no look-around and no back-references and takes linear time. A pattern must need at
+least one character. `longest_match` is the length of the window, in characters, in which matches are looked for: an
+open-ended pattern (`a.*b`) matches within such a window, and a match that would be longer is not found. As many
+characters are held back from a stream, so keep it short. Patterns are best written in single quotes, where YAML leaves
+backslashes alone.
+
+A text is denied as it is read, not as it is spelled. Patterns are looked for in three readings of it: as it is written;
+*composed* (Unicode's NFKC, without characters that nobody sees, and with every kind of space as a space); and *folded*
+(besides, with Latin letters and digits for those that look like them, and without marks that were put on letters by
+characters of their own). So `banana` finds a word with a soft hyphen, Cyrillic look-alikes or full-width letters in it,
+and `é` finds an e with an accent, composed or not; patterns in any script match text in that script. ASCII text reads
+alike in all three. `normalise: none` looks at code points as they are written. Lexical cost models, classifiers and
+moderation endpoints read words in the same way; models of kind `provided` and `python` are handed the text as it is.
+
+Whether a match counts may depend on what follows it (`$`, `\\b`, an accent that may yet come). It counts when that is
+known, and one character more is held back until then. `\\w`, `\\d` and `\\b` know ASCII letters and digits alone; for
+others write `\\pL` and `\\pN`.
+
+Patterns may have names: `patterns: [{name: card-number, pattern: '\\d{4}-\\d{4}'}]`. A receipt lists, by cost model,
+which patterns matched in the answer, in a draft that was given up, or in the prompt (`fired`): the name, or the place
+in the list, counted from 0. It never holds the text that they matched.
+
+## YAML
+
+A policy is one UTF-8 document of at most <<bytes>>, <<levels>> levels and <<nodes>> values, aliases written out.
+Anchors and aliases are allowed within the file; tags, merge keys (`<<`) and duplicate keys are not. Numbers are plain
+decimals, booleans are `true` and `false`, and a text that some YAML reader takes for something else (`no`, `on`, `1.0`,
+`2026-10-01`) is put in quotes. Outer white space of texts does not count.
+
+## Normal form and hash
+
+A valid policy has one normal form: JSON with sorted keys, defaults written out, presets and hazard aliases resolved,
+and without places and comments. The SHA-256 of that text names the policy in every receipt. Comments, the order of keys
+and defaults written out do not change it; a number that differs does.
+
+## Faults
+
+Errors (P001 to P041) refuse a policy; warnings (P101 and up) do not.
+
+<<rules>>
+"""
+
+EXAMPLE = """\
+apiVersion: ig-guardrail/v1
+kind: SafetyPolicy
+metadata: {name: support-bot, version: 1.0.0, owners: [you@example.org]}
+cost_models:
+  help: {kind: latent, head: harmful-help, hazards: [ncr, vcr]}
+  words: {kind: lexical, model: words, hazards: [ncr, hte]}
+budgets:
+  - {id: crimes, hazards: [ncr, vcr], cost: help, threshold: 0.5, budget: 0}
+  - {id: hate, hazards: [hte], cost: words, threshold: 0.5, budget: 0.1}
+messages:
+  refusal: {en: "I'm sorry, I can't help with that."}
+  closing: {en: "Let me stop here. Please feel free to ask me something else, and I will be happy to help."}
+"""

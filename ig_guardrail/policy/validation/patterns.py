@@ -1,0 +1,75 @@
+"""Regular expressions under RE2: linear time, and never a match of nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from ig_guardrail.text.re2 import MOST_STEPS, reaching, steps_of
+
+_PROBES = ("", "a", " ", "a b", "a\n1 _-é")  # texts with every kind of boundary
+_LETTER = r"[^\W\d_\x00-\x7f]"
+_BORDER_AT_LETTER = re.compile(rf"(?:^|[^\\])(?:\\\\)*\\b({_LETTER})|({_LETTER})\\b")
+_SPECIAL = re.compile(r"[\\.^$*+?{}\[\]|()]")
+
+
+def reason_against(pattern: str) -> str | None:
+    """Why RE2 does not accept a pattern, in its words; None if it does."""
+    import re2
+
+    try:
+        _compiled(pattern)
+    except re2.error as error:
+        reason = error.args[0] if error.args else "no reason given"
+        return reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+    except UnicodeEncodeError:
+        return "it holds a character that is no Unicode text"
+    return None
+
+
+def matches_nothing(pattern: str) -> bool:
+    """Whether an accepted pattern can match without reading a character, at a word boundary for example."""
+    compiled = _compiled(pattern)
+    return any(found.start() == found.end() for probe in _PROBES for found in compiled.finditer(probe))
+
+
+def matches(pattern: str, texts: Sequence[str]) -> list[str | None]:
+    """For each text, the first match of an accepted pattern in it."""
+    compiled = _compiled(pattern)
+    found = [compiled.search(text) for text in texts]
+    return [None if match is None else str(match.group()) for match in found]
+
+
+def border_at_letter(pattern: str) -> str | None:
+    """A letter that `\\b` stands beside and that RE2 does not take for part of a word; None if there is none."""
+    found = _BORDER_AT_LETTER.search(pattern)
+    return (found[1] or found[2]) if found else None
+
+
+def too_much_work(patterns: Sequence[str], longest_match: int) -> tuple[int, int] | None:
+    """How many steps one scoring of accepted patterns takes at least, and how many it may; None where it may."""
+    import re2
+
+    steps = 0
+    for pattern in patterns:
+        try:
+            steps += steps_of([reaching(pattern)], longest_match)
+        except re2.error:  # too large to be looked for behind anything
+            steps += MOST_STEPS + 1
+        if steps > MOST_STEPS:
+            return steps, MOST_STEPS
+    return None
+
+
+def least_length(pattern: str) -> int:
+    """A number of characters that every match has at least: exact for literal text, else 1."""
+    return len(pattern) if not _SPECIAL.search(pattern) else 1
+
+
+def _compiled(pattern: str) -> Any:
+    import re2
+
+    options = re2.Options()
+    options.log_errors = False
+    return re2.compile(pattern, options)

@@ -1,0 +1,246 @@
+"""A tree against the language: which keys there are, which are missing, what each holds. Finds every fault at once.
+
+A value with a fault becomes None, which no policy can write, so later checks see that there is nothing sound to check.
+
+What someone probably meant by a key that a section does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spot, Steps, listed, quoted
+from ig_guardrail.policy.diagnostics.suggest import nearest
+from ig_guardrail.policy.draft import PolicyDraft
+from ig_guardrail.policy.hazards import EVERY
+from ig_guardrail.policy.language import POLICY
+from ig_guardrail.policy.validation.kinds import HazardKind, HazardsKind, ListOf, MapOf, OneOf, Section, ShortForm
+from ig_guardrail.policy.yaml.scalars import needs, read_form, read_scalar
+from ig_guardrail.policy.yaml.tree import Broken, Listing, Scalar, Table, YamlEntry, YamlNode, torn_off
+
+
+def check_shape(tree: YamlNode) -> tuple[PolicyDraft, tuple[Diagnostic, ...]]:
+    """The draft in a tree, and every fault of its shape."""
+    checker = Checker()
+    values = checker.read(POLICY, tree, ())
+    return PolicyDraft(values or {}, checker.nodes, checker.keys), tuple(checker.faults)
+
+
+class Checker:
+    """Walks language and tree together; collects faults and places."""
+
+    def __init__(self) -> None:
+        self.faults: list[Diagnostic] = []
+        self.nodes: dict[Steps, YamlNode] = {}
+        self.keys: dict[Steps, Position] = {}
+
+    def read(self, kind: Any, tree: YamlNode, path: Steps) -> Any:
+        """The value of a tree, faults noted; None where it is not sound."""
+        self.nodes[path] = tree
+        match kind, tree:
+            case _, Broken():
+                return None
+            case Section(), Table():
+                return self._section(kind, tree, path)
+            case OneOf(), Table():
+                return self._one_of(kind, tree, path)
+            case ShortForm(), Table():
+                return self._section(kind.section, tree, path)
+            case ShortForm(), Scalar():
+                return self._sound(read_scalar(kind.section.fields[kind.key].kind, tree, Spot(path, tree.mark)))
+            case MapOf(), Table():
+                return self._map(kind, tree, path)
+            case ListOf(), Listing():
+                return self._list(kind, tree, path)
+            case HazardsKind(), Listing():
+                return self._list(ListOf(HazardKind(), 1, 64, unique=True), tree, path)
+            case HazardsKind(), Scalar() if tree.text == EVERY:
+                return [EVERY]
+            case ((Section() | ShortForm() | OneOf() | MapOf() | ListOf() | HazardsKind()), _):
+                return self._wrong_type(kind, tree, path)
+            case _, Scalar():
+                return self._sound(read_scalar(kind, tree, Spot(path, tree.mark)))
+        return self._wrong_type(kind, tree, path)
+
+    def _sound(self, value: Any) -> Any:
+        if isinstance(value, Diagnostic):
+            self.faults.append(value)
+            return None
+        return value
+
+    def _section(self, section: Section, table: Table, path: Steps) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        meant: set[str] = set()
+        written = {entry.key.text for entry in table.entries}
+        torn = torn_off(table)
+        for entry in table.entries:
+            name = entry.key.text
+            if name in torn:
+                continue
+            if name in section.fields:
+                self.keys[(*path, name)] = entry.key.mark
+                values[name] = self.read(section.fields[name].kind, entry.value, (*path, name))
+            else:
+                meant |= self._unknown(section, entry, path, written)
+        for name, one in section.fields.items():
+            if one.required and name not in written and name not in meant:
+                self._missing(name, one.example, table, path)
+        return values
+
+    def _unknown(self, section: Section, entry: YamlEntry, path: Steps, written: set[str]) -> set[str]:
+        """Note an unknown key; the known key that it was probably meant to be, if that is not written."""
+        meant, label, advice = about_unknown(section, entry, written)
+        spot = Spot((*path, entry.key.text), entry.key.mark)
+        self.faults.append(spot.fault("P013", f"unknown key {quoted(entry.key.text)}", label=label, help=advice))
+        return {meant} if meant is not None else set()
+
+    def _missing(self, name: str, example: str, table: Table, path: Steps) -> None:
+        spot = Spot((*path, name), self.keys.get(path, table.mark))
+        self.faults.append(spot.fault("P015", f"key `{name}` is missing", help=f"add `{name}: {example}`"))
+
+    def _one_of(self, kind: OneOf, table: Table, path: Steps) -> dict[str, Any] | None:
+        tag = next((entry for entry in table.entries if entry.key.text == kind.tag), None)
+        if tag is None:
+            self._without_tag(kind, table, path)
+            return None
+        if isinstance(tag.value, Scalar) and tag.value.text in kind.sections:
+            return self._section(kind.sections[tag.value.text], table, path)
+        self.keys[(*path, kind.tag)] = tag.key.mark
+        self._unknown_tag(kind, tag.value, (*path, kind.tag))
+        return None
+
+    def _without_tag(self, kind: OneOf, table: Table, path: Steps) -> None:
+        close = misspelt(kind.tag, table)
+        if close is None:
+            self._missing(kind.tag, next(iter(kind.sections)), table, path)
+            return
+        spot = Spot((*path, close.text), close.mark)
+        label = f"did you mean `{kind.tag}`?"
+        self.faults.append(
+            spot.fault("P013", f"unknown key {quoted(close.text)}", label=label, help=f"write `{kind.tag}`")
+        )
+
+    def _unknown_tag(self, kind: OneOf, tree: YamlNode, path: Steps) -> None:
+        self.nodes[path] = tree
+        if isinstance(tree, Broken):
+            return
+        words = tuple(kind.sections)
+        text = tree.text if isinstance(tree, Scalar) else "a list or a mapping"
+        close = nearest(text, words)
+        advice = f"did you mean `{close}`?" if close else f"write {listed(words)}"
+        message = f"there is no kind {quoted(text)} of cost model"
+        fault = Spot(path, tree.mark).fault("P021", message, label=f"needs {listed(words)}", help=advice)
+        self.faults.append(fault)
+
+    def _map(self, kind: MapOf, table: Table, path: Steps) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for entry in table.entries:
+            name = entry.key.text
+            here = (*path, name)
+            self.keys[here] = entry.key.mark
+            self._sound(read_form(kind.key, entry.key, Spot(here, entry.key.mark)))
+            values[name] = self.read(kind.value, entry.value, here)
+        self._counted(kind, len(table.entries), table, path)
+        return values
+
+    def _list(self, kind: ListOf, listing: Listing, path: Steps) -> list[Any]:
+        values = [self.read(kind.item, item, (*path, index)) for index, item in enumerate(listing.items)]
+        self._counted(kind, len(values), listing, path)
+        if kind.unique:
+            self._unique(values, listing, path)
+        return values
+
+    def _counted(self, kind: ListOf | MapOf, count: int, tree: Table | Listing, path: Steps) -> None:
+        if not kind.least <= count <= kind.most:
+            message = f"{quoted(str(path[-1]))} has {count} items" if count else f"{quoted(str(path[-1]))} is empty"
+            advice = f"write {kind.least} to {kind.most} items"
+            label = f"needs {kind.least} to {kind.most}"
+            self.faults.append(Spot(path, tree.mark).fault("P027", message, label=label, help=advice))
+
+    def _unique(self, values: list[Any], listing: Listing, path: Steps) -> None:
+        for index, value in enumerate(values):
+            if value is not None and value in values[:index]:
+                item = listing.items[index]
+                written = item.text if isinstance(item, Scalar) else str(value)
+                label = f"already item {values.index(value) + 1}" + (f", as `{value}`" if written != value else "")
+                spot = Spot((*path, index), item.mark)
+                self.faults.append(
+                    spot.fault("P026", f"{quoted(written)} is named twice", label=label, help="delete one")
+                )
+
+    def _wrong_type(self, kind: Any, tree: YamlNode, path: Steps) -> None:
+        shapes = {Scalar: "a single value", Table: "a mapping", Listing: "a list"}
+        wanted, advice = _shape_of(kind)
+        found = shapes[type(tree)]
+        if isinstance(tree, Scalar) and tree.plain and tree.text in ("", "~", "null"):
+            found = "without a value"
+        elif isinstance(tree, Scalar) and isinstance(kind, ListOf | HazardsKind):
+            advice = f"write [{tree.text}]" if len(tree.text) < 40 and tree.text.isprintable() else advice
+        name = quoted(str(path[-1])) if path else "the file"
+        self.faults.append(
+            Spot(path, tree.mark).fault("P016", f"{name} is {found}", label=f"needs {wanted}", help=advice)
+        )
+
+
+def _shape_of(kind: Any) -> tuple[str, str]:
+    """What a kind needs, and how to write it."""
+    match kind:
+        case Section():
+            first = next(iter(kind.fields))
+            return "a mapping of keys to values", f"write `{first}: ...` and the other keys of {kind.title}"
+        case OneOf():
+            return "a mapping of keys to values", f"write `{{{kind.tag}: {next(iter(kind.sections))}, ...}}`"
+        case MapOf():
+            return "a mapping of keys to values", f"write `{kind.key.example}: ...`"
+        case ShortForm():
+            one = kind.section.fields[kind.key]
+            return needs(
+                one.kind
+            ), f"write a single value, or `{{{', '.join(f'{key}: ...' for key in kind.section.fields)}}}`"
+        case ListOf():
+            return "a list", "write the items in `[...]`, or each on a line of its own after `- `"
+        case HazardsKind():
+            return "a list of hazards, or `all`", "write `[ncr]`"
+    return needs(kind), "write a single value"
+
+
+def about_unknown(section: Section, entry: YamlEntry, written: set[str]) -> tuple[str | None, str, str]:
+    """The key that was meant, if one is close and not written; the words beside the carets; the advice."""
+    name = entry.key.text
+    home = _HOMES.get(name)
+    close = nearest(name, [known for known in section.fields if known not in written], 0.8 if home else 0.6)
+    if close is not None:
+        return close, f"did you mean `{close}`?", f"write `{close}`"
+    if name.isdigit() and isinstance(entry.value, Scalar) and not entry.value.text:
+        return None, "a comma separates keys here", "for a fraction write a point, such as 0.5"
+    if home is not None:
+        return None, f"not a key of {section.title}", f"`{name}` is a key of {home}"
+    return None, f"not a key of {section.title}", f"its keys are {listed(tuple(section.fields), 'and')}"
+
+
+def misspelt(name: str, table: Table) -> Scalar | None:
+    """The key of a mapping that `name` was probably meant by."""
+    strange = (entry.key for entry in table.entries if entry.key.text not in _HOMES)
+    return next((key for key in strange if nearest(key.text, [name])), None)
+
+
+def _sections(kind: Any) -> Iterator[Section]:
+    """Every section of a language, outermost first."""
+    match kind:
+        case Section():
+            yield kind
+            for one in kind.fields.values():
+                yield from _sections(one.kind)
+        case OneOf():
+            for section in kind.sections.values():
+                yield from _sections(section)
+        case ShortForm():
+            yield from _sections(kind.section)
+        case ListOf():
+            yield from _sections(kind.item)
+        case MapOf():
+            yield from _sections(kind.value)
+
+
+_HOMES = {name: section.title for section in reversed(list(_sections(POLICY))) for name in section.fields}

@@ -1,0 +1,127 @@
+"""Warnings: policies that can be used, but may not do what their author thinks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Steps, listed, quoted
+from ig_guardrail.policy.draft import PolicyDraft, search_settings
+from ig_guardrail.policy.expression import Formula, ceiling
+from ig_guardrail.policy.hazards import EVERY, covers
+from ig_guardrail.policy.language import BUDGET, COST_MODEL
+from ig_guardrail.policy.validation.semantics import budgets, formulas, model_names, name_spot
+
+
+def check_cautions(draft: PolicyDraft) -> tuple[Diagnostic, ...]:
+    """Every warning about a draft without errors."""
+    return tuple(
+        chain.from_iterable(
+            check(draft) for check in (unused, fail_open, unenforced, late, free, deaf, remote, recited)
+        )
+    )
+
+
+def unused(draft: PolicyDraft) -> Iterator[Diagnostic]:
+    """Cost models that no expression names."""
+    used = {name for _, formula in formulas(draft) for name, _ in formula.names}
+    for name in model_names(draft):
+        if name not in used:
+            advice = "name it in a budget's `cost`, or delete it"
+            yield draft.key_spot("cost_models", name).fault(
+                "P101", f"cost model {quoted(name)} is not used", help=advice
+            )
+
+
+def fail_open(draft: PolicyDraft) -> Iterator[Diagnostic]:
+    """Cost models whose failure lets text through."""
+    for name in model_names(draft):
+        if draft.value("cost_models", name, "on_error") == "open":
+            spot = draft.spot("cost_models", name, "on_error")
+            advice = "write `on_error: closed`, unless another cost model covers the same hazards"
+            yield spot.fault("P102", f"cost model {quoted(name)} fails open", help=advice)
+
+
+def unenforced(draft: PolicyDraft) -> Iterator[Diagnostic]:
+    """Policies all of whose budgets are in shadow mode."""
+    if all(budget.get("mode") == "shadow" for _, budget in budgets(draft)):
+        advice = "to enforce a budget, write `mode: enforce`"
+        spot = draft.key_spot("budgets")
+        yield spot.fault("P103", "nothing is enforced", label="every budget is in shadow mode", help=advice)
+
+
+def late(draft: PolicyDraft) -> Iterator[Diagnostic]:
+    """Charge points so far apart that text waits for them longer than `hold` says."""
+    settings = search_settings(draft)
+    block, hold = settings["block"], settings["hold"]
+    for index, budget in budgets(draft):
+        every = budget.get("every", BUDGET.fields["every"].default)
+        waits = block % every != 0 and every - 1 > hold
+        if waits and budget.get("mode") != "shadow":
+            written = draft.written("budgets", index, "every")
+            spot = draft.spot("budgets", index, "every") if written else draft.spot("budgets", index)
+            label = f"up to {every - 1} tokens wait, though `hold` is {hold}"
+            advice = f"write an `every` that divides the block of {block} tokens, or raise `hold` to {every - 1}"
+            yield spot.fault("P104", "text waits for charge points that are far apart", label=label, help=advice)
+
+
+def free(draft: PolicyDraft) -> Iterator[Diagnostic]:
+    """Thresholds that no score can pass."""
+    for path, formula in formulas(draft):
+        top = reach(draft, path, formula)
+        if top <= draft.value(*path[:-1], "threshold"):
+            whose = "the prompt check can never act" if path[0] == "prompt" else "this budget can never be charged"
+            advice = f"write a threshold below {top:g}" if top else "name a cost model that scores the budget's hazards"
+            spot = draft.spot(*path[:-1], "threshold")
+            yield spot.fault("P105", whose, label=f"`cost` is at most {top:g}", help=advice)
+
+
+def reach(draft: PolicyDraft, path: Steps, formula: Formula) -> float:
+    """The highest score that a cost expression can give where it stands."""
+    return min(1.0, ceiling(formula.expression, dict(highest(draft, path, formula))))
+
+
+def highest(draft: PolicyDraft, path: Steps, formula: Formula) -> Iterator[tuple[str, float]]:
+    """For each cost model of an expression, 1 if it scores a hazard that the budget limits, else 0."""
+    wanted = draft.value(*path[:-1], "hazards") or [EVERY]
+    for name in formula.expression.models():
+        scored = draft.value("cost_models", name, "hazards")
+        hears = wanted == [EVERY] or any(covers(broad, narrow) for broad in wanted for narrow in scored)
+        yield name, float(hears)
+
+
+def deaf(draft: PolicyDraft) -> Iterator[Diagnostic]:
+    """Cost models named in a budget none of whose hazards they score."""
+    for path, formula in formulas(draft):
+        charged = reach(draft, path, formula) > draft.value(*path[:-1], "threshold")
+        silent = {name for name, top in highest(draft, path, formula) if not top and charged}
+        for name, offset in formula.names:
+            if name in silent:
+                label = f"it scores {listed(draft.value('cost_models', name, 'hazards'), 'and')} only"
+                message = f"cost model {quoted(name)} scores no hazard of this budget"
+                advice = "add its hazards to the budget, or leave it out of `cost`"
+                yield name_spot(draft, path, name, offset).fault("P106", message, label=label, help=advice)
+
+
+def remote(draft: PolicyDraft) -> Iterator[Diagnostic]:
+    """Cost models that send answers to another machine; `http://` addresses are of this one."""
+    usual = COST_MODEL.sections["openai"].fields["base_url"].default
+    for name in model_names(draft):
+        address = draft.value("cost_models", name, "base_url") or usual
+        if draft.value("cost_models", name, "kind") == "openai" and not address.startswith("http://"):
+            label = f"to {address}"
+            advice = "make sure that they may be shared, or write the `base_url` of an endpoint on this machine"
+            spot = draft.key_spot("cost_models", name)
+            yield spot.fault("P107", f"cost model {quoted(name)} sends answers away", label=label, help=advice)
+
+
+def recited(draft: PolicyDraft) -> Iterator[Diagnostic]:
+    """Runs whose beginning may be shown before they are long enough to be denied."""
+    hold, usual = search_settings(draft)["hold"], COST_MODEL.sections["provenance"].fields["hard"].default
+    for name in model_names(draft):
+        hard = draft.value("cost_models", name, "hard") or usual
+        if draft.value("cost_models", name, "kind") == "provenance" and hold < hard - 1:
+            label = f"`hard` is {hard} tokens, `hold` is {hold}"
+            advice = f"write `hold: {hard - 1}` or more, to have the whole of a recited run replaced"
+            spot = draft.key_spot("cost_models", name)
+            yield spot.fault("P108", "the beginning of a run may be shown", label=label, help=advice)

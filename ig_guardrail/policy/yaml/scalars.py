@@ -1,0 +1,286 @@
+"""One scalar against its kind: its value, or the one fault that it has. No type is turned into another.
+
+What YAML readers make of a plain word. YAML 1.1 and 1.2 differ, so a policy must not leave the choice to them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from ig_guardrail.policy import expression, hazards
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, listed, quoted
+from ig_guardrail.policy.diagnostics.suggest import nearest
+from ig_guardrail.policy.validation import patterns
+from ig_guardrail.policy.validation.kinds import (
+    BooleanKind,
+    ChoiceKind,
+    ExpressionKind,
+    FormatKind,
+    HazardKind,
+    IntegerKind,
+    NumberKind,
+    RegexKind,
+    TextKind,
+)
+from ig_guardrail.policy.yaml.tree import Scalar
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+def read_scalar(kind: Any, scalar: Scalar, spot: Spot) -> Any:
+    """The value of a scalar of one of the simple kinds, or a Fault."""
+    if scalar.plain and read_as(scalar.text) == "nothing":
+        label = "needs " + needs(kind)
+        return spot.fault("P016", f"{_name(spot)} has no value", label=label, help="write a value, or delete the key")
+    match kind:
+        case NumberKind() | IntegerKind():
+            return _number(kind, scalar, spot)
+        case BooleanKind():
+            return _switch(scalar, spot)
+        case ChoiceKind():
+            return _choice(kind, scalar, spot)
+        case TextKind():
+            return _text(kind.most, scalar, spot)
+        case FormatKind():
+            return read_form(kind, scalar, spot)
+        case HazardKind():
+            return _hazard(scalar, spot)
+        case ExpressionKind():
+            return _cost(scalar, spot)
+        case RegexKind():
+            return _regex(kind, scalar, spot)
+    raise TypeError(f"{kind!r} is not a simple kind")
+
+
+def needs(kind: Any) -> str:
+    """What a kind asks for, in words."""
+    match kind:
+        case NumberKind() | IntegerKind():
+            low = (
+                f"more than {kind.low:g}, at most"
+                if isinstance(kind, NumberKind) and kind.above
+                else f"{kind.low:g} to"
+            )
+            whole = "a whole number, " if isinstance(kind, IntegerKind) else ""
+            return f"{whole}{low} {kind.high:.10g} ({kind.unit})"
+        case BooleanKind():
+            return "`true` or `false`"
+        case ChoiceKind():
+            return listed(kind.words)
+        case FormatKind():
+            return f"{kind.what}, such as `{kind.example}`"
+        case HazardKind():
+            return "a hazard, such as `ncr`"
+        case ExpressionKind():
+            return "a cost expression, such as `max(help, words)`"
+        case RegexKind():
+            return "a regular expression"
+    return "text"
+
+
+def read_form(kind: FormatKind, scalar: Scalar, spot: Spot) -> str | Diagnostic:
+    """A short text of a given form, or a Fault. Also for keys."""
+    text = scalar.text
+    if not re.fullmatch(kind.pattern, text):
+        message = f"{quoted(text)} is not {kind.what}"
+        return spot.fault("P020", message, label=f"needs {needs(kind)}", help=_as_form(kind, text))
+    if text in kind.reserved:
+        advice = f"choose another name, such as `{text}-cost`"
+        return spot.fault("P020", f"{quoted(text)} is a word of cost expressions", label="taken", help=advice)
+    return _ambiguous(scalar, spot) or text
+
+
+def _number(kind: NumberKind | IntegerKind, scalar: Scalar, spot: Spot) -> float | int | Diagnostic:
+    text = scalar.text
+    value = decimal(text) if scalar.plain else None
+    if scalar.plain and (not_finite(text) or (value is not None and math.isinf(value))):
+        return spot.fault(
+            "P018", f"{_name(spot)} is not a finite number", label=f"needs {needs(kind)}", help=_range_help(kind)
+        )
+    if value is None:
+        return spot.fault(
+            "P016", f"{_name(spot)} is not a number", label=f"needs {needs(kind)}", help=_as_number(scalar)
+        )
+    if isinstance(kind, IntegerKind) and not re.fullmatch(r"[-+]?[0-9]+", text):
+        advice = f"write `{round(value)}`" if abs(value) < 1e9 else _range_help(kind)
+        return spot.fault("P016", f"{_name(spot)} is not a whole number", label=f"needs {needs(kind)}", help=advice)
+    above = isinstance(kind, NumberKind) and kind.above
+    if value < kind.low or value > kind.high or (above and value == kind.low):
+        return _out_of_range(kind, value, spot)
+    return int(text) if isinstance(kind, IntegerKind) else value + 0.0
+
+
+def _out_of_range(kind: NumberKind | IntegerKind, value: float, spot: Spot) -> Diagnostic:
+    how = "negative" if value < 0 <= kind.low else "too small" if value <= kind.low else "too large"
+    why = kind.why if isinstance(kind, NumberKind) else ""
+    advice = (kind.help if isinstance(kind, NumberKind) else "") or _range_help(kind)
+    message = f"{_name(spot)} is {how}"
+    return spot.fault("P014", message, label=f"needs {needs(kind)}", why=why, help=advice)
+
+
+def _range_help(kind: NumberKind | IntegerKind) -> str:
+    above = isinstance(kind, NumberKind) and kind.above
+    return (
+        f"write a number {'above' if above else 'from'} {kind.low:g} {'and up to' if above else 'to'} {kind.high:.10g}"
+    )
+
+
+def _as_number(scalar: Scalar) -> str:
+    text = scalar.text.strip()
+    if not scalar.plain and decimal(text) is not None:
+        return f"write {text} without quotes"
+    if re.fullmatch(r"[0-9]{1,9},[0-9]{1,9}", text):
+        return f"write a point: {text.replace(',', '.')}"
+    if re.fullmatch(r"[0-9]{1,3}(?:\.[0-9]{1,9})?%", text):
+        return f"write a share of 1: {float(text[:-1]) / 100:g}"
+    if re.fullmatch(r"[-+]?0[0-9]{1,9}", text):
+        return f"write {int(text)}: with a leading 0, YAML 1.1 counts in eights"
+    return "write digits, with a point for fractions"
+
+
+def _switch(scalar: Scalar, spot: Spot) -> bool | Diagnostic:
+    if scalar.plain and scalar.text in ("true", "false"):
+        return scalar.text == "true"
+    word = scalar.text.lower()
+    meant = "true" if word in ("yes", "on", "y", "true") else "false" if word in ("no", "off", "n", "false") else ""
+    code = "P017" if scalar.plain and meant else "P016"
+    advice = f"write `{meant}`, without quotes" if meant else "write `true` or `false`"
+    message = f"{_name(spot)} is {quoted(scalar.text)}{'' if scalar.plain else ' in quotes, which is text'}"
+    return spot.fault(code, message, label="needs `true` or `false`", help=advice)
+
+
+def _choice(kind: ChoiceKind, scalar: Scalar, spot: Spot) -> str | Diagnostic:
+    text = scalar.text
+    if text in kind.words:
+        return text
+    if text in kind.apart:
+        label = "for `ig-guardrail eval` and `run --strategy` only"
+        advice = f"write {needs(kind)}; to try it, `ig-guardrail run --strategy {text}`"
+        return spot.fault("P042", f"{_name(spot)} is the baseline {quoted(text)}", label=label, help=advice)
+    close = nearest(text, kind.words) if kind.code != "P012" else None
+    advice = f"did you mean `{close}`?" if close else f"write {needs(kind)}"
+    return spot.fault(kind.code, f"{_name(spot)} is {quoted(text)}", label=f"needs {needs(kind)}", help=advice)
+
+
+def _text(most: int, scalar: Scalar, spot: Spot) -> str | Diagnostic:
+    text = scalar.text.strip()
+    stray = _CONTROL.search(text)
+    if stray:
+        message = f"{_name(spot)} holds U+{ord(stray[0]):04X}, which cannot be shown"
+        return spot.fault("P028", message, help="delete it; write other characters as they are, not as escapes")
+    if not text:
+        return spot.fault(
+            "P028", f"{_name(spot)} is blank", label="needs text", help="write the text, or delete the key"
+        )
+    if len(text) > most:
+        label = f"at most {most} characters"
+        return spot.fault("P028", f"{_name(spot)} has {len(text)} characters", label=label, help="shorten it")
+    return _ambiguous(scalar, spot) or text
+
+
+def _hazard(scalar: Scalar, spot: Spot) -> str | Diagnostic:
+    found = hazards.canonical(scalar.text)
+    if found is not None:
+        return found
+    if scalar.text == hazards.EVERY:
+        advice = "write `hazards: all` alone, in a budget; a cost model names its hazards one by one"
+        return spot.fault("P022", "`all` is not a hazard", label="`all` stands alone, in a budget", help=advice)
+    advice = hazards.suggestion(scalar.text)
+    return spot.fault(
+        "P022", f"there is no hazard {quoted(scalar.text)}", label=f"not in {hazards.TAXONOMY}", help=advice
+    )
+
+
+def _cost(scalar: Scalar, spot: Spot) -> expression.Formula | Diagnostic:
+    try:
+        formula = expression.parse(scalar.text)
+    except expression.NotAnExpression as error:
+        mark = scalar.part(error.offset, error.length)
+        where = "" if scalar.column else f" (at character {error.offset + 1})"
+        message = f"{_name(spot)} cannot be read"
+        torn = scalar.plain and scalar.text.count("(") > scalar.text.count(")")
+        advice = f"{error.advice}; if it holds a comma, put the expression in quotes" if torn else error.advice
+        return Spot(spot.path, mark).fault("P024", message, label=error.problem + where, help=advice)
+    return _ambiguous(scalar, spot) or formula
+
+
+def _regex(kind: RegexKind, scalar: Scalar, spot: Spot) -> str | Diagnostic:
+    if len(scalar.text) > kind.most:
+        label = f"at most {kind.most}"
+        return spot.fault(
+            "P028", f"a pattern has {len(scalar.text)} characters", label=label, help="split it into several"
+        )
+    if scalar.plain and read_as(scalar.text):
+        return _ambiguous(scalar, spot) or scalar.text
+    reason = patterns.reason_against(scalar.text)
+    if reason is not None:
+        advice = "RE2 has no look-around and no back-references; in YAML, patterns are best put in single quotes"
+        return spot.fault("P032", "RE2 does not accept this pattern", label=reason, help=advice)
+    if patterns.matches_nothing(scalar.text):
+        label = "it matches without reading a character"
+        return spot.fault(
+            "P033", "this pattern matches everywhere", label=label, help="let it need at least one character"
+        )
+    return scalar.text
+
+
+def _ambiguous(scalar: Scalar, spot: Spot) -> Diagnostic | None:
+    reading = read_as(scalar.text) if scalar.plain else None
+    if reading is None:
+        return None
+    label = f"YAML may read it as {reading}"
+    return spot.fault("P017", f"{quoted(scalar.text)} is not clearly text", label=label, help=f'write "{scalar.text}"')
+
+
+def _as_form(kind: FormatKind, text: str) -> str:
+    """The nearest text of a form: with hyphens for other characters, with three numbers, with a country in capitals."""
+    language, _, country = text.replace("_", "-").partition("-")
+    repairs = (
+        re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")[:48],
+        text + ".0" * (2 - text.count(".")),
+        f"{language.lower()}-{country.upper()}",
+    )
+    fit = next((one for one in repairs if re.fullmatch(kind.pattern, one) and one not in kind.reserved), None)
+    return f"write `{fit}`" if fit else f"write {needs(kind)}"
+
+
+def _name(spot: Spot) -> str:
+    """How a message calls the value: its key, or its place in a list."""
+    last = spot.path[-1] if spot.path else "the file"
+    if isinstance(last, int):
+        return f"item {last + 1} of {quoted(str(spot.path[-2]))}" if len(spot.path) > 1 else f"item {last + 1}"
+    return quoted(last)
+
+
+_READINGS = {
+    "a boolean": re.compile(r"true|True|TRUE|false|False|FALSE|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF|y|Y|n|N"),
+    "nothing": re.compile(r"|~|null|Null|NULL"),
+    "a number": re.compile(
+        r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0o[0-7]+|[0-9][0-9_]*(?::[0-5]?[0-9])*(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)?"
+        r"|\.[0-9][0-9_]*(?:[eE][-+]?[0-9]+)?|\.(?:inf|Inf|INF))|\.(?:nan|NaN|NAN)"
+    ),
+    "a date": re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt\s].*)?"),
+}
+_DECIMAL = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+_OCTAL = re.compile(r"[-+]?0[0-9]+")
+_NOT_FINITE = re.compile(r"[-+]?\.?(?:inf|infinity|nan)", re.IGNORECASE)
+_LONGEST = 32  # characters of a number
+
+
+def read_as(word: str) -> str | None:
+    """What some YAML reader takes a plain word for, other than text: "a boolean", "nothing", "a number", "a date"."""
+    return next((reading for reading, form in _READINGS.items() if form.fullmatch(word)), None)
+
+
+def decimal(word: str) -> float | None:
+    """The value of a plain decimal number; infinite if it is too large for one; None for anything else."""
+    if len(word) > _LONGEST or _OCTAL.fullmatch(word) or not _DECIMAL.fullmatch(word):
+        return None
+    return float(word)
+
+
+def not_finite(word: str) -> bool:
+    """Whether a word stands for infinity or for not-a-number."""
+    return _NOT_FINITE.fullmatch(word) is not None

@@ -1,0 +1,66 @@
+"""What to open: a model, how it runs, and the policy that it is held to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ig_guardrail.errors import RequestError
+from ig_guardrail.settings import Limits
+from ig_guardrail.types import CompiledPolicy
+
+if TYPE_CHECKING:
+    from ig_guardrail.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class GuardrailSpec:
+    """Every way to name a guardrail says it by this value: Python, the command line, comparisons, chat models.
+
+    model        "embedded", a folder, a .gguf file, or a hub name
+    policy       a file, a packaged name, or a compiled value
+    device       "auto", "cpu", "cuda", "cuda:0" or "mps"
+    dtype        "auto", "bfloat16", "float16" or "float32"
+    weights      "auto", "bf16" or "int4"
+    reward       ranks candidates: "relevance" (packaged), a folder, or "classifier:PATH"
+    critic       foresees budgets, to rank candidates: "foresight" (packaged), or a folder
+    exit         a folder with an early exit for strategy `early_exit`; the packaged one if left out
+    ledger       what conversations have spent: a SQLite file, or a ledger; that of the process if left out
+    cost_models  those that the policy leaves to the program, by name
+    limits       bounds on any request, such as the seconds that it may search
+    """
+
+    model: str = "embedded"
+    policy: str | Path | CompiledPolicy = "default"
+    device: str = "auto"
+    dtype: str = "auto"
+    weights: str = "auto"
+    reward: str | None = None
+    critic: str | None = None
+    exit: str | Path | None = None
+    ledger: str | Path | Ledger | None = None
+    cost_models: Mapping[str, Any] = field(default_factory=dict)
+    limits: Limits | None = None
+
+    def __post_init__(self) -> None:
+        """Raises RequestError for an option of another type; what no such name stands for shows when it is opened."""
+        texts = {name: getattr(self, name) for name in ("model", "device", "dtype", "weights")}
+        texts |= {name: getattr(self, name) for name in ("reward", "critic") if getattr(self, name) is not None}
+        for name, value in texts.items():
+            if not isinstance(value, str) or not value.strip():
+                raise RequestError(
+                    f"{name} is {value!r:.80}",
+                    where=name,
+                    why="it names what is opened",
+                    fix="give a name, as the documentation of `GuardrailSpec` lists them",
+                )
+
+
+def folder_of(policy: str | Path | CompiledPolicy) -> Path | None:
+    """The folder of a policy file, where its relative paths start; None for packaged names and compiled values."""
+    if isinstance(policy, CompiledPolicy):
+        return None
+    path = Path(policy)
+    return path.parent if path.is_file() else None

@@ -1,0 +1,75 @@
+"""What a caller asks with: messages, the prompt they make, and how tokens are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A whole call of a tool. id: the name that the model gave it, where it gave one."""
+
+    name: str
+    arguments: Mapping[str, Any]
+    id: str | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AssistantMessage:
+    """One message of the assistant: words, and the calls behind them."""
+
+    words: str
+    calls: tuple[ToolCall, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of the conversation, as plain text.
+
+    said  the messages of the assistant that its turn was made of, where they are known; () leaves it to the text
+    """
+
+    role: Role
+    text: str
+    said: tuple[AssistantMessage, ...] = field(default=(), compare=False, repr=False)
+
+
+def with_system_text(turns: tuple[Message, ...], text: str) -> tuple[Message, ...]:
+    """The conversation with words added to its system text; "" adds none."""
+    if not text:
+        return turns
+    if turns and turns[0].role == "system":
+        return (Message("system", f"{turns[0].text}\n\n{text}"), *turns[1:])
+    return (Message("system", text), *turns)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A conversation and the token ids the model reads for it."""
+
+    turns: tuple[Message, ...]
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the unguarded model would be sampled; fixed for the life of a request.
+
+    temperature 0 is greedy. top_k 0 and top_p 1 and min_p 0 are off. `stop` strings end the answer and are not part
+    of it. `seed` keys the counter-based generator (one uniform per token, by seed, position, lane and attempt).
+    `grammar` is a Lark text; with one, every answer has its form, and ends by itself only where the form is complete.
+    """
+
+    temperature: float = 0.7
+    top_p: float = 0.95
+    top_k: int = 0
+    min_p: float = 0.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    stop: tuple[str, ...] = ()
+    seed: int = 0
+    max_tokens: int = 256
+    grammar: str | None = None

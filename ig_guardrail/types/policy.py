@@ -1,0 +1,139 @@
+"""A compiled policy: what may be spent on which hazard, who measures it, and how the search goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from ig_guardrail.languages import text_for
+from ig_guardrail.types.receipt import Outcome
+
+Accumulate: TypeAlias = Literal["max", "sum"]
+
+Mode: TypeAlias = Literal["enforce", "shadow"]
+
+Scope: TypeAlias = Literal["response", "conversation", "tool", "tenant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A cost expression: a cost model's name, a number, or `max`, `min`, `mean`, `add`, `multiply` of expressions."""
+
+    op: Literal["model", "number", "max", "min", "mean", "add", "multiply"]
+    args: tuple[Expression, ...] = ()
+    model: str = ""
+    number: float = 0.0
+
+    def models(self) -> tuple[str, ...]:
+        """Names of the cost models in it, in order of appearance, once each."""
+        if self.op == "model":
+            return (self.model,)
+        return tuple(dict.fromkeys(name for arg in self.args for name in arg.models()))
+
+
+@dataclass(frozen=True, slots=True)
+class CostModelSpec:
+    """What a policy says of one cost model. `options` are the keys of its kind; `on_error: open` is a fail-open."""
+
+    name: str
+    kind: str
+    hazards: tuple[str, ...]
+    options: Mapping[str, Any]
+    timeout_s: float
+    on_error: Literal["closed", "open"] = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much of which cost one answer may spend.
+
+    excess e = max(0, score - threshold); cost c = weight * e, for levels of the rise of e above its highest so far
+    (`max`) or of e at every charge point (`sum`); over budget when the discounted sum of c exceeds `budget`.
+    `every` is the distance between charge points in tokens. With scope `conversation` it is shared by all answers of
+    one, with `tenant` by all of a tenant's conversations; a cost counts `decay` times as much one turn later, and
+    nothing after `window` turns (0: always). Scope `tool` is `conversation`, charged where a call of `tool` ends.
+    """
+
+    id: str
+    hazards: tuple[str, ...]
+    cost: Expression
+    threshold: float
+    weight: float = 1.0
+    budget: float = 0.0
+    discount: float = 1.0
+    accumulate: Accumulate = "max"
+    every: int = 16
+    mode: Mode = "enforce"
+    scope: Scope = "response"
+    tool: str = "*"
+    decay: float = 1.0
+    window: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PromptRule:
+    """What is done when an input turn scores above `threshold`: refuse, search warily from the start, or note it."""
+
+    cost: Expression
+    threshold: float
+    on_exceed: Literal["refuse", "search", "observe"]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """The search section of a policy. Lengths in tokens; `trigger` and `accept` are shares of a budget's threshold.
+
+    on_risk widens a block when its draft is charged or its score passes `trigger` * threshold; from then on, to the
+    end of the answer, a block must stay under `accept` * threshold, drafts and replacements alike.
+    """
+
+    strategy: str = "inference_guard"
+    mode: Literal["on_risk", "always"] = "on_risk"
+    candidates: int = 4
+    beams: int = 1
+    block: int = 16
+    retries: int = 2
+    hold: int = 16
+    trigger: float = 1.0
+    accept: float = 0.7
+    penalty: float = 3.0
+    shortest: int = 8
+    steer: str | None = None
+    restart: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """Pre-approved texts by language: `refusal` when nothing was shown, `closing` after a safe prefix."""
+
+    refusal: Mapping[str, str]
+    closing: Mapping[str, str]
+
+    def of(self, outcome: Outcome, language: str) -> str:
+        """What is said of an outcome in a language, else in its main tongue, else in English; "" of other outcomes."""
+        if outcome not in ("refused", "ended"):
+            return ""
+        return text_for(self.refusal if outcome == "refused" else self.closing, language)
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledPolicy:
+    """A checked policy in its one normal form; `sha256` names that form.
+
+    swaps: words that a verifier exchanges, each way, by the swap's name
+    """
+
+    name: str
+    version: str
+    owners: tuple[str, ...]
+    taxonomy: str
+    cost_models: tuple[CostModelSpec, ...]
+    budgets: tuple[Budget, ...]
+    prompt: PromptRule | None
+    search: SearchSettings
+    messages: Messages
+    allow_unguarded: bool
+    normal_form: str
+    sha256: str
+    swaps: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

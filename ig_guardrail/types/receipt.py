@@ -1,0 +1,104 @@
+"""The record of a request: charges, blocks, outcome; and the chunks of a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from ig_guardrail.types.scoring import QuotedSource
+from ig_guardrail.types.tree import Finish, TokenLogprob
+
+Outcome: TypeAlias = Literal["completed", "refused", "ended", "cancelled", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """One line of the account: one budget charged at one charge point.
+
+    fired  by cost model, the rules that a score above 0 rests on: a pattern's name, or its place in the policy's list
+    """
+
+    budget: str
+    position: int
+    ended: bool
+    score: float
+    cost: float
+    z_before: float
+    z_after: float
+    raw: Mapping[str, float] = field(default_factory=dict)
+    fired: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRecord:
+    """One accepted commit: where it ends; rounds of judgement, nodes judged and denials since the one before."""
+
+    position: int
+    attempts: int
+    candidates: int
+    denials: int
+
+
+HURRIED = "the form was closed early, since `max_tokens` left no room for more"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How an answer ended, in the words callers switch on."""
+
+    outcome: Outcome
+    finish: Finish | None
+    reason: str
+    guarded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The record of one request: what was asked, spent, refused, under which policy.
+
+    text     all that was shown, the policy's message included
+    message  the policy's, in place of an answer or behind the beginning of one; "" where it has none
+    sources  what scores above a threshold rest on, those of drafts too, where a cost model can say; a document once
+    fired    by cost model, the patterns that scores above a threshold rest on, those of drafts and the prompt too: a
+             name, or the place in the policy's list, counted from 0; never the text that they matched
+    turn     of the conversation whose budgets it was charged to; None where there are none
+    """
+
+    verdict: Verdict
+    text: str
+    message: str
+    turn: int | None
+    policy: Mapping[str, Any]
+    model: Mapping[str, Any]
+    cost_models: Mapping[str, str]
+    sampling: Mapping[str, Any]
+    search: Mapping[str, Any]
+    prompt_sha256: str
+    prompt_check: Mapping[str, Any]
+    charges: tuple[Charge, ...]
+    blocks: tuple[BlockRecord, ...]
+    spend: Mapping[str, Mapping[str, Any]]
+    tokens: Mapping[str, int]
+    forwards: int
+    cost_calls: int
+    value_calls: int
+    fail_open: tuple[str, ...]
+    sources: tuple[QuotedSource, ...]
+    fired: Mapping[str, tuple[str | int, ...]]
+    ladder: tuple[str, ...]
+    seconds: Mapping[str, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of the stream. Only the last one carries a receipt, and the chances of all tokens that were shown.
+
+    chances: where they were asked for
+    cut: the name of a call that was begun and is not shown, since it was cut off; "" if not even that was written
+    """
+
+    text: str
+    receipt: Receipt | None = None
+    chances: tuple[TokenLogprob, ...] = ()
+    cut: str | None = None

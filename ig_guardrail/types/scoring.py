@@ -1,0 +1,61 @@
+"""What cost models read of an answer, and what they say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+Granularity: TypeAlias = Literal["token", "block", "final"]
+
+ScoreKind: TypeAlias = Literal["level", "event"]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The part of an answer between two charge points, as a cost model reads it.
+
+    text    characters that became known in this piece
+    ids     its tokens; empty when an answer ends exactly on a charge point
+    hidden  layer -> arrays (tokens, hidden size) that stack to len(ids) rows
+    ended   whether the answer ends with it
+    words   how many characters of `text` are words for certain, and the rest calls; None: markers in it tell
+    json    whether the answer's words are JSON for certain
+    """
+
+    text: str
+    ids: tuple[int, ...] = ()
+    hidden: Mapping[int, tuple[Any, ...]] = field(default_factory=dict)
+    ended: bool = False
+    words: int | None = None
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class QuotedSource:
+    """Where in a document of a corpus a text stands word for word: from character `start` up to `stop`."""
+
+    document: str
+    start: int
+    stop: int
+
+    def joined(self, other: QuotedSource) -> QuotedSource:
+        """Both as one where they touch or overlap; else this one."""
+        apart = self.document != other.document or other.start > self.stop or other.stop < self.start
+        return self if apart else QuotedSource(self.document, min(self.start, other.start), max(self.stop, other.stop))
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One budget's score at one charge point, and the raw scores of the cost models behind it.
+
+    `ended` marks the charge point at the end of an answer, which is a point of its own even where an ordinary one
+    falls on the same position. `fired` names, by cost model, the rules that raw scores rest on, where one can say.
+    """
+
+    budget: str
+    position: int
+    ended: bool
+    score: float
+    raw: Mapping[str, float] = field(default_factory=dict)
+    fired: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)

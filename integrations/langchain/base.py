@@ -1,0 +1,59 @@
+"""Chat models that count the messages of a request before anything else is done with them.
+
+Where a cache is set, LangChain writes all messages out for its key; that is too late to look at how many there are.
+
+Why our chat models are not written as LangChain's JSON, said where somebody writes or reads it.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.load.serializable import SerializedNotImplemented
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import LLMResult
+from typing_extensions import override
+
+from ig_guardrail.drive.request import check_size
+from ig_guardrail.settings import Limits
+
+
+class BoundedModel(BaseChatModel):
+    """Raises RequestError for a request of more messages than `_limits` allow; see `messages.turns_of` for the rest."""
+
+    @override
+    def generate(self, messages: list[list[BaseMessage]], *args: Any, **kwargs: Any) -> LLMResult:
+        self._count(messages)
+        return super().generate(messages, *args, **kwargs)
+
+    @override
+    async def agenerate(self, messages: list[list[BaseMessage]], *args: Any, **kwargs: Any) -> LLMResult:
+        self._count(messages)
+        return await super().agenerate(messages, *args, **kwargs)
+
+    @abstractmethod
+    def _limits(self) -> Limits:
+        """What a request may hold."""
+
+    def _count(self, requests: list[list[BaseMessage]]) -> None:
+        for messages in requests:
+            check_size(len(messages), 0, self._limits())
+
+
+def unwritten(model: BaseChatModel, name: str) -> SerializedNotImplemented:
+    """What `dumps` writes in place of a model, and what the error of `loads` quotes.
+
+    name: of the model that it runs or guards. No more is told of it: this also goes to tracers.
+    """
+    kind = type(model).__name__
+    return {
+        "lc": 1,
+        "type": "not_implemented",
+        "id": model.lc_id(),
+        "repr": (
+            f"{kind} around '{name}' is not written as JSON: whoever reads it could be handed another policy, or none. "
+            f"Make the model where it is used, from its policy file, or pickle it for a process of your own."
+        ),
+    }

@@ -1,0 +1,53 @@
+"""A guardrail that is opened when it is first needed, once, whichever thread comes first."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.spec import GuardrailSpec
+from ig_guardrail.threads import ForkSafeLock
+from ig_guardrail.types import CompiledPolicy
+
+
+class LazyGuardrail:
+    """Reads the policy at first use of either, the weights at first use of the guardrail; keeps both."""
+
+    def __init__(self, spec: GuardrailSpec) -> None:
+        self.spec = spec
+        self._lock = ForkSafeLock(threading.RLock)
+        self._policy: CompiledPolicy | None = None
+        self._guardrail: Guardrail | None = None
+
+    def policy(self) -> CompiledPolicy:
+        """The compiled policy. Raises PolicyError with every fault."""
+        from ig_guardrail.policy import load_policy
+
+        with self._lock:
+            if self._policy is None:
+                self._policy = load_policy(self.spec.policy)
+            return self._policy
+
+    def guardrail(self) -> Guardrail:
+        """The guardrail, opened. Raises PolicyError, ModelError, HeadMismatch."""
+        from ig_guardrail.assembly import open_guardrail
+
+        with self._lock:
+            if self._guardrail is None:
+                self._guardrail = open_guardrail(self.spec, self.policy())
+            return self._guardrail
+
+    async def guardrail_async(self) -> Guardrail:
+        """The same; the first time, a thread does the loading, so that the event loop stays free."""
+        if self._guardrail is None:
+            return await asyncio.to_thread(self.guardrail)
+        return self._guardrail
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> LazyGuardrail:
+        return self
+
+    def __reduce__(self) -> tuple[type[LazyGuardrail], tuple[GuardrailSpec]]:
+        """Pickled by its spec alone; what it names is opened again."""
+        return LazyGuardrail, (self.spec,)

@@ -1,0 +1,173 @@
+"""What a caller of LangChain sees of an answer: chunks, and on the last one the finish reason, usage and receipt.
+
+outcome     finish_reason    content
+completed   stop | length    the answer
+            tool_calls       words, if any, and whole calls
+            stop | length    the same, and an invalid call where the last one was cut off
+refused     content_filter   the policy's refusal
+ended       content_filter   the safe prefix, then the policy's closing message
+cancelled   cancelled        what was shown before the deadline; "stop" or "length" would claim an answer
+failed      -                GenerationFailed is raised, with the receipt
+
+Exactly one chunk, the last, carries metadata beyond the provider's name: LangChain merges the metadata of chunks, and
+refuses to merge numbers. What the policy says comes with that chunk, so that it is known for what it is.
+
+Prompts that are too long, as LangChain knows them, so that what shortens conversations may do so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+from langchain_core.exceptions import ContextOverflowError
+from langchain_core.messages import AIMessageChunk
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generation
+
+from ig_guardrail.errors import GenerationFailed, PromptTooLong
+from ig_guardrail.integrations.langchain.messages.blocks import PROVIDER, RECORD, register
+from ig_guardrail.stream.receipt import as_json
+from ig_guardrail.text.calls import parse_calls
+from ig_guardrail.types import Chunk, Receipt, TokenLogprob, Verdict
+
+register()
+
+CUT_OFF = "(cut off before it was whole, so it is not shown)"  # in place of the arguments of a call
+IMPOSSIBLE = -9999.0  # OpenAI's number for a token that the model would never have written
+
+
+def generation_chunks(chunk: Chunk, tools: bool = False) -> Iterator[ChatGenerationChunk]:
+    """A piece of the stream as LangChain's; the one with the receipt is marked as the last.
+
+    tools: whether the answer may hold calls. A guardrail shows them whole, in one piece; here they follow its words.
+    """
+    words, calls = _parts(chunk.text, tools)
+    if chunk.receipt is None:
+        yield from said(words, calls)
+        return
+    made = len(parse_calls(chunk.receipt.text)[1]) if tools else 0
+    calls += [] if chunk.cut is None else [cut_call(chunk.cut, made)]
+    if calls:
+        yield from said(words, calls)
+        words = ""
+    reason = finish_reason(chunk.receipt.verdict, called=made > 0 and chunk.cut is None)
+    last = ending(words, chunk.receipt, reason, _usage(chunk.receipt, cut=chunk.cut is not None))
+    last.message.response_metadata.update(_logprobs(chunk.chances))
+    yield last
+
+
+def said(words: str, calls: Sequence[ToolCallChunk]) -> Iterator[ChatGenerationChunk]:
+    """Words, and then calls, in chunks of their own; nothing where there is nothing."""
+    origin = {"model_provider": PROVIDER}
+    if words:
+        yield ChatGenerationChunk(message=AIMessageChunk(content=words, response_metadata=origin))
+    if calls:
+        message = AIMessageChunk(content="", tool_call_chunks=list(calls), response_metadata=origin)
+        yield ChatGenerationChunk(message=message)
+
+
+def cut_call(name: str, index: int) -> ToolCallChunk:
+    """A call that was cut off. Its arguments are no JSON, however LangChain mends them, so it is an invalid call."""
+    return tool_call_chunk(name=name or None, args=CUT_OFF, id=_call_id(), index=index)
+
+
+def ending(words: str, receipt: Receipt, reason: str, usage: UsageMetadata | None) -> ChatGenerationChunk:
+    """The last chunk. Raises GenerationFailed if the guard failed."""
+    if receipt.verdict.outcome == "failed":
+        raise GenerationFailed("the guard failed while it worked", why=receipt.verdict.reason, receipt=receipt)
+    metadata = {
+        "model_provider": PROVIDER,
+        "finish_reason": reason,
+        "model_name": receipt.model["name"],
+        RECORD: _plain(receipt),
+    }
+    last = AIMessageChunk(content=words, response_metadata=metadata, usage_metadata=usage, chunk_position="last")
+    return ChatGenerationChunk(message=last)
+
+
+def finish_reason(verdict: Verdict, called: bool = False) -> str:
+    """LangChain's word for an outcome; see the table above."""
+    if verdict.outcome == "completed":
+        return "tool_calls" if called else verdict.finish or "stop"
+    return "cancelled" if verdict.outcome == "cancelled" else "content_filter"
+
+
+def answered(generations: Sequence[Generation]) -> bool:
+    """Whether all of them may be given again: answers that ran to their end, and were charged to no conversation."""
+    return all(
+        isinstance(generation, ChatGeneration)
+        and generation.message.response_metadata.get("finish_reason") in ("stop", "length", "tool_calls")
+        and not generation.message.response_metadata.get(RECORD, {}).get("turn")
+        for generation in generations
+    )
+
+
+def _parts(text: str, tools: bool) -> tuple[str, list[ToolCallChunk]]:
+    """Words, and the calls behind them."""
+    if not tools:
+        return text, []
+    words, calls = parse_calls(text)
+    if not calls:  # a value may speak of calls without being one
+        return text, []
+    return words, [
+        tool_call_chunk(
+            name=call.name,
+            args=json.dumps(call.arguments, ensure_ascii=False),
+            id=_call_id(),
+            index=index,
+        )
+        for index, call in enumerate(calls)
+    ]
+
+
+def _call_id() -> str:
+    return f"call_{uuid4().hex[:24]}"
+
+
+def _logprobs(chances: Sequence[TokenLogprob]) -> dict[str, Any]:
+    """In OpenAI's form, and said to be the model's: the guard may have chosen against them."""
+    if not chances:
+        return {}
+    told = [
+        {**_chance(one.spelled, one.logprob), "top_logprobs": [_chance(*other) for other in one.likeliest]}
+        for one in chances
+    ]
+    return {"logprobs": {"content": told, "refusal": None, "of": "the model, before the guard"}}
+
+
+def _chance(spelled: bytes, logprob: float) -> dict[str, Any]:
+    return {"token": spelled.decode("utf-8", "replace"), "bytes": list(spelled), "logprob": max(logprob, IMPOSSIBLE)}
+
+
+def _plain(receipt: Receipt) -> Mapping[str, Any]:
+    """The receipt in dicts, lists, strings and numbers, so that any tracer can store it."""
+    record: dict[str, Any] = json.loads(as_json(receipt))
+    return record
+
+
+def _usage(receipt: Receipt, cut: bool) -> UsageMetadata:
+    """Tokens read, and answer tokens shown, with those of a call that was cut off.
+
+    What the search drew beside them is in the receipt.
+    """
+    read = receipt.tokens["prompt"]
+    shown = receipt.tokens["released"] + (receipt.tokens["held"] if cut else 0)
+    return UsageMetadata(input_tokens=read, output_tokens=shown, total_tokens=read + shown)
+
+
+class ContextOverflow(PromptTooLong, ContextOverflowError):
+    """A prompt that is too long, under both names."""
+
+
+@contextmanager
+def overflow_told() -> Iterator[None]:
+    """Raise ContextOverflow where PromptTooLong is raised."""
+    try:
+        yield
+    except PromptTooLong as error:
+        raise ContextOverflow(error.what, where=error.where, why=error.why, fix=error.fix) from error

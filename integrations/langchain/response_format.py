@@ -1,0 +1,198 @@
+"""What a call's tools and response format ask of an answer: names from LangChain, a `calls.Form` for the guardrail."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from langchain_core.tools import BaseTool, InjectedToolArg
+from langchain_core.tools.base import create_schema_from_function
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import AliasChoices, BaseModel
+from pydantic.fields import FieldInfo
+
+from ig_guardrail.errors import RequestError, brief
+from ig_guardrail.schemas import KINDS, faultless, sound
+from ig_guardrail.text.calls import ResponseFormat, Tool, ToolChoice
+from ig_guardrail.types import Message, with_system_text
+
+_ANY = ("any", "required", True)
+_OTHERS = {"function", "parameters", "input_schema", "inputSchema", "name", "toolSpec"}  # of tools that are no schema
+_ANYTHING: Mapping[str, Any] = {"type": "object"}
+_NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}}
+
+
+def form_of(tools: Sequence[Any] | None, choice: Any, parallel: bool | None, response_format: Any) -> ResponseFormat:
+    """The form of an answer.
+
+    tools            as `bind_tools` takes them
+    choice           None or "auto", "none", "any", "required" or True, a tool's name, or OpenAI's dict that names one
+    parallel         False: one call at most, as where a choice names the tool and this is None
+    response_format  OpenAI's dict of type text, json_object or json_schema, a JSON Schema, or a pydantic class
+    Raises RequestError for what is none of these, and for a schema that cannot be followed, naming the place in it.
+    """
+    if tools is not None and (isinstance(tools, str | Mapping) or not isinstance(tools, Sequence)):
+        raise RequestError(f"tools is {tools!r:.80}", where="tools", fix="give a list of tools")
+    schema = _schema(response_format)
+    offered = tuple(map(tool_of, tools or ()))
+    for asked in (*(tool.parameters for tool in offered), *(() if schema is None else (schema,))):
+        sound(asked)
+    chosen, kind, named = _chosen(offered, choice)
+    return ResponseFormat(chosen, kind, not named if parallel is None else parallel, schema)
+
+
+def with_instructions(form: ResponseFormat, turns: tuple[Message, ...]) -> tuple[Message, ...]:
+    """A conversation whose model is told of the form."""
+    return with_system_text(turns, form.instructions())
+
+
+def tool_of(given: Any) -> Tool:
+    """A tool from a dict, a class, a callable or a `BaseTool`.
+
+    Its arguments are named as they are taken (by their aliases), and those that lead back to themselves stay so.
+    Raises RequestError for what is none of these.
+    """
+    function = described(given)["function"]
+    return Tool(function["name"], function.get("description", ""), function.get("parameters") or _NO_ARGUMENTS)
+
+
+def described(given: Any, strict: bool | None = None) -> dict[str, Any]:
+    """A tool as OpenAI's dict. Raises RequestError for what is no tool."""
+    if isinstance(given, Mapping):
+        faultless(given)
+    try:
+        made = convert_to_openai_tool(given, strict=strict)
+        own = _arguments(given)
+        name, parameters = made["function"]["name"], own or made["function"].get("parameters") or _NO_ARGUMENTS
+        if not (isinstance(name, str) and name and isinstance(parameters, Mapping)):
+            raise TypeError("its name is no text, or its parameters are no JSON Schema")
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise RequestError(
+            f"a tool cannot be read: {brief(error)}",
+            where="tools",
+            why="a model must be told its name, what it is for, and its arguments",
+            fix="give a function with type hints, a BaseTool, a pydantic class, or OpenAI's dict",
+        ) from error
+    if own is None:
+        return made
+    return {**made, "function": {**made["function"], "name": name, "parameters": own}}
+
+
+def _arguments(given: Any) -> dict[str, Any] | None:
+    """The schema of a tool's arguments with its references, by aliases; None where LangChain's own has all there is."""
+    if isinstance(given, Mapping):
+        return _bare(given) if "title" in given and not _OTHERS & given.keys() else None
+    if isinstance(given, BaseTool):
+        return _of_tool(given)
+    model = given if isinstance(given, type) and issubclass(given, BaseModel) else _model_of(given)
+    return None if model is None else _bare(model.model_json_schema())
+
+
+def _of_tool(tool: BaseTool) -> dict[str, Any] | None:
+    taken = tool.args_schema
+    if isinstance(taken, Mapping):
+        return _bare(taken) if "properties" in taken else None
+    if not (isinstance(taken, type) and issubclass(taken, BaseModel)):
+        return None
+    config = taken.model_config
+    by_alias = not (config.get("populate_by_name") or config.get("validate_by_name"))
+    schema = _bare(taken.model_json_schema(by_alias=by_alias))
+    injected = [name for name, field in taken.model_fields.items() if _injected(field)]
+    hidden = {_key(name, taken) if by_alias else name for name in injected}
+    properties = {key: part for key, part in schema.get("properties", {}).items() if key not in hidden}
+    required = [key for key in schema.get("required", ()) if key not in hidden]
+    return {**schema, "properties": properties, **({"required": required} if "required" in schema else {})}
+
+
+def _model_of(given: Any) -> type[BaseModel] | None:
+    """The pydantic class of a callable's arguments, as LangChain makes it."""
+    if isinstance(given, type) or not callable(given) or not hasattr(given, "__name__"):
+        return None
+    made: Any = create_schema_from_function(
+        given.__name__, given, parse_docstring=True, error_on_invalid_docstring=False, include_injected=False
+    )
+    return made if isinstance(made, type) and issubclass(made, BaseModel) else None
+
+
+def _injected(field: FieldInfo) -> bool:
+    """Whether the agent gives an argument, not the model."""
+    kinds = [one if isinstance(one, type) else type(one) for one in (field.annotation, *field.metadata)]
+    return any(issubclass(kind, InjectedToolArg) for kind in kinds)
+
+
+def _key(name: str, model: type[BaseModel]) -> str:
+    """The key of a field in the schema of its class."""
+    alias = model.model_fields[name].validation_alias or model.model_fields[name].alias
+    first = alias.choices[0] if isinstance(alias, AliasChoices) else alias
+    return first if isinstance(first, str) else name
+
+
+def _bare(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A schema of arguments without its own name and description; one that is only a reference is what it refers to."""
+    reference, parts = schema.get("$ref"), schema.get("$defs")
+    if isinstance(reference, str) and isinstance(parts, Mapping) and "properties" not in schema:
+        target = parts.get(reference.removeprefix("#/$defs/"))
+        schema = {**target, "$defs": parts} if isinstance(target, Mapping) and "$ref" not in target else schema
+    return {key: part for key, part in schema.items() if key not in ("title", "description")}
+
+
+def _chosen(offered: tuple[Tool, ...], choice: Any) -> tuple[tuple[Tool, ...], ToolChoice, bool]:
+    """The tools that may be called, whether one must be, and whether it was named."""
+    if isinstance(choice, Mapping):
+        inner = choice.get("function", choice)
+        choice = inner.get("name", choice.get("type")) if isinstance(inner, Mapping) else choice
+    if choice in (None, False, "auto"):
+        return offered, "auto", False
+    if choice == "none":
+        return offered, "none", False
+    named = tuple(tool for tool in offered if tool.name == choice)
+    if named:
+        return named, "any", True
+    if choice in _ANY and offered:
+        return offered, "any", False
+    names = ", ".join(tool.name for tool in offered) or "none"
+    raise RequestError(
+        f"tool_choice is {choice!r}",
+        where="tool_choice",
+        why=f"it names no tool of this call; those are: {names}",
+        fix="give 'auto', 'none', 'any', or the name of a tool that is bound",
+    )
+
+
+def _schema(response_format: Any) -> Mapping[str, Any] | None:
+    if response_format is None:
+        return None
+    if isinstance(response_format, Mapping):
+        faultless(response_format)
+        kind = response_format.get("type")
+        if kind == "text":
+            return None
+        if kind == "json_object":
+            return _ANYTHING
+        if kind == "json_schema" and isinstance(response_format.get("json_schema"), Mapping):
+            inner = response_format["json_schema"].get("schema")
+            if isinstance(inner, Mapping):
+                return inner
+        if kind in (None, *KINDS, "integer") or isinstance(kind, list | tuple):
+            return response_format
+    if isinstance(response_format, type):
+        return schema_of(response_format)
+    raise RequestError(
+        f"response_format is {response_format!r:.80}",
+        where="response_format",
+        why="the form of an answer is text, any JSON object, or a JSON Schema",
+        fix='give {"type": "json_schema", "json_schema": {"schema": ...}}',
+    )
+
+
+def schema_of(given: Any) -> Mapping[str, Any]:
+    """The JSON Schema of a pydantic class (v1 or v2), a TypedDict, or one given as a dict."""
+    if isinstance(given, Mapping) and "parameters" not in given and "function" not in given:
+        return given
+    if hasattr(given, "model_json_schema"):
+        schema: Mapping[str, Any] = given.model_json_schema()
+        return schema
+    if isinstance(given, type) and hasattr(given, "__fields__") and hasattr(given, "schema"):  # pydantic v1
+        older: Mapping[str, Any] = given.schema()
+        return older
+    return tool_of(given).parameters

@@ -1,0 +1,155 @@
+"""Every command and every block of Python that the documents show is run; outputs that they show are the real ones.
+
+Blocks of YAML: `test_documented_policies.py`. Recipes: `test_recipes.py`. What takes too long or needs what is not here
+is checked for existing options and targets only, and stands in CHECKED_ONLY with the reason.
+`pytest tests/real/test_documents.py --rewrite-golden` writes the real outputs into the documents.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.main import get_command
+
+from ig_guardrail.cli.main import app
+from tests.documents import PAGES, ROOT, Block, Command, blocks, commands, same
+from tests.real.readers_part import policy_of_the_reader, readers_names
+
+CHECKED_ONLY = {
+    "pip install": "needs the network; the tests of the wheel install it",
+    "make": "runs for minutes, and the tests themselves",
+    "python benchmarks/": "measures for minutes",
+    "ig-guardrail train": "trains for minutes",
+    "ig-guardrail index": "needs corpora of the reader's own",
+    "ig-guardrail eval": "compares for minutes",
+    "ig-guardrail chat": "waits for someone to write",
+    "ig-guardrail demo": "a test of its own runs it",
+    "ig-guardrail policy check --deep": "opens a model for each policy",
+    ".venv/bin/": "the project's own tools",
+    "git": "changes a checkout",
+    "python -m ig_guardrail.policy.reference": "a test of its own compares what it writes",
+    "pytest": "runs the tests themselves",
+}
+NEEDS = dict.fromkeys(("DecisionCost", "policy_decisions"), "langchain_core.decisions")  # from langchain-core 1.8 on
+COMMANDS = [command for page in PAGES for command in commands(page)]
+PYTHON = [page for page in PAGES if blocks(page, "python") and page.name != "architecture.md"]
+
+pytestmark = pytest.mark.real
+
+
+def is_checked_only(line: str) -> bool:
+    return any(line.startswith(start) for start in CHECKED_ONLY) or "PATH" in line or '"..."' in line
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to run in, with the files that the pages speak of."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "policy.yaml").write_text(policy_of_the_reader())
+    (tmp_path / "mine.yaml").write_text(policy_of_the_reader())
+    (tmp_path / "shop.yaml").write_text(shop())
+    shutil.copytree(ROOT / "policies", tmp_path / "policies")
+    return tmp_path
+
+
+def shop() -> str:
+    """README's policy with the mistake that README makes in it."""
+    (policy,) = (one.text for one in blocks(ROOT / "README.md", "yaml") if "name: shop" in one.text)
+    assert yaml.safe_load(policy)["budgets"][0]["threshold"] == 0.5
+    return policy.replace("threshold", "treshold", 1)
+
+
+def test_there_are_commands_and_programs() -> None:
+    assert len(COMMANDS) >= 10
+    assert len(PYTHON) >= 3
+
+
+@pytest.mark.parametrize("command", [one for one in COMMANDS if not is_checked_only(one.line)], ids=lambda c: c.place)
+def test_a_command_runs(command: Command, folder: Path, pytestconfig: pytest.Config) -> None:
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "120"}
+    ran = subprocess.run(command.line, shell=True, cwd=folder, env=environment, capture_output=True, text=True)
+    assert ran.returncode in (0, 1, 3, 4), ran.stderr  # 1: a policy that is shown with its faults; 3, 4: outcomes
+    assert "Traceback" not in ran.stderr
+    if f"$ {command.line}\n" in (ROOT / command.place.partition(":")[0]).read_text(encoding="utf-8"):
+        shown_or_written(command.place, f"$ {command.line}\n", command.output, ran.stdout + ran.stderr, pytestconfig)
+    else:
+        assert ran.returncode != 1, ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda c: c.place)
+def test_a_command_names_what_exists(command: Command) -> None:
+    words = shlex.split(command.line.partition("|")[0].partition(">")[0], comments=True)
+    if words[0] == "make":
+        targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        assert set(words[1:]) - {"--only", "calm"} <= {*targets}
+    elif words[0] == "ig-guardrail":
+        check_options(words[1:])
+    elif words[0] == "python" and words[1].startswith("benchmarks/"):
+        source = (ROOT / words[1]).read_text()
+        assert all(f'"{word}"' in source for word in words[2:] if word.startswith("--"))
+    else:
+        assert is_checked_only(command.line), f"nothing checks `{command.line}`"
+
+
+def check_options(words: list[str]) -> None:
+    """Every word that names a command or an option of ours exists."""
+    command: Any = get_command(app)
+    rest = list(words)
+    while rest and (children := getattr(command, "commands", None)):
+        assert rest[0] in children, f"there is no command {' '.join(words)}"
+        command = children[rest.pop(0)]
+    known = {spelling for option in command.params for spelling in option.opts} | {"--help"}
+    assert {word for word in rest if word.startswith("-") and len(word) > 1} <= known
+
+
+@pytest.mark.parametrize("page", PYTHON, ids=lambda page: page.name)
+def test_the_programs_of_a_page_run(page: Path, folder: Path, pytestconfig: pytest.Config) -> None:
+    names: dict[str, Any] = readers_names(folder)
+    for block, output in with_outputs(page):
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            program = compile("\n" * block.line + block.text, page, "exec")
+            if can_run(block):
+                exec(program, names)
+        if output is not None:
+            shown_or_written(
+                block.place, f"{block.text}```\n\n```output\n", output.text, printed.getvalue(), pytestconfig
+            )
+
+
+def can_run(block: Block) -> bool:
+    """False for a program that needs a newer release of others than the one that is installed."""
+    return all(importlib.util.find_spec(module) for word, module in NEEDS.items() if word in block.text)
+
+
+def with_outputs(page: Path) -> Iterator[tuple[Block, Block | None]]:
+    """Blocks of Python, each with the output that is shown right below it."""
+    found = blocks(page, "python", "output")
+    for one, after in zip(found, [*found[1:], None], strict=True):
+        if one.language == "python":
+            yield one, after if after is not None and after.language == "output" else None
+
+
+def shown_or_written(place: str, before: str, shown: str, real: str, config: pytest.Config) -> None:
+    """Compare, or with --rewrite-golden put the real output where the shown one is, behind `before`."""
+    if not config.getoption("--rewrite-golden"):
+        assert same(shown, real), f"{place} shows\n{shown}\nand the real output is\n{real}"
+        return
+    page = ROOT / place.partition(":")[0]
+    lines = (line.rstrip() for line in real.rstrip().splitlines())
+    text = page.read_text(encoding="utf-8")
+    assert text.count(before + shown) == 1
+    page.write_text(text.replace(before + shown, before + "\n".join(lines) + "\n"), encoding="utf-8")

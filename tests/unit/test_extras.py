@@ -1,0 +1,66 @@
+"""Extras: what each brings is listed once for pip and once for messages, and the lists are the same."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from ig_guardrail.errors import MissingExtra
+from ig_guardrail.extras import EXTRAS, MODULES, require
+
+PROJECT = tomllib.loads((Path(__file__).resolve().parents[2] / "pyproject.toml").read_text())["project"]
+DECLARED = PROJECT["optional-dependencies"]
+
+
+def brought(extra: str) -> set[str]:
+    """The distributions of an extra, those of the extras that it includes among them."""
+    found: set[str] = set()
+    for needed in map(Requirement, DECLARED[extra]):
+        found |= set().union(*map(brought, needed.extras)) if needed.name == PROJECT["name"] else {needed.name}
+    return found
+
+
+def test_messages_know_every_extra() -> None:
+    assert set(EXTRAS) == set(DECLARED) - {"all", "dev"}
+
+
+@pytest.mark.parametrize("extra", sorted(EXTRAS))
+def test_messages_know_what_an_extra_brings(extra: str) -> None:
+    assert set(EXTRAS[extra]) == brought(extra)
+
+
+def test_all_brings_every_extra_and_dev_brings_all() -> None:
+    assert brought("all") == set().union(*map(brought, EXTRAS))
+    assert brought("all") <= brought("dev")
+
+
+def test_the_core_names_nothing_that_an_extra_brings() -> None:
+    assert {Requirement(text).name for text in PROJECT["dependencies"]}.isdisjoint(brought("all"))
+
+
+def test_every_distribution_is_imported_by_the_name_that_is_looked_for() -> None:
+    modules = importlib.metadata.packages_distributions()
+    for name in brought("all") - {"pydivsufsort"}:
+        assert name in modules[MODULES.get(name, name)]
+
+
+def test_what_is_there_is_not_asked_for() -> None:
+    require("local", by="a local model")
+    require("embedded", "torch", by="a local model")
+
+
+def test_one_error_names_what_is_missing_and_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ig_guardrail.extras._is_there", lambda module: module == "transformers")
+    with pytest.raises(MissingExtra) as raised:
+        require("local", by="model 'x'", where="model")
+    assert str(raised.value).splitlines() == [
+        "model: model 'x' cannot be used without torch and llguidance",
+        "  why: torch and llguidance are not installed: the extra 'local' brings what the core runs without",
+        "  fix: run `pip install 'ig-guardrail[local]'`",
+    ]
+    with pytest.raises(MissingExtra, match="cannot be used without torch\n  why: torch is not installed"):
+        require("local", "torch", "transformers", by="model 'x'")
