@@ -37,7 +37,7 @@ class Run:
 
 def blind(root: Node, ctx: SearchContext) -> Search:
     """The search, told that nothing can be seen between charge points."""
-    return inference_guard.search(root, replace(ctx, glance=False))
+    return inference_guard.search(root, replace(ctx, early_score=False))
 
 
 def measure(stage: Stage, pairs: int, say: Say) -> list[tables.Row]:

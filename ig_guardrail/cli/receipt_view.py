@@ -94,8 +94,8 @@ def _effort(receipt: Receipt) -> Text:
     if seconds["first_released"] is not None:
         parts.append(f"first text after {seconds['first_released']:.1f} s")
     parts.append(f"seed {receipt.sampling['seed']}")
-    if receipt.ladder:
-        parts.append(f"ladder: {', '.join(receipt.ladder)}")
+    if receipt.fallbacks:
+        parts.append(f"fallbacks: {', '.join(receipt.fallbacks)}")
     if receipt.fail_open:
         parts.append(f"not judged by: {', '.join(receipt.fail_open)}")
     return Text("  " + " · ".join(parts), "dim")

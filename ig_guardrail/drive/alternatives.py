@@ -85,7 +85,7 @@ def _drafts(tip: Node, start: int, chances: Sequence[TokenLogprob]) -> Iterator[
     for place, chance in enumerate(chances, start):
         text = tip.text[: tip.characters_at(place)]
         before = Node(-1, tip.root, None, ids[:place], place, text, offsets[:place], len(text))
-        for rank, (spelled, _) in enumerate(chance.likeliest):
+        for rank, (spelled, _) in enumerate(chance.top):
             added = _decoded(spelled)
             if spelled != chance.spelled and added is not None:
                 size = len(text) + len(added)
@@ -114,8 +114,8 @@ def _states(server: Server, rules: Sequence[BudgetRule], tip: Node) -> Waiting[l
 
 def _only(chance: TokenLogprob, ranks: set[int]) -> TokenLogprob:
     """A chance with those of its alternatives, and the token itself."""
-    kept = tuple(one for rank, one in enumerate(chance.likeliest) if rank in ranks or one[0] == chance.spelled)
-    return replace(chance, likeliest=kept)
+    kept = tuple(one for rank, one in enumerate(chance.top) if rank in ranks or one[0] == chance.spelled)
+    return replace(chance, top=kept)
 
 
 def _as_shown(chance: TokenLogprob, shown: str) -> TokenLogprob:
@@ -123,8 +123,8 @@ def _as_shown(chance: TokenLogprob, shown: str) -> TokenLogprob:
     spelled = _beginning(chance.spelled, shown.encode())
     if spelled == chance.spelled:
         return chance
-    itself = tuple((spelled, logprob) for other, logprob in chance.likeliest if other == chance.spelled)
-    return replace(chance, spelled=spelled, likeliest=itself)
+    itself = tuple((spelled, logprob) for other, logprob in chance.top if other == chance.spelled)
+    return replace(chance, spelled=spelled, top=itself)
 
 
 def _beginning(spelled: bytes, shown: bytes) -> bytes:

@@ -45,7 +45,7 @@ class CostRegistry:
         return tuple(sorted({layer for name in names for layer in self.seats[name].model.layers}))
 
     @property
-    def glanced(self) -> tuple[BudgetRule, ...]:
+    def early_scored(self) -> tuple[BudgetRule, ...]:
         """Enforced rules that can be read anywhere at no cost, since their cost models read hidden states."""
         return tuple(
             rule

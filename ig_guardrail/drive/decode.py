@@ -59,7 +59,7 @@ def decode(server: Server) -> Waiting[Chunk]:
         yield from _remember(session, _given_back(server, session, ending.outcome == "completed"))
     verdict = verdict_of(run, ending.outcome, *_ended(gate.tip, ending))
     try:
-        logprobs = (yield from _logprobs(server, shown)) if run.request.chances is not None else ()
+        logprobs = (yield from _logprobs(server, shown)) if run.request.top_logprobs is not None else ()
     except EngineError as error:
         raise failed(error, run, server.usage, server) from error
     record = receipt(run, server.usage, verdict, gate.text, ending.fallbacks, server, message)
@@ -105,7 +105,7 @@ def _logprobs(server: Server, characters: int) -> Waiting[tuple[TokenLogprob, ..
         return ()
     shown = gate.tip.answer_ids()[start.position : gate.released]
     try:
-        chances = yield Wait(server.run.engine.chances(start, shown, server.run.request.chances or 0))
+        chances = yield Wait(server.run.engine.answer_logprobs(start, shown, server.run.request.top_logprobs or 0))
         return (yield from tellable(server, start.position, characters, chances))
     except DeadlinePassed:
         return ()

@@ -53,7 +53,7 @@ def receipt(
         fail_open=tuple(server.scorer.fail_open) if server else (),
         sources=tuple(server.scorer.sources.values()) if server else (),
         fired=_fired(usage.prompt_check, server),
-        ladder=fallbacks,
+        fallbacks=fallbacks,
         seconds=_seconds(run, usage),
     )
 

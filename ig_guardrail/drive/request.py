@@ -28,7 +28,7 @@ class GenerationRequest:
                   not at all; see `Hold`. None where answers have no such part
     conversation  names the conversation that the answer belongs to, for budgets that its answers share
     tenant        names whom the conversation belongs to, for budgets that all its conversations share
-    chances       how many of the likeliest tokens are told for each that is shown; None tells no chances at all
+    top_logprobs  how many of the likeliest tokens are told for each that is shown; None tells no log-probabilities
     barred        why nothing that is asked for may be said under the policy; the answer is then refused at once
     prose         whether the policy's messages may be said; where JSON is expected, the outcome alone tells
     json          whether the answer is JSON for certain, so that its texts are judged as they will be read
@@ -43,7 +43,7 @@ class GenerationRequest:
     barred: str = ""
     conversation: str | None = None
     tenant: str | None = None
-    chances: int | None = None
+    top_logprobs: int | None = None
     json: bool = False
 
 
@@ -58,8 +58,8 @@ def check(ask: GenerationRequest, limits: Limits) -> None:
     _check_number("seed", sampling.seed, -LARGEST, LARGEST, "a whole number", "it names a stream of random numbers")
     for _, bias in sampling.logit_bias:
         _check_number("logit_bias", bias, -1e30, 1e30, "numbers by token id", "they are added to logits")
-    if ask.chances is not None:
-        _check_number("top_logprobs", ask.chances, 0, LARGEST, "0 or more", "so many are told for each token")
+    if ask.top_logprobs is not None:
+        _check_number("top_logprobs", ask.top_logprobs, 0, LARGEST, "0 or more", "so many are told for each token")
     if not isinstance(ask.strategy, str | None) and not callable(ask.strategy):
         raise _refuse("strategy", _shown(ask.strategy), "a name, or a callable", "it searches for the answer")
     _check_texts("language", (ask.language,))

@@ -87,10 +87,10 @@ def search_context(run: Run, risky_prompt: bool) -> SearchContext:
     """What the strategy is told of its request."""
     return SearchContext(
         settings=run.settings,
-        wary=risky_prompt,
+        use_margin=risky_prompt,
         steer=run.settings.steer,
         protected=run.engine.info.protected,
-        glance=bool(run.costs.glanced),
+        early_score=bool(run.costs.early_scored),
         critic=run.values.critic is not None,
         reward=run.values.reward is not None,
         ascent=_ascent(run.costs),
@@ -148,7 +148,7 @@ def _unguarded(policy: CompiledPolicy) -> SearchSettings:
 
 def _ascent(costs: CostRegistry) -> StateEdit | None:
     """Steps away from the first cost model of an enforced budget that can say where they lead."""
-    models = [costs.seats[name].model for rule in costs.glanced for name in rule.budget.cost.models()]
+    models = [costs.seats[name].model for rule in costs.early_scored for name in rule.budget.cost.models()]
     return next((model.descent() for model in models if isinstance(model, Steerable)), None)
 
 

@@ -143,7 +143,7 @@ class Server:
             case Expand():
                 return engine.expand(self._known(request.node), request.k), self._drawn
             case TopLogprobs():
-                return engine.likeliest(self._known(request.node), request.k), list
+                return engine.top_logprobs(self._known(request.node), request.k), list
             case TokenLogprobs():
                 return engine.logprobs(self._known(request.node), request.ids), list
         raise _no_request(request)
@@ -172,7 +172,7 @@ class Server:
             costs = yield from self._costs([(node, self.gate.due(node)) for node in nodes])
             self.usage.note_search(found=not costs or any(cost.within for cost in costs))
             return costs
-        if request.kind == "glance":
+        if request.kind == "early_score":
             costs = yield from self._costs([(node, self._at_once(node)) for node in nodes])
             return [cost.pressure for cost in costs]
         return (yield from self._values(nodes, request.kind))
@@ -187,7 +187,7 @@ class Server:
     def _at_once(self, node: Node) -> list[tuple[str, Point]]:
         """What is due at a node, and its end for the rules that can be read anywhere."""
         here = Point(node.position, node.finish is not None)
-        free = [(rule.budget.id, here) for rule in self.run.costs.glanced]
+        free = [(rule.budget.id, here) for rule in self.run.costs.early_scored]
         return list(dict.fromkeys([*self.gate.due(node), *free]))
 
     def _costs(self, asked: Sequence[tuple[Node, Sequence[tuple[str, Point]]]]) -> Waiting[list[CostEstimate]]:

@@ -107,7 +107,7 @@ class Engine(Protocol):
         """The `k` likeliest one-token children, likeliest first; an end token gives an empty finished child."""
         ...
 
-    def likeliest(self, node: Node, k: int) -> Future[list[tuple[int, float]]]:
+    def top_logprobs(self, node: Node, k: int) -> Future[list[tuple[int, float]]]:
         """The tokens that `expand` makes children of, in its order, and their log-probabilities, nats. No pass."""
         ...
 
@@ -115,7 +115,7 @@ class Engine(Protocol):
         """Log-probability of each of `ids` in turn after `node`, nats."""
         ...
 
-    def chances(self, node: Node, ids: Sequence[int], k: int) -> Future[list[TokenLogprob]]:
+    def answer_logprobs(self, node: Node, ids: Sequence[int], k: int) -> Future[list[TokenLogprob]]:
         """The same, with how each token is spelled, and the `k` likeliest in its place."""
         ...
 

@@ -52,7 +52,7 @@ class TransformersEngine:
         self._chat = chat_of(weights.tokenizer)
         self._tree: NodeTree[Any] = NodeTree()
         grammars = Grammars(language, self._chat.text_ids)
-        self._grower = TreeOperations(self._tree, choice, self._chat, language, grammars, self._info)
+        self._operations = TreeOperations(self._tree, choice, self._chat, language, grammars, self._info)
         self._loop = Loop("ig-engine")
         self._scheduler = Scheduler(self._loop, choice.read)
         self._lender: TransformersEngine | None = None
@@ -66,7 +66,7 @@ class TransformersEngine:
         other = copy.copy(self)
         other._lender = self  # must not end before it
         other._info = replace(self._info, exit=way_out.layer)
-        other._grower = replace(self._grower, info=other._info, exit=fitted(way_out, self._model))
+        other._operations = replace(self._operations, info=other._info, exit=fitted(way_out, self._model))
         return other
 
     @property
@@ -91,8 +91,10 @@ class TransformersEngine:
     ) -> Future[Node]:
         opening = ContextRequest(prompt, sampling, layers, twin_of, edit)
         if sampling.grammar is None:
-            return self._scheduler.submit(self._grower.open(opening))
-        return self._grower.grammars.then(sampling.grammar, lambda: self._scheduler.submit(self._grower.open(opening)))
+            return self._scheduler.submit(self._operations.open(opening))
+        return self._operations.grammars.then(
+            sampling.grammar, lambda: self._scheduler.submit(self._operations.open(opening))
+        )
 
     def extend(
         self,
@@ -102,22 +104,22 @@ class TransformersEngine:
         bias: Sequence[tuple[int, float]] = (),
         ahead: int = 0,
     ) -> Future[list[Node]]:
-        return self._scheduler.submit(self._grower.extend(draws, tokens, attempt, bias, ahead))
+        return self._scheduler.submit(self._operations.extend(draws, tokens, attempt, bias, ahead))
 
     def expand(self, node: Node, k: int) -> Future[list[Node]]:
-        return self._scheduler.submit(self._grower.expand(node, k))
+        return self._scheduler.submit(self._operations.expand(node, k))
 
-    def likeliest(self, node: Node, k: int) -> Future[list[tuple[int, float]]]:
-        return self._scheduler.submit(self._grower.likeliest(node, k))
+    def top_logprobs(self, node: Node, k: int) -> Future[list[tuple[int, float]]]:
+        return self._scheduler.submit(self._operations.top_logprobs(node, k))
 
     def logprobs(self, node: Node, ids: Sequence[int]) -> Future[list[float]]:
-        return self._scheduler.submit(self._grower.logprobs(node, ids))
+        return self._scheduler.submit(self._operations.logprobs(node, ids))
 
-    def chances(self, node: Node, ids: Sequence[int], k: int) -> Future[list[TokenLogprob]]:
-        return self._scheduler.submit(self._grower.chances(node, ids, k))
+    def answer_logprobs(self, node: Node, ids: Sequence[int], k: int) -> Future[list[TokenLogprob]]:
+        return self._scheduler.submit(self._operations.answer_logprobs(node, ids, k))
 
     def append(self, items: Sequence[tuple[Node, Node | str | tuple[int, ...]]]) -> Future[list[Node]]:
-        return self._scheduler.submit(self._grower.append(items))
+        return self._scheduler.submit(self._operations.append(items))
 
     def close(self, node: Node) -> None:
         self._tree.close(node)

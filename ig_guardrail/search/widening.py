@@ -61,8 +61,8 @@ class Level:
 class Widening:
     """Draws blocks. Remembers of the answer whether risk has shown, how much was shown, and its twin context.
 
-    wary   risk has shown: from then on every block keeps the acceptance margin
-    tense  the last draft was not calm: the next one is drawn with the wide round beside it
+    use_margin   risk has shown: from then on every block keeps the acceptance margin
+    last_draft_risky  the last draft was not calm: the next one is drawn with the wide round beside it
 
     Backing up tries the whole tree of what is held back, which a long unit makes deep; patience bounds that.
     """
@@ -71,8 +71,8 @@ class Widening:
         """root: where the search begins; answer tokens that it has stand as if they had been shown."""
         self.ctx = ctx
         self.settings = ctx.settings
-        self.wary = ctx.wary or ctx.strict
-        self.tense = self.wary
+        self.use_margin = ctx.use_margin or ctx.strict
+        self.last_draft_risky = self.use_margin
         self.shown = root.position  # answer tokens
         self._tip = self._stem = root  # the node committed last, and its first ancestor that has all that was shown
         self.in_vain = 0
@@ -134,11 +134,11 @@ class Widening:
             level.drafted = True
             draft, beside = yield from self._draft(level)
             candidates = yield from self._judge([draft])
-            self.tense = not self._calm(candidates[0])
-            if not self.tense:
+            self.last_draft_risky = not self._calm(candidates[0])
+            if not self.last_draft_risky:
                 yield from _drop(beside.made() if beside else ())
                 return candidates
-            self.wary = True
+            self.use_margin = True
         wide = beside or (yield from self._begin(level))
         level.rounds += 1
         candidates += yield from self._judge([*_done(level), *(yield from self._finish(wide))])
@@ -154,14 +154,14 @@ class Widening:
         return alone and self.settings.mode == "on_risk" and not self.ctx.strict
 
     def _draft(self, level: Level) -> Generator[SearchOp, Any, tuple[Node, Round | None]]:
-        """Lane 0 in pieces, and the wide round, if the answer was tense or an early look at the draft showed risk.
+        """Lane 0 in pieces, and the wide round, if the last draft was risky or an early look at the draft showed risk.
 
         A piece that keeps the acceptance margin is committed, so that text flows; what is shown of it still ends
         `hold` tokens behind, before the block begins.
         """
         node, beside = level.parents[0], None
         passed: list[Node] = []
-        if self.tense and self.ctx.glance:
+        if self.last_draft_risky and self.ctx.early_score:
             beside = yield from self._begin(level)
         for length in self._pieces():
             last = node
@@ -169,8 +169,8 @@ class Widening:
             passed += [last] if last is not level.parents[0] else []
             if node.finish is not None or node.position - level.parents[0].position == self.settings.block:
                 break
-            (pressure,) = yield Score((node,), "glance")
-            if pressure > (self.settings.accept if self.wary else self.settings.trigger):
+            (pressure,) = yield Score((node,), "early_score")
+            if pressure > (self.settings.accept if self.use_margin else self.settings.trigger):
                 beside = beside or (yield from self._begin(level))
             elif pressure <= self.settings.accept and self.settings.hold >= self.settings.block:
                 yield from self.commit(node)
@@ -180,7 +180,7 @@ class Widening:
     def _pieces(self) -> tuple[int, ...]:
         """Tokens from one look at the draft to the next. Risk shows early in a block, or else at its end."""
         block, quarter = self.settings.block, self.settings.block // 4
-        if not self.ctx.glance or quarter < SHORTEST_PIECE:
+        if not self.ctx.early_score or quarter < SHORTEST_PIECE:
             return (block,)
         return quarter, quarter, block - 2 * quarter
 
@@ -197,7 +197,7 @@ class Widening:
     def _calm(self, draft: Candidate) -> bool:
         if draft.chance < UNLIKELY:
             return False
-        if self.wary:
+        if self.use_margin:
             return acceptable(draft, self.settings)
         return draft.cost.spent == 0 and draft.cost.pressure <= self.settings.trigger
 

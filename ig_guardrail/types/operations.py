@@ -127,12 +127,12 @@ class Together:
 class Score:
     """Judge nodes. kind `cost`: list of `CostEstimate`; `reward` and `critic`: list of floats, higher is better.
 
-    `glance`: list of floats, the pressure (see `CostEstimate`) of what a commit would be charged and, between charge
-    points too, of what hidden states show at the node's end. For planning; the gate charges at charge points only.
+    `early_score`: list of floats, the pressure (see `CostEstimate`) of what a commit would be charged; between charge
+    points also of what hidden states show at the node's end. For planning; the gate charges at charge points only.
     """
 
     nodes: tuple[Node, ...]
-    kind: Literal["cost", "reward", "critic", "glance"] = "cost"
+    kind: Literal["cost", "reward", "critic", "early_score"] = "cost"
 
 
 @dataclass(frozen=True, slots=True)

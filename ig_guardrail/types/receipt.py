@@ -86,19 +86,19 @@ class Receipt:
     fail_open: tuple[str, ...]
     sources: tuple[QuotedSource, ...]
     fired: Mapping[str, tuple[str | int, ...]]
-    ladder: tuple[str, ...]
+    fallbacks: tuple[str, ...]
     seconds: Mapping[str, float | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of the stream. Only the last one carries a receipt, and the chances of all tokens that were shown.
+    """A piece of the stream. Only the last one carries a receipt, and log-probabilities of all tokens that were shown.
 
-    chances: where they were asked for
+    logprobs: where they were asked for
     cut: the name of a call that was begun and is not shown, since it was cut off; "" if not even that was written
     """
 
     text: str
     receipt: Receipt | None = None
-    chances: tuple[TokenLogprob, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
     cut: str | None = None

@@ -117,9 +117,9 @@ class TokenLogprob:
 
     spelled    its bytes; parts of a character are possible
     logprob    nats
-    likeliest  the tokens it thought likeliest there, and their log-probabilities, likeliest first
+    top        the tokens it thought likeliest there, and their log-probabilities, likeliest first
     """
 
     spelled: bytes
     logprob: float
-    likeliest: tuple[tuple[bytes, float], ...] = ()
+    top: tuple[tuple[bytes, float], ...] = ()

@@ -79,7 +79,7 @@ class CallOptions(BaseModel):
             barred="the policy allows no tool that may be called here" if self.form.barred else "",
             json=self.form.schema is not None,
             conversation=self.conversation,
-            chances=self.top_logprobs if self.logprobs or self.top_logprobs else None,
+            top_logprobs=self.top_logprobs if self.logprobs or self.top_logprobs else None,
             tenant=self.tenant,
         )
 

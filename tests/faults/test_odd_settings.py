@@ -102,7 +102,7 @@ def test_any_sampling_of_a_request_works_or_is_refused(name: str, value: Any) ->
 
 
 @pytest.mark.parametrize("value", ODD.values(), ids=list(ODD))
-@pytest.mark.parametrize("name", ["language", "conversation", "tenant", "chances", "strategy", "timeout"])
+@pytest.mark.parametrize("name", ["language", "conversation", "tenant", "top_logprobs", "strategy", "timeout"])
 def test_anything_else_of_a_request_works_or_is_refused(name: str, value: Any) -> None:
     beside = {} if name == "timeout" else {name: value}
     asked = GenerationRequest((Message("user", "hello"),), Sampling(max_tokens=8), **beside)

@@ -268,7 +268,7 @@ def test_a_search_ends_at_its_time_limit_and_says_so(more: str) -> None:
     assert receipt["verdict"]["outcome"] == "refused"
     assert receipt["verdict"]["reason"] == "no safe continuation was found in 0 s of searching"
     assert receipt["tokens"]["generated"] < hopeless(UNSAID, None)["tokens"]["generated"]
-    assert receipt["ladder"] == ["refusal"]
+    assert receipt["fallbacks"] == ["refusal"]
 
 
 def test_there_is_a_limit_by_default_and_it_is_no_limit_on_answers() -> None:

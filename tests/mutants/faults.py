@@ -178,7 +178,7 @@ FAULTS = (
         "            pass\n\n    def _decode",
     ),
     Fault(
-        "ladder: a refusal after text was shown",
+        "fallbacks: a refusal after text was shown",
         "drive/fallback.py",
         "if gate.text or context.settings.restart is None:\n        return _spoken(bool(gate.text), ())",
         "if gate.text or context.settings.restart is None:\n        return _spoken(False, ())",

@@ -69,7 +69,7 @@ def budgets(draw: st.DrawFn, name: str) -> Budget:
 class World:
     """A guardrail to be attacked: vocabulary odds, budgets, search settings, sampling.
 
-    glanced: whether costs can be read between charge points, so that wide rounds begin beside drafts
+    early_scored: whether costs can be read between charge points, so that wide rounds begin beside drafts
     """
 
     weights: tuple[float, ...]
@@ -77,10 +77,10 @@ class World:
     search: SearchSettings
     sampling: Sampling
     granularity: str
-    glanced: bool = False
+    early_scored: bool = False
 
     def guardrail(self, costs: dict[str, Any] | None = None) -> Guardrail:
-        layers = (1,) if self.glanced else ()
+        layers = (1,) if self.early_scored else ()
         models = {
             "level": LetterCost("level", granularity=self.granularity, layers=layers),
             "event": LetterCost("event", reading="event", granularity=self.granularity, longest_match=1, layers=layers),
@@ -135,7 +135,7 @@ def hostile(seed: int) -> Any:
             )
             if dice.random() < 0.02:
                 deed = dice.choice(["forge", "garbage", "crash", "drop", "expand", "logprobs", "reuse"])
-            kind: Any = dice.choice(["cost", "glance"])
+            kind: Any = dice.choice(["cost", "early_score"])
             if deed == "extend" and node.finish is None:
                 nodes += yield Extend(
                     (Draw(node, dice.randint(1, 3), dice.randint(0, 5)),), dice.randint(1, 7), dice.randint(0, 3)
@@ -246,8 +246,8 @@ def test_early_looks_change_no_answer(world: World, block: int) -> None:
     """Text that flows inside a block may not be backed up over, so the hold is kept below a block here."""
     world = replace(world, search=replace(world.search, block=block, hold=4, beams=1, mode="on_risk"))
     answers = []
-    for glanced in (False, True):
-        rail = replace(world, glanced=glanced).guardrail()
+    for early_scored in (False, True):
+        rail = replace(world, early_scored=early_scored).guardrail()
         deltas, receipt = drain(rail.stream(ask(world.sampling)))
         answers.append(("".join(deltas), receipt.verdict, receipt.charges))
         assert rail.engine.live_nodes() == 0

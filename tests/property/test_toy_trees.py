@@ -65,4 +65,4 @@ def test_where_no_path_is_safe_there_is_a_refusal(toy: Toy) -> None:
     hopeless = replace(toy, harm={**toy.harm, **dict.fromkeys(toy.leaves(), 1.0)})
     receipt = solve(hopeless, Values(), mode="on_risk", block=1, hold=16)
     assert receipt.verdict.outcome == "refused"
-    assert receipt.ladder == ("refusal",)
+    assert receipt.fallbacks == ("refusal",)

@@ -89,7 +89,7 @@ class TreeOperations:
             rows.append(row)
         return (yield from self._force(rows))
 
-    def likeliest(self, node: Node, k: int) -> EngineWork[list[tuple[int, float]]]:
+    def top_logprobs(self, node: Node, k: int) -> EngineWork[list[tuple[int, float]]]:
         """The tokens of these children and their log-probabilities, which are known without a pass."""
         entry, start = self.tree.find(node)
         ids = self._likeliest(entry.draft(), start.logits, k)
@@ -114,8 +114,8 @@ class TreeOperations:
         self.language.check(ids, where="token ids")
         return (yield from alone(Decoder(self.caching, entry.context).score(start, ids)))
 
-    def chances(self, node: Node, ids: Sequence[int], k: int) -> EngineWork[list[TokenLogprob]]:
-        """Log-probabilities with the `k` likeliest beside them; see `Engine.chances`."""
+    def answer_logprobs(self, node: Node, ids: Sequence[int], k: int) -> EngineWork[list[TokenLogprob]]:
+        """Log-probabilities with the `k` likeliest beside them; see `Engine.answer_logprobs`."""
         entry, start = self.tree.find(node)
         self.language.check(ids, where="token ids")
         ranked = yield from alone(Decoder(self.caching, entry.context).rank(start, ids, k))

@@ -112,13 +112,13 @@ class StreamedEngine:
     def expand(self, node: Node, k: int) -> Future[list[Node]]:
         return _failed(_beyond("likeliest tokens"))
 
-    def likeliest(self, node: Node, k: int) -> Future[list[tuple[int, float]]]:
+    def top_logprobs(self, node: Node, k: int) -> Future[list[tuple[int, float]]]:
         return _failed(_beyond("likeliest tokens"))
 
     def logprobs(self, node: Node, ids: Sequence[int]) -> Future[list[float]]:
         return _failed(_beyond("log-probabilities"))
 
-    def chances(self, node: Node, ids: Sequence[int], k: int) -> Future[list[TokenLogprob]]:
+    def answer_logprobs(self, node: Node, ids: Sequence[int], k: int) -> Future[list[TokenLogprob]]:
         return _failed(_beyond("log-probabilities"))
 
     def append(self, items: Sequence[tuple[Node, Node | str | tuple[int, ...]]]) -> Future[list[Node]]:

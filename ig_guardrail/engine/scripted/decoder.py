@@ -62,10 +62,10 @@ class ScriptedDecoder:
     def expand(self, node: Node, k: int) -> list[Node]:
         """The `k` likeliest one-token children; see `Engine.expand`."""
         entry, prefix = self.tree.find(node)
-        return [self._forced(entry, prefix, (token,), None) for token, _ in self.likeliest(node, k)]
+        return [self._forced(entry, prefix, (token,), None) for token, _ in self.top_logprobs(node, k)]
 
-    def likeliest(self, node: Node, k: int) -> list[tuple[int, float]]:
-        """The tokens of these, and their log-probabilities; see `Engine.likeliest`."""
+    def top_logprobs(self, node: Node, k: int) -> list[tuple[int, float]]:
+        """The tokens of these, and their log-probabilities; see `Engine.top_logprobs`."""
         entry, prefix = self.tree.find(node)
         options = self.script.next_tokens(_place(entry.context, node.root, prefix))
         allowed = {token for token, _ in within(entry.draft().form, options)}
@@ -89,8 +89,8 @@ class ScriptedDecoder:
         entry.context.account.note(len(ids))
         return self._score(entry.context, node.root, prefix, tuple(ids))
 
-    def chances(self, node: Node, ids: Sequence[int], k: int) -> list[TokenLogprob]:
-        """Log-probabilities with the `k` likeliest beside them; see `Engine.chances`."""
+    def answer_logprobs(self, node: Node, ids: Sequence[int], k: int) -> list[TokenLogprob]:
+        """Log-probabilities with the `k` likeliest beside them; see `Engine.answer_logprobs`."""
         entry, prefix = self.tree.find(node)
         spelled = self.script.vocabulary.bytes_of
         found = []

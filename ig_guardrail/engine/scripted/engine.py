@@ -73,7 +73,7 @@ class ScriptedEngine:
         )
         self._tree: NodeTree[Prefix] = NodeTree()
         grammars = Grammars(self._vocabulary.language, self._vocabulary.ids)
-        self._reciter = ScriptedDecoder(self._tree, script, grammars, self._info, hidden, enumerate_lanes)
+        self._decoder = ScriptedDecoder(self._tree, script, grammars, self._info, hidden, enumerate_lanes)
         self._loop = Loop("ig-scripted") if self._incidents.gates else None
 
     @property
@@ -98,27 +98,27 @@ class ScriptedEngine:
         twin_of: Node | None = None,
         edit: StateEdit | None = None,
     ) -> Future[Node]:
-        return self._call("open", self._reciter.open, ContextRequest(prompt, sampling, layers, twin_of, edit))
+        return self._call("open", self._decoder.open, ContextRequest(prompt, sampling, layers, twin_of, edit))
 
     def extend(
         self, draws: Sequence[Draw], tokens: int, attempt: int = 0, bias: Bias = (), ahead: int = 0
     ) -> Future[list[Node]]:
-        return self._call("extend", self._reciter.extend, draws, tokens, attempt, bias, ahead)
+        return self._call("extend", self._decoder.extend, draws, tokens, attempt, bias, ahead)
 
     def expand(self, node: Node, k: int) -> Future[list[Node]]:
-        return self._call("expand", self._reciter.expand, node, k)
+        return self._call("expand", self._decoder.expand, node, k)
 
-    def likeliest(self, node: Node, k: int) -> Future[list[tuple[int, float]]]:
-        return self._call("likeliest", self._reciter.likeliest, node, k)
+    def top_logprobs(self, node: Node, k: int) -> Future[list[tuple[int, float]]]:
+        return self._call("top_logprobs", self._decoder.top_logprobs, node, k)
 
     def logprobs(self, node: Node, ids: Sequence[int]) -> Future[list[float]]:
-        return self._call("logprobs", self._reciter.logprobs, node, ids)
+        return self._call("logprobs", self._decoder.logprobs, node, ids)
 
-    def chances(self, node: Node, ids: Sequence[int], k: int) -> Future[list[TokenLogprob]]:
-        return self._call("chances", self._reciter.chances, node, ids, k)
+    def answer_logprobs(self, node: Node, ids: Sequence[int], k: int) -> Future[list[TokenLogprob]]:
+        return self._call("answer_logprobs", self._decoder.answer_logprobs, node, ids, k)
 
     def append(self, items: Sequence[tuple[Node, Node | str | tuple[int, ...]]]) -> Future[list[Node]]:
-        return self._call("append", self._reciter.append, items)
+        return self._call("append", self._decoder.append, items)
 
     def close(self, node: Node) -> None:
         self._tree.close(node)

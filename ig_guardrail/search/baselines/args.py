@@ -68,7 +68,7 @@ def args(worth: Worth) -> Strategy:
 def _steps(node: Node, ctx: SearchContext) -> Generator[SearchOp, Any, list[TokenChoice]]:
     chances: list[tuple[int, float]] = yield TopLogprobs(node, ctx.settings.candidates)
     children: list[Node] = yield Expand(node, ctx.settings.candidates)
-    risks: list[float] = yield Score(tuple(children), "glance")
+    risks: list[float] = yield Score(tuple(children), "early_score")
     rewards: list[float] = (yield Score(tuple(children), "reward")) if ctx.reward else [0.0] * len(children)
     return [
         TokenChoice(child, logprob, reward, risk)

@@ -57,7 +57,7 @@ def generation_chunks(chunk: Chunk, tools: bool = False) -> Iterator[ChatGenerat
         words = ""
     reason = finish_reason(chunk.receipt.verdict, called=made > 0 and chunk.cut is None)
     last = ending(words, chunk.receipt, reason, _usage(chunk.receipt, cut=chunk.cut is not None))
-    last.message.response_metadata.update(_logprobs(chunk.chances))
+    last.message.response_metadata.update(_logprobs(chunk.logprobs))
     yield last
 
 
@@ -134,8 +134,7 @@ def _logprobs(chances: Sequence[TokenLogprob]) -> dict[str, Any]:
     if not chances:
         return {}
     told = [
-        {**_chance(one.spelled, one.logprob), "top_logprobs": [_chance(*other) for other in one.likeliest]}
-        for one in chances
+        {**_chance(one.spelled, one.logprob), "top_logprobs": [_chance(*other) for other in one.top]} for one in chances
     ]
     return {"logprobs": {"content": told, "refusal": None, "of": "the model, before the guard"}}
 

@@ -58,8 +58,8 @@ def test_an_edit_that_changes_nothing_leaves_the_unguarded_stream(model: World) 
 def test_an_edit_shows_in_what_is_said_from_the_first_token_on(model: World) -> None:
     root = model.root()
     twin = steered(model, root, Shift(model.layer, 8.0))
-    plain = [one.logprob for one in model.engine.chances(root, model.blocks(root, 4).ids, 0).result()]
-    moved = [one.logprob for one in model.engine.chances(twin, model.blocks(root, 4).ids, 0).result()]
+    plain = [one.logprob for one in model.engine.answer_logprobs(root, model.blocks(root, 4).ids, 0).result()]
+    moved = [one.logprob for one in model.engine.answer_logprobs(twin, model.blocks(root, 4).ids, 0).result()]
     assert all(abs(a - b) > 10 * model.tolerance for a, b in zip(plain, moved, strict=True))
 
 

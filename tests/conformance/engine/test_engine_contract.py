@@ -145,17 +145,17 @@ def test_log_probabilities_are_the_models_own(world: World) -> None:
 def test_chances_are_log_probabilities_with_the_likeliest_beside_them(world: World) -> None:
     root = world.root()
     node = world.blocks(root, 70)
-    chances = world.engine.chances(root, node.ids, 3).result()
+    chances = world.engine.answer_logprobs(root, node.ids, 3).result()
     assert [one.logprob for one in chances] == pytest.approx(node.logprobs, abs=world.tolerance)
     assert b"".join(one.spelled for one in chances).decode("utf-8", "replace").strip() == world.decode(node.ids).strip()
     children = world.engine.expand(root, 3).result()
-    first = [value for _, value in chances[0].likeliest]
+    first = [value for _, value in chances[0].top]
     own = [world.engine.logprobs(root, child.ids or (world.end,)).result()[0] for child in children]
     assert first == pytest.approx(own, abs=world.tolerance)
-    assert all(one.likeliest[0][1] + world.tolerance >= one.logprob for one in chances)
-    assert [len(one.likeliest) for one in chances] == [3] * 70
-    assert world.engine.chances(root, node.ids[:1], 0).result()[0].likeliest == ()
-    assert world.engine.chances(root, (), 3).result() == []
+    assert all(one.top[0][1] + world.tolerance >= one.logprob for one in chances)
+    assert [len(one.top) for one in chances] == [3] * 70
+    assert world.engine.answer_logprobs(root, node.ids[:1], 0).result()[0].top == ()
+    assert world.engine.answer_logprobs(root, (), 3).result() == []
 
 
 def test_expand_ranks_one_token_children(world: World) -> None:
@@ -171,7 +171,7 @@ def test_the_likeliest_tokens_are_those_of_the_children_and_cost_no_pass(world: 
     node = world.blocks(world.root(Sampling(max_tokens=64)), 3)
     children = world.engine.expand(node, 6).result()
     before = world.engine.forwards(node)
-    ranked = world.engine.likeliest(node, 6).result()
+    ranked = world.engine.top_logprobs(node, 6).result()
     assert world.engine.forwards(node) == before
     assert [(token,) for token, _ in ranked] == [child.ids or (world.end,) for child in children]
     own = [world.engine.logprobs(node, (token,)).result()[0] for token, _ in ranked]
@@ -498,7 +498,7 @@ def test_tokens_that_no_form_begins_with_cannot_be_forced(world: World) -> None:
 def test_expansion_stays_within_the_form(world: World) -> None:
     root = world.root(Sampling(grammar=PAIR))
     children = world.engine.expand(root, 5).result()
-    assert [child.ids for child in children] == [(token,) for token, _ in world.engine.likeliest(root, 5).result()]
+    assert [child.ids for child in children] == [(token,) for token, _ in world.engine.top_logprobs(root, 5).result()]
     for child in children:
         assert child.text
         assert '{"a":'.startswith(child.text[:5])

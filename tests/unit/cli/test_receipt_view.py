@@ -52,8 +52,8 @@ def test_the_highest_score_is_that_of_the_charges() -> None:
 
 
 def test_the_ladder_is_told() -> None:
-    assert "ladder: closing message" in drawn(table(receipt_of("ended")))
-    assert "ladder" not in drawn(table(receipt_of("completed")))
+    assert "fallbacks: closing message" in drawn(table(receipt_of("ended")))
+    assert "fallbacks" not in drawn(table(receipt_of("completed")))
 
 
 def test_a_cost_model_that_was_skipped_is_told() -> None:

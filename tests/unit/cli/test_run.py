@@ -39,7 +39,7 @@ def test_the_receipt_tells_outcome_budgets_tokens_and_seed(ig: Command, says: Sa
     ("told", "shown", "note", "code"),
     [
         (RUDE, "I would rather not say that.", "refused (no safe continuation was found)", 3),
-        (LATE, "The sky looks blue because the air scatters\n\nI stop here.", "ladder: closing message", 4),
+        (LATE, "The sky looks blue because the air scatters\n\nI stop here.", "fallbacks: closing message", 4),
     ],
 )
 def test_a_refused_or_ended_answer_has_an_exit_code_of_its_own(

@@ -38,13 +38,13 @@ def test_with_a_hold_shorter_than_a_block_nothing_is_offered_inside_one() -> Non
 
 def test_the_wide_round_begins_beside_a_draft_that_looks_risky() -> None:
     kinds = _kinds(rail((0, 1, 0)))
-    assert kinds[:6] == ["extend", "glance", "together", "glance", "together", "cost"]
+    assert kinds[:6] == ["extend", "early_score", "together", "early_score", "together", "cost"]
     assert kinds[6:8] == ["extend", "cost"]  # the round's last quarter
 
 
 def test_a_steered_round_begins_in_its_twin_and_is_moved_at_the_end() -> None:
     kinds = _kinds(rail((0, 1, 0), replace(SEARCH, steer="be kind")))
-    assert kinds[:8] == ["extend", "glance", "twin", "together", "glance", "together", "cost", "extend"]
+    assert kinds[:8] == ["extend", "early_score", "twin", "together", "early_score", "together", "cost", "extend"]
     assert kinds[8:10] == ["append", "cost"]
 
 

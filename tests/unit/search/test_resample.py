@@ -39,4 +39,4 @@ def test_only_what_is_held_can_be_replaced() -> None:
 @pytest.mark.parametrize("restart", ["Be kind.", None])
 def test_it_does_not_begin_anew_under_a_stricter_text(restart: str | None) -> None:
     policy = POLITE if restart is None else POLITE.replace("shortest: 2", f'shortest: 2, restart: "{restart}"')
-    assert answered({(0, 0): RUDE}, policy).ladder == ("refusal",)
+    assert answered({(0, 0): RUDE}, policy).fallbacks == ("refusal",)
