@@ -32,7 +32,7 @@ LOG.addHandler(logging.NullHandler())
 LOG.propagate = False  # a root logger at DEBUG must not be told texts that were never shown
 
 
-def named(error: BaseException) -> str:
+def name_cause(error: BaseException) -> str:
     """What may be said of an error of others."""
     return f"it raised {type(error).__name__}"
 
@@ -42,18 +42,18 @@ def ours(error: BaseException, failure: Callable[[str], GuardrailError]) -> Guar
 
     failure: makes it of what may be said
     """
-    note(error)
-    told = error if isinstance(error, GuardrailError) else failure(named(error))
+    log_cause(error)
+    told = error if isinstance(error, GuardrailError) else failure(name_cause(error))
     told.__cause__ = told.__context__ = None
-    return bared(told)
+    return strip_tracebacks(told)
 
 
-def note(error: BaseException) -> None:
+def log_cause(error: BaseException) -> None:
     """Keep an error, as it is, for whoever has asked for it."""
     LOG.debug("an error of others", exc_info=(type(error), error, error.__traceback__))
 
 
-def bared(error: Ours) -> Ours:
+def strip_tracebacks(error: Ours) -> Ours:
     """An error without the locals of the frames it went through, nor those of its causes. Line numbers stay."""
     for one in _chain(error):
         for frame, _ in traceback.walk_tb(one.__traceback__):

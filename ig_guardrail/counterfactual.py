@@ -26,14 +26,14 @@ _WORD = re.compile(r"[^\W\d_]+")
 _SPELLED = re.compile(r"[a-z]{2,}")
 
 
-def swapped(text: str, swap: Swap) -> str:
+def swap_words(text: str, swap: Swap) -> str:
     """The text with every word of the swap exchanged for its other, in the same case."""
     return _WORD.sub(lambda found: _other(found.group(), swap), text) if swap else text
 
 
-def edited(turns: tuple[Message, ...], edit: Edit) -> tuple[Message, ...]:
+def edit_messages(turns: tuple[Message, ...], edit: Edit) -> tuple[Message, ...]:
     """The conversation with its words swapped, and then the edit's own added to its system text."""
-    said = tuple(replace(turn, text=swapped(turn.text, edit.swap)) for turn in turns)
+    said = tuple(replace(turn, text=swap_words(turn.text, edit.swap)) for turn in turns)
     return with_system_text(said, edit.system)
 
 

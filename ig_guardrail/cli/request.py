@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from ig_guardrail.errors import GenerationFailed, RequestError
-from ig_guardrail.text.calls import ResponseFormat, showable
+from ig_guardrail.text.calls import ResponseFormat, shown_length
 from ig_guardrail.types import Chunk, Message, Receipt, Sampling
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class RequestOptions:
             sampling,
             self.strategy,
             self.language,
-            unit=showable if self.form.callable else None,
+            unit=shown_length if self.form.callable else None,
             conversation=conversation,
             tenant=self.tenant,
         )

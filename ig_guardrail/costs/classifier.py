@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ig_guardrail.costs.heads.artifact import options_sha256
 from ig_guardrail.costs.sequence_classifier import SequenceClassifier
 from ig_guardrail.errors import ModelError
-from ig_guardrail.text.normalisation import readable
+from ig_guardrail.text.normalisation import normalise
 from ig_guardrail.types import Granularity, Piece, Prompt, ScoreKind
 
 Squash: TypeAlias = Literal["softmax", "sigmoid"]
@@ -72,7 +72,7 @@ class ClassifierCost:
 
     def start(self, prompt: Prompt) -> ClassifierState:
         """Nothing of the answer was read."""
-        return ClassifierState(readable("\n".join(turn.text for turn in prompt.turns)) if self.with_prompt else None)
+        return ClassifierState(normalise("\n".join(turn.text for turn in prompt.turns)) if self.with_prompt else None)
 
     def advance(
         self, steps: Sequence[tuple[ClassifierState, Piece]]
@@ -82,7 +82,7 @@ class ClassifierCost:
         scores: dict[ClassifierState, tuple[float, ...]] = {}
         for prompt in dict.fromkeys(said.prompt for said in heard):
             asked = [said for said in heard if said.prompt == prompt]
-            scores |= zip(asked, self.scores.of(prompt, [readable(said.answer) for said in asked]), strict=True)
+            scores |= zip(asked, self.scores.of(prompt, [normalise(said.answer) for said in asked]), strict=True)
         return [(said, scores[said]) for said in heard]
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, get_args
 
-from ig_guardrail.causes import named, note
+from ig_guardrail.causes import log_cause, name_cause
 from ig_guardrail.costs.base import CostModel, FoldState
 from ig_guardrail.costs.heads.artifact import options_sha256
 from ig_guardrail.costs.workers import cost_failure
@@ -47,9 +47,9 @@ class ForeignCost:
         try:
             return method(given)
         except Exception as error:
-            note(error)
+            log_cause(error)
             failure = error if self._speaks_for_us and isinstance(error, CostFailure) else None
-            reason = named(error)
+            reason = name_cause(error)
         if failure is not None:
             failure.__cause__ = failure.__context__ = None
         raise failure or cost_failure(self.name, reason)

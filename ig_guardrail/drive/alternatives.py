@@ -31,7 +31,7 @@ class AlternativeToken:
     node: Node
 
 
-def tellable(
+def filter_logprobs(
     server: Server, start: int, end: int, chances: Sequence[TokenLogprob]
 ) -> Waiting[tuple[TokenLogprob, ...]]:
     """The chances of the tokens from position `start` on, without what may not be told.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ig_guardrail.budget import BudgetRule
 from ig_guardrail.costs.base import CostModel
-from ig_guardrail.costs.calls.decoded import decoded
+from ig_guardrail.costs.calls.decoded import read_decoded
 from ig_guardrail.costs.calls.rules import ToolRules
 from ig_guardrail.costs.catalog import BEYOND_TEXT, OF_CALLS
 from ig_guardrail.costs.workers import Worker
@@ -27,7 +27,7 @@ class BoundCost:
     def reader(self) -> CostModel:
         """The cost model as it reads answers: one that reads text is led to read JSON and calls decoded too."""
         beyond = self.model.layers or self.spec.kind in BEYOND_TEXT or self.spec.kind in OF_CALLS
-        return self.model if beyond else decoded(self.model)
+        return self.model if beyond else read_decoded(self.model)
 
 
 @dataclass(frozen=True, slots=True)

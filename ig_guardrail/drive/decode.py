@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 
-from ig_guardrail.drive.alternatives import tellable
+from ig_guardrail.drive.alternatives import filter_logprobs
 from ig_guardrail.drive.failures import failed, ours
 from ig_guardrail.drive.fallback import Ending, run_with_fallbacks
 from ig_guardrail.drive.history import read_text
@@ -18,7 +18,7 @@ from ig_guardrail.drive.usage import Usage
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import EngineError, GuardrailError, LedgerError
 from ig_guardrail.ledger import LedgerSession
-from ig_guardrail.text.calls import begun, utterance
+from ig_guardrail.text.calls import begun_call, parse_message
 from ig_guardrail.types import HURRIED, AssistantMessage, Chunk, Finish, Node, Outcome, Sampling, TokenLogprob, Verdict
 
 
@@ -94,7 +94,7 @@ def _given_back(server: Server, session: LedgerSession, whole: bool) -> list[Ass
     """What was shown, as it may come back: alone, and behind its beginning where that was paid for with it."""
     gate, beginning = server.gate, server.run.beginning if session.shown else ""
     of_calls = server.run.request.unit is not None and whole
-    said = utterance(gate.text, gate.tip.words) if of_calls else AssistantMessage(gate.text)
+    said = parse_message(gate.text, gate.tip.words) if of_calls else AssistantMessage(gate.text)
     return [said, AssistantMessage(beginning + said.words, said.calls)] if beginning else [said]
 
 
@@ -106,7 +106,7 @@ def _logprobs(server: Server, characters: int) -> Waiting[tuple[TokenLogprob, ..
     shown = gate.tip.answer_ids()[start.position : gate.released]
     try:
         chances = yield Wait(server.run.engine.answer_logprobs(start, shown, server.run.request.top_logprobs or 0))
-        return (yield from tellable(server, start.position, characters, chances))
+        return (yield from filter_logprobs(server, start.position, characters, chances))
     except DeadlinePassed:
         return ()
 
@@ -135,7 +135,7 @@ def _cut_call(server: Server) -> str | None:
     whole = node.finish == "stop" and node.visible == len(node.text) and node.hurried is None
     if unit is None or whole:
         return None
-    return begun(node.text[: node.visible], len(server.gate.text), node.words)
+    return begun_call(node.text[: node.visible], len(server.gate.text), node.words)
 
 
 def _close_late(engine: Engine, opening: Future[Node]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ig_guardrail.causes import named, note
+from ig_guardrail.causes import log_cause, name_cause
 from ig_guardrail.drive.receipts import receipt
 from ig_guardrail.drive.run import Run
 from ig_guardrail.drive.server import Server
@@ -22,9 +22,9 @@ def ours(error: Exception) -> GuardrailError:
     """What a request failed by, in words of ours."""
     if isinstance(error, GuardrailError):
         return error
-    note(error)
+    log_cause(error)
     return GuardrailError(
-        f"the guard failed: {named(error)}",
+        f"the guard failed: {name_cause(error)}",
         where="guardrail",
         why="nothing after the failure may be shown",
         fix="report this error; a log of causes tells more, see `ig_guardrail.causes`",

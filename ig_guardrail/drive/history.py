@@ -18,8 +18,8 @@ from ig_guardrail.drive.runners import Wait, Waiting
 from ig_guardrail.drive.scorer import Scorer
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import BudgetTaken, PromptTooLong
-from ig_guardrail.ledger import AccountKey, Executor, Ledger, LedgerSession, begin_session, joined, shared
-from ig_guardrail.text.calls import rendered, utterance
+from ig_guardrail.ledger import AccountKey, Executor, Ledger, LedgerSession, begin_session, join_messages, shared_rules
+from ig_guardrail.text.calls import format_message, parse_message
 from ig_guardrail.types import AssistantMessage, Message, Node, Prompt, Sampling
 
 New: TypeAlias = Mapping[
@@ -34,7 +34,7 @@ def open_session(run: Run, ledger: Ledger, executor: Executor) -> Waiting[Ledger
 
     Raises LedgerError; BudgetTaken if earlier answers cost more than is left.
     """
-    rules = shared(run.costs.rules)
+    rules = shared_rules(run.costs.rules)
     if not rules:
         return None
     key = AccountKey(run.request.conversation, run.request.tenant)
@@ -67,7 +67,7 @@ def read_text(run: Run, prompt: Prompt, text: str) -> Waiting[Node]:
 
 def charge_history(run: Run, session: LedgerSession) -> Waiting[None]:
     """Charge every earlier answer that the ledger does not know. Raises BudgetTaken if too little is left."""
-    rules, turns = shared(run.costs.rules), run.prompt.turns
+    rules, turns = shared_rules(run.costs.rules), run.prompt.turns
     spend = {rule.budget.id: NOTHING for rule in rules}
     unknown: list[AssistantMessage] = []
     for index, turn in enumerate(turns):
@@ -75,7 +75,7 @@ def charge_history(run: Run, session: LedgerSession) -> Waiting[None]:
             continue
         new_to = yield from _new(session, turn)
         for messages in _each(new_to):
-            said = joined(messages)
+            said = join_messages(messages)
             prompt = run.engine.encode(turns[:index] or (NO_TURN,))
             state = yield from _charged(run, prompt, said)
             for rule in rules:
@@ -88,7 +88,7 @@ def charge_history(run: Run, session: LedgerSession) -> Waiting[None]:
 
 def _new(session: LedgerSession, turn: Message) -> Waiting[New]:
     """What of an assistant's turn is new. Where only its text is known, calls in it may have been said as words."""
-    found: New = yield Wait(session.executor.call(session.new_to, turn.said or (utterance(turn.text),)))
+    found: New = yield Wait(session.executor.call(session.new_to, turn.said or (parse_message(turn.text),)))
     if turn.said or not any(found.values()):
         return found
     spoken: New = yield Wait(session.executor.call(session.new_to, (AssistantMessage(turn.text),)))
@@ -97,8 +97,8 @@ def _new(session: LedgerSession, turn: Message) -> Waiting[New]:
 
 def _charged(run: Run, prompt: Prompt, said: AssistantMessage) -> Waiting[SafetyState]:
     """What a message of the assistant costs as an answer to a prompt."""
-    rules = shared(run.costs.rules)
-    read = yield from read_text(run, prompt, rendered(said))
+    rules = shared_rules(run.costs.rules)
+    read = yield from read_text(run, prompt, format_message(said))
     node = replace(read, finish="stop", words=len(said.words) if read.text.startswith(said.words) else None)
     due = [(rule.budget.id, point) for rule in rules for point in charge_points(rule, 0, node.position, ended=True)]
     measures = yield from Scorer(run.costs, prompt).measure(node, due)
@@ -114,7 +114,9 @@ def _each(new_to: New) -> list[tuple[AssistantMessage, ...]]:
     return found
 
 
-def reread(engine: Engine, prompt: Prompt, answers: Sequence[tuple[int, ...]], layers: tuple[int, ...]) -> list[Node]:
+def read_answers(
+    engine: Engine, prompt: Prompt, answers: Sequence[tuple[int, ...]], layers: tuple[int, ...]
+) -> list[Node]:
     """Each answer's tokens after the prompt, in order, with hidden states of the layers; caches are freed.
 
     Waits for the engine. Raises RequestError if prompt and answer do not fit the context.

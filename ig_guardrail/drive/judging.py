@@ -15,14 +15,14 @@ from ig_guardrail.types import Piece, Prompt
 START: FoldState = object()  # in place of a state: the one before the first answer token, which the thread asks for
 
 
-def begin_judging(
+def begin_scoring(
     seat: BoundCost, prompt: Prompt, steps: Sequence[tuple[FoldState, Piece]], model: CostModel | None = None
 ) -> WorkerCall:
     """Ask for what `advance` gives for these steps. model: the seat's as it reads here, if that is another way."""
     return seat.worker.call(_advance, model or seat.model, prompt, steps)
 
 
-def judged(seat: BoundCost, call: WorkerCall) -> Waiting[Any]:
+def await_scores(seat: BoundCost, call: WorkerCall) -> Waiting[Any]:
     """What was asked for, not checked. Raises CostFailure, and CostTimeout if the call takes longer than it may.
 
     Its time begins when it gets its turn: what others ask for before it is not its fault.

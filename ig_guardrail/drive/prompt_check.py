@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from ig_guardrail.costs.calls.decoded import rules_of
+from ig_guardrail.costs.calls.decoded import fired_rules
 from ig_guardrail.costs.combine import evaluate
 from ig_guardrail.drive.cost_registry import CostRegistry
-from ig_guardrail.drive.judging import START, begin_judging, judged
+from ig_guardrail.drive.judging import START, await_scores, begin_scoring
 from ig_guardrail.drive.run import Run
 from ig_guardrail.drive.runners import Wait, Waiting
-from ig_guardrail.drive.scorer import Scorer, checked
+from ig_guardrail.drive.scorer import Scorer, check_scores
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import PolicyError
 from ig_guardrail.stream.gate import Gate
@@ -48,11 +48,11 @@ def check_prompt_text(run: Run) -> Waiting[PromptCheck]:
     fired: list[dict[str, tuple[str | int, ...]]] = [{} for _ in texts]
     for name in rule.cost.models():
         seat = costs.seats[name]
-        call = begin_judging(seat, prompt, [(START, Piece(text, ended=True)) for text in texts])
-        answers = yield from judged(seat, call)
-        for raw, own, fold in zip(raws, fired, checked(seat, answers, len(texts)), strict=True):
+        call = begin_scoring(seat, prompt, [(START, Piece(text, ended=True)) for text in texts])
+        answers = yield from await_scores(seat, call)
+        for raw, own, fold in zip(raws, fired, check_scores(seat, answers, len(texts)), strict=True):
             raw[name] = max(fold.scores)
-            rules = rules_of(seat.model, fold.state)
+            rules = fired_rules(seat.model, fold.state)
             own.update({name: rules} if rules else {})
     scores = [evaluate(rule.cost, raw) for raw in raws]
     worst = max(range(len(scores)), key=scores.__getitem__)

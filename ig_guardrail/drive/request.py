@@ -117,7 +117,7 @@ def beginning_of(turns: tuple[Message, ...]) -> str:
     return turns[-1].text if turns and turns[-1].role == "assistant" else ""
 
 
-def earlier(turns: tuple[Message, ...]) -> tuple[Message, ...]:
+def messages_before_answer(turns: tuple[Message, ...]) -> tuple[Message, ...]:
     """The turns before the answer; an empty last one of the assistant is its beginning, too."""
     return turns[:-1] if turns and turns[-1].role == "assistant" else turns
 

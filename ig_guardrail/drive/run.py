@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from ig_guardrail.costs.base import Sourced, Steerable
 from ig_guardrail.costs.rewards.values import Values
 from ig_guardrail.drive.cost_registry import CostRegistry
-from ig_guardrail.drive.request import GenerationRequest, beginning_of, check, check_payer, earlier
+from ig_guardrail.drive.request import GenerationRequest, beginning_of, check, check_payer, messages_before_answer
 from ig_guardrail.engine.base import Engine, EngineInfo
 from ig_guardrail.errors import UnguardedNotAllowed
-from ig_guardrail.ledger import shared
+from ig_guardrail.ledger import shared_rules
 from ig_guardrail.search.base import SearchContext, SearchMethod, Strategy
 from ig_guardrail.search.needs import Surroundings
 from ig_guardrail.search.registry import method_of
@@ -78,8 +78,8 @@ def make_run(
     check(request, limits)
     method, strategy, settings = _search_of(request, policy, costs, values, engine.info)
     held_to = CostRegistry({}, ()) if method == "none" else costs
-    check_payer(request, shared(held_to.rules))
-    prompt = engine.encode(earlier(request.turns))
+    check_payer(request, shared_rules(held_to.rules))
+    prompt = engine.encode(messages_before_answer(request.turns))
     return Run(request, policy, engine, held_to, values, limits, method, strategy, settings, prompt, began)
 
 

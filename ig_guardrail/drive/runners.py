@@ -21,7 +21,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
-from ig_guardrail.causes import bared, named, note
+from ig_guardrail.causes import log_cause, name_cause, strip_tracebacks
 from ig_guardrail.errors import EngineError, GuardrailError
 from ig_guardrail.types import Chunk
 
@@ -49,7 +49,7 @@ def run_sync(drive: Waiting[Chunk], deadline: float | None) -> Generator[Chunk, 
     except StopIteration as end:
         yield end.value
     except Exception as error:
-        bared(error)
+        strip_tracebacks(error)
         raise
     finally:
         drive.close()
@@ -68,7 +68,7 @@ async def run_async(drive: Waiting[Chunk], deadline: float | None) -> AsyncGener
     except StopIteration as end:
         yield end.value
     except Exception as error:
-        bared(error)
+        strip_tracebacks(error)
         raise
     finally:
         drive.close()
@@ -84,7 +84,7 @@ def finish(work: Waiting[Result]) -> Result:
         result: Result = end.value
         return result
     except Exception as error:
-        bared(error)
+        strip_tracebacks(error)
         raise
 
 
@@ -146,8 +146,8 @@ def _outcome(future: Future[Any]) -> Told:
         return future.result(), None
     if isinstance(error, GuardrailError):
         return None, error
-    note(error)
-    return None, _engine_error(named(error))
+    log_cause(error)
+    return None, _engine_error(name_cause(error))
 
 
 def _engine_error(what: str) -> EngineError:

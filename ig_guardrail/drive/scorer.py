@@ -21,11 +21,11 @@ from typing import Any
 
 from ig_guardrail.budget import BudgetRule, Point, spacing
 from ig_guardrail.costs.base import FoldState, Sourced
-from ig_guardrail.costs.calls.decoded import heard, rules_of
+from ig_guardrail.costs.calls.decoded import fired_rules, heard
 from ig_guardrail.costs.combine import evaluate, pick
 from ig_guardrail.costs.workers import cost_failure
 from ig_guardrail.drive.cost_registry import BoundCost, CostRegistry
-from ig_guardrail.drive.judging import START, begin_judging, judged
+from ig_guardrail.drive.judging import START, await_scores, begin_scoring
 from ig_guardrail.drive.runners import Waiting
 from ig_guardrail.errors import CostFailure
 from ig_guardrail.stream.release import tokens_behind
@@ -133,7 +133,7 @@ class Scorer:
         return FoldKey(track, self._prefixes.at(node, point.position), within, point.ended)
 
     def _piece(self, node: Node, start: int, point: Point) -> Piece:
-        piece, words = cut(node, start, point.position, point.ended), self._words(node)
+        piece, words = cut_piece(node, start, point.position, point.ended), self._words(node)
         if words is not None:
             words = min(max(0, words - node.characters_at(start)), len(piece.text))
         return piece if words is None and not self._json else replace(piece, words=words, json=self._json)
@@ -152,10 +152,10 @@ class Scorer:
             one = self._panel.seats[name]
             inputs = [(self._state(steps[mark][0]), steps[mark][1]) for mark in marks]
             self.calls += 1
-            started.append((one, marks, inputs, begin_judging(one, self._prompt, inputs, self._models[name])))
+            started.append((one, marks, inputs, begin_scoring(one, self._prompt, inputs, self._models[name])))
         for one, marks, inputs, call in started:
             try:
-                folds = checked(one, (yield from judged(one, call)), len(inputs))
+                folds = check_scores(one, (yield from await_scores(one, call)), len(inputs))
             except CostFailure as failure:
                 folds = self._failed_open(one, [state for state, _ in inputs], failure)
             self._folds.update(zip(marks, folds, strict=True))
@@ -178,7 +178,7 @@ class Scorer:
             one = self._panel.seats[track.model]
             fold = self._folds[self._mark(track, node, point)]
             raw[track.model] = pick(one.model.hazards, fold.scores, rule.budget.hazards)
-            rules = rules_of(one.model, fold.state) if raw[track.model] else ()
+            rules = fired_rules(one.model, fold.state) if raw[track.model] else ()
             fired |= {track.model: rules} if rules else {}
             if raw[track.model] > rule.budget.threshold:
                 self._note_source(one, fold)
@@ -197,7 +197,7 @@ class Scorer:
             self.sources[found.document] = self.sources.get(found.document, found).joined(found)
 
 
-def cut(node: Node, start: int, stop: int, ended: bool) -> Piece:
+def cut_piece(node: Node, start: int, stop: int, ended: bool) -> Piece:
     """The piece of `node`'s answer in the positions (start, stop]; where it ends, only what will be shown of it."""
     end = node.visible if ended else node.characters_at(stop)
     stop = tokens_behind(node, end) if ended and end < len(node.text) else stop
@@ -220,7 +220,7 @@ def _steps_behind(node: Node, position: int) -> list[Node]:
     return found[::-1]
 
 
-def checked(one: BoundCost, answers: Any, count: int) -> list[Fold]:
+def check_scores(one: BoundCost, answers: Any, count: int) -> list[Fold]:
     """The folds in a cost model's answers. Raises CostFailure unless there are `count`, all with scores in [0, 1]."""
     try:
         folds = [Fold(state, tuple(float(score) for score in scores)) for state, scores in answers]

@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 from ig_guardrail.budget import Point, pressure, remaining, settle
-from ig_guardrail.causes import named, note
-from ig_guardrail.counterfactual import edited
+from ig_guardrail.causes import log_cause, name_cause
+from ig_guardrail.counterfactual import edit_messages
 from ig_guardrail.drive.run import Run
 from ig_guardrail.drive.runners import Show, Wait, Waiting
 from ig_guardrail.drive.scorer import Scorer
@@ -134,7 +134,7 @@ class Server:
                 items = [(self._known(node), self._content(content)) for node, content in request.items]
                 return engine.append(items), self._learn
             case Twin():
-                prompt = engine.encode(edited(self.run.prompt.turns, request.edit))
+                prompt = engine.encode(edit_messages(self.run.prompt.turns, request.edit))
                 sampling = self._sampling_of(request.edit)
                 return engine.open(prompt, sampling, twin_of=self._known(request.node)), self._opened
             case Steer():
@@ -262,8 +262,8 @@ def _next_request(search: Search, reply: SearchReply) -> Any:
     except GuardrailError:
         raise
     except Exception as error:  # it may quote what the strategy read, so it is not its cause either
-        note(error)
-        reason = named(error)
+        log_cause(error)
+        reason = name_cause(error)
     raise StrategyError(
         f"the strategy crashed: {reason}",
         why="nothing it might still propose can be asked for",
@@ -276,4 +276,4 @@ def _close(search: Search) -> None:
     try:
         search.close()
     except Exception as error:
-        note(error)
+        log_cause(error)

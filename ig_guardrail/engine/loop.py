@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
-from ig_guardrail.causes import bared
+from ig_guardrail.causes import strip_tracebacks
 from ig_guardrail.engine.tree import closed_error
 from ig_guardrail.errors import EngineError, GuardrailError
 from ig_guardrail.threads import Daemon, ForkSafeLock, Home
@@ -89,7 +89,7 @@ def settle(future: Future[Any], call: Callable[[], Any]) -> None:
 
 def fail(future: Future[Any], error: BaseException) -> None:
     """Put an error into a future: GuardrailErrors as they are, others as cause of an EngineError."""
-    bared(error)  # the locals of its frames hold tensors
+    strip_tracebacks(error)  # the locals of its frames hold tensors
     future.set_exception(error if isinstance(error, GuardrailError) else _engine_error(error))
 
 

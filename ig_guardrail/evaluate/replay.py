@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from ig_guardrail.budget import BudgetRule, pressure
 from ig_guardrail.drive.cost_registry import CostRegistry
-from ig_guardrail.drive.history import reread
+from ig_guardrail.drive.history import read_answers
 from ig_guardrail.drive.runners import Waiting, finish
 from ig_guardrail.drive.scorer import Scorer
 from ig_guardrail.guardrail import Guardrail
@@ -46,7 +46,7 @@ def audit_answer(guardrail: Guardrail, turns: Sequence[Message], ids: Sequence[i
         return audit_charges((), guardrail.policy.budgets)
     engine, panel = guardrail.engine, guardrail.costs
     prompt = engine.encode(turns)
-    (node,) = reread(engine, prompt, [tuple(ids)], panel.layers)
+    (node,) = read_answers(engine, prompt, [tuple(ids)], panel.layers)
     whole = replace(node, finish="stop" if ended else None)
     return audit_charges(finish(_charged(panel, prompt, whole)), guardrail.policy.budgets)
 

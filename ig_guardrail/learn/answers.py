@@ -89,7 +89,7 @@ def _answer(weights: Weights, batch: Sequence[AskedQuestion], sampling: Sampling
     """An answer to each question; all prompts have one length. Each question has a lane of its own."""
     import torch
 
-    from ig_guardrail.engine.decoding.sampling import allowed_by, choose
+    from ig_guardrail.engine.decoding.sampling import allowed_tokens, sample_tokens
     from ig_guardrail.engine.kv.copied import empty_cache
     from ig_guardrail.engine.model import Model
 
@@ -103,7 +103,7 @@ def _answer(weights: Weights, batch: Sequence[AskedQuestion], sampling: Sampling
         logits = model.run([one.ids for one in batch], 1, (), past_key_values=cache).logits[:, -1]
         for position in range(TOKENS):
             uniforms = [uniform(sampling.seed, position, lane, 0) for lane in lanes]
-            tokens, _ = choose(logits, sampling, None, uniforms, allowed_by(forms))
+            tokens, _ = sample_tokens(logits, sampling, None, uniforms, allowed_tokens(forms))
             for form, live, token in zip(forms, going, tokens, strict=True):
                 if form is not None and live:
                     form.take(token)

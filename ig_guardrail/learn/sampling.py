@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ig_guardrail.drive.history import reread
+from ig_guardrail.drive.history import read_answers
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.learn.data.questions import Question
 from ig_guardrail.learn.fitting.tensor_cache import TensorCache, Tensors
@@ -60,7 +60,7 @@ def draw(engine: Engine, turns: Sequence[Message], speech: SamplingPlan) -> list
 
 def read(engine: Engine, turns: Sequence[Message], said: Sequence[AnswerTokens], layers: tuple[int, ...]) -> list[Node]:
     """Each answer after the prompt, finished, with hidden states of the layers."""
-    return [replace(node, finish="stop") for node in reread(engine, engine.encode(turns), said, layers)]
+    return [replace(node, finish="stop") for node in read_answers(engine, engine.encode(turns), said, layers)]
 
 
 def looks_at(node: Node, step: int) -> tuple[int, ...]:

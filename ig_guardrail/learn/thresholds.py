@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.catalog import PACKAGED, EngineFacts, build_cost_model
-from ig_guardrail.drive.scorer import cut
+from ig_guardrail.drive.scorer import cut_piece
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.learn.data.recipes import OWN_ANSWERS
@@ -83,7 +83,7 @@ def _peak(head: CostModel, prompt: Prompt, node: Node) -> float:
     state, peak = head.start(prompt), 0.0
     for start in range(0, max(node.position, 1), EVERY):
         stop = min(start + EVERY, node.position)
-        ((state, scores),) = head.advance([(state, cut(node, start, stop, stop == node.position))])
+        ((state, scores),) = head.advance([(state, cut_piece(node, start, stop, stop == node.position))])
         peak = max(peak, *scores)
     return peak
 

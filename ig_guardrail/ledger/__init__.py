@@ -4,7 +4,7 @@ A charge is written before the text that it pays for is shown, and only if the b
 two answers at once cannot spend the same money twice, and an answer that is drawn again is charged again.
 """
 
-from ig_guardrail.ledger.answers import joined
+from ig_guardrail.ledger.answers import join_messages
 from ig_guardrail.ledger.memory import MemoryLedger, process_ledger
 from ig_guardrail.ledger.session import (
     AccountKey,
@@ -14,7 +14,7 @@ from ig_guardrail.ledger.session import (
     LedgerSession,
     Limit,
     begin_session,
-    shared,
+    shared_rules,
 )
 from ig_guardrail.ledger.sqlite import SQLiteLedger, ledger_at
 
@@ -27,9 +27,9 @@ __all__ = [
     "MemoryLedger",
     "AccountKey",
     "SQLiteLedger",
-    "joined",
+    "join_messages",
     "ledger_at",
     "begin_session",
     "process_ledger",
-    "shared",
+    "shared_rules",
 ]

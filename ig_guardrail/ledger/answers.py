@@ -31,7 +31,7 @@ def answer_sha256(said: AssistantMessage) -> str:
     return name
 
 
-def joined(parts: Sequence[AssistantMessage]) -> AssistantMessage:
+def join_messages(parts: Sequence[AssistantMessage]) -> AssistantMessage:
     """Messages that are one answer, in the order in which they were given."""
     words = "\n\n".join(part.words for part in parts if part.words)
     return AssistantMessage(words, tuple(call for part in parts for call in part.calls))
@@ -44,7 +44,7 @@ def strangers(parts: Sequence[AssistantMessage], knows: Callable[[str], bool]) -
     """
     said = [part for part in parts if part.words.strip() or part.calls]
     prints = list(map(_print, said))
-    if not said or (_one_answer(prints) == len(said) and knows(answer_sha256(joined(said)))):
+    if not said or (_one_answer(prints) == len(said) and knows(answer_sha256(join_messages(said)))):
         return []
     ends = [_known_ends(prints, start, knows) for start in range(len(said))]
     fewest, steps = [0] * (len(said) + 1), [0] * len(said)

@@ -186,7 +186,7 @@ class LedgerSession:
         return taken
 
 
-def shared(rules: Iterable[BudgetRule]) -> tuple[BudgetRule, ...]:
+def shared_rules(rules: Iterable[BudgetRule]) -> tuple[BudgetRule, ...]:
     """The enforced rules whose budgets several answers share."""
     return tuple(rule for rule in rules if rule.enforced and rule.budget.scope != "response")
 
@@ -196,7 +196,8 @@ def begin_session(
 ) -> LedgerSession:
     """The next turn of a conversation, of a tenant, or of both, under a policy's rules."""
     lines = {
-        rule.budget.id: _line(ledger, payer.account(policy, rule.budget.scope), rule.budget) for rule in shared(rules)
+        rule.budget.id: _line(ledger, payer.account(policy, rule.budget.scope), rule.budget)
+        for rule in shared_rules(rules)
     }
     own = [line.turn for line in lines.values() if line.account == payer.account(policy, "conversation")]
     turn = next(iter(own), max(line.turn for line in lines.values()))

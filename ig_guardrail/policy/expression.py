@@ -14,7 +14,7 @@ from math import prod
 from typing import Literal, TypeAlias, cast
 
 from ig_guardrail.policy.diagnostics.diagnostic import quoted
-from ig_guardrail.policy.diagnostics.suggest import nearest
+from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.types import Expression
 
 LONGEST = 500  # characters
@@ -175,7 +175,7 @@ class Parser:
         if token.text in FUNCTIONS:
             return self.call(token, depth)
         if self.stream[self.index].text == "(":
-            close = nearest(token.text, FUNCTIONS) or "max"
+            close = suggest(token.text, FUNCTIONS) or "max"
             raise NotAnExpression(
                 token.offset,
                 len(token.text),

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ig_guardrail.policy.diagnostics.suggest import nearest
+from ig_guardrail.policy.diagnostics.suggest import suggest
 
 TAXONOMY = "ailuminate-1.0"
 
@@ -61,7 +61,7 @@ def canonical(word: str) -> str | None:
 def suggestion(word: str) -> str:
     """What to write instead of a word that names no hazard."""
     by_meaning = {meaning: name for name, meaning in HAZARDS.items()}
-    close = nearest(word, (*HAZARDS, *ALIASES, *by_meaning))
+    close = suggest(word, (*HAZARDS, *ALIASES, *by_meaning))
     if close is not None:
         name = by_meaning.get(close, close)
         meaning = HAZARDS.get(canonical(name) or "", "")

@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spot, clipped, quoted
-from ig_guardrail.policy.diagnostics.suggest import nearest
+from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.yaml.decoding import MOST_BYTES
 
 _PACKAGE = "ig_guardrail.policies"
@@ -69,10 +69,10 @@ def expand(path: str | os.PathLike[str]) -> list[str | os.PathLike[str]] | Diagn
 def _missing(name: str) -> Diagnostic:
     known = packaged_names()
     stem = Path(name).name.removesuffix(".yaml").removesuffix(".yml")
-    close = nearest(stem, known)
+    close = suggest(stem, known)
     if name.endswith((".yaml", ".yml")) and Path(name).parent.is_dir():
         beside = {one.name for one in Path(name).parent.iterdir() if one.suffix in (".yaml", ".yml")}
-        close = nearest(Path(name).name, beside) or close
+        close = suggest(Path(name).name, beside) or close
     guess = f"did you mean {quoted(close)}? " if close else ""
     return _unreadable(name, "there is no such file", f"{guess}Packaged policies: {', '.join(known)}")
 

@@ -132,7 +132,7 @@ def written_to(name: str) -> str:
     return f'{OPEN}{{"name": {json.dumps(name, ensure_ascii=False)}'
 
 
-def rendered(said: AssistantMessage) -> str:
+def format_message(said: AssistantMessage) -> str:
     """A message of the assistant as one text, in the form in which it is charged: each call on a line of its own."""
     return said.words + "".join(f"\n{format_call(call.name, call.arguments)}" for call in said.calls)
 
@@ -146,7 +146,7 @@ def parse_calls(text: str, words: int | None = None) -> tuple[str, tuple[ToolCal
     return spoken, calls
 
 
-def utterance(text: str, words: int | None = None) -> AssistantMessage:
+def parse_message(text: str, words: int | None = None) -> AssistantMessage:
     """An answer as those who get it take it: where no call in it is whole, all of it is words."""
     spoken, calls = parse_calls(text, words)
     return AssistantMessage(spoken, calls) if calls else AssistantMessage(text)
@@ -158,7 +158,7 @@ def unparsed_tail(text: str) -> str:
     return text[place:]
 
 
-def begun(text: str, after: int, words: int | None = None) -> str | None:
+def begun_call(text: str, after: int, words: int | None = None) -> str | None:
     """The name of the first call behind `after` characters of an answer that is cut off: "" if even that is cut off.
 
     words: how many characters are words, where that is known
@@ -169,7 +169,7 @@ def begun(text: str, after: int, words: int | None = None) -> str | None:
     return None if not rest.strip(BLANKS) else named[1] if named else ""
 
 
-def showable(text: str, ended: bool, words: int | None = None) -> int:
+def shown_length(text: str, ended: bool, words: int | None = None) -> int:
     """Characters of an answer that may be shown: those before its calls and before what may become one.
 
     ended: the answer was cut off there; then its whole calls may be shown too, and prose that became none

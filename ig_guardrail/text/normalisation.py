@@ -76,7 +76,7 @@ def folded_word(word: str) -> str:
     return latin if all(map(_is_latin, latin)) else word
 
 
-def readable(text: str) -> str:
+def normalise(text: str) -> str:
     """A whole text for models that read words: composed, with every word folded that is Latin then."""
     return text if text.isascii() else _WORD.sub(lambda word: folded_word(word[0]), composed(unframed(text)))
 

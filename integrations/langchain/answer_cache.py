@@ -10,7 +10,7 @@ from langchain_core.caches import BaseCache
 from langchain_core.globals import get_llm_cache
 from langchain_core.outputs import Generation
 
-from ig_guardrail.integrations.langchain.messages.outcomes import answered
+from ig_guardrail.integrations.langchain.messages.outcomes import is_cacheable
 
 
 class CompletedAnswers(BaseCache):
@@ -29,12 +29,12 @@ class CompletedAnswers(BaseCache):
 
     def update(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
         cache = self._cache()
-        if cache is not None and answered(return_val):
+        if cache is not None and is_cacheable(return_val):
             cache.update(prompt, llm_string, return_val)
 
     async def aupdate(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
         cache = self._cache()
-        if cache is not None and answered(return_val):
+        if cache is not None and is_cacheable(return_val):
             await cache.aupdate(prompt, llm_string, return_val)
 
     def clear(self, **kwargs: Any) -> None:

@@ -22,16 +22,16 @@ from ig_guardrail.engine.external.stream import AwaitedReading, PulledReading
 from ig_guardrail.integrations.langchain.inner.answer import (
     InnerAnswer,
     ShownPiece,
+    answer_pieces,
     errors_of_others,
     relayed,
-    spoken,
     spoken_async,
 )
 from ig_guardrail.integrations.langchain.payer import Payers, TenantOf
 from ig_guardrail.integrations.langchain.structured import AnswerRefused
 from ig_guardrail.integrations.langchain.text_checks import LONGEST, TextOpening, sampling
 from ig_guardrail.ledger import Ledger
-from ig_guardrail.text.calls import showable
+from ig_guardrail.text.calls import shown_length
 from ig_guardrail.types import Chunk, CompiledPolicy, Message
 
 _UNKNOWN = (Message("system", ""),)  # the conversation that led to the text; the prompt check has nothing to read
@@ -78,7 +78,7 @@ class GuardRunnable(Runnable[Any, Any]):
     ) -> Iterator[ShownPiece]:
         """What of `input` may be shown, as it comes; it is read no further than the next block needs."""
         answer = InnerAnswer()
-        engine = StreamedEngine("upstream", lambda: PulledReading(spoken(input, answer)))
+        engine = StreamedEngine("upstream", lambda: PulledReading(answer_pieces(input, answer)))
         stream = self._opened.guardrail.over(engine).stream(self._ask(config))
         with errors_of_others(), closing(stream) as chunks:
             for chunk in chunks:
@@ -131,7 +131,7 @@ class GuardRunnable(Runnable[Any, Any]):
             sampling(self._longest),
             "cut",
             self._language,
-            unit=showable,
+            unit=shown_length,
             prose=not self._raises,
             conversation=payer.conversation,
             tenant=payer.tenant,

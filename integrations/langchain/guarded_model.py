@@ -43,7 +43,7 @@ from ig_guardrail.integrations.langchain.structured import call_of, of_calls, pa
 from ig_guardrail.integrations.langchain.text_checks import LONGEST, TextOpening, sampling
 from ig_guardrail.policy.language import PLAIN
 from ig_guardrail.settings import Limits
-from ig_guardrail.text.calls import showable
+from ig_guardrail.text.calls import shown_length
 from ig_guardrail.types import CompiledPolicy
 
 STRUCTURED = ("response_format", "response_schema", "response_mime_type", "format", "json_schema")
@@ -182,7 +182,7 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
             sampling(self.longest, stop_strings(stop)),
             _possible(self._opened.guardrail.policy.search.strategy),
             language,
-            unit=showable,
+            unit=shown_length,
             prose="response_format" not in given,
             json=any(given.get(option) not in PROSE for option in STRUCTURED),
             conversation=payer.conversation,

@@ -24,7 +24,7 @@ from ig_guardrail.drive.request import check_language
 from ig_guardrail.errors import RequestError
 from ig_guardrail.extras import absence
 from ig_guardrail.integrations.langchain.answer_check import AnswerCheck
-from ig_guardrail.integrations.langchain.messages.blocks import PROVIDER, RECORD, refused
+from ig_guardrail.integrations.langchain.messages.blocks import PROVIDER, RECORD, is_refusal
 from ig_guardrail.integrations.langchain.messages.conversation import ROLES, reader_of
 from ig_guardrail.integrations.langchain.payer import conversation_of, with_conversation
 from ig_guardrail.integrations.langchain.structured import AnswerRefused
@@ -158,7 +158,7 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
     def after_model(self, state: GuardedState, runtime: Runtime[None]) -> dict[str, Any] | None:
         """Raise AnswerRefused, if that is asked for, where the chat model's answer was refused or ended."""
         last = state["messages"][-1]
-        if self._raises and isinstance(last, AIMessage) and refused(last):
+        if self._raises and isinstance(last, AIMessage) and is_refusal(last):
             reason = last.response_metadata.get(RECORD, {}).get("verdict", {}).get("reason", "")
             raise AnswerRefused(f"the policy let no such answer through: {reason or last.text}")
         return None

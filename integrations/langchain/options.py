@@ -20,7 +20,7 @@ from ig_guardrail.errors import RequestError, brief
 from ig_guardrail.integrations.langchain.response_format import form_of, with_instructions
 from ig_guardrail.schemas import faultless
 from ig_guardrail.settings import Limits
-from ig_guardrail.text.calls import ResponseFormat, showable
+from ig_guardrail.text.calls import ResponseFormat, shown_length
 from ig_guardrail.types import Message, Sampling
 
 TAKEN_BY_LANGCHAIN = frozenset({"stream", "ls_structured_output_format", "structured_output_format"})
@@ -74,7 +74,7 @@ class CallOptions(BaseModel):
             sampling,
             self.strategy,
             self.language,
-            unit=showable if self.form.callable else None,
+            unit=shown_length if self.form.callable else None,
             prose=self.form.schema is None,
             barred="the policy allows no tool that may be called here" if self.form.barred else "",
             json=self.form.schema is not None,

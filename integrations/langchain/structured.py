@@ -19,7 +19,7 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableGenerator
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
 from ig_guardrail.errors import RequestError
-from ig_guardrail.integrations.langchain.messages.blocks import RECORD, refused
+from ig_guardrail.integrations.langchain.messages.blocks import RECORD, is_refusal
 from ig_guardrail.integrations.langchain.response_format import form_of, schema_of, tool_of
 from ig_guardrail.schemas import faultless
 from ig_guardrail.types import HURRIED
@@ -165,7 +165,7 @@ def _only_whole(parser: BaseOutputParser[Any], demand: Demand) -> Runnable[BaseM
     """Passes messages on, and raises at the end of an answer that was refused or is no whole value."""
 
     def check(message: BaseMessage) -> None:
-        if refused(message):
+        if is_refusal(message):
             record = message.response_metadata.get(RECORD, {})
             reason = record.get("verdict", {}).get("reason", "")
             raise AnswerRefused(f"the policy let no such answer through: {reason or 'no safe continuation was found'}")

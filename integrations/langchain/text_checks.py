@@ -18,9 +18,9 @@ from ig_guardrail.costs.catalog import build_cost_models
 from ig_guardrail.costs.combine import evaluate
 from ig_guardrail.costs.workers import Worker
 from ig_guardrail.drive.cost_registry import BoundCost, check_prompt
-from ig_guardrail.drive.judging import START, begin_judging, judged
+from ig_guardrail.drive.judging import START, await_scores, begin_scoring
 from ig_guardrail.drive.runners import finish
-from ig_guardrail.drive.scorer import checked
+from ig_guardrail.drive.scorer import check_scores
 from ig_guardrail.engine.external.engine import StreamedEngine
 from ig_guardrail.engine.external.stream import AnswerReader
 from ig_guardrail.errors import EngineError
@@ -106,9 +106,9 @@ class TextChecks:
 
     def _asked(self, name: str, model: CostModel, text: str) -> float:
         seat = self.seats[name]
-        call = begin_judging(seat, Prompt((), ()), [(START, Piece(text, ended=True))], model)
-        answers = finish(judged(seat, call))
-        (fold,) = checked(seat, answers, 1)
+        call = begin_scoring(seat, Prompt((), ()), [(START, Piece(text, ended=True))], model)
+        answers = finish(await_scores(seat, call))
+        (fold,) = check_scores(seat, answers, 1)
         return max(fold.scores)
 
 

@@ -24,7 +24,7 @@ from ig_guardrail.text.calls import (
     Tool,
     format_call,
     parse_calls,
-    showable,
+    shown_length,
     unparsed_tail,
 )
 from ig_guardrail.types import Piece, Prompt, ToolCall
@@ -147,7 +147,7 @@ def test_grammar_reader_and_hold_back_agree(text: str) -> None:
     else:  # what is no whole call cannot be finished
         assert len(took) > start
     for end in range(len(text) + 1):
-        shown = showable(text[:end], ended=False)
+        shown = shown_length(text[:end], ended=False)
         assert shown <= len(words), "nobody is shown a part of a call"
         assert shown == before_calls(text[:end], ended=False)
 

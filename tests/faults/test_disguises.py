@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from ig_guardrail.costs.heads.lexical import LexicalHead, read_lexical_head
 from ig_guardrail.costs.heads.words import count_terms
 from ig_guardrail.costs.pattern import PatternCost, compile_patterns
-from ig_guardrail.text.normalisation import compose, composed, folded, folded_word, may_vanish, readable, start_of_last
+from ig_guardrail.text.normalisation import compose, composed, folded, folded_word, may_vanish, normalise, start_of_last
 from ig_guardrail.types import Piece, Prompt
 
 PROMPT = Prompt((), ())
@@ -214,7 +214,7 @@ def test_the_folded_reading_only_grows(first: str, second: str) -> None:
 @settings(max_examples=RUNS, deadline=None)
 @given(st.text(alphabet=st.characters(max_codepoint=127)))
 def test_ascii_is_read_as_it_is(text: str) -> None:
-    assert composed(text) == folded(text) == readable(text) == text
+    assert composed(text) == folded(text) == normalise(text) == text
 
 
 @settings(max_examples=RUNS, deadline=None)
@@ -251,7 +251,7 @@ def test_what_is_held_back_of_json_spans_as_many_decoded_characters(
 
 def test_real_words_of_other_scripts_and_accents_stay_as_they_are() -> None:
     for word in ("молоко", "привет", "κωδικός", "Ängste", "naïve", "ещё", "日本", "don’t", "garçon"):
-        assert readable(word) == word
+        assert normalise(word) == word
     assert folded_word("b\u0430n\u0430n\u0430") == "banana"
     assert folded_word("c\u0430fé") == "café"
 

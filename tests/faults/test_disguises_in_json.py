@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ig_guardrail.costs.calls.decoded import decoded, rules_of
+from ig_guardrail.costs.calls.decoded import fired_rules, read_decoded
 from ig_guardrail.costs.calls.finished import finished_calls
 from ig_guardrail.costs.pattern import compile_patterns
 from ig_guardrail.text.calls import format_call
@@ -29,13 +29,13 @@ def escaped(text: str, dice: Random) -> str:
 @given(st.sampled_from(list(DISGUISES)), st.randoms(use_true_random=False), st.lists(st.integers(0, 900), max_size=8))
 def test_a_disguised_text_is_denied_in_json_however_it_is_escaped(disguise: str, dice: Random, cuts: list[int]) -> None:
     said = '{"a": ["%s"], "b": 1}' % escaped(f"so {DISGUISES[disguise]('banana split')} it is", dice)  # noqa: UP031
-    model = decoded(compile_patterns(["(?i)banana split"], 12, "codes", ("prv",), names=["dessert"]))
+    model = read_decoded(compile_patterns(["(?i)banana split"], 12, "codes", ("prv",), names=["dessert"]))
     state, found, fired = model.start(PROMPT), [], set()
     pieces = cut(said, cuts)
     for index, text in enumerate(pieces):
         ((state, (score,)),) = model.advance([(state, Piece(text, ended=index == len(pieces) - 1))])
         found.append(score)
-        fired |= set(rules_of(model, state))
+        fired |= set(fired_rules(model, state))
     assert max(found) == 1.0
     assert fired == {"dessert"}
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ig_guardrail.drive.scorer import Prefixes, cut
+from ig_guardrail.drive.scorer import Prefixes, cut_piece
 from ig_guardrail.stream.release import tokens_behind
 from ig_guardrail.types import Node
 
@@ -63,7 +63,7 @@ def test_pieces_and_tokens_are_found_from_the_end_as_from_the_start(
     node = grown(blocks)
     start = data.draw(st.integers(0, node.position))
     stop = data.draw(st.integers(start, node.position))
-    piece = cut(node, start, stop, ended=False)
+    piece = cut_piece(node, start, stop, ended=False)
     assert piece.ids == node.answer_ids()[start:stop]
     assert piece.text == node.text[node.characters_at(start) : node.characters_at(stop)]
     characters = data.draw(st.integers(0, len(node.text)))

@@ -18,7 +18,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from ig_guardrail.integrations.langchain.guarded_model import GuardedChatModel
 from ig_guardrail.ledger import MemoryLedger
-from ig_guardrail.ledger.answers import answer_sha256, joined, strangers
+from ig_guardrail.ledger.answers import answer_sha256, join_messages, strangers
 from ig_guardrail.text.calls import OPEN, format_call
 from ig_guardrail.types import AssistantMessage, ToolCall
 from tests.golden.conversations import compiled, scripted_guardrail
@@ -270,5 +270,5 @@ def test_many_messages_that_nobody_knows_are_looked_up_a_few_times_each() -> Non
     asked: list[str] = []
     parts = [AssistantMessage(f"part {i}") for i in range(1_000)]
     (run,) = strangers(parts, lambda name: bool(asked.append(name)))
-    assert joined(run).words.count("part") == 1_000
+    assert join_messages(run).words.count("part") == 1_000
     assert len(asked) < 20_000

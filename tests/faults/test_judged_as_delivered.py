@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ig_guardrail.costs.base import CostModel
-from ig_guardrail.costs.calls.decoded import decoded
+from ig_guardrail.costs.calls.decoded import read_decoded
 from ig_guardrail.costs.pattern import compile_patterns
 from ig_guardrail.errors import CostFailure
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
@@ -198,9 +198,9 @@ def test_however_json_is_cut_its_texts_are_judged_as_if_alone(data: st.DataObjec
     import re2
 
     source = data.draw(spelled(data.draw(holding(text))))
-    alone = decoded(compile_patterns([f"^(?:{re2.escape(text)})$"], 14, "codes", ("prv",)))
+    alone = read_decoded(compile_patterns([f"^(?:{re2.escape(text)})$"], 14, "codes", ("prv",)))
     assert max(_scores(alone, source, cuts)) == max(_scores(alone, source, [])) == 1
-    other = decoded(compile_patterns([f"^(?:{re2.escape(text)})\\.$"], 15, "codes", ("prv",)))
+    other = read_decoded(compile_patterns([f"^(?:{re2.escape(text)})\\.$"], 15, "codes", ("prv",)))
     assert max(_scores(other, source, cuts)) == 0
 
 
@@ -228,7 +228,7 @@ class Vowels:
 
 
 def test_a_level_stays_up_and_of_names_it_counts_sentences_alone() -> None:
-    model = decoded(Vowels())
+    model = read_decoded(Vowels())
     source = '{"aeiou": ["xyz", "oo oo"], "b": "xxxxxxxxxxxxxxx"}'
     scores = _scores(model, source, list(range(len(source))))
     begun, closed = source.index("oo"), source.index('"]')
@@ -245,7 +245,7 @@ def test_a_level_reads_the_whole_without_escapes(facts: dict[str, int], cuts: li
     call = f'{OPEN}{{"name": "f", "arguments": {{"a": "x\\ny \\ud83c\\udf4c \\"z\\""}}}}{CLOSE}'
     text = words + call
     known = len(words) if facts else None
-    model = decoded(Vowels())
+    model = read_decoded(Vowels())
     state = model.start(Prompt((), ()))
     edges = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
     for start, stop in pairwise(edges):
@@ -265,7 +265,7 @@ def test_prose_is_judged_as_it_is() -> None:
             asked.extend(piece for _, piece in steps)
             return super().advance(steps)
 
-    assert _scores(decoded(Noting()), text, cuts) == _scores(Vowels(), text, cuts)
+    assert _scores(read_decoded(Noting()), text, cuts) == _scores(Vowels(), text, cuts)
     assert len(asked) == len(cuts)
 
 
@@ -275,7 +275,7 @@ def test_what_is_no_score_of_a_text_is_none_of_the_answer(answers: list[Any]) ->
         def advance(self, steps: Sequence[tuple[str, Piece]]) -> list[tuple[str, tuple[float, ...]]]:
             return [("", (0.5,)), *answers] if len(steps) > 1 else [("", (0.5,))]
 
-    model = decoded(Odd())
+    model = read_decoded(Odd())
     steps = [(model.start(Prompt((), ())), Piece('["a b"]', ended=True))]
     if not answers:
         with pytest.raises(CostFailure, match="gave 1 answers to 2 questions"):

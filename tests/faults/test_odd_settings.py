@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from ig_guardrail import ChatIGGuardrail, GuardedChatModel, GuardRunnable
 from ig_guardrail.costs.catalog import build_cost_model
 from ig_guardrail.drive.request import GenerationRequest
-from ig_guardrail.engine.decoding.sampling import choose
+from ig_guardrail.engine.decoding.sampling import sample_tokens
 from ig_guardrail.errors import GuardrailError, ModelError, RequestError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.policy import compile_text
@@ -120,7 +120,7 @@ def test_a_long_time_is_a_time(seconds: float) -> None:
 @pytest.mark.parametrize("temperature", [1e-6, 1e-30, 1e-38, 1e-40, 1e-300, 5e-324])
 def test_the_coldest_temperatures_are_greedy(temperature: float) -> None:
     logits = torch.tensor([[0.0, 3.0, 2.999, -1e4], [5.0, -3.0, 4.0, 1.0]])
-    tokens, logprobs = choose(logits, Sampling(temperature=temperature, top_p=0.95), None, [0.999999, 0.0])
+    tokens, logprobs = sample_tokens(logits, Sampling(temperature=temperature, top_p=0.95), None, [0.999999, 0.0])
     assert tokens == [1, 0]
     assert all(map(math.isfinite, logprobs))
 

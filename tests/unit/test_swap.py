@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ig_guardrail.counterfactual import Swap, paired, plural, read_swaps, swapped
+from ig_guardrail.counterfactual import Swap, paired, plural, read_swaps, swap_words
 from ig_guardrail.errors import ModelError
 
 LEXICON = read_swaps()
@@ -22,13 +22,13 @@ texts = st.lists(people | st.text(max_size=6) | st.sampled_from([" ", "'s ", "-"
 
 @given(texts, swaps)
 def test_swapping_twice_gives_the_text_back(text: str, swap: Swap) -> None:
-    assert swapped(swapped(text, swap), swap) == text
+    assert swap_words(swap_words(text, swap), swap) == text
 
 
 @given(names, swaps)
 def test_a_word_keeps_its_case(word: str, swap: Swap) -> None:
     other = swap.get(word, word)
-    assert [swapped(case(word), swap) for case in (str.lower, str.upper, str.capitalize)] == [
+    assert [swap_words(case(word), swap) for case in (str.lower, str.upper, str.capitalize)] == [
         other,
         other.upper(),
         other.capitalize(),
@@ -38,25 +38,25 @@ def test_a_word_keeps_its_case(word: str, swap: Swap) -> None:
 @given(st.text(), swaps)
 def test_a_text_without_its_words_is_not_touched(text: str, swap: Swap) -> None:
     if not any(word in text.lower() for word in swap):
-        assert swapped(text, swap) == text
+        assert swap_words(text, swap) == text
 
 
 @given(texts, names, st.sampled_from("abcdefghijklmnopqrstuvwxyz\u00e9"), swaps)
 def test_a_word_inside_a_longer_one_is_not_touched(before: str, word: str, letter: str, swap: Swap) -> None:
     longer = f"{word}{letter}{letter}{letter}"
-    assert swapped(f"{before} {longer}.", swap) == f"{swapped(f'{before} ', swap)}{longer}."
+    assert swap_words(f"{before} {longer}.", swap) == f"{swap_words(f'{before} ', swap)}{longer}."
 
 
 def test_sentences_read_as_they_should() -> None:
     gender = LEXICON["gender"]
-    assert swapped("She thanked HER aunt's Brothers; the ladies manage.", gender) == (
+    assert swap_words("She thanked HER aunt's Brothers; the ladies manage.", gender) == (
         "He thanked HIS uncle's Sisters; the gentlemen manage."
     )
-    assert swapped("mAn and woMan", gender) == "mAn and woMan"
-    assert swapped("The Hindu cook and the Buddhists", LEXICON["hindu and buddhist"]) == (
+    assert swap_words("mAn and woMan", gender) == "mAn and woMan"
+    assert swap_words("The Hindu cook and the Buddhists", LEXICON["hindu and buddhist"]) == (
         "The Buddhist cook and the Hindus"
     )
-    assert swapped("She", {}) == "She"
+    assert swap_words("She", {}) == "She"
 
 
 def test_plurals_are_regular() -> None:
@@ -81,7 +81,7 @@ def test_pairs_that_would_not_swap_back_are_refused(pairs: list[tuple[str, str]]
 def test_a_lexicon_of_ones_own_is_read(tmp_path: Path) -> None:
     file = tmp_path / "swaps.json"
     file.write_text(json.dumps({"kin": {"nouns": [["sister", "brother"]]}}))
-    assert swapped("two sisters", read_swaps(file)["kin"]) == "two brothers"
+    assert swap_words("two sisters", read_swaps(file)["kin"]) == "two brothers"
 
 
 @pytest.mark.parametrize(

@@ -219,7 +219,7 @@ def heard(state: FoldState) -> tuple[FoldState, ...]:
     return state.heard if isinstance(state, DecodedState) else (state,)
 
 
-def rules_of(model: CostModel, state: FoldState) -> tuple[str | int, ...]:
+def fired_rules(model: CostModel, state: FoldState) -> tuple[str | int, ...]:
     """The rules that the scores which came with a state rest on, once each; () where the cost model cannot say."""
     asked = model.model if isinstance(model, DecodedCost) else model
     if not isinstance(asked, Attributing):
@@ -227,7 +227,7 @@ def rules_of(model: CostModel, state: FoldState) -> tuple[str | int, ...]:
     return tuple(dict.fromkeys(rule for one in heard(state) for rule in asked.fired(one)))
 
 
-def decoded(model: CostModel) -> CostModel:
+def read_decoded(model: CostModel) -> CostModel:
     """A cost model that judges decoded texts too. `model` must read nothing but text."""
     return model if isinstance(model, DecodedCost) else DecodedCost(model)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ig_guardrail.costs.base import CostModel
-from ig_guardrail.costs.calls.decoded import decoded, rules_of
+from ig_guardrail.costs.calls.decoded import fired_rules, read_decoded
 from ig_guardrail.costs.calls.reader import CallReader
 from ig_guardrail.costs.calls.rules import name_pattern
 from ig_guardrail.costs.heads.artifact import options_sha256
@@ -70,7 +70,9 @@ class FinishedCalls:
         if self.judge is None:
             return [((), (1.0,) * len(self.hazards)) for _ in calls]
         steps = [(self.judge.start(prompt), _alone(call)) for prompt, call in calls]
-        return [(rules_of(self.judge, state), scores) for state, scores in self.judge.advance(steps)] if steps else []
+        return (
+            [(fired_rules(self.judge, state), scores) for state, scores in self.judge.advance(steps)] if steps else []
+        )
 
 
 def _alone(call: ToolCall | str) -> Piece:
@@ -93,4 +95,4 @@ def finished_calls(spec: CostModelSpec, models: Mapping[str, CostModel]) -> Fini
             fix="use one that reads text, or another scope",
         )
     content = options_sha256("calls", hazards=spec.hazards, tool=tool, by=judge.sha256 if judge else None)
-    return FinishedCalls(spec.name, spec.hazards, content, name_pattern(tool), decoded(judge) if judge else None)
+    return FinishedCalls(spec.name, spec.hazards, content, name_pattern(tool), read_decoded(judge) if judge else None)

@@ -18,7 +18,7 @@ from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from ig_guardrail.causes import note
+from ig_guardrail.causes import log_cause
 from ig_guardrail.errors import CostFailure, CostTimeout, ModelError, brief
 from ig_guardrail.extras import require
 from ig_guardrail.threads import Daemon, ForkSafeLock, Home
@@ -94,7 +94,7 @@ class Endpoint:
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError) and _is_cancelled():
                 raise
-            note(error)
+            log_cause(error)
             return self._failure(f"could not be asked ({type(error).__name__})", _USUAL_FIX)
 
     def _failure(self, reason: str, fix: str, kind: type[CostFailure] = CostFailure) -> CostFailure:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from ig_guardrail.costs.heads.artifact import options_sha256
 from ig_guardrail.costs.remote.endpoint import THIS_MACHINE, Endpoint, open_client
 from ig_guardrail.errors import ModelError
-from ig_guardrail.text.normalisation import readable
+from ig_guardrail.text.normalisation import normalise
 from ig_guardrail.types import CostModelSpec, Granularity, Piece, Prompt, ScoreKind
 
 OPENAI = "https://api.openai.com/v1"
@@ -47,7 +47,7 @@ class ModerationCost:
     def advance(self, steps: Sequence[tuple[str, Piece]]) -> list[tuple[str, tuple[float, ...]]]:
         """Ask about all texts at once, each different one once. Raises CostFailure, CostTimeout."""
         texts = [known + piece.text for known, piece in steps]
-        read = {text: windows(readable(text)) for text in texts}
+        read = {text: windows(normalise(text)) for text in texts}
         asked = list(dict.fromkeys(window for parts in read.values() for window in parts))
         wanted = sorted({category for group in self.categories for category in group})
         found = dict(zip(asked, self.endpoint.judge(asked, wanted), strict=True))

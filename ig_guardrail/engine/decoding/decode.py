@@ -16,7 +16,7 @@ from torch import Tensor
 from ig_guardrail.engine.decoding.answer import AnswerDraft
 from ig_guardrail.engine.decoding.passes import Ahead, Caching, Pass, PassResult
 from ig_guardrail.engine.decoding.randomness import uniform
-from ig_guardrail.engine.decoding.sampling import LogitBias, allowed_by, choose, log_normaliser, top_logprobs
+from ig_guardrail.engine.decoding.sampling import LogitBias, allowed_tokens, log_normaliser, sample_tokens, top_logprobs
 from ig_guardrail.engine.early_exit.layers import Exit
 from ig_guardrail.engine.tree import Context
 
@@ -125,8 +125,8 @@ class Decoder:
         """Draw a token for each row; the tokens that became part of an answer, by row."""
         sampling = self.context.sampling
         uniforms = [uniform(sampling.seed, row.draft.position, row.lane, how.attempt) for row in rows]
-        allowed = allowed_by([row.draft.form for row in rows])
-        tokens, logprobs = choose(logits, sampling, how.bias, uniforms, allowed)
+        allowed = allowed_tokens([row.draft.form for row in rows])
+        tokens, logprobs = sample_tokens(logits, sampling, how.bias, uniforms, allowed)
         taken = {}
         for i, row in enumerate(rows):
             if allowed is not None and not row.draft.may_read(tokens[i]):
@@ -147,7 +147,7 @@ class Decoder:
             allowed[0, token] = False
             if not bool(allowed.any()):
                 break
-            (token,), (logprob,) = choose(logits, self.context.sampling, how.bias, [chance], allowed)
+            (token,), (logprob,) = sample_tokens(logits, self.context.sampling, how.bias, [chance], allowed)
             if draft.may_read(token):
                 return token, logprob
         out = draft.form.way_out(draft.left) if draft.form is not None else None
@@ -162,7 +162,7 @@ class Decoder:
 
         def guess(logits: Tensor, beyond: int) -> int | None:
             chance = uniform(context.sampling.seed, position + beyond, lane, how.attempt)
-            (token,), _ = choose(logits, context.sampling, how.bias, [chance])
+            (token,), _ = sample_tokens(logits, context.sampling, how.bias, [chance])
             return None if token in context.rules.language.end else token
 
         return Ahead(how.exit, how.ahead, guess)

@@ -22,7 +22,7 @@ from ig_guardrail.engine.decoding.decode import (
     logprobs_of,
 )
 from ig_guardrail.engine.decoding.passes import Caching, Pass
-from ig_guardrail.engine.decoding.sampling import LogitBias, allowed_by, bias_of, top_logprobs
+from ig_guardrail.engine.decoding.sampling import LogitBias, allowed_tokens, bias_of, top_logprobs
 from ig_guardrail.engine.early_exit.layers import Exit
 from ig_guardrail.engine.grammar.grammar import Grammars
 from ig_guardrail.engine.text.chat import Chat
@@ -127,7 +127,7 @@ class TreeOperations:
 
     def _likeliest(self, draft: AnswerDraft, logits: torch.Tensor, k: int) -> list[int]:
         """The `k` likeliest tokens behind which the answer can be closed."""
-        return draft.fitting(top_logprobs(logits, k + draft.tries, allowed_by([draft.form])), k)
+        return draft.fitting(top_logprobs(logits, k + draft.tries, allowed_tokens([draft.form])), k)
 
     def _lanes(self, draw: Draw) -> list[DecodingRow]:
         entry, start = self.tree.find(draw.node)

@@ -44,13 +44,13 @@ def bias_of(pairs: Iterable[tuple[int, float]], device: torch.device) -> LogitBi
     return LogitBias(torch.tensor(list(total), device=device), torch.tensor(list(total.values()), device=device))
 
 
-def allowed_by(forms: Sequence[GrammarState | None]) -> Tensor | None:
+def allowed_tokens(forms: Sequence[GrammarState | None]) -> Tensor | None:
     """Which tokens each row's form allows, (rows, vocabulary); None where answers have no form."""
     masks = [form.allowed() for form in forms if form is not None]
     return torch.from_numpy(np.stack(masks)) if masks else None
 
 
-def choose(
+def sample_tokens(
     logits: Tensor,
     sampling: Sampling,
     bias: LogitBias | None,

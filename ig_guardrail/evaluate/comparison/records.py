@@ -19,7 +19,7 @@ from typing import Any
 
 from ig_guardrail.costs.rewards.base import RewardModel
 from ig_guardrail.costs.rewards.values import Values
-from ig_guardrail.drive.history import reread
+from ig_guardrail.drive.history import read_answers
 from ig_guardrail.drive.run import method_for
 from ig_guardrail.evaluate.answers import Answer, Arm
 from ig_guardrail.evaluate.arms import under, watching
@@ -125,7 +125,7 @@ def _reward(guardrail: Guardrail, turns: tuple[Message, ...], ids: tuple[int, ..
     reward = guardrail.values.of(prompt).reward
     if not isinstance(reward, RewardModel) or not ids:
         return None
-    return float(reward.predict(reread(engine, prompt, [ids], reward.layers))[0])
+    return float(reward.predict(read_answers(engine, prompt, [ids], reward.layers))[0])
 
 
 def add_line(path: Path, fields: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 
 from ig_guardrail.errors import RequestError
 from ig_guardrail.policy.diagnostics.pages import PAGES
-from ig_guardrail.policy.diagnostics.suggest import nearest
+from ig_guardrail.policy.diagnostics.suggest import suggest
 
 Severity: TypeAlias = Literal["error", "warning"]
 
@@ -44,7 +44,7 @@ def rule(code: str) -> RulePage:
     book = rules()
     if code.upper() in book:
         return book[code.upper()]
-    close = nearest(code.upper(), book)
+    close = suggest(code.upper(), book)
     raise RequestError(
         f"there is no rule '{code}'",
         where="rule code",

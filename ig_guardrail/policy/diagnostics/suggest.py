@@ -8,7 +8,7 @@ from difflib import get_close_matches
 LONGEST = 64  # characters; a longer word is not a misspelling of anything known
 
 
-def nearest(word: str, known: Iterable[str], alike: float = 0.6) -> str | None:
+def suggest(word: str, known: Iterable[str], alike: float = 0.6) -> str | None:
     """The known word closest to `word`, letter case aside; None if none is close. `alike`: 0 anything, 1 equal."""
     if len(word) > LONGEST:
         return None

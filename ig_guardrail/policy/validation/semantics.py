@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any
 
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, clipped, quoted
-from ig_guardrail.policy.diagnostics.suggest import nearest
+from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.draft import PolicyDraft, search_settings, strategy_of
 from ig_guardrail.policy.expression import Formula
 from ig_guardrail.policy.hazards import EVERY, covers
@@ -87,7 +87,7 @@ def names(draft: PolicyDraft) -> Iterator[Diagnostic]:
     for path, formula in formulas(draft):
         for name, offset in formula.names:
             if name not in known:
-                close = nearest(name, known)
+                close = suggest(name, known)
                 missing = f"declare it under `cost_models`; declared: {', '.join(map(clipped, known)) or 'none'}"
                 advice = f"did you mean {quoted(close)}?" if close else missing
                 spot = name_spot(draft, path, name, offset)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spot, Steps, listed, quoted
-from ig_guardrail.policy.diagnostics.suggest import nearest
+from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.draft import PolicyDraft
 from ig_guardrail.policy.hazards import EVERY
 from ig_guardrail.policy.language import POLICY
@@ -127,7 +127,7 @@ class Checker:
             return
         words = tuple(kind.sections)
         text = tree.text if isinstance(tree, Scalar) else "a list or a mapping"
-        close = nearest(text, words)
+        close = suggest(text, words)
         advice = f"did you mean `{close}`?" if close else f"write {listed(words)}"
         message = f"there is no kind {quoted(text)} of cost model"
         fault = Spot(path, tree.mark).fault("P021", message, label=f"needs {listed(words)}", help=advice)
@@ -209,7 +209,7 @@ def about_unknown(section: Section, entry: YamlEntry, written: set[str]) -> tupl
     """The key that was meant, if one is close and not written; the words beside the carets; the advice."""
     name = entry.key.text
     home = _HOMES.get(name)
-    close = nearest(name, [known for known in section.fields if known not in written], 0.8 if home else 0.6)
+    close = suggest(name, [known for known in section.fields if known not in written], 0.8 if home else 0.6)
     if close is not None:
         return close, f"did you mean `{close}`?", f"write `{close}`"
     if name.isdigit() and isinstance(entry.value, Scalar) and not entry.value.text:
@@ -222,7 +222,7 @@ def about_unknown(section: Section, entry: YamlEntry, written: set[str]) -> tupl
 def misspelt(name: str, table: Table) -> Scalar | None:
     """The key of a mapping that `name` was probably meant by."""
     strange = (entry.key for entry in table.entries if entry.key.text not in _HOMES)
-    return next((key for key in strange if nearest(key.text, [name])), None)
+    return next((key for key in strange if suggest(key.text, [name])), None)
 
 
 def _sections(kind: Any) -> Iterator[Section]:

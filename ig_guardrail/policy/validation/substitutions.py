@@ -8,7 +8,7 @@ from pathlib import Path
 from ig_guardrail.counterfactual import Swap, read_swaps
 from ig_guardrail.errors import ModelError
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, quoted
-from ig_guardrail.policy.diagnostics.suggest import nearest
+from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.draft import PolicyDraft
 
 MOST = 16  # each is one more reading of every candidate
@@ -43,7 +43,7 @@ def _packaged(name: str, spot: Spot) -> Mapping[str, Swap] | Diagnostic:
     packaged = read_swaps()
     if name in packaged:
         return {name: packaged[name]}
-    close = nearest(name, packaged)
+    close = suggest(name, packaged)
     known = f"write one of {', '.join(map(quoted, packaged))}, or the path of a lexicon, which contains `/`"
     advice = f"did you mean {quoted(close)}?" if close else known
     return spot.fault("P039", f"there is no packaged swap {quoted(name)}", label="not known", help=advice)

@@ -11,7 +11,7 @@ from typing import Any
 
 from ig_guardrail.policy import expression, hazards
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, listed, quoted
-from ig_guardrail.policy.diagnostics.suggest import nearest
+from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.validation import patterns
 from ig_guardrail.policy.validation.kinds import (
     BooleanKind,
@@ -159,7 +159,7 @@ def _choice(kind: ChoiceKind, scalar: Scalar, spot: Spot) -> str | Diagnostic:
         label = "for `ig-guardrail eval` and `run --strategy` only"
         advice = f"write {needs(kind)}; to try it, `ig-guardrail run --strategy {text}`"
         return spot.fault("P042", f"{_name(spot)} is the baseline {quoted(text)}", label=label, help=advice)
-    close = nearest(text, kind.words) if kind.code != "P012" else None
+    close = suggest(text, kind.words) if kind.code != "P012" else None
     advice = f"did you mean `{close}`?" if close else f"write {needs(kind)}"
     return spot.fault(kind.code, f"{_name(spot)} is {quoted(text)}", label=f"needs {needs(kind)}", help=advice)
 

@@ -21,7 +21,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ig_guardrail.counterfactual import Swap, swapped
+from ig_guardrail.counterfactual import Swap, swap_words
 from ig_guardrail.errors import StrategyError
 from ig_guardrail.types import Append, Drop, Edit, Expand, Node, SearchOp, Together, TokenLogprobs, TopLogprobs, Twin
 
@@ -61,7 +61,7 @@ class VerifierContext:
 
     def says(self, text: str) -> str:
         """A text of the answer in the words of this lane."""
-        return swapped(text, self.edit.swap)
+        return swap_words(text, self.edit.swap)
 
     def saying(self, parent: Node, text: str, ids: tuple[int, ...]) -> Saying:
         """From which node it goes on, and with what, where the answer adds `ids` to `parent` and then reads `text`."""

@@ -26,8 +26,8 @@ from ig_guardrail.integrations.langchain.inner.call_parts import CallParts
 from ig_guardrail.integrations.langchain.inner.characters import Characters, whole
 from ig_guardrail.integrations.langchain.inner.endings import ending_of
 from ig_guardrail.integrations.langchain.messages.conversation import CALLS, words_of
+from ig_guardrail.integrations.langchain.messages.outcomes import answer_chunks as messages_of
 from ig_guardrail.integrations.langchain.messages.outcomes import cut_call, ending, finish_reason
-from ig_guardrail.integrations.langchain.messages.outcomes import said as messages_of
 from ig_guardrail.text.calls import format_call, written_to
 from ig_guardrail.types import Chunk
 
@@ -189,7 +189,7 @@ def _unreadable(name: str | None) -> EngineError:
     )
 
 
-def spoken(said: Iterator[ShownPiece], answer: InnerAnswer) -> Generator[str, None, None]:
+def answer_pieces(said: Iterator[ShownPiece], answer: InnerAnswer) -> Generator[str, None, None]:
     """The text of `answer` as it comes. Closes what it reads from."""
     try:
         for piece in said:

@@ -15,7 +15,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.runnables import Runnable, RunnableBinding
 
 from ig_guardrail.engine.external.stream import AwaitedReading, PulledReading
-from ig_guardrail.integrations.langchain.inner.answer import InnerAnswer, relayed, spoken, spoken_async
+from ig_guardrail.integrations.langchain.inner.answer import InnerAnswer, answer_pieces, relayed, spoken_async
 from ig_guardrail.integrations.langchain.inner.unheard import unheard, unheard_config
 from ig_guardrail.integrations.langchain.inner.unkept import UnkeptAnswers
 from ig_guardrail.types import Chunk
@@ -49,7 +49,7 @@ class InnerCall:
     def pulled(self) -> PulledReading:
         """A fresh answer, read on the caller's thread."""
         answer = self._begun()
-        return PulledReading(spoken(self._streamed(), answer))
+        return PulledReading(answer_pieces(self._streamed(), answer))
 
     def awaited(self) -> AwaitedReading:
         """A fresh answer, read on the caller's event loop."""

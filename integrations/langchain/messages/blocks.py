@@ -34,7 +34,7 @@ def register() -> None:
     register_translator(PROVIDER, blocks_of, chunk_blocks_of)
 
 
-def refused(message: BaseMessage) -> bool:
+def is_refusal(message: BaseMessage) -> bool:
     """Whether a policy refused the answer, or ended it."""
     return bool(message.response_metadata.get("finish_reason") == "content_filter")
 
@@ -74,7 +74,7 @@ def _said(message: AIMessage) -> list[Any]:
     """The words; the policy's, where they stand in place of an answer or behind the beginning of one, as a refusal."""
     if isinstance(message.content, list):
         return list(message.content)
-    if not refused(message):
+    if not is_refusal(message):
         return [{"type": "text", "text": message.content}] if message.content else []
     record = message.response_metadata.get(RECORD, {})
     said = record.get("message", message.content)
@@ -121,7 +121,7 @@ async def events_of_async(
 def spoken(chunk: ChatGenerationChunk) -> ChatGenerationChunk:
     """A chunk whose refusal, if it is one, is text with a mark beside it."""
     message = chunk.message
-    if not refused(message):
+    if not is_refusal(message):
         return chunk
     blocks: list[Any] = list(message.content_blocks)
     marks: list[Any] = [{"type": "non_standard", "value": block} for block in blocks if block["type"] == "refusal"]

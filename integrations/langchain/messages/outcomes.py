@@ -48,12 +48,12 @@ def generation_chunks(chunk: Chunk, tools: bool = False) -> Iterator[ChatGenerat
     """
     words, calls = _parts(chunk.text, tools)
     if chunk.receipt is None:
-        yield from said(words, calls)
+        yield from answer_chunks(words, calls)
         return
     made = len(parse_calls(chunk.receipt.text)[1]) if tools else 0
     calls += [] if chunk.cut is None else [cut_call(chunk.cut, made)]
     if calls:
-        yield from said(words, calls)
+        yield from answer_chunks(words, calls)
         words = ""
     reason = finish_reason(chunk.receipt.verdict, called=made > 0 and chunk.cut is None)
     last = ending(words, chunk.receipt, reason, _usage(chunk.receipt, cut=chunk.cut is not None))
@@ -61,7 +61,7 @@ def generation_chunks(chunk: Chunk, tools: bool = False) -> Iterator[ChatGenerat
     yield last
 
 
-def said(words: str, calls: Sequence[ToolCallChunk]) -> Iterator[ChatGenerationChunk]:
+def answer_chunks(words: str, calls: Sequence[ToolCallChunk]) -> Iterator[ChatGenerationChunk]:
     """Words, and then calls, in chunks of their own; nothing where there is nothing."""
     origin = {"model_provider": PROVIDER}
     if words:
@@ -97,7 +97,7 @@ def finish_reason(verdict: Verdict, called: bool = False) -> str:
     return "cancelled" if verdict.outcome == "cancelled" else "content_filter"
 
 
-def answered(generations: Sequence[Generation]) -> bool:
+def is_cacheable(generations: Sequence[Generation]) -> bool:
     """Whether all of them may be given again: answers that ran to their end, and were charged to no conversation."""
     return all(
         isinstance(generation, ChatGeneration)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ig_guardrail.engine.decoding import sampling as module
-from ig_guardrail.engine.decoding.sampling import bias_of, choose, top_logprobs
+from ig_guardrail.engine.decoding.sampling import bias_of, sample_tokens, top_logprobs
 from ig_guardrail.engine.scripted.script import pick, shaped
 from ig_guardrail.errors import EngineError
 from ig_guardrail.types import Sampling
@@ -37,7 +37,7 @@ def reference(logits: torch.Tensor, sampling: Sampling, uniform: float) -> int:
 @settings(max_examples=40, deadline=None)
 def test_it_equals_the_plain_reference(sampling: Sampling, seed: int, uniform: float) -> None:
     logits = torch.randn(40, generator=torch.Generator().manual_seed(seed)) * 2
-    tokens, _ = choose(logits[None], sampling, None, [uniform])
+    tokens, _ = sample_tokens(logits[None], sampling, None, [uniform])
     near = {reference(logits, sampling, min(max(uniform + nudge, 0), 1 - 1e-9)) for nudge in (-1e-6, 0, 1e-6)}
     assert tokens[0] in near
 
@@ -51,14 +51,14 @@ def test_ranking_the_head_gives_what_ranking_all_gives(
     logits = (torch.randn(64, 200, generator=torch.Generator().manual_seed(3)) * scale).round(decimals=1)
     uniforms = [i / 64 for i in range(64)]
     monkeypatch.setattr(module, "HEADS", (3, 40))
-    quick, _ = choose(logits, sampling, None, uniforms)
+    quick, _ = sample_tokens(logits, sampling, None, uniforms)
     monkeypatch.setattr(module, "HEADS", (200,))
-    assert quick == choose(logits, sampling, None, uniforms)[0]
+    assert quick == sample_tokens(logits, sampling, None, uniforms)[0]
 
 
 def test_equal_logits_are_ranked_by_id() -> None:
     logits = torch.zeros(1, 8)
-    drawn = [choose(logits, Sampling(temperature=1, top_p=1), None, [(i + 0.5) / 8])[0][0] for i in range(8)]
+    drawn = [sample_tokens(logits, Sampling(temperature=1, top_p=1), None, [(i + 0.5) / 8])[0][0] for i in range(8)]
     assert drawn == list(range(8))
     assert top_logprobs(torch.tensor([0.0, 2.0, 1.0, 2.0]), 3) == [1, 3, 2]
 
@@ -66,13 +66,13 @@ def test_equal_logits_are_ranked_by_id() -> None:
 def test_frequencies_follow_the_distribution() -> None:
     chances = torch.tensor([0.5, 0.3, 0.15, 0.05])
     uniforms = [(i + 0.5) / 1000 for i in range(1000)]
-    tokens, _ = choose(chances.log().expand(1000, -1), Sampling(temperature=1, top_p=1), None, uniforms)
+    tokens, _ = sample_tokens(chances.log().expand(1000, -1), Sampling(temperature=1, top_p=1), None, uniforms)
     assert [tokens.count(token) for token in range(4)] == [500, 300, 150, 50]
 
 
 def test_log_probabilities_ignore_bias_temperature_and_filters() -> None:
     logits = torch.tensor([[1.0, 2.0, 3.0]])
-    tokens, logprobs = choose(logits, Sampling(temperature=0.1, top_k=1), bias_of([(0, 50.0)], CPU), [0.5])
+    tokens, logprobs = sample_tokens(logits, Sampling(temperature=0.1, top_k=1), bias_of([(0, 50.0)], CPU), [0.5])
     assert tokens == [0]
     assert logprobs == pytest.approx([1.0 - math.log(math.e + math.e**2 + math.e**3)])
 
@@ -86,10 +86,10 @@ def test_biases_of_one_token_add_up() -> None:
 
 def test_half_precision_logits_are_read_in_full() -> None:
     logits = torch.randn(1, 300, generator=torch.Generator().manual_seed(1)).bfloat16()
-    assert choose(logits, SETTINGS[0], None, [0.4]) == choose(logits.float(), SETTINGS[0], None, [0.4])
+    assert sample_tokens(logits, SETTINGS[0], None, [0.4]) == sample_tokens(logits.float(), SETTINGS[0], None, [0.4])
 
 
 @pytest.mark.parametrize("poison", [math.nan, math.inf])
 def test_logits_that_are_no_numbers_are_an_error(poison: float) -> None:
     with pytest.raises(EngineError, match="logits that are not numbers"):
-        choose(torch.tensor([[0.0, poison]]), Sampling(), None, [0.5])
+        sample_tokens(torch.tensor([[0.0, poison]]), Sampling(), None, [0.5])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from ig_guardrail.counterfactual import paired, swapped
+from ig_guardrail.counterfactual import paired, swap_words
 from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.scripted.script import Distribution, TokenPlace, Vocabulary
@@ -51,8 +51,8 @@ class Clerk:
 
     def told(self, swap: Mapping[str, str], before: str, block: str) -> float:
         """log q of a block in a lane: under the constitution, with the words of a swap exchanged, nats."""
-        lane = (Message("system", FAIR), *(Message(turn.role, swapped(turn.text, swap)) for turn in ASKED))
-        whole, start = swapped(before + block, swap), swapped(before, swap)
+        lane = (Message("system", FAIR), *(Message(turn.role, swap_words(turn.text, swap)) for turn in ASKED))
+        whole, start = swap_words(before + block, swap), swap_words(before, swap)
         return self.logprob(lane, whole) - self.logprob(lane, start)
 
 
