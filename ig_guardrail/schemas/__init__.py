@@ -6,6 +6,6 @@ grammar knows. What those words cannot say is left to a check of whole values, w
 
 from ig_guardrail.schemas.reading import SchemaDocument, closed, faultless
 from ig_guardrail.schemas.shapes import KINDS
-from ig_guardrail.schemas.writing import CHECKED, FULL, LAYOUT, followable, sound
+from ig_guardrail.schemas.writing import CHECKED, LAYOUT, followable, sound
 
-__all__ = ["CHECKED", "FULL", "KINDS", "LAYOUT", "SchemaDocument", "closed", "faultless", "followable", "sound"]
+__all__ = ["CHECKED", "KINDS", "LAYOUT", "SchemaDocument", "closed", "faultless", "followable", "sound"]

@@ -32,12 +32,10 @@ from ig_guardrail.schemas.shapes import (
 
 LAYOUT: Mapping[str, Any] = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 CHECKED = "x-checked"
-FULL = "x-full"  # characters from which on a text of this place may have been ended by its room
 
 USUAL_ROOM = 256  # tokens
 SHORTEST_LIMIT = 40  # characters
 CHARACTERS = 2  # of texts without a limit, for each token of an answer; a token has about four
-BEYOND = 24  # characters that such a text may have more, so that no token before is left out for its length
 FEWEST_ITEMS = 16  # that an array without a limit may have
 TURNS = (4, 16)  # of what leads back to itself, at least and at most
 MOST_ROOM = 10**6  # tokens; more is as much
@@ -162,9 +160,8 @@ class _Writer:
     def _text(self, shape: TextShape) -> dict[str, Any]:
         if shape.least > MOST_COUNTED:
             raise unfit(shape.place, f"it asks for {shape.least} characters", f"ask for at most {MOST_COUNTED}")
-        full = self._longest + shape.least
-        made: dict[str, Any] = {"type": "string", "minLength": shape.least}
-        made |= {"maxLength": full + BEYOND, FULL: full} if shape.most is None else {"maxLength": shape.most}
+        most = max(self._longest, shape.least) if shape.most is None else shape.most
+        made: dict[str, Any] = {"type": "string", "minLength": shape.least, "maxLength": most}
         if shape.patterns:
             made["pattern"] = shape.patterns[0]
         if shape.patterns[1:]:

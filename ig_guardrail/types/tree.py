@@ -63,7 +63,7 @@ class Node:
     finish    why the answer ends here, or None
     words     how many characters of `text` are words for certain, and the rest calls; None: markers in it tell
     hurried   characters of `text` before the first token that is another than was drawn, so that a form could be closed
-              in the room left, or that ended a text as long as this room lets one be; None where nothing was hurried
+              in the room left; None where every token is as drawn
     """
 
     id: int

@@ -19,7 +19,6 @@ from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain import AnswerCut, AnswerRefused, ChatIGGuardrail
 from ig_guardrail.integrations.langchain.guarded_model import GuardedChatModel
 from ig_guardrail.integrations.langchain.inner.answer import InnerAnswer
-from ig_guardrail.schemas.writing import BEYOND, CHARACTERS
 from ig_guardrail.text.calls import OPEN, format_call
 from tests.golden.conversations import compiled, scripted_guardrail
 from tests.unit.langchain.teller import call_part, last_part, teller
@@ -132,62 +131,6 @@ def test_include_raw_has_the_value_or_the_error_and_never_a_part(room: int, stre
 def test_what_a_stop_string_cut_off_is_an_error(method: Any, stop: str) -> None:
     with pytest.raises(AnswerCut):
         chat(told(WHOLE, method), stop=[stop]).with_structured_output(Basket, method=method).invoke("List it.")
-
-
-ROOM = 400
-LINES = ("to", "street", "town", "land", "note", "code")
-FULL = CHARACTERS * ROOM // len(LINES)  # characters that the room leaves for each of them
-LETTER = {"title": "Letter", "type": "object", "properties": {key: {"type": "string"} for key in LINES}}
-
-
-def letter(length: int) -> dict[str, str]:
-    return {key: ("so " * length)[:length] if key == "street" else "Ann" for key in LINES}
-
-
-@pytest.mark.parametrize("method", ["json_schema", "function_calling"])
-@pytest.mark.parametrize("length", [0, FULL // 2, FULL - 1])
-def test_a_text_that_its_room_did_not_end_is_whole(method: Any, length: int) -> None:
-    value = letter(length)
-    chain = chat(told(value, method, "Letter"), max_tokens=ROOM).with_structured_output(LETTER, method=method)
-    assert chain.invoke("Go.") == value
-
-
-@pytest.mark.parametrize("method", ["json_schema", "function_calling"])
-@pytest.mark.parametrize("length", [FULL, FULL + 1, FULL + BEYOND, FULL + BEYOND + 1, 2 * FULL])
-def test_a_text_that_its_room_may_have_ended_is_an_error(method: Any, length: int) -> None:
-    text = told(letter(length), method, "Letter")
-    found = chat(text, max_tokens=ROOM).with_structured_output(LETTER, method=method, include_raw=True).invoke("Go.")
-    assert found["parsed"] is None
-    assert isinstance(found["parsing_error"], AnswerCut)
-    assert found["raw"].response_metadata["finish_reason"] == "length"
-
-
-@pytest.mark.parametrize("length", [FULL, FULL + BEYOND + 1])
-def test_a_text_that_its_schema_ends_is_whole(length: int) -> None:
-    bounded = {**LETTER, "properties": {**LETTER["properties"], "street": {"type": "string", "maxLength": length}}}
-    value = letter(length)
-    chain = chat(told(value, "json_schema"), max_tokens=ROOM).with_structured_output(bounded)
-    assert chain.invoke("Go.") == value
-
-
-@pytest.mark.parametrize("part", [{"pattern": "^[a-z]{133}$"}, {"minLength": 133}, {"minLength": 200}])
-def test_a_text_that_is_as_long_as_its_schema_asks_is_whole(part: dict[str, Any]) -> None:
-    asked = {**LETTER, "properties": {**LETTER["properties"], "street": {"type": "string", **part}}}
-    value = {**letter(0), "street": "s" * max(part.get("minLength", 0), FULL)}
-    chain = chat(told(value, "json_schema"), max_tokens=ROOM).with_structured_output(asked)
-    assert chain.invoke("Go.") == value
-
-
-def test_a_call_with_such_a_text_is_an_invalid_call_and_those_before_it_are_made() -> None:
-    tool = {"name": "send", "description": "Send.", "parameters": LETTER}
-    first, second = letter(3), letter(FULL)
-    text = list(format_call("send", first) + "\n" + format_call("send", second))
-    answer = chat(text, max_tokens=2 * ROOM).bind_tools([tool]).invoke("Go.")
-    assert called(answer) == [("send", first), ("send", second)]
-    text = list(format_call("send", first) + "\n" + format_call("send", letter(2 * FULL)))
-    answer = chat(text, max_tokens=2 * ROOM).bind_tools([tool]).invoke("Go.")
-    assert called(answer) == [("send", first)]
-    assert [call["name"] for call in answer.invalid_tool_calls] == ["send"]
 
 
 @pytest.mark.parametrize(

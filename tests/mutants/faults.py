@@ -164,7 +164,7 @@ FAULTS = (
         "if not isinstance(node, Node) or self._nodes.get(node.id) is not node:",
         "if not isinstance(node, Node):",
     ),
-    Fault("drive: denials are not counted", "drive/server.py", "            self.tally.denials += 1\n", ""),
+    Fault("drive: denials are not counted", "drive/server.py", "            self.usage.denials += 1\n", ""),
     Fault(
         "drive: effort is not bounded",
         "drive/server.py",
@@ -174,8 +174,8 @@ FAULTS = (
     Fault(
         "drive: the root stays open after a cancel",
         "guardrail.py",
-        "            self.engine.close(root)\n\n    def _decode",
-        "            pass\n\n    def _decode",
+        "            self.engine.close(server.root)\n",
+        "            pass\n",
     ),
     Fault(
         "fallbacks: a refusal after text was shown",

@@ -93,8 +93,6 @@ class AnswerDraft:
         """
         if self.form is not None:
             self.form.take(token)
-            if self.hurried is None and self.form.full:
-                self.hurried = self._length
         if token in self._language.end:
             self.end("stop")
             return False

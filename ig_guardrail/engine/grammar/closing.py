@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import heapq
-import json
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import count
 
-from ig_guardrail.engine.grammar.network import FAR, Letters, Net, holds, letters
+from ig_guardrail.engine.grammar.network import FAR, Letters, Net, holds
 
 MOST_STANDS = 4_000  # at once
 STEPS = 2_000  # of a search for ways to the end
@@ -19,7 +18,6 @@ STROLLS = 45  # ways that chance finds, where the shortest ones do not pass the 
 LONGEST_STROLL = 800  # steps
 EAGERNESS = (0.5, 0.75, 0.9)  # what each further byte makes of the chance that a step is taken
 
-_QUOTE = letters('"')
 _LIKED = 'a0e1A2b3c4d5B6C7D8E9"]}' + " ,.:-"
 
 
@@ -49,13 +47,10 @@ class OpenRule:
 class Stand:
     """Where a text stands in a network. It never changes: what follows is another stand."""
 
-    __slots__ = ("cost", "full", "net", "places", "rest", "text")  # cost: bytes, those of a begun character left out
+    __slots__ = ("cost", "net", "places", "rest", "text")  # cost: bytes, those of a begun character left out
 
-    def __init__(
-        self, net: Net, text: str, rest: bytes, places: dict[tuple[int, OpenRule], None], full: bool = False
-    ) -> None:
+    def __init__(self, net: Net, text: str, rest: bytes, places: dict[tuple[int, OpenRule], None]) -> None:
         self.net, self.text, self.rest, self.places = net, text, rest, places
-        self.full = full  # whether a text that was read may have been ended by its room
         self.cost = min((net.distance[node] + frame.cost(net) for node, frame in places), default=FAR)
 
     @property
@@ -89,7 +84,7 @@ class Stand:
             stand = stand._step(letter) if stand is not None else None
         if stand is None:
             return None
-        made = Stand(self.net, stand.text, rest, stand.places, stand.full) if rest or stand.rest else stand
+        made = Stand(self.net, stand.text, rest, stand.places) if rest or stand.rest else stand
         return made if not rest or made._may_begin(rest) else None
 
     def ways(self) -> Iterator[bytes]:
@@ -111,24 +106,7 @@ class Stand:
             if any(low <= code <= high for low, high in these)
         ]
         places = _closed(self.net, text, moved)
-        if not places or len(places) > MOST_STANDS:
-            return None
-        return Stand(self.net, text, b"", places, self.full or (letter == '"' and self._fills(text, places)))
-
-    def _fills(self, text: str, places: Iterable[tuple[int, OpenRule]]) -> bool:
-        """Whether a text of JSON ends here that might go on, and is as long as its room lets one be."""
-        net = self.net
-        open_ended = {
-            frame
-            for node, frame in self.places
-            if frame.rule in net.full
-            and any(these != _QUOTE and net.distance[to] < FAR for these, to in net.reading[node])
-        }
-        return any(
-            node == net.exit[frame.rule] and len(json.loads(text[frame.begun :])) >= net.full[frame.rule]
-            for node, frame in places
-            if frame in open_ended
-        )
+        return Stand(self.net, text, b"", places) if places and len(places) <= MOST_STANDS else None
 
     def _may_begin(self, rest: bytes) -> bool:
         low, high = _interval(rest)

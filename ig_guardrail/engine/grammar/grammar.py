@@ -115,11 +115,6 @@ class GrammarState:
         """Whether it stands in a number, which further digits would make another one."""
         return self._stand is not None and self._stand.counting
 
-    @property
-    def full(self) -> bool:
-        """Whether it holds a text that its room may have ended: the model might have gone on."""
-        return self._stand is not None and self._stand.full
-
     def may_take(self, token: int, left: int) -> bool:
         """Whether an answer that may have `left` more tokens can be closed behind this one; words may be cut."""
         if self._stand is None:

@@ -56,7 +56,6 @@ class Net:
     check  for a rule, whether what was read by it may stand
     exact  nodes at which the network tells more than the grammar does
     prose  nodes of words, which may be cut anywhere
-    full   for a rule of JSON texts, how many characters of one mean that its room may have ended it
     """
 
     silent: list[list[int]] = field(default_factory=list)
@@ -67,7 +66,6 @@ class Net:
     check: dict[int, Callable[[str], bool]] = field(default_factory=dict)
     exact: set[int] = field(default_factory=set)
     prose: set[int] = field(default_factory=set)
-    full: dict[int, int] = field(default_factory=dict)
     distance: list[int] = field(default_factory=list)
 
     def node(self) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ig_guardrail.engine.grammar.network import ANY, Automaton, Letters, Net, Unread, common, letters, product, without
 from ig_guardrail.engine.grammar.pattern_network import at_least, found
-from ig_guardrail.schemas import CHECKED, FULL
+from ig_guardrail.schemas import CHECKED
 
 MOST_REMAINDERS = 2_000
 
@@ -128,8 +128,6 @@ class _Schemas:
             start, end = self._net.entry[rule], self._net.exit[rule]
             if schema["type"] == "string":
                 patterns = [part["pattern"] for part in (schema, *schema.get("allOf", ())) if "pattern" in part]
-                if FULL in schema:
-                    self._net.full[rule] = schema[FULL]
                 self._text(patterns, schema.get("minLength", 0), most if counted else None, start, end)
             else:
                 self._number(schema, start, end)
