@@ -42,7 +42,7 @@ MOST_ROOM = 10**6  # tokens; more is as much
 LARGEST = 10**15 - 1  # number without a limit of its own
 EXACT = 2**53  # beyond it, floats skip whole numbers
 DECIMALS = 6  # of a number
-FINEST = 12  # decimals, of a number whose limits lie close together
+FINEST = 10  # decimals, of a number whose limits lie close together; llguidance reads no finer step
 MOST_COUNTED = 20_000  # characters or items that are asked for at least
 MOST_WRITTEN = 30_000  # parts of a written schema
 
@@ -294,7 +294,7 @@ def _decimals(shape: NumberShape) -> int:
         if limit is not None:
             while needed < FINEST and (limit[0] * 10**needed).denominator != 1:
                 needed += 1
-    if shape.least and shape.most:
+    if shape.least and shape.most and shape.most[0] > shape.least[0]:
         while needed < FINEST and (shape.most[0] - shape.least[0]) * 10**needed < 2:
             needed += 1
     return needed

@@ -276,3 +276,11 @@ def test_there_is_a_limit_by_default_and_it_is_no_limit_on_answers() -> None:
     rail = guard(ScriptedEngine(Continuations({(0, 0): READ})), compiled(RULES), limits=Limits(searching=0))
     answer = ChatIGGuardrail(guardrail=rail, seed=7).bind_tools(TOOLS).invoke("Read it.")
     assert [call.name for call in parse_calls(READ)[1]] == [name for name, _ in called(answer)]
+
+
+@pytest.mark.parametrize("high", [0.0, 1e-11, 3e-10])
+def test_limits_that_lie_close_together_can_be_enforced(high: float) -> None:
+    one = narrowed(tool({}), rules({"argument": "x", "least": 0.0}, {"argument": "x", "most": high}))
+    assert one is not None
+    assert takes(one, {"x": 0})
+    assert not takes(one, {"x": 1})
