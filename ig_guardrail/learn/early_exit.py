@@ -15,7 +15,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from torch import Tensor
 
 from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.engine.early_exit.layers import Exit, raw_exit
+from ig_guardrail.engine.loading.store import put_in_place
 from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.engine.model import Model
 from ig_guardrail.engine.text.chat import chat_of
@@ -218,12 +218,8 @@ def _record(weights: Weights, exchanges: Sequence[tuple[str, str]], layer: int, 
     from safetensors.torch import save_file
 
     states = _read(weights, exchanges, layer)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    try:
-        save_file({"lower": states.lower.contiguous(), "last": states.last.contiguous()}, partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with put_in_place(path) as beside:
+        save_file({"lower": states.lower.contiguous(), "last": states.last.contiguous()}, beside)
     return States(states.lower.clone(), states.last.clone())  # outside inference mode, so that gradients may pass
 
 
