@@ -1,10 +1,7 @@
-"""Rule pages P012-P028: which keys there are and what each may hold. Each is (title, why, example, instead).
+"""The pages of the rule book, by code; each is (title, why, example, instead).
 
-Rule pages P001-P011: the file as bytes and as YAML. Each is (title, why, example, instead).
-
-Rule pages P029-P042: parts of a policy that do not fit each other. Each is (title, why, example, instead).
-
-Rule pages P101-P108: policies that work, but perhaps not as meant. Each is (title, why, example, instead).
+P001-P011 are about the file as bytes and as YAML, P012-P028 about keys and what each may hold, P029-P042 about parts of
+a policy that do not fit each other, P101-P108 about policies that work, but perhaps not as meant.
 """
 
 from __future__ import annotations
