@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ig_guardrail.errors import RequestError
 from ig_guardrail.settings import Limits
 from ig_guardrail.types import CompiledPolicy
 
 if TYPE_CHECKING:
+    from ig_guardrail.costs.base import CostModel
     from ig_guardrail.ledger import Ledger
 
 
@@ -41,7 +42,7 @@ class GuardrailSpec:
     critic: str | None = None
     exit: str | Path | None = None
     ledger: str | Path | Ledger | None = None
-    cost_models: Mapping[str, Any] = field(default_factory=dict)
+    cost_models: Mapping[str, CostModel] = field(default_factory=dict)
     limits: Limits | None = None
 
     def __post_init__(self) -> None:
