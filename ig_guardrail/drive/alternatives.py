@@ -39,7 +39,7 @@ def filter_logprobs(
     end: characters of the answer that were shown. Of the last token only those are told that are among them.
     """
     tip = server.gate.tip
-    rules = tuple(rule for rule in server.run.costs.rules if rule.enforced)
+    rules = server.run.costs.enforced
     kept = list(chances)
     if rules:
         within = (yield from _within(server, rules, tip, start, chances)) if _quick(server, rules) else {}
@@ -51,9 +51,9 @@ def filter_logprobs(
 
 def _quick(server: Server, rules: Sequence[BudgetRule]) -> bool:
     """Whether all that is enforced can be judged at any place, of text alone."""
-    seats = [server.run.costs.seats[name] for rule in rules for name in rule.budget.cost.models()]
+    costs = server.run.costs.behind(rules)
     return all(rule.granularity != "final" for rule in rules) and all(
-        seat.spec.kind in QUICK and not seat.model.layers for seat in seats
+        one.spec.kind in QUICK and not one.model.layers for one in costs
     )
 
 

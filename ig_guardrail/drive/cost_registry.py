@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ig_guardrail.budget import BudgetRule
@@ -38,20 +38,25 @@ class CostRegistry:
     rules: tuple[BudgetRule, ...]
     hashes: Mapping[str, str] = field(default_factory=dict)
 
+    def behind(self, rules: Iterable[BudgetRule]) -> tuple[BoundCost, ...]:
+        """The cost models that rules rest on, in order, each once."""
+        names = dict.fromkeys(name for rule in rules for name in rule.budget.cost.models())
+        return tuple(self.seats[name] for name in names)
+
+    @property
+    def enforced(self) -> tuple[BudgetRule, ...]:
+        """Rules whose budgets hold text back."""
+        return tuple(rule for rule in self.rules if rule.enforced)
+
     @property
     def layers(self) -> tuple[int, ...]:
         """Hidden layers that any budget's cost model reads."""
-        names = {name for rule in self.rules for name in rule.budget.cost.models()}
-        return tuple(sorted({layer for name in names for layer in self.seats[name].model.layers}))
+        return tuple(sorted({layer for one in self.behind(self.rules) for layer in one.model.layers}))
 
     @property
     def early_scored(self) -> tuple[BudgetRule, ...]:
         """Enforced rules that can be read anywhere at no cost, since their cost models read hidden states."""
-        return tuple(
-            rule
-            for rule in self.rules
-            if rule.enforced and all(self.seats[name].model.layers for name in rule.budget.cost.models())
-        )
+        return tuple(rule for rule in self.enforced if all(one.model.layers for one in self.behind((rule,))))
 
     @property
     def tool_rules(self) -> ToolRules | None:
@@ -61,8 +66,7 @@ class CostRegistry:
     @property
     def longest_match(self) -> int:
         """Characters an enforced event may reach back over: the longest match, and one that decides about its end."""
-        names = {name for rule in self.rules if rule.enforced for name in rule.budget.cost.models()}
-        longest = max((self.seats[name].model.longest_match for name in names), default=0)
+        longest = max((one.model.longest_match for one in self.behind(self.enforced)), default=0)
         return longest + 1 if longest else 0
 
 

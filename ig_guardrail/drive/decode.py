@@ -19,7 +19,7 @@ from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import EngineError, GuardrailError, LedgerError
 from ig_guardrail.ledger import LedgerSession
 from ig_guardrail.text.calls import begun_call, parse_message
-from ig_guardrail.types import HURRIED, AssistantMessage, Chunk, Finish, Node, Outcome, Sampling, TokenLogprob, Verdict
+from ig_guardrail.types import HURRIED, AssistantMessage, Chunk, Finish, Node, Sampling, TokenLogprob
 
 
 def open_answer(run: Run, usage: Usage, session: LedgerSession | None) -> Waiting[Server]:
@@ -57,7 +57,7 @@ def decode(server: Server) -> Waiting[Chunk]:
     said = gate.close(message if run.request.prose else "")
     if session is not None and gate.text:
         yield from _remember(session, _given_back(server, session, ending.outcome == "completed"))
-    verdict = verdict_of(run, ending.outcome, *_ended(gate.tip, ending))
+    verdict = run.verdict(ending.outcome, *_ended(gate.tip, ending))
     try:
         logprobs = (yield from _logprobs(server, shown)) if run.request.top_logprobs is not None else ()
     except EngineError as error:
@@ -70,18 +70,13 @@ def refuse(run: Run, usage: Usage, reason: str) -> Chunk:
     """What is said where nothing was decoded."""
     message = run.policy.messages.of("refused", run.request.language)
     said = message if run.request.prose else ""
-    verdict = verdict_of(run, "refused", None, reason)
+    verdict = run.verdict("refused", None, reason)
     return Chunk(said, receipt(run, usage, verdict, said, ("refusal",), message=message))
 
 
 def cancel(run: Run, usage: Usage) -> Chunk:
     """What a request comes to whose time was over before anything was decoded."""
-    return Chunk("", receipt(run, usage, verdict_of(run, "cancelled", None, "deadline"), ""))
-
-
-def verdict_of(run: Run, outcome: Outcome, finish: Finish | None, reason: str) -> Verdict:
-    """How a request ended."""
-    return Verdict(outcome, finish, reason, run.guarded)
+    return Chunk("", receipt(run, usage, run.verdict("cancelled", None, "deadline"), ""))
 
 
 def _sampling(run: Run) -> Waiting[Sampling]:

@@ -8,12 +8,11 @@ from ig_guardrail.drive.run import Run
 from ig_guardrail.drive.server import Server
 from ig_guardrail.drive.usage import Usage
 from ig_guardrail.errors import GenerationFailed, GuardrailError, LedgerError
-from ig_guardrail.types import Verdict
 
 
 def failed(error: GuardrailError, run: Run, usage: Usage, server: Server | None = None) -> GenerationFailed:
     """The error that the caller sees, with the receipt. server: None where nothing was decoded."""
-    verdict = Verdict("failed", None, str(error), run.guarded)
+    verdict = run.verdict("failed", None, str(error))
     record = receipt(run, usage, verdict, server.gate.text if server else "", (), server)
     return GenerationFailed(error.what, receipt=record, where=error.where, why=error.why, fix=error.fix)
 

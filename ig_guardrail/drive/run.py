@@ -16,7 +16,7 @@ from ig_guardrail.search.base import SearchContext, SearchMethod, Strategy
 from ig_guardrail.search.needs import Surroundings
 from ig_guardrail.search.registry import method_of
 from ig_guardrail.settings import Limits
-from ig_guardrail.types import CompiledPolicy, Prompt, Sampling, SearchSettings, StateEdit
+from ig_guardrail.types import CompiledPolicy, Finish, Outcome, Prompt, Sampling, SearchSettings, Verdict
 
 STREAMING_BLOCK = 4  # tokens between two deltas of an unguarded stream
 
@@ -59,6 +59,10 @@ class Run:
         """Whether any budget is kept."""
         return bool(self.costs.rules)
 
+    def verdict(self, outcome: Outcome, finish: Finish | None, reason: str) -> Verdict:
+        """How the request ended."""
+        return Verdict(outcome, finish, reason, self.guarded)
+
     @property
     def layers(self) -> tuple[int, ...]:
         """Hidden layers that cost models and values read."""
@@ -85,6 +89,7 @@ def make_run(
 
 def search_context(run: Run, risky_prompt: bool) -> SearchContext:
     """What the strategy is told of its request."""
+    steerable = _steerable(run.costs)
     return SearchContext(
         settings=run.settings,
         use_margin=risky_prompt,
@@ -93,7 +98,7 @@ def search_context(run: Run, risky_prompt: bool) -> SearchContext:
         early_score=bool(run.costs.early_scored),
         critic=run.values.critic is not None,
         reward=run.values.reward is not None,
-        ascent=_ascent(run.costs),
+        ascent=steerable.descent() if steerable else None,
         seed=run.sampling.seed,
         swaps=tuple(run.policy.swaps.values()),
     )
@@ -126,7 +131,7 @@ def method_for(
         Surroundings(
             policy=policy,
             reward=values.reward is not None,
-            ascent=_ascent(costs),
+            steerable=_steerable(costs) is not None,
             indexed=_indexed(costs),
             model=f"'{info.model}' in {info.numerics}",
             exit=info.exit is not None,
@@ -146,13 +151,11 @@ def _unguarded(policy: CompiledPolicy) -> SearchSettings:
     return replace(policy.search, strategy="none", block=STREAMING_BLOCK, hold=0, restart=None)
 
 
-def _ascent(costs: CostRegistry) -> StateEdit | None:
-    """Steps away from the first cost model of an enforced budget that can say where they lead."""
-    models = [costs.seats[name].model for rule in costs.early_scored for name in rule.budget.cost.models()]
-    return next((model.descent() for model in models if isinstance(model, Steerable)), None)
+def _steerable(costs: CostRegistry) -> Steerable | None:
+    """The first cost model of an enforced budget that can say which steps lead away from a higher score."""
+    return next((one.model for one in costs.behind(costs.early_scored) if isinstance(one.model, Steerable)), None)
 
 
 def _indexed(costs: CostRegistry) -> bool:
     """Whether an enforced budget rests on a cost model that can say which text an answer recites."""
-    names = {name for rule in costs.rules if rule.enforced for name in rule.budget.cost.models()}
-    return any(isinstance(costs.seats[name].model, Sourced) for name in names)
+    return any(isinstance(one.model, Sourced) for one in costs.behind(costs.enforced))

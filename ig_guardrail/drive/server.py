@@ -195,7 +195,7 @@ class Server:
         return [self._cost(node, lines) for (node, _), lines in zip(asked, measures, strict=True)]
 
     def _cost(self, node: Node, measures: Sequence[Measure]) -> CostEstimate:
-        rules = [rule for rule in self.run.costs.rules if rule.enforced]
+        rules = self.run.costs.enforced
         thresholds = {rule.budget.id: rule.budget.threshold for rule in rules}
         mine = [measure for measure in measures if measure.budget in thresholds]
         mine.sort(key=lambda measure: (measure.position, measure.ended))

@@ -6,23 +6,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ig_guardrail.errors import RequestError
-from ig_guardrail.types import CompiledPolicy, StateEdit
+from ig_guardrail.types import CompiledPolicy
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a method may count on in a request.
 
-    reward  whether a reward model is there
-    ascent  steps away from what a cost model of the policy scores; None where it has no such model
-    indexed whether a budget that is enforced rests on a cost model that reads an index of texts
-    model   the model that decodes, in words
-    exit    whether it has an early exit
+    reward     whether a reward model is there
+    steerable  whether a cost model of the policy can say which steps lead away from what it scores
+    indexed    whether a budget that is enforced rests on a cost model that reads an index of texts
+    model      the model that decodes, in words
+    exit       whether it has an early exit
     """
 
     policy: CompiledPolicy
     reward: bool
-    ascent: StateEdit | None
+    steerable: bool
     indexed: bool
     model: str
     exit: bool
@@ -69,7 +69,7 @@ SWAP_LEXICON = Need(
 )
 VALUE_HEAD = Need(
     "value head",
-    lambda around: around.ascent is not None,
+    lambda around: around.steerable,
     lambda around: f"a value head, and no budget of policy '{around.policy.name}' rests on one",
     "its edits of hidden states are steps away from what a `latent` cost model scores",
     "use a policy with a budget in `mode: enforce` over a cost model of `kind: latent`",
