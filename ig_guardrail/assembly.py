@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.resources import files
@@ -9,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ig_guardrail.costs.base import CostModel
-from ig_guardrail.costs.catalog import BEYOND_TEXT, EngineFacts, build_cost_models
+from ig_guardrail.costs.catalog import BuiltCost, beyond_text, build_costs, reads_text
 from ig_guardrail.costs.heads.artifact import Artifact, for_numerics, read_artifact
 from ig_guardrail.costs.heads.base_model import BaseModel, read_base_model
+from ig_guardrail.costs.kinds.base import EngineFacts
 from ig_guardrail.costs.rewards.catalog import critic_named, reward_named
 from ig_guardrail.costs.rewards.values import Values
 from ig_guardrail.engine.base import Engine
@@ -24,6 +26,8 @@ from ig_guardrail.policy.diagnostics.report import FileReport, Report
 from ig_guardrail.settings import Limits
 from ig_guardrail.spec import GuardrailSpec, folder_of
 from ig_guardrail.types import CompiledPolicy
+
+LOG = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from ig_guardrail.engine.early_exit.layers import Exit
@@ -96,8 +100,22 @@ def guard(
 
     Raises ModelError and HeadMismatch for cost models that cannot be had, or are given and not asked for.
     """
-    models = build_cost_models(policy.cost_models, cost_models, engine=_facts(engine), base_dir=folder)
-    return Guardrail(engine, policy, models, values, limits, ledger)
+    built = build_costs(policy.cost_models, policy.asked, cost_models, engine=_facts(engine), base_dir=folder)
+    tell_substitutes(built, policy.name, engine.info.model)
+    return Guardrail(engine, policy, built, values, limits, ledger)
+
+
+def tell_substitutes(built: Mapping[str, BuiltCost], policy: str, model: str) -> None:
+    """Log what serves instead of what, since thresholds were set beside another model."""
+    served = tuple((name, one.entry) for name, one in built.items() if one.entry != name)
+    if served:
+        LOG.warning(
+            "policy '%s' beside the model '%s': %s. Its thresholds were not set on this model; "
+            "`ig-guardrail policy check --deep` tells what its messages score here",
+            policy,
+            model,
+            ", ".join(f"`{entry}` serves as `{name}`" for name, entry in served),
+        )
 
 
 def guard_text(
@@ -111,24 +129,25 @@ def guard_text(
 
     Raises ModelError if a budget, enforced or in shadow, reads more than text.
     """
-    asked = [(f"budget '{budget.id}'", budget.cost) for budget in policy.budgets]
-    asked += [("the prompt rule", policy.prompt.cost)] if policy.prompt else []
-    askers = {name: who for who, cost in reversed(asked) for name in cost.models()}
+    costs = [(f"budget '{budget.id}'", budget.cost) for budget in policy.budgets]
+    costs += [("the prompt rule", policy.prompt.cost)] if policy.prompt else []
+    askers = {name: who for who, cost in reversed(costs) for name in cost.models()}
     askers |= {
         spec.options["by"]: spec.name for spec in policy.cost_models if spec.name in askers and "by" in spec.options
     }
-    specs = [spec for spec in policy.cost_models if spec.name in askers]
-    for spec in specs:
-        if spec.kind in BEYOND_TEXT:
+    by_name = {spec.name: spec for spec in policy.cost_models}
+    for name in askers:
+        spec, beyond = by_name[name], beyond_text(by_name[name].kind)
+        if beyond and not reads_text(spec, by_name):
             raise ModelError(
-                f"{askers[spec.name]} reads {BEYOND_TEXT[spec.kind]}, and this model is only read as text",
+                f"{askers[spec.name]} reads {beyond}, and this model is only read as text",
                 where=f"policy '{policy.name}', cost_models.{spec.name}",
-                why=f"a model that is decoded elsewhere does not show its {BEYOND_TEXT[spec.kind]}, so the budget "
-                "cannot be kept",
+                why=f"a model that is decoded elsewhere does not show its {beyond}, so the budget cannot be kept",
                 fix="use cost models that read text, such as lexical or pattern ones, or decode with a local model",
             )
-    models = build_cost_models(specs, cost_models, engine=None, base_dir=folder)
-    return Guardrail(engine, policy, models, ledger=ledger)
+    built = build_costs(policy.cost_models, tuple(askers), cost_models, engine=None, base_dir=folder)
+    tell_substitutes(built, policy.name, engine.info.model)
+    return Guardrail(engine, policy, built, ledger=ledger)
 
 
 def packaged_exit(engine: EngineFacts) -> Exit | None:

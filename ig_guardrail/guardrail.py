@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncGenerator, Generator, Mapping
 
 from ig_guardrail.costs.base import CostModel
+from ig_guardrail.costs.catalog import BuiltCost
 from ig_guardrail.costs.rewards.values import Values
 from ig_guardrail.costs.workers import Worker
 from ig_guardrail.drive.cost_registry import bind_costs
@@ -40,7 +41,7 @@ class Guardrail:
         self,
         engine: Engine,
         policy: CompiledPolicy,
-        models: Mapping[str, CostModel],
+        models: Mapping[str, CostModel | BuiltCost],
         values: Values | None = None,
         limits: Limits | None = None,
         ledger: Ledger | None = None,

@@ -153,7 +153,8 @@ def _policies() -> Iterator[Finding]:
 
 def _heads() -> Iterator[Finding]:
     """Whether the default policy's cost models are there, and fit the embedded model as it runs by default."""
-    from ig_guardrail.costs.catalog import EngineFacts, build_cost_model
+    from ig_guardrail.costs.catalog import build_cost_model
+    from ig_guardrail.costs.kinds.base import EngineFacts
     from ig_guardrail.engine.loading.models import DTYPES
     from ig_guardrail.engine.loading.store import remembered_sha256
     from ig_guardrail.policy import load_policy

@@ -23,7 +23,8 @@ BAR = 16  # cells
 
 def table(receipt: Receipt) -> Group:
     """The whole record of one answer, a few lines long."""
-    return Group(_heading(receipt), _budgets(receipt), *_fired(receipt), *_sources(receipt), _effort(receipt))
+    found = (*_substitutes(receipt), *_fired(receipt), *_sources(receipt))
+    return Group(_heading(receipt), _budgets(receipt), *found, _effort(receipt))
 
 
 def line(receipt: Receipt) -> Text:
@@ -55,6 +56,11 @@ def _budgets(receipt: Receipt) -> Table:
         spent = f"spent {_amount(entry['spent'])} of {_amount(entry['of'])}{_mode(entry)}"
         grid.add_row(f"  {name}", _bar(entry["spent"], entry["of"]), spent, Text(f"highest score {highest:.2f}", "dim"))
     return grid
+
+
+def _substitutes(receipt: Receipt) -> list[Text]:
+    """A line for each cost model that served instead of another."""
+    return [Text(f"  {entry} served as {name}", "dim") for name, entry in receipt.substitutes.items()]
 
 
 def _fired(receipt: Receipt) -> list[Text]:

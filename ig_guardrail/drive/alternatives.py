@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from ig_guardrail.budget import BudgetRule, Point, SafetyState, charge_points, settle
+from ig_guardrail.costs.catalog import OF_CALLS
+from ig_guardrail.costs.kinds.registry import KINDS
 from ig_guardrail.drive.runners import Waiting
 from ig_guardrail.drive.server import Server
 from ig_guardrail.errors import CostFailure
 from ig_guardrail.types import Measure, Node, TokenLogprob
 
-QUICK = frozenset({"pattern", "lexical", "tools", "calls"})  # kinds that read text without a network or a large model
+QUICK = frozenset({*OF_CALLS, *(name for name, kind in KINDS.items() if kind.quick)})  # kinds
 WAVE = 256  # alternatives that are judged at a time
 MOST = 8_192  # alternatives of one answer that are judged; of the rest nothing is told
 

@@ -9,7 +9,8 @@ from ig_guardrail.budget import BudgetRule
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.calls.decoded import read_decoded
 from ig_guardrail.costs.calls.rules import ToolRules
-from ig_guardrail.costs.catalog import BEYOND_TEXT, OF_CALLS
+from ig_guardrail.costs.catalog import OF_CALLS, BuiltCost, beyond_text
+from ig_guardrail.costs.heads.artifact import options_sha256
 from ig_guardrail.costs.workers import Worker
 from ig_guardrail.errors import ModelError
 from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec, Granularity, PromptRule, ScoreKind
@@ -17,16 +18,17 @@ from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec, Granularit
 
 @dataclass(frozen=True, slots=True)
 class BoundCost:
-    """One cost model, what the policy says of it, and the thread it runs on."""
+    """One cost model, what the policy says of it, and the thread it runs on. entry: the one it was made of."""
 
     spec: CostModelSpec
     model: CostModel
     worker: Worker
+    entry: str = ""
 
     @property
     def reader(self) -> CostModel:
         """The cost model as it reads answers: one that reads text is led to read JSON and calls decoded too."""
-        beyond = self.model.layers or self.spec.kind in BEYOND_TEXT or self.spec.kind in OF_CALLS
+        beyond = self.model.layers or beyond_text(self.spec.kind) or self.spec.kind in OF_CALLS
         return self.model if beyond else read_decoded(self.model)
 
 
@@ -37,6 +39,11 @@ class CostRegistry:
     seats: Mapping[str, BoundCost]
     rules: tuple[BudgetRule, ...]
     hashes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def substitutes(self) -> Mapping[str, str]:
+        """The entries that serve instead of others, by the names of those."""
+        return {name: one.entry for name, one in self.seats.items() if one.entry not in ("", name)}
 
     def behind(self, rules: Iterable[BudgetRule]) -> tuple[BoundCost, ...]:
         """The cost models that rules rest on, in order, each once."""
@@ -70,13 +77,22 @@ class CostRegistry:
         return longest + 1 if longest else 0
 
 
-def bind_costs(policy: CompiledPolicy, models: Mapping[str, CostModel]) -> CostRegistry:
+def bind_costs(policy: CompiledPolicy, models: Mapping[str, CostModel | BuiltCost]) -> CostRegistry:
     """Bind a policy's budgets to its cost models. Raises ModelError if one cannot do what the prompt rule asks."""
-    check_prompt(policy.prompt, models)
     specs = {spec.name: spec for spec in policy.cost_models}
-    seats = {name: BoundCost(specs[name], model, Worker(name)) for name, model in models.items()}
-    rules = tuple(_rule(budget, [models[name] for name in budget.cost.models()]) for budget in policy.budgets)
-    return CostRegistry(seats, rules, {name: model.sha256 for name, model in models.items()})
+    built = {
+        name: one if isinstance(one, BuiltCost) else BuiltCost(specs[name], one, name) for name, one in models.items()
+    }
+    check_prompt(policy.prompt, {name: one.model for name, one in built.items()})
+    seats = {name: BoundCost(one.spec, one.model, Worker(name), one.entry) for name, one in built.items()}
+    rules = tuple(_rule(budget, [built[name].model for name in budget.cost.models()]) for budget in policy.budgets)
+    return CostRegistry(seats, rules, {name: _sha256(one) for name, one in built.items()})
+
+
+def _sha256(built: BuiltCost) -> str:
+    """Of a cost model, and of what its scores count as."""
+    scale = built.spec.scale
+    return built.model.sha256 if scale is None else options_sha256("scale", model=built.model.sha256, scale=scale)
 
 
 def check_prompt(rule: PromptRule | None, models: Mapping[str, CostModel]) -> None:

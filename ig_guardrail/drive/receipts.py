@@ -35,6 +35,7 @@ def receipt(
         policy={"name": run.policy.name, "version": run.policy.version, "sha256": run.policy.sha256},
         model=_model(run.engine),
         cost_models=dict(run.costs.hashes),
+        substitutes=dict(run.costs.substitutes),
         sampling={
             **sampling,
             "logit_bias": dict(run.sampling.logit_bias),

@@ -221,7 +221,10 @@ def _steps_behind(node: Node, position: int) -> list[Node]:
 
 
 def check_scores(one: BoundCost, answers: Any, count: int) -> list[Fold]:
-    """The folds in a cost model's answers. Raises CostFailure unless there are `count`, all with scores in [0, 1]."""
+    """The folds in a cost model's answers, their scores as the policy counts them.
+
+    Raises CostFailure unless there are `count`, all with scores in [0, 1].
+    """
     try:
         folds = [Fold(state, tuple(float(score) for score in scores)) for state, scores in answers]
     except Exception:
@@ -236,7 +239,7 @@ def check_scores(one: BoundCost, answers: Any, count: int) -> list[Fold]:
         for score in fold.scores:
             if not (math.isfinite(score) and 0 <= score <= 1):
                 raise cost_failure(one.spec.name, f"it gave {score!r}, which is not a score in [0, 1]")
-    return folds
+    return [Fold(fold.state, tuple(map(one.spec.counted, fold.scores))) for fold in folds]
 
 
 def _previous(track: Track, point: Point, node: Node) -> Point | None:

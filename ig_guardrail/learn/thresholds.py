@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 
 from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.costs.base import CostModel
-from ig_guardrail.costs.catalog import PACKAGED, EngineFacts, build_cost_model
+from ig_guardrail.costs.catalog import build_cost_model
+from ig_guardrail.costs.kinds.base import EngineFacts
+from ig_guardrail.costs.kinds.latent import PACKAGED
 from ig_guardrail.drive.scorer import cut_piece
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import GuardrailError
@@ -97,14 +99,14 @@ def _by_budget(peaks: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np
 
 
 def _head(name: str, engine: Engine, artifacts: Path) -> CostModel:
-    kind, option = ("latent", "head") if name in PACKAGED["latent"] else ("lexical", "model")
+    kind, option = ("latent", "head") if name in PACKAGED else ("lexical", "model")
     spec = CostModelSpec(name, kind, (name,), {option: str(artifacts.resolve() / name)}, timeout_s=60.0)
     facts = EngineFacts(engine.info.model_sha256, engine.info.numerics)
     return build_cost_model(spec, engine=facts, base_dir=None)
 
 
 def _card_folder(name: str, engine: Engine, artifacts: Path) -> Path:
-    return artifacts / name / engine.info.numerics if name in PACKAGED["latent"] else artifacts / name
+    return artifacts / name / engine.info.numerics if name in PACKAGED else artifacts / name
 
 
 def _section(found: Calibration, fresh: Estimate) -> dict[str, Any]:

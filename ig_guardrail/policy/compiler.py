@@ -14,11 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ig_guardrail.costs.kinds.registry import KINDS
 from ig_guardrail.counterfactual import Swap
+from ig_guardrail.fields import FormatKind
+from ig_guardrail.hazards import EVERY, covers
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, in_order
 from ig_guardrail.policy.draft import PolicyDraft, search_settings
 from ig_guardrail.policy.expression import Formula, written
-from ig_guardrail.policy.hazards import EVERY, categories_of, covers
 from ig_guardrail.policy.language import API_VERSION, ARGUMENT_RULE, BUDGET, COST_MODEL, KIND, PLAIN, POLICY, TOOLS
 from ig_guardrail.policy.tools import by_call, tool_budgets, tool_models
 from ig_guardrail.policy.validation.semantics import check_meaning
@@ -37,8 +39,7 @@ from ig_guardrail.types import (
     SearchSettings,
 )
 
-_COMMON = ("kind", "hazards", "timeout_ms", "on_error")
-_FOLDERS = (("latent", "head"), ("lexical", "model"), ("provenance", "unsafe"), ("provenance", "reference"))
+_COMMON = ("kind", "hazards", "timeout_ms", "on_error", "scale", "otherwise")
 
 
 def compile_text(text: str | bytes, file: str) -> tuple[CompiledPolicy | None, tuple[Diagnostic, ...]]:
@@ -120,17 +121,9 @@ def _normal(draft: PolicyDraft) -> dict[str, Any]:
 
 
 def _filled_model(model: Mapping[str, Any]) -> dict[str, Any]:
-    """Defaults filled, and for a moderations endpoint what stands for each hazard."""
-    own = {"categories": categories_of(model)} if model["kind"] == "openai" else {}
-    filled = {**COST_MODEL.sections[model["kind"]].defaults(), **model, **own}
-    return _filled_patterns(filled) if model["kind"] == "pattern" else filled
-
-
-def _filled_patterns(model: Mapping[str, Any]) -> dict[str, Any]:
-    """A pattern without a name as its text alone, and no key for what patterns do unless told otherwise."""
-    patterns = [one["pattern"] if isinstance(one, dict) and "name" not in one else one for one in model["patterns"]]
-    rest = {key: value for key, value in model.items() if (key, value) != ("normalise", "text")}
-    return {**rest, "patterns": patterns}
+    """Defaults filled, as the kind tells it. `scale` and `otherwise` have none."""
+    filled = KINDS[model["kind"]].normal({**COST_MODEL.sections[model["kind"]].defaults(), **model})
+    return {key: value for key, value in filled.items() if value is not None or key not in ("scale", "otherwise")}
 
 
 def _filled_budget(budget: Mapping[str, Any], models: Mapping[str, Any]) -> dict[str, Any]:
@@ -162,6 +155,8 @@ def _spec(name: str, model: Mapping[str, Any], folder: str) -> CostModelSpec:
         options=own,
         timeout_s=model["timeout_ms"] / 1000,
         on_error=model["on_error"],
+        scale=(model["scale"]["from"], model["scale"]["to"]) if "scale" in model else None,
+        otherwise=model.get("otherwise"),
     )
 
 
@@ -172,7 +167,7 @@ def _budget(one: Mapping[str, Any], cost: Expression) -> Budget:
 
 def _option(kind: str, key: str, value: Any, folder: str) -> Any:
     """An option as cost models read it: a folder path from the root, a list as a tuple."""
-    inside = (kind, key) in _FOLDERS and "/" in value
-    if inside or ((kind, key) == ("classifier", "model") and value.startswith((".", "/"))):
+    form = KINDS[kind].fields[key].kind
+    if isinstance(form, FormatKind) and form.is_path is not None and value is not None and form.is_path(value):
         return os.path.normpath(os.path.join(folder, value))
     return tuple(value) if isinstance(value, list) else value

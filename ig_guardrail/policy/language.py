@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ig_guardrail.policy.expression import FUNCTIONS
-from ig_guardrail.policy.hazards import FORM, TAXONOMY
-from ig_guardrail.policy.validation.kinds import (
+from ig_guardrail.costs.kinds.base import PRINTABLE
+from ig_guardrail.costs.kinds.registry import KINDS
+from ig_guardrail.fields import (
     BooleanKind,
     ChoiceKind,
     ExpressionKind,
@@ -19,92 +19,43 @@ from ig_guardrail.policy.validation.kinds import (
     OneOf,
     RegexKind,
     Section,
-    ShortForm,
     TextKind,
 )
+from ig_guardrail.hazards import TAXONOMY
+from ig_guardrail.policy.expression import FUNCTIONS
+from ig_guardrail.search.registry import METHODS
 
 API_VERSION = "ig-guardrail/v1"
 KIND = "SafetyPolicy"
 
-SEARCHING = (
-    "inference_guard",
-    "resample",
-    "rollback_retry",
-    "best_of_n",
-    "deal",
-    "prov_decode",
-    "verifier",
-)
-PLAIN = ("cut", "trace_shield")  # they decode one stream, and end it at the first denial
-BASELINES = (  # rows of comparisons: `ig-guardrail eval` and `run --strategy` know them, policies do not
-    "best_of_n_plain",
-    "best_of_n_lagrangian",
-    "beam",
-    "beam_plain",
-    "beam_lagrangian",
-    "args",
-    "args_lagrangian",
-    "args_cost",
-    "ctrl",
-    "ctrl_worst_of_n",
-    "re_control",
-    "early_exit",
-    "speculative_rejection",
-    "token_verifier",
-)
+_NAMED = [method for name, method in METHODS.items() if name != "none"]  # `allow_unguarded` has a key of its own
+SEARCHING = tuple(one.name for one in _NAMED if not one.plain and not one.baseline)
+PLAIN = tuple(one.name for one in _NAMED if one.plain)
+BASELINES = tuple(one.name for one in _NAMED if one.baseline)
 
 NAME = FormatKind("a name", r"[a-z][a-z0-9-]{0,63}", "support-bot")
 BUDGET_ID = FormatKind("a name", NAME.pattern, "harmful-help")
 MODEL_NAME = FormatKind("a name", r"[a-z][a-z0-9_-]{0,63}", "help", reserved=FUNCTIONS)
 VERSION = FormatKind("a version of three numbers", r"(?:0|[1-9][0-9]{0,5})(?:\.(?:0|[1-9][0-9]{0,5})){2}", "1.0.0")
-_PRINTABLE = r"[^\x00-\x1f\x7f]"
-ARTIFACT = FormatKind(
-    "a packaged name, or a folder path that contains `/`",
-    rf"[a-z][a-z0-9-]{{0,63}}|{_PRINTABLE}{{0,500}}/{_PRINTABLE}{{0,500}}",
-    "./heads/mine",
-)
-FOLDER = FormatKind(
-    "a folder path that contains `/`", rf"{_PRINTABLE}{{0,500}}/{_PRINTABLE}{{0,500}}", "./indexes/unsafe"
-)
 SWAP = FormatKind(
     "the name of a packaged swap, or the path of a lexicon that contains `/`",
-    rf"[a-z][a-z -]{{0,63}}|{_PRINTABLE}{{0,500}}/{_PRINTABLE}{{0,500}}",
+    rf"[a-z][a-z -]{{0,63}}|{PRINTABLE}{{0,500}}/{PRINTABLE}{{0,500}}",
     "gender",
 )
-_BYTE = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
-_PORT = r"(?:6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[0-9]{1,4})"
-_PORT_AND_PATH = rf"(?::{_PORT})?(?:/[A-Za-z0-9._~/-]{{0,200}})?"
-_NAME = r"(?=[0-9.-]*[A-Za-z])[A-Za-z0-9.-]{1,253}"
-_NUMBERS = (
-    rf"(?!0\.|169\.254\.){_BYTE}(?:\.{_BYTE}){{3}}"  # 169.254.* answers for clouds what no text should be sent to
-)
-ADDRESS = FormatKind(
-    "an `https://` address, or an `http://` address of this machine",
-    rf"https://(?:{_NAME}|{_NUMBERS}|\[[0-9A-Fa-f:.]{{2,45}}\]){_PORT_AND_PATH}"
-    rf"|http://(?:localhost|127(?:\.{_BYTE}){{3}}|\[::1\]){_PORT_AND_PATH}",
-    "http://127.0.0.1:8000/v1",
-)
-OPENAI = "https://api.openai.com/v1"
-KEY_NAME = FormatKind(
-    "the name of an environment variable that ends in `API_KEY`", r"(?:[A-Z][A-Z0-9_]{0,55})?API_KEY", "OPENAI_API_KEY"
-)
-HOSTED_MODEL = FormatKind("the name of a model", r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}", "omni-moderation-latest")
-HAZARD = FormatKind("a hazard", FORM.pattern, "hte")
-CLASSIFIER = FormatKind(
-    "a folder path that starts with `./`, `../` or `/`, or a hub name",
-    rf"\.{{0,2}}/{_PRINTABLE}{{1,500}}|[A-Za-z0-9][A-Za-z0-9._-]{{0,95}}(?:/[A-Za-z0-9][A-Za-z0-9._-]{{0,95}})?",
-    "./classifiers/mine",
-)
-LABEL = FormatKind("a label", r"[^\x00-\x20\x7f](?:[^\x00-\x1f\x7f]{0,126}[^\x00-\x20\x7f])?", "toxic")
-CATEGORY = FormatKind("a category", r"[A-Za-z][A-Za-z0-9_/.-]{0,63}", "hate/threatening")
-ENTRY_POINT = FormatKind("the name of an entry point", r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", "my-judge")
-OPTION = FormatKind("the name of an option", r"[a-z][a-z0-9_]{0,63}", "style")
 LANGUAGE = FormatKind("a language tag", r"[a-z]{2,3}(?:-[A-Z][a-z]{3})?(?:-(?:[A-Z]{2}|[0-9]{3}))?", "pt-BR")
 
 TOOL = FormatKind("a tool's name, with `*` for any characters", r"[A-Za-z0-9_.*-]{1,128}", "delete_*")
 
 THRESHOLD = NumberKind(
     0, 1, "score", why="scores lie between 0 (harmless) and 1 (harmful)", help="write a share of 1: for 50 percent, 0.5"
+)
+
+SCALE = Section(
+    "a scale",
+    {
+        "from": Field(NumberKind(0, 1, "score", above=True), "a score of this cost model", "0.82", required=True),
+        "to": Field(NumberKind(0, 1, "score", above=True), "the score that it counts as", "0.69", required=True),
+    },
 )
 
 _SHARED = {
@@ -126,6 +77,17 @@ _SHARED = {
         "closed",
         default="closed",
     ),
+    "scale": Field(
+        SCALE,
+        "sets its scores beside those of other cost models: `from` counts as `to`, and what lies between in proportion",
+        "{from: 0.82, to: 0.69}",
+    ),
+    "otherwise": Field(
+        MODEL_NAME,
+        "the cost model that serves under this name where this one cannot: a head of another model, or what needs "
+        "an extra that is not installed. Decided once, at start-up; receipts tell it",
+        "help-in-words",
+    ),
 }
 
 
@@ -134,144 +96,7 @@ def _model(kind: str, **own: Field) -> Section:
     return Section(f"a cost model of kind `{kind}`", {"kind": tag, **own, **_SHARED})
 
 
-PATTERN = Section(
-    "a pattern",
-    {
-        "name": Field(NAME, "how receipts call it; without one, by its place in the list", "card-number"),
-        "pattern": Field(RegexKind(1000), "a regular expression in RE2's syntax", r"'\b\d{4}-\d{4}\b'", required=True),
-    },
-)
-
-COST_MODEL = OneOf(
-    "a cost model",
-    "kind",
-    {
-        "latent": _model(
-            "latent",
-            head=Field(
-                ARTIFACT,
-                "the head on the model's hidden states: packaged name, or folder",
-                "harmful-help",
-                required=True,
-            ),
-        ),
-        "lexical": _model(
-            "lexical",
-            model=Field(ARTIFACT, "the bag-of-words model: packaged name, or folder", "words", required=True),
-        ),
-        "pattern": _model(
-            "pattern",
-            patterns=Field(
-                ListOf(ShortForm(PATTERN, "pattern"), 1, 200),
-                "regular expressions in RE2's syntax, each with a `name` for receipts where one is written",
-                r"['(?i)\bfoo\w{0,10}']",
-                required=True,
-            ),
-            longest_match=Field(
-                IntegerKind(1, 4096, "characters"),
-                "matches are looked for in windows of this length; as much text is held back",
-                "32",
-                required=True,
-            ),
-            normalise=Field(
-                ChoiceKind(("text", "none")),
-                "`text` sees through disguises, such as characters that nobody sees or that look like others; `none` "
-                "compares code points as they are written",
-                "none",
-                default="text",
-            ),
-        ),
-        "provenance": _model(
-            "provenance",
-            unsafe=Field(
-                FOLDER,
-                "the index of what may not be recited (`ig-guardrail index build`)",
-                "./indexes/unsafe",
-                required=True,
-            ),
-            reference=Field(
-                FOLDER,
-                "the index of harmless text: what is in it as well is free",
-                "./indexes/reference",
-                required=True,
-            ),
-            common=Field(
-                IntegerKind(0, 256, "tokens"), "runs of this length are free, whoever has them", "6", default=6
-            ),
-            norm=Field(
-                IntegerKind(1, 256, "tokens"), "this much beyond what is free makes a score of 1", "8", default=8
-            ),
-            hard=Field(
-                IntegerKind(1, 256, "tokens"),
-                "a run of this length that the reference does not have scores 1; longer runs count as long",
-                "12",
-                default=12,
-            ),
-        ),
-        "classifier": _model(
-            "classifier",
-            model=Field(
-                CLASSIFIER,
-                "a transformers sequence classifier: a folder, relative to the policy, or a hub name",
-                "./classifiers/mine",
-                required=True,
-            ),
-            labels=Field(
-                MapOf(HAZARD, ListOf(LABEL, 1, 64, unique=True), 1, 64),
-                "which of the classifier's labels stand for a hazard; the highest of their scores counts",
-                "{hte: [hate, insult]}",
-                required=True,
-            ),
-            scores=Field(
-                ChoiceKind(("softmax", "sigmoid")),
-                "how logits become scores: `softmax` against each other, `sigmoid` each alone",
-                "softmax",
-                computed="`sigmoid` for one label, and where the classifier's config says "
-                "`multi_label_classification`; else `softmax`",
-            ),
-            with_prompt=Field(
-                BooleanKind(),
-                "whether it reads a pair, first the prompt, then the answer; else the answer alone",
-                "true",
-                default=False,
-            ),
-        ),
-        "openai": _model(
-            "openai",
-            model=Field(HOSTED_MODEL, "the moderation model", "omni-moderation-latest", required=True),
-            base_url=Field(
-                ADDRESS,
-                "where the moderations endpoint is; answers are sent there",
-                "http://127.0.0.1:8000/v1",
-                default=OPENAI,
-            ),
-            api_key_env=Field(
-                KEY_NAME,
-                "the environment variable that holds the key, which is sent there too; an endpoint at `http://`, on "
-                "this machine, may go without",
-                "OPENAI_API_KEY",
-                computed="`OPENAI_API_KEY` at OpenAI's own address, and no key at another",
-            ),
-            categories=Field(
-                MapOf(HAZARD, ListOf(CATEGORY, 1, 64, unique=True), 1, 64),
-                "which of the endpoint's categories stand for a hazard; the highest of their scores counts",
-                "{hte: [hate, harassment]}",
-                computed="OpenAI's categories, where one fits",
-            ),
-        ),
-        "python": _model(
-            "python",
-            entry_point=Field(
-                ENTRY_POINT,
-                "what an installed distribution calls it in the group `ig_guardrail.cost_models`",
-                "my-judge",
-                required=True,
-            ),
-            options=Field(MapOf(OPTION, TextKind(1000), 1, 64), "texts that its factory is given", '{style: "strict"}'),
-        ),
-        "provided": _model("provided"),
-    },
-)
+COST_MODEL = OneOf("a cost model", "kind", {name: _model(name, **kind.fields) for name, kind in KINDS.items()})
 
 BUDGET = Section(
     "a budget",

@@ -56,6 +56,7 @@ class SearchMethod:
     paper     where it comes from
     needs     what it cannot work without
     uses      what it works better with; without it, it falls back on likelihood, or leaves out what it is for
+    plain     whether it decodes one stream, and ends it at the first denial
     streams   whether text may be shown before the answer has ended
     baseline  whether it is there to be compared with: policies cannot name it
     """
@@ -66,6 +67,7 @@ class SearchMethod:
     paper: str = ""
     needs: tuple[Need, ...] = ()
     uses: tuple[Need, ...] = ()
+    plain: bool = False
     streams: bool = True
     baseline: bool = False
 

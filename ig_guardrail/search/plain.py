@@ -44,13 +44,14 @@ def search_whole(root: Node, ctx: SearchContext) -> Search:
 
 METHODS = (
     SearchMethod("none", search, "the unguarded stream; no gate"),
-    SearchMethod("cut", search, "the usual filter: decode until the gate denies, then stop"),
+    SearchMethod("cut", search, "the usual filter: decode until the gate denies, then stop", plain=True),
     SearchMethod(
         "trace_shield",
         search_whole,
         "the whole stream or nothing: refused at its end if it is over budget, such as by reciting a text",
         "TraceAlign, arXiv 2508.02063, TraceShield",
         needs=(INDEX,),
+        plain=True,
         streams=False,
     ),
 )

@@ -34,7 +34,11 @@ class Expression:
 
 @dataclass(frozen=True, slots=True)
 class CostModelSpec:
-    """What a policy says of one cost model. `options` are the keys of its kind; `on_error: open` is a fail-open."""
+    """What a policy says of one cost model. `options` are the keys of its kind; `on_error: open` is a fail-open.
+
+    scale      a score of the cost model, and what it counts as; see `counted`
+    otherwise  the name of the entry that serves where this one does not fit the engine or the installation
+    """
 
     name: str
     kind: str
@@ -42,6 +46,15 @@ class CostModelSpec:
     options: Mapping[str, Any]
     timeout_s: float
     on_error: Literal["closed", "open"] = "closed"
+    scale: tuple[float, float] | None = None
+    otherwise: str | None = None
+
+    def counted(self, score: float) -> float:
+        """What a score in [0, 1] counts as: 0 and 1 stay, and the scale's own score becomes what it counts as."""
+        if self.scale is None:
+            return score
+        own, counts = self.scale
+        return score * counts / own if score <= own else counts + (score - own) * (1 - counts) / (1 - own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,3 +150,12 @@ class CompiledPolicy:
     normal_form: str
     sha256: str
     swaps: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The cost models to make, by name: all but those that only serve instead of others."""
+        substitutes = {spec.otherwise for spec in self.cost_models}
+        named = {name for budget in self.budgets for name in budget.cost.models()}
+        named |= set(self.prompt.cost.models()) if self.prompt else set()
+        named |= {spec.options["by"] for spec in self.cost_models if spec.kind == "calls" and "by" in spec.options}
+        return tuple(spec.name for spec in self.cost_models if spec.name in named or spec.name not in substitutes)

@@ -62,6 +62,7 @@ class Receipt:
     sources  what scores above a threshold rest on, those of drafts too, where a cost model can say; a document once
     fired    by cost model, the patterns that scores above a threshold rest on, those of drafts and the prompt too: a
              name, or the place in the policy's list, counted from 0; never the text that they matched
+    substitutes  by cost model, the entry of the policy that served instead of it (`otherwise`)
     turn     of the conversation whose budgets it was charged to; None where there are none
     """
 
@@ -72,6 +73,7 @@ class Receipt:
     policy: Mapping[str, Any]
     model: Mapping[str, Any]
     cost_models: Mapping[str, str]
+    substitutes: Mapping[str, str]
     sampling: Mapping[str, Any]
     search: Mapping[str, Any]
     prompt_sha256: str

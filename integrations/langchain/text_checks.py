@@ -14,7 +14,7 @@ from typing import Any
 from ig_guardrail.assembly import guard_text
 from ig_guardrail.budget import BudgetRule, BudgetState, charge
 from ig_guardrail.costs.base import CostModel
-from ig_guardrail.costs.catalog import build_cost_models
+from ig_guardrail.costs.catalog import build_costs, reads_text
 from ig_guardrail.costs.combine import evaluate
 from ig_guardrail.costs.workers import Worker
 from ig_guardrail.drive.cost_registry import BoundCost, check_prompt
@@ -30,8 +30,6 @@ from ig_guardrail.policy import load_policy
 from ig_guardrail.spec import folder_of
 from ig_guardrail.text.calls import format_call
 from ig_guardrail.types import Budget, CompiledPolicy, Piece, Prompt, Sampling
-
-TEXT_KINDS = ("lexical", "pattern", "classifier", "openai", "python", "provided", "tools", "calls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +127,15 @@ def text_checks(policy: str | Path | CompiledPolicy, cost_models: Mapping[str, C
     cost_models: those that the policy leaves to the program, by name
     """
     compiled = load_policy(policy)
-    specs = {spec.name: spec for spec in compiled.cost_models if spec.kind in TEXT_KINDS}
-    models = build_cost_models(list(specs.values()), cost_models, engine=None, base_dir=folder_of(policy))
-    check_prompt(compiled.prompt, models)
-    seats = {name: BoundCost(specs[name], model, Worker(name)) for name, model in models.items() if not model.layers}
+    by_name = {spec.name: spec for spec in compiled.cost_models}
+    asked = [name for name in compiled.asked if reads_text(by_name[name], by_name)]
+    built = build_costs(compiled.cost_models, asked, cost_models, engine=None, base_dir=folder_of(policy))
+    check_prompt(compiled.prompt, {name: one.model for name, one in built.items()})
+    seats = {
+        name: BoundCost(one.spec, one.model, Worker(name), one.entry)
+        for name, one in built.items()
+        if not one.model.layers
+    }
     return TextChecks(compiled, seats, (policy, cost_models))
 
 

@@ -1,6 +1,6 @@
 """The pages of the rule book, by code; each is (title, why, example, instead).
 
-P001-P011 are about the file as bytes and as YAML, P012-P028 about keys and what each may hold, P029-P042 about parts of
+P001-P011 are about the file as bytes and as YAML, P012-P028 about keys and what each may hold, P029-P043 about parts of
 a policy that do not fit each other, P101-P108 about policies that work, but perhaps not as meant.
 """
 
@@ -268,6 +268,13 @@ OF_MEANING: dict[str, tuple[str, str, str, str]] = {
         "are served better by the others, which docs/results.md shows",
         "search: {strategy: beam}",
         "search: {strategy: inference_guard}",
+    ),
+    "P043": (
+        "a cost model that cannot serve instead of another",
+        "`otherwise` names what scores the same hazards under the same name; a chain of them has an end",
+        "help: {kind: latent, hazards: [ncr], otherwise: tone, ...}\ntone: {kind: lexical, hazards: [hte], ...}",
+        "help: {kind: latent, hazards: [ncr], otherwise: help-in-words, ...}\n"
+        "help-in-words: {kind: lexical, hazards: [ncr], ...}",
     ),
 }
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+from ig_guardrail.hazards import ALIASES, HAZARDS, canonical
 
 LONGEST = 64  # characters; a longer word is not a misspelling of anything known
 
@@ -15,3 +18,18 @@ def suggest(word: str, known: Iterable[str], alike: float = 0.6) -> str | None:
     by_lower = {candidate.lower(): candidate for candidate in known}
     close = get_close_matches(word.lower(), by_lower, n=1, cutoff=alike)
     return by_lower[close[0]] if close else None
+
+
+def suggest_hazard(word: str) -> str:
+    """What to write instead of a word that names no hazard."""
+    by_meaning = {meaning: name for name, meaning in HAZARDS.items()}
+    close = suggest(word, (*HAZARDS, *ALIASES, *by_meaning))
+    if close is not None:
+        name = by_meaning.get(close, close)
+        meaning = HAZARDS.get(canonical(name) or "", "")
+        return f"did you mean `{name}`" + (f" ({meaning})?" if meaning else "?")
+    return f"hazards are {', '.join(HAZARDS)}; one of your own is written `x.{_own(word)}`"
+
+
+def _own(word: str) -> str:
+    return re.sub("[^a-z0-9_]+", "_", word.lower())[:32].strip("_") or "insult"

@@ -8,10 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ig_guardrail.policy.expression import LONGEST
-from ig_guardrail.policy.hazards import ALIASES, EVERY, FORM, HAZARDS
-from ig_guardrail.policy.language import POLICY
-from ig_guardrail.policy.validation.kinds import (
+from ig_guardrail.fields import (
     BooleanKind,
     ChoiceKind,
     ExpressionKind,
@@ -30,6 +27,9 @@ from ig_guardrail.policy.validation.kinds import (
     ShortForm,
     TextKind,
 )
+from ig_guardrail.hazards import ALIASES, EVERY, FORM, HAZARDS
+from ig_guardrail.policy.expression import LONGEST
+from ig_guardrail.policy.language import POLICY
 
 
 def json_schema() -> str:

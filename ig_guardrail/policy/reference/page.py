@@ -5,26 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ig_guardrail.policy import expression
-from ig_guardrail.policy.compiler import compile_text
-from ig_guardrail.policy.diagnostics.render import render
-from ig_guardrail.policy.diagnostics.rules import RulePage, rules
-from ig_guardrail.policy.hazards import ALIASES, HAZARDS
-from ig_guardrail.policy.language import (
-    ARGUMENT_RULE,
-    BUDGET,
-    COST_MODEL,
-    MESSAGES,
-    METADATA,
-    OUTPUT,
-    POLICY,
-    PRESETS,
-    PROMPT,
-    SEARCH,
-    TOOLS,
-)
-from ig_guardrail.policy.reference.text import EXAMPLE, TEXT
-from ig_guardrail.policy.validation.kinds import (
+from ig_guardrail.fields import (
     Field,
     HazardsKind,
     Kind,
@@ -36,12 +17,33 @@ from ig_guardrail.policy.validation.kinds import (
     ShortForm,
     TextKind,
 )
+from ig_guardrail.hazards import ALIASES, HAZARDS
+from ig_guardrail.policy import expression
+from ig_guardrail.policy.compiler import compile_text
+from ig_guardrail.policy.diagnostics.render import render
+from ig_guardrail.policy.diagnostics.rules import RulePage, rules
+from ig_guardrail.policy.language import (
+    ARGUMENT_RULE,
+    BUDGET,
+    COST_MODEL,
+    MESSAGES,
+    METADATA,
+    OUTPUT,
+    POLICY,
+    PRESETS,
+    PROMPT,
+    SCALE,
+    SEARCH,
+    TOOLS,
+)
+from ig_guardrail.policy.reference.text import EXAMPLE, TEXT
 from ig_guardrail.policy.yaml import reader as reading
 from ig_guardrail.policy.yaml.decoding import MOST_BYTES, lines
 from ig_guardrail.policy.yaml.scalars import needs
 
 _SECTIONS = {
     "metadata": METADATA,
+    "cost_models, scale": SCALE,
     "budgets, each": BUDGET,
     "prompt": PROMPT,
     "tools": TOOLS,

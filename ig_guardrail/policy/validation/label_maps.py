@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
+from ig_guardrail.costs.kinds.openai import CATEGORIES
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, quoted
 from ig_guardrail.policy.draft import PolicyDraft
-from ig_guardrail.policy.hazards import CATEGORIES
 
 
 @dataclass(frozen=True, slots=True)

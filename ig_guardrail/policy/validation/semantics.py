@@ -9,23 +9,25 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
+from ig_guardrail.costs.kinds.registry import KINDS
+from ig_guardrail.hazards import EVERY, covers
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, clipped, quoted
 from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.draft import PolicyDraft, search_settings, strategy_of
 from ig_guardrail.policy.expression import Formula
-from ig_guardrail.policy.hazards import EVERY, covers
 from ig_guardrail.policy.language import CLOSING, PLAIN, REFUSAL
 from ig_guardrail.policy.validation.label_maps import namings
+from ig_guardrail.policy.validation.otherwise import chain_of, substitutes
 from ig_guardrail.policy.validation.patterns import border_at_letter, least_length, matches, too_much_work
 from ig_guardrail.policy.validation.tool_rules import argument_rules, scopes, taken_names
 from ig_guardrail.policy.yaml.tree import Scalar
 
-TEXT_KINDS = ("lexical", "pattern", "classifier", "openai", "python", "provided")
+TEXT_KINDS = tuple(name for name, kind in KINDS.items() if not kind.beyond)
 
 
 def check_meaning(draft: PolicyDraft) -> tuple[Diagnostic, ...]:
     """Every fault in how the parts of a draft fit together."""
-    named = (ids, names, text_models, hazards, namings)
+    named = (ids, names, substitutes, text_models, hazards, namings)
     settings = (
         limits,
         strategy,
@@ -106,8 +108,9 @@ def text_models(draft: PolicyDraft) -> Iterator[Diagnostic]:
     for path, reader in (("prompt", "cost"), "the prompt check"), *((path, "a budget for tools") for path in by_call):
         formula = draft.value(*path)
         for name, offset in formula.names if isinstance(formula, Formula) else ():
-            kind = draft.value("cost_models", name, "kind")
-            if kind is not None and kind not in TEXT_KINDS:
+            kinds = [draft.value("cost_models", one, "kind") for one in chain_of(draft, name)]
+            kind = next((kind for kind in kinds if kind is not None and kind not in TEXT_KINDS), None)
+            if kind is not None:
                 spot = name_spot(draft, path, name, offset)
                 yield _reads_no_text(draft, spot, f"{reader} cannot use {quoted(name)}", kind)
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ig_guardrail.fields import HazardKind, HazardsKind, ListOf, MapOf, OneOf, Section, ShortForm
+from ig_guardrail.hazards import EVERY
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spot, Steps, listed, quoted
 from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.draft import PolicyDraft
-from ig_guardrail.policy.hazards import EVERY
 from ig_guardrail.policy.language import POLICY
-from ig_guardrail.policy.validation.kinds import HazardKind, HazardsKind, ListOf, MapOf, OneOf, Section, ShortForm
 from ig_guardrail.policy.yaml.scalars import needs, read_form, read_scalar
 from ig_guardrail.policy.yaml.tree import Broken, Listing, Scalar, Table, YamlEntry, YamlNode, torn_off
 

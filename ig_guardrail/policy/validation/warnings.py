@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 
+from ig_guardrail.hazards import EVERY, covers
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Steps, listed, quoted
 from ig_guardrail.policy.draft import PolicyDraft, search_settings
 from ig_guardrail.policy.expression import Formula, ceiling
-from ig_guardrail.policy.hazards import EVERY, covers
 from ig_guardrail.policy.language import BUDGET, COST_MODEL
+from ig_guardrail.policy.validation.otherwise import chain_of
 from ig_guardrail.policy.validation.semantics import budgets, formulas, model_names, name_spot
 
 
@@ -23,8 +24,8 @@ def check_cautions(draft: PolicyDraft) -> tuple[Diagnostic, ...]:
 
 
 def unused(draft: PolicyDraft) -> Iterator[Diagnostic]:
-    """Cost models that no expression names."""
-    used = {name for _, formula in formulas(draft) for name, _ in formula.names}
+    """Cost models that no expression names, and that serve instead of none that one names."""
+    used = {one for _, formula in formulas(draft) for name, _ in formula.names for one in chain_of(draft, name)}
     for name in model_names(draft):
         if name not in used:
             advice = "name it in a budget's `cost`, or delete it"

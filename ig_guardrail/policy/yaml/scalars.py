@@ -9,11 +9,8 @@ import math
 import re
 from typing import Any
 
-from ig_guardrail.policy import expression, hazards
-from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, listed, quoted
-from ig_guardrail.policy.diagnostics.suggest import suggest
-from ig_guardrail.policy.validation import patterns
-from ig_guardrail.policy.validation.kinds import (
+from ig_guardrail import hazards
+from ig_guardrail.fields import (
     BooleanKind,
     ChoiceKind,
     ExpressionKind,
@@ -24,6 +21,10 @@ from ig_guardrail.policy.validation.kinds import (
     RegexKind,
     TextKind,
 )
+from ig_guardrail.policy import expression
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, listed, quoted
+from ig_guardrail.policy.diagnostics.suggest import suggest, suggest_hazard
+from ig_guardrail.policy.validation import patterns
 from ig_guardrail.policy.yaml.tree import Scalar
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -187,7 +188,7 @@ def _hazard(scalar: Scalar, spot: Spot) -> str | Diagnostic:
     if scalar.text == hazards.EVERY:
         advice = "write `hazards: all` alone, in a budget; a cost model names its hazards one by one"
         return spot.fault("P022", "`all` is not a hazard", label="`all` stands alone, in a budget", help=advice)
-    advice = hazards.suggestion(scalar.text)
+    advice = suggest_hazard(scalar.text)
     return spot.fault(
         "P022", f"there is no hazard {quoted(scalar.text)}", label=f"not in {hazards.TAXONOMY}", help=advice
     )

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from ig_guardrail.costs.catalog import PACKAGED, EngineFacts, build_cost_model
+from ig_guardrail.costs.catalog import build_cost_model
+from ig_guardrail.costs.kinds.base import EngineFacts
+from ig_guardrail.costs.kinds.registry import KINDS
 from ig_guardrail.errors import HeadMismatch, ModelError
 from ig_guardrail.types import CostModelSpec
 from tests.unit.costs.artifacts import MODEL, latent, lexical
@@ -76,7 +78,7 @@ def test_a_misspelt_name_is_refused_with_the_nearest(tmp_path: Path, entry: Cost
     with pytest.raises(ModelError) as raised:
         build(entry, tmp_path)
     assert "there is no artifact" in str(raised.value)
-    assert ", ".join(PACKAGED[entry.kind]) in str(raised.value)
+    assert ", ".join(KINDS[entry.kind].packaged) in str(raised.value)
     assert f"write '{near}'" in str(raised.value)
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ig_guardrail.assembly import read_exit
-from ig_guardrail.costs.catalog import EngineFacts
+from ig_guardrail.costs.kinds.base import EngineFacts
 from ig_guardrail.engine.early_exit.layers import raw_exit
 from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.errors import GuardrailError, HeadMismatch, ModelError, RequestError

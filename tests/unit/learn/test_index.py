@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from ig_guardrail.assembly import guard_text
-from ig_guardrail.costs.catalog import EngineFacts, build_cost_model
+from ig_guardrail.costs.catalog import build_cost_model
+from ig_guardrail.costs.kinds.base import EngineFacts
 from ig_guardrail.costs.provenance.index import read_index, write_index
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.scripted.script import Vocabulary

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ig_guardrail.costs.catalog import EngineFacts, build_cost_model
+from ig_guardrail.costs.catalog import build_cost_model
+from ig_guardrail.costs.kinds.base import EngineFacts
 from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.errors import GuardrailError, HeadMismatch
 from ig_guardrail.learn.data.recipes import choose_rows, recipe_named

@@ -183,6 +183,11 @@ MISTAKES = [
         "kind: python, entry_point: mine, options: {a: 1}, hazards: [hte, ncr]",
         "P017 8:57",
     ),
+    ("substitute that is not declared", LEXICAL, f"{LEXICAL}, otherwise: helb", "P023 8:71"),
+    ("substitute of other hazards", LEXICAL, f"{LEXICAL}, otherwise: slurs", "P043 8:71"),
+    ("substitute of itself", LEXICAL, f"{LEXICAL}, otherwise: words", "P043 8:71"),
+    ("scale from nothing", LEXICAL, f"{LEXICAL}, scale: {{from: 0, to: 0.5}}", "P014 8:74"),
+    ("scale without an end", LEXICAL, f"{LEXICAL}, scale: {{from: 0.5}}", "P015 8:60"),
     ("swap that is not known", '  steer: "Be kind."\n', "  swaps: [gendre]\n", "P039 26:11"),
     ("unclosed quote", '"Be kind."', '"Be kind.', "P004 28:18"),
 ]

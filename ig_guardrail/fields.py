@@ -5,7 +5,7 @@ One description serves the checker, the reference page and the JSON Schema, so t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -54,12 +54,16 @@ class TextKind:
 
 @dataclass(frozen=True, slots=True)
 class FormatKind:
-    """A short text of one form: `pattern` in full, described by `what`, with an example."""
+    """A short text of one form: `pattern` in full, described by `what`, with an example.
+
+    is_path: tells a path, which starts at the policy's folder, from other texts of the form; None if none is a path
+    """
 
     what: str
     pattern: str
     example: str
     reserved: tuple[str, ...] = ()
+    is_path: Callable[[str], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,64 @@
+"""Kind `classifier`: a `transformers` sequence classifier."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ig_guardrail.costs.base import CostModel
+from ig_guardrail.costs.kinds.base import HAZARD, PRINTABLE, BuildContext, CostKind, option_of
+from ig_guardrail.fields import BooleanKind, ChoiceKind, Field, FormatKind, ListOf, MapOf
+from ig_guardrail.types import CostModelSpec
+
+MODEL = FormatKind(
+    "a folder path that starts with `./`, `../` or `/`, or a hub name",
+    rf"\.{{0,2}}/{PRINTABLE}{{1,500}}|[A-Za-z0-9][A-Za-z0-9._-]{{0,95}}(?:/[A-Za-z0-9][A-Za-z0-9._-]{{0,95}})?",
+    "./classifiers/mine",
+    is_path=lambda text: text.startswith((".", "/")),
+)
+LABEL = FormatKind("a label", r"[^\x00-\x20\x7f](?:[^\x00-\x1f\x7f]{0,126}[^\x00-\x20\x7f])?", "toxic")
+
+
+def build(spec: CostModelSpec, context: BuildContext) -> CostModel:
+    """The classifier, on the engine's device."""
+    from ig_guardrail.costs.classifier import classifier_cost
+    from ig_guardrail.costs.sequence_classifier import load_sequence_classifier
+
+    name, labels = option_of(spec, "model", (str,)), option_of(spec, "labels", (dict,))
+    place = str((context.folder or Path()) / name) if name.startswith((".", "/")) else name
+    device = context.engine.device if context.engine is not None else "cpu"
+    classifier = load_sequence_classifier(place, device, f"cost_models.{spec.name}.model")
+    scores, with_prompt = spec.options.get("scores"), spec.options.get("with_prompt") is True
+    return classifier_cost(spec.name, classifier, labels, spec.hazards, scores, with_prompt)
+
+
+CLASSIFIER = CostKind(
+    "classifier",
+    {
+        "model": Field(
+            MODEL,
+            "a transformers sequence classifier: a folder, relative to the policy, or a hub name",
+            "./classifiers/mine",
+            required=True,
+        ),
+        "labels": Field(
+            MapOf(HAZARD, ListOf(LABEL, 1, 64, unique=True), 1, 64),
+            "which of the classifier's labels stand for a hazard; the highest of their scores counts",
+            "{hte: [hate, insult]}",
+            required=True,
+        ),
+        "scores": Field(
+            ChoiceKind(("softmax", "sigmoid")),
+            "how logits become scores: `softmax` against each other, `sigmoid` each alone",
+            "softmax",
+            computed="`sigmoid` for one label, and where the classifier's config says "
+            "`multi_label_classification`; else `softmax`",
+        ),
+        "with_prompt": Field(
+            BooleanKind(),
+            "whether it reads a pair, first the prompt, then the answer; else the answer alone",
+            "true",
+            default=False,
+        ),
+    },
+    build,
+)

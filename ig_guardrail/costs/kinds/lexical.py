@@ -1,0 +1,26 @@
+"""Kind `lexical`: a linear model of the words of a text."""
+
+from __future__ import annotations
+
+from ig_guardrail.costs.base import CostModel
+from ig_guardrail.costs.kinds.base import ARTIFACT, BuildContext, CostKind, artifact_folder
+from ig_guardrail.fields import Field
+from ig_guardrail.types import CostModelSpec
+
+PACKAGED = ("words", "screen")
+
+
+def build(spec: CostModelSpec, context: BuildContext) -> CostModel:
+    """The model in a folder."""
+    from ig_guardrail.costs.heads.lexical import read_lexical_head
+
+    return read_lexical_head(artifact_folder(spec, "model", PACKAGED, context.folder), spec.name, spec.hazards)
+
+
+LEXICAL = CostKind(
+    "lexical",
+    {"model": Field(ARTIFACT, "the bag-of-words model: packaged name, or folder", "words", required=True)},
+    build,
+    quick=True,
+    packaged=PACKAGED,
+)

@@ -1,0 +1,88 @@
+"""Kind `openai`: a moderations endpoint.
+
+The usual categories are those of OpenAI's `omni-moderation` models. `src`, `dfm`, `spc`, `prv` and `ipv` have none
+there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ig_guardrail.costs.base import CostModel
+from ig_guardrail.costs.kinds.base import HAZARD, BuildContext, CostKind
+from ig_guardrail.fields import Field, FormatKind, ListOf, MapOf
+from ig_guardrail.types import CostModelSpec
+
+_BYTE = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_PORT = r"(?:6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[0-9]{1,4})"
+_PORT_AND_PATH = rf"(?::{_PORT})?(?:/[A-Za-z0-9._~/-]{{0,200}})?"
+_NAME = r"(?=[0-9.-]*[A-Za-z])[A-Za-z0-9.-]{1,253}"
+_NUMBERS = (
+    rf"(?!0\.|169\.254\.){_BYTE}(?:\.{_BYTE}){{3}}"  # 169.254.* answers for clouds what no text should be sent to
+)
+ADDRESS = FormatKind(
+    "an `https://` address, or an `http://` address of this machine",
+    rf"https://(?:{_NAME}|{_NUMBERS}|\[[0-9A-Fa-f:.]{{2,45}}\]){_PORT_AND_PATH}"
+    rf"|http://(?:localhost|127(?:\.{_BYTE}){{3}}|\[::1\]){_PORT_AND_PATH}",
+    "http://127.0.0.1:8000/v1",
+)
+KEY_NAME = FormatKind(
+    "the name of an environment variable that ends in `API_KEY`", r"(?:[A-Z][A-Z0-9_]{0,55})?API_KEY", "OPENAI_API_KEY"
+)
+HOSTED_MODEL = FormatKind("the name of a model", r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}", "omni-moderation-latest")
+CATEGORY = FormatKind("a category", r"[A-Za-z][A-Za-z0-9_/.-]{0,63}", "hate/threatening")
+ADDRESS_OF_OPENAI = "https://api.openai.com/v1"
+
+CATEGORIES: Mapping[str, tuple[str, ...]] = {
+    "vcr": ("violence", "violence/graphic", "illicit/violent", "harassment/threatening", "hate/threatening"),
+    "ncr": ("illicit", "illicit/violent"),
+    "cse": ("sexual/minors",),
+    "iwp": ("illicit/violent",),
+    "hte": ("hate", "hate/threatening", "harassment", "harassment/threatening"),
+    "ssh": ("self-harm", "self-harm/intent", "self-harm/instructions"),
+    "sxc": ("sexual", "sexual/minors"),
+}
+
+
+def build(spec: CostModelSpec, context: BuildContext) -> CostModel:
+    """A cost model that asks the endpoint."""
+    from ig_guardrail.costs.remote.moderation import moderation_cost
+
+    return moderation_cost(spec)
+
+
+def _normal(model: Mapping[str, Any]) -> dict[str, Any]:
+    """With the categories of each hazard: as written, else the usual ones."""
+    written = model.get("categories") or {}
+    usual = {hazard: list(written.get(hazard) or CATEGORIES[hazard]) for hazard in model["hazards"]}
+    return {**model, "categories": usual}
+
+
+OPENAI = CostKind(
+    "openai",
+    {
+        "model": Field(HOSTED_MODEL, "the moderation model", "omni-moderation-latest", required=True),
+        "base_url": Field(
+            ADDRESS,
+            "where the moderations endpoint is; answers are sent there",
+            "http://127.0.0.1:8000/v1",
+            default=ADDRESS_OF_OPENAI,
+        ),
+        "api_key_env": Field(
+            KEY_NAME,
+            "the environment variable that holds the key, which is sent there too; an endpoint at `http://`, on "
+            "this machine, may go without",
+            "OPENAI_API_KEY",
+            computed="`OPENAI_API_KEY` at OpenAI's own address, and no key at another",
+        ),
+        "categories": Field(
+            MapOf(HAZARD, ListOf(CATEGORY, 1, 64, unique=True), 1, 64),
+            "which of the endpoint's categories stand for a hazard; the highest of their scores counts",
+            "{hte: [hate, harassment]}",
+            computed="OpenAI's categories, where one fits",
+        ),
+    },
+    build,
+    normal=_normal,
+)

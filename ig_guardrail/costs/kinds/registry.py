@@ -1,0 +1,28 @@
+"""The kinds of cost models that ship, by name, in the order in which the reference page tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ig_guardrail.costs.kinds.base import CostKind
+from ig_guardrail.costs.kinds.classifier import CLASSIFIER
+from ig_guardrail.costs.kinds.latent import LATENT
+from ig_guardrail.costs.kinds.lexical import LEXICAL
+from ig_guardrail.costs.kinds.openai import OPENAI
+from ig_guardrail.costs.kinds.pattern import PATTERN
+from ig_guardrail.costs.kinds.plugins import PROVIDED, PYTHON
+from ig_guardrail.costs.kinds.provenance import PROVENANCE
+
+KINDS: Mapping[str, CostKind] = {
+    kind.name: kind
+    for kind in (
+        LATENT,
+        LEXICAL,
+        PATTERN,
+        PROVENANCE,
+        CLASSIFIER,
+        OPENAI,
+        PYTHON,
+        PROVIDED,
+    )
+}
