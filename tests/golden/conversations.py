@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -12,6 +13,7 @@ from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import EngineError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.policy import compile_text
+from ig_guardrail.policy.sources import PolicySource, fetch
 from ig_guardrail.types import CompiledPolicy, Message, Sampling
 
 POLITE = """\
@@ -71,6 +73,13 @@ CONVERSATIONS = {
         {(0, 0): CALM}, incidents=Incidents(faults={("extend", 3): EngineError("the weights caught fire")})
     ),
 }
+
+
+def without_substitutes(name: str) -> str:
+    """The text of a packaged policy, whose cost models have nothing that serves instead of them."""
+    source = fetch(name)
+    assert isinstance(source, PolicySource)
+    return re.sub(rb", otherwise: [\w-]+", b"", source.content).decode()
 
 
 def compiled(text: str = POLITE) -> CompiledPolicy:

@@ -11,7 +11,7 @@ import pytest
 
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations
-from tests.golden.conversations import CALM, POLITE
+from tests.golden.conversations import CALM, POLITE, without_substitutes
 from tests.unit.cli.conftest import Command, Ran
 
 RunsOn = Callable[[ScriptedEngine], None]
@@ -53,9 +53,9 @@ def test_a_folder_that_is_no_model(ig: Command, policy: Callable[[str], str], tm
     refused(ran, f"error: model '{tmp_path}': the model cannot be loaded", "  fix: check ")
 
 
-def test_a_head_that_was_trained_for_another_model(ig: Command, runs_on: RunsOn) -> None:
+def test_a_head_that_was_trained_for_another_model(ig: Command, runs_on: RunsOn, policy: Callable[[str], str]) -> None:
     runs_on(ScriptedEngine(Continuations({(0, 0): CALM})))
-    ran = ig("run", "--prompt", "hi", "--policy", "default")
+    ran = ig("run", "--prompt", "hi", "--policy", policy(without_substitutes("default")))
     refused(ran, "error: cost_models.help: there is no head for weights in float64", "  why: ", "train head")
 
 

@@ -113,7 +113,7 @@ def test_an_outcome_has_its_finish_reason_and_exactly_the_text_that_was_shown(
 def test_past_its_timeout_an_answer_is_what_was_shown_and_says_cancelled() -> None:
     gate = threading.Event()
     rail = scripted_guardrail({(0, 0): CALM}, incidents=Incidents(gates={("extend", 3): gate}))
-    message = ChatIGGuardrail(guardrail=rail, seed=7).invoke("why?", timeout=0.2)
+    message = ChatIGGuardrail(guardrail=rail, seed=7).invoke("why?", timeout=1.0)
     gate.set()
     assert message.content == "The sky looks blue"
     assert message.response_metadata["finish_reason"] == "cancelled"

@@ -18,7 +18,7 @@ from langchain_core.prompts import ChatPromptTemplate
 from ig_guardrail import AnswerRefused, GenerationFailed, GuardInput, GuardRunnable
 from ig_guardrail.engine.scripted.script import words
 from ig_guardrail.errors import ModelError, RequestError
-from tests.golden.conversations import CALM, LATE, POLITE, RUDE, compiled
+from tests.golden.conversations import CALM, LATE, POLITE, RUDE, compiled, without_substitutes
 from tests.unit.langchain.teller import call_part, last_part, teller
 
 REFUSAL, CLOSING = "I would rather not say that.", "I stop here."
@@ -223,7 +223,7 @@ async def test_errors_of_the_chain_are_raised_as_they_are() -> None:
 
 def test_a_policy_of_hidden_states_is_refused() -> None:
     with pytest.raises(ModelError, match="reads hidden states"):
-        GuardRunnable("default")
+        GuardRunnable(compiled(without_substitutes("default")))
 
 
 def test_the_thread_of_the_config_is_the_conversation(tmp_path: Path) -> None:

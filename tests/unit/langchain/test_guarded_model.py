@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from ig_guardrail import AnswerRefused, GenerationFailed, GuardedChatModel
 from ig_guardrail.engine.scripted.script import words
 from ig_guardrail.errors import ModelError, RequestError
-from tests.golden.conversations import CALM, KIND, LATE, POLITE, RUDE, compiled
+from tests.golden.conversations import CALM, KIND, LATE, POLITE, RUDE, compiled, without_substitutes
 from tests.unit.langchain.teller import FOREVER, Teller, call_part, last_part, teller
 
 REFUSAL, CLOSING = "I would rather not say that.", "I stop here."
@@ -273,7 +273,13 @@ def test_stop_strings_hold_although_the_other_model_ignores_them() -> None:
 
 def test_a_policy_of_hidden_states_is_refused_when_the_model_is_made() -> None:
     with pytest.raises(ModelError, match=r"budget '[\w-]+' reads hidden states, and this model is only read as text"):
-        GuardedChatModel(inner=teller(CALM), policy="default")
+        GuardedChatModel(inner=teller(CALM), policy=compiled(without_substitutes("default")))
+
+
+def test_the_default_policy_is_kept_by_what_reads_text() -> None:
+    answer = GuardedChatModel(inner=teller(CALM), policy="default").invoke("why?")
+    assert answer.text == CALM
+    assert record(answer)["substitutes"] == {"help": "help-words", "tone": "tone-words"}
 
 
 @pytest.mark.parametrize("theirs", [ValueError("no such model"), TimeoutError("too slow")])
