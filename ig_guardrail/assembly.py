@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ig_guardrail.costs.adoption import read_scales
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.catalog import BuiltCost, beyond_text, build_costs, reads_text
 from ig_guardrail.costs.heads.artifact import Artifact, for_numerics, read_artifact
@@ -100,22 +101,19 @@ def guard(
 
     Raises ModelError and HeadMismatch for cost models that cannot be had, or are given and not asked for.
     """
-    built = build_costs(policy.cost_models, policy.asked, cost_models, engine=_facts(engine), base_dir=folder)
-    tell_substitutes(built, policy.name, engine.info.model)
+    facts = _facts(engine)
+    scales = read_scales(facts.model_sha256, facts.numerics)
+    built = build_costs(policy.cost_models, policy.asked, cost_models, engine=facts, base_dir=folder, scales=scales)
+    if not scales:
+        tell_substitutes(built, policy.name, f"`ig-guardrail adopt {engine.info.model}` sets them")
     return Guardrail(engine, policy, built, values, limits, ledger)
 
 
-def tell_substitutes(built: Mapping[str, BuiltCost], policy: str, model: str) -> None:
+def tell_substitutes(built: Mapping[str, BuiltCost], policy: str, advice: str) -> None:
     """Log what serves instead of what, since thresholds were set beside another model."""
-    served = tuple((name, one.entry) for name, one in built.items() if one.entry != name)
+    served = [f"`{one.entry}` serves as `{name}`" for name, one in built.items() if one.entry != name]
     if served:
-        LOG.warning(
-            "policy '%s' beside the model '%s': %s. Its thresholds were not set on this model; "
-            "`ig-guardrail policy check --deep` tells what its messages score here",
-            policy,
-            model,
-            ", ".join(f"`{entry}` serves as `{name}`" for name, entry in served),
-        )
+        LOG.warning("policy '%s': %s. Its thresholds were not set on this model; %s", policy, ", ".join(served), advice)
 
 
 def guard_text(
@@ -146,7 +144,7 @@ def guard_text(
                 fix="use cost models that read text, such as lexical or pattern ones, or decode with a local model",
             )
     built = build_costs(policy.cost_models, tuple(askers), cost_models, engine=None, base_dir=folder)
-    tell_substitutes(built, policy.name, engine.info.model)
+    tell_substitutes(built, policy.name, "try the policy in `mode: shadow` first")
     return Guardrail(engine, policy, built, ledger=ledger)
 
 

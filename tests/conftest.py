@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from pytest_socket import disable_socket
 
@@ -24,3 +26,9 @@ def _no_network() -> None:
 def _whole_budgets() -> None:
     """No test spends what another one, in the same process, has of a budget."""
     process_ledger().clear()
+
+
+@pytest.fixture(autouse=True)
+def _no_adopted_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test, nor a process it starts, finds what this machine's user has measured on a model."""
+    monkeypatch.setenv("IG_GUARDRAIL_DATA", os.path.join(os.devnull, "none"))

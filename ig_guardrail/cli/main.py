@@ -15,6 +15,7 @@ import typer
 
 from ig_guardrail import __version__
 from ig_guardrail.cli.commands import index, policy, train
+from ig_guardrail.cli.commands.adopt import adopt_command
 from ig_guardrail.cli.commands.chat import chat_command
 from ig_guardrail.cli.commands.demo import demo_command
 from ig_guardrail.cli.commands.doctor import doctor_command
@@ -37,6 +38,7 @@ app.command("chat")(chat_command)
 app.command("demo")(demo_command)
 app.command("doctor")(doctor_command)
 app.command("strategies")(strategies_command)
+app.command("adopt")(adopt_command)
 app.command("eval")(eval_command)
 app.add_typer(policy.app, name="policy")
 app.add_typer(index.app, name="index")

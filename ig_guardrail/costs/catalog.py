@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ig_guardrail.costs.adoption import Scales
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.calls.finished import finished_calls
 from ig_guardrail.costs.calls.rules import tool_rules
@@ -40,11 +41,13 @@ def build_costs(
     *,
     engine: EngineFacts | None,
     base_dir: Path | None,
+    scales: Scales | None = None,
 ) -> dict[str, BuiltCost]:
     """The cost models of entries, by name. What only serves instead of others is made where it is needed.
 
     asked   the entries to make; all that are not there to serve instead of others if None
     given   what the program hands in for the entries of kind `provided`, and for no others
+    scales  what was measured on the engine's model; an entry that says its own scale keeps it
     Raises ModelError as `build_cost_model` does, and for what is given beyond or short of what is asked for.
     """
     check_provided(specs, given or {})
@@ -54,6 +57,7 @@ def build_costs(
     names = [name for name in by_name if name not in substitutes] if asked is None else asked
     wanted = [by_name[name] for name in names]
     made = {spec.name: _first_that_fits(spec, by_name, context) for spec in wanted if spec.kind != "calls"}
+    made = {name: _measured(one, scales or {}) for name, one in made.items()}
     models = {name: one.model for name, one in made.items()}
     for spec in wanted:
         if spec.kind == "calls":
@@ -98,6 +102,13 @@ def _first_that_fits(spec: CostModelSpec, by_name: Mapping[str, CostModelSpec], 
                 raise
             passed.append(error)
         entry = by_name[entry.otherwise]
+
+
+def _measured(built: BuiltCost, scales: Scales) -> BuiltCost:
+    """A cost model with the scale that was measured for it, if one was, and the policy says none."""
+    if built.spec.scale is not None or built.model.sha256 not in scales:
+        return built
+    return replace(built, spec=replace(built.spec, scale=scales[built.model.sha256]))
 
 
 def _built(spec: CostModelSpec, context: BuildContext) -> CostModel:

@@ -1,0 +1,116 @@
+"""Adopting a model: its own harmless answers set what a score counts as, once for all policies with that cost model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ig_guardrail.assembly import guard
+from ig_guardrail.cli.commands.adopt import show
+from ig_guardrail.costs.adoption import adoption_folder, read_scales
+from ig_guardrail.engine.loading.weights import Weights
+from ig_guardrail.engine.transformers import TransformersEngine
+from ig_guardrail.errors import GuardrailError, ModelError
+from ig_guardrail.learn import answers as answering
+from ig_guardrail.learn.adopt import AdoptionReport, adopt
+from ig_guardrail.policy import load_policy
+from tests.conformance.engine.tiny import tiny_weights
+
+QUESTIONS = tuple(
+    f"Name {number} {things}." for things in ("men", "women", "rivers", "towns") for number in range(2, 42)
+)
+RATE = 0.3
+
+
+@pytest.fixture(scope="module")
+def weights() -> Weights:
+    return tiny_weights(context=512)
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(answering, "benign_prompts", lambda: QUESTIONS)
+    monkeypatch.setattr("ig_guardrail.learn.adopt.benign_prompts", lambda: QUESTIONS)
+    monkeypatch.setattr(answering, "call_form", lambda question: None)
+    monkeypatch.setattr(answering, "TOKENS", 12)
+    monkeypatch.setenv("IG_GUARDRAIL_DATA", str(tmp_path))
+
+
+def adopted(weights: Weights) -> AdoptionReport:
+    return adopt(weights, load_policy("default"), rate=RATE)
+
+
+def test_the_budgets_touch_as_many_harmless_answers_as_was_asked_for(weights: Weights) -> None:
+    report = adopted(weights)
+    assert report.served == {"help": "help-words", "tone": "tone-words"}
+    assert 0 < report.found.touched.value <= report.found.touched.high <= RATE
+    assert report.found.answers + report.fresh.n < len(QUESTIONS)
+
+
+def test_what_was_measured_is_used_by_every_policy_with_that_cost_model(weights: Weights) -> None:
+    adopted(weights)
+    engine = TransformersEngine(weights)
+    rails = [guard(engine, load_policy(name)) for name in ("default", "observe")]
+    scales = [rail.costs.seats["help"].spec.scale for rail in rails]
+    assert scales[0] == scales[1] is not None
+    assert scales[0][1] == 0.69
+    engine.shutdown()
+
+
+def test_a_scale_in_the_policy_wins(weights: Weights, tmp_path: Path) -> None:
+    adopted(weights)
+    text = (Path("policies") / "default.yaml").read_text(encoding="utf-8")
+    own = text.replace(
+        "model: words, hazards: [ncr, vcr, iwp]", "model: words, scale: {from: 0.5, to: 0.4}, hazards: [ncr, vcr, iwp]"
+    )
+    (tmp_path / "own.yaml").write_text(own)
+    engine = TransformersEngine(weights)
+    assert guard(engine, load_policy(tmp_path / "own.yaml")).costs.seats["help"].spec.scale == (0.5, 0.4)
+    engine.shutdown()
+
+
+def test_an_adopted_model_is_not_warned_of(weights: Weights, caplog: pytest.LogCaptureFixture) -> None:
+    engine = TransformersEngine(weights)
+    guard(engine, load_policy("default"))
+    assert "`ig-guardrail adopt tiny llama` sets them" in caplog.text
+    adopted(weights)
+    caplog.clear()
+    guard(engine, load_policy("default"))
+    assert caplog.text == ""
+    engine.shutdown()
+
+
+def test_answers_are_kept_and_the_second_time_asked_for_no_more(
+    weights: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = adopted(weights)
+    monkeypatch.setattr("ig_guardrail.learn.adopt.write_answers", None)
+    assert adopted(weights).record == first.record
+
+
+def test_too_few_answers_for_a_rate_are_an_error(weights: Weights) -> None:
+    with pytest.raises(GuardrailError, match="cannot support a threshold for 1%"):
+        adopt(weights, load_policy("default"), rate=0.01)
+
+
+@pytest.mark.parametrize("damage", ["", "{}", '{"format": 1}', "[" * 100_000, None])
+def test_a_damaged_record_is_an_error_that_names_it(weights: Weights, damage: str | None) -> None:
+    adopted(weights)
+    file = adoption_folder(weights.sha256, weights.numerics) / "adoption.json"
+    record = json.loads(file.read_text())
+    record["scales"][0]["from"] = 7
+    file.write_text(json.dumps(record) if damage is None else damage)
+    with pytest.raises(ModelError, match=r"adoption\.json"):
+        read_scales(weights.sha256, weights.numerics)
+
+
+def test_the_report_fits_a_screen_and_holds_no_text(weights: Weights, capsys: pytest.CaptureFixture[str]) -> None:
+    report = adopted(weights)
+    show(report, RATE)
+    told = capsys.readouterr().out
+    assert "help (served by help-words)  a score of" in told
+    assert len(told.splitlines()) < 12
+    kept = json.dumps(report.record)
+    assert not any(question in kept for question in QUESTIONS)
