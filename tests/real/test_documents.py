@@ -33,6 +33,7 @@ CHECKED_ONLY = {
     "make": "runs for minutes, and the tests themselves",
     "python benchmarks/": "measures for minutes",
     "ig-guardrail train": "trains for minutes",
+    "ig-guardrail adopt": "answers questions for minutes",
     "ig-guardrail index": "needs corpora of the reader's own",
     "ig-guardrail eval": "compares for minutes",
     "ig-guardrail chat": "waits for someone to write",
