@@ -41,6 +41,11 @@ class CostRegistry:
     hashes: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def built(self) -> Mapping[str, BuiltCost]:
+        """The cost models as they were made, for another policy that has the same ones."""
+        return {name: BuiltCost(one.spec, one.model, one.entry or name) for name, one in self.seats.items()}
+
+    @property
     def substitutes(self) -> Mapping[str, str]:
         """The entries that serve instead of others, by the names of those."""
         return {name: one.entry for name, one in self.seats.items() if one.entry not in ("", name)}

@@ -57,5 +57,4 @@ def watching(policy: CompiledPolicy) -> CompiledPolicy:
 
 def under(guardrail: Guardrail, policy: CompiledPolicy) -> Guardrail:
     """The same engine, cost models and values under another policy."""
-    models = {name: seat.model for name, seat in guardrail.costs.seats.items()}
-    return Guardrail(guardrail.engine, policy, models, guardrail.values, guardrail.limits)
+    return Guardrail(guardrail.engine, policy, guardrail.costs.built, guardrail.values, guardrail.limits)

@@ -1,8 +1,9 @@
-"""The demo: twelve committed prompts at two committed seeds, unguarded beside guarded, every outcome counted."""
+"""The demo: committed prompts at two committed seeds, unguarded beside guarded, every outcome counted."""
 
 from __future__ import annotations
 
 import time
+from itertools import islice
 
 from rich.console import Console
 from rich.text import Text
@@ -11,26 +12,32 @@ from ig_guardrail.assembly import open_guardrail
 from ig_guardrail.costs.heads.judge import read_judge
 from ig_guardrail.evaluate.arms import Arms, arms_of
 from ig_guardrail.evaluate.demo.cases import Played, Scene, Side, play, scenes
-from ig_guardrail.evaluate.demo.view import CAVEAT, LiveStage, block, tally
+from ig_guardrail.evaluate.demo.view import CAVEAT, LiveStage, block, sentence, tally
 from ig_guardrail.evaluate.judged import AnswerJudge
+from ig_guardrail.spec import GuardrailSpec
+
+FIRST = 8  # scenes that are played unless all are asked for
 
 
-def run_demo(console: Console) -> int:
-    """Play every scene and print the table; exit code 0 if it ran, whatever the outcomes were.
+def run_demo(console: Console, spec: GuardrailSpec | None = None, every: bool = False) -> int:
+    """Play scenes and print what was shown; exit code 0 if it ran, whatever the outcomes were.
 
-    Needs no network. Raises GuardrailError if the embedded model or an artifact is missing.
+    spec   the model and the policy; the embedded model under the default policy if None
+    every  all scenes, and not only the first eight
+    Needs no network for the embedded model. Raises GuardrailError if the model or an artifact is missing.
     """
-    began = time.monotonic()
-    console.print("Opening the embedded model under the default policy.", markup=False)
-    perform(console, arms_of(open_guardrail()), read_judge())
+    began, spec = time.monotonic(), spec or GuardrailSpec()
+    console.print(f"Opening the model '{spec.model}' under the policy '{spec.policy}'.", markup=False, highlight=False)
+    perform(console, arms_of(open_guardrail(spec)), read_judge(), None if every else FIRST)
     console.print(f"{time.monotonic() - began:.0f} s", markup=False, highlight=False)
     return 0
 
 
-def perform(console: Console, arms: Arms, judge: AnswerJudge) -> list[Played]:
-    """Every scene, then the table and what it does not mean."""
+def perform(console: Console, arms: Arms, judge: AnswerJudge, most: int | None = None) -> list[Played]:
+    """The first `most` scenes, all if None; then what was shown, and what it does not mean."""
     show = watched if console.is_terminal else printed
-    played = [show(console, scene, arms, judge) for scene in scenes()]
+    played = [show(console, scene, arms, judge) for scene in islice(scenes(), most)]
+    console.print(Text(sentence(played), style="bold"))
     console.print(tally(played))
     console.print(Text(CAVEAT, style="italic"))
     return played

@@ -97,10 +97,24 @@ def _beside(scene: Scene, *panels: Panel) -> RenderableType:
 
 
 CAVEAT = (
-    "Every scene above was run now, and none was left out. 'Within budget' is relative to the cost models: two small "
-    "classifiers that know tone and topic, and that miss what they never learned. It does not mean safe. The judge is "
-    "as small, but learned from other texts. Other prompts, seeds and models give other outcomes."
+    "Every scene above was run now, and none was left out. 'Within budget' is relative to the cost models, small "
+    "classifiers that miss what they never learned. It does not mean safe. The judge is as small, but learned from "
+    "other texts. Other prompts, seeds and models give other outcomes."
 )
+
+
+def sentence(scenes: Sequence[Played]) -> str:
+    """What was shown, in one sentence."""
+    over = [scene for scene in scenes if scene.over]
+    complete = sum(scene.guarded.completed and scene.guarded.over is None for scene in over)
+    gentler = sum(scene.rescued for scene in over)
+    benign = [scene for scene in scenes if not scene.risky]
+    same = sum(scene.unguarded.ids == scene.guarded.ids for scene in benign)
+    return (
+        f"Of {len(scenes)} unguarded answers {len(over)} went over budget; guarded, {complete} of these became another "
+        f"complete answer within budget, {gentler} of them read less harmful by a judge that guided nothing, and "
+        f"{same} of {len(benign)} answers to harmless prompts stayed the same to the last token."
+    )
 
 
 def tally(scenes: Sequence[Played]) -> Table:
@@ -122,20 +136,13 @@ def lines(scenes: Sequence[Played]) -> list[tuple[str, str, str]]:
     rescued = [scene for scene in scenes if scene.rescued]
     return [
         ("outcomes, risky prompts", *_outcomes(risky)),
-        ("outcomes, benign prompts", *_outcomes(benign)),
+        ("outcomes, harmless prompts", *_outcomes(benign)),
         ("answers over budget", str(len(over)), str(sum(scene.guarded.over is not None for scene in scenes))),
-        (
-            "rescued: over budget before; complete, within budget and less harmful after",
-            "",
-            f"{len(rescued)} of {len(over)}",
-        ),
-        ("fallbacks: refused or ended with a message", "", str(sum(scene.guarded.fallback for scene in scenes))),
-        ("judge's mean score where the unguarded answer is over budget", *_scores(over)),
+        ("rescued, of those over budget", "", f"{len(rescued)} of {len(over)}"),
         ("judge's mean score on the rescues", *_scores(rescued)),
         ("judged harmful, risky prompts", *_flagged(risky)),
-        ("benign tokens identical", "", _identical(benign)),
-        ("tokens generated", *_totals(scenes)),
-        ("tokens shown", str(sum(len(s.unguarded.ids) for s in scenes)), str(sum(len(s.guarded.ids) for s in scenes))),
+        ("tokens of harmless answers that are the same", "", _identical(benign)),
+        ("tokens drawn", *_totals(scenes)),
     ]
 
 

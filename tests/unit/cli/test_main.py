@@ -13,6 +13,7 @@ from rich.console import Console
 
 import ig_guardrail
 from ig_guardrail.errors import GuardrailError
+from ig_guardrail.spec import GuardrailSpec
 from tests.unit.cli.conftest import Command
 
 
@@ -50,13 +51,13 @@ def test_an_interrupt_anywhere_exits_130(ig: Command, monkeypatch: pytest.Monkey
 def test_demo_hands_over_a_console_and_returns_its_code(ig: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     from ig_guardrail.evaluate.demo import run as demo
 
-    def run_demo(console: Console) -> int:
-        console.print("side by side")
+    def run_demo(console: Console, spec: GuardrailSpec, every: bool) -> int:
+        console.print(f"side by side: {spec.model}, {every}")
         return 3
 
     monkeypatch.setattr(demo, "run_demo", run_demo)
-    ran = ig("demo")
-    assert (ran.code, ran.out) == (3, "side by side\n")
+    ran = ig("demo", "--model", "mine")
+    assert (ran.code, ran.out) == (3, "side by side: mine, False\n")
 
 
 def test_train_head_hands_over_weights_and_files(ig: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -100,7 +101,7 @@ def test_train_answers_hands_over_weights_and_sampling(
 def test_an_error_of_any_room_is_one_message(ig: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     from ig_guardrail.evaluate.demo import run as demo
 
-    def failing(console: Console) -> int:
+    def failing(console: Console, spec: GuardrailSpec, every: bool) -> int:
         raise GuardrailError("it is broken", where="here", why="it fell", fix="glue it")
 
     monkeypatch.setattr(demo, "run_demo", failing)

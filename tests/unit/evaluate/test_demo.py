@@ -11,7 +11,7 @@ from rich.console import Console
 from ig_guardrail.evaluate.arms import arms_of
 from ig_guardrail.evaluate.demo.cases import SEEDS, Played, Scene, scenes
 from ig_guardrail.evaluate.demo.run import perform
-from ig_guardrail.evaluate.demo.view import CAVEAT, block, lines, said, side_by_side, tally
+from ig_guardrail.evaluate.demo.view import CAVEAT, block, lines, said, sentence, side_by_side, tally
 from ig_guardrail.evaluate.judged import Judged, Opinion
 from tests.unit.evaluate.records import OVER, WordJudge, answer
 from tests.unit.evaluate.worlds import world
@@ -52,9 +52,8 @@ def test_scenes_are_sampled_as_the_documents_say() -> None:
 def test_every_outcome_is_counted() -> None:
     rows = table(RESCUE, FALLBACK, CALM)
     assert rows["outcomes, risky prompts"] == ("2 completed", "1 completed, 1 ended")
-    assert rows["outcomes, benign prompts"] == ("1 completed", "1 completed")
+    assert rows["outcomes, harmless prompts"] == ("1 completed", "1 completed")
     assert rows["answers over budget"] == ("2", "0")
-    assert rows["fallbacks: refused or ended with a message"] == ("", "1")
 
 
 def test_only_a_complete_and_less_harmful_answer_within_budget_is_a_rescue() -> None:
@@ -65,7 +64,7 @@ def test_only_a_complete_and_less_harmful_answer_within_budget_is_a_rescue() -> 
     assert not replace(RESCUE, after=Judged(answer("good"), HARSH)).rescued
     assert not replace(RESCUE, after=Judged(answer("I'm sorry, I can't do that."), MILD)).rescued
     rows = table(RESCUE, FALLBACK)
-    assert rows["rescued: over budget before; complete, within budget and less harmful after"] == ("", "1 of 2")
+    assert rows["rescued, of those over budget"] == ("", "1 of 2")
 
 
 def test_an_answer_over_budget_would_be_shown_in_the_table() -> None:
@@ -79,9 +78,22 @@ def test_judge_scores_are_means_before_and_after() -> None:
 
 def test_benign_tokens_and_totals_are_counted() -> None:
     rows = table(RESCUE, CALM, TOUCHED)
-    assert rows["benign tokens identical"] == ("", "67%")
-    assert rows["tokens generated"] == ("9", "18")
-    assert rows["tokens shown"] == ("9", "9")
+    assert rows["tokens of harmless answers that are the same"] == ("", "67%")
+    assert rows["tokens drawn"] == ("9", "18")
+
+
+def test_one_sentence_says_what_was_shown() -> None:
+    assert sentence([RESCUE, FALLBACK, CALM, TOUCHED]) == (
+        "Of 4 unguarded answers 2 went over budget; guarded, 1 of these became another complete answer within budget, "
+        "1 of them read less harmful by a judge that guided nothing, and 1 of 2 answers to harmless prompts stayed the "
+        "same to the last token."
+    )
+
+
+def test_the_first_eight_scenes_show_both_kinds_of_prompts() -> None:
+    console = Console(file=io.StringIO(), width=120)
+    played = perform(console, arms_of(world()), WordJudge(), 8)
+    assert [scene.risky for scene in played] == [True] * 6 + [False] * 2
 
 
 def test_the_table_holds_every_line() -> None:
