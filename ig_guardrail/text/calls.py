@@ -152,12 +152,6 @@ def parse_message(text: str, words: int | None = None) -> AssistantMessage:
     return AssistantMessage(spoken, calls) if calls else AssistantMessage(text)
 
 
-def unparsed_tail(text: str) -> str:
-    """What stands behind the last whole call of an answer, or behind its words if it has none."""
-    _, _, place = _parts(text, None)
-    return text[place:]
-
-
 def begun_call(text: str, after: int, words: int | None = None) -> str | None:
     """The name of the first call behind `after` characters of an answer that is cut off: "" if even that is cut off.
 

@@ -19,7 +19,7 @@ from ig_guardrail.text.calls import (
     closed,
     format_call,
     parse_calls,
-    unparsed_tail,
+    shown_length,
 )
 from ig_guardrail.types import ToolCall
 
@@ -105,7 +105,9 @@ def test_values_that_speak_of_calls_and_endless_nesting_are_no_calls() -> None:
     assert parse_calls(OPEN + '{tag"}') == ("", ())
     deep = OPEN + '{"name": "f", "arguments": {"x": ' + "[" * 100_000 + "]" * 100_000 + "}}" + CLOSE
     assert parse_calls(deep) == ("", ())
-    assert unparsed_tail(format_call("g", {}) + deep) == deep
+    behind = format_call("g", {})
+    assert parse_calls(behind + deep) == ("", (ToolCall("g", {}),))
+    assert shown_length(behind + deep, ended=True) == len(behind)
 
 
 def test_what_joins_or_chooses_between_schemas_is_left_open() -> None:
