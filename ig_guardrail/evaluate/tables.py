@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from rich.table import Table
+
+from ig_guardrail.engine.loading.store import put_in_place
 
 Row: TypeAlias = Mapping[str, Any]
 
@@ -101,6 +102,5 @@ def plain(value: float) -> float | int | None:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write in one step, so that a reader never sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".part")
-    fresh.write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(fresh, path)
+    with put_in_place(path) as beside:
+        beside.write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")

@@ -6,27 +6,25 @@ which differ by orders of magnitude between models. The model itself is never ch
 
 What an early exit learns from: the states after its layer and after the last one, at each token of some answers.
 
-Kept on disk, one shard a few answers, so that an interrupted recording goes on where it stopped. A shard's name is the
-hash of all that its content depends on, and it is put in place by a rename.
+They are kept on disk, one shard a few answers, so that an interrupted recording goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
 from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.engine.early_exit.layers import Exit, raw_exit
-from ig_guardrail.engine.loading.store import put_in_place
 from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.engine.model import Model
 from ig_guardrail.engine.text.chat import chat_of
@@ -36,7 +34,7 @@ from ig_guardrail.learn.data.rows import LabelledRow, read_rows
 from ig_guardrail.learn.fitting.card import rounded, write_artifact
 from ig_guardrail.learn.fitting.quality import proportion
 from ig_guardrail.learn.fitting.states import Progress, token_ids
-from ig_guardrail.learn.fitting.tensor_cache import progress_line
+from ig_guardrail.learn.fitting.tensor_cache import TensorCache, Tensors, progress_line
 from ig_guardrail.learn.heads import SEED, Trained, training_record
 
 KIND = "exit"
@@ -189,18 +187,17 @@ def recorded_states(
     weights: Weights, exchanges: Sequence[tuple[str, str]], layer: int, folder: Path, progress: Progress
 ) -> States:
     """States of (prompt, answer) pairs, read without sampling; `progress(done, total)` is called after each shard."""
-    folder.mkdir(parents=True, exist_ok=True)
-    shards = []
+    cache, shards = TensorCache(folder, ["exit", weights.sha256, weights.numerics, layer]), []
     for start in range(0, len(exchanges), SHARD):
         part = exchanges[start : start + SHARD]
-        path = folder / f"exit-{_key(weights, part, layer)}.safetensors"
-        shards.append(_load(path) or _record(weights, part, layer, path))
+        shards.append(cache.get(part, partial(_read, weights, part, layer)))
         progress(start + len(part), len(exchanges))
-    return States(torch.cat([one.lower for one in shards]), torch.cat([one.last for one in shards]))
+    lower, last = (torch.from_numpy(np.concatenate([one[name] for one in shards])) for name in ("lower", "last"))
+    return States(lower, last)
 
 
 @torch.inference_mode()
-def _read(weights: Weights, exchanges: Sequence[tuple[str, str]], layer: int) -> States:
+def _read(weights: Weights, exchanges: Sequence[tuple[str, str]], layer: int) -> Tensors:
     model, chat = Model(weights.model), chat_of(weights.tokenizer)
     depth = len(model.layers)
     lower, last = [], []
@@ -211,29 +208,5 @@ def _read(weights: Weights, exchanges: Sequence[tuple[str, str]], layer: int) ->
             lower.append(hidden[layer][0, -len(after) :].cpu())
             last.append(hidden[depth][0, -len(after) :].cpu())
     size = model.config.hidden_size
-    return States(torch.cat([torch.empty(0, size), *lower]), torch.cat([torch.empty(0, size), *last]))
-
-
-def _record(weights: Weights, exchanges: Sequence[tuple[str, str]], layer: int, path: Path) -> States:
-    from safetensors.torch import save_file
-
-    states = _read(weights, exchanges, layer)
-    with put_in_place(path) as beside:
-        save_file({"lower": states.lower.contiguous(), "last": states.last.contiguous()}, beside)
-    return States(states.lower.clone(), states.last.clone())  # outside inference mode, so that gradients may pass
-
-
-def _load(path: Path) -> States | None:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        tensors = load_file(path)
-    except (FileNotFoundError, SafetensorError):
-        return None
-    return States(tensors["lower"], tensors["last"])
-
-
-def _key(weights: Weights, exchanges: Sequence[tuple[str, str]], layer: int) -> str:
-    facts = [weights.sha256, weights.numerics, layer, [list(exchange) for exchange in exchanges]]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+    kept = {"lower": lower, "last": last}
+    return {name: torch.cat([torch.empty(0, size), *states]).numpy() for name, states in kept.items()}

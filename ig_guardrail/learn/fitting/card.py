@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.costs.heads.artifact import CARD, FORMAT, TENSORS
+from ig_guardrail.engine.loading.store import put_in_place
 from ig_guardrail.learn.data.recipes import OWN_ANSWERS
 from ig_guardrail.learn.data.rows import LabelledRow
 from ig_guardrail.learn.fitting.prefixes import PrefixSamples
@@ -54,9 +55,8 @@ def add_to_card(folder: Path, section: str, content: Mapping[str, Any]) -> None:
         (READABLE, readable(card)),
         (CARD, json.dumps(card, indent=2, ensure_ascii=False) + "\n"),
     ):
-        partial = folder / f".{name}.{os.getpid()}.partial"
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, folder / name)
+        with put_in_place(folder / name) as beside:
+            beside.write_text(text, encoding="utf-8")
 
 
 def readable(card: Mapping[str, Any]) -> str:

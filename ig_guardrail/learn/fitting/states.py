@@ -3,28 +3,24 @@
 What is kept for a point is the mean of the states after each answer token up to it, as a guard sees it while the answer
 is being written. Answers are read up to `POINTS[-1]` tokens.
 
-Running means on disk, so that an interrupted reading goes on where it stopped.
-
-One shard a few hundred exchanges. Its name is the hash of all that its content depends on, and it is put in place by a
-rename, so a shard is whole and right or not there.
+They are kept on disk, a few hundred exchanges in a shard, so that an interrupted reading goes on where it stopped.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.engine.loading.store import is_own, put_in_place
 from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.engine.text.chat import Chat, chat_of
+from ig_guardrail.learn.fitting.tensor_cache import TensorCache, Tensors
 from ig_guardrail.types import Message
 
 POINTS = (8, 16, 32, 48, 64)
@@ -139,7 +135,6 @@ def _capture(model: Any, layers: tuple[int, ...]) -> Iterator[Mapping[int, Any]]
 
 
 SHARD = 256
-_FORMAT = 2
 
 Progress = Callable[[int, int], None]
 
@@ -152,53 +147,31 @@ def cached_means(
     progress: Progress,
 ) -> list[Means]:
     """`read_means` with shards kept in `folder`; `progress(done, total)` is called after each shard."""
-    folder.mkdir(parents=True, exist_ok=True)
+    chat, shards = chat_of(weights.tokenizer), TensorCache(folder, [weights.sha256, weights.numerics, layers, POINTS])
     order = sorted(range(len(exchanges)), key=lambda index: sum(map(len, exchanges[index])))
     found: dict[int, Means] = {}
     for start in range(0, len(order), SHARD):
         part = order[start : start + SHARD]
         pairs = [exchanges[index] for index in part]
-        path = folder / f"{_key(weights, pairs, layers)}.safetensors"
-        means = _load(path)
-        if means is None:
-            means = read_means(weights, pairs, layers)
-            _save(path, means)
-        found.update(zip(part, means, strict=True))
+        # of the tokens, not of the texts: how a text is cut may change while the weights stay
+        ids = ["means", *(token_ids(chat, *pair) for pair in pairs)]
+        kept = shards.get(ids, partial(_read_packed, weights, pairs, layers))
+        found.update(zip(part, _unpacked(kept), strict=True))
         progress(len(found), len(order))
     return [found[index] for index in range(len(exchanges))]
 
 
-def _key(weights: Weights, pairs: Sequence[tuple[str, str]], layers: tuple[int, ...]) -> str:
-    """Of the tokens, not of the texts: how a text is cut may change while the weights stay."""
-    chat = chat_of(weights.tokenizer)
-    ids = [token_ids(chat, prompt, answer) for prompt, answer in pairs]
-    facts = [_FORMAT, weights.sha256, weights.numerics, list(layers), list(POINTS), ids]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-
-
-def _load(path: Path) -> list[Means] | None:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        if not is_own(path):
-            return None
-        tensors = load_file(path)
-    except (FileNotFoundError, SafetensorError):
-        return None
-    points, counts, values = tensors["points"].tolist(), tensors["counts"].tolist(), tensors["values"]
-    ends = np.cumsum(counts).tolist()
-    spans = [(end - count, end) for end, count in zip(ends, counts, strict=True)]
-    return [Means(tuple(points[start:end]), values[start:end]) for start, end in spans]
-
-
-def _save(path: Path, means: Sequence[Means]) -> None:
-    from safetensors.numpy import save_file
-
-    tensors = {
+def _read_packed(weights: Weights, pairs: Sequence[tuple[str, str]], layers: tuple[int, ...]) -> Tensors:
+    means = read_means(weights, pairs, layers)
+    return {
         "points": np.array([point for mean in means for point in mean.points], dtype=np.int64),
         "counts": np.array([len(mean.points) for mean in means], dtype=np.int64),
         "values": np.concatenate([mean.values for mean in means]),
     }
-    with put_in_place(path) as beside:
-        save_file(tensors, beside)
+
+
+def _unpacked(kept: Tensors) -> list[Means]:
+    points, counts, values = kept["points"].tolist(), kept["counts"].tolist(), kept["values"]
+    ends = np.cumsum(counts).tolist()
+    spans = [(end - count, end) for end, count in zip(ends, counts, strict=True)]
+    return [Means(tuple(points[start:end]), values[start:end]) for start, end in spans]
