@@ -79,7 +79,7 @@ growth: install
 	$(BIN)/python benchmarks/growth.py
 
 profile: install
-	$(BIN)/python benchmarks/profiling.py
+	$(BIN)/python benchmarks/bench.py --only profile
 
 mutants: install
 	$(BIN)/python -m pytest tests/mutants

@@ -13,17 +13,15 @@ import argparse
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
-from command import run
-from rich.console import Console
+from command import publish, run
 from speed.timing import in_turn, ratios, row
-from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
 
 from ig_guardrail.engine.loading.embedded import embedded_model
 from ig_guardrail.engine.loading.weights import Weights
@@ -32,14 +30,14 @@ from ig_guardrail.errors import RequestError
 from ig_guardrail.evaluate import tables
 from ig_guardrail.types import Draw, Node, Prompt, Sampling
 
-HERE = Path(__file__).parent
 TOKENS = 48
 LENGTHS = (150, 1000)
 WIDTHS = (1, 8, 32)
-SHAPES: Mapping[str, Mapping[str, int]] = {
-    "135M": {"hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30, "heads": 9, "key_heads": 3},
-    "1B": {"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16, "heads": 32, "key_heads": 8},
-    "8B": {"hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "heads": 32, "key_heads": 8},
+SIZES = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
+SHAPES: Mapping[str, Sequence[int]] = {
+    "135M": (576, 1536, 30, 9, 3),
+    "1B": (2048, 8192, 16, 32, 8),
+    "8B": (4096, 14336, 32, 32, 8),
 }
 
 
@@ -48,39 +46,32 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--shape", choices=SHAPES, action="append", help="may be given again; by default 1B and 8B")
     parser.add_argument("--pairs", type=int, default=5, help="paired runs of each comparison")
-    parser.add_argument("--out", type=Path, default=HERE / "out")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "out")
     options = parser.parse_args(arguments)
-    if options.device.startswith("cuda") and not torch.cuda.is_available():
+    on_gpu = options.device.startswith("cuda")
+    if on_gpu and not torch.cuda.is_available():
         raise RequestError(
             "this machine has no GPU that torch can use", where="--device", fix="run it on one that has, or use cpu"
         )
-    console = Console()
-    rows = [
-        found
-        for shape in options.shape or ("1B", "8B")
-        for found in measure(shape, options.device, options.pairs, console)
-    ]
-    name = torch.cuda.get_device_name() if options.device.startswith("cuda") else "CPU"
-    measured = datetime.now(UTC).strftime("%Y-%m-%d")
-    facts = {"measured": measured, "device": name, "torch": torch.__version__, "figures": rows}
-    tables.write_json(options.out / "gpu.json", facts)
-    console.print(tables.terminal(f"Steps on {name}", rows))
+    rows = [one for shape in options.shape or ("1B", "8B") for one in measure(shape, options.device, options.pairs)]
+    name = torch.cuda.get_device_name() if on_gpu else "CPU"
+    publish(options.out / "gpu.json", f"Steps on {name}", rows, device=name, torch=torch.__version__)
     return 0
 
 
-def measure(shape: str, device: str, pairs: int, console: Console) -> list[tables.Row]:
+def measure(shape: str, device: str, pairs: int) -> list[tables.Row]:
     """Wall time of drawing tokens for 1, 8 and 32 rows over that of `generate`, prompts read before."""
     weights = random_weights(shape, device)
     engine = TransformersEngine(weights)
     rows = []
     for length in LENGTHS:
-        console.print(f"{shape}, prompt of {length} tokens:", markup=False, highlight=False)
         ids = tuple(1000 + i % 1000 for i in range(length))
-        sampling = Sampling(temperature=0.7, top_p=0.95, max_tokens=TOKENS, logit_bias=((_end(weights), -1e4),))
+        never = ((int(weights.tokenizer.eos_token_id), -1e4),)
+        sampling = Sampling(temperature=0.7, top_p=0.95, max_tokens=TOKENS, logit_bias=never)
         root = engine.open(Prompt((), ids), sampling).result()
         runs: dict[str, Callable[[int], float]] = {"generate": partial(_generate, weights, ids)}
         runs.update({str(width): partial(_extend, engine, root, width) for width in WIDTHS})
-        seconds = in_turn(runs, pairs + 1, lambda text: console.print(text, markup=False, highlight=False))
+        seconds = in_turn(runs, pairs + 1, f"{shape}, prompt of {length}")
         engine.close(root)
         base = seconds["generate"][1:]  # the first round warms up
         for width in WIDTHS:
@@ -92,18 +83,11 @@ def measure(shape: str, device: str, pairs: int, console: Console) -> list[table
 
 def random_weights(shape: str, device: str) -> Weights:
     """A Llama of that shape in bfloat16."""
-    sizes = dict(SHAPES[shape])
-    heads, key_heads = sizes.pop("heads"), sizes.pop("key_heads")
     tokenizer = AutoTokenizer.from_pretrained(embedded_model("bfloat16")[0], local_files_only=True)
-    config = LlamaConfig(vocab_size=len(tokenizer), num_attention_heads=heads, num_key_value_heads=key_heads, **sizes)
+    config = LlamaConfig(vocab_size=len(tokenizer), **dict(zip(SIZES, SHAPES[shape], strict=True)))
     torch.manual_seed(0)
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.bfloat16)
-    try:
-        with torch.device(device):
-            model = LlamaForCausalLM(config).eval()
-    finally:
-        torch.set_default_dtype(before)
+    with torch.device(device):
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).eval()
     return Weights(f"random {shape}", "0" * 64, model, tokenizer)
 
 
@@ -111,13 +95,12 @@ def random_weights(shape: str, device: str) -> Weights:
 def _generate(weights: Weights, ids: tuple[int, ...], _: int) -> float:
     """Seconds of `generate`, less those of its first token, which reads the prompt."""
     prompt = torch.tensor([ids], device=weights.model.device)
-    keys = {"attention_mask": torch.ones_like(prompt), "do_sample": True, "temperature": 0.7, "top_p": 0.95, "top_k": 0}
+    options = {"attention_mask": torch.ones_like(prompt), "pad_token_id": weights.tokenizer.pad_token_id}
+    options |= {"do_sample": True, "temperature": 0.7, "top_p": 0.95, "top_k": 0}
     spent = []
     for tokens in (1, TOKENS):
         began = time.perf_counter()
-        weights.model.generate(
-            prompt, max_new_tokens=tokens, min_new_tokens=tokens, pad_token_id=weights.tokenizer.pad_token_id, **keys
-        )
+        weights.model.generate(prompt, max_new_tokens=tokens, min_new_tokens=tokens, **options)
         _wait()
         spent.append(time.perf_counter() - began)
     return spent[1] - spent[0]
@@ -135,10 +118,6 @@ def _extend(engine: TransformersEngine, root: Node, width: int, number: int) -> 
 def _wait() -> None:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-
-
-def _end(weights: Weights) -> int:
-    return int(weights.tokenizer.eos_token_id)
 
 
 if __name__ == "__main__":

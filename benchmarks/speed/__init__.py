@@ -1,1 +1,1 @@
-"""The parts of `make bench` and `make profile`: one question of speed or memory in each module."""
+"""The parts of `make bench`: one question of speed or memory in each module."""

@@ -1,73 +1,49 @@
-"""What a token costs when every block is searched, against `generate`; and the paper's own setting."""
+"""What an answer costs when every block is searched, against `generate`; and in the paper's own setting."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import Any
 
-from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.evaluate import tables
-from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.policy.language import PRESETS
-from ig_guardrail.types import Message, Sampling
-from speed.generate import Generate
-from speed.stage import Say, Stage, answer, expect, story, unhindered
-from speed.timing import Watch, in_turn, ratios, row
+from speed.generate import timed_generate
+from speed.stage import Stage, timed, unhindered
+from speed.timing import in_turn, ratios, row
 
 PART = "CPU time of search in every block"
-PAPER = "CPU time of the paper's preset"
 TOKENS = 48
-BOUNDS = {(8, 150): 1.4, (8, 1000): 1.2, (32, 150): 2.7, (32, 1000): 2.3}
+BOUNDS = {150: {8: 1.4, 32: 2.7}, 1000: {8: 1.2, 32: 2.3}}  # by length of the prompt and number of candidates
+PAPER = "CPU time of the paper's preset"
 PAPER_TOKENS = 128
 PAPER_PAIRS = 2
 PAPER_AIM = 6.0
 
 
-def measure(stage: Stage, pairs: int, say: Say) -> list[tables.Row]:
-    """Candidates by prompt length: per shown token after the first block, and whole answers with their prompts."""
-    widths = sorted({width for width, _ in BOUNDS})
-    rails = {width: stage.rail(unhindered(stage.policy, mode="always", candidates=width)) for width in widths}
-    per_token, whole = [], []
-    for length in sorted({length for _, length in BOUNDS}):
-        say(f"  prompt of {length} tokens")
-        turns, sampling = story(stage.engine, length), stage.sampling(TOKENS)
-        runs = {"generate": partial(_generated, stage, turns, sampling)}
-        for width, rail in rails.items():
-            runs[str(width)] = partial(_searched, rail, turns, sampling)
-        watches = in_turn(runs, pairs, say)
-        base = watches["generate"]
-        for width in widths:
-            found = watches[str(width)]
-            name, title = f"always-{width}-{length}", f"{width} candidates / generate, prompt of {length} tokens"
-            rest = ratios([one.rest for one in found], [one.rest for one in base])
-            all_of_it = ratios([one.whole for one in found], [one.whole for one in base])
-            per_token.append(row(PART, name, f"a shown token, {title}", rest, at_most=BOUNDS[width, length]))
-            whole.append(row(PART, f"{name}-whole", f"a whole answer, {title}", all_of_it))
-    return [*per_token, *whole]
+def measure(stage: Stage, pairs: int) -> list[tables.Row]:
+    """Candidates by prompt length, and the paper's preset."""
+    rails = {width: stage.rail(unhindered(stage.policy, mode="always", candidates=width)) for width in (8, 32)}
+    rows = []
+    for length, bounds in BOUNDS.items():
+        asked = stage.asked(length, TOKENS)
+        searches = {str(width): partial(timed, rail, asked, width) for width, rail in rails.items()}
+        runs = {"generate": partial(timed_generate, stage, asked), **searches}
+        taken = in_turn(runs, pairs, f"every block, prompt of {length}")
+        for width, bound in bounds.items():
+            title = f"{width} candidates / generate, prompt of {length} tokens"
+            values = ratios(taken[str(width)], taken["generate"])
+            rows.append(row(PART, f"always-{width}-{length}", title, values, at_most=bound))
+    return [*rows, _paper(stage, min(pairs, PAPER_PAIRS))]
 
 
-def measure_paper(stage: Stage, pairs: int, say: Say) -> list[tables.Row]:
-    """The preset `paper` of the policy language: 128 candidates, 32 beams, blocks of 32. Two pairs are enough."""
+def _paper(stage: Stage, pairs: int) -> tables.Row:
+    """The preset `paper` of the policy language: 128 candidates, 32 beams, blocks of 32."""
     preset: Any = PRESETS["paper"]
-    policy = unhindered(stage.policy, **preset, beams=preset["candidates"] // 4)
-    rail, turns, sampling = stage.rail(policy), story(stage.engine, 150), stage.sampling(PAPER_TOKENS)
+    rail = stage.rail(unhindered(stage.policy, **preset, beams=preset["candidates"] // 4))
+    asked = stage.asked(150, PAPER_TOKENS)
     runs = {
-        "generate": partial(_generated, stage, turns, sampling),
-        "paper": partial(_searched, rail, turns, sampling),
+        "paper": partial(timed, rail, asked, preset["candidates"]),
+        "generate": partial(timed_generate, stage, asked),
     }
-    watches = in_turn(runs, min(pairs, PAPER_PAIRS), say)
-    values = ratios([one.whole for one in watches["paper"]], [one.whole for one in watches["generate"]])
-    title = f"a whole answer of {PAPER_TOKENS} tokens, preset `paper` / generate, prompt of 150 tokens"
-    return [row(PAPER, "paper", title, values, at_most=PAPER_AIM)]
-
-
-def _generated(stage: Stage, turns: tuple[Message, ...], sampling: Sampling, _: int) -> Watch:
-    return Generate(stage).stream(turns, sampling)
-
-
-def _searched(rail: Guardrail, turns: tuple[Message, ...], sampling: Sampling, _: int) -> Watch:
-    """The first chunk is the first block of 16 tokens, where nothing is held back and one beam is kept."""
-    watch = Watch()
-    receipt = answer(rail, GenerationRequest(turns, sampling), lambda chunk: watch.mark())
-    expect(receipt.tokens["generated"], rail.policy.search.candidates * sampling.max_tokens)
-    return watch.stop()
+    values = ratios(*in_turn(runs, pairs, "the paper's preset").values())
+    return row(PAPER, "paper", "preset `paper` / generate, prompt of 150 tokens", values, at_most=PAPER_AIM)

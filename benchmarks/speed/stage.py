@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import platform
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from typing import Any, TypeAlias
+from typing import Any
 
 from ig_guardrail.assembly import guard
 from ig_guardrail.drive.request import GenerationRequest
@@ -20,8 +21,6 @@ from ig_guardrail.evaluate.comparison.records import code_sha256
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.policy import load_policy
 from ig_guardrail.types import Chunk, CompiledPolicy, Message, Receipt, Sampling
-
-Say: TypeAlias = Callable[[str], None]
 
 BLOCK = 16  # tokens
 SEED = 11
@@ -46,14 +45,17 @@ class Stage:
     def rail(self, policy: CompiledPolicy, engine: Engine | None = None) -> Guardrail:
         """A guardrail that has answered before, so that what is done once is done. By default over the one engine."""
         rail = guard(engine or self.engine, policy)
-        answer(rail, GenerationRequest(story(self.engine, 40), self.sampling(BLOCK)))
+        answer(rail, self.asked(40, BLOCK))
         return rail
 
-    def sampling(self, tokens: int) -> Sampling:
-        """Answers of exactly `tokens` tokens: those that would end one are never drawn."""
-        ends = vocabulary_of(self.weights).end
-        never = tuple((token, _UNTHINKABLE) for token in sorted(ends))
-        return Sampling(temperature=0.7, top_p=0.95, seed=SEED, max_tokens=tokens, logit_bias=never)
+    def asked(self, prompt: int, tokens: int) -> GenerationRequest:
+        """A harmless request of `prompt` tokens, the chat template's own included, for an answer of exactly `tokens`.
+
+        Tokens that would end it are never drawn.
+        """
+        never = tuple((token, _UNTHINKABLE) for token in sorted(vocabulary_of(self.weights).end))
+        sampling = Sampling(temperature=0.7, top_p=0.95, seed=SEED, max_tokens=tokens, logit_bias=never)
+        return GenerationRequest(_story(self.engine, prompt), sampling)
 
 
 def open_stage() -> Stage:
@@ -89,31 +91,37 @@ def unhindered(policy: CompiledPolicy, **search: Any) -> CompiledPolicy:
     )
 
 
-def story(engine: Engine, tokens: int) -> tuple[Message, ...]:
-    """A harmless request of exactly `tokens` tokens, the chat template's own included."""
-
-    def turns(words: int) -> tuple[Message, ...]:
-        more = (_MORE * (words // 3 + 1)).split(" ")[1 : words + 1]
-        return (Message("user", " ".join((_OPENING, *more))),)
-
-    made = turns(tokens - len(engine.encode(turns(0)).ids))
-    if len(engine.encode(made).ids) != tokens:
-        raise GuardrailError(f"no request of {tokens} tokens could be made", where="benchmark")
-    return made
-
-
-def answer(rail: Guardrail, ask: GenerationRequest, on_chunk: Callable[[Chunk], None] = lambda chunk: None) -> Receipt:
+def answer(rail: Guardrail, asked: GenerationRequest, on_chunk: Callable[[Chunk], None] = lambda _: None) -> Receipt:
     """Stream an answer as a caller would. Raises GuardrailError unless it has as many tokens as were asked for."""
     receipt = None
-    for chunk in rail.stream(ask):
+    for chunk in rail.stream(asked):
         on_chunk(chunk)
         receipt = chunk.receipt
     assert receipt is not None
-    expect(receipt.tokens["released"], ask.sampling.max_tokens)
+    expect(receipt.tokens["released"], asked.sampling.max_tokens)
     return receipt
+
+
+def timed(rail: Guardrail, asked: GenerationRequest, width: int, _: int = 0) -> float:
+    """CPU seconds of an answer for which `width` tokens are drawn for each shown one."""
+    began = time.process_time()
+    receipt = answer(rail, asked)
+    taken = time.process_time() - began
+    expect(receipt.tokens["generated"], width * asked.sampling.max_tokens)
+    return taken
 
 
 def expect(tokens: int, expected: int) -> None:
     """Raises GuardrailError if another number of tokens was shown than is paid for in a comparison."""
     if tokens != expected:
-        raise GuardrailError(f"{tokens} tokens were shown instead of {expected}", where="benchmark")
+        raise GuardrailError(f"{tokens} tokens instead of {expected}", where="benchmark")
+
+
+def _story(engine: Engine, tokens: int) -> tuple[Message, ...]:
+    def turns(words: int) -> tuple[Message, ...]:
+        more = (_MORE * (words // 3 + 1)).split(" ")[1 : words + 1]
+        return (Message("user", " ".join((_OPENING, *more))),)
+
+    made = turns(tokens - len(engine.encode(turns(0)).ids))
+    expect(len(engine.encode(made).ids), tokens)
+    return made

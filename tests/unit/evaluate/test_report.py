@@ -20,6 +20,7 @@ ROW = {
     "n": 64,
     "bound": "< 0.1",
     "ok": True,
+    "of": "calm",
 }
 COUNT = {**ROW, "name": "over", "title": "over budget", "value": 2, "interval": None, "bound": "= 0", "ok": False}
 
@@ -39,15 +40,18 @@ def report(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def results(tmp_path: Path) -> Path:
     measured: dict[str, Any] = {"measured": "2030-01-02", "machine": "x86_64", "versions": {"torch": "9.9"}}
     (tmp_path / "bench.json").write_text(json.dumps({**measured, "figures": [ROW, COUNT]}))
+    (tmp_path / "quality.json").write_text(json.dumps({"figures": []}))
     return tmp_path
 
 
-def sections(report: ModuleType) -> Any:
-    return {"quality": report.quality, "bench": report.bench, "bounded": report.bounded}
+def sections(report: ModuleType, name: str) -> Any:
+    return {name: getattr(report, name)}
 
 
 def test_a_section_is_written_between_its_markers_and_nothing_else_changes(report: ModuleType, results: Path) -> None:
-    filled = report.fill("before\n<!-- bench:begin -->\nold\n<!-- bench:end -->\nafter\n", sections(report), results)
+    filled = report.fill(
+        "before\n<!-- bench:begin -->\nold\n<!-- bench:end -->\nafter\n", sections(report, "bench"), results
+    )
     assert filled.startswith("before\n<!-- bench:begin -->\nMeasured 2030-01-02 on x86_64, torch 9.9, one thread.")
     assert filled.endswith("<!-- bench:end -->\nafter\n")
     assert "| refused or ended | 0.06 | 0.00 to 0.12 | 64 | < 0.1 | ok |" in filled
@@ -55,22 +59,18 @@ def test_a_section_is_written_between_its_markers_and_nothing_else_changes(repor
 
 
 def test_a_missed_bound_and_a_count_are_shown_as_such(report: ModuleType, results: Path) -> None:
-    filled = report.fill("<!-- bench:begin --><!-- bench:end -->", sections(report), results)
+    filled = report.fill("<!-- bench:begin --><!-- bench:end -->", sections(report, "bench"), results)
     assert "| over budget | 2 |  | 64 | = 0 | MISSED |" in filled
 
 
 def test_the_short_table_holds_what_has_a_bound(report: ModuleType, results: Path) -> None:
-    filled = report.fill("<!-- bounded:begin --><!-- bounded:end -->", sections(report), results)
+    filled = report.fill("<!-- bounded:begin --><!-- bounded:end -->", sections(report, "bounded"), results)
     assert "| risky prompts: over budget | 2 |  | 64 | = 0 | MISSED |" in filled
 
 
 def test_filling_twice_changes_nothing(report: ModuleType, results: Path) -> None:
-    once = report.fill("<!-- bench:begin --><!-- bench:end -->", sections(report), results)
-    assert report.fill(once, sections(report), results) == once
-
-
-def test_what_was_not_measured_is_said_to_be_so(report: ModuleType, tmp_path: Path) -> None:
-    assert "Not measured yet." in report.fill("<!-- quality:begin --><!-- quality:end -->", sections(report), tmp_path)
+    once = report.fill("<!-- bench:begin --><!-- bench:end -->", sections(report, "bench"), results)
+    assert report.fill(once, sections(report, "bench"), results) == once
 
 
 def test_the_short_comparison_holds_the_closest_rivals(report: ModuleType, tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_the_short_comparison_holds_the_closest_rivals(report: ModuleType, tmp_p
 
 def test_a_marker_without_its_end_is_refused(report: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="<!-- bench:begin --> and its end do not come in pairs"):
-        report.fill("<!-- bench:begin -->", sections(report), tmp_path)
+        report.fill("<!-- bench:begin -->", sections(report, "bench"), tmp_path)
 
 
 def test_the_documents_quote_the_committed_results(report: ModuleType) -> None:
