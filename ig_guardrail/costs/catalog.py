@@ -67,18 +67,6 @@ def build_costs(
     return made
 
 
-def build_cost_models(
-    specs: Sequence[CostModelSpec],
-    given: Mapping[str, CostModel] | None = None,
-    *,
-    engine: EngineFacts | None,
-    base_dir: Path | None,
-) -> dict[str, CostModel]:
-    """The cost models alone; see `build_costs`."""
-    built = build_costs(specs, given=given, engine=engine, base_dir=base_dir)
-    return {name: one.model for name, one in built.items()}
-
-
 def build_cost_model(spec: CostModelSpec, *, engine: EngineFacts | None, base_dir: Path | None) -> CostModel:
     """The cost model of one entry of a policy's `cost_models`, of any kind that needs no other and is not `provided`.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ig_guardrail.costs.catalog import build_cost_model, build_cost_models
+from ig_guardrail.costs.catalog import build_cost_model, build_costs
 from ig_guardrail.errors import ModelError
 from ig_guardrail.types import CostModelSpec, Piece, Prompt
 from tests.distributions import MODULE, install
@@ -50,7 +50,8 @@ def build(entry: CostModelSpec) -> Any:
 
 
 def given(*entries: CostModelSpec, **models: Any) -> Any:
-    return build_cost_models(entries, models, engine=None, base_dir=None)
+    built = build_costs(entries, given=models, engine=None, base_dir=None)
+    return {name: one.model for name, one in built.items()}
 
 
 @pytest.fixture
