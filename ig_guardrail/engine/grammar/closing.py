@@ -6,6 +6,7 @@ import heapq
 import random
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import count
 
 from ig_guardrail.engine.grammar.network import FAR, Letters, Net, holds
@@ -226,10 +227,16 @@ def _sample(these: Letters, begun: bytes, dice: random.Random | None) -> str | N
     if begun:
         low, high = _interval(begun)
         return next((chr(code) for a, b in these if (code := max(a, low)) <= min(b, high)), None)
-    usual = [letter for letter in _LIKED if any(low <= ord(letter) <= high for low, high in these)]
+    usual = _usual(these)
     if dice is None or not usual:
         return usual[0] if usual else chr(these[0][0])
     return dice.choice(usual)
+
+
+@lru_cache(1_024)
+def _usual(these: Letters) -> str:
+    """The usual characters of a set."""
+    return "".join(letter for letter in _LIKED if holds(these, ord(letter)))
 
 
 def _characters(data: bytes) -> tuple[str | None, bytes]:

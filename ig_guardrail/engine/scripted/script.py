@@ -157,7 +157,11 @@ class Vocabulary:
         self._ids: dict[bytes, int] = {}
         for token, spelled in enumerate(self._spelled):
             self._ids.setdefault(spelled, token)
-        self._longest = max(map(len, self._spelled))
+        self._lengths: dict[int, list[int]] = {}  # of the pieces that begin with a byte, longest first
+        for spelled in sorted(filter(None, self._ids), key=len, reverse=True):
+            lengths = self._lengths.setdefault(spelled[0], [])
+            if len(spelled) not in lengths:
+                lengths.append(len(spelled))
         self.language = TokenVocabulary(Detokenizer(self.bytes_of), frozenset({self.end}), len(self._spelled))
 
     def bytes_of(self, token: int) -> bytes:
@@ -166,11 +170,11 @@ class Vocabulary:
 
     def ids(self, text: str | bytes) -> tuple[int, ...]:
         """The tokens of a text, longest pieces first."""
-        data, found = text.encode() if isinstance(text, str) else text, []
-        while data:
-            piece = next(data[:n] for n in range(min(len(data), self._longest), 0, -1) if data[:n] in self._ids)
+        data, found, at = text.encode() if isinstance(text, str) else text, [], 0
+        while at < len(data):
+            piece = next(piece for n in self._lengths[data[at]] if (piece := data[at : at + n]) in self._ids)
             found.append(self._ids[piece])
-            data = data[len(piece) :]
+            at += len(piece)
         return tuple(found)
 
     def prompt_ids(self, turns: Sequence[Message]) -> tuple[int, ...]:
