@@ -14,6 +14,7 @@ from typing import Any
 
 from ig_guardrail.engine.loading.pretokenize import cut_as
 from ig_guardrail.engine.loading.store import made_once, quiet, remembered_sha256, store_folder
+from ig_guardrail.engine.text.chat import require_template
 from ig_guardrail.errors import ModelError, brief
 from ig_guardrail.extras import require
 
@@ -36,7 +37,10 @@ def unpacked(packed: Path, dtype: str) -> tuple[Path, str]:
 
 
 def _unpack(packed: Path, dtype: str, folder: Path) -> None:
-    """Unpack the file in float32, cast to `dtype`, and write model and tokenizer to `folder`."""
+    """Unpack the file in float32, cast to `dtype`, and write model and tokenizer to `folder`.
+
+    All else that a file can lack is looked at before its weights, which take minutes.
+    """
     require("embedded", by=f"model file {packed.name}", where="model")
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -45,7 +49,12 @@ def _unpack(packed: Path, dtype: str, folder: Path) -> None:
     source: dict[str, Any] = {"gguf_file": packed.name, "local_files_only": True}
     with quiet(), contextlib.redirect_stderr(io.StringIO()):  # unpacking draws a bar that no setting hides
         try:
+            tokenizer = AutoTokenizer.from_pretrained(packed.parent, **source)
+            require_template(tokenizer, f"model file {packed.name}")
+            _try_each_kind(packed)
             unpacked = auto.from_pretrained(packed.parent, dtype=torch.float32, **source)
+        except ModelError:
+            raise
         except Exception as error:  # readers of damaged files raise what they like
             raise _unreadable(packed, error) from error
         config = unpacked.config
@@ -56,11 +65,18 @@ def _unpack(packed: Path, dtype: str, folder: Path) -> None:
         model.tie_weights()
         model.generation_config = unpacked.generation_config
         model.to(getattr(torch, dtype)).save_pretrained(folder)
-        tokenizer = AutoTokenizer.from_pretrained(packed.parent, **source)
         name = _cutting_of(packed)
         if name is not None and not cut_as(tokenizer, name):
             (folder / _DOUBT).write_text(_doubt(packed, name))
         tokenizer.save_pretrained(folder)
+
+
+def _try_each_kind(packed: Path) -> None:
+    """Unpack one row of each kind of numbers in the file. Raises NotImplementedError for a kind that is not known."""
+    from gguf import GGUFReader, dequantize
+
+    for tensor in {tensor.tensor_type: tensor for tensor in GGUFReader(packed).tensors}.values():
+        dequantize(tensor.data[:1], tensor.tensor_type)
 
 
 def _cutting_of(packed: Path) -> str | None:
@@ -87,6 +103,6 @@ def _unreadable(packed: Path, error: Exception) -> ModelError:
     return ModelError(
         f"{packed.name} cannot be unpacked: {brief(error)}",
         where=f"model file {packed.name}",
-        why="it is no whole GGUF file, or of an architecture that `transformers` does not unpack",
+        why="it is no whole GGUF file, or `transformers` does not unpack its architecture, vocabulary or weights",
         fix="check the file, or use the model's safetensors folder",
     )

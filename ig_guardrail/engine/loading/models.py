@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ig_guardrail.engine.loading.gguf import SUFFIX, unpacked
 from ig_guardrail.engine.loading.store import files_sha256, quiet
+from ig_guardrail.engine.text.chat import require_template
 from ig_guardrail.errors import ModelError, RequestError, brief
 from ig_guardrail.extras import LOCAL, require
 from ig_guardrail.threads import ForkSafeLock, Home
@@ -187,6 +188,7 @@ def _load(source: ModelFiles, device: str, dtype: str) -> tuple[Any, Any]:
     local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     with quiet():
         tokenizer = AutoTokenizer.from_pretrained(source.folder, **local)
+        require_template(tokenizer, f"model '{source.name}'")
         model: Any = AutoModelForCausalLM.from_pretrained(
             source.folder, dtype=getattr(torch, dtype, dtype), use_safetensors=True, **local
         )

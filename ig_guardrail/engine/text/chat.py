@@ -183,15 +183,20 @@ def _structure() -> RequestError:
     )
 
 
-def chat_of(tokenizer: Any) -> Chat:
-    """The chat side of a `transformers` tokenizer. Raises ModelError if it has no chat template."""
+def require_template(tokenizer: Any, where: str) -> None:
+    """Raise ModelError if a `transformers` tokenizer has no chat template."""
     if not tokenizer.chat_template:
         raise ModelError(
             "the model has no chat template",
-            where=str(tokenizer.name_or_path),
+            where=where,
             why="it was not trained to answer conversations",
             fix="use an instruction-tuned model",
         )
+
+
+def chat_of(tokenizer: Any) -> Chat:
+    """The chat side of a `transformers` tokenizer. Raises ModelError if it has no chat template."""
+    require_template(tokenizer, str(tokenizer.name_or_path))
     entries = tokenizer.added_tokens_decoder
     special = frozenset(token for token, entry in entries.items() if entry.special)
     added = special | {token for token, entry in entries.items() if len(entry.content.strip()) > 1}
