@@ -74,7 +74,7 @@ bench: install
 bench-gpu: install
 	$(BIN)/python benchmarks/gpu.py
 
-# How time and memory grow with messages, pieces and calls.
+# How time and memory grow with messages, pieces, calls and schemas.
 growth: install
 	$(BIN)/python benchmarks/growth.py
 

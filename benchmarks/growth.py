@@ -24,13 +24,19 @@ from command import publish, run
 from langchain_core.messages import AIMessageChunk, HumanMessage
 from langchain_core.messages.tool import tool_call_chunk
 
-from ig_guardrail import GuardRunnable
+from ig_guardrail import ChatIGGuardrail, GuardRunnable
+from ig_guardrail.assembly import guard
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.script import Continuations
+from ig_guardrail.errors import RequestError
 from ig_guardrail.evaluate import tables
 from ig_guardrail.integrations.langchain.messages.conversation import messages_of
 from ig_guardrail.policy import compile_text
 
 SMALL = 100  # of every kind; what is taken off
+CHARACTERS = (31_250, 62_500, 125_000, 250_000)
 PIECES = (2_000, 4_000, 8_000, 16_000)
+OVER_CHARACTERS = (400_000, 600_000, 800_000, 1_000_000)
 MESSAGES = (12_500, 25_000, 50_000, 100_000)
 BOUND = 1.3  # a slope that is called linear
 LEAST_S, LEAST_BYTES = 0.02, 2**22  # what is less tells of no slope
@@ -73,11 +79,66 @@ def guarded(said: Callable[[int], Iterator[Any]], tools: str = "") -> Callable[[
     def work(count: int) -> None:
         policy, faults = compile_text(POLICY.format(tools=tools), "growth.yaml")
         assert policy is not None, faults
-        guard = GuardRunnable(policy, longest=4 * count + 1_000)
-        for _ in guard.transform(said(count), {"configurable": {"thread_id": "growth"}}):
+        runnable = GuardRunnable(policy, longest=4 * count + 1_000)
+        for _ in runnable.transform(said(count), {"configurable": {"thread_id": "growth"}}):
             pass
 
     return work
+
+
+def keys(characters: int) -> dict[str, Any]:
+    """A schema of so many characters: an object of many keys, none of which it must have."""
+    told = {"type": "string", "description": "x" * 40}
+    return {"title": "form", "type": "object", "properties": {f"key{at:06}": told for at in range(characters // 90)}}
+
+
+def choices(characters: int) -> dict[str, Any]:
+    """A schema of so many characters: one key with a choice of many words."""
+    words = [f"choice{at:06}" for at in range(characters // 16)]
+    return {"title": "form", "type": "object", "properties": {"chosen": {"enum": words}}}
+
+
+def chains(characters: int) -> dict[str, Any]:
+    """A schema of so many characters: parts that each refer to the next one."""
+    count = characters // 75
+    parts = {f"d{at}": {"type": "object", "properties": {"n": {"$ref": f"#/$defs/d{at + 1}"}}} for at in range(count)}
+    first = {"$ref": "#/$defs/d0"}
+    return {
+        "title": "form",
+        "type": "object",
+        "properties": {"a": first},
+        "$defs": {**parts, f"d{count}": {"type": "null"}},
+    }
+
+
+def answered(schema: Callable[[int], dict[str, Any]]) -> Callable[[int], None]:
+    """The work of an answer in the form of a schema."""
+
+    def work(characters: int) -> None:
+        assert _asked(schema(characters)) == {}
+
+    return work
+
+
+def declined(schema: Callable[[int], dict[str, Any]]) -> Callable[[int], None]:
+    """The work of refusing a schema that is too large or too deep; a small one is answered."""
+
+    def work(characters: int) -> None:
+        try:
+            _asked(schema(characters))
+        except RequestError:
+            return
+        assert characters <= SMALL, "a schema over the limit was read"
+
+    return work
+
+
+def _asked(schema: dict[str, Any]) -> Any:
+    policy, faults = compile_text(POLICY.format(tools=""), "growth.yaml")
+    assert policy is not None, faults
+    engine = ScriptedEngine(Continuations({(0, 0): list("{}")}), context=10**7)
+    chat = ChatIGGuardrail(guardrail=guard(engine, policy), seed=1, max_tokens=64)
+    return chat.with_structured_output(schema).invoke("Go.")
 
 
 KINDS: Mapping[str, tuple[Callable[[int], None], Sequence[int]]] = {
@@ -86,6 +147,10 @@ KINDS: Mapping[str, tuple[Callable[[int], None], Sequence[int]]] = {
     "arguments of a call": (guarded(call), PIECES),
     "pieces under tools.limits": (guarded(words, LIMITS), PIECES),
     "a call under tools.limits": (guarded(call, LIMITS), PIECES),
+    "keys of a schema": (answered(keys), CHARACTERS),
+    "choices of a schema": (answered(choices), CHARACTERS),
+    "keys of a schema over the limit": (declined(keys), OVER_CHARACTERS),
+    "references that lead too deep": (declined(chains), CHARACTERS),
 }
 
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from fractions import Fraction
 from functools import lru_cache
+from graphlib import TopologicalSorter
 from typing import Any
 
 from ig_guardrail.schemas.keys import all_but, bounded
@@ -45,6 +46,7 @@ DECIMALS = 6  # of a number
 FINEST = 10  # decimals, of a number whose limits lie close together; llguidance reads no finer step
 MOST_COUNTED = 20_000  # characters or items that are asked for at least
 MOST_WRITTEN = 30_000  # parts of a written schema
+DEEPEST_WRITTEN = 400  # levels of it, references followed; what reads it goes down by recursion
 
 
 def followable(schema: Any, room: int) -> dict[str, Any]:
@@ -91,7 +93,6 @@ class _Writer:
         self._items = max(FEWEST_ITEMS, room // 4)
         self._defs: dict[tuple[KeyGroup, int], str] = {}
         self._waiting: list[tuple[KeyGroup, int]] = []
-        self._endless: list[tuple[str, dict[str, Any]]] = []
         self._count = 0
         self._keys = 0
 
@@ -103,6 +104,8 @@ class _Writer:
         while self._waiting:
             together, level = self._waiting.pop()
             defs[self._defs[together, level]] = self._whole(together, level)
+        if _deepest(root, defs) > DEEPEST_WRITTEN:
+            raise unfit("#", "its references lead too deep", f"nest fewer than {DEEPEST_WRITTEN // 4} values")
         checked = {CHECKED: self._merging.document.root} if self._merging.checked else {}
         return {**root, **({"$defs": defs} if defs else {}), **checked, "x-guidance": dict(LAYOUT)}
 
@@ -257,6 +260,30 @@ class _Writer:
         if shape.least > len(shape.required) or (shape.most is not None and (free or shape.most < len(named))):
             self._merging.checked.setdefault(shape.place, "minProperties")
         return {}
+
+
+def _deepest(root: Any, defs: Mapping[str, Any]) -> int:
+    """Levels of a written schema along its longest way. What leads back to itself was written out: no way is endless."""
+    inner = {name: _levels(part) for name, part in [*defs.items(), ("", root)]}
+    below: dict[str, int] = {}
+    for name in TopologicalSorter({name: told for name, (_, told) in inner.items()}).static_order():
+        levels, told = inner[name]
+        below[name] = max([levels, *(at + below[other] for other, at in told.items())])
+    return below[""]
+
+
+def _levels(written: Any) -> tuple[int, dict[str, int]]:
+    """How many levels a part has, and at which it refers to others, by name."""
+    deepest, told, waiting = 0, dict[str, int](), [(written, 1)]
+    while waiting:
+        part, at = waiting.pop()
+        deepest = max(deepest, at)
+        if isinstance(part, Mapping) and isinstance(part.get("$ref"), str):
+            name = part["$ref"].rpartition("/")[2]
+            told[name] = max(at, told.get(name, 0))
+        elif isinstance(part, Mapping | list):
+            waiting += [(one, at + 1) for one in (part.values() if isinstance(part, Mapping) else part)]
+    return deepest, told
 
 
 def _number(shape: NumberShape) -> dict[str, Any] | None:

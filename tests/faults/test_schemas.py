@@ -341,6 +341,11 @@ def nested(levels: int) -> Any:
     return schema
 
 
+def chained(levels: int) -> Any:
+    parts: dict[str, Any] = {f"d{at}": having({"$ref": f"#/$defs/d{at + 1}"}) for at in range(levels)}
+    return {"$ref": "#/$defs/d0", "$defs": {**parts, f"d{levels}": WHOLE}}
+
+
 def circular() -> Any:
     schema = having(WHOLE)
     schema["properties"]["b"] = schema
@@ -367,6 +372,7 @@ def circular() -> Any:
         (having({"type": "array", "items": WHOLE, "minItems": 10**9}), "#/properties/a"),
         ({"allOf": [{"anyOf": [having({"const": j}) for j in range(4)]} for _ in range(12)]}, "#"),
         (nested(1_000), "#/properties/a/properties/a"),
+        (chained(1_500), "#"),
         (circular(), "#/properties/b"),
         (
             {"type": "object", "properties": {f"p{n}": {**TEXT, "description": "x" * 90} for n in range(10_000)}},
@@ -380,6 +386,27 @@ def test_what_cannot_be_followed_is_refused_with_its_place(schema: Any, place: s
     with pytest.raises(RequestError, match="of the schema") as refused:
         ResponseFormat(schema=schema).grammar(ROOM)
     assert f"at {place}" in refused.value.what
+
+
+def test_what_references_lead_to_compiles_as_deep_as_it_is_followed() -> None:
+    deepest = max(levels for levels in range(20, 200, 20) if _is_followed(chained(levels)))
+    assert deepest >= 100
+    Grammars(BYTES.language, BYTES.ids).compiled(ResponseFormat(schema=chained(deepest)).grammar(4 * ROOM) or "")
+
+
+def _is_followed(schema: Any) -> bool:
+    try:
+        return ResponseFormat(schema=schema).grammar(4 * ROOM) is not None
+    except RequestError:
+        return False
+
+
+def test_an_object_may_have_many_keys_that_it_need_not_have() -> None:
+    schema = {"type": "object", "properties": {f"key{at}": TEXT for at in range(800)}}
+    state = Grammars(BYTES.language, BYTES.ids).compiled(ResponseFormat(schema=schema).grammar(ROOM) or "").after(())
+    for token in BYTES.ids('{"key799": ""}'):
+        assert state.allowed()[token]
+        state.take(token)
 
 
 def test_shared_parts_are_written_once() -> None:

@@ -33,6 +33,7 @@ from ig_guardrail.threads import ForkSafeLock
 R = TypeVar("R")
 
 LONGEST = 700_000  # characters of a grammar
+WIDEST = 30_000  # readings of one place; an object needs three for each key that it may leave out
 SLOWEST_S = 10.0  # seconds that one may take to compile
 WAYS = 60  # to the end that are tried
 TRIES = 16  # tokens that are passed over because an answer could not be closed behind them
@@ -259,11 +260,12 @@ class Grammars:
         return made
 
     def _compile(self, text: str) -> Grammar:
-        from llguidance import LLMatcher
+        from llguidance import LLMatcher, LLParserLimits
 
         if len(text) > LONGEST:
             raise _unfit(f"it has {len(text)} characters, of at most {LONGEST}")
-        matcher = LLMatcher(self._tokenizer, LLMatcher.grammar_from_lark(text), log_level=0)
+        limits = LLParserLimits(max_items_in_row=WIDEST)
+        matcher = LLMatcher(self._tokenizer, LLMatcher.grammar_from_lark(text), log_level=0, limits=limits)
         if matcher.is_error():
             raise _unfit(matcher.get_error())
         return Grammar(matcher, self._spelling, _beginning(text))
