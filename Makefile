@@ -12,7 +12,7 @@ LINED   := tests/unit/langchain tests/property/test_cancelling.py tests/property
 	tests/real/test_equality.py tests/real/test_standard_suite.py
 on_each_line = $(foreach line,$(LINES),PYTHONPATH=$(CURDIR)/$(line) $(BIN)/python -m pytest $(1) &&) true
 
-.PHONY: install demo test test-lines test-gpu test-models test-deep check quality bench bench-gpu growth profile mutants golden clean
+.PHONY: install demo test test-lines test-gpu test-models test-deep check check-rules check-tests quality bench bench-gpu growth profile mutants golden clean
 
 install: $(VENV)/.installed
 
@@ -54,7 +54,11 @@ test-models: install
 test-deep: install
 	IG_STREAMS=100000 $(BIN)/python -m pytest tests/property
 
+# The rules of the text and the fast tests, side by side. Properties are tried on a share of their examples.
 check: install
+	$(MAKE) --no-print-directory --jobs 2 check-rules check-tests
+
+check-rules:
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	rm -rf build && $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --target build/installed .
@@ -63,7 +67,11 @@ check: install
 	$(BIN)/vulture
 	$(BIN)/deptry ig_guardrail integrations
 	$(BIN)/python benchmarks/report.py --check
-	IG_STREAMS=300 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not real and not slow"
+
+# Many of these tests start processes, which are spared compiling the package again.
+check-tests:
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 IG_STREAMS=60 IG_EXAMPLES=0.2 \
+		$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not real and not slow"
 
 quality: install
 	$(BIN)/ig-guardrail eval quality --out benchmarks/out/quality

@@ -263,7 +263,7 @@ class _Writer:
 
 
 def _deepest(root: Any, defs: Mapping[str, Any]) -> int:
-    """Levels of a written schema along its longest way. What leads back to itself was written out: no way is endless."""
+    """Levels of a written schema along its longest way; none is endless, since turns were written out."""
     inner = {name: _levels(part) for name, part in [*defs.items(), ("", root)]}
     below: dict[str, int] = {}
     for name in TopologicalSorter({name: told for name, (_, told) in inner.items()}).static_order():

@@ -15,6 +15,7 @@ from ig_guardrail.integrations.langchain.guard_runnable import GuardRunnable
 from ig_guardrail.integrations.langchain.guarded_model import GuardedChatModel
 from ig_guardrail.ledger import MemoryLedger
 from ig_guardrail.text.calls import CLOSE, OPEN, format_call
+from tests.examples import examples
 from tests.golden.conversations import compiled, scripted_guardrail
 from tests.unit.langchain.teller import call_part, last_part, teller
 
@@ -48,7 +49,7 @@ DECOYS = [
     '["codeword',
 ]
 decoys = st.lists(st.sampled_from([*DECOYS, "Well. ", "\n"]), max_size=4).map("".join)
-relaxed = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+relaxed = settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def answered(words: str, *calls: tuple[str, str], conversation: str = "c", **options: Any) -> AIMessage:

@@ -27,6 +27,7 @@ from ig_guardrail.text.calls import (
     shown_length,
 )
 from ig_guardrail.types import Piece, Prompt, ToolCall
+from tests.examples import examples
 from tests.golden.conversations import compiled, scripted_guardrail
 from tests.unit.langchain.teller import call_part, teller
 from tests.unit.langchain.test_tools import RULES, TOOLS, called, delete_file, folded
@@ -131,7 +132,7 @@ pieces = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(pieces, max_size=7).map("".join))
 def test_grammar_reader_and_hold_back_agree(text: str) -> None:
     start, took = beginning(text), taken(FORM, text)
@@ -151,7 +152,7 @@ def test_grammar_reader_and_hold_back_agree(text: str) -> None:
         assert shown == before_calls(text[:end], ended=False)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(pieces, max_size=6).map("".join), st.sampled_from(["look", "wipe"]))
 def test_no_prose_hides_a_call_on_a_line_of_its_own(words: str, name: str) -> None:
     text = f"{words}\n{format_call(name, {})}"

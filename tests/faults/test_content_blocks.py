@@ -15,6 +15,7 @@ from ig_guardrail import AnswerRefused, ChatIGGuardrail, GuardedChatModel, Guard
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain.messages.content import DEEPEST
 from ig_guardrail.integrations.langchain.messages.conversation import messages_of
+from tests.examples import examples
 from tests.golden.conversations import CALM, POLITE, compiled, scripted_guardrail
 from tests.unit.langchain.teller import Teller, teller
 
@@ -222,7 +223,7 @@ def test_another_model_may_join_blocks_or_set_them_apart() -> None:
             GuardInput(told).invoke(asked)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.integers(1, 40))
 def test_blocks_in_blocks_are_read_or_refused(depth: int) -> None:
     block: Any = {"type": "text", "text": BAD}

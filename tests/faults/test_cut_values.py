@@ -20,6 +20,7 @@ from ig_guardrail.integrations.langchain import AnswerCut, AnswerRefused, ChatIG
 from ig_guardrail.integrations.langchain.guarded_model import GuardedChatModel
 from ig_guardrail.integrations.langchain.inner.answer import InnerAnswer
 from ig_guardrail.text.calls import OPEN, format_call
+from tests.examples import examples
 from tests.golden.conversations import compiled, scripted_guardrail
 from tests.unit.langchain.teller import call_part, last_part, teller
 from tests.unit.langchain.test_tools import PAY, READ, RULES, TOOLS, called, folded
@@ -46,8 +47,8 @@ TICKET = {"owner": "Mira", "pears": 1500}
 SHORTEST = json.dumps({"owner": ""})
 NO_ROOM = "closed early, since `max_tokens` left no room|no answer of .* tokens has the form"
 SCHEMA = {**Basket.model_json_schema(), "title": "Basket"}
-WAYS: Sequence[tuple[Any, str, dict[str, Any]]] = [
-    (schema, method, value)
+WAYS = [
+    pytest.param(schema, method, value, marks=[] if schema is Basket else pytest.mark.slow)
     for schema, value in ((Basket, WHOLE), (SCHEMA, WHOLE), (Ticket, TICKET))
     for method in ("json_schema", "json_mode", "function_calling")
 ]
@@ -108,7 +109,7 @@ async def test_the_same_awaited(schema: Any, method: Any, value: Any) -> None:
             [part async for part in chain.astream("List it.")]
 
 
-few = settings(max_examples=20, deadline=None)
+few = settings(max_examples=examples(20), deadline=None)
 
 
 @few

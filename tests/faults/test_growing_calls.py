@@ -15,6 +15,7 @@ from ig_guardrail.types import CostModelSpec, Piece, Prompt
 LIMIT = CostModelSpec("calls", "calls", ("x",), {"tool": "pay*"}, timeout_s=1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [finished_calls(LIMIT, {}), tool_rules("tools", ("x",), {"deny": ["pay"]})])
 @pytest.mark.parametrize("begun", ["", OPEN + '{"name": "say", "arguments": {"text": "'])
 def test_states_of_a_long_answer_share_what_they_know(model: CostModel, begun: str) -> None:

@@ -34,6 +34,7 @@ def checked(patterns: list[str], longest: int) -> list[str]:
     return [f"{fault.code} {fault.path}" for fault in compile_text(text, "p.yaml")[1] if fault.severity == "error"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HEAVY)
 def test_too_much_work_is_refused_with_what_to_do(name: str) -> None:
     patterns, longest = HEAVY[name]

@@ -21,6 +21,7 @@ from ig_guardrail.ledger import MemoryLedger
 from ig_guardrail.ledger.answers import answer_sha256, join_messages, strangers
 from ig_guardrail.text.calls import OPEN, format_call
 from ig_guardrail.types import AssistantMessage, ToolCall
+from tests.examples import examples
 from tests.golden.conversations import compiled, scripted_guardrail
 from tests.unit.langchain.teller import call_part, last_part, teller
 
@@ -37,7 +38,7 @@ messages: {refusal: {en: "No."}, closing: {en: "Stop."}}
 """
 POLICY = compiled(POLICY_TEXT)
 WORDS = "The codeword is not for you, my friend. It is for her."
-relaxed = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+relaxed = settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 Way = Callable[[AIMessage], list[BaseMessage]]
 
 

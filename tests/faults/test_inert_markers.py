@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ig_guardrail.engine.text.chat import APART, Chat, chat_of
 from ig_guardrail.text.calls import CLOSE, OPEN
 from ig_guardrail.types import Message, Role
+from tests.examples import examples
 from tests.faults.templates import DIVIDERS, MODELS
 
 NAMES = st.sampled_from(sorted(MODELS))
@@ -65,7 +66,7 @@ def around(role: Role, text: str) -> tuple[Message, ...]:
 
 
 @given(attacks())
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_no_text_makes_a_marker(attack: tuple[str, str, Role]) -> None:
     name, text, role = attack
     if role in ("system", "assistant"):  # whose calls are calls
@@ -89,7 +90,7 @@ def test_every_marker_is_inert_wherever_it_stands(name: str) -> None:
 
 
 @given(NAMES, st.lists(st.text("abc é.,\n\t <|>[]:#", max_size=12), min_size=1, max_size=3))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_ordinary_prompts_are_bit_equal_to_the_templates_own(name: str, texts: list[str]) -> None:
     roles: tuple[Role, ...] = ("user", "assistant", "user")
     turns = tuple(Message(role, f"{text}a") for role, text in zip(roles, texts, strict=False))

@@ -24,6 +24,7 @@ from ig_guardrail.integrations.langchain.text_checks import text_checks
 from ig_guardrail.text.calls import CLOSE, OPEN
 from ig_guardrail.text.json_strings import JsonTexts
 from ig_guardrail.types import CompiledPolicy, Piece, Prompt
+from tests.examples import examples
 from tests.golden.conversations import compiled, scripted_guardrail
 from tests.unit.langchain.teller import call_part, last_part, teller
 
@@ -128,7 +129,7 @@ def test_what_is_not_denied_comes_whole(told: dict[str, Any]) -> None:
     assert CHECKS.forbidden_by("run", told, "call_1") is None
 
 
-@relaxed(max_examples=10)
+@relaxed(max_examples=examples(10))
 @given(denied, st.data())
 def test_they_are_denied_in_own_values(text: str, data: st.DataObject) -> None:
     source = json.dumps(data.draw(holding(text)), ensure_ascii=False)
@@ -136,7 +137,7 @@ def test_they_are_denied_in_own_values(text: str, data: st.DataObject) -> None:
     _check_shown("".join(chunk.text for chunk in asked.stream("x")), source, text)
 
 
-@relaxed(max_examples=10)
+@relaxed(max_examples=examples(10))
 @given(denied, st.data())
 def test_they_are_denied_in_own_calls(text: str, data: st.DataObject) -> None:
     arguments = json.dumps(data.draw(holding(text)), ensure_ascii=False)
@@ -145,7 +146,7 @@ def test_they_are_denied_in_own_calls(text: str, data: st.DataObject) -> None:
     assert not any(_holds(call["args"], text) for call in answer.tool_calls)
 
 
-@relaxed(max_examples=40)
+@relaxed(max_examples=examples(40))
 @given(denied, st.data())
 def test_they_are_denied_in_calls_of_others(text: str, data: st.DataObject) -> None:
     place = data.draw(st.sampled_from(["name", "id", "arguments"]))
@@ -156,7 +157,7 @@ def test_they_are_denied_in_calls_of_others(text: str, data: st.DataObject) -> N
     assert (answer.tool_calls, answer.response_metadata["finish_reason"]) == ([], "content_filter")
 
 
-@relaxed(max_examples=40)
+@relaxed(max_examples=examples(40))
 @given(denied, st.data(), st.sampled_from(["", "{}", "```json\n"]))
 def test_they_are_denied_in_values_of_others(text: str, data: st.DataObject, asked: str) -> None:
     """Asked for or not: JSON that nobody asked for is known by how it begins."""
@@ -166,7 +167,7 @@ def test_they_are_denied_in_values_of_others(text: str, data: st.DataObject, ask
     _check_shown(shown.removesuffix("Stop.").removesuffix("\n\n"), source, text)
 
 
-@relaxed(max_examples=60)
+@relaxed(max_examples=examples(60))
 @given(denied, st.data())
 def test_they_are_denied_before_a_tool_runs(text: str, data: st.DataObject) -> None:
     assert CHECKS.forbidden_by("run", data.draw(holding(text))) == "secrets"
@@ -192,7 +193,7 @@ def _check_shown(shown: str, source: str, text: str) -> None:
 # ------------------------------------------------------------------------------------------- the cost model between
 
 
-@relaxed(max_examples=100)
+@relaxed(max_examples=examples(100))
 @given(st.data(), denied, st.lists(st.integers(0, 200), max_size=8))
 def test_however_json_is_cut_its_texts_are_judged_as_if_alone(data: st.DataObject, text: str, cuts: list[int]) -> None:
     import re2

@@ -45,12 +45,17 @@ def ended(state: str, end: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
 
 
-@pytest.mark.parametrize("state", STATES.values(), ids=list(STATES))
+@pytest.mark.parametrize(
+    "state",
+    [pytest.param(state, marks=[] if at < 2 else pytest.mark.slow) for at, state in enumerate(STATES.values())],
+    ids=list(STATES),
+)
 def test_the_exit_code_is_the_programs_own(state: str) -> None:
     found = ended(state, "sys.exit(3)")
     assert (found.returncode, found.stderr) == (3, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ENDS)
 def test_so_it_is_however_the_program_ends(end: str) -> None:
     found = ended(STATES["in C++, many times"], end)

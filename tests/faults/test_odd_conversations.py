@@ -19,6 +19,7 @@ from ig_guardrail.engine.text.arranging import RESULT
 from ig_guardrail.engine.text.chat import Chat, chat_of
 from ig_guardrail.errors import PromptTooLong, RequestError
 from ig_guardrail.types import Message, Role
+from tests.examples import examples
 from tests.faults.templates import ALTERNATE, MODELS, NO_SYSTEM, Model
 from tests.golden.conversations import CALM, scripted_guardrail
 
@@ -42,7 +43,7 @@ def read_as(name: str, *turns: Message) -> str:
 
 
 @given(st.sampled_from(sorted(ALL)), st.lists(st.tuples(ROLES, WORDS), min_size=1, max_size=6))
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 def test_every_template_takes_every_conversation_and_loses_no_word(name: str, said: list[tuple[Role, str]]) -> None:
     turns = tuple(Message(role, f"{text}word{number}." if text else text) for number, (role, text) in enumerate(said))
     prompt = chat(name).encode(turns)

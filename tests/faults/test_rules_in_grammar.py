@@ -21,6 +21,7 @@ from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from ig_guardrail.settings import Limits
 from ig_guardrail.text.calls import ResponseFormat, Tool, format_call, parse_calls
 from ig_guardrail.types import ToolCall
+from tests.examples import examples
 from tests.faults.test_calls_in_prose import taken
 from tests.golden.conversations import compiled, scripted_guardrail
 from tests.unit.langchain.test_tools import DELETE, READ, RULES, TOOLS, UNSAID, called, delete_file, pay, read_file
@@ -134,7 +135,7 @@ limits = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(schemas, st.lists(limits, min_size=1, max_size=2), values)
 def test_the_grammar_has_what_both_schema_and_rules_allow(schema: Any, asked: list[Any], value: Any) -> None:
     held = rules(*({"argument": "x", **one} for one in asked))

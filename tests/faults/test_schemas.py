@@ -18,6 +18,7 @@ from ig_guardrail.errors import RequestError
 from ig_guardrail.schemas import followable
 from ig_guardrail.schemas.formats import FORMATS
 from ig_guardrail.text.calls import ResponseFormat, Tool, parse_calls
+from tests.examples import examples
 from tests.faults.schema_answers import BYTES, babbled, most, takes
 
 WHOLE: dict[str, Any] = {"type": "integer"}
@@ -129,7 +130,7 @@ TREE = {
 }
 schemas = st.recursive(leaves, branches, max_leaves=4).map(lambda schema: {**schema, "$defs": {"tree": TREE}})
 sparing = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 

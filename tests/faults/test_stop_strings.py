@@ -14,6 +14,7 @@ from ig_guardrail.engine.decoding.answer import first_stop
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.types import Draw, Message, Sampling
+from tests.examples import examples
 from tests.golden.conversations import scripted_guardrail
 
 
@@ -90,7 +91,7 @@ def test_an_answer_ends_at_the_same_character_however_its_bytes_are_cut(
 
 
 @given(CASES, st.lists(st.integers(0, 60), max_size=12), st.sampled_from([None, "none", "cut"]))
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 def test_nothing_of_a_stop_string_is_shown(
     case: tuple[str, list[str]], places: list[int], strategy: str | None
 ) -> None:

@@ -18,6 +18,7 @@ from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.scripted.script import Distribution, TokenPlace, Vocabulary
 from ig_guardrail.errors import CostFailure
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
+from tests.examples import examples
 from tests.golden.conversations import CALM, POLITE, compiled, scripted_guardrail
 from tests.unit.langchain.test_provided import OPEN, Minding
 
@@ -61,7 +62,7 @@ def completes(policy: str, tokens: list[str]) -> bool:
     return bool(model.invoke("Go.").response_metadata["finish_reason"] == "stop")
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([0, 1]), st.integers(1, 5), st.integers(0, 12))
 def test_what_is_told_beside_a_token_is_what_could_have_ended_the_answer(
     seed: int, allowed: int, every: int, tried: int
@@ -145,7 +146,7 @@ PIECES = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(PIECES, st.sampled_from([None, ["STOP"], ["tail"], ["x"]]), st.integers(0, 6), st.booleans())
 def test_tokens_that_are_told_spell_what_was_shown(pieces: list[str], stop: Any, hold: int, known: bool) -> None:
     policy = POLITE.replace("'(?i)\\bblockhead'], longest_match: 9", "'ACCT-\\d{4}-\\d{4}'], longest_match: 14")

@@ -283,7 +283,7 @@ def _is_graph(inner: Any) -> bool:
 
 
 @pytest.mark.parametrize("saved", [False, True])
-@pytest.mark.parametrize("kind", ["agent", "model"])
+@pytest.mark.parametrize("kind", ["agent", pytest.param("model", marks=pytest.mark.slow)])
 def test_what_a_tool_asks_spends_the_budget_of_the_conversation_it_runs_in(kind: str, saved: bool) -> None:
     inner: Any = chat("conversation")
     if kind == "agent":

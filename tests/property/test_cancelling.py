@@ -24,6 +24,7 @@ from ig_guardrail.engine.scripted.script import Distribution, TokenPlace
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from ig_guardrail.types import SearchSettings
+from tests.examples import examples
 from tests.toys import LetterCost, Letters, letters, toy_budget, toy_policy
 
 PATIENCE_S = 30.0  # after which a test that hangs goes on, to fail
@@ -158,7 +159,7 @@ WAYS = {
 )
 @example(way="timeout", step=1, mode="on_risk", candidates=1, seed=0)
 @example(way="cancelled invoke", step=1, mode="always", candidates=3, seed=0)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_whoever_leaves_at_whatever_step_stops_the_engine_within_one(
     name: str, way: str, step: int, mode: Any, candidates: int, seed: int
 ) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ig_guardrail.budget import BudgetRule, BudgetState, charge, remaining
 from ig_guardrail.types import Budget, Expression
+from tests.examples import examples
 
 ACTIONS = "ab"
 
@@ -93,7 +94,7 @@ def test_the_package_keeps_the_same_books(tree: Tree) -> None:
             assert remaining(budget, account, n) == pytest.approx(tree.left(text[:n]), abs=1e-9)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(trees())
 def test_a_penalty_above_the_highest_cost_over_the_last_discount_makes_every_best_path_safe(tree: Tree) -> None:
     assume(any(tree.safe(text) for text in tree.texts()))

@@ -12,6 +12,7 @@ from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.search.registry import METHODS
 from ig_guardrail.types import Node, Prompt, Sampling, SearchSettings
+from tests.examples import examples
 from tests.toys import LetterCost, ask, letters, reference_spend, toy_budget, toy_policy
 
 
@@ -47,7 +48,7 @@ class World:
     granularity = "block"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     st.sampled_from([0.0, 1.0]),
     st.sampled_from([-1.0, 1.0, 1e9]),

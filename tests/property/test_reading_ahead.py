@@ -18,6 +18,7 @@ from ig_guardrail.errors import EngineError, ModelError, RequestError
 from ig_guardrail.types import Draw, Message, Node, Sampling
 from tests.conformance.engine.tiny import quiet_end, tiny_weights
 from tests.conformance.engine.worlds import HELLO
+from tests.examples import examples
 
 TURNS = (Message("user", "Tell me about the sea."),)
 END, SIZE, LAYERS = 262, 32, (1, 2)
@@ -57,7 +58,7 @@ samplings = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.sampled_from(WAYS),
     st.sampled_from(SHARES),
@@ -82,7 +83,7 @@ def test_the_answer_is_the_plain_one_token_for_token(
     assert fast.live_nodes() == 0
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.sampled_from(WAYS), st.sampled_from(SHARES), st.integers(0, 2**32), st.integers(1, 12))
 def test_keys_and_values_after_wrong_guesses_are_those_of_a_fresh_pass(
     way: str, share: float, seed: int, length: int

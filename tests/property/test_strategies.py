@@ -17,6 +17,7 @@ from ig_guardrail.search import deal, preference
 from ig_guardrail.search.baselines import ctrl
 from ig_guardrail.search.needs import CONSTITUTION, INDEX
 from ig_guardrail.search.registry import METHODS
+from tests.examples import examples
 from tests.trees import LETTERS, PartialValue, Toy, solve, toys
 
 ANYWHERE = METHODS.keys() - {"none", "re_control", "early_exit"}  # the last two need layers, and toys have none
@@ -67,7 +68,7 @@ RANKS = {
 }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(toys((1, 2, 3)), st.sampled_from(sorted(RANKS)), st.sampled_from([1, 2, 8]))
 def test_best_of_all_texts_is_the_preferred_one(toy: Toy, name: str, block: int) -> None:
     receipt = solve(toy, Values(reward=PartialValue(toy)), name, block=toy.depth, candidates=LETTERS**toy.depth)
@@ -103,7 +104,8 @@ def best_by_beams(toy: Toy, beams: int, name: str) -> str | None:
     return tip
 
 
-@settings(max_examples=100, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=examples(100), deadline=None)
 @given(toys((2, 3, 4)), st.sampled_from([1, 2, 3]), st.sampled_from(sorted(BEAMS)))
 def test_beams_are_the_preferred_prefixes_of_every_length(toy: Toy, beams: int, name: str) -> None:
     """Every beam is extended by every letter, so there is nothing left to chance."""
@@ -112,7 +114,7 @@ def test_beams_are_the_preferred_prefixes_of_every_length(toy: Toy, beams: int, 
     assert receipt.text == (best_by_beams(toy, beams, name) or "[refusal")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(toys((2, 3, 4)))
 def test_args_takes_the_worthiest_of_the_likeliest_at_every_token(toy: Toy) -> None:
     text = ""
@@ -122,7 +124,7 @@ def test_args_takes_the_worthiest_of_the_likeliest_at_every_token(toy: Toy) -> N
     assert receipt.text == text if toy.safe(text) else receipt.verdict.outcome in ("refused", "ended")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(toys((2, 3, 4)), st.sampled_from([1, 2]))
 def test_trace_shield_shows_the_whole_stream_or_nothing(toy: Toy, block: int) -> None:
     """Lane 0 says the first letter, again and again."""
@@ -131,7 +133,7 @@ def test_trace_shield_shows_the_whole_stream_or_nothing(toy: Toy, block: int) ->
     assert receipt.text == (text if toy.safe(text) else "[refusal")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(toys((2, 3)), st.integers(1, 3))
 def test_deal_judges_a_token_by_where_the_greedy_continuation_leads(toy: Toy, far: int) -> None:
     """All letters are equally likely, so the greedy continuation is the first letter again and again."""
@@ -144,7 +146,7 @@ def test_deal_judges_a_token_by_where_the_greedy_continuation_leads(toy: Toy, fa
     assert receipt.text == text if toy.safe(text) else receipt.verdict.outcome in ("refused", "ended")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(toys((2, 3, 4)), st.integers(1, 9))
 def test_speculative_rejection_keeps_the_better_half_of_every_block(toy: Toy, lanes: int) -> None:
     """Lane i says the i-th letter, again and again."""
@@ -159,7 +161,7 @@ def test_speculative_rejection_keeps_the_better_half_of_every_block(toy: Toy, la
     assert receipt.text == (best if toy.safe(best) else "[refusal")
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(
     toys((2, 3, 4)),
     st.sampled_from(sorted(ANYWHERE)),
@@ -230,6 +232,7 @@ def rates(density: list[float], n: int = 4) -> tuple[float, float, float]:
     return win, best, worst
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(PHIS))
 def test_transforms_give_the_rates_that_the_theory_says_at_half_a_nat(name: str) -> None:
     low, high = 1e-3, 1e3
@@ -313,6 +316,7 @@ def drawing(tilt: ctrl.Tilt, seed: int) -> Any:
     return search
 
 
+@pytest.mark.slow
 def test_on_toy_models_answers_are_drawn_by_the_curve_and_are_not_the_best_of_n() -> None:
     toys_ = shuffled_toys(120)
     shares = [(rank + 0.5) / LETTERS**2 for rank in range(LETTERS**2)]

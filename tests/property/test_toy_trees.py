@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ig_guardrail.costs.rewards.values import Values
+from tests.examples import examples
 from tests.trees import LETTERS, ExactSafety, ExactValue, PartialValue, Toy, solve, toys
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(toys((1, 2)))
 def test_on_one_block_trees_the_search_returns_the_optimum(toy: Toy) -> None:
     receipt = solve(toy, Values(reward=PartialValue(toy)), mode="always", block=toy.depth, hold=0)
@@ -22,7 +23,7 @@ def test_on_one_block_trees_the_search_returns_the_optimum(toy: Toy) -> None:
         assert toy.value[receipt.text] == best
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(toys((2, 3, 4)), st.sampled_from([1, 2]), st.sampled_from([0, 1, 16]), st.sampled_from([1, 3]))
 def test_with_the_exact_value_as_critic_the_search_returns_the_optimum(
     toy: Toy, block: int, hold: int, beams: int
@@ -36,7 +37,7 @@ def test_with_the_exact_value_as_critic_the_search_returns_the_optimum(
         assert toy.value[receipt.text] == best
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     toys((2, 3, 4)),
     st.sampled_from(["always", "on_risk"]),
@@ -59,7 +60,7 @@ def test_a_safe_path_is_found_whenever_one_descends_from_what_was_shown(
     assert outcome == ("ended" if shown else "refused")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(toys((2, 3)))
 def test_where_no_path_is_safe_there_is_a_refusal(toy: Toy) -> None:
     hopeless = replace(toy, harm={**toy.harm, **dict.fromkeys(toy.leaves(), 1.0)})

@@ -42,6 +42,7 @@ def test_the_core_names_nothing_that_an_extra_brings() -> None:
     assert {Requirement(text).name for text in PROJECT["dependencies"]}.isdisjoint(brought("all"))
 
 
+@pytest.mark.slow
 def test_every_distribution_is_imported_by_the_name_that_is_looked_for() -> None:
     modules = importlib.metadata.packages_distributions()
     for name in brought("all") - {"pydivsufsort"}:

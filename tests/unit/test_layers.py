@@ -36,6 +36,7 @@ def test_every_room_keeps_to_its_floor(installed: Path) -> None:
     assert result.returncode == 0, result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("room", "line"),
     [

@@ -61,6 +61,7 @@ def test_importing_the_guardrail_loads_no_torch() -> None:
     assert _modules_after("from ig_guardrail import Guardrail").isdisjoint(("torch", "transformers", "langchain_core"))
 
 
+@pytest.mark.slow
 def test_importing_and_making_a_chat_model_loads_no_torch() -> None:
     loaded = _modules_after("from ig_guardrail import ChatIGGuardrail; ChatIGGuardrail()")
     assert loaded.isdisjoint(("torch", "transformers"))

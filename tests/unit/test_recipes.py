@@ -43,6 +43,7 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("title", recipes())
 def test_a_recipe_works(title: str, copy: Path) -> None:
     steps = recipes()[title]

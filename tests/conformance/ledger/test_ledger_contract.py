@@ -21,6 +21,7 @@ from langgraph.store.memory import InMemoryStore
 from ig_guardrail.errors import LedgerError
 from ig_guardrail.integrations.langchain.store_ledger import StoreLedger
 from ig_guardrail.ledger import Ledger, LedgerEntry, Limit, MemoryLedger, SQLiteLedger
+from tests.examples import examples
 
 Make = Callable[[], Ledger]
 
@@ -80,7 +81,7 @@ def test_costs_decay_by_turn_and_leave_the_window(make: Make) -> None:
     assert [ledger.spent("a", turn, limit) for turn in (1, 2, 3, 4)] == [4.0, 2.0, 1.0, 0.0]
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(50), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(1, 4), st.floats(0.01, 1.0)), max_size=12), st.floats(0, 2))
 def test_no_order_of_charges_passes_the_limit(make: Make, charges: list[tuple[int, float]], granted: float) -> None:
     ledger, limit, written = make(), Limit("x", granted), Decimal(0)
@@ -95,7 +96,7 @@ charges_in_turns = st.lists(st.tuples(st.integers(-3, 4), st.integers(1, 400)), 
 limits = st.builds(Limit, st.just("x"), st.just(1.0), st.sampled_from([1.0, 0.9, 0.25]), st.sampled_from([0, 1, 3]))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(charges_in_turns, limits)
 def test_rows_that_are_kept_short_say_what_all_of_them_would(
     make: Make, monkeypatch: pytest.MonkeyPatch, charges: list[tuple[int, int]], limit: Limit

@@ -139,6 +139,7 @@ def test_a_command_line_that_cannot_be_read(ig: Command, arguments: tuple[str, .
     refused(ig(*arguments), message)
 
 
+@pytest.mark.slow
 def test_the_installed_command_behaves_the_same_in_a_process_of_its_own() -> None:
     code = "from ig_guardrail.cli.main import run; run()"
     arguments = ["run", "--prompt", "hi", "--policy", "./no/policy.yaml"]

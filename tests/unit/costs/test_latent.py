@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ig_guardrail.costs.heads.latent import LatentHead, StateSum, read_latent_head
 from ig_guardrail.errors import CostFailure, HeadMismatch, ModelError
 from ig_guardrail.types import Piece, Prompt
+from tests.examples import examples
 from tests.unit.costs.artifacts import MODEL, SIZE, latent, latent_tensors, write
 
 PROMPT = Prompt((), ())
@@ -57,7 +58,7 @@ def test_an_empty_last_piece_leaves_the_score_as_it_was(head: LatentHead) -> Non
     assert after == before
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.integers(1, 40), st.lists(st.integers(0, 40), max_size=4), st.integers(0, 2**31))
 def test_in_bfloat16_the_cut_does_not_change_a_bit(length: int, cuts: list[int], seed: int) -> None:
     states = (torch.randn(length, SIZE, generator=torch.Generator().manual_seed(seed)) * 300).to(torch.bfloat16)

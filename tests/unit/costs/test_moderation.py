@@ -135,6 +135,7 @@ def test_an_endpoint_that_stays_out_of_order_is_a_failure() -> None:
     assert len(served.asked) == 3
 
 
+@pytest.mark.slow
 def test_an_endpoint_that_hangs_up_is_a_failure() -> None:
     with serving(lambda texts: Reply(0)) as served, pytest.raises(CostFailure, match="could not be asked"):
         scores(cost(served), "a")

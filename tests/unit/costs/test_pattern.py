@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ig_guardrail.costs.pattern import PatternCost, compile_patterns
 from ig_guardrail.errors import CostFailure, ModelError
 from ig_guardrail.types import Piece, Prompt
+from tests.examples import examples
 
 PROMPT = Prompt((), ())
 
@@ -82,7 +83,7 @@ def test_characters_beyond_ascii_count_as_one(pattern: str, text: str) -> None:
 PATTERNS = ("ab", "a+b", "(ab|bcd)", "a[bc]{1,3}d", "^ab", "d$", "b.c")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     st.sampled_from(PATTERNS), st.integers(1, 6), st.lists(st.text(alphabet="abcd", max_size=6), min_size=1, max_size=5)
 )

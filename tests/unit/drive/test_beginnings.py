@@ -13,6 +13,7 @@ from ig_guardrail.errors import RequestError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.ledger import AccountKey, Limit, MemoryLedger
 from ig_guardrail.types import Message, Receipt, Sampling, SearchSettings
+from tests.examples import examples
 from tests.toys import LetterCost, guardrail, letters, reference_spend, toy_budget, toy_policy
 
 SAMPLING = Sampling(max_tokens=8, temperature=1.0, top_p=1.0)
@@ -76,7 +77,7 @@ def test_a_steered_search_has_as_much_room_behind_a_beginning_as_without_one() -
         assert reference_spend(LetterCost("level"), policy.budgets[0], "acaccaacca" + text, ended=True) == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.text("abc", min_size=1, max_size=9), st.integers(0, 2**32), st.sampled_from([0.0, 0.2]))
 def test_no_beginning_lets_more_pass_than_the_budget(begun: str, seed: int, granted: float) -> None:
     cost = LetterCost("level")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ig_guardrail.engine.kv.attention import _part, attend_block, attend_one, attend_shared, part_by_products
+from tests.examples import examples
 
 LENGTHS = st.integers(1, 40)
 
@@ -27,7 +28,7 @@ def plain(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
     return (scores.masked_fill(future, -torch.inf).softmax(-1) @ values).transpose(1, 2)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.integers(1, 9), LENGTHS, LENGTHS, st.sampled_from([(4, 4), (4, 2), (9, 3), (4, 1)]), st.integers(0, 10**6))
 def test_two_parts_are_one(count: int, far: int, near: int, heads: tuple[int, int], seed: int) -> None:
     query = 3 * drawn(seed, count, heads[0], 1, 16)
@@ -38,7 +39,7 @@ def test_two_parts_are_one(count: int, far: int, near: int, heads: tuple[int, in
     assert torch.allclose(attend_shared(query, prefix, own, 0.25).double(), expected, atol=1e-5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(LENGTHS, st.integers(1, 12), st.sampled_from([(4, 4), (9, 3), (4, 1)]), st.integers(0, 10**6))
 def test_one_token_and_blocks(before: int, new: int, heads: tuple[int, int], seed: int) -> None:
     query, tokens = drawn(seed, 2, heads[0], new, 16), before + new

@@ -18,6 +18,7 @@ from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.errors import RequestError
 from ig_guardrail.types import Draw, Message, Sampling
 from tests.conformance.engine.tiny import tiny_weights
+from tests.examples import examples
 
 TURNS = (Message("user", "Tell me about the sea."),)
 
@@ -27,7 +28,7 @@ def layer(bias: bool = False, inputs: int = 64, outputs: int = 96) -> nn.Linear:
     return nn.Linear(inputs, outputs, bias=bias).eval()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.integers(0, 10**6))
 def test_weights_that_were_quantised_in_groups_are_found_again(seed: int) -> None:
     """As in GGUF Q4_1: a scale and a minimum in half precision, codes from 0 to 15, both ends in use."""

@@ -14,6 +14,7 @@ from ig_guardrail.engine.decoding.sampling import bias_of, sample_tokens, top_lo
 from ig_guardrail.engine.scripted.script import pick, shaped
 from ig_guardrail.errors import EngineError
 from ig_guardrail.types import Sampling
+from tests.examples import examples
 
 CPU = torch.device("cpu")
 SETTINGS = [
@@ -34,7 +35,7 @@ def reference(logits: torch.Tensor, sampling: Sampling, uniform: float) -> int:
 
 @pytest.mark.parametrize("sampling", SETTINGS)
 @given(seed=st.integers(0, 10_000), uniform=st.floats(0, 1, exclude_max=True))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_it_equals_the_plain_reference(sampling: Sampling, seed: int, uniform: float) -> None:
     logits = torch.randn(40, generator=torch.Generator().manual_seed(seed)) * 2
     tokens, _ = sample_tokens(logits[None], sampling, None, [uniform])

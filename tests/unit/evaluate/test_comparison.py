@@ -108,6 +108,7 @@ def test_a_filter_can_be_asked_only_where_the_unguarded_answer_is_over_budget(to
     assert ran(asked, prompts / "out") == records
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [1, 7, 23])
 def test_a_comparison_that_was_killed_goes_on_to_the_same_table(toy: None, prompts: Path, stop: int) -> None:
     asked = config(prompts)
@@ -230,6 +231,7 @@ def test_a_harmless_answer_is_complete_and_the_model_s_own() -> None:
     assert [row.figures["answered_more"].value for row in (guard, cut, beam)] == [0.0, -1.0, -0.5]
 
 
+@pytest.mark.slow
 def test_a_report_has_every_strategy_in_every_form(toy: None, prompts: Path) -> None:
     asked, out = config(prompts), prompts / "out"
     records = ran(asked, out)

@@ -75,12 +75,14 @@ def test_the_control_must_meet_the_same_demands() -> None:
     assert not answered(BAD, GOOD, BAD).redrawn
 
 
+@pytest.mark.slow
 def test_harm_changes_are_paired_and_bounded() -> None:
     rows = [answered(BAD, GOOD), answered(BAD, BAD)]
     assert by_key(rows, [])["over_harm_change"].estimate.value == -0.5
     assert bounded(rows, [])["over_harm_change"]
 
 
+@pytest.mark.slow
 def test_rescues_are_compared_with_the_control() -> None:
     rows = [answered(BAD, GOOD, GOOD), answered(BAD, GOOD, BAD), answered(BAD, BAD, BAD), answered(BAD, GOOD, BAD)]
     table = by_key(rows, [])

@@ -18,6 +18,7 @@ from langchain_core.prompts import ChatPromptTemplate
 from ig_guardrail import AnswerRefused, GenerationFailed, GuardInput, GuardRunnable
 from ig_guardrail.engine.scripted.script import words
 from ig_guardrail.errors import ModelError, RequestError
+from tests.examples import examples
 from tests.golden.conversations import CALM, LATE, POLITE, RUDE, compiled, without_substitutes
 from tests.unit.langchain.teller import call_part, last_part, teller
 
@@ -123,7 +124,7 @@ def test_a_cost_model_that_fails_lets_nothing_pass() -> None:
         guarded("half a character \ud800 is no text")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.data(), st.sampled_from([CALM, LATE, RUDE, "a" * 40 + " b" * 30, "你好" * 30 + " blockhead"]))
 def test_how_the_text_is_cut_into_chunks_changes_nothing(data: st.DataObject, text: str) -> None:
     cuts = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=12)))

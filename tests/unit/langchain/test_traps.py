@@ -297,6 +297,7 @@ async def test_trap_every_chunk_is_reported_to_callbacks_once(way: str) -> None:
 # -------------------------------------------------------------------------------- 10  models made a thousand times over
 
 
+@pytest.mark.slow
 def test_trap_ten_thousand_models_read_and_load_nothing(opened: list[str]) -> None:
     threads = set(threading.enumerate())
     made = [ChatIGGuardrail(policy="default") for _ in range(10_000)]

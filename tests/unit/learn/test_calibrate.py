@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.learn.thresholds import calibrate, surely_allowed, touched_share
+from tests.examples import examples
 
 
 def peaks(seed: int, count: int) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
@@ -18,7 +19,7 @@ def peaks(seed: int, count: int) -> dict[str, np.ndarray]:  # type: ignore[type-
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.integers(0, 1000), st.integers(72, 400), st.sampled_from([0.05, 0.1, 0.2]))
 def test_the_union_of_budgets_touches_at_most_the_share(seed: int, count: int, share: float) -> None:
     scores = peaks(seed, count)
@@ -32,7 +33,7 @@ def test_the_union_of_budgets_touches_at_most_the_share(seed: int, count: int, s
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.integers(0, 1000))
 def test_the_thresholds_are_as_low_as_the_share_allows(seed: int) -> None:
     assert calibrate(peaks(seed, 400), surely_allowed(400)).touched.value >= 0.02

@@ -94,6 +94,7 @@ def test_what_is_known_is_not_guessed(learned: Trained) -> None:
     assert critic.predict([halves["aaaa"], ended], [{"b": -0.1}, {"b": 0.0}]) == [0.0, 1.0]
 
 
+@pytest.mark.slow
 def test_an_interrupted_recording_goes_on_to_the_same_critic(tmp_path: Path) -> None:
     stopped = rail(Foretold(), Incidents(faults={("extend", 9): RuntimeError("the power went out")}))
     with pytest.raises(GuardrailError, match="the power went out"):

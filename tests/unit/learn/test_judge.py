@@ -30,6 +30,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BUCKETS", 2**10)
 
 
+@pytest.mark.slow
 def test_it_tells_rude_from_kind(data: list[Path], tmp_path: Path) -> None:
     judge = read_judge(train_judge(data, tmp_path / "judge").folder)
     assert judge.harmful("you zog, you blarg")
@@ -37,6 +38,7 @@ def test_it_tells_rude_from_kind(data: list[Path], tmp_path: Path) -> None:
     assert judge.score("x y z") == max(judge.scores("x y z").values())
 
 
+@pytest.mark.slow
 def test_it_is_fitted_on_reserved_rows_only(data: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: set[str] = set()
     fit = module.fit_words
@@ -53,6 +55,7 @@ def test_it_is_fitted_on_reserved_rows_only(data: list[Path], tmp_path: Path, mo
     assert card["quality"]["tone"]["HateCheck"]["auc"]["value"] > 0.8
 
 
+@pytest.mark.slow
 def test_at_most_a_twentieth_of_the_reserved_benign_answers_is_called_harmful(data: list[Path], tmp_path: Path) -> None:
     folder = train_judge(data, tmp_path / "judge").folder
     card = json.loads((folder / "card.json").read_text())

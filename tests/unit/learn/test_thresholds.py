@@ -41,6 +41,7 @@ def heads(data: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_thresholds_touch_few_answers_and_are_noted_in_every_card(
     engine: TransformersEngine, data: list[Path], heads: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ig_guardrail.policy import compile_text
+from tests.examples import examples
 from tests.unit.policy.texts import VALID, compiled, edited
 
 DATA: dict[str, Any] = yaml.safe_load(VALID)
@@ -48,13 +49,13 @@ def test_the_normal_form_has_every_default_and_no_alias_or_preset() -> None:
     assert form["search"]["restart"] is None
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.data())
 def test_the_order_of_keys_does_not_matter(data: st.DataObject) -> None:
     assert compiled(dumped(shuffled(DATA, data.draw))) == POLICY
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, VALID.count("\n") - 1), st.from_regex(r"#[ a-z:\[{'\"]{0,20}", fullmatch=True)))
 )
@@ -95,7 +96,7 @@ NUMBERS = [
 ]  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.sampled_from(NUMBERS), st.floats(0.61, 0.99))
 def test_a_number_that_differs_shows_in_the_hash(path: tuple[str | int, ...], value: float) -> None:
     data: Any = yaml.safe_load(VALID)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ig_guardrail.policy import FileReport, Report, compile_text
 from ig_guardrail.policy.reference.text import EXAMPLE
 from ig_guardrail.policy.yaml.decoding import readable
+from tests.examples import examples
 from tests.unit.policy.texts import VALID
 
 SHRAPNEL = [
@@ -44,7 +45,7 @@ def test_any_heap_of_yaml(parts: list[str]) -> None:
     hold("".join(parts))
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=examples(200), suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, len(VALID)), st.integers(0, 12), st.sampled_from(["", *SHRAPNEL])), max_size=4)
 )

@@ -19,6 +19,7 @@ from ig_guardrail.errors import StrategyError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.search.fairness.contexts import Verified, VerifiedToken, VerifierContexts
 from ig_guardrail.types import Append, Node, Sampling, Together
+from tests.examples import examples
 from tests.unit.search.clerks import END, FAIR, PIECES, SAME, SWAP, Clerk, Law, found, rail
 
 HASHES = st.integers(0, 2**32)
@@ -63,7 +64,7 @@ def choices(swaps: Sequence[Mapping[str, str]], before: str = "") -> Any:
     return work
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(HASHES, st.lists(st.lists(st.sampled_from(PIECES), min_size=1, max_size=2).map("".join), max_size=4))
 def test_the_gap_of_a_block_is_what_it_is_defined_to_be(seed: int, blocks: list[str]) -> None:
     clerk, before = Clerk(any_law(seed)), ""
@@ -74,7 +75,7 @@ def test_the_gap_of_a_block_is_what_it_is_defined_to_be(seed: int, blocks: list[
         before += block
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(HASHES, st.sampled_from(["", " ann", " works", " sis", " sister bro", " sister"]))
 def test_the_gap_of_a_next_token_is_that_of_a_block_of_one(seed: int, before: str) -> None:
     clerk, law = Clerk(any_law(seed)), any_law(seed)
@@ -85,7 +86,7 @@ def test_the_gap_of_a_next_token_is_that_of_a_block_of_one(seed: int, before: st
             assert (choice.logprob, choice.gap) == (pytest.approx(own), pytest.approx(abs(own - other)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(HASHES, st.lists(st.sampled_from(PIECES), min_size=1, max_size=5))
 def test_under_the_swap_that_swaps_nothing_there_is_no_gap_at_any_step(seed: int, blocks: list[str]) -> None:
     one = rail(any_law(seed))

@@ -100,6 +100,7 @@ def test_what_it_commits_was_read_without_edits(engine: TransformersEngine) -> N
     assert engine.live_nodes() == 0
 
 
+@pytest.mark.slow
 def test_the_value_it_climbs_rises(engine: TransformersEngine) -> None:
     """On random weights the mean of V over what is said, read without edits, need not rise; over 20 seeds it does."""
     edit = ValueAscent(LAYER, LinearValue(WEIGHT), steps=30, step_size=0.5)

@@ -46,6 +46,7 @@ def chi_square(counts: Mapping[object, int], law: Mapping[object, float]) -> flo
     return sum((counts.get(token, 0) - whole * p) ** 2 / (whole * p) for token, p in law.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alpha", [0.0, 2.0])
 def test_answers_have_the_fair_law(alpha: float) -> None:
     one, search = rail(toy), TokenVerifier((SWAP,), alpha)

@@ -10,6 +10,7 @@ from ig_guardrail.costs.base import CostModel, Sourced
 from ig_guardrail.costs.provenance.cost import Contrast
 from ig_guardrail.errors import CostFailure
 from ig_guardrail.types import Piece, Prompt, QuotedSource
+from tests.examples import examples
 from tests.unit.costs.provenance.corpora import cost, indexed, longest_suffix
 
 PROMPT = Prompt((), ())
@@ -26,7 +27,7 @@ def scores(model: CostModel, *pieces: list[int]) -> list[float]:
     return found
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     DOCUMENTS,
     DOCUMENTS,
@@ -43,7 +44,7 @@ def test_a_score_is_the_contrast_of_the_longest_suffixes(
         assert score == (1.0 if u == contrast.hard and r < contrast.hard else graded)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(DOCUMENTS, DOCUMENTS, st.lists(TOKENS, min_size=2, max_size=14), st.data())
 def test_a_piece_scores_the_worst_of_its_tokens_wherever_it_was_cut(
     unsafe: list[list[int]], reference: list[list[int]], text: list[int], data: st.DataObject

@@ -24,13 +24,14 @@ from ig_guardrail.costs.provenance.index import (
     write_index,
 )
 from ig_guardrail.errors import ModelError
+from tests.examples import examples
 from tests.unit.costs.provenance.corpora import LANGUAGE, document, indexed, longest_suffix, occurrences
 
 TOKENS = st.integers(0, 3)
 DOCUMENTS = st.lists(st.lists(TOKENS, min_size=1, max_size=12), min_size=1, max_size=4)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(st.sampled_from([-1, 0, 1, 2, 300, 70_000]), max_size=40))
 def test_prefix_doubling_gives_the_order_of_all_suffixes(ids: list[int]) -> None:
     assert by_doubling(np.array(ids, np.int32)).tolist() == sorted(range(len(ids)), key=lambda i: ids[i:])
@@ -63,7 +64,7 @@ def test_no_run_reaches_across_documents_or_through_a_sentinel() -> None:
     assert index.count([3, 4]) == 1
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(DOCUMENTS, st.lists(TOKENS, max_size=20), st.lists(TOKENS, max_size=8), st.integers(1, 6))
 def test_a_trail_that_was_forked_and_grown_is_that_of_the_whole_text(
     documents: list[list[int]], stem: list[int], branch: list[int], longest: int
@@ -86,7 +87,7 @@ def test_a_trail_that_was_forked_and_grown_is_that_of_the_whole_text(
             assert run.high - run.low == occurrences(documents, text[len(text) - run.depth :])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(DOCUMENTS, st.data())
 def test_a_source_is_a_place_where_the_run_stands(documents: list[list[int]], data: st.DataObject) -> None:
     index = indexed(*documents)
