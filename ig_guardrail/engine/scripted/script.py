@@ -76,25 +76,29 @@ class Continuations:
     told: Mapping[tuple[int, int], str | Sequence[str | bytes]]
     steered: Mapping[tuple[int, int], str | Sequence[str | bytes]] = field(default_factory=dict)
     vocabulary: Vocabulary = field(init=False)
+    _tokens: Sequence[Mapping[tuple[int, int], Sequence[int]]] = field(init=False, repr=False)  # of told and steered
 
     def __post_init__(self) -> None:
-        answers = [*self.told.values(), *self.steered.values()]
-        pieces = dict.fromkeys(piece for answer in answers for piece in _pieces(answer))
-        object.__setattr__(self, "vocabulary", Vocabulary(pieces))
+        tables = [{key: _pieces(answer) for key, answer in table.items()} for table in (self.told, self.steered)]
+        vocabulary = Vocabulary(
+            dict.fromkeys(piece for table in tables for answer in table.values() for piece in answer)
+        )
+        tokens = [
+            {key: [vocabulary.ids(one)[0] for one in answer] for key, answer in table.items()} for table in tables
+        ]
+        object.__setattr__(self, "vocabulary", vocabulary)
+        object.__setattr__(self, "_tokens", tokens)
 
     def next_tokens(self, place: TokenPlace) -> Distribution:
         answer = self._answer(place)
-        if len(place.prefix) >= len(answer):
-            return ((self.vocabulary.end, 1.0),)
-        piece = answer[len(place.prefix)]
-        return ((self.vocabulary.ids(piece)[0], 1.0),)
+        at = len(place.prefix)
+        return ((answer[at] if at < len(answer) else self.vocabulary.end, 1.0),)
 
-    def _answer(self, place: TokenPlace) -> Sequence[str | bytes]:
-        tables = [self.steered, self.told] if place.twin else [self.told]
-        for table in tables:
+    def _answer(self, place: TokenPlace) -> Sequence[int]:
+        for table in reversed(self._tokens) if place.twin else self._tokens[:1]:
             for key in ((place.lane, place.attempt), (place.lane, 0), (0, 0)):
                 if key in table:
-                    return _pieces(table[key])
+                    return table[key]
         return ()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from ig_guardrail.assembly import guard
@@ -37,7 +38,7 @@ class Obliging:
     )
 
     def next_tokens(self, place: TokenPlace) -> Distribution:
-        answer = self.vocabulary.ids(self.answer(place.prompt.turns))
+        answer = _ids(self.vocabulary, self.answer(place.prompt.turns))
         done = len(place.prefix)
         on_the_way = done < len(answer) and answer[:done] == place.prefix
         return [(answer[done] if on_the_way else self.vocabulary.end, 1.0)]
@@ -52,6 +53,11 @@ class Obliging:
         if any("Answer with JSON" in turn.text for turn in turns if turn.role == "system"):
             return json.dumps(JOKE)
         return CALM
+
+
+@lru_cache(64)
+def _ids(vocabulary: Vocabulary, text: str) -> tuple[int, ...]:
+    return vocabulary.ids(text)
 
 
 def told_of(turns: Sequence[Message]) -> list[str]:
