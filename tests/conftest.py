@@ -6,13 +6,15 @@ import gc
 import os
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from pytest_socket import disable_socket
 
 from ig_guardrail.ledger import process_ledger
 from tests.examples import examples
 
-settings.register_profile("share", max_examples=examples(100))
+settings.register_profile(
+    "share", max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("share")
 
 
@@ -23,7 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What was imported stays: looking through it for garbage, again and again, took a tenth of the time."""
+    """What was imported stays: no search for garbage need look through it."""
     gc.collect()
     gc.freeze()
 
