@@ -63,9 +63,10 @@ def adopt(weights: Weights, policy: CompiledPolicy, rate: float = 0.05, folder: 
     """
     folder = folder or adoption_folder(weights.sha256, weights.numerics)
     answers = folder / ANSWERS
-    surely_allowed(sum(split_of(question) == SETTING for question in benign_prompts()), rate)  # or it was for nothing
+    questions = [one for one in benign_prompts() if split_of(one) in (SETTING, CHECKING)]
+    surely_allowed(sum(split_of(one) == SETTING for one in questions), rate)  # or answering would be for nothing
     if not answers.exists():
-        write_answers(weights, answers)
+        write_answers(weights, answers, questions=questions)
     engine = TransformersEngine(weights)
     try:
         rows = read_rows([answers]).rows

@@ -46,16 +46,25 @@ class AskedQuestion:
     grammar: str | None = None
 
 
-def write_answers(weights: Weights, out: Path, temperature: float = 0.7, top_p: float = 0.95, seed: int = 0) -> int:
+def write_answers(
+    weights: Weights,
+    out: Path,
+    temperature: float = 0.7,
+    top_p: float = 0.95,
+    seed: int = 0,
+    questions: Sequence[str] | None = None,
+) -> int:
     """Answer every benign question and write one row each to `out` (.jsonl); the number of rows.
 
+    questions: those to answer; all of the project's if None
     Answers have at most `TOKENS` tokens. The file appears when it is whole; until then its rows are kept beside it, and
     a run that was interrupted goes on where it stopped. Raises RequestError if `out` cannot be written.
     """
     chat = chat_of(weights.tokenizer)
     grammars = Grammars(vocabulary_of(weights), chat.text_ids)
-    asked = [_asked(chat, text) for text in benign_prompts()]
-    asked += [_asked(chat, text, form) for text in benign_prompts() if (form := call_form(text)) is not None]
+    texts = benign_prompts() if questions is None else questions
+    asked = [_asked(chat, text) for text in texts]
+    asked += [_asked(chat, text, form) for text in texts if (form := call_form(text)) is not None]
     sampling = Sampling(temperature, top_p, seed=seed)
     show = progress_line("answering")
     batches = list(_batches(asked))
