@@ -65,12 +65,14 @@ class Tokens:
 class LocalGuard:
     """The model on its device, for one caller at a time, since tokenizers hold state while they work.
 
+    where    the cost model, for messages
     sha256   of its files
     longest  tokens of a row
     special  ids of special tokens
     """
 
     name: str
+    where: str
     sha256: str
     asker: Asker
     longest: int
@@ -99,9 +101,7 @@ class LocalGuard:
             return worst
 
     def _windows(self, question: Question) -> Iterator[Question]:
-        form = self.asker.form
-        thought = form.thought.most if form.thought else 0
-        frame = len(self._encoded(_plain(question))) + len(self.tokens.after) + thought
+        frame = len(self._encoded(_plain(question))) + self._reserved
         room = self.longest - frame - SPARE
         if room < SHORTEST:
             raise self._failure(
@@ -115,10 +115,15 @@ class LocalGuard:
         ids = self._encoded(question)
         if self._specials(ids) != self._specials(self._encoded(_plain(question))):
             raise self._failure("was given a text that changes the structure of its template", "")
-        ids = [*ids, *self._thought(ids), *self.tokens.after]
-        if len(ids) > self.longest:
+        if len(ids) + self._reserved > self.longest:
             raise self._failure(f"was asked about {len(ids)} tokens, and reads {self.longest} at once", "")
-        return ids
+        return [*ids, *self._thought(ids), *self.tokens.after]
+
+    @property
+    def _reserved(self) -> int:
+        """Tokens that the model may write before its verdict."""
+        thought = self.asker.form.thought
+        return len(self.tokens.after) + (thought.most + len(thought.otherwise) if thought else 0)
 
     def _encoded(self, question: Question) -> list[int]:
         try:
@@ -186,7 +191,7 @@ class LocalGuard:
     def _failure(self, reason: str, fix: str) -> CostFailure:
         return CostFailure(
             f"the safety model '{self.name}' {reason}",
-            where=f"{WHAT} '{self.name}'",
+            where=self.where,
             why="what was not judged may not be shown",
             fix=fix,
         )
@@ -221,6 +226,7 @@ def load_local_guard(name: str, device: str, asker: Asker, where: str) -> LocalG
     asker = Asker(asker.form, asker.categories, frozenset(text for text in special.values() if text.strip()))
     return LocalGuard(
         name=name,
+        where=where,
         sha256=weights_sha256(folder, "*.safetensors", "*.json", "*.jinja", "*.model"),
         asker=asker,
         longest=_longest(tokenizer, model),
@@ -235,21 +241,33 @@ def load_local_guard(name: str, device: str, asker: Asker, where: str) -> LocalG
 def verdict_tokens(tokenizer: Any, form: GuardFormat, where: str) -> VerdictTokens:
     """The tokens that verdicts begin with. Raises ModelError, naming the key of the format, where there are none."""
     place = form.verdict
-    after = tokenizer.encode(place.after, add_special_tokens=False)
     found: dict[str, tuple[int, ...]] = {}
+    befores = set()
     for meaning in ("unsafe", "safe", "controversial"):
         ids = []
         for word in getattr(place, meaning):
-            whole = tokenizer.encode(place.after + word, add_special_tokens=False)
-            token = whole[len(after)] if whole[: len(after)] == after and len(whole) > len(after) else None
-            if token is None or token == tokenizer.unk_token_id:
+            read = tokenizer(place.after + word, add_special_tokens=False, return_offsets_mapping=True)
+            edges = read["offset_mapping"]
+            first = next((i for i, (_, stop) in enumerate(edges) if stop > len(place.after)), None)
+            if (
+                first is None
+                or edges[first][0] < len(place.after)
+                or read["input_ids"][first] == tokenizer.unk_token_id
+            ):
                 raise _unfit_format(
                     f"the model has no token for {word!r}",
                     f"{where}.format: verdict.{meaning}",
                     f"it would have to begin with a token of its own after {place.after!r}",
                 )
-            ids.append(token)
+            befores.add(tuple(read["input_ids"][:first]))
+            ids.append(read["input_ids"][first])
         found[meaning] = tuple(dict.fromkeys(ids))
+    if len(befores) != 1:
+        raise _unfit_format(
+            f"what stands before verdicts, {place.after!r}, is read in several ways",
+            f"{where}.format: verdict.after",
+            "how it is read depends on the word that follows",
+        )
     meanings = [set(ids) for ids in found.values()]
     if sum(map(len, meanings)) != len(set.union(*meanings)):
         raise _unfit_format(
@@ -257,7 +275,7 @@ def verdict_tokens(tokenizer: Any, form: GuardFormat, where: str) -> VerdictToke
             f"{where}.format: verdict",
             "only the token that a verdict begins with is read",
         )
-    return VerdictTokens(tuple(after), **found)
+    return VerdictTokens(befores.pop(), **found)
 
 
 def _content(name: str, tokenizer: Any, asker: Asker, where: str) -> Content:
