@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from ig_guardrail.costs.guards.format import MOST_BYTES, packaged_formats, parse
 from ig_guardrail.errors import ModelError
 from ig_guardrail.policy.hazards import canonical
 
+ROOT = Path(__file__).resolve().parents[3]
 GOOD: dict[str, Any] = {
     "format": "ig-guardrail/guard/v1",
     "title": "own",
@@ -85,3 +88,19 @@ def test_a_name_that_is_none_is_refused_with_one_that_is_near(tmp_path: Path) ->
     assert raised.value.fix == "write 'llama-guard'"
     (tmp_path / "own.yaml").write_bytes(written())
     assert read_format("./own.yaml", tmp_path, "x").title == "own"
+
+
+def test_the_page_lists_every_packaged_format() -> None:
+    page = (ROOT / "docs" / "guards.md").read_text("utf-8")
+    asked = dict(re.findall(r"^\| `([a-z0-9.-]+)` \| .*\| (once|by category) \|", page, re.MULTILINE))
+    assert set(asked) == set(packaged_formats())
+    assert all((asked[name] == "by category") == read_format(name, None, "").asks_each for name in asked)
+
+
+def test_the_format_on_the_page_is_one() -> None:
+    page = (ROOT / "docs" / "guards.md").read_text("utf-8")
+    (shown,) = re.findall(r"^    format: .*\n(?:    .*\n)+", page, re.MULTILINE)
+    form = parse_format(textwrap.dedent(shown).encode(), "docs/guards.md")
+    assert form.layout == "transcript"
+    keys = {key for row in re.findall(r"^\| (`[^|]*`) \|", page, re.MULTILINE) for key in re.findall(r"`(\w+)`", row)}
+    assert set(type(form).model_fields) <= keys

@@ -16,7 +16,7 @@ from ig_guardrail.costs.guards.local import LocalGuard
 from ig_guardrail.costs.guards.questions import NEUTRAL, Question
 from ig_guardrail.errors import CostFailure, ModelError
 from ig_guardrail.types import CostModelSpec, Message, Piece, Prompt
-from tests.unit.costs.guards import FAMILIES, LLAMA_PARTS, Family, guard
+from tests.unit.costs.guards import FAMILIES, LLAMA_PARTS, Family, guard, tokenizer
 
 ASKED = Prompt((Message("user", "why is the soup hot"),), ())
 SAID = "the soup is good"
@@ -391,3 +391,66 @@ def test_the_hash_covers_weights_format_categories_and_prompt(folders: dict[str,
     ]
     assert cost(folders["llama-guard"], "llama-guard").sha256 == usual.sha256
     assert len({usual.sha256, *(one.sha256 for one in others)}) == 5
+
+
+def architectures(vocabulary: int) -> dict[str, Any]:
+    """Tiny models of the architectures that families of safety models have, some of them with sliding windows."""
+    import transformers as hub
+
+    size: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "head_dim": 8}
+    heads: dict[str, Any] = {"num_attention_heads": 4, "num_key_value_heads": 2, "initializer_range": 0.3}
+    ends: dict[str, Any] = {"pad_token_id": None, "bos_token_id": None, "eos_token_id": None}
+    base = {"vocab_size": vocabulary, "max_position_embeddings": 1024, **size, **heads, **ends}
+    flat = {key: value for key, value in base.items() if key != "head_dim"}
+    text = hub.Llama4TextConfig(**base, intermediate_size_mlp=32, interleave_moe_layer_step=5, attention_chunk_size=64)
+    sight = hub.Llama4VisionConfig(
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=128,
+        vision_output_dim=32,
+        image_size=28,
+        patch_size=14,
+        projector_input_dim=32,
+        projector_output_dim=32,
+    )
+    both = hub.Llama4Config(text_config=text.to_dict(), vision_config=sight.to_dict(), pad_token_id=None)
+    return {
+        "llama": hub.LlamaForCausalLM(hub.LlamaConfig(**base)),
+        "llama 4": hub.Llama4ForConditionalGeneration(both),
+        "qwen 3": hub.Qwen3ForCausalLM(hub.Qwen3Config(**base)),
+        "gemma 2": hub.Gemma2ForCausalLM(hub.Gemma2Config(**base, sliding_window=16, query_pre_attn_scalar=8)),
+        "granite": hub.GraniteForCausalLM(hub.GraniteConfig(**flat)),
+        "granite hybrid": hub.GraniteMoeHybridForCausalLM(
+            hub.GraniteMoeHybridConfig(
+                **flat,
+                layer_types=["mamba", "attention"],
+                num_local_experts=0,
+                shared_intermediate_size=32,
+                mamba_n_heads=8,
+                mamba_d_head=8,
+                mamba_d_state=8,
+                mamba_expand=2,
+            )
+        ),
+        "gpt-oss": hub.GptOssForCausalLM(
+            hub.GptOssConfig(**base, num_local_experts=4, num_experts_per_tok=2, sliding_window=16)
+        ),
+    }
+
+
+@pytest.mark.slow
+def test_padding_changes_nothing_in_the_architectures_of_these_families(tmp_path: Path) -> None:
+    import torch
+
+    fast = tokenizer(FAMILIES["llama-guard"])
+    torch.manual_seed(0)
+    for name, made in architectures(len(fast)).items():
+        folder = tmp_path / name.replace(" ", "-")
+        made.save_pretrained(folder)
+        fast.save_pretrained(folder)
+        model = cost(folder, "llama-guard", ["vcr"])
+        rows = [local(model)._row(about(model, text)) for text in ("good", "the soup " * 30, "so " * 9)]
+        with torch.inference_mode():
+            alone = [local(model).model(input_ids=torch.tensor([row])).logits[0, -1].double().numpy() for row in rows]
+        assert local(model)._last_logits(rows) == pytest.approx(np.stack(alone), abs=1e-3), name
