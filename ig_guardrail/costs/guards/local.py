@@ -44,8 +44,9 @@ class VerdictTokens:
 
     def masses(self, logits: NDArray[np.float64]) -> Masses:
         """What they come to in a row of logits over the vocabulary."""
-        odds = np.exp(logits - logits.max())
-        odds /= odds.sum()
+        with np.errstate(invalid="ignore"):
+            odds = np.exp(logits - logits.max())
+            odds /= odds.sum()
         return Masses(*(float(odds[list(ids)].sum()) for ids in (self.unsafe, self.safe, self.controversial)))
 
 
@@ -142,9 +143,10 @@ class LocalGuard:
         if thought is None:
             return []
         import torch
-        from transformers import GenerationConfig
+        import transformers
 
-        how = GenerationConfig(
+        configuration: Any = transformers.GenerationConfig
+        how = configuration(
             do_sample=False,
             max_new_tokens=thought.most,
             stop_strings=[thought.until],
@@ -315,11 +317,12 @@ def _load(name: str, folder: Any, where: str) -> tuple[Any, Any]:
     how: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **how)
-        model, found = transformers.AutoModelForCausalLM.from_pretrained(
+        loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(
             folder, use_safetensors=True, dtype="auto", output_loading_info=True, **how
         )
     except (OSError, ValueError, ImportError, RuntimeError, KeyError) as error:
         raise _unfit(name, where, brief(error)) from error
+    model, found = loaded
     lacking = sorted([*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])])
     if lacking:
         raise _unfit(name, where, f"its files hold no weights for {', '.join(lacking[:3])}")

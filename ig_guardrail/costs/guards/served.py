@@ -113,9 +113,11 @@ def _probabilities(token: Mapping[str, Any]) -> dict[str, float]:
     listed = token.get("top_logprobs")
     found: dict[str, float] = {}
     for one in listed if isinstance(listed, list) else []:
-        text, logprob = (one.get("token"), one.get("logprob")) if isinstance(one, Mapping) else (None, None)
-        number = isinstance(logprob, int | float) and not isinstance(logprob, bool) and not math.isnan(logprob)
-        if not isinstance(text, str) or not number or logprob > _ROUNDING:
+        entry: Mapping[str, Any] = one if isinstance(one, dict) else {}
+        text: Any = entry.get("token")
+        logprob: Any = entry.get("logprob")
+        number = isinstance(logprob, int | float) and not isinstance(logprob, bool)
+        if not isinstance(text, str) or not number or not logprob <= _ROUNDING:
             raise BadAnswer("told a logprob that is none", "use a server that answers as OpenAI's do")
         found[text] = found.get(text, 0.0) + math.exp(min(0.0, logprob))
     if not found:

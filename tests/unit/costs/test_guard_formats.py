@@ -99,7 +99,7 @@ def test_the_page_lists_every_packaged_format() -> None:
 
 def test_the_format_on_the_page_is_one() -> None:
     page = (ROOT / "docs" / "guards.md").read_text("utf-8")
-    (shown,) = re.findall(r"^    format: .*\n(?:    .*\n)+", page, re.MULTILINE)
+    (shown,) = re.findall(r"^    format: ig-guardrail.*\n(?:    .*\n)+", page, re.MULTILINE)
     form = parse_format(textwrap.dedent(shown).encode(), "docs/guards.md")
     assert form.layout == "transcript"
     keys = {key for row in re.findall(r"^\| (`[^|]*`) \|", page, re.MULTILINE) for key in re.findall(r"`(\w+)`", row)}
