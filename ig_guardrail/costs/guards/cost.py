@@ -15,7 +15,7 @@ import numpy as np
 
 from ig_guardrail.costs.guards.format import GuardFormat, read_format
 from ig_guardrail.costs.guards.local import load_local_guard
-from ig_guardrail.costs.guards.questions import NEUTRAL, Asker, GuardModel, Question, Turn, spoken
+from ig_guardrail.costs.guards.questions import NEUTRAL, Asker, GuardModel, GuardQuestion, Turn, spoken
 from ig_guardrail.costs.guards.served import ServedGuard
 from ig_guardrail.costs.heads.artifact import options_sha256
 from ig_guardrail.costs.remote.endpoint import Endpoint, open_client
@@ -63,17 +63,19 @@ class GuardCost:
         heard = [GuardState(said.before, said.answer + piece.text) for said, piece in steps]
         asked = [self._question(state, piece) for state, (_, piece) in zip(heard, steps, strict=True)]
         questions = [one for one in dict.fromkeys(asked) if one.judged[1].strip()]
-        rows = [Question(one.before, one.judged, code) for one in questions for code in self.asked]
+        rows = [GuardQuestion(one.before, one.judged, code) for one in questions for code in self.asked]
         found = dict(zip(rows, self.model.scores(rows), strict=True)) if rows else {}
         scores = {one: self._by_hazard({code: found[_about(one, code)] for code in self.asked}) for one in questions}
         nothing = (0.0,) * len(self.hazards)
         return [(state, scores.get(one, nothing)) for state, one in zip(heard, asked, strict=True)]
 
-    def _question(self, state: GuardState, piece: Piece) -> Question:
+    def _question(self, state: GuardState, piece: Piece) -> GuardQuestion:
         """An answer after what was asked; a turn of the input alone."""
         text = normalise(state.answer)
         return (
-            Question(state.before, ("assistant", text)) if piece.role == "assistant" else Question((), ("user", text))
+            GuardQuestion(state.before, ("assistant", text))
+            if piece.role == "assistant"
+            else GuardQuestion((), ("user", text))
         )
 
     def _by_hazard(self, scores: dict[str, float]) -> tuple[float, ...]:
@@ -160,5 +162,5 @@ def _related(one: str, other: str) -> bool:
     return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
 
 
-def _about(question: Question, category: str) -> Question:
-    return Question(question.before, question.judged, category)
+def _about(question: GuardQuestion, category: str) -> GuardQuestion:
+    return GuardQuestion(question.before, question.judged, category)

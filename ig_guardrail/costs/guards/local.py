@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ig_guardrail.costs.guards.format import GuardFormat
-from ig_guardrail.costs.guards.questions import Asker, Question, windows
+from ig_guardrail.costs.guards.questions import Asker, GuardQuestion, windows
 from ig_guardrail.costs.guards.verdict import Masses, NoVerdict
 from ig_guardrail.costs.sequence_classifier import forked, model_folder, weights_sha256
 from ig_guardrail.errors import CostFailure, ModelError, brief
@@ -51,7 +51,7 @@ class VerdictTokens:
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class TokenRuler:
     """A text, token by token."""
 
     tokenizer: Any
@@ -85,7 +85,7 @@ class LocalGuard:
     _turn: ForkSafeLock = field(default_factory=ForkSafeLock)
     _home: Home = field(default_factory=Home)
 
-    def scores(self, questions: Sequence[Question]) -> list[float]:
+    def scores(self, questions: Sequence[GuardQuestion]) -> list[float]:
         """The worst window of each question. Raises CostFailure where the model gives no verdict."""
         with self._turn:
             if self._home.left:
@@ -101,7 +101,7 @@ class LocalGuard:
                     raise self._failure(str(error), fix) from None
             return worst
 
-    def _windows(self, question: Question) -> Iterator[Question]:
+    def _windows(self, question: GuardQuestion) -> Iterator[GuardQuestion]:
         frame = len(self._encoded(_plain(question))) + self._reserved
         room = self.longest - frame - SPARE
         if room < SHORTEST:
@@ -109,9 +109,9 @@ class LocalGuard:
                 f"reads {self.longest} tokens at once, and its template and verdict take {frame} of them",
                 "use a model with a larger context, or fewer categories",
             )
-        return windows(question, room, Tokens(self.tokenizer))
+        return windows(question, room, TokenRuler(self.tokenizer))
 
-    def _row(self, question: Question) -> list[int]:
+    def _row(self, question: GuardQuestion) -> list[int]:
         """The ids up to where a verdict begins."""
         ids = self._encoded(question)
         if self._specials(ids) != self._specials(self._encoded(_plain(question))):
@@ -126,7 +126,7 @@ class LocalGuard:
         thought = self.asker.form.thought
         return len(self.tokens.after) + (thought.most + len(thought.otherwise) if thought else 0)
 
-    def _encoded(self, question: Question) -> list[int]:
+    def _encoded(self, question: GuardQuestion) -> list[int]:
         try:
             text = render(self.tokenizer, self.asker, question, self.content)
         except Exception as error:  # templates are programs of their own, and may quote what they are given
@@ -199,7 +199,7 @@ class LocalGuard:
         )
 
 
-def render(tokenizer: Any, asker: Asker, question: Question, content: Content) -> str:
+def render(tokenizer: Any, asker: Asker, question: GuardQuestion, content: Content) -> str:
     """A question as text, up to where the model answers. Raises whatever the template raises."""
     messages: list[Any] = asker.messages(question)
     if content == "parts":
@@ -291,8 +291,8 @@ def _content(name: str, tokenizer: Any, asker: Asker, where: str) -> Content:
     said, told = "igsaid", "igtold"
     category = asker.categories[0] if asker.form.asks_each else ""
     samples = [
-        Question((), ("user", said), category),
-        Question((("user", told),), ("assistant", said), category),
+        GuardQuestion((), ("user", said), category),
+        GuardQuestion((("user", told),), ("assistant", said), category),
     ]
     reason = ""
     contents: tuple[Content, ...] = ("text", "parts")
@@ -331,9 +331,11 @@ def _load(name: str, folder: Any, where: str) -> tuple[Any, Any]:
     return model, tokenizer
 
 
-def _plain(question: Question) -> Question:
+def _plain(question: GuardQuestion) -> GuardQuestion:
     """The same question about texts that say nothing."""
-    return Question(tuple((role, "x") for role, _ in question.before), (question.judged[0], "x"), question.category)
+    return GuardQuestion(
+        tuple((role, "x") for role, _ in question.before), (question.judged[0], "x"), question.category
+    )
 
 
 def _passes(lengths: Sequence[int]) -> Iterator[list[int]]:

@@ -22,7 +22,7 @@ _OPENING = "<|"  # special tokens of most families begin with it
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class GuardQuestion:
     """One pass of a model. category: what it is asked about; "" for whatever its format says."""
 
     before: tuple[Turn, ...]
@@ -33,7 +33,7 @@ class Question:
 class GuardModel(Protocol):
     """A safety model, wherever it runs."""
 
-    def scores(self, questions: Sequence[Question]) -> list[float]:
+    def scores(self, questions: Sequence[GuardQuestion]) -> list[float]:
         """For each question, the probability of an unsafe verdict. Raises CostFailure where it gives none."""
         ...
 
@@ -54,7 +54,7 @@ class Asker:
     categories: tuple[str, ...]
     special: frozenset[str] = frozenset()
 
-    def messages(self, question: Question) -> list[dict[str, str]]:
+    def messages(self, question: GuardQuestion) -> list[dict[str, str]]:
         """The messages that a chat template is given."""
         turns = [(role, self._neutral(text)) for role, text in (*question.before, question.judged)]
         if self.form.layout == "transcript":
@@ -63,11 +63,11 @@ class Asker:
         closing = [("user", self._own(self.form.closing, question))] if self.form.closing else []
         return [{"role": role, "content": text} for role, text in (*opening, *turns, *closing)]
 
-    def variables(self, question: Question) -> dict[str, Any]:
+    def variables(self, question: GuardQuestion) -> dict[str, Any]:
         """The variables of the chat template, besides the messages."""
         return dict(self._own(self.form.template, question))
 
-    def _own(self, value: Any, question: Question) -> Any:
+    def _own(self, value: Any, question: GuardQuestion) -> Any:
         return self.form.filled(value, question.category, self.categories, question.judged[0])
 
     def _neutral(self, text: str) -> str:
@@ -99,7 +99,7 @@ def spoken(turns: Sequence[Message]) -> tuple[Turn, ...]:
     return (*opening, *said, *closing)
 
 
-def windows(question: Question, room: int, ruler: Ruler) -> Iterator[Question]:
+def windows(question: GuardQuestion, room: int, ruler: Ruler) -> Iterator[GuardQuestion]:
     """The question in parts: the judged text in windows, which with what was said before come to `room` units."""
     before = _end_of(question.before[-MOST_TURNS:], room // 2, ruler)
     left = room - sum(len(ruler.edges(text)) for _, text in before)
@@ -108,7 +108,7 @@ def windows(question: Question, room: int, ruler: Ruler) -> Iterator[Question]:
     for first, last in spread_over(len(edges), left):
         part = text[edges[first][0] : edges[last][1]] if len(edges) > left else text
         if part.strip():
-            yield Question(before, (role, part), question.category)
+            yield GuardQuestion(before, (role, part), question.category)
 
 
 def spread_over(count: int, most: int) -> Iterator[tuple[int, int]]:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ig_guardrail.costs.guards.format import GuardFormat
-from ig_guardrail.costs.guards.questions import Asker, Question, windows
+from ig_guardrail.costs.guards.questions import Asker, GuardQuestion, windows
 from ig_guardrail.costs.guards.verdict import Masses, NoVerdict
 from ig_guardrail.costs.remote.endpoint import BadAnswer, Endpoint
 
@@ -26,7 +26,7 @@ TOP_LOGPROBS = 20  # as many as such servers list
 _ROUNDING = 1e-6  # of a logprob above 0
 
 
-class Characters:
+class CharacterRuler:
     """A text, character by character."""
 
     def edges(self, text: str) -> list[tuple[int, int]]:
@@ -42,9 +42,9 @@ class ServedGuard:
     asker: Asker
     endpoint: Endpoint = field(repr=False)
 
-    def scores(self, questions: Sequence[Question]) -> list[float]:
+    def scores(self, questions: Sequence[GuardQuestion]) -> list[float]:
         """The worst window of each question. Raises CostFailure, CostTimeout."""
-        asked = [(place, part) for place, one in enumerate(questions) for part in windows(one, ROOM, Characters())]
+        asked = [(place, part) for place, one in enumerate(questions) for part in windows(one, ROOM, CharacterRuler())]
         different = list(dict.fromkeys(part for _, part in asked))
         found = self.endpoint.ask([partial(self._asked, part) for part in different])
         scores = dict(zip(different, found, strict=True))
@@ -53,7 +53,7 @@ class ServedGuard:
             worst[place] = max(worst[place], scores[part])
         return worst
 
-    async def _asked(self, question: Question, client: AsyncOpenAI) -> float:
+    async def _asked(self, question: GuardQuestion, client: AsyncOpenAI) -> float:
         form = self.asker.form
         variables = self.asker.variables(question)
         before = form.verdict.after + (form.thought.until if form.thought else "")

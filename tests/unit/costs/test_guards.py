@@ -13,7 +13,7 @@ import yaml
 from ig_guardrail.costs.guards.cost import GuardCost, guard_cost
 from ig_guardrail.costs.guards.format import packaged_formats, read_format
 from ig_guardrail.costs.guards.local import LocalGuard
-from ig_guardrail.costs.guards.questions import NEUTRAL, Question
+from ig_guardrail.costs.guards.questions import NEUTRAL, GuardQuestion
 from ig_guardrail.errors import CostFailure, ModelError
 from ig_guardrail.types import CostModelSpec, Message, Piece, Prompt
 from tests.unit.costs.guards import FAMILIES, LLAMA_PARTS, Family, guard, tokenizer
@@ -59,9 +59,9 @@ def direct(model: GuardCost, messages: list[Any], after: str = "", **variables: 
     return float((odds * weights).sum() / odds.sum())
 
 
-def about(model: GuardCost, text: str, prompt: Prompt = ASKED, role: str = "assistant") -> Question:
+def about(model: GuardCost, text: str, prompt: Prompt = ASKED, role: str = "assistant") -> GuardQuestion:
     """The question about a text."""
-    return Question(model.start(prompt).before if role == "assistant" else (), (role, text), model.asked[0])
+    return GuardQuestion(model.start(prompt).before if role == "assistant" else (), (role, text), model.asked[0])
 
 
 def model_format(model: GuardCost) -> Any:
