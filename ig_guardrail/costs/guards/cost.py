@@ -21,6 +21,7 @@ from ig_guardrail.costs.heads.artifact import options_sha256
 from ig_guardrail.costs.remote.endpoint import Endpoint, open_client
 from ig_guardrail.costs.remote.moderation import SHARE, key_of
 from ig_guardrail.errors import ModelError
+from ig_guardrail.hazards import covers
 from ig_guardrail.text.normalisation import normalise
 from ig_guardrail.types import CostModelSpec, Granularity, Piece, Prompt, ScoreKind
 
@@ -159,7 +160,7 @@ def _group(form: GuardFormat, spec: CostModelSpec, hazard: str) -> tuple[str, ..
 
 def _related(one: str, other: str) -> bool:
     """Whether one hazard is the other, or a part of it, as `spc.hlt` is of `spc`."""
-    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
+    return covers(one, other) or covers(other, one)
 
 
 def _about(question: GuardQuestion, category: str) -> GuardQuestion:

@@ -18,6 +18,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ig_guardrail.errors import ModelError, brief
+from ig_guardrail.hazards import FORM
 
 FORMAT = "ig-guardrail/guard/v1"
 PACKAGE = "ig_guardrail.costs.guards.formats"
@@ -26,7 +27,7 @@ MOST_BYTES = 64 * 1024
 
 Line = Annotated[str, Field(min_length=1, max_length=200)]
 Text = Annotated[str, Field(max_length=20_000)]
-Hazard = Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)*$", max_length=100)]
+Hazard = Annotated[str, Field(pattern=f"^(?:{FORM.pattern})$")]
 
 _PLACE = re.compile(r"\{(code|text|categories|who)\}")
 
