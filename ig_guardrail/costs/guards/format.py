@@ -26,6 +26,7 @@ SUFFIX = ".yaml"
 MOST_BYTES = 64 * 1024
 
 Line = Annotated[str, Field(min_length=1, max_length=200)]
+Marker = Annotated[str, Field(min_length=2, max_length=200, pattern=r"^\S.*\S$")]
 Text = Annotated[str, Field(max_length=20_000)]
 Hazard = Annotated[str, Field(pattern=f"^(?:{FORM.pattern})$")]
 
@@ -72,7 +73,7 @@ class GuardFormat(_Strict):
     closing: Text | None = None
     template: dict[str, Any] = Field(default_factory=dict, max_length=32)
     chat_template: Text | None = None
-    markers: tuple[Line, ...] = Field((), max_length=64)
+    markers: tuple[Marker, ...] = Field((), max_length=64)
     verdict: VerdictPlace
     thought: Thought | None = None
     categories: dict[Line, tuple[Hazard, ...]] = Field(min_length=1, max_length=256)

@@ -73,8 +73,9 @@ class Asker:
     def _neutral(self, text: str) -> str:
         """The text with a space inside every marker, so that it opens and closes nothing."""
         headings = (_heading("user"), _heading("assistant")) if self.form.layout == "transcript" else ()
-        markers = sorted({_OPENING, *headings, *self.form.markers, *self.special}, key=len, reverse=True)
-        spread = re.compile("|".join(re.escape(one) for one in markers if len(one) > 1))
+        words = {_OPENING, *headings, *self.form.markers, *(one.strip() for one in self.special)}
+        markers = sorted((one for one in words if len(one) > 1), key=len, reverse=True)
+        spread = re.compile("|".join(map(re.escape, markers)))
         while spread.search(text):
             text = spread.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
         return text
