@@ -1,4 +1,7 @@
-"""A moderations endpoint on loopback that answers as a test scripts it: a real server for the real client."""
+"""An endpoint on loopback that answers as a test scripts it: a real server for the real client.
+
+A script is given the texts of a moderations request, and the whole body of any other.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-Script: TypeAlias = Callable[[Sequence[str]], Reply]
+Script: TypeAlias = Callable[[Any], Reply]
 
 
 @dataclass
@@ -33,7 +36,7 @@ class Served:
     """A running server: its address, and what it was sent."""
 
     address: str
-    asked: list[list[str]] = field(default_factory=list)
+    asked: list[Any] = field(default_factory=list)
     headers: list[Mapping[str, str]] = field(default_factory=list)
     callers: set[Any] = field(default_factory=set)
 
@@ -71,21 +74,22 @@ class _Handler(BaseHTTPRequestHandler):
     server: Any
 
     def do_POST(self) -> None:
-        texts = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["input"]
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        asked = body.get("input", body)
         served = self.server.served
-        served.asked.append(texts)
+        served.asked.append(asked)
         served.headers.append({name.lower(): value for name, value in self.headers.items()})
         served.callers.add(self.client_address)
-        reply = self.server.script(texts)
+        reply = self.server.script(asked)
         if reply.status == 0:
             self.close_connection = True
             return
-        body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
+        told = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
         self.send_response(reply.status)
-        for name, value in {**reply.headers, "Content-Length": str(len(body))}.items():
+        for name, value in {**reply.headers, "Content-Length": str(len(told))}.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(told)
 
     def log_message(self, *args: Any) -> None:
         """Nothing is printed."""

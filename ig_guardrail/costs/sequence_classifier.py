@@ -21,7 +21,7 @@ from ig_guardrail.threads import ForkSafeLock, Home
 
 BATCH = 16  # rows of one pass
 LONGEST = 512  # tokens of a row, where the model names no limit of its own
-HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt"]
+HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
 HUB_EXTRAS = ["*/*"]
 
 
@@ -85,7 +85,7 @@ class SequenceClassifier:
         import torch
 
         if self._home.left:
-            raise _forked(self.name)
+            raise forked("classifier", self.name)
         found = [np.empty((0, len(self.labels)))]
         for start in range(0, len(read["input_ids"]), self.batch):
             rows = {key: values[start : start + self.batch] for key, values in read.items()}
@@ -96,10 +96,11 @@ class SequenceClassifier:
         return np.concatenate(found)
 
 
-def _forked(name: str) -> CostFailure:
+def forked(what: str, name: str) -> CostFailure:
+    """The error of a model that was loaded before this process was forked. what: what the model is to its user."""
     return CostFailure(
-        f"this process was forked after classifier '{name}' was loaded, and cannot run it",
-        where=f"classifier '{name}'",
+        f"this process was forked after {what} '{name}' was loaded, and cannot run it",
+        where=f"{what} '{name}'",
         why="the threads that compute do not live in a fork, and it would wait for them for ever",
         fix="load it after the fork, or start processes by 'spawn'",
     )
@@ -112,10 +113,10 @@ def load_sequence_classifier(name: str, device: str, where: str) -> SequenceClas
     where   who asks for it, for messages
     Raises ModelError if it cannot be had, or lacks weights for its labels.
     """
-    _require_readers(name, where)
+    _require_readers("classifier", name, where)
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    folder = folder_of_classifier(name, where)
+    folder = model_folder(name, where)
     how: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, split_special_tokens=True, **how)
@@ -141,9 +142,10 @@ def load_sequence_classifier(name: str, device: str, where: str) -> SequenceClas
     )
 
 
-def folder_of_classifier(name: str, where: str) -> Path:
-    """The folder of its files: the one of that path, else the hub cache's, where what is missing is fetched.
+def model_folder(name: str, where: str, what: str = "classifier") -> Path:
+    """The folder of a model's files: the one of that path, else the hub cache's, where what is missing is fetched.
 
+    what  what the model is to its user, for messages
     Raises ModelError if there is neither.
     """
     folder = Path(name).expanduser()
@@ -151,16 +153,16 @@ def folder_of_classifier(name: str, where: str) -> Path:
         return folder.resolve()
     if name.startswith((".", "/", "~")):
         raise ModelError(
-            f"there is no folder '{name}'", where=where, why="a classifier is read from there", fix="check the path"
+            f"there is no folder '{name}'", where=where, why=f"a {what} is read from there", fix="check the path"
         )
-    _require_readers(name, where)
+    _require_readers(what, name, where)
     import huggingface_hub
 
     try:
         fetched = huggingface_hub.snapshot_download(name, allow_patterns=HUB_FILES, ignore_patterns=HUB_EXTRAS)
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(
-            f"the classifier cannot be had: {brief(error)}",
+            f"the {what} cannot be had: {brief(error)}",
             where=where,
             why="it is neither a folder, nor in the local hub cache, nor could it be downloaded",
             fix="check the path or name, and the network",
@@ -170,10 +172,10 @@ def folder_of_classifier(name: str, where: str) -> Path:
 
 def read_labels(name: str, where: str) -> tuple[str, ...]:
     """The labels that its config names, without its weights. Raises ModelError if it cannot be had."""
-    _require_readers(name, where)
+    _require_readers("classifier", name, where)
     from transformers import AutoConfig
 
-    folder = folder_of_classifier(name, where)
+    folder = model_folder(name, where)
     if not any(folder.glob("*.safetensors")):
         raise _unfit(name, where, "its folder holds no safetensors weights")
     try:
@@ -183,8 +185,8 @@ def read_labels(name: str, where: str) -> tuple[str, ...]:
     return labels_of(config)
 
 
-def _require_readers(name: str, where: str) -> None:
-    require("local", "torch", "transformers", by=f"classifier '{name}'", where=where)
+def _require_readers(what: str, name: str, where: str) -> None:
+    require("local", "torch", "transformers", by=f"{what} '{name}'", where=where)
 
 
 def weights_sha256(folder: Path, *patterns: str) -> str:

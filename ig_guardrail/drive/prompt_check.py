@@ -41,16 +41,17 @@ def check_prompt_text(run: Run) -> Waiting[PromptCheck]:
     Raises CostFailure if a cost model fails, whatever its `on_error`: there is no later check that would catch it.
     """
     rule, costs, prompt = run.policy.prompt if run.guarded else None, run.costs, run.prompt
-    texts = [turn.text for turn in prompt.turns if turn.role in ("user", "tool")]
-    if rule is None or not texts:
+    turns = [turn for turn in prompt.turns if turn.role in ("user", "tool")]
+    if rule is None or not turns:
         return PromptCheck()
-    raws: list[dict[str, float]] = [{} for _ in texts]
-    fired: list[dict[str, tuple[str | int, ...]]] = [{} for _ in texts]
+    raws: list[dict[str, float]] = [{} for _ in turns]
+    fired: list[dict[str, tuple[str | int, ...]]] = [{} for _ in turns]
+    pieces = [Piece(turn.text, ended=True, role=turn.role) for turn in turns]
     for name in rule.cost.models():
         seat = costs.seats[name]
-        call = begin_scoring(seat, prompt, [(START, Piece(text, ended=True)) for text in texts])
+        call = begin_scoring(seat, prompt, [(START, piece) for piece in pieces])
         answers = yield from await_scores(seat, call)
-        for raw, own, fold in zip(raws, fired, check_scores(seat, answers, len(texts)), strict=True):
+        for raw, own, fold in zip(raws, fired, check_scores(seat, answers, len(turns)), strict=True):
             raw[name] = max(fold.scores)
             rules = fired_rules(seat.model, fold.state)
             own.update({name: rules} if rules else {})

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from ig_guardrail.types.conversation import Role
+
 Granularity: TypeAlias = Literal["token", "block", "final"]
 
 ScoreKind: TypeAlias = Literal["level", "event"]
@@ -21,6 +23,7 @@ class Piece:
     ended   whether the answer ends with it
     words   how many characters of `text` are words for certain, and the rest calls; None: markers in it tell
     json    whether the answer's words are JSON for certain
+    role    whose turn it is of: the assistant's, or one of the input that is checked by itself
     """
 
     text: str
@@ -29,6 +32,7 @@ class Piece:
     ended: bool = False
     words: int | None = None
     json: bool = False
+    role: Role = "assistant"
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from ig_guardrail.ledger import Ledger, ledger_at
 from ig_guardrail.policy import load_policy
 from ig_guardrail.spec import folder_of
 from ig_guardrail.text.calls import format_call
-from ig_guardrail.types import Budget, CompiledPolicy, Piece, Prompt, Sampling
+from ig_guardrail.types import Budget, CompiledPolicy, Piece, Prompt, Role, Sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class TextChecks:
         rule = self.policy.prompt
         if rule is None or not text.strip():
             return 0.0
-        scores = {name: self._asked(name, self.seats[name].model, text) for name in rule.cost.models()}
+        scores = {name: self._asked(name, self.seats[name].model, text, "user") for name in rule.cost.models()}
         return evaluate(rule.cost, scores)
 
     def refuses_prompt(self, text: str) -> bool:
@@ -102,9 +102,9 @@ class TextChecks:
         """What a cost model says of an answer, calls and JSON in it read decoded too."""
         return self._asked(name, self.seats[name].reader, text)
 
-    def _asked(self, name: str, model: CostModel, text: str) -> float:
+    def _asked(self, name: str, model: CostModel, text: str, role: Role = "assistant") -> float:
         seat = self.seats[name]
-        call = begin_scoring(seat, Prompt((), ()), [(START, Piece(text, ended=True))], model)
+        call = begin_scoring(seat, Prompt((), ()), [(START, Piece(text, ended=True, role=role))], model)
         answers = finish(await_scores(seat, call))
         (fold,) = check_scores(seat, answers, 1)
         return max(fold.scores)

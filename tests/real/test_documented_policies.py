@@ -28,6 +28,9 @@ from ig_guardrail.types import Message, Piece, Prompt, Sampling
 from tests.distributions import install
 from tests.moderations import Reply, judged, serving
 from tests.unit.costs.classifiers import classifier
+from tests.unit.costs.guards import FAMILIES
+from tests.unit.costs.guards import guard as tiny_guard
+from tests.unit.costs.test_served_guards import told
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = ROOT / "docs" / "architecture.md"  # its policy needs what the recipe adds; tests/unit/test_recipes.py runs it
@@ -114,14 +117,20 @@ def put_parts(policy: dict[str, Any], folder: Path, address: str) -> None:
                     write_index(index, folder / entry[name])
             case "classifier":
                 classifier(folder / entry["model"], ("hate", "insult"))
+            case "guard" if "base_url" in entry:
+                entry["base_url"] = address
+            case "guard":
+                tiny_guard(folder / entry["model"], FAMILIES[entry["format"]])
             case "openai":
                 entry["base_url"] = address
     lexicon = '{"kin": {"words": [["she", "he"]], "nouns": [["sister", "brother"]]}}'
     (folder / "swaps.json").write_text(lexicon)
 
 
-def calm(texts: Sequence[str]) -> Reply:
+def calm(texts: Any) -> Reply:
     """An endpoint that finds nothing in any category, the documented ones of other hosts among them."""
+    if isinstance(texts, dict):
+        return Reply(body=told([("safe", {"safe": 0.99, "unsafe": 0.01})]))
     names = ("spam", "advertising", "self-harm", "self-harm/intent", "self-harm/instructions")
     return judged(texts, lambda text: dict.fromkeys(names, 0.01))
 
@@ -135,6 +144,7 @@ def test_there_are_documented_policies() -> None:
 def test_a_documented_policy_starts_and_answers(block: Shown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     policy = whole(block)
     monkeypatch.setenv("OPENAI_API_KEY", "for-tests")
+    monkeypatch.setenv("GUARD_API_KEY", "for-tests")
     monkeypatch.syspath_prepend(tmp_path)
     install(tmp_path, "house-rules", "1.0.0")
     with serving(calm) as served:

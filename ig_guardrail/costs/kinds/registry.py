@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from ig_guardrail.costs.kinds.base import CostKind
 from ig_guardrail.costs.kinds.classifier import CLASSIFIER
+from ig_guardrail.costs.kinds.guard import GUARD
 from ig_guardrail.costs.kinds.latent import LATENT
 from ig_guardrail.costs.kinds.lexical import LEXICAL
 from ig_guardrail.costs.kinds.openai import OPENAI
@@ -21,6 +22,7 @@ KINDS: Mapping[str, CostKind] = {
         PATTERN,
         PROVENANCE,
         CLASSIFIER,
+        GUARD,
         OPENAI,
         PYTHON,
         PROVIDED,

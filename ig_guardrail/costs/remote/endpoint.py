@@ -1,8 +1,8 @@
-"""A moderations endpoint, asked through the `openai` client: texts in, scores of categories out.
+"""An endpoint, asked through the `openai` client: of a moderations endpoint, texts in and scores of categories out.
 
-The texts of one call are asked at once, in lists of at most `MOST_TEXTS`; one time limit holds for all of it, retries
-included. Errors say what failed and never repeat what the endpoint said, which may hold the key or the text. Requests
-follow no redirect, and those to this machine no proxy, so texts go to the policy's address and nowhere else.
+All that one call asks is asked at once, texts in lists of at most `MOST_TEXTS`; one time limit holds for all of it,
+retries included. Errors say what failed and never repeat what the endpoint said, which may hold the key or the text.
+Requests follow no redirect, and those to this machine no proxy, so texts go to the policy's address and nowhere else.
 
 An event loop on a thread of its own, for cost models that wait for the network.
 """
@@ -13,9 +13,10 @@ import asyncio
 import contextlib
 import json
 import weakref
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from ig_guardrail.causes import log_cause
@@ -37,6 +38,8 @@ _FIXES = {
     429: "ask less often (a larger `every`, fewer `candidates`), or raise `timeout_ms`",
 }
 
+Result = TypeVar("Result")
+
 
 class Endpoint:
     """One model of an endpoint. A thread of its own talks to it, and ends when this is collected."""
@@ -54,9 +57,18 @@ class Endpoint:
 
         Raises CostFailure if the endpoint fails or gives no such scores, CostTimeout if it takes too long.
         """
+        lists = [texts[start : start + MOST_TEXTS] for start in range(0, len(texts), MOST_TEXTS)]
+        found = self.ask([partial(self._moderated, one, categories) for one in lists])
+        return [scores for answer in found for scores in answer]
+
+    def ask(self, questions: Sequence[Callable[[AsyncOpenAI], Awaitable[Result]]]) -> list[Result]:
+        """What each question gives, all asked at once. Blocks the calling thread. Raises as `judge` does.
+
+        A question raises BadAnswer for an answer that it cannot use.
+        """
         failure: CostFailure | None = None
         try:
-            return self._thread.run(self._judge(texts, categories))
+            return self._thread.run(self._ask_all(questions))
         except CostFailure as error:
             failure = error
         except TimeoutError:
@@ -68,41 +80,45 @@ class Endpoint:
         failure.__cause__ = failure.__context__ = None  # which may hold the texts, the key, or what was answered
         raise failure
 
-    async def _judge(self, texts: Sequence[str], categories: Sequence[str]) -> list[Mapping[str, float]]:
-        """All scores. Raises the first failure; what is still being asked then is given up."""
-        lists = [texts[start : start + MOST_TEXTS] for start in range(0, len(texts), MOST_TEXTS)]
+    async def _ask_all(self, questions: Sequence[Callable[[AsyncOpenAI], Awaitable[Result]]]) -> list[Result]:
+        """All answers. Raises the first failure; what is still being asked then is given up."""
         async with asyncio.timeout(self._seconds):
-            asked = [asyncio.create_task(self._ask(one, categories)) for one in lists]
+            asked = [asyncio.create_task(self._answer(one)) for one in questions]
             try:
-                return [scores for answer in asked for scores in _given(await answer)]
+                return [_given(await answer) for answer in asked]
             finally:
                 for task in asked:
                     task.cancel()
 
-    async def _ask(self, texts: Sequence[str], categories: Sequence[str]) -> list[Mapping[str, float]] | CostFailure:
-        """The scores, or why there are none. Raises nothing: an exit that is raised in a task would end its thread."""
+    async def _answer(self, question: Callable[[AsyncOpenAI], Awaitable[Result]]) -> Result | CostFailure:
+        """The answer, or why there is none. Raises nothing: an exit that is raised in a task would end its thread."""
         from openai import APIStatusError
 
         try:
-            reply = await self._client.moderations.with_raw_response.create(model=self._model, input=list(texts))
-            return read_scores(reply.http_response.content, len(texts), categories)
+            return await question(self._client)
         except APIStatusError as error:
             fix = _FIXES.get(error.status_code, _USUAL_FIX)
             return self._failure(f"answered with status {error.status_code}", fix)
-        except NoScores as error:
-            return self._failure(str(error), "check `base_url`, `model` and `categories`")
+        except BadAnswer as error:
+            return self._failure(str(error), error.fix)
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError) and _is_cancelled():
                 raise
             log_cause(error)
             return self._failure(f"could not be asked ({type(error).__name__})", _USUAL_FIX)
 
+    async def _moderated(
+        self, texts: Sequence[str], categories: Sequence[str], client: AsyncOpenAI
+    ) -> list[Mapping[str, float]]:
+        reply = await client.moderations.with_raw_response.create(model=self._model, input=list(texts))
+        return read_scores(reply.http_response.content, len(texts), categories)
+
     def _failure(self, reason: str, fix: str, kind: type[CostFailure] = CostFailure) -> CostFailure:
         what = f"cost model '{self._name}' failed: its endpoint {reason}"
         return kind(what, where=f"cost_models.{self._name}", why="what was not judged may not be shown", fix=fix)
 
 
-def _given(answer: list[Mapping[str, float]] | CostFailure) -> list[Mapping[str, float]]:
+def _given(answer: Result | CostFailure) -> Result:
     if isinstance(answer, CostFailure):
         raise answer
     return answer
@@ -114,20 +130,24 @@ def _is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-class NoScores(ValueError):
-    """What an endpoint answered holds no scores; says what it lacks."""
+class BadAnswer(ValueError):
+    """What an endpoint answered cannot be used; says what it lacks, and what to do about it."""
+
+    def __init__(self, what: str, fix: str = "check `base_url`, `model` and `categories`") -> None:
+        super().__init__(what)
+        self.fix = fix
 
 
 def read_scores(content: bytes, count: int, categories: Sequence[str]) -> list[Mapping[str, float]]:
-    """The scores of those categories for each of `count` texts. Raises NoScores unless all are there, in [0, 1]."""
+    """The scores of those categories for each of `count` texts. Raises BadAnswer unless all are there, in [0, 1]."""
     try:
         answer = json.loads(content)
     except (ValueError, RecursionError):
-        raise NoScores("did not answer in JSON") from None
+        raise BadAnswer("did not answer in JSON") from None
     results = answer.get("results") if isinstance(answer, dict) else None
     if not isinstance(results, list) or len(results) != count:
         given = len(results) if isinstance(results, list) else "no"
-        raise NoScores(f"gave {given} results for {count} texts")
+        raise BadAnswer(f"gave {given} results for {count} texts")
     return [{category: _score(result, category) for category in categories} for result in results]
 
 
@@ -135,7 +155,7 @@ def _score(result: Any, category: str) -> float:
     scores = result.get("category_scores") if isinstance(result, dict) else None
     score = scores.get(category) if isinstance(scores, dict) else None
     if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
-        raise NoScores(f"gave no score in [0, 1] for category '{category}'")
+        raise BadAnswer(f"gave no score in [0, 1] for category '{category}'")
     return float(score)
 
 
@@ -161,7 +181,6 @@ def open_client(address: str, key: str | None, seconds: float) -> AsyncOpenAI:
         ) from error
 
 
-Result = TypeVar("Result")
 _Started: TypeAlias = "Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]]"
 
 

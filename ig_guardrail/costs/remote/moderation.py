@@ -69,7 +69,7 @@ def moderation_cost(spec: CostModelSpec) -> ModerationCost:
     """The cost model of an `openai` entry. Raises ModelError without the package, the key, or a hazard's categories."""
     model, address = str(spec.options["model"]), str(spec.options["base_url"])
     seconds = spec.timeout_s * SHARE
-    client = open_client(address, _key(spec, address), seconds)
+    client = open_client(address, key_of(spec, address), seconds)
     categories = tuple(_categories(spec, hazard) for hazard in spec.hazards)
     return ModerationCost(
         name=spec.name,
@@ -80,7 +80,7 @@ def moderation_cost(spec: CostModelSpec) -> ModerationCost:
     )
 
 
-def _key(spec: CostModelSpec, address: str) -> str | None:
+def key_of(spec: CostModelSpec, address: str) -> str | None:
     """The key in the environment variable that the policy names; an endpoint on this machine may go without.
 
     OpenAI's own variable is read for OpenAI alone, so that no other host is sent its key unasked.

@@ -15,8 +15,8 @@ from ig_guardrail.costs.heads.artifact import options_sha256
 from ig_guardrail.costs.heads.judge import read_judge
 from ig_guardrail.costs.rewards.catalog import CLASSIFIER
 from ig_guardrail.costs.sequence_classifier import (
-    folder_of_classifier,
     load_sequence_classifier,
+    model_folder,
     read_labels,
     weights_sha256,
 )
@@ -88,9 +88,9 @@ def check_judge(config: Config) -> None:
             fix=f"write 'classifier:{name}#LABEL'; its labels are {', '.join(labels)}",
         )
     places(labels, wanted or labels, WHERE)
-    folder = folder_of_classifier(name, WHERE)
+    folder = model_folder(name, WHERE)
     for guide, other in _guides(config):
-        if _same(folder, folder_of_classifier(other, guide)):
+        if _same(folder, model_folder(other, guide)):
             raise RequestError(
                 f"the judge '{config.judge}' also guides, as {guide}",
                 where=WHERE,

@@ -232,7 +232,7 @@ OF_MEANING: dict[str, tuple[str, str, str, str]] = {
         'refusal: {en: "I cannot do that.", de: "Das kann ich nicht."}',
     ),
     "P037": (
-        "hazards and categories of a moderations endpoint do not meet",
+        "hazards and categories do not meet",
         "a hazard is scored by the categories that stand for it, and without one it would never be",
         "{kind: openai, model: omni-moderation-latest, hazards: [hte, prv]}",
         "{kind: openai, model: omni-moderation-latest, hazards: [hte]}",

@@ -18,6 +18,7 @@ class Naming:
     label   at a hazard without one
     advice  what to do about it, `{}` being the hazard
     usual   hazards that have names where the option says none; without any, the option itself is required
+    elsewhere  whether what stands for a hazard may be said elsewhere than in the policy
     """
 
     kind: str
@@ -27,6 +28,7 @@ class Naming:
     label: str
     advice: str
     usual: Container[str] = ()
+    elsewhere: bool = False
 
     def faults(self, draft: PolicyDraft) -> Iterator[Diagnostic]:
         """Every hazard of such a cost model has names, and names are of its hazards only."""
@@ -38,7 +40,7 @@ class Naming:
             if draft.faulty(*path, self.option) or not (written or self.usual):
                 continue
             for index, hazard in enumerate(model["hazards"]):
-                if hazard not in written and hazard not in self.usual:
+                if hazard not in written and hazard not in self.usual and not self.elsewhere:
                     spot = draft.spot(*path, "hazards", index)
                     message = f"no {self.name} stands for {quoted(hazard)}"
                     advice = f"{self.advice.format(hazard)}, or leave the hazard to another cost model"
@@ -52,6 +54,7 @@ class Naming:
 
 
 NAMINGS = (
+    Naming("guard", "categories", "P037", "category of the format", "", "", elsewhere=True),
     Naming(
         "openai",
         "categories",

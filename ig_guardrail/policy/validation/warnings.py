@@ -106,10 +106,10 @@ def deaf(draft: PolicyDraft) -> Iterator[Diagnostic]:
 
 def remote(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """Cost models that send answers to another machine; `http://` addresses are of this one."""
-    usual = COST_MODEL.sections["openai"].fields["base_url"].default
     for name in model_names(draft):
-        address = draft.value("cost_models", name, "base_url") or usual
-        if draft.value("cost_models", name, "kind") == "openai" and not address.startswith("http://"):
+        field = COST_MODEL.sections[draft.value("cost_models", name, "kind")].fields.get("base_url")
+        address = draft.value("cost_models", name, "base_url") or (field.default if field is not None else None)
+        if address is not None and not address.startswith("http://"):
             label = f"to {address}"
             advice = "make sure that they may be shared, or write the `base_url` of an endpoint on this machine"
             spot = draft.key_spot("cost_models", name)

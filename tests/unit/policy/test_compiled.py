@@ -83,6 +83,17 @@ def test_a_classifier_is_a_folder_beside_the_policy_or_a_hub_name(model: str, fo
     }  # fmt: skip
 
 
+def test_a_safety_model_and_its_format_may_lie_beside_the_policy() -> None:
+    own = "kind: guard, model: ../mine, format: ./own.yaml, hazards: [hte, ncr], categories: {hte: ['Self & Harm']}"
+    policy, _ = compile_text(edited(("kind: lexical, model: words, hazards: [hte, S2]", own)), "/somewhere/p.yaml")
+    assert policy is not None
+    (spec,) = (one for one in policy.cost_models if one.kind == "guard")
+    assert spec.options == {
+        "model": "/mine", "format": "/somewhere/own.yaml", "categories": {"hte": ["Self & Harm"]}, "base_url": None,
+        "api_key_env": None, "with_prompt": True,
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "address",
     [

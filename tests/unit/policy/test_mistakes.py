@@ -10,6 +10,7 @@ from tests.unit.policy.texts import VALID, edited, faults_of, places
 
 LEXICAL = "kind: lexical, model: words, hazards: [hte, S2]"
 CLASSIFIER = "kind: classifier, model: ./mine, hazards: [hte, ncr]"
+GUARD = "kind: guard, model: ./mine, format: llama-guard, hazards: [hte, ncr]"
 HOSTED = "kind: openai, model: omni-moderation-latest, base_url: http://localhost/v1"
 
 MISTAKES = [
@@ -161,6 +162,9 @@ MISTAKES = [
         f"{CLASSIFIER}, labels: {{hte: [hate], ncr: [crime], prv: [pii]}}",
         "P038 8:101",
     ),
+    ("guard without a format", LEXICAL, "kind: guard, model: ./mine, hazards: [hte]", "P015 8:3"),
+    ("guard at no address", LEXICAL, f"{GUARD}, base_url: '1'", "P020 8:91"),
+    ("categories of another hazard", LEXICAL, f"{GUARD}, categories: {{vcr: [S1]}}", "P037 8:94"),
     ("classifier without labels", LEXICAL, CLASSIFIER, "P015 8:3"),
     (
         "classifier by half a path",

@@ -22,6 +22,15 @@ CASES = [
     (
         [
             (
+                "kind: lexical, model: words",
+                "kind: guard, model: m, format: llama-guard, base_url: 'https://guard.example/v1'",
+            )
+        ],
+        "P107 8:3",
+    ),
+    (
+        [
+            (
                 "kind: pattern, hazards: [hte], patterns: ['(?i)\\bfoo\\w{0,10}', \"ba+r\"], longest_match: 32}",
                 "kind: provenance, hazards: [hte], unsafe: ./a, reference: ./b, hard: 18}",
             )
