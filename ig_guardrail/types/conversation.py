@@ -61,6 +61,9 @@ class Sampling:
 
     temperature 0 is greedy. top_k 0 and top_p 1 and min_p 0 are off. `stop` strings end the answer and are not part
     of it. `seed` keys the counter-based generator (one uniform per token, by seed, position, lane and attempt).
+    repetition_penalty divides the logits above 0 of tokens that prompt or answer hold, and multiplies those below 0, as
+    in `transformers`; 1 is off. frequency_penalty is taken from the logit of a token as often as the answer holds it,
+    and presence_penalty once, as in OpenAI's API; 0 is off. `logit_bias` is added behind them: token ids, values.
     `grammar` is a Lark text; with one, every answer has its form, and ends by itself only where the form is complete.
     """
 
@@ -68,8 +71,16 @@ class Sampling:
     top_p: float = 0.95
     top_k: int = 0
     min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
     logit_bias: tuple[tuple[int, float], ...] = ()
     stop: tuple[str, ...] = ()
     seed: int = 0
     max_tokens: int = 256
     grammar: str | None = None
+
+    @property
+    def penalises(self) -> bool:
+        """Whether what was said changes how the next token is drawn."""
+        return self.repetition_penalty != 1 or self.frequency_penalty != 0 or self.presence_penalty != 0
