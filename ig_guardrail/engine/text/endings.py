@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ig_guardrail.engine.text.rendering import TemplateRefusal, render
+from ig_guardrail.engine.text.rendering import TemplateRefusal, render, template_of
 
 
 def end_of_turn(tokenizer: Any) -> int | None:
@@ -13,7 +13,7 @@ def end_of_turn(tokenizer: Any) -> int | None:
     None also where the template writes special tokens between the place where answers begin and an answer's words, as
     templates with channels do: there the token behind the words ends a channel, and the answer goes on.
     """
-    if not tokenizer.chat_template:
+    if not template_of(tokenizer):
         return None
     try:
         asked = render(tokenizer, [("user", "x0x")])
