@@ -138,6 +138,20 @@ def load_tokenizer(model: str, revision: str | None = None) -> Any:
         raise _unreadable(source, error) from error
 
 
+def find_description(model: str, revision: str | None = None) -> tuple[Path, str | None]:
+    """The folder of a model's files, with weights or without, and their commit on the hub; what is missing is fetched.
+
+    Raises ModelError and RequestError as `load_engine` does.
+    """
+    check_revision(model, revision)
+    _require_readers(model)
+    if model == EMBEDDED or Path(model).expanduser().exists():
+        found = Path(model).expanduser()
+        return (found, None) if found.is_dir() else (_find(model, DTYPES[0], None).folder, None)
+    folder = _downloaded(model, revision, [*HUB_EXTRAS, "*.safetensors"])
+    return folder, _commit_of(folder, revision)
+
+
 def _start(model: str, device: str, numerics: str, revision: str | None) -> TransformersEngine:
     from ig_guardrail.engine.loading.packing import pack
     from ig_guardrail.engine.transformers import TransformersEngine
@@ -189,12 +203,17 @@ def _find(model: str, dtype: str, revision: str | None) -> ModelFiles:
         return ModelFiles(model, *unpacked(folder, dtype))
     if folder.is_dir():
         return ModelFiles(model, folder, files_sha256(folder.glob("*.safetensors")))
-    folder = _downloaded(model, revision)
-    commit = folder.name if folder.parent.name == "snapshots" else revision
+    folder = _downloaded(model, revision, HUB_EXTRAS)
+    commit = _commit_of(folder, revision)
     return ModelFiles(model, folder, files_sha256(folder.glob("*.safetensors")), commit)
 
 
-def _downloaded(name: str, revision: str | None) -> Path:
+def _commit_of(folder: Path, revision: str | None) -> str | None:
+    """The hub's cache names folders by commits."""
+    return folder.name if folder.parent.name == "snapshots" else revision
+
+
+def _downloaded(name: str, revision: str | None, unwanted: list[str]) -> Path:
     """The hub cache's folder of a model; what is missing is fetched, with a progress bar."""
     if name.startswith(".") or not _HUB_NAME.fullmatch(name):
         raise ModelError(
@@ -205,7 +224,7 @@ def _downloaded(name: str, revision: str | None) -> Path:
         )
     import huggingface_hub
 
-    patterns: dict[str, Any] = {"allow_patterns": HUB_FILES, "ignore_patterns": HUB_EXTRAS}
+    patterns: dict[str, Any] = {"allow_patterns": HUB_FILES, "ignore_patterns": unwanted}
     try:
         return Path(huggingface_hub.snapshot_download(name, revision=revision, **patterns))
     except (OSError, ValueError, RuntimeError) as error:

@@ -8,7 +8,7 @@ from typing import Any
 from ig_guardrail.engine.base import EngineInfo
 from ig_guardrail.engine.loading.generation import generation_defaults
 from ig_guardrail.engine.text.detokenize import detokenizer_of
-from ig_guardrail.engine.text.endings import end_of_turn
+from ig_guardrail.engine.text.endings import end_tokens
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 
 
@@ -56,16 +56,10 @@ def info_of(weights: Weights, mode: str, language: TokenVocabulary) -> EngineInf
 
 
 def vocabulary_of(weights: Weights) -> TokenVocabulary:
-    """The meaning of the model's tokens.
-
-    Answers are ended by the tokens that its tokenizer and its generation settings name. Settings that name several are
-    taken at their word; to one alone comes the token with which the chat template closes an answer.
-    """
-    named = weights.model.generation_config.eos_token_id
-    closing = None if isinstance(named, list) and len(named) > 1 else end_of_turn(weights.tokenizer)
-    ends = {*(named if isinstance(named, list) else [named]), weights.tokenizer.eos_token_id, closing} - {None}
+    """The meaning of the model's tokens."""
+    ends = end_tokens(weights.tokenizer, weights.model.generation_config.eos_token_id)
     size = weights.model.config.get_text_config().vocab_size
-    return TokenVocabulary(detokenizer_of(weights.tokenizer), frozenset(ends), size)
+    return TokenVocabulary(detokenizer_of(weights.tokenizer), ends, size)
 
 
 def _protected(tokenizer: Any, language: TokenVocabulary) -> frozenset[int]:

@@ -1,10 +1,22 @@
-"""Which token closes an answer in a chat template: where a model's files name another end, it is said all the same."""
+"""Which tokens end an answer: a model's files may name one, and its chat template close answers with another."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ig_guardrail.engine.text.rendering import TemplateRefusal, render, template_of
+
+
+def end_tokens(tokenizer: Any, named: int | Sequence[int] | None) -> frozenset[int]:
+    """The tokens that end an answer: the tokenizer's own, and those that generation settings have `named`.
+
+    Settings that name several are taken at their word; to one alone comes the end of a turn in the chat template.
+    """
+    several = [named] if named is None or isinstance(named, int) else list(named)
+    closing = None if len(several) > 1 else end_of_turn(tokenizer)
+    ends = (*several, tokenizer.eos_token_id, closing)
+    return frozenset(end for end in ends if end is not None)
 
 
 def end_of_turn(tokenizer: Any) -> int | None:

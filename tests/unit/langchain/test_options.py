@@ -15,6 +15,10 @@ SETTINGS: dict[str, Any] = {
     "top_p": 0.95,
     "top_k": 0,
     "min_p": 0.0,
+    "repetition_penalty": None,
+    "frequency_penalty": 0.0,
+    "presence_penalty": 0.0,
+    "logit_bias": None,
     "max_tokens": 64,
     "stop": ["END"],
     "seed": 5,
@@ -84,7 +88,8 @@ def test_biases_that_are_none_are_refused(given: Any, fault: str) -> None:
         ("repetition_penalty", 0, "repetition_penalty is 0.0"),
         ("frequency_penalty", 2.5, "frequency_penalty is 2.5"),
         ("presence_penalty", -3, "presence_penalty is -3.0"),
-        ("logit_bias", {3: float("nan")}, "logit_bias is nan"),
+        ("logit_bias", {3: float("nan")}, "logit_bias: Input should be a finite number"),
+        ("logit_bias", {3: 1e31}, r"logit_bias is 1e\+31"),
         ("logit_bias", dict.fromkeys(range(1_025), 1.0), "logit_bias is of 1025 tokens"),
     ],
 )
@@ -108,7 +113,7 @@ def test_an_option_a_call_cannot_set_is_refused_by_name(name: str) -> None:
     with pytest.raises(RequestError) as caught:
         call_options(SETTINGS, None, {name: 1})
     assert f"{name}: a call cannot set '{name}'" in str(caught.value)
-    assert "a call may set language, max_tokens" in str(caught.value)
+    assert "a call may set frequency_penalty, language, logit_bias, max_tokens" in str(caught.value)
 
 
 @pytest.mark.parametrize(
