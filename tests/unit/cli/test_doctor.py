@@ -79,7 +79,7 @@ def test_a_model_s_files_are_told_without_its_weights(folder: Path) -> None:
     assert found["context"] == "512 tokens"
     assert found["sampling"] == "temperature 0.6, top_k 20; ours: top_p 0.95, min_p 0, repetition_penalty 1"
     assert found["end tokens"] == "(, <|shut|>, <|note|>"
-    assert found["chat template"].endswith("roles user, system, assistant, speaks of enable_thinking, tools")
+    assert found["chat template"].endswith("roles user, system, assistant, speaks of tools, enable_thinking")
     assert {finding.state for finding in told(folder).values()} == {"ok"}
 
 
