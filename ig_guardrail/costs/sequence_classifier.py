@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ig_guardrail.errors import CostFailure, ModelError, brief
 from ig_guardrail.extras import require
+from ig_guardrail.revisions import FORM
 from ig_guardrail.threads import ForkSafeLock, Home
 
 BATCH = 16  # rows of one pass
@@ -105,17 +106,18 @@ def _forked(name: str) -> CostFailure:
     )
 
 
-def load_sequence_classifier(name: str, device: str, where: str) -> SequenceClassifier:
+def load_sequence_classifier(name: str, device: str, where: str, revision: str | None = None) -> SequenceClassifier:
     """The classifier in a folder, which is read without the network, or under a hub name, which is fetched.
 
-    device  what it runs on: "cpu", "cuda:0"; "" is the CPU
-    where   who asks for it, for messages
+    device    what it runs on: "cpu", "cuda:0"; "" is the CPU
+    where     who asks for it, for messages
+    revision  a branch, tag or commit of the hub; its main branch if left out
     Raises ModelError if it cannot be had, or lacks weights for its labels.
     """
     _require_readers(name, where)
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    folder = folder_of_classifier(name, where)
+    folder = folder_of_classifier(name, where, revision)
     how: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, split_special_tokens=True, **how)
@@ -141,12 +143,19 @@ def load_sequence_classifier(name: str, device: str, where: str) -> SequenceClas
     )
 
 
-def folder_of_classifier(name: str, where: str) -> Path:
+def folder_of_classifier(name: str, where: str, revision: str | None = None) -> Path:
     """The folder of its files: the one of that path, else the hub cache's, where what is missing is fetched.
 
-    Raises ModelError if there is neither.
+    Raises ModelError if there is neither, and for a revision of a folder, or one that is none.
     """
     folder = Path(name).expanduser()
+    if revision is not None and (folder.is_dir() or not FORM.fullmatch(revision)):
+        raise ModelError(
+            f"revision {revision!r:.80} of classifier '{name}' cannot be had",
+            where=where,
+            why="only classifiers of the hub have revisions: branches, tags and commits",
+            fix="leave out the revision, or name a classifier of the hub, such as 'org/name'",
+        )
     if folder.is_dir():
         return folder.resolve()
     if name.startswith((".", "/", "~")):
@@ -157,13 +166,15 @@ def folder_of_classifier(name: str, where: str) -> Path:
     import huggingface_hub
 
     try:
-        fetched = huggingface_hub.snapshot_download(name, allow_patterns=HUB_FILES, ignore_patterns=HUB_EXTRAS)
+        fetched = huggingface_hub.snapshot_download(
+            name, revision=revision, allow_patterns=HUB_FILES, ignore_patterns=HUB_EXTRAS
+        )
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(
             f"the classifier cannot be had: {brief(error)}",
             where=where,
             why="it is neither a folder, nor in the local hub cache, nor could it be downloaded",
-            fix="check the path or name, and the network",
+            fix="check the path or name, the revision if there is one, and the network",
         ) from error
     return Path(fetched).resolve()
 

@@ -13,6 +13,7 @@ from ig_guardrail.engine.loading.store import files_sha256, quiet
 from ig_guardrail.engine.text.chat import require_template
 from ig_guardrail.errors import ModelError, RequestError, brief
 from ig_guardrail.extras import LOCAL, require
+from ig_guardrail.revisions import FORM
 from ig_guardrail.threads import ForkSafeLock, Home
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ QUANTIZED = ("int4",)
 UNROUNDED = "float16"  # the dtype in which the embedded model's values are kept to be quantised again
 HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
 HUB_EXTRAS = ["*/*", "consolidated*"]  # the same weights in other layouts
-_REVISION = re.compile(r"[\w][\w./-]{0,199}")
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
@@ -172,7 +172,7 @@ def check_revision(model: str, revision: str | None) -> None:
             why="only models of the hub have revisions; a file, a folder and the embedded model are what they are",
             fix="leave out `revision`, or name a hub model such as 'Qwen/Qwen3-0.6B'",
         )
-    if not _REVISION.fullmatch(revision) or ".." in revision:
+    if not FORM.fullmatch(revision):
         raise RequestError(
             f"revision is {revision!r:.80}",
             where="revision",
