@@ -160,6 +160,7 @@ def test_a_command_leaves_to_the_model_s_makers_what_it_does_not_say(ig: Command
     rail.engine._info = replace(rail.engine.info, defaults=GenerationDefaults(temperature=0.2, top_k=7))
     sampling = ig(*ASK, "--json", "--temperature", "0.4").objects[-1]["sampling"]
     assert (sampling["temperature"], sampling["top_k"], sampling["from_model"]) == (0.4, 7, ["top_k"])
+    assert "its makers set temperature 0.2, top_k 7" in " ".join(ig(*ASK).err.split())
 
 
 def test_a_revision_of_what_has_none_is_refused(ig: Command) -> None:
