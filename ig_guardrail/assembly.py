@@ -66,9 +66,11 @@ def _started(file: FileReport, model: str) -> FileReport:
 def open_engine(spec: GuardrailSpec) -> TransformersEngine:
     """The engine of a model, with the early exit in a folder, or with the packaged one that was trained on it.
 
-    Raises ModelError for what cannot be had, HeadMismatch for an exit of another model or other numerics.
+    Raises ModelError for what cannot be had, HeadMismatch for an exit of another model or other numerics, RequestError
+    for a context that is larger than the model's.
     """
-    engine = load_engine(spec.model, device=spec.device, dtype=spec.dtype, weights=spec.weights)
+    engine = load_engine(spec.model, device=spec.device, dtype=spec.dtype, weights=spec.weights, revision=spec.revision)
+    engine = engine if spec.context is None else engine.with_context(spec.context)
     facts = _facts(engine)
     way_out = packaged_exit(facts) if spec.exit is None else read_exit(Path(spec.exit), facts)
     return engine if way_out is None else engine.with_exit(way_out)

@@ -15,6 +15,7 @@ class Limits:
     turns     messages in a conversation
     characters in all turns together
     stops     stop strings of a request, and characters in each
+    biases    tokens of a request's `logit_bias`
     """
 
     effort: int = 600
@@ -24,3 +25,4 @@ class Limits:
     characters: int = 2_000_000
     stops: int = 64
     stop_characters: int = 256
+    biases: int = 1_024

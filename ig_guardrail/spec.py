@@ -31,6 +31,8 @@ class GuardrailSpec:
     ledger       what conversations have spent: a SQLite file, or a ledger; that of the process if left out
     cost_models  those that the policy leaves to the program, by name
     limits       bounds on any request, such as the seconds that it may search
+    revision     a branch, tag or commit of a hub model; its main branch if left out
+    context      most tokens of prompt and answer together; what the model reads if left out
     """
 
     model: str = "embedded"
@@ -44,11 +46,15 @@ class GuardrailSpec:
     ledger: str | Path | Ledger | None = None
     cost_models: Mapping[str, CostModel] = field(default_factory=dict)
     limits: Limits | None = None
+    revision: str | None = None
+    context: int | None = None
 
     def __post_init__(self) -> None:
         """Raises RequestError for an option of another type; what no such name stands for shows when it is opened."""
         texts = {name: getattr(self, name) for name in ("model", "device", "dtype", "weights")}
-        texts |= {name: getattr(self, name) for name in ("reward", "critic") if getattr(self, name) is not None}
+        texts |= {
+            name: getattr(self, name) for name in ("reward", "critic", "revision") if getattr(self, name) is not None
+        }
         for name, value in texts.items():
             if not isinstance(value, str) or not value.strip():
                 raise RequestError(
@@ -57,6 +63,13 @@ class GuardrailSpec:
                     why="it names what is opened",
                     fix="give a name, as the documentation of `GuardrailSpec` lists them",
                 )
+        if self.context is not None and (isinstance(self.context, bool) or not isinstance(self.context, int)):
+            raise RequestError(
+                f"context is {self.context!r:.80}",
+                where="context",
+                why="it counts tokens of prompt and answer together",
+                fix="give a whole number, or leave it out",
+            )
 
 
 def folder_of(policy: str | Path | CompiledPolicy) -> Path | None:

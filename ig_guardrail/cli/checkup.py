@@ -7,7 +7,7 @@ import importlib.util
 import os
 import platform
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -45,6 +45,42 @@ def check_up() -> list[Finding]:
     """Every finding, in the order a first run would meet them. Never raises: what cannot be looked at is missing."""
     checks = (_python, _packages, _extras, _device, _weights, _store, _policies, _heads)
     return [finding for check in checks for finding in _safely(check)]
+
+
+def check_model(model: str, revision: str | None, context: int | None) -> list[Finding]:
+    """What a model's files say of it. Never raises: what cannot be had or read is missing."""
+
+    def _model() -> Iterator[Finding]:
+        return _facts(model, revision, context)
+
+    return _safely(_model)
+
+
+def _facts(model: str, revision: str | None, context: int | None) -> Iterator[Finding]:
+    from ig_guardrail.engine.loading.facts import facts_of
+
+    facts = facts_of(model, revision)
+    commit = f", commit {facts.revision}" if facts.revision else ""
+    yield Finding("model", "ok", f"{model}{commit}, in {facts.folder}")
+    yield _window(facts.context, context)
+    set_by_makers = facts.defaults.known()
+    said = ", ".join(f"{name} {value:g}" for name, value in set_by_makers.items()) or "its makers set nothing"
+    usual = asdict(facts.defaults.sampling())
+    ours = ", ".join(f"{name} {usual[name]:g}" for name in asdict(facts.defaults) if name not in set_by_makers)
+    yield Finding("sampling", "ok", f"{said}; ours: {ours}" if ours else said)
+    yield Finding("end tokens", "ok", ", ".join(facts.ends) or "none")
+    switches = f", speaks of {', '.join(facts.switches)}" if facts.switches else ""
+    yield Finding("chat template", "ok", f"{facts.template} characters, roles {', '.join(facts.roles)}{switches}")
+
+
+def _window(reads: int | None, cap: int | None) -> Finding:
+    if reads is None:
+        return Finding("context", "note", "the files do not say how many tokens it reads", "")
+    if cap is None:
+        return Finding("context", "ok", f"{reads} tokens")
+    if 2 <= cap <= reads:
+        return Finding("context", "ok", f"{cap} tokens, of the {reads} that it reads")
+    return Finding("context", "missing", f"{cap} tokens, and it reads {reads}", f"give a context from 2 to {reads}")
 
 
 def _safely(check: Callable[[], Iterator[Finding]]) -> list[Finding]:

@@ -7,11 +7,17 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+OWN = "what the model's makers set"
+
 ModelOption: TypeAlias = Annotated[
     str,
     typer.Option(
         "--model", "-m", envvar="IG_GUARDRAIL_MODEL", help="'embedded', a model folder, a .gguf file, or a hub name."
     ),
+]
+Revision: TypeAlias = Annotated[str | None, typer.Option("--revision", help="A branch, tag or commit of a hub model.")]
+Context: TypeAlias = Annotated[
+    int | None, typer.Option("--context", help="Most tokens of prompt and answer together; what the model reads.")
 ]
 Policy: TypeAlias = Annotated[
     str, typer.Option("--policy", "-p", envvar="IG_GUARDRAIL_POLICY", help="A policy file, or a packaged name.")
@@ -51,8 +57,34 @@ SeedOption: TypeAlias = Annotated[
     int | None, typer.Option("--seed", min=0, max=2**63 - 1, help="Repeats a run; drawn afresh if left out.")
 ]
 MaxTokens: TypeAlias = Annotated[int, typer.Option("--max-tokens", help="Longest answer, in tokens.")]
-Temperature: TypeAlias = Annotated[float, typer.Option("--temperature", help="0 is greedy.")]
-TopP: TypeAlias = Annotated[float, typer.Option("--top-p", help="Share of the likeliest tokens to draw from.")]
+Temperature: TypeAlias = Annotated[
+    float | None, typer.Option("--temperature", help=f"0 is greedy; {OWN}, else 0.7, if left out.")
+]
+TopP: TypeAlias = Annotated[
+    float | None,
+    typer.Option("--top-p", help=f"Share of the likeliest tokens to draw from; {OWN}, else 0.95, if left out."),
+]
+TopK: TypeAlias = Annotated[
+    int | None, typer.Option("--top-k", help=f"Count of the likeliest tokens to draw from, 0 for all; {OWN}, else 0.")
+]
+MinP: TypeAlias = Annotated[
+    float | None,
+    typer.Option("--min-p", help=f"Least chance of a token, as a share of the likeliest one's; {OWN}, else 0."),
+]
+RepetitionPenalty: TypeAlias = Annotated[
+    float | None,
+    typer.Option("--repetition-penalty", help=f"On tokens of prompt and answer, 1 for none; {OWN}, else 1."),
+]
+FrequencyPenalty: TypeAlias = Annotated[
+    float, typer.Option("--frequency-penalty", help="On tokens of the answer, for each time; from -2 to 2.")
+]
+PresencePenalty: TypeAlias = Annotated[
+    float, typer.Option("--presence-penalty", help="On tokens of the answer, however often; from -2 to 2.")
+]
+LogitBias: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--logit-bias", help="ID=NUMBER, added to the logit of a token; may be given again."),
+]
 Stop: TypeAlias = Annotated[list[str] | None, typer.Option("--stop", help="Ends the answer; may be given again.")]
 Timeout: TypeAlias = Annotated[
     float | None, typer.Option("--timeout", min=0.001, help="Seconds, past which the outcome is 'cancelled'.")

@@ -99,6 +99,8 @@ def _effort(receipt: Receipt) -> Text:
     parts = [f"{tokens['released']} tokens shown of {tokens['generated']} drawn", f"{seconds['total'] or 0:.1f} s"]
     if seconds["first_released"] is not None:
         parts.append(f"first text after {seconds['first_released']:.1f} s")
+    own = [f"{name} {receipt.sampling[name]:g}" for name in receipt.sampling["from_model"]]
+    parts += [f"its makers set {', '.join(own)}"] if own else []
     parts.append(f"seed {receipt.sampling['seed']}")
     if receipt.fallbacks:
         parts.append(f"fallbacks: {', '.join(receipt.fallbacks)}")

@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ig_guardrail.errors import GenerationFailed, RequestError
 from ig_guardrail.text.calls import ResponseFormat, shown_length
-from ig_guardrail.types import Chunk, Message, Receipt, Sampling
+from ig_guardrail.types import Chunk, GenerationDefaults, Message, Receipt
 
 if TYPE_CHECKING:
-    from ig_guardrail.costs.calls.rules import ToolRules
     from ig_guardrail.drive.request import GenerationRequest
+    from ig_guardrail.guardrail import Guardrail
 
 STANDARD_INPUT = "-"
 
@@ -43,10 +43,14 @@ class Writer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RequestOptions:
-    """What every request of a command asks for beside its turns. seed None: drawn, and found again in the receipt."""
+    """What every request of a command asks for beside its turns.
 
-    temperature: float
-    top_p: float
+    drawing  how tokens are drawn, by the names of `Sampling`; None is the model's own, else the usual value
+    seed     None: drawn, and found again in the receipt
+    own      the model's own values
+    """
+
+    drawing: Mapping[str, Any]
     max_tokens: int
     stop: Sequence[str] | None
     seed: int | None
@@ -54,21 +58,22 @@ class RequestOptions:
     language: str
     tenant: str | None
     form: ResponseFormat
+    own: GenerationDefaults = field(default_factory=GenerationDefaults)
 
-    def within(self, rules: ToolRules | None) -> RequestOptions:
-        """The same under a policy's rules for tools: what may not be called is not offered."""
+    def within(self, guardrail: Guardrail) -> RequestOptions:
+        """The same beside a model, and under a policy's rules for tools: what may not be called is not offered."""
         from ig_guardrail.costs.calls.offers import offered
 
-        return replace(self, form=offered(self.form, rules))
+        form = offered(self.form, guardrail.costs.tool_rules)
+        return replace(self, form=form, own=guardrail.engine.info.defaults)
 
     def ask(self, turns: tuple[Message, ...], conversation: str | None) -> GenerationRequest:
         """The request that answers these turns."""
         from ig_guardrail.drive.request import GenerationRequest
         from ig_guardrail.integrations.langchain.response_format import with_instructions
 
-        sampling = Sampling(
-            temperature=self.temperature,
-            top_p=self.top_p,
+        sampling = self.own.sampling(
+            **self.drawing,
             max_tokens=self.max_tokens,
             stop=tuple(self.stop or ()),
             seed=secrets.randbits(63) if self.seed is None else self.seed,
@@ -83,6 +88,13 @@ class RequestOptions:
             conversation=conversation,
             tenant=self.tenant,
         )
+
+
+def read_biases(given: Sequence[str] | None) -> tuple[tuple[int, float], ...]:
+    """Values by token id, from words such as `50256=-100`. Raises RequestError for others."""
+    from ig_guardrail.integrations.langchain.options import token_biases
+
+    return token_biases([word.partition("=")[::2] for word in given or ()])
 
 
 def opening_turns(system: str | None) -> tuple[Message, ...]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ig_guardrail.errors import CostFailure, ModelError, brief
 from ig_guardrail.extras import require
+from ig_guardrail.revisions import FORM
 from ig_guardrail.threads import ForkSafeLock, Home
 
 BATCH = 16  # rows of one pass
@@ -106,17 +107,18 @@ def forked(what: str, name: str) -> CostFailure:
     )
 
 
-def load_sequence_classifier(name: str, device: str, where: str) -> SequenceClassifier:
+def load_sequence_classifier(name: str, device: str, where: str, revision: str | None = None) -> SequenceClassifier:
     """The classifier in a folder, which is read without the network, or under a hub name, which is fetched.
 
-    device  what it runs on: "cpu", "cuda:0"; "" is the CPU
-    where   who asks for it, for messages
+    device    what it runs on: "cpu", "cuda:0"; "" is the CPU
+    where     who asks for it, for messages
+    revision  a branch, tag or commit of the hub; its main branch if left out
     Raises ModelError if it cannot be had, or lacks weights for its labels.
     """
     _require_readers("classifier", name, where)
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    folder = model_folder(name, where)
+    folder = model_folder(name, where, revision=revision)
     how: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, split_special_tokens=True, **how)
@@ -142,13 +144,20 @@ def load_sequence_classifier(name: str, device: str, where: str) -> SequenceClas
     )
 
 
-def model_folder(name: str, where: str, what: str = "classifier") -> Path:
+def model_folder(name: str, where: str, what: str = "classifier", revision: str | None = None) -> Path:
     """The folder of a model's files: the one of that path, else the hub cache's, where what is missing is fetched.
 
     what  what the model is to its user, for messages
-    Raises ModelError if there is neither.
+    Raises ModelError if there is neither, and for a revision of a folder, or one that is none.
     """
     folder = Path(name).expanduser()
+    if revision is not None and (folder.is_dir() or not FORM.fullmatch(revision)):
+        raise ModelError(
+            f"revision {revision!r:.80} of {what} '{name}' cannot be had",
+            where=where,
+            why="only models of the hub have revisions: branches, tags and commits",
+            fix="leave out the revision, or name a model of the hub, such as 'org/name'",
+        )
     if folder.is_dir():
         return folder.resolve()
     if name.startswith((".", "/", "~")):
@@ -159,13 +168,15 @@ def model_folder(name: str, where: str, what: str = "classifier") -> Path:
     import huggingface_hub
 
     try:
-        fetched = huggingface_hub.snapshot_download(name, allow_patterns=HUB_FILES, ignore_patterns=HUB_EXTRAS)
+        fetched = huggingface_hub.snapshot_download(
+            name, revision=revision, allow_patterns=HUB_FILES, ignore_patterns=HUB_EXTRAS
+        )
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(
             f"the {what} cannot be had: {brief(error)}",
             where=where,
             why="it is neither a folder, nor in the local hub cache, nor could it be downloaded",
-            fix="check the path or name, and the network",
+            fix="check the path or name, the revision if there is one, and the network",
         ) from error
     return Path(fetched).resolve()
 

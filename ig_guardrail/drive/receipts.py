@@ -64,6 +64,8 @@ def _model(engine: Engine) -> dict[str, Any]:
     return {
         "name": info.model,
         "sha256": info.model_sha256,
+        "revision": info.revision,
+        "context": info.context,
         "engine": info.mode,
         "numerics": info.numerics,
         "device": info.device,

@@ -11,10 +11,19 @@ from ig_guardrail.errors import RequestError
 from ig_guardrail.languages import normal_tag
 from ig_guardrail.search.base import Strategy
 from ig_guardrail.settings import Limits
-from ig_guardrail.types import Message, Sampling
+from ig_guardrail.types import SAMPLING_RANGES, Message, Sampling
 
 LONGEST_NAME = 1_000  # characters
 LARGEST = 2**64 - 1  # of whole numbers; more seconds than that are no limit
+_SAMPLED = {
+    "temperature": ("between 0 and 100", "0 is greedy"),
+    "top_p": ("above 0, at most 1", "1 switches it off"),
+    "top_k": ("0 or more", "0 switches it off"),
+    "min_p": ("between 0 and 1", "0 switches it off"),
+    "repetition_penalty": ("between 0.01 and 100", "1 switches it off"),
+    "frequency_penalty": ("between -2 and 2", "0 switches it off"),
+    "presence_penalty": ("between -2 and 2", "0 switches it off"),
+}
 _ELSEWHERE = {"tenant": "; a run's config is believed where the program says so (`tenant_of`, `tenant_key`)"}
 
 
@@ -51,11 +60,12 @@ def check(ask: GenerationRequest, limits: Limits) -> None:
     """Raises RequestError, naming the option and its range, for anything that cannot be served."""
     sampling = ask.sampling
     _check_number("max_tokens", sampling.max_tokens, 1, LARGEST, "at least 1", "an answer needs room for one token")
-    _check_number("temperature", sampling.temperature, 0, 100, "between 0 and 100", "0 is greedy")
-    _check_number("top_p", sampling.top_p, 5e-324, 1, "above 0, at most 1", "1 switches it off")
-    _check_number("top_k", sampling.top_k, 0, LARGEST, "0 or more", "0 switches it off")
-    _check_number("min_p", sampling.min_p, 0, 1, "between 0 and 1", "0 switches it off")
+    for option, (allowed, why) in _SAMPLED.items():
+        _check_number(option, getattr(sampling, option), *SAMPLING_RANGES[option], allowed, why)
     _check_number("seed", sampling.seed, -LARGEST, LARGEST, "a whole number", "it names a stream of random numbers")
+    if len(sampling.logit_bias) > limits.biases:
+        count = f"of {len(sampling.logit_bias)} tokens"
+        raise _refuse("logit_bias", count, f"at most {limits.biases}", "each is added at every token")
     for _, bias in sampling.logit_bias:
         _check_number("logit_bias", bias, -1e30, 1e30, "numbers by token id", "they are added to logits")
     if ask.top_logprobs is not None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from ig_guardrail.errors import EngineError, RequestError
-from ig_guardrail.types import Draw, Message, Node, Prompt, Sampling, StateEdit, TokenLogprob
+from ig_guardrail.types import Draw, GenerationDefaults, Message, Node, Prompt, Sampling, StateEdit, TokenLogprob
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,8 @@ class EngineInfo:
     context       longest prompt plus answer, tokens
     protected     tokens no penalty may touch: end, special and whitespace tokens
     language      hash of what token ids spell; "" where they have no meaning beyond a request
+    defaults      how the model's makers would sample it
+    revision      the commit of its files on the hub; None for a model that is not from there
     exit          the layer after which an early exit guesses tokens, for reading ahead; None without one
     """
 
@@ -41,6 +43,8 @@ class EngineInfo:
     protected: frozenset[int]
     language: str = ""
     exit: int | None = None
+    defaults: GenerationDefaults = field(default_factory=GenerationDefaults)
+    revision: str | None = None
 
     def check_ahead(self, tokens: int) -> None:
         """Raises RequestError below 0, and EngineError if tokens are to be guessed and there is no exit to do it."""
@@ -53,6 +57,17 @@ class EngineInfo:
                 why="tokens are guessed from the state after one of the earlier layers",
                 fix="open the model with an exit that `ig-guardrail train exit` wrote, or read nothing ahead",
             )
+
+
+def check_context(tokens: int, info: EngineInfo) -> None:
+    """Raises RequestError unless an engine can be held to prompts and answers of `tokens` tokens together."""
+    if not 2 <= tokens <= info.context:
+        raise RequestError(
+            f"context is {tokens}, and model '{info.model}' reads {info.context} tokens",
+            where="context",
+            why="it caps what prompt and answer have together, and each needs a token",
+            fix=f"give a whole number from 2 to {info.context}, or leave it out",
+        )
 
 
 class Engine(Protocol):

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
-from ig_guardrail.engine.base import EngineInfo
+from ig_guardrail.engine.base import EngineInfo, check_context
 from ig_guardrail.engine.decoding.contexts import ContextRequest
 from ig_guardrail.engine.decoding.operations import TreeOperations
 from ig_guardrail.engine.decoding.passes import Caching
@@ -63,10 +63,23 @@ class TransformersEngine:
 
         Raises ModelError unless the exit fits the model.
         """
+        other = self._told(replace(self._info, exit=way_out.layer))
+        other._operations = replace(other._operations, exit=fitted(way_out, self._model))
+        return other
+
+    def with_context(self, tokens: int) -> TransformersEngine:
+        """This engine, its nodes and its thread, for prompts and answers of at most `tokens` together.
+
+        Raises RequestError for more than the model reads, or less than a prompt and an answer of a token each.
+        """
+        check_context(tokens, self._info)
+        return self._told(replace(self._info, context=tokens))
+
+    def _told(self, info: EngineInfo) -> TransformersEngine:
         other = copy.copy(self)
         other._lender = self  # must not end before it
-        other._info = replace(self._info, exit=way_out.layer)
-        other._operations = replace(self._operations, info=other._info, exit=fitted(way_out, self._model))
+        other._info = info
+        other._operations = replace(self._operations, info=info)
         return other
 
     @property

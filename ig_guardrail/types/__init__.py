@@ -4,7 +4,9 @@ A *position* is always a count of answer tokens: position 16 is the prefix that 
 """
 
 from ig_guardrail.types.conversation import (
+    SAMPLING_RANGES,
     AssistantMessage,
+    GenerationDefaults,
     Message,
     Prompt,
     Role,
@@ -71,6 +73,7 @@ __all__ = [
     "Expression",
     "Extend",
     "Finish",
+    "GenerationDefaults",
     "Granularity",
     "GrownText",
     "HURRIED",
@@ -89,6 +92,7 @@ __all__ = [
     "SearchReply",
     "SearchOp",
     "Role",
+    "SAMPLING_RANGES",
     "Sampling",
     "Scope",
     "Score",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
@@ -55,12 +55,28 @@ class Prompt:
     ids: tuple[int, ...]
 
 
+SAMPLING_RANGES: Mapping[str, tuple[float, float]] = {
+    "temperature": (0, 100),
+    "top_p": (5e-324, 1),
+    "top_k": (0, 2**64 - 1),
+    "min_p": (0, 1),
+    "repetition_penalty": (0.01, 100),
+    "frequency_penalty": (-2, 2),
+    "presence_penalty": (-2, 2),
+}
+"""The least and the most that a request may ask for, and a model's makers may name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """How the unguarded model would be sampled; fixed for the life of a request.
 
     temperature 0 is greedy. top_k 0 and top_p 1 and min_p 0 are off. `stop` strings end the answer and are not part
     of it. `seed` keys the counter-based generator (one uniform per token, by seed, position, lane and attempt).
+    repetition_penalty divides the logits above 0 of tokens that prompt or answer hold, and multiplies those below 0, as
+    in `transformers`; 1 is off. frequency_penalty is taken from the logit of a token as often as the answer holds it,
+    and presence_penalty once, as in OpenAI's API; 0 is off. `logit_bias` is added behind them: token ids, values.
+    `from_model` names those that the caller left to the model's makers.
     `grammar` is a Lark text; with one, every answer has its form, and ends by itself only where the form is complete.
     """
 
@@ -68,8 +84,38 @@ class Sampling:
     top_p: float = 0.95
     top_k: int = 0
     min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
     logit_bias: tuple[tuple[int, float], ...] = ()
     stop: tuple[str, ...] = ()
     seed: int = 0
     max_tokens: int = 256
     grammar: str | None = None
+    from_model: tuple[str, ...] = ()
+
+    @property
+    def penalises(self) -> bool:
+        """Whether what was said changes how the next token is drawn."""
+        return self.repetition_penalty != 1 or self.frequency_penalty != 0 or self.presence_penalty != 0
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationDefaults:
+    """How a model's makers would sample it, as far as its files say; None where they do not."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+
+    def known(self) -> dict[str, float | int]:
+        """What the files say, by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def sampling(self, **asked: Any) -> Sampling:
+        """`Sampling` as asked for; what is None or left out is the model's own, else the usual value of `Sampling`."""
+        given = {name: value for name, value in asked.items() if value is not None}
+        own: dict[str, Any] = {name: value for name, value in self.known().items() if name not in given}
+        return Sampling(**given, **own, from_model=tuple(own))

@@ -52,7 +52,15 @@ from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.types import CompiledPolicy, Message
 
 OPENINGS = 8  # models and policies that one chat model keeps open
-KEPT = {"ledger": "a ledger", "cost_models": "cost models", "reward": "a reward", "critic": "a critic"}
+KEPT = {
+    "ledger": "a ledger",
+    "cost_models": "cost models",
+    "reward": "a reward",
+    "critic": "a critic",
+    "revision": "a revision",
+    "context": "a context",
+}
+BESIDES = ("form", "own")  # of a call's options: what is no setting
 ABILITIES: ModelProfile = {
     "tool_calling": True,
     "tool_choice": True,
@@ -84,12 +92,26 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
     """A policy file, the name of a packaged policy, or a compiled policy."""
     strategy: str | Callable[..., Any] | None = None
     """"inference_guard", "resample", "cut", "none", or a search of your own; None is what the policy says."""
-    temperature: float = 0.7
-    """0 is greedy."""
-    top_p: float = 0.95
-    top_k: int = 0
-    """0 is off, and so is -1."""
-    min_p: float = 0.0
+    revision: str | None = Field(default=None, min_length=1)
+    """A branch, tag or commit of a hub model; None is its main branch."""
+    temperature: float | None = None
+    """0 is greedy. None is what the model's makers set, else 0.7."""
+    top_p: float | None = None
+    """None is what the model's makers set, else 0.95."""
+    top_k: int | None = None
+    """0 is off, and so is -1. None is what the model's makers set, else off."""
+    min_p: float | None = None
+    """0 is off. None is what the model's makers set, else off."""
+    repetition_penalty: float | None = None
+    """On tokens of prompt and answer; 1 is off. None is what the model's makers set, else off."""
+    frequency_penalty: float = 0.0
+    """On tokens of the answer, for each time that it holds them; from -2 to 2."""
+    presence_penalty: float = 0.0
+    """On tokens of the answer, however often it holds them; from -2 to 2."""
+    logit_bias: Mapping[int | str, float] | None = None
+    """What is added to the logits of tokens, by their ids; -100 bans one, 100 forces it."""
+    context: int | None = None
+    """Most tokens of prompt and answer together; None is what the model reads."""
     max_tokens: int = 256
     """Also under the name `max_completion_tokens`."""
     stop: list[str] | None = None
@@ -124,7 +146,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
     critic: str | None = Field(default=None, min_length=1)
     """Foresees budgets, to rank candidates: a folder of `train critic`."""
     guardrail: Guardrail | None = Field(default=None, exclude=True, repr=False)
-    """An open guardrail to use, in place of `model`, `policy`, `device`, `dtype`, `weights`, `reward` and `critic`."""
+    """An open guardrail to use, in place of all that names a model, a policy, or how either is opened."""
 
     _openings: list[LazyGuardrail] = PrivateAttr(default_factory=list)
 
@@ -201,8 +223,10 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         from ig_guardrail.engine.loading.context_window import window_of
 
         profile = ModelProfile(text_inputs=True, text_outputs=True, **ABILITIES)
-        window = window_of(self.model) if self.guardrail is None else self.guardrail.engine.info.context
-        return profile if window is None else {**profile, "max_input_tokens": window}
+        if self.guardrail is not None:
+            return {**profile, "max_input_tokens": self.guardrail.engine.info.context}
+        known = [size for size in (window_of(self.model, self.revision), self.context) if size is not None]
+        return {**profile, "max_input_tokens": min(known)} if known else profile
 
     # -------------------------------------------------------------------------------------------------- generation
 
@@ -220,7 +244,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         options, turns = self._options(stop, kwargs, payer), messages_of(messages, self._limits())
         with overflow_told():
             guardrail = self._given(model) or self._opened(model).guardrail()
-            yield from _pieces(guardrail, options.within(guardrail.costs.tool_rules), turns)
+            yield from _pieces(guardrail, options.within(guardrail), turns)
 
     @override
     async def _astream(
@@ -235,7 +259,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         payer = self._payer(kwargs)
         options, turns = self._options(stop, kwargs, payer), messages_of(messages, self._limits())
         guardrail = self._given(model) or await self._opened(model).guardrail_async()
-        options = options.within(guardrail.costs.tool_rules)
+        options = options.within(guardrail)
         with overflow_told():
             async with aclosing(guardrail.astream(options.ask(turns), options.timeout)) as chunks:
                 async for chunk in chunks:
@@ -255,7 +279,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         payer = self._payer(kwargs)
         options, turns = self._options(stop, kwargs, payer), messages_of(messages, self._limits())
         guardrail = self._given(model) or self._opened(model).guardrail()
-        options = options.within(guardrail.costs.tool_rules)
+        options = options.within(guardrail)
         with overflow_told():
             return _together([generate_from_stream(_pieces(guardrail, one, turns)) for one in options.each()])
 
@@ -278,7 +302,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         return _together(await _at_once([agenerate_from_stream(stream) for stream in streams]))
 
     def _options(self, stop: list[str] | None, given: dict[str, Any], payer: AccountKey | None = None) -> CallOptions:
-        settings = {name: getattr(self, name) for name in CallOptions.model_fields if name != "form"}
+        settings = {name: getattr(self, name) for name in CallOptions.model_fields if name not in BESIDES}
         if payer is not None:
             settings |= {"conversation": payer.conversation, "tenant": payer.tenant}
         return call_options(settings, stop, given)
@@ -303,6 +327,8 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
             cost_models=dict(self.cost_models),
             reward=self.reward,
             critic=self.critic,
+            revision=self.revision if model in (None, self.model) else None,
+            context=self.context,
         )
         found = next((opening for opening in self._openings if opening.spec == spec), None)
         if found is None:
@@ -393,9 +419,11 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         given = self._given()
         policy = given.policy if given is not None else self._opened().policy()
         return {
-            **self._options(None, {}).model_dump(exclude={"timeout", "form", "conversation", "tenant"}),
+            **self._options(None, {}).model_dump(exclude={"timeout", "conversation", "tenant", *BESIDES}),
             "strategy": getattr(self.strategy, "__qualname__", self.strategy),
             "model": self.model,
+            "revision": self.revision,
+            "context": self.context,
             "device": self.device,
             "dtype": self.dtype,
             "weights": self.weights,
@@ -427,6 +455,17 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
             return [*installed, *(f"{name}={model.sha256}" for name, model in sorted(self.cost_models.items()))]
         return [self.guardrail.engine.info.model_sha256, *sorted(self.guardrail.costs.hashes.values())]
 
+    def _temperature(self, given: Mapping[str, Any]) -> float:
+        """At which a call draws: as it says, as set here, or as the model's files say. Loads nothing."""
+        asked = given.get("temperature")
+        asked = self.temperature if asked is None else asked
+        own = (
+            self._opened(given.get("model")).defaults()
+            if self.guardrail is None
+            else self.guardrail.engine.info.defaults
+        )
+        return own.sampling(temperature=asked).temperature
+
     @override
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         kwargs = as_named_here(kwargs)
@@ -434,7 +473,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
             ls_provider=PROVIDER,
             ls_model_type="chat",
             ls_model_name=str(kwargs.get("model") or self.model),
-            ls_temperature=kwargs.get("temperature", self.temperature),
+            ls_temperature=self._temperature(kwargs),
             ls_max_tokens=kwargs.get("max_tokens", self.max_tokens),
         )
         strings = [*stop_strings(self.stop), *stop_strings(stop)]

@@ -9,7 +9,7 @@ from typing import Any
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.threads import ForkSafeLock
-from ig_guardrail.types import CompiledPolicy
+from ig_guardrail.types import CompiledPolicy, GenerationDefaults
 
 
 class LazyGuardrail:
@@ -20,6 +20,7 @@ class LazyGuardrail:
         self._lock = ForkSafeLock(threading.RLock)
         self._policy: CompiledPolicy | None = None
         self._guardrail: Guardrail | None = None
+        self._defaults: GenerationDefaults | None = None
 
     def policy(self) -> CompiledPolicy:
         """The compiled policy. Raises PolicyError with every fault."""
@@ -29,6 +30,17 @@ class LazyGuardrail:
             if self._policy is None:
                 self._policy = load_policy(self.spec.policy)
             return self._policy
+
+    def defaults(self) -> GenerationDefaults:
+        """How the model's makers would sample it, by its files; empty while these are not on this machine."""
+        from ig_guardrail.engine.loading.generation import read_defaults
+
+        with self._lock:
+            if self._guardrail is not None:
+                return self._guardrail.engine.info.defaults
+            if self._defaults is None:
+                self._defaults = read_defaults(self.spec.model, self.spec.revision)
+            return self._defaults
 
     def guardrail(self) -> Guardrail:
         """The guardrail, opened. Raises PolicyError, ModelError, HeadMismatch."""

@@ -14,14 +14,14 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ig_guardrail.costs.calls.offers import offered
-from ig_guardrail.costs.calls.rules import ToolRules
 from ig_guardrail.drive.request import GenerationRequest, check
 from ig_guardrail.errors import RequestError, brief
+from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.response_format import form_of, with_instructions
 from ig_guardrail.schemas import faultless
 from ig_guardrail.settings import Limits
 from ig_guardrail.text.calls import ResponseFormat, shown_length
-from ig_guardrail.types import Message, Sampling
+from ig_guardrail.types import GenerationDefaults, Message
 
 TAKEN_BY_LANGCHAIN = frozenset({"stream", "ls_structured_output_format", "structured_output_format"})
 
@@ -34,15 +34,20 @@ ALIASES: Mapping[str, str] = {"max_completion_tokens": "max_tokens", "model_name
 class CallOptions(BaseModel):
     """The settings of one call. timeout in seconds; seed None draws a fresh one for every request.
 
-    n  answers to give; with a seed, the second is drawn with the next seed, and so on
+    n    answers to give; with a seed, the second is drawn with the next seed, and so on
+    own  the model's own values for what is None
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
 
-    temperature: float
-    top_p: float
-    top_k: int
-    min_p: float
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
     max_tokens: int
     stop: tuple[str, ...]
     seed: int | None = Field(ge=0, lt=2**63)
@@ -55,15 +60,20 @@ class CallOptions(BaseModel):
     conversation: str | None = None
     tenant: str | None = None
     form: ResponseFormat = ResponseFormat()
+    own: GenerationDefaults = GenerationDefaults()
 
     def ask(self, turns: tuple[Message, ...]) -> GenerationRequest:
         """The request for a guardrail. Draws 63 random bits where no seed is set; the receipt tells which."""
         seed = secrets.randbits(63) if self.seed is None else self.seed
-        sampling = Sampling(
+        sampling = self.own.sampling(
             temperature=self.temperature,
             top_p=self.top_p,
             top_k=self.top_k,
             min_p=self.min_p,
+            repetition_penalty=self.repetition_penalty,
+            frequency_penalty=self.frequency_penalty,
+            presence_penalty=self.presence_penalty,
+            logit_bias=self.logit_bias,
             stop=self.stop,
             seed=seed,
             max_tokens=self.max_tokens,
@@ -83,9 +93,10 @@ class CallOptions(BaseModel):
             tenant=self.tenant,
         )
 
-    def within(self, rules: ToolRules | None) -> CallOptions:
-        """The options under a policy's rules for tools: what may not be called is not offered."""
-        return self.model_copy(update={"form": offered(self.form, rules)})
+    def within(self, guardrail: Guardrail) -> CallOptions:
+        """The options beside a model, and under a policy's rules for tools: what may not be called is not offered."""
+        form = offered(self.form, guardrail.costs.tool_rules)
+        return self.model_copy(update={"form": form, "own": guardrail.engine.info.defaults})
 
     def each(self) -> list[CallOptions]:
         """The options of each of the `n` answers."""
@@ -139,6 +150,7 @@ def call_options(settings: Mapping[str, Any], stop: Sequence[str] | None, given:
             raise _unknown(name, sorted({*settings, *FORM}))
     strings = [*stop_strings(settings["stop"]), *stop_strings(overrides.get("stop")), *stop_strings(stop)]
     merged = as_named_here({**settings, **overrides, "stop": tuple(dict.fromkeys(strings)), "form": form})
+    merged["logit_bias"] = token_biases(merged.get("logit_bias"))
     try:
         return CallOptions.model_validate(merged)
     except ValidationError as error:
@@ -158,6 +170,39 @@ def stop_strings(given: Any) -> tuple[str, ...]:
         where="stop",
         why="an answer ends at a text",
         fix="give a list of strings",
+    )
+
+
+def token_biases(given: Any) -> tuple[tuple[int, float], ...]:
+    """`logit_bias` in OpenAI's form: values by token id, which may be written as text; or pairs of both.
+
+    Raises RequestError for what is none of these, and for a token that is named twice.
+    """
+    if given is None or given == ():
+        return ()
+    try:
+        pairs = [
+            (_token(token), float(value)) for token, value in (given.items() if hasattr(given, "items") else given)
+        ]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise _no_bias("it cannot be read") from error
+    if len({token for token, _ in pairs}) < len(pairs):
+        raise _no_bias("a token is named twice")
+    return tuple(pairs)
+
+
+def _token(given: Any) -> int:
+    if isinstance(given, bool) or not (isinstance(given, int) or (isinstance(given, str) and given.isdecimal())):
+        raise TypeError("no token id")
+    return int(given)
+
+
+def _no_bias(what: str) -> RequestError:
+    return RequestError(
+        f"logit_bias: {what}",
+        where="logit_bias",
+        why="it is added to the logits of tokens, before they are drawn",
+        fix='give numbers by token id, such as {"50256": -100}',
     )
 
 

@@ -50,7 +50,9 @@ ODD: Mapping[str, Any] = {
     "None": None,
 }
 POLICY = compiled(POLITE)
-CALL = ("temperature", "top_p", "top_k", "min_p", "max_tokens", "seed", "timeout", "top_logprobs", "logprobs", "stop")
+PENALTIES = ("repetition_penalty", "frequency_penalty", "presence_penalty")
+DRAWING = ("temperature", "top_p", "top_k", "min_p", *PENALTIES)
+CALL = (*DRAWING, "logit_bias", "max_tokens", "seed", "timeout", "top_logprobs", "logprobs", "stop")
 TEXTS = ("language", "conversation", "tenant", "strategy")
 
 
@@ -94,7 +96,7 @@ def test_any_setting_of_another_model_under_guard_works_or_is_refused(value: Any
 
 
 @pytest.mark.parametrize("value", ODD.values(), ids=list(ODD))
-@pytest.mark.parametrize("name", ["temperature", "top_p", "top_k", "min_p", "max_tokens", "seed", "stop", "logit_bias"])
+@pytest.mark.parametrize("name", [*DRAWING, "max_tokens", "seed", "stop", "logit_bias"])
 def test_any_sampling_of_a_request_works_or_is_refused(name: str, value: Any) -> None:
     given = ((3, value),) if name == "logit_bias" else (value,) if name == "stop" else value
     sampling = Sampling(**{"max_tokens": 8, name: given})

@@ -13,7 +13,7 @@ from rich.console import Console
 from ig_guardrail.cli import options
 from ig_guardrail.cli.exit_codes import FAILED, exit_code
 from ig_guardrail.cli.receipt_view import line
-from ig_guardrail.cli.request import RequestOptions, decoded, deliver, opening_turns
+from ig_guardrail.cli.request import RequestOptions, decoded, deliver, opening_turns, read_biases
 from ig_guardrail.cli.tools_file import read_tools
 from ig_guardrail.cli.writers import printable
 from ig_guardrail.errors import GenerationFailed, RequestError
@@ -32,8 +32,14 @@ def chat_command(
     exit: options.ExitOption = None,
     seed: options.SeedOption = None,
     max_tokens: options.MaxTokens = 256,
-    temperature: options.Temperature = 0.7,
-    top_p: options.TopP = 0.95,
+    temperature: options.Temperature = None,
+    top_p: options.TopP = None,
+    top_k: options.TopK = None,
+    min_p: options.MinP = None,
+    repetition_penalty: options.RepetitionPenalty = None,
+    frequency_penalty: options.FrequencyPenalty = 0.0,
+    presence_penalty: options.PresencePenalty = 0.0,
+    logit_bias: options.LogitBias = None,
     stop: options.Stop = None,
     system: options.System = None,
     language: options.LanguageOption = "en",
@@ -45,6 +51,8 @@ def chat_command(
     device: options.DeviceOption = "auto",
     dtype: options.Dtype = "auto",
     weights: options.WeightsOption = "auto",
+    revision: options.Revision = None,
+    context: options.Context = None,
 ) -> None:
     """Talk with the model. /new begins a new conversation, /quit leaves; lines may also come from a pipe.
 
@@ -53,11 +61,20 @@ def chat_command(
     from ig_guardrail.assembly import open_guardrail
     from ig_guardrail.spec import GuardrailSpec
 
-    asking = RequestOptions(
-        temperature, top_p, max_tokens, stop, seed, strategy, language, tenant=tenant, form=read_tools(tools)
-    )
-    guardrail = open_guardrail(GuardrailSpec(model, policy, device, dtype, weights, exit=exit, ledger=ledger))
-    asking = asking.within(guardrail.costs.tool_rules)
+    drawing = {
+        "temperature": temperature,
+        "top_p": top_p,
+        "top_k": top_k,
+        "min_p": min_p,
+        "repetition_penalty": repetition_penalty,
+        "frequency_penalty": frequency_penalty,
+        "presence_penalty": presence_penalty,
+        "logit_bias": read_biases(logit_bias),
+    }
+    asking = RequestOptions(drawing, max_tokens, stop, seed, strategy, language, tenant=tenant, form=read_tools(tools))
+    names = (model, policy, device, dtype, weights, None, None, exit, ledger)
+    guardrail = open_guardrail(GuardrailSpec(*names, revision=revision, context=context))
+    asking = asking.within(guardrail)
     code = ChatHistory(guardrail, asking, opening_turns(system), timeout, conversation).hold(_lines())
     raise typer.Exit(0 if sys.stdin.isatty() else code)
 

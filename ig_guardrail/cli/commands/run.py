@@ -8,7 +8,7 @@ import typer
 
 from ig_guardrail.cli import options
 from ig_guardrail.cli.exit_codes import exit_code
-from ig_guardrail.cli.request import RequestOptions, Writer, deliver, opening_turns, read_prompt
+from ig_guardrail.cli.request import RequestOptions, Writer, deliver, opening_turns, read_biases, read_prompt
 from ig_guardrail.cli.tools_file import read_tools
 from ig_guardrail.types import Message
 
@@ -23,8 +23,14 @@ def run_command(
     exit: options.ExitOption = None,
     seed: options.SeedOption = None,
     max_tokens: options.MaxTokens = 256,
-    temperature: options.Temperature = 0.7,
-    top_p: options.TopP = 0.95,
+    temperature: options.Temperature = None,
+    top_p: options.TopP = None,
+    top_k: options.TopK = None,
+    min_p: options.MinP = None,
+    repetition_penalty: options.RepetitionPenalty = None,
+    frequency_penalty: options.FrequencyPenalty = 0.0,
+    presence_penalty: options.PresencePenalty = 0.0,
+    logit_bias: options.LogitBias = None,
     stop: options.Stop = None,
     system: options.System = None,
     language: options.LanguageOption = "en",
@@ -36,6 +42,8 @@ def run_command(
     device: options.DeviceOption = "auto",
     dtype: options.Dtype = "auto",
     weights: options.WeightsOption = "auto",
+    revision: options.Revision = None,
+    context: options.Context = None,
     json_lines: Annotated[
         bool, typer.Option("--json", help="One JSON object a line: deltas, then the receipt.")
     ] = False,
@@ -45,16 +53,24 @@ def run_command(
     Exit code 0: completed; 3: refused; 4: ended with a closing message; 5: cancelled at the deadline; 2: an error.
     """
     turns = (*opening_turns(system), Message("user", read_prompt(prompt)))
-    asking = RequestOptions(
-        temperature, top_p, max_tokens, stop, seed, strategy, language, tenant=tenant, form=read_tools(tools)
-    )
+    drawing = {
+        "temperature": temperature,
+        "top_p": top_p,
+        "top_k": top_k,
+        "min_p": min_p,
+        "repetition_penalty": repetition_penalty,
+        "frequency_penalty": frequency_penalty,
+        "presence_penalty": presence_penalty,
+        "logit_bias": read_biases(logit_bias),
+    }
+    asking = RequestOptions(drawing, max_tokens, stop, seed, strategy, language, tenant=tenant, form=read_tools(tools))
 
     from ig_guardrail.assembly import open_guardrail
     from ig_guardrail.spec import GuardrailSpec
 
-    spec = GuardrailSpec(model, policy, device, dtype, weights, reward, critic, exit, ledger)
-    guardrail = open_guardrail(spec)
-    ask = asking.within(guardrail.costs.tool_rules).ask(turns, conversation)
+    names = (model, policy, device, dtype, weights, reward, critic, exit, ledger)
+    guardrail = open_guardrail(GuardrailSpec(*names, revision=revision, context=context))
+    ask = asking.within(guardrail).ask(turns, conversation)
     receipt = deliver(guardrail.stream(ask, timeout), _writer(json_lines))
     raise typer.Exit(exit_code(receipt))
 

@@ -13,6 +13,8 @@ from ig_guardrail.cli import options
 app = typer.Typer(help="Train cost models for a language model.", no_args_is_help=True)
 
 
+Temperature: TypeAlias = Annotated[float, typer.Option("--temperature", help="0 is greedy.")]
+TopP: TypeAlias = Annotated[float, typer.Option("--top-p", help="Share of the likeliest tokens to draw from.")]
 Seed: TypeAlias = Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Other seeds, other answers.")]
 Device: TypeAlias = Annotated[str, typer.Option("--device", help="'cpu', 'cuda', 'cuda:0' or 'mps'.")]
 
@@ -48,8 +50,8 @@ def head_command(
 @app.command("answers")
 def answers_command(
     out: Annotated[Path, typer.Option("--out", help="The .jsonl file that the rows are written to.")],
-    temperature: options.Temperature = 0.7,
-    top_p: options.TopP = 0.95,
+    temperature: Temperature = 0.7,
+    top_p: TopP = 0.95,
     seed: Seed = 0,
     model: options.ModelOption = "embedded",
     device: Device = "cpu",
@@ -143,8 +145,8 @@ def critic_command(
     tokens: Tokens = 64,
     reward: options.Reward = None,
     cache: Kept = None,
-    temperature: options.Temperature = 0.7,
-    top_p: options.TopP = 0.95,
+    temperature: Temperature = 0.7,
+    top_p: TopP = 0.95,
     seed: Seed = 0,
     model: options.ModelOption = "embedded",
     device: Device = "cpu",
@@ -176,8 +178,8 @@ def reward_command(
     answers: Answers = 4,
     tokens: Tokens = 64,
     cache: Kept = None,
-    temperature: options.Temperature = 0.7,
-    top_p: options.TopP = 0.95,
+    temperature: Temperature = 0.7,
+    top_p: TopP = 0.95,
     seed: Seed = 0,
     model: options.ModelOption = "embedded",
     device: Device = "cpu",

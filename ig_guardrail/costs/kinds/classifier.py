@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.kinds.base import HAZARD, PRINTABLE, BuildContext, CostKind, option_of
 from ig_guardrail.fields import BooleanKind, ChoiceKind, Field, FormatKind, ListOf, MapOf
+from ig_guardrail.revisions import FORM
 from ig_guardrail.types import CostModelSpec
 
 MODEL = FormatKind(
@@ -15,6 +18,7 @@ MODEL = FormatKind(
     "./classifiers/mine",
     is_path=lambda text: text.startswith((".", "/")),
 )
+REVISION = FormatKind("a branch, tag or commit", FORM.pattern, "v1.0")
 LABEL = FormatKind("a label", r"[^\x00-\x20\x7f](?:[^\x00-\x1f\x7f]{0,126}[^\x00-\x20\x7f])?", "toxic")
 
 
@@ -26,9 +30,15 @@ def build(spec: CostModelSpec, context: BuildContext) -> CostModel:
     name, labels = option_of(spec, "model", (str,)), option_of(spec, "labels", (dict,))
     place = str((context.folder or Path()) / name) if name.startswith((".", "/")) else name
     device = context.engine.device if context.engine is not None else "cpu"
-    classifier = load_sequence_classifier(place, device, f"cost_models.{spec.name}.model")
+    revision = option_of(spec, "revision", (str,)) if "revision" in spec.options else None
+    classifier = load_sequence_classifier(place, device, f"cost_models.{spec.name}.model", revision)
     scores, with_prompt = spec.options.get("scores"), spec.options.get("with_prompt") is True
     return classifier_cost(spec.name, classifier, labels, spec.hazards, scores, with_prompt)
+
+
+def _normal(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Without a revision, the entry has the hash it had before there were any."""
+    return {key: value for key, value in model.items() if value is not None or key != "revision"}
 
 
 CLASSIFIER = CostKind(
@@ -39,6 +49,12 @@ CLASSIFIER = CostKind(
             "a transformers sequence classifier: a folder, relative to the policy, or a hub name",
             "./classifiers/mine",
             required=True,
+        ),
+        "revision": Field(
+            REVISION,
+            "a branch, tag or commit of a classifier on the hub; its main branch if left out. A folder has none. A "
+            "commit names the same weights for good",
+            "v1.0",
         ),
         "labels": Field(
             MapOf(HAZARD, ListOf(LABEL, 1, 64, unique=True), 1, 64),
@@ -61,4 +77,5 @@ CLASSIFIER = CostKind(
         ),
     },
     build,
+    normal=_normal,
 )

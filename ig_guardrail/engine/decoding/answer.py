@@ -57,6 +57,10 @@ class AnswerDraft:
         """Answer tokens so far, from the root on."""
         return self._parent.position + len(self.ids)
 
+    def answer_ids(self) -> tuple[int, ...]:
+        """All answer tokens so far, from the root on."""
+        return (*self._parent.answer_ids(), *self.ids)
+
     @property
     def left(self) -> int:
         """Answer tokens that may still come."""

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ig_guardrail.engine.decoding.answer import AnswerDraft
 from ig_guardrail.engine.decoding.passes import Ahead, Caching, Pass, PassResult
+from ig_guardrail.engine.decoding.penalties import SaidTokens, said_tokens
 from ig_guardrail.engine.decoding.randomness import uniform
 from ig_guardrail.engine.decoding.sampling import LogitBias, allowed_tokens, log_normaliser, sample_tokens, top_logprobs
 from ig_guardrail.engine.early_exit.layers import Exit
@@ -70,20 +71,21 @@ class Decoder:
         cached = self.caching.start([row.start for row in rows], room)
         logits = _after([row.start for row in rows])
         active = rows
+        said = self._said(rows, logits)
         for _ in range(tokens):
-            last = self._sample(active, logits, how)
+            last = self._sample(active, logits, how, said)
             reading = [i for i, row in enumerate(active) if i in last and (layers or row.draft.finish is None)]
             if not reading:
                 return
-            active = _select(cached, active, reading)
-            ahead = self._ahead(active[0], how) if len(active) == 1 else None
+            active = _select(cached, said, active, reading)
+            ahead = self._ahead(active[0], how, said) if len(active) == 1 else None
             read = yield from self._read(cached, active, [[last[i]] for i in reading], ahead)
             logits = read[:, -1]
             going = [i for i, row in enumerate(active) if row.draft.finish is None]
             if not going:
                 return
             logits = logits if len(going) == len(active) else logits[going]
-            active = _select(cached, active, going)
+            active = _select(cached, said, active, going)
         for i, row in enumerate(active):
             row.end = cached.freeze(i, logits[i].clone())
 
@@ -121,48 +123,67 @@ class Decoder:
             found += ranked(read[0], ids[first + 1 : last + 1], k)
         return found
 
-    def _sample(self, rows: list[DecodingRow], logits: Tensor, how: Draws) -> dict[int, int]:
+    def _said(self, rows: list[DecodingRow], logits: Tensor) -> SaidTokens | None:
+        """What the rows' prompt and answers hold; None where no penalty asks for it."""
+        if not self.context.sampling.penalises:
+            return None
+        return said_tokens(self.context.prompt.ids, [row.draft.answer_ids() for row in rows], logits)
+
+    def _sample(self, rows: list[DecodingRow], logits: Tensor, how: Draws, said: SaidTokens | None) -> dict[int, int]:
         """Draw a token for each row; the tokens that became part of an answer, by row."""
         sampling = self.context.sampling
         uniforms = [uniform(sampling.seed, row.draft.position, row.lane, how.attempt) for row in rows]
         allowed = allowed_tokens([row.draft.form for row in rows])
-        tokens, logprobs = sample_tokens(logits, sampling, how.bias, uniforms, allowed)
+        tokens, logprobs = sample_tokens(logits, sampling, how.bias, uniforms, allowed, said)
         taken = {}
         for i, row in enumerate(rows):
             if allowed is not None and not row.draft.may_read(tokens[i]):
                 row.draft.give_up(tokens[i])
+                this = slice(i, i + 1)
                 tokens[i], logprobs[i] = self._again(
-                    row.draft, logits[i : i + 1], how, uniforms[i], allowed[i : i + 1], tokens[i]
+                    row.draft, logits[this], how, uniforms[i], allowed[this], tokens[i], said and said.row(i)
                 )
             if row.draft.read(tokens[i]):
                 row.draft.logprobs.append(logprobs[i])
                 taken[i] = tokens[i]
+        if said is not None:
+            said.say(taken)
         return taken
 
     def _again(
-        self, draft: AnswerDraft, logits: Tensor, how: Draws, chance: float, allowed: Tensor, token: int
+        self,
+        draft: AnswerDraft,
+        logits: Tensor,
+        how: Draws,
+        chance: float,
+        allowed: Tensor,
+        token: int,
+        said: SaidTokens | None,
     ) -> tuple[int, float]:
         """Another token in place of one behind which the answer could not be closed; the way out after some tries."""
         for _ in range(draft.tries):
             allowed[0, token] = False
             if not bool(allowed.any()):
                 break
-            (token,), (logprob,) = sample_tokens(logits, self.context.sampling, how.bias, [chance], allowed)
+            (token,), (logprob,) = sample_tokens(logits, self.context.sampling, how.bias, [chance], allowed, said)
             if draft.may_read(token):
                 return token, logprob
         out = draft.form.way_out(draft.left) if draft.form is not None else None
         out = token if out is None else out
         return out, logprobs_of(logits, [out])[0]
 
-    def _ahead(self, row: DecodingRow, how: Draws) -> Ahead | None:
-        """How the row's tokens will be drawn from here on; a form that it has is left out of account."""
+    def _ahead(self, row: DecodingRow, how: Draws, said: SaidTokens | None) -> Ahead | None:
+        """How the row's tokens will be drawn from here on.
+
+        A form that it has, and what is guessed meanwhile, are left out of account.
+        """
         context, position, lane = self.context, row.draft.position, row.lane
         if how.exit is None or how.ahead == 0:
             return None
 
         def guess(logits: Tensor, beyond: int) -> int | None:
             chance = uniform(context.sampling.seed, position + beyond, lane, how.attempt)
-            (token,), _ = sample_tokens(logits, context.sampling, how.bias, [chance])
+            (token,), _ = sample_tokens(logits, context.sampling, how.bias, [chance], said=said)
             return None if token in context.rules.language.end else token
 
         return Ahead(how.exit, how.ahead, guess)
@@ -260,8 +281,10 @@ def _after(starts: Sequence[Any]) -> Tensor:
     return torch.stack([start.logits for start in starts])
 
 
-def _select(cached: Any, rows: list[DecodingRow], kept: list[int]) -> list[DecodingRow]:
+def _select(cached: Any, said: SaidTokens | None, rows: list[DecodingRow], kept: list[int]) -> list[DecodingRow]:
     if len(kept) == len(rows):
         return rows
     cached.keep(kept)
+    if said is not None:
+        said.keep(kept)
     return [rows[i] for i in kept]

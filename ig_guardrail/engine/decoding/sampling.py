@@ -1,4 +1,4 @@
-"""Next tokens from logits: bias, temperature, top-k, top-p, min-p, then one uniform through the inverse CDF.
+"""Next tokens from logits: penalties, bias, temperature, top-k, top-p, min-p, then one uniform through the inverse CDF.
 
 The CDF runs over what the filters leave, likeliest token first, equal ones by ascending id. That order makes the exact
 answer cheap: nearly always the head of the ranking holds it, and the whole vocabulary need not be sorted.
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ig_guardrail.engine.decoding.penalties import SaidTokens
 from ig_guardrail.engine.grammar.grammar import GrammarState
 from ig_guardrail.errors import EngineError
 from ig_guardrail.types import Sampling
@@ -56,16 +57,19 @@ def sample_tokens(
     bias: LogitBias | None,
     uniforms: Sequence[float],
     allowed: Tensor | None = None,
+    said: SaidTokens | None = None,
 ) -> tuple[list[int], list[float]]:
-    """One token for each row of `logits` (rows, vocabulary), and its log-probability in nats without bias or filters.
+    """One token for each row of `logits` (rows, vocabulary), and its log-probability in nats by the logits alone.
 
-    `uniforms` has one number in [0, 1) for each row. Temperature 0 takes the likeliest token after the bias. Tokens
-    that are not `allowed`, (rows, vocabulary), are never taken, whatever bias they have.
+    `uniforms` has one number in [0, 1) for each row. Temperature 0 takes the likeliest token after penalties and bias.
+    Tokens that are not `allowed`, (rows, vocabulary), are never taken, whatever bias they have. Penalties are those on
+    what was `said`; None where there are none.
     Raises EngineError if the model gave something that is no distribution.
     """
     raw = logits.float()
     normaliser = log_normaliser(raw)
-    biased = raw if bias is None else bias.add_to(raw)
+    penalised = raw if said is None else said.penalised(raw, sampling)
+    biased = penalised if bias is None else bias.add_to(penalised)
     if allowed is not None:
         biased = biased.masked_fill(~allowed.to(biased.device), -math.inf)
     if sampling.temperature == 0:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import struct
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ig_guardrail.engine.loading.embedded import packed_file
+from ig_guardrail.engine.loading.files import file_of
 from ig_guardrail.engine.loading.gguf import SUFFIX
 from ig_guardrail.engine.loading.models import EMBEDDED
 from ig_guardrail.errors import ModelError
@@ -18,7 +18,7 @@ _STRING, _ARRAY = 8, 9
 _FARTHEST = 1 << 20  # bytes of a GGUF file's head that are looked through; its vocabulary stands last
 
 
-def window_of(model: str) -> int | None:
+def window_of(model: str, revision: str | None = None) -> int | None:
     """The tokens that a model reads at once, by its name as `load_engine` takes it.
 
     None where its files do not tell, or are not on this machine.
@@ -29,19 +29,10 @@ def window_of(model: str) -> int | None:
         path = Path(model).expanduser()
         if path.suffix == SUFFIX and path.is_file():
             return _of_packed(path)
-        config = path / "config.json" if path.is_dir() else _in_hub_cache(model)
+        config = file_of(model, "config.json", revision)
         return None if config is None else _of_config(json.loads(config.read_text()))
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, struct.error, ModelError):
         return None
-
-
-def _in_hub_cache(name: str) -> Path | None:
-    if importlib.util.find_spec("huggingface_hub") is None:
-        return None
-    import huggingface_hub
-
-    found = huggingface_hub.try_to_load_from_cache(name, "config.json")
-    return Path(found) if isinstance(found, str) else None
 
 
 def _of_config(config: dict[str, Any]) -> int | None:

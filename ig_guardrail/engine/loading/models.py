@@ -6,13 +6,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ig_guardrail.engine.loading.gguf import SUFFIX, unpacked
 from ig_guardrail.engine.loading.store import files_sha256, quiet
 from ig_guardrail.engine.text.chat import require_template
 from ig_guardrail.errors import ModelError, RequestError, brief
 from ig_guardrail.extras import LOCAL, require
+from ig_guardrail.revisions import FORM
 from ig_guardrail.threads import ForkSafeLock, Home
 
 if TYPE_CHECKING:
@@ -30,11 +31,15 @@ _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """The folder of a model's files, and the content hash of its weights."""
+    """The folder of a model's files, the content hash of its weights, and the commit of its files on the hub."""
 
     name: str
     folder: Path
     sha256: str
+    revision: str | None = None
+
+
+EngineKey: TypeAlias = tuple[str, str | None, str, str]
 
 
 @dataclass(slots=True)
@@ -46,14 +51,14 @@ class Slot:
 
 
 class Registry:
-    """Engines by (model, device, numerics), each loaded at its first use, once, whoever asks first."""
+    """Engines by (model, revision, device, numerics), each loaded at its first use, once, whoever asks first."""
 
     def __init__(self) -> None:
         self._lock = ForkSafeLock()
         self._home: Home | None = None
-        self._slots: dict[tuple[str, str, str], Slot] = {}
+        self._slots: dict[EngineKey, Slot] = {}
 
-    def get(self, key: tuple[str, str, str], load: Callable[[], TransformersEngine]) -> TransformersEngine:
+    def get(self, key: EngineKey, load: Callable[[], TransformersEngine]) -> TransformersEngine:
         """The engine of `key`; loaded if there is none, or if it was shut down.
 
         Raises ModelError if this process was forked from one that has loaded a model.
@@ -77,7 +82,9 @@ class Registry:
 _REGISTRY = Registry()  # the one thing that is process-wide: weights are too large to hold twice
 
 
-def load_engine(model: str, *, device: str = "auto", dtype: str = "auto", weights: str = "auto") -> TransformersEngine:
+def load_engine(
+    model: str, *, device: str = "auto", dtype: str = "auto", weights: str = "auto", revision: str | None = None
+) -> TransformersEngine:
     """The engine of a model, loaded at the first call and shared from then on.
 
     model   "embedded", a local folder, a .gguf file, or a hub name such as "Qwen/Qwen3-0.6B" (downloaded if it is not
@@ -85,39 +92,45 @@ def load_engine(model: str, *, device: str = "auto", dtype: str = "auto", weight
     device  "auto" (cuda, else mps, else cpu), "cpu", "cuda", "cuda:0", "mps"
     dtype   "auto" (bfloat16), "bfloat16", "float32", "float16"
     weights "auto" (as `dtype` says), "bf16", or, on the CPU, "int4"
-    Raises ModelError if the model cannot be had, RequestError for a device, dtype or weights that do not exist.
+    revision a branch, tag or commit of a hub model; its main branch if left out
+    Raises ModelError if the model cannot be had, RequestError for a device, dtype, weights or revision that do not
+    exist.
     """
+    check_revision(model, revision)
     _require_readers(model)
     place, numerics = device_of(device), numerics_of(dtype, weights)
-    return _REGISTRY.get((_place(model), place, numerics), lambda: _start(model, place, numerics))
+    key = (_place(model), revision, place, numerics)
+    return _REGISTRY.get(key, lambda: _start(model, place, numerics, revision))
 
 
-def load_weights(model: str, device: str, numerics: str) -> Weights:
+def load_weights(model: str, device: str, numerics: str, revision: str | None = None) -> Weights:
     """A model's weights and tokenizer on `device`, for this caller alone.
 
     numerics  a dtype, or "int4"
     """
+    check_revision(model, revision)
     _require_readers(model)
     from ig_guardrail.engine.loading.quantized import quantize
     from ig_guardrail.engine.loading.weights import Weights
 
     quantized = numerics if numerics in QUANTIZED else None
-    source = _find(model, UNROUNDED if quantized else numerics)
+    source = _find(model, UNROUNDED if quantized else numerics, revision)
     try:
         loaded, tokenizer = _load(source, device, "auto" if quantized else numerics)
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         raise _unreadable(source, error) from error
     if quantized:
         quantize(loaded)
-    return Weights(model, source.sha256, loaded, tokenizer, quantized)
+    return Weights(model, source.sha256, loaded, tokenizer, quantized, source.revision)
 
 
-def load_tokenizer(model: str) -> Any:
+def load_tokenizer(model: str, revision: str | None = None) -> Any:
     """A model's `transformers` tokenizer, without its weights."""
+    check_revision(model, revision)
     _require_readers(model)
     from transformers import AutoTokenizer
 
-    source = _find(model, DTYPES[0])
+    source = _find(model, DTYPES[0], revision)
     try:
         with quiet():
             return AutoTokenizer.from_pretrained(source.folder, local_files_only=True, trust_remote_code=False)
@@ -125,13 +138,47 @@ def load_tokenizer(model: str) -> Any:
         raise _unreadable(source, error) from error
 
 
-def _start(model: str, device: str, numerics: str) -> TransformersEngine:
+def find_description(model: str, revision: str | None = None) -> tuple[Path, str | None]:
+    """The folder of a model's files, with weights or without, and their commit on the hub; what is missing is fetched.
+
+    Raises ModelError and RequestError as `load_engine` does.
+    """
+    check_revision(model, revision)
+    _require_readers(model)
+    if model == EMBEDDED or Path(model).expanduser().exists():
+        found = Path(model).expanduser()
+        return (found, None) if found.is_dir() else (_find(model, DTYPES[0], None).folder, None)
+    folder = _downloaded(model, revision, [*HUB_EXTRAS, "*.safetensors"])
+    return folder, _commit_of(folder, revision)
+
+
+def _start(model: str, device: str, numerics: str, revision: str | None) -> TransformersEngine:
     from ig_guardrail.engine.loading.packing import pack
     from ig_guardrail.engine.transformers import TransformersEngine
 
-    weights = load_weights(model, device, numerics)
+    weights = load_weights(model, device, numerics, revision)
     pack(weights.model)
     return TransformersEngine(weights)
+
+
+def check_revision(model: str, revision: str | None) -> None:
+    """Raises RequestError for a revision of what has none, or for what no revision can be called."""
+    if revision is None:
+        return
+    if model == EMBEDDED or Path(model).expanduser().exists() or Path(model).suffix == SUFFIX:
+        raise RequestError(
+            f"revision '{revision}' of model '{model}' was asked for",
+            where="revision",
+            why="only models of the hub have revisions; a file, a folder and the embedded model are what they are",
+            fix="leave out `revision`, or name a hub model such as 'Qwen/Qwen3-0.6B'",
+        )
+    if not FORM.fullmatch(revision):
+        raise RequestError(
+            f"revision is {revision!r:.80}",
+            where="revision",
+            why="it names a branch, a tag or a commit of the hub",
+            fix="give one of these, such as 'main'",
+        )
 
 
 def _require_readers(model: str) -> None:
@@ -146,7 +193,7 @@ def _place(model: str) -> str:
     return model if model == EMBEDDED or not path.exists() else str(path.resolve())
 
 
-def _find(model: str, dtype: str) -> ModelFiles:
+def _find(model: str, dtype: str, revision: str | None) -> ModelFiles:
     if model == EMBEDDED:
         from ig_guardrail.engine.loading.embedded import embedded_model
 
@@ -154,12 +201,19 @@ def _find(model: str, dtype: str) -> ModelFiles:
     folder = Path(model).expanduser()
     if folder.suffix == SUFFIX and folder.is_file():
         return ModelFiles(model, *unpacked(folder, dtype))
-    if not folder.is_dir():
-        folder = _downloaded(model)
-    return ModelFiles(model, folder, files_sha256(folder.glob("*.safetensors")))
+    if folder.is_dir():
+        return ModelFiles(model, folder, files_sha256(folder.glob("*.safetensors")))
+    folder = _downloaded(model, revision, HUB_EXTRAS)
+    commit = _commit_of(folder, revision)
+    return ModelFiles(model, folder, files_sha256(folder.glob("*.safetensors")), commit)
 
 
-def _downloaded(name: str) -> Path:
+def _commit_of(folder: Path, revision: str | None) -> str | None:
+    """The hub's cache names folders by commits."""
+    return folder.name if folder.parent.name == "snapshots" else revision
+
+
+def _downloaded(name: str, revision: str | None, unwanted: list[str]) -> Path:
     """The hub cache's folder of a model; what is missing is fetched, with a progress bar."""
     if name.startswith(".") or not _HUB_NAME.fullmatch(name):
         raise ModelError(
@@ -170,12 +224,13 @@ def _downloaded(name: str) -> Path:
         )
     import huggingface_hub
 
+    patterns: dict[str, Any] = {"allow_patterns": HUB_FILES, "ignore_patterns": unwanted}
     try:
-        return Path(huggingface_hub.snapshot_download(name, allow_patterns=HUB_FILES, ignore_patterns=HUB_EXTRAS))
+        return Path(huggingface_hub.snapshot_download(name, revision=revision, **patterns))
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(
             f"the model cannot be had: {brief(error)}",
-            where=f"model '{name}'",
+            where=f"model '{name}'" if revision is None else f"model '{name}', revision '{revision}'",
             why="it is neither a folder, nor in the local hub cache, nor could it be downloaded",
             fix="check the name and the network, or use model 'embedded'",
         ) from error

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ig_guardrail.engine.base import EngineInfo
+from ig_guardrail.engine.loading.generation import generation_defaults
 from ig_guardrail.engine.text.detokenize import detokenizer_of
+from ig_guardrail.engine.text.endings import end_tokens
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 
 
@@ -19,6 +21,7 @@ class Weights:
     model      a `transformers` causal language model in eval mode, on its device
     tokenizer  its `transformers` tokenizer
     quantized  "int4" if its linear layers are
+    revision   the commit of its files on the hub; None for a model that is not from there
     """
 
     name: str
@@ -26,6 +29,7 @@ class Weights:
     model: Any
     tokenizer: Any
     quantized: str | None = None
+    revision: str | None = None
 
     @property
     def numerics(self) -> str:
@@ -46,15 +50,16 @@ def info_of(weights: Weights, mode: str, language: TokenVocabulary) -> EngineInf
         context=config.max_position_embeddings,
         protected=_protected(weights.tokenizer, language),
         language=language.sha256,
+        defaults=generation_defaults(weights.model.generation_config.to_diff_dict(), weights.name),
+        revision=weights.revision,
     )
 
 
 def vocabulary_of(weights: Weights) -> TokenVocabulary:
-    """The meaning of the model's tokens; it is ended by those its tokenizer and its generation settings name."""
-    named = weights.model.generation_config.eos_token_id
-    ends = {*(named if isinstance(named, list) else [named]), weights.tokenizer.eos_token_id} - {None}
+    """The meaning of the model's tokens."""
+    ends = end_tokens(weights.tokenizer, weights.model.generation_config.eos_token_id)
     size = weights.model.config.get_text_config().vocab_size
-    return TokenVocabulary(detokenizer_of(weights.tokenizer), frozenset(ends), size)
+    return TokenVocabulary(detokenizer_of(weights.tokenizer), ends, size)
 
 
 def _protected(tokenizer: Any, language: TokenVocabulary) -> frozenset[int]:

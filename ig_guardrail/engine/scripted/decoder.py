@@ -201,7 +201,9 @@ class Recital:
     ) -> list[tuple[int, float]]:
         """What may come next, likeliest first, without tokens that were `passed` over."""
         options = within(form, self.script.next_tokens(self._place(lane, block)), passed)
-        return shaped(options, self.entry.context.sampling, self.bias) if options else []
+        context = self.entry.context
+        said = (*self.prefix, *block)
+        return shaped(options, context.sampling, self.bias, context.prompt.ids, said) if options else []
 
     def _read(self, draft: AnswerDraft, lane: int, token: int) -> None:
         chances = dict(self.script.next_tokens(self._place(lane, tuple(draft.ids))))

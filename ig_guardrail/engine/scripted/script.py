@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias, get_args
@@ -102,13 +103,25 @@ class Continuations:
         return ()
 
 
-def shaped(options: Distribution, sampling: Sampling, bias: Bias) -> list[tuple[int, float]]:
-    """`options` after bias, temperature, top-k, top-p and min-p, likeliest first; the same rules as for real models."""
+def shaped(
+    options: Distribution, sampling: Sampling, bias: Bias, prompt: Sequence[int] = (), answer: Sequence[int] = ()
+) -> list[tuple[int, float]]:
+    """`options` after penalties, bias, temperature, top-k, top-p and min-p, likeliest first.
+
+    The same rules as for real models, whose logits are here the logs of `options`. Penalties are on what prompt and
+    answer hold.
+    """
     raised = dict.fromkeys((token for token, _ in options), 0.0)
     for token, value in (*sampling.logit_bias, *bias):
         if token in raised:
             raised[token] += value
-    logits = [(token, math.log(chance) + raised[token]) for token, chance in options if chance > 0]
+    held, said = {*prompt, *answer}, Counter(answer)
+
+    def penalised(token: int, logit: float) -> float:
+        repeated = logit * sampling.repetition_penalty if token in held else logit
+        return repeated - sampling.frequency_penalty * said[token] - sampling.presence_penalty * (said[token] > 0)
+
+    logits = [(token, penalised(token, math.log(chance)) + raised[token]) for token, chance in options if chance > 0]
     logits.sort(key=lambda option: (-option[1], option[0]))
     if sampling.temperature == 0:
         return [(logits[0][0], 1.0)]

@@ -21,7 +21,7 @@ from itertools import pairwise
 from typing import Any
 
 from ig_guardrail.engine.text.arranging import TemplateMessage, arrangements
-from ig_guardrail.engine.text.rendering import Rendering, Span, TemplateRefusal, render
+from ig_guardrail.engine.text.rendering import Rendering, Span, TemplateRefusal, render, template_of
 from ig_guardrail.engine.text.separators import separators_of
 from ig_guardrail.errors import ModelError, RequestError
 from ig_guardrail.text.calls import CLOSE, OPEN
@@ -184,8 +184,8 @@ def _structure() -> RequestError:
 
 
 def require_template(tokenizer: Any, where: str) -> None:
-    """Raise ModelError if a `transformers` tokenizer has no chat template."""
-    if not tokenizer.chat_template:
+    """Raise ModelError if a `transformers` tokenizer has no chat template, or a bad one."""
+    if not template_of(tokenizer):
         raise ModelError(
             "the model has no chat template",
             where=where,
@@ -195,7 +195,7 @@ def require_template(tokenizer: Any, where: str) -> None:
 
 
 def chat_of(tokenizer: Any) -> Chat:
-    """The chat side of a `transformers` tokenizer. Raises ModelError if it has no chat template."""
+    """The chat side of a `transformers` tokenizer. Raises ModelError if it has no chat template, or a bad one."""
     require_template(tokenizer, str(tokenizer.name_or_path))
     entries = tokenizer.added_tokens_decoder
     special = frozenset(token for token, entry in entries.items() if entry.special)

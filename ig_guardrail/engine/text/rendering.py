@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ig_guardrail.errors import RequestError
+from ig_guardrail.engine.text.step_limit import MOST_STEPS, TooManySteps, limited_steps
+from ig_guardrail.errors import ModelError, RequestError
 
 
 class TemplateRefusal(RequestError):
@@ -41,15 +42,44 @@ class Rendering:
         return [self.text[start:stop] for start, stop in zip(edges[::2], edges[1::2], strict=True)]
 
 
+LONGEST_TEMPLATE = 262_144  # characters; the longest that models have are some tens of thousands
+
+
+def template_of(tokenizer: Any) -> str:
+    """The text of a tokenizer's chat template, of all where it has several; "" where it has none.
+
+    Raises ModelError for one that is too long to be a template.
+    """
+    given = tokenizer.chat_template or ""
+    text = "\n".join(given.values()) if isinstance(given, dict) else str(given)
+    if len(text) > LONGEST_TEMPLATE:
+        raise ModelError(
+            f"the model's chat template has {len(text):,} characters",
+            where=str(tokenizer.name_or_path),
+            why=f"it is a program that came with the model, and none that serves has over {LONGEST_TEMPLATE:,}",
+            fix="use a model with a sound template",
+        )
+    return text
+
+
 def render(tokenizer: Any, messages: Sequence[tuple[str, str]]) -> Rendering:
     """Messages, each a role and a text, up to where the answer begins.
 
-    Raises TemplateRefusal if the template raises an error, or leaves the words of a message out.
+    Raises TemplateRefusal if the template raises an error, or leaves the words of a message out; ModelError if it takes
+    more steps than any sound one does.
     """
     nonce = secrets.token_hex(8)
     conversation = [{"role": role, "content": _fenced(text, i, nonce)} for i, (role, text) in enumerate(messages)]
     try:
-        fenced = tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
+        with limited_steps(MOST_STEPS):
+            fenced = tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
+    except TooManySteps as error:
+        raise ModelError(
+            f"the model's chat template takes more than {MOST_STEPS:,} steps",
+            where="chat template",
+            why="it is a program that came with the model, and this one may never end",
+            fix="use a model with a sound template",
+        ) from error
     except Exception as error:  # templates are programs of their own and raise what they like
         raise TemplateRefusal(
             f"the model's chat template refuses this conversation: {error}",

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ig_guardrail.engine.text.rendering import Rendering, TemplateRefusal, render
+from ig_guardrail.engine.text.rendering import Rendering, TemplateRefusal, render, template_of
 
 MARKER = re.compile(r"<<?\|?/?\w+\|?>>?|\[/?[A-Z_]+\]")  # <|user|>, <tool_call>, [INST], <<SYS>>
 
@@ -24,9 +24,7 @@ _SIGN = re.compile(r"[^\w\s]")
 
 def separators_of(tokenizer: Any, tokens: Iterable[str]) -> set[str]:
     """The words with which the tokenizer's template divides messages; `tokens`: the texts of its special tokens."""
-    template = tokenizer.chat_template
-    sources = template.values() if isinstance(template, dict) else [template]
-    found = {word for source in sources for word in MARKER.findall(source)}
+    found = set(MARKER.findall(template_of(tokenizer)))
     special = re.compile("|".join(map(re.escape, sorted(tokens, key=len, reverse=True))) or r"(?!)")
     for roles in _PROBES:
         try:

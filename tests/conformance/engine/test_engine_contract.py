@@ -179,6 +179,75 @@ def test_the_likeliest_tokens_are_those_of_the_children_and_cost_no_pass(world: 
     assert own == sorted(own, reverse=True)
 
 
+# ---------------------------------------------------------------------------------------------------------- penalties
+
+
+def test_what_an_answer_holds_is_drawn_less_by_frequency_or_presence(world: World) -> None:
+    for changes in ({"frequency_penalty": 1e3}, {"presence_penalty": 1e3}):
+        root = world.root(world.endless(**changes))
+        for node in world.engine.extend([Draw(root, 3)], 8).result():
+            assert len(set(node.ids)) == len(node.ids) == 8
+    often = world.root(world.endless(frequency_penalty=-1e3))
+    assert len(set(world.blocks(often, 8).ids)) == 1, "a penalty below 0 repeats"
+
+
+def test_what_a_prompt_holds_is_drawn_less_by_repetition_alone(world: World) -> None:
+    prompt, greedy = world.prompt(), world.endless(temperature=0.0)
+
+    def said(ids: tuple[int, ...], **changes: float) -> int:
+        root = world.kept(world.engine.open(replace(prompt, ids=ids), replace(greedy, **changes)).result())
+        return world.blocks(root, 1).ids[0]
+
+    ids = prompt.ids
+    while (token := said(ids)) not in ids:
+        ids = (*ids, token)
+    assert said(ids, frequency_penalty=2.0, presence_penalty=2.0) == token
+    assert said(ids, repetition_penalty=1e6) not in ids
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_penalties_do_not_depend_on_blocks_or_neighbours(world: World, temperature: float) -> None:
+    sampling = world.endless(
+        temperature=temperature, repetition_penalty=1.3, frequency_penalty=0.7, presence_penalty=0.4
+    )
+    root = world.root(sampling)
+    whole = world.blocks(root, 24)
+    assert whole.ids != world.blocks(world.root(world.endless(temperature=temperature)), 24).ids
+    for sizes in ([1] * 24, [5, 19]):
+        assert world.blocks(root, *sizes).answer_ids() == whole.ids
+    wide = world.engine.extend([Draw(root, 4)], 24).result()
+    assert wide[0].ids == whole.ids
+    for lane, node in enumerate(wide):
+        (alone,) = world.engine.extend([Draw(root, 1, lane)], 24).result()
+        assert alone.ids == node.ids
+    half = world.blocks(root, 12)
+    (moved,) = world.engine.append([(root, half.ids)]).result()
+    twin = world.engine.open(world.prompt(), sampling, (), twin_of=half).result()
+    assert world.blocks(moved, 12).ids == world.blocks(twin, 12).ids == whole.ids[12:]
+
+
+def test_a_bias_is_added_behind_penalties(world: World) -> None:
+    root = world.root(world.endless(frequency_penalty=2.0, repetition_penalty=3.0))
+    (drawn,) = world.engine.extend([Draw(root)], 1).result()
+    children = world.engine.extend([Draw(root, 2)], 4, bias=[(drawn.ids[0], 1e4)]).result()
+    assert [child.ids for child in children] == [drawn.ids * 4] * 2
+
+
+def test_log_probabilities_are_told_without_penalties(world: World) -> None:
+    node = world.blocks(world.root(world.endless(frequency_penalty=1e3, repetition_penalty=5.0)), 6)
+    assert world.engine.logprobs(world.root(), node.ids).result() == pytest.approx(node.logprobs, abs=world.tolerance)
+
+
+def test_an_answer_of_a_form_is_penalised_too(world: World) -> None:
+    root = world.root(Sampling(seed=3, temperature=1.0, top_p=1.0, grammar=DIGITS, presence_penalty=1e3))
+    for node in world.engine.extend([Draw(root, 3)], 20).result():
+        assert node.finish == "stop"
+        assert len(set(node.text)) == len(node.text) == 6
+
+
+DIGITS = "start: /[0-9]{6}/"
+
+
 # --------------------------------------------------------------------------------------------------- text and endings
 
 

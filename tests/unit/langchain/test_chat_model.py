@@ -253,7 +253,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     loaded: list[str] = []
 
-    def load(model: str, *, device: str, dtype: str, weights: str) -> ScriptedEngine:
+    def load(model: str, **how: str | None) -> ScriptedEngine:
         loaded.append(model)
         engine = scripted_guardrail({(0, 0): CALM}).engine
         assert isinstance(engine, ScriptedEngine)

@@ -83,3 +83,22 @@ def test_no_text_can_open_or_close_a_turn(weights: Any, rail: Guardrail, kind: A
 
     assert marks(HumanMessage("Hi."), kind("Obey.")) == marks(HumanMessage("Hi."), kind(markers)) > 0
     assert model.get_num_tokens(markers) > 20
+
+
+@pytest.mark.parametrize("strategy", ["none", "inference_guard", "best_of_n", "rollback_retry"])
+def test_penalties_and_biases_hold_whichever_strategy_draws(weights: Any, rail: Guardrail, strategy: str) -> None:
+    """With nothing at risk, the guarded answer is the unguarded one; no candidate holds a banned token."""
+    penalties = {"frequency_penalty": 2.0, "presence_penalty": 2.0, "repetition_penalty": 20.0, "max_tokens": 24}
+    asked = {**penalties, "logit_bias": {str(weights.tokenizer.eos_token_id): -100}}
+    plain = chat(rail, strategy="none", temperature=0).invoke(PROMPTS[0], **asked)
+    answer = chat(rail, strategy=strategy, temperature=0).invoke(PROMPTS[0], **asked)
+    ids = weights.tokenizer.encode(answer.text, add_special_tokens=False)
+    assert answer.text != chat(rail, temperature=0, max_tokens=24).invoke(PROMPTS[0]).text
+    assert answer.response_metadata["finish_reason"] == "length"
+    if strategy != "best_of_n":
+        assert answer.text == plain.text
+    banned = {str(token): -100 for token in set(ids)}
+    other = chat(rail, strategy=strategy).invoke(PROMPTS[0], logit_bias=banned, logprobs=True)
+    told = other.response_metadata["logprobs"]["content"]
+    spelled = {bytes(weights.tokenizer.decode([token]), "utf-8") for token in set(ids)}
+    assert not {bytes(one["bytes"]) for one in told} & {one for one in spelled if b"\xef\xbf\xbd" not in one}

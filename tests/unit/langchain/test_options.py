@@ -15,6 +15,10 @@ SETTINGS: dict[str, Any] = {
     "top_p": 0.95,
     "top_k": 0,
     "min_p": 0.0,
+    "repetition_penalty": None,
+    "frequency_penalty": 0.0,
+    "presence_penalty": 0.0,
+    "logit_bias": None,
     "max_tokens": 64,
     "stop": ["END"],
     "seed": 5,
@@ -32,6 +36,9 @@ SETTINGS: dict[str, Any] = {
         ("top_p", 0.5),
         ("top_k", 40),
         ("min_p", 0.1),
+        ("repetition_penalty", 1.2),
+        ("frequency_penalty", -0.5),
+        ("presence_penalty", 2.0),
         ("max_tokens", 3),
         ("seed", 0),
         ("timeout", 1.5),
@@ -41,6 +48,54 @@ SETTINGS: dict[str, Any] = {
 )
 def test_a_call_may_override(name: str, value: object) -> None:
     assert getattr(call_options(SETTINGS, None, {name: value}), name) == value
+
+
+@pytest.mark.parametrize(
+    "given", [{7: -100, 12: 2.5}, {"7": -100, "12": "2.5"}, ((7, -100), ("12", 2.5)), [[7, -100.0], ["12", 2.5]]]
+)
+def test_biases_come_in_openai_s_form_or_as_pairs(given: Any) -> None:
+    turns = (Message("user", "hi"),)
+    assert call_options(SETTINGS, None, {"logit_bias": given}).ask(turns).sampling.logit_bias == (
+        (7, -100.0),
+        (12, 2.5),
+    )
+    assert call_options({**SETTINGS, "logit_bias": given}, None, {}).logit_bias == ((7, -100.0), (12, 2.5))
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ({"7": 1, 7: 2}, "a token is named twice"),
+        ({"seven": 1}, "cannot be read"),
+        ({"-7": 1}, "cannot be read"),
+        ({True: 1}, "cannot be read"),
+        ({7.0: 1}, "cannot be read"),
+        ({"9" * 5_000: 1}, "cannot be read"),
+        ({7: "much"}, "cannot be read"),
+        ({7: None}, "cannot be read"),
+        ("7=1", "cannot be read"),
+        (7, "cannot be read"),
+    ],
+)
+def test_biases_that_are_none_are_refused(given: Any, fault: str) -> None:
+    with pytest.raises(RequestError, match=fault):
+        call_options(SETTINGS, None, {"logit_bias": given})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fault"),
+    [
+        ("repetition_penalty", 0, "repetition_penalty is 0.0"),
+        ("frequency_penalty", 2.5, "frequency_penalty is 2.5"),
+        ("presence_penalty", -3, "presence_penalty is -3.0"),
+        ("logit_bias", {3: float("nan")}, "logit_bias: Input should be a finite number"),
+        ("logit_bias", {3: 1e31}, r"logit_bias is 1e\+31"),
+        ("logit_bias", dict.fromkeys(range(1_025), 1.0), "logit_bias is of 1025 tokens"),
+    ],
+)
+def test_penalties_and_biases_out_of_range_are_refused(name: str, value: Any, fault: str) -> None:
+    with pytest.raises(RequestError, match=fault):
+        call_options(SETTINGS, None, {name: value}).check()
 
 
 def test_an_option_given_as_none_stays_as_the_constructor_has_it() -> None:
@@ -58,7 +113,7 @@ def test_an_option_a_call_cannot_set_is_refused_by_name(name: str) -> None:
     with pytest.raises(RequestError) as caught:
         call_options(SETTINGS, None, {name: 1})
     assert f"{name}: a call cannot set '{name}'" in str(caught.value)
-    assert "a call may set language, max_tokens" in str(caught.value)
+    assert "a call may set frequency_penalty, language, logit_bias, max_tokens" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,28 @@ def test_a_safety_model_and_its_format_may_lie_beside_the_policy() -> None:
     }  # fmt: skip
 
 
+def test_a_classifier_s_revision_is_part_of_the_policy_s_hash_where_there_is_one() -> None:
+    own = "kind: classifier, model: org/mine, labels: {hte: [a], ncr: [b]}, hazards: [hte, ncr]"
+    plain, one, other = (
+        compiled(edited(("kind: lexical, model: words, hazards: [hte, S2]", f"{own}{more}")))
+        for more in ("", ", revision: v1.0", ", revision: refs/pr/7")
+    )
+    assert len({policy.sha256 for policy in (plain, one, other)}) == 3
+    assert "revision" not in plain.normal_form
+    (spec,) = (entry for entry in other.cost_models if entry.kind == "classifier")
+    assert spec.options["revision"] == "refs/pr/7"
+
+
+@pytest.mark.parametrize("revision", ["../main", "a//b", "'-x'", "'a b'", "''", "a..b"])
+def test_a_revision_is_a_name(revision: str) -> None:
+    own = (
+        f"kind: classifier, model: org/mine, labels: {{hte: [a], ncr: [b]}}, hazards: [hte, ncr], revision: {revision}"
+    )
+    policy, faults = compile_text(edited(("kind: lexical, model: words, hazards: [hte, S2]", own)), "p.yaml")
+    assert policy is None
+    assert any("branch, tag or commit" in str(fault) for fault in faults)
+
+
 @pytest.mark.parametrize(
     "address",
     [

@@ -1,0 +1,104 @@
+"""What a model's files say of it, read without its weights."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ig_guardrail.engine.loading.context_window import window_of
+from ig_guardrail.engine.loading.generation import read_defaults
+from ig_guardrail.engine.loading.models import find_description
+from ig_guardrail.engine.loading.store import quiet
+from ig_guardrail.engine.text.chat import chat_of
+from ig_guardrail.engine.text.endings import end_tokens
+from ig_guardrail.engine.text.rendering import TemplateRefusal, render, template_of
+from ig_guardrail.errors import ModelError, brief
+from ig_guardrail.types import GenerationDefaults
+
+_CONVERSATIONS = {
+    "system": ("system", "user"),
+    "assistant": ("user", "assistant", "user"),
+    "tool": ("user", "assistant", "tool", "assistant", "user"),
+}
+_SWITCHES = re.compile(r"\b(?:tools|documents|enable_thinking|thinking|reasoning_effort)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """A model, by its files.
+
+    folder    where they lie
+    revision  their commit on the hub; None for a model that is not from there
+    context   the tokens that it reads at once; None where its files do not say
+    defaults  how its makers would sample it
+    ends      what the tokens that end an answer are called
+    template  characters of its chat template
+    roles     those that the template has a place for; what others say is said by the user
+    switches  words of the template by which a caller can ask for more, such as "tools" and "enable_thinking"
+    """
+
+    folder: Path
+    revision: str | None
+    context: int | None
+    defaults: GenerationDefaults
+    ends: tuple[str, ...]
+    template: int
+    roles: tuple[str, ...]
+    switches: tuple[str, ...]
+
+
+def facts_of(model: str, revision: str | None = None) -> ModelFacts:
+    """The facts of a model, named as `load_engine` takes it.
+
+    A packed file is unpacked for it, and what is missing of a hub model is fetched, but for its weights.
+    Raises ModelError for what cannot be had or read, or has no sound chat template; RequestError for a bad revision.
+    """
+    folder, commit = find_description(model, revision)
+    try:
+        with quiet():
+            tokenizer, named = _tokenizer(folder), _named_ends(folder)
+    except (OSError, ValueError, ImportError) as error:
+        raise ModelError(
+            f"the model's files cannot be read: {brief(error)}",
+            where=f"model '{model}'",
+            why="a model needs config.json and a tokenizer in its folder",
+            fix=f"check {folder}",
+        ) from error
+    chat_of(tokenizer)
+    template = template_of(tokenizer)
+    return ModelFacts(
+        folder=folder,
+        revision=commit,
+        context=window_of(model, revision),
+        defaults=read_defaults(str(folder)),
+        ends=tuple(str(tokenizer.convert_ids_to_tokens(end)) for end in sorted(end_tokens(tokenizer, named))),
+        template=len(template),
+        roles=("user", *(role for role, turns in _CONVERSATIONS.items() if _takes(tokenizer, turns))),
+        switches=tuple(dict.fromkeys(_SWITCHES.findall(template))),
+    )
+
+
+def _tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+
+
+def _named_ends(folder: Path) -> Any:
+    """What the generation settings name, which `transformers` takes from the model's config where they are missing."""
+    from transformers import AutoConfig, GenerationConfig
+
+    if (folder / "generation_config.json").is_file():
+        return GenerationConfig.from_pretrained(folder, local_files_only=True).eos_token_id
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    return GenerationConfig.from_model_config(config).eos_token_id
+
+
+def _takes(tokenizer: Any, roles: tuple[str, ...]) -> bool:
+    try:
+        render(tokenizer, [(role, f"x{number}x") for number, role in enumerate(roles)])
+    except TemplateRefusal:
+        return False
+    return True
