@@ -91,6 +91,7 @@ class Server:
         return self.usage.searched_longer_than(self.run.limits.searching)
 
     def _may_go_on(self) -> bool:
+        """Whether the strategy is asked again: not after too many denials since the last commit, nor past a limit."""
         self.usage.operations += 1
         room = self.run.sampling.max_tokens
         denied_out = self.usage.denials > self.run.settings.retries

@@ -239,7 +239,11 @@ SEARCH = Section(
         ),
         "block": Field(IntegerKind(1, 4096, "tokens"), "length of a block", "16", default=16),
         "retries": Field(
-            IntegerKind(0, 128, "rounds"), "further rounds when every candidate of a block is unsafe", "2", default=2
+            IntegerKind(0, 128, "rounds"),
+            "further rounds when every candidate of a block is unsafe; any strategy is stopped after more denials "
+            "in a row",
+            "2",
+            default=2,
         ),
         "hold": Field(
             IntegerKind(0, 4096, "tokens"),

@@ -43,7 +43,10 @@ class SearchContext:
 
 
 class Strategy(Protocol):
-    """`search(root, ctx)` ends after a finished node was committed, or when it knows no further continuation."""
+    """`search(root, ctx)` ends after a finished node was committed, or when it knows no further continuation.
+
+    It is closed earlier when it is denied too often (see `Commit`), or goes past a bound of the host (`Limits`).
+    """
 
     def __call__(self, root: Node, ctx: SearchContext) -> Search: ...
 

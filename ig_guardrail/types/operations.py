@@ -11,7 +11,10 @@ from ig_guardrail.types.tree import Node
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """`count` blocks from `node`, on lanes `lane`, `lane + 1`, ... Lane 0 at attempt 0 is the unguarded stream."""
+    """`count` blocks from `node`, on lanes `lane`, `lane + 1`, ... Lane 0 at attempt 0 is the unguarded stream.
+
+    The same lane and attempt draw the same tokens again from the same node, unless a bias differs.
+    """
 
     node: Node
     count: int = 1
@@ -144,7 +147,10 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """Offer a node to the gate. Reply: `Accepted` or `Denied`."""
+    """Offer a node to the gate. Reply: `Accepted` or `Denied`.
+
+    A strategy that is denied more than `retries` times since its last accepted commit is stopped; to choose, `Score`.
+    """
 
     node: Node
 

@@ -63,7 +63,8 @@ class BuildContext:
 class CostKind:
     """A kind of cost model.
 
-    fields    its own keys in a policy; `hazards`, `timeout_ms` and others are shared by all kinds
+    fields    its own keys in a policy; `hazards`, `timeout_ms` and others are shared by all kinds. `build` finds their
+              values in the entry's `options`, checked and with defaults filled in (`option_of`)
     build     makes the cost model of an entry. Raises ModelError for what is missing or unfit; HeadMismatch for what
               does not fit the engine, and MissingExtra, where the entry named by `otherwise` may serve instead
     beyond    what it reads beyond text, in words; "" if it reads text alone, and so prompts and calls too
