@@ -102,7 +102,7 @@ def _number(kind: NumberKind | IntegerKind, scalar: Scalar, spot: Spot) -> float
         )
     if value is None:
         return spot.fault(
-            "P016", f"{_name(spot)} is not a number", label=f"needs {needs(kind)}", help=_as_number(scalar)
+            "P016", f"{_name(spot)} is not a number", label=f"needs {needs(kind)}", help=_as_number(kind, scalar)
         )
     if isinstance(kind, IntegerKind) and not re.fullmatch(r"[-+]?[0-9]+", text):
         advice = f"write `{round(value)}`" if abs(value) < 1e9 else _range_help(kind)
@@ -128,7 +128,7 @@ def _range_help(kind: NumberKind | IntegerKind) -> str:
     )
 
 
-def _as_number(scalar: Scalar) -> str:
+def _as_number(kind: NumberKind | IntegerKind, scalar: Scalar) -> str:
     text = scalar.text.strip()
     if not scalar.plain and decimal(text) is not None:
         return f"write {text} without quotes"
@@ -138,7 +138,7 @@ def _as_number(scalar: Scalar) -> str:
         return f"write a share of 1: {float(text[:-1]) / 100:g}"
     if re.fullmatch(r"[-+]?0[0-9]{1,9}", text):
         return f"write {int(text)}: with a leading 0, YAML 1.1 counts in eights"
-    return "write digits, with a point for fractions"
+    return "write digits alone" if isinstance(kind, IntegerKind) else "write digits, with a point for fractions"
 
 
 def _switch(scalar: Scalar, spot: Spot) -> bool | Diagnostic:
