@@ -71,6 +71,7 @@ def _facts(model: str, revision: str | None, context: int | None) -> Iterator[Fi
     yield Finding("end tokens", "ok", ", ".join(facts.ends) or "none")
     switches = f", speaks of {', '.join(facts.switches)}" if facts.switches else ""
     yield Finding("chat template", "ok", f"{facts.template} characters, roles {', '.join(facts.roles)}{switches}")
+    yield Finding("thoughts", "ok", str(facts.thoughts or "none, as far as its template tells"))
 
 
 def _window(reads: int | None, cap: int | None) -> Finding:

@@ -57,6 +57,15 @@ SeedOption: TypeAlias = Annotated[
     int | None, typer.Option("--seed", min=0, max=2**63 - 1, help="Repeats a run; drawn afresh if left out.")
 ]
 MaxTokens: TypeAlias = Annotated[int, typer.Option("--max-tokens", help="Longest answer, in tokens.")]
+ReasoningOption: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--reasoning", help="Of thoughts: 'auto' shows them, 'show' asks for them, 'hide' shows none, 'off' has none."
+    ),
+]
+MaxReasoningTokens: TypeAlias = Annotated[
+    int | None, typer.Option("--max-reasoning-tokens", help="Where a thought is ended, so that an answer follows.")
+]
 Temperature: TypeAlias = Annotated[
     float | None, typer.Option("--temperature", help=f"0 is greedy; {OWN}, else 0.7, if left out.")
 ]

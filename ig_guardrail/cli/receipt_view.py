@@ -97,6 +97,8 @@ def _amount(value: float) -> str:
 def _effort(receipt: Receipt) -> Text:
     tokens, seconds = receipt.tokens, receipt.seconds
     parts = [f"{tokens['released']} tokens shown of {tokens['generated']} drawn", f"{seconds['total'] or 0:.1f} s"]
+    if tokens["reasoning"]:
+        parts.insert(1, f"{tokens['reasoning']} of a thought")
     if seconds["first_released"] is not None:
         parts.append(f"first text after {seconds['first_released']:.1f} s")
     own = [f"{name} {receipt.sampling[name]:g}" for name in receipt.sampling["from_model"]]

@@ -8,11 +8,11 @@ import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ig_guardrail.errors import GenerationFailed, RequestError
 from ig_guardrail.text.calls import ResponseFormat, shown_length
-from ig_guardrail.types import Chunk, GenerationDefaults, Message, Receipt
+from ig_guardrail.types import Chunk, GenerationDefaults, Message, Reasoning, Receipt
 
 if TYPE_CHECKING:
     from ig_guardrail.drive.request import GenerationRequest
@@ -35,8 +35,9 @@ def decoded(said: bytes) -> str:
 
 
 class Writer(Protocol):
-    """Where an answer goes: its text as it is released, and the receipt once."""
+    """Where an answer goes: its thought and its text as they are released, and the receipt once."""
 
+    def think(self, text: str) -> None: ...
     def show(self, text: str) -> None: ...
     def close(self, receipt: Receipt) -> None: ...
 
@@ -58,6 +59,8 @@ class RequestOptions:
     language: str
     tenant: str | None
     form: ResponseFormat
+    reasoning: str = "auto"
+    max_reasoning_tokens: int | None = None
     own: GenerationDefaults = field(default_factory=GenerationDefaults)
 
     def within(self, guardrail: Guardrail) -> RequestOptions:
@@ -78,6 +81,7 @@ class RequestOptions:
             stop=tuple(self.stop or ()),
             seed=secrets.randbits(63) if self.seed is None else self.seed,
             grammar=self.form.grammar(self.max_tokens),
+            max_reasoning_tokens=self.max_reasoning_tokens,
         )
         return GenerationRequest(
             with_instructions(self.form, turns) if self.form.callable else turns,
@@ -87,6 +91,7 @@ class RequestOptions:
             unit=shown_length if self.form.callable else None,
             conversation=conversation,
             tenant=self.tenant,
+            reasoning=cast(Reasoning, self.reasoning),  # checked with the request
         )
 
 
@@ -123,6 +128,8 @@ def deliver(chunks: Generator[Chunk, None, None], writer: Writer) -> Receipt:
     with closing(chunks):
         try:
             for chunk in chunks:
+                if chunk.reasoning:
+                    writer.think(chunk.reasoning)
                 if chunk.text:
                     writer.show(chunk.text)
                 if chunk.receipt is not None:

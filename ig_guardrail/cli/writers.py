@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TextIO
+from typing import IO
 
 from rich.console import Console
+from rich.text import Text
 
 from ig_guardrail.cli.receipt_view import table
 from ig_guardrail.stream.receipt import as_dict
@@ -14,27 +15,59 @@ from ig_guardrail.types import Receipt
 
 
 class Terminal:
-    """Text on standard output as it is released; the receipt on standard error, so a pipe gets the answer alone."""
+    """Text on standard output as it is released; thoughts and the receipt on standard error.
+
+    So a pipe gets the answer alone.
+    """
 
     def __init__(self) -> None:
         self._out = sys.stdout
         self._notes = Console(stderr=True, highlight=False)
+        self._thoughts = Thoughts(self._notes)
+
+    def think(self, text: str) -> None:
+        self._thoughts.show(text)
 
     def show(self, text: str) -> None:
+        self._thoughts.end()
         self._out.write(printable(text, self._out))
         self._out.flush()
 
     def close(self, receipt: Receipt) -> None:
+        self._thoughts.end()
         self._out.write("\n")
         self._out.flush()
         self._notes.print(table(receipt))
 
 
+class Thoughts:
+    """Writes a thought beside an answer, dim, and a line between them."""
+
+    def __init__(self, notes: Console) -> None:
+        self._notes = notes
+        self._open = False
+
+    def show(self, text: str) -> None:
+        self._notes.print(Text(printable(text, self._notes.file), "dim"), end="", soft_wrap=True)
+        self._open = True
+
+    def end(self) -> None:
+        if self._open:
+            self._notes.print()
+        self._open = False
+
+
 class JsonLines:
-    """One object a line, flushed: {"type": "delta", "text"} as text is released, then one {"type": "receipt", ...}."""
+    """One object a line, flushed: {"type": "delta", "text"} as text is released, then one {"type": "receipt", ...}.
+
+    Before them {"type": "reasoning", "text"} as a thought is.
+    """
 
     def __init__(self) -> None:
         self._out = sys.stdout
+
+    def think(self, text: str) -> None:
+        self._line({"type": "reasoning", "text": text})
 
     def show(self, text: str) -> None:
         self._line({"type": "delta", "text": text})
@@ -54,7 +87,7 @@ def receipt_line(receipt: Receipt) -> dict[str, object]:
     return {"type": "receipt", **verdict, **fields}
 
 
-def printable(text: str, out: TextIO) -> str:
+def printable(text: str, out: IO[str]) -> str:
     """On a terminal, control characters as visible marks: an answer must not steer the screen it is read on."""
     if not out.isatty():
         return text

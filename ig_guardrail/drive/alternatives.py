@@ -86,13 +86,25 @@ def _drafts(tip: Node, start: int, chances: Sequence[TokenLogprob]) -> Iterator[
     ids, offsets = tip.answer_ids(), tuple(offset for node in tip.path() for offset in node.offsets)
     for place, chance in enumerate(chances, start):
         text = tip.text[: tip.characters_at(place)]
-        before = Node(-1, tip.root, None, ids[:place], place, text, offsets[:place], len(text))
+        thought = replace(tip.thought, tokens=min(tip.thought.tokens, place))
+        before = Node(-1, tip.root, None, ids[:place], place, text, offsets[:place], len(text), thought=thought)
         for rank, (spelled, _) in enumerate(chance.top):
             added = _decoded(spelled)
             if spelled != chance.spelled and added is not None:
                 size = len(text) + len(added)
                 made = -1 - rank  # stands for a token that has no id here
-                node = Node(made, tip.root, before, (made,), place + 1, text + added, (size,), size, finish="stop")
+                node = Node(
+                    made,
+                    tip.root,
+                    before,
+                    (made,),
+                    place + 1,
+                    text + added,
+                    (size,),
+                    size,
+                    finish="stop",
+                    thought=thought,
+                )
                 yield AlternativeToken(place, rank, node)
 
 

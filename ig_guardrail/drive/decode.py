@@ -52,10 +52,10 @@ def decode(server: Server) -> Waiting[Chunk]:
         gate.close()
         raise failed(failure, run, server.usage, server) from failure
     message = run.policy.messages.of(ending.outcome, run.request.language)
-    shown = server.start.visible + len(gate.text)
+    shown = gate.end
     cut = _cut_call(server) if ending.outcome in ("completed", "cancelled") else None
     said = gate.close(message if run.request.prose else "")
-    if session is not None and gate.text:
+    if session is not None and gate.shown:
         yield from _remember(session, _given_back(server, session, ending.outcome == "completed"))
     verdict = run.verdict(ending.outcome, *_ended(gate.tip, ending))
     try:
@@ -90,18 +90,23 @@ def _given_back(server: Server, session: LedgerSession, whole: bool) -> list[Ass
     gate, beginning = server.gate, server.run.beginning if session.shown else ""
     of_calls = server.run.request.unit is not None and whole
     said = parse_message(gate.text, gate.tip.words) if of_calls else AssistantMessage(gate.text)
-    return [said, AssistantMessage(beginning + said.words, said.calls)] if beginning else [said]
+    thoughts = [AssistantMessage(gate.reasoning)] if gate.reasoning else []
+    return [*thoughts, said, *([AssistantMessage(beginning + said.words, said.calls)] if beginning else [])]
 
 
 def _logprobs(server: Server, characters: int) -> Waiting[tuple[TokenLogprob, ...]]:
-    """What the model thought of every token that was shown, up to so many characters; none past the deadline."""
+    """What the model thought of every token of the answer that was shown; none past the deadline.
+
+    characters: up to which it was shown. Nothing is told of the tokens of a thought.
+    """
     start, gate = server.start, server.gate
     if start.finish is not None:
         return ()
     shown = gate.tip.answer_ids()[start.position : gate.released]
     try:
         chances = yield Wait(server.run.engine.answer_logprobs(start, shown, server.run.request.top_logprobs or 0))
-        return (yield from filter_logprobs(server, start.position, characters, chances))
+        thought = max(0, gate.tip.thought.tokens - start.position)
+        return (yield from filter_logprobs(server, start.position + thought, characters, chances[thought:]))
     except DeadlinePassed:
         return ()
 
@@ -130,7 +135,9 @@ def _cut_call(server: Server) -> str | None:
     whole = node.finish == "stop" and node.visible == len(node.text) and node.hurried is None
     if unit is None or whole:
         return None
-    return begun_call(node.text[: node.visible], len(server.gate.text), node.words)
+    thought = node.thought.characters
+    words = None if node.words is None else node.words - thought
+    return begun_call(node.text[thought : node.visible], len(server.gate.text), words)
 
 
 def _close_late(engine: Engine, opening: Future[Node]) -> None:

@@ -33,7 +33,7 @@ def run_with_fallbacks(server: Server) -> Waiting[Ending]:
             return Ending("refused", ("refusal",), "the beginning that was given is over budget")
         return (yield from _steps(server))
     except BudgetTaken as taken:
-        return _spoken(bool(gate.text), (), taken.what)
+        return _spoken(gate.shown, (), taken.what)
 
 
 def _steps(server: Server) -> Waiting[Ending]:
@@ -43,14 +43,14 @@ def _steps(server: Server) -> Waiting[Ending]:
         return Ending("completed", ())
     if server.overtime:
         limit = server.run.limits.searching
-        return _spoken(bool(gate.text), (), f"no safe continuation was found in {limit:g} s of searching")
-    if gate.text or context.settings.restart is None:
-        return _spoken(bool(gate.text), ())
+        return _spoken(gate.shown, (), f"no safe continuation was found in {limit:g} s of searching")
+    if gate.shown or context.settings.restart is None:
+        return _spoken(gate.shown, ())
     server.usage.denials = 0
     stricter = replace(context, strict=True, steer=context.settings.restart)
     if (yield from server.serve(strategy(server.start, stricter))):
         return Ending("completed", ("restart",), "a stricter system text")
-    return _spoken(bool(gate.text), ("restart",))
+    return _spoken(gate.shown, ("restart",))
 
 
 def _spoken(shown: bool, fallbacks: tuple[str, ...], reason: str = "no safe continuation was found") -> Ending:

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from ig_guardrail.budget import EXACT, NOTHING, SafetyState, charge_points, settle
 from ig_guardrail.drive.run import Run
 from ig_guardrail.drive.runners import Wait, Waiting
-from ig_guardrail.drive.scorer import Scorer
+from ig_guardrail.drive.scorer import Scorer, of_shown_thoughts
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import BudgetTaken, PromptTooLong
 from ig_guardrail.ledger import AccountKey, Executor, Ledger, LedgerSession, begin_session, join_messages, shared_rules
@@ -71,25 +71,32 @@ def charge_history(run: Run, session: LedgerSession) -> Waiting[None]:
     spend = {rule.budget.id: NOTHING for rule in rules}
     unknown: list[AssistantMessage] = []
     for index, turn in enumerate(turns):
-        if turn.role != "assistant" or not turn.text:
+        said = _said(run, turn)
+        if turn.role != "assistant" or not (turn.text or said):
             continue
-        new_to = yield from _new(session, turn)
+        new_to = yield from _new(session, turn, said)
         for messages in _each(new_to):
-            said = join_messages(messages)
-            prompt = run.engine.encode(turns[:index] or (NO_TURN,))
-            state = yield from _charged(run, prompt, said)
+            one = join_messages(messages)
+            prompt = run.engine.encode(turns[:index] or (NO_TURN,), run.prompt.thinking)
+            state = yield from _charged(run, prompt, one)
             for rule in rules:
                 total = state.account(rule.budget).total if messages in new_to[rule.budget.id] else NOTHING
                 spend[rule.budget.id] = EXACT.add(spend[rule.budget.id], total)
-            unknown += [said, *messages] if len(messages) > 1 else messages
+            unknown += [one, *messages] if len(messages) > 1 else messages
     if unknown and not (yield Wait(session.executor.call(session.take_over, spend, unknown))):
         raise BudgetTaken("earlier answers, which were not given under this budget, spend more than is left of it")
 
 
-def _new(session: LedgerSession, turn: Message) -> Waiting[New]:
+def _said(run: Run, turn: Message) -> tuple[AssistantMessage, ...]:
+    """The messages of an assistant's turn that are known; a thought, where the model has any, is one of its own."""
+    parts = tuple(part for one in turn.said for part in one.parts)
+    return parts if run.engine.info.thinks else tuple(replace(one, thought="") for one in turn.said)
+
+
+def _new(session: LedgerSession, turn: Message, said: tuple[AssistantMessage, ...]) -> Waiting[New]:
     """What of an assistant's turn is new. Where only its text is known, calls in it may have been said as words."""
-    found: New = yield Wait(session.executor.call(session.new_to, turn.said or (parse_message(turn.text),)))
-    if turn.said or not any(found.values()):
+    found: New = yield Wait(session.executor.call(session.new_to, said or (parse_message(turn.text),)))
+    if said or not any(found.values()):
         return found
     spoken: New = yield Wait(session.executor.call(session.new_to, (AssistantMessage(turn.text),)))
     return {budget: runs if spoken[budget] else [] for budget, runs in found.items()}
@@ -101,7 +108,7 @@ def _charged(run: Run, prompt: Prompt, said: AssistantMessage) -> Waiting[Safety
     read = yield from read_text(run, prompt, format_message(said))
     node = replace(read, finish="stop", words=len(said.words) if read.text.startswith(said.words) else None)
     due = [(rule.budget.id, point) for rule in rules for point in charge_points(rule, 0, node.position, ended=True)]
-    measures = yield from Scorer(run.costs, prompt).measure(node, due)
+    measures = yield from Scorer(run.costs, prompt, thoughts=of_shown_thoughts(run.engine)).measure(node, due)
     state, _ = settle(rules, SafetyState(), sorted(measures, key=lambda one: (one.position, one.ended)))
     return state
 

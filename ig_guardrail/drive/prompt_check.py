@@ -13,7 +13,7 @@ from ig_guardrail.drive.cost_registry import CostRegistry
 from ig_guardrail.drive.judging import START, await_scores, begin_scoring
 from ig_guardrail.drive.run import Run
 from ig_guardrail.drive.runners import Wait, Waiting
-from ig_guardrail.drive.scorer import Scorer, check_scores
+from ig_guardrail.drive.scorer import Scorer, check_scores, of_shown_thoughts
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import PolicyError
 from ig_guardrail.stream.gate import Gate
@@ -73,7 +73,8 @@ def approve_messages(engine: Engine, costs: CostRegistry, messages: Messages) ->
             (node,) = yield Wait(engine.append([(root, text)]))
             whole = replace(node, finish="stop")
             gate = Gate(root, costs.rules, Hold())
-            measures = yield from Scorer(costs, prompt).measure(whole, gate.due(whole))
+            scorer = Scorer(costs, prompt, thoughts=of_shown_thoughts(engine))
+            measures = yield from scorer.measure(whole, gate.due(whole))
             reply = gate.commit(whole, measures)
             if isinstance(reply, Denied):
                 worst = max(measure.score for measure in measures if measure.budget == reply.budget)

@@ -39,6 +39,7 @@ def receipt(
         sampling={
             **sampling,
             "logit_bias": dict(run.sampling.logit_bias),
+            "reasoning": run.request.reasoning,
             "grammar": None if run.sampling.grammar is None else text_sha256(run.sampling.grammar),
         },
         search={**asdict(run.settings), "strategy": run.method},
@@ -56,6 +57,7 @@ def receipt(
         fired=_fired(usage.prompt_check, server),
         fallbacks=fallbacks,
         seconds=_seconds(run, usage),
+        reasoning=server.gate.reasoning if server else "",
     )
 
 
@@ -93,14 +95,16 @@ def _fired(check: PromptCheck, server: Server | None) -> dict[str, tuple[str | i
 
 def _tokens(run: Run, server: Server | None) -> dict[str, int]:
     """prompt, with a given beginning of the answer; released; generated; held: committed but never shown;
-    discarded: generated and not committed; read: by the model, in all rows and contexts.
+    discarded: generated and not committed; read: by the model, in all rows and contexts; reasoning: of the thought, as
+    far as it was shown, or all of one that is not.
     """
     if server is None:
         return {
             "prompt": len(run.prompt.ids),
-            **dict.fromkeys(("released", "generated", "held", "discarded", "read"), 0),
+            **dict.fromkeys(("released", "generated", "held", "discarded", "read", "reasoning"), 0),
         }
     gate, generated, given = server.gate, server.usage.generated, server.start.position
+    thought = max(0, gate.tip.thought.taken - given)
     return {
         "prompt": len(run.prompt.ids) + given,
         "released": max(0, gate.released - given),
@@ -108,6 +112,7 @@ def _tokens(run: Run, server: Server | None) -> dict[str, int]:
         "held": gate.tip.position - max(gate.released, given),
         "discarded": max(0, generated - (gate.tip.position - given)),
         "read": run.engine.tokens_read(server.root),
+        "reasoning": thought if run.request.hides else min(thought, max(0, gate.released - given)),
     }
 
 

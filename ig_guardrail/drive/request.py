@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from ig_guardrail.budget import BudgetRule
 from ig_guardrail.errors import RequestError
 from ig_guardrail.languages import normal_tag
 from ig_guardrail.search.base import Strategy
 from ig_guardrail.settings import Limits
-from ig_guardrail.types import SAMPLING_RANGES, Message, Sampling
+from ig_guardrail.types import SAMPLING_RANGES, Message, Reasoning, Sampling
 
 LONGEST_NAME = 1_000  # characters
 LARGEST = 2**64 - 1  # of whole numbers; more seconds than that are no limit
@@ -41,6 +42,8 @@ class GenerationRequest:
     barred        why nothing that is asked for may be said under the policy; the answer is then refused at once
     prose         whether the policy's messages may be said; where JSON is expected, the outcome alone tells
     json          whether the answer is JSON for certain, so that its texts are judged as they will be read
+    reasoning     what becomes of thoughts: "auto" shows those that the model has, "show" asks it to think, "hide" shows
+                  none, "off" asks it not to think
     """
 
     turns: tuple[Message, ...]
@@ -54,6 +57,22 @@ class GenerationRequest:
     tenant: str | None = None
     top_logprobs: int | None = None
     json: bool = False
+    reasoning: Reasoning = "auto"
+
+    @property
+    def hides(self) -> bool:
+        """Whether thoughts are not shown."""
+        return self.reasoning in ("hide", "off")
+
+    @property
+    def thinking(self) -> bool | None:
+        """Whether the model is told to think; None leaves it to its template."""
+        return told_to_think(self.reasoning)
+
+
+def told_to_think(reasoning: str) -> bool | None:
+    """Whether a model is told to think; None leaves it to its template."""
+    return {"show": True, "off": False}.get(reasoning)
 
 
 def check(ask: GenerationRequest, limits: Limits) -> None:
@@ -70,6 +89,13 @@ def check(ask: GenerationRequest, limits: Limits) -> None:
         _check_number("logit_bias", bias, -1e30, 1e30, "numbers by token id", "they are added to logits")
     if ask.top_logprobs is not None:
         _check_number("top_logprobs", ask.top_logprobs, 0, LARGEST, "0 or more", "so many are told for each token")
+    if sampling.max_reasoning_tokens is not None:
+        _check_number(
+            "max_reasoning_tokens", sampling.max_reasoning_tokens, 0, LARGEST, "0 or more", "a thought is ended there"
+        )
+    if ask.reasoning not in get_args(Reasoning):
+        allowed = ", ".join(f"'{one}'" for one in get_args(Reasoning))
+        raise _refuse("reasoning", _shown(ask.reasoning), f"one of {allowed}", "it says what becomes of thoughts")
     if not isinstance(ask.strategy, str | None) and not callable(ask.strategy):
         raise _refuse("strategy", _shown(ask.strategy), "a name, or a callable", "it searches for the answer")
     _check_texts("language", (ask.language,))
@@ -79,7 +105,7 @@ def check(ask: GenerationRequest, limits: Limits) -> None:
         raise _refuse("stop", f"{len(sampling.stop)} strings", allowed, "each is looked for at every token")
     if not ask.turns:
         raise RequestError("the conversation is empty", where="messages", fix="give at least one user message")
-    check_size(len(ask.turns), sum(len(turn.text) for turn in ask.turns), limits)
+    check_size(len(ask.turns), sum(len(turn.text) + len(turn.thought) for turn in ask.turns), limits)
     if beginning_of(ask.turns) and (sampling.grammar is not None or len(ask.turns) == 1):
         raise RequestError(
             "the conversation ends with a beginning of the answer",
@@ -88,7 +114,8 @@ def check(ask: GenerationRequest, limits: Limits) -> None:
             fix="end with a message of the user, or leave out tools and schemas",
         )
     check_language(ask.language)
-    for text in (*sampling.stop, *(turn.text for turn in ask.turns)):
+    thoughts = (turn.thought for turn in ask.turns)
+    for text in (*sampling.stop, *(turn.text for turn in ask.turns), *thoughts):
         _demand_unicode(text)
 
 
@@ -154,7 +181,7 @@ def _demand_name(whose: str, name: str | None, rules: Sequence[BudgetRule]) -> N
         )
 
 
-WHOLE = ("max_tokens", "top_k", "seed", "top_logprobs")
+WHOLE = ("max_tokens", "max_reasoning_tokens", "top_k", "seed", "top_logprobs")
 
 
 def _check_number(option: str, value: object, least: float, most: float, allowed: str, why: str) -> None:

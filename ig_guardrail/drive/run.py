@@ -9,6 +9,7 @@ from ig_guardrail.costs.base import Sourced, Steerable
 from ig_guardrail.costs.rewards.values import Values
 from ig_guardrail.drive.cost_registry import CostRegistry
 from ig_guardrail.drive.request import GenerationRequest, beginning_of, check, check_payer, messages_before_answer
+from ig_guardrail.drive.scorer import of_shown_thoughts
 from ig_guardrail.engine.base import Engine, EngineInfo
 from ig_guardrail.errors import UnguardedNotAllowed
 from ig_guardrail.ledger import shared_rules
@@ -16,7 +17,7 @@ from ig_guardrail.search.base import SearchContext, SearchMethod, Strategy
 from ig_guardrail.search.needs import Surroundings
 from ig_guardrail.search.registry import method_of
 from ig_guardrail.settings import Limits
-from ig_guardrail.types import CompiledPolicy, Finish, Outcome, Prompt, Sampling, SearchSettings, Verdict
+from ig_guardrail.types import CompiledPolicy, Finish, Judging, Outcome, Prompt, Sampling, SearchSettings, Verdict
 
 STREAMING_BLOCK = 4  # tokens between two deltas of an unguarded stream
 
@@ -48,6 +49,13 @@ class Run:
     def sampling(self) -> Sampling:
         """How tokens of the answer are drawn."""
         return self.request.sampling
+
+    @property
+    def thoughts(self) -> Judging | None:
+        """What becomes of a thought before the answer; None where the model has none. What is shown is charged."""
+        if not (self.engine.info.thinks and self.request.hides):
+            return of_shown_thoughts(self.engine)
+        return self.policy.reasoning
 
     @property
     def beginning(self) -> str:
@@ -83,7 +91,7 @@ def make_run(
     method, strategy, settings = _search_of(request, policy, costs, values, engine.info)
     held_to = CostRegistry({}, ()) if method == "none" else costs
     check_payer(request, shared_rules(held_to.rules))
-    prompt = engine.encode(messages_before_answer(request.turns))
+    prompt = engine.encode(messages_before_answer(request.turns), request.thinking)
     return Run(request, policy, engine, held_to, values, limits, method, strategy, settings, prompt, began)
 
 

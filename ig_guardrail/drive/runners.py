@@ -42,7 +42,7 @@ def run_sync(drive: Waiting[Chunk], deadline: float | None) -> Generator[Chunk, 
         step = next(drive)
         while True:
             if isinstance(step, Show):
-                yield Chunk(step.text)
+                yield Chunk(step.text, reasoning=step.reasoning)
                 step = drive.send(None)
             else:
                 step = _resume(drive, *_wait(step, deadline))
@@ -61,7 +61,7 @@ async def run_async(drive: Waiting[Chunk], deadline: float | None) -> AsyncGener
         step = next(drive)
         while True:
             if isinstance(step, Show):
-                yield Chunk(step.text)
+                yield Chunk(step.text, reasoning=step.reasoning)
                 step = drive.send(None)
             else:
                 step = _resume(drive, *(await _wait_async(step, deadline)))
@@ -179,9 +179,10 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """Text that left the gate."""
+    """Text that left the gate, and before it a part of the thought."""
 
     text: str
+    reasoning: str = ""
 
 
 Waiting: TypeAlias = Generator[Wait | Show, Any, Result]

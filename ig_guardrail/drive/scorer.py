@@ -20,17 +20,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ig_guardrail.budget import BudgetRule, Point, spacing
-from ig_guardrail.costs.base import FoldState, Sourced
+from ig_guardrail.costs.base import CostModel, FoldState, Sourced
 from ig_guardrail.costs.calls.decoded import fired_rules, heard
 from ig_guardrail.costs.combine import evaluate, pick
+from ig_guardrail.costs.thoughts import ThoughtfulCost
 from ig_guardrail.costs.workers import cost_failure
 from ig_guardrail.drive.cost_registry import BoundCost, CostRegistry
 from ig_guardrail.drive.judging import START, await_scores, begin_scoring
 from ig_guardrail.drive.runners import Waiting
+from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import CostFailure
 from ig_guardrail.stream.release import tokens_behind
 from ig_guardrail.text.calls import OPEN
-from ig_guardrail.types import Measure, Node, Piece, Prompt, QuotedSource
+from ig_guardrail.types import Judging, Measure, Node, Piece, Prompt, QuotedSource, Thought
 
 MOST_SOURCES = 16  # documents a receipt names
 
@@ -66,13 +68,18 @@ class FoldKey:
 
 
 class Scorer:
-    """The scores of one request. json: whether the words of its answer are JSON for certain."""
+    """The scores of one request. json: whether the words of its answer are JSON for certain.
 
-    def __init__(self, panel: CostRegistry, prompt: Prompt, json: bool = False) -> None:
+    thoughts: what becomes of a thought before the answer; None where there can be none
+    """
+
+    def __init__(
+        self, panel: CostRegistry, prompt: Prompt, json: bool = False, thoughts: Judging | None = None
+    ) -> None:
         self._panel = panel
         self._prompt = prompt
         self._json = json
-        self._models = {name: seat.reader for name, seat in panel.seats.items()}
+        self._models = {name: _reader(seat, thoughts) for name, seat in panel.seats.items()}
         self._rules = {rule.budget.id: rule for rule in panel.rules}
         self._folds: dict[FoldKey, Fold] = {}
         self._prefixes = Prefixes()
@@ -134,13 +141,15 @@ class Scorer:
 
     def _piece(self, node: Node, start: int, point: Point) -> Piece:
         piece, words = cut_piece(node, start, point.position, point.ended), self._words(node)
+        if node.thought.tokens or node.thought.characters:
+            piece = replace(piece, thought=_thought_in(piece, node, start))
         if words is not None:
             words = min(max(0, words - node.characters_at(start)), len(piece.text))
         return piece if words is None and not self._json else replace(piece, words=words, json=self._json)
 
     def _words(self, node: Node) -> int | None:
         """How many characters of an answer are words for certain. Calls in place of JSON stand at its beginning."""
-        begun = node.text.lstrip()[: len(OPEN)]
+        begun = node.text[node.thought.characters :].lstrip()[: len(OPEN)]
         return len(node.text) if node.words is None and self._json and not OPEN.startswith(begun) else node.words
 
     def _advance(self, steps: Mapping[FoldKey, tuple[FoldKey | None, Piece]]) -> Waiting[None]:
@@ -197,6 +206,11 @@ class Scorer:
             self.sources[found.document] = self.sources.get(found.document, found).joined(found)
 
 
+def of_shown_thoughts(engine: Engine) -> Judging | None:
+    """What becomes of thoughts that are shown; None where the model has none."""
+    return "charge" if engine.info.thinks else None
+
+
 def cut_piece(node: Node, start: int, stop: int, ended: bool) -> Piece:
     """The piece of `node`'s answer in the positions (start, stop]; where it ends, only what will be shown of it."""
     end = node.visible if ended else node.characters_at(stop)
@@ -212,6 +226,17 @@ def cut_piece(node: Node, start: int, stop: int, ended: bool) -> Piece:
                 hidden.setdefault(layer, []).append(rows[low:high])
     text = node.text[node.characters_at(start) : end]
     return Piece(text, tuple(ids), {layer: tuple(rows) for layer, rows in hidden.items()}, ended)
+
+
+def _reader(seat: BoundCost, thoughts: Judging | None) -> CostModel:
+    """A cost model as it reads answers."""
+    return seat.reader if thoughts is None else ThoughtfulCost(seat.reader, thoughts == "charge")
+
+
+def _thought_in(piece: Piece, node: Node, start: int) -> Thought:
+    """How much of a piece behind position `start` is thought."""
+    characters = min(max(0, node.thought.characters - node.characters_at(start)), len(piece.text))
+    return Thought(characters, min(max(0, node.thought.tokens - start), len(piece.ids)), node.thought.begun)
 
 
 def _steps_behind(node: Node, position: int) -> list[Node]:

@@ -55,9 +55,11 @@ class Server:
         self.sampling = run.sampling
         self.start = root
         self.values = run.values.of(run.prompt)
-        hold = Hold(run.settings.hold, run.costs.longest_match, run.sampling.stop, request.unit, request.json)
+        hold = Hold(
+            run.settings.hold, run.costs.longest_match, run.sampling.stop, request.unit, request.json, request.hides
+        )
         self.gate = Gate(root, run.costs.rules, hold, session.opening() if session else None)
-        self.scorer = Scorer(run.costs, run.prompt, request.json)
+        self.scorer = Scorer(run.costs, run.prompt, request.json, run.thoughts)
         self._nodes: dict[int, Node] = {root.id: root}
 
     def adopt(self, beginning: str) -> Waiting[bool]:
@@ -135,7 +137,7 @@ class Server:
                 items = [(self._known(node), self._content(content)) for node, content in request.items]
                 return engine.append(items), self._learn
             case Twin():
-                prompt = engine.encode(edit_messages(self.run.prompt.turns, request.edit))
+                prompt = engine.encode(edit_messages(self.run.prompt.turns, request.edit), self.run.prompt.thinking)
                 sampling = self._sampling_of(request.edit)
                 return engine.open(prompt, sampling, twin_of=self._known(request.node)), self._opened
             case Steer():
@@ -215,10 +217,12 @@ class Server:
             return reply
         self.usage.note_commit(node.id, node.position)
         yield from self._settle()
-        text = gate.release()
-        if text:
+        thought = len(gate.reasoning)
+        fresh = gate.release()
+        if fresh:
             self.usage.note_released()
-            yield Show(text)
+            added = len(gate.reasoning) - thought
+            yield Show(fresh[added:], fresh[:added])
         return replace(reply, released=gate.released)
 
     def _settle(self) -> Waiting[None]:

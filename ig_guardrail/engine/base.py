@@ -31,6 +31,7 @@ class EngineInfo:
     defaults      how the model's makers would sample it
     revision      the commit of its files on the hub; None for a model that is not from there
     exit          the layer after which an early exit guesses tokens, for reading ahead; None without one
+    thinks        whether its answers may begin with a thought, which its chat template tells apart
     """
 
     model: str
@@ -45,6 +46,7 @@ class EngineInfo:
     exit: int | None = None
     defaults: GenerationDefaults = field(default_factory=GenerationDefaults)
     revision: str | None = None
+    thinks: bool = False
 
     def check_ahead(self, tokens: int) -> None:
         """Raises RequestError below 0, and EngineError if tokens are to be guessed and there is no exit to do it."""
@@ -76,11 +78,12 @@ class Engine(Protocol):
     @property
     def info(self) -> EngineInfo: ...
 
-    def encode(self, turns: Sequence[Message]) -> Prompt:
+    def encode(self, turns: Sequence[Message], thinking: bool | None = None) -> Prompt:
         """The conversation as the model's own chat template renders it, ready for an answer.
 
         Special tokens inside turn texts are neutralised: no text can open or close a turn.
-        Raises RequestError on an empty conversation.
+        thinking: whether the model is told to think; None leaves it to the template, and so does a model without
+        thoughts. Raises RequestError on an empty conversation, and where thinking cannot be turned off.
         """
         ...
 

@@ -45,11 +45,11 @@ class TransformersEngine:
     """
 
     def __init__(self, weights: Weights, caching: Callable[[Model], Caching[Any]] = usual_caching) -> None:
-        language = vocabulary_of(weights)
+        self._chat = chat_of(weights.tokenizer)
+        language = vocabulary_of(weights, self._chat.thoughts)
         self._model = Model(weights.model)
         choice = ReadingAhead(self._model, caching(self._model))
         self._info = info_of(weights, f"transformers/{choice.name}", language)
-        self._chat = chat_of(weights.tokenizer)
         self._tree: NodeTree[Any] = NodeTree()
         grammars = Grammars(language, self._chat.text_ids)
         self._operations = TreeOperations(self._tree, choice, self._chat, language, grammars, self._info)
@@ -91,8 +91,8 @@ class TransformersEngine:
         """Whether `shutdown` was called."""
         return self._tree.closed
 
-    def encode(self, turns: Sequence[Message]) -> Prompt:
-        return self._chat.encode(turns)
+    def encode(self, turns: Sequence[Message], thinking: bool | None = None) -> Prompt:
+        return self._chat.encode(turns, thinking)
 
     def open(
         self,

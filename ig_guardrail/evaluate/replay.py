@@ -13,7 +13,8 @@ from ig_guardrail.budget import BudgetRule, pressure
 from ig_guardrail.drive.cost_registry import CostRegistry
 from ig_guardrail.drive.history import read_answers
 from ig_guardrail.drive.runners import Waiting, finish
-from ig_guardrail.drive.scorer import Scorer
+from ig_guardrail.drive.scorer import Scorer, of_shown_thoughts
+from ig_guardrail.engine.base import Engine
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.stream.gate import Gate
 from ig_guardrail.stream.release import Hold
@@ -48,7 +49,7 @@ def audit_answer(guardrail: Guardrail, turns: Sequence[Message], ids: Sequence[i
     prompt = engine.encode(turns)
     (node,) = read_answers(engine, prompt, [tuple(ids)], panel.layers)
     whole = replace(node, finish="stop" if ended else None)
-    return audit_charges(finish(_charged(panel, prompt, whole)), guardrail.policy.budgets)
+    return audit_charges(finish(_charged(engine, panel, prompt, whole)), guardrail.policy.budgets)
 
 
 def audit_charges(charges: Iterable[Charge], budgets: Iterable[Budget]) -> Audit:
@@ -68,9 +69,9 @@ def noted_only(budget: Budget) -> Budget:
     return replace(budget, mode="shadow")
 
 
-def _charged(panel: CostRegistry, prompt: Prompt, node: Node) -> Waiting[tuple[Charge, ...]]:
+def _charged(engine: Engine, panel: CostRegistry, prompt: Prompt, node: Node) -> Waiting[tuple[Charge, ...]]:
     gate = Gate(node.path()[0], [_in_shadow(rule) for rule in panel.rules], Hold())
-    measures = yield from Scorer(panel, prompt).measure(node, gate.due(node))
+    measures = yield from Scorer(panel, prompt, thoughts=of_shown_thoughts(engine)).measure(node, gate.due(node))
     gate.commit(node, measures)
     return gate.charges
 

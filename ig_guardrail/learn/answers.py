@@ -91,7 +91,7 @@ def split_of(prompt: str) -> str:
 def _asked(chat: Chat, text: str, form: ResponseFormat | None = None) -> AskedQuestion:
     """With a form, the question says what it is."""
     whole = f"{form.instructions()}\n\n{text}" if form else text
-    return AskedQuestion(whole, chat.encode([Message("user", whole)]).ids, form.grammar(TOKENS) if form else None)
+    return AskedQuestion(whole, chat.answering([Message("user", whole)]), form.grammar(TOKENS) if form else None)
 
 
 def _answer(weights: Weights, batch: Sequence[AskedQuestion], sampling: Sampling, grammars: Grammars) -> list[str]:

@@ -95,6 +95,7 @@ def _compiled(draft: PolicyDraft, swaps: Mapping[str, Swap], folder: str) -> Com
         normal_form=text,
         sha256=hashlib.sha256(text.encode()).hexdigest(),
         swaps=form.get("swaps", {}),
+        reasoning=form.get("reasoning", "charge"),
     )
 
 
@@ -104,8 +105,10 @@ def _normal(draft: PolicyDraft) -> dict[str, Any]:
     prompt = values.get("prompt")
     search = search_settings(draft)
     tools = {"tools": _filled_tools(values["tools"])} if values.get("tools") else {}
+    ignored = {"reasoning": "ignore"} if values.get("reasoning") == "ignore" else {}
     return {
         **tools,
+        **ignored,
         "apiVersion": API_VERSION,
         "kind": KIND,
         "metadata": {"owners": [], **values["metadata"]},

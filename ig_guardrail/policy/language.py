@@ -387,6 +387,12 @@ POLICY = Section(
         ),
         "output": Field(OUTPUT, "what an unsafe draft leads to", "{on_exceed: [search, end]}"),
         "search": Field(SEARCH, "how safe continuations are found", "{candidates: 4}"),
+        "reasoning": Field(
+            ChoiceKind(("charge", "ignore")),
+            "whether a thought that is hidden is charged to the budgets; one that is shown always is",
+            "ignore",
+            default="charge",
+        ),
         "messages": Field(MESSAGES, "pre-approved texts", "{refusal: {...}, closing: {...}}", required=True),
         "allow_unguarded": Field(
             BooleanKind(), "whether a caller may switch the guard off (strategy `none`)", "false", default=False

@@ -43,8 +43,9 @@ class Gate:
         self._hold = hold
         self._steps = [CommittedNode(root, opening or SafetyState())]
         self._depths = {root: 0}  # of the committed nodes
-        self._given = 0
+        self._given = 0  # characters that stand as if they had been shown
         self._shown = ""
+        self._thought = 0  # characters of what was shown that are thought
         self._released = 0
         self._closed = False
 
@@ -55,8 +56,23 @@ class Gate:
 
     @property
     def text(self) -> str:
-        """Everything that was shown."""
-        return self._shown[self._given :]
+        """Everything that was shown, but for a thought before it."""
+        return self._shown[max(self._given, self._thought) :]
+
+    @property
+    def reasoning(self) -> str:
+        """The thought, as far as it was shown."""
+        return self._shown[self._given : self._thought]
+
+    @property
+    def end(self) -> int:
+        """Characters of the answer's text that were shown, or stand as if they had been; a thought's among them."""
+        return len(self._shown)
+
+    @property
+    def shown(self) -> bool:
+        """Whether anything was shown."""
+        return len(self._shown) > self._given
 
     @property
     def released(self) -> int:
@@ -127,7 +143,10 @@ class Gate:
             raise EngineError(
                 "the text of a committed prefix changed", where="gate", why="shown text would be retracted"
             )
-        fresh = node.text[len(self._shown) : end]
+        self._thought = min(node.thought.characters, end)
+        if self._hold.hidden:
+            self._given = max(self._given, self._thought)
+        fresh = node.text[max(len(self._shown), self._given) : end]
         self._shown = node.text[:end]
         self._released = max(self._released, tokens_behind(node, end))
         return fresh

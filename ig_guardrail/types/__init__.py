@@ -9,6 +9,7 @@ from ig_guardrail.types.conversation import (
     GenerationDefaults,
     Message,
     Prompt,
+    Reasoning,
     Role,
     Sampling,
     ToolCall,
@@ -41,6 +42,7 @@ from ig_guardrail.types.policy import (
     CompiledPolicy,
     CostModelSpec,
     Expression,
+    Judging,
     Messages,
     Mode,
     PromptRule,
@@ -49,7 +51,7 @@ from ig_guardrail.types.policy import (
 )
 from ig_guardrail.types.receipt import HURRIED, BlockRecord, Charge, Chunk, Outcome, Receipt, Verdict
 from ig_guardrail.types.scoring import Granularity, Measure, Piece, QuotedSource, ScoreKind
-from ig_guardrail.types.tree import Finish, GrownText, Node, TokenLogprob
+from ig_guardrail.types.tree import Finish, GrownText, Node, Thought, TokenLogprob
 
 __all__ = [
     "Accepted",
@@ -77,6 +79,7 @@ __all__ = [
     "Granularity",
     "GrownText",
     "HURRIED",
+    "Judging",
     "TopLogprobs",
     "TokenLogprobs",
     "Measure",
@@ -88,6 +91,7 @@ __all__ = [
     "Prompt",
     "PromptRule",
     "ScoreKind",
+    "Reasoning",
     "Receipt",
     "SearchReply",
     "SearchOp",
@@ -100,6 +104,7 @@ __all__ = [
     "QuotedSource",
     "StateEdit",
     "Steer",
+    "Thought",
     "Together",
     "Message",
     "Twin",

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
+Reasoning: TypeAlias = Literal["auto", "show", "hide", "off"]
+
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
 
@@ -20,10 +22,17 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class AssistantMessage:
-    """One message of the assistant: words, and the calls behind them."""
+    """One message of the assistant: words, and the calls behind them. thought: what it thought before them."""
 
     words: str
     calls: tuple[ToolCall, ...] = ()
+    thought: str = ""
+
+    @property
+    def parts(self) -> tuple[AssistantMessage, ...]:
+        """The thought and what was said behind it, as messages of their own."""
+        said = AssistantMessage(self.words, self.calls)
+        return (AssistantMessage(self.thought), said) if self.thought else (said,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,11 @@ class Message:
     text: str
     said: tuple[AssistantMessage, ...] = field(default=(), compare=False, repr=False)
 
+    @property
+    def thought(self) -> str:
+        """What the assistant thought before it, where that is known."""
+        return "\n\n".join(one.thought for one in self.said if one.thought)
+
 
 def with_system_text(turns: tuple[Message, ...], text: str) -> tuple[Message, ...]:
     """The conversation with words added to its system text; "" adds none."""
@@ -49,10 +63,16 @@ def with_system_text(turns: tuple[Message, ...], text: str) -> tuple[Message, ..
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A conversation and the token ids the model reads for it."""
+    """A conversation and the token ids the model reads for it.
+
+    thinking  whether the model was told to think; None leaves it to the model's template
+    opened    whether the prompt ends within a thought, which the answer goes on with
+    """
 
     turns: tuple[Message, ...]
     ids: tuple[int, ...]
+    thinking: bool | None = None
+    opened: bool = False
 
 
 SAMPLING_RANGES: Mapping[str, tuple[float, float]] = {
@@ -78,6 +98,7 @@ class Sampling:
     and presence_penalty once, as in OpenAI's API; 0 is off. `logit_bias` is added behind them: token ids, values.
     `from_model` names those that the caller left to the model's makers.
     `grammar` is a Lark text; with one, every answer has its form, and ends by itself only where the form is complete.
+    Neither acts in a thought. A thought of `max_reasoning_tokens` is ended there, so that an answer follows.
     """
 
     temperature: float = 0.7
@@ -92,6 +113,7 @@ class Sampling:
     seed: int = 0
     max_tokens: int = 256
     grammar: str | None = None
+    max_reasoning_tokens: int | None = None
     from_model: tuple[str, ...] = ()
 
     @property

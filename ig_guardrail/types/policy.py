@@ -13,6 +13,8 @@ Accumulate: TypeAlias = Literal["max", "sum"]
 
 Mode: TypeAlias = Literal["enforce", "shadow"]
 
+Judging: TypeAlias = Literal["charge", "ignore"]
+
 Scope: TypeAlias = Literal["response", "conversation", "tool", "tenant"]
 
 
@@ -135,6 +137,7 @@ class CompiledPolicy:
     """A checked policy in its one normal form; `sha256` names that form.
 
     swaps: words that a verifier exchanges, each way, by the swap's name
+    reasoning: whether a thought that is not shown is charged; one that is shown always is
     """
 
     name: str
@@ -150,6 +153,7 @@ class CompiledPolicy:
     normal_form: str
     sha256: str
     swaps: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    reasoning: Judging = "charge"
 
     @property
     def asked(self) -> tuple[str, ...]:

@@ -57,7 +57,8 @@ class Verdict:
 class Receipt:
     """The record of one request: what was asked, spent, refused, under which policy.
 
-    text     all that was shown, the policy's message included
+    text     all that was shown, the policy's message included, but for a thought
+    reasoning  the thought, as far as it was shown
     message  the policy's, in place of an answer or behind the beginning of one; "" where it has none
     sources  what scores above a threshold rest on, those of drafts too, where a cost model can say; a document once
     fired    by cost model, the patterns that scores above a threshold rest on, those of drafts and the prompt too: a
@@ -90,6 +91,7 @@ class Receipt:
     fired: Mapping[str, tuple[str | int, ...]]
     fallbacks: tuple[str, ...]
     seconds: Mapping[str, float | None]
+    reasoning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ class Chunk:
     """A piece of the stream. Only the last one carries a receipt, and log-probabilities of all tokens that were shown.
 
     logprobs: where they were asked for
+    reasoning: a piece of the thought, which comes before all text
     cut: the name of a call that was begun and is not shown, since it was cut off; "" if not even that was written
     """
 
@@ -104,3 +107,4 @@ class Chunk:
     receipt: Receipt | None = None
     logprobs: tuple[TokenLogprob, ...] = ()
     cut: str | None = None
+    reasoning: str = ""

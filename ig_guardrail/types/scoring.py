@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from ig_guardrail.types.conversation import Role
+from ig_guardrail.types.tree import Thought
 
 Granularity: TypeAlias = Literal["token", "block", "final"]
 
@@ -24,6 +25,7 @@ class Piece:
     words   how many characters of `text` are words for certain, and the rest calls; None: markers in it tell
     json    whether the answer's words are JSON for certain
     role    whose turn it is of: the assistant's, or one of the input that is checked by itself
+    thought  how much of `text` and of `ids` is the model's thought, which stands before the answer
     """
 
     text: str
@@ -33,6 +35,7 @@ class Piece:
     words: int | None = None
     json: bool = False
     role: Role = "assistant"
+    thought: Thought = field(default_factory=Thought)
 
 
 @dataclass(frozen=True, slots=True)

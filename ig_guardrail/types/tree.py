@@ -10,6 +10,25 @@ from typing import Any, Literal, TypeAlias
 Finish: TypeAlias = Literal["stop", "length"]
 
 
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """What a model thought before its answer: the first part of a text.
+
+    characters  of the text that are thought
+    tokens      answer tokens before the first that adds to what follows the thought, its markers among them
+    begun       whether there is a thought, be it empty
+    """
+
+    characters: int = 0
+    tokens: int = 0
+    begun: bool = False
+
+    @property
+    def taken(self) -> int:
+        """Tokens that thinking took."""
+        return self.tokens if self.begun else 0
+
+
 class GrownText:
     """A node's text: whole at the tips of a token tree, and elsewhere what a node adds to its parent's.
 
@@ -55,13 +74,15 @@ class Node:
     parent    the node it continues; None at a root
     ids       tokens added since the parent; an end token is never among them
     position  answer tokens up to and including this node
-    text      exact decoded answer so far, whole characters only, including a stop string that ended it
+    text      exact decoded answer so far, whole characters only, including a stop string that ended it; without the
+              markers of a thought, and the white space beside them
     offsets   for each of `ids`, how many characters of `text` are known after it
     visible   how many characters of `text` belong to the answer (less than all only after a stop string)
     logprobs  for each of `ids`, its natural log-probability under the unfiltered model at temperature 1
     hidden    layer -> array (len(ids), hidden size): the state after reading each token; only the layers asked for
     finish    why the answer ends here, or None
     words     how many characters of `text` are words for certain, and the rest calls; None: markers in it tell
+    thought   what of `text` is the model's thought, which stands before the answer's words and calls
     hurried   characters of `text` before the first token that is another than was drawn, so that a form could be closed
               in the room left; None where every token is as drawn
     """
@@ -79,6 +100,7 @@ class Node:
     finish: Finish | None = None
     words: int | None = None
     hurried: int | None = None
+    thought: Thought = Thought()
 
     def path(self) -> tuple[Node, ...]:
         """The nodes from the root to this one."""

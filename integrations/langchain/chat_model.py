@@ -28,6 +28,7 @@ from ig_guardrail import __version__
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.calls.offers import offered
 from ig_guardrail.costs.plugins import distribution_of
+from ig_guardrail.drive.request import told_to_think
 from ig_guardrail.errors import RequestError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.answer_cache import CompletedAnswers
@@ -130,6 +131,11 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
     """Whether to tell, as `response_metadata["logprobs"]`, what the model thought of each token before the guard."""
     top_logprobs: int = 0
     """How many of the likeliest tokens to tell beside each, at most 20; asks for `logprobs` too."""
+    reasoning: str = "auto"
+    """Of a model that thinks first: "auto" shows its thoughts, "show" asks for them, "hide" shows none, "off" has it
+    answer at once, by its chat template's own switch."""
+    max_reasoning_tokens: int | None = None
+    """Where a thought is ended, so that an answer follows; thoughts count as part of `max_tokens` too."""
     language: str = "en"
     """Of the refusal and closing messages."""
     streaming: bool = False
@@ -224,7 +230,11 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
 
         profile = ModelProfile(text_inputs=True, text_outputs=True, **ABILITIES)
         if self.guardrail is not None:
-            return {**profile, "max_input_tokens": self.guardrail.engine.info.context}
+            return {
+                **profile,
+                "max_input_tokens": self.guardrail.engine.info.context,
+                "reasoning_output": self.guardrail.engine.info.thinks,
+            }
         known = [size for size in (window_of(self.model, self.revision), self.context) if size is not None]
         return {**profile, "max_input_tokens": min(known)} if known else profile
 
@@ -400,7 +410,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         return len(self._encoded(with_instructions(offered(form, rules), messages_of(messages))))
 
     def _encoded(self, turns: tuple[Message, ...]) -> tuple[int, ...]:
-        return self._present().engine.encode(turns).ids
+        return self._present().engine.encode(turns, told_to_think(self.reasoning)).ids
 
     def _present(self) -> Guardrail:
         return self._given() or self._opened().guardrail()

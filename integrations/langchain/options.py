@@ -9,7 +9,7 @@ import difflib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -21,7 +21,7 @@ from ig_guardrail.integrations.langchain.response_format import form_of, with_in
 from ig_guardrail.schemas import faultless
 from ig_guardrail.settings import Limits
 from ig_guardrail.text.calls import ResponseFormat, shown_length
-from ig_guardrail.types import GenerationDefaults, Message
+from ig_guardrail.types import GenerationDefaults, Message, Reasoning
 
 TAKEN_BY_LANGCHAIN = frozenset({"stream", "ls_structured_output_format", "structured_output_format"})
 
@@ -57,6 +57,8 @@ class CallOptions(BaseModel):
     n: int = Field(ge=1, le=128)
     logprobs: bool = False
     top_logprobs: int = Field(0, ge=0, le=20)
+    reasoning: str = "auto"
+    max_reasoning_tokens: int | None = None
     conversation: str | None = None
     tenant: str | None = None
     form: ResponseFormat = ResponseFormat()
@@ -78,6 +80,7 @@ class CallOptions(BaseModel):
             seed=seed,
             max_tokens=self.max_tokens,
             grammar=_grammar(self.form, self.max_tokens),
+            max_reasoning_tokens=self.max_reasoning_tokens,
         )
         return GenerationRequest(
             with_instructions(self.form, turns),
@@ -91,6 +94,7 @@ class CallOptions(BaseModel):
             conversation=self.conversation,
             top_logprobs=self.top_logprobs if self.logprobs or self.top_logprobs else None,
             tenant=self.tenant,
+            reasoning=cast(Reasoning, self.reasoning),  # checked with the request
         )
 
     def within(self, guardrail: Guardrail) -> CallOptions:

@@ -89,25 +89,25 @@ FAULTS = (
     Fault(
         "release: the longest match is ignored",
         "stream/release.py",
-        "start_of_last(node.text, charged, max(0, hold.match - 1), hold.json or bool(like_json(node.text)))",
+        "start_of_last(node.text, charged, max(0, hold.match - 1), json)",
         "charged",
     ),
     Fault(
         "release: what nobody sees counts as held",
         "stream/release.py",
-        "start_of_last(node.text, charged, max(0, hold.match - 1), hold.json or bool(like_json(node.text)))",
+        "start_of_last(node.text, charged, max(0, hold.match - 1), json)",
         "max(0, charged - max(0, hold.match - 1))",
     ),
     Fault(
         "release: escapes take no room",
         "stream/release.py",
-        "max(0, hold.match - 1), hold.json or bool(like_json(node.text)))",
+        "max(0, hold.match - 1), json)",
         "max(0, hold.match - 1))",
     ),
     Fault(
         "release: stop strings are half shown",
         "stream/release.py",
-        "node.visible - stop_prefix(text, hold.stops)",
+        "node.visible - stop_prefix(answer, hold.stops)",
         "node.visible",
     ),
     Fault(
@@ -115,6 +115,25 @@ FAULTS = (
         "stream/release.py",
         "        return node.visible\n",
         "        return len(node.text)\n",
+    ),
+    Fault(
+        "release: a hidden thought counts as shown",
+        "stream/release.py",
+        "return 0 if hold.hidden and end <= node.thought.characters else end",
+        "return end",
+    ),
+    Fault("gate: a hidden thought goes out with the answer", "stream/gate.py", "if self._hold.hidden:", "if False:"),
+    Fault(
+        "scorer: thoughts are not judged",
+        "drive/scorer.py",
+        'ThoughtfulCost(seat.reader, thoughts == "charge")',
+        "ThoughtfulCost(seat.reader, False)",
+    ),
+    Fault(
+        "drive: a policy that ignores hidden thoughts lets shown ones go",
+        "drive/run.py",
+        "if not (self.engine.info.thinks and self.request.hides):",
+        "if not self.engine.info.thinks:",
     ),
     Fault(
         "budget: the end is not charged",
@@ -180,7 +199,7 @@ FAULTS = (
     Fault(
         "fallbacks: a refusal after text was shown",
         "drive/fallback.py",
-        "if gate.text or context.settings.restart is None:\n        return _spoken(bool(gate.text), ())",
-        "if gate.text or context.settings.restart is None:\n        return _spoken(False, ())",
+        "if gate.shown or context.settings.restart is None:\n        return _spoken(gate.shown, ())",
+        "if gate.shown or context.settings.restart is None:\n        return _spoken(False, ())",
     ),
 )

@@ -41,7 +41,17 @@ PAGES = [
 ]
 PROGRAMS = sorted((ROOT / "examples").glob("*.py"))
 BASES = {"docs/fairness.md": "fairness"}
-PLACES_OF_PARTS = ("cost_models", "budgets", "tools", "search", "messages", "metadata", "prompt", "output")
+PLACES_OF_PARTS = (
+    "cost_models",
+    "budgets",
+    "tools",
+    "search",
+    "messages",
+    "metadata",
+    "prompt",
+    "output",
+    "reasoning",
+)
 
 pytestmark = pytest.mark.real
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -15,8 +16,9 @@ from ig_guardrail.cli.exit_codes import FAILED, exit_code
 from ig_guardrail.cli.receipt_view import line
 from ig_guardrail.cli.request import RequestOptions, decoded, deliver, opening_turns, read_biases
 from ig_guardrail.cli.tools_file import read_tools
-from ig_guardrail.cli.writers import printable
+from ig_guardrail.cli.writers import Thoughts, printable
 from ig_guardrail.errors import GenerationFailed, RequestError
+from ig_guardrail.text.calls import parse_message
 from ig_guardrail.types import Message, Receipt
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ def chat_command(
     exit: options.ExitOption = None,
     seed: options.SeedOption = None,
     max_tokens: options.MaxTokens = 256,
+    reasoning: options.ReasoningOption = "auto",
+    max_reasoning_tokens: options.MaxReasoningTokens = None,
     temperature: options.Temperature = None,
     top_p: options.TopP = None,
     top_k: options.TopK = None,
@@ -71,7 +75,18 @@ def chat_command(
         "presence_penalty": presence_penalty,
         "logit_bias": read_biases(logit_bias),
     }
-    asking = RequestOptions(drawing, max_tokens, stop, seed, strategy, language, tenant=tenant, form=read_tools(tools))
+    asking = RequestOptions(
+        drawing,
+        max_tokens,
+        stop,
+        seed,
+        strategy,
+        language,
+        tenant=tenant,
+        form=read_tools(tools),
+        reasoning=reasoning,
+        max_reasoning_tokens=max_reasoning_tokens,
+    )
     names = (model, policy, device, dtype, weights, None, None, exit, ledger)
     guardrail = open_guardrail(GuardrailSpec(*names, revision=revision, context=context))
     asking = asking.within(guardrail)
@@ -133,7 +148,8 @@ class ChatHistory:
             self._code = FAILED
             return
         self._code = exit_code(receipt)
-        self._turns = (*turns, Message("assistant", receipt.text))
+        answer = replace(parse_message(receipt.text), thought=receipt.reasoning)
+        self._turns = (*turns, Message("assistant", receipt.text, (answer,) if receipt.reasoning else ()))
 
     def _note(self, text: str) -> None:
         self._notes.print(text, style="dim", markup=False)
@@ -144,12 +160,18 @@ class _Lines:
 
     def __init__(self, notes: Console) -> None:
         self._notes = notes
+        self._thoughts = Thoughts(notes)
+
+    def think(self, text: str) -> None:
+        self._thoughts.show(text)
 
     def show(self, text: str) -> None:
+        self._thoughts.end()
         sys.stdout.write(printable(text, sys.stdout))
         sys.stdout.flush()
 
     def close(self, receipt: Receipt) -> None:
+        self._thoughts.end()
         sys.stdout.write("\n")
         sys.stdout.flush()
         self._notes.print(line(receipt))

@@ -23,6 +23,8 @@ def run_command(
     exit: options.ExitOption = None,
     seed: options.SeedOption = None,
     max_tokens: options.MaxTokens = 256,
+    reasoning: options.ReasoningOption = "auto",
+    max_reasoning_tokens: options.MaxReasoningTokens = None,
     temperature: options.Temperature = None,
     top_p: options.TopP = None,
     top_k: options.TopK = None,
@@ -63,7 +65,18 @@ def run_command(
         "presence_penalty": presence_penalty,
         "logit_bias": read_biases(logit_bias),
     }
-    asking = RequestOptions(drawing, max_tokens, stop, seed, strategy, language, tenant=tenant, form=read_tools(tools))
+    asking = RequestOptions(
+        drawing,
+        max_tokens,
+        stop,
+        seed,
+        strategy,
+        language,
+        tenant=tenant,
+        form=read_tools(tools),
+        reasoning=reasoning,
+        max_reasoning_tokens=max_reasoning_tokens,
+    )
 
     from ig_guardrail.assembly import open_guardrail
     from ig_guardrail.spec import GuardrailSpec

@@ -80,8 +80,15 @@ class OpenText:
     unread: str = ""
 
 
+class ComposedState:
+    """What a cost model knows that asks another one. heard: the other's states after what it was asked last."""
+
+    __slots__ = ()
+    heard: tuple[FoldState, ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class DecodedState:
+class DecodedState(ComposedState):
     """What a cost model knows of an answer.
 
     source  its state after the answer as it is written
@@ -216,7 +223,7 @@ class DecodedCost:
 
 def heard(state: FoldState) -> tuple[FoldState, ...]:
     """The states of a cost model that the scores which came with `state` rest on."""
-    return state.heard if isinstance(state, DecodedState) else (state,)
+    return tuple(known for one in state.heard for known in heard(one)) if isinstance(state, ComposedState) else (state,)
 
 
 def fired_rules(model: CostModel, state: FoldState) -> tuple[str | int, ...]:

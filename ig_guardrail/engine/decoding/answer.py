@@ -12,25 +12,49 @@ with another, only the shorter can ever be completed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from ig_guardrail.engine.grammar.grammar import Grammar
+import numpy as np
+from numpy.typing import NDArray
+
+from ig_guardrail.engine.grammar.grammar import Grammar, GrammarState
 from ig_guardrail.engine.grammar.network import FAR
 from ig_guardrail.engine.text.detokenize import Held
+from ig_guardrail.engine.text.thought_reader import ThoughtHeld
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
-from ig_guardrail.types import Finish, Node
+from ig_guardrail.types import Finish, Node, Thought
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerRules:
-    """What an answer may be in one context: its form, and what ends it (end tokens, stop strings, most tokens)."""
+    """What an answer may be in one context: its form, and what ends it (end tokens, stop strings, most tokens).
+
+    opened     whether it goes on with a thought that the prompt opened
+    reasoning  tokens after which a thought is ended; None sets no limit
+    """
 
     language: TokenVocabulary
     stop: tuple[str, ...]
     limit: int
     grammar: Grammar | None = None
+    opened: bool = False
+    reasoning: int | None = None
+
+    def behind_thought(self, ids: tuple[int, ...], position: int) -> tuple[int, ...]:
+        """Tokens of words at a position of an answer; at its beginning, behind the end of a thought that is open."""
+        ended = self.language.thoughts.ends if self.language.thoughts is not None and self.opened else ()
+        return ids if position else (*ended, *ids)
+
+    def replay(self, ids: tuple[int, ...]) -> Held:
+        """What is carried after `ids`."""
+        thoughts = self.language.thoughts
+        if thoughts is None:
+            return self.language.detokenizer.replay(ids)
+        held = thoughts.replay(ids, self.opened, self.reasoning)
+        opening = self.grammar is not None and held.phase == "before" and ids == thoughts.begins[: len(ids)]
+        return replace(held, forced=thoughts.begins[len(ids) :]) if opening and ids else held
 
 
 class AnswerDraft:
@@ -41,15 +65,17 @@ class AnswerDraft:
         self.logprobs: list[float] = []
         self.finish: Finish | None = None
         self.held = held
+        self.thought = parent.thought
         self.hurried = parent.hurried
-        self.form = rules.grammar.after(parent.answer_ids()) if rules.grammar else None
+        self._thoughts = rules.language.thoughts
+        self.form = _form(rules, parent, held)
         self._rules = rules
         self._language = rules.language
         self._parent = parent
         self._offsets: list[int] = []
         self._written: list[str] = []
         self._length = len(parent.text)
-        self._recent = _end(parent.text, rules.stop)
+        self._recent = _end(parent.text[parent.thought.characters :], rules.stop)
         self._cut: int | None = None
 
     @property
@@ -71,9 +97,30 @@ class AnswerDraft:
         """How many tokens may be passed over before the way out is taken."""
         return 0 if self.form is None else self.form.tries
 
+    def allowed(self) -> NDArray[np.bool_] | None:
+        """Which tokens may come next, (vocabulary,); None where all may. A form leaves room for a thought before it."""
+        if self.form is None:
+            return None
+        allowed = self.form.allowed()
+        if self._thoughts is not None and self._may_think:
+            allowed[self._thoughts.begins[0]] = True
+        return allowed
+
+    def due(self, token: int) -> int:
+        """The token to be read where `token` was drawn: a marker that goes on, or the end of a thought that must end.
+
+        It must at its limit, and before what is no answer of the form that was asked for.
+        """
+        held = self.held
+        if not isinstance(held, ThoughtHeld) or self._thoughts is None:
+            return token
+        if not held.forced and held.phase == "thought" and self._must_end(token, held):
+            self.held = held = replace(held, forced=self._thoughts.ends)
+        return held.forced[0] if held.forced else token
+
     def may_read(self, token: int) -> bool:
         """Whether an answer that has a form can be closed in time behind this token."""
-        return self.form is None or self.form.may_take(token, self.left)
+        return self.form is None or self._begins_thought(token) or self.form.may_take(token, self.left)
 
     def give_up(self, token: int) -> None:
         """Note that a token was drawn and may not be read; it is the room's doing if more of it would do."""
@@ -83,7 +130,7 @@ class AnswerDraft:
     def fitting(self, ranked: Iterable[int], count: int) -> list[int]:
         """The first `count` tokens of a ranking behind which the answer can be closed; the way out if none is."""
         if self.form is None:
-            return list(islice(ranked, count))
+            return list(dict.fromkeys(map(self.due, islice(ranked, count))))
         found = list(
             islice((token for token in islice(ranked, count + self.form.tries) if self.may_read(token)), count)
         )
@@ -95,14 +142,15 @@ class AnswerDraft:
 
         Raises EngineError if the answer has a form, and it does not allow the token.
         """
+        if self._begins_thought(token) and isinstance(self.held, ThoughtHeld) and self._thoughts is not None:
+            self.form, self.held = None, replace(self.held, forced=self._thoughts.begins)
         if self.form is not None:
             self.form.take(token)
         if token in self._language.end:
             self.end("stop")
             return False
         self.ids.append(token)
-        text, self.held = self._language.detokenizer.read(token, self.held)
-        self._write(text)
+        self._take(token)
         if self._cut is not None:
             self.end("stop")
         elif self.position >= self._rules.limit:
@@ -124,7 +172,11 @@ class AnswerDraft:
 
     def end(self, finish: Finish) -> None:
         """End the answer here; a character that was begun becomes U+FFFD."""
-        self._write(self._language.detokenizer.flush(self.held))
+        if self._thoughts is not None and isinstance(self.held, ThoughtHeld):
+            text, held = self._thoughts.flush(self.held)
+            self._write(text, held.thought)
+        else:
+            self._write(self._language.detokenizer.flush(self.held), self.thought)
         self.held = Held()
         self.finish = finish if self._cut is None else "stop"
 
@@ -144,16 +196,65 @@ class AnswerDraft:
             hidden=hidden,
             finish=self.finish,
             hurried=self.hurried,
+            thought=self.thought,
         )
 
-    def _write(self, text: str) -> None:
+    def _take(self, token: int) -> None:
+        """Write what a token makes known. A form begins where a thought ends."""
+        if self._thoughts is None or not isinstance(self.held, ThoughtHeld):
+            text, self.held = self._language.detokenizer.read(token, self.held)
+            self._write(text, self.thought)
+            return
+        before = self.held.phase
+        text, self.held = self._thoughts.read(token, self.held)
+        self._write(text, self.held.thought)
+        if self._rules.grammar is not None and before != self.held.phase:
+            if self.held.phase == "thought":
+                self.form = None
+            elif before == "thought" or self.held.phase == "behind":
+                self.form = self._rules.grammar.after(())
+
+    @property
+    def _may_think(self) -> bool:
+        """Whether a thought may begin with the next token."""
+        return self.position == 0 and isinstance(self.held, ThoughtHeld) and self.held.phase == "before"
+
+    def _begins_thought(self, token: int) -> bool:
+        """Whether a token can be nothing but the marker before a thought, since the form does not allow it."""
+        if self.form is None or self._thoughts is None or not self._may_think or token != self._thoughts.begins[0]:
+            return False
+        return not self.form.allowed()[token]
+
+    def _must_end(self, token: int, held: ThoughtHeld) -> bool:
+        """Whether a thought has to end where `token` was drawn."""
+        if held.over:
+            return True
+        if self._rules.grammar is None or self._thoughts is None:
+            return False
+        return token in self._language.end or self._thoughts.read(token, held)[1].phase == "answer"
+
+    def _write(self, text: str, thought: Thought) -> None:
+        """Add to the answer, and to the thought before it; stop strings are looked for in the answer alone."""
+        added = thought.characters - self.thought.characters
+        self.thought = thought
         if self._rules.stop and self._cut is None:
-            known, before = self._recent + text, self._length - len(self._recent)
+            known, before = self._recent + text[added:], self._length + added - len(self._recent)
             found = first_stop(known, len(self._recent), self._rules.stop)
             self._cut = None if found is None else before + found
             self._recent = _end(known, self._rules.stop)
         self._written.append(text)
         self._length += len(text)
+
+
+def _form(rules: AnswerRules, parent: Node, held: Held) -> GrammarState | None:
+    """Where an answer stands in its form; None where it has none, or is in a thought or the marker before one."""
+    if rules.grammar is None:
+        return None
+    if not isinstance(held, ThoughtHeld):
+        return rules.grammar.after(parent.answer_ids())
+    if held.phase == "thought" or held.forced:
+        return None
+    return rules.grammar.after(parent.answer_ids()[held.behind :])
 
 
 def _end(text: str, stops: Sequence[str]) -> str:

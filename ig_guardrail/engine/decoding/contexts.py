@@ -48,7 +48,9 @@ def begin(
     grammar = grammars.compiled(asked.sampling.grammar) if asked.sampling.grammar is not None else None
     if grammar is not None and asked.twin_of is None:
         grammar.demand(limit)
-    rules = AnswerRules(language, asked.sampling.stop, limit, grammar)
+    rules = AnswerRules(
+        language, asked.sampling.stop, limit, grammar, asked.prompt.opened, asked.sampling.max_reasoning_tokens
+    )
     return root, Context(account, asked.prompt, asked.sampling, asked.layers, rules, asked.edit)
 
 
@@ -68,6 +70,7 @@ def _twin_root(number: int, node: Node) -> Node:
         offsets=tuple(offset for step in node.path() for offset in step.offsets),
         visible=node.visible,
         finish=node.finish,
+        thought=node.thought,
     )
 
 

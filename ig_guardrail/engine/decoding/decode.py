@@ -133,11 +133,14 @@ class Decoder:
         """Draw a token for each row; the tokens that became part of an answer, by row."""
         sampling = self.context.sampling
         uniforms = [uniform(sampling.seed, row.draft.position, row.lane, how.attempt) for row in rows]
-        allowed = allowed_tokens([row.draft.form for row in rows])
+        allowed = allowed_tokens([row.draft for row in rows])
         tokens, logprobs = sample_tokens(logits, sampling, how.bias, uniforms, allowed, said)
         taken = {}
         for i, row in enumerate(rows):
-            if allowed is not None and not row.draft.may_read(tokens[i]):
+            due = row.draft.due(tokens[i])
+            if due != tokens[i]:
+                tokens[i], logprobs[i] = due, logprobs_of(logits[i : i + 1], [due])[0]
+            elif allowed is not None and not row.draft.may_read(tokens[i]):
                 row.draft.give_up(tokens[i])
                 this = slice(i, i + 1)
                 tokens[i], logprobs[i] = self._again(

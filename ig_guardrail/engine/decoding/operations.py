@@ -60,7 +60,7 @@ class TreeOperations:
             hidden = {layer: states[0, -len(answer) :].clone() for layer, states in reading.hidden.items()}
         root = replace(root, logprobs=tuple(logprobs_of(logits, answer)), hidden=hidden)
         state = rows.freeze(0, logits[-1].clone()) if root.finish is None else None
-        self.tree.plant(root, context, self.language.detokenizer.replay(answer), state)
+        self.tree.plant(root, context, context.rules.replay(answer), state)
         return root
 
     def extend(
@@ -127,7 +127,7 @@ class TreeOperations:
 
     def _likeliest(self, draft: AnswerDraft, logits: torch.Tensor, k: int) -> list[int]:
         """The `k` likeliest tokens behind which the answer can be closed."""
-        return draft.fitting(top_logprobs(logits, k + draft.tries, allowed_tokens([draft.form])), k)
+        return draft.fitting(top_logprobs(logits, k + draft.tries, allowed_tokens([draft])), k)
 
     def _lanes(self, draw: Draw) -> list[DecodingRow]:
         entry, start = self.tree.find(draw.node)
@@ -154,8 +154,11 @@ class TreeOperations:
     def _content(self, after: Node, content: Node | str | tuple[int, ...]) -> tuple[tuple[int, ...], Finish | None]:
         if isinstance(content, Node):
             ids, finish = content.answer_ids()[after.position :], content.finish
+        elif isinstance(content, str):
+            rules = self.tree.context_of(after).rules
+            ids, finish = rules.behind_thought(self.chat.text_ids(content), after.position), None
         else:
-            ids, finish = self.chat.text_ids(content) if isinstance(content, str) else content, None
+            ids, finish = content, None
         self.language.check(ids, where="token ids")
         return ids, finish
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ig_guardrail.engine.decoding.penalties import SaidTokens
-from ig_guardrail.engine.grammar.grammar import GrammarState
 from ig_guardrail.errors import EngineError
 from ig_guardrail.types import Sampling
 
@@ -45,10 +46,21 @@ def bias_of(pairs: Iterable[tuple[int, float]], device: torch.device) -> LogitBi
     return LogitBias(torch.tensor(list(total), device=device), torch.tensor(list(total.values()), device=device))
 
 
-def allowed_tokens(forms: Sequence[GrammarState | None]) -> Tensor | None:
-    """Which tokens each row's form allows, (rows, vocabulary); None where answers have no form."""
-    masks = [form.allowed() for form in forms if form is not None]
-    return torch.from_numpy(np.stack(masks)) if masks else None
+class Formed(Protocol):
+    """What an answer may go on with: its draft, or its form."""
+
+    def allowed(self) -> NDArray[np.bool_] | None:
+        """Which tokens may come next, (vocabulary,); None where all may."""
+        ...
+
+
+def allowed_tokens(drafts: Sequence[Formed | None]) -> Tensor | None:
+    """Which tokens may come next in each row, (rows, vocabulary); None where all may in all of them."""
+    masks = [None if draft is None else draft.allowed() for draft in drafts]
+    known = next((mask for mask in masks if mask is not None), None)
+    if known is None:
+        return None
+    return torch.from_numpy(np.stack([np.ones_like(known) if mask is None else mask for mask in masks]))
 
 
 def sample_tokens(

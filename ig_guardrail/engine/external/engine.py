@@ -70,7 +70,7 @@ class StreamedEngine:
     def info(self) -> EngineInfo:
         return self._info
 
-    def encode(self, turns: Sequence[Message]) -> Prompt:
+    def encode(self, turns: Sequence[Message], thinking: bool | None = None) -> Prompt:
         """Ids that name the conversation; the model behind the stream reads it in its own way."""
         if not turns:
             raise RequestError("the conversation is empty", where="messages", fix="give at least one user message")

@@ -14,6 +14,7 @@ from ig_guardrail.engine.loading.store import quiet
 from ig_guardrail.engine.text.chat import chat_of
 from ig_guardrail.engine.text.endings import end_tokens
 from ig_guardrail.engine.text.rendering import TemplateRefusal, render, template_of
+from ig_guardrail.engine.text.thoughts import ThoughtFormat
 from ig_guardrail.errors import ModelError, brief
 from ig_guardrail.types import GenerationDefaults
 
@@ -37,6 +38,7 @@ class ModelFacts:
     template  characters of its chat template
     roles     those that the template has a place for; what others say is said by the user
     switches  words of the template by which a caller can ask for more, such as "tools" and "enable_thinking"
+    thoughts  how it writes thoughts; None if it knows none
     """
 
     folder: Path
@@ -47,6 +49,7 @@ class ModelFacts:
     template: int
     roles: tuple[str, ...]
     switches: tuple[str, ...]
+    thoughts: ThoughtFormat | None
 
 
 def facts_of(model: str, revision: str | None = None) -> ModelFacts:
@@ -66,7 +69,7 @@ def facts_of(model: str, revision: str | None = None) -> ModelFacts:
             why="a model needs config.json and a tokenizer in its folder",
             fix=f"check {folder}",
         ) from error
-    chat_of(tokenizer)
+    chat = chat_of(tokenizer)
     template = template_of(tokenizer)
     return ModelFacts(
         folder=folder,
@@ -77,6 +80,7 @@ def facts_of(model: str, revision: str | None = None) -> ModelFacts:
         template=len(template),
         roles=("user", *(role for role, turns in _CONVERSATIONS.items() if _takes(tokenizer, turns))),
         switches=tuple(dict.fromkeys(_SWITCHES.findall(template))),
+        thoughts=chat.thoughts,
     )
 
 

@@ -9,6 +9,8 @@ from ig_guardrail.engine.base import EngineInfo
 from ig_guardrail.engine.loading.generation import generation_defaults
 from ig_guardrail.engine.text.detokenize import detokenizer_of
 from ig_guardrail.engine.text.endings import end_tokens
+from ig_guardrail.engine.text.thought_reader import thought_reader_of
+from ig_guardrail.engine.text.thoughts import ThoughtFormat
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 
 
@@ -52,14 +54,17 @@ def info_of(weights: Weights, mode: str, language: TokenVocabulary) -> EngineInf
         language=language.sha256,
         defaults=generation_defaults(weights.model.generation_config.to_diff_dict(), weights.name),
         revision=weights.revision,
+        thinks=language.thoughts is not None,
     )
 
 
-def vocabulary_of(weights: Weights) -> TokenVocabulary:
-    """The meaning of the model's tokens."""
+def vocabulary_of(weights: Weights, thoughts: ThoughtFormat | None = None) -> TokenVocabulary:
+    """The meaning of the model's tokens. thoughts: how its template writes them."""
     ends = end_tokens(weights.tokenizer, weights.model.generation_config.eos_token_id)
     size = weights.model.config.get_text_config().vocab_size
-    return TokenVocabulary(detokenizer_of(weights.tokenizer), ends, size)
+    detokenizer = detokenizer_of(weights.tokenizer)
+    reader = None if thoughts is None else thought_reader_of(weights.tokenizer, thoughts, detokenizer)
+    return TokenVocabulary(detokenizer, ends, size, reader)
 
 
 def _protected(tokenizer: Any, language: TokenVocabulary) -> frozenset[int]:

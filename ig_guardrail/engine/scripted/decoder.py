@@ -40,7 +40,7 @@ class ScriptedDecoder:
         scored = self._score(context, root.root, (), root.ids)
         root = replace(root, logprobs=tuple(scored), hidden=self._states(context, (), root.ids))
         context.account.note(len(asked.prompt.ids) + len(root.ids))
-        held = self.script.vocabulary.language.detokenizer.replay(root.ids)
+        held = context.rules.replay(root.ids)
         self.tree.plant(root, context, held, root.ids if root.finish is None else None)
         return root
 
@@ -104,7 +104,10 @@ class ScriptedDecoder:
     def _content(self, after: Node, content: Node | str | tuple[int, ...]) -> tuple[Prefix, Finish | None]:
         if isinstance(content, Node):
             return content.answer_ids()[after.position :], content.finish
-        ids = self.script.vocabulary.ids(content) if isinstance(content, str) else content
+        if isinstance(content, str):
+            rules = self.tree.context_of(after).rules
+            content = rules.behind_thought(self.script.vocabulary.ids(content), after.position)
+        ids = content
         self.script.vocabulary.language.check(ids, where="token ids")
         return ids, None
 
@@ -164,7 +167,7 @@ class Recital:
         """A token behind which the answer can be closed: drawn again without those that it cannot, then the way out."""
         passed: set[int] = set()
         options = self._options(lane, tuple(draft.ids), draft.form)
-        first = token = pick(options, chance)
+        first = token = draft.due(pick(options, chance))
         if not draft.may_read(token):
             draft.give_up(token)
         while not draft.may_read(token):

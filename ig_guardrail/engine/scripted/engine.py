@@ -70,6 +70,7 @@ class ScriptedEngine:
             context=context,
             protected=self._vocabulary.protected,
             language=self._vocabulary.language.sha256,
+            thinks=self._vocabulary.thoughts is not None,
         )
         self._tree: NodeTree[Prefix] = NodeTree()
         grammars = Grammars(self._vocabulary.language, self._vocabulary.ids)
@@ -85,10 +86,13 @@ class ScriptedEngine:
         """Whether `shutdown` was called."""
         return self._tree.closed
 
-    def encode(self, turns: Sequence[Message]) -> Prompt:
+    def encode(self, turns: Sequence[Message], thinking: bool | None = None) -> Prompt:
         if not turns:
             raise RequestError("the conversation is empty", where="messages", fix="give at least one user message")
-        return Prompt(tuple(turns), self._vocabulary.prompt_ids(turns))
+        thoughts = self._vocabulary.thoughts
+        switched = thoughts is not None and bool(thoughts.switches(thinking))
+        opened = thoughts is not None and thoughts.ends == "opened" and not switched
+        return Prompt(tuple(turns), self._vocabulary.prompt_ids(turns), thinking, opened)
 
     def open(
         self,

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias, get_args
 
 from ig_guardrail.engine.text.detokenize import Detokenizer
+from ig_guardrail.engine.text.thought_reader import ThoughtReader
+from ig_guardrail.engine.text.thoughts import ThoughtFormat
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 from ig_guardrail.types import Message, Prompt, Role, Sampling
 
@@ -71,18 +73,19 @@ class Continuations:
 
     A token's place in its answer is what counts: a block drawn on lane 1 after 4 tokens takes up lane 1's text at its
     fifth token. An (lane, attempt) that is missing falls back on (lane, 0), then on (0, 0). `steered` is what twin
-    contexts say where it has an entry.
+    contexts say where it has an entry. `thoughts`: how it writes them, if it thinks.
     """
 
     told: Mapping[tuple[int, int], str | Sequence[str | bytes]]
     steered: Mapping[tuple[int, int], str | Sequence[str | bytes]] = field(default_factory=dict)
+    thoughts: ThoughtFormat | None = None
     vocabulary: Vocabulary = field(init=False)
     _tokens: Sequence[Mapping[tuple[int, int], Sequence[int]]] = field(init=False, repr=False)  # of told and steered
 
     def __post_init__(self) -> None:
         tables = [{key: _pieces(answer) for key, answer in table.items()} for table in (self.told, self.steered)]
         vocabulary = Vocabulary(
-            dict.fromkeys(piece for table in tables for answer in table.values() for piece in answer)
+            dict.fromkeys(piece for table in tables for answer in table.values() for piece in answer), self.thoughts
         )
         tokens = [
             {key: [vocabulary.ids(one)[0] for one in answer] for key, answer in table.items()} for table in tables
@@ -162,9 +165,12 @@ class Vocabulary:
 
     Ids 0, 1, ... are `pieces` as given (text, or bytes for parts of a character); then come `end`, one mark for each
     role and one for the end of a turn, and the 256 bytes, so that any text can be written.
+
+    thoughts: how a scripted model writes them; it writes none where that is None
     """
 
-    def __init__(self, pieces: Iterable[str | bytes]) -> None:
+    def __init__(self, pieces: Iterable[str | bytes], thoughts: ThoughtFormat | None = None) -> None:
+        self.thoughts = thoughts
         given = [piece.encode() if isinstance(piece, str) else piece for piece in pieces]
         roles: tuple[str, ...] = get_args(Role)
         self.end = len(given)
@@ -179,7 +185,9 @@ class Vocabulary:
             lengths = self._lengths.setdefault(spelled[0], [])
             if len(spelled) not in lengths:
                 lengths.append(len(spelled))
-        self.language = TokenVocabulary(Detokenizer(self.bytes_of), frozenset({self.end}), len(self._spelled))
+        detokenizer = Detokenizer(self.bytes_of)
+        reader = None if thoughts is None else self._reader(thoughts, detokenizer)
+        self.language = TokenVocabulary(detokenizer, frozenset({self.end}), len(self._spelled), reader)
 
     def bytes_of(self, token: int) -> bytes:
         """The bytes of a token; none for `end` and the marks. Raises IndexError for ids the vocabulary has not."""
@@ -193,6 +201,10 @@ class Vocabulary:
             found.append(self._ids[piece])
             at += len(piece)
         return tuple(found)
+
+    def _reader(self, thoughts: ThoughtFormat, detokenizer: Detokenizer) -> ThoughtReader:
+        markers = thoughts.opening, thoughts.closing, thoughts.plain
+        return ThoughtReader(detokenizer, *markers, self.ids(thoughts.opening), self.ids(thoughts.closing))
 
     def prompt_ids(self, turns: Sequence[Message]) -> tuple[int, ...]:
         """A conversation between marks, up to where the answer begins. No text contains a mark."""

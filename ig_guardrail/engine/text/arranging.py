@@ -23,11 +23,15 @@ _UNKNOWN: tuple[frozenset[Role], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class TemplateMessage:
-    """A turn as a template is given it. trusted: whether it may hold the notation of calls."""
+    """A turn as a template is given it. trusted: whether it may hold the notation of calls.
+
+    thought: what the assistant thought before it; it goes to the template apart from the text
+    """
 
     role: Role
     text: str
     trusted: bool = False
+    thought: str = ""
 
 
 def arrangements(parts: Sequence[TemplateMessage]) -> Iterator[tuple[TemplateMessage, ...]]:
@@ -56,4 +60,5 @@ def _merged(parts: Sequence[TemplateMessage]) -> tuple[TemplateMessage, ...]:
 
 def _one(run: Sequence[TemplateMessage]) -> TemplateMessage:
     text = "\n\n".join(part.text for part in run if part.text)
-    return TemplateMessage(run[0].role, text, any(part.trusted for part in run))
+    thought = "\n\n".join(part.thought for part in run if part.thought)
+    return TemplateMessage(run[0].role, text, any(part.trusted for part in run), thought)

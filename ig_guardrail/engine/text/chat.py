@@ -15,7 +15,7 @@ Whatever holds none of these is encoded as the template and the tokenizer encode
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -23,6 +23,7 @@ from typing import Any
 from ig_guardrail.engine.text.arranging import TemplateMessage, arrangements
 from ig_guardrail.engine.text.rendering import Rendering, Span, TemplateRefusal, render, template_of
 from ig_guardrail.engine.text.separators import separators_of
+from ig_guardrail.engine.text.thoughts import ThoughtFormat, thought_format_of
 from ig_guardrail.errors import ModelError, RequestError
 from ig_guardrail.text.calls import CLOSE, OPEN
 from ig_guardrail.types import Message, Prompt
@@ -40,6 +41,7 @@ class Chat:
     special  ids of special tokens
     added    ids of all tokens that were added to the vocabulary, but those of one character or of white space
     markers  the pattern of what divides messages; longest: characters of the longest
+    thoughts  what the template does with thoughts; None if it knows none
     """
 
     tokenizer: Any
@@ -47,12 +49,15 @@ class Chat:
     added: frozenset[int]
     markers: re.Pattern[str]
     longest: int
+    thoughts: ThoughtFormat | None = None
 
-    def encode(self, turns: Sequence[Message]) -> Prompt:
+    def encode(self, turns: Sequence[Message], thinking: bool | None = None) -> Prompt:
         """The prompt, ending where the answer begins.
 
+        thinking: whether the model is told to think; None leaves it to the template
         Where the template has no place for a role, the turn is said by the user. Raises RequestError if the template
-        refuses the turns in every arrangement, or a text changes the structure of the conversation.
+        refuses the turns in every arrangement, or a text changes the structure of the conversation; or if it has no
+        switch that turns thinking off.
         """
         if not turns:
             raise RequestError(
@@ -62,13 +67,24 @@ class Chat:
                 fix="give at least one user message",
             )
         refusal: TemplateRefusal | None = None
+        switches = {} if self.thoughts is None else self.thoughts.switches(thinking)
         for parts in arrangements([self._safe(_part(turn)) for turn in turns]):
             try:
-                return Prompt(tuple(turns), self._ids(parts))
+                ids, text = self._ids(parts, switches)
+                opened = self.thoughts is not None and self.thoughts.ends_in(text) == "opened"
+                return Prompt(tuple(turns), ids, thinking, opened)
             except TemplateRefusal as error:
                 refusal = refusal or error
         assert refusal is not None
         raise refusal
+
+    def answering(self, turns: Sequence[Message]) -> tuple[int, ...]:
+        """The tokens of a prompt behind which an answer begins, without a thought if the template can do without."""
+        if self.thoughts is None:
+            return self.encode(turns).ids
+        prompt = self.encode(turns, None if self.thoughts.off is None else False)
+        ended = self.tokenizer.encode(self.thoughts.closing, add_special_tokens=False) if prompt.opened else ()
+        return (*prompt.ids, *ended)
 
     def text_ids(self, text: str) -> tuple[int, ...]:
         """The tokens of plain text; markers in it are spelled out."""
@@ -87,16 +103,31 @@ class Chat:
         texts = (text if text in (OPEN, CLOSE) else self.neutral(text) for text in _NOTATION.split(part.text))
         return replace(part, text="".join(texts))
 
-    def _ids(self, parts: Sequence[TemplateMessage]) -> tuple[int, ...]:
+    def _ids(self, parts: Sequence[TemplateMessage], switches: Mapping[str, bool]) -> tuple[tuple[int, ...], str]:
+        """The tokens of a conversation, and what its template makes of it."""
         given = list(map(self._safe, parts))  # again, since some were joined
+        thoughts = self._thoughts(given)
+        given += [TemplateMessage("assistant", text) for _, text in thoughts.values()]
         for _ in range(_ROUNDS):
-            rendering = render(self.tokenizer, [(part.role, part.text) for part in given])
+            messages = [(part.role, part.text) for part in given[: len(parts)]]
+            beside = {
+                place: (key, part.text)
+                for (place, (key, _)), part in zip(thoughts.items(), given[len(parts) :], strict=True)
+            }
+            rendering = render(self.tokenizer, messages, switches, beside)
             torn = list(self._torn(rendering, given))
             if not torn:
-                return self._tokens(rendering, given)
+                return self._tokens(rendering, given), rendering.text
             for number, text in torn:
                 given[number] = replace(given[number], text=text)
         raise _structure()
+
+    def _thoughts(self, parts: Sequence[TemplateMessage]) -> dict[int, tuple[str, str]]:
+        """By message, the name under which the template takes its thought, and the thought, without markers."""
+        key = None if self.thoughts is None else self.thoughts.key
+        if key is None:
+            return {}
+        return {place: (key, self.neutral(part.thought)) for place, part in enumerate(parts) if part.thought.strip()}
 
     def _torn(self, rendering: Rendering, parts: Sequence[TemplateMessage]) -> Iterator[tuple[int, str]]:
         """Messages whose words make a marker with what stands beside them, and their texts with that kept apart."""
@@ -148,7 +179,7 @@ class Chat:
 
 def _part(turn: Message) -> TemplateMessage:
     """A turn; the notation of calls may stand where an application or the model wrote it."""
-    return TemplateMessage(turn.role, turn.text, trusted=turn.role in ("system", "assistant"))
+    return TemplateMessage(turn.role, turn.text, turn.role in ("system", "assistant"), turn.thought)
 
 
 def _cuts(rendering: Rendering, parts: Sequence[TemplateMessage], added: Sequence[tuple[int, int]]) -> Iterator[int]:
@@ -204,4 +235,5 @@ def chat_of(tokenizer: Any) -> Chat:
     words = texts | separators_of(tokenizer, texts)
     longest_first = sorted((word for word in words if word not in _spelled_apart(word)), key=len, reverse=True)
     markers = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
-    return Chat(tokenizer, special, added, markers, max(map(len, longest_first), default=0))
+    longest = max(map(len, longest_first), default=0)
+    return Chat(tokenizer, special, added, markers, longest, thought_format_of(tokenizer))

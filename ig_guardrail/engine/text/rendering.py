@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,17 +62,17 @@ def template_of(tokenizer: Any) -> str:
     return text
 
 
-def render(tokenizer: Any, messages: Sequence[tuple[str, str]]) -> Rendering:
-    """Messages, each a role and a text, up to where the answer begins.
+def apply_template(
+    tokenizer: Any, conversation: Sequence[Mapping[str, str]], prompt: bool, switches: Mapping[str, bool] | None = None
+) -> str:
+    """What a template makes of a conversation. prompt: up to where an answer begins; switches: what else it is told.
 
-    Raises TemplateRefusal if the template raises an error, or leaves the words of a message out; ModelError if it takes
-    more steps than any sound one does.
+    Raises ModelError if it takes more steps than any sound one does, and whatever the template raises.
     """
-    nonce = secrets.token_hex(8)
-    conversation = [{"role": role, "content": _fenced(text, i, nonce)} for i, (role, text) in enumerate(messages)]
+    told = dict(tokenize=False, add_generation_prompt=prompt, **(switches or {}))
     try:
         with limited_steps(MOST_STEPS):
-            fenced = tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
+            text: str = tokenizer.apply_chat_template(conversation, **told)
     except TooManySteps as error:
         raise ModelError(
             f"the model's chat template takes more than {MOST_STEPS:,} steps",
@@ -80,6 +80,32 @@ def render(tokenizer: Any, messages: Sequence[tuple[str, str]]) -> Rendering:
             why="it is a program that came with the model, and this one may never end",
             fix="use a model with a sound template",
         ) from error
+    return text
+
+
+def render(
+    tokenizer: Any,
+    messages: Sequence[tuple[str, str]],
+    switches: Mapping[str, bool] | None = None,
+    beside: Mapping[int, tuple[str, str]] | None = None,
+) -> Rendering:
+    """Messages, each a role and a text, up to where the answer begins.
+
+    switches  what else the template is told
+    beside    by message, the name and the text of what it holds beside its own words, and the template may leave out;
+              the spans of these texts have the numbers behind those of the messages, in their order
+
+    Raises TemplateRefusal if the template raises an error, or leaves the words of a message out; ModelError if it takes
+    more steps than any sound one does.
+    """
+    nonce = secrets.token_hex(8)
+    conversation = [{"role": role, "content": _fenced(text, i, nonce)} for i, (role, text) in enumerate(messages)]
+    for number, (message, (key, text)) in enumerate((beside or {}).items(), len(messages)):
+        conversation[message][key] = _fenced(text, number, nonce)
+    try:
+        fenced = apply_template(tokenizer, conversation, True, switches)
+    except ModelError:
+        raise
     except Exception as error:  # templates are programs of their own and raise what they like
         raise TemplateRefusal(
             f"the model's chat template refuses this conversation: {error}",

@@ -6,16 +6,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ig_guardrail.engine.text.detokenize import Detokenizer
+from ig_guardrail.engine.text.thought_reader import ThoughtReader
 from ig_guardrail.errors import RequestError
 
 
 @dataclass(frozen=True, slots=True)
 class TokenVocabulary:
-    """A model's tokens: 0 to `size` - 1, of which those in `end` end an answer."""
+    """A model's tokens: 0 to `size` - 1, of which those in `end` end an answer. thoughts: None where it has none."""
 
     detokenizer: Detokenizer
     end: frozenset[int]
     size: int
+    thoughts: ThoughtReader | None = None
 
     @property
     def sha256(self) -> str:

@@ -48,7 +48,7 @@ def points_of(length: int) -> tuple[int, ...]:
 def token_ids(chat: Chat, prompt: str, answer: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Ids of the rendered prompt (a neutral one where it is empty) and of the answer, at most `POINTS[-1]` of these."""
     asked = prompt.strip()[:MAX_PROMPT_CHARACTERS] or NEUTRAL_PROMPT
-    return chat.encode([Message("user", asked)]).ids, answer_ids(chat, answer)
+    return chat.answering([Message("user", asked)]), answer_ids(chat, answer)
 
 
 def answer_ids(chat: Chat, answer: str) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Our answers as LangChain's content blocks: words, calls, and what the policy said in place of an answer.
+"""Our answers as LangChain's content blocks: thoughts, words, calls, and what the policy said in place of an answer.
 
 Registered under the provider name that our messages carry. Call pieces have string indexes of their own, since a whole
 number may be that of a text block, into which they would be merged and lost.
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 PROVIDER = "ig-guardrail"
 RECORD = "ig_guardrail"
+THOUGHT = "reasoning_content"  # where messages carry a thought beside their content, as those of other local models do
 
 
 def register() -> None:
@@ -46,7 +47,7 @@ def blocks_of(message: AIMessage) -> list[Any]:
         for call in message.tool_calls
     ]
     invalid = [{"type": "invalid_tool_call", **_without_type(call)} for call in message.invalid_tool_calls]
-    return [*_said(message), *calls, *invalid]
+    return [*_thought(message), *_said(message), *calls, *invalid]
 
 
 def chunk_blocks_of(chunk: AIMessageChunk) -> list[Any]:
@@ -63,11 +64,20 @@ def chunk_blocks_of(chunk: AIMessageChunk) -> list[Any]:
         }
         for piece in chunk.tool_call_chunks
     ]
-    return [*_said(chunk), *calls]
+    return [*_thought(chunk), *_said(chunk), *calls]
 
 
 def _without_type(call: InvalidToolCall) -> dict[str, Any]:
     return {name: value for name, value in call.items() if name != "type"}
+
+
+def _thought(message: AIMessage) -> list[Any]:
+    """The thought, unless the content has one already."""
+    text = message.additional_kwargs.get(THOUGHT)
+    told = isinstance(message.content, list) and any(
+        isinstance(block, dict) and block.get("type") == "reasoning" for block in message.content
+    )
+    return [{"type": "reasoning", "reasoning": text}] if text and not told else []
 
 
 def _said(message: AIMessage) -> list[Any]:

@@ -2,8 +2,8 @@
 
 Content is read by `content`: text blocks of one message are joined as they are. Consecutive system messages, and
 consecutive messages of the user or of the assistant, become one turn, since many chat templates demand that roles
-alternate. Thoughts of earlier answers are left out, as templates do. What is not text is refused: a model that cannot
-see an image must not seem to.
+alternate. Thoughts of earlier answers are kept apart: a model's template takes them or leaves them out. What is not
+text is refused: a model that cannot see an image must not seem to.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ChatMessage
 
 from ig_guardrail.drive.request import check_size
 from ig_guardrail.errors import RequestError
+from ig_guardrail.integrations.langchain.messages.blocks import THOUGHT
 from ig_guardrail.integrations.langchain.messages.content import ContentReader
 from ig_guardrail.settings import Limits
 from ig_guardrail.text.calls import format_call
@@ -54,7 +55,7 @@ def messages_of(
         check_size(len(messages), 0, limits)
     for index, message in enumerate(messages):
         turn = _turn(message, index, unjudged, elsewhere)
-        characters += len(turn.text)
+        characters += len(turn.text) + len(turn.thought)
         if limits is not None:
             check_size(len(messages), characters, limits)
         if not runs or turn.role != runs[-1][0].role or turn.role == "tool":
@@ -81,7 +82,8 @@ def _turn(message: BaseMessage, index: int, unjudged: Container[str], elsewhere:
     text = "\n\n".join(reader.texts(content, where)) if other else reader.text(content, where)
     role, made = _role(message, index), message.tool_calls if isinstance(message, AIMessage) else []
     lines = [*([text] if text else []), *(format_call(call["name"], call["args"]) for call in made)]
-    said = AssistantMessage(text, tuple(ToolCall(call["name"], call["args"]) for call in made))
+    calls = tuple(ToolCall(call["name"], call["args"]) for call in made)
+    said = AssistantMessage(text, calls, thought_of(message) if isinstance(message, AIMessage) else "")
     return Message(role, "\n".join(lines), (said,) if role == "assistant" else ())
 
 
@@ -98,6 +100,15 @@ def words_of(block: Mapping[Any, Any], silent: Container[Any] = CALLS) -> str | 
     if kind in ("text", "refusal") and isinstance(text, str):
         return text
     return "" if kind in THOUGHTS or kind in silent else None
+
+
+def thought_of(message: AIMessage) -> str:
+    """What a message says the assistant thought before it: in blocks of its content, or beside it."""
+    content = message.content if isinstance(message.content, list) else []
+    blocks = [block for block in content if isinstance(block, dict) and block.get("type") in ("reasoning", "thinking")]
+    told = [block.get("reasoning") or block.get("thinking") for block in blocks]
+    told = [one for one in told if isinstance(one, str)] or [message.additional_kwargs.get(THOUGHT)]
+    return "".join(one for one in told if isinstance(one, str))
 
 
 def reader_of(message: BaseMessage, unjudged: Container[str] = ()) -> ContentReader:

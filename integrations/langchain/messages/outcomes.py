@@ -25,12 +25,12 @@ from uuid import uuid4
 
 from langchain_core.exceptions import ContextOverflowError
 from langchain_core.messages import AIMessageChunk
-from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages.ai import OutputTokenDetails, UsageMetadata
 from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generation
 
 from ig_guardrail.errors import GenerationFailed, PromptTooLong
-from ig_guardrail.integrations.langchain.messages.blocks import PROVIDER, RECORD, register
+from ig_guardrail.integrations.langchain.messages.blocks import PROVIDER, RECORD, THOUGHT, register
 from ig_guardrail.stream.receipt import as_json
 from ig_guardrail.text.calls import parse_calls
 from ig_guardrail.types import Chunk, Receipt, TokenLogprob, Verdict
@@ -47,6 +47,8 @@ def generation_chunks(chunk: Chunk, tools: bool = False) -> Iterator[ChatGenerat
     tools: whether the answer may hold calls. A guardrail shows them whole, in one piece; here they follow its words.
     """
     words, calls = _parts(chunk.text, tools)
+    if chunk.reasoning:
+        yield thought_chunk(chunk.reasoning)
     if chunk.receipt is None:
         yield from answer_chunks(words, calls)
         return
@@ -59,6 +61,14 @@ def generation_chunks(chunk: Chunk, tools: bool = False) -> Iterator[ChatGenerat
     last = ending(words, chunk.receipt, reason, _usage(chunk.receipt, cut=chunk.cut is not None))
     last.message.response_metadata.update(_logprobs(chunk.logprobs))
     yield last
+
+
+def thought_chunk(text: str) -> ChatGenerationChunk:
+    """A piece of a thought, where LangChain looks for it: its content blocks show it as one of type `reasoning`."""
+    origin = {"model_provider": PROVIDER}
+    return ChatGenerationChunk(
+        message=AIMessageChunk(content="", additional_kwargs={THOUGHT: text}, response_metadata=origin)
+    )
 
 
 def answer_chunks(words: str, calls: Sequence[ToolCallChunk]) -> Iterator[ChatGenerationChunk]:
@@ -150,13 +160,16 @@ def _plain(receipt: Receipt) -> Mapping[str, Any]:
 
 
 def _usage(receipt: Receipt, cut: bool) -> UsageMetadata:
-    """Tokens read, and answer tokens shown, with those of a call that was cut off.
+    """Tokens read, and answer tokens shown, with those of a call that was cut off, and of a thought that is hidden.
 
     What the search drew beside them is in the receipt.
     """
-    read = receipt.tokens["prompt"]
-    shown = receipt.tokens["released"] + (receipt.tokens["held"] if cut else 0)
-    return UsageMetadata(input_tokens=read, output_tokens=shown, total_tokens=read + shown)
+    read, thought = receipt.tokens["prompt"], receipt.tokens["reasoning"]
+    shown = max(thought, receipt.tokens["released"] + (receipt.tokens["held"] if cut else 0))
+    usage = UsageMetadata(input_tokens=read, output_tokens=shown, total_tokens=read + shown)
+    if thought:
+        usage["output_token_details"] = OutputTokenDetails(reasoning=thought)
+    return usage
 
 
 class ContextOverflow(PromptTooLong, ContextOverflowError):

@@ -12,11 +12,13 @@ import pytest
 
 from ig_guardrail import assembly
 from ig_guardrail.cli.writers import JsonLines, Terminal, printable
-from ig_guardrail.engine.scripted.engine import Incidents
+from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
+from ig_guardrail.engine.scripted.script import Continuations
+from ig_guardrail.engine.text.thoughts import ThoughtFormat
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.types import GenerationDefaults
-from tests.golden.conversations import CALM, CONVERSATIONS, LATE, RUDE, scripted_guardrail
+from tests.golden.conversations import CALM, CONVERSATIONS, LATE, RUDE, compiled, scripted_guardrail
 from tests.unit.cli.conftest import Command
 
 Says = Callable[[Guardrail], Guardrail]
@@ -218,3 +220,23 @@ def test_an_answer_cannot_steer_the_terminal_it_is_shown_on() -> None:
 
     assert printable("a\x1b[2Jb\n\tü", Screen(True)) == "a\N{REPLACEMENT CHARACTER}[2Jb\n\tü"  # type: ignore[arg-type]
     assert printable("a\x1b[2Jb", Screen(False)) == "a\x1b[2Jb"  # type: ignore[arg-type]
+
+
+THINKING = "<think>\nThe air, I think.\n</think>\n\n" + CALM
+
+
+def test_thoughts_go_beside_the_answer(ig: Command, says: Says) -> None:
+    thinker = Continuations({(0, 0): THINKING}, thoughts=ThoughtFormat("<think>", "</think>"))
+    says(assembly.guard(ScriptedEngine(thinker), compiled()))
+    ran = ig(*ASK)
+    assert (ran.code, ran.out) == (0, CALM + "\n")
+    assert ran.err.startswith("The air, I think.\n")
+    assert "23 tokens shown of 23 drawn · 6 of a thought" in ran.err
+    assert "The air" not in ig(*ASK, "--reasoning", "hide").err
+    *lines, receipt = ig(*ASK, "--json").objects
+    assert "".join(line["text"] for line in lines if line["type"] == "reasoning") == "The air, I think."
+    assert "".join(line["text"] for line in lines if line["type"] == "delta") == CALM
+    assert (receipt["reasoning"], receipt["tokens"]["reasoning"]) == ("The air, I think.", 6)
+    refused = ig(*ASK, "--reasoning", "off")
+    assert (refused.code, "no switch that turns thinking off" in refused.err) == (2, True)
+    assert "give one of 'auto', 'show', 'hide', 'off'" in ig(*ASK, "--reasoning", "never").err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -11,7 +12,7 @@ from ig_guardrail.budget import BudgetRule
 from ig_guardrail.errors import CostFailure, EngineError
 from ig_guardrail.stream.gate import Gate
 from ig_guardrail.stream.release import Hold
-from ig_guardrail.types import Accepted, Denied, Measure, Node
+from ig_guardrail.types import Accepted, Denied, Measure, Node, Thought
 from tests.toys import toy_budget
 
 numbers = count(1)
@@ -215,3 +216,46 @@ def test_shown_text_is_paid_for_by_the_charge_point_behind_it() -> None:
     assert gate.payable() == {"b": pytest.approx(0.2)}
     assert gate.release()
     assert gate.payable() is None
+
+
+def thinking(parent: Node, letters: str, thought: int, finish: Any = None) -> Node:
+    """The same, where so many characters of the text are a thought."""
+    return replace(child(parent, letters, finish), thought=Thought(thought, thought, True))
+
+
+def test_a_thought_that_is_hidden_can_be_replaced_until_something_behind_it_is_shown() -> None:
+    start = root()
+    gate = Gate(start, [], Hold(hidden=True))
+    commit(gate, thinking(start, "abcd", 4))
+    assert gate.release() == ""
+    assert (gate.released, gate.shown, gate.payable()) == (0, False, None)
+    other = thinking(start, "xyzw", 4)
+    assert isinstance(commit(gate, other), Accepted)
+    answer = thinking(other, "Hi", 4)
+    commit(gate, answer)
+    assert gate.release() == "Hi"
+    assert (gate.text, gate.reasoning, gate.released, gate.end) == ("Hi", "", 6, 6)
+    assert commit(gate, thinking(start, "abcdHo", 4)) == Denied("released text cannot be replaced")
+    commit(gate, thinking(answer, " there", 4, "stop"))
+    assert gate.release() == " there"
+    assert gate.close("[closing") == "\n\n[closing"
+
+
+def test_a_thought_that_is_shown_is_told_apart_from_what_follows() -> None:
+    start = root()
+    gate = Gate(start, [], Hold(stops=("cde",), unit=lambda text, ended, words: 0))
+    thought = thinking(start, "abcd", 4)
+    commit(gate, thought)
+    assert gate.release() == "abcd", "stop strings and units are of the answer"
+    assert (gate.text, gate.reasoning, gate.shown) == ("", "abcd", True)
+    commit(gate, thinking(thought, "efgh", 4, "length"))
+    assert gate.release() == ""
+    assert gate.close("[closing") == "[closing"
+    assert (gate.text, gate.reasoning) == ("[closing", "abcd")
+
+
+def test_an_answer_that_ends_in_a_hidden_thought_shows_nothing() -> None:
+    start = root()
+    gate = Gate(start, [], Hold(hidden=True))
+    commit(gate, thinking(start, "abcd", 4, "length"))
+    assert (gate.release(), gate.text, gate.reasoning) == ("", "", "")

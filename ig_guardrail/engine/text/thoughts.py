@@ -1,0 +1,175 @@
+"""How a model's chat template writes thoughts: what stands around one, and what turns thinking off.
+
+Nothing rests on a model's name. The template renders small conversations with a thought in them, under the names that
+templates have for it, and in the content of a message between the tags that its source speaks of. Where the thought
+then stands, stands apart or is left out, it is one to the template, and what is around it are its markers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from ig_guardrail.engine.text.rendering import apply_template, template_of
+from ig_guardrail.errors import ModelError, RequestError
+
+KEYS = ("reasoning_content", "reasoning", "thinking", "thought")  # of a message, beside its content
+QUESTION, THOUGHT, ANSWER = "qquestionq", "tthoughtt", "aanswera"
+
+_ENDS = re.compile(r"</([\w:]+)>|\[/([A-Z_]+)\]|<\|END_(\w+)\|>|<\|end_of_(\w+)\|>")
+_STARTS = ("<{}>", "[{}]", "<|START_{}|>", "<|begin_of_{}|>")
+_NAMED = re.compile("think|thought|reason", re.IGNORECASE)
+_SWITCH = re.compile(r"\b\w*(?:think|reason)\w*\b")
+
+Ending: TypeAlias = Literal["opened", "skipped", "free"]  # how a prompt ends: in a thought, behind one, or before one
+
+
+@dataclass(frozen=True, slots=True)
+class ThoughtFormat:
+    """What a template writes around thoughts. White space beside a marker belongs to it.
+
+    opening, closing  the markers; an answer follows the second
+    plain             what stands before an answer without a thought; "" for nothing
+    key               by which name a message gives its thought to the template; None: the template takes none
+    ends              how a prompt ends by default
+    off, on           what the template must be told so that the model does not think, or does; None: it has no switch
+    """
+
+    opening: str
+    closing: str
+    plain: str = ""
+    key: str | None = None
+    ends: Ending = "free"
+    off: Mapping[str, bool] | None = None
+    on: Mapping[str, bool] | None = None
+
+    def switches(self, thinking: bool | None) -> Mapping[str, bool]:
+        """What the template is told. Raises RequestError where it cannot be told to have the model not think."""
+        if thinking is None:
+            return {}
+        if thinking:
+            return self.on or {}
+        if self.off is None:
+            raise RequestError(
+                "the model's chat template has no switch that turns thinking off",
+                where="reasoning",
+                why=f"its answers begin with a thought, between {self.opening!r} and {self.closing!r}, whoever asks",
+                fix="use reasoning='hide', or max_reasoning_tokens to end thoughts early",
+            )
+        return self.off
+
+    def __str__(self) -> str:
+        """What is to be known of it."""
+        ways = {"opened": "begun by the prompt", "skipped": "only when asked for", "free": "begun by the model"}
+        off = ", ".join(f"{name}={value}" for name, value in (self.off or {}).items())
+        usual = "no need to turn them off" if self.off == {} else "no switch turns them off"
+        return f"{self.opening} to {self.closing}, {ways[self.ends]}, {f'turned off by {off}' if off else usual}"
+
+    def ends_in(self, prompt: str) -> Ending:
+        """How a rendered prompt ends."""
+        said = prompt.rstrip()
+        return "opened" if said.endswith(self.opening) else "skipped" if said.endswith(self.closing) else "free"
+
+
+def thought_format_of(tokenizer: Any) -> ThoughtFormat | None:
+    """What the chat template of a `transformers` tokenizer does with thoughts; None if it knows none."""
+    found = _by_key(tokenizer) or _by_tags(tokenizer)
+    return None if found is None else _with_switches(tokenizer, found)
+
+
+def _by_key(tokenizer: Any) -> ThoughtFormat | None:
+    """The format of a template that takes thoughts beside the content."""
+    prompt = _rendered(tokenizer, _turns(), True)
+    plain = _rendered(tokenizer, [*_turns(), _said(), *_turns()])
+    if prompt is None or plain is None or ANSWER not in plain:
+        return None
+    for key in KEYS:
+        whole = _rendered(tokenizer, [*_turns(), _said(**{key: THOUGHT})])
+        if whole is None or not re.search(f"(?s){THOUGHT}.*{ANSWER}", whole):
+            continue
+        before, _, behind = whole.partition(THOUGHT)
+        header = _shared(before, prompt, plain)
+        opening, closing = before[len(header) :].strip(), behind.partition(ANSWER)[0].strip()
+        if opening and closing:
+            direct = plain[len(header) :].partition(ANSWER)[0].strip() if prompt == header else ""
+            return ThoughtFormat(opening, closing, "" if direct.startswith(opening) else direct, key)
+    return None
+
+
+def _by_tags(tokenizer: Any) -> ThoughtFormat | None:
+    """The format of a template that treats what stands between two tags of its own in an answer as no part of it.
+
+    So it does if it sets that apart, or begins or ends it itself, or calls its tags by such a name.
+    """
+    for opening, closing in _tags(tokenizer):
+        found = ThoughtFormat(opening, closing)
+        told = [{}, *({name: value} for name in _switch_names(tokenizer) for value in (True, False))]
+        ends = [found.ends_in(_invitation(tokenizer, switches)) for switches in told]
+        text = f"{opening}\n{THOUGHT}\n{closing}\n\n{ANSWER}"
+        history = _rendered(tokenizer, [*_turns(), _said(text), *_turns()]) or ""
+        apart = ANSWER in history and f"{opening}\n{THOUGHT}\n{closing}" not in history
+        if apart or _NAMED.search(closing) or any(end != "free" for end in ends):
+            return found
+    return None
+
+
+def _with_switches(tokenizer: Any, found: ThoughtFormat) -> ThoughtFormat:
+    """The same with how prompts end, and the names that change it."""
+    ends = found.ends_in(_invitation(tokenizer))
+    off: Mapping[str, bool] | None = {} if ends == "skipped" else None
+    on: Mapping[str, bool] | None = None if ends == "skipped" else {}
+    for name in _switch_names(tokenizer):
+        for value in (False, True):
+            told = found.ends_in(_invitation(tokenizer, {name: value}))
+            if off is None and (told == "skipped" or (told == "free" and ends == "opened")):
+                off = {name: value}
+            if on is None and told != "skipped":
+                on = {name: value}
+    return ThoughtFormat(found.opening, found.closing, found.plain, found.key, ends, off, on)
+
+
+def _tags(tokenizer: Any) -> Iterator[tuple[str, str]]:
+    """The pairs of tags whose end the template's source names."""
+    for found in dict.fromkeys(match[0] for match in _ENDS.finditer(template_of(tokenizer))):
+        parts = _ENDS.fullmatch(found)
+        assert parts is not None, "it was found by this very pattern"
+        number = parts.lastindex or 1
+        yield _STARTS[number - 1].format(parts[number]), found
+
+
+def _switch_names(tokenizer: Any) -> list[str]:
+    return list(dict.fromkeys(_SWITCH.findall(template_of(tokenizer))))
+
+
+def _invitation(tokenizer: Any, switches: Mapping[str, bool] | None = None) -> str:
+    """What the template writes behind the last turn, for the model to go on from."""
+    bare, prompt = (_rendered(tokenizer, _turns(), asked, switches) or "" for asked in (False, True))
+    return prompt[len(_shared(bare, prompt)) :]
+
+
+def _shared(*texts: str) -> str:
+    """What texts have in common at their beginning."""
+    first = min(texts, key=len)
+    return next((first[:i] for i, mark in enumerate(first) if any(text[i] != mark for text in texts)), first)
+
+
+def _turns() -> list[dict[str, str]]:
+    return [{"role": "user", "content": QUESTION}]
+
+
+def _said(text: str = ANSWER, **beside: str) -> dict[str, str]:
+    return {"role": "assistant", "content": text, **beside}
+
+
+def _rendered(
+    tokenizer: Any, turns: list[dict[str, str]], prompt: bool = False, switches: Mapping[str, bool] | None = None
+) -> str | None:
+    """The text of a conversation; None if the template refuses it."""
+    try:
+        return apply_template(tokenizer, turns, prompt, switches)
+    except ModelError:
+        raise
+    except Exception:  # templates are programs of their own and raise what they like
+        return None
