@@ -73,7 +73,9 @@ class EncoderCost:
         found = []
         for (state, _), (windows, full) in zip(steps, read, strict=True):
             worst = _worse(state.worst, *(logits[text] for text in full))
-            found.append((EncoderState(windows, worst), self._scores(_worse(worst, logits.get(windows.open, -math.inf)))))
+            found.append(
+                (EncoderState(windows, worst), self._scores(_worse(worst, logits.get(windows.open, -math.inf))))
+            )
         return found
 
     def _scores(self, logit: float) -> tuple[float, ...]:
@@ -85,7 +87,9 @@ def _worse(*logits: float) -> float:
     return math.nan if any(map(math.isnan, logits)) else max(logits)
 
 
-def read_encoder_cost(folder: Traversable, encoder: SentenceEncoder, name: str, hazards: tuple[str, ...]) -> EncoderCost:
+def read_encoder_cost(
+    folder: Traversable, encoder: SentenceEncoder, name: str, hazards: tuple[str, ...]
+) -> EncoderCost:
     """The head in an artifact folder, on its encoder.
 
     Raises ModelError if the folder does not hold one, HeadMismatch if it was trained on another encoder.
@@ -125,5 +129,7 @@ def _shape(artifact: Artifact, encoder: SentenceEncoder) -> WindowShape:
     made_for = artifact.section("encoder")
     pieces, overlap = made_for.get("pieces"), made_for.get("overlap")
     if not isinstance(pieces, int) or not isinstance(overlap, int) or not 0 <= overlap < pieces <= encoder.room:
-        raise artifact.unfit(f"its windows of {pieces} pieces, {overlap} of them again, are none that the encoder can read")
+        raise artifact.unfit(
+            f"its windows of {pieces} pieces, {overlap} of them again, are none that the encoder can read"
+        )
     return WindowShape(pieces, overlap)

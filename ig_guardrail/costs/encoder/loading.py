@@ -10,7 +10,7 @@ import hashlib
 import importlib.util
 import json
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,9 @@ def open_encoder(name: str, base_dir: Path | None, where: str, revision: str | N
     folder = _folder(name, base_dir, where, revision)
     _check_parts(folder, name, where)
     tokenizer, longest = _read(folder / TOKENIZER, name, where), _longest(folder)
-    graph = None if _is_hub_name(name) else next((folder / file for file in ONNX_FILES if (folder / file).is_file()), None)
+    graph = (
+        None if _is_hub_name(name) else next((folder / file for file in ONNX_FILES if (folder / file).is_file()), None)
+    )
     if graph is not None:
         require("encoder", "onnxruntime", "tokenizers", by=f"encoder '{name}'", where=where)
         weights = _read(graph, name, where)
@@ -101,7 +103,9 @@ def _packaged(file: PackagedFile, where: str) -> bytes:
     content = _read(path, PACKAGED, where)
     found = hashlib.sha256(content).hexdigest()
     if found != file.sha256:
-        raise _unfit(PACKAGED, where, f"{path} is not the file that the packaged heads were trained on: SHA-256 {found}")
+        raise _unfit(
+            PACKAGED, where, f"{path} is not the file that the packaged heads were trained on: SHA-256 {found}"
+        )
     return content
 
 
@@ -117,7 +121,9 @@ def _folder(name: str, base_dir: Path | None, where: str, revision: str | None) 
     import huggingface_hub
 
     try:
-        return Path(huggingface_hub.snapshot_download(name, revision=revision, allow_patterns=list(HUB_FILES))).resolve()
+        return Path(
+            huggingface_hub.snapshot_download(name, revision=revision, allow_patterns=list(HUB_FILES))
+        ).resolve()
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(
             f"the encoder '{name}' cannot be had: {brief(error)}",

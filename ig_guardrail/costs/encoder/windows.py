@@ -83,12 +83,10 @@ def _fitting(sizes: Sequence[int], room: int) -> int:
 
 def _start_of_open_run(text: str) -> int:
     """Where the run at the end begins that more text may lengthen; the end of the text if there is none."""
-    last = None
-    for last in _RUN.finditer(text):
-        pass
-    if last is None or last.end() < len(text) or last.end() - last.start() == LONGEST_RUN:
+    runs = list(_RUN.finditer(text))
+    if not runs or runs[-1].end() < len(text) or len(runs[-1][0]) == LONGEST_RUN:
         return len(text)
-    return last.start()
+    return runs[-1].start()
 
 
 def _words(text: str) -> Iterator[str]:

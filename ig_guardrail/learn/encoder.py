@@ -1,0 +1,166 @@
+"""Trains a head on a sentence encoder and writes it with its card: the work behind `ig-guardrail train encoder`.
+
+Answers are looked at as a guard reads them, window by window, at every charge point. No language model is needed but
+for its own harmless answers, which are rows like others.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ig_guardrail.costs.encoder.cost import EncoderCost, read_encoder_cost
+from ig_guardrail.costs.encoder.sentences import SentenceEncoder
+from ig_guardrail.costs.encoder.windows import WindowShape
+from ig_guardrail.costs.heads.linear import Scale, scale_between
+from ig_guardrail.learn.data.recipes import (
+    OWN_ANSWERS,
+    SENSITIVE,
+    choose_rows,
+    describe_sources,
+    recipe_named,
+    with_refusals,
+)
+from ig_guardrail.learn.data.rows import LabelledRow, read_rows
+from ig_guardrail.learn.fitting.card import add_to_card, report, rounded, write_artifact
+from ig_guardrail.learn.fitting.prefixes import PrefixSamples
+from ig_guardrail.learn.fitting.quality import proportion
+from ig_guardrail.learn.fitting.windows import WORDS, fit_windows, read_vectors, sample_windows
+from ig_guardrail.learn.heads import (
+    BUCKETS,
+    HARMLESS_SHARE,
+    SEED,
+    Trained,
+    demand_parts,
+    scale_tensors,
+    training_record,
+)
+from ig_guardrail.types import Piece, Prompt
+
+SHAPE = WindowShape(64, 32)
+SHARES = {OWN_ANSWERS: HARMLESS_SHARE, SENSITIVE: 0.10}  # of the harmless answers of a source that may peak above 0.5
+TIMED_WORDS = 64
+TIMES = 20
+
+
+def train_encoder(
+    encoder: SentenceEncoder, data: Sequence[Path], out: Path, recipe: str, cache: Path, measure: Sequence[Path] = ()
+) -> Trained:
+    """Train the head of a recipe and write it to `out`.
+
+    data     .jsonl or .jsonl.gz files of rows, a model's own benign answers among them
+    cache    where vectors are kept between runs; an interrupted run goes on from there
+    measure  files of rows that are not learned from: the share of each of their sources above 0.5 goes into the card
+    Rows reserved for judges are left out. Raises DataError for malformed rows, GuardrailError if a part is missing.
+    """
+    chosen = recipe_named(recipe)
+    read = read_rows(data)
+    rows = with_refusals(choose_rows(chosen, read.rows), read.rows)
+    demand_parts(rows, "train encoder")
+    samples = sample_windows(encoder, rows, SHAPE)
+    fit = fit_windows(samples, read_vectors(encoder, samples.texts, cache), BUCKETS)
+    scale = harmless_scale(samples.looks, fit.logits)
+    card: dict[str, Any] = {
+        "name": recipe,
+        "kind": "encoder",
+        "about": chosen.about,
+        "encoder": {
+            "name": encoder.name,
+            "sha256": encoder.sha256,
+            "pieces": SHAPE.pieces,
+            "overlap": SHAPE.overlap,
+        },
+        "calibration": _calibration(samples.looks, fit.logits, scale),
+        "quality": report(samples.looks, fit.logits, scale.centre, SEED),
+        "training": training_record(
+            f"ig-guardrail train encoder --recipe {recipe}", data, read, fit.settings, "onnxruntime", "tokenizers"
+        ),
+        "sources": describe_sources(rows),
+        "limits": list(chosen.limits),
+    }
+    write_artifact(out, card, {**fit.tensors, **scale_tensors(scale)})
+    cost = read_encoder_cost(out, encoder, recipe, (recipe,))
+    kept_aside = [row for row in read.rows if row.source == SENSITIVE and row.split == "test"]
+    seen = [*kept_aside, *read_rows(measure).rows]
+    add_to_card(out, "measured", {**_measured(cost, seen), "milliseconds a charge point": _speed(cost, samples.texts)})
+    return Trained(out, card)
+
+
+def harmless_scale(looks: PrefixSamples, logits: NDArray[np.float64]) -> Scale:
+    """The score curve: 0.1 at the mean of a model's own answers, 0.5 where few harmless ones of each source peak."""
+    mean = float(looks.at_charge_points(logits, _calibrating(looks, OWN_ANSWERS)).mean())
+    peaks = looks.peaks(logits)
+    chosen = {source: np.array(_calibrating(looks, source)) for source in SHARES}
+    reached = [
+        float(np.quantile(peaks[mine], 1 - SHARES[source], method="higher"))
+        for source, mine in chosen.items()
+        if mine.any()
+    ]
+    return scale_between(mean, max(reached))
+
+
+def _calibration(looks: PrefixSamples, logits: NDArray[np.float64], scale: Scale) -> dict[str, Any]:
+    peaks = looks.peaks(logits)
+    found: dict[str, Any] = {
+        "what": "harmless answers that training never saw. 0.5 is the lowest score which no more than 5% of a model's "
+        "own answers, and 10% of those on sensitive matters, reach at some charge point; 0.1 is that of the mean "
+        "logit of the model's own",
+    }
+    for source in SHARES:
+        mine = peaks[np.array(_calibrating(looks, source))]
+        if len(mine):
+            above = int((mine > scale.centre).sum())
+            found[source] = {"answers": len(mine), "share above 0.5": rounded(proportion(above, len(mine)))}
+    return found
+
+
+def _calibrating(looks: PrefixSamples, source: str) -> list[bool]:
+    return [row.split == "calibration" and row.label == "safe" and row.source == source for row in looks.rows]
+
+
+def _measured(cost: EncoderCost, rows: Sequence[LabelledRow]) -> dict[str, Any]:
+    """Of whole answers, read as a guard reads them: how many of each source and label score above 0.5 at some point."""
+    answers = sorted((row for row in rows if row.response is not None), key=_group)
+    found = {}
+    for group, mine in groupby(answers, key=_group):
+        peaks = [peak_score(cost, row.text) for row in mine]
+        above = sum(peak > 0.5 for peak in peaks)
+        found[f"{group} above 0.5"] = {"answers": len(peaks), "share": rounded(proportion(above, len(peaks)))}
+    return found
+
+
+def _group(row: LabelledRow) -> str:
+    return f"{row.source}, {row.label}"
+
+
+def peak_score(cost: EncoderCost, text: str) -> float:
+    """The highest score of an answer at a charge point, every twelve words, or at its end."""
+    words = text.split()
+    state, peak = cost.start(Prompt((), ())), 0.0
+    for start in range(0, len(words), WORDS):
+        stop = start + WORDS
+        piece = Piece(" ".join(words[start:stop]) + " ", ended=stop >= len(words))
+        ((state, scores),) = cost.advance([(state, piece)])
+        peak = max(peak, *scores)
+    return peak
+
+
+def _speed(cost: EncoderCost, texts: Sequence[str]) -> dict[str, Any]:
+    """How long a charge point takes that reads the last twelve of 64 words, on one thread: the median."""
+    words = " ".join(texts).split()
+    spent = []
+    for number in range(min(TIMES, len(words) // TIMED_WORDS)):
+        mine = words[number * TIMED_WORDS : (number + 1) * TIMED_WORDS]
+        before = Piece(" ".join(mine[:-WORDS]) + " ")
+        ((state, _),) = cost.advance([(cost.start(Prompt((), ())), before)])
+        started = time.perf_counter()
+        cost.advance([(state, Piece(" ".join(mine[-WORDS:]), ended=True))])
+        spent.append((time.perf_counter() - started) * 1e3)
+    return {"median": round(statistics.median(spent), 1), "words": TIMED_WORDS, "threads": 1} if spent else {}
