@@ -57,7 +57,7 @@ def train_encoder(
 
     data     .jsonl or .jsonl.gz files of rows, a model's own benign answers among them
     cache    where vectors are kept between runs; an interrupted run goes on from there
-    measure  files of rows that are not learned from: the share of each of their sources above 0.5 goes into the card
+    measure  files of more rows: of the answers in their test splits, the share above 0.5 goes into the card, by source
     Rows reserved for judges are left out. Raises DataError for malformed rows, GuardrailError if a part is missing.
     """
     chosen = recipe_named(recipe)
@@ -87,8 +87,8 @@ def train_encoder(
     }
     write_artifact(out, card, {**fit.tensors, **scale_tensors(scale)})
     cost = read_encoder_cost(out, encoder, recipe, (recipe,))
-    kept_aside = [row for row in read.rows if row.source == SENSITIVE and row.split == "test"]
-    seen = [*kept_aside, *read_rows(measure).rows]
+    kept_aside = [row for row in read.rows if row.source == SENSITIVE]
+    seen = [row for row in (*kept_aside, *read_rows(measure).rows) if row.split == "test"]
     add_to_card(out, "measured", {**_measured(cost, seen), "milliseconds a charge point": _speed(cost, samples.texts)})
     return Trained(out, card)
 
