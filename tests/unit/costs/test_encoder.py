@@ -14,16 +14,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ig_guardrail.costs.catalog import build_cost_model, build_cost_models, build_costs
 from ig_guardrail.costs.encoder import loading
 from ig_guardrail.costs.encoder.cost import EncoderCost, EncoderState, read_encoder_cost
 from ig_guardrail.costs.encoder.loading import PackagedFile, open_encoder
 from ig_guardrail.costs.encoder.sentences import KEPT, SentenceEncoder
 from ig_guardrail.errors import HeadMismatch, MissingExtra, ModelError
-from ig_guardrail.types import Piece, Prompt
+from ig_guardrail.policy import compile_text, load_policy
+from ig_guardrail.types import CostModelSpec, Piece, Prompt
 from tests.unit.costs import encoders
 from tests.unit.costs.artifacts import write
 
 HAZARDS = ("hte", "ncr")
+POLICY = """\
+apiVersion: ig-guardrail/v1
+kind: SafetyPolicy
+metadata: {{name: mine, version: 1.0.0}}
+taxonomy: ailuminate-1.0
+cost_models:
+  help: {entry}
+budgets:
+  - {{id: help, hazards: [hte, ncr], cost: help, threshold: 0.5}}
+output: {{on_exceed: [end]}}
+messages:
+  refusal: {{en: No.}}
+  closing: {{en: Let us stop.}}
+"""
 TEXTS = st.lists(st.sampled_from(["good", "bad", "soups", "zog", "why?", " ", "\n", "Bread"]), max_size=30).map(
     " ".join
 )
@@ -266,3 +282,31 @@ def test_an_encoder_without_a_limit_of_its_own_has_one(tmp_path: Path) -> None:
     (other / "sentence_bert_config.json").write_text('{"max_seq_length": 16}')
     assert open_encoder(str(other), None, "here").room == 14
     shutil.rmtree(folder)
+
+
+def test_a_policy_names_head_and_encoder_by_folder(made: Path, cost: EncoderCost, tmp_path: Path) -> None:
+    encoders.head(tmp_path / "heads" / "mine", cost.encoder)
+    shutil.copytree(made, tmp_path / "encoder")
+    text = POLICY.format(entry="{kind: encoder, head: ./heads/mine, encoder: ./encoder, hazards: [hte, ncr]}")
+    (tmp_path / "policy.yaml").write_text(text)
+    policy = load_policy(str(tmp_path / "policy.yaml"))
+    built = build_cost_models(policy.cost_models, engine=None, base_dir=None)
+    assert built["help"].sha256 == cost.sha256
+
+
+def test_what_serves_without_the_extra_is_the_one_that_the_policy_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = "{kind: encoder, head: toxic-tone, hazards: [hte, ncr], otherwise: words}"
+    words = "\n  words: {kind: lexical, model: words, hazards: [hte, ncr]}"
+    policy, faults = compile_text(POLICY.format(entry=entry + words), "policy.yaml")
+    assert policy is not None, faults
+    monkeypatch.setattr("ig_guardrail.extras._is_there", lambda module: module != "onnxruntime")
+    built = build_costs(policy.cost_models, engine=None, base_dir=None)["help"]
+    assert built.entry == "words"
+    assert isinstance(built.passed[0], MissingExtra)
+
+
+def test_a_head_that_does_not_ship_is_named_with_those_that_do() -> None:
+    entry = CostModelSpec("help", "encoder", ("hte",), {"head": "toxic-tome"}, timeout_s=2.0)
+    with pytest.raises(ModelError, match="there is no artifact 'toxic-tome'") as raised:
+        build_cost_model(entry, engine=None, base_dir=None)
+    assert raised.value.fix == "write 'toxic-tone'"
