@@ -9,6 +9,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -58,11 +59,12 @@ def train_encoder(
     data     .jsonl or .jsonl.gz files of rows, a model's own benign answers among them
     cache    where vectors are kept between runs; an interrupted run goes on from there
     measure  files of more rows: of the answers in their test splits, the share above 0.5 goes into the card, by source
-    Rows reserved for judges are left out. Raises DataError for malformed rows, GuardrailError if a part is missing.
+    Harm is that of the recipe; harmless text of every source is learned, and refusals of the harmful requests in the
+    data. Rows reserved for judges are left out. Raises DataError for malformed rows, GuardrailError for missing parts.
     """
     chosen = recipe_named(recipe)
     read = read_rows(data)
-    rows = with_refusals(choose_rows(chosen, read.rows), read.rows)
+    rows = with_refusals(choose_rows(replace(chosen, safe=()), read.rows), read.rows)
     demand_parts(rows, "train encoder")
     samples = sample_windows(encoder, rows, SHAPE)
     fit = fit_windows(samples, read_vectors(encoder, samples.texts, cache), BUCKETS)
@@ -89,7 +91,11 @@ def train_encoder(
     cost = read_encoder_cost(out, encoder, recipe, (recipe,))
     kept_aside = [row for row in read.rows if row.source == SENSITIVE]
     seen = [row for row in (*kept_aside, *read_rows(measure).rows) if row.split == "test"]
-    add_to_card(out, "measured", {**_measured(cost, seen), "milliseconds a charge point": _speed(cost, samples.texts)})
+    add_to_card(
+        out,
+        "measured",
+        {**_measured(cost, seen), "milliseconds of a processor at a charge point": _speed(cost, samples.texts)},
+    )
     return Trained(out, card)
 
 
@@ -153,14 +159,14 @@ def peak_score(cost: EncoderCost, text: str) -> float:
 
 
 def _speed(cost: EncoderCost, texts: Sequence[str]) -> dict[str, Any]:
-    """How long a charge point takes that reads the last twelve of 64 words, on one thread: the median."""
+    """Processor time of a charge point that reads the last twelve of 64 words, which takes one thread: the median."""
     words = " ".join(texts).split()
     spent = []
     for number in range(min(TIMES, len(words) // TIMED_WORDS)):
         mine = words[number * TIMED_WORDS : (number + 1) * TIMED_WORDS]
         before = Piece(" ".join(mine[:-WORDS]) + " ")
         ((state, _),) = cost.advance([(cost.start(Prompt((), ())), before)])
-        started = time.perf_counter()
+        started = time.thread_time()
         cost.advance([(state, Piece(" ".join(mine[-WORDS:]), ended=True))])
-        spent.append((time.perf_counter() - started) * 1e3)
-    return {"median": round(statistics.median(spent), 1), "words": TIMED_WORDS, "threads": 1} if spent else {}
+        spent.append((time.thread_time() - started) * 1e3)
+    return {"median": round(statistics.median(spent), 1), "words": TIMED_WORDS} if spent else {}

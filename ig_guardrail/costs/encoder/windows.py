@@ -64,12 +64,6 @@ class TextWindows:
         return TextWindows(tuple(words), tuple(sizes), known[border:]), full
 
 
-def windows_of(text: str, shape: WindowShape, count: CountPieces) -> list[str]:
-    """The windows of a whole text, the last one not full; none of a blank text."""
-    read, full = TextWindows().read(text, True, shape, count)
-    return [*full, read.open] if read.words else full
-
-
 def _fitting(sizes: Sequence[int], room: int) -> int:
     """How many of the last words have at most `room` pieces together."""
     kept = total = 0

@@ -30,7 +30,8 @@ Floats = NDArray[np.float64]
 WORDS = 12  # as many as `EVERY` tokens, in English
 MOST_LOOKS = 12
 SHARD = 256  # texts
-SETTINGS = tuple((l2, scale) for l2 in (1e-4, 3e-4, 1e-3) for scale in (3.0, 5.0, 10.0))
+PENALTY = 1e-4
+SCALES = (3.0, 6.0, 10.0)  # of vectors beside words: how freely they speak
 _STEP = re.compile(rf"(?:\S+\s*){{1,{WORDS}}}")
 
 
@@ -113,7 +114,7 @@ def read_vectors(encoder: SentenceEncoder, texts: Sequence[str], cache: Path) ->
 
 
 def fit_windows(samples: WindowSamples, vectors: NDArray[np.float32], buckets: int) -> Fit:
-    """A line through vectors and words; its penalty, and how freely vectors speak, are chosen on validation rows.
+    """A line through vectors and words together; how freely vectors speak is chosen on the validation rows.
 
     Every window of a harmful answer is learned as harmful. The fit's logits are at `samples.looks`.
     """
@@ -123,12 +124,11 @@ def fit_windows(samples: WindowSamples, vectors: NDArray[np.float32], buckets: i
     frequency = frequency.astype(np.float16).astype(np.float64)  # as it is kept
     bags, trained = bags_of(counts, frequency), samples.windows.of_rows([row.split == "train" for row in samples.rows])
     learned = bags_of([counts[place] for place in trained.tolist()], frequency)
-    fits = []
-    for l2, scale in SETTINGS:
-        labels = samples.windows.labels(trained)
-        line, weight = fit_joined(vectors[trained], scale, learned, buckets, labels, l2)
-        fits.append(_fit(samples, vectors, bags, line, weight, {"buckets": buckets, "l2": l2, "scale": scale}))
-    fit, auc = choose_fit(samples.looks, fits, lambda one: (-one.settings["l2"], one.settings["scale"]))
+    fits, labels = [], samples.windows.labels(trained)
+    for scale in SCALES:
+        line, weight = fit_joined(vectors[trained], scale, learned, buckets, labels, PENALTY)
+        fits.append(_fit(samples, vectors, bags, line, weight, {"buckets": buckets, "l2": PENALTY, "scale": scale}))
+    fit, auc = choose_fit(samples.looks, fits, lambda one: (one.settings["scale"],))
     tensors = {**fit.tensors, "words.frequency": frequency.astype(np.float16)}
     return Fit(tensors, {**fit.settings, "validation_auc": round(auc, 3)}, fit.logits)
 

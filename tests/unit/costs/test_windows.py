@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ig_guardrail.costs.encoder.windows import LONGEST_RUN, LONGEST_WORD, TextWindows, WindowShape, windows_of
+from ig_guardrail.costs.encoder.windows import LONGEST_RUN, LONGEST_WORD, CountPieces, TextWindows, WindowShape
 
 SHAPE = WindowShape(8, 3)
 TEXTS = st.text(alphabet="ab \n\u00a0\u200b\u00e9\u0301\ufb01\u0410\u4e00\U0001f642.", max_size=80) | st.text(
@@ -18,6 +18,12 @@ TEXTS = st.text(alphabet="ab \n\u00a0\u200b\u00e9\u0301\ufb01\u0410\u4e00\U0001f
 
 def count(word: str) -> int:
     return 1 + len(word) // 4
+
+
+def windows_of(text: str, shape: WindowShape, count: CountPieces) -> list[str]:
+    """The windows of a whole text, the last one not full."""
+    read, full = TextWindows().read(text, True, shape, count)
+    return [*full, read.open] if read.words else full
 
 
 def folded(text: str, cuts: list[int], shape: WindowShape = SHAPE) -> tuple[TextWindows, list[str]]:

@@ -70,7 +70,7 @@ def test_the_card_says_what_the_head_is_worth_and_how_it_was_made(encoder: Sente
     assert set(card["calibration"]) == {"what", "benign-answers", SENSITIVE}
     assert card["sources"][REFUSED]["rows"]["train safe"] > 3
     assert {"here, harmful above 0.5", "here, safe above 0.5", "sensitive, safe above 0.5"} < set(card["measured"])
-    assert card["measured"]["milliseconds a charge point"]["words"] == 64
+    assert card["measured"]["milliseconds of a processor at a charge point"]["words"] == 64
     assert card["training"]["command"].startswith("ig-guardrail train encoder --recipe any --data rows.jsonl")
     assert "onnxruntime" in card["training"]["versions"]
     assert "## Measured" in (trained / "CARD.md").read_text()
