@@ -58,7 +58,7 @@ class PrefixSamples:
 
     def peaks(self, values: Floats) -> Floats:
         """(rows,) the highest value at a charge point or at the end: what decides whether a guard would step in."""
-        charged = self.points % EVERY == 0
+        charged: NDArray[np.bool_] = self.points % EVERY == 0
         charged[self._ends()] = True
         peaks = np.full(len(self.rows), -np.inf)
         np.maximum.at(peaks, self.owner[charged], values[charged])
@@ -66,7 +66,7 @@ class PrefixSamples:
 
     def at_charge_points(self, values: Floats, chosen: Sequence[bool]) -> Floats:
         """The values at all charge points of the chosen rows, for their mean and spread."""
-        charged = self.points % EVERY == 0
+        charged: NDArray[np.bool_] = self.points % EVERY == 0
         charged[self._ends()] = True
         charged &= np.array(chosen, dtype=bool)[self.owner]
         return values[charged]

