@@ -58,7 +58,7 @@ def train_encoder(
 
     data     .jsonl or .jsonl.gz files of rows, a model's own benign answers among them
     cache    where vectors are kept between runs; an interrupted run goes on from there
-    measure  files of more rows: of the answers in their test splits, the share above 0.5 goes into the card, by source
+    measure  files of more rows: of whole answers in their test splits, the share above 0.5 goes into the card
     Harm is that of the recipe; harmless text of every source is learned, and refusals of the harmful requests in the
     data. Rows reserved for judges are left out. Raises DataError for malformed rows, GuardrailError for missing parts.
     """
@@ -89,8 +89,8 @@ def train_encoder(
     }
     write_artifact(out, card, {**fit.tensors, **scale_tensors(scale)})
     cost = read_encoder_cost(out, encoder, recipe, (recipe,))
-    kept_aside = [row for row in read.rows if row.source == SENSITIVE]
-    seen = [row for row in (*kept_aside, *read_rows(measure).rows) if row.split == "test"]
+    own = [row for row in choose_rows(chosen, read.rows) if row.source in (SENSITIVE, *chosen.harmful)]
+    seen = [row for row in (*own, *read_rows(measure).rows) if row.split == "test"]
     add_to_card(
         out,
         "measured",

@@ -28,7 +28,7 @@ from ig_guardrail.learn.fitting.tensor_cache import TensorCache, progress_line
 Floats = NDArray[np.float64]
 
 WORDS = 12  # as many as `EVERY` tokens, in English
-MOST_LOOKS = 12
+MOST_LOOKS = 4  # 64 tokens: as far as heads on hidden states read, and most answers of the data go
 SHARD = 256  # texts
 PENALTY = 1e-4
 SCALES = (3.0, 6.0, 10.0)  # of vectors beside words: how freely they speak
