@@ -86,7 +86,7 @@ def test_the_page_tells_of_encoders_heads_what_their_cards_say() -> None:
 
 
 def _separation() -> Iterator[str]:
-    yield "| head | test answers (harmful + safe) | AUC at the end | AUC, worst point | harmful above 0.5 | safe above 0.5 |"
+    yield "| head | test answers (harmful + safe) | AUC at the end | AUC, worst point | harmful > 0.5 | safe > 0.5 |"
     yield "|---|---|---|---|---|---|"
     for head in ("harmful-help", "toxic-tone"):
         for source, found in _card(head)["quality"].items():
