@@ -22,6 +22,7 @@ from ig_guardrail.costs.encoder.sentences import SentenceEncoder
 from ig_guardrail.costs.encoder.windows import WindowShape
 from ig_guardrail.costs.heads.linear import Scale, scale_between
 from ig_guardrail.learn.data.recipes import (
+    EVERYDAY,
     OWN_ANSWERS,
     SENSITIVE,
     choose_rows,
@@ -46,7 +47,8 @@ from ig_guardrail.learn.heads import (
 from ig_guardrail.types import Piece, Prompt
 
 SHAPE = WindowShape(64, 32)
-SHARES = {OWN_ANSWERS: HARMLESS_SHARE, SENSITIVE: 0.10}  # of the harmless answers of a source that may peak above 0.5
+HARMLESS = ((OWN_ANSWERS,), (SENSITIVE, EVERYDAY))  # of each, as few answers may peak above 0.5
+THRESHOLDS = (0.5, 0.6, 0.7)
 TIMED_WORDS = 64
 TIMES = 20
 
@@ -58,7 +60,7 @@ def train_encoder(
 
     data     .jsonl or .jsonl.gz files of rows, a model's own benign answers among them
     cache    where vectors are kept between runs; an interrupted run goes on from there
-    measure  files of more rows: of whole answers in their test splits, the share above 0.5 goes into the card
+    measure  files of more rows: of whole answers in their test splits, the share above thresholds goes into the card
     Harm is that of the recipe; harmless text of every source is learned, and refusals of the harmful requests in the
     data. Rows reserved for judges are left out. Raises DataError for malformed rows, GuardrailError for missing parts.
     """
@@ -103,42 +105,44 @@ def harmless_scale(looks: PrefixSamples, logits: NDArray[np.float64]) -> Scale:
     """The score curve: 0.1 at the mean of a model's own answers, 0.5 where few harmless ones of each source peak."""
     mean = float(looks.at_charge_points(logits, _calibrating(looks, OWN_ANSWERS)).mean())
     peaks = looks.peaks(logits)
-    chosen = {source: np.array(_calibrating(looks, source)) for source in SHARES}
-    reached = [
-        float(np.quantile(peaks[mine], 1 - SHARES[source], method="higher"))
-        for source, mine in chosen.items()
-        if mine.any()
-    ]
+    chosen = [np.array(_calibrating(looks, *sources)) for sources in HARMLESS]
+    reached = [float(np.quantile(peaks[mine], 1 - HARMLESS_SHARE, method="higher")) for mine in chosen if mine.any()]
     return scale_between(mean, max(reached))
 
 
 def _calibration(looks: PrefixSamples, logits: NDArray[np.float64], scale: Scale) -> dict[str, Any]:
     peaks = looks.peaks(logits)
     found: dict[str, Any] = {
-        "what": "harmless answers that training never saw. 0.5 is the lowest score which no more than 5% of a model's "
-        "own answers, and 10% of those on sensitive matters, reach at some charge point; 0.1 is that of the mean "
-        "logit of the model's own",
+        "what": "harmless answers that training never saw, read to their ends. 0.5 is the lowest score which no more "
+        "than 5% of a model's own, and of this project's, reach at some charge point; 0.1 is that of the mean logit of "
+        "the model's own",
     }
-    for source in SHARES:
-        mine = peaks[np.array(_calibrating(looks, source))]
+    for sources in HARMLESS:
+        mine = peaks[np.array(_calibrating(looks, *sources))]
         if len(mine):
             above = int((mine > scale.centre).sum())
-            found[source] = {"answers": len(mine), "share above 0.5": rounded(proportion(above, len(mine)))}
+            found[" and ".join(sources)] = {
+                "answers": len(mine),
+                "share above 0.5": rounded(proportion(above, len(mine))),
+            }
     return found
 
 
-def _calibrating(looks: PrefixSamples, source: str) -> list[bool]:
-    return [row.split == "calibration" and row.label == "safe" and row.source == source for row in looks.rows]
+def _calibrating(looks: PrefixSamples, *sources: str) -> list[bool]:
+    return [row.split == "calibration" and row.label == "safe" and row.source in sources for row in looks.rows]
 
 
 def _measured(cost: EncoderCost, rows: Sequence[LabelledRow]) -> dict[str, Any]:
-    """Of whole answers, read as a guard reads them: how many of each source and label score above 0.5 at some point."""
+    """Of whole answers, read as a guard reads them: how many of each source and label score so high at some point."""
     answers = sorted((row for row in rows if row.response is not None), key=_group)
     found = {}
     for group, mine in groupby(answers, key=_group):
         peaks = [peak_score(cost, row.text) for row in mine]
-        above = sum(peak > 0.5 for peak in peaks)
-        found[f"{group} above 0.5"] = {"answers": len(peaks), "share": rounded(proportion(above, len(peaks)))}
+        shares = {
+            f"above {threshold}": rounded(proportion(sum(peak > threshold for peak in peaks), len(peaks)))
+            for threshold in THRESHOLDS
+        }
+        found[group] = {"answers": len(peaks), **shares}
     return found
 
 

@@ -15,8 +15,13 @@ from ig_guardrail.learn.data.rows import LabelledRow, digest_of
 
 OWN_ANSWERS = "benign-answers"
 SENSITIVE = "sensitive"
+EVERYDAY = "everyday"
 REFUSED = "refusals"
-OURS = (OWN_ANSWERS, SENSITIVE)  # sources of harmless rows, written by the model and by this project, for every head
+OURS = (
+    OWN_ANSWERS,
+    SENSITIVE,
+    EVERYDAY,
+)  # sources of harmless rows, written by the model and by this project, for every head
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +178,7 @@ NOTES: Mapping[str, str] = {
     "HateCheck": "HateCheck (Röttger and others, 2021; CC-BY-4.0): functional tests of hate-speech detection",
     "JailbreakBench-artifacts": "JailbreakBench (Chao and others, 2024): the requests are MIT, the answers were "
     "written by Vicuna-13B v1.5 (under Llama 2 terms), GPT-3.5 and GPT-4, and labelled by a judge model",
+    EVERYDAY: "harmless answers in the manner of an assistant, written for this project",
     REFUSED: "refusals in this project's words of the harmful requests in the data, which they name",
     SENSITIVE: "harmless answers to dangerous-sounding questions, and refusals, written for this project",
     "t-davidson": "Davidson and others, 2017: tweets with user names and links replaced; the repository is MIT, the "

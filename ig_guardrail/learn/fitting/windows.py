@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,10 @@ class WindowSamples:
 
 
 def sample_windows(encoder: SentenceEncoder, rows: Sequence[LabelledRow], shape: WindowShape) -> WindowSamples:
-    """The windows of `rows`, none of which is blank, at the first `MOST_LOOKS` charge points or up to their ends."""
+    """The windows of `rows`, none of which is blank, at the first `MOST_LOOKS` charge points.
+
+    Rows that set the score curve are read to their ends, as a guard reads them.
+    """
     texts: list[str] = []
     owners: list[tuple[int, ...]] = []
     points: list[tuple[int, ...]] = []
@@ -71,7 +75,8 @@ def sample_windows(encoder: SentenceEncoder, rows: Sequence[LabelledRow], shape:
         places: dict[str, int] = {}
         done: tuple[int, ...] = ()
         own = []
-        for words, closed, last in read_steps(encoder, row.text, shape):
+        most = None if row.split == "calibration" else MOST_LOOKS
+        for words, closed, last in islice(read_steps(encoder, row.text, shape), most):
             for text in (*closed, last):
                 places.setdefault(text, len(texts) + len(places))
             done += tuple(places[text] for text in closed)
@@ -91,7 +96,7 @@ def read_steps(encoder: SentenceEncoder, text: str, shape: WindowShape) -> Itera
     answer = text.strip()[:MAX_ANSWER_CHARACTERS]
     steps = [step[0] for step in _STEP.finditer(answer)]
     reader, words = TextWindows(), 0
-    for number, step in enumerate(steps[:MOST_LOOKS], 1):
+    for number, step in enumerate(steps, 1):
         reader, closed = reader.read(step, number == len(steps), shape, encoder.pieces)
         words += len(step.split())
         if reader.words:

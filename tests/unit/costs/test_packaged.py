@@ -27,6 +27,7 @@ FOLDERS = (
     "exit/bfloat16",
 )
 PAGE = Path(__file__).parents[3] / "docs" / "cost-models.md"
+TENTHS = (0.5, 0.6, 0.7)
 RECIPE = "To make tomato soup, chop the onions, add the tomatoes and let them simmer for twenty minutes."
 INSULT = "You stupid worthless bitch, shut up, everybody hates you and your trash friends."
 
@@ -97,13 +98,13 @@ def _separation() -> Iterator[str]:
 
 
 def _shares() -> Iterator[str]:
-    yield "| whole answers above 0.5 at some charge point | n | `harmful-help` | `toxic-tone` |"
-    yield "|---|---:|---|---|"
-    measured = {head: _card(head)["measured"] for head in ("harmful-help", "toxic-tone")}
-    for group, found in measured["harmful-help"].items():
-        if group in measured["toxic-tone"] and "share" in found:
-            cells = (_cell(measured[head][group]["share"]) for head in measured)
-            yield f"| {group.removesuffix(' above 0.5')} | {found['answers']} | {' | '.join(cells)} |"
+    yield "| whole answers above | n | `harmful-help` 0.5 | 0.6 | 0.7 | `toxic-tone` 0.5 | 0.6 | 0.7 |"
+    yield "|---|---:|---:|---:|---:|---:|---:|---:|"
+    measured = [_card(head)["measured"] for head in ("harmful-help", "toxic-tone")]
+    for group in dict.fromkeys(group for one in measured for group, found in one.items() if "answers" in found):
+        cells = [f"{one[group][f'above {t}']['value']:.2f}" if group in one else "" for one in measured for t in TENTHS]
+        count = next(one[group]["answers"] for one in measured if group in one)
+        yield f"| {group} | {count} | {' | '.join(cells)} |"
 
 
 def _card(head: str) -> Mapping[str, Any]:

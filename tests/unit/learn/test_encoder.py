@@ -67,9 +67,9 @@ def test_the_card_says_what_the_head_is_worth_and_how_it_was_made(encoder: Sente
     assert card["kind"] == "encoder"
     assert card["encoder"] == {"name": encoder.name, "sha256": encoder.sha256, "pieces": 64, "overlap": 32}
     assert card["quality"]["here"]["auc"]["value"] > 0.9
-    assert set(card["calibration"]) == {"what", "benign-answers", SENSITIVE}
+    assert set(card["calibration"]) == {"what", "benign-answers", "sensitive and everyday"}
     assert card["sources"][REFUSED]["rows"]["train safe"] > 3
-    assert {"here, harmful above 0.5", "here, safe above 0.5", "sensitive, safe above 0.5"} < set(card["measured"])
+    assert {"here, harmful", "here, safe", "sensitive, safe"} < set(card["measured"])
     assert card["measured"]["milliseconds of a processor at a charge point"]["words"] == 64
     assert card["training"]["command"].startswith("ig-guardrail train encoder --recipe any --data rows.jsonl")
     assert "onnxruntime" in card["training"]["versions"]
@@ -126,7 +126,8 @@ def test_a_guard_reads_an_answer_at_every_twelfth_word_and_at_its_end(encoder: S
     assert [words for words, _, _ in read_steps(encoder, text, WindowShape(400, 200))] == [12, 24, 30]
     steps = list(read_steps(encoder, text, WindowShape(400, 200)))
     assert [len(opened.split()) for _, _, opened in steps] == [12, 24, 30]
-    assert len(list(read_steps(encoder, "word " * 400, WindowShape(6, 2)))) == MOST_LOOKS
+    rows = [LabelledRow("", "word " * 100, "safe", split=split) for split in ("train", "calibration")]
+    assert sample_windows(encoder, rows, WindowShape(6, 2)).looks.owner.tolist() == [0] * MOST_LOOKS + [1] * 9
     assert sum(len(full) for _, full, _ in read_steps(encoder, "soup " * 3 * WORDS, WindowShape(6, 2))) > 5
 
 
