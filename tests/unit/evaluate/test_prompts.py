@@ -147,3 +147,9 @@ def test_lines_in_other_languages_are_rows_of_both_labels_that_nothing_learns_fr
         for label in ("safe", "harmful")
     }
     assert {row.split for row in rows} == {"test"}
+
+
+def test_everyday_answers_are_rows_that_heads_learn_what_is_harmless_from() -> None:
+    rows = read_rows([SETS / "everyday.jsonl"]).rows
+    assert len({row.prompt for row in rows}) == len(rows) == len(read_prompts(SETS / "everyday.jsonl")) >= 90
+    assert {(row.label, row.source) for row in rows} == {("safe", "everyday")}
