@@ -20,6 +20,7 @@ import numpy as np
 from ig_guardrail.costs.encoder.sentences import SentenceEncoder, States
 from ig_guardrail.errors import ModelError, brief
 from ig_guardrail.extras import require
+from ig_guardrail.revisions import FORM
 from ig_guardrail.threads import ForkSafeLock
 
 PACKAGED = "minilm"
@@ -60,6 +61,13 @@ def open_encoder(name: str, base_dir: Path | None, where: str, revision: str | N
     revision  of a hub name: a branch, tag or commit
     Raises MissingExtra without the extra that reads it, ModelError if it cannot be had.
     """
+    if revision is not None and (name == PACKAGED or not _is_hub_name(name) or not FORM.fullmatch(revision)):
+        raise ModelError(
+            f"revision {revision!r:.80} of encoder '{name}' cannot be had",
+            where=where,
+            why="only models of the hub have revisions: branches, tags and commits",
+            fix="leave out the revision, or name a model of the hub, such as 'org/name'",
+        )
     if name == PACKAGED:
         require("encoder", by=f"encoder '{name}'", where=where)
         weights, tokenizer = (_packaged(file, where) for file in (MINILM, MINILM_TOKENIZER))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.kinds.base import ARTIFACT, PRINTABLE, BuildContext, CostKind, artifact_folder
 from ig_guardrail.fields import Field, FormatKind
+from ig_guardrail.revisions import FORM
 from ig_guardrail.types import CostModelSpec
 
 PACKAGED = ("harmful-help", "toxic-tone")
@@ -16,7 +17,7 @@ MODEL = FormatKind(
     "./encoders/mine",
     is_path=lambda text: text.startswith((".", "/")),
 )
-REVISION = FormatKind("a branch, a tag or a commit", r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}", "main")
+REVISION = FormatKind("a branch, tag or commit", FORM.pattern, "v1.0")
 
 
 def build(spec: CostModelSpec, context: BuildContext) -> CostModel:
@@ -42,7 +43,9 @@ ENCODER = CostKind(
             "./encoders/mine",
             default=DEFAULT,
         ),
-        "revision": Field(REVISION, "which version of a hub name", "main"),
+        "revision": Field(
+            REVISION, "a branch, tag or commit of an encoder on the hub; its main branch if left out", "v1.0"
+        ),
     },
     build,
     packaged=PACKAGED,

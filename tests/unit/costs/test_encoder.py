@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ig_guardrail.costs.catalog import build_cost_model, build_cost_models, build_costs
+from ig_guardrail.costs.catalog import build_cost_model, build_costs
 from ig_guardrail.costs.encoder import loading
 from ig_guardrail.costs.encoder.cost import EncoderCost, EncoderState, read_encoder_cost
 from ig_guardrail.costs.encoder.loading import PackagedFile, open_encoder
@@ -252,6 +252,12 @@ def test_no_folder_is_told(tmp_path: Path) -> None:
         open_encoder("./none", tmp_path, "here")
 
 
+@pytest.mark.parametrize(("name", "revision"), [("minilm", "v1"), ("./encoder", "v1"), ("org/name", "../up")])
+def test_only_models_of_the_hub_have_revisions(name: str, revision: str) -> None:
+    with pytest.raises(ModelError, match="cannot be had\n  why: only models of the hub have revisions"):
+        open_encoder(name, None, "here", revision)
+
+
 def test_one_error_names_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     folder = encoders.onnx_encoder(tmp_path)
     monkeypatch.setattr("ig_guardrail.extras._is_there", lambda module: module != "onnxruntime")
@@ -283,8 +289,8 @@ def test_a_policy_names_head_and_encoder_by_folder(made: Path, cost: EncoderCost
     text = POLICY.format(entry="{kind: encoder, head: ./heads/mine, encoder: ./encoder, hazards: [hte, ncr]}")
     (tmp_path / "policy.yaml").write_text(text)
     policy = load_policy(str(tmp_path / "policy.yaml"))
-    built = build_cost_models(policy.cost_models, engine=None, base_dir=None)
-    assert built["help"].sha256 == cost.sha256
+    built = build_costs(policy.cost_models, engine=None, base_dir=None)["help"]
+    assert built.model.sha256 == cost.sha256
 
 
 def test_what_serves_without_the_extra_is_the_one_that_the_policy_names(monkeypatch: pytest.MonkeyPatch) -> None:
