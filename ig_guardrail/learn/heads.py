@@ -51,7 +51,7 @@ def train_head(weights: Weights, data: Sequence[Path], out: Path, recipe: str, c
     chosen = recipe_named(recipe)
     read = read_rows(data)
     rows = choose_rows(chosen, read.rows)
-    _demand_parts(rows)
+    demand_parts(rows, "train head")
     looks, fit = _fit(chosen, rows, weights, cache)
     scale = harmless_scale(looks, fit.logits)
     card = {
@@ -63,7 +63,7 @@ def train_head(weights: Weights, data: Sequence[Path], out: Path, recipe: str, c
         "limits": list(chosen.limits),
     }
     folder = out / weights.numerics if chosen.kind == "latent" else out
-    write_artifact(folder, card, {**fit.tensors, **_scale_tensors(scale)})
+    write_artifact(folder, card, {**fit.tensors, **scale_tensors(scale)})
     return Trained(folder, card)
 
 
@@ -106,8 +106,11 @@ def _read_states(weights: Weights, rows: Sequence[LabelledRow], layers: tuple[in
     return [found[index] for index in range(len(rows))]
 
 
-def _demand_parts(rows: Sequence[LabelledRow]) -> None:
-    """Every part that training needs must be there: harm and harmlessness to learn and choose, and calibration rows."""
+def demand_parts(rows: Sequence[LabelledRow], where: str) -> None:
+    """Every part that training needs must be there: harm and harmlessness to learn and choose, and calibration rows.
+
+    Raises GuardrailError, which points to the command `where`, if one is missing.
+    """
     for split, label in (
         ("train", "harmful"),
         ("train", "safe"),
@@ -118,7 +121,7 @@ def _demand_parts(rows: Sequence[LabelledRow]) -> None:
         if not any(row.split == split and row.label == label for row in rows):
             raise GuardrailError(
                 f"the data has no {label} rows in the split '{split}' that this recipe reads",
-                where="train head",
+                where=where,
                 fix="make the model's own benign answers with `ig-guardrail train answers` and add them to --data"
                 if label == "safe"
                 else "add rows labelled harmful, with that split",
@@ -158,9 +161,12 @@ def _command(recipe: str, weights: Weights) -> str:
 
 
 def training_record(
-    command: str, data: Sequence[Path], read: LabelledRows, settings: Mapping[str, Any]
+    command: str, data: Sequence[Path], read: LabelledRows, settings: Mapping[str, Any], *packages: str
 ) -> dict[str, Any]:
-    """What a card says of how its artifact was made, so that it can be made again."""
+    """What a card says of how its artifact was made, so that it can be made again.
+
+    packages  on which its numbers depend besides the usual ones
+    """
     return {
         "command": " ".join([command, *(f"--data {path.name}" for path in data), "--out FOLDER"]),
         "data_sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in data},
@@ -168,13 +174,13 @@ def training_record(
         "rows reserved for judges": sum(row.reserved for row in read.rows),
         "settings": dict(settings),
         "seed": SEED,
-        "versions": versions(),
+        "versions": versions(*packages),
     }
 
 
-def versions() -> dict[str, str]:
+def versions(*more: str) -> dict[str, str]:
     """Of Python and of the packages that the numbers of an artifact depend on."""
-    return {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}
+    return {"python": platform.python_version(), **{name: _version(name) for name in (*PACKAGES, *more)}}
 
 
 def _version(package: str) -> str:
@@ -190,7 +196,8 @@ def _calibrating(looks: PrefixSamples) -> list[bool]:
     return [row.split == "calibration" and row.label == "safe" for row in looks.rows]
 
 
-def _scale_tensors(scale: Scale) -> dict[str, NDArray[np.float32]]:
+def scale_tensors(scale: Scale) -> dict[str, NDArray[np.float32]]:
+    """A score curve as an artifact keeps it."""
     return {
         "centre": np.array([scale.centre], dtype=np.float32),
         "width": np.array([scale.width], dtype=np.float32),

@@ -47,6 +47,30 @@ def head_command(
     Console().print(f"wrote {trained.folder}", markup=False, highlight=False, soft_wrap=True)
 
 
+@app.command("encoder")
+def encoder_command(
+    data: Annotated[list[Path], typer.Option("--data", help="Labelled rows, .jsonl or .jsonl.gz; may be given again.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder that the head and its card are written to.")],
+    recipe: Annotated[str, typer.Option("--recipe", help="What to learn from which rows; 'any' takes all.")] = "any",
+    encoder: Annotated[str, typer.Option("--encoder", help="'minilm', a folder (./encoder) or a hub name.")] = "minilm",
+    revision: Annotated[str | None, typer.Option("--revision", help="Of a hub name: a branch, tag or commit.")] = None,
+    measure: Annotated[
+        list[Path] | None, typer.Option("--measure", help="Rows to measure on and not to learn from.")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option("--cache", help="Where vectors are kept, so an interrupted run goes on.")
+    ] = None,
+) -> None:
+    """Fit a head to a sentence encoder, for any language model, and write it with a card of its measured quality."""
+    from ig_guardrail.costs.encoder.loading import open_encoder
+    from ig_guardrail.engine.loading.store import store_folder
+    from ig_guardrail.learn.encoder import train_encoder
+
+    opened = open_encoder(encoder, None, "--encoder", revision)
+    trained = train_encoder(opened, data, out, recipe, cache or store_folder() / "vectors", measure or [])
+    Console().print(f"wrote {trained.folder}", markup=False, highlight=False, soft_wrap=True)
+
+
 @app.command("answers")
 def answers_command(
     out: Annotated[Path, typer.Option("--out", help="The .jsonl file that the rows are written to.")],

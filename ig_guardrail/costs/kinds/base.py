@@ -82,11 +82,16 @@ class CostKind:
     normal: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
 
 
-def artifact_folder(spec: CostModelSpec, option: str, packaged: tuple[str, ...], folder: Path | None) -> Traversable:
-    """The packaged artifact that an option names, else the folder of that path. Raises ModelError if it is neither."""
+def artifact_folder(
+    spec: CostModelSpec, option: str, packaged: tuple[str, ...], folder: Path | None, *shelf: str
+) -> Traversable:
+    """The packaged artifact that an option names, else the folder of that path. Raises ModelError if it is neither.
+
+    shelf  the folder of the packaged ones, where they have one of their own
+    """
     given = str(option_of(spec, option, (str,)))
     if given in packaged:
-        return files("ig_guardrail.artifacts") / given
+        return files("ig_guardrail.artifacts").joinpath(*shelf, given)
     path = (folder or Path()) / given
     if path.is_dir():
         return path

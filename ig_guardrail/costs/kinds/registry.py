@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from ig_guardrail.costs.kinds.base import CostKind
 from ig_guardrail.costs.kinds.classifier import CLASSIFIER
+from ig_guardrail.costs.kinds.encoder import ENCODER
 from ig_guardrail.costs.kinds.guard import GUARD
 from ig_guardrail.costs.kinds.latent import LATENT
 from ig_guardrail.costs.kinds.lexical import LEXICAL
@@ -19,6 +20,7 @@ KINDS: Mapping[str, CostKind] = {
     for kind in (
         LATENT,
         LEXICAL,
+        ENCODER,
         PATTERN,
         PROVENANCE,
         CLASSIFIER,

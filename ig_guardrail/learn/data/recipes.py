@@ -11,9 +11,17 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ig_guardrail.errors import GuardrailError
-from ig_guardrail.learn.data.rows import LabelledRow
+from ig_guardrail.learn.data.rows import LabelledRow, digest_of
 
 OWN_ANSWERS = "benign-answers"
+SENSITIVE = "sensitive"
+EVERYDAY = "everyday"
+REFUSED = "refusals"
+OURS = (
+    OWN_ANSWERS,
+    SENSITIVE,
+    EVERYDAY,
+)  # sources of harmless rows, written by the model and by this project, for every head
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +123,7 @@ def choose_rows(recipe: Recipe, rows: Sequence[LabelledRow]) -> tuple[LabelledRo
 
 def _fits(recipe: Recipe, row: LabelledRow) -> bool:
     wanted = recipe.harmful if row.label == "harmful" else recipe.safe
-    return not wanted or row.source in wanted or row.source == OWN_ANSWERS
+    return not wanted or row.source in wanted or row.source in OURS
 
 
 def _fits_prompt(recipe: Recipe, row: LabelledRow) -> bool:
@@ -129,6 +137,38 @@ def _as_text(row: LabelledRow) -> LabelledRow:
     return replace(row, prompt="", response=row.prompt)
 
 
+def with_refusals(chosen: Sequence[LabelledRow], rows: Sequence[LabelledRow]) -> tuple[LabelledRow, ...]:
+    """Rows for a head, and refusals of the harmful requests among `rows`: what a request is about is no harm by itself.
+
+    A request is a row that labels its prompt; its refusal names it, and has its split and licence.
+    """
+    asked = {row.prompt: row for row in rows if row.response is None and row.label == "harmful" and row.prompt.strip()}
+    refused = [_refusal(row) for row in asked.values() if not row.reserved and row.split != "reserved"]
+    return (*chosen, *(row for row in refused if row.split in ("train", "validation")))
+
+
+def _refusal(row: LabelledRow) -> LabelledRow:
+    request = row.prompt.strip()
+    forms = REFUSED_QUESTIONS if request.endswith("?") else REFUSED_ORDERS
+    form = forms[int(digest_of(row.prompt, "")[:8], 16) % len(forms)]
+    named = request if request.endswith("?") else request[:1].lower() + request[1:].rstrip(".!")
+    return replace(row, response=form.format(named), label="safe", source=REFUSED)
+
+
+REFUSED_ORDERS = (
+    "I'm sorry, but I can't help with a request to {}.",
+    "I cannot help you to {}, since it could hurt people.",
+    "I am not able to {}. It is illegal and wrong. Please ask me something else.",
+    "No, I won't {}. If something is troubling you, please talk to somebody you trust.",
+    "It is not right to {}. I can offer help with something lawful instead.",
+    "I apologize, but I cannot {}.",
+)
+REFUSED_QUESTIONS = (
+    "I'm sorry, but I can't answer \"{}\" I can help with something lawful instead.",
+    'You asked: "{}" I won\'t give advice on that, since it could hurt people.',
+    '"{}" is not a question that I can help with. Please talk to somebody you trust if it troubles you.',
+)
+
 NOTES: Mapping[str, str] = {
     OWN_ANSWERS: "the base model's own answers to harmless questions written for this project, at temperature 0.7",
     "AILuminate demo": "MLCommons AILuminate demo prompt set (CC-BY-4.0), without the hazard of child abuse",
@@ -138,6 +178,9 @@ NOTES: Mapping[str, str] = {
     "HateCheck": "HateCheck (Röttger and others, 2021; CC-BY-4.0): functional tests of hate-speech detection",
     "JailbreakBench-artifacts": "JailbreakBench (Chao and others, 2024): the requests are MIT, the answers were "
     "written by Vicuna-13B v1.5 (under Llama 2 terms), GPT-3.5 and GPT-4, and labelled by a judge model",
+    EVERYDAY: "harmless answers in the manner of an assistant, written for this project",
+    REFUSED: "refusals in this project's words of the harmful requests in the data, which they name",
+    SENSITIVE: "harmless answers to dangerous-sounding questions, and refusals, written for this project",
     "t-davidson": "Davidson and others, 2017: tweets with user names and links replaced; the repository is MIT, the "
     "tweets are their writers'",
 }

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.learn.fitting.logistic import Linear, bags_of, fit_bags, fit_dense
+from ig_guardrail.learn.fitting.logistic import Linear, bags_of, fit_bags, fit_dense, sums_of
 from ig_guardrail.learn.fitting.prefixes import PrefixSamples
 from ig_guardrail.learn.fitting.quality import pair_auc
 
@@ -45,7 +45,7 @@ def fit_latent(looks: PrefixSamples, states: NDArray[np.float32], layers: tuple[
 
 def fit_words(looks: PrefixSamples, counts: Sequence[Mapping[int, int]], buckets: int) -> Fit:
     """`counts` has the term counts of each look's text. The penalty is chosen on the validation rows."""
-    frequency = _inverse_frequency(looks, counts, buckets)
+    frequency = inverse_frequency(looks, counts, buckets)
     fits = [_words(looks, counts, frequency, l2) for l2 in WORD_PENALTIES]
     return _choose(looks, fits, lambda fit: (-fit.settings["l2"],))
 
@@ -73,17 +73,15 @@ def _words(looks: PrefixSamples, counts: Sequence[Mapping[int, int]], frequency:
     learned = bags_of([counts[look] for look in trained.tolist()], frequency)
     line = fit_bags(learned, len(frequency), looks.labels(trained), l2)
     bags = bags_of(counts, frequency)
-    sums = np.concatenate([[0.0], np.cumsum(line.weight[bags.indices] * bags.values)])
-    logits = sums[[*bags.starts[1:], len(bags.values)]] - sums[bags.starts] + line.bias
     tensors = {**_as_tensors(line, np.float16), "frequency": frequency.astype(np.float16)}
-    return Fit(tensors, {"buckets": len(frequency), "l2": l2}, logits)
+    return Fit(tensors, {"buckets": len(frequency), "l2": l2}, sums_of(bags, line.weight) + line.bias)
 
 
 def _as_tensors(line: Linear, weights: type[np.floating[Any]]) -> dict[str, NDArray[Any]]:
     return {"weight": line.weight.astype(weights), "bias": np.array([line.bias], dtype=np.float32)}
 
 
-def _inverse_frequency(looks: PrefixSamples, counts: Sequence[Mapping[int, int]], buckets: int) -> Floats:
+def inverse_frequency(looks: PrefixSamples, counts: Sequence[Mapping[int, int]], buckets: int) -> Floats:
     """log((1 + texts) / (1 + texts with the bucket)) + 1 over whole training texts; 0 for buckets in fewer than two."""
     ends = np.flatnonzero(np.diff(looks.owner, append=len(looks.rows)))
     texts = [counts[end] for end, row in zip(ends.tolist(), looks.rows, strict=True) if row.split == "train"]

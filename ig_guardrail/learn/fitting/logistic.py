@@ -60,6 +60,32 @@ def fit_dense(features: NDArray[np.floating], labels: Labels, l2: float) -> Line
 
 def fit_bags(bags: Bags, buckets: int, labels: Labels, l2: float) -> Linear:
     """Weights for each of `buckets` buckets; no text may be empty of entries without meaning logit = bias."""
+    return _fit(_logits_of(bags), buckets, labels, l2)
+
+
+def fit_joined(
+    features: NDArray[np.floating], scale: float, bags: Bags, buckets: int, labels: Labels, l2: float
+) -> tuple[Linear, Floats]:
+    """One logit of features (n, d) and bags together: the line through the features, and weights for the buckets.
+
+    scale  what features are multiplied by while they are learned: the larger, the less their weights are penalised
+    """
+    import torch
+
+    inputs = torch.from_numpy(np.ascontiguousarray(features, dtype=np.float64) * scale)
+    size, of_bags = inputs.shape[1], _logits_of(bags)
+    line = _fit(lambda weight: inputs @ weight[:size] + of_bags(weight[size:]), size + buckets, labels, l2)
+    return Linear(line.weight[:size] * scale, line.bias), line.weight[size:]
+
+
+def sums_of(bags: Bags, weight: Floats) -> Floats:
+    """(n,): the sum of the weighed buckets of each text."""
+    sums = np.concatenate([[0.0], np.cumsum(weight[bags.indices] * bags.values)])
+    found: Floats = sums[[*bags.starts[1:], len(bags.values)]] - sums[bags.starts]
+    return found
+
+
+def _logits_of(bags: Bags) -> Callable[[Tensor], Tensor]:
     import torch
 
     indices, starts, values = (torch.from_numpy(part) for part in (bags.indices, bags.starts, bags.values))
@@ -69,7 +95,7 @@ def fit_bags(bags: Bags, buckets: int, labels: Labels, l2: float) -> Linear:
         sums = torch.cat([picked.new_zeros(1), picked.cumsum(0)])
         return sums[torch.cat([starts[1:], starts.new_tensor([len(values)])])] - sums[starts]
 
-    return _fit(logits, buckets, labels, l2)
+    return logits
 
 
 def bags_of(counts: Sequence[Mapping[int, int]], frequency: Floats) -> Bags:

@@ -15,7 +15,7 @@ from ig_guardrail.costs.heads.words import WordReader
 from ig_guardrail.engine.text.chat import Chat
 from ig_guardrail.learn.data.rows import LabelledRow
 from ig_guardrail.learn.fitting.logistic import Labels
-from ig_guardrail.learn.fitting.states import CHARGE_POINTS, answer_ids, points_of
+from ig_guardrail.learn.fitting.states import EVERY, answer_ids, points_of
 
 Floats = NDArray[np.float64]
 
@@ -58,7 +58,7 @@ class PrefixSamples:
 
     def peaks(self, values: Floats) -> Floats:
         """(rows,) the highest value at a charge point or at the end: what decides whether a guard would step in."""
-        charged = np.isin(self.points, CHARGE_POINTS)
+        charged: NDArray[np.bool_] = self.points % EVERY == 0
         charged[self._ends()] = True
         peaks = np.full(len(self.rows), -np.inf)
         np.maximum.at(peaks, self.owner[charged], values[charged])
@@ -66,7 +66,7 @@ class PrefixSamples:
 
     def at_charge_points(self, values: Floats, chosen: Sequence[bool]) -> Floats:
         """The values at all charge points of the chosen rows, for their mean and spread."""
-        charged = np.isin(self.points, CHARGE_POINTS)
+        charged: NDArray[np.bool_] = self.points % EVERY == 0
         charged[self._ends()] = True
         charged &= np.array(chosen, dtype=bool)[self.owner]
         return values[charged]

@@ -24,7 +24,7 @@ from ig_guardrail.learn.fitting.tensor_cache import TensorCache, Tensors
 from ig_guardrail.types import Message
 
 POINTS = (8, 16, 32, 48, 64)
-CHARGE_POINTS = (16, 32, 48, 64)
+EVERY = 16  # tokens between charge points
 NEUTRAL_PROMPT = "Write a short message."
 MAX_PROMPT_CHARACTERS = 2_000
 MAX_ANSWER_CHARACTERS = 1_500

