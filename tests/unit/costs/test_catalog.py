@@ -86,7 +86,7 @@ def test_an_unknown_kind_is_refused_with_those_there_are() -> None:
     with pytest.raises(ModelError) as raised:
         build(spec("oracle"))
     assert "there is no kind of cost model called 'oracle'" in str(raised.value)
-    assert "latent, lexical, pattern" in str(raised.value)
+    assert "latent, lexical, encoder, pattern" in str(raised.value)
 
 
 @pytest.mark.parametrize(

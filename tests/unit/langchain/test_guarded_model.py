@@ -279,7 +279,7 @@ def test_a_policy_of_hidden_states_is_refused_when_the_model_is_made() -> None:
 def test_the_default_policy_is_kept_by_what_reads_text() -> None:
     answer = GuardedChatModel(inner=teller(CALM), policy="default").invoke("why?")
     assert answer.text == CALM
-    assert record(answer)["substitutes"] == {"help": "help-words", "tone": "tone-words"}
+    assert record(answer)["substitutes"] == {"help": "help-text", "tone": "tone-text"}
 
 
 @pytest.mark.parametrize("theirs", [ValueError("no such model"), TimeoutError("too slow")])

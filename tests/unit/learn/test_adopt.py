@@ -44,7 +44,7 @@ def adopted(weights: Weights) -> AdoptionReport:
 
 def test_the_budgets_touch_as_many_harmless_answers_as_was_asked_for(weights: Weights) -> None:
     report = adopted(weights)
-    assert report.served == {"help": "help-words", "tone": "tone-words"}
+    assert report.served == {"help": "help-text", "tone": "tone-text"}
     assert 0 < report.found.touched.value <= report.found.touched.high <= RATE
     assert report.found.answers + report.fresh.n < len(QUESTIONS)
 
@@ -62,9 +62,7 @@ def test_what_was_measured_is_used_by_every_policy_with_that_cost_model(weights:
 def test_a_scale_in_the_policy_wins(weights: Weights, tmp_path: Path) -> None:
     adopted(weights)
     text = (Path("policies") / "default.yaml").read_text(encoding="utf-8")
-    own = text.replace(
-        "model: words, hazards: [ncr, vcr, iwp]", "model: words, scale: {from: 0.5, to: 0.4}, hazards: [ncr, vcr, iwp]"
-    )
+    own = text.replace("head: harmful-help, hazards", "head: harmful-help, scale: {from: 0.5, to: 0.4}, hazards")
     (tmp_path / "own.yaml").write_text(own)
     engine = TransformersEngine(weights)
     assert guard(engine, load_policy(tmp_path / "own.yaml")).costs.seats["help"].spec.scale == (0.5, 0.4)
@@ -110,7 +108,7 @@ def test_the_report_fits_a_screen_and_holds_no_text(weights: Weights, capsys: py
     report = adopted(weights)
     show(report, RATE)
     told = capsys.readouterr().out
-    assert "help (served by help-words)  a score of" in told
+    assert "help (served by help-text)  a score of" in told
     assert len(told.splitlines()) < 12
     kept = json.dumps(report.record)
     assert not any(question in kept for question in QUESTIONS)
