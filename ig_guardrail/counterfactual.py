@@ -18,7 +18,7 @@ from importlib.resources.abc import Traversable
 from typing import Any, TypeAlias
 
 from ig_guardrail.errors import ModelError, brief
-from ig_guardrail.types import Edit, Message, with_system_text
+from ig_guardrail.types import AssistantMessage, Edit, Message, with_system_text
 
 Swap: TypeAlias = Mapping[str, str]
 
@@ -33,8 +33,27 @@ def swap_words(text: str, swap: Swap) -> str:
 
 def edit_messages(turns: tuple[Message, ...], edit: Edit) -> tuple[Message, ...]:
     """The conversation with its words swapped, and then the edit's own added to its system text."""
-    said = tuple(replace(turn, text=swap_words(turn.text, edit.swap)) for turn in turns)
+    said = tuple(_swap_turn(turn, edit.swap) for turn in turns) if edit.swap else turns
     return with_system_text(said, edit.system)
+
+
+def _swap_turn(turn: Message, swap: Swap) -> Message:
+    said = tuple(_swap_message(message, swap) for message in turn.said)
+    return replace(turn, text=swap_words(turn.text, swap), said=said)
+
+
+def _swap_message(said: AssistantMessage, swap: Swap) -> AssistantMessage:
+    calls = tuple(replace(call, arguments=_swap_value(call.arguments, swap)) for call in said.calls)
+    return AssistantMessage(swap_words(said.words, swap), calls)
+
+
+def _swap_value(value: Any, swap: Swap) -> Any:
+    """A value of JSON with the words of its texts swapped."""
+    if isinstance(value, str):
+        return swap_words(value, swap)
+    if isinstance(value, Mapping):
+        return {swap_words(key, swap): _swap_value(one, swap) for key, one in value.items()}
+    return [_swap_value(one, swap) for one in value] if isinstance(value, list | tuple) else value
 
 
 def paired(pairs: Iterable[tuple[str, str]], nouns: Iterable[tuple[str, str]] = ()) -> Swap:

@@ -8,11 +8,12 @@ import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ig_guardrail.errors import GenerationFailed, RequestError
 from ig_guardrail.text.calls import ResponseFormat, shown_length
-from ig_guardrail.types import Chunk, GenerationDefaults, Message, Reasoning, Receipt
+from ig_guardrail.types import OUR_FORMAT, Chunk, GenerationDefaults, Message, Reasoning, Receipt, ToolFormat
 
 if TYPE_CHECKING:
     from ig_guardrail.drive.request import GenerationRequest
@@ -62,36 +63,39 @@ class RequestOptions:
     reasoning: str = "auto"
     max_reasoning_tokens: int | None = None
     own: GenerationDefaults = field(default_factory=GenerationDefaults)
+    tool_format: ToolFormat = OUR_FORMAT
 
     def within(self, guardrail: Guardrail) -> RequestOptions:
         """The same beside a model, and under a policy's rules for tools: what may not be called is not offered."""
         from ig_guardrail.costs.calls.offers import offered
 
-        form = offered(self.form, guardrail.costs.tool_rules)
-        return replace(self, form=form, own=guardrail.engine.info.defaults)
+        form, facts = offered(self.form, guardrail.costs.tool_rules), guardrail.engine.info
+        return replace(self, form=form, own=facts.defaults, tool_format=facts.tool_format)
 
     def ask(self, turns: tuple[Message, ...], conversation: str | None) -> GenerationRequest:
         """The request that answers these turns."""
         from ig_guardrail.drive.request import GenerationRequest
         from ig_guardrail.integrations.langchain.response_format import with_instructions
 
+        notation = self.form.notation(self.tool_format)
         sampling = self.own.sampling(
             **self.drawing,
             max_tokens=self.max_tokens,
             stop=tuple(self.stop or ()),
             seed=secrets.randbits(63) if self.seed is None else self.seed,
-            grammar=self.form.grammar(self.max_tokens),
+            grammar=self.form.grammar(self.max_tokens, self.tool_format),
             max_reasoning_tokens=self.max_reasoning_tokens,
         )
         return GenerationRequest(
-            with_instructions(self.form, turns) if self.form.callable else turns,
+            with_instructions(self.form, turns, self.tool_format) if self.form.callable else turns,
             sampling,
             self.strategy,
             self.language,
-            unit=shown_length if self.form.callable else None,
+            unit=partial(shown_length, notation=notation) if self.form.callable else None,
             conversation=conversation,
             tenant=self.tenant,
             reasoning=cast(Reasoning, self.reasoning),  # checked with the request
+            notation=notation if self.form.callable else None,
         )
 
 

@@ -89,7 +89,8 @@ def _given_back(server: Server, session: LedgerSession, whole: bool) -> list[Ass
     """What was shown, as it may come back: alone, and behind its beginning where that was paid for with it."""
     gate, beginning = server.gate, server.run.beginning if session.shown else ""
     of_calls = server.run.request.unit is not None and whole
-    said = parse_message(gate.text, gate.tip.words) if of_calls else AssistantMessage(gate.text)
+    notation = server.run.prompt.notation
+    said = parse_message(gate.text, gate.tip.words, notation) if of_calls else AssistantMessage(gate.text)
     thoughts = [AssistantMessage(gate.reasoning)] if gate.reasoning else []
     return [*thoughts, said, *([AssistantMessage(beginning + said.words, said.calls)] if beginning else [])]
 
@@ -137,7 +138,8 @@ def _cut_call(server: Server) -> str | None:
         return None
     thought = node.thought.characters
     words = None if node.words is None else node.words - thought
-    return begun_call(node.text[thought : node.visible], len(server.gate.text), words)
+    text, notation = node.text[thought : node.visible], server.run.prompt.notation
+    return begun_call(text, len(server.gate.text), words, notation)
 
 
 def _close_late(engine: Engine, opening: Future[Node]) -> None:

@@ -77,7 +77,7 @@ def charge_history(run: Run, session: LedgerSession) -> Waiting[None]:
         new_to = yield from _new(session, turn, said)
         for messages in _each(new_to):
             one = join_messages(messages)
-            prompt = run.engine.encode(turns[:index] or (NO_TURN,), run.prompt.thinking)
+            prompt = run.engine.encode(turns[:index] or (NO_TURN,), run.prompt.thinking, run.prompt.notation)
             state = yield from _charged(run, prompt, one)
             for rule in rules:
                 total = state.account(rule.budget).total if messages in new_to[rule.budget.id] else NOTHING
@@ -105,7 +105,7 @@ def _new(session: LedgerSession, turn: Message, said: tuple[AssistantMessage, ..
 def _charged(run: Run, prompt: Prompt, said: AssistantMessage) -> Waiting[SafetyState]:
     """What a message of the assistant costs as an answer to a prompt."""
     rules = shared_rules(run.costs.rules)
-    read = yield from read_text(run, prompt, format_message(said))
+    read = yield from read_text(run, prompt, format_message(said, prompt.notation))
     node = replace(read, finish="stop", words=len(said.words) if read.text.startswith(said.words) else None)
     due = [(rule.budget.id, point) for rule in rules for point in charge_points(rule, 0, node.position, ended=True)]
     measures = yield from Scorer(run.costs, prompt, thoughts=of_shown_thoughts(run.engine)).measure(node, due)

@@ -12,7 +12,7 @@ from ig_guardrail.errors import RequestError
 from ig_guardrail.languages import normal_tag
 from ig_guardrail.search.base import Strategy
 from ig_guardrail.settings import Limits
-from ig_guardrail.types import SAMPLING_RANGES, Message, Reasoning, Sampling
+from ig_guardrail.types import SAMPLING_RANGES, CallNotation, Message, Reasoning, Sampling
 
 LONGEST_NAME = 1_000  # characters
 LARGEST = 2**64 - 1  # of whole numbers; more seconds than that are no limit
@@ -44,6 +44,7 @@ class GenerationRequest:
     json          whether the answer is JSON for certain, so that its texts are judged as they will be read
     reasoning     what becomes of thoughts: "auto" shows those that the model has, "show" asks it to think, "hide" shows
                   none, "off" asks it not to think
+    notation      how calls are written, and of which tools the model is told; None is the model's own, without tools
     """
 
     turns: tuple[Message, ...]
@@ -58,6 +59,7 @@ class GenerationRequest:
     top_logprobs: int | None = None
     json: bool = False
     reasoning: Reasoning = "auto"
+    notation: CallNotation | None = None
 
     @property
     def hides(self) -> bool:

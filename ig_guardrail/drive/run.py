@@ -91,7 +91,7 @@ def make_run(
     method, strategy, settings = _search_of(request, policy, costs, values, engine.info)
     held_to = CostRegistry({}, ()) if method == "none" else costs
     check_payer(request, shared_rules(held_to.rules))
-    prompt = engine.encode(messages_before_answer(request.turns), request.thinking)
+    prompt = engine.encode(messages_before_answer(request.turns), request.thinking, request.notation)
     return Run(request, policy, engine, held_to, values, limits, method, strategy, settings, prompt, began)
 
 

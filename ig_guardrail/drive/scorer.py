@@ -31,7 +31,7 @@ from ig_guardrail.drive.runners import Waiting
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import CostFailure
 from ig_guardrail.stream.release import tokens_behind
-from ig_guardrail.text.calls import OPEN
+from ig_guardrail.text.call_notation import marker_of
 from ig_guardrail.types import Judging, Measure, Node, Piece, Prompt, QuotedSource, Thought
 
 MOST_SOURCES = 16  # documents a receipt names
@@ -149,8 +149,11 @@ class Scorer:
 
     def _words(self, node: Node) -> int | None:
         """How many characters of an answer are words for certain. Calls in place of JSON stand at its beginning."""
-        begun = node.text[node.thought.characters :].lstrip()[: len(OPEN)]
-        return len(node.text) if node.words is None and self._json and not OPEN.startswith(begun) else node.words
+        marker = marker_of(self._prompt.notation.format)
+        if node.words is not None or not self._json or not marker:
+            return node.words
+        begun = node.text[node.thought.characters :].lstrip()[: len(marker)]
+        return None if marker.startswith(begun) else len(node.text)
 
     def _advance(self, steps: Mapping[FoldKey, tuple[FoldKey | None, Piece]]) -> Waiting[None]:
         by_model: dict[str, list[FoldKey]] = {}

@@ -137,7 +137,8 @@ class Server:
                 items = [(self._known(node), self._content(content)) for node, content in request.items]
                 return engine.append(items), self._learn
             case Twin():
-                prompt = engine.encode(edit_messages(self.run.prompt.turns, request.edit), self.run.prompt.thinking)
+                turns, before = edit_messages(self.run.prompt.turns, request.edit), self.run.prompt
+                prompt = engine.encode(turns, before.thinking, before.notation)
                 sampling = self._sampling_of(request.edit)
                 return engine.open(prompt, sampling, twin_of=self._known(request.node)), self._opened
             case Steer():

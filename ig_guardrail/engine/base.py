@@ -12,7 +12,19 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ig_guardrail.errors import EngineError, RequestError
-from ig_guardrail.types import Draw, GenerationDefaults, Message, Node, Prompt, Sampling, StateEdit, TokenLogprob
+from ig_guardrail.types import (
+    OUR_FORMAT,
+    CallNotation,
+    Draw,
+    GenerationDefaults,
+    Message,
+    Node,
+    Prompt,
+    Sampling,
+    StateEdit,
+    TokenLogprob,
+    ToolFormat,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +44,7 @@ class EngineInfo:
     revision      the commit of its files on the hub; None for a model that is not from there
     exit          the layer after which an early exit guesses tokens, for reading ahead; None without one
     thinks        whether its answers may begin with a thought, which its chat template tells apart
+    tool_format   how the model writes calls of tools, by its chat template
     """
 
     model: str
@@ -47,6 +60,7 @@ class EngineInfo:
     defaults: GenerationDefaults = field(default_factory=GenerationDefaults)
     revision: str | None = None
     thinks: bool = False
+    tool_format: ToolFormat = OUR_FORMAT
 
     def check_ahead(self, tokens: int) -> None:
         """Raises RequestError below 0, and EngineError if tokens are to be guessed and there is no exit to do it."""
@@ -78,9 +92,12 @@ class Engine(Protocol):
     @property
     def info(self) -> EngineInfo: ...
 
-    def encode(self, turns: Sequence[Message], thinking: bool | None = None) -> Prompt:
+    def encode(
+        self, turns: Sequence[Message], thinking: bool | None = None, notation: CallNotation | None = None
+    ) -> Prompt:
         """The conversation as the model's own chat template renders it, ready for an answer.
 
+        notation: of the calls in it, and the tools that the template tells of; None is the model's own, without tools.
         Special tokens inside turn texts are neutralised: no text can open or close a turn.
         thinking: whether the model is told to think; None leaves it to the template, and so does a model without
         thoughts. Raises RequestError on an empty conversation, and where thinking cannot be turned off.

@@ -27,7 +27,7 @@ from ig_guardrail.engine.model import Model
 from ig_guardrail.engine.scheduler import Scheduler
 from ig_guardrail.engine.text.chat import chat_of
 from ig_guardrail.engine.tree import NodeTree
-from ig_guardrail.types import Draw, Message, Node, Prompt, Sampling, StateEdit, TokenLogprob
+from ig_guardrail.types import CallNotation, Draw, Message, Node, Prompt, Sampling, StateEdit, TokenLogprob
 
 LAST_STEP_S = 2.0  # how long a running step may take to notice that the engine was shut down
 
@@ -49,7 +49,8 @@ class TransformersEngine:
         language = vocabulary_of(weights, self._chat.thoughts)
         self._model = Model(weights.model)
         choice = ReadingAhead(self._model, caching(self._model))
-        self._info = info_of(weights, f"transformers/{choice.name}", language)
+        info = info_of(weights, f"transformers/{choice.name}", language)
+        self._info = replace(info, tool_format=self._chat.format)
         self._tree: NodeTree[Any] = NodeTree()
         grammars = Grammars(language, self._chat.text_ids)
         self._operations = TreeOperations(self._tree, choice, self._chat, language, grammars, self._info)
@@ -91,8 +92,10 @@ class TransformersEngine:
         """Whether `shutdown` was called."""
         return self._tree.closed
 
-    def encode(self, turns: Sequence[Message], thinking: bool | None = None) -> Prompt:
-        return self._chat.encode(turns, thinking)
+    def encode(
+        self, turns: Sequence[Message], thinking: bool | None = None, notation: CallNotation | None = None
+    ) -> Prompt:
+        return self._chat.encode(turns, thinking, notation)
 
     def open(
         self,

@@ -51,6 +51,7 @@ from ig_guardrail.types.policy import (
 )
 from ig_guardrail.types.receipt import HURRIED, BlockRecord, Charge, Chunk, Outcome, Receipt, Verdict
 from ig_guardrail.types.scoring import Granularity, Measure, Piece, QuotedSource, ScoreKind
+from ig_guardrail.types.tools import OUR_FORMAT, CallNotation, Tool, ToolFormat
 from ig_guardrail.types.tree import Finish, GrownText, Node, Thought, TokenLogprob
 
 __all__ = [
@@ -59,7 +60,11 @@ __all__ = [
     "Append",
     "BlockRecord",
     "Budget",
+    "OUR_FORMAT",
+    "Tool",
     "ToolCall",
+    "ToolFormat",
+    "CallNotation",
     "TokenLogprob",
     "Charge",
     "Chunk",

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from ig_guardrail.types.tools import CallNotation
+
 Reasoning: TypeAlias = Literal["auto", "show", "hide", "off"]
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
@@ -39,12 +41,14 @@ class AssistantMessage:
 class Message:
     """One message of the conversation, as plain text.
 
-    said  the messages of the assistant that its turn was made of, where they are known; () leaves it to the text
+    said     the messages of the assistant that its turn was made of, where they are known; () leaves it to the text
+    call_id  the name of the call whose result a tool's turn is, where it is known
     """
 
     role: Role
     text: str
     said: tuple[AssistantMessage, ...] = field(default=(), compare=False, repr=False)
+    call_id: str | None = field(default=None, compare=False, repr=False)
 
     @property
     def thought(self) -> str:
@@ -67,12 +71,14 @@ class Prompt:
 
     thinking  whether the model was told to think; None leaves it to the model's template
     opened    whether the prompt ends within a thought, which the answer goes on with
+    notation  how calls in the answer are written
     """
 
     turns: tuple[Message, ...]
     ids: tuple[int, ...]
     thinking: bool | None = None
     opened: bool = False
+    notation: CallNotation = field(default=CallNotation(), compare=False, repr=False)
 
 
 SAMPLING_RANGES: Mapping[str, tuple[float, float]] = {

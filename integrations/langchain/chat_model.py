@@ -50,7 +50,7 @@ from ig_guardrail.integrations.langchain.structured import OutputMethod, structu
 from ig_guardrail.ledger import AccountKey, MemoryLedger, process_ledger
 from ig_guardrail.settings import Limits
 from ig_guardrail.spec import GuardrailSpec
-from ig_guardrail.types import CompiledPolicy, Message
+from ig_guardrail.types import CallNotation, CompiledPolicy, Message
 
 OPENINGS = 8  # models and policies that one chat model keeps open
 KEPT = {
@@ -61,7 +61,7 @@ KEPT = {
     "revision": "a revision",
     "context": "a context",
 }
-BESIDES = ("form", "own")  # of a call's options: what is no setting
+BESIDES = ("form", "own", "tool_format")  # of a call's options: what is no setting
 ABILITIES: ModelProfile = {
     "tool_calling": True,
     "tool_choice": True,
@@ -273,7 +273,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         with overflow_told():
             async with aclosing(guardrail.astream(options.ask(turns), options.timeout)) as chunks:
                 async for chunk in chunks:
-                    for piece in generation_chunks(chunk, tools=bool(options.form.callable)):
+                    for piece in generation_chunks(chunk, options.notation if options.form.callable else None):
                         yield piece
 
     @override
@@ -405,12 +405,12 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
     @override
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
         """Tokens the model reads for a conversation: chat template, and what it is told of tools."""
-        rules = self._present().costs.tool_rules if tools else None
-        form = form_of(tools, None, None, None)
-        return len(self._encoded(with_instructions(offered(form, rules), messages_of(messages))))
+        rules, style = self._present().costs.tool_rules if tools else None, self._present().engine.info.tool_format
+        form = offered(form_of(tools, None, None, None), rules)
+        return len(self._encoded(with_instructions(form, messages_of(messages), style), form.notation(style)))
 
-    def _encoded(self, turns: tuple[Message, ...]) -> tuple[int, ...]:
-        return self._present().engine.encode(turns, told_to_think(self.reasoning)).ids
+    def _encoded(self, turns: tuple[Message, ...], notation: CallNotation | None = None) -> tuple[int, ...]:
+        return self._present().engine.encode(turns, told_to_think(self.reasoning), notation).ids
 
     def _present(self) -> Guardrail:
         return self._given() or self._opened().guardrail()
@@ -502,7 +502,7 @@ def init_guarded_chat_model(
 def _pieces(guardrail: Guardrail, options: CallOptions, turns: tuple[Message, ...]) -> Iterator[ChatGenerationChunk]:
     with closing(guardrail.stream(options.ask(turns), options.timeout)) as chunks:
         for chunk in chunks:
-            yield from generation_chunks(chunk, tools=bool(options.form.callable))
+            yield from generation_chunks(chunk, options.notation if options.form.callable else None)
 
 
 async def _at_once(waiting: Sequence[Coroutine[Any, Any, ChatResult]]) -> list[ChatResult]:

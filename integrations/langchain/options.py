@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import PurePath
 from typing import Any, cast
 
@@ -21,7 +22,7 @@ from ig_guardrail.integrations.langchain.response_format import form_of, with_in
 from ig_guardrail.schemas import faultless
 from ig_guardrail.settings import Limits
 from ig_guardrail.text.calls import ResponseFormat, shown_length
-from ig_guardrail.types import GenerationDefaults, Message, Reasoning
+from ig_guardrail.types import OUR_FORMAT, CallNotation, GenerationDefaults, Message, Reasoning, ToolFormat
 
 TAKEN_BY_LANGCHAIN = frozenset({"stream", "ls_structured_output_format", "structured_output_format"})
 
@@ -63,10 +64,11 @@ class CallOptions(BaseModel):
     tenant: str | None = None
     form: ResponseFormat = ResponseFormat()
     own: GenerationDefaults = GenerationDefaults()
+    tool_format: ToolFormat = OUR_FORMAT
 
     def ask(self, turns: tuple[Message, ...]) -> GenerationRequest:
         """The request for a guardrail. Draws 63 random bits where no seed is set; the receipt tells which."""
-        seed = secrets.randbits(63) if self.seed is None else self.seed
+        seed, notation = secrets.randbits(63) if self.seed is None else self.seed, self.notation
         sampling = self.own.sampling(
             temperature=self.temperature,
             top_p=self.top_p,
@@ -79,15 +81,15 @@ class CallOptions(BaseModel):
             stop=self.stop,
             seed=seed,
             max_tokens=self.max_tokens,
-            grammar=_grammar(self.form, self.max_tokens),
+            grammar=_grammar(self.form, self.max_tokens, self.tool_format),
             max_reasoning_tokens=self.max_reasoning_tokens,
         )
         return GenerationRequest(
-            with_instructions(self.form, turns),
+            with_instructions(self.form, turns, self.tool_format),
             sampling,
             self.strategy,
             self.language,
-            unit=shown_length if self.form.callable else None,
+            unit=partial(shown_length, notation=notation) if self.form.callable else None,
             prose=self.form.schema is None,
             barred="the policy allows no tool that may be called here" if self.form.barred else "",
             json=self.form.schema is not None,
@@ -95,12 +97,18 @@ class CallOptions(BaseModel):
             top_logprobs=self.top_logprobs if self.logprobs or self.top_logprobs else None,
             tenant=self.tenant,
             reasoning=cast(Reasoning, self.reasoning),  # checked with the request
+            notation=notation if self.form.callable else None,
         )
+
+    @property
+    def notation(self) -> CallNotation:
+        """How the answer's calls are written."""
+        return self.form.notation(self.tool_format)
 
     def within(self, guardrail: Guardrail) -> CallOptions:
         """The options beside a model, and under a policy's rules for tools: what may not be called is not offered."""
-        form = offered(self.form, guardrail.costs.tool_rules)
-        return self.model_copy(update={"form": form, "own": guardrail.engine.info.defaults})
+        form, facts = offered(self.form, guardrail.costs.tool_rules), guardrail.engine.info
+        return self.model_copy(update={"form": form, "own": facts.defaults, "tool_format": facts.tool_format})
 
     def each(self) -> list[CallOptions]:
         """The options of each of the `n` answers."""
@@ -227,10 +235,10 @@ def spelled(name: str, value: Any) -> str:
         ) from error
 
 
-def _grammar(form: ResponseFormat, room: int) -> str | None:
+def _grammar(form: ResponseFormat, room: int, tool_format: ToolFormat) -> str | None:
     """The form as a grammar. Raises RequestError for a schema whose keywords have values of other kinds than theirs."""
     try:
-        return form.grammar(room)
+        return form.grammar(room, tool_format)
     except (TypeError, ValueError, AttributeError, KeyError, RecursionError) as error:
         raise RequestError(
             f"the schema cannot be read: {type(error).__name__}: {brief(error)}",

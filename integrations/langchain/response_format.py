@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from ig_guardrail.errors import RequestError, brief
 from ig_guardrail.schemas import KINDS, faultless, sound
 from ig_guardrail.text.calls import ResponseFormat, Tool, ToolChoice
-from ig_guardrail.types import Message, with_system_text
+from ig_guardrail.types import Message, ToolFormat, with_system_text
 
 _ANY = ("any", "required", True)
 _OTHERS = {"function", "parameters", "input_schema", "inputSchema", "name", "toolSpec"}  # of tools that are no schema
@@ -41,9 +41,9 @@ def form_of(tools: Sequence[Any] | None, choice: Any, parallel: bool | None, res
     return ResponseFormat(chosen, kind, not named if parallel is None else parallel, schema)
 
 
-def with_instructions(form: ResponseFormat, turns: tuple[Message, ...]) -> tuple[Message, ...]:
-    """A conversation whose model is told of the form."""
-    return with_system_text(turns, form.instructions())
+def with_instructions(form: ResponseFormat, turns: tuple[Message, ...], tool_format: ToolFormat) -> tuple[Message, ...]:
+    """A conversation whose model is told of the form, as far as its chat template will not tell of it."""
+    return with_system_text(turns, form.instructions(tool_format))
 
 
 def tool_of(given: Any) -> Tool:

@@ -148,8 +148,11 @@ class ChatHistory:
             self._code = FAILED
             return
         self._code = exit_code(receipt)
-        answer = replace(parse_message(receipt.text), thought=receipt.reasoning)
-        self._turns = (*turns, Message("assistant", receipt.text, (answer,) if receipt.reasoning else ()))
+        written = (
+            parse_message(receipt.text) if ask.notation is None else parse_message(receipt.text, None, ask.notation)
+        )
+        said = (replace(written, thought=receipt.reasoning),) if ask.notation is not None or receipt.reasoning else ()
+        self._turns = (*turns, Message("assistant", receipt.text, said))
 
     def _note(self, text: str) -> None:
         self._notes.print(text, style="dim", markup=False)

@@ -13,16 +13,17 @@ Words are read as JSON where they begin with a bracket, in a fence or not, and w
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TypeAlias
 
 from ig_guardrail.costs.base import Attributing, CostModel, FoldState
-from ig_guardrail.costs.calls.reader import Border
+from ig_guardrail.costs.calls.reader import Border, CallReader, reader_of
 from ig_guardrail.errors import CostFailure
+from ig_guardrail.text.call_notation import marker_of
 from ig_guardrail.text.json_strings import JsonTexts, TextPart, like_json
-from ig_guardrail.types import Granularity, Piece, Prompt, ScoreKind
+from ig_guardrail.types import CallNotation, Granularity, Piece, Prompt, ScoreKind, ToolCall, ToolFormat
 
 Scores: TypeAlias = tuple[float, ...]
 FoldStep: TypeAlias = tuple[FoldState, Piece]
@@ -32,12 +33,15 @@ FoldStep: TypeAlias = tuple[FoldState, Piece]
 class JsonProgress:
     """How far the JSON of an answer was read: that of its words, and that of the calls behind them.
 
-    json  whether the words are JSON; None as long as `head`, which is all of them, does not tell
+    json    whether the words are JSON; None as long as `head`, which is all of them, does not tell
+    calls   of calls that are JSON; None before they begin
+    reader  of calls that are not, whose texts are read when they are whole
     """
 
     border: Border = field(default_factory=Border)
     words: JsonTexts = field(default_factory=JsonTexts)
-    calls: JsonTexts = field(default_factory=partial(JsonTexts, envelope=1))
+    calls: JsonTexts | None = None
+    reader: CallReader = field(default_factory=CallReader)
     json: bool | None = None
     head: str = ""
 
@@ -47,8 +51,19 @@ class JsonProgress:
         Where only a marker tells where calls begin, JSON words go on behind it: it may stand in one of their texts.
         """
         border, said = self.border.read(piece)
-        calls, in_calls, clear_calls = self.calls.read(said) if said else (self.calls, [], "")
-        spoken = piece.text if piece.words is None else piece.text[: piece.words]
+        calls, in_calls, clear_calls = _read_json(self.calls, border.begun, said)
+        reader = self.reader
+        if border.notation.format.values != "json":
+            reader = reader.read(piece)
+            if border.begun is not None and border.begun.values != "json":
+                in_calls = [part for call in reader.made if isinstance(call, ToolCall) for part in _texts_of(call)]
+        before, known = len(piece.text) - len(said), len(said) - len(piece.text)
+        apart = (
+            bool(said) and border.begun is not None and not marker_of(border.begun)
+        )  # no text in JSON holds such one
+        spoken = (
+            piece.text[: piece.words] if piece.words is not None else piece.text[: max(0, before) if apart else None]
+        )
         text = self.head + spoken
         json = self.json if self.json is not None else piece.json or like_json(text)
         head = text if json is None else ""
@@ -56,14 +71,39 @@ class JsonProgress:
         clear = clear[len(self.head) :]
         if piece.words is not None:
             clear += clear_calls
-        elif said and not json:  # some of the first call's marker may stand in pieces before
-            before, known = len(piece.text) - len(said), len(said) - len(piece.text)
+        elif said and (apart or not json):  # some of the first call's marker may stand in pieces before
             clear = piece.text[: max(0, before)] + clear_calls[max(0, known) :]
-        if piece.ended or (said and piece.words is not None):
+        if piece.ended or (said and (apart or piece.words is not None)):
             in_words, words = in_words + words.end(), JsonTexts()
-        if piece.ended:
+        if piece.ended and calls is not None:
             in_calls += calls.end()
-        return JsonProgress(border, words, calls, json, head), in_words, in_calls, clear
+        return JsonProgress(border, words, calls, reader, json, head), in_words, in_calls, clear
+
+
+def progress_of(notation: CallNotation) -> JsonProgress:
+    """What reads the JSON of an answer from its beginning on."""
+    return JsonProgress(Border(notation), reader=reader_of(notation))
+
+
+def _read_json(
+    texts: JsonTexts | None, form: ToolFormat | None, said: str
+) -> tuple[JsonTexts | None, list[TextPart], str]:
+    """What more of calls adds to texts in their JSON, and that without escapes. Calls that are no JSON have none."""
+    if not said or form is None or form.values != "json":
+        return texts, [], said
+    return (texts or JsonTexts(envelope=_envelope(form))).read(said)
+
+
+def _envelope(form: ToolFormat) -> int:
+    """How many levels of a call's JSON hold names alone."""
+    before = form.begin + form.open.partition("{")[0]
+    return before.count("[") - before.count("]") + bool(form.keys)
+
+
+def _texts_of(call: ToolCall) -> list[TextPart]:
+    """The texts of a call that is whole."""
+    source = json.dumps({"name": call.name, "arguments": call.arguments}, ensure_ascii=False)
+    return JsonTexts(envelope=1).read(source)[1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,7 +202,7 @@ class DecodedCost:
 
     def start(self, prompt: Prompt) -> DecodedState:
         begun = self.model.start(prompt)
-        return DecodedState(begun, begun, (0.0,) * len(self.hazards))
+        return DecodedState(begun, begun, (0.0,) * len(self.hazards), decoder=progress_of(prompt.notation))
 
     def advance(self, steps: Sequence[tuple[DecodedState, Piece]]) -> list[tuple[DecodedState, Scores]]:
         """All texts of all pieces are asked about at once. Raises CostFailure where not all of them are answered."""

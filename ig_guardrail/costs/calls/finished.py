@@ -8,15 +8,16 @@ piece, the worst one counts.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.calls.decoded import fired_rules, read_decoded
-from ig_guardrail.costs.calls.reader import CallReader
+from ig_guardrail.costs.calls.reader import CallReader, reader_of
 from ig_guardrail.costs.calls.rules import name_pattern
 from ig_guardrail.costs.heads.artifact import options_sha256
 from ig_guardrail.errors import ModelError
+from ig_guardrail.text.call_notation import OURS
 from ig_guardrail.text.calls import format_call
 from ig_guardrail.types import CostModelSpec, Granularity, Piece, Prompt, ScoreKind, ToolCall
 
@@ -39,7 +40,7 @@ class FinishedCalls:
     longest_match: int = 0
 
     def start(self, prompt: Prompt) -> FinishedState:
-        return prompt, CallReader(), ()
+        return prompt, reader_of(prompt.notation), ()
 
     def advance(self, steps: Sequence[tuple[FinishedState, Piece]]) -> list[tuple[FinishedState, tuple[float, ...]]]:
         states = [(prompt, reader.read(piece)) for (prompt, reader, _), piece in steps]
@@ -69,14 +70,14 @@ class FinishedCalls:
         """Of each call the rules it breaks, and its scores."""
         if self.judge is None:
             return [((), (1.0,) * len(self.hazards)) for _ in calls]
-        steps = [(self.judge.start(prompt), _alone(call)) for prompt, call in calls]
+        steps = [(self.judge.start(replace(prompt, notation=OURS)), _alone(call)) for prompt, call in calls]
         return (
             [(fired_rules(self.judge, state), scores) for state, scores in self.judge.advance(steps)] if steps else []
         )
 
 
 def _alone(call: ToolCall | str) -> Piece:
-    """A call as a text of its own."""
+    """A call as a text of its own, in the notation that is the same for all models."""
     text = call if isinstance(call, str) else format_call(call.name, call.arguments, call.id)
     return Piece(text, ended=True, words=0)
 

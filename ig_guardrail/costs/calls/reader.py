@@ -5,43 +5,43 @@ Words are forgotten as they come. Of a call, its source is kept until the call i
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from ig_guardrail.text.call_notation import before_calls
-from ig_guardrail.text.calls import CLOSE, OPEN, call_in, first_call
-from ig_guardrail.types import Piece, ToolCall
+from ig_guardrail.text.call_notation import OURS, before_calls, first_head
+from ig_guardrail.text.call_reading import BEGINNING, CallPlace, begun_name, read_call, read_to_end
+from ig_guardrail.types import CallNotation, Piece, ToolCall, ToolFormat
 
 TextSource: TypeAlias = "tuple[TextSource, str] | None"  # the last of its pieces, and those before it
 
-_BLANKS = 8  # more of them in a row say no more
+_KEPT = 8  # more blanks in a row say no more
 _HEAD = 400  # characters of a call in which its name is looked for before it is complete
-_NAME = re.compile(rf'\s*{re.escape(OPEN)}\s*\{{\s*"name"\s*:\s*"([^"\\]{{0,256}})"')
-_QUOTED = re.compile(r'["\\]')
-_BARE = re.compile(f'"|{re.escape(CLOSE)}')
 
 
 @dataclass(frozen=True, slots=True)
 class Border:
-    """Whether calls have begun. tail: the end of the words that may tell, with more, where the first call begins."""
+    """Whether calls have begun, and in which format; until then, in which they may.
 
-    begun: bool = False
+    tail: the end of the words that may tell, with more, where the first call begins
+    """
+
+    notation: CallNotation = OURS
+    begun: ToolFormat | None = None
     tail: str = ""
 
     def read(self, piece: Piece) -> tuple[Border, str]:
         """The border after a piece, and what of calls is known with it."""
-        if self.begun:
+        if self.begun is not None:
             return self, piece.text
         if piece.words is not None:
             calls = piece.text[piece.words :]
-            return Border(begun=bool(calls)), calls
+            return Border(self.notation, self.notation.format if calls else None), calls
         known = self.tail + piece.text
-        place = first_call(known)
-        if place < len(known):
-            return Border(begun=True), known[place:]
-        certain = before_calls(known, ended=False)
-        return Border(tail=_line_end(known[:certain]) + known[certain:]), ""
+        found = first_head(known, self.notation)
+        if found is not None:
+            return Border(self.notation, found[1]), known[found[0] :]
+        certain = before_calls(known, ended=False, notation=self.notation)
+        return Border(self.notation, tail=_line_end(known[:certain]) + known[certain:]), ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,8 +51,8 @@ class CallReader:
     made    the calls that the last piece completed; in place of one that cannot be read, its source
     naming  the name of the call that is being written, once that is known
 
-    border, source, size, left, quoted: of the call that is being written, its source and how long it is; what of that
-    is not looked through yet; whether a text is open in its JSON
+    border, source, size, left, place: of the call that is being written, its source and how long it is; what of that
+    is not looked through yet; where the reading of it stands
     """
 
     made: tuple[ToolCall | str, ...] = ()
@@ -61,51 +61,38 @@ class CallReader:
     source: TextSource = None
     size: int = 0
     left: str = ""
-    quoted: bool = False
+    place: CallPlace = BEGINNING
 
     def read(self, piece: Piece) -> CallReader:
         """The reader after a piece."""
         border, text = self.border.read(piece)
-        if text:
-            return self._read(border, text)
+        if text and border.begun is not None:
+            return self._read(border, border.begun, text)
         return self if border == self.border and not self.made else replace(self, made=(), border=border)
 
-    def _read(self, border: Border, text: str) -> CallReader:
-        known, start, place, quoted = self.left + text, 0, 0, self.quoted
+    def _read(self, border: Border, form: ToolFormat, text: str) -> CallReader:
+        known, start, place = self.left + text, 0, self.place
         source, naming, made = self.source, self.naming, list[ToolCall | str]()
-        while (found := (_QUOTED if quoted else _BARE).search(known, place)) is not None:
-            if found[0] == "\\" and found.end() == len(known):
-                break
-            place = found.end() + (found[0] == "\\")
-            if found[0] == '"':
-                quoted = not quoted
-            elif found[0] == CLOSE:
-                whole = _joined((source, known[start:place]))
-                made.append(call_in(whole) or whole)
-                source, naming, start = None, None, place
-        kept = found.start() if found is not None else len(known) if quoted else _before_close(known, place)
-        source = (source, known[start:kept])
-        size = (0 if made else self.size) + kept - start
+        while (reached := read_to_end(known, start, place, form)).end is not None:
+            whole = _joined((source, known[start : reached.end]))
+            made.append(read_call(whole, form, border.notation.named) or whole)
+            source, naming, start, place = None, None, reached.end, BEGINNING
+        source = (source, known[start : reached.kept])
+        size = (0 if made else self.size) + reached.kept - start
         if naming is None and size <= _HEAD:
-            naming = _name(_joined((source, known[kept:])))
-        return CallReader(tuple(made), naming, border, source, size, known[kept:], quoted)
+            naming = begun_name(_joined((source, known[reached.kept :])), form)
+        return CallReader(tuple(made), naming, border, source, size, known[reached.kept :], reached.place)
+
+
+def reader_of(notation: CallNotation) -> CallReader:
+    """What reads the calls of an answer from its beginning on."""
+    return CallReader(border=Border(notation))
 
 
 def _line_end(text: str) -> str:
     """What may tell whether a call begins behind a text: its last character, and a few of the blanks behind that."""
     said = text.rstrip(" \t")
-    return said[-1:] + text[len(said) :][-_BLANKS:]
-
-
-def _before_close(text: str, start: int) -> int:
-    """Where the end of `text` begins that may become a closing marker; not before `start`."""
-    longest = min(len(CLOSE) - 1, len(text) - start)
-    return next((len(text) - n for n in range(longest, 0, -1) if text.endswith(CLOSE[:n])), len(text))
-
-
-def _name(source: str) -> str | None:
-    found = _NAME.match(source)
-    return None if found is None else found[1]
+    return said[-1:] + text[len(said) :][-_KEPT:]
 
 
 def _joined(source: TextSource) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ig_guardrail.costs.calls.reader import CallReader
+from ig_guardrail.costs.calls.reader import CallReader, reader_of
 from ig_guardrail.costs.heads.artifact import options_sha256
 from ig_guardrail.errors import ModelError
 from ig_guardrail.types import Granularity, Piece, Prompt, ScoreKind, ToolCall
@@ -64,7 +64,7 @@ class ToolRules:
     longest_match: int = 0
 
     def start(self, prompt: Prompt) -> RulesState:
-        return CallReader(), False
+        return reader_of(prompt.notation), False
 
     def advance(self, steps: Sequence[tuple[RulesState, Piece]]) -> list[tuple[RulesState, tuple[float, ...]]]:
         found = [self._read(state, piece) for state, piece in steps]

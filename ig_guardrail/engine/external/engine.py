@@ -23,7 +23,7 @@ from ig_guardrail.engine.text.detokenize import Detokenizer, Held
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 from ig_guardrail.engine.tree import Context, NodeTree, RequestUsage, TreeEntry
 from ig_guardrail.errors import EngineError, GuardrailError, RequestError
-from ig_guardrail.types import Draw, Message, Node, Prompt, Sampling, StateEdit, TokenLogprob
+from ig_guardrail.types import CallNotation, Draw, Message, Node, Prompt, Sampling, StateEdit, TokenLogprob
 
 Key: TypeAlias = tuple[int, ...]
 """(root) of a root; (root, lane, attempt) of an answer's nodes; (root, 0) of forced text, which nothing can follow."""
@@ -70,7 +70,9 @@ class StreamedEngine:
     def info(self) -> EngineInfo:
         return self._info
 
-    def encode(self, turns: Sequence[Message], thinking: bool | None = None) -> Prompt:
+    def encode(
+        self, turns: Sequence[Message], thinking: bool | None = None, notation: CallNotation | None = None
+    ) -> Prompt:
         """Ids that name the conversation; the model behind the stream reads it in its own way."""
         if not turns:
             raise RequestError("the conversation is empty", where="messages", fix="give at least one user message")

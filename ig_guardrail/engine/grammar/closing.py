@@ -183,8 +183,15 @@ class Stand:
 
 
 def beginning(net: Net) -> Stand:
-    """Where an answer stands before its first character."""
-    return Stand(net, "", b"", _closed(net, "", [(net.entry[0], OpenRule(0, 0, []))]))
+    """Where an answer stands before its first character.
+
+    Where it may be words, these alone are followed: they may end and go on anywhere, so nothing else needs closing.
+    """
+    stand = Stand(net, "", b"", _closed(net, "", [(net.entry[0], OpenRule(0, 0, []))]))
+    if not (stand.whole and stand.prose):
+        return stand
+    words = [(node, frame) for node, frame in stand.places if net.distance[node] + frame.cost(net) == 0]
+    return Stand(net, "", b"", dict.fromkeys(words))
 
 
 def _closed(net: Net, text: str, moved: list[tuple[int, OpenRule]]) -> dict[tuple[int, OpenRule], None]:

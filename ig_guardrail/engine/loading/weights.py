@@ -11,7 +11,9 @@ from ig_guardrail.engine.text.detokenize import detokenizer_of
 from ig_guardrail.engine.text.endings import end_tokens
 from ig_guardrail.engine.text.thought_reader import thought_reader_of
 from ig_guardrail.engine.text.thoughts import ThoughtFormat
+from ig_guardrail.engine.text.tool_probe import markers_of, tool_format_of
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
+from ig_guardrail.types import OUR_FORMAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +61,14 @@ def info_of(weights: Weights, mode: str, language: TokenVocabulary) -> EngineInf
 
 
 def vocabulary_of(weights: Weights, thoughts: ThoughtFormat | None = None) -> TokenVocabulary:
-    """The meaning of the model's tokens. thoughts: how its template writes them."""
+    """The meaning of the model's tokens. Special ones spell nothing, but those with which it writes calls of tools.
+
+    thoughts: how its template writes them
+    """
     ends = end_tokens(weights.tokenizer, weights.model.generation_config.eos_token_id)
     size = weights.model.config.get_text_config().vocab_size
-    detokenizer = detokenizer_of(weights.tokenizer)
+    format = tool_format_of(weights.tokenizer) if weights.tokenizer.chat_template else OUR_FORMAT
+    detokenizer = detokenizer_of(weights.tokenizer, markers_of(format) if format.native else ())
     reader = None if thoughts is None else thought_reader_of(weights.tokenizer, thoughts, detokenizer)
     return TokenVocabulary(detokenizer, ends, size, reader)
 

@@ -17,7 +17,18 @@ from ig_guardrail.engine.scripted.decoder import HiddenState, Prefix, ScriptedDe
 from ig_guardrail.engine.scripted.script import Bias, Script
 from ig_guardrail.engine.tree import NodeTree
 from ig_guardrail.errors import RequestError
-from ig_guardrail.types import Draw, Message, Node, Prompt, Sampling, StateEdit, TokenLogprob
+from ig_guardrail.types import (
+    OUR_FORMAT,
+    CallNotation,
+    Draw,
+    Message,
+    Node,
+    Prompt,
+    Sampling,
+    StateEdit,
+    TokenLogprob,
+    ToolFormat,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -46,6 +57,7 @@ class ScriptedEngine:
     enumerate_lanes  lane i takes the i-th of a block's possible token sequences (modulo their number) instead of a
                      random one, so that a test can draw a whole tree
     incidents        faults and waits; without gates every future is done when it is returned
+    tool_format      how it writes calls
     """
 
     def __init__(
@@ -56,6 +68,7 @@ class ScriptedEngine:
         hidden: HiddenState | None = None,
         enumerate_lanes: bool = False,
         incidents: Incidents | None = None,
+        tool_format: ToolFormat = OUR_FORMAT,
     ) -> None:
         self._vocabulary = script.vocabulary
         self._incidents = incidents or Incidents()
@@ -71,6 +84,7 @@ class ScriptedEngine:
             protected=self._vocabulary.protected,
             language=self._vocabulary.language.sha256,
             thinks=self._vocabulary.thoughts is not None,
+            tool_format=tool_format,
         )
         self._tree: NodeTree[Prefix] = NodeTree()
         grammars = Grammars(self._vocabulary.language, self._vocabulary.ids)
@@ -86,13 +100,16 @@ class ScriptedEngine:
         """Whether `shutdown` was called."""
         return self._tree.closed
 
-    def encode(self, turns: Sequence[Message], thinking: bool | None = None) -> Prompt:
+    def encode(
+        self, turns: Sequence[Message], thinking: bool | None = None, notation: CallNotation | None = None
+    ) -> Prompt:
         if not turns:
             raise RequestError("the conversation is empty", where="messages", fix="give at least one user message")
         thoughts = self._vocabulary.thoughts
         switched = thoughts is not None and bool(thoughts.switches(thinking))
         opened = thoughts is not None and thoughts.ends == "opened" and not switched
-        return Prompt(tuple(turns), self._vocabulary.prompt_ids(turns), thinking, opened)
+        written = notation or CallNotation(self._info.tool_format)
+        return Prompt(tuple(turns), self._vocabulary.prompt_ids(turns), thinking, opened, written)
 
     def open(
         self,

@@ -17,20 +17,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import chain, count, pairwise
 from typing import Any
 
-from ig_guardrail.engine.text.arranging import TemplateMessage, arrangements
+from ig_guardrail.engine.text.arranging import TemplateMessage, arrangements, map_texts
+from ig_guardrail.engine.text.call_turns import call_turns
 from ig_guardrail.engine.text.rendering import Rendering, Span, TemplateRefusal, render, template_of
 from ig_guardrail.engine.text.separators import separators_of
 from ig_guardrail.engine.text.thoughts import ThoughtFormat, thought_format_of
+from ig_guardrail.engine.text.tool_probe import markers_of, tool_format_of
 from ig_guardrail.errors import ModelError, RequestError
 from ig_guardrail.text.calls import CLOSE, OPEN
-from ig_guardrail.types import Message, Prompt
+from ig_guardrail.types import CallNotation, Message, Prompt, Tool, ToolFormat
 
 APART = "\u2060"
 
 _NOTATION = re.compile(f"({re.escape(OPEN)}|{re.escape(CLOSE)})")
+_UNSAID = re.compile(r"[^\w\s.,]")  # signs of which markers are made
 _ROUNDS = 8  # of keeping apart, and of reading added tokens by their characters; the second is mostly the last
 
 
@@ -41,6 +44,8 @@ class Chat:
     special  ids of special tokens
     added    ids of all tokens that were added to the vocabulary, but those of one character or of white space
     markers  the pattern of what divides messages; longest: characters of the longest
+    spelled  the pattern of texts of added tokens
+    format   how the model writes calls of tools
     thoughts  what the template does with thoughts; None if it knows none
     """
 
@@ -49,12 +54,17 @@ class Chat:
     added: frozenset[int]
     markers: re.Pattern[str]
     longest: int
+    spelled: re.Pattern[str]
+    format: ToolFormat
     thoughts: ThoughtFormat | None = None
 
-    def encode(self, turns: Sequence[Message], thinking: bool | None = None) -> Prompt:
+    def encode(
+        self, turns: Sequence[Message], thinking: bool | None = None, notation: CallNotation | None = None
+    ) -> Prompt:
         """The prompt, ending where the answer begins.
 
         thinking: whether the model is told to think; None leaves it to the template
+        notation: of calls, and the tools that the template tells of; None is the model's own, without tools
         Where the template has no place for a role, the turn is said by the user. Raises RequestError if the template
         refuses the turns in every arrangement, or a text changes the structure of the conversation; or if it has no
         switch that turns thinking off.
@@ -66,13 +76,19 @@ class Chat:
                 why="there is nothing to answer",
                 fix="give at least one user message",
             )
+        notation = notation or CallNotation(self.format)
+        plain = [self._safe(_part(turn)) for turn in turns]
+        shapes = arrangements(plain)
+        if notation.format.native:
+            native = arrangements(list(map(self._safe, call_turns(turns, notation.format))))
+            shapes = chain(native, shapes) if any(turn.said for turn in turns) else native
         refusal: TemplateRefusal | None = None
         switches = {} if self.thoughts is None else self.thoughts.switches(thinking)
-        for parts in arrangements([self._safe(_part(turn)) for turn in turns]):
+        for parts in shapes:
             try:
-                ids, text = self._ids(parts, switches)
+                ids, text = self._ids(parts, notation, switches)
                 opened = self.thoughts is not None and self.thoughts.ends_in(text) == "opened"
-                return Prompt(tuple(turns), ids, thinking, opened)
+                return Prompt(tuple(turns), ids, thinking, opened, notation)
             except TemplateRefusal as error:
                 refusal = refusal or error
         assert refusal is not None
@@ -93,53 +109,72 @@ class Chat:
     def neutral(self, text: str) -> str:
         """`text` with a space inside every marker."""
         while self.markers.search(text):
-            text = self.markers.sub(lambda found: _spelled_apart(found[0]), text)
+            text = self.markers.sub(_apart, text)
         return text
 
     def _safe(self, part: TemplateMessage) -> TemplateMessage:
         """A part without markers, but the notation of calls where it is trusted with it."""
         if not part.trusted:
-            return replace(part, text=self.neutral(part.text))
+            return part.mapped(self.neutral)
         texts = (text if text in (OPEN, CLOSE) else self.neutral(text) for text in _NOTATION.split(part.text))
         return replace(part, text="".join(texts))
 
-    def _ids(self, parts: Sequence[TemplateMessage], switches: Mapping[str, bool]) -> tuple[tuple[int, ...], str]:
+    def _ids(
+        self, parts: Sequence[TemplateMessage], notation: CallNotation, switches: Mapping[str, bool]
+    ) -> tuple[tuple[int, ...], str]:
         """The tokens of a conversation, and what its template makes of it."""
-        given = list(map(self._safe, parts))  # again, since some were joined
-        thoughts = self._thoughts(given)
-        given += [TemplateMessage("assistant", text) for _, text in thoughts.values()]
+        given = [self._with_thought(self._safe(part)) for part in parts]  # again, since some were joined
+        tools = [self._told(tool) for tool in notation.tools] if notation.format.native else []
         for _ in range(_ROUNDS):
-            messages = [(part.role, part.text) for part in given[: len(parts)]]
-            beside = {
-                place: (key, part.text)
-                for (place, (key, _)), part in zip(thoughts.items(), given[len(parts) :], strict=True)
-            }
-            rendering = render(self.tokenizer, messages, switches, beside)
-            torn = list(self._torn(rendering, given))
+            rendering = self._rendered(given, tools, notation, switches)
+            texts = _numbered(given)
+            torn = dict(self._torn(rendering, texts))
             if not torn:
-                return self._tokens(rendering, given), rendering.text
-            for number, text in torn:
-                given[number] = replace(given[number], text=text)
+                if tools:
+                    bland = [map_texts(tool, lambda text: _UNSAID.sub("_", text)) for tool in tools]
+                    if self._marked(rendering) != self._marked(self._rendered(given, bland, notation, switches)):
+                        raise _structure("a tool's text")
+                return self._tokens(rendering, texts), rendering.text
+            numbers = count()
+            given = [part.mapped(lambda text: torn.get(next(numbers), text)) for part in given]  # noqa: B023
         raise _structure()
 
-    def _thoughts(self, parts: Sequence[TemplateMessage]) -> dict[int, tuple[str, str]]:
-        """By message, the name under which the template takes its thought, and the thought, without markers."""
+    def _rendered(
+        self,
+        parts: Sequence[TemplateMessage],
+        tools: Sequence[Mapping[str, Any]],
+        notation: CallNotation,
+        switches: Mapping[str, bool],
+    ) -> Rendering:
         key = None if self.thoughts is None else self.thoughts.key
-        if key is None:
-            return {}
-        return {place: (key, self.neutral(part.thought)) for place, part in enumerate(parts) if part.thought.strip()}
+        return render(self.tokenizer, parts, tools, notation.format, switches, key)
 
-    def _torn(self, rendering: Rendering, parts: Sequence[TemplateMessage]) -> Iterator[tuple[int, str]]:
-        """Messages whose words make a marker with what stands beside them, and their texts with that kept apart."""
+    def _with_thought(self, part: TemplateMessage) -> TemplateMessage:
+        """A part whose thought is without markers, or left out where the template takes none."""
+        takes = self.thoughts is not None and self.thoughts.key is not None and bool(part.thought.strip())
+        return replace(part, thought=self.neutral(part.thought) if takes else "")
+
+    def _told(self, tool: Tool) -> dict[str, Any]:
+        """A tool as templates are told of it, with no added token in any of its texts."""
+        facts = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+        told: dict[str, Any] = map_texts(facts, lambda text: self.spelled.sub(_apart, self.neutral(text)))
+        return {"type": "function", "function": told}
+
+    def _marked(self, rendering: Rendering) -> int:
+        """How many markers the template itself wrote."""
+        return sum(len(self.markers.findall(piece)) for piece in rendering.frame())
+
+    def _torn(self, rendering: Rendering, texts: Sequence[tuple[str, bool]]) -> Iterator[tuple[int, str]]:
+        """Texts that make a marker with what stands beside them, by number, and with that kept apart."""
         for span in rendering.spans:
-            text = parts[span.message].text
+            text = texts[span.number][0]
             words = text.strip()
             before = self._reaches_over(rendering.text, span.start)
             behind = self._reaches_over(rendering.text, span.stop)
             if rendering.text[span.start : span.stop] != words and (before or behind or self._within(rendering, span)):
                 raise _structure()  # the template made something else of the words
             if before or behind:
-                yield span.message, text.replace(words, f"{APART * before}{words}{APART * behind}", 1)
+                yield span.number, text.replace(words, f"{APART * before}{words}{APART * behind}", 1)
 
     def _reaches_over(self, text: str, edge: int) -> bool:
         """Whether a marker begins before `edge` and ends behind it."""
@@ -157,7 +192,7 @@ class Chat:
     def _within(self, rendering: Rendering, span: Span) -> bool:
         return self.markers.search(rendering.text, span.start, span.stop) is not None
 
-    def _tokens(self, rendering: Rendering, parts: Sequence[TemplateMessage]) -> tuple[int, ...]:
+    def _tokens(self, rendering: Rendering, texts: Sequence[tuple[str, bool]]) -> tuple[int, ...]:
         """The tokens of a rendering, none of which that was added is made of a message's words."""
         cuts: set[int] = set()
         for _ in range(_ROUNDS):
@@ -168,7 +203,7 @@ class Chat:
                 ids += encoded["input_ids"]
                 places = [i for i, token in enumerate(encoded["input_ids"]) if token in self.added]
                 added = [encoded.token_to_chars(place) for place in places]
-                found.update(_cuts(rendering, parts, [(start + low, start + high) for low, high in added]))
+                found.update(_cuts(rendering, texts, [(start + low, start + high) for low, high in added]))
             if found <= cuts:
                 if found:
                     raise _structure()
@@ -182,7 +217,12 @@ def _part(turn: Message) -> TemplateMessage:
     return TemplateMessage(turn.role, turn.text, turn.role in ("system", "assistant"), turn.thought)
 
 
-def _cuts(rendering: Rendering, parts: Sequence[TemplateMessage], added: Sequence[tuple[int, int]]) -> Iterator[int]:
+def _numbered(parts: Sequence[TemplateMessage]) -> list[tuple[str, bool]]:
+    """All texts of a conversation, and whether each may hold the notation of calls."""
+    return [(text, part.trusted and not at) for part in parts for at, text in enumerate(part.texts())]
+
+
+def _cuts(rendering: Rendering, texts: Sequence[tuple[str, bool]], added: Sequence[tuple[int, int]]) -> Iterator[int]:
     """Where to cut the text so that no added token at these places is made of a message's words; both are in order."""
     spans = iter(rendering.spans)
     span = next(spans, None)
@@ -193,9 +233,13 @@ def _cuts(rendering: Rendering, parts: Sequence[TemplateMessage], added: Sequenc
             return
         if stop <= span.start or start == stop:
             continue
-        if parts[span.message].trusted and rendering.text[start:stop].strip() in (OPEN, CLOSE):
+        if texts[span.number][1] and rendering.text[start:stop].strip() in (OPEN, CLOSE):
             continue
         yield span.start if start < span.start else start + 1 if stop <= span.stop else span.stop
+
+
+def _apart(found: re.Match[str]) -> str:
+    return _spelled_apart(found[0])
 
 
 def _spelled_apart(marker: str) -> str:
@@ -205,9 +249,9 @@ def _spelled_apart(marker: str) -> str:
     return f"{marker[:place]} {marker[place:]}"
 
 
-def _structure() -> RequestError:
+def _structure(whose: str = "a turn's text") -> RequestError:
     return RequestError(
-        "a turn's text changes the structure of the conversation",
+        f"{whose} changes the structure of the conversation",
         where="messages",
         why="words of a message would be read as markers between messages",
         fix="remove the chat template's markers from the text",
@@ -232,8 +276,10 @@ def chat_of(tokenizer: Any) -> Chat:
     special = frozenset(token for token, entry in entries.items() if entry.special)
     added = special | {token for token, entry in entries.items() if len(entry.content.strip()) > 1}
     texts = {entries[token].content for token in special if entries[token].content.strip()}
-    words = texts | separators_of(tokenizer, texts)
+    format = tool_format_of(tokenizer)
+    words = texts | separators_of(tokenizer, texts) | (markers_of(format) if format.native else set())
     longest_first = sorted((word for word in words if word not in _spelled_apart(word)), key=len, reverse=True)
     markers = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
     longest = max(map(len, longest_first), default=0)
-    return Chat(tokenizer, special, added, markers, longest, thought_format_of(tokenizer))
+    spelled = re.compile("|".join(re.escape(entries[token].content) for token in sorted(added - special)) or r"(?!)")
+    return Chat(tokenizer, special, added, markers, longest, spelled, format, thought_format_of(tokenizer))

@@ -12,7 +12,7 @@ import codecs
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -70,16 +70,19 @@ class Detokenizer:
         return held
 
 
-def detokenizer_of(tokenizer: Any) -> Detokenizer:
-    """The detokenizer that agrees with a `transformers` tokenizer. Raises ModelError if its decoder is not known."""
+def detokenizer_of(tokenizer: Any, spelled: Collection[str] = ()) -> Detokenizer:
+    """The detokenizer that agrees with a `transformers` tokenizer, but spells out some special tokens, by their texts.
+
+    Raises ModelError if its decoder is not known.
+    """
     decoder = _decoder_of(tokenizer)
     steps = decoder["decoders"] if decoder["type"] == "Sequence" else [decoder]
     kinds = [step["type"] for step in steps]
     if kinds == ["ByteLevel"]:
-        return Detokenizer(_bytes_of(tokenizer, _byte_level_spelling()))
+        return Detokenizer(_bytes_of(tokenizer, _byte_level_spelling(), spelled))
     if kinds[:3] == ["Replace", "ByteFallback", "Fuse"] and set(kinds[3:]) <= {"Strip"}:
         lead = " " if any(step["content"] == " " and step["start"] == 1 for step in steps[3:]) else ""
-        return Detokenizer(_bytes_of(tokenizer, _sentencepiece_spelling), lead)
+        return Detokenizer(_bytes_of(tokenizer, _sentencepiece_spelling, spelled), lead)
     raise ModelError(
         f"the tokenizer decodes with {' + '.join(kinds)}, which this engine does not read",
         where=str(getattr(tokenizer, "name_or_path", "tokenizer")),
@@ -96,12 +99,13 @@ def _decoder_of(tokenizer: Any) -> dict[str, Any]:
     return described
 
 
-def _bytes_of(tokenizer: Any, spelling: Spelling) -> Callable[[int], bytes]:
-    special = {token for token, added in tokenizer.added_tokens_decoder.items() if added.special}
-    spelled = tokenizer.convert_ids_to_tokens
+def _bytes_of(tokenizer: Any, spelling: Spelling, spelled: Collection[str]) -> Callable[[int], bytes]:
+    entries = {token: entry for token, entry in tokenizer.added_tokens_decoder.items() if entry.special}
+    special = {token: entry.content.encode() if entry.content in spelled else b"" for token, entry in entries.items()}
+    name_of = tokenizer.convert_ids_to_tokens
 
     def bytes_of(token: int) -> bytes:
-        return b"" if token in special else spelling(spelled(token) or "")
+        return special[token] if token in special else spelling(name_of(token) or "")
 
     return bytes_of
 

@@ -1,19 +1,24 @@
 """A chat template's rendering of a conversation, and which parts of it are the messages' own words.
 
-Each message's words are put between two fences that no text can hold. White space at their ends stays outside, so that
-a template that trims them trims as ever; without the fences, the text is what the template makes of the bare messages.
+Each text of a message is put between two fences that no text can hold: its words, and names and texts of its calls.
+White space at their ends stays outside, so that a template that trims them trims as ever; without the fences, the text
+is what the template makes of the bare messages.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
+from ig_guardrail.engine.text.arranging import TemplateMessage
 from ig_guardrail.engine.text.step_limit import MOST_STEPS, TooManySteps, limited_steps
 from ig_guardrail.errors import ModelError, RequestError
+from ig_guardrail.types import ToolFormat
 
 
 class TemplateRefusal(RequestError):
@@ -22,16 +27,16 @@ class TemplateRefusal(RequestError):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Characters `start` to `stop` of a rendering, which are the words of message number `message`."""
+    """Characters `start` to `stop` of a rendering, which are text number `number` of all texts of the messages."""
 
-    message: int
+    number: int
     start: int
     stop: int
 
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """The text of a prompt, and the spans of the messages' words in it, in order."""
+    """The text of a prompt, and the spans of the messages' texts in it, in order."""
 
     text: str
     spans: tuple[Span, ...]
@@ -63,16 +68,22 @@ def template_of(tokenizer: Any) -> str:
 
 
 def apply_template(
-    tokenizer: Any, conversation: Sequence[Mapping[str, str]], prompt: bool, switches: Mapping[str, bool] | None = None
+    tokenizer: Any,
+    conversation: Sequence[Mapping[str, Any]],
+    prompt: bool,
+    switches: Mapping[str, bool] | None = None,
+    tools: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """What a template makes of a conversation. prompt: up to where an answer begins; switches: what else it is told.
 
     Raises ModelError if it takes more steps than any sound one does, and whatever the template raises.
     """
-    told = dict(tokenize=False, add_generation_prompt=prompt, **(switches or {}))
+    told: dict[str, Any] = {**(switches or {}), **({"tools": list(tools)} if tools else {})}
     try:
         with limited_steps(MOST_STEPS):
-            text: str = tokenizer.apply_chat_template(conversation, **told)
+            text: str = tokenizer.apply_chat_template(
+                list(conversation), tokenize=False, add_generation_prompt=prompt, **told
+            )
     except TooManySteps as error:
         raise ModelError(
             f"the model's chat template takes more than {MOST_STEPS:,} steps",
@@ -85,25 +96,24 @@ def apply_template(
 
 def render(
     tokenizer: Any,
-    messages: Sequence[tuple[str, str]],
+    messages: Sequence[TemplateMessage],
+    tools: Sequence[Mapping[str, Any]] = (),
+    format: ToolFormat | None = None,
     switches: Mapping[str, bool] | None = None,
-    beside: Mapping[int, tuple[str, str]] | None = None,
+    key: str | None = None,
 ) -> Rendering:
-    """Messages, each a role and a text, up to where the answer begins.
+    """Messages up to where the answer begins, by a template that is told of tools, as OpenAI's dicts.
 
     switches  what else the template is told
-    beside    by message, the name and the text of what it holds beside its own words, and the template may leave out;
-              the spans of these texts have the numbers behind those of the messages, in their order
+    key       the name under which it takes thoughts, which it may leave out
 
-    Raises TemplateRefusal if the template raises an error, or leaves the words of a message out; ModelError if it takes
-    more steps than any sound one does.
+    Raises TemplateRefusal if the template raises an error, or leaves out what a message says or which tool it calls;
+    ModelError if it takes more steps than any sound one does.
     """
-    nonce = secrets.token_hex(8)
-    conversation = [{"role": role, "content": _fenced(text, i, nonce)} for i, (role, text) in enumerate(messages)]
-    for number, (message, (key, text)) in enumerate((beside or {}).items(), len(messages)):
-        conversation[message][key] = _fenced(text, number, nonce)
+    nonce, numbers = secrets.token_hex(8), count()
+    fenced = [message.mapped(lambda text: _fenced(text, next(numbers), nonce)) for message in messages]
     try:
-        fenced = apply_template(tokenizer, conversation, True, switches)
+        said = apply_template(tokenizer, [as_given(one, format, key) for one in fenced], True, switches, tools)
     except ModelError:
         raise
     except Exception as error:  # templates are programs of their own and raise what they like
@@ -113,17 +123,52 @@ def render(
             why="the template decides which roles there are and how they may follow each other",
             fix="reorder or rename the turns as the model's card asks",
         ) from error
-    rendering = _without_fences(fenced, nonce)
-    kept = {span.message for span in rendering.spans}
-    lost = next((i for i, (_, text) in enumerate(messages) if text.strip() and i not in kept), None)
-    if lost is not None:
+    rendering = _without_fences(said, nonce)
+    kept = {span.number for span in rendering.spans}
+    lost = next((role for number, role, text in _needed(messages) if text.strip() and number not in kept), None)
+    if lost is not None or nonce in rendering.text:
         raise TemplateRefusal(
-            f"the model's chat template leaves out what the {messages[lost][0]} says",
+            f"the model's chat template leaves out what the {lost or 'assistant'} says",
             where="messages",
             why="the model would answer without having read it",
             fix="say it in a message of the user",
         )
     return rendering
+
+
+def as_given(message: TemplateMessage, format: ToolFormat | None, key: str | None) -> dict[str, Any]:
+    """A message as a template takes it. key: the name of its thought"""
+    given: dict[str, Any] = {"role": message.role, "content": message.text}
+    if key is not None and message.thought:
+        given[key] = message.thought
+    if message.calls and format is not None:
+        given["tool_calls"] = [
+            {
+                "type": "function",
+                "id": call.id or "",
+                "function": {
+                    "name": call.name,
+                    "arguments": json.dumps(call.arguments, ensure_ascii=False) if format.packed else call.arguments,
+                },
+            }
+            for call in message.calls
+        ]
+    if message.role == "tool" and message.call_id:
+        given |= {"tool_call_id": message.call_id, "name": message.tool}
+    return given
+
+
+def _needed(messages: Sequence[TemplateMessage]) -> Iterator[tuple[int, str, str]]:
+    """Number, role and text of what may not be left out: the words of messages, and the names of calls."""
+    number = 0
+    for message in messages:
+        texts = message.texts()
+        yield number, message.role, texts[0]
+        place = number + 3
+        for call in message.calls:
+            yield place, message.role, call.name
+            place += len(TemplateMessage("assistant", "", calls=(call,)).texts()) - 3
+        number += len(texts)
 
 
 def _fenced(text: str, number: int, nonce: str) -> str:

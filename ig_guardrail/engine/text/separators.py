@@ -10,11 +10,13 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from ig_guardrail.engine.text.arranging import TemplateMessage
 from ig_guardrail.engine.text.rendering import Rendering, TemplateRefusal, render, template_of
+from ig_guardrail.types import Role
 
 MARKER = re.compile(r"<<?\|?/?\w+\|?>>?|\[/?[A-Z_]+\]")  # <|user|>, <tool_call>, [INST], <<SYS>>
 
-_PROBES = (
+_PROBES: tuple[tuple[Role, ...], ...] = (
     ("user", "assistant", "user"),
     ("system", "user", "assistant", "user"),
     ("user", "assistant", "tool", "assistant", "user"),
@@ -28,7 +30,7 @@ def separators_of(tokenizer: Any, tokens: Iterable[str]) -> set[str]:
     special = re.compile("|".join(map(re.escape, sorted(tokens, key=len, reverse=True))) or r"(?!)")
     for roles in _PROBES:
         try:
-            rendering = render(tokenizer, [(role, f"x{number}x") for number, role in enumerate(roles)])
+            rendering = render(tokenizer, [TemplateMessage(role, f"x{number}x") for number, role in enumerate(roles)])
         except TemplateRefusal:
             continue
         found.update(word for piece in _dividing(rendering) for word in _words(piece, special))

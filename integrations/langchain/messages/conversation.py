@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-from langchain_core.messages import AIMessage, BaseMessage, ChatMessage
+from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, ToolMessage
 
 from ig_guardrail.drive.request import check_size
 from ig_guardrail.errors import RequestError
@@ -82,15 +82,16 @@ def _turn(message: BaseMessage, index: int, unjudged: Container[str], elsewhere:
     text = "\n\n".join(reader.texts(content, where)) if other else reader.text(content, where)
     role, made = _role(message, index), message.tool_calls if isinstance(message, AIMessage) else []
     lines = [*([text] if text else []), *(format_call(call["name"], call["args"]) for call in made)]
-    calls = tuple(ToolCall(call["name"], call["args"]) for call in made)
+    calls = tuple(ToolCall(call["name"], call["args"], call["id"]) for call in made)
     said = AssistantMessage(text, calls, thought_of(message) if isinstance(message, AIMessage) else "")
-    return Message(role, "\n".join(lines), (said,) if role == "assistant" else ())
+    result_of = message.tool_call_id if isinstance(message, ToolMessage) else None
+    return Message(role, "\n".join(lines), (said,) if role == "assistant" else (), result_of)
 
 
 def _joined(run: Sequence[Message]) -> Message:
     """Turns of one role in a row as one; those without words add nothing to its text."""
     said = tuple(one for turn in run for one in turn.said)
-    return Message(run[0].role, "\n\n".join(turn.text for turn in run if turn.text), said)
+    return Message(run[0].role, "\n\n".join(turn.text for turn in run if turn.text), said, run[0].call_id)
 
 
 def words_of(block: Mapping[Any, Any], silent: Container[Any] = CALLS) -> str | None:

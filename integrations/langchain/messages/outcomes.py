@@ -33,7 +33,7 @@ from ig_guardrail.errors import GenerationFailed, PromptTooLong
 from ig_guardrail.integrations.langchain.messages.blocks import PROVIDER, RECORD, THOUGHT, register
 from ig_guardrail.stream.receipt import as_json
 from ig_guardrail.text.calls import parse_calls
-from ig_guardrail.types import Chunk, Receipt, TokenLogprob, Verdict
+from ig_guardrail.types import CallNotation, Chunk, Receipt, TokenLogprob, Verdict
 
 register()
 
@@ -41,18 +41,19 @@ CUT_OFF = "(cut off before it was whole, so it is not shown)"  # in place of the
 IMPOSSIBLE = -9999.0  # OpenAI's number for a token that the model would never have written
 
 
-def generation_chunks(chunk: Chunk, tools: bool = False) -> Iterator[ChatGenerationChunk]:
+def generation_chunks(chunk: Chunk, notation: CallNotation | None = None) -> Iterator[ChatGenerationChunk]:
     """A piece of the stream as LangChain's; the one with the receipt is marked as the last.
 
-    tools: whether the answer may hold calls. A guardrail shows them whole, in one piece; here they follow its words.
+    notation: of calls, if the answer may hold any. A guardrail shows them whole, in one piece; here they follow its
+    words.
     """
-    words, calls = _parts(chunk.text, tools)
+    words, calls = _parts(chunk.text, notation)
     if chunk.reasoning:
         yield thought_chunk(chunk.reasoning)
     if chunk.receipt is None:
         yield from answer_chunks(words, calls)
         return
-    made = len(parse_calls(chunk.receipt.text)[1]) if tools else 0
+    made = len(parse_calls(chunk.receipt.text, notation=notation)[1]) if notation else 0
     calls += [] if chunk.cut is None else [cut_call(chunk.cut, made)]
     if calls:
         yield from answer_chunks(words, calls)
@@ -117,11 +118,11 @@ def is_cacheable(generations: Sequence[Generation]) -> bool:
     )
 
 
-def _parts(text: str, tools: bool) -> tuple[str, list[ToolCallChunk]]:
+def _parts(text: str, notation: CallNotation | None) -> tuple[str, list[ToolCallChunk]]:
     """Words, and the calls behind them."""
-    if not tools:
+    if notation is None:
         return text, []
-    words, calls = parse_calls(text)
+    words, calls = parse_calls(text, notation=notation)
     if not calls:  # a value may speak of calls without being one
         return text, []
     return words, [

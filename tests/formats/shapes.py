@@ -1,0 +1,156 @@
+"""Chat templates with tools, in the shapes that families of models have, written for these tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from tokenizers import AddedToken
+
+from ig_guardrail.engine.text.chat import Chat, chat_of
+from tests.conformance.engine.tiny import tiny_tokenizer
+
+BAR, LOW = "\N{FULLWIDTH VERTICAL LINE}", "\N{LOWER ONE EIGHTH BLOCK}"
+
+
+def full_width(name: str) -> str:
+    """A token as DeepSeek spells them: `<|tool call end|>` with wide bars and low lines."""
+    return f"<{BAR}{name.replace(' ', LOW)}{BAR}>"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A template and the tokens it speaks of.
+
+    parallel  whether one answer may hold several calls
+    """
+
+    template: str
+    special: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    parallel: bool = True
+
+    def tokenizer(self) -> Any:
+        made = tiny_tokenizer()
+        made.add_tokens([AddedToken(text, special=True, normalized=False) for text in self.special], True)
+        made.add_tokens([AddedToken(text, special=False, normalized=False) for text in self.added])
+        made.chat_template = self.template
+        return made
+
+
+LISTED = "{% if tools %}<|open|>tools\n{% for t in tools %}{{ t | tojson }}\n{% endfor %}<|shut|>{% endif %}"
+ANSWER = "{% if add_generation_prompt %}<|open|>assistant\n{% endif %}"
+TURN = "<|open|>{{ m.role }}\n{{ m.content }}<|shut|>"
+
+
+def chat_like(calls: str, result: str = "<|open|>tool\n{{ m.content }}<|shut|>") -> str:
+    """A template with turns between marks, in which an assistant's calls are written as `calls`."""
+    return (
+        LISTED + "{% for m in messages %}"
+        "{% if m.role == 'assistant' %}<|open|>assistant\n{{ m.content }}"
+        "{% if m.tool_calls %}" + calls + "{% endif %}<|shut|>"
+        "{% elif m.role == 'tool' %}" + result + "{% else %}" + TURN + "{% endif %}{% endfor %}" + ANSWER
+    )
+
+
+HERMES = (
+    "{% for c in m.tool_calls %}"
+    "{{ '\\n<tool_call>\\n' }}{{ '{\"name\": \"' + c.function.name + '\", \"arguments\": ' }}"
+    "{{ c.function.arguments | tojson }}{{ '}\\n</tool_call>' }}{% endfor %}"
+)
+LLAMA = (
+    "{% if m.tool_calls | length > 1 %}{{ raise_exception('one call at a time') }}{% endif %}"
+    "{% set c = m.tool_calls[0].function %}"
+    "{{ '{\"name\": \"' + c.name + '\", \"parameters\": ' }}{{ c.arguments | tojson }}{{ '}' }}"
+)
+MISTRAL = (
+    "[TOOL_CALLS] [{% for c in m.tool_calls %}{% if c.id | length != 9 %}{{ raise_exception('ids have 9 signs') }}"
+    '{% endif %}{% set told = c.function | tojson %}{{ told[:-1] }}, "id": "{{ c.id }}"}'
+    "{% if not loop.last %}, {% endif %}{% endfor %}]"
+)
+TAGS = (
+    "{% for c in m.tool_calls %}{{ '\\n<tool_call>\\n<function=' + c.function.name + '>\\n' }}"
+    "{% for key, value in c.function.arguments | items %}<parameter={{ key }}>\n"
+    "{{ value if value is string else value | tojson }}\n</parameter>\n{% endfor %}"
+    "</function>\n</tool_call>{% endfor %}"
+)
+DEEPSEEK = (
+    full_width("tool calls begin")
+    + "{% for c in m.tool_calls %}"
+    + full_width("tool call begin")
+    + "function"
+    + full_width("tool sep")
+    + "{{ c.function.name }}\n```json\n{{ c.function.arguments + '' }}\n```"
+    + full_width("tool call end")
+    + "{{ '' if loop.last else '\\n' }}{% endfor %}"
+    + full_width("tool calls end")
+)
+GRANITE = (
+    "<|tool_call|>[{% for c in m.tool_calls %}{{ c.function | tojson }}{% if not loop.last %}, {% endif %}{% endfor %}]"
+)
+PHI = (
+    '<|tool_call|>[{% for c in m.tool_calls %}{"type": "function", "name": "{{ c.function.name }}", '
+    '"arguments": {{ c.function.arguments | tojson }}}{% if not loop.last %}, {% endif %}{% endfor %}]<|/tool_call|>'
+)
+PYTHON = (
+    "[{% for c in m.tool_calls %}{{ c.function.name }}({% for key, value in c.function.arguments | items %}"
+    "{{ key }}={{ 'True' if value is true else 'False' if value is false else 'None' if value is none "
+    "else value | tojson }}{% if not loop.last %}, {% endif %}{% endfor %})"
+    "{% if not loop.last %}, {% endif %}{% endfor %}]"
+)
+NAMED = (
+    "{% for c in m.tool_calls %}[TOOL_CALLS]{{ c.function.name }}[ARGS]{{ c.function.arguments | tojson }}{% endfor %}"
+)
+HARMONY = (
+    "{% for m in messages %}{% if m.tool_calls %}<|open|>assistant to=functions.{{ m.tool_calls[0].function.name }}"
+    "<|channel|>commentary json<|message|>{{ m.tool_calls[0].function.arguments | tojson }}<|call|>"
+    "{% elif m.role == 'assistant' %}<|open|>assistant<|channel|>final<|message|>{{ m.content }}<|shut|>"
+    "{% else %}<|open|>{{ m.role }}<|message|>{{ m.content }}<|shut|>{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|open|>assistant{% endif %}"
+)
+GEMMA = (
+    "{% if messages[0].role == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+    "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('roles must alternate') }}{% endif %}"
+    "<|open|>{{ 'model' if m.role == 'assistant' else m.role }}\n"
+    "{{ m.content | trim }}<|shut|>{% endfor %}{% if add_generation_prompt %}<|open|>model\n{% endif %}"
+)
+
+SHAPES: Mapping[str, Shape] = {
+    "hermes": Shape(
+        chat_like(HERMES, "<|open|>user\n<tool_response>\n{{ m.content }}\n</tool_response><|shut|>"),
+        added=("<tool_call>", "</tool_call>"),
+    ),
+    "llama": Shape(
+        chat_like(LLAMA, "<|open|>ipython\n{{ m.content | tojson }}<|shut|>"), ("<|python_tag|>",), parallel=False
+    ),
+    "mistral": Shape(
+        chat_like(
+            MISTRAL,
+            '[TOOL_RESULTS] {"content": {{ m.content | tojson }}, "call_id": "{{ m.tool_call_id }}"}[/TOOL_RESULTS]',
+        ),
+        ("[TOOL_CALLS]", "[TOOL_RESULTS]", "[/TOOL_RESULTS]"),
+    ),
+    "tags": Shape(chat_like(TAGS), added=("<tool_call>", "</tool_call>")),
+    "deepseek": Shape(
+        chat_like(DEEPSEEK),
+        tuple(map(full_width, ("tool calls begin", "tool call begin", "tool sep", "tool call end", "tool calls end"))),
+    ),
+    "granite": Shape(chat_like(GRANITE), ("<|tool_call|>",)),
+    "phi": Shape(chat_like(PHI), added=("<|tool_call|>", "<|/tool_call|>")),
+    "python": Shape(chat_like(PYTHON)),
+    "named": Shape(chat_like(NAMED), ("[TOOL_CALLS]", "[ARGS]")),
+}
+WITHOUT: Mapping[str, Shape] = {
+    "gemma": Shape(GEMMA),
+    "harmony": Shape(LISTED + HARMONY, ("<|channel|>", "<|message|>", "<|call|>")),
+    "silent": Shape(chat_like(HERMES).removeprefix(LISTED)),
+}
+
+
+@cache
+def chat(name: str) -> Chat:
+    """The chat side of a shape."""
+    return chat_of((SHAPES.get(name) or WITHOUT[name]).tokenizer())

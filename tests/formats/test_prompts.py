@@ -1,0 +1,131 @@
+"""Tools, calls and results in prompts: told by the template, and inert like all words of others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ig_guardrail.costs.calls.decoded import read_decoded
+from ig_guardrail.costs.pattern import compile_patterns
+from ig_guardrail.engine.text.call_turns import id_of
+from ig_guardrail.engine.text.detokenize import detokenizer_of
+from ig_guardrail.engine.text.tool_probe import markers_of
+from ig_guardrail.errors import RequestError
+from ig_guardrail.text.calls import Tool, format_calls
+from ig_guardrail.types import AssistantMessage, CallNotation, Message, Piece, Prompt, ToolCall
+from tests.formats.shapes import SHAPES, WITHOUT, chat
+from tests.formats.test_reading import TOOLS, notation
+
+every_shape = pytest.mark.parametrize("shape", SHAPES)
+PARTS = [
+    "<|open|>",
+    "<|shut|>",
+    "<|",
+    "|>",
+    "open",
+    "</tool_call>",
+    "<tool_call>",
+    "[TOOL_CALLS]",
+    "<function=",
+    "\n",
+    "a",
+    " ",
+]
+
+
+def conversation(*, result: str = "sunny", city: str = "Bonn", name: str = "get_weather", words: str = "") -> Any:
+    """A question, a call that answers it, and its result."""
+    said = AssistantMessage(words, (ToolCall(name, {"city": city}, "call_1"),))
+    return (
+        Message("user", "How is the weather?"),
+        Message("assistant", "", (said,)),
+        Message("tool", result, call_id="call_1"),
+    )
+
+
+def read(shape: str, turns: Any, tools: tuple[Tool, ...] = TOOLS) -> str:
+    """The prompt as the model reads it."""
+    form = CallNotation(chat(shape).format, tools)
+    return str(chat(shape).tokenizer.decode(chat(shape).encode(turns, form).ids, skip_special_tokens=False))
+
+
+def markers(shape: str, turns: Any, tools: tuple[Tool, ...] = TOOLS) -> list[int]:
+    """The tokens of a prompt that no words can make."""
+    form = CallNotation(chat(shape).format, tools)
+    return [token for token in chat(shape).encode(turns, form).ids if token in chat(shape).added]
+
+
+@every_shape
+def test_the_template_tells_of_tools_and_writes_calls_and_results(shape: str) -> None:
+    text = read(shape, conversation())
+    assert all(tool.name in text and tool.description in text for tool in TOOLS)
+    assert format_calls((ToolCall("get_weather", {"city": "Bonn"}),), notation(shape))[:12] in text
+    assert "sunny" in text
+    assert "You have these tools" not in text
+    assert "Result of the tool call" not in text
+
+
+@every_shape
+@settings(max_examples=10, deadline=None)
+@given(st.lists(st.sampled_from(PARTS), min_size=1, max_size=5).map("".join))
+def test_no_words_of_calls_results_and_tools_open_or_close_anything(shape: str, text: str) -> None:
+    calm = markers(shape, conversation())
+    assert markers(shape, conversation(result=text or "x")) == calm
+    assert markers(shape, conversation(city=text)) == calm
+    odd = Tool("get_weather", f"The weather. {text}", {"type": "object", "properties": {"city": {"description": text}}})
+    plain = Tool("get_weather", "The weather.", {"type": "object", "properties": {"city": {"description": "x"}}})
+    assert markers(shape, conversation(), (odd,)) == markers(shape, conversation(), (plain,))
+
+
+def test_a_tool_that_makes_a_marker_with_the_templates_words_is_refused() -> None:
+    tokenizer = SHAPES["hermes"].tokenizer()
+    tokenizer.chat_template = "{% for t in tools or [] %}<{{ t.function.name }}{% endfor %}" + tokenizer.chat_template
+    from ig_guardrail.engine.text.chat import chat_of
+
+    made = chat_of(tokenizer)
+    odd = Tool("|shut|>", "", {"type": "object", "properties": {}})
+    with pytest.raises(RequestError, match="a tool's text changes the structure"):
+        made.encode((Message("user", "Hi."),), CallNotation(made.format, (odd,)))
+
+
+def test_results_are_named_after_their_calls_as_the_template_demands() -> None:
+    text = read("mistral", conversation())
+    name = id_of("call_1", chat("mistral").format)
+    assert (len(name), text.count(name)) == (9, 2)
+    assert id_of("call_1", chat("hermes").format) == "call_1"
+    assert id_of("<|shut|>", chat("hermes").format).isalnum()
+
+
+@pytest.mark.parametrize("shape", WITHOUT)
+def test_where_the_template_has_no_tools_all_is_said_in_words(shape: str) -> None:
+    turns = (Message("user", "Hi."), Message("assistant", "So."), Message("tool", "sunny"))
+    assert chat(shape).encode(turns).ids == chat(shape).encode(turns, CallNotation()).ids
+    text = str(chat(shape).tokenizer.decode(chat(shape).encode(turns).ids))
+    assert "sunny" in text
+
+
+@every_shape
+def test_tokens_with_which_calls_are_written_spell_themselves(shape: str) -> None:
+    tokenizer = SHAPES[shape].tokenizer()
+    spelled = detokenizer_of(tokenizer, markers_of(chat(shape).format))
+    for token, entry in tokenizer.added_tokens_decoder.items():
+        ours = entry.content in markers_of(chat(shape).format)
+        assert spelled.bytes_of(token) == (entry.content.encode() if ours or not entry.special else b"")
+
+
+@every_shape
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_texts_of_calls_are_judged_as_they_will_be_read(shape: str, size: int) -> None:
+    call = ToolCall("send-mail", {"to": ["Ann"], "text": 'a "secret" word'})
+    text = format_calls((call,), notation(shape))
+    cost = read_decoded(compile_patterns(['a "secret"'], 20, "codes", ("x",)))
+    state, worst = cost.start(Prompt((), (1,), notation(shape))), 0.0
+    for start in range(0, len(text), size):
+        ((state, (score,)),) = cost.advance(
+            [(state, Piece(text[start : start + size], ended=start + size >= len(text)))]
+        )
+        worst = max(worst, score)
+    assert worst == 1.0
