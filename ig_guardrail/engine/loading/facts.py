@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,15 @@ from ig_guardrail.engine.loading.context_window import window_of
 from ig_guardrail.engine.loading.generation import read_defaults
 from ig_guardrail.engine.loading.models import find_description
 from ig_guardrail.engine.loading.store import quiet
+from ig_guardrail.engine.text.arranging import TemplateMessage
 from ig_guardrail.engine.text.chat import chat_of
 from ig_guardrail.engine.text.endings import end_tokens
 from ig_guardrail.engine.text.rendering import TemplateRefusal, render, template_of
 from ig_guardrail.engine.text.thoughts import ThoughtFormat
 from ig_guardrail.errors import ModelError, brief
-from ig_guardrail.types import GenerationDefaults
+from ig_guardrail.types import GenerationDefaults, Role
 
-_CONVERSATIONS = {
+_CONVERSATIONS: Mapping[str, tuple[Role, ...]] = {
     "system": ("system", "user"),
     "assistant": ("user", "assistant", "user"),
     "tool": ("user", "assistant", "tool", "assistant", "user"),
@@ -100,9 +102,9 @@ def _named_ends(folder: Path) -> Any:
     return GenerationConfig.from_model_config(config).eos_token_id
 
 
-def _takes(tokenizer: Any, roles: tuple[str, ...]) -> bool:
+def _takes(tokenizer: Any, roles: tuple[Role, ...]) -> bool:
     try:
-        render(tokenizer, [(role, f"x{number}x") for number, role in enumerate(roles)])
+        render(tokenizer, [TemplateMessage(role, f"x{number}x") for number, role in enumerate(roles)])
     except TemplateRefusal:
         return False
     return True

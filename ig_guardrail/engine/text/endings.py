@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ig_guardrail.engine.text.arranging import TemplateMessage
 from ig_guardrail.engine.text.rendering import TemplateRefusal, render, template_of
 
 
@@ -28,8 +29,8 @@ def end_of_turn(tokenizer: Any) -> int | None:
     if not template_of(tokenizer):
         return None
     try:
-        asked = render(tokenizer, [("user", "x0x")])
-        told = render(tokenizer, [("user", "x0x"), ("assistant", "x1x"), ("user", "x2x")])
+        said = [TemplateMessage("user", "x0x"), TemplateMessage("assistant", "x1x"), TemplateMessage("user", "x2x")]
+        asked, told = render(tokenizer, said[:1]), render(tokenizer, said)
     except TemplateRefusal:
         return None
     beginning, (_, before, behind, *_) = asked.frame()[-1], told.frame()
