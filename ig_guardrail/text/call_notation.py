@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from ig_guardrail.types import CallNotation, ToolFormat
 
@@ -42,7 +43,7 @@ class Head:
     marker: bool
     named: bool
 
-    def pattern(self, escape: Any = re.escape) -> str:
+    def pattern(self, escape: Callable[[str], str]) -> str:
         """Of a text up to its first call and through the head of that, for grammars, if nothing else may begin one."""
         first, rest = escape(self.first), _tokens(self.rest, escape)
         if not self.marker:
@@ -174,7 +175,7 @@ def _searching(head: Head) -> re.Pattern[str]:
     return re.compile(rf"(?:(?:\A[ \t]*|{_PLACE})({first}){_SPACE}|({first}){_LINE_END}{_SPACE}){rest}")
 
 
-def _tokens(tokens: Tokens, escape: Any) -> str:
+def _tokens(tokens: Tokens, escape: Callable[[str], str]) -> str:
     said = [escape(token[0]) if len(token) == 1 else f"(?:{'|'.join(map(escape, token))})" for token in tokens]
     return _SPACE.join(said)
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.engine.text import rendering
+from ig_guardrail.engine.text.arranging import TemplateMessage
 from ig_guardrail.engine.text.chat import chat_of
 from ig_guardrail.engine.text.endings import end_of_turn
 from ig_guardrail.engine.text.rendering import LONGEST_TEMPLATE, TemplateRefusal, render
@@ -22,7 +23,7 @@ from ig_guardrail.errors import GuardrailError, ModelError
 from ig_guardrail.types import Message
 from tests.conformance.engine.tiny import TEMPLATE, tiny_tokenizer, tiny_weights
 
-ASKED = [("user", "hello there")]
+ASKED = [TemplateMessage("user", "hello there")]
 STEPS = 20_000
 
 
