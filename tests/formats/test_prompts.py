@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 from ig_guardrail.costs.calls.decoded import read_decoded
 from ig_guardrail.costs.pattern import compile_patterns
 from ig_guardrail.engine.text.call_turns import id_of
+from ig_guardrail.engine.text.chat import chat_of
 from ig_guardrail.engine.text.detokenize import detokenizer_of
 from ig_guardrail.engine.text.tool_probe import markers_of
 from ig_guardrail.errors import RequestError
-from ig_guardrail.text.calls import Tool, format_calls
+from ig_guardrail.integrations.langchain.response_format import with_instructions
+from ig_guardrail.text.calls import ResponseFormat, Tool, format_calls, format_message
 from ig_guardrail.types import AssistantMessage, CallNotation, Message, Piece, Prompt, ToolCall
+from tests.faults.templates import NO_SYSTEM
 from tests.formats.shapes import SHAPES, WITHOUT, chat
 from tests.formats.test_reading import TOOLS, notation
 
@@ -41,7 +44,7 @@ def conversation(*, result: str = "sunny", city: str = "Bonn", name: str = "get_
     said = AssistantMessage(words, (ToolCall(name, {"city": city}, "call_1"),))
     return (
         Message("user", "How is the weather?"),
-        Message("assistant", "", (said,)),
+        Message("assistant", format_message(said), (said,)),
         Message("tool", result, call_id="call_1"),
     )
 
@@ -83,8 +86,6 @@ def test_no_words_of_calls_results_and_tools_open_or_close_anything(shape: str, 
 def test_a_tool_that_makes_a_marker_with_the_templates_words_is_refused() -> None:
     tokenizer = SHAPES["hermes"].tokenizer()
     tokenizer.chat_template = "{% for t in tools or [] %}<{{ t.function.name }}{% endfor %}" + tokenizer.chat_template
-    from ig_guardrail.engine.text.chat import chat_of
-
     made = chat_of(tokenizer)
     odd = Tool("|shut|>", "", {"type": "object", "properties": {}})
     with pytest.raises(RequestError, match="a tool's text changes the structure"):
@@ -129,3 +130,27 @@ def test_texts_of_calls_are_judged_as_they_will_be_read(shape: str, size: int) -
         )
         worst = max(worst, score)
     assert worst == 1.0
+
+
+def test_instructions_and_results_go_into_the_users_turn_where_there_is_no_other() -> None:
+    form = ResponseFormat(TOOLS)
+    turns = with_instructions(form, conversation(words="I look."), chat("gemma").format)
+    prompt = chat("gemma").encode(turns, form.notation(chat("gemma").format))
+    text = str(chat("gemma").tokenizer.decode(prompt.ids))
+    asked, answered, result = text.split("<|open|>")[1:4]
+    assert asked.startswith("user\nYou have these tools")
+    assert '"name": "get_weather"' in asked
+    assert asked.endswith("How is the weather?<|shut|>")
+    assert answered.startswith('model\nI look.\n<tool_call>{"name": "get_weather", "arguments": {"city": "Bonn"}}')
+    assert result == "user\nResult of the tool call:\nsunny<|shut|>"
+
+
+def test_a_template_with_calls_and_no_system_role_keeps_its_calls() -> None:
+    tokenizer = SHAPES["hermes"].tokenizer()
+    tokenizer.chat_template = NO_SYSTEM + tokenizer.chat_template
+    made = chat_of(tokenizer)
+    turns = (Message("system", "Be brief."), *conversation())
+    text = str(tokenizer.decode(made.encode(turns, CallNotation(made.format, TOOLS)).ids))
+    assert made.format == chat("hermes").format
+    assert "<|open|>user\nBe brief.\n\nHow is the weather?<|shut|>" in text
+    assert '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Bonn"}}\n</tool_call>' in text
