@@ -18,7 +18,7 @@ from ig_guardrail.text.call_values import kind_of
 from ig_guardrail.types import CallNotation, Tool, ToolFormat
 
 MOST = 8  # calls in one answer
-MOST_BARE = 64  # tools whose bare calls are looked for
+MOST_BARE = 64  # tools beside which bare calls are looked for
 _ANY_TOKENS = '%llguidance {"no_forcing": true}'  # how a call is cut into tokens is the model's choice
 _BLANK = r"(\r?\n[ \t\r\n]{0,7}|[ ]{1,2})?"  # between the parts of a call, and between calls
 USUAL_ROOM = 256  # tokens, where only what can be written is looked at
@@ -61,7 +61,7 @@ def words_or_calls(notation: CallNotation, parallel: bool, room: int) -> str:
     for number, tool in enumerate(notation.named):
         for head_format, name in ((notation.format, "named"), (BARE, "bare")):
             mine = [head for head in found if head.named and head.format == head_format]
-            if not mine or (head_format == BARE and number >= MOST_BARE):
+            if not mine:
                 continue
             lexeme = "|".join(_of_tool(head, number).pattern(_said) for head in mine)
             lexemes.append(f"{name}{number}[lazy]: /{lexeme}/")
@@ -90,6 +90,7 @@ class _Form:
     def __init__(self, format: ToolFormat, tools: Sequence[Tool], room: int) -> None:
         self._format, self._tools, self._room = format, tools, room
         self._rules: dict[str, str] = {}
+        self._schemas: dict[int, str] = {}
 
     def calls(self, parallel: bool, first: str = "call") -> str:
         """What follows the opening of the first call; `first`: what that is."""
@@ -102,7 +103,8 @@ class _Form:
         number = self._tools.index(tool)
         if format == BARE:
             more = f" (BARENEXT bare){{0,{MOST - 1}}}" if parallel and self._format.separator is not None else ""
-            self._rules |= self._bare()
+            if "bare" not in self._rules:
+                self._rules |= self._bare()
             self._rules[f"brest{number}"] = f"BAREMIDDLE %json {self._schema_of(tool)} BARECLOSE"
             return f"brest{number}{more} BAREEND?"
         middle = format.middle.lstrip(BLANKS).removeprefix(first_sign(format))
@@ -168,7 +170,9 @@ class _Form:
         }
 
     def _schema_of(self, tool: Tool) -> str:
-        return _schema(_accepted(tool), self._room)
+        if id(tool) not in self._schemas:
+            self._schemas[id(tool)] = _schema(_accepted(tool), self._room)
+        return self._schemas[id(tool)]
 
 
 def _arguments(tool: Tool, format: ToolFormat, number: int, room: int) -> tuple[str, dict[str, str]] | None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from ig_guardrail.schemas import closed as closed
-from ig_guardrail.text.call_grammar import calls_alone, no_calls, words_or_calls, writable
+from ig_guardrail.text.call_grammar import MOST_BARE, calls_alone, no_calls, words_or_calls, writable
 from ig_guardrail.text.call_notation import BLANKS, OURS, before_calls, first_head, spelled
 from ig_guardrail.text.call_notation import CLOSE as CLOSE
 from ig_guardrail.text.call_notation import OPEN as OPEN
@@ -49,7 +49,7 @@ class ResponseFormat:
         """How calls are written by a model of that format; in ours, where a tool's arguments cannot be."""
         if not all(writable(tool, format) for tool in (*self.tools, *self.untold)):
             format = OUR_FORMAT
-        bare = self.choice == "auto" and self.schema is None
+        bare = self.choice == "auto" and self.schema is None and len(self.tools) + len(self.untold) <= MOST_BARE
         return CallNotation(format, self.callable, () if self.choice == "none" else self.untold, bare)
 
     def grammar(self, room: int, format: ToolFormat = OUR_FORMAT) -> str | None:
