@@ -52,13 +52,13 @@ def conversation(*, result: str = "sunny", city: str = "Bonn", name: str = "get_
 def read(shape: str, turns: Any, tools: tuple[Tool, ...] = TOOLS) -> str:
     """The prompt as the model reads it."""
     form = CallNotation(chat(shape).format, tools)
-    return str(chat(shape).tokenizer.decode(chat(shape).encode(turns, form).ids, skip_special_tokens=False))
+    return str(chat(shape).tokenizer.decode(chat(shape).encode(turns, notation=form).ids, skip_special_tokens=False))
 
 
 def markers(shape: str, turns: Any, tools: tuple[Tool, ...] = TOOLS) -> list[int]:
     """The tokens of a prompt that no words can make."""
     form = CallNotation(chat(shape).format, tools)
-    return [token for token in chat(shape).encode(turns, form).ids if token in chat(shape).added]
+    return [token for token in chat(shape).encode(turns, notation=form).ids if token in chat(shape).added]
 
 
 @every_shape
@@ -89,7 +89,7 @@ def test_a_tool_that_makes_a_marker_with_the_templates_words_is_refused() -> Non
     made = chat_of(tokenizer)
     odd = Tool("|shut|>", "", {"type": "object", "properties": {}})
     with pytest.raises(RequestError, match="a tool's text changes the structure"):
-        made.encode((Message("user", "Hi."),), CallNotation(made.format, (odd,)))
+        made.encode((Message("user", "Hi."),), notation=CallNotation(made.format, (odd,)))
 
 
 def test_results_are_named_after_their_calls_as_the_template_demands() -> None:
@@ -103,7 +103,7 @@ def test_results_are_named_after_their_calls_as_the_template_demands() -> None:
 @pytest.mark.parametrize("shape", WITHOUT)
 def test_where_the_template_has_no_tools_all_is_said_in_words(shape: str) -> None:
     turns = (Message("user", "Hi."), Message("assistant", "So."), Message("tool", "sunny"))
-    assert chat(shape).encode(turns).ids == chat(shape).encode(turns, CallNotation()).ids
+    assert chat(shape).encode(turns).ids == chat(shape).encode(turns, notation=CallNotation()).ids
     text = str(chat(shape).tokenizer.decode(chat(shape).encode(turns).ids))
     assert "sunny" in text
 
@@ -123,7 +123,7 @@ def test_texts_of_calls_are_judged_as_they_will_be_read(shape: str, size: int) -
     call = ToolCall("send-mail", {"to": ["Ann"], "text": 'a "secret" word'})
     text = format_calls((call,), notation(shape))
     cost = read_decoded(compile_patterns(['a "secret"'], 20, "codes", ("x",)))
-    state, worst = cost.start(Prompt((), (1,), notation(shape))), 0.0
+    state, worst = cost.start(Prompt((), (1,), notation=notation(shape))), 0.0
     for start in range(0, len(text), size):
         ((state, (score,)),) = cost.advance(
             [(state, Piece(text[start : start + size], ended=start + size >= len(text)))]
@@ -135,7 +135,7 @@ def test_texts_of_calls_are_judged_as_they_will_be_read(shape: str, size: int) -
 def test_instructions_and_results_go_into_the_users_turn_where_there_is_no_other() -> None:
     form = ResponseFormat(TOOLS)
     turns = with_instructions(form, conversation(words="I look."), chat("gemma").format)
-    prompt = chat("gemma").encode(turns, form.notation(chat("gemma").format))
+    prompt = chat("gemma").encode(turns, notation=form.notation(chat("gemma").format))
     text = str(chat("gemma").tokenizer.decode(prompt.ids))
     asked, answered, result = text.split("<|open|>")[1:4]
     assert asked.startswith("user\nYou have these tools")
@@ -150,7 +150,7 @@ def test_a_template_with_calls_and_no_system_role_keeps_its_calls() -> None:
     tokenizer.chat_template = NO_SYSTEM + tokenizer.chat_template
     made = chat_of(tokenizer)
     turns = (Message("system", "Be brief."), *conversation())
-    text = str(tokenizer.decode(made.encode(turns, CallNotation(made.format, TOOLS)).ids))
+    text = str(tokenizer.decode(made.encode(turns, notation=CallNotation(made.format, TOOLS)).ids))
     assert made.format == chat("hermes").format
     assert "<|open|>user\nBe brief.\n\nHow is the weather?<|shut|>" in text
     assert '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Bonn"}}\n</tool_call>' in text

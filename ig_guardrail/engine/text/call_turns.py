@@ -26,7 +26,7 @@ def call_turns(turns: Sequence[Message], format: ToolFormat) -> Iterator[Templat
                 ToolCall(call.name, call.arguments, id_of(call.id or f"call {number} {place}", format))
                 for place, call in enumerate(made)
             ]
-            yield TemplateMessage("assistant", words, calls=tuple(open_calls))
+            yield TemplateMessage("assistant", words, thought=turn.thought, calls=tuple(open_calls))
         elif turn.role == "tool":
             asked = id_of(turn.call_id, format) if turn.call_id else None
             call = next((one for one in open_calls if one.id == asked), open_calls[0] if open_calls else None)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-from ig_guardrail.engine.text.rendering import rendered
+from ig_guardrail.engine.text.rendering import apply_template
 from ig_guardrail.errors import ModelError
 from ig_guardrail.text.call_notation import heads
 from ig_guardrail.text.calls import format_calls, parse_calls
@@ -119,7 +119,7 @@ class _Probe:
             for one in TOOLS
         ]
         try:
-            return rendered(self.tokenizer, messages, told, ask=ask)
+            return apply_template(self.tokenizer, messages, ask, None, told)
         except ModelError:
             raise
         except Exception:  # templates are programs of their own and raise what they like
