@@ -19,7 +19,7 @@ from ig_guardrail.cli.tools_file import read_tools
 from ig_guardrail.cli.writers import Thoughts, printable
 from ig_guardrail.errors import GenerationFailed, RequestError
 from ig_guardrail.text.calls import parse_message
-from ig_guardrail.types import Message, Receipt
+from ig_guardrail.types import CallNotation, Message, Receipt
 
 if TYPE_CHECKING:
     from ig_guardrail.guardrail import Guardrail
@@ -148,11 +148,9 @@ class ChatHistory:
             self._code = FAILED
             return
         self._code = exit_code(receipt)
-        written = (
-            parse_message(receipt.text) if ask.notation is None else parse_message(receipt.text, None, ask.notation)
-        )
-        said = (replace(written, thought=receipt.reasoning),) if ask.notation is not None or receipt.reasoning else ()
-        self._turns = (*turns, Message("assistant", receipt.text, said))
+        plain, notation = ask.notation is None and not receipt.reasoning, ask.notation or CallNotation()
+        answer = replace(parse_message(receipt.text, None, notation), thought=receipt.reasoning)
+        self._turns = (*turns, Message("assistant", receipt.text, () if plain else (answer,)))
 
     def _note(self, text: str) -> None:
         self._notes.print(text, style="dim", markup=False)
