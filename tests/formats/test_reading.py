@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ig_guardrail.costs.calls.reader import reader_of
@@ -251,6 +251,7 @@ def test_grammar_reader_and_hold_back_agree(shape: str, data: st.DataObject) -> 
     mine = notation(shape)
     start, took = beginning(text, mine), taken(shape, FORM, text)
     words, calls = parse_calls(text, notation=mine)
+    assume(mine.format.separator is not None or len(calls) < 2)  # the grammar lets nobody write a second one
     assert words == text[:start]
     assert (took == f"{text}$") == (
         start is None or (bool(calls) and shown_length(text, True, None, mine) == len(text))
