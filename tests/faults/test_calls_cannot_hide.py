@@ -61,6 +61,7 @@ def answered(words: str, *calls: tuple[str, str], conversation: str = "c", **opt
     return answer
 
 
+@pytest.mark.slow
 @relaxed
 @given(decoys)
 def test_words_of_others_hide_no_call(words: str) -> None:

@@ -87,6 +87,7 @@ def streamed(chain: Runnable[Any, Any]) -> Any:
     return list(chain.stream("List it."))[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("schema", "method", "value"), WAYS)
 @pytest.mark.parametrize("way", [invoked, batched, streamed])
 def test_what_max_tokens_cut_off_is_an_error(schema: Any, method: Any, value: Any, way: Callable[..., Any]) -> None:
@@ -98,6 +99,7 @@ def test_what_max_tokens_cut_off_is_an_error(schema: Any, method: Any, value: An
             way(chat(text, max_tokens=room).with_structured_output(schema, method=method))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("schema", "method", "value"), WAYS)
 async def test_the_same_awaited(schema: Any, method: Any, value: Any) -> None:
     text = told(value, method, name_of(schema))
@@ -143,6 +145,7 @@ def test_a_number_alone_is_whole_where_nothing_may_have_cut_it(options: dict[str
     assert chain.invoke("How many?")["parsed"] == value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["json_schema", "function_calling"])
 def test_what_a_deadline_cut_off_is_an_error(method: Any) -> None:
     gate = threading.Event()
@@ -221,6 +224,7 @@ def test_so_is_one_that_the_other_model_called_invalid_itself() -> None:
     assert (answer.called, answer.cut) == (0, "pay")
 
 
+@pytest.mark.slow
 def test_calls_that_were_not_read_to_their_end_are_not_made() -> None:
     calls = [call_part("pay", '{"amount": 5}', "a", 0), call_part("read_file", '{"name": "a"}', "b", 1), last_part()]
     known = len(called(GuardedChatModel(inner=teller(calls), policy=compiled(RULES)).invoke("Go.")))
@@ -248,6 +252,7 @@ TEXT = list(f"Yes.\n{PAY}\n{READ}")
 MADE = [("pay", {"amount": 5}), ("read_file", {"name": "a"})]
 
 
+@pytest.mark.slow
 @few
 @given(st.integers(6, len(TEXT) + 3), st.sampled_from(["v0", "v1"]))
 def test_a_cut_call_is_an_invalid_call_and_whole_ones_before_it_are_made(room: int, version: str) -> None:
@@ -280,6 +285,7 @@ def test_no_cut_answer_is_empty(choice: str) -> None:
         assert answer.usage_metadata["output_tokens"] == room
 
 
+@pytest.mark.slow
 def test_a_call_that_a_deadline_or_a_stop_string_cut_is_told() -> None:
     gate = threading.Event()
     rail = scripted_guardrail({(0, 0): TEXT}, compiled(RULES), Incidents(gates={("extend", 12): gate}))

@@ -40,6 +40,7 @@ def test_a_disguised_text_is_denied_in_json_however_it_is_escaped(disguise: str,
     assert fired == {"dessert"}
 
 
+@pytest.mark.slow
 @settings(max_examples=RUNS, deadline=None)
 @given(st.sampled_from(["\u200b", "\u00ad", "\u0336", "\U000e0041"]), st.randoms(use_true_random=False), st.data())
 def test_nothing_of_a_match_in_json_is_shown_before_it_is_denied(

@@ -113,6 +113,7 @@ SECRETS = {  # a pattern, its longest match, what it matches, and what may stand
 HIDDEN = ["", "\u200b", "\u200d" * 50, "\u00ad" * 7, "\U000e0041" * 20]
 
 
+@pytest.mark.slow
 @settings(max_examples=RUNS, deadline=None)
 @given(st.data())
 def test_nothing_of_a_match_is_shown_before_it_is_denied(data: st.DataObject) -> None:

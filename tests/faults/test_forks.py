@@ -107,6 +107,7 @@ def test_no_model_is_loaded_in_a_fork_of_a_process_that_has_loaded_one() -> None
     assert (how, "forked" in told) == ("raised", True)
 
 
+@pytest.mark.slow
 def test_an_endpoint_that_was_asked_before_says_so_and_one_that_was_not_is_asked() -> None:
     client: Any = Client(ValueError)
     for before, words in ((True, "this one was forked from"), (False, "could not be asked")):

@@ -129,6 +129,7 @@ def test_what_is_not_denied_comes_whole(told: dict[str, Any]) -> None:
     assert CHECKS.forbidden_by("run", told, "call_1") is None
 
 
+@pytest.mark.slow
 @relaxed(max_examples=examples(10))
 @given(denied, st.data())
 def test_they_are_denied_in_own_values(text: str, data: st.DataObject) -> None:
@@ -137,6 +138,7 @@ def test_they_are_denied_in_own_values(text: str, data: st.DataObject) -> None:
     _check_shown("".join(chunk.text for chunk in asked.stream("x")), source, text)
 
 
+@pytest.mark.slow
 @relaxed(max_examples=examples(10))
 @given(denied, st.data())
 def test_they_are_denied_in_own_calls(text: str, data: st.DataObject) -> None:

@@ -229,6 +229,7 @@ def test_asking_does_not_keep_a_name_from_being_forgotten_nor_forget_it() -> Non
     assert spend(ledger, "a", 0.9)
 
 
+@pytest.mark.slow
 def test_a_conversation_of_any_length_takes_bounded_memory() -> None:
     ledger = MemoryLedger()
     for limit in (Limit("all", 1e9), Limit("late", 1e9, decay=0.9), Limit("window", 1e9, window=5)):

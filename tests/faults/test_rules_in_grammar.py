@@ -99,6 +99,7 @@ def test_where_no_value_keeps_the_rules_the_argument_or_the_tool_is_left_out(sch
     assert not any(takes(one, {"x": value}) for value in ("write", "a@x.example", 1, 0, True, None, []))
 
 
+@pytest.mark.slow
 def test_arguments_of_an_open_object_are_limited_where_they_are_given() -> None:
     one = narrowed(Tool("do", "", {"type": "object"}), rules(FEW))
     assert one is not None
@@ -244,6 +245,7 @@ def test_a_model_is_told_of_the_tools_it_may_call_as_they_were_bound() -> None:
     assert answer.usage_metadata["input_tokens"] == model.get_num_tokens_from_messages([HumanMessage("Hi")], TOOLS)
 
 
+@pytest.mark.slow
 def test_a_call_of_a_tool_that_is_denied_gives_way_to_words_and_not_to_another_tool() -> None:
     told = {(0, 0): DELETE, (1, 0): "Never."}
     model = ChatIGGuardrail(guardrail=scripted_guardrail(told, compiled(RULES)), seed=7)

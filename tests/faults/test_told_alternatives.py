@@ -62,6 +62,7 @@ def completes(policy: str, tokens: list[str]) -> bool:
     return bool(model.invoke("Go.").response_metadata["finish_reason"] == "stop")
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(15), deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([0, 1]), st.integers(1, 5), st.integers(0, 12))
 def test_what_is_told_beside_a_token_is_what_could_have_ended_the_answer(

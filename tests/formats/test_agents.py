@@ -105,7 +105,13 @@ def called(message: Any) -> list[tuple[str, Any]]:
     return [(one["name"], one["args"]) for one in message.tool_calls]
 
 
-every_shape = pytest.mark.parametrize("shape", [*SHAPES, *WITHOUT])
+QUICK = ("hermes", "mistral")  # the others take their turn where time is given
+native_shapes = pytest.mark.parametrize(
+    "shape", [pytest.param(one, marks=() if one in QUICK else pytest.mark.slow) for one in SHAPES]
+)
+every_shape = pytest.mark.parametrize(
+    "shape", [pytest.param(one, marks=() if one in QUICK else pytest.mark.slow) for one in [*SHAPES, *WITHOUT]]
+)
 
 
 @every_shape
@@ -171,7 +177,7 @@ def test_a_call_that_comes_back_costs_nothing(shape: str) -> None:
     assert spent == [1.0, 1.0]
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@native_shapes
 @pytest.mark.parametrize("fence", ["{}", "```json\n{}\n```"])
 def test_bare_objects_are_calls_and_are_judged(shape: str, fence: str) -> None:
     def bare(said: AssistantMessage, place: TokenPlace) -> str:
@@ -186,7 +192,7 @@ def test_bare_objects_are_calls_and_are_judged(shape: str, fence: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shape", SHAPES)
+@native_shapes
 def test_any_model_is_made_to_write_its_own_format(shape: str) -> None:
     tokenizer = SHAPES[shape].tokenizer()
     made = tiny_weights(context=2048, vocab_size=len(tokenizer))

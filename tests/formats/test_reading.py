@@ -150,6 +150,7 @@ def test_calls_of_a_history_are_read_back_as_the_template_wrote_them(shape: str,
     )
 
 
+@pytest.mark.slow
 @every_shape
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())

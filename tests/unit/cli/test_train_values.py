@@ -25,6 +25,7 @@ def test_a_reward_is_trained_from_the_projects_own_questions(
     assert (tmp_path / "mine" / "float64" / "CARD.md").read_text().startswith("# relevance")
 
 
+@pytest.mark.slow
 def test_a_critic_is_trained_under_a_policy(ig: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from ig_guardrail import assembly
     from ig_guardrail.learn.data import questions

@@ -158,6 +158,7 @@ def test_groups_of_one_call_that_share_a_prefix_do_not_disturb_each_other(
         assert mine.logprobs == pytest.approx(theirs.logprobs, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_long_prompt_lets_others_step_in_between() -> None:
     weights = tiny_weights(context=6000)
     engine = TransformersEngine(weights, Sharing)

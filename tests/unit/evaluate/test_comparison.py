@@ -180,6 +180,7 @@ def record(
 SLOW = {"total": 3.0, "first_released": None}
 
 
+@pytest.mark.slow
 def test_figures_are_what_they_say() -> None:
     records = [
         record("none", "1", "bb", over="rude"),
@@ -217,6 +218,7 @@ def test_rewards_of_benign_and_of_risky_answers_are_told_apart() -> None:
     assert (cut.figures["reward"].value, cut.figures["reward"].n) == (-2.0, 1)
 
 
+@pytest.mark.slow
 def test_a_harmless_answer_is_complete_and_the_model_s_own() -> None:
     records = [
         record("inference_guard", "1", "ac"),
@@ -246,6 +248,7 @@ def test_a_report_has_every_strategy_in_every_form(toy: None, prompts: Path) -> 
     assert all((out / name).read_text().startswith("<?xml") for name in ("front.svg", "traces.svg"))
 
 
+@pytest.mark.slow
 def test_rows_that_lie_close_together_are_named_once_in_the_picture(tmp_path: Path) -> None:
     names = {"cut": (1.0, 0.5), "early_exit": (1.05, 0.51), "beam (candidates 5)": (4.0, 0.5), "deal": (1.0, 0.9)}
     figures = {key: Estimate(0.0, 0.0, 0.0, 1) for key in COLUMNS}

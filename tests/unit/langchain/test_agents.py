@@ -54,6 +54,7 @@ def ask(text: str) -> dict[str, Any]:
     return {"messages": [HumanMessage(text)]}
 
 
+@pytest.mark.slow
 def test_an_agent_calls_a_tool_and_answers() -> None:
     _, call, result, answer = agent().invoke(ask("Read it."))["messages"]
     assert [(one["name"], one["args"]) for one in call.tool_calls] == [("read_file", {"name": "a"})]

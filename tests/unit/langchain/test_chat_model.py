@@ -110,6 +110,7 @@ def test_an_outcome_has_its_finish_reason_and_exactly_the_text_that_was_shown(
     assert record(message)["verdict"]["guarded"] is (options.get("strategy") != "none")
 
 
+@pytest.mark.slow
 def test_past_its_timeout_an_answer_is_what_was_shown_and_says_cancelled() -> None:
     gate = threading.Event()
     rail = scripted_guardrail({(0, 0): CALM}, incidents=Incidents(gates={("extend", 3): gate}))

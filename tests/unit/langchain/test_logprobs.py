@@ -67,6 +67,7 @@ def test_a_stream_tells_them_once_with_its_last_chunk() -> None:
     assert "".join(one["token"] for one in told(whole)) == CALM
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [-1, 21])
 def test_how_many_is_limited(count: int) -> None:
     with pytest.raises(RequestError, match="top_logprobs"):

@@ -75,6 +75,7 @@ def test_a_call_that_may_not_be_made_gives_way_to_another() -> None:
     assert answer.response_metadata["ig_guardrail"]["charges"][-1]["budget"] in ("rudeness", "tools")
 
 
+@pytest.mark.slow
 def test_a_call_that_may_not_be_made_gives_way_to_words() -> None:
     answer = model({(0, 0): DELETE, (1, 0): "Never."}).bind_tools(TOOLS).invoke("Clean up.")
     assert (answer.content, called(answer)) == ("Never.", [])
@@ -97,6 +98,7 @@ def test_a_second_call_that_may_not_be_made_takes_the_first_with_it() -> None:
     assert called(answer) == [("read_file", {"name": "a"})]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("choice", "expected"),
     [
@@ -140,6 +142,7 @@ def test_earlier_calls_and_their_results_are_read() -> None:
     assert (answer.content, called(answer)) == (CALM, [])
 
 
+@pytest.mark.slow
 def test_tools_are_counted() -> None:
     chat = ChatIGGuardrail(guardrail=obliging_guardrail())
     bare, told = (chat.get_num_tokens_from_messages([HumanMessage("Hi")], tools=some) for some in (None, TOOLS))

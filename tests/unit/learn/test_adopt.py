@@ -42,6 +42,7 @@ def adopted(weights: Weights) -> AdoptionReport:
     return adopt(weights, load_policy("default"), rate=RATE)
 
 
+@pytest.mark.slow
 def test_the_budgets_touch_as_many_harmless_answers_as_was_asked_for(weights: Weights) -> None:
     report = adopted(weights)
     assert report.served == {"help": "help-text", "tone": "tone-text"}
@@ -49,6 +50,7 @@ def test_the_budgets_touch_as_many_harmless_answers_as_was_asked_for(weights: We
     assert report.found.answers + report.fresh.n < len(QUESTIONS)
 
 
+@pytest.mark.slow
 def test_what_was_measured_is_used_by_every_policy_with_that_cost_model(weights: Weights) -> None:
     adopted(weights)
     engine = TransformersEngine(weights)
@@ -59,6 +61,7 @@ def test_what_was_measured_is_used_by_every_policy_with_that_cost_model(weights:
     engine.shutdown()
 
 
+@pytest.mark.slow
 def test_a_scale_in_the_policy_wins(weights: Weights, tmp_path: Path) -> None:
     adopted(weights)
     text = (Path("policies") / "default.yaml").read_text(encoding="utf-8")
@@ -69,6 +72,7 @@ def test_a_scale_in_the_policy_wins(weights: Weights, tmp_path: Path) -> None:
     engine.shutdown()
 
 
+@pytest.mark.slow
 def test_an_adopted_model_is_not_warned_of(weights: Weights, caplog: pytest.LogCaptureFixture) -> None:
     engine = TransformersEngine(weights)
     guard(engine, load_policy("default"))
@@ -80,6 +84,7 @@ def test_an_adopted_model_is_not_warned_of(weights: Weights, caplog: pytest.LogC
     engine.shutdown()
 
 
+@pytest.mark.slow
 def test_answers_are_kept_and_the_second_time_asked_for_no_more(
     weights: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,11 +93,13 @@ def test_answers_are_kept_and_the_second_time_asked_for_no_more(
     assert adopted(weights).record == first.record
 
 
+@pytest.mark.slow
 def test_too_few_answers_for_a_rate_are_an_error(weights: Weights) -> None:
     with pytest.raises(GuardrailError, match="cannot support a threshold for 1%"):
         adopt(weights, load_policy("default"), rate=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["", "{}", '{"format": 1}', "[" * 100_000, None])
 def test_a_damaged_record_is_an_error_that_names_it(weights: Weights, damage: str | None) -> None:
     adopted(weights)
@@ -104,6 +111,7 @@ def test_a_damaged_record_is_an_error_that_names_it(weights: Weights, damage: st
         read_scales(weights.sha256, weights.numerics)
 
 
+@pytest.mark.slow
 def test_the_report_fits_a_screen_and_holds_no_text(weights: Weights, capsys: pytest.CaptureFixture[str]) -> None:
     report = adopted(weights)
     show(report, RATE)

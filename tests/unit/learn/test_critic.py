@@ -65,6 +65,7 @@ def test_more_room_makes_the_same_beginning_likelier_to_last(learned: Trained) -
     assert tight < 0.5 < wide
 
 
+@pytest.mark.slow
 def test_the_reported_calibration_is_that_of_the_loaded_critic_against_the_definition_of_charging(
     tmp_path: Path,
 ) -> None:
@@ -107,6 +108,7 @@ def test_an_interrupted_recording_goes_on_to_the_same_critic(tmp_path: Path) -> 
     assert (again.folder / TENSORS).read_bytes() == (whole.folder / TENSORS).read_bytes()
 
 
+@pytest.mark.slow
 def test_what_was_recorded_is_not_recorded_again(tmp_path: Path) -> None:
     trained(rail(Foretold()), tmp_path / "kept", tmp_path / "critic")
     silent = rail(Foretold(), Incidents(faults={("open", 1): RuntimeError("the model was asked again")}))
@@ -146,6 +148,7 @@ def test_a_critic_of_another_policy_is_no_judge(learned: Trained) -> None:
         load(learned.folder).predict([beginnings(rail(Foretold()))["aaaa"]], [{"other": 0.0}])
 
 
+@pytest.mark.slow
 def test_the_second_head_foresees_the_task_value(tmp_path: Path) -> None:
     class PrefersB:
         layers = ()

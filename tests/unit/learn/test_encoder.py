@@ -76,6 +76,7 @@ def test_the_card_says_what_the_head_is_worth_and_how_it_was_made(encoder: Sente
     assert "## Measured" in (trained / "CARD.md").read_text()
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_and_ends_with_the_same_head(
     encoder: SentenceEncoder, data: list[Path], trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,6 +150,7 @@ def test_missing_parts_are_named(encoder: SentenceEncoder, data: list[Path], tmp
     assert raised.value.where == "train encoder"
 
 
+@pytest.mark.slow
 def test_the_command_trains(folder: Path, data: list[Path], tmp_path: Path) -> None:
     given = [word for path in data for word in ("--data", str(path))]
     rest = ["--out", str(tmp_path / "head"), "--encoder", str(folder), "--cache", str(tmp_path / "cache")]

@@ -85,6 +85,7 @@ def test_the_readable_card_has_the_same_sections(words: Trained) -> None:
         assert heading in text.splitlines()
 
 
+@pytest.mark.slow
 def test_training_again_gives_the_same_artifact(
     words: Trained, weights: Weights, data: list[Path], tmp_path: Path
 ) -> None:

@@ -100,6 +100,7 @@ def test_prov_decode_is_the_unguarded_stream_where_nothing_is_vetoed() -> None:
             assert answered(rail, "prov_decode", seed).text == plain
 
 
+@pytest.mark.slow
 def test_prov_decode_leaves_the_other_tokens_their_odds() -> None:
     rail = opened(NOTHING, SHORT_HOLD, hard=1, common=0)  # no letter of the secret, and no z, may be said
     first = Counter(answered(rail, "prov_decode", seed).text[:1] for seed in range(300))
