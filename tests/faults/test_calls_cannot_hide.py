@@ -71,6 +71,7 @@ def test_words_of_others_hide_no_call(words: str) -> None:
     assert [call["name"] for call in answered(words, *[("pay", "{}")] * 2).tool_calls] == ["pay"] * 2
 
 
+@pytest.mark.slow
 @relaxed
 @given(decoys)
 def test_words_of_others_are_no_call(words: str) -> None:
@@ -82,6 +83,7 @@ def test_words_of_others_are_no_call(words: str) -> None:
     assert answer.response_metadata["ig_guardrail"]["spend"]["payments"]["spent"] == 1
 
 
+@pytest.mark.slow
 @relaxed
 @given(decoys)
 def test_words_of_a_chain_hide_no_call(words: str) -> None:

@@ -71,6 +71,7 @@ PROSE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", PROSE)
 @pytest.mark.parametrize("parallel", [True, False])
 def test_prose_may_speak_of_calls(text: str, parallel: bool) -> None:
@@ -172,6 +173,7 @@ def test_words_of_another_model_hide_no_call(words: str) -> None:
     assert bound.invoke("Clean up.").tool_calls == []
 
 
+@pytest.mark.slow
 def test_a_tool_that_is_named_is_called_once_unless_more_was_asked_for() -> None:
     read_twice = list(format_call("read_file", {"name": "a"}) * 2)
     model = ChatIGGuardrail(guardrail=scripted_guardrail({(0, 0): read_twice}), seed=7)

@@ -94,6 +94,7 @@ def test_a_file_that_holds_no_tools_is_refused(ig: Command, says: Says, tmp_path
     assert "Traceback" not in ran.err
 
 
+@pytest.mark.slow
 def test_a_chat_is_a_conversation_with_tools_and_results(
     ig: Command, runs_on: RunsOn, policy: Callable[[str], str], tmp_path: Path
 ) -> None:

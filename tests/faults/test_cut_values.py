@@ -114,6 +114,7 @@ async def test_the_same_awaited(schema: Any, method: Any, value: Any) -> None:
 few = settings(max_examples=examples(20), deadline=None)
 
 
+@pytest.mark.slow
 @few
 @given(st.integers(1, len(json.dumps(WHOLE)) + 2), st.booleans())
 def test_include_raw_has_the_value_or_the_error_and_never_a_part(room: int, streams: bool) -> None:
@@ -157,6 +158,7 @@ def test_what_a_deadline_cut_off_is_an_error(method: Any) -> None:
     gate.set()
 
 
+@pytest.mark.slow
 def test_a_refusal_beside_the_message_is_no_value() -> None:
     chain = chat(told({"owner": "blockhead"}, "json_schema"))
     for found in (
@@ -271,6 +273,7 @@ def test_a_cut_call_is_an_invalid_call_and_whole_ones_before_it_are_made(room: i
     assert isinstance(again, AIMessage)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choice", ["any", "pay", "auto"])
 def test_no_cut_answer_is_empty(choice: str) -> None:
     for room in (1, 5, len(OPEN), len(OPEN) + 12, len(PAY) - 4, len(PAY) - 1):

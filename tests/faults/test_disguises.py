@@ -180,6 +180,7 @@ PIECES = [
 OTHERS = ["ab", "é", "a.b", r"\be", "ae$", r"(?m)b$", r"a\B", "[^a]b", "가", "각", "が", r"e\b", "аb", r" \b"]
 
 
+@pytest.mark.slow
 @settings(max_examples=RUNS * 5, deadline=None)
 @given(
     st.sampled_from(OTHERS),

@@ -316,6 +316,7 @@ def calm_chat(model: Any) -> ChatIGGuardrail:
     return ChatIGGuardrail(guardrail=made, seed=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ask", ["batch", "abatch"])
 @pytest.mark.parametrize("bad", ["hang", "fail"])
 def test_in_a_batch_one_failure_fails_one(ask: str, bad: str) -> None:

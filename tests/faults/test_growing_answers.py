@@ -86,6 +86,7 @@ def test_the_numbers_of_an_answer_take_memory_by_its_tokens() -> None:
     assert held(2_000) < 3 * held(1_000)
 
 
+@pytest.mark.slow
 def test_the_texts_of_an_answer_take_memory_by_its_length() -> None:
     def held(blocks: int) -> int:
         node = root()

@@ -44,6 +44,7 @@ def test_too_much_work_is_refused_with_what_to_do(name: str) -> None:
     assert "lower longest_match" in raised.value.fix
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIGHT)
 def test_patterns_as_policies_have_them_are_taken(name: str) -> None:
     patterns, longest = LIGHT[name]

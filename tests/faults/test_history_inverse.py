@@ -125,6 +125,7 @@ def test_an_answer_that_comes_back_costs_nothing(said: str, made: list[tuple[str
     assert book.spent == before
 
 
+@pytest.mark.slow
 @relaxed
 @given(words, calls, st.data())
 def test_what_is_added_to_it_is_charged(said: str, made: list[tuple[str, dict[str, Any]]], data: st.DataObject) -> None:
@@ -191,6 +192,7 @@ def tool(name: str) -> dict[str, Any]:
     return {"type": "function", "function": {"name": name, "parameters": parameters}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("back", WAYS)
 def test_own_calls_come_back_for_nothing(back: Way) -> None:
     ledger = MemoryLedger()

@@ -169,6 +169,7 @@ def test_steps_are_counted_alike_each_time_and_the_trace_function_comes_back() -
         sys.settrace(before)
 
 
+@pytest.mark.slow
 @given(st.text(alphabet="{}%# abm.[]()'_|~*+", max_size=60))
 @settings(max_examples=80, deadline=None)
 def test_any_text_as_a_template_answers_or_is_refused(text: str) -> None:

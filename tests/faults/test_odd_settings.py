@@ -275,6 +275,7 @@ def test_addresses_that_are_none_are_refused_by_the_check_of_a_policy(address: s
     assert (policy is not None) == ADDRESSES[address], faults
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "address", [*ADDRESSES, "https://[::1:99]/v1", "https://a..b/v1", "https://", "x", "https://[/"]
 )

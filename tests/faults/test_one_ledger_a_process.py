@@ -148,6 +148,7 @@ print("done", ledger.spent("b", 1, limit))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
 def test_a_fork_amid_charges_has_a_ledger_that_opens() -> None:
     said = subprocess.run([sys.executable, "-c", FORKING], capture_output=True, text=True, check=True, timeout=60)

@@ -210,6 +210,7 @@ def test_a_call_within_the_rules_is_drawn_at_once(temperature: float) -> None:
     assert {block["attempts"] for block in receipt["blocks"]} == {1}
 
 
+@pytest.mark.slow
 def test_a_tool_that_may_not_be_called_is_not_offered_where_one_must_be() -> None:
     for seed in range(5):
         answer = chat(DELETE, seed=seed).bind_tools(TOOLS, tool_choice="any", parallel_tool_calls=False).invoke("Go.")

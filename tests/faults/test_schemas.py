@@ -322,6 +322,7 @@ TABLE: list[tuple[str, Any, list[Any], list[Any]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("schema", "good", "bad"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
 def test_a_word_of_a_schema_holds(schema: Any, good: list[Any], bad: list[Any]) -> None:
     assert [value for value in good if not takes(schema, value)] == []
@@ -353,6 +354,7 @@ def circular() -> Any:
     return schema
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("schema", "place"),
     [
@@ -389,6 +391,7 @@ def test_what_cannot_be_followed_is_refused_with_its_place(schema: Any, place: s
     assert f"at {place}" in refused.value.what
 
 
+@pytest.mark.slow
 def test_what_references_lead_to_compiles_as_deep_as_it_is_followed() -> None:
     deepest = max(levels for levels in range(20, 200, 20) if _is_followed(chained(levels)))
     assert deepest >= 100
@@ -402,6 +405,7 @@ def _is_followed(schema: Any) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_an_object_may_have_many_keys_that_it_need_not_have() -> None:
     schema = {"type": "object", "properties": {f"key{at}": TEXT for at in range(800)}}
     state = Grammars(BYTES.language, BYTES.ids).compiled(ResponseFormat(schema=schema).grammar(ROOM) or "").after(())

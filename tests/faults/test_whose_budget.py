@@ -171,6 +171,7 @@ WAYS: dict[str, Callable[..., Any]] = {
 }
 
 
+@pytest.mark.slow
 @MODELS
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_model_called_directly_takes_the_conversation_from_its_config(make: Make, way: str) -> None:
@@ -226,6 +227,7 @@ def test_an_agents_input_does_not_name_the_conversation() -> None:
     assert [run(one, guarded_conversation=f"fresh-{turn}") for turn in range(3)] == [True, False, False]
 
 
+@pytest.mark.slow
 def test_neither_a_command_nor_a_change_of_the_state_names_it_anew() -> None:
     one = agent()
     assert run(one)

@@ -214,6 +214,7 @@ class Babbler:
         return [(token, weight / total) for token, weight in enumerate(weights)]
 
 
+@pytest.mark.slow
 @every_shape
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
@@ -227,6 +228,7 @@ def test_calls_are_found_however_an_answer_is_cut(shape: str, data: st.DataObjec
     assert tuple(found) == parse_calls(text, notation=notation(shape))[1]
 
 
+@pytest.mark.slow
 @every_shape
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())

@@ -84,6 +84,7 @@ def test_the_answer_is_the_plain_one_token_for_token(
     assert fast.live_nodes() == 0
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(30), deadline=None)
 @given(st.sampled_from(WAYS), st.sampled_from(SHARES), st.integers(0, 2**32), st.integers(1, 12))
 def test_keys_and_values_after_wrong_guesses_are_those_of_a_fresh_pass(

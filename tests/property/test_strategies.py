@@ -161,6 +161,7 @@ def test_speculative_rejection_keeps_the_better_half_of_every_block(toy: Toy, la
     assert receipt.text == (best if toy.safe(best) else "[refusal")
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(250), deadline=None)
 @given(
     toys((2, 3, 4)),

@@ -240,6 +240,7 @@ def test_guarded_streams_keep_their_budgets(world: World, strategy: str) -> None
     assert rail.engine.live_nodes() == 0
 
 
+@pytest.mark.slow
 @streams(0.2)
 @given(worlds(), st.sampled_from([8, 9, 16]))
 def test_early_looks_change_no_answer(world: World, block: int) -> None:
@@ -254,6 +255,7 @@ def test_early_looks_change_no_answer(world: World, block: int) -> None:
     assert answers[0] == answers[1]
 
 
+@pytest.mark.slow
 @streams(0.3)
 @given(worlds(), st.integers(0, 10**9))
 def test_a_hostile_strategy_cannot_leak_nor_hang(world: World, seed: int) -> None:
@@ -319,6 +321,7 @@ def test_leaving_at_any_chunk_frees_everything(world: World, after: int, seed: i
     assert rail.engine.live_nodes() == 0
 
 
+@pytest.mark.slow
 @streams(0.05)
 @given(worlds(), st.integers(1, 16), st.integers(1, 16))
 def test_spend_does_not_depend_on_block_size_or_strategy(world: World, one: int, other: int) -> None:

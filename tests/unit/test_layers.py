@@ -31,6 +31,7 @@ def lint(folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_every_room_keeps_to_its_floor(installed: Path) -> None:
     result = lint(installed)
     assert result.returncode == 0, result.stdout

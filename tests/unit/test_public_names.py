@@ -57,6 +57,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert _modules_after("import ig_guardrail").isdisjoint(HEAVY)
 
 
+@pytest.mark.slow
 def test_importing_the_guardrail_loads_no_torch() -> None:
     assert _modules_after("from ig_guardrail import Guardrail").isdisjoint(("torch", "transformers", "langchain_core"))
 

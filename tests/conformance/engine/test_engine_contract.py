@@ -79,6 +79,7 @@ def test_children_come_in_the_order_of_the_draws(world: World) -> None:
     assert len({child.id for child in children}) == 4
 
 
+@pytest.mark.slow
 def test_the_stream_does_not_depend_on_block_sizes(world: World) -> None:
     root = world.root()
     whole = world.blocks(root, 24)
@@ -142,6 +143,7 @@ def test_log_probabilities_are_the_models_own(world: World) -> None:
     assert world.engine.logprobs(root, ()).result() == []
 
 
+@pytest.mark.slow
 def test_chances_are_log_probabilities_with_the_likeliest_beside_them(world: World) -> None:
     root = world.root()
     node = world.blocks(root, 70)
@@ -329,6 +331,7 @@ def test_the_earliest_stop_string_wins(world: World) -> None:
     assert node.text[: node.visible] == "I lik"
 
 
+@pytest.mark.slow
 def test_a_drawn_stop_string_ends_the_answer_at_the_token_that_completes_it(world: World) -> None:
     text = world.blocks(world.root(), 48).text
     stop = next(text[i : i + 3] for i in range(6, len(text) - 3) if "\ufffd" not in text[i : i + 3])

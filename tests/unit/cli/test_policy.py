@@ -70,6 +70,7 @@ def test_a_policy_that_is_not_there_cannot_be_shown(ig: Command) -> None:
     assert "did you mean `default`" in ran.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [("policy", "check", "default"), ("policy", "show", "strict"), ("--version",)])
 def test_these_commands_run_where_torch_cannot_be_imported(arguments: tuple[str, ...]) -> None:
     ran = subprocess.run([sys.executable, "-c", WITHOUT_TORCH, *arguments], capture_output=True, text=True, check=False)

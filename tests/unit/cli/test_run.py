@@ -71,6 +71,7 @@ def test_json_is_one_object_a_line_deltas_then_one_receipt(ig: Command, says: Sa
     assert (ran.code, ran.err) == (0, "")
 
 
+@pytest.mark.slow
 def test_past_its_timeout_an_answer_is_cancelled_and_what_was_released_stands(ig: Command, says: Says) -> None:
     gate = threading.Event()
     says(scripted_guardrail({(0, 0): CALM}, incidents=Incidents(gates={("extend", 3): gate})))

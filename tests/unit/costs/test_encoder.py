@@ -84,6 +84,7 @@ def test_a_prefix_scores_the_same_however_it_was_cut(
     assert heard == score(cost, text, ended)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(texts=st.lists(TEXTS, min_size=2, max_size=6))
 def test_a_score_does_not_depend_on_what_is_asked_beside_it(cost: EncoderCost, texts: list[str]) -> None:

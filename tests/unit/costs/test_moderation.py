@@ -141,6 +141,7 @@ def test_an_endpoint_that_hangs_up_is_a_failure() -> None:
         scores(cost(served), "a")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("patient", ["in silence", "asking to wait"])
 def test_the_time_limit_holds_for_silence_and_for_retries(patient: str) -> None:
     over = threading.Event()
@@ -251,6 +252,7 @@ def test_a_hazard_without_categories_is_refused() -> None:
         build_cost_model(spec("http://127.0.0.1/v1", categories={"hte": ["hate"]}), engine=None, base_dir=None)
 
 
+@pytest.mark.slow
 def test_its_thread_ends_with_it() -> None:
     with serving() as served:
         model = cost(served)
@@ -264,6 +266,7 @@ def test_its_thread_ends_with_it() -> None:
         assert not any(thread.is_alive() for thread in threads)
 
 
+@pytest.mark.slow
 def test_the_client_is_loaded_for_this_kind_only() -> None:
     code = (
         "import sys; from ig_guardrail.costs.catalog import build_cost_model; "

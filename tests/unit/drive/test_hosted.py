@@ -75,6 +75,7 @@ def test_where_the_endpoint_dies_nothing_more_is_shown() -> None:
     assert "waves" not in text
 
 
+@pytest.mark.slow
 def test_where_the_endpoint_hangs_the_request_fails_within_its_time() -> None:
     over = threading.Event()
 

@@ -38,6 +38,7 @@ def test_errors_arrive_in_the_future_and_the_thread_goes_on() -> None:
     loop.shutdown()
 
 
+@pytest.mark.slow
 def test_an_error_keeps_nothing_of_the_work_alive() -> None:
     class Tensor:
         pass
@@ -81,6 +82,7 @@ def test_after_shutdown_work_is_refused_and_what_was_submitted_is_answered() -> 
     loop.join(10)
 
 
+@pytest.mark.slow
 def test_a_forgotten_loop_ends_its_thread() -> None:
     loop = Loop("forgotten")
     (thread,) = [thread for thread in threading.enumerate() if thread.name == "forgotten"]

@@ -41,6 +41,7 @@ def drawn(engine: TransformersEngine, sampling: Sampling, blocks: int = 4) -> tu
     return node.answer_ids()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("penalty", [0.7, 1.1, 1.5])
 def test_a_repetition_penalty_gives_the_greedy_tokens_of_transformers(
     weights: Weights, engine: TransformersEngine, penalty: float

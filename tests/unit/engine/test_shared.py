@@ -76,6 +76,7 @@ def test_a_random_tree_is_the_same_by_repetition(
             known[:] = [node for i, node in enumerate(known) if i not in dropped] + [new[i] for i in kept]
 
 
+@pytest.mark.slow
 def test_requests_that_run_beside_others_get_what_they_get_alone(
     engines: tuple[TransformersEngine, TransformersEngine],
 ) -> None:
@@ -179,6 +180,7 @@ def test_a_long_prompt_lets_others_step_in_between() -> None:
     engine.shutdown()
 
 
+@pytest.mark.slow
 def test_a_cancelled_request_frees_its_cache_without_the_collector(
     engines: tuple[TransformersEngine, TransformersEngine],
 ) -> None:

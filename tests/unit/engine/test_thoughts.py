@@ -190,6 +190,7 @@ def test_a_thought_is_ended_at_its_limit(shape: str, limit: int, block: int) -> 
     assert "final" not in node.text
 
 
+@pytest.mark.slow
 def test_a_form_begins_where_a_thought_ends() -> None:
     schema = {"type": "object", "properties": {"n": {"enum": [17]}}, "required": ["n"], "additionalProperties": False}
     grammar = ResponseFormat(schema=schema).grammar(120)
@@ -218,6 +219,7 @@ def test_a_given_beginning_stands_behind_the_thought(random_engine: Transformers
     random_engine.close(root)
 
 
+@pytest.mark.slow
 def test_a_twin_reads_on_where_the_answer_stands(random_engine: TransformersEngine) -> None:
     encoded = random_engine.encode(ASKED)
     sampling = Sampling(seed=3, temperature=1.0, max_tokens=60, max_reasoning_tokens=9)

@@ -109,6 +109,7 @@ def test_no_hook_stays_on_the_model(engine: TransformersEngine, weights: Weights
     assert chain(engine, root, 4).position == 4
 
 
+@pytest.mark.slow
 def test_a_finished_row_leaves_the_batch_and_the_others_go_on_as_alone(engine: TransformersEngine) -> None:
     """Rows end at different steps, by stop strings; each is what it is when drawn alone."""
     root = root_of(engine, stop=("e", "i", "4", "b"), layers=(1,))

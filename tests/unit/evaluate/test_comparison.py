@@ -89,6 +89,7 @@ def table(asked: Config, records: list[Record]) -> str:
     return markdown(rows_of(records, {one.name: one.kind for one in asked.prompts}, CountsB()), untimed)
 
 
+@pytest.mark.slow
 def test_every_cell_is_run_once_and_the_guard_is_never_over_budget(toy: None, prompts: Path) -> None:
     records = ran(config(prompts), prompts / "out")
     assert len(records) == 2 * 6 * len(METHODS_HERE)
@@ -135,6 +136,7 @@ def test_a_comparison_that_was_killed_goes_on_to_the_same_table(toy: None, promp
     assert len(lines) == 48
 
 
+@pytest.mark.slow
 def test_records_of_other_settings_are_not_taken_up(toy: None, prompts: Path) -> None:
     ran(config(prompts), prompts / "out")
     longer = config(prompts, sampling={"max_tokens": 16, "temperature": 1.0, "top_p": 1.0})
@@ -150,6 +152,7 @@ def test_a_method_that_lacks_what_it_needs_is_refused(toy: None, prompts: Path) 
     assert ran(config(prompts, strategies=[{"name": "args"}]), prompts / "out")
 
 
+@pytest.mark.slow
 def test_answers_side_by_side_are_those_of_one_at_a_time(toy: None, prompts: Path) -> None:
     alone = ran(config(prompts), prompts / "alone")
     beside = ran(config(prompts), prompts / "beside", streams=8)
@@ -206,6 +209,7 @@ def test_figures_are_what_they_say() -> None:
     assert plain.figures["over_refusals"].n == 0
 
 
+@pytest.mark.slow
 def test_rewards_of_benign_and_of_risky_answers_are_told_apart() -> None:
     asked = [
         record("cut", "1", "a", reward=3.0),

@@ -91,6 +91,7 @@ def test_rescues_are_compared_with_the_control() -> None:
     assert bounded(rows, [])["rescue_ratio"]
 
 
+@pytest.mark.slow
 def test_fallbacks_and_answers_over_budget_are_counted_on_every_prompt() -> None:
     rows = [answered(GOOD, replace(GOOD, outcome="refused"), checked=OVER)]
     table, kept = by_key([], rows), bounded([], rows)

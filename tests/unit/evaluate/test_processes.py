@@ -75,6 +75,7 @@ def test_a_process_that_is_killed_is_told_in_words() -> None:
         list(in_processes(os._exit, [9], 1))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="the end of a process that is no child can't be awaited here")
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_no_process_outlives_the_one_that_began_it(how: signal.Signals) -> None:

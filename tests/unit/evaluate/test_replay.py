@@ -84,6 +84,7 @@ def test_a_cost_model_that_may_fail_open_scores_nothing() -> None:
     assert audit_answer(rail, TURNS, [B, B]).over is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(30))
 def test_a_record_is_charged_once_more_and_a_second_draw_is_another(seed: int) -> None:
     rail, sampling = world(), Sampling(temperature=1, top_p=1, max_tokens=24)

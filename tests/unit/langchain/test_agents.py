@@ -67,6 +67,7 @@ async def test_the_same_when_awaited() -> None:
     assert [type(message) for message in messages] == [HumanMessage, AIMessage, ToolMessage, AIMessage]
 
 
+@pytest.mark.slow
 def test_a_tool_that_is_denied_is_never_run() -> None:
     *_, answer = agent().invoke(ask("Delete it."))["messages"]
     assert answer.tool_calls == []
@@ -106,6 +107,7 @@ def shown_in_v3(text: str) -> tuple[str, AIMessage]:
     return message.text, message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", [shown_in_messages, shown_in_updates, shown_in_v2, shown_in_v3])
 @pytest.mark.parametrize("text", ["Be rude.", "Delete it."])
 async def test_no_way_of_streaming_shows_what_was_not_let_through(way: Any, text: str) -> None:
@@ -136,6 +138,7 @@ def reasons(agent: Any, text: str, **config: Any) -> str:
     return str(state["messages"][-1].response_metadata["finish_reason"])
 
 
+@pytest.mark.slow
 def test_going_back_in_time_refunds_nothing() -> None:
     agent = fishing(InMemorySaver(), InMemoryStore())
     assert reasons(agent, "Read it.", thread_id="t") == "stop"
@@ -144,6 +147,7 @@ def test_going_back_in_time_refunds_nothing() -> None:
     assert reasons(agent, "Be rude.", **before) == "content_filter"
 
 
+@pytest.mark.slow
 def test_a_copy_of_a_thread_goes_on_with_what_is_left() -> None:
     agent = fishing(InMemorySaver(), InMemoryStore())
     assert reasons(agent, "Be rude.", thread_id="t") == "stop"
@@ -154,6 +158,7 @@ def test_a_copy_of_a_thread_goes_on_with_what_is_left() -> None:
     assert reasons(agent, "Be rude.", thread_id="fresh") == "stop"
 
 
+@pytest.mark.slow
 def test_answers_and_calls_of_an_agent_are_charged_once() -> None:
     agent = fishing(InMemorySaver(), InMemoryStore())
     for text in ("Be rude.", "Read it.", "Read it."):
@@ -162,6 +167,7 @@ def test_answers_and_calls_of_an_agent_are_charged_once() -> None:
     assert spend["spent"] == pytest.approx(0.5)
 
 
+@pytest.mark.slow
 async def test_the_same_conversation_when_awaited() -> None:
     agent = fishing(InMemorySaver(), InMemoryStore())
     told = [await agent.ainvoke(ask("Be rude."), {"configurable": {"thread_id": "t"}}) for _ in range(2)]

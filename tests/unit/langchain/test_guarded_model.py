@@ -194,6 +194,7 @@ async def test_cancelling_while_the_other_model_is_silent_closes_its_stream() ->
     await closing_of(told(model))
 
 
+@pytest.mark.slow
 async def test_a_timeout_ends_the_wait_for_a_silent_model() -> None:
     model = guarded([*words(CALM)[:10], FOREVER], timeout=0.2)
     answer = await model.ainvoke("why?")
@@ -242,6 +243,7 @@ async def test_handlers_of_a_run_never_hear_the_other_model(tools: list[Any]) ->
         assert "blockhead" not in "".join(shown)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tools", [[], [read_file]])
 async def test_no_way_of_streaming_an_agent_shows_what_was_not_let_out(tools: list[Any]) -> None:
     agent = create_agent(guarded(LATE), tools)
@@ -276,6 +278,7 @@ def test_a_policy_of_hidden_states_is_refused_when_the_model_is_made() -> None:
         GuardedChatModel(inner=teller(CALM), policy=compiled(without_substitutes("default")))
 
 
+@pytest.mark.slow
 def test_the_default_policy_is_kept_by_what_reads_text() -> None:
     answer = GuardedChatModel(inner=teller(CALM), policy="default").invoke("why?")
     assert answer.text == CALM

@@ -36,6 +36,7 @@ def chat(rail: Guardrail, **settings: Any) -> ChatIGGuardrail:
     return ChatIGGuardrail(guardrail=rail, **{"seed": 5, "temperature": 1.0, "max_tokens": 16, **settings})
 
 
+@pytest.mark.slow
 async def test_a_seeded_answer_is_the_same_alone_and_in_a_batch(rail: Guardrail) -> None:
     model = chat(rail)
     alone = [model.invoke(prompt).text for prompt in PROMPTS]
@@ -45,6 +46,7 @@ async def test_a_seeded_answer_is_the_same_alone_and_in_a_batch(rail: Guardrail)
     assert rail.engine.live_nodes() == 0
 
 
+@pytest.mark.slow
 async def test_answers_to_one_request_are_those_of_their_seeds(rail: Guardrail) -> None:
     model = chat(rail)
     alone = [model.invoke(PROMPTS[0], seed=seed).text for seed in (5, 6, 7)]

@@ -41,6 +41,7 @@ def test_every_question_gets_one_labelled_row(weights: Weights, tmp_path: Path) 
     assert read_rows([out]).rows
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_file_and_another_seed_another(weights: Weights, tmp_path: Path) -> None:
     paths = [tmp_path / name for name in ("a", "b", "c")]
     for path, seed in zip(paths, (3, 3, 4), strict=True):
@@ -48,6 +49,7 @@ def test_the_same_seed_gives_the_same_file_and_another_seed_another(weights: Wei
     assert paths[0].read_bytes() == paths[1].read_bytes() != paths[2].read_bytes()
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_where_it_stopped(
     weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

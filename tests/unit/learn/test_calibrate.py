@@ -39,6 +39,7 @@ def test_the_thresholds_are_as_low_as_the_share_allows(seed: int) -> None:
     assert calibrate(peaks(seed, 400), surely_allowed(400)).touched.value >= 0.02
 
 
+@pytest.mark.slow
 def test_budgets_get_like_shares() -> None:
     scores = peaks(3, 400)
     found = calibrate(scores, surely_allowed(400))

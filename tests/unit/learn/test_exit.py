@@ -40,6 +40,7 @@ def test_a_trained_exit_agrees_with_the_model_more_often_than_the_raw_one(traine
     assert quality["trained exit agrees"]["value"] > quality["raw exit agrees"]["value"]
 
 
+@pytest.mark.slow
 def test_what_it_is_shown_often_it_says_as_the_model_does(weights: Weights, tmp_path: Path) -> None:
     exchanges = [(f"question {number}", "the garden is calm today") for number in range(4)]
     seen, read_out = recorded_states(weights, exchanges, 1, tmp_path, lambda *_: None), reading_of(weights.model)

@@ -62,6 +62,7 @@ def test_a_valid_policy_without_any_one_character(start: int) -> None:
         hold(EXAMPLE[:at] + EXAMPLE[at + 1 :])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", range(VALID.count("\n")))
 def test_a_valid_policy_without_any_one_line(line: int) -> None:
     rows = VALID.splitlines(keepends=True)

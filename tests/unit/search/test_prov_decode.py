@@ -81,6 +81,7 @@ def test_the_unguarded_model_recites() -> None:
     assert sum(longest_recital(answered(rail, "none", seed).text) >= HARD for seed in SEEDS) > 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("search", [SHORT_HOLD, LONG_HOLD], ids=["short hold", "long hold"])
 def test_prov_decode_never_recites_a_run_and_still_ends(search: SearchSettings) -> None:
     rail = opened(NOTHING, search)
@@ -108,6 +109,7 @@ def test_prov_decode_leaves_the_other_tokens_their_odds() -> None:
     assert abs(first["x"] - first["y"]) < 60  # 3.5 standard deviations of a fair coin
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["cut", "resample", "inference_guard", "rollback_retry", "best_of_n"])
 @pytest.mark.parametrize("search", [SHORT_HOLD, LONG_HOLD], ids=["short hold", "long hold"])
 def test_no_strategy_shows_a_run_whole(strategy: str, search: SearchSettings) -> None:
@@ -115,6 +117,7 @@ def test_no_strategy_shows_a_run_whole(strategy: str, search: SearchSettings) ->
     assert max(longest_recital(shown(answered(rail, strategy, seed))) for seed in SEEDS) < HARD
 
 
+@pytest.mark.slow
 def test_with_hold_enough_nothing_of_a_denied_run_is_shown() -> None:
     kept, lost = (opened(NOTHING, replace(search, block=1)) for search in (LONG_HOLD, SHORT_HOLD))
     denied = [seed for seed in SEEDS if answered(kept, "cut", seed).verdict.outcome != "completed"]
@@ -133,6 +136,7 @@ def test_a_filter_of_finished_texts_refuses_and_names_the_document() -> None:
     assert all(one.sources[0].document == "d1" for one in refused)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["prov_decode", "trace_shield", "cut", "inference_guard"])
 def test_a_phrase_that_the_reference_has_as_well_is_said_as_ever(strategy: str) -> None:
     everyday: Sequence[list[int]] = [ids(f"{before}so{SECRET}xyz") for before in "abcd"]
