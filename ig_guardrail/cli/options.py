@@ -16,7 +16,7 @@ ModelOption: TypeAlias = Annotated[
     ),
 ]
 Revision: TypeAlias = Annotated[str | None, typer.Option("--revision", help="A branch, tag or commit of a hub model.")]
-Context: TypeAlias = Annotated[
+ContextOption: TypeAlias = Annotated[
     int | None, typer.Option("--context", help="Most tokens of prompt and answer together; what the model reads.")
 ]
 Policy: TypeAlias = Annotated[
@@ -90,7 +90,7 @@ FrequencyPenalty: TypeAlias = Annotated[
 PresencePenalty: TypeAlias = Annotated[
     float, typer.Option("--presence-penalty", help="On tokens of the answer, however often; from -2 to 2.")
 ]
-LogitBias: TypeAlias = Annotated[
+LogitBiasOption: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--logit-bias", help="ID=NUMBER, added to the logit of a token; may be given again."),
 ]

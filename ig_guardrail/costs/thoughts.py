@@ -15,7 +15,7 @@ from ig_guardrail.costs.base import CostModel, FoldState
 from ig_guardrail.costs.calls.decoded import ComposedState, Scores, worst
 from ig_guardrail.types import Granularity, Piece, Prompt, ScoreKind, Thought
 
-FoldStep: TypeAlias = tuple[FoldState, Piece]
+ThoughtStep: TypeAlias = tuple[FoldState, Piece]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +80,7 @@ class ThoughtfulCost:
         answers = iter(self.model.advance(questions) if questions else ())
         return [self._after(state, *parts, answers) for (state, _), parts in zip(steps, asked, strict=True)]
 
-    def _asked(self, state: ThoughtState, piece: Piece) -> tuple[FoldStep | None, FoldStep | None]:
+    def _asked(self, state: ThoughtState, piece: Piece) -> tuple[ThoughtStep | None, ThoughtStep | None]:
         """What is to be asked of the thought, and of the answer; None where a piece adds nothing to it."""
         within, behind = divide(piece)
         thinks = bool(within.text or within.ids) or (state.thought is not None and within.ended)
@@ -91,8 +91,8 @@ class ThoughtfulCost:
     def _after(
         self,
         state: ThoughtState,
-        thought: FoldStep | None,
-        answer: FoldStep | None,
+        thought: ThoughtStep | None,
+        answer: ThoughtStep | None,
         answers: Iterator[tuple[FoldState, Scores]],
     ) -> tuple[ThoughtState, Scores]:
         mind, said = (None if one is None else next(answers) for one in (thought, answer))

@@ -30,7 +30,7 @@ _SPACE, _LINE_END = r"[ \t\r\n]*", r"[ \t]*\r?\n"
 _PLACE = rf"[\n{_SENTENCE_ENDS}][ \t]*"
 _SIGN = re.compile(r'<[^<>\s]*>|\[/?[A-Z_]+\]|"[^"]*"|[{}\[\](),:]|[^\s{}\[\](),:"]+|"')
 
-Tokens: TypeAlias = tuple[tuple[str, ...], ...]  # one behind the other, blanks between; each one of several texts
+NamedTokens: TypeAlias = tuple[tuple[str, ...], ...]  # one behind the other, blanks between; each one of several texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Head:
 
     format: ToolFormat
     first: str
-    rest: Tokens
+    rest: NamedTokens
     marker: bool
     named: bool
 
@@ -133,7 +133,7 @@ def _of_format(format: ToolFormat, names: tuple[str, ...]) -> list[Head]:
     before = signs.pop() if signs and not (format.begin + format.open)[-1].isspace() and signs[-1] == '"' else ""
     last = tuple(f"{before}{spelled(name, format)}{first_sign(format)}" for name in names)
     marker = bool(signs) and _is_marker(signs[0])
-    rest: Tokens = (*((sign,) for sign in signs[1:]), last)
+    rest: NamedTokens = (*((sign,) for sign in signs[1:]), last)
     if not signs:
         return []
     plain = Head(format, signs[0], rest, marker, named=True)
@@ -175,12 +175,12 @@ def _searching(head: Head) -> re.Pattern[str]:
     return re.compile(rf"(?:(?:\A[ \t]*|{_PLACE})({first}){_SPACE}|({first}){_LINE_END}{_SPACE}){rest}")
 
 
-def _tokens(tokens: Tokens, escape: Callable[[str], str]) -> str:
+def _tokens(tokens: NamedTokens, escape: Callable[[str], str]) -> str:
     said = [escape(token[0]) if len(token) == 1 else f"(?:{'|'.join(map(escape, token))})" for token in tokens]
     return _SPACE.join(said)
 
 
-def _reached(text: str, tokens: Tokens) -> int | None:
+def _reached(text: str, tokens: NamedTokens) -> int | None:
     """How many characters of the last token a text reaches that may, with more, become these tokens; None if none."""
     for number, token in enumerate(tokens):
         text = text.lstrip(BLANKS)

@@ -43,7 +43,7 @@ def chat_command(
     repetition_penalty: options.RepetitionPenalty = None,
     frequency_penalty: options.FrequencyPenalty = 0.0,
     presence_penalty: options.PresencePenalty = 0.0,
-    logit_bias: options.LogitBias = None,
+    logit_bias: options.LogitBiasOption = None,
     stop: options.Stop = None,
     system: options.System = None,
     language: options.LanguageOption = "en",
@@ -56,7 +56,7 @@ def chat_command(
     dtype: options.Dtype = "auto",
     weights: options.WeightsOption = "auto",
     revision: options.Revision = None,
-    context: options.Context = None,
+    context: options.ContextOption = None,
 ) -> None:
     """Talk with the model. /new begins a new conversation, /quit leaves; lines may also come from a pipe.
 

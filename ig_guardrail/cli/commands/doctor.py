@@ -22,7 +22,7 @@ def doctor_command(
         typer.Option("--model", "-m", help="Also tell what this model's files say of it; its weights are not loaded."),
     ] = None,
     revision: options.Revision = None,
-    context: options.Context = None,
+    context: options.ContextOption = None,
 ) -> None:
     """Look over this installation, and a model's files. Exit code 0 if the default guardrail can run, else 2."""
     findings = check_up()

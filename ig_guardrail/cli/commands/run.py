@@ -32,7 +32,7 @@ def run_command(
     repetition_penalty: options.RepetitionPenalty = None,
     frequency_penalty: options.FrequencyPenalty = 0.0,
     presence_penalty: options.PresencePenalty = 0.0,
-    logit_bias: options.LogitBias = None,
+    logit_bias: options.LogitBiasOption = None,
     stop: options.Stop = None,
     system: options.System = None,
     language: options.LanguageOption = "en",
@@ -45,7 +45,7 @@ def run_command(
     dtype: options.Dtype = "auto",
     weights: options.WeightsOption = "auto",
     revision: options.Revision = None,
-    context: options.Context = None,
+    context: options.ContextOption = None,
     json_lines: Annotated[
         bool, typer.Option("--json", help="One JSON object a line: deltas, then the receipt.")
     ] = False,

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ig_guardrail.costs.encoder.sentences import SentenceEncoder, States
+from ig_guardrail.costs.encoder.sentences import SentenceEncoder, TokenStates
 from ig_guardrail.errors import ModelError, brief
 from ig_guardrail.extras import require
 from ig_guardrail.revisions import FORM
@@ -87,7 +87,7 @@ def open_encoder(name: str, base_dir: Path | None, where: str, revision: str | N
     return _shared(name, content, lambda: (_transformer(name, folder, where), tokenizer, longest), where)
 
 
-_Parts = tuple[States, bytes, int]
+_Parts = tuple[TokenStates, bytes, int]
 _OPEN: weakref.WeakValueDictionary[str, SentenceEncoder] = weakref.WeakValueDictionary()  # process-wide, as files are
 _TURN = ForkSafeLock()
 
@@ -184,7 +184,7 @@ def _tokenizer(content: bytes, name: str, where: str) -> Any:
     return tokenizer
 
 
-def _onnx(name: str, graph: bytes, where: str) -> States:
+def _onnx(name: str, graph: bytes, where: str) -> TokenStates:
     """States by ONNX Runtime, on the caller's thread: no other is started, so nothing is left to end or to fork."""
     import onnxruntime
 
@@ -208,7 +208,7 @@ def _onnx(name: str, graph: bytes, where: str) -> States:
     return states
 
 
-def _transformer(name: str, folder: Path, where: str) -> States:
+def _transformer(name: str, folder: Path, where: str) -> TokenStates:
     """States by transformers, in float32 on the CPU."""
     import torch
     from transformers import AutoModel
@@ -236,7 +236,7 @@ def _transformer(name: str, folder: Path, where: str) -> States:
     return states
 
 
-def _size(states: States, tokenizer: Any, name: str, where: str) -> int:
+def _size(states: TokenStates, tokenizer: Any, name: str, where: str) -> int:
     """Numbers in a vector, found by reading a word."""
     try:
         found = states(tokenizer.encode("a").ids)

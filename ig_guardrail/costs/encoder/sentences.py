@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ig_guardrail.threads import ForkSafeLock
 
 Vector: TypeAlias = NDArray[np.float64]
-States: TypeAlias = Callable[[Sequence[int]], NDArray[np.floating[Any]]]
+TokenStates: TypeAlias = Callable[[Sequence[int]], NDArray[np.floating[Any]]]
 
 KEPT = 256  # vectors, so that two heads that read one answer cost one reading
 LEAST_NORM = 1e-12
@@ -39,7 +39,7 @@ class SentenceEncoder:
     size: int
     longest: int
     tokenizer: Any
-    states: States
+    states: TokenStates
     _turn: ForkSafeLock = field(default_factory=ForkSafeLock)
     _known: OrderedDict[str, Vector] = field(default_factory=OrderedDict)
 

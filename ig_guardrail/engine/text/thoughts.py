@@ -23,7 +23,9 @@ _STARTS = ("<{}>", "[{}]", "<|START_{}|>", "<|begin_of_{}|>")
 _NAMED = re.compile("think|thought|reason", re.IGNORECASE)
 _SWITCH = re.compile(r"\b\w*(?:think|reason)\w*\b")
 
-Ending: TypeAlias = Literal["opened", "skipped", "free"]  # how a prompt ends: in a thought, behind one, or before one
+ThoughtEnding: TypeAlias = Literal[
+    "opened", "skipped", "free"
+]  # how a prompt ends: in a thought, behind one, or before one
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class ThoughtFormat:
     closing: str
     plain: str = ""
     key: str | None = None
-    ends: Ending = "free"
+    ends: ThoughtEnding = "free"
     off: Mapping[str, bool] | None = None
     on: Mapping[str, bool] | None = None
 
@@ -67,7 +69,7 @@ class ThoughtFormat:
         usual = "no need to turn them off" if self.off == {} else "no switch turns them off"
         return f"{self.opening} to {self.closing}, {ways[self.ends]}, {f'turned off by {off}' if off else usual}"
 
-    def ends_in(self, prompt: str) -> Ending:
+    def ends_in(self, prompt: str) -> ThoughtEnding:
         """How a rendered prompt ends."""
         said = prompt.rstrip()
         return "opened" if said.endswith(self.opening) else "skipped" if said.endswith(self.closing) else "free"
