@@ -72,7 +72,7 @@ check-rules:
 
 # Many of these tests start processes, which are spared compiling the package again.
 check-tests:
-	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 IG_STREAMS=60 IG_EXAMPLES=0.2 \
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 IG_STREAMS=40 IG_EXAMPLES=0.1 \
 		$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not real and not slow"
 
 quality: install
