@@ -7,6 +7,7 @@ work on their common prefix, and a prefix is scored the same however a strategy 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from ig_guardrail.types import Granularity, Piece, Prompt, QuotedSource, ScoreKind, StateEdit
@@ -50,6 +51,41 @@ class CostModel(Protocol):
     def advance(self, steps: Sequence[tuple[FoldState, Piece]]) -> list[tuple[FoldState, tuple[float, ...]]]:
         """For each (state, piece): the state after the piece, and one score in [0, 1] for each hazard."""
         ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LedCost:
+    """A cost model that declares what another does, and leads it through the answer in a way of its own."""
+
+    model: CostModel
+
+    @property
+    def name(self) -> str:
+        return self.model.name
+
+    @property
+    def sha256(self) -> str:
+        return self.model.sha256
+
+    @property
+    def hazards(self) -> tuple[str, ...]:
+        return self.model.hazards
+
+    @property
+    def granularity(self) -> Granularity:
+        return self.model.granularity
+
+    @property
+    def reading(self) -> ScoreKind:
+        return self.model.reading
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        return self.model.layers
+
+    @property
+    def longest_match(self) -> int:
+        return self.model.longest_match
 
 
 @runtime_checkable

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from ig_guardrail.costs.base import CostModel, FoldState
+from ig_guardrail.costs.base import FoldState, LedCost
 from ig_guardrail.costs.calls.decoded import ComposedState, Scores, worst
-from ig_guardrail.types import Granularity, Piece, Prompt, ScoreKind, Thought
+from ig_guardrail.types import Piece, Prompt, Thought
 
 ThoughtStep: TypeAlias = tuple[FoldState, Piece]
 
@@ -35,39 +35,10 @@ class ThoughtState(ComposedState):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ThoughtfulCost:
+class ThoughtfulCost(LedCost):
     """See above. judged: whether thoughts are judged; else what they say costs nothing."""
 
-    model: CostModel
     judged: bool = True
-
-    @property
-    def name(self) -> str:
-        return self.model.name
-
-    @property
-    def sha256(self) -> str:
-        return self.model.sha256
-
-    @property
-    def hazards(self) -> tuple[str, ...]:
-        return self.model.hazards
-
-    @property
-    def granularity(self) -> Granularity:
-        return self.model.granularity
-
-    @property
-    def reading(self) -> ScoreKind:
-        return self.model.reading
-
-    @property
-    def layers(self) -> tuple[int, ...]:
-        return self.model.layers
-
-    @property
-    def longest_match(self) -> int:
-        return self.model.longest_match
 
     def start(self, prompt: Prompt) -> ThoughtState:
         begun = self.model.start(prompt)

@@ -18,12 +18,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from ig_guardrail.costs.base import Attributing, CostModel, FoldState
+from ig_guardrail.costs.base import Attributing, CostModel, FoldState, LedCost
 from ig_guardrail.costs.calls.reader import Border, CallReader, reader_of
 from ig_guardrail.errors import CostFailure
 from ig_guardrail.text.call_notation import marker_of
 from ig_guardrail.text.json_strings import JsonTexts, TextPart, like_json
-from ig_guardrail.types import CallNotation, Granularity, Piece, Prompt, ScoreKind, ToolCall, ToolFormat
+from ig_guardrail.types import CallNotation, Piece, Prompt, ToolCall, ToolFormat
 
 Scores: TypeAlias = tuple[float, ...]
 FoldStep: TypeAlias = tuple[FoldState, Piece]
@@ -167,38 +167,8 @@ class PiecePlan:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class DecodedCost:
+class DecodedCost(LedCost):
     """See above. `model` reads text alone; a state of its own goes with each text."""
-
-    model: CostModel
-
-    @property
-    def name(self) -> str:
-        return self.model.name
-
-    @property
-    def sha256(self) -> str:
-        return self.model.sha256
-
-    @property
-    def hazards(self) -> tuple[str, ...]:
-        return self.model.hazards
-
-    @property
-    def granularity(self) -> Granularity:
-        return self.model.granularity
-
-    @property
-    def reading(self) -> ScoreKind:
-        return self.model.reading
-
-    @property
-    def layers(self) -> tuple[int, ...]:
-        return self.model.layers
-
-    @property
-    def longest_match(self) -> int:
-        return self.model.longest_match
 
     def start(self, prompt: Prompt) -> DecodedState:
         begun = self.model.start(prompt)
