@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from ig_guardrail.costs.base import CostModel
-from ig_guardrail.errors import ModelError
+from ig_guardrail.errors import HeadMismatch, ModelError
 from ig_guardrail.fields import Field, FormatKind
 from ig_guardrail.hazards import FORM
+from ig_guardrail.revisions import FORM as REVISION_FORM
 from ig_guardrail.types import CostModelSpec
 
 HAZARD = FormatKind("a hazard", FORM.pattern, "hte")
@@ -29,6 +30,21 @@ ARTIFACT = FormatKind(
     "./heads/mine",
     is_path=lambda text: "/" in text,
 )
+HUB_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?"
+REVISION = FormatKind("a branch, tag or commit", REVISION_FORM.pattern, "v1.0")
+
+
+def folder_or(what: str, pattern: str, example: str, *, also: str = "") -> FormatKind:
+    """The form of a model's name: a folder path that starts with `./`, `../` or `/`, or `what`, of form `pattern`.
+
+    also: what else it may be, told first; `pattern` allows it
+    """
+    return FormatKind(
+        f"{also}a folder path that starts with `./`, `../` or `/`, {what}",
+        rf"\.{{0,2}}/{PRINTABLE}{{1,500}}|{pattern}",
+        example,
+        is_path=lambda text: text.startswith((".", "/")),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +96,22 @@ class CostKind:
     quick: bool = False
     packaged: tuple[str, ...] = ()
     normal: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
+
+
+def engine_beside(spec: CostModelSpec, context: BuildContext, what: str, why: str) -> EngineFacts:
+    """The engine that a cost model reads more than text of. Raises HeadMismatch without one.
+
+    what  what the cost model is, as the subject of a sentence
+    why   what it reads
+    """
+    if context.engine is None:
+        raise HeadMismatch(
+            f"{what} needs a language model to read",
+            where=f"cost_models.{spec.name}",
+            why=f"it {why}, and no engine is open",
+            fix="use a lexical or pattern cost here, or name one in `otherwise`",
+        )
+    return context.engine
 
 
 def artifact_folder(

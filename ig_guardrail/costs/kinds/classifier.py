@@ -7,18 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ig_guardrail.costs.base import CostModel
-from ig_guardrail.costs.kinds.base import HAZARD, PRINTABLE, BuildContext, CostKind, option_of
+from ig_guardrail.costs.kinds.base import HAZARD, HUB_NAME, REVISION, BuildContext, CostKind, folder_or, option_of
 from ig_guardrail.fields import BooleanKind, ChoiceKind, Field, FormatKind, ListOf, MapOf
-from ig_guardrail.revisions import FORM
 from ig_guardrail.types import CostModelSpec
 
-MODEL = FormatKind(
-    "a folder path that starts with `./`, `../` or `/`, or a hub name",
-    rf"\.{{0,2}}/{PRINTABLE}{{1,500}}|[A-Za-z0-9][A-Za-z0-9._-]{{0,95}}(?:/[A-Za-z0-9][A-Za-z0-9._-]{{0,95}})?",
-    "./classifiers/mine",
-    is_path=lambda text: text.startswith((".", "/")),
-)
-REVISION = FormatKind("a branch, tag or commit", FORM.pattern, "v1.0")
+MODEL = folder_or("or a hub name", HUB_NAME, "./classifiers/mine")
 LABEL = FormatKind("a label", r"[^\x00-\x20\x7f](?:[^\x00-\x1f\x7f]{0,126}[^\x00-\x20\x7f])?", "toxic")
 
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from ig_guardrail.costs.base import CostModel
-from ig_guardrail.costs.kinds.base import ARTIFACT, PRINTABLE, BuildContext, CostKind, artifact_folder
-from ig_guardrail.fields import Field, FormatKind
-from ig_guardrail.revisions import FORM
+from ig_guardrail.costs.kinds.base import (
+    ARTIFACT,
+    HUB_NAME,
+    REVISION,
+    BuildContext,
+    CostKind,
+    artifact_folder,
+    folder_or,
+)
+from ig_guardrail.fields import Field
 from ig_guardrail.types import CostModelSpec
 
 PACKAGED = ("harmful-help", "toxic-tone")
 SHELF = "encoder"  # the folder of the packaged ones
 DEFAULT = "minilm"
-MODEL = FormatKind(
-    f"`{DEFAULT}`, a folder path that starts with `./`, `../` or `/`, or a hub name",
-    rf"\.{{0,2}}/{PRINTABLE}{{1,500}}|[A-Za-z0-9][A-Za-z0-9._-]{{0,95}}(?:/[A-Za-z0-9][A-Za-z0-9._-]{{0,95}})?",
-    "./encoders/mine",
-    is_path=lambda text: text.startswith((".", "/")),
-)
-REVISION = FormatKind("a branch, tag or commit", FORM.pattern, "v1.0")
+MODEL = folder_or("or a hub name", HUB_NAME, "./encoders/mine", also=f"`{DEFAULT}`, ")
 
 
 def build(spec: CostModelSpec, context: BuildContext) -> CostModel:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from ig_guardrail.costs.base import CostModel
-from ig_guardrail.costs.kinds.base import HAZARD, PRINTABLE, BuildContext, CostKind
+from ig_guardrail.costs.kinds.base import HAZARD, PRINTABLE, BuildContext, CostKind, folder_or
 from ig_guardrail.costs.kinds.classifier import LABEL
 from ig_guardrail.costs.kinds.openai import ADDRESS, KEY_NAME
 from ig_guardrail.fields import BooleanKind, Field, FormatKind, ListOf, MapOf
 from ig_guardrail.types import CostModelSpec
 
-MODEL = FormatKind(
-    "a folder path that starts with `./`, `../` or `/`, a hub name, or what a server calls its model",
-    rf"\.{{0,2}}/{PRINTABLE}{{1,500}}|[A-Za-z0-9][A-Za-z0-9._:/-]{{0,127}}",
-    "Qwen/Qwen3Guard-Gen-0.6B",
-    is_path=lambda text: text.startswith((".", "/")),
+MODEL = folder_or(
+    "a hub name, or what a server calls its model", r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}", "Qwen/Qwen3Guard-Gen-0.6B"
 )
 FORMAT = FormatKind(
     "a packaged name, or the path of a file that contains `/`",

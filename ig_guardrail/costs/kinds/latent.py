@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources.abc import Traversable
 
 from ig_guardrail.costs.base import CostModel
-from ig_guardrail.costs.kinds.base import ARTIFACT, BuildContext, CostKind, artifact_folder
+from ig_guardrail.costs.kinds.base import ARTIFACT, BuildContext, CostKind, artifact_folder, engine_beside
 from ig_guardrail.errors import HeadMismatch
 from ig_guardrail.fields import Field
 from ig_guardrail.types import CostModelSpec
@@ -17,16 +17,10 @@ def build(spec: CostModelSpec, context: BuildContext) -> CostModel:
     """The head in a folder, for the engine's numerics. Raises HeadMismatch unless it was trained on that model."""
     from ig_guardrail.costs.heads.latent import read_latent_head
 
-    if context.engine is None:
-        raise HeadMismatch(
-            "a latent head needs a language model to read",
-            where=f"cost_models.{spec.name}",
-            why="it scores hidden states, and no engine is open",
-            fix="use a lexical or pattern cost here, or name one in `otherwise`",
-        )
-    folder = _for_numerics(artifact_folder(spec, "head", PACKAGED, context.folder), context.engine.numerics, spec.name)
+    engine = engine_beside(spec, context, "a latent head", "scores hidden states")
+    folder = _for_numerics(artifact_folder(spec, "head", PACKAGED, context.folder), engine.numerics, spec.name)
     head = read_latent_head(folder, spec.name, spec.hazards)
-    head.check_fits(context.engine.model_sha256, context.engine.numerics)
+    head.check_fits(engine.model_sha256, engine.numerics)
     return head
 
 

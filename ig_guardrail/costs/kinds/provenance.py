@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ig_guardrail.costs.base import CostModel
-from ig_guardrail.costs.kinds.base import PRINTABLE, BuildContext, CostKind, option_of
-from ig_guardrail.errors import HeadMismatch
+from ig_guardrail.costs.kinds.base import PRINTABLE, BuildContext, CostKind, engine_beside, option_of
 from ig_guardrail.fields import Field, FormatKind, IntegerKind
 from ig_guardrail.types import CostModelSpec
 
@@ -22,17 +21,11 @@ def build(spec: CostModelSpec, context: BuildContext) -> CostModel:
     """The two indexes. Raises HeadMismatch unless they are of the engine's language."""
     from ig_guardrail.costs.provenance.cost import Contrast, provenance_cost, read_fitting_index
 
-    if context.engine is None:
-        raise HeadMismatch(
-            "an index needs a language model to read",
-            where=f"cost_models.{spec.name}",
-            why="it is of token ids, and no engine is open",
-            fix="use a lexical or pattern cost here, or name one in `otherwise`",
-        )
+    engine = engine_beside(spec, context, "an index", "is of token ids")
     unsafe, reference = (
         read_fitting_index(
             (context.folder or Path()) / option_of(spec, part, (str,)),
-            context.engine.language,
+            engine.language,
             f"cost_models.{spec.name}.{part}",
         )
         for part in ("unsafe", "reference")
