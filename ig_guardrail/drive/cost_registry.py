@@ -89,9 +89,14 @@ def bind_costs(policy: CompiledPolicy, models: Mapping[str, CostModel | BuiltCos
         name: one if isinstance(one, BuiltCost) else BuiltCost(specs[name], one, name) for name, one in models.items()
     }
     check_prompt(policy.prompt, {name: one.model for name, one in built.items()})
-    seats = {name: BoundCost(one.spec, one.model, Worker(name), one.entry) for name, one in built.items()}
+    seats = {name: seated(one) for name, one in built.items()}
     rules = tuple(_rule(budget, [built[name].model for name in budget.cost.models()]) for budget in policy.budgets)
     return CostRegistry(seats, rules, {name: _sha256(one) for name, one in built.items()})
+
+
+def seated(built: BuiltCost) -> BoundCost:
+    """A cost model on a thread of its own."""
+    return BoundCost(built.spec, built.model, Worker(built.spec.name), built.entry)
 
 
 def _sha256(built: BuiltCost) -> str:

@@ -16,8 +16,7 @@ from ig_guardrail.budget import BudgetRule, BudgetState, charge
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.catalog import build_costs, reads_text
 from ig_guardrail.costs.combine import evaluate
-from ig_guardrail.costs.workers import Worker
-from ig_guardrail.drive.cost_registry import BoundCost, check_prompt
+from ig_guardrail.drive.cost_registry import BoundCost, check_prompt, seated
 from ig_guardrail.drive.judging import START, await_scores, begin_scoring
 from ig_guardrail.drive.runners import finish
 from ig_guardrail.drive.scorer import check_scores
@@ -131,11 +130,7 @@ def text_checks(policy: str | Path | CompiledPolicy, cost_models: Mapping[str, C
     asked = [name for name in compiled.asked if reads_text(by_name[name], by_name)]
     built = build_costs(compiled.cost_models, asked, cost_models, engine=None, base_dir=folder_of(policy))
     check_prompt(compiled.prompt, {name: one.model for name, one in built.items()})
-    seats = {
-        name: BoundCost(one.spec, one.model, Worker(name), one.entry)
-        for name, one in built.items()
-        if not one.model.layers
-    }
+    seats = {name: seated(one) for name, one in built.items() if not one.model.layers}
     return TextChecks(compiled, seats, (policy, cost_models))
 
 
