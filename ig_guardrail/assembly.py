@@ -71,7 +71,7 @@ def open_engine(spec: GuardrailSpec) -> TransformersEngine:
     """
     engine = load_engine(spec.model, device=spec.device, dtype=spec.dtype, weights=spec.weights, revision=spec.revision)
     engine = engine if spec.context is None else engine.with_context(spec.context)
-    facts = _facts(engine)
+    facts = facts_of(engine)
     way_out = packaged_exit(facts) if spec.exit is None else read_exit(Path(spec.exit), facts)
     return engine if way_out is None else engine.with_exit(way_out)
 
@@ -103,7 +103,7 @@ def guard(
 
     Raises ModelError and HeadMismatch for cost models that cannot be had, or are given and not asked for.
     """
-    facts = _facts(engine)
+    facts = facts_of(engine)
     scales = read_scales(facts.model_sha256, facts.numerics)
     built = build_costs(policy.cost_models, policy.asked, cost_models, engine=facts, base_dir=folder, scales=scales)
     if not scales:
@@ -185,6 +185,7 @@ def _exit_in(artifact: Artifact) -> Exit:
     return Exit(layer, down, up)
 
 
-def _facts(engine: Engine) -> EngineFacts:
+def facts_of(engine: Engine) -> EngineFacts:
+    """What cost models beside an engine must fit."""
     info = engine.info
     return EngineFacts(info.model_sha256, info.numerics, info.language, info.device)

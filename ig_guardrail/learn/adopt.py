@@ -17,11 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ig_guardrail.assembly import facts_of
 from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.costs.adoption import FILE, FORMAT, adoption_folder
 from ig_guardrail.costs.catalog import BuiltCost, build_costs
-from ig_guardrail.costs.combine import evaluate
-from ig_guardrail.costs.kinds.base import EngineFacts
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.engine.transformers import TransformersEngine
@@ -53,15 +52,14 @@ class AdoptionReport:
     record: Mapping[str, Any]
 
 
-def adopt(weights: Weights, policy: CompiledPolicy, rate: float = 0.05, folder: Path | None = None) -> AdoptionReport:
+def adopt(weights: Weights, policy: CompiledPolicy, rate: float = 0.05) -> AdoptionReport:
     """Measure a model and keep what was found.
 
     policy  whose budgets are set; cost models of its that other policies share are set for them, too
     rate    the share of harmless answers that any budget may touch
-    folder  where it is kept; the model's own folder if None
     Raises GuardrailError if there are too few answers for such a rate.
     """
-    folder = folder or adoption_folder(weights.sha256, weights.numerics)
+    folder = adoption_folder(weights.sha256, weights.numerics)
     answers = folder / ANSWERS
     questions = [one for one in benign_prompts() if split_of(one) in (SETTING, CHECKING)]
     surely_allowed(sum(split_of(one) == SETTING for one in questions), rate)  # or answering would be for nothing
@@ -90,10 +88,8 @@ def _of(rows: Sequence[LabelledRow], split: str) -> list[LabelledRow]:
 
 def _built(engine: Engine, policy: CompiledPolicy) -> dict[str, BuiltCost]:
     """The cost models that budgets of single cost models rest on, as they serve on this model, not yet scaled."""
-    info = engine.info
-    facts = EngineFacts(info.model_sha256, info.numerics, info.language, info.device)
-    asked = tuple(dict.fromkeys(name for budget in _set_here(policy) for name in budget.cost.models()))
-    return build_costs(policy.cost_models, asked, engine=facts, base_dir=None)
+    asked = tuple(dict.fromkeys(budget.cost.model for budget in _set_here(policy)))
+    return build_costs(policy.cost_models, asked, engine=facts_of(engine), base_dir=None)
 
 
 def _set_here(policy: CompiledPolicy) -> tuple[Budget, ...]:
@@ -105,15 +101,7 @@ def _peaks(
     engine: Engine, policy: CompiledPolicy, built: Mapping[str, BuiltCost], rows: Sequence[LabelledRow]
 ) -> dict[str, NDArray[np.float64]]:
     peaks = peak_scores(engine, {name: one.model for name, one in built.items()}, rows)
-    return {
-        budget.id: np.array(
-            [
-                evaluate(budget.cost, {name: float(peaks[name][index]) for name in budget.cost.models()})
-                for index in range(len(rows))
-            ]
-        )
-        for budget in _set_here(policy)
-    }
+    return {budget.id: peaks[budget.cost.model] for budget in _set_here(policy)}
 
 
 def _scales(
@@ -122,10 +110,9 @@ def _scales(
     """By cost model: the score that budgets were found to begin at, and the threshold that it counts as."""
     scales = {}
     for budget in _set_here(policy):
-        (name,) = budget.cost.models()
         own = found.thresholds[budget.id]
         if 0 < own < 1 and 0 < budget.threshold < 1:
-            scales[name] = (own, budget.threshold)
+            scales[budget.cost.model] = (own, budget.threshold)
     return scales
 
 
