@@ -24,11 +24,14 @@ def eval_command(
         str,
         typer.Argument(
             help="A YAML file, or a preset: "
-            "quality, smoke, embedded, equal, hard, sweep, robustness, adversarial, paper."
+            "quality, smoke, embedded, equal, hard, sweep, robustness, adversarial, second, paper."
         ),
     ],
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder of records and tables; eval-NAME if left out.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="A model, in place of those of the comparison.")
     ] = None,
     policy: Annotated[
         str | None, typer.Option("--policy", help="A policy's name or file, in place of those of the comparison.")
@@ -55,7 +58,7 @@ def eval_command(
     from ig_guardrail.evaluate.comparison.judges import check_judge
     from ig_guardrail.evaluate.comparison.runner import tasks_of
 
-    asked = narrowed(read_config(config), policy, limit)
+    asked = narrowed(read_config(config), model, policy, limit)
     tasks = tasks_of(asked)
     check_judge(asked)
     check_bounds(asked)

@@ -24,7 +24,7 @@ from ig_guardrail.policy import load_policy
 from ig_guardrail.search.registry import METHODS
 from ig_guardrail.types import CompiledPolicy, SearchSettings
 
-PRESETS = ("quality", "smoke", "embedded", "equal", "hard", "sweep", "robustness", "adversarial", "paper")
+PRESETS = ("quality", "smoke", "embedded", "equal", "hard", "sweep", "robustness", "adversarial", "second", "paper")
 UNGUARDED = "none"
 MOST_BYTES = 1_000_000
 _SETTINGS = {field.name for field in dataclasses.fields(SearchSettings)} - {"strategy"}
@@ -175,11 +175,15 @@ def policy_of(name: str) -> CompiledPolicy:
         return load_policy(path)
 
 
-def narrowed(config: Config, policy: str | None, limit: int | None) -> Config:
-    """The comparison under one policy, on the first `limit` prompts of each set; None leaves either as it is."""
+def narrowed(config: Config, model: str | None, policy: str | None, limit: int | None) -> Config:
+    """The comparison on one model, under one policy, on the first `limit` prompts of each set; None leaves each."""
     sets = [one.model_copy(update={"limit": min(limit, one.limit or limit)}) for one in config.prompts] if limit else []
     return config.model_copy(
-        update={"policies": [policy] if policy else config.policies, "prompts": sets or config.prompts}
+        update={
+            "models": [model] if model else config.models,
+            "policies": [policy] if policy else config.policies,
+            "prompts": sets or config.prompts,
+        }
     )
 
 

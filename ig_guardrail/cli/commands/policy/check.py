@@ -1,4 +1,4 @@
-"""`ig-guardrail policy`: commands for the authors of policies. All but `check --deep` run without torch."""
+"""`ig-guardrail policy check`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import typer
 
 from ig_guardrail.cli import options
 
-app = typer.Typer(help="Check and read safety policies.", no_args_is_help=True)
-
 
 class Format(StrEnum):
     """How a report is written."""
@@ -20,12 +18,6 @@ class Format(StrEnum):
     JSON = "json"
 
 
-@app.callback()
-def _policy() -> None:
-    """Check and read safety policies."""
-
-
-@app.command("check")
 def check_command(
     paths: Annotated[list[str], typer.Argument(help="Policy files, folders of them, or packaged names.")],
     form: Annotated[Format, typer.Option("--format", help="For people or for programs.")] = Format.TEXT,
@@ -47,15 +39,3 @@ def check_command(
         report = start_each(report, model)
     print(report.as_json() if form is Format.JSON else report.as_text(color=sys.stdout.isatty()))
     raise typer.Exit(report.exit_code)
-
-
-@app.command("show")
-def show_command(name: Annotated[str, typer.Argument(help="A packaged name, or a file.")]) -> None:
-    """Print a policy as it is written, comments and all: the start of a policy of your own."""
-    from ig_guardrail.policy import load_policy
-    from ig_guardrail.policy.sources import PolicySource, fetch
-
-    load_policy(name)  # one that cannot be used, or is not there, is not worth copying: raises PolicyError
-    found = fetch(name)
-    if isinstance(found, PolicySource):
-        sys.stdout.write(found.content.decode())

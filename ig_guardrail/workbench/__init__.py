@@ -1,0 +1,1 @@
+"""The workbench of policy authors: what a policy means and does, told without decoding anything."""
