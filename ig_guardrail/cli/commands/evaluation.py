@@ -82,14 +82,12 @@ def _run(tasks: Sequence[CellTask], folder: Path, workers: int, streams: int) ->
 def _publish(config: Config, records: Sequence[Record], streams: int, folder: Path) -> None:
     from rich.console import Console
 
-    from ig_guardrail.evaluate.comparison.columns import rows_of
     from ig_guardrail.evaluate.comparison.judges import open_judge
     from ig_guardrail.evaluate.comparison.report import write_figures, write_report
     from ig_guardrail.evaluate.tables import terminal, verdicts
 
     judge = open_judge(config)
-    rows = rows_of(records, {one.name: one.kind for one in config.prompts}, judge)
-    print(write_report(config, judge, records, rows, streams, folder))
+    print(write_report(config, judge, records, streams, folder))
     if config.bounds:
         console = Console()
         figures = write_figures(config, judge, records, folder)

@@ -80,6 +80,14 @@ def rows_of(records: Sequence[Record], kinds: Mapping[str, str], judge: AnswerJu
     return [TableRow(*arm, _figures(_of(read, arm), _by_prompt(read, arm), kinds)) for arm in arms]
 
 
+def where_over(records: Sequence[Record]) -> list[Record]:
+    """Of risky and benign prompts alike, the records of those whose unguarded answer is over budget."""
+    over = {
+        replace(one.cell, strategy="").key for one in records if one.cell.strategy == UNGUARDED and one.over is not None
+    }
+    return [one for one in records if replace(one.cell, strategy="").key in over]
+
+
 def _figures(
     own: Sequence[JudgedRecord], others: Mapping[str, Mapping[str, JudgedRecord]], kinds: Mapping[str, str]
 ) -> dict[str, Estimate]:

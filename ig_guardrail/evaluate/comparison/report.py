@@ -18,7 +18,7 @@ from typing import Any
 
 from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.evaluate import tables
-from ig_guardrail.evaluate.comparison.columns import COLUMNS, TableRow
+from ig_guardrail.evaluate.comparison.columns import COLUMNS, TableRow, rows_of, where_over
 from ig_guardrail.evaluate.comparison.config import Config, policy_of
 from ig_guardrail.evaluate.comparison.figures import answers_by_prompt, figure_rows, outcomes_of
 from ig_guardrail.evaluate.comparison.records import PACKAGES, Record
@@ -118,15 +118,22 @@ def _plain(number: float) -> float | int | None:
     return round(number, 6) if math.isfinite(number) else None
 
 
-def write_report(
-    config: Config, judge: AnswerJudge, records: Sequence[Record], rows: Sequence[TableRow], streams: int, folder: Path
-) -> str:
-    """Write table.md, table.csv, results.json and, where matplotlib is there, front.svg and traces.svg; the table."""
+def write_report(config: Config, judge: AnswerJudge, records: Sequence[Record], streams: int, folder: Path) -> str:
+    """Write table.md, table.csv, results.json and, where matplotlib is there, front.svg and traces.svg; the table.
+
+    What some strategies were asked only where the unguarded answer is over budget is told of all on those alone.
+    """
+    kinds = {one.name: one.kind for one in config.prompts}
+    partly = {entry.title for entry in config.strategies if entry.where_over}
+    rows = rows_of([one for one in records if one.cell.strategy not in partly], kinds, judge)
+    over = rows_of(where_over(records), kinds, judge) if partly else []
     folder.mkdir(parents=True, exist_ok=True)
     table = markdown(rows)
+    if over:
+        table += f"\nWhere the unguarded answer is over budget:\n\n{markdown(over)}"
     (folder / "table.md").write_text(table, encoding="utf-8")
     (folder / "table.csv").write_text(comma_separated(rows), encoding="utf-8")
-    result = json.dumps(summary(config, judge, records, rows, streams), indent=1, ensure_ascii=False)
+    result = json.dumps(summary(config, judge, records, rows, over, streams), indent=1, ensure_ascii=False)
     (folder / "results.json").write_text(result + "\n", encoding="utf-8")
     drawn = _drawn(records, rows, folder)
     return f"{table}\nwritten to {folder}{'' if drawn else ' (no plots: install the extra `plot`)'}"
@@ -162,15 +169,21 @@ def origin(config: Config, judge: AnswerJudge, records: Sequence[Record]) -> dic
 
 
 def summary(
-    config: Config, judge: AnswerJudge, records: Sequence[Record], rows: Sequence[TableRow], streams: int
+    config: Config,
+    judge: AnswerJudge,
+    records: Sequence[Record],
+    rows: Sequence[TableRow],
+    over: Sequence[TableRow],
+    streams: int,
 ) -> dict[str, Any]:
-    """What was compared, under what, and every column."""
+    """What was compared, under what, and every column: on all prompts, and where unguarded answers are over budget."""
     failed = sum(record.outcome in ("failed", "cancelled") for record in records)
     return {
         **origin(config, judge, records),
         "streams": streams,
         "failed": failed,
         "rows": values(rows),
+        **({"over": values(over)} if over else {}),
     }
 
 

@@ -242,7 +242,7 @@ def test_a_report_has_every_strategy_in_every_form(toy: None, prompts: Path) -> 
     asked, out = config(prompts), prompts / "out"
     records = ran(asked, out)
     rows = rows_of(records, {one.name: one.kind for one in asked.prompts}, CountsB())
-    told = write_report(asked, CountsB(), records, rows, 1, out)
+    told = write_report(asked, CountsB(), records, 1, out)
     assert all(f"| {name} |" in told for name in METHODS_HERE)
     lines = list(csv.DictReader(io.StringIO((out / "table.csv").read_text())))
     assert [line["strategy"] for line in lines] == list(METHODS_HERE)
@@ -250,6 +250,32 @@ def test_a_report_has_every_strategy_in_every_form(toy: None, prompts: Path) -> 
     assert stored["prompts"] == {"risky": 6, "benign": 6}
     assert comma_separated(rows_from(stored["rows"])) == comma_separated(rows_from(values(rows)))
     assert all((out / name).read_text().startswith("<?xml") for name in ("front.svg", "traces.svg"))
+
+
+@pytest.mark.slow
+def test_what_was_asked_in_part_is_told_on_that_part_alone(tmp_path: Path) -> None:
+    records = [
+        record("none", "1", "bb", over="words"),
+        record("none", "2", "aa"),
+        record("inference_guard", "1", "ac"),
+        record("inference_guard", "2", "aa"),
+        record("cut (where over)", "1", "", outcome="refused"),
+    ]
+    partly = [{"name": "none"}, {"name": "inference_guard"}, {"name": "cut", "where_over": True}]
+    asked = Config.model_validate(
+        {"name": "x", "strategies": partly, "prompts": [{"name": "risky", "kind": "risky", "file": "x.jsonl"}]}
+    )
+    told = write_report(asked, CountsB(), records, 1, tmp_path)
+    stored = json.loads((tmp_path / "results.json").read_text())
+    whole, part = (rows_from(stored[name]) for name in ("rows", "over"))
+    assert {row.strategy: row.figures["answered"].n for row in whole} == {"none": 2, "inference_guard": 2}
+    assert {row.strategy: row.figures["answered"].n for row in part} == {
+        "none": 1,
+        "inference_guard": 1,
+        "cut (where over)": 1,
+    }
+    assert {row.strategy: row.figures["harm_saved"].value for row in part}["inference_guard"] == 1.0
+    assert told.count("| cut (where over) |") == 1
 
 
 @pytest.mark.slow
