@@ -1,20 +1,39 @@
-"""`ig-guardrail run`: one prompt, one answer, its receipt."""
+"""`ig-guardrail run`: one prompt, one answer, its receipt; or the prompts of a file."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ig_guardrail.cli import options
-from ig_guardrail.cli.exit_codes import exit_code
+from ig_guardrail.cli.batch_rows import BatchRow, read_rows
+from ig_guardrail.cli.exit_codes import FAILED, exit_code
 from ig_guardrail.cli.request import RequestOptions, Writer, deliver, opening_turns, read_biases, read_prompt
 from ig_guardrail.cli.tools_file import read_tools
+from ig_guardrail.errors import RequestError
 from ig_guardrail.types import Message
+
+if TYPE_CHECKING:
+    from ig_guardrail.guardrail import Guardrail
+
+MOST_STREAMS = 256
 
 
 def run_command(
-    prompt: Annotated[str, typer.Option("--prompt", help="What to ask; `-` reads standard input.")],
+    prompt: Annotated[str | None, typer.Option("--prompt", help="What to ask; `-` reads standard input.")] = None,
+    prompts: Annotated[
+        Path | None, typer.Option("--prompts", help="A file to ask instead: JSON lines, or a prompt a line.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="With --prompts: a file of JSON lines; what it holds is not asked again."),
+    ] = None,
+    streams: Annotated[
+        int, typer.Option("--streams", min=1, max=MOST_STREAMS, help="With --prompts: answers at a time.")
+    ] = 4,
     model: options.ModelOption = "embedded",
     policy: options.Policy = "default",
     strategy: options.StrategyOption = None,
@@ -52,9 +71,13 @@ def run_command(
 ) -> None:
     """Answer one prompt. The text goes to standard output as it is released, the receipt to standard error.
 
-    Exit code 0: completed; 3: refused; 4: ended with a closing message; 5: cancelled at the deadline; 2: an error.
+    With --prompts and --out, answer every prompt of a file; stopped with Ctrl-C, the same command goes on from there.
+
+    Exit code 0: completed; 3: refused; 4: ended with a closing message; 5: cancelled at the deadline; 2: an error. Of a
+    file 0: every prompt has its answer, however it ended.
     """
-    turns = (*opening_turns(system), Message("user", read_prompt(prompt)))
+    rows = _rows(prompt, prompts, out)
+    turns = () if prompt is None else (*opening_turns(system), Message("user", read_prompt(prompt)))
     drawing = {
         "temperature": temperature,
         "top_p": top_p,
@@ -83,9 +106,65 @@ def run_command(
 
     names = (model, policy, device, dtype, weights, reward, critic, exit, ledger)
     guardrail = open_guardrail(GuardrailSpec(*names, revision=revision, context=context))
-    ask = asking.within(guardrail).ask(turns, conversation)
-    receipt = deliver(guardrail.stream(ask, timeout), _writer(json_lines))
+    asking = asking.within(guardrail)
+    if out is not None:
+        _answer_file(guardrail, rows, asking, opening_turns(system), out, streams, timeout, ledger)
+        return
+    receipt = deliver(guardrail.stream(asking.ask(turns, conversation), timeout), _writer(json_lines))
     raise typer.Exit(exit_code(receipt))
+
+
+def _rows(prompt: str | None, prompts: Path | None, out: Path | None) -> list[BatchRow]:
+    """The prompts of the file that is named; none with `--prompt`. Raises RequestError unless one of both is given."""
+    if (prompt is None) == (prompts is None):
+        raise RequestError(
+            "there is no prompt" if prompt is None else "there is a prompt, and a file of them",
+            where="--prompt, --prompts",
+            fix="give `--prompt TEXT`, or `--prompts FILE --out FILE`",
+        )
+    if (prompts is None) != (out is None):
+        raise RequestError(
+            "answers to a file need a place" if out is None else "one answer has no file",
+            where="--out",
+            why="each is kept as soon as it is there, so that a batch can go on where it was stopped",
+            fix="give `--prompts FILE --out FILE`",
+        )
+    return [] if prompts is None else read_rows(prompts)
+
+
+def _answer_file(
+    guardrail: Guardrail,
+    rows: list[BatchRow],
+    asking: RequestOptions,
+    opening: tuple[Message, ...],
+    out: Path,
+    streams: int,
+    timeout: float | None,
+    ledger: Path | None,
+) -> None:
+    """Answer the rows under a progress bar, and say how they ended. Exits with code 2 if some failed."""
+    from rich.console import Console
+    from rich.progress import Progress, TimeElapsedColumn
+
+    from ig_guardrail.cli.batch import answer_all, check_conversations, setting_of
+
+    check_conversations(rows, out, ledger)
+    console = Console(stderr=True, highlight=False)
+    setting = setting_of(guardrail, {"asking": asdict(asking), "system": [turn.text for turn in opening]})
+    with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as progress:
+        bar = progress.add_task("answers", total=len(rows))
+        summary = answer_all(
+            guardrail,
+            rows,
+            lambda row: asking.ask((*opening, *row.turns), row.conversation),
+            out,
+            setting=setting,
+            streams=streams,
+            timeout=timeout,
+            done=lambda: progress.advance(bar),
+        )
+    console.print(f"{summary}; written to {out}")
+    raise typer.Exit(FAILED if summary.outcomes.get("failed") else 0)
 
 
 def _writer(json_lines: bool) -> Writer:
