@@ -76,7 +76,7 @@ check-tests:
 		$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not real and not slow"
 
 quality: install
-	$(BIN)/ig-guardrail eval quality --out benchmarks/out/quality
+	$(BIN)/ig-guardrail eval quality --out benchmarks/out/quality --streams 8
 
 bench: install
 	$(BIN)/python benchmarks/bench.py
