@@ -33,6 +33,7 @@ class GuardrailSpec:
     limits       bounds on any request, such as the seconds that it may search
     revision     a branch, tag or commit of a hub model; its main branch if left out
     context      most tokens of prompt and answer together; what the model reads if left out
+    reload       of a chat model: whether its policy's file is read again where it was changed (`reload`)
     """
 
     model: str = "embedded"
@@ -48,6 +49,7 @@ class GuardrailSpec:
     limits: Limits | None = None
     revision: str | None = None
     context: int | None = None
+    reload: bool = False
 
     def __post_init__(self) -> None:
         """Raises RequestError for an option of another type; what no such name stands for shows when it is opened."""

@@ -54,9 +54,9 @@ class ForkSafeLock:
     ) -> None:
         self.give()
 
-    def take(self) -> None:
-        """Wait for the lock, and hold it."""
-        self._lock.acquire()
+    def take(self, wait: bool = True) -> bool:
+        """Hold the lock: wait for it, or say False where another thread holds it."""
+        return bool(self._lock.acquire(blocking=wait))
 
     def give(self) -> None:
         """Let the lock go."""

@@ -91,6 +91,8 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         default_factory=from_env("IG_GUARDRAIL_POLICY", default="default"), repr=False
     )
     """A policy file, the name of a packaged policy, or a compiled policy."""
+    reload: bool = Field(default=False, repr=False)
+    """Whether a policy file that is changed holds for the requests that begin after that; see `policy_fault`."""
     strategy: str | Callable[..., Any] | None = None
     """"inference_guard", "resample", "cut", "none", or a search of your own; None is what the policy says."""
     revision: str | None = Field(default=None, min_length=1)
@@ -238,6 +240,11 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         known = [size for size in (window_of(self.model, self.revision), self.context) if size is not None]
         return {**profile, "max_input_tokens": min(known)} if known else profile
 
+    @property
+    def policy_fault(self) -> str | None:
+        """Why the policy's file, as it was changed last, was refused, so that the one before is still in force."""
+        return None if self.guardrail is not None else self._opened().fault()
+
     # -------------------------------------------------------------------------------------------------- generation
 
     @override
@@ -339,6 +346,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
             critic=self.critic,
             revision=self.revision if model in (None, self.model) else None,
             context=self.context,
+            reload=self.reload,
         )
         found = next((opening for opening in self._openings if opening.spec == spec), None)
         if found is None:

@@ -1,0 +1,120 @@
+"""A policy file that is edited while a guardrail serves: later requests are held to it, those in flight keep theirs."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from ig_guardrail.assembly import guard
+from ig_guardrail.errors import GuardrailError
+from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.policy import load_policy
+from ig_guardrail.spec import GuardrailSpec
+from ig_guardrail.threads import ForkSafeLock
+
+LOG = logging.getLogger(__name__)
+EVERY = 0.1  # seconds between two looks at the file
+SETTLED = 0.2  # seconds since it was last written, before which a writer may be amid his work
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """By what a file that was changed is known."""
+
+    place: int
+    size: int
+    written: int  # nanoseconds of the epoch
+
+
+Seen: TypeAlias = FileState | None  # None: there is no file
+
+
+class ReloadingGuardrail:
+    """A guardrail that follows its policy's file.
+
+    `current` looks at the file, at most ten times a second. What was written anew is read, started and tried as at
+    start-up, on the thread of one caller, while others go on with the policy before. One that is refused leaves the
+    last good one in force, is logged, and stands in `fault` until the file is mended.
+    """
+
+    def __init__(self, spec: GuardrailSpec, opened: Guardrail, seen: Seen) -> None:
+        """spec: names a policy file. seen: the file's state before `opened` was made of it."""
+        self.fault: str | None = None
+        self._spec, self._path = spec, path_of(spec)
+        self._guardrail, self._seen, self._before = opened, seen, seen
+        self._next = 0.0
+        self._lock = ForkSafeLock()
+
+    def current(self) -> Guardrail:
+        """The guardrail for a request that begins now."""
+        now = time.monotonic()
+        if now >= self._next and self._lock.take(wait=False):
+            try:
+                self._next = now + EVERY
+                self._look()
+            finally:
+                self._lock.give()
+        return self._guardrail
+
+    def _look(self) -> None:
+        found = state_of(self._path)
+        if found == self._seen:
+            return
+        waited, self._before = found == self._before, found
+        if not (waited or _settled(found)):
+            return
+        try:
+            policy = load_policy(self._path)
+            old = self._guardrail
+            new = guard(
+                old.engine,
+                policy,
+                self._path.parent,
+                old.values,
+                old.ledger,
+                self._spec.cost_models,
+                old.limits,
+            )
+            new.approve()
+        except GuardrailError as error:
+            self._refuse(found, error)
+            return
+        if state_of(self._path) == found:  # else it was read amid a change
+            self._guardrail, self._seen, self.fault = new, found, None
+            LOG.warning("policy '%s' %s is in force (%s)", policy.name, policy.version, policy.sha256[:12])
+
+    def _refuse(self, found: Seen, error: GuardrailError) -> None:
+        if state_of(self._path) == found:
+            self._seen, self.fault = found, str(error)
+            kept = self._guardrail.policy
+            LOG.error("policy '%s' %s stays in force: its file was changed, and %s", kept.name, kept.version, error)
+
+
+def path_of(spec: GuardrailSpec) -> Path:
+    """The file of a spec's policy. Raises GuardrailError for one that is no file, and so is never changed."""
+    path = Path(spec.policy) if isinstance(spec.policy, str | Path) else None
+    if path is None or not path.is_file():
+        raise GuardrailError(
+            "a policy that is no file cannot be reloaded",
+            where="reload",
+            why="packaged and compiled policies do not change while a process runs",
+            fix="name a policy file, or leave out `reload`",
+        )
+    return path
+
+
+def state_of(path: Path) -> Seen:
+    """The file's state now."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return FileState(found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def _settled(found: Seen) -> bool:
+    """Whether nobody wrote to the file just now. One that is away may be about to be replaced."""
+    return found is not None and found.written < time.time_ns() - SETTLED * 1e9

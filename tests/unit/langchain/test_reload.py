@@ -1,0 +1,168 @@
+"""A policy file that is changed while a chat model serves holds for later requests; a broken one changes nothing."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage
+
+from ig_guardrail import ChatIGGuardrail, assembly, reload
+from ig_guardrail.assembly import guard
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.script import Continuations
+from ig_guardrail.errors import GuardrailError, PolicyError
+from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.policy import load_policy
+from ig_guardrail.reload import ReloadingGuardrail, state_of
+from ig_guardrail.spec import GuardrailSpec
+from ig_guardrail.types import CompiledPolicy
+from tests.golden.conversations import CALM, POLITE
+
+ASKED = "Why is the sky blue?"
+OLD = 1_000_000_000  # seconds of the epoch: a file that nobody writes to now
+_TIMES = itertools.count(OLD)
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chat models decode a script."""
+
+    def opened(spec: GuardrailSpec, policy: CompiledPolicy) -> Guardrail:
+        return guard(ScriptedEngine(Continuations({(0, 0): CALM})), policy)
+
+    monkeypatch.setattr(assembly, "open_guardrail", opened)
+    monkeypatch.setattr(reload, "EVERY", 0.0)
+
+
+def write(path: Path, text: str, aged: bool = True) -> None:
+    """Replace a file as editors do, some time ago."""
+    new = path.with_name(f"{path.name}.{threading.get_ident()}.new")
+    new.write_text(text)
+    if aged:
+        now = next(_TIMES)
+        os.utime(new, (now, now))
+    new.replace(path)
+
+
+def version(number: int) -> str:
+    return POLITE.replace("version: 1.0.0", f"version: 1.0.{number}")
+
+
+def told(message: AIMessage) -> dict[str, Any]:
+    found: dict[str, Any] = message.response_metadata["ig_guardrail"]["policy"]
+    return found
+
+
+def chat(path: Path, **settings: Any) -> ChatIGGuardrail:
+    return ChatIGGuardrail(policy=str(path), reload=True, cache=False, **settings)
+
+
+def test_the_next_request_is_held_to_the_file_as_it_stands(served: None, tmp_path: Path) -> None:
+    path = tmp_path / "polite.yaml"
+    write(path, version(0))
+    model = chat(path)
+    assert told(model.invoke(ASKED))["version"] == "1.0.0"
+    write(path, version(1))
+    assert told(model.invoke(ASKED))["version"] == "1.0.1"
+    assert model._identifying_params["policy_sha256"] == load_policy(path).sha256
+
+
+@pytest.mark.parametrize("broken", ["", "budgets: [", version(1).replace("threshold", "treshold"), None])
+def test_a_broken_file_leaves_the_last_good_policy_and_is_reported(
+    served: None, tmp_path: Path, broken: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "polite.yaml"
+    write(path, version(0))
+    model = chat(path)
+    assert model.policy_fault is None
+    model.invoke(ASKED)
+    if broken is None:
+        path.unlink()
+        model.invoke(ASKED)  # the first look at a file that is away: it may be about to be replaced
+    else:
+        write(path, broken)
+    assert told(model.invoke(ASKED))["version"] == "1.0.0"
+    assert model.policy_fault is not None
+    assert str(path) in model.policy_fault
+    model.invoke(ASKED)
+    assert sum("stays in force" in one.message for one in caplog.records) == 1
+    write(path, version(2))
+    assert told(model.invoke(ASKED))["version"] == "1.0.2"
+    assert model.policy_fault is None
+
+
+def test_messages_that_are_over_budget_are_refused_as_at_start_up(served: None, tmp_path: Path) -> None:
+    path = tmp_path / "polite.yaml"
+    write(path, version(0))
+    model = chat(path)
+    model.invoke(ASKED)
+    write(path, version(1).replace("I would rather not say that.", "You blockhead."))
+    assert told(model.invoke(ASKED))["version"] == "1.0.0"
+    assert model.policy_fault is not None
+
+
+def test_a_file_that_somebody_writes_to_just_now_is_left_until_it_stands_still(served: None, tmp_path: Path) -> None:
+    path = tmp_path / "polite.yaml"
+    write(path, version(0))
+    spec = GuardrailSpec(policy=path)
+    seen, policy = state_of(path), load_policy(path)
+    rail = ReloadingGuardrail(spec, assembly.open_guardrail(spec, policy), seen)
+    write(path, version(1), aged=False)
+    ahead = path.stat().st_mtime + 3600
+    os.utime(path, (ahead, ahead))
+    assert [rail.current().policy.version for _ in range(3)] == ["1.0.0", "1.0.1", "1.0.1"]
+
+
+def test_only_a_file_can_be_reloaded(served: None) -> None:
+    with pytest.raises(GuardrailError, match="no file cannot be reloaded"):
+        ChatIGGuardrail(policy="default", reload=True).invoke(ASKED)
+
+
+def test_the_first_policy_must_be_valid(served: None, tmp_path: Path) -> None:
+    path = tmp_path / "polite.yaml"
+    write(path, "budgets: [")
+    with pytest.raises(PolicyError):
+        chat(path).invoke(ASKED)
+
+
+@pytest.mark.slow
+def test_under_load_every_receipt_is_that_of_one_valid_version_and_none_is_lost(served: None, tmp_path: Path) -> None:
+    path = tmp_path / "polite.yaml"
+    write(path, version(0))
+    model = chat(path)
+    valid = {load_policy_of(version(number), tmp_path): f"1.0.{number}" for number in range(0, 201, 2)}
+    stop, seen, lost = threading.Event(), [], []
+
+    def ask() -> None:
+        while not stop.is_set():
+            try:
+                seen.append(told(model.invoke(ASKED)))
+            except BaseException as error:
+                lost.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    try:
+        for number in range(1, 201):
+            write(path, version(number) if number % 2 == 0 else version(number)[: 40 + number])
+            while len(seen) < number and not lost:
+                stop.wait(0.001)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert lost == []
+    assert {valid[one["sha256"]] == one["version"] for one in seen} == {True}
+    assert told(model.invoke(ASKED))["version"] == "1.0.200"
+
+
+def load_policy_of(text: str, folder: Path) -> str:
+    path = folder / "one.yaml"
+    path.write_text(text)
+    return load_policy(path).sha256
