@@ -19,10 +19,10 @@ from rich.console import Console
 from rich.text import Text
 
 from ig_guardrail.assembly import open_guardrail
-from ig_guardrail.costs.heads.judge import read_judge
 from ig_guardrail.evaluate.arms import arms_of
 from ig_guardrail.evaluate.demo.cases import play, scenes
 from ig_guardrail.evaluate.demo.view import side_by_side
+from ig_guardrail.judge import read_word_judge
 
 PICTURE = Path(__file__).parent.parent / "docs" / "images" / "demo.svg"
 
@@ -30,7 +30,7 @@ PICTURE = Path(__file__).parent.parent / "docs" / "images" / "demo.svg"
 def main(_: Sequence[str]) -> int:
     """Play scenes in their order until an unguarded answer is over budget, and draw that one, whatever came of it."""
     console = Console(record=True, width=108, file=io.StringIO(), force_terminal=True)
-    arms, judge = arms_of(open_guardrail()), read_judge()
+    arms, judge = arms_of(open_guardrail()), read_word_judge()
     for scene in scenes():
         played = play(scene, arms, judge, lambda side, text: None)
         if played.over:

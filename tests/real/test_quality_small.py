@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 
 from ig_guardrail.assembly import guard
-from ig_guardrail.costs.heads.judge import read_judge
 from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.engine.loading.models import load_engine
 from ig_guardrail.evaluate.arms import Arms, arms_of
 from ig_guardrail.evaluate.judged import opinion
 from ig_guardrail.evaluate.replay import audit_answer
 from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.judge import read_judge
 from ig_guardrail.policy import load_policy
 from ig_guardrail.types import Message, Sampling
 

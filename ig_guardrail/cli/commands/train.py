@@ -136,11 +136,18 @@ def exit_command(
 def judge_command(
     data: Annotated[list[Path], typer.Option("--data", help="Labelled rows, .jsonl or .jsonl.gz; may be given again.")],
     out: Annotated[Path, typer.Option("--out", help="The folder that the judge and its card are written to.")],
+    cache: Annotated[
+        Path | None, typer.Option("--cache", help="Where vectors are kept, so an interrupted run goes on.")
+    ] = None,
 ) -> None:
     """Train the judge of comparisons on the rows that no cost model may see. No policy can use it."""
+    from ig_guardrail.costs.encoder.loading import PACKAGED, open_encoder
+    from ig_guardrail.engine.loading.store import store_folder
+    from ig_guardrail.learn.agreement import packaged_guides
     from ig_guardrail.learn.judge import train_judge
 
-    trained = train_judge(data, out)
+    encoder = open_encoder(PACKAGED, None, "train judge")
+    trained = train_judge(encoder, data, out, cache or store_folder() / "vectors", packaged_guides())
     Console().print(f"wrote {trained.folder}", markup=False, highlight=False, soft_wrap=True)
 
 

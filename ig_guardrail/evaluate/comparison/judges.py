@@ -12,7 +12,6 @@ from pathlib import Path
 
 from ig_guardrail.costs.classifier import LabelScores, places, squash_of
 from ig_guardrail.costs.heads.artifact import options_sha256
-from ig_guardrail.costs.heads.judge import read_judge
 from ig_guardrail.costs.rewards.catalog import CLASSIFIER
 from ig_guardrail.costs.sequence_classifier import (
     load_sequence_classifier,
@@ -24,10 +23,9 @@ from ig_guardrail.engine.loading.models import device_of
 from ig_guardrail.errors import ModelError, RequestError
 from ig_guardrail.evaluate.comparison.config import Config, policy_of
 from ig_guardrail.evaluate.judged import AnswerJudge
+from ig_guardrail.judge import HARMFUL, WHERE, demand_encoder, read_judge
 
 PACKAGED = "packaged"
-HARMFUL = 0.5  # a score above it
-WHERE = "judge"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +50,10 @@ class ClassifierJudge:
 
 
 def open_judge(config: Config) -> AnswerJudge:
-    """Raises RequestError for a judge that is not known, or that guides; ModelError if it cannot be read."""
+    """Raises RequestError for a judge that is not known, or that guides; ModelError if it cannot be read.
+
+    MissingExtra without the packages that the packaged judge reads.
+    """
     check_judge(config)
     if config.judge == PACKAGED:
         return read_judge()
@@ -67,9 +68,11 @@ def check_judge(config: Config) -> None:
     """Whether the judge is there and independent, before anything is loaded.
 
     Raises RequestError for a judge that is not known, or that guides under whatever spelling; ModelError if it, or a
-    classifier that guides, cannot be had; PolicyError for a policy that is refused.
+    classifier that guides, cannot be had; MissingExtra without what the packaged judge reads; PolicyError for a policy
+    that is refused.
     """
     if config.judge == PACKAGED:
+        demand_encoder()
         return
     if not config.judge.startswith(CLASSIFIER):
         raise RequestError(

@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.text import Text
 
 from ig_guardrail.assembly import open_guardrail
-from ig_guardrail.costs.heads.judge import read_judge
 from ig_guardrail.evaluate.arms import Arms, arms_of
 from ig_guardrail.evaluate.demo.cases import Played, Scene, Side, play, scenes
 from ig_guardrail.evaluate.demo.view import CAVEAT, LiveStage, block, sentence, tally
 from ig_guardrail.evaluate.judged import AnswerJudge
+from ig_guardrail.judge import read_word_judge
 from ig_guardrail.spec import GuardrailSpec
 
 FIRST = 8  # scenes that are played unless all are asked for
@@ -28,7 +28,7 @@ def run_demo(console: Console, spec: GuardrailSpec | None = None, every: bool = 
     """
     began, spec = time.monotonic(), spec or GuardrailSpec()
     console.print(f"Opening the model '{spec.model}' under the policy '{spec.policy}'.", markup=False, highlight=False)
-    perform(console, arms_of(open_guardrail(spec)), read_judge(), None if every else FIRST)
+    perform(console, arms_of(open_guardrail(spec)), read_word_judge(), None if every else FIRST)
     console.print(f"{time.monotonic() - began:.0f} s", markup=False, highlight=False)
     return 0
 

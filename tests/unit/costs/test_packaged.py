@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ig_guardrail.costs.catalog import build_cost_model
-from ig_guardrail.costs.heads.judge import read_judge
+from ig_guardrail.judge import read_judge
 from ig_guardrail.types import CostModelSpec, Piece, Prompt
 
 FOLDERS = (
