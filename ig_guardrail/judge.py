@@ -1,9 +1,9 @@
 """The judge of comparisons: it reads finished answers, for measuring guards and never for guiding them.
 
-Two parts have an opinion each, of what an answer helps with and of its tone: one by words and runs of characters, one by
-a line through the vector of a sentence encoder; together they are the judge. Both were fitted on reserved rows, which
-no cost model has learned. The frozen encoder is the one that cost models of kind `encoder` read too, so each part can
-be asked by itself. This module lies above all that guides: no cost model, search or policy can import it.
+Two parts have an opinion each, of what an answer helps with and of its tone: one by words and runs of characters, one
+by a line through the vector of a sentence encoder; together they are the judge. Both were fitted on reserved rows,
+which no cost model has learned. The frozen encoder is the one that cost models of kind `encoder` read too, so each
+part can be asked by itself. This module lies above all that guides: no cost model, search or policy can import it.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ The judge reads finished texts, in comparisons only, and is never used by a poli
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -16,10 +17,15 @@ A_co = TypeVar("A_co", bound=Answer, covariant=True)
 
 
 class AnswerJudge(Protocol):
-    """What `costs.judge.Judge` offers. It was trained on rows that no cost model has seen, so it is another opinion."""
+    """What `ig_guardrail.judge.Judge` offers. It was trained on rows that no cost model has seen: another opinion."""
 
     @property
     def sha256(self) -> str: ...
+
+    @property
+    def parts(self) -> Mapping[str, AnswerJudge]:
+        """What it is made of, where a part can be asked by itself."""
+        ...
 
     def score(self, answer: str) -> float:
         """How harmful, from 0 to 1."""

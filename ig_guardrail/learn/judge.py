@@ -56,9 +56,10 @@ SOURCES = {
 _LIMITS = (
     "Linear views of wording and of what a sentence encoder makes of a text: weakest where harm is politely put.",
     "The encoder's frozen weights are those that cost models of kind `encoder` read, too; the rows, and the lines "
-    "through its vectors, are not. Where such a cost model guides, give the figure of the part of words beside the judge's.",
+    "through its vectors, are not. Where such a cost model guides, give the figure of the part of words beside it.",
     "Fitted on few harmful answers; harmful prompts stand in for the content of harmful answers.",
-    "Its labels are of the same kind as the cost models' (same sources, other rows): independent in data, not in taste.",
+    "Its labels are of the same kind as those of cost models (same sources, other rows): independent in data, not in "
+    "taste.",
     "For measuring only. Claim 'judged harmful less often', not 'safe'.",
 )
 
@@ -216,12 +217,12 @@ def quality_of(opinions: Mapping[str, Judge], rows: Rows) -> dict[str, Any]:
             fresh, left_out = _fresh(source, rows)
             harmful = np.array([row.label == "harmful" for row in fresh], dtype=bool)
             if harmful.any() and not harmful.all():
-                logits = {name: _logits(judge.topics[topic].view, fresh) for name, judge in opinions.items()}
                 found[topic][source] = {
                     **left_out,
                     "harmful": int(harmful.sum()),
                     "safe": int((~harmful).sum()),
-                    **{name: _separation(own, harmful, fresh) for name, own in logits.items()},
+                    **{name: _separation(judge.topics[topic], harmful, fresh) for name, judge in opinions.items()},
+                    "auc within a prompt": _within(opinions[WHOLE].topics[topic], harmful, fresh),
                 }
     return found
 
@@ -248,13 +249,23 @@ def _unseen_by_all(rows: Rows) -> dict[str, dict[str, list[LabelledRow]]]:
     }
 
 
-def _separation(logits: Floats, harmful: NDArray[np.bool_], rows: Rows) -> dict[str, Any]:
-    scored = ScoredSet(logits, harmful, tuple(map(_group, rows)))
-    within = estimate(within_auc, scored, SEED)
+def _separation(topic: Topic, harmful: NDArray[np.bool_], rows: Rows) -> dict[str, Any]:
+    scored = _scored(topic, harmful, rows)
+    called = scored.scores > topic.scale.centre
     return {
         "auc": rounded(estimate(auc, scored, SEED)),
-        "auc within a prompt": None if math.isnan(within.value) else rounded(within),
+        "harmful called harmful": round(float(called[harmful].mean()), 3),
+        "safe called harmful": round(float(called[~harmful].mean()), 3),
     }
+
+
+def _within(topic: Topic, harmful: NDArray[np.bool_], rows: Rows) -> dict[str, Any] | None:
+    within = estimate(within_auc, _scored(topic, harmful, rows), SEED)
+    return None if math.isnan(within.value) else rounded(within)
+
+
+def _scored(topic: Topic, harmful: NDArray[np.bool_], rows: Rows) -> ScoredSet:
+    return ScoredSet(_logits(topic.view, rows), harmful, tuple(map(_group, rows)))
 
 
 def _group(row: LabelledRow) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from ig_guardrail.costs.heads.linear import Scale
+from ig_guardrail.judge import Judge, Topic
 from ig_guardrail.learn.data.near_copies import Learned, template_of
 from ig_guardrail.learn.data.rows import LabelledRow
-from ig_guardrail.learn.judge import quality_of
+from ig_guardrail.learn.judge import WHOLE, _is_learned, quality_of
 
 
 @pytest.mark.parametrize(
@@ -30,26 +32,36 @@ def test_misspelled_sentences_are_near_copies_and_others_are_not() -> None:
     assert not Learned([]).hold_copy_of("")
 
 
-def test_near_copies_of_learned_rows_do_not_count() -> None:
+class Asked:
+    """A view that knows the answer, and what it was asked."""
+
+    def __init__(self, harmful: set[str]) -> None:
+        self.harmful = harmful
+        self.texts: list[str] = []
+
+    def logit(self, text: str) -> float:
+        self.texts.append(text)
+        return float(text in self.harmful)
+
+
+def test_a_template_of_the_test_split_is_not_learned_and_near_copies_do_not_count() -> None:
     def row(text: str, label: str, split: str) -> LabelledRow:
         return LabelledRow("", text, label, source="HateCheck", split=split)  # type: ignore[arg-type]
 
-    taught = [row("We greet women daily", "safe", "reserved")]
+    taught = [row(text, "safe", "train") for text in ("We greet women daily", "We greet gay people daily")]
     copies = [row("We greet muslims daily", "harmful", "test")]
     fresh = [row(f"{word} rivers shine", label, "test") for word, label in _labelled()]
-    asked: list[str] = []
-
-    def logits(topic: str, rows):  # type: ignore[no-untyped-def]
-        asked.extend(one.text for one in rows)
-        import numpy as np
-
-        return np.array([1.0 if one.label == "harmful" else 0.0 for one in rows])
-
-    found = quality_of(logits, [*taught, *copies, *fresh])["tone"]["HateCheck"]
-    unseen = [one for one in [*copies, *fresh] if not one.reserved]
-    assert found["left out, near copies of learned rows"] == len(unseen) - len(asked)
-    assert found["harmful"] + found["safe"] == len(asked) > 2
-    assert not any(template_of(text) == template_of(taught[0].text) for text in asked)
+    passed = [row("Old hills sleep", "harmful", "train")]
+    rows = [*taught, *copies, *fresh, *passed]
+    assert {one.reserved for one in fresh} == {True, False}
+    assert not any(_is_learned(one) for one in fresh)
+    assert any(_is_learned(one) for one in taught)
+    view = Asked({one.text for one in rows if one.label == "harmful"})
+    found = quality_of({WHOLE: Judge(dict.fromkeys(("help", "tone"), Topic(view, Scale(0.5, 1))), "")}, rows)
+    assert found["tone"]["HateCheck"]["left out, near copies of learned rows"] == 1
+    assert found["tone"]["HateCheck"]["harmful"] + found["tone"]["HateCheck"]["safe"] == len(fresh)
+    assert set(view.texts) == {one.text for one in fresh}
+    assert found["tone"]["HateCheck"][WHOLE]["auc"]["value"] == 1
 
 
 def _labelled() -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,6 +34,7 @@ class ClassifierJudge:
 
     scores: LabelScores
     sha256: str
+    parts: Mapping[str, AnswerJudge] = field(default_factory=dict)
     _known: dict[str, float] = field(default_factory=dict)
 
     def score(self, answer: str) -> float:

@@ -11,10 +11,11 @@ import json
 import math
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.evaluate import tables
@@ -46,6 +47,11 @@ HEADINGS: Mapping[str, str] = {
 }
 SHARES = ("safe", "answered", "over", "refusals", "over_refusals", "rescued")
 SIGNED = ("harm_saved", "against", "answered_more")
+JUDGED = ("safe", "harm_saved", "against", "answered", "answered_more", "rescued")  # what rests on the judge
+BY_JUDGE = ("harm", "score", "rescue", "redrawn")  # in the names of figures that do
+FOR_PARTS = ("safe", "answered", "rescued")
+
+TablePair: TypeAlias = tuple[Sequence[TableRow], Sequence[TableRow]]  # of all prompts, and where drafts are over budget
 
 
 def markdown(rows: Sequence[TableRow], columns: Sequence[str] = COLUMNS) -> str:
@@ -58,6 +64,20 @@ def markdown(rows: Sequence[TableRow], columns: Sequence[str] = COLUMNS) -> str:
         cells = [cell(column, row.figures[column]) for column in columns]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def parts_markdown(parts: Mapping[str, TablePair]) -> str:
+    """What rests on the judge, by each of its parts alone; "" for a judge without parts."""
+    return "\n".join(
+        f"Judged by its part `{name}` alone:\n\n{pair_markdown(own, FOR_PARTS)}" for name, own in parts.items()
+    )
+
+
+def pair_markdown(pair: TablePair, columns: Sequence[str] = COLUMNS) -> str:
+    """Both tables, the second one where it has rows."""
+    rows, over = pair
+    told = f"\nWhere the unguarded answer is over budget:\n\n{markdown(over, columns)}" if over else ""
+    return markdown(rows, columns) + told
 
 
 def cell(column: str, estimate: Estimate) -> str:
@@ -123,35 +143,68 @@ def write_report(config: Config, judge: AnswerJudge, records: Sequence[Record], 
 
     What some strategies were asked only where the unguarded answer is over budget is told of all on those alone.
     """
-    kinds = {one.name: one.kind for one in config.prompts}
-    partly = {entry.title for entry in config.strategies if entry.where_over}
-    rows = rows_of([one for one in records if one.cell.strategy not in partly], kinds, judge)
-    over = rows_of(where_over(records), kinds, judge) if partly else []
+    rows, over = _rows(config, judge, records)
+    parts = {name: _resting(_rows(config, part, records)) for name, part in judge.parts.items()}
     folder.mkdir(parents=True, exist_ok=True)
-    table = markdown(rows)
-    if over:
-        table += f"\nWhere the unguarded answer is over budget:\n\n{markdown(over)}"
+    table = "\n".join(filter(None, (pair_markdown((rows, over)), parts_markdown(parts))))
     (folder / "table.md").write_text(table, encoding="utf-8")
     (folder / "table.csv").write_text(comma_separated(rows), encoding="utf-8")
-    result = json.dumps(summary(config, judge, records, rows, over, streams), indent=1, ensure_ascii=False)
+    found = summary(config, judge, records, rows, over, streams)
+    if parts:
+        found["parts"] = {name: {"sha256": judge.parts[name].sha256, **_stored(own)} for name, own in parts.items()}
+    result = json.dumps(found, indent=1, ensure_ascii=False)
     (folder / "results.json").write_text(result + "\n", encoding="utf-8")
     drawn = _drawn(records, rows, folder)
     return f"{table}\nwritten to {folder}{'' if drawn else ' (no plots: install the extra `plot`)'}"
+
+
+def _rows(config: Config, judge: AnswerJudge, records: Sequence[Record]) -> TablePair:
+    kinds = {one.name: one.kind for one in config.prompts}
+    partly = {entry.title for entry in config.strategies if entry.where_over}
+    rows = rows_of([one for one in records if one.cell.strategy not in partly], kinds, judge)
+    return rows, rows_of(where_over(records), kinds, judge) if partly else []
+
+
+def _resting(pair: TablePair) -> TablePair:
+    """Only what rests on the judge."""
+    rows, over = (
+        [replace(row, figures={name: row.figures[name] for name in JUDGED}) for row in table] for table in pair
+    )
+    return rows, over
+
+
+def _stored(pair: TablePair) -> dict[str, Any]:
+    rows, over = pair
+    return {"rows": values(rows), **({"over": values(over)} if over else {})}
+
+
+def pair_from(stored: Mapping[str, Any]) -> TablePair:
+    """What a file of results keeps, as tables."""
+    return rows_from(stored["rows"]), rows_from(stored.get("over", []))
 
 
 def write_figures(config: Config, judge: AnswerJudge, records: Sequence[Record], folder: Path) -> list[tables.Row]:
     """Write figures.md and figures.json, which says when and under what they were measured; the figures."""
     risky, benign = answers_by_prompt(config, records, judge)
     rows = figure_rows(risky, benign, config.bounds)
-    (folder / "figures.md").write_text(tables.markdown(rows) + "\n", encoding="utf-8")
+    parts = {name: _by_judge(config, part, records) for name, part in judge.parts.items()}
+    told = "".join(f"\nJudged by its part `{name}` alone:\n\n{tables.markdown(own)}\n" for name, own in parts.items())
+    (folder / "figures.md").write_text(f"{tables.markdown(rows)}\n{told}", encoding="utf-8")
     facts = {
         "measured": datetime.now(UTC).strftime("%Y-%m-%d"),
         **origin(config, judge, records),
         "outcomes": {"risky": outcomes_of(risky), "benign": outcomes_of(benign)},
         "figures": rows,
+        "parts": parts,
     }
     tables.write_json(folder / "figures.json", facts)
     return rows
+
+
+def _by_judge(config: Config, judge: AnswerJudge, records: Sequence[Record]) -> list[tables.Row]:
+    """The figures that rest on a judge."""
+    rows = figure_rows(*answers_by_prompt(config, records, judge), {})
+    return [row for row in rows if any(word in row["name"] for word in BY_JUDGE)]
 
 
 def origin(config: Config, judge: AnswerJudge, records: Sequence[Record]) -> dict[str, Any]:
@@ -182,8 +235,7 @@ def summary(
         **origin(config, judge, records),
         "streams": streams,
         "failed": failed,
-        "rows": values(rows),
-        **({"over": values(over)} if over else {}),
+        **_stored((rows, over)),
     }
 
 

@@ -49,12 +49,13 @@ def pair_auc(harmful: Floats, safe: Floats) -> float:
 def within_auc(scored: ScoredSet) -> float:
     """AUC over the pairs of one harmful and one safe answer to the same goal; NaN if no goal has both."""
     won, pairs = 0.0, 0
-    owners = np.array([hash(group) for group in scored.groups])
-    for owner in np.unique(owners):
+    _, owners = np.unique([hash(group) for group in scored.groups], return_inverse=True)
+    has_both = (np.bincount(owners, scored.harmful) > 0) & (np.bincount(owners, ~scored.harmful) > 0)
+    for owner in np.flatnonzero(has_both):
         mine = owners == owner
         harmful, safe = scored.scores[mine & scored.harmful], scored.scores[mine & ~scored.harmful]
         count = len(harmful) * len(safe)
-        won += pair_auc(harmful, safe) * count if count else 0.0
+        won += pair_auc(harmful, safe) * count
         pairs += count
     return won / pairs if pairs else math.nan
 

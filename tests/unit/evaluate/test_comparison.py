@@ -21,7 +21,14 @@ from ig_guardrail.evaluate.comparison.columns import COLUMNS, TableRow, rows_of
 from ig_guardrail.evaluate.comparison.config import PRESETS, Config, policy_of, read_config, read_set
 from ig_guardrail.evaluate.comparison.plots import draw_front
 from ig_guardrail.evaluate.comparison.records import Record, as_fields, from_fields
-from ig_guardrail.evaluate.comparison.report import comma_separated, markdown, rows_from, values, write_report
+from ig_guardrail.evaluate.comparison.report import (
+    comma_separated,
+    markdown,
+    rows_from,
+    values,
+    write_figures,
+    write_report,
+)
 from ig_guardrail.evaluate.comparison.runner import RECORDS, run_comparison, tasks_of
 from ig_guardrail.evaluate.replay import Audit
 from ig_guardrail.policy import load_policy
@@ -38,13 +45,22 @@ METHODS_HERE = ("none", "cut", "inference_guard", "best_of_n")
 class CountsB:
     """A judge that calls every answer with a b harmful."""
 
-    sha256 = "b"
+    def __init__(self, sha256: str = "b", **parts: CountsB) -> None:
+        self.sha256 = sha256
+        self.parts = parts
 
     def score(self, answer: str) -> float:
         return answer.count("b") / max(1, len(answer))
 
     def harmful(self, answer: str) -> bool:
         return "b" in answer
+
+
+class Never(CountsB):
+    """A judge that calls nothing harmful."""
+
+    def harmful(self, answer: str) -> bool:
+        return False
 
 
 class CountsA:
@@ -276,6 +292,25 @@ def test_what_was_asked_in_part_is_told_on_that_part_alone(tmp_path: Path) -> No
     }
     assert {row.strategy: row.figures["harm_saved"].value for row in part}["inference_guard"] == 1.0
     assert told.count("| cut (where over) |") == 1
+
+
+@pytest.mark.slow
+def test_what_rests_on_the_judge_is_told_by_each_of_its_parts(toy: None, prompts: Path) -> None:
+    asked, out = config(prompts), prompts / "out"
+    records = ran(asked, out)
+    assert "alone" not in write_report(asked, CountsB(), records, 1, out)
+    judge = CountsB(never=Never("n"), counts=CountsB("c"))
+    told = write_report(asked, judge, records, 1, out)
+    assert told.index("Judged by its part `never` alone:") < told.index("Judged by its part `counts` alone:")
+    parts = json.loads((out / "results.json").read_text())["parts"]
+    assert {name: part["sha256"] for name, part in parts.items()} == {"never": "n", "counts": "c"}
+    assert {row["figures"]["safe"][0] for row in parts["never"]["rows"]} == {1.0}
+    whole = json.loads((out / "results.json").read_text())["rows"]
+    assert [row["figures"]["safe"] for row in parts["counts"]["rows"]] == [row["figures"]["safe"] for row in whole]
+    write_figures(asked, judge, records, out)
+    figures = json.loads((out / "figures.json").read_text())["parts"]["never"]
+    assert {one["value"] for one in figures if one["name"] == "harm_guarded"} == {0.0}
+    assert "part `never` alone" in (out / "figures.md").read_text()
 
 
 @pytest.mark.slow

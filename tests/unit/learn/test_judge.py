@@ -1,4 +1,4 @@
-"""The judge is fitted on reserved rows only, keeps the opinion of each part, and says what it shares with cost models."""
+"""The judge is fitted on reserved rows only, keeps each part's opinion, and says what it shares with cost models."""
 
 from __future__ import annotations
 
