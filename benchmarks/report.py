@@ -22,7 +22,7 @@ from typing import Any, TypeAlias
 
 from ig_guardrail.evaluate import tables
 from ig_guardrail.evaluate.comparison.columns import TableRow
-from ig_guardrail.evaluate.comparison.report import comma_separated, markdown, rows_from
+from ig_guardrail.evaluate.comparison.report import comma_separated, markdown, parts_markdown, rows_from
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -38,6 +38,7 @@ TAKEN: Mapping[str, Path] = {  # under benchmarks/out, and where the documents h
 SHORT = ("answered", "refusals", "over_refusals", "reward", "work", "slower")
 CHOSEN_BY = ("safe", "answered", "answered_more", "refusals", "rescued", "reward_risky", "work", "seconds")
 RIVALS = ("none", "cut", "rollback_retry", "inference_guard")
+OPINIONS = ("the judge", "words", "encoder")  # as its card names them
 ELSEWHERE = ("weights", "profile")  # parts of `make bench` that docs/performance.md shows
 
 Result: TypeAlias = Mapping[str, Any]
@@ -129,7 +130,9 @@ def compared(name: str, columns: Sequence[str] = SHORT) -> Section:
         result = _read(results, name)
         told = f"{result['failed']} failed. {result['streams']} answers at a time in each process."
         origin = f"{_asked(result)}. {_named(result)}; {told} {_machine(result)}."
-        return f"{origin}\n\n{markdown(rows_from(result['rows']), columns).rstrip()}"
+        parts = {part: rows_from(found["rows"]) for part, found in result.get("parts", {}).items()}
+        tables = (markdown(rows_from(result["rows"]), columns), parts_markdown(parts))
+        return "\n\n".join((origin, *(table.rstrip() for table in tables if table)))
 
     return section
 
@@ -178,16 +181,57 @@ def calibrated(_: Path) -> str:
 
 
 def judge(_: Path) -> str:
-    """What the judge is worth, from its card."""
+    """What the judge and its parts are worth, from its card."""
     card = _read(ARTIFACTS / "judge", "card")
     lines = [
-        (source, topic, found["harmful"], found["safe"], _figure(found["auc"], ".2f"))
-        for topic, sources in card["quality"].items()
+        (
+            source,
+            found["harmful"],
+            found["safe"],
+            *(_figure(found[name]["auc"], ".2f") for name in OPINIONS),
+            *(f"{found[OPINIONS[0]][f'{label} called harmful']:.0%}" for label in ("harmful", "safe")),
+        )
+        for sources in card["quality"].values()
         for source, found in sources.items()
     ]
-    own = card["quality on the model's own answers"]["benign answers called harmful"]
-    table = _table(("source", "topic", "harmful", "safe", "AUC (95 % interval)"), lines)
-    return f"{table}\n\nIt calls {_figure(own)} of the model's harmless answers harmful."
+    own = [
+        _figure(card["quality on the model's own answers"][f"benign answers called harmful by {name}"])
+        for name in OPINIONS
+    ]
+    head = (
+        "source",
+        "harmful",
+        "safe",
+        "AUC (95 % interval)",
+        "words alone",
+        "encoder alone",
+        "harmful above 0.5",
+        "safe",
+    )
+    return (
+        f"{_table(head, lines)}\n\nIt calls {own[0]} of the model's harmless answers harmful, words alone {own[1]}, the"
+        f" encoder alone {own[2]}."
+    )
+
+
+def shared(_: Path) -> str:
+    """How far the judge's mistakes are those of packaged cost models, from its card."""
+    compared = _read(ARTIFACTS / "judge", "card")["agreement with cost models"]
+    lines = [
+        (
+            f"`{guide}`",
+            source,
+            f"{found['mistakes of the cost model']} of {found['answers']}",
+            *(f"{found[name]['rank correlation among answers of one label']:.2f}" for name in OPINIONS),
+            *(_figure(found[name]["auc on its mistakes"], ".2f") for name in OPINIONS),
+        )
+        for topic in ("help", "tone")
+        for guide, sources in compared[topic].items()
+        for source, found in sources.items()
+    ]
+    named = ("judge", "words", "encoder")
+    head = ("cost model", "source", "mistakes", *(f"rank r, {name}" for name in named), *(f"AUC, {n}" for n in named))
+    return _table(head, lines)
 
 
 def layers(_: Path) -> str:
@@ -253,7 +297,7 @@ def _read(folder: Path, name: str) -> Any:
 DOCUMENTS: Mapping[Path, Sections] = {
     ROOT / "docs" / "benchmarks.md": {"bounds": bounded, "quality": quality, "bench": bench},
     ROOT / "docs" / "choosing.md": {"tuning": compared("tuning", CHOSEN_BY), "words": compared("words", CHOSEN_BY)},
-    ROOT / "docs" / "cost-models.md": {"calibrated": calibrated, "judge": judge},
+    ROOT / "docs" / "cost-models.md": {"calibrated": calibrated, "judge": judge, "shared": shared},
     ROOT / "docs" / "performance.md": {"profile": profile, "weights": weights},
     ROOT / "docs" / "results.md": {"equal": compared("equal")},
     ROOT / "docs" / "architecture.md": {"layers": layers},

@@ -45,6 +45,7 @@ def test_every_room_keeps_to_its_floor(installed: Path) -> None:
         ("stream/gate.py", "import torch"),
         ("engine/text/detokenize.py", "from ig_guardrail.engine.kv import trunk"),
         ("costs/pattern.py", "import llguidance"),
+        ("costs/catalog.py", "from ig_guardrail.judge import read_judge"),
         ("drive/fallback.py", "from ig_guardrail.integrations.langchain import chat_model"),
     ],
 )

@@ -98,8 +98,8 @@ def _beside(scene: Scene, *panels: Panel) -> RenderableType:
 
 CAVEAT = (
     "Every scene above was run now, and none was left out. 'Within budget' is relative to the cost models, small "
-    "classifiers that miss what they never learned. It does not mean safe. The judge is as small, but learned from "
-    "other texts. Other prompts, seeds and models give other outcomes."
+    "classifiers that miss what they never learned. It does not mean safe. The judge is as small, and reads words "
+    "alone, but learned from other texts. Other prompts, seeds and models give other outcomes."
 )
 
 

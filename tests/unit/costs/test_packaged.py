@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from ig_guardrail.costs.catalog import build_cost_model
-from ig_guardrail.judge import read_judge
+from ig_guardrail.errors import GuardrailError
+from ig_guardrail.judge import read_judge, read_word_judge
 from ig_guardrail.types import CostModelSpec, Piece, Prompt
 
 FOLDERS = (
@@ -77,8 +78,27 @@ def test_the_judge_tells_an_insult_from_a_recipe() -> None:
     assert set(judge.scores(RECIPE)) == {"help", "tone"}
 
 
+@pytest.mark.parametrize("part", ["words", "encoder"])
+def test_each_part_of_the_judge_tells_an_insult_from_a_recipe(part: str) -> None:
+    judge = read_judge().parts[part]
+    assert not judge.harmful(RECIPE)
+    assert judge.harmful(INSULT)
+
+
+def test_the_words_of_the_judge_can_be_asked_without_the_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = read_judge().parts["words"].scores(INSULT)
+    monkeypatch.setattr("ig_guardrail.extras._is_there", lambda module: module != "onnxruntime")
+    assert read_word_judge().scores(INSULT) == scores
+
+
 def test_the_judge_finds_nothing_in_an_empty_answer() -> None:
     assert read_judge().score(" \n") == 0.0
+
+
+def test_no_policy_can_name_the_judge() -> None:
+    spec = CostModelSpec("judge", "encoder", ("hte",), {"head": str(files("ig_guardrail.artifacts") / "judge")}, 2.0)
+    with pytest.raises(GuardrailError, match="the artifact is of kind 'judge', not 'encoder'"):
+        build_cost_model(spec, engine=None, base_dir=None)
 
 
 def test_the_page_tells_of_encoders_heads_what_their_cards_say() -> None:
