@@ -22,7 +22,7 @@ from typing import Any, TypeAlias
 
 from ig_guardrail.evaluate import tables
 from ig_guardrail.evaluate.comparison.columns import TableRow
-from ig_guardrail.evaluate.comparison.report import comma_separated, markdown, parts_markdown, rows_from
+from ig_guardrail.evaluate.comparison.report import comma_separated, markdown, pair_from, parts_markdown, rows_from
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -130,7 +130,7 @@ def compared(name: str, columns: Sequence[str] = SHORT) -> Section:
         result = _read(results, name)
         told = f"{result['failed']} failed. {result['streams']} answers at a time in each process."
         origin = f"{_asked(result)}. {_named(result)}; {told} {_machine(result)}."
-        parts = {part: rows_from(found["rows"]) for part, found in result.get("parts", {}).items()}
+        parts = {part: pair_from(found) for part, found in result.get("parts", {}).items()}
         tables = (markdown(rows_from(result["rows"]), columns), parts_markdown(parts))
         return "\n\n".join((origin, *(table.rstrip() for table in tables if table)))
 

@@ -179,7 +179,7 @@ def _stored(pair: TablePair) -> dict[str, Any]:
 
 
 def pair_from(stored: Mapping[str, Any]) -> TablePair:
-    """What a file of results keeps, as tables."""
+    """What `results.json` keeps of both tables, or of both by a part."""
     return rows_from(stored["rows"]), rows_from(stored.get("over", []))
 
 
