@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from ig_guardrail.costs.encoder.loading import PACKAGED, open_encoder
 from ig_guardrail.costs.encoder.sentences import SentenceEncoder, Vector
@@ -38,6 +38,9 @@ class TextView(Protocol):
     """A text in, a number out: the higher, the more harmful."""
 
     def logit(self, text: str) -> float: ...
+
+
+ReadView: TypeAlias = Callable[[Artifact, str], TextView]  # of an artifact, for a topic
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,7 +151,7 @@ def read_judge(folder: Traversable | None = None, encoder: SentenceEncoder | Non
     if made_for != encoder.sha256:
         raise artifact.unfit(f"it was trained on an encoder of SHA-256 {made_for}, and this one has {encoder.sha256}")
     reader = VectorReader(encoder)
-    views = {WORDS: word_view, ENCODER: partial(encoder_view, reader=reader)}
+    views: dict[str, ReadView] = {WORDS: word_view, ENCODER: partial(encoder_view, reader=reader)}
     parts = {part: _alone(artifact, part, view, encoder=encoder.sha256) for part, view in views.items()}
     joined = {name: JoinedView(tuple(part.topics[name] for part in parts.values())) for name in TOPICS}
     topics = {name: Topic(view, _scale(artifact, f"{name}.")) for name, view in joined.items()}
@@ -187,7 +190,7 @@ def count_features(text: str, buckets: int) -> Mapping[int, int]:
     return {**runs, **{half + index: count for index, count in count_terms(read, half).items()}}
 
 
-def _alone(artifact: Artifact, part: str, view: Callable[[Artifact, str], TextView], **options: str) -> Judge:
+def _alone(artifact: Artifact, part: str, view: ReadView, **options: str) -> Judge:
     """A part as a judge of its own."""
     topics = {name: Topic(view(artifact, name), _scale(artifact, f"{name}.{part}.")) for name in TOPICS}
     return Judge(topics, options_sha256(artifact.sha256, part=part, **options))
