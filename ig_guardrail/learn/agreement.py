@@ -79,8 +79,8 @@ def _compared(
 
 def _rank_correlation(one: Floats, other: Floats) -> float:
     """Spearman's, without regard to ties."""
-    ranks = [np.argsort(np.argsort(values, kind="stable"), kind="stable") for values in (one, other)]
-    return float(np.corrcoef(*ranks)[0, 1]) if len(one) > 1 else 0.0
+    first, second = (np.argsort(np.argsort(values, kind="stable"), kind="stable") for values in (one, other))
+    return float(np.asarray(np.corrcoef(first, second))[0, 1]) if len(one) > 1 else 0.0
 
 
 def _score(cost: CostModel, text: str) -> float:
