@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ig_guardrail.errors import ModelError, RequestError
+from ig_guardrail.errors import MissingExtra, ModelError, RequestError
 from ig_guardrail.evaluate.comparison.config import Config
 from ig_guardrail.evaluate.comparison.judges import ClassifierJudge, check_judge, open_judge
 from ig_guardrail.evaluate.judged import opinion
@@ -47,6 +47,12 @@ def test_it_judges_by_the_labels_that_are_named(folder: Path) -> None:
         assert one.harmful(text) == (one.score(text) > 0.5)
     assert one.sha256 != two.sha256
     assert opinion(one, " ").harm is False
+
+
+def test_the_packaged_judge_says_what_it_lacks_before_anything_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ig_guardrail.extras._is_there", lambda module: module != "tokenizers")
+    with pytest.raises(MissingExtra, match="the packaged judge cannot be used without tokenizers"):
+        check_judge(config("packaged"))
 
 
 def test_one_label_needs_no_name(tmp_path: Path) -> None:
