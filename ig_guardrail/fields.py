@@ -57,6 +57,7 @@ class FormatKind:
     """A short text of one form: `pattern` in full, described by `what`, with an example.
 
     is_path: tells a path, which starts at the policy's folder, from other texts of the form; None if none is a path
+    normal: the usual spelling of a text of the form, None for one that stands for nothing
     """
 
     what: str
@@ -64,6 +65,7 @@ class FormatKind:
     example: str
     reserved: tuple[str, ...] = ()
     is_path: Callable[[str], bool] | None = None
+    normal: Callable[[str], str | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 TAXONOMY = "ailuminate-1.0"
 
@@ -47,6 +48,13 @@ def canonical(word: str) -> str | None:
     """The id of a hazard, aliases resolved; None if the word names none."""
     name = ALIASES.get(word, word)
     return name if FORM.fullmatch(name) else None
+
+
+def spelled_out(asked: Sequence[str], scored: Sequence[str]) -> list[str]:
+    """What `hazards` of a budget stand for beside cost models: those asked for, and their parts that are scored."""
+    wanted = list(scored) if list(asked) == [EVERY] else list(asked)
+    parts = [narrow for broad in wanted for narrow in scored if covers(broad, narrow)]
+    return sorted({*wanted, *parts})
 
 
 def covers(broad: str, narrow: str) -> bool:

@@ -15,6 +15,35 @@ _ISO_639_1 = (
     "yo za zh zu "
 )
 _TWO_LETTERS = frozenset(_ISO_639_1.split())
+# ISO 639-2, both sets: three letters for languages that have two, which RFC 5646 asks for.
+_ISO_639_2 = (
+    "aar:aa abk:ab afr:af aka:ak alb:sq sqi:sq amh:am ara:ar arg:an arm:hy hye:hy asm:as ava:av ave:ae aym:ay aze:az "
+    "bak:ba bam:bm baq:eu eus:eu bel:be ben:bn bis:bi bos:bs bre:br bul:bg bur:my mya:my cat:ca cha:ch che:ce chi:zh "
+    "zho:zh chv:cv cor:kw cos:co cre:cr cze:cs ces:cs dan:da div:dv dut:nl nld:nl dzo:dz eng:en epo:eo est:et ewe:ee "
+    "fao:fo fas:fa per:fa fij:fj fin:fi fra:fr fre:fr fry:fy ful:ff geo:ka kat:ka ger:de deu:de gla:gd gle:ga glg:gl "
+    "glv:gv gre:el ell:el grn:gn guj:gu hat:ht hau:ha heb:he her:hz hin:hi hmo:ho hrv:hr hun:hu ibo:ig ice:is isl:is "
+    "ido:io iii:ii iku:iu ile:ie ina:ia ind:id ipk:ik ita:it jav:jv jpn:ja kal:kl kan:kn kas:ks kau:kr kaz:kk khm:km "
+    "kik:ki kin:rw kir:ky kom:kv kon:kg kor:ko kua:kj kur:ku lao:lo lat:la lav:lv lim:li lin:ln lit:lt ltz:lb lub:lu "
+    "lug:lg mac:mk mkd:mk mah:mh mal:ml mao:mi mri:mi mar:mr may:ms msa:ms mlg:mg mlt:mt mon:mn nau:na nav:nv nbl:nr "
+    "nde:nd ndo:ng nep:ne nno:nn nob:nb nor:no nya:ny oci:oc oji:oj ori:or orm:om oss:os pan:pa pli:pi pol:pl por:pt "
+    "pus:ps que:qu roh:rm ron:ro rum:ro run:rn rus:ru sag:sg san:sa sin:si slk:sk slo:sk slv:sl sme:se smo:sm sna:sn "
+    "snd:sd som:so sot:st spa:es srd:sc srp:sr ssw:ss sun:su swa:sw swe:sv tah:ty tam:ta tat:tt tel:te tgk:tg tgl:tl "
+    "tha:th tib:bo bod:bo tir:ti ton:to tsn:tn tso:ts tuk:tk tur:tr twi:tw uig:ug ukr:uk urd:ur uzb:uz ven:ve vie:vi "
+    "vol:vo wel:cy cym:cy wln:wa wol:wo xho:xh yid:yi yor:yo zha:za zul:zu"
+)
+_SHORTER = dict(pair.split(":") for pair in _ISO_639_2.split())
+_WORD = re.compile(r"[^\W\d_]+")
+_COMMON = {
+    "en": "i the and you that with this have cannot can't please sorry help will would is are not here let me it about",
+    "de": "ich das nicht und die der ist kann bitte hier leider dabei sie ihnen wir mit ein eine zu uns helfen auf es",
+    "fr": "je le la les ne pas vous nous et est cela avec ici désolé puis peux une des pour que vais dans arrêter",
+    "es": "lo el no puedo con eso y los las una por favor siento ayudarte aquí que usted voy para esto",
+    "it": "non posso mi con questo che per favore qui spiacente aiutarti il gli una di sono ciò fermo",
+    "pt": "não posso com isso desculpe por favor aqui o os uma você para ajudar vou isto lamento",
+    "nl": "ik het niet en de dat kan met dit hier helpen sorry een wij u graag stop van over",
+}
+_ALL_WORDS = [word for words in _COMMON.values() for word in words.split()]
+_TELLING = {tag: {word for word in words.split() if _ALL_WORDS.count(word) == 1} for tag, words in _COMMON.items()}
 
 
 def normal_tag(text: str) -> str | None:
@@ -23,9 +52,17 @@ def normal_tag(text: str) -> str | None:
     if found is None:
         return None
     language, script, region = found[1].lower(), found[2], found[3]
+    language = _SHORTER.get(language, language)
     if len(language) == 2 and language not in _TWO_LETTERS:
         return None
     return "-".join([language, *([script.title()] if script else []), *([region.upper()] if region else [])])
+
+
+def told_apart(text: str) -> str | None:
+    """The language of a text, where common words of it are in the text and of no other; None where that is unsure."""
+    words = {word.lower() for word in _WORD.findall(text)}
+    found = {tag: len(words & telling) for tag, telling in _TELLING.items() if words & telling}
+    return next(iter(found)) if len(found) == 1 and max(found.values()) >= 2 else None
 
 
 def text_for(texts: Mapping[str, str], tag: str) -> str:

@@ -17,16 +17,16 @@ from typing import Any
 from ig_guardrail.costs.kinds.registry import KINDS
 from ig_guardrail.counterfactual import Swap
 from ig_guardrail.fields import FormatKind
-from ig_guardrail.hazards import EVERY, covers
+from ig_guardrail.hazards import spelled_out
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, in_order
 from ig_guardrail.policy.draft import PolicyDraft, search_settings
 from ig_guardrail.policy.expression import Formula, written
 from ig_guardrail.policy.language import API_VERSION, ARGUMENT_RULE, BUDGET, COST_MODEL, KIND, PLAIN, POLICY, TOOLS
 from ig_guardrail.policy.tools import by_call, tool_budgets, tool_models
+from ig_guardrail.policy.validation.meaning import BESIDE, check_doubts
 from ig_guardrail.policy.validation.semantics import check_meaning
 from ig_guardrail.policy.validation.structure import check_shape
 from ig_guardrail.policy.validation.substitutions import swaps_of
-from ig_guardrail.policy.validation.warnings import check_cautions
 from ig_guardrail.policy.yaml.decoding import decode
 from ig_guardrail.policy.yaml.reader import read
 from ig_guardrail.types import (
@@ -69,8 +69,8 @@ def _checked(text: str | bytes, folder: str) -> tuple[PolicyDraft | None, dict[s
         return None, {}, [*faults, *foreign]
     swaps, unfit = swaps_of(draft, Path(folder))
     faults += [*found, *check_meaning(draft), *unfit]
-    if not faults:
-        faults += check_cautions(draft)
+    if {fault.code for fault in faults} <= BESIDE:
+        faults += check_doubts(draft)
     return draft, swaps, faults
 
 
@@ -133,9 +133,7 @@ def _filled_budget(budget: Mapping[str, Any], models: Mapping[str, Any]) -> dict
     """Defaults filled, the expression in its one spelling, and every hazard that its cost models score by name."""
     formula: Formula = budget["cost"]
     scored = list(dict.fromkeys(hazard for name in formula.expression.models() for hazard in models[name]["hazards"]))
-    asked = scored if budget["hazards"] == [EVERY] else budget["hazards"]
-    parts = [narrow for broad in asked for narrow in scored if covers(broad, narrow)]
-    hazards = sorted({*asked, *parts})
+    hazards = spelled_out(budget["hazards"], scored)
     return {**BUDGET.defaults(), **budget, "cost": written(formula.expression), "hazards": hazards}
 
 

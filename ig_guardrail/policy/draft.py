@@ -11,7 +11,7 @@ from typing import Any
 
 from ig_guardrail.policy.diagnostics.diagnostic import Position, Spot, Steps
 from ig_guardrail.policy.language import PRESETS, SEARCH
-from ig_guardrail.policy.yaml.tree import YamlNode
+from ig_guardrail.policy.yaml.tree import Scalar, YamlNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +21,13 @@ class PolicyDraft:
     values  nested as in the file; None for what has a fault, and nothing for what is not written
     nodes   the tree of every part that was looked at, by path
     keys    the place of every key, by path
+    tags    keys that are read in another spelling, by the path in that spelling
     """
 
     values: Mapping[str, Any]
     nodes: Mapping[Steps, YamlNode] = field(default_factory=dict)
     keys: Mapping[Steps, Position] = field(default_factory=dict)
+    tags: Mapping[Steps, Scalar] = field(default_factory=dict)
 
     def value(self, *path: str | int) -> Any:
         """The sound value at a path, or None."""

@@ -22,6 +22,7 @@ from ig_guardrail.fields import (
     TextKind,
 )
 from ig_guardrail.hazards import TAXONOMY
+from ig_guardrail.languages import normal_tag
 from ig_guardrail.policy.expression import FUNCTIONS
 from ig_guardrail.search.registry import METHODS
 
@@ -42,7 +43,12 @@ SWAP = FormatKind(
     rf"[a-z][a-z -]{{0,63}}|{PRINTABLE}{{0,500}}/{PRINTABLE}{{0,500}}",
     "gender",
 )
-LANGUAGE = FormatKind("a language tag", r"[a-z]{2,3}(?:-[A-Z][a-z]{3})?(?:-(?:[A-Z]{2}|[0-9]{3}))?", "pt-BR")
+LANGUAGE = FormatKind(
+    "a language tag",
+    r"[A-Za-z]{2,3}(?:[-_][A-Za-z]{4})?(?:[-_](?:[A-Za-z]{2}|[0-9]{3}))?",
+    "pt-BR",
+    normal=normal_tag,
+)
 
 TOOL = FormatKind("a tool's name, with `*` for any characters", r"[A-Za-z0-9_.*-]{1,128}", "delete_*")
 

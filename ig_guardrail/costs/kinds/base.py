@@ -20,7 +20,7 @@ from ig_guardrail.errors import HeadMismatch, ModelError
 from ig_guardrail.fields import Field, FormatKind
 from ig_guardrail.hazards import FORM
 from ig_guardrail.revisions import FORM as REVISION_FORM
-from ig_guardrail.types import CostModelSpec
+from ig_guardrail.types import CostModelSpec, Granularity, ScoreKind
 
 HAZARD = FormatKind("a hazard", FORM.pattern, "hte")
 PRINTABLE = r"[^\x00-\x1f\x7f]"
@@ -85,7 +85,9 @@ class CostKind:
               does not fit the engine, and MissingExtra, where the entry named by `otherwise` may serve instead
     beyond    what it reads beyond text, in words; "" if it reads text alone, and so prompts and calls too
     quick     whether it reads text without a network or a large model
-    packaged  names of artifacts that ship with the package
+    packaged  names of artifacts that ship with the package, and the hazards that each was made for
+    asking    those of them that read what is asked, not what is answered
+    declares  where its cost models are charged, and whether a score is a level or an event; None: each says it itself
     normal    an entry as the policy's normal form tells it, defaults filled in
     """
 
@@ -94,7 +96,9 @@ class CostKind:
     build: Callable[[CostModelSpec, BuildContext], CostModel]
     beyond: str = ""
     quick: bool = False
-    packaged: tuple[str, ...] = ()
+    packaged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    asking: tuple[str, ...] = ()
+    declares: tuple[Granularity, ScoreKind] | None = ("block", "level")
     normal: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
 
 

@@ -10,7 +10,7 @@ from ig_guardrail.errors import HeadMismatch
 from ig_guardrail.fields import Field
 from ig_guardrail.types import CostModelSpec
 
-PACKAGED = ("harmful-help", "toxic-tone")
+PACKAGED = {"harmful-help": ("ncr", "vcr", "iwp"), "toxic-tone": ("hte", "x.insult")}
 
 
 def build(spec: CostModelSpec, context: BuildContext) -> CostModel:
@@ -18,7 +18,7 @@ def build(spec: CostModelSpec, context: BuildContext) -> CostModel:
     from ig_guardrail.costs.heads.latent import read_latent_head
 
     engine = engine_beside(spec, context, "a latent head", "scores hidden states")
-    folder = _for_numerics(artifact_folder(spec, "head", PACKAGED, context.folder), engine.numerics, spec.name)
+    folder = _for_numerics(artifact_folder(spec, "head", tuple(PACKAGED), context.folder), engine.numerics, spec.name)
     head = read_latent_head(folder, spec.name, spec.hazards)
     head.check_fits(engine.model_sha256, engine.numerics)
     return head

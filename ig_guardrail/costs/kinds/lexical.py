@@ -7,14 +7,14 @@ from ig_guardrail.costs.kinds.base import ARTIFACT, BuildContext, CostKind, arti
 from ig_guardrail.fields import Field
 from ig_guardrail.types import CostModelSpec
 
-PACKAGED = ("words", "screen")
+PACKAGED = {"words": ("ncr", "vcr", "iwp", "hte", "x.insult"), "screen": ("ncr", "vcr", "iwp")}
 
 
 def build(spec: CostModelSpec, context: BuildContext) -> CostModel:
     """The model in a folder."""
     from ig_guardrail.costs.heads.lexical import read_lexical_head
 
-    return read_lexical_head(artifact_folder(spec, "model", PACKAGED, context.folder), spec.name, spec.hazards)
+    return read_lexical_head(artifact_folder(spec, "model", tuple(PACKAGED), context.folder), spec.name, spec.hazards)
 
 
 LEXICAL = CostKind(
@@ -23,4 +23,5 @@ LEXICAL = CostKind(
     build,
     quick=True,
     packaged=PACKAGED,
+    asking=("screen",),
 )

@@ -69,5 +69,6 @@ PATTERN = CostKind(
     },
     build,
     quick=True,
+    declares=("block", "event"),
     normal=_normal,
 )

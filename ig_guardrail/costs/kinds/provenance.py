@@ -64,4 +64,5 @@ PROVENANCE = CostKind(
     },
     build,
     beyond="token ids",
+    declares=("token", "event"),
 )

@@ -1,10 +1,13 @@
 """The pages of the rule book, by code; each is (title, why, example, instead).
 
-P001-P011 are about the file as bytes and as YAML, P012-P028 about keys and what each may hold, P029-P043 about parts of
-a policy that do not fit each other, P101-P108 about policies that work, but perhaps not as meant.
+P001-P011 are about the file as bytes and as YAML, P012-P028 about keys and what each may hold, P029-P044 about parts of
+a policy that do not fit each other or what is there, P101-P108 about policies that work, but perhaps not as meant; more
+of those are in `cautions`.
 """
 
 from __future__ import annotations
+
+from ig_guardrail.policy.diagnostics.cautions import OF_CAUTIONS
 
 OF_SHAPE: dict[str, tuple[str, str, str, str]] = {
     "P012": (
@@ -276,6 +279,12 @@ OF_MEANING: dict[str, tuple[str, str, str, str]] = {
         "help: {kind: latent, hazards: [ncr], otherwise: help-in-words, ...}\n"
         "help-in-words: {kind: lexical, hazards: [ncr], ...}",
     ),
+    "P044": (
+        "what a cost model is made of is not there",
+        "no guardrail starts without it",
+        "tone: {kind: latent, head: toxic-tome, hazards: [hte]}",
+        "tone: {kind: latent, head: toxic-tone, hazards: [hte]}",
+    ),
 }
 
 
@@ -332,4 +341,4 @@ OF_WARNINGS: dict[str, tuple[str, str, str, str]] = {
     ),
 }
 
-PAGES = OF_FILES | OF_SHAPE | OF_MEANING | OF_WARNINGS
+PAGES = OF_FILES | OF_SHAPE | OF_MEANING | OF_WARNINGS | OF_CAUTIONS

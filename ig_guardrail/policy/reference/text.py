@@ -105,7 +105,7 @@ and defaults written out do not change it; a number that differs does.
 
 ## Faults
 
-Errors (P001 to P043) refuse a policy; warnings (P101 and up) do not.
+Errors (P001 to P044) refuse a policy; warnings (P101 and up) do not.
 
 <<rules>>
 """

@@ -19,7 +19,7 @@ def reason_against(pattern: str) -> str | None:
     import re2
 
     try:
-        _compiled(pattern)
+        compiled(pattern)
     except re2.error as error:
         reason = error.args[0] if error.args else "no reason given"
         return reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
@@ -30,14 +30,14 @@ def reason_against(pattern: str) -> str | None:
 
 def matches_nothing(pattern: str) -> bool:
     """Whether an accepted pattern can match without reading a character, at a word boundary for example."""
-    compiled = _compiled(pattern)
-    return any(found.start() == found.end() for probe in _PROBES for found in compiled.finditer(probe))
+    expression = compiled(pattern)
+    return any(found.start() == found.end() for probe in _PROBES for found in expression.finditer(probe))
 
 
 def matches(pattern: str, texts: Sequence[str]) -> list[str | None]:
     """For each text, the first match of an accepted pattern in it."""
-    compiled = _compiled(pattern)
-    found = [compiled.search(text) for text in texts]
+    expression = compiled(pattern)
+    found = [expression.search(text) for text in texts]
     return [None if match is None else str(match.group()) for match in found]
 
 
@@ -67,7 +67,8 @@ def least_length(pattern: str) -> int:
     return len(pattern) if not _SPECIAL.search(pattern) else 1
 
 
-def _compiled(pattern: str) -> Any:
+def compiled(pattern: str) -> Any:
+    """The pattern as RE2 takes it. Raises re2.error."""
     import re2
 
     options = re2.Options()

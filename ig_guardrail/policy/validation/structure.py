@@ -24,7 +24,7 @@ def check_shape(tree: YamlNode) -> tuple[PolicyDraft, tuple[Diagnostic, ...]]:
     """The draft in a tree, and every fault of its shape."""
     checker = Checker()
     values = checker.read(POLICY, tree, ())
-    return PolicyDraft(values or {}, checker.nodes, checker.keys), tuple(checker.faults)
+    return PolicyDraft(values or {}, checker.nodes, checker.keys, checker.tags), tuple(checker.faults)
 
 
 class Checker:
@@ -34,6 +34,7 @@ class Checker:
         self.faults: list[Diagnostic] = []
         self.nodes: dict[Steps, YamlNode] = {}
         self.keys: dict[Steps, Position] = {}
+        self.tags: dict[Steps, Scalar] = {}
 
     def read(self, kind: Any, tree: YamlNode, path: Steps) -> Any:
         """The value of a tree, faults noted; None where it is not sound."""
@@ -136,11 +137,16 @@ class Checker:
     def _map(self, kind: MapOf, table: Table, path: Steps) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for entry in table.entries:
-            name = entry.key.text
-            here = (*path, name)
+            spot = Spot((*path, entry.key.text), entry.key.mark)
+            usual = self._sound(read_form(kind.key, entry.key, spot)) or entry.key.text
+            if usual in values:
+                message = f"{quoted(entry.key.text)} is named twice"
+                self.faults.append(spot.fault("P026", message, label=f"read as `{usual}`", help="delete one"))
+                continue
+            here = (*path, usual)
             self.keys[here] = entry.key.mark
-            self._sound(read_form(kind.key, entry.key, Spot(here, entry.key.mark)))
-            values[name] = self.read(kind.value, entry.value, here)
+            self.tags |= {here: entry.key} if usual != entry.key.text else {}
+            values[usual] = self.read(kind.value, entry.value, here)
         self._counted(kind, len(table.entries), table, path)
         return values
 

@@ -239,6 +239,7 @@ def _walk(stack: list[OpenCollection]) -> Iterator[str | int]:
 
 
 _ANCHOR = re.compile(r"&[^\s,\[\]{}]+[ \t]+")
+_COMMENT = re.compile(r"[ \t]+(#[^\n\r]*)")
 _LINE_BREAK = re.compile("[\n\r\x85\u2028\u2029]")
 
 
@@ -263,7 +264,9 @@ def scalar_of(text: str, event: yaml.ScalarEvent) -> Scalar:
     plain = event.style is None
     first = start if plain else start + 1
     literal = text.startswith(event.value, first) and len(event.value) == mark.length - (0 if plain else 2)
-    return Scalar(event.value, plain, mark, mark.column + first - start if literal and event.value else 0)
+    rest = _COMMENT.match(text, _index(event.end_mark)) if plain else None
+    column = mark.column + first - start if literal and event.value else 0
+    return Scalar(event.value, plain, mark, column, rest[1].rstrip() if rest else "")
 
 
 def _mark(text: str, event: yaml.Event, start: int) -> Position:

@@ -84,13 +84,14 @@ def needs(kind: Any) -> str:
 def read_form(kind: FormatKind, scalar: Scalar, spot: Spot) -> str | Diagnostic:
     """A short text of a given form, or a Fault. Also for keys."""
     text = scalar.text
-    if not re.fullmatch(kind.pattern, text):
+    usual = kind.normal(text) if kind.normal is not None else text
+    if usual is None or not re.fullmatch(kind.pattern, text):
         message = f"{quoted(text)} is not {kind.what}"
         return spot.fault("P020", message, label=f"needs {needs(kind)}", help=_as_form(kind, text))
     if text in kind.reserved:
         advice = f"choose another name, such as `{text}-cost`"
         return spot.fault("P020", f"{quoted(text)} is a word of cost expressions", label="taken", help=advice)
-    return _ambiguous(scalar, spot) or text
+    return _ambiguous(scalar, spot) or usual
 
 
 def _number(kind: NumberKind | IntegerKind, scalar: Scalar, spot: Spot) -> float | int | Diagnostic:

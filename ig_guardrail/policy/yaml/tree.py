@@ -14,12 +14,14 @@ class Scalar:
 
     plain   written without quotes, so that YAML may read it as something else than text
     column  where its first character stands, if the text stands in the file letter by letter on one line; else 0
+    rest    the comment behind a plain value, on its last line
     """
 
     text: str
     plain: bool
     mark: Position
     column: int = 0
+    rest: str = ""
 
     def part(self, offset: int, length: int) -> Position:
         """The place of some of its characters; of the whole value where that cannot be told."""

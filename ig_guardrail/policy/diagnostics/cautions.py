@@ -1,0 +1,275 @@
+"""The pages of warnings about meaning: what is valid, and does something else than its author wants.
+
+P109-P115 are about budgets, P116-P121 about hazards, P122-P130 about patterns, P131-P134 about tools, P135-P145 about
+settings and texts, P146-P149 about what a check found beside the policy.
+"""
+
+from __future__ import annotations
+
+OF_BUDGETS: dict[str, tuple[str, str, str, str]] = {
+    "P109": (
+        "a budget that is not overdrawn",
+        "with `accumulate: max` an answer costs at most `weight` times what lies above the threshold, whatever it says; "
+        "a budget of that much denies nothing",
+        "- {id: tone, cost: tone, threshold: 0.5, budget: 0.5, ...}",
+        "- {id: tone, cost: tone, threshold: 0.5, budget: 0.05, ...}",
+    ),
+    "P110": (
+        "an expression that is always above its threshold",
+        "every text is over it, harmless ones too, so nothing can be said, or everything is spent on nothing",
+        "cost: help + 0.6\nthreshold: 0.5",
+        "cost: help\nthreshold: 0.5",
+    ),
+    "P111": (
+        "a threshold that nearly everything passes",
+        "heads and bags of words give every text a score; harmless ones often lie between 0.1 and 0.4",
+        "- {id: tone, cost: tone, threshold: 0.05, budget: 0, ...}",
+        "- {id: tone, cost: tone, threshold: 0.5, budget: 0, ...}",
+    ),
+    "P112": (
+        "`min` or `mean` over different hazards",
+        "an answer that is full of one harm, and free of the other, has a low score",
+        'help: {hazards: [ncr], ...}\ntone: {hazards: [hte], ...}\n- {hazards: [ncr, hte], cost: "min(help, tone)", ...}',
+        '- {hazards: [ncr, hte], cost: "max(help, tone)", ...}',
+    ),
+    "P113": (
+        "two budgets are the same",
+        "one of them decides nothing, and a change of one is easily forgotten in the other",
+        "- {id: tone, cost: tone, threshold: 0.5, budget: 0, ...}\n- {id: tone-2, cost: tone, threshold: 0.5, budget: 0, ...}",
+        "- {id: tone, cost: tone, threshold: 0.5, budget: 0, ...}",
+    ),
+    "P114": (
+        "a budget that another one makes idle",
+        "another budget on the same score is at least as strict in everything, so this one is never the first to deny",
+        "- {id: tone, cost: tone, threshold: 0.5, budget: 0, ...}\n"
+        "- {id: tone-too, cost: tone, threshold: 0.9, budget: 0.5, ...}",
+        "- {id: tone, cost: tone, threshold: 0.5, budget: 0, ...}",
+    ),
+    "P115": (
+        "a budget over several turns that forgets at once",
+        "it acts like one for a single answer, while its author believes that turns add up",
+        "scope: conversation\nwindow: 1",
+        "scope: conversation\nwindow: 20",
+    ),
+}
+
+OF_HAZARDS: dict[str, tuple[str, str, str, str]] = {
+    "P116": (
+        "a hazard is scored and not limited",
+        "what a cost model says of it changes nothing",
+        "tone: {hazards: [hte, x.insult], ...}\n- {hazards: [hte], cost: tone, ...}",
+        "- {hazards: [hte, x.insult], cost: tone, ...}",
+    ),
+    "P117": (
+        "a hazard is limited and not scored",
+        "the budget names it, and is never charged for it",
+        "tone: {hazards: [hte], ...}\n- {hazards: [hte, ssh], cost: tone, ...}",
+        "- {hazards: [hte], cost: tone, ...}",
+    ),
+    "P118": (
+        "two hazards with nearly one name",
+        "hazards under `x.` are whatever they are called, so a slip makes a new one",
+        "tone: {hazards: [hte, x.insult], ...}\n- {hazards: [hte, x.insutl], ...}",
+        "- {hazards: [hte, x.insult], ...}",
+    ),
+    "P119": (
+        "`all` that leaves out hazards",
+        "it stands for what the budget's cost models name, and reads as if it stood for every known hazard",
+        "tone: {hazards: [hte], ...}\n- {hazards: all, cost: tone, ...}",
+        "- {hazards: [hte], cost: tone, ...}",
+    ),
+    "P120": (
+        "a packaged cost model for hazards that it does not know",
+        "under whatever name, it scores what it was trained on",
+        "tone: {kind: latent, head: toxic-tone, hazards: [ssh]}",
+        "tone: {kind: latent, head: toxic-tone, hazards: [hte, x.insult]}",
+    ),
+    "P121": (
+        "a cost model of questions reads answers",
+        "it was trained on what people ask for; an answer in the same words may be a refusal",
+        "screen: {kind: lexical, model: screen, ...}\nbudgets: [{cost: screen, ...}]",
+        "budgets: [{cost: help, ...}]\nprompt: {cost: screen, ...}",
+    ),
+}
+
+OF_PATTERNS: dict[str, tuple[str, str, str, str]] = {
+    "P122": (
+        "a pattern that can never match",
+        "it guards nothing, while its author believes that it does",
+        r"patterns: ['\bDE\d{20}\b']" + "\nlongest_match: 20",
+        r"patterns: ['\bDE\d{20}\b']" + "\nlongest_match: 22",
+    ),
+    "P123": (
+        "a pattern for the beginning or the end of a text alone",
+        "`^` and `$` stand for those of the whole answer, so the same words elsewhere are not found",
+        "patterns: ['^secret']",
+        r"patterns: ['\bsecret']",
+    ),
+    "P124": (
+        "a pattern that matches nearly every text",
+        "hardly an answer would get past it",
+        r"patterns: ['\w']",
+        r"patterns: ['\bsecret\b']",
+    ),
+    "P125": (
+        "matches that are longer than `longest_match`",
+        "as much text is held back, so of a longer match the beginning is shown, or it is not found at all",
+        "patterns: ['secret.*key']\nlongest_match: 40",
+        "patterns: ['secret.{0,30}key']\nlongest_match: 40",
+    ),
+    "P126": (
+        "an escape that YAML took for itself",
+        r'in double quotes, `"\b"` is a backspace and not the border of a word',
+        r'patterns: ["\bsecret\b"]',
+        r"patterns: ['\bsecret\b']",
+    ),
+    "P127": (
+        "a dot that was meant as a dot",
+        "in a pattern it stands for any character, so more is found than is written",
+        r"patterns: ['\bevil.example\b']",
+        r"patterns: ['\bevil\.example\b']",
+    ),
+    "P128": (
+        "a space at the border of a pattern",
+        "before a comma or at the end of a line there is none, so the pattern does not match there",
+        "patterns: ['secret ']",
+        r"patterns: ['\bsecret\b']",
+    ),
+    "P129": (
+        "a pattern that adds nothing",
+        "wherever it matches, another one of the same cost model does",
+        "patterns: ['secret', 'secrets']",
+        "patterns: ['secret']",
+    ),
+    "P130": (
+        "a word in capitals alone",
+        "patterns tell capitals from small letters, and texts do not always write words alike",
+        r"patterns: ['\bIBAN [0-9]']",
+        r"patterns: ['(?i)\bIBAN [0-9]']",
+    ),
+}
+
+OF_TOOLS: dict[str, tuple[str, str, str, str]] = {
+    "P131": (
+        "tools that are denied in a roundabout way",
+        "what is denied stays denied, whatever else is said of it",
+        "tools: {allow: [refund], deny: [refund]}",
+        "tools: {allow: [refund]}",
+    ),
+    "P132": (
+        "a rule for a tool that may not be called",
+        "it does nothing; where the name is misspelt, the tool that was meant goes without its rule",
+        "tools: {allow: [refund], arguments: [{tool: refnd, argument: amount, least: 0, most: 100}]}",
+        "tools: {allow: [refund], arguments: [{tool: refund, argument: amount, least: 0, most: 100}]}",
+    ),
+    "P133": (
+        "rules for an argument that no value meets",
+        "every rule must hold, so each call with this argument is denied",
+        "arguments:\n  - {tool: refund, argument: amount, most: 10}\n  - {tool: refund, argument: amount, least: 20}",
+        "arguments: [{tool: refund, argument: amount, least: 10, most: 20}]",
+    ),
+    "P134": (
+        "an upper bound without a lower one",
+        "a refund of -500 is at most 100, and is a charge",
+        "{tool: refund, argument: amount, most: 100}",
+        "{tool: refund, argument: amount, least: 0, most: 100}",
+    ),
+}
+
+OF_SETTINGS: dict[str, tuple[str, str, str, str]] = {
+    "P135": (
+        "a time limit that no scoring keeps",
+        "a cost model that is too slow has failed, and each answer with it",
+        "timeout_ms: 1",
+        "timeout_ms: 2000",
+    ),
+    "P136": (
+        "a policy without an owner",
+        "when it refuses too much or too little, somebody has to be asked",
+        "owners: []",
+        "owners: [you@example.org]",
+    ),
+    "P137": (
+        "a text that a `#` cuts off",
+        "in YAML, ` #` begins a comment, so users are shown the part before it",
+        "en: Please dial #5 for help",
+        'en: "Please dial #5 for help"',
+    ),
+    "P138": (
+        "a text that was left unfinished",
+        "messages are shown as they stand; nothing is filled in",
+        'refusal: {en: "TODO"}',
+        'refusal: {en: "I cannot help with that."}',
+    ),
+    "P139": (
+        "a text in another language than its tag",
+        "readers of that language are shown a text that they may not understand",
+        'refusal: {en: "Das kann ich nicht."}',
+        'refusal: {en: "I cannot do that.", de: "Das kann ich nicht."}',
+    ),
+    "P140": (
+        "a language tag in another spelling",
+        "tags are compared in their usual spelling, two letters where a language has them",
+        'refusal: {en: "No.", ger: "Nein."}',
+        'refusal: {en: "No.", de: "Nein."}',
+    ),
+    "P141": (
+        "a language with one of the two messages",
+        "its readers are shown the other one in English",
+        'refusal: {en: "No.", de: "Nein."}\nclosing: {en: "Stop."}',
+        'refusal: {en: "No.", de: "Nein."}\nclosing: {en: "Stop.", de: "Halt."}',
+    ),
+    "P142": (
+        "a search that has little to choose from",
+        "where a draft is unsafe, the answer soon ends instead of going on another way",
+        "search: {retries: 0}",
+        "search: {retries: 2}",
+    ),
+    "P143": (
+        "a setting that the strategy does not read",
+        "what is written and not read changes nothing, while its author believes that it does",
+        "output: {on_exceed: [end]}\nsearch: {candidates: 32}",
+        "output: {on_exceed: [search, end]}\nsearch: {candidates: 32}",
+    ),
+    "P144": (
+        "the guard may be switched off",
+        "a request may ask for strategy `none`, under which no budget counts",
+        "allow_unguarded: true",
+        "allow_unguarded: false",
+    ),
+    "P145": (
+        "the name of a packaged policy for another",
+        "receipts name policies; readers would take this one for the one that ships",
+        "metadata: {name: default, ...}     # and other budgets",
+        "metadata: {name: support-bot, ...}",
+    ),
+}
+
+OF_FINDINGS: dict[str, tuple[str, str, str, str]] = {
+    "P146": (
+        "a message is over a budget in shadow mode",
+        "start-up tries messages against enforced budgets alone, so the policy would not start once this one is enforced",
+        '- {id: tone, mode: shadow, threshold: 0.1, ...}\nrefusal: {en: "I cannot help with that."}',
+        "refusal: {en: \"I'm sorry, I can't help with that.\"}",
+    ),
+    "P147": (
+        "a waiver is over",
+        "it was given until a date that is past, so its warning counts again",
+        '- {code: P134, path: "tools.arguments[0].most", reason: ..., owner: ..., expires: 2026-01-31}',
+        "mend what it was for, or give it a new date and say why",
+    ),
+    "P148": (
+        "a waiver is not used",
+        "the warning is gone, or stands elsewhere now; the next one there would be waived unseen",
+        '- {code: P134, path: "tools.arguments[7].most", ...}     # there is no such warning',
+        "delete it, or correct its code and path",
+    ),
+    "P149": (
+        "a substitute that is not there",
+        "`otherwise` names it for machines where the first cannot serve, and there the policy would not start",
+        "help: {kind: latent, ..., otherwise: help-text}\nhelp-text: {kind: lexical, model: ./none, ...}",
+        "help-text: {kind: lexical, model: words, ...}",
+    ),
+}
+
+OF_CAUTIONS = OF_BUDGETS | OF_HAZARDS | OF_PATTERNS | OF_TOOLS | OF_SETTINGS | OF_FINDINGS

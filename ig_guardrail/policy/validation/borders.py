@@ -1,0 +1,97 @@
+"""Where a pattern can match at all: which characters may stand before, in and behind a match, by kind.
+
+RE2's assertions ask only whether the text begins or ends, a line does, or a word does. So it is enough to follow, part
+by part, which kinds of characters may lie on the two sides of a place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import product
+from typing import TypeAlias
+
+from ig_guardrail.policy.validation.regex import Asserts, Either, Part, Reads, Repeat, Sequence
+
+NONE, WORD, LINE, OTHER = "none", "word", "line", "other"  # beyond the text, ASCII letters and digits, a line break
+Sides: TypeAlias = frozenset[tuple[str, str]]  # kinds of the characters before and behind a place
+
+EVERYWHERE: Sides = frozenset(product((NONE, WORD, LINE, OTHER), repeat=2))
+_WORD = [*range(48, 58), *range(65, 91), 95, *range(97, 123)]
+
+
+@dataclass(slots=True)
+class Walk:
+    """Follows a tree. stuck: parts at which nothing went on; passed: alternatives that something got through."""
+
+    stuck: list[Reads | Asserts] = field(default_factory=list)
+    passed: set[int] = field(default_factory=set)
+    tried: dict[int, Part] = field(default_factory=dict)
+
+    def after(self, part: Part, sides: Sides) -> Sides:
+        """What may lie around the end of a part that begins where `sides` lie."""
+        if not sides:
+            return sides
+        match part:
+            case Reads():
+                kinds = _kinds(part)
+                found = frozenset((kind, behind) for _, kind in sides if kind in kinds for behind in _BEHIND)
+                self.stuck += [] if found else [part]
+                return found
+            case Asserts():
+                found = frozenset(one for one in sides if _holds(part.written, *one))
+                self.stuck += [] if found else [part]
+                return found
+            case Sequence():
+                for one in part.parts:
+                    sides = self.after(one, sides)
+                return sides
+            case Either():
+                return frozenset().union(*(self._branch(part, place, sides) for place in range(len(part.parts))))
+            case Repeat():
+                return self._repeated(part, sides)
+
+    def _branch(self, part: Either, place: int, sides: Sides) -> Sides:
+        at = part.places[place]
+        self.tried[at] = part.parts[place]
+        found = self.after(part.parts[place], sides)
+        if found:
+            self.passed.add(at)
+        return found
+
+    def _repeated(self, part: Repeat, sides: Sides) -> Sides:
+        for _ in range(part.least):
+            before, sides = sides, self.after(part.part, sides)
+            if sides == before:
+                break
+        reached, rounds = sides, 0
+        while part.most is None or rounds < part.most - part.least:
+            sides = self.after(part.part, sides)
+            if sides <= reached:
+                break
+            reached, rounds = reached | sides, rounds + 1
+        return reached
+
+
+_BEHIND = (NONE, WORD, LINE, OTHER)
+
+
+def _kinds(part: Reads) -> set[str]:
+    """The kinds of the characters that it may read."""
+    kinds = {WORD} if any(map(part.holds, _WORD)) else set()
+    kinds |= {LINE} if part.holds(10) else set()
+    in_kind = sum(map(part.holds, (*_WORD, 10)))
+    more = sum(high - low + 1 for low, high in part.ranges) > in_kind
+    return kinds | ({OTHER} if more or part.others else set())
+
+
+def _holds(assertion: str, before: str, behind: str) -> bool:
+    match assertion:
+        case "^" | r"\A":
+            return before == NONE
+        case "$" | r"\z":
+            return behind == NONE
+        case "(?m)^":
+            return before in (NONE, LINE)
+        case "(?m)$":
+            return behind in (NONE, LINE)
+    return ((before == WORD) != (behind == WORD)) == (assertion == r"\b")

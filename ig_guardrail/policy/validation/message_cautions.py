@@ -1,0 +1,116 @@
+"""Texts that users are shown, and that are not what their author wrote or meant; tags of languages."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+from ig_guardrail.languages import told_apart
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Steps, quoted
+from ig_guardrail.policy.draft import PolicyDraft
+from ig_guardrail.policy.yaml.tree import Scalar
+
+PARTS = ("refusal", "closing")
+_LEFT_OPEN = re.compile(
+    r"\{\{.*?\}\}|\$\{\w+\}|\{\w*\}|%\(?\w*\)?s\b|<[A-Za-z][\w -]*>|\[(?i:insert|your|company|name)[\w ]*\]"
+    r"|\b(?:TODO|TBD|FIXME|XXX+|CHANGEME)\b|(?i:\blorem ipsum\b|\bplaceholder\b)"
+)
+_LATIN = frozenset(
+    "af az bs ca cs cy da de en es et eu fi fr ga gl hr hu id is it lt lv ms mt nl no pl pt ro sk sl sq sv sw tr vi".split()
+)
+_SCRIPTS = {
+    "CYRILLIC": "be bg mk ru uk", "GREEK": "el", "ARABIC": "ar fa ur", "HEBREW": "he yi", "THAI": "th",
+    "DEVANAGARI": "hi mr ne", "HANGUL": "ko", "ARMENIAN": "hy", "GEORGIAN": "ka", "BENGALI": "bn as", "TAMIL": "ta",
+    "TELUGU": "te", "KHMER": "km", "LAO": "lo", "ETHIOPIC": "am ti",
+}  # fmt: skip
+_SCRIPT_OF = {tag: script for script, tags in _SCRIPTS.items() for tag in tags.split()} | dict.fromkeys(_LATIN, "LATIN")
+
+
+def message_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
+    """What is doubtful in each message, in other texts, and in the languages that they are for."""
+    for path, text in _texts(draft):
+        yield from cut_short(draft, path, text)
+        yield from left_open(draft, path, text)
+    yield from foreign(draft)
+    yield from respelt(draft)
+    yield from one_sided(draft)
+
+
+def _texts(draft: PolicyDraft) -> Iterator[tuple[Steps, str]]:
+    for part in PARTS:
+        for tag, text in draft.value("messages", part).items():
+            yield ("messages", part, tag), text
+    for key in ("steer", "restart"):
+        text = draft.value("search", key) if draft.value("search") else None
+        if text is not None:
+            yield ("search", key), text
+    for index, owner in enumerate(draft.value("metadata", "owners") or ()):
+        yield ("metadata", "owners", index), owner
+
+
+def cut_short(draft: PolicyDraft, path: Steps, text: str) -> Iterator[Diagnostic]:
+    """Texts without quotes that a ` #` ends: what stands behind it is a comment."""
+    node = draft.nodes[path]
+    rest = node.rest if isinstance(node, Scalar) else ""
+    meant = len(rest) > 1 and not rest[1].isspace() and rest[1] != "#"
+    if rest and (meant or text[-1].isalnum() or text[-1] in ",;:"):
+        message = f"{quoted(str(path[-1]))} ends before a `#`"
+        label = f"{quoted(rest)} is a comment"
+        advice = "put the whole text in quotes, or end it with a full stop"
+        yield draft.spot(*path).fault("P137", message, label=label, help=advice)
+
+
+def left_open(draft: PolicyDraft, path: Steps, text: str) -> Iterator[Diagnostic]:
+    """Texts with a place that was left to be filled in."""
+    found = _LEFT_OPEN.search(text)
+    if found and path[-1] not in ("steer", "restart"):
+        message = f"{quoted(found[0])} was left to be filled in"
+        label = "texts are shown as they stand" if path[0] == "messages" else "nobody answers to this name"
+        node = draft.nodes[path]
+        spot = draft.spot(*path)
+        mark = node.part(found.start(), len(found[0])) if isinstance(node, Scalar) else spot.mark
+        yield type(spot)(path, mark).fault("P138", message, label=label, help="write what is meant")
+
+
+def foreign(draft: PolicyDraft) -> Iterator[Diagnostic]:
+    """Messages that are certainly of another language than their tag: in another script, or in its commonest words."""
+    for part in PARTS:
+        for tag, text in draft.value("messages", part).items():
+            language = tag.partition("-")[0]
+            reason = _other_script(language, text) if tag.count("-") == 0 or len(tag.split("-")[1]) != 4 else None
+            other = told_apart(text) if reason is None else None
+            if other is not None and other != language and language in _SCRIPT_OF:
+                reason = f"its words are of `{other}`"
+            if reason is not None:
+                message = f"the text for `{tag}` is in another language"
+                advice = f"translate it, or write it under `{other or 'its own tag'}`"
+                yield draft.spot("messages", part, tag).fault("P139", message, label=reason, help=advice)
+
+
+def _other_script(language: str, text: str) -> str | None:
+    wanted = _SCRIPT_OF.get(language)
+    scripts = [unicodedata.name(char, "?").partition(" ")[0] for char in text if char.isalpha()]
+    if wanted is None or not scripts or wanted in scripts:
+        return None
+    return f"it has no {wanted.title()} letter"
+
+
+def respelt(draft: PolicyDraft) -> Iterator[Diagnostic]:
+    """Tags that are read as another spelling."""
+    for path, node in draft.tags.items():
+        message = f"the language tag {quoted(node.text)} is read as `{path[-1]}`"
+        spot = draft.key_spot(*path)
+        yield spot.fault("P140", message, label=f"usually `{path[-1]}`", help=f"write `{path[-1]}`")
+
+
+def one_sided(draft: PolicyDraft) -> Iterator[Diagnostic]:
+    """Languages that have one of the two messages: the other is shown in English."""
+    for part, other in (PARTS, PARTS[::-1]):
+        for tag in draft.value("messages", part):
+            general = tag.split("-")[0]
+            if not any(one.split("-")[0] == general for one in draft.value("messages", other)):
+                message = f"there is a `{part}` for `{tag}`, and no `{other}`"
+                label = f"its readers get the English `{other}`"
+                advice = f"add `{tag}: ...` to `{other}`"
+                yield draft.key_spot("messages", part, tag).fault("P141", message, label=label, help=advice)

@@ -1,0 +1,297 @@
+"""Patterns that are valid and do not find what they are there for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import chain, pairwise
+
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, Steps, quoted
+from ig_guardrail.policy.draft import PolicyDraft
+from ig_guardrail.policy.validation import regex
+from ig_guardrail.policy.validation.borders import EVERYWHERE, NONE, Sides, Walk
+from ig_guardrail.policy.validation.patterns import border_at_letter, least_length, matches
+from ig_guardrail.policy.validation.regex import Asserts, Either, Part, Reads, Repeat, branches, parsed, widths
+from ig_guardrail.policy.validation.semantics import model_names, pattern_texts
+from ig_guardrail.policy.yaml.tree import Scalar
+
+HARMLESS = (
+    "Yes, that is certainly right.",
+    "Let me stop here and start again.",
+    "Paris is the capital of France.",
+    "Water boils at a hundred degrees.",
+    "I am happy to help another time.",
+)
+_INSIDE = EVERYWHERE - {one for one in EVERYWHERE if one[0] == NONE}
+_ESCAPED_BY_YAML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\xa0\u2028\u2029]")
+_ESCAPES = {"\x08": r"\b", "\x07": r"\a", "\x0b": r"\v", "\x0c": r"\f", "\x1b": r"\e", "\x00": r"\0", "\x85": r"\N"}
+_ESCAPES |= {"\xa0": r"\_", "\u2028": r"\L", "\u2029": r"\P"}
+
+
+def pattern_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
+    """What is doubtful in each pattern by itself, and beside the others of its cost model."""
+    for model, index, pattern in pattern_texts(draft):
+        longest = draft.value("cost_models", model, "longest_match")
+        if least_length(pattern) > longest:
+            continue
+        place = _Place(draft, model, index)
+        dead = [*from_escapes(pattern, place)] or [*never(pattern, longest, place)]
+        yield from dead or chain(
+            anchored(pattern, place),
+            nearly_always(pattern, place),
+            cut_off(pattern, longest, place),
+            open_dots(pattern, place),
+            outer_spaces(pattern, place),
+            shouted(pattern, place),
+        )
+    for model in model_names(draft):
+        yield from idle(draft, model, [one for one in pattern_texts(draft) if one[0] == model])
+
+
+class _Place:
+    """Where a pattern stands, and where a part of it does."""
+
+    def __init__(self, draft: PolicyDraft, model: str, index: int) -> None:
+        short: Steps = ("cost_models", model, "patterns", index)
+        self.path = (*short, "pattern") if draft.written(*short, "pattern") else short
+        self._node = draft.nodes[self.path]
+
+    def spot(self, at: int | None = None, length: int = 1) -> Spot:
+        mark = self._node.mark
+        if at is not None and isinstance(self._node, Scalar):
+            mark = self._node.part(at, length)
+        return Spot(self.path, mark)
+
+
+def from_escapes(pattern: str, place: _Place) -> Iterator[Diagnostic]:
+    """Characters that YAML made of an escape in double quotes, which was meant for RE2."""
+    found = _ESCAPED_BY_YAML.search(pattern)
+    if found:
+        written = _ESCAPES.get(found[0], f"U+{ord(found[0]):04X}")
+        label = f"in double quotes, `{written}` is the character U+{ord(found[0]):04X}"
+        advice = "put the pattern in single quotes, where YAML leaves backslashes alone"
+        message = "this pattern holds a character that no text has"
+        yield place.spot().fault("P126", message, label=label, help=advice)
+
+
+def never(pattern: str, longest: int, place: _Place) -> Iterator[Diagnostic]:
+    """Patterns, or alternatives in them, that no text has a match of."""
+    tree, walk = parsed(pattern), Walk()
+    least = widths(tree).least
+    message = "this pattern can never match"
+    if border_at_letter(pattern) is not None:
+        return
+    if not walk.after(tree, EVERYWHERE):
+        part = walk.stuck[-1]
+        reason = f"nothing can stand at this {quoted(part.written)}"
+        yield place.spot(part.at, len(part.written)).fault("P122", message, label=reason, help=_instead(part))
+    elif least > longest:
+        label = f"a match has at least {least} characters, `longest_match` is {longest}"
+        most = widths(tree).most
+        yield place.spot().fault("P122", message, label=label, help=f"write `longest_match: {most or least}`")
+    else:
+        for at in sorted(walk.tried.keys() - walk.passed):
+            rest = pattern[at:].split("|")[0]
+            stuck = next(one for one in walk.stuck if one.at >= at)
+            message = f"the alternative {quoted(rest)} can never match"
+            label = f"nothing can stand at its {quoted(stuck.written)}"
+            yield place.spot(at, len(rest)).fault("P122", message, label=label, help=_instead(stuck))
+        yield from _too_wide(tree, pattern, longest, place)
+
+
+def _too_wide(tree: Part, pattern: str, longest: int, place: _Place) -> Iterator[Diagnostic]:
+    """Alternatives at the top that fit no window, while others do."""
+    if not isinstance(tree, Either):
+        return
+    for at, one in zip(tree.places, tree.parts, strict=True):
+        least = widths(one).least
+        if least > longest:
+            rest = pattern[at:].split("|")[0]
+            message = f"the alternative {quoted(rest)} can never match"
+            label = f"it has at least {least} characters, `longest_match` is {longest}"
+            advice = f"write `longest_match: {least}` or more"
+            yield place.spot(at, len(rest)).fault("P122", message, label=label, help=advice)
+
+
+def _instead(part: Reads | Asserts) -> str:
+    if isinstance(part, Reads):
+        return "write a class that holds a character"
+    if part.written in (r"\b", r"\B"):
+        return "delete it, or put it where a word begins or ends; for a backslash before `b`, write `\\\\b`"
+    sign = part.written.removeprefix("(?m)")
+    return f"delete it; for the character {quoted(sign[-1])} itself, write `\\{sign[-1]}`"
+
+
+def anchored(pattern: str, place: _Place) -> Iterator[Diagnostic]:
+    """Patterns that match at the beginning or the end of a whole text alone; `\\A` and `\\z` say that it is meant."""
+    tree = parsed(pattern)
+    for sign, meant, sides in (("^", r"\A", "beginning"), ("$", r"\z", "end")):
+        if meant in pattern or sign not in pattern:
+            continue
+        found = Walk().after(tree, _INSIDE if sign == "^" else EVERYWHERE)
+        if not _goes_on(found, sign):
+            label = f"{quoted(sign)} is the {sides} of the whole text, not of a line or a word"
+            advice = f"write `\\b` for a word, `(?m)` in front for lines, or {quoted(meant)} if the whole text is meant"
+            at = pattern.find(sign) if sign == "^" else pattern.rfind(sign)
+            message = f"this pattern matches at the very {sides} of a text alone"
+            yield place.spot(at).fault("P123", message, label=label, help=advice)
+
+
+def _goes_on(found: Sides, sign: str) -> bool:
+    return bool(found) if sign == "^" else any(behind != NONE for _, behind in found)
+
+
+def nearly_always(pattern: str, place: _Place) -> Iterator[Diagnostic]:
+    """Patterns that match in most harmless sentences, or at a single letter anywhere."""
+    found = [match for match in matches(pattern, HARMLESS) if match is not None]
+    tree = parsed(pattern)
+    one_letter = isinstance(tree, Reads) and any(map(tree.holds, (*range(65, 91), *range(97, 123))))
+    if len(found) >= len(HARMLESS) - 1 or one_letter:
+        example = f"such as {quoted(found[0])} in {quoted(HARMLESS[0])}" if found else "a single letter, in any word"
+        advice = r"name the word that is meant, with `\b` before and behind it; `\.` is a dot"
+        message = "this pattern matches nearly every text"
+        yield place.spot().fault("P124", message, label=f"it finds {example}", help=advice)
+
+
+def cut_off(pattern: str, longest: int, place: _Place) -> Iterator[Diagnostic]:
+    """Patterns with matches that are longer than the window; without an end only where more of the pattern follows."""
+    tree = parsed(pattern)
+    most = widths(tree).most
+    needed = widths(regex.without_tail(tree)).most if most is None else most
+    if needed is not None and needed <= longest:
+        return
+    if most is None:
+        label = f"it reads on without an end, and is looked for in windows of {longest}"
+        advice = f"write an end: `{{1,20}}` for `+`, `{{0,20}}` for `*`, and a `longest_match` that fits"
+    else:
+        label, advice = f"up to {most} characters, `longest_match` is {longest}", f"write `longest_match: {most}`"
+    message = "matches of this pattern may be longer than `longest_match`"
+    yield place.spot().fault("P125", message, label=label, help=advice)
+
+
+def open_dots(pattern: str, place: _Place) -> Iterator[Diagnostic]:
+    """Dots between words, as in `example.org`, that were meant as dots."""
+    for parts in _sequences(parsed(pattern)):
+        for index, part in enumerate(parts):
+            if not (isinstance(part, Reads) and part.form == "dot"):
+                continue
+            if _is_word(parts[max(0, index - 2) : index]) and _is_word(parts[index + 1 : index + 3]):
+                advice = r"write `\.` for a dot, or `[^\n]` for any character"
+                message = "this dot stands for any character"
+                label = "between letters, it looks like a dot of a name or an address"
+                yield place.spot(part.at).fault("P127", message, label=label, help=advice)
+                return
+
+
+def _is_word(parts: Sequence[Part]) -> bool:
+    return len(parts) == 2 and all(isinstance(one, Reads) and one.form == "letter" and _alnum(one) for one in parts)
+
+
+def _alnum(part: Reads) -> bool:
+    return part.written.isalnum() or part.written in "_-"
+
+
+def _sequences(part: Part) -> Iterator[tuple[Part, ...]]:
+    match part:
+        case regex.Sequence():
+            yield part.parts
+            for one in part.parts:
+                yield from _sequences(one)
+        case Either():
+            for one in part.parts:
+                yield from _sequences(one)
+        case Repeat():
+            yield from _sequences(part.part)
+
+
+def outer_spaces(pattern: str, place: _Place) -> Iterator[Diagnostic]:
+    """Spaces at the ends of a pattern, without which it does not match."""
+    if pattern != pattern.strip(" "):
+        front = pattern.startswith(" ")
+        at = 0 if front else len(pattern.rstrip(" "))
+        where = "before" if front else "behind"
+        advice = r"delete it; for the border of a word write `\b`, and `[ ]` if a space is meant"
+        message = f"a space stands {where} this pattern"
+        label = "it is part of every match"
+        yield place.spot(at, len(pattern) - at if not front else 1).fault("P128", message, label=label, help=advice)
+
+
+def shouted(pattern: str, place: _Place) -> Iterator[Diagnostic]:
+    """One whole word in capitals, which is found in no other spelling."""
+    found = [run for parts in _sequences(parsed(pattern)) for run in _capital_words(parts)]
+    words = {"".join(part.written for part in run) for run in found}
+    if len(words) == 1:
+        (word,), at = words, found[0][0].at
+        if pattern[max(0, at - 3) : at] == "-i:":
+            return
+        label = "small letters, as in " + quoted(word.lower()) + ", do not match"
+        advice = f"write `(?i)` in front; `(?-i:{word})` says that capitals alone are meant"
+        message = f"{quoted(word)} is found in capitals alone"
+        yield place.spot(at, len(word)).fault("P130", message, label=label, help=advice)
+
+
+def _capital_words(parts: tuple[Part, ...]) -> Iterator[list[Reads]]:
+    run: list[Reads] = []
+    for before, part in pairwise((None, *parts, None)):
+        if isinstance(part, Reads) and part.form == "letter" and part.written.isupper() and len(part.ranges) == 1:
+            if run or _ends_words(before):
+                run.append(part)
+            continue
+        if len(run) >= 3 and _ends_words(part):
+            yield run
+        run = []
+
+
+def _ends_words(part: Part | None) -> bool:
+    """Whether a word begins behind it, or ends before it."""
+    if part is None or isinstance(part, Asserts):
+        return True
+    return isinstance(part, Reads) and part.form == "letter" and not _alnum(part)
+
+
+def idle(draft: PolicyDraft, model: str, texts: Sequence[tuple[str, int, str]]) -> Iterator[Diagnostic]:
+    """Patterns that find nothing that another of the same cost model does not find."""
+    for position, (_, index, pattern) in enumerate(texts):
+        for other, (_, _, text) in enumerate(texts):
+            same = text == pattern
+            if other == position or (same and other > position):
+                continue
+            this, that = parsed(pattern), parsed(text)
+            if same or (contains(this, that) and not (other > position and contains(that, this))):
+                line = _Place(draft, model, texts[other][1]).spot().mark.line
+                label = f"{'the same as' if same else 'each of its matches holds one of'} {quoted(text)}, line {line}"
+                advice = "delete this one, or narrow the other"
+                message = "this pattern adds nothing"
+                yield _Place(draft, model, index).spot().fault("P129", message, label=label, help=advice)
+                break
+
+
+def contains(part: Part, other: Part) -> bool:
+    """Whether every match of `part` certainly holds a match of `other`."""
+    if part == other:
+        return False
+    ways, others = branches(part), branches(other)
+    if ways is None or others is None or any(None in way for way in others) or len(ways) * len(others) > 256:
+        return False
+    return all(any(_holds(way, inner) for inner in others) for way in ways)
+
+
+def _holds(way: Sequence[Reads | Asserts | None], inner: Sequence[Reads | Asserts | None]) -> bool:
+    return any(_follows(way[start:], inner) for start in range(len(way)))
+
+
+def _follows(way: Sequence[Reads | Asserts | None], inner: Sequence[Reads | Asserts | None]) -> bool:
+    """Whether `way` begins with all that `inner` asks for; what else it asserts in between changes nothing."""
+    rest = list(inner)
+    for one in way:
+        wanted = rest[0] if rest else None
+        if isinstance(one, Asserts):
+            if isinstance(wanted, Asserts) and wanted.written == one.written:
+                rest.pop(0)
+        elif one is None or not isinstance(wanted, Reads) or not one.within(wanted):
+            break
+        else:
+            rest.pop(0)
+        if not rest:
+            return True
+    return not rest

@@ -1,0 +1,161 @@
+"""Rules for tools that contradict each other, or that no call can meet or break."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, quoted
+from ig_guardrail.policy.draft import PolicyDraft
+from ig_guardrail.policy.validation.patterns import compiled
+
+
+def tool_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
+    """What is doubtful in the section of tools, and in budgets for tools."""
+    section = draft.value("tools")
+    if section is not None:
+        yield from closed(draft, section)
+        yield from idle_rules(draft, section)
+        yield from unfit(draft, section)
+        yield from open_below(draft, section)
+        yield from no_calls(draft, section)
+    yield from charged_for_nothing(draft, section or {})
+
+
+def includes(broad: str, narrow: str) -> bool:
+    """Whether a pattern of tool names matches every name that another matches."""
+    parts = broad.split("*")
+    if len(parts) == 1:
+        return broad == narrow
+    rest = narrow[len(parts[0]) :] if narrow.startswith(parts[0]) else None
+    for part in parts[1:-1]:
+        at = rest.find(part) if rest is not None else -1
+        rest = rest[at + len(part) :] if rest is not None and at >= 0 else None
+    return rest is not None and rest.endswith(parts[-1])
+
+
+def _meets(one: str, other: str) -> bool:
+    """Whether some name is matched by both."""
+    if "*" not in one or "*" not in other:
+        return includes(one, other) or includes(other, one)
+    heads, tails = (one.split("*")[0], other.split("*")[0]), (one.split("*")[-1], other.split("*")[-1])
+    begins = heads[0].startswith(heads[1]) or heads[1].startswith(heads[0])
+    return begins and (tails[0].endswith(tails[1]) or tails[1].endswith(tails[0]))
+
+
+def closed(draft: PolicyDraft, section: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    """Tools that are allowed and denied; all denied."""
+    denied = section.get("deny") or ()
+    for index, tool in enumerate(section.get("allow") or ()):
+        ban = next((one for one in denied if includes(one, tool)), None)
+        if ban is not None:
+            message = f"{quoted(tool)} is allowed and denied"
+            label = f"denied by {quoted(ban)}, which counts"
+            spot = draft.spot("tools", "allow", index)
+            yield spot.fault("P131", message, label=label, help="delete one of the two")
+    for index, tool in enumerate(denied):
+        if not tool.strip("*"):
+            message, label = "no tool may be called", "denies every tool"
+            advice = "name the tools that are denied; if none may be called, give the model no tools"
+            yield draft.spot("tools", "deny", index).fault("P131", message, label=label, help=advice)
+
+
+def _barred(section: Mapping[str, Any], tool: str) -> str | None:
+    """Why no call of a tool is allowed; None if one may be."""
+    ban = next((one for one in section.get("deny") or () if includes(one, tool)), None)
+    if ban is not None:
+        return f"denied by {quoted(ban)}"
+    allowed = section.get("allow")
+    return "not in `allow`" if allowed and not any(_meets(one, tool) for one in allowed) else None
+
+
+def idle_rules(draft: PolicyDraft, section: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    """Rules and limits for tools that may not be called at all: often a name that is misspelt."""
+    for part in ("arguments", "limits"):
+        for index, rule in enumerate(section.get(part) or ()):
+            tool = rule.get("tool", "*")
+            reason = _barred(section, tool)
+            if reason is not None and tool.strip("*"):
+                message = f"{quoted(tool)} may not be called, so this rule does nothing"
+                advice = "correct the name, allow the tool, or delete the rule"
+                spot = draft.spot("tools", part, index, "tool")
+                yield spot.fault("P132", message, label=reason, help=advice)
+
+
+def charged_for_nothing(draft: PolicyDraft, section: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    """Budgets for calls of tools that may not be called."""
+    for index, budget in enumerate(draft.value("budgets")):
+        tool = budget.get("tool", "*")
+        reason = _barred(section, tool) if budget.get("scope") == "tool" else None
+        if reason is not None:
+            message = f"{quoted(tool)} may not be called, so this budget is never charged"
+            place = ("budgets", index, "tool") if draft.written("budgets", index, "tool") else ("budgets", index)
+            advice = "correct the name, allow the tool, or delete the budget"
+            yield draft.spot(*place).fault("P132", message, label=reason, help=advice)
+
+
+def unfit(draft: PolicyDraft, section: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    """Arguments that no value fits, by one rule or by several for the same tool; texts that another limit rules out."""
+    rules = section.get("arguments") or ()
+    for index, rule in enumerate(rules):
+        met = [one for one in rules[:index] if one["argument"] == rule["argument"] and _same_tool(one, rule)]
+        reason = _clash([*met, rule])
+        if reason is not None and not _turned(rule) and not (met and _clash(met) is not None):
+            message, advice = "no value of this argument meets the rules", "keep one of the two"
+            if reason.startswith("`"):
+                message, advice = "a value that is listed can never be given", "delete it, or widen the other limit"
+            yield draft.spot("tools", "arguments", index).fault("P133", message, label=reason, help=advice)
+
+
+def _same_tool(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether one rule is for all tools that the other is for."""
+    tools = one.get("tool", "*"), other.get("tool", "*")
+    return includes(*tools) or includes(*reversed(tools))
+
+
+def _turned(rule: Mapping[str, Any]) -> bool:
+    return bool(rule.get("least", -math.inf) > rule.get("most", math.inf))
+
+
+def _clash(rules: Sequence[Mapping[str, Any]]) -> str | None:
+    """Why no value meets all rules, or which listed value does not."""
+    least = max((rule["least"] for rule in rules if "least" in rule), default=-math.inf)
+    most = min((rule["most"] for rule in rules if "most" in rule), default=math.inf)
+    numbers = any({"least", "most"} & rule.keys() for rule in rules)
+    lists = [rule["one_of"] for rule in rules if "one_of" in rule]
+    forms = [rule["matches"] for rule in rules if "matches" in rule]
+    if least > most:
+        return f"at least {least:g}, and at most {most:g}"
+    if numbers and (lists or forms):
+        return f"a number for `least` and `most`, a text for {'`one_of`' if lists else '`matches`'}"
+    if not lists or (len(lists) < 2 and not forms):
+        return None
+    shared = [text for text in lists[0] if all(text in one for one in lists[1:])]
+    left = [text for text in shared if all(compiled(form).fullmatch(text) for form in forms)]
+    if not left:
+        return "none of the listed texts meets the other limit"
+    out = [text for one in lists for text in one if text not in left]
+    return f"{quoted(out[0])} does not meet the other limit" if out else None
+
+
+def open_below(draft: PolicyDraft, section: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    """Numbers that may be as far below zero as they like."""
+    rules = section.get("arguments") or ()
+    for index, rule in enumerate(rules):
+        same = [one for one in rules if one["argument"] == rule["argument"] and _same_tool(one, rule)]
+        if "most" in rule and not any("least" in one for one in same) and rule["most"] >= 0:
+            message = f"{quoted(rule['argument'])} has an upper bound and no lower one"
+            label = "a number below 0 meets this rule"
+            advice = f"add `least: 0`, or `least: {-1e15:.0f}` if any number below is meant"
+            yield draft.spot("tools", "arguments", index, "most").fault("P134", message, label=label, help=advice)
+
+
+def no_calls(draft: PolicyDraft, section: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    """Limits of no call, which deny a tool in other words."""
+    for index, limit in enumerate(section.get("limits") or ()):
+        if limit["calls"] == 0:
+            message = f"no call of {quoted(limit['tool'])} is within this limit"
+            advice = f'to deny it, write `deny: ["{limit["tool"]}"]`, which the model is told; else allow a call'
+            spot = draft.spot("tools", "limits", index, "calls")
+            yield spot.fault("P131", message, label="0 calls", help=advice)
