@@ -58,6 +58,7 @@ class FormatKind:
 
     is_path: tells a path, which starts at the policy's folder, from other texts of the form; None if none is a path
     normal: the usual spelling of a text of the form, None for one that stands for nothing
+    plain: whether it needs no quotes, though some YAML reader may take it for something else than text
     """
 
     what: str
@@ -66,6 +67,7 @@ class FormatKind:
     reserved: tuple[str, ...] = ()
     is_path: Callable[[str], bool] | None = None
     normal: Callable[[str], str | None] | None = None
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +140,14 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A mapping with known keys. `title` is how messages and the reference call it."""
+    """A mapping with known keys. `title` is how messages and the reference call it.
+
+    notes: whether it may hold the keys `description`, `labels` and those that begin with `x-`, for readers alone
+    """
 
     title: str
     fields: Mapping[str, Field] = field(default_factory=dict)
+    notes: bool = False
 
     def defaults(self) -> dict[str, Any]:
         """The fixed defaults of its optional keys."""

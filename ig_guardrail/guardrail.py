@@ -61,12 +61,15 @@ class Guardrail:
         other.engine = engine
         return other
 
-    def approve(self) -> None:
+    def approve(self, shadow: bool = False) -> None:
         """Try the policy's messages against its budgets now, and not with the first request.
+
+        shadow: against those in shadow mode too, as if they were enforced
 
         Raises PolicyError naming each that is over one, CostFailure or EngineError where that cannot be told.
         """
-        finish(approve_messages(self.engine, self.costs, self.policy.messages))
+        costs = self.costs.enforcing_all() if shadow else self.costs
+        finish(approve_messages(self.engine, costs, self.policy.messages))
         self._approved.set()
 
     def stream(self, request: GenerationRequest, timeout: float | None = None) -> Generator[Chunk, None, None]:

@@ -17,6 +17,7 @@ from typing import Any, get_args
 from ig_guardrail.causes import log_cause, name_cause
 from ig_guardrail.costs.base import CostModel, FoldState
 from ig_guardrail.costs.heads.artifact import options_sha256
+from ig_guardrail.costs.kinds.plugins import GROUP
 from ig_guardrail.costs.workers import cost_failure
 from ig_guardrail.errors import CostFailure, ModelError, brief
 from ig_guardrail.types import CostModelSpec, Granularity, Piece, Prompt, ScoreKind
@@ -132,9 +133,6 @@ def check_provided(specs: Sequence[CostModelSpec], given: Mapping[str, CostModel
                 why="a program cannot replace what a policy names itself, only give what it leaves open",
                 fix=f"leave it out; it leaves open: {', '.join(asked) or 'nothing'}",
             )
-
-
-GROUP = "ig_guardrail.cost_models"
 
 
 def installed_cost_model(spec: CostModelSpec) -> ForeignCost:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ig_guardrail.budget import BudgetRule
 from ig_guardrail.costs.base import CostModel
@@ -54,6 +54,11 @@ class CostRegistry:
         """The cost models that rules rest on, in order, each once."""
         names = dict.fromkeys(name for rule in rules for name in rule.budget.cost.models())
         return tuple(self.seats[name] for name in names)
+
+    def enforcing_all(self) -> CostRegistry:
+        """The same, with the budgets in shadow mode as if they were enforced."""
+        rules = (replace(rule, budget=replace(rule.budget, mode="enforce")) for rule in self.rules)
+        return replace(self, rules=tuple(rules))
 
     @property
     def enforced(self) -> tuple[BudgetRule, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,7 +11,8 @@ from ig_guardrail.errors import PolicyError
 from ig_guardrail.policy.compiler import compile_text
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic
 from ig_guardrail.policy.diagnostics.report import FileReport, Report
-from ig_guardrail.policy.sources import PolicySource, expand, fetch
+from ig_guardrail.policy.sources import STDIN, PolicySource, expand, fetch, read_stdin
+from ig_guardrail.policy.waivers import beside, read_waivers, waive
 from ig_guardrail.policy.yaml.decoding import readable
 from ig_guardrail.types import CompiledPolicy
 
@@ -32,8 +34,12 @@ def load_policy(source: str | Path | CompiledPolicy) -> CompiledPolicy:
     return policy
 
 
-def check_files(paths: Iterable[str | os.PathLike[str]]) -> Report:
-    """Check policies: paths, packaged names, and folders, which stand for all `*.yaml` in them. Never raises."""
+def check_files(paths: Iterable[str | os.PathLike[str]], *, strict: bool = False, waivers: str | None = None) -> Report:
+    """Check policies: paths, packaged names, `-` for standard input, folders with all policies below. Never raises.
+
+    strict   whether warnings fail a file
+    waivers  a file of waivers; those beside the policies if left out
+    """
     reports: list[FileReport] = []
     for path in paths:
         found = expand(path)
@@ -41,14 +47,16 @@ def check_files(paths: Iterable[str | os.PathLike[str]]) -> Report:
             reports.append(FileReport(os.fspath(path), (found,)))
         else:
             reports += [_checked(one) for one in found]
-    return Report(tuple(reports))
+    found_waivers = beside([one.path for one in reports if one.path != STDIN]) if waivers is None else [waivers]
+    today = datetime.datetime.now(datetime.UTC).date()
+    return Report(waive(reports, [*map(read_waivers, found_waivers)], today), strict)
 
 
 def _checked(path: str | os.PathLike[str]) -> FileReport:
-    source = fetch(path)
+    source = read_stdin() if path == STDIN else fetch(path)
     if not isinstance(source, PolicySource):
         return FileReport(os.fspath(path), (source,))
-    policy, faults = compile_text(source.content, source.file)
+    policy, faults = compile_text(source.content, source.file, look=True)
     text = readable(source.content)
     if policy is None:
         return FileReport(source.file, faults, source=text)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,14 @@ from ig_guardrail.costs.kinds.registry import KINDS
 from ig_guardrail.counterfactual import Swap
 from ig_guardrail.fields import FormatKind
 from ig_guardrail.hazards import spelled_out
-from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, in_order
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, in_order, quoted
 from ig_guardrail.policy.draft import PolicyDraft, search_settings
 from ig_guardrail.policy.expression import Formula, written
 from ig_guardrail.policy.language import API_VERSION, ARGUMENT_RULE, BUDGET, COST_MODEL, KIND, PLAIN, POLICY, TOOLS
+from ig_guardrail.policy.sources import PolicySource, fetch, packaged_names
 from ig_guardrail.policy.tools import by_call, tool_budgets, tool_models
 from ig_guardrail.policy.validation.meaning import BESIDE, check_doubts
+from ig_guardrail.policy.validation.presence import check_presence
 from ig_guardrail.policy.validation.semantics import check_meaning
 from ig_guardrail.policy.validation.structure import check_shape
 from ig_guardrail.policy.validation.substitutions import swaps_of
@@ -42,17 +44,35 @@ from ig_guardrail.types import (
 _COMMON = ("kind", "hazards", "timeout_ms", "on_error", "scale", "otherwise")
 
 
-def compile_text(text: str | bytes, file: str) -> tuple[CompiledPolicy | None, tuple[Diagnostic, ...]]:
+def compile_text(
+    text: str | bytes, file: str, *, look: bool = False
+) -> tuple[CompiledPolicy | None, tuple[Diagnostic, ...]]:
     """The policy in a text, or None, and every fault in it, in the order of the file. Never raises.
 
-    file: how faults call the text, and where folder paths in it start from.
+    file  how faults call the text, and where folder paths in it start from
+    look  whether to look for what it names outside of itself, as a start does: artifacts, folders, installed code
     """
     folder = os.path.dirname(os.path.abspath(file))
     draft, swaps, faults = _checked(text, folder)
-    placed = tuple(replace(fault, file=file) for fault in in_order(faults))
-    if draft is None or any(fault.severity == "error" for fault in placed):
-        return None, placed
-    return _compiled(draft, swaps, folder), placed
+    faults += check_presence(draft, Path(folder)) if look and draft is not None else ()
+    sound = draft is not None and not any(fault.severity == "error" for fault in faults)
+    policy = _compiled(draft, swaps, folder) if draft is not None and sound else None
+    if policy is not None and draft is not None and look:
+        faults += _as_packaged(draft, policy)
+    return policy, tuple(replace(fault, file=file) for fault in in_order(faults))
+
+
+def _as_packaged(draft: PolicyDraft, policy: CompiledPolicy) -> Iterator[Diagnostic]:
+    """A policy that bears the name of a packaged one, and is not that one."""
+    if policy.name not in packaged_names():
+        return
+    source = fetch(policy.name)
+    packaged = compile_text(source.content, source.file)[0] if isinstance(source, PolicySource) else None
+    if packaged is not None and packaged.sha256 != policy.sha256:
+        label = "a policy of this name comes with the package"
+        advice = "choose a name of your own; receipts call the policy by it"
+        message = f"{quoted(policy.name)} is the name of another policy"
+        yield draft.spot("metadata", "name").fault("P145", message, label=label, help=advice)
 
 
 def _checked(text: str | bytes, folder: str) -> tuple[PolicyDraft | None, dict[str, Swap], list[Diagnostic]]:

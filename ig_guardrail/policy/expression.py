@@ -8,13 +8,9 @@ part     NUMBER | NAME | ('max' | 'min' | 'mean') '(' sum (',' sum)* ')' | '(' s
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
-from math import prod
 from typing import Literal, TypeAlias, cast
 
-from ig_guardrail.budget import exact
 from ig_guardrail.policy.diagnostics.diagnostic import quoted
 from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.types import Expression
@@ -100,32 +96,6 @@ def written(expression: Expression) -> str:
             )
         case _:
             return f"{expression.op}({', '.join(written(arg) for arg in expression.args)})"
-
-
-def span(expression: Expression, highest: Mapping[str, Fraction]) -> tuple[Fraction, Fraction]:
-    """The lowest and the highest value an expression can have, given the highest score of each cost model.
-
-    Exact: numbers count as they are written. Scores begin at 0, and every part only adds.
-    """
-    if expression.op == "model":
-        return Fraction(0), highest[expression.model]
-    if expression.op == "number":
-        number = Fraction(exact(expression.number))
-        return number, number
-    each = [span(arg, highest) for arg in expression.args]
-    low, high = (_joined(expression.op, [one[end] for one in each]) for end in (0, 1))
-    return low, high
-
-
-def _joined(operation: str, values: list[Fraction]) -> Fraction:
-    match operation:
-        case "add":
-            return sum(values, Fraction(0))
-        case "multiply":
-            return prod(values, start=Fraction(1))
-        case "mean":
-            return sum(values, Fraction(0)) / len(values)
-    return max(values) if operation == "max" else min(values)
 
 
 class Parser:

@@ -50,6 +50,17 @@ LANGUAGE = FormatKind(
     normal=normal_tag,
 )
 
+# For readers alone: they are in no normal form and no hash. Keys that begin with `x-` hold whatever their author likes.
+NOTES = {
+    "description": Field(TextKind(2000), "what it is for", "For the shop."),
+    "labels": Field(
+        MapOf(FormatKind("a label", r"[A-Za-z0-9][A-Za-z0-9._/-]{0,63}", "team"), TextKind(200), 0, 64),
+        "what sorts it, for other programs",
+        "{team: shop}",
+    ),
+}
+OWN = "x-"
+
 TOOL = FormatKind("a tool's name, with `*` for any characters", r"[A-Za-z0-9_.*-]{1,128}", "delete_*")
 
 THRESHOLD = NumberKind(
@@ -99,7 +110,7 @@ _SHARED = {
 
 def _model(kind: str, **own: Field) -> Section:
     tag = Field(ChoiceKind((kind,), code="P021"), "which kind of cost model this is", kind, required=True)
-    return Section(f"a cost model of kind `{kind}`", {"kind": tag, **own, **_SHARED})
+    return Section(f"a cost model of kind `{kind}`", {"kind": tag, **own, **_SHARED}, notes=True)
 
 
 COST_MODEL = OneOf("a cost model", "kind", {name: _model(name, **kind.fields) for name, kind in KINDS.items()})
@@ -185,6 +196,7 @@ BUDGET = Section(
             default=0,
         ),
     },
+    notes=True,
 )
 
 PROMPT = Section(
@@ -313,6 +325,7 @@ METADATA = Section(
         "version": Field(VERSION, "of this policy, raised with every change", "1.0.0", required=True),
         "owners": Field(ListOf(TextKind(200), 0, 64), "who answers for it", "[you@example.org]", default=()),
     },
+    notes=True,
 )
 
 ARGUMENT = FormatKind("the name of an argument", r"[A-Za-z_][A-Za-z0-9_.-]{0,127}", "amount")
@@ -354,7 +367,7 @@ TOOLS = Section(
         "arguments": Field(
             ListOf(ARGUMENT_RULE, 1, 1000),
             "what arguments must be",
-            '[{tool: "transfer*", argument: amount, most: 100}]',
+            '[{tool: "transfer*", argument: amount, least: 0, most: 100}]',
         ),
         "limits": Field(
             ListOf(CALL_LIMIT, 1, 64), "how often tools may be called", '[{id: payments, tool: "pay*", calls: 3}]'
@@ -404,6 +417,7 @@ POLICY = Section(
             BooleanKind(), "whether a caller may switch the guard off (strategy `none`)", "false", default=False
         ),
     },
+    notes=True,
 )
 
 PRESETS = {

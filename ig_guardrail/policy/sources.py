@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -11,6 +13,9 @@ from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spo
 from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.yaml.decoding import MOST_BYTES
 
+CASES = "_test.yaml"  # how the name of a file ends that has cases of a policy
+WAIVERS = ("waivers.yaml", "waivers.yml")  # beside policies: the warnings that somebody answers for
+STDIN = "-"
 _PACKAGE = "ig_guardrail.policies"
 
 
@@ -22,10 +27,16 @@ class PolicySource:
     content: bytes
 
 
+def is_policy(name: str) -> bool:
+    """Whether a file of a folder of policies is one, by its name, and not one of cases or waivers."""
+    of_yaml = name.endswith((".yaml", ".yml")) and not name.startswith(".")
+    return of_yaml and not name.endswith((CASES, CASES.replace("yaml", "yml"))) and name not in WAIVERS
+
+
 def packaged_names() -> tuple[str, ...]:
     """The names of the policies that come with the package, sorted."""
     names = (entry.name for entry in resources.files(_PACKAGE).iterdir())
-    return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
+    return tuple(sorted(name.removesuffix(".yaml") for name in names if is_policy(name)))
 
 
 def fetch(source: str | os.PathLike[str]) -> PolicySource | Diagnostic:
@@ -53,17 +64,34 @@ def fetch(source: str | os.PathLike[str]) -> PolicySource | Diagnostic:
 
 
 def expand(path: str | os.PathLike[str]) -> list[str | os.PathLike[str]] | Diagnostic:
-    """A folder's `*.yaml` files, sorted, hidden ones aside; anything else as it is."""
+    """The `*.yaml` and `*.yml` files of a folder and its folders, sorted; anything else as it is.
+
+    Hidden files and folders stay out, and so do cases and waivers.
+    """
     folder = Path(os.fspath(path))
     try:
         if not os.fspath(path) or not folder.is_dir() or (isinstance(path, str) and path in packaged_names()):
             return [path]
-        found = sorted(str(one) for one in folder.iterdir() if one.match("[!.]*.yaml") and one.is_file())
+        found = sorted(map(str, _below(folder)))
     except (OSError, ValueError) as error:
         return _unreadable(os.fspath(path), str(error), "check the path and its permissions")
     if not found:
-        return _unreadable(os.fspath(path), "the folder holds no *.yaml file", "name a folder with policies in it")
+        return _unreadable(
+            os.fspath(path), "the folder holds no policy, *.yaml or *.yml", "name a folder with policies in it"
+        )
     return list(found)
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """The policies of a folder and its folders; links to folders are not followed."""
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(place) / name for name in files if is_policy(name) and (Path(place) / name).is_file())
+
+
+def read_stdin() -> PolicySource:
+    """What standard input holds, at most one byte past the size limit; its paths start at the working directory."""
+    return PolicySource("<stdin>", sys.stdin.buffer.read(MOST_BYTES + 1))
 
 
 def _missing(name: str) -> Diagnostic:

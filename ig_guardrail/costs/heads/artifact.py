@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ig_guardrail.costs.kinds.base import CARD
 from ig_guardrail.errors import ModelError
 
-CARD = "card.json"
 TENSORS = "head.safetensors"
 FORMAT = "ig-guardrail/artifact/v1"
 MAX_CARD_BYTES = 2**20

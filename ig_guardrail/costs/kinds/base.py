@@ -22,6 +22,7 @@ from ig_guardrail.hazards import FORM
 from ig_guardrail.revisions import FORM as REVISION_FORM
 from ig_guardrail.types import CostModelSpec, Granularity, ScoreKind
 
+CARD = "card.json"  # in the folder of an artifact: what it is
 HAZARD = FormatKind("a hazard", FORM.pattern, "hte")
 PRINTABLE = r"[^\x00-\x1f\x7f]"
 ARTIFACT = FormatKind(
@@ -76,6 +77,14 @@ class BuildContext:
 
 
 @dataclass(frozen=True, slots=True)
+class Declaration:
+    """What a cost model declares of its scores, see `CostModel`."""
+
+    granularity: Granularity = "block"
+    reading: ScoreKind = "level"
+
+
+@dataclass(frozen=True, slots=True)
 class CostKind:
     """A kind of cost model.
 
@@ -87,8 +96,8 @@ class CostKind:
     quick     whether it reads text without a network or a large model
     packaged  names of artifacts that ship with the package, and the hazards that each was made for
     asking    those of them that read what is asked, not what is answered
-    declares  where its cost models are charged, and whether a score is a level or an event; None: each says it itself
     normal    an entry as the policy's normal form tells it, defaults filled in
+    declares  what all its cost models declare; None where each says it for itself
     """
 
     name: str
@@ -98,8 +107,8 @@ class CostKind:
     quick: bool = False
     packaged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     asking: tuple[str, ...] = ()
-    declares: tuple[Granularity, ScoreKind] | None = ("block", "level")
     normal: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
+    declares: Declaration | None = field(default_factory=Declaration)
 
 
 def engine_beside(spec: CostModelSpec, context: BuildContext, what: str, why: str) -> EngineFacts:

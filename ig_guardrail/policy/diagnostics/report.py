@@ -21,6 +21,8 @@ class FileReport:
     """One file: its faults and, if it is valid, the name, version and hash of its policy.
 
     source  its characters
+    waived  warnings that somebody answers for, each with the reason (`policy.waivers`)
+    policy  whether it is a policy, and not a file of waivers
     start   None: not tried; "": it starts as a guardrail, and its messages are within its budgets; else why it does not
     """
 
@@ -31,11 +33,18 @@ class FileReport:
     sha256: str | None = None
     source: str = field(default="", repr=False)
     start: str | None = None
+    waived: tuple[tuple[Diagnostic, str], ...] = ()
+    policy: bool = True
 
     @property
     def ok(self) -> bool:
         """Whether the policy can be used; warnings do not stand in the way."""
         return not self.errors and not self.start
+
+    @property
+    def warnings(self) -> int:
+        """How many warnings it has, waived ones aside."""
+        return sum(fault.severity == "warning" for fault in self.faults)
 
     @property
     def errors(self) -> int:
@@ -48,7 +57,9 @@ class FileReport:
         parts = [render(fault, source) for fault in self.faults]
         if self.start:
             parts.append(f"error: {printable(self.path)} is valid, and does not start: {self.start}")
-        if self.ok:
+        waived = [f"{fault.code} at {fault.path}: {reason}" for fault, reason in self.waived]
+        parts += [f"{printable(self.path)}: waived: {printable(one)}" for one in waived]
+        if self.ok and self.policy:
             tried = "" if self.start is None else ", starts, and its messages are within its budgets"
             about = f"{self.name} {self.version}, sha256 {str(self.sha256)[:12]}"
             parts.append(f"{printable(self.path)}: valid: {about}{tried}")
@@ -57,9 +68,10 @@ class FileReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The check of several files."""
+    """The check of several files. strict: whether a warning fails a file, as an error does."""
 
     files: tuple[FileReport, ...]
+    strict: bool = False
 
     @property
     def exit_code(self) -> int:
@@ -67,16 +79,17 @@ class Report:
         unreadable = any(fault.code == UNREADABLE for one in self.files for fault in one.faults)
         if unreadable or not self.files:
             return 2
-        return 0 if all(one.ok for one in self.files) else 1
+        warned = self.strict and any(one.warnings for one in self.files)
+        return 1 if warned or not all(one.ok for one in self.files) else 0
 
     def as_text(self, color: bool) -> str:
         """The report for people."""
-        untried = any(one.ok and one.start is None for one in self.files)
+        untried = any(one.ok and one.policy and one.start is None for one in self.files)
         text = "\n\n".join([*(one.as_text() for one in self.files), *([UNTRIED] if untried else []), self._summary()])
         return coloured(text) if color else text
 
     def as_json(self) -> str:
-        """The report for programs: {"files": [{"path", "ok", "sha256", "name", "faults": [...], "start"}]}.
+        """The report for programs: {"files": [{"path", "ok", "sha256", "name", "faults": [...], "waived", "start"}]}.
 
         start: null where it was not tried, "" for a policy that starts, else why it does not
         """
@@ -87,6 +100,7 @@ class Report:
                 "sha256": one.sha256,
                 "name": one.name,
                 "faults": [fault.as_dict() for fault in one.faults],
+                "waived": [{**fault.as_dict(), "reason": reason} for fault, reason in one.waived],
                 "start": one.start,
             }
             for one in self.files
@@ -96,14 +110,14 @@ class Report:
     def _summary(self) -> str:
         if not self.files:
             return "no policy was checked"
-        valid = sum(one.ok for one in self.files)
-        errors = sum(one.errors for one in self.files)
-        cautions = sum(fault.severity == "warning" for one in self.files for fault in one.faults)
+        policies = [one for one in self.files if one.policy]
+        waived = sum(len(one.waived) for one in self.files)
         counts = [
-            _count(len(self.files), "file"),
-            f"{valid} valid",
-            _count(errors, "error"),
-            _count(cautions, "warning"),
+            _count(len(policies), "file"),
+            f"{sum(one.ok for one in policies)} valid",
+            _count(sum(one.errors for one in self.files), "error"),
+            _count(sum(one.warnings for one in self.files), "warning"),
+            *([f"{waived} waived"] if waived else []),
         ]
         return ", ".join(counts)
 

@@ -29,7 +29,7 @@ from ig_guardrail.fields import (
 )
 from ig_guardrail.hazards import ALIASES, EVERY, FORM, HAZARDS
 from ig_guardrail.policy.expression import LONGEST
-from ig_guardrail.policy.language import POLICY
+from ig_guardrail.policy.language import NOTES, OWN, POLICY
 
 
 def json_schema() -> str:
@@ -96,10 +96,12 @@ def _map(kind: MapOf) -> dict[str, Any]:
 
 
 def _section(kind: Section) -> dict[str, Any]:
+    fields = {**kind.fields, **NOTES} if kind.notes else kind.fields
     return {
         "type": "object",
-        "properties": {name: _field(one) for name, one in kind.fields.items()},
-        "required": [name for name, one in kind.fields.items() if one.required],
+        "properties": {name: _field(one) for name, one in fields.items()},
+        **({"patternProperties": {f"^{OWN}": {}}} if kind.notes else {}),
+        "required": [name for name, one in fields.items() if one.required],
         "additionalProperties": False,
     }
 

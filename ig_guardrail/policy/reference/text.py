@@ -13,7 +13,7 @@ what happens when it would spend more. It holds no secrets and no host settings,
 ```
 
 Check it with `ig-guardrail policy check PATH...` (`--format json` for programs). The exit code is 0 if every file is
-valid, 1 if a file has faults, and 2 if a file could not be read. A check needs no model, so it does not try the
+valid, 1 if a file has faults, and 2 if a file could not be read or a folder holds none. A check needs no model, so it does not try the
 policy's messages against its budgets, which every start does: `--deep` starts each policy beside a model. All faults
 are reported at once:
 
@@ -48,6 +48,9 @@ Lower `threshold` and lower `budget` are stricter. A higher `weight` is stricter
 A path contains a `/` and starts from the policy file's own folder.
 
 <<sections>>
+
+A policy, its metadata, cost models and budgets may hold `description` (a text), `labels` (names to texts) and keys of your
+own that begin with `x-`. They are for readers and other programs: nothing here reads them, and the hash leaves them out.
 
 Presets: <<presets>>. Keys that are written win over a preset.
 

@@ -21,11 +21,17 @@ _WORD = [*range(48, 58), *range(65, 91), 95, *range(97, 123)]
 
 @dataclass(slots=True)
 class Walk:
-    """Follows a tree. stuck: parts at which nothing went on; passed: alternatives that something got through."""
+    """Follows a tree.
+
+    stuck   parts at which nothing went on; an assertion rather than the character that it rules out
+    passed  where alternatives begin that something got through; tried: all that were looked at
+    asked   the assertion just before
+    """
 
     stuck: list[Reads | Asserts] = field(default_factory=list)
-    passed: set[int] = field(default_factory=set)
-    tried: dict[int, Part] = field(default_factory=dict)
+    passed: set[tuple[int, int]] = field(default_factory=set)
+    tried: set[tuple[int, int]] = field(default_factory=set)
+    asked: Asserts | None = None
 
     def after(self, part: Part, sides: Sides) -> Sides:
         """What may lie around the end of a part that begins where `sides` lie."""
@@ -35,11 +41,14 @@ class Walk:
             case Reads():
                 kinds = _kinds(part)
                 found = frozenset((kind, behind) for _, kind in sides if kind in kinds for behind in _BEHIND)
-                self.stuck += [] if found else [part]
+                blamed = self.asked if kinds and self.asked is not None else part
+                self.stuck += [] if found else [blamed]
+                self.asked = None if found else self.asked
                 return found
             case Asserts():
                 found = frozenset(one for one in sides if _holds(part.written, *one))
                 self.stuck += [] if found else [part]
+                self.asked = part
                 return found
             case Sequence():
                 for one in part.parts:
@@ -51,11 +60,13 @@ class Walk:
                 return self._repeated(part, sides)
 
     def _branch(self, part: Either, place: int, sides: Sides) -> Sides:
-        at = part.places[place]
-        self.tried[at] = part.parts[place]
+        at, before = part.places[place], set(self.tried)
         found = self.after(part.parts[place], sides)
         if found:
             self.passed.add(at)
+        else:
+            self.tried -= self.tried - before
+        self.tried.add(at)
         return found
 
     def _repeated(self, part: Repeat, sides: Sides) -> Sides:

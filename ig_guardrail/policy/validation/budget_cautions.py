@@ -14,6 +14,7 @@ from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, Steps, 
 from ig_guardrail.policy.draft import PolicyDraft
 from ig_guardrail.policy.expression import Formula, written
 from ig_guardrail.policy.language import BUDGET
+from ig_guardrail.policy.ranges import as_written
 from ig_guardrail.policy.validation.semantics import budgets, formulas, hazards_scored, name_spot
 from ig_guardrail.policy.validation.warnings import reach, threshold
 from ig_guardrail.types import Expression
@@ -42,7 +43,8 @@ def filled(draft: PolicyDraft, index: int) -> dict[str, Any]:
 
 def certain(draft: PolicyDraft, path: Steps, formula: Formula) -> Iterator[Diagnostic]:
     """Expressions over a threshold whatever is said, and thresholds that harmless texts pass."""
-    (low, high), limit = reach(draft, path, formula), threshold(draft, path)
+    scores, limit = reach(draft, path, formula), threshold(draft, path)
+    low, high = scores.low, scores.high
     whose = "the prompt check" if path[0] == "prompt" else "this budget"
     kinds = {draft.value("cost_models", name, "kind") for name in formula.expression.models()}
     spot = draft.spot(*path[:-1], "threshold")
@@ -84,25 +86,25 @@ def mixed(draft: PolicyDraft, path: Steps, expression: Expression, formula: Form
 def unreachable(draft: PolicyDraft, index: int) -> Iterator[Diagnostic]:
     """Budgets that no answer, and no conversation, can overdraw."""
     budget, path = filled(draft, index), ("budgets", index, "cost")
-    excess = reach(draft, path, budget["cost"])[1] - threshold(draft, path)
+    excess = reach(draft, path, budget["cost"]).high - threshold(draft, path)
     declared = [KINDS[draft.value("cost_models", name, "kind")].declares for name in budget["cost"].expression.models()]
     if excess <= 0 or None in declared or budget["budget"] == 0:
         return
-    granularity, readings = {one[0] for one in declared if one}, {one[1] for one in declared if one}
-    each = Fraction(exact(budget["weight"])) * excess
+    granularity, readings = {one.granularity for one in declared if one}, {one.reading for one in declared if one}
+    each = as_written(budget["weight"]) * excess
     events = readings == {"event"}
     step = 1 if "token" in granularity else budget["every"]
     once = not events and budget["accumulate"] == "max"
     most = each if once else each * Fraction(charges(step, budget["discount"]))
     turns = _turns(budget)
     spot = draft.spot("budgets", index, "budget")
-    if turns is not None and most * turns <= Fraction(exact(budget["budget"])):
+    if turns is not None and most * turns <= as_written(budget["budget"]):
         over = _over(budget, once, step)
         label = f"{over} costs at most {_number(most * turns)}"
         advice = f"write a `budget` below {_number(most * turns)}; 0 is a ban"
         yield spot.fault("P109", "this budget cannot be overdrawn", label=label, help=advice)
-    elif events and budget["scope"] == "response" and each * MOST_MATCHES <= Fraction(exact(budget["budget"])):
-        needed = int(Fraction(exact(budget["budget"])) / each) + 1
+    elif events and budget["scope"] == "response" and each * MOST_MATCHES <= as_written(budget["budget"]):
+        needed = int(as_written(budget["budget"]) / each) + 1
         label = f"a match costs {_number(each)}, so {needed} charge points with one are needed"
         advice = "write `budget: 0` for a ban, or what the matches that you allow cost"
         yield spot.fault("P109", "this budget is hardly ever overdrawn", label=label, help=advice)
@@ -123,7 +125,7 @@ def _turns(budget: Mapping[str, Any]) -> Fraction | None:
     """How many times what one answer costs a budget may have to bear; None: any number."""
     if budget["scope"] == "response":
         return Fraction(1)
-    decay, window = Fraction(exact(budget["decay"])), budget["window"]
+    decay, window = as_written(budget["decay"]), budget["window"]
     if budget["scope"] == "tool" or (decay == 1 and not window):
         return None
     if decay == 1:
@@ -243,8 +245,8 @@ def _never_filled(
         return
     for other, each in told:
         limited = each["scope"] == "response" and each["mode"] == "enforce" and _charges_more(draft, each, budget)
-        most = Fraction(exact(each["budget"])) * turns
-        if limited and other != index and most <= Fraction(exact(budget["budget"])):
+        most = as_written(each["budget"]) * turns
+        if limited and other != index and most <= as_written(budget["budget"]):
             message = "this budget cannot be overdrawn"
             label = f"{quoted(each['id'])} lets an answer cost {each['budget']:g}, a conversation {_number(most)}"
             advice = f"write a `budget` below {_number(most)}, or remember more turns"

@@ -14,7 +14,7 @@ from ig_guardrail.policy.validation.setting_cautions import setting_cautions
 from ig_guardrail.policy.validation.tool_cautions import tool_cautions
 from ig_guardrail.policy.validation.warnings import check_cautions
 
-BESIDE = frozenset({"P034", "P035", "P036", "P040", "P041"})  # faults that leave every value sound
+BESIDE = frozenset({"P034", "P035", "P040", "P041"})  # faults that leave every value sound
 _SUBJECTS = (
     check_cautions,
     budget_cautions,

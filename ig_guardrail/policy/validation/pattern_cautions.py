@@ -90,9 +90,9 @@ def never(pattern: str, longest: int, place: _Place) -> Iterator[Diagnostic]:
         most = widths(tree).most
         yield place.spot().fault("P122", message, label=label, help=f"write `longest_match: {most or least}`")
     else:
-        for at in sorted(walk.tried.keys() - walk.passed):
-            rest = pattern[at:].split("|")[0]
-            stuck = next(one for one in walk.stuck if one.at >= at)
+        for at, end in sorted(walk.tried - walk.passed):
+            rest = pattern[at:end]
+            stuck = next(one for one in walk.stuck if at <= one.at <= end)
             message = f"the alternative {quoted(rest)} can never match"
             label = f"nothing can stand at its {quoted(stuck.written)}"
             yield place.spot(at, len(rest)).fault("P122", message, label=label, help=_instead(stuck))
@@ -103,10 +103,10 @@ def _too_wide(tree: Part, pattern: str, longest: int, place: _Place) -> Iterator
     """Alternatives at the top that fit no window, while others do."""
     if not isinstance(tree, Either):
         return
-    for at, one in zip(tree.places, tree.parts, strict=True):
+    for (at, end), one in zip(tree.places, tree.parts, strict=True):
         least = widths(one).least
         if least > longest:
-            rest = pattern[at:].split("|")[0]
+            rest = pattern[at:end]
             message = f"the alternative {quoted(rest)} can never match"
             label = f"it has at least {least} characters, `longest_match` is {longest}"
             advice = f"write `longest_match: {least}` or more"

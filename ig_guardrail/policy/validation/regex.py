@@ -63,10 +63,10 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class Either:
-    """Alternatives, with the places where they begin."""
+    """Alternatives, with the places where they begin and end."""
 
     parts: tuple[Part, ...]
-    places: tuple[int, ...]
+    places: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +172,13 @@ class _Parser:
 
     def either(self) -> Part:
         before = self.flags
-        places, parts = [self.index], [self.sequence()]
-        while self.text.startswith("|", self.index):
-            self.index += 1
-            places.append(self.index)
+        places: list[tuple[int, int]] = []
+        parts: list[Part] = []
+        while not places or self.text.startswith("|", self.index):
+            self.index += bool(places)
+            first = self.index
             parts.append(self.sequence())
+            places.append((first, self.index))
         self.flags = before
         return parts[0] if len(parts) == 1 else Either(tuple(parts), tuple(places))
 

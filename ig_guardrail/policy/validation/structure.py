@@ -15,15 +15,15 @@ from ig_guardrail.hazards import EVERY
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spot, Steps, listed, quoted
 from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.draft import PolicyDraft
-from ig_guardrail.policy.language import POLICY
+from ig_guardrail.policy.language import NOTES, OWN, POLICY
 from ig_guardrail.policy.yaml.scalars import needs, read_form, read_scalar
 from ig_guardrail.policy.yaml.tree import Broken, Listing, Scalar, Table, YamlEntry, YamlNode, torn_off
 
 
-def check_shape(tree: YamlNode) -> tuple[PolicyDraft, tuple[Diagnostic, ...]]:
-    """The draft in a tree, and every fault of its shape."""
+def check_shape(tree: YamlNode, language: Section = POLICY) -> tuple[PolicyDraft, tuple[Diagnostic, ...]]:
+    """The draft in a tree, and every fault of its shape. language: what the file is written in."""
     checker = Checker()
-    values = checker.read(POLICY, tree, ())
+    values = checker.read(language, tree, ())
     return PolicyDraft(values or {}, checker.nodes, checker.keys, checker.tags), tuple(checker.faults)
 
 
@@ -82,7 +82,9 @@ class Checker:
             if name in section.fields:
                 self.keys[(*path, name)] = entry.key.mark
                 values[name] = self.read(section.fields[name].kind, entry.value, (*path, name))
-            else:
+            elif section.notes and name in NOTES:
+                self.read(NOTES[name].kind, entry.value, (*path, name))
+            elif not (section.notes and name.startswith(OWN)):
                 meant |= self._unknown(section, entry, path, written)
         for name, one in section.fields.items():
             if one.required and name not in written and name not in meant:
@@ -215,7 +217,8 @@ def about_unknown(section: Section, entry: YamlEntry, written: set[str]) -> tupl
     """The key that was meant, if one is close and not written; the words beside the carets; the advice."""
     name = entry.key.text
     home = _HOMES.get(name)
-    close = suggest(name, [known for known in section.fields if known not in written], 0.8 if home else 0.6)
+    keys = (*section.fields, *NOTES) if section.notes else tuple(section.fields)
+    close = suggest(name, [known for known in keys if known not in written], 0.8 if home else 0.6)
     if close is not None:
         return close, f"did you mean `{close}`?", f"write `{close}`"
     if name.isdigit() and isinstance(entry.value, Scalar) and not entry.value.text:

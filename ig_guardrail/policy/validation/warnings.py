@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain
 
-from ig_guardrail.budget import exact
 from ig_guardrail.hazards import EVERY, covers
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Steps, listed, quoted
 from ig_guardrail.policy.draft import PolicyDraft, search_settings
-from ig_guardrail.policy.expression import Formula, span
+from ig_guardrail.policy.expression import Formula
 from ig_guardrail.policy.language import BUDGET, COST_MODEL
+from ig_guardrail.policy.ranges import SCORES, SILENT, Interval, as_written, range_of
 from ig_guardrail.policy.validation.otherwise import chain_of
 from ig_guardrail.policy.validation.semantics import budgets, formulas, model_names, name_spot
 
@@ -71,7 +71,7 @@ def late(draft: PolicyDraft) -> Iterator[Diagnostic]:
 def free(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """Thresholds that no score can pass."""
     for path, formula in formulas(draft):
-        top = reach(draft, path, formula)[1]
+        top = reach(draft, path, formula).high
         if top <= threshold(draft, path):
             whose = "the prompt check can never act" if path[0] == "prompt" else "this budget can never be charged"
             advice = (
@@ -83,31 +83,31 @@ def free(draft: PolicyDraft) -> Iterator[Diagnostic]:
             yield spot.fault("P105", whose, label=f"`cost` is at most {float(top):g}", help=advice)
 
 
-def reach(draft: PolicyDraft, path: Steps, formula: Formula) -> tuple[Fraction, Fraction]:
-    """The lowest and the highest score that a cost expression can give where it stands."""
-    low, high = span(formula.expression, dict(highest(draft, path, formula)))
-    return min(Fraction(1), low), min(Fraction(1), high)
+def reach(draft: PolicyDraft, path: Steps, formula: Formula) -> Interval:
+    """The scores that a cost expression can give where it stands."""
+    ranges = {name: SCORES if heard else SILENT for name, heard in heard_of(draft, path, formula)}
+    return range_of(formula.expression, ranges).score
 
 
 def threshold(draft: PolicyDraft, path: Steps) -> Fraction:
     """The threshold of an expression at a path, as it is written."""
-    return Fraction(exact(draft.value(*path[:-1], "threshold")))
+    return as_written(draft.value(*path[:-1], "threshold"))
 
 
-def highest(draft: PolicyDraft, path: Steps, formula: Formula) -> Iterator[tuple[str, Fraction]]:
-    """For each cost model of an expression, 1 if it scores a hazard that the budget limits, else 0."""
+def heard_of(draft: PolicyDraft, path: Steps, formula: Formula) -> Iterator[tuple[str, bool]]:
+    """For each cost model of an expression, whether it scores a hazard that the budget limits."""
     wanted = draft.value(*path[:-1], "hazards") or [EVERY]
     for name in formula.expression.models():
         scored = draft.value("cost_models", name, "hazards")
-        hears = wanted == [EVERY] or any(covers(broad, narrow) for broad in wanted for narrow in scored)
-        yield name, Fraction(hears)
+        heard = wanted == [EVERY] or any(covers(broad, narrow) for broad in wanted for narrow in scored)
+        yield name, heard
 
 
 def deaf(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """Cost models named in a budget none of whose hazards they score."""
     for path, formula in formulas(draft):
-        charged = reach(draft, path, formula)[1] > threshold(draft, path)
-        silent = {name for name, top in highest(draft, path, formula) if not top and charged}
+        charged = reach(draft, path, formula).high > threshold(draft, path)
+        silent = {name for name, heard in heard_of(draft, path, formula) if not heard and charged}
         for name, offset in formula.names:
             if name in silent:
                 label = f"it scores {listed(draft.value('cost_models', name, 'hazards'), 'and')} only"

@@ -91,7 +91,7 @@ def read_form(kind: FormatKind, scalar: Scalar, spot: Spot) -> str | Diagnostic:
     if text in kind.reserved:
         advice = f"choose another name, such as `{text}-cost`"
         return spot.fault("P020", f"{quoted(text)} is a word of cost expressions", label="taken", help=advice)
-    return _ambiguous(scalar, spot) or usual
+    return (None if kind.plain else _ambiguous(scalar, spot)) or usual
 
 
 def _number(kind: NumberKind | IntegerKind, scalar: Scalar, spot: Spot) -> float | int | Diagnostic:

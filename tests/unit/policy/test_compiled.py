@@ -23,7 +23,7 @@ def test_cost_models_carry_the_options_of_their_kind() -> None:
         "help", "latent", ("ncr", "vcr", "iwp"), {"head": "harmful-help"}, 2.0, "closed"
     )
     assert spec("words").options == {"model": "words"}
-    assert spec("slurs").options == {"patterns": (r"(?i)\bfoo\w{0,10}", "ba+r"), "longest_match": 32}
+    assert spec("slurs").options == {"patterns": (r"(?i)\bfoo\w{0,10}", "ba.r"), "longest_match": 32}
     assert spec("tone").timeout_s == 0.5
 
 
@@ -148,7 +148,8 @@ def test_budgets_carry_their_expression_and_hazards() -> None:
 
 def test_a_hazard_covers_its_parts() -> None:
     text = edited(
-        ("hazards: [ncr, vcr, iwp]", "hazards: [spc.hlt, spc.fin, prv]"), ("hazards: [ncr]\n", "hazards: [spc]\n")
+        ("hazards: [ncr, vcr, iwp]", "hazards: [spc.hlt, spc.fin, prv]"),
+        ("hazards: [iwp, vcr, ncr]\n", "hazards: [spc]\n"),
     )
     text = text.replace('"max(help, words)"', "help")
     assert compiled(text).budgets[0].hazards == ("spc", "spc.fin", "spc.hlt")

@@ -79,7 +79,7 @@ def test_comments_do_not_matter(comments: list[tuple[int, str]]) -> None:
         ("search:\n", "search:\n  strategy: inference_guard\n  block: 16\n  retries: 2\n  hold: 16\n  penalty: 3\n"),
         ("allow_unguarded: false\n", ""),
         ("model: words, ", "model: words, timeout_ms: 2000, on_error: closed, "),
-        ("hazards: all", "hazards: [x.insult, hte]"),
+        ("hazards: [x.insult, hte]", "hazards: [x.insult, hte]"),
         ("hazards: [hte, S2]", "hazards: [S10, ncr]"),
         ("    threshold: 0.5\n", "    threshold: 5.0e-1\n"),
         ('"max(help, words)"', "  max( help,words )  "),

@@ -101,7 +101,7 @@ def test_json_has_every_file_and_fault(tmp_path: Path) -> None:
     (fault,) = second["faults"]
     assert list(fault) == ["severity", "code", "path", "file", "line", "column", "message", "why", "help"]
     assert (fault["severity"], fault["code"], fault["path"]) == ("error", "P014", "budgets[1].weight")
-    assert (fault["file"], fault["line"], fault["column"]) == (str(bad), 17, 87)
+    assert (fault["file"], fault["line"], fault["column"]) == (str(bad), 17, 99)
 
 
 def test_a_folder_stands_for_its_yaml_files_in_order(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_loading_raises_the_whole_report(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match="the policy was refused") as caught:
         load_policy(path)
     assert str(caught.value).count("error[P014]") == 2
-    assert f"--> {path}:17:87" in str(caught.value)
+    assert f"--> {path}:17:99" in str(caught.value)
 
 
 def test_loading_an_unknown_name_lists_the_packaged_policies_and_the_nearest() -> None:

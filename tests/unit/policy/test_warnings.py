@@ -15,9 +15,9 @@ CASES = [
     ([("every: 16", "every: 64")], "P104 16:12"),
     ([("    threshold: 0.5\n", "    threshold: 1\n")], "P105 14:16"),
     ([('"max(help, words)"', '"0.5 * max(help, words)"')], "P105 14:16"),
-    ([('"max(help, words)"', '"min(help, words)"'), ("hazards: [ncr]\n", "hazards: [vcr]\n")], "P105 14:16"),
+    ([('"max(help, words)"', '"min(help, words)"'), ("hazards: [iwp, vcr, ncr]\n", "hazards: [vcr]\n")], "P105 14:16"),
     ([("threshold: 0.8", "threshold: 1")], "P105 18:34"),
-    ([("hazards: [ncr]\n", "hazards: [vcr]\n")], "P106 13:22"),
+    ([("hazards: [iwp, vcr, ncr]\n", "hazards: [vcr]\n")], "P106 13:22"),
     ([("kind: lexical, model: words", "kind: openai, model: omni-moderation-latest")], "P107 8:3"),
     (
         [
@@ -31,7 +31,7 @@ CASES = [
     (
         [
             (
-                "kind: pattern, hazards: [hte], patterns: ['(?i)\\bfoo\\w{0,10}', \"ba+r\"], longest_match: 32}",
+                "kind: pattern, hazards: [hte], patterns: ['(?i)\\bfoo\\w{0,10}', \"ba.r\"], longest_match: 32}",
                 "kind: provenance, hazards: [hte], unsafe: ./a, reference: ./b, hard: 18}",
             )
         ],
@@ -69,5 +69,5 @@ def test_charge_points_that_end_with_every_block_are_not_warned_about() -> None:
 
 
 def test_a_budget_that_covers_part_of_its_models_hazards_is_not_warned_about() -> None:
-    text = edited(("hazards: all", "hazards: [hte]"))
+    text = edited(("hazards: [x.insult, hte]", "hazards: [hte]"))
     assert compile_text(text, "p.yaml")[1] == ()

@@ -13,15 +13,15 @@ cost_models:
   help: {kind: latent, head: harmful-help, hazards: [ncr, vcr, iwp]}
   tone: {kind: latent, head: ./heads/tone, hazards: [hte, x.insult], timeout_ms: 500}
   words: {kind: lexical, model: words, hazards: [hte, S2]}
-  slurs: {kind: pattern, hazards: [hte], patterns: ['(?i)\bfoo\w{0,10}', "ba+r"], longest_match: 32}
+  slurs: {kind: pattern, hazards: [hte], patterns: ['(?i)\bfoo\w{0,10}', "ba.r"], longest_match: 32}
 budgets:
   - id: harmful-help
-    hazards: [ncr]
+    hazards: [iwp, vcr, ncr]
     cost: "max(help, words)"
     threshold: 0.5
     budget: 0.05
     every: 16
-  - {id: hate, hazards: all, cost: "mean(tone, 0.5 * slurs)", threshold: 0.4, weight: 2, mode: shadow}
+  - {id: hate, hazards: [x.insult, hte], cost: "mean(tone, 0.5 * slurs)", threshold: 0.4, weight: 2, mode: shadow}
 prompt: {cost: words, threshold: 0.8, on_exceed: search}
 output: {on_exceed: [search, end]}
 search:
@@ -32,7 +32,7 @@ search:
   accept: 0.6
   steer: "Be kind."
 messages:
-  refusal: {en: "I cannot help with that.", pt-BR: "Não posso."}
+  refusal: {en: "I cannot help with that.", en-GB: "I cannot."}
   closing: {en: "I will stop here."}
 allow_unguarded: false
 """

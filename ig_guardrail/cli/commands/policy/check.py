@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ig_guardrail.cli import options
+
+if TYPE_CHECKING:
+    from ig_guardrail.policy import Report
 
 
 class Format(StrEnum):
@@ -16,26 +19,57 @@ class Format(StrEnum):
 
     TEXT = "text"
     JSON = "json"
+    SARIF = "sarif"
+    JUNIT = "junit"
 
 
 def check_command(
-    paths: Annotated[list[str], typer.Argument(help="Policy files, folders of them, or packaged names.")],
+    paths: Annotated[
+        list[str], typer.Argument(help="Policy files, folders of them, packaged names, or - for standard input.")
+    ],
     form: Annotated[Format, typer.Option("--format", help="For people or for programs.")] = Format.TEXT,
     deep: Annotated[
         bool, typer.Option("--deep", help="Also start each valid policy beside a model, as a guardrail does.")
     ] = False,
     model: options.ModelOption = "embedded",
+    strict: Annotated[bool, typer.Option("--strict", help="Let warnings fail a file too.")] = False,
+    waivers: Annotated[
+        str | None,
+        typer.Option(help="Warnings that somebody answers for; waivers.yaml beside the policies if left out."),
+    ] = None,
 ) -> None:
     """Report every fault of every file. Exit code 0: all valid; 1: faults found; 2: a file could not be read.
 
     Without --deep neither torch nor a model is needed; what only a start shows, such as messages over budget, is noted.
     """
+    from ig_guardrail.errors import RequestError
     from ig_guardrail.policy import check_files
+    from ig_guardrail.policy.sources import STDIN
 
-    report = check_files(paths)
+    if deep and STDIN in paths:
+        raise RequestError(
+            "standard input cannot be started beside a model",
+            where="--deep",
+            why="a start reads the policy's file again",
+            fix="save the policy to a file, and check that",
+        )
+    report = check_files(paths, strict=strict, waivers=waivers)
     if deep:
         from ig_guardrail.assembly import start_each
 
         report = start_each(report, model)
-    print(report.as_json() if form is Format.JSON else report.as_text(color=sys.stdout.isatty()))
+    print(_written(report, form))
     raise typer.Exit(report.exit_code)
+
+
+def _written(report: Report, form: Format) -> str:
+    from ig_guardrail.policy.diagnostics.exports import junit, sarif
+
+    match form:
+        case Format.JSON:
+            return report.as_json()
+        case Format.SARIF:
+            return sarif(report)
+        case Format.JUNIT:
+            return junit(report)
+    return report.as_text(color=sys.stdout.isatty())
