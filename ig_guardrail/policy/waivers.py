@@ -1,7 +1,7 @@
 """Waivers: warnings that somebody answers for, with a reason, until a date.
 
     waivers:
-      - {code: P134, path: "tools.arguments[0].most", reason: refunds are checked, owner: you@example.org, expires: 2027-06-30}
+      - {code: P134, path: "tools.arguments[0].most", reason: reviewed, owner: you@example.org, expires: 2027-06-30}
 
 A waiver is for one warning at one path; a waiver that is over, or that nothing needs any more, is told.
 """
@@ -21,7 +21,15 @@ from ig_guardrail.policy.validation.structure import check_shape
 from ig_guardrail.policy.yaml.decoding import decode, readable
 from ig_guardrail.policy.yaml.reader import read
 
-DATE = FormatKind("a date", r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])", "2027-06-30", plain=True)
+
+def _as_date(text: str) -> str | None:
+    try:
+        return datetime.date.fromisoformat(text).isoformat()
+    except ValueError:
+        return None
+
+
+DATE = FormatKind("a date", r"[0-9]{4}-[0-9]{2}-[0-9]{2}", "2027-06-30", normal=_as_date, plain=True)
 WAIVER = Section(
     "a waiver",
     {
@@ -93,13 +101,10 @@ def read_waivers(file: str) -> WaiverFile:
         draft, shape = check_shape(reading.tree, LANGUAGE)
         faults += shape
         for index, one in enumerate(draft.value("waivers") or ()):
-            spot = draft.spot("waivers", index)
-            try:
-                date = datetime.date.fromisoformat(str(one and one.get("expires")))
-            except ValueError:
-                continue
-            if one is not None and None not in one.values() and {"code", "path", "reason", "owner"} <= one.keys():
-                found.append(Waiver(**{**one, "expires": date}, spot=spot))
+            sound = one is not None and None not in one.values()
+            if sound and all(name in one for name, field in WAIVER.fields.items() if field.required):
+                date = datetime.date.fromisoformat(one["expires"])
+                found.append(Waiver(**{**one, "expires": date}, spot=draft.spot("waivers", index)))
     placed = tuple(replace(fault, file=file) for fault in in_order(faults))
     return WaiverFile(
         Path(file).parent, tuple(found), FileReport(file, placed, source=readable(source.content), policy=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 OF_BUDGETS: dict[str, tuple[str, str, str, str]] = {
     "P109": (
         "a budget that is not overdrawn",
-        "with `accumulate: max` an answer costs at most `weight` times what lies above the threshold, whatever it says; "
+        "with `accumulate: max` an answer costs at most `weight` times what a score has above the threshold; "
         "a budget of that much denies nothing",
         "- {id: tone, cost: tone, threshold: 0.5, budget: 0.5, ...}",
         "- {id: tone, cost: tone, threshold: 0.5, budget: 0.05, ...}",
@@ -29,13 +29,14 @@ OF_BUDGETS: dict[str, tuple[str, str, str, str]] = {
     "P112": (
         "`min` or `mean` over different hazards",
         "an answer that is full of one harm, and free of the other, has a low score",
-        'help: {hazards: [ncr], ...}\ntone: {hazards: [hte], ...}\n- {hazards: [ncr, hte], cost: "min(help, tone)", ...}',
+        "help: {hazards: [ncr], ...}\ntone: {hazards: [hte], ...}\n"
+        '- {hazards: [ncr, hte], cost: "min(help, tone)", ...}',
         '- {hazards: [ncr, hte], cost: "max(help, tone)", ...}',
     ),
     "P113": (
         "two budgets are the same",
         "one of them decides nothing, and a change of one is easily forgotten in the other",
-        "- {id: tone, cost: tone, threshold: 0.5, budget: 0, ...}\n- {id: tone-2, cost: tone, threshold: 0.5, budget: 0, ...}",
+        "- {id: tone, cost: tone, threshold: 0.5, ...}\n- {id: tone-2, cost: tone, threshold: 0.5, ...}",
         "- {id: tone, cost: tone, threshold: 0.5, budget: 0, ...}",
     ),
     "P114": (
@@ -248,7 +249,7 @@ OF_SETTINGS: dict[str, tuple[str, str, str, str]] = {
 OF_FINDINGS: dict[str, tuple[str, str, str, str]] = {
     "P146": (
         "a message is over a budget in shadow mode",
-        "start-up tries messages against enforced budgets alone, so the policy would not start once this one is enforced",
+        "a start tries messages against enforced budgets alone, so once this one is enforced there is none",
         '- {id: tone, mode: shadow, threshold: 0.1, ...}\nrefusal: {en: "I cannot help with that."}',
         "refusal: {en: \"I'm sorry, I can't help with that.\"}",
     ),

@@ -12,10 +12,10 @@ what happens when it would spend more. It holds no secrets and no host settings,
 <<example>>
 ```
 
-Check it with `ig-guardrail policy check PATH...` (`--format json` for programs). The exit code is 0 if every file is
-valid, 1 if a file has faults, and 2 if a file could not be read or a folder holds none. A check needs no model, so it does not try the
-policy's messages against its budgets, which every start does: `--deep` starts each policy beside a model. All faults
-are reported at once:
+Check it with `ig-guardrail policy check PATH...` ([docs/workbench.md](workbench.md) tells its options). The exit code is 0
+if every file is valid, 1 if a file has faults, and 2 if a file could not be read or a folder holds none. A check needs no
+model, so it does not try the policy's messages against its budgets, which every start does: `--deep` starts each policy
+beside a model. All faults are reported at once:
 
 ```text
 <<fault>>
@@ -49,8 +49,9 @@ A path contains a `/` and starts from the policy file's own folder.
 
 <<sections>>
 
-A policy, its metadata, cost models and budgets may hold `description` (a text), `labels` (names to texts) and keys of your
-own that begin with `x-`. They are for readers and other programs: nothing here reads them, and the hash leaves them out.
+A policy, its metadata, cost models and budgets may hold `description` (a text), `labels` (names to texts) and keys of
+your own that begin with `x-`. They are for readers and other programs: nothing here reads them, and the hash leaves
+them out.
 
 Presets: <<presets>>. Keys that are written win over a preset.
 
@@ -108,7 +109,8 @@ and defaults written out do not change it; a number that differs does.
 
 ## Faults
 
-Errors (P001 to P044) refuse a policy; warnings (P101 and up) do not.
+Errors (P001 to P044) refuse a policy; warnings (P101 and up) do not: they tell what is valid and may mean
+something else than its author wants.
 
 <<rules>>
 """

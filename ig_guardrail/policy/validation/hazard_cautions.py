@@ -18,7 +18,7 @@ _MEANINGS = {meaning: name for name, meaning in HAZARDS.items()}
 
 def hazard_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """What is doubtful about the hazards of cost models and budgets."""
-    misspelt = {place: fault for place, fault in nearly_alike(draft)}
+    misspelt = dict(nearly_alike(draft))
     yield from misspelt.values()
     for place, fault in (*unlimited(draft), *unscored(draft)):
         if place not in misspelt and not _pair_of(draft, place, misspelt):

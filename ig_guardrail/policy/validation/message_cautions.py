@@ -16,15 +16,15 @@ _LEFT_OPEN = re.compile(
     r"\{\{.*?\}\}|\$\{\w+\}|\{\w*\}|%\(?\w*\)?s\b|<[A-Za-z][\w -]*>|\[(?i:insert|your|company|name)[\w ]*\]"
     r"|\b(?:TODO|TBD|FIXME|XXX+|CHANGEME)\b|(?i:\blorem ipsum\b|\bplaceholder\b)"
 )
-_LATIN = frozenset(
-    "af az bs ca cs cy da de en es et eu fi fr ga gl hr hu id is it lt lv ms mt nl no pl pt ro sk sl sq sv sw tr vi".split()
+_LATIN = (
+    "af az bs ca cs cy da de en es et eu fi fr ga gl hr hu id is it lt lv ms mt nl no pl pt ro sk sl sq sv sw tr vi"
 )
 _SCRIPTS = {
-    "CYRILLIC": "be bg mk ru uk", "GREEK": "el", "ARABIC": "ar fa ur", "HEBREW": "he yi", "THAI": "th",
+    "LATIN": _LATIN, "CYRILLIC": "be bg mk ru uk", "GREEK": "el", "ARABIC": "ar fa ur", "HEBREW": "he yi", "THAI": "th",
     "DEVANAGARI": "hi mr ne", "HANGUL": "ko", "ARMENIAN": "hy", "GEORGIAN": "ka", "BENGALI": "bn as", "TAMIL": "ta",
     "TELUGU": "te", "KHMER": "km", "LAO": "lo", "ETHIOPIC": "am ti",
 }  # fmt: skip
-_SCRIPT_OF = {tag: script for script, tags in _SCRIPTS.items() for tag in tags.split()} | dict.fromkeys(_LATIN, "LATIN")
+_SCRIPT_OF = {tag: script for script, tags in _SCRIPTS.items() for tag in tags.split()}
 
 
 def message_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:

@@ -162,7 +162,7 @@ def cut_off(pattern: str, longest: int, place: _Place) -> Iterator[Diagnostic]:
         return
     if most is None:
         label = f"it reads on without an end, and is looked for in windows of {longest}"
-        advice = f"write an end: `{{1,20}}` for `+`, `{{0,20}}` for `*`, and a `longest_match` that fits"
+        advice = "write an end: `{1,20}` for `+`, `{0,20}` for `*`, and a `longest_match` that fits"
     else:
         label, advice = f"up to {most} characters, `longest_match` is {longest}", f"write `longest_match: {most}`"
     message = "matches of this pattern may be longer than `longest_match`"

@@ -237,14 +237,13 @@ def _ambiguous(scalar: Scalar, spot: Spot) -> Diagnostic | None:
 
 
 def _as_form(kind: FormatKind, text: str) -> str:
-    """The nearest text of a form: with hyphens for other characters, with three numbers, with a country in capitals."""
-    language, _, country = text.replace("_", "-").partition("-")
+    """The nearest text of a form: with hyphens for other characters, or with three numbers."""
     repairs = (
         re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")[:48],
         text + ".0" * (2 - text.count(".")),
-        f"{language.lower()}-{country.upper()}",
     )
-    fit = next((one for one in repairs if re.fullmatch(kind.pattern, one) and one not in kind.reserved), None)
+    fits = (one for one in repairs if re.fullmatch(kind.pattern, one) and one not in kind.reserved)
+    fit = next((one for one in fits if kind.normal is None or kind.normal(one) is not None), None)
     return f"write `{fit}`" if fit else f"write {needs(kind)}"
 
 

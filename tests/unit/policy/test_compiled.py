@@ -137,7 +137,7 @@ def test_an_endpoint_is_at_https_or_on_this_machine_and_its_address_holds_no_sec
 def test_budgets_carry_their_expression_and_hazards() -> None:
     help_, words = Expression("model", model="help"), Expression("model", model="words")
     first, second = compiled(VALID).budgets
-    assert first == Budget("harmful-help", ("ncr",), Expression("max", (help_, words)), 0.5, budget=0.05)
+    assert first == Budget("harmful-help", ("iwp", "ncr", "vcr"), Expression("max", (help_, words)), 0.5, budget=0.05)
     assert second.hazards == ("hte", "x.insult")
     assert (second.weight, second.mode) == (2.0, "shadow")
     assert second.cost.op == "mean"

@@ -83,7 +83,12 @@ def doubt(code: str, trap: dict[str, str], at: str, mended: dict[str, str], *bes
 CASES = [
     doubt("P109", budget("threshold: 0.5, budget: 0.5"), "0.5}", budget("threshold: 0.5, budget: 0.49")),
     doubt("P109", budget("threshold: 0.9, budget: 0.1"), "0.1}", budget("threshold: 0.9, budget: 0.09")),
-    doubt("P109", budget("threshold: 0.5, weight: 0.1, budget: 0.05"), "0.05}", budget("threshold: 0.5, weight: 0.1, budget: 0.04")),
+    doubt(
+        "P109",
+        budget("threshold: 0.5, weight: 0.1, budget: 0.05"),
+        "0.05}",
+        budget("threshold: 0.5, weight: 0.1, budget: 0.04"),
+    ),
     doubt(
         "P109",
         budget("threshold: 0.5, accumulate: sum, budget: 200"),
@@ -117,7 +122,12 @@ CASES = [
     doubt("P110", models(WORDS, cost="words + 0.6"), "words + 0.6", models(WORDS, cost="0.8 * words")),
     doubt("P110", models(WORDS, cost='"max(words, 0.6)"'), '"max', models(WORDS, cost='"max(words, 0.4)"')),
     doubt("P111", budget("threshold: 0"), "0}", budget("threshold: 0.3")),
-    doubt("P111", {"prompt": "{cost: words, threshold: 0.05, on_exceed: refuse}"}, "0.05", {"prompt": "{cost: words, threshold: 0.5, on_exceed: refuse}"}),
+    doubt(
+        "P111",
+        {"prompt": "{cost: words, threshold: 0.05, on_exceed: refuse}"},
+        "0.05",
+        {"prompt": "{cost: words, threshold: 0.5, on_exceed: refuse}"},
+    ),
     doubt(
         "P112",
         models(WORDS, HELP, cost='"min(words, help)"', hazards="[hte, x.insult, ncr]"),
@@ -128,10 +138,20 @@ CASES = [
         "P112",
         models(WORDS, HELP, cost='"mean(words, help)"', hazards="[hte, x.insult, ncr]"),
         "words, help)",
-        models(WORDS, HELP.replace("ncr", "ncr, hte").replace("latent, head: harmful-help", "provided"), cost='"mean(words, help)"', hazards="[hte, x.insult, ncr]"),
+        models(
+            WORDS,
+            HELP.replace("ncr", "ncr, hte").replace("latent, head: harmful-help", "provided"),
+            cost='"mean(words, help)"',
+            hazards="[hte, x.insult, ncr]",
+        ),
     ),
     doubt("P113", second("threshold: 0.5, budget: 0.1"), "other", second("threshold: 0.4, budget: 0.2")),
-    doubt("P113", second("threshold: 0.5, budget: 0.1, mode: shadow"), "other", second("threshold: 0.4, budget: 0.1, mode: shadow")),
+    doubt(
+        "P113",
+        second("threshold: 0.5, budget: 0.1, mode: shadow"),
+        "other",
+        second("threshold: 0.4, budget: 0.1, mode: shadow"),
+    ),
     doubt("P114", second("threshold: 0.6, budget: 0.2"), "other", second("threshold: 0.4, budget: 0.2")),
     doubt(
         "P114",
@@ -164,7 +184,9 @@ CASES = [
     doubt("P120", models(WORDS.replace("hte", "ssh, hte"), hazards="[hte, x.insult, ssh]"), "ssh", models(WORDS)),
     doubt(
         "P121",
-        models(WORDS.replace("model: words, hazards: [hte, x.insult]", "model: screen, hazards: [ncr]"), hazards="[ncr]"),
+        models(
+            WORDS.replace("model: words, hazards: [hte, x.insult]", "model: screen, hazards: [ncr]"), hazards="[ncr]"
+        ),
         "words, threshold",
         models(WORDS.replace("hazards: [hte, x.insult]", "hazards: [ncr]"), hazards="[ncr]"),
     ),
@@ -174,7 +196,12 @@ CASES = [
     doubt("P122", codes(r"foo\bbar"), r"\bbar", codes(r"foo\b.bar")),
     doubt("P122", codes(r"foo\B bar"), r"\B bar", codes(r"foo\b bar")),
     doubt("P122", codes(r"[^\x00-\x{10FFFF}]a"), r"[^\x00", codes(r"[^\x00-\x{10FF}]ab")),
-    doubt("P122", codes(r"secret|abc(?:^|$)d"), "abc(?", codes(r"secret|abc(?:y|x)d"), ),
+    doubt(
+        "P122",
+        codes(r"secret|abc(?:^|$)d"),
+        "abc(?",
+        codes(r"secret|abc(?:y|x)d"),
+    ),
     doubt("P122", codes(r"abc|[a-z]{12}", 8), "[a-z]{12}", codes(r"abc|[a-z]{8}", 8)),
     doubt("P123", codes("^secret"), "^secret", codes(r"\Asecret")),
     doubt("P123", codes("secret$"), "$'", codes(r"secret(?:[^a-z]|$)")),
@@ -199,7 +226,12 @@ CASES = [
     doubt("P131", {"tools": "{allow: [pay], deny: [pay]}"}, "pay], deny", {"tools": "{allow: [pay], deny: [buy]}"}),
     doubt("P131", {"tools": '{allow: [pay], deny: ["p*"]}'}, "pay], deny", {"tools": '{allow: ["p*"], deny: [pay]}'}),
     doubt("P131", {"tools": '{deny: ["*"]}'}, '"*"', {"tools": '{deny: ["*_all"]}'}),
-    doubt("P131", {"tools": "{limits: [{id: l, tool: pay, calls: 0}]}"}, "0}", {"tools": "{limits: [{id: l, tool: pay, calls: 1}]}"}),
+    doubt(
+        "P131",
+        {"tools": "{limits: [{id: l, tool: pay, calls: 0}]}"},
+        "0}",
+        {"tools": "{limits: [{id: l, tool: pay, calls: 1}]}"},
+    ),
     doubt(
         "P132",
         {"tools": "{allow: [pay], arguments: [{tool: payy, argument: to, one_of: [me]}]}"},
@@ -220,9 +252,9 @@ CASES = [
     ),
     doubt(
         "P133",
-        {"tools": "{arguments: [{tool: pay, argument: amount, least: 0, most: 10}, {tool: pay, argument: amount, least: 20}]}"},
-        "{tool: pay, argument: amount, least: 20",
-        {"tools": "{arguments: [{tool: pay, argument: amount, least: 0, most: 30}, {tool: pay, argument: amount, least: 20}]}"},
+        {"tools": "{arguments: [{argument: amount, least: 0, most: 10}, {argument: amount, least: 20}]}"},
+        "{argument: amount, least: 20",
+        {"tools": "{arguments: [{argument: amount, least: 0, most: 30}, {argument: amount, least: 20}]}"},
     ),
     doubt(
         "P133",
@@ -232,7 +264,7 @@ CASES = [
     ),
     doubt(
         "P133",
-        {"tools": '{arguments: [{tool: "p*", argument: c, one_of: [EUR, USD]}, {tool: pay, argument: c, one_of: [EUR]}]}'},
+        {"tools": "{arguments: [{argument: c, one_of: [EUR, USD]}, {tool: pay, argument: c, one_of: [EUR]}]}"},
         "{tool: pay",
         {"tools": '{arguments: [{tool: "p*", argument: c, one_of: [EUR]}, {tool: pay, argument: d, one_of: [EUR]}]}'},
     ),
@@ -248,8 +280,12 @@ CASES = [
         "10}",
         {"tools": "{arguments: [{tool: pay, argument: amount, most: 10}, {argument: amount, least: 0}]}"},
     ),
-    doubt("P135", models(WORDS.replace("}", ", timeout_ms: 1}")), "1}", models(WORDS.replace("}", ", timeout_ms: 500}"))),
-    doubt("P136", {"metadata": "{name: t, version: 1.0.0, owners: []}"}, "[]", {"metadata": "{name: t, version: 1.0.0}"}),
+    doubt(
+        "P135", models(WORDS.replace("}", ", timeout_ms: 1}")), "1}", models(WORDS.replace("}", ", timeout_ms: 500}"))
+    ),
+    doubt(
+        "P136", {"metadata": "{name: t, version: 1.0.0, owners: []}"}, "[]", {"metadata": "{name: t, version: 1.0.0}"}
+    ),
     doubt("P137", says("\n    en: Please dial #5 now"), "Please", says('\n    en: "Please dial #5 now"')),
     doubt("P137", says("\n    en: I cannot do that   # yet"), "I cannot", says("\n    en: I cannot do that.   # yet")),
     doubt("P138", says('{en: "TODO"}'), "TODO", says('{en: "To do that is not for me."}')),
@@ -264,22 +300,34 @@ CASES = [
         "P139",
         says('{en: "I cannot.", ru: "I cannot."}', '{en: "Stop.", ru: "Стоп."}'),
         '"I cannot."}',
-        says('{en: "I cannot.", ru: "Не могу."}', '{en: "Stop.", ru: "Стоп."}'),
+        says('{en: "I cannot.", ru: "Нет."}', '{en: "Stop.", ru: "Стоп."}'),
     ),
-    doubt("P140", says('{en: "No.", DE: "Nein."}', '{en: "Stop.", de: "Halt."}'), "DE", says('{en: "No.", de: "Nein."}', '{en: "Stop.", de: "Halt."}')),
+    doubt(
+        "P140",
+        says('{en: "No.", DE: "Nein."}', '{en: "Stop.", de: "Halt."}'),
+        "DE",
+        says('{en: "No.", de: "Nein."}', '{en: "Stop.", de: "Halt."}'),
+    ),
     doubt(
         "P140",
         says('{en: "No.", ger: "Nein."}', '{en: "Stop.", de: "Halt."}'),
         "ger",
         says('{en: "No.", de-AT: "Nein."}', '{en: "Stop.", de: "Halt."}'),
     ),
-    doubt("P141", says('{en: "No.", de: "Nein."}'), "de:", says('{en: "No.", de: "Nein."}', '{en: "Stop.", de: "Halt."}')),
+    doubt(
+        "P141", says('{en: "No.", de: "Nein."}'), "de:", says('{en: "No.", de: "Nein."}', '{en: "Stop.", de: "Halt."}')
+    ),
     doubt("P142", {"search": "{candidates: 1}"}, "1}", {"search": "{candidates: 2}"}),
     doubt("P142", {"search": "{retries: 0}"}, "0}", {"search": "{retries: 1}"}),
     doubt("P142", {"search": "{hold: 0}"}, "0}", {"output": "{on_exceed: [end]}", "search": "{hold: 0}"}),
-    doubt("P143", {"output": "{on_exceed: [end]}", "search": "{candidates: 8}"}, "candidates", {"search": "{candidates: 8}"}),
+    doubt(
+        "P143",
+        {"output": "{on_exceed: [end]}", "search": "{candidates: 8}"},
+        "candidates",
+        {"search": "{candidates: 8}"},
+    ),
     doubt("P144", {"allow_unguarded": "true"}, "true", {"allow_unguarded": "false"}),
-]  # fmt: skip
+]
 BY_CHECK = [f"{index}-{case.code}" for index, case in enumerate(CASES)]
 ELSEWHERE = {f"P10{digit}" for digit in range(1, 9)} | {"P145", "P146", "P147", "P148", "P149"}
 

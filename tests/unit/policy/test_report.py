@@ -21,6 +21,9 @@ def rendered(text: str, file: str = "policies/support-bot.yaml") -> str:
 
 
 def write(folder: Path, name: str, text: str) -> Path:
+    head = folder / "heads" / "tone"
+    head.mkdir(parents=True, exist_ok=True)
+    (head / "card.json").write_text('{"kind": "latent"}')
     path = folder / name
     path.write_text(text)
     return path
@@ -95,7 +98,7 @@ def test_json_has_every_file_and_fault(tmp_path: Path) -> None:
     first, second = json.loads(report.as_json())["files"]
     assert first == {
         "path": str(good), "ok": True, "sha256": load_policy(good).sha256, "name": "support-bot", "faults": [],
-        "start": None,
+        "waived": [], "start": None,
     }  # fmt: skip
     assert (second["ok"], second["sha256"], second["name"]) == (False, None, None)
     (fault,) = second["faults"]
@@ -117,7 +120,7 @@ def test_a_folder_stands_for_its_yaml_files_in_order(tmp_path: Path) -> None:
 def test_a_folder_without_policies_cannot_pass_for_checked(tmp_path: Path) -> None:
     report = check_files([tmp_path])
     assert report.exit_code == 2
-    assert "the folder holds no *.yaml file" in report.as_text(color=False)
+    assert "the folder holds no policy" in report.as_text(color=False)
     assert check_files([]).exit_code == 2
 
 

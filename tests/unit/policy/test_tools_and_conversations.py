@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from ig_guardrail.policy import compile_text
-from tests.golden.conversations import POLITE
+from tests.golden.conversations import POLITE as SHOWN
+
+POLITE = SHOWN.replace("allow_unguarded: true\n", "")
 
 
 def faults(text: str) -> list[str]:
@@ -13,7 +15,7 @@ def faults(text: str) -> list[str]:
 
 
 def test_tool_rules_become_a_cost_model_and_a_ban() -> None:
-    rules = 'tools: {allow: [pay], deny: ["x*"], arguments: [{argument: amount, most: 5}]}\n'
+    rules = 'tools: {allow: [pay], deny: ["x*"], arguments: [{argument: amount, least: 0, most: 5}]}\n'
     policy, found = compile_text(POLITE + rules, "x.yaml")
     assert (policy is not None, found) == (True, ())
     assert policy is not None
