@@ -11,7 +11,7 @@ from ig_guardrail.policy.yaml.decoding import lines
 
 UNREADABLE = "P001"
 UNTRIED = (
-    "note: messages were not tried against the budgets, nor cost models looked for; a guardrail does both when it\n"
+    "note: messages were not tried against the budgets, nor cost models loaded; a guardrail does both when it\n"
     "starts, and `policy check --deep` now"
 )
 

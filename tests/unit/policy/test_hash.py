@@ -40,9 +40,9 @@ def test_the_hash_is_that_of_the_normal_form() -> None:
 def test_the_normal_form_has_every_default_and_no_alias_or_preset() -> None:
     form = json.loads(POLICY.normal_form)
     assert form["budgets"][0] == {
-        "id": "harmful-help", "hazards": ["iwp", "ncr", "vcr"], "cost": "max(help, words)", "threshold": 0.5,
-        "weight": 1.0, "budget": 0.05, "discount": 1.0, "accumulate": "max", "every": 16, "mode": "enforce", "scope": "response",
-        "tool": "*", "decay": 1.0, "window": 0,
+        "id": "harmful-help", "hazards": ["iwp", "ncr", "vcr"], "cost": "max(help, words)",
+        "threshold": 0.5, "weight": 1.0, "budget": 0.05, "discount": 1.0, "accumulate": "max", "every": 16,
+        "mode": "enforce", "scope": "response", "tool": "*", "decay": 1.0, "window": 0,
     }  # fmt: skip
     assert form["cost_models"]["words"]["hazards"] == ["hte", "ncr"]
     assert "preset" not in form["search"]
