@@ -6,8 +6,9 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from ig_guardrail.costs.heads.artifact import CARD, for_numerics, kind_of, numerics_in
+from ig_guardrail.costs.heads.artifact import for_numerics, kind_of, numerics_in
 from ig_guardrail.costs.heads.base_model import BaseModel
+from ig_guardrail.costs.kinds.base import CARD
 from ig_guardrail.costs.rewards.base import PromptedReward, RewardModel
 from ig_guardrail.costs.rewards.classifier_reward import load_classifier_reward
 from ig_guardrail.costs.rewards.latent_critic import LatentCritic, read_latent_critic

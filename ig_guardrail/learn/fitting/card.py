@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ig_guardrail.bootstrap import Estimate
-from ig_guardrail.costs.heads.artifact import CARD, FORMAT, TENSORS
+from ig_guardrail.costs.heads.artifact import FORMAT, TENSORS
+from ig_guardrail.costs.kinds.base import CARD
 from ig_guardrail.engine.loading.store import put_in_place
 from ig_guardrail.learn.data.recipes import OWN_ANSWERS
 from ig_guardrail.learn.data.rows import LabelledRow

@@ -43,8 +43,14 @@ def junit(report: Report) -> str:
         cases = [*_cases(one, failing)]
         failures = len(failing) + bool(one.start)
         skipped = sum(case.find("skipped") is not None for case in cases)
-        counts = {"tests": str(len(cases)), "failures": str(failures), "errors": "0", "skipped": str(skipped)}
-        ElementTree.SubElement(suites, "testsuite", name=_xml(one.path), **counts).extend(cases)
+        counts = {
+            "name": _xml(one.path),
+            "tests": str(len(cases)),
+            "failures": str(failures),
+            "errors": "0",
+            "skipped": str(skipped),
+        }
+        ElementTree.SubElement(suites, "testsuite", counts).extend(cases)
     ElementTree.indent(suites)
     return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True)
 

@@ -13,9 +13,9 @@ what happens when it would spend more. It holds no secrets and no host settings,
 ```
 
 Check it with `ig-guardrail policy check PATH...` ([workbench.md](workbench.md) tells its options). The exit code is 0
-if every file is valid, 1 if a file has faults, and 2 if a file could not be read or a folder holds none. A check needs no
-model, so it does not try the policy's messages against its budgets, which every start does: `--deep` starts each policy
-beside a model. All faults are reported at once:
+if every file is valid, 1 if a file has faults, and 2 if a file could not be read or a folder holds none. A check needs
+no model, so it does not try the policy's messages against its budgets, which every start does: `--deep` starts each
+policy beside a model. All faults are reported at once:
 
 ```text
 <<fault>>

@@ -15,7 +15,8 @@ from ig_guardrail.policy.validation.regex import Asserts, Either, Part, Reads, R
 NONE, WORD, LINE, OTHER = "none", "word", "line", "other"  # beyond the text, ASCII letters and digits, a line break
 Sides: TypeAlias = frozenset[tuple[str, str]]  # kinds of the characters before and behind a place
 
-EVERYWHERE: Sides = frozenset(product((NONE, WORD, LINE, OTHER), repeat=2))
+_BEHIND = (NONE, WORD, LINE, OTHER)
+EVERYWHERE: Sides = frozenset(product(_BEHIND, _BEHIND))
 _WORD = [*range(48, 58), *range(65, 91), 95, *range(97, 123)]
 
 
@@ -81,9 +82,6 @@ class Walk:
                 break
             reached, rounds = reached | sides, rounds + 1
         return reached
-
-
-_BEHIND = (NONE, WORD, LINE, OTHER)
 
 
 def _kinds(part: Reads) -> set[str]:
