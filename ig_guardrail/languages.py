@@ -33,7 +33,8 @@ _ISO_639_2 = (
 )
 _SHORTER = dict(pair.split(":") for pair in _ISO_639_2.split())
 _WORD = re.compile(r"[^\W\d_]+")
-_COMMON = {
+# Common words of a few languages, for telling them apart.
+COMMON = {
     "en": "i the and you that with this have cannot can't please sorry help will would is are not here let me it about",
     "de": "ich das nicht und die der ist kann bitte hier leider dabei sie ihnen wir mit ein eine zu uns helfen auf es",
     "fr": "je le la les ne pas vous nous et est cela avec ici désolé puis peux une des pour que vais dans arrêter",
@@ -42,8 +43,8 @@ _COMMON = {
     "pt": "não posso com isso desculpe por favor aqui o os uma você para ajudar vou isto lamento",
     "nl": "ik het niet en de dat kan met dit hier helpen sorry een wij u graag stop van over",
 }
-_ALL_WORDS = [word for words in _COMMON.values() for word in words.split()]
-_TELLING = {tag: {word for word in words.split() if _ALL_WORDS.count(word) == 1} for tag, words in _COMMON.items()}
+_ALL_WORDS = [word for words in COMMON.values() for word in words.split()]
+_TELLING = {tag: {word for word in words.split() if _ALL_WORDS.count(word) == 1} for tag, words in COMMON.items()}
 
 
 def normal_tag(text: str) -> str | None:

@@ -158,8 +158,8 @@ OF_TOOLS: dict[str, tuple[str, str, str, str]] = {
         "tools: {allow: [refund]}",
     ),
     "P132": (
-        "a rule for a tool that may not be called",
-        "it does nothing; where the name is misspelt, the tool that was meant goes without its rule",
+        "a tool rule that does nothing",
+        "no call is ever judged by it; where a name is misspelt, the tool that was meant goes without its rule",
         "tools: {allow: [refund], arguments: [{tool: refnd, argument: amount, least: 0, most: 100}]}",
         "tools: {allow: [refund], arguments: [{tool: refund, argument: amount, least: 0, most: 100}]}",
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from difflib import SequenceMatcher
 
@@ -66,8 +67,9 @@ def _alike(one: str, other: str) -> bool:
     if not other.startswith("x.") or covers(one, other) or covers(other, one):
         return False
     mine, yours = one.removeprefix("x."), other.removeprefix("x.")
-    digits = [char for char in mine + yours if char.isdigit()]
-    return not digits and min(len(mine), len(yours)) > 3 and SequenceMatcher(None, mine, yours).ratio() >= ALIKE
+    pairs = [*zip(re.split("[._]", mine), re.split("[._]", yours), strict=False)]
+    told = any(a != b and min(len(a), len(b)) < 4 for a, b in pairs) or any(char.isdigit() for char in mine + yours)
+    return not told and SequenceMatcher(None, mine, yours).ratio() >= ALIKE
 
 
 def _pair_of(draft: PolicyDraft, place: Steps, misspelt: dict[Steps, Diagnostic]) -> bool:

@@ -6,9 +6,10 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from ig_guardrail.languages import told_apart
+from ig_guardrail.languages import COMMON, told_apart
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Steps, quoted
 from ig_guardrail.policy.draft import PolicyDraft
+from ig_guardrail.policy.validation.semantics import pattern_texts
 from ig_guardrail.policy.yaml.tree import Scalar
 
 PARTS = ("refusal", "closing")
@@ -32,6 +33,10 @@ def message_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
     for path, text in _texts(draft):
         yield from cut_short(draft, path, text)
         yield from left_open(draft, path, text)
+    for model, index, pattern in pattern_texts(draft):
+        short: Steps = ("cost_models", model, "patterns", index)
+        named = draft.written(*short, "pattern")
+        yield from cut_short(draft, (*short, "pattern") if named else short, pattern)
     yield from foreign(draft)
     yield from respelt(draft)
     yield from one_sided(draft)
@@ -54,10 +59,10 @@ def cut_short(draft: PolicyDraft, path: Steps, text: str) -> Iterator[Diagnostic
     node = draft.nodes[path]
     rest = node.rest if isinstance(node, Scalar) else ""
     meant = len(rest) > 1 and not rest[1].isspace() and rest[1] != "#"
-    if rest and (meant or text[-1].isalnum() or text[-1] in ",;:"):
-        message = f"{quoted(str(path[-1]))} ends before a `#`"
+    if rest and (meant or text[-1] in ",;:"):
+        message = "this text ends before a `#`"
         label = f"{quoted(rest)} is a comment"
-        advice = "put the whole text in quotes, or end it with a full stop"
+        advice = "put the whole text in quotes; a comment begins with `# `"
         yield draft.spot(*path).fault("P137", message, label=label, help=advice)
 
 
@@ -80,7 +85,7 @@ def foreign(draft: PolicyDraft) -> Iterator[Diagnostic]:
             language = tag.partition("-")[0]
             reason = _other_script(language, text) if tag.count("-") == 0 or len(tag.split("-")[1]) != 4 else None
             other = told_apart(text) if reason is None else None
-            if other is not None and other != language and language in _SCRIPT_OF:
+            if other is not None and other != language and language in COMMON:
                 reason = f"its words are of `{other}`"
             if reason is not None:
                 message = f"the text for `{tag}` is in another language"

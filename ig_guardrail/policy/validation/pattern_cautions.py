@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import chain, pairwise
 
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, Steps, quoted
@@ -15,6 +16,7 @@ from ig_guardrail.policy.validation.regex import Asserts, Either, Part, Reads, R
 from ig_guardrail.policy.validation.semantics import model_names, pattern_texts
 from ig_guardrail.policy.yaml.tree import Scalar
 
+MOST_WAYS = 64
 HARMLESS = (
     "Yes, that is certainly right.",
     "Let me stop here and start again.",
@@ -24,6 +26,7 @@ HARMLESS = (
 )
 _INSIDE = EVERYWHERE - {one for one in EVERYWHERE if one[0] == NONE}
 _ESCAPED_BY_YAML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\xa0\u2028\u2029]")
+_CAPITALS = re.compile("[A-Z]{3,}")
 _ESCAPES = {"\x08": r"\b", "\x07": r"\a", "\x0b": r"\v", "\x0c": r"\f", "\x1b": r"\e", "\x00": r"\0", "\x85": r"\N"}
 _ESCAPES |= {"\xa0": r"\_", "\u2028": r"\L", "\u2029": r"\P"}
 
@@ -34,7 +37,7 @@ def pattern_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
         longest = draft.value("cost_models", model, "longest_match")
         if least_length(pattern) > longest:
             continue
-        place = _Place(draft, model, index)
+        place = _Place.of_model(draft, model, index)
         dead = [*from_escapes(pattern, place)] or [*never(pattern, longest, place)]
         yield from dead or chain(
             anchored(pattern, place),
@@ -44,6 +47,13 @@ def pattern_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
             outer_spaces(pattern, place),
             shouted(pattern, place),
         )
+    for index, rule in enumerate((draft.value("tools") or {}).get("arguments") or ()):
+        if "matches" in rule:
+            place = _Place(draft, ("tools", "arguments", index, "matches"))
+            yield from [*from_escapes(rule["matches"], place)] or [
+                *never(rule["matches"], None, place),
+                *open_dots(rule["matches"], place),
+            ]
     for model in model_names(draft):
         yield from idle(draft, model, [one for one in pattern_texts(draft) if one[0] == model])
 
@@ -51,10 +61,14 @@ def pattern_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
 class _Place:
     """Where a pattern stands, and where a part of it does."""
 
-    def __init__(self, draft: PolicyDraft, model: str, index: int) -> None:
+    def __init__(self, draft: PolicyDraft, path: Steps) -> None:
+        self.path = path
+        self._node = draft.nodes[path]
+
+    @classmethod
+    def of_model(cls, draft: PolicyDraft, model: str, index: int) -> _Place:
         short: Steps = ("cost_models", model, "patterns", index)
-        self.path = (*short, "pattern") if draft.written(*short, "pattern") else short
-        self._node = draft.nodes[self.path]
+        return cls(draft, (*short, "pattern") if draft.written(*short, "pattern") else short)
 
     def spot(self, at: int | None = None, length: int = 1) -> Spot:
         mark = self._node.mark
@@ -74,7 +88,7 @@ def from_escapes(pattern: str, place: _Place) -> Iterator[Diagnostic]:
         yield place.spot().fault("P126", message, label=label, help=advice)
 
 
-def never(pattern: str, longest: int, place: _Place) -> Iterator[Diagnostic]:
+def never(pattern: str, longest: int | None, place: _Place) -> Iterator[Diagnostic]:
     """Patterns, or alternatives in them, that no text has a match of."""
     tree, walk = parsed(pattern), Walk()
     least = widths(tree).least
@@ -85,7 +99,7 @@ def never(pattern: str, longest: int, place: _Place) -> Iterator[Diagnostic]:
         part = walk.stuck[-1]
         reason = f"nothing can stand at this {quoted(part.written)}"
         yield place.spot(part.at, len(part.written)).fault("P122", message, label=reason, help=_instead(part))
-    elif least > longest:
+    elif longest is not None and least > longest:
         label = f"a match has at least {least} characters, `longest_match` is {longest}"
         most = widths(tree).most
         yield place.spot().fault("P122", message, label=label, help=f"write `longest_match: {most or least}`")
@@ -96,7 +110,7 @@ def never(pattern: str, longest: int, place: _Place) -> Iterator[Diagnostic]:
             message = f"the alternative {quoted(rest)} can never match"
             label = f"nothing can stand at its {quoted(stuck.written)}"
             yield place.spot(at, len(rest)).fault("P122", message, label=label, help=_instead(stuck))
-        yield from _too_wide(tree, pattern, longest, place)
+        yield from _too_wide(tree, pattern, longest, place) if longest is not None else ()
 
 
 def _too_wide(tree: Part, pattern: str, longest: int, place: _Place) -> Iterator[Diagnostic]:
@@ -143,11 +157,11 @@ def _goes_on(found: Sides, sign: str) -> bool:
 
 def nearly_always(pattern: str, place: _Place) -> Iterator[Diagnostic]:
     """Patterns that match in most harmless sentences, or at a single letter anywhere."""
-    found = [match for match in matches(pattern, HARMLESS) if match is not None]
+    found = [(match, text) for match, text in zip(matches(pattern, HARMLESS), HARMLESS, strict=True) if match]
     tree = parsed(pattern)
     one_letter = isinstance(tree, Reads) and any(map(tree.holds, (*range(65, 91), *range(97, 123))))
     if len(found) >= len(HARMLESS) - 1 or one_letter:
-        example = f"such as {quoted(found[0])} in {quoted(HARMLESS[0])}" if found else "a single letter, in any word"
+        example = " in ".join(map(quoted, found[0])) if found else "a single letter, in any word"
         advice = r"name the word that is meant, with `\b` before and behind it; `\.` is a dot"
         message = "this pattern matches nearly every text"
         yield place.spot().fault("P124", message, label=f"it finds {example}", help=advice)
@@ -220,7 +234,7 @@ def shouted(pattern: str, place: _Place) -> Iterator[Diagnostic]:
     """One whole word in capitals, which is found in no other spelling."""
     found = [run for parts in _sequences(parsed(pattern)) for run in _capital_words(parts)]
     words = {"".join(part.written for part in run) for run in found}
-    if len(words) == 1:
+    if len(words) == 1 and len(set(_CAPITALS.findall(pattern))) == 1:
         (word,), at = words, found[0][0].at
         if pattern[max(0, at - 3) : at] == "-i:":
             return
@@ -256,24 +270,28 @@ def idle(draft: PolicyDraft, model: str, texts: Sequence[tuple[str, int, str]]) 
             same = text == pattern
             if other == position or (same and other > position):
                 continue
-            this, that = parsed(pattern), parsed(text)
-            if same or (contains(this, that) and not (other > position and contains(that, this))):
-                line = _Place(draft, model, texts[other][1]).spot().mark.line
+            if same or (contains(pattern, text) and not (other > position and contains(text, pattern))):
+                line = _Place.of_model(draft, model, texts[other][1]).spot().mark.line
                 label = f"{'the same as' if same else 'each of its matches holds one of'} {quoted(text)}, line {line}"
                 advice = "delete this one, or narrow the other"
                 message = "this pattern adds nothing"
-                yield _Place(draft, model, index).spot().fault("P129", message, label=label, help=advice)
+                yield _Place.of_model(draft, model, index).spot().fault("P129", message, label=label, help=advice)
                 break
 
 
-def contains(part: Part, other: Part) -> bool:
-    """Whether every match of `part` certainly holds a match of `other`."""
-    if part == other:
-        return False
-    ways, others = branches(part), branches(other)
-    if ways is None or others is None or any(None in way for way in others) or len(ways) * len(others) > 256:
+def contains(pattern: str, other: str) -> bool:
+    """Whether every match of a pattern certainly holds a match of the other; False where it takes long to tell."""
+    ways, others = _ways(pattern), _ways(other)
+    if not ways or not others or any(None in way for way in others) or len(ways) * len(others) > MOST_WAYS:
         return False
     return all(any(_holds(way, inner) for inner in others) for way in ways)
+
+
+@lru_cache(maxsize=1024)
+def _ways(pattern: str) -> tuple[tuple[Reads | Asserts | None, ...], ...]:
+    """The ways through a pattern; none where they are many, or long."""
+    ways = tuple(branches(parsed(pattern)) or ())
+    return ways if sum(map(len, ways)) <= 4 * MOST_WAYS else ()
 
 
 def _holds(way: Sequence[Reads | Asserts | None], inner: Sequence[Reads | Asserts | None]) -> bool:

@@ -17,6 +17,7 @@ def tool_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
     if section is not None:
         yield from closed(draft, section)
         yield from idle_rules(draft, section)
+        yield from implied(draft, section)
         yield from unfit(draft, section)
         yield from open_below(draft, section)
         yield from no_calls(draft, section)
@@ -81,6 +82,36 @@ def idle_rules(draft: PolicyDraft, section: Mapping[str, Any]) -> Iterator[Diagn
                 advice = "correct the name, allow the tool, or delete the rule"
                 spot = draft.spot("tools", part, index, "tool")
                 yield spot.fault("P132", message, label=reason, help=advice)
+
+
+def implied(draft: PolicyDraft, section: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    """Argument rules that say no more than another one."""
+    rules = section.get("arguments") or ()
+    for index, rule in enumerate(rules):
+        for other, strict in enumerate(rules):
+            same = rule["argument"] == strict["argument"] and includes(strict.get("tool", "*"), rule.get("tool", "*"))
+            twins = (
+                same
+                and other > index
+                and _implies(rule, strict)
+                and includes(rule.get("tool", "*"), strict.get("tool", "*"))
+            )
+            if other != index and same and _implies(strict, rule) and not twins:
+                spot = draft.spot("tools", "arguments", index)
+                label = f"line {draft.spot('tools', 'arguments', other).mark.line} asks for as much or more"
+                message = f"this rule for {quoted(rule['argument'])} does nothing"
+                yield spot.fault("P132", message, label=label, help="delete it, or make it stricter")
+                break
+
+
+def _implies(strict: Mapping[str, Any], loose: Mapping[str, Any]) -> bool:
+    """Whether a value that meets one rule meets the other."""
+    return (
+        ("least" not in loose or strict.get("least", -math.inf) >= loose["least"])
+        and ("most" not in loose or strict.get("most", math.inf) <= loose["most"])
+        and ("one_of" not in loose or ("one_of" in strict and set(strict["one_of"]) <= set(loose["one_of"])))
+        and ("matches" not in loose or strict.get("matches") == loose["matches"])
+    )
 
 
 def charged_for_nothing(draft: PolicyDraft, section: Mapping[str, Any]) -> Iterator[Diagnostic]:

@@ -327,6 +327,19 @@ CASES = [
         {"search": "{candidates: 8}"},
     ),
     doubt("P144", {"allow_unguarded": "true"}, "true", {"allow_unguarded": "false"}),
+    doubt(
+        "P132",
+        {"tools": "{arguments: [{argument: to, one_of: [a]}, {tool: pay, argument: to, one_of: [a, b]}]}"},
+        "{tool: pay",
+        {"tools": "{arguments: [{argument: to, one_of: [a, b]}, {argument: by, one_of: [a]}]}"},
+        "P133",
+    ),
+    doubt(
+        "P122",
+        {"tools": "{arguments: [{argument: to, matches: 'a$b'}]}"},
+        "$b",
+        {"tools": "{arguments: [{argument: to, matches: '^a.b$'}]}"},
+    ),
 ]
 BY_CHECK = [f"{index}-{case.code}" for index, case in enumerate(CASES)]
 ELSEWHERE = {f"P10{digit}" for digit in range(1, 9)} | {"P145", "P146", "P147", "P148", "P149"}
