@@ -27,7 +27,7 @@ def load_policy(source: str | Path | CompiledPolicy) -> CompiledPolicy:
     fetched = fetch(source)
     if isinstance(fetched, Diagnostic):
         raise PolicyError(FileReport(os.fspath(source), (fetched,)).as_text())
-    policy, faults = compile_text(fetched.content, fetched.file)
+    policy, faults = compile_text(fetched.content, fetched.file, warn=False)
     if policy is None:
         report = FileReport(fetched.file, faults, source=readable(fetched.content))
         raise PolicyError(f"the policy was refused\n\n{report.as_text()}")

@@ -45,15 +45,16 @@ _COMMON = ("kind", "hazards", "timeout_ms", "on_error", "scale", "otherwise")
 
 
 def compile_text(
-    text: str | bytes, file: str, *, look: bool = False
+    text: str | bytes, file: str, *, look: bool = False, warn: bool = True
 ) -> tuple[CompiledPolicy | None, tuple[Diagnostic, ...]]:
     """The policy in a text, or None, and every fault in it, in the order of the file. Never raises.
 
     file  how faults call the text, and where folder paths in it start from
+    warn  whether to tell what is doubtful, which takes longer than the rest
     look  whether to look for what it names outside of itself, as a start does: artifacts, folders, installed code
     """
     folder = os.path.dirname(os.path.abspath(file))
-    draft, swaps, faults = _checked(text, folder)
+    draft, swaps, faults = _checked(text, folder, warn)
     faults += check_presence(draft, Path(folder)) if look and draft is not None else ()
     sound = draft is not None and not any(fault.severity == "error" for fault in faults)
     policy = _compiled(draft, swaps, folder) if draft is not None and sound else None
@@ -67,7 +68,7 @@ def _as_packaged(draft: PolicyDraft, policy: CompiledPolicy) -> Iterator[Diagnos
     if policy.name not in packaged_names():
         return
     source = fetch(policy.name)
-    packaged = compile_text(source.content, source.file)[0] if isinstance(source, PolicySource) else None
+    packaged = compile_text(source.content, source.file, warn=False)[0] if isinstance(source, PolicySource) else None
     if packaged is not None and packaged.sha256 != policy.sha256:
         label = "a policy of this name comes with the package"
         advice = "choose a name of your own; receipts call the policy by it"
@@ -75,7 +76,9 @@ def _as_packaged(draft: PolicyDraft, policy: CompiledPolicy) -> Iterator[Diagnos
         yield draft.spot("metadata", "name").fault("P145", message, label=label, help=advice)
 
 
-def _checked(text: str | bytes, folder: str) -> tuple[PolicyDraft | None, dict[str, Swap], list[Diagnostic]]:
+def _checked(
+    text: str | bytes, folder: str, warn: bool
+) -> tuple[PolicyDraft | None, dict[str, Swap], list[Diagnostic]]:
     characters = decode(text)
     if isinstance(characters, Diagnostic):
         return None, {}, [characters]
@@ -89,7 +92,7 @@ def _checked(text: str | bytes, folder: str) -> tuple[PolicyDraft | None, dict[s
         return None, {}, [*faults, *foreign]
     swaps, unfit = swaps_of(draft, Path(folder))
     faults += [*found, *check_meaning(draft), *unfit]
-    if {fault.code for fault in faults} <= BESIDE:
+    if warn and {fault.code for fault in faults} <= BESIDE:
         faults += check_doubts(draft)
     return draft, swaps, faults
 

@@ -7,6 +7,7 @@ by part, which kinds of characters may lie on the two sides of a place.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import product
 from typing import TypeAlias
 
@@ -17,7 +18,7 @@ Sides: TypeAlias = frozenset[tuple[str, str]]  # kinds of the characters before 
 
 _BEHIND = (NONE, WORD, LINE, OTHER)
 EVERYWHERE: Sides = frozenset(product(_BEHIND, _BEHIND))
-_WORD = [*range(48, 58), *range(65, 91), 95, *range(97, 123)]
+_WORD = ((48, 57), (65, 90), (95, 95), (97, 122))
 
 
 @dataclass(slots=True)
@@ -40,7 +41,7 @@ class Walk:
             return sides
         match part:
             case Reads():
-                kinds = _kinds(part)
+                kinds = _kinds(part.ranges, bool(part.others))
                 found = frozenset((kind, behind) for _, kind in sides if kind in kinds for behind in _BEHIND)
                 blamed = self.asked if kinds and self.asked is not None else part
                 self.stuck += [] if found else [blamed]
@@ -84,13 +85,17 @@ class Walk:
         return reached
 
 
-def _kinds(part: Reads) -> set[str]:
-    """The kinds of the characters that it may read."""
-    kinds = {WORD} if any(map(part.holds, _WORD)) else set()
-    kinds |= {LINE} if part.holds(10) else set()
-    in_kind = sum(map(part.holds, (*_WORD, 10)))
-    more = sum(high - low + 1 for low, high in part.ranges) > in_kind
-    return kinds | ({OTHER} if more or part.others else set())
+@lru_cache(maxsize=4096)
+def _kinds(ranges: tuple[tuple[int, int], ...], others: bool) -> frozenset[str]:
+    """The kinds of the characters in ranges, and of others beyond ASCII."""
+    word, line = _shared(ranges, _WORD), _shared(ranges, ((10, 10),))
+    other = others or sum(high - low + 1 for low, high in ranges) > word + line
+    return frozenset(kind for kind, held in ((WORD, word), (LINE, line), (OTHER, other)) if held)
+
+
+def _shared(ranges: tuple[tuple[int, int], ...], kind: tuple[tuple[int, int], ...]) -> int:
+    """How many characters of a kind the ranges hold."""
+    return sum(max(0, min(b, d) - max(a, c) + 1) for a, b in ranges for c, d in kind)
 
 
 def _holds(assertion: str, before: str, behind: str) -> bool:

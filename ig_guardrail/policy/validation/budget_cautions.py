@@ -135,7 +135,7 @@ def _turns(budget: Mapping[str, Any]) -> Fraction | None:
 
 def _over(budget: Mapping[str, Any], once: bool, step: int) -> str:
     if budget["scope"] != "response":
-        return "a conversation"
+        return "all that a tenant is answered" if budget["scope"] == "tenant" else "a conversation"
     return "an answer" if once else f"an answer of {LONGEST_ANSWER} tokens, {LONGEST_ANSWER // step + 1} charge points,"
 
 

@@ -23,7 +23,7 @@ _LATIN = (
 _SCRIPTS = {
     "LATIN": _LATIN, "CYRILLIC": "be bg mk ru uk", "GREEK": "el", "ARABIC": "ar fa ur", "HEBREW": "he yi", "THAI": "th",
     "DEVANAGARI": "hi mr ne", "HANGUL": "ko", "ARMENIAN": "hy", "GEORGIAN": "ka", "BENGALI": "bn as", "TAMIL": "ta",
-    "TELUGU": "te", "KHMER": "km", "LAO": "lo", "ETHIOPIC": "am ti",
+    "TELUGU": "te", "KHMER": "km", "LAO": "lo", "ETHIOPIC": "am ti", "CJK": "zh",
 }  # fmt: skip
 _SCRIPT_OF = {tag: script for script, tags in _SCRIPTS.items() for tag in tags.split()}
 

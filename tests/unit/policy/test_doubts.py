@@ -287,7 +287,7 @@ CASES = [
         "P136", {"metadata": "{name: t, version: 1.0.0, owners: []}"}, "[]", {"metadata": "{name: t, version: 1.0.0}"}
     ),
     doubt("P137", says("\n    en: Please dial #5 now"), "Please", says('\n    en: "Please dial #5 now"')),
-    doubt("P137", says("\n    en: I cannot do that   # yet"), "I cannot", says("\n    en: I cannot do that.   # yet")),
+    doubt("P137", says("\n    en: I cannot do that,  # 5"), "I cannot", says("\n    en: I cannot do that  # yet")),
     doubt("P138", says('{en: "TODO"}'), "TODO", says('{en: "To do that is not for me."}')),
     doubt("P138", says('{en: "I cannot do that, {{name}}."}'), "{{name", says('{en: "I cannot do that (sorry)."}')),
     doubt(
