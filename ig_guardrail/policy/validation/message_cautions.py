@@ -89,7 +89,7 @@ def foreign(draft: PolicyDraft) -> Iterator[Diagnostic]:
                 reason = f"its words are of `{other}`"
             if reason is not None:
                 message = f"the text for `{tag}` is in another language"
-                advice = f"translate it, or write it under `{other or 'its own tag'}`"
+                advice = f"translate it, or write it under {quoted(other) if other else 'the tag of its own language'}"
                 yield draft.spot("messages", part, tag).fault("P139", message, label=reason, help=advice)
 
 
@@ -98,7 +98,7 @@ def _other_script(language: str, text: str) -> str | None:
     scripts = [unicodedata.name(char, "?").partition(" ")[0] for char in text if char.isalpha()]
     if wanted is None or not scripts or wanted in scripts:
         return None
-    return f"it has no {wanted.title()} letter"
+    return f"it has no letter of the script that {quoted(language)} is written in"
 
 
 def respelt(draft: PolicyDraft) -> Iterator[Diagnostic]:

@@ -12,7 +12,7 @@ from ig_guardrail.policy.draft import PolicyDraft
 from ig_guardrail.policy.validation import regex
 from ig_guardrail.policy.validation.borders import EVERYWHERE, NONE, Sides, Walk
 from ig_guardrail.policy.validation.patterns import border_at_letter, least_length, matches
-from ig_guardrail.policy.validation.regex import Asserts, Either, Part, Reads, Repeat, branches, parsed, widths
+from ig_guardrail.policy.validation.regex import Asserts, Either, Part, Reads, Repeat, branches, parsed, spread, widths
 from ig_guardrail.policy.validation.semantics import model_names, pattern_texts
 from ig_guardrail.policy.yaml.tree import Scalar
 
@@ -91,7 +91,7 @@ def from_escapes(pattern: str, place: _Place) -> Iterator[Diagnostic]:
 def never(pattern: str, longest: int | None, place: _Place) -> Iterator[Diagnostic]:
     """Patterns, or alternatives in them, that no text has a match of."""
     tree, walk = parsed(pattern), Walk()
-    least = widths(tree).least
+    least, most = spread(pattern)
     message = "this pattern can never match"
     if border_at_letter(pattern) is not None:
         return
@@ -101,7 +101,6 @@ def never(pattern: str, longest: int | None, place: _Place) -> Iterator[Diagnost
         yield place.spot(part.at, len(part.written)).fault("P122", message, label=reason, help=_instead(part))
     elif longest is not None and least > longest:
         label = f"a match has at least {least} characters, `longest_match` is {longest}"
-        most = widths(tree).most
         yield place.spot().fault("P122", message, label=label, help=f"write `longest_match: {most or least}`")
     else:
         for at, end in sorted(walk.tried - walk.passed):
@@ -169,9 +168,8 @@ def nearly_always(pattern: str, place: _Place) -> Iterator[Diagnostic]:
 
 def cut_off(pattern: str, longest: int, place: _Place) -> Iterator[Diagnostic]:
     """Patterns with matches that are longer than the window; without an end only where more of the pattern follows."""
-    tree = parsed(pattern)
-    most = widths(tree).most
-    needed = widths(regex.without_tail(tree)).most if most is None else most
+    most = spread(pattern).most
+    needed = widths(regex.without_tail(parsed(pattern))).most if most is None else most
     if needed is not None and needed <= longest:
         return
     if most is None:
@@ -290,7 +288,7 @@ def contains(pattern: str, other: str) -> bool:
 @lru_cache(maxsize=1024)
 def _ways(pattern: str) -> tuple[tuple[Reads | Asserts | None, ...], ...]:
     """The ways through a pattern; none where they are many, or long."""
-    ways = tuple(branches(parsed(pattern)) or ())
+    ways = tuple(branches(parsed(pattern)) or ()) if len(pattern) <= 4 * MOST_WAYS else ()
     return ways if sum(map(len, ways)) <= 4 * MOST_WAYS else ()
 
 

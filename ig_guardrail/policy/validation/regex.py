@@ -94,6 +94,12 @@ def parsed(pattern: str) -> Part:
     return _Parser(pattern).either()
 
 
+@lru_cache(maxsize=1024)
+def spread(pattern: str) -> Widths:
+    """How long the matches of a pattern are."""
+    return widths(parsed(pattern))
+
+
 def widths(part: Part) -> Widths:
     """How long its matches are, whatever stands around them."""
     match part:
@@ -307,7 +313,8 @@ class _Parser:
         )
 
     def letter(self, code: int, at: int, written: str) -> Reads:
-        return Reads(_joined(self.folded([(code, code)])), form="letter", at=at, written=written)
+        ranges = _joined(self.folded([(code, code)])) if "i" in self.flags else ((code, code),)
+        return Reads(ranges, form="letter", at=at, written=written)
 
     def folded(self, ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
         """With the other case of letters under `(?i)`; of wide ranges for ASCII letters alone."""

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.golden.conversations import POLITE
+from ig_guardrail import assembly
+from ig_guardrail.policy import load_policy
+from tests.golden.conversations import POLITE, scripted_guardrail
 from tests.unit.cli.conftest import Command
 
 WITHOUT_TORCH = """
@@ -75,3 +77,43 @@ def test_a_policy_that_is_not_there_cannot_be_shown(ig: Command) -> None:
 def test_these_commands_run_where_torch_cannot_be_imported(arguments: tuple[str, ...]) -> None:
     ran = subprocess.run([sys.executable, "-c", WITHOUT_TORCH, *arguments], capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_warnings_fail_where_strict_is_asked_for(ig: Command) -> None:
+    text = POLITE.encode()
+    assert ig("policy", "check", "-", stdin=text).code == 0
+    ran = ig("policy", "check", "-", "--strict", stdin=text)
+    assert ran.code == 1
+    assert "--> <stdin>:14:18" in ran.out
+
+
+@pytest.mark.parametrize(("form", "sign"), [("sarif", '"version": "2.1.0"'), ("junit", "<testsuites")])
+def test_the_report_is_written_for_other_programs(ig: Command, broken: Path, form: str, sign: str) -> None:
+    ran = ig("policy", "check", str(broken), "--format", form)
+    assert ran.code == 1
+    assert sign in ran.out
+
+
+def test_standard_input_is_not_started(ig: Command) -> None:
+    ran = ig("policy", "check", "-", "--deep", stdin=POLITE.encode())
+    assert ran.code == 2
+    assert "standard input cannot be started" in ran.err
+
+
+def test_a_start_tries_messages_against_shadow_budgets_too(
+    ig: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "p.yaml"
+    strict = "  - {id: words, hazards: [x.insult], cost: words, threshold: 0.1, budget: 0, mode: shadow}\n"
+    words = "  words: {kind: lexical, model: words, hazards: [x.insult]}\nbudgets:\n"
+    text = POLITE.replace("budgets:\n", words).replace("prompt:", f"{strict}prompt:")
+    file.write_text(text.replace("allow_unguarded: true\n", ""), encoding="utf-8")
+    monkeypatch.setattr(
+        assembly, "open_guardrail", lambda spec: scripted_guardrail({(0, 0): "Yes."}, load_policy(spec.policy))
+    )
+    ran = ig("policy", "check", str(file), "--deep", "--strict")
+    assert ran.code == 1
+    assert "warning[P146]: messages are over budgets in shadow mode" in ran.out
+    assert "is over budget 'words' itself" in ran.out
+    file.write_text(POLITE.replace("allow_unguarded: true\n", ""), encoding="utf-8")
+    assert ig("policy", "check", str(file), "--deep", "--strict").code == 0
