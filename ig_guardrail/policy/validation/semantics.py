@@ -130,7 +130,11 @@ def hazards(draft: PolicyDraft) -> Iterator[Diagnostic]:
         if not any(covers(broad, narrow) for broad in wanted for narrow in scored):
             label = f"its cost models score {', '.join(scored)}"
             message = "this budget limits hazards that nothing scores"
-            advice = f"write `hazards: [{', '.join(scored)}]`, or name a cost model that scores {', '.join(wanted)}"
+            close = suggest(wanted[0], scored, 0.8)
+            meant = f"did you mean {quoted(close)}? " if close else ""
+            advice = (
+                f"{meant}write `hazards: [{', '.join(scored)}]`, or name a cost model that scores {', '.join(wanted)}"
+            )
             yield draft.spot("budgets", index, "hazards").fault("P029", message, label=label, help=advice)
 
 
