@@ -62,6 +62,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "policy.yaml").write_text(policy_of_the_reader())
     (tmp_path / "mine.yaml").write_text(policy_of_the_reader())
     (tmp_path / "shop.yaml").write_text(shop())
+    (tmp_path / "bank.yaml").write_text(bank())
     shutil.copytree(ROOT / "policies", tmp_path / "policies")
     return tmp_path
 
@@ -71,6 +72,12 @@ def shop() -> str:
     (policy,) = (one.text for one in blocks(ROOT / "README.md", "yaml") if "name: shop" in one.text)
     assert yaml.safe_load(policy)["budgets"][0]["threshold"] == 0.5
     return policy.replace("threshold", "treshold", 1)
+
+
+def bank() -> str:
+    """The workbench's policy with the two slips that its page makes in it."""
+    (policy,) = (one.text for one in blocks(ROOT / "docs" / "workbench.md", "yaml") if "name: bank" in one.text)
+    return policy.replace("longest_match: 22", "longest_match: 20").replace("tool: refund", "tool: refnd")
 
 
 def test_there_are_commands_and_programs() -> None:

@@ -20,8 +20,9 @@ from ig_guardrail.types import Budget, Expression
 from tests.examples import examples
 
 ATOMS = [
-    "a", "b", "Z", "_", " ", r"\.", ".", r"\d", r"\w", r"\W", "[a-c]", "[^a]", r"[^\W]", r"\pL", r"[^\pL]", r"\b", r"\B",
-    "^", "$", "(?m:^)", "(?i:a)", "[[:alpha:]]", r"\x41", r"\Qa+\E", "é", r"\n", "-", r"\x{e9}", "[]a]", r"[\]^-]",
+    "a", "b", "Z", "_", " ", r"\.", ".", r"\d", r"\w", r"\W", "[a-c]", "[^a]", r"[^\W]", r"\pL", r"[^\pL]", r"\b",
+    r"\B", "^", "$", "(?m:^)", "(?i:a)", "[[:alpha:]]", r"\x41", r"\Qa+\E", "é", r"\n", "-", r"\x{e9}", "[]a]",
+    r"[\]^-]",
 ]  # fmt: skip
 COUNTS = ["*", "+", "?", "{2}", "{1,3}", "{2,}", "+?"]
 PATTERNS = st.recursive(
