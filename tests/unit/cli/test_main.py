@@ -42,7 +42,7 @@ def test_help_lists_every_command_and_each_explains_itself(ig: Command, command:
 def test_an_interrupt_anywhere_exits_130(ig: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     from ig_guardrail import policy
 
-    def interrupted(paths: object) -> None:
+    def interrupted(paths: object, **how: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(policy, "check_files", interrupted)
