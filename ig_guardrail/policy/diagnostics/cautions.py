@@ -9,8 +9,8 @@ from __future__ import annotations
 OF_BUDGETS: dict[str, tuple[str, str, str, str]] = {
     "P109": (
         "a budget that is not overdrawn",
-        "with `accumulate: max` an answer costs at most `weight` times what a score has above the threshold; "
-        "a budget of that much denies nothing",
+        "an answer costs `weight` times what scores have above the threshold, with `accumulate: max` once; a budget of "
+        "as much as that denies nothing",
         "- {id: tone, cost: tone, threshold: 0.5, budget: 0.5, ...}",
         "- {id: tone, cost: tone, threshold: 0.5, budget: 0.05, ...}",
     ),
@@ -22,7 +22,8 @@ OF_BUDGETS: dict[str, tuple[str, str, str, str]] = {
     ),
     "P111": (
         "a threshold that nearly everything passes",
-        "heads and bags of words give every text a score; harmless ones often lie between 0.1 and 0.4",
+        "heads and bags of words give every text a score, harmless ones too; those that ship are set for thresholds "
+        "of about 0.5",
         "- {id: tone, cost: tone, threshold: 0.05, budget: 0, ...}",
         "- {id: tone, cost: tone, threshold: 0.5, budget: 0, ...}",
     ),
