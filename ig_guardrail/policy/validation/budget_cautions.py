@@ -210,9 +210,9 @@ def _alike(draft: PolicyDraft, one: Mapping[str, Any], other: Mapping[str, Any])
 def _charges_more(draft: PolicyDraft, strict: Mapping[str, Any], loose: Mapping[str, Any]) -> bool:
     """Whether each answer costs at least as much of `strict`."""
     whole, part = strict["cost"].expression, loose["cost"].expression
-    options = [written(whole), *(map(written, whole.args) if whole.op == "max" else ())]
+    options = [_ordered(whole), *(map(_ordered, whole.args) if whole.op == "max" else ())]
     return (
-        written(part) in options
+        _ordered(part) in options
         and _hazards(draft, loose) <= _hazards(draft, strict)
         and strict["threshold"] <= loose["threshold"]
         and strict["weight"] >= loose["weight"]
@@ -220,6 +220,13 @@ def _charges_more(draft: PolicyDraft, strict: Mapping[str, Any], loose: Mapping[
         and strict["accumulate"] in ("sum", loose["accumulate"])
         and loose["every"] % strict["every"] == 0
     )
+
+
+def _ordered(expression: Expression) -> str:
+    """An expression in one spelling, whatever the order of its parts."""
+    if not expression.args:
+        return written(expression)
+    return f"{expression.op}({', '.join(sorted(map(_ordered, expression.args)))})"
 
 
 def _lasts(strict: Mapping[str, Any], loose: Mapping[str, Any]) -> bool:

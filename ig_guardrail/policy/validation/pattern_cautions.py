@@ -187,7 +187,7 @@ def open_dots(pattern: str, place: _Place) -> Iterator[Diagnostic]:
         for index, part in enumerate(parts):
             if not (isinstance(part, Reads) and part.form == "dot"):
                 continue
-            if _is_word(parts[max(0, index - 2) : index]) and _is_word(parts[index + 1 : index + 3]):
+            if _is_word(parts[max(0, index - 2) : index]) and _begins_word(parts[index + 1 : index + 3]):
                 advice = r"write `\.` for a dot, or `[^\n]` for any character"
                 message = "this dot stands for any character"
                 label = "between letters, it looks like a dot of a name or an address"
@@ -197,6 +197,14 @@ def open_dots(pattern: str, place: _Place) -> Iterator[Diagnostic]:
 
 def _is_word(parts: Sequence[Part]) -> bool:
     return len(parts) == 2 and all(isinstance(one, Reads) and one.form == "letter" and _alnum(one) for one in parts)
+
+
+def _begins_word(parts: Sequence[Part]) -> bool:
+    """Whether two letters come first, or a choice of what begins with two."""
+    if parts and isinstance(parts[0], Either):
+        choices = (one.parts if isinstance(one, regex.Sequence) else (one,) for one in parts[0].parts)
+        return all(_is_word(choice[:2]) for choice in choices)
+    return _is_word(parts)
 
 
 def _alnum(part: Reads) -> bool:
@@ -218,12 +226,13 @@ def _sequences(part: Part) -> Iterator[tuple[Part, ...]]:
 
 def outer_spaces(pattern: str, place: _Place) -> Iterator[Diagnostic]:
     """Spaces at the ends of a pattern, without which it does not match."""
-    if pattern != pattern.strip(" "):
-        front = pattern.startswith(" ")
-        at = 0 if front else len(pattern.rstrip(" "))
+    if pattern != pattern.strip():
+        front = pattern[0].isspace()
+        at = 0 if front else len(pattern.rstrip())
         where = "before" if front else "behind"
         advice = r"delete it; for the border of a word write `\b`, and `[ ]` if a space is meant"
-        message = f"a space stands {where} this pattern"
+        what = "space" if pattern.strip(" ") == pattern.strip() else "line break or tab"
+        message = f"a {what} stands {where} this pattern"
         label = "it is part of every match"
         yield place.spot(at, len(pattern) - at if not front else 1).fault("P128", message, label=label, help=advice)
 

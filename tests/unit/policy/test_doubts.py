@@ -340,6 +340,7 @@ CASES = [
         "$b",
         {"tools": "{arguments: [{argument: to, matches: '^a.b$'}]}"},
     ),
+    doubt("P127", codes("evil.(?:com|org)"), ".(?:", codes(r"evil\.(?:com|org)")),
 ]
 BY_CHECK = [f"{index}-{case.code}" for index, case in enumerate(CASES)]
 ELSEWHERE = {f"P10{digit}" for digit in range(1, 9)} | {"P145", "P146", "P147", "P148", "P149"}
@@ -439,3 +440,21 @@ def test_one_language_in_two_spellings_is_named_twice() -> None:
     found, faults = compile_text(policy(**says('{en: "No.", de: "Nein.", DE: "Nein!"}')), "p.yaml")
     assert found is None
     assert [fault.code for fault in faults] == ["P026"]
+
+
+def test_a_line_break_behind_a_pattern_is_told() -> None:
+    keys = ("kind: pattern", "hazards: [prv]", "longest_match: 9", "patterns:", "  - |", "    secret")
+    listed = "\n    ".join(("\n  codes:", *keys))
+    text = policy(**{**codes("secret"), "cost_models": listed})
+    assert [(fault.code, fault.line) for fault in compile_text(text, "p.yaml")[1]] == [("P128", 10)]
+
+
+def test_budgets_are_the_same_in_whatever_order_they_are_written() -> None:
+    tone = "tone: {kind: latent, head: toxic-tone, hazards: [hte]}"
+    rows = [
+        f'\n  - {{id: {name}, hazards: [hte], cost: "{cost}", threshold: 0.5, budget: 0.1}}'
+        for name, cost in (("a", "max(words, tone)"), ("b", "max(tone, words)"))
+    ]
+    entries = models(WORDS.replace(", x.insult", ""), tone)["cost_models"]
+    text = policy(cost_models=entries, budgets="".join(rows))
+    assert [fault.code for fault in compile_text(text, "p.yaml")[1]] == ["P113"]
