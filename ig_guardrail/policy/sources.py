@@ -11,6 +11,7 @@ from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spo
 from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.yaml.decoding import MOST_BYTES
 
+CASES = "_test.yaml"  # how the name of a file ends that has cases of a policy
 _PACKAGE = "ig_guardrail.policies"
 
 
@@ -22,10 +23,15 @@ class PolicySource:
     content: bytes
 
 
+def is_policy(name: str) -> bool:
+    """Whether a file of a folder of policies is one, by its name, and not one of cases."""
+    return name.endswith(".yaml") and not name.startswith(".") and not name.endswith(CASES)
+
+
 def packaged_names() -> tuple[str, ...]:
     """The names of the policies that come with the package, sorted."""
     names = (entry.name for entry in resources.files(_PACKAGE).iterdir())
-    return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
+    return tuple(sorted(name.removesuffix(".yaml") for name in names if is_policy(name)))
 
 
 def fetch(source: str | os.PathLike[str]) -> PolicySource | Diagnostic:
@@ -53,12 +59,12 @@ def fetch(source: str | os.PathLike[str]) -> PolicySource | Diagnostic:
 
 
 def expand(path: str | os.PathLike[str]) -> list[str | os.PathLike[str]] | Diagnostic:
-    """A folder's `*.yaml` files, sorted, hidden ones aside; anything else as it is."""
+    """A folder's `*.yaml` files, sorted, hidden ones and those of cases aside; anything else as it is."""
     folder = Path(os.fspath(path))
     try:
         if not os.fspath(path) or not folder.is_dir() or (isinstance(path, str) and path in packaged_names()):
             return [path]
-        found = sorted(str(one) for one in folder.iterdir() if one.match("[!.]*.yaml") and one.is_file())
+        found = sorted(str(one) for one in folder.iterdir() if is_policy(one.name) and one.is_file())
     except (OSError, ValueError) as error:
         return _unreadable(os.fspath(path), str(error), "check the path and its permissions")
     if not found:
