@@ -90,7 +90,11 @@ CASE = Section(
             ListOf(ShortForm(TURN, "answer"), 1, 100), "answers of one conversation, in order", '["Yes.", "No."]'
         ),
         "message": Field(TextKind(2000), "a message of the policy, judged as an answer would be", "refusal.en"),
-        "scores": Field(_SCORES, "recorded scores: at each charge point, by cost model", "[{tone: 0.1}, {tone: 0.8}]"),
+        "scores": Field(
+            _SCORES,
+            "recorded scores: at each charge point, by cost model; one alone is at every charge point",
+            "[{tone: 0.1}, {tone: 0.8}]",
+        ),
         "language": Field(LANGUAGE, "of the messages that are shown", "de", default="en"),
         "todo": Field(TextKind(500), "why the case does not count yet", '"waits for the new head"'),
         "expect": Field(EXPECT, "what it comes to", "{outcome: denied, budget: tone}"),

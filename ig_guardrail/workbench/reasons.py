@@ -14,6 +14,7 @@ from ig_guardrail.types import Charge, CompiledPolicy, CostModelSpec, Piece, Pro
 from ig_guardrail.workbench.trial import Judged, Trace
 
 MOST_WORDS = 400  # of a text, each of which is left out once
+NOTABLE = 0.01  # how much of a score a word must carry to be told
 WIDEST = 100  # characters of a pattern, rule or word
 
 Fired = Mapping[str, tuple[str | int, ...]]
@@ -68,7 +69,7 @@ def _behind(
             broken = [rule for rule, kept in verdicts(model, call) if not kept]
             lines += [f"{told_rule(costs.seats[name].spec, rule)} is broken" for rule in broken]
         elif isinstance(model, LexicalHead) and score:
-            lines.append(f"`{name}` {score:.3g}{_heaviest_word(model, text)}")
+            lines.append(f"`{name}` {score:.3g}{_heaviest_word(model, text, score)}")
         else:
             lines.append(f"`{name}` {score:.3g}")
     return lines
@@ -106,8 +107,8 @@ def verdicts(rules: ToolRules, call: ToolCall) -> list[tuple[str, bool]]:
     return found
 
 
-def _heaviest_word(model: LexicalHead, text: str) -> str:
-    """The word without which the score is lowest."""
+def _heaviest_word(model: LexicalHead, text: str, score: float) -> str:
+    """The word without which the score is lowest, if one carries any of it."""
     words = list(re.finditer(r"\S+", text))[:MOST_WORDS]
     if len(words) < 2:
         return ""
@@ -115,6 +116,8 @@ def _heaviest_word(model: LexicalHead, text: str) -> str:
     left = [Piece(text[: word.start()] + text[word.end() :], ended=True) for word in words]
     scores = [max(one) for _, one in model.advance([(start, piece) for piece in left])]
     lowest = min(range(len(words)), key=scores.__getitem__)
+    if scores[lowest] > score - NOTABLE:
+        return ""
     return f', most by "{_clipped(words[lowest][0])}": {scores[lowest]:.3g} without it'
 
 

@@ -56,6 +56,8 @@ def _recorded(file: CaseFile, policy: CompiledPolicy, engine: Engine) -> Recordi
     for case in file.cases:
         for step in case.steps:
             text = judged_text(step, policy)
+            if not costs.unscored(step):
+                continue
             try:
                 if step.kind == "prompt":
                     _read_prompt(text, policy, engine, heard)

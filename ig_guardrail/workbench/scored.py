@@ -56,9 +56,11 @@ class ScoredCost:
 
 
 def given(spec: CostModelSpec, scores: Sequence[float]) -> ScoredCost:
-    """A cost model that gives these scores in turn, one a charge point."""
+    """A cost model that gives these scores in turn, one a charge point; one alone at every charge point."""
 
     def lookup(reading: Reading) -> Scores:
+        if len(scores) == 1:
+            return (scores[0],) * len(spec.hazards)
         if reading.asked > len(scores):
             raise CostFailure(
                 f"the case gives {len(scores)} scores of `{spec.name}`, and it is asked more often",

@@ -96,7 +96,7 @@ class CostsOfCases:
     def bound(self, step: Step, text: str) -> tuple[CostRegistry, tuple[str, ...]]:
         """The cost models of a step, and the text's tokens as pieces. Raises NotAtHand, ModelError."""
         wanted = self._needed(step.kind)
-        pieces = self.recordings.pieces(text) if any(name in self.recordings.costs for name in wanted) else None
+        pieces = self.recordings.pieces(text) if self.unscored(step) else None
         made = dict(self.real)
         for spec in self._asked("calls", False):
             scores = [point[spec.name] for point in step.scores if spec.name in point]
@@ -110,6 +110,11 @@ class CostsOfCases:
         cut = pieces or tuple(pieces_of(text))
         self._check_counts(step, costs, len(cut))
         return costs, cut
+
+    def unscored(self, step: Step) -> set[str]:
+        """The cost models that a step needs, that do not run here, and of which it gives no scores itself."""
+        told = {name for point in step.scores for name in point}
+        return {name for name in self.needs if name in self._needed(step.kind)} - told
 
     def _asked(self, kind: str, same: bool) -> list[CostModelSpec]:
         asked = self.policy.asked
@@ -143,7 +148,7 @@ class CostsOfCases:
             points = charge_points(rule, 0, tokens, ended=True)
             for name in rule.budget.cost.models():
                 count = sum(name in point for point in step.scores)
-                if count not in (0, len(points)):
+                if count not in (0, 1, len(points)):
                     places = ", ".join("its end" if one.ended else f"token {one.position}" for one in points)
                     raise NotAtHand(
                         f"{count} scores of `{name}` are given, and the text of {tokens} tokens has {len(points)} "
