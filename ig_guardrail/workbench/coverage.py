@@ -99,8 +99,10 @@ def _tried(step: StepResult, policy: CompiledPolicy) -> Iterator[str]:
     for name, rules in trace.fired.items():
         yield from _patterns(step, name, rules)
     if step.step.call is not None and step.costs.tool_rules is not None:
-        rules, call = step.costs.tool_rules, ToolCall(*step.step.call)
-        yield from (_rule(step.costs.seats[rules.name].spec, *one) for one in verdicts(rules, call))
+        model, call = step.costs.tool_rules, ToolCall(*step.step.call)
+        said = verdicts(model, call)
+        broken = [one for one in said if not one[1]]  # a call that breaks one rule shows of no other that it allows
+        yield from (_rule(step.costs.seats[model.name].spec, *one) for one in broken or said)
     shown = {step.judged.text} if step.step.kind == "message" else {trace.receipt.message}
     yield from (f"message `{one}`" for one in message_ids(policy) if message_text(policy, one) in shown)
 

@@ -19,10 +19,10 @@ from typing import Any, get_args
 
 from ig_guardrail.costs.heads.artifact import CARD, options_sha256
 from ig_guardrail.costs.kinds.registry import KINDS
-from ig_guardrail.errors import CostFailure, RequestError
+from ig_guardrail.errors import RequestError
 from ig_guardrail.policy.sources import CASES
 from ig_guardrail.types import CostModelSpec, Granularity, ScoreKind
-from ig_guardrail.workbench.scored import Reading, ScoredCost, Scores
+from ig_guardrail.workbench.scored import NotRecorded, Reading, ScoredCost, Scores
 
 SUFFIX = "_test.scores.jsonl"
 FORMAT = "ig-guardrail/scores/v1"
@@ -81,10 +81,10 @@ class Recordings:
         def lookup(reading: Reading) -> Scores:
             found = self.scores.get((spec.name, reading_key(reading)))
             if found is None or len(found) != len(spec.hazards):
-                raise CostFailure(
+                raise NotRecorded(
                     f"nothing is recorded of `{spec.name}` at this charge point",
                     where=f"character {len(reading.text)}",
-                    why="the text, or how often the budget is charged, has changed since",
+                    why="how often a budget is charged has changed since",
                     fix="record again: `ig-guardrail policy test --record --model M`",
                 )
             return found

@@ -19,7 +19,7 @@ MOST_MISSING = 200  # lines of what no case tries
 
 
 @dataclass(frozen=True, slots=True)
-class TestReport:
+class CaseReport:
     """Files of cases and their results. require: percent of each policy that cases must try; None does not look."""
 
     files: tuple[FileResult, ...]
@@ -71,9 +71,8 @@ class TestReport:
 
     def as_sarif(self) -> str:
         """One result for each case that fails or cannot be run, and for each fault of a file."""
-        results = [_sarif(rule, *rest) for rule, *rest in self._problems()]
-        driver = {"name": "ig-guardrail policy test", "informationUri": "https://github.com/ig-guardrail/ig-guardrail"}
-        run = {"tool": {"driver": driver}, "results": results}
+        results = [_sarif(*problem) for problem in self._problems()]
+        run = {"tool": {"driver": {"name": "ig-guardrail policy test"}}, "results": results}
         schema = "https://json.schemastore.org/sarif-2.1.0.json"
         return json.dumps({"version": "2.1.0", "$schema": schema, "runs": [run]}, indent=2, ensure_ascii=False)
 
@@ -106,9 +105,9 @@ class TestReport:
         return found
 
 
-def report_on(files: Sequence[FileResult], require: float | None, cover: bool) -> TestReport:
+def report_on(files: Sequence[FileResult], require: float | None, cover: bool) -> CaseReport:
     """The report on results, with what no case tries where that is asked for."""
-    return TestReport(tuple(files), tuple(coverages(files)) if cover or require is not None else (), require)
+    return CaseReport(tuple(files), tuple(coverages(files)) if cover or require is not None else (), require)
 
 
 def _told_file(one: FileResult) -> list[str]:

@@ -62,7 +62,7 @@ def given(spec: CostModelSpec, scores: Sequence[float]) -> ScoredCost:
         if len(scores) == 1:
             return (scores[0],) * len(spec.hazards)
         if reading.asked > len(scores):
-            raise CostFailure(
+            raise NotRecorded(
                 f"the case gives {len(scores)} scores of `{spec.name}`, and it is asked more often",
                 where="scores",
                 fix="give one score for each charge point",
@@ -93,6 +93,10 @@ class HeardCost(LedCost):
         return found
 
 
-def without_scale(spec: CostModelSpec) -> CostModelSpec:
-    """An entry whose scores count as they are, since they were written down as they count."""
-    return replace(spec, scale=None)
+class NotRecorded(CostFailure):
+    """A score that was never written down. It says nothing of the policy, so it is no outcome of a case."""
+
+
+def standing_in(spec: CostModelSpec, scale: tuple[float, float] | None = None) -> CostModelSpec:
+    """An entry whose scores are looked up: they count as they are, or by a scale; a missing one is never skipped."""
+    return replace(spec, scale=scale, on_error="closed")

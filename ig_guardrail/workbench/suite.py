@@ -24,7 +24,7 @@ from ig_guardrail.types import CompiledPolicy, CostModelSpec
 from ig_guardrail.workbench.cases import Case, CaseFile, Step, message_text, read_cases
 from ig_guardrail.workbench.expectations import Difference, differences
 from ig_guardrail.workbench.recordings import Recordings, read_recordings, recordings_path
-from ig_guardrail.workbench.scored import given, without_scale
+from ig_guardrail.workbench.scored import given, standing_in
 from ig_guardrail.workbench.trial import Bench, Judged, Trace
 
 Status: TypeAlias = Literal["passed", "failed", "error", "todo"]
@@ -96,20 +96,28 @@ class CostsOfCases:
     def bound(self, step: Step, text: str) -> tuple[CostRegistry, tuple[str, ...]]:
         """The cost models of a step, and the text's tokens as pieces. Raises NotAtHand, ModelError."""
         wanted = self._needed(step.kind)
-        pieces = self.recordings.pieces(text) if self.unscored(step) else None
         made = dict(self.real)
         for spec in self._asked("calls", False):
             scores = [point[spec.name] for point in step.scores if spec.name in point]
             if scores:
-                made[spec.name] = BuiltCost(without_scale(spec), given(spec, scores), spec.name)
+                made[spec.name] = BuiltCost(standing_in(spec), given(spec, scores), spec.name)
             elif spec.name in self.needs:
                 made[spec.name] = self._recorded(spec, spec.name in wanted)
         for spec in self._asked("calls", True):
             made[spec.name] = built_over_calls(spec, made)
         costs = bind_costs(self.policy, made)
-        cut = pieces or tuple(pieces_of(text))
+        cut = self._cut(step, text)
         self._check_counts(step, costs, len(cut))
         return costs, cut
+
+    def _cut(self, step: Step, text: str) -> tuple[str, ...]:
+        """A text in pieces: those of the model beside which it was recorded, else words. Raises NotAtHand."""
+        if step.kind == "prompt" or not self.unscored(step):
+            return tuple(pieces_of(text))
+        pieces = self.recordings.pieces(text)
+        if pieces is None:
+            raise NotAtHand(f"the text is not among the recorded ones: it was changed, or added since; {RECORD}")
+        return pieces
 
     def unscored(self, step: Step) -> set[str]:
         """The cost models that a step needs, that do not run here, and of which it gives no scores itself."""
@@ -132,13 +140,13 @@ class CostsOfCases:
     def _recorded(self, spec: CostModelSpec, needed: bool) -> BuiltCost:
         """What was recorded; of one that the step does not need, a stand-in that is never asked."""
         if not needed:
-            return BuiltCost(spec, given(spec, ()), spec.name)
+            return BuiltCost(standing_in(spec), given(spec, ()), spec.name)
         if spec.name not in self.recordings.costs:
             raise NotAtHand(f"`{spec.name}` has no scores here, since {self.needs[spec.name]}; {RECORD}")
         if self.recordings.stale(spec, self.folder):
             raise NotAtHand(f"the recorded scores of `{spec.name}` are stale: its entry or its files changed; {RECORD}")
         scale = self.recordings.costs[spec.name].scale
-        return BuiltCost(replace(spec, scale=scale), self.recordings.scored(spec), spec.name)
+        return BuiltCost(standing_in(spec, scale), self.recordings.scored(spec), spec.name)
 
     def _check_counts(self, step: Step, costs: CostRegistry, tokens: int) -> None:
         """Scores that a case gives must be as many as its text has charge points. Raises NotAtHand."""

@@ -44,6 +44,7 @@ from ig_guardrail.types import (
     Sampling,
     SearchReply,
 )
+from ig_guardrail.workbench.scored import NotRecorded
 
 MOST = 200_000  # tokens of a text
 UNTOLD = Message("system", "")  # the conversation before an answer; the prompt check has nothing to read in it
@@ -170,6 +171,8 @@ class Bench:
         except BudgetTaken as taken:
             receipt, failure = _receipt(refuse(run, usage, taken.what)), ""
         except GenerationFailed as error:
+            if isinstance(error.__cause__, NotRecorded):
+                raise error.__cause__ from None
             receipt, failure = error.receipt, str(error)
         finally:
             if server is not None:

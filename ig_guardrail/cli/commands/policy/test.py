@@ -10,7 +10,7 @@ import typer
 from ig_guardrail.cli import options
 
 
-class TestFormat(StrEnum):
+class ReportFormat(StrEnum):
     """How the results of cases are written."""
 
     TEXT = "text"
@@ -23,7 +23,7 @@ def run_cases_command(
     paths: Annotated[
         list[str], typer.Argument(help="Files *_test.yaml, policies that have one beside them, or folders of them.")
     ],
-    form: Annotated[TestFormat, typer.Option("--format", help="For people or for programs.")] = TestFormat.TEXT,
+    form: Annotated[ReportFormat, typer.Option("--format", help="For people or for programs.")] = ReportFormat.TEXT,
     coverage: Annotated[bool, typer.Option("--coverage", help="Also tell what of a policy no case tries.")] = False,
     require: Annotated[
         float | None,
@@ -51,10 +51,10 @@ def run_cases_command(
         record_files(files, model)
     report = report_on(run_files(files), require, coverage)
     written = {
-        TestFormat.TEXT: report.as_text,
-        TestFormat.JSON: report.as_json,
-        TestFormat.SARIF: report.as_sarif,
-        TestFormat.JUNIT: report.as_junit,
+        ReportFormat.TEXT: report.as_text,
+        ReportFormat.JSON: report.as_json,
+        ReportFormat.SARIF: report.as_sarif,
+        ReportFormat.JUNIT: report.as_junit,
     }
     print(written[form]())
     raise typer.Exit(report.exit_code)
