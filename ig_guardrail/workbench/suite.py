@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 from ig_guardrail.budget import charge_points
 from ig_guardrail.costs.catalog import BuiltCost, build_cost_model, built_over_calls
 from ig_guardrail.costs.kinds.registry import KINDS
+from ig_guardrail.costs.workers import Worker
 from ig_guardrail.drive.cost_registry import CostRegistry, bind_costs
 from ig_guardrail.engine.external.pieces import pieces_of
 from ig_guardrail.errors import GuardrailError, MissingExtra
@@ -79,6 +80,7 @@ class CostsOfCases:
     recordings: Recordings
     real: dict[str, BuiltCost] = field(default_factory=dict)
     needs: dict[str, str] = field(default_factory=dict)
+    _workers: dict[str, Worker] = field(default_factory=dict)  # of each cost model, for all cases
 
     def build(self) -> None:
         """Make those that run here. Raises ModelError for one that is unfit."""
@@ -105,7 +107,10 @@ class CostsOfCases:
                 made[spec.name] = self._recorded(spec, spec.name in wanted)
         for spec in self._asked("calls", True):
             made[spec.name] = built_over_calls(spec, made)
-        costs = bind_costs(self.policy, made)
+        bound = bind_costs(self.policy, made)
+        workers = {name: self._workers.setdefault(name, one.worker) for name, one in bound.seats.items()}
+        seats = {name: replace(one, worker=workers[name]) for name, one in bound.seats.items()}
+        costs = replace(bound, seats=seats)
         cut = self._cut(step, text)
         self._check_counts(step, costs, len(cut))
         return costs, cut
