@@ -9,7 +9,7 @@ from pathlib import Path
 from ig_guardrail.errors import RequestError
 from ig_guardrail.policy.language import NAME
 from ig_guardrail.policy.sources import CASES
-from ig_guardrail.workbench.recordings import SUFFIX
+from ig_guardrail.workbench.cases.recordings import SUFFIX
 
 
 def write_policy(folder: Path, source: str) -> list[Path]:

@@ -23,9 +23,9 @@ def new_command(
 ) -> None:
     """Write a folder with a policy of your own and its cases, then check the one and run the others."""
     from ig_guardrail.policy import check_files
-    from ig_guardrail.workbench.report import report_on
+    from ig_guardrail.workbench.cases.report import report_on
+    from ig_guardrail.workbench.cases.suite import run_files
     from ig_guardrail.workbench.scaffold import write_policy
-    from ig_guardrail.workbench.suite import run_files
 
     files = write_policy(name, source.value)
     print("\n".join(f"wrote {file}" for file in files))

@@ -40,13 +40,13 @@ def run_cases_command(
 
     Only --record loads a model: it writes scores into *_test.scores.jsonl beside the cases.
     """
-    from ig_guardrail.workbench.cases import find_cases
-    from ig_guardrail.workbench.report import report_on
-    from ig_guardrail.workbench.suite import run_files
+    from ig_guardrail.workbench.cases.reading import find_cases
+    from ig_guardrail.workbench.cases.report import report_on
+    from ig_guardrail.workbench.cases.suite import run_files
 
     files = find_cases(paths)
     if record:
-        from ig_guardrail.workbench.recorder import record_files
+        from ig_guardrail.workbench.cases.recorder import record_files
 
         record_files(files, model)
     report = report_on(run_files(files), require, coverage)

@@ -22,7 +22,7 @@ from ig_guardrail.costs.kinds.registry import KINDS
 from ig_guardrail.errors import RequestError
 from ig_guardrail.policy.sources import CASES
 from ig_guardrail.types import CostModelSpec, Granularity, ScoreKind
-from ig_guardrail.workbench.scored import NotRecorded, Reading, ScoredCost, Scores
+from ig_guardrail.workbench.cases.scored import NotRecorded, Reading, ScoredCost, Scores
 
 SUFFIX = "_test.scores.jsonl"
 FORMAT = "ig-guardrail/scores/v1"

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ig_guardrail.types import CompiledPolicy
-from ig_guardrail.workbench.cases import Expectation, Step, message_ids, message_text
-from ig_guardrail.workbench.trial import Trace
+from ig_guardrail.workbench.cases.reading import Expectation, Step, message_ids, message_text
+from ig_guardrail.workbench.cases.trial import Trace
 
 NEAR = 0.0005  # what is spent is told to three decimals
 

@@ -11,9 +11,9 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 from ig_guardrail.policy.diagnostics.render import printable, render
 from ig_guardrail.policy.yaml.decoding import lines
 from ig_guardrail.types import ToolCall
-from ig_guardrail.workbench.coverage import Coverage, coverages
-from ig_guardrail.workbench.reasons import reasons
-from ig_guardrail.workbench.suite import CaseResult, FileResult, StepResult, statuses
+from ig_guardrail.workbench.cases.coverage import Coverage, coverages
+from ig_guardrail.workbench.cases.reasons import reasons
+from ig_guardrail.workbench.cases.suite import CaseResult, FileResult, StepResult, statuses
 
 MOST_MISSING = 200  # lines of what no case tries
 

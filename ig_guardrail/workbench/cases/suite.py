@@ -22,11 +22,11 @@ from ig_guardrail.errors import GuardrailError, MissingExtra
 from ig_guardrail.ledger import MemoryLedger
 from ig_guardrail.text.calls import format_call
 from ig_guardrail.types import CompiledPolicy, CostModelSpec
-from ig_guardrail.workbench.cases import Case, CaseFile, Step, message_text, read_cases
-from ig_guardrail.workbench.expectations import Difference, differences
-from ig_guardrail.workbench.recordings import Recordings, read_recordings, recordings_path
-from ig_guardrail.workbench.scored import given, standing_in
-from ig_guardrail.workbench.trial import Bench, Judged, Trace
+from ig_guardrail.workbench.cases.expectations import Difference, differences
+from ig_guardrail.workbench.cases.reading import Case, CaseFile, Step, message_text, read_cases
+from ig_guardrail.workbench.cases.recordings import Recordings, read_recordings, recordings_path
+from ig_guardrail.workbench.cases.scored import given, standing_in
+from ig_guardrail.workbench.cases.trial import Bench, Judged, Trace
 
 Status: TypeAlias = Literal["passed", "failed", "error", "todo"]
 

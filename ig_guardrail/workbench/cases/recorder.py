@@ -19,10 +19,10 @@ from ig_guardrail.errors import GuardrailError, RequestError
 from ig_guardrail.settings import Limits
 from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.types import CompiledPolicy, Message, Sampling
-from ig_guardrail.workbench.cases import CaseFile, read_cases
-from ig_guardrail.workbench.recordings import RecordedModel, Recordings, identity_of, recordings_path
-from ig_guardrail.workbench.scored import HeardCost, Reading, Scores
-from ig_guardrail.workbench.suite import CostsOfCases, folder_of_policy, judged_text
+from ig_guardrail.workbench.cases.reading import CaseFile, read_cases
+from ig_guardrail.workbench.cases.recordings import RecordedModel, Recordings, identity_of, recordings_path
+from ig_guardrail.workbench.cases.scored import HeardCost, Reading, Scores
+from ig_guardrail.workbench.cases.suite import CostsOfCases, folder_of_policy, judged_text
 
 HELLO = Message("user", "Hello.")  # what answers are read as answers to, as messages are at start-up
 

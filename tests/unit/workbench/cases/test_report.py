@@ -8,9 +8,9 @@ from xml.etree.ElementTree import fromstring
 
 import pytest
 
-from ig_guardrail.workbench.report import CaseReport, report_on
-from ig_guardrail.workbench.suite import run_files
-from tests.unit.workbench.conftest import Try
+from ig_guardrail.workbench.cases.report import CaseReport, report_on
+from ig_guardrail.workbench.cases.suite import run_files
+from tests.unit.workbench.cases.conftest import Try
 
 CASES = """
   - {name: fine, answer: Have a nice day., scores: [{tone: 0.1}], expect: {outcome: completed}}

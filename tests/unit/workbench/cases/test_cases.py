@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from ig_guardrail.policy import load_policy
-from ig_guardrail.workbench.cases import find_cases, read_cases
-from ig_guardrail.workbench.suite import run_files
-from tests.unit.workbench.conftest import Try
+from ig_guardrail.workbench.cases.reading import find_cases, read_cases
+from ig_guardrail.workbench.cases.suite import run_files
+from tests.unit.workbench.cases.conftest import Try
 
 CALM = "scores: [{tone: 0.1}]"
 

@@ -44,7 +44,7 @@ from ig_guardrail.types import (
     Sampling,
     SearchReply,
 )
-from ig_guardrail.workbench.scored import NotRecorded
+from ig_guardrail.workbench.cases.scored import NotRecorded
 
 MOST = 200_000  # tokens of a text
 UNTOLD = Message("system", "")  # the conversation before an answer; the prompt check has nothing to read in it

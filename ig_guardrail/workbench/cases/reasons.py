@@ -11,7 +11,7 @@ from ig_guardrail.costs.heads.lexical import LexicalHead
 from ig_guardrail.drive.cost_registry import CostRegistry
 from ig_guardrail.policy.diagnostics.render import printable
 from ig_guardrail.types import Charge, CompiledPolicy, CostModelSpec, Piece, Prompt, ToolCall
-from ig_guardrail.workbench.trial import Judged, Trace
+from ig_guardrail.workbench.cases.trial import Judged, Trace
 
 MOST_WORDS = 400  # of a text, each of which is left out once
 NOTABLE = 0.01  # how much of a score a word must carry to be told

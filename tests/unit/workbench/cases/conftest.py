@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ig_guardrail.workbench.report import CaseReport, report_on
-from ig_guardrail.workbench.suite import run_files
+from ig_guardrail.workbench.cases.report import CaseReport, report_on
+from ig_guardrail.workbench.cases.suite import run_files
 
 SHOP = r"""
 apiVersion: ig-guardrail/v1

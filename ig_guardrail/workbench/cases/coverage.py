@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ig_guardrail.types import CompiledPolicy, CostModelSpec, ToolCall
-from ig_guardrail.workbench.cases import message_ids, message_text
-from ig_guardrail.workbench.reasons import patterns_of, told_pattern, told_rule, verdicts
-from ig_guardrail.workbench.suite import FileResult, StepResult
+from ig_guardrail.workbench.cases.reading import message_ids, message_text
+from ig_guardrail.workbench.cases.reasons import patterns_of, told_pattern, told_rule, verdicts
+from ig_guardrail.workbench.cases.suite import FileResult, StepResult
 
 
 @dataclass(frozen=True, slots=True)

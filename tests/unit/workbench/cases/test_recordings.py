@@ -9,17 +9,17 @@ import pytest
 from ig_guardrail.errors import RequestError
 from ig_guardrail.policy import load_policy
 from ig_guardrail.types import CompiledPolicy, CostModelSpec
-from ig_guardrail.workbench.recordings import (
+from ig_guardrail.workbench.cases.recordings import (
     RecordedModel,
     Recordings,
     identity_of,
     read_recordings,
     recordings_path,
 )
-from ig_guardrail.workbench.report import report_on
-from ig_guardrail.workbench.scored import Reading
-from ig_guardrail.workbench.suite import run_files
-from tests.unit.workbench.conftest import SHOP
+from ig_guardrail.workbench.cases.report import report_on
+from ig_guardrail.workbench.cases.scored import Reading
+from ig_guardrail.workbench.cases.suite import run_files
+from tests.unit.workbench.cases.conftest import SHOP
 
 TEXT = "Hello there, du."
 ENDS = (3, 5, 5, 11, 12, 15, 16)  # seven tokens, one of which adds no character
