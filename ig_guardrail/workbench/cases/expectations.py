@@ -25,11 +25,17 @@ def differences(step: Step, trace: Trace, policy: CompiledPolicy) -> tuple[Diffe
     """Where what came is not what was expected."""
     expect = step.expect
     found = [
-        Difference(key, str(expected), told)
+        Difference(key, _written(expected), told)
         for key in Expectation.__slots__
         if (expected := getattr(expect, key)) is not None and (told := _CHECKS[key](expect, trace, policy)) is not None
     ]
     return tuple(found)
+
+
+def _written(expected: object) -> str:
+    if isinstance(expected, tuple):
+        return ", ".join(expected) or "none"
+    return f"{expected:g}" if isinstance(expected, float) else str(expected)
 
 
 def _outcome(expect: Expectation, trace: Trace, policy: CompiledPolicy) -> str | None:

@@ -10,7 +10,9 @@ from ig_guardrail.costs.calls.rules import ToolRules
 from ig_guardrail.costs.heads.lexical import LexicalHead
 from ig_guardrail.drive.cost_registry import CostRegistry
 from ig_guardrail.policy.diagnostics.render import printable
+from ig_guardrail.policy.language import ARGUMENT_RULE
 from ig_guardrail.types import Charge, CompiledPolicy, CostModelSpec, Piece, Prompt, ToolCall
+from ig_guardrail.workbench.cases.reading import Step
 from ig_guardrail.workbench.cases.trial import Judged, Trace
 
 MOST_WORDS = 400  # of a text, each of which is left out once
@@ -20,16 +22,15 @@ WIDEST = 100  # characters of a pattern, rule or word
 Fired = Mapping[str, tuple[str | int, ...]]
 
 
-def reasons(
-    judged: Judged, call: ToolCall | None, trace: Trace, costs: CostRegistry, policy: CompiledPolicy
-) -> list[str]:
+def reasons(step: Step, judged: Judged, trace: Trace, costs: CostRegistry, policy: CompiledPolicy) -> list[str]:
     """The score that decided, and what it rests on, a line each; nothing where nothing was charged."""
+    call = None if step.call is None else ToolCall(*step.call)
     if trace.check is not None:
         if policy.prompt is None:
             return ["the policy has no prompt check"]
         line = f"prompt check: score {trace.check.score:.3g}, threshold {policy.prompt.threshold:g}"
         return [line, *_behind(trace.check.raw, trace.check.fired, call, judged.text, costs, policy)]
-    charge = deciding(trace, policy)
+    charge = deciding(trace, policy, step.expect.shadow or step.expect.budget)
     if charge is None:
         return []
     threshold = next(one.threshold for one in policy.budgets if one.id == charge.budget)
@@ -40,15 +41,19 @@ def reasons(
     return [line, *_behind(charge.raw, charge.fired, call, text, costs, policy)]
 
 
-def deciding(trace: Trace, policy: CompiledPolicy) -> Charge | None:
-    """The line of the account that decided: the one that was denied, else the one furthest up to its threshold."""
+def deciding(trace: Trace, policy: CompiledPolicy, expected: str | None = None) -> Charge | None:
+    """The line of the account that decided: the one that was denied, else the one furthest up to its threshold.
+
+    expected: the budget that was to decide; where nothing was denied, its lines are looked at, if there are any
+    """
     if trace.denied is not None:
         at = trace.denied.budget, trace.denied.position
         denied = [line for line in trace.charges if (line.budget, line.position) == at and line.z_after < 0]
         if denied:
             return denied[-1]
     thresholds = {one.id: one.threshold for one in policy.budgets}
-    return max(trace.charges, key=lambda line: pressure(line.score, thresholds[line.budget]), default=None)
+    lines = [line for line in trace.charges if line.budget == expected] or list(trace.charges)
+    return max(lines, key=lambda line: pressure(line.score, thresholds[line.budget]), default=None)
 
 
 def _behind(
@@ -91,8 +96,12 @@ def told_rule(spec: CostModelSpec, rule: str) -> str:
     """A tool rule, by its place in the policy and as it is written."""
     part, _, place = rule.removesuffix("]").partition("[")
     written = spec.options[part][int(place)] if place else spec.options[part]
-    said = {key: value for key, value in written.items() if value is not None} if part == "arguments" else written
-    return f"tool rule {rule}: {_clipped(str(said))}"
+    if part == "arguments":
+        kept = {key: written[key] for key in ARGUMENT_RULE.fields if written.get(key) is not None}
+        said = "{" + ", ".join(f"{key}: {_value(value)}" for key, value in kept.items()) + "}"
+    else:
+        said = _value(written)
+    return f"tool rule {rule}: {_clipped(said)}"
 
 
 def verdicts(rules: ToolRules, call: ToolCall) -> list[tuple[str, bool]]:
@@ -119,6 +128,13 @@ def _heaviest_word(model: LexicalHead, text: str, score: float) -> str:
     if scores[lowest] > score - NOTABLE:
         return ""
     return f', most by "{_clipped(words[lowest][0])}": {scores[lowest]:.3g} without it'
+
+
+def _value(value: object) -> str:
+    """A value about as it is written in YAML."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(str, value))}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _clipped(text: str) -> str:

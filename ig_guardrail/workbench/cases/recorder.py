@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from ig_guardrail.assembly import guard, open_engine
 from ig_guardrail.budget import charge_points
@@ -27,18 +28,21 @@ from ig_guardrail.workbench.cases.suite import CostsOfCases, folder_of_policy, j
 HELLO = Message("user", "Hello.")  # what answers are read as answers to, as messages are at start-up
 
 
-def record_files(paths: Sequence[str], model: str) -> None:
-    """Write the recordings of files of cases. Raises GuardrailError where the model or a cost model cannot be had.
+def record_files(paths: Sequence[str], model: str) -> list[Path]:
+    """Write the recordings of files of cases, and tell where. Raises GuardrailError where the model or a cost model cannot be had.
 
     A file that cannot be used is left out; running it then says why.
     """
     engine: Engine | None = None
+    written = []
     for path in paths:
         file = read_cases(path)
         if file.policy is None:
             continue
         engine = engine or open_engine(GuardrailSpec(model))
-        _recorded(file, file.policy, engine).write(recordings_path(path))
+        written.append(recordings_path(path))
+        _recorded(file, file.policy, engine).write(written[-1])
+    return written
 
 
 def _recorded(file: CaseFile, policy: CompiledPolicy, engine: Engine) -> Recordings:

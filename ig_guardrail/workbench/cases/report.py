@@ -10,7 +10,6 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from ig_guardrail.policy.diagnostics.render import printable, render
 from ig_guardrail.policy.yaml.decoding import lines
-from ig_guardrail.types import ToolCall
 from ig_guardrail.workbench.cases.coverage import Coverage, coverages
 from ig_guardrail.workbench.cases.reasons import reasons
 from ig_guardrail.workbench.cases.suite import CaseResult, FileResult, StepResult, statuses
@@ -138,8 +137,7 @@ def _why(one: FileResult, result: CaseResult) -> list[str]:
 
 
 def _reasons(one: FileResult, step: StepResult) -> list[str]:
-    call = None if step.step.call is None else ToolCall(*step.step.call)
-    return reasons(step.judged, call, step.trace, step.costs, one.policy)
+    return reasons(step.step, step.judged, step.trace, step.costs, one.policy)
 
 
 def _told_coverage(one: Coverage) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from typing import Annotated
 
@@ -48,7 +49,8 @@ def run_cases_command(
     if record:
         from ig_guardrail.workbench.cases.recorder import record_files
 
-        record_files(files, model)
+        for written in record_files(files, model):
+            print(f"recorded {written}", file=sys.stderr)
     report = report_on(run_files(files), require, coverage)
     written = {
         ReportFormat.TEXT: report.as_text,
