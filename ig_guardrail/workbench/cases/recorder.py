@@ -29,7 +29,7 @@ HELLO = Message("user", "Hello.")  # what answers are read as answers to, as mes
 
 
 def record_files(paths: Sequence[str], model: str) -> list[Path]:
-    """Write the recordings of files of cases, and tell where. Raises GuardrailError where the model or a cost model cannot be had.
+    """Write the recordings of files of cases; their paths. Raises GuardrailError where a model cannot be had.
 
     A file that cannot be used is left out; running it then says why.
     """

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from ig_guardrail.policy.diagnostics.render import printable, render
@@ -42,13 +44,16 @@ class CaseReport:
         """The report for people: what is wrong, then what is not tried, then the counts."""
         parts = [part for one in self.files for part in _told_file(one)]
         parts += [_told_coverage(one) for one in self.coverage]
-        parts += [f"too little is tried: {one.share:.0f} % of {self.require:g} %: {one.policy}" for one in self.short]
+        parts += [f"{printable(one.policy)}: {self._told_short(one)}" for one in self.short]
         counts = statuses(self.files)
         said = [f"{count} {status}" for status, count in counts.items() if count or status == "passed"]
         unusable = sum(not one.file.usable for one in self.files)
         said += [f"{unusable} unusable file{'s' if unusable > 1 else ''}"] if unusable else []
         total = sum(counts.values())
         return "\n\n".join([*parts, f"{total} case{'' if total == 1 else 's'}: {', '.join(said)}"])
+
+    def _told_short(self, one: Coverage) -> str:
+        return f"too little is tried: {one.share:.0f} %, and {self.require:g} % are asked for"
 
     def as_json(self) -> str:
         """The report for programs."""
@@ -88,6 +93,10 @@ class CaseReport:
                 suite.set("errors", "1")
                 case = SubElement(suite, "testcase", name="the file", classname=one.file.path)
                 SubElement(case, "error", message="unusable").text = _xml("\n\n".join(_told_file(one)))
+        for short in self.short:
+            suite = SubElement(root, "testsuite", name=short.policy, tests="1", failures="1")
+            case = SubElement(suite, "testcase", name="coverage", classname=short.policy)
+            SubElement(case, "failure", message=self._told_short(short)).text = _xml(_told_coverage(short))
         indent(root)
         return '<?xml version="1.0" encoding="utf-8"?>\n' + tostring(root, encoding="unicode")
 
@@ -101,7 +110,7 @@ class CaseReport:
                 if result.status in ("failed", "error"):
                     text = "\n".join([result.case.name, *_why(one, result)])
                     found.append((result.status, path, result.case.line, result.case.column, text))
-        return found
+        return found + [("coverage", one.policy, 1, 1, self._told_short(one)) for one in self.short]
 
 
 def report_on(files: Sequence[FileResult], require: float | None, cover: bool) -> CaseReport:
@@ -172,7 +181,7 @@ def _as_dict(one: FileResult, result: CaseResult) -> dict[str, Any]:
 
 def _sarif(rule: str, path: str, line: int, column: int, text: str) -> dict[str, Any]:
     region = {"startLine": max(1, line), "startColumn": max(1, column)}
-    place = {"physicalLocation": {"artifactLocation": {"uri": path}, "region": region}}
+    place = {"physicalLocation": {"artifactLocation": {"uri": quote(Path(path).as_posix())}, "region": region}}
     return {"ruleId": rule, "level": "error", "message": {"text": text}, "locations": [place]}
 
 

@@ -49,8 +49,8 @@ def run_cases_command(
     if record:
         from ig_guardrail.workbench.cases.recorder import record_files
 
-        for written in record_files(files, model):
-            print(f"recorded {written}", file=sys.stderr)
+        for path in record_files(files, model):
+            print(f"recorded {path}", file=sys.stderr)
     report = report_on(run_files(files), require, coverage)
     written = {
         ReportFormat.TEXT: report.as_text,

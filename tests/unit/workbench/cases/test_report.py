@@ -70,7 +70,10 @@ def test_too_little_is_a_failure(attempt: Try, shop: Path) -> None:
     results = run_files([str(shop.with_name("shop_test.yaml"))])
     assert report_on(results, 100, cover=False).exit_code == 1
     assert report_on(results, 5, cover=False).exit_code == 0
-    assert "too little is tried" in report_on(results, 100, cover=False).as_text()
+    short = report_on(results, 100, cover=False)
+    assert "too little is tried: 19 %, and 100 % are asked for" in short.as_text()
+    assert fromstring(short.as_junit())[1].get("failures") == "1"
+    assert json.loads(short.as_sarif())["runs"][0]["results"][0]["ruleId"] == "coverage"
 
 
 def test_json(report: CaseReport) -> None:
