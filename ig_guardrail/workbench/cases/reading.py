@@ -228,7 +228,10 @@ def policy_of(path: str, named: str | None) -> str | Path:
     """The policy of a file of cases: what it names, from its folder on, else the one that it is called after."""
     if named in packaged_names():
         return str(named)
-    return Path(path).parent / named if named else Path(f"{path.removesuffix(CASES)}.yaml")
+    if named:
+        return Path(path).parent / named
+    own = [Path(path.removesuffix(CASES) + suffix) for suffix in (".yaml", ".yml")]
+    return next((one for one in own if one.is_file()), own[0])
 
 
 def _drafted(content: bytes) -> tuple[PolicyDraft | None, list[Diagnostic]]:

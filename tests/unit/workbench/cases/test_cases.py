@@ -144,6 +144,14 @@ def test_a_file_may_name_its_policy(tmp_path: Path) -> None:
     assert policy.name == "strict"
 
 
+def test_a_policy_may_end_in_yml(shop: Path) -> None:
+    file = shop.with_name("shop_test.yaml")
+    file.write_text("cases: [{name: a, todo: x, prompt: x}]\n", encoding="utf-8")
+    other = shop.rename(shop.with_suffix(".yml"))
+    assert read_cases(str(file)).source == other
+    assert find_cases([str(other)]) == [str(file)]
+
+
 def test_paths_stand_for_files_of_cases(shop: Path) -> None:
     deep = shop.parent / "deep"
     deep.mkdir()
