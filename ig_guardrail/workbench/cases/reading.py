@@ -13,6 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from ig_guardrail.costs.catalog import OF_CALLS
 from ig_guardrail.errors import PolicyError
 from ig_guardrail.fields import (
     ArgumentsKind,
@@ -313,7 +314,7 @@ def _expectation(values: Mapping[str, Any] | None) -> Expectation:
 def _unknown(draft: PolicyDraft, policy: CompiledPolicy) -> Iterator[Diagnostic]:
     """What cases name and the policy does not have."""
     budgets = [one.id for one in policy.budgets]
-    models = [one.name for one in policy.cost_models]
+    models = [one.name for one in policy.cost_models if one.kind not in OF_CALLS]
     messages = message_ids(policy)
     for path in list(draft.nodes):
         match path:

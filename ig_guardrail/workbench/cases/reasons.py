@@ -70,6 +70,8 @@ def _behind(
         model = costs.seats[name].model
         if name in fired:
             lines += [f"{told_pattern(costs.seats[name].spec, rule)} matches" for rule in fired[name]]
+        elif costs.seats[name].spec.kind == "calls":
+            lines += [f"a call of {costs.seats[name].spec.options['tool']} ends here"] if score else []
         elif isinstance(model, ToolRules) and score and call is not None:
             broken = [rule for rule, kept in verdicts(model, call) if not kept]
             lines += [f"{told_rule(costs.seats[name].spec, rule)} is broken" for rule in broken]
