@@ -93,6 +93,11 @@ class RegexKind:
 
 
 @dataclass(frozen=True, slots=True)
+class ArgumentsKind:
+    """A mapping of names to any values of JSON, such as the arguments of a call."""
+
+
+@dataclass(frozen=True, slots=True)
 class ShortForm:
     """A mapping that may be written as the value of one of its keys, `key`, alone."""
 
@@ -174,6 +179,7 @@ Kind: TypeAlias = (
     | HazardsKind
     | ExpressionKind
     | RegexKind
+    | ArgumentsKind
     | ShortForm
     | ListOf
     | MapOf

@@ -58,13 +58,14 @@ def build_costs(
     wanted = [by_name[name] for name in names]
     made = {spec.name: _first_that_fits(spec, by_name, context) for spec in wanted if spec.kind != "calls"}
     made = {name: _measured(one, scales or {}) for name, one in made.items()}
-    models = {name: one.model for name, one in made.items()}
-    for spec in wanted:
-        if spec.kind == "calls":
-            judge = made.get(spec.options.get("by", ""))
-            counted = replace(spec, scale=judge.spec.scale if judge else None)
-            made[spec.name] = BuiltCost(counted, finished_calls(spec, models), spec.name)
-    return made
+    return made | {spec.name: built_over_calls(spec, made) for spec in wanted if spec.kind == "calls"}
+
+
+def built_over_calls(spec: CostModelSpec, made: Mapping[str, BuiltCost]) -> BuiltCost:
+    """The cost model of an entry of kind `calls`, which a policy's tool rules make. made: those that score calls."""
+    judge = made.get(spec.options.get("by", ""))
+    counted = replace(spec, scale=judge.spec.scale if judge else None)
+    return BuiltCost(counted, finished_calls(spec, {name: one.model for name, one in made.items()}), spec.name)
 
 
 def build_cost_model(spec: CostModelSpec, *, engine: EngineFacts | None, base_dir: Path | None) -> CostModel:

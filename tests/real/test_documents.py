@@ -64,6 +64,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "shop.yaml").write_text(shop())
     (tmp_path / "bank.yaml").write_text(bank())
     shutil.copytree(ROOT / "policies", tmp_path / "policies")
+    for block in blocks(ROOT / "docs" / "workbench.md", "yaml"):
+        if block.rest.startswith("file="):
+            (tmp_path / block.rest.removeprefix("file=")).write_text(block.text)
     return tmp_path
 
 

@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 from ig_guardrail.fields import (
+    ArgumentsKind,
     BooleanKind,
     ChoiceKind,
     ExpressionKind,
@@ -54,6 +55,8 @@ def _described(kind: Kind) -> dict[str, Any]:
             return _hazard()
         case ExpressionKind():
             return {"type": "string", "maxLength": LONGEST}
+        case ArgumentsKind():
+            return {"type": "object"}
         case HazardsKind():
             return {"oneOf": [{"const": EVERY}, _described(ListOf(HazardKind(), 1, 64, unique=True))]}
         case ListOf():

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ig_guardrail.fields import HazardKind, HazardsKind, ListOf, MapOf, OneOf, Section, ShortForm
+from ig_guardrail.fields import ArgumentsKind, HazardKind, HazardsKind, ListOf, MapOf, OneOf, Section, ShortForm
 from ig_guardrail.hazards import EVERY
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spot, Steps, listed, quoted
 from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.draft import PolicyDraft
 from ig_guardrail.policy.language import NOTES, OWN, POLICY
-from ig_guardrail.policy.yaml.scalars import needs, read_form, read_scalar
+from ig_guardrail.policy.yaml.scalars import needs, read_form, read_json, read_scalar
 from ig_guardrail.policy.yaml.tree import Broken, Listing, Scalar, Table, YamlEntry, YamlNode, torn_off
 
 
@@ -54,11 +54,13 @@ class Checker:
                 return self._map(kind, tree, path)
             case ListOf(), Listing():
                 return self._list(kind, tree, path)
+            case ArgumentsKind(), Table():
+                return self._arguments(tree, path)
             case HazardsKind(), Listing():
                 return self._list(ListOf(HazardKind(), 1, 64, unique=True), tree, path)
             case HazardsKind(), Scalar() if tree.text == EVERY:
                 return [EVERY]
-            case ((Section() | ShortForm() | OneOf() | MapOf() | ListOf() | HazardsKind()), _):
+            case ((Section() | ShortForm() | OneOf() | MapOf() | ListOf() | HazardsKind() | ArgumentsKind()), _):
                 return self._wrong_type(kind, tree, path)
             case _, Scalar():
                 return self._sound(read_scalar(kind, tree, Spot(path, tree.mark)))
@@ -159,6 +161,21 @@ class Checker:
             self._unique(values, listing, path)
         return values
 
+    def _arguments(self, table: Table, path: Steps) -> dict[str, Any]:
+        return {entry.key.text: self._json(entry.value, (*path, entry.key.text)) for entry in table.entries}
+
+    def _json(self, tree: YamlNode, path: Steps) -> Any:
+        """A value of JSON, whatever it is; None where it is not sound, or is nothing."""
+        self.nodes[path] = tree
+        match tree:
+            case Table():
+                return self._arguments(tree, path)
+            case Listing():
+                return [self._json(item, (*path, index)) for index, item in enumerate(tree.items)]
+            case Scalar():
+                return self._sound(read_json(tree, Spot(path, tree.mark)))
+        return None
+
     def _counted(self, kind: ListOf | MapOf, count: int, tree: Table | Listing, path: Steps) -> None:
         if not kind.least <= count <= kind.most:
             message = f"{quoted(str(path[-1]))} has {count} items" if count else f"{quoted(str(path[-1]))} is empty"
@@ -201,6 +218,8 @@ def _shape_of(kind: Any) -> tuple[str, str]:
             return "a mapping of keys to values", f"write `{{{kind.tag}: {next(iter(kind.sections))}, ...}}`"
         case MapOf():
             return "a mapping of keys to values", f"write `{kind.key.example}: ...`"
+        case ArgumentsKind():
+            return "a mapping of names to values", "write `{amount: 5}`, or `{}` for none"
         case ShortForm():
             one = kind.section.fields[kind.key]
             return needs(

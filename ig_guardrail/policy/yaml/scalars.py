@@ -94,6 +94,21 @@ def read_form(kind: FormatKind, scalar: Scalar, spot: Spot) -> str | Diagnostic:
     return (None if kind.plain else _ambiguous(scalar, spot)) or usual
 
 
+def read_json(scalar: Scalar, spot: Spot) -> str | float | bool | Diagnostic | None:
+    """A text, number, `true`, `false` or `null`; a Fault for a word that YAML readers take for different things."""
+    text = scalar.text
+    if not scalar.plain:
+        return text
+    if text in ("true", "false"):
+        return text == "true"
+    if read_as(text) == "nothing":
+        return None
+    value = decimal(text)
+    if value is not None and math.isfinite(value):
+        return int(text) if re.fullmatch(r"[-+]?[0-9]+", text) else value
+    return _ambiguous(scalar, spot) or text
+
+
 def _number(kind: NumberKind | IntegerKind, scalar: Scalar, spot: Spot) -> float | int | Diagnostic:
     text = scalar.text
     value = decimal(text) if scalar.plain else None

@@ -1,12 +1,16 @@
-"""`ig-guardrail policy`: a module for each command. All but `check --deep` run without torch."""
+"""`ig-guardrail policy`: a module for each command. All but `check --deep` and `test --record` run without torch."""
 
 from __future__ import annotations
 
 import typer
 
 from ig_guardrail.cli.commands.policy.check import check_command
+from ig_guardrail.cli.commands.policy.new import new_command
 from ig_guardrail.cli.commands.policy.show import show_command
+from ig_guardrail.cli.commands.policy.test import run_cases_command
 
 app = typer.Typer(help="Check and read safety policies.", no_args_is_help=True)
 app.command("check")(check_command)
+app.command("new")(new_command)
 app.command("show")(show_command)
+app.command("test")(run_cases_command)
