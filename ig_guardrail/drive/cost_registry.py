@@ -11,6 +11,7 @@ from ig_guardrail.costs.calls.decoded import read_decoded
 from ig_guardrail.costs.calls.rules import ToolRules
 from ig_guardrail.costs.catalog import OF_CALLS, BuiltCost, beyond_text
 from ig_guardrail.costs.heads.artifact import options_sha256
+from ig_guardrail.costs.kinds.base import Declaration
 from ig_guardrail.costs.workers import Worker
 from ig_guardrail.errors import ModelError
 from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec, Granularity, PromptRule, ScoreKind
@@ -90,7 +91,7 @@ def bind_costs(policy: CompiledPolicy, models: Mapping[str, CostModel | BuiltCos
     }
     check_prompt(policy.prompt, {name: one.model for name, one in built.items()})
     seats = {name: seated(one) for name, one in built.items()}
-    rules = tuple(_rule(budget, [built[name].model for name in budget.cost.models()]) for budget in policy.budgets)
+    rules = tuple(rule_of(budget, [built[name].model for name in budget.cost.models()]) for budget in policy.budgets)
     return CostRegistry(seats, rules, {name: _sha256(one) for name, one in built.items()})
 
 
@@ -117,7 +118,7 @@ def check_prompt(rule: PromptRule | None, models: Mapping[str, CostModel]) -> No
             )
 
 
-def _rule(budget: Budget, models: Sequence[CostModel]) -> BudgetRule:
+def rule_of(budget: Budget, models: Sequence[CostModel | Declaration]) -> BudgetRule:
     """A budget is charged as its finest cost model asks, but only at the end if one of them can only judge wholes.
 
     It is an event only if all its cost models are: a level among them stays up, and must not be charged repeatedly.

@@ -20,7 +20,7 @@ from ig_guardrail.errors import HeadMismatch, ModelError
 from ig_guardrail.fields import Field, FormatKind
 from ig_guardrail.hazards import FORM
 from ig_guardrail.revisions import FORM as REVISION_FORM
-from ig_guardrail.types import CostModelSpec
+from ig_guardrail.types import CostModelSpec, Granularity, ScoreKind
 
 HAZARD = FormatKind("a hazard", FORM.pattern, "hte")
 PRINTABLE = r"[^\x00-\x1f\x7f]"
@@ -76,6 +76,14 @@ class BuildContext:
 
 
 @dataclass(frozen=True, slots=True)
+class Declaration:
+    """What a cost model declares of its scores, see `CostModel`."""
+
+    granularity: Granularity = "block"
+    reading: ScoreKind = "level"
+
+
+@dataclass(frozen=True, slots=True)
 class CostKind:
     """A kind of cost model.
 
@@ -87,6 +95,7 @@ class CostKind:
     quick     whether it reads text without a network or a large model
     packaged  names of artifacts that ship with the package
     normal    an entry as the policy's normal form tells it, defaults filled in
+    declares  what all its cost models declare; None where each says it for itself
     """
 
     name: str
@@ -96,6 +105,7 @@ class CostKind:
     quick: bool = False
     packaged: tuple[str, ...] = ()
     normal: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
+    declares: Declaration | None = field(default_factory=Declaration)
 
 
 def engine_beside(spec: CostModelSpec, context: BuildContext, what: str, why: str) -> EngineFacts:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ig_guardrail.costs.base import CostModel
-from ig_guardrail.costs.kinds.base import BuildContext, CostKind, option_of
+from ig_guardrail.costs.kinds.base import BuildContext, CostKind, Declaration, option_of
 from ig_guardrail.fields import ChoiceKind, Field, FormatKind, IntegerKind, ListOf, RegexKind, Section, ShortForm
 from ig_guardrail.types import CostModelSpec
 
@@ -70,4 +70,5 @@ PATTERN = CostKind(
     build,
     quick=True,
     normal=_normal,
+    declares=Declaration(reading="event"),
 )

@@ -37,5 +37,6 @@ PYTHON = CostKind(
         "options": Field(MapOf(OPTION, TextKind(1000), 1, 64), "texts that its factory is given", '{style: "strict"}'),
     },
     build_installed,
+    declares=None,
 )
-PROVIDED = CostKind("provided", {}, build_provided)
+PROVIDED = CostKind("provided", {}, build_provided, declares=None)

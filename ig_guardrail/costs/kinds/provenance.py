@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ig_guardrail.costs.base import CostModel
-from ig_guardrail.costs.kinds.base import PRINTABLE, BuildContext, CostKind, engine_beside, option_of
+from ig_guardrail.costs.kinds.base import PRINTABLE, BuildContext, CostKind, Declaration, engine_beside, option_of
 from ig_guardrail.fields import Field, FormatKind, IntegerKind
 from ig_guardrail.types import CostModelSpec
 
@@ -64,4 +64,5 @@ PROVENANCE = CostKind(
     },
     build,
     beyond="token ids",
+    declares=Declaration("token", "event"),
 )

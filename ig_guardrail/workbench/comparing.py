@@ -1,0 +1,119 @@
+"""Compares budgets by what they deny: an example that was run, a proof, or the word that it is not decided."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from ig_guardrail.costs.kinds.base import Declaration
+from ig_guardrail.types import CompiledPolicy
+from ig_guardrail.workbench.examples import Example, found
+from ig_guardrail.workbench.linear import TooLarge
+from ig_guardrail.workbench.meaning import Line
+from ig_guardrail.workbench.proofs import implied
+from ig_guardrail.workbench.sources import Books, open_books
+
+Verdict: TypeAlias = Literal["same", "stricter", "looser", "incomparable", "not comparable", "not decided"]
+
+ASSUMED = tuple(
+    Declaration(granularity, reading)
+    for granularity in ("block", "token", "final")
+    for reading in ("level", "event")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What B denies of what A shows, and the other way round.
+
+    stricter, looser  an example of either, where there is one
+    why               what is not decided or cannot be compared, and why
+    """
+
+    verdict: Verdict
+    stricter: Example | None = None
+    looser: Example | None = None
+    why: str = ""
+
+
+def compare(a: CompiledPolicy, b: CompiledPolicy, hazard: str | None = None) -> Comparison:
+    """Budgets that limit a hazard, in answers that score on no other; all of them together if None."""
+    first = _compared(open_books((a, b), hazard, ASSUMED[0]))
+    if not _says_for_itself(a, b):
+        return first
+    for assumed in ASSUMED[1:]:
+        other = _compared(open_books((a, b), hazard, assumed))
+        if other.verdict != first.verdict:
+            why = "what a cost model of kind `python` or `provided` declares of its scores decides, and is not known here"
+            return Comparison("not decided", why=why)
+    return first
+
+
+def _says_for_itself(*policies: CompiledPolicy) -> bool:
+    return any(spec.kind in ("python", "provided") for policy in policies for spec in policy.cost_models)
+
+
+def _compared(books: Books) -> Comparison:
+    a, b = books.sides
+    whole = frozenset(source.name for source in books.sources if source.whole)
+    strange = _strange(books)
+    stricter, looser = _denied_by(b, a, whole), _denied_by(a, b, whole)
+    reasons = [one for one in (stricter, looser) if isinstance(one, str)]
+    examples = [one if isinstance(one, Example) else None for one in (stricter, looser)]
+    if strange and (all(examples) or reasons):
+        return Comparison("not comparable", why=strange)
+    if reasons:
+        known = f"{'A' if examples[1] else 'B'} denies what {'B' if examples[1] else 'A'} shows; " if any(examples) else ""
+        return Comparison("not decided", *examples, why=f"{known}{'; '.join(dict.fromkeys(reasons))}")
+    return Comparison(_verdict(*map(bool, examples)), *examples)
+
+
+def _verdict(stricter: bool, looser: bool) -> Verdict:
+    if stricter and looser:
+        return "incomparable"
+    return "stricter" if stricter else "looser" if looser else "same"
+
+
+def _denied_by(lines: Sequence[Line], others: Sequence[Line], whole: frozenset[str]) -> Example | str | None:
+    """An answer that `others` show and `lines` deny; None where it is proved that there is none; else why not known."""
+    open_: list[str] = []
+    for line in lines:
+        try:
+            if implied(line, others, whole):
+                continue
+            reason = f"budget '{line.id}' against {_all(others)}"
+        except TooLarge as error:
+            reason = f"budget '{line.id}': {error}"
+        example = found(line, others, lines, whole) if _same_pieces(line, lines, others) else None
+        if example is not None:
+            return example
+        open_.append(reason if _same_pieces(line, lines, others) else f"{reason}: {PIECES}")
+    return "; ".join(open_) or None
+
+
+PIECES = "what a piece scores says nothing of longer or shorter pieces, and `every` differs"
+
+
+def _same_pieces(line: Line, lines: Sequence[Line], others: Sequence[Line]) -> bool:
+    """Whether scores of charge points can be made up: those of events, if all budgets look at the same pieces."""
+    steps = {one.step for one in (*lines, *others) if one.events}
+    return len(steps) < 2 and (not steps or not line.events or line.step in steps)
+
+
+def _all(lines: Sequence[Line]) -> str:
+    return ", ".join(f"'{one.id}'" for one in lines) or "none"
+
+
+def _strange(books: Books) -> str:
+    """Which cost models only one side has, where each side has some."""
+    by_side = [
+        [one.name for one in books.sources if one.sides == {side} and not _elsewhere(books, one, 1 - side)] for side in (0, 1)
+    ]
+    if not all(by_side):
+        return ""
+    return f"A reads {', '.join(by_side[0])}, B reads {', '.join(by_side[1])} instead: their scores are not comparable"
+
+
+def _elsewhere(books: Books, source: object, side: int) -> bool:
+    return any(one.identity == source.identity and side in one.sides and not one.whole for one in books.sources)  # type: ignore[attr-defined]
