@@ -12,14 +12,12 @@ from ig_guardrail.workbench.examples import Example, found
 from ig_guardrail.workbench.linear import TooLarge
 from ig_guardrail.workbench.meaning import Line
 from ig_guardrail.workbench.proofs import implied
-from ig_guardrail.workbench.sources import Books, open_books
+from ig_guardrail.workbench.sources import Books, Source, open_books
 
 Verdict: TypeAlias = Literal["same", "stricter", "looser", "incomparable", "not comparable", "not decided"]
 
 ASSUMED = tuple(
-    Declaration(granularity, reading)
-    for granularity in ("block", "token", "final")
-    for reading in ("level", "event")
+    Declaration(granularity, reading) for granularity in ("block", "token", "final") for reading in ("level", "event")
 )
 
 
@@ -45,7 +43,9 @@ def compare(a: CompiledPolicy, b: CompiledPolicy, hazard: str | None = None) -> 
     for assumed in ASSUMED[1:]:
         other = _compared(open_books((a, b), hazard, assumed))
         if other.verdict != first.verdict:
-            why = "what a cost model of kind `python` or `provided` declares of its scores decides, and is not known here"
+            why = (
+                "what a cost model of kind `python` or `provided` declares of its scores decides, and is not known here"
+            )
             return Comparison("not decided", why=why)
     return first
 
@@ -56,16 +56,14 @@ def _says_for_itself(*policies: CompiledPolicy) -> bool:
 
 def _compared(books: Books) -> Comparison:
     a, b = books.sides
-    whole = frozenset(source.name for source in books.sources if source.whole)
     strange = _strange(books)
-    stricter, looser = _denied_by(b, a, whole), _denied_by(a, b, whole)
+    stricter, looser = _denied_by(b, a, books), _denied_by(a, b, books)
     reasons = [one for one in (stricter, looser) if isinstance(one, str)]
     examples = [one if isinstance(one, Example) else None for one in (stricter, looser)]
     if strange and (all(examples) or reasons):
         return Comparison("not comparable", why=strange)
     if reasons:
-        known = f"{'A' if examples[1] else 'B'} denies what {'B' if examples[1] else 'A'} shows; " if any(examples) else ""
-        return Comparison("not decided", *examples, why=f"{known}{'; '.join(dict.fromkeys(reasons))}")
+        return Comparison("not decided", *examples, why="; ".join(dict.fromkeys(reasons)))
     return Comparison(_verdict(*map(bool, examples)), *examples)
 
 
@@ -75,45 +73,45 @@ def _verdict(stricter: bool, looser: bool) -> Verdict:
     return "stricter" if stricter else "looser" if looser else "same"
 
 
-def _denied_by(lines: Sequence[Line], others: Sequence[Line], whole: frozenset[str]) -> Example | str | None:
+def _denied_by(lines: Sequence[Line], others: Sequence[Line], books: Books) -> Example | str | None:
     """An answer that `others` show and `lines` deny; None where it is proved that there is none; else why not known."""
-    open_: list[str] = []
+    whole = {source.name for source in books.sources if source.whole}
+    events = {source.name for source in books.sources if source.event}
+    pieces = {one.step for one in (*lines, *others) if one.events}
+    silent = events if len(pieces) > 1 else set()  # what a piece scores says nothing of longer or shorter ones
+    unknown: list[str] = []
     for line in lines:
+        reason = "neither a proof nor an example was found"
         try:
             if implied(line, others, whole):
                 continue
-            reason = f"budget '{line.id}' against {_all(others)}"
         except TooLarge as error:
-            reason = f"budget '{line.id}': {error}"
-        example = found(line, others, lines, whole) if _same_pieces(line, lines, others) else None
+            reason = str(error)
+        example = found(line, others, lines, whole, silent)
         if example is not None:
             return example
-        open_.append(reason if _same_pieces(line, lines, others) else f"{reason}: {PIECES}")
-    return "; ".join(open_) or None
+        note = "; `every` differs, and pieces of other lengths score otherwise" if silent else ""
+        unknown.append(f"whether budget '{line.id}' denies more than {_names(others)} ({reason}{note})")
+    return "; ".join(unknown) or None
 
 
-PIECES = "what a piece scores says nothing of longer or shorter pieces, and `every` differs"
-
-
-def _same_pieces(line: Line, lines: Sequence[Line], others: Sequence[Line]) -> bool:
-    """Whether scores of charge points can be made up: those of events, if all budgets look at the same pieces."""
-    steps = {one.step for one in (*lines, *others) if one.events}
-    return len(steps) < 2 and (not steps or not line.events or line.step in steps)
-
-
-def _all(lines: Sequence[Line]) -> str:
-    return ", ".join(f"'{one.id}'" for one in lines) or "none"
+def _names(lines: Sequence[Line]) -> str:
+    return ", ".join(f"'{one.id}'" for one in lines) or "nothing"
 
 
 def _strange(books: Books) -> str:
-    """Which cost models only one side has, where each side has some."""
-    by_side = [
-        [one.name for one in books.sources if one.sides == {side} and not _elsewhere(books, one, 1 - side)] for side in (0, 1)
-    ]
-    if not all(by_side):
-        return ""
-    return f"A reads {', '.join(by_side[0])}, B reads {', '.join(by_side[1])} instead: their scores are not comparable"
+    """Which cost models only one side reads, where each side has some."""
+    a, b = (
+        [one.name for one in books.sources if one.sides == {side} and not _read_by(books, one, 1 - side)]
+        for side in (0, 1)
+    )
+    return f"A reads {_and(a)}, B reads {_and(b)}; their scores are not comparable" if a and b else ""
 
 
-def _elsewhere(books: Books, source: object, side: int) -> bool:
-    return any(one.identity == source.identity and side in one.sides and not one.whole for one in books.sources)  # type: ignore[attr-defined]
+def _read_by(books: Books, source: Source, side: int) -> bool:
+    """Whether a side reads the same cost model, of other hazards; each pattern is one by itself."""
+    return any(one.identity == source.identity and side in one.sides and not one.whole for one in books.sources)
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join(names)

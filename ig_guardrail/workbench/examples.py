@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from ig_guardrail.policy.ranges import value_of
+from ig_guardrail.types import Expression
 from ig_guardrail.workbench.linear import Scores, TooLarge, highest
 from ig_guardrail.workbench.meaning import Line
 from ig_guardrail.workbench.proofs import adds_up_as_often
@@ -30,9 +31,16 @@ class Example:
     denied: Outcome
 
 
-def found(line: Line, others: Sequence[Line], lines: Sequence[Line], whole: Collection[str]) -> Example | None:
-    """Answers that `others` let through, and of which `lines` deny one. line: the budget that should be overdrawn."""
-    for answers in _attempts(line, others, whole):
+def found(
+    line: Line, others: Sequence[Line], lines: Sequence[Line], whole: Collection[str], silent: Collection[str] = ()
+) -> Example | None:
+    """Answers that `others` let through, and of which `lines` deny one.
+
+    line    the budget that should be overdrawn
+    whole   sources that score 0 or 1
+    silent  sources that score 0
+    """
+    for answers in _attempts(line, others, whole, silent):
         denied = run(lines, answers)
         if denied.denied is None:
             continue
@@ -51,8 +59,10 @@ def _cut(answers: Sequence[Answer], denied: Outcome) -> tuple[Answer, ...]:
     return (*before, Answer(last.tokens if ended else denied.position + 1, moments, last.conversation))
 
 
-def _attempts(line: Line, others: Sequence[Line], whole: Collection[str]) -> Iterator[tuple[Answer, ...]]:
-    points = list(_points(line, others, whole))
+def _attempts(
+    line: Line, others: Sequence[Line], whole: Collection[str], silent: Collection[str]
+) -> Iterator[tuple[Answer, ...]]:
+    points = list(_points(line, others, whole, silent))
     for digits in DIGITS:
         for point in points:
             scores = _rounded(point, digits, whole)
@@ -61,14 +71,15 @@ def _attempts(line: Line, others: Sequence[Line], whole: Collection[str]) -> Ite
                     yield from _forms(line, others, sequence)
 
 
-def _points(line: Line, others: Sequence[Line], whole: Collection[str]) -> Iterator[Scores]:
+def _points(line: Line, others: Sequence[Line], whole: Collection[str], silent: Collection[str]) -> Iterator[Scores]:
     """Scores at one charge point that cost the line much: free for the others, as far as they allow, and whatever."""
+    mute = [(Expression("model", model=name), NONE) for name in silent]
     adding = [(one.cost, one.threshold) for one in others if one.cap is None]
     caps = [(one.cost, one.at_once) for one in others if one.at_once is not None]
     late = [(one.cost, one.cap) for one in others if one.cap is not None]
     for limits in (caps, [*caps, *adding], late, []):
         try:
-            best = highest(line.cost, limits, whole)
+            best = highest(line.cost, [*limits, *mute], whole)
         except TooLarge:
             continue
         if best is not None:
@@ -78,7 +89,9 @@ def _points(line: Line, others: Sequence[Line], whole: Collection[str]) -> Itera
 def _rounded(point: Scores, digits: int, whole: Collection[str]) -> Scores:
     """Rounded down, which lets no budget spend more."""
     scale = 10**digits
-    return {name: value if name in whole else Fraction(math.floor(value * scale), scale) for name, value in point.items()}
+    return {
+        name: value if name in whole else Fraction(math.floor(value * scale), scale) for name, value in point.items()
+    }
 
 
 def _filled(line: Line, scores: Scores) -> Scores:

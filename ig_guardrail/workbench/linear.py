@@ -54,7 +54,9 @@ def gap(goal: Expression, other: Expression) -> Fraction:
         for group in _forms(goal, "max")
         for side in _forms(other, "min")
     ]
-    shifted = [[{**one, ALONE: one.get(ALONE, Fraction(0)) + SHIFT, GOAL: Fraction(-1)} for one in all] for all in forms]
+    shifted = [
+        [{**one, ALONE: one.get(ALONE, Fraction(0)) + SHIFT, GOAL: Fraction(-1)} for one in all] for all in forms
+    ]
     found = [_solved(group, [], {}, top=2 * SHIFT) for group in shifted]
     return max(one[0] for one in found if one is not None) - SHIFT
 
@@ -73,7 +75,9 @@ def _forms(expression: Expression, outer: Literal["max", "min"]) -> list[list[Li
             return _bounded([list(itertools.chain(*groups)) for groups in _choices(list(sides))])
         case "add" | "mean":
             share = Fraction(1, len(expression.args)) if expression.op == "mean" else Fraction(1)
-            return [[_times(form, share) for form in group] for group in _sum([_forms(a, outer) for a in expression.args])]
+            return [
+                [_times(form, share) for form in group] for group in _sum([_forms(a, outer) for a in expression.args])
+            ]
         case "multiply":
             return _product([_forms(arg, outer) for arg in expression.args])
 
@@ -156,7 +160,9 @@ def _solved(
 
 def _given(form: Linear, given: Scores) -> Linear:
     """A form with some of its sources at what they score."""
-    alone = form.get(ALONE, Fraction(0)) + sum((form[name] * given[name] for name in form if name in given), Fraction(0))
+    alone = form.get(ALONE, Fraction(0)) + sum(
+        (form[name] * given[name] for name in form if name in given), Fraction(0)
+    )
     return {ALONE: alone, **{name: weight for name, weight in form.items() if name not in (*given, ALONE)}}
 
 

@@ -73,11 +73,6 @@ class Line:
         return range_of(self.cost, dict.fromkeys(self.cost.models(), SCORES)).score.high
 
     @property
-    def excess(self) -> Fraction:
-        """The most that a score lies above its threshold."""
-        return max(Fraction(0), self.highest - self.threshold)
-
-    @property
     def cap(self) -> Fraction | None:
         """The score that no charge point may pass, where that is all that it says; else None."""
         if not self.granted:
@@ -99,9 +94,12 @@ class MostCost:
     reached: bool = True
 
 
-def most_cost(line: Line) -> MostCost:
-    """Of one answer, however long. An answer that ends at its first token is charged there, without a discount."""
-    highest = line.weight * line.excess
+def most_cost(line: Line, score: Fraction) -> MostCost:
+    """Of one answer, however long, that scores at most so much.
+
+    An answer that ends at its first token is charged there, without a discount.
+    """
+    highest = line.weight * max(Fraction(0), score - line.threshold)
     if not highest or line.rises_only or not line.step:
         return MostCost(highest)
     if line.discount == 1:
@@ -112,9 +110,9 @@ def most_cost(line: Line) -> MostCost:
     return MostCost(highest * max(reached, limit), reached >= limit)
 
 
-def can_be_overdrawn(line: Line) -> bool:
-    """Whether any scores overdraw it: in one answer, or in all the answers that share it."""
-    most = most_cost(line)
+def can_be_overdrawn(line: Line, score: Fraction) -> bool:
+    """Whether scores up to this one can overdraw it: in one answer, or in all the answers that share it."""
+    most = most_cost(line, score)
     if most.cost is None or not line.spans:
         return most.cost is None or most.cost > line.granted
     decay, window = as_written(line.rule.budget.decay), line.rule.budget.window

@@ -15,19 +15,19 @@ from ig_guardrail.types import Expression
 from ig_guardrail.workbench.linear import gap, highest
 from ig_guardrail.workbench.meaning import Line, can_be_overdrawn
 
+
 def implied(line: Line, others: Sequence[Line], whole: Collection[str]) -> bool:
     """Whether every answer that the others let through, this budget lets through. Raises TooLarge.
 
     whole: sources that score 0 or 1.
     """
-    if not can_be_overdrawn(line):
+    if not can_be_overdrawn(line, line.highest):
         return True
     seeing = [one for one in others if sees_all_of(one, line, whole)]
-    return (
-        any(spends_as_much(one, line) for one in seeing)
-        or _capped(line, seeing, whole)
-        or any(_used_up_first(one, line, seeing, whole) for one in seeing)
-    )
+    if any(spends_as_much(one, line) for one in seeing):
+        return True
+    top = _top(line, seeing, whole)
+    return not can_be_overdrawn(line, top) or any(_used_up_first(one, line, top) for one in seeing)
 
 
 def sees_all_of(other: Line, line: Line, whole: Collection[str]) -> bool:
@@ -42,7 +42,9 @@ def sees_all_of(other: Line, line: Line, whole: Collection[str]) -> bool:
 
 def _any_match(cost: Expression, whole: Collection[str]) -> bool:
     """Whether an expression scores where any of some patterns matches: then it does not matter how pieces are cut."""
-    return cost.model in whole if cost.op == "model" else cost.op == "max" and all(_any_match(a, whole) for a in cost.args)
+    return (
+        cost.model in whole if cost.op == "model" else cost.op == "max" and all(_any_match(a, whole) for a in cost.args)
+    )
 
 
 def spends_as_much(other: Line, line: Line) -> bool:
@@ -73,26 +75,16 @@ def _remembers(other: Line, line: Line) -> bool:
     return longer and as_written(own.decay) >= as_written(of_line.decay)
 
 
-def _capped(line: Line, others: Sequence[Line], whole: Collection[str]) -> bool:
-    """Whether no single score can overdraw a budget that counts nothing else, since the others deny it."""
-    if line.cap is None:
-        return False
-    return _top(line, others, whole) <= line.cap
-
-
-def _used_up_first(other: Line, line: Line, seeing: Sequence[Line], whole: Collection[str]) -> bool:
+def _used_up_first(other: Line, line: Line, top: Fraction) -> bool:
     """Whether the other is overdrawn before the line is, of the same expression, where costs add up in both.
 
-    What is allowed in the other is worth most to the line in portions as large as the caps allow, and one smaller one:
+    top: what a charge point may score at most
+
+    What is allowed in the other is worth most to the line in portions as large as `top` allows, and one smaller one:
     a portion x of it is max(0, x + difference of the thresholds) of the line, which is convex.
     """
-    if line.discount < 1 or line.forgets:
-        return False
-    top = _top(line, seeing, whole)
-    if top <= line.threshold:
-        return True
-    comparable = other.discount == 1 and other.cost == line.cost and adds_up_as_often(other, line)
-    if not comparable or other.threshold > line.threshold:
+    comparable = other.discount == line.discount == 1 and not line.forgets and adds_up_as_often(other, line)
+    if not comparable or other.cost != line.cost or other.threshold > line.threshold:
         return False
     largest = top - other.threshold
     count = int(other.allowance / largest)

@@ -1,8 +1,9 @@
 """What the budgets of policies rest on: sources, each of which may score whatever the others do.
 
-A source is what a cost model says of hazards that no budget tells apart, or whether a pattern matches of those that no
-cost model tells apart. Cost models are the same where kind, options and scale are, whatever they are called and on
-whichever side of a comparison they stand: one source stands for both, so that their scores are compared.
+A source is a score of a cost model, one for all its hazards or for those that no budget tells apart; or whether any of
+some patterns matches that no cost model tells apart. Cost models are the same where kind, options and scale are,
+whatever they are called and on whichever side of a comparison they stand: one source stands for both, so that their
+scores are compared.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from ig_guardrail.costs.catalog import declared_by
+from ig_guardrail.costs.catalog import OF_CALLS, declared_by
 from ig_guardrail.costs.kinds.base import Declaration
 from ig_guardrail.drive.cost_registry import rule_of
 from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec, Expression
@@ -20,17 +21,23 @@ from ig_guardrail.workbench.meaning import Line
 
 Place: TypeAlias = tuple[int, str, str]  # side, budget, cost model as its expression names it
 SILENCE = Expression("number", number=0.0)
+ONE_SCORE = "*"
 CLIPPED = 40  # characters of a pattern
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """identity: of its cost model. sides: the policies that hear it. whole: whether it scores 0 or 1 and no more."""
+    """identity: of its cost model. sides: the policies that hear it.
+
+    whole  whether it scores 0 or 1 and no more
+    event  whether it scores pieces, and not the answer so far
+    """
 
     name: str
     identity: str
     sides: frozenset[int]
     whole: bool
+    event: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +49,16 @@ class Books:
 
 
 def open_books(policies: Sequence[CompiledPolicy], hazard: str | None, assumed: Declaration) -> Books:
-    """The enforced budgets of policies, as far as they limit one hazard; all of them if None.
+    """The enforced budgets of policies over what scores one hazard; all of them if None.
 
     assumed: what cost models declare that say it for themselves
     """
-    budgets = [(side, one) for side, policy in enumerate(policies) for one in charged(policy, hazard)]
+    budgets = [
+        (side, one)
+        for side, policy in enumerate(policies)
+        for one in charged(policy)
+        if any(_parts(policy, name, one, hazard) for name in one.cost.models())
+    ]
     atoms: dict[tuple[str, str], set[Place]] = {}
     specs: dict[str, tuple[int, CostModelSpec]] = {}
     for side, budget in budgets:
@@ -54,12 +66,12 @@ def open_books(policies: Sequence[CompiledPolicy], hazard: str | None, assumed: 
             spec = judge_of(policies[side], model)
             key = identity(policies[side], model)
             specs.setdefault(key, (side, spec))
-            for part in _parts(spec, budget, hazard):
+            for part in _parts(policies[side], model, budget, hazard):
                 atoms.setdefault((key, part), set()).add((side, budget.id, model))
     classes: dict[tuple[str, frozenset[Place]], list[str]] = {}
     for (key, part), places in atoms.items():
         classes.setdefault((key, frozenset(places)), []).append(part)
-    sources = dict(zip(classes, _sources(classes, specs), strict=True))
+    sources = dict(zip(classes, _sources(classes, specs, assumed), strict=True))
     heard = [(places, source.name) for (_, places), source in sources.items()]
     sides = tuple(
         tuple(_line(policies[side], side, one, heard, assumed) for at, one in budgets if at == side)
@@ -68,11 +80,11 @@ def open_books(policies: Sequence[CompiledPolicy], hazard: str | None, assumed: 
     return Books(sides, tuple(sources.values()))
 
 
-def charged(policy: CompiledPolicy, hazard: str | None = None, mode: str = "enforce") -> Iterator[Budget]:
-    """The budgets of a mode that limit a hazard, or any; those that count calls and break rules for tools are not."""
+def charged(policy: CompiledPolicy, mode: str = "enforce") -> Iterator[Budget]:
+    """The budgets of a mode over what cost models score; those that count calls, or break rules for tools, are not."""
     for budget in policy.budgets:
-        rules = all(spec_of(policy, name).kind in ("tools", "calls") and not _judged(policy, name) for name in budget.cost.models())
-        if budget.mode == mode and not rules and (hazard is None or hazard in budget.hazards):
+        scored = any(judge_of(policy, name).kind not in OF_CALLS for name in budget.cost.models())
+        if budget.mode == mode and scored:
             yield budget
 
 
@@ -104,16 +116,22 @@ def _judged(policy: CompiledPolicy, model: str) -> bool:
     return spec.kind == "calls" and "by" in spec.options
 
 
-def _parts(spec: CostModelSpec, budget: Budget, hazard: str | None) -> list[str]:
-    """What a budget hears of a cost model: its patterns, or the hazards it scores for the budget."""
-    heard = [one for one in spec.hazards if one in budget.hazards and hazard in (None, one)]
-    if spec.kind == "calls":  # counts calls: counted as 1 wherever a call is charged
+def _parts(policy: CompiledPolicy, model: str, budget: Budget, hazard: str | None) -> list[str]:
+    """What a budget hears of a cost model: its patterns, its one score, or its scores of the budget's hazards."""
+    spec = judge_of(policy, model)
+    heard = [one for one in spec.hazards if one in budget.hazards]
+    if not heard or spec.kind in OF_CALLS or hazard not in (None, *spec.hazards):
         return []
-    return [pattern_text(one) for one in spec.options["patterns"]] if spec.kind == "pattern" and heard else heard
+    if spec.kind == "pattern":
+        return [pattern_text(one) for one in spec.options["patterns"]]
+    declared = declared_by(spec.kind)
+    return [ONE_SCORE] if declared and declared.alike else [one for one in heard if hazard in (None, one)]
 
 
 def _sources(
-    classes: Mapping[tuple[str, frozenset[Place]], list[str]], specs: Mapping[str, tuple[int, CostModelSpec]]
+    classes: Mapping[tuple[str, frozenset[Place]], list[str]],
+    specs: Mapping[str, tuple[int, CostModelSpec]],
+    assumed: Declaration,
 ) -> Iterator[Source]:
     taken: dict[str, str] = {}
     for (key, places), parts in classes.items():
@@ -126,11 +144,16 @@ def _sources(
         while label in taken:
             label = f"{label} of {'AB'[side]}"
         taken[label] = key
-        yield Source(label, key, frozenset(at for at, *_ in places), spec.kind == "pattern")
+        event = (declared_by(spec.kind) or assumed).reading == "event"
+        yield Source(label, key, frozenset(at for at, *_ in places), spec.kind == "pattern", event)
 
 
 def _line(
-    policy: CompiledPolicy, side: int, budget: Budget, heard: Sequence[tuple[frozenset[Place], str]], assumed: Declaration
+    policy: CompiledPolicy,
+    side: int,
+    budget: Budget,
+    heard: Sequence[tuple[frozenset[Place], str]],
+    assumed: Declaration,
 ) -> Line:
     names = {
         model: tuple(name for places, name in heard if (side, budget.id, model) in places)
