@@ -27,12 +27,14 @@ class Comparison:
 
     stricter, looser  an example of either, where there is one
     why               what is not decided or cannot be compared, and why
+    patterns          sources in the examples that match, and do not score
     """
 
     verdict: Verdict
     stricter: Example | None = None
     looser: Example | None = None
     why: str = ""
+    patterns: frozenset[str] = frozenset()
 
 
 def compare(a: CompiledPolicy, b: CompiledPolicy, hazard: str | None = None) -> Comparison:
@@ -56,15 +58,15 @@ def _says_for_itself(*policies: CompiledPolicy) -> bool:
 
 def _compared(books: Books) -> Comparison:
     a, b = books.sides
-    strange = _strange(books)
+    strange, patterns = _strange(books), frozenset(one.name for one in books.sources if one.whole)
     stricter, looser = _denied_by(b, a, books), _denied_by(a, b, books)
     reasons = [one for one in (stricter, looser) if isinstance(one, str)]
     examples = [one if isinstance(one, Example) else None for one in (stricter, looser)]
     if strange and (all(examples) or reasons):
         return Comparison("not comparable", why=strange)
     if reasons:
-        return Comparison("not decided", *examples, why="; ".join(dict.fromkeys(reasons)))
-    return Comparison(_verdict(*map(bool, examples)), *examples)
+        return Comparison("not decided", *examples, why="; ".join(dict.fromkeys(reasons)), patterns=patterns)
+    return Comparison(_verdict(*map(bool, examples)), *examples, patterns=patterns)
 
 
 def _verdict(stricter: bool, looser: bool) -> Verdict:

@@ -137,7 +137,7 @@ def _values(rules: Sequence[ArgumentRule]) -> Iterator[Any]:
     )
     yield 0
     yield from dict.fromkeys(text for rule in rules for text in rule.one_of or ())
-    yield from (_sample(rule.matches.pattern) for rule in rules if rule.matches is not None)
+    yield from (text for rule in rules if rule.matches is not None for text in _samples(rule.matches.pattern))
     yield from ("something else", "x", "", True)
 
 
@@ -145,14 +145,13 @@ def _short(number: float) -> float:
     return int(number) if float(number).is_integer() else round(number, 6)
 
 
-def _sample(pattern: str) -> str:
-    """A text that many a simple pattern matches; whether it does is seen when it is tried."""
+def _samples(pattern: str) -> list[str]:
+    """Texts that many a simple pattern matches; whether it does is seen when they are tried."""
     text = re.sub(r"\(\?[a-z]*:?|[()^$]|(?<!\\)[+*?]|\{[^}]*\}", "", pattern)
     text = re.sub(r"\[(\\?.)[^\]]*\]", r"\1", text)
-    text = text.split("|")[0]
-    for escape, letter in ((r"\d", "0"), (r"\w", "a"), (r"\s", " ")):
+    for escape, letter in ((r"\d", "0"), (r"\w", "a"), (r"\s", " "), ("\\", "")):
         text = text.replace(escape, letter)
-    return text.replace("\\", "")
+    return text.split("|")
 
 
 def _over_limit(

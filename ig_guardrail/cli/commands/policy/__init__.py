@@ -5,8 +5,10 @@ from __future__ import annotations
 import typer
 
 from ig_guardrail.cli.commands.policy.check import check_command
+from ig_guardrail.cli.commands.policy.diff import diff_command
 from ig_guardrail.cli.commands.policy.show import show_command
 
 app = typer.Typer(help="Check and read safety policies.", no_args_is_help=True)
 app.command("check")(check_command)
+app.command("diff")(diff_command)
 app.command("show")(show_command)
