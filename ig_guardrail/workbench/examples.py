@@ -19,6 +19,7 @@ from ig_guardrail.workbench.trials import Answer, Moment, Outcome, run
 
 MOST_MOMENTS = 400
 DIGITS = (1, 2, 3, 4, 6, 9, 12, 15)  # of the scores, fewest first
+SMALL = (Fraction(1, 2), Fraction(1, 5), Fraction(1, 20))
 NONE = Fraction(0)
 
 
@@ -67,7 +68,7 @@ def _attempts(
         for point in points:
             scores = _rounded(point, digits, whole)
             if value_of(line.cost, _filled(line, scores)) > line.threshold:
-                for sequence in _sequences(line, others, scores, digits):
+                for sequence in _sequences(line, others, scores, digits, whole):
                     yield from _forms(line, others, sequence)
 
 
@@ -84,6 +85,16 @@ def _points(line: Line, others: Sequence[Line], whole: Collection[str], silent: 
             continue
         if best is not None:
             yield best[1]
+            if any(one.discount < 1 or one.forgets for one in (line, *others)):
+                yield from _lower(line, *best)
+
+
+def _lower(line: Line, score: Fraction, point: Scores) -> Iterator[Scores]:
+    """The same in small amounts, which add up where nothing is forgotten."""
+    for share in SMALL:
+        goal = line.threshold + (score - line.threshold) * share
+        if score > line.threshold:
+            yield {name: value * goal / score for name, value in point.items()}
 
 
 def _rounded(point: Scores, digits: int, whole: Collection[str]) -> Scores:
@@ -98,7 +109,9 @@ def _filled(line: Line, scores: Scores) -> Scores:
     return {name: scores.get(name, NONE) for name in line.cost.models()}
 
 
-def _sequences(line: Line, others: Sequence[Line], scores: Scores, digits: int) -> Iterator[list[Scores]]:
+def _sequences(
+    line: Line, others: Sequence[Line], scores: Scores, digits: int, whole: Collection[str]
+) -> Iterator[list[Scores]]:
     """Scores of charge points one after the other: as many as overdraw the line, or as few as the others pay for."""
     excess = min(Fraction(1), value_of(line.cost, _filled(line, scores))) - line.threshold
     count = MOST_MOMENTS if line.discount < 1 or line.forgets else int(line.allowance / excess) + 1
@@ -107,7 +120,13 @@ def _sequences(line: Line, others: Sequence[Line], scores: Scores, digits: int) 
         yield [scores] * min(MOST_MOMENTS, count)
     for other in others:
         name = other.cost.model
-        if name and other.cost == line.cost and adds_up_as_often(other, line) and scores[name] > other.threshold:
+        if (
+            name
+            and name not in whole
+            and other.cost == line.cost
+            and adds_up_as_often(other, line)
+            and scores[name] > other.threshold
+        ):
             largest = scores[name] - other.threshold
             full = min(MOST_MOMENTS, int(other.allowance / largest))
             rest = {name: other.threshold + other.allowance - full * largest}

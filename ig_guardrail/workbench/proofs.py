@@ -27,7 +27,7 @@ def implied(line: Line, others: Sequence[Line], whole: Collection[str]) -> bool:
     if any(spends_as_much(one, line) for one in seeing):
         return True
     top = _top(line, seeing, whole)
-    return not can_be_overdrawn(line, top) or any(_used_up_first(one, line, top) for one in seeing)
+    return not can_be_overdrawn(line, top) or any(_used_up_first(one, line, top, whole) for one in seeing)
 
 
 def sees_all_of(other: Line, line: Line, whole: Collection[str]) -> bool:
@@ -75,7 +75,7 @@ def _remembers(other: Line, line: Line) -> bool:
     return longer and as_written(own.decay) >= as_written(of_line.decay)
 
 
-def _used_up_first(other: Line, line: Line, top: Fraction) -> bool:
+def _used_up_first(other: Line, line: Line, top: Fraction, whole: Collection[str]) -> bool:
     """Whether the other is overdrawn before the line is, of the same expression, where costs add up in both.
 
     top: what a charge point may score at most
@@ -88,7 +88,7 @@ def _used_up_first(other: Line, line: Line, top: Fraction) -> bool:
         return False
     largest = top - other.threshold
     count = int(other.allowance / largest)
-    rest = other.allowance - count * largest
+    rest = Fraction(0) if line.cost.model in whole else other.allowance - count * largest
     spent = count * (top - line.threshold) + max(Fraction(0), other.threshold + rest - line.threshold)
     return spent <= line.allowance
 
