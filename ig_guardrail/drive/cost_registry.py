@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from ig_guardrail.budget import BudgetRule
 from ig_guardrail.costs.base import CostModel
@@ -11,7 +12,6 @@ from ig_guardrail.costs.calls.decoded import read_decoded
 from ig_guardrail.costs.calls.rules import ToolRules
 from ig_guardrail.costs.catalog import OF_CALLS, BuiltCost, beyond_text
 from ig_guardrail.costs.heads.artifact import options_sha256
-from ig_guardrail.costs.kinds.base import Declaration
 from ig_guardrail.costs.workers import Worker
 from ig_guardrail.errors import ModelError
 from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec, Granularity, PromptRule, ScoreKind
@@ -118,7 +118,16 @@ def check_prompt(rule: PromptRule | None, models: Mapping[str, CostModel]) -> No
             )
 
 
-def rule_of(budget: Budget, models: Sequence[CostModel | Declaration]) -> BudgetRule:
+class Declared(Protocol):
+    """What a cost model declares of its scores."""
+
+    @property
+    def granularity(self) -> Granularity: ...
+    @property
+    def reading(self) -> ScoreKind: ...
+
+
+def rule_of(budget: Budget, models: Sequence[Declared]) -> BudgetRule:
     """A budget is charged as its finest cost model asks, but only at the end if one of them can only judge wholes.
 
     It is an event only if all its cost models are: a level among them stays up, and must not be charged repeatedly.
