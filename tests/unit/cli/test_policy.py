@@ -75,3 +75,24 @@ def test_a_policy_that_is_not_there_cannot_be_shown(ig: Command) -> None:
 def test_these_commands_run_where_torch_cannot_be_imported(arguments: tuple[str, ...]) -> None:
     ran = subprocess.run([sys.executable, "-c", WITHOUT_TORCH, *arguments], capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_policies_are_compared_by_meaning(ig: Command, tmp_path: Path) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text(POLITE.replace("threshold: 0.5, budget", "threshold: 0.25, budget"), encoding="utf-8")
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(POLITE, encoding="utf-8")
+    same = ig("policy", "diff", str(mine), str(mine))
+    assert (same.code, same.out.splitlines()[-1]) == (0, "the same policy: their normal forms are equal")
+    ran = ig("policy", "diff", str(mine), "default", "--format", "json")
+    found = json.loads(ran.out)
+    assert (ran.code, found["same"], found["together"]["verdict"]) == (1, False, "not comparable")
+    assert ig("policy", "diff", str(mine), str(tmp_path / "no.yaml")).code == 2
+
+
+def test_a_policy_and_a_receipt_are_explained(ig: Command, tmp_path: Path) -> None:
+    assert "can be overdrawn" in ig("policy", "explain", "default").out
+    assert json.loads(ig("policy", "explain", "strict", "--format", "json").out)["name"] == "strict"
+    recorded = Path(__file__).parents[2] / "golden" / "transcripts" / "refused.jsonl"
+    assert "would have overdrawn rudeness" in ig("policy", "explain", str(recorded)).out
+    assert ig("policy", "explain", str(tmp_path / "no.yaml")).code == 2

@@ -152,7 +152,7 @@ def _by_model(scores: Vector) -> Vector:
 PAIRS = st.tuples(st.lists(budgets(), min_size=1, max_size=2), st.lists(budgets(), min_size=1, max_size=2))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(PAIRS)
 def test_random_pairs_agree_with_brute_force(pair: Any) -> None:
     check(pair)
