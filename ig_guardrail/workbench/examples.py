@@ -18,6 +18,7 @@ from ig_guardrail.workbench.proofs import adds_up_as_often
 from ig_guardrail.workbench.trials import Answer, Moment, Outcome, run
 
 MOST_MOMENTS = 400
+MOST_WORK = 20_000  # charge points of all answers that are tried for one budget
 DIGITS = (1, 2, 3, 4, 6, 9, 12, 15)  # of the scores, fewest first
 SMALL = (Fraction(1, 2), Fraction(1, 5), Fraction(1, 20))
 NONE = Fraction(0)
@@ -41,7 +42,11 @@ def found(
     whole   sources that score 0 or 1
     silent  sources that score 0
     """
+    work = 0
     for answers in _attempts(line, others, whole, silent):
+        work += sum(_charge_points(answer, (*lines, *others)) for answer in answers)
+        if work > MOST_WORK:
+            break
         denied = run(lines, answers)
         if denied.denied is None:
             continue
@@ -50,6 +55,11 @@ def found(
         if shown.denied is None:
             return Example(seen, shown, run(lines, seen))
     return None
+
+
+def _charge_points(answer: Answer, lines: Sequence[Line]) -> int:
+    """How often an answer is looked at, about."""
+    return len(answer.moments) + sum(answer.tokens // line.step for line in lines if line.step)
 
 
 def _cut(answers: Sequence[Answer], denied: Outcome) -> tuple[Answer, ...]:

@@ -54,12 +54,17 @@ def run(lines: Sequence[Line], answers: Sequence[Answer]) -> Outcome:
     ledger = MemoryLedger()
     rules = tuple(line.rule for line in lines)
     spent: Mapping[str, float] = {rule.budget.id: 0.0 for rule in rules}
+    by_id = {line.id: line for line in lines}
     for count, answer in enumerate(answers, 1):
+        scored = {Point(one.position, one.ended): one.scores for one in answer.moments}
         payer = AccountKey(str(answer.conversation), TENANT)
         gate = Gate(_node(None, 0), rules, Hold(), SafetyState(_opening(ledger, payer, rules)))
         for position, ended in _stops(answer):
             node = _node(gate.tip, position, ended)
-            measures = _measures(lines, answer, gate.due(node))
+            measures = [
+                Measure(budget, point.position, point.ended, _score(by_id[budget], scored.get(point)))
+                for budget, point in gate.due(node)
+            ]
             reply = gate.commit(node, measures)
             if isinstance(reply, Denied):
                 after, _ = settle(rules, gate.state_at(node), measures)
@@ -90,14 +95,6 @@ def _node(parent: Node | None, position: int, ended: bool = False) -> Node:
         visible=0,
         finish="stop" if ended else None,
     )
-
-
-def _measures(lines: Sequence[Line], answer: Answer, due: Sequence[tuple[str, Point]]) -> list[Measure]:
-    by_id = {line.id: line for line in lines}
-    scored = {Point(one.position, one.ended): one.scores for one in answer.moments}
-    return [
-        Measure(budget, point.position, point.ended, _score(by_id[budget], scored.get(point))) for budget, point in due
-    ]
 
 
 def _score(line: Line, scores: Mapping[str, float] | None) -> float:
