@@ -89,9 +89,10 @@ def explain_policy(policy: CompiledPolicy) -> PolicyMeaning:
 
 def _budgets(policy: CompiledPolicy) -> Iterator[BudgetMeaning]:
     everything = replace(policy, budgets=tuple(replace(one, mode="enforce") for one in policy.budgets))
-    (lines,) = open_books((everything,), None, Declaration()).sides
+    books = open_books((everything,), None, Declaration())
+    patterns = {source.name for source in books.sources if source.whole}
     modes = {one.id: one.mode for one in policy.budgets}
-    for line in lines:
+    for line in books.sides[0]:
         budget, most = line.rule.budget, most_cost(line, line.highest)
         judges = dict.fromkeys(judge_of(policy, name).name for name in budget.cost.models())
         judged = [name for name in judges if spec_of(policy, name).kind not in OF_CALLS]
@@ -107,7 +108,7 @@ def _budgets(policy: CompiledPolicy) -> Iterator[BudgetMeaning]:
             granted=budget.budget,
             looked_at=_looked_at(line),
             most=None if most.cost is None else float(most.cost),
-            overdrawn=_overdrawn(line),
+            overdrawn=_overdrawn(line, matching=patterns >= set(line.cost.models())),
             certain=all(declared_by(spec_of(policy, name).kind) for name in budget.cost.models()),
         )
 
@@ -134,21 +135,21 @@ def _looked_at(line: Line) -> str:
     return f"every {line.step} tokens and at its end" if line.step > 1 else "at every token"
 
 
-def _overdrawn(line: Line) -> str:
-    """By what scores, in words. "" if by none."""
+def _overdrawn(line: Line, matching: bool) -> str:
+    """By what scores, in words. "" if by none. matching: whether its cost models are patterns, which match or do not."""
     if not can_be_overdrawn(line, line.highest):
         return ""
     alone = line.threshold + line.allowance
     ways = []
     if alone < line.highest:
         early = " near its beginning" if line.discount < 1 and line.granted else ""
-        ways.append(f"one score above {_number(alone)}{early}")
+        ways.append(f"{'a match' if matching else f'one score above {_number(alone)}'}{early}")
     if line.granted and (not line.rises_only or line.spans):
         count = points_to_overdraw(line, line.highest)
         where = "answers" if line.rises_only else "charge points"
         if count is not None and count > 1:
-            ways.append(f"{count} {where} at {_number(line.highest)}")
-        else:
+            ways.append(f"{count} {where} {'with a match' if matching else f'at {_number(line.highest)}'}")
+        elif not matching:
             ways.append(f"lower scores at several {where}")
     return ", or ".join(ways)
 
@@ -176,8 +177,8 @@ def _what(spec: CostModelSpec) -> str:
     named = next(
         (str(spec.options[key]) for key in ("head", "model", "entry_point", "unsafe") if key in spec.options), ""
     )
-    count = f"{len(spec.options['patterns'])} patterns" if spec.kind == "pattern" else named
-    notes = [f"{spec.kind} {count}".strip()]
+    many = len(spec.options["patterns"]) if spec.kind == "pattern" else 0
+    notes = [f"{many} pattern{'s' if many > 1 else ''}" if many else f"{spec.kind} {named}".strip()]
     notes += [f"reads {beyond_text(spec.kind)}"] if beyond_text(spec.kind) else []
     notes += ["goes on without it where it fails"] if spec.on_error == "open" else []
     return "; ".join(notes)

@@ -138,7 +138,7 @@ def _sources(
         side, spec = specs[key]
         label = spec.name
         if sum(other == key for other, _ in classes) > 1:
-            what = repr(parts[0][:CLIPPED]) if spec.kind == "pattern" else " and ".join(parts)
+            what = f"'{parts[0][:CLIPPED]}'" if spec.kind == "pattern" else " and ".join(parts)
             more = f" and {len(parts) - 1} more" if spec.kind == "pattern" and len(parts) > 1 else ""
             label = f"{label} ({what}{more})"
         while label in taken:
