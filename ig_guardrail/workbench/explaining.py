@@ -136,7 +136,7 @@ def _looked_at(line: Line) -> str:
 
 
 def _overdrawn(line: Line, matching: bool) -> str:
-    """By what scores, in words. "" if by none. matching: whether its cost models are patterns, which match or do not."""
+    """By what scores, in words. "" if by none. matching: whether its cost models are patterns, which score 0 or 1."""
     if not can_be_overdrawn(line, line.highest):
         return ""
     alone = line.threshold + line.allowance
