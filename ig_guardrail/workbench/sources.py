@@ -60,12 +60,11 @@ def open_books(policies: Sequence[CompiledPolicy], hazard: str | None, assumed: 
         if any(_parts(policy, name, one, hazard) for name in one.cost.models())
     ]
     atoms: dict[tuple[str, str], set[Place]] = {}
-    specs: dict[str, tuple[int, CostModelSpec]] = {}
+    specs: dict[str, tuple[int, str, CostModelSpec]] = {}
     for side, budget in budgets:
         for model in budget.cost.models():
-            spec = judge_of(policies[side], model)
             key = identity(policies[side], model)
-            specs.setdefault(key, (side, spec))
+            specs.setdefault(key, (side, model, judge_of(policies[side], model)))
             for part in _parts(policies[side], model, budget, hazard):
                 atoms.setdefault((key, part), set()).add((side, budget.id, model))
     classes: dict[tuple[str, frozenset[Place]], list[str]] = {}
@@ -130,13 +129,12 @@ def _parts(policy: CompiledPolicy, model: str, budget: Budget, hazard: str | Non
 
 def _sources(
     classes: Mapping[tuple[str, frozenset[Place]], list[str]],
-    specs: Mapping[str, tuple[int, CostModelSpec]],
+    specs: Mapping[str, tuple[int, str, CostModelSpec]],
     assumed: Declaration,
 ) -> Iterator[Source]:
     taken: dict[str, str] = {}
     for (key, places), parts in classes.items():
-        side, spec = specs[key]
-        label = spec.name
+        side, label, spec = specs[key]
         if sum(other == key for other, _ in classes) > 1:
             what = f"'{parts[0][:CLIPPED]}'" if spec.kind == "pattern" else " and ".join(parts)
             more = f" and {len(parts) - 1} more" if spec.kind == "pattern" and len(parts) > 1 else ""
