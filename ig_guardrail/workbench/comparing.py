@@ -61,12 +61,12 @@ def _compared(books: Books) -> Comparison:
     strange, patterns = _strange(books), frozenset(one.name for one in books.sources if one.whole)
     stricter, looser = _denied_by(b, a, books), _denied_by(a, b, books)
     reasons = [one for one in (stricter, looser) if isinstance(one, str)]
-    examples = [one if isinstance(one, Example) else None for one in (stricter, looser)]
-    if strange and (all(examples) or reasons):
+    more, fewer = (one if isinstance(one, Example) else None for one in (stricter, looser))
+    if strange and (reasons or (more and fewer)):
         return Comparison("not comparable", why=strange)
     if reasons:
-        return Comparison("not decided", *examples, why="; ".join(dict.fromkeys(reasons)), patterns=patterns)
-    return Comparison(_verdict(*map(bool, examples)), *examples, patterns=patterns)
+        return Comparison("not decided", more, fewer, "; ".join(dict.fromkeys(reasons)), patterns)
+    return Comparison(_verdict(bool(more), bool(fewer)), more, fewer, patterns=patterns)
 
 
 def _verdict(stricter: bool, looser: bool) -> Verdict:

@@ -54,9 +54,8 @@ class Differences:
     @property
     def same(self) -> bool:
         """Whether it is proved that both do the same."""
-        verdicts = (
-            one.verdict for one in (*(one.found for one in self.hazards), self.together, self.prompt, self.calls)
-        )
+        budgets = [self.together, self.prompt, *(one.found for one in self.hazards)]
+        verdicts = [self.calls.verdict, *(one.verdict for one in budgets)]
         return not self.changes and all(verdict == "same" for verdict in verdicts)
 
 

@@ -24,19 +24,31 @@ def read_receipts(source: str) -> list[Mapping[str, Any]]:
         return []
     text = _text(source)
     if text is None or not text.lstrip().startswith("{"):
-        return [] if source != "-" else _refuse(source, "it does not begin with `{`")
+        if source == "-":
+            raise _unfit(source, "it does not begin with `{`")
+        return []
     try:
-        objects = [json.loads(text)]
-    except ValueError:
-        try:
-            objects = [json.loads(line) for line in text.splitlines() if line.strip()]
-        except (ValueError, RecursionError) as error:
-            return [] if source.endswith((".yaml", ".yml")) else _refuse(source, brief(error))
-    except RecursionError:
-        return _refuse(source, "it is nested too deeply")
+        objects = _objects(text)
+    except (ValueError, RecursionError) as error:
+        if source.endswith(
+            (".yaml", ".yml")
+        ):  # a policy may begin with a bracket, and its own checker tells its faults
+            return []
+        raise _unfit(source, brief(error)) from error
     if isinstance(objects[0], dict) and "apiVersion" in objects[0]:
         return []
-    return receipts_in(objects) or _refuse(source, "no object in it is a receipt")
+    found = receipts_in(objects)
+    if not found:
+        raise _unfit(source, "no object in it is a receipt")
+    return found
+
+
+def _objects(text: str) -> list[Any]:
+    """One value of JSON, or one on each line."""
+    try:
+        return [json.loads(text)]
+    except ValueError:
+        return [json.loads(line) for line in text.splitlines() if line.strip()]
 
 
 def _text(source: str) -> str | None:
@@ -49,10 +61,12 @@ def _text(source: str) -> str | None:
                 text = file.read(MOST_CHARACTERS + 1)
     except (OSError, UnicodeDecodeError):
         return None
-    return _refuse(source, f"it has more than {MOST_CHARACTERS:,} characters") if len(text) > MOST_CHARACTERS else text
+    if len(text) > MOST_CHARACTERS:
+        raise _unfit(source, f"it has more than {MOST_CHARACTERS:,} characters")
+    return text
 
 
-def _refuse(source: str, why: str) -> Any:
-    raise RequestError(
+def _unfit(source: str, why: str) -> RequestError:
+    return RequestError(
         "there is no receipt to explain", where=source, why=why, fix="give one as `ig-guardrail run --json` writes it"
     )

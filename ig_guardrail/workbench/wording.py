@@ -92,7 +92,7 @@ def _answers(answers: Sequence[Answer], patterns: Collection[str]) -> str:
     apart = "one answer each of" if len({one.conversation for one in answers}) > 1 else "answers of"
     where = f"{len(answers)} conversations" if apart.startswith("one") else "a conversation"
     many = f"{apart} {where}" if apart.startswith("one") else f"{len(answers)} {apart} {where}"
-    return f"the last of {many}, each {_moments(last.moments, patterns)}"
+    return f"the last of {many}, each one {_moments(last.moments, patterns)}"
 
 
 def _moments(moments: Sequence[Moment], patterns: Collection[str]) -> str:
