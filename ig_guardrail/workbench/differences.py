@@ -117,8 +117,12 @@ def _pairs(part: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Ch
 
 def _starts(a: CompiledPolicy, b: CompiledPolicy) -> Iterator[Change]:
     """The thresholds that a search starts at, which are not told by what is denied."""
-    sides = open_books((a, b), None, ASSUMED[0]).sides
-    own, other = ({(line.cost, line.rule.budget.threshold) for line in lines} for lines in sides)
+    books = open_books((a, b), None, ASSUMED[0])
+    patterns = {source.name for source in books.sources if source.whole}  # a match is above any threshold
+    own, other = (
+        {(line.cost, line.rule.budget.threshold) for line in lines if not patterns >= set(line.cost.models())}
+        for lines in books.sides
+    )
     searching = any(one.search.strategy not in ("cut", "none") for one in (a, b))
     if searching and own != other:
         yield Change(

@@ -59,7 +59,7 @@ def explain_receipt(values: Mapping[str, Any]) -> ReceiptMeaning:
 
 def _ending(values: Mapping[str, Any], verdict: Mapping[str, Any]) -> Iterator[str]:
     outcome, finish, reason = verdict["outcome"], verdict["finish"], verdict["reason"]
-    yield ENDINGS[outcome] + (", cut off at its greatest length" if finish == "length" else "")
+    yield "the answer was cut off at its greatest length" if finish == "length" else ENDINGS[outcome]
     if reason:
         yield f"because: {reason}"
     check = values["prompt_check"]

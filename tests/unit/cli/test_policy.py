@@ -70,8 +70,17 @@ def test_a_policy_that_is_not_there_cannot_be_shown(ig: Command) -> None:
     assert "did you mean `default`" in ran.err
 
 
+TORCHLESS = [
+    ("policy", "check", "default"),
+    ("policy", "show", "strict"),
+    ("policy", "diff", "default", "default"),
+    ("policy", "explain", "default"),
+    ("--version",),
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("arguments", [("policy", "check", "default"), ("policy", "show", "strict"), ("--version",)])
+@pytest.mark.parametrize("arguments", TORCHLESS)
 def test_these_commands_run_where_torch_cannot_be_imported(arguments: tuple[str, ...]) -> None:
     ran = subprocess.run([sys.executable, "-c", WITHOUT_TORCH, *arguments], capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stderr) == (0, "")
@@ -84,6 +93,8 @@ def test_policies_are_compared_by_meaning(ig: Command, tmp_path: Path) -> None:
     mine.write_text(POLITE, encoding="utf-8")
     same = ig("policy", "diff", str(mine), str(mine))
     assert (same.code, same.out.splitlines()[-1]) == (0, "the same policy: their normal forms are equal")
+    alike = ig("policy", "diff", str(mine), str(other))
+    assert (alike.code, alike.out.splitlines()[-1]) == (0, "B means the same as A")  # a match is over either threshold
     ran = ig("policy", "diff", str(mine), "default", "--format", "json")
     found = json.loads(ran.out)
     assert (ran.code, found["same"], found["together"]["verdict"]) == (1, False, "not comparable")
