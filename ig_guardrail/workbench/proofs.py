@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from fractions import Fraction
 
-from ig_guardrail.policy.ranges import as_written
+from ig_guardrail.policy.ranges import as_written, value_of
 from ig_guardrail.types import Expression
 from ig_guardrail.workbench.linear import gap, highest
 from ig_guardrail.workbench.meaning import Line, can_be_overdrawn
@@ -54,8 +54,16 @@ def spends_as_much(other: Line, line: Line) -> bool:
         and other.allowance <= line.allowance
         and other.discount >= line.discount
         and adds_up_as_often(other, line)
-        and gap(line.cost, other.cost) <= 0
+        and _scores_as_much(other.cost, line.cost)
     )
+
+
+def _scores_as_much(cost: Expression, other: Expression) -> bool:
+    """Whether an expression never scores below the other; what that alone names tells most of them apart at once."""
+    if cost == other:
+        return True
+    alone = {name: Fraction(name not in cost.models()) for name in (*cost.models(), *other.models())}
+    return value_of(other, alone) <= value_of(cost, alone) and gap(other, cost) <= 0
 
 
 def adds_up_as_often(other: Line, line: Line) -> bool:
