@@ -10,7 +10,7 @@ from ig_guardrail.costs.adoption import Scales
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.calls.finished import finished_calls
 from ig_guardrail.costs.calls.rules import tool_rules
-from ig_guardrail.costs.kinds.base import BuildContext, EngineFacts
+from ig_guardrail.costs.kinds.base import BuildContext, Declaration, EngineFacts
 from ig_guardrail.costs.kinds.registry import KINDS
 from ig_guardrail.costs.plugins import check_provided
 from ig_guardrail.errors import HeadMismatch, MissingExtra, ModelError
@@ -116,6 +116,12 @@ def _built(spec: CostModelSpec, context: BuildContext) -> CostModel:
 def reads_text(spec: CostModelSpec, by_name: Mapping[str, CostModelSpec]) -> bool:
     """Whether an entry, or one in its chain of `otherwise`, reads text alone."""
     return not beyond_text(spec.kind) or (spec.otherwise is not None and reads_text(by_name[spec.otherwise], by_name))
+
+
+def declared_by(kind: str) -> Declaration | None:
+    """What cost models of a kind declare of their scores; None where each says it for itself."""
+    made_of_rules = {"tools": Declaration(), "calls": Declaration("token", "event")}
+    return made_of_rules[kind] if kind in made_of_rules else KINDS[kind].declares
 
 
 def beyond_text(kind: str) -> str:

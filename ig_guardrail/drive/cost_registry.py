@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from ig_guardrail.budget import BudgetRule
 from ig_guardrail.costs.base import CostModel
@@ -95,7 +96,7 @@ def bind_costs(policy: CompiledPolicy, models: Mapping[str, CostModel | BuiltCos
     }
     check_prompt(policy.prompt, {name: one.model for name, one in built.items()})
     seats = {name: seated(one) for name, one in built.items()}
-    rules = tuple(_rule(budget, [built[name].model for name in budget.cost.models()]) for budget in policy.budgets)
+    rules = tuple(rule_of(budget, [built[name].model for name in budget.cost.models()]) for budget in policy.budgets)
     return CostRegistry(seats, rules, {name: _sha256(one) for name, one in built.items()})
 
 
@@ -122,7 +123,16 @@ def check_prompt(rule: PromptRule | None, models: Mapping[str, CostModel]) -> No
             )
 
 
-def _rule(budget: Budget, models: Sequence[CostModel]) -> BudgetRule:
+class Declared(Protocol):
+    """What a cost model declares of its scores."""
+
+    @property
+    def granularity(self) -> Granularity: ...
+    @property
+    def reading(self) -> ScoreKind: ...
+
+
+def rule_of(budget: Budget, models: Sequence[Declared]) -> BudgetRule:
     """A budget is charged as its finest cost model asks, but only at the end if one of them can only judge wholes.
 
     It is an event only if all its cost models are: a level among them stays up, and must not be charged repeatedly.

@@ -58,6 +58,7 @@ def receipt(
         fallbacks=fallbacks,
         seconds=_seconds(run, usage),
         reasoning=server.gate.reasoning if server else "",
+        unsafe=usage.unsafe,
     )
 
 
@@ -80,7 +81,12 @@ def _spend(run: Run, server: Server | None) -> dict[str, Mapping[str, Any]]:
     if server and server.session:
         spent |= server.session.said
     return {
-        rule.budget.id: {"spent": spent.get(rule.budget.id, 0.0), "of": rule.budget.budget, "mode": rule.budget.mode}
+        rule.budget.id: {
+            "spent": spent.get(rule.budget.id, 0.0),
+            "of": rule.budget.budget,
+            "mode": rule.budget.mode,
+            "threshold": rule.budget.threshold,
+        }
         for rule in run.costs.rules
     }
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ig_guardrail.drive.prompt_check import PromptCheck
-from ig_guardrail.types import BlockRecord
+from ig_guardrail.types import BlockRecord, Measure, UnsafeDrafts
 
 
 @dataclass(slots=True)
@@ -26,6 +27,7 @@ class Usage:
     judged: set[int] = field(default_factory=set)
     denials: int = 0
     blocks: list[BlockRecord] = field(default_factory=list)
+    _over: dict[str, tuple[set[int], Measure]] = field(default_factory=dict)
     _searched: float = 0.0
     _searching_since: float | None = None
 
@@ -43,6 +45,22 @@ class Usage:
         judged = self.judged | {node}
         self.blocks.append(BlockRecord(position, max(1, self.rounds), len(judged), self.denials))
         self.judged, self.rounds, self.denials = set(), 0, 0
+
+    def note_unsafe(self, node: int, measures: Sequence[Measure], budget: str) -> None:
+        """A draft would have overdrawn a budget; several looks at one draft count once."""
+        own = [measure for measure in measures if measure.budget == budget]
+        if own:
+            nodes, before = self._over.get(budget, (set(), own[0]))
+            nodes.add(node)
+            self._over[budget] = nodes, max(before, *own, key=lambda measure: measure.score)
+
+    @property
+    def unsafe(self) -> dict[str, UnsafeDrafts]:
+        """By budget, the drafts that would have overdrawn it."""
+        return {
+            budget: UnsafeDrafts(len(nodes), worst.score, worst.position)
+            for budget, (nodes, worst) in self._over.items()
+        }
 
     def note_search(self, found: bool) -> None:
         """Time counts as searched from the first draft that is denied to the next that is not."""

@@ -49,7 +49,7 @@ from ig_guardrail.types.policy import (
     Scope,
     SearchSettings,
 )
-from ig_guardrail.types.receipt import HURRIED, BlockRecord, Charge, Chunk, Outcome, Receipt, Verdict
+from ig_guardrail.types.receipt import HURRIED, BlockRecord, Charge, Chunk, Outcome, Receipt, UnsafeDrafts, Verdict
 from ig_guardrail.types.scoring import Granularity, Measure, Piece, QuotedSource, ScoreKind
 from ig_guardrail.types.tools import OUR_FORMAT, CallNotation, Tool, ToolFormat
 from ig_guardrail.types.tree import Finish, GrownText, Node, Thought, TokenLogprob
@@ -114,6 +114,7 @@ __all__ = [
     "Message",
     "Twin",
     "AssistantMessage",
+    "UnsafeDrafts",
     "Verdict",
     "with_system_text",
 ]

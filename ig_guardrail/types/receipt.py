@@ -31,6 +31,15 @@ class Charge:
 
 
 @dataclass(frozen=True, slots=True)
+class UnsafeDrafts:
+    """Drafts that would have overdrawn a budget: how many, the highest score among them, and where that was charged."""
+
+    drafts: int
+    score: float
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
 class BlockRecord:
     """One accepted commit: where it ends; rounds of judgement, nodes judged and denials since the one before."""
 
@@ -63,6 +72,7 @@ class Receipt:
     sources  what scores above a threshold rest on, those of drafts too, where a cost model can say; a document once
     fired    by cost model, the patterns that scores above a threshold rest on, those of drafts and the prompt too: a
              name, or the place in the policy's list, counted from 0; never the text that they matched
+    unsafe   by budget, the drafts that would have overdrawn it, and so were not shown
     substitutes  by cost model, the entry of the policy that served instead of it (`otherwise`)
     turn     of the conversation whose budgets it was charged to; None where there are none
     """
@@ -92,6 +102,7 @@ class Receipt:
     fallbacks: tuple[str, ...]
     seconds: Mapping[str, float | None]
     reasoning: str = ""
+    unsafe: Mapping[str, UnsafeDrafts] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

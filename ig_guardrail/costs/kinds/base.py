@@ -78,10 +78,11 @@ class BuildContext:
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """What a cost model declares of its scores, see `CostModel`."""
+    """What a cost model declares of its scores, see `CostModel`. alike: whether all its hazards have the same score."""
 
     granularity: Granularity = "block"
     reading: ScoreKind = "level"
+    alike: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class CostKind:
     packaged  names of artifacts that ship with the package, and the hazards that each was made for
     asking    those of them that read what is asked, not what is answered
     normal    an entry as the policy's normal form tells it, defaults filled in
-    declares  what all its cost models declare; None where each says it for itself
+    declares  what its cost models declare; None where each says it for itself
     """
 
     name: str

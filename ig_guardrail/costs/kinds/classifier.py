@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from ig_guardrail.costs.base import CostModel
-from ig_guardrail.costs.kinds.base import HAZARD, HUB_NAME, REVISION, BuildContext, CostKind, folder_or, option_of
+from ig_guardrail.costs.kinds.base import (
+    HAZARD,
+    HUB_NAME,
+    REVISION,
+    BuildContext,
+    CostKind,
+    Declaration,
+    folder_or,
+    option_of,
+)
 from ig_guardrail.fields import BooleanKind, ChoiceKind, Field, FormatKind, ListOf, MapOf
 from ig_guardrail.types import CostModelSpec
 
@@ -71,4 +80,5 @@ CLASSIFIER = CostKind(
     },
     build,
     normal=_normal,
+    declares=Declaration(alike=False),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ig_guardrail.costs.base import CostModel
-from ig_guardrail.costs.kinds.base import HAZARD, PRINTABLE, BuildContext, CostKind, folder_or
+from ig_guardrail.costs.kinds.base import HAZARD, PRINTABLE, BuildContext, CostKind, Declaration, folder_or
 from ig_guardrail.costs.kinds.classifier import LABEL
 from ig_guardrail.costs.kinds.openai import ADDRESS, KEY_NAME
 from ig_guardrail.fields import BooleanKind, Field, FormatKind, ListOf, MapOf
@@ -71,4 +71,5 @@ GUARD = CostKind(
         ),
     },
     build,
+    declares=Declaration(alike=False),
 )

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ig_guardrail.costs.base import CostModel
-from ig_guardrail.costs.kinds.base import HAZARD, BuildContext, CostKind
+from ig_guardrail.costs.kinds.base import HAZARD, BuildContext, CostKind, Declaration
 from ig_guardrail.fields import Field, FormatKind, ListOf, MapOf
 from ig_guardrail.types import CostModelSpec
 
@@ -85,4 +85,5 @@ OPENAI = CostKind(
     },
     build,
     normal=_normal,
+    declares=Declaration(alike=False),
 )

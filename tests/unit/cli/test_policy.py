@@ -72,8 +72,17 @@ def test_a_policy_that_is_not_there_cannot_be_shown(ig: Command) -> None:
     assert "did you mean `default`" in ran.err
 
 
+TORCHLESS = [
+    ("policy", "check", "default"),
+    ("policy", "show", "strict"),
+    ("policy", "diff", "default", "default"),
+    ("policy", "explain", "default"),
+    ("--version",),
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("arguments", [("policy", "check", "default"), ("policy", "show", "strict"), ("--version",)])
+@pytest.mark.parametrize("arguments", TORCHLESS)
 def test_these_commands_run_where_torch_cannot_be_imported(arguments: tuple[str, ...]) -> None:
     ran = subprocess.run([sys.executable, "-c", WITHOUT_TORCH, *arguments], capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stderr) == (0, "")
@@ -117,3 +126,26 @@ def test_a_start_tries_messages_against_shadow_budgets_too(
     assert "is over budget 'words' itself" in ran.out
     file.write_text(POLITE.replace("allow_unguarded: true\n", ""), encoding="utf-8")
     assert ig("policy", "check", str(file), "--deep", "--strict").code == 0
+
+
+def test_policies_are_compared_by_meaning(ig: Command, tmp_path: Path) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text(POLITE.replace("threshold: 0.5, budget", "threshold: 0.25, budget"), encoding="utf-8")
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(POLITE, encoding="utf-8")
+    same = ig("policy", "diff", str(mine), str(mine))
+    assert (same.code, same.out.splitlines()[-1]) == (0, "the same policy: their normal forms are equal")
+    alike = ig("policy", "diff", str(mine), str(other))
+    assert (alike.code, alike.out.splitlines()[-1]) == (0, "B means the same as A")  # a match is over either threshold
+    ran = ig("policy", "diff", str(mine), "default", "--format", "json")
+    found = json.loads(ran.out)
+    assert (ran.code, found["same"], found["together"]["verdict"]) == (1, False, "not comparable")
+    assert ig("policy", "diff", str(mine), str(tmp_path / "no.yaml")).code == 2
+
+
+def test_a_policy_and_a_receipt_are_explained(ig: Command, tmp_path: Path) -> None:
+    assert "can be overdrawn" in ig("policy", "explain", "default").out
+    assert json.loads(ig("policy", "explain", "strict", "--format", "json").out)["name"] == "strict"
+    recorded = Path(__file__).parents[2] / "golden" / "transcripts" / "refused.jsonl"
+    assert "would have overdrawn rudeness" in ig("policy", "explain", str(recorded)).out
+    assert ig("policy", "explain", str(tmp_path / "no.yaml")).code == 2

@@ -1,0 +1,33 @@
+"""`ig-guardrail policy explain`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from ig_guardrail.cli.commands.policy.check import Format
+
+
+def explain_command(
+    source: Annotated[str, typer.Argument(help="A policy file, a packaged name, or a receipt as JSON; `-` reads one.")],
+    form: Annotated[Format, typer.Option("--format", help="For people or for programs.")] = Format.TEXT,
+) -> None:
+    """Say in plain words what a policy means, or why an answer ended as its receipt says. No model is needed."""
+    from ig_guardrail.cli.writers import printable
+    from ig_guardrail.workbench import explaining, receipts
+    from ig_guardrail.workbench.receipt_files import read_receipts
+
+    found = [receipts.explain_receipt(one) for one in read_receipts(source)]
+    if found:
+        values = [receipts.as_dict(one) for one in found]
+        text = "\n\n".join(map(receipts.as_text, found))
+    else:
+        from ig_guardrail.policy import load_policy
+
+        meaning = explaining.explain_policy(load_policy(source))
+        values, text = [explaining.as_dict(meaning)], explaining.as_text(meaning)
+    whole = values if len(values) > 1 else values[0]
+    print(json.dumps(whole, indent=2, ensure_ascii=False) if form is Format.JSON else printable(text, sys.stdout))

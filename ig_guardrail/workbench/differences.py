@@ -1,0 +1,171 @@
+"""Everything in which two policies differ by what they do, part by part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from ig_guardrail.hazards import HAZARDS
+from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec
+from ig_guardrail.workbench.comparing import ASSUMED, Comparison, compare
+from ig_guardrail.workbench.sources import charged, identity, open_books, spec_of
+from ig_guardrail.workbench.tool_calls import CallComparison, compare_calls
+
+PROMPT = "prompt"
+
+
+@dataclass(frozen=True, slots=True)
+class HazardDifference:
+    """One hazard, the enforced budgets of A and of B that name it, and how they compare."""
+
+    hazard: str
+    title: str
+    budgets: tuple[tuple[str, ...], tuple[str, ...]]
+    found: Comparison
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A part that is not the same, as a policy writes it; None where it does not have it."""
+
+    part: str
+    a: Any
+    b: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """What two policies differ in.
+
+    hazards   each hazard that a budget of either names
+    together  all budgets at once
+    prompt    whether an input turn exceeds the prompt check
+    calls     rules for tools
+    changes   in other settings that change what a policy does
+    """
+
+    hazards: tuple[HazardDifference, ...]
+    together: Comparison
+    prompt: Comparison
+    calls: CallComparison
+    changes: tuple[Change, ...]
+
+    @property
+    def same(self) -> bool:
+        """Whether it is proved that both do the same."""
+        budgets = [self.together, self.prompt, *(one.found for one in self.hazards)]
+        verdicts = [self.calls.verdict, *(one.verdict for one in budgets)]
+        return not self.changes and all(verdict == "same" for verdict in verdicts)
+
+
+def differences(a: CompiledPolicy, b: CompiledPolicy) -> Differences:
+    """Of two policies, by what they do with the same scores."""
+    named = [_by_hazard(one) for one in (a, b)]
+    hazards = sorted({*named[0], *named[1]})
+    return Differences(
+        hazards=tuple(
+            HazardDifference(one, title_of(one), (named[0].get(one, ()), named[1].get(one, ())), compare(a, b, one))
+            for one in hazards
+        ),
+        together=compare(a, b),
+        prompt=compare(_of_prompt(a), _of_prompt(b)),
+        calls=compare_calls(a, b),
+        changes=tuple(_changes(a, b)),
+    )
+
+
+def title_of(hazard: str) -> str:
+    """A hazard in words; "" for one that is not of the taxonomy."""
+    return HAZARDS.get(hazard.split(".")[0], "")
+
+
+def _by_hazard(policy: CompiledPolicy) -> dict[str, tuple[str, ...]]:
+    budgets = list(charged(policy))
+    names = {hazard for one in budgets for hazard in one.hazards if hazard != "x.tools"}
+    return {hazard: tuple(one.id for one in budgets if hazard in one.hazards) for hazard in names}
+
+
+def _of_prompt(policy: CompiledPolicy) -> CompiledPolicy:
+    """The policy with its prompt check as a ban: a turn exceeds it where an answer of that score would be denied."""
+    rule = policy.prompt
+    if rule is None:
+        return replace(policy, budgets=())
+    hazards = tuple(hazard for name in rule.cost.models() for hazard in spec_of(policy, name).hazards)
+    return replace(policy, budgets=(Budget(PROMPT, hazards, rule.cost, rule.threshold),))
+
+
+def _changes(a: CompiledPolicy, b: CompiledPolicy) -> Iterator[Change]:
+    if a.prompt and b.prompt and a.prompt.on_exceed != b.prompt.on_exceed:
+        yield Change("prompt.on_exceed", a.prompt.on_exceed, b.prompt.on_exceed)
+    yield from _pairs("search", asdict(a.search), asdict(b.search))
+    yield from _pairs("search.swaps", a.swaps, b.swaps)
+    yield from _starts(a, b)
+    for key in ("reasoning", "allow_unguarded"):
+        yield from _pairs("", {key: getattr(a, key)}, {key: getattr(b, key)})
+    yield from _pairs("messages.refusal", a.messages.refusal, b.messages.refusal)
+    yield from _pairs("messages.closing", a.messages.closing, b.messages.closing)
+    yield from _pairs("shadow budgets", _shadows(a), _shadows(b))
+    yield from _cost_models(a, b)
+
+
+def _pairs(part: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Change]:
+    for key in dict.fromkeys([*a, *b]):
+        if a.get(key) != b.get(key):
+            yield Change(f"{part}.{key}" if part else key, a.get(key), b.get(key))
+
+
+def _starts(a: CompiledPolicy, b: CompiledPolicy) -> Iterator[Change]:
+    """The thresholds that a search starts at, which are not told by what is denied."""
+    books = open_books((a, b), None, ASSUMED[0])
+    patterns = {source.name for source in books.sources if source.whole}  # a match is above any threshold
+    own, other = (
+        {(line.cost, line.rule.budget.threshold) for line in lines if not patterns >= set(line.cost.models())}
+        for lines in books.sides
+    )
+    searching = any(one.search.strategy not in ("cut", "none") for one in (a, b))
+    if searching and own != other:
+        yield Change(
+            "search starts above",
+            *(sorted({at for _, at in each - rest}) for each, rest in ((own, other), (other, own))),
+        )
+
+
+def _shadows(policy: CompiledPolicy) -> dict[str, Any]:
+    """Budgets that are recorded alone, as the policy writes them."""
+    return {
+        one.id: {key: value for key, value in asdict(one).items() if key != "cost"} | {"cost": identity_of(policy, one)}
+        for one in charged(policy, "shadow")
+    }
+
+
+def identity_of(policy: CompiledPolicy, budget: Budget) -> list[str]:
+    """The cost models behind a budget."""
+    return [identity(policy, name) for name in budget.cost.models()]
+
+
+def _cost_models(a: CompiledPolicy, b: CompiledPolicy) -> Iterator[Change]:
+    """Entries by name, but for those that are the same under another name."""
+    own, others = (
+        {spec.name: spec for spec in one.cost_models if spec.kind not in ("tools", "calls")} for one in (a, b)
+    )
+    renamed = {_content(spec) for name, spec in own.items() if name not in others} & {
+        _content(spec) for name, spec in others.items() if name not in own
+    }
+    for name in dict.fromkeys([*own, *others]):
+        one, other = own.get(name), others.get(name)
+        if one is None or other is None:
+            spec = one or other
+            if spec is not None and _content(spec) not in renamed:
+                yield Change(f"cost_models.{name}", one and one.kind, other and other.kind)
+        else:
+            yield from _pairs(f"cost_models.{name}", _entry(one), _entry(other))
+
+
+def _entry(spec: CostModelSpec) -> dict[str, Any]:
+    entry = {**asdict(spec), **{f"options.{key}": value for key, value in spec.options.items()}}
+    return {key: value for key, value in entry.items() if key not in ("name", "options")}
+
+
+def _content(spec: CostModelSpec) -> str:
+    return repr(sorted(_entry(spec).items()))
