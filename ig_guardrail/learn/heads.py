@@ -66,7 +66,7 @@ def train_head(weights: Weights, data: Sequence[Path], out: Path, recipe: str, c
 
 
 def fit_head(recipe: Recipe, rows: Sequence[LabelledRow], weights: Weights, cache: Path, where: str) -> FittedHead:
-    """Fit the head of a recipe to rows. Raises GuardrailError, which points to `where`, if a part of them is missing."""
+    """Fit the head of a recipe to rows. Raises GuardrailError, which points to `where`, if a part is missing."""
     demand_parts(rows, where)
     looks, fit = _fit(recipe, rows, weights, cache)
     return FittedHead(recipe, looks, fit, harmless_scale(looks, fit.logits))

@@ -70,13 +70,15 @@ def peak_scores(
     rows: Sequence[LabelledRow],
     cache: Path | None = None,
     every: int = EVERY,
+    what: str = "scoring answers",
 ) -> dict[str, NDArray[np.float64]]:
     """For each head (rows, hazards): the highest score of each row's response at a charge point or at its end.
 
     cache  where scores are kept, so that an interrupted scoring goes on; nowhere if None
     every  tokens between charge points
+    what   the work, as its progress is told
     """
-    show = progress_line("scoring answers")
+    show = progress_line(what)
     facts = [engine.info.model_sha256, engine.info.numerics, every, *(head.sha256 for head in heads.values())]
     shelf = None if cache is None else TensorCache(cache, ["peaks", *facts])
     found: dict[str, list[NDArray[np.float64]]] = {name: [np.empty((0, len(heads[name].hazards)))] for name in heads}
@@ -106,7 +108,7 @@ def _peaks_of(engine: Engine, heads: Mapping[str, CostModel], rows: Sequence[Lab
 
 
 def _peak(head: CostModel, prompt: Prompt, node: Node, every: int) -> list[float]:
-    """Fold a head over the answer in pieces of `every` tokens, the last at its end. Raises CostFailure for no number."""
+    """Fold a head over the answer in pieces of `every` tokens, the last at its end. Raises CostFailure for a NaN."""
     state, peak = head.start(prompt), [0.0] * len(head.hazards)
     for start in range(0, max(node.position, 1), every):
         stop = min(start + every, node.position)
