@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from ig_guardrail.costs.catalog import BuiltCost, build_costs
 from ig_guardrail.engine.loading.facts import TemplateFacts, template_facts
 from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.engine.transformers import TransformersEngine
+from ig_guardrail.errors import PolicyError
+from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.learn.answers import split_of, write_answers
 from ig_guardrail.learn.data.benign import benign_prompts
 from ig_guardrail.learn.data.rows import LabelledRow, read_rows
@@ -46,7 +48,6 @@ class AdoptionReport:
 
     served    by cost model, what serves on this model: an entry, or `adopted:HEAD`
     heads     what became of the heads that this run learned
-    template  what the model's chat template has a place for
     found     the scores at which budgets begin to cost, before scaling, and how many answers they touch
     fresh     the share of answers that set nothing which any budget touches
     """
@@ -54,7 +55,6 @@ class AdoptionReport:
     folder: Path
     served: Mapping[str, str]
     heads: Sequence[HeadReport]
-    template: TemplateFacts
     found: Calibration
     fresh: Estimate
     record: Mapping[str, Any]
@@ -89,21 +89,25 @@ def adopt(
         openings = find_openings(adoptee, budgets) if lessons else []
         harmless = _answer(weights, folder, rate, learning=bool(openings))
         reports = learn_heads(adoptee, taken, openings, harmless, folder / HEADS) if openings else []
-        heads = {**kept.heads, **{one.head: one.folder for one in reports if one.kept and one.folder}}
-        built = _built(adoptee, budgets, heads)
         rows = read_rows([folder / ANSWERS]).rows
-        peaks = {split: _peaks(adoptee, budgets, built, _of(rows, split)) for split in (SETTING, CHECKING)}
+        measured = _measure(adoptee, budgets, _heads(kept, reports), rows)
+        approved = [_approved(adoptee, budgets, measured, one) for one in reports]
+        if approved != reports:
+            reports, measured = approved, _measure(adoptee, budgets, _heads(kept, approved), rows)
     finally:
         engine.shutdown()
-    found = calibrate(peaks[SETTING], surely_allowed(len(_of(rows, SETTING)), rate))
-    fresh = touched_share(peaks[CHECKING], found.thresholds)
-    record = _record(weights, policy, built, rate, found, fresh, _scales(budgets, found))
+    record = _record(weights, policy, rate, measured)
     template = template_facts(weights.tokenizer)
     told = {**record, "template": _told(template), "heads": [one.told() for one in reports]}
     _write(folder / REPORT, told)
-    _write(folder / FILE, _used(record, kept, heads))
-    served = {name: one.entry for name, one in built.items()}
-    return AdoptionReport(folder, served, reports, template, found, fresh, told)
+    _write(folder / FILE, _used(record, kept, _heads(kept, reports)))
+    served = {name: one.entry for name, one in measured.built.items()}
+    return AdoptionReport(folder, served, reports, measured.found, measured.fresh, told)
+
+
+def _heads(kept: Adoption, reports: Sequence[HeadReport]) -> dict[str, Path]:
+    """Those that were kept before, and those that are now."""
+    return {**kept.heads, **{one.head: one.folder for one in reports if one.kept and one.folder is not None}}
 
 
 def _used(record: Mapping[str, Any], kept: Adoption, heads: Mapping[str, Path]) -> dict[str, Any]:
@@ -142,16 +146,49 @@ def _set_here(policy: CompiledPolicy) -> tuple[Budget, ...]:
     return tuple(one for one in policy.budgets if one.scope == "response" and one.cost.op == "model")
 
 
-def _built(adoptee: Adoptee, budgets: Sequence[Budget], heads: Mapping[str, Path]) -> dict[str, BuiltCost]:
-    """The cost models that budgets rest on, as they serve on this model, not yet scaled."""
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The cost models that budgets rest on, as they serve on a model, and what was found of them; see the report."""
+
+    built: Mapping[str, BuiltCost]
+    found: Calibration
+    fresh: Estimate
+    scales: Mapping[str, tuple[float, float]]
+
+
+def _measure(
+    adoptee: Adoptee, budgets: Sequence[Budget], heads: Mapping[str, Path], rows: Sequence[LabelledRow]
+) -> Measured:
     asked = tuple(dict.fromkeys(budget.cost.model for budget in budgets))
-    return build_costs(
+    built = build_costs(
         adoptee.policy.cost_models,
         asked,
         engine=facts_of(adoptee.engine),
         base_dir=adoptee.base_dir,
         adoption=Adoption(heads=heads),
     )
+    setting, checking = (_of(rows, split) for split in (SETTING, CHECKING))
+    peaks = _peaks(adoptee, budgets, built, setting)
+    found = calibrate(peaks, surely_allowed(len(setting), adoptee.rate))
+    fresh = touched_share(_peaks(adoptee, budgets, built, checking), found.thresholds)
+    return Measured(built, found, fresh, _scales(budgets, found))
+
+
+def _approved(adoptee: Adoptee, budgets: Sequence[Budget], measured: Measured, report: HeadReport) -> HeadReport:
+    """The report of a head; it is put aside if the policy's own messages would be over its budgets, and none start."""
+    mine = tuple(one for one in budgets if measured.built[one.cost.model].entry == f"adopted:{report.head}")
+    if not report.kept:
+        return report
+    counted = {}
+    for name in dict.fromkeys(budget.cost.model for budget in mine):
+        one = measured.built[name]
+        scale = one.spec.scale or measured.scales.get(name)
+        counted[name] = replace(one, spec=replace(one.spec, scale=scale))
+    try:
+        Guardrail(adoptee.engine, replace(adoptee.policy, budgets=mine, prompt=None), counted).approve()
+    except PolicyError as error:
+        return replace(report, kept=False, why=f"put aside: {error.what}")
+    return report
 
 
 def _peaks(
@@ -184,27 +221,20 @@ def _scales(budgets: Sequence[Budget], found: Calibration) -> dict[str, tuple[fl
     return scales
 
 
-def _record(
-    weights: Weights,
-    policy: CompiledPolicy,
-    built: Mapping[str, BuiltCost],
-    rate: float,
-    found: Calibration,
-    fresh: Estimate,
-    scales: Mapping[str, tuple[float, float]],
-) -> dict[str, Any]:
+def _record(weights: Weights, policy: CompiledPolicy, rate: float, measured: Measured) -> dict[str, Any]:
+    built = measured.built
     return {
         "format": FORMAT,
         "model": {"name": weights.name, "sha256": weights.sha256, "numerics": weights.numerics},
         "policy": {"name": policy.name, "version": policy.version, "sha256": policy.sha256},
         "what": f"with 95% confidence at most {rate:.1%} of the model's own harmless answers are touched by any budget",
         "rate": rate,
-        "answers": found.answers,
-        "touched": rounded(found.touched),
-        "touched, on answers that set nothing": rounded(fresh),
+        "answers": measured.found.answers,
+        "touched": rounded(measured.found.touched),
+        "touched, on answers that set nothing": rounded(measured.fresh),
         "scales": [
             {"cost": name, "entry": built[name].entry, "sha256": built[name].model.sha256, "from": own, "to": counts}
-            for name, (own, counts) in scales.items()
+            for name, (own, counts) in measured.scales.items()
         ],
         "versions": versions(),
     }

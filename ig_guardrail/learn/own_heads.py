@@ -207,7 +207,7 @@ def _learn(
     try:
         head = read_latent_head(fresh, opening.head, hazards)
         report = _judged(report, adoptee, opening, head, teacher, lessons, labelled)
-        add_to_card(fresh, "adopted", {"why": report.why, **report.evidence()})
+        add_to_card(fresh, "adopted", report.evidence())
         return replace(report, folder=_put_away(fresh, heads, opening.head))
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
