@@ -38,6 +38,7 @@ from ig_guardrail.learn.teaching import (
     Adoptee,
     Teacher,
     appoint,
+    build_teachers,
     find_teacher,
     label_answers,
     part_of_prompt,
@@ -168,7 +169,8 @@ def learn_heads(
     risky = write_risky_answers(adoptee.weights, heads.parent) if lessons.teachers else []
     own, data = read_rows(harmless).rows, read_rows(lessons.data).rows
     hashes = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in (*lessons.data, *risky, *harmless)}
-    return [_learn(adoptee, one, lessons.teachers, own, data, risky, hashes, heads) for one in openings]
+    teachers = build_teachers(adoptee, lessons.teachers)
+    return [_learn(adoptee, one, teachers, own, data, risky, hashes, heads) for one in openings]
 
 
 def split_rows(rows: Sequence[LabelledRow]) -> list[LabelledRow]:
@@ -184,7 +186,7 @@ def split_rows(rows: Sequence[LabelledRow]) -> list[LabelledRow]:
 def _learn(
     adoptee: Adoptee,
     opening: Opening,
-    teachers: Sequence[str],
+    teachers: Mapping[str, BuiltCost | None],
     own: Sequence[LabelledRow],
     data: Sequence[LabelledRow],
     risky: Sequence[Path],
@@ -213,8 +215,10 @@ def _learn(
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def _teacher(adoptee: Adoptee, opening: Opening, names: Sequence[str], own: Sequence[LabelledRow]) -> Teacher | None:
-    built = find_teacher(adoptee, names, opening.text)
+def _teacher(
+    adoptee: Adoptee, opening: Opening, teachers: Mapping[str, BuiltCost | None], own: Sequence[LabelledRow]
+) -> Teacher | None:
+    built = find_teacher(teachers, opening.text)
     if built is None:
         return None
     setting = [row for row in own if row.split == "calibration" and row.text.strip()]

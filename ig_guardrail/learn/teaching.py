@@ -7,7 +7,7 @@ where its labels begin.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -79,10 +79,18 @@ def check_teachers(names: Sequence[str], policy: CompiledPolicy) -> None:
             )
 
 
-def find_teacher(adoptee: Adoptee, names: Sequence[str], text: BuiltCost) -> BuiltCost | None:
-    """The first of the named cost models that scores a hazard of `text`, what serves instead of a head, if one does."""
-    found = (text if name == TEXT_COST else adoptee.build(name) for name in names)
+def find_teacher(teachers: Mapping[str, BuiltCost | None], text: BuiltCost) -> BuiltCost | None:
+    """The first of the named cost models that scores a hazard of `text`, what serves instead of a head, if one does.
+
+    teachers  as `build_teachers` makes them
+    """
+    found = (text if built is None else built for built in teachers.values())
     return next((built for built in found if set(built.model.hazards) & set(text.model.hazards)), None)
+
+
+def build_teachers(adoptee: Adoptee, names: Sequence[str]) -> dict[str, BuiltCost | None]:
+    """The named cost models; None for the one that serves instead of whichever head is taught."""
+    return {name: None if name == TEXT_COST else adoptee.build(name) for name in names}
 
 
 def appoint(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -42,10 +43,10 @@ cost_models:
   strict: {kind: pattern, hazards: [hte, ncr], patterns: ['[0-9]'], longest_match: 8}
   money: {kind: pattern, hazards: [x.money], patterns: ['money'], longest_match: 8}
 budgets:
-  - {id: tone, hazards: [hte], cost: tone, threshold: 0.6, budget: 0}
+  - {id: tone, hazards: [hte], cost: tone, threshold: 0.6, budget: 1}
 messages:
-  refusal: {en: "thank you my dear friend here is a warm soup"}
-  closing: {en: "the garden is calm today let us help each other"}
+  refusal: {en: "Sorry, no."}
+  closing: {en: "I stop here."}
 """
 
 
@@ -59,14 +60,38 @@ def policy() -> CompiledPolicy:
     return compiled(POLICY)
 
 
+@pytest.fixture(scope="module")
+def said(weights: Weights, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model's answers, as an adoption keeps them: they are asked for once for all tests."""
+    folder = tmp_path_factory.mktemp("said")
+    with pytest.MonkeyPatch.context() as patch:
+        shrink(patch)
+        adopting._answer(weights, folder, RATE, learning=True)
+        teaching.write_risky_answers(weights, folder)
+    return folder
+
+
+def shrink(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(adopting, "benign_prompts", lambda: QUESTIONS)
+    patch.setattr(teaching, "risky_prompts", lambda: RISKY)
+    patch.setattr(teaching, "TIMES", 1)
+    patch.setattr(answering, "call_form", lambda question: None)
+    patch.setattr(answering, "TOKENS", 12)
+    patch.setattr(own_heads, "FEWEST", 3)
+
+
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(adopting, "benign_prompts", lambda: QUESTIONS)
-    monkeypatch.setattr(teaching, "risky_prompts", lambda: RISKY)
-    monkeypatch.setattr(answering, "call_form", lambda question: None)
-    monkeypatch.setattr(answering, "TOKENS", 12)
-    monkeypatch.setattr(own_heads, "FEWEST", 5)
+    shrink(monkeypatch)
     monkeypatch.setenv("IG_GUARDRAIL_DATA", str(tmp_path / "data"))
+
+
+@pytest.fixture
+def kept(weights: Weights, said: Path) -> Path:
+    """The folder of the model, with its answers in it."""
+    folder = adoption_folder(weights.sha256, weights.numerics)
+    shutil.copytree(said, folder)
+    return folder
 
 
 def rude(tmp_path: Path) -> Path:
@@ -88,6 +113,7 @@ def learned(weights: Weights, policy: CompiledPolicy, *data: Path, teachers: tup
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("kept")
 def test_a_head_that_is_better_than_the_words_serves_every_policy_by_its_name(
     weights: Weights, policy: CompiledPolicy, tmp_path: Path
 ) -> None:
@@ -112,6 +138,7 @@ def test_a_head_that_is_better_than_the_words_serves_every_policy_by_its_name(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("kept")
 def test_a_head_that_is_not_surely_better_is_put_aside_and_the_text_cost_goes_on_serving(
     weights: Weights, policy: CompiledPolicy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -125,6 +152,7 @@ def test_a_head_that_is_not_surely_better_is_put_aside_and_the_text_cost_goes_on
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("kept")
 def test_what_serves_cannot_be_beaten_by_its_own_labels_and_another_cost_model_s_can_tell(
     weights: Weights, policy: CompiledPolicy
 ) -> None:
@@ -145,6 +173,7 @@ def test_what_serves_cannot_be_beaten_by_its_own_labels_and_another_cost_model_s
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("kept")
 def test_with_a_teacher_labelled_rows_decide_and_are_not_learned_from(
     weights: Weights, policy: CompiledPolicy, tmp_path: Path
 ) -> None:
@@ -158,6 +187,7 @@ def test_with_a_teacher_labelled_rows_decide_and_are_not_learned_from(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("kept")
 def test_a_teacher_of_other_hazards_teaches_nothing_and_one_that_is_not_there_is_an_error(
     weights: Weights, policy: CompiledPolicy
 ) -> None:
@@ -170,7 +200,7 @@ def test_a_teacher_of_other_hazards_teaches_nothing_and_one_that_is_not_there_is
 
 @pytest.mark.slow
 def test_an_interrupted_run_asks_and_reads_nothing_twice(
-    weights: Weights, policy: CompiledPolicy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    weights: Weights, policy: CompiledPolicy, kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = rude(tmp_path)
     first = learned(weights, policy, data, teachers=("strict",))
@@ -180,12 +210,12 @@ def test_an_interrupted_run_asks_and_reads_nothing_twice(
     monkeypatch.setattr("ig_guardrail.learn.thresholds._peak", None)
     again = learned(weights, policy, data, teachers=("strict",))
     assert again.record == first.record
-    kept = adoption_folder(weights.sha256, weights.numerics)
     assert json.loads((kept / "report.json").read_text()) == json.loads(json.dumps(again.record))
     assert len(list((kept / "heads").iterdir())) == 1
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("kept")
 def test_a_head_stays_when_the_model_is_adopted_again_under_another_policy(
     weights: Weights, policy: CompiledPolicy, tmp_path: Path
 ) -> None:
@@ -199,6 +229,20 @@ def test_a_head_stays_when_the_model_is_adopted_again_under_another_policy(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("kept")
+def test_a_head_under_which_the_policy_s_own_messages_fail_is_put_aside(weights: Weights, tmp_path: Path) -> None:
+    unkind = POLICY.replace("Sorry, no.", "shut up zog you are a zog").replace("budget: 1", "budget: 0")
+    report = learned(weights, compiled(unkind), rude(tmp_path))
+    (head,) = report.heads
+    assert head.comparison is not None
+    assert head.comparison.lead.low > 0
+    assert not head.kept
+    assert head.why.startswith("put aside: messages.refusal.en is over budget 'tone' itself")
+    assert report.served == {"tone": "tone-words"}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("kept")
 def test_a_damaged_head_is_an_error_and_no_reason_for_the_text_cost_to_serve(
     weights: Weights, policy: CompiledPolicy, tmp_path: Path
 ) -> None:
