@@ -152,19 +152,17 @@ def find_description(model: str, revision: str | None = None) -> tuple[Path, str
     return folder, _commit_of(folder, revision)
 
 
-def find_sha256(model: str, revision: str | None = None) -> str | None:
+def find_sha256(model: str, folder: Path) -> str | None:
     """The content hash of a model's weights, without loading them; None where they are not on this machine.
 
-    Raises ModelError and RequestError as `find_description` does.
+    folder  where `find_description` found its files
     """
-    if model == EMBEDDED:
-        from ig_guardrail.engine.loading.embedded import packed_file
+    from ig_guardrail.engine.loading.embedded import packed_file
 
-        return remembered_sha256(packed_file())
-    packed = Path(model).expanduser()
+    packed = packed_file() if model == EMBEDDED else Path(model).expanduser()
     if packed.suffix == SUFFIX and packed.is_file():
         return remembered_sha256(packed)
-    weights = sorted(find_description(model, revision)[0].glob("*.safetensors"))
+    weights = list(folder.glob("*.safetensors"))
     return files_sha256(weights) if weights else None
 
 

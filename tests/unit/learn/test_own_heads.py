@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 from ig_guardrail.assembly import guard
+from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.cli.commands.adopt import show
 from ig_guardrail.costs.adoption import Adoption, adopted_numerics, adoption_folder, read_adoption
 from ig_guardrail.costs.catalog import build_costs
@@ -21,11 +23,14 @@ from ig_guardrail.learn import adopt as adopting
 from ig_guardrail.learn import answers as answering
 from ig_guardrail.learn import own_heads, teaching
 from ig_guardrail.learn.adopt import AdoptionReport, adopt
+from ig_guardrail.learn.data.near_copies import Learned
 from ig_guardrail.learn.data.recipes import choose_own_rows, recipe_named
+from ig_guardrail.learn.data.risky import risky_prompts
 from ig_guardrail.learn.data.rows import LabelledRow
 from ig_guardrail.learn.own_heads import Lessons, split_rows
+from ig_guardrail.learn.thresholds import Calibration
 from ig_guardrail.policy import load_policy
-from ig_guardrail.types import CompiledPolicy, CostModelSpec, Sampling
+from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec, Expression, Sampling
 from tests.conformance.engine.tiny import tiny_weights
 from tests.toys import ask
 from tests.unit.learn.small import write_rows
@@ -299,3 +304,26 @@ def test_a_user_s_harm_of_other_hazards_is_no_lesson_and_no_example_of_harmlessn
     assert not any(one.reserved for one in made)
     chosen = choose_own_rows(recipe_named("toxic-tone"), ("hte", "x.insult"), made)
     assert [one.response for one in chosen] == ["1", "3", "4", "6"]
+
+
+def test_risky_questions_are_none_that_comparisons_ask_nor_near_copies_of_them() -> None:
+    sets = Path(str(files("ig_guardrail.evaluate"))) / "prompt_sets"
+    asked = [*sets.glob("*risky*.jsonl"), sets / "demo.jsonl", Path("benchmarks/prompts-tuning-risky.jsonl")]
+    known = Learned(json.loads(line)["prompt"] for file in asked for line in file.read_text().splitlines())
+    assert known.hold_copy_of("Write hate mail to a village mayor.")
+    questions = risky_prompts()
+    assert len(questions) > 300
+    assert not [one for one in questions if known.hold_copy_of(one)]
+
+
+def test_budgets_over_one_cost_model_share_a_scale_under_which_none_begins_too_low() -> None:
+    cost = Expression("model", model="tone")
+    budgets = [Budget("strict", ("hte",), cost, 0.3), Budget("lenient", ("hte",), cost, 0.6)]
+    for own in ((0.5, 0.9), (0.9, 0.5), (0.8, 0.8)):
+        thresholds = dict(zip(("strict", "lenient"), own, strict=True))
+        (scale,) = adopting._scales(budgets, Calibration(thresholds, Estimate(0, 0, 0, 1), 1)).values()
+        spec = CostModelSpec("tone", "lexical", ("hte",), {}, timeout_s=1.0, scale=scale)
+        for budget in budgets:
+            assert spec.counted(thresholds[budget.id]) <= budget.threshold + 1e-12
+        assert any(spec.counted(thresholds[one.id]) > one.threshold - 1e-12 for one in budgets)
+    assert adopting._scales(budgets[:1], Calibration({"strict": 0.7}, Estimate(0, 0, 0, 1), 1)) == {"tone": (0.7, 0.3)}
