@@ -96,7 +96,7 @@ def _first_that_fits(
         try:
             return BuiltCost(serving, _built(serving, context), entry.name, tuple(passed))
         except (HeadMismatch, MissingExtra) as error:
-            named = serving.options.get("head") if serving.kind == "latent" else None
+            named = str(serving.options.get("head")) if serving.kind == "latent" else ""
             if named in heads:
                 own = replace(serving, options={**serving.options, "head": str(heads[named])})
                 return BuiltCost(serving, _built(own, context), f"adopted:{named}", (*passed, error))
