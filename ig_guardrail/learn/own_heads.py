@@ -58,7 +58,7 @@ class Lessons:
     """What heads are learned from.
 
     data      files of labelled rows. Without teachers heads learn from them, and a part is held back; with teachers
-              they only tell whether a head is better
+              they only tell whether a head is better: their test rows, or all where these are too few
     teachers  names of cost models of the policy, or "otherwise"; see `teaching`
     """
 
@@ -261,16 +261,21 @@ def _judged(
     lessons: Sequence[LabelledRow],
     labelled: Sequence[LabelledRow],
 ) -> HeadReport:
-    """The report with what tells whether the head is better, and whether it is."""
-    held = [row for row in lessons if row.split == "test"]
+    """The report with what tells whether the head is better, and whether it is.
+
+    A text cost may have learned from training rows of public data, so test rows tell where there are enough of them.
+    """
+    held = [row for row in lessons if row.split == "test" and row.source != OWN_ANSWERS]
     if teacher is None:
         return _settled(report, _compare(adoptee, opening, head, held, "the data"))
     agreed = _compare(adoptee, opening, head, held, "its teacher")
     report = replace(report, agreement=agreed.head)
     asked = {row.prompt for row in lessons}
-    fresh = [replace(row, split="test") for row in labelled if row.prompt not in asked]
-    if min(_counted(fresh, "test").values()) >= FEWEST:
-        return _settled(report, _compare(adoptee, opening, head, fresh, "the data"))
+    fresh = [row for row in labelled if row.prompt not in asked and row.source != OWN_ANSWERS]
+    everything = [replace(row, split="test") for row in fresh]
+    for rows in ([row for row in fresh if row.split == "test"], everything):
+        if min(_counted(rows, "test").values()) >= FEWEST:
+            return _settled(report, _compare(adoptee, opening, head, rows, "the data"))
     if teacher.built.model.sha256 != opening.text.model.sha256:
         return _settled(report, agreed)
     why = f"nothing tells whether it is better than its teacher; {FEWEST} labelled rows of each label would"
@@ -285,7 +290,7 @@ def _settled(report: HeadReport, found: Comparison) -> HeadReport:
 
 def _compare(adoptee: Adoptee, opening: Opening, head: LatentHead, rows: Sequence[LabelledRow], by: str) -> Comparison:
     """How well the head, and what serves without it, tell rows of one label from those of the other."""
-    chosen = [row for label in LABELS for row in _first(rows, label) if row.source != OWN_ANSWERS]
+    chosen = [row for label in LABELS for row in _first(rows, label)]
     chat, room = chat_of(adoptee.weights.tokenizer), adoptee.engine.info.context
     seen = [(row, one) for row in chosen if (one := _as_learned(chat, row, room)) is not None]
     peaks = peak_scores(
