@@ -305,9 +305,9 @@ def _compare(adoptee: Adoptee, opening: Opening, head: LatentHead, rows: Sequenc
         np.array([row.label == "harmful" for row, _ in seen], dtype=bool),
         tuple(row.prompt or row.text for row, _ in seen),
     )
-    own, text = (replace(scored, scores=scored.scores[:, column]) for column in (0, 1))
+    own, text = (estimate(auc, replace(scored, scores=scored.scores[:, column]), SEED) for column in (0, 1))
     counts = {label: sum(row.label == label for row, _ in seen) for label in LABELS}
-    return Comparison(by, counts, *(estimate(auc, one, SEED) for one in (own, text)), estimate(auc_lead, scored, SEED))
+    return Comparison(by, counts, own, text, estimate(auc_lead, scored, SEED))
 
 
 def _first(rows: Sequence[LabelledRow], label: str) -> list[LabelledRow]:
