@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ig_guardrail.costs.adoption import read_scales
+from ig_guardrail.costs.adoption import read_adoption
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.catalog import BuiltCost, beyond_text, build_costs, reads_text
 from ig_guardrail.costs.heads.artifact import Artifact, for_numerics, read_artifact
@@ -117,9 +117,9 @@ def guard(
     Raises ModelError and HeadMismatch for cost models that cannot be had, or are given and not asked for.
     """
     facts = facts_of(engine)
-    scales = read_scales(facts.model_sha256, facts.numerics)
-    built = build_costs(policy.cost_models, policy.asked, cost_models, engine=facts, base_dir=folder, scales=scales)
-    if not scales:
+    adoption = read_adoption(facts.model_sha256, facts.numerics)
+    built = build_costs(policy.cost_models, policy.asked, cost_models, engine=facts, base_dir=folder, adoption=adoption)
+    if not adoption.scales:
         tell_substitutes(built, policy.name, f"`ig-guardrail adopt {engine.info.model}` sets them")
     return Guardrail(engine, policy, built, values, limits, ledger)
 

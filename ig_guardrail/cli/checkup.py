@@ -69,9 +69,27 @@ def _facts(model: str, revision: str | None, context: int | None) -> Iterator[Fi
     ours = ", ".join(f"{name} {usual[name]:g}" for name in asdict(facts.defaults) if name not in set_by_makers)
     yield Finding("sampling", "ok", f"{said}; ours: {ours}" if ours else said)
     yield Finding("end tokens", "ok", ", ".join(facts.ends) or "none")
-    switches = f", speaks of {', '.join(facts.switches)}" if facts.switches else ""
-    yield Finding("chat template", "ok", f"{facts.template} characters, roles {', '.join(facts.roles)}{switches}")
-    yield Finding("thoughts", "ok", str(facts.thoughts or "none, as far as its template tells"))
+    template = facts.template
+    switches = f", speaks of {', '.join(template.switches)}" if template.switches else ""
+    yield Finding("chat template", "ok", f"{template.size} characters, roles {', '.join(template.roles)}{switches}")
+    yield Finding("thoughts", "ok", str(template.thoughts or "none, as far as its template tells"))
+    yield Finding("tool calls", "ok", "in its own format" if template.tools.native else "in our format: it knows none")
+    yield from _adopted(model, facts.folder)
+
+
+def _adopted(model: str, folder: Path) -> Iterator[Finding]:
+    """What `adopt` keeps of the model: the heads that run beside it, and the scales."""
+    from ig_guardrail.costs.adoption import adopted_numerics, read_adoption
+    from ig_guardrail.engine.loading.models import EMBEDDED, find_sha256
+
+    sha256 = find_sha256(model, folder)
+    kept = {} if sha256 is None else {one: read_adoption(sha256, one) for one in adopted_numerics(sha256)}
+    for numerics, found in kept.items():
+        heads = ", ".join(f"{name} ({place.name})" for name, place in found.heads.items()) or "none"
+        yield Finding("adopted", "ok", f"in {numerics}; heads that were trained for it: {heads}")
+    if sha256 is not None and not kept and model != EMBEDDED:
+        fix = f"`ig-guardrail adopt {model}` sets thresholds on it, and can train heads for it"
+        yield Finding("adopted", "note", "not yet", fix)
 
 
 def _window(reads: int | None, cap: int | None) -> Finding:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ig_guardrail.costs.adoption import Scales
+from ig_guardrail.costs.adoption import Adoption, Scales
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.calls.finished import finished_calls
 from ig_guardrail.costs.calls.rules import tool_rules
@@ -24,7 +24,7 @@ class BuiltCost:
     """A cost model under the name of an entry, made of that entry or of one that serves instead.
 
     spec    the entry that it was made of, under the name of the one that was asked for
-    entry   the name of the entry that it was made of
+    entry   the name of the entry that it was made of, or `adopted:HEAD` for a head that was trained for this model
     passed  why each of the entries before it in the chain of `otherwise` cannot serve here
     """
 
@@ -41,13 +41,14 @@ def build_costs(
     *,
     engine: EngineFacts | None,
     base_dir: Path | None,
-    scales: Scales | None = None,
+    adoption: Adoption | None = None,
 ) -> dict[str, BuiltCost]:
     """The cost models of entries, by name. What only serves instead of others is made where it is needed.
 
-    asked   the entries to make; all that are not there to serve instead of others if None
-    given   what the program hands in for the entries of kind `provided`, and for no others
-    scales  what was measured on the engine's model; an entry that says its own scale keeps it
+    asked     the entries to make; all that are not there to serve instead of others if None
+    given     what the program hands in for the entries of kind `provided`, and for no others
+    adoption  what is kept of the engine's model: its own heads, where packaged ones do not fit, and scales, but for
+              entries that say their own
     Raises ModelError as `build_cost_model` does, and for what is given beyond or short of what is asked for.
     """
     check_provided(specs, given or {})
@@ -56,8 +57,12 @@ def build_costs(
     substitutes = {spec.otherwise for spec in specs}
     names = [name for name in by_name if name not in substitutes] if asked is None else asked
     wanted = [by_name[name] for name in names]
-    made = {spec.name: _first_that_fits(spec, by_name, context) for spec in wanted if spec.kind != "calls"}
-    made = {name: _measured(one, scales or {}) for name, one in made.items()}
+    kept = adoption or Adoption()
+    made = {
+        spec.name: _measured(_first_that_fits(spec, by_name, context, kept.heads), kept.scales)
+        for spec in wanted
+        if spec.kind != "calls"
+    }
     return made | {spec.name: built_over_calls(spec, made) for spec in wanted if spec.kind == "calls"}
 
 
@@ -78,8 +83,13 @@ def build_cost_model(spec: CostModelSpec, *, engine: EngineFacts | None, base_di
     return _built(spec, BuildContext(engine, base_dir))
 
 
-def _first_that_fits(spec: CostModelSpec, by_name: Mapping[str, CostModelSpec], context: BuildContext) -> BuiltCost:
-    """The cost model of an entry, or of the first in its chain of `otherwise` that fits the engine and installation."""
+def _first_that_fits(
+    spec: CostModelSpec, by_name: Mapping[str, CostModelSpec], context: BuildContext, heads: Mapping[str, Path]
+) -> BuiltCost:
+    """The cost model of an entry, or of the first in its chain of `otherwise` that fits the engine and installation.
+
+    The model's own head of a name is looked for before the next in the chain is.
+    """
     entry: CostModelSpec = spec
     passed: list[ModelError] = []
     while True:
@@ -87,6 +97,10 @@ def _first_that_fits(spec: CostModelSpec, by_name: Mapping[str, CostModelSpec], 
         try:
             return BuiltCost(serving, _built(serving, context), entry.name, tuple(passed))
         except (HeadMismatch, MissingExtra) as error:
+            named = str(serving.options.get("head")) if serving.kind == "latent" else ""
+            if named in heads:
+                own = replace(serving, options={**serving.options, "head": str(heads[named])})
+                return BuiltCost(serving, _built(own, context), f"adopted:{named}", (*passed, error))
             if entry.otherwise is None:
                 raise
             passed.append(error)

@@ -19,7 +19,7 @@ from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec, Granularit
 
 @dataclass(frozen=True, slots=True)
 class BoundCost:
-    """One cost model, what the policy says of it, and the thread it runs on. entry: the one it was made of."""
+    """One cost model, what the policy says of it, and the thread it runs on. entry: what it was made of."""
 
     spec: CostModelSpec
     model: CostModel
@@ -48,7 +48,7 @@ class CostRegistry:
 
     @property
     def substitutes(self) -> Mapping[str, str]:
-        """The entries that serve instead of others, by the names of those."""
+        """What serves instead of an entry, by the names of those: another one, or `adopted:HEAD`."""
         return {name: one.entry for name, one in self.seats.items() if one.entry not in ("", name)}
 
     def behind(self, rules: Iterable[BudgetRule]) -> tuple[BoundCost, ...]:

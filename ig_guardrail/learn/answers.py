@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
@@ -46,6 +46,18 @@ class AskedQuestion:
     grammar: str | None = None
 
 
+def benign_row(prompt: str, answer: str) -> dict[str, str]:
+    """The row of an answer to a benign question."""
+    return {
+        "prompt": prompt,
+        "response": answer,
+        "label": "safe",
+        "source": OWN_ANSWERS,
+        "licence": LICENCE,
+        "split": split_of(prompt),
+    }
+
+
 def write_answers(
     weights: Weights,
     out: Path,
@@ -53,10 +65,14 @@ def write_answers(
     top_p: float = 0.95,
     seed: int = 0,
     questions: Sequence[str] | None = None,
+    row: Callable[[str, str], Mapping[str, str]] = benign_row,
+    calls: bool = True,
 ) -> int:
     """Answer every benign question and write one row each to `out` (.jsonl); the number of rows.
 
     questions: those to answer; all of the project's if None
+    row: what is written of a prompt and its answer
+    calls: whether some questions are answered by a tool call as well
     Answers have at most `TOKENS` tokens. The file appears when it is whole; until then its rows are kept beside it, and
     a run that was interrupted goes on where it stopped. Raises RequestError if `out` cannot be written.
     """
@@ -64,7 +80,7 @@ def write_answers(
     grammars = Grammars(vocabulary_of(weights), chat.text_ids)
     texts = benign_prompts() if questions is None else questions
     asked = [_asked(chat, text) for text in texts]
-    asked += [_asked(chat, text, form) for text in texts if (form := call_form(text)) is not None]
+    asked += [_asked(chat, text, form) for text in texts if calls and (form := call_form(text)) is not None]
     sampling = Sampling(temperature, top_p, seed=seed)
     show = progress_line("answering")
     batches = list(_batches(asked))
@@ -73,7 +89,7 @@ def write_answers(
         for batch, done in zip(batches, ends, strict=True):
             if done > kept:
                 answers = _answer(weights, batch, sampling, grammars)
-                rows = [_row(one.text, answer) for one, answer in zip(batch, answers, strict=True)]
+                rows = [row(one.text, answer) for one, answer in zip(batch, answers, strict=True)]
                 file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
                 file.flush()
             show(done, len(asked))
@@ -136,17 +152,6 @@ def _batches(asked: Sequence[AskedQuestion]) -> Iterator[list[AskedQuestion]]:
         by_length[one.grammar is not None, len(one.ids)].append(one)
     for _, same in sorted(by_length.items()):
         yield from (same[start : start + BATCH] for start in range(0, len(same), BATCH))
-
-
-def _row(prompt: str, answer: str) -> dict[str, str]:
-    return {
-        "prompt": prompt,
-        "response": answer,
-        "label": "safe",
-        "source": OWN_ANSWERS,
-        "licence": LICENCE,
-        "split": split_of(prompt),
-    }
 
 
 @contextmanager

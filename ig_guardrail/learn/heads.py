@@ -41,6 +41,16 @@ class Trained:
     card: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedHead:
+    """A head before it is written: its recipe, the looks that it was fitted to, and its score curve."""
+
+    recipe: Recipe
+    looks: PrefixSamples
+    fit: Fit
+    scale: Scale
+
+
 def train_head(weights: Weights, data: Sequence[Path], out: Path, recipe: str, cache: Path) -> Trained:
     """Train the head of a recipe and write it to `out` (latent heads: to a folder in it named for the numerics).
 
@@ -50,19 +60,36 @@ def train_head(weights: Weights, data: Sequence[Path], out: Path, recipe: str, c
     """
     chosen = recipe_named(recipe)
     read = read_rows(data)
-    rows = choose_rows(chosen, read.rows)
-    demand_parts(rows, "train head")
-    looks, fit = _fit(chosen, rows, weights, cache)
-    scale = harmless_scale(looks, fit.logits)
+    fitted = fit_head(chosen, choose_rows(chosen, read.rows), weights, cache, "train head")
+    training = training_record(_command(recipe, weights), data, read, fitted.fit.settings)
+    return write_head(fitted, weights, out / weights.numerics if chosen.kind == "latent" else out, training)
+
+
+def fit_head(recipe: Recipe, rows: Sequence[LabelledRow], weights: Weights, cache: Path, where: str) -> FittedHead:
+    """Fit the head of a recipe to rows. Raises GuardrailError, which points to `where`, if a part is missing."""
+    demand_parts(rows, where)
+    looks, fit = _fit(recipe, rows, weights, cache)
+    return FittedHead(recipe, looks, fit, harmless_scale(looks, fit.logits))
+
+
+def write_head(
+    fitted: FittedHead, weights: Weights, folder: Path, training: Mapping[str, Any], **more: object
+) -> Trained:
+    """Write a head with its card to `folder`.
+
+    training  how it was made
+    more      further sections of the card
+    """
+    recipe, looks, fit, scale = fitted.recipe, fitted.looks, fitted.fit, fitted.scale
     card = {
-        **_identity(chosen, weights, fit),
+        **_identity(recipe, weights, fit),
         "calibration": _calibration(looks, fit.logits, scale),
         "quality": report(looks, fit.logits, scale.centre, SEED),
-        "training": training_record(_command(recipe, weights), data, read, fit.settings),
-        "sources": describe_sources(rows),
-        "limits": list(chosen.limits),
+        "training": training,
+        **more,
+        "sources": describe_sources(looks.rows),
+        "limits": list(recipe.limits),
     }
-    folder = out / weights.numerics if chosen.kind == "latent" else out
     write_artifact(folder, card, {**fit.tensors, **scale_tensors(scale)})
     return Trained(folder, card)
 

@@ -10,8 +10,10 @@ step in. The answers are the model's own, to harmless questions, at the temperat
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +27,16 @@ from ig_guardrail.costs.kinds.base import EngineFacts
 from ig_guardrail.costs.kinds.latent import PACKAGED
 from ig_guardrail.drive.scorer import cut_piece
 from ig_guardrail.engine.base import Engine
-from ig_guardrail.errors import GuardrailError
+from ig_guardrail.errors import CostFailure, GuardrailError
 from ig_guardrail.learn.data.recipes import OWN_ANSWERS
 from ig_guardrail.learn.data.rows import LabelledRow, read_rows
 from ig_guardrail.learn.fitting.card import add_to_card, rounded
 from ig_guardrail.learn.fitting.quality import proportion
-from ig_guardrail.learn.fitting.tensor_cache import progress_line
+from ig_guardrail.learn.fitting.tensor_cache import TensorCache, Tensors, progress_line
 from ig_guardrail.types import CostModelSpec, Message, Node, Prompt, Sampling
 
 EVERY = 16
+SHARD = 32  # answers whose scores are kept together
 BUDGETS: Mapping[str, tuple[str, ...]] = {
     "harmful-help": ("harmful-help",),
     "toxic-tone": ("toxic-tone",),
@@ -62,31 +65,57 @@ def set_thresholds(engine: Engine, answers: Sequence[Path], artifacts: Path) -> 
 
 
 def peak_scores(
-    engine: Engine, heads: Mapping[str, CostModel], rows: Sequence[LabelledRow]
+    engine: Engine,
+    heads: Mapping[str, CostModel],
+    rows: Sequence[LabelledRow],
+    cache: Path | None = None,
+    every: int = EVERY,
+    what: str = "scoring answers",
 ) -> dict[str, NDArray[np.float64]]:
-    """For each head (rows,): the highest score of each row's response at a charge point or at its end."""
-    show = progress_line("scoring answers")
-    found: dict[str, list[float]] = {name: [] for name in heads}
-    for done, row in enumerate(rows, start=1):
+    """For each head (rows, hazards): the highest score of each row's response at a charge point or at its end.
+
+    cache  where scores are kept, so that an interrupted scoring goes on; nowhere if None
+    every  tokens between charge points
+    what   the work, as its progress is told
+    """
+    show = progress_line(what)
+    facts = [engine.info.model_sha256, engine.info.numerics, every, *(head.sha256 for head in heads.values())]
+    shelf = None if cache is None else TensorCache(cache, ["peaks", *facts])
+    found: dict[str, list[NDArray[np.float64]]] = {name: [np.empty((0, len(heads[name].hazards)))] for name in heads}
+    for start in range(0, len(rows), SHARD):
+        part = rows[start : start + SHARD]
+        make = partial(_peaks_of, engine, heads, part, every)
+        peaks = make() if shelf is None else shelf.get([(row.prompt, row.text) for row in part], make)
+        for place, name in enumerate(heads):
+            found[name].append(peaks[str(place)])
+        show(start + len(part), len(rows))
+    return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+def _peaks_of(engine: Engine, heads: Mapping[str, CostModel], rows: Sequence[LabelledRow], every: int) -> Tensors:
+    """By a head's place: (rows, hazards)."""
+    found: dict[str, list[list[float]]] = {name: [] for name in heads}
+    for row in rows:
         prompt = engine.encode([Message("user", row.prompt)])
         root = engine.open(prompt, Sampling(max_tokens=engine.info.context), _layers(heads)).result()
         try:
             node = engine.append([(root, row.text)]).result()[0]
             for name, head in heads.items():
-                found[name].append(_peak(head, prompt, node))
+                found[name].append(_peak(head, prompt, node, every))
         finally:
             engine.close(root)
-        show(done, len(rows))
-    return {name: np.array(values) for name, values in found.items()}
+    return {str(place): np.array(values) for place, values in enumerate(found.values())}
 
 
-def _peak(head: CostModel, prompt: Prompt, node: Node) -> float:
-    """Fold a head over the answer in pieces of `EVERY` tokens, the last of them at its end."""
-    state, peak = head.start(prompt), 0.0
-    for start in range(0, max(node.position, 1), EVERY):
-        stop = min(start + EVERY, node.position)
+def _peak(head: CostModel, prompt: Prompt, node: Node, every: int) -> list[float]:
+    """Fold a head over the answer in pieces of `every` tokens, the last at its end. Raises CostFailure for a NaN."""
+    state, peak = head.start(prompt), [0.0] * len(head.hazards)
+    for start in range(0, max(node.position, 1), every):
+        stop = min(start + every, node.position)
         ((state, scores),) = head.advance([(state, cut_piece(node, start, stop, stop == node.position))])
-        peak = max(peak, *scores)
+        if any(map(math.isnan, scores)):
+            raise CostFailure("a score is not a number", where=f"cost_models.{head.name}")
+        peak = [max(pair) for pair in zip(peak, scores, strict=True)]
     return peak
 
 
@@ -95,7 +124,7 @@ def _layers(heads: Mapping[str, CostModel]) -> tuple[int, ...]:
 
 
 def _by_budget(peaks: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
-    return {budget: np.max([peaks[name] for name in names], axis=0) for budget, names in BUDGETS.items()}
+    return {budget: np.max([peaks[name].max(axis=1) for name in names], axis=0) for budget, names in BUDGETS.items()}
 
 
 def _head(name: str, engine: Engine, artifacts: Path) -> CostModel:

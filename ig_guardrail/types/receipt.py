@@ -73,7 +73,8 @@ class Receipt:
     fired    by cost model, the patterns that scores above a threshold rest on, those of drafts and the prompt too: a
              name, or the place in the policy's list, counted from 0; never the text that they matched
     unsafe   by budget, the drafts that would have overdrawn it, and so were not shown
-    substitutes  by cost model, the entry of the policy that served instead of it (`otherwise`)
+    substitutes  by cost model, what served instead of it: an entry of the policy (`otherwise`), or `adopted:HEAD`, a
+                 head of that name that was trained for this model
     turn     of the conversation whose budgets it was charged to; None where there are none
     """
 

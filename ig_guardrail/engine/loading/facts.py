@@ -17,8 +17,9 @@ from ig_guardrail.engine.text.chat import chat_of
 from ig_guardrail.engine.text.endings import end_tokens
 from ig_guardrail.engine.text.rendering import TemplateRefusal, render, template_of
 from ig_guardrail.engine.text.thoughts import ThoughtFormat
+from ig_guardrail.engine.text.tool_probe import tool_format_of
 from ig_guardrail.errors import ModelError, brief
-from ig_guardrail.types import GenerationDefaults, Role
+from ig_guardrail.types import GenerationDefaults, Role, ToolFormat
 
 _CONVERSATIONS: Mapping[str, tuple[Role, ...]] = {
     "system": ("system", "user"),
@@ -26,6 +27,24 @@ _CONVERSATIONS: Mapping[str, tuple[Role, ...]] = {
     "tool": ("user", "assistant", "tool", "assistant", "user"),
 }
 _SWITCHES = re.compile(r"\b(?:tools|documents|enable_thinking|thinking|reasoning_effort)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateFacts:
+    """A chat template, as it answers when it is tried.
+
+    size      its characters
+    roles     those that it has a place for; what others say is said by the user
+    switches  words of it by which a caller can ask for more, such as "tools" and "enable_thinking"
+    thoughts  how it writes thoughts; None if it knows none
+    tools     how it writes calls of tools; ours if it knows none
+    """
+
+    size: int
+    roles: tuple[str, ...]
+    switches: tuple[str, ...]
+    thoughts: ThoughtFormat | None
+    tools: ToolFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +56,7 @@ class ModelFacts:
     context   the tokens that it reads at once; None where its files do not say
     defaults  how its makers would sample it
     ends      what the tokens that end an answer are called
-    template  characters of its chat template
-    roles     those that the template has a place for; what others say is said by the user
-    switches  words of the template by which a caller can ask for more, such as "tools" and "enable_thinking"
-    thoughts  how it writes thoughts; None if it knows none
+    template  what its chat template has a place for
     """
 
     folder: Path
@@ -48,10 +64,7 @@ class ModelFacts:
     context: int | None
     defaults: GenerationDefaults
     ends: tuple[str, ...]
-    template: int
-    roles: tuple[str, ...]
-    switches: tuple[str, ...]
-    thoughts: ThoughtFormat | None
+    template: TemplateFacts
 
 
 def facts_of(model: str, revision: str | None = None) -> ModelFacts:
@@ -71,18 +84,25 @@ def facts_of(model: str, revision: str | None = None) -> ModelFacts:
             why="a model needs config.json and a tokenizer in its folder",
             fix=f"check {folder}",
         ) from error
-    chat = chat_of(tokenizer)
-    template = template_of(tokenizer)
     return ModelFacts(
         folder=folder,
         revision=commit,
         context=window_of(model, revision),
         defaults=read_defaults(str(folder)),
         ends=tuple(str(tokenizer.convert_ids_to_tokens(end)) for end in sorted(end_tokens(tokenizer, named))),
-        template=len(template),
+        template=template_facts(tokenizer),
+    )
+
+
+def template_facts(tokenizer: Any) -> TemplateFacts:
+    """The facts of a tokenizer's chat template. Raises ModelError if it has no sound one."""
+    chat, template = chat_of(tokenizer), template_of(tokenizer)
+    return TemplateFacts(
+        size=len(template),
         roles=("user", *(role for role, turns in _CONVERSATIONS.items() if _takes(tokenizer, turns))),
         switches=tuple(dict.fromkeys(_SWITCHES.findall(template))),
         thoughts=chat.thoughts,
+        tools=tool_format_of(tokenizer),
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ig_guardrail.engine.loading.gguf import SUFFIX, unpacked
-from ig_guardrail.engine.loading.store import files_sha256, quiet
+from ig_guardrail.engine.loading.store import files_sha256, quiet, remembered_sha256
 from ig_guardrail.engine.text.chat import require_template
 from ig_guardrail.errors import ModelError, RequestError, brief
 from ig_guardrail.extras import LOCAL, require
@@ -150,6 +150,20 @@ def find_description(model: str, revision: str | None = None) -> tuple[Path, str
         return (found, None) if found.is_dir() else (_find(model, DTYPES[0], None).folder, None)
     folder = _downloaded(model, revision, [*HUB_EXTRAS, "*.safetensors"])
     return folder, _commit_of(folder, revision)
+
+
+def find_sha256(model: str, folder: Path) -> str | None:
+    """The content hash of a model's weights, without loading them; None where they are not on this machine.
+
+    folder  where `find_description` found its files
+    """
+    from ig_guardrail.engine.loading.embedded import packed_file
+
+    packed = packed_file() if model == EMBEDDED else Path(model).expanduser()
+    if packed.suffix == SUFFIX and packed.is_file():
+        return remembered_sha256(packed)
+    weights = list(folder.glob("*.safetensors"))
+    return files_sha256(weights) if weights else None
 
 
 def _start(model: str, device: str, numerics: str, revision: str | None) -> TransformersEngine:

@@ -14,6 +14,7 @@ from ig_guardrail.errors import GuardrailError
 from ig_guardrail.learn.data.rows import LabelledRow, digest_of
 
 OWN_ANSWERS = "benign-answers"
+RISKY_ANSWERS = "risky-answers"
 SENSITIVE = "sensitive"
 EVERYDAY = "everyday"
 REFUSED = "refusals"
@@ -121,6 +122,17 @@ def choose_rows(recipe: Recipe, rows: Sequence[LabelledRow]) -> tuple[LabelledRo
     return tuple(texts.values())
 
 
+def choose_own_rows(recipe: Recipe, hazards: Sequence[str], rows: Sequence[LabelledRow]) -> tuple[LabelledRow, ...]:
+    """The same of a user's rows, whose sources no recipe names: harm of these hazards, or of none, and what is safe."""
+    known = {*OURS, *(source for one in RECIPES for source in (*one.harmful, *one.safe))}
+    own = {row.source for row in rows} - known
+    wide = replace(recipe, harmful=(*recipe.harmful, *own), safe=(*recipe.safe, *own))
+    fitting = [
+        row for row in rows if row.source in known or row.label == "safe" or row.hazard is None or row.hazard in hazards
+    ]
+    return choose_rows(wide, fitting)
+
+
 def _fits(recipe: Recipe, row: LabelledRow) -> bool:
     wanted = recipe.harmful if row.label == "harmful" else recipe.safe
     return not wanted or row.source in wanted or row.source in OURS
@@ -171,6 +183,7 @@ REFUSED_QUESTIONS = (
 
 NOTES: Mapping[str, str] = {
     OWN_ANSWERS: "the base model's own answers to harmless questions written for this project, at temperature 0.7",
+    RISKY_ANSWERS: "the base model's own answers to risky questions written for this project, labelled by a teacher",
     "AILuminate demo": "MLCommons AILuminate demo prompt set (CC-BY-4.0), without the hazard of child abuse",
     "AdvBench": "harmful instructions of the llm-attacks project (Zou and others, 2023)",
     "benign-questions": "harmless questions written for this project; the answers are the base model's own",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,10 @@ RESAMPLES = 1_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoredSet:
-    """Scores (n,), whether each is of something harmful (n,), and the prompt or goal each belongs to."""
+    """Scores (n,), whether each is of something harmful (n,), and the prompt or goal each belongs to.
+
+    To compare two on the same things, scores are (n, 2).
+    """
 
     scores: Floats
     harmful: NDArray[np.bool_]
@@ -44,6 +47,12 @@ def pair_auc(harmful: Floats, safe: Floats) -> float:
     below = np.searchsorted(order, harmful, side="left")
     up_to = np.searchsorted(order, harmful, side="right")
     return float((below + up_to).sum() / (2 * len(harmful) * len(safe)))
+
+
+def auc_lead(scored: ScoredSet) -> float:
+    """By how much the AUC of the first of two scores lies above that of the second."""
+    one, other = (auc(replace(scored, scores=scored.scores[:, column])) for column in (0, 1))
+    return one - other
 
 
 def within_auc(scored: ScoredSet) -> float:

@@ -17,7 +17,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
 
-from ig_guardrail.costs.heads.artifact import CARD, options_sha256
+from ig_guardrail.costs.heads.artifact import options_sha256
+from ig_guardrail.costs.kinds.base import CARD
 from ig_guardrail.costs.kinds.registry import KINDS
 from ig_guardrail.errors import RequestError
 from ig_guardrail.policy.sources import CASES

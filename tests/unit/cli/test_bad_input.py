@@ -128,7 +128,7 @@ def test_a_system_text_that_is_not_text(ig: Command, polite: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("run",), "Missing option '--prompt'"),
+        (("run",), "give `--prompt TEXT`, or `--prompts FILE --out FILE`"),
         (("run", "--prompt", "hi", "--seed", "-1"), "--seed"),
         (("run", "--prompt", "hi", "--temprature", "1"), "No such option: --temprature"),
         (("policy", "check"), "Missing argument"),

@@ -15,7 +15,8 @@ import pytest
 from ig_guardrail.cli import checkup
 from ig_guardrail.cli.checkup import Finding, check_up
 from ig_guardrail.cli.commands import doctor
-from ig_guardrail.engine.loading.store import made_once, quiet
+from ig_guardrail.costs.adoption import FORMAT, adoption_folder
+from ig_guardrail.engine.loading.store import files_sha256, made_once, quiet
 from tests.conformance.engine.tiny import tiny_weights
 from tests.unit.cli.conftest import Command
 
@@ -81,6 +82,21 @@ def test_a_model_s_files_are_told_without_its_weights(folder: Path) -> None:
     assert found["end tokens"] == "(, <|shut|>, <|note|>"
     assert found["chat template"].endswith("roles user, system, assistant, speaks of tools, enable_thinking")
     assert {finding.state for finding in told(folder).values()} == {"ok"}
+
+
+def test_a_model_s_own_heads_are_told(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("IG_GUARDRAIL_DATA", str(tmp_path / "data"))
+    (folder / "model.safetensors").write_bytes(b"weights")
+    assert told(folder)["adopted"].state == "note"
+    sha256 = files_sha256(folder.glob("*.safetensors"))
+    place = adoption_folder(sha256, "bfloat16")
+    place.mkdir(parents=True)
+    model = {"sha256": sha256, "numerics": "bfloat16"}
+    record = {"format": FORMAT, "model": model, "scales": [], "heads": {"toxic-tone": "toxic-tone-12ab34cd"}}
+    (place / "adoption.json").write_text(json.dumps(record))
+    found = told(folder)["adopted"]
+    trained = "heads that were trained for it: toxic-tone (toxic-tone-12ab34cd)"
+    assert (found.state, found.detail) == ("ok", f"in bfloat16; {trained}")
 
 
 def test_a_context_is_told_beside_what_the_model_reads(folder: Path) -> None:

@@ -13,6 +13,7 @@ from rich.console import Console
 
 import ig_guardrail
 from ig_guardrail.errors import GuardrailError
+from ig_guardrail.learn.own_heads import Lessons
 from ig_guardrail.spec import GuardrailSpec
 from tests.unit.cli.conftest import Command
 
@@ -126,3 +127,24 @@ def test_index_build_and_show_say_what_there_is(ig: Command, monkeypatch: pytest
     assert ran.out.startswith("24 tokens of 12 documents, as 'toy' reads them\n")
     assert ran.out.endswith("  d9\n  and 2 more\n")
     assert ig("index", "show", str(tmp_path)).code == 2
+
+
+def test_adopt_hands_over_data_and_teachers(ig: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ig_guardrail.cli.commands import adopt as command
+    from ig_guardrail.engine.loading import models
+    from ig_guardrail.learn import adopt as adopting
+
+    given: list[Any] = []
+
+    def adopt(weights: Any, policy: Any, rate: float, **rest: Any) -> Any:
+        given.append((weights[0], policy.name, rate, rest["lessons"]))
+        return SimpleNamespace(heads=())
+
+    monkeypatch.setattr(models, "load_weights", lambda *names: names)
+    monkeypatch.setattr(adopting, "adopt", adopt)
+    monkeypatch.setattr(command, "show", lambda report, rate: None)
+    assert ig("adopt", "mine").code == 0
+    ran = ig("adopt", "mine", "--rate", "0.1", "--teacher", "otherwise", "--teacher", "help-text", "--data", "a.jsonl")
+    assert "No head was trained" in ran.out
+    lessons = Lessons((Path("a.jsonl"),), ("otherwise", "help-text"))
+    assert given == [("mine", "default", 0.05, None), ("mine", "default", 0.1, lessons)]

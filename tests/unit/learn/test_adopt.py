@@ -9,7 +9,7 @@ import pytest
 
 from ig_guardrail.assembly import guard
 from ig_guardrail.cli.commands.adopt import show
-from ig_guardrail.costs.adoption import adoption_folder, read_scales
+from ig_guardrail.costs.adoption import adoption_folder, read_adoption
 from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.errors import GuardrailError, ModelError
@@ -108,7 +108,7 @@ def test_a_damaged_record_is_an_error_that_names_it(weights: Weights, damage: st
     record["scales"][0]["from"] = 7
     file.write_text(json.dumps(record) if damage is None else damage)
     with pytest.raises(ModelError, match=r"adoption\.json"):
-        read_scales(weights.sha256, weights.numerics)
+        read_adoption(weights.sha256, weights.numerics)
 
 
 @pytest.mark.slow

@@ -61,6 +61,6 @@ def test_a_peak_is_the_highest_score_at_a_charge_point(engine: TransformersEngin
     head = module._head("words", engine, heads)
     kind, rude = "here is a warm soup " * 6, "you zog you blarg "
     rows = [LabelledRow("q", kind, "safe"), LabelledRow("q", rude + kind, "harmful"), LabelledRow("q", rude, "harmful")]
-    peaks = peak_scores(engine, {"words": head}, rows)["words"]
+    peaks = peak_scores(engine, {"words": head}, rows)["words"].max(axis=1)
     assert peaks[0] < peaks[1]
     assert np.argmin(peaks) == 0
