@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cache
 from string import ascii_lowercase, digits
 from typing import Any, TypeAlias
@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from ig_guardrail.costs.calls.rules import name_pattern
 
 MOST_STEPS = 500_000  # letters that patterns are followed by
-STRANGE = "xyz" + ascii_lowercase + digits + "_-"  # of these, letters that no pattern has
+STRANGE = "xyz" + ascii_lowercase + digits + "_-"  # of these, a letter that no pattern has
 
 Places: TypeAlias = frozenset[int]
 
@@ -31,12 +31,13 @@ def names_by_patterns(patterns: Sequence[str]) -> dict[frozenset[str], str]:
     """
     forms = {one: name_pattern(one) for one in patterns if "*" in one}
     written = {one for one in patterns if "*" not in one}
-    strange = [letter for letter in STRANGE if not any(letter in one for one in patterns)] or ["~"]
+    strange = next((letter for letter in STRANGE if not any(letter in one for one in patterns)), "~")
     found = {_fits(forms, name) | {name}: name for name in written}
-    for name in _names(list(forms), strange[0]):
+    for name in _names(list(forms), strange):
         fits = _fits(forms, name)
-        if fits not in found:
-            found[fits] = _unwritten(name, fits, forms, strange) if name in written else name
+        other = name if fits in found or name not in written else _unwritten(name, fits, forms, written, strange)
+        if other is not None:
+            found.setdefault(fits, other)
     return found
 
 
@@ -44,13 +45,17 @@ def _fits(forms: Mapping[str, Any], name: str) -> frozenset[str]:
     return frozenset(one for one, form in forms.items() if form.fullmatch(name))
 
 
-def _unwritten(name: str, fits: frozenset[str], forms: Mapping[str, Any], strange: Sequence[str]) -> str:
-    """A name that fits the same, with letters that are in none that is written out. Raises TooManyNames."""
-    longer = (name[:place] + letter + name[place:] for letter in strange for place in range(len(name), -1, -1))
-    other = next((one for one in longer if _fits(forms, one) == fits), None)
-    if other is None:
-        raise TooManyNames
-    return other
+def _unwritten(
+    name: str, fits: frozenset[str], forms: Mapping[str, Any], written: Container[str], strange: str
+) -> str | None:
+    """A name that fits the same and is not written out; None if there is none. Raises TooManyNames."""
+    barred = [name]
+    while True:
+        same = (one for one in _names([*forms, *barred], strange) if one not in barred and _fits(forms, one) == fits)
+        other = next(same, None)
+        if other is None or other not in written:
+            return other
+        barred.append(other)
 
 
 def _names(patterns: Sequence[str], strange: str) -> Iterator[str]:

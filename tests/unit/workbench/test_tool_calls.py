@@ -79,6 +79,11 @@ def test_every_set_of_patterns_that_a_short_name_fits_is_found(patterns: list[st
     assert all(fits(name) == patterns for patterns, name in found.items())
 
 
+def test_a_name_that_fits_as_one_that_is_written_out_does_is_found() -> None:
+    assert names_by_patterns(["b", "*b", "b*"])[frozenset(("*b", "b*"))] == "bb"
+    assert frozenset(("b*",)) in names_by_patterns(["bx", "by", "b*", "*x", "*y"])
+
+
 def test_patterns_that_overlap_in_too_many_ways_are_refused() -> None:
     with pytest.raises(TooManyNames):
         names_by_patterns([f"*{letter}{letter}*{letter}*b*" for letter in "cdefghijklmnop"])
