@@ -17,6 +17,7 @@ from ig_guardrail.costs.heads.base_model import BaseModel, read_base_model
 from ig_guardrail.costs.kinds.base import EngineFacts
 from ig_guardrail.costs.rewards.catalog import critic_named, reward_named
 from ig_guardrail.costs.rewards.values import Values
+from ig_guardrail.drive.recorder import Recorder
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.engine.loading.models import load_engine
 from ig_guardrail.errors import GuardrailError, ModelError, PolicyError
@@ -25,7 +26,7 @@ from ig_guardrail.ledger import Ledger, ledger_at
 from ig_guardrail.policy import load_policy
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spot
 from ig_guardrail.policy.diagnostics.report import FileReport, Report
-from ig_guardrail.settings import Limits
+from ig_guardrail.settings import Limits, recording_file
 from ig_guardrail.spec import GuardrailSpec, folder_of
 from ig_guardrail.types import CompiledPolicy
 
@@ -44,11 +45,14 @@ def open_guardrail(spec: GuardrailSpec | None = None, policy: CompiledPolicy | N
     """
     spec = spec or GuardrailSpec()
     compiled = policy or load_policy(spec.policy)
+    recorder = None if spec.record is None else Recorder(recording_file(spec.record))
     engine = open_engine(spec)
     values = open_values(engine, spec.reward, spec.critic)
-    return guard(
+    opened = guard(
         engine, compiled, folder_of(spec.policy), values, ledger_at(spec.ledger), spec.cost_models, spec.limits
     )
+    opened.recorder = recorder
+    return opened
 
 
 def start_each(report: Report, model: str) -> Report:

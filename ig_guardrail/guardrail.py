@@ -16,15 +16,16 @@ from ig_guardrail.drive.decode import cancel, decode, open_answer, refuse
 from ig_guardrail.drive.failures import failed, ledger_failure, ours
 from ig_guardrail.drive.history import open_session
 from ig_guardrail.drive.prompt_check import approve_messages, check_prompt_text
+from ig_guardrail.drive.recorder import Recorder
 from ig_guardrail.drive.request import GenerationRequest, check_timeout
 from ig_guardrail.drive.run import Run, make_run
 from ig_guardrail.drive.runners import DeadlinePassed, Waiting, finish, run_async, run_sync
 from ig_guardrail.drive.usage import Usage
 from ig_guardrail.engine.base import Engine
-from ig_guardrail.errors import BudgetTaken, GuardrailError, ModelError, PolicyError, RequestError
+from ig_guardrail.errors import BudgetTaken, GenerationFailed, GuardrailError, ModelError, PolicyError, RequestError
 from ig_guardrail.ledger import Ledger, process_ledger
 from ig_guardrail.settings import Limits
-from ig_guardrail.types import Chunk, CompiledPolicy
+from ig_guardrail.types import Chunk, CompiledPolicy, Receipt
 
 
 class Guardrail:
@@ -35,6 +36,7 @@ class Guardrail:
     models   cost models, by the names the policy gives them
     values   a task model and a critic, for ranking only
     ledger   what conversations have spent; unless one is given, that of the process, which all guardrails share
+    recorder notes what answers scored; None unless whoever opens the guardrail asks for one
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Guardrail:
         self.values = values or Values()
         self.limits = limits or Limits()
         self.ledger = ledger or process_ledger()
+        self.recorder: Recorder | None = None
         self._executor = Worker("ledger", ledger_failure)
         self._approved = threading.Event()
 
@@ -86,6 +89,16 @@ class Guardrail:
 
     def _flow(self, request: GenerationRequest) -> Waiting[Chunk]:
         run, usage = make_run(request, self.policy, self.engine, self.costs, self.values, self.limits), Usage()
+        try:
+            last = yield from self._serve(run, usage)
+        except GenerationFailed as failure:
+            self._record(run, usage, failure.receipt)
+            raise
+        self._record(run, usage, last.receipt)
+        return last
+
+    def _serve(self, run: Run, usage: Usage) -> Waiting[Chunk]:
+        request = run.request
         failure: GuardrailError | None = None
         try:
             yield from self._approve_once(run)
@@ -110,6 +123,10 @@ class Guardrail:
             return (yield from decode(server))
         finally:
             self.engine.close(server.root)
+
+    def _record(self, run: Run, usage: Usage, receipt: Receipt | None) -> None:
+        if self.recorder is not None and receipt is not None:
+            self.recorder.note(run, usage, receipt)
 
     def _approve_once(self, run: Run) -> Waiting[None]:
         if run.guarded and not self._approved.is_set():

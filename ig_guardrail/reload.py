@@ -78,6 +78,7 @@ class ReloadingGuardrail:
                 self._spec.cost_models,
                 old.limits,
             )
+            new.recorder = old.recorder
             new.approve()
         except GuardrailError as error:
             self._refuse(found, error)

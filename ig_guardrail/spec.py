@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ig_guardrail.errors import RequestError
-from ig_guardrail.settings import Limits
+from ig_guardrail.settings import Limits, RecordingFile
 from ig_guardrail.types import CompiledPolicy
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class GuardrailSpec:
     revision     a branch, tag or commit of a hub model; its main branch if left out
     context      most tokens of prompt and answer together; what the model reads if left out
     reload       of a chat model: whether its policy's file is read again where it was changed (`reload`)
+    record       the file that what answers score is appended to; nothing is recorded if left out
     """
 
     model: str = "embedded"
@@ -50,6 +51,7 @@ class GuardrailSpec:
     revision: str | None = None
     context: int | None = None
     reload: bool = False
+    record: str | Path | RecordingFile | None = None
 
     def __post_init__(self) -> None:
         """Raises RequestError for an option of another type; what no such name stands for shows when it is opened."""

@@ -15,6 +15,19 @@ ModelOption: TypeAlias = Annotated[
         "--model", "-m", envvar="IG_GUARDRAIL_MODEL", help="'embedded', a model folder, a .gguf file, or a hub name."
     ),
 ]
+RecordOption: TypeAlias = Annotated[
+    Path | None, typer.Option("--record", help="Append what the answer scored to this file, for `policy replay`.")
+]
+RecordedTexts: TypeAlias = Annotated[
+    str, typer.Option("--record-texts", help="What recordings keep of a text: 'hash' (SHA-256), 'none' or 'plain'.")
+]
+BesideOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--model", "-m", help="The model to score beside, as `run` takes it; words alone if left out."),
+]
+TextsOption: TypeAlias = Annotated[
+    Path | None, typer.Option("--file", help='JSON lines: {"text": ..., "prompt": ..., "call": ..., "language": ...}.')
+]
 Revision: TypeAlias = Annotated[str | None, typer.Option("--revision", help="A branch, tag or commit of a hub model.")]
 ContextOption: TypeAlias = Annotated[
     int | None, typer.Option("--context", help="Most tokens of prompt and answer together; what the model reads.")

@@ -6,7 +6,7 @@ work on their common prefix, and a prefix is scored the same however a strategy 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -94,6 +94,15 @@ class Attributing(Protocol):
 
     def fired(self, state: FoldState) -> tuple[str | int, ...]:
         """Names, or places in the policy's list, of the rules that the score which came with `state` rests on."""
+        ...
+
+
+@runtime_checkable
+class Weighing(Protocol):
+    """A cost model that can say which words of a text its score rests on."""
+
+    def weigh(self, text: str) -> Mapping[str, float]:
+        """What each word, or run of words, of a whole text adds to the score, on a scale of its own."""
         ...
 
 

@@ -97,7 +97,7 @@ def bind_costs(policy: CompiledPolicy, models: Mapping[str, CostModel | BuiltCos
     check_prompt(policy.prompt, {name: one.model for name, one in built.items()})
     seats = {name: seated(one) for name, one in built.items()}
     rules = tuple(rule_of(budget, [built[name].model for name in budget.cost.models()]) for budget in policy.budgets)
-    return CostRegistry(seats, rules, {name: _sha256(one) for name, one in built.items()})
+    return CostRegistry(seats, rules, {name: counted_sha256(one) for name, one in built.items()})
 
 
 def seated(built: BuiltCost) -> BoundCost:
@@ -105,7 +105,7 @@ def seated(built: BuiltCost) -> BoundCost:
     return BoundCost(built.spec, built.model, Worker(built.spec.name), built.entry)
 
 
-def _sha256(built: BuiltCost) -> str:
+def counted_sha256(built: BuiltCost) -> str:
     """Of a cost model, and of what its scores count as."""
     scale = built.spec.scale
     return built.model.sha256 if scale is None else options_sha256("scale", model=built.model.sha256, scale=scale)

@@ -81,8 +81,10 @@ def cancel(run: Run, usage: Usage) -> Chunk:
 
 def _sampling(run: Run) -> Waiting[Sampling]:
     """The sampling of an answer: it may be as long beside what it begins with."""
-    given = (yield from read_text(run, run.prompt, run.beginning)).position if run.beginning else 0
-    return replace(run.sampling, max_tokens=run.sampling.max_tokens + given)
+    if not run.beginning:
+        return run.sampling
+    given = yield from read_text(run.engine, run.prompt, run.beginning, run.costs.layers)
+    return replace(run.sampling, max_tokens=run.sampling.max_tokens + given.position)
 
 
 def _given_back(server: Server, session: LedgerSession, whole: bool) -> list[AssistantMessage]:

@@ -43,17 +43,17 @@ def open_session(run: Run, ledger: Ledger, executor: Executor) -> Waiting[Ledger
     return session
 
 
-def read_text(run: Run, prompt: Prompt, text: str) -> Waiting[Node]:
+def read_text(engine: Engine, prompt: Prompt, text: str, layers: tuple[int, ...]) -> Waiting[Node]:
     """A given text where an answer to a prompt would stand, so that cost models read it as one; its caches are freed.
 
     Raises PromptTooLong if the context is full.
     """
-    sampling = Sampling(max_tokens=run.engine.info.context)
-    root: Node = yield Wait(run.engine.open(prompt, sampling, run.costs.layers))
+    sampling = Sampling(max_tokens=engine.info.context)
+    root: Node = yield Wait(engine.open(prompt, sampling, layers))
     try:
-        nodes: list[Node] = yield Wait(run.engine.append([(root, text)]))
+        nodes: list[Node] = yield Wait(engine.append([(root, text)]))
     finally:
-        run.engine.close(root)
+        engine.close(root)
     (node,) = nodes
     if node.finish == "length":
         raise PromptTooLong(
@@ -105,7 +105,7 @@ def _new(session: LedgerSession, turn: Message, said: tuple[AssistantMessage, ..
 def _charged(run: Run, prompt: Prompt, said: AssistantMessage) -> Waiting[SafetyState]:
     """What a message of the assistant costs as an answer to a prompt."""
     rules = shared_rules(run.costs.rules)
-    read = yield from read_text(run, prompt, format_message(said, prompt.notation))
+    read = yield from read_text(run.engine, prompt, format_message(said, prompt.notation), run.costs.layers)
     node = replace(read, finish="stop", words=len(said.words) if read.text.startswith(said.words) else None)
     due = [(rule.budget.id, point) for rule in rules for point in charge_points(rule, 0, node.position, ended=True)]
     measures = yield from Scorer(run.costs, prompt, thoughts=of_shown_thoughts(run.engine)).measure(node, due)

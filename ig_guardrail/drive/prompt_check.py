@@ -18,7 +18,7 @@ from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import PolicyError
 from ig_guardrail.stream.gate import Gate
 from ig_guardrail.stream.release import Hold
-from ig_guardrail.types import Denied, Message, Messages, Node, Piece, Sampling
+from ig_guardrail.types import Denied, Message, Messages, Node, Piece, Prompt, PromptRule, Sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,12 @@ def check_prompt_text(run: Run) -> Waiting[PromptCheck]:
 
     Raises CostFailure if a cost model fails, whatever its `on_error`: there is no later check that would catch it.
     """
-    rule, costs, prompt = run.policy.prompt if run.guarded else None, run.costs, run.prompt
+    rule = run.policy.prompt if run.guarded else None
+    return (yield from score_prompt(rule, run.costs, run.prompt))
+
+
+def score_prompt(rule: PromptRule | None, costs: CostRegistry, prompt: Prompt) -> Waiting[PromptCheck]:
+    """The same for a prompt under a rule; nothing without one."""
     turns = [turn for turn in prompt.turns if turn.role in ("user", "tool")]
     if rule is None or not turns:
         return PromptCheck()

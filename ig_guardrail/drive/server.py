@@ -28,6 +28,7 @@ from ig_guardrail.types import (
     Append,
     Commit,
     CostEstimate,
+    Denied,
     Draw,
     Drop,
     Edit,
@@ -207,6 +208,8 @@ class Server:
         lowest = {rule.budget.id: remaining(rule.budget, state.account(rule.budget), node.position) for rule in rules}
         for over in (name for name, left in lowest.items() if left < 0):
             self.usage.note_unsafe(node.id, mine, over)
+        for budget in (budget for budget, left in lowest.items() if left < 0):
+            self.usage.note_denied(budget, node, mine)
         pressures = [pressure(measure.score, thresholds[measure.budget]) for measure in mine]
         return CostEstimate(lowest, sum(line.cost for line in charges), max(pressures, default=0.0))
 
@@ -218,6 +221,8 @@ class Server:
         if not isinstance(reply, Accepted):
             self.usage.denials += 1
             self.usage.note_unsafe(node.id, measures, reply.budget or "")
+            if isinstance(reply, Denied) and reply.budget:
+                self.usage.note_denied(reply.budget, node, measures)
             return reply
         self.usage.note_commit(node.id, node.position)
         yield from self._settle()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ig_guardrail.drive.prompt_check import PromptCheck
-from ig_guardrail.types import BlockRecord, Measure, UnsafeDrafts
+from ig_guardrail.types import BlockRecord, Measure, Node, UnsafeDrafts
 
 
 @dataclass(slots=True)
@@ -15,6 +15,7 @@ class Usage:
     """Counts and moments (`time.monotonic()` seconds) of one request, and what its prompt check found.
 
     rounds, judged, denials  since the last commit; blocks keeps them for each commit
+    denied  by budget and hash of its tokens, the highest score of a draft that was over it
     """
 
     prompt_check: PromptCheck = field(default_factory=PromptCheck)
@@ -28,6 +29,7 @@ class Usage:
     denials: int = 0
     blocks: list[BlockRecord] = field(default_factory=list)
     _over: dict[str, tuple[set[int], Measure]] = field(default_factory=dict)
+    denied: dict[tuple[str, int], float] = field(default_factory=dict)
     _searched: float = 0.0
     _searching_since: float | None = None
 
@@ -39,6 +41,11 @@ class Usage:
     def note_released(self) -> None:
         """Text was shown."""
         self.first_released = self.first_released or time.monotonic()
+
+    def note_denied(self, budget: str, node: Node, measures: Sequence[Measure]) -> None:
+        """A draft was over a budget. The same words count once, whoever asked about them."""
+        scores = [measure.score for measure in measures if measure.budget == budget]
+        self.denied[budget, hash(node.answer_ids())] = max(scores, default=0.0)
 
     def note_commit(self, node: int, position: int) -> None:
         """A block was committed: keep its record, and count the next one from zero."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ig_guardrail.drive.charging import noted_only
 from ig_guardrail.drive.run import STREAMING_BLOCK, method_for
 from ig_guardrail.errors import RequestError
 from ig_guardrail.evaluate.answers import Arm
-from ig_guardrail.evaluate.replay import noted_only
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.search import plain
 from ig_guardrail.types import CompiledPolicy

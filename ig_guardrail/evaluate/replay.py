@@ -9,16 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ig_guardrail.budget import BudgetRule, pressure
-from ig_guardrail.drive.cost_registry import CostRegistry
+from ig_guardrail.budget import pressure
+from ig_guardrail.drive.charging import charge_answer
 from ig_guardrail.drive.history import read_answers
-from ig_guardrail.drive.runners import Waiting, finish
-from ig_guardrail.drive.scorer import Scorer, of_shown_thoughts
-from ig_guardrail.engine.base import Engine
+from ig_guardrail.drive.runners import finish
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.stream.gate import Gate
-from ig_guardrail.stream.release import Hold
-from ig_guardrail.types import Budget, Charge, Message, Node, Prompt
+from ig_guardrail.types import Budget, Charge, Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +45,7 @@ def audit_answer(guardrail: Guardrail, turns: Sequence[Message], ids: Sequence[i
     prompt = engine.encode(turns)
     (node,) = read_answers(engine, prompt, [tuple(ids)], panel.layers)
     whole = replace(node, finish="stop" if ended else None)
-    return audit_charges(finish(_charged(engine, panel, prompt, whole)), guardrail.policy.budgets)
+    return audit_charges(finish(charge_answer(engine, panel, prompt, whole)), guardrail.policy.budgets)
 
 
 def audit_charges(charges: Iterable[Charge], budgets: Iterable[Budget]) -> Audit:
@@ -62,19 +58,3 @@ def audit_charges(charges: Iterable[Charge], budgets: Iterable[Budget]) -> Audit
         spend[line.budget] += line.cost
     peak = max((pressure(line.score, thresholds[line.budget]) for line in lines), default=0.0)
     return Audit(over.budget if over else None, over.position if over else None, peak, spend)
-
-
-def noted_only(budget: Budget) -> Budget:
-    """The budget in shadow: charged and written down, never enforced."""
-    return replace(budget, mode="shadow")
-
-
-def _charged(engine: Engine, panel: CostRegistry, prompt: Prompt, node: Node) -> Waiting[tuple[Charge, ...]]:
-    gate = Gate(node.path()[0], [_in_shadow(rule) for rule in panel.rules], Hold())
-    measures = yield from Scorer(panel, prompt, thoughts=of_shown_thoughts(engine)).measure(node, gate.due(node))
-    gate.commit(node, measures)
-    return gate.charges
-
-
-def _in_shadow(rule: BudgetRule) -> BudgetRule:
-    return replace(rule, budget=noted_only(rule.budget))

@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from ig_guardrail.binomial import proportion
 from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.engine.early_exit.layers import Exit, raw_exit
 from ig_guardrail.engine.loading.weights import Weights
@@ -32,7 +33,6 @@ from ig_guardrail.errors import GuardrailError, RequestError
 from ig_guardrail.learn.data.recipes import OWN_ANSWERS, describe_sources
 from ig_guardrail.learn.data.rows import LabelledRow, read_rows
 from ig_guardrail.learn.fitting.card import rounded, write_artifact
-from ig_guardrail.learn.fitting.quality import proportion
 from ig_guardrail.learn.fitting.states import Progress, token_ids
 from ig_guardrail.learn.fitting.tensor_cache import TensorCache, Tensors, progress_line
 from ig_guardrail.learn.heads import SEED, Trained, training_record

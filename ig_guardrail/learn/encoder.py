@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ig_guardrail.binomial import proportion
 from ig_guardrail.costs.encoder.cost import EncoderCost, read_encoder_cost
 from ig_guardrail.costs.encoder.sentences import SentenceEncoder
 from ig_guardrail.costs.encoder.windows import WindowShape
@@ -33,7 +34,6 @@ from ig_guardrail.learn.data.recipes import (
 from ig_guardrail.learn.data.rows import LabelledRow, read_rows
 from ig_guardrail.learn.fitting.card import add_to_card, report, rounded, write_artifact
 from ig_guardrail.learn.fitting.prefixes import PrefixSamples
-from ig_guardrail.learn.fitting.quality import proportion
 from ig_guardrail.learn.fitting.windows import WORDS, fit_windows, read_vectors, sample_windows
 from ig_guardrail.learn.heads import (
     BUCKETS,

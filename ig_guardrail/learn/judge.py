@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ig_guardrail.binomial import proportion
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.encoder.sentences import SentenceEncoder
 from ig_guardrail.costs.heads.artifact import Artifact
@@ -41,7 +42,7 @@ from ig_guardrail.learn.data.rows import LabelledRow, digest_of, read_rows
 from ig_guardrail.learn.fitting.card import rounded, write_artifact
 from ig_guardrail.learn.fitting.fit import fit_latent, fit_words
 from ig_guardrail.learn.fitting.prefixes import look_at
-from ig_guardrail.learn.fitting.quality import ScoredSet, auc, estimate, proportion, within_auc
+from ig_guardrail.learn.fitting.quality import ScoredSet, auc, estimate, within_auc
 from ig_guardrail.learn.fitting.windows import read_vectors
 from ig_guardrail.learn.heads import SEED, Trained, scale_tensors, training_record
 from ig_guardrail.learn.thresholds import SHARE, Calibration, calibrate

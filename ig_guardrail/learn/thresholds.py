@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ig_guardrail.binomial import fewest_answers, most_touched, proportion
 from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.catalog import build_cost_model
@@ -31,7 +32,6 @@ from ig_guardrail.errors import CostFailure, GuardrailError
 from ig_guardrail.learn.data.recipes import OWN_ANSWERS
 from ig_guardrail.learn.data.rows import LabelledRow, read_rows
 from ig_guardrail.learn.fitting.card import add_to_card, rounded
-from ig_guardrail.learn.fitting.quality import proportion
 from ig_guardrail.learn.fitting.tensor_cache import TensorCache, Tensors, progress_line
 from ig_guardrail.types import CostModelSpec, Message, Node, Prompt, Sampling
 
@@ -154,6 +154,7 @@ def _section(found: Calibration, fresh: Estimate) -> dict[str, Any]:
 Floats = NDArray[np.float64]
 
 SHARE = 0.05
+TAIL = 0.025  # of a 95 % interval, at either end
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,24 +192,18 @@ def surely_allowed(count: int, share: float = SHARE) -> int:
     The upper end of the exact interval lies below `share`, not only the estimate. Raises GuardrailError if there are
     too few answers for the claim: were none touched, the interval would still reach above `share`.
     """
-    if not count or proportion(0, count).high > share:
+    allowed = most_touched(count, share, TAIL) if count else None
+    if allowed is None:
         raise GuardrailError(
             f"{count} harmless answers cannot support a threshold for {share:.0%} of them",
             where="calibration",
             why="the 95% interval would reach above that share even if none were touched",
-            fix=f"give at least {_fewest(share)} answers",
+            fix=f"give at least {fewest_answers(share, TAIL)} answers",
         )
-    return next(touched for touched in range(count) if proportion(touched + 1, count).high > share)
+    return allowed
 
 
 def touched_share(peaks: Mapping[str, Floats], thresholds: Mapping[str, float]) -> Estimate:
     """The share of other answers that any threshold touches, with its exact interval."""
     over = np.stack([peaks[budget] > thresholds[budget] for budget in thresholds], axis=1)
     return proportion(int(over.any(axis=1).sum()), len(over))
-
-
-def _fewest(share: float) -> int:
-    count = 1
-    while proportion(0, count).high > share:
-        count += 1
-    return count

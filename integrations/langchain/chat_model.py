@@ -48,7 +48,7 @@ from ig_guardrail.integrations.langchain.payer import PayingModel
 from ig_guardrail.integrations.langchain.response_format import described, form_of, with_instructions
 from ig_guardrail.integrations.langchain.structured import OutputMethod, structured
 from ig_guardrail.ledger import AccountKey, MemoryLedger, process_ledger
-from ig_guardrail.settings import Limits
+from ig_guardrail.settings import Limits, RecordingFile
 from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.types import CallNotation, CompiledPolicy, Message
 
@@ -60,6 +60,7 @@ KEPT = {
     "critic": "a critic",
     "revision": "a revision",
     "context": "a context",
+    "record": "a file of recordings",
 }
 BESIDES = ("form", "own", "tool_format")  # of a call's options: what is no setting
 ABILITIES: ModelProfile = {
@@ -153,6 +154,8 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
     """Ranks candidates by task value: "relevance", a folder of `train reward`, or "classifier:PATH"."""
     critic: str | None = Field(default=None, min_length=1)
     """Foresees budgets, to rank candidates: a folder of `train critic`."""
+    record: str | Path | RecordingFile | None = Field(default=None, exclude=True)
+    """A file that what every answer scores is appended to, without texts, for `ig-guardrail policy replay`."""
     guardrail: Guardrail | None = Field(default=None, exclude=True, repr=False)
     """An open guardrail to use, in place of all that names a model, a policy, or how either is opened."""
 
@@ -347,6 +350,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
             revision=self.revision if model in (None, self.model) else None,
             context=self.context,
             reload=self.reload,
+            record=self.record,
         )
         found = next((opening for opening in self._openings if opening.spec == spec), None)
         if found is None:

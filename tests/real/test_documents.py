@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
+import json
 import os
 import re
 import shlex
@@ -25,6 +26,9 @@ import yaml
 from typer.main import get_command
 
 from ig_guardrail.cli.main import app
+from ig_guardrail.workbench.bench import open_bench
+from ig_guardrail.workbench.recordings import recording_of_text
+from ig_guardrail.workbench.texts import read_texts
 from tests.documents import PAGES, ROOT, Block, Command, blocks, commands, same
 from tests.real.readers_part import policy_of_the_reader, readers_names
 
@@ -67,7 +71,21 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for block in blocks(ROOT / "docs" / "workbench.md", "yaml"):
         if block.rest.startswith("file="):
             (tmp_path / block.rest.removeprefix("file=")).write_text(block.text)
+    (tmp_path / "prompts.jsonl").write_text('{"prompt": "Why is the sky blue?"}\n')
+    write_traffic(tmp_path)
     return tmp_path
+
+
+def write_traffic(folder: Path) -> None:
+    """Answers, and recordings of some under the policy `fund.yaml` of docs/workbench.md."""
+    for name, count in (("texts", 3), ("benign", 200), ("harmful", 20)):
+        texts = [f"Your account {place} has {place} new messages." for place in range(count)]
+        lines = [json.dumps({"text": text, "prompt": "Any news?"}) for text in texts]
+        (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
+    (folder / "traffic").mkdir()
+    bench = open_bench(str(folder / "fund.yaml"), None)
+    lines = [recording_of_text(bench, bench.charge(row)).as_line() for row in read_texts(folder / "texts.jsonl")]
+    (folder / "traffic" / "before.jsonl").write_text("\n".join(lines) + "\n")
 
 
 def shop() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -65,6 +65,8 @@ def run_command(
     weights: options.WeightsOption = "auto",
     revision: options.Revision = None,
     context: options.ContextOption = None,
+    record: options.RecordOption = None,
+    record_texts: options.RecordedTexts = "hash",
     json_lines: Annotated[
         bool, typer.Option("--json", help="One JSON object a line: deltas, then the receipt.")
     ] = False,
@@ -102,15 +104,20 @@ def run_command(
     )
 
     from ig_guardrail.assembly import open_guardrail
+    from ig_guardrail.settings import recording_file
     from ig_guardrail.spec import GuardrailSpec
 
     names = (model, policy, device, dtype, weights, reward, critic, exit, ledger)
-    guardrail = open_guardrail(GuardrailSpec(*names, revision=revision, context=context))
+    kept = None if record is None else recording_file(record, record_texts)
+    guardrail = open_guardrail(GuardrailSpec(*names, revision=revision, context=context, record=kept))
     asking = asking.within(guardrail)
-    if out is not None:
-        _answer_file(guardrail, rows, asking, opening_turns(system), out, streams, timeout, ledger)
-        return
-    receipt = deliver(guardrail.stream(asking.ask(turns, conversation), timeout), _writer(json_lines))
+    try:
+        if out is not None:
+            _answer_file(guardrail, rows, asking, opening_turns(system), out, streams, timeout, ledger)
+        receipt = deliver(guardrail.stream(asking.ask(turns, conversation), timeout), _writer(json_lines))
+    finally:
+        if guardrail.recorder is not None:
+            guardrail.recorder.flush()
     raise typer.Exit(exit_code(receipt))
 
 
@@ -141,8 +148,8 @@ def _answer_file(
     streams: int,
     timeout: float | None,
     ledger: Path | None,
-) -> None:
-    """Answer the rows under a progress bar, and say how they ended. Exits with code 2 if some failed."""
+) -> NoReturn:
+    """Answer the rows under a progress bar, and say how they ended. Exits with code 2 if some failed, else 0."""
     from rich.console import Console
     from rich.progress import Progress, TimeElapsedColumn
 

@@ -76,16 +76,23 @@ class ToolRules:
         broken = state[1] or any(map(self.broken_by, reader.made))
         return (reader, broken), reader.naming is not None and not self.may_call(reader.naming)
 
+    def rules_against(self, call: ToolCall) -> tuple[str, ...]:
+        """The rules that a call breaks, by where they stand in the policy's section `tools`; () if it may be made."""
+        named = [] if self.allow is None or _any_names(self.allow, call.name) else ["allow"]
+        named += ["deny"] if _any_names(self.deny, call.name) else []
+        return (*named, *(f"arguments[{place}]" for place, rule in enumerate(self.arguments) if rule.breaks(call)))
+
     def broken_by(self, call: ToolCall | str) -> bool:
         """Whether a call may not be made. One that cannot be read, of which there is the source, cannot be judged."""
-        if isinstance(call, str):
-            return True
-        return not self.may_call(call.name) or any(rule.breaks(call) for rule in self.arguments)
+        return isinstance(call, str) or bool(self.rules_against(call))
 
     def may_call(self, tool: str) -> bool:
         """Whether a tool may be called at all."""
-        allowed = self.allow is None or any(pattern.fullmatch(tool) for pattern in self.allow)
-        return allowed and not any(pattern.fullmatch(tool) for pattern in self.deny)
+        return (self.allow is None or _any_names(self.allow, tool)) and not _any_names(self.deny, tool)
+
+
+def _any_names(patterns: Sequence[Any], tool: str) -> bool:
+    return any(pattern.fullmatch(tool) for pattern in patterns)
 
 
 def tool_rules(name: str, hazards: tuple[str, ...], options: Mapping[str, Any]) -> ToolRules:

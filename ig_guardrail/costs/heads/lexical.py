@@ -7,6 +7,7 @@ fold keeps counts, so a charge point costs the words of its own piece and one su
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from ig_guardrail.costs.heads.artifact import options_sha256, read_artifact
 from ig_guardrail.costs.heads.latent import read_scale
 from ig_guardrail.costs.heads.linear import Scale
-from ig_guardrail.costs.heads.words import WordReader
+from ig_guardrail.costs.heads.words import WordReader, bucket, terms_of
 from ig_guardrail.types import Granularity, Piece, Prompt, ScoreKind
 
 
@@ -49,6 +50,19 @@ class LexicalHead:
         """Read each piece's words; the score is of the whole text so far."""
         readers = [reader.read(piece.text, piece.ended, len(self.weight)) for reader, piece in steps]
         return [(reader, (self._score(reader.counts),) * len(self.hazards)) for reader in readers]
+
+    def weigh(self, text: str) -> dict[str, float]:
+        """What each word and pair of a whole text adds to its logit; the bias is what is added besides."""
+        terms = Counter(terms_of(text))
+        values = {term: count * float(self.frequency[self._bucket(term)]) for term, count in terms.items()}
+        buckets: dict[int, float] = {}
+        for term, value in values.items():
+            buckets[self._bucket(term)] = buckets.get(self._bucket(term), 0.0) + value
+        length = math.sqrt(math.fsum(value * value for value in buckets.values())) or 1.0
+        return {term: value * float(self.weight[self._bucket(term)]) / length for term, value in values.items()}
+
+    def _bucket(self, term: str) -> int:
+        return bucket(term, len(self.weight))
 
     def _score(self, counts: Mapping[int, int]) -> float:
         if not counts:

@@ -13,6 +13,7 @@ import unicodedata
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from ig_guardrail.text.normalisation import DIACRITICS, folded_word, seen, unframed
 
@@ -60,6 +61,12 @@ def bucket(term: str, buckets: int) -> int:
 def count_terms(text: str, buckets: int) -> Mapping[int, int]:
     """Bucket counts of a whole text."""
     return WordReader().read(text, True, buckets).counts
+
+
+def terms_of(text: str) -> list[str]:
+    """The terms of a whole text, as often as they occur: its words in order, then its pairs."""
+    words = list(_words(_SURPLUS.sub("", unframed(seen(text)))))
+    return [*words, *(f"{one} {other}" for one, other in pairwise(words))]
 
 
 def _open_word(text: str) -> int:

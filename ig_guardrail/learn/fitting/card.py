@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ig_guardrail.binomial import proportion
 from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.costs.heads.artifact import FORMAT, TENSORS
 from ig_guardrail.costs.kinds.base import CARD
@@ -23,7 +24,7 @@ from ig_guardrail.engine.loading.store import put_in_place
 from ig_guardrail.learn.data.recipes import OWN_ANSWERS
 from ig_guardrail.learn.data.rows import LabelledRow
 from ig_guardrail.learn.fitting.prefixes import PrefixSamples
-from ig_guardrail.learn.fitting.quality import ScoredSet, auc, detection_at, estimate, proportion, within_auc
+from ig_guardrail.learn.fitting.quality import ScoredSet, auc, detection_at, estimate, within_auc
 
 READABLE = "CARD.md"
 

@@ -98,36 +98,6 @@ def estimate(statistic: Callable[[ScoredSet], float], scored: ScoredSet, seed: i
     )
 
 
-def proportion(count: int, total: int) -> Estimate:
-    """A share with its exact 95% interval (Clopper and Pearson, Biometrika 1934)."""
-    if not 0 <= count <= total or not total:
-        raise ValueError(f"{count} of {total} is not a share")
-    low = 0.0 if count == 0 else _solve(lambda p: 1 - _at_most(count - 1, total, p), 0.025)
-    high = 1.0 if count == total else 1 - _solve(lambda p: 1 - _at_most(total - count - 1, total, p), 0.025)
-    return Estimate(count / total, low, high, total)
-
-
-def _at_most(count: int, total: int, p: float) -> float:
-    """Probability of at most `count` successes in `total` trials."""
-    if not 0 < p < 1:
-        return 1.0 if p == 0 else float(count >= total)
-    logs = [
-        math.lgamma(total + 1) - math.lgamma(k + 1) - math.lgamma(total - k + 1) + k * math.log(p)
-        + (total - k) * math.log1p(-p)
-        for k in range(count + 1)
-    ]  # fmt: skip
-    return min(1.0, math.fsum(math.exp(value) for value in logs))
-
-
-def _solve(rising: Callable[[float], float], target: float) -> float:
-    """Where a rising function on [0, 1] reaches `target`."""
-    low, high = 0.0, 1.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if rising(middle) < target else (low, middle)
-    return (low + high) / 2
-
-
 BINS = 10
 
 

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from ig_guardrail.drive.charging import noted_only
 from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.errors import EngineError, RequestError
 from ig_guardrail.evaluate.answers import Arm, own_words
 from ig_guardrail.evaluate.arms import arms_of
 from ig_guardrail.evaluate.comparison.config import StrategyEntry
 from ig_guardrail.evaluate.comparison.records import arm_of
-from ig_guardrail.evaluate.replay import noted_only
 from ig_guardrail.search.base import Search, SearchContext
 from ig_guardrail.types import Message, Node, Sampling
 from tests.unit.evaluate.worlds import world

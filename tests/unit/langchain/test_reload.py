@@ -21,6 +21,7 @@ from ig_guardrail.policy import load_policy
 from ig_guardrail.reload import ReloadingGuardrail, state_of
 from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.types import CompiledPolicy
+from ig_guardrail.workbench.recordings import read_recordings
 from tests.golden.conversations import CALM, POLITE
 
 ASKED = "Why is the sky blue?"
@@ -36,6 +37,13 @@ def served(monkeypatch: pytest.MonkeyPatch) -> None:
         return guard(ScriptedEngine(Continuations({(0, 0): CALM})), policy)
 
     monkeypatch.setattr(assembly, "open_guardrail", opened)
+    monkeypatch.setattr(reload, "EVERY", 0.0)
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every model is a script; all else is opened as it is."""
+    monkeypatch.setattr(assembly, "load_engine", lambda model, **how: ScriptedEngine(Continuations({(0, 0): CALM})))
     monkeypatch.setattr(reload, "EVERY", 0.0)
 
 
@@ -70,6 +78,19 @@ def test_the_next_request_is_held_to_the_file_as_it_stands(served: None, tmp_pat
     write(path, version(1))
     assert told(model.invoke(ASKED))["version"] == "1.0.1"
     assert model._identifying_params["policy_sha256"] == load_policy(path).sha256
+
+
+def test_answers_are_recorded_under_the_policy_that_was_in_force(runs: None, tmp_path: Path) -> None:
+    path, file = tmp_path / "polite.yaml", tmp_path / "rec.jsonl"
+    write(path, version(0))
+    model = chat(path, model="toy", record=file)
+    for number in (1, 2):
+        model.invoke(ASKED)
+        write(path, version(number))
+    recorder = model._opened().guardrail().recorder
+    assert recorder is not None
+    recorder.flush()
+    assert [one.policy["version"] for _, one in read_recordings(file)] == ["1.0.0", "1.0.1"]
 
 
 @pytest.mark.parametrize("broken", ["", "budgets: [", version(1).replace("threshold", "treshold"), None])

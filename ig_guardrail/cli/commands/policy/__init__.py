@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import typer
 
+from ig_guardrail.cli.commands.policy.calibrate import calibrate_command
 from ig_guardrail.cli.commands.policy.check import check_command
 from ig_guardrail.cli.commands.policy.diff import diff_command
 from ig_guardrail.cli.commands.policy.explain import explain_command
 from ig_guardrail.cli.commands.policy.new import new_command
+from ig_guardrail.cli.commands.policy.replay import record_command, replay_command
+from ig_guardrail.cli.commands.policy.score import score_command
 from ig_guardrail.cli.commands.policy.show import show_command
 from ig_guardrail.cli.commands.policy.test import run_cases_command
 
@@ -18,3 +21,7 @@ app.command("diff")(diff_command)
 app.command("explain")(explain_command)
 app.command("show")(show_command)
 app.command("test")(run_cases_command)
+app.command("score")(score_command)
+app.command("record")(record_command)
+app.command("replay")(replay_command)
+app.command("calibrate")(calibrate_command)

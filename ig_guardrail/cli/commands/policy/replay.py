@@ -1,0 +1,81 @@
+"""`ig-guardrail policy replay`, and `policy record`, which makes what it replays."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ig_guardrail.cli import options
+from ig_guardrail.errors import RequestError, brief
+
+
+class ReplayFormat(StrEnum):
+    """How a replay is written."""
+
+    TEXT = "text"
+    JSON = "json"
+    JUNIT = "junit"
+
+
+def replay_command(
+    policy: Annotated[str, typer.Argument(help="A policy file, or a packaged name.")],
+    on: Annotated[Path, typer.Option("--on", help="A file of recordings, or a folder of *.jsonl files.")],
+    against: Annotated[
+        str | None, typer.Option("--against", help="Another policy; what was recorded if left out.")
+    ] = None,
+    form: Annotated[
+        ReplayFormat, typer.Option("--format", help="For people, programs or build servers.")
+    ] = ReplayFormat.TEXT,
+    most_flips: Annotated[
+        int | None, typer.Option("--most-flips", min=0, help="Exit with 1 where more recordings flip.")
+    ] = None,
+) -> None:
+    """Try a policy's budgets on recorded scores, without a model: what it would deny, and where.
+
+    Exit code 0; 1: more flips than --most-flips, or nothing could be judged; 2: an error.
+    """
+    from ig_guardrail.policy import load_policy
+    from ig_guardrail.spec import folder_of
+    from ig_guardrail.workbench.recordings import read_recordings
+    from ig_guardrail.workbench.replay import PolicyReplay, replay
+    from ig_guardrail.workbench.replay_report import as_json, as_junit, as_text, fails
+
+    new = PolicyReplay(load_policy(policy), folder_of(policy))
+    old = None if against is None else PolicyReplay(load_policy(against), folder_of(against))
+    report = replay(new, read_recordings(on), old)
+    if form is ReplayFormat.JUNIT:
+        print(as_junit(report, most_flips))
+    else:
+        print(as_json(report) if form is ReplayFormat.JSON else as_text(report))
+    raise typer.Exit(int(fails(report, most_flips)))
+
+
+def record_command(
+    policy: Annotated[str, typer.Argument(help="A policy file, or a packaged name.")],
+    file: Annotated[
+        Path, typer.Option("--file", help='JSON lines: {"text": ..., "prompt": ..., "call": ..., "language": ...}.')
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The file that recordings are appended to.")],
+    model: options.ModelOption = "embedded",
+    device: options.DeviceOption = "auto",
+    texts: options.RecordedTexts = "hash",
+) -> None:
+    """Record what texts that already exist score beside a model, for `policy replay` and `policy calibrate`."""
+    from ig_guardrail.drive.recorder import append_line
+    from ig_guardrail.settings import recording_file
+    from ig_guardrail.workbench.bench import open_bench
+    from ig_guardrail.workbench.recordings import recording_of_text
+    from ig_guardrail.workbench.texts import read_texts
+
+    rows, kept = list(read_texts(file)), recording_file(out, texts)
+    bench = open_bench(policy, model, device)
+    try:
+        append_line(kept, "")
+        for row in rows:
+            append_line(kept, recording_of_text(bench, bench.charge(row), kept.texts).as_line())
+    except OSError as error:
+        raise RequestError("recordings cannot be written", where=str(out), why=brief(error)) from error
+    print(f"{len(rows)} answers recorded in {out}")
