@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     Gemma3ForCausalLM,
     Gemma3TextConfig,
@@ -47,7 +48,24 @@ def tiny_tokenizer() -> Any:
     """Every byte, five merges, and three special tokens; `<|shut|>` ends an answer."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     pieces = [*alphabet, *("".join(pair) for pair in MERGES)]
-    core = Tokenizer(models.BPE({piece: i for i, piece in enumerate(pieces)}, MERGES))
+    return tokenizer_of(Tokenizer(models.BPE({piece: i for i, piece in enumerate(pieces)}, MERGES)))
+
+
+def taught_tokenizer(texts: Iterable[str]) -> Any:
+    """The same with the merges that make texts short."""
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.train_from_iterator(
+        texts,
+        trainers.BpeTrainer(
+            vocab_size=700, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()), show_progress=False
+        ),
+    )
+    return tokenizer_of(core)
+
+
+def tokenizer_of(core: Any) -> Any:
+    """A byte-level tokenizer with the three special tokens."""
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
     core.add_special_tokens([AddedToken(text, special=True) for text in ("<|open|>", "<|shut|>", "<|note|>")])
