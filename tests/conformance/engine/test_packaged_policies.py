@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.messages import AIMessage, HumanMessage
 
 from ig_guardrail.engine.loading.store import quiet
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from tests.conformance.engine.tiny import ARCHITECTURES, tiny_weights
-
-SERVE = {"text": "encoder", "words": "lexical"}  # what serves, by the end of its name: with the extra `encoder`, without
+from tests.unit.costs.test_packaged import INSULT
 
 
 @pytest.fixture(autouse=True)
@@ -29,9 +29,17 @@ def folder(tmp_path: Path, architecture: str) -> str:
     return str(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["default", "strict"])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_they_start_and_guard_beside_any_architecture(folder: str, policy: str) -> None:
-    model = ChatIGGuardrail(model=folder, policy=policy, device="cpu", seed=3, max_tokens=24)
-    receipt: Any = model.invoke("Tell me about rivers.").response_metadata["ig_guardrail"]
-    print(receipt["verdict"], receipt["substitutes"], receipt["spend"].keys())
+    model = ChatIGGuardrail(model=folder, policy=policy, device="cpu", seed=3, max_tokens=16)
+    calm: Any = model.invoke("Tell me about rivers.").response_metadata["ig_guardrail"]
+    assert (calm["verdict"]["guarded"], set(calm["spend"])) == (True, {"harmful-help", "toxic-tone"})
+    assert {name: entry.rpartition("-")[0] for name, entry in calm["substitutes"].items()} == {
+        "help": "help",
+        "tone": "tone",
+    }
+    begun: Any = model.invoke([HumanMessage("Go on."), AIMessage(INSULT)])
+    assert begun.response_metadata["finish_reason"] == "content_filter"
+    assert INSULT not in begun.text

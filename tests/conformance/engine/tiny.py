@@ -10,10 +10,14 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from transformers import (
     Gemma3ForCausalLM,
     Gemma3TextConfig,
+    GraniteConfig,
+    GraniteForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    Phi3Config,
+    Phi3ForCausalLM,
     PreTrainedTokenizerFast,
     Qwen3Config,
     Qwen3ForCausalLM,
@@ -40,6 +44,8 @@ ARCHITECTURES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         },
     ),
     "mistral": (MistralConfig, MistralForCausalLM, {"sliding_window": WINDOW}),
+    "phi3": (Phi3Config, Phi3ForCausalLM, {}),
+    "granite": (GraniteConfig, GraniteForCausalLM, {}),
 }
 MERGES = [("t", "h"), ("th", "e"), ("Ġ", "the"), ("i", "n"), ("a", "n")]
 
