@@ -11,6 +11,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import cycle, islice
 from typing import Any, TypeAlias
 
 import torch
@@ -22,20 +23,22 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from ig_guardrail.costs.calls.offers import offered
 from ig_guardrail.costs.calls.rules import tool_rules
 from ig_guardrail.engine.loading.weights import Weights
-from ig_guardrail.engine.text.chat import chat_of
+from ig_guardrail.engine.text.chat import Chat, chat_of
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.integrations.langchain.messages.conversation import messages_of
 from ig_guardrail.integrations.langchain.response_format import form_of, with_instructions
 from ig_guardrail.text.calls import format_message
-from ig_guardrail.types import AssistantMessage, CallNotation, ToolCall
+from ig_guardrail.types import AssistantMessage, CallNotation, Message, ToolCall
 from tests.conformance.engine.tiny import taught_tokenizer
 from tests.formats.shapes import SHAPES, WITHOUT, chat
 
 REFUSAL = "I would rather not say that."
 SURE = 0.9  # how likely each token of each answer is to be, in the end
-STEPS = 150  # at most
+STEPS = 300  # at most
+EDITIONS = 8  # of lessons in which calls have other ids
 
 Lesson: TypeAlias = tuple[list[BaseMessage], AssistantMessage]
+Row: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]  # a prompt and its answer
 
 
 @dataclass(frozen=True)
@@ -127,28 +130,36 @@ def taught_engine(name: str) -> TransformersEngine:
 
 
 def taught_weights(name: str) -> Weights:
+    """What is known after learning, by the first of three seeds with which all of it is."""
     shape, format = SHAPES.get(name) or WITHOUT[name], chat(name).format
-    random.seed(0)
     form = offered(form_of(TOOLS, None, None, None), tool_rules("tools", (), {"deny": ["delete_*"]}))
     notation = form.notation(format)
-    learnt = [
-        (with_instructions(form, messages_of(told), format), _written(said, notation))
-        for told, said in lessons(name in WITHOUT or shape.parallel)
-    ]
+
+    def learnt(edition: int) -> list[tuple[tuple[Message, ...], str]]:
+        random.seed(edition)
+        told = lessons(name in WITHOUT or shape.parallel)
+        return [(with_instructions(form, messages_of(turns), format), _written(said, notation)) for turns, said in told]
+
+    def rows(made: Chat, edition: int) -> list[Row]:
+        return [
+            (
+                made.encode(turns, notation=notation).ids,
+                (*made.tokenizer.encode(text, add_special_tokens=False), made.tokenizer.eos_token_id),
+            )
+            for turns, text in learnt(edition)
+        ]
+
     seen = [
-        chat(name).tokenizer.decode(chat(name).encode(turns, notation=notation).ids, skip_special_tokens=True)
-        for turns, _ in learnt
+        text
+        for prompt, answer in rows(chat(name), EDITIONS)
+        for text in (chat(name).tokenizer.decode(part, skip_special_tokens=True) for part in (prompt, answer))
     ]
-    tokenizer = shape.tokenizer(taught_tokenizer([*seen, *(text for _, text in learnt)]))
-    made = chat_of(tokenizer)
-    rows = [
-        (
-            made.encode(turns, notation=notation).ids,
-            [*tokenizer.encode(text, add_special_tokens=False), tokenizer.eos_token_id],
-        )
-        for turns, text in learnt
-    ]
-    return Weights(f"tiny {name}", "0" * 64, _taught(tokenizer, rows), tokenizer)
+    made = chat_of(shape.tokenizer(taught_tokenizer(seen)))
+    editions = [rows(made, 0)]
+    if editions[0] != rows(made, 1):  # the template writes ids, which are others each time
+        editions += [rows(made, edition) for edition in range(1, EDITIONS)]
+    model = next(model for seed in range(3) if (model := _taught(made.tokenizer, editions, seed)) is not None)
+    return Weights(f"tiny {name}", "0" * 64, model, made.tokenizer)
 
 
 def _written(said: AssistantMessage, notation: CallNotation) -> str:
@@ -156,9 +167,12 @@ def _written(said: AssistantMessage, notation: CallNotation) -> str:
     return format_message(said, notation).removeprefix("" if said.words else "\n")
 
 
-def _taught(tokenizer: Any, rows: Sequence[tuple[Sequence[int], Sequence[int]]]) -> Any:
-    """One layer that gives to each prompt its answer. What all prompts begin with is read once in each step."""
-    torch.manual_seed(0)
+def _taught(tokenizer: Any, editions: Sequence[Sequence[Row]], seed: int) -> Any:
+    """One layer that gives to each prompt its answer, whatever the edition; None if it did not learn to.
+
+    What all prompts begin with is read once in each step.
+    """
+    torch.manual_seed(seed)
     model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=len(tokenizer),
@@ -175,22 +189,26 @@ def _taught(tokenizer: Any, rows: Sequence[tuple[Sequence[int], Sequence[int]]])
             pad_token_id=tokenizer.eos_token_id,
         )
     )
-    head = list(rows[0][0][: _shared([prompt for prompt, _ in rows]) - 1])
-    batches = _batches([([*prompt, *answer][len(head) :], len(answer)) for prompt, answer in rows])
+    head = list(editions[0][0][0][: _shared([prompt for prompt, _ in editions[0]]) - 1])
+    batches = [
+        _batches([([*prompt, *answer][len(head) :], len(answer)) for prompt, answer in rows]) for rows in editions
+    ]
     teaching = torch.optim.AdamW(model.parameters(), lr=1e-2, betas=(0.9, 0.99), weight_decay=0.0)
     slower = torch.optim.lr_scheduler.OneCycleLR(
         teaching, 1e-2, total_steps=STEPS, pct_start=0.05, cycle_momentum=False
     )
-    for _ in range(STEPS):
-        losses = torch.cat([_losses(model, head, *batch) for batch in batches])
-        if losses.max() < -math.log(SURE):
+    known = 0  # editions, one after the other
+    for parts in islice(cycle(batches), STEPS):
+        losses = torch.cat([_losses(model, head, *part) for part in parts])
+        known = known + 1 if losses.max() < -math.log(SURE) else 0
+        if known == len(editions):
             return model.eval()
         teaching.zero_grad()
         losses.mean().backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         teaching.step()
         slower.step()
-    raise AssertionError(f"an answer is not known by heart: {losses.max().item():.1f} nats")
+    return None
 
 
 def _losses(model: Any, head: list[int], ids: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:
