@@ -32,8 +32,9 @@ class Shape:
     added: tuple[str, ...] = ()
     parallel: bool = True
 
-    def tokenizer(self) -> Any:
-        made = tiny_tokenizer()
+    def tokenizer(self, made: Any = None) -> Any:
+        """A tiny tokenizer, or `made`, with the tokens and the template."""
+        made = made or tiny_tokenizer()
         made.add_tokens([AddedToken(text, special=True, normalized=False) for text in self.special], True)
         made.add_tokens([AddedToken(text, special=False, normalized=False) for text in self.added])
         made.chat_template = self.template

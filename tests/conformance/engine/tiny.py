@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     Gemma3ForCausalLM,
     Gemma3TextConfig,
+    GraniteConfig,
+    GraniteForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    Phi3Config,
+    Phi3ForCausalLM,
     PreTrainedTokenizerFast,
     Qwen3Config,
     Qwen3ForCausalLM,
@@ -39,6 +44,8 @@ ARCHITECTURES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         },
     ),
     "mistral": (MistralConfig, MistralForCausalLM, {"sliding_window": WINDOW}),
+    "phi3": (Phi3Config, Phi3ForCausalLM, {}),
+    "granite": (GraniteConfig, GraniteForCausalLM, {}),
 }
 MERGES = [("t", "h"), ("th", "e"), ("Ġ", "the"), ("i", "n"), ("a", "n")]
 
@@ -47,7 +54,24 @@ def tiny_tokenizer() -> Any:
     """Every byte, five merges, and three special tokens; `<|shut|>` ends an answer."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     pieces = [*alphabet, *("".join(pair) for pair in MERGES)]
-    core = Tokenizer(models.BPE({piece: i for i, piece in enumerate(pieces)}, MERGES))
+    return tokenizer_of(Tokenizer(models.BPE({piece: i for i, piece in enumerate(pieces)}, MERGES)))
+
+
+def taught_tokenizer(texts: Iterable[str]) -> Any:
+    """The same with the merges that make texts short."""
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.train_from_iterator(
+        texts,
+        trainers.BpeTrainer(
+            vocab_size=700, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()), show_progress=False
+        ),
+    )
+    return tokenizer_of(core)
+
+
+def tokenizer_of(core: Any) -> Any:
+    """A byte-level tokenizer with the three special tokens."""
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
     core.add_special_tokens([AddedToken(text, special=True) for text in ("<|open|>", "<|shut|>", "<|note|>")])
