@@ -24,7 +24,7 @@ from ig_guardrail.settings import RecordingFile
 from ig_guardrail.stream.receipt import text_sha256
 from ig_guardrail.stream.recording import DeniedCandidates, RecordedModel, RecordedPrompt, Recording, ScoreTrack
 from ig_guardrail.threads import ForkSafeLock
-from ig_guardrail.types import Charge, CompiledPolicy, PromptRule, Receipt
+from ig_guardrail.types import Charge, CompiledPolicy, Measure, PromptRule, Receipt
 
 LOG = logging.getLogger(__name__)
 
@@ -93,10 +93,10 @@ def recording_of(run: Run, usage: Usage, receipt: Receipt, texts: str = "hash") 
         tokens=max([*ends, *(line.position for line in receipt.charges)], default=0),
         released=receipt.tokens["released"],
         ended=any(line.ended for line in receipt.charges),
-        searched=bool(usage.denied) or any(one.candidates > 1 or one.denials for one in usage.blocks),
+        searched=bool(usage.over) or any(one.candidates > 1 or one.denials for one in usage.blocks),
         tracks=tracks_of(run.costs, receipt.charges),
         prompt=recorded_prompt(run.policy.prompt, usage.prompt_check),
-        denied=_denied(usage.denied),
+        denied=_denied(usage.over),
         fail_open=receipt.fail_open,
         text_sha256=None if texts == "none" else text_sha256(receipt.text),
         text=receipt.text if texts == "plain" else None,
@@ -149,10 +149,8 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _denied(denied: Mapping[tuple[str, int], float]) -> dict[str, DeniedCandidates]:
-    scores: dict[str, list[float]] = {}
-    for (budget, _), score in denied.items():
-        scores.setdefault(budget, []).append(score)
+def _denied(over: Mapping[str, Mapping[int, Measure]]) -> dict[str, DeniedCandidates]:
+    scores = {budget: [one.score for one in drafts.values()] for budget, drafts in over.items()}
     return {budget: DeniedCandidates(len(all), max(all), _tenths(all)) for budget, all in scores.items()}
 
 

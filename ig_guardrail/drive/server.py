@@ -28,7 +28,6 @@ from ig_guardrail.types import (
     Append,
     Commit,
     CostEstimate,
-    Denied,
     Draw,
     Drop,
     Edit,
@@ -207,9 +206,7 @@ class Server:
         state, charges = settle(rules, self.gate.state_at(node), mine)
         lowest = {rule.budget.id: remaining(rule.budget, state.account(rule.budget), node.position) for rule in rules}
         for over in (name for name, left in lowest.items() if left < 0):
-            self.usage.note_unsafe(node.id, mine, over)
-        for budget in (budget for budget, left in lowest.items() if left < 0):
-            self.usage.note_denied(budget, node, mine)
+            self.usage.note_unsafe(node, mine, over)
         pressures = [pressure(measure.score, thresholds[measure.budget]) for measure in mine]
         return CostEstimate(lowest, sum(line.cost for line in charges), max(pressures, default=0.0))
 
@@ -220,9 +217,7 @@ class Server:
         self.usage.note_search(found=isinstance(reply, Accepted))
         if not isinstance(reply, Accepted):
             self.usage.denials += 1
-            self.usage.note_unsafe(node.id, measures, reply.budget or "")
-            if isinstance(reply, Denied) and reply.budget:
-                self.usage.note_denied(reply.budget, node, measures)
+            self.usage.note_unsafe(node, measures, reply.budget or "")
             return reply
         self.usage.note_commit(node.id, node.position)
         yield from self._settle()

@@ -15,7 +15,7 @@ class Usage:
     """Counts and moments (`time.monotonic()` seconds) of one request, and what its prompt check found.
 
     rounds, judged, denials  since the last commit; blocks keeps them for each commit
-    denied  by budget and hash of its tokens, the highest score of a draft that was over it
+    over    by budget and hash of its tokens, the worst charge of each draft that would have overdrawn it
     """
 
     prompt_check: PromptCheck = field(default_factory=PromptCheck)
@@ -28,8 +28,7 @@ class Usage:
     judged: set[int] = field(default_factory=set)
     denials: int = 0
     blocks: list[BlockRecord] = field(default_factory=list)
-    _over: dict[str, tuple[set[int], Measure]] = field(default_factory=dict)
-    denied: dict[tuple[str, int], float] = field(default_factory=dict)
+    over: dict[str, dict[int, Measure]] = field(default_factory=dict)
     _searched: float = 0.0
     _searching_since: float | None = None
 
@@ -42,32 +41,25 @@ class Usage:
         """Text was shown."""
         self.first_released = self.first_released or time.monotonic()
 
-    def note_denied(self, budget: str, node: Node, measures: Sequence[Measure]) -> None:
-        """A draft was over a budget. The same words count once, whoever asked about them."""
-        scores = [measure.score for measure in measures if measure.budget == budget]
-        self.denied[budget, hash(node.answer_ids())] = max(scores, default=0.0)
-
     def note_commit(self, node: int, position: int) -> None:
         """A block was committed: keep its record, and count the next one from zero."""
         judged = self.judged | {node}
         self.blocks.append(BlockRecord(position, max(1, self.rounds), len(judged), self.denials))
         self.judged, self.rounds, self.denials = set(), 0, 0
 
-    def note_unsafe(self, node: int, measures: Sequence[Measure], budget: str) -> None:
-        """A draft would have overdrawn a budget; several looks at one draft count once."""
+    def note_unsafe(self, node: Node, measures: Sequence[Measure], budget: str) -> None:
+        """A draft would have overdrawn a budget. The same words count once, whoever asked about them."""
         own = [measure for measure in measures if measure.budget == budget]
         if own:
-            nodes, before = self._over.get(budget, (set(), own[0]))
-            nodes.add(node)
-            self._over[budget] = nodes, max(before, *own, key=lambda measure: measure.score)
+            drafts = self.over.setdefault(budget, {})
+            words = hash(node.answer_ids())
+            drafts[words] = max((*own, drafts.get(words, own[0])), key=lambda measure: measure.score)
 
     @property
     def unsafe(self) -> dict[str, UnsafeDrafts]:
         """By budget, the drafts that would have overdrawn it."""
-        return {
-            budget: UnsafeDrafts(len(nodes), worst.score, worst.position)
-            for budget, (nodes, worst) in self._over.items()
-        }
+        worst = {budget: max(drafts.values(), key=lambda one: one.score) for budget, drafts in self.over.items()}
+        return {budget: UnsafeDrafts(len(self.over[budget]), one.score, one.position) for budget, one in worst.items()}
 
     def note_search(self, found: bool) -> None:
         """Time counts as searched from the first draft that is denied to the next that is not."""
