@@ -32,7 +32,7 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class UnsafeDrafts:
-    """Drafts that would have overdrawn a budget: how many different ones, their highest score, and where it was charged."""
+    """Different drafts that would have overdrawn a budget: how many, their highest score, and where it was charged."""
 
     drafts: int
     score: float
