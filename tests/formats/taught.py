@@ -7,7 +7,6 @@ decode like any other model: nothing in the product knows what they were taught.
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -35,7 +34,7 @@ from tests.formats.shapes import SHAPES, WITHOUT, chat
 REFUSAL = "I would rather not say that."
 SURE = 0.9  # how likely each token of each answer is to be, in the end
 STEPS = 300  # at most
-EDITIONS = 8  # of lessons in which calls have other ids
+EDITIONS = 8  # of lessons in which calls have other ids: numbers, from that of the edition on
 
 Lesson: TypeAlias = tuple[list[BaseMessage], AssistantMessage]
 Row: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]  # a prompt and its answer
@@ -50,9 +49,9 @@ class Round:
     results: tuple[str, ...] = ()
     then: str = ""
 
-    def messages(self) -> list[BaseMessage]:
-        """The round as an agent keeps it."""
-        ids = [f"call_{random.randbytes(12).hex()}" for _ in self.said.calls]
+    def messages(self, first: int) -> list[BaseMessage]:
+        """The round as an agent keeps it. first: the number of its first call."""
+        ids = [f"call_{number:024x}" for number in range(first, first + len(self.said.calls))]
         calls = [
             {"name": call.name, "args": dict(call.arguments), "id": id}
             for call, id in zip(self.said.calls, ids, strict=True)
@@ -83,23 +82,26 @@ DENIED = (
 )
 
 
-def lessons(parallel: bool) -> Iterator[Lesson]:
-    """Conversations, and what is said next. "Again." asks for the calls of the round before."""
+def lessons(parallel: bool, first: int) -> Iterator[Lesson]:
+    """Conversations, and what is said next. "Again." asks for the calls of the round before.
+
+    first: the number of each conversation's first call
+    """
     rounds = [one for one in ROUNDS if parallel or len(one.said.calls) < 2]
     refused = [HumanMessage(DENIED[0].asked), AIMessage(REFUSAL)]
     for one in (*rounds, *DENIED):
-        yield from _in_round([], one)
-    for before in (*(one.messages() for one in rounds), refused):
-        yield from _in_round(before, ROUNDS[0])
+        yield from _in_round([], one, first)
+    for before in (*(one.messages(first) for one in rounds), refused):
+        yield from _in_round(before, ROUNDS[0], first)
     for one in rounds[1:]:
         again = Round("Again.", AssistantMessage("", one.said.calls), one.results, one.then)
-        yield from _in_round(one.messages(), again)
+        yield from _in_round(one.messages(first), again, first + len(one.said.calls))
 
 
-def _in_round(before: list[BaseMessage], one: Round) -> Iterator[Lesson]:
+def _in_round(before: list[BaseMessage], one: Round, first: int) -> Iterator[Lesson]:
     yield [*before, HumanMessage(one.asked)], one.said
     if one.then:
-        yield [*before, *one.messages()[:-1]], AssistantMessage(one.then)
+        yield [*before, *one.messages(first)[:-1]], AssistantMessage(one.then)
 
 
 @tool
@@ -136,8 +138,7 @@ def taught_weights(name: str) -> Weights:
     notation = form.notation(format)
 
     def learnt(edition: int) -> list[tuple[tuple[Message, ...], str]]:
-        random.seed(edition)
-        told = lessons(name in WITHOUT or shape.parallel)
+        told = lessons(name in WITHOUT or shape.parallel, edition)
         return [(with_instructions(form, messages_of(turns), format), _written(said, notation)) for turns, said in told]
 
     def rows(made: Chat, edition: int) -> list[Row]:
@@ -156,7 +157,7 @@ def taught_weights(name: str) -> Weights:
     ]
     made = chat_of(shape.tokenizer(taught_tokenizer(seen)))
     editions = [rows(made, 0)]
-    if editions[0] != rows(made, 1):  # the template writes ids, which are others each time
+    if editions[0] != rows(made, 1):  # the template writes ids
         editions += [rows(made, edition) for edition in range(1, EDITIONS)]
     model = next(model for seed in range(3) if (model := _taught(made.tokenizer, editions, seed)) is not None)
     return Weights(f"tiny {name}", "0" * 64, model, made.tokenizer)

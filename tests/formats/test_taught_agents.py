@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from ig_guardrail.assembly import guard
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
+from ig_guardrail.integrations.langchain.messages import outcomes
 from ig_guardrail.ledger import MemoryLedger
 from tests.formats.shapes import SHAPES, WITHOUT
 from tests.formats.taught import REFUSAL, TOOLS, taught_engine
@@ -24,6 +27,13 @@ PAID = ("pay", {"amount": 5, "to": "Ann", "now": True})
 THREAD: Any = {"configurable": {"thread_id": "t"}}
 
 every_shape = pytest.mark.parametrize("shape", [*SHAPES, *WITHOUT])
+
+
+@pytest.fixture(autouse=True)
+def numbered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls are numbered as in the lessons, and not by chance: so a test goes the same way each time."""
+    numbers = itertools.count()
+    monkeypatch.setattr(outcomes, "uuid4", lambda: SimpleNamespace(hex=f"{next(numbers):024x}"))
 
 
 def agent(shape: str) -> Any:
