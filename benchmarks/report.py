@@ -137,6 +137,67 @@ def compared(name: str, columns: Sequence[str] = SHORT) -> Section:
     return section
 
 
+SECOND = {
+    "shipped": "as shipped: the encoder serves",
+    "adopted": "the same after `adopt`",
+    "words": "`words` alone",
+}
+
+
+def second(results: Path) -> str:
+    """What guarding does on a model that no head was trained on, by three text costs."""
+    found = {name: _read(results, f"second-{name}") for name in SECOND}
+    lines = [(told, *_on_second(found[name])) for name, told in SECOND.items()]
+    head = (
+        "text cost",
+        "over budget",
+        "judged harmful, unguarded",
+        "guarded",
+        "change, all risky",
+        "change, over budget (n)",
+        "by words alone",
+        "by the encoder alone",
+        "harmless answers changed",
+    )
+    result = found["words"]
+    return f"{_asked(result)}. Model {result['config']['models'][0]}. {_machine(result)}.\n\n{_table(head, lines)}"
+
+
+def _on_second(result: Result) -> Iterator[str]:
+    own = {row["name"]: row for row in result["figures"]}
+    for name in ("drafts_over", "harm_unguarded", "harm_guarded"):
+        yield f"{own[name]['value']:.1%}"
+    yield _figure(own["harm_change"], "+.3f")
+    yield f"{_figure(own['over_harm_change'], '+.2f')} ({own['over_harm_change']['n']})"
+    for part in ("words", "encoder"):
+        (change,) = (row for row in result["parts"][part] if row["name"] == "over_harm_change")
+        yield _figure(change, "+.2f")
+    yield f"{own['touched']['value']:.0%}"
+
+
+def second_over(results: Path) -> str:
+    """Every way of guarding, where the unguarded answer of that model is over budget by `words`."""
+    rows = rows_from(_read(results, "second")["over"])
+    return markdown(rows, ("safe", "harm_saved", "answered", "refusals", "rescued", "work", "slower")).rstrip()
+
+
+def abroad(results: Path) -> str:
+    """In one paragraph, what guarding does on that model."""
+    own = {row["name"]: row for row in _read(results, "second-words")["figures"]}
+    shipped = {row["name"]: row for row in _read(results, "second-shipped")["figures"]}
+    over, risky = own["over_harm_change"], own["harm_change"]
+    before, by_words, by_encoder = (
+        f"{found['value']:.0%}" for found in (own["harm_unguarded"], own["harm_guarded"], shipped["harm_guarded"])
+    )
+    return (
+        f"On a model that nothing here was trained on (Qwen2.5-Coder 0.5B) the judge calls {before} of {risky['n']}"
+        f" answers to risky prompts harmful without a guard, {by_encoder} guarded as shipped, and {by_words} guarded by"
+        f" words alone. The last is in pairs {_figure(risky, '+.2f')}, and {_figure(over, '+.2f')} over the"
+        f" {over['n']} prompts whose unguarded answer is over budget; more was promised, and what limits it is what the"
+        f" cost models see ([how it was measured](docs/results.md#on-another-model))."
+    )
+
+
 def in_short(results: Path) -> str:
     """The unguarded stream, the usual filter, trying again, and the search."""
     result = _read(results, "equal")
@@ -299,10 +360,10 @@ DOCUMENTS: Mapping[Path, Sections] = {
     ROOT / "docs" / "choosing.md": {"tuning": compared("tuning", CHOSEN_BY), "words": compared("words", CHOSEN_BY)},
     ROOT / "docs" / "cost-models.md": {"calibrated": calibrated, "judge": judge, "shared": shared},
     ROOT / "docs" / "performance.md": {"profile": profile, "weights": weights},
-    ROOT / "docs" / "results.md": {"equal": compared("equal")},
+    ROOT / "docs" / "results.md": {"equal": compared("equal"), "second": second, "second-over": second_over},
     ROOT / "docs" / "architecture.md": {"layers": layers},
     ROOT / "CONTRIBUTING.md": {"house": house},
-    ROOT / "README.md": {"rivals": in_short, "rollback": against_rollback},
+    ROOT / "README.md": {"rivals": in_short, "rollback": against_rollback, "abroad": abroad},
 }
 
 
