@@ -98,9 +98,9 @@ def recorded(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("name", "parts"),
     [
-        ("refused", ("nothing of an answer was shown", "15 drafts would have overdrawn rudeness", "threshold of 0.5")),
+        ("refused", ("nothing of an answer was shown", "1 draft would have overdrawn rudeness", "threshold of 0.5")),
         ("ended", ("a safe beginning was shown", "fallback: closing message", "matched: pattern 0 of rude")),
-        ("rescued", ("the answer is complete", "2 drafts would have overdrawn rudeness")),
+        ("rescued", ("the answer is complete", "1 draft would have overdrawn rudeness")),
         ("failed", ("because: the weights caught fire",)),
         ("refused-at-the-prompt", ("the prompt check was exceeded (rude 1", "so the request was refused")),
         ("unguarded", ("no budget was kept",)),
