@@ -8,13 +8,18 @@ from typing import Annotated
 
 import typer
 
-Start = StrEnum("Start", {name.upper(): name for name in ("default", "strict", "observe")})  # packaged policies
-DEFAULT = Start("default")
+
+class Start(StrEnum):
+    """The packaged policies that one may start from."""
+
+    DEFAULT = "default"
+    STRICT = "strict"
+    OBSERVE = "observe"
 
 
 def new_command(
     name: Annotated[Path, typer.Argument(help="The folder to write; its name becomes the policy's.")],
-    source: Annotated[Start, typer.Option("--from", help="The packaged policy to start from.")] = DEFAULT,
+    source: Annotated[Start, typer.Option("--from", help="The packaged policy to start from.")] = Start.DEFAULT,
 ) -> None:
     """Write a folder with a policy of your own and its cases, then check the one and run the others."""
     from ig_guardrail.policy import check_files
