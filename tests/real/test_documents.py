@@ -26,9 +26,9 @@ import yaml
 from typer.main import get_command
 
 from ig_guardrail.cli.main import app
-from ig_guardrail.workbench.bench import open_bench
-from ig_guardrail.workbench.recordings import recording_of_text
-from ig_guardrail.workbench.texts import read_texts
+from ig_guardrail.workbench.traffic.bench import open_bench
+from ig_guardrail.workbench.traffic.recordings import recording_of_text
+from ig_guardrail.workbench.traffic.texts import read_texts
 from tests.documents import PAGES, ROOT, Block, Command, blocks, commands, same
 from tests.real.readers_part import policy_of_the_reader, readers_names
 

@@ -21,7 +21,7 @@ from ig_guardrail.policy import load_policy
 from ig_guardrail.reload import ReloadingGuardrail, state_of
 from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.types import CompiledPolicy
-from ig_guardrail.workbench.recordings import read_recordings
+from ig_guardrail.workbench.traffic.recordings import read_recordings
 from tests.golden.conversations import CALM, POLITE
 
 ASKED = "Why is the sky blue?"

@@ -14,7 +14,7 @@ from ig_guardrail.errors import RequestError
 
 if TYPE_CHECKING:
     from ig_guardrail.types import Budget, CompiledPolicy
-    from ig_guardrail.workbench.calibrate import AnswerPeaks
+    from ig_guardrail.workbench.traffic.calibrate import AnswerPeaks
 
 
 def calibrate_command(
@@ -37,7 +37,7 @@ def calibrate_command(
     Exit code 0; 2: an error, such as a sample that is too small for the claim.
     """
     from ig_guardrail.policy import load_policy
-    from ig_guardrail.workbench.calibrate import as_lines, budget_of, calibrate_budget
+    from ig_guardrail.workbench.traffic.calibrate import as_lines, budget_of, calibrate_budget
 
     compiled = load_policy(policy)
     meant = budget_of(compiled, budget)
@@ -47,7 +47,7 @@ def calibrate_command(
     if write:
         _write(policy, budget, found.threshold, found.note())
     if plot is not None:
-        from ig_guardrail.workbench.pictures import draw
+        from ig_guardrail.workbench.traffic.pictures import draw
 
         draw(found, plot)
     if form is Format.JSON:
@@ -68,9 +68,9 @@ def _peaks(
 ) -> list[AnswerPeaks]:
     """Of each file: recordings as they are, texts scored on one bench."""
     from ig_guardrail.spec import folder_of
-    from ig_guardrail.workbench.bench import open_bench
-    from ig_guardrail.workbench.calibrate import peaks_of_recordings, peaks_of_texts
-    from ig_guardrail.workbench.recordings import are_recordings
+    from ig_guardrail.workbench.traffic.bench import open_bench
+    from ig_guardrail.workbench.traffic.calibrate import peaks_of_recordings, peaks_of_texts
+    from ig_guardrail.workbench.traffic.recordings import are_recordings
 
     recorded = [are_recordings(file) for file in files]
     bench = None if all(recorded) else open_bench(policy, model, device)
@@ -84,7 +84,7 @@ def _peaks(
 
 def _write(policy: str, budget: str, threshold: float, note: dict[str, object]) -> None:
     from ig_guardrail.policy.sources import packaged_names
-    from ig_guardrail.workbench.rewrite import with_threshold
+    from ig_guardrail.workbench.traffic.rewrite import with_threshold
 
     if policy in packaged_names():
         raise RequestError(

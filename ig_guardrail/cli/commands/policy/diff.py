@@ -20,8 +20,8 @@ def diff_command(
     Exit code 0: proved to mean the same; 1: different, or not decided; 2: one of them cannot be used.
     """
     from ig_guardrail.policy import load_policy
-    from ig_guardrail.workbench.differences import differences
-    from ig_guardrail.workbench.wording import as_dict, as_text
+    from ig_guardrail.workbench.meaning.differences import differences
+    from ig_guardrail.workbench.meaning.wording import as_dict, as_text
 
     first, second = load_policy(a), load_policy(b)
     found = differences(first, second)

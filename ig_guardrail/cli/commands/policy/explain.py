@@ -17,8 +17,8 @@ def explain_command(
 ) -> None:
     """Say in plain words what a policy means, or why an answer ended as its receipt says. No model is needed."""
     from ig_guardrail.cli.writers import printable
-    from ig_guardrail.workbench import explaining, receipts
-    from ig_guardrail.workbench.receipt_files import read_receipts
+    from ig_guardrail.workbench.meaning import explaining, receipts
+    from ig_guardrail.workbench.meaning.receipt_files import read_receipts
 
     found = [receipts.explain_receipt(one) for one in read_receipts(source)]
     if found:

@@ -39,9 +39,9 @@ def replay_command(
     """
     from ig_guardrail.policy import load_policy
     from ig_guardrail.spec import folder_of
-    from ig_guardrail.workbench.recordings import read_recordings
-    from ig_guardrail.workbench.replay import PolicyReplay, replay
-    from ig_guardrail.workbench.replay_report import as_json, as_junit, as_text, fails
+    from ig_guardrail.workbench.traffic.recordings import read_recordings
+    from ig_guardrail.workbench.traffic.replay import PolicyReplay, replay
+    from ig_guardrail.workbench.traffic.replay_report import as_json, as_junit, as_text, fails
 
     new = PolicyReplay(load_policy(policy), folder_of(policy))
     old = None if against is None else PolicyReplay(load_policy(against), folder_of(against))
@@ -66,9 +66,9 @@ def record_command(
     """Record what texts that already exist score beside a model, for `policy replay` and `policy calibrate`."""
     from ig_guardrail.drive.recorder import append_line
     from ig_guardrail.settings import recording_file
-    from ig_guardrail.workbench.bench import open_bench
-    from ig_guardrail.workbench.recordings import recording_of_text
-    from ig_guardrail.workbench.texts import read_texts
+    from ig_guardrail.workbench.traffic.bench import open_bench
+    from ig_guardrail.workbench.traffic.recordings import recording_of_text
+    from ig_guardrail.workbench.traffic.texts import read_texts
 
     rows, kept = list(read_texts(file)), recording_file(out, texts)
     bench = open_bench(policy, model, device)

@@ -14,9 +14,9 @@ from ig_guardrail.cli.commands.policy.check import Format
 from ig_guardrail.errors import RequestError
 
 if TYPE_CHECKING:
-    from ig_guardrail.workbench.bench import Bench
-    from ig_guardrail.workbench.score import ScoredText
-    from ig_guardrail.workbench.texts import TextRow
+    from ig_guardrail.workbench.traffic.bench import Bench
+    from ig_guardrail.workbench.traffic.score import ScoredText
+    from ig_guardrail.workbench.traffic.texts import TextRow
 
 LONGEST = 60  # characters of an answer that a heading shows
 
@@ -37,8 +37,8 @@ def score_command(
 
     Exit code 0, whatever they score; 2: an error.
     """
-    from ig_guardrail.workbench.bench import open_bench
-    from ig_guardrail.workbench.score import as_object, score_texts
+    from ig_guardrail.workbench.traffic.bench import open_bench
+    from ig_guardrail.workbench.traffic.score import as_object, score_texts
 
     rows = _rows(text, file, call, prompt)
     bench = open_bench(policy, model, device)
@@ -52,7 +52,7 @@ def score_command(
 
 
 def _rows(text: str | None, file: Path | None, call: str | None, prompt: str) -> list[TextRow]:
-    from ig_guardrail.workbench.texts import TextRow, read_call, read_texts
+    from ig_guardrail.workbench.traffic.texts import TextRow, read_call, read_texts
 
     if (text is None and call is None) == (file is None):
         raise RequestError(
@@ -66,7 +66,7 @@ def _rows(text: str | None, file: Path | None, call: str | None, prompt: str) ->
 
 
 def _lines(scored: ScoredText, bench: Bench) -> list[str]:
-    from ig_guardrail.workbench.score import fired_patterns
+    from ig_guardrail.workbench.traffic.score import fired_patterns
 
     row, unit = scored.charged.row, "words" if bench.by_words else "tokens"
     shown = " ".join(row.text.split())

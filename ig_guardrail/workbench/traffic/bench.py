@@ -21,7 +21,7 @@ from ig_guardrail.policy import load_policy
 from ig_guardrail.spec import GuardrailSpec, folder_of
 from ig_guardrail.text.calls import format_message
 from ig_guardrail.types import AssistantMessage, Charge, CompiledPolicy, CostModelSpec, Message, Node
-from ig_guardrail.workbench.texts import TextRow
+from ig_guardrail.workbench.traffic.texts import TextRow
 
 WORDS = "words"  # what stands in for a model's tokens
 NO_PROMPT = Message("user", "Hello.")  # before an answer whose prompt is not known

@@ -16,13 +16,13 @@ from ig_guardrail.costs.heads.lexical import LexicalHead
 from ig_guardrail.costs.pattern import PatternCost
 from ig_guardrail.errors import RequestError
 from ig_guardrail.policy import load_policy
-from ig_guardrail.workbench.explaining import as_text, explain_policy
-from ig_guardrail.workbench.receipt_files import read_receipts
-from ig_guardrail.workbench.receipts import as_text as receipt_text
-from ig_guardrail.workbench.receipts import explain_receipt
+from ig_guardrail.workbench.meaning.explaining import as_text, explain_policy
+from ig_guardrail.workbench.meaning.receipt_files import read_receipts
+from ig_guardrail.workbench.meaning.receipts import as_text as receipt_text
+from ig_guardrail.workbench.meaning.receipts import explain_receipt
 from tests.unit.workbench.policies import policy
 
-TRANSCRIPTS = Path(__file__).parents[2] / "golden" / "transcripts"
+TRANSCRIPTS = Path(__file__).parents[3] / "golden" / "transcripts"
 
 
 def said(**budget: Any) -> Any:

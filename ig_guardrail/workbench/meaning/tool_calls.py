@@ -11,9 +11,9 @@ from ig_guardrail.budget import BudgetRule
 from ig_guardrail.costs.calls.rules import ArgumentRule, ToolRules, name_pattern, tool_rules
 from ig_guardrail.policy.tools import HAZARDS, RULES
 from ig_guardrail.types import Budget, CompiledPolicy, Expression, ToolCall
-from ig_guardrail.workbench.meaning import Line
-from ig_guardrail.workbench.tool_names import TooManyNames, names_by_patterns
-from ig_guardrail.workbench.trials import Answer, Moment, run
+from ig_guardrail.workbench.meaning.budgets import Line
+from ig_guardrail.workbench.meaning.tool_names import TooManyNames, names_by_patterns
+from ig_guardrail.workbench.meaning.trials import Answer, Moment, run
 
 MOST_CALLS = 5_000  # that an example may hold
 

@@ -12,10 +12,10 @@ from ig_guardrail.costs.kinds.base import Declaration
 from ig_guardrail.hazards import HAZARDS, covers
 from ig_guardrail.policy.expression import written
 from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec
-from ig_guardrail.workbench.differences import title_of
-from ig_guardrail.workbench.meaning import Line, can_be_overdrawn, most_cost, points_to_overdraw
-from ig_guardrail.workbench.sources import charged, judge_of, open_books, spec_of
-from ig_guardrail.workbench.tool_calls import side_of
+from ig_guardrail.workbench.meaning.budgets import Line, can_be_overdrawn, most_cost, points_to_overdraw
+from ig_guardrail.workbench.meaning.differences import title_of
+from ig_guardrail.workbench.meaning.sources import charged, judge_of, open_books, spec_of
+from ig_guardrail.workbench.meaning.tool_calls import side_of
 
 SHARED = {
     "response": "one answer",

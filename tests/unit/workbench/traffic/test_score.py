@@ -11,9 +11,9 @@ from ig_guardrail.costs.heads.words import bucket, count_terms, terms_of
 from ig_guardrail.errors import RequestError
 from ig_guardrail.policy import compile_text
 from ig_guardrail.types import CompiledPolicy, ToolCall
-from ig_guardrail.workbench.bench import Bench, bench_of_words
-from ig_guardrail.workbench.score import ScoredText, fired_patterns, score_texts
-from ig_guardrail.workbench.texts import TextRow, read_call, read_texts
+from ig_guardrail.workbench.traffic.bench import Bench, bench_of_words
+from ig_guardrail.workbench.traffic.score import ScoredText, fired_patterns, score_texts
+from ig_guardrail.workbench.traffic.texts import TextRow, read_call, read_texts
 from tests.golden.conversations import POLITE
 from tests.unit.costs.artifacts import lexical
 

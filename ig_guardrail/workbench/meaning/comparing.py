@@ -8,11 +8,11 @@ from typing import Literal, TypeAlias
 
 from ig_guardrail.costs.kinds.base import Declaration
 from ig_guardrail.types import CompiledPolicy
-from ig_guardrail.workbench.examples import Example, found
-from ig_guardrail.workbench.linear import TooLarge
-from ig_guardrail.workbench.meaning import Line
-from ig_guardrail.workbench.proofs import implied
-from ig_guardrail.workbench.sources import Books, Source, open_books
+from ig_guardrail.workbench.meaning.budgets import Line
+from ig_guardrail.workbench.meaning.examples import Example, found
+from ig_guardrail.workbench.meaning.linear import TooLarge
+from ig_guardrail.workbench.meaning.proofs import implied
+from ig_guardrail.workbench.meaning.sources import Books, Source, open_books
 
 Verdict: TypeAlias = Literal["same", "stricter", "looser", "incomparable", "not comparable", "not decided"]
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ig_guardrail.budget import BudgetRule, SafetyState, charge_points, settle
 from ig_guardrail.costs.combine import evaluate, pick
 from ig_guardrail.types import CompiledPolicy, Measure
-from ig_guardrail.workbench.comparing import Comparison, compare
+from ig_guardrail.workbench.meaning.comparing import Comparison, compare
 from tests.unit.workbench.policies import MODELS, policy
 
 GRID = (0.0, 0.45, 0.6, 0.75, 1.0)

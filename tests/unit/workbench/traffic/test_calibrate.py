@@ -11,8 +11,8 @@ import pytest
 from ig_guardrail.binomial import most_touched
 from ig_guardrail.errors import GuardrailError, RequestError
 from ig_guardrail.types import Budget
-from ig_guardrail.workbench.bench import bench_of_words
-from ig_guardrail.workbench.calibrate import (
+from ig_guardrail.workbench.traffic.bench import bench_of_words
+from ig_guardrail.workbench.traffic.calibrate import (
     AnswerPeaks,
     CalibratedThreshold,
     as_lines,
@@ -21,7 +21,7 @@ from ig_guardrail.workbench.calibrate import (
     peaks_of_recordings,
     peaks_of_texts,
 )
-from ig_guardrail.workbench.rewrite import with_threshold
+from ig_guardrail.workbench.traffic.rewrite import with_threshold
 from tests.unit.workbench.recordings import TONE, policy, recording
 
 BUDGET = budget_of(policy(), "tone")

@@ -9,8 +9,8 @@ from ig_guardrail.drive.recorder import engine_facts, now, policy_facts, recorde
 from ig_guardrail.errors import RequestError
 from ig_guardrail.stream.receipt import text_sha256
 from ig_guardrail.stream.recording import SCORED, Recording, recording_in
-from ig_guardrail.workbench.bench import Bench, ChargedText
-from ig_guardrail.workbench.lines import read_lines, unfit
+from ig_guardrail.workbench.traffic.bench import Bench, ChargedText
+from ig_guardrail.workbench.traffic.lines import read_lines, unfit
 
 
 def read_recordings(path: Path) -> Iterator[tuple[str, Recording]]:

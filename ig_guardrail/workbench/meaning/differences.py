@@ -8,9 +8,9 @@ from typing import Any
 
 from ig_guardrail.hazards import HAZARDS
 from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec
-from ig_guardrail.workbench.comparing import ASSUMED, Comparison, compare
-from ig_guardrail.workbench.sources import charged, identity, open_books, spec_of
-from ig_guardrail.workbench.tool_calls import CallComparison, compare_calls
+from ig_guardrail.workbench.meaning.comparing import ASSUMED, Comparison, compare
+from ig_guardrail.workbench.meaning.sources import charged, identity, open_books, spec_of
+from ig_guardrail.workbench.meaning.tool_calls import CallComparison, compare_calls
 
 PROMPT = "prompt"
 

@@ -22,10 +22,10 @@ from ig_guardrail.binomial import fewest_answers, most_touched, proportion
 from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.errors import GuardrailError, RequestError
 from ig_guardrail.types import Budget, CompiledPolicy
-from ig_guardrail.workbench.bench import Bench
-from ig_guardrail.workbench.recordings import read_recordings
-from ig_guardrail.workbench.replay import CannotJudge, PolicyReplay
-from ig_guardrail.workbench.texts import read_texts
+from ig_guardrail.workbench.traffic.bench import Bench
+from ig_guardrail.workbench.traffic.recordings import read_recordings
+from ig_guardrail.workbench.traffic.replay import CannotJudge, PolicyReplay
+from ig_guardrail.workbench.traffic.texts import read_texts
 
 SHORT = 16  # characters of a hash that a person may have to read
 METHOD = "exact binomial"

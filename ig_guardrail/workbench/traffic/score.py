@@ -8,8 +8,8 @@ from typing import Any
 
 from ig_guardrail.costs.base import Weighing
 from ig_guardrail.types import Charge, CostModelSpec
-from ig_guardrail.workbench.bench import Bench, ChargedText
-from ig_guardrail.workbench.texts import TextRow
+from ig_guardrail.workbench.traffic.bench import Bench, ChargedText
+from ig_guardrail.workbench.traffic.texts import TextRow
 
 MOST_WORDS = 5  # of a cost model that weighs words
 

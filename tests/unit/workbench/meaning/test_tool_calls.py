@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ig_guardrail.workbench.tool_calls import compare_calls, side_of
-from ig_guardrail.workbench.tool_names import TooManyNames, names_by_patterns
+from ig_guardrail.workbench.meaning.tool_calls import compare_calls, side_of
+from ig_guardrail.workbench.meaning.tool_names import TooManyNames, names_by_patterns
 from tests.unit.workbench.policies import policy
 
 PAY = {"id": "pay", "tool": "pay*", "calls": 3}

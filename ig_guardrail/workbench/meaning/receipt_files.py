@@ -10,7 +10,7 @@ from typing import Any
 
 from ig_guardrail.errors import RequestError, brief
 from ig_guardrail.policy.sources import packaged_names
-from ig_guardrail.workbench.receipts import receipts_in
+from ig_guardrail.workbench.meaning.receipts import receipts_in
 
 MOST_CHARACTERS = 64 << 20
 

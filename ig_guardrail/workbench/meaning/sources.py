@@ -17,7 +17,7 @@ from ig_guardrail.costs.catalog import OF_CALLS, declared_by
 from ig_guardrail.costs.kinds.base import Declaration
 from ig_guardrail.drive.cost_registry import rule_of
 from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec, Expression
-from ig_guardrail.workbench.meaning import Line
+from ig_guardrail.workbench.meaning.budgets import Line
 
 Place: TypeAlias = tuple[int, str, str]  # side, budget, cost model as its expression names it
 SILENCE = Expression("number", number=0.0)

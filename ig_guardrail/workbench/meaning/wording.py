@@ -8,11 +8,11 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from ig_guardrail.types import CompiledPolicy
-from ig_guardrail.workbench.comparing import Comparison
-from ig_guardrail.workbench.differences import Change, Differences, HazardDifference
-from ig_guardrail.workbench.examples import Example
-from ig_guardrail.workbench.tool_calls import CallComparison, CallExample
-from ig_guardrail.workbench.trials import Answer, Moment
+from ig_guardrail.workbench.meaning.comparing import Comparison
+from ig_guardrail.workbench.meaning.differences import Change, Differences, HazardDifference
+from ig_guardrail.workbench.meaning.examples import Example
+from ig_guardrail.workbench.meaning.tool_calls import CallComparison, CallExample
+from ig_guardrail.workbench.meaning.trials import Answer, Moment
 
 PROVED = {
     "same": "the same answers are denied (proved)",

@@ -11,14 +11,14 @@ from xml.etree import ElementTree
 import pytest
 
 from ig_guardrail.stream.recording import SCORED, RecordedPrompt, Recording
-from ig_guardrail.workbench.bench import Bench
-from ig_guardrail.workbench.recordings import read_recordings, recording_of_text
-from ig_guardrail.workbench.replay import PROMPT, CannotJudge, DraftVerdict, PolicyReplay, replay
-from ig_guardrail.workbench.replay_report import as_json, as_junit, as_text, fails
-from ig_guardrail.workbench.texts import TextRow
+from ig_guardrail.workbench.traffic.bench import Bench
+from ig_guardrail.workbench.traffic.recordings import read_recordings, recording_of_text
+from ig_guardrail.workbench.traffic.replay import PROMPT, CannotJudge, DraftVerdict, PolicyReplay, replay
+from ig_guardrail.workbench.traffic.replay_report import as_json, as_junit, as_text, fails
+from ig_guardrail.workbench.traffic.texts import TextRow
 from tests.golden.conversations import CALM, LATE, RUDE, compiled, scripted_guardrail
 from tests.unit.workbench.recordings import MODELS, TONE, policy, recording
-from tests.unit.workbench.test_recorder import recorded
+from tests.unit.workbench.traffic.test_recorder import recorded
 
 
 def under(text: str = TONE) -> PolicyReplay:

@@ -12,8 +12,8 @@ from fractions import Fraction
 
 from ig_guardrail.policy.ranges import as_written, value_of
 from ig_guardrail.types import Expression
-from ig_guardrail.workbench.linear import gap, highest
-from ig_guardrail.workbench.meaning import Line, can_be_overdrawn
+from ig_guardrail.workbench.meaning.budgets import Line, can_be_overdrawn
+from ig_guardrail.workbench.meaning.linear import gap, highest
 
 
 def implied(line: Line, others: Sequence[Line], whole: Collection[str]) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from xml.etree import ElementTree
 
 from ig_guardrail.bootstrap import Estimate
-from ig_guardrail.workbench.replay import DraftVerdict, JudgedDraft, ReplayReport, ShareRow
+from ig_guardrail.workbench.traffic.replay import DraftVerdict, JudgedDraft, ReplayReport, ShareRow
 
 SHOWN = 20  # flips that are listed for people
 LIMITS = (

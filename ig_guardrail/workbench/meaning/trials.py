@@ -12,7 +12,7 @@ from ig_guardrail.ledger import AccountKey, LedgerEntry, Limit, MemoryLedger, sh
 from ig_guardrail.stream.gate import Gate
 from ig_guardrail.stream.release import Hold
 from ig_guardrail.types import Denied, Measure, Node
-from ig_guardrail.workbench.meaning import Line
+from ig_guardrail.workbench.meaning.budgets import Line
 
 TENANT = "tenant"
 

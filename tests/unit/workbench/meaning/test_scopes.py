@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from ig_guardrail.workbench.comparing import ASSUMED, compare
-from ig_guardrail.workbench.sources import open_books
-from ig_guardrail.workbench.trials import run
+from ig_guardrail.workbench.meaning.comparing import ASSUMED, compare
+from ig_guardrail.workbench.meaning.sources import open_books
+from ig_guardrail.workbench.meaning.trials import run
 from tests.unit.workbench.policies import MODELS, policy
 
 CASES: list[tuple[str, list[dict[str, Any]], list[dict[str, Any]]]] = [

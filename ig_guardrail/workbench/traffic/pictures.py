@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ig_guardrail.binomial import proportion
 from ig_guardrail.errors import RequestError, brief
 from ig_guardrail.extras import require
-from ig_guardrail.workbench.calibrate import CalibratedThreshold
+from ig_guardrail.workbench.traffic.calibrate import CalibratedThreshold
 
 STEPS = 201  # thresholds that a curve is drawn at
 Floats = NDArray[np.float64]

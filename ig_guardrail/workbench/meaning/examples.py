@@ -12,10 +12,10 @@ from fractions import Fraction
 
 from ig_guardrail.policy.ranges import value_of
 from ig_guardrail.types import Expression
-from ig_guardrail.workbench.linear import Scores, TooLarge, highest
-from ig_guardrail.workbench.meaning import Line
-from ig_guardrail.workbench.proofs import adds_up_as_often
-from ig_guardrail.workbench.trials import Answer, Moment, Outcome, run
+from ig_guardrail.workbench.meaning.budgets import Line
+from ig_guardrail.workbench.meaning.linear import Scores, TooLarge, highest
+from ig_guardrail.workbench.meaning.proofs import adds_up_as_often
+from ig_guardrail.workbench.meaning.trials import Answer, Moment, Outcome, run
 
 MOST_MOMENTS = 400
 MOST_WORK = 20_000  # charge points of all answers that are tried for one budget

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from ig_guardrail.workbench.calibrate import calibrate_budget
-from tests.unit.workbench.test_calibrate import BUDGET, drawn, sample
+from ig_guardrail.workbench.traffic.calibrate import calibrate_budget
+from tests.unit.workbench.traffic.test_calibrate import BUDGET, drawn, sample
 
 pytest.importorskip("matplotlib")
 
 
 @pytest.mark.slow
 def test_a_calibration_is_drawn_as_far_as_its_samples_go(tmp_path: Path) -> None:
-    from ig_guardrail.workbench.pictures import draw
+    from ig_guardrail.workbench.traffic.pictures import draw
 
     plain = draw(calibrate_budget(BUDGET, drawn(1, 300), 0.05), tmp_path / "plain")
     assert [file.name for file in plain] == ["tone-budget-curve.png", "tone-budget-curve.svg"]

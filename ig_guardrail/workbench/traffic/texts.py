@@ -10,7 +10,7 @@ from typing import Any
 
 from ig_guardrail.errors import RequestError, brief
 from ig_guardrail.types import ToolCall
-from ig_guardrail.workbench.lines import read_lines, unfit
+from ig_guardrail.workbench.traffic.lines import read_lines, unfit
 
 TEXT_KEYS = ("text", "response", "answer")
 FORM = 'write {"text": "...", "prompt": "..."}, and calls as {"call": {"refund": {"amount": 500}}}'

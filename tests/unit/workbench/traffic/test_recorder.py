@@ -14,7 +14,7 @@ from ig_guardrail.settings import RecordingFile, recording_file
 from ig_guardrail.stream.receipt import text_sha256
 from ig_guardrail.stream.recording import FORMAT, Recording, recording_in
 from ig_guardrail.types import Receipt
-from ig_guardrail.workbench.recordings import read_recordings
+from ig_guardrail.workbench.traffic.recordings import read_recordings
 from tests.golden.conversations import CALM, CONVERSATIONS, POLITE
 
 

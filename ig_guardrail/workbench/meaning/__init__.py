@@ -1,0 +1,1 @@
+"""What policies mean: two of them compared, one explained, and why an answer ended as it did."""

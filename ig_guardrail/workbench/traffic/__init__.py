@@ -1,0 +1,1 @@
+"""What texts score under a policy: scored, recorded, replayed, and a threshold set on them."""
