@@ -7,6 +7,7 @@ which of the heads in `heads/` are used. That file is put in place at once: head
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -66,6 +67,14 @@ def read_adoption(model_sha256: str, numerics: str) -> Adoption:
             why=f"{type(error).__name__}: {error}",
             fix="run `ig-guardrail adopt` for the model again, or delete the file",
         ) from error
+
+
+def adoptions_sha256() -> str:
+    """Hash of what is kept of all models: another one where any of them was adopted anew."""
+    digest = hashlib.sha256()
+    for file in sorted(_models().glob(f"*/{FILE}")):
+        digest.update(file.parent.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()
 
 
 def _models() -> Path:

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ig_guardrail.costs.adoption import adoptions_sha256
 from ig_guardrail.evaluate.comparison.config import UNGUARDED, Config, StrategyEntry, policy_of, read_sets
 from ig_guardrail.evaluate.comparison.records import (
     PACKAGES,
@@ -91,13 +92,13 @@ def setting_of(task: CellTask, streams: int) -> str:
     config = task.config.model_dump_json(
         exclude={"name", "models", "policies", "prompts", "seeds", "judge", "strategies", "bounds"}
     )
-    return _setting(task.cell.policy, config, task.entry.model_dump_json(), streams)
+    return _setting(task.cell.policy, config, task.entry.model_dump_json(), streams, adoptions_sha256())
 
 
 @cache
-def _setting(policy: str, config: str, entry: str, streams: int) -> str:
+def _setting(policy: str, config: str, entry: str, streams: int, adoptions: str) -> str:
     versions = {name: version(name) for name in PACKAGES}
-    text = json.dumps([code_sha256(), versions, policy_of(policy).sha256, config, entry, streams])
+    text = json.dumps([code_sha256(), versions, policy_of(policy).sha256, config, entry, streams, adoptions])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

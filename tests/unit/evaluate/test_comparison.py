@@ -29,7 +29,7 @@ from ig_guardrail.evaluate.comparison.report import (
     write_figures,
     write_report,
 )
-from ig_guardrail.evaluate.comparison.runner import RECORDS, run_comparison, tasks_of
+from ig_guardrail.evaluate.comparison.runner import RECORDS, run_comparison, setting_of, tasks_of
 from ig_guardrail.evaluate.replay import Audit
 from ig_guardrail.policy import load_policy
 from ig_guardrail.search.needs import INDEX
@@ -362,6 +362,17 @@ def test_prompts_of_another_version_are_refused(prompts: Path) -> None:
         read_set(asked)
     with pytest.raises(RequestError, match="there is no prompt file"):
         read_set(asked.model_copy(update={"file": "nowhere.jsonl"}))
+
+
+def test_answers_of_before_a_model_was_adopted_are_others(
+    prompts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IG_GUARDRAIL_DATA", str(tmp_path))
+    task = tasks_of(config(prompts))[0]
+    before = setting_of(task, 1)
+    (tmp_path / "models" / "0123-bfloat16").mkdir(parents=True)
+    (tmp_path / "models" / "0123-bfloat16" / "adoption.json").write_text("{}")
+    assert setting_of(task, 1) != before
 
 
 def test_a_judge_that_is_not_known_is_refused(prompts: Path) -> None:
