@@ -88,7 +88,14 @@ def quality(results: Path) -> str:
     """Every figure of the last run of the quality measurement, with what it was measured on."""
     result = _read(results, "quality")
     origin = f"Measured {result['measured']}: {_asked(result)}. {_named(result)}. {_machine(result)}."
-    return f"{origin}\n\n{tables.markdown(result['figures'])}"
+    lines = [
+        (f"{row['part']}: {row['title']}", part, _figure(row, "+.2f"), row["n"])
+        for part, rows in result["parts"].items()
+        for row in rows
+        if row["name"].endswith("harm_change")
+    ]
+    by_part = _table(("by a part of the judge alone", "part", "value (95 % interval)", "n"), lines)
+    return f"{origin}\n\n{tables.markdown(result['figures'])}\n\n{by_part}"
 
 
 def bounded(results: Path) -> str:
