@@ -28,7 +28,7 @@ from ig_guardrail.learn.fitting.logistic import Fitted, Labels, fit_least_square
 from ig_guardrail.learn.fitting.quality import ScoredSet, auc, calibration_error, estimate, reliability
 from ig_guardrail.learn.fitting.tensor_cache import TensorCache
 from ig_guardrail.learn.heads import SEED, Trained, versions
-from ig_guardrail.learn.trajectories import Recorder, Trajectory
+from ig_guardrail.learn.trajectories import Trajectory, TrajectoryRecorder
 
 Floats = NDArray[np.float64]
 
@@ -46,7 +46,7 @@ LIMITS = (
 )
 
 
-def train_critic(recorder: Recorder, asked: Survey, cache: Path, out: Path) -> Trained:
+def train_critic(recorder: TrajectoryRecorder, asked: Survey, cache: Path, out: Path) -> Trained:
     """Record answers to `asked`, train both heads, and write them to a folder in `out` named for the numerics.
 
     cache  where recordings are kept; an interrupted run goes on from there

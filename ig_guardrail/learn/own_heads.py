@@ -67,7 +67,7 @@ class Lessons:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class HeadComparison:
     """A head beside the text cost that serves without it: their AUC on the same answers, by labels of `by`."""
 
     by: str
@@ -102,7 +102,7 @@ class HeadReport:
     teacher: Mapping[str, Any] | None = None
     learned: Mapping[str, int] = field(default_factory=dict)
     agreement: Estimate | None = None
-    comparison: Comparison | None = None
+    comparison: HeadComparison | None = None
 
     def told(self) -> dict[str, Any]:
         """For reports."""
@@ -282,13 +282,15 @@ def _judged(
     return replace(report, why=f"put aside: {why}")
 
 
-def _settled(report: HeadReport, found: Comparison) -> HeadReport:
+def _settled(report: HeadReport, found: HeadComparison) -> HeadReport:
     kept = found.lead.low > 0
     what = "better than" if kept else "put aside: not surely better than"
     return replace(report, comparison=found, kept=kept, why=f"{what} {report.text}, by labels of {found.by}")
 
 
-def _compare(adoptee: Adoptee, opening: Opening, head: LatentHead, rows: Sequence[LabelledRow], by: str) -> Comparison:
+def _compare(
+    adoptee: Adoptee, opening: Opening, head: LatentHead, rows: Sequence[LabelledRow], by: str
+) -> HeadComparison:
     """How well the head, and what serves without it, tell rows of one label from those of the other."""
     chosen = [row for label in LABELS for row in _first(rows, label)]
     chat, room = chat_of(adoptee.weights.tokenizer), adoptee.engine.info.context
@@ -307,7 +309,7 @@ def _compare(adoptee: Adoptee, opening: Opening, head: LatentHead, rows: Sequenc
     )
     own, text = (estimate(auc, replace(scored, scores=scored.scores[:, column]), SEED) for column in (0, 1))
     counts = {label: sum(row.label == label for row, _ in seen) for label in LABELS}
-    return Comparison(by, counts, own, text, estimate(auc_lead, scored, SEED))
+    return HeadComparison(by, counts, own, text, estimate(auc_lead, scored, SEED))
 
 
 def _first(rows: Sequence[LabelledRow], label: str) -> list[LabelledRow]:

@@ -52,7 +52,7 @@ class Trajectory:
     value: float
 
 
-class Recorder:
+class TrajectoryRecorder:
     """Records under a guardrail's policy.
 
     speech  how unguarded answers are drawn

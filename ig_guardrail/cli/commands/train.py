@@ -190,13 +190,13 @@ def critic_command(
     from ig_guardrail.learn.critic import train_critic
     from ig_guardrail.learn.data.questions import survey
     from ig_guardrail.learn.sampling import SamplingPlan
-    from ig_guardrail.learn.trajectories import Recorder
+    from ig_guardrail.learn.trajectories import TrajectoryRecorder
     from ig_guardrail.spec import GuardrailSpec
     from ig_guardrail.types import Sampling
 
     guardrail = open_guardrail(GuardrailSpec(model, policy, device, dtype, weights, reward))
     speech = SamplingPlan(Sampling(temperature, top_p, seed=seed, max_tokens=tokens), answers)
-    recorder = Recorder(guardrail, speech, guided)
+    recorder = TrajectoryRecorder(guardrail, speech, guided)
     trained = train_critic(recorder, survey(data or [], prompts), cache or store_folder() / "recordings", out)
     Console().print(f"wrote {trained.folder}", markup=False, highlight=False, soft_wrap=True)
 

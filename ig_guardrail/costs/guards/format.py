@@ -46,7 +46,7 @@ class VerdictPlace(_Strict):
     controversial: tuple[Line, ...] = Field((), max_length=16)
 
 
-class ThoughtFormat(_Strict):
+class VerdictThoughts(_Strict):
     """What a model writes before `after`: up to `until`, `most` tokens at most; then `otherwise` is written for it."""
 
     until: Line
@@ -75,7 +75,7 @@ class GuardFormat(_Strict):
     chat_template: Text | None = None
     markers: tuple[Marker, ...] = Field((), max_length=64)
     verdict: VerdictPlace
-    thought: ThoughtFormat | None = None
+    thought: VerdictThoughts | None = None
     categories: dict[Line, tuple[Hazard, ...]] = Field(min_length=1, max_length=256)
     texts: dict[Line, Text] = Field(default_factory=dict, max_length=256)
 

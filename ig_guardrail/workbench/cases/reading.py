@@ -39,7 +39,7 @@ from ig_guardrail.policy.yaml.decoding import MOST_BYTES, decode, readable
 from ig_guardrail.policy.yaml.reader import read
 from ig_guardrail.types import CompiledPolicy
 
-Kind: TypeAlias = Literal["answer", "prompt", "call", "message"]
+CaseKind: TypeAlias = Literal["answer", "prompt", "call", "message"]
 
 JUDGED = ("answer", "prompt", "call", "turns", "message")
 PARTS = ("refusal", "closing")
@@ -134,7 +134,7 @@ class Step:
     scores  by charge point, of cost models by name; () where none are given
     """
 
-    kind: Kind
+    kind: CaseKind
     text: str
     call: tuple[str, Mapping[str, Any]] | None
     scores: tuple[Mapping[str, float], ...]

@@ -13,7 +13,7 @@ from ig_guardrail.policy.diagnostics.render import printable
 from ig_guardrail.policy.language import ARGUMENT_RULE
 from ig_guardrail.types import Charge, CompiledPolicy, CostModelSpec, Piece, Prompt, ToolCall
 from ig_guardrail.workbench.cases.reading import Step
-from ig_guardrail.workbench.cases.trial import Judged, Trace
+from ig_guardrail.workbench.cases.trial import JudgedCase, Trace
 
 MOST_WORDS = 400  # of a text, each of which is left out once
 NOTABLE = 0.01  # how much of a score a word must carry to be told
@@ -22,7 +22,7 @@ WIDEST = 100  # characters of a pattern, rule or word
 Fired = Mapping[str, tuple[str | int, ...]]
 
 
-def reasons(step: Step, judged: Judged, trace: Trace, costs: CostRegistry, policy: CompiledPolicy) -> list[str]:
+def reasons(step: Step, judged: JudgedCase, trace: Trace, costs: CostRegistry, policy: CompiledPolicy) -> list[str]:
     """The score that decided, and what it rests on, a line each; nothing where nothing was charged."""
     call = None if step.call is None else ToolCall(*step.call)
     if trace.check is not None:

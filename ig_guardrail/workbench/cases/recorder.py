@@ -21,8 +21,8 @@ from ig_guardrail.settings import Limits
 from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.types import CompiledPolicy, Message, Sampling
 from ig_guardrail.workbench.cases.reading import CaseFile, read_cases
-from ig_guardrail.workbench.cases.recordings import RecordedModel, Recordings, identity_of, recordings_path
-from ig_guardrail.workbench.cases.scored import HeardCost, Reading, Scores
+from ig_guardrail.workbench.cases.recordings import RecordedCost, Recordings, identity_of, recordings_path
+from ig_guardrail.workbench.cases.scored import HeardCost, Reading, RecordedScores
 from ig_guardrail.workbench.cases.suite import CostsOfCases, folder_of_policy, judged_text
 
 HELLO = Message("user", "Hello.")  # what answers are read as answers to, as messages are at start-up
@@ -56,7 +56,7 @@ def _recorded(file: CaseFile, policy: CompiledPolicy, engine: Engine) -> Recordi
         seat = registry.seats[name]
         spec = next(one for one in policy.cost_models if one.name == name)
         declared = (seat.model.granularity, seat.model.reading, seat.model.longest_match, seat.spec.scale)
-        found.costs[name] = RecordedModel(identity_of(spec, folder), *declared, seat.entry or name)
+        found.costs[name] = RecordedCost(identity_of(spec, folder), *declared, seat.entry or name)
     for case in file.cases:
         for step in case.steps:
             text = judged_text(step, policy)
@@ -77,7 +77,7 @@ def _listening(registry: CostRegistry, names: Mapping[str, str], found: Recordin
     """The same cost models, and what those of these names say is noted."""
 
     def listening(name: str, seat: BoundCost) -> BoundCost:
-        def note(reading: Reading, scores: Scores) -> None:
+        def note(reading: Reading, scores: RecordedScores) -> None:
             found.note_scores(name, reading, tuple(map(float, scores)))
 
         return replace(seat, model=HeardCost(seat.model, note)) if name in names else seat

@@ -23,7 +23,7 @@ from ig_guardrail.costs.kinds.registry import KINDS
 from ig_guardrail.errors import RequestError
 from ig_guardrail.policy.sources import CASES
 from ig_guardrail.types import CostModelSpec, Granularity, ScoreKind
-from ig_guardrail.workbench.cases.scored import NotRecorded, Reading, ScoredCost, Scores
+from ig_guardrail.workbench.cases.scored import NotRecorded, Reading, RecordedScores, ScoredCost
 
 SUFFIX = "_test.scores.jsonl"
 FORMAT = "ig-guardrail/scores/v1"
@@ -33,7 +33,7 @@ _DIGITS = 32  # of a hash
 
 
 @dataclass(frozen=True, slots=True)
-class RecordedModel:
+class RecordedCost:
     """What a cost model declared when it was recorded.
 
     identity  of its entry in the policy, at that time
@@ -53,14 +53,14 @@ class Recordings:
     """What a file holds. model: the name of the model that the cost models ran beside."""
 
     model: str = ""
-    costs: dict[str, RecordedModel] = field(default_factory=dict)
+    costs: dict[str, RecordedCost] = field(default_factory=dict)
     ends: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    scores: dict[tuple[str, str], Scores] = field(default_factory=dict)
+    scores: dict[tuple[str, str], RecordedScores] = field(default_factory=dict)
 
     def note_text(self, text: str, ends: Iterable[int]) -> None:
         self.ends[text_key(text)] = tuple(ends)
 
-    def note_scores(self, cost: str, reading: Reading, scores: Scores) -> None:
+    def note_scores(self, cost: str, reading: Reading, scores: RecordedScores) -> None:
         self.scores[cost, reading_key(reading)] = scores
 
     def pieces(self, text: str) -> tuple[str, ...] | None:
@@ -79,7 +79,7 @@ class Recordings:
         """The cost model of an entry as it was recorded."""
         known = self.costs[spec.name]
 
-        def lookup(reading: Reading) -> Scores:
+        def lookup(reading: Reading) -> RecordedScores:
             found = self.scores.get((spec.name, reading_key(reading)))
             if found is None or len(found) != len(spec.hazards):
                 raise NotRecorded(
@@ -95,7 +95,7 @@ class Recordings:
     def write(self, path: Path) -> None:
         rows: list[Mapping[str, Any]] = [{"format": FORMAT, "model": self.model}]
         for name, one in sorted(self.costs.items()):
-            declared = {key: getattr(one, key) for key in RecordedModel.__slots__}
+            declared = {key: getattr(one, key) for key in RecordedCost.__slots__}
             rows.append({"cost": name, **declared})
         rows += [{"text": key, "ends": list(ends)} for key, ends in sorted(self.ends.items())]
         for (name, key), scores in sorted(self.scores.items()):
@@ -148,13 +148,13 @@ def _read(rows: list[Any]) -> Recordings:
     return found
 
 
-def _model(row: Mapping[str, Any]) -> RecordedModel:
+def _model(row: Mapping[str, Any]) -> RecordedCost:
     scale = row["scale"]
     if row["granularity"] not in get_args(Granularity) or row["reading"] not in get_args(ScoreKind):
         raise ValueError(f"cost model {row['cost']!r} declares what no cost model does")
     pair = None if scale is None else (float(scale[0]), float(scale[1]))
     longest = int(row["longest_match"])
-    return RecordedModel(str(row["identity"]), row["granularity"], row["reading"], longest, pair, str(row["served"]))
+    return RecordedCost(str(row["identity"]), row["granularity"], row["reading"], longest, pair, str(row["served"]))
 
 
 def text_key(text: str) -> str:

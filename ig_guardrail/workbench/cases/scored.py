@@ -11,7 +11,7 @@ from ig_guardrail.costs.heads.artifact import options_sha256
 from ig_guardrail.errors import CostFailure
 from ig_guardrail.types import CostModelSpec, Granularity, Piece, Prompt, Role, ScoreKind
 
-Scores: TypeAlias = tuple[float, ...]
+RecordedScores: TypeAlias = tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class ScoredCost:
 
     name: str
     hazards: tuple[str, ...]
-    lookup: Callable[[Reading], Scores]
+    lookup: Callable[[Reading], RecordedScores]
     granularity: Granularity = "block"
     reading: ScoreKind = "level"
     longest_match: int = 0
@@ -50,7 +50,7 @@ class ScoredCost:
     def start(self, prompt: Prompt) -> Reading:
         return Reading()
 
-    def advance(self, steps: Sequence[tuple[Reading, Piece]]) -> list[tuple[Reading, Scores]]:
+    def advance(self, steps: Sequence[tuple[Reading, Piece]]) -> list[tuple[Reading, RecordedScores]]:
         read = [state.read(piece) for state, piece in steps]
         return [(state, self.lookup(state)) for state in read]
 
@@ -58,7 +58,7 @@ class ScoredCost:
 def given(spec: CostModelSpec, scores: Sequence[float]) -> ScoredCost:
     """A cost model that gives these scores in turn, one a charge point; one alone at every charge point."""
 
-    def lookup(reading: Reading) -> Scores:
+    def lookup(reading: Reading) -> RecordedScores:
         if len(scores) == 1:
             return (scores[0],) * len(spec.hazards)
         if reading.asked > len(scores):
@@ -76,14 +76,14 @@ def given(spec: CostModelSpec, scores: Sequence[float]) -> ScoredCost:
 class HeardCost(LedCost):
     """A cost model, and somebody who is told what it says of what."""
 
-    tell: Callable[[Reading, Scores], None]
+    tell: Callable[[Reading, RecordedScores], None]
 
     def start(self, prompt: Prompt) -> tuple[FoldState, Reading]:
         return self.model.start(prompt), Reading()
 
     def advance(
         self, steps: Sequence[tuple[tuple[FoldState, Reading], Piece]]
-    ) -> list[tuple[tuple[FoldState, Reading], Scores]]:
+    ) -> list[tuple[tuple[FoldState, Reading], RecordedScores]]:
         answers = self.model.advance([(state, piece) for (state, _), piece in steps])
         found = []
         for ((_, before), piece), (state, scores) in zip(steps, answers, strict=True):

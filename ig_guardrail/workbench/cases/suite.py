@@ -26,7 +26,7 @@ from ig_guardrail.workbench.cases.expectations import Difference, differences
 from ig_guardrail.workbench.cases.reading import Case, CaseFile, Step, message_text, read_cases
 from ig_guardrail.workbench.cases.recordings import Recordings, read_recordings, recordings_path
 from ig_guardrail.workbench.cases.scored import given, standing_in
-from ig_guardrail.workbench.cases.trial import Bench, Judged, Trace
+from ig_guardrail.workbench.cases.trial import CaseBench, JudgedCase, Trace
 
 Status: TypeAlias = Literal["passed", "failed", "error", "todo"]
 
@@ -38,7 +38,7 @@ class StepResult:
     """A step, what it came to, and how that differs from what was expected."""
 
     step: Step
-    judged: Judged
+    judged: JudgedCase
     trace: Trace
     costs: CostRegistry
     differences: tuple[Difference, ...]
@@ -207,12 +207,12 @@ def judged_text(step: Step, policy: CompiledPolicy) -> str:
 
 
 def _run(case: Case, costs: CostsOfCases) -> CaseResult:
-    bench, steps = Bench(costs.policy, MemoryLedger()), []
+    bench, steps = CaseBench(costs.policy, MemoryLedger()), []
     try:
         for step in case.steps:
             text = judged_text(step, costs.policy)
             registry, pieces = costs.bound(step, text)
-            judged = Judged(pieces, step.kind, case.language)
+            judged = JudgedCase(pieces, step.kind, case.language)
             trace = bench.judge(judged, registry)
             steps.append(StepResult(step, judged, trace, registry, differences(step, trace, costs.policy)))
     except (GuardrailError, NotAtHand) as error:

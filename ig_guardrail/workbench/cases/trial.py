@@ -51,7 +51,7 @@ UNTOLD = Message("system", "")  # the conversation before an answer; the prompt 
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedCase:
     """A text as it is judged: its tokens as pieces, and whether it is an input turn, words, calls, or a message."""
 
     pieces: tuple[str, ...]
@@ -93,7 +93,7 @@ class Trace:
 class GivenAnswer:
     """An answer that is there from the beginning, in its pieces (`engine.external.stream.AnswerReader`)."""
 
-    def __init__(self, judged: Judged) -> None:
+    def __init__(self, judged: JudgedCase) -> None:
         self.heard = Heard()
         self.heard.pieces = list(judged.pieces)
         self.heard.words = 0 if judged.kind == "call" else None
@@ -130,14 +130,14 @@ class Watch:
                 self.commits.append((operation.node, reply))
 
 
-class Bench:
+class CaseBench:
     """A policy and a ledger of its own, over which steps of one case are judged in turn."""
 
     def __init__(self, policy: CompiledPolicy, ledger: Ledger) -> None:
         self._policy, self._ledger = policy, ledger
         self._executor = Worker("ledger", ledger_failure)
 
-    def judge(self, judged: Judged, costs: CostRegistry) -> Trace:
+    def judge(self, judged: JudgedCase, costs: CostRegistry) -> Trace:
         """What a step comes to. Raises GuardrailError for what cannot be judged at all."""
         watch = Watch(judged.kind == "message")
         engine = StreamedEngine("case", lambda: GivenAnswer(judged))
@@ -161,7 +161,7 @@ class Bench:
         receipt = _receipt(refuse(run, usage, "prompt check"))
         return Trace(outcome, receipt, usage.prompt_check)
 
-    def _answer(self, run: Run, judged: Judged, watch: Watch) -> Waiting[Trace]:
+    def _answer(self, run: Run, judged: JudgedCase, watch: Watch) -> Waiting[Trace]:
         usage, server = Usage(), None
         try:
             session = yield from open_session(run, self._ledger, self._executor)

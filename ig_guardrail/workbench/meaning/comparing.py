@@ -10,11 +10,11 @@ from ig_guardrail.costs.kinds.base import Declaration
 from ig_guardrail.types import CompiledPolicy
 from ig_guardrail.workbench.meaning.budgets import Line
 from ig_guardrail.workbench.meaning.examples import Example, found
-from ig_guardrail.workbench.meaning.linear import TooLarge
+from ig_guardrail.workbench.meaning.linear import TooManyParts
 from ig_guardrail.workbench.meaning.proofs import implied
 from ig_guardrail.workbench.meaning.sources import Books, Source, open_books
 
-Verdict: TypeAlias = Literal["same", "stricter", "looser", "incomparable", "not comparable", "not decided"]
+MeaningVerdict: TypeAlias = Literal["same", "stricter", "looser", "incomparable", "not comparable", "not decided"]
 
 ASSUMED = tuple(
     Declaration(granularity, reading) for granularity in ("block", "token", "final") for reading in ("level", "event")
@@ -30,7 +30,7 @@ class Comparison:
     patterns          sources in the examples that match, and do not score
     """
 
-    verdict: Verdict
+    verdict: MeaningVerdict
     stricter: Example | None = None
     looser: Example | None = None
     why: str = ""
@@ -69,7 +69,7 @@ def _compared(books: Books) -> Comparison:
     return Comparison(_verdict(bool(more), bool(fewer)), more, fewer, patterns=patterns)
 
 
-def _verdict(stricter: bool, looser: bool) -> Verdict:
+def _verdict(stricter: bool, looser: bool) -> MeaningVerdict:
     if stricter and looser:
         return "incomparable"
     return "stricter" if stricter else "looser" if looser else "same"
@@ -87,7 +87,7 @@ def _denied_by(lines: Sequence[Line], others: Sequence[Line], books: Books) -> E
         try:
             if implied(line, others, whole):
                 continue
-        except TooLarge as error:
+        except TooManyParts as error:
             reason = str(error)
         example = found(line, others, lines, whole, silent)
         if example is not None:

@@ -13,9 +13,9 @@ from fractions import Fraction
 from ig_guardrail.policy.ranges import value_of
 from ig_guardrail.types import Expression
 from ig_guardrail.workbench.meaning.budgets import Line
-from ig_guardrail.workbench.meaning.linear import Scores, TooLarge, highest
+from ig_guardrail.workbench.meaning.linear import ScoreVector, TooManyParts, highest
 from ig_guardrail.workbench.meaning.proofs import adds_up_as_often
-from ig_guardrail.workbench.meaning.trials import Answer, Moment, Outcome, run
+from ig_guardrail.workbench.meaning.trials import MadeUpAnswer, Moment, TrialOutcome, run
 
 MOST_MOMENTS = 400
 MOST_WORK = 20_000  # charge points of all answers that are tried for one budget
@@ -28,9 +28,9 @@ NONE = Fraction(0)
 class Example:
     """Answers, and what became of them under the policy that shows them and under the one that denies the last."""
 
-    answers: tuple[Answer, ...]
-    shown: Outcome
-    denied: Outcome
+    answers: tuple[MadeUpAnswer, ...]
+    shown: TrialOutcome
+    denied: TrialOutcome
 
 
 def found(
@@ -57,22 +57,22 @@ def found(
     return None
 
 
-def _charge_points(answer: Answer, lines: Sequence[Line]) -> int:
+def _charge_points(answer: MadeUpAnswer, lines: Sequence[Line]) -> int:
     """How often an answer is looked at, about."""
     return len(answer.moments) + sum(answer.tokens // line.step for line in lines if line.step)
 
 
-def _cut(answers: Sequence[Answer], denied: Outcome) -> tuple[Answer, ...]:
+def _cut(answers: Sequence[MadeUpAnswer], denied: TrialOutcome) -> tuple[MadeUpAnswer, ...]:
     """The answers up to the one that is denied, and of that no more charge points than it takes."""
     *before, last = answers[: denied.answers]
     moments = tuple(one for one in last.moments if one.position <= denied.position)
     ended = any(one.ended for one in moments)
-    return (*before, Answer(last.tokens if ended else denied.position + 1, moments, last.conversation))
+    return (*before, MadeUpAnswer(last.tokens if ended else denied.position + 1, moments, last.conversation))
 
 
 def _attempts(
     line: Line, others: Sequence[Line], whole: Collection[str], silent: Collection[str]
-) -> Iterator[tuple[Answer, ...]]:
+) -> Iterator[tuple[MadeUpAnswer, ...]]:
     points = list(_points(line, others, whole, silent))
     for digits in DIGITS:
         for point in points:
@@ -82,7 +82,9 @@ def _attempts(
                     yield from _forms(line, others, sequence)
 
 
-def _points(line: Line, others: Sequence[Line], whole: Collection[str], silent: Collection[str]) -> Iterator[Scores]:
+def _points(
+    line: Line, others: Sequence[Line], whole: Collection[str], silent: Collection[str]
+) -> Iterator[ScoreVector]:
     """Scores at one charge point that cost the line much: free for the others, as far as they allow, and whatever."""
     mute = [(Expression("model", model=name), NONE) for name in silent]
     adding = [(one.cost, one.threshold) for one in others if one.cap is None]
@@ -91,7 +93,7 @@ def _points(line: Line, others: Sequence[Line], whole: Collection[str], silent: 
     for limits in (caps, [*caps, *adding], late, []):
         try:
             best = highest(line.cost, [*limits, *mute], whole)
-        except TooLarge:
+        except TooManyParts:
             continue
         if best is not None:
             yield best[1]
@@ -99,7 +101,7 @@ def _points(line: Line, others: Sequence[Line], whole: Collection[str], silent: 
                 yield from _lower(line, *best)
 
 
-def _lower(line: Line, score: Fraction, point: Scores) -> Iterator[Scores]:
+def _lower(line: Line, score: Fraction, point: ScoreVector) -> Iterator[ScoreVector]:
     """The same in small amounts, which add up where nothing is forgotten."""
     for share in SMALL:
         goal = line.threshold + (score - line.threshold) * share
@@ -107,7 +109,7 @@ def _lower(line: Line, score: Fraction, point: Scores) -> Iterator[Scores]:
             yield {name: value * goal / score for name, value in point.items()}
 
 
-def _rounded(point: Scores, digits: int, whole: Collection[str]) -> Scores:
+def _rounded(point: ScoreVector, digits: int, whole: Collection[str]) -> ScoreVector:
     """Rounded down, which lets no budget spend more."""
     scale = 10**digits
     return {
@@ -115,13 +117,13 @@ def _rounded(point: Scores, digits: int, whole: Collection[str]) -> Scores:
     }
 
 
-def _filled(line: Line, scores: Scores) -> Scores:
+def _filled(line: Line, scores: ScoreVector) -> ScoreVector:
     return {name: scores.get(name, NONE) for name in line.cost.models()}
 
 
 def _sequences(
-    line: Line, others: Sequence[Line], scores: Scores, digits: int, whole: Collection[str]
-) -> Iterator[list[Scores]]:
+    line: Line, others: Sequence[Line], scores: ScoreVector, digits: int, whole: Collection[str]
+) -> Iterator[list[ScoreVector]]:
     """Scores of charge points one after the other: as many as overdraw the line, or as few as the others pay for."""
     excess = min(Fraction(1), value_of(line.cost, _filled(line, scores))) - line.threshold
     count = MOST_MOMENTS if line.discount < 1 or line.forgets else int(line.allowance / excess) + 1
@@ -143,23 +145,23 @@ def _sequences(
             yield [*[scores] * full, _rounded(rest, max(digits, 3), ())]
 
 
-def _forms(line: Line, others: Sequence[Line], sequence: Sequence[Scores]) -> Iterator[tuple[Answer, ...]]:
+def _forms(line: Line, others: Sequence[Line], sequence: Sequence[ScoreVector]) -> Iterator[tuple[MadeUpAnswer, ...]]:
     """A sequence in one answer, over several of a conversation, or of several conversations."""
     floats = [{name: float(value) for name, value in scores.items() if value} for scores in sequence]
     if len(floats) == 1:
-        yield (Answer(1, (Moment(1, floats[0], ended=True),)),)
+        yield (MadeUpAnswer(1, (Moment(1, floats[0], ended=True),)),)
         for place in _places(line, others):
-            yield (Answer(place + 1, (Moment(place, floats[0]),)),)
+            yield (MadeUpAnswer(place + 1, (Moment(place, floats[0]),)),)
         return
     step = line.step or 1
     if not line.rises_only and line.step:
         moments = tuple(Moment(step * place, scores) for place, scores in enumerate(floats, 1))
-        yield (Answer(step * len(floats) + 1, moments),)
+        yield (MadeUpAnswer(step * len(floats) + 1, moments),)
     if line.spans:
         tokens = 1 if line.rule.budget.scope != "tool" else 2
         for apart in (False, True):
             yield tuple(
-                Answer(tokens, (Moment(1, scores, ended=tokens == 1),), count if apart else 1)
+                MadeUpAnswer(tokens, (Moment(1, scores, ended=tokens == 1),), count if apart else 1)
                 for count, scores in enumerate(floats, 1)
             )
 

@@ -1,7 +1,7 @@
 """How high one cost expression can score where others keep their limits: exact, over all scores from 0 to 1.
 
 An expression is brought into the form of a highest of lowest of linear forms (or the other way round), each choice of
-which is a linear programme, solved in fractions. What has too many choices is not decided: `TooLarge`.
+which is a linear programme, solved in fractions. What has too many choices is not decided: `TooManyParts`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Final, Literal, TypeAlias, TypeVar
 from ig_guardrail.policy.ranges import as_written
 from ig_guardrail.types import Expression
 
-Linear: TypeAlias = Mapping[str, Fraction]  # the weight of each source; of "" what stands alone
-Scores: TypeAlias = Mapping[str, Fraction]
+LinearCost: TypeAlias = Mapping[str, Fraction]  # the weight of each source; of "" what stands alone
+ScoreVector: TypeAlias = Mapping[str, Fraction]
 
 T = TypeVar("T")
 
@@ -26,13 +26,13 @@ MOST_CHOICES = 400
 SHIFT = Fraction(10**7)  # more than two expressions can lie apart
 
 
-class TooLarge(Exception):
+class TooManyParts(Exception):
     """An expression has more choices than are looked through."""
 
 
 def highest(
     goal: Expression, limits: Sequence[tuple[Expression, Fraction]], whole: Collection[str] = ()
-) -> tuple[Fraction, Scores] | None:
+) -> tuple[Fraction, ScoreVector] | None:
     """The highest score of `goal`, at most 1, where each other expression scores at most its limit, and where that is.
 
     None where no scores keep the limits. whole: sources that score 0 or 1 and nothing between. Raises TooLarge.
@@ -61,7 +61,7 @@ def gap(goal: Expression, other: Expression) -> Fraction:
     return max(one[0] for one in found if one is not None) - SHIFT
 
 
-def _forms(expression: Expression, outer: Literal["max", "min"]) -> list[list[Linear]]:
+def _forms(expression: Expression, outer: Literal["max", "min"]) -> list[list[LinearCost]]:
     """Groups of linear forms: the expression is the `outer` of what each group comes to by the other operation."""
     match expression.op:
         case "model":
@@ -82,11 +82,11 @@ def _forms(expression: Expression, outer: Literal["max", "min"]) -> list[list[Li
             return _product([_forms(arg, outer) for arg in expression.args])
 
 
-def _sum(sides: Sequence[list[list[Linear]]]) -> list[list[Linear]]:
+def _sum(sides: Sequence[list[list[LinearCost]]]) -> list[list[LinearCost]]:
     return _bounded([[_plus(*forms) for forms in _choices(list(groups))] for groups in _choices(list(sides))])
 
 
-def _product(sides: Sequence[list[list[Linear]]]) -> list[list[Linear]]:
+def _product(sides: Sequence[list[list[LinearCost]]]) -> list[list[LinearCost]]:
     """At most one of the factors names cost models, and the others are numbers."""
     numbers = [_number(side) for side in sides]
     factor = Fraction(1)
@@ -94,11 +94,11 @@ def _product(sides: Sequence[list[list[Linear]]]) -> list[list[Linear]]:
         factor *= Fraction(1) if number is None else number
     scored = [side for side, number in zip(sides, numbers, strict=True) if number is None]
     if len(scored) > 1:
-        raise TooLarge("cost models are multiplied with each other")
+        raise TooManyParts("cost models are multiplied with each other")
     return [[_times(form, factor) for form in group] for group in (scored[0] if scored else [[{ALONE: Fraction(1)}]])]
 
 
-def _number(groups: list[list[Linear]]) -> Fraction | None:
+def _number(groups: list[list[LinearCost]]) -> Fraction | None:
     ((form, *more), *others) = groups
     return form[ALONE] if not more and not others and form.keys() == {ALONE} else None
 
@@ -108,35 +108,35 @@ def _choices(sides: Sequence[Sequence[T]]) -> list[tuple[T, ...]]:
     for side in sides:
         count *= len(side)
     if count > MOST_CHOICES:
-        raise TooLarge(f"its expressions have {count} choices")
+        raise TooManyParts(f"its expressions have {count} choices")
     return list(itertools.product(*sides))
 
 
-def _bounded(groups: list[list[Linear]]) -> list[list[Linear]]:
+def _bounded(groups: list[list[LinearCost]]) -> list[list[LinearCost]]:
     if sum(map(len, groups)) > MOST_FORMS:
-        raise TooLarge("an expression has too many forms")
+        raise TooManyParts("an expression has too many forms")
     return groups
 
 
-def _plus(*forms: Linear) -> Linear:
+def _plus(*forms: LinearCost) -> LinearCost:
     names = dict.fromkeys(name for form in forms for name in form)
     return {name: sum((form.get(name, Fraction(0)) for form in forms), Fraction(0)) for name in names}
 
 
-def _times(form: Linear, factor: Fraction) -> Linear:
+def _times(form: LinearCost, factor: Fraction) -> LinearCost:
     return {name: weight * factor for name, weight in form.items()}
 
 
-def _minus(high: Linear, low: Linear) -> Linear:
+def _minus(high: LinearCost, low: LinearCost) -> LinearCost:
     return _plus(high, _times(low, Fraction(-1)))
 
 
-def _below(forms: Sequence[Linear], limit: Fraction) -> list[Linear]:
+def _below(forms: Sequence[LinearCost], limit: Fraction) -> list[LinearCost]:
     """Rows `limit - form >= 0`."""
     return [_minus({ALONE: limit}, form) for form in forms]
 
 
-def _settings(whole: Collection[str], *expressions: Expression) -> list[Scores]:
+def _settings(whole: Collection[str], *expressions: Expression) -> list[ScoreVector]:
     """Every way to score the sources that score nothing between 0 and 1."""
     named = dict.fromkeys(name for one in expressions for name in one.models() if name in whole)
     values = _choices([(Fraction(0), Fraction(1))] * len(named))
@@ -144,8 +144,8 @@ def _settings(whole: Collection[str], *expressions: Expression) -> list[Scores]:
 
 
 def _solved(
-    goal: Sequence[Linear], limits: Sequence[Sequence[Linear]], given: Scores, top: Fraction = Fraction(1)
-) -> tuple[Fraction, Scores] | None:
+    goal: Sequence[LinearCost], limits: Sequence[Sequence[LinearCost]], given: ScoreVector, top: Fraction = Fraction(1)
+) -> tuple[Fraction, ScoreVector] | None:
     """The highest goal, at most `top`, where every form is 0 or more; None where no scores make it so."""
     rows = [_given(form, given) for form in (*goal, *itertools.chain(*limits))]
     names = list(dict.fromkeys(name for row in rows for name in row if name not in (ALONE, GOAL)))
@@ -158,7 +158,7 @@ def _solved(
     return values[-1], {**dict(zip(names, values[:-1], strict=True)), **given}
 
 
-def _given(form: Linear, given: Scores) -> Linear:
+def _given(form: LinearCost, given: ScoreVector) -> LinearCost:
     """A form with some of its sources at what they score."""
     alone = form.get(ALONE, Fraction(0)) + sum(
         (form[name] * given[name] for name in form if name in given), Fraction(0)

@@ -13,7 +13,7 @@ from ig_guardrail.policy.tools import HAZARDS, RULES
 from ig_guardrail.types import Budget, CompiledPolicy, Expression, ToolCall
 from ig_guardrail.workbench.meaning.budgets import Line
 from ig_guardrail.workbench.meaning.tool_names import TooManyNames, names_by_patterns
-from ig_guardrail.workbench.meaning.trials import Answer, Moment, run
+from ig_guardrail.workbench.meaning.trials import MadeUpAnswer, Moment, run
 
 MOST_CALLS = 5_000  # that an example may hold
 
@@ -44,7 +44,7 @@ class CallComparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class ToolSide:
     """What one policy says of tools. limits: of calls in a conversation; texts: what arguments are limited by."""
 
     rules: ToolRules
@@ -68,14 +68,14 @@ def compare_calls(a: CompiledPolicy, b: CompiledPolicy) -> CallComparison:
     return CallComparison(stricter, looser, tuple(undecided))
 
 
-def side_of(policy: CompiledPolicy) -> Side:
+def side_of(policy: CompiledPolicy) -> ToolSide:
     """A policy's rules and limits; those that allow everything where it has none."""
     written = next((spec.options for spec in policy.cost_models if spec.kind == "tools"), {})
     limits = tuple(one for one in policy.budgets if one.scope == "tool" and one.hazards == HAZARDS)
-    return Side(tool_rules(RULES, HAZARDS, written), limits, written)
+    return ToolSide(tool_rules(RULES, HAZARDS, written), limits, written)
 
 
-def _patterns(side: Side) -> Iterator[str]:
+def _patterns(side: ToolSide) -> Iterator[str]:
     yield from side.written.get("allow") or ()
     yield from side.written.get("deny") or ()
     yield from (rule.get("tool") or "*" for rule in side.written.get("arguments") or ())
@@ -83,7 +83,7 @@ def _patterns(side: Side) -> Iterator[str]:
 
 
 def _denied(
-    side: Side, other: Side, names: Mapping[frozenset[str], str], undecided: dict[str, None]
+    side: ToolSide, other: ToolSide, names: Mapping[frozenset[str], str], undecided: dict[str, None]
 ) -> Iterator[CallExample]:
     """Calls that a side denies and the other lets through. undecided: takes what is found open on the way."""
     callable_ = {fits: name for fits, name in names.items() if other.rules.may_call(name)}
@@ -98,7 +98,9 @@ def _denied(
         yield from _over_limit(limit, other, made, undecided)
 
 
-def _argument(side: Side, other: Side, name: str, argument: str, undecided: dict[str, None]) -> Iterator[CallExample]:
+def _argument(
+    side: ToolSide, other: ToolSide, name: str, argument: str, undecided: dict[str, None]
+) -> Iterator[CallExample]:
     own, others = (
         [rule for rule in one.rules.arguments if rule.argument == argument and rule.tool.fullmatch(name)]
         for one in (side, other)
@@ -155,7 +157,7 @@ def _samples(pattern: str) -> list[str]:
 
 
 def _over_limit(
-    limit: Budget, other: Side, names: Mapping[frozenset[str], str], undecided: dict[str, None]
+    limit: Budget, other: ToolSide, names: Mapping[frozenset[str], str], undecided: dict[str, None]
 ) -> Iterator[CallExample]:
     """One call more than a limit allows, if the other's limits allow it."""
     counted = [fits for fits in names if limit.tool in fits]
@@ -182,10 +184,10 @@ def _is_of(limit: Budget, name: str) -> bool:
     return name_pattern(limit.tool).fullmatch(name) is not None
 
 
-def _seen(limit: Budget, other: Side, calls: Mapping[str, int]) -> bool:
+def _seen(limit: Budget, other: ToolSide, calls: Mapping[str, int]) -> bool:
     """Whether the calls are denied under the limit and made under the other's, when they are charged."""
     made = [name for name, count in calls.items() for _ in range(count)]
-    answer = Answer(len(made) + 1, tuple(Moment(place, {name: 1.0}) for place, name in enumerate(made, 1)))
+    answer = MadeUpAnswer(len(made) + 1, tuple(Moment(place, {name: 1.0}) for place, name in enumerate(made, 1)))
     denied, shown = (
         run([_counting(one, calls) for one in limits], [answer]).denied for limits in ((limit,), other.limits)
     )

@@ -14,7 +14,7 @@ from ig_guardrail.costs.calls.rules import name_pattern
 MOST_STEPS = 500_000  # letters that patterns are followed by
 STRANGE = "xyz" + ascii_lowercase + digits + "_-"  # of these, a letter that no pattern has
 
-Places: TypeAlias = frozenset[int]
+PatternPlaces: TypeAlias = frozenset[int]
 
 
 class TooManyNames(Exception):
@@ -62,7 +62,7 @@ def _names(patterns: Sequence[str], strange: str) -> Iterator[str]:
     """Shortest names for each way to stand in all patterns at once. Raises TooManyNames."""
     letters = [strange, *sorted({letter for one in patterns for letter in one if letter != "*"})]
     step = cache(_step)
-    seen: set[tuple[Places, ...]] = set()  # after one letter or more: no tool is called nothing
+    seen: set[tuple[PatternPlaces, ...]] = set()  # after one letter or more: no tool is called nothing
     waiting = deque([(tuple(_reached(one, frozenset((0,))) for one in patterns), "")])
     while waiting:
         state, name = waiting.popleft()
@@ -77,14 +77,14 @@ def _names(patterns: Sequence[str], strange: str) -> Iterator[str]:
             raise TooManyNames
 
 
-def _step(pattern: str, places: Places, letter: str) -> Places:
+def _step(pattern: str, places: PatternPlaces, letter: str) -> PatternPlaces:
     """The places in a pattern after one more letter; a `*` stays where it is."""
     on = {place for place in places if pattern[place : place + 1] == "*"}
     past = {place + 1 for place in places if pattern[place : place + 1] == letter}
     return _reached(pattern, frozenset(on | past))
 
 
-def _reached(pattern: str, places: Places) -> Places:
+def _reached(pattern: str, places: PatternPlaces) -> PatternPlaces:
     """These places, and those behind each `*`, which may stand for nothing."""
     behind = (
         itertools.takewhile(lambda place: pattern[place - 1 : place] == "*", itertools.count(start + 1))

@@ -27,7 +27,7 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class MadeUpAnswer:
     """An answer of so many tokens, and the charge points at which anything is scored."""
 
     tokens: int
@@ -36,7 +36,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TrialOutcome:
     """What became of some answers, one after the other. All numbers are of the last that was looked at.
 
     denied  the budget that was overdrawn; None where everything was shown
@@ -49,7 +49,7 @@ class Outcome:
     spent: Mapping[str, float]
 
 
-def run(lines: Sequence[Line], answers: Sequence[Answer]) -> Outcome:
+def run(lines: Sequence[Line], answers: Sequence[MadeUpAnswer]) -> TrialOutcome:
     """Commit each answer to a gate of its own, charge point by charge point, until a budget is overdrawn."""
     ledger = MemoryLedger()
     rules = tuple(line.rule for line in lines)
@@ -69,13 +69,13 @@ def run(lines: Sequence[Line], answers: Sequence[Answer]) -> Outcome:
             if isinstance(reply, Denied):
                 after, _ = settle(rules, gate.state_at(node), measures)
                 spends = {rule.budget.id: after.account(rule.budget).spend for rule in rules}
-                return Outcome(count, reply.budget or "", reply.position or position, spends)
+                return TrialOutcome(count, reply.budget or "", reply.position or position, spends)
         spent = gate.spend()
         _charge(ledger, payer, rules, spent)
-    return Outcome(len(answers), None, answers[-1].tokens if answers else 0, spent)
+    return TrialOutcome(len(answers), None, answers[-1].tokens if answers else 0, spent)
 
 
-def _stops(answer: Answer) -> Iterator[tuple[int, bool]]:
+def _stops(answer: MadeUpAnswer) -> Iterator[tuple[int, bool]]:
     """Where the answer is committed: at each moment, and at its end."""
     places = sorted({one.position for one in answer.moments if one.position < answer.tokens})
     yield from ((place, False) for place in places)

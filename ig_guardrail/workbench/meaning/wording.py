@@ -12,7 +12,7 @@ from ig_guardrail.workbench.meaning.comparing import Comparison
 from ig_guardrail.workbench.meaning.differences import Change, Differences, HazardDifference
 from ig_guardrail.workbench.meaning.examples import Example
 from ig_guardrail.workbench.meaning.tool_calls import CallComparison, CallExample
-from ig_guardrail.workbench.meaning.trials import Answer, Moment
+from ig_guardrail.workbench.meaning.trials import MadeUpAnswer, Moment
 
 PROVED = {
     "same": "the same answers are denied (proved)",
@@ -85,7 +85,7 @@ def _comparison(found: Comparison, a: dict[str, float], b: dict[str, float]) -> 
             yield f"  {denies[0]} denies it at token {example.denied.position}: {amount}"
 
 
-def _answers(answers: Sequence[Answer], patterns: Collection[str]) -> str:
+def _answers(answers: Sequence[MadeUpAnswer], patterns: Collection[str]) -> str:
     *_, last = answers
     if len(answers) == 1:
         return f"an answer {_moments(last.moments, patterns)}"

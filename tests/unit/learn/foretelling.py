@@ -12,7 +12,7 @@ from ig_guardrail.learn.critic import train_critic
 from ig_guardrail.learn.data.questions import Question, Survey
 from ig_guardrail.learn.heads import Trained
 from ig_guardrail.learn.sampling import SamplingPlan
-from ig_guardrail.learn.trajectories import Recorder
+from ig_guardrail.learn.trajectories import TrajectoryRecorder
 from ig_guardrail.types import Sampling, SearchSettings
 from tests.toys import LetterCost, toy_budget, toy_policy
 
@@ -51,4 +51,4 @@ def rail(script: Foretold, incidents: Incidents | None = None) -> Guardrail:
 
 
 def trained(guardrail: Guardrail, cache: Path, out: Path) -> Trained:
-    return train_critic(Recorder(guardrail, SPEECH), ASKED, cache, out)
+    return train_critic(TrajectoryRecorder(guardrail, SPEECH), ASKED, cache, out)

@@ -19,7 +19,7 @@ from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.learn.critic import prospects, train_critic, units_of
 from ig_guardrail.learn.fitting.tensor_cache import TensorCache
 from ig_guardrail.learn.heads import Trained
-from ig_guardrail.learn.trajectories import Recorder
+from ig_guardrail.learn.trajectories import TrajectoryRecorder
 from ig_guardrail.types import Draw, Node
 from tests.toys import reference_spend, toy_budget
 from tests.unit.learn.foretelling import ASKED, BUDGET, LENGTH, SPEECH, Foretold, rail, trained
@@ -73,7 +73,7 @@ def test_the_reported_calibration_is_that_of_the_loaded_critic_against_the_defin
     card = trained(guardrail, tmp_path / "kept", tmp_path / "critic").card
     critic, halves = load(tmp_path / "critic"), beginnings(guardrail)
     gaps: dict[int, list[float]] = {}
-    recorder = Recorder(guardrail, SPEECH)
+    recorder = TrajectoryRecorder(guardrail, SPEECH)
     shelf = TensorCache(tmp_path / "kept", ["0" * 64, "float64", "scripted"])
     for one in recorder.record(ASKED.of("test"), shelf):
         half = "abc"[int(one.states[0, 0, 0].argmax())] * 4
@@ -116,7 +116,7 @@ def test_what_was_recorded_is_not_recorded_again(tmp_path: Path) -> None:
 
 
 def test_a_look_at_an_overdrawn_budget_is_no_example(tmp_path: Path) -> None:
-    recorder = Recorder(rail(Foretold()), SPEECH)
+    recorder = TrajectoryRecorder(rail(Foretold()), SPEECH)
     found = recorder.record(ASKED.of("test"), TensorCache(tmp_path, []))
     for one in found:
         for prospect in prospects(one, recorder.rules):
@@ -158,7 +158,7 @@ def test_the_second_head_foresees_the_task_value(tmp_path: Path) -> None:
 
     guardrail = rail(Foretold())
     guardrail.values = Values(reward=PrefersB())
-    card = train_critic(Recorder(guardrail, SPEECH), ASKED, tmp_path / "kept", tmp_path / "critic").card
+    card = train_critic(TrajectoryRecorder(guardrail, SPEECH), ASKED, tmp_path / "kept", tmp_path / "critic").card
     halves = beginnings(guardrail)
     low, high = reward_named(str(tmp_path / "critic"), TOY).predict([halves["aaaa"], halves["bbbb"]])
     assert (low, high) == (pytest.approx(0, abs=0.5), pytest.approx(LENGTH, abs=0.5))

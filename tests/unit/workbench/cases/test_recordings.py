@@ -10,7 +10,7 @@ from ig_guardrail.errors import RequestError
 from ig_guardrail.policy import load_policy
 from ig_guardrail.types import CompiledPolicy, CostModelSpec
 from ig_guardrail.workbench.cases.recordings import (
-    RecordedModel,
+    RecordedCost,
     Recordings,
     identity_of,
     read_recordings,
@@ -32,7 +32,7 @@ def cases(shop: Path) -> Path:
     expect = "{outcome: denied, budget: tone, charge_point: 7}"
     file.write_text(f"cases: [{{name: one, answer: '{TEXT}', expect: {expect}}}]\n", encoding="utf-8")
     found = Recordings("toy")
-    found.costs["tone"] = RecordedModel(
+    found.costs["tone"] = RecordedCost(
         identity_of(_tone(load_policy(shop)), shop.parent), "block", "level", 0, None, "tone"
     )
     found.note_text(TEXT, ENDS)
