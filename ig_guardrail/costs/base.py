@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 from ig_guardrail.types import Granularity, Piece, Prompt, QuotedSource, ScoreKind, StateEdit
 
 FoldState: TypeAlias = Any
+GROUP = "ig_guardrail.cost_models"  # of the entry points by which a distribution offers some
 
 
 @runtime_checkable

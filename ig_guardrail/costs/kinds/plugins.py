@@ -7,7 +7,6 @@ from ig_guardrail.costs.kinds.base import BuildContext, CostKind
 from ig_guardrail.fields import Field, FormatKind, MapOf, TextKind
 from ig_guardrail.types import CostModelSpec
 
-GROUP = "ig_guardrail.cost_models"  # of entry points
 ENTRY_POINT = FormatKind("the name of an entry point", r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", "my-judge")
 OPTION = FormatKind("the name of an option", r"[a-z][a-z0-9_]{0,63}", "style")
 

@@ -8,8 +8,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from ig_guardrail.costs.base import GROUP
 from ig_guardrail.costs.kinds.base import ARTIFACT, CARD
-from ig_guardrail.costs.kinds.plugins import GROUP
 from ig_guardrail.costs.kinds.registry import KINDS
 from ig_guardrail.fields import FormatKind
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, listed, quoted
