@@ -21,10 +21,10 @@ policy beside a model. All faults are reported at once:
 <<fault>>
 ```
 
-`policies/schema.json` gives editors completion and hover texts; put this line on top of a policy:
+`ig-guardrail policy schema > policy.schema.json` gives editors completion and hover texts, with this line on top:
 
 ```yaml
-# yaml-language-server: $schema=<path or address of schema.json>
+# yaml-language-server: $schema=policy.schema.json
 ```
 
 ## How an answer is charged

@@ -12,6 +12,7 @@ import pytest
 
 from ig_guardrail import assembly
 from ig_guardrail.policy import load_policy
+from ig_guardrail.policy.reference.json_schema import json_schema
 from tests.golden.conversations import POLITE, scripted_guardrail
 from tests.unit.cli.conftest import Command
 
@@ -126,6 +127,12 @@ def test_a_start_tries_messages_against_shadow_budgets_too(
     assert "is over budget 'words' itself" in ran.out
     file.write_text(POLITE.replace("allow_unguarded: true\n", ""), encoding="utf-8")
     assert ig("policy", "check", str(file), "--deep", "--strict").code == 0
+
+
+def test_the_schema_is_that_of_the_language(ig: Command) -> None:
+    ran = ig("policy", "schema")
+    assert ran.code == 0
+    assert ran.out == json_schema()
 
 
 def test_policies_are_compared_by_meaning(ig: Command, tmp_path: Path) -> None:
