@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ig_guardrail.assembly import guard
+from ig_guardrail.drive.failures import ours
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.policy import load_policy
@@ -80,8 +81,8 @@ class ReloadingGuardrail:
             )
             new.recorder = old.recorder
             new.approve()
-        except GuardrailError as error:
-            self._refuse(found, error)
+        except Exception as error:  # whatever it is, the request that looked has a policy to be answered under
+            self._refuse(found, ours(error))
             return
         if state_of(self._path) == found:  # else it was read amid a change
             self._guardrail, self._seen, self.fault = new, found, None

@@ -139,6 +139,19 @@ def test_a_file_that_somebody_writes_to_just_now_is_left_until_it_stands_still(s
     assert [rail.current().policy.version for _ in range(3)] == ["1.0.0", "1.0.1", "1.0.1"]
 
 
+def test_an_error_that_nobody_foresaw_costs_no_answer(
+    served: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "polite.yaml"
+    write(path, version(0))
+    model = chat(path)
+    model.invoke(ASKED)
+    monkeypatch.setattr(reload, "load_policy", lambda path: 1 / 0)
+    write(path, version(1))
+    assert told(model.invoke(ASKED))["version"] == "1.0.0"
+    assert model.policy_fault is not None
+
+
 def test_only_a_file_can_be_reloaded(served: None) -> None:
     with pytest.raises(GuardrailError, match="no file cannot be reloaded"):
         ChatIGGuardrail(policy="default", reload=True).invoke(ASKED)
