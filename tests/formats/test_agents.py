@@ -105,7 +105,7 @@ def called(message: Any) -> list[tuple[str, Any]]:
     return [(one["name"], one["args"]) for one in message.tool_calls]
 
 
-QUICK = ("hermes", "mistral")  # the others take their turn where time is given
+QUICK = ("hermes",)  # the others take their turn where time is given
 native_shapes = pytest.mark.parametrize(
     "shape", [pytest.param(one, marks=() if one in QUICK else pytest.mark.slow) for one in SHAPES]
 )
