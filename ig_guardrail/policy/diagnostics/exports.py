@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -30,9 +30,21 @@ def sarif(report: Report) -> str:
         book.append({"id": NOT_STARTED, "name": NOT_STARTED, "shortDescription": text})
     places = {rule["id"]: index for index, rule in enumerate(book)}
     results = [result for one in report.files for result in _results(one, places, report.strict)]
-    driver = {"name": "ig-guardrail policy check", "rules": book}
+    return sarif_log("ig-guardrail policy check", results, book)
+
+
+def sarif_log(tool: str, results: Sequence[Mapping[str, Any]], book: Sequence[Mapping[str, Any]] | None = None) -> str:
+    """Results of one tool as a SARIF log. book: its rules, where they have pages."""
+    driver = {"name": tool, **({} if book is None else {"rules": book})}
     run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2)
+
+
+def file_uri(path: str) -> str:
+    """A path as SARIF wants it: relative with slashes, or a file URI."""
+    if not PurePath(path).is_absolute():
+        return quote(PurePath(path).as_posix(), errors="replace")
+    return Path(path).as_uri() if path.isprintable() else quote(path, errors="replace")
 
 
 def junit(report: Report) -> str:
@@ -74,7 +86,7 @@ def _results(one: FileReport, places: dict[str, int], strict: bool) -> Iterator[
         suppression = {"kind": "external", "justification": reason}
         yield {**_result(fault, places, fault.severity), "suppressions": [suppression]}
     if one.start:
-        place = {"physicalLocation": {"artifactLocation": {"uri": _uri(one.path)}}}
+        place = {"physicalLocation": {"artifactLocation": {"uri": file_uri(one.path)}}}
         text = {"text": one.start}
         yield {
             "ruleId": NOT_STARTED, "ruleIndex": places[NOT_STARTED], "level": "error", "message": text,
@@ -84,7 +96,9 @@ def _results(one: FileReport, places: dict[str, int], strict: bool) -> Iterator[
 
 def _result(fault: Diagnostic, places: dict[str, int], level: str) -> dict[str, Any]:
     region = {"startLine": fault.line, "startColumn": fault.column, "endColumn": fault.column + fault.length}
-    place: dict[str, Any] = {"artifactLocation": {"uri": _uri(fault.file)}} | ({"region": region} if fault.line else {})
+    place: dict[str, Any] = {"artifactLocation": {"uri": file_uri(fault.file)}} | (
+        {"region": region} if fault.line else {}
+    )
     logical = [{"fullyQualifiedName": fault.path}]
     return {
         "ruleId": fault.code,
@@ -120,13 +134,6 @@ def _cases(one: FileReport, failing: Sequence[Diagnostic]) -> Iterator[ElementTr
 def _said(fault: Diagnostic) -> str:
     label = f": {fault.label}" if fault.label else ""
     return f"{fault.message}{label}. {fault.why}. {fault.help}".rstrip()
-
-
-def _uri(path: str) -> str:
-    """A path as SARIF wants it: relative with slashes, or a file URI."""
-    if not PurePath(path).is_absolute():
-        return quote(PurePath(path).as_posix(), errors="replace")
-    return Path(path).as_uri() if path.isprintable() else quote(path, errors="replace")
 
 
 def _xml(text: str) -> str:

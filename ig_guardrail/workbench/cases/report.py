@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from ig_guardrail.policy.diagnostics.exports import file_uri, sarif_log
 from ig_guardrail.policy.diagnostics.render import printable, render
 from ig_guardrail.policy.yaml.decoding import lines
 from ig_guardrail.workbench.cases.coverage import Coverage, coverages
@@ -75,10 +74,7 @@ class CaseReport:
 
     def as_sarif(self) -> str:
         """One result for each case that fails or cannot be run, and for each fault of a file."""
-        results = [_sarif(*problem) for problem in self._problems()]
-        run = {"tool": {"driver": {"name": "ig-guardrail policy test"}}, "results": results}
-        schema = "https://json.schemastore.org/sarif-2.1.0.json"
-        return json.dumps({"version": "2.1.0", "$schema": schema, "runs": [run]}, indent=2, ensure_ascii=False)
+        return sarif_log("ig-guardrail policy test", [_sarif(*problem) for problem in self._problems()])
 
     def as_junit(self) -> str:
         """A test suite for each file of cases."""
@@ -181,7 +177,7 @@ def _as_dict(one: FileResult, result: CaseResult) -> dict[str, Any]:
 
 def _sarif(rule: str, path: str, line: int, column: int, text: str) -> dict[str, Any]:
     region = {"startLine": max(1, line), "startColumn": max(1, column)}
-    place = {"physicalLocation": {"artifactLocation": {"uri": quote(Path(path).as_posix())}, "region": region}}
+    place = {"physicalLocation": {"artifactLocation": {"uri": file_uri(path)}, "region": region}}
     return {"ruleId": rule, "level": "error", "message": {"text": text}, "locations": [place]}
 
 

@@ -135,6 +135,13 @@ def test_the_schema_is_that_of_the_language(ig: Command) -> None:
     assert ran.out == json_schema()
 
 
+@pytest.mark.parametrize("command", [("diff", "default", "strict"), ("explain", "default"), ("score", "default")])
+def test_a_format_that_a_command_does_not_write_is_refused(ig: Command, command: tuple[str, ...]) -> None:
+    ran = ig("policy", *command, "--format", "sarif")
+    assert (ran.code, ran.out) == (2, "")
+    assert "'sarif' is not one of" in ran.err
+
+
 def test_policies_are_compared_by_meaning(ig: Command, tmp_path: Path) -> None:
     other = tmp_path / "other.yaml"
     other.write_text(POLITE.replace("threshold: 0.5, budget", "threshold: 0.25, budget"), encoding="utf-8")

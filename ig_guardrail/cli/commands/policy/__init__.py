@@ -1,4 +1,4 @@
-"""`ig-guardrail policy`: a module for each command. All but `check --deep` and `test --record` run without torch."""
+"""`ig-guardrail policy`: a module for each command. Only what reads a model needs torch."""
 
 from __future__ import annotations
 

@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ig_guardrail.cli import options
+from ig_guardrail.cli.commands.policy.formats import ReportFormat
 
 if TYPE_CHECKING:
     from ig_guardrail.policy import Report
-
-
-class Format(StrEnum):
-    """How a report is written."""
-
-    TEXT = "text"
-    JSON = "json"
-    SARIF = "sarif"
-    JUNIT = "junit"
 
 
 def check_command(
     paths: Annotated[
         list[str], typer.Argument(help="Policy files, folders of them, packaged names, or - for standard input.")
     ],
-    form: Annotated[Format, typer.Option("--format", help="For people or for programs.")] = Format.TEXT,
+    form: Annotated[ReportFormat, typer.Option("--format", help="For people or for programs.")] = ReportFormat.TEXT,
     deep: Annotated[
         bool, typer.Option("--deep", help="Also start each valid policy beside a model, as a guardrail does.")
     ] = False,
@@ -62,14 +53,14 @@ def check_command(
     raise typer.Exit(report.exit_code)
 
 
-def _written(report: Report, form: Format) -> str:
+def _written(report: Report, form: ReportFormat) -> str:
     from ig_guardrail.policy.diagnostics.exports import junit, sarif
 
     match form:
-        case Format.JSON:
+        case ReportFormat.JSON:
             return report.as_json()
-        case Format.SARIF:
+        case ReportFormat.SARIF:
             return sarif(report)
-        case Format.JUNIT:
+        case ReportFormat.JUNIT:
             return junit(report)
     return report.as_text(color=sys.stdout.isatty())

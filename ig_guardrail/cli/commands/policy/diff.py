@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ig_guardrail.cli.commands.policy.check import Format
+from ig_guardrail.cli.commands.policy.formats import Format
 
 
 def diff_command(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ig_guardrail.cli import options
-from ig_guardrail.cli.commands.policy.check import Format
+from ig_guardrail.cli.commands.policy.formats import Format
 from ig_guardrail.errors import RequestError
 
 if TYPE_CHECKING:

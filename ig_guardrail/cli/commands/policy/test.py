@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from ig_guardrail.cli import options
-
-
-class ReportFormat(StrEnum):
-    """How the results of cases are written."""
-
-    TEXT = "text"
-    JSON = "json"
-    SARIF = "sarif"
-    JUNIT = "junit"
+from ig_guardrail.cli.commands.policy.formats import ReportFormat
 
 
 def run_cases_command(
