@@ -38,6 +38,11 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else " " if char == "\t" else "\N{MIDDLE DOT}" for char in text)
 
 
+def printable_lines(text: str) -> str:
+    """The same of several lines, which stay lines; XML can hold it too."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def _excerpt(line: str, fault: Diagnostic) -> tuple[str, str]:
     """The part of a line around a fault, and the carets under it."""
     start = fault.column - 1

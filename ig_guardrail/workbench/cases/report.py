@@ -9,7 +9,7 @@ from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from ig_guardrail.policy.diagnostics.exports import file_uri, sarif_log
-from ig_guardrail.policy.diagnostics.render import printable, render
+from ig_guardrail.policy.diagnostics.render import printable, printable_lines, render
 from ig_guardrail.policy.yaml.decoding import lines
 from ig_guardrail.workbench.cases.coverage import Coverage, coverages
 from ig_guardrail.workbench.cases.reasons import reasons
@@ -84,15 +84,19 @@ class CaseReport:
             for key, status in (("failures", "failed"), ("errors", "error"), ("skipped", "todo")):
                 suite.set(key, str(sum(result.status == status for result in one.results)))
             for result in one.results:
-                _junit(SubElement(suite, "testcase", name=_xml(result.case.name), classname=one.file.path), one, result)
+                _junit(
+                    SubElement(suite, "testcase", name=printable_lines(result.case.name), classname=one.file.path),
+                    one,
+                    result,
+                )
             if not one.file.usable:
                 suite.set("errors", "1")
                 case = SubElement(suite, "testcase", name="the file", classname=one.file.path)
-                SubElement(case, "error", message="unusable").text = _xml("\n\n".join(_told_file(one)))
+                SubElement(case, "error", message="unusable").text = printable_lines("\n\n".join(_told_file(one)))
         for short in self.short:
             suite = SubElement(root, "testsuite", name=short.policy, tests="1", failures="1")
             case = SubElement(suite, "testcase", name="coverage", classname=short.policy)
-            SubElement(case, "failure", message=self._told_short(short)).text = _xml(_told_coverage(short))
+            SubElement(case, "failure", message=self._told_short(short)).text = printable_lines(_told_coverage(short))
         indent(root)
         return '<?xml version="1.0" encoding="utf-8"?>\n' + tostring(root, encoding="unicode")
 
@@ -182,14 +186,9 @@ def _sarif(rule: str, path: str, line: int, column: int, text: str) -> dict[str,
 
 
 def _junit(case: Element, one: FileResult, result: CaseResult) -> None:
-    why = _xml("\n".join(_why(one, result)))
+    why = printable_lines("\n".join(_why(one, result)))
     if result.status == "todo":
         SubElement(case, "skipped", message=why)
     elif result.status != "passed":
         name = "failure" if result.status == "failed" else "error"
         SubElement(case, name, message=why.partition("\n")[0]).text = f"line {result.case.line}\n{why}"
-
-
-def _xml(text: str) -> str:
-    """Text without what XML cannot hold."""
-    return "\n".join(printable(line) for line in text.split("\n"))

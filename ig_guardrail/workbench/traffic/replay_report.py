@@ -8,6 +8,7 @@ from dataclasses import asdict
 from xml.etree import ElementTree
 
 from ig_guardrail.bootstrap import Estimate
+from ig_guardrail.policy.diagnostics.render import printable_lines
 from ig_guardrail.workbench.traffic.replay import DraftVerdict, JudgedDraft, ReplayReport, ShareRow
 
 SHOWN = 20  # flips that are listed for people
@@ -34,17 +35,12 @@ def as_junit(report: ReplayReport, most_flips: int | None) -> str:
         "testsuite", name=f"policy replay {report.policy}", tests="1", failures=str(int(failed))
     )
     case = ElementTree.SubElement(suite, "testcase", classname="replay", name=f"flips against {_against(report)}")
-    flips = _printable("\n".join(_flip(one) for one in report.flips))
+    flips = printable_lines("\n".join(_flip(one) for one in report.flips))
     if failed:
         message = f"{len(report.flips)} flips, {most_flips} allowed" if report.judged else "nothing could be judged"
         ElementTree.SubElement(case, "failure", message=message).text = flips
-    ElementTree.SubElement(case, "system-out").text = _printable("\n".join(_lines(report)))
+    ElementTree.SubElement(case, "system-out").text = printable_lines("\n".join(_lines(report)))
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
-
-
-def _printable(text: str) -> str:
-    """What a recording says of itself may hold characters that XML has none for."""
-    return "".join(mark if mark.isprintable() or mark == "\n" else "\N{REPLACEMENT CHARACTER}" for mark in text)
 
 
 def fails(report: ReplayReport, most_flips: int | None) -> bool:
