@@ -18,7 +18,16 @@ from ig_guardrail.drive.runners import Wait, Waiting
 from ig_guardrail.drive.scorer import Scorer, of_shown_thoughts
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import BudgetTaken, PromptTooLong
-from ig_guardrail.ledger import AccountKey, Executor, Ledger, LedgerSession, begin_session, join_messages, shared_rules
+from ig_guardrail.ledger import (
+    AccountKey,
+    Executor,
+    Ledger,
+    LedgerSession,
+    begin_session,
+    hazards_of,
+    join_messages,
+    shared_rules,
+)
 from ig_guardrail.text.calls import format_message, parse_message
 from ig_guardrail.types import AssistantMessage, Message, Node, Prompt, Sampling
 
@@ -84,7 +93,8 @@ def charge_history(run: Run, session: LedgerSession) -> Waiting[None]:
                 spend[rule.budget.id] = EXACT.add(spend[rule.budget.id], total)
             unknown += [one, *messages] if len(messages) > 1 else messages
     if unknown and not (yield Wait(session.executor.call(session.take_over, spend, unknown))):
-        raise BudgetTaken("earlier answers, which were not given under this budget, spend more than is left of it")
+        why = "earlier answers, which were not given under this budget, spend more than is left of it"
+        raise BudgetTaken(why, hazards_of(rules, session.lacking))
 
 
 def _said(run: Run, turn: Message) -> tuple[AssistantMessage, ...]:

@@ -22,7 +22,7 @@ from typing import Any
 from ig_guardrail.budget import BudgetRule, Point, spacing
 from ig_guardrail.costs.base import CostModel, FoldState, Sourced
 from ig_guardrail.costs.calls.decoded import fired_rules, heard
-from ig_guardrail.costs.combine import evaluate, pick
+from ig_guardrail.costs.combine import evaluate, hazards_behind, pick
 from ig_guardrail.costs.thoughts import ThoughtfulCost
 from ig_guardrail.costs.workers import cost_failure
 from ig_guardrail.drive.cost_registry import BoundCost, CostRegistry
@@ -186,16 +186,21 @@ class Scorer:
         rule = self._rules[budget]
         raw: dict[str, float] = {}
         fired: dict[str, tuple[str | int, ...]] = {}
+        scores: dict[str, dict[str, float]] = {}
         for track in self._tracks(rule):
             one = self._panel.seats[track.model]
             fold = self._folds[self._mark(track, node, point)]
+            scores[track.model] = dict(zip(one.model.hazards, fold.scores, strict=True))
             raw[track.model] = pick(one.model.hazards, fold.scores, rule.budget.hazards)
             rules = fired_rules(one.model, fold.state) if raw[track.model] else ()
             fired |= {track.model: rules} if rules else {}
             if raw[track.model] > rule.budget.threshold:
                 self._note_source(one, fold)
                 self._note_rules(track.model, rules)
-        return Measure(budget, point.position, point.ended, evaluate(rule.budget.cost, raw), raw, fired)
+        score, threshold = evaluate(rule.budget.cost, raw), rule.budget.threshold
+        over = score > threshold  # what is not a score is above nothing, and the gate stops there
+        hazards = hazards_behind(rule.budget.cost, scores, rule.budget.hazards, threshold) if over else ()
+        return Measure(budget, point.position, point.ended, score, raw, fired, hazards)
 
     def _note_rules(self, model: str, rules: Sequence[str | int]) -> None:
         if rules:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ig_guardrail.drive.prompt_check import PromptCheck
-from ig_guardrail.types import BlockRecord, Measure, Node, UnsafeDrafts
+from ig_guardrail.types import BlockRecord, Budget, Measure, Node, UnsafeDrafts
 
 
 @dataclass(slots=True)
@@ -16,6 +16,7 @@ class Usage:
 
     rounds, judged, denials  since the last commit; blocks keeps them for each commit
     over    by budget and hash of its tokens, the worst charge of each draft that would have overdrawn it
+    denied  hazards of the drafts since text was last shown that would have overdrawn a budget
     """
 
     prompt_check: PromptCheck = field(default_factory=PromptCheck)
@@ -29,6 +30,7 @@ class Usage:
     denials: int = 0
     blocks: list[BlockRecord] = field(default_factory=list)
     over: dict[str, dict[int, Measure]] = field(default_factory=dict)
+    denied: set[str] = field(default_factory=set)
     _searched: float = 0.0
     _searching_since: float | None = None
 
@@ -38,7 +40,8 @@ class Usage:
         self.first_generated = self.first_generated or time.monotonic()
 
     def note_released(self) -> None:
-        """Text was shown."""
+        """Text was shown: what was denied before was replaced by it."""
+        self.denied = set()
         self.first_released = self.first_released or time.monotonic()
 
     def note_commit(self, node: int, position: int) -> None:
@@ -47,13 +50,17 @@ class Usage:
         self.blocks.append(BlockRecord(position, max(1, self.rounds), len(judged), self.denials))
         self.judged, self.rounds, self.denials = set(), 0, 0
 
-    def note_unsafe(self, node: Node, measures: Sequence[Measure], budget: str) -> None:
-        """A draft would have overdrawn a budget. The same words count once, whoever asked about them."""
-        own = [measure for measure in measures if measure.budget == budget]
+    def note_unsafe(self, node: Node, measures: Sequence[Measure], budget: Budget) -> None:
+        """A draft would have overdrawn a budget. The same words count once, whoever asked about them.
+
+        It was for the hazards that its scores rest on; for all of the budget, where earlier answers have overdrawn it.
+        """
+        own = [measure for measure in measures if measure.budget == budget.id]
         if own:
-            drafts = self.over.setdefault(budget, {})
+            drafts = self.over.setdefault(budget.id, {})
             words = hash(node.answer_ids())
             drafts[words] = max((*own, drafts.get(words, own[0])), key=lambda measure: measure.score)
+            self.denied.update([hazard for measure in own for hazard in measure.hazards] or budget.hazards)
 
     @property
     def unsafe(self) -> dict[str, UnsafeDrafts]:

@@ -153,8 +153,10 @@ def test_what_is_no_tag_is_refused(ig: Command, says: Says, text: str) -> None:
 )
 def test_the_nearest_text_is_said(tag: str, said: str) -> None:
     texts = {"en": "en", "de": "de", "pt-BR": "br", "zh-CN": "zh"}
-    assert Messages(texts, texts).of("refused", tag) == said
-    assert Messages(texts, texts).of("completed", tag) == ""
+    said_in = Messages(texts, texts).of("refused", tag)
+    assert said_in is not None
+    assert said_in.text == said
+    assert Messages(texts, texts).of("completed", tag) is None
 
 
 def test_the_middleware_and_the_runnable_refuse_an_unknown_tag() -> None:

@@ -88,9 +88,11 @@ def _hazard() -> dict[str, Any]:
 
 
 def _map(kind: MapOf) -> dict[str, Any]:
+    names = _described(kind.key)
     return {
         "type": "object",
-        "propertyNames": _described(kind.key),
+        **({"properties": {name: _field(one) for name, one in kind.beside.items()}} if kind.beside else {}),
+        "propertyNames": {"anyOf": [{"enum": list(kind.beside)}, names]} if kind.beside else names,
         "additionalProperties": _described(kind.value),
         "minProperties": kind.least,
         "maxProperties": kind.most,

@@ -7,6 +7,7 @@ from typing import Any
 
 from ig_guardrail.fields import (
     Field,
+    FormatKind,
     HazardsKind,
     Kind,
     ListOf,
@@ -23,9 +24,11 @@ from ig_guardrail.policy.compiler import compile_text
 from ig_guardrail.policy.diagnostics.render import render
 from ig_guardrail.policy.diagnostics.rules import RulePage, rules
 from ig_guardrail.policy.language import (
+    APPROVAL,
     ARGUMENT_RULE,
     BUDGET,
     COST_MODEL,
+    MESSAGE,
     MESSAGES,
     METADATA,
     OUTPUT,
@@ -51,6 +54,8 @@ _SECTIONS = {
     "output": OUTPUT,
     "search": SEARCH,
     "messages": MESSAGES,
+    "messages, each that is written out": MESSAGE,
+    "messages, approved": APPROVAL,
 }
 
 
@@ -94,7 +99,9 @@ def takes(kind: Kind) -> str:
             return f"a list of {kind.least} to {kind.most}: {takes(kind.item)}"
         case MapOf():
             always = f"; {', '.join(f'`{key}`' for key in kind.needs)} is required" if kind.needs else ""
-            return f"a mapping, {kind.key.what} (`{kind.key.example}`) to {takes(kind.value)}{always}"
+            key = f"{kind.key.what} (`{kind.key.example}`)" if isinstance(kind.key, FormatKind) else needs(kind.key)
+            more = "".join(f"; `{name}`: {takes(one.kind)}" for name, one in kind.beside.items())
+            return f"a mapping, {key} to {takes(kind.value)}{always}{more}"
         case HazardsKind():
             return "a list of hazards, or `all`"
         case TextKind() | RegexKind():

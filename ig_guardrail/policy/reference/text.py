@@ -109,7 +109,7 @@ and defaults written out do not change it; a number that differs does.
 
 ## Faults
 
-Errors (P001 to P044) refuse a policy; warnings (P101 and up) do not: they tell what is valid and may mean
+Errors (P001 to P045) refuse a policy; warnings (P101 and up) do not: they tell what is valid and may mean
 something else than its author wants.
 
 <<rules>>
