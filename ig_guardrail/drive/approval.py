@@ -41,11 +41,12 @@ class OverdrawnMessage:
     fired: Mapping[str, Sequence[str | int]] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        told = "; ".join(self.reasons())
-        return (
-            f"messages.{self.name} is over budget '{self.budget}' itself "
-            f"(score {self.score:.2f}, threshold {self.threshold:g}{f'; {told}' if told else ''})"
-        )
+        return f"messages.{self.name} is over budget '{self.budget}' itself ({self.told})"
+
+    @property
+    def told(self) -> str:
+        """By how much, and why."""
+        return "; ".join([f"score {self.score:.2f}, threshold {self.threshold:g}", *self.reasons()])
 
     def reasons(self) -> Iterator[str]:
         """Which cost model says so, and what it rests on."""

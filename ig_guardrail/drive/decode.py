@@ -69,8 +69,8 @@ def decode(server: Server) -> Waiting[Chunk]:
 
 def refuse(run: Run, usage: Usage, reason: str, denied: Sequence[str]) -> Chunk:
     """What is said where nothing was decoded. denied: the hazards that led to it."""
-    message = run.policy.messages.of("refused", run.request.language, denied)
-    said = message.text if message and run.request.prose else ""
+    message = run.policy.messages.find("refusal", run.request.language, denied)
+    said = message.text if run.request.prose else ""
     verdict = run.verdict("refused", None, reason)
     return Chunk(said, receipt(run, usage, verdict, said, ("refusal",), message=message, denied=denied))
 

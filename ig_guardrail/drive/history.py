@@ -28,8 +28,9 @@ from ig_guardrail.ledger import (
     join_messages,
     shared_rules,
 )
+from ig_guardrail.stream.gate import behind
 from ig_guardrail.text.calls import format_message, parse_message
-from ig_guardrail.types import AssistantMessage, Message, Node, Prompt, Sampling
+from ig_guardrail.types import AssistantMessage, Message, Messages, Node, Prompt, Sampling
 
 New: TypeAlias = Mapping[
     str, Sequence[tuple[AssistantMessage, ...]]
@@ -113,14 +114,27 @@ def _new(session: LedgerSession, turn: Message, said: tuple[AssistantMessage, ..
 
 
 def _charged(run: Run, prompt: Prompt, said: AssistantMessage) -> Waiting[SafetyState]:
-    """What a message of the assistant costs as an answer to a prompt."""
-    rules = shared_rules(run.costs.rules)
+    """What a message of the assistant costs as an answer to a prompt. What the policy said in it costs nothing."""
+    rules, said = shared_rules(run.costs.rules), own_words(said, run.policy.messages)
+    if not (said.words or said.calls or said.thought):
+        return SafetyState()
     read = yield from read_text(run.engine, prompt, format_message(said, prompt.notation), run.costs.layers)
     node = replace(read, finish="stop", words=len(said.words) if read.text.startswith(said.words) else None)
     due = [(rule.budget.id, point) for rule in rules for point in charge_points(rule, 0, node.position, ended=True)]
     measures = yield from Scorer(run.costs, prompt, thoughts=of_shown_thoughts(run.engine)).measure(node, due)
     state, _ = settle(rules, SafetyState(), sorted(measures, key=lambda one: (one.position, one.ended)))
     return state
+
+
+def own_words(said: AssistantMessage, messages: Messages) -> AssistantMessage:
+    """A message without a text of the policy: all of it in place of an answer, or a closing behind a beginning.
+
+    Nothing but exactly such a text is left out, so what a model said is always charged.
+    """
+    if said.calls or any(said.words == message.text for message in messages):
+        return said if said.calls else replace(said, words="")
+    closings = (behind(message.text) for message in messages if message.part == "closing")
+    return replace(said, words=min((said.words.removesuffix(one) for one in closings), key=len))
 
 
 def _each(new_to: New) -> list[tuple[AssistantMessage, ...]]:

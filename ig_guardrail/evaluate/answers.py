@@ -11,6 +11,7 @@ from ig_guardrail.evaluate.replay import Audit, audit_charges
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.search.base import Strategy
 from ig_guardrail.search.recorder import Follower
+from ig_guardrail.stream.gate import behind
 from ig_guardrail.types import Budget, Message, Receipt, Sampling
 
 
@@ -121,5 +122,5 @@ def own_words(receipt: Receipt) -> str:
     if receipt.verdict.outcome == "refused":
         return ""
     if receipt.verdict.outcome == "ended" and receipt.message:
-        return receipt.text.removesuffix(f"\n\n{receipt.message}")
+        return receipt.text.removesuffix(behind(receipt.message))
     return receipt.text

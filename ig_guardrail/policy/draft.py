@@ -26,6 +26,11 @@ class WrittenMessage:
     language: Steps
     path: Steps
 
+    @property
+    def name(self) -> str:
+        """As receipts call it: `refusal.en`, `closing.by_hazard.ssh.de`."""
+        return ".".join(map(str, self.language[1:]))
+
 
 @dataclass(frozen=True, slots=True)
 class PolicyDraft:

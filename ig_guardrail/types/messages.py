@@ -35,6 +35,11 @@ class PolicyMessage:
     text: str
     approved: Approval | None = None
 
+    @property
+    def part(self) -> str:
+        """`refusal` or `closing`."""
+        return self.name.partition(".")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Messages:
@@ -52,17 +57,17 @@ class Messages:
     approved: Mapping[str, Approval] = field(default_factory=dict)
 
     def of(self, outcome: Outcome, language: str, denied: Iterable[str] = ()) -> PolicyMessage | None:
-        """What is said of an outcome where these hazards were denied; None of one that needs no words.
+        """What is said of an outcome; None of one that needs no words."""
+        return self.find(PARTS[outcome], language, denied) if outcome in PARTS else None
+
+    def find(self, part: str, language: str, denied: Iterable[str] = ()) -> PolicyMessage:
+        """The text of a part where these hazards were denied.
 
         The hazard decides first: the most severe of those that have a text, their own or that of a broader one. Then
         the language: as it was asked for, else in more general terms, else English.
         """
-        part = PARTS.get(outcome)
-        if part is None:
-            return None
         own = self.by_hazard.get(part, {})
-        found = (name for hazard in self.ranked(denied) for name in broader(hazard) if name in own)
-        hazard = next(found, None)
+        hazard = next((name for one in self.ranked(denied) for name in broader(one) if name in own), None)
         texts = self._general(part) if hazard is None else own[hazard]
         tag = fitting_tag(texts, language)
         return self._message(part, hazard, tag, texts[tag])

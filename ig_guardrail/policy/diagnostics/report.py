@@ -11,8 +11,8 @@ from ig_guardrail.policy.yaml.decoding import lines
 
 UNREADABLE = "P001"
 UNTRIED = (
-    "note: messages were not tried against the budgets, nor cost models loaded; a guardrail does both when it\n"
-    "starts, and `policy check --deep` now"
+    "note: messages were tried against words and patterns alone, and no model was loaded; a guardrail tries every\n"
+    "budget when it starts, and `policy check --deep` now"
 )
 
 
@@ -23,7 +23,8 @@ class FileReport:
     source  its characters
     waived  warnings that somebody answers for, each with the reason (`policy.waivers`)
     policy  whether it is a policy, and not a file of waivers
-    start   None: not tried; "": it starts as a guardrail, and its messages are within its budgets; else why it does not
+    start   None: not tried, or its messages are over its budgets, which faults tell; "": it starts as a guardrail, and
+            they are within its budgets; else why it does not start
     """
 
     path: str
@@ -91,7 +92,8 @@ class Report:
     def as_json(self) -> str:
         """The report for programs: {"files": [{"path", "ok", "sha256", "name", "faults": [...], "waived", "start"}]}.
 
-        start: null where it was not tried, "" for a policy that starts, else why it does not
+        start: null where it was not tried, or messages are over budgets (P045); "" for a policy that starts; else why
+        it does not
         """
         files = [
             {

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from ig_guardrail.hazards import EVERY, TOOLS, covers
 from ig_guardrail.languages import COMMON, told_apart
-from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Steps, listed, quoted
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spot, Steps, listed, quoted
 from ig_guardrail.policy.draft import PolicyDraft
 from ig_guardrail.policy.validation.semantics import formulas, hazards_scored, pattern_texts
 from ig_guardrail.policy.yaml.tree import Scalar
@@ -116,11 +116,9 @@ def one_sided(draft: PolicyDraft) -> Iterator[Diagnostic]:
     spoken = {(one.part, one.hazard, one.tag.split("-")[0]) for one in said}
     for one in said:
         other, general = ("closing" if one.part == "refusal" else "refusal"), one.tag.split("-")[0]
-        wanted = [(other, one.hazard)]
-        wanted += [
-            (one.part, hazard) for part, hazard, _ in sorted(spoken, key=str) if part == one.part and one.hazard is None
-        ]
-        for part, hazard in dict.fromkeys(wanted):
+        of_part = sorted({hazard for part, hazard, _ in spoken if part == one.part and hazard is not None})
+        wanted = [(other, one.hazard), *((one.part, hazard) for hazard in ([None] if one.hazard else of_part))]
+        for part, hazard in wanted:
             there = any((part, hazard) == (own, about) for own, about, _ in spoken)
             if there and (part, hazard, general) not in spoken:
                 of_hazard = f" for {hazard}" if hazard else ""
@@ -129,6 +127,21 @@ def one_sided(draft: PolicyDraft) -> Iterator[Diagnostic]:
                 where = f"{part}.by_hazard.{hazard}" if hazard else part
                 advice = f"add `{one.tag}: ...` to `{where}`"
                 yield draft.key_spot(*one.language).fault("P141", message, label=label, help=advice)
+
+
+def over_budget(draft: PolicyDraft, name: str, budget: str, told: str, shadow: bool) -> Diagnostic:
+    """A message that a budget does not let pass, as a start finds it; a warning where that is in shadow mode.
+
+    name: of the message, such as `refusal.en`; told: by how much, and why
+    """
+    written = next((one for one in draft.messages() if one.name == name), None)
+    spot = Spot(("messages", *name.split(".")), Position()) if written is None else draft.spot(*written.path)
+    tag = name.rpartition(".")[2]
+    advice = f"word it differently, or approve it: `{tag}: {{text: ..., approved: {{owner: ..., reason: ...}}}}`"
+    if shadow:
+        message = f"messages.{name} is over budget '{budget}' itself, once that is enforced"
+        return spot.fault("P146", message, label=told, help=advice)
+    return spot.fault("P045", f"messages.{name} is over budget '{budget}' itself", label=told, help=advice)
 
 
 def about_one_hazard(draft: PolicyDraft) -> Iterator[Diagnostic]:

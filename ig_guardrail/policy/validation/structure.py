@@ -151,13 +151,15 @@ class Checker:
     def _map(self, kind: MapOf, table: Table, path: Steps) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for entry in table.entries:
-            name = entry.key.text
+            name, spot = entry.key.text, Spot((*path, entry.key.text), entry.key.mark)
             if name in kind.beside:
                 self.keys[(*path, name)] = entry.key.mark
                 values[name] = self.read(kind.beside[name].kind, entry.value, (*path, name))
                 continue
-            spot = Spot((*path, name), entry.key.mark)
-            usual = self._sound(_key_of(kind, entry.key, spot)) or name
+            read = _key_of(kind, entry.key, spot)
+            usual = self._sound(read) or name
+            if isinstance(read, Diagnostic) and read.code == "P013":
+                continue
             if usual in values:
                 message = f"{quoted(name)} is named twice"
                 self.faults.append(spot.fault("P026", message, label=f"read as `{usual}`", help="delete one"))
@@ -166,7 +168,7 @@ class Checker:
             self.keys[here] = entry.key.mark
             self.tags |= {here: entry.key} if usual != name and isinstance(kind.key, FormatKind) else {}
             values[usual] = self.read(kind.value, entry.value, here)
-        self._counted(kind, sum(name not in kind.beside for name in values), table, path)
+        self._counted(kind, len(table.entries), table, path)
         return values
 
     def _list(self, kind: ListOf, listing: Listing, path: Steps) -> list[Any]:

@@ -23,7 +23,7 @@ from ig_guardrail.ledger import MemoryLedger
 from ig_guardrail.text.calls import format_call
 from ig_guardrail.types import CompiledPolicy, CostModelSpec
 from ig_guardrail.workbench.cases.expectations import Difference, differences
-from ig_guardrail.workbench.cases.reading import Case, CaseFile, Step, message_text, read_cases
+from ig_guardrail.workbench.cases.reading import Case, CaseFile, Step, message_of, read_cases
 from ig_guardrail.workbench.cases.recordings import Recordings, read_recordings, recordings_path
 from ig_guardrail.workbench.cases.scored import given, standing_in
 from ig_guardrail.workbench.cases.trial import CaseBench, JudgedCase, Trace
@@ -203,7 +203,7 @@ def judged_text(step: Step, policy: CompiledPolicy) -> str:
     """The text of a step as it is judged."""
     if step.call is not None:
         return format_call(*step.call)
-    return message_text(policy, step.text) if step.kind == "message" else step.text
+    return message_of(policy, step.text).text if step.kind == "message" else step.text
 
 
 def _run(case: Case, costs: CostsOfCases) -> CaseResult:
