@@ -95,7 +95,7 @@ CASE = Section(
         ),
         "message": Field(
             TextKind(2000),
-            "a message of the policy, judged as an answer would be; not one that is approved",
+            "a message of the policy, judged as an answer would be, unless it is approved",
             "refusal.en",
         ),
         "scores": Field(

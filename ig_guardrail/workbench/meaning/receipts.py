@@ -69,9 +69,29 @@ def _ending(values: Mapping[str, Any], verdict: Mapping[str, Any]) -> Iterator[s
         threshold = _number(check["threshold"]) if "threshold" in check else NOT_RECORDED
         yield f"the prompt check was exceeded ({scored}; its threshold is {threshold}), {follows[check['action']]}"
     yield from _unsafe(values, outcome)
+    yield from _message(values)
     yield from (f"fallback: {step}" for step in values["fallbacks"])
     if not verdict["guarded"]:
         yield "no budget was kept: it was asked for without the guard, or all of the policy is off"
+
+
+def _message(values: Mapping[str, Any]) -> Iterator[str]:
+    """Which message was shown, and why that one."""
+    if not values.get("message"):
+        return
+    name = values.get("message_name")
+    if not name:
+        yield f"which message: {NOT_RECORDED}"
+        return
+    denied = ", ".join(values["denied"])
+    hazard = name.split(".", 2)[2].rpartition(".")[0] if ".by_hazard." in name else ""
+    if hazard:
+        yield f"message: {name}, since of what was denied ({denied}) {hazard} is the most severe that has a text"
+    else:
+        yield f"message: {name}" + (f", since what was denied ({denied}) has no text of its own" if denied else "")
+    if values["approved"]:
+        owner, reason = values["approved"]["owner"], values["approved"]["reason"]
+        yield f"its text stands whatever the budgets say, by {owner}: {reason}"
 
 
 def _unsafe(values: Mapping[str, Any], outcome: str) -> Iterator[str]:
