@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from ig_guardrail.budget import SafetyState, settle
 from ig_guardrail.costs.base import heaviest_words
 from ig_guardrail.drive.cost_registry import CostRegistry
 from ig_guardrail.drive.runners import Wait, Waiting
@@ -69,7 +70,7 @@ def approve_messages(engine: Engine, costs: CostRegistry, messages: Sequence[Pol
 def overdrawn_messages(
     engine: Engine, costs: CostRegistry, messages: Sequence[PolicyMessage]
 ) -> Waiting[tuple[OverdrawnMessage, ...]]:
-    """Put every message that nobody approved through a gate of its own, and tell which are over a budget."""
+    """Put every message that nobody approved through a gate of its own, and tell which are over which budgets."""
     asked = [message for message in messages if message.approved is None]
     prompt = engine.encode((Message("user", "Hello."),))
     root: Node = yield Wait(engine.open(prompt, Sampling(max_tokens=1_000), costs.layers))
@@ -81,22 +82,23 @@ def overdrawn_messages(
             gate = Gate(root, costs.rules, Hold())
             scorer = Scorer(costs, prompt, thoughts=of_shown_thoughts(engine))
             measures = yield from scorer.measure(whole, gate.due(whole))
-            reply = gate.commit(whole, measures)
-            if isinstance(reply, Denied):
-                own = [measure for measure in measures if measure.budget == reply.budget]
-                found.append(_overdrawn(message, max(own, key=lambda one: one.score), costs))
+            if isinstance(gate.commit(whole, measures), Denied):
+                found += _overdrawn(message, measures, costs)
     finally:
         engine.close(root)
     return tuple(found)
 
 
-def _overdrawn(message: PolicyMessage, worst: Measure, costs: CostRegistry) -> OverdrawnMessage:
-    threshold = next(rule.budget.threshold for rule in costs.rules if rule.budget.id == worst.budget)
-    weighed = {
-        name: heaviest_words(costs.seats[name].model, message.text) for name, score in worst.raw.items() if score > 0
-    }
-    words = {name: tuple(found) for name, found in weighed.items() if found}
-    return OverdrawnMessage(message.name, worst.budget, worst.score, threshold, worst.raw, words, worst.fired)
+def _overdrawn(message: PolicyMessage, measures: Sequence[Measure], costs: CostRegistry) -> Iterator[OverdrawnMessage]:
+    """Each budget that the gate would not let it pass."""
+    in_order = sorted(measures, key=lambda one: (one.position, one.ended))
+    over = {line.budget for line in settle(costs.rules, SafetyState(), in_order)[1] if line.z_after < 0}
+    for budget in (rule.budget for rule in costs.enforced if rule.budget.id in over):
+        worst = max((one for one in measures if one.budget == budget.id), key=lambda one: one.score)
+        heard = [name for name, score in worst.raw.items() if score > 0]
+        weighed = {name: heaviest_words(costs.seats[name].model, message.text) for name in heard}
+        words = {name: tuple(found) for name, found in weighed.items() if found}
+        yield OverdrawnMessage(message.name, budget.id, worst.score, budget.threshold, worst.raw, words, worst.fired)
 
 
 def _pattern(fired: str | int) -> str:

@@ -92,8 +92,8 @@ def _over_budget(guardrail: Guardrail, file: FileReport) -> tuple[Diagnostic, ..
     """Messages that a start refuses, and those that one would refuse once budgets in shadow mode are enforced."""
     draft = check_shape(tree)[0] if (tree := read(file.source).tree) is not None else PolicyDraft({})
     refused = guardrail.overdrawn_messages()
-    names = {one.name for one in refused}
-    later = [one for one in guardrail.overdrawn_messages(shadow=True) if one.name not in names]
+    shadows = {one.id for one in guardrail.policy.budgets if one.mode == "shadow"}
+    later = [one for one in guardrail.overdrawn_messages(shadow=True) if one.budget in shadows] if shadows else []
     return (*_told(draft, refused, file, False), *_told(draft, later, file, True))
 
 

@@ -83,12 +83,14 @@ def _message(values: Mapping[str, Any]) -> Iterator[str]:
     if not name:
         yield f"which message: {NOT_RECORDED}"
         return
-    denied = ", ".join(values["denied"])
+    several, denied = len(values["denied"]) > 1, ", ".join(values["denied"])
     hazard = name.split(".", 2)[2].rpartition(".")[0] if ".by_hazard." in name else ""
-    if hazard:
-        yield f"message: {name}, since of what was denied ({denied}) {hazard} is the most severe that has a text"
+    if hazard and several:
+        yield f"message: {name}, since of what was denied ({denied}) this is the most severe that has a text"
+    elif hazard:
+        yield f"message: {name}, since {denied} was denied"
     else:
-        yield f"message: {name}" + (f", since what was denied ({denied}) has no text of its own" if denied else "")
+        yield f"message: {name}" + (f", since {denied} has no text of its own" if denied else "")
     if values["approved"]:
         owner, reason = values["approved"]["owner"], values["approved"]["reason"]
         yield f"its text stands whatever the budgets say, by {owner}: {reason}"
