@@ -86,9 +86,10 @@ def charge_history(run: Run, session: LedgerSession) -> Waiting[None]:
             continue
         new_to = yield from _new(session, turn, said)
         for messages in _each(new_to):
-            one = join_messages(messages)
+            one, own = join_messages(messages), [own_words(each, run.policy.messages) for each in messages]
+            own = [each for each in own if each.words or each.calls or each.thought]
             prompt = run.engine.encode(turns[:index] or (NO_TURN,), run.prompt.thinking, run.prompt.notation)
-            state = yield from _charged(run, prompt, one)
+            state = (yield from _charged(run, prompt, join_messages(own))) if own else SafetyState()
             for rule in rules:
                 total = state.account(rule.budget).total if messages in new_to[rule.budget.id] else NOTHING
                 spend[rule.budget.id] = EXACT.add(spend[rule.budget.id], total)
@@ -114,10 +115,8 @@ def _new(session: LedgerSession, turn: Message, said: tuple[AssistantMessage, ..
 
 
 def _charged(run: Run, prompt: Prompt, said: AssistantMessage) -> Waiting[SafetyState]:
-    """What a message of the assistant costs as an answer to a prompt. What the policy said in it costs nothing."""
-    rules, said = shared_rules(run.costs.rules), own_words(said, run.policy.messages)
-    if not (said.words or said.calls or said.thought):
-        return SafetyState()
+    """What a message of the assistant costs as an answer to a prompt."""
+    rules = shared_rules(run.costs.rules)
     read = yield from read_text(run.engine, prompt, format_message(said, prompt.notation), run.costs.layers)
     node = replace(read, finish="stop", words=len(said.words) if read.text.startswith(said.words) else None)
     due = [(rule.budget.id, point) for rule in rules for point in charge_points(rule, 0, node.position, ended=True)]
