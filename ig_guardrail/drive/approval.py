@@ -74,7 +74,7 @@ def overdrawn_messages(
     asked = [message for message in messages if message.approved is None]
     prompt = engine.encode((Message("user", "Hello."),))
     root: Node = yield Wait(engine.open(prompt, Sampling(max_tokens=1_000), costs.layers))
-    found = []
+    found: list[OverdrawnMessage] = []
     try:
         for message in asked:
             (node,) = yield Wait(engine.append([(root, message.text)]))

@@ -165,7 +165,7 @@ def about_one_hazard(draft: PolicyDraft) -> Iterator[Diagnostic]:
 
 def denied_hazards(draft: PolicyDraft) -> list[str]:
     """The hazards that an answer, a call or a prompt may be denied for: those that are scored and limited."""
-    found = []
+    found: list[str] = []
     for path, formula in formulas(draft):
         scored = hazards_scored(draft, formula) or ()
         if path[0] == "budgets":

@@ -43,6 +43,13 @@ def test_a_text_that_budgets_deny_starts_and_is_shown_where_somebody_approved_it
         receipt(rail(CRISIS, policy=unapproved))
 
 
+def test_an_approved_text_spares_no_other() -> None:
+    texts = {**approved().messages.closing, "de": "Du kannst nicht end it all."}
+    messages = replace(approved().messages, closing=texts)
+    with pytest.raises(PolicyError, match=r"messages\.closing\.de is over budget 'crisis' itself"):
+        receipt(rail(CRISIS, policy=replace(approved(), messages=messages)))
+
+
 def test_the_check_of_patterns_spares_what_is_approved_and_nothing_else() -> None:
     faults = compile_text(CARE.replace(BEFORE, f'ssh: {{en: "{SAID}"'), "p.yaml", warn=False)[1]
     assert [(fault.code, fault.path) for fault in faults] == [("P035", "messages.refusal.by_hazard.ssh.en")]
