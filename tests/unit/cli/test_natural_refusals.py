@@ -18,7 +18,7 @@ LANGUAGES = ("en", "de", "fr", "es")
 PLACES = ("", "-AT", "-BE", "-CH", "-LU", "-US")  # tags of their own for six texts in one language
 PASS = {"default": 11, "strict": 0}  # as docs/policy.md states it
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
 def written(texts: dict[str, str], name: str, approved: bool) -> str:
