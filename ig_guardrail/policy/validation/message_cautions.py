@@ -42,6 +42,7 @@ def message_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
     yield from respelt(draft)
     yield from one_sided(draft)
     yield from about_one_hazard(draft)
+    yield from idle_order(draft)
 
 
 def _texts(draft: PolicyDraft) -> Iterator[tuple[Steps, str]]:
@@ -153,7 +154,8 @@ def about_one_hazard(draft: PolicyDraft) -> Iterator[Diagnostic]:
             spot = draft.key_spot("messages", part, "by_hazard", hazard)
             if not any(covers(hazard, one) for one in limited):
                 message = f"nothing denies {quoted(hazard)}, so this text is never shown"
-                label = f"the policy limits {listed(tuple(dict.fromkeys(limited)), 'and') or 'nothing'}"
+                denied = tuple(dict.fromkeys(limited))
+                label = f"denied are {listed(denied, 'and')}" if denied else "nothing is denied"
                 advice = f"limit `{hazard}` by an enforced budget whose cost model scores it, or delete the text"
                 yield spot.fault("P150", message, label=label, help=advice)
             elif hazard not in (draft.value("messages", other, "by_hazard") or {}):
@@ -161,6 +163,17 @@ def about_one_hazard(draft: PolicyDraft) -> Iterator[Diagnostic]:
                 shown = {"refusal": "nothing of an answer was shown", "closing": "a part of an answer was shown"}
                 label = f"where {shown[other]}, readers get the general text"
                 yield spot.fault("P151", message, label=label, help=f"add `{hazard}` to `{other}.by_hazard`")
+
+
+def idle_order(draft: PolicyDraft) -> Iterator[Diagnostic]:
+    """Hazards in an order of severity that no message is for."""
+    own = {one.hazard for one in draft.messages() if one.hazard is not None}
+    for index, hazard in enumerate(draft.value("messages", "severity") or ()):
+        if not any(covers(hazard, one) or covers(one, hazard) for one in own):
+            message = f"no message is for {quoted(hazard)}, so its place decides nothing"
+            label = f"there are texts for {listed(tuple(sorted(own)), 'and')}" if own else "no text is for one hazard"
+            advice = f"write a text under `by_hazard: {{{hazard}: ...}}`, or delete it here"
+            yield draft.spot("messages", "severity", index).fault("P152", message, label=label, help=advice)
 
 
 def denied_hazards(draft: PolicyDraft) -> list[str]:

@@ -353,6 +353,12 @@ CASES = [
         "hte",
         says('{en: "No.", by_hazard: {hte: {en: "Be kind."}}}', '{en: "A.", by_hazard: {hte: {en: "Be kind."}}}'),
     ),
+    doubt(
+        "P152",
+        {"messages": '{refusal: {en: "No."}, closing: {en: "A."}, severity: [hte]}'},
+        "hte]",
+        {"messages": '{refusal: {en: "No."}, closing: {en: "A."}}'},
+    ),
     doubt("P142", {"search": "{candidates: 1}"}, "1}", {"search": "{candidates: 2}"}),
     doubt("P142", {"search": "{retries: 0}"}, "0}", {"search": "{retries: 1}"}),
     doubt("P142", {"search": "{hold: 0}"}, "0}", {"output": "{on_exceed: [end]}", "search": "{hold: 0}"}),
