@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ig_guardrail.drive.prompt_check import PromptCheck
@@ -60,7 +60,11 @@ class Usage:
             drafts = self.over.setdefault(budget.id, {})
             words = hash(node.answer_ids())
             drafts[words] = max((*own, drafts.get(words, own[0])), key=lambda measure: measure.score)
-            self.denied.update([hazard for measure in own for hazard in measure.hazards] or budget.hazards)
+            self.note_denied([hazard for measure in own for hazard in measure.hazards] or budget.hazards)
+
+    def note_denied(self, hazards: Iterable[str]) -> None:
+        """Something was denied for these hazards."""
+        self.denied.update(hazards)
 
     @property
     def unsafe(self) -> dict[str, UnsafeDrafts]:
