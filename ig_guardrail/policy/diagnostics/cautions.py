@@ -1,7 +1,7 @@
 """The pages of warnings about meaning: what is valid, and does something else than its author wants.
 
 P109-P115 are about budgets, P116-P121 about hazards, P122-P130 about patterns, P131-P134 about tools, P135-P145 about
-settings and texts, P146-P149 about what a check found beside the policy, P150-P152 about messages for one hazard.
+settings and texts, P146-P149 about what a check found beside the policy, P150-P153 about messages for one hazard.
 """
 
 from __future__ import annotations
@@ -285,7 +285,7 @@ OF_FINDINGS: dict[str, tuple[str, str, str, str]] = {
         'refusal: {en: ..., by_hazard: {ssh: {en: "Please call 116 123."}}}\nclosing: {en: "Let me stop here."}',
         'closing: {en: "Let me stop here.", by_hazard: {ssh: {en: "Please call 116 123."}}}',
     ),
-    "P152": (
+    "P153": (
         "an order of hazards that no message is for",
         "`severity` says whose text is shown where several hazards were denied; for one without a text it says nothing",
         "severity: [hte, ssh]\nrefusal: {en: ..., by_hazard: {ssh: {en: ...}}}",

@@ -173,7 +173,7 @@ def idle_order(draft: PolicyDraft) -> Iterator[Diagnostic]:
             message = f"no message is for {quoted(hazard)}, so its place decides nothing"
             label = f"there are texts for {listed(tuple(sorted(own)), 'and')}" if own else "no text is for one hazard"
             advice = f"write a text under `by_hazard: {{{hazard}: ...}}`, or delete it here"
-            yield draft.spot("messages", "severity", index).fault("P152", message, label=label, help=advice)
+            yield draft.spot("messages", "severity", index).fault("P153", message, label=label, help=advice)
 
 
 def denied_hazards(draft: PolicyDraft) -> list[str]:

@@ -354,7 +354,7 @@ CASES = [
         says('{en: "No.", by_hazard: {hte: {en: "Be kind."}}}', '{en: "A.", by_hazard: {hte: {en: "Be kind."}}}'),
     ),
     doubt(
-        "P152",
+        "P153",
         {"messages": '{refusal: {en: "No."}, closing: {en: "A."}, severity: [hte]}'},
         "hte]",
         {"messages": '{refusal: {en: "No."}, closing: {en: "A."}}'},
