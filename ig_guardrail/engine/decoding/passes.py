@@ -6,7 +6,7 @@ can. `repeat` and `shared` are the two there are; nothing above them knows which
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
@@ -36,6 +36,7 @@ class Snapshot(Protocol):
 # None if it would end the answer.
 Guess: TypeAlias = Callable[[Tensor, int], int | None]
 
+R = TypeVar("R")
 S = TypeVar("S", bound=Snapshot)
 S_co = TypeVar("S_co", bound=Snapshot, covariant=True)
 
@@ -121,6 +122,9 @@ class PassResult:
     read: int | None = None
 
 
+Strand: TypeAlias = Generator[Pass[Any], PassResult, R]  # asks for one pass after another, and returns something
+
+
 class Caching(Protocol[S]):
     """A way to keep keys and values. `name` is part of the engine's mode."""
 
@@ -135,8 +139,25 @@ class Caching(Protocol[S]):
         """How many tokens of a row are read at a time."""
         ...
 
+    @property
+    def tile(self) -> int:
+        """What a piece has may be any multiple of this, and gives the same bits; `piece` itself is one."""
+        ...
+
     def empty(self, room: int) -> PassRows[S]:
         """One row that has read nothing, and will read `room` tokens first."""
+        ...
+
+    def pages(self, ids: Sequence[int], salt: str) -> Sequence[bytes]:
+        """A prompt as `recall` and `remember` know it; () where none is kept. salt: of whose prompts."""
+        ...
+
+    def recall(self, rows: PassRows[S], pages: Sequence[bytes]) -> int:
+        """Give a row what was read of a prompt for others, from where it stands on; how many tokens."""
+        ...
+
+    def remember(self, rows: PassRows[S], pages: Sequence[bytes]) -> None:
+        """Keep what a row has read of a prompt for others."""
         ...
 
     def start(self, prefixes: Sequence[S], room: int) -> PassRows[S]:

@@ -99,11 +99,22 @@ class ReadingAhead:
         window = getattr(model.config, "sliding_window", None)
         self._most = window - 2 if window else sys.maxsize  # what a window forgets cannot be brought back
         self.device = inner.device
-        self.piece = inner.piece
+        self.piece, self.tile = inner.piece, inner.tile
         self.name = inner.name
 
     def empty(self, room: int) -> AheadRows:
         return AheadRows(self._inner.empty(room), room)
+
+    def pages(self, ids: Sequence[int], salt: str) -> Sequence[bytes]:
+        return self._inner.pages(ids, salt)
+
+    def recall(self, rows: Any, pages: Sequence[bytes]) -> int:
+        found = self._inner.recall(rows.settled(), pages)
+        rows.room -= found
+        return found
+
+    def remember(self, rows: Any, pages: Sequence[bytes]) -> None:
+        self._inner.remember(rows.settled(), pages)
 
     def start(self, prefixes: Sequence[Any], room: int) -> AheadRows:
         return AheadRows(self._inner.start(prefixes, room), room)

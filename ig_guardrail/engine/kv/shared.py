@@ -19,7 +19,10 @@ from transformers import AttentionInterface, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from ig_guardrail.engine.decoding.passes import Pass, PassResult
-from ig_guardrail.engine.kv.attention import attend_block, attend_one, attend_shared
+from ig_guardrail.engine.decoding.prefill import SHORTEST
+from ig_guardrail.engine.early_exit.layers import upper_layers
+from ig_guardrail.engine.kv.attention import TILE, attend_block, attend_one, attend_shared, attend_tiles
+from ig_guardrail.engine.kv.prompt_cache import PromptCache, page_keys
 from ig_guardrail.engine.kv.trunk import Trunk, new_trunk
 from ig_guardrail.engine.model import Model
 from ig_guardrail.engine.tree import RequestUsage
@@ -154,7 +157,7 @@ class SharedRows:
             return self._attend_one(layer, query, 1, scale)
         if self.branch is None:
             keys, values = self.trunk.part(layer, self.reach + new)
-            return attend_block(query, keys[None], values[None], scale)
+            return attend_tiles(query, keys, values, scale)
         prefix = self.trunk.part(layer, self.reach)
         pair = self.branch[layer, :, :, :, : self.own + new]
         whole = [
@@ -207,9 +210,11 @@ class Sharing:
     name = "shared"
     piece = CHUNK
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, cache: PromptCache | None = None) -> None:
         self._model = model
+        self._cache = cache
         self.device = model.device
+        self.tile = TILE if self._is_steady() else CHUNK
 
     def empty(self, room: int) -> SharedRows:
         config = self._model.config
@@ -217,6 +222,21 @@ class Sharing:
         size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         trunk = new_trunk((config.num_hidden_layers, 2, heads, room, size), self._model.source.dtype, self.device)
         return SharedRows(trunk, 0, None, 0, 1)
+
+    def pages(self, ids: Sequence[int], salt: str) -> Sequence[bytes]:
+        return list(page_keys(ids, salt)) if self._cache is not None else ()
+
+    def recall(self, rows: SharedRows, pages: Sequence[bytes]) -> int:
+        found = self._cache.find(pages[rows.length // TILE :]) if self._cache is not None else []
+        found = found[: len(found) - len(found) * TILE % self.tile // TILE]
+        for page in found:
+            rows.trunk.take_in(rows.reach, page)
+            rows.note(TILE)
+        return len(found) * TILE
+
+    def remember(self, rows: SharedRows, pages: Sequence[bytes]) -> None:
+        if self._cache is not None:
+            self._cache.keep(pages[: rows.length // TILE], lambda start: rows.trunk.copy(start, start + TILE))
 
     def start(self, prefixes: Sequence[SharedPrefix], room: int) -> SharedRows:
         first, count = prefixes[0], len(prefixes)
@@ -231,6 +251,31 @@ class Sharing:
             if prefix.row is not None:
                 branch[:, :, row, :, : prefix.own] = prefix.row
         return SharedRows(first.trunk, first.reach, branch, first.own, count)
+
+    @torch.inference_mode()
+    def _is_steady(self) -> bool:
+        """Whether tokens get the same bits in pieces of any length: the last layer reads noise, whole and cut."""
+        depth = len(self._model.layers) - 1
+        if self.device.type != "cpu" or depth < 1:
+            return False
+        noise = torch.randn(
+            1, TILE + SHORTEST, self._model.config.hidden_size, generator=torch.Generator().manual_seed(0)
+        )
+        whole, cut = (
+            [self._last_layer(rows, noise[:, start:stop]) for start, stop in ends]
+            for rows, ends in (
+                (self.empty(TILE + SHORTEST), [(0, TILE + SHORTEST)]),
+                (self.empty(TILE + SHORTEST), [(0, TILE), (TILE, TILE + SHORTEST)]),
+            )
+        )
+        return torch.equal(torch.cat(whole, dim=1), torch.cat(cut, dim=1))
+
+    def _last_layer(self, rows: SharedRows, states: Tensor) -> Tensor:
+        """What the last layer makes of the states of the layer before it, (1, tokens, hidden size)."""
+        depth, tokens = len(self._model.layers) - 1, [[0] * states.shape[1]]
+        with upper_layers(self._model.layers, depth, states.to(self._model.source.dtype)):
+            (reading,) = self.read([Pass(rows, tokens, 1, (depth + 1,), RequestUsage(0))])
+        return reading.hidden[depth + 1]
 
     def read(self, passes: Sequence[Pass[Any]]) -> list[PassResult]:
         """Single tokens of all passes in one forward; several tokens of a pass, or edited states, in one of its own."""
@@ -296,8 +341,8 @@ def serves(model: Model) -> bool:
 @torch.inference_mode()
 def _agrees(model: Model) -> bool:
     """Read three tokens, the last by two rows of one prefix, and compare with one plain pass over them."""
-    sharing, account = Sharing(model), RequestUsage(0)
     try:
+        sharing, account = Sharing(model), RequestUsage(0)
         rows = sharing.empty(2)
         (reading,) = sharing.read([Pass(rows, [[0, 1]], 1, (), account)])
         prefix = rows.freeze(0, reading.logits[0, -1])

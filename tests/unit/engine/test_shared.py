@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from ig_guardrail.engine.decoding.passes import Pass
+from ig_guardrail.engine.decoding.prefill import BESIDE
 from ig_guardrail.engine.kv.copied import Repetition
 from ig_guardrail.engine.kv.shared import CHUNK, Sharing, serves
 from ig_guardrail.engine.model import Model
@@ -173,7 +174,8 @@ def test_a_long_prompt_lets_others_step_in_between() -> None:
     work = engine.extend([Draw(stream)], 200)
     root = engine.open(long, Sampling()).result()
     pieces = [i for i, shape in enumerate(shapes) if shape[1] > 1]
-    assert len(pieces) == -(-len(long.ids) // CHUNK) == engine.forwards(root)
+    assert len(pieces) == engine.forwards(root)
+    assert {shapes[i][1] for i in pieces[:-1]} == {BESIDE}
     assert all(later - earlier > 1 for earlier, later in pairwise(pieces))
     work.result()
     hook.remove()
