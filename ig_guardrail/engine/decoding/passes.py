@@ -88,6 +88,8 @@ class Pass(Generic[S]):
     edit     what is done to the hidden states of the tokens whose logits are wanted
     ahead    for one row: how tokens may be guessed and read with the one that is due
     singly   for one row: each token is to attend by the arithmetic of a pass over it alone
+    pages    for one row: the prompt that is being read, see `Caching.pages`; what was read of it meanwhile for others
+             is not read again, and what is read is kept for others
     """
 
     rows: PassRows[S]
@@ -98,6 +100,7 @@ class Pass(Generic[S]):
     edit: StateEdit | None = None
     ahead: Ahead | None = None
     singly: bool = False
+    pages: Sequence[bytes] = ()
 
     @property
     def is_block(self) -> bool:
@@ -149,15 +152,11 @@ class Caching(Protocol[S]):
         ...
 
     def pages(self, ids: Sequence[int], salt: str) -> Sequence[bytes]:
-        """A prompt as `recall` and `remember` know it; () where none is kept. salt: of whose prompts."""
+        """A prompt as the prompt cache knows it; () where there is none. salt: of whose prompts."""
         ...
 
     def recall(self, rows: PassRows[S], pages: Sequence[bytes]) -> int:
         """Give a row what was read of a prompt for others, from where it stands on; how many tokens."""
-        ...
-
-    def remember(self, rows: PassRows[S], pages: Sequence[bytes]) -> None:
-        """Keep what a row has read of a prompt for others."""
         ...
 
     def start(self, prefixes: Sequence[S], room: int) -> PassRows[S]:

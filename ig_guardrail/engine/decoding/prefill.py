@@ -16,8 +16,8 @@ import torch
 from ig_guardrail.engine.decoding.passes import Caching, Pass, PassResult, Strand
 from ig_guardrail.engine.tree import Context
 
-SHORTEST = 16  # tokens of a piece, but of a prompt that is shorter itself
-BESIDE = 64  # tokens of a piece while streams wait for the next of theirs
+SHORTEST = 9  # tokens of a piece, but of a prompt that is shorter itself; 4-bit weights read up to 8 rows otherwise
+BESIDE = 32  # tokens of a piece while streams wait for the next of theirs
 
 
 @dataclass(slots=True)
@@ -57,13 +57,12 @@ def read_prompt(
         stop = piece_end(at, len(ids), pace.piece())
         if stop >= len(prompt):
             break
-        yield Pass(rows, [ids[at:stop]], 1, (), account)
+        reading = yield Pass(rows, [ids[at:stop]], 1, (), account, pages=pages)
+        cached += 0 if reading.read is None else stop - at
         at = stop
-        caching.remember(rows, pages)
     layers = context.layers if answer else ()
-    whole = Pass(rows, [ids[at:]], len(answer) + 1, layers, account, context.edit)
+    whole = Pass(rows, [ids[at:]], len(answer) + 1, layers, account, context.edit, pages=pages)
     reading = yield from in_pieces(whole, pace.piece())
-    caching.remember(rows, pages)
     return rows, reading, cached
 
 
@@ -86,7 +85,7 @@ def in_pieces(whole: Pass[Any], piece: int) -> Strand[PassResult]:
         wanted = max(0, stop - max(start, count - whole.keep))
         tokens = [row[start:stop] for row in whole.tokens]
         edit = whole.edit if wanted else None
-        reading = yield Pass(whole.rows, tokens, max(1, wanted), whole.layers, whole.account, edit)
+        reading = yield Pass(whole.rows, tokens, max(1, wanted), whole.layers, whole.account, edit, pages=whole.pages)
         if wanted:
             logits.append(reading.logits)
         for layer, states in reading.hidden.items():

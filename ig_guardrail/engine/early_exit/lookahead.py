@@ -113,9 +113,6 @@ class ReadingAhead:
         rows.room -= found
         return found
 
-    def remember(self, rows: Any, pages: Sequence[bytes]) -> None:
-        self._inner.remember(rows.settled(), pages)
-
     def start(self, prefixes: Sequence[Any], room: int) -> AheadRows:
         return AheadRows(self._inner.start(prefixes, room), room)
 

@@ -60,7 +60,7 @@ def attend_tiles(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> T
         return attend_block(query, keys[None], values[None], scale)
     end, start = keys.shape[1], keys.shape[1] - query.shape[2]
     stops = [*range(start - start % TILE + TILE, end, TILE), end]
-    tiles = query.split([stop - first for first, stop in zip([start, *stops], stops, strict=False)], dim=2)
+    tiles = torch.split(query, [stop - first for first, stop in zip([start, *stops], stops, strict=False)], dim=2)
     done = [
         attend_block(tile, keys[None, :, :stop], values[None, :, :stop], scale)
         for tile, stop in zip(tiles, stops, strict=True)

@@ -86,9 +86,6 @@ class Repetition:
     def recall(self, rows: Any, pages: Sequence[bytes]) -> int:
         return 0
 
-    def remember(self, rows: Any, pages: Sequence[bytes]) -> None:
-        pass
-
     def start(self, prefixes: Sequence[CopiedPrefix], room: int) -> CopiedRows:
         counted = _together(prefixes)
         depths = range(len(prefixes[0].layers))

@@ -42,6 +42,10 @@ class PromptCache:
         self._touch(found)
         return [self._pages[key] for key in found]
 
+    def has(self, keys: Sequence[bytes]) -> bool:
+        """Whether all these pages are there."""
+        return all(key in self._pages for key in keys)
+
     def keep(self, keys: Sequence[bytes], page: Callable[[int], Tensor]) -> None:
         """Put in what is not there: of the key at a place, the `page` of the token that it begins with."""
         self._touch(keys)

@@ -226,17 +226,17 @@ class Sharing:
     def pages(self, ids: Sequence[int], salt: str) -> Sequence[bytes]:
         return list(page_keys(ids, salt)) if self._cache is not None else ()
 
-    def recall(self, rows: SharedRows, pages: Sequence[bytes]) -> int:
-        found = self._cache.find(pages[rows.length // TILE :]) if self._cache is not None else []
+    def recall(self, rows: Any, pages: Sequence[bytes]) -> int:
+        return self._take(rows, pages[rows.length // TILE :])
+
+    def _take(self, rows: SharedRows, pages: Sequence[bytes]) -> int:
+        """Put the pages that are kept behind what a row has read; how many tokens that is."""
+        found = self._cache.find(pages) if self._cache is not None else []
         found = found[: len(found) - len(found) * TILE % self.tile // TILE]
         for page in found:
             rows.trunk.take_in(rows.reach, page)
             rows.note(TILE)
         return len(found) * TILE
-
-    def remember(self, rows: SharedRows, pages: Sequence[bytes]) -> None:
-        if self._cache is not None:
-            self._cache.keep(pages[: rows.length // TILE], lambda start: rows.trunk.copy(start, start + TILE))
 
     def start(self, prefixes: Sequence[SharedPrefix], room: int) -> SharedRows:
         first, count = prefixes[0], len(prefixes)
@@ -280,7 +280,19 @@ class Sharing:
     def read(self, passes: Sequence[Pass[Any]]) -> list[PassResult]:
         """Single tokens of all passes in one forward; several tokens of a pass, or edited states, in one of its own."""
         single = iter(self._forward([one for one in passes if not one.is_apart]))
-        return [self._forward([one])[0] if one.is_apart else next(single) for one in passes]
+        return [self._read_apart(one) if one.is_apart else next(single) for one in passes]
+
+    def _read_apart(self, one: Pass[Any]) -> PassResult:
+        """A pass in a forward of its own; a piece of a prompt only if nobody has read it meanwhile."""
+        rows: Any = one.rows
+        piece = one.pages[rows.length // TILE : (rows.length + len(one.tokens[0])) // TILE]
+        if self._cache is not None and len(piece) * TILE == len(one.tokens[0]) and self._cache.has(piece):
+            self._take(rows, piece)
+            return PassResult(torch.empty(0), {}, read=0)
+        (reading,) = self._forward([one])
+        if self._cache is not None and one.pages:
+            self._cache.keep(one.pages[: rows.length // TILE], lambda start: rows.trunk.copy(start, start + TILE))
+        return reading
 
     def _forward(self, passes: Sequence[Pass[Any]]) -> list[PassResult]:
         """Passes over equally many tokens, of which equally many logits are wanted."""
