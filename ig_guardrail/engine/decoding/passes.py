@@ -108,9 +108,9 @@ class Pass(Generic[S]):
         return len(self.tokens[0]) > 1
 
     @property
-    def is_apart(self) -> bool:
-        """Whether it takes a forward of its own."""
-        return self.is_block or self.edit is not None
+    def is_step(self) -> bool:
+        """Whether rows read one token each, and their states are left as they are."""
+        return not self.is_block and self.edit is None
 
 
 @dataclass(frozen=True, slots=True)

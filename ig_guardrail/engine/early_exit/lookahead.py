@@ -130,7 +130,7 @@ class ReadingAhead:
 
     def _reach(self, one: Pass[Any], how: Ahead) -> int:
         """How many tokens may be guessed behind a pass."""
-        return 0 if one.is_apart else min(how.tokens, _rows(one).room - 1, self._most)
+        return 0 if not one.is_step else min(how.tokens, _rows(one).room - 1, self._most)
 
     def _read_ahead(self, one: Pass[Any], how: Ahead) -> PassResult:
         rows = _rows(one).settled()
@@ -183,7 +183,7 @@ def fitted(way_out: Exit, model: Model) -> Exit:
 
 
 def _known(one: Pass[Any]) -> PassResult | None:
-    return None if one.is_apart or one.rows.count > 1 else _rows(one).told(one.tokens[0][0])
+    return None if not one.is_step or one.rows.count > 1 else _rows(one).told(one.tokens[0][0])
 
 
 def _rows(one: Pass[Any]) -> AheadRows:
