@@ -96,7 +96,7 @@ def _keys(place: Place, random: Random) -> Found:
         if place.section.fields.get(str(place.path[-1]), _NONE).required:
             cut = without(place)
             if cut is not None:
-                yield "missing key", cut, tuple(range(1, line + 1)), ""
+                yield "missing key", cut, (place.above, int(place.home.start_mark.line) + 1), ""
     if place.splices:
         name = place.text[place.key.start_mark.index : place.key.end_mark.index]
         twice, at = with_entry(place.text, place.home, f"{name}: {place.written}")

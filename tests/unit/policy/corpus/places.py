@@ -19,6 +19,7 @@ class Place:
     """A value in a text. key: its key, None in a list; home: the mapping or list that it stands in, None for the root.
 
     section: the section of the language that the key is one of; None for names that authors choose, and in lists
+    above: the line of the key that its home is the value of, or where its home begins
     """
 
     text: str
@@ -28,6 +29,7 @@ class Place:
     key: yaml.Node | None = None
     home: Any = None
     section: Section | None = None
+    above: int = 1
 
     @property
     def written(self) -> str:
@@ -79,30 +81,32 @@ def places(text: str, language: Kind) -> list[Place]:
 
 
 def _walk(text: str, kind: Kind, node: Any, path: Path, **at: Any) -> Iterator[Place]:
-    yield Place(text, path, kind, node, **at)
+    place = Place(text, path, kind, node, **at)
+    yield place
     match kind, node:
         case ShortForm(), yaml.MappingNode():
-            yield from _section(text, kind.section, node, path)
+            yield from _section(place, kind.section)
         case OneOf(), yaml.MappingNode():
             tag = next((value.value for key, value in node.value if key.value == kind.tag), None)
             if tag in kind.sections:
-                yield from _section(text, kind.sections[tag], node, path)
+                yield from _section(place, kind.sections[tag])
         case Section(), yaml.MappingNode():
-            yield from _section(text, kind, node, path)
+            yield from _section(place, kind)
         case MapOf(), yaml.MappingNode():
             for key, value in node.value:
-                yield from _walk(text, kind.value, value, (*path, key.value), key=key, home=node)
+                yield from _walk(text, kind.value, value, (*path, key.value), key=key, home=node, above=place.key_line)
         case (ListOf() | HazardsKind()), yaml.SequenceNode():
             item = kind.item if isinstance(kind, ListOf) else HazardKind()
             for index, value in enumerate(node.value):
-                yield from _walk(text, item, value, (*path, index), home=node)
+                yield from _walk(text, item, value, (*path, index), home=node, above=place.key_line)
 
 
-def _section(text: str, section: Section, node: Any, path: Path) -> Iterator[Place]:
-    for key, value in node.value:
+def _section(place: Place, section: Section) -> Iterator[Place]:
+    for key, value in place.value.value:
         one = section.fields.get(key.value) or (NOTES.get(key.value) if section.notes else None)
         if one is not None:
-            yield from _walk(text, one.kind, value, (*path, key.value), key=key, home=node, section=section)
+            at = {"key": key, "home": place.value, "section": section, "above": place.key_line}
+            yield from _walk(place.text, one.kind, value, (*place.path, key.value), **at)
 
 
 def sections(place: Place) -> Section | None:
