@@ -25,7 +25,7 @@ DEEPEST = 32
 
 @dataclass(frozen=True, slots=True)
 class YamlDocument:
-    """What a text holds: the tree of its first document, if any, the faults, and how many nodes were counted."""
+    """What a text holds: the tree of its one document, if it has one, the faults, and how many nodes were counted."""
 
     tree: YamlNode | None
     faults: tuple[Diagnostic, ...]
@@ -77,7 +77,7 @@ def read(text: str) -> YamlDocument:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             last = end_of(event)
             if not builder.take(event):
-                break
+                return YamlDocument(None, tuple(builder.faults), builder.nodes)
     except TooLarge as stop:
         return YamlDocument(None, (*builder.faults, stop.fault), builder.nodes)
     except (yaml.YAMLError, ValueError, OverflowError) as error:
@@ -292,4 +292,3 @@ def _mark(text: str, event: yaml.Event, start: int) -> Position:
 
 def _index(mark: object) -> int:
     return cast(yaml.Mark, mark).index
-

@@ -41,17 +41,15 @@ class _Cause:
 
 def syntax_fault(error: Exception, text: str, last: Position) -> Diagnostic:
     """A fault for an error of the YAML parser; at `last`, the end of what was read, if the error names no place."""
-    problem = getattr(error, "problem", None) or "a value cannot be read"
-    stop = getattr(error, "problem_mark", None)
-    if stop is None:
-        return _told(last, _plain(problem), problem)
+    stop = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+    if not isinstance(error, yaml.MarkedYAMLError) or stop is None:
+        return _told(last, "a value cannot be read", "")
     cause = _cause(error, text, stop)
     if cause is not None:
         return _fault(_position(cause.mark), cause.label, cause.help)
-    context = getattr(error, "context_mark", None)
-    began = ""
-    if getattr(error, "context", None) and context is not None and context.line != stop.line:
-        began = f" ({getattr(error, 'context')}, which began on line {context.line + 1})"
+    problem, context, began = error.problem or "", error.context_mark, ""
+    if error.context and context is not None and context.line != stop.line:
+        began = f" ({error.context}, which began on line {context.line + 1})"
     return _told(_position(stop), _plain(problem) + began, problem)
 
 
@@ -64,24 +62,26 @@ def _fault(place: Position, label: str, advice: str) -> Diagnostic:
     return Spot((), place).fault("P004", "the file is not YAML", label=label, help=advice)
 
 
-def _cause(error: Any, text: str, stop: yaml.Mark) -> _Cause | None:
+def _cause(error: yaml.MarkedYAMLError, text: str, stop: yaml.Mark) -> _Cause | None:
     """What made the parser stop, where that stands above the place at which it did."""
     rows, tokens = text.splitlines(), _tokens(text, stop)
-    return _open_quote(error, tokens, rows, stop) or _open_bracket(text, tokens, rows, stop) or (
-        _no_key(error, tokens, rows, stop) or _out_of_line(error, rows, stop)
+    return (
+        _open_quote(error, tokens, rows, stop)
+        or _open_bracket(text, tokens, rows, stop)
+        or (_no_key(error, tokens, rows, stop) or _out_of_line(error, rows, stop))
     )
 
 
-def _open_quote(error: Any, tokens: list[Any], rows: list[str], stop: yaml.Mark) -> _Cause | None:
+def _open_quote(error: yaml.MarkedYAMLError, tokens: list[Any], rows: list[str], stop: yaml.Mark) -> _Cause | None:
     """A quote that swallows lines which do not belong to it, up to the next quote or the end."""
     begin = error.context_mark
-    if "quoted scalar" in (error.context or "") and begin is not None:
-        if "end of stream" in error.problem or _spills(rows, begin.line, stop.line):
-            return _Cause(begin, "this quote is never closed", "close it where its text ends")
+    inside = "quoted scalar" in (error.context or "") and begin is not None
+    if inside and ("end of stream" in (error.problem or "") or _spills(rows, begin, stop.line)):
+        return _Cause(begin, "this quote is never closed", "close it where its text ends")
     for token in tokens:
         if isinstance(token, yaml.ScalarToken) and token.style in ("'", '"'):
             begin, end = token.start_mark, token.end_mark
-            if end.line >= stop.line > begin.line and _spills(rows, begin.line, end.line):
+            if end.line >= stop.line > begin.line and _spills(rows, begin, end.line):
                 label = f"the next quote, on line {end.line + 1}, ends it"
                 return _Cause(begin, label, "close the quote where its text ends")
     return None
@@ -96,8 +96,8 @@ def _open_bracket(text: str, tokens: list[Any], rows: list[str], stop: yaml.Mark
         elif isinstance(token, _CLOSING) and opened and token.start_mark.index < stop.index:
             opened.pop()
     at_end = stop.index >= len(text.rstrip())
-    for begin in reversed(opened):
-        if begin.line < stop.line and (at_end or _spills(rows, begin.line, stop.line)):
+    for begin in reversed({mark.line: mark for mark in opened}.values()):
+        if begin.line < stop.line and (at_end or _spills(rows, begin, stop.line)):
             return _Cause(begin, "this bracket is never closed", "close it where its items end")
     return None
 
@@ -114,45 +114,49 @@ def _tokens(text: str, stop: yaml.Mark) -> list[Any]:
     return [token for token in found if token.start_mark.index <= stop.index]
 
 
-def _spills(rows: list[str], first: int, last: int) -> bool:
-    """Whether a line below `first`, up to `last`, is not indented below it, as all that is inside would be."""
-    outer = _indent(rows[first])
-    inside = (row for row in rows[first + 1 : last + 1] if _counts(row) and row.lstrip()[0] not in "]}")
+def _spills(rows: list[str], begin: yaml.Mark, last: int) -> bool:
+    """Whether a line below what is open, down to `last`, is indented no deeper than its key, as all inside would be."""
+    row = rows[begin.line]
+    outer = _first(row) if begin.column > _first(row) else _indent(row)
+    inside = (row for row in rows[begin.line + 1 : last + 1] if _counts(row) and row.lstrip()[0] not in "]}")
     return any(_indent(row) <= outer for row in inside)
 
 
-def _no_key(error: Any, tokens: list[Any], rows: list[str], stop: yaml.Mark) -> _Cause | None:
+def _no_key(error: yaml.MarkedYAMLError, tokens: list[Any], rows: list[str], stop: yaml.Mark) -> _Cause | None:
     """Words alone on a line, which the parser takes for a key, or for a text that goes on below."""
     begin = error.context_mark
-    if "mapping values are not allowed" in error.problem:
+    if "mapping values are not allowed" in (error.problem or ""):
         words = [token for token in tokens if isinstance(token, yaml.ScalarToken)]
         begin = words[-1].start_mark if words else None
         if begin is not None and not begin.column == _first(rows[begin.line]) >= _indent(rows[stop.line]):
             return None
-    elif "could not find expected ':'" not in error.problem:
+    elif "could not find expected ':'" not in (error.problem or ""):
         return None
     if begin is None or begin.line == stop.line:
         return None
     return _Cause(begin, "there is no `: ` behind it", _HELP["could not find expected ':'"])
 
 
-def _out_of_line(error: Any, rows: list[str], stop: yaml.Mark) -> _Cause | None:
+def _out_of_line(error: yaml.MarkedYAMLError, rows: list[str], stop: yaml.Mark) -> _Cause | None:
     """A first entry that does not line up with those that follow, or is of another sort."""
     there = _indent(rows[stop.line]) if stop.line < len(rows) else 0
-    if "expected <block end>" not in error.problem or stop.column != there:
+    if "expected <block end>" not in (error.problem or "") or stop.column != there:
         return None
     above = [index for index in range(stop.line) if _counts(rows[index])]
     outer = next((index for index in reversed(above) if _indent(rows[index]) < there), -1)
-    inside = [index for index in above if index > outer]
+    inside = [rows[index] for index in above if index > outer]
+    if outer >= 0 and _first(rows[outer]) == there:
+        inside.insert(0, " " * there + rows[outer][there:])
     if not inside:
         return None
-    here = _indent(rows[inside[0]])
-    alike = sum(_indent(rows[index]) == here for index in inside)
+    first = above[-len(inside)]
+    here = _indent(inside[0])
+    alike = sum(_indent(row) == here for row in inside)
     below = (row for row in rows[stop.line :] if _counts(row))
     others = sum(_indent(row) == there for row in takewhile(lambda row: _indent(row) >= there, below))
-    if alike > others or (alike == others and (here == there or here % 2 <= there % 2)):
+    if alike > others or (alike == others and (there if here == there else here % 2 <= there % 2)):
         return None
-    mark = yaml.Mark("", 0, inside[0], here, None, 0)
+    mark = yaml.Mark("", 0, first, here, None, 0)
     return _Cause(mark, f"line {stop.line + 1} does not line up with it", "line up what belongs together")
 
 

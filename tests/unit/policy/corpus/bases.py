@@ -17,6 +17,16 @@ from tests.unit.policy.corpus.places import Place, places, sections, with_entry
 
 FILE = "corpus/p.yaml"  # how bases are called, and where their paths start: no such folder is there
 
+TOOLS = f"""{EXAMPLE}tools:
+  allow: [refund, search-orders, "read_*"]
+  arguments:
+    - {{tool: refund, argument: amount, least: 0, most: 100}}
+    - tool: search-orders
+      argument: shop
+      one_of: [north, south]
+  limits: [{{id: refunds, tool: refund, calls: 3}}]
+"""
+
 
 @cache
 def packaged() -> dict[str, str]:

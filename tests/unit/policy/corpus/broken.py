@@ -30,6 +30,8 @@ from ig_guardrail.fields import (
 )
 from ig_guardrail.hazards import ALIASES, HAZARDS
 from ig_guardrail.policy.expression import FUNCTIONS
+from ig_guardrail.policy.language import POLICY
+from ig_guardrail.policy.validation.presence import offered_names
 from tests.unit.policy.corpus.places import Place, places, sections, with_entry, without
 
 
@@ -40,6 +42,7 @@ class Edit:
     way    what kind of edit it is
     lines  where a fault may be told
     word   what was meant, where a word was misspelt
+    doubt  whether it is a warning, which `--strict` refuses: for names of what a policy cannot know
     """
 
     way: str
@@ -47,6 +50,7 @@ class Edit:
     text: str | bytes
     lines: tuple[int, ...]
     word: str = ""
+    doubt: bool = False
 
 
 def broken(base: str, text: str, language: Kind, random: Random) -> Iterator[Edit]:
@@ -59,6 +63,32 @@ def broken(base: str, text: str, language: Kind, random: Random) -> Iterator[Edi
 
 
 Found = Iterator[tuple[str, str, tuple[int, ...], str]]
+
+
+def misnamed(base: str, text: str, random: Random) -> Iterator[Edit]:
+    """Every misspelt name of what stands outside a policy, or of a tool that a rule is for."""
+    found = places(text, POLICY)
+    names = {place.path[1]: place.written for place in found if place.path[2:] == ("kind",)}
+    costs = " ".join(place.written for place in found if isinstance(place.kind, ExpressionKind))
+    for place in found:
+        match place.path:
+            case ("cost_models", name, key) if place.written in offered_names(names[name], str(key)):
+                known = offered_names(names[name], str(key))
+                for slip in misspelt(place.written, known, random):
+                    if re.fullmatch("[a-z][a-z0-9-]*", slip):
+                        doubt = str(name) not in re.findall(r"[\w-]+", costs)
+                        yield Edit(
+                            "misspelt artifact", base, place.exchanged(slip), (place.line,), place.written, doubt
+                        )
+            case ("search", "swaps", int()):
+                for slip in misspelt(place.written, (), random):
+                    if re.fullmatch("[a-z][a-z -]*", slip):
+                        yield Edit("misspelt artifact", base, place.exchanged(slip), (place.line,), place.written)
+            case ("tools", "arguments" | "limits", int(), "tool") | ("budgets", int(), "tool") if (
+                re.fullmatch(r"[\w-]+", place.written) and place.written in text.partition("allow:")[2]
+            ):
+                for slip in misspelt(place.written, (), random):
+                    yield Edit("misspelt tool", base, place.exchanged(slip), (place.line,), place.written, doubt=True)
 
 
 def misspelt(word: str, known: Iterable[str], random: Random) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Where the parts of a policy stand in its text, and what the language wants there. Read with PyYAML, not the checker."""
+"""Where the parts of a policy stand in its text, and what the language wants there: by PyYAML, not the checker."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _walk(text: str, kind: Kind, node: Any, path: Path, **at: Any) -> Iterator[P
         case MapOf(), yaml.MappingNode():
             for key, value in node.value:
                 yield from _walk(text, kind.value, value, (*path, key.value), key=key, home=node, above=place.key_line)
-        case (ListOf() | HazardsKind()), yaml.SequenceNode():
+        case ((ListOf() | HazardsKind()), yaml.SequenceNode()):
             item = kind.item if isinstance(kind, ListOf) else HazardKind()
             for index, value in enumerate(node.value):
                 yield from _walk(text, item, value, (*path, index), home=node, above=place.key_line)

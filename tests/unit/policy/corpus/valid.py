@@ -69,7 +69,10 @@ def _characters(text: str) -> Iterator[tuple[str, str | bytes]]:
     yield "line breaks at the end", text + "\n\n  \n"
     free = _free_lines(text)
     bare = [_plain_end(line) and {index, index + 1} <= free for index, line in enumerate(lines)]
-    yield "white space at ends of lines", "".join(f"{line}{'  ' * one}\n" for line, one in zip(lines, bare, strict=True))
+    yield (
+        "white space at ends of lines",
+        "".join(f"{line}{'  ' * one}\n" for line, one in zip(lines, bare, strict=True)),
+    )
     yield "YAML version", f"%YAML 1.1\n---\n{text}"
     yield "editor line", f"# yaml-language-server: $schema=schema.json\n{text}"
     yield "editor line", f"# vim: set ts=2 :\n# -*- coding: utf-8 -*-\n{text}"
@@ -131,7 +134,10 @@ def _entries(place: Place) -> Iterator[tuple[str, str]]:
     section, table = sections(place), place.value
     if isinstance(table, yaml.MappingNode) and len(table.value) > 1 and table.flow_style:
         for (key, one), (other, two) in zip(table.value, table.value[1:], strict=False):
-            text, ends = place.text, (key.start_mark.index, one.end_mark.index, other.start_mark.index, two.end_mark.index)
+            text, ends = (
+                place.text,
+                (key.start_mark.index, one.end_mark.index, other.start_mark.index, two.end_mark.index),
+            )
             first, between, second = text[ends[0] : ends[1]], text[ends[1] : ends[2]], text[ends[2] : ends[3]]
             yield "keys exchanged", text[: ends[0]] + second + between + first + text[ends[3] :]
     if section is None or not isinstance(table, yaml.MappingNode) or not table.value:
@@ -170,7 +176,11 @@ def _meanings(place: Place) -> Iterator[tuple[str, str]]:
             for number in (kind.low, kind.high, (kind.low + kind.high) // 2):
                 yield "another number", place.exchanged(str(number))
         case TextKind() if place.path[0] == "messages":
-            for text in ("Das geht leider nicht.", "申し訳ありませんが、お手伝いできません。", "Désolé. Je ne peux pas 🙂"):
+            for text in (
+                "Das geht leider nicht.",
+                "申し訳ありませんが、お手伝いできません。",
+                "Désolé. Je ne peux pas 🙂",
+            ):
                 yield "another message", place.exchanged(text)
             at = int(place.key.start_mark.index) if place.key is not None else 0
             for tag in ("de", "fr-CA", "zh-Hant", "pt_BR", "sr-Latn-RS"):
