@@ -134,7 +134,7 @@ def _map(kind: MapOf) -> Schema:
 def _one_of(kind: OneOf) -> Schema:
     """A mapping whose keys depend on its tag; without the tag, any key that one of the sections knows."""
     tags = {"title": kind.tag, "description": f"which kind of {kind.title} this is", "enum": list(kind.sections)}
-    known = {name: {} for section in kind.sections.values() for name in section.fields}
+    known: Schema = {name: {} for section in kind.sections.values() for name in section.fields}
     untagged = {**_closed(known, True), "required": [kind.tag]}
     chosen = [
         {"if": {"properties": {kind.tag: {"enum": [name]}}, "required": [kind.tag]}, "then": _keys(section, name)}

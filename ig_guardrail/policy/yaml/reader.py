@@ -207,7 +207,7 @@ class Builder:
         if item is not None:
             line = self.text.count("\n", 0, item.start(1)) + 1
             mark = Position(line, item.start(1) - self.text.rfind("\n", 0, item.start(1)))
-            label = f"this line belongs to the text that begins on line {event.start_mark.line + 1}"
+            label = f"this line belongs to the text that begins on line {place_of(self.text, event).line}"
             advice = "line it up with the other items; if it is text, put the whole in quotes"
             message = "a text goes on over what looks like an item of a list"
             why = "a text without quotes goes on over all lines that are indented deeper"

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spot, clipped
+from ig_guardrail.policy.yaml.decoding import lines
 
 _HELP = {
     "mapping values are not allowed": "put text that contains `: ` in quotes, or check the indentation of this line",
@@ -64,7 +65,7 @@ def _fault(place: Position, label: str, advice: str) -> Diagnostic:
 
 def _cause(error: yaml.MarkedYAMLError, text: str, stop: yaml.Mark) -> _Cause | None:
     """What made the parser stop, where that stands above the place at which it did."""
-    rows, tokens = text.splitlines(), _tokens(text, stop)
+    rows, tokens = lines(text), _tokens(text, stop)
     return (
         _open_quote(error, tokens, rows, stop)
         or _open_bracket(text, tokens, rows, stop)
@@ -75,8 +76,8 @@ def _cause(error: yaml.MarkedYAMLError, text: str, stop: yaml.Mark) -> _Cause | 
 def _open_quote(error: yaml.MarkedYAMLError, tokens: list[Any], rows: list[str], stop: yaml.Mark) -> _Cause | None:
     """A quote that swallows lines which do not belong to it, up to the next quote or the end."""
     begin = error.context_mark
-    inside = "quoted scalar" in (error.context or "") and begin is not None
-    if inside and ("end of stream" in (error.problem or "") or _spills(rows, begin, stop.line)):
+    inside = "quoted scalar" in (error.context or "")
+    if begin is not None and inside and ("end of stream" in (error.problem or "") or _spills(rows, begin, stop.line)):
         return _Cause(begin, "this quote is never closed", "close it where its text ends")
     for token in tokens:
         if isinstance(token, yaml.ScalarToken) and token.style in ("'", '"'):
@@ -104,7 +105,7 @@ def _open_bracket(text: str, tokens: list[Any], rows: list[str], stop: yaml.Mark
 
 def _tokens(text: str, stop: yaml.Mark) -> list[Any]:
     """The tokens of a text that begin before the parser stopped, or where it did."""
-    loader = yaml.SafeLoader(text)
+    loader: Any = yaml.SafeLoader(text)
     found: list[Any] = []
     try:
         while loader.check_token():
