@@ -133,7 +133,8 @@ def _map(kind: MapOf) -> Schema:
 
 def _one_of(kind: OneOf) -> Schema:
     """A mapping whose keys depend on its tag; without the tag, any key that one of the sections knows."""
-    tags = {"title": kind.tag, "description": f"which kind of {kind.title} this is", "enum": list(kind.sections)}
+    tag = next(iter(kind.sections.values())).fields[kind.tag]
+    tags = {"title": kind.tag, "description": f"{tag.doc}.", "enum": list(kind.sections), "examples": [tag.example]}
     known: Schema = {name: {} for section in kind.sections.values() for name in section.fields}
     untagged = {**_closed(known, True), "required": [kind.tag]}
     chosen = [
@@ -142,14 +143,15 @@ def _one_of(kind: OneOf) -> Schema:
     ]
     return {
         "type": "object",
-        "properties": {kind.tag: {**tags, "examples": list(kind.sections)[:1]}},
+        "properties": {kind.tag: tags},
         "allOf": [{"if": {"required": [kind.tag]}, "else": untagged}, *chosen],
     }
 
 
 def _keys(section: Section, of: str = "") -> Schema:
     """What keys a section has, and which it needs. of: the kind of cost model that it is of."""
-    fields = {**(NOTES if section.notes else {}), **section.fields}
+    notes = {name: one for name, one in NOTES.items() if section.notes and name not in section.fields}
+    fields = {**section.fields, **notes}
     known = {name: _field(name, one, of) for name, one in fields.items()}
     example = {name: one["examples"][0] for name, one in known.items() if section.fields.get(name, _NOTE).required}
     return {

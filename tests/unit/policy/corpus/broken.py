@@ -30,8 +30,9 @@ from ig_guardrail.fields import (
 )
 from ig_guardrail.hazards import ALIASES, HAZARDS
 from ig_guardrail.policy.expression import FUNCTIONS
-from ig_guardrail.policy.language import POLICY
+from ig_guardrail.policy.language import NOTES, POLICY
 from ig_guardrail.policy.validation.presence import offered_names
+from tests.unit.policy.corpus.bases import all_sections
 from tests.unit.policy.corpus.places import Place, places, sections, with_entry, without
 
 
@@ -149,6 +150,10 @@ def _further_keys(place: Place, section: Section, table: Any, random: Random) ->
     for strange in ("colour: red", "0.5: 1", "id2: x", "- a", "retries_: 3", "null: 1"):
         text, at = with_entry(place.text, table, strange)
         yield "strange key", text, (at,), ""
+    foreign = {name: one.example for other in all_sections() for name, one in other.fields.items()}
+    for name in random.sample(sorted(foreign.keys() - section.fields.keys() - NOTES.keys()), 3):
+        text, at = with_entry(place.text, table, f"{name}: {foreign[name]}")
+        yield "key of another section", text, (at,), ""
     text, at = with_entry(place.text, table, "<<: {a: 1}")
     yield "merge key", text, (at,), ""
 

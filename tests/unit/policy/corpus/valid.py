@@ -32,6 +32,8 @@ def valid(base: str, text: str, language: Kind, random: Random) -> Iterator[Vali
     found = places(text, language)
     for way, new in (*_written_otherwise(text, random), *_characters(text)):
         yield ValidEdit(way, base, new)
+    for way, new in _aliases(found):
+        yield ValidEdit(way, base, new)
     for place in found:
         for way, new in (*_values(place), *_entries(place)):
             yield ValidEdit(way, base, new)
@@ -127,6 +129,17 @@ def _values(place: Place) -> Iterator[tuple[str, str]]:
     if isinstance(kind, HazardKind):
         codes = [code for code, name in ALIASES.items() if name == written]
         yield from (("hazard by its code", place.exchanged(code)) for code in codes)
+
+
+def _aliases(found: list[Place]) -> Iterator[tuple[str, str]]:
+    """A value written once, and an alias where it stands again."""
+    for index, place in enumerate(found):
+        again = next(
+            (one for one in found[index + 1 :] if one.written == place.written and one.start >= place.end), None
+        )
+        if again is not None and place.splices and again.splices:
+            text = again.exchanged("*own ")
+            yield "alias", f"{text[: place.start]}&own {text[place.start :]}"
 
 
 def _entries(place: Place) -> Iterator[tuple[str, str]]:
