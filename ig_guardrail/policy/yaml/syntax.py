@@ -108,7 +108,7 @@ def _tokens(text: str, stop: yaml.Mark) -> list[Any]:
     loader: Any = yaml.SafeLoader(text)
     found: list[Any] = []
     try:
-        while loader.check_token():
+        while loader.check_token() and loader.peek_token().start_mark.index <= stop.index:
             found.append(loader.get_token())
     except (yaml.YAMLError, ValueError, OverflowError):
         found += loader.tokens
@@ -148,7 +148,7 @@ def _out_of_line(error: yaml.MarkedYAMLError, rows: list[str], stop: yaml.Mark) 
     inside = [rows[index] for index in above if index > outer]
     if outer >= 0 and _first(rows[outer]) == there:
         inside.insert(0, " " * there + rows[outer][there:])
-    if not inside:
+    if not inside or (_indent(inside[0]) == there and _is_item(inside[0]) == _is_item(rows[stop.line])):
         return None
     first = above[-len(inside)]
     here = _indent(inside[0])
@@ -168,6 +168,10 @@ def _counts(row: str) -> bool:
 
 def _indent(row: str) -> int:
     return len(row) - len(row.lstrip(" "))
+
+
+def _is_item(row: str) -> bool:
+    return row.lstrip(" ").startswith("- ")
 
 
 def _first(row: str) -> int:
