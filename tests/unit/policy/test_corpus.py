@@ -30,7 +30,7 @@ from ig_guardrail.workbench.cases.reading import FILE as CASES
 from ig_guardrail.workbench.cases.reading import read_cases
 from tests.unit.policy.corpus.bases import FILE, TOOLS, all_sections, grown, packaged
 from tests.unit.policy.corpus.broken import Edit, broken, misnamed, sampled
-from tests.unit.policy.corpus.places import places
+from tests.unit.policy.corpus.places import Place, places
 from tests.unit.policy.corpus.valid import ValidEdit, valid
 
 PAGE = Path(__file__).parents[3] / "docs" / "workbench.md"
@@ -195,7 +195,7 @@ def test_the_corpus_reaches_every_key_of_the_language() -> None:
     assert len(written & keys) / len(keys) > 0.85, sorted(keys - written)
 
 
-def _keyed(text: str) -> list:
+def _keyed(text: str) -> list[Place]:
     return [one for one in places(text, POLICY) if one.section is not None]
 
 
