@@ -17,6 +17,7 @@ from ig_guardrail.costs.heads.base_model import BaseModel, read_base_model
 from ig_guardrail.costs.kinds.base import EngineFacts
 from ig_guardrail.costs.rewards.catalog import critic_named, reward_named
 from ig_guardrail.costs.rewards.values import Values
+from ig_guardrail.drive.auditor import Auditor
 from ig_guardrail.drive.recorder import Recorder
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.engine.loading.models import load_engine
@@ -26,7 +27,7 @@ from ig_guardrail.ledger import Ledger, ledger_at
 from ig_guardrail.policy import load_policy
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spot
 from ig_guardrail.policy.diagnostics.report import FileReport, Report
-from ig_guardrail.settings import Limits, recording_file
+from ig_guardrail.settings import Limits, audit_file, recording_file
 from ig_guardrail.spec import GuardrailSpec, folder_of
 from ig_guardrail.types import CompiledPolicy
 
@@ -46,12 +47,13 @@ def open_guardrail(spec: GuardrailSpec | None = None, policy: CompiledPolicy | N
     spec = spec or GuardrailSpec()
     compiled = policy or load_policy(spec.policy)
     recorder = None if spec.record is None else Recorder(recording_file(spec.record))
+    auditor = None if spec.audit is None else Auditor(audit_file(spec.audit))
     engine = open_engine(spec)
     values = open_values(engine, spec.reward, spec.critic)
     opened = guard(
         engine, compiled, folder_of(spec.policy), values, ledger_at(spec.ledger), spec.cost_models, spec.limits
     )
-    opened.recorder = recorder
+    opened.recorder, opened.auditor = recorder, auditor
     return opened
 
 

@@ -79,7 +79,7 @@ class ReloadingGuardrail:
                 self._spec.cost_models,
                 old.limits,
             )
-            new.recorder = old.recorder
+            new.recorder, new.auditor, new.arm = old.recorder, old.auditor, old.arm
             new.approve()
         except Exception as error:  # whatever it is, the request that looked has a policy to be answered under
             self._refuse(found, ours(error))

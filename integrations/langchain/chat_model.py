@@ -48,7 +48,7 @@ from ig_guardrail.integrations.langchain.payer import PayingModel
 from ig_guardrail.integrations.langchain.response_format import described, form_of, with_instructions
 from ig_guardrail.integrations.langchain.structured import OutputMethod, structured
 from ig_guardrail.ledger import AccountKey, MemoryLedger, process_ledger
-from ig_guardrail.settings import Limits, RecordingFile
+from ig_guardrail.settings import AuditFile, Limits, RecordingFile
 from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.types import CallNotation, CompiledPolicy, Message
 
@@ -61,6 +61,7 @@ KEPT = {
     "revision": "a revision",
     "context": "a context",
     "record": "a file of recordings",
+    "audit": "an audit log",
 }
 BESIDES = ("form", "own", "tool_format")  # of a call's options: what is no setting
 ABILITIES: ModelProfile = {
@@ -156,6 +157,8 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
     """Foresees budgets, to rank candidates: a folder of `train critic`."""
     record: str | Path | RecordingFile | None = Field(default=None, exclude=True)
     """A file that what every answer scores is appended to, without texts, for `ig-guardrail policy replay`."""
+    audit: str | Path | AuditFile | None = Field(default=None, exclude=True)
+    """An audit log, in which a line is written for every answer before its end is delivered; without texts."""
     guardrail: Guardrail | None = Field(default=None, exclude=True, repr=False)
     """An open guardrail to use, in place of all that names a model, a policy, or how either is opened."""
 
@@ -351,6 +354,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
             context=self.context,
             reload=self.reload,
             record=self.record,
+            audit=self.audit,
         )
         found = next((opening for opening in self._openings if opening.spec == spec), None)
         if found is None:

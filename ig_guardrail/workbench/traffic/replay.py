@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ig_guardrail.binomial import proportion
 from ig_guardrail.bootstrap import Estimate
-from ig_guardrail.budget import BudgetRule, Point
+from ig_guardrail.budget import BudgetRule, Point, SafetyState
 from ig_guardrail.costs.adoption import read_adoption
 from ig_guardrail.costs.catalog import build_costs
 from ig_guardrail.costs.combine import evaluate
@@ -96,15 +96,7 @@ class PolicyReplay:
         self._check(recording)
         if not recording.tokens:
             return ()
-        rules = [self._rule(recording, budget.id) for budget in self._budgets]
-        node = _node(recording)
-        by_budget: dict[str, list[Point]] = {}
-        for budget, point in open_account(node, rules).due(node):
-            by_budget.setdefault(budget, []).append(point)
-        measures = [
-            measure for rule in rules for measure in _measures(recording, rule, by_budget.get(rule.budget.id, []))
-        ]
-        return account_of(node, rules, measures)
+        return charges_of(recording, [self._rule(recording, budget.id) for budget in self._budgets])
 
     def _check(self, recording: Recording) -> None:
         """Raises CannotJudge for an answer whose scores are not those of this policy's cost models."""
@@ -199,7 +191,7 @@ def replay(
             drafts[budget] = drafts[budget].joined(denied) if budget in drafts else denied
         try:
             after = new.judge(recording)
-            before = _recorded(recording) if old is None else old.judge(recording)
+            before = as_recorded(recording) if old is None else old.judge(recording)
         except CannotJudge as reason:
             apart[str(reason)] = apart.get(str(reason), 0) + 1
             continue
@@ -225,7 +217,7 @@ def replay(
     )
 
 
-def _recorded(recording: Recording) -> DraftVerdict:
+def as_recorded(recording: Recording) -> DraftVerdict:
     """What became of an answer when it was recorded."""
     if recording.outcome == SCORED:
         if recording.prompt is not None and recording.prompt.action == "refuse":
@@ -268,6 +260,21 @@ def _hazards(new: PolicyReplay, old: PolicyReplay | None) -> dict[str, set[str]]
 
 def _named(policy: CompiledPolicy) -> str:
     return f"{policy.name} {policy.version} ({policy.sha256[:12]})"
+
+
+def charges_of(
+    recording: Recording, rules: Sequence[BudgetRule], opening: SafetyState | None = None
+) -> tuple[Charge, ...]:
+    """The account of a recorded answer under rules. Raises CannotJudge where a score was not recorded.
+
+    opening: what was spent before the first token, where budgets are shared with earlier answers
+    """
+    node = _node(recording)
+    by_budget: dict[str, list[Point]] = {}
+    for budget, point in open_account(node, rules).due(node):
+        by_budget.setdefault(budget, []).append(point)
+    measures = [measure for rule in rules for measure in _measures(recording, rule, by_budget.get(rule.budget.id, []))]
+    return account_of(node, rules, measures, opening)
 
 
 def _node(recording: Recording) -> Node:
