@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from ig_guardrail.audit.chain import START, AuditKey, AuditLine, Head, find_key, write_line
+from ig_guardrail.audit.chain import START, AuditLine, Head, find_key, write_line
 from ig_guardrail.audit.files import LONGEST_LINE, LogFiles, last_line
 from ig_guardrail.errors import AuditError, GuardrailError, brief
 from ig_guardrail.settings import AuditFile

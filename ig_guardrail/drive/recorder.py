@@ -14,7 +14,6 @@ from typing import Any
 from ig_guardrail.costs.workers import Worker
 from ig_guardrail.drive.cost_registry import CostRegistry
 from ig_guardrail.drive.prompt_check import PromptCheck
-from ig_guardrail.drive.receipts import now
 from ig_guardrail.drive.run import Run
 from ig_guardrail.drive.usage import DeniedDraft, Usage
 from ig_guardrail.engine.base import EngineInfo
