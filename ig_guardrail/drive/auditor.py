@@ -6,6 +6,7 @@ receipt without its texts. From that each decision can be made again.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, wait
@@ -19,7 +20,7 @@ from ig_guardrail.drive.recorder import recording_of
 from ig_guardrail.drive.run import Run
 from ig_guardrail.drive.runners import DeadlinePassed, OutOfTime, Wait, Waiting
 from ig_guardrail.drive.usage import DeniedDraft, Usage
-from ig_guardrail.errors import AuditError, GenerationFailed, GuardrailError, brief
+from ig_guardrail.errors import AuditError, GenerationFailed, brief
 from ig_guardrail.settings import AuditFile
 from ig_guardrail.stream.receipt import as_dict
 from ig_guardrail.stream.recording import FORMAT
@@ -94,11 +95,21 @@ class Auditor:
 
 def _missed(call: Future[Any]) -> Waiting[AuditError | None]:
     """Wait for a call, and tell what it failed by."""
-    try:
-        yield Wait(call, WRITE_S)
-    except (OutOfTime, GuardrailError):
-        return _error_of(call)
-    return None
+    with contextlib.suppress(OutOfTime):
+        yield Wait(_end_of(call), WRITE_S)
+    return _error_of(call)
+
+
+def _end_of(call: Future[Any]) -> Future[None]:
+    """Done when a call is. Whoever stops waiting for it does not stop the call."""
+    told: Future[None] = Future()
+
+    def tell(_: Future[Any]) -> None:
+        if told.set_running_or_notify_cancel():
+            told.set_result(None)
+
+    call.add_done_callback(tell)
+    return told
 
 
 def _error_of(call: Future[Any]) -> AuditError | None:
