@@ -57,6 +57,27 @@ def open_guardrail(spec: GuardrailSpec | None = None, policy: CompiledPolicy | N
     return opened
 
 
+def guard_alike(
+    old: Guardrail, policy: CompiledPolicy, folder: Path | None, cost_models: Mapping[str, CostModel] | None
+) -> Guardrail:
+    """A guardrail for another policy, on the model of one that is open; its messages were tried.
+
+    Engine, ledger, values and limits are that one's, and so are its recorder and its audit log. In an arm of a rollout
+    it must bear the name of the policy before. Raises PolicyError, ModelError and HeadMismatch as at start-up.
+    """
+    if old.arm and policy.name != old.policy.name:
+        raise PolicyError(
+            f"the policy is called '{policy.name}', and the one beside it '{old.policy.name}'",
+            where="canary",
+            why="what conversations have spent is kept by the policy's name, and would begin anew in the other arm",
+            fix="give both the same `metadata.name`, and another `version`",
+        )
+    new = guard(old.engine, policy, folder, old.values, old.ledger, cost_models, old.limits)
+    new.recorder, new.auditor, new.arm = old.recorder, old.auditor, old.arm
+    new.approve()
+    return new
+
+
 def start_each(report: Report, model: str) -> Report:
     """A report on policy files, with what happens where each valid one starts beside a model."""
     return replace(report, files=tuple(_started(one, model) if one.ok and one.policy else one for one in report.files))

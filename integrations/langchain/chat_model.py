@@ -25,6 +25,7 @@ from pydantic import ConfigDict, Field, InstanceOf, PrivateAttr, SecretStr, mode
 from typing_extensions import override
 
 from ig_guardrail import __version__
+from ig_guardrail.canary import Canary, canary_in
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.calls.offers import offered
 from ig_guardrail.costs.plugins import distribution_of
@@ -62,6 +63,7 @@ KEPT = {
     "context": "a context",
     "record": "a file of recordings",
     "audit": "an audit log",
+    "canary": "a canary",
 }
 BESIDES = ("form", "own", "tool_format")  # of a call's options: what is no setting
 ABILITIES: ModelProfile = {
@@ -95,6 +97,8 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
     """A policy file, the name of a packaged policy, or a compiled policy."""
     reload: bool = Field(default=False, repr=False)
     """Whether a policy file that is changed holds for the requests that begin after that; see `policy_fault`."""
+    canary: InstanceOf[Canary] | None = Field(default=None, exclude=True, repr=False)
+    """Another policy for a share of conversations or tenants, as a `Canary` or a dict of its fields."""
     strategy: str | Callable[..., Any] | None = None
     """"inference_guard", "resample", "cut", "none", or a search of your own; None is what the policy says."""
     revision: str | None = Field(default=None, min_length=1)
@@ -174,7 +178,10 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
     @model_validator(mode="before")
     @classmethod
     def _name_settings(cls, given: Any) -> Any:
-        return as_named_here(given) if isinstance(given, dict) else given
+        if not isinstance(given, dict):
+            return given
+        named = as_named_here(given)
+        return {**named, "canary": canary_in(named["canary"])} if "canary" in named else named
 
     @model_validator(mode="after")
     def _check_settings(self) -> Self:
@@ -266,7 +273,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         payer = self._payer(kwargs)
         options, turns = self._options(stop, kwargs, payer), messages_of(messages, self._limits())
         with overflow_told():
-            guardrail = self._given(model) or self._opened(model).guardrail()
+            guardrail = self._given(model) or self._opened(model).guardrail(payer)
             yield from _pieces(guardrail, options.within(guardrail), turns)
 
     @override
@@ -281,7 +288,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         model = kwargs.pop("model", None)
         payer = self._payer(kwargs)
         options, turns = self._options(stop, kwargs, payer), messages_of(messages, self._limits())
-        guardrail = self._given(model) or await self._opened(model).guardrail_async()
+        guardrail = self._given(model) or await self._opened(model).guardrail_async(payer)
         options = options.within(guardrail)
         with overflow_told():
             async with aclosing(guardrail.astream(options.ask(turns), options.timeout)) as chunks:
@@ -301,7 +308,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         model = kwargs.pop("model", None)
         payer = self._payer(kwargs)
         options, turns = self._options(stop, kwargs, payer), messages_of(messages, self._limits())
-        guardrail = self._given(model) or self._opened(model).guardrail()
+        guardrail = self._given(model) or self._opened(model).guardrail(payer)
         options = options.within(guardrail)
         with overflow_told():
             return _together([generate_from_stream(_pieces(guardrail, one, turns)) for one in options.each()])
@@ -355,6 +362,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
             reload=self.reload,
             record=self.record,
             audit=self.audit,
+            canary=self.canary,
         )
         found = next((opening for opening in self._openings if opening.spec == spec), None)
         if found is None:
@@ -467,11 +475,11 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
     @override
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         """The key of a cached answer: all of the above, so that no policy is served another policy's answers."""
-        self._payer(kwargs)  # what is charged to a payer is never cached
+        payer = self._payer(kwargs)  # what is charged to a payer is never cached
         asked = {name: spelled(name, value) for name, value in kwargs.items()}
-        return repr(
-            sorted({**self._identifying_params, **asked, "stop_of_call": stop, "guard": self._hashes()}.items())
-        )
+        arm = {} if self.canary is None else {"policy_sha256": self._opened().policy(payer).sha256}
+        told = {**self._identifying_params, **arm, **asked, "stop_of_call": stop, "guard": self._hashes()}
+        return repr(sorted(told.items()))
 
     def _hashes(self) -> list[str]:
         """What tells an open guardrail's weights and cost models apart, or those that have more than a name."""
