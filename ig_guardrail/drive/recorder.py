@@ -28,9 +28,10 @@ from ig_guardrail.stream.recording import (
     Recording,
     ScoreTrack,
     ShadowAccount,
+    shadow_account,
 )
 from ig_guardrail.threads import ForkSafeLock
-from ig_guardrail.types import Charge, CompiledPolicy, PromptRule, Receipt
+from ig_guardrail.types import Budget, Charge, CompiledPolicy, PromptRule, Receipt
 
 LOG = logging.getLogger(__name__)
 
@@ -106,21 +107,23 @@ def recording_of(run: Run, usage: Usage, receipt: Receipt, texts: str = "hash") 
         fail_open=receipt.fail_open,
         text_sha256=None if texts == "none" else text_sha256(receipt.text),
         text=receipt.text if texts == "plain" else None,
-        shadow=shadow_accounts(run.costs, receipt.charges),
+        shadow=shadow_accounts(budgets_of(run.costs), receipt.charges),
         arm=receipt.arm,
     )
 
 
-def shadow_accounts(costs: CostRegistry, charges: Sequence[Charge]) -> dict[str, ShadowAccount]:
+def shadow_accounts(budgets: Iterable[Budget], charges: Sequence[Charge]) -> dict[str, ShadowAccount]:
     """By budget in shadow mode, what would have come of it."""
-    found = {}
-    for rule in costs.rules:
-        if not rule.enforced:
-            lines = [line for line in charges if line.budget == rule.budget.id]
-            over = next((line.position for line in lines if line.z_after < 0), None)
-            highest = max((line.score for line in lines), default=0.0)
-            found[rule.budget.id] = ShadowAccount(rule.budget.hazards, over, highest)
-    return found
+    return {
+        one.id: shadow_account(one.hazards, [line for line in charges if line.budget == one.id])
+        for one in budgets
+        if one.mode == "shadow"
+    }
+
+
+def budgets_of(costs: CostRegistry) -> list[Budget]:
+    """The budgets that rules are made of."""
+    return [rule.budget for rule in costs.rules]
 
 
 def tracks_of(costs: CostRegistry, charges: Iterable[Charge]) -> tuple[ScoreTrack, ...]:

@@ -6,11 +6,11 @@ One JSON object a line, in the format `ig-guardrail/recording/v1`. No text is in
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, cast
 
-from ig_guardrail.types import Granularity, ScoreKind
+from ig_guardrail.types import Charge, Granularity, ScoreKind
 
 FORMAT = "ig-guardrail/recording/v1"
 MOST_TOKENS = 1 << 20  # of an answer
@@ -75,6 +75,12 @@ class ShadowAccount:
     hazards: tuple[str, ...]
     over: int | None
     score: float
+
+
+def shadow_account(hazards: tuple[str, ...], charges: Sequence[Charge]) -> ShadowAccount:
+    """What would have come of a budget, by all its charges, in order."""
+    over = next((line.position for line in charges if line.z_after < 0), None)
+    return ShadowAccount(hazards, over, max((line.score for line in charges), default=0.0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,12 +29,20 @@ def read_recordings(path: Path) -> Iterator[tuple[str, Recording]]:
 
     Raises RequestError.
     """
+    for place, values in recorded_lines(path):
+        try:
+            yield place, recording_in(values)
+        except ValueError as error:
+            raise unfit(place, str(error), "record answers with `--record`, or `policy record`") from error
+
+
+def recorded_lines(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The objects of a file, or of all `*.jsonl` of a folder, each with its place; of an audit log, its recordings.
+
+    Raises RequestError.
+    """
     for file in _files(path):
-        for place, values in _recorded(file):
-            try:
-                yield place, recording_in(values)
-            except ValueError as error:
-                raise unfit(place, str(error), "record answers with `--record`, or `policy record`") from error
+        yield from _recorded(file)
 
 
 def are_recordings(path: Path) -> bool:
@@ -64,7 +72,7 @@ def recording_of_text(bench: Bench, charged: ChargedText, texts: str = "hash") -
         over={budget: at for budget, at in over.items() if budget in enforced},
         text_sha256=None if texts == "none" else text_sha256(shown),
         text=shown if texts == "plain" else None,
-        shadow=shadow_accounts(bench.costs, charged.charges),
+        shadow=shadow_accounts(bench.policy.budgets, charged.charges),
     )
 
 

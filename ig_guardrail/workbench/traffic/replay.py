@@ -20,6 +20,7 @@ from ig_guardrail.costs.combine import evaluate
 from ig_guardrail.costs.kinds.base import EngineFacts
 from ig_guardrail.drive.charging import account_of, open_account
 from ig_guardrail.drive.cost_registry import counted_sha256, rule_of
+from ig_guardrail.drive.recorder import policy_facts
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.policy.expression import written
 from ig_guardrail.stream.recording import SCORED, DeniedCandidates, Recording, ScoreTrack
@@ -69,8 +70,13 @@ class PolicyReplay:
     def __init__(self, policy: CompiledPolicy, folder: Path | None) -> None:
         self.policy = policy
         self._folder = folder
-        self._budgets = [budget for budget in policy.budgets if budget.scope == "response"]
+        self.budgets = [budget for budget in policy.budgets if budget.scope == "response"]
         self._hash = cache(self._hash_beside)
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """How recordings name the policy."""
+        return policy_facts(self.policy)
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -83,7 +89,7 @@ class PolicyReplay:
             return DraftVerdict(PROMPT, over=(PROMPT,))
         if recording.outcome == "refused" and not recording.tokens:
             raise CannotJudge("nothing of an answer was recorded")
-        enforced = {budget.id for budget in self._budgets if budget.mode == "enforce"}
+        enforced = {budget.id for budget in self.budgets if budget.mode == "enforce"}
         overdrawn = [line for line in self.charges(recording) if line.z_after < 0]
         over = next((line for line in overdrawn if line.budget in enforced), None)
         if over is None and recording.outcome in ("refused", "ended"):
@@ -96,13 +102,13 @@ class PolicyReplay:
         self._check(recording)
         if not recording.tokens:
             return ()
-        return charges_of(recording, [self._rule(recording, budget.id) for budget in self._budgets])
+        return charges_of(recording, [self._rule(recording, budget.id) for budget in self.budgets])
 
     def _check(self, recording: Recording) -> None:
         """Raises CannotJudge for an answer whose scores are not those of this policy's cost models."""
         if recording.outcome == "failed" or recording.fail_open:
             raise CannotJudge("a cost model failed when it was recorded")
-        self._demand(recording, [name for budget in self._budgets for name in budget.cost.models()])
+        self._demand(recording, [name for budget in self.budgets for name in budget.cost.models()])
 
     def _demand(self, recording: Recording, names: Iterable[str]) -> None:
         engine = (recording.engine["sha256"], recording.engine["numerics"], recording.engine["language"])
@@ -123,7 +129,7 @@ class PolicyReplay:
         return recorded.score > rule.threshold
 
     def _rule(self, recording: Recording, budget_id: str) -> BudgetRule:
-        budget = next(budget for budget in self._budgets if budget.id == budget_id)
+        budget = next(budget for budget in self.budgets if budget.id == budget_id)
         return rule_of(budget, [recording.cost_models[name] for name in budget.cost.models()])
 
     def _hash_beside(self, name: str, engine: tuple[str, str, str]) -> str | None:
