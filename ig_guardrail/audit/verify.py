@@ -51,10 +51,10 @@ class Verification:
         """Faults and notes with their places, and what was followed."""
         told = [*map(str, self.faults), *(f"note: {one}" for one in self.notes)]
         bound = "bound by a key" if self.keyed else "bound without a key: compare the head with a copy of it"
-        span = f"lines {self.first} to {self.last.n}, {self.answers} answers, in {len(self.files)} files; {bound}"
-        faults = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
-        ends = f"broken: {faults}" if self.faults else "whole: nothing was changed, put in, moved or taken out"
-        return "\n".join([*told, span, f"head {self.last.n} {self.last.hash}", ends])
+        span = f"lines {self.first} to {self.last.n} of {', '.join(self.files)}: {self.answers} answers, {bound}"
+        whole = [f"head {self.last.n} {self.last.hash}", "whole: nothing was changed, put in, moved or taken out"]
+        broken = [f"broken: {len(self.faults)} fault{'s' * (len(self.faults) > 1)}"]
+        return "\n".join([*told, span, *(broken if self.faults else whole)])
 
 
 @dataclass(frozen=True, slots=True)

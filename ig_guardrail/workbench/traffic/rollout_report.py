@@ -82,8 +82,9 @@ def _shadow_lines(row: ShadowRow) -> Iterator[str]:
     yield f"budget {row.budget} ({', '.join(row.hazards)}) of {row.policy} {row.now.name}{_since(row.now)}"
     yield f"  would have denied {share(row.now.share)}"
     yield textwrap.fill(row.advice, LINE, initial_indent="  ", subsequent_indent="  ")
-    for kind, rows in (("version", row.by_version), ("language", row.by_language)):
-        yield from (f"  {kind} {one.name}: {share(one.share)}{_since(one)}" for one in rows)
+    if len(row.by_version) > 1:
+        yield from (f"  version {one.name}: {share(one.share)}{_since(one)}" for one in row.by_version)
+    yield from (f"  language {one.name}: {share(one.share)}" for one in row.by_language)
     yield from (f"  example {line}" for line in _examples(row))
 
 

@@ -39,7 +39,7 @@ def log(ig: Command, runs_on: RunsOn, polite: str, tmp_path: Path) -> Path:
 def test_a_log_is_verified_and_replayed(ig: Command, log: Path, polite: str) -> None:
     ran = ig("audit", "verify", str(log))
     assert ran.code == 0
-    assert "lines 1 to 3, 3 answers, in 1 files; bound without a key" in ran.out
+    assert f"lines 1 to 3 of {log}: 3 answers, bound without a key" in ran.out
     head = ran.out.splitlines()[-2].split()[-1]
     assert ig("audit", "verify", str(log), "--head", head, "--lines", "3").code == 0
     assert ig("audit", "verify", str(log), "--head", f"{log}.head").code == 0
@@ -99,7 +99,7 @@ def test_a_conversation_is_audited(ig: Command, runs_on: RunsOn, polite: str, tm
     runs_on(ScriptedEngine(Continuations({(0, 0): CALM})))
     log = str(tmp_path / "chat.jsonl")
     ig("chat", "--policy", polite, "--seed", "7", "--audit", log, stdin=b"Why?\nWhy?\n")
-    assert "lines 1 to 2, 2 answers" in ig("audit", "verify", log).out
+    assert f"lines 1 to 2 of {log}: 2 answers" in ig("audit", "verify", log).out
 
 
 def test_a_log_that_cannot_be_written_answers_nothing(
