@@ -1,10 +1,10 @@
 """The files of one audit log: the one that is written, those before it, and what stands beside them.
 
-audit.jsonl           the newest lines
-audit.000001.jsonl    the first lines, then audit.000002.jsonl, and so on
-audit.jsonl.head      where the chain stands; a copy of it elsewhere shows whether lines were cut off
-audit.jsonl.policies  the policies that answers were given under, by hash
-audit.jsonl.lock      held while a line is written
+audit.jsonl             the newest lines
+audit.part000001.jsonl  the first lines, then audit.part000002.jsonl, and so on
+audit.jsonl.head        where the chain stands; a copy of it elsewhere shows whether lines were cut off
+audit.jsonl.policies    the policies that answers were given under, by hash
+audit.jsonl.lock        held while a line is written
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ig_guardrail.audit.chain import FORMAT, START, AuditLine, Head, read_line
-from ig_guardrail.errors import AuditError, brief
+from ig_guardrail.errors import AuditError, RequestError, brief
 
+_PART = re.compile(r"(.+)\.part([0-9]{6,})((?:\.[^.]*)?)")
 LONGEST_LINE = 16 << 20  # bytes
 
 
@@ -33,11 +34,10 @@ class LogFiles:
 
     def before(self) -> list[Path]:
         """The files whose lines stand before those of the newest, in order."""
-        form = re.compile(re.escape(self.path.stem) + r"\.(\d{6,})" + re.escape(self.path.suffix) + r"\Z")
         folder = self.path.parent
-        names = [one.name for one in folder.iterdir()] if folder.is_dir() else []
-        found = [(int(match[1]), name) for name in names if (match := form.match(name))]
-        return [folder / name for _, name in sorted(found)]
+        paths = list(folder.iterdir()) if folder.is_dir() else []
+        earlier = (path for path in paths if path != self.path and _numbered(path)[0] == self.path)
+        return sorted(earlier, key=_numbered)
 
     def all(self) -> list[Path]:
         """All of them, in order."""
@@ -45,8 +45,8 @@ class LogFiles:
 
     def next_name(self) -> Path:
         """What the newest is called when another is begun."""
-        taken = [int(one.name.split(".")[-2 if self.path.suffix else -1]) for one in self.before()]
-        return self.path.with_name(f"{self.path.stem}.{max(taken, default=0) + 1:06d}{self.path.suffix}")
+        taken = [_numbered(path)[1] for path in self.before()]
+        return self.path.with_name(f"{self.path.stem}.part{max(taken, default=0) + 1:06d}{self.path.suffix}")
 
     def anchored(self) -> Head:
         """The head that was written beside the log. Raises AuditError for a file that is none."""
@@ -73,6 +73,23 @@ class LogFiles:
             new = self.policies / f"{sha256}.{os.getpid()}.new"
             write_private(new, normal_form)
             new.replace(self.policies / f"{sha256}.json")
+
+
+def logs_of(paths: Iterable[Path]) -> list[LogFiles]:
+    """The logs that files belong to, once each. Raises RequestError where there is none."""
+    found: dict[Path, LogFiles] = {}
+    for path in paths:
+        files = LogFiles(_numbered(path)[0])
+        if path not in files.all():
+            raise RequestError("there is no such log", where=str(path), fix="name the file that `audit` was given")
+        found.setdefault(files.path, files)
+    return list(found.values())
+
+
+def _numbered(path: Path) -> tuple[Path, int]:
+    """The log that a file is of, and its number; 0 for the one that is written."""
+    part = _PART.fullmatch(path.name)
+    return (path, 0) if part is None else (path.with_name(f"{part[1]}{part[3]}"), int(part[2]))
 
 
 def read_head(path: Path) -> Head:

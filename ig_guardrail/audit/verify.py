@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ig_guardrail.audit.chain import START, AuditKey, AuditLine, Head, read_line
-from ig_guardrail.audit.files import LogFiles, raw_lines, read_head, readable_lines
+from ig_guardrail.audit.files import LogFiles, raw_lines
 from ig_guardrail.audit.log import ANSWER, DROPPED, TORN
 from ig_guardrail.errors import AuditError, RequestError, brief
 
@@ -72,61 +72,44 @@ class _Raw:
         return f"{self.path}:{self.number}"
 
 
-def verify(
-    paths: Sequence[Path], key: AuditKey | None = None, anchors: Sequence[Head] = (), least: int = 0
-) -> Verification:
-    """Follow the chain through files; the files before each, of the same log, belong to it.
+def verify(log: LogFiles, key: AuditKey | None = None, anchors: Sequence[Head] = (), least: int = 0) -> Verification:
+    """Follow the chain through all files of a log.
 
-    anchors  heads that were copied elsewhere, which the chain must pass; n is 0 where only the hash is known. The heads
-             that stand beside the files are among them
+    anchors  heads that were copied elsewhere, which the chain must pass; n is 0 where only the hash is known. The head
+             that stands beside the log is among them
     least    lines that there must have been at least, by number
-    Raises RequestError for a log under a key that is not given, and for files that cannot be read.
+    Raises RequestError for a log under a key that is not given, and for one that cannot be read.
     """
     found = Verification()
-    follower = _Follower(found, key)
-    files = files_of(paths)
     try:
-        for path in files:
+        # the head first: a log that is written to goes on meanwhile
+        beside = [(str(log.head), log.anchored())] if log.head.exists() else []
+        follower = _Follower(found, key, [*beside, *(("--head", one) for one in anchors)])
+        for path in log.all():
             found.files.append(str(path))
             for number, data, ended in raw_lines(path):
                 follower.take(_Raw(path, number, data, ended))
                 if len(found.faults) >= MOST_FAULTS:
                     return found
     except (OSError, AuditError) as error:
-        raise RequestError("the log cannot be read", where=str(files[-1]), why=brief(error)) from error
-    beside = [(LogFiles(path).head, path) for path in files if LogFiles(path).head.exists()]
-    told = [(str(place), read_head(place)) for place, _ in beside]
-    follower.end([*told, *(("--head", one) for one in anchors)], least)
+        raise RequestError("the log cannot be read", where=str(log.path), why=brief(error)) from error
+    follower.end(least)
     return found
-
-
-def files_of(paths: Iterable[Path]) -> list[Path]:
-    """Files, each behind those of its log that stand before it, once each. Raises RequestError where there is none."""
-    found: dict[Path, None] = {}
-    for path in paths:
-        all = LogFiles(path).all()
-        if path not in all:
-            raise RequestError("there is no such log", where=str(path), fix="name the file that `audit` was given")
-        found |= dict.fromkeys(all)
-    return list(found)
-
-
-def lines_of(paths: Iterable[Path]) -> Iterator[tuple[str, AuditLine]]:
-    """The lines of a log in order, each with its place; what is torn, or none of its lines, is left to `verify`."""
-    for path in files_of(paths):
-        yield from readable_lines(path)
 
 
 class _Follower:
     """Where the chain stands, and what is still to be explained."""
 
-    def __init__(self, found: Verification, key: AuditKey | None) -> None:
+    def __init__(self, found: Verification, key: AuditKey | None, anchors: Sequence[tuple[str, Head]]) -> None:
+        """anchors: heads that must be passed, and where each is from."""
         self._found, self._key = found, key
+        self._anchors = [one for one in anchors if one[1] != START]
+        self._wanted = {head.hash for _, head in self._anchors}
         self._at: Head | None = None
         self._begins: tuple[str, Head] | None = None  # the place of the first line, and what it follows
         self._strange: list[_Raw] = []  # what is no line, unless the next line says that it was torn
         self._dropped: set[Head] = set()
-        self._passed: dict[str, int] = {}
+        self._passed: dict[str, int] = {}  # of the anchors' hashes, the lines that have them
 
     def take(self, raw: _Raw) -> None:
         """The next line."""
@@ -144,16 +127,16 @@ class _Follower:
         self._check_place(raw, line)
         self._note(raw, line)
 
-    def end(self, anchors: Iterable[tuple[str, Head]], least: int) -> None:
+    def end(self, least: int) -> None:
         """What must hold of the whole."""
-        last, told = self._found.last, [one for one in anchors if one[1] != START]
-        if any(head == last for _, head in told) and self._strange:
+        last = self._found.last
+        if any(head == last for _, head in self._anchors) and self._strange:
             self._note_torn()
         self._fault_strange()
         if self._begins is not None and self._begins[1] not in self._dropped:
             place, before = self._begins
             self._tell(place, f"lines 1 to {before.n} are missing, and no line says that they were dropped")
-        for where, head in told:
+        for where, head in self._anchors:
             self._check_anchor(where, head)
         if last.n < least:
             self._tell("--lines", f"the log ends at line {last.n}, and had {least}: lines were cut off")
@@ -216,7 +199,7 @@ class _Follower:
         found.first = found.first or line.n
         found.keyed = line.key is not None
         found.last = line.head
-        self._passed[line.hash] = line.n
+        self._passed |= {line.hash: line.n} if line.hash in self._wanted else {}
         if kind == DROPPED:
             last, digest = line.values.get("last"), line.values.get("last_hash")
             if isinstance(last, int) and isinstance(digest, str):

@@ -107,7 +107,7 @@ def recording_of(run: Run, usage: Usage, receipt: Receipt, texts: str = "hash") 
         fail_open=receipt.fail_open,
         text_sha256=None if texts == "none" else text_sha256(receipt.text),
         text=receipt.text if texts == "plain" else None,
-        shadow=shadow_accounts(budgets_of(run.costs), receipt.charges),
+        shadow=shadow_accounts(run.policy.budgets if run.guarded else (), receipt.charges),
         arm=receipt.arm,
     )
 
@@ -119,11 +119,6 @@ def shadow_accounts(budgets: Iterable[Budget], charges: Sequence[Charge]) -> dic
         for one in budgets
         if one.mode == "shadow"
     }
-
-
-def budgets_of(costs: CostRegistry) -> list[Budget]:
-    """The budgets that rules are made of."""
-    return [rule.budget for rule in costs.rules]
 
 
 def tracks_of(costs: CostRegistry, charges: Iterable[Charge]) -> tuple[ScoreTrack, ...]:

@@ -47,14 +47,23 @@ def verify_command(
     from dataclasses import asdict
 
     from ig_guardrail.audit.chain import find_key
+    from ig_guardrail.audit.files import logs_of
     from ig_guardrail.audit.verify import verify
 
-    found = verify(files, find_key(key_file), [_head(one) for one in head or ()], lines)
+    logs, key, heads = logs_of(files), find_key(key_file), [_head(one) for one in head or ()]
+    if len(logs) > 1 and (heads or lines):
+        raise RequestError(
+            f"{len(logs)} logs are named",
+            where="--head, --lines",
+            why="a head is one log's",
+            fix="verify one at a time",
+        )
+    found = [verify(log, key, heads, lines) for log in logs]
     if form is Format.JSON:
-        print(json.dumps({"ok": found.ok, **asdict(found)}))
+        print("\n".join(json.dumps({"ok": one.ok, **asdict(one)}) for one in found))
     else:
-        print(found.as_text())
-    raise typer.Exit(int(not found.ok))
+        print("\n\n".join(one.as_text() for one in found))
+    raise typer.Exit(int(not all(one.ok for one in found)))
 
 
 @app.command("replay")

@@ -14,15 +14,15 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from ig_guardrail.audit.files import LogFiles
+from ig_guardrail.audit.files import LogFiles, logs_of, readable_lines
 from ig_guardrail.audit.log import ANSWER
-from ig_guardrail.audit.verify import lines_of
 from ig_guardrail.budget import BudgetRule, BudgetState, SafetyState, charge, remaining
 from ig_guardrail.costs.combine import evaluate
 from ig_guardrail.drive.cost_registry import rule_of
 from ig_guardrail.errors import AuditError, CostFailure, RequestError, brief
 from ig_guardrail.policy import load_policy
 from ig_guardrail.policy.compiler import policy_in
+from ig_guardrail.policy.expression import NotAnExpression
 from ig_guardrail.spec import folder_of
 from ig_guardrail.stream.recording import Recording, recording_in
 from ig_guardrail.types import Charge, CompiledPolicy
@@ -72,12 +72,13 @@ def replay_log(paths: Sequence[Path], policy: str | None = None) -> LogReplay:
     policy: under which; None: each under its own, as it was kept beside the log
     Raises RequestError for a log that cannot be read, PolicyError.
     """
-    shelf = _Shelf(paths)
+    logs = logs_of(paths)
+    shelf = _Shelf(logs)
     given = None if policy is None else load_policy(policy)
     other = None if given is None or policy is None else PolicyReplay(given, folder_of(policy))
     same, differences, apart = 0, list[Difference](), dict[str, int]()
     try:
-        for place, line in lines_of(paths):
+        for place, line in (one for log in logs for path in log.all() for one in readable_lines(path)):
             if line.values.get("kind") != ANSWER:
                 continue
             try:
@@ -101,20 +102,28 @@ def replay_log(paths: Sequence[Path], policy: str | None = None) -> LogReplay:
 class _Shelf:
     """Policies that were kept beside logs, by hash."""
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self._files = [LogFiles(path) for path in paths]
+    def __init__(self, logs: Sequence[LogFiles]) -> None:
+        self._logs = logs
         self._found: dict[str, CompiledPolicy | None] = {}
 
     def find(self, sha256: str) -> CompiledPolicy:
         """Raises CannotJudge where it was not kept."""
         if sha256 not in self._found:
-            texts = (files.policy(sha256) for files in self._files)
+            texts = (log.policy(sha256) for log in self._logs)
             text = next((one for one in texts if one is not None), None)
-            self._found[sha256] = None if text is None else policy_in(text, "")
+            self._found[sha256] = None if text is None else _policy_in(text)
         policy = self._found[sha256]
         if policy is None:
             raise CannotJudge(f"policy {sha256[:12]} is not kept beside the log; name its file with `--policy`")
         return policy
+
+
+def _policy_in(text: str) -> CompiledPolicy | None:
+    """The policy in a file that was kept; None for a file that another made, which no policy's normal form is."""
+    try:
+        return policy_in(text, "")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, NotAnExpression):
+        return None
 
 
 def _repeated(values: Mapping[str, Any], policy: CompiledPolicy) -> Iterator[str]:

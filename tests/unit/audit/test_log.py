@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from ig_guardrail.audit.chain import find_key
-from ig_guardrail.audit.files import LogFiles
+from ig_guardrail.audit.files import LogFiles, readable_lines
 from ig_guardrail.audit.log import AuditLog
-from ig_guardrail.audit.verify import lines_of, verify
+from ig_guardrail.audit.verify import verify
 from ig_guardrail.errors import AuditError, RequestError
 from ig_guardrail.settings import KEY_VARIABLE, AuditFile, audit_file
 
@@ -33,7 +33,8 @@ def file(tmp_path: Path) -> Path:
 
 
 def said(path: Path) -> list[Any]:
-    return [line.values.get("said") for _, line in lines_of([path]) if line.values["kind"] == "answer"]
+    lines = (line.values for part in LogFiles(path).all() for _, line in readable_lines(part))
+    return [values["said"] for values in lines if values["kind"] == "answer"]
 
 
 def say(log: AuditLog, *words: object) -> None:
@@ -60,7 +61,7 @@ def test_two_processes_of_four_threads_append_without_a_break(file: Path) -> Non
     for process in processes:
         process.join()
         assert process.exitcode == 0
-    found = verify([file])
+    found = verify(LogFiles(file))
     assert (found.faults, found.answers, found.last.n) == ([], 80, 80)
     assert sorted(said(file)) == sorted(f"{p}-{t}-{n}" for p in "ab" for t in range(4) for n in range(10))
 
@@ -72,7 +73,7 @@ def test_several_logs_of_one_process_take_turns(file: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert (verify([file]).faults, len(said(file))) == ([], 40)
+    assert (verify(LogFiles(file)).faults, len(said(file))) == ([], 40)
 
 
 def test_what_is_made_is_for_its_owner_alone(file: Path) -> None:
@@ -89,23 +90,23 @@ def test_a_log_goes_on_behind_a_torn_line_and_tells_it(file: Path, torn: bytes) 
     say(AuditLog(AuditFile(file)), "a", "b")
     with file.open("ab") as opened:
         opened.write(torn)
-    assert verify([file]).ok  # the head says that it was whole before
-    assert verify([file]).notes
+    assert verify(LogFiles(file)).ok  # the head says that it was whole before
+    assert verify(LogFiles(file)).notes
     say(AuditLog(AuditFile(file)), "c")
-    found = verify([file])
+    found = verify(LogFiles(file))
     assert (found.faults, [note.what for note in found.notes][:1]) == ([], ["torn, as a crash leaves a line"])
     assert said(file) == ["a", "b", "c"]
     data = file.read_bytes()
     file.write_bytes(data.replace(torn.rstrip(b"\n"), b"", 1))
-    assert not verify([file]).ok
+    assert not verify(LogFiles(file)).ok
 
 
 def test_a_log_whose_end_was_cut_off_never_passes_again(file: Path) -> None:
     say(AuditLog(AuditFile(file)), "a", "b", "c")
     file.write_bytes(b"".join(file.read_bytes().splitlines(keepends=True)[:2]))
-    assert ["lines were cut off" in fault.what for fault in verify([file]).faults] == [True]
+    assert ["lines were cut off" in fault.what for fault in verify(LogFiles(file)).faults] == [True]
     say(AuditLog(AuditFile(file)), "d")
-    assert [fault.what for fault in verify([file]).faults] == ["line 3 is missing before it"]
+    assert [fault.what for fault in verify(LogFiles(file)).faults] == ["line 3 is missing before it"]
 
 
 def test_a_head_that_a_crash_left_behind_is_no_fault(file: Path) -> None:
@@ -114,19 +115,19 @@ def test_a_head_that_a_crash_left_behind_is_no_fault(file: Path) -> None:
     before = LogFiles(file).head.read_text()
     say(log, "b")
     LogFiles(file).head.write_text(before)
-    assert verify([file]).ok
+    assert verify(LogFiles(file)).ok
     say(AuditLog(AuditFile(file)), "c")
-    assert (verify([file]).faults, said(file)) == ([], ["a", "b", "c"])
+    assert (verify(LogFiles(file)).faults, said(file)) == ([], ["a", "b", "c"])
 
 
 def test_the_chain_goes_on_from_file_to_file(file: Path) -> None:
     log = AuditLog(AuditFile(file, most_bytes=1_000))
     say(log, *range(12))
     names = [path.name for path in LogFiles(file).all()]
-    assert names == ["audit.000001.jsonl", "audit.000002.jsonl", "audit.jsonl"]
-    assert (verify([file]).faults, said(file)) == ([], list(range(12)))
+    assert names == ["audit.part000001.jsonl", "audit.part000002.jsonl", "audit.jsonl"]
+    assert (verify(LogFiles(file)).faults, said(file)) == ([], list(range(12)))
     (file.parent / names[1]).unlink()
-    assert ["missing before it" in fault.what for fault in verify([file]).faults] == [True]
+    assert ["missing before it" in fault.what for fault in verify(LogFiles(file)).faults] == [True]
 
 
 def test_a_crash_between_two_files_breaks_nothing(file: Path) -> None:
@@ -134,19 +135,19 @@ def test_a_crash_between_two_files_breaks_nothing(file: Path) -> None:
     file.rename(LogFiles(file).next_name())
     log = AuditLog(AuditFile(file))
     say(log, "c")
-    assert (verify([file]).faults, said(file)) == ([], ["a", "b", "c"])
+    assert (verify(LogFiles(file)).faults, said(file)) == ([], ["a", "b", "c"])
 
 
 def test_old_files_are_dropped_whole_and_the_rest_is_verified(file: Path) -> None:
     log = AuditLog(AuditFile(file, most_bytes=1_000, keep_files=2))
     say(log, *range(30))
     assert len(LogFiles(file).all()) == 3
-    found = verify([file])
+    found = verify(LogFiles(file))
     assert found.faults == []
     assert found.first > 1
     assert any("were dropped, as the log was told to" in note.what for note in found.notes)
     LogFiles(file).before()[0].unlink()
-    assert ["no line says that they were dropped" in fault.what for fault in verify([file]).faults] == [True]
+    assert ["no line says that they were dropped" in fault.what for fault in verify(LogFiles(file)).faults] == [True]
 
 
 def test_days_have_files_and_are_kept_for_so_long(file: Path) -> None:
@@ -156,7 +157,7 @@ def test_days_have_files_and_are_kept_for_so_long(file: Path) -> None:
         say(log, day)
         now[0] += timedelta(days=1)
     assert said(file) == [3, 4, 5]
-    assert verify([file]).faults == []
+    assert verify(LogFiles(file)).faults == []
 
 
 def test_a_log_has_one_key(file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -170,7 +171,7 @@ def test_a_log_has_one_key(file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path
         AuditLog(AuditFile(file))
     monkeypatch.setenv(KEY_VARIABLE, SECRET)
     say(AuditLog(AuditFile(file)), "b")
-    assert verify([file], find_key(None)).faults == []
+    assert verify(LogFiles(file), find_key(None)).faults == []
     assert log.name("hello") != AuditLog(AuditFile(tmp_path / "plain.jsonl", key)).name("hullo")
 
 
@@ -201,7 +202,7 @@ def test_a_line_that_cannot_be_written_leaves_nothing(file: Path, monkeypatch: p
             say(log, "b")
     assert file.read_bytes() == before
     say(log, "c")
-    assert (verify([file]).faults, said(file)) == ([], ["a", "c"])
+    assert (verify(LogFiles(file)).faults, said(file)) == ([], ["a", "c"])
 
 
 def test_a_log_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:

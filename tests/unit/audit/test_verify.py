@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ig_guardrail.audit.chain import START, AuditKey, Head, write_line
-from ig_guardrail.audit.files import read_head
+from ig_guardrail.audit.files import LogFiles, logs_of, read_head
 from ig_guardrail.audit.verify import verify
 from ig_guardrail.errors import RequestError
 
@@ -29,7 +29,7 @@ def log(count: int, key: AuditKey | None, start: Head = START) -> tuple[list[byt
 
 def faults(path: Path, data: bytes, key: AuditKey | None, *anchors: Head) -> list[str]:
     path.write_bytes(data)
-    return [str(fault) for fault in verify([path], key, anchors).faults]
+    return [str(fault) for fault in verify(LogFiles(path), key, anchors).faults]
 
 
 @keys
@@ -37,7 +37,7 @@ def test_a_whole_log_has_no_fault(key: AuditKey | None, tmp_path: Path) -> None:
     lines, head = log(5, key)
     file = tmp_path / "audit.jsonl"
     assert faults(file, b"".join(lines), key, head) == []
-    found = verify([file], key, [Head(0, head.hash), Head(2, write_head(lines[1]))], least=5)
+    found = verify(LogFiles(file), key, [Head(0, head.hash), Head(2, write_head(lines[1]))], least=5)
     assert (found.ok, found.first, found.last, found.answers, found.keyed) == (True, 1, head, 5, key is not None)
 
 
@@ -63,7 +63,7 @@ def test_every_cut_is_found_where_a_head_was_kept(key: AuditKey | None, tmp_path
     data = b"".join(lines)
     for length in range(0, len(data), 1 if key is None else 5):
         assert faults(tmp_path / "audit.jsonl", data[:length], key, head), f"cut behind byte {length}"
-    assert verify([tmp_path / "audit.jsonl"], key, least=2).faults
+    assert verify(LogFiles(tmp_path / "audit.jsonl"), key, least=2).faults
 
 
 def edits(lines: Sequence[bytes], draw: random.Random) -> dict[str, list[bytes]]:
@@ -134,9 +134,30 @@ def test_a_fault_is_told_where_it_is_and_once(tmp_path: Path) -> None:
 def test_a_keyed_log_needs_its_key(tmp_path: Path) -> None:
     (tmp_path / "audit.jsonl").write_bytes(b"".join(log(2, KEY)[0]))
     with pytest.raises(RequestError, match="written under a key"):
-        verify([tmp_path / "audit.jsonl"])
+        verify(LogFiles(tmp_path / "audit.jsonl"))
     with pytest.raises(RequestError, match="no such log"):
-        verify([tmp_path / "other.jsonl"])
+        logs_of([tmp_path / "other.jsonl"])
+
+
+def test_files_of_one_log_are_one_log(tmp_path: Path) -> None:
+    names = [
+        "a.jsonl",
+        "a.part000001.jsonl",
+        "a.part000002.jsonl",
+        "b",
+        "b.part000001",
+        "c.part000007.jsonl",
+        "d.202611.jsonl",
+    ]
+    for name in names:
+        (tmp_path / name).touch()
+    logs = logs_of(tmp_path / name for name in names)
+    assert [[path.name for path in log.all()] for log in logs] == [
+        ["a.part000001.jsonl", "a.part000002.jsonl", "a.jsonl"],
+        ["b.part000001", "b"],
+        ["c.part000007.jsonl"],
+        ["d.202611.jsonl"],
+    ]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from ig_guardrail import ChatIGGuardrail, GuardedChatModel, assembly
+from ig_guardrail.audit.files import LogFiles
 from ig_guardrail.audit.verify import verify
 from ig_guardrail.drive import auditor
 from ig_guardrail.drive.auditor import Auditor
@@ -70,7 +71,7 @@ def test_every_outcome_has_one_line_without_texts_whose_decision_comes_out_again
     assert line["recording"]["text_sha256"] == text_sha256(receipt.text)
     told = json.dumps(line)
     assert not any(text and text in told for text in (receipt.text, CONVERSATIONS[name].prompt, receipt.message))
-    assert verify([file]).faults == []
+    assert verify(LogFiles(file)).faults == []
     found = replay_log([file])
     assert found.differences == ()
     assert (found.same, found.apart) == ((0, {"it was not guarded": 1}) if name == "unguarded" else (1, {}))
@@ -261,7 +262,7 @@ def test_guards_of_hosted_models_write_lines_too(file: Path) -> None:
     assert model.invoke("Why?").text == KIND
     GuardRunnable(compiled(POLITE), audit=file).invoke(LATE)
     assert [line["recording"]["outcome"] for line in lines(file)] == ["completed", "ended"]
-    assert (verify([file]).faults, replay_log([file]).differences) == ([], ())
+    assert (verify(LogFiles(file)).faults, replay_log([file]).differences) == ([], ())
 
 
 def test_a_chat_model_writes_lines_where_it_is_told_to(
