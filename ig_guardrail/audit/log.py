@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ig_guardrail.audit.chain import START, AuditLine, Head, find_key, write_line
 from ig_guardrail.audit.files import LONGEST_LINE, LogFiles, last_line
@@ -28,6 +28,7 @@ LOG = logging.getLogger(__name__)
 BUSY_S = 10.0  # for which a line waits for its turn
 _LOOK_S = 0.005
 ANSWER, TORN, DROPPED = "answer", "torn", "dropped"  # kinds of lines
+_Place: TypeAlias = tuple[int, int]  # of the newest file: by what it is known, and its size
 
 
 class AuditLog:
@@ -41,9 +42,7 @@ class AuditLog:
         self.file, self.key, self._clock = file, find_key(file.key_file), clock
         self.files = LogFiles(file.path)
         self._turn = ForkSafeLock()
-        self._known: tuple[tuple[int, int], Head] | None = (
-            None  # the newest file by place and size, and where it stands
-        )
+        self._known: tuple[_Place, Head] | None = None  # where the chain stood when the file was last written
         self._kept: set[str] = set()
         self.check()
 
@@ -113,12 +112,10 @@ class AuditLog:
         return self._told_torn(found, torn) if torn else found
 
     def _last(self) -> tuple[AuditLine | None, bytes]:
-        """The last whole line of the log, and what stands torn behind it."""
-        for path in reversed(self.files.all()):
-            last, torn = last_line(path)
-            if last is not None or torn:
-                return last, torn
-        return None, b""
+        """The last whole line of the log, and what stands torn behind it in the newest file."""
+        found, torn = last_line(self.files.path) if self.files.path.exists() else (None, b"")
+        before = (last_line(path)[0] for path in reversed(self.files.before()))
+        return found or next((line for line in before if line is not None), None), torn
 
     def _told_torn(self, head: Head, torn: bytes) -> Head:
         """End what a crash left of lines, and write a line that says what it was."""
@@ -174,16 +171,16 @@ class AuditLog:
             try:
                 _write_all(opened, f"{line}\n".encode())
                 os.fsync(opened)
+                self.files.anchor(after)
             except OSError:
                 os.ftruncate(opened, size)
                 raise
         finally:
             os.close(opened)
-        self.files.anchor(after)
         self._known = (self._place(), after)
         return after
 
-    def _place(self) -> tuple[int, int]:
+    def _place(self) -> _Place:
         if not self.files.path.exists():
             return 0, 0
         found = self.files.path.stat()

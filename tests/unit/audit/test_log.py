@@ -138,6 +138,27 @@ def test_a_crash_between_two_files_breaks_nothing(file: Path) -> None:
     assert (verify(LogFiles(file)).faults, said(file)) == ([], ["a", "b", "c"])
 
 
+def test_a_crash_in_the_first_line_of_a_file_breaks_nothing(file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    say(AuditLog(AuditFile(file)), "a", "b")
+    file.rename(LogFiles(file).next_name())
+    file.write_bytes(b'{"form')
+    say(AuditLog(AuditFile(file)), "c")
+    assert (verify(LogFiles(file)).faults, said(file)) == ([], ["a", "b", "c"])
+    assert [one.levelname for one in caplog.records] == ["WARNING"]
+
+
+def test_a_line_whose_head_cannot_be_written_is_none(file: Path) -> None:
+    log = AuditLog(AuditFile(file))
+    say(log, "a")
+    blocked = file.parent / "audit.jsonl.head.new"
+    blocked.mkdir()
+    with pytest.raises(AuditError, match="cannot be written"):
+        say(log, "b")
+    blocked.rmdir()
+    say(log, "c")
+    assert (verify(LogFiles(file)).faults, said(file)) == ([], ["a", "c"])
+
+
 def test_old_files_are_dropped_whole_and_the_rest_is_verified(file: Path) -> None:
     log = AuditLog(AuditFile(file, most_bytes=1_000, keep_files=2))
     say(log, *range(30))
