@@ -61,8 +61,8 @@ class LogFiles:
     def policy(self, sha256: str) -> str | None:
         """The normal form of a policy that was kept; None where it was not, or is not that policy any more."""
         try:
-            text = (self.policies / f"{sha256}.json").read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
+            text = _text(self.policies / f"{sha256}.json", LONGEST_LINE)
+        except (OSError, ValueError):
             return None
         return text if hashlib.sha256(text.encode()).hexdigest() == sha256 else None
 
@@ -95,7 +95,7 @@ def _numbered(path: Path) -> tuple[Path, int]:
 def read_head(path: Path) -> Head:
     """The head in a file. Raises AuditError."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(_text(path, 1_000))
         n, digest = values["lines"], values["hash"]
         if not isinstance(n, int) or n < 0 or not re.fullmatch("[0-9a-f]{64}", digest):
             raise ValueError("it holds no number of lines, or no hash")
@@ -104,6 +104,15 @@ def read_head(path: Path) -> Head:
             "the head cannot be read", where=str(path), why=brief(error), fix="give a whole one"
         ) from error
     return Head(n, digest)
+
+
+def _text(path: Path, most: int) -> str:
+    """The text of a file of so many characters at most. Raises OSError, ValueError."""
+    with path.open(encoding="utf-8") as file:
+        text = file.read(most + 1)
+    if len(text) > most:
+        raise ValueError(f"it has more than {most:,} characters")
+    return text
 
 
 def raw_lines(path: Path) -> Iterator[tuple[int, bytes, bool]]:

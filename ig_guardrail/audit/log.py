@@ -201,8 +201,12 @@ def _write_all(opened: int, data: bytes) -> None:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Hold a lock file: all others, in this process or another, wait. Raises AuditError where they wait too long."""
-    import fcntl
-
+    try:
+        import fcntl
+    except ImportError as error:
+        raise AuditError(
+            "there are no file locks on this system", where=str(path), fix="keep the log on Linux or macOS"
+        ) from error
     opened = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         until = time.monotonic() + BUSY_S

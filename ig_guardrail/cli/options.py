@@ -24,6 +24,9 @@ RecordedTexts: TypeAlias = Annotated[
 AuditOption: TypeAlias = Annotated[
     Path | None, typer.Option("--audit", help="Write a line for every answer to this audit log.")
 ]
+AuditTexts: TypeAlias = Annotated[
+    bool, typer.Option("--audit-texts", help="Keep what was shown in the audit log, and not only its hash.")
+]
 AuditKeyFile: TypeAlias = Annotated[
     Path | None,
     typer.Option(

@@ -58,6 +58,7 @@ def chat_command(
     revision: options.Revision = None,
     context: options.ContextOption = None,
     audit: options.AuditOption = None,
+    audit_texts: options.AuditTexts = False,
     key_file: options.AuditKeyFile = None,
 ) -> None:
     """Talk with the model. /new begins a new conversation, /quit leaves; lines may also come from a pipe.
@@ -91,7 +92,7 @@ def chat_command(
         max_reasoning_tokens=max_reasoning_tokens,
     )
     names = (model, policy, device, dtype, weights, None, None, exit, ledger)
-    log = None if audit is None else AuditFile(audit, key_file)
+    log = None if audit is None else AuditFile(audit, key_file, audit_texts)
     guardrail = open_guardrail(GuardrailSpec(*names, revision=revision, context=context, audit=log))
     asking = asking.within(guardrail)
     try:

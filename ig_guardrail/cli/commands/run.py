@@ -68,6 +68,7 @@ def run_command(
     record: options.RecordOption = None,
     record_texts: options.RecordedTexts = "hash",
     audit: options.AuditOption = None,
+    audit_texts: options.AuditTexts = False,
     key_file: options.AuditKeyFile = None,
     json_lines: Annotated[
         bool, typer.Option("--json", help="One JSON object a line: deltas, then the receipt.")
@@ -111,7 +112,7 @@ def run_command(
 
     names = (model, policy, device, dtype, weights, reward, critic, exit, ledger)
     kept = None if record is None else recording_file(record, record_texts)
-    log = None if audit is None else AuditFile(audit, key_file)
+    log = None if audit is None else AuditFile(audit, key_file, audit_texts)
     guardrail = open_guardrail(GuardrailSpec(*names, revision=revision, context=context, record=kept, audit=log))
     asking = asking.within(guardrail)
     try:

@@ -133,6 +133,22 @@ def test_a_report_is_read_off_a_log(ig: Command, runs_on: RunsOn, polite: str, t
     assert json.loads(log.read_text().splitlines()[0])["kind"] == "answer"
 
 
+def test_a_report_is_read_off_what_run_writes(ig: Command, runs_on: RunsOn, polite: str, tmp_path: Path) -> None:
+    observed, told = tmp_path / "observed.yaml", tmp_path / "receipts.jsonl"
+    observed.write_text(Path(polite).read_text().replace("every: 4", "every: 4, mode: shadow"))
+    runs_on(ScriptedEngine(Continuations({(0, 0): RUDE})))
+    told.write_text(ig("run", "--prompt", "Why?", "--policy", str(observed), "--json").out)
+    ran = ig("policy", "report", str(told), "--shadow")
+    assert (ran.code, "budget rudeness (hte) of polite" in ran.out, "denied 1 of 1 " in ran.out) == (0, True, True)
+
+
+def test_texts_are_kept_where_that_is_asked_for(ig: Command, runs_on: RunsOn, polite: str, tmp_path: Path) -> None:
+    runs_on(ScriptedEngine(Continuations({(0, 0): CALM})))
+    log = tmp_path / "texts.jsonl"
+    ig("run", "--prompt", "Why?", "--policy", polite, "--audit", str(log), "--audit-texts")
+    assert CALM in log.read_text()
+
+
 @pytest.mark.slow
 def test_all_of_it_runs_without_torch(log: Path) -> None:
     for words in (["audit", "verify", str(log)], ["audit", "replay", str(log)]):
