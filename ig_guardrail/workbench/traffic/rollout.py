@@ -12,6 +12,7 @@ from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.workbench.traffic.answers import GivenAnswer
 
 EXAMPLES = 5
+NO_ANSWER = "refused or ended"
 OUTCOMES = ("completed", "refused", "ended", "cancelled", "failed")
 
 
@@ -95,7 +96,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class CanaryReport:
-    """policies: by arm, which versions answered. apart: answers, by reason."""
+    """policies: by arm, which versions answered. rows: of what was so in any arm. apart: answers, by reason."""
 
     policies: Mapping[str, tuple[Share, ...]]
     rows: tuple[Compared, ...]
@@ -133,14 +134,18 @@ def canary_report(answers: Iterable[GivenAnswer]) -> CanaryReport:
         return CanaryReport({name: _versions(of) for name, of in arms.items()}, (), apart)
     budgets = sorted({budget for of in arms.values() for one in of for budget in one.denied})
     asked: dict[str, Callable[[GivenAnswer], bool]] = {
-        "refused or ended": lambda one: one.outcome in ("refused", "ended"),
+        NO_ANSWER: lambda one: one.outcome in ("refused", "ended"),
         **{outcome: partial(_ended, outcome) for outcome in OUTCOMES},
         "searched": lambda one: one.searched,
         **{f"drafts denied by '{name}'": partial(_denied, name) for name in budgets},
     }
     return CanaryReport(
         {name: _versions(of) for name, of in arms.items()},
-        tuple(_compared(name, arms["stable"], arms["canary"], so) for name, so in asked.items()),
+        tuple(
+            _compared(name, arms["stable"], arms["canary"], so)
+            for name, so in asked.items()
+            if name == NO_ANSWER or any(map(so, (*arms["stable"], *arms["canary"])))
+        ),
         apart,
     )
 

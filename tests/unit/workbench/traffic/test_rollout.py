@@ -135,6 +135,7 @@ def test_arms_are_compared_with_intervals(file: Path) -> None:
     assert row.told_apart
     assert "+25.0 points" in canary_text(report)
     assert "more under the canary" in canary_text(report)
+    assert [row.name for row in report.rows] == ["refused or ended", "completed", "refused"]
     few = canary_report(read_answers(arms(file, (1, 20), (2, 10))))
     assert not few.rows[0].told_apart
     assert "so few answers do not tell the arms apart" in canary_text(few)
