@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -49,6 +50,7 @@ def verify_command(
     from ig_guardrail.audit.chain import find_key
     from ig_guardrail.audit.files import logs_of
     from ig_guardrail.audit.verify import verify
+    from ig_guardrail.cli.writers import printable
 
     logs, key, heads = logs_of(files), find_key(key_file), [_head(one) for one in head or ()]
     if len(logs) > 1 and (heads or lines):
@@ -62,7 +64,7 @@ def verify_command(
     if form is Format.JSON:
         print("\n".join(json.dumps({"ok": one.ok, **asdict(one)}) for one in found))
     else:
-        print("\n\n".join(one.as_text() for one in found))
+        print(printable("\n\n".join(one.as_text() for one in found), sys.stdout))
     raise typer.Exit(int(not all(one.ok for one in found)))
 
 
@@ -81,10 +83,11 @@ def replay_command(
 
     Exit code 0: all came out as they were written; 1: some did not, or none could be made; 2: an error.
     """
+    from ig_guardrail.cli.writers import printable
     from ig_guardrail.workbench.traffic.audit_replay import replay_log
 
     found = replay_log(files, policy)
-    print(found.as_json() if form is Format.JSON else found.as_text())
+    print(found.as_json() if form is Format.JSON else printable(found.as_text(), sys.stdout))
     raise typer.Exit(int(found.fails))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -41,12 +42,13 @@ def report_command(
 
     Exit code 0; 1: there is nothing to tell; 2: an error.
     """
+    from ig_guardrail.cli.writers import printable
     from ig_guardrail.policy import load_policy
     from ig_guardrail.spec import folder_of
-    from ig_guardrail.workbench.traffic import rollout_report as written
-    from ig_guardrail.workbench.traffic.answers import read_answers
+    from ig_guardrail.workbench.rollout import report as written
+    from ig_guardrail.workbench.rollout.answers import read_answers
+    from ig_guardrail.workbench.rollout.figures import canary_report, shadow_report
     from ig_guardrail.workbench.traffic.replay import PolicyReplay
-    from ig_guardrail.workbench.traffic.rollout import canary_report, shadow_report
 
     if shadow == canary or (policy is not None and canary):
         raise RequestError(
@@ -59,9 +61,9 @@ def report_command(
     if shadow:
         shadowed = shadow_report(answers)
         writers = {"text": written.shadow_text, "json": written.shadow_json, "html": written.shadow_page}
-        print(writers[form](shadowed))
+        print(printable(writers[form](shadowed), sys.stdout))
         raise typer.Exit(int(not shadowed.rows))
     compared = canary_report(answers)
     canary_writers = {"text": written.canary_text, "json": written.canary_json, "html": written.canary_page}
-    print(canary_writers[form](compared))
+    print(printable(canary_writers[form](compared), sys.stdout))
     raise typer.Exit(int(not compared.rows))

@@ -9,7 +9,7 @@ from functools import partial
 
 from ig_guardrail.binomial import proportion
 from ig_guardrail.bootstrap import Estimate
-from ig_guardrail.workbench.traffic.answers import GivenAnswer
+from ig_guardrail.workbench.rollout.answers import GivenAnswer
 
 EXAMPLES = 5
 NO_ANSWER = "refused or ended"

@@ -15,10 +15,9 @@ from ig_guardrail.errors import RequestError
 from ig_guardrail.stream.receipt import as_json, text_sha256
 from ig_guardrail.stream.recording import Recording, ShadowAccount
 from ig_guardrail.types import Receipt
-from ig_guardrail.workbench.traffic.answers import read_answers
-from ig_guardrail.workbench.traffic.replay import PolicyReplay
-from ig_guardrail.workbench.traffic.rollout import canary_report, difference, shadow_report
-from ig_guardrail.workbench.traffic.rollout_report import (
+from ig_guardrail.workbench.rollout.answers import read_answers
+from ig_guardrail.workbench.rollout.figures import canary_report, difference, shadow_report
+from ig_guardrail.workbench.rollout.report import (
     canary_json,
     canary_page,
     canary_text,
@@ -26,6 +25,7 @@ from ig_guardrail.workbench.traffic.rollout_report import (
     shadow_page,
     shadow_text,
 )
+from ig_guardrail.workbench.traffic.replay import PolicyReplay
 from tests.golden.conversations import CONVERSATIONS, POLITE, RUDE, compiled, scripted_guardrail
 from tests.unit.workbench.recordings import TONE, policy, recording
 

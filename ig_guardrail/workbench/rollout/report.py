@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 
 from ig_guardrail.bootstrap import Estimate
+from ig_guardrail.workbench.rollout.figures import CanaryReport, Compared, ShadowReport, ShadowRow, Share
 from ig_guardrail.workbench.traffic.replay_report import share
-from ig_guardrail.workbench.traffic.rollout import CanaryReport, Compared, ShadowReport, ShadowRow, Share
 
 SHADOW_LIMITS = (
     "a budget in shadow mode judges what was shown; which drafts a search would have found instead nobody knows",
