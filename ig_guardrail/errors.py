@@ -16,6 +16,7 @@ GuardrailError                what, where, why, fix; `exit_code` 2
     CostTimeout
   LedgerError                 the ledger cannot be read or written
     BudgetTaken               another answer has spent what this one needed; no failure, the answer ends there
+  AuditError                  the audit log cannot be written, or cannot be read
   GenerationFailed            a request ended `failed`; carries the receipt
 """
 
@@ -102,6 +103,10 @@ class LedgerError(GuardrailError):
 
 class BudgetTaken(LedgerError):
     """Other answers have spent what this one needed, so it ends where it is."""
+
+
+class AuditError(GuardrailError):
+    """The audit log cannot be written, or cannot be read."""
 
 
 class CostTimeout(CostFailure):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from ig_guardrail.drive.prompt_check import PromptCheck
@@ -59,7 +60,15 @@ def receipt(
         seconds=_seconds(run, usage),
         reasoning=server.gate.reasoning if server else "",
         unsafe=usage.unsafe,
+        at=now(),
+        language=run.request.language,
+        arm=run.arm,
     )
+
+
+def now() -> str:
+    """The time, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _model(engine: Engine) -> dict[str, Any]:
@@ -86,6 +95,7 @@ def _spend(run: Run, server: Server | None) -> dict[str, Mapping[str, Any]]:
             "of": rule.budget.budget,
             "mode": rule.budget.mode,
             "threshold": rule.budget.threshold,
+            "hazards": rule.budget.hazards,
         }
         for rule in run.costs.rules
     }

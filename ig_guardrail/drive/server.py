@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
-from ig_guardrail.budget import Point, pressure, remaining, settle
+from ig_guardrail.budget import Point, SafetyState, pressure, remaining, settle
 from ig_guardrail.causes import log_cause, name_cause
 from ig_guardrail.counterfactual import edit_messages
 from ig_guardrail.drive.run import Run
@@ -58,7 +58,8 @@ class Server:
         hold = Hold(
             run.settings.hold, run.costs.longest_match, run.sampling.stop, request.unit, request.json, request.hides
         )
-        self.gate = Gate(root, run.costs.rules, hold, session.opening() if session else None)
+        usage.opening = session.opening() if session else SafetyState()
+        self.gate = Gate(root, run.costs.rules, hold, usage.opening)
         self.scorer = Scorer(run.costs, run.prompt, request.json, run.thoughts)
         self._nodes: dict[int, Node] = {root.id: root}
 
@@ -204,10 +205,11 @@ class Server:
         thresholds = {rule.budget.id: rule.budget.threshold for rule in rules}
         mine = [measure for measure in measures if measure.budget in thresholds]
         mine.sort(key=lambda measure: (measure.position, measure.ended))
-        state, charges = settle(rules, self.gate.state_at(node), mine)
+        before = self.gate.state_at(node)
+        state, charges = settle(rules, before, mine)
         lowest = {rule.budget.id: remaining(rule.budget, state.account(rule.budget), node.position) for rule in rules}
         for over in (name for name, left in lowest.items() if left < 0):
-            self.usage.note_unsafe(node, mine, over)
+            self.usage.note_unsafe(node, mine, over, before)
         pressures = [pressure(measure.score, thresholds[measure.budget]) for measure in mine]
         return CostEstimate(lowest, sum(line.cost for line in charges), max(pressures, default=0.0))
 
@@ -218,7 +220,7 @@ class Server:
         self.usage.note_search(found=isinstance(reply, Accepted))
         if not isinstance(reply, Accepted):
             self.usage.denials += 1
-            self.usage.note_unsafe(node, measures, reply.budget or "")
+            self.usage.note_unsafe(node, measures, reply.budget or "", gate.state_at(node))
             return reply
         self.usage.note_commit(node.id, node.position)
         yield from self._settle()

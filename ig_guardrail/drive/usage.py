@@ -6,8 +6,24 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ig_guardrail.budget import BudgetState, SafetyState
 from ig_guardrail.drive.prompt_check import PromptCheck
 from ig_guardrail.types import BlockRecord, Measure, Node, UnsafeDrafts
+
+
+@dataclass(frozen=True, slots=True)
+class DeniedDraft:
+    """A draft that would have overdrawn a budget: the budget's books before it, and what it was charged for, in order.
+
+    worst: the measure with the highest score
+    """
+
+    before: BudgetState
+    measures: tuple[Measure, ...]
+
+    @property
+    def worst(self) -> Measure:
+        return max(self.measures, key=lambda measure: measure.score)
 
 
 @dataclass(slots=True)
@@ -15,7 +31,8 @@ class Usage:
     """Counts and moments (`time.monotonic()` seconds) of one request, and what its prompt check found.
 
     rounds, judged, denials  since the last commit; blocks keeps them for each commit
-    over    by budget and hash of its tokens, the worst charge of each draft that would have overdrawn it
+    over    by budget and hash of its tokens, the drafts that would have overdrawn it
+    opening what was spent before the first token, where budgets are shared with earlier answers
     """
 
     prompt_check: PromptCheck = field(default_factory=PromptCheck)
@@ -28,7 +45,8 @@ class Usage:
     judged: set[int] = field(default_factory=set)
     denials: int = 0
     blocks: list[BlockRecord] = field(default_factory=list)
-    over: dict[str, dict[int, Measure]] = field(default_factory=dict)
+    over: dict[str, dict[int, DeniedDraft]] = field(default_factory=dict)
+    opening: SafetyState = field(default_factory=SafetyState)
     _searched: float = 0.0
     _searching_since: float | None = None
 
@@ -47,18 +65,25 @@ class Usage:
         self.blocks.append(BlockRecord(position, max(1, self.rounds), len(judged), self.denials))
         self.judged, self.rounds, self.denials = set(), 0, 0
 
-    def note_unsafe(self, node: Node, measures: Sequence[Measure], budget: str) -> None:
-        """A draft would have overdrawn a budget. The same words count once, whoever asked about them."""
+    def note_unsafe(self, node: Node, measures: Sequence[Measure], budget: str, before: SafetyState) -> None:
+        """A draft would have overdrawn a budget. The same words count once, whoever asked about them.
+
+        before: what was spent before the draft
+        """
         own = [measure for measure in measures if measure.budget == budget]
         if own:
-            drafts = self.over.setdefault(budget, {})
-            words = hash(node.answer_ids())
-            drafts[words] = max((*own, drafts.get(words, own[0])), key=lambda measure: measure.score)
+            own.sort(key=lambda measure: (measure.position, measure.ended))
+            draft = DeniedDraft(before.accounts.get(budget, BudgetState()), tuple(own))
+            drafts, words = self.over.setdefault(budget, {}), hash(node.answer_ids())
+            drafts[words] = max(draft, drafts.get(words, draft), key=lambda one: one.worst.score)
 
     @property
     def unsafe(self) -> dict[str, UnsafeDrafts]:
         """By budget, the drafts that would have overdrawn it."""
-        worst = {budget: max(drafts.values(), key=lambda one: one.score) for budget, drafts in self.over.items()}
+        worst = {
+            budget: max((one.worst for one in drafts.values()), key=lambda one: one.score)
+            for budget, drafts in self.over.items()
+        }
         return {budget: UnsafeDrafts(len(self.over[budget]), one.score, one.position) for budget, one in worst.items()}
 
     def note_search(self, found: bool) -> None:
