@@ -78,6 +78,7 @@ def charge_history(run: Run, session: LedgerSession) -> Waiting[None]:
         for messages in _each(new_to):
             one = join_messages(messages)
             prompt = run.engine.encode(turns[:index] or (NO_TURN,), run.prompt.thinking, run.prompt.notation)
+            prompt = replace(prompt, cache_salt=run.prompt.cache_salt)
             state = yield from _charged(run, prompt, one)
             for rule in rules:
                 total = state.account(rule.budget).total if messages in new_to[rule.budget.id] else NOTHING

@@ -111,13 +111,13 @@ def _fired(check: PromptCheck, server: Server | None) -> dict[str, tuple[str | i
 
 def _tokens(run: Run, server: Server | None) -> dict[str, int]:
     """prompt, with a given beginning of the answer; released; generated; held: committed but never shown;
-    discarded: generated and not committed; read: by the model, in all rows and contexts; reasoning: of the thought, as
-    far as it was shown, or all of one that is not.
+    discarded: generated and not committed; read: by the model, in all rows and contexts; cached: of the prompt, and not
+    read, since one before began alike; reasoning: of the thought, as far as it was shown, or all of one that is not.
     """
     if server is None:
         return {
             "prompt": len(run.prompt.ids),
-            **dict.fromkeys(("released", "generated", "held", "discarded", "read", "reasoning"), 0),
+            **dict.fromkeys(("released", "generated", "held", "discarded", "read", "cached", "reasoning"), 0),
         }
     gate, generated, given = server.gate, server.usage.generated, server.start.position
     thought = max(0, gate.tip.thought.taken - given)
@@ -128,6 +128,7 @@ def _tokens(run: Run, server: Server | None) -> dict[str, int]:
         "held": gate.tip.position - max(gate.released, given),
         "discarded": max(0, generated - (gate.tip.position - given)),
         "read": run.engine.tokens_read(server.root),
+        "cached": run.engine.tokens_cached(server.root),
         "reasoning": thought if run.request.hides else min(thought, max(0, gate.released - given)),
     }
 

@@ -95,6 +95,7 @@ def make_run(
     held_to = CostRegistry({}, ()) if method == "none" else costs
     check_payer(request, shared_rules(held_to.rules))
     prompt = engine.encode(messages_before_answer(request.turns), request.thinking, request.notation)
+    prompt = replace(prompt, cache_salt=request.cache_salt)
     return Run(request, policy, engine, held_to, values, limits, method, strategy, settings, prompt, began, arm)
 
 

@@ -140,6 +140,7 @@ class Server:
             case Twin():
                 turns, before = edit_messages(self.run.prompt.turns, request.edit), self.run.prompt
                 prompt = engine.encode(turns, before.thinking, before.notation)
+                prompt = replace(prompt, cache_salt=before.cache_salt)
                 sampling = self._sampling_of(request.edit)
                 return engine.open(prompt, sampling, twin_of=self._known(request.node)), self._opened
             case Steer():

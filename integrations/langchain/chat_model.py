@@ -144,6 +144,8 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
     answer at once, by its chat template's own switch."""
     max_reasoning_tokens: int | None = None
     """Where a thought is ended, so that an answer follows; thoughts count as part of `max_tokens` too."""
+    prompt_cache: bool = True
+    """Whether what a prompt begins with is kept, so that the next one like it is read faster; never across tenants."""
     language: str = "en"
     """Of the refusal and closing messages."""
     streaming: bool = False
@@ -453,7 +455,9 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         given = self._given()
         policy = given.policy if given is not None else self._opened().policy()
         return {
-            **self._options(None, {}).model_dump(exclude={"timeout", "conversation", "tenant", *BESIDES}),
+            **self._options(None, {}).model_dump(
+                exclude={"timeout", "conversation", "tenant", "prompt_cache", *BESIDES}
+            ),
             "strategy": getattr(self.strategy, "__qualname__", self.strategy),
             "model": self.model,
             "revision": self.revision,
