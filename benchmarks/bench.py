@@ -21,7 +21,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
 from command import publish, run
-from speed import always, calm, lag, memory, naive, profile, together, weights
+from speed import always, calm, lag, lengths, memory, naive, profile, prompts, together, weights
 from speed.stage import Stage, open_stage, origin_of
 
 from ig_guardrail.evaluate import tables
@@ -33,6 +33,8 @@ Measure: TypeAlias = Callable[[Stage, int], list[tables.Row]]
 
 PARTS: Mapping[str, Measure] = {
     "calm": calm.measure,
+    "lengths": lengths.measure,
+    "prompts": prompts.measure,
     "always": always.measure,
     "naive": naive.measure,
     "memory": memory.measure,

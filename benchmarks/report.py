@@ -31,6 +31,7 @@ ARTIFACTS = ROOT / "ig_guardrail" / "artifacts"
 WIDE = ("equal", "hard", "sweep")
 TAKEN: Mapping[str, Path] = {  # under benchmarks/out, and where the documents have it from
     "bench.json": RESULTS / "bench.json",
+    "prompts/bench.json": RESULTS / "prompts.json",
     "quality/figures.json": RESULTS / "quality.json",
     **{f"{name}/results.json": RESULTS / f"{name}.json" for name in (*WIDE, "tuning", "words")},
     **{f"equal/{name}": ROOT / "docs" / "images" / name for name in ("front.svg", "traces.svg")},
@@ -100,8 +101,8 @@ def quality(results: Path) -> str:
 
 def bounded(results: Path) -> str:
     """What has a bound, of quality and of speed."""
-    quality, bench = _read(results, "quality"), _read(results, "bench")
-    rows = [row for row in (*quality["figures"], *bench["figures"]) if row["bound"]]
+    measured = [_read(results, name)["figures"] for name in ("quality", "bench", "prompts")]
+    rows = [row for figures in measured for row in figures if row["bound"]]
     lines = [f"| {row['part']}: {row['title']} | {tables.cells(row)} |" for row in rows]
     return "\n".join(("| what | value | interval | n | bound | |", "|---|---:|---:|---:|---:|---|", *lines))
 
@@ -116,6 +117,12 @@ def bench(results: Path) -> str:
 def weights(results: Path) -> str:
     """What fewer bits do."""
     return tables.markdown([row for row in _read(results, "bench")["figures"] if row["of"] == "weights"])
+
+
+def prompts(results: Path) -> str:
+    """What the length of a prompt costs, and what is read once."""
+    result = _read(results, "prompts")
+    return f"{_measured(result)}\n\n{tables.markdown(result['figures'])}"
 
 
 def profile(results: Path) -> str:
@@ -366,7 +373,7 @@ DOCUMENTS: Mapping[Path, Sections] = {
     ROOT / "docs" / "benchmarks.md": {"bounds": bounded, "quality": quality, "bench": bench},
     ROOT / "docs" / "choosing.md": {"tuning": compared("tuning", CHOSEN_BY), "words": compared("words", CHOSEN_BY)},
     ROOT / "docs" / "cost-models.md": {"calibrated": calibrated, "judge": judge, "shared": shared},
-    ROOT / "docs" / "performance.md": {"profile": profile, "weights": weights},
+    ROOT / "docs" / "performance.md": {"profile": profile, "prompts": prompts, "weights": weights},
     ROOT / "docs" / "results.md": {"equal": compared("equal"), "second": second, "second-over": second_over},
     ROOT / "docs" / "architecture.md": {"layers": layers},
     ROOT / "CONTRIBUTING.md": {"house": house},

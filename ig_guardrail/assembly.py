@@ -16,14 +16,15 @@ from ig_guardrail.costs.heads.base_model import BaseModel, read_base_model
 from ig_guardrail.costs.kinds.base import EngineFacts
 from ig_guardrail.costs.rewards.catalog import critic_named, reward_named
 from ig_guardrail.costs.rewards.values import Values
+from ig_guardrail.drive.auditor import Auditor
 from ig_guardrail.drive.recorder import Recorder
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.engine.loading.models import load_engine
-from ig_guardrail.errors import ModelError
+from ig_guardrail.errors import ModelError, PolicyError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.ledger import Ledger, ledger_at
 from ig_guardrail.policy import load_policy
-from ig_guardrail.settings import Limits, recording_file
+from ig_guardrail.settings import Limits, audit_file, recording_file
 from ig_guardrail.spec import GuardrailSpec, folder_of
 from ig_guardrail.types import CompiledPolicy
 
@@ -43,13 +44,35 @@ def open_guardrail(spec: GuardrailSpec | None = None, policy: CompiledPolicy | N
     spec = spec or GuardrailSpec()
     compiled = policy or load_policy(spec.policy)
     recorder = None if spec.record is None else Recorder(recording_file(spec.record))
+    auditor = None if spec.audit is None else Auditor(audit_file(spec.audit))
     engine = open_engine(spec)
     values = open_values(engine, spec.reward, spec.critic)
     opened = guard(
         engine, compiled, folder_of(spec.policy), values, ledger_at(spec.ledger), spec.cost_models, spec.limits
     )
-    opened.recorder = recorder
+    opened.recorder, opened.auditor = recorder, auditor
     return opened
+
+
+def guard_alike(
+    old: Guardrail, policy: CompiledPolicy, folder: Path | None, cost_models: Mapping[str, CostModel] | None
+) -> Guardrail:
+    """A guardrail for another policy, on the model of one that is open; its messages were tried.
+
+    Engine, ledger, values and limits are that one's, and so are its recorder and its audit log. In an arm of a rollout
+    it must bear the name of the policy before. Raises PolicyError, ModelError and HeadMismatch as at start-up.
+    """
+    if old.arm and policy.name != old.policy.name:
+        raise PolicyError(
+            f"the policy is called '{policy.name}', and the one beside it '{old.policy.name}'",
+            where="canary",
+            why="what conversations have spent is kept by the policy's name, and would begin anew in the other arm",
+            fix="give both the same `metadata.name`, and another `version`",
+        )
+    new = guard(old.engine, policy, folder, old.values, old.ledger, cost_models, old.limits)
+    new.recorder, new.auditor, new.arm = old.recorder, old.auditor, old.arm
+    new.approve()
+    return new
 
 
 def open_engine(spec: GuardrailSpec) -> TransformersEngine:

@@ -16,6 +16,7 @@ GuardrailError                what, where, why, fix; `exit_code` 2
     CostTimeout
   LedgerError                 the ledger cannot be read or written
     BudgetTaken               another answer has spent what this one needed; no failure, the answer ends there
+  AuditError                  the audit log cannot be written, or cannot be read
   GenerationFailed            a request ended `failed`; carries the receipt
 """
 
@@ -106,6 +107,10 @@ class BudgetTaken(LedgerError):
     def __init__(self, what: str, hazards: tuple[str, ...] = ()) -> None:
         super().__init__(what)
         self.hazards = hazards
+
+
+class AuditError(GuardrailError):
+    """The audit log cannot be written, or cannot be read."""
 
 
 class CostTimeout(CostFailure):

@@ -12,8 +12,9 @@ from ig_guardrail.costs.catalog import BuiltCost
 from ig_guardrail.costs.rewards.values import Values
 from ig_guardrail.costs.workers import Worker
 from ig_guardrail.drive.approval import OverdrawnMessage, approve_messages, overdrawn_messages
+from ig_guardrail.drive.auditor import Auditor
 from ig_guardrail.drive.cost_registry import bind_costs
-from ig_guardrail.drive.decode import cancel, decode, open_answer, refuse
+from ig_guardrail.drive.decode import cancel, decode, left, open_answer, refuse
 from ig_guardrail.drive.failures import failed, ledger_failure, ours
 from ig_guardrail.drive.history import open_session
 from ig_guardrail.drive.prompt_check import check_prompt_text
@@ -39,6 +40,8 @@ class Guardrail:
     values   a task model and a critic, for ranking only
     ledger   what conversations have spent; unless one is given, that of the process, which all guardrails share
     recorder notes what answers scored; None unless whoever opens the guardrail asks for one
+    auditor  has a line written for every answer before its end is delivered; None unless it is asked for
+    arm      `stable` or `canary`, where some requests are answered under another policy; receipts tell it
     """
 
     def __init__(
@@ -57,6 +60,8 @@ class Guardrail:
         self.limits = limits or Limits()
         self.ledger = ledger or process_ledger()
         self.recorder: Recorder | None = None
+        self.auditor: Auditor | None = None
+        self.arm = ""
         self._executor = Worker("ledger", ledger_failure)
         self._approved = threading.Event()
 
@@ -97,19 +102,22 @@ class Guardrail:
         return run_async(self._flow(request), _deadline(timeout))
 
     def _flow(self, request: GenerationRequest) -> Waiting[Chunk]:
-        run, usage = make_run(request, self.policy, self.engine, self.costs, self.values, self.limits), Usage()
+        usage = Usage()
+        run = make_run(request, self.policy, self.engine, self.costs, self.values, self.limits, self.arm)
         try:
             last = yield from self._serve(run, usage)
         except GenerationFailed as failure:
-            self._record(run, usage, failure.receipt)
+            yield from self._note(run, usage, failure.receipt)
             raise
-        self._record(run, usage, last.receipt)
+        yield from self._note(run, usage, last.receipt)
         return last
 
     def _serve(self, run: Run, usage: Usage) -> Waiting[Chunk]:
         request = run.request
         failure: GuardrailError | None = None
         try:
+            if self.auditor is not None:
+                yield from self.auditor.ready()
             yield from self._approve_once(run)
             usage.prompt_check = yield from check_prompt_text(run)
             if usage.prompt_check.action == "refuse":
@@ -124,18 +132,30 @@ class Guardrail:
             return refuse(run, usage, taken.what, taken.hazards)
         except (RequestError, PolicyError, ModelError):
             raise
+        except GeneratorExit:
+            self._note_left(run, usage, left(run, usage))
+            raise
         except Exception as error:
             failure = ours(error)
         if failure is not None:  # raised here, where nothing of the error of others is its context
             raise failed(failure, run, usage) from failure
         try:
             return (yield from decode(server))
+        except GeneratorExit:
+            self._note_left(run, usage, left(run, usage, server))
+            raise
         finally:
             self.engine.close(server.root)
 
-    def _record(self, run: Run, usage: Usage, receipt: Receipt | None) -> None:
+    def _note(self, run: Run, usage: Usage, receipt: Receipt | None) -> Waiting[None]:
         if self.recorder is not None and receipt is not None:
             self.recorder.note(run, usage, receipt)
+        if self.auditor is not None and receipt is not None:
+            yield from self.auditor.note(run, usage, receipt)
+
+    def _note_left(self, run: Run, usage: Usage, receipt: Receipt) -> None:
+        if self.auditor is not None:
+            self.auditor.note_left(run, usage, receipt)
 
     def _approve_once(self, run: Run) -> Waiting[None]:
         if run.guarded and not self._approved.is_set():

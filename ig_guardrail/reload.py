@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from ig_guardrail.assembly import guard
+from ig_guardrail.assembly import guard_alike
 from ig_guardrail.drive.failures import ours
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.guardrail import Guardrail
@@ -69,18 +69,7 @@ class ReloadingGuardrail:
             return
         try:
             policy = load_policy(self._path)
-            old = self._guardrail
-            new = guard(
-                old.engine,
-                policy,
-                self._path.parent,
-                old.values,
-                old.ledger,
-                self._spec.cost_models,
-                old.limits,
-            )
-            new.recorder = old.recorder
-            new.approve()
+            new = guard_alike(self._guardrail, policy, self._path.parent, self._spec.cost_models)
         except Exception as error:  # whatever it is, the request that looked has a policy to be answered under
             self._refuse(found, ours(error))
             return

@@ -59,3 +59,51 @@ def recording_file(given: str | Path | RecordingFile, texts: str = "hash") -> Re
             fix="write 'hash', 'none' or 'plain'",
         )
     return RecordingFile(Path(given), cast(Keeping, texts))
+
+
+KEY_VARIABLE = "IG_GUARDRAIL_AUDIT_KEY"
+MOST_BYTES = 64 << 20  # of a file of an audit log, before the next one is begun
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFile:
+    """Where a line is kept of every answer, each bound to the one before it.
+
+    path        a file of JSON lines, which is appended to; made for its owner alone
+    key_file    a file of mode 0600 with the key; else the environment's IG_GUARDRAIL_AUDIT_KEY; else there is no key
+    texts       whether the lines hold what was shown, and not only its hash
+    on_error    of a line that cannot be written: `closed` delivers no such answer, `open` does, and counts it
+    most_bytes  after which the next file is begun; the chain goes on in it
+    daily       whether each day, by UTC, has a file of its own
+    keep_days   after which a whole file is deleted, and a line tells that; makes the log daily
+    keep_files  how many files before the newest are kept
+    """
+
+    path: Path
+    key_file: Path | None = None
+    texts: bool = False
+    on_error: Literal["closed", "open"] = "closed"
+    most_bytes: int = MOST_BYTES
+    daily: bool = False
+    keep_days: int | None = None
+    keep_files: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raises RequestError for values out of range."""
+        least = {"most_bytes": 1, "keep_days": 1, "keep_files": 1}
+        for name, low in least.items():
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < low):
+                raise RequestError(f"{name} is {value!r:.40}", where="audit", fix=f"give a whole number from {low} on")
+        if self.on_error not in ("closed", "open"):
+            raise RequestError(
+                f"on_error is {self.on_error!r:.40}",
+                where="audit",
+                why="it says what becomes of an answer whose line cannot be written",
+                fix="write 'closed' or 'open'",
+            )
+
+
+def audit_file(given: str | Path | AuditFile) -> AuditFile:
+    """A path as a file of an audit log; such a file as it is."""
+    return given if isinstance(given, AuditFile) else AuditFile(Path(given))

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ig_guardrail.canary import Canary
 from ig_guardrail.errors import RequestError
-from ig_guardrail.settings import Limits, RecordingFile
+from ig_guardrail.settings import AuditFile, Limits, RecordingFile
 from ig_guardrail.types import CompiledPolicy
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class GuardrailSpec:
     context      most tokens of prompt and answer together; what the model reads if left out
     reload       of a chat model: whether its policy's file is read again where it was changed (`reload`)
     record       the file that what answers score is appended to; nothing is recorded if left out
+    audit        the audit log that a line is written to for every answer; there is none if left out
+    canary       of a chat model: another policy, for a share of its requests
     """
 
     model: str = "embedded"
@@ -52,6 +55,8 @@ class GuardrailSpec:
     context: int | None = None
     reload: bool = False
     record: str | Path | RecordingFile | None = None
+    audit: str | Path | AuditFile | None = None
+    canary: Canary | None = None
 
     def __post_init__(self) -> None:
         """Raises RequestError for an option of another type; what no such name stands for shows when it is opened."""

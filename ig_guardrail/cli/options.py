@@ -21,6 +21,18 @@ RecordOption: TypeAlias = Annotated[
 RecordedTexts: TypeAlias = Annotated[
     str, typer.Option("--record-texts", help="What recordings keep of a text: 'hash' (SHA-256), 'none' or 'plain'.")
 ]
+AuditOption: TypeAlias = Annotated[
+    Path | None, typer.Option("--audit", help="Write a line for every answer to this audit log.")
+]
+AuditTexts: TypeAlias = Annotated[
+    bool, typer.Option("--audit-texts", help="Keep what was shown in the audit log, and not only its hash.")
+]
+AuditKeyFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--key-file", help="The key of the audit log, in a file of mode 0600; else the variable IG_GUARDRAIL_AUDIT_KEY."
+    ),
+]
 BesideOption: TypeAlias = Annotated[
     str | None,
     typer.Option("--model", "-m", help="The model to score beside, as `run` takes it; words alone if left out."),

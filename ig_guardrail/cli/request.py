@@ -74,7 +74,7 @@ class RequestOptions:
 
     def ask(self, turns: tuple[Message, ...], conversation: str | None) -> GenerationRequest:
         """The request that answers these turns."""
-        from ig_guardrail.drive.request import GenerationRequest
+        from ig_guardrail.drive.request import GenerationRequest, salt_of
         from ig_guardrail.integrations.langchain.response_format import with_instructions
 
         notation = self.form.notation(self.tool_format)
@@ -96,6 +96,7 @@ class RequestOptions:
             tenant=self.tenant,
             reasoning=cast(Reasoning, self.reasoning),  # checked with the request
             notation=notation if self.form.callable else None,
+            cache_salt=salt_of(self.tenant),
         )
 
 

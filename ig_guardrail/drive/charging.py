@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ig_guardrail.budget import BudgetRule
+from ig_guardrail.budget import BudgetRule, SafetyState
 from ig_guardrail.drive.cost_registry import CostRegistry
 from ig_guardrail.drive.runners import Waiting
 from ig_guardrail.drive.scorer import Scorer, of_shown_thoughts
@@ -25,16 +25,21 @@ def charge_answer(engine: Engine, costs: CostRegistry, prompt: Prompt, node: Nod
     return account_of(node, costs.rules, measures)
 
 
-def account_of(node: Node, rules: Sequence[BudgetRule], measures: Sequence[Measure]) -> tuple[Charge, ...]:
+def account_of(
+    node: Node, rules: Sequence[BudgetRule], measures: Sequence[Measure], opening: SafetyState | None = None
+) -> tuple[Charge, ...]:
     """The charges of an answer with these measures, which are exactly those due. Raises CostFailure for others."""
-    gate = open_account(node, rules)
+    gate = open_account(node, rules, opening)
     gate.commit(node, measures)
     return gate.charges
 
 
-def open_account(node: Node, rules: Sequence[BudgetRule]) -> Gate:
-    """A gate at the root of an answer that charges all rules and denies nothing."""
-    return Gate(node.path()[0], [replace(rule, budget=noted_only(rule.budget)) for rule in rules], Hold())
+def open_account(node: Node, rules: Sequence[BudgetRule], opening: SafetyState | None = None) -> Gate:
+    """A gate at the root of an answer that charges all rules and denies nothing.
+
+    opening: what was spent before the first token, where budgets are shared with earlier answers
+    """
+    return Gate(node.path()[0], [replace(rule, budget=noted_only(rule.budget)) for rule in rules], Hold(), opening)
 
 
 def noted_only(budget: Budget) -> Budget:

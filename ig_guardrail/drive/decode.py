@@ -19,7 +19,7 @@ from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import EngineError, GuardrailError, LedgerError
 from ig_guardrail.ledger import LedgerSession
 from ig_guardrail.text.calls import begun_call, parse_message
-from ig_guardrail.types import HURRIED, AssistantMessage, Chunk, Finish, Node, Sampling, TokenLogprob
+from ig_guardrail.types import HURRIED, AssistantMessage, Chunk, Finish, Node, Receipt, Sampling, TokenLogprob
 
 
 def open_answer(run: Run, usage: Usage, session: LedgerSession | None) -> Waiting[Server]:
@@ -78,6 +78,12 @@ def refuse(run: Run, usage: Usage, reason: str, denied: Sequence[str]) -> Chunk:
 def cancel(run: Run, usage: Usage) -> Chunk:
     """What a request comes to whose time was over before anything was decoded."""
     return Chunk("", receipt(run, usage, run.verdict("cancelled", None, "deadline"), ""))
+
+
+def left(run: Run, usage: Usage, server: Server | None = None) -> Receipt:
+    """The record of a request whose caller left before its end. server: None where nothing was decoded yet."""
+    verdict = run.verdict("cancelled", None, "the caller left")
+    return receipt(run, usage, verdict, server.gate.text if server else "", (), server)
 
 
 def _sampling(run: Run) -> Waiting[Sampling]:

@@ -89,6 +89,7 @@ def charge_history(run: Run, session: LedgerSession) -> Waiting[None]:
             one, own = join_messages(messages), [own_words(each, run.policy.messages) for each in messages]
             own = [each for each in own if each.words or each.calls or each.thought]
             prompt = run.engine.encode(turns[:index] or (NO_TURN,), run.prompt.thinking, run.prompt.notation)
+            prompt = replace(prompt, cache_salt=run.prompt.cache_salt)
             state = (yield from _charged(run, prompt, join_messages(own))) if own else SafetyState()
             for rule in rules:
                 total = state.account(rule.budget).total if messages in new_to[rule.budget.id] else NOTHING

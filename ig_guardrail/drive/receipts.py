@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from ig_guardrail.drive.prompt_check import PromptCheck
@@ -66,7 +67,15 @@ def receipt(
         message_name=message.name if message else "",
         approved=asdict(message.approved) if message and message.approved else {},
         denied=run.policy.messages.ranked(denied) if message else (),
+        at=now(),
+        language=run.request.language,
+        arm=run.arm,
     )
+
+
+def now() -> str:
+    """The time, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _model(engine: Engine) -> dict[str, Any]:
@@ -93,6 +102,7 @@ def _spend(run: Run, server: Server | None) -> dict[str, Mapping[str, Any]]:
             "of": rule.budget.budget,
             "mode": rule.budget.mode,
             "threshold": rule.budget.threshold,
+            "hazards": rule.budget.hazards,
         }
         for rule in run.costs.rules
     }
@@ -108,13 +118,13 @@ def _fired(check: PromptCheck, server: Server | None) -> dict[str, tuple[str | i
 
 def _tokens(run: Run, server: Server | None) -> dict[str, int]:
     """prompt, with a given beginning of the answer; released; generated; held: committed but never shown;
-    discarded: generated and not committed; read: by the model, in all rows and contexts; reasoning: of the thought, as
-    far as it was shown, or all of one that is not.
+    discarded: generated and not committed; read: by the model, in all rows and contexts; cached: of the prompt, and not
+    read, since one before began alike; reasoning: of the thought, as far as it was shown, or all of one that is not.
     """
     if server is None:
         return {
             "prompt": len(run.prompt.ids),
-            **dict.fromkeys(("released", "generated", "held", "discarded", "read", "reasoning"), 0),
+            **dict.fromkeys(("released", "generated", "held", "discarded", "read", "cached", "reasoning"), 0),
         }
     gate, generated, given = server.gate, server.usage.generated, server.start.position
     thought = max(0, gate.tip.thought.taken - given)
@@ -125,6 +135,7 @@ def _tokens(run: Run, server: Server | None) -> dict[str, int]:
         "held": gate.tip.position - max(gate.released, given),
         "discarded": max(0, generated - (gate.tip.position - given)),
         "read": run.engine.tokens_read(server.root),
+        "cached": run.engine.tokens_cached(server.root),
         "reasoning": thought if run.request.hides else min(thought, max(0, gate.released - given)),
     }
 

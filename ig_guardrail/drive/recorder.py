@@ -9,22 +9,29 @@ import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, wait
-from datetime import UTC, datetime
 from typing import Any
 
 from ig_guardrail.costs.workers import Worker
 from ig_guardrail.drive.cost_registry import CostRegistry
 from ig_guardrail.drive.prompt_check import PromptCheck
 from ig_guardrail.drive.run import Run
-from ig_guardrail.drive.usage import Usage
+from ig_guardrail.drive.usage import DeniedDraft, Usage
 from ig_guardrail.engine.base import EngineInfo
 from ig_guardrail.errors import GuardrailError, RequestError, brief
 from ig_guardrail.policy.expression import written
 from ig_guardrail.settings import RecordingFile
 from ig_guardrail.stream.receipt import text_sha256
-from ig_guardrail.stream.recording import DeniedCandidates, RecordedModel, RecordedPrompt, Recording, ScoreTrack
+from ig_guardrail.stream.recording import (
+    DeniedCandidates,
+    RecordedModel,
+    RecordedPrompt,
+    Recording,
+    ScoreTrack,
+    ShadowAccount,
+    shadow_account,
+)
 from ig_guardrail.threads import ForkSafeLock
-from ig_guardrail.types import Charge, CompiledPolicy, Measure, PromptRule, Receipt
+from ig_guardrail.types import Budget, Charge, CompiledPolicy, PromptRule, Receipt
 
 LOG = logging.getLogger(__name__)
 
@@ -83,7 +90,7 @@ def recording_of(run: Run, usage: Usage, receipt: Receipt, texts: str = "hash") 
     """The recording of an answer that has ended. texts: what is kept of it, `hash`, `none` or `plain`."""
     ends = [usage.blocks[-1].position] if usage.blocks else []
     return Recording(
-        at=now(),
+        at=receipt.at,
         policy=policy_facts(run.policy),
         engine=engine_facts(run.engine.info),
         cost_models=recorded_models(run.costs),
@@ -100,7 +107,18 @@ def recording_of(run: Run, usage: Usage, receipt: Receipt, texts: str = "hash") 
         fail_open=receipt.fail_open,
         text_sha256=None if texts == "none" else text_sha256(receipt.text),
         text=receipt.text if texts == "plain" else None,
+        shadow=shadow_accounts(run.policy.budgets if run.guarded else (), receipt.charges),
+        arm=receipt.arm,
     )
+
+
+def shadow_accounts(budgets: Iterable[Budget], charges: Sequence[Charge]) -> dict[str, ShadowAccount]:
+    """By budget in shadow mode, what would have come of it."""
+    return {
+        one.id: shadow_account(one.hazards, [line for line in charges if line.budget == one.id])
+        for one in budgets
+        if one.mode == "shadow"
+    }
 
 
 def tracks_of(costs: CostRegistry, charges: Iterable[Charge]) -> tuple[ScoreTrack, ...]:
@@ -144,13 +162,8 @@ def engine_facts(info: EngineInfo) -> dict[str, str]:
     return {"name": info.model, "sha256": info.model_sha256, "numerics": info.numerics, "language": info.language}
 
 
-def now() -> str:
-    """The time, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _denied(over: Mapping[str, Mapping[int, Measure]]) -> dict[str, DeniedCandidates]:
-    scores = {budget: [one.score for one in drafts.values()] for budget, drafts in over.items()}
+def _denied(over: Mapping[str, Mapping[int, DeniedDraft]]) -> dict[str, DeniedCandidates]:
+    scores = {budget: [one.worst.score for one in drafts.values()] for budget, drafts in over.items()}
     return {budget: DeniedCandidates(len(all), max(all), _tenths(all)) for budget, all in scores.items()}
 
 

@@ -45,6 +45,7 @@ class GenerationRequest:
     reasoning     what becomes of thoughts: "auto" shows those that the model has, "show" asks it to think, "hide" shows
                   none, "off" asks it not to think
     notation      how calls are written, and of which tools the model is told; None is the model's own, without tools
+    cache_salt    whose prompts share with this one what the model computed for what they begin with; None: nobody's
     """
 
     turns: tuple[Message, ...]
@@ -60,6 +61,7 @@ class GenerationRequest:
     json: bool = False
     reasoning: Reasoning = "auto"
     notation: CallNotation | None = None
+    cache_salt: str | None = None
 
     @property
     def hides(self) -> bool:
@@ -70,6 +72,11 @@ class GenerationRequest:
     def thinking(self) -> bool | None:
         """Whether the model is told to think; None leaves it to its template."""
         return told_to_think(self.reasoning)
+
+
+def salt_of(tenant: str | None) -> str:
+    """The salt of a tenant's prompts, and of all that name none: how long an answer takes tells none of another's."""
+    return "" if tenant is None else f"tenant {tenant}"
 
 
 def told_to_think(reasoning: str) -> bool | None:

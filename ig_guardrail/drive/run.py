@@ -31,6 +31,7 @@ class Run:
     values    what may rank candidates
     prompt    the conversation before the answer, encoded
     began     `time.monotonic()` seconds
+    arm       `stable` or `canary`, where some requests are answered under another policy
     """
 
     request: GenerationRequest
@@ -44,6 +45,7 @@ class Run:
     settings: SearchSettings
     prompt: Prompt
     began: float
+    arm: str = ""
 
     @property
     def sampling(self) -> Sampling:
@@ -84,6 +86,7 @@ def make_run(
     costs: CostRegistry,
     values: Values,
     limits: Limits,
+    arm: str = "",
 ) -> Run:
     """Raises RequestError for what cannot be served; UnguardedNotAllowed."""
     began = time.monotonic()
@@ -92,7 +95,8 @@ def make_run(
     held_to = CostRegistry({}, ()) if method == "none" else costs
     check_payer(request, shared_rules(held_to.rules))
     prompt = engine.encode(messages_before_answer(request.turns), request.thinking, request.notation)
-    return Run(request, policy, engine, held_to, values, limits, method, strategy, settings, prompt, began)
+    prompt = replace(prompt, cache_salt=request.cache_salt)
+    return Run(request, policy, engine, held_to, values, limits, method, strategy, settings, prompt, began, arm)
 
 
 def search_context(run: Run, risky_prompt: bool) -> SearchContext:

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
-from ig_guardrail.budget import Point, pressure, remaining, settle
+from ig_guardrail.budget import Point, SafetyState, pressure, remaining, settle
 from ig_guardrail.causes import log_cause, name_cause
 from ig_guardrail.counterfactual import edit_messages
 from ig_guardrail.drive.run import Run
@@ -58,7 +58,8 @@ class Server:
         hold = Hold(
             run.settings.hold, run.costs.longest_match, run.sampling.stop, request.unit, request.json, request.hides
         )
-        self.gate = Gate(root, run.costs.rules, hold, session.opening() if session else None)
+        usage.opening = session.opening() if session else SafetyState()
+        self.gate = Gate(root, run.costs.rules, hold, usage.opening)
         self.scorer = Scorer(run.costs, run.prompt, request.json, run.thoughts)
         self._nodes: dict[int, Node] = {root.id: root}
 
@@ -142,6 +143,7 @@ class Server:
             case Twin():
                 turns, before = edit_messages(self.run.prompt.turns, request.edit), self.run.prompt
                 prompt = engine.encode(turns, before.thinking, before.notation)
+                prompt = replace(prompt, cache_salt=before.cache_salt)
                 sampling = self._sampling_of(request.edit)
                 return engine.open(prompt, sampling, twin_of=self._known(request.node)), self._opened
             case Steer():
@@ -207,10 +209,11 @@ class Server:
         thresholds = {rule.budget.id: rule.budget.threshold for rule in rules}
         mine = [measure for measure in measures if measure.budget in thresholds]
         mine.sort(key=lambda measure: (measure.position, measure.ended))
-        state, charges = settle(rules, self.gate.state_at(node), mine)
+        before = self.gate.state_at(node)
+        state, charges = settle(rules, before, mine)
         lowest = {rule.budget.id: remaining(rule.budget, state.account(rule.budget), node.position) for rule in rules}
         for over in (rule.budget for rule in rules if lowest[rule.budget.id] < 0):
-            self.usage.note_unsafe(node, mine, over)
+            self.usage.note_unsafe(node, mine, over, before)
         pressures = [pressure(measure.score, thresholds[measure.budget]) for measure in mine]
         return CostEstimate(lowest, sum(line.cost for line in charges), max(pressures, default=0.0))
 

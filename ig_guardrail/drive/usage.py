@@ -6,8 +6,24 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from ig_guardrail.budget import BudgetState, SafetyState
 from ig_guardrail.drive.prompt_check import PromptCheck
 from ig_guardrail.types import BlockRecord, Budget, Measure, Node, UnsafeDrafts
+
+
+@dataclass(frozen=True, slots=True)
+class DeniedDraft:
+    """A draft that would have overdrawn a budget: the budget's books before it, and what it was charged for, in order.
+
+    worst: the measure with the highest score
+    """
+
+    before: BudgetState
+    measures: tuple[Measure, ...]
+
+    @property
+    def worst(self) -> Measure:
+        return max(self.measures, key=lambda measure: measure.score)
 
 
 @dataclass(slots=True)
@@ -15,8 +31,9 @@ class Usage:
     """Counts and moments (`time.monotonic()` seconds) of one request, and what its prompt check found.
 
     rounds, judged, denials  since the last commit; blocks keeps them for each commit
-    over    by budget and hash of its tokens, the worst charge of each draft that would have overdrawn it
+    over    by budget and hash of its tokens, the drafts that would have overdrawn it
     denied  hazards of the drafts since text was last shown that would have overdrawn a budget
+    opening what was spent before the first token, where budgets are shared with earlier answers
     """
 
     prompt_check: PromptCheck = field(default_factory=PromptCheck)
@@ -29,8 +46,9 @@ class Usage:
     judged: set[int] = field(default_factory=set)
     denials: int = 0
     blocks: list[BlockRecord] = field(default_factory=list)
-    over: dict[str, dict[int, Measure]] = field(default_factory=dict)
+    over: dict[str, dict[int, DeniedDraft]] = field(default_factory=dict)
     denied: set[str] = field(default_factory=set)
+    opening: SafetyState = field(default_factory=SafetyState)
     _searched: float = 0.0
     _searching_since: float | None = None
 
@@ -50,16 +68,19 @@ class Usage:
         self.blocks.append(BlockRecord(position, max(1, self.rounds), len(judged), self.denials))
         self.judged, self.rounds, self.denials = set(), 0, 0
 
-    def note_unsafe(self, node: Node, measures: Sequence[Measure], budget: Budget) -> None:
+    def note_unsafe(self, node: Node, measures: Sequence[Measure], budget: Budget, before: SafetyState) -> None:
         """A draft would have overdrawn a budget. The same words count once, whoever asked about them.
 
         It was for the hazards that its scores rest on; for all of the budget, where earlier answers have overdrawn it.
+
+        before: what was spent before the draft
         """
         own = [measure for measure in measures if measure.budget == budget.id]
         if own:
-            drafts = self.over.setdefault(budget.id, {})
-            words = hash(node.answer_ids())
-            drafts[words] = max((*own, drafts.get(words, own[0])), key=lambda measure: measure.score)
+            own.sort(key=lambda measure: (measure.position, measure.ended))
+            draft = DeniedDraft(before.accounts.get(budget.id, BudgetState()), tuple(own))
+            drafts, words = self.over.setdefault(budget.id, {}), hash(node.answer_ids())
+            drafts[words] = max(draft, drafts.get(words, draft), key=lambda one: one.worst.score)
             self.note_denied([hazard for measure in own for hazard in measure.hazards] or budget.hazards)
 
     def note_denied(self, hazards: Iterable[str]) -> None:
@@ -69,7 +90,10 @@ class Usage:
     @property
     def unsafe(self) -> dict[str, UnsafeDrafts]:
         """By budget, the drafts that would have overdrawn it."""
-        worst = {budget: max(drafts.values(), key=lambda one: one.score) for budget, drafts in self.over.items()}
+        worst = {
+            budget: max((one.worst for one in drafts.values()), key=lambda one: one.score)
+            for budget, drafts in self.over.items()
+        }
         return {budget: UnsafeDrafts(len(self.over[budget]), one.score, one.position) for budget, one in worst.items()}
 
     def note_search(self, found: bool) -> None:

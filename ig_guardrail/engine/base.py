@@ -176,6 +176,10 @@ class Engine(Protocol):
         """Tokens read in these passes, by all rows: what the request has cost the model, whatever was shared."""
         ...
 
+    def tokens_cached(self, root: Node) -> int:
+        """Tokens of its prompt that were not read, since one before began alike; 0 without a prompt cache."""
+        ...
+
     def live_nodes(self) -> int:
         """Nodes whose cache is held now; 0 when every request is closed and the engine is idle."""
         ...

@@ -23,8 +23,13 @@ class Model:
         self.config = model.config.get_text_config()
         self.device: torch.device = model.device
 
-    def run(self, tokens: Sequence[Sequence[int]], keep: int, layers: Sequence[int], **keys: Any) -> PassResult:
-        """One forward over `tokens` (rows of one length); `keys` go to the model. Logits of the last `keep` tokens."""
+    def run(
+        self, tokens: Sequence[Sequence[int]], keep: int | Tensor, layers: Sequence[int], **keys: Any
+    ) -> PassResult:
+        """One forward over `tokens` (rows of one length); `keys` go to the model.
+
+        keep: of how many last tokens the logits are wanted, or of which
+        """
         ids = torch.tensor(tokens, device=self.device)
         with self._tapped(layers) as hidden:
             output = self.source(input_ids=ids, use_cache=True, logits_to_keep=keep, **keys)

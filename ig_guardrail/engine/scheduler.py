@@ -17,6 +17,7 @@ import torch
 
 from ig_guardrail.engine.decoding.decode import EngineWork
 from ig_guardrail.engine.decoding.passes import Pass, PassResult
+from ig_guardrail.engine.decoding.prefill import Pace
 from ig_guardrail.engine.loop import Loop, fail, forked_error
 from ig_guardrail.engine.tree import closed_error
 from ig_guardrail.threads import ForkSafeLock
@@ -37,6 +38,11 @@ class ScheduledWork:
     wanted: dict[int, Pass[Any]] = field(default_factory=dict)
     readings: dict[int, PassResult] = field(default_factory=dict)
     served: int = 0
+
+    @property
+    def draws(self) -> bool:
+        """Whether it waits for single tokens, as a stream does."""
+        return any(not one.is_block for one in self.wanted.values())
 
     def ask(self, passes: Sequence[Pass[Any]]) -> None:
         self.wanted, self.readings = dict(enumerate(passes)), {}
@@ -71,9 +77,10 @@ class ScheduledWork:
 class Scheduler:
     """One per engine; `submit` may be called from any thread, everything else runs on the loop's."""
 
-    def __init__(self, loop: Loop, read: ReadPasses, rows: int = ROWS) -> None:
+    def __init__(self, loop: Loop, read: ReadPasses, pace: Pace, rows: int = ROWS) -> None:
         self._loop = loop
         self._read = read
+        self._pace = pace
         self._rows = rows
         self._lock = ForkSafeLock()
         self._arrived: deque[ScheduledWork] = deque()
@@ -162,6 +169,7 @@ class Scheduler:
 
     def _resume(self, task: ScheduledWork, call: Callable[[], None]) -> None:
         """Let a task go on to its next passes, or to its end. Whoever waits for the end finds all else freed."""
+        self._pace.streams_wait = any(other.draws for other in self._tasks if other is not task)
         try:
             call()
             return

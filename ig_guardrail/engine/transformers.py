@@ -16,10 +16,12 @@ from ig_guardrail.engine.base import EngineInfo, check_context
 from ig_guardrail.engine.decoding.contexts import ContextRequest
 from ig_guardrail.engine.decoding.operations import TreeOperations
 from ig_guardrail.engine.decoding.passes import Caching
+from ig_guardrail.engine.decoding.prefill import pace_of
 from ig_guardrail.engine.early_exit.layers import Exit
 from ig_guardrail.engine.early_exit.lookahead import ReadingAhead, fitted
 from ig_guardrail.engine.grammar.grammar import Grammars
 from ig_guardrail.engine.kv.copied import Repetition
+from ig_guardrail.engine.kv.prompt_cache import PromptCache, room_for_prompts
 from ig_guardrail.engine.kv.shared import Sharing, serves
 from ig_guardrail.engine.loading.weights import Weights, info_of, vocabulary_of
 from ig_guardrail.engine.loop import Loop
@@ -34,7 +36,7 @@ LAST_STEP_S = 2.0  # how long a running step may take to notice that the engine 
 
 def usual_caching(model: Model) -> Caching[Any]:
     """`Sharing` where that gives what the model gives, and `Repetition` elsewhere."""
-    return Sharing(model) if serves(model) else Repetition(model)
+    return Sharing(model, PromptCache(room_for_prompts(model.device))) if serves(model) else Repetition(model)
 
 
 class TransformersEngine:
@@ -53,9 +55,10 @@ class TransformersEngine:
         self._info = replace(info, tool_format=self._chat.format)
         self._tree: NodeTree[Any] = NodeTree()
         grammars = Grammars(language, self._chat.text_ids)
-        self._operations = TreeOperations(self._tree, choice, self._chat, language, grammars, self._info)
+        pace = pace_of(choice)
+        self._operations = TreeOperations(self._tree, choice, self._chat, language, grammars, self._info, pace)
         self._loop = Loop("ig-engine")
-        self._scheduler = Scheduler(self._loop, choice.read)
+        self._scheduler = Scheduler(self._loop, choice.read, pace)
         self._lender: TransformersEngine | None = None
         weakref.finalize(self, _stop, self._loop, self._tree)
 
@@ -145,6 +148,9 @@ class TransformersEngine:
 
     def tokens_read(self, root: Node) -> int:
         return self._tree.tokens_read(root)
+
+    def tokens_cached(self, root: Node) -> int:
+        return self._tree.tokens_cached(root)
 
     def live_nodes(self) -> int:
         return self._tree.live_nodes()

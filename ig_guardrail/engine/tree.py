@@ -26,12 +26,15 @@ class RequestUsage:
 
     A pass counts when its last layer runs. Where tokens are read ahead, each goes through the lower layers alone, and
     a pass takes all of them through the upper ones: e lower layers ran `read` times, L - e upper ones `forwards` times.
+
+    cached  tokens of its prompt that were in the prompt cache, and so were not read
     """
 
     first_root: int
     closed: bool = False
     forwards: int = 0
     read: int = 0
+    cached: int = 0
 
     def note(self, tokens: int) -> None:
         """Count a pass over so many tokens."""
@@ -158,6 +161,12 @@ class NodeTree(Generic[S]):
         with self._lock:
             context = self._contexts.get(root.root)
         return 0 if context is None else context.account.read
+
+    def tokens_cached(self, root: Node) -> int:
+        """Tokens of its prompt that were not read, since the prompt cache had them; 0 once the request is closed."""
+        with self._lock:
+            context = self._contexts.get(root.root)
+        return 0 if context is None else context.account.cached
 
     def live_nodes(self) -> int:
         """Nodes that can be continued."""

@@ -20,7 +20,7 @@ from ig_guardrail.fields import FormatKind
 from ig_guardrail.hazards import spelled_out
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, in_order, quoted
 from ig_guardrail.policy.draft import PolicyDraft, search_settings
-from ig_guardrail.policy.expression import Formula, written
+from ig_guardrail.policy.expression import Formula, parse, written
 from ig_guardrail.policy.language import API_VERSION, ARGUMENT_RULE, BUDGET, COST_MODEL, KIND, PLAIN, POLICY, TOOLS
 from ig_guardrail.policy.messages import compiled_messages, normal_messages
 from ig_guardrail.policy.sources import PolicySource, fetch, packaged_names
@@ -99,10 +99,19 @@ def _checked(
 
 def _compiled(draft: PolicyDraft, swaps: Mapping[str, Swap], folder: str) -> CompiledPolicy:
     form = {**_normal(draft), **({"swaps": dict(sorted(swaps.items()))} if swaps else {})}
-    text = json.dumps(form, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return policy_in(json.dumps(form, sort_keys=True, separators=(",", ":"), allow_nan=False), folder)
+
+
+def policy_in(text: str, folder: str) -> CompiledPolicy:
+    """The policy whose normal form a text is, as it was compiled; nothing is checked again.
+
+    folder: where folder paths in it start from
+    """
+    form = json.loads(text)
     head = form["metadata"]
     specs = [_spec(name, model, folder) for name, model in sorted(form["cost_models"].items())]
-    costs = {written(formula.expression): formula.expression for formula in _formulas(draft)}
+    asked = [*(one["cost"] for one in form["budgets"]), *([form["prompt"]["cost"]] if form["prompt"] else [])]
+    costs = {cost: parse(cost).expression for cost in asked}
     budgets = (*(_budget(one, costs[one["cost"]]) for one in form["budgets"]), *tool_budgets(form))
     return CompiledPolicy(
         name=head["name"],
@@ -163,11 +172,6 @@ def _filled_budget(budget: Mapping[str, Any], models: Mapping[str, Any]) -> dict
 def _filled_tools(tools: Mapping[str, Any]) -> dict[str, Any]:
     rules = [{**ARGUMENT_RULE.defaults(), **rule} for rule in tools.get("arguments") or ()]
     return {**TOOLS.defaults(), **tools, "arguments": rules}
-
-
-def _formulas(draft: PolicyDraft) -> list[Formula]:
-    costs = [one["cost"] for one in draft.values["budgets"]]
-    return [*costs, draft.values["prompt"]["cost"]] if draft.values.get("prompt") else costs
 
 
 def _spec(name: str, model: Mapping[str, Any], folder: str) -> CostModelSpec:

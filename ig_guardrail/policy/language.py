@@ -324,7 +324,9 @@ MESSAGE = Section(
     "a message",
     {
         "text": Field(TextKind(2000), "what is shown", REFUSAL, required=True),
-        "approved": Field(APPROVAL, "that no budget is asked about it", "{owner: you@example.org, reason: ...}"),
+        "approved": Field(
+            APPROVAL, "that no budget is asked about it", "{owner: you@example.org, reason: read by our crisis team}"
+        ),
     },
 )
 

@@ -14,6 +14,7 @@ from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.yaml.decoding import MOST_BYTES
 
 CASES = "_test.yaml"  # how the name of a file ends that has cases of a policy
+SCHEMA = "schema.json"  # beside policies: what their first line has editors read
 WAIVERS = ("waivers.yaml", "waivers.yml")  # beside policies: the warnings that somebody answers for
 STDIN = "-"
 _PACKAGE = "ig_guardrail.policies"

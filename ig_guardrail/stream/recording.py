@@ -6,11 +6,11 @@ One JSON object a line, in the format `ig-guardrail/recording/v1`. No text is in
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, cast
 
-from ig_guardrail.types import Granularity, ScoreKind
+from ig_guardrail.types import Charge, Granularity, ScoreKind
 
 FORMAT = "ig-guardrail/recording/v1"
 MOST_TOKENS = 1 << 20  # of an answer
@@ -66,6 +66,24 @@ class DeniedCandidates:
 
 
 @dataclass(frozen=True, slots=True)
+class ShadowAccount:
+    """A budget in shadow mode. over: where it would have denied what was said, a position; None where nowhere.
+
+    score: the highest at any charge point
+    """
+
+    hazards: tuple[str, ...]
+    over: int | None
+    score: float
+
+
+def shadow_account(hazards: tuple[str, ...], charges: Sequence[Charge]) -> ShadowAccount:
+    """What would have come of a budget, by all its charges, in order."""
+    over = next((line.position for line in charges if line.z_after < 0), None)
+    return ShadowAccount(hazards, over, max((line.score for line in charges), default=0.0))
+
+
+@dataclass(frozen=True, slots=True)
 class Recording:
     """One answer.
 
@@ -79,6 +97,8 @@ class Recording:
     denied     by budget, drafts that were over it
     fail_open  what failed, and was passed over
     text       what was shown; None unless that was asked for
+    shadow     by budget in shadow mode, what would have come of it; None where an older version recorded
+    arm        `stable` or `canary`, where some requests were answered under another policy
     """
 
     at: str
@@ -99,6 +119,8 @@ class Recording:
     fail_open: tuple[str, ...] = ()
     text_sha256: str | None = None
     text: str | None = None
+    shadow: Mapping[str, ShadowAccount] | None = None
+    arm: str = ""
 
     def as_line(self) -> str:
         """One line of JSON, without the line break."""
@@ -130,10 +152,25 @@ def recording_in(values: Mapping[str, Any]) -> Recording:
             fail_open=tuple(map(_text, values["fail_open"])),
             text_sha256=values["text_sha256"],
             text=values["text"],
+            shadow=_shadow(values.get("shadow")),
+            arm=_text(values.get("arm", "")),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it is not whole: {type(error).__name__} {error}") from error
     return found
+
+
+def _shadow(values: Mapping[str, Any] | None) -> dict[str, ShadowAccount] | None:
+    if values is None:
+        return None
+    return {
+        name: ShadowAccount(
+            tuple(map(_text, one["hazards"])),
+            None if one["over"] is None else _count(one["over"]),
+            _score(one["score"]),
+        )
+        for name, one in values.items()
+    }
 
 
 def _model(values: Mapping[str, Any]) -> RecordedModel:

@@ -72,6 +72,8 @@ class Prompt:
     thinking  whether the model was told to think; None leaves it to the model's template
     opened    whether the prompt ends within a thought, which the answer goes on with
     notation  how calls in the answer are written
+    cache_salt  an engine may keep what it computed for the prompt, and give it to prompts of the same salt; with None
+              it neither keeps nor uses any
     """
 
     turns: tuple[Message, ...]
@@ -79,6 +81,7 @@ class Prompt:
     thinking: bool | None = None
     opened: bool = False
     notation: CallNotation = field(default=CallNotation(), compare=False, repr=False)
+    cache_salt: str | None = field(default=None, compare=False, repr=False)
 
 
 SAMPLING_RANGES: Mapping[str, tuple[float, float]] = {

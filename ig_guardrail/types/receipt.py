@@ -79,6 +79,9 @@ class Receipt:
     substitutes  by cost model, what served instead of it: an entry of the policy (`otherwise`), or `adopted:HEAD`, a
                  head of that name that was trained for this model
     turn     of the conversation whose budgets it was charged to; None where there are none
+    at       when it ended, ISO 8601
+    language of refusals and closing messages, as it was asked for
+    arm      `stable` or `canary`, where some requests are answered under another policy; else ""
     """
 
     verdict: Verdict
@@ -110,6 +113,9 @@ class Receipt:
     message_name: str = ""
     approved: Mapping[str, str] = field(default_factory=dict)
     denied: tuple[str, ...] = ()
+    at: str = ""
+    language: str = "en"
+    arm: str = ""
 
 
 @dataclass(frozen=True, slots=True)

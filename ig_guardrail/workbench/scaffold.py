@@ -1,4 +1,7 @@
-"""A folder for a policy of one's own: a packaged policy under a new name, with its cases, ready to be changed."""
+"""A folder for a policy of one's own: a packaged policy under a new name, with its cases, ready to be changed.
+
+The schema lies beside it, where the policy's first line tells editors to look: no network is needed for it.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,12 @@ from pathlib import Path
 
 from ig_guardrail.errors import RequestError
 from ig_guardrail.policy.language import NAME
-from ig_guardrail.policy.sources import CASES
+from ig_guardrail.policy.sources import CASES, SCHEMA
 from ig_guardrail.workbench.cases.recordings import SUFFIX
 
 
 def write_policy(folder: Path, source: str) -> list[Path]:
-    """Write `policy.yaml`, `policy_test.yaml` and its recorded scores into a new folder; the files.
+    """Write `policy.yaml`, `policy_test.yaml`, its recorded scores and the schema into a new folder; the files.
 
     Raises RequestError where the folder is there already, or cannot be a policy's name.
     """
@@ -31,6 +34,7 @@ def write_policy(folder: Path, source: str) -> list[Path]:
         "policy.yaml": _named((packaged / f"{source}.yaml").read_text(encoding="utf-8"), name, source),
         f"policy{CASES}": (packaged / f"{source}{CASES}").read_text(encoding="utf-8"),
         f"policy{SUFFIX}": (packaged / f"{source}{SUFFIX}").read_text(encoding="utf-8"),
+        SCHEMA: (packaged / SCHEMA).read_text(encoding="utf-8"),
     }
     try:
         folder.mkdir(parents=True)

@@ -25,6 +25,7 @@ from pydantic import ConfigDict, Field, InstanceOf, PrivateAttr, SecretStr, mode
 from typing_extensions import override
 
 from ig_guardrail import __version__
+from ig_guardrail.canary import Canary, canary_in
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.calls.offers import offered
 from ig_guardrail.costs.plugins import distribution_of
@@ -48,7 +49,7 @@ from ig_guardrail.integrations.langchain.payer import PayingModel
 from ig_guardrail.integrations.langchain.response_format import described, form_of, with_instructions
 from ig_guardrail.integrations.langchain.structured import OutputMethod, structured
 from ig_guardrail.ledger import AccountKey, MemoryLedger, process_ledger
-from ig_guardrail.settings import Limits, RecordingFile
+from ig_guardrail.settings import AuditFile, Limits, RecordingFile
 from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.types import CallNotation, CompiledPolicy, Message
 
@@ -61,6 +62,8 @@ KEPT = {
     "revision": "a revision",
     "context": "a context",
     "record": "a file of recordings",
+    "audit": "an audit log",
+    "canary": "a canary",
 }
 BESIDES = ("form", "own", "tool_format")  # of a call's options: what is no setting
 ABILITIES: ModelProfile = {
@@ -94,6 +97,8 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
     """A policy file, the name of a packaged policy, or a compiled policy."""
     reload: bool = Field(default=False, repr=False)
     """Whether a policy file that is changed holds for the requests that begin after that; see `policy_fault`."""
+    canary: InstanceOf[Canary] | None = Field(default=None, exclude=True, repr=False)
+    """Another policy for a share of conversations or tenants, as a `Canary` or a dict of its fields."""
     strategy: str | Callable[..., Any] | None = None
     """"inference_guard", "resample", "cut", "none", or a search of your own; None is what the policy says."""
     revision: str | None = Field(default=None, min_length=1)
@@ -139,6 +144,8 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
     answer at once, by its chat template's own switch."""
     max_reasoning_tokens: int | None = None
     """Where a thought is ended, so that an answer follows; thoughts count as part of `max_tokens` too."""
+    prompt_cache: bool = True
+    """Whether what a prompt begins with is kept, so that the next one like it is read faster; never across tenants."""
     language: str = "en"
     """Of the refusal and closing messages."""
     streaming: bool = False
@@ -156,6 +163,8 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
     """Foresees budgets, to rank candidates: a folder of `train critic`."""
     record: str | Path | RecordingFile | None = Field(default=None, exclude=True)
     """A file that what every answer scores is appended to, without texts, for `ig-guardrail policy replay`."""
+    audit: str | Path | AuditFile | None = Field(default=None, exclude=True)
+    """An audit log, in which a line is written for every answer before its end is delivered; without texts."""
     guardrail: Guardrail | None = Field(default=None, exclude=True, repr=False)
     """An open guardrail to use, in place of all that names a model, a policy, or how either is opened."""
 
@@ -171,7 +180,10 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
     @model_validator(mode="before")
     @classmethod
     def _name_settings(cls, given: Any) -> Any:
-        return as_named_here(given) if isinstance(given, dict) else given
+        if not isinstance(given, dict):
+            return given
+        named = as_named_here(given)
+        return {**named, "canary": canary_in(named["canary"])} if "canary" in named else named
 
     @model_validator(mode="after")
     def _check_settings(self) -> Self:
@@ -263,7 +275,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         payer = self._payer(kwargs)
         options, turns = self._options(stop, kwargs, payer), messages_of(messages, self._limits())
         with overflow_told():
-            guardrail = self._given(model) or self._opened(model).guardrail()
+            guardrail = self._given(model) or self._opened(model).guardrail(payer)
             yield from _pieces(guardrail, options.within(guardrail), turns)
 
     @override
@@ -278,7 +290,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         model = kwargs.pop("model", None)
         payer = self._payer(kwargs)
         options, turns = self._options(stop, kwargs, payer), messages_of(messages, self._limits())
-        guardrail = self._given(model) or await self._opened(model).guardrail_async()
+        guardrail = self._given(model) or await self._opened(model).guardrail_async(payer)
         options = options.within(guardrail)
         with overflow_told():
             async with aclosing(guardrail.astream(options.ask(turns), options.timeout)) as chunks:
@@ -298,7 +310,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         model = kwargs.pop("model", None)
         payer = self._payer(kwargs)
         options, turns = self._options(stop, kwargs, payer), messages_of(messages, self._limits())
-        guardrail = self._given(model) or self._opened(model).guardrail()
+        guardrail = self._given(model) or self._opened(model).guardrail(payer)
         options = options.within(guardrail)
         with overflow_told():
             return _together([generate_from_stream(_pieces(guardrail, one, turns)) for one in options.each()])
@@ -351,6 +363,8 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
             context=self.context,
             reload=self.reload,
             record=self.record,
+            audit=self.audit,
+            canary=self.canary,
         )
         found = next((opening for opening in self._openings if opening.spec == spec), None)
         if found is None:
@@ -441,7 +455,9 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         given = self._given()
         policy = given.policy if given is not None else self._opened().policy()
         return {
-            **self._options(None, {}).model_dump(exclude={"timeout", "conversation", "tenant", *BESIDES}),
+            **self._options(None, {}).model_dump(
+                exclude={"timeout", "conversation", "tenant", "prompt_cache", *BESIDES}
+            ),
             "strategy": getattr(self.strategy, "__qualname__", self.strategy),
             "model": self.model,
             "revision": self.revision,
@@ -463,11 +479,11 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
     @override
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         """The key of a cached answer: all of the above, so that no policy is served another policy's answers."""
-        self._payer(kwargs)  # what is charged to a payer is never cached
+        payer = self._payer(kwargs)  # what is charged to a payer is never cached
         asked = {name: spelled(name, value) for name, value in kwargs.items()}
-        return repr(
-            sorted({**self._identifying_params, **asked, "stop_of_call": stop, "guard": self._hashes()}.items())
-        )
+        arm = {} if self.canary is None else {"policy_sha256": self._opened().policy(payer).sha256}
+        told = {**self._identifying_params, **arm, **asked, "stop_of_call": stop, "guard": self._hashes()}
+        return repr(sorted(told.items()))
 
     def _hashes(self) -> list[str]:
         """What tells an open guardrail's weights and cost models apart, or those that have more than a name."""

@@ -31,6 +31,7 @@ from ig_guardrail.integrations.langchain.payer import Payers, TenantOf
 from ig_guardrail.integrations.langchain.structured import AnswerRefused
 from ig_guardrail.integrations.langchain.text_checks import LONGEST, TextOpening, sampling
 from ig_guardrail.ledger import Ledger
+from ig_guardrail.settings import AuditFile
 from ig_guardrail.text.calls import shown_length
 from ig_guardrail.types import Chunk, CompiledPolicy, Message
 
@@ -47,6 +48,7 @@ class GuardRunnable(Runnable[Any, Any]):
     ledger      where shared budgets are kept, as in `ChatIGGuardrail`; the config's `thread_id` names the conversation
     tenant, tenant_of, tenant_key  name the tenant, as in `ChatIGGuardrail`
     cost_models those that the policy leaves to the program, by name
+    audit       an audit log, in which a line is written for every answer before its end is delivered; without texts
 
     Raises PolicyError or ModelError at once; when it runs, GenerationFailed if the guard fails, and errors of the chain
     as they are. Closing the stream closes what it reads from.
@@ -64,9 +66,10 @@ class GuardRunnable(Runnable[Any, Any]):
         tenant: str | None = None,
         tenant_of: TenantOf | None = None,
         tenant_key: str | None = None,
+        audit: str | Path | AuditFile | None = None,
     ) -> None:
         self._payers = Payers(tenant=tenant, tenant_of=tenant_of, tenant_key=tenant_key)
-        self._opened = TextOpening(policy, ledger, cost_models)
+        self._opened = TextOpening(policy, ledger, cost_models, audit)
         self._raises = on_refusal == "raise"
         check_language(language)
         self._language = language

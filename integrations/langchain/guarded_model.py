@@ -42,7 +42,7 @@ from ig_guardrail.integrations.langchain.response_format import tool_of
 from ig_guardrail.integrations.langchain.structured import call_of, of_calls, parsed
 from ig_guardrail.integrations.langchain.text_checks import LONGEST, TextOpening, sampling
 from ig_guardrail.policy.language import PLAIN
-from ig_guardrail.settings import Limits
+from ig_guardrail.settings import AuditFile, Limits
 from ig_guardrail.text.calls import shown_length
 from ig_guardrail.types import CompiledPolicy
 
@@ -90,12 +90,14 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
         default_factory=dict, exclude=True, repr=False, frozen=True
     )
     """What the policy leaves to the program (`kind: provided`), by name."""
+    audit: str | Path | AuditFile | None = Field(default=None, exclude=True, frozen=True)
+    """An audit log, in which a line is written for every answer before its end is delivered; without texts."""
 
     _opened: TextOpening = PrivateAttr()
 
     @model_validator(mode="after")
     def _open(self) -> Self:
-        self._opened = TextOpening(self.policy, self.ledger, self.cost_models)
+        self._opened = TextOpening(self.policy, self.ledger, self.cost_models, self.audit)
         if self.cache is not False and not isinstance(self.cache, CompletedAnswers):
             self.cache = CompletedAnswers(self.cache if not isinstance(self.cache, bool) else None)
         return self

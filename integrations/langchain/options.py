@@ -15,7 +15,7 @@ from typing import Any, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ig_guardrail.costs.calls.offers import offered
-from ig_guardrail.drive.request import GenerationRequest, check
+from ig_guardrail.drive.request import GenerationRequest, check, salt_of
 from ig_guardrail.errors import RequestError, brief
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.response_format import form_of, with_instructions
@@ -60,6 +60,7 @@ class CallOptions(BaseModel):
     top_logprobs: int = Field(0, ge=0, le=20)
     reasoning: str = "auto"
     max_reasoning_tokens: int | None = None
+    prompt_cache: bool = True
     conversation: str | None = None
     tenant: str | None = None
     form: ResponseFormat = ResponseFormat()
@@ -98,6 +99,7 @@ class CallOptions(BaseModel):
             tenant=self.tenant,
             reasoning=cast(Reasoning, self.reasoning),  # checked with the request
             notation=notation if self.form.callable else None,
+            cache_salt=salt_of(self.tenant) if self.prompt_cache else None,
         )
 
     @property

@@ -16,6 +16,7 @@ from ig_guardrail.budget import BudgetRule, BudgetState, charge
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.catalog import build_costs, reads_text
 from ig_guardrail.costs.combine import evaluate, hazards_behind
+from ig_guardrail.drive.auditor import Auditor
 from ig_guardrail.drive.cost_registry import BoundCost, check_prompt, seated
 from ig_guardrail.drive.judging import START, await_scores, begin_scoring
 from ig_guardrail.drive.prompt_check import prompt_hazards
@@ -27,6 +28,7 @@ from ig_guardrail.errors import EngineError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.ledger import Ledger, ledger_at
 from ig_guardrail.policy import load_policy
+from ig_guardrail.settings import AuditFile, audit_file
 from ig_guardrail.spec import folder_of
 from ig_guardrail.text.calls import format_call
 from ig_guardrail.types import Budget, CompiledPolicy, Piece, Prompt, Role, Sampling
@@ -182,9 +184,11 @@ class TextOpening:
         policy: str | Path | CompiledPolicy,
         ledger: str | Path | Ledger | None = None,
         cost_models: Mapping[str, CostModel] | None = None,
+        audit: str | Path | AuditFile | None = None,
     ) -> None:
-        self._given = (policy, ledger, cost_models)
+        self._given = (policy, ledger, cost_models, audit)
         self.guardrail = text_guardrail(policy, ledger, cost_models)
+        self.guardrail.auditor = None if audit is None else Auditor(audit_file(audit))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> TextOpening:
         return self

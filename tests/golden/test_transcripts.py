@@ -68,7 +68,8 @@ def _lines(text: str, receipt: Receipt | None) -> list[str]:
 
 
 def _receipt_line(receipt: Receipt) -> str:
-    return _dumped({"receipt": {name: value for name, value in as_dict(receipt).items() if name != "seconds"}})
+    kept = {name: value for name, value in as_dict(receipt).items() if name not in ("seconds", "at")}
+    return _dumped({"receipt": kept})
 
 
 def _dumped(value: dict[str, Any]) -> str:

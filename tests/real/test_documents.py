@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,13 @@ import yaml
 from typer.main import get_command
 
 from ig_guardrail.cli.main import app
+from ig_guardrail.drive.auditor import Auditor
+from ig_guardrail.settings import AuditFile
 from ig_guardrail.workbench.traffic.bench import open_bench
 from ig_guardrail.workbench.traffic.recordings import recording_of_text
-from ig_guardrail.workbench.traffic.texts import read_texts
+from ig_guardrail.workbench.traffic.texts import TextRow, read_texts
 from tests.documents import PAGES, ROOT, Block, Command, blocks, commands, same
+from tests.golden.conversations import CONVERSATIONS
 from tests.real.readers_part import policy_of_the_reader, readers_names
 
 CHECKED_ONLY = {
@@ -73,6 +77,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             (tmp_path / block.rest.removeprefix("file=")).write_text(block.text)
     (tmp_path / "prompts.jsonl").write_text('{"prompt": "Why is the sky blue?"}\n')
     write_traffic(tmp_path)
+    write_audit(tmp_path)
     return tmp_path
 
 
@@ -86,6 +91,37 @@ def write_traffic(folder: Path) -> None:
     bench = open_bench(str(folder / "fund.yaml"), None)
     lines = [recording_of_text(bench, bench.charge(row)).as_line() for row in read_texts(folder / "texts.jsonl")]
     (folder / "traffic" / "before.jsonl").write_text("\n".join(lines) + "\n")
+    write_shadow_traffic(folder)
+
+
+def write_shadow_traffic(folder: Path) -> None:
+    """Recordings of 43 answers, of which 3 break a promise, under `fund.yaml` with that budget in shadow mode."""
+    policy = folder / "shadow.yaml"
+    policy.write_text((folder / "fund.yaml").read_text().replace("budget: 0}", "budget: 0, mode: shadow}"))
+    bench = open_bench(str(policy), None)
+    texts = [f"Your account has {place} new messages." for place in range(40)]
+    rows = [TextRow(text, "here") for text in texts]
+    rows += [TextRow(f"Fonds {place} is risk-free.", "here", language="de") for place in range(3)]
+    made = [
+        replace(
+            recording_of_text(bench, bench.charge(row)), at=f"2026-11-{2 + place // 20:02d}T09:{place:02d}:00+00:00"
+        )
+        for place, row in enumerate(rows)
+    ]
+    (folder / "traffic" / "shadow.jsonl").write_text("".join(one.as_line() + "\n" for one in made))
+
+
+def write_audit(folder: Path) -> None:
+    """Logs of three answers: one as it was written, one that somebody tampered with; and a key."""
+    for name in ("audit.jsonl", "changed.jsonl"):
+        for one in ("completed", "ended", "rescued"):
+            rail = CONVERSATIONS[one].guardrail()
+            rail.auditor = Auditor(AuditFile(folder / name))
+            list(rail.stream(CONVERSATIONS[one].ask()))
+    lines = (folder / "changed.jsonl").read_text().splitlines(keepends=True)
+    (folder / "changed.jsonl").write_text(lines[0] + lines[1].replace('"ended"', '"refused"'))
+    (folder / "audit.key").write_text("k" * 64)
+    (folder / "audit.key").chmod(0o600)
 
 
 def shop() -> str:

@@ -57,12 +57,16 @@ def chat_command(
     weights: options.WeightsOption = "auto",
     revision: options.Revision = None,
     context: options.ContextOption = None,
+    audit: options.AuditOption = None,
+    audit_texts: options.AuditTexts = False,
+    key_file: options.AuditKeyFile = None,
 ) -> None:
     """Talk with the model. /new begins a new conversation, /quit leaves; lines may also come from a pipe.
 
     Lines from a pipe end with the exit code of the last answer: 0 completed, 3 refused, 4 ended, 5 cancelled, 2 failed.
     """
     from ig_guardrail.assembly import open_guardrail
+    from ig_guardrail.settings import AuditFile
     from ig_guardrail.spec import GuardrailSpec
 
     drawing = {
@@ -88,9 +92,14 @@ def chat_command(
         max_reasoning_tokens=max_reasoning_tokens,
     )
     names = (model, policy, device, dtype, weights, None, None, exit, ledger)
-    guardrail = open_guardrail(GuardrailSpec(*names, revision=revision, context=context))
+    log = None if audit is None else AuditFile(audit, key_file, audit_texts)
+    guardrail = open_guardrail(GuardrailSpec(*names, revision=revision, context=context, audit=log))
     asking = asking.within(guardrail)
-    code = ChatHistory(guardrail, asking, opening_turns(system), timeout, conversation).hold(_lines())
+    try:
+        code = ChatHistory(guardrail, asking, opening_turns(system), timeout, conversation).hold(_lines())
+    finally:
+        if guardrail.auditor is not None:
+            guardrail.auditor.flush()
     raise typer.Exit(0 if sys.stdin.isatty() else code)
 
 

@@ -67,6 +67,9 @@ def run_command(
     context: options.ContextOption = None,
     record: options.RecordOption = None,
     record_texts: options.RecordedTexts = "hash",
+    audit: options.AuditOption = None,
+    audit_texts: options.AuditTexts = False,
+    key_file: options.AuditKeyFile = None,
     json_lines: Annotated[
         bool, typer.Option("--json", help="One JSON object a line: deltas, then the receipt.")
     ] = False,
@@ -104,20 +107,22 @@ def run_command(
     )
 
     from ig_guardrail.assembly import open_guardrail
-    from ig_guardrail.settings import recording_file
+    from ig_guardrail.settings import AuditFile, recording_file
     from ig_guardrail.spec import GuardrailSpec
 
     names = (model, policy, device, dtype, weights, reward, critic, exit, ledger)
     kept = None if record is None else recording_file(record, record_texts)
-    guardrail = open_guardrail(GuardrailSpec(*names, revision=revision, context=context, record=kept))
+    log = None if audit is None else AuditFile(audit, key_file, audit_texts)
+    guardrail = open_guardrail(GuardrailSpec(*names, revision=revision, context=context, record=kept, audit=log))
     asking = asking.within(guardrail)
     try:
         if out is not None:
             _answer_file(guardrail, rows, asking, opening_turns(system), out, streams, timeout, ledger)
         receipt = deliver(guardrail.stream(asking.ask(turns, conversation), timeout), _writer(json_lines))
     finally:
-        if guardrail.recorder is not None:
-            guardrail.recorder.flush()
+        for sink in (guardrail.recorder, guardrail.auditor):
+            if sink is not None:
+                sink.flush()
     raise typer.Exit(exit_code(receipt))
 
 

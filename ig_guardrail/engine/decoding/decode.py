@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from ig_guardrail.engine.decoding.answer import AnswerDraft
-from ig_guardrail.engine.decoding.passes import Ahead, Caching, Pass, PassResult
+from ig_guardrail.engine.decoding.passes import Ahead, Caching, Pass, PassResult, Strand
 from ig_guardrail.engine.decoding.penalties import SaidTokens, said_tokens
+from ig_guardrail.engine.decoding.prefill import in_pieces
 from ig_guardrail.engine.decoding.randomness import uniform
 from ig_guardrail.engine.decoding.sampling import LogitBias, allowed_tokens, log_normaliser, sample_tokens, top_logprobs
 from ig_guardrail.engine.early_exit.layers import Exit
@@ -23,7 +24,6 @@ from ig_guardrail.engine.tree import Context
 
 R = TypeVar("R")
 Ranked: TypeAlias = tuple[float, list[tuple[int, float]]]
-Strand: TypeAlias = Generator[Pass[Any], PassResult, R]
 EngineWork: TypeAlias = Generator[Sequence[Pass[Any]], Sequence[PassResult], R]
 
 RANKED_AT_ONCE = 64  # tokens; their logits are held together
@@ -202,26 +202,6 @@ class Decoder:
             if reading.hidden:
                 row.hidden.append({layer: states[i] for layer, states in reading.hidden.items()})
         return reading.logits
-
-
-def in_pieces(whole: Pass[Any], piece: int) -> Strand[PassResult]:
-    """A pass in pieces of at most `piece` tokens, so that others are read in between; what was wanted, joined."""
-    count = len(whole.tokens[0])
-    if count <= piece:
-        return (yield whole)
-    logits: list[Tensor] = []
-    hidden: dict[int, list[Tensor]] = {layer: [] for layer in whole.layers}
-    for start in range(0, count, piece):
-        stop = min(start + piece, count)
-        wanted = max(0, stop - max(start, count - whole.keep))
-        tokens = [row[start:stop] for row in whole.tokens]
-        edit = whole.edit if wanted else None
-        reading = yield Pass(whole.rows, tokens, max(1, wanted), whole.layers, whole.account, edit)
-        if wanted:
-            logits.append(reading.logits)
-        for layer, states in reading.hidden.items():
-            hidden[layer].append(states)
-    return PassResult(torch.cat(logits, dim=1), {layer: torch.cat(states, dim=1) for layer, states in hidden.items()})
 
 
 def in_step(strands: Sequence[Strand[None]]) -> EngineWork[None]:

@@ -17,11 +17,11 @@ from ig_guardrail.engine.decoding.decode import (
     Draws,
     EngineWork,
     alone,
-    in_pieces,
     in_step,
     logprobs_of,
 )
-from ig_guardrail.engine.decoding.passes import Caching, Pass
+from ig_guardrail.engine.decoding.passes import Caching
+from ig_guardrail.engine.decoding.prefill import Pace, read_prompt
 from ig_guardrail.engine.decoding.sampling import LogitBias, allowed_tokens, bias_of, top_logprobs
 from ig_guardrail.engine.early_exit.layers import Exit
 from ig_guardrail.engine.grammar.grammar import Grammars
@@ -44,17 +44,16 @@ class TreeOperations:
     language: TokenVocabulary
     grammars: Grammars
     info: EngineInfo
+    pace: Pace
     exit: Exit | None = None
 
     def open(self, asked: ContextRequest) -> EngineWork[Node]:
         """Read a prompt, and for a twin the answer so far; the root."""
         root, context = begin(self.tree, asked, self.language, self.grammars, self.info)
         answer = root.ids
-        read = (*asked.prompt.ids, *answer)
-        rows = self.caching.empty(len(read))
-        layers = context.layers if answer else ()
-        whole = Pass(rows, [read], len(answer) + 1, layers, context.account, context.edit)
-        reading = yield from alone(in_pieces(whole, self.caching.piece))
+        rows, reading, cached = yield from alone(read_prompt(self.caching, context, answer, self.pace))
+        if root.id == context.account.first_root:
+            context.account.cached = cached
         logits = reading.logits[0]
         with torch.inference_mode(False):
             hidden = {layer: states[0, -len(answer) :].clone() for layer, states in reading.hidden.items()}

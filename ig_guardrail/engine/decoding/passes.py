@@ -6,7 +6,7 @@ can. `repeat` and `shared` are the two there are; nothing above them knows which
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
@@ -36,6 +36,7 @@ class Snapshot(Protocol):
 # None if it would end the answer.
 Guess: TypeAlias = Callable[[Tensor, int], int | None]
 
+R = TypeVar("R")
 S = TypeVar("S", bound=Snapshot)
 S_co = TypeVar("S_co", bound=Snapshot, covariant=True)
 
@@ -87,6 +88,8 @@ class Pass(Generic[S]):
     edit     what is done to the hidden states of the tokens whose logits are wanted
     ahead    for one row: how tokens may be guessed and read with the one that is due
     singly   for one row: each token is to attend by the arithmetic of a pass over it alone
+    pages    for one row: the prompt that is being read, see `Caching.pages`; what was read of it meanwhile for others
+             is not read again, and what is read is kept for others
     """
 
     rows: PassRows[S]
@@ -97,6 +100,7 @@ class Pass(Generic[S]):
     edit: StateEdit | None = None
     ahead: Ahead | None = None
     singly: bool = False
+    pages: Sequence[bytes] = ()
 
     @property
     def is_block(self) -> bool:
@@ -104,9 +108,9 @@ class Pass(Generic[S]):
         return len(self.tokens[0]) > 1
 
     @property
-    def is_apart(self) -> bool:
-        """Whether it takes a forward of its own."""
-        return self.is_block or self.edit is not None
+    def is_step(self) -> bool:
+        """Whether rows read one token each, and their states are left as they are."""
+        return not self.is_block and self.edit is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,9 @@ class PassResult:
     logits: Tensor
     hidden: Mapping[int, Tensor]
     read: int | None = None
+
+
+Strand: TypeAlias = Generator[Pass[Any], PassResult, R]  # asks for one pass after another, and returns something
 
 
 class Caching(Protocol[S]):
@@ -135,8 +142,21 @@ class Caching(Protocol[S]):
         """How many tokens of a row are read at a time."""
         ...
 
+    @property
+    def tile(self) -> int:
+        """What a piece has may be any multiple of this, and gives the same bits; `piece` itself is one."""
+        ...
+
     def empty(self, room: int) -> PassRows[S]:
         """One row that has read nothing, and will read `room` tokens first."""
+        ...
+
+    def pages(self, ids: Sequence[int], salt: str) -> Sequence[bytes]:
+        """A prompt as the prompt cache knows it; () where there is none. salt: of whose prompts."""
+        ...
+
+    def recall(self, rows: PassRows[S], pages: Sequence[bytes]) -> int:
+        """Give a row what was read of a prompt for others, from where it stands on; how many tokens."""
         ...
 
     def start(self, prefixes: Sequence[S], room: int) -> PassRows[S]:

@@ -99,11 +99,19 @@ class ReadingAhead:
         window = getattr(model.config, "sliding_window", None)
         self._most = window - 2 if window else sys.maxsize  # what a window forgets cannot be brought back
         self.device = inner.device
-        self.piece = inner.piece
+        self.piece, self.tile = inner.piece, inner.tile
         self.name = inner.name
 
     def empty(self, room: int) -> AheadRows:
         return AheadRows(self._inner.empty(room), room)
+
+    def pages(self, ids: Sequence[int], salt: str) -> Sequence[bytes]:
+        return self._inner.pages(ids, salt)
+
+    def recall(self, rows: Any, pages: Sequence[bytes]) -> int:
+        found = self._inner.recall(rows.settled(), pages)
+        rows.room -= found
+        return found
 
     def start(self, prefixes: Sequence[Any], room: int) -> AheadRows:
         return AheadRows(self._inner.start(prefixes, room), room)
@@ -122,7 +130,7 @@ class ReadingAhead:
 
     def _reach(self, one: Pass[Any], how: Ahead) -> int:
         """How many tokens may be guessed behind a pass."""
-        return 0 if one.is_apart else min(how.tokens, _rows(one).room - 1, self._most)
+        return 0 if not one.is_step else min(how.tokens, _rows(one).room - 1, self._most)
 
     def _read_ahead(self, one: Pass[Any], how: Ahead) -> PassResult:
         rows = _rows(one).settled()
@@ -175,7 +183,7 @@ def fitted(way_out: Exit, model: Model) -> Exit:
 
 
 def _known(one: Pass[Any]) -> PassResult | None:
-    return None if one.is_apart or one.rows.count > 1 else _rows(one).told(one.tokens[0][0])
+    return None if not one.is_step or one.rows.count > 1 else _rows(one).told(one.tokens[0][0])
 
 
 def _rows(one: Pass[Any]) -> AheadRows:

@@ -142,6 +142,9 @@ class StreamedEngine:
         """Pieces read of all of them."""
         return self._tree.tokens_read(root)
 
+    def tokens_cached(self, root: Node) -> int:
+        return self._tree.tokens_cached(root)
+
     def live_nodes(self) -> int:
         return self._tree.live_nodes()
 

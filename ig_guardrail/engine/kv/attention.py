@@ -13,14 +13,22 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+TILE = 32  # tokens; the kernel of torch on a CPU takes so many queries together
+
 
 def attend_one(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
     """One token of one continuation over all that came before it, itself included.
 
     query (1, heads, 1, size); keys and values (key heads, tokens, size). Gives (1, 1, heads, size).
+    In bfloat16 the query heads of a key head stand side by side; torch takes them one after the other otherwise.
     """
-    out = functional.scaled_dot_product_attention(query, keys[None], values[None], scale=scale, enable_gqa=True)
-    return out.transpose(1, 2)
+    _, heads, _, size = query.shape
+    if query.dtype is not torch.bfloat16:
+        out = functional.scaled_dot_product_attention(query, keys[None], values[None], scale=scale, enable_gqa=True)
+        return out.transpose(1, 2)
+    grouped = query.view(1, keys.shape[0], -1, size)
+    out = functional.scaled_dot_product_attention(grouped, keys[None], values[None], scale=scale)
+    return out.reshape(1, 1, heads, size)
 
 
 def attend_shared(query: Tensor, prefix: tuple[Tensor, Tensor], own: tuple[Tensor, Tensor], scale: float) -> Tensor:
@@ -39,6 +47,25 @@ def attend_shared(query: Tensor, prefix: tuple[Tensor, Tensor], own: tuple[Tenso
     weight = torch.sigmoid(far_mass - near_mass)[..., None]
     merged = torch.lerp(near.float(), far.float(), weight).to(query.dtype)
     return merged.reshape(count, 1, heads, size)
+
+
+def attend_tiles(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
+    """Several new tokens of one continuation, each over all that came before it, in tiles of `TILE` tokens.
+
+    query (1, heads, new, size); keys and values (key heads, tokens, size), of which the last `new` tokens are the new
+    ones. Gives (1, new, heads, size). Tiles end at multiples of `TILE` of the whole text, so what a token gets does not
+    depend on how many were read with it, wherever a piece of the text began. On a CPU; elsewhere all at once.
+    """
+    if query.device.type != "cpu":
+        return attend_block(query, keys[None], values[None], scale)
+    end, start = keys.shape[1], keys.shape[1] - query.shape[2]
+    stops = [*range(start - start % TILE + TILE, end, TILE), end]
+    tiles = torch.split(query, [stop - first for first, stop in zip([start, *stops], stops, strict=False)], dim=2)
+    done = [
+        attend_block(tile, keys[None, :, :stop], values[None, :, :stop], scale)
+        for tile, stop in zip(tiles, stops, strict=True)
+    ]
+    return torch.cat(done, dim=1)
 
 
 def attend_block(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:

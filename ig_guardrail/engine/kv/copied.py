@@ -69,7 +69,7 @@ class Repetition:
     """`Caching` by repetition. Raises ModelError for models whose state cannot be shared between continuations."""
 
     name = "repeat"
-    piece = sys.maxsize  # a sliding window is read whole
+    piece = tile = sys.maxsize  # a sliding window is read whole
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -78,6 +78,13 @@ class Repetition:
 
     def empty(self, room: int) -> CopiedRows:
         return CopiedRows(empty_cache(self._model.config), 1, self.device)
+
+    def pages(self, ids: Sequence[int], salt: str) -> Sequence[bytes]:
+        """None: a window that has moved on cannot go back to where a prompt began to differ."""
+        return ()
+
+    def recall(self, rows: Any, pages: Sequence[bytes]) -> int:
+        return 0
 
     def start(self, prefixes: Sequence[CopiedPrefix], room: int) -> CopiedRows:
         counted = _together(prefixes)

@@ -19,7 +19,10 @@ from transformers import AttentionInterface, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from ig_guardrail.engine.decoding.passes import Pass, PassResult
-from ig_guardrail.engine.kv.attention import attend_block, attend_one, attend_shared
+from ig_guardrail.engine.decoding.prefill import SHORTEST
+from ig_guardrail.engine.early_exit.layers import upper_layers
+from ig_guardrail.engine.kv.attention import TILE, attend_block, attend_one, attend_shared, attend_tiles
+from ig_guardrail.engine.kv.prompt_cache import PromptCache, page_keys
 from ig_guardrail.engine.kv.trunk import Trunk, new_trunk
 from ig_guardrail.engine.model import Model
 from ig_guardrail.engine.tree import RequestUsage
@@ -154,7 +157,7 @@ class SharedRows:
             return self._attend_one(layer, query, 1, scale)
         if self.branch is None:
             keys, values = self.trunk.part(layer, self.reach + new)
-            return attend_block(query, keys[None], values[None], scale)
+            return attend_tiles(query, keys, values, scale)
         prefix = self.trunk.part(layer, self.reach)
         pair = self.branch[layer, :, :, :, : self.own + new]
         whole = [
@@ -178,8 +181,9 @@ class SharedRows:
 
 @dataclass(frozen=True, slots=True)
 class ForwardPlan:
-    """The passes of one forward, and which of its rows are whose. Stands in for a `transformers` cache.
+    """The passes of one forward, and which of its tokens are whose. Stands in for a `transformers` cache.
 
+    All tokens stand in one row, (1, tokens, ...): pass by pass, and in each row by row.
     singly: of a pass that is alone, see `Pass`
     """
 
@@ -187,18 +191,30 @@ class ForwardPlan:
     singly: bool = False
 
     def update(self, keys: Tensor, values: Tensor, layer: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        """Called by every attention layer with the new keys and values."""
+        """Called by every attention layer with the new keys and values, (1, key heads, tokens, size)."""
         for rows, place in self.parts:
-            rows.write(layer, keys[place], values[place])
+            rows.write(layer, _by_row(keys, rows, place), _by_row(values, rows, place))
         return keys, values
 
     def attend(self, layer: int, query: Tensor, scale: float) -> Tensor:
-        """Attention of all rows."""
+        """Attention of all tokens: query (1, heads, tokens, size); gives (1, tokens, heads, size)."""
         if self.singly:
             return self.parts[0][0].attend_singly(layer, query, scale)
-        if len(self.parts) == 1:
-            return self.parts[0][0].attend(layer, query, scale)
-        return torch.cat([rows.attend(layer, query[place], scale) for rows, place in self.parts])
+        done = [
+            rows.attend(layer, _by_row(query, rows, place), scale).flatten(0, 1)[None] for rows, place in self.parts
+        ]
+        return done[0] if len(done) == 1 else torch.cat(done, dim=1)
+
+
+def _by_row(tensor: Tensor, rows: SharedRows, place: slice) -> Tensor:
+    """What is whose, (1, heads, tokens, size), as (rows, heads, tokens of each, size)."""
+    _, heads, _, size = tensor.shape
+    return tensor[0, :, place].reshape(heads, rows.count, -1, size).transpose(0, 1)
+
+
+def _in_rows(tensor: Tensor, count: int) -> Tensor:
+    """(tokens, size) as (rows, tokens of each, size)."""
+    return tensor.reshape(count, -1, tensor.shape[-1])
 
 
 class Sharing:
@@ -207,9 +223,11 @@ class Sharing:
     name = "shared"
     piece = CHUNK
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, cache: PromptCache | None = None) -> None:
         self._model = model
+        self._cache = cache
         self.device = model.device
+        self.tile = TILE if self._is_steady() else CHUNK
 
     def empty(self, room: int) -> SharedRows:
         config = self._model.config
@@ -217,6 +235,21 @@ class Sharing:
         size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         trunk = new_trunk((config.num_hidden_layers, 2, heads, room, size), self._model.source.dtype, self.device)
         return SharedRows(trunk, 0, None, 0, 1)
+
+    def pages(self, ids: Sequence[int], salt: str) -> Sequence[bytes]:
+        return list(page_keys(ids, salt)) if self._cache is not None else ()
+
+    def recall(self, rows: Any, pages: Sequence[bytes]) -> int:
+        return self._take(rows, pages[rows.length // TILE :])
+
+    def _take(self, rows: SharedRows, pages: Sequence[bytes]) -> int:
+        """Put the pages that are kept behind what a row has read; how many tokens that is."""
+        found = self._cache.find(pages) if self._cache is not None else []
+        found = found[: len(found) - len(found) * TILE % self.tile // TILE]
+        for page in found:
+            rows.trunk.take_in(rows.reach, page)
+            rows.note(TILE)
+        return len(found) * TILE
 
     def start(self, prefixes: Sequence[SharedPrefix], room: int) -> SharedRows:
         first, count = prefixes[0], len(prefixes)
@@ -232,55 +265,109 @@ class Sharing:
                 branch[:, :, row, :, : prefix.own] = prefix.row
         return SharedRows(first.trunk, first.reach, branch, first.own, count)
 
+    @torch.inference_mode()
+    def _is_steady(self) -> bool:
+        """Whether tokens get the same bits in pieces of any length: the last layer reads noise, whole and cut."""
+        depth = len(self._model.layers) - 1
+        if self.device.type != "cpu" or depth < 1:
+            return False
+        noise = torch.randn(
+            1, TILE + SHORTEST, self._model.config.hidden_size, generator=torch.Generator().manual_seed(0)
+        )
+        whole, cut = (
+            [self._last_layer(rows, noise[:, start:stop]) for start, stop in ends]
+            for rows, ends in (
+                (self.empty(TILE + SHORTEST), [(0, TILE + SHORTEST)]),
+                (self.empty(TILE + SHORTEST), [(0, TILE), (TILE, TILE + SHORTEST)]),
+            )
+        )
+        return torch.equal(torch.cat(whole, dim=1), torch.cat(cut, dim=1))
+
+    def _last_layer(self, rows: SharedRows, states: Tensor) -> Tensor:
+        """What the last layer makes of the states of the layer before it, (1, tokens, hidden size)."""
+        depth, tokens = len(self._model.layers) - 1, [[0] * states.shape[1]]
+        with upper_layers(self._model.layers, depth, states.to(self._model.source.dtype)):
+            (reading,) = self.read([Pass(rows, tokens, 1, (depth + 1,), RequestUsage(0))])
+        return reading.hidden[depth + 1]
+
     def read(self, passes: Sequence[Pass[Any]]) -> list[PassResult]:
-        """Single tokens of all passes in one forward; several tokens of a pass, or edited states, in one of its own."""
-        single = iter(self._forward([one for one in passes if not one.is_apart]))
-        return [self._forward([one])[0] if one.is_apart else next(single) for one in passes]
+        """All passes in one forward; those with edited states each in one of its own, and what is known in none."""
+        readings = [self._known(one) for one in passes]
+        left = [place for place, reading in enumerate(readings) if reading is None]
+        alone = [place for place in left if passes[place].edit is not None or passes[place].singly]
+        together = [place for place in left if place not in alone]
+        for places in (together, *([place] for place in alone)):
+            for place, reading in zip(places, self._forward([passes[place] for place in places]), strict=True):
+                readings[place] = reading
+        return [reading for reading in readings if reading is not None]
+
+    def _known(self, one: Pass[Any]) -> PassResult | None:
+        """A piece of a prompt that was read for others meanwhile takes no work."""
+        rows: Any = one.rows
+        piece = one.pages[rows.length // TILE : (rows.length + len(one.tokens[0])) // TILE]
+        if self._cache is None or len(piece) * TILE != len(one.tokens[0]) or not self._cache.has(piece):
+            return None
+        self._take(rows, piece)
+        return PassResult(torch.empty(0), {}, read=0)
 
     def _forward(self, passes: Sequence[Pass[Any]]) -> list[PassResult]:
-        """Passes over equally many tokens, of which equally many logits are wanted."""
+        """Their tokens in one row; where a pass has states edited, or tokens that attend singly, it is alone."""
         if not passes:
             return []
         parts: list[tuple[SharedRows, slice]] = []
-        tokens: list[Sequence[int]] = []
+        tokens: list[int] = []
+        positions: list[int] = []
+        kept: list[int] = []
         for one in passes:
             rows: Any = one.rows
-            parts.append((rows, slice(len(tokens), len(tokens) + rows.count)))
-            tokens += one.tokens
+            new, first = len(one.tokens[0]), len(tokens)
+            rows.make_room(new)
+            tokens += [token for row in one.tokens for token in row]
+            positions += [rows.length + i for _ in one.tokens for i in range(new)]
+            kept += [i for i in range(first, len(tokens)) if (i - first) % new >= new - one.keep]
+            parts.append((rows, slice(first, len(tokens))))
         layers = tuple(sorted({layer for one in passes for layer in one.layers}))
-        whole = self._run(ForwardPlan(parts, passes[0].singly), tokens, passes[0].keep, layers, passes[0].edit)
-        if len(passes) == 1:
-            return [whole]
-        return [
-            PassResult(whole.logits[place], {layer: whole.hidden[layer][place] for layer in one.layers})
-            for one, (_, place) in zip(passes, parts, strict=True)
-        ]
+        plan = ForwardPlan(parts, passes[0].singly)
+        whole = self._run(plan, tokens, positions, kept, layers, passes[0].edit)
+        readings, first = [], 0
+        for one, (rows, place) in zip(passes, parts, strict=True):
+            rows.note(len(one.tokens[0]))
+            stop = first + one.rows.count * one.keep
+            states = {layer: _in_rows(whole.hidden[layer][0, place], rows.count) for layer in one.layers}
+            readings.append(PassResult(_in_rows(whole.logits[0, first:stop], rows.count), states))
+            first = stop
+            if self._cache is not None and one.pages:
+                self._keep(rows, one.pages)
+        return readings
+
+    def _keep(self, rows: SharedRows, pages: Sequence[bytes]) -> None:
+        """Keep what a row has read of a prompt."""
+        assert self._cache is not None
+        self._cache.keep(pages[: rows.length // TILE], lambda start: rows.trunk.copy(start, start + TILE))
 
     def _run(
         self,
         plan: ForwardPlan,
-        tokens: Sequence[Sequence[int]],
-        keep: int,
+        tokens: Sequence[int],
+        positions: Sequence[int],
+        kept: Sequence[int],
         layers: Sequence[int],
         edit: StateEdit | None,
     ) -> PassResult:
-        new = len(tokens[0])
-        for rows, _ in plan.parts:
-            rows.make_room(new)
-        at = [rows.length for rows, place in plan.parts for _ in range(place.start, place.stop)]
-        positions = torch.tensor(at, device=self.device)[:, None] + torch.arange(new, device=self.device)
         config, usual = self._model.config, self._model.config._attn_implementation
         config._attn_implementation = ATTENTION
         try:
-            with self._model.edited(edit, keep):
-                reading = self._model.run(
-                    tokens, keep, layers, past_key_values=plan, position_ids=positions, ig_guardrail_plan=plan
+            with self._model.edited(edit, len(kept)):
+                return self._model.run(
+                    [tokens],
+                    torch.tensor(kept, device=self.device),
+                    layers,
+                    past_key_values=plan,
+                    position_ids=torch.tensor([positions], device=self.device),
+                    ig_guardrail_plan=plan,
                 )
         finally:
             config._attn_implementation = usual
-        for rows, _ in plan.parts:
-            rows.note(new)
-        return reading
 
 
 def serves(model: Model) -> bool:
@@ -296,8 +383,8 @@ def serves(model: Model) -> bool:
 @torch.inference_mode()
 def _agrees(model: Model) -> bool:
     """Read three tokens, the last by two rows of one prefix, and compare with one plain pass over them."""
-    sharing, account = Sharing(model), RequestUsage(0)
     try:
+        sharing, account = Sharing(model), RequestUsage(0)
         rows = sharing.empty(2)
         (reading,) = sharing.read([Pass(rows, [[0, 1]], 1, (), account)])
         prefix = rows.freeze(0, reading.logits[0, -1])

@@ -150,6 +150,9 @@ class ScriptedEngine:
     def tokens_read(self, root: Node) -> int:
         return self._tree.tokens_read(root)
 
+    def tokens_cached(self, root: Node) -> int:
+        return self._tree.tokens_cached(root)
+
     def live_nodes(self) -> int:
         return self._tree.live_nodes()
 

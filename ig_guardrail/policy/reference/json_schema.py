@@ -1,4 +1,7 @@
-"""The language as a JSON Schema, for completion and hover texts in editors. The checker is stricter, and decides.
+"""The language as a JSON Schema, for completion, hover texts and faults in editors. The checker is stricter.
+
+It keeps to draft 07, which the YAML servers of editors read. It refers to nothing outside of itself, and what a section
+takes depends on `if` and `then`, not on alternatives: so a fault is told at the key that has it.
 
 `python -m ig_guardrail.policy.reference.json_schema` prints it.
 """
@@ -6,8 +9,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
+import yaml
+
+from ig_guardrail.counterfactual import read_swaps
 from ig_guardrail.fields import (
     ArgumentsKind,
     BooleanKind,
@@ -30,94 +37,160 @@ from ig_guardrail.fields import (
 )
 from ig_guardrail.hazards import ALIASES, EVERY, FORM, HAZARDS
 from ig_guardrail.policy.expression import LONGEST
-from ig_guardrail.policy.language import NOTES, OWN, POLICY
+from ig_guardrail.policy.language import NOTES, OWN, POLICY, SWAP
+from ig_guardrail.policy.reference.page import takes
+from ig_guardrail.policy.reference.text import EXAMPLE
+from ig_guardrail.policy.validation.presence import offered_names
+
+DRAFT = "http://json-schema.org/draft-07/schema#"
+ID = "urn:ig-guardrail:schema:policy:v1"  # a name, and no address: nothing is fetched from it
+TITLE = "ig-guardrail safety policy"
+
+Schema: TypeAlias = dict[str, Any]
 
 
 def json_schema() -> str:
     """The schema as JSON text, the same on every machine."""
-    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "ig-guardrail safety policy"}
-    return json.dumps({**head, **_described(POLICY)}, indent=1, ensure_ascii=False) + "\n"
+    about = "What a guardrail holds answers to. `ig-guardrail policy check` is stricter than this schema, and decides."
+    head = {"$schema": DRAFT, "$id": ID, "title": TITLE, "description": about}
+    example = {"examples": [yaml.safe_load(EXAMPLE)]}
+    return json.dumps({**_described(POLICY), **head, **example}, indent=1, ensure_ascii=False) + "\n"
 
 
-def _described(kind: Kind) -> dict[str, Any]:
+def _described(kind: Kind) -> Schema:
     match kind:
         case NumberKind() | IntegerKind():
             return _number(kind)
         case BooleanKind():
             return {"type": "boolean"}
         case ChoiceKind():
-            return {"const": kind.words[0]} if len(kind.words) == 1 else {"enum": list(kind.words)}
+            return {"enum": list(kind.words)}
         case TextKind() | RegexKind():
             return {"type": "string", "minLength": 1, "maxLength": kind.most}
         case FormatKind():
-            return _form(kind)
+            return _form(kind, tuple(read_swaps()) if kind is SWAP else ())
         case HazardKind():
             return _hazard()
         case ExpressionKind():
-            return {"type": "string", "maxLength": LONGEST}
+            return {"type": "string", "minLength": 1, "maxLength": LONGEST}
         case ArgumentsKind():
             return {"type": "object"}
         case HazardsKind():
-            return {"oneOf": [{"const": EVERY}, _described(ListOf(HazardKind(), 1, 64, unique=True))]}
+            listed = _described(ListOf(HazardKind(), 1, 64, unique=True))
+            return {"if": {"type": "array"}, "then": listed, "else": {"enum": [EVERY]}}
         case ListOf():
             limits = {"minItems": kind.least, "maxItems": kind.most, "uniqueItems": kind.unique}
-            return {"type": "array", "items": _described(kind.item), **limits}
+            return {"type": "array", "items": _inner(kind.item), **limits}
         case MapOf():
             return _map(kind)
         case ShortForm():
-            return {"oneOf": [_described(kind.section.fields[kind.key].kind), _described(kind.section)]}
+            short = _described(kind.section.fields[kind.key].kind)
+            return {"if": {"type": "object"}, "then": _described(kind.section), "else": short}
         case OneOf():
-            return {"oneOf": [_described(section) for section in kind.sections.values()]}
+            return _one_of(kind)
         case Section():
-            return _section(kind)
+            return {"type": "object", **_keys(kind)}
 
 
-def _number(kind: NumberKind | IntegerKind) -> dict[str, Any]:
+def _inner(kind: Kind) -> Schema:
+    """What an item of a list is, or a value under a name that authors choose."""
+    title = kind.title if isinstance(kind, Section | OneOf) else takes(kind)
+    return {"title": title, **_described(kind)}
+
+
+def _number(kind: NumberKind | IntegerKind) -> Schema:
     low = "exclusiveMinimum" if isinstance(kind, NumberKind) and kind.above else "minimum"
     return {"type": "integer" if isinstance(kind, IntegerKind) else "number", low: kind.low, "maximum": kind.high}
 
 
-def _form(kind: FormatKind) -> dict[str, Any]:
-    form: dict[str, Any] = {"type": "string", "pattern": f"^(?:{kind.pattern})$"}
-    return {**form, "not": {"enum": list(kind.reserved)}} if kind.reserved else form
+def _form(kind: FormatKind, offered: tuple[str, ...] = ()) -> Schema:
+    """A text of a form. offered: names that editors complete; others of the form may stand beside them."""
+    form: Schema = {"type": "string", "pattern": f"^(?:{kind.pattern})$"}
+    form |= {"not": {"enum": list(kind.reserved)}} if kind.reserved else {}
+    return {"anyOf": [{"enum": list(offered)}, form]} if offered else form
 
 
-def _hazard() -> dict[str, Any]:
-    meanings = "; ".join(f"{name}: {meaning}" for name, meaning in HAZARDS.items())
-    return {"type": "string", "pattern": f"^(?:{FORM.pattern}|{'|'.join(ALIASES)})$", "description": meanings}
+def _hazard() -> Schema:
+    codes = {name: code for code, name in ALIASES.items()}
+    meanings = [f"{meaning} ({codes[name]})" for name, meaning in HAZARDS.items()]
+    known = {"enum": list(HAZARDS), "enumDescriptions": meanings}
+    other = {"type": "string", "pattern": f"^(?:{FORM.pattern}|{'|'.join(ALIASES)})$"}
+    about = "a hazard, a part of one such as `spc.hlt`, its code, or one of your own such as `x.insult`: "
+    told = "; ".join(f"{name}: {meaning}" for name, meaning in HAZARDS.items())
+    return {"title": "hazard", "description": about + told, "anyOf": [known, other]}
 
 
-def _map(kind: MapOf) -> dict[str, Any]:
+def _map(kind: MapOf) -> Schema:
     names = _described(kind.key)
+    beside = {name: _field(name, one, "") for name, one in kind.beside.items()}
     return {
         "type": "object",
-        **({"properties": {name: _field(one) for name, one in kind.beside.items()}} if kind.beside else {}),
-        "propertyNames": {"anyOf": [{"enum": list(kind.beside)}, names]} if kind.beside else names,
-        "additionalProperties": _described(kind.value),
+        **({"properties": beside} if beside else {}),
+        "propertyNames": {"anyOf": [{"enum": list(beside)}, names]} if beside else names,
+        "additionalProperties": _inner(kind.value),
         "minProperties": kind.least,
         "maxProperties": kind.most,
         "required": list(kind.needs),
     }
 
 
-def _section(kind: Section) -> dict[str, Any]:
-    fields = {**kind.fields, **NOTES} if kind.notes else kind.fields
+def _one_of(kind: OneOf) -> Schema:
+    """A mapping whose keys depend on its tag; without the tag, any key that one of the sections knows."""
+    tag = next(iter(kind.sections.values())).fields[kind.tag]
+    tags = {"title": kind.tag, "description": f"{tag.doc}.", "enum": list(kind.sections), "examples": [tag.example]}
+    known: Schema = {name: {} for section in kind.sections.values() for name in section.fields}
+    untagged = {**_closed(known, True), "required": [kind.tag]}
+    chosen = [
+        {"if": {"properties": {kind.tag: {"enum": [name]}}, "required": [kind.tag]}, "then": _keys(section, name)}
+        for name, section in kind.sections.items()
+    ]
     return {
         "type": "object",
-        "properties": {name: _field(one) for name, one in fields.items()},
-        **({"patternProperties": {f"^{OWN}": {}}} if kind.notes else {}),
-        "required": [name for name, one in fields.items() if one.required],
-        "additionalProperties": False,
+        "properties": {kind.tag: tags},
+        "allOf": [{"if": {"required": [kind.tag]}, "else": untagged}, *chosen],
     }
 
 
-def _field(one: Field) -> dict[str, Any]:
+def _keys(section: Section, of: str = "") -> Schema:
+    """What keys a section has, and which it needs. of: the kind of cost model that it is of."""
+    notes = {name: one for name, one in NOTES.items() if section.notes and name not in section.fields}
+    fields = {**section.fields, **notes}
+    known = {name: _field(name, one, of) for name, one in fields.items()}
+    example = {name: one["examples"][0] for name, one in known.items() if section.fields.get(name, _NOTE).required}
+    return {
+        "title": section.title,
+        **_closed(known, section.notes),
+        "required": [name for name, one in section.fields.items() if one.required],
+        **({"examples": [example]} if example else {}),
+    }
+
+
+_NOTE = Field(TextKind(1), "", "")
+
+
+def _closed(known: Mapping[str, Any], notes: bool) -> Schema:
+    about = {"title": "a key of your own", "description": "for your readers and programs; nothing here reads it"}
+    own = {"patternProperties": {f"^{OWN}": about}} if notes else {}
+    return {"properties": dict(known), **own, "additionalProperties": False}
+
+
+def _field(name: str, one: Field, of: str) -> Schema:
+    offered = offered_names(of, name) if of else ()
+    form = _form(one.kind, offered) if isinstance(one.kind, FormatKind) and offered else _described(one.kind)
     unit = f" ({one.kind.unit})" if isinstance(one.kind, NumberKind | IntegerKind) else ""
     default = "" if not one.computed else f" Default: {one.computed}."
-    described = {**_described(one.kind), "description": f"{one.doc}{unit}.{default}"}
+    example = _example(one, form)
+    described = {**form, "title": name, "description": f"{one.doc}{unit}.{default}", "examples": [example]}
     if one.default is None or one.computed:
         return described
     return {**described, "default": list(one.default) if isinstance(one.default, tuple) else one.default}
+
+
+def _example(one: Field, form: Schema) -> Any:
+    """The language's own example, or one made of those of its keys where that only hints at them."""
+    if "..." in one.example:
+        return form["examples"][0]
+    return yaml.safe_load(one.example)
 
 
 if __name__ == "__main__":

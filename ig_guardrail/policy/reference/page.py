@@ -23,40 +23,11 @@ from ig_guardrail.policy import expression
 from ig_guardrail.policy.compiler import compile_text
 from ig_guardrail.policy.diagnostics.render import render
 from ig_guardrail.policy.diagnostics.rules import RulePage, rules
-from ig_guardrail.policy.language import (
-    APPROVAL,
-    ARGUMENT_RULE,
-    BUDGET,
-    COST_MODEL,
-    MESSAGE,
-    MESSAGES,
-    METADATA,
-    OUTPUT,
-    POLICY,
-    PRESETS,
-    PROMPT,
-    SCALE,
-    SEARCH,
-    TOOLS,
-)
+from ig_guardrail.policy.language import COST_MODEL, POLICY, PRESETS
 from ig_guardrail.policy.reference.text import EXAMPLE, TEXT
 from ig_guardrail.policy.yaml import reader as reading
 from ig_guardrail.policy.yaml.decoding import MOST_BYTES, lines
 from ig_guardrail.policy.yaml.scalars import needs
-
-_SECTIONS = {
-    "metadata": METADATA,
-    "cost_models, scale": SCALE,
-    "budgets, each": BUDGET,
-    "prompt": PROMPT,
-    "tools": TOOLS,
-    "tools.arguments, each": ARGUMENT_RULE,
-    "output": OUTPUT,
-    "search": SEARCH,
-    "messages": MESSAGES,
-    "messages, each that is written out": MESSAGE,
-    "messages, approved": APPROVAL,
-}
 
 
 def reference() -> str:
@@ -66,7 +37,7 @@ def reference() -> str:
         "fault": _fault(),
         "policy": table(POLICY),
         "cost_models": "\n\n".join(f"Kind `{kind}`:\n\n{table(one)}" for kind, one in COST_MODEL.sections.items()),
-        "sections": "\n\n".join(f"### {name}\n\n{table(section)}" for name, section in _SECTIONS.items()),
+        "sections": "\n\n".join(f"### {name}\n\n{table(section)}" for name, section in _sections().items()),
         "presets": "; ".join(f"`{name}` sets {_settings(values)}" for name, values in PRESETS.items()),
         "hazards": _hazards(),
         "expressions": _expressions(),
@@ -79,6 +50,34 @@ def reference() -> str:
     for name, part in parts.items():
         text = text.replace(f"<<{name}>>", part)
     return text
+
+
+def _sections() -> dict[str, Section]:
+    """The sections of the language below a policy, by where they stand; cost models have tables of their own."""
+    found: dict[str, Section] = {}
+    for name, field in POLICY.fields.items():
+        for place, section in _below(name, field.kind):
+            if section not in found.values():
+                found[place] = section
+    return found
+
+
+def _below(place: str, kind: Kind) -> Iterator[tuple[str, Section]]:
+    match kind:
+        case Section():
+            yield place, kind
+            for name, field in kind.fields.items():
+                yield from _below(f"{place.replace(', each', '')}.{name}", field.kind)
+        case ListOf():
+            yield from _below(f"{place}, each", kind.item)
+        case MapOf():
+            yield from _below(place, kind.value)
+        case ShortForm():
+            yield from _below(place, kind.section)
+        case OneOf():
+            for section in kind.sections.values():
+                for name, field in section.fields.items():
+                    yield from _below(f"{place}.{name}", field.kind)
 
 
 def table(section: Section) -> str:

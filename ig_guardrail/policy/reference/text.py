@@ -21,11 +21,7 @@ budgets: `--deep` starts each policy beside a model. All faults are reported at 
 <<fault>>
 ```
 
-`ig-guardrail policy schema > policy.schema.json` gives editors completion and hover texts, with this line on top:
-
-```yaml
-# yaml-language-server: $schema=policy.schema.json
-```
+Editors complete keys, explain them and mark faults as one types ([how](workbench.md#in-your-editor)).
 
 ## How an answer is charged
 

@@ -35,6 +35,18 @@ def check_presence(draft: PolicyDraft, folder: Path) -> Iterator[Diagnostic]:
                 yield from _absent(model["kind"], key, field.kind, value, folder, spot, code)
 
 
+def offered_names(kind: str, key: str) -> tuple[str, ...]:
+    """The names that come with the package for a key of a kind of cost model; () where there are none."""
+    field = KINDS[kind].fields.get(key)
+    if field is not None and field.kind is ARTIFACT:
+        return tuple(KINDS[kind].packaged)
+    if (kind, key) == ("guard", "format"):
+        from ig_guardrail.costs.guards.format import packaged_formats
+
+        return packaged_formats()
+    return ()
+
+
 def _absent(
     kind: str, key: str, form: FormatKind, value: str, folder: Path, spot: Spot, code: str
 ) -> Iterator[Diagnostic]:
@@ -48,12 +60,8 @@ def _absent(
             yield from _unfit(kind, path, value, spot, code)
     elif key == "entry_point":
         yield from _among(value, {entry.name for entry in entry_points(group=GROUP)}, "installed", spot, code)
-    elif form is ARTIFACT:
-        yield from _among(value, KINDS[kind].packaged, "packaged", spot, code)
-    elif (kind, key) == ("guard", "format"):
-        from ig_guardrail.costs.guards.format import packaged_formats
-
-        yield from _among(value, packaged_formats(), "packaged", spot, code)
+    elif offered := offered_names(kind, key):
+        yield from _among(value, offered, "packaged", spot, code)
 
 
 def _among(value: str, known: Any, how: str, spot: Spot, code: str) -> Iterator[Diagnostic]:

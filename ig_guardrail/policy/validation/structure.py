@@ -210,6 +210,7 @@ class Checker:
                 self.faults.append(
                     spot.fault("P026", f"{quoted(written)} is named twice", label=label, help="delete one")
                 )
+                values[index] = None
 
     def _wrong_type(self, kind: Any, tree: YamlNode, path: Steps) -> None:
         shapes = {Scalar: "a single value", Table: "a mapping", Listing: "a list"}

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, quoted
+from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.draft import PolicyDraft
 from ig_guardrail.policy.validation.patterns import compiled
 
@@ -71,6 +72,13 @@ def _barred(section: Mapping[str, Any], tool: str) -> str | None:
     return "not in `allow`" if allowed and not any(_meets(one, tool) for one in allowed) else None
 
 
+def _instead(section: Mapping[str, Any], tool: str, what: str) -> str:
+    """What to do about a rule or a budget for a tool that may not be called."""
+    close = suggest(tool, section.get("allow") or ())
+    meant = f"did you mean {quoted(close)}? Else " if close is not None and close != tool else "correct the name, "
+    return f"{meant}allow the tool, or delete the {what}"
+
+
 def idle_rules(draft: PolicyDraft, section: Mapping[str, Any]) -> Iterator[Diagnostic]:
     """Rules and limits for tools that may not be called at all: often a name that is misspelt."""
     for part in ("arguments", "limits"):
@@ -79,9 +87,8 @@ def idle_rules(draft: PolicyDraft, section: Mapping[str, Any]) -> Iterator[Diagn
             reason = _barred(section, tool)
             if reason is not None and tool.strip("*"):
                 message = f"{quoted(tool)} may not be called, so this rule does nothing"
-                advice = "correct the name, allow the tool, or delete the rule"
                 spot = draft.spot("tools", part, index, "tool")
-                yield spot.fault("P132", message, label=reason, help=advice)
+                yield spot.fault("P132", message, label=reason, help=_instead(section, tool, "rule"))
 
 
 def implied(draft: PolicyDraft, section: Mapping[str, Any]) -> Iterator[Diagnostic]:
@@ -122,8 +129,7 @@ def charged_for_nothing(draft: PolicyDraft, section: Mapping[str, Any]) -> Itera
         if reason is not None:
             message = f"{quoted(tool)} may not be called, so this budget is never charged"
             place = ("budgets", index, "tool") if draft.written("budgets", index, "tool") else ("budgets", index)
-            advice = "correct the name, allow the tool, or delete the budget"
-            yield draft.spot(*place).fault("P132", message, label=reason, help=advice)
+            yield draft.spot(*place).fault("P132", message, label=reason, help=_instead(section, tool, "budget"))
 
 
 def unfit(draft: PolicyDraft, section: Mapping[str, Any]) -> Iterator[Diagnostic]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic
 from ig_guardrail.policy.draft import PolicyDraft
+from ig_guardrail.policy.language import BUDGET
 from ig_guardrail.policy.yaml.tree import Table
 
 SPANNING = ("conversation", "tool", "tenant")  # scopes over more than one answer
@@ -57,7 +58,8 @@ def scopes(draft: PolicyDraft) -> Iterator[Diagnostic]:
             ("window", "how turns are forgotten", SPANNING),
             ("tool", "whose calls are charged", ("tool",)),
         ):
-            if scope is not None and key in budget and scope not in fits:
+            said = budget is not None and budget.get(key, BUDGET.fields[key].default) != BUDGET.fields[key].default
+            if said and scope is not None and scope not in fits:
                 message = f"`{key}` says {means}, and scope `{scope}` does not ask"
                 spot = draft.key_spot("budgets", index, key)
                 yield spot.fault("P025", message, label=f"needs `scope: {fits[0]}`", help=f"delete `{key}`")

@@ -4,8 +4,6 @@ Nothing recurses and every alias counts at its full size, so that no text costs 
 anchors and aliases stay; tags, merge keys and duplicate keys do not.
 
 Where the parser's events stand in the file, to the character.
-
-What the YAML parser stumbled over, said for people who do not know the parser.
 """
 
 from __future__ import annotations
@@ -17,7 +15,8 @@ from typing import cast
 
 import yaml
 
-from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spot, Steps, clipped, quoted
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spot, Steps, quoted
+from ig_guardrail.policy.yaml.syntax import syntax_fault
 from ig_guardrail.policy.yaml.tree import Broken, Listing, Scalar, Table, YamlEntry, YamlNode
 
 MOST_NODES = 10_000
@@ -26,7 +25,7 @@ DEEPEST = 32
 
 @dataclass(frozen=True, slots=True)
 class YamlDocument:
-    """What a text holds: the tree of its first document, if any, the faults, and how many nodes were counted."""
+    """What a text holds: the tree of its one document, if it has one, the faults, and how many nodes were counted."""
 
     tree: YamlNode | None
     faults: tuple[Diagnostic, ...]
@@ -78,11 +77,11 @@ def read(text: str) -> YamlDocument:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             last = end_of(event)
             if not builder.take(event):
-                break
+                return YamlDocument(None, tuple(builder.faults), builder.nodes)
     except TooLarge as stop:
         return YamlDocument(None, (*builder.faults, stop.fault), builder.nodes)
     except (yaml.YAMLError, ValueError, OverflowError) as error:
-        return YamlDocument(None, (*builder.faults, syntax_fault(error, last)), builder.nodes)
+        return YamlDocument(None, (*builder.faults, syntax_fault(error, text, last)), builder.nodes)
     if builder.root is None or (isinstance(builder.root, Scalar) and builder.root.plain and not builder.root.text):
         empty = Spot((), Position(1, 1)).fault(
             "P005", "the file is empty", help="start from a copy of the policy `default`"
@@ -113,12 +112,11 @@ class Builder:
             case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
                 self._close(event)
             case yaml.ScalarEvent():
-                leaf: YamlNode = (
-                    Broken(place_of(self.text, event)) if self._tagged(event) else scalar_of(self.text, event)
-                )
+                faulty = self._tagged(event) or self._swallowed(event)
+                leaf: YamlNode = Broken(place_of(self.text, event)) if faulty else scalar_of(self.text, event)
                 self._place(Sized(leaf), event.anchor)
             case yaml.AliasEvent():
-                self._place(self._aliased(event), None)
+                self._place(self._aliased(event), None, place_of(self.text, event))
         return True
 
     def _open(self, event: yaml.CollectionStartEvent) -> None:
@@ -141,9 +139,9 @@ class Builder:
         self.nodes -= frame.size
         self._place(done, frame.anchor)
 
-    def _place(self, done: Sized, anchor: str | None) -> None:
-        """Put a finished value where it belongs."""
-        self._count(done.size, done.height, done.tree.mark)
+    def _place(self, done: Sized, anchor: str | None, mark: Position | None = None) -> None:
+        """Put a finished value where it belongs. mark: where it is told, if not where it was written."""
+        self._count(done.size, done.height, mark or done.tree.mark)
         if anchor is not None:
             self.anchors[anchor] = done
         if not self.stack:
@@ -202,6 +200,21 @@ class Builder:
             self._fault(place_of(self.text, event), "P008", message, label, "delete the tag")
         return tag is not None
 
+    def _swallowed(self, event: yaml.ScalarEvent) -> bool:
+        """Whether a plain text goes on over a line that was meant as an item of a list."""
+        start, end = _index(event.start_mark), _index(event.end_mark)
+        item = _ITEM.search(self.text, start, end) if event.style is None else None
+        if item is not None:
+            line = self.text.count("\n", 0, item.start(1)) + 1
+            mark = Position(line, item.start(1) - self.text.rfind("\n", 0, item.start(1)))
+            label = f"this line belongs to the text that begins on line {place_of(self.text, event).line}"
+            advice = "line it up with the other items; if it is text, put the whole in quotes"
+            message = "a text goes on over what looks like an item of a list"
+            why = "a text without quotes goes on over all lines that are indented deeper"
+            spot = Spot(self._steps(), mark)
+            self.faults.append(spot.fault("P017", message, label=label, why=why, help=advice))
+        return item is not None
+
     def _second_document(self, event: yaml.Event) -> None:
         mark, label = place_of(self.text, event), "a second document begins here"
         self._fault(mark, "P006", "the file holds several documents", label, "keep each policy in a file of its own")
@@ -238,6 +251,7 @@ def _walk(stack: list[OpenCollection]) -> Iterator[str | int]:
             yield frame.key.text
 
 
+_ITEM = re.compile(r"\n[ \t]*(- )")
 _ANCHOR = re.compile(r"&[^\s,\[\]{}]+[ \t]+")
 _COMMENT = re.compile(r"[ \t]+(#[^\n\r]*)")
 _LINE_BREAK = re.compile("[\n\r\x85\u2028\u2029]")
@@ -278,35 +292,3 @@ def _mark(text: str, event: yaml.Event, start: int) -> Position:
 
 def _index(mark: object) -> int:
     return cast(yaml.Mark, mark).index
-
-
-_HELP = {
-    "mapping values are not allowed": "put text that contains `: ` in quotes, or check the indentation of this line",
-    "cannot start any token": "indent with spaces, and put text that begins with a special character in quotes",
-    "could not find expected ':'": "write `key: value`, with a space after the colon",
-    "but found '<scalar>'": "check the quotes on this line and above it",
-    "expected the node content": "close the bracket that is open above, or delete what stands here",
-    "expected <block end>": "line this line up with the lines that it belongs to",
-    "expected ',' or": "close the bracket that is open, or put a comma between the items",
-    "unexpected end of stream": "close the quote or bracket that is still open",
-    "unknown escape character": "double a backslash inside double quotes, or use single quotes",
-    "undefined tag handle": "delete the tag; a policy needs none",
-}
-
-
-def syntax_fault(error: Exception, last: Position) -> Diagnostic:
-    """A fault for an error of the YAML parser; at `last`, the end of what was read, if the error names no place."""
-    mark, problem, began = last, "a value cannot be read", ""
-    if isinstance(error, yaml.MarkedYAMLError):
-        problem = error.problem or problem
-        if error.problem_mark is not None:
-            mark = Position(error.problem_mark.line + 1, error.problem_mark.column + 1)
-        if error.context and error.context_mark is not None and error.context_mark.line + 1 != mark.line:
-            began = f" ({error.context}, which began on line {error.context_mark.line + 1})"
-    advice = next((text for sign, text in _HELP.items() if sign in problem), "check quotes, brackets and indentation")
-    return Spot((), mark).fault("P004", "the file is not YAML", label=clipped_problem(problem) + began, help=advice)
-
-
-def clipped_problem(problem: str) -> str:
-    """The parser's words, without what a terminal could trip over."""
-    return "".join(clipped(word) + " " for word in problem.split()).rstrip()

@@ -80,22 +80,24 @@ class CaseReport:
         """A test suite for each file of cases."""
         root = Element("testsuites")
         for one in self.files:
-            suite = SubElement(root, "testsuite", name=one.file.path, tests=str(max(1, len(one.results))))
+            suite = SubElement(root, "testsuite", name=printable(one.file.path), tests=str(max(1, len(one.results))))
             for key, status in (("failures", "failed"), ("errors", "error"), ("skipped", "todo")):
                 suite.set(key, str(sum(result.status == status for result in one.results)))
             for result in one.results:
                 _junit(
-                    SubElement(suite, "testcase", name=printable_lines(result.case.name), classname=one.file.path),
+                    SubElement(
+                        suite, "testcase", name=printable_lines(result.case.name), classname=printable(one.file.path)
+                    ),
                     one,
                     result,
                 )
             if not one.file.usable:
                 suite.set("errors", "1")
-                case = SubElement(suite, "testcase", name="the file", classname=one.file.path)
+                case = SubElement(suite, "testcase", name="the file", classname=printable(one.file.path))
                 SubElement(case, "error", message="unusable").text = printable_lines("\n\n".join(_told_file(one)))
         for short in self.short:
-            suite = SubElement(root, "testsuite", name=short.policy, tests="1", failures="1")
-            case = SubElement(suite, "testcase", name="coverage", classname=short.policy)
+            suite = SubElement(root, "testsuite", name=printable(short.policy), tests="1", failures="1")
+            case = SubElement(suite, "testcase", name="coverage", classname=printable(short.policy))
             SubElement(case, "failure", message=self._told_short(short)).text = printable_lines(_told_coverage(short))
         indent(root)
         return '<?xml version="1.0" encoding="utf-8"?>\n' + tostring(root, encoding="unicode")

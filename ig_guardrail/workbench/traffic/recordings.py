@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from ig_guardrail.drive.recorder import engine_facts, now, policy_facts, recorded_models, recorded_prompt, tracks_of
-from ig_guardrail.errors import RequestError
+from ig_guardrail.audit.files import is_log, readable_lines
+from ig_guardrail.audit.log import ANSWER
+from ig_guardrail.drive.receipts import now
+from ig_guardrail.drive.recorder import (
+    engine_facts,
+    policy_facts,
+    recorded_models,
+    recorded_prompt,
+    shadow_accounts,
+    tracks_of,
+)
+from ig_guardrail.errors import AuditError, RequestError, brief
 from ig_guardrail.stream.receipt import text_sha256
 from ig_guardrail.stream.recording import SCORED, Recording, recording_in
 from ig_guardrail.workbench.traffic.bench import Bench, ChargedText
@@ -14,13 +25,24 @@ from ig_guardrail.workbench.traffic.lines import read_lines, unfit
 
 
 def read_recordings(path: Path) -> Iterator[tuple[str, Recording]]:
-    """The recordings of a file, or of all `*.jsonl` of a folder, each with its place. Raises RequestError."""
+    """The recordings of a file or an audit log, or of all `*.jsonl` of a folder, each with its place.
+
+    Raises RequestError.
+    """
+    for place, values in recorded_lines(path):
+        try:
+            yield place, recording_in(values)
+        except ValueError as error:
+            raise unfit(place, str(error), "record answers with `--record`, or `policy record`") from error
+
+
+def recorded_lines(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The objects of a file, or of all `*.jsonl` of a folder, each with its place; of an audit log, its recordings.
+
+    Raises RequestError.
+    """
     for file in _files(path):
-        for line in read_lines(file):
-            try:
-                yield line.place, recording_in(line.values)
-            except ValueError as error:
-                raise unfit(line.place, str(error), "record answers with `--record`, or `policy record`") from error
+        yield from _recorded(file)
 
 
 def are_recordings(path: Path) -> bool:
@@ -50,7 +72,20 @@ def recording_of_text(bench: Bench, charged: ChargedText, texts: str = "hash") -
         over={budget: at for budget, at in over.items() if budget in enforced},
         text_sha256=None if texts == "none" else text_sha256(shown),
         text=shown if texts == "plain" else None,
+        shadow=shadow_accounts(bench.policy.budgets, charged.charges),
     )
+
+
+def _recorded(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if not is_log(file):
+        yield from ((line.place, line.values) for line in read_lines(file))
+        return
+    try:
+        for place, line in readable_lines(file):
+            if line.values.get("kind") == ANSWER:
+                yield place, line.values["recording"]
+    except (OSError, AuditError, KeyError) as error:
+        raise unfit(str(file), brief(error)) from error
 
 
 def _files(path: Path) -> list[Path]:

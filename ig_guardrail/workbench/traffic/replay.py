@@ -13,13 +13,14 @@ from pathlib import Path
 
 from ig_guardrail.binomial import proportion
 from ig_guardrail.bootstrap import Estimate
-from ig_guardrail.budget import BudgetRule, Point
+from ig_guardrail.budget import BudgetRule, Point, SafetyState
 from ig_guardrail.costs.adoption import read_adoption
 from ig_guardrail.costs.catalog import build_costs
 from ig_guardrail.costs.combine import evaluate
 from ig_guardrail.costs.kinds.base import EngineFacts
 from ig_guardrail.drive.charging import account_of, open_account
 from ig_guardrail.drive.cost_registry import counted_sha256, rule_of
+from ig_guardrail.drive.recorder import policy_facts
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.policy.expression import written
 from ig_guardrail.stream.recording import SCORED, DeniedCandidates, Recording, ScoreTrack
@@ -69,8 +70,13 @@ class PolicyReplay:
     def __init__(self, policy: CompiledPolicy, folder: Path | None) -> None:
         self.policy = policy
         self._folder = folder
-        self._budgets = [budget for budget in policy.budgets if budget.scope == "response"]
+        self.budgets = [budget for budget in policy.budgets if budget.scope == "response"]
         self._hash = cache(self._hash_beside)
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """How recordings name the policy."""
+        return policy_facts(self.policy)
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -83,7 +89,7 @@ class PolicyReplay:
             return DraftVerdict(PROMPT, over=(PROMPT,))
         if recording.outcome == "refused" and not recording.tokens:
             raise CannotJudge("nothing of an answer was recorded")
-        enforced = {budget.id for budget in self._budgets if budget.mode == "enforce"}
+        enforced = {budget.id for budget in self.budgets if budget.mode == "enforce"}
         overdrawn = [line for line in self.charges(recording) if line.z_after < 0]
         over = next((line for line in overdrawn if line.budget in enforced), None)
         if over is None and recording.outcome in ("refused", "ended"):
@@ -96,21 +102,13 @@ class PolicyReplay:
         self._check(recording)
         if not recording.tokens:
             return ()
-        rules = [self._rule(recording, budget.id) for budget in self._budgets]
-        node = _node(recording)
-        by_budget: dict[str, list[Point]] = {}
-        for budget, point in open_account(node, rules).due(node):
-            by_budget.setdefault(budget, []).append(point)
-        measures = [
-            measure for rule in rules for measure in _measures(recording, rule, by_budget.get(rule.budget.id, []))
-        ]
-        return account_of(node, rules, measures)
+        return charges_of(recording, [self._rule(recording, budget.id) for budget in self.budgets])
 
     def _check(self, recording: Recording) -> None:
         """Raises CannotJudge for an answer whose scores are not those of this policy's cost models."""
         if recording.outcome == "failed" or recording.fail_open:
             raise CannotJudge("a cost model failed when it was recorded")
-        self._demand(recording, [name for budget in self._budgets for name in budget.cost.models()])
+        self._demand(recording, [name for budget in self.budgets for name in budget.cost.models()])
 
     def _demand(self, recording: Recording, names: Iterable[str]) -> None:
         engine = (recording.engine["sha256"], recording.engine["numerics"], recording.engine["language"])
@@ -131,7 +129,7 @@ class PolicyReplay:
         return recorded.score > rule.threshold
 
     def _rule(self, recording: Recording, budget_id: str) -> BudgetRule:
-        budget = next(budget for budget in self._budgets if budget.id == budget_id)
+        budget = next(budget for budget in self.budgets if budget.id == budget_id)
         return rule_of(budget, [recording.cost_models[name] for name in budget.cost.models()])
 
     def _hash_beside(self, name: str, engine: tuple[str, str, str]) -> str | None:
@@ -199,7 +197,7 @@ def replay(
             drafts[budget] = drafts[budget].joined(denied) if budget in drafts else denied
         try:
             after = new.judge(recording)
-            before = _recorded(recording) if old is None else old.judge(recording)
+            before = as_recorded(recording) if old is None else old.judge(recording)
         except CannotJudge as reason:
             apart[str(reason)] = apart.get(str(reason), 0) + 1
             continue
@@ -225,7 +223,7 @@ def replay(
     )
 
 
-def _recorded(recording: Recording) -> DraftVerdict:
+def as_recorded(recording: Recording) -> DraftVerdict:
     """What became of an answer when it was recorded."""
     if recording.outcome == SCORED:
         if recording.prompt is not None and recording.prompt.action == "refuse":
@@ -268,6 +266,21 @@ def _hazards(new: PolicyReplay, old: PolicyReplay | None) -> dict[str, set[str]]
 
 def _named(policy: CompiledPolicy) -> str:
     return f"{policy.name} {policy.version} ({policy.sha256[:12]})"
+
+
+def charges_of(
+    recording: Recording, rules: Sequence[BudgetRule], opening: SafetyState | None = None
+) -> tuple[Charge, ...]:
+    """The account of a recorded answer under rules. Raises CannotJudge where a score was not recorded.
+
+    opening: what was spent before the first token, where budgets are shared with earlier answers
+    """
+    node = _node(recording)
+    by_budget: dict[str, list[Point]] = {}
+    for budget, point in open_account(node, rules).due(node):
+        by_budget.setdefault(budget, []).append(point)
+    measures = [measure for rule in rules for measure in _measures(recording, rule, by_budget.get(rule.budget.id, []))]
+    return account_of(node, rules, measures, opening)
 
 
 def _node(recording: Recording) -> Node:

@@ -25,7 +25,7 @@ from uuid import uuid4
 
 from langchain_core.exceptions import ContextOverflowError
 from langchain_core.messages import AIMessageChunk
-from langchain_core.messages.ai import OutputTokenDetails, UsageMetadata
+from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
 from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generation
 
@@ -168,6 +168,8 @@ def _usage(receipt: Receipt, cut: bool) -> UsageMetadata:
     read, thought = receipt.tokens["prompt"], receipt.tokens["reasoning"]
     shown = max(thought, receipt.tokens["released"] + (receipt.tokens["held"] if cut else 0))
     usage = UsageMetadata(input_tokens=read, output_tokens=shown, total_tokens=read + shown)
+    if receipt.tokens["cached"]:
+        usage["input_token_details"] = InputTokenDetails(cache_read=receipt.tokens["cached"])
     if thought:
         usage["output_token_details"] = OutputTokenDetails(reasoning=thought)
     return usage

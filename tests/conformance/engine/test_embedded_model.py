@@ -55,11 +55,16 @@ def test_it_is_described_by_the_file_it_came_from(engine: TransformersEngine) ->
     assert (info.numerics, info.layers, info.context) == ("bfloat16", 30, 8192)
 
 
-def test_greedy_equals_generate(engine: TransformersEngine, weights: Weights) -> None:
-    ids = torch.tensor([engine.encode(TURNS).ids])
-    out = weights.model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=32, do_sample=False)
-    drawn = chain(engine, Sampling(temperature=0.0), 5, 11, 16)
-    assert drawn.answer_ids() == tuple(out[0, ids.shape[1] :].tolist())
+def test_greedy_tokens_are_the_likeliest_up_to_a_rounding_of_bfloat16(
+    engine: TransformersEngine, weights: Weights
+) -> None:
+    """As `transformers` reads the same text. In float32 they are those of `generate`: see tests/unit/engine."""
+    prompt, drawn = engine.encode(TURNS).ids, chain(engine, Sampling(temperature=0.0), 5, 11, 16).answer_ids()
+    with torch.inference_mode():
+        logits = weights.model(torch.tensor([[*prompt, *drawn]])).logits[0, len(prompt) - 1 : -1].float()
+    best = logits.max(-1).values
+    rounding = best.abs() * 2**-7  # twice the distance of neighbours, which is 2**-8 of a number or less
+    assert bool((best - logits.gather(-1, torch.tensor(drawn)[:, None])[:, 0] <= rounding).all())
 
 
 def test_the_stream_is_bit_equal_whatever_the_block_sizes(engine: TransformersEngine) -> None:

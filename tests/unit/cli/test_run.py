@@ -67,7 +67,9 @@ def test_json_is_one_object_a_line_deltas_then_one_receipt(ig: Command, says: Sa
     assert (receipt["type"], receipt["outcome"], receipt["finish"]) == ("receipt", "completed", "stop")
     assert receipt["guarded"] is True
     assert receipt["sampling"]["seed"] == 7
-    assert receipt["spend"] == {"rudeness": {"spent": 0.0, "of": 0.0, "mode": "enforce", "threshold": 0.5}}
+    assert receipt["spend"] == {
+        "rudeness": {"spent": 0.0, "of": 0.0, "mode": "enforce", "threshold": 0.5, "hazards": ["hte"]}
+    }
     assert (ran.code, ran.err) == (0, "")
 
 

@@ -12,6 +12,7 @@ import torch
 
 from ig_guardrail.engine.decoding.decode import EngineWork
 from ig_guardrail.engine.decoding.passes import Pass, PassResult
+from ig_guardrail.engine.decoding.prefill import Pace
 from ig_guardrail.engine.loop import Loop
 from ig_guardrail.engine.scheduler import Scheduler
 from ig_guardrail.engine.tree import RequestUsage
@@ -28,7 +29,8 @@ class Log:
         self.gate = threading.Event()
         self.fails: set[int] = set()
         self.loop = Loop("test")
-        self.scheduler = Scheduler(self.loop, self.read, rows)
+        self.pace = Pace(512, 64)
+        self.scheduler = Scheduler(self.loop, self.read, self.pace, rows)
 
     def read(self, passes: Sequence[Pass[Any]]) -> list[PassResult]:
         assert self.gate.wait(10)

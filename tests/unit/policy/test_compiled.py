@@ -6,7 +6,8 @@ import dataclasses
 
 import pytest
 
-from ig_guardrail.policy import compile_text
+from ig_guardrail.policy import compile_text, load_policy, packaged_names
+from ig_guardrail.policy.compiler import policy_in
 from ig_guardrail.policy.language import BASELINES, BUDGET, PLAIN, SEARCH, SEARCHING
 from ig_guardrail.search.registry import METHODS
 from ig_guardrail.types import Budget, CostModelSpec, Expression, SearchSettings
@@ -25,6 +26,12 @@ def test_cost_models_carry_the_options_of_their_kind() -> None:
     assert spec("words").options == {"model": "words"}
     assert spec("slurs").options == {"patterns": (r"(?i)\bfoo\w{0,10}", "ba.r"), "longest_match": 32}
     assert spec("tone").timeout_s == 0.5
+
+
+@pytest.mark.parametrize("name", packaged_names())
+def test_a_normal_form_is_enough_to_have_the_policy_again(name: str) -> None:
+    policy = load_policy(name)
+    assert dataclasses.replace(policy_in(policy.normal_form, ""), cost_models=policy.cost_models) == policy
 
 
 def test_every_method_that_serves_users_can_be_named_but_the_one_that_is_no_guard() -> None:

@@ -204,7 +204,7 @@ MISTAKES = [
     ("scale from nothing", LEXICAL, f"{LEXICAL}, scale: {{from: 0, to: 0.5}}", "P014 8:74"),
     ("scale without an end", LEXICAL, f"{LEXICAL}, scale: {{from: 0.5}}", "P015 8:60"),
     ("swap that is not known", '  steer: "Be kind."\n', "  swaps: [gendre]\n", "P039 26:11"),
-    ("unclosed quote", '"Be kind."', '"Be kind.', "P004 28:18"),
+    ("unclosed quote", '"Be kind."', '"Be kind.', "P004 26:10"),
 ]
 
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from ig_guardrail.policy import check_files, compile_text, load_policy, packaged_names
 from ig_guardrail.policy.reference.json_schema import json_schema
 from ig_guardrail.policy.reference.page import reference
 from ig_guardrail.policy.reference.text import EXAMPLE
+from ig_guardrail.policy.sources import SCHEMA
 
 DOCS = Path(__file__).parents[3] / "docs" / "policy.md"
 
@@ -71,7 +69,7 @@ def test_the_reference_is_current() -> None:
 
 
 def test_the_schema_is_current() -> None:
-    current = resources.files("ig_guardrail.policies").joinpath("schema.json").read_text(encoding="utf-8")
+    current = resources.files("ig_guardrail.policies").joinpath(SCHEMA).read_text(encoding="utf-8")
     assert current == json_schema(), "run: python -m ig_guardrail.policy.reference.json_schema > policies/schema.json"
 
 
@@ -82,22 +80,11 @@ def test_the_example_of_the_reference_is_valid() -> None:
 
 
 @pytest.mark.parametrize("name", packaged_names())
-def test_the_schema_knows_every_key_of_the_packaged_policies(name: str) -> None:
-    text = resources.files("ig_guardrail.policies").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-    assert list(unknown(yaml.safe_load(text), json.loads(json_schema()))) == []
-
-
-def unknown(value: Any, schema: dict[str, Any]) -> list[str]:
-    """Keys in a value that its schema does not list."""
-    if "oneOf" in schema:
-        return min((unknown(value, one) for one in schema["oneOf"]), key=len)
-    if isinstance(value, dict):
-        known = schema.get("properties", {})
-        other = schema.get("additionalProperties")
-        strange = [key for key in value if key not in known and not other]
-        return strange + [key for name in value for key in unknown(value[name], known.get(name) or other or {})]
-    inner = schema.get("items", {})
-    return [key for item in value for key in unknown(item, inner)] if isinstance(value, list) else []
+def test_the_first_line_has_editors_read_the_schema_beside_it(name: str) -> None:
+    folder = resources.files("ig_guardrail.policies")
+    first = folder.joinpath(f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0]
+    assert first == f"# yaml-language-server: $schema={SCHEMA}"
+    assert folder.joinpath(SCHEMA).is_file()
 
 
 def test_policies_are_checked_without_torch_and_pydantic() -> None:

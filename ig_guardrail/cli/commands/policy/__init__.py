@@ -10,6 +10,7 @@ from ig_guardrail.cli.commands.policy.diff import diff_command
 from ig_guardrail.cli.commands.policy.explain import explain_command
 from ig_guardrail.cli.commands.policy.new import new_command
 from ig_guardrail.cli.commands.policy.replay import record_command, replay_command
+from ig_guardrail.cli.commands.policy.report import report_command
 from ig_guardrail.cli.commands.policy.schema import schema_command
 from ig_guardrail.cli.commands.policy.score import score_command
 from ig_guardrail.cli.commands.policy.show import show_command
@@ -26,4 +27,5 @@ app.command("diff")(diff_command)
 app.command("score")(score_command)
 app.command("record")(record_command)
 app.command("replay")(replay_command)
+app.command("report")(report_command)
 app.command("calibrate")(calibrate_command)

@@ -1,0 +1,102 @@
+"""`ig-guardrail audit`: whether an audit log was changed, and whether its decisions come out again."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from ig_guardrail.cli import options
+from ig_guardrail.cli.commands.policy.formats import Format
+from ig_guardrail.errors import RequestError
+
+if TYPE_CHECKING:
+    from ig_guardrail.audit.chain import Head
+
+app = typer.Typer(help="Check audit logs, and make their decisions again.", no_args_is_help=True)
+
+Files: TypeAlias = Annotated[
+    list[Path], typer.Argument(help="Audit logs, by the file that `--audit` named; the files before it are found.")
+]
+FormatOption: TypeAlias = Annotated[Format, typer.Option("--format", help="For people or for programs.")]
+
+
+@app.callback()
+def _audit() -> None:
+    """Check audit logs, and make their decisions again."""
+
+
+@app.command("verify")
+def verify_command(
+    files: Files,
+    key_file: options.AuditKeyFile = None,
+    head: Annotated[
+        list[str] | None,
+        typer.Option("--head", help="What the log must have passed: a hash, or a copy of FILE.head; may be repeated."),
+    ] = None,
+    lines: Annotated[int, typer.Option("--lines", min=0, help="How many lines there must have been at least.")] = 0,
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """Follow the chain of a log, and name each line that was changed, put in, moved or taken out.
+
+    Exit code 0: nothing was; 1: something was; 2: the log or its key cannot be read.
+    """
+    import json
+    from dataclasses import asdict
+
+    from ig_guardrail.audit.chain import find_key
+    from ig_guardrail.audit.files import logs_of
+    from ig_guardrail.audit.verify import verify
+    from ig_guardrail.cli.writers import printable
+
+    logs, key, heads = logs_of(files), find_key(key_file), [_head(one) for one in head or ()]
+    if len(logs) > 1 and (heads or lines):
+        raise RequestError(
+            f"{len(logs)} logs are named",
+            where="--head, --lines",
+            why="a head is one log's",
+            fix="verify one at a time",
+        )
+    found = [verify(log, key, heads, lines) for log in logs]
+    if form is Format.JSON:
+        print("\n".join(json.dumps({"ok": one.ok, **asdict(one)}) for one in found))
+    else:
+        print(printable("\n\n".join(one.as_text() for one in found), sys.stdout))
+    raise typer.Exit(int(not all(one.ok for one in found)))
+
+
+@app.command("replay")
+def replay_command(
+    files: Files,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            "--policy", "-p", help="Under which policy; each line under its own, as it was kept, if left out."
+        ),
+    ] = None,
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """Make each decision again from the scores in the log, through the same gate, and name those that differ.
+
+    Exit code 0: all came out as they were written; 1: some did not, or none could be made; 2: an error.
+    """
+    from ig_guardrail.cli.writers import printable
+    from ig_guardrail.workbench.traffic.audit_replay import replay_log
+
+    found = replay_log(files, policy)
+    print(found.as_json() if form is Format.JSON else printable(found.as_text(), sys.stdout))
+    raise typer.Exit(int(found.fails))
+
+
+def _head(told: str) -> Head:
+    from ig_guardrail.audit.chain import Head
+    from ig_guardrail.audit.files import read_head
+
+    if re.fullmatch("[0-9a-f]{64}", told):
+        return Head(0, told)
+    if not Path(told).is_file():
+        raise RequestError("it is neither a hash nor a file", where=f"--head {told}", fix="give a copy of FILE.head")
+    return read_head(Path(told))

@@ -1,0 +1,173 @@
+"""Has a line of the audit log written for every answer, before its end is delivered.
+
+The line holds no text: the scores of the answer as a recording has them, the books of drafts that were denied, and the
+receipt without its texts. From that each decision can be made again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, wait
+from dataclasses import asdict, replace
+from typing import Any
+
+from ig_guardrail.audit.log import ANSWER, BUSY_S, AuditLog
+from ig_guardrail.budget import BudgetState
+from ig_guardrail.costs.workers import Worker
+from ig_guardrail.drive.recorder import recording_of
+from ig_guardrail.drive.run import Run
+from ig_guardrail.drive.runners import DeadlinePassed, OutOfTime, Wait, Waiting
+from ig_guardrail.drive.usage import DeniedDraft, Usage
+from ig_guardrail.errors import AuditError, GenerationFailed, brief
+from ig_guardrail.settings import AuditFile
+from ig_guardrail.stream.receipt import as_dict
+from ig_guardrail.stream.recording import FORMAT
+from ig_guardrail.types import Measure, Receipt
+
+LOG = logging.getLogger(__name__)
+
+WRITE_S = BUSY_S + 5.0  # for which an answer waits for its line
+LATE_S = 1.0  # the same past a request's deadline
+MOST_DRAFTS = 16  # of a budget, whose scores are kept
+TEXTS = ("text", "reasoning", "message")
+ELSEWHERE = ("policy", "cost_models", "charges", "fail_open", "at", "language", "arm")  # in the recording
+
+
+class Auditor:
+    """Writes lines on a thread of its own, in the order in which answers ended."""
+
+    def __init__(self, file: AuditFile) -> None:
+        """Raises AuditError where the log cannot be written, RequestError for a key that cannot be used."""
+        self.log = AuditLog(file)
+        self._closed = file.on_error == "closed"
+        self._worker = Worker("audit", _failure)
+        self._waiting: list[Future[Any]] = []
+        self._lost = 0
+
+    def ready(self) -> Waiting[None]:
+        """See that a line can be written, before anything is decoded. Raises AuditError where that is demanded."""
+        error = yield from _missed(self._worker.call(self.log.check))
+        if error is not None and self._closed:
+            raise error
+
+    def note(self, run: Run, usage: Usage, receipt: Receipt) -> Waiting[None]:
+        """Write the line of an answer that has ended.
+
+        Raises GenerationFailed where it cannot be written, that is demanded, and the answer has not failed already.
+        """
+        call = self._begun(run, usage, receipt)
+        try:
+            error = yield from _missed(call)
+        except DeadlinePassed:
+            wait([call], LATE_S)
+            error = _error_of(call)
+        if error is not None and self._closed and receipt.verdict.outcome != "failed":
+            told = replace(receipt, verdict=run.verdict("failed", None, str(error)))
+            raise GenerationFailed(error.what, receipt=told, where=error.where, why=error.why, fix=error.fix)
+
+    def note_left(self, run: Run, usage: Usage, receipt: Receipt) -> None:
+        """Write the line of an answer whose reader left. Waits for nothing."""
+        self._begun(run, usage, receipt)
+
+    def flush(self, seconds: float = 5.0) -> None:
+        """Wait until what was begun is written, so many seconds at most."""
+        wait(list(self._waiting), seconds)
+
+    def _begun(self, run: Run, usage: Usage, receipt: Receipt) -> Future[Any]:
+        self._waiting = [call for call in self._waiting if not call.done()]
+        call = self._worker.call(self._write, run, usage, receipt)
+        self._waiting.append(call)
+        return call
+
+    def _write(self, run: Run, usage: Usage, receipt: Receipt) -> None:
+        try:
+            self.log.keep_policy(run.policy.sha256, run.policy.normal_form)
+            lost = {"lost": self._lost} if self._lost else {}
+            self.log.append({**audit_entry(run, usage, receipt, self.log), **lost})
+        except Exception as error:
+            self._lost += 1
+            LOG.error("an answer has no line in the audit log %s: %s", self.log.file.path, brief(error))
+            raise
+        self._lost = 0
+
+
+def _missed(call: Future[Any]) -> Waiting[AuditError | None]:
+    """Wait for a call, and tell what it failed by."""
+    with contextlib.suppress(OutOfTime):
+        yield Wait(_end_of(call), WRITE_S)
+    return _error_of(call)
+
+
+def _end_of(call: Future[Any]) -> Future[None]:
+    """Done when a call is. Whoever stops waiting for it does not stop the call."""
+    told: Future[None] = Future()
+
+    def tell(_: Future[Any]) -> None:
+        if told.set_running_or_notify_cancel():
+            told.set_result(None)
+
+    call.add_done_callback(tell)
+    return told
+
+
+def _error_of(call: Future[Any]) -> AuditError | None:
+    if not call.done() or call.cancelled():
+        return _failure("it takes too long")
+    error = call.exception()
+    return error if error is None or isinstance(error, AuditError) else _failure(brief(error))
+
+
+def audit_entry(run: Run, usage: Usage, receipt: Receipt, log: AuditLog) -> dict[str, Any]:
+    """What a line says of an answer."""
+    recording = recording_of(run, usage, receipt, "plain" if log.file.texts else "none")
+    if not log.file.texts:
+        recording = replace(recording, text_sha256=log.name(receipt.text))
+    told = as_dict(receipt)
+    dropped = (*ELSEWHERE, *(() if log.file.texts else TEXTS))
+    kept = {name: value for name, value in told.items() if name not in dropped}
+    stops = [log.name(one) for one in receipt.sampling["stop"]]
+    return {
+        "kind": ANSWER,
+        "recording": {"format": FORMAT, **asdict(recording)},
+        "drafts": {budget: _drafts(list(over.values())) for budget, over in usage.over.items()},
+        "opening": {budget: _books(state) for budget, state in usage.opening.accounts.items()},
+        "left": {line.budget: line.z_after for line in receipt.charges},
+        "who": {
+            name: None if told is None else log.name(told)
+            for name, told in (("conversation", run.request.conversation), ("tenant", run.request.tenant))
+        },
+        "receipt": {
+            **kept,
+            "prompt_sha256": log.name(receipt.prompt_sha256),
+            "sampling": {**receipt.sampling, "stop": stops},
+            "search": receipt.search["strategy"],
+        },
+    }
+
+
+def _drafts(denied: Sequence[DeniedDraft]) -> list[dict[str, Any]]:
+    """The scores of drafts that were denied, and what was spent before each."""
+    return [
+        {"before": _books(one.before), "points": [_point(measure) for measure in one.measures]}
+        for one in denied[:MOST_DRAFTS]
+    ]
+
+
+def _point(measure: Measure) -> tuple[int, bool, Mapping[str, float]]:
+    return measure.position, measure.ended, measure.raw
+
+
+def _books(state: BudgetState) -> tuple[str, str, str | None, int]:
+    """total, peak, left and position, as exact as they are counted."""
+    return str(state.total), str(state.peak), None if state.left is None else str(state.left), state.position
+
+
+def _failure(reason: str) -> AuditError:
+    return AuditError(
+        f"the answer has no line in the audit log: {reason}",
+        where="audit",
+        why="an answer that nobody can check later is not delivered",
+        fix="see that the log can be written; `on_error='open'` delivers such answers, and counts them",
+    )

@@ -1,0 +1,1 @@
+"""What a policy does where it is in force for some, or only watches."""
