@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,12 +20,10 @@ from ig_guardrail.drive.auditor import Auditor
 from ig_guardrail.drive.recorder import Recorder
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.engine.loading.models import load_engine
-from ig_guardrail.errors import GuardrailError, ModelError, PolicyError
+from ig_guardrail.errors import ModelError, PolicyError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.ledger import Ledger, ledger_at
 from ig_guardrail.policy import load_policy
-from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spot
-from ig_guardrail.policy.diagnostics.report import FileReport, Report
 from ig_guardrail.settings import Limits, audit_file, recording_file
 from ig_guardrail.spec import GuardrailSpec, folder_of
 from ig_guardrail.types import CompiledPolicy
@@ -76,31 +73,6 @@ def guard_alike(
     new.recorder, new.auditor, new.arm = old.recorder, old.auditor, old.arm
     new.approve()
     return new
-
-
-def start_each(report: Report, model: str) -> Report:
-    """A report on policy files, with what happens where each valid one starts beside a model."""
-    return replace(report, files=tuple(_started(one, model) if one.ok and one.policy else one for one in report.files))
-
-
-def _started(file: FileReport, model: str) -> FileReport:
-    try:
-        guardrail = open_guardrail(GuardrailSpec(model, Path(file.path)))
-        guardrail.approve()
-    except GuardrailError as error:
-        return replace(file, start=str(error))
-    return replace(file, start="", faults=(*file.faults, *_once_enforced(guardrail, file.path)))
-
-
-def _once_enforced(guardrail: Guardrail, path: str) -> Iterator[Diagnostic]:
-    """The warning that messages are over a budget in shadow mode."""
-    try:
-        guardrail.approve(shadow=True)
-    except PolicyError as error:
-        spot = Spot(("messages",), Position())
-        message = "messages are over budgets in shadow mode"
-        found = spot.fault("P146", message, label=error.what, help="word them differently before a budget is enforced")
-        yield replace(found, file=path)
 
 
 def open_engine(spec: GuardrailSpec) -> TransformersEngine:

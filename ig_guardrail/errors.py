@@ -102,7 +102,11 @@ class LedgerError(GuardrailError):
 
 
 class BudgetTaken(LedgerError):
-    """Other answers have spent what this one needed, so it ends where it is."""
+    """Other answers have spent what this one needed, so it ends where it is. hazards: of the budgets that are spent."""
+
+    def __init__(self, what: str, hazards: tuple[str, ...] = ()) -> None:
+        super().__init__(what)
+        self.hazards = hazards
 
 
 class AuditError(GuardrailError):

@@ -117,13 +117,17 @@ class ListOf:
 
 @dataclass(frozen=True, slots=True)
 class MapOf:
-    """Between `least` and `most` values of one kind under keys of one form; the keys `needs` are always there."""
+    """Between `least` and `most` values of one kind under keys of one form; the keys `needs` are always there.
 
-    key: FormatKind
+    beside: keys of other kinds that may stand among them, and are no keys of that form
+    """
+
+    key: FormatKind | HazardKind
     value: Kind
     least: int
     most: int
     needs: tuple[str, ...] = ()
+    beside: Mapping[str, Field] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

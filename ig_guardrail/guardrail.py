@@ -11,12 +11,13 @@ from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.catalog import BuiltCost
 from ig_guardrail.costs.rewards.values import Values
 from ig_guardrail.costs.workers import Worker
+from ig_guardrail.drive.approval import OverdrawnMessage, approve_messages, overdrawn_messages
 from ig_guardrail.drive.auditor import Auditor
 from ig_guardrail.drive.cost_registry import bind_costs
 from ig_guardrail.drive.decode import cancel, decode, left, open_answer, refuse
 from ig_guardrail.drive.failures import failed, ledger_failure, ours
 from ig_guardrail.drive.history import open_session
-from ig_guardrail.drive.prompt_check import approve_messages, check_prompt_text
+from ig_guardrail.drive.prompt_check import check_prompt_text
 from ig_guardrail.drive.recorder import Recorder
 from ig_guardrail.drive.request import GenerationRequest, check_timeout
 from ig_guardrail.drive.run import Run, make_run
@@ -24,6 +25,7 @@ from ig_guardrail.drive.runners import DeadlinePassed, Waiting, finish, run_asyn
 from ig_guardrail.drive.usage import Usage
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import BudgetTaken, GenerationFailed, GuardrailError, ModelError, PolicyError, RequestError
+from ig_guardrail.hazards import TOOLS
 from ig_guardrail.ledger import Ledger, process_ledger
 from ig_guardrail.settings import Limits
 from ig_guardrail.types import Chunk, CompiledPolicy, Receipt
@@ -69,16 +71,23 @@ class Guardrail:
         other.engine = engine
         return other
 
-    def approve(self, shadow: bool = False) -> None:
+    def approve(self) -> None:
         """Try the policy's messages against its budgets now, and not with the first request.
-
-        shadow: against those in shadow mode too, as if they were enforced
 
         Raises PolicyError naming each that is over one, CostFailure or EngineError where that cannot be told.
         """
-        costs = self.costs.enforcing_all() if shadow else self.costs
-        finish(approve_messages(self.engine, costs, self.policy.messages))
+        finish(approve_messages(self.engine, self.costs, tuple(self.policy.messages)))
         self._approved.set()
+
+    def overdrawn_messages(self, shadow: bool = False) -> tuple[OverdrawnMessage, ...]:
+        """The policy's messages that are over a budget of it, for which it does not start.
+
+        shadow: of those in shadow mode too, as if they were enforced
+
+        Raises CostFailure or EngineError where that cannot be told.
+        """
+        costs = self.costs.enforcing_all() if shadow else self.costs
+        return finish(overdrawn_messages(self.engine, costs, tuple(self.policy.messages)))
 
     def stream(self, request: GenerationRequest, timeout: float | None = None) -> Generator[Chunk, None, None]:
         """Chunks as they are released; the last one carries the receipt.
@@ -112,15 +121,15 @@ class Guardrail:
             yield from self._approve_once(run)
             usage.prompt_check = yield from check_prompt_text(run)
             if usage.prompt_check.action == "refuse":
-                return refuse(run, usage, "prompt check")
+                return refuse(run, usage, "prompt check", usage.prompt_check.hazards)
             if request.barred and run.guarded:
-                return refuse(run, usage, request.barred)
+                return refuse(run, usage, request.barred, (TOOLS,))
             session = yield from open_session(run, self.ledger, self._executor)
             server = yield from open_answer(run, usage, session)
         except DeadlinePassed:
             return cancel(run, usage)
         except BudgetTaken as taken:
-            return refuse(run, usage, taken.what)
+            return refuse(run, usage, taken.what, taken.hazards)
         except (RequestError, PolicyError, ModelError):
             raise
         except GeneratorExit:
@@ -150,7 +159,7 @@ class Guardrail:
 
     def _approve_once(self, run: Run) -> Waiting[None]:
         if run.guarded and not self._approved.is_set():
-            yield from approve_messages(self.engine, run.costs, self.policy.messages)
+            yield from approve_messages(self.engine, run.costs, tuple(self.policy.messages))
             self._approved.set()
 
 

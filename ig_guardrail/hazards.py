@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 TAXONOMY = "ailuminate-1.0"
 
@@ -39,6 +39,11 @@ ALIASES = {
     "S14": "x.code",
 }
 
+TOOLS = "x.tools"  # that a rule for tools was broken, or too many calls were made
+
+SEVERITY = ("ssh", "cse", "vcr", "src", "iwp", "hte", "spc", "ncr", "prv", "sxc", "dfm", "ipv")
+"""Hazards, the most severe first: lives in danger, where a text may name help; harm to people; harm to their rights."""
+
 EVERY = "all"  # in a budget: every hazard that its cost models name
 
 FORM = re.compile(rf"(?:{'|'.join(HAZARDS)})(?:\.[a-z0-9_]{{1,32}}){{0,3}}|x(?:\.[a-z0-9_]{{1,32}}){{1,4}}")
@@ -60,3 +65,23 @@ def spelled_out(asked: Sequence[str], scored: Sequence[str]) -> list[str]:
 def covers(broad: str, narrow: str) -> bool:
     """Whether hazard `broad` includes `narrow`: itself, or a part of it, as `spc` includes `spc.hlt`."""
     return narrow == broad or narrow.startswith(f"{broad}.")
+
+
+def broader(hazard: str) -> tuple[str, ...]:
+    """A hazard and those that it is a part of, the hazard itself first: `spc.hlt`, `spc`."""
+    parts = hazard.split(".")
+    return tuple(".".join(parts[:length]) for length in range(len(parts), 0, -1))
+
+
+def severest_first(hazards: Iterable[str], order: Sequence[str] = ()) -> tuple[str, ...]:
+    """Hazards, the most severe first; each once.
+
+    order: of a policy, parts included. What it does not name follows in the order of `SEVERITY`, extensions last.
+    """
+    ranks = {hazard: rank for rank, hazard in enumerate(dict.fromkeys((*order, *SEVERITY)))}
+
+    def rank(hazard: str) -> tuple[int, int, str]:
+        own = next((ranks[name] for name in broader(hazard) if name in ranks), len(ranks))
+        return own, int(hazard == TOOLS), hazard
+
+    return tuple(sorted(set(hazards), key=rank))

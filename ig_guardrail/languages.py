@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection
 
 _FORM = re.compile(r"([a-z]{2,3})(?:[-_]([a-z]{4}))?(?:[-_]([a-z]{2}|[0-9]{3}))?", re.IGNORECASE)
 _ISO_639_1 = (
@@ -66,11 +66,8 @@ def told_apart(text: str) -> str | None:
     return next(iter(found)) if len(found) == 1 and max(found.values()) >= 2 else None
 
 
-def text_for(texts: Mapping[str, str], tag: str) -> str:
-    """The text of a tag, else of the same language in more general terms, else in English."""
-    parts = (normal_tag(tag) or "en").split("-")
-    for length in range(len(parts), 0, -1):
-        found = texts.get("-".join(parts[:length]))
-        if found:
-            return found
-    return texts.get(f"{parts[0]}-{parts[-1]}") or texts["en"]
+def fitting_tag(offered: Collection[str], asked: str) -> str:
+    """Of the tags that are offered the one that was asked for, else one of its language, else English."""
+    parts = (normal_tag(asked) or "en").split("-")
+    general = ["-".join(parts[:length]) for length in range(len(parts), 0, -1)]
+    return next((tag for tag in (*general, f"{parts[0]}-{parts[-1]}") if tag in offered), "en")

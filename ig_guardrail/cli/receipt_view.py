@@ -23,7 +23,7 @@ BAR = 16  # cells
 
 def table(receipt: Receipt) -> Group:
     """The whole record of one answer, a few lines long."""
-    found = (*_substitutes(receipt), *_fired(receipt), *_sources(receipt))
+    found = (*_message(receipt), *_substitutes(receipt), *_fired(receipt), *_sources(receipt))
     return Group(_heading(receipt), _budgets(receipt), *found, _effort(receipt))
 
 
@@ -56,6 +56,15 @@ def _budgets(receipt: Receipt) -> Table:
         spent = f"spent {_amount(entry['spent'])} of {_amount(entry['of'])}{_mode(entry)}"
         grid.add_row(f"  {name}", _bar(entry["spent"], entry["of"]), spent, Text(f"highest score {highest:.2f}", "dim"))
     return grid
+
+
+def _message(receipt: Receipt) -> list[Text]:
+    """Which of the policy's messages was shown, for what, and who approved it."""
+    if not receipt.message_name:
+        return []
+    denied = f", denied: {', '.join(receipt.denied)}" if receipt.denied else ""
+    approved = f", approved by {receipt.approved['owner']}" if receipt.approved else ""
+    return [Text(f"  message {receipt.message_name}{denied}{approved}", "dim")]
 
 
 def _substitutes(receipt: Receipt) -> list[Text]:

@@ -107,6 +107,17 @@ class Weighing(Protocol):
         ...
 
 
+MOST_WORDS = 5  # of a cost model that weighs words
+
+
+def heaviest_words(model: CostModel, text: str) -> dict[str, float]:
+    """The few words of a text that raise a cost model's score most, the heaviest first; {} where it cannot say."""
+    if not isinstance(model, Weighing):
+        return {}
+    raising = sorted(model.weigh(text).items(), key=lambda one: -one[1])[:MOST_WORDS]
+    return {term: weight for term, weight in raising if weight > 0}
+
+
 @runtime_checkable
 class Steerable(Protocol):
     """A cost model whose score hidden states can be moved away from."""

@@ -37,6 +37,27 @@ def pick(model_hazards: Sequence[str], scores: Sequence[float], budget_hazards: 
     return _joined(max, shared) if shared else 0.0
 
 
+def hazards_behind(
+    expression: Expression,
+    scores: Mapping[str, Mapping[str, float]],
+    budget_hazards: Sequence[str],
+    threshold: float,
+) -> tuple[str, ...]:
+    """The hazards of a budget that a score above its threshold rests on.
+
+    They are those that would be above it alone; where none is, as in a sum, all that a cost model scores above 0.
+
+    scores: of each cost model of the expression, by hazard
+    """
+    heard = [hazard for hazard in budget_hazards if any(own.get(hazard, 0.0) > 0 for own in scores.values())]
+    alone = [
+        hazard
+        for hazard in heard
+        if evaluate(expression, {name: own.get(hazard, 0.0) for name, own in scores.items()}) > threshold
+    ]
+    return tuple(alone or heard)
+
+
 def _value(expression: Expression, scores: Mapping[str, float]) -> float:
     if expression.op == "number":
         return expression.number

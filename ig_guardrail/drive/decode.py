@@ -51,10 +51,11 @@ def decode(server: Server) -> Waiting[Chunk]:
     if failure is not None:  # raised here, where nothing of the error of others is its context
         gate.close()
         raise failed(failure, run, server.usage, server) from failure
-    message = run.policy.messages.of(ending.outcome, run.request.language)
+    denied = server.usage.denied
+    message = run.policy.messages.of(ending.outcome, run.request.language, denied)
     shown = gate.end
     cut = _cut_call(server) if ending.outcome in ("completed", "cancelled") else None
-    said = gate.close(message if run.request.prose else "")
+    said = gate.close(message.text if message and run.request.prose else "")
     if session is not None and gate.shown:
         yield from _remember(session, _given_back(server, session, ending.outcome == "completed"))
     verdict = run.verdict(ending.outcome, *_ended(gate.tip, ending))
@@ -62,16 +63,16 @@ def decode(server: Server) -> Waiting[Chunk]:
         logprobs = (yield from _logprobs(server, shown)) if run.request.top_logprobs is not None else ()
     except EngineError as error:
         raise failed(error, run, server.usage, server) from error
-    record = receipt(run, server.usage, verdict, gate.text, ending.fallbacks, server, message)
+    record = receipt(run, server.usage, verdict, gate.text, ending.fallbacks, server, message, denied)
     return Chunk(said, record, logprobs, cut)
 
 
-def refuse(run: Run, usage: Usage, reason: str) -> Chunk:
-    """What is said where nothing was decoded."""
-    message = run.policy.messages.of("refused", run.request.language)
-    said = message if run.request.prose else ""
+def refuse(run: Run, usage: Usage, reason: str, denied: Sequence[str]) -> Chunk:
+    """What is said where nothing was decoded. denied: the hazards that led to it."""
+    message = run.policy.messages.find("refusal", run.request.language, denied)
+    said = message.text if run.request.prose else ""
     verdict = run.verdict("refused", None, reason)
-    return Chunk(said, receipt(run, usage, verdict, said, ("refusal",), message=message))
+    return Chunk(said, receipt(run, usage, verdict, said, ("refusal",), message=message, denied=denied))
 
 
 def cancel(run: Run, usage: Usage) -> Chunk:

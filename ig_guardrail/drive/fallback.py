@@ -33,6 +33,7 @@ def run_with_fallbacks(server: Server) -> Waiting[Ending]:
             return Ending("refused", ("refusal",), "the beginning that was given is over budget")
         return (yield from _steps(server))
     except BudgetTaken as taken:
+        server.usage.note_denied(taken.hazards)
         return _spoken(gate.shown, (), taken.what)
 
 

@@ -18,9 +18,19 @@ from ig_guardrail.drive.runners import Wait, Waiting
 from ig_guardrail.drive.scorer import Scorer, of_shown_thoughts
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import BudgetTaken, PromptTooLong
-from ig_guardrail.ledger import AccountKey, Executor, Ledger, LedgerSession, begin_session, join_messages, shared_rules
+from ig_guardrail.ledger import (
+    AccountKey,
+    Executor,
+    Ledger,
+    LedgerSession,
+    begin_session,
+    hazards_of,
+    join_messages,
+    shared_rules,
+)
+from ig_guardrail.stream.gate import behind
 from ig_guardrail.text.calls import format_message, parse_message
-from ig_guardrail.types import AssistantMessage, Message, Node, Prompt, Sampling
+from ig_guardrail.types import AssistantMessage, Message, Messages, Node, Prompt, Sampling
 
 New: TypeAlias = Mapping[
     str, Sequence[tuple[AssistantMessage, ...]]
@@ -76,16 +86,18 @@ def charge_history(run: Run, session: LedgerSession) -> Waiting[None]:
             continue
         new_to = yield from _new(session, turn, said)
         for messages in _each(new_to):
-            one = join_messages(messages)
+            one, own = join_messages(messages), [own_words(each, run.policy.messages) for each in messages]
+            own = [each for each in own if each.words or each.calls or each.thought]
             prompt = run.engine.encode(turns[:index] or (NO_TURN,), run.prompt.thinking, run.prompt.notation)
             prompt = replace(prompt, cache_salt=run.prompt.cache_salt)
-            state = yield from _charged(run, prompt, one)
+            state = (yield from _charged(run, prompt, join_messages(own))) if own else SafetyState()
             for rule in rules:
                 total = state.account(rule.budget).total if messages in new_to[rule.budget.id] else NOTHING
                 spend[rule.budget.id] = EXACT.add(spend[rule.budget.id], total)
             unknown += [one, *messages] if len(messages) > 1 else messages
     if unknown and not (yield Wait(session.executor.call(session.take_over, spend, unknown))):
-        raise BudgetTaken("earlier answers, which were not given under this budget, spend more than is left of it")
+        why = "earlier answers, which were not given under this budget, spend more than is left of it"
+        raise BudgetTaken(why, hazards_of(rules, session.lacking))
 
 
 def _said(run: Run, turn: Message) -> tuple[AssistantMessage, ...]:
@@ -112,6 +124,17 @@ def _charged(run: Run, prompt: Prompt, said: AssistantMessage) -> Waiting[Safety
     measures = yield from Scorer(run.costs, prompt, thoughts=of_shown_thoughts(run.engine)).measure(node, due)
     state, _ = settle(rules, SafetyState(), sorted(measures, key=lambda one: (one.position, one.ended)))
     return state
+
+
+def own_words(said: AssistantMessage, messages: Messages) -> AssistantMessage:
+    """A message without a text of the policy: all of it in place of an answer, or a closing behind a beginning.
+
+    Nothing but exactly such a text is left out, so what a model said is always charged.
+    """
+    if said.calls or any(said.words == message.text for message in messages):
+        return said if said.calls else replace(said, words="")
+    closings = (behind(message.text) for message in messages if message.part == "closing")
+    return replace(said, words=min((said.words.removesuffix(one) for one in closings), key=len))
 
 
 def _each(new_to: New) -> list[tuple[AssistantMessage, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +14,7 @@ from ig_guardrail.drive.server import Server
 from ig_guardrail.drive.usage import Usage
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.stream.receipt import prompt_sha256, text_sha256
-from ig_guardrail.types import Receipt, Verdict
+from ig_guardrail.types import PolicyMessage, Receipt, Verdict
 
 
 def receipt(
@@ -24,14 +24,18 @@ def receipt(
     text: str,
     fallbacks: tuple[str, ...] = (),
     server: Server | None = None,
-    message: str = "",
+    message: PolicyMessage | None = None,
+    denied: Iterable[str] = (),
 ) -> Receipt:
-    """The record. `server` is None where the request ended before anything was decoded."""
+    """The record. `server` is None where the request ended before anything was decoded.
+
+    message: of the policy, in place of the answer or behind it; denied: the hazards that led to it
+    """
     sampling = asdict(run.sampling)
     return Receipt(
         verdict=verdict,
         text=text,
-        message=message,
+        message=message.text if message else "",
         turn=server.session.turn if server and server.session else None,
         policy={"name": run.policy.name, "version": run.policy.version, "sha256": run.policy.sha256},
         model=_model(run.engine),
@@ -60,6 +64,9 @@ def receipt(
         seconds=_seconds(run, usage),
         reasoning=server.gate.reasoning if server else "",
         unsafe=usage.unsafe,
+        message_name=message.name if message else "",
+        approved=asdict(message.approved) if message and message.approved else {},
+        denied=run.policy.messages.ranked(denied) if message else (),
         at=now(),
         language=run.request.language,
         arm=run.arm,

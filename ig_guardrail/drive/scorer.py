@@ -22,7 +22,7 @@ from typing import Any
 from ig_guardrail.budget import BudgetRule, Point, spacing
 from ig_guardrail.costs.base import CostModel, FoldState, Sourced
 from ig_guardrail.costs.calls.decoded import fired_rules, heard
-from ig_guardrail.costs.combine import evaluate, pick
+from ig_guardrail.costs.combine import evaluate, hazards_behind, pick
 from ig_guardrail.costs.thoughts import ThoughtfulCost
 from ig_guardrail.costs.workers import cost_failure
 from ig_guardrail.drive.cost_registry import BoundCost, CostRegistry
@@ -32,7 +32,7 @@ from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import CostFailure
 from ig_guardrail.stream.release import tokens_behind
 from ig_guardrail.text.call_notation import marker_of
-from ig_guardrail.types import Judging, Measure, Node, Piece, Prompt, QuotedSource, Thought
+from ig_guardrail.types import Budget, Judging, Measure, Node, Piece, Prompt, QuotedSource, Thought
 
 MOST_SOURCES = 16  # documents a receipt names
 
@@ -184,18 +184,26 @@ class Scorer:
 
     def _read(self, node: Node, budget: str, point: Point) -> Measure:
         rule = self._rules[budget]
+        folds = {one.model: self._folds[self._mark(one, node, point)] for one in self._tracks(rule)}
         raw: dict[str, float] = {}
         fired: dict[str, tuple[str | int, ...]] = {}
-        for track in self._tracks(rule):
-            one = self._panel.seats[track.model]
-            fold = self._folds[self._mark(track, node, point)]
-            raw[track.model] = pick(one.model.hazards, fold.scores, rule.budget.hazards)
-            rules = fired_rules(one.model, fold.state) if raw[track.model] else ()
-            fired |= {track.model: rules} if rules else {}
-            if raw[track.model] > rule.budget.threshold:
+        for name, fold in folds.items():
+            one = self._panel.seats[name]
+            raw[name] = pick(one.model.hazards, fold.scores, rule.budget.hazards)
+            rules = fired_rules(one.model, fold.state) if raw[name] else ()
+            fired |= {name: rules} if rules else {}
+            if raw[name] > rule.budget.threshold:
                 self._note_source(one, fold)
-                self._note_rules(track.model, rules)
-        return Measure(budget, point.position, point.ended, evaluate(rule.budget.cost, raw), raw, fired)
+                self._note_rules(name, rules)
+        score = evaluate(rule.budget.cost, raw)
+        hazards = self._hazards(rule.budget, folds) if score > rule.budget.threshold else ()
+        return Measure(budget, point.position, point.ended, score, raw, fired, hazards)
+
+    def _hazards(self, budget: Budget, folds: Mapping[str, Fold]) -> tuple[str, ...]:
+        """The hazards of a budget that its score rests on."""
+        seats = self._panel.seats
+        scores = {name: dict(zip(seats[name].model.hazards, fold.scores, strict=True)) for name, fold in folds.items()}
+        return hazards_behind(budget.cost, scores, budget.hazards, budget.threshold)
 
     def _note_rules(self, model: str, rules: Sequence[str | int]) -> None:
         if rules:

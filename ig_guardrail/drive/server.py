@@ -19,7 +19,7 @@ from ig_guardrail.drive.runners import Show, Wait, Waiting
 from ig_guardrail.drive.scorer import Scorer
 from ig_guardrail.drive.usage import Usage
 from ig_guardrail.errors import BudgetTaken, GuardrailError, StrategyError
-from ig_guardrail.ledger import LedgerSession
+from ig_guardrail.ledger import LedgerSession, hazards_of
 from ig_guardrail.search.base import Search
 from ig_guardrail.stream.gate import Gate
 from ig_guardrail.stream.release import Hold
@@ -70,7 +70,10 @@ class Server:
         self._learn([node])
         self.start = node
         self.sampling = replace(self.sampling, max_tokens=self.sampling.max_tokens + node.position)
-        return isinstance(self.gate.adopt(node, measures), Accepted)
+        adopted = isinstance(self.gate.adopt(node, measures), Accepted)
+        if not adopted:
+            self._cost(node, measures)
+        return adopted
 
     def serve(self, search: Search) -> Waiting[bool]:
         """Run a strategy. True if it ended with a finished answer in the gate; False if it must be helped.
@@ -201,6 +204,7 @@ class Server:
         return [self._cost(node, lines) for (node, _), lines in zip(asked, measures, strict=True)]
 
     def _cost(self, node: Node, measures: Sequence[Measure]) -> CostEstimate:
+        """What a draft would cost; that it would overdraw budgets is noted, all of them."""
         rules = self.run.costs.enforced
         thresholds = {rule.budget.id: rule.budget.threshold for rule in rules}
         mine = [measure for measure in measures if measure.budget in thresholds]
@@ -208,7 +212,7 @@ class Server:
         before = self.gate.state_at(node)
         state, charges = settle(rules, before, mine)
         lowest = {rule.budget.id: remaining(rule.budget, state.account(rule.budget), node.position) for rule in rules}
-        for over in (name for name, left in lowest.items() if left < 0):
+        for over in (rule.budget for rule in rules if lowest[rule.budget.id] < 0):
             self.usage.note_unsafe(node, mine, over, before)
         pressures = [pressure(measure.score, thresholds[measure.budget]) for measure in mine]
         return CostEstimate(lowest, sum(line.cost for line in charges), max(pressures, default=0.0))
@@ -220,7 +224,8 @@ class Server:
         self.usage.note_search(found=isinstance(reply, Accepted))
         if not isinstance(reply, Accepted):
             self.usage.denials += 1
-            self.usage.note_unsafe(node, measures, reply.budget or "", gate.state_at(node))
+            if reply.budget:
+                self._cost(node, measures)
             return reply
         self.usage.note_commit(node.id, node.position)
         yield from self._settle()
@@ -238,7 +243,8 @@ class Server:
         if session is None or owed is None:
             return
         if not (yield Wait(session.executor.call(session.settle, owed))):
-            raise BudgetTaken("another answer spent what was left of a shared budget first")
+            hazards = hazards_of(self.run.costs.rules, session.lacking)
+            raise BudgetTaken("another answer spent what was left of a shared budget first", hazards)
 
     def _learn(self, nodes: Sequence[Node]) -> list[Node]:
         self._nodes.update((node.id, node) for node in nodes)

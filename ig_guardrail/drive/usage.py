@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ig_guardrail.budget import BudgetState, SafetyState
 from ig_guardrail.drive.prompt_check import PromptCheck
-from ig_guardrail.types import BlockRecord, Measure, Node, UnsafeDrafts
+from ig_guardrail.types import BlockRecord, Budget, Measure, Node, UnsafeDrafts
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class Usage:
 
     rounds, judged, denials  since the last commit; blocks keeps them for each commit
     over    by budget and hash of its tokens, the drafts that would have overdrawn it
+    denied  hazards of the drafts since text was last shown that would have overdrawn a budget
     opening what was spent before the first token, where budgets are shared with earlier answers
     """
 
@@ -46,6 +47,7 @@ class Usage:
     denials: int = 0
     blocks: list[BlockRecord] = field(default_factory=list)
     over: dict[str, dict[int, DeniedDraft]] = field(default_factory=dict)
+    denied: set[str] = field(default_factory=set)
     opening: SafetyState = field(default_factory=SafetyState)
     _searched: float = 0.0
     _searching_since: float | None = None
@@ -56,7 +58,8 @@ class Usage:
         self.first_generated = self.first_generated or time.monotonic()
 
     def note_released(self) -> None:
-        """Text was shown."""
+        """Text was shown: what was denied before was replaced by it."""
+        self.denied = set()
         self.first_released = self.first_released or time.monotonic()
 
     def note_commit(self, node: int, position: int) -> None:
@@ -65,17 +68,24 @@ class Usage:
         self.blocks.append(BlockRecord(position, max(1, self.rounds), len(judged), self.denials))
         self.judged, self.rounds, self.denials = set(), 0, 0
 
-    def note_unsafe(self, node: Node, measures: Sequence[Measure], budget: str, before: SafetyState) -> None:
+    def note_unsafe(self, node: Node, measures: Sequence[Measure], budget: Budget, before: SafetyState) -> None:
         """A draft would have overdrawn a budget. The same words count once, whoever asked about them.
+
+        It was for the hazards that its scores rest on; for all of the budget, where earlier answers have overdrawn it.
 
         before: what was spent before the draft
         """
-        own = [measure for measure in measures if measure.budget == budget]
+        own = [measure for measure in measures if measure.budget == budget.id]
         if own:
             own.sort(key=lambda measure: (measure.position, measure.ended))
-            draft = DeniedDraft(before.accounts.get(budget, BudgetState()), tuple(own))
-            drafts, words = self.over.setdefault(budget, {}), hash(node.answer_ids())
+            draft = DeniedDraft(before.accounts.get(budget.id, BudgetState()), tuple(own))
+            drafts, words = self.over.setdefault(budget.id, {}), hash(node.answer_ids())
             drafts[words] = max(draft, drafts.get(words, draft), key=lambda one: one.worst.score)
+            self.note_denied([hazard for measure in own for hazard in measure.hazards] or budget.hazards)
+
+    def note_denied(self, hazards: Iterable[str]) -> None:
+        """Something was denied for these hazards."""
+        self.denied.update(hazards)
 
     @property
     def unsafe(self) -> dict[str, UnsafeDrafts]:

@@ -11,7 +11,8 @@ from ig_guardrail.evaluate.replay import Audit, audit_charges
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.search.base import Strategy
 from ig_guardrail.search.recorder import Follower
-from ig_guardrail.types import Budget, Message, Messages, Receipt, Sampling
+from ig_guardrail.stream.gate import behind
+from ig_guardrail.types import Budget, Message, Receipt, Sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ class Arm:
         return Answer(
             outcome=receipt.verdict.outcome,
             shown=receipt.text,
-            text=own_words(receipt, self.guardrail.policy.messages),
+            text=own_words(receipt),
             ids=follower.ids[: receipt.tokens["released"]],
             audit=audit_charges(receipt.charges, self.budgets),
             trace=_trace(receipt),
@@ -116,12 +117,10 @@ def _trace(receipt: Receipt) -> list[tuple[int, float]]:
     return sorted(least.items())
 
 
-def own_words(receipt: Receipt, messages: Messages) -> str:
+def own_words(receipt: Receipt) -> str:
     """The shown text without the policy's message."""
     if receipt.verdict.outcome == "refused":
         return ""
-    if receipt.verdict.outcome == "ended":
-        for closing in messages.closing.values():
-            if receipt.text.endswith(f"\n\n{closing}"):
-                return receipt.text.removesuffix(f"\n\n{closing}")
+    if receipt.verdict.outcome == "ended" and receipt.message:
+        return receipt.text.removesuffix(behind(receipt.message))
     return receipt.text

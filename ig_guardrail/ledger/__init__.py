@@ -14,6 +14,7 @@ from ig_guardrail.ledger.session import (
     LedgerSession,
     Limit,
     begin_session,
+    hazards_of,
     shared_rules,
 )
 from ig_guardrail.ledger.sqlite import SQLiteLedger, ledger_at
@@ -27,6 +28,7 @@ __all__ = [
     "MemoryLedger",
     "AccountKey",
     "SQLiteLedger",
+    "hazards_of",
     "join_messages",
     "ledger_at",
     "begin_session",

@@ -10,7 +10,7 @@ from decimal import Decimal, localcontext
 from functools import partial
 from typing import Any, Protocol
 
-from ig_guardrail.budget import EXACT, NOTHING, BudgetRule, BudgetState, SafetyState, exact
+from ig_guardrail.budget import EXACT, NOTHING, BudgetRule, BudgetState, SafetyState, affords, exact
 from ig_guardrail.ledger.answers import answer_sha256, strangers
 from ig_guardrail.types import AssistantMessage, Budget, Scope
 
@@ -113,6 +113,7 @@ class LedgerSession:
     written  what was charged already, by budget
     said     what the ledger said was spent when it was last looked at, by budget; others may spend meanwhile
     shown    whether the turn is noted: one in which nothing is shown does not count
+    lacking  the budgets of which too little was left, by their ids, where a charge was not taken
     """
 
     executor: Executor
@@ -122,6 +123,7 @@ class LedgerSession:
     said: Mapping[str, float]
     written: dict[str, Decimal] = field(default_factory=dict)
     shown: bool = False
+    lacking: tuple[str, ...] = ()
 
     @property
     def accounts(self) -> dict[str, int]:
@@ -183,12 +185,25 @@ class LedgerSession:
             return True
         taken = self.ledger.charge(entries, {name: line.limit for name, line in self.lines.items()})
         self.said = _said(self.ledger, self.lines)
+        if not taken:
+            owing = [entry.budget for entry in entries]
+            short = [name for name in owing if not self._left(name, exact(owed[name]))]
+            self.lacking = tuple(short or owing)  # others may have given way meanwhile
         return taken
+
+    def _left(self, budget: str, cost: Decimal) -> bool:
+        return affords(self.lines[budget].limit.granted, EXACT.add(exact(self.said[budget]), cost))
 
 
 def shared_rules(rules: Iterable[BudgetRule]) -> tuple[BudgetRule, ...]:
     """The enforced rules whose budgets several answers share."""
     return tuple(rule for rule in rules if rule.enforced and rule.budget.scope != "response")
+
+
+def hazards_of(rules: Iterable[BudgetRule], budgets: Iterable[str]) -> tuple[str, ...]:
+    """The hazards that budgets limit, by the ids of those."""
+    named = set(budgets)
+    return tuple(hazard for rule in rules if rule.budget.id in named for hazard in rule.budget.hazards)
 
 
 def begin_session(

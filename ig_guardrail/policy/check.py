@@ -60,4 +60,5 @@ def _checked(path: str | os.PathLike[str]) -> FileReport:
     text = readable(source.content)
     if policy is None:
         return FileReport(source.file, faults, source=text)
-    return FileReport(source.file, faults, policy.name, policy.version, policy.sha256, text)
+    approved = tuple(message for message in policy.messages if message.approved is not None)
+    return FileReport(source.file, faults, policy.name, policy.version, policy.sha256, text, approved=approved)

@@ -22,6 +22,7 @@ from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, in_order, quo
 from ig_guardrail.policy.draft import PolicyDraft, search_settings
 from ig_guardrail.policy.expression import Formula, parse, written
 from ig_guardrail.policy.language import API_VERSION, ARGUMENT_RULE, BUDGET, COST_MODEL, KIND, PLAIN, POLICY, TOOLS
+from ig_guardrail.policy.messages import compiled_messages, normal_messages
 from ig_guardrail.policy.sources import PolicySource, fetch, packaged_names
 from ig_guardrail.policy.tools import by_call, tool_budgets, tool_models
 from ig_guardrail.policy.validation.meaning import BESIDE, check_doubts
@@ -36,7 +37,6 @@ from ig_guardrail.types import (
     CompiledPolicy,
     CostModelSpec,
     Expression,
-    Messages,
     PromptRule,
     SearchSettings,
 )
@@ -122,7 +122,7 @@ def policy_in(text: str, folder: str) -> CompiledPolicy:
         budgets=budgets,
         prompt=PromptRule(**{**form["prompt"], "cost": costs[form["prompt"]["cost"]]}) if form["prompt"] else None,
         search=SearchSettings(**form["search"]),
-        messages=Messages(**form["messages"]),
+        messages=compiled_messages(form["messages"]),
         allow_unguarded=form["allow_unguarded"],
         normal_form=text,
         sha256=hashlib.sha256(text.encode()).hexdigest(),
@@ -150,7 +150,7 @@ def _normal(draft: PolicyDraft) -> dict[str, Any]:
         "prompt": {**prompt, "cost": written(prompt["cost"].expression)} if prompt else None,
         "output": {"on_exceed": ["end"] if search["strategy"] in PLAIN else ["search", "end"]},
         "search": search,
-        "messages": {part: dict(sorted(texts.items())) for part, texts in values["messages"].items()},
+        "messages": normal_messages(values["messages"]),
         "allow_unguarded": values.get("allow_unguarded", False),
     }
 

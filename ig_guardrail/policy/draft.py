@@ -5,13 +5,31 @@ What a policy comes to when its defaults and presets are filled in.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ig_guardrail.policy.diagnostics.diagnostic import Position, Spot, Steps
 from ig_guardrail.policy.language import PRESETS, SEARCH
 from ig_guardrail.policy.yaml.tree import Scalar, YamlNode
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenMessage:
+    """A message as it is written. path: of its text; language: of its place. hazard: None for one for all."""
+
+    part: str
+    hazard: str | None
+    tag: str
+    text: str
+    approved: Mapping[str, str] | None
+    language: Steps
+    path: Steps
+
+    @property
+    def name(self) -> str:
+        """As receipts call it: `refusal.en`, `closing.by_hazard.ssh.de`."""
+        return ".".join(map(str, self.language[1:]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +60,23 @@ class PolicyDraft:
     def written(self, *path: str | int) -> bool:
         """Whether a path is in the file, sound or not."""
         return path in self.nodes
+
+    def messages(self) -> Iterator[WrittenMessage]:
+        """Every message that is sound, those for one hazard among them."""
+        for part in ("refusal", "closing"):
+            general = self.value("messages", part)
+            own = (general or {}).get("by_hazard") or {}
+            yield from self._messages(part, None, general, ("messages", part))
+            for hazard, texts in own.items():
+                yield from self._messages(part, hazard, texts, ("messages", part, "by_hazard", hazard))
+
+    def _messages(self, part: str, hazard: str | None, texts: Any, path: Steps) -> Iterator[WrittenMessage]:
+        for tag, said in (texts or {}).items():
+            here = (*path, tag)
+            if isinstance(said, str):
+                yield WrittenMessage(part, hazard, tag, said, None, here, here)
+            elif tag != "by_hazard" and said is not None and said.get("text") is not None:
+                yield WrittenMessage(part, hazard, tag, said["text"], said.get("approved"), here, (*here, "text"))
 
     def faulty(self, *path: str | int) -> bool:
         """Whether a path is in the file, but not sound."""

@@ -171,7 +171,7 @@ class Gate:
         if self._closed:
             return ""
         self._closed = True
-        fresh = f"\n\n{message}" if message and self.text else message
+        fresh = behind(message) if message and self.text else message
         self._shown += fresh
         return fresh
 
@@ -217,6 +217,11 @@ class Gate:
     def _passed(self, node: Node) -> int:
         points = [last_point(rule, node.position) for rule in self._rules if rule.enforced]
         return min(points, default=node.position)
+
+
+def behind(message: str) -> str:
+    """A message of the policy as it stands behind what was shown of an answer."""
+    return f"\n\n{message}"
 
 
 def _order(due: tuple[str, Point]) -> tuple[str, int, bool]:

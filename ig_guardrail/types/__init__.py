@@ -15,6 +15,7 @@ from ig_guardrail.types.conversation import (
     ToolCall,
     with_system_text,
 )
+from ig_guardrail.types.messages import PARTS, Approval, Messages, PolicyMessage
 from ig_guardrail.types.operations import (
     Accepted,
     Append,
@@ -43,7 +44,6 @@ from ig_guardrail.types.policy import (
     CostModelSpec,
     Expression,
     Judging,
-    Messages,
     Mode,
     PromptRule,
     Scope,
@@ -58,6 +58,7 @@ __all__ = [
     "Accepted",
     "Accumulate",
     "Append",
+    "Approval",
     "BlockRecord",
     "Budget",
     "OUR_FORMAT",
@@ -92,7 +93,9 @@ __all__ = [
     "Mode",
     "Node",
     "Outcome",
+    "PARTS",
     "Piece",
+    "PolicyMessage",
     "Prompt",
     "PromptRule",
     "ScoreKind",

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from ig_guardrail.languages import text_for
-from ig_guardrail.types.receipt import Outcome
+from ig_guardrail.types.messages import Messages
 
 Accumulate: TypeAlias = Literal["max", "sum"]
 
@@ -116,20 +115,6 @@ class SearchSettings:
     shortest: int = 8
     steer: str | None = None
     restart: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Messages:
-    """Pre-approved texts by language: `refusal` when nothing was shown, `closing` after a safe prefix."""
-
-    refusal: Mapping[str, str]
-    closing: Mapping[str, str]
-
-    def of(self, outcome: Outcome, language: str) -> str:
-        """What is said of an outcome in a language, else in its main tongue, else in English; "" of other outcomes."""
-        if outcome not in ("refused", "ended"):
-            return ""
-        return text_for(self.refusal if outcome == "refused" else self.closing, language)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,9 @@ class Receipt:
     text     all that was shown, the policy's message included, but for a thought
     reasoning  the thought, as far as it was shown
     message  the policy's, in place of an answer or behind the beginning of one; "" where it has none
+    message_name  its place in the policy: `refusal.by_hazard.ssh.en`
+    approved  its owner and reason, where it stands whatever the budgets say of it
+    denied   hazards that led to it, the most severe first: of drafts since text was last shown, or of the prompt
     sources  what scores above a threshold rest on, those of drafts too, where a cost model can say; a document once
     fired    by cost model, the patterns that scores above a threshold rest on, those of drafts and the prompt too: a
              name, or the place in the policy's list, counted from 0; never the text that they matched
@@ -107,6 +110,9 @@ class Receipt:
     seconds: Mapping[str, float | None]
     reasoning: str = ""
     unsafe: Mapping[str, UnsafeDrafts] = field(default_factory=dict)
+    message_name: str = ""
+    approved: Mapping[str, str] = field(default_factory=dict)
+    denied: tuple[str, ...] = ()
     at: str = ""
     language: str = "en"
     arm: str = ""

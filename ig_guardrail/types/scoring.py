@@ -58,6 +58,7 @@ class Measure:
 
     `ended` marks the charge point at the end of an answer, which is a point of its own even where an ordinary one
     falls on the same position. `fired` names, by cost model, the rules that raw scores rest on, where one can say.
+    `hazards` are those of the budget that a score above its threshold rests on.
     """
 
     budget: str
@@ -66,3 +67,4 @@ class Measure:
     score: float
     raw: Mapping[str, float] = field(default_factory=dict)
     fired: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)
+    hazards: tuple[str, ...] = ()

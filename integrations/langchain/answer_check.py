@@ -24,13 +24,21 @@ BESIDE = ("reasoning_content", "refusal")  # words that hosts put beside the con
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why something is not let through, and the hazards that led to it, where some did."""
+
+    reason: str
+    denied: frozenset[str] = frozenset()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class AnswerCheck:
     """The checks of a policy on answers. unjudged: kinds of content that pass although they are not text."""
 
     checks: TextChecks
     unjudged: Container[str] = ()
 
-    def denied(self, messages: Sequence[BaseMessage], tools: Container[str], value: Any = None) -> str | None:
+    def denied(self, messages: Sequence[BaseMessage], tools: Container[str], value: Any = None) -> Refusal | None:
         """Why the policy does not let an answer through; None if it does.
 
         tools: names of those that will run, and be judged then. value: the structured response.
@@ -41,15 +49,19 @@ class AnswerCheck:
         try:
             texts = [text for answer in answers for text in self._texts(answer)]
         except RequestError as error:
-            return error.what
+            return Refusal(error.what)
         if value is not None:
             texts += readings("", {"value": plain(value)})[1:]  # a value is no call
-        budgets = [self.checks.overdrawn_by([text]) for text in dict.fromkeys(texts) if text.strip()]
+        judged = [[text] for text in dict.fromkeys(texts) if text.strip()]
         for answer in answers:
             calls = [call for call in answer.tool_calls if call["name"] not in tools]
-            budgets += [self.checks.forbidden_by(call["name"], call["args"]) for call in calls]
+            judged += [readings(call["name"], call["args"]) for call in calls]
+        budgets = [self.checks.overdrawn_by(texts) for texts in judged]
         budget = next((one for one in budgets if one is not None), None)
-        return None if budget is None else f"budget '{budget}'"
+        if budget is None:
+            return None
+        over = [texts for texts, one in zip(judged, budgets, strict=True) if one is not None]
+        return Refusal(f"budget '{budget}'", frozenset().union(*map(self.checks.hazards_of, over)))
 
     def _judged(self, answer: AIMessage) -> bool:
         record = answer.response_metadata.get(RECORD, {})

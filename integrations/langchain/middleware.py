@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired
 
@@ -23,7 +24,7 @@ from ig_guardrail.costs.base import CostModel
 from ig_guardrail.drive.request import check_language
 from ig_guardrail.errors import RequestError
 from ig_guardrail.extras import absence
-from ig_guardrail.integrations.langchain.answer_check import AnswerCheck
+from ig_guardrail.integrations.langchain.answer_check import AnswerCheck, Refusal
 from ig_guardrail.integrations.langchain.messages.blocks import PROVIDER, RECORD, is_refusal
 from ig_guardrail.integrations.langchain.messages.conversation import ROLES, reader_of
 from ig_guardrail.integrations.langchain.payer import conversation_of, with_conversation
@@ -146,7 +147,8 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
             return None
         last, fault = bad[-1]
         what = "a tool's result" if isinstance(last, ToolMessage) else "the input"
-        refusal = self._refusal(f"prompt check of {what}{fault}")
+        denied = frozenset(hazard for _, one in bad for hazard in one.denied)
+        refusal = self._refusal(Refusal(f"prompt check of {what}{fault.reason}", denied))
         return {"messages": [*(_emptied(message) for message, _ in bad), refusal], "jump_to": "end"}
 
     @hook_config(can_jump_to=["end"])
@@ -200,32 +202,37 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
     ) -> ModelResponse[Any]:
         """The answer, or the policy's refusal in its place. Raises AnswerRefused if that is asked for; else `error`."""
         tools = {tool.name for tool in request.tools if isinstance(tool, BaseTool)}
-        reason = self._answers.denied(response.result, tools, response.structured_response)
-        if reason is not None and self._raises:
-            raise AnswerRefused(f"the policy lets no such answer through: {reason}") from None
-        if reason is not None:
-            return ModelResponse([self._refusal(reason)])
+        refusal = self._answers.denied(response.result, tools, response.structured_response)
+        if refusal is not None and self._raises:
+            raise AnswerRefused(f"the policy lets no such answer through: {refusal.reason}") from None
+        if refusal is not None:
+            return ModelResponse([self._refusal(refusal)])
         if error is not None:
             raise error
         return response
 
-    def _fault(self, message: AnyMessage) -> str | None:
-        """What is wrong with an input: "" if the policy refuses it; None if nothing is."""
+    def _fault(self, message: AnyMessage) -> Refusal | None:
+        """Why an input is refused, with what is wrong about its form; None if it is not."""
         try:
             texts = reader_of(message, self._unjudged).texts(message.content, "messages")
         except RequestError as error:
-            return f": {error.what}"
-        return "" if any(self._checks.refuses_prompt(text) for text in texts) else None
+            return Refusal(f": {error.what}")
+        bad = [text for text in texts if self._checks.refuses_prompt(text)]
+        return Refusal("", frozenset().union(*map(self._checks.hazards_of_prompt, bad))) if bad else None
 
-    def _refusal(self, reason: str) -> AIMessage:
+    def _refusal(self, refusal: Refusal) -> AIMessage:
         """The policy's message in place of an answer."""
-        message = self._checks.policy.messages.of("refused", self._language)
+        messages = self._checks.policy.messages
+        message = messages.find("refusal", self._language, refusal.denied)
         record = {
-            "verdict": {"outcome": "refused", "reason": reason, "finish": None, "guarded": True},
-            "message": message,
+            "verdict": {"outcome": "refused", "reason": refusal.reason, "finish": None, "guarded": True},
+            "message": message.text,
+            "message_name": message.name,
+            "approved": asdict(message.approved) if message.approved else {},
+            "denied": list(messages.ranked(refusal.denied)),
         }
         metadata = {"finish_reason": "content_filter", "model_provider": PROVIDER, RECORD: record}
-        return AIMessage(message, response_metadata=metadata)
+        return AIMessage(message.text, response_metadata=metadata)
 
 
 def _emptied(message: AnyMessage) -> AnyMessage:

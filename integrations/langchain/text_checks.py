@@ -15,10 +15,11 @@ from ig_guardrail.assembly import guard_text
 from ig_guardrail.budget import BudgetRule, BudgetState, charge
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.catalog import build_costs, reads_text
-from ig_guardrail.costs.combine import evaluate
+from ig_guardrail.costs.combine import evaluate, hazards_behind
 from ig_guardrail.drive.auditor import Auditor
 from ig_guardrail.drive.cost_registry import BoundCost, check_prompt, seated
 from ig_guardrail.drive.judging import START, await_scores, begin_scoring
+from ig_guardrail.drive.prompt_check import prompt_hazards
 from ig_guardrail.drive.runners import finish
 from ig_guardrail.drive.scorer import check_scores
 from ig_guardrail.engine.external.engine import StreamedEngine
@@ -50,16 +51,25 @@ class TextChecks:
 
     def prompt_score(self, text: str) -> float:
         """The prompt rule's score of one input turn; 0 without a rule. Raises CostFailure if it cannot be told."""
-        rule = self.policy.prompt
-        if rule is None or not text.strip():
-            return 0.0
-        scores = {name: self._asked(name, self.seats[name].model, text, "user") for name in rule.cost.models()}
-        return evaluate(rule.cost, scores)
+        rule, scores = self.policy.prompt, self._prompt_scores(text)
+        return (
+            evaluate(rule.cost, {name: max(own.values()) for name, own in scores.items()}) if rule and scores else 0.0
+        )
 
     def refuses_prompt(self, text: str) -> bool:
         """Whether the policy refuses an input turn outright."""
         rule = self.policy.prompt
         return rule is not None and rule.on_exceed == "refuse" and self.prompt_score(text) > rule.threshold
+
+    def hazards_of_prompt(self, text: str) -> tuple[str, ...]:
+        """The hazards for which the policy refuses an input turn."""
+        rule = self.policy.prompt
+        return prompt_hazards(rule, self._prompt_scores(text)) if rule and self.refuses_prompt(text) else ()
+
+    def _prompt_scores(self, text: str) -> dict[str, dict[str, float]]:
+        rule = self.policy.prompt
+        asked = rule.cost.models() if rule and text.strip() else ()
+        return {name: self._asked(name, self.seats[name].model, text, "user") for name in asked}
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
@@ -81,6 +91,15 @@ class TextChecks:
         """The budget that the worst of some texts would overdraw by itself, among those that read text alone."""
         return next((one.id for one in self.budgets if _cost(one, self._joined(one, texts)) > one.budget), None)
 
+    def hazards_of(self, texts: Sequence[str]) -> set[str]:
+        """The hazards for which the worst of some texts would overdraw budgets."""
+        found: set[str] = set()
+        for budget in self.budgets:
+            if _cost(budget, self._joined(budget, texts)) > budget.budget:
+                scores = {model: self._worst(model, texts) for model in budget.cost.models()}
+                found.update(hazards_behind(budget.cost, scores, budget.hazards, budget.threshold) or budget.hazards)
+        return found
+
     def strain(self, budget: Budget, texts: Sequence[str]) -> float:
         """How far the worst of some texts uses up a budget by itself, in [0, 1]: 0.5 or more, and nothing is left.
 
@@ -95,20 +114,20 @@ class TextChecks:
 
     def _joined(self, budget: Budget, texts: Sequence[str]) -> float:
         """A budget's score, each cost model's being that of the text it finds worst."""
-        return evaluate(
-            budget.cost, {model: max(self._score(model, text) for text in texts) for model in budget.cost.models()}
-        )
+        return evaluate(budget.cost, {model: max(self._worst(model, texts).values()) for model in budget.cost.models()})
 
-    def _score(self, name: str, text: str) -> float:
-        """What a cost model says of an answer, calls and JSON in it read decoded too."""
-        return self._asked(name, self.seats[name].reader, text)
+    def _worst(self, name: str, texts: Sequence[str]) -> dict[str, float]:
+        """By hazard, the highest score that a cost model gives to one of some answers, calls and JSON read decoded."""
+        scores = [self._asked(name, self.seats[name].reader, text) for text in texts]
+        return {hazard: max(own[hazard] for own in scores) for hazard in scores[0]}
 
-    def _asked(self, name: str, model: CostModel, text: str, role: Role = "assistant") -> float:
+    def _asked(self, name: str, model: CostModel, text: str, role: Role = "assistant") -> dict[str, float]:
+        """Scores by hazard."""
         seat = self.seats[name]
         call = begin_scoring(seat, Prompt((), ()), [(START, Piece(text, ended=True, role=role))], model)
         answers = finish(await_scores(seat, call))
         (fold,) = check_scores(seat, answers, 1)
-        return max(fold.scores)
+        return dict(zip(model.hazards, fold.scores, strict=True))
 
 
 def _cost(budget: Budget, score: float) -> float:

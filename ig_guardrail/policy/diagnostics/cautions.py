@@ -1,7 +1,7 @@
 """The pages of warnings about meaning: what is valid, and does something else than its author wants.
 
 P109-P115 are about budgets, P116-P121 about hazards, P122-P130 about patterns, P131-P134 about tools, P135-P145 about
-settings and texts, P146-P149 about what a check found beside the policy.
+settings and texts, P146-P149 about what a check found beside the policy, P150-P153 about messages for one hazard.
 """
 
 from __future__ import annotations
@@ -271,6 +271,25 @@ OF_FINDINGS: dict[str, tuple[str, str, str, str]] = {
         "`otherwise` names it for machines where the first cannot serve, and there the policy would not start",
         "help: {kind: latent, ..., otherwise: help-text}\nhelp-text: {kind: lexical, model: ./none, ...}",
         "help-text: {kind: lexical, model: words, ...}",
+    ),
+    "P150": (
+        "a message for a hazard that nothing denies",
+        "readers whom it was written for are shown another text, or the answer that it should replace",
+        'refusal: {en: ..., by_hazard: {ssh: {en: "Please call 116 123."}}}     # and no budget for ssh',
+        "budgets: [{id: crisis, hazards: [ssh], cost: crisis, threshold: 0.5}, ...]",
+    ),
+    "P151": (
+        "a hazard with a text in one of the two places",
+        "an answer is refused at once, or ends behind a beginning; where there is no text for the hazard, the general "
+        "one is shown",
+        'refusal: {en: ..., by_hazard: {ssh: {en: "Please call 116 123."}}}\nclosing: {en: "Let me stop here."}',
+        'closing: {en: "Let me stop here.", by_hazard: {ssh: {en: "Please call 116 123."}}}',
+    ),
+    "P153": (
+        "an order of hazards that no message is for",
+        "`severity` says whose text is shown where several hazards were denied; for one without a text it says nothing",
+        "severity: [hte, ssh]\nrefusal: {en: ..., by_hazard: {ssh: {en: ...}}}",
+        "refusal: {en: ..., by_hazard: {ssh: {en: ...}, hte: {en: ...}}}",
     ),
 }
 

@@ -1,6 +1,6 @@
 """The pages of the rule book, by code; each is (title, why, example, instead).
 
-P001-P011 are about the file as bytes and as YAML, P012-P028 about keys and what each may hold, P029-P044 about parts of
+P001-P011 are about the file as bytes and as YAML, P012-P028 about keys and what each may hold, P029-P045 about parts of
 a policy that do not fit each other or what is there, P101-P108 about policies that work, but perhaps not as meant; more
 of those are in `cautions`.
 """
@@ -284,6 +284,13 @@ OF_MEANING: dict[str, tuple[str, str, str, str]] = {
         "no guardrail starts without it",
         "tone: {kind: latent, head: toxic-tome, hazards: [hte]}",
         "tone: {kind: latent, head: toxic-tone, hazards: [hte]}",
+    ),
+    "P045": (
+        "a message is over a budget of its own policy",
+        "messages are shown as they stand, without a charge, so they must keep the budgets they stand in for: no "
+        "guardrail starts with this one. Word it differently, or let somebody who answers for it approve it",
+        'refusal: {en: "Get lost, you fool."}',
+        'refusal: {en: {text: "Get lost, you fool.", approved: {owner: you@example.org, reason: "our brand voice"}}}',
     ),
 }
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic
 from ig_guardrail.policy.diagnostics.render import coloured, printable, render
 from ig_guardrail.policy.yaml.decoding import lines
+from ig_guardrail.types import PolicyMessage
 
 UNREADABLE = "P001"
 UNTRIED = (
-    "note: messages were not tried against the budgets, nor cost models loaded; a guardrail does both when it\n"
-    "starts, and `policy check --deep` now"
+    "note: messages were tried against words and patterns alone, and no model was loaded; a guardrail tries every\n"
+    "budget when it starts, and `policy check --deep` now"
 )
 
 
@@ -22,8 +23,10 @@ class FileReport:
 
     source  its characters
     waived  warnings that somebody answers for, each with the reason (`policy.waivers`)
+    approved  messages that somebody lets stand whatever the budgets say of them
     policy  whether it is a policy, and not a file of waivers
-    start   None: not tried; "": it starts as a guardrail, and its messages are within its budgets; else why it does not
+    start   None: not tried, or its messages are over its budgets, which faults tell; "": it starts as a guardrail, and
+            they are within its budgets; else why it does not start
     """
 
     path: str
@@ -35,6 +38,7 @@ class FileReport:
     start: str | None = None
     waived: tuple[tuple[Diagnostic, str], ...] = ()
     policy: bool = True
+    approved: tuple[PolicyMessage, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -59,6 +63,8 @@ class FileReport:
             parts.append(f"error: {printable(self.path)} is valid, and does not start: {self.start}")
         waived = [f"{fault.code} at {fault.path}: {reason}" for fault, reason in self.waived]
         parts += [f"{printable(self.path)}: waived: {printable(one)}" for one in waived]
+        told = [f"{one.name} by {one.approved.owner}: {one.approved.reason}" for one in self.approved if one.approved]
+        parts += [f"{printable(self.path)}: approved, and held to no budget: {printable(one)}" for one in told]
         if self.ok and self.policy:
             tried = "" if self.start is None else ", starts, and its messages are within its budgets"
             about = f"{self.name} {self.version}, sha256 {str(self.sha256)[:12]}"
@@ -89,9 +95,10 @@ class Report:
         return coloured(text) if color else text
 
     def as_json(self) -> str:
-        """The report for programs: {"files": [{"path", "ok", "sha256", "name", "faults": [...], "waived", "start"}]}.
+        """The report for programs: {"files": [{"path", "ok", "sha256", "name", "faults", "waived", ...}]}.
 
-        start: null where it was not tried, "" for a policy that starts, else why it does not
+        start: null where it was not tried, or messages are over budgets (P045); "" for a policy that starts; else why
+        it does not
         """
         files = [
             {
@@ -101,6 +108,7 @@ class Report:
                 "name": one.name,
                 "faults": [fault.as_dict() for fault in one.faults],
                 "waived": [{**fault.as_dict(), "reason": reason} for fault, reason in one.waived],
+                "approved": [asdict(message) for message in one.approved],
                 "start": one.start,
             }
             for one in self.files

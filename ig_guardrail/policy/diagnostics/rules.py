@@ -1,6 +1,6 @@
 """The rule book: every way a policy can be wrong has a code, and every code has a page.
 
-Codes P001-P011 are about the file, P012-P028 about its shape, P029-P044 about its meaning; P101 and up are warnings,
+Codes P001-P011 are about the file, P012-P028 about its shape, P029-P045 about its meaning; P101 and up are warnings,
 which do not stop a policy from being used.
 """
 

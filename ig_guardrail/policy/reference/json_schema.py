@@ -121,9 +121,12 @@ def _hazard() -> Schema:
 
 
 def _map(kind: MapOf) -> Schema:
+    names = _described(kind.key)
+    beside = {name: _field(name, one, "") for name, one in kind.beside.items()}
     return {
         "type": "object",
-        "propertyNames": _described(kind.key),
+        **({"properties": beside} if beside else {}),
+        "propertyNames": {"anyOf": [{"enum": list(beside)}, names]} if beside else names,
         "additionalProperties": _inner(kind.value),
         "minProperties": kind.least,
         "maxProperties": kind.most,

@@ -7,6 +7,7 @@ from typing import Any
 
 from ig_guardrail.fields import (
     Field,
+    FormatKind,
     HazardsKind,
     Kind,
     ListOf,
@@ -56,7 +57,8 @@ def _sections() -> dict[str, Section]:
     found: dict[str, Section] = {}
     for name, field in POLICY.fields.items():
         for place, section in _below(name, field.kind):
-            found.setdefault(place, section)
+            if section not in found.values():
+                found[place] = section
     return found
 
 
@@ -96,7 +98,9 @@ def takes(kind: Kind) -> str:
             return f"a list of {kind.least} to {kind.most}: {takes(kind.item)}"
         case MapOf():
             always = f"; {', '.join(f'`{key}`' for key in kind.needs)} is required" if kind.needs else ""
-            return f"a mapping, {kind.key.what} (`{kind.key.example}`) to {takes(kind.value)}{always}"
+            key = f"{kind.key.what} (`{kind.key.example}`)" if isinstance(kind.key, FormatKind) else needs(kind.key)
+            more = "".join(f"; `{name}`: {takes(one.kind)}" for name, one in kind.beside.items())
+            return f"a mapping, {key} to {takes(kind.value)}{always}{more}"
         case HazardsKind():
             return "a list of hazards, or `all`"
         case TextKind() | RegexKind():

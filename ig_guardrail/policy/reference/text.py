@@ -14,8 +14,8 @@ what happens when it would spend more. It holds no secrets and no host settings,
 
 Check it with `ig-guardrail policy check PATH...` ([workbench.md](workbench.md) tells its options). The exit code is 0
 if every file is valid, 1 if a file has faults, and 2 if a file could not be read or a folder holds none. A check needs
-no model, so it does not try the policy's messages against its budgets, which every start does: `--deep` starts each
-policy beside a model. All faults are reported at once:
+no model, so it tries the policy's messages against patterns and words alone. Every start tries them against all
+budgets: `--deep` starts each policy beside a model. All faults are reported at once:
 
 ```text
 <<fault>>
@@ -90,6 +90,68 @@ Patterns may have names: `patterns: [{name: card-number, pattern: '\\d{4}-\\d{4}
 which patterns matched in the answer, in a draft that was given up, or in the prompt (`fired`): the name, or the place
 in the list, counted from 0. It never holds the text that they matched.
 
+## Messages
+
+Where no safe answer was found, readers see the `refusal`; behind the safe beginning of an answer, the `closing`. Texts
+for one hazard stand under `by_hazard`, and are shown where that hazard was denied:
+
+```yaml
+apiVersion: ig-guardrail/v1
+kind: SafetyPolicy
+metadata: {name: school-bot, version: 1.0.0, owners: [you@example.org]}
+cost_models:
+  crisis: {kind: pattern, hazards: [ssh], patterns: ['(?i)\\b(want to die|kill myself)\\b'], longest_match: 11}
+  tone: {kind: latent, head: toxic-tone, hazards: [hte, x.insult]}
+budgets:
+  - {id: crisis, hazards: [ssh], cost: crisis, threshold: 0.5}
+  - {id: tone, hazards: [hte, x.insult], cost: tone, threshold: 0.62, budget: 0.05}
+prompt: {cost: crisis, threshold: 0.5, on_exceed: refuse}
+messages:
+  refusal:
+    en: I'm sorry, I can't help with that. Is there something else I can do for you?
+    by_hazard:
+      ssh:
+        en: >-
+          I am glad that you told me. Please talk to somebody now. Under 116 123 there is always someone who listens,
+          for free.
+  closing:
+    en: Let me stop here. Please feel free to ask me something else, and I will be happy to help.
+    by_hazard:
+      ssh:
+        en:
+          text: >-
+            Let me stop here. If you are thinking of dying, please call 116 123. Somebody is there, day and night, and
+            it is free.
+          approved: {owner: crisis-team@example.org, reason: it must name what it is about}
+```
+
+Someone who writes "I want to die" is given a number to call, and not an apology. Two phrases are an example: a policy
+that is to know self-harm needs a cost model for it.
+
+**Denied** are the hazards that led there: of the drafts that would have overdrawn budgets since text was last shown,
+of shared budgets that others have spent, of a prompt that `on_exceed: refuse` refuses, and `x.tools` where a rule for
+tools was broken. Of a budget for several hazards, it is those whose scores are above its threshold.
+
+**The most severe** of the denied hazards that has a text decides: `ssh`, `cse`, `vcr`, `src`, `iwp`, `hte`, `spc`,
+`ncr`, `prv`, `sxc`, `dfm`, `ipv`, then those of your own ([why](decisions/messages.md)); `severity` puts others first.
+A part (`spc.hlt`) without a text of its own has that of the whole (`spc`). If none has a text, the general one is
+shown.
+
+**The language** comes second: as it was asked for (`de-AT`), else of the same language (`de`), else English. So where
+a hazard has no text in a reader's language, its English one is shown, and not the general one in that language; a
+check warns of it (P141). The receipt names the message (`message_name`) and what was denied (`denied`).
+
+Messages are never charged, also where they come back as earlier turns. Every one, in every language, must keep the
+budgets; where one does not, no guardrail starts, and the check tells the budget, the score and the words that it rests
+on (P045). A text that a team answers for may stand all the same: write `text` and `approved`, with owner and reason.
+It is then tried against no budget, and shown as it stands; checks, `policy explain` and receipts say so. A model that
+says the same words is charged for them.
+
+The packaged cost models were made for English answers, so they dislike many refusals that people find friendly. Of 24
+that were written as a support team would (`benchmarks/refusals.yaml`: six each in English, German, French and
+Spanish), 11 (English 3, German 1, French 3, Spanish 4) start under `default`, and none under `strict`. The script
+`benchmarks/refusals.py` says why for each.
+
 ## YAML
 
 A policy is one UTF-8 document of at most <<bytes>>, <<levels>> levels and <<nodes>> values, aliases written out.
@@ -105,7 +167,7 @@ and defaults written out do not change it; a number that differs does.
 
 ## Faults
 
-Errors (P001 to P044) refuse a policy; warnings (P101 and up) do not: they tell what is valid and may mean
+Errors (P001 to P045) refuse a policy; warnings (P101 and up) do not: they tell what is valid and may mean
 something else than its author wants.
 
 <<rules>>

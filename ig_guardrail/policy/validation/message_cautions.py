@@ -6,10 +6,11 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
+from ig_guardrail.hazards import EVERY, TOOLS, covers
 from ig_guardrail.languages import COMMON, told_apart
-from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Steps, quoted
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spot, Steps, listed, quoted
 from ig_guardrail.policy.draft import PolicyDraft
-from ig_guardrail.policy.validation.semantics import pattern_texts
+from ig_guardrail.policy.validation.semantics import formulas, hazards_scored, pattern_texts
 from ig_guardrail.policy.yaml.tree import Scalar
 
 PARTS = ("refusal", "closing")
@@ -40,12 +41,13 @@ def message_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
     yield from foreign(draft)
     yield from respelt(draft)
     yield from one_sided(draft)
+    yield from about_one_hazard(draft)
+    yield from idle_order(draft)
 
 
 def _texts(draft: PolicyDraft) -> Iterator[tuple[Steps, str]]:
-    for part in PARTS:
-        for tag, text in draft.value("messages", part).items():
-            yield ("messages", part, tag), text
+    for one in draft.messages():
+        yield one.path, one.text
     for key in ("steer", "restart"):
         text = draft.value("search", key) if draft.value("search") else None
         if text is not None:
@@ -80,17 +82,17 @@ def left_open(draft: PolicyDraft, path: Steps, text: str) -> Iterator[Diagnostic
 
 def foreign(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """Messages that are certainly of another language than their tag: in another script, or in its commonest words."""
-    for part in PARTS:
-        for tag, text in draft.value("messages", part).items():
-            language = tag.partition("-")[0]
-            reason = _other_script(language, text) if tag.count("-") == 0 or len(tag.split("-")[1]) != 4 else None
-            other = told_apart(text) if reason is None else None
-            if other is not None and other != language and language in COMMON:
-                reason = f"its words are of `{other}`"
-            if reason is not None:
-                message = f"the text for `{tag}` is in another language"
-                advice = f"translate it, or write it under {quoted(other) if other else 'the tag of its own language'}"
-                yield draft.spot("messages", part, tag).fault("P139", message, label=reason, help=advice)
+    for one in draft.messages():
+        tag, text = one.tag, one.text
+        language = tag.partition("-")[0]
+        reason = _other_script(language, text) if tag.count("-") == 0 or len(tag.split("-")[1]) != 4 else None
+        other = told_apart(text) if reason is None else None
+        if other is not None and other != language and language in COMMON:
+            reason = f"its words are of `{other}`"
+        if reason is not None:
+            message = f"the text for `{tag}` is in another language"
+            advice = f"translate it, or write it under {quoted(other) if other else 'the tag of its own language'}"
+            yield draft.spot(*one.path).fault("P139", message, label=reason, help=advice)
 
 
 def _other_script(language: str, text: str) -> str | None:
@@ -110,12 +112,80 @@ def respelt(draft: PolicyDraft) -> Iterator[Diagnostic]:
 
 
 def one_sided(draft: PolicyDraft) -> Iterator[Diagnostic]:
-    """Languages that have one of the two messages: the other is shown in English."""
+    """Languages that have one of the two messages, or one for all hazards and none for one: it is shown in English."""
+    said = list(draft.messages())
+    spoken = {(one.part, one.hazard, one.tag.split("-")[0]) for one in said}
+    for one in said:
+        other, general = ("closing" if one.part == "refusal" else "refusal"), one.tag.split("-")[0]
+        of_part = sorted({hazard for part, hazard, _ in spoken if part == one.part and hazard is not None})
+        wanted = [(other, one.hazard), *((one.part, hazard) for hazard in ([None] if one.hazard else of_part))]
+        for part, hazard in wanted:
+            there = any((part, hazard) == (own, about) for own, about, _ in spoken)
+            if there and (part, hazard, general) not in spoken:
+                of_hazard = f" for {hazard}" if hazard else ""
+                message = f"there is a `{one.part}` for `{one.tag}`, and no `{part}`{of_hazard}"
+                label = f"its readers get the English `{part}`{of_hazard}"
+                where = f"{part}.by_hazard.{hazard}" if hazard else part
+                advice = f"add `{one.tag}: ...` to `{where}`"
+                yield draft.key_spot(*one.language).fault("P141", message, label=label, help=advice)
+
+
+def over_budget(draft: PolicyDraft, name: str, budget: str, told: str, shadow: bool) -> Diagnostic:
+    """A message that a budget does not let pass, as a start finds it; a warning where that is in shadow mode.
+
+    name: of the message, such as `refusal.en`; told: by how much, and why
+    """
+    written = next((one for one in draft.messages() if one.name == name), None)
+    spot = Spot(("messages", *name.split(".")), Position()) if written is None else draft.spot(*written.path)
+    tag = name.rpartition(".")[2]
+    advice = f"word it differently, or approve it: `{tag}: {{text: ..., approved: {{owner: ..., reason: ...}}}}`"
+    if shadow:
+        message = f"messages.{name} is over budget '{budget}' itself, once that is enforced"
+        return spot.fault("P146", message, label=told, help=advice)
+    return spot.fault("P045", f"messages.{name} is over budget '{budget}' itself", label=told, help=advice)
+
+
+def about_one_hazard(draft: PolicyDraft) -> Iterator[Diagnostic]:
+    """Messages for hazards that nothing denies, and hazards that have a text in one of the two places alone."""
+    limited = denied_hazards(draft)
     for part, other in (PARTS, PARTS[::-1]):
-        for tag in draft.value("messages", part):
-            general = tag.split("-")[0]
-            if not any(one.split("-")[0] == general for one in draft.value("messages", other)):
-                message = f"there is a `{part}` for `{tag}`, and no `{other}`"
-                label = f"its readers get the English `{other}`"
-                advice = f"add `{tag}: ...` to `{other}`"
-                yield draft.key_spot("messages", part, tag).fault("P141", message, label=label, help=advice)
+        own = draft.value("messages", part, "by_hazard") or {}
+        for hazard in own:
+            spot = draft.key_spot("messages", part, "by_hazard", hazard)
+            if not any(covers(hazard, one) for one in limited):
+                message = f"nothing denies {quoted(hazard)}, so this text is never shown"
+                denied = tuple(dict.fromkeys(limited))
+                label = f"denied are {listed(denied, 'and')}" if denied else "nothing is denied"
+                advice = f"limit `{hazard}` by an enforced budget whose cost model scores it, or delete the text"
+                yield spot.fault("P150", message, label=label, help=advice)
+            elif hazard not in (draft.value("messages", other, "by_hazard") or {}):
+                message = f"there is a `{part}` for {quoted(hazard)}, and no `{other}`"
+                shown = {"refusal": "nothing of an answer was shown", "closing": "a part of an answer was shown"}
+                label = f"where {shown[other]}, readers get the general text"
+                yield spot.fault("P151", message, label=label, help=f"add `{hazard}` to `{other}.by_hazard`")
+
+
+def idle_order(draft: PolicyDraft) -> Iterator[Diagnostic]:
+    """Hazards in an order of severity that no message is for."""
+    own = {one.hazard for one in draft.messages() if one.hazard is not None}
+    for index, hazard in enumerate(draft.value("messages", "severity") or ()):
+        if not any(covers(hazard, one) or covers(one, hazard) for one in own):
+            message = f"no message is for {quoted(hazard)}, so its place decides nothing"
+            label = f"there are texts for {listed(tuple(sorted(own)), 'and')}" if own else "no text is for one hazard"
+            advice = f"write a text under `by_hazard: {{{hazard}: ...}}`, or delete it here"
+            yield draft.spot("messages", "severity", index).fault("P153", message, label=label, help=advice)
+
+
+def denied_hazards(draft: PolicyDraft) -> list[str]:
+    """The hazards that an answer, a call or a prompt may be denied for: those that are scored and limited."""
+    found: list[str] = []
+    for path, formula in formulas(draft):
+        scored = hazards_scored(draft, formula) or ()
+        if path[0] == "budgets":
+            wanted = draft.value("budgets", path[1], "hazards")
+            enforced = draft.value("budgets", path[1], "mode") != "shadow"
+            scored = tuple(one for one in scored if wanted == [EVERY] or any(covers(broad, one) for broad in wanted))
+            found += scored if enforced else ()
+        elif draft.value("prompt", "on_exceed") == "refuse":
+            found += scored
+    return [*found, *([TOOLS] if draft.value("tools") else [])]

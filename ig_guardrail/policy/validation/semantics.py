@@ -257,31 +257,29 @@ def pattern_texts(draft: PolicyDraft) -> Iterator[tuple[str, int, str]]:
 
 
 def english(draft: PolicyDraft) -> Iterator[Diagnostic]:
-    """Every message has an English text."""
+    """Every message has an English text, those for one hazard too."""
     for part in ("refusal", "closing"):
-        texts = draft.value("messages", part)
-        if texts and "en" not in texts:
-            example = {"refusal": REFUSAL, "closing": CLOSING}[part]
-            spot = draft.key_spot("messages", part)
-            advice = f'add `en: "{example}"`'
-            yield spot.fault("P036", f"`{part}` has no English text", label="needs `en`", help=advice)
+        example = {"refusal": REFUSAL, "closing": CLOSING}[part]
+        own = draft.value("messages", part, "by_hazard") or {}
+        paths: list[tuple[str | int, ...]] = [("messages", part)]
+        for path in [*paths, *(("messages", part, "by_hazard", hazard) for hazard in own)]:
+            texts = draft.value(*path)
+            if texts and "en" not in texts:
+                advice = f'add `en: "{example}"`' if path == ("messages", part) else 'add `en: "..."`'
+                name = part if path == ("messages", part) else f"{part} for {path[-1]}"
+                yield draft.key_spot(*path).fault(
+                    "P036", f"`{name}` has no English text", label="needs `en`", help=advice
+                )
 
 
 def messages(draft: PolicyDraft) -> Iterator[Diagnostic]:
-    """No pre-approved message contains a match of the policy's own patterns."""
-    said = [
-        (part, tag, text)
-        for part in ("refusal", "closing")
-        for tag, text in (draft.value("messages", part) or {}).items()
-        if text is not None
-    ]
+    """No message contains a match of the policy's own patterns, but for those that somebody approved."""
+    said = [one for one in draft.messages() if one.approved is None]
     for name, index, pattern in pattern_texts(draft):
-        for (part, tag, _), match in zip(said, matches(pattern, [text for *_, text in said]), strict=True):
+        for one, match in zip(said, matches(pattern, [one.text for one in said]), strict=True):
             if match is not None:
                 where = draft.spot("cost_models", name, "patterns", index).mark.line
-                message = f"the {part} message contains {quoted(match)}"
+                message = f"the {one.part} message contains {quoted(match)}"
                 label = f"a match of cost model {quoted(name)}, line {where}"
-                spot = draft.spot("messages", part, tag)
-                yield spot.fault(
-                    "P035", message, label=label, help="word the message differently, or narrow the pattern"
-                )
+                advice = "word the message differently, narrow the pattern, or let somebody approve the text"
+                yield draft.spot(*one.path).fault("P035", message, label=label, help=advice)

@@ -10,7 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ig_guardrail.fields import ArgumentsKind, HazardKind, HazardsKind, ListOf, MapOf, OneOf, Section, ShortForm
+from ig_guardrail.fields import (
+    ArgumentsKind,
+    FormatKind,
+    HazardKind,
+    HazardsKind,
+    ListOf,
+    MapOf,
+    OneOf,
+    Section,
+    ShortForm,
+)
 from ig_guardrail.hazards import EVERY
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spot, Steps, listed, quoted
 from ig_guardrail.policy.diagnostics.suggest import suggest
@@ -141,15 +151,22 @@ class Checker:
     def _map(self, kind: MapOf, table: Table, path: Steps) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for entry in table.entries:
-            spot = Spot((*path, entry.key.text), entry.key.mark)
-            usual = self._sound(read_form(kind.key, entry.key, spot)) or entry.key.text
+            name, spot = entry.key.text, Spot((*path, entry.key.text), entry.key.mark)
+            if name in kind.beside:
+                self.keys[(*path, name)] = entry.key.mark
+                values[name] = self.read(kind.beside[name].kind, entry.value, (*path, name))
+                continue
+            read = _key_of(kind, entry.key, spot)
+            usual = self._sound(read) or name
+            if isinstance(read, Diagnostic) and read.code == "P013":
+                continue
             if usual in values:
-                message = f"{quoted(entry.key.text)} is named twice"
+                message = f"{quoted(name)} is named twice"
                 self.faults.append(spot.fault("P026", message, label=f"read as `{usual}`", help="delete one"))
                 continue
             here = (*path, usual)
             self.keys[here] = entry.key.mark
-            self.tags |= {here: entry.key} if usual != entry.key.text else {}
+            self.tags |= {here: entry.key} if usual != name and isinstance(kind.key, FormatKind) else {}
             values[usual] = self.read(kind.value, entry.value, here)
         self._counted(kind, len(table.entries), table, path)
         return values
@@ -209,6 +226,17 @@ class Checker:
         )
 
 
+def _key_of(kind: MapOf, key: Scalar, spot: Spot) -> str | Diagnostic:
+    """A key of a mapping in its usual spelling, or the fault that it has; perhaps it was meant to stand beside them."""
+    read = read_form(kind.key, key, spot) if isinstance(kind.key, FormatKind) else read_scalar(kind.key, key, spot)
+    close = suggest(key.text, kind.beside) if isinstance(read, Diagnostic) else None
+    if close is not None:
+        label, advice = f"did you mean `{close}`?", f"write `{close}`"
+        return spot.fault("P013", f"unknown key {quoted(key.text)}", label=label, help=advice)
+    found: str | Diagnostic = read
+    return found
+
+
 def _shape_of(kind: Any) -> tuple[str, str]:
     """What a kind needs, and how to write it."""
     match kind:
@@ -218,7 +246,8 @@ def _shape_of(kind: Any) -> tuple[str, str]:
         case OneOf():
             return "a mapping of keys to values", f"write `{{{kind.tag}: {next(iter(kind.sections))}, ...}}`"
         case MapOf():
-            return "a mapping of keys to values", f"write `{kind.key.example}: ...`"
+            key = kind.key.example if isinstance(kind.key, FormatKind) else "ssh"
+            return "a mapping of keys to values", f"write `{key}: ...`"
         case ArgumentsKind():
             return "a mapping of names to values", "write `{amount: 5}`, or `{}` for none"
         case ShortForm():
@@ -270,6 +299,8 @@ def _sections(kind: Any) -> Iterator[Section]:
             yield from _sections(kind.item)
         case MapOf():
             yield from _sections(kind.value)
+            for one in kind.beside.values():
+                yield from _sections(one.kind)
 
 
 _HOMES = {name: section.title for section in reversed(list(_sections(POLICY))) for name in section.fields}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ig_guardrail.types import CompiledPolicy, CostModelSpec, ToolCall
-from ig_guardrail.workbench.cases.reading import message_ids, message_text
+from ig_guardrail.workbench.cases.reading import message_ids
 from ig_guardrail.workbench.cases.reasons import patterns_of, told_pattern, told_rule, verdicts
 from ig_guardrail.workbench.cases.suite import FileResult, StepResult
 
@@ -103,8 +103,8 @@ def _tried(step: StepResult, policy: CompiledPolicy) -> Iterator[str]:
         said = verdicts(model, call)
         broken = [one for one in said if not one[1]]  # a call that breaks one rule shows of no other that it allows
         yield from (_rule(step.costs.seats[model.name].spec, *one) for one in broken or said)
-    shown = {step.judged.text} if step.step.kind == "message" else {trace.receipt.message}
-    yield from (f"message `{one}`" for one in message_ids(policy) if message_text(policy, one) in shown)
+    named = step.step.text if step.step.kind == "message" else trace.receipt.message_name
+    yield from (f"message `{one}`" for one in message_ids(policy) if one == named)
 
 
 def _patterns(step: StepResult, name: str, rules: Iterable[str | int]) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ig_guardrail.types import CompiledPolicy
-from ig_guardrail.workbench.cases.reading import Expectation, Step, message_ids, message_text
+from ig_guardrail.workbench.cases.reading import Expectation, Step, message_of
 from ig_guardrail.workbench.cases.trial import Trace
 
 NEAR = 0.0005  # what is spent is told to three decimals
@@ -73,11 +73,11 @@ def _spent(expect: Expectation, trace: Trace, policy: CompiledPolicy) -> str | N
 
 
 def _message(expect: Expectation, trace: Trace, policy: CompiledPolicy) -> str | None:
-    found = trace.receipt.message if trace.outcome in ("refused", "ended") else ""
-    if found == message_text(policy, expect.message or ""):
-        return None
-    names = [name for name in message_ids(policy) if message_text(policy, name) == found]
-    return names[0] if names else "no message"
+    wanted, receipt = message_of(policy, expect.message or ""), trace.receipt
+    if trace.outcome not in ("refused", "ended"):
+        return "no message"
+    found = receipt.message_name if wanted.name else receipt.message
+    return None if found == (wanted.name or wanted.text) else receipt.message_name or "no message"
 
 
 def _fired(expect: Expectation, trace: Trace, policy: CompiledPolicy) -> str | None:

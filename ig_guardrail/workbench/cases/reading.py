@@ -37,12 +37,11 @@ from ig_guardrail.policy.sources import CASES
 from ig_guardrail.policy.validation.structure import check_shape
 from ig_guardrail.policy.yaml.decoding import MOST_BYTES, decode, readable
 from ig_guardrail.policy.yaml.reader import read
-from ig_guardrail.types import CompiledPolicy
+from ig_guardrail.types import PARTS, CompiledPolicy, PolicyMessage
 
 CaseKind: TypeAlias = Literal["answer", "prompt", "call", "message"]
 
 JUDGED = ("answer", "prompt", "call", "turns", "message")
-PARTS = ("refusal", "closing")
 
 _TOOL = FormatKind("a tool's name", r"[A-Za-z0-9_.-]{1,128}", "refund")
 _CALL = MapOf(_TOOL, ArgumentsKind(), 1, 1)
@@ -63,7 +62,11 @@ EXPECT = Section(
         "shadow": Field(BUDGET_ID, "a shadow budget that would deny it", "tone"),
         "charge_point": Field(IntegerKind(1, 1_000_000, "tokens"), "the position at which it is denied", "16"),
         "spent": Field(NumberKind(0, 1_000_000, "cost"), "what of the budget is spent, to three decimals", "0.05"),
-        "message": Field(TextKind(2000), "the message that is shown: `refusal.en`, or its text", "refusal.en"),
+        "message": Field(
+            TextKind(2000),
+            "the message that is shown: `refusal.en`, `refusal.by_hazard.ssh.en`, or its text",
+            "refusal.en",
+        ),
         "fired": Field(
             ListOf(TextKind(200), 0, 64), "patterns that match, by name or place; `[]`: none does", "[card-number]"
         ),
@@ -90,7 +93,11 @@ CASE = Section(
         "turns": Field(
             ListOf(ShortForm(TURN, "answer"), 1, 100), "answers of one conversation, in order", '["Yes.", "No."]'
         ),
-        "message": Field(TextKind(2000), "a message of the policy, judged as an answer would be", "refusal.en"),
+        "message": Field(
+            TextKind(2000),
+            "a message of the policy, judged as an answer would be, unless it is approved",
+            "refusal.en",
+        ),
         "scores": Field(
             _SCORES,
             "recorded scores: at each charge point, by cost model; one alone is at every charge point",
@@ -323,7 +330,7 @@ def _unknown(draft: PolicyDraft, policy: CompiledPolicy) -> Iterator[Diagnostic]
             case (*_, "scores", int(), str() as name):
                 yield from _known(draft, path, name, "cost model", models)
             case ("cases", int(), "message") | (*_, "expect", "message") if (
-                str(draft.value(*path)).partition(".")[0] in PARTS
+                str(draft.value(*path)).partition(".")[0] in PARTS.values()
             ):
                 yield from _known(draft, path, draft.value(*path), "message", messages)
             case (*_, "expect") if draft.value(*path).get("spent") is not None and len(budgets) > 1:
@@ -342,14 +349,13 @@ def _known(draft: PolicyDraft, path: Any, name: str, what: str, known: list[str]
 
 
 def message_ids(policy: CompiledPolicy) -> list[str]:
-    """The policy's messages by name: `refusal.en`."""
-    return [f"{part}.{tag}" for part in PARTS for tag in getattr(policy.messages, part)]
+    """The policy's messages by name: `refusal.en`, `closing.by_hazard.ssh.de`."""
+    return [message.name for message in policy.messages]
 
 
-def message_text(policy: CompiledPolicy, named: str) -> str:
+def message_of(policy: CompiledPolicy, named: str) -> PolicyMessage:
     """The message of a name; a text that is no name is itself."""
-    part, _, tag = named.partition(".")
-    return str(getattr(policy.messages, part)[tag]) if named in message_ids(policy) else named
+    return next((one for one in policy.messages if one.name == named), PolicyMessage("", named))
 
 
 def _fault(spot: Spot, code: str, message: str, label: str, help: str) -> Diagnostic:

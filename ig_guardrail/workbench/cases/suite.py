@@ -23,7 +23,7 @@ from ig_guardrail.ledger import MemoryLedger
 from ig_guardrail.text.calls import format_call
 from ig_guardrail.types import CompiledPolicy, CostModelSpec
 from ig_guardrail.workbench.cases.expectations import Difference, differences
-from ig_guardrail.workbench.cases.reading import Case, CaseFile, Step, message_text, read_cases
+from ig_guardrail.workbench.cases.reading import Case, CaseFile, Step, message_of, read_cases
 from ig_guardrail.workbench.cases.recordings import Recordings, read_recordings, recordings_path
 from ig_guardrail.workbench.cases.scored import given, standing_in
 from ig_guardrail.workbench.cases.trial import CaseBench, JudgedCase, Trace
@@ -96,7 +96,12 @@ class CostsOfCases:
                 self.needs[spec.name] = why
 
     def bound(self, step: Step, text: str) -> tuple[CostRegistry, tuple[str, ...]]:
-        """The cost models of a step, and the text's tokens as pieces. Raises NotAtHand, ModelError."""
+        """The cost models of a step, and the text's tokens as pieces. Raises NotAtHand, ModelError.
+
+        A message that somebody approved is held to no budget, as where a guardrail starts.
+        """
+        if step.kind == "message" and message_of(self.policy, step.text).approved is not None:
+            return CostRegistry({}, ()), tuple(pieces_of(text))
         wanted = self._needed(step.kind)
         made = dict(self.real)
         for spec in self._asked("calls", False):
@@ -203,7 +208,7 @@ def judged_text(step: Step, policy: CompiledPolicy) -> str:
     """The text of a step as it is judged."""
     if step.call is not None:
         return format_call(*step.call)
-    return message_text(policy, step.text) if step.kind == "message" else step.text
+    return message_of(policy, step.text).text if step.kind == "message" else step.text
 
 
 def _run(case: Case, costs: CostsOfCases) -> CaseResult:

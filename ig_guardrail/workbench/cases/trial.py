@@ -158,7 +158,7 @@ class CaseBench:
         usage = Usage()
         usage.prompt_check = yield from check_prompt_text(run)
         outcome = "refused" if usage.prompt_check.action == "refuse" else "completed"
-        receipt = _receipt(refuse(run, usage, "prompt check"))
+        receipt = _receipt(refuse(run, usage, "prompt check", usage.prompt_check.hazards))
         return Trace(outcome, receipt, usage.prompt_check)
 
     def _answer(self, run: Run, judged: JudgedCase, watch: Watch) -> Waiting[Trace]:
@@ -169,7 +169,7 @@ class CaseBench:
             receipt = _receipt((yield from decode(server)))
             failure = ""
         except BudgetTaken as taken:
-            receipt, failure = _receipt(refuse(run, usage, taken.what)), ""
+            receipt, failure = _receipt(refuse(run, usage, taken.what, taken.hazards)), ""
         except GenerationFailed as error:
             if isinstance(error.__cause__, NotRecorded):
                 raise error.__cause__ from None

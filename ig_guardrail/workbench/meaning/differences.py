@@ -103,8 +103,7 @@ def _changes(a: CompiledPolicy, b: CompiledPolicy) -> Iterator[Change]:
     yield from _starts(a, b)
     for key in ("reasoning", "allow_unguarded"):
         yield from _pairs("", {key: getattr(a, key)}, {key: getattr(b, key)})
-    yield from _pairs("messages.refusal", a.messages.refusal, b.messages.refusal)
-    yield from _pairs("messages.closing", a.messages.closing, b.messages.closing)
+    yield from _pairs("messages", _said(a), _said(b))
     yield from _pairs("shadow budgets", _shadows(a), _shadows(b))
     yield from _cost_models(a, b)
 
@@ -113,6 +112,14 @@ def _pairs(part: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Ch
     for key in dict.fromkeys([*a, *b]):
         if a.get(key) != b.get(key):
             yield Change(f"{part}.{key}" if part else key, a.get(key), b.get(key))
+
+
+def _said(policy: CompiledPolicy) -> dict[str, Any]:
+    """Every message by its name, who approved it, and what decides where several hazards were denied."""
+    texts = {one.name: one.text for one in policy.messages}
+    approved = {f"{one.name}.approved": asdict(one.approved) for one in policy.messages if one.approved}
+    severity = {"severity": list(policy.messages.severity)} if policy.messages.severity else {}
+    return {**texts, **approved, **severity}
 
 
 def _starts(a: CompiledPolicy, b: CompiledPolicy) -> Iterator[Change]:

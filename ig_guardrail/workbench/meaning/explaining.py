@@ -11,7 +11,7 @@ from ig_guardrail.costs.catalog import OF_CALLS, beyond_text, declared_by
 from ig_guardrail.costs.kinds.base import Declaration
 from ig_guardrail.hazards import HAZARDS, covers
 from ig_guardrail.policy.expression import written
-from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec
+from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec, Messages
 from ig_guardrail.workbench.meaning.budgets import Line, can_be_overdrawn, most_cost, points_to_overdraw
 from ig_guardrail.workbench.meaning.differences import title_of
 from ig_guardrail.workbench.meaning.sources import charged, judge_of, open_books, spec_of
@@ -62,6 +62,7 @@ class PolicyMeaning:
     prompt: str
     tools: tuple[str, ...]
     search: str
+    messages: tuple[str, ...]
     not_covered: tuple[str, ...]
     only_recorded: tuple[str, ...]
     not_budgeted: tuple[str, ...]
@@ -81,6 +82,7 @@ def explain_policy(policy: CompiledPolicy) -> PolicyMeaning:
         prompt=_prompt(policy),
         tools=tuple(_tools(policy)),
         search=_search(policy),
+        messages=tuple(_messages(policy.messages)),
         not_covered=tuple(_not_covered([*enforced, *recorded])),
         only_recorded=tuple(dict.fromkeys(one for one in recorded if one not in enforced)),
         not_budgeted=tuple(_not_budgeted(policy, [*enforced, *recorded])),
@@ -235,6 +237,20 @@ def _search(policy: CompiledPolicy) -> str:
     )
 
 
+def _messages(messages: Messages) -> Iterator[str]:
+    """Which texts there are, which decides, and which stand without being tried."""
+    for part, general in (("refusal", messages.refusal), ("closing", messages.closing)):
+        yield f"{part}: {', '.join(general)}"
+        own = messages.by_hazard.get(part, {})
+        yield from (f"{part} where {_called(one)} was denied: {', '.join(own[one])}" for one in messages.ranked(own))
+    named = messages.ranked(hazard for own in messages.by_hazard.values() for hazard in own)
+    if len(named) > 1:
+        yield f"where several were denied, the first of these decides: {', '.join(named)}"
+    for one in messages:
+        if one.approved is not None:
+            yield f"{one.name} stands whatever the budgets say, by {one.approved.owner}: {one.approved.reason}"
+
+
 def _not_covered(named: Sequence[str]) -> Iterator[str]:
     """Hazards of the taxonomy that nothing limits, or parts of which alone are limited."""
     for hazard in HAZARDS:
@@ -262,6 +278,7 @@ def as_text(found: PolicyMeaning) -> str:
         ("prompt check", (found.prompt,)),
         ("tools", found.tools or ("no rules",)),
         ("search", (found.search,)),
+        ("messages", found.messages),
         ("not covered by any budget", found.not_covered or ["nothing of the taxonomy"]),
         ("only recorded, not enforced", [_called(one) for one in found.only_recorded]),
         ("scored, and limited by no budget", [_called(one) for one in found.not_budgeted]),

@@ -69,9 +69,31 @@ def _ending(values: Mapping[str, Any], verdict: Mapping[str, Any]) -> Iterator[s
         threshold = _number(check["threshold"]) if "threshold" in check else NOT_RECORDED
         yield f"the prompt check was exceeded ({scored}; its threshold is {threshold}), {follows[check['action']]}"
     yield from _unsafe(values, outcome)
+    yield from _message(values)
     yield from (f"fallback: {step}" for step in values["fallbacks"])
     if not verdict["guarded"]:
         yield "no budget was kept: it was asked for without the guard, or all of the policy is off"
+
+
+def _message(values: Mapping[str, Any]) -> Iterator[str]:
+    """Which message was shown, and why that one."""
+    if not values.get("message"):
+        return
+    name = values.get("message_name")
+    if not name:
+        yield f"which message: {NOT_RECORDED}"
+        return
+    several, denied = len(values["denied"]) > 1, ", ".join(values["denied"])
+    hazard = name.split(".", 2)[2].rpartition(".")[0] if ".by_hazard." in name else ""
+    if hazard and several:
+        yield f"message: {name}, since of what was denied ({denied}) this is the most severe that has a text"
+    elif hazard:
+        yield f"message: {name}, since {denied} was denied"
+    else:
+        yield f"message: {name}" + (f", since {denied} has no text of its own" if denied else "")
+    if values["approved"]:
+        owner, reason = values["approved"]["owner"], values["approved"]["reason"]
+        yield f"its text stands whatever the budgets say, by {owner}: {reason}"
 
 
 def _unsafe(values: Mapping[str, Any], outcome: str) -> Iterator[str]:

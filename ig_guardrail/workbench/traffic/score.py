@@ -6,12 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ig_guardrail.costs.base import Weighing
+from ig_guardrail.costs.base import Weighing, heaviest_words
 from ig_guardrail.types import Charge, CostModelSpec
 from ig_guardrail.workbench.traffic.bench import Bench, ChargedText
 from ig_guardrail.workbench.traffic.texts import TextRow
-
-MOST_WORDS = 5  # of a cost model that weighs words
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +83,7 @@ def _weights(bench: Bench, charged: ChargedText) -> dict[str, dict[str, float]]:
             continue
         highest = max(lines, key=lambda line: line.raw[name])
         text = node.text[: node.visible if highest.ended else node.characters_at(highest.position)]
-        raising = sorted(seat.model.weigh(text).items(), key=lambda one: -one[1])[:MOST_WORDS]
-        found[name] = {term: weight for term, weight in raising if weight > 0}
+        found[name] = heaviest_words(seat.model, text)
     return found
 
 

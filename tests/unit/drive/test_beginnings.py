@@ -48,6 +48,7 @@ def test_a_beginning_over_budget_is_refused_before_anything_is_drawn() -> None:
     text, receipt = say(rail(), HELLO, Message("assistant", "abbb"))
     assert (text, receipt.verdict.outcome) == ("[refusal", "refused")
     assert receipt.verdict.reason == "the beginning that was given is over budget"
+    assert (receipt.denied, list(receipt.unsafe)) == (("hte",), ["rude"])
     assert receipt.tokens["generated"] == 0
 
 

@@ -81,6 +81,7 @@ def test_what_another_answer_spends_meanwhile_is_not_spent_twice() -> None:
     receipt = say(rail(ledger))
     assert receipt.verdict.outcome == "refused"
     assert receipt.verdict.reason == "another answer spent what was left of a shared budget first"
+    assert receipt.denied == ("hte",)
     assert MemoryLedger.spent(ledger, ACCOUNT, 1, Limit("drip", 0.7)) == 0.6
 
 

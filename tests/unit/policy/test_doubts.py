@@ -317,6 +317,48 @@ CASES = [
     doubt(
         "P141", says('{en: "No.", de: "Nein."}'), "de:", says('{en: "No.", de: "Nein."}', '{en: "Stop.", de: "Halt."}')
     ),
+    doubt(
+        "P141",
+        says(
+            '{en: "No.", de: "Nein.", by_hazard: {hte: {en: "Be kind."}}}',
+            '{en: "A.", de: "B.", by_hazard: {hte: {en: "C."}}}',
+        ),
+        "de:",
+        says('{en: "No.", by_hazard: {hte: {en: "Be kind."}}}', '{en: "A.", by_hazard: {hte: {en: "C."}}}'),
+    ),
+    doubt(
+        "P141",
+        says(
+            '{en: "No.", by_hazard: {hte: {en: "Be kind.", de: "Sei nett."}}}',
+            '{en: "A.", by_hazard: {hte: {en: "C.", de: "D."}}}',
+        ),
+        "de:",
+        says(
+            '{en: "No.", de: "N.", by_hazard: {hte: {en: "Y.", de: "X."}}}',
+            '{en: "A.", de: "B.", by_hazard: {hte: {en: "C.", de: "D."}}}',
+        ),
+    ),
+    doubt(
+        "P150",
+        says(
+            '{en: "No.", by_hazard: {ssh: {en: "Call 116 123."}}}',
+            '{en: "A.", by_hazard: {ssh: {en: "Call 116 123."}}}',
+        ),
+        "ssh",
+        says('{en: "No.", by_hazard: {hte: {en: "Be kind."}}}', '{en: "A.", by_hazard: {hte: {en: "Be kind."}}}'),
+    ),
+    doubt(
+        "P151",
+        says('{en: "No.", by_hazard: {hte: {en: "Be kind."}}}', '{en: "A."}'),
+        "hte",
+        says('{en: "No.", by_hazard: {hte: {en: "Be kind."}}}', '{en: "A.", by_hazard: {hte: {en: "Be kind."}}}'),
+    ),
+    doubt(
+        "P153",
+        {"messages": '{refusal: {en: "No."}, closing: {en: "A."}, severity: [hte]}'},
+        "hte]",
+        {"messages": '{refusal: {en: "No."}, closing: {en: "A."}}'},
+    ),
     doubt("P142", {"search": "{candidates: 1}"}, "1}", {"search": "{candidates: 2}"}),
     doubt("P142", {"search": "{retries: 0}"}, "0}", {"search": "{retries: 1}"}),
     doubt("P142", {"search": "{hold: 0}"}, "0}", {"output": "{on_exceed: [end]}", "search": "{hold: 0}"}),

@@ -57,6 +57,17 @@ MISTAKES = [
     ("blank message", 'closing: {en: "I will stop here."}', 'closing: {en: " "}', "P028 29:17"),
     ("message with a control character", '"I will stop here."', '"I will \\x07 stop."', "P028 29:17"),
     ("half of a surrogate pair", '"I will stop here."', '"\\ud83d stop"', "P028 29:17"),
+    ("no English for one hazard", 'en-GB: "I cannot."', 'by_hazard: {hte: {de: "Nein."}}', "P036 28:57"),
+    ("message for a hazard that is none", 'en-GB: "I cannot."', 'by_hazard: {hate: {en: "No."}}', "P022 28:57"),
+    ("messages by hazzard", 'en-GB: "I cannot."', 'by_hazzard: {hte: {en: "No."}}', "P013 28:45"),
+    ("one hazard by two names", 'en-GB: "I cannot."', 'by_hazard: {hte: {en: "No."}, S10: {en: "No."}}', "P026 28:75"),
+    ("text for no language", 'en-GB: "I cannot."', 'by_hazard: {hte: "No."}', "P016 28:62"),
+    ("approval without a reason", 'en-GB: "I cannot."', 'de: {text: "N.", approved: {owner: me}}', "P015 28:62"),
+    ("approval by nobody", 'en-GB: "I cannot."', 'de: {text: "N.", approved: {reason: it is kind}}', "P015 28:62"),
+    ("approval of nothing", 'en-GB: "I cannot."', "de: {approved: {reason: it is kind, owner: me}}", "P015 28:45"),
+    ("approval by a word", 'en-GB: "I cannot."', 'de: {text: "N.", approved: true}', "P016 28:72"),
+    ("severity of no hazard", "allow_unguarded: false", "  severity: [hate]", "P022 30:14"),
+    ("severity named twice", "allow_unguarded: false", "  severity: [hte, ssh, S11]", "P026 30:24"),
     ("no English", "closing: {en:", "closing: {de:", "P036 29:3"),
     ("message that matches a pattern", '"I will stop here."', '"I do not say foo."', "P035 29:17"),
     ("unknown kind of cost model", "help: {kind: latent", "help: {kind: latnet", "P021 6:16"),
@@ -221,5 +232,5 @@ def test_the_text_that_is_broken_here_is_valid_and_without_warnings() -> None:
 
 def test_every_rule_about_a_policy_is_broken_by_some_mistake() -> None:
     broken = {expected.split()[0] for *_, expected in MISTAKES}
-    tested_elsewhere = {"P001", "P002", "P003", "P005", "P010", "P044"}
+    tested_elsewhere = {"P001", "P002", "P003", "P005", "P010", "P044", "P045"}
     assert broken | tested_elsewhere == {code for code, rule in rules().items() if rule.severity == "error"}

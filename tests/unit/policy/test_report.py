@@ -98,7 +98,7 @@ def test_json_has_every_file_and_fault(tmp_path: Path) -> None:
     first, second = json.loads(report.as_json())["files"]
     assert first == {
         "path": str(good), "ok": True, "sha256": load_policy(good).sha256, "name": "support-bot", "faults": [],
-        "waived": [], "start": None,
+        "waived": [], "approved": [], "start": None,
     }  # fmt: skip
     assert (second["ok"], second["sha256"], second["name"]) == (False, None, None)
     (fault,) = second["faults"]

@@ -23,8 +23,8 @@ budgets:
   - {id: tone, hazards: [hte], cost: words, threshold: 0.5, budget: 0.1}
   - {id: spam, hazards: [x.spam], cost: spam, threshold: 0.5, every: 8, mode: shadow}
 messages:
-  refusal: {en: "I would rather not say that."}
-  closing: {en: "I stop here."}
+  refusal: {en: "I'm sorry, I can't help with that. Is there something else I can do for you?"}
+  closing: {en: "Let me stop here. Please feel free to ask me something else, and I will be happy to help."}
 """
 
 

@@ -31,7 +31,7 @@ def check_command(
 ) -> None:
     """Report every fault of every file. Exit code 0: all valid; 1: faults found; 2: a file could not be read.
 
-    Without --deep neither torch nor a model is needed; what only a start shows, such as messages over budget, is noted.
+    Without --deep neither torch nor a model is needed: messages are tried against words and patterns alone.
     """
     from ig_guardrail.errors import RequestError
     from ig_guardrail.policy import check_files
@@ -44,11 +44,10 @@ def check_command(
             why="a start reads the policy's file again",
             fix="save the policy to a file, and check that",
         )
-    report = check_files(paths, strict=strict, waivers=waivers)
-    if deep:
-        from ig_guardrail.assembly import start_each
+    from ig_guardrail.workbench.starting import start_each, try_words
 
-        report = start_each(report, model)
+    report = check_files(paths, strict=strict, waivers=waivers)
+    report = start_each(report, model) if deep else try_words(report)
     print(_written(report, form))
     raise typer.Exit(report.exit_code)
 
