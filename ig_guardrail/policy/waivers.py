@@ -92,6 +92,12 @@ def read_waivers(file: str) -> WaiverFile:
     source = fetch(file)
     if not isinstance(source, PolicySource):
         return WaiverFile(Path(file).parent, (), FileReport(file, (source,), policy=False))
+    return waivers_of(source)
+
+
+def waivers_of(source: PolicySource) -> WaiverFile:
+    """The waivers in a text, as `read_waivers` reads them."""
+    file = source.file
     text = decode(source.content)
     if isinstance(text, Diagnostic):
         return WaiverFile(Path(file).parent, (), FileReport(file, (replace(text, file=file),), policy=False))
@@ -113,12 +119,13 @@ def read_waivers(file: str) -> WaiverFile:
 
 def waive(files: Sequence[FileReport], waivers: Sequence[WaiverFile], today: datetime.date) -> tuple[FileReport, ...]:
     """Reports with the warnings that are waived apart; then those of files of waivers that have faults themselves."""
-    reports = tuple(_waived(one, waivers, today) for one in files)
+    reports = tuple(without_waived(one, waivers, today) for one in files)
     told = tuple(replace(one.report, faults=(*one.report.faults, *_stale(one, files, today))) for one in waivers)
     return (*reports, *(one for one in told if one.faults))
 
 
-def _waived(report: FileReport, waivers: Sequence[WaiverFile], today: datetime.date) -> FileReport:
+def without_waived(report: FileReport, waivers: Sequence[WaiverFile], today: datetime.date) -> FileReport:
+    """A report with the warnings that are waived apart."""
     counting = [
         one for file in waivers for one in file.waivers if file.covers(one, report.path) and one.expires >= today
     ]

@@ -82,7 +82,7 @@ def _below(place: str, kind: Kind) -> Iterator[tuple[str, Section]]:
 
 def table(section: Section) -> str:
     """The keys of a section as a Markdown table: key, what it takes, default, meaning."""
-    rows = [f"| `{name}` | {takes(one.kind)} | {_default(one)} | {one.doc} |" for name, one in section.fields.items()]
+    rows = [f"| `{name}` | {takes(one.kind)} | {default_of(one)} | {one.doc} |" for name, one in section.fields.items()]
     return "\n".join(["| key | takes | default | meaning |", "|---|---|---|---|", *rows])
 
 
@@ -108,7 +108,8 @@ def takes(kind: Kind) -> str:
     return needs(kind)
 
 
-def _default(one: Field) -> str:
+def default_of(one: Field) -> str:
+    """What counts when a key is not written, in words."""
     if one.required:
         return "required"
     if one.computed:

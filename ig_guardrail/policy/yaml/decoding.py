@@ -8,7 +8,7 @@ from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spo
 
 MOST_BYTES = 256 * 1024
 
-_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
@@ -34,7 +34,7 @@ def decode(source: str | bytes) -> str | Diagnostic:
 
 def lines(text: str) -> list[str]:
     """The lines of a text, broken where YAML breaks them."""
-    return _LINE_BREAK.split(text)
+    return LINE_BREAK.split(text)
 
 
 def readable(source: str | bytes) -> str:

@@ -7,7 +7,7 @@ says too little or too much, T003 it names what its policy does not have.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -214,6 +214,15 @@ def read_cases(path: str) -> CaseFile:
             return CaseFile(path, unusable=f"no file in this folder is called *{CASES}")
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return CaseFile(path, unusable=f"{reason.lower()}; `ig-guardrail policy new` writes a policy with cases")
+    return cases_in(content, path)
+
+
+def cases_in(content: bytes, path: str, load: Callable[[str | Path], CompiledPolicy] = load_policy) -> CaseFile:
+    """The cases in a text, as `read_cases` reads them.
+
+    content  at most one byte past the size limit
+    load     the policy of a packaged name or path; raises PolicyError
+    """
     if len(content) > MOST_BYTES:
         return CaseFile(path, unusable=f"it has more than {MOST_BYTES} bytes; split it into several files")
     draft, faults = _drafted(content)
@@ -222,7 +231,7 @@ def read_cases(path: str) -> CaseFile:
         return CaseFile(path, faults=_placed(faults, path), text=text)
     source = policy_of(path, draft.value("policy"))
     try:
-        policy = load_policy(source)
+        policy = load(source)
     except PolicyError as error:
         return CaseFile(path, text=text, unusable=f"its policy cannot be used\n\n{error}")
     cases = tuple(_case(draft, place) for place in range(len(draft.value("cases"))))

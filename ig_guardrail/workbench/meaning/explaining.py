@@ -272,7 +272,7 @@ def as_text(found: PolicyMeaning) -> str:
     """For people."""
     lines = [f"policy {found.name} {found.version} ({found.sha256[:12]})", "", *_table(found.budgets), ""]
     for one in found.budgets:
-        lines += [f"{one.id}", *(f"  {line}" for line in _details(one)), ""]
+        lines += [f"{one.id}", *(f"  {line}" for line in details(one)), ""]
     sections = (
         ("cost models", found.cost_models),
         ("prompt check", (found.prompt,)),
@@ -323,7 +323,8 @@ def _reached(one: BudgetMeaning) -> str:
     return ("yes" if one.overdrawn else "NEVER") + ("" if one.certain else " (assumed)")
 
 
-def _details(one: BudgetMeaning) -> Iterator[str]:
+def details(one: BudgetMeaning) -> Iterator[str]:
+    """A budget in sentences, without its name."""
     weight = f" times {one.weight:g}" if one.weight != 1 else ""
     yield f"of {one.scope}: what scores of {one.cost} have above {one.threshold:g}{weight}, looked at {one.looked_at}"
     limit = f"over {one.granted:g}" if one.granted else "any cost"

@@ -8,6 +8,7 @@ from ig_guardrail.cli.commands.policy.calibrate import calibrate_command
 from ig_guardrail.cli.commands.policy.check import check_command
 from ig_guardrail.cli.commands.policy.diff import diff_command
 from ig_guardrail.cli.commands.policy.explain import explain_command
+from ig_guardrail.cli.commands.policy.lsp import lsp_command
 from ig_guardrail.cli.commands.policy.new import new_command
 from ig_guardrail.cli.commands.policy.replay import record_command, replay_command
 from ig_guardrail.cli.commands.policy.report import report_command
@@ -29,3 +30,4 @@ app.command("record")(record_command)
 app.command("replay")(replay_command)
 app.command("report")(report_command)
 app.command("calibrate")(calibrate_command)
+app.command("lsp")(lsp_command)
