@@ -123,14 +123,16 @@ def _key(name: str, kind: Kind, cursor: Cursor) -> str:
 
 
 def _own_keys(document: Document, cursor: Cursor, kind: MapOf, texts: Texts) -> Iterator[Completion]:
-    """Keys of one's own choice: names that are known, and whole cost models."""
+    """Keys of one's own choice: names that are known, and whole cost models; and those that may stand beside them."""
+    for name, field in kind.beside.items():
+        yield Completion(name, _key(name, field.kind, cursor), "key", field.doc)
     if kind.value is COST_MODEL:
         yield from _new_cost_models(cursor)
     elif kind.key is MODEL_NAME:
         yield from (replace(one, insert=f"{one.insert}: $0") for one in _names("cost model", document, texts))
     elif kind.key is LANGUAGE:
         yield from (Completion(tag, f"{tag}: $0", "key", "a language") for tag in COMMON)
-    elif kind.key is HAZARD:
+    elif kind.key is HAZARD or isinstance(kind.key, HazardKind):
         yield from (replace(one, insert=f"{one.insert}: [$0]") for one in _hazards(document))
 
 

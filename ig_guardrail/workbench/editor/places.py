@@ -100,7 +100,8 @@ def _leaves(leaf: Leaf, around: int | None) -> Iterator[Leaf]:
             section, field = leaf.section, leaf.field
         path = (*leaf.path, step)
         if key is not None and (around is None or key.span.holds(around)):
-            yield Leaf(path, key, True, leaf.kind.key if isinstance(leaf.kind, MapOf) else None, section, field)
+            chosen = leaf.kind.key if isinstance(leaf.kind, MapOf) and key.text not in leaf.kind.beside else None
+            yield Leaf(path, key, True, chosen, section, field)
         if child is not None and (around is None or child.span.holds(around)):
             yield from _leaves(Leaf(path, child, False, kind, section, field), around)
 
@@ -196,7 +197,8 @@ def _below(kind: Kind | None, tree: Node | None, step: str | int) -> tuple[Kind 
             one = {**notes, **section.fields}.get(step) if section is not None else None
             return (one.kind if one else None), section, one
         case MapOf(), str():
-            return kind.value, None, None
+            one = kind.beside.get(step)
+            return (one.kind if one else kind.value), None, one
         case ListOf(), int():
             return kind.item, None, None
         case HazardsKind(), int():

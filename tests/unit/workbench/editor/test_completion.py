@@ -181,6 +181,13 @@ def test_cases_know_their_policy() -> None:
     assert {"answer", "turns", "expect"} <= offered(f"{head}|", "bank_test.yaml").keys()
 
 
+def test_texts_of_hazards_stand_beside_languages() -> None:
+    head = "messages:\n  refusal:\n    en: No.\n    "
+    assert {"by_hazard", "de"} <= offered(f"{head}|").keys()
+    assert {"ssh", "x.insult"} <= offered(f"{head}by_hazard:\n      |").keys()
+    assert {"en", "de"} <= offered(f"{head}by_hazard:\n      ssh:\n        |").keys()
+
+
 def test_waivers_know_the_codes() -> None:
     found = offered("waivers:\n  - {code: |}", "waivers.yaml")
     assert {"P103", "P136"} <= found.keys()
