@@ -52,7 +52,10 @@ class Recorder:
             append_line(file, "")
         except OSError as error:
             raise RequestError(
-                "answers cannot be recorded", where=str(file.path), why=brief(error), fix="name a file that you may write"
+                "answers cannot be recorded",
+                where=str(file.path),
+                why=brief(error),
+                fix="name a file that you may write",
             ) from error
 
     def note(self, run: Run, usage: Usage, receipt: Receipt) -> None:
