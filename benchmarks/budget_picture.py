@@ -90,7 +90,7 @@ LETTER, LINE = 7.2, 17  # width and height of a letter of 12 pixels
 STYLE = """
     text { font: 12px ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace; fill: #1f2328 }
     .title { font-weight: bold } .quiet { fill: #59636e } .denied { fill: #b3261e } .shown { fill: #0b5fc2 }
-    .spent { fill: #8a4b00 } .axis { stroke: #59636e; stroke-width: 1 } .limit { stroke: #1f2328; stroke-dasharray: 6 4 }
+    .spent { fill: #8a4b00 } .axis { stroke: #59636e } .limit { stroke: #1f2328; stroke-dasharray: 6 4 }
     .way { fill: none; stroke: #0b5fc2; stroke-width: 2 } .dot { fill: #0b5fc2 } .over { fill: #b3261e }
     .excess { fill: #e08a00; fill-opacity: .55 } .lost { fill: #b3261e; fill-opacity: .22 } .coin { fill: #2e9e4f }
     .box { fill: none; stroke: #59636e } .struck { fill: none; stroke: #b3261e; stroke-dasharray: 3 3 }
@@ -111,14 +111,14 @@ def _drawn(result: Mapping[str, Any]) -> Iterator[str]:
     denied = next(place for place, one in enumerate(draft) if one["left"] < 0)
     base, granted = TOP + HIGH, result["budget"]
     texts = [_wrapped(one["says"]) for one in answer], _wrapped(draft[denied]["says"])
-    gauge = base + 30
-    said = gauge + 92
-    lost = said + 26 + LINE * max(map(len, texts[0]))
+    gauge = base + 44
+    said = gauge + 82
+    lost = said + 48 + LINE * max(map(len, texts[0]))
     height = lost + 30 + LINE * len(texts[1])
     label = f"Scores of an answer and of the draft that it replaced, over a threshold of {result['threshold']:g}"
     yield f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDE} {height}" role="img" aria-label="{label}">'
     yield f"  <style>{STYLE}\n  </style>"
-    yield _text(16, 24, f"“{result['prompt']}”: what was drafted, and what was shown in its place", "title")
+    yield _text(16, 24, f"“{result['prompt']}” What was drafted, and what was shown instead", "title")
     yield _text(16, 46, f"budget {granted:g}: so much may be spent above the threshold", "quiet")
     yield from _scores(result, answer, draft[: denied + 1], base)
     yield _text(16, gauge + 4, "left of the budget, after each charge point", "quiet")
@@ -127,7 +127,7 @@ def _drawn(result: Mapping[str, Any]) -> Iterator[str]:
     yield _text(16, said, "shown", "shown title")
     for place, lines in enumerate(texts[0]):
         yield from _said(place, said + 10, lines, "box", max(map(len, texts[0])))
-    yield _text(16, lost, f"denied, seen by nobody: it would have spent {draft[denied]['cost']:.2f}", "denied title")
+    yield _text(16, lost, "denied: seen by nobody, and nothing is spent for it", "denied title")
     yield from _said(denied, lost + 10, texts[1], "struck", len(texts[1]))
     yield "</svg>"
 
@@ -148,12 +148,15 @@ def _scores(
         if one["score"] > result["threshold"]:
             yield f'  <rect class="lost" x="{x - 9}" y="{y:.1f}" width="18" height="{limit - y:.1f}"/>'
         yield f'  <circle class="over" cx="{x}" cy="{y:.1f}" r="5"/>'
-        yield _text(x + 12, y + 4, f"draft {one['score']:.2f}", "denied")
+        yield _text(x + 14, y - 2, f"draft {one['score']:.2f}", "denied")
+        if one["left"] < 0:
+            yield _text(x + 14, y + 14, f"would spend {one['cost']:.2f} of {result['budget']:g}:", "denied")
+            yield _text(x + 14, y + 30, "denied, and another way taken", "denied title")
     dots = [(_middle(place), _height(one["score"], base)) for place, one in enumerate(answer)]
     for (x, y), one in zip(dots, answer, strict=True):
         if one["cost"] > 0:
             yield f'  <rect class="excess" x="{x - 9}" y="{y:.1f}" width="18" height="{limit - y:.1f}"/>'
-            yield _text(x - 30, y - 14, f"spends {one['cost']:.3f}", "spent")
+            yield _text(x - 30, y - 14, f"spends {one['cost']:.3f}", "spent title")
     yield f'  <polyline class="way" points="{" ".join(f"{x},{y:.1f}" for x, y in dots)}"/>'
     for (x, y), one in zip(dots, answer, strict=True):
         yield f'  <circle class="dot" cx="{x}" cy="{y:.1f}" r="5"/>'

@@ -34,33 +34,37 @@ KEPT = ("helpdesk/policy_test.scores.jsonl", "traffic/harmless.jsonl", "answer.j
 
 def main(_: Sequence[str]) -> int:
     """Do every step, keep its time, its output and what it made."""
-    done: list[tuple[Step, str, float]] = []
+    done: list[tuple[Step, str, dict[str, float]]] = []
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         for step in steps(PAGE):
-            begun = time.perf_counter()
+            begun = _clocks()
             output = by_shell(step, folder)
-            done.append((step, output, time.perf_counter() - begun))
-            print(f"{done[-1][2]:6.1f} s  {step.line.splitlines()[0]}", flush=True)
+            took = {name: round(now - begun[name], 1) for name, now in _clocks().items()}
+            done.append((step, output, took))
+            print(f"{took['processor']:6.1f} s  {step.line.splitlines()[0]}", flush=True)
         for name in KEPT:
             (RESULTS / "first-hour" / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(folder / name, RESULTS / "first-hour" / name)
-    ran = [(step, seconds) for step, _, seconds in done if step.block.language != "diff"]
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    ran = [(step, took) for step, _, took in done if step.block.language != "diff"]
     result = {
         "measured": datetime.now(UTC).strftime("%Y-%m-%d"),
         "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
-        "seconds": round(sum(seconds for _, seconds in ran), 1),
-        "cpu_seconds": round(used.ru_utime + used.ru_stime, 1),
-        "steps": [
-            {"does": step.line.splitlines()[0], "model": step.needs_model, "seconds": round(seconds, 1)}
-            for step, seconds in ran
-        ],
+        "others": round(load, 1),  # processes that ran beside it when it began
+        **{name: round(sum(took[name] for _, took in ran), 1) for name in _clocks()},
+        "steps": [{"does": step.line.splitlines()[0], "model": step.needs_model, **took} for step, took in ran],
     }
     (RESULTS / "first-hour.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     PAGE.write_text(with_outputs(PAGE, {step: output for step, output, _ in done}), encoding="utf-8")
-    print(f"{result['seconds']} s in all")
+    print(f"{result['processor']} s of a processor, {result['wall']} s by the clock on the wall")
     return 0
+
+
+def _clocks() -> dict[str, float]:
+    """Seconds of processors, which processes that ended have used, and seconds by the clock on the wall."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {"processor": used.ru_utime + used.ru_stime, "wall": time.perf_counter()}
 
 
 if __name__ == "__main__":

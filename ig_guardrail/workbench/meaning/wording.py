@@ -168,6 +168,7 @@ def as_dict(a: CompiledPolicy, b: CompiledPolicy, found: Differences) -> dict[st
     """The same as plain values."""
     return {
         "same": found.same,
+        "loosened": list(found.loosened),
         "policies": {
             side: {"name": one.name, "version": one.version, "sha256": one.sha256} for side, one in (("A", a), ("B", b))
         },

@@ -157,6 +157,29 @@ def test_policies_are_compared_by_meaning(ig: Command, tmp_path: Path) -> None:
     assert ig("policy", "diff", str(mine), str(tmp_path / "no.yaml")).code == 2
 
 
+@pytest.mark.parametrize(
+    ("edit", "looser"),
+    [
+        (("budget: 0.0", "budget: 0.1, weight: 2"), ["rudeness hazards", "all budgets together"]),
+        (("budgets:", "allow_unguarded: true\nbudgets:"), ["allow_unguarded"]),
+        (("version: 1.0.0", "version: 1.1.0"), []),
+    ],
+)
+def test_a_build_fails_only_where_a_policy_gets_looser(
+    ig: Command, tmp_path: Path, edit: tuple[str, str], looser: list[str]
+) -> None:
+    before, after = tmp_path / "before.yaml", tmp_path / "after.yaml"
+    before.write_text(POLITE)
+    assert edit[0] in POLITE
+    after.write_text(POLITE.replace(*edit))
+    ran = ig("policy", "diff", str(before), str(after), "--fail-on", "looser")
+    assert (ran.code, ran.out) == (1 if looser else 0, ran.out)
+    print(ran.out)
+    assert ("B is looser, or not proved to be as strict, in: " in ran.out) == bool(looser)
+    back = ig("policy", "diff", str(after), str(before), "--fail-on", "looser")
+    assert back.code == 0
+
+
 def test_a_policy_and_a_receipt_are_explained(ig: Command, tmp_path: Path) -> None:
     assert "can be overdrawn" in ig("policy", "explain", "default").out
     assert json.loads(ig("policy", "explain", "strict", "--format", "json").out)["name"] == "strict"
