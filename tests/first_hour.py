@@ -27,8 +27,8 @@ BATCH = "run --policy observe"
 def walk(folder: Path, monkeypatch: pytest.MonkeyPatch, with_model: bool) -> Iterator[tuple[Step, str]]:
     """Do the steps in their order; each that was run with what it wrote.
 
-    Steps with a model are run if asked for, the batch on two of its prompts; what they make is then what they made when
-    the page was walked last.
+    Steps with a model are run if asked for, the batch on two of its prompts. What is not made so is what was made when the
+    page was walked last.
     """
     monkeypatch.chdir(folder)
     monkeypatch.setenv("COLUMNS", "120")
@@ -39,7 +39,7 @@ def walk(folder: Path, monkeypatch: pytest.MonkeyPatch, with_model: bool) -> Ite
                 prompts = (folder / "prompts.txt").read_text().splitlines()
                 (folder / "prompts.txt").write_text("\n".join(prompts[:2]))
             yield step, _done(step, folder, monkeypatch)
-        if step.needs_model:
+        if step.needs_model and (not with_model or BATCH in step.line):
             shutil.copytree(MADE, folder, dirs_exist_ok=True)
 
 

@@ -41,8 +41,8 @@ def diff_command(
         print(json.dumps(as_dict(first, second, found), indent=2, ensure_ascii=False, default=str))
     else:
         print(as_text(first, second, found, (a, b)))
-    if fail_on is FailOn.DIFFERENT:
-        raise typer.Exit(0 if found.same else 1)
-    if found.loosened and form is Format.TEXT:
-        print(f"B is looser, or not proved to be as strict, in: {', '.join(found.loosened)}")
-    raise typer.Exit(1 if found.loosened else 0)
+    if fail_on is FailOn.LOOSER:
+        if found.loosened and form is Format.TEXT:
+            print(f"B is looser, or not proved to be as strict, in: {', '.join(found.loosened)}")
+        raise typer.Exit(1 if found.loosened else 0)
+    raise typer.Exit(0 if found.same else 1)
