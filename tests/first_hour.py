@@ -27,8 +27,8 @@ BATCH = "run --policy observe"
 def walk(folder: Path, monkeypatch: pytest.MonkeyPatch, with_model: bool) -> Iterator[tuple[Step, str]]:
     """Do the steps in their order; each that was run with what it wrote.
 
-    Steps with a model are run if asked for, the batch on two of its prompts. What is not made so is what was made when the
-    page was walked last.
+    Steps with a model are run if asked for, the batch on two of its prompts. The rest was made when the page
+    was walked last.
     """
     monkeypatch.chdir(folder)
     monkeypatch.setenv("COLUMNS", "120")
