@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ig_guardrail.costs.heads.artifact import options_sha256
+from ig_guardrail.costs.kinds.base import options_sha256
 from ig_guardrail.costs.kinds.identity import identity_of
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, listed, quoted
 from ig_guardrail.policy.draft import PolicyDraft

@@ -7,8 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from ig_guardrail.costs.heads.artifact import options_sha256
-from ig_guardrail.costs.kinds.base import CARD
+from ig_guardrail.costs.kinds.base import CARD, options_sha256
 from ig_guardrail.costs.kinds.registry import KINDS
 from ig_guardrail.types import CostModelSpec
 

@@ -1,4 +1,7 @@
-"""docs/first-hour.md without a model: its steps, in their order, write what it shows."""
+"""docs/first-hour.md without a model: its steps, in their order, write what it shows.
+
+`--rewrite-golden` writes what they write into the page; `python benchmarks/first_hour.py` does so for all steps.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,17 @@ import pytest
 
 from tests.documents import ROOT
 from tests.first_hour import PAGE, differs, shows, walk
-from tests.walks import steps
+from tests.walks import steps, with_outputs
 
 
-def test_the_steps_without_a_model_write_what_the_page_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for step, output in walk(tmp_path, monkeypatch, with_model=False):
+def test_the_steps_without_a_model_write_what_the_page_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
+) -> None:
+    done = dict(walk(tmp_path, monkeypatch, with_model=False))
+    if pytestconfig.getoption("--rewrite-golden"):
+        PAGE.write_text(with_outputs(PAGE, done), encoding="utf-8")
+        return
+    for step, output in done.items():
         assert not differs(step, output), f"{step.place} shows\n{shows(step)}\nand the real output is\n{output}"
 
 
