@@ -342,10 +342,9 @@ def budget(results: Path) -> str:
 def first_hour(results: Path) -> str:
     """How long the machine works for the walk."""
     found = _read(results, "first-hour")
-    beside = sum(one["processor"] for one in found["steps"] if one["model"])
     return (
-        f"A processor works {_minutes(found['processor'])} for all of it, {_minutes(beside)} of them beside the model"
-        f" (measured {found['measured']}, {found['machine']})."
+        f"The machine takes {_minutes(found['wall'])} for all of it, {_minutes(found['processor'])} of them work of a"
+        f" processor (measured {found['measured']}, {found['machine']}, {found['others']:.0f} other processes at work)."
     )
 
 

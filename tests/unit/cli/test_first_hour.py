@@ -38,4 +38,4 @@ def test_it_was_timed_as_it_stands_and_takes_less_than_ten_minutes() -> None:
     result = json.loads((ROOT / "benchmarks" / "results" / "first-hour.json").read_text())
     ran = [step.line.splitlines()[0] for step in steps(PAGE) if step.block.language != "diff"]
     assert [one["does"] for one in result["steps"]] == ran
-    assert result["processor"] < 600
+    assert result["processor"] < result["wall"] < 600
