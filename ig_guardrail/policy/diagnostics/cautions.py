@@ -1,8 +1,8 @@
 """The pages of warnings about meaning: what is valid, and does something else than its author wants.
 
 P109-P115 are about budgets, P116-P121 about hazards, P122-P130 about patterns, P131-P134 about tools, P135-P145 about
-settings and texts, P146-P149 and P152 about what a check found beside the policy, P150, P151 and P153 about messages for
-one hazard.
+settings and texts, P146-P149 and P152 about what a check found beside the policy, P150, P151 and P153 about messages
+for one hazard.
 """
 
 from __future__ import annotations
