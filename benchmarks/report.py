@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from budget_picture import draw
+
 from ig_guardrail.evaluate import tables
 from ig_guardrail.evaluate.comparison.columns import TableRow
 from ig_guardrail.evaluate.comparison.report import comma_separated, markdown, pair_from, parts_markdown, rows_from
@@ -64,12 +66,13 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def current() -> Iterator[tuple[Path, str]]:
-    """Every document and every CSV file, as it is when it is current."""
+    """Every document, every CSV file and the picture of a budget, as it is when it is current."""
     for document, sections in DOCUMENTS.items():
         text = document.read_text(encoding="utf-8")
         if absent := [name for name in sections if f"<!-- {name}:begin -->" not in text]:
             raise ValueError(f"{document.name} has no place for {', '.join(absent)}")
         yield document, fill(text, sections, RESULTS)
+    yield ROOT / "docs" / "images" / "budget.svg", draw(_read(RESULTS, "budget"))
     for name in WIDE:
         yield ROOT / "docs" / "results" / f"{name}.csv", comma_separated(rows_from(_read(RESULTS, name)["rows"]))
 
@@ -322,6 +325,33 @@ def house(results: Path) -> str:
     return _table(("what", "value", "goal"), [(one["title"], one["value"], _goal(one)) for one in found])
 
 
+def budget(results: Path) -> str:
+    """The picture of a budget, and in words what it shows."""
+    found = _read(results, "budget")
+    draft, answer = next(one for one in found["draft"] if one["left"] < 0), found["answer"]
+    spent = found["budget"] - answer[-1]["left"]
+    charged = [f"{one['cost']:.3f} at token {one['at']}" for one in answer if one["cost"] > 0]
+    return (
+        f"![Scores over a threshold, what they spend, and what is left](images/budget.svg)\n\n"
+        f"The draft scores {draft['score']:.2f} at token {draft['at']}. The threshold is {found['threshold']:g}, so it"
+        f" would spend {draft['cost']:.2f} of a budget of {found['budget']:g}: denied. The search took another way. It"
+        f" spends {' and '.join(charged)}, {spent:.3f} in all, which the budget covers."
+    )
+
+
+def first_hour(results: Path) -> str:
+    """How long the machine works for the walk."""
+    found = _read(results, "first-hour")
+    return (
+        f"The machine takes {_minutes(found['wall'])} for all of it, {_minutes(found['processor'])} of them work of a"
+        f" processor (measured {found['measured']}, {found['machine']}, {found['others']:.0f} other processes at work)."
+    )
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.1f} minutes"
+
+
 def _goal(figure: Result) -> str:
     if figure["goal"] is None:
         return ""
@@ -375,6 +405,8 @@ DOCUMENTS: Mapping[Path, Sections] = {
     ROOT / "docs" / "cost-models.md": {"calibrated": calibrated, "judge": judge, "shared": shared},
     ROOT / "docs" / "performance.md": {"profile": profile, "prompts": prompts, "weights": weights},
     ROOT / "docs" / "results.md": {"equal": compared("equal"), "second": second, "second-over": second_over},
+    ROOT / "docs" / "budgets.md": {"budget": budget},
+    ROOT / "docs" / "first-hour.md": {"first-hour": first_hour},
     ROOT / "docs" / "architecture.md": {"layers": layers},
     ROOT / "CONTRIBUTING.md": {"house": house},
     ROOT / "README.md": {"rivals": in_short, "rollback": against_rollback, "abroad": abroad},

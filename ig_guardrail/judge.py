@@ -19,10 +19,11 @@ from typing import Protocol, TypeAlias
 
 from ig_guardrail.costs.encoder.loading import PACKAGED, open_encoder
 from ig_guardrail.costs.encoder.sentences import SentenceEncoder, Vector
-from ig_guardrail.costs.heads.artifact import Artifact, options_sha256, read_artifact
+from ig_guardrail.costs.heads.artifact import Artifact, read_artifact
 from ig_guardrail.costs.heads.lexical import logit_of
 from ig_guardrail.costs.heads.linear import Floats, LinearMap, Scale, read_line
 from ig_guardrail.costs.heads.words import bucket, count_terms
+from ig_guardrail.costs.kinds.base import options_sha256
 from ig_guardrail.extras import ENCODER as PACKAGES
 from ig_guardrail.extras import require
 

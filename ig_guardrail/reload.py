@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -15,6 +16,7 @@ from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.policy import load_policy
 from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.threads import ForkSafeLock
+from ig_guardrail.types import CompiledPolicy
 
 LOG = logging.getLogger(__name__)
 EVERY = 0.1  # seconds between two looks at the file
@@ -31,6 +33,7 @@ class FileState:
 
 
 Seen: TypeAlias = FileState | None  # None: there is no file
+Remake: TypeAlias = Callable[[Guardrail, CompiledPolicy, Path], Guardrail]  # the last one, and the policy of a folder
 
 
 class ReloadingGuardrail:
@@ -41,10 +44,13 @@ class ReloadingGuardrail:
     last good one in force, is logged, and stands in `fault` until the file is mended.
     """
 
-    def __init__(self, spec: GuardrailSpec, opened: Guardrail, seen: Seen) -> None:
-        """spec: names a policy file. seen: the file's state before `opened` was made of it."""
+    def __init__(self, spec: GuardrailSpec, opened: Guardrail, seen: Seen, remake: Remake | None = None) -> None:
+        """spec: names a policy file. seen: the file's state before `opened` was made of it.
+
+        remake: makes the guardrail of another policy, and tries its messages; beside the same model, if left out
+        """
         self.fault: str | None = None
-        self._spec, self._path = spec, path_of(spec)
+        self._spec, self._path, self._remake = spec, path_of(spec), remake or self._alike
         self._guardrail, self._seen, self._before = opened, seen, seen
         self._next = 0.0
         self._lock = ForkSafeLock()
@@ -69,13 +75,16 @@ class ReloadingGuardrail:
             return
         try:
             policy = load_policy(self._path)
-            new = guard_alike(self._guardrail, policy, self._path.parent, self._spec.cost_models)
+            new = self._remake(self._guardrail, policy, self._path.parent)
         except Exception as error:  # whatever it is, the request that looked has a policy to be answered under
             self._refuse(found, ours(error))
             return
         if state_of(self._path) == found:  # else it was read amid a change
             self._guardrail, self._seen, self.fault = new, found, None
             LOG.warning("policy '%s' %s is in force (%s)", policy.name, policy.version, policy.sha256[:12])
+
+    def _alike(self, old: Guardrail, policy: CompiledPolicy, folder: Path) -> Guardrail:
+        return guard_alike(old, policy, folder, self._spec.cost_models)
 
     def _refuse(self, found: Seen, error: GuardrailError) -> None:
         if state_of(self._path) == found:

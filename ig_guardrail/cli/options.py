@@ -15,6 +15,9 @@ ModelOption: TypeAlias = Annotated[
         "--model", "-m", envvar="IG_GUARDRAIL_MODEL", help="'embedded', a model folder, a .gguf file, or a hub name."
     ),
 ]
+ReloadOption: TypeAlias = Annotated[
+    bool, typer.Option("--reload", help="Follow the policy's file: what stands in it holds for the next answer.")
+]
 RecordOption: TypeAlias = Annotated[
     Path | None, typer.Option("--record", help="Append what the answer scored to this file, for `policy replay`.")
 ]

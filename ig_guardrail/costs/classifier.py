@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.costs.heads.artifact import options_sha256
+from ig_guardrail.costs.kinds.base import options_sha256
 from ig_guardrail.costs.sequence_classifier import SequenceClassifier
 from ig_guardrail.errors import ModelError
 from ig_guardrail.text.normalisation import normalise

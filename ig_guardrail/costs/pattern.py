@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ig_guardrail.costs.heads.artifact import options_sha256
+from ig_guardrail.costs.kinds.base import options_sha256
 from ig_guardrail.errors import CostFailure, ModelError
 from ig_guardrail.text.normalisation import compose, folded
 from ig_guardrail.text.re2 import MEMORY, MOST_STEPS, compile_re2, reaching, spellings, steps_of

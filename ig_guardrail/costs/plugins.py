@@ -16,7 +16,7 @@ from typing import Any, get_args
 
 from ig_guardrail.causes import log_cause, name_cause
 from ig_guardrail.costs.base import GROUP, CostModel, FoldState
-from ig_guardrail.costs.heads.artifact import options_sha256
+from ig_guardrail.costs.kinds.base import options_sha256
 from ig_guardrail.costs.workers import cost_failure
 from ig_guardrail.errors import CostFailure, ModelError, brief
 from ig_guardrail.types import CostModelSpec, Granularity, Piece, Prompt, ScoreKind

@@ -11,7 +11,7 @@ from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.calls.decoded import read_decoded
 from ig_guardrail.costs.calls.rules import ToolRules
 from ig_guardrail.costs.catalog import OF_CALLS, BuiltCost, beyond_text
-from ig_guardrail.costs.heads.artifact import options_sha256
+from ig_guardrail.costs.kinds.base import options_sha256
 from ig_guardrail.costs.workers import Worker
 from ig_guardrail.errors import ModelError
 from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec, Granularity, PromptRule, ScoreKind

@@ -52,7 +52,10 @@ class Recorder:
             append_line(file, "")
         except OSError as error:
             raise RequestError(
-                "answers cannot be recorded", where=str(file.path), why=brief(error), fix="name a file in a folder"
+                "answers cannot be recorded",
+                where=str(file.path),
+                why=brief(error),
+                fix="name a file that you may write",
             ) from error
 
     def note(self, run: Run, usage: Usage, receipt: Receipt) -> None:
@@ -175,8 +178,9 @@ def _tenths(scores: Sequence[float]) -> tuple[int, ...]:
 def append_line(file: RecordingFile, line: str) -> None:
     """Append a line, if it has any, in one write, so that processes that share a file do not mix theirs.
 
-    A new file is for its owner alone. Raises OSError.
+    A new file is for its owner alone, in a folder that is made if need be. Raises OSError.
     """
+    file.path.parent.mkdir(parents=True, exist_ok=True)
     opened = os.open(file.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         if line:

@@ -18,6 +18,7 @@ from ig_guardrail.costs.kinds.registry import KINDS
 from ig_guardrail.counterfactual import Swap
 from ig_guardrail.fields import FormatKind
 from ig_guardrail.hazards import spelled_out
+from ig_guardrail.policy.calibration import stale_calibrations
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, in_order, quoted
 from ig_guardrail.policy.draft import PolicyDraft, search_settings
 from ig_guardrail.policy.expression import Formula, parse, written
@@ -59,7 +60,7 @@ def compile_text(
     sound = draft is not None and not any(fault.severity == "error" for fault in faults)
     policy = _compiled(draft, swaps, folder) if draft is not None and sound else None
     if policy is not None and draft is not None and look:
-        faults += _as_packaged(draft, policy)
+        faults += [*_as_packaged(draft, policy), *stale_calibrations(draft, policy, Path(folder))]
     return policy, tuple(replace(fault, file=file) for fault in in_order(faults))
 
 

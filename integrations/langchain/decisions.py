@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import Runnable
 
-from ig_guardrail.costs.heads.artifact import options_sha256
+from ig_guardrail.costs.kinds.base import options_sha256
 from ig_guardrail.errors import CostFailure, ModelError
 from ig_guardrail.types import CompiledPolicy, Granularity, Piece, Prompt, ScoreKind
 

@@ -27,7 +27,6 @@ from ig_guardrail import __version__
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.drive.request import GenerationRequest, beginning_of
 from ig_guardrail.engine.external.engine import StreamedEngine
-from ig_guardrail.engine.external.stream import AnswerReader
 from ig_guardrail.errors import RequestError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.answer_cache import CompletedAnswers
@@ -75,6 +74,8 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
     """The model that answers. Callbacks of its own see what was not judged."""
     policy: str | Path | InstanceOf[CompiledPolicy] = Field(frozen=True, repr=False)
     """A policy file, the name of a packaged policy, or a compiled policy; its budgets must be over text."""
+    reload: bool = Field(default=False, frozen=True, repr=False)
+    """Whether a policy file that is changed holds for the requests that begin after that; see `policy_fault`."""
     longest: int = Field(default=LONGEST, ge=1)
     """Pieces of an answer that are read; it is cut there, as at `max_tokens`."""
     timeout: float | None = Field(default=None, gt=0)
@@ -97,7 +98,7 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
 
     @model_validator(mode="after")
     def _open(self) -> Self:
-        self._opened = TextOpening(self.policy, self.ledger, self.cost_models, self.audit)
+        self._opened = TextOpening(self.policy, self.ledger, self.cost_models, self.audit, self.reload)
         if self.cache is not False and not isinstance(self.cache, CompletedAnswers):
             self.cache = CompletedAnswers(self.cache if not isinstance(self.cache, bool) else None)
         return self
@@ -118,9 +119,10 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Generator[ChatGenerationChunk, None, None]:
-        ask = self._ask(messages, stop, kwargs)
+        guardrail = self._opened.guardrail
+        ask = self._ask(guardrail, messages, stop, kwargs)
         asking = InnerCall(self.inner, messages, stop, kwargs)
-        stream = self._over(asking.pulled).stream(ask, self.timeout)
+        stream = guardrail.over(StreamedEngine(self._name(), asking.pulled)).stream(ask, self.timeout)
         with errors_of_others(), closing(stream) as chunks:
             for chunk in chunks:
                 yield from asking.chunks(chunk)
@@ -133,9 +135,10 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
-        ask = self._ask(messages, stop, kwargs)
+        guardrail = await self._opened.guardrail_async()
+        ask = self._ask(guardrail, messages, stop, kwargs)
         asking = InnerCall(self.inner, messages, stop, kwargs)
-        stream = self._over(asking.awaited).astream(ask, self.timeout)
+        stream = guardrail.over(StreamedEngine(self._name(), asking.awaited)).astream(ask, self.timeout)
         try:
             with errors_of_others():
                 async with aclosing(stream) as chunks:
@@ -166,12 +169,16 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
         return await agenerate_from_stream(self._astream(messages, stop, **kwargs))
 
     def _ask(
-        self, messages: Sequence[BaseMessage], stop: Sequence[str] | None, given: dict[str, Any]
+        self,
+        guardrail: Guardrail,
+        messages: Sequence[BaseMessage],
+        stop: Sequence[str] | None,
+        given: dict[str, Any],
     ) -> GenerationRequest:
         """The request to the guardrail. Takes out of `given` what is not for the other model."""
         language = given.pop("language", None) or self.language
         payer = self._payer(given)
-        turns = messages_of(messages, self._limits(), unjudged=frozenset(self.unjudged_blocks), elsewhere=True)
+        turns = messages_of(messages, guardrail.limits, unjudged=frozenset(self.unjudged_blocks), elsewhere=True)
         if beginning_of(turns):
             raise RequestError(
                 "the conversation ends with a message of the assistant",
@@ -182,7 +189,7 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
         return GenerationRequest(
             turns,
             sampling(self.longest, stop_strings(stop)),
-            _possible(self._opened.guardrail.policy.search.strategy),
+            _possible(guardrail.policy.search.strategy),
             language,
             unit=shown_length,
             prose="response_format" not in given,
@@ -195,9 +202,10 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
     def _limits(self) -> Limits:
         return self._opened.guardrail.limits
 
-    def _over(self, begin: Callable[[], AnswerReader]) -> Guardrail:
-        """The guardrail over answers that are begun so."""
-        return self._opened.guardrail.over(StreamedEngine(self._name(), begin))
+    @property
+    def policy_fault(self) -> str | None:
+        """With `reload`, why the policy's file, as it stands now, is not in force; None if it is."""
+        return self._opened.fault
 
     # ----------------------------------------------------------------------------------------------- tools, schemas
 
@@ -271,13 +279,14 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
     @override
     def _identifying_params(self) -> dict[str, Any]:
         """What tells two models apart in traces and caches."""
-        policy = self._opened.guardrail.policy
+        guardrail = self._opened.guardrail
+        policy = guardrail.policy
         return {
             "inner": self.inner._identifying_params,
             "model": self._name(),
             "policy": policy.name,
             "policy_sha256": policy.sha256,
-            "cost_models": sorted(self._opened.guardrail.costs.hashes.values()),
+            "cost_models": sorted(guardrail.costs.hashes.values()),
             "longest": self.longest,
             "language": self.language,
             "version": __version__,

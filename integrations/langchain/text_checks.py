@@ -5,6 +5,7 @@ A guardrail over text that is written elsewhere, and what a request to it says.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,8 +29,9 @@ from ig_guardrail.errors import EngineError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.ledger import Ledger, ledger_at
 from ig_guardrail.policy import load_policy
+from ig_guardrail.reload import ReloadingGuardrail, path_of, state_of
 from ig_guardrail.settings import AuditFile, audit_file
-from ig_guardrail.spec import folder_of
+from ig_guardrail.spec import GuardrailSpec, folder_of
 from ig_guardrail.text.calls import format_call
 from ig_guardrail.types import Budget, CompiledPolicy, Piece, Prompt, Role, Sampling
 
@@ -174,7 +176,7 @@ def text_guardrail(
 
 
 class TextOpening:
-    """A text guardrail that is opened at once, and copied by what it was opened from.
+    """A text guardrail that is opened at once, and copied by what it was opened from; it may follow its policy's file.
 
     A copy in this process is the same one; one that was pickled is opened again where it is read.
     """
@@ -185,10 +187,34 @@ class TextOpening:
         ledger: str | Path | Ledger | None = None,
         cost_models: Mapping[str, CostModel] | None = None,
         audit: str | Path | AuditFile | None = None,
+        reload: bool = False,
     ) -> None:
-        self._given = (policy, ledger, cost_models, audit)
-        self.guardrail = text_guardrail(policy, ledger, cost_models)
-        self.guardrail.auditor = None if audit is None else Auditor(audit_file(audit))
+        self._given = (policy, ledger, cost_models, audit, reload)
+        spec = GuardrailSpec(policy=policy, cost_models=cost_models or {}, reload=reload)
+        seen = state_of(path_of(spec)) if reload else None
+        self._first = text_guardrail(policy, ledger, cost_models)
+        self._first.auditor = None if audit is None else Auditor(audit_file(audit))
+        self._reloading = ReloadingGuardrail(spec, self._first, seen, self._remade) if reload else None
+
+    @property
+    def guardrail(self) -> Guardrail:
+        """The guardrail for a request that begins now."""
+        return self._first if self._reloading is None else self._reloading.current()
+
+    async def guardrail_async(self) -> Guardrail:
+        """The same; a thread reads what was changed, so that the event loop stays free."""
+        return self._first if self._reloading is None else await asyncio.to_thread(self._reloading.current)
+
+    @property
+    def fault(self) -> str | None:
+        """Why the policy's file, as it stands now, is not in force."""
+        return None if self._reloading is None else self._reloading.fault
+
+    def _remade(self, old: Guardrail, policy: CompiledPolicy, folder: Path) -> Guardrail:
+        new = guard_text(old.engine, policy, folder, old.ledger, self._given[2])
+        new.auditor = old.auditor
+        new.approve()
+        return new
 
     def __deepcopy__(self, memo: dict[int, Any]) -> TextOpening:
         return self

@@ -53,7 +53,8 @@ CHECKED_ONLY = {
     "pytest": "runs the tests themselves",
 }
 NEEDS = dict.fromkeys(("DecisionCost", "policy_decisions"), "langchain_core.decisions")  # from langchain-core 1.8 on
-COMMANDS = [command for page in PAGES for command in commands(page)]
+WALKED = "first-hour.md"  # whose steps rest on each other: `test_first_hour.py`
+COMMANDS = [command for page in PAGES if page.name != WALKED for command in commands(page)]
 PYTHON = [page for page in PAGES if blocks(page, "python") and page.name != "architecture.md"]
 
 pytestmark = pytest.mark.real

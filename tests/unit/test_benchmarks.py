@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import importlib
+from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from xml.etree import ElementTree
 
 import pytest
 
+from ig_guardrail.policy import load_policy
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+SCRIPTS = ["bench", "budget_picture", "first_hour", "gpu", "growth", "picture", "report", "transcripts"]
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +21,7 @@ def beside_the_benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
 
 
-@pytest.mark.parametrize("name", ["bench", "gpu", "growth", "picture", "report", "transcripts"])
+@pytest.mark.parametrize("name", SCRIPTS)
 def test_every_script_can_be_started(name: str) -> None:
     assert callable(importlib.import_module(name).main)
 
@@ -32,3 +37,57 @@ def test_every_measured_part_is_shown_somewhere() -> None:
     measured = {row["of"] for row in report._read(report.RESULTS, "bench")["figures"]}
     assert measured <= {*bench.PARTS}
     assert {*report.ELSEWHERE} <= {*bench.PARTS}
+
+
+def test_the_picture_of_a_budget_is_of_the_policy_that_its_page_shows(tmp_path: Path) -> None:
+    picture: Any = importlib.import_module("budget_picture")
+    file = tmp_path / "kindness.yaml"
+    file.write_text(picture.policy_of_the_page(), encoding="utf-8")
+    assert result()["policy"]["sha256"] == load_policy(file).sha256
+
+
+def test_the_picture_of_a_budget_shows_a_denial_and_another_way_within_budget() -> None:
+    found = result()
+    assert any(one["left"] < 0 for one in found["draft"])
+    assert all(one["left"] >= 0 for one in found["answer"])
+    assert any(one["cost"] > 0 for one in found["answer"])
+
+
+def test_no_two_texts_of_the_picture_overlap_and_none_crosses_a_box() -> None:
+    picture: Any = importlib.import_module("budget_picture")
+    drawn = ElementTree.fromstring(picture.draw(result()))
+    texts = [text_box(one, picture.LETTER) for one in drawn.findall(".//{*}text")]
+    framed = (one for one in drawn.findall(".//{*}rect") if one.get("class") in ("box", "struck"))
+    boxes = [Box(*(float(one.get(key, "")) for key in ("x", "y", "width", "height"))) for one in framed]
+    *_, width, height = map(float, drawn.get("viewBox", "").split())
+    assert len(texts) > 20
+    assert all(box.inside(Box(0, 0, width, height)) for box in texts)
+    assert [(a, b) for a, b in combinations(texts, 2) if a.meets(b)] == []
+    assert [(a, b) for a in texts for b in boxes if a.meets(b) and not a.inside(b)] == []
+
+
+class Box(NamedTuple):
+    """A rectangle of a picture, in pixels."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def meets(self, other: Box) -> bool:
+        across = self.x < other.x + other.width and other.x < self.x + self.width
+        return across and self.y < other.y + other.height and other.y < self.y + self.height
+
+    def inside(self, other: Box) -> bool:
+        across = other.x <= self.x and self.x + self.width <= other.x + other.width
+        return across and other.y <= self.y and self.y + self.height <= other.y + other.height
+
+
+def text_box(text: ElementTree.Element, letter: float) -> Box:
+    """Where a text of 12 pixels stands, whose letters are equally wide."""
+    return Box(float(text.get("x", "")), float(text.get("y", "")) - 10, letter * len(text.text or ""), 13)
+
+
+def result() -> Any:
+    report: Any = importlib.import_module("report")
+    return report._read(report.RESULTS, "budget")

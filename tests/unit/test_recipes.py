@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.documents import ROOT, Block, blocks
+from tests.walks import edit
 
 PAGE = ROOT / "docs" / "architecture.md"
 # the copy is imported, and not what is installed for editing
@@ -77,14 +78,3 @@ def test_a_recipe_is_short(title: str) -> None:
 
 def test_there_is_a_recipe_for_each_thing_that_is_often_added() -> None:
     assert len(recipes()) == 3
-
-
-def edit(folder: Path, step: Block) -> None:
-    """Make the edit that a block shows: unchanged lines and those with `-` stand in the file once."""
-    head, *lines = step.text.splitlines()
-    file = folder / head.removeprefix("+++ ")
-    before = "".join(f"{line[1:]}\n" for line in lines if line[:1] != "+")
-    after = "".join(f"{line[1:]}\n" for line in lines if line[:1] != "-")
-    text = file.read_text(encoding="utf-8")
-    assert text.count(before) == 1, f"{step.place}: {file.name} has these lines {text.count(before)} times:\n{before}"
-    file.write_text(text.replace(before, after), encoding="utf-8")

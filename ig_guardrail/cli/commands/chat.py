@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -23,6 +23,7 @@ from ig_guardrail.types import CallNotation, Message, Receipt
 
 if TYPE_CHECKING:
     from ig_guardrail.guardrail import Guardrail
+    from ig_guardrail.spec import GuardrailSpec
 
 HELP = "/new begins again, /result TEXT answers a call, /quit leaves"
 
@@ -30,6 +31,7 @@ HELP = "/new begins again, /result TEXT answers a call, /quit leaves"
 def chat_command(
     model: options.ModelOption = "embedded",
     policy: options.Policy = "default",
+    reload: options.ReloadOption = False,
     strategy: options.StrategyOption = None,
     exit: options.ExitOption = None,
     seed: options.SeedOption = None,
@@ -65,7 +67,6 @@ def chat_command(
 
     Lines from a pipe end with the exit code of the last answer: 0 completed, 3 refused, 4 ended, 5 cancelled, 2 failed.
     """
-    from ig_guardrail.assembly import open_guardrail
     from ig_guardrail.settings import AuditFile
     from ig_guardrail.spec import GuardrailSpec
 
@@ -93,14 +94,27 @@ def chat_command(
     )
     names = (model, policy, device, dtype, weights, None, None, exit, ledger)
     log = None if audit is None else AuditFile(audit, key_file, audit_texts)
-    guardrail = open_guardrail(GuardrailSpec(*names, revision=revision, context=context, audit=log))
-    asking = asking.within(guardrail)
+    current = _opened(GuardrailSpec(*names, revision=revision, context=context, reload=reload, audit=log))
+    asking = asking.within(current())
     try:
-        code = ChatHistory(guardrail, asking, opening_turns(system), timeout, conversation).hold(_lines())
+        code = ChatHistory(current, asking, opening_turns(system), timeout, conversation).hold(_lines())
     finally:
-        if guardrail.auditor is not None:
-            guardrail.auditor.flush()
+        if (auditor := current().auditor) is not None:
+            auditor.flush()
     raise typer.Exit(0 if sys.stdin.isatty() else code)
+
+
+def _opened(spec: GuardrailSpec) -> Callable[[], Guardrail]:
+    """What gives the guardrail of the next answer: the one that was opened, or as its policy's file stands then."""
+    from ig_guardrail.assembly import open_guardrail
+
+    if not spec.reload:
+        guardrail = open_guardrail(spec)
+        return lambda: guardrail
+    from ig_guardrail.reload import ReloadingGuardrail, path_of, state_of
+
+    seen = state_of(path_of(spec))
+    return ReloadingGuardrail(spec, open_guardrail(spec), seen).current
 
 
 class ChatHistory:
@@ -108,14 +122,17 @@ class ChatHistory:
 
     def __init__(
         self,
-        guardrail: Guardrail,
+        current: Callable[[], Guardrail],
         asking: RequestOptions,
         opening: tuple[Message, ...],
         timeout: float | None,
         name: str | None,
     ) -> None:
-        """name: what the ledger knows the conversation by; None draws one, and another for each that begins again."""
-        self._guardrail, self._asking, self._timeout = guardrail, asking, timeout
+        """current: gives the guardrail of an answer that begins now.
+
+        name: what the ledger knows the conversation by; None draws one, and another for each that begins again
+        """
+        self._current, self._asking, self._timeout = current, asking, timeout
         self._opening = self._turns = opening
         self._given = name
         self._name = name or str(uuid4())
@@ -124,7 +141,8 @@ class ChatHistory:
 
     def hold(self, lines: Iterator[str]) -> int:
         """Answer line by line, until /quit or the end of the lines. The exit code that tells how the last one ended."""
-        self._note(f"policy {self._guardrail.policy.name}, model {self._guardrail.engine.info.model}; {HELP}")
+        guardrail = self._current()
+        self._note(f"policy {guardrail.policy.name}, model {guardrail.engine.info.model}; {HELP}")
         for said in lines:
             command, _, rest = said.partition(" ")
             if said == "/quit":
@@ -151,7 +169,7 @@ class ChatHistory:
         turns = (*self._turns, said)
         try:
             ask = self._asking.ask(turns, self._name)
-            receipt = deliver(self._guardrail.stream(ask, self._timeout), _Lines(self._notes))
+            receipt = deliver(self._current().stream(ask, self._timeout), _Lines(self._notes))
         except (GenerationFailed, RequestError) as error:
             self._note(f"error: {error}")
             self._code = FAILED

@@ -15,7 +15,7 @@ from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.calls.decoded import fired_rules, read_decoded
 from ig_guardrail.costs.calls.reader import CallReader, reader_of
 from ig_guardrail.costs.calls.rules import name_pattern
-from ig_guardrail.costs.heads.artifact import options_sha256
+from ig_guardrail.costs.kinds.base import options_sha256
 from ig_guardrail.errors import ModelError
 from ig_guardrail.text.call_notation import OURS
 from ig_guardrail.text.calls import format_call

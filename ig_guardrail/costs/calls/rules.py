@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ig_guardrail.costs.calls.reader import CallReader, reader_of
-from ig_guardrail.costs.heads.artifact import options_sha256
+from ig_guardrail.costs.kinds.base import options_sha256
 from ig_guardrail.errors import ModelError
 from ig_guardrail.types import Granularity, Piece, Prompt, ScoreKind, ToolCall
 

@@ -14,11 +14,12 @@ from importlib.resources.abc import Traversable
 
 from ig_guardrail.costs.encoder.sentences import SentenceEncoder, Vector
 from ig_guardrail.costs.encoder.windows import TextWindows, WindowShape
-from ig_guardrail.costs.heads.artifact import Artifact, options_sha256, read_artifact
+from ig_guardrail.costs.heads.artifact import Artifact, read_artifact
 from ig_guardrail.costs.heads.latent import read_scale
 from ig_guardrail.costs.heads.lexical import logit_of
 from ig_guardrail.costs.heads.linear import Floats, LinearMap, Scale
 from ig_guardrail.costs.heads.words import count_terms
+from ig_guardrail.costs.kinds.base import options_sha256
 from ig_guardrail.errors import HeadMismatch
 from ig_guardrail.types import Granularity, Piece, Prompt, ScoreKind
 

@@ -17,7 +17,7 @@ from ig_guardrail.costs.guards.format import GuardFormat, read_format
 from ig_guardrail.costs.guards.local import load_local_guard
 from ig_guardrail.costs.guards.questions import NEUTRAL, Asker, GuardModel, GuardQuestion, Turn, spoken
 from ig_guardrail.costs.guards.served import ServedGuard
-from ig_guardrail.costs.heads.artifact import options_sha256
+from ig_guardrail.costs.kinds.base import options_sha256
 from ig_guardrail.costs.remote.endpoint import Endpoint, open_client
 from ig_guardrail.costs.remote.moderation import SHARE, key_of
 from ig_guardrail.errors import ModelError

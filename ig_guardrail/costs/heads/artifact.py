@@ -102,11 +102,6 @@ def kind_of(folder: Traversable) -> str:
     return str(_parse_card(_read(folder / CARD, MAX_CARD_BYTES), str(folder)).get("kind"))
 
 
-def options_sha256(artifact: str, **options: object) -> str:
-    """One hash for an artifact and the options it is used with; part of the key under which scores are kept."""
-    return hashlib.sha256(json.dumps([artifact, options], sort_keys=True).encode()).hexdigest()
-
-
 def _read(file: Traversable, limit: int) -> bytes:
     try:
         with file.open("rb") as stream:

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.costs.heads.artifact import Artifact, options_sha256, read_artifact
+from ig_guardrail.costs.heads.artifact import Artifact, read_artifact
 from ig_guardrail.costs.heads.base_model import BaseModel, read_base_model
 from ig_guardrail.costs.heads.linear import Scale, read_line
+from ig_guardrail.costs.kinds.base import options_sha256
 from ig_guardrail.errors import CostFailure
 from ig_guardrail.types import Granularity, Piece, Prompt, ScoreKind, StateEdit
 

@@ -15,10 +15,11 @@ from importlib.resources.abc import Traversable
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.costs.heads.artifact import options_sha256, read_artifact
+from ig_guardrail.costs.heads.artifact import read_artifact
 from ig_guardrail.costs.heads.latent import read_scale
 from ig_guardrail.costs.heads.linear import Scale
 from ig_guardrail.costs.heads.words import WordReader, bucket, terms_of
+from ig_guardrail.costs.kinds.base import options_sha256
 from ig_guardrail.types import Granularity, Piece, Prompt, ScoreKind
 
 

@@ -8,6 +8,8 @@ checked without it.
 from __future__ import annotations
 
 import difflib
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -33,6 +35,11 @@ ARTIFACT = FormatKind(
 )
 HUB_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?"
 REVISION = FormatKind("a branch, tag or commit", REVISION_FORM.pattern, "v1.0")
+
+
+def options_sha256(artifact: str, **options: object) -> str:
+    """One hash for an artifact and the options it is used with; part of the key under which scores are kept."""
+    return hashlib.sha256(json.dumps([artifact, options], sort_keys=True).encode()).hexdigest()
 
 
 def folder_or(what: str, pattern: str, example: str, *, also: str = "") -> FormatKind:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from ig_guardrail.costs.heads.artifact import options_sha256
+from ig_guardrail.costs.kinds.base import options_sha256
 from ig_guardrail.costs.provenance.index import Run, TokenIndex, read_index
 from ig_guardrail.errors import CostFailure, HeadMismatch
 from ig_guardrail.types import Granularity, Piece, Prompt, QuotedSource, ScoreKind

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ig_guardrail.costs.classifier import LabelScores, places, squash_of
-from ig_guardrail.costs.heads.artifact import options_sha256
+from ig_guardrail.costs.kinds.base import options_sha256
 from ig_guardrail.costs.rewards.catalog import CLASSIFIER
 from ig_guardrail.costs.sequence_classifier import (
     load_sequence_classifier,

@@ -129,10 +129,11 @@ def _reward(guardrail: Guardrail, turns: tuple[Message, ...], ids: tuple[int, ..
 
 
 def add_line(path: Path, fields: Mapping[str, Any]) -> None:
-    """Add one object; it is on disk when this returns."""
+    """Add one object on a line of its own, whatever an interrupted run left; it is on disk when this returns."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write("\n" + json.dumps(fields, ensure_ascii=False))
+    with path.open("ab+") as file:
+        torn = file.tell() > 0 and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n"
+        file.write(b"\n" * torn + json.dumps(fields, ensure_ascii=False).encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
 

@@ -1,7 +1,8 @@
 """The pages of warnings about meaning: what is valid, and does something else than its author wants.
 
 P109-P115 are about budgets, P116-P121 about hazards, P122-P130 about patterns, P131-P134 about tools, P135-P145 about
-settings and texts, P146-P149 about what a check found beside the policy, P150-P153 about messages for one hazard.
+settings and texts, P146-P149 and P152 about what a check found beside the policy, P150, P151 and P153 about messages
+for one hazard.
 """
 
 from __future__ import annotations
@@ -284,6 +285,12 @@ OF_FINDINGS: dict[str, tuple[str, str, str, str]] = {
         "one is shown",
         'refusal: {en: ..., by_hazard: {ssh: {en: "Please call 116 123."}}}\nclosing: {en: "Let me stop here."}',
         'closing: {en: "Let me stop here.", by_hazard: {ssh: {en: "Please call 116 123."}}}',
+    ),
+    "P152": (
+        "a calibration that does not hold any more",
+        "the share of harmless answers that it speaks of was counted with another number, or on other scores",
+        "- {id: tone, threshold: 0.4, x-calibrated: {rate: 0.02, threshold: 0.5123, ...}, ...}",
+        "- {id: tone, threshold: 0.5123, x-calibrated: {rate: 0.02, threshold: 0.5123, ...}, ...}",
     ),
     "P153": (
         "an order of hazards that no message is for",

@@ -33,10 +33,10 @@ def reasons(step: Step, judged: JudgedCase, trace: Trace, costs: CostRegistry, p
     charge = deciding(trace, policy, step.expect.shadow or step.expect.budget)
     if charge is None:
         return []
-    threshold = next(one.threshold for one in policy.budgets if one.id == charge.budget)
+    budget = next(one for one in policy.budgets if one.id == charge.budget)
     end = f"the end, token {charge.position}" if charge.ended else f"token {charge.position}"
     text = judged.text[: trace.ends[charge.position - 1]] if charge.position else ""
-    score = f"score {charge.score:.3g}, threshold {threshold:g}, left {charge.z_after:.3g}"
+    score = f"score {charge.score:.3g}, threshold {budget.threshold:g}, left {charge.z_after:.3g} of {budget.budget:g}"
     line = f"budget `{charge.budget}` at {end}: {score}"
     return [line, *_behind(charge.raw, charge.fired, call, text, costs, policy)]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ig_guardrail.assembly import guard, open_engine
 from ig_guardrail.budget import charge_points
+from ig_guardrail.costs.kinds.identity import identity_of
 from ig_guardrail.costs.rewards.values import Values
 from ig_guardrail.drive.cost_registry import BoundCost, CostRegistry
 from ig_guardrail.drive.prompt_check import check_prompt_text
@@ -21,7 +22,7 @@ from ig_guardrail.settings import Limits
 from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.types import CompiledPolicy, Message, Sampling
 from ig_guardrail.workbench.cases.reading import CaseFile, read_cases
-from ig_guardrail.workbench.cases.recordings import RecordedCost, Recordings, identity_of, recordings_path
+from ig_guardrail.workbench.cases.recordings import RecordedCost, Recordings, recordings_path
 from ig_guardrail.workbench.cases.scored import HeardCost, Reading, RecordedScores
 from ig_guardrail.workbench.cases.suite import CostsOfCases, folder_of_policy, judged_text
 

@@ -13,13 +13,10 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
 
-from ig_guardrail.costs.heads.artifact import options_sha256
-from ig_guardrail.costs.kinds.base import CARD
-from ig_guardrail.costs.kinds.registry import KINDS
+from ig_guardrail.costs.kinds.identity import identity_of
 from ig_guardrail.errors import RequestError
 from ig_guardrail.policy.sources import CASES
 from ig_guardrail.types import CostModelSpec, Granularity, ScoreKind
@@ -28,7 +25,6 @@ from ig_guardrail.workbench.cases.scored import NotRecorded, Reading, RecordedSc
 SUFFIX = "_test.scores.jsonl"
 FORMAT = "ig-guardrail/scores/v1"
 MOST_BYTES = 16 * 2**20
-MOST_FILES = 1_000  # of an artifact, that its identity rests on
 _DIGITS = 32  # of a hash
 
 
@@ -165,29 +161,6 @@ def reading_key(reading: Reading) -> str:
     """Names what was read, and how it was cut and asked."""
     how = json.dumps([reading.role, reading.start, reading.ended])
     return _sha256(how.encode() + b"\n" + reading.text.encode())
-
-
-def identity_of(spec: CostModelSpec, folder: Path | None) -> str:
-    """Names an entry of a policy and what is in the artifact that it names, without loading that."""
-    options = {key: _content(value, spec.kind, folder) for key, value in sorted(spec.options.items())}
-    return options_sha256(spec.kind, hazards=spec.hazards, options=options, scale=spec.scale)[:_DIGITS]
-
-
-def _content(value: Any, kind: str, folder: Path | None) -> Any:
-    """An option; of an artifact, the cards and the sizes of the files in it, and not where it is."""
-    if not isinstance(value, str):
-        return value
-    packaged = resources.files("ig_guardrail.artifacts")
-    places = [packaged / value, packaged / kind / value] if value in KINDS[kind].packaged else []
-    places += [(folder or Path()) / value] if "/" in value else []
-    found = next((Path(str(place)) for place in places if place.is_dir()), None)
-    if found is None:
-        return value
-    files = sorted(one for one in found.rglob("*") if one.is_file())[:MOST_FILES]
-    return [
-        [one.relative_to(found).as_posix(), _sha256(one.read_bytes()) if one.name == CARD else one.stat().st_size]
-        for one in files
-    ]
 
 
 def _sha256(content: bytes) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from ig_guardrail.costs.base import FoldState, LedCost
-from ig_guardrail.costs.heads.artifact import options_sha256
+from ig_guardrail.costs.kinds.base import options_sha256
 from ig_guardrail.errors import CostFailure
 from ig_guardrail.types import CostModelSpec, Granularity, Piece, Prompt, Role, ScoreKind
 

@@ -13,6 +13,8 @@ from ig_guardrail.workbench.meaning.sources import charged, identity, open_books
 from ig_guardrail.workbench.meaning.tool_calls import CallComparison, compare_calls
 
 PROMPT = "prompt"
+AS_STRICT = ("same", "stricter")
+STRICTEST_FIRST = ("refuse", "search", "observe")  # of what may follow where a prompt check is exceeded
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,22 @@ class Differences:
         budgets = [self.together, self.prompt, *(one.found for one in self.hazards)]
         verdicts = [self.calls.verdict, *(one.verdict for one in budgets)]
         return not self.changes and all(verdict == "same" for verdict in verdicts)
+
+    @property
+    def loosened(self) -> tuple[str, ...]:
+        """The parts in which B is not proved to be as strict as A."""
+        verdicts = [(one.hazard, one.found.verdict) for one in self.hazards]
+        verdicts += [("all budgets together", self.together.verdict), ("prompt check", self.prompt.verdict)]
+        parts = [part for part, verdict in (*verdicts, ("tools", self.calls.verdict)) if verdict not in AS_STRICT]
+        return (*parts, *(one.part for one in self.changes if _loosens(one)))
+
+
+def _loosens(one: Change) -> bool:
+    """Whether a setting that no budget tells of lets more through."""
+    key = one.part.rpartition(".")[2]
+    if key == "on_exceed":
+        return STRICTEST_FIRST.index(one.b) > STRICTEST_FIRST.index(one.a)
+    return (key, one.b) in (("allow_unguarded", True), ("on_error", "open"))
 
 
 def differences(a: CompiledPolicy, b: CompiledPolicy) -> Differences:

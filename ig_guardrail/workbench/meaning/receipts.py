@@ -9,6 +9,7 @@ from typing import Any
 from ig_guardrail.errors import RequestError, brief
 
 NOT_RECORDED = "not recorded"
+LONGEST = 100  # characters of an answer that are quoted
 ENDINGS = {
     "completed": "the answer is complete",
     "refused": "nothing of an answer was shown: the refusal was shown in its place",
@@ -62,6 +63,8 @@ def _ending(values: Mapping[str, Any], verdict: Mapping[str, Any]) -> Iterator[s
     yield "the answer was cut off at its greatest length" if finish == "length" else ENDINGS[outcome]
     if reason:
         yield f"because: {reason}"
+    if text := " ".join(str(values.get("text", "")).split()):
+        yield f"shown: {text if len(text) <= LONGEST else text[: LONGEST - 1] + '…'}"
     check = values["prompt_check"]
     if check["exceeded"]:
         follows = {"refuse": "so the request was refused", "search": "so the search was careful", "observe": "noted"}

@@ -147,7 +147,10 @@ def _changes(changes: Sequence[Change]) -> Iterator[str]:
         if isinstance(one.a, list | tuple) and isinstance(one.b, list | tuple):
             gone = [value for value in one.a if value not in one.b]
             new = [value for value in one.b if value not in one.a]
-            yield f"{one.part}: {_listed('without', gone)}{', ' if gone and new else ''}{_listed('with', new)}"
+            if len(gone) == len(new) == 1:
+                yield f"{one.part}: {_value(gone[0])} -> {_value(new[0])}"
+            else:
+                yield f"{one.part}: {_listed('without', gone)}{', ' if gone and new else ''}{_listed('with', new)}"
         else:
             yield f"{one.part}: {_value(one.a)} -> {_value(one.b)}"
 
@@ -165,6 +168,7 @@ def as_dict(a: CompiledPolicy, b: CompiledPolicy, found: Differences) -> dict[st
     """The same as plain values."""
     return {
         "same": found.same,
+        "loosened": list(found.loosened),
         "policies": {
             side: {"name": one.name, "version": one.version, "sha256": one.sha256} for side, one in (("A", a), ("B", b))
         },

@@ -44,12 +44,16 @@ class DraftVerdict:
 
 @dataclass(frozen=True, slots=True)
 class JudgedDraft:
-    """A recorded draft, judged before and after. It flips where one passes it, and the other does not."""
+    """A recorded draft, judged before and after. It flips where one passes it, and the other does not.
+
+    text  what was said; None unless the recording keeps it
+    """
 
     place: str
     before: DraftVerdict
     after: DraftVerdict
     language: str
+    text: str | None = None
 
     @property
     def to_denied(self) -> bool:
@@ -201,7 +205,7 @@ def replay(
         except CannotJudge as reason:
             apart[str(reason)] = apart.get(str(reason), 0) + 1
             continue
-        judged.append(JudgedDraft(place, before, after, recording.language))
+        judged.append(JudgedDraft(place, before, after, recording.language, recording.text))
     budgets = [budget for budget in new.policy.budgets if budget.scope == "response"]
     hazards = _hazards(new, old)
     rows = {budget.id + (" (shadow)" if budget.mode == "shadow" else ""): {budget.id} for budget in budgets}

@@ -12,6 +12,7 @@ from ig_guardrail.policy.diagnostics.render import printable_lines
 from ig_guardrail.workbench.traffic.replay import DraftVerdict, JudgedDraft, ReplayReport, ShareRow
 
 SHOWN = 20  # flips that are listed for people
+LONGEST = 60  # characters of a text that are told, where recordings keep it
 LIMITS = (
     "a replay judges the drafts that were recorded; what a search would have said in their place it cannot know",
     "answers are taken one by one, and intervals as if they were drawn independently; they hold 95% of the time",
@@ -89,7 +90,9 @@ def _table(title: str, rows: Sequence[ShareRow]) -> Iterator[str]:
 
 
 def _flip(one: JudgedDraft) -> str:
-    return f"{one.place}: {_said(one.before)} -> {_said(one.after)}"
+    text = "" if one.text is None else f": {' '.join(one.text.split())}"
+    text = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+    return f"{one.place}: {_said(one.before)} -> {_said(one.after)}{text}"
 
 
 def _said(verdict: DraftVerdict) -> str:

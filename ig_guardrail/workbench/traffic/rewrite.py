@@ -9,13 +9,13 @@ from dataclasses import replace
 from typing import Any
 
 from ig_guardrail.errors import GuardrailError, PolicyError
+from ig_guardrail.policy.calibration import NOTE
 from ig_guardrail.policy.compiler import compile_text
 from ig_guardrail.policy.diagnostics.diagnostic import Position
 from ig_guardrail.policy.yaml.reader import read
 from ig_guardrail.policy.yaml.tree import Listing, Scalar, Table, YamlEntry
 from ig_guardrail.types import CompiledPolicy
 
-NOTE = "x-calibrated"
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 

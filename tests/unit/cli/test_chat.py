@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from ig_guardrail import reload
+from ig_guardrail.cli.commands import chat
 from ig_guardrail.cli.commands.chat import HELP
 from ig_guardrail.drive.request import GenerationRequest
-from ig_guardrail.engine.scripted.engine import Incidents
+from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
+from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import EngineError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.types import Message
-from tests.golden.conversations import CALM, RUDE, scripted_guardrail
+from tests.golden.conversations import CALM, POLITE, RUDE, scripted_guardrail
 from tests.unit.cli.conftest import Command
 
 Says = Callable[[Guardrail], Guardrail]
@@ -88,3 +92,28 @@ def test_a_line_that_is_not_text_ends_it_with_a_reason(ig: Command, says: Says) 
     ran = ig("chat", stdin=b"\xff\n")
     assert ran.code == 2
     assert "error: prompt: the prompt is not UTF-8 (byte 0)" in ran.err
+
+
+def test_with_reload_an_answer_is_held_to_the_policy_as_it_stands_then(
+    ig: Command, runs_on: Callable[[ScriptedEngine], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "polite.yaml"
+    path.write_text(POLITE)
+
+    def lines() -> Iterator[str]:
+        yield "one"
+        path.write_text(POLITE.replace("blockhead", "wavelength"))
+        yield "two"
+        yield "three"  # by the second look, nobody writes to the file any more
+
+    runs_on(ScriptedEngine(Continuations({(0, 0): RUDE})))
+    monkeypatch.setattr(reload, "EVERY", 0.0)
+    monkeypatch.setattr(chat, "_lines", lines)
+    ran = ig("chat", "--policy", str(path), "--reload")
+    first, _, last = ran.out.splitlines()
+    assert (ran.code, first, last) == (0, "I would rather not say that.", RUDE)
+
+
+def test_only_a_file_can_be_followed(ig: Command) -> None:
+    ran = ig("chat", "--policy", "default", "--reload")
+    assert (ran.code, "no file cannot be reloaded" in ran.err) == (2, True)

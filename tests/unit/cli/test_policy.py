@@ -157,6 +157,38 @@ def test_policies_are_compared_by_meaning(ig: Command, tmp_path: Path) -> None:
     assert ig("policy", "diff", str(mine), str(tmp_path / "no.yaml")).code == 2
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "looser"),
+    [
+        ("budget: 0.0", "budget: 0.9", "hte, all budgets together"),
+        ("budgets:", "allow_unguarded: true\nbudgets:", "allow_unguarded"),
+        ("on_exceed: refuse", "on_exceed: observe", "prompt.on_exceed"),
+        ("timeout_ms: 60000", "timeout_ms: 60000, on_error: open", "cost_models.rude.on_error"),
+        ("longest_match: 9", "longest_match: 12", "hte, all budgets together, prompt check"),
+        ("version: 1.0.0", "version: 1.1.0", ""),
+    ],
+)
+def test_a_build_fails_only_where_a_policy_gets_looser(
+    ig: Command, tmp_path: Path, old: str, new: str, looser: str
+) -> None:
+    text = POLITE.replace("allow_unguarded: true\n", "")
+    assert old in text
+    before, after = tmp_path / "before.yaml", tmp_path / "after.yaml"
+    before.write_text(text)
+    after.write_text(text.replace(old, new))
+    ran = ig("policy", "diff", str(before), str(after), "--fail-on", "looser")
+    last = ran.out.splitlines()[-1]
+    assert (ran.code, last.partition("as strict, in: ")[2]) == (1 if looser else 0, looser)
+
+
+def test_a_stricter_policy_is_different_and_not_looser(ig: Command, tmp_path: Path) -> None:
+    before, after = tmp_path / "before.yaml", tmp_path / "after.yaml"
+    before.write_text(POLITE.replace("budget: 0.0", "budget: 0.9"))
+    after.write_text(POLITE)
+    command = ("policy", "diff", str(before), str(after))
+    assert (ig(*command).code, ig(*command, "--fail-on", "looser").code) == (1, 0)
+
+
 def test_a_policy_and_a_receipt_are_explained(ig: Command, tmp_path: Path) -> None:
     assert "can be overdrawn" in ig("policy", "explain", "default").out
     assert json.loads(ig("policy", "explain", "strict", "--format", "json").out)["name"] == "strict"

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
+import re
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage
+from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models.chat_models import generate_from_stream
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
-from ig_guardrail import ChatIGGuardrail, assembly, reload
+from ig_guardrail import ChatIGGuardrail, GuardedChatModel, assembly, reload
 from ig_guardrail.assembly import guard
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations
@@ -61,7 +67,7 @@ def version(number: int) -> str:
     return POLITE.replace("version: 1.0.0", f"version: 1.0.{number}")
 
 
-def told(message: AIMessage) -> dict[str, Any]:
+def told(message: AIMessage | AIMessageChunk) -> dict[str, Any]:
     found: dict[str, Any] = message.response_metadata["ig_guardrail"]["policy"]
     return found
 
@@ -164,36 +170,140 @@ def test_the_first_policy_must_be_valid(served: None, tmp_path: Path) -> None:
         chat(path).invoke(ASKED)
 
 
-@pytest.mark.slow
-def test_under_load_every_receipt_is_that_of_one_valid_version_and_none_is_lost(served: None, tmp_path: Path) -> None:
+def test_a_request_in_flight_keeps_its_policy(served: None, tmp_path: Path) -> None:
     path = tmp_path / "polite.yaml"
     write(path, version(0))
     model = chat(path)
-    valid = {load_policy_of(version(number), tmp_path): f"1.0.{number}" for number in range(0, 201, 2)}
-    stop, seen, lost = threading.Event(), [], []
+    under_way = model.stream(ASKED)
+    first = next(under_way)
+    write(path, version(1))
+    assert told(model.invoke(ASKED))["version"] == "1.0.1"
+    whole = first
+    for chunk in under_way:
+        whole += chunk
+    assert (told(whole)["version"], whole.text) == ("1.0.0", CALM)
+
+
+def test_a_new_version_is_live_within_a_second_of_its_writing(
+    served: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, clock = tmp_path / "polite.yaml", Clock()
+    monkeypatch.setattr(reload, "EVERY", 0.1)
+    monkeypatch.setattr(reload, "time", clock)
+    write(path, version(0))
+    spec = GuardrailSpec(policy=path)
+    rail = ReloadingGuardrail(spec, assembly.open_guardrail(spec, load_policy(path)), state_of(path))
+    for number, text in enumerate((version(1), version(2)[:60], version(3)), 1):
+        write(path, text, aged=False)
+        os.utime(path, ns=(clock.time_ns(), clock.time_ns()))
+        written = clock.now
+        while clock.now - written < 1 and rail.current().policy.version != f"1.0.{number}":
+            clock.now += 0.05
+        assert rail.current().policy.version == ("1.0.1" if number < 3 else "1.0.3")
+        assert (rail.fault is not None) == (number == 2)
+
+
+class Clock:
+    """Stands still until it is moved on."""
+
+    def __init__(self) -> None:
+        self.now = float(OLD)  # seconds
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time_ns(self) -> int:
+        return int(self.now * 1e9)
+
+
+class Said(BaseChatModel):
+    """Stands for a hosted model."""
+
+    @property
+    def _llm_type(self) -> str:
+        return "said"
+
+    def _stream(self, messages: list[BaseMessage], *_: Any, **__: Any) -> Iterator[ChatGenerationChunk]:
+        for word in re.findall(r"\s*\S+", CALM):
+            yield ChatGenerationChunk(message=AIMessageChunk(content=word))
+
+    def _generate(self, messages: list[BaseMessage], *_: Any, **__: Any) -> ChatResult:
+        return generate_from_stream(self._stream(messages))
+
+
+def hosted(path: Path) -> GuardedChatModel:
+    return GuardedChatModel(inner=Said(), policy=path, reload=True, cache=False)
+
+
+def test_a_hosted_model_follows_the_file_too(served: None, tmp_path: Path) -> None:
+    path = tmp_path / "polite.yaml"
+    write(path, version(0))
+    model = hosted(path)
+    assert told(model.invoke(ASKED))["version"] == "1.0.0"
+    write(path, version(1))
+    assert told(asyncio.run(model.ainvoke(ASKED)))["version"] == "1.0.1"
+    assert model._identifying_params["policy_sha256"] == load_policy(path).sha256
+    write(path, version(2).replace("kind: pattern", "kind: latent, head: toxic-tone").replace("patterns: [", "x: ["))
+    assert told(model.invoke(ASKED))["version"] == "1.0.1"
+    assert model.policy_fault is not None
+    with pytest.raises(GuardrailError, match="no file cannot be reloaded"):
+        GuardedChatModel(inner=Said(), policy="observe", reload=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("opened", [chat, hosted])
+def test_under_load_every_receipt_is_that_of_one_valid_version_and_none_is_lost(
+    served: None, tmp_path: Path, opened: Callable[[Path], BaseChatModel]
+) -> None:
+    """Versions differ in a threshold, which receipts tell: one that is of two versions would show."""
+    path = tmp_path / "polite.yaml"
+    write(path, numbered(0))
+    model = opened(path)
+    valid = {load_policy_of(numbered(number), tmp_path): number for number in range(0, 201, 2)}
+    stop, seen, lost, begun = threading.Event(), [], [], itertools.count()
 
     def ask() -> None:
         while not stop.is_set():
+            next(begun)
             try:
-                seen.append(told(model.invoke(ASKED)))
+                seen.append(model.invoke(ASKED).response_metadata["ig_guardrail"])
             except BaseException as error:
                 lost.append(error)
+
+    def live(number: int) -> bool:
+        return bool(seen[-1]["policy"]["version"] == f"1.0.{number}")
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
     for thread in threads:
         thread.start()
     try:
         for number in range(1, 201):
-            write(path, version(number) if number % 2 == 0 else version(number)[: 40 + number])
-            while len(seen) < number and not lost:
+            write(path, numbered(number) if number % 2 == 0 else numbered(number)[: 40 + number])
+            while not lost and (len(seen) < number or (number % 20 == 0 and not live(number))):
                 stop.wait(0.001)
     finally:
         stop.set()
         for thread in threads:
             thread.join()
     assert lost == []
-    assert {valid[one["sha256"]] == one["version"] for one in seen} == {True}
+    assert len(seen) == next(begun) >= 200
+    for receipt in seen:
+        number = valid[receipt["policy"]["sha256"]]
+        assert receipt["policy"]["version"] == f"1.0.{number}"
+        assert receipt["spend"]["rudeness"]["threshold"] == threshold(number)
+    assert len({receipt["policy"]["sha256"] for receipt in seen}) >= 10
     assert told(model.invoke(ASKED))["version"] == "1.0.200"
+
+
+def threshold(number: int) -> float:
+    return round(0.5 + number / 1000, 3)
+
+
+def numbered(number: int) -> str:
+    """A version with a threshold of its own."""
+    return version(number).replace(
+        "cost: rude, threshold: 0.5, budget", f"cost: rude, threshold: {threshold(number)}, budget"
+    )
 
 
 def load_policy_of(text: str, folder: Path) -> str:

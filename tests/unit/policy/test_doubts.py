@@ -385,7 +385,7 @@ CASES = [
     doubt("P127", codes("evil.(?:com|org)"), ".(?:", codes(r"evil\.(?:com|org)")),
 ]
 BY_CHECK = [f"{index}-{case.code}" for index, case in enumerate(CASES)]
-ELSEWHERE = {f"P10{digit}" for digit in range(1, 9)} | {"P145", "P146", "P147", "P148", "P149"}
+ELSEWHERE = {f"P10{digit}" for digit in range(1, 9)} | {"P145", "P146", "P147", "P148", "P149", "P152"}
 
 
 @pytest.mark.parametrize("case", CASES, ids=BY_CHECK)

@@ -37,6 +37,8 @@ def calibrate_command(
     Exit code 0; 2: an error, such as a sample that is too small for the claim.
     """
     from ig_guardrail.policy import load_policy
+    from ig_guardrail.policy.calibration import basis_of
+    from ig_guardrail.spec import folder_of
     from ig_guardrail.workbench.traffic.calibrate import as_lines, budget_of, calibrate_budget
 
     compiled = load_policy(policy)
@@ -44,8 +46,9 @@ def calibrate_command(
     files = [file for file in (benign, harmful) if file is not None]
     harmless, *rest = _peaks(policy, compiled, meant, files, model, device)
     found = calibrate_budget(meant, harmless, rate, confidence, rest[0] if rest else None)
+    note = {**found.note(), "threshold": found.threshold, **basis_of(compiled, meant, folder_of(policy))}
     if write:
-        _write(policy, budget, found.threshold, found.note())
+        _write(policy, budget, found.threshold, note)
     if plot is not None:
         from ig_guardrail.workbench.traffic.pictures import draw
 
@@ -53,7 +56,7 @@ def calibrate_command(
     if form is Format.JSON:
         left_out = {"harmless": harmless.apart, "harmful": rest[0].apart if rest else {}}
         missed = None if found.missed is None else [found.missed.value, found.missed.low, found.missed.high]
-        said = {"budget": budget, "threshold": found.threshold, **found.note(), "missed": missed, "left_out": left_out}
+        said = {**note, "budget": budget, "missed": missed, "left_out": left_out}
         print(json.dumps(said))
         return
     print("\n".join(as_lines(found, compiled)))

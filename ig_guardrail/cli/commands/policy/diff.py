@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -10,14 +11,25 @@ import typer
 from ig_guardrail.cli.commands.policy.formats import Format
 
 
+class FailOn(StrEnum):
+    """What ends with exit code 1."""
+
+    DIFFERENT = "different"
+    LOOSER = "looser"
+
+
 def diff_command(
     a: Annotated[str, typer.Argument(help="A policy file, or a packaged name.")],
     b: Annotated[str, typer.Argument(help="Another one.")],
     form: Annotated[Format, typer.Option("--format", help="For people or for programs.")] = Format.TEXT,
+    fail_on: Annotated[
+        FailOn, typer.Option("--fail-on", help="Exit with 1 where B is different, or only where it is looser.")
+    ] = FailOn.DIFFERENT,
 ) -> None:
     """Say in what B differs from A by meaning, with examples that were run. No model is needed.
 
-    Exit code 0: proved to mean the same; 1: different, or not decided; 2: one of them cannot be used.
+    Exit code 0: proved to mean the same; 1: different, or not decided; 2: one of them cannot be used. With
+    `--fail-on looser` 0: proved to be as strict as A in every part; 1: looser in one, or not decided.
     """
     from ig_guardrail.policy import load_policy
     from ig_guardrail.workbench.meaning.differences import differences
@@ -29,4 +41,8 @@ def diff_command(
         print(json.dumps(as_dict(first, second, found), indent=2, ensure_ascii=False, default=str))
     else:
         print(as_text(first, second, found, (a, b)))
+    if fail_on is FailOn.LOOSER:
+        if found.loosened and form is Format.TEXT:
+            print(f"B is looser, or not proved to be as strict, in: {', '.join(found.loosened)}")
+        raise typer.Exit(1 if found.loosened else 0)
     raise typer.Exit(0 if found.same else 1)

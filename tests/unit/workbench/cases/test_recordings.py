@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from ig_guardrail.costs.kinds.identity import identity_of
 from ig_guardrail.errors import RequestError
 from ig_guardrail.policy import load_policy
 from ig_guardrail.types import CompiledPolicy, CostModelSpec
 from ig_guardrail.workbench.cases.recordings import (
     RecordedCost,
     Recordings,
-    identity_of,
     read_recordings,
     recordings_path,
 )

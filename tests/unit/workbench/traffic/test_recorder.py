@@ -113,8 +113,11 @@ def test_a_recording_that_fails_changes_no_answer_and_is_told_once(
 
 
 def test_a_file_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("no folder")
     with pytest.raises(RequestError, match="answers cannot be recorded"):
-        Recorder(RecordingFile(tmp_path / "no" / "such" / "rec.jsonl"))
+        Recorder(RecordingFile(tmp_path / "taken" / "rec.jsonl"))
+    Recorder(RecordingFile(tmp_path / "new" / "folder" / "rec.jsonl"))
+    assert (tmp_path / "new" / "folder" / "rec.jsonl").read_text() == ""
     with pytest.raises(RequestError, match="texts is 'some'"):
         recording_file(RecordingFile(tmp_path / "rec.jsonl", "some"))  # type: ignore[arg-type]
 
