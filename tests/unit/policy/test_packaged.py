@@ -23,10 +23,13 @@ def test_packaged_policies_are_valid() -> None:
     assert report.exit_code == 0
     assert [(one.name, [fault.code for fault in one.faults]) for one in report.files] == [
         ("default", []),
+        ("education", []),
         ("fairness", []),
+        ("health", []),
         ("observe", ["P103"]),
         ("paper", []),
         ("strict", []),
+        ("support", []),
     ]
 
 
