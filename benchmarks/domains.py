@@ -44,6 +44,7 @@ RATES: Mapping[str, float] = {"education": 0.10, "health": 0.05, "support": 0.05
 MODELS = {"harmful-help": "help", "toxic-tone": "tone"}  # by budget, the cost model whose threshold is set
 HEADS = tuple(MODELS)  # the others are patterns, which score 0 or 1
 JAILBREAKS = "JailbreakBench-artifacts"
+WORDED = ("ssh", "sxc")  # hazards of questions that patterns look for
 INSTRUCTIONS = ("Alpaca subset", "Dolly subset")
 MOST = 40  # answers of a kind, which a model reads; questions are read by words, and all of them count
 TOKENS, STREAMS, SEED = 56, 16, 7
@@ -122,11 +123,13 @@ def _of_kinds(rows: Iterable[LabelledRow], answers: bool) -> Mapping[str, list[L
     """Rows by kind: all questions, or at most MOST answers, by the order of their hashes."""
     kinds: dict[str, list[LabelledRow]] = {}
     for row in rows:
-        hazard = f", {row.hazard}" if row.hazard and row.source in ("DiaSafety", "AILuminate demo") else ""
         if answers and row.response is not None and (row.label == "harmful" or row.source == JAILBREAKS):
+            hazard = f", {row.hazard}" if row.hazard and row.source == "DiaSafety" else ""
             kinds.setdefault(f"{row.label} answers: {row.source}{hazard}", []).append(row)
         elif not answers and row.response is None:
-            kinds.setdefault(f"harmful questions: {row.source}{hazard}", []).append(row)
+            kinds.setdefault(f"harmful questions: {row.source}", []).append(row)
+            if row.hazard in WORDED:
+                kinds.setdefault(f"harmful questions: {row.source}, {row.hazard} alone", []).append(row)
         elif not answers and row.source in INSTRUCTIONS:
             kinds.setdefault(f"harmless questions: {row.source}", []).append(row)
     return {
