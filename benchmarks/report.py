@@ -121,12 +121,13 @@ def bench(results: Path) -> str:
 def domains(results: Path) -> str:
     """What the policies of three domains stop: a line for each kind of text, a column for each policy."""
     result = _read(results, "domains")
-    cells: dict[tuple[str, int], dict[str, str]] = {}
-    for row in result["figures"]:
-        if row["name"] == "any":
-            cells.setdefault((row["title"], row["n"]), {})[row["part"]] = _figure(row, ".0%")
-    policies = list(dict.fromkeys(row["part"] for row in result["figures"]))
-    lines = [(kind, count, *(found.get(name, "-") for name in policies)) for (kind, count), found in cells.items()]
+    whole = [row for row in result["figures"] if row["name"] == "any"]
+    policies = list(dict.fromkeys(row["part"] for row in whole))
+    lines = []
+    for kind in dict.fromkeys(row["title"] for row in whole):
+        found = {row["part"]: row for row in whole if row["title"] == kind}
+        counts = "/".join(map(str, dict.fromkeys(row["n"] for row in found.values())))
+        lines.append((kind, counts, *(_figure(found[name], ".0%") for name in policies)))
     origin = f"Measured {result['measured']} beside the {result['model']} model; shares with exact 95 % intervals."
     return f"{origin}\n\n{_table(('texts', 'n', *policies), lines)}"
 

@@ -14,7 +14,7 @@ from tests.unit.cli.conftest import Command
 from tests.unit.cli.test_policy import WITHOUT_TORCH
 
 
-@pytest.mark.parametrize("name", ["default", "strict", "observe", "education", "health", "support"])
+@pytest.mark.parametrize("name", ["default", "strict", "observe", "support"])
 def test_a_new_policy_passes_its_check_and_its_cases(name: str, ig: Command, tmp_path: Path) -> None:
     folder = tmp_path / "mine" / "support-bot"
     ran = ig("policy", "new", str(folder), "--from", name)
