@@ -34,6 +34,7 @@ WIDE = ("equal", "hard", "sweep")
 TAKEN: Mapping[str, Path] = {  # under benchmarks/out, and where the documents have it from
     "bench.json": RESULTS / "bench.json",
     "prompts/bench.json": RESULTS / "prompts.json",
+    "domains.json": RESULTS / "domains.json",
     "quality/figures.json": RESULTS / "quality.json",
     **{f"{name}/results.json": RESULTS / f"{name}.json" for name in (*WIDE, "tuning", "words")},
     **{f"equal/{name}": ROOT / "docs" / "images" / name for name in ("front.svg", "traces.svg")},
@@ -115,6 +116,20 @@ def bench(results: Path) -> str:
     result = _read(results, "bench")
     rows = [row for row in result["figures"] if row["of"] not in ELSEWHERE]
     return f"{_measured(result)}\n\n{tables.markdown(rows)}"
+
+
+def domains(results: Path) -> str:
+    """What the policies of three domains stop: a line for each kind of text, a column for each policy."""
+    result = _read(results, "domains")
+    whole = [row for row in result["figures"] if row["name"] == "any"]
+    policies = list(dict.fromkeys(row["part"] for row in whole))
+    lines = []
+    for kind in dict.fromkeys(row["title"] for row in whole):
+        found = {row["part"]: row for row in whole if row["title"] == kind}
+        counts = "/".join(map(str, dict.fromkeys(row["n"] for row in found.values())))
+        lines.append((kind, counts, *(_figure(found[name], ".0%") for name in policies)))
+    origin = f"Measured {result['measured']} beside the {result['model']} model; shares with exact 95 % intervals."
+    return f"{origin}\n\n{_table(('texts', 'n', *policies), lines)}"
 
 
 def weights(results: Path) -> str:
@@ -401,7 +416,11 @@ def _read(folder: Path, name: str) -> Any:
 
 DOCUMENTS: Mapping[Path, Sections] = {
     ROOT / "docs" / "benchmarks.md": {"bounds": bounded, "quality": quality, "bench": bench},
-    ROOT / "docs" / "choosing.md": {"tuning": compared("tuning", CHOSEN_BY), "words": compared("words", CHOSEN_BY)},
+    ROOT / "docs" / "choosing.md": {
+        "domains": domains,
+        "tuning": compared("tuning", CHOSEN_BY),
+        "words": compared("words", CHOSEN_BY),
+    },
     ROOT / "docs" / "cost-models.md": {"calibrated": calibrated, "judge": judge, "shared": shared},
     ROOT / "docs" / "performance.md": {"profile": profile, "prompts": prompts, "weights": weights},
     ROOT / "docs" / "results.md": {"equal": compared("equal"), "second": second, "second-over": second_over},

@@ -13,7 +13,7 @@ import pytest
 from ig_guardrail.policy import load_policy
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-SCRIPTS = ["bench", "budget_picture", "first_hour", "gpu", "growth", "picture", "report", "transcripts"]
+SCRIPTS = ["bench", "budget_picture", "domains", "first_hour", "gpu", "growth", "picture", "report", "transcripts"]
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,8 @@ what happens when it would spend more. It holds no secrets and no host settings,
 <<example>>
 ```
 
+Policies that come with the package, and what each covers: [choosing.md](choosing.md#which-policy-to-start-from).
+
 Check it with `ig-guardrail policy check PATH...` ([workbench.md](workbench.md) tells its options). The exit code is 0
 if every file is valid, 1 if a file has faults, and 2 if a file could not be read or a folder holds none. A check needs
 no model, so it tries the policy's messages against patterns and words alone. Every start tries them against all

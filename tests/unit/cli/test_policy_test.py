@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,13 +14,13 @@ from tests.unit.cli.conftest import Command
 from tests.unit.cli.test_policy import WITHOUT_TORCH
 
 
-@pytest.mark.parametrize("name", ["default", "strict", "observe"])
+@pytest.mark.parametrize("name", ["default", "strict", "observe", "support"])
 def test_a_new_policy_passes_its_check_and_its_cases(name: str, ig: Command, tmp_path: Path) -> None:
     folder = tmp_path / "mine" / "support-bot"
     ran = ig("policy", "new", str(folder), "--from", name)
     assert ran.code == 0, ran.out
     assert "valid: support-bot 1.0.0" in ran.out
-    assert "8 cases: 8 passed" in ran.out
+    assert re.search(r"^(\d+) cases: \1 passed$", ran.out, re.MULTILINE)
     assert ig("policy", "test", str(tmp_path), "--require", "100").code == 0
     assert ig("policy", "check", str(folder)).code == 0
 

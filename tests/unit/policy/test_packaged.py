@@ -14,6 +14,8 @@ from ig_guardrail.policy.reference.json_schema import json_schema
 from ig_guardrail.policy.reference.page import reference
 from ig_guardrail.policy.reference.text import EXAMPLE
 from ig_guardrail.policy.sources import SCHEMA
+from ig_guardrail.workbench.traffic.bench import open_bench
+from ig_guardrail.workbench.traffic.texts import TextRow
 
 DOCS = Path(__file__).parents[3] / "docs" / "policy.md"
 
@@ -23,10 +25,13 @@ def test_packaged_policies_are_valid() -> None:
     assert report.exit_code == 0
     assert [(one.name, [fault.code for fault in one.faults]) for one in report.files] == [
         ("default", []),
+        ("education", []),
         ("fairness", []),
+        ("health", []),
         ("observe", ["P103"]),
         ("paper", []),
         ("strict", []),
+        ("support", []),
     ]
 
 
@@ -96,3 +101,13 @@ def test_policies_are_checked_without_torch_and_pydantic() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ran.stdout == "set()\n"
+
+
+@pytest.mark.parametrize("name", ["default", "strict", "education", "health", "support"])
+def test_messages_of_packaged_policies_pass_by_words_too_so_that_they_start_on_any_model(name: str) -> None:
+    bench = open_bench(name, None)
+    messages = bench.policy.messages
+    texts = [*messages.refusal.values(), *messages.closing.values()]
+    charges = [charge for text in texts for charge in bench.charge(TextRow(text, "message")).charges]
+    assert {charge.budget for charge in charges} >= {"harmful-help", "toxic-tone"}
+    assert [charge for charge in charges if charge.z_after < 0] == []

@@ -156,7 +156,7 @@ def test_loading_raises_the_whole_report(tmp_path: Path) -> None:
 def test_loading_an_unknown_name_lists_the_packaged_policies_and_the_nearest() -> None:
     with pytest.raises(PolicyError, match="there is no such file") as caught:
         load_policy("defualt")
-    assert "did you mean `default`? Packaged policies: default, fairness, observe, paper, " in str(caught.value)
+    assert "did you mean `default`? Packaged policies: default, education, " in str(caught.value)
 
 
 def test_loading_takes_a_packaged_name_a_path_or_a_policy(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_loading_takes_a_packaged_name_a_path_or_a_policy(tmp_path: Path) -> Non
     assert load_policy(path).name == "support-bot"
     assert load_policy(str(path)).name == "support-bot"
     assert packaged_names() == (
-        "default", "fairness", "observe", "paper", "strict",
+        "default", "education", "fairness", "health", "observe", "paper", "strict", "support",
     )  # fmt: skip
 
 

@@ -15,6 +15,9 @@ class Start(StrEnum):
     DEFAULT = "default"
     STRICT = "strict"
     OBSERVE = "observe"
+    EDUCATION = "education"
+    HEALTH = "health"
+    SUPPORT = "support"
 
 
 def new_command(

@@ -88,11 +88,11 @@ def _characters(text: str) -> Iterator[tuple[str, str | bytes]]:
 
 
 def _free_lines(text: str) -> set[int]:
-    """Lines before which a comment may stand: not inside a text."""
+    """Lines before which a comment may stand: not inside a text, nor behind a block, where an indented one is of it."""
     inside: set[int] = set()
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.ScalarEvent) and event.start_mark.line != event.end_mark.line:
-            inside |= set(range(event.start_mark.line + 1, event.end_mark.line))
+            inside |= set(range(event.start_mark.line + 1, event.end_mark.line + (event.style in ("|", ">"))))
     return set(range(text.count("\n") + 1)) - inside
 
 

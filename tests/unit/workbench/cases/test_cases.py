@@ -167,7 +167,7 @@ def test_paths_stand_for_files_of_cases(shop: Path) -> None:
     assert find_cases([str(shop), f"{folder}/shop_test.yaml"]) == [f"{folder}/shop_test.yaml"]
 
 
-@pytest.mark.parametrize("name", ["default", "strict", "observe"])
+@pytest.mark.parametrize("name", ["default", "strict", "observe", "education", "health", "support"])
 def test_packaged_policies_pass_their_cases(name: str) -> None:
     (result,) = run_files(find_cases([name]))
     assert {one.status for one in result.results} == {"passed"}

@@ -15,7 +15,7 @@ from ig_guardrail.costs.heads.latent import LatentHead
 from ig_guardrail.costs.heads.lexical import LexicalHead
 from ig_guardrail.costs.pattern import PatternCost
 from ig_guardrail.errors import RequestError
-from ig_guardrail.policy import load_policy
+from ig_guardrail.policy import load_policy, packaged_names
 from ig_guardrail.workbench.meaning.explaining import as_text, explain_policy
 from ig_guardrail.workbench.meaning.receipt_files import read_receipts
 from ig_guardrail.workbench.meaning.receipts import as_text as receipt_text
@@ -71,7 +71,7 @@ def test_a_policy_in_words() -> None:
 
 
 def test_packaged_policies_have_budgets_that_can_be_overdrawn() -> None:
-    for name in ("default", "strict", "fairness", "observe", "paper"):
+    for name in packaged_names():
         assert all(one.overdrawn for one in explain_policy(load_policy(name)).budgets)
 
 
