@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -111,7 +111,7 @@ def read_policy(
         own = replace(own, files=(above.file, *above.files), parents=(above, *above.parents))
         if above.policy is None:
             faults = [*reading.faults, unsound(parent, above.faults)]
-            return replace(own, faults=(*_told(faults, own), *_shown(above.faults, own)))
+            return replace(own, faults=(*_told(faults, own), *placed(above.faults, own)))
     return _checked(own, reading.tree, reading.faults, parent, look, warn)
 
 
@@ -164,14 +164,17 @@ def _told(faults: Sequence[Diagnostic], own: ReadPolicy) -> tuple[Diagnostic, ..
     """Faults with their files; without those of a parent that are there when it is read alone."""
     before = {(fault.file, *_key(fault)) for one in own.parents for fault in one.faults}
     new = [fault for fault in in_order(list(faults)) if (fault.file, *_key(fault)) not in before]
-    return _shown([replace(fault, file=fault.file or own.file) for fault in new], own)
+    return placed(new, own)
 
 
-def _shown(faults: Sequence[Diagnostic], own: ReadPolicy) -> tuple[Diagnostic, ...]:
-    """Faults in files that a policy extends, with the lines they stand on."""
+def placed(faults: Iterable[Diagnostic], own: ReadPolicy) -> tuple[Diagnostic, ...]:
+    """Faults of a policy with their files; those in files that it extends with the lines they stand on."""
     sources = {one.file: lines(one.text) for one in own.parents}
     excerpts = {(file, place): line for file, source in sources.items() for place, line in enumerate(source, 1)}
-    return tuple(replace(one, excerpt=excerpts.get((one.file, one.line), one.excerpt)) for one in faults)
+    return tuple(
+        replace(one, file=one.file or own.file, excerpt=excerpts.get((one.file, one.line), one.excerpt))
+        for one in faults
+    )
 
 
 def _key(fault: Diagnostic) -> tuple[Any, ...]:

@@ -194,7 +194,7 @@ with the place of both.
 of its own |
 | `prompt` | lower `threshold`, enlarge `cost`, `observe` to `search` to `refuse` |
 | `tools` | fewer in `allow`, more in `deny`, `arguments`, `limits`; fewer `calls` |
-| `messages` | add languages |
+| `messages` | add languages and texts for hazards, and approve none that is over a budget |
 | `reasoning`, `allow_unguarded` | `ignore` to `charge`, `true` to `false` |
 | `search`, `output` | anything: whatever a search finds, the budgets decide |
 

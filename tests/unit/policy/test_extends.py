@@ -392,3 +392,11 @@ def test_odd_texts_never_raise(base: Path, text: str) -> None:
     policy, faults = child(base, text)
     assert policy is not None or faults
     assert child(base, "", text)[0] is None
+
+
+def test_no_text_is_approved_that_the_parent_did_not_approve(base: Path) -> None:
+    approved = '{text: "No.", approved: {owner: me@example.org, reason: "ours"}}'
+    _, faults = child(base, f"messages: {{refusal: {{de: {approved}}}}}")
+    assert [(one.code, one.path) for one in faults] == [("P052", "messages.refusal.de.approved")]
+    taken(base, f"messages: {{closing: {{de: {approved}}}}}  # loosenable")
+    taken(base, 'messages: {refusal: {by_hazard: {ncr: {en: "Not that."}}}}')
