@@ -29,7 +29,7 @@ from ig_guardrail.policy.yaml.reader import read
 from ig_guardrail.policy.yaml.tree import Listing, Scalar, Table, YamlNode
 
 _COMMENT = re.compile(r"(?:^|(?<=\s))#[^\n]*")
-_WIDEST = 120  # columns; what is longer is broken where YAML allows it
+_WIDEST = 1 << 20  # columns: no text or pattern is broken
 
 
 @dataclass(frozen=True, slots=True)
