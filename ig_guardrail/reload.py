@@ -14,6 +14,7 @@ from ig_guardrail.drive.failures import ours
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.policy import load_policy
+from ig_guardrail.policy.check import files_behind
 from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.threads import ForkSafeLock
 from ig_guardrail.types import CompiledPolicy
@@ -32,26 +33,33 @@ class FileState:
     written: int  # nanoseconds of the epoch
 
 
-Seen: TypeAlias = FileState | None  # None: there is no file
 Remake: TypeAlias = Callable[[Guardrail, CompiledPolicy, Path], Guardrail]  # the last one, and the policy of a folder
 
 
-class ReloadingGuardrail:
-    """A guardrail that follows its policy's file.
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A policy's file and those that it extends, and the state of each; None where there is no file."""
 
-    `current` looks at the file, at most ten times a second. What was written anew is read, started and tried as at
+    files: tuple[Path, ...]
+    states: tuple[FileState | None, ...]
+
+
+class ReloadingGuardrail:
+    """A guardrail that follows its policy's file, and the files of the policies that it extends.
+
+    `current` looks at them, at most ten times a second. What was written anew is read, started and tried as at
     start-up, on the thread of one caller, while others go on with the policy before. One that is refused leaves the
     last good one in force, is logged, and stands in `fault` until the file is mended.
     """
 
     def __init__(self, spec: GuardrailSpec, opened: Guardrail, seen: Seen, remake: Remake | None = None) -> None:
-        """spec: names a policy file. seen: the file's state before `opened` was made of it.
+        """spec: names a policy file. seen: the state of the files before `opened` was made of them.
 
         remake: makes the guardrail of another policy, and tries its messages; beside the same model, if left out
         """
         self.fault: str | None = None
         self._spec, self._path, self._remake = spec, path_of(spec), remake or self._alike
-        self._guardrail, self._seen, self._before = opened, seen, seen
+        self._guardrail, self._seen, self._before = opened, seen, seen.states
         self._next = 0.0
         self._lock = ForkSafeLock()
 
@@ -67,13 +75,15 @@ class ReloadingGuardrail:
         return self._guardrail
 
     def _look(self) -> None:
-        found = state_of(self._path)
-        if found == self._seen:
+        states = _states(self._seen.files)
+        if states == self._seen.states:
             return
-        waited, self._before = found == self._before, found
-        if not (waited or _settled(found)):
+        waited, self._before = states == self._before, states
+        if not (waited or all(map(_settled, states))):
             return
+        found = Seen(self._seen.files, states)
         try:
+            found = state_of(self._path)
             policy = load_policy(self._path)
             new = self._remake(self._guardrail, policy, self._path.parent)
         except Exception as error:  # whatever it is, the request that looked has a policy to be answered under
@@ -107,7 +117,16 @@ def path_of(spec: GuardrailSpec) -> Path:
 
 
 def state_of(path: Path) -> Seen:
-    """The file's state now."""
+    """The state of a policy's file now, and of those that it extends, as far as they can be followed."""
+    files = (path, *map(Path, files_behind(path)))
+    return Seen(files, _states(files))
+
+
+def _states(files: tuple[Path, ...]) -> tuple[FileState | None, ...]:
+    return tuple(map(_state, files))
+
+
+def _state(path: Path) -> FileState | None:
     try:
         found = path.stat()
     except OSError:
@@ -115,6 +134,6 @@ def state_of(path: Path) -> Seen:
     return FileState(found.st_ino, found.st_size, found.st_mtime_ns)
 
 
-def _settled(found: Seen) -> bool:
+def _settled(found: FileState | None) -> bool:
     """Whether nobody wrote to the file just now. One that is away may be about to be replaced."""
     return found is not None and found.written < time.time_ns() - SETTLED * 1e9

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ig_guardrail.errors import PolicyError
-from ig_guardrail.policy.compiler import compile_text
+from ig_guardrail.policy.compiler import ReadPolicy, compile_text, read_policy
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic
 from ig_guardrail.policy.diagnostics.report import FileReport, Report
 from ig_guardrail.policy.sources import STDIN, PolicySource, expand, fetch, read_stdin
@@ -24,14 +24,25 @@ def load_policy(source: str | Path | CompiledPolicy) -> CompiledPolicy:
     """
     if isinstance(source, CompiledPolicy):
         return source
+    return open_policy(source)[1]
+
+
+def open_policy(source: str | Path) -> tuple[ReadPolicy, CompiledPolicy]:
+    """The same policy with all that was read of it and of those that it extends. Raises PolicyError."""
     fetched = fetch(source)
     if isinstance(fetched, Diagnostic):
         raise PolicyError(FileReport(os.fspath(source), (fetched,)).as_text())
-    policy, faults = compile_text(fetched.content, fetched.file, warn=False)
-    if policy is None:
-        report = FileReport(fetched.file, faults, source=readable(fetched.content))
+    found = read_policy(fetched.content, fetched.file, warn=False)
+    if found.policy is None:
+        report = FileReport(fetched.file, found.faults, source=found.text)
         raise PolicyError(f"the policy was refused\n\n{report.as_text()}")
-    return policy
+    return found, found.policy
+
+
+def files_behind(source: str | Path) -> tuple[str, ...]:
+    """The files of the policies that a policy extends, as far as they can be followed, the nearest first."""
+    fetched = fetch(source)
+    return () if isinstance(fetched, Diagnostic) else read_policy(fetched.content, fetched.file, warn=False).files
 
 
 def check_files(paths: Iterable[str | os.PathLike[str]], *, strict: bool = False, waivers: str | None = None) -> Report:

@@ -9,19 +9,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ig_guardrail.costs.kinds.registry import KINDS
-from ig_guardrail.counterfactual import Swap
 from ig_guardrail.fields import FormatKind
 from ig_guardrail.hazards import spelled_out
 from ig_guardrail.policy.calibration import stale_calibrations
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, in_order, quoted
 from ig_guardrail.policy.draft import PolicyDraft, search_settings
 from ig_guardrail.policy.expression import Formula, parse, written
+from ig_guardrail.policy.inheritance.merging import merge, moved
+from ig_guardrail.policy.inheritance.parents import Parent, parent_files, parent_of, unfit_version, unsound
+from ig_guardrail.policy.inheritance.tightening import Ancestor, loosened, not_there
 from ig_guardrail.policy.language import API_VERSION, ARGUMENT_RULE, BUDGET, COST_MODEL, KIND, PLAIN, POLICY, TOOLS
 from ig_guardrail.policy.messages import compiled_messages, normal_messages
 from ig_guardrail.policy.sources import PolicySource, fetch, packaged_names
@@ -31,8 +33,9 @@ from ig_guardrail.policy.validation.presence import check_presence
 from ig_guardrail.policy.validation.semantics import check_meaning
 from ig_guardrail.policy.validation.structure import check_shape
 from ig_guardrail.policy.validation.substitutions import swaps_of
-from ig_guardrail.policy.yaml.decoding import decode
+from ig_guardrail.policy.yaml.decoding import decode, lines, readable
 from ig_guardrail.policy.yaml.reader import read
+from ig_guardrail.policy.yaml.tree import Table, YamlNode
 from ig_guardrail.types import (
     Budget,
     CompiledPolicy,
@@ -45,6 +48,35 @@ from ig_guardrail.types import (
 _COMMON = ("kind", "hazards", "timeout_ms", "on_error", "scale", "otherwise")
 
 
+@dataclass(frozen=True, slots=True)
+class ReadPolicy:
+    """What a text is, with all that it extends.
+
+    policy   None where it has errors
+    tree     what it says and what it inherits; places know which file they are in
+    draft    the sound values in it
+    form     its normal form; None where it has errors
+    faults   its own first, then those in files that it extends
+    files    those that it extends, as far as they could be followed, the nearest first
+    parents  the policies in them
+    """
+
+    file: str
+    text: str
+    faults: tuple[Diagnostic, ...]
+    policy: CompiledPolicy | None = None
+    tree: YamlNode | None = None
+    draft: PolicyDraft | None = None
+    form: Mapping[str, Any] | None = None
+    files: tuple[str, ...] = ()
+    parents: tuple[ReadPolicy, ...] = ()
+
+    @property
+    def folder(self) -> str:
+        """Where its relative paths start."""
+        return os.path.dirname(os.path.abspath(self.file))
+
+
 def compile_text(
     text: str | bytes, file: str, *, look: bool = False, warn: bool = True
 ) -> tuple[CompiledPolicy | None, tuple[Diagnostic, ...]]:
@@ -54,14 +86,99 @@ def compile_text(
     warn  whether to tell what is doubtful, which takes longer than the rest
     look  whether to look for what it names outside of itself, as a start does: artifacts, folders, installed code
     """
-    folder = os.path.dirname(os.path.abspath(file))
-    draft, swaps, faults = _checked(text, folder, warn)
-    faults += check_presence(draft, Path(folder)) if look and draft is not None else ()
-    sound = draft is not None and not any(fault.severity == "error" for fault in faults)
-    policy = _compiled(draft, swaps, folder) if draft is not None and sound else None
-    if policy is not None and draft is not None and look:
-        faults += [*_as_packaged(draft, policy), *stale_calibrations(draft, policy, Path(folder))]
-    return policy, tuple(replace(fault, file=file) for fault in in_order(faults))
+    found = read_policy(text, file, look=look, warn=warn)
+    return found.policy, found.faults
+
+
+def read_policy(
+    text: str | bytes, file: str, *, look: bool = False, warn: bool = True, line: tuple[str, ...] = ()
+) -> ReadPolicy:
+    """The same, with the tree of the policy and the policies that it extends.
+
+    line: the files of policies that extend this one, the nearest first
+    """
+    own = ReadPolicy(file, readable(text), ())
+    characters = decode(text)
+    reading = None if isinstance(characters, Diagnostic) else read(characters)
+    if reading is None or reading.tree is None:
+        faults = [characters] if isinstance(characters, Diagnostic) else list(reading.faults if reading else ())
+        return replace(own, faults=_told(faults, own))
+    parent = parent_of(reading.tree, file, line)
+    if isinstance(parent, tuple):
+        return replace(own, faults=_told([*reading.faults, *parent], own), files=parent_files(reading.tree, file))
+    above = read_policy(parent.source.content, parent.source.file, warn=warn, line=(file, *line)) if parent else None
+    if parent and above:
+        own = replace(own, files=(above.file, *above.files), parents=(above, *above.parents))
+        if above.policy is None:
+            faults = [*reading.faults, unsound(parent, above.faults)]
+            return replace(own, faults=(*_told(faults, own), *placed(above.faults, own)))
+    return _checked(own, reading.tree, reading.faults, parent, look, warn)
+
+
+def _checked(
+    own: ReadPolicy, tree: YamlNode, unread: Sequence[Diagnostic], parent: Parent | None, look: bool, warn: bool
+) -> ReadPolicy:
+    faults = list(unread)
+    if parent is not None and isinstance(tree, Table):
+        tree, unfit = _inherited(tree, own.parents[0], own.folder)
+        version = unfit_version(parent, str(own.parents[0].policy and own.parents[0].policy.version))
+        faults += [*unfit, *([version] if version else [])]
+    draft, found = check_shape(tree)
+    foreign = [fault for fault in found if fault.code == "P012"]
+    if foreign:
+        return replace(own, faults=_told([*faults, *foreign], own))
+    folder = Path(own.folder)
+    swaps, strange = swaps_of(draft, folder)
+    faults += [*found, *check_meaning(draft), *strange]
+    if warn and {fault.code for fault in faults} <= BESIDE:
+        faults += check_doubts(draft)
+    faults += check_presence(draft, folder) if look else ()
+    own = replace(own, tree=tree, draft=draft)
+    if any(fault.severity == "error" for fault in faults):
+        return replace(own, faults=_told(faults, own))
+    form = {**_normal(draft), **({"swaps": dict(sorted(swaps.items()))} if swaps else {})}
+    faults += [*not_there(form, draft), *_loosened(form, own)]
+    if any(fault.severity == "error" for fault in faults):
+        return replace(own, faults=_told(faults, own))
+    policy = _compiled(form, own)
+    faults += [*_as_packaged(draft, policy), *stale_calibrations(draft, policy, folder)] if look else []
+    return replace(own, policy=policy, form=form, faults=_told(faults, own))
+
+
+def _inherited(tree: Table, above: ReadPolicy, folder: str) -> tuple[Table, tuple[Diagnostic, ...]]:
+    """A policy's tree with what it inherits, and the faults of what it would change and its parent does not have."""
+    assert isinstance(above.tree, Table)
+    assert above.draft is not None
+    return merge(tree, moved(above.tree, above.draft, above.file, above.folder, folder))
+
+
+def _loosened(form: Mapping[str, Any], own: ReadPolicy) -> Iterator[Diagnostic]:
+    """What is looser than in one of the policies that it extends, each with its own leave; told once a place."""
+    assert own.draft is not None
+    for one in own.parents:
+        if one.draft is not None and one.form is not None:
+            yield from loosened(form, own.draft, Ancestor(one.file, one.folder, one.draft, one.form), own.folder)
+
+
+def _told(faults: Sequence[Diagnostic], own: ReadPolicy) -> tuple[Diagnostic, ...]:
+    """Faults with their files; without those of a parent that are there when it is read alone."""
+    before = {(fault.file, *_key(fault)) for one in own.parents for fault in one.faults}
+    new = [fault for fault in in_order(list(faults)) if (fault.file, *_key(fault)) not in before]
+    return placed(new, own)
+
+
+def placed(faults: Iterable[Diagnostic], own: ReadPolicy) -> tuple[Diagnostic, ...]:
+    """Faults of a policy with their files; those in files that it extends with the lines they stand on."""
+    sources = {one.file: lines(one.text) for one in own.parents}
+    excerpts = {(file, place): line for file, source in sources.items() for place, line in enumerate(source, 1)}
+    return tuple(
+        replace(one, file=one.file or own.file, excerpt=excerpts.get((one.file, one.line), one.excerpt))
+        for one in faults
+    )
+
+
+def _key(fault: Diagnostic) -> tuple[Any, ...]:
+    return fault.code, fault.line, fault.column, fault.message
 
 
 def _as_packaged(draft: PolicyDraft, policy: CompiledPolicy) -> Iterator[Diagnostic]:
@@ -77,30 +194,9 @@ def _as_packaged(draft: PolicyDraft, policy: CompiledPolicy) -> Iterator[Diagnos
         yield draft.spot("metadata", "name").fault("P145", message, label=label, help=advice)
 
 
-def _checked(
-    text: str | bytes, folder: str, warn: bool
-) -> tuple[PolicyDraft | None, dict[str, Swap], list[Diagnostic]]:
-    characters = decode(text)
-    if isinstance(characters, Diagnostic):
-        return None, {}, [characters]
-    reading = read(characters)
-    faults = list(reading.faults)
-    if reading.tree is None:
-        return None, {}, faults
-    draft, found = check_shape(reading.tree)
-    foreign = [fault for fault in found if fault.code == "P012"]
-    if foreign:
-        return None, {}, [*faults, *foreign]
-    swaps, unfit = swaps_of(draft, Path(folder))
-    faults += [*found, *check_meaning(draft), *unfit]
-    if warn and {fault.code for fault in faults} <= BESIDE:
-        faults += check_doubts(draft)
-    return draft, swaps, faults
-
-
-def _compiled(draft: PolicyDraft, swaps: Mapping[str, Swap], folder: str) -> CompiledPolicy:
-    form = {**_normal(draft), **({"swaps": dict(sorted(swaps.items()))} if swaps else {})}
-    return policy_in(json.dumps(form, sort_keys=True, separators=(",", ":"), allow_nan=False), folder)
+def _compiled(form: Mapping[str, Any], own: ReadPolicy) -> CompiledPolicy:
+    text = json.dumps(form, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return replace(policy_in(text, own.folder), parents=own.files)
 
 
 def policy_in(text: str, folder: str) -> CompiledPolicy:

@@ -409,6 +409,36 @@ TOOLS = Section(
     },
 )
 
+
+def is_parent_path(name: str) -> bool:
+    """Whether `extends` names a file, and not a packaged policy."""
+    return "/" in name or name.endswith((".yaml", ".yml"))
+
+
+PARENT = FormatKind(
+    "a packaged policy, or the path of a file, which contains `/` or ends with `.yaml`",
+    rf"[a-z][a-z0-9-]{{0,63}}|(?=.*(?:/|\.ya?ml$)){PRINTABLE}{{1,1000}}",
+    "strict",
+    is_path=is_parent_path,
+)
+_COMPARISON = r"(?:>=|<=|==|>|<)\s*(?:0|[1-9][0-9]{0,5})(?:\.(?:0|[1-9][0-9]{0,5})){0,2}"
+VERSIONS = FormatKind("a range of versions", rf"{_COMPARISON}(?:\s*,\s*{_COMPARISON}){{0,7}}", ">=1.0,<2")
+EXTENDS = ShortForm(
+    Section(
+        "the parent",
+        {
+            "policy": Field(PARENT, "the policy that this one tightens", "../base/policy.yaml", required=True),
+            "version": Field(VERSIONS, "the versions of it that this one fits", '">=1.0,<2"'),
+        },
+    ),
+    "policy",
+)
+PLACE = FormatKind(
+    "the place of a key, with budgets by their ids",
+    r"[a-z][A-Za-z_]{0,31}(?:\.[A-Za-z][A-Za-z0-9_-]{0,63}){0,7}",
+    "budgets.harmful-help.threshold",
+)
+
 POLICY = Section(
     "a policy",
     {
@@ -417,6 +447,12 @@ POLICY = Section(
         ),
         "kind": Field(ChoiceKind((KIND,), code="P012"), "what the file is", KIND, required=True),
         "metadata": Field(METADATA, "name, version and owners", "{name: support-bot, version: 1.0.0}", required=True),
+        "extends": Field(EXTENDS, "the policy that this one tightens: it need only say what is stricter", "strict"),
+        "loosenable": Field(
+            ListOf(PLACE, 1, 64, unique=True),
+            "what policies that extend this one may loosen, by its place; all else they may only tighten",
+            "[budgets.harmful-help.threshold, messages]",
+        ),
         "taxonomy": Field(ChoiceKind((TAXONOMY,)), "where hazard ids come from", TAXONOMY, default=TAXONOMY),
         "cost_models": Field(
             MapOf(MODEL_NAME, COST_MODEL, 1, 32),

@@ -17,6 +17,7 @@ CASES = "_test.yaml"  # how the name of a file ends that has cases of a policy
 SCHEMA = "schema.json"  # beside policies: what their first line has editors read
 WAIVERS = ("waivers.yaml", "waivers.yml")  # beside policies: the warnings that somebody answers for
 STDIN = "-"
+IN_STDIN = "<stdin>"  # how faults call what was read there
 _PACKAGE = "ig_guardrail.policies"
 
 
@@ -38,6 +39,12 @@ def packaged_names() -> tuple[str, ...]:
     """The names of the policies that come with the package, sorted."""
     names = (entry.name for entry in resources.files(_PACKAGE).iterdir())
     return tuple(sorted(name.removesuffix(".yaml") for name in names if is_policy(name)))
+
+
+def called(file: str) -> str:
+    """A file in short: a packaged policy without its folder, anything else as it is named."""
+    folder, name = os.path.split(file)
+    return name if folder == str(resources.files(_PACKAGE)) else file
 
 
 def fetch(source: str | os.PathLike[str]) -> PolicySource | Diagnostic:
@@ -92,7 +99,7 @@ def _below(folder: Path) -> Iterator[Path]:
 
 def read_stdin() -> PolicySource:
     """What standard input holds, at most one byte past the size limit; its paths start at the working directory."""
-    return PolicySource("<stdin>", sys.stdin.buffer.read(MOST_BYTES + 1))
+    return PolicySource(IN_STDIN, sys.stdin.buffer.read(MOST_BYTES + 1))
 
 
 def _missing(name: str) -> Diagnostic:

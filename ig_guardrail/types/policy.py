@@ -123,6 +123,7 @@ class CompiledPolicy:
 
     swaps: words that a verifier exchanges, each way, by the swap's name
     reasoning: whether a thought that is not shown is charged; one that is shown always is
+    parents: the files of the policies that it extends, the nearest first
     """
 
     name: str
@@ -139,6 +140,7 @@ class CompiledPolicy:
     sha256: str
     swaps: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     reasoning: Judging = "charge"
+    parents: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def asked(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""A folder for a policy of one's own: a packaged policy under a new name, with its cases, ready to be changed.
+"""A folder for a policy of one's own: a packaged policy under a new name, or one that extends it, and its cases.
 
 The schema lies beside it, where the policy's first line tells editors to look: no network is needed for it.
 """
@@ -10,14 +10,32 @@ from importlib import resources
 from pathlib import Path
 
 from ig_guardrail.errors import RequestError
-from ig_guardrail.policy.language import NAME
+from ig_guardrail.policy import load_policy
+from ig_guardrail.policy.language import API_VERSION, KIND, NAME
 from ig_guardrail.policy.sources import CASES, SCHEMA
 from ig_guardrail.workbench.cases.recordings import SUFFIX
 
+CHILD = """\
+# yaml-language-server: $schema=schema.json
+# All that `{source}` says, and what is stricter here: write it below. `ig-guardrail policy show {source}` shows what
+# there is to tighten, `ig-guardrail policy explain` which file says what.
+apiVersion: {version}
+kind: {kind}
+metadata:
+  name: {name}
+  version: 1.0.0
+  owners: []   # who answers for it, such as [you@example.org]
+extends: {{policy: {source}, version: "{range}"}}
 
-def write_policy(folder: Path, source: str) -> list[Path]:
+# budgets:
+#   - {{id: harmful-help, threshold: 0.3}} # lower is stricter; what is not written is as `{source}` has it
+"""
+
+
+def write_policy(folder: Path, source: str, *, extend: bool = False) -> list[Path]:
     """Write `policy.yaml`, `policy_test.yaml`, its recorded scores and the schema into a new folder; the files.
 
+    extend: whether the policy extends the packaged one, and is no copy of it
     Raises RequestError where the folder is there already, or cannot be a policy's name.
     """
     name = folder.resolve().name
@@ -30,8 +48,9 @@ def write_policy(folder: Path, source: str) -> list[Path]:
             f"{folder} is there already", where="NAME", why="nothing is overwritten", fix="choose another"
         )
     packaged = resources.files("ig_guardrail.policies")
+    text = (packaged / f"{source}.yaml").read_text(encoding="utf-8")
     files = {
-        "policy.yaml": _named((packaged / f"{source}.yaml").read_text(encoding="utf-8"), name, source),
+        "policy.yaml": _child(name, source) if extend else _named(text, name, source),
         f"policy{CASES}": (packaged / f"{source}{CASES}").read_text(encoding="utf-8"),
         f"policy{SUFFIX}": (packaged / f"{source}{SUFFIX}").read_text(encoding="utf-8"),
         SCHEMA: (packaged / SCHEMA).read_text(encoding="utf-8"),
@@ -45,6 +64,13 @@ def write_policy(folder: Path, source: str) -> list[Path]:
             "the folder cannot be written", where=str(folder), why=error.strerror or str(error)
         ) from error
     return [folder / file for file in files]
+
+
+def _child(name: str, source: str) -> str:
+    """A policy that extends another one, of the version that it has now, and all up to the next great change."""
+    version = load_policy(source).version
+    versions = f">={version},<{int(version.split('.')[0]) + 1}"
+    return CHILD.format(name=name, source=source, range=versions, version=API_VERSION, kind=KIND)
 
 
 def _named(text: str, name: str, source: str) -> str:

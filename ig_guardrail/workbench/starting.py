@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from ig_guardrail.errors import EngineError, GuardrailError
 from ig_guardrail.policy import FileReport, Report, compile_text
+from ig_guardrail.policy.compiler import placed, read_policy
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic
 from ig_guardrail.policy.draft import PolicyDraft
 from ig_guardrail.policy.validation.message_cautions import over_budget
-from ig_guardrail.policy.validation.structure import check_shape
-from ig_guardrail.policy.yaml.reader import read
 from ig_guardrail.types import CompiledPolicy, Expression
 
 if TYPE_CHECKING:  # a plain check of a policy that weighs no words needs none of these
@@ -90,18 +89,17 @@ def _least(cost: Expression, names: set[str]) -> Expression:
 
 def _over_budget(guardrail: Guardrail, file: FileReport) -> tuple[Diagnostic, ...]:
     """Messages that a start refuses, and those that one would refuse once budgets in shadow mode are enforced."""
-    draft = check_shape(tree)[0] if (tree := read(file.source).tree) is not None else PolicyDraft({})
+    policy = read_policy(file.source, file.path, warn=False)
     refused = guardrail.overdrawn_messages()
     shadows = {one.id for one in guardrail.policy.budgets if one.mode == "shadow"}
     later = [one for one in guardrail.overdrawn_messages(shadow=True) if one.budget in shadows] if shadows else []
-    return (*_told(draft, refused, file, False), *_told(draft, later, file, True))
+    draft = policy.draft or PolicyDraft({})
+    return placed([*_told(draft, refused, False), *_told(draft, later, True)], policy)
 
 
-def _told(
-    draft: PolicyDraft, found: Sequence[OverdrawnMessage], file: FileReport, shadow: bool
-) -> Iterator[Diagnostic]:
+def _told(draft: PolicyDraft, found: Sequence[OverdrawnMessage], shadow: bool) -> Iterator[Diagnostic]:
     for one in found:
-        yield replace(over_budget(draft, one.name, one.budget, one.told, shadow), file=file.path)
+        yield over_budget(draft, one.name, one.budget, one.told, shadow)
 
 
 def _unread() -> Any:

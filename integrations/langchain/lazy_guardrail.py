@@ -90,7 +90,8 @@ class LazyGuardrail:
                 return self._reloading[arm].current().policy
             if arm not in self._policies:
                 spec = self._spec_of(arm)
-                self._seen[arm] = state_of(path_of(spec)) if spec.reload else None
+                if spec.reload:
+                    self._seen[arm] = state_of(path_of(spec))
                 self._policies[arm] = load_policy(spec.policy)
             return self._policies[arm]
 

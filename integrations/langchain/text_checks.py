@@ -194,7 +194,7 @@ class TextOpening:
         seen = state_of(path_of(spec)) if reload else None
         self._first = text_guardrail(policy, ledger, cost_models)
         self._first.auditor = None if audit is None else Auditor(audit_file(audit))
-        self._reloading = ReloadingGuardrail(spec, self._first, seen, self._remade) if reload else None
+        self._reloading = None if seen is None else ReloadingGuardrail(spec, self._first, seen, self._remade)
 
     @property
     def guardrail(self) -> Guardrail:

@@ -15,16 +15,28 @@ _CLIP = 48  # characters of a policy's own words that a message repeats
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A place in a file: line and column from 1, in characters, and how many characters it spans. Line 0: nowhere."""
+    """A place in a file: line and column from 1, in characters, and how many characters it spans. Line 0: nowhere.
+
+    file: of a policy that the one at hand extends; "" for the one at hand
+    """
 
     line: int = 0
     column: int = 0
     length: int = 1
+    file: str = ""
+
+    @property
+    def words(self) -> str:
+        """`line 3`, and of what file, if it is another one."""
+        return f"line {self.line}{f' of {self.file}' if self.file else ''}"
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One thing that is wrong. `label` stands beside the carets; `path` is dotted, such as `budgets[0].cost`."""
+    """One thing that is wrong. `label` stands beside the carets; `path` is dotted, such as `budgets[0].cost`.
+
+    excerpt: the line it stands on, where that is in another file than the one that was checked
+    """
 
     code: str
     severity: Severity
@@ -37,6 +49,7 @@ class Diagnostic:
     label: str
     why: str
     help: str
+    excerpt: str = ""
 
     def as_dict(self) -> dict[str, str | int]:
         """The fault for JSON: where, what, why and how to mend it."""
@@ -60,7 +73,7 @@ class Spot:
             code=code,
             severity=page.severity,
             path=dotted(self.path),
-            file="",
+            file=mark.file,
             line=mark.line,
             column=mark.column,
             length=mark.length,
@@ -97,6 +110,9 @@ def listed(words: list[str] | tuple[str, ...], last: str = "or") -> str:
 
 
 def in_order(faults: list[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """Faults in the order of the file, each once: a value repeated by aliases is wrong in one place only."""
-    seen = {(fault.line, fault.column, fault.code, fault.message): fault for fault in reversed(faults)}
+    """Faults in the order of the file, each once: a value repeated by aliases is wrong in one place only.
+
+    Those in files that it extends come last.
+    """
+    seen = {(fault.file, fault.line, fault.column, fault.code, fault.message): fault for fault in reversed(faults)}
     return tuple(seen[key] for key in sorted(seen))

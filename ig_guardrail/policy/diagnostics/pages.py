@@ -1,8 +1,8 @@
 """The pages of the rule book, by code; each is (title, why, example, instead).
 
 P001-P011 are about the file as bytes and as YAML, P012-P028 about keys and what each may hold, P029-P045 about parts of
-a policy that do not fit each other or what is there, P101-P108 about policies that work, but perhaps not as meant; more
-of those are in `cautions`.
+a policy that do not fit each other or what is there, P050-P054 about policies that extend others, P101-P108 about
+policies that work, but perhaps not as meant; more of those are in `cautions`.
 """
 
 from __future__ import annotations
@@ -295,6 +295,40 @@ OF_MEANING: dict[str, tuple[str, str, str, str]] = {
 }
 
 
+OF_PARENTS: dict[str, tuple[str, str, str, str]] = {
+    "P050": (
+        "a policy cannot extend this parent",
+        "without its parent a policy is only a part of one, and says nothing of what the parent guards",
+        "extends: ../base/polcy.yaml",
+        "extends: ../base/policy.yaml",
+    ),
+    "P051": (
+        "the parent is of another version",
+        "a child was written and tested for the versions that it names, and another one may say other things",
+        'extends: {policy: strict, version: ">=2.0"}',
+        'extends: {policy: strict, version: ">=1.0,<2"}',
+    ),
+    "P052": (
+        "something is not shown to be as strict as in the parent",
+        "a policy that extends another may only tighten it, so that its owners can rely on it wherever it is extended",
+        "extends: strict\nbudgets: [{id: toxic-tone, threshold: 0.8}]",
+        "extends: strict\nbudgets: [{id: toxic-tone, threshold: 0.3}]",
+    ),
+    "P053": (
+        "`loosenable` names nothing that could be loosened",
+        "its author believes that something may be loosened, and it may not; searching may be changed without leave",
+        "loosenable: [budgets.toxic-tome.threshold]",
+        "loosenable: [budgets.toxic-tone.threshold]",
+    ),
+    "P054": (
+        "a change to a part that the parent does not have",
+        "a budget or a cost model that is written in part changes the parent's one of that name, and there is none",
+        "extends: strict\nbudgets: [{id: toxic-tome, threshold: 0.3}]",
+        "extends: strict\nbudgets: [{id: toxic-tone, threshold: 0.3}]",
+    ),
+}
+
+
 OF_WARNINGS: dict[str, tuple[str, str, str, str]] = {
     "P101": (
         "a cost model is not used",
@@ -348,4 +382,4 @@ OF_WARNINGS: dict[str, tuple[str, str, str, str]] = {
     ),
 }
 
-PAGES = OF_FILES | OF_SHAPE | OF_MEANING | OF_WARNINGS | OF_CAUTIONS
+PAGES = OF_FILES | OF_SHAPE | OF_MEANING | OF_PARENTS | OF_WARNINGS | OF_CAUTIONS

@@ -13,12 +13,13 @@ _COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "place": "\x1b[34m",
 
 
 def render(fault: Diagnostic, source: Sequence[str]) -> str:
-    """A fault with the source line it stands on. `source`: the file's lines."""
+    """A fault with the source line it stands on. `source`: the lines of the file that was checked."""
     at = f":{fault.line}:{fault.column}" if fault.line else ""
     gutter = " " * len(str(fault.line))
     rows = [f"{fault.severity}[{fault.code}]: {fault.message}", f"{gutter}--> {printable(fault.file)}{at}"]
-    if 0 < fault.line <= len(source):
-        shown, carets = _excerpt(source[fault.line - 1], fault)
+    line = fault.excerpt or (source[fault.line - 1] if 0 < fault.line <= len(source) else None)
+    if line is not None:
+        shown, carets = _excerpt(line, fault)
         rows += [f"{gutter} |", f"{fault.line} | {shown}".rstrip(), f"{gutter} | {carets}".rstrip()]
     elif fault.label:
         rows.append(f"{gutter} = {fault.label}")

@@ -1,7 +1,7 @@
 """The rule book: every way a policy can be wrong has a code, and every code has a page.
 
-Codes P001-P011 are about the file, P012-P028 about its shape, P029-P045 about its meaning; P101 and up are warnings,
-which do not stop a policy from being used.
+Codes P001-P011 are about the file, P012-P028 about its shape, P029-P045 about its meaning, P050-P054 about what it
+extends; P101 and up are warnings, which do not stop a policy from being used.
 """
 
 from __future__ import annotations

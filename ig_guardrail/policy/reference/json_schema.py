@@ -54,7 +54,54 @@ def json_schema() -> str:
     about = "What a guardrail holds answers to. `ig-guardrail policy check` is stricter than this schema, and decides."
     head = {"$schema": DRAFT, "$id": ID, "title": TITLE, "description": about}
     example = {"examples": [yaml.safe_load(EXAMPLE)]}
-    return json.dumps({**_described(POLICY), **head, **example}, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps({**_with_children(_described(POLICY)), **head, **example}, indent=1, ensure_ascii=False) + "\n"
+
+
+def _with_children(schema: Schema) -> Schema:
+    """The schema, where a policy that extends another needs only what each says for itself."""
+    models = ("properties", "cost_models", "additionalProperties", "allOf")
+    kinds = len(schema["properties"]["cost_models"]["additionalProperties"]["allOf"])
+    said_by_each: dict[tuple[str | int, ...], tuple[str, ...]] = {
+        (): ("apiVersion", "kind", "metadata"),
+        ("properties", "budgets", "items"): ("id",),
+        ("properties", "tools", "properties", "limits", "items"): ("id",),
+        ("properties", "prompt"): (),
+        ("properties", "messages"): (),
+        ("properties", "messages", "properties", "refusal"): (),
+        ("properties", "messages", "properties", "closing"): (),
+        (*models, 0, "else"): (),
+        **{(*models, place, "then"): () for place in range(1, kinds)},
+    }
+    needs: Schema = {}
+    for path, kept in said_by_each.items():
+        _join(needs, _lifted(schema, path, kept))
+    return {**schema, "if": {"not": {"required": ["extends"]}}, "then": needs}
+
+
+def _lifted(schema: Any, path: tuple[str | int, ...], kept: tuple[str, ...]) -> Schema:
+    """What a part of a schema needs, as a schema of its own; it is taken out of it, but for what is kept."""
+    if not path:
+        needed = schema.pop("required")
+        schema["required"] = list(kept)
+        return {"required": [key for key in needed if key not in kept]}
+    first, *rest = path
+    if isinstance(first, int):
+        (branch, *more) = rest
+        chosen = schema[first]
+        return {"if": chosen["if"], str(branch): _lifted(chosen[branch], tuple(more), kept)}
+    inner = _lifted(schema[first], tuple(rest), kept)
+    return {first: [inner] if first == "allOf" else inner}
+
+
+def _join(schema: Schema, more: Schema) -> None:
+    """Add what another schema asks for."""
+    for key, value in more.items():
+        if isinstance(value, dict) and key in schema:
+            _join(schema[key], value)
+        elif isinstance(value, list) and key in schema:
+            schema[key] += value
+        else:
+            schema[key] = value
 
 
 def _described(kind: Kind) -> Schema:

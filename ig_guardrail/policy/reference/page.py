@@ -23,6 +23,7 @@ from ig_guardrail.policy import expression
 from ig_guardrail.policy.compiler import compile_text
 from ig_guardrail.policy.diagnostics.render import render
 from ig_guardrail.policy.diagnostics.rules import RulePage, rules
+from ig_guardrail.policy.inheritance.parents import MOST as MOST_PARENTS
 from ig_guardrail.policy.language import COST_MODEL, POLICY, PRESETS
 from ig_guardrail.policy.reference.text import EXAMPLE, TEXT
 from ig_guardrail.policy.yaml import reader as reading
@@ -45,6 +46,7 @@ def reference() -> str:
         "bytes": f"{MOST_BYTES // 1024} KiB",
         "nodes": str(reading.MOST_NODES),
         "levels": str(reading.DEEPEST),
+        "parents": str(MOST_PARENTS),
     }
     text = TEXT
     for name, part in parts.items():

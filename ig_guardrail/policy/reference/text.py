@@ -154,6 +154,57 @@ that were written as a support team would (`benchmarks/refusals.yaml`: six each 
 Spanish), 11 (English 3, German 1, French 3, Spanish 4) start under `default`, and none under `strict`. The script
 `benchmarks/refusals.py` says why for each.
 
+## Policies that extend others
+
+`extends` names a packaged policy or a file, relative to the policy's own folder, and may ask for versions of it. The
+policy then says only what it adds and what is stricter; everything else is as the parent has it.
+
+```yaml
+apiVersion: ig-guardrail/v1
+kind: SafetyPolicy
+metadata: {name: branch, version: 1.0.0, owners: [you@example.org]}
+extends: {policy: strict, version: ">=1.0,<2"}
+cost_models:
+  cards: {kind: pattern, patterns: ['[0-9]{4}-[0-9]{4}'], longest_match: 16, hazards: [prv]}
+budgets:
+  - {id: harmful-help, threshold: 0.3}
+  - {id: privacy, hazards: [prv], cost: cards, threshold: 0.5}
+```
+
+A policy says `apiVersion`, `kind` and `metadata` for itself. Other mappings are joined key by key: budgets and limits
+of calls by their `id`, cost models by their name. Patterns, denied tools and argument rules are added to the parent's.
+Whatever else is written stands in place of what the parent says. A search that names a `strategy` or a `preset` starts
+anew.
+
+A policy may only tighten the one that it extends, and that one's parents: with the same scores, no answer that a parent
+denies is shown ([why each rule below is sound](decisions/extends.md)). What is not shown to be as strict is refused
+with the place of both.
+
+| part | what a policy may do to its parent's |
+|---|---|
+| `threshold`, `budget` | lower |
+| `weight`, `discount`, `decay`, `window` (0 forgets nothing) | raise |
+| `accumulate`, `mode` | `max` to `sum`, `shadow` to `enforce` |
+| `hazards` of a budget | add to them, or `all` |
+| `every` | divide it, where no pattern or other event is charged |
+| `cost` | keep it in a larger one, such as `max(help, words)` for `help`, of cost models that are charged as often |
+| `scope`, `tool`, `id` | nothing |
+| `cost_models` | `on_error: open` to `closed`, `timeout_ms` (with `on_error: open` only raise), more \
+`patterns` where the highest score decides; else nothing: give what should be stricter a cost model and a budget \
+of its own |
+| `prompt` | lower `threshold`, enlarge `cost`, `observe` to `search` to `refuse` |
+| `tools` | fewer in `allow`, more in `deny`, `arguments`, `limits`; fewer `calls` |
+| `messages` | add languages and texts for hazards, and approve none that is over a budget |
+| `reasoning`, `allow_unguarded` | `ignore` to `charge`, `true` to `false` |
+| `search`, `output` | anything: whatever a search finds, the budgets decide |
+
+A parent may let others loosen some of it: `loosenable: [budgets.toxic-tone.threshold, messages]` names keys by their
+places, budgets by their ids. It holds for that parent alone: a policy between two others has to allow it as well.
+
+A parent may extend another in turn, <<parents>> deep. It must be valid by itself; its faults are told in its own file.
+Relative paths in a parent start at the parent's folder. The hash is that of what results: the same policy written out
+in one file (`ig-guardrail policy show --flat`) has the same.
+
 ## YAML
 
 A policy is one UTF-8 document of at most <<bytes>>, <<levels>> levels and <<nodes>> values, aliases written out.
@@ -169,7 +220,7 @@ and defaults written out do not change it; a number that differs does.
 
 ## Faults
 
-Errors (P001 to P045) refuse a policy; warnings (P101 and up) do not: they tell what is valid and may mean
+Errors (P001 to P054) refuse a policy; warnings (P101 and up) do not: they tell what is valid and may mean
 something else than its author wants.
 
 <<rules>>

@@ -167,14 +167,14 @@ def repeated(draft: PolicyDraft) -> Iterator[Diagnostic]:
             same = _covers(draft, budget, strict)
             if same and other > index:
                 continue
-            line = draft.spot("budgets", other).mark.line
+            line = draft.spot("budgets", other).mark.words
             if same:
                 twin = f"budgets {quoted(strict['id'])} and {quoted(budget['id'])} are the same"
-                label, message = f"as {quoted(strict['id'])}, line {line}", twin
+                label, message = f"as {quoted(strict['id'])}, {line}", twin
                 yield _id(draft, index).fault("P113", message, label=label, help="delete one of the two")
             else:
                 message = f"budget {quoted(budget['id'])} is never overdrawn before {quoted(strict['id'])}"
-                label = f"{quoted(strict['id'])}, line {line}, is at least as strict in all it says"
+                label = f"{quoted(strict['id'])}, {line}, is at least as strict in all it says"
                 advice = "delete it, or make it stricter in what it is for"
                 yield _id(draft, index).fault("P114", message, label=label, help=advice)
             break

@@ -54,11 +54,11 @@ def nearly_alike(draft: PolicyDraft) -> Iterator[tuple[Steps, Diagnostic]]:
             advice = f"write `{known}`, or a name that is further from it"
             yield place, draft.spot(*place).fault("P118", message, label=label, help=advice)
         elif like is not None and hazard not in seen:
-            line = draft.spot(*seen[like]).mark.line
+            line = draft.spot(*seen[like]).mark.words
             message = f"{quoted(hazard)} and {quoted(like)} are two hazards"
             advice = f"write `{like}`, if it is meant; if both are, let their names differ more"
             spot = draft.spot(*place)
-            yield place, spot.fault("P118", message, label=f"{quoted(like)} is on line {line}", help=advice)
+            yield place, spot.fault("P118", message, label=f"{quoted(like)} is on {line}", help=advice)
         seen.setdefault(hazard, place)
 
 

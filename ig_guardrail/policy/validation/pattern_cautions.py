@@ -278,8 +278,8 @@ def idle(draft: PolicyDraft, model: str, texts: Sequence[tuple[str, int, str]]) 
             if other == position or (same and other > position):
                 continue
             if same or (contains(pattern, text) and not (other > position and contains(text, pattern))):
-                line = _Place.of_model(draft, model, texts[other][1]).spot().mark.line
-                label = f"{'the same as' if same else 'each of its matches holds one of'} {quoted(text)}, line {line}"
+                line = _Place.of_model(draft, model, texts[other][1]).spot().mark.words
+                label = f"{'the same as' if same else 'each of its matches holds one of'} {quoted(text)}, {line}"
                 advice = "delete this one, or narrow the other"
                 message = "this pattern adds nothing"
                 yield _Place.of_model(draft, model, index).spot().fault("P129", message, label=label, help=advice)

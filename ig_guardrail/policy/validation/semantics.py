@@ -75,7 +75,7 @@ def ids(draft: PolicyDraft) -> Iterator[Diagnostic]:
         name = one.get("id")
         if name is not None and name in first:
             message = f"two budgets are called {quoted(name)}"
-            label = f"first used on line {first[name].mark.line}"
+            label = f"first used on {first[name].mark.words}"
             yield draft.spot(*path).fault("P026", message, label=label, help="rename one of them")
         elif name is not None:
             first[name] = draft.spot(*path)
@@ -278,8 +278,8 @@ def messages(draft: PolicyDraft) -> Iterator[Diagnostic]:
     for name, index, pattern in pattern_texts(draft):
         for one, match in zip(said, matches(pattern, [one.text for one in said]), strict=True):
             if match is not None:
-                where = draft.spot("cost_models", name, "patterns", index).mark.line
+                where = draft.spot("cost_models", name, "patterns", index).mark.words
                 message = f"the {one.part} message contains {quoted(match)}"
-                label = f"a match of cost model {quoted(name)}, line {where}"
+                label = f"a match of cost model {quoted(name)}, {where}"
                 advice = "word the message differently, narrow the pattern, or let somebody approve the text"
                 yield draft.spot(*one.path).fault("P035", message, label=label, help=advice)

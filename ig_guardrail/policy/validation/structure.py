@@ -97,14 +97,15 @@ class Checker:
             elif section.notes and name in NOTES:
                 self.read(NOTES[name].kind, entry.value, (*path, name))
             elif not (section.notes and name.startswith(OWN)):
-                meant |= self._unknown(section, entry, path, written)
+                beside = {one.key.text for one in table.entries if one.key.mark.file == entry.key.mark.file}
+                meant |= self._unknown(section, entry, path, beside)
         for name, one in section.fields.items():
             if one.required and name not in written and name not in meant:
                 self._missing(name, one.example, table, path)
         return values
 
     def _unknown(self, section: Section, entry: YamlEntry, path: Steps, written: set[str]) -> set[str]:
-        """Note an unknown key; the known key that it was probably meant to be, if that is not written."""
+        """Note an unknown key; the known key that it was probably meant to be, if that is not written in its file."""
         meant, label, advice = about_unknown(section, entry, written)
         spot = Spot((*path, entry.key.text), entry.key.mark)
         self.faults.append(spot.fault("P013", f"unknown key {quoted(entry.key.text)}", label=label, help=advice))

@@ -105,7 +105,7 @@ def implied(draft: PolicyDraft, section: Mapping[str, Any]) -> Iterator[Diagnost
             )
             if other != index and same and _implies(strict, rule) and not twins:
                 spot = draft.spot("tools", "arguments", index)
-                label = f"line {draft.spot('tools', 'arguments', other).mark.line} asks for as much or more"
+                label = f"{draft.spot('tools', 'arguments', other).mark.words} asks for as much or more"
                 message = f"this rule for {quoted(rule['argument'])} does nothing"
                 yield spot.fault("P132", message, label=label, help="delete it, or make it stricter")
                 break

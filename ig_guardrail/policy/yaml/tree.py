@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from ig_guardrail.policy.diagnostics.diagnostic import Position
@@ -25,7 +25,7 @@ class Scalar:
 
     def part(self, offset: int, length: int) -> Position:
         """The place of some of its characters; of the whole value where that cannot be told."""
-        return Position(self.mark.line, self.column + offset, length) if self.column else self.mark
+        return replace(self.mark, column=self.column + offset, length=length) if self.column else self.mark
 
 
 @dataclass(frozen=True, slots=True)

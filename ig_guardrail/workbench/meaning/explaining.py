@@ -11,6 +11,7 @@ from ig_guardrail.costs.catalog import OF_CALLS, beyond_text, declared_by
 from ig_guardrail.costs.kinds.base import Declaration
 from ig_guardrail.hazards import HAZARDS, covers
 from ig_guardrail.policy.expression import written
+from ig_guardrail.policy.inheritance.origins import Origin
 from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec, Messages
 from ig_guardrail.workbench.meaning.budgets import Line, can_be_overdrawn, most_cost, points_to_overdraw
 from ig_guardrail.workbench.meaning.differences import title_of
@@ -52,7 +53,10 @@ class BudgetMeaning:
 
 @dataclass(frozen=True, slots=True)
 class PolicyMeaning:
-    """What a policy does, part by part; every text is a sentence or a part of one."""
+    """What a policy does, part by part; every text is a sentence or a part of one.
+
+    origins: of a policy that extends another, which file says what
+    """
 
     name: str
     version: str
@@ -66,9 +70,10 @@ class PolicyMeaning:
     not_covered: tuple[str, ...]
     only_recorded: tuple[str, ...]
     not_budgeted: tuple[str, ...]
+    origins: tuple[Origin, ...] = ()
 
 
-def explain_policy(policy: CompiledPolicy) -> PolicyMeaning:
+def explain_policy(policy: CompiledPolicy, origins: Sequence[Origin] = ()) -> PolicyMeaning:
     """Without a model, and without reading an artifact."""
     budgets = tuple(_budgets(policy))
     enforced = [hazard for one in budgets if one.mode == "enforce" for hazard in one.hazards]
@@ -86,6 +91,7 @@ def explain_policy(policy: CompiledPolicy) -> PolicyMeaning:
         not_covered=tuple(_not_covered([*enforced, *recorded])),
         only_recorded=tuple(dict.fromkeys(one for one in recorded if one not in enforced)),
         not_budgeted=tuple(_not_budgeted(policy, [*enforced, *recorded])),
+        origins=tuple(origins),
     )
 
 
@@ -282,6 +288,7 @@ def as_text(found: PolicyMeaning) -> str:
         ("not covered by any budget", found.not_covered or ["nothing of the taxonomy"]),
         ("only recorded, not enforced", [_called(one) for one in found.only_recorded]),
         ("scored, and limited by no budget", [_called(one) for one in found.not_budgeted]),
+        ("where it is written", [one.as_text() for one in found.origins]),
     )
     for title, texts in sections:
         lines += [title, *(f"  {text}" for text in texts), ""] if texts else []

@@ -31,14 +31,14 @@ def with_threshold(text: str, budget: str, threshold: float, note: Mapping[str, 
     number = _entry(table, "threshold")
     if number is None or not isinstance(number.value, Scalar):
         raise _cannot(budget, "it has no threshold of its own in this file")
-    begin = _index(text, number.value.mark)
+    begin = index_of(text, number.value.mark)
     end = begin + number.value.mark.length
-    flow = text[_index(text, table.mark)] == "{"
+    flow = text[index_of(text, table.mark)] == "{"
     written = _written(note)
     edits = [(begin, end, f"{threshold:g}")]
     earlier = _entry(table, NOTE)
     if earlier is not None:
-        at = _index(text, earlier.value.mark)
+        at = index_of(text, earlier.value.mark)
         value = text[at : at + earlier.value.mark.length]
         if not (value.startswith("{") and value.endswith("}")):
             raise _cannot(budget, f"its `{NOTE}` was written in another way")
@@ -72,7 +72,7 @@ def _entry(table: Table, key: str) -> YamlEntry | None:
     return next((entry for entry in table.entries if entry.key.text == key), None)
 
 
-def _index(text: str, mark: Position) -> int:
+def index_of(text: str, mark: Position) -> int:
     """Where a place of the file, counted from 1, lies in its characters."""
     start = 0
     for _ in range(mark.line - 1):

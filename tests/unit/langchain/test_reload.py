@@ -35,6 +35,13 @@ OLD = 1_000_000_000  # seconds of the epoch: a file that nobody writes to now
 _TIMES = itertools.count(OLD)
 
 
+CHILD = """apiVersion: ig-guardrail/v1
+kind: SafetyPolicy
+metadata: {{name: {name}, version: 1.0.0}}
+extends: {extends}
+"""
+
+
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chat models decode a script."""
@@ -120,6 +127,29 @@ def test_a_broken_file_leaves_the_last_good_policy_and_is_reported(
     assert sum("stays in force" in one.message for one in caplog.records) == 1
     write(path, version(2))
     assert told(model.invoke(ASKED))["version"] == "1.0.2"
+    assert model.policy_fault is None
+
+
+def test_a_parent_that_is_changed_is_read_again(served: None, tmp_path: Path) -> None:
+    path, parent, elder = (tmp_path / f"{name}.yaml" for name in ("child", "parent", "elder"))
+    write(elder, version(0))
+    write(parent, CHILD.format(name="parent", extends="./elder.yaml"))
+    write(path, CHILD.format(name="child", extends="./parent.yaml"))
+    model = chat(path)
+    before = told(model.invoke(ASKED))
+    assert before["name"] == "child"
+    write(elder, version(0).replace("threshold: 0.5, budget", "threshold: 0.4, budget"))
+    after = told(model.invoke(ASKED))
+    assert after["sha256"] == load_policy(path).sha256 != before["sha256"]
+    write(parent, "nothing")
+    assert told(model.invoke(ASKED)) == after
+    assert str(parent) in str(model.policy_fault)
+    parent.unlink()
+    model.invoke(ASKED)  # the first look at a file that is away: it may be about to be replaced
+    model.invoke(ASKED)
+    assert "there is no such file" in str(model.policy_fault)
+    write(parent, CHILD.format(name="parent", extends="./elder.yaml") + "reasoning: charge\n")
+    assert told(model.invoke(ASKED)) == after
     assert model.policy_fault is None
 
 

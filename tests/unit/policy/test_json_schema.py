@@ -66,17 +66,34 @@ def test_patterns_mean_the_same_to_editors() -> None:
 
 
 def test_every_key_has_a_title_a_text_and_an_example_that_fits() -> None:
-    keys = [(name, part) for name, part in parts(SCHEMA) if name.startswith("properties.") and part]
+    schema = {key: part for key, part in SCHEMA.items() if key not in ("if", "then")}  # which tell what is needed
+    keys = [(name, part) for name, part in parts(schema) if name.startswith("properties.") and part]
     described = [(name, part) for name, part in keys if part.keys() - {"enum"}]  # what `if` asks is no description
     assert len(described) > 150
     for name, part in described:
         assert part["title"], name
         assert part["description"], name
         assert part["examples"], name
-    assert all(part.get("title") for name, part in parts(SCHEMA) if name in ("items", "additionalProperties"))
+    assert all(part.get("title") for name, part in parts(schema) if name in ("items", "additionalProperties"))
     for name, part in parts(SCHEMA):
         for example in part.get("examples", ()):
             assert list(Draft7Validator(part).iter_errors(example)) == [], name
+
+
+def test_a_policy_that_extends_another_needs_only_what_each_says_for_itself() -> None:
+    head = {key: SCHEMA["examples"][0][key] for key in ("apiVersion", "kind", "metadata")}
+    part = {
+        "budgets": [{"id": "crimes", "threshold": 0.3}],
+        "cost_models": {"help": {"on_error": "closed"}},
+        "prompt": {"threshold": 0.5},
+        "tools": {"limits": [{"id": "pays", "calls": 1}]},
+        "messages": {"refusal": {"de": "Nein."}},
+    }
+    assert list(VALIDATOR.iter_errors({**head, **part, "extends": "strict"})) == []
+    needed = {error.message.split()[0] for error in VALIDATOR.iter_errors({**head, **part})}
+    assert needed == {"'hazards'", "'cost'", "'kind'", "'on_exceed'", "'tool'", "'closing'", "'en'"}
+    wrong = {**head, "extends": "strict", "budgets": [{"threshold": 2}]}
+    assert {error.message.split()[0] for error in VALIDATOR.iter_errors(wrong)} == {"'id'", "2"}
 
 
 def test_every_key_of_the_language_is_in_the_schema_and_in_the_reference() -> None:

@@ -8,7 +8,9 @@ from ig_guardrail.cli.commands.policy.calibrate import calibrate_command
 from ig_guardrail.cli.commands.policy.check import check_command
 from ig_guardrail.cli.commands.policy.diff import diff_command
 from ig_guardrail.cli.commands.policy.explain import explain_command
+from ig_guardrail.cli.commands.policy.fmt import fmt_command
 from ig_guardrail.cli.commands.policy.lsp import lsp_command
+from ig_guardrail.cli.commands.policy.migrate import migrate_command
 from ig_guardrail.cli.commands.policy.new import new_command
 from ig_guardrail.cli.commands.policy.replay import record_command, replay_command
 from ig_guardrail.cli.commands.policy.report import report_command
@@ -21,6 +23,8 @@ app = typer.Typer(help="Check and read safety policies.", no_args_is_help=True)
 app.command("new")(new_command)
 app.command("check")(check_command)
 app.command("show")(show_command)
+app.command("fmt")(fmt_command)
+app.command("migrate")(migrate_command)
 app.command("schema")(schema_command)
 app.command("explain")(explain_command)
 app.command("test")(run_cases_command)

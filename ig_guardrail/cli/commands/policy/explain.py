@@ -25,9 +25,12 @@ def explain_command(
         values = [receipts.as_dict(one) for one in found]
         text = "\n\n".join(map(receipts.as_text, found))
     else:
-        from ig_guardrail.policy import load_policy
+        from ig_guardrail.policy.check import open_policy
+        from ig_guardrail.policy.inheritance.origins import origins
 
-        meaning = explaining.explain_policy(load_policy(source))
+        read, policy = open_policy(source)
+        inherited = origins(read.tree, read.file) if read.tree is not None and read.parents else ()
+        meaning = explaining.explain_policy(policy, inherited)
         values, text = [explaining.as_dict(meaning)], explaining.as_text(meaning)
     whole = values if len(values) > 1 else values[0]
     print(json.dumps(whole, indent=2, ensure_ascii=False) if form is Format.JSON else printable(text, sys.stdout))

@@ -23,6 +23,10 @@ class Start(StrEnum):
 def new_command(
     name: Annotated[Path, typer.Argument(help="The folder to write; its name becomes the policy's.")],
     source: Annotated[Start, typer.Option("--from", help="The packaged policy to start from.")] = Start.DEFAULT,
+    extend: Annotated[
+        bool,
+        typer.Option("--extend", help="Write a policy that extends it and is only told what is stricter, no copy."),
+    ] = False,
 ) -> None:
     """Write a folder with a policy of your own and its cases, then check the one and run the others."""
     from ig_guardrail.policy import check_files
@@ -30,7 +34,7 @@ def new_command(
     from ig_guardrail.workbench.cases.suite import run_files
     from ig_guardrail.workbench.scaffold import write_policy
 
-    files = write_policy(name, source.value)
+    files = write_policy(name, source.value, extend=extend)
     print("\n".join(f"wrote {file}" for file in files))
     checked = check_files([str(files[0])])
     tested = report_on(run_files([str(files[1])]), None, cover=False)

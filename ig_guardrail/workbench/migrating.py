@@ -1,0 +1,56 @@
+"""Spellings that policies had before 0.1.0, brought to those of today; every other character stays where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Steps, dotted
+from ig_guardrail.policy.sources import PolicySource
+from ig_guardrail.policy.yaml.decoding import decode
+from ig_guardrail.policy.yaml.reader import read
+from ig_guardrail.policy.yaml.tree import Scalar, Table, YamlNode
+from ig_guardrail.workbench.traffic.rewrite import index_of
+
+ANY = "*"
+RENAMED: Mapping[Steps, Mapping[str, str]] = {("cost_models", ANY, "kind"): {"given": "provided"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    """A value that has another spelling now."""
+
+    path: Steps
+    value: Scalar
+    new: str
+
+    def as_text(self, file: str) -> str:
+        return f"{file}:{self.value.mark.line}: {dotted(self.path)}: `{self.value.text}` is `{self.new}` now"
+
+
+def migrated(source: PolicySource) -> tuple[str, tuple[Renamed, ...]]:
+    """The policy's text in the spellings of today, and what was renamed. A text that is no YAML stays as it is."""
+    text = decode(source.content)
+    tree = None if isinstance(text, Diagnostic) else read(text).tree
+    if isinstance(text, Diagnostic) or tree is None:
+        return source.content.decode(errors="replace"), ()
+    found = tuple(_renamed(tree, ()))
+    for one in reversed(found):
+        start = text.index(one.value.text, index_of(text, one.value.mark))
+        text = text[:start] + one.new + text[start + len(one.value.text) :]
+    mark = "\ufeff" if source.content.startswith("\ufeff".encode()) else ""
+    return mark + text, found
+
+
+def _renamed(tree: YamlNode, path: Steps) -> Iterator[Renamed]:
+    if isinstance(tree, Table):
+        for entry in tree.entries:
+            yield from _renamed(entry.value, (*path, entry.key.text))
+    elif isinstance(tree, Scalar):
+        for place, words in RENAMED.items():
+            if tree.text in words and len(place) == len(path) and all(map(_fits, place, path)):
+                yield Renamed(path, tree, words[tree.text])
+
+
+def _fits(place: str | int, step: str | int) -> bool:
+    return place in (ANY, step)
