@@ -11,7 +11,7 @@ from ig_guardrail.errors import PolicyError
 from ig_guardrail.policy.compiler import ReadPolicy, compile_text, read_policy
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic
 from ig_guardrail.policy.diagnostics.report import FileReport, Report
-from ig_guardrail.policy.sources import STDIN, PolicySource, expand, fetch, read_stdin
+from ig_guardrail.policy.sources import STDIN, PolicySource, expand, fetch, policies_among, read_stdin
 from ig_guardrail.policy.waivers import beside, read_waivers, waive
 from ig_guardrail.policy.yaml.decoding import readable
 from ig_guardrail.types import CompiledPolicy
@@ -52,7 +52,7 @@ def check_files(paths: Iterable[str | os.PathLike[str]], *, strict: bool = False
     waivers  a file of waivers; those beside the policies if left out
     """
     reports: list[FileReport] = []
-    for path in paths:
+    for path in policies_among(paths):
         found = expand(path)
         if isinstance(found, Diagnostic):
             reports.append(FileReport(os.fspath(path), (found,)))

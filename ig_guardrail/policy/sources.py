@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -31,8 +31,18 @@ class PolicySource:
 
 def is_policy(name: str) -> bool:
     """Whether a file of a folder of policies is one, by its name, and not one of cases or waivers."""
-    of_yaml = name.endswith((".yaml", ".yml")) and not name.startswith(".")
-    return of_yaml and not name.endswith((CASES, CASES.replace("yaml", "yml"))) and name not in WAIVERS
+    return name.endswith((".yaml", ".yml")) and not name.startswith(".") and not _is_beside(name)
+
+
+def policies_among(paths: Iterable[str | os.PathLike[str]]) -> list[str | os.PathLike[str]]:
+    """Paths without those of cases and waivers, which a shell's `*.yaml` names too; all of them if none is left."""
+    named = list(paths)
+    return [path for path in named if not _is_beside(Path(path).name)] or named
+
+
+def _is_beside(name: str) -> bool:
+    """Whether a file stands beside policies, by its name: one of cases or waivers."""
+    return name.endswith((CASES, CASES.replace("yaml", "yml"))) or name in WAIVERS
 
 
 def packaged_names() -> tuple[str, ...]:
@@ -77,6 +87,11 @@ def expand(path: str | os.PathLike[str]) -> list[str | os.PathLike[str]] | Diagn
     Hidden files and folders stay out, and so do cases and waivers.
     """
     folder = Path(os.fspath(path))
+    if _is_beside(folder.name) and os.fspath(path) not in packaged_names():
+        what, then = ("waivers", "check") if folder.name in WAIVERS else ("cases of a policy", "test")
+        return _unreadable(
+            os.fspath(path), f"it holds {what}", f"name the policy; `ig-guardrail policy {then}` reads this file"
+        )
     try:
         if not os.fspath(path) or not folder.is_dir() or (isinstance(path, str) and path in packaged_names()):
             return [path]

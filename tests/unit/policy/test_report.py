@@ -117,6 +117,15 @@ def test_a_folder_stands_for_its_yaml_files_in_order(tmp_path: Path) -> None:
     assert report.exit_code == 1
 
 
+def test_cases_and_waivers_that_a_shell_names_with_policies_are_left_out(tmp_path: Path) -> None:
+    policy, cases = write(tmp_path, "p.yaml", VALID), write(tmp_path, "p_test.yaml", "cases: []")
+    waivers = write(tmp_path / "apart", "waivers.yaml", "waivers: []")
+    assert [one.path for one in check_files([policy, cases, waivers]).files] == [str(policy)]
+    for path, what in {cases: "cases of a policy", waivers: "waivers"}.items():
+        (one, *_) = check_files([path]).files
+        assert [fault.label for fault in one.faults] == [f"it holds {what}"]
+
+
 def test_a_folder_without_policies_cannot_pass_for_checked(tmp_path: Path) -> None:
     report = check_files([tmp_path])
     assert report.exit_code == 2

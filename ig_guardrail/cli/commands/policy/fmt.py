@@ -25,11 +25,11 @@ def fmt_command(
     Exit code 0: done, or with --check nothing to do; 1: --check found files to lay out; 2: one was left as it is.
     """
     from ig_guardrail.errors import GuardrailError
-    from ig_guardrail.policy.sources import IN_STDIN, STDIN
+    from ig_guardrail.policy.sources import IN_STDIN, STDIN, policies_among
     from ig_guardrail.workbench.formatting import formatted, put
 
     left, changed = False, False
-    for path in paths:
+    for path in map(str, policies_among(paths)):
         for source in sources_at(path, writing=not check):
             try:
                 found = formatted(source)

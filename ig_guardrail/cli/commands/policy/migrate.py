@@ -18,12 +18,12 @@ def migrate_command(
 
     Exit code 0: done, or nothing to change; 1: --check found something to change.
     """
-    from ig_guardrail.policy.sources import STDIN
+    from ig_guardrail.policy.sources import STDIN, policies_among
     from ig_guardrail.workbench.formatting import put
     from ig_guardrail.workbench.migrating import migrated
 
     changed = False
-    for path in paths:
+    for path in map(str, policies_among(paths)):
         for source in sources_at(path, writing=not check):
             text, renamed = migrated(source)
             changed |= bool(renamed)
