@@ -16,7 +16,7 @@ from ig_guardrail.assembly import guard_text
 from ig_guardrail.budget import BudgetRule, BudgetState, charge
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.catalog import build_costs, reads_text
-from ig_guardrail.costs.combine import evaluate, hazards_behind
+from ig_guardrail.costs.combine import evaluate, hazards_behind, pick
 from ig_guardrail.drive.auditor import Auditor
 from ig_guardrail.drive.cost_registry import BoundCost, check_prompt, seated
 from ig_guardrail.drive.judging import START, await_scores, begin_scoring
@@ -115,8 +115,10 @@ class TextChecks:
         return min(0.5, 0.5 * score / most) if most else 0.0
 
     def _joined(self, budget: Budget, texts: Sequence[str]) -> float:
-        """A budget's score, each cost model's being that of the text it finds worst."""
-        return evaluate(budget.cost, {model: max(self._worst(model, texts).values()) for model in budget.cost.models()})
+        """A budget's score, each cost model's being that of the text it finds worst, for the budget's hazards."""
+        worst = {model: self._worst(model, texts) for model in budget.cost.models()}
+        scores = {model: pick(tuple(own), tuple(own.values()), budget.hazards) for model, own in worst.items()}
+        return evaluate(budget.cost, scores)
 
     def _worst(self, name: str, texts: Sequence[str]) -> dict[str, float]:
         """By hazard, the highest score that a cost model gives to one of some answers, calls and JSON read decoded."""

@@ -174,6 +174,29 @@ def test_a_text_check_fails_closed_where_a_cost_model_gives_no_score() -> None:
         checks.forbidden_by("search", {})
 
 
+class OfTwo(Minding):
+    hazards: Any = ("hte", "prv")
+
+    def advance(self, steps: Any) -> Any:
+        return [(state, (0.0, float("blockhead" in piece.text))) for state, piece in steps]
+
+
+def test_a_text_check_reads_the_scores_of_its_budgets_hazards_alone() -> None:
+    """As a guardrail does: what a cost model says of a hazard that a budget does not name costs it nothing."""
+    policy = compiled(OPEN.replace("kind: provided, hazards: [hte]", "kind: provided, hazards: [hte, prv]"))
+    checks = text_checks(policy, {"rude": OfTwo()})
+    (budget,) = checks.budgets
+    assert budget.hazards == ("hte",)
+    assert checks.overdrawn_by(["You blockhead."]) is None
+    assert checks.strain(budget, ["You blockhead."]) == 0.0
+    wider = compiled(
+        OPEN.replace("kind: provided, hazards: [hte]", "kind: provided, hazards: [hte, prv]").replace(
+            "id: rudeness, hazards: [hte]", "id: rudeness, hazards: [hte, prv]"
+        )
+    )
+    assert text_checks(wider, {"rude": OfTwo()}).overdrawn_by(["You blockhead."]) == "rudeness"
+
+
 def test_a_text_check_takes_no_longer_than_the_policy_allows() -> None:
     over = threading.Event()
 
