@@ -13,12 +13,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
+
+os.environ["IG_GUARDRAIL_PROMPT_CACHE"] = "0"  # what was read for one scene is not to be missing in another's receipt
 
 import torch
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage

@@ -40,6 +40,7 @@ def report(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def results(tmp_path: Path) -> Path:
     measured: dict[str, Any] = {"measured": "2030-01-02", "machine": "x86_64", "versions": {"torch": "9.9"}}
     (tmp_path / "bench.json").write_text(json.dumps({**measured, "figures": [ROW, COUNT]}))
+    (tmp_path / "prompts.json").write_text(json.dumps({**measured, "figures": []}))
     (tmp_path / "quality.json").write_text(json.dumps({"figures": []}))
     return tmp_path
 
