@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,8 @@ def unpacked(packed: Path, dtype: str) -> tuple[Path, str]:
     """
     digest = remembered_sha256(packed)
     folder = made_once(store_folder() / f"{digest[:16]}-{dtype}-{LAYOUT}", lambda empty: _unpack(packed, dtype, empty))
+    with contextlib.suppress(OSError):
+        os.utime(folder)  # when it was last used, by which `ig-guardrail cache prune` chooses
     if (folder / _DOUBT).is_file():
         warnings.warn((folder / _DOUBT).read_text(), stacklevel=2)
     return folder, digest
@@ -47,6 +51,8 @@ def _unpack(packed: Path, dtype: str, folder: Path) -> None:
 
     auto: Any = AutoModelForCausalLM
     source: dict[str, Any] = {"gguf_file": packed.name, "local_files_only": True}
+    if sys.stderr.isatty():
+        print(f"unpacking {packed.name} once, for all later starts; a large file takes minutes", file=sys.stderr)
     with quiet(), contextlib.redirect_stderr(io.StringIO()):  # unpacking draws a bar that no setting hides
         try:
             tokenizer = AutoTokenizer.from_pretrained(packed.parent, **source)

@@ -70,6 +70,16 @@ def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
     return folder
 
 
+@contextmanager
+def made_aside(store: Path) -> Iterator[Path]:
+    """A folder in the store with our mark in it, which is deleted with all that was moved there. Raises OSError."""
+    beside = _unfinished(store)
+    try:
+        yield beside
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
 def is_whole(folder: Path) -> bool:
     """Whether a folder is this user's and holds exactly what its manifest says, each file by its hash."""
     try:
