@@ -54,7 +54,7 @@ test-models: install
 		$(BIN)/python -m pytest -m models tests/formats
 
 test-deep: install
-	IG_STREAMS=100000 $(BIN)/python -m pytest tests/property
+	IG_STREAMS=100000 $(BIN)/python -m pytest tests/property tests/unit/workbench/meaning/test_comparing.py
 
 # The rules of the text and the fast tests, side by side. Properties are tried on a share of their examples.
 check: install

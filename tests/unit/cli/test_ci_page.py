@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -99,7 +100,8 @@ def test_a_policy_that_touches_harmless_answers_fails(repository: Path) -> None:
     change(repository, "threshold: 0.62", "threshold: 0.4")
     shell(lines()["the policies of the main branch, to compare with"], repository)
     ran = attempt(lines()["harmless answers are judged as before"], repository)
-    assert (ran.returncode, "5 newly denied" in ran.stdout) == (1, True)
+    assert ran.returncode == 1
+    assert re.search(r"\b[1-9]\d* newly denied", ran.stdout)
 
 
 def test_the_hooks_pass_and_fail_as_the_commands_do(repository: Path, tmp_path: Path) -> None:
