@@ -150,7 +150,7 @@ def _by_model(scores: Vector) -> Vector:
     return found
 
 
-MANY = int(os.environ.get("IG_STREAMS", "10000")) // 25
+MANY = int(os.environ.get("IG_STREAMS", "10000")) // 50
 PAIRS = st.tuples(st.lists(budgets(), min_size=1, max_size=2), st.lists(budgets(), min_size=1, max_size=2))
 
 
