@@ -135,16 +135,18 @@ def engine_beside(spec: CostModelSpec, context: BuildContext, what: str, why: st
     return context.engine
 
 
-def artifact_folder(
-    spec: CostModelSpec, option: str, packaged: tuple[str, ...], folder: Path | None, *shelf: str
-) -> Traversable:
-    """The packaged artifact that an option names, else the folder of that path. Raises ModelError if it is neither.
+def packaged_artifact(kind: str, name: str) -> Traversable:
+    """The folder of an artifact that comes with the package: that of its kind, where kinds share a name."""
+    shelf = files("ig_guardrail.artifacts")
+    own = shelf / kind / name
+    return own if own.is_dir() else shelf / name
 
-    shelf  the folder of the packaged ones, where they have one of their own
-    """
+
+def artifact_folder(spec: CostModelSpec, option: str, packaged: tuple[str, ...], folder: Path | None) -> Traversable:
+    """The packaged artifact that an option names, else the folder of that path. Raises ModelError if it is neither."""
     given = str(option_of(spec, option, (str,)))
     if given in packaged:
-        return files("ig_guardrail.artifacts").joinpath(*shelf, given)
+        return packaged_artifact(spec.kind, given)
     path = (folder or Path()) / given
     if path.is_dir():
         return path

@@ -16,7 +16,6 @@ from ig_guardrail.costs.kinds.latent import PACKAGED
 from ig_guardrail.fields import Field
 from ig_guardrail.types import CostModelSpec
 
-SHELF = "encoder"  # the folder of the packaged ones
 DEFAULT = "minilm"
 MODEL = folder_or("or a hub name", HUB_NAME, "./encoders/mine", also=f"`{DEFAULT}`, ")
 
@@ -26,7 +25,7 @@ def build(spec: CostModelSpec, context: BuildContext) -> CostModel:
     from ig_guardrail.costs.encoder.cost import read_encoder_cost
     from ig_guardrail.costs.encoder.loading import open_encoder
 
-    folder = artifact_folder(spec, "head", tuple(PACKAGED), context.folder, SHELF)
+    folder = artifact_folder(spec, "head", tuple(PACKAGED), context.folder)
     name, revision = str(spec.options.get("encoder", DEFAULT)), spec.options.get("revision")
     encoder = open_encoder(name, context.folder, f"cost_models.{spec.name}.encoder", revision)
     return read_encoder_cost(folder, encoder, spec.name, spec.hazards)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from ig_guardrail.costs.kinds.base import CARD, options_sha256
+from ig_guardrail.costs.kinds.base import CARD, options_sha256, packaged_artifact
 from ig_guardrail.costs.kinds.registry import KINDS
 from ig_guardrail.types import CostModelSpec
 
@@ -23,13 +22,8 @@ def identity_of(spec: CostModelSpec, folder: Path | None) -> str:
 
 def _content(value: Any, kind: str, folder: Path | None) -> Any:
     """An option; of an artifact, the cards and the sizes of the files in it, and not where it is."""
-    if not isinstance(value, str):
-        return value
-    packaged = resources.files("ig_guardrail.artifacts")
-    places = [packaged / value, packaged / kind / value] if value in KINDS[kind].packaged else []
-    places += [(folder or Path()) / value] if "/" in value else []
-    found = next((Path(str(place)) for place in places if place.is_dir()), None)
-    if found is None:
+    found = _artifact(value, kind, folder) if isinstance(value, str) else None
+    if found is None or not found.is_dir():
         return value
     files = sorted(one for one in found.rglob("*") if one.is_file())[:MOST_FILES]
     return [
@@ -39,3 +33,10 @@ def _content(value: Any, kind: str, folder: Path | None) -> Any:
         ]
         for one in files
     ]
+
+
+def _artifact(value: str, kind: str, folder: Path | None) -> Path | None:
+    """Where an artifact is that an option names, or would be; None for other texts."""
+    if value in KINDS[kind].packaged:
+        return Path(str(packaged_artifact(kind, value)))
+    return (folder or Path()) / value if "/" in value else None

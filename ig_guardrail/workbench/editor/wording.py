@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from ig_guardrail.costs.kinds.base import CARD
+from ig_guardrail.costs.kinds.base import CARD, packaged_artifact
 from ig_guardrail.costs.kinds.registry import KINDS
 from ig_guardrail.fields import Field, Section
 from ig_guardrail.hazards import ALIASES, EVERY, HAZARDS, canonical
@@ -57,8 +56,7 @@ def about_artifact(kind: str, name: str, folder: Path) -> str:
     if known is None or not name:
         return ""
     if name in known.packaged:
-        shelf = [kind] if kind == "encoder" else []
-        return _about(files("ig_guardrail.artifacts").joinpath(*shelf, name))
+        return _about(packaged_artifact(kind, name))
     return _about(folder / name) if "/" in name else ""
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ig_guardrail.costs.kinds.identity import identity_of
+from ig_guardrail.costs.kinds.identity import _content, identity_of
 from ig_guardrail.errors import RequestError
 from ig_guardrail.policy import load_policy
 from ig_guardrail.types import CompiledPolicy, CostModelSpec
@@ -128,3 +128,12 @@ def test_an_artifact_is_known_by_what_is_in_it(shop: Path, tmp_path: Path) -> No
     assert before != identity_of(spec, tmp_path)
     (folder / "card.json").write_text("{ }", encoding="utf-8")
     assert identity_of(own, tmp_path) != before
+
+
+def test_kinds_that_share_a_name_have_packaged_artifacts_of_their_own() -> None:
+    policy = load_policy("default")
+    head, text = (next(spec for spec in policy.cost_models if spec.name == name) for name in ("help", "help-text"))
+    assert head.options["head"] == text.options["head"]
+    files = [_content(text.options["head"], kind, None) for kind in ("latent", "encoder")]
+    assert files[0] != files[1]
+    assert [name for name, _ in files[1]] == ["CARD.md", "card.json", "head.safetensors"]
