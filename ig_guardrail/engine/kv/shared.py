@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -141,6 +142,10 @@ class SharedRows:
         else:
             self.own += tokens
 
+    def page(self, start: int) -> Tensor:
+        """A copy of the page of its trunk that begins with a token."""
+        return self.trunk.copy(start, start + TILE)
+
     def write(self, layer: int, keys: Tensor, values: Tensor) -> None:
         """Keys and values (rows, key heads, tokens, size) of the tokens that are being read."""
         if self.branch is None:
@@ -225,9 +230,13 @@ class Sharing:
 
     def __init__(self, model: Model, cache: PromptCache | None = None) -> None:
         self._model = model
-        self._cache = cache
+        self._cache = PromptCache(0) if cache is None else cache
         self.device = model.device
-        self.tile = TILE if self._is_steady() else CHUNK
+
+    @cached_property
+    def tile(self) -> int:
+        """Found by a trial, when it is first asked for."""
+        return TILE if self._is_steady() else CHUNK
 
     def empty(self, room: int) -> SharedRows:
         config = self._model.config
@@ -237,14 +246,14 @@ class Sharing:
         return SharedRows(trunk, 0, None, 0, 1)
 
     def pages(self, ids: Sequence[int], salt: str) -> Sequence[bytes]:
-        return list(page_keys(ids, salt)) if self._cache is not None else ()
+        return list(page_keys(ids, salt)) if self._cache.limit else ()
 
     def recall(self, rows: Any, pages: Sequence[bytes]) -> int:
         return self._take(rows, pages[rows.length // TILE :])
 
     def _take(self, rows: SharedRows, pages: Sequence[bytes]) -> int:
         """Put the pages that are kept behind what a row has read; how many tokens that is."""
-        found = self._cache.find(pages) if self._cache is not None else []
+        found = self._cache.find(pages)
         found = found[: len(found) - len(found) * TILE % self.tile // TILE]
         for page in found:
             rows.trunk.take_in(rows.reach, page)
@@ -305,7 +314,7 @@ class Sharing:
         """A piece of a prompt that was read for others meanwhile takes no work."""
         rows: Any = one.rows
         piece = one.pages[rows.length // TILE : (rows.length + len(one.tokens[0])) // TILE]
-        if self._cache is None or len(piece) * TILE != len(one.tokens[0]) or not self._cache.has(piece):
+        if len(piece) * TILE != len(one.tokens[0]) or not self._cache.has(piece):
             return None
         self._take(rows, piece)
         return PassResult(torch.empty(0), {}, read=0)
@@ -336,14 +345,8 @@ class Sharing:
             states = {layer: _in_rows(whole.hidden[layer][0, place], rows.count) for layer in one.layers}
             readings.append(PassResult(_in_rows(whole.logits[0, first:stop], rows.count), states))
             first = stop
-            if self._cache is not None and one.pages:
-                self._keep(rows, one.pages)
+            self._cache.keep(one.pages[: rows.length // TILE], rows.page)
         return readings
-
-    def _keep(self, rows: SharedRows, pages: Sequence[bytes]) -> None:
-        """Keep what a row has read of a prompt."""
-        assert self._cache is not None
-        self._cache.keep(pages[: rows.length // TILE], lambda start: rows.trunk.copy(start, start + TILE))
 
     def _run(
         self,

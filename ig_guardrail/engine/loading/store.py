@@ -23,7 +23,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,20 +53,18 @@ def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
     """
     if is_whole(folder):
         return folder
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(folder.parent)
-        beside = _unfinished(folder.parent)
-    except OSError as error:
-        raise _unusable(folder, error) from error
-    try:
+    with ExitStack() as stack:
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            _sweep(folder.parent)
+            beside = stack.enter_context(made_aside(folder.parent))
+        except OSError as error:
+            raise _unusable(folder, error) from error
         made = beside / "made"
         made.mkdir(mode=0o700)
         make(made)
         _seal(made)
         _move_into_place(made, folder, beside / "damaged")
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return folder
 
 
@@ -185,7 +183,7 @@ def _move_into_place(made: Path, folder: Path, damaged: Path) -> None:
         if is_whole(folder):  # another process was first
             return
         failure = error
-    if not _was_ours(folder):
+    if not was_made_here(folder):
         raise _unusable(folder, failure)
     try:
         folder.rename(damaged)
@@ -194,8 +192,8 @@ def _move_into_place(made: Path, folder: Path, damaged: Path) -> None:
         raise _unusable(folder, error) from error
 
 
-def _was_ours(folder: Path) -> bool:
-    """Whether a folder that is not whole is one that was made here: it is this user's, and has a manifest."""
+def was_made_here(folder: Path) -> bool:
+    """Whether a folder is one that was made here, be it damaged since: it is this user's, and has a manifest."""
     try:
         return folder.is_dir() and is_own(folder) and is_own(folder / MANIFEST)
     except OSError:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ig_guardrail.engine.loading.gguf import LAYOUT
-from ig_guardrail.engine.loading.store import MANIFEST, is_own, made_aside, store_folder
+from ig_guardrail.engine.loading.store import MANIFEST, made_aside, store_folder, was_made_here
 from ig_guardrail.errors import ModelError, brief
 
 _NAME = re.compile(r"[0-9a-f]{16}-(?P<dtype>[a-z0-9]+)(?:-(?P<layout>\d+))?")
@@ -83,21 +83,18 @@ def delete(model: UnpackedModel) -> None:
 def _found(store: Path) -> Iterator[UnpackedModel]:
     for folder in sorted(store.iterdir()) if store.is_dir() else ():
         name = _NAME.fullmatch(folder.name)
-        if name is None or not _is_ours(folder):
+        if name is None or not (was_made_here(folder) and _holds_nothing_else(folder)):
             continue
         size = sum(file.lstat().st_size for file in folder.iterdir())
         stale = name["layout"] != str(LAYOUT)
         yield UnpackedModel(folder, name["dtype"], size, folder.lstat().st_mtime, stale)
 
 
-def _is_ours(folder: Path) -> bool:
-    """Whether a folder was made here: it is this user's, and so is a manifest in it that lists its files."""
+def _holds_nothing_else(folder: Path) -> bool:
+    """Whether all files in a folder are in its manifest."""
     try:
         listed = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        names = {file.name for file in folder.iterdir()}
-        return (
-            is_own(folder) and is_own(folder / MANIFEST) and isinstance(listed, dict) and names <= {*listed, MANIFEST}
-        )
+        return isinstance(listed, dict) and {file.name for file in folder.iterdir()} <= {*listed, MANIFEST}
     except (OSError, ValueError, RecursionError):
         return False
 
