@@ -89,6 +89,12 @@ class Guardrail:
         costs = self.costs.enforcing_all() if shadow else self.costs
         return finish(overdrawn_messages(self.engine, costs, tuple(self.policy.messages)))
 
+    def flush(self) -> None:
+        """Wait a little until what is recorded and logged beside the answers is written."""
+        for sink in (self.recorder, self.auditor):
+            if sink is not None:
+                sink.flush()
+
     def stream(self, request: GenerationRequest, timeout: float | None = None) -> Generator[Chunk, None, None]:
         """Chunks as they are released; the last one carries the receipt.
 

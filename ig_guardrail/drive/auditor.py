@@ -15,7 +15,7 @@ from typing import Any
 
 from ig_guardrail.audit.log import ANSWER, BUSY_S, AuditLog
 from ig_guardrail.budget import BudgetState
-from ig_guardrail.costs.workers import Worker
+from ig_guardrail.drive.backlog import Backlog
 from ig_guardrail.drive.recorder import recording_of
 from ig_guardrail.drive.run import Run
 from ig_guardrail.drive.runners import DeadlinePassed, OutOfTime, Wait, Waiting
@@ -42,13 +42,12 @@ class Auditor:
         """Raises AuditError where the log cannot be written, RequestError for a key that cannot be used."""
         self.log = AuditLog(file)
         self._closed = file.on_error == "closed"
-        self._worker = Worker("audit", _failure)
-        self._waiting: list[Future[Any]] = []
+        self._backlog = Backlog("audit lines", _failure)
         self._lost = 0
 
     def ready(self) -> Waiting[None]:
         """See that a line can be written, before anything is decoded. Raises AuditError where that is demanded."""
-        error = yield from _missed(self._worker.call(self.log.check))
+        error = yield from _missed(self._backlog.begin(self.log.check))
         if error is not None and self._closed:
             raise error
 
@@ -57,7 +56,7 @@ class Auditor:
 
         Raises GenerationFailed where it cannot be written, that is demanded, and the answer has not failed already.
         """
-        call = self._begun(run, usage, receipt)
+        call = self._backlog.begin(self._write, run, usage, receipt)
         try:
             error = yield from _missed(call)
         except DeadlinePassed:
@@ -69,17 +68,11 @@ class Auditor:
 
     def note_left(self, run: Run, usage: Usage, receipt: Receipt) -> None:
         """Write the line of an answer whose reader left. Waits for nothing."""
-        self._begun(run, usage, receipt)
+        self._backlog.begin(self._write, run, usage, receipt)
 
     def flush(self, seconds: float = 5.0) -> None:
         """Wait until what was begun is written, so many seconds at most."""
-        wait(list(self._waiting), seconds)
-
-    def _begun(self, run: Run, usage: Usage, receipt: Receipt) -> Future[Any]:
-        self._waiting = [call for call in self._waiting if not call.done()]
-        call = self._worker.call(self._write, run, usage, receipt)
-        self._waiting.append(call)
-        return call
+        self._backlog.flush(seconds)
 
     def _write(self, run: Run, usage: Usage, receipt: Receipt) -> None:
         try:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from typing import Any
 
-from ig_guardrail.costs.workers import Worker
+from ig_guardrail.drive.backlog import Backlog
 from ig_guardrail.drive.cost_registry import CostRegistry
 from ig_guardrail.drive.prompt_check import PromptCheck
 from ig_guardrail.drive.run import Run
@@ -30,7 +30,6 @@ from ig_guardrail.stream.recording import (
     ShadowAccount,
     shadow_account,
 )
-from ig_guardrail.threads import ForkSafeLock
 from ig_guardrail.types import Budget, Charge, CompiledPolicy, PromptRule, Receipt
 
 LOG = logging.getLogger(__name__)
@@ -44,10 +43,8 @@ class Recorder:
     def __init__(self, file: RecordingFile) -> None:
         """Raises RequestError where the file cannot be written."""
         self.file = file
-        self._worker = Worker("recorder", _failure)
-        self._waiting: list[Future[Any]] = []
+        self._backlog = Backlog("recordings", _failure, MOST_WAITING)
         self._told = False
-        self._turn = ForkSafeLock()
         try:
             append_line(file, "")
         except OSError as error:
@@ -61,19 +58,13 @@ class Recorder:
     def note(self, run: Run, usage: Usage, receipt: Receipt) -> None:
         """Record an answer that has ended. Never raises, and never waits."""
         try:
-            with self._turn:
-                self._waiting = [call for call in self._waiting if not call.done()]
-                if len(self._waiting) >= MOST_WAITING:
-                    raise _failure(f"{MOST_WAITING} recordings wait to be written, and this one is left out")
-                call = self._worker.call(self._write, run, usage, receipt)
-                self._waiting.append(call)
-            call.add_done_callback(self._check)
+            self._backlog.begin(self._write, run, usage, receipt).add_done_callback(self._check)
         except Exception as error:
             self._tell(error)
 
     def flush(self, seconds: float = 5.0) -> None:
         """Wait until what was noted is written, so many seconds at most."""
-        wait(list(self._waiting), seconds)
+        self._backlog.flush(seconds)
 
     def _write(self, run: Run, usage: Usage, receipt: Receipt) -> None:
         append_line(self.file, recording_of(run, usage, receipt, self.file.texts).as_line())

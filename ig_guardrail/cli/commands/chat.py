@@ -23,7 +23,6 @@ from ig_guardrail.types import CallNotation, Message, Receipt
 
 if TYPE_CHECKING:
     from ig_guardrail.guardrail import Guardrail
-    from ig_guardrail.spec import GuardrailSpec
 
 HELP = "/new begins again, /result TEXT answers a call, /quit leaves"
 
@@ -67,6 +66,7 @@ def chat_command(
 
     Lines from a pipe end with the exit code of the last answer: 0 completed, 3 refused, 4 ended, 5 cancelled, 2 failed.
     """
+    from ig_guardrail.integrations.langchain.lazy_guardrail import LazyGuardrail
     from ig_guardrail.settings import AuditFile
     from ig_guardrail.spec import GuardrailSpec
 
@@ -94,27 +94,14 @@ def chat_command(
     )
     names = (model, policy, device, dtype, weights, None, None, exit, ledger)
     log = None if audit is None else AuditFile(audit, key_file, audit_texts)
-    current = _opened(GuardrailSpec(*names, revision=revision, context=context, reload=reload, audit=log))
+    spec = GuardrailSpec(*names, revision=revision, context=context, reload=reload, audit=log)
+    current = LazyGuardrail(spec).guardrail
     asking = asking.within(current())
     try:
         code = ChatHistory(current, asking, opening_turns(system), timeout, conversation).hold(_lines())
     finally:
-        if (auditor := current().auditor) is not None:
-            auditor.flush()
+        current().flush()
     raise typer.Exit(0 if sys.stdin.isatty() else code)
-
-
-def _opened(spec: GuardrailSpec) -> Callable[[], Guardrail]:
-    """What gives the guardrail of the next answer: the one that was opened, or as its policy's file stands then."""
-    from ig_guardrail.assembly import open_guardrail
-
-    if not spec.reload:
-        guardrail = open_guardrail(spec)
-        return lambda: guardrail
-    from ig_guardrail.reload import ReloadingGuardrail, path_of, state_of
-
-    seen = state_of(path_of(spec))
-    return ReloadingGuardrail(spec, open_guardrail(spec), seen).current
 
 
 class ChatHistory:

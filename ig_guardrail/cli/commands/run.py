@@ -120,9 +120,7 @@ def run_command(
             _answer_file(guardrail, rows, asking, opening_turns(system), out, streams, timeout, ledger)
         receipt = deliver(guardrail.stream(asking.ask(turns, conversation), timeout), _writer(json_lines))
     finally:
-        for sink in (guardrail.recorder, guardrail.auditor):
-            if sink is not None:
-                sink.flush()
+        guardrail.flush()
     raise typer.Exit(exit_code(receipt))
 
 

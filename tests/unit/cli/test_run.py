@@ -177,7 +177,7 @@ def test_a_revision_of_what_has_none_is_refused(ig: Command) -> None:
 def test_a_context_reaches_the_engine(ig: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[GuardrailSpec] = []
 
-    def open_guardrail(spec: GuardrailSpec) -> Guardrail:
+    def open_guardrail(spec: GuardrailSpec, policy: object = None) -> Guardrail:
         asked.append(spec)
         return scripted_guardrail({(0, 0): CALM})
 
