@@ -56,12 +56,11 @@ class AnswerCheck:
         for answer in answers:
             calls = [call for call in answer.tool_calls if call["name"] not in tools]
             judged += [readings(call["name"], call["args"]) for call in calls]
-        budgets = [self.checks.overdrawn_by(texts) for texts in judged]
-        budget = next((one for one in budgets if one is not None), None)
-        if budget is None:
+        over = [found for texts in judged if (found := self.checks.overdrawn(texts))]
+        if not over:
             return None
-        over = [texts for texts, one in zip(judged, budgets, strict=True) if one is not None]
-        return Refusal(f"budget '{budget}'", frozenset().union(*map(self.checks.hazards_of, over)))
+        denied = frozenset(hazard for found in over for hazards in found.values() for hazard in hazards)
+        return Refusal(f"budget '{next(iter(over[0]))}'", denied)
 
     def _judged(self, answer: AIMessage) -> bool:
         record = answer.response_metadata.get(RECORD, {})

@@ -217,8 +217,8 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
             texts = reader_of(message, self._unjudged).texts(message.content, "messages")
         except RequestError as error:
             return Refusal(f": {error.what}")
-        bad = [text for text in texts if self._checks.refuses_prompt(text)]
-        return Refusal("", frozenset().union(*map(self._checks.hazards_of_prompt, bad))) if bad else None
+        bad = [denied for text in texts if (denied := self._checks.prompt_denied(text)) is not None]
+        return Refusal("", frozenset().union(*bad)) if bad else None
 
     def _refusal(self, refusal: Refusal) -> AIMessage:
         """The policy's message in place of an answer."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,25 +53,27 @@ class TextChecks:
 
     def prompt_score(self, text: str) -> float:
         """The prompt rule's score of one input turn; 0 without a rule. Raises CostFailure if it cannot be told."""
-        rule, scores = self.policy.prompt, self._prompt_scores(text)
-        return (
-            evaluate(rule.cost, {name: max(own.values()) for name, own in scores.items()}) if rule and scores else 0.0
-        )
+        return self._prompt(text)[0]
 
     def refuses_prompt(self, text: str) -> bool:
         """Whether the policy refuses an input turn outright."""
-        rule = self.policy.prompt
-        return rule is not None and rule.on_exceed == "refuse" and self.prompt_score(text) > rule.threshold
+        return self.prompt_denied(text) is not None
 
-    def hazards_of_prompt(self, text: str) -> tuple[str, ...]:
-        """The hazards for which the policy refuses an input turn."""
+    def prompt_denied(self, text: str) -> tuple[str, ...] | None:
+        """The hazards for which the policy refuses an input turn; None if it does not."""
         rule = self.policy.prompt
-        return prompt_hazards(rule, self._prompt_scores(text)) if rule and self.refuses_prompt(text) else ()
+        if rule is None or rule.on_exceed != "refuse":
+            return None
+        score, scores = self._prompt(text)
+        return prompt_hazards(rule, scores) if score > rule.threshold else None
 
-    def _prompt_scores(self, text: str) -> dict[str, dict[str, float]]:
+    def _prompt(self, text: str) -> tuple[float, dict[str, dict[str, float]]]:
+        """The prompt rule's score of an input turn, and those that it is made of, by cost model and hazard."""
         rule = self.policy.prompt
-        asked = rule.cost.models() if rule and text.strip() else ()
-        return {name: self._asked(name, self.seats[name].model, text, "user") for name in asked}
+        if rule is None or not text.strip():
+            return 0.0, {}
+        scores = {name: self._asked(name, self.seats[name].model, text, "user") for name in rule.cost.models()}
+        return evaluate(rule.cost, {name: max(own.values()) for name, own in scores.items()}), scores
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
@@ -91,34 +93,30 @@ class TextChecks:
 
     def overdrawn_by(self, texts: Sequence[str]) -> str | None:
         """The budget that the worst of some texts would overdraw by itself, among those that read text alone."""
-        return next((one.id for one in self.budgets if _cost(one, self._joined(one, texts)) > one.budget), None)
+        return next((budget for budget, _ in self._overdrawn(texts)), None)
 
-    def hazards_of(self, texts: Sequence[str]) -> set[str]:
-        """The hazards for which the worst of some texts would overdraw budgets."""
-        found: set[str] = set()
+    def overdrawn(self, texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """All of these budgets, in order, and the hazards for which each would be overdrawn."""
+        return dict(self._overdrawn(texts))
+
+    def _overdrawn(self, texts: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
         for budget in self.budgets:
-            if _cost(budget, self._joined(budget, texts)) > budget.budget:
-                scores = {model: self._worst(model, texts) for model in budget.cost.models()}
-                found.update(hazards_behind(budget.cost, scores, budget.hazards, budget.threshold) or budget.hazards)
-        return found
+            scores = {model: self._worst(model, texts) for model in budget.cost.models()}
+            if _cost(budget, _joined(budget, scores)) > budget.budget:
+                hazards = hazards_behind(budget.cost, scores, budget.hazards, budget.threshold)
+                yield budget.id, hazards or budget.hazards
 
     def strain(self, budget: Budget, texts: Sequence[str]) -> float:
         """How far the worst of some texts uses up a budget by itself, in [0, 1]: 0.5 or more, and nothing is left.
 
         Below that it grows with the score, up to the highest that is within budget; above, with what is overdrawn.
         """
-        score = self._joined(budget, texts)
+        score = _joined(budget, {model: self._worst(model, texts) for model in budget.cost.models()})
         cost, worst = _cost(budget, score), _cost(budget, 1.0)
         if cost > budget.budget:
             return 0.5 + 0.5 * (cost - budget.budget) / (worst - budget.budget)
         most = budget.threshold + budget.budget / budget.weight
         return min(0.5, 0.5 * score / most) if most else 0.0
-
-    def _joined(self, budget: Budget, texts: Sequence[str]) -> float:
-        """A budget's score, each cost model's being that of the text it finds worst, for the budget's hazards."""
-        worst = {model: self._worst(model, texts) for model in budget.cost.models()}
-        scores = {model: pick(tuple(own), tuple(own.values()), budget.hazards) for model, own in worst.items()}
-        return evaluate(budget.cost, scores)
 
     def _worst(self, name: str, texts: Sequence[str]) -> dict[str, float]:
         """By hazard, the highest score that a cost model gives to one of some answers, calls and JSON read decoded."""
@@ -132,6 +130,12 @@ class TextChecks:
         answers = finish(await_scores(seat, call))
         (fold,) = check_scores(seat, answers, 1)
         return dict(zip(model.hazards, fold.scores, strict=True))
+
+
+def _joined(budget: Budget, scores: Mapping[str, Mapping[str, float]]) -> float:
+    """A budget's score, each cost model's being its highest for the budget's hazards."""
+    own = {model: pick(tuple(one), tuple(one.values()), budget.hazards) for model, one in scores.items()}
+    return evaluate(budget.cost, own)
 
 
 def _cost(budget: Budget, score: float) -> float:
