@@ -69,6 +69,10 @@ class FormatKind:
     normal: Callable[[str], str | None] | None = None
     plain: bool = False
 
+    def is_a_path(self, text: str) -> bool:
+        """Whether a text of the form is a path."""
+        return self.is_path is not None and self.is_path(text)
+
 
 @dataclass(frozen=True, slots=True)
 class HazardKind:

@@ -43,6 +43,11 @@ class Seen:
     files: tuple[Path, ...]
     states: tuple[FileState | None, ...]
 
+    @property
+    def stands(self) -> bool:
+        """Whether nothing has changed since: another parent would be another file of the child."""
+        return _states(self.files) == self.states
+
 
 class ReloadingGuardrail:
     """A guardrail that follows its policy's file, and the files of the policies that it extends.
@@ -89,7 +94,7 @@ class ReloadingGuardrail:
         except Exception as error:  # whatever it is, the request that looked has a policy to be answered under
             self._refuse(found, ours(error))
             return
-        if state_of(self._path) == found:  # else it was read amid a change
+        if found.stands:  # else it was read amid a change
             self._guardrail, self._seen, self.fault = new, found, None
             LOG.warning("policy '%s' %s is in force (%s)", policy.name, policy.version, policy.sha256[:12])
 
@@ -97,7 +102,7 @@ class ReloadingGuardrail:
         return guard_alike(old, policy, folder, self._spec.cost_models)
 
     def _refuse(self, found: Seen, error: GuardrailError) -> None:
-        if state_of(self._path) == found:
+        if found.stands:
             self._seen, self.fault = found, str(error)
             kept = self._guardrail.policy
             LOG.error("policy '%s' %s stays in force: its file was changed, and %s", kept.name, kept.version, error)

@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ig_guardrail.costs.kinds.registry import KINDS
-from ig_guardrail.fields import FormatKind
+from ig_guardrail.costs.kinds.registry import KINDS, path_options
 from ig_guardrail.hazards import spelled_out
 from ig_guardrail.policy.calibration import stale_calibrations
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, in_order, quoted
@@ -272,12 +271,13 @@ def _filled_tools(tools: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _spec(name: str, model: Mapping[str, Any], folder: str) -> CostModelSpec:
-    own = {key: _option(model["kind"], key, value, folder) for key, value in model.items() if key not in _COMMON}
+    places = {key: os.path.normpath(os.path.join(folder, model[key])) for key in path_options(model)}
+    own = {key: value for key, value in {**model, **places}.items() if key not in _COMMON}
     return CostModelSpec(
         name=name,
         kind=model["kind"],
         hazards=tuple(model["hazards"]),
-        options=own,
+        options={key: tuple(value) if isinstance(value, list) else value for key, value in own.items()},
         timeout_s=model["timeout_ms"] / 1000,
         on_error=model["on_error"],
         scale=(model["scale"]["from"], model["scale"]["to"]) if "scale" in model else None,
@@ -288,11 +288,3 @@ def _spec(name: str, model: Mapping[str, Any], folder: str) -> CostModelSpec:
 def _budget(one: Mapping[str, Any], cost: Expression) -> Budget:
     budget = Budget(**{**one, "cost": cost, "hazards": tuple(one["hazards"])})
     return by_call(budget) if budget.scope == "tool" else budget
-
-
-def _option(kind: str, key: str, value: Any, folder: str) -> Any:
-    """An option as cost models read it: a folder path from the root, a list as a tuple."""
-    form = KINDS[kind].fields[key].kind
-    if isinstance(form, FormatKind) and form.is_path is not None and value is not None and form.is_path(value):
-        return os.path.normpath(os.path.join(folder, value))
-    return tuple(value) if isinstance(value, list) else value

@@ -12,6 +12,7 @@ from typing import Any
 from ig_guardrail.policy.diagnostics.diagnostic import Position, Spot, Steps
 from ig_guardrail.policy.language import PRESETS, SEARCH
 from ig_guardrail.policy.yaml.tree import Scalar, YamlNode
+from ig_guardrail.types import PARTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class PolicyDraft:
 
     def messages(self) -> Iterator[WrittenMessage]:
         """Every message that is sound, those for one hazard among them."""
-        for part in ("refusal", "closing"):
+        for part in PARTS.values():
             general = self.value("messages", part)
             own = (general or {}).get("by_hazard") or {}
             yield from self._messages(part, None, general, ("messages", part))

@@ -40,9 +40,14 @@ def policies_among(paths: Iterable[str | os.PathLike[str]]) -> list[str | os.Pat
     return [path for path in named if not _is_beside(Path(path).name)] or named
 
 
+def is_cases(name: str) -> bool:
+    """Whether a file has cases of a policy, by its name."""
+    return name.endswith((CASES, CASES.replace("yaml", "yml")))
+
+
 def _is_beside(name: str) -> bool:
     """Whether a file stands beside policies, by its name: one of cases or waivers."""
-    return name.endswith((CASES, CASES.replace("yaml", "yml"))) or name in WAIVERS
+    return is_cases(name) or name in WAIVERS
 
 
 def packaged_names() -> tuple[str, ...]:

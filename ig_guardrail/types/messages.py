@@ -13,6 +13,7 @@ from ig_guardrail.types.receipt import Outcome
 TextsByLanguage: TypeAlias = Mapping[str, str]
 
 PARTS: Mapping[Outcome, str] = {"refused": "refusal", "ended": "closing"}
+"""Which part of the messages an outcome is told by."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ig_guardrail.errors import EngineError, GuardrailError
-from ig_guardrail.policy import FileReport, Report, compile_text
-from ig_guardrail.policy.compiler import placed, read_policy
+from ig_guardrail.policy import FileReport, Report
+from ig_guardrail.policy.compiler import ReadPolicy, placed, read_policy
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic
 from ig_guardrail.policy.draft import PolicyDraft
 from ig_guardrail.policy.validation.message_cautions import over_budget
@@ -43,7 +43,7 @@ def _started(file: FileReport, model: str) -> FileReport:
 
     try:
         guardrail = assembly.open_guardrail(GuardrailSpec(model, Path(file.path)))
-        faults = _over_budget(guardrail, file)
+        faults = _over_budget(guardrail, read_policy(file.source, file.path, warn=False))
     except GuardrailError as error:
         return replace(file, start=str(error))
     starts = all(fault.severity == "warning" for fault in faults)
@@ -51,8 +51,8 @@ def _started(file: FileReport, model: str) -> FileReport:
 
 
 def _tried(file: FileReport) -> FileReport:
-    whole, _ = compile_text(file.source, file.path, warn=False)
-    policy = None if whole is None else by_words(whole)
+    read = read_policy(file.source, file.path, warn=False)
+    policy = None if read.policy is None else by_words(read.policy)
     if policy is None or not policy.budgets:
         return file
     from ig_guardrail.costs.catalog import build_costs
@@ -62,7 +62,7 @@ def _tried(file: FileReport) -> FileReport:
     try:
         built = build_costs(policy.cost_models, policy.asked, engine=None, base_dir=Path(file.path).parent)
         guardrail = Guardrail(StreamedEngine("words", _unread), policy, built)
-        return replace(file, faults=(*file.faults, *_over_budget(guardrail, file)))
+        return replace(file, faults=(*file.faults, *_over_budget(guardrail, read)))
     except GuardrailError:  # what it needs cannot be had here; a start tells why
         return file
 
@@ -87,9 +87,8 @@ def _least(cost: Expression, names: set[str]) -> Expression:
     return replace(cost, args=tuple(_least(one, names) for one in cost.args))
 
 
-def _over_budget(guardrail: Guardrail, file: FileReport) -> tuple[Diagnostic, ...]:
+def _over_budget(guardrail: Guardrail, policy: ReadPolicy) -> tuple[Diagnostic, ...]:
     """Messages that a start refuses, and those that one would refuse once budgets in shadow mode are enforced."""
-    policy = read_policy(file.source, file.path, warn=False)
     refused = guardrail.overdrawn_messages()
     shadows = {one.id for one in guardrail.policy.budgets if one.mode == "shadow"}
     later = [one for one in guardrail.overdrawn_messages(shadow=True) if one.budget in shadows] if shadows else []

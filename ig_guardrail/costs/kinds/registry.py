@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from ig_guardrail.costs.kinds.base import CostKind
 from ig_guardrail.costs.kinds.classifier import CLASSIFIER
@@ -14,6 +15,7 @@ from ig_guardrail.costs.kinds.openai import OPENAI
 from ig_guardrail.costs.kinds.pattern import PATTERN
 from ig_guardrail.costs.kinds.plugins import PROVIDED, PYTHON
 from ig_guardrail.costs.kinds.provenance import PROVENANCE
+from ig_guardrail.fields import FormatKind
 
 KINDS: Mapping[str, CostKind] = {
     kind.name: kind
@@ -30,3 +32,10 @@ KINDS: Mapping[str, CostKind] = {
         PROVIDED,
     )
 }
+
+
+def path_options(model: Mapping[str, Any]) -> list[str]:
+    """The keys of an entry of a policy under which paths stand, which start at the policy's folder."""
+    fields = KINDS[model["kind"]].fields.items()
+    forms = {key: field.kind for key, field in fields if isinstance(field.kind, FormatKind)}
+    return [key for key, form in forms.items() if model.get(key) and form.is_a_path(model[key])]

@@ -10,8 +10,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from ig_guardrail.costs.kinds.registry import KINDS
-from ig_guardrail.fields import FormatKind
+from ig_guardrail.costs.kinds.registry import path_options
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, Steps, quoted
 from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.draft import PolicyDraft
@@ -157,12 +156,8 @@ def moved(tree: Table, draft: PolicyDraft, file: str, folder: str, to: str) -> T
 
 def _paths(draft: PolicyDraft) -> list[Steps]:
     """Where relative paths stand in a policy."""
-    found: list[Steps] = []
-    for name, model in (draft.value("cost_models") or {}).items():
-        for key, field in KINDS[model["kind"]].fields.items():
-            form, value = field.kind, model.get(key)
-            if isinstance(form, FormatKind) and form.is_path is not None and value and form.is_path(value):
-                found.append(("cost_models", name, key))
+    models = (draft.value("cost_models") or {}).items()
+    found: list[Steps] = [("cost_models", name, key) for name, model in models for key in path_options(model)]
     swaps = draft.value("search", "swaps") or []
     found += [("search", "swaps", index) for index, one in enumerate(swaps) if "/" in one]
     return [path for path in found if not os.path.isabs(draft.value(*path))]

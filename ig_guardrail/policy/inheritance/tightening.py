@@ -16,8 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ig_guardrail.costs.kinds.registry import KINDS
-from ig_guardrail.fields import FormatKind
+from ig_guardrail.costs.kinds.registry import path_options
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, Steps, clipped, quoted
 from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.draft import PolicyDraft
@@ -216,17 +215,8 @@ def _approved(place: Place, own: Any, above: Any) -> Iterator[Looser]:
 
 def _rooted(model: Form, folder: str) -> dict[str, Any]:
     """A cost model with its paths from the root."""
-    found = dict(model)
-    for key, field in KINDS[model["kind"]].fields.items():
-        value = model.get(key)
-        if (
-            isinstance(field.kind, FormatKind)
-            and field.kind.is_path is not None
-            and value
-            and field.kind.is_path(value)
-        ):
-            found[key] = os.path.normpath(os.path.join(folder, value))
-    return found
+    places = {key: os.path.normpath(os.path.join(folder, model[key])) for key in path_options(model)}
+    return {**model, **places}
 
 
 def _places(form: Form) -> Iterator[Place]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from itertools import permutations
 
 from ig_guardrail.hazards import EVERY, TOOLS, covers
 from ig_guardrail.languages import COMMON, told_apart
@@ -12,8 +13,8 @@ from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spo
 from ig_guardrail.policy.draft import PolicyDraft
 from ig_guardrail.policy.validation.semantics import formulas, hazards_scored, pattern_texts
 from ig_guardrail.policy.yaml.tree import Scalar
+from ig_guardrail.types import PARTS
 
-PARTS = ("refusal", "closing")
 _LEFT_OPEN = re.compile(
     r"\{\{.*?\}\}|\$\{\w+\}|\{\w*\}|%\(?\w*\)?s\b|<[A-Za-z][\w -]*>|\[(?i:insert|your|company|name)[\w ]*\]"
     r"|\b(?:TODO|TBD|FIXME|XXX+|CHANGEME)\b|(?i:\blorem ipsum\b|\bplaceholder\b)"
@@ -148,7 +149,7 @@ def over_budget(draft: PolicyDraft, name: str, budget: str, told: str, shadow: b
 def about_one_hazard(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """Messages for hazards that nothing denies, and hazards that have a text in one of the two places alone."""
     limited = denied_hazards(draft)
-    for part, other in (PARTS, PARTS[::-1]):
+    for part, other in permutations(PARTS.values()):
         own = draft.value("messages", part, "by_hazard") or {}
         for hazard in own:
             spot = draft.key_spot("messages", part, "by_hazard", hazard)

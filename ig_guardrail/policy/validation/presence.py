@@ -50,7 +50,7 @@ def offered_names(kind: str, key: str) -> tuple[str, ...]:
 def _absent(
     kind: str, key: str, form: FormatKind, value: str, folder: Path, spot: Spot, code: str
 ) -> Iterator[Diagnostic]:
-    if form.is_path is not None and form.is_path(value):
+    if form.is_a_path(value):
         path = folder / value
         if not path.exists():
             message, label = f"{quoted(value)} is not there", f"{_said(path)} does not exist"

@@ -21,6 +21,7 @@ from ig_guardrail.policy.validation.otherwise import chain_of, substitutes
 from ig_guardrail.policy.validation.patterns import border_at_letter, least_length, matches, too_much_work
 from ig_guardrail.policy.validation.tool_rules import argument_rules, scopes, taken_names
 from ig_guardrail.policy.yaml.tree import Scalar
+from ig_guardrail.types import PARTS
 
 TEXT_KINDS = tuple(name for name, kind in KINDS.items() if not kind.beyond)
 
@@ -258,7 +259,7 @@ def pattern_texts(draft: PolicyDraft) -> Iterator[tuple[str, int, str]]:
 
 def english(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """Every message has an English text, those for one hazard too."""
-    for part in ("refusal", "closing"):
+    for part in PARTS.values():
         example = {"refusal": REFUSAL, "closing": CLOSING}[part]
         own = draft.value("messages", part, "by_hazard") or {}
         paths: list[tuple[str | int, ...]] = [("messages", part)]

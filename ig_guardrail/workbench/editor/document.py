@@ -17,7 +17,7 @@ from typing import Literal, TypeAlias
 from ig_guardrail.fields import Section
 from ig_guardrail.policy import waivers
 from ig_guardrail.policy.language import API_VERSION, KIND, POLICY
-from ig_guardrail.policy.sources import CASES, WAIVERS
+from ig_guardrail.policy.sources import WAIVERS, is_cases
 from ig_guardrail.policy.yaml.decoding import LINE_BREAK, MOST_BYTES
 from ig_guardrail.workbench.cases.reading import FILE
 from ig_guardrail.workbench.editor.outline import Node, Span, outline
@@ -55,7 +55,7 @@ class Document:
         name = Path(self.path).name
         if name in WAIVERS:
             return "waivers"
-        if name.endswith((CASES, CASES.replace("yaml", "yml"))):
+        if is_cases(name):
             return "cases"
         if self.tree.kind == "list":
             return "other"

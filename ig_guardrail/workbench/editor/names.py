@@ -14,6 +14,7 @@ from ig_guardrail.errors import RequestError
 from ig_guardrail.fields import ExpressionKind, HazardKind
 from ig_guardrail.hazards import canonical
 from ig_guardrail.policy.expression import FUNCTIONS
+from ig_guardrail.policy.inheritance.parents import MOST
 from ig_guardrail.policy.language import BUDGET_ID, MODEL_NAME
 from ig_guardrail.policy.sources import CASES, fetch, packaged_names
 from ig_guardrail.workbench.cases.reading import policy_of
@@ -24,7 +25,6 @@ from ig_guardrail.workbench.editor.places import Leaf, leaf_at, leaves, node_at
 NameKind: TypeAlias = Literal["cost model", "budget", "hazard"]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-MOST_PARENTS = 8  # that are followed
 FORMS = {"cost model": MODEL_NAME, "budget": BUDGET_ID, "hazard": HAZARD}
 
 
@@ -77,7 +77,7 @@ def policies(document: Document, texts: Texts) -> list[Document]:
     """The policy that a document is, or that its cases are for, then those that it extends, the nearest first."""
     home = policy_beside(document, texts) if document.role == "cases" else document
     line: list[Document] = []
-    while home is not None and len(line) < MOST_PARENTS and _file(home) not in map(_file, line):
+    while home is not None and len(line) <= MOST and _file(home) not in map(_file, line):
         line.append(home)
         home = extended(home, texts)
     return line

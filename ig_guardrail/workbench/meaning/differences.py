@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ig_guardrail.hazards import HAZARDS
+from ig_guardrail.policy.inheritance.tightening import HARSHER
 from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec
 from ig_guardrail.workbench.meaning.comparing import ASSUMED, Comparison, compare
 from ig_guardrail.workbench.meaning.sources import charged, identity, open_books, spec_of
@@ -14,7 +15,6 @@ from ig_guardrail.workbench.meaning.tool_calls import CallComparison, compare_ca
 
 PROMPT = "prompt"
 AS_STRICT = ("same", "stricter")
-STRICTEST_FIRST = ("refuse", "search", "observe")  # of what may follow where a prompt check is exceeded
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def _loosens(one: Change) -> bool:
     """Whether a setting that no budget tells of lets more through."""
     key = one.part.rpartition(".")[2]
     if key == "on_exceed":
-        return STRICTEST_FIRST.index(one.b) > STRICTEST_FIRST.index(one.a)
+        return HARSHER.index(one.b) < HARSHER.index(one.a)
     return (key, one.b) in (("allow_unguarded", True), ("on_error", "open"))
 
 

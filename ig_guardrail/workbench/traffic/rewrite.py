@@ -12,11 +12,11 @@ from ig_guardrail.errors import GuardrailError, PolicyError
 from ig_guardrail.policy.calibration import NOTE
 from ig_guardrail.policy.compiler import compile_text
 from ig_guardrail.policy.diagnostics.diagnostic import Position
+from ig_guardrail.policy.yaml.decoding import LINE_BREAK
 from ig_guardrail.policy.yaml.reader import read
 from ig_guardrail.policy.yaml.tree import Listing, Scalar, Table, YamlEntry
 from ig_guardrail.types import CompiledPolicy
 
-_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
@@ -46,7 +46,7 @@ def with_threshold(text: str, budget: str, threshold: float, note: Mapping[str, 
     elif flow:
         edits.append((end, end, f", {NOTE}: {written}"))
     else:
-        line_end = _LINE_BREAK.search(text, end)
+        line_end = LINE_BREAK.search(text, end)
         at = line_end.start() if line_end else len(text)
         line_break = line_end[0] if line_end else "\n"
         edits.append((at, at, f"{line_break}{' ' * (number.key.mark.column - 1)}{NOTE}: {written}"))
@@ -76,7 +76,7 @@ def index_of(text: str, mark: Position) -> int:
     """Where a place of the file, counted from 1, lies in its characters."""
     start = 0
     for _ in range(mark.line - 1):
-        broken = _LINE_BREAK.search(text, start)
+        broken = LINE_BREAK.search(text, start)
         start = broken.end() if broken else len(text)
     return start + mark.column - 1
 

@@ -18,19 +18,18 @@ def migrate_command(
 
     Exit code 0: done, or nothing to change; 1: --check found something to change.
     """
-    from ig_guardrail.policy.sources import STDIN, policies_among
+    from ig_guardrail.policy.sources import IN_STDIN
     from ig_guardrail.workbench.formatting import put
     from ig_guardrail.workbench.migrating import migrated
 
     changed = False
-    for path in map(str, policies_among(paths)):
-        for source in sources_at(path, writing=not check):
-            text, renamed = migrated(source)
-            changed |= bool(renamed)
-            told = [one.as_text(source.file) for one in renamed] or [f"{source.file}: nothing to change"]
-            print("\n".join(told), file=sys.stderr if path == STDIN else sys.stdout)
-            if path == STDIN and not check:
-                sys.stdout.write(text)
-            elif renamed and not check:
-                put(source.file, text)
+    for source in sources_at(paths, writing=not check):
+        text, renamed = migrated(source)
+        changed |= bool(renamed)
+        told = [one.as_text(source.file) for one in renamed] or [f"{source.file}: nothing to change"]
+        print("\n".join(told), file=sys.stderr if source.file == IN_STDIN else sys.stdout)
+        if source.file == IN_STDIN and not check:
+            sys.stdout.write(text)
+        elif renamed and not check:
+            put(source.file, text)
     raise typer.Exit(int(check and changed))

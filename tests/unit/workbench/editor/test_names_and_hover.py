@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from ig_guardrail.errors import RequestError
+from ig_guardrail.policy.inheritance.parents import MOST
 from ig_guardrail.workbench.editor.document import Document, Texts
 from ig_guardrail.workbench.editor.findings import find
 from ig_guardrail.workbench.editor.hover import hover
-from ig_guardrail.workbench.editor.names import definitions, references, renamed
+from ig_guardrail.workbench.editor.names import definitions, policies, references, renamed
 from ig_guardrail.workbench.editor.outline import Span
 from tests.unit.workbench.editor.texts import CASES, POLICY, at_cursor, none
 
@@ -198,3 +200,10 @@ def test_a_name_of_the_parent_is_not_changed_from_its_child() -> None:
 def test_policies_that_extend_each_other_are_followed_once() -> None:
     document, offset = at_cursor(CHILD.replace("ba|se.yaml", "child.yaml").replace("tone", "to|ne"), "child.yaml")
     assert len(references(document, offset, among({"child.yaml": document.text}))) == 1
+
+
+def test_names_are_followed_as_far_as_policies_may_extend_others() -> None:
+    texts = {f"/p/{place}.yaml": f"extends: ./{place + 1}.yaml\n" for place in range(MOST + 3)}
+    document = Document("/p/0.yaml", texts["/p/0.yaml"])
+    line = policies(document, lambda path: texts.get(os.path.normpath(path)))
+    assert [Path(one.path).name for one in line] == [f"{place}.yaml" for place in range(MOST + 1)]
