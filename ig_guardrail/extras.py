@@ -23,6 +23,7 @@ EXTRAS: Mapping[str, Sequence[str]] = {  # distributions, as pyproject.toml list
     "index": (*LOCAL, "pydivsufsort"),
     "encoder": ENCODER,
     "editor": ("pygls", "ruamel.yaml"),
+    "server": (*LOCAL, "openai", "starlette", "uvicorn"),
 }
 MODULES: Mapping[str, str] = {
     "ruamel.yaml": "ruamel",

@@ -73,6 +73,11 @@ class LazyGuardrail:
             return await asyncio.to_thread(self.guardrail, payer)
         return self._guardrails[arm]
 
+    def flush(self) -> None:
+        """Wait a little until what is recorded and logged of answers is written."""
+        for one in self._guardrails.values():
+            one.flush()
+
     def _arm(self, payer: AccountKey) -> Arm:
         canary = self.spec.canary
         return "stable" if canary is None else canary.arm_of(payer.conversation, payer.tenant)

@@ -1,0 +1,150 @@
+"""From a question to the events of its answers. The same function stands behind every wire."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from langchain_core.messages import AIMessageChunk, BaseMessage
+
+from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.integrations.langchain.messages.blocks import RECORD, THOUGHT
+from ig_guardrail.integrations.langchain.messages.conversation import messages_of
+from ig_guardrail.integrations.langchain.messages.outcomes import CUT_OFF, generation_chunks
+from ig_guardrail.integrations.langchain.options import CallOptions, call_options
+from ig_guardrail.integrations.openai_server.events import Call, End, Event, Thought, Told, Words
+from ig_guardrail.types import Message
+
+USUAL: Mapping[str, Any] = {  # of a question that says nothing else; None is the model's own
+    "temperature": None,
+    "top_p": None,
+    "top_k": None,
+    "min_p": None,
+    "repetition_penalty": None,
+    "frequency_penalty": 0.0,
+    "presence_penalty": 0.0,
+    "logit_bias": (),
+    "max_tokens": 1024,
+    "stop": (),
+    "seed": None,
+    "timeout": None,
+    "strategy": None,
+    "language": "en",
+    "n": 1,
+    "logprobs": False,
+    "top_logprobs": 0,
+    "reasoning": "auto",
+    "max_reasoning_tokens": None,
+    "prompt_cache": True,
+    "conversation": None,
+    "tenant": None,
+}
+UNSAID = "No answer to this was found that the policy lets through."  # where a policy's own words cannot stand
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a wire read: who is asked, what was said, and how to answer.
+
+    model         as the caller names it
+    options       by the names of `call_options`; never a conversation, a tenant or a deadline
+    policy        the caller's choice among those of his key; None is the first of them
+    conversation  names the conversation that the answer belongs to
+    """
+
+    model: str
+    messages: tuple[BaseMessage, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    policy: str | None = None
+    conversation: str | None = None
+
+
+def read_options(question: Question, tenant: str | None, timeout: float | None) -> CallOptions:
+    """The options of a question. Raises RequestError, naming the option, for what cannot be served."""
+    settings = {**USUAL, "conversation": question.conversation, "tenant": tenant, "timeout": timeout}
+    return call_options(settings, None, question.options)
+
+
+async def answer(guardrail: Guardrail, question: Question, options: CallOptions) -> AsyncGenerator[Told, None]:
+    """The events of all answers, as each comes; every answer's last is an `End`.
+
+    Several answers are decoded side by side, unless they spend one budget. Closing the generator stops them all within
+    a step. Raises RequestError before anything is decoded, GenerationFailed where the guard failed.
+    """
+    turns = messages_of(list(question.messages), guardrail.limits)
+    each = options.within(guardrail).each()
+    if len(each) == 1 or options.conversation is not None:
+        for choice, one in enumerate(each):
+            async with aclosing(_events(guardrail, one, turns)) as events:
+                async for event in events:
+                    yield Told(choice, event)
+        return
+    async with aclosing(_side_by_side([_events(guardrail, one, turns) for one in each])) as told:
+        async for one_told in told:
+            yield one_told
+
+
+async def _events(
+    guardrail: Guardrail, options: CallOptions, turns: tuple[Message, ...]
+) -> AsyncGenerator[Event, None]:
+    notation = options.notation if options.form.callable else None
+    calls, cut = 0, False
+    async with aclosing(guardrail.astream(options.ask(turns), options.timeout)) as chunks:
+        async for chunk in chunks:
+            for piece in generation_chunks(chunk, notation):
+                message = cast(AIMessageChunk, piece.message)
+                cut = cut or any(call["args"] == CUT_OFF for call in message.tool_call_chunks)
+                for event in _read(message, calls, cut):
+                    calls += isinstance(event, Call)
+                    yield event
+
+
+def _read(message: AIMessageChunk, calls: int, cut: bool) -> Iterator[Event]:
+    """The events of a piece of an answer of which so many calls were told."""
+    if message.additional_kwargs.get(THOUGHT):
+        yield Thought(message.additional_kwargs[THOUGHT])
+    receipt: Mapping[str, Any] | None = message.response_metadata.get(RECORD)
+    words = str(message.content)
+    refusal = "" if receipt is None else _refusal(receipt)
+    if refusal and receipt is not None:
+        words = words.removesuffix(receipt["message"]).removesuffix("\n\n") if receipt["message"] else words
+    if words:
+        yield Words(words)
+    whole = [call for call in message.tool_call_chunks if call["args"] != CUT_OFF]
+    for index, call in enumerate(whole, start=calls):
+        yield Call(index, call["id"] or "", call["name"] or "", call["args"] or "{}")
+    if receipt is not None:
+        metadata, usage = message.response_metadata, message.usage_metadata
+        told = metadata.get("logprobs", {}).get("content", ())
+        verdict, finish = receipt["verdict"], metadata["finish_reason"]
+        assert usage is not None
+        yield End(verdict["outcome"], finish, refusal, cut, usage, tuple(told), receipt)
+
+
+def _refusal(receipt: Mapping[str, Any]) -> str:
+    """What is said of an answer that the policy refused or ended."""
+    if receipt["verdict"]["outcome"] not in ("refused", "ended"):
+        return ""
+    return receipt["message"] or UNSAID
+
+
+async def _side_by_side(answers: Sequence[AsyncGenerator[Event, None]]) -> AsyncGenerator[Told, None]:
+    """The events of several answers as they come; where one fails the others are closed, and its error is raised."""
+    waiting = {asyncio.ensure_future(anext(one, None)): choice for choice, one in enumerate(answers)}
+    try:
+        while waiting:
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in sorted(done, key=waiting.__getitem__):
+                choice, event = waiting.pop(task), task.result()
+                if event is not None:
+                    waiting[asyncio.ensure_future(anext(answers[choice], None))] = choice
+                    yield Told(choice, event)
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        for one in answers:
+            await one.aclose()

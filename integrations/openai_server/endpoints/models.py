@@ -1,0 +1,39 @@
+"""`GET /v1/models`: what a caller may put into `model`, and whether the server lives and is ready."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from ig_guardrail.integrations.openai_server.faults import unfit
+from ig_guardrail.integrations.openai_server.server import Server, told
+
+
+def routes(server: Server) -> list[Route]:
+    """Of the models, and of the server's health."""
+
+    async def list_models(request: Request) -> Response:
+        names = server.served.names_for(server.caller(request))
+        return JSONResponse({"object": "list", "data": [_model(server, name) for name in names]})
+
+    async def show_model(request: Request) -> Response:
+        name = request.path_params["model"]
+        if name not in server.served.names_for(server.caller(request)):
+            raise unfit(f"there is no model '{name:.100}'", "model", "model_not_found", 404)
+        return JSONResponse(_model(server, name))
+
+    async def tell_health(request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    return [
+        Route("/v1/models", told(list_models), methods=["GET"]),
+        Route("/v1/models/{model:path}", told(show_model), methods=["GET"]),
+        Route("/health", tell_health, methods=["GET"]),
+    ]
+
+
+def _model(server: Server, name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": server.started, "owned_by": "ig-guardrail"}

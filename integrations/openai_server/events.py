@@ -1,0 +1,68 @@
+"""What an answer consists of, before any wire writes it down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from langchain_core.messages.ai import UsageMetadata
+
+from ig_guardrail.types import Outcome
+
+Ended: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """A piece of what the model thought before it answered."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A piece of the answer's words, released by the gate."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One whole call of a tool. index: among the calls of its answer. arguments: a JSON object, as text"""
+
+    index: int
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How an answer ended; the last event of each.
+
+    finish    `content_filter` where the policy refused or ended it, `cancelled` past the deadline
+    refusal   what the policy says in place of an answer, or behind the beginning of one; "" where it was completed
+    cut       whether a call was begun and is not shown, since there was no room for all of it
+    logprobs  in OpenAI's form, of the tokens that were shown; empty unless asked for
+    receipt   in plain values
+    """
+
+    outcome: Outcome
+    finish: Ended
+    refusal: str
+    cut: bool
+    usage: UsageMetadata
+    logprobs: tuple[Mapping[str, Any], ...]
+    receipt: Mapping[str, Any]
+
+
+Event: TypeAlias = Thought | Words | Call | End
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event of one of the answers to a question. choice: which of them, counted from 0"""
+
+    choice: int
+    event: Event

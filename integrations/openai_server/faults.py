@@ -1,0 +1,52 @@
+"""Errors as HTTP tells them: a status, and a body in OpenAI's form. Nothing unreleased is ever part of one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ig_guardrail.errors import GenerationFailed, GuardrailError, PromptTooLong, RequestError
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What a caller is told. kind: OpenAI's `type`. retry_after: seconds, where trying again may help"""
+
+    status: int
+    kind: str
+    code: str | None
+    message: str
+    param: str | None = None
+    retry_after: int | None = None
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return {"error": {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}}
+
+
+class Refused(Exception):
+    """A request that is not served."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
+
+
+def unfit(message: str, param: str | None, code: str | None = None, status: int = 400) -> Refused:
+    """A request that no answer can be given to as it stands."""
+    return Refused(Fault(status, "invalid_request_error", code, message, param))
+
+
+def fault_of(error: Exception) -> Fault:
+    """What a caller is told of an error. Of those that are no error of his, no more than that the guard failed."""
+    if isinstance(error, Refused):
+        return error.fault
+    if isinstance(error, PromptTooLong):
+        return Fault(400, "invalid_request_error", "context_length_exceeded", str(error), "messages")
+    if isinstance(error, RequestError):
+        return Fault(400, "invalid_request_error", None, str(error), error.where or None)
+    if isinstance(error, GenerationFailed):
+        return Fault(503, "server_error", "guard_unavailable", "the guard failed while it worked", None, retry_after=1)
+    if isinstance(error, GuardrailError):
+        return Fault(503, "server_error", "guard_unavailable", "the guard cannot serve now", None, retry_after=1)
+    return Fault(500, "server_error", "internal_error", "the server failed; its log says how", None)

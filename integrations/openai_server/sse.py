@@ -1,0 +1,45 @@
+"""Server-sent events: frames, and comments while a text is held, so that no proxy takes the silence for an end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+from ig_guardrail.integrations.openai_server.faults import Fault
+
+HELD = b": held\n\n"  # a comment, which clients pass over
+DONE = b"data: [DONE]\n\n"
+
+
+def frame(data: Mapping[str, Any], event: str | None = None) -> bytes:
+    """One event. event: its name, on wires that name them"""
+    named = f"event: {event}\n" if event else ""
+    return f"{named}data: {json.dumps(data, ensure_ascii=False, separators=(',', ':'))}\n\n".encode()
+
+
+def told_fault(fault: Fault) -> bytes:
+    """A fault in mid-stream, as OpenAI's clients know it."""
+    return frame(fault.body)
+
+
+async def with_comments(frames: AsyncGenerator[bytes, None], quiet: float) -> AsyncGenerator[bytes, None]:
+    """The frames, and a comment each time nothing came for `quiet` seconds. Closes the frames in the end."""
+    waiting: asyncio.Future[bytes | None] | None = None
+    try:
+        while True:
+            waiting = waiting or asyncio.ensure_future(anext(frames, None))
+            done, _ = await asyncio.wait({waiting}, timeout=quiet)
+            if not done:
+                yield HELD
+                continue
+            found, waiting = waiting.result(), None
+            if found is None:
+                return
+            yield found
+    finally:
+        if waiting is not None:
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+        await frames.aclose()

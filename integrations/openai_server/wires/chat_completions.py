@@ -1,0 +1,260 @@
+"""`POST /v1/chat/completions`: its body, its whole answers, and the chunks of its streams.
+
+A refusal is told in both ways that clients know, the field `refusal` and the finish reason `content_filter`, since
+there are clients that see but one of them. `refusal_style` suits those that see neither.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+from uuid import uuid4
+
+from ig_guardrail.integrations.openai_server.answering import Question
+from ig_guardrail.integrations.openai_server.events import Call, End, Thought, Told, Words
+from ig_guardrail.integrations.openai_server.faults import Fault, Refused, unfit
+from ig_guardrail.integrations.openai_server.wires.chat_messages import read_messages
+from ig_guardrail.integrations.openai_server.wires.fields import OURS, Fields, own_options, text_of, truth_of
+
+RefusalStyle: TypeAlias = Literal["filter", "openai", "text", "http400"]
+SAMPLING = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "repetition_penalty",
+    "frequency_penalty",
+    "presence_penalty",
+    "logit_bias",
+    "max_tokens",
+    "max_completion_tokens",
+    "stop",
+    "seed",
+    "n",
+    "logprobs",
+    "top_logprobs",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "response_format",
+)
+FIELDS = Fields(
+    honoured=(
+        *("model", "messages", "stream", "stream_options", "reasoning_effort", "modalities", OURS),
+        *SAMPLING,
+    ),
+    ignored=(
+        *("metadata", "prediction", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"),
+        *("safety_identifier", "service_tier", "store", "user", "verbosity"),
+    ),
+    refused={
+        "audio": "answers are text",
+        "functions": "offer `tools` instead",
+        "function_call": "choose by `tool_choice` instead",
+        "web_search_options": "nothing is searched on the web",
+        "moderation": "ask `/v1/moderations`; what was charged stands in `ig_guardrail`",
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatAsked:
+    """A body that was read. usage: whether a stream ends with a chunk of the tokens used"""
+
+    question: Question
+    stream: bool
+    usage: bool
+    ignored: tuple[str, ...]
+
+
+def read_chat(body: Mapping[str, Any]) -> ChatAsked:
+    """What a body asks. Raises Refused, naming the field, for what cannot be served as asked."""
+    given, ignored = FIELDS.read(body)
+    if given.get("modalities", ["text"]) != ["text"]:
+        raise unfit("answers are text", "modalities", "unsupported_parameter")
+    stream, options = truth_of(given, "stream"), given.get("stream_options", {})
+    if not isinstance(options, Mapping) or set(options) - {"include_usage", "include_obfuscation"}:
+        raise unfit("`include_usage` is the option there is", "stream_options")
+    if options and not stream:
+        raise unfit("it is an option of streams", "stream_options")
+    own, asked = own_options(given), {name: given[name] for name in SAMPLING if name in given}
+    if given.get("reasoning_effort") == "none":
+        asked["reasoning"] = "off"
+    for name in ("n", "top_logprobs", "max_tokens", "max_completion_tokens"):
+        if name in asked and (isinstance(asked[name], bool) or not isinstance(asked[name], int)):
+            raise unfit("it is no whole number", name)
+    tools = asked.get("tools", [])
+    if not isinstance(tools, Sequence) or isinstance(tools, str):
+        raise unfit("it is no list of tools", "tools")
+    for index, tool in enumerate(tools):
+        if not isinstance(tool, Mapping) or tool.get("type") != "function":
+            raise unfit("tools of type 'function' are called, and no others", f"tools[{index}]")
+    asked |= _chosen(asked)
+    named = {name: own.pop(name) for name in ("policy", "conversation") if name in own}
+    question = Question(text_of(given, "model"), read_messages(given.get("messages")), {**asked, **own}, **named)
+    return ChatAsked(question, stream, truth_of(options, "include_usage"), ignored)
+
+
+def _chosen(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """`allowed_tools`, by leaving out those that are not allowed."""
+    choice = asked.get("tool_choice")
+    if not isinstance(choice, Mapping) or choice.get("type") != "allowed_tools":
+        return {}
+    allowed = choice.get("allowed_tools")
+    listed = allowed.get("tools") if isinstance(allowed, Mapping) else None
+    if (
+        not isinstance(allowed, Mapping)
+        or not isinstance(listed, list)
+        or allowed.get("mode") not in ("auto", "required")
+    ):
+        raise unfit("it has a mode, 'auto' or 'required', and a list of tools", "tool_choice.allowed_tools")
+    names = [tool.get("function", {}).get("name") if isinstance(tool, Mapping) else None for tool in listed]
+    tools = [tool for tool in asked.get("tools", ()) if tool.get("function", {}).get("name") in names]
+    if len(tools) != len(set(map(str, names))):
+        raise unfit("it names a tool that is not offered", "tool_choice.allowed_tools.tools")
+    return {"tools": tools, "tool_choice": allowed["mode"]}
+
+
+@dataclass(slots=True)
+class ChatWriter:
+    """Writes the events of one question's answers as chunks, and the whole.
+
+    fingerprint  of weights and policy
+    """
+
+    model: str
+    style: RefusalStyle = "filter"
+    usage: bool = False
+    fingerprint: str = ""
+    id: str = field(default_factory=lambda: f"chatcmpl-{uuid4().hex}")
+    created: int = field(default_factory=lambda: int(time.time()))
+    _begun: set[int] = field(default_factory=set)
+    _ends: dict[int, End] = field(default_factory=dict)
+
+    def chunks(self, told: Told) -> Iterator[dict[str, Any]]:
+        """The chunks of one event. Raises Refused where a refusal is told by a status and nothing was written."""
+        choice, event = told.choice, told.event
+        if isinstance(event, End) and not self._begun:
+            self.demand(event)
+        if choice not in self._begun:
+            self._begun.add(choice)
+            yield self._chunk(choice, {"role": "assistant", "content": "", "refusal": None})
+        if not isinstance(event, End):
+            yield self._chunk(choice, _delta(event))
+            return
+        self._ends[choice] = event
+        if event.refusal and self.style == "text":
+            yield self._chunk(choice, {"content": _behind(event)})
+        elif event.refusal:
+            yield self._chunk(choice, {"refusal": _behind(event)})
+        last = self._chunk(choice, {}, _finish(event, self.style), event.logprobs)
+        yield {**last, OURS: event.receipt}
+
+    def conclusion(self) -> Iterator[dict[str, Any]]:
+        """What follows all choices."""
+        if self.usage:
+            yield {**self._head("chat.completion.chunk"), "choices": [], "usage": usage_of(self._ends)}
+
+    def whole(self, told: Sequence[Told]) -> dict[str, Any]:
+        """All answers in one body. Raises Refused where a refusal is told by a status."""
+        by_choice: dict[int, list[Any]] = {}
+        for one in told:
+            by_choice.setdefault(one.choice, []).append(one.event)
+        self._ends = {choice: events[-1] for choice, events in by_choice.items()}
+        if len(self._ends) == 1 and len(by_choice[0]) == 1:
+            self.demand(self._ends[0])
+        choices = [self._choice(choice, events) for choice, events in sorted(by_choice.items())]
+        receipts = [self._ends[choice].receipt for choice in sorted(self._ends)]
+        body = {**self._head("chat.completion"), "choices": choices, "usage": usage_of(self._ends)}
+        return {**body, OURS: receipts[0] if len(receipts) == 1 else {"choices": receipts}}
+
+    def demand(self, end: End) -> None:
+        """Raises Refused for an answer that was refused before anything was shown, where a status tells of it."""
+        demand_in_time(end)
+        if end.outcome == "refused" and self.style == "http400":
+            raise Refused(Fault(400, "invalid_request_error", "content_filter", end.refusal, "messages"))
+
+    def _choice(self, choice: int, events: Sequence[Any]) -> dict[str, Any]:
+        end: End = events[-1]
+        words = "".join(event.text for event in events if isinstance(event, Words))
+        thought = "".join(event.text for event in events if isinstance(event, Thought))
+        calls = [_call(event) for event in events if isinstance(event, Call)]
+        demand_in_time(end)
+        if end.refusal and self.style == "text":
+            words += _behind(end) if words else end.refusal
+        message = {
+            "role": "assistant",
+            "content": words or None if calls or end.refusal else words,
+            "refusal": None if self.style == "text" else end.refusal or None,
+            "annotations": [],
+            **({"tool_calls": calls} if calls else {}),
+            **({"reasoning_content": thought} if thought else {}),
+        }
+        finish, told = _finish(end, self.style), _logprobs(end.logprobs)
+        return {"index": choice, "message": message, "logprobs": told, "finish_reason": finish}
+
+    def _chunk(
+        self, choice: int, delta: Mapping[str, Any], finish: str | None = None, logprobs: Sequence[Any] = ()
+    ) -> dict[str, Any]:
+        told = {"index": choice, "delta": dict(delta), "logprobs": _logprobs(logprobs), "finish_reason": finish}
+        return {**self._head("chat.completion.chunk"), "choices": [told]}
+
+    def _head(self, kind: str) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "object": kind,
+            "created": self.created,
+            "model": self.model,
+            "system_fingerprint": self.fingerprint,
+        }
+
+
+def demand_in_time(end: End) -> None:
+    """Raises Refused for an answer that was not done within its seconds."""
+    if end.outcome == "cancelled":
+        raise Refused(Fault(408, "server_error", "timeout", "the time for this request was over before its end", None))
+
+
+def usage_of(ends: Mapping[int, End]) -> dict[str, Any]:
+    """Tokens of all answers to one question; the prompt is read once."""
+    told = [end.usage for end in ends.values()]
+    read = max((one["input_tokens"] for one in told), default=0)
+    written = sum(one["output_tokens"] for one in told)
+    cached = max((one.get("input_token_details", {}).get("cache_read", 0) for one in told), default=0)
+    thought = sum(one.get("output_token_details", {}).get("reasoning", 0) for one in told)
+    return {
+        "prompt_tokens": read,
+        "completion_tokens": written,
+        "total_tokens": read + written,
+        "prompt_tokens_details": {"cached_tokens": cached},
+        "completion_tokens_details": {"reasoning_tokens": thought},
+    }
+
+
+def _delta(event: Thought | Words | Call) -> dict[str, Any]:
+    if isinstance(event, Thought):
+        return {"reasoning_content": event.text}
+    if isinstance(event, Words):
+        return {"content": event.text}
+    return {"tool_calls": [{"index": event.index, **_call(event)}]}
+
+
+def _call(event: Call) -> dict[str, Any]:
+    return {"id": event.id, "type": "function", "function": {"name": event.name, "arguments": event.arguments}}
+
+
+def _behind(end: End) -> str:
+    """What the policy says, behind the beginning of an answer or in its place."""
+    return f"\n\n{end.refusal}" if end.outcome == "ended" else end.refusal
+
+
+def _finish(end: End, style: RefusalStyle) -> str:
+    if end.finish == "content_filter" and style == "openai":
+        return "stop"
+    return "length" if end.cut and end.finish != "content_filter" else end.finish
+
+
+def _logprobs(told: Sequence[Any]) -> dict[str, Any] | None:
+    return {"content": list(told), "refusal": None} if told else None

@@ -1,0 +1,102 @@
+"""The messages of a chat completion, as LangChain's. Nothing in them is passed over: what cannot be read is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+
+from ig_guardrail.integrations.openai_server.faults import unfit
+
+Reader: TypeAlias = Callable[[Mapping[str, Any], str], BaseMessage]
+
+
+def read_messages(given: object) -> tuple[BaseMessage, ...]:
+    """The messages of a body. Raises Refused, naming the place, for what is no conversation."""
+    if not isinstance(given, Sequence) or isinstance(given, str) or not given:
+        raise unfit("'messages' is missing, or is no list of messages", "messages")
+    return tuple(_read(message, f"messages[{index}]") for index, message in enumerate(given))
+
+
+def _read(message: object, where: str) -> BaseMessage:
+    if not isinstance(message, Mapping):
+        raise unfit("a message is no object", where)
+    role = message.get("role")
+    if not isinstance(role, str) or role not in READERS:
+        raise unfit(f"its role is {role!r:.40}; there are {', '.join(READERS)}", f"{where}.role")
+    return READERS[role](message, where)
+
+
+def _system(message: Mapping[str, Any], where: str) -> BaseMessage:
+    return SystemMessage(_content(message, where))
+
+
+def _user(message: Mapping[str, Any], where: str) -> BaseMessage:
+    return HumanMessage(_content(message, where))
+
+
+def _assistant(message: Mapping[str, Any], where: str) -> BaseMessage:
+    if message.get("audio") is not None or message.get("function_call") is not None:
+        raise unfit("audio and function_call are not read; calls stand in tool_calls", where, "unsupported_parameter")
+    calls = [_call(call, f"{where}.tool_calls[{i}]") for i, call in enumerate(message.get("tool_calls") or ())]
+    content = message.get("content")
+    refusal = message.get("refusal")
+    if refusal is not None and not isinstance(refusal, str):
+        raise unfit("it is no text", f"{where}.refusal")
+    if content is None and refusal is None and not calls:
+        raise unfit("an assistant's message says nothing and calls nothing", f"{where}.content")
+    said = _content({"content": "" if content is None else content}, where)
+    return AIMessage(_joined(said, refusal or ""), tool_calls=calls)
+
+
+def _joined(said: Any, refusal: str) -> Any:
+    """Content and refusal of one message, as they were shown: a blank line lies between."""
+    if not refusal:
+        return said
+    if isinstance(said, str):
+        return f"{said}\n\n{refusal}" if said else refusal
+    return [*said, {"type": "refusal", "refusal": f"\n\n{refusal}" if said else refusal}]
+
+
+def _tool(message: Mapping[str, Any], where: str) -> BaseMessage:
+    named = message.get("tool_call_id")
+    if not isinstance(named, str):
+        raise unfit("a tool's message says which call it answers", f"{where}.tool_call_id")
+    return ToolMessage(_content(message, where), tool_call_id=named)
+
+
+def _call(call: object, where: str) -> Any:
+    function = call.get("function") if isinstance(call, Mapping) else None
+    if not isinstance(call, Mapping) or call.get("type", "function") != "function" or not isinstance(function, Mapping):
+        raise unfit("a call is an object with a `function`", where)
+    name, arguments = function.get("name"), function.get("arguments")
+    if not isinstance(name, str) or not isinstance(arguments, str):
+        raise unfit("name and arguments of a call are texts", f"{where}.function")
+    try:
+        read = json.loads(arguments or "{}")
+    except (ValueError, RecursionError):
+        read = None
+    if not isinstance(read, dict):
+        raise unfit("it is no JSON object", f"{where}.function.arguments")
+    return {"type": "tool_call", "name": name, "args": read, "id": str(call.get("id") or "")}
+
+
+def _content(message: Mapping[str, Any], where: str) -> Any:
+    """Text, or parts that are looked into where the conversation is read; images and the like are refused there."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, Sequence) or not all(isinstance(part, Mapping) for part in content):
+        raise unfit("it is neither a text nor a list of parts", f"{where}.content")
+    return [dict(part) for part in content]
+
+
+READERS: Mapping[str, Reader] = {
+    "system": _system,
+    "developer": _system,
+    "user": _user,
+    "assistant": _assistant,
+    "tool": _tool,
+}

@@ -1,0 +1,73 @@
+"""The fields of a request's body: each is honoured, refused by name, or told in a header as passed over."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ig_guardrail.integrations.openai_server.faults import unfit
+
+OURS = "ig_guardrail"  # the field of what only this server knows
+OWN = ("policy", "strategy", "language", "conversation", "reasoning", "max_reasoning_tokens", "prompt_cache")
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """What an endpoint does with each field.
+
+    honoured  read by the wire
+    ignored   without meaning for what is answered; passed over, and told in a header
+    refused   field by field, why
+    """
+
+    honoured: Collection[str]
+    ignored: Collection[str]
+    refused: Mapping[str, str]
+
+    def read(self, body: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """The fields that are honoured and not null, and the names of those that are passed over.
+
+        Raises Refused for a field that is refused or unknown.
+        """
+        given = {name: value for name, value in body.items() if value is not None}
+        for name in given:
+            if name in self.refused:
+                raise unfit(f"'{name}' is not supported: {self.refused[name]}", name, "unsupported_parameter")
+            if name not in self.honoured and name not in self.ignored:
+                near = difflib.get_close_matches(name, [*self.honoured, *self.ignored], n=1)
+                hint = f"; did you mean '{near[0]}'?" if near else ""
+                raise unfit(f"unknown parameter '{name:.100}'{hint}", name[:100], "unknown_parameter")
+        passed = tuple(sorted(name for name in given if name in self.ignored))
+        return {name: value for name, value in given.items() if name in self.honoured}, passed
+
+
+def own_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands under `ig_guardrail`. Raises Refused for what is no option there."""
+    own = given.get(OURS, {})
+    if not isinstance(own, Mapping):
+        raise unfit("it is no object", OURS)
+    for name in own:
+        if name not in OWN:
+            raise unfit(f"unknown option '{name!s:.100}'; there are {', '.join(OWN)}", OURS, "unknown_parameter")
+    for name in ("policy", "conversation", "strategy", "language", "reasoning"):
+        if own.get(name) is not None and not isinstance(own[name], str):
+            raise unfit("it is no text", f"{OURS}.{name}")
+    return {name: value for name, value in own.items() if value is not None}
+
+
+def text_of(given: Mapping[str, Any], name: str) -> str:
+    """A field that has to be there, as text. Raises Refused otherwise."""
+    value = given.get(name)
+    if not isinstance(value, str) or not value:
+        raise unfit(f"'{name}' is missing, or is no text", name)
+    return value
+
+
+def truth_of(given: Mapping[str, Any], name: str) -> bool:
+    """A field that is true or false; false where it is left out. Raises Refused for anything else."""
+    value = given.get(name, False)
+    if not isinstance(value, bool):
+        raise unfit(f"'{name}' is neither true nor false", name)
+    return value
