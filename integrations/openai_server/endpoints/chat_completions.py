@@ -21,7 +21,7 @@ def routes(server: Server) -> list[Route]:
         caller = server.caller(request)
         asked = read_chat(await server.body(request))
         opened = await server.open(caller, asked.question)
-        style, headers = server.config.refusal_style, headers_of(asked.ignored)
+        style, headers = server.style_for(caller), headers_of(asked.ignored)
         writer = ChatWriter(asked.question.model, style, asked.usage, opened.fingerprint)
         if asked.stream:
             return await server.streamed(_frames(opened, writer), headers)
