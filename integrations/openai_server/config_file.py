@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from ig_guardrail.canary import Canary
 from ig_guardrail.integrations.openai_server.config import ServeConfig, ServeLimits
@@ -81,6 +81,11 @@ class PolicySection(Section):
     canary: CanarySection | None = None
 
 
+def _alone(name: str) -> BeforeValidator:
+    """A text in place of a section is the one thing in it."""
+    return BeforeValidator(lambda given: {name: given} if isinstance(given, str) else given)
+
+
 class ServeFile(Section):
     """The whole file."""
 
@@ -93,7 +98,9 @@ class ServeFile(Section):
     context: Count | None = None
     reward: Text | None = None
     critic: Text | None = None
-    policies: Annotated[dict[Text, Text | PolicySection], Field(min_length=1)] = {"default": "default"}
+    policies: Annotated[dict[Text, Annotated[PolicySection, _alone("file")]], Field(min_length=1)] = {
+        "default": PolicySection(file="default")
+    }
     reload: bool = False
     keys: Text | None = None
     without_keys: bool = False
@@ -105,8 +112,8 @@ class ServeFile(Section):
     quiet: Seconds = 5.0
     refusal_style: RefusalStyle = "filter"
     ledger: Text | None = None
-    audit: AuditSection | Text | None = None
-    record: RecordSection | Text | None = None
+    audit: Annotated[AuditSection | None, _alone("path")] = None
+    record: Annotated[RecordSection | None, _alone("path")] = None
 
 
 SECTIONS = (ServeFile, LimitsSection, AuditSection, RecordSection, CanarySection, PolicySection)
@@ -125,11 +132,12 @@ def read_config(path: Path | None, given: Mapping[str, Any]) -> ServeConfig:
     known = [name for section in SECTIONS for name in section.model_fields]
     file = ServeFile() if path is None else read_settings(path, ServeFile, why=WHY, keys=known)
     said = {name: value for name, value in given.items() if value is not None}
+    if "policies" in said:
+        said["policies"] = {name: PolicySection(file=one) for name, one in said["policies"].items()}
     limits = {**file.limits.model_dump(), **said.pop("limits", {})}
     told = {**_placed(file, Path() if path is None else path.parent), **said}
-    policies: Mapping[str, str | PolicySection] = told["policies"]
-    called = {name: one.file if isinstance(one, PolicySection) else one for name, one in policies.items()}
-    rolled = {name: one.canary for name, one in policies.items() if isinstance(one, PolicySection)}
+    policies: Mapping[str, PolicySection] = told["policies"]
+    called = {name: one.file for name, one in policies.items()}
     bounds = Limits(turns=limits.pop("messages"), characters=limits.pop("characters"))
     opened = {name: told[name] for name in OPENED}
     return ServeConfig(
@@ -137,7 +145,7 @@ def read_config(path: Path | None, given: Mapping[str, Any]) -> ServeConfig:
             **opened, policy=next(iter(called.values())), limits=bounds, audit=told["audit"], record=told["record"]
         ),
         called,
-        canaries={name: Canary(**one.model_dump()) for name, one in rolled.items() if one is not None},
+        canaries={name: Canary(**one.canary.model_dump()) for name, one in policies.items() if one.canary is not None},
         limits=ServeLimits(**limits),
         keys=None if told["keys"] is None else Path(told["keys"]),
         **{name: told[name] for name in SERVED},
@@ -153,9 +161,7 @@ def _placed(file: ServeFile, folder: Path) -> dict[str, Any]:
     def found(name: str | None) -> str | None:
         return path(name) if name is not None and (folder / name).exists() else name
 
-    def policy(one: str | PolicySection) -> str | PolicySection:
-        if isinstance(one, str):
-            return str(found(one))
+    def policy(one: PolicySection) -> PolicySection:
         canary = one.canary and one.canary.model_copy(update={"policy": found(one.canary.policy)})
         return one.model_copy(update={"file": found(one.file), "canary": canary})
 
@@ -163,13 +169,9 @@ def _placed(file: ServeFile, folder: Path) -> dict[str, Any]:
     told |= {name: path(told[name]) for name in PLACES if told[name] is not None}
     told |= {name: found(told[name]) for name in ("model", "reward", "critic")}
     told["policies"] = {name: policy(one) for name, one in file.policies.items()}
-    if isinstance(file.audit, AuditSection):
+    if file.audit is not None:
         section = file.audit.model_dump(exclude_none=True)
         told["audit"] = AuditFile(**section | {n: Path(path(section[n])) for n in ("path", "key_file") if n in section})
-    elif file.audit is not None:
-        told["audit"] = path(file.audit)
-    if isinstance(file.record, RecordSection):
+    if file.record is not None:
         told["record"] = RecordingFile(Path(path(file.record.path)), file.record.texts)
-    elif file.record is not None:
-        told["record"] = path(file.record)
     return told

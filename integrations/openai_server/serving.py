@@ -13,6 +13,7 @@ from types import FrameType
 import uvicorn
 from typing_extensions import override
 
+from ig_guardrail.assembly import demand_same_name
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.openai_server.app import make_app
 from ig_guardrail.integrations.openai_server.callers import Caller
@@ -20,6 +21,7 @@ from ig_guardrail.integrations.openai_server.config import ServeConfig
 from ig_guardrail.integrations.openai_server.keys import read_keys
 from ig_guardrail.integrations.openai_server.server import Server
 from ig_guardrail.policy import load_policy
+from ig_guardrail.types import CompiledPolicy
 
 LOG = logging.getLogger(__name__)
 FAREWELL_S = 5  # beyond the time to drain, in which errors reach those whose answers were cut off
@@ -84,17 +86,24 @@ def check(config: ServeConfig) -> str:
 
     Raises PolicyError and RequestError for what cannot.
     """
-    policies = [*config.policies.items(), *((f"canary of {name}", one.policy) for name, one in config.canaries.items())]
     lines = [f"model {config.served_name}: {config.spec.model}"]
-    for name, policy in policies:
-        compiled = load_policy(policy)
-        lines.append(f"policy {name}: {compiled.name} {compiled.version} ({compiled.sha256[:12]})")
+    for name, policy in config.policies.items():
+        compiled, canary = load_policy(policy), config.canaries.get(name)
+        lines.append(f"policy {name}: {_named(compiled)}")
+        if canary is not None:
+            other = load_policy(canary.policy)
+            demand_same_name(other, compiled)
+            lines.append(f"  canary for {canary.share:.1%} of each {canary.by}: {_named(other)}")
     if config.keys is not None:
         callers = read_keys(config.keys, Caller(tuple(config.policies))).values()
         lines.append(f"keys: {len(callers)}, of {len({caller.tenant for caller in callers})} tenants")
     else:
         lines.append("keys: none; everyone who reaches the server is served")
     return "\n".join(lines)
+
+
+def _named(policy: CompiledPolicy) -> str:
+    return f"{policy.name} {policy.version} ({policy.sha256[:12]})"
 
 
 def _listener(config: ServeConfig) -> socket.socket:

@@ -31,7 +31,7 @@ def read_settings(path: Path, model: type[Settings], *, why: str, keys: Sequence
         raise unfit(path, brief(error), why) from None
     except ValidationError as error:
         faults = [_told(fault, node, keys) for fault in error.errors(include_url=False, include_context=False)]
-        raise unfit(path, "\n  ".join(dict.fromkeys(faults)), why) from None
+        raise unfit(path, "\n  ".join(told for _, told in sorted(dict.fromkeys(faults))), why) from None
 
 
 def unfit(path: Path, what: str, why: str, fix: str = "see docs/operators.md for what may stand there") -> RequestError:
@@ -72,20 +72,21 @@ def _twice(node: yaml.Node) -> Iterator[tuple[str, Any]]:
             yield from _twice(value)
 
 
-def _told(fault: Any, node: yaml.Node | None, keys: Sequence[str]) -> str:
+def _told(fault: Any, node: yaml.Node | None, keys: Sequence[str]) -> tuple[int, str]:
+    """A fault with its line, 0 where there is none."""
     place = [part for part in fault["loc"] if isinstance(part, str | int)]
-    named = ".".join(map(str, place))
-    line = _line(node, place)
+    line, named = _line(node, place), ".".join(map(str, place))
     at = f"line {line}: {named}" if line else named
     if fault["type"] != "extra_forbidden":
-        return f"{at}: {fault['msg'][:1].lower()}{fault['msg'][1:]}"
+        what = fault["msg"].split(" or instance of ")[0]
+    return line, f"{at}: {what[:1].lower()}{what[1:]}"
     near = difflib.get_close_matches(str(place[-1]), keys, n=1)
-    return f"{at}: there is no such key" + (f"; did you mean '{near[0]}'?" if near else "")
+    return line, f"{at}: there is no such key" + (f"; did you mean '{near[0]}'?" if near else "")
 
 
-def _line(node: yaml.Node | None, place: Sequence[str | int]) -> int | None:
-    """The line of the deepest part of a place that stands in the file."""
-    line = None
+def _line(node: yaml.Node | None, place: Sequence[str | int]) -> int:
+    """The line of the deepest part of a place that stands in the file; 0 where none does."""
+    line = 0
     for part in place:
         if isinstance(node, yaml.MappingNode):
             found = next(((key, value) for key, value in node.value if key.value == str(part)), None)
