@@ -59,8 +59,8 @@ class KeyEntry(BaseModel):
         return {**said, "policies": tuple(said["policies"])} if "policies" in said else said
 
 
-class KeysInFile(RootModel[dict[Digest, KeyEntry]]):
-    """A file of keys."""
+class KeysInFile(RootModel[Annotated[dict[Digest, KeyEntry], Field(min_length=1)]]):
+    """A file of keys; one that holds none is amid a change, or a mistake."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -76,10 +76,10 @@ def _told(fault: Any, node: yaml.Node | None, keys: Sequence[str]) -> tuple[int,
     """A fault with its line, 0 where there is none."""
     place = [part for part in fault["loc"] if isinstance(part, str | int)]
     line, named = _line(node, place), ".".join(map(str, place))
-    at = f"line {line}: {named}" if line else named
+    at = f"line {line}: {named}" if line else named or "all of it"
     if fault["type"] != "extra_forbidden":
         what = fault["msg"].split(" or instance of ")[0]
-    return line, f"{at}: {what[:1].lower()}{what[1:]}"
+        return line, f"{at}: {what[:1].lower()}{what[1:]}"
     near = difflib.get_close_matches(str(place[-1]), keys, n=1)
     return line, f"{at}: there is no such key" + (f"; did you mean '{near[0]}'?" if near else "")
 
