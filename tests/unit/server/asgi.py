@@ -92,9 +92,11 @@ async def ask(
     return replied
 
 
-def toy_rail(ledger: Any = None, weights: Sequence[float] = (1, 0, 0.05), scopes: Sequence[str] = ()) -> Any:
+def toy_rail(
+    ledger: Any = None, weights: Sequence[float] = (1, 0, 0.05), scopes: Sequence[str] = (), budget: float = 1.0
+) -> Any:
     """A guardrail over letters, of which b costs: under a budget an answer, or under those of some scopes."""
-    shared = [toy_budget(f"per-{scope}", scope=scope, budget=1.0) for scope in scopes]
+    shared = [toy_budget(f"per-{scope}", scope=scope, budget=budget) for scope in scopes]
     policy = toy_policy(shared or [toy_budget("few-b")])
     return guardrail(letters(weights), policy, {"level": LetterCost("level")}, ledger=ledger)
 

@@ -14,7 +14,7 @@ from tests.unit.server.asgi import CHAT, app_of, ask, bearer, chat, key_in, serv
 
 REQUESTS = 1_000
 B_ALONE = (0, 1, 0)  # letters: b costs 0.7 an answer, and is all there is
-TENANTS = Limit("per-tenant", 1.0)
+TENANTS = Limit("per-tenant", 1e6)
 HEADERS = (
     *("x-tenant", "x-tenant-id", "x-ig-guardrail-tenant", "x-ig-guardrail-policy", "x-ig-guardrail-conversation"),
     *("openai-organization", "openai-project", "x-user", "x-forwarded-user", "from", "cookie", "x-request-id"),
@@ -82,7 +82,7 @@ async def test_a_thousand_requests_with_the_names_of_others_and_none_crosses(tmp
     file, ledger = tmp_path / "keys.yaml", Witness()
     ours = key_in(file, tenant="ours", policies=["open", "wide"])
     theirs = key_in(file, tenant="theirs", policies=["secret", "open"])
-    rails = {name: toy_rail(ledger, B_ALONE, ("tenant", "conversation")) for name in ("open", "wide", "secret")}
+    rails = {name: toy_rail(ledger, B_ALONE, ("tenant", "conversation"), 1e6) for name in ("open", "wide", "secret")}
     app, dice = app_of(server_over(rails, file)), random.Random(20261129)
     before = await ask(app, body=chat(ig_guardrail={"conversation": "their-talk"}), headers=[bearer(theirs)])
     assert before.status == 200
