@@ -15,6 +15,8 @@ from uuid import uuid4
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+from typing_extensions import override
 
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.guardrail import Guardrail
@@ -160,7 +162,22 @@ class Server:
                     yield told(noted(error))
                     yield DONE
 
-        return StreamingResponse(rest(), media_type="text/event-stream", headers=dict(headers))
+        return EventStream(rest(), pieces, headers)
+
+
+class EventStream(StreamingResponse):
+    """A stream of events, closed before the request counts as served, also where its caller left or it never began."""
+
+    def __init__(
+        self, sent: AsyncGenerator[bytes, None], pieces: AsyncGenerator[bytes, None], headers: Mapping[str, str]
+    ) -> None:
+        super().__init__(sent, media_type="text/event-stream", headers=dict(headers))
+        self._sent, self._pieces = sent, pieces
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._pieces), aclosing(self._sent):
+            await super().__call__(scope, receive, send)
 
 
 async def all_of(told: AsyncGenerator[Told, None], request: Request) -> list[Told]:
