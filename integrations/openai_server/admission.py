@@ -111,7 +111,7 @@ class Admission:
                     try:
                         one = await anext(told, None)
                     except asyncio.CancelledError:
-                        if self._over and step.expired():
+                        if step.expired():
                             raise Refused(STOPPING) from None
                         raise
                     finally:

@@ -189,7 +189,7 @@ def _state(path: Path) -> tuple[int, ...] | None:
         found = path.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode, found.st_uid
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode
 
 
 def _demand_own(path: Path) -> None:
@@ -197,18 +197,11 @@ def _demand_own(path: Path) -> None:
     state = _state(path)
     if state is None:
         raise unfit(path, "there is no such file", WHY, "make one: `ig-guardrail keys new --tenant NAME --append FILE`")
-    mode, owner = stat.S_IMODE(state[3]), state[4]
+    mode = stat.S_IMODE(state[3])
     if mode & 0o022:
         raise RequestError(
             f"others may change it: its mode is {mode:04o}",
             where=str(path),
             why="who can write a file of keys can let himself in",
             fix=f"chmod go-w {path}",
-        )
-    if owner not in (0, os.getuid()):
-        raise RequestError(
-            f"it belongs to user {owner}, and the server runs as {os.getuid()}",
-            where=str(path),
-            why="who can write a file of keys can let himself in",
-            fix="give it to the server's user, or to root",
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import socket
 import sys
 from contextlib import suppress
@@ -38,8 +37,7 @@ class GracefulServer(uvicorn.Server):
     @override
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit:
-            signal.signal(sig, signal.SIG_DFL)
-            os.kill(os.getpid(), sig)
+            os._exit(128 + sig)
         self.should_exit = True
 
     @override

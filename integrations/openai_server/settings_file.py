@@ -54,9 +54,9 @@ def _value(node: yaml.Node) -> Any:
         raise yaml.YAMLError(f"line {mark.line + 1}: '{name:.100}' stands there twice")
     loader = yaml.SafeLoader("")
     try:
-        return loader.construct_document(node)  # type: ignore[no-untyped-call]
+        return loader.construct_document(node)
     finally:
-        loader.dispose()  # type: ignore[no-untyped-call]
+        loader.dispose()
 
 
 def _twice(node: yaml.Node) -> Iterator[tuple[str, Any]]:
