@@ -50,7 +50,7 @@ async def ask(
     query: str = "",
     leave_after: int | None = None,
 ) -> Replied:
-    """One request. leave_after: the caller leaves when so many messages were sent to him"""
+    """One request. leave_after: the caller leaves when so many messages were sent to him; -1: when his body was read"""
     replied, left, sent = Replied(), asyncio.Event(), 0
     waiting = [{"type": "http.request", "body": json.dumps(body).encode() if body is not None else b""}]
     if leave_after == 0:
@@ -58,6 +58,8 @@ async def ask(
 
     async def receive() -> dict[str, Any]:
         if waiting and not left.is_set():
+            if leave_after == -1:
+                left.set()
             return waiting.pop()
         await left.wait()
         return {"type": "http.disconnect"}

@@ -55,7 +55,11 @@ class Crowd:
 
 
 @given(
-    st.lists(STEPS, max_size=40), st.integers(1, 3), st.integers(0, 3), st.sampled_from([0.0, LONG]), st.integers(1, 2)
+    st.lists(STEPS, min_size=10, max_size=60),
+    st.integers(1, 3),
+    st.integers(0, 3),
+    st.sampled_from([0.0, LONG]),
+    st.integers(1, 2),
 )
 def test_no_slot_is_lost_or_given_twice(
     steps: list[tuple[str, int]], at_once: int, queue: int, wait: float, own: int
@@ -115,6 +119,51 @@ async def test_who_waits_is_served_in_turn_and_no_key_holds_up_another() -> None
     for _, end, _ in crowd.all:
         end.set()
     assert [await task for task, _, _ in crowd.all] == ["served", "served", "refused", "served"]
+
+
+@pytest.mark.parametrize("wait", [0.0, LONG])
+async def test_who_waits_in_vain_or_leaves_takes_no_place(wait: float) -> None:
+    admission, caller = Admission(1, 1, wait), Caller((), key="a")
+    crowd = Crowd(admission)
+    crowd.ask(caller)
+    crowd.ask(caller)
+    await asyncio.sleep(0)
+    task = crowd.all[1][0]
+    if wait:
+        task.cancel()
+        assert isinstance((await asyncio.gather(task, return_exceptions=True))[0], asyncio.CancelledError)
+    else:
+        assert await task == "refused"
+    assert (admission.running, admission.waiting) == (1, 0)
+    crowd.all[0][1].set()
+    await crowd.all[0][0]
+
+
+async def test_a_slot_that_comes_as_its_waiter_leaves_goes_to_the_next() -> None:
+    admission, caller = Admission(1, 2, LONG), Caller((), key="")
+    await admission.enter(caller)
+    crowd = Crowd(admission)
+    crowd.ask(caller)
+    crowd.ask(caller)
+    await asyncio.sleep(0)
+    admission.leave(caller)  # now the first has its turn, and has not woken yet
+    crowd.all[0][0].cancel()
+    crowd.all[1][1].set()
+    assert await crowd.all[1][0] == "served"
+    assert (admission.running, admission.waiting) == (0, 0)
+
+
+async def test_while_it_drains_nothing_new_is_served_and_nobody_waits() -> None:
+    admission, caller = Admission(1, 2, LONG), Caller((), key="a")
+    crowd = Crowd(admission)
+    crowd.ask(caller)
+    crowd.ask(caller)
+    await asyncio.sleep(0)
+    admission.drain(LONG)
+    crowd.ask(caller)
+    assert [await task for task, _, _ in crowd.all[1:]] == ["refused", "refused"]
+    crowd.all[0][1].set()
+    assert await crowd.all[0][0] == "served"
 
 
 async def test_requests_per_minute_are_counted() -> None:

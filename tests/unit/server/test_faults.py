@@ -152,7 +152,7 @@ async def test_three_hundred_leave_at_any_point_and_nothing_of_them_stays() -> N
     before = asyncio.all_tasks()
     asked = [
         ask(app, CHAT, chat(stream=dice.random() < 0.7, max_tokens=8, n=dice.choice([1, 1, 2])), leave_after=after)
-        for after in (dice.randrange(12) for _ in range(300))
+        for after in (dice.randrange(-1, 12) for _ in range(300))
     ]
     await asyncio.gather(*asked)
     assert asyncio.all_tasks() == before
