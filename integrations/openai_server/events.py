@@ -46,6 +46,7 @@ class End:
     cut       whether a call was begun and is not shown, since there was no room for all of it
     logprobs  in OpenAI's form, of the tokens that were shown; empty unless asked for
     receipt   in plain values
+    stop      the stop string that ended it
     """
 
     outcome: Outcome
@@ -55,6 +56,17 @@ class End:
     usage: UsageMetadata
     logprobs: tuple[Mapping[str, Any], ...]
     receipt: Mapping[str, Any]
+    stop: str = ""
+
+
+def appended(end: End) -> str:
+    """What the policy says, as it goes on behind the words that were shown; "" where it says nothing of its own.
+
+    Nothing stands behind the beginning of a value: it would be read as a part of it.
+    """
+    if end.outcome == "ended":
+        return f"\n\n{end.receipt['message']}" if end.receipt["message"] else ""
+    return end.refusal
 
 
 Event: TypeAlias = Thought | Words | Call | End

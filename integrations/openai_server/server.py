@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from hashlib import sha256
+from operator import attrgetter
 from typing import Any, TypeAlias
 from uuid import uuid4
 
@@ -25,7 +26,7 @@ from ig_guardrail.integrations.openai_server.config import ServeConfig
 from ig_guardrail.integrations.openai_server.events import Told
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused, fault_of, unfit
 from ig_guardrail.integrations.openai_server.served import ServedModel, served_by
-from ig_guardrail.integrations.openai_server.sse import DONE, told_fault, with_comments
+from ig_guardrail.integrations.openai_server.sse import HELD, told_fault, with_comments
 
 LOG = logging.getLogger(__name__)
 IGNORED = "x-ig-guardrail-ignored"  # the header that names the fields that were passed over
@@ -95,12 +96,14 @@ class Server:
         frames: AsyncGenerator[bytes, None],
         headers: Mapping[str, str],
         told: Callable[[Fault], bytes] = told_fault,
+        held: Callable[[], bytes] = lambda: HELD,
     ) -> Response:
         """A stream of events. What fails before the first of them, and soon, is told by the status; else by an event.
 
-        told: a fault as an event of the wire
+        told: a fault as the wire ends with one
+        held: what is sent while nothing is shown
         """
-        pieces = with_comments(frames, self.config.quiet)
+        pieces = with_comments(frames, self.config.quiet, held)
         first = await anext(pieces)
 
         async def rest() -> AsyncGenerator[bytes, None]:
@@ -111,7 +114,6 @@ class Server:
                         yield piece
                 except Exception as error:
                     yield told(noted(error))
-                    yield DONE
 
         return StreamingResponse(rest(), media_type="text/event-stream", headers=dict(headers))
 
@@ -146,8 +148,8 @@ def headers_of(ignored: tuple[str, ...]) -> dict[str, str]:
     return {IGNORED: ", ".join(ignored)} if ignored else {}
 
 
-def told(endpoint: Endpoint) -> Endpoint:
-    """The endpoint, with its errors told as OpenAI's API tells them, and the request named."""
+def told(endpoint: Endpoint, form: Callable[[Fault], Mapping[str, Any]] = attrgetter("body")) -> Endpoint:
+    """The endpoint, with its errors told as OpenAI's API tells them, or in a form of its own; and the request named."""
 
     async def tell(request: Request) -> Response:
         try:
@@ -155,7 +157,7 @@ def told(endpoint: Endpoint) -> Endpoint:
         except Exception as error:
             fault = noted(error)
             retry = {} if fault.retry_after is None else {"retry-after": str(fault.retry_after)}
-            response = JSONResponse(fault.body, fault.status, headers=retry)
+            response = JSONResponse(form(fault), fault.status, headers=retry)
         response.headers["x-request-id"] = request.headers.get("x-request-id", "")[:200] or f"req_{uuid4().hex}"
         return response
 
