@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from langchain_core.messages.ai import UsageMetadata
 
+from ig_guardrail.stream.gate import behind
 from ig_guardrail.types import Outcome
 
 Ended: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "cancelled"]
@@ -64,9 +65,10 @@ def appended(end: End) -> str:
 
     Nothing stands behind the beginning of a value: it would be read as a part of it.
     """
-    if end.outcome == "ended":
-        return f"\n\n{end.receipt['message']}" if end.receipt["message"] else ""
-    return end.refusal
+    if end.outcome != "ended":
+        return end.refusal
+    closing = behind(end.receipt["message"])
+    return closing if end.receipt["message"] and end.receipt["text"].endswith(closing) else ""
 
 
 Event: TypeAlias = Thought | Words | Call | End

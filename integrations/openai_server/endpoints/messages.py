@@ -21,9 +21,11 @@ def routes(server: Server) -> list[Route]:
         caller = server.caller(request)
         asked = read_question(await server.body(request))
         opened = await server.open(caller, asked.question)
-        writer, headers = MessagesWriter(asked.question.model), headers_of(asked.ignored)
+        thoughtless = asked.thinks and not opened.guardrail.engine.info.thinks
+        headers = headers_of((*asked.ignored, "thinking") if thoughtless else asked.ignored)
+        writer = MessagesWriter(asked.question.model)
         if asked.stream:
-            return await server.streamed(_frames(opened, writer), headers, told_fault, writer.ping)
+            return await server.streamed(_frames(opened, writer), headers, told_fault, writer.ping, request)
         return JSONResponse(writer.whole(await all_of(opened.events(), request)), headers=headers)
 
     return [Route("/v1/messages", told(answer_messages, error_body), methods=["POST"])]

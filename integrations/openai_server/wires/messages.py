@@ -49,10 +49,11 @@ KINDS: Mapping[int, str] = {
 
 @dataclass(frozen=True, slots=True)
 class MessagesAsked:
-    """A body that was read."""
+    """A body that was read. thinks: whether thoughts are asked for, which not every model has"""
 
     question: Question
     stream: bool
+    thinks: bool
     ignored: tuple[str, ...]
 
 
@@ -73,7 +74,8 @@ def read_question(body: Mapping[str, Any]) -> MessagesAsked:
     named = {name: own.pop(name) for name in ("policy", "conversation") if name in own}
     effort = ("output_config.effort",) if "effort" in (given.get("output_config") or {}) else ()
     question = Question(text_of(given, "model"), turns, {**options, **own}, **named)
-    return MessagesAsked(question, truth_of(given, "stream"), (*ignored, *passed, *effort))
+    thinks = options.get("reasoning") in ("show", "hide")
+    return MessagesAsked(question, truth_of(given, "stream"), thinks, (*ignored, *passed, *effort))
 
 
 def error_body(fault: Fault) -> dict[str, Any]:

@@ -63,8 +63,8 @@ class MessagesWriter:
     def _begin(self) -> Iterator[bytes]:
         if not self._begun:
             self._begun = True
-            usage = {"input_tokens": 0, "output_tokens": 0}  # told at the end
-            yield frame({"type": "message_start", "message": {**self._message([]), "usage": usage}}, "message_start")
+            begun = {**self._message([]), **_ended(None), "usage": _usage(None)}
+            yield frame({"type": "message_start", "message": begun}, "message_start")
 
     def _block(self, event: Thought | Words | Call) -> Iterator[bytes]:
         (block,) = _content([event])
@@ -98,8 +98,7 @@ class MessagesWriter:
             "role": "assistant",
             "model": self.model,
             "content": content,
-            "stop_reason": None,
-            "stop_sequence": None,
+            "container": None,
         }
 
 
@@ -119,9 +118,8 @@ def _content(said: Sequence[Event]) -> list[dict[str, Any]]:
     blocks: list[dict[str, Any]] = []
     for event in said:
         if isinstance(event, Call):
-            blocks.append(
-                {"type": "tool_use", "id": event.id, "name": event.name, "input": json.loads(event.arguments)}
-            )
+            called = {"id": event.id, "name": event.name, "input": json.loads(event.arguments)}
+            blocks.append({"type": "tool_use", **called, "caller": {"type": "direct"}})
             continue
         assert not isinstance(event, End)
         kind = "thinking" if isinstance(event, Thought) else "text"
@@ -145,17 +143,30 @@ def _deltas(block: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"type": f"{kind}_delta", kind: block[kind]}]
 
 
-def _ended(end: End) -> dict[str, Any]:
+def _ended(end: End | None) -> dict[str, Any]:
+    """Why the message ended; None: it goes on."""
+    if end is None:
+        return {"stop_reason": None, "stop_sequence": None, "stop_details": None}
     reason = "max_tokens" if end.cut and end.finish != "content_filter" else REASONS[end.finish]
     stopped = end.stop if reason == "end_turn" and end.stop else None
-    return {"stop_reason": "stop_sequence" if stopped else reason, "stop_sequence": stopped}
-
-
-def _usage(end: End) -> dict[str, Any]:
-    cached = end.usage.get("input_token_details", {}).get("cache_read", 0)
+    details = {"type": "refusal", "category": None, "explanation": end.refusal} if reason == "refusal" else None
     return {
-        "input_tokens": end.usage["input_tokens"] - cached,
+        "stop_reason": "stop_sequence" if stopped else reason,
+        "stop_sequence": stopped,
+        "stop_details": details,
+    }
+
+
+def _usage(end: End | None) -> dict[str, Any]:
+    """Tokens, which are told at the end; those of the prompt that were kept from before are counted apart."""
+    used = {"input_tokens": 0, "output_tokens": 0} if end is None else end.usage
+    cached = 0 if end is None else end.usage.get("input_token_details", {}).get("cache_read", 0)
+    thought = 0 if end is None else end.usage.get("output_token_details", {}).get("reasoning", 0)
+    return {
+        "input_tokens": used["input_tokens"] - cached,
         "cache_read_input_tokens": cached,
         "cache_creation_input_tokens": 0,
-        "output_tokens": end.usage["output_tokens"],
+        "output_tokens": used["output_tokens"],
+        "output_tokens_details": {"thinking_tokens": thought} if thought else None,
+        **dict.fromkeys(("cache_creation", "inference_geo", "server_tool_use", "service_tier")),
     }

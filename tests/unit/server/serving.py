@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -67,3 +67,12 @@ def client(socket: str, key: str = "none") -> Iterator[openai.OpenAI]:
     plain = httpx2.Client(transport=httpx2.HTTPTransport(uds=socket), timeout=60)
     with openai.OpenAI(base_url="http://server/v1", api_key=key, http_client=plain, max_retries=0) as made:
         yield made
+
+
+def until(told: Callable[[], bool]) -> None:
+    """Returns once it is so; fails where it never is."""
+    for _ in range(3000):
+        if told():
+            return
+        threading.Event().wait(0.005)
+    raise AssertionError("it never came to be")
