@@ -26,19 +26,21 @@ class Fields:
     ignored: Collection[str]
     refused: Mapping[str, str]
 
-    def read(self, body: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    def read(self, body: Mapping[str, Any], where: str = "") -> tuple[dict[str, Any], tuple[str, ...]]:
         """The fields that are honoured and not null, and the names of those that are passed over.
 
+        where: the place of the object, where it is a part of the body
         Raises Refused for a field that is refused or unknown.
         """
         given = {name: value for name, value in body.items() if value is not None}
+        at = f"{where}." if where else ""
         for name in given:
             if name in self.refused:
-                raise unfit(f"'{name}' is not supported: {self.refused[name]}", name, "unsupported_parameter")
+                raise unfit(f"'{name}' is not supported: {self.refused[name]}", at + name, "unsupported_parameter")
             if name not in self.honoured and name not in self.ignored:
                 near = difflib.get_close_matches(name, [*self.honoured, *self.ignored], n=1)
                 hint = f"; did you mean '{near[0]}'?" if near else ""
-                raise unfit(f"unknown parameter '{name:.100}'{hint}", name[:100], "unknown_parameter")
+                raise unfit(f"unknown parameter '{name:.100}'{hint}", at + name[:100], "unknown_parameter")
         passed = tuple(sorted(name for name in given if name in self.ignored))
         return {name: value for name, value in given.items() if name in self.honoured}, passed
 

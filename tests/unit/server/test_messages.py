@@ -114,7 +114,12 @@ def plain(message: dict[str, Any]) -> dict[str, Any]:
         ),
         ("two", {"tools": TOOLS}, [f"{CALM} ", {"name": "a"}, {"amount": 3}], "tool_use"),
         ("two", {"tools": TOOLS, "max_tokens": 20}, [f"{CALM} "], "max_tokens"),
-        ("calls", {"tools": TOOLS, "tool_choice": {"type": "auto", "disable_parallel_tool_use": True}}, None, "tool_use"),
+        (
+            "calls",
+            {"tools": TOOLS, "tool_choice": {"type": "auto", "disable_parallel_tool_use": True}},
+            None,
+            "tool_use",
+        ),
         ("calm", {"tools": TOOLS, "tool_choice": {"type": "none"}}, [CALM], "end_turn"),
         (
             "json",
