@@ -200,12 +200,13 @@ class ChatWriter:
         words = "".join(event.text for event in events if isinstance(event, Words))
         thought = "".join(event.text for event in events if isinstance(event, Thought))
         calls = [_call(event) for event in events if isinstance(event, Call)]
+        refusal = appended(end) or end.refusal
         if self.style == "text":
-            words += appended(end)
+            words, refusal = words + appended(end), ""
         message = {
             "role": "assistant",
             "content": words or None if calls or end.refusal else words,
-            "refusal": None if self.style == "text" else end.refusal or None,
+            "refusal": refusal or None,
             "annotations": [],
             **({"tool_calls": calls} if calls else {}),
             **({"reasoning_content": thought} if thought else {}),

@@ -203,7 +203,7 @@ def test_styles_of_refusal(socket: str, style: str, policy: str) -> None:
     said = "I would rather not say that." if policy == "rude" else "\n\nI stop here."
     assert (text + refusal).endswith(said)
     assert text == (choice.message.content or "")
-    assert refusal.strip() == (choice.message.refusal or "")
+    assert refusal == (choice.message.refusal or "")
     assert bool(refusal) == (style != "text")
     assert choice.finish_reason == chunks[-1].choices[0].finish_reason
     assert choice.finish_reason == ("stop" if style == "openai" else "content_filter")
