@@ -31,8 +31,8 @@ def server_of(*, guardrails: dict[str, Guardrail], **settings: Any) -> Server:
 
 
 @contextmanager
-def running(server: Server) -> Iterator[str]:
-    """The socket of a running server; it is told to stop in the end, and has stopped."""
+def running(server: Server, at: Any = None) -> Iterator[str]:
+    """The socket of a running server; it is told to stop in the end, and has stopped. at: a bound socket instead"""
     with TemporaryDirectory() as folder:
         socket = str(Path(folder) / "socket")
         config = uvicorn.Config(make_app(server), uds=socket, log_level="warning", timeout_graceful_shutdown=5)
@@ -40,7 +40,7 @@ def running(server: Server) -> Iterator[str]:
         started = threading.Event()
 
         async def serve() -> None:
-            task = asyncio.create_task(process.serve())
+            task = asyncio.create_task(process.serve(None if at is None else [at]))
             while not process.started and not task.done():
                 await asyncio.sleep(0.005)
             started.set()
