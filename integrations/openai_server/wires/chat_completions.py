@@ -16,7 +16,15 @@ from ig_guardrail.integrations.openai_server.answering import Question
 from ig_guardrail.integrations.openai_server.events import Call, End, Thought, Told, Words
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused, unfit
 from ig_guardrail.integrations.openai_server.wires.chat_messages import read_messages
-from ig_guardrail.integrations.openai_server.wires.fields import OURS, Fields, own_options, text_of, truth_of
+from ig_guardrail.integrations.openai_server.wires.fields import (
+    OURS,
+    Fields,
+    demand_whole,
+    own_options,
+    text_of,
+    truth_of,
+)
+from ig_guardrail.integrations.openai_server.wires.tools import allowed_tools, demand_functions
 
 RefusalStyle: TypeAlias = Literal["filter", "openai", "text", "http400"]
 SAMPLING = (
@@ -82,15 +90,8 @@ def read_chat(body: Mapping[str, Any]) -> ChatAsked:
     own, asked = own_options(given), {name: given[name] for name in SAMPLING if name in given}
     if given.get("reasoning_effort") == "none":
         asked["reasoning"] = "off"
-    for name in ("n", "top_logprobs", "max_tokens", "max_completion_tokens"):
-        if name in asked and (isinstance(asked[name], bool) or not isinstance(asked[name], int)):
-            raise unfit("it is no whole number", name)
-    tools = asked.get("tools", [])
-    if not isinstance(tools, Sequence) or isinstance(tools, str):
-        raise unfit("it is no list of tools", "tools")
-    for index, tool in enumerate(tools):
-        if not isinstance(tool, Mapping) or tool.get("type") != "function":
-            raise unfit("tools of type 'function' are called, and no others", f"tools[{index}]")
+    demand_whole(asked, "n", "top_logprobs", "max_tokens", "max_completion_tokens")
+    demand_functions(asked.get("tools", []))
     asked |= _chosen(asked)
     named = {name: own.pop(name) for name in ("policy", "conversation") if name in own}
     question = Question(text_of(given, "model"), read_messages(given.get("messages")), {**asked, **own}, **named)
@@ -103,18 +104,9 @@ def _chosen(asked: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(choice, Mapping) or choice.get("type") != "allowed_tools":
         return {}
     allowed = choice.get("allowed_tools")
-    listed = allowed.get("tools") if isinstance(allowed, Mapping) else None
-    if (
-        not isinstance(allowed, Mapping)
-        or not isinstance(listed, list)
-        or allowed.get("mode") not in ("auto", "required")
-    ):
+    if not isinstance(allowed, Mapping):
         raise unfit("it has a mode, 'auto' or 'required', and a list of tools", "tool_choice.allowed_tools")
-    names = [tool.get("function", {}).get("name") if isinstance(tool, Mapping) else None for tool in listed]
-    tools = [tool for tool in asked.get("tools", ()) if tool.get("function", {}).get("name") in names]
-    if len(tools) != len(set(map(str, names))):
-        raise unfit("it names a tool that is not offered", "tool_choice.allowed_tools.tools")
-    return {"tools": tools, "tool_choice": allowed["mode"]}
+    return allowed_tools(asked.get("tools", ()), allowed, "tool_choice.allowed_tools")
 
 
 @dataclass(slots=True)

@@ -17,10 +17,11 @@ def read_messages(given: object) -> tuple[BaseMessage, ...]:
     """The messages of a body. Raises Refused, naming the place, for what is no conversation."""
     if not isinstance(given, Sequence) or isinstance(given, str) or not given:
         raise unfit("'messages' is missing, or is no list of messages", "messages")
-    return tuple(_read(message, f"messages[{index}]") for index, message in enumerate(given))
+    return tuple(read_message(message, f"messages[{index}]") for index, message in enumerate(given))
 
 
-def _read(message: object, where: str) -> BaseMessage:
+def read_message(message: object, where: str) -> BaseMessage:
+    """One message. where: its place in the body. Raises Refused, naming the place, for what is none."""
     if not isinstance(message, Mapping):
         raise unfit("a message is no object", where)
     role = message.get("role")
@@ -71,16 +72,20 @@ def _call(call: object, where: str) -> Any:
     function = call.get("function") if isinstance(call, Mapping) else None
     if not isinstance(call, Mapping) or call.get("type", "function") != "function" or not isinstance(function, Mapping):
         raise unfit("a call is an object with a `function`", where)
-    name, arguments = function.get("name"), function.get("arguments")
+    return read_call(function.get("name"), function.get("arguments"), call.get("id"), f"{where}.function")
+
+
+def read_call(name: object, arguments: object, called: object, where: str) -> Any:
+    """A call as LangChain has it. called: its id. Raises Refused, naming the place, for what is none."""
     if not isinstance(name, str) or not isinstance(arguments, str):
-        raise unfit("name and arguments of a call are texts", f"{where}.function")
+        raise unfit("name and arguments of a call are texts", where)
     try:
         read = json.loads(arguments or "{}")
     except (ValueError, RecursionError):
         read = None
     if not isinstance(read, dict):
-        raise unfit("it is no JSON object", f"{where}.function.arguments")
-    return {"type": "tool_call", "name": name, "args": read, "id": str(call.get("id") or "")}
+        raise unfit("it is no JSON object", f"{where}.arguments")
+    return {"type": "tool_call", "name": name, "args": read, "id": str(called or "")}
 
 
 def _content(message: Mapping[str, Any], where: str) -> Any:

@@ -71,3 +71,10 @@ def truth_of(given: Mapping[str, Any], name: str) -> bool:
     if not isinstance(value, bool):
         raise unfit(f"'{name}' is neither true nor false", name)
     return value
+
+
+def demand_whole(given: Mapping[str, Any], *names: str) -> None:
+    """Raises Refused for one of these fields that is there, and no whole number."""
+    for name in names:
+        if name in given and (isinstance(given[name], bool) or not isinstance(given[name], int)):
+            raise unfit("it is no whole number", name)
