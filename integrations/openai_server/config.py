@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ig_guardrail.integrations.openai_server.stored import Bounds
@@ -30,7 +30,7 @@ class ServeConfig:
     policies: Mapping[str, str | Path]
     name: str = ""
     refusal_style: RefusalStyle = "filter"
-    stored: Bounds = Bounds()
+    stored: Bounds = field(default_factory=Bounds)
     quiet: float = 5.0
     body_bytes: int = 8_000_000
     host: str = "127.0.0.1"

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from langchain_core.messages import BaseMessage, SystemMessage
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.openai_server.answering import Question
 from ig_guardrail.integrations.openai_server.callers import Caller
 from ig_guardrail.integrations.openai_server.events import Event
-from ig_guardrail.integrations.openai_server.faults import Fault, unfit
+from ig_guardrail.integrations.openai_server.faults import Fault, Refused, fault_of, unfit
 from ig_guardrail.integrations.openai_server.server import Opened, Server, all_of, headers_of, told
 from ig_guardrail.integrations.openai_server.sse import DONE, frame
 from ig_guardrail.integrations.openai_server.stored import ResponseStore, Stored, lost
 from ig_guardrail.integrations.openai_server.wires.items import read_items
 from ig_guardrail.integrations.openai_server.wires.response_events import ResponseWriter, Told
 from ig_guardrail.integrations.openai_server.wires.responses import ResponseAsked, read_response
+
+NAMES = {
+    "max_tokens": "max_output_tokens",
+    "response_format": "text.format",
+    "conversation": "ig_guardrail.conversation",
+}
 
 
 def routes(server: Server) -> list[Route]:
@@ -31,10 +38,17 @@ def routes(server: Server) -> list[Route]:
         caller = server.caller(request)
         asked = read_response(await server.body(request))
         turn = _Turn(store, caller, asked)
+        try:
+            return await answered(request, caller, turn)
+        except (Refused, RequestError) as error:
+            fault = fault_of(error)
+            raise Refused(replace(fault, param=_named_here(fault.param))) from error
+
+    async def answered(request: Request, caller: Caller, turn: _Turn) -> Response:
         opened = await server.open(caller, turn.question())
         turn.sampled(opened)
-        headers = headers_of(asked.ignored)
-        if asked.stream:
+        headers = headers_of(turn.asked.ignored)
+        if turn.asked.stream:
             return await server.streamed(_frames(opened, turn), headers, turn.told_fault)
         events = [event for one in await all_of(opened.events(), request) for event in turn.events(one.event)]
         return JSONResponse(events[-1]["response"], headers=headers)
@@ -59,6 +73,13 @@ def routes(server: Server) -> list[Route]:
         Route("/v1/responses/{id}", told(show), methods=["GET"]),
         Route("/v1/responses/{id}", told(forget), methods=["DELETE"]),
     ]
+
+
+def _named_here(param: str | None) -> str | None:
+    """A field by its name in these bodies, where what reads all bodies calls it otherwise."""
+    if param is not None and param.startswith("messages"):
+        return "input"
+    return NAMES.get(param or "", param)
 
 
 @dataclass(slots=True)

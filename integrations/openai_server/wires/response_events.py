@@ -11,7 +11,7 @@ failed      failed       where a stream had begun: events `error` and `response.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from uuid import uuid4
