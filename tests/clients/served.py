@@ -1,4 +1,4 @@
-"""A server on a port of this machine, with a policy for each way in which an answer may go: `python -m tests.clients.served`.
+"""A server on a port of this machine, with a policy for each way in which an answer may go.
 
 Prints its port, and serves until its input is closed.
 """

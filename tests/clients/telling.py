@@ -1,4 +1,4 @@
-"""What clients are asked, and how each tells what its user sees. Needs nothing but Python: clients have their own packages."""
+"""What clients are asked, and how each tells what its user sees. Needs only Python: clients have their own packages."""
 
 from __future__ import annotations
 

@@ -43,9 +43,7 @@ def chat_streamed(case: str) -> dict[str, Any]:
 
 def respond(case: str, **more: Any) -> Any:
     tools = {"tools": [{"type": "function", "strict": True, **FUNCTION}]} if offers_tool(case) else {}
-    return CLIENT.responses.create(
-        model=MODELS[case], input=ASKED, max_output_tokens=room(case), **tools, **more
-    )
+    return CLIENT.responses.create(model=MODELS[case], input=ASKED, max_output_tokens=room(case), **tools, **more)
 
 
 def of_response(response: Any) -> dict[str, Any]:

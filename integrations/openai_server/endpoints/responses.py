@@ -68,8 +68,12 @@ def routes(server: Server) -> list[Route]:
             raise lost(name, None, 404)
         return JSONResponse({"id": name, "object": "response", "deleted": True})
 
+    async def compact(request: Request) -> Response:
+        raise unfit("conversations are never shortened", None, "not_found", 404)
+
     return [
         Route("/v1/responses", told(respond), methods=["POST"]),
+        Route("/v1/responses/compact", told(compact), methods=["POST"]),
         Route("/v1/responses/{id}", told(show), methods=["GET"]),
         Route("/v1/responses/{id}", told(forget), methods=["DELETE"]),
     ]

@@ -138,9 +138,9 @@ class ChatWriter:
             return
         self._ends[choice] = event
         if event.refusal and self.style == "text":
-            yield self._chunk(choice, {"content": _behind(event)})
+            yield self._chunk(choice, {"content": behind(event)})
         elif event.refusal:
-            yield self._chunk(choice, {"refusal": _behind(event)})
+            yield self._chunk(choice, {"refusal": behind(event)})
         last = self._chunk(choice, {}, _finish(event, self.style), event.logprobs)
         yield {**last, OURS: event.receipt}
 
@@ -174,12 +174,13 @@ class ChatWriter:
         thought = "".join(event.text for event in events if isinstance(event, Thought))
         calls = [_call(event) for event in events if isinstance(event, Call)]
         demand_in_time(end)
-        if end.refusal and self.style == "text":
-            words += _behind(end) if words else end.refusal
+        refusal = behind(end) if words else end.refusal
+        if self.style == "text":
+            words, refusal = words + refusal, ""
         message = {
             "role": "assistant",
-            "content": words or None if calls or end.refusal else words,
-            "refusal": None if self.style == "text" else end.refusal or None,
+            "content": words or None if calls or refusal else words,
+            "refusal": refusal or None,
             "annotations": [],
             **({"tool_calls": calls} if calls else {}),
             **({"reasoning_content": thought} if thought else {}),
@@ -237,8 +238,8 @@ def _call(event: Call) -> dict[str, Any]:
     return {"id": event.id, "type": "function", "function": {"name": event.name, "arguments": event.arguments}}
 
 
-def _behind(end: End) -> str:
-    """What the policy says, behind the beginning of an answer or in its place."""
+def behind(end: End) -> str:
+    """What the policy says; behind the beginning of an answer after a blank line, since clients glue both together."""
     return f"\n\n{end.refusal}" if end.outcome == "ended" else end.refusal
 
 

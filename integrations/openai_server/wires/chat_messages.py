@@ -49,7 +49,7 @@ def _assistant(message: Mapping[str, Any], where: str) -> BaseMessage:
     if content is None and refusal is None and not calls:
         raise unfit("an assistant's message says nothing and calls nothing", f"{where}.content")
     said = _content({"content": "" if content is None else content}, where)
-    return AIMessage(_joined(said, refusal or ""), tool_calls=calls)
+    return AIMessage(_joined(said, (refusal or "").removeprefix("\n\n")), tool_calls=calls)
 
 
 def _joined(said: Any, refusal: str) -> Any:

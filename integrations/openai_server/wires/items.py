@@ -60,7 +60,8 @@ def _read(item: Item, where: str) -> BaseMessage:
         called, output = item.get("call_id"), item.get("output")
         if not isinstance(called, str):
             raise unfit("an output says which call it is of", f"{where}.call_id")
-        if not isinstance(output, str | list):
+        whole = isinstance(output, list) and all(isinstance(part, Mapping) for part in output)
+        if not isinstance(output, str) and not whole:
             raise unfit("it is neither a text nor a list of parts", f"{where}.output")
         return ToolMessage(output, tool_call_id=called)
     if kind == "reasoning":

@@ -98,7 +98,7 @@ def test_an_ended_answer_keeps_its_beginning(socket: str) -> None:
     assert [part.type for part in message.content] == ["output_text", "refusal"]
     assert LATE.startswith(answer.output_text)
     assert "blockhead" not in answer.to_json()
-    assert message.content[1].refusal == "I stop here."
+    assert message.content[1].refusal == "\n\nI stop here."
 
 
 def test_length_is_told(socket: str) -> None:
@@ -303,6 +303,7 @@ def test_fields_are_honoured_told_or_refused(socket: str) -> None:
         ({"input": [{"type": "function_call", "name": "a", "arguments": "["}]}, "input[0].arguments"),
         ({"input": [{"type": "function_call_output", "output": "x"}]}, "input[0].call_id"),
         ({"input": [{"type": "function_call_output", "call_id": "a", "output": 3}]}, "input[0].output"),
+        ({"input": [{"type": "function_call_output", "call_id": "a", "output": [None]}]}, "input[0].output"),
         ({"input": [{"type": "reasoning", "summary": [3]}]}, "input[0].summary"),
         ({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]}, None),
         ({"background": True}, "background"),
