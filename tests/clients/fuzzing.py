@@ -1,4 +1,4 @@
-"""Odd requests by the public descriptions of the wires, bounded and seeded: no 5xx, no answer that breaks its schema."""
+"""Odd requests by the public descriptions of the wires, bounded and seeded: no 5xx, no answer breaks its schema."""
 
 from __future__ import annotations
 
