@@ -9,20 +9,20 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+IMAGES = "answers are given to text; images are refused with 400"
 FORMATS: Mapping[str, Mapping[str, str]] = {  # by format, the tests that fail, and why
-    "openai-chat": {"chat-image-input": "answers are given to text; images are refused with 400"},
-    "open-responses": {"image-input": "answers are given to text; images are refused with 400"},
+    "openai-chat": {"chat-image-input": IMAGES},
+    "open-responses": {"image-input": IMAGES},
 }
+RUN = "from llm_comply.cli import main; main()"
 
 
 def check(address: str, folder: Path) -> None:
     """Raises SystemExit where other tests fail than those that are declared."""
     for form, declared in FORMATS.items():
-        command = [sys.executable, "-m", "llm_comply.cli", "-u", f"{address}/v1", "-m", "scripted:obliging"]
+        command = [sys.executable, "-c", RUN, "-u", f"{address}/v1", "-k", "none", "-m", "scripted:obliging"]
         env = {**os.environ, "PYTHONPATH": str(folder / "llm-comply")}
-        ran = subprocess.run(
-            [*command, "--format", form, "--json"], env=env, stdout=subprocess.PIPE, text=True, timeout=300
-        )
+        ran = subprocess.run([*command, "--format", form, "--json"], env=env, stdout=subprocess.PIPE, text=True)
         results = json.loads(ran.stdout)["results"]
         failed = {one["id"]: one["errors"] for one in results if one["status"] == "failed"}
         passed = sum(one["status"] == "passed" for one in results)

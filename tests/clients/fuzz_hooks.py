@@ -8,7 +8,22 @@ from typing import Any
 
 import schemathesis
 
-REFUSED = ("background", "previous_response_id", "prompt", "audio", "functions", "function_call", "web_search_options")
+ASKED: dict[str, Any] = {
+    "input": "Why is the sky blue?",
+    "messages": [{"role": "user", "content": "Why is the sky blue?"}],
+}
+KEPT = (
+    "instructions",
+    "metadata",
+    "reasoning",
+    "store",
+    "stream",
+    "temperature",
+    "text",
+    "top_p",
+    "truncation",
+    "user",
+)
 STATUSES: Counter[int] = Counter()
 
 
@@ -25,8 +40,11 @@ def tell_statuses() -> None:
 
 @schemathesis.hook
 def map_body(context: Any, body: Any) -> Any:
-    """Half of the bodies, by their own content, keep what is refused by its name alone."""
+    """Half of the bodies, by their own content, keep only what may well be served."""
     if not isinstance(body, dict):
         return body
-    kept = dict(body) if len(str(body)) % 2 else {name: body[name] for name in body if name not in REFUSED}
-    return {**kept, "model": "scripted:calm"}
+    if len(str(body)) % 2:
+        return {**body, "model": "scripted:calm"}
+    asked = "messages" if "messages" in body else "input"
+    kept = {name: body[name] for name in KEPT if name in body}
+    return {**kept, asked: ASKED[asked], "model": "scripted:calm"}

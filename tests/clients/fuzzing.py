@@ -62,11 +62,14 @@ def check(address: str, folder: Path) -> None:
 
 
 def _only(operations: Mapping[str, Any], methods: Sequence[str]) -> dict[str, Any]:
-    """Some operations of a path; whatever is no 200 is an error."""
-    return {
-        method: {**operations[method], "responses": {"200": operations[method]["responses"]["200"], "default": ELSE}}
-        for method in methods
-    }
+    """Some operations of a path, with bodies of JSON; whatever is no 200 is an error."""
+    found = {method: operations[method] for method in methods}
+    for operation in found.values():
+        operation["responses"] = {"200": operation["responses"]["200"], "default": ELSE}
+        if "requestBody" in operation:
+            content = operation["requestBody"]["content"]
+            operation["requestBody"]["content"] = {"application/json": content["application/json"]}
+    return found
 
 
 def _without_discriminators(value: Any) -> Any:

@@ -76,6 +76,7 @@ def main() -> None:
     app.routes.append(Route("/drawn", tell_drawn))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
     socket = server.config.bind_socket()
+    socket.listen()  # who asks at once is answered when all is open
     print(socket.getsockname()[1], flush=True)
 
     def wait() -> None:
