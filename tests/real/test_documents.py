@@ -46,6 +46,7 @@ CHECKED_ONLY = {
     "ig-guardrail eval": "compares for minutes",
     "ig-guardrail chat": "waits for someone to write",
     "ig-guardrail demo": "a test of its own runs it",
+    "ig-guardrail serve": "serves until it is told to stop",
     "ig-guardrail policy check --deep": "opens a model for each policy",
     ".venv/bin/": "the project's own tools",
     "git": "changes a checkout",
@@ -55,7 +56,7 @@ CHECKED_ONLY = {
 NEEDS = dict.fromkeys(("DecisionCost", "policy_decisions"), "langchain_core.decisions")  # from langchain-core 1.8 on
 WALKED = "first-hour.md"  # whose steps rest on each other: `test_first_hour.py`
 COMMANDS = [command for page in PAGES if page.name != WALKED for command in commands(page)]
-PYTHON = [page for page in PAGES if blocks(page, "python") and page.name != "architecture.md"]
+PYTHON = [page for page in PAGES if blocks(page, "python") and page.name not in ("architecture.md", "clients.md")]
 
 pytestmark = pytest.mark.real
 
