@@ -121,7 +121,9 @@ def _read(message: AIMessageChunk, calls: int, cut: bool) -> Iterator[Event]:
         told = metadata.get("logprobs", {}).get("content", ())
         verdict, finish = receipt["verdict"], metadata["finish_reason"]
         assert usage is not None
-        yield End(verdict["outcome"], finish, refusal, cut, usage, tuple(told), receipt)
+        yield End(
+            verdict["outcome"], finish, refusal, cut, usage, tuple(told), receipt, metadata.get("stop_sequence", "")
+        )
 
 
 def _refusal(receipt: Mapping[str, Any]) -> str:

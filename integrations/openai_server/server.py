@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, TypeAlias
+from operator import attrgetter
+from typing import Any, TypeAlias, TypeVar
 from uuid import uuid4
 
 from starlette.requests import Request
@@ -25,12 +27,14 @@ from ig_guardrail.integrations.openai_server.config import ServeConfig
 from ig_guardrail.integrations.openai_server.events import Told
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused, fault_of, unfit
 from ig_guardrail.integrations.openai_server.served import ServedModel, served_by
-from ig_guardrail.integrations.openai_server.sse import DONE, told_fault, with_comments
+from ig_guardrail.integrations.openai_server.sse import HELD, told_fault, with_comments
 
 LOG = logging.getLogger(__name__)
 IGNORED = "x-ig-guardrail-ignored"  # the header that names the fields that were passed over
+HALF = re.compile(rb"\\u[dD][89a-fA-F]")  # half of a character, which may lack the other
 GONE = 499  # nobody is there to read this status; it is for the log
 
+Result = TypeVar("Result")
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
@@ -73,13 +77,7 @@ class Server:
             read += piece
             if len(read) > self.config.body_bytes:
                 raise unfit(f"the body has more than {self.config.body_bytes} bytes", None, "body_too_large", 413)
-        try:
-            found = json.loads(read)
-        except (ValueError, RecursionError):
-            raise unfit("the body is no JSON", None, "invalid_json") from None
-        if not isinstance(found, dict):
-            raise unfit("the body is no JSON object", None, "invalid_json")
-        return found
+        return read_object(bytes(read))
 
     async def open(self, caller: Caller, question: Question) -> Opened:
         """What answers a caller's question. Raises Refused and RequestError for what cannot be served."""
@@ -95,13 +93,17 @@ class Server:
         frames: AsyncGenerator[bytes, None],
         headers: Mapping[str, str],
         told: Callable[[Fault], bytes] = told_fault,
+        held: Callable[[], bytes] = lambda: HELD,
+        request: Request | None = None,
     ) -> Response:
         """A stream of events. What fails before the first of them, and soon, is told by the status; else by an event.
 
-        told: a fault as an event of the wire
+        told: a fault as the wire ends with one
+        held: what is sent while nothing is shown
+        request: whose caller may leave before the first event
         """
-        pieces = with_comments(frames, self.config.quiet)
-        first = await anext(pieces)
+        pieces = with_comments(frames, self.config.quiet, held)
+        first = await (anext(pieces) if request is None else unless_left(anext(pieces), request))
 
         async def rest() -> AsyncGenerator[bytes, None]:
             async with aclosing(pieces):
@@ -111,25 +113,45 @@ class Server:
                         yield piece
                 except Exception as error:
                     yield told(noted(error))
-                    yield DONE
 
         return StreamingResponse(rest(), media_type="text/event-stream", headers=dict(headers))
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """The JSON object that a body is. Raises Refused for anything else, and for texts that are no Unicode."""
+    try:
+        found = json.loads(body.decode(), parse_constant=_no_number)
+        if HALF.search(body):
+            json.dumps(found, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        raise unfit("the body is no JSON in UTF-8", None, "invalid_json") from None
+    if not isinstance(found, dict):
+        raise unfit("the body is no JSON object", None, "invalid_json")
+    return found
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(name)
 
 
 async def all_of(told: AsyncGenerator[Told, None], request: Request) -> list[Told]:
     """All events; the answer is cancelled where its caller leaves."""
     async with aclosing(told):
-        gathering = asyncio.ensure_future(_gathered(told))
-        leaving = asyncio.ensure_future(_left(request))
-        try:
-            await asyncio.wait({gathering, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if not gathering.done():
-                raise Refused(Fault(GONE, "invalid_request_error", "client_left", "the caller left"))
-            return gathering.result()
-        finally:
-            for task in (gathering, leaving):
-                task.cancel()
-            await asyncio.gather(gathering, leaving, return_exceptions=True)
+        return await unless_left(_gathered(told), request)
+
+
+async def unless_left(work: Awaitable[Result], request: Request) -> Result:
+    """What work comes to; it is cancelled where the caller leaves before. Raises Refused then."""
+    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise Refused(Fault(GONE, "invalid_request_error", "client_left", "the caller left"))
+        return working.result()
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
 
 
 async def _gathered(told: AsyncGenerator[Told, None]) -> list[Told]:
@@ -146,8 +168,8 @@ def headers_of(ignored: tuple[str, ...]) -> dict[str, str]:
     return {IGNORED: ", ".join(ignored)} if ignored else {}
 
 
-def told(endpoint: Endpoint) -> Endpoint:
-    """The endpoint, with its errors told as OpenAI's API tells them, and the request named."""
+def told(endpoint: Endpoint, form: Callable[[Fault], Mapping[str, Any]] = attrgetter("body")) -> Endpoint:
+    """The endpoint, with its errors told as OpenAI's API tells them, or in a form of its own; and the request named."""
 
     async def tell(request: Request) -> Response:
         try:
@@ -155,7 +177,7 @@ def told(endpoint: Endpoint) -> Endpoint:
         except Exception as error:
             fault = noted(error)
             retry = {} if fault.retry_after is None else {"retry-after": str(fault.retry_after)}
-            response = JSONResponse(fault.body, fault.status, headers=retry)
+            response = JSONResponse(form(fault), fault.status, headers=retry)
         response.headers["x-request-id"] = request.headers.get("x-request-id", "")[:200] or f"req_{uuid4().hex}"
         return response
 

@@ -49,7 +49,7 @@ def routes(server: Server) -> list[Route]:
         turn.sampled(opened)
         headers = headers_of(turn.asked.ignored)
         if turn.asked.stream:
-            return await server.streamed(_frames(opened, turn), headers, turn.told_fault)
+            return await server.streamed(_frames(opened, turn), headers, turn.told_fault, request=request)
         events = [event for one in await all_of(opened.events(), request) for event in turn.events(one.event)]
         return JSONResponse(events[-1]["response"], headers=headers)
 
@@ -139,7 +139,8 @@ class _Turn:
             yield one
 
     def told_fault(self, fault: Fault) -> bytes:
-        return b"".join(frame(one, one["type"]) for one in self.writer.failure(fault))
+        """The end of a stream that fails."""
+        return b"".join(frame(one, one["type"]) for one in self.writer.failure(fault)) + DONE
 
     def _keep(self, body: Told) -> None:
         said = read_items(body["output"], lambda name: None)

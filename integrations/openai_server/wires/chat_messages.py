@@ -8,7 +8,11 @@ from typing import Any, TypeAlias
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
+from ig_guardrail.integrations.langchain.messages.blocks import THOUGHT
+from ig_guardrail.integrations.openai_server.answering import UNSAID
 from ig_guardrail.integrations.openai_server.faults import unfit
+
+READ = frozenset({"role", "content", "refusal", "tool_calls", "tool_call_id", THOUGHT})
 
 Reader: TypeAlias = Callable[[Mapping[str, Any], str], BaseMessage]
 
@@ -18,6 +22,14 @@ def read_messages(given: object) -> tuple[BaseMessage, ...]:
     if not isinstance(given, Sequence) or isinstance(given, str) or not given:
         raise unfit("'messages' is missing, or is no list of messages", "messages")
     return tuple(read_message(message, f"messages[{index}]") for index, message in enumerate(given))
+
+
+def passed_over(given: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The fields of messages, and of their parts of text, that change nothing here: `messages.name`."""
+    found = {name for message in given for name, value in message.items() if value and name not in READ}
+    parts = [part for message in given if isinstance(message.get("content"), list) for part in message["content"]]
+    within = {name for part in parts if part.get("type") == "text" for name in part if name not in ("type", "text")}
+    return (*(f"messages.{name}" for name in sorted(found)), *(f"messages.content.{name}" for name in sorted(within)))
 
 
 def read_message(message: object, where: str) -> BaseMessage:
@@ -41,15 +53,24 @@ def _user(message: Mapping[str, Any], where: str) -> BaseMessage:
 def _assistant(message: Mapping[str, Any], where: str) -> BaseMessage:
     if message.get("audio") is not None or message.get("function_call") is not None:
         raise unfit("audio and function_call are not read; calls stand in tool_calls", where, "unsupported_parameter")
-    calls = [_call(call, f"{where}.tool_calls[{i}]") for i, call in enumerate(message.get("tool_calls") or ())]
-    content = message.get("content")
-    refusal = message.get("refusal")
-    if refusal is not None and not isinstance(refusal, str):
-        raise unfit("it is no text", f"{where}.refusal")
+    made = message.get("tool_calls") or []
+    if not isinstance(made, list):
+        raise unfit("it is no list of calls", f"{where}.tool_calls")
+    calls = [_call(call, f"{where}.tool_calls[{i}]") for i, call in enumerate(made)]
+    content, (refusal, thought) = message.get("content"), (_text(message, name, where) for name in ("refusal", THOUGHT))
     if content is None and refusal is None and not calls:
         raise unfit("an assistant's message says nothing and calls nothing", f"{where}.content")
     said = _content({"content": "" if content is None else content}, where)
-    return AIMessage(_joined(said, (refusal or "").removeprefix("\n\n")), tool_calls=calls)
+    own = "" if refusal in (None, UNSAID) else refusal.removeprefix("\n\n")
+    beside = {THOUGHT: thought} if thought else {}
+    return AIMessage(_joined(said, own), tool_calls=calls, additional_kwargs=beside)
+
+
+def _text(message: Mapping[str, Any], name: str, where: str) -> str | None:
+    value = message.get(name)
+    if value is not None and not isinstance(value, str):
+        raise unfit("it is no text", f"{where}.{name}")
+    return value
 
 
 def _joined(said: Any, refusal: str) -> Any:

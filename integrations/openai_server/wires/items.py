@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from ig_guardrail.integrations.langchain.messages.blocks import THOUGHT
+from ig_guardrail.integrations.openai_server.answering import UNSAID
 from ig_guardrail.integrations.openai_server.faults import unfit
 from ig_guardrail.integrations.openai_server.wires.chat_messages import read_call, read_message
 
@@ -52,7 +53,7 @@ def _found(item: object, known: Callable[[str], Item | None], where: str) -> Ite
 def _read(item: Item, where: str) -> BaseMessage:
     kind = item.get("type", "message")
     if kind == "message":
-        return read_message(item, where)
+        return read_message(_as_said(item), where)
     if kind == "function_call":
         call = read_call(item.get("name"), item.get("arguments"), item.get("call_id"), where)
         return AIMessage("", tool_calls=[call])
@@ -67,6 +68,14 @@ def _read(item: Item, where: str) -> BaseMessage:
     if kind == "reasoning":
         return AIMessage("", additional_kwargs={THOUGHT: _thought(item, where)})
     raise unfit(f"its type is {kind!r:.40}; there are {', '.join(KINDS)}", f"{where}.type")
+
+
+def _as_said(item: Item) -> Item:
+    """A message without what stands in place of words that could not be said: no model said it, nor the policy."""
+    content = item.get("content")
+    if item.get("role") != "assistant" or not isinstance(content, list):
+        return item
+    return {**item, "content": [one for one in content if not (isinstance(one, dict) and one.get("refusal") == UNSAID)]}
 
 
 def _thought(item: Item, where: str) -> str:
