@@ -37,9 +37,11 @@ test: install $(LINES)
 test-lines: install $(LINES)
 	$(call on_each_line,$(LINED))
 
-# Clients of others on our server: the table and the examples of docs/clients.md, conformance, odd requests. Needs npm.
+# Clients of others on our server: the table and the examples of docs/clients.md, conformance, odd requests, LangChain's
+# acceptance tests through ChatOpenAI on the embedded model. Needs npm.
 test-clients: install $(CLIENTS)/.installed
 	$(BIN)/python -m tests.clients
+	OMP_NUM_THREADS=1 IG_TEST_CLIENTS=1 $(BIN)/python -m pytest -q tests/clients
 
 $(CLIENTS)/.installed: tests/clients/packages.txt $(VENV)/.installed
 	rm -rf $(CLIENTS)

@@ -13,6 +13,7 @@ IMAGES = "answers are given to text; images are refused with 400"
 FORMATS: Mapping[str, Mapping[str, str]] = {  # by format, the tests that fail, and why
     "openai-chat": {"chat-image-input": IMAGES},
     "open-responses": {"image-input": IMAGES},
+    "anthropic": {"anth-image-input": IMAGES},
 }
 RUN = "from llm_comply.cli import main; main()"
 

@@ -22,8 +22,10 @@ from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.openai_server.app import make_app
 from tests.golden.conversations import CALM, LATE, RUDE, compiled, scripted_guardrail
 from tests.unit.langchain.obliging import obliging_guardrail
+from tests.unit.langchain.test_thoughts import FREE, MIND, written
 from tests.unit.server.serving import server_of
 
+THINKER = Continuations({(0, 0): written(MIND, CALM)}, thoughts=FREE)
 BEGUN = " ".join(CALM.split()[:12])
 
 
@@ -61,6 +63,7 @@ def guardrails(endless: Endless) -> dict[str, Guardrail]:
     return {
         "obliging": obliging_guardrail(),
         **{name: scripted_guardrail({(0, 0): text}) for name, text in told.items()},
+        "o1-claude-sonnet-4": guard(ScriptedEngine(THINKER, context=4096), compiled()),
         "failing": guard(ScriptedEngine(Failing(), context=4096), compiled()),
         "endless": guard(ScriptedEngine(endless, context=200_000), compiled()),
     }

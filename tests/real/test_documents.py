@@ -47,7 +47,6 @@ CHECKED_ONLY = {
     "ig-guardrail chat": "waits for someone to write",
     "ig-guardrail serve": "serves until it is stopped; what talks to it is run by `test_served_pages.py`",
     "ig-guardrail demo": "a test of its own runs it",
-    "ig-guardrail serve": "serves until it is told to stop",
     "ig-guardrail policy check --deep": "opens a model for each policy",
     ".venv/bin/": "the project's own tools",
     "git": "changes a checkout",

@@ -19,7 +19,7 @@ from ig_guardrail.integrations.openai_server.faults import Fault, Refused, fault
 from ig_guardrail.integrations.openai_server.server import Opened, Server, all_of, headers_of, told
 from ig_guardrail.integrations.openai_server.sse import DONE, frame
 from ig_guardrail.integrations.openai_server.stored import ResponseStore, Stored, lost
-from ig_guardrail.integrations.openai_server.wires.items import read_items
+from ig_guardrail.integrations.openai_server.wires.items import passed_over, read_items
 from ig_guardrail.integrations.openai_server.wires.response_events import ResponseWriter, Told
 from ig_guardrail.integrations.openai_server.wires.responses import ResponseAsked, read_response
 
@@ -47,7 +47,7 @@ def routes(server: Server) -> list[Route]:
     async def answered(request: Request, caller: Caller, turn: _Turn) -> Response:
         opened = await server.open(caller, turn.question())
         turn.sampled(opened)
-        headers = headers_of(turn.asked.ignored)
+        headers = headers_of((*turn.asked.ignored, *passed_over(turn.asked.input)))
         if turn.asked.stream:
             return await server.streamed(_frames(opened, turn), headers, turn.told_fault, request=request)
         events = [event for one in await all_of(opened.events(), request) for event in turn.events(one.event)]

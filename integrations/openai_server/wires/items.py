@@ -13,7 +13,16 @@ from ig_guardrail.integrations.openai_server.faults import unfit
 from ig_guardrail.integrations.openai_server.wires.chat_messages import read_call, read_message
 
 Item: TypeAlias = Mapping[str, Any]
-KINDS = ("message", "function_call", "function_call_output", "reasoning", "item_reference")
+READ: Mapping[str, frozenset[str]] = {  # what of each kind is read, or names it
+    kind: frozenset({"type", "id", "status", *names})
+    for kind, names in {
+        "message": ("role", "content"),
+        "function_call": ("call_id", "name", "arguments"),
+        "function_call_output": ("call_id", "output"),
+        "reasoning": ("summary", "content"),
+        "item_reference": (),
+    }.items()
+}
 
 
 def read_items(given: object, known: Callable[[str], Item | None]) -> tuple[BaseMessage, ...]:
@@ -35,6 +44,15 @@ def read_items(given: object, known: Callable[[str], Item | None]) -> tuple[Base
         else:
             messages.append(read)
     return tuple(messages)
+
+
+def passed_over(given: object) -> tuple[str, ...]:
+    """The fields of items that change nothing here, such as `input.phase`; of an input that was read."""
+    items = given if isinstance(given, list) else ()
+    found = {
+        name for one in items for name, value in one.items() if value and name not in READ[one.get("type", "message")]
+    }
+    return tuple(f"input.{name}" for name in sorted(found))
 
 
 def _found(item: object, known: Callable[[str], Item | None], where: str) -> Item:
@@ -67,7 +85,7 @@ def _read(item: Item, where: str) -> BaseMessage:
         return ToolMessage(output, tool_call_id=called)
     if kind == "reasoning":
         return AIMessage("", additional_kwargs={THOUGHT: _thought(item, where)})
-    raise unfit(f"its type is {kind!r:.40}; there are {', '.join(KINDS)}", f"{where}.type")
+    raise unfit(f"its type is {kind!r:.40}; there are {', '.join(READ)}", f"{where}.type")
 
 
 def _as_said(item: Item) -> Item:

@@ -10,7 +10,7 @@ from ig_guardrail.integrations.openai_server.faults import unfit
 from ig_guardrail.integrations.openai_server.wires.fields import (
     OURS,
     Fields,
-    demand_whole,
+    check_kinds,
     own_options,
     text_of,
     truth_of,
@@ -76,7 +76,7 @@ def read_response(body: Mapping[str, Any]) -> ResponseAsked:
     given, ignored = FIELDS.read(body)
     if truth_of(given, "background"):
         raise unfit("responses are given while they are waited for", "background", "unsupported_parameter")
-    demand_whole(given, "max_output_tokens", "top_logprobs")
+    check_kinds(given)
     own, stream = own_options(given), truth_of(given, "stream")
     format_, unread = _text(given.get("text", {}))
     thinking, passed = _reasoning(given.get("reasoning", {}))

@@ -285,11 +285,12 @@ def test_a_failure_is_told_whenever_it_comes(socket: str) -> None:
 def test_fields_are_honoured_told_or_refused(socket: str) -> None:
     ignored = {"user": "anna", "truncation": "auto", "reasoning": {"effort": "high"}, "text": {"verbosity": "low"}}
     sealed = {"include": ["reasoning.encrypted_content"]}
+    asked = [{"role": "assistant", "content": "hi", "phase": "commentary"}, {"role": "user", "content": "hi"}]
     with http(socket, headers={"authorization": "a"}) as plain:
-        answer = plain.post("/v1/responses", json={"model": MODEL, "input": "hi", **ignored, **sealed})
-        assert answer.headers["x-ig-guardrail-ignored"] == (
-            "include.reasoning.encrypted_content, reasoning.effort, text.verbosity, truncation, user"
-        )
+        answer = plain.post("/v1/responses", json={"model": MODEL, "input": asked, **ignored, **sealed})
+    assert answer.headers["x-ig-guardrail-ignored"] == (
+        "include.reasoning.encrypted_content, reasoning.effort, text.verbosity, truncation, user, input.phase"
+    )
 
 
 @pytest.mark.parametrize(
