@@ -8,7 +8,6 @@ from typing import Any, Literal, TypeAlias
 
 from langchain_core.messages.ai import UsageMetadata
 
-from ig_guardrail.stream.gate import behind
 from ig_guardrail.types import Outcome
 
 Ended: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "cancelled"]
@@ -48,6 +47,7 @@ class End:
     logprobs  in OpenAI's form, of the tokens that were shown; empty unless asked for
     receipt   in plain values
     stop      the stop string that ended it
+    said      the refusal as it goes on behind what was shown; "" behind a value, whose part it would be
     """
 
     outcome: Outcome
@@ -58,17 +58,7 @@ class End:
     logprobs: tuple[Mapping[str, Any], ...]
     receipt: Mapping[str, Any]
     stop: str = ""
-
-
-def appended(end: End) -> str:
-    """What the policy says, as it goes on behind the words that were shown; "" where it says nothing of its own.
-
-    Nothing stands behind the beginning of a value: it would be read as a part of it.
-    """
-    if end.outcome != "ended":
-        return end.refusal
-    closing = behind(end.receipt["message"])
-    return closing if end.receipt["message"] and end.receipt["text"].endswith(closing) else ""
+    said: str = ""
 
 
 Event: TypeAlias = Thought | Words | Call | End

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from uuid import uuid4
 
 from ig_guardrail.integrations.openai_server.answering import Question
-from ig_guardrail.integrations.openai_server.events import Call, End, Thought, Told, Words, appended
+from ig_guardrail.integrations.openai_server.events import Call, End, Thought, Told, Words
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused, unfit
 from ig_guardrail.integrations.openai_server.wires.chat_messages import passed_over, read_messages
 from ig_guardrail.integrations.openai_server.wires.fields import (
@@ -165,9 +165,9 @@ class ChatWriter:
             return
         self._ends[choice] = event
         if event.refusal and self.style == "text":
-            yield self._chunk(choice, {"content": appended(event)})
+            yield self._chunk(choice, {"content": event.said})
         elif event.refusal:
-            yield self._chunk(choice, {"refusal": appended(event) or event.refusal})
+            yield self._chunk(choice, {"refusal": event.said or event.refusal})
         last = self._chunk(choice, {}, self._finish(event), event.logprobs)
         yield {**last, OURS: event.receipt}
 
@@ -200,9 +200,9 @@ class ChatWriter:
         words = "".join(event.text for event in events if isinstance(event, Words))
         thought = "".join(event.text for event in events if isinstance(event, Thought))
         calls = [_call(event) for event in events if isinstance(event, Call)]
-        refusal = appended(end) or end.refusal
+        refusal = end.said or end.refusal
         if self.style == "text":
-            words, refusal = words + appended(end), ""
+            words, refusal = words + end.said, ""
         message = {
             "role": "assistant",
             "content": words or None if calls or end.refusal else words,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from ig_guardrail.integrations.openai_server.events import Call, End, Event, Thought, Told, Words, appended
+from ig_guardrail.integrations.openai_server.events import Call, End, Event, Thought, Told, Words
 from ig_guardrail.integrations.openai_server.faults import Fault
 from ig_guardrail.integrations.openai_server.sse import frame
 from ig_guardrail.integrations.openai_server.wires.chat_completions import demand_in_time
@@ -109,7 +109,7 @@ def told_fault(fault: Fault) -> bytes:
 
 def _policys(end: End) -> list[Words]:
     """What the policy says, as words of the message."""
-    said = appended(end)
+    said = end.said
     return [Words(said)] if said else []
 
 
