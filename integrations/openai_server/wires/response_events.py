@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from uuid import uuid4
 
-from ig_guardrail.integrations.openai_server.events import Call, End, Event, Thought, Words, appended
+from ig_guardrail.integrations.openai_server.events import Call, End, Event, Thought, Words
 from ig_guardrail.integrations.openai_server.faults import Fault
 from ig_guardrail.integrations.openai_server.wires.chat_completions import demand_in_time
 from ig_guardrail.integrations.openai_server.wires.fields import OURS
@@ -93,7 +93,7 @@ class ResponseWriter:
         reason = _cut_short(end)
         if end.refusal:
             spoken = self._open and self.output[-1]["type"] == "message"
-            yield from self._grow("message", "refusal", (spoken and appended(end)) or end.refusal)
+            yield from self._grow("message", "refusal", (spoken and end.said) or end.refusal)
         elif not self.output:
             yield from self._grow("message", "output_text", "")
         for part in (part for item in self.output if item["type"] == "message" for part in item["content"]):
