@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -18,7 +18,7 @@ Item: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much is kept for each tenant: responses, bytes of them, and seconds after which one is forgotten."""
+    """How much is kept for each tenant: responses, bytes of them as JSON, and seconds after which one is forgotten."""
 
     count: int = 1_000
     bytes: int = 64_000_000
@@ -106,15 +106,14 @@ class ResponseStore:
 
 
 def _size(one: Stored) -> int:
-    """Bytes of a response and of its whole conversation, though chains share messages: never less than it takes."""
-    said = sum(
-        len(json.dumps([each.content, each.additional_kwargs, _calls(each)], default=str)) for each in one.messages
-    )
-    return said + len(json.dumps(one.body, default=str))
+    """Characters of a response as JSON, and of its whole conversation, though the responses of a chain share that."""
+    return len(json.dumps(one.body, default=str)) + sum(map(_length, one.messages))
 
 
-def _calls(message: BaseMessage) -> Sequence[Any]:
-    return getattr(message, "tool_calls", ())
+def _length(message: BaseMessage) -> int:
+    said, beside = message.content, [message.additional_kwargs, getattr(message, "tool_calls", ())]
+    words = len(said) if isinstance(said, str) else len(json.dumps(said, default=str))
+    return words + len(json.dumps(beside, default=str))
 
 
 def lost(name: str, param: str | None, status: int) -> Exception:

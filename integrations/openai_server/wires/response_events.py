@@ -115,7 +115,7 @@ class ResponseWriter:
             yield self._of_part(_NAMES[part].added, part=dict(parts[-1]))
         parts[-1][_NAMES[part].field] += text
         if text:
-            told = {"logprobs": []} if part == "output_text" else {}
+            told: Told = {"logprobs": []} if part == "output_text" else {}
             yield self._of_part(f"{_NAMES[part].stem}.delta", delta=text, **told)
 
     def _call(self, call: Call) -> Iterator[Told]:
