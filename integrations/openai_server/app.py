@@ -11,11 +11,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ig_guardrail.integrations.openai_server.endpoints import chat_completions, judging, messages, models
+from ig_guardrail.integrations.openai_server.endpoints import chat_completions, judging, messages, models, responses
 from ig_guardrail.integrations.openai_server.faults import Fault
 from ig_guardrail.integrations.openai_server.server import Server
 
-ENDPOINTS = (models.routes, chat_completions.routes, messages.routes, judging.routes)
+ENDPOINTS = (models.routes, chat_completions.routes, responses.routes, messages.routes, judging.routes)
 
 
 def make_app(server: Server) -> Starlette:

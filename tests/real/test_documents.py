@@ -57,7 +57,7 @@ NEEDS = dict.fromkeys(("DecisionCost", "policy_decisions"), "langchain_core.deci
 SERVED = "served"  # what stands behind the language of a program that talks to a server
 WALKED = "first-hour.md"  # whose steps rest on each other: `test_first_hour.py`
 COMMANDS = [command for page in PAGES if page.name != WALKED for command in commands(page)]
-PYTHON = [page for page in PAGES if blocks(page, "python") and page.name != "architecture.md"]
+PYTHON = [page for page in PAGES if blocks(page, "python") and page.name not in ("architecture.md", "clients.md")]
 
 pytestmark = pytest.mark.real
 

@@ -7,13 +7,20 @@ from collections.abc import Mapping
 
 import pytest
 
-from ig_guardrail.integrations.openai_server.wires import chat_completions, guard_check, messages, moderations
+from ig_guardrail.integrations.openai_server.wires import (
+    chat_completions,
+    guard_check,
+    messages,
+    moderations,
+    responses,
+)
 from ig_guardrail.integrations.openai_server.wires.fields import OWN, Fields
 from tests.documents import ROOT
 
 PAGE = ROOT / "docs" / "server.md"
 WIRES: Mapping[str, Fields] = {
     "/v1/chat/completions": chat_completions.FIELDS,
+    "/v1/responses": responses.FIELDS,
     "/v1/messages": messages.FIELDS,
     "/v1/moderations": moderations.FIELDS,
     "/v1/guard/check": guard_check.FIELDS,
