@@ -8,11 +8,12 @@ export OMP_WAIT_POLICY ?= PASSIVE
 
 # Releases of LangChain that stand in front of the installed one, and what is tried on each of them.
 LINES   := $(VENV)/lines/oldest $(VENV)/lines/newest
+CLIENTS := $(VENV)/clients
 LINED   := tests/unit/langchain tests/property/test_cancelling.py tests/property/test_equality.py \
 	tests/real/test_equality.py tests/real/test_standard_suite.py
 on_each_line = $(foreach line,$(LINES),PYTHONPATH=$(CURDIR)/$(line) $(BIN)/python -m pytest $(1) &&) true
 
-.PHONY: install demo test test-lines test-gpu test-models test-deep check check-rules check-tests quality bench bench-gpu growth profile mutants golden clean
+.PHONY: install demo test test-clients test-lines test-gpu test-models test-deep check check-rules check-tests quality bench bench-gpu growth profile mutants golden clean
 
 install: $(VENV)/.installed
 
@@ -35,6 +36,20 @@ test: install $(LINES)
 # On those releases also the embedded model: LangChain's own acceptance tests, and that all ways to call it are equal.
 test-lines: install $(LINES)
 	$(call on_each_line,$(LINED))
+
+# Clients of others on our server: the table and the examples of docs/clients.md, conformance, odd requests, LangChain's
+# acceptance tests through ChatOpenAI on the embedded model. Needs npm.
+test-clients: install $(CLIENTS)/.installed
+	$(BIN)/python -m tests.clients
+	OMP_NUM_THREADS=1 IG_TEST_CLIENTS=1 $(BIN)/python -m pytest -q tests/clients
+
+$(CLIENTS)/.installed: tests/clients/packages.txt $(VENV)/.installed
+	rm -rf $(CLIENTS)
+	grep -v '^#' $< | while read client packages; do case $$client in \
+		node) npm install --silent --no-audit --no-fund --prefix $(CLIENTS)/$$client $$packages ;; \
+		*) $(BIN)/pip install --quiet --disable-pip-version-check --target $(CLIENTS)/$$client $$packages ;; \
+		esac || exit 1; done
+	touch $@
 
 # Without what they need, which is installed already.
 $(VENV)/lines/%: constraints-%.txt $(VENV)/.installed

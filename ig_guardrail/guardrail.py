@@ -13,6 +13,7 @@ from ig_guardrail.costs.rewards.values import Values
 from ig_guardrail.costs.workers import Worker
 from ig_guardrail.drive.approval import OverdrawnMessage, approve_messages, overdrawn_messages
 from ig_guardrail.drive.auditor import Auditor
+from ig_guardrail.drive.charging import ChargedAnswer, charge_text
 from ig_guardrail.drive.cost_registry import bind_costs
 from ig_guardrail.drive.decode import cancel, decode, left, open_answer, refuse
 from ig_guardrail.drive.failures import failed, ledger_failure, ours
@@ -21,14 +22,14 @@ from ig_guardrail.drive.prompt_check import check_prompt_text
 from ig_guardrail.drive.recorder import Recorder
 from ig_guardrail.drive.request import GenerationRequest, check_timeout
 from ig_guardrail.drive.run import Run, make_run
-from ig_guardrail.drive.runners import DeadlinePassed, Waiting, finish, run_async, run_sync
+from ig_guardrail.drive.runners import DeadlinePassed, Wait, Waiting, finish, run_async, run_sync
 from ig_guardrail.drive.usage import Usage
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import BudgetTaken, GenerationFailed, GuardrailError, ModelError, PolicyError, RequestError
 from ig_guardrail.hazards import TOOLS
-from ig_guardrail.ledger import Ledger, process_ledger
+from ig_guardrail.ledger import AccountKey, Ledger, LedgerSession, begin_session, process_ledger, shared_rules
 from ig_guardrail.settings import Limits
-from ig_guardrail.types import Chunk, CompiledPolicy, Receipt
+from ig_guardrail.types import AssistantMessage, Chunk, CompiledPolicy, Receipt
 
 
 class Guardrail:
@@ -106,6 +107,18 @@ class Guardrail:
     def astream(self, request: GenerationRequest, timeout: float | None = None) -> AsyncGenerator[Chunk, None]:
         """The same on the running event loop; cancelling the task stops decoding within a step."""
         return run_async(self._flow(request), _deadline(timeout))
+
+    def judge(self, asked: str, said: AssistantMessage, payer: AccountKey) -> Waiting[ChargedAnswer]:
+        """What an answer would cost its payer now; nothing is decoded, and nothing is spent.
+
+        asked: what it answers; "" where that is not known
+        """
+        rules, opening = shared_rules(self.costs.rules), None
+        if rules:
+            begun = self._executor.call(begin_session, self._executor, self.ledger, self.policy.name, payer, rules)
+            session: LedgerSession = yield Wait(begun)
+            opening = session.opening()
+        return (yield from charge_text(self.engine, self.costs, self.policy.prompt, asked, said, opening))
 
     def _flow(self, request: GenerationRequest) -> Waiting[Chunk]:
         usage = Usage()

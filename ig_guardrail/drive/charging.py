@@ -2,17 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from ig_guardrail.budget import BudgetRule, SafetyState
 from ig_guardrail.drive.cost_registry import CostRegistry
+from ig_guardrail.drive.history import read_text
+from ig_guardrail.drive.prompt_check import PromptCheck, score_prompt
 from ig_guardrail.drive.runners import Waiting
 from ig_guardrail.drive.scorer import Scorer, of_shown_thoughts
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.stream.gate import Gate
 from ig_guardrail.stream.release import Hold
-from ig_guardrail.types import Budget, Charge, Measure, Node, Prompt
+from ig_guardrail.text.calls import format_message
+from ig_guardrail.types import AssistantMessage, Budget, Charge, Measure, Message, Node, Prompt, PromptRule
+
+NO_PROMPT = Message("user", "Hello.")  # before an answer whose prompt is not known
+
+
+@dataclass(frozen=True, slots=True)
+class ChargedAnswer:
+    """An answer, all its charges in order, and what its prompt scored.
+
+    node       how the answer was read
+    left       by budget, what would remain of it
+    hazards    by hazard, the highest score that it alone gives to a budget
+    over       by budget, the hazards that scores above its threshold rest on
+    fail_open  what failed and was let pass, since the policy says so
+    """
+
+    prompt: PromptCheck
+    node: Node
+    charges: tuple[Charge, ...]
+    left: Mapping[str, float]
+    hazards: Mapping[str, float]
+    over: Mapping[str, tuple[str, ...]]
+    fail_open: tuple[str, ...]
+
+
+def charge_text(
+    engine: Engine,
+    costs: CostRegistry,
+    rule: PromptRule | None,
+    asked: str,
+    said: AssistantMessage,
+    opening: SafetyState | None = None,
+) -> Waiting[ChargedAnswer]:
+    """The account of what is said in answer to a prompt ("": it is not known, and not checked); nothing is decoded.
+
+    opening: what was spent before the first token. Raises CostFailure; RequestError where it does not fit the context.
+    """
+    prompt = engine.encode((Message("user", asked) if asked.strip() else NO_PROMPT,))
+    check = yield from score_prompt(rule if asked.strip() else None, costs, prompt)
+    read = yield from read_text(engine, prompt, format_message(said, prompt.notation), costs.layers)
+    words = len(said.words) if said.calls and read.text.startswith(said.words) else read.words
+    node, scorer = replace(read, finish="stop", words=words), Scorer(costs, prompt, thoughts=of_shown_thoughts(engine))
+    due = open_account(node, costs.rules).due(node)
+    measures = yield from scorer.measure(node, due)
+    gate = open_account(node, costs.rules, opening)
+    gate.commit(node, measures)
+    over = {one.budget: one.hazards for one in measures if one.hazards}
+    return ChargedAnswer(
+        check, node, gate.charges, gate.balance(), scorer.hazard_scores(node, due), over, tuple(scorer.fail_open)
+    )
 
 
 def charge_answer(engine: Engine, costs: CostRegistry, prompt: Prompt, node: Node) -> Waiting[tuple[Charge, ...]]:

@@ -64,7 +64,8 @@ def decode(server: Server) -> Waiting[Chunk]:
     except EngineError as error:
         raise failed(error, run, server.usage, server) from error
     record = receipt(run, server.usage, verdict, gate.text, ending.fallbacks, server, message, denied)
-    return Chunk(said, record, logprobs, cut)
+    stop = gate.tip.text[gate.tip.visible :] if ending.outcome == "completed" else ""
+    return Chunk(said, record, logprobs, cut, stop=stop)
 
 
 def refuse(run: Run, usage: Usage, reason: str, denied: Sequence[str]) -> Chunk:

@@ -88,6 +88,23 @@ def finish(work: Waiting[Result]) -> Result:
         raise
 
 
+async def finish_async(work: Waiting[Result], deadline: float | None = None) -> Result:
+    """The same on the running event loop. Raises DeadlinePassed past the deadline; cancelled, the work is closed."""
+    try:
+        step = next(work)
+        while True:
+            told = (None, None) if isinstance(step, Show) else await _wait_async(step, deadline)
+            step = _resume(work, *told)
+    except StopIteration as end:
+        result: Result = end.value
+        return result
+    except Exception as error:
+        strip_tracebacks(error)
+        raise
+    finally:
+        work.close()
+
+
 def _resume(drive: Waiting[Any], value: Any, error: BaseException | None) -> Wait | Show:
     return drive.send(value) if error is None else drive.throw(error)
 

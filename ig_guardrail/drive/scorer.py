@@ -199,11 +199,26 @@ class Scorer:
         hazards = self._hazards(rule.budget, folds) if score > rule.budget.threshold else ()
         return Measure(budget, point.position, point.ended, score, raw, fired, hazards)
 
+    def hazard_scores(self, node: Node, due: Sequence[tuple[str, Point]]) -> dict[str, float]:
+        """By hazard, the highest score that it alone gives to a budget at points that were measured."""
+        found: dict[str, float] = {}
+        for name, point in due:
+            budget = self._rules[name].budget
+            scores = self._by_hazard(
+                {one.model: self._folds[self._mark(one, node, point)] for one in self._tracks(self._rules[name])}
+            )
+            for hazard in budget.hazards:
+                score = evaluate(budget.cost, {model: own.get(hazard, 0.0) for model, own in scores.items()})
+                found[hazard] = max(found.get(hazard, 0.0), score)
+        return found
+
     def _hazards(self, budget: Budget, folds: Mapping[str, Fold]) -> tuple[str, ...]:
         """The hazards of a budget that its score rests on."""
+        return hazards_behind(budget.cost, self._by_hazard(folds), budget.hazards, budget.threshold)
+
+    def _by_hazard(self, folds: Mapping[str, Fold]) -> dict[str, dict[str, float]]:
         seats = self._panel.seats
-        scores = {name: dict(zip(seats[name].model.hazards, fold.scores, strict=True)) for name, fold in folds.items()}
-        return hazards_behind(budget.cost, scores, budget.hazards, budget.threshold)
+        return {name: dict(zip(seats[name].model.hazards, fold.scores, strict=True)) for name, fold in folds.items()}
 
     def _note_rules(self, model: str, rules: Sequence[str | int]) -> None:
         if rules:

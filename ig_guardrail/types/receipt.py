@@ -125,6 +125,7 @@ class Chunk:
     logprobs: where they were asked for
     reasoning: a piece of the thought, which comes before all text
     cut: the name of a call that was begun and is not shown, since it was cut off; "" if not even that was written
+    stop: the stop string that ended the answer
     """
 
     text: str
@@ -132,3 +133,4 @@ class Chunk:
     logprobs: tuple[TokenLogprob, ...] = ()
     cut: str | None = None
     reasoning: str = ""
+    stop: str = ""

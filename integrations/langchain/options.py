@@ -262,5 +262,6 @@ def _unknown(name: str, known: Sequence[str]) -> RequestError:
 
 
 def _mistyped(error: ValidationError) -> RequestError:
-    faults = [f"{'.'.join(str(part) for part in fault['loc'][:1])}: {fault['msg']}" for fault in error.errors()]
-    return RequestError("; ".join(dict.fromkeys(faults)), where="options of a call", fix="give values in range")
+    faults = [("".join(str(part) for part in fault["loc"][:1]), fault["msg"]) for fault in error.errors()]
+    said = dict.fromkeys(f"{name}: {what}" for name, what in faults)
+    return RequestError("; ".join(said), where=faults[0][0], fix="give values in range")

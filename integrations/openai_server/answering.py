@@ -16,6 +16,7 @@ from ig_guardrail.integrations.langchain.messages.conversation import messages_o
 from ig_guardrail.integrations.langchain.messages.outcomes import CUT_OFF, generation_chunks
 from ig_guardrail.integrations.langchain.options import CallOptions, call_options
 from ig_guardrail.integrations.openai_server.events import Call, End, Event, Thought, Told, Words
+from ig_guardrail.stream.gate import behind
 from ig_guardrail.types import Message
 
 USUAL: Mapping[str, Any] = {  # of a question that says nothing else; None is the model's own
@@ -121,7 +122,8 @@ def _read(message: AIMessageChunk, calls: int, cut: bool) -> Iterator[Event]:
         told = metadata.get("logprobs", {}).get("content", ())
         verdict, finish = receipt["verdict"], metadata["finish_reason"]
         assert usage is not None
-        yield End(verdict["outcome"], finish, refusal, cut, usage, tuple(told), receipt)
+        stop, said = metadata.get("stop_sequence", ""), _said(receipt, refusal)
+        yield End(verdict["outcome"], finish, refusal, cut, usage, tuple(told), receipt, stop, said)
 
 
 def _refusal(receipt: Mapping[str, Any]) -> str:
@@ -129,6 +131,13 @@ def _refusal(receipt: Mapping[str, Any]) -> str:
     if receipt["verdict"]["outcome"] not in ("refused", "ended"):
         return ""
     return receipt["message"] or UNSAID
+
+
+def _said(receipt: Mapping[str, Any], refusal: str) -> str:
+    """A refusal as it goes on behind what was shown of the answer."""
+    if receipt["verdict"]["outcome"] != "ended":
+        return refusal
+    return behind(refusal) if receipt["text"].endswith(behind(refusal)) else ""
 
 
 async def _side_by_side(answers: Sequence[AsyncGenerator[Event, None]]) -> AsyncGenerator[Told, None]:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from operator import attrgetter
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,14 +16,26 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ig_guardrail.integrations.openai_server.callers import Caller
-from ig_guardrail.integrations.openai_server.endpoints import chat_completions, health, models
+from ig_guardrail.integrations.openai_server.endpoints import (
+    chat_completions,
+    health,
+    judging,
+    messages,
+    models,
+    responses,
+)
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused
 from ig_guardrail.integrations.openai_server.server import Server, told_by_status
+from ig_guardrail.integrations.openai_server.wires.messages import error_body
 
 LOG = logging.getLogger(__name__)
-ENDPOINTS = (models.routes, chat_completions.routes, health.routes)
+ENDPOINTS = (
+    *(models.routes, chat_completions.routes, responses.routes, messages.routes, judging.routes),
+    health.routes,
+)
 GUARDED = "/v1/"  # what lies below is served to those with a key
 SENT_S = 15.0  # beyond a request's own seconds, in which its answer has to be taken
+FORMS = {"/v1/messages": error_body}  # of errors, where they have another than OpenAI's
 
 
 def make_app(server: Server) -> Starlette:
@@ -58,7 +71,8 @@ class Gatekeeper:
             if takes_slot:
                 await admission.enter(caller)
         except Refused as refused:
-            await told_by_status(refused.fault)(scope, receive, send)
+            form = FORMS.get(scope["path"], attrgetter("body"))
+            await told_by_status(refused.fault, form)(scope, receive, send)
             return
         try:
             await self._in_time(caller, scope, receive, send)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ig_guardrail.canary import Canary
 from ig_guardrail.errors import RequestError
+from ig_guardrail.integrations.openai_server.stored import Bounds
 from ig_guardrail.integrations.openai_server.wires.chat_completions import RefusalStyle
 from ig_guardrail.spec import GuardrailSpec
 
@@ -44,6 +45,7 @@ class ServeConfig:
     name           what requests call the model; the spec's name if left out
     canaries       another policy for a share of the requests, by the name of the policy in whose place it stands
     refusal_style  how chat completions tell a refusal
+    stored         how many responses are kept for `previous_response_id`, and how long
     quiet          seconds of silence on a stream, after which a comment is sent
     limits         of the server, and of keys that say nothing else
     drain          seconds that running requests have to end when the server is told to stop
@@ -58,6 +60,7 @@ class ServeConfig:
     name: str = ""
     canaries: Mapping[str, Canary] = field(default_factory=dict)
     refusal_style: RefusalStyle = "filter"
+    stored: Bounds = field(default_factory=Bounds)
     quiet: float = 5.0
     limits: ServeLimits = field(default_factory=ServeLimits)
     drain: float = 30.0

@@ -46,6 +46,8 @@ class End:
     cut       whether a call was begun and is not shown, since there was no room for all of it
     logprobs  in OpenAI's form, of the tokens that were shown; empty unless asked for
     receipt   in plain values
+    stop      the stop string that ended it
+    said      the refusal as it goes on behind what was shown; "" behind a value, whose part it would be
     """
 
     outcome: Outcome
@@ -55,6 +57,8 @@ class End:
     usage: UsageMetadata
     logprobs: tuple[Mapping[str, Any], ...]
     receipt: Mapping[str, Any]
+    stop: str = ""
+    said: str = ""
 
 
 Event: TypeAlias = Thought | Words | Call | End

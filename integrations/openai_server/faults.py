@@ -44,7 +44,13 @@ def fault_of(error: Exception) -> Fault:
     if isinstance(error, PromptTooLong):
         return Fault(400, "invalid_request_error", "context_length_exceeded", str(error), "messages")
     if isinstance(error, RequestError):
-        return Fault(400, "invalid_request_error", None, str(error), error.where or None)
+        return Fault(
+            400,
+            "invalid_request_error",
+            None,
+            str(error),
+            error.where if error.where.split() == [error.where] else None,
+        )
     if isinstance(error, GenerationFailed):
         return Fault(503, "server_error", "guard_unavailable", "the guard failed while it worked", None, retry_after=1)
     if isinstance(error, GuardrailError):

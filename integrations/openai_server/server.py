@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any, TypeAlias
+from operator import attrgetter
+from typing import Any, TypeAlias, TypeVar
 from uuid import uuid4
 
 from starlette.requests import ClientDisconnect, Request
@@ -29,17 +31,19 @@ from ig_guardrail.integrations.openai_server.events import End, Told
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused, fault_of, unfit
 from ig_guardrail.integrations.openai_server.keys import Keys, presented
 from ig_guardrail.integrations.openai_server.served import ServedModel, served_by
-from ig_guardrail.integrations.openai_server.sse import DONE, told_fault, with_comments
+from ig_guardrail.integrations.openai_server.sse import HELD, told_fault, with_comments
 from ig_guardrail.integrations.openai_server.wires.chat_completions import RefusalStyle
 
 LOG = logging.getLogger(__name__)
 IGNORED = "x-ig-guardrail-ignored"  # the header that names the fields that were passed over
+HALF = re.compile(rb"\\u[dD][89a-fA-F]")  # half of a character, which may lack the other
 GONE = 499  # nobody is there to read this status; it is for the log
 BODY_S = 30.0  # in which a request's body has to be there
 CALLER = "ig_guardrail.caller"  # in the scope of a request, once it is known who asks
 PASSED_OVER = "idempotency-key"  # a header: an answer that is drawn again is drawn, and charged, again
 LEFT = Fault(GONE, "invalid_request_error", "client_left", "the caller left")
 
+Result = TypeVar("Result")
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
@@ -120,13 +124,7 @@ class Server:
             raise unfit(f"the body was not there within {BODY_S:g} s", None, "body_too_slow", 408) from None
         except ClientDisconnect:
             raise Refused(LEFT) from None
-        try:
-            found = json.loads(read)
-        except (ValueError, RecursionError):
-            raise unfit("the body is no JSON", None, "invalid_json") from None
-        if not isinstance(found, dict):
-            raise unfit("the body is no JSON object", None, "invalid_json")
-        return found
+        return read_object(bytes(read))
 
     async def open(self, caller: Caller, question: Question) -> Opened:
         """What answers a caller's question. Raises Refused and RequestError for what cannot be served."""
@@ -144,13 +142,17 @@ class Server:
         frames: AsyncGenerator[bytes, None],
         headers: Mapping[str, str],
         told: Callable[[Fault], bytes] = told_fault,
+        held: Callable[[], bytes] = lambda: HELD,
+        request: Request | None = None,
     ) -> Response:
         """A stream of events. What fails before the first of them, and soon, is told by the status; else by an event.
 
-        told: a fault as an event of the wire
+        told: a fault as the wire ends with one
+        held: what is sent while nothing is shown
+        request: whose caller may leave before the first event
         """
-        pieces = with_comments(frames, self.config.quiet)
-        first = await anext(pieces)
+        pieces = with_comments(frames, self.config.quiet, held)
+        first = await (anext(pieces) if request is None else unless_left(anext(pieces), request))
 
         async def rest() -> AsyncGenerator[bytes, None]:
             async with aclosing(pieces):
@@ -160,7 +162,6 @@ class Server:
                         yield piece
                 except Exception as error:
                     yield told(noted(error))
-                    yield DONE
 
         return EventStream(rest(), pieces, headers)
 
@@ -180,20 +181,41 @@ class EventStream(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
+def read_object(body: bytes) -> dict[str, Any]:
+    """The JSON object that a body is. Raises Refused for anything else, and for texts that are no Unicode."""
+    try:
+        found = json.loads(body.decode(), parse_constant=_no_number)
+        if HALF.search(body):
+            json.dumps(found, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        raise unfit("the body is no JSON in UTF-8", None, "invalid_json") from None
+    if not isinstance(found, dict):
+        raise unfit("the body is no JSON object", None, "invalid_json")
+    return found
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(name)
+
+
 async def all_of(told: AsyncGenerator[Told, None], request: Request) -> list[Told]:
     """All events; the answer is cancelled where its caller leaves."""
     async with aclosing(told):
-        gathering = asyncio.ensure_future(_gathered(told))
-        leaving = asyncio.ensure_future(_left(request))
-        try:
-            await asyncio.wait({gathering, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if not gathering.done():
-                raise Refused(LEFT)
-            return gathering.result()
-        finally:
-            for task in (gathering, leaving):
-                task.cancel()
-            await asyncio.gather(gathering, leaving, return_exceptions=True)
+        return await unless_left(_gathered(told), request)
+
+
+async def unless_left(work: Awaitable[Result], request: Request) -> Result:
+    """What work comes to; it is cancelled where the caller leaves before. Raises Refused then."""
+    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise Refused(LEFT)
+        return working.result()
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
 
 
 async def _gathered(told: AsyncGenerator[Told, None]) -> list[Told]:
@@ -210,14 +232,14 @@ def headers_of(ignored: tuple[str, ...]) -> dict[str, str]:
     return {IGNORED: ", ".join(ignored)} if ignored else {}
 
 
-def told(endpoint: Endpoint) -> Endpoint:
-    """The endpoint, with its errors told as OpenAI's API tells them, and the request named."""
+def told(endpoint: Endpoint, form: Callable[[Fault], Mapping[str, Any]] = attrgetter("body")) -> Endpoint:
+    """The endpoint, with its errors told as OpenAI's API tells them, or in a form of its own; and the request named."""
 
     async def tell(request: Request) -> Response:
         try:
             response = await endpoint(request)
         except Exception as error:
-            response = told_by_status(noted(error))
+            response = told_by_status(noted(error), form)
         if PASSED_OVER in request.headers:
             response.headers[IGNORED] = ", ".join(filter(None, (response.headers.get(IGNORED), PASSED_OVER)))
         response.headers["x-request-id"] = request.headers.get("x-request-id", "")[:200] or f"req_{uuid4().hex}"
@@ -226,11 +248,11 @@ def told(endpoint: Endpoint) -> Endpoint:
     return tell
 
 
-def told_by_status(fault: Fault) -> Response:
+def told_by_status(fault: Fault, form: Callable[[Fault], Mapping[str, Any]] = attrgetter("body")) -> Response:
     """A fault, where nothing was sent before."""
     headers = {} if fault.retry_after is None else {"retry-after": str(fault.retry_after)}
     headers |= {"www-authenticate": "Bearer"} if fault.status == 401 else {}
-    return JSONResponse(fault.body, fault.status, headers=headers)
+    return JSONResponse(form(fault), fault.status, headers=headers)
 
 
 def noted(error: Exception) -> Fault:

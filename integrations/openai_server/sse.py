@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
 from ig_guardrail.integrations.openai_server.faults import Fault
@@ -20,19 +20,24 @@ def frame(data: Mapping[str, Any], event: str | None = None) -> bytes:
 
 
 def told_fault(fault: Fault) -> bytes:
-    """A fault in mid-stream, as OpenAI's clients know it."""
-    return frame(fault.body)
+    """A fault in mid-stream, as OpenAI's clients know it, and the end of the stream."""
+    return frame(fault.body) + DONE
 
 
-async def with_comments(frames: AsyncGenerator[bytes, None], quiet: float) -> AsyncGenerator[bytes, None]:
-    """The frames, and a comment each time nothing came for `quiet` seconds. Closes the frames in the end."""
+async def with_comments(
+    frames: AsyncGenerator[bytes, None], quiet: float, held: Callable[[], bytes] = lambda: HELD
+) -> AsyncGenerator[bytes, None]:
+    """The frames, and a comment each time nothing came for `quiet` seconds. Closes the frames in the end.
+
+    held: what is sent in place of the comment, on wires that have an event for it
+    """
     waiting: asyncio.Future[bytes | None] | None = None
     try:
         while True:
             waiting = waiting or asyncio.ensure_future(anext(frames, None))
             done, _ = await asyncio.wait({waiting}, timeout=quiet)
             if not done:
-                yield HELD
+                yield held()
                 continue
             found, waiting = waiting.result(), None
             if found is None:

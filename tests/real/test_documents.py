@@ -45,8 +45,8 @@ CHECKED_ONLY = {
     "ig-guardrail index": "needs corpora of the reader's own",
     "ig-guardrail eval": "compares for minutes",
     "ig-guardrail chat": "waits for someone to write",
+    "ig-guardrail serve": "serves until it is stopped; what talks to it is run by `test_served_pages.py`",
     "ig-guardrail demo": "a test of its own runs it",
-    "ig-guardrail serve": "serves until it is told to stop; `test_operators_page.py` runs `--check`",
     "ig-guardrail keys": "draws another key each time; `test_operators_page.py` runs it",
     "chmod": "of a file of the reader's own",
     "docker": "needs the network",
@@ -57,9 +57,10 @@ CHECKED_ONLY = {
     "pytest": "runs the tests themselves",
 }
 NEEDS = dict.fromkeys(("DecisionCost", "policy_decisions"), "langchain_core.decisions")  # from langchain-core 1.8 on
+SERVED = "served"  # what stands behind the language of a program that talks to a server
 WALKED = "first-hour.md"  # whose steps rest on each other: `test_first_hour.py`
 COMMANDS = [command for page in PAGES if page.name != WALKED for command in commands(page)]
-PYTHON = [page for page in PAGES if blocks(page, "python") and page.name != "architecture.md"]
+PYTHON = [page for page in PAGES if blocks(page, "python") and page.name not in ("architecture.md", "clients.md")]
 
 pytestmark = pytest.mark.real
 
@@ -205,11 +206,11 @@ def can_run(block: Block) -> bool:
     return all(importlib.util.find_spec(module) for word, module in NEEDS.items() if word in block.text)
 
 
-def with_outputs(page: Path) -> Iterator[tuple[Block, Block | None]]:
-    """Blocks of Python, each with the output that is shown right below it."""
+def with_outputs(page: Path, served: bool = False) -> Iterator[tuple[Block, Block | None]]:
+    """Blocks of Python, each with the output that is shown right below it. served: those that talk to a server"""
     found = blocks(page, "python", "output")
-    for one, after in zip(found, [*found[1:], None], strict=True):
-        if one.language == "python":
+    for one, after in zip(found, [*found, None][1:], strict=True):
+        if one.language == "python" and (one.rest == SERVED) is served:
             yield one, after if after is not None and after.language == "output" else None
 
 

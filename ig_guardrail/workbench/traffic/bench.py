@@ -9,22 +9,19 @@ from typing import Any
 
 from ig_guardrail.costs.catalog import OF_CALLS, build_costs
 from ig_guardrail.costs.kinds.registry import KINDS
-from ig_guardrail.drive.charging import charge_answer
+from ig_guardrail.drive.charging import charge_text
 from ig_guardrail.drive.cost_registry import CostRegistry, bind_costs
-from ig_guardrail.drive.history import read_text
-from ig_guardrail.drive.prompt_check import PromptCheck, score_prompt
+from ig_guardrail.drive.prompt_check import PromptCheck
 from ig_guardrail.drive.runners import finish
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.engine.external.engine import StreamedEngine
 from ig_guardrail.errors import EngineError
 from ig_guardrail.policy import load_policy
 from ig_guardrail.spec import GuardrailSpec, folder_of
-from ig_guardrail.text.calls import format_message
-from ig_guardrail.types import AssistantMessage, Charge, CompiledPolicy, CostModelSpec, Message, Node
+from ig_guardrail.types import AssistantMessage, Charge, CompiledPolicy, CostModelSpec, Node
 from ig_guardrail.workbench.traffic.texts import TextRow
 
 WORDS = "words"  # what stands in for a model's tokens
-NO_PROMPT = Message("user", "Hello.")  # before an answer whose prompt is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +41,9 @@ class Bench:
 
     def charge(self, row: TextRow) -> ChargedText:
         """The whole account of an answer. Raises CostFailure, RequestError where it does not fit the context."""
-        prompt = self.engine.encode((Message("user", row.prompt) if row.prompt.strip() else NO_PROMPT,))
-        rule = self.policy.prompt if row.prompt.strip() and "prompt" not in self.left_out else None
-        check = finish(score_prompt(rule, self.costs, prompt))
-        said = format_message(AssistantMessage(row.text, row.calls), prompt.notation)
-        read = finish(read_text(self.engine, prompt, said, self.costs.layers))
-        whole = replace(read, finish="stop", words=_words(row, read))
-        return ChargedText(row, whole, finish(charge_answer(self.engine, self.costs, prompt, whole)), check)
+        rule, said = None if "prompt" in self.left_out else self.policy.prompt, AssistantMessage(row.text, row.calls)
+        charged = finish(charge_text(self.engine, self.costs, rule, row.prompt, said))
+        return ChargedText(row, charged.node, charged.charges, charged.prompt)
 
     @property
     def notes(self) -> list[str]:
@@ -123,10 +116,6 @@ def _first_of_words(spec: CostModelSpec, by_name: Mapping[str, CostModelSpec]) -
     if spec.kind in OF_CALLS or spec.kind == "python" or KINDS[spec.kind].quick:
         return spec
     return None if spec.otherwise is None else _first_of_words(by_name[spec.otherwise], by_name)
-
-
-def _words(row: TextRow, read: Node) -> int | None:
-    return len(row.text) if row.calls and read.text.startswith(row.text) else read.words
 
 
 def _never() -> Any:

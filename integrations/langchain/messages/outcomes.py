@@ -61,6 +61,7 @@ def generation_chunks(chunk: Chunk, notation: CallNotation | None = None) -> Ite
     reason = finish_reason(chunk.receipt.verdict, called=made > 0 and chunk.cut is None)
     last = ending(words, chunk.receipt, reason, _usage(chunk.receipt, cut=chunk.cut is not None))
     last.message.response_metadata.update(_logprobs(chunk.logprobs))
+    last.message.response_metadata.update({"stop_sequence": chunk.stop} if chunk.stop else {})
     yield last
 
 

@@ -21,10 +21,11 @@ def routes(server: Server) -> list[Route]:
         caller = server.caller(request)
         asked = read_chat(await server.body(request))
         opened = await server.open(caller, asked.question)
-        style, headers = server.style_for(caller), headers_of(asked.ignored)
-        writer = ChatWriter(asked.question.model, style, asked.usage, opened.fingerprint)
+        style, headers = asked.style or server.style_for(caller), headers_of(asked.ignored)
+        answers = opened.options.n
+        writer = ChatWriter(asked.question.model, style, asked.usage, answers, asked.chosen, opened.fingerprint)
         if asked.stream:
-            return await server.streamed(_frames(opened, writer), headers)
+            return await server.streamed(_frames(opened, writer), headers, request=request)
         return JSONResponse(writer.whole(await all_of(opened.events(), request)), headers=headers)
 
     return [Route("/v1/chat/completions", told(complete), methods=["POST"])]

@@ -9,16 +9,25 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 from uuid import uuid4
 
 from ig_guardrail.integrations.openai_server.answering import Question
 from ig_guardrail.integrations.openai_server.events import Call, End, Thought, Told, Words
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused, unfit
-from ig_guardrail.integrations.openai_server.wires.chat_messages import read_messages
-from ig_guardrail.integrations.openai_server.wires.fields import OURS, Fields, own_options, text_of, truth_of
+from ig_guardrail.integrations.openai_server.wires.chat_messages import passed_over, read_messages
+from ig_guardrail.integrations.openai_server.wires.fields import (
+    OURS,
+    Fields,
+    check_kinds,
+    own_options,
+    text_of,
+    truth_of,
+)
+from ig_guardrail.integrations.openai_server.wires.tools import allowed_tools, demand_functions
 
 RefusalStyle: TypeAlias = Literal["filter", "openai", "text", "http400"]
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 SAMPLING = (
     "temperature",
     "top_p",
@@ -61,11 +70,18 @@ FIELDS = Fields(
 
 @dataclass(frozen=True, slots=True)
 class ChatAsked:
-    """A body that was read. usage: whether a stream ends with a chunk of the tokens used"""
+    """A body that was read.
+
+    usage    whether a stream ends with a chunk of the tokens used
+    style    how a refusal is told; None leaves it to the server
+    chosen   whether the choice of tools names the one that is called
+    """
 
     question: Question
     stream: bool
     usage: bool
+    style: RefusalStyle | None
+    chosen: bool
     ignored: tuple[str, ...]
 
 
@@ -79,22 +95,30 @@ def read_chat(body: Mapping[str, Any]) -> ChatAsked:
         raise unfit("`include_usage` is the option there is", "stream_options")
     if options and not stream:
         raise unfit("it is an option of streams", "stream_options")
-    own, asked = own_options(given), {name: given[name] for name in SAMPLING if name in given}
-    if given.get("reasoning_effort") == "none":
+    check_kinds(given)
+    own, asked = own_options(given, ("refusal_style",)), {name: given[name] for name in SAMPLING if name in given}
+    style = own.pop("refusal_style", None)
+    if style not in (None, *get_args(RefusalStyle)):
+        raise unfit(f"it is one of {', '.join(get_args(RefusalStyle))}", f"{OURS}.refusal_style")
+    effort = given.get("reasoning_effort")
+    if effort not in (None, *EFFORTS):
+        raise unfit(f"it is one of {', '.join(EFFORTS)}", "reasoning_effort")
+    if effort == "none":
         asked["reasoning"] = "off"
-    for name in ("n", "top_logprobs", "max_tokens", "max_completion_tokens"):
-        if name in asked and (isinstance(asked[name], bool) or not isinstance(asked[name], int)):
-            raise unfit("it is no whole number", name)
-    tools = asked.get("tools", [])
-    if not isinstance(tools, Sequence) or isinstance(tools, str):
-        raise unfit("it is no list of tools", "tools")
-    for index, tool in enumerate(tools):
-        if not isinstance(tool, Mapping) or tool.get("type") != "function":
-            raise unfit("tools of type 'function' are called, and no others", f"tools[{index}]")
+    demand_functions(asked.get("tools", []))
     asked |= _chosen(asked)
     named = {name: own.pop(name) for name in ("policy", "conversation") if name in own}
-    question = Question(text_of(given, "model"), read_messages(given.get("messages")), {**asked, **own}, **named)
-    return ChatAsked(question, stream, truth_of(options, "include_usage"), ignored)
+    messages = read_messages(given.get("messages"))
+    question = Question(text_of(given, "model"), messages, {**asked, **own}, **named)
+    passed = (*ignored, *(("reasoning_effort",) if effort not in (None, "none") else ()))
+    return ChatAsked(
+        question,
+        stream,
+        truth_of(options, "include_usage"),
+        style,
+        isinstance(asked.get("tool_choice"), Mapping),
+        (*passed, *passed_over(given["messages"])),
+    )
 
 
 def _chosen(asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,30 +127,25 @@ def _chosen(asked: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(choice, Mapping) or choice.get("type") != "allowed_tools":
         return {}
     allowed = choice.get("allowed_tools")
-    listed = allowed.get("tools") if isinstance(allowed, Mapping) else None
-    if (
-        not isinstance(allowed, Mapping)
-        or not isinstance(listed, list)
-        or allowed.get("mode") not in ("auto", "required")
-    ):
+    if not isinstance(allowed, Mapping):
         raise unfit("it has a mode, 'auto' or 'required', and a list of tools", "tool_choice.allowed_tools")
-    names = [tool.get("function", {}).get("name") if isinstance(tool, Mapping) else None for tool in listed]
-    tools = [tool for tool in asked.get("tools", ()) if tool.get("function", {}).get("name") in names]
-    if len(tools) != len(set(map(str, names))):
-        raise unfit("it names a tool that is not offered", "tool_choice.allowed_tools.tools")
-    return {"tools": tools, "tool_choice": allowed["mode"]}
+    return allowed_tools(asked.get("tools", ()), allowed, "tool_choice.allowed_tools")
 
 
 @dataclass(slots=True)
 class ChatWriter:
     """Writes the events of one question's answers as chunks, and the whole.
 
+    answers      how many there are
+    chosen       whether the choice of tools names the one that is called; then no call is the reason for the end
     fingerprint  of weights and policy
     """
 
     model: str
     style: RefusalStyle = "filter"
     usage: bool = False
+    answers: int = 1
+    chosen: bool = False
     fingerprint: str = ""
     id: str = field(default_factory=lambda: f"chatcmpl-{uuid4().hex}")
     created: int = field(default_factory=lambda: int(time.time()))
@@ -136,8 +155,8 @@ class ChatWriter:
     def chunks(self, told: Told) -> Iterator[dict[str, Any]]:
         """The chunks of one event. Raises Refused where a refusal is told by a status and nothing was written."""
         choice, event = told.choice, told.event
-        if isinstance(event, End) and not self._begun:
-            self.demand(event)
+        if isinstance(event, End):
+            self._demand(event, written=choice in self._begun)
         if choice not in self._begun:
             self._begun.add(choice)
             yield self._chunk(choice, {"role": "assistant", "content": "", "refusal": None})
@@ -146,10 +165,10 @@ class ChatWriter:
             return
         self._ends[choice] = event
         if event.refusal and self.style == "text":
-            yield self._chunk(choice, {"content": _behind(event)})
+            yield self._chunk(choice, {"content": event.said})
         elif event.refusal:
-            yield self._chunk(choice, {"refusal": _behind(event)})
-        last = self._chunk(choice, {}, _finish(event, self.style), event.logprobs)
+            yield self._chunk(choice, {"refusal": event.said or event.refusal})
+        last = self._chunk(choice, {}, self._finish(event), event.logprobs)
         yield {**last, OURS: event.receipt}
 
     def conclusion(self) -> Iterator[dict[str, Any]]:
@@ -163,17 +182,17 @@ class ChatWriter:
         for one in told:
             by_choice.setdefault(one.choice, []).append(one.event)
         self._ends = {choice: events[-1] for choice, events in by_choice.items()}
-        if len(self._ends) == 1 and len(by_choice[0]) == 1:
-            self.demand(self._ends[0])
+        for events in by_choice.values():
+            self._demand(events[-1], written=len(events) > 1)
         choices = [self._choice(choice, events) for choice, events in sorted(by_choice.items())]
         receipts = [self._ends[choice].receipt for choice in sorted(self._ends)]
         body = {**self._head("chat.completion"), "choices": choices, "usage": usage_of(self._ends)}
         return {**body, OURS: receipts[0] if len(receipts) == 1 else {"choices": receipts}}
 
-    def demand(self, end: End) -> None:
-        """Raises Refused for an answer that was refused before anything was shown, where a status tells of it."""
+    def _demand(self, end: End, written: bool) -> None:
+        """Raises Refused where a status tells how an answer ended; of a refusal where nothing else was written."""
         demand_in_time(end)
-        if end.outcome == "refused" and self.style == "http400":
+        if end.outcome == "refused" and self.style == "http400" and self.answers == 1 and not written:
             raise Refused(Fault(400, "invalid_request_error", "content_filter", end.refusal, "messages"))
 
     def _choice(self, choice: int, events: Sequence[Any]) -> dict[str, Any]:
@@ -181,19 +200,26 @@ class ChatWriter:
         words = "".join(event.text for event in events if isinstance(event, Words))
         thought = "".join(event.text for event in events if isinstance(event, Thought))
         calls = [_call(event) for event in events if isinstance(event, Call)]
-        demand_in_time(end)
-        if end.refusal and self.style == "text":
-            words += _behind(end) if words else end.refusal
+        refusal = end.said or end.refusal
+        if self.style == "text":
+            words, refusal = words + end.said, ""
         message = {
             "role": "assistant",
             "content": words or None if calls or end.refusal else words,
-            "refusal": None if self.style == "text" else end.refusal or None,
+            "refusal": refusal or None,
             "annotations": [],
             **({"tool_calls": calls} if calls else {}),
             **({"reasoning_content": thought} if thought else {}),
         }
-        finish, told = _finish(end, self.style), _logprobs(end.logprobs)
+        finish, told = self._finish(end), _logprobs(end.logprobs)
         return {"index": choice, "message": message, "logprobs": told, "finish_reason": finish}
+
+    def _finish(self, end: End) -> str:
+        if end.finish == "content_filter":
+            return "stop" if self.style == "openai" else "content_filter"
+        if end.cut:
+            return "length"
+        return "stop" if end.finish == "tool_calls" and self.chosen else end.finish
 
     def _chunk(
         self, choice: int, delta: Mapping[str, Any], finish: str | None = None, logprobs: Sequence[Any] = ()
@@ -243,17 +269,6 @@ def _delta(event: Thought | Words | Call) -> dict[str, Any]:
 
 def _call(event: Call) -> dict[str, Any]:
     return {"id": event.id, "type": "function", "function": {"name": event.name, "arguments": event.arguments}}
-
-
-def _behind(end: End) -> str:
-    """What the policy says, behind the beginning of an answer or in its place."""
-    return f"\n\n{end.refusal}" if end.outcome == "ended" else end.refusal
-
-
-def _finish(end: End, style: RefusalStyle) -> str:
-    if end.finish == "content_filter" and style == "openai":
-        return "stop"
-    return "length" if end.cut and end.finish != "content_filter" else end.finish
 
 
 def _logprobs(told: Sequence[Any]) -> dict[str, Any] | None:

@@ -8,7 +8,11 @@ from typing import Any, TypeAlias
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
+from ig_guardrail.integrations.langchain.messages.blocks import THOUGHT
+from ig_guardrail.integrations.openai_server.answering import UNSAID
 from ig_guardrail.integrations.openai_server.faults import unfit
+
+READ = frozenset({"role", "content", "refusal", "tool_calls", "tool_call_id", THOUGHT})
 
 Reader: TypeAlias = Callable[[Mapping[str, Any], str], BaseMessage]
 
@@ -17,10 +21,19 @@ def read_messages(given: object) -> tuple[BaseMessage, ...]:
     """The messages of a body. Raises Refused, naming the place, for what is no conversation."""
     if not isinstance(given, Sequence) or isinstance(given, str) or not given:
         raise unfit("'messages' is missing, or is no list of messages", "messages")
-    return tuple(_read(message, f"messages[{index}]") for index, message in enumerate(given))
+    return tuple(read_message(message, f"messages[{index}]") for index, message in enumerate(given))
 
 
-def _read(message: object, where: str) -> BaseMessage:
+def passed_over(given: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The fields of messages, and of their parts of text, that change nothing here: `messages.name`."""
+    found = {name for message in given for name, value in message.items() if value and name not in READ}
+    parts = [part for message in given if isinstance(message.get("content"), list) for part in message["content"]]
+    within = {name for part in parts if part.get("type") == "text" for name in part if name not in ("type", "text")}
+    return (*(f"messages.{name}" for name in sorted(found)), *(f"messages.content.{name}" for name in sorted(within)))
+
+
+def read_message(message: object, where: str) -> BaseMessage:
+    """One message. where: its place in the body. Raises Refused, naming the place, for what is none."""
     if not isinstance(message, Mapping):
         raise unfit("a message is no object", where)
     role = message.get("role")
@@ -40,15 +53,24 @@ def _user(message: Mapping[str, Any], where: str) -> BaseMessage:
 def _assistant(message: Mapping[str, Any], where: str) -> BaseMessage:
     if message.get("audio") is not None or message.get("function_call") is not None:
         raise unfit("audio and function_call are not read; calls stand in tool_calls", where, "unsupported_parameter")
-    calls = [_call(call, f"{where}.tool_calls[{i}]") for i, call in enumerate(message.get("tool_calls") or ())]
-    content = message.get("content")
-    refusal = message.get("refusal")
-    if refusal is not None and not isinstance(refusal, str):
-        raise unfit("it is no text", f"{where}.refusal")
+    made = message.get("tool_calls") or []
+    if not isinstance(made, list):
+        raise unfit("it is no list of calls", f"{where}.tool_calls")
+    calls = [_call(call, f"{where}.tool_calls[{i}]") for i, call in enumerate(made)]
+    content, (refusal, thought) = message.get("content"), (_text(message, name, where) for name in ("refusal", THOUGHT))
     if content is None and refusal is None and not calls:
         raise unfit("an assistant's message says nothing and calls nothing", f"{where}.content")
     said = _content({"content": "" if content is None else content}, where)
-    return AIMessage(_joined(said, refusal or ""), tool_calls=calls)
+    own = "" if refusal in (None, UNSAID) else refusal.removeprefix("\n\n")
+    beside = {THOUGHT: thought} if thought else {}
+    return AIMessage(_joined(said, own), tool_calls=calls, additional_kwargs=beside)
+
+
+def _text(message: Mapping[str, Any], name: str, where: str) -> str | None:
+    value = message.get(name)
+    if value is not None and not isinstance(value, str):
+        raise unfit("it is no text", f"{where}.{name}")
+    return value
 
 
 def _joined(said: Any, refusal: str) -> Any:
@@ -71,16 +93,20 @@ def _call(call: object, where: str) -> Any:
     function = call.get("function") if isinstance(call, Mapping) else None
     if not isinstance(call, Mapping) or call.get("type", "function") != "function" or not isinstance(function, Mapping):
         raise unfit("a call is an object with a `function`", where)
-    name, arguments = function.get("name"), function.get("arguments")
+    return read_call(function.get("name"), function.get("arguments"), call.get("id"), f"{where}.function")
+
+
+def read_call(name: object, arguments: object, called: object, where: str) -> Any:
+    """A call as LangChain has it. called: its id. Raises Refused, naming the place, for what is none."""
     if not isinstance(name, str) or not isinstance(arguments, str):
-        raise unfit("name and arguments of a call are texts", f"{where}.function")
+        raise unfit("name and arguments of a call are texts", where)
     try:
         read = json.loads(arguments or "{}")
     except (ValueError, RecursionError):
         read = None
     if not isinstance(read, dict):
-        raise unfit("it is no JSON object", f"{where}.function.arguments")
-    return {"type": "tool_call", "name": name, "args": read, "id": str(call.get("id") or "")}
+        raise unfit("it is no JSON object", f"{where}.arguments")
+    return {"type": "tool_call", "name": name, "args": read, "id": str(called or "")}
 
 
 def _content(message: Mapping[str, Any], where: str) -> Any:

@@ -26,31 +26,37 @@ class Fields:
     ignored: Collection[str]
     refused: Mapping[str, str]
 
-    def read(self, body: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    def read(self, body: Mapping[str, Any], where: str = "") -> tuple[dict[str, Any], tuple[str, ...]]:
         """The fields that are honoured and not null, and the names of those that are passed over.
 
+        where: the place of the object, where it is a part of the body
         Raises Refused for a field that is refused or unknown.
         """
         given = {name: value for name, value in body.items() if value is not None}
+        at = f"{where}." if where else ""
         for name in given:
             if name in self.refused:
-                raise unfit(f"'{name}' is not supported: {self.refused[name]}", name, "unsupported_parameter")
+                raise unfit(f"'{name}' is not supported: {self.refused[name]}", at + name, "unsupported_parameter")
             if name not in self.honoured and name not in self.ignored:
                 near = difflib.get_close_matches(name, [*self.honoured, *self.ignored], n=1)
                 hint = f"; did you mean '{near[0]}'?" if near else ""
-                raise unfit(f"unknown parameter '{name:.100}'{hint}", name[:100], "unknown_parameter")
+                raise unfit(f"unknown parameter '{name:.100}'{hint}", at + name[:100], "unknown_parameter")
         passed = tuple(sorted(name for name in given if name in self.ignored))
         return {name: value for name, value in given.items() if name in self.honoured}, passed
 
 
-def own_options(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What stands under `ig_guardrail`. Raises Refused for what is no option there."""
+def own_options(given: Mapping[str, Any], more: Collection[str] = ()) -> dict[str, Any]:
+    """What stands under `ig_guardrail`. Raises Refused for what is no option there.
+
+    more: options of one wire alone
+    """
     own = given.get(OURS, {})
     if not isinstance(own, Mapping):
         raise unfit("it is no object", OURS)
     for name in own:
-        if name not in OWN:
-            raise unfit(f"unknown option '{name!s:.100}'; there are {', '.join(OWN)}", OURS, "unknown_parameter")
+        if name not in (*OWN, *more):
+            there = ", ".join((*OWN, *more))
+            raise unfit(f"unknown option '{name!s:.100}'; there are {there}", OURS, "unknown_parameter")
     for name in ("policy", "conversation", "strategy", "language", "reasoning"):
         if own.get(name) is not None and not isinstance(own[name], str):
             raise unfit("it is no text", f"{OURS}.{name}")
@@ -71,3 +77,25 @@ def truth_of(given: Mapping[str, Any], name: str) -> bool:
     if not isinstance(value, bool):
         raise unfit(f"'{name}' is neither true nor false", name)
     return value
+
+
+NUMBERS = ("temperature", "top_p", "min_p", "repetition_penalty", "frequency_penalty", "presence_penalty")
+WHOLE = ("max_tokens", "max_completion_tokens", "max_output_tokens", "top_k", "seed", "n", "top_logprobs")
+TRUTHS = ("stream", "logprobs", "parallel_tool_calls")
+
+
+def check_kinds(given: Mapping[str, Any]) -> None:
+    """Raises Refused for a field that is there and of another kind than its name says."""
+    demand_whole(given, *WHOLE)
+    for name in NUMBERS:
+        if name in given and (isinstance(given[name], bool) or not isinstance(given[name], int | float)):
+            raise unfit("it is no number", name)
+    for name in TRUTHS:
+        truth_of(given, name)
+
+
+def demand_whole(given: Mapping[str, Any], *names: str) -> None:
+    """Raises Refused for one of these fields that is there, and no whole number."""
+    for name in names:
+        if name in given and (isinstance(given[name], bool) or not isinstance(given[name], int)):
+            raise unfit("it is no whole number", name)

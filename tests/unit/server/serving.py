@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,8 +31,8 @@ def server_of(*, guardrails: dict[str, Guardrail], **settings: Any) -> Server:
 
 
 @contextmanager
-def running(server: Server) -> Iterator[str]:
-    """The socket of a running server; it is told to stop in the end, and has stopped."""
+def running(server: Server, at: Any = None) -> Iterator[str]:
+    """The socket of a running server; it is told to stop in the end, and has stopped. at: a bound socket instead"""
     with TemporaryDirectory() as folder:
         socket = str(Path(folder) / "socket")
         config = uvicorn.Config(make_app(server), uds=socket, log_level="warning", timeout_graceful_shutdown=5)
@@ -40,7 +40,7 @@ def running(server: Server) -> Iterator[str]:
         started = threading.Event()
 
         async def serve() -> None:
-            task = asyncio.create_task(process.serve())
+            task = asyncio.create_task(process.serve(None if at is None else [at]))
             while not process.started and not task.done():
                 await asyncio.sleep(0.005)
             started.set()
@@ -67,3 +67,12 @@ def client(socket: str, key: str = "none") -> Iterator[openai.OpenAI]:
     plain = httpx2.Client(transport=httpx2.HTTPTransport(uds=socket), timeout=60)
     with openai.OpenAI(base_url="http://server/v1", api_key=key, http_client=plain, max_retries=0) as made:
         yield made
+
+
+def until(told: Callable[[], bool]) -> None:
+    """Returns once it is so; fails where it never is."""
+    for _ in range(3000):
+        if told():
+            return
+        threading.Event().wait(0.005)
+    raise AssertionError("it never came to be")

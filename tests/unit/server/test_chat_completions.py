@@ -89,7 +89,7 @@ def test_an_ended_answer_keeps_its_beginning(socket: str) -> None:
     assert choice.finish_reason == "content_filter"
     text, refusal, _ = streamed(socket, "late")
     assert text == choice.message.content
-    assert refusal == f"\n\n{choice.message.refusal}"
+    assert refusal == choice.message.refusal == "\n\nI stop here."
 
 
 def test_a_guard_that_failed_shows_nothing(socket: str) -> None:

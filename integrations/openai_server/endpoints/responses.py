@@ -1,0 +1,156 @@
+"""`POST /v1/responses`, whole or streamed, and those that are kept: an answer's conversation is its chain's."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from langchain_core.messages import BaseMessage, SystemMessage
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from ig_guardrail.errors import RequestError
+from ig_guardrail.integrations.openai_server.answering import Question
+from ig_guardrail.integrations.openai_server.callers import Caller
+from ig_guardrail.integrations.openai_server.events import Event
+from ig_guardrail.integrations.openai_server.faults import Fault, Refused, fault_of, unfit
+from ig_guardrail.integrations.openai_server.server import Opened, Server, all_of, headers_of, told
+from ig_guardrail.integrations.openai_server.sse import DONE, frame
+from ig_guardrail.integrations.openai_server.stored import ResponseStore, Stored, lost
+from ig_guardrail.integrations.openai_server.wires.items import passed_over, read_items
+from ig_guardrail.integrations.openai_server.wires.response_events import ResponseWriter, Told
+from ig_guardrail.integrations.openai_server.wires.responses import ResponseAsked, read_response
+
+NAMES = {
+    "max_tokens": "max_output_tokens",
+    "response_format": "text.format",
+    "conversation": "ig_guardrail.conversation",
+}
+
+
+def routes(server: Server) -> list[Route]:
+    """Of responses."""
+    store = ResponseStore(server.config.stored)
+
+    async def respond(request: Request) -> Response:
+        caller = server.caller(request)
+        asked = read_response(await server.body(request))
+        turn = _Turn(store, caller, asked)
+        try:
+            return await answered(request, caller, turn)
+        except (Refused, RequestError) as error:
+            fault = fault_of(error)
+            raise Refused(replace(fault, param=_named_here(fault.param))) from error
+
+    async def answered(request: Request, caller: Caller, turn: _Turn) -> Response:
+        opened = await server.open(caller, turn.question())
+        turn.sampled(opened)
+        headers = headers_of((*turn.asked.ignored, *passed_over(turn.asked.input)))
+        if turn.asked.stream:
+            return await server.streamed(_frames(opened, turn), headers, turn.told_fault, request=request)
+        events = [event for one in await all_of(opened.events(), request) for event in turn.events(one.event)]
+        return JSONResponse(events[-1]["response"], headers=headers)
+
+    async def show(request: Request) -> Response:
+        name, tenant = request.path_params["id"], server.caller(request).tenant
+        found = store.find(tenant, name)
+        if found is None:
+            raise lost(name, None, 404)
+        if request.query_params.get("stream", "false") != "false":
+            raise unfit("a response that was given is shown whole", "stream", "unsupported_parameter")
+        return JSONResponse(found.body)
+
+    async def forget(request: Request) -> Response:
+        name = request.path_params["id"]
+        if not store.forget(server.caller(request).tenant, name):
+            raise lost(name, None, 404)
+        return JSONResponse({"id": name, "object": "response", "deleted": True})
+
+    async def compact(request: Request) -> Response:
+        raise unfit("conversations are never shortened", None, "not_found", 404)
+
+    return [
+        Route("/v1/responses", told(respond), methods=["POST"]),
+        Route("/v1/responses/compact", told(compact), methods=["POST"]),
+        Route("/v1/responses/{id}", told(show), methods=["GET"]),
+        Route("/v1/responses/{id}", told(forget), methods=["DELETE"]),
+    ]
+
+
+def _named_here(param: str | None) -> str | None:
+    """A field by its name in these bodies, where what reads all bodies calls it otherwise."""
+    if param is not None and param.startswith("messages"):
+        return "input"
+    return NAMES.get(param or "", param)
+
+
+@dataclass(slots=True)
+class _Turn:
+    """A response that is asked for, with all that stands before it.
+
+    before   messages of its conversation
+    named    the conversation whose budgets it spends; None where neither a chain nor the caller names one
+    """
+
+    store: ResponseStore
+    caller: Caller
+    asked: ResponseAsked
+    writer: ResponseWriter
+    before: tuple[BaseMessage, ...]
+    named: str | None
+
+    def __init__(self, store: ResponseStore, caller: Caller, asked: ResponseAsked) -> None:
+        """Raises Refused where it goes on from a response that is not there, or from another conversation's."""
+        self.store, self.caller, self.asked = store, caller, asked
+        self.writer = ResponseWriter(asked.model, asked.told, asked.summed)
+        earlier = None if asked.previous is None else store.find(caller.tenant, asked.previous)
+        if asked.previous is not None and earlier is None:
+            raise lost(asked.previous, "previous_response_id", 400)
+        if earlier is not None and asked.conversation not in (None, earlier.conversation):
+            raise unfit(
+                "the response gone on from belongs to another conversation, whose budgets it spends",
+                "ig_guardrail.conversation",
+            )
+        said = read_items(asked.input, lambda name: store.item(caller.tenant, name))
+        self.before = (*(earlier.messages if earlier else ()), *said)
+        begun = self.writer.id if asked.store else None
+        self.named = earlier.conversation if earlier else asked.conversation or begun
+
+    def question(self) -> Question:
+        asked, instructed = self.asked, self.asked.instructions
+        messages = (*((SystemMessage(instructed),) if instructed else ()), *self.before)
+        return Question(asked.model, messages, asked.options, asked.policy, self.named)
+
+    def sampled(self, opened: Opened) -> None:
+        """Have the response say how it is sampled, where the caller leaves that to the model."""
+        options = opened.options
+        sampling = opened.guardrail.engine.info.defaults.sampling(
+            temperature=options.temperature, top_p=options.top_p, max_tokens=options.max_tokens
+        )
+        self.writer.told = {**self.writer.told, "temperature": sampling.temperature, "top_p": sampling.top_p}
+
+    def events(self, event: Event) -> Iterator[Told]:
+        """What is told of an event. A response is kept before its end is told."""
+        for one in self.writer.events(event):
+            if one["type"] in ("response.completed", "response.incomplete") and self.asked.store:
+                self._keep(one["response"])
+            yield one
+
+    def told_fault(self, fault: Fault) -> bytes:
+        """The end of a stream that fails."""
+        return b"".join(frame(one, one["type"]) for one in self.writer.failure(fault)) + DONE
+
+    def _keep(self, body: Told) -> None:
+        said = read_items(body["output"], lambda name: None)
+        assert self.named is not None
+        self.store.keep(self.caller.tenant, Stored(body, (*self.before, *said), self.named))
+
+
+async def _frames(opened: Opened, turn: _Turn) -> AsyncGenerator[bytes, None]:
+    async with aclosing(opened.events()) as events:
+        async for one in events:
+            for event in turn.events(one.event):
+                yield frame(event, event["type"])
+    yield DONE

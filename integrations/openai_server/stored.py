@@ -1,0 +1,122 @@
+"""Responses that are kept in memory, so that later ones may go on from them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from langchain_core.messages import BaseMessage
+
+from ig_guardrail.integrations.openai_server.faults import unfit
+
+Item: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much is kept for each tenant: responses, bytes of them as JSON, and seconds after which one is forgotten."""
+
+    count: int = 1_000
+    bytes: int = 64_000_000
+    seconds: float = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A response, and what it takes to go on from it.
+
+    body          as it was told
+    messages      of its conversation, itself included; without instructions, which hold for one response
+    conversation  whose budgets its chain spends
+    """
+
+    body: Mapping[str, Any]
+    messages: tuple[BaseMessage, ...]
+    conversation: str
+
+
+@dataclass(slots=True)
+class _Shelf:
+    """What is kept for one tenant, the oldest first. sizes: in bytes, with when each was kept"""
+
+    kept: OrderedDict[str, Stored] = field(default_factory=OrderedDict)
+    sizes: dict[str, tuple[int, float]] = field(default_factory=dict)
+    items: dict[str, Item] = field(default_factory=dict)
+    bytes: int = 0
+
+    def drop(self, name: str) -> None:
+        for item in self.kept.pop(name).body["output"]:
+            self.items.pop(item["id"], None)
+        self.bytes -= self.sizes.pop(name)[0]
+
+
+class ResponseStore:
+    """Responses by tenant and id; no tenant finds another's. Past its bounds a tenant's oldest are forgotten.
+
+    Used by the server's event loop alone.
+    """
+
+    def __init__(self, bounds: Bounds, clock: Callable[[], float] = time.monotonic) -> None:
+        self._bounds = bounds
+        self._clock = clock
+        self._shelves: dict[str | None, _Shelf] = {}
+
+    def find(self, tenant: str | None, name: str) -> Stored | None:
+        """A response that is kept."""
+        return self._shelf(tenant).kept.get(name)
+
+    def item(self, tenant: str | None, name: str) -> Item | None:
+        """An item of the output of one that is kept."""
+        return self._shelf(tenant).items.get(name)
+
+    def keep(self, tenant: str | None, one: Stored) -> None:
+        """Keep a response; one that alone is larger than the bounds is not kept."""
+        shelf, name = self._shelf(tenant), one.body["id"]
+        size = _size(one)
+        if size > self._bounds.bytes:
+            return
+        shelf.kept[name] = one
+        shelf.sizes[name] = (size, self._clock())
+        shelf.items.update((item["id"], item) for item in one.body["output"])
+        shelf.bytes += size
+        while len(shelf.kept) > self._bounds.count or shelf.bytes > self._bounds.bytes:
+            shelf.drop(next(iter(shelf.kept)))
+
+    def forget(self, tenant: str | None, name: str) -> bool:
+        """Forget a response; whether there was one. What it charged stays charged."""
+        shelf = self._shelf(tenant)
+        found = name in shelf.kept
+        if found:
+            shelf.drop(name)
+        return found
+
+    def _shelf(self, tenant: str | None) -> _Shelf:
+        """What of a tenant's is young enough."""
+        shelf = self._shelves.setdefault(tenant, _Shelf())
+        while shelf.kept:
+            oldest = next(iter(shelf.kept))
+            if self._clock() - shelf.sizes[oldest][1] <= self._bounds.seconds:
+                break
+            shelf.drop(oldest)
+        return shelf
+
+
+def _size(one: Stored) -> int:
+    """Characters of a response as JSON, and of its whole conversation, though the responses of a chain share that."""
+    return len(json.dumps(one.body, default=str)) + sum(map(_length, one.messages))
+
+
+def _length(message: BaseMessage) -> int:
+    said, beside = message.content, [message.additional_kwargs, getattr(message, "tool_calls", ())]
+    words = len(said) if isinstance(said, str) else len(json.dumps(said, default=str))
+    return words + len(json.dumps(beside, default=str))
+
+
+def lost(name: str, param: str | None, status: int) -> Exception:
+    """Of a response that is not there, whosever it is."""
+    code = "previous_response_not_found" if param else "response_not_found"
+    return unfit(f"there is no response '{name:.100}', or no longer", param, code, status)

@@ -1,0 +1,124 @@
+"""The items of a response's input, as messages. Nothing in them is passed over: what cannot be read is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+
+from ig_guardrail.integrations.langchain.messages.blocks import THOUGHT
+from ig_guardrail.integrations.openai_server.answering import UNSAID
+from ig_guardrail.integrations.openai_server.faults import unfit
+from ig_guardrail.integrations.openai_server.wires.chat_messages import read_call, read_message
+
+Item: TypeAlias = Mapping[str, Any]
+READ: Mapping[str, frozenset[str]] = {  # what of each kind is read, or names it
+    kind: frozenset({"type", "id", "status", *names})
+    for kind, names in {
+        "message": ("role", "content"),
+        "function_call": ("call_id", "name", "arguments"),
+        "function_call_output": ("call_id", "output"),
+        "reasoning": ("summary", "content"),
+        "item_reference": (),
+    }.items()
+}
+
+
+def read_items(given: object, known: Callable[[str], Item | None]) -> tuple[BaseMessage, ...]:
+    """The messages of an input: a text, or items. An assistant's thought, words and calls in a row are one message.
+
+    known: an item that was stored, by its id
+    Raises Refused, naming the place, for what is no input.
+    """
+    if isinstance(given, str):
+        return (HumanMessage(given),)
+    if not isinstance(given, Sequence) or not given:
+        raise unfit("'input' is missing, or is neither a text nor a list of items", "input")
+    messages: list[BaseMessage] = []
+    for index, item in enumerate(given):
+        read = _read(_found(item, known, f"input[{index}]"), f"input[{index}]")
+        before = messages[-1] if messages else None
+        if isinstance(read, AIMessage) and isinstance(before, AIMessage) and _goes_on(before, read):
+            messages[-1] = _joined(before, read)
+        else:
+            messages.append(read)
+    return tuple(messages)
+
+
+def passed_over(given: object) -> tuple[str, ...]:
+    """The fields of items that change nothing here, such as `input.phase`; of an input that was read."""
+    items = given if isinstance(given, list) else ()
+    found = {
+        name for one in items for name, value in one.items() if value and name not in READ[one.get("type", "message")]
+    }
+    return tuple(f"input.{name}" for name in sorted(found))
+
+
+def _found(item: object, known: Callable[[str], Item | None], where: str) -> Item:
+    """An item itself, where only its name is given."""
+    if not isinstance(item, Mapping):
+        raise unfit("an item is no object", where)
+    if item.get("type") != "item_reference":
+        return item
+    name = item.get("id")
+    found = known(name) if isinstance(name, str) else None
+    if found is None:
+        raise unfit(f"there is no item '{name!s:.100}', or no longer", f"{where}.id", "item_not_found")
+    return found
+
+
+def _read(item: Item, where: str) -> BaseMessage:
+    kind = item.get("type", "message")
+    if kind == "message":
+        return read_message(_as_said(item), where)
+    if kind == "function_call":
+        call = read_call(item.get("name"), item.get("arguments"), item.get("call_id"), where)
+        return AIMessage("", tool_calls=[call])
+    if kind == "function_call_output":
+        called, output = item.get("call_id"), item.get("output")
+        if not isinstance(called, str):
+            raise unfit("an output says which call it is of", f"{where}.call_id")
+        whole = isinstance(output, list) and all(isinstance(part, Mapping) for part in output)
+        if not isinstance(output, str) and not whole:
+            raise unfit("it is neither a text nor a list of parts", f"{where}.output")
+        return ToolMessage(output, tool_call_id=called)
+    if kind == "reasoning":
+        return AIMessage("", additional_kwargs={THOUGHT: _thought(item, where)})
+    raise unfit(f"its type is {kind!r:.40}; there are {', '.join(READ)}", f"{where}.type")
+
+
+def _as_said(item: Item) -> Item:
+    """A message without what stands in place of words that could not be said: no model said it, nor the policy."""
+    content = item.get("content")
+    if item.get("role") != "assistant" or not isinstance(content, list):
+        return item
+    return {**item, "content": [one for one in content if not (isinstance(one, dict) and one.get("refusal") == UNSAID)]}
+
+
+def _thought(item: Item, where: str) -> str:
+    """What a model thought: all of it where that is told, else what sums it up."""
+    for name in ("content", "summary"):
+        parts = item.get(name) or ()
+        if not isinstance(parts, Sequence) or not all(
+            isinstance(part, Mapping) and isinstance(part.get("text"), str) for part in parts
+        ):
+            raise unfit("it is no list of parts with a text", f"{where}.{name}")
+        if parts:
+            return "\n\n".join(part["text"] for part in parts)
+    return ""
+
+
+def _goes_on(before: AIMessage, read: AIMessage) -> bool:
+    """Whether two messages are parts of one: words come behind a thought, and calls behind both."""
+    if read.tool_calls:
+        return True
+    return bool(read.content) and not before.content and not before.tool_calls
+
+
+def _joined(before: AIMessage, read: AIMessage) -> AIMessage:
+    return AIMessage(
+        read.content or before.content,
+        tool_calls=[*before.tool_calls, *read.tool_calls],
+        additional_kwargs=before.additional_kwargs,
+    )

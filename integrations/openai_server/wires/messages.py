@@ -1,0 +1,139 @@
+"""`POST /v1/messages`, the wire of Anthropic's clients: its body, and its errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ig_guardrail.integrations.openai_server.answering import Question
+from ig_guardrail.integrations.openai_server.faults import Fault, unfit
+from ig_guardrail.integrations.openai_server.wires.fields import (
+    OURS,
+    Fields,
+    check_kinds,
+    own_options,
+    text_of,
+    truth_of,
+)
+from ig_guardrail.integrations.openai_server.wires.messages_turns import read_turns
+
+SAMPLING = ("max_tokens", "temperature", "top_p", "top_k")
+FIELDS = Fields(
+    honoured=(
+        *("model", "messages", "system", "stream", *SAMPLING, "stop_sequences"),
+        *("thinking", "tools", "tool_choice", "output_config", OURS),
+    ),
+    ignored=(
+        *("cache_control", "diagnostics", "inference_geo", "metadata"),
+        *("service_tier", "speed", "user_profile_id", "workspace_id"),
+    ),
+    refused={
+        "container": "no code is run here",
+        "mcp_servers": "no tools are called here; offer them in `tools`",
+        "context_management": "nothing is left out of a conversation",
+        "output_format": "give `output_config` with a `format`",
+    },
+)
+KINDS: Mapping[int, str] = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    408: "timeout_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesAsked:
+    """A body that was read. thinks: whether thoughts are asked for, which not every model has"""
+
+    question: Question
+    stream: bool
+    thinks: bool
+    ignored: tuple[str, ...]
+
+
+def read_question(body: Mapping[str, Any]) -> MessagesAsked:
+    """What a body asks. Raises Refused, naming the field, for what cannot be served as asked."""
+    given, ignored = FIELDS.read(body)
+    check_kinds(given)
+    if "max_tokens" not in given:
+        raise unfit("field required", "max_tokens")
+    turns, passed = read_turns(given.get("system"), given.get("messages"))
+    own = own_options(given, ("seed",))
+    options: dict[str, Any] = {name: given[name] for name in SAMPLING if name in given}
+    if "stop_sequences" in given:
+        options["stop"] = given["stop_sequences"]
+    options |= _thinking(given.get("thinking"))
+    options |= _form(given.get("output_config"))
+    options |= _tools(given.get("tools"), given.get("tool_choice"))
+    named = {name: own.pop(name) for name in ("policy", "conversation") if name in own}
+    effort = ("output_config.effort",) if "effort" in (given.get("output_config") or {}) else ()
+    question = Question(text_of(given, "model"), turns, {**options, **own}, **named)
+    thinks = options.get("reasoning") in ("show", "hide")
+    return MessagesAsked(question, truth_of(given, "stream"), thinks, (*ignored, *passed, *effort))
+
+
+def error_body(fault: Fault) -> dict[str, Any]:
+    """A fault in Anthropic's form, which names the field in the message."""
+    kind = KINDS.get(fault.status, "invalid_request_error" if fault.status < 500 else "api_error")
+    where = f"{fault.param}: " if fault.param and not fault.message.startswith(fault.param) else ""
+    return {"type": "error", "error": {"type": kind, "message": where + fault.message, "code": fault.code}}
+
+
+def _thinking(given: Any) -> dict[str, Any]:
+    if given is None:
+        return {}
+    kind = given.get("type") if isinstance(given, Mapping) else None
+    if kind == "disabled":
+        return {"reasoning": "off"}
+    if kind not in ("enabled", "adaptive"):
+        raise unfit("its type is enabled, adaptive or disabled", "thinking")
+    shown = "hide" if given.get("display") == "omitted" else "show" if kind == "enabled" else "auto"
+    if kind == "adaptive":
+        return {"reasoning": shown}
+    if not isinstance(given.get("budget_tokens"), int) or isinstance(given["budget_tokens"], bool):
+        raise unfit("it is no whole number", "thinking.budget_tokens")
+    return {"reasoning": shown, "max_reasoning_tokens": given["budget_tokens"]}
+
+
+def _form(given: Any) -> dict[str, Any]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping) or set(given) - {"format", "effort"}:
+        raise unfit("it has a `format`, and an `effort`", "output_config")
+    form = given.get("format")
+    if form is None:
+        return {}
+    if not isinstance(form, Mapping) or form.get("type") != "json_schema" or not isinstance(form.get("schema"), dict):
+        raise unfit("it is of type json_schema, and has a schema", "output_config.format")
+    return {"response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": form["schema"]}}}
+
+
+def _tools(tools: Any, choice: Any) -> dict[str, Any]:
+    if tools is not None and (not isinstance(tools, Sequence) or isinstance(tools, str)):
+        raise unfit("it is no list of tools", "tools")
+    found: dict[str, Any] = {"tools": [_tool(tool, f"tools[{i}]") for i, tool in enumerate(tools or ())]}
+    if choice is None:
+        return found
+    kind = choice.get("type") if isinstance(choice, Mapping) else None
+    if kind not in ("auto", "any", "tool", "none"):
+        raise unfit("its type is auto, any, tool or none", "tool_choice")
+    found["tool_choice"] = text_of(choice, "name") if kind == "tool" else kind
+    if truth_of(choice, "disable_parallel_tool_use"):
+        found["parallel_tool_calls"] = False
+    return found
+
+
+def _tool(tool: object, where: str) -> dict[str, Any]:
+    if not isinstance(tool, Mapping) or tool.get("type", "custom") not in ("custom", None):
+        raise unfit("tools of type 'custom' are called, and no others", where)
+    name, schema = tool.get("name"), tool.get("input_schema")
+    if not isinstance(name, str) or not name or not isinstance(schema, Mapping):
+        raise unfit("a tool has a name and an input_schema", where)
+    described = {"name": name, "description": str(tool.get("description") or ""), "parameters": dict(schema)}
+    return {"type": "function", "function": described}

@@ -1,0 +1,59 @@
+"""LangChain's acceptance tests through `ChatOpenAI`, on the embedded model behind the server."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, ClassVar
+
+import pytest
+from langchain_core.language_models import BaseChatModel
+
+from ig_guardrail.assembly import open_guardrail
+from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.spec import GuardrailSpec
+from tests.clients.standard import WARNED, ThroughChatOpenAI
+
+pytestmark = [
+    *WARNED,
+    pytest.mark.models,
+    pytest.mark.skipif("IG_TEST_CLIENTS" not in os.environ, reason="$IG_TEST_CLIENTS is not set"),
+]
+
+
+TWICE = pytest.mark.xfail(reason="the embedded model may call twice where one call was asked for", strict=False)
+
+
+class TestEmbeddedModel(ThroughChatOpenAI):
+    """Greedy, so that a failure is one of the model or of the code and not of luck."""
+
+    asked: ClassVar[dict[str, Any]] = {"temperature": 0.0, "max_tokens": 128}
+
+    @classmethod
+    def guardrail(cls) -> Guardrail:
+        return open_guardrail(GuardrailSpec(device="cpu"))
+
+    @TWICE
+    def test_tool_calling(self, model: BaseChatModel) -> None:
+        super().test_tool_calling(model)
+
+    @TWICE
+    async def test_tool_calling_async(self, model: BaseChatModel) -> None:
+        await super().test_tool_calling_async(model)
+
+    @pytest.mark.xfail(reason="the embedded model is told of no schema, and makes up its keys", strict=False)
+    def test_json_mode(self, model: BaseChatModel) -> None:
+        super().test_json_mode(model)
+
+    @TWICE
+    def test_tool_calling_with_no_arguments(self, model: BaseChatModel) -> None:
+        super().test_tool_calling_with_no_arguments(model)
+
+    @pytest.mark.xfail(
+        reason="the embedded model fills its room with a text, and a call cut so is not made", strict=False
+    )
+    def test_unicode_tool_call_integration(self, model: BaseChatModel) -> None:  # type: ignore[override]
+        super().test_unicode_tool_call_integration(model)
+
+    @pytest.mark.xfail(reason="the embedded model was not trained to decide for a tool by itself", strict=False)
+    def test_agent_loop(self, model: BaseChatModel) -> None:
+        super().test_agent_loop(model)

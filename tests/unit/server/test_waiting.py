@@ -1,0 +1,99 @@
+"""Answers that take long: callers who leave, deadlines, and what is sent while a text is held."""
+
+from __future__ import annotations
+
+import json
+import socket as sockets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
+from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.integrations.openai_server.callers import Caller
+from tests.golden.conversations import CALM, scripted_guardrail
+from tests.unit.server.serving import MODEL, http, running, server_of, until
+
+ASK: Any = {"model": MODEL, "messages": [{"role": "user", "content": "Tell me something."}], "max_tokens": 64}
+PATHS = ("/v1/chat/completions", "/v1/messages")
+
+
+@contextmanager
+def stalling(call: int, caller: Caller | None = None, **settings: Any) -> Iterator[tuple[str, Guardrail, Any]]:
+    """A server whose engine waits at that block until it is told to go on: its socket, its guardrail, the event."""
+    go = threading.Event()
+    guardrail = scripted_guardrail({(0, 0): CALM}, incidents=Incidents(gates={("extend", call): go}))
+    server = server_of(guardrails={"calm": guardrail}, **settings)
+    if caller is not None:
+        server.caller = lambda request: caller  # type: ignore[method-assign]
+    with running(server) as socket:
+        try:
+            yield socket, guardrail, go
+        finally:
+            go.set()
+
+
+def calls(guardrail: Guardrail) -> int:
+    assert isinstance(guardrail.engine, ScriptedEngine)
+    return guardrail.engine.calls("extend")
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("call", [1, 5])
+def test_a_caller_who_leaves_frees_the_engine(path: str, stream: bool, call: int) -> None:
+    with stalling(call) as (socket, guardrail, go):
+        body = json.dumps({**ASK, "stream": stream}).encode()
+        with sockets.socket(sockets.AF_UNIX) as line:
+            line.connect(socket)
+            head = f"POST {path} HTTP/1.1\r\nhost: server\r\ncontent-length: {len(body)}\r\n\r\n"
+            line.sendall(head.encode() + body)
+            until(lambda: calls(guardrail) >= call)
+            assert guardrail.engine.live_nodes() > 0
+        until(lambda: guardrail.engine.live_nodes() == 0)
+        go.set()
+        with http(socket) as plain:
+            assert plain.post(path, json=ASK).status_code == 200
+        assert guardrail.engine.live_nodes() == 0
+
+
+@pytest.mark.parametrize(("path", "kind"), [(PATHS[0], "server_error"), (PATHS[1], "timeout_error")])
+@pytest.mark.parametrize("stream", [False, True])
+def test_past_the_deadline_nothing_is_taken_for_an_answer(path: str, kind: str, stream: bool) -> None:
+    with stalling(1, Caller(("calm",), seconds=0.05)) as (socket, guardrail, _), http(socket) as plain:
+        late = plain.post(path, json={**ASK, "stream": stream})
+        assert (late.status_code, late.json()["error"]["type"]) == (408, kind)
+        assert guardrail.engine.live_nodes() == 0
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_deadline_in_mid_stream_is_an_error_event(path: str) -> None:
+    with stalling(5, Caller(("calm",), seconds=0.5)) as (socket, _, _), http(socket) as plain:
+        told = plain.post(path, json={**ASK, "stream": True}).text
+    assert "The sky" in told
+    assert '"code":"timeout"' in told
+    assert 'finish_reason":"' not in told
+    assert "message_stop" not in told
+
+
+@pytest.mark.parametrize(
+    ("path", "held", "last"),
+    [
+        (PATHS[0], ": held\n\n", "data: [DONE]\n\n"),
+        (PATHS[1], 'event: ping\ndata: {"type":"ping"}\n\n', 'event: message_stop\ndata: {"type":"message_stop"}\n\n'),
+    ],
+)
+def test_while_a_text_is_held_the_line_is_kept_alive(path: str, held: str, last: str) -> None:
+    with stalling(1, quiet=0.01) as (socket, _, go), http(socket) as plain:
+        with plain.stream("POST", path, json={**ASK, "stream": True}) as answer:
+            told = ""
+            for piece in answer.iter_text():
+                told += piece
+                if held in told:
+                    go.set()
+        assert told.index(held) < told.index("The sky")
+        assert told.endswith(last)
+        assert path == PATHS[0] or told.startswith("event: message_start")
