@@ -79,6 +79,7 @@ def routes(workshop: Workshop) -> list[Route]:
         "check": check,
         "fix": fix,
         "load": load,
+        "read": read,
         "save": save,
         "score": score,
         "cases": run_cases,
@@ -93,7 +94,7 @@ def load(workshop: Workshop, body: Body) -> dict[str, Any]:
     """What the page begins with: the policy as it stands in its file, and what there is to choose from."""
     info = workshop.engine.info
     return {
-        "text": workshop.saved(),
+        "text": workshop.text(SAVED),
         "file": None if workshop.file is None else workshop.file.name,
         "name": Path(workshop.home).name,
         "model": info.model,
@@ -104,6 +105,11 @@ def load(workshop: Workshop, body: Body) -> dict[str, Any]:
         "recordings": workshop.config.recordings is not None,
         "tokens": workshop.config.tokens,
     }
+
+
+def read(workshop: Workshop, body: Body) -> dict[str, Any]:
+    """The text of a policy that is listed, for the editor."""
+    return {"text": workshop.text(body.get("name"))}
 
 
 def check(workshop: Workshop, body: Body) -> dict[str, Any]:

@@ -44,16 +44,24 @@ class Watcher:
             return
         self._over[words] = draft.id
         overdrawn = [line for line in charges if line.z_after < 0]
+        text, position = self._behind_what_stands(draft)
         frame = {
             "type": "denied",
             "id": draft.id,
-            "from": draft.position - len(draft.ids),
+            "from": position,
             "position": draft.position,
             "by": [_charge(line) for line in {line.budget: line for line in reversed(overdrawn)}.values()],
         }
-        before = "" if draft.parent is None else draft.parent.text[: draft.parent.visible]
-        text = draft.text[: draft.visible].removeprefix(before)
         self._tell({**frame, "text": text} if self._drafts else frame)
+
+    def _behind_what_stands(self, draft: Node) -> tuple[str, int]:
+        """What a draft adds to the blocks that it goes on from, and where it begins. It may have grown in a twin."""
+        text = draft.text[: draft.visible]
+        for block in reversed(self._blocks):
+            stands = block.node.text[: block.node.visible]
+            if text.startswith(stands):
+                return text.removeprefix(stands), block.node.position
+        return text, 0
 
     def accepted(self, block: Node, progress: Progress) -> None:
         """The account is told as far as it changed; a block once all of it is shown."""

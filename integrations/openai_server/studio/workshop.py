@@ -47,14 +47,15 @@ class Workshop:
         self._open: OrderedDict[tuple[str, str], Guardrail] = OrderedDict()
         self._opening = threading.Lock()
 
-    def saved(self) -> str:
-        """What stands in the file now. Raises Refused for what is no text."""
-        content = _fetched(self.config.policy if self.file is None else self.file).content
-        self._read = sha256(content).hexdigest()
+    def text(self, name: Any) -> str:
+        """What stands in a policy that is listed, as editors hold it. Raises Refused for what is no text."""
+        content = self.source({"name": name}, "name").content
+        if name == SAVED:
+            self._read = sha256(content).hexdigest()
         try:
             return content.decode().replace("\r\n", "\n")
         except UnicodeDecodeError:
-            raise unfit("the policy's file is not UTF-8; save it as UTF-8 and start again", "policy") from None
+            raise unfit("the policy's file is not UTF-8; save it as UTF-8 first", "name") from None
 
     def source(self, given: Any, where: str = "policy") -> PolicySource:
         """The policy that a page means: {"text": ...}, or {"name": ...} of those that are listed."""
