@@ -24,7 +24,7 @@ def studio_command(
     host: Annotated[
         str, typer.Option("--host", help="Where to listen; this machine alone unless told otherwise.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Where to listen.")] = 8765,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Where to listen; 0 takes a free one.")] = 8765,
     device: options.DeviceOption = "auto",
     dtype: options.Dtype = "auto",
     weights: options.WeightsOption = "auto",

@@ -18,7 +18,7 @@ export class Answer {
     this.denied = new Map();
     this.state = el("p", { class: "state", role: "status" }, "starting the policy …");
     this.thought = el("p", { class: "thought" });
-    this.text = el("span", {});
+    this.text = el("span", { class: "empty", "data-empty": "nothing is released yet " });
     this.tail = el("span", { class: "held", hidden: true });
     this.output = el("div", { class: "output" }, this.text, this.tail);
     this.blocks = el("div", { class: "blocks" });
@@ -53,6 +53,7 @@ export class Answer {
 
   words({ text }) {
     this.text.append(text);
+    this.text.className = "";
     this.shown = true;
   }
 
@@ -89,7 +90,7 @@ export class Answer {
     this.ended = true;
     this.tail.hidden = true;
     if (frame.message) this.output.append(el("p", { class: "policy-says" }, frame.message));
-    if (!this.shown && !frame.message) this.output.append(el("span", { class: "quiet" }, "nothing was shown"));
+    this.text.dataset.empty = frame.message ? "" : "nothing was shown";
     this.state.className = `state ${frame.outcome}`;
     this.state.textContent = OUTCOMES[frame.outcome] ?? frame.outcome;
     this.over = true;

@@ -1,7 +1,7 @@
 // Scores, and what is left of every budget, over the positions of an answer. The same numbers stand in a table.
 import { el, number, svg, table } from "./dom.js";
 
-const LEFT = 34, RIGHT = 10, SCORES = 104, REST = 84, GAP = 30, TOP = 16, FOOT = 24;
+const LEFT = 42, RIGHT = 10, SCORES = 104, REST = 84, GAP = 30, TOP = 16, FOOT = 24;
 
 const remaining = (charge, budget) =>
   budget.budget > 0 ? Math.min(1, Math.max(0, charge.left / budget.budget)) : charge.left >= 0 ? 1 : 0;
@@ -54,7 +54,7 @@ export class Chart {
     for (let at = 0; at <= last; at += step) {
       drawing.append(svg("text", { class: "tick", x: x(at), y: height - 8, "text-anchor": "middle" }, String(at)));
     }
-    drawing.append(svg("text", { class: "tick", x: width - RIGHT, y: height - 8 - 12, "text-anchor": "end" }, "tokens"));
+    drawing.append(svg("text", { class: "tick", x: LEFT - 8, y: height - 8, "text-anchor": "end" }, "token"));
     this.budgets.forEach((budget, index) => {
       const own = this.charges.filter((one) => one.budget === budget.id);
       const kind = `c${index % 6}${budget.mode === "enforce" ? "" : " shadow"}`;
@@ -64,8 +64,9 @@ export class Chart {
         const scores = own.map((one) => `${x(one.position)},${score(one.score)}`).join(" ");
         drawing.append(svg("polyline", { class: `line ${kind}`, points: scores }));
         for (const one of own) drawing.append(svg("circle", { class: `dot ${kind}`, cx: x(one.position), cy: score(one.score), r: 3 }));
-        let path = `M${x(0)},${rest(1)}`;
-        for (const one of own) path += `H${x(one.position)}V${rest(remaining(one, budget))}`;
+        const level = (share) => rest(share) + 3 * (share ? index : -index); // equal ones lie beside each other
+        let path = `M${x(0)},${level(1)}`;
+        for (const one of own) path += `H${x(one.position)}V${level(remaining(one, budget))}`;
         drawing.append(svg("path", { class: `line ${kind}`, d: path }));
       }
       for (const one of this.denied.flatMap((draft) => draft.by).filter((line) => line.budget === budget.id)) {
