@@ -1,4 +1,4 @@
-"""A headless Chromium that is told what to do over a pipe, in the DevTools protocol; nothing but the browser is needed."""
+"""A headless Chromium that is told what to do over a pipe, in the DevTools protocol. It needs the browser alone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,14 @@ from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--force-color-profile=srgb", "--no-first-run")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--hide-scrollbars",
+    "--force-color-profile=srgb",
+    "--no-first-run",
+)
 SECONDS = 180  # that a page has to become as it is waited for
 
 
@@ -24,7 +31,7 @@ class Failed(AssertionError):
 
 
 class Browser:
-    """A running browser. faults: what its pages complained of, such as errors and what their policy did not let load."""
+    """A running browser. faults: what its pages complained of: errors, and what they were not allowed to load."""
 
     def __init__(self, told: BinaryIO, tells: BinaryIO) -> None:
         self._told, self._tells = told, tells
@@ -107,21 +114,25 @@ class Page:
     def click(self, selector: str) -> None:
         """Press the mouse in the middle of an element."""
         x, y = self.find(
-            f"(() => {{ const one = document.querySelector({json.dumps(selector)}); one.scrollIntoView({{block: 'center'}});"
-            " const r = one.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()"
+            f"(() => {{ const one = document.querySelector({json.dumps(selector)});"
+            " one.scrollIntoView({block: 'center'}); const r = one.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()"
         )
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     def write(self, selector: str, text: str) -> None:
         """Put a text in place of what stands in a field, as if it were pasted."""
-        self.find(f"(() => {{ const one = document.querySelector({json.dumps(selector)}); one.focus(); one.select(); }})()")
+        self.find(
+            f"(() => {{ const one = document.querySelector({json.dumps(selector)}); one.focus(); one.select(); }})()"
+        )
         self.call("Input.insertText", text=text)
 
     def press(self, key: str, modifiers: int = 0, code: int = 0) -> None:
         """Press a key. modifiers: 1 Alt, 2 Ctrl, 8 Shift; code: its Windows code, which some keys need"""
         for kind in ("rawKeyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, modifiers=modifiers, windowsVirtualKeyCode=code)
+            self.call(
+                "Input.dispatchKeyEvent", type=kind, key=key, code=key, modifiers=modifiers, windowsVirtualKeyCode=code
+            )
 
     def picture(self, file: Path, selector: str | None = None) -> None:
         """Write what can be seen, or all of an element, as a PNG."""
@@ -132,7 +143,9 @@ class Page:
                 " return [r.x + scrollX, r.y + scrollY, r.width, r.height]; })()"
             )
             given = {"clip": {"x": x, "y": y, "width": width, "height": height, "scale": 1}}
-        data = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=selector is not None, **given)["data"]
+        data = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=selector is not None, **given)[
+            "data"
+        ]
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(base64.b64decode(data))
 
@@ -151,7 +164,7 @@ def browser() -> Iterator[Browser]:
     with TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [found, *FLAGS, f"--user-data-dir={profile}", "--remote-debugging-pipe", "about:blank"]
         process = subprocess.Popen(
-            ["sh", "-c", f'exec "$@" 3<&{theirs} 4>&{theirs_too} 2>/dev/null', "sh", *command],
+            ["bash", "-c", f'exec "$@" 3<&{theirs} 4>&{theirs_too} 2>/dev/null', "bash", *command],
             pass_fds=(theirs, theirs_too),
         )
         os.close(theirs)
