@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import itertools
 import json
 import os
@@ -14,6 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
+from PIL import Image
+
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 FLAGS = (
     "--headless",
@@ -23,6 +26,7 @@ FLAGS = (
     "--force-color-profile=srgb",
     "--no-first-run",
 )
+COLOURS = 128  # of a picture, so that it is small
 SECONDS = 180  # that a page has to become as it is waited for
 
 
@@ -115,7 +119,8 @@ class Page:
         """Press the mouse in the middle of an element."""
         x, y = self.find(
             f"(() => {{ const one = document.querySelector({json.dumps(selector)});"
-            " one.scrollIntoView({block: 'center'}); const r = one.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()"
+            " one.scrollIntoView({block: 'center'}); const r = one.getBoundingClientRect();"
+            " return [r.x + r.width / 2, r.y + r.height / 2]; })()"
         )
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
@@ -147,7 +152,8 @@ class Page:
             "data"
         ]
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(base64.b64decode(data))
+        drawn = Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")
+        drawn.quantize(COLOURS, dither=Image.Dither.NONE).save(file, optimize=True)
 
 
 def installed() -> str | None:

@@ -100,6 +100,7 @@ export class Answer {
 
   stopped() {
     this.tail.hidden = true;
+    this.text.dataset.empty = "nothing was shown";
     this.over = true;
     this.say("stopped");
     this.drawBlocks();
@@ -131,7 +132,8 @@ export class Answer {
       instead ? `${instead.from + 1}–${instead.position}` : "",
     ]);
     const note = this.drafts ? "" : el("p", { class: "quiet small" },
-      "The words of drafts were never released and are not shown; start the studio with --show-drafts to read them.");
+      "The words of drafts were never released and are not shown; start the studio with ",
+      el("code", {}, "--show-drafts"), " to read them.");
     this.blocks.replaceChildren(el("h4", {}, `Blocks tried and replaced (${this.denied.size})`), note,
       table(["draft over budget", "what stands there instead", "tokens"], rows, "Blocks tried and replaced"));
   }

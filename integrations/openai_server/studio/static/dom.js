@@ -30,6 +30,8 @@ export function table(head, rows, caption) {
       el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell) => el("td", {}, cell)))))));
 }
 
+// What went wrong, in words; reports with marks under their lines are scrolled, and not wrapped.
 export function problem(text) {
-  return el("pre", { class: "notice bad", role: "alert" }, text);
+  const marked = text.includes("\n  |") || text.includes(" | ");
+  return el("pre", { class: `notice bad ${marked ? "marked" : ""}`, role: "alert", tabindex: marked ? "0" : null }, text);
 }

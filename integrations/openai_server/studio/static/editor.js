@@ -2,7 +2,7 @@
 import { el } from "./dom.js";
 
 const MOST_COLOURED = 60000; // characters
-const TOKENS = /(#.*)|("(?:[^"\\]|\\.)*"?|'(?:[^']|'')*'?)|([\w.*-]+)(?=:(?:\s|$|,|\}))|(?<![\w.-])(-?\d+(?:\.\d+)?|true|false|null)(?![\w.-])/gm;
+const TOKENS = /(#.*)|(?<=[\s[{,(:]|^)("(?:[^"\\]|\\.)*"?|'(?:[^']|'')*'?)|([\w.*-]+)(?=:(?:\s|$|,|\}))|(?<![\w.-])(-?\d+(?:\.\d+)?|true|false|null)(?![\w.-])/gm;
 const KINDS = ["comment", "string", "key", "value"];
 
 export class Editor {

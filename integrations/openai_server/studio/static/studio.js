@@ -8,7 +8,7 @@ import { preparePanels } from "./panels.js";
 const PAUSE = 250; // milliseconds between the last key and a check
 const SAVED = "saved";
 
-const studio = { saved: "", facts: null, ok: false, checks: 0, running: null };
+const studio = { saved: "", facts: null, ok: null, checks: 0, running: null };
 const editor = new Editor($("editor"), changed);
 const policy = () => ({ text: editor.text });
 const other = () => ($("other").value === "own" ? { text: $("other-text").value } : { name: $("other").value });
@@ -18,7 +18,7 @@ const other = () => ($("other").value === "own" ? { text: $("other-text").value 
 function changed() {
   clearTimeout(studio.timer);
   studio.timer = setTimeout(check, PAUSE);
-  studio.ok = false;
+  studio.ok = null; // not known yet
   tellSaving();
 }
 
@@ -78,7 +78,7 @@ function tellSaving() {
   $("save").disabled = !(file && dirty && studio.ok);
   $("saving").textContent = !studio.facts ? "" : !file
     ? `${studio.facts.name} comes with the package; start with --policy FILE to save a policy.`
-    : dirty ? `${file}: not saved${studio.ok ? "" : "; a policy with errors cannot be"}` : `${file}: as saved`;
+    : dirty ? `${file}: not saved${studio.ok === false ? "; a policy with errors cannot be" : ""}` : `${file}: as saved`;
 }
 
 async function save() {
