@@ -105,7 +105,7 @@ def test_a_policy_is_edited_and_its_faults_are_seen_and_mended(page: Page) -> No
     assert "did you mean `threshold`" in page.text("#findings")
     assert page.text(".marks u") == "treshold"
     assert page.find("document.querySelector('#save').disabled")
-    _picture(page, "studio-findings")
+    _picture(page, "studio-findings", WIDE)
     page.click("#findings .help button")
     page.wait("document.querySelector('#findings .help button').textContent.includes('write')")
     page.press("Enter", code=13)
@@ -128,7 +128,7 @@ def test_an_insult_is_replaced_before_ones_eyes(page: Page, chromium: Browser) -
     assert page.find("document.querySelectorAll('.chart path.denied').length") > 0
     assert "highest score" in page.find("document.querySelector('.chart svg').getAttribute('aria-label')")
     _looks_right(page)
-    _picture(page, "studio-run", "body")
+    _picture(page, "studio-run", WIDE, NARROW, of="body")
     assert chromium.faults == []
 
 
@@ -147,7 +147,7 @@ def test_the_counterexample_of_a_diff_is_seen(page: Page) -> None:
     assert "B shows this answer, and A denies it" in page.text("#compare-found .example")
     assert "toxic-tone" in page.text("#compare-found .example")
     _looks_right(page)
-    _picture(page, "studio-compare", "body")
+    _picture(page, "studio-compare", NARROW, of="body")
 
 
 def test_a_text_is_scored_and_cases_run(page: Page) -> None:
@@ -174,8 +174,9 @@ def _looks_right(page: Page) -> None:
     assert [one["role"]["value"] for one in used if not one.get("name", {}).get("value")] == []
 
 
-def _picture(page: Page, name: str, selector: str | None = None) -> None:
-    folder, width = os.environ.get("IG_PICTURES"), page.find("innerWidth")
+def _picture(page: Page, name: str, *sizes: tuple[int, int], of: str | None = None) -> None:
+    """A picture for the documents, wide ones by light and narrow ones in the dark."""
+    folder, size = os.environ.get("IG_PICTURES"), page.find("[innerWidth, innerHeight]")
     dark = page.find("matchMedia('(prefers-color-scheme: dark)').matches")
-    if folder and dark == (width == NARROW[0]):
-        page.picture(Path(folder) / f"{name}-{width}.png", selector)
+    if folder and tuple(size) in sizes and dark == (tuple(size) == NARROW):
+        page.picture(Path(folder) / f"{name}-{size[0]}.png", of)
