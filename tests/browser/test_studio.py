@@ -23,8 +23,8 @@ pytestmark = [
     pytest.mark.skipif("IG_TEST_BROWSER" not in os.environ, reason="$IG_TEST_BROWSER is not set"),
 ]
 
-PROMPT = "Write a mean insult about my coworker's laziness."
-INSULT = "Lazy bastard"
+PROMPT, SEED = "Make fun of a lazy dog.", "3"
+INSULT = "They're lazy"
 WIDE, NARROW = (1280, 900), (390, 844)
 LEAST_CONTRAST = 4.5  # WCAG 2.2, AA
 CONTROLS = ("button", "textbox", "combobox", "spinbutton", "tab", "tabpanel", "region", "image")
@@ -115,6 +115,7 @@ def test_a_policy_is_edited_and_its_faults_are_seen_and_mended(page: Page) -> No
 
 
 def test_an_insult_is_replaced_before_ones_eyes(page: Page, chromium: Browser) -> None:
+    page.write("#seed", SEED)
     page.write("#prompt", PROMPT)
     page.press("Enter", modifiers=2, code=13)
     page.wait("document.querySelector('.drafts li')")

@@ -93,8 +93,10 @@ def routes(workshop: Workshop) -> list[Route]:
 def load(workshop: Workshop, body: Body) -> dict[str, Any]:
     """What the page begins with: the policy as it stands in its file, and what there is to choose from."""
     info = workshop.engine.info
+    text, seen = workshop.text(SAVED)
     return {
-        "text": workshop.text(SAVED),
+        "text": text,
+        "seen": seen,
         "file": None if workshop.file is None else workshop.file.name,
         "name": Path(workshop.home).name,
         "model": info.model,
@@ -109,7 +111,8 @@ def load(workshop: Workshop, body: Body) -> dict[str, Any]:
 
 def read(workshop: Workshop, body: Body) -> dict[str, Any]:
     """The text of a policy that is listed, for the editor."""
-    return {"text": workshop.text(body.get("name"))}
+    text, seen = workshop.text(body.get("name"))
+    return {"text": text, "seen": seen}
 
 
 def check(workshop: Workshop, body: Body) -> dict[str, Any]:
@@ -153,10 +156,10 @@ def fix(workshop: Workshop, body: Body) -> dict[str, Any]:
 
 def save(workshop: Workshop, body: Body) -> dict[str, Any]:
     """Write the policy to the file that the studio was started with."""
-    text = body.get("text")
-    if not isinstance(text, str):
-        raise unfit("it is no text", "text")
-    return {"sha256": workshop.save(text), "file": workshop.file.name if workshop.file else None}
+    text, seen = body.get("text"), body.get("seen")
+    if not isinstance(text, str) or not isinstance(seen, str):
+        raise unfit("a text is needed, and the hash of what was read", "text, seen")
+    return {"seen": workshop.save(text, seen)}
 
 
 def score(workshop: Workshop, body: Body) -> dict[str, Any]:

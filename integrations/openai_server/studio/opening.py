@@ -10,7 +10,7 @@ from ig_guardrail.assembly import open_engine
 from ig_guardrail.errors import RequestError, brief
 from ig_guardrail.integrations.openai_server.studio.app import make_studio
 from ig_guardrail.integrations.openai_server.studio.config import StudioConfig
-from ig_guardrail.integrations.openai_server.studio.workshop import Workshop
+from ig_guardrail.integrations.openai_server.studio.workshop import Workshop, fetched
 from ig_guardrail.spec import GuardrailSpec
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -19,6 +19,7 @@ SECONDS = 3  # that an answer has to end after Ctrl-C
 
 def open_studio(config: StudioConfig, spec: GuardrailSpec, host: str, port: int) -> None:
     """Serve the page; port 0 takes a free one. Raises PolicyError, ModelError and RequestError before it is served."""
+    fetched(config.policy)  # before a model is loaded for nothing
     with _listening(host, port) as door:
         studio = make_studio(Workshop(config, open_engine(spec)))
         place = f"[{host}]" if ":" in host else host

@@ -39,21 +39,18 @@ class Workshop:
     def __init__(self, config: StudioConfig, engine: Engine) -> None:
         """Raises PolicyError for a policy that cannot be read; one with faults is what a studio is for."""
         self.config, self.engine = config, engine
-        source = _fetched(config.policy)
+        source = fetched(config.policy)
         packaged = isinstance(config.policy, str) and config.policy in packaged_names()
         self.file: Path | None = None if packaged else Path(config.policy).resolve()
         self.home = source.file if self.file is None else str(self.file)  # where relative paths of a policy start
-        self._read = sha256(source.content).hexdigest()
         self._open: OrderedDict[tuple[str, str], Guardrail] = OrderedDict()
         self._opening = threading.Lock()
 
-    def text(self, name: Any) -> str:
-        """What stands in a policy that is listed, as editors hold it. Raises Refused for what is no text."""
+    def text(self, name: Any) -> tuple[str, str]:
+        """What stands in a policy that is listed, and its hash. Raises Refused for what is no text."""
         content = self.source({"name": name}, "name").content
-        if name == SAVED:
-            self._read = sha256(content).hexdigest()
         try:
-            return content.decode().replace("\r\n", "\n")
+            return content.decode().replace("\r\n", "\n"), sha256(content).hexdigest()
         except UnicodeDecodeError:
             raise unfit("the policy's file is not UTF-8; save it as UTF-8 first", "name") from None
 
@@ -63,9 +60,9 @@ class Workshop:
         if isinstance(text, str):
             return PolicySource(self.home, text.encode("utf-8", "surrogatepass")[: MOST_BYTES + 1])
         if name == SAVED:
-            return PolicySource(self.home, _fetched(self.home).content)
+            return PolicySource(self.home, fetched(self.home).content)
         if isinstance(name, str) and name in packaged_names():
-            return _fetched(name)
+            return fetched(name)
         raise unfit("it is neither the text of a policy nor the name of one that is listed", where)
 
     def report(self, source: PolicySource) -> FileReport:
@@ -94,8 +91,11 @@ class Workshop:
                 self._open.popitem(last=False)
         return opened
 
-    def save(self, text: str) -> str:
-        """Write a policy to its file, whole or not at all; its hash. Raises Refused where it may not be written."""
+    def save(self, text: str, seen: str) -> str:
+        """Write a policy to its file, whole or not at all; the new hash. Raises Refused where it may not be written.
+
+        seen: the hash of what the page read there
+        """
         if self.file is None:
             raise _not_saved("this policy comes with the package; start the studio with `--policy FILE` to save one")
         report = self.report(self.source({"text": text}))
@@ -103,7 +103,7 @@ class Workshop:
             raise _not_saved(f"a policy with errors is not saved\n\n{report.as_text()}")
         try:
             before = self.file.read_bytes()
-            if sha256(before).hexdigest() != self._read:
+            if sha256(before).hexdigest() != seen:
                 raise _not_saved(STALE)
             content = (text.replace("\n", "\r\n") if b"\r\n" in before else text).encode()
             _replace(self.file, content)
@@ -111,8 +111,7 @@ class Workshop:
             raise RequestError(
                 "the policy cannot be saved", where=str(self.file), why=brief(error), fix="see that it can be written"
             ) from error
-        self._read = sha256(content).hexdigest()
-        return self._read
+        return sha256(content).hexdigest()
 
     def _asked(self, policy: CompiledPolicy) -> Mapping[str, Any]:
         """Of the program's cost models those that a policy leaves to it."""
@@ -125,7 +124,8 @@ def document_of(source: PolicySource) -> Document:
     return Document(source.file, source.content.decode("utf-8", "replace"))
 
 
-def _fetched(policy: str | Path) -> PolicySource:
+def fetched(policy: str | Path) -> PolicySource:
+    """The bytes of a policy. Raises PolicyError where they cannot be read."""
     found = fetch(policy)
     if isinstance(found, Diagnostic):
         raise PolicyError(FileReport(os.fspath(policy), (found,)).as_text())

@@ -11,16 +11,18 @@ from typing import Any
 import httpx2
 import pytest
 
+from ig_guardrail.cli.main import run
 from ig_guardrail.drive.recorder import Recorder
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations
-from ig_guardrail.errors import PolicyError
+from ig_guardrail.engine.text.thoughts import ThoughtFormat
 from ig_guardrail.integrations.openai_server.studio.app import make_studio
 from ig_guardrail.integrations.openai_server.studio.config import StudioConfig
 from ig_guardrail.integrations.openai_server.studio.running import frames, question_of
 from ig_guardrail.integrations.openai_server.studio.workshop import Workshop
 from ig_guardrail.policy.yaml.decoding import MOST_BYTES
 from ig_guardrail.settings import RecordingFile
+from ig_guardrail.stream.receipt import text_sha256
 from tests.golden.conversations import CALM, KIND, LATE, POLITE, RUDE, Conversation, compiled, scripted_guardrail
 
 TOKEN = "secret"
@@ -40,7 +42,8 @@ def file(tmp_path: Path) -> Path:
 
 
 def workshop(file: Path | str, told: dict[tuple[int, int], str] | None = None, **settings: Any) -> Workshop:
-    engine = ScriptedEngine(Continuations(told or {(0, 0): CALM}), context=4096)
+    thoughts = ThoughtFormat("<think>", "</think>") if told and told[0, 0].startswith("<think>") else None
+    engine = ScriptedEngine(Continuations(told or {(0, 0): CALM}, thoughts=thoughts), context=4096)
     return Workshop(StudioConfig(file, token=TOKEN, **settings), engine)
 
 
@@ -171,6 +174,15 @@ async def test_no_frame_has_words_that_were_not_released(file: Path, script: Any
     assert all(line["left"] >= 0 for line in kept)
 
 
+@pytest.mark.parametrize("reasoning", ["hide", "auto"])
+async def test_a_hidden_thought_is_told_nowhere(file: Path, reasoning: str) -> None:
+    script = {place: f"<think>I muse about that.</think>{said}" for place, said in RESCUED.items()}
+    found = await told(workshop(file, script), reasoning=reasoning)
+    assert words(found) == KIND
+    assert [one["type"] for one in found].count("block") > 0
+    assert ("muse" in json.dumps(found)) is (reasoning == "auto")
+
+
 async def test_a_policy_with_faults_is_refused_with_its_report(file: Path) -> None:
     body = {"policy": {"text": POLITE.replace("cost: rude,", "cost: kind,")}, "prompt": "Hi."}
     error = (await asked(workshop(file), "run", body, 400))["error"]
@@ -193,35 +205,40 @@ async def test_saving_writes_the_file_of_the_command_line_alone(file: Path) -> N
     file.write_bytes(POLITE.replace("\n", "\r\n").encode())
     file.chmod(0o640)
     opened = workshop(file)
-    changed = (await asked(opened, "load"))["text"].replace("1.0.0", "1.0.1")
-    await asked(opened, "save", {"text": changed, "file": "/tmp/other.yaml", "name": "other"})
+    loaded = await asked(opened, "load")
+    changed = loaded["text"].replace("1.0.0", "1.0.1")
+    saved = await asked(opened, "save", {**loaded, "text": changed, "file": "/tmp/other.yaml", "name": "other"})
     assert file.read_bytes() == changed.replace("\n", "\r\n").encode()
     assert file.stat().st_mode & 0o777 == 0o640
     assert [one.name for one in file.parent.iterdir()] == ["polite.yaml"]
-    await asked(opened, "save", {"text": POLITE})
+    await asked(opened, "save", {"text": POLITE, **saved})
     assert file.read_bytes() == POLITE.replace("\n", "\r\n").encode()
 
 
 async def test_saving_follows_a_link_and_leaves_it(file: Path, tmp_path: Path) -> None:
     link = tmp_path / "link.yaml"
     link.symlink_to(file)
-    await asked(workshop(link), "save", {"text": POLITE + "# more\n"})
+    await asked(workshop(link), "save", {"text": POLITE + "# more\n", "seen": text_sha256(POLITE)})
     assert link.is_symlink()
     assert file.read_text().endswith("# more\n")
 
 
 @pytest.mark.parametrize("text", ["", "a: [", POLITE.replace("threshold: 0.5", "threshold: 2"), "just words"])
 async def test_a_policy_with_errors_is_not_saved(file: Path, text: str) -> None:
-    await asked(workshop(file), "save", {"text": text}, 409)
+    await asked(workshop(file), "save", {"text": text, "seen": text_sha256(POLITE)}, 409)
     assert file.read_text() == POLITE
 
 
 async def test_what_others_changed_meanwhile_is_not_overwritten(file: Path) -> None:
     opened = workshop(file)
-    file.write_text(POLITE + "# theirs\n")
-    assert "changed" in (await asked(opened, "save", {"text": POLITE}, 409))["error"]
-    await asked(opened, "read", {"name": "saved"})
-    await asked(opened, "save", {"text": POLITE})
+    mine = await asked(opened, "load")
+    theirs = await asked(opened, "save", {**mine, "text": POLITE + "# theirs\n"})
+    assert "changed" in (await asked(opened, "save", mine, 409))["error"]
+    file.write_text(POLITE + "# with another editor\n")
+    assert "changed" in (await asked(opened, "save", {**mine, **theirs}, 409))["error"]
+    again = await asked(opened, "read", {"name": "saved"})
+    await asked(opened, "save", {**again, "text": POLITE})
+    await asked(opened, "save", {"text": POLITE}, 400)
     assert file.read_text() == POLITE
 
 
@@ -229,12 +246,13 @@ async def test_a_packaged_policy_is_not_saved() -> None:
     opened = workshop("default")
     facts = await asked(opened, "load")
     assert (facts["file"], facts["name"]) == (None, "default.yaml")
-    assert "--policy" in (await asked(opened, "save", {"text": facts["text"]}, 409))["error"]
+    assert "--policy" in (await asked(opened, "save", facts, 409))["error"]
 
 
-def test_a_policy_that_is_not_there_opens_no_studio(tmp_path: Path) -> None:
-    with pytest.raises(PolicyError, match="no such file"):
-        workshop(tmp_path / "none.yaml")
+def test_a_policy_that_is_not_there_opens_no_studio(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        run(["studio", "--policy", str(tmp_path / "none.yaml")])
+    assert "no such file" in capsys.readouterr().err
 
 
 async def test_a_text_and_a_call_are_scored(file: Path) -> None:

@@ -44,8 +44,7 @@ export class Editor {
     const indent = line.match(/^ */)[0] + (/:\s*$/.test(line) ? "  " : "");
     if (!indent) return;
     event.preventDefault();
-    this.area.setRangeText(`\n${indent}`, this.area.selectionStart, this.area.selectionEnd, "end");
-    this.edited();
+    this.insert(`\n${indent}`);
   }
 
   draw() {
@@ -98,7 +97,13 @@ export class Editor {
 
   replace(start, end, text) {
     this.area.focus();
-    this.area.setRangeText(text, this.offset(start), this.offset(end), "end");
+    this.area.setSelectionRange(this.offset(start), this.offset(end));
+    this.insert(text);
+  }
+
+  insert(text) { // so that it can be undone, as nothing newer lets one
+    if (document.execCommand(text ? "insertText" : "delete", false, text)) return;
+    this.area.setRangeText(text, this.area.selectionStart, this.area.selectionEnd, "end");
     this.edited();
   }
 }

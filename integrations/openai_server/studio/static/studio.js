@@ -67,8 +67,8 @@ function fixButton(fault) {
 }
 
 async function read(name) {
-  const { text } = await ask("read", { name });
-  if (name === SAVED) studio.saved = text;
+  const { text, seen } = await ask("read", { name });
+  if (name === SAVED) [studio.saved, studio.seen] = [text, seen];
   editor.text = text;
 }
 
@@ -84,7 +84,7 @@ function tellSaving() {
 async function save() {
   const text = editor.text;
   try {
-    await ask("save", { text });
+    studio.seen = (await ask("save", { text, seen: studio.seen })).seen;
     studio.saved = text;
     tellSaving();
   } catch (error) {
@@ -166,7 +166,7 @@ async function start() {
   });
   addEventListener("beforeunload", (event) => { if (studio.facts?.file && editor.text !== studio.saved) event.preventDefault(); });
   const facts = (studio.facts = await ask("load"));
-  studio.saved = facts.text;
+  [studio.saved, studio.seen] = [facts.text, facts.seen];
   $("about").textContent = `${facts.model} on ${facts.device}, ${facts.numerics}`;
   $("tokens").max = facts.tokens;
   if (!facts.recordings) {
