@@ -105,12 +105,16 @@ def test_a_policy_is_edited_and_its_faults_are_seen_and_mended(page: Page) -> No
     assert "did you mean `threshold`" in page.text("#findings")
     assert page.text(".marks u") == "treshold"
     assert page.find("document.querySelector('#save').disabled")
+    page.click("#findings button")
+    chosen = "(() => { const t = document.activeElement; return t.value.slice(t.selectionStart, t.selectionEnd); })()"
+    assert page.find(chosen) == "treshold"
     _picture(page, "studio-findings", WIDE)
     page.click("#findings .help button")
     page.wait("document.querySelector('#findings .help button').textContent.includes('write')")
     page.press("Enter", code=13)
     page.call("Input.dispatchKeyEvent", type="char", text="\r")
     page.wait("document.querySelector('#verdict').textContent.startsWith('valid')")
+    assert "threshold: 0.62" in page.find("document.querySelector('#text').value")
     _looks_right(page)
 
 

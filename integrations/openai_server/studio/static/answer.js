@@ -129,7 +129,7 @@ export class Answer {
       el("ul", { class: "drafts" }, drafts.map((one) => this.draft(one))),
       instead ? el("p", { class: "instead" }, instead.text) : el("p", { class: "quiet" }, this.over
         ? "no other way to go on was shown" : "being looked for, or still held"),
-      instead ? `${instead.from + 1}–${instead.position}` : "",
+      instead ? [...new Set([instead.from + 1, instead.position])].join("–") : "",
     ]);
     const note = this.drafts ? "" : el("p", { class: "quiet small" },
       "The words of drafts were never released and are not shown; start the studio with ",
