@@ -35,14 +35,18 @@ class Watcher:
         self._account: tuple[Charge, ...] = ()
         self._blocks: list[Block] = []
         self._told = 0  # blocks of which it was told what stands there
-        self._over: dict[tuple[int, ...], int] = {}  # drafts since the last block by their tokens, in order
+        self._known: dict[tuple[int, ...], int] = {}  # drafts that were told, by their tokens
+        self._over: dict[int, None] = {}  # of these, those since the last block, in order
 
     def judged(self, draft: Node, charges: Sequence[Charge], within: bool) -> None:
         """A draft that is over budget is told once, and so are the same words in another one."""
-        words = draft.answer_ids()
-        if within or words in self._over:
+        if within:
             return
-        self._over[words] = draft.id
+        words = draft.answer_ids()
+        told = words in self._known
+        self._over[self._known.setdefault(words, draft.id)] = None
+        if told:
+            return
         overdrawn = [line for line in charges if line.z_after < 0]
         text, position = self._behind_what_stands(draft)
         frame = {
@@ -67,7 +71,7 @@ class Watcher:
         """The account is told as far as it changed; a block once all of it is shown."""
         line = set(block.ancestors())
         kept = list(takewhile(lambda one: one.node in line, self._blocks))
-        replaced = [*(draft for one in self._blocks[len(kept) :] for draft in one.replaced), *self._over.values()]
+        replaced = [*(draft for one in self._blocks[len(kept) :] for draft in one.replaced), *self._over]
         last = kept[-1].node if kept else None
         begun = (last.position, last.visible) if last is not None else (0, 0)
         self._blocks = [*kept, Block(block, *begun, tuple(replaced))]

@@ -184,6 +184,15 @@ async def test_a_hidden_thought_is_told_nowhere(file: Path, reasoning: str) -> N
     assert ("muse" in json.dumps(found)) is (reasoning == "auto")
 
 
+async def test_a_conversation_that_is_named_shares_its_budget(file: Path) -> None:
+    text = POLITE.replace("budget: 0.0", "budget: 1.0, scope: conversation")
+    opened, body = workshop(file, {(0, 0): RUDE}), {"policy": {"text": text}, "prompt": "Tell me."}
+    async with studio(opened) as client:
+        for conversation, shown in (("", 3), ("mine", 2)):
+            answers = [await client.post("api/run", json={**body, "conversation": conversation}) for _ in range(3)]
+            assert sum('"outcome":"completed"' in one.text for one in answers) == shown
+
+
 async def test_a_policy_with_faults_is_refused_with_its_report(file: Path) -> None:
     body = {"policy": {"text": POLITE.replace("cost: rude,", "cost: kind,")}, "prompt": "Hi."}
     error = (await asked(workshop(file), "run", body, 400))["error"]

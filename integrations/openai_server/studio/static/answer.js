@@ -3,6 +3,7 @@ import { frames } from "./ask.js";
 import { Chart } from "./chart.js";
 import { count, el, number, problem, table } from "./dom.js";
 
+const SHOWN = 6; // drafts of one block, before the others are folded away
 const OUTCOMES = {
   completed: "completed: the answer is whole",
   refused: "refused: nothing of an answer was shown",
@@ -126,7 +127,7 @@ export class Answer {
     if (!this.denied.size) return;
     const groups = Map.groupBy(this.denied.values(), (one) => one.instead ?? null);
     const rows = [...groups].map(([instead, drafts]) => [
-      el("ul", { class: "drafts" }, drafts.map((one) => this.draft(one))),
+      this.draftList(drafts),
       instead ? el("p", { class: "instead" }, instead.text) : el("p", { class: "quiet" }, this.over
         ? "no other way to go on was shown" : "being looked for, or still held"),
       instead ? [...new Set([instead.from + 1, instead.position])].join("–") : "",
@@ -136,6 +137,13 @@ export class Answer {
       el("code", {}, "--show-drafts"), " to read them.");
     this.blocks.replaceChildren(el("h4", {}, `Blocks tried and replaced (${this.denied.size})`), note,
       table(["draft over budget", "what stands there instead", "tokens"], rows, "Blocks tried and replaced"));
+  }
+
+  draftList(drafts) {
+    const list = (some) => el("ul", { class: "drafts" }, some.map((one) => this.draft(one)));
+    const rest = drafts.slice(SHOWN);
+    return rest.length ? [list(drafts.slice(0, SHOWN)),
+      el("details", {}, el("summary", {}, `and ${rest.length} more`), list(rest))] : list(drafts);
   }
 
   draft(one) {

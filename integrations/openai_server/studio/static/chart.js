@@ -6,6 +6,9 @@ const LEFT = 42, RIGHT = 10, SCORES = 104, REST = 84, GAP = 30, TOP = 16, FOOT =
 const remaining = (charge, budget) =>
   budget.budget > 0 ? Math.min(1, Math.max(0, charge.left / budget.budget)) : charge.left >= 0 ? 1 : 0;
 
+const told = (left, budget) =>
+  left < 0 ? `overdrawn by ${number(-left, 3)}` : `${number(left, 3)} of ${budget.budget} left`;
+
 export class Chart {
   constructor(budgets) {
     this.budgets = budgets;
@@ -82,7 +85,7 @@ export class Chart {
   drawLegend() {
     const items = this.budgets.map((budget, index) => {
       const last = this.charges.filter((one) => one.budget === budget.id).at(-1);
-      const left = last ? `, ${number(last.left, 3)} of ${budget.budget} left` : "";
+      const left = last ? `, ${told(last.left, budget)}` : "";
       const mode = budget.mode === "enforce" ? "" : `, ${budget.mode}`;
       return el("li", {}, el("span", { class: `key c${index % 6} ${mode && "shadow"}` }), `${budget.id}${mode}${left}`);
     });
@@ -104,7 +107,7 @@ export class Chart {
       const own = this.charges.filter((one) => one.budget === budget.id);
       if (!own.length) return `${budget.id}: not charged yet`;
       const highest = Math.max(...own.map((one) => one.score));
-      return `${budget.id}: highest score ${number(highest)}, threshold ${budget.threshold}, ${number(own.at(-1).left, 3)} of ${budget.budget} left`;
+      return `${budget.id}: highest score ${number(highest)}, threshold ${budget.threshold}, ${told(own.at(-1).left, budget)}`;
     });
     return [...parts, this.denied.length ? `${this.denied.length} drafts were over budget` : ""].filter(Boolean).join("; ");
   }
