@@ -70,7 +70,7 @@ test-models: install
 
 # The studio's page in a headless Chromium, which Debian's packages bring; also draws the pictures of docs/studio.md.
 test-browser: install
-	@command -v chromium-headless-shell chromium google-chrome >/dev/null || \
+	@{ command -v chromium-headless-shell || command -v chromium || command -v google-chrome; } >/dev/null || \
 		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium-headless-shell fonts-dejavu-core; }
 	IG_TEST_BROWSER=1 IG_PICTURES=docs/pictures $(BIN)/python -m pytest tests/browser
 

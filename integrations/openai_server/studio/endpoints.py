@@ -20,6 +20,7 @@ from ig_guardrail.integrations.openai_server.sse import frame, with_comments
 from ig_guardrail.integrations.openai_server.studio.running import facts_of, frames, question_of
 from ig_guardrail.integrations.openai_server.studio.workshop import SAVED, Workshop, document_of
 from ig_guardrail.policy import packaged_names
+from ig_guardrail.policy.sources import PolicySource
 from ig_guardrail.workbench.cases.reading import cases_in, find_cases, policy_of
 from ig_guardrail.workbench.cases.report import report_on
 from ig_guardrail.workbench.cases.suite import run_file
@@ -210,11 +211,16 @@ def report_traffic(workshop: Workshop, body: Body) -> dict[str, Any]:
     recordings = workshop.config.recordings
     if recordings is None:
         raise unfit("start the studio with `--recordings PATH`", "recordings")
-    source = workshop.source(body)
-    under = PolicyReplay(workshop.policy(source), Path(source.file).parent)
+    under = _replay_of(workshop, workshop.source(body))
     if body.get("kind") == "replay":
-        return {"text": replay_text(replay(under, read_recordings(recordings)))}
+        against = body.get("against")
+        old = None if against is None else _replay_of(workshop, workshop.source(against, "against"))
+        return {"text": replay_text(replay(under, read_recordings(recordings), old))}
     return {"text": shadow_text(shadow_report(read_answers(recordings, under)))}
+
+
+def _replay_of(workshop: Workshop, source: PolicySource) -> PolicyReplay:
+    return PolicyReplay(workshop.policy(source), Path(source.file).parent)
 
 
 async def _body(request: Request, most: int) -> Body:

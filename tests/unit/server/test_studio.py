@@ -309,5 +309,8 @@ async def test_recorded_traffic_is_judged_by_the_policy_in_the_editor(file: Path
     rail.flush()
     opened = workshop(file, recordings=recordings)
     assert "rudeness" in (await asked(opened, "traffic", {"text": shadow, "kind": "shadow"}))["text"]
-    assert "newly denied" in (await asked(opened, "traffic", {"text": POLITE, "kind": "replay"}))["text"]
+    for against in (None, {"name": "saved"}, {"text": shadow}):
+        body = {"text": POLITE, "kind": "replay", "against": against}
+        flips = 0 if against == {"name": "saved"} else 1
+        assert f"flips  {flips}" in (await asked(opened, "traffic", body))["text"]
     assert "--recordings" in (await asked(workshop(file), "traffic", {"text": POLITE}, 400))["error"]

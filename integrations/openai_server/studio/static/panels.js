@@ -32,7 +32,8 @@ export function preparePanels(policy, other) {
   });
   $("traffic-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    const body = { ...policy(), kind: event.submitter.value };
+    const name = $("against").value;
+    const body = { ...policy(), kind: event.submitter.value, against: name ? { name } : null };
     shown($("traffic-found"), event.submitter, "traffic", body, (found) => [el("pre", { class: "report" }, found.text)]);
   });
 }

@@ -175,6 +175,7 @@ async function start() {
   }
   const title = (name) => (name === SAVED ? `${facts.name}, as saved` : `${name} (packaged)`);
   $("other").append(...facts.policies.map((name) => el("option", { value: name }, title(name))), el("option", { value: "own" }, "a text of my own"));
+  $("against").append(...facts.policies.map((name) => el("option", { value: name }, title(name))));
   $("open").append(el("option", { value: "" }, "Open …"), ...facts.policies.map((name) => el("option", { value: name }, title(name))));
   $("open").addEventListener("change", async () => {
     const name = $("open").value;
