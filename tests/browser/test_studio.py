@@ -89,10 +89,12 @@ def _studio(policy: Path, *options: str) -> Iterator[str]:
 def page(request: pytest.FixtureRequest, chromium: Browser, address: str) -> Iterator[Page]:
     """A page at each size, by light and in the dark."""
     (width, height), dark = request.param
+    chromium.faults.clear()
     one = chromium.open(address, width, height, dark)
     one.wait("document.querySelector('#verdict').textContent.startsWith('valid: default')")
     yield one
     one.call("Page.close")
+    assert chromium.faults == []
 
 
 def test_a_policy_is_edited_and_its_faults_are_seen_and_mended(page: Page) -> None:
@@ -118,7 +120,7 @@ def test_a_policy_is_edited_and_its_faults_are_seen_and_mended(page: Page) -> No
     _looks_right(page)
 
 
-def test_an_insult_is_replaced_before_ones_eyes(page: Page, chromium: Browser) -> None:
+def test_an_insult_is_replaced_before_ones_eyes(page: Page) -> None:
     page.write("#seed", SEED)
     page.write("#prompt", PROMPT)
     page.press("Enter", modifiers=2, code=13)
@@ -134,7 +136,6 @@ def test_an_insult_is_replaced_before_ones_eyes(page: Page, chromium: Browser) -
     assert "highest score" in page.find("document.querySelector('.chart svg').getAttribute('aria-label')")
     _looks_right(page)
     _picture(page, "studio-run", WIDE, NARROW, of="body")
-    assert chromium.faults == []
 
 
 def test_the_counterexample_of_a_diff_is_seen(page: Page) -> None:
