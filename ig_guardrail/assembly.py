@@ -20,7 +20,7 @@ from ig_guardrail.drive.auditor import Auditor
 from ig_guardrail.drive.recorder import Recorder
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.engine.loading.models import load_engine
-from ig_guardrail.errors import ModelError, PolicyError
+from ig_guardrail.errors import ModelError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.ledger import Ledger, ledger_at
 from ig_guardrail.policy import load_policy
@@ -55,22 +55,19 @@ def open_guardrail(spec: GuardrailSpec | None = None, policy: CompiledPolicy | N
 
 
 def guard_alike(
-    old: Guardrail, policy: CompiledPolicy, folder: Path | None, cost_models: Mapping[str, CostModel] | None
+    old: Guardrail,
+    policy: CompiledPolicy,
+    folder: Path | None,
+    cost_models: Mapping[str, CostModel] | None,
+    arm: str = "",
 ) -> Guardrail:
     """A guardrail for another policy, on the model of one that is open; its messages were tried.
 
-    Engine, ledger, values and limits are that one's, and so are its recorder and its audit log. In an arm of a rollout
-    it must bear the name of the policy before. Raises PolicyError, ModelError and HeadMismatch as at start-up.
+    Engine, ledger, values and limits are that one's, and so are its recorder and its audit log. Raises PolicyError,
+    ModelError and HeadMismatch as at start-up.
     """
-    if old.arm and policy.name != old.policy.name:
-        raise PolicyError(
-            f"the policy is called '{policy.name}', and the one beside it '{old.policy.name}'",
-            where="canary",
-            why="what conversations have spent is kept by the policy's name, and would begin anew in the other arm",
-            fix="give both the same `metadata.name`, and another `version`",
-        )
     new = guard(old.engine, policy, folder, old.values, old.ledger, cost_models, old.limits)
-    new.recorder, new.auditor, new.arm = old.recorder, old.auditor, old.arm
+    new.recorder, new.auditor, new.arm = old.recorder, old.auditor, arm
     new.approve()
     return new
 

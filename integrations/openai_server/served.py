@@ -35,14 +35,14 @@ class ServedModel:
     def open(self) -> None:
         """Load the weights and start every policy. Raises PolicyError, ModelError, HeadMismatch as `run` does."""
         for opened in self._opened.values():
-            (opened if isinstance(opened, Guardrail) else opened.guardrail()).approve()
+            (opened if isinstance(opened, Guardrail) else opened.current()).approve()
 
     async def guardrail(self, policy: str, conversation: str | None, tenant: str | None) -> Guardrail:
         """What answers a request, by its policy and, where one is rolled out, by who asks."""
         opened = self._opened[policy]
         if isinstance(opened, Guardrail):
             return opened
-        return await opened.guardrail_async(AccountKey(conversation, tenant))
+        return await opened.current_async(AccountKey(conversation, tenant))
 
     def names_for(self, caller: Caller) -> tuple[str, ...]:
         """What a caller may put into `model`: the name alone, and with each of his policies."""

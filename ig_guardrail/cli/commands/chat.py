@@ -95,7 +95,7 @@ def chat_command(
     names = (model, policy, device, dtype, weights, None, None, exit, ledger)
     log = None if audit is None else AuditFile(audit, key_file, audit_texts)
     spec = GuardrailSpec(*names, revision=revision, context=context, reload=reload, audit=log)
-    current = LazyGuardrail(spec).guardrail
+    current = LazyGuardrail(spec).current
     asking = asking.within(current())
     try:
         code = ChatHistory(current, asking, opening_turns(system), timeout, conversation).hold(_lines())

@@ -144,7 +144,7 @@ def test_arms_share_recordings_and_no_cached_answers(files: tuple[Path, Path], t
     model = chat(files, 1.0, record=tmp_path / "rec.jsonl")
     told(model)
     told(model, conversation="a")
-    recorder = model._opened().guardrail().recorder
+    recorder = model._opened().current().recorder
     assert recorder is not None
     recorder.flush()
     arms = [(one.arm, one.policy["version"]) for _, one in read_recordings(tmp_path / "rec.jsonl")]
