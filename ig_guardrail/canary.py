@@ -63,9 +63,7 @@ def canary_in(given: Canary | Mapping[str, Any] | None) -> Canary | None:
     if given is None or isinstance(given, Canary):
         return given
     if not isinstance(given, Mapping):
-        raise RequestError(
-            f"it is a {type(given).__name__}", where="canary", fix="give a `Canary`, or a mapping with its fields"
-        )
+        raise RequestError(f"it is {given!r:.40}", where="canary", fix="give a `Canary`, or a mapping with its fields")
     known = [field.name for field in fields(Canary)]
     unknown, missing = [name for name in given if name not in known], {"policy", "share"} - given.keys()
     if unknown or missing:
