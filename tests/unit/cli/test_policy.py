@@ -13,6 +13,7 @@ import pytest
 from ig_guardrail import assembly
 from ig_guardrail.policy import load_policy
 from ig_guardrail.policy.reference.json_schema import json_schema
+from ig_guardrail.workbench.schemas import cases_schema, waivers_schema
 from tests.golden.conversations import POLITE, scripted_guardrail
 from tests.unit.cli.conftest import Command
 
@@ -130,9 +131,12 @@ def test_a_start_tries_messages_against_shadow_budgets_too(
 
 
 def test_the_schema_is_that_of_the_language(ig: Command) -> None:
-    ran = ig("policy", "schema")
-    assert ran.code == 0
-    assert ran.out == json_schema()
+    for options in ((), ("--of", "policy")):
+        ran = ig("policy", "schema", *options)
+        assert (ran.code, ran.out) == (0, json_schema())
+    assert ig("policy", "schema", "--of", "cases").out == cases_schema()
+    assert ig("policy", "schema", "--of", "waivers").out == waivers_schema()
+    assert "'case' is not one of" in ig("policy", "schema", "--of", "case").err
 
 
 @pytest.mark.parametrize("command", [("diff", "default", "strict"), ("explain", "default"), ("score", "default")])
