@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
+import yaml
+
 from ig_guardrail.errors import GuardrailError, PolicyError
 from ig_guardrail.policy.calibration import NOTE
 from ig_guardrail.policy.compiler import compile_text
@@ -53,6 +55,18 @@ def with_threshold(text: str, budget: str, threshold: float, note: Mapping[str, 
         new = new[:start] + words + new[stop:]
     _check_same(before, _compiled(new, file), budget, threshold)
     return new
+
+
+def claim_in(text: str, budget: str) -> dict[str, Any]:
+    """What stands beside a budget's threshold under `x-calibrated`; {} where nothing does, or it is of another form."""
+    tree = read(text).tree
+    table = _budget_in(tree, budget) if isinstance(tree, Table) else None
+    earlier = None if table is None else _entry(table, NOTE)
+    if earlier is None:
+        return {}
+    at = index_of(text, earlier.value.mark)
+    claim = yaml.safe_load(text[at : at + earlier.value.mark.length])
+    return claim if isinstance(claim, dict) else {}
 
 
 def _in_place(
