@@ -167,7 +167,7 @@ def test_how_often_answers_were_searched_for_rescued_and_refused_is_told_by_haza
     assert "as recorded, hazard hte: searched for 3 of 5 (60.0%, 95% interval 14.7% to 94.7%)" in text
     assert "of these completed 2 of 3" in text
     assert "refused or ended 1 of 5" in text
-    assert "as recorded," not in as_text(report(under(), recording([0.1, 0.1], outcome=SCORED)))
+    assert "as recorded," not in as_text(report(under(), recording([0.1, 0.1])))
 
 
 def test_a_report_says_what_it_cannot_know_in_every_form() -> None:
