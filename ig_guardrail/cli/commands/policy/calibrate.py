@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ig_guardrail.cli import options
-from ig_guardrail.cli.commands.policy.formats import Format
+from ig_guardrail.cli.commands.policy.formats import Format, FormatOption
 from ig_guardrail.errors import RequestError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def calibrate_command(
         typer.Option("--restate", help="Keep number and claim in the file, and say again what they rest on."),
     ] = False,
     plot: Annotated[Path | None, typer.Option("--plot", help="A folder for pictures; needs the extra 'eval'.")] = None,
-    form: Annotated[Format, typer.Option("--format", help="For people or for programs.")] = Format.TEXT,
+    form: FormatOption = Format.TEXT,
 ) -> None:
     """Set a budget's threshold so that at most a stated share of harmless answers is touched, by an exact bound.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ig_guardrail.cli.commands.policy.formats import Format
+from ig_guardrail.cli.commands.policy.formats import Format, FormatOption
 
 if TYPE_CHECKING:
     from ig_guardrail.workbench.traffic.replay import ReplayReport
@@ -25,7 +25,7 @@ class FailOn(StrEnum):
 def diff_command(
     a: Annotated[str, typer.Argument(help="A policy file, or a packaged name.")],
     b: Annotated[str, typer.Argument(help="Another one.")],
-    form: Annotated[Format, typer.Option("--format", help="For people or for programs.")] = Format.TEXT,
+    form: FormatOption = Format.TEXT,
     on: Annotated[
         Path | None,
         typer.Option("--on", help="Also tell which recorded decisions flip: a file of recordings, or a folder."),
