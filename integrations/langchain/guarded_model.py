@@ -102,7 +102,7 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
 
     @field_validator("canary", mode="before")
     @classmethod
-    def _read_canary(cls, given: object) -> object:
+    def _read_canary(cls, given: Any) -> Canary | None:
         return canary_in(given)
 
     @model_validator(mode="after")

@@ -112,17 +112,6 @@ class TextChecks:
         """How they are charged here: once, for the whole of a text."""
         return tuple(BudgetRule(budget, "final", "level") for budget in self.budgets)
 
-    def forbidden_by(self, name: str, arguments: Mapping[str, Any], id: str | None = None) -> str | None:
-        """The budget that a call with these arguments would overdraw by itself, among those that read text alone.
-
-        id: what the call is named, where somebody is told
-        """
-        return self.overdrawn_by(readings(name, arguments, id))
-
-    def overdrawn_by(self, texts: Sequence[str]) -> str | None:
-        """The budget that the worst of some texts would overdraw by itself, among those that read text alone."""
-        return next((one.charge.budget for one in self.judged(texts) if one.over), None)
-
     def judged(self, texts: Sequence[str]) -> Iterator[BudgetCheck]:
         """What the worst of some texts costs each of these budgets by itself, in their order."""
         for rule in self.rules:
