@@ -132,17 +132,21 @@ def _repeated(values: Mapping[str, Any], policy: CompiledPolicy) -> Iterator[str
     if not values["receipt"]["verdict"]["guarded"]:
         raise CannotJudge("it was not guarded")
     yield from _prompt(recording, policy)
-    judged = values.get("budgets", [one.id for one in policy.budgets])
-    rules = {
-        one.id: rule_of(one, [recording.cost_models[name] for name in one.cost.models()])
-        for one in policy.budgets
-        if one.id in judged
-    }
+    rules = _rules(values, recording, policy)
     yield from _account(values, recording, rules)
     for budget, drafts in values["drafts"].items():
         for number, draft in enumerate(drafts, 1):
             if not _denied(rules[budget], draft):
                 yield f"draft {number} that '{budget}' denied is within it"
+
+
+def _rules(values: Mapping[str, Any], recording: Recording, policy: CompiledPolicy) -> dict[str, BudgetRule]:
+    """How budgets were charged: as cost models declare, or those that a line names once, with a whole text."""
+    if "budgets" in values:
+        judged = [one for one in policy.budgets if one.id in values["budgets"]]
+        return {one.id: BudgetRule(one, "final", "level") for one in judged}
+    models = recording.cost_models
+    return {one.id: rule_of(one, [models[name] for name in one.cost.models()]) for one in policy.budgets}
 
 
 def _prompt(recording: Recording, policy: CompiledPolicy) -> Iterator[str]:

@@ -21,9 +21,9 @@ from ig_guardrail.integrations.langchain.middleware import GuardrailMiddleware
 from ig_guardrail.settings import AuditFile
 from ig_guardrail.workbench.traffic.audit_replay import replay_log
 from ig_guardrail.workbench.traffic.recordings import read_recordings
-from tests.golden.conversations import CALM, POLITE, RUDE
+from tests.golden.conversations import CALM, POLITE, RUDE, compiled
 from tests.unit.langchain.obliging import obliging_guardrail
-from tests.unit.langchain.test_middleware import REFUSAL, RULES, Said, agent, ask, calling, pay, ran
+from tests.unit.langchain.test_middleware import REFUSAL, RULES, Said, agent, ask, calling, fetch, pay, ran
 from tests.unit.langchain.test_reload import write
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -71,6 +71,27 @@ async def test_calls_answers_and_refused_inputs_have_lines_whose_decisions_come_
     replayed = replay_log([log])
     assert (replayed.same, replayed.differences, replayed.apart) == (5, (), {})
     assert [one.outcome for _, one in read_recordings(log)] == ["completed", "refused", "refused"]
+
+
+SHARED = POLITE.replace("budget: 0.0, every: 4", "budget: 0.6, every: 4, scope: conversation").replace(
+    "budgets:",
+    "budgets:\n  - {id: by-call, hazards: [hte], cost: rude, threshold: 0.5, scope: tool, budget: 0}\n"
+    "  - {id: watched, hazards: [hte], cost: rude, threshold: 0.1, mode: shadow}",
+)
+
+
+@pytest.mark.parametrize("rest", ["", "tools: {limits: [{id: pays, tool: pay, calls: 1}]}\n"])
+def test_budgets_of_every_scope_are_charged_as_they_were_judged(log: Path, rest: str) -> None:
+    guard = GuardrailMiddleware(compiled(SHARED + rest), audit=log)
+    for said in (calling("pay", amount=1), calling("fetch", page="blockhead")):
+        model = Said(messages=iter([said, AIMessage("Done.")]))
+        create_agent(model, [pay, fetch], middleware=[guard]).invoke(ask())
+    assert [one for one in kinds(log) if one[0] == "call"] == [
+        ("call", "completed", ""),
+        ("call", "refused", "budget 'by-call'"),
+    ]
+    replayed = replay_log([log])
+    assert (replayed.same, replayed.differences, replayed.apart) == (4, (), {})
 
 
 @pytest.mark.parametrize(
