@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessageChunk
+from langchain.agents import create_agent
+from langchain_core.messages import AIMessageChunk, HumanMessage
 
 from ig_guardrail import ChatIGGuardrail, GuardedChatModel, assembly, reload
 from ig_guardrail.canary import Canary, place_of
@@ -16,6 +17,8 @@ from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import PolicyError, RequestError
 from ig_guardrail.integrations.langchain.guard_runnable import GuardRunnable
+from ig_guardrail.integrations.langchain.middleware import GuardrailMiddleware
+from ig_guardrail.integrations.langchain.text_checks import TextChecks
 from ig_guardrail.ledger import AccountKey, MemoryLedger
 from ig_guardrail.policy import load_policy
 from ig_guardrail.workbench.traffic.recordings import read_recordings
@@ -196,6 +199,19 @@ def test_arms_of_a_hosted_model_share_a_ledger_and_a_log_and_follow_their_files(
     assert "called 'other'" in str(model.policy_fault)
     with pytest.raises(PolicyError, match="the policy is called 'other'"):
         hosted(files, 0.0)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", NAMES[:4])
+def test_a_middleware_and_the_model_within_it_are_in_one_arm(
+    files: tuple[Path, Path], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TextChecks, "judged", lambda *_: pytest.fail("judged again, under another policy"))
+    guard = GuardrailMiddleware(files[0], canary={"policy": files[1], "share": 0.5})
+    agent: Any = create_agent(chat(files, 0.5), [], middleware=[guard])
+    config = {"configurable": {"thread_id": name}}
+    answer = agent.invoke({"messages": [HumanMessage("Why?")]}, config)["messages"][-1]
+    assert answer.response_metadata["ig_guardrail"]["arm"] == Canary("", 0.5).arm_of(name, None)
 
 
 def test_a_guard_in_a_chain_has_arms_and_follows_its_file(files: tuple[Path, Path]) -> None:
