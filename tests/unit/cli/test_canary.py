@@ -75,7 +75,7 @@ def test_each_row_of_a_batch_is_answered_in_its_arm_and_a_larger_share_is_anothe
             ("--canary", "strict", "--canary-share", "0.1", "--canary-by", "tenant", "--conversation", "a"),
             "nothing has the name of a tenant",
         ),
-        (("--canary", "strict", "--canary-share", "0.1", "--conversation", "a"), "the policy is called 'strict'"),
+        (("--canary", "paper", "--canary-share", "0.1", "--conversation", "a"), "the policy is called 'paper'"),
     ],
 )
 def test_what_would_not_lead_to_a_canary_is_refused(ig: Command, options: tuple[str, ...], why: str) -> None:
