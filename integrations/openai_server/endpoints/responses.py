@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
@@ -116,7 +116,8 @@ class _Turn:
             if holder is None:
                 return None
             named.add(holder.conversation)
-            return next(one for one in holder.body["output"] if one["id"] == name)
+            output: Sequence[Item] = holder.body["output"]
+            return next(one for one in output if one["id"] == name)
 
         self.before = (*(earlier.messages if earlier else ()), *read_items(asked.input, item))
         if len(named) > 1:
