@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.documents import ROOT
+
 SPECS = {  # by file of llm-comply, paths and methods that there are
     "openresponses.json": {"/responses": ("post",)},
     "openai_chat.json": {
@@ -49,10 +51,10 @@ def check(address: str, folder: Path) -> None:
         command += ["--suppress-health-check", "all", "--warnings", "off", "--no-color"]
         env = {
             **os.environ,
-            "PYTHONPATH": str(folder / "schemathesis"),
+            "PYTHONPATH": f"{folder / 'schemathesis'}{os.pathsep}{ROOT}",
             "SCHEMATHESIS_HOOKS": "tests.clients.fuzz_hooks",
         }
-        ran = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, timeout=600)
+        ran = subprocess.run(command, cwd=folder, env=env, stdout=subprocess.PIPE, text=True, timeout=600)
         if ran.returncode:
             raise SystemExit(ran.stdout)
         statuses = re.search(r"^by status: (.*)$", ran.stdout, re.MULTILINE)
