@@ -170,7 +170,8 @@ def test_a_call_that_was_cut_off_is_not_shown(socket: str) -> None:
 
 
 def test_choices_of_tools(socket: str) -> None:
-    other = {**WEATHER, "name": "my_adder_tool"}
+    numbers = {"type": "object", "properties": {name: {"type": "integer"} for name in "ab"}, "required": ["a", "b"]}
+    other = {**WEATHER, "name": "my_adder_tool", "parameters": numbers}
     allowed = {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "my_adder_tool"}]}
     named = {"type": "function", "name": "get_weather"}
     for choice, name in ((allowed, "my_adder_tool"), (named, "get_weather")):
@@ -227,7 +228,12 @@ def test_a_chain_spends_one_budget_on_every_branch(socket: str) -> None:
     assert calm.output_text == CALM  # nothing is charged twice
     last = respond(socket, "shared", "three", previous_response_id=calm.id)
     assert last.output[0].content[-1].type == "refusal"
-    assert respond(socket, "shared", "one").output_text == RUDE  # another chain
+    named: Any = [{"type": "item_reference", "id": first.output[0].id}, {"role": "user", "content": "three"}]
+    assert respond(socket, "shared", named).output[0].content[-1].type == "refusal"
+    other = respond(socket, "shared", "one")
+    assert other.output_text == RUDE  # another chain
+    with pytest.raises(openai.BadRequestError, match="several conversations"):
+        respond(socket, "shared", named, previous_response_id=other.id)
 
 
 def test_the_conversation_is_the_chains_or_the_callers(socket: str) -> None:
