@@ -62,17 +62,23 @@ def guard_alike(
     Engine, ledger, values and limits are that one's, and so are its recorder and its audit log. In an arm of a rollout
     it must bear the name of the policy before. Raises PolicyError, ModelError and HeadMismatch as at start-up.
     """
-    if old.arm and policy.name != old.policy.name:
-        raise PolicyError(
-            f"the policy is called '{policy.name}', and the one beside it '{old.policy.name}'",
-            where="canary",
-            why="what conversations have spent is kept by the policy's name, and would begin anew in the other arm",
-            fix="give both the same `metadata.name`, and another `version`",
-        )
+    if old.arm:
+        demand_same_name(policy, old.policy)
     new = guard(old.engine, policy, folder, old.values, old.ledger, cost_models, old.limits)
     new.recorder, new.auditor, new.arm = old.recorder, old.auditor, old.arm
     new.approve()
     return new
+
+
+def demand_same_name(canary: CompiledPolicy, stable: CompiledPolicy) -> None:
+    """Raises PolicyError for a canary that bears another name than the policy in whose place it stands."""
+    if canary.name != stable.name:
+        raise PolicyError(
+            f"the policy is called '{canary.name}', and the one beside it '{stable.name}'",
+            where="canary",
+            why="what conversations have spent is kept by the policy's name, and would begin anew in the other arm",
+            fix="give both the same `metadata.name`, and another `version`",
+        )
 
 
 def open_engine(spec: GuardrailSpec) -> TransformersEngine:

@@ -1,21 +1,45 @@
-"""The ASGI application: the routes of all endpoints, and what is opened before the first request."""
+"""The ASGI application: the routes of all endpoints, who may reach them, and what is opened before it serves."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from operator import attrgetter
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ig_guardrail.integrations.openai_server.endpoints import chat_completions, judging, messages, models, responses
-from ig_guardrail.integrations.openai_server.faults import Fault
-from ig_guardrail.integrations.openai_server.server import Server
+from ig_guardrail.integrations.openai_server.callers import Caller
+from ig_guardrail.integrations.openai_server.endpoints import (
+    chat_completions,
+    health,
+    judging,
+    messages,
+    models,
+    responses,
+)
+from ig_guardrail.integrations.openai_server.faults import Fault, Refused
+from ig_guardrail.integrations.openai_server.server import Server, told_by_status
+from ig_guardrail.integrations.openai_server.wires.messages import error_body
 
-ENDPOINTS = (models.routes, chat_completions.routes, responses.routes, messages.routes, judging.routes)
+LOG = logging.getLogger(__name__)
+ENDPOINTS = (
+    models.routes,
+    chat_completions.routes,
+    responses.routes,
+    messages.routes,
+    judging.routes,
+    health.routes,
+)
+FORMS = {"/v1/messages": error_body}  # of faults, where it is not OpenAI's
+GUARDED = "/v1/"  # what lies below is served to those with a key
+SENT_S = 15.0  # beyond a request's own seconds, in which its answer has to be taken
 
 
 def make_app(server: Server) -> Starlette:
@@ -27,8 +51,48 @@ def make_app(server: Server) -> Starlette:
         yield
         await asyncio.to_thread(server.served.flush)
 
-    routes = [route for endpoint in ENDPOINTS for route in endpoint(server)]
-    return Starlette(routes=routes, exception_handlers={HTTPException: _tell_http}, lifespan=lifespan)
+    return Starlette(
+        routes=[route for endpoint in ENDPOINTS for route in endpoint(server)],
+        middleware=[Middleware(Gatekeeper, server)],
+        exception_handlers={HTTPException: _tell_http},
+        lifespan=lifespan,
+    )
+
+
+class Gatekeeper:
+    """Lets a request in: its key is known, and there is a slot for it, which is free again whichever way it ends."""
+
+    def __init__(self, app: ASGIApp, server: Server) -> None:
+        self._app, self._server = app, server
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith(GUARDED):
+            await self._app(scope, receive, send)
+            return
+        admission, takes_slot = self._server.admission, scope["method"] == "POST"
+        try:
+            caller = await self._server.identify(Request(scope))
+            if takes_slot:
+                await admission.enter(caller)
+        except Refused as refused:
+            form = FORMS.get(scope["path"], attrgetter("body"))
+            await told_by_status(refused.fault, form)(scope, receive, send)
+            return
+        try:
+            await self._in_time(caller, scope, receive, send)
+        finally:
+            if takes_slot:
+                admission.leave(caller)
+
+    async def _in_time(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve it, and end it where its answer is not taken: past its time it would hold memory for nobody."""
+        try:
+            async with asyncio.timeout(None if caller.seconds is None else caller.seconds + SENT_S) as limit:
+                await self._app(scope, receive, send)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            LOG.warning("a request of key '%s' was ended: its answer was not taken in time", caller.key)
 
 
 async def _tell_http(request: Request, error: Exception) -> Response:

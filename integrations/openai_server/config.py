@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ig_guardrail.canary import Canary
+from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.openai_server.stored import Bounds
 from ig_guardrail.integrations.openai_server.wires.chat_completions import RefusalStyle
 from ig_guardrail.spec import GuardrailSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ServeLimits:
+    """What one server bears. Those of a key are in its file, and never above tokens and seconds here.
+
+    at_once     requests that are served at a time
+    queue       requests that may wait beside them
+    wait        seconds that one waits at most
+    seconds     that one request may take
+    tokens      that one request may ask for, over all of its answers
+    answers     to one request
+    body_bytes  of a request's body
+    """
+
+    at_once: int = 16
+    queue: int = 64
+    wait: float = 10.0
+    seconds: float = 300.0
+    tokens: int = 32_768
+    answers: int = 16
+    body_bytes: int = 8_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +41,16 @@ class ServeConfig:
     """The settings of a server.
 
     spec           the model, and how it is opened; its policy is the first of `policies`
-    name           what requests call the model; the spec's name if left out
     policies       files or packaged names, by what keys call them; the first holds where a request names none
+    name           what requests call the model; the spec's name if left out
+    canaries       another policy for a share of the requests, by the name of the policy in whose place it stands
     refusal_style  how chat completions tell a refusal
     stored         how many responses are kept for `previous_response_id`, and how long
     quiet          seconds of silence on a stream, after which a comment is sent
-    body_bytes     of a request's body, at most
+    limits         of the server, and of keys that say nothing else
+    drain          seconds that running requests have to end when the server is told to stop
+    keys           the file of keys; without one, everyone who reaches the server is served
+    without_keys   whether it may be so beyond this machine
     host, port     where the server listens
     uds            a unix socket to listen on instead
     """
@@ -29,15 +58,38 @@ class ServeConfig:
     spec: GuardrailSpec
     policies: Mapping[str, str | Path]
     name: str = ""
+    canaries: Mapping[str, Canary] = field(default_factory=dict)
     refusal_style: RefusalStyle = "filter"
     stored: Bounds = field(default_factory=Bounds)
     quiet: float = 5.0
-    body_bytes: int = 8_000_000
+    limits: ServeLimits = field(default_factory=ServeLimits)
+    drain: float = 30.0
+    keys: Path | None = None
+    without_keys: bool = False
     host: str = "127.0.0.1"
     port: int = 8000
     uds: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises RequestError where everyone on a network would be served, and nobody has said so."""
+        if self.keys is None and not (self.without_keys or self.uds or _is_loopback(self.host)):
+            raise RequestError(
+                f"{self.host} can be reached from other machines, and there are no keys",
+                where="serve",
+                why="everyone who reaches the server could use it, and spend the budgets of others",
+                fix="give a file of keys (`ig-guardrail keys new`, `--keys`), or say `--without-keys`",
+            )
+        if not self.policies:
+            raise RequestError("no policy is served", where="policies", fix="name one, such as `default: default`")
 
     @property
     def served_name(self) -> str:
         """What requests call the model."""
         return self.name or Path(self.spec.model).name
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

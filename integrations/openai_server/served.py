@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from ig_guardrail.canary import Canary
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.lazy_guardrail import LazyGuardrail
 from ig_guardrail.integrations.openai_server.callers import Caller
@@ -21,11 +22,13 @@ class ServedModel:
 
     name        what requests call it
     guardrails  by what keys call their policies; those that are open are used as they are
+    ready       whether all of it is open
     """
 
     def __init__(self, name: str, guardrails: Mapping[str, LazyGuardrail | Guardrail]) -> None:
         self.name = name
         self._opened = dict(guardrails)
+        self.ready = False
 
     @property
     def policies(self) -> tuple[str, ...]:
@@ -33,9 +36,21 @@ class ServedModel:
         return tuple(self._opened)
 
     def open(self) -> None:
-        """Load the weights and start every policy. Raises PolicyError, ModelError, HeadMismatch as `run` does."""
+        """Load the weights and start every policy, once. Raises PolicyError, ModelError, HeadMismatch as `run` does."""
+        if not self.ready:
+            for guardrail in self.guardrails():
+                guardrail.approve()
+            self.ready = True
+
+    def guardrails(self) -> Iterator[Guardrail]:
+        """Those of all policies, opened."""
         for opened in self._opened.values():
-            (opened if isinstance(opened, Guardrail) else opened.guardrail()).approve()
+            yield opened if isinstance(opened, Guardrail) else opened.guardrail()
+
+    def faults(self) -> dict[str, str]:
+        """By policy, why its file, as it stands now, is not in force."""
+        told = {name: one.fault() for name, one in self._opened.items() if isinstance(one, LazyGuardrail)}
+        return {name: fault for name, fault in told.items() if fault is not None}
 
     async def guardrail(self, policy: str, conversation: str | None, tenant: str | None) -> Guardrail:
         """What answers a request, by its policy and, where one is rolled out, by who asks."""
@@ -63,6 +78,18 @@ class ServedModel:
             opened.flush()
 
 
-def served_by(name: str, spec: GuardrailSpec, policies: Mapping[str, str | Path]) -> ServedModel:
-    """The model of a spec under policies: files or packaged names, by what keys call them. Nothing is opened yet."""
-    return ServedModel(name, {called: LazyGuardrail(replace(spec, policy=one)) for called, one in policies.items()})
+def served_by(
+    name: str, spec: GuardrailSpec, policies: Mapping[str, str | Path], canaries: Mapping[str, Canary]
+) -> ServedModel:
+    """The model of a spec under policies: files or packaged names, by what keys call them. Nothing is opened yet.
+
+    Weights are loaded once for all of them; those that are files are followed, where the spec says so.
+    """
+
+    def lazy(called: str, policy: str | Path) -> LazyGuardrail:
+        canary = canaries.get(called)
+        followed = [policy, *([] if canary is None else [canary.policy])]
+        reload = spec.reload and all(Path(str(one)).is_file() for one in followed)
+        return LazyGuardrail(replace(spec, policy=policy, canary=canary, reload=reload))
+
+    return ServedModel(name, {called: lazy(called, policy) for called, policy in policies.items()})

@@ -9,42 +9,54 @@ import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from operator import attrgetter
 from typing import Any, TypeAlias, TypeVar
 from uuid import uuid4
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+from typing_extensions import override
 
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.options import CallOptions
+from ig_guardrail.integrations.openai_server.admission import Admission
 from ig_guardrail.integrations.openai_server.answering import Question, answer, read_options
 from ig_guardrail.integrations.openai_server.callers import Caller
 from ig_guardrail.integrations.openai_server.config import ServeConfig
-from ig_guardrail.integrations.openai_server.events import Told
+from ig_guardrail.integrations.openai_server.events import End, Told
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused, fault_of, unfit
+from ig_guardrail.integrations.openai_server.keys import Keys, presented
 from ig_guardrail.integrations.openai_server.served import ServedModel, served_by
 from ig_guardrail.integrations.openai_server.sse import HELD, told_fault, with_comments
+from ig_guardrail.integrations.openai_server.wires.chat_completions import RefusalStyle
 
 LOG = logging.getLogger(__name__)
 IGNORED = "x-ig-guardrail-ignored"  # the header that names the fields that were passed over
 HALF = re.compile(rb"\\u[dD][89a-fA-F]")  # half of a character, which may lack the other
 GONE = 499  # nobody is there to read this status; it is for the log
+BODY_S = 30.0  # in which a request's body has to be there
+CALLER = "ig_guardrail.caller"  # in the scope of a request, once it is known who asks
+PASSED_OVER = "idempotency-key"  # a header: an answer that is drawn again is drawn, and charged, again
+LEFT = Fault(GONE, "invalid_request_error", "client_left", "the caller left")
 
 Result = TypeVar("Result")
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
+Form: TypeAlias = Callable[[Fault], Mapping[str, Any]]  # the body of a fault
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A question that will be answered: by which guardrail, and with which options."""
+    """A question that will be answered: by which guardrail, with which options, and for whom."""
 
     guardrail: Guardrail
     question: Question
     options: CallOptions
+    caller: Caller
+    admission: Admission
 
     @property
     def fingerprint(self) -> str:
@@ -53,8 +65,16 @@ class Opened:
         return f"fp_{sha256(named.encode()).hexdigest()[:12]}"
 
     def events(self) -> AsyncGenerator[Told, None]:
-        """The events of its answers."""
-        return answer(self.guardrail, self.question, self.options)
+        """The events of its answers, as its caller may see them; none where the server stops meanwhile."""
+        return self._shown(self.admission.until_over(answer(self.guardrail, self.question, self.options)))
+
+    async def _shown(self, told: AsyncGenerator[Told, None]) -> AsyncGenerator[Told, None]:
+        async with aclosing(told):
+            async for one in told:
+                event = one.event
+                if isinstance(event, End):
+                    event = replace(event, receipt=self.caller.shown(event.receipt))
+                yield Told(one.choice, event)
 
 
 class Server:
@@ -63,20 +83,48 @@ class Server:
     def __init__(self, config: ServeConfig, served: ServedModel | None = None) -> None:
         """served: a model of the host's own, in place of the one that the config names"""
         self.config = config
-        self.served = served or served_by(config.served_name, config.spec, config.policies)
+        self.served = served or served_by(config.served_name, config.spec, config.policies, config.canaries)
         self.started = int(time.time())
+        limits = config.limits
+        self.admission = Admission(limits.at_once, limits.queue, limits.wait)
+        self.anyone = Caller(self.served.policies, seconds=limits.seconds, tokens=limits.tokens, answers=limits.answers)
+        self.keys = None if config.keys is None else Keys(config.keys, self.anyone)
 
     def caller(self, request: Request) -> Caller:
-        """Who asks."""
-        return Caller(self.served.policies)
+        """Who asks. Raises Refused for who has no key, where there are keys."""
+        found: Caller | None = request.scope.get(CALLER)
+        return found or self._told_by(request)
+
+    async def identify(self, request: Request) -> Caller:
+        """Who asks, by the file of keys as it stands now; noted with the request. Raises Refused as `caller` does."""
+        if self.keys is not None and self.keys.stale:
+            await asyncio.to_thread(self.keys.look)
+        request.scope[CALLER] = caller = self._told_by(request)
+        return caller
+
+    def _told_by(self, request: Request) -> Caller:
+        if self.keys is None:
+            return self.anyone
+        headers = {name: request.headers.getlist(name) for name in ("authorization", "x-api-key")}
+        return self.keys.caller(presented(headers))
+
+    def style_for(self, caller: Caller) -> RefusalStyle:
+        """How a caller is told of a refusal."""
+        return caller.refusal_style or self.config.refusal_style
 
     async def body(self, request: Request) -> Mapping[str, Any]:
         """The JSON object of a request. Raises Refused for anything else, and for one that is too large."""
-        read = bytearray()
-        async for piece in request.stream():
-            read += piece
-            if len(read) > self.config.body_bytes:
-                raise unfit(f"the body has more than {self.config.body_bytes} bytes", None, "body_too_large", 413)
+        read, most = bytearray(), self.config.limits.body_bytes
+        try:
+            async with asyncio.timeout(BODY_S):
+                async for piece in request.stream():
+                    read += piece
+                    if len(read) > most:
+                        raise unfit(f"the body has more than {most} bytes", None, "body_too_large", 413)
+        except TimeoutError:
+            raise unfit(f"the body was not there within {BODY_S:g} s", None, "body_too_slow", 408) from None
+        except ClientDisconnect:
+            raise Refused(LEFT) from None
         return read_object(bytes(read))
 
     async def open(self, caller: Caller, question: Question) -> Opened:
@@ -85,8 +133,10 @@ class Server:
         options = read_options(question, caller.tenant, caller.seconds)
         if options.max_tokens * options.n > caller.tokens:
             raise unfit(f"at most {caller.tokens} tokens may be asked for, over all answers", "max_tokens")
+        if options.n > caller.answers:
+            raise unfit(f"at most {caller.answers} answers may be asked for", "n")
         guardrail = await self.served.guardrail(policy, question.conversation, caller.tenant)
-        return Opened(guardrail, question, options)
+        return Opened(guardrail, question, options, caller, self.admission)
 
     async def streamed(
         self,
@@ -114,7 +164,22 @@ class Server:
                 except Exception as error:
                     yield told(noted(error))
 
-        return StreamingResponse(rest(), media_type="text/event-stream", headers=dict(headers))
+        return EventStream(rest(), pieces, headers)
+
+
+class EventStream(StreamingResponse):
+    """A stream of events, closed before the request counts as served, also where its caller left or it never began."""
+
+    def __init__(
+        self, sent: AsyncGenerator[bytes, None], pieces: AsyncGenerator[bytes, None], headers: Mapping[str, str]
+    ) -> None:
+        super().__init__(sent, media_type="text/event-stream", headers=dict(headers))
+        self._sent, self._pieces = sent, pieces
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._pieces), aclosing(self._sent):
+            await super().__call__(scope, receive, send)
 
 
 def read_object(body: bytes) -> dict[str, Any]:
@@ -146,7 +211,7 @@ async def unless_left(work: Awaitable[Result], request: Request) -> Result:
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
-            raise Refused(Fault(GONE, "invalid_request_error", "client_left", "the caller left"))
+            raise Refused(LEFT)
         return working.result()
     finally:
         for task in (working, leaving):
@@ -168,20 +233,27 @@ def headers_of(ignored: tuple[str, ...]) -> dict[str, str]:
     return {IGNORED: ", ".join(ignored)} if ignored else {}
 
 
-def told(endpoint: Endpoint, form: Callable[[Fault], Mapping[str, Any]] = attrgetter("body")) -> Endpoint:
+def told(endpoint: Endpoint, form: Form = attrgetter("body")) -> Endpoint:
     """The endpoint, with its errors told as OpenAI's API tells them, or in a form of its own; and the request named."""
 
     async def tell(request: Request) -> Response:
         try:
             response = await endpoint(request)
         except Exception as error:
-            fault = noted(error)
-            retry = {} if fault.retry_after is None else {"retry-after": str(fault.retry_after)}
-            response = JSONResponse(form(fault), fault.status, headers=retry)
+            response = told_by_status(noted(error), form)
+        if PASSED_OVER in request.headers:
+            response.headers[IGNORED] = ", ".join(filter(None, (response.headers.get(IGNORED), PASSED_OVER)))
         response.headers["x-request-id"] = request.headers.get("x-request-id", "")[:200] or f"req_{uuid4().hex}"
         return response
 
     return tell
+
+
+def told_by_status(fault: Fault, form: Form = attrgetter("body")) -> Response:
+    """A fault, where nothing was sent before."""
+    headers = {} if fault.retry_after is None else {"retry-after": str(fault.retry_after)}
+    headers |= {"www-authenticate": "Bearer"} if fault.status == 401 else {}
+    return JSONResponse(form(fault), fault.status, headers=headers)
 
 
 def noted(error: Exception) -> Fault:

@@ -1,24 +1,133 @@
-"""Runs the server until it is told to stop; what runs then is served to its end."""
+"""Runs the server until it is told to stop; what runs then is served to its end, for as long as that may take."""
 
 from __future__ import annotations
 
+import logging
+import os
+import socket
+import sys
+from contextlib import suppress
+from types import FrameType
+
 import uvicorn
+from typing_extensions import override
 
+from ig_guardrail.assembly import demand_same_name
+from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.openai_server.app import make_app
+from ig_guardrail.integrations.openai_server.callers import Caller
 from ig_guardrail.integrations.openai_server.config import ServeConfig
+from ig_guardrail.integrations.openai_server.keys import read_keys
 from ig_guardrail.integrations.openai_server.server import Server
+from ig_guardrail.policy import load_policy
+from ig_guardrail.types import CompiledPolicy
 
-DRAIN = 30  # seconds that running requests have to end after SIGTERM
+LOG = logging.getLogger(__name__)
+FAREWELL_S = 5  # beyond the time to drain, in which errors reach those whose answers were cut off
+CONNECTIONS = 1_000  # open at a time; one more is answered with 503 at once
+
+
+class GracefulServer(uvicorn.Server):
+    """The first SIGTERM or Ctrl-C drains, and the process exits with 0; a second one ends it at once."""
+
+    def __init__(self, config: uvicorn.Config, server: Server) -> None:
+        super().__init__(config)
+        self._served = server
+
+    @override
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit:
+            os._exit(128 + sig)
+        self.should_exit = True
+
+    @override
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        drain = self._served.config.drain
+        LOG.warning("stopping: %d requests have %g s to end", self._served.admission.running, drain)
+        self._served.admission.drain(drain)
+        await super().shutdown(sockets)
 
 
 def serve(config: ServeConfig) -> None:
-    """Serve until SIGTERM or Ctrl-C; then no request is accepted, and running ones end."""
-    uvicorn.run(
-        make_app(Server(config)),
-        host=config.host,
-        port=config.port,
-        uds=config.uds,
-        timeout_graceful_shutdown=DRAIN,
+    """Serve until SIGTERM or Ctrl-C; then no request is accepted, and running ones end.
+
+    Raises PolicyError, ModelError, HeadMismatch and RequestError for what cannot be served, before it listens.
+    """
+    check(config)
+    server = Server(config)
+    listener = _listener(config)
+    try:
+        server.served.open()
+        run(server, listener)
+    finally:
+        listener.close()
+        if config.uds is not None:
+            with suppress(OSError):
+                os.unlink(config.uds)
+
+
+def run(server: Server, listener: socket.socket) -> None:
+    """Serve on a socket that listens, until told to stop."""
+    settings = uvicorn.Config(
+        make_app(server),
+        timeout_graceful_shutdown=int(server.config.drain) + FAREWELL_S,
+        limit_concurrency=CONNECTIONS,
         log_level="info",
         server_header=False,
     )
+    print(_told(server, listener), file=sys.stderr, flush=True)
+    GracefulServer(settings, server).run([listener])
+
+
+def check(config: ServeConfig) -> str:
+    """See that policies and keys can be used, and nothing else; what would be served.
+
+    Raises PolicyError and RequestError for what cannot.
+    """
+    lines = [f"model {config.served_name}: {config.spec.model}"]
+    for name, policy in config.policies.items():
+        compiled, canary = load_policy(policy), config.canaries.get(name)
+        lines.append(f"policy {name}: {_named(compiled)}")
+        if canary is not None:
+            other = load_policy(canary.policy)
+            demand_same_name(other, compiled)
+            lines.append(f"  canary for {canary.share:.1%} of each {canary.by}: {_named(other)}")
+    if config.keys is not None:
+        callers = read_keys(config.keys, Caller(tuple(config.policies))).values()
+        lines.append(f"keys: {len(callers)}, of {len({caller.tenant for caller in callers})} tenants")
+    else:
+        lines.append("keys: none; everyone who reaches the server is served")
+    return "\n".join(lines)
+
+
+def _named(policy: CompiledPolicy) -> str:
+    return f"{policy.name} {policy.version} ({policy.sha256[:12]})"
+
+
+def _listener(config: ServeConfig) -> socket.socket:
+    """A socket that listens where the config says. Raises RequestError where that cannot be."""
+    where = config.uds or f"{config.host}:{config.port}"
+    try:
+        if config.uds is None:
+            family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+            return socket.create_server((config.host, config.port), family=family, backlog=2_048)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(config.uds)
+        listener.listen(2_048)
+        return listener
+    except OSError as error:
+        raise RequestError(
+            f"the server cannot listen there: {error.strerror or error}",
+            where=where,
+            why="another program may listen there, or the address is not this machine's",
+            fix="name another with `--host`, `--port` or `--uds`",
+        ) from None
+
+
+def _told(server: Server, listener: socket.socket) -> str:
+    """Where it listens, and what is served."""
+    where = listener.getsockname()
+    if isinstance(where, tuple):
+        host = f"[{where[0]}]" if ":" in where[0] else where[0]
+        where = f"http://{host}:{where[1]}/v1"
+    return f"serving {', '.join(server.served.names_for(server.anyone))} at {where}"

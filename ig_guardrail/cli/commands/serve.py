@@ -3,40 +3,127 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ig_guardrail.cli import options
+from ig_guardrail.errors import RequestError
 from ig_guardrail.extras import require
+
+STYLES = "filter, openai, text, http400"
 
 
 def serve_command(
-    model: options.ModelOption = "embedded",
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", help="A file of settings (docs/operators.md); options here stand above it."),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="See that settings, policies and keys can be used, and exit.")
+    ] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", "-m", envvar="IG_GUARDRAIL_MODEL", help="'embedded', a folder, a .gguf file, or a hub name."
+        ),
+    ] = None,
     policy: Annotated[
         list[str] | None,
         typer.Option(
-            "--policy", "-p", help="A policy file or a packaged name; may be given again. The first is usual."
+            "--policy",
+            "-p",
+            help="A policy file or a packaged name, or NAME=FILE; may be given again. The first is usual.",
         ),
     ] = None,
-    name: Annotated[str, typer.Option("--served-model-name", help="What requests call the model.")] = "",
-    host: Annotated[str, typer.Option("--host", help="Where to listen.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Where to listen.")] = 8000,
-    device: options.DeviceOption = "auto",
-    dtype: options.Dtype = "auto",
-    weights: options.WeightsOption = "auto",
+    name: Annotated[str | None, typer.Option("--served-model-name", help="What requests call the model.")] = None,
+    host: Annotated[str | None, typer.Option("--host", help="Where to listen; 127.0.0.1 if left out.")] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", min=0, max=65535, help="Where to listen; 8000 if left out.")
+    ] = None,
+    uds: Annotated[str | None, typer.Option("--uds", help="A unix socket to listen on instead.")] = None,
+    keys: Annotated[
+        Path | None, typer.Option("--keys", help="The file of keys (`ig-guardrail keys new`): who may ask for what.")
+    ] = None,
+    without_keys: Annotated[
+        bool, typer.Option("--without-keys", help="Serve everyone who reaches an address that others can reach.")
+    ] = False,
+    reload: Annotated[
+        bool, typer.Option("--reload", help="Follow the policies' files: what stands in them holds for later requests.")
+    ] = False,
+    at_once: Annotated[int | None, typer.Option("--at-once", min=1, help="Requests served at a time.")] = None,
+    queue: Annotated[int | None, typer.Option("--queue", min=0, help="Requests that may wait beside them.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option("--request-seconds", min=0.001, help="Seconds that one request may take.")
+    ] = None,
+    tokens: Annotated[
+        int | None, typer.Option("--request-tokens", min=1, help="Tokens that one request may ask for.")
+    ] = None,
+    drain: Annotated[
+        float | None, typer.Option("--drain", min=0, help="Seconds that running requests have to end after SIGTERM.")
+    ] = None,
+    refusal_style: Annotated[
+        str | None, typer.Option("--refusal-style", help=f"How chat completions tell a refusal: {STYLES}.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", envvar="IG_GUARDRAIL_DEVICE", help="As `run` takes it.")
+    ] = None,
+    dtype: Annotated[str | None, typer.Option("--dtype", help="As `run` takes it.")] = None,
+    weights: Annotated[
+        str | None, typer.Option("--weights", envvar="IG_GUARDRAIL_WEIGHTS", help="'auto', 'bf16' or 'int4'.")
+    ] = None,
     revision: options.Revision = None,
     context: options.ContextOption = None,
+    reward: options.Reward = None,
+    critic: options.CriticOption = None,
     ledger: options.LedgerOption = None,
+    record: options.RecordOption = None,
+    record_texts: options.RecordedTexts = "hash",
+    audit: options.AuditOption = None,
+    audit_texts: options.AuditTexts = False,
+    key_file: options.AuditKeyFile = None,
 ) -> None:
     """Serve the model to every client that speaks the OpenAI API, under one policy or several."""
     require("server", by="`serve`")
-    from ig_guardrail.integrations.openai_server.config import ServeConfig
-    from ig_guardrail.integrations.openai_server.serving import serve
-    from ig_guardrail.spec import GuardrailSpec
+    from ig_guardrail.integrations.openai_server import serving
+    from ig_guardrail.integrations.openai_server.config_file import read_config
+    from ig_guardrail.settings import AuditFile, recording_file
 
-    named = {Path(one).stem: one for one in policy or ["default"]}
-    spec = GuardrailSpec(
-        model, device=device, dtype=dtype, weights=weights, ledger=ledger, revision=revision, context=context
-    )
-    serve(ServeConfig(spec, named, name, host=host, port=port))
+    if refusal_style is not None and refusal_style not in STYLES.split(", "):
+        raise RequestError(f"there is no refusal style '{refusal_style:.40}'", where="--refusal-style", fix=STYLES)
+    limits = {"at_once": at_once, "queue": queue, "seconds": seconds, "tokens": tokens}
+    given: dict[str, Any] = {
+        "model": model,
+        "policies": None if policy is None else dict(map(_named, policy)),
+        "name": name,
+        "host": host,
+        "port": port,
+        "uds": uds,
+        "keys": keys,
+        "without_keys": without_keys or None,
+        "reload": reload or None,
+        "limits": {called: value for called, value in limits.items() if value is not None},
+        "drain": drain,
+        "refusal_style": refusal_style,
+        "device": device,
+        "dtype": dtype,
+        "weights": weights,
+        "revision": revision,
+        "context": context,
+        "reward": reward,
+        "critic": critic,
+        "ledger": ledger,
+        "record": None if record is None else recording_file(record, record_texts),
+        "audit": None if audit is None else AuditFile(audit, key_file, audit_texts),
+    }
+    read = read_config(config, given)
+    if check:
+        print(serving.check(read))
+    else:
+        serving.serve(read)
+
+
+def _named(policy: str) -> tuple[str, str]:
+    """A policy, and what requests call it: `NAME=FILE`, else the file's own name."""
+    name, _, file = policy.rpartition("=")
+    return (name, file) if name else (Path(policy).stem, policy)

@@ -21,7 +21,7 @@ def routes(server: Server) -> list[Route]:
         caller = server.caller(request)
         asked = read_chat(await server.body(request))
         opened = await server.open(caller, asked.question)
-        style, headers = asked.style or server.config.refusal_style, headers_of(asked.ignored)
+        style, headers = asked.style or server.style_for(caller), headers_of(asked.ignored)
         answers = opened.options.n
         writer = ChatWriter(asked.question.model, style, asked.usage, answers, asked.chosen, opened.fingerprint)
         if asked.stream:

@@ -23,13 +23,13 @@ def routes(server: Server) -> list[Route]:
         guardrail, model = await _guardrail(server, caller, "" if theirs else asked.model, asked.policy)
         judged = await unless_left(judge(guardrail, caller, asked.given, "input"), request)
         headers = headers_of(("model",) if theirs else ())
-        return JSONResponse(write_moderation(model, guardrail, judged), headers=headers)
+        return JSONResponse(write_moderation(model, guardrail, judged, caller), headers=headers)
 
     async def check(request: Request) -> Response:
         caller, asked = server.caller(request), read_check(await server.body(request))
         guardrail, _ = await _guardrail(server, caller, asked.model, asked.policy, asked.conversation)
         judging = judge(guardrail, caller, asked.given, "inputs", asked.conversation)
-        return JSONResponse(write_check(guardrail, asked, await unless_left(judging, request)))
+        return JSONResponse(write_check(guardrail, asked, await unless_left(judging, request), caller))
 
     return [
         Route("/v1/moderations", told(moderate), methods=["POST"]),

@@ -1,4 +1,4 @@
-"""`GET /v1/models`: what a caller may put into `model`, and whether the server lives and is ready."""
+"""`GET /v1/models`: what a caller may put into `model`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ig_guardrail.integrations.openai_server.server import Server, told
 
 
 def routes(server: Server) -> list[Route]:
-    """Of the models, and of the server's health."""
+    """Of the models."""
 
     async def list_models(request: Request) -> Response:
         names = server.served.names_for(server.caller(request))
@@ -25,13 +25,9 @@ def routes(server: Server) -> list[Route]:
             raise unfit(f"there is no model '{name:.100}'", "model", "model_not_found", 404)
         return JSONResponse(_model(server, name))
 
-    async def tell_health(request: Request) -> Response:
-        return JSONResponse({"status": "ok"})
-
     return [
         Route("/v1/models", told(list_models), methods=["GET"]),
         Route("/v1/models/{model:path}", told(show_model), methods=["GET"]),
-        Route("/health", tell_health, methods=["GET"]),
     ]
 
 

@@ -1,0 +1,177 @@
+"""`serve.yaml`: what a server serves and to whom, as a file. Its paths start where the file is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from ig_guardrail.canary import Canary
+from ig_guardrail.integrations.openai_server.config import ServeConfig, ServeLimits
+from ig_guardrail.integrations.openai_server.settings_file import read_settings
+from ig_guardrail.integrations.openai_server.wires.chat_completions import RefusalStyle
+from ig_guardrail.settings import AuditFile, Limits, RecordingFile
+from ig_guardrail.spec import GuardrailSpec
+
+Count: TypeAlias = Annotated[int, Field(ge=1)]
+Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400)]
+Text: TypeAlias = Annotated[str, Field(min_length=1)]
+WHY = "it says what a server serves, and to whom"
+
+
+class Section(BaseModel):
+    """A part of the file; what it does not know is a fault."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    def said(self) -> dict[str, Any]:
+        """What was written, by its names."""
+        return self.model_dump(exclude_unset=True)
+
+
+class LimitsSection(Section):
+    """Bounds of the server, and of keys that say nothing else."""
+
+    at_once: Count = 16
+    queue: Annotated[int, Field(ge=0)] = 64
+    wait: Annotated[float, Field(ge=0, le=600)] = 10.0
+    seconds: Seconds = 300.0
+    tokens: Count = 32_768
+    answers: Annotated[int, Field(ge=1, le=128)] = 16
+    body_bytes: Count = 8_000_000
+    messages: Count = 1_000
+    characters: Count = 2_000_000
+
+
+class AuditSection(Section):
+    """The audit log, as docs/audit.md tells of it."""
+
+    path: Text
+    key_file: Text | None = None
+    texts: bool = False
+    on_error: Literal["closed", "open"] = "closed"
+    most_bytes: Count | None = None
+    daily: bool = False
+    keep_days: Count | None = None
+    keep_files: Count | None = None
+
+
+class RecordSection(Section):
+    """A file that what answers score is appended to."""
+
+    path: Text
+    texts: Literal["hash", "none", "plain"] = "hash"
+
+
+class CanarySection(Section):
+    """Another policy, for a share of the requests."""
+
+    policy: Text
+    share: Annotated[float, Field(ge=0, le=1)]
+    by: Literal["conversation", "tenant"] = "conversation"
+    salt: str = ""
+
+
+class PolicySection(Section):
+    """A policy that is served: a file or a packaged name, and what stands in its place for some."""
+
+    file: Text
+    canary: CanarySection | None = None
+
+
+def _alone(name: str) -> BeforeValidator:
+    """A text in place of a section is the one thing in it."""
+    return BeforeValidator(lambda given: {name: given} if isinstance(given, str) else given)
+
+
+class ServeFile(Section):
+    """The whole file."""
+
+    model: Text = "embedded"
+    name: str = ""
+    device: Text = "auto"
+    dtype: Text = "auto"
+    weights: Text = "auto"
+    revision: Text | None = None
+    context: Count | None = None
+    reward: Text | None = None
+    critic: Text | None = None
+    policies: Annotated[dict[Text, Annotated[PolicySection, _alone("file")]], Field(min_length=1)] = {
+        "default": PolicySection(file="default")
+    }
+    reload: bool = False
+    keys: Text | None = None
+    without_keys: bool = False
+    host: Text = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8000
+    uds: Text | None = None
+    limits: LimitsSection = LimitsSection()
+    drain: Annotated[float, Field(ge=0, le=3_600)] = 30.0
+    quiet: Seconds = 5.0
+    refusal_style: RefusalStyle = "filter"
+    ledger: Text | None = None
+    audit: Annotated[AuditSection | None, _alone("path")] = None
+    record: Annotated[RecordSection | None, _alone("path")] = None
+
+
+SECTIONS = (ServeFile, LimitsSection, AuditSection, RecordSection, CanarySection, PolicySection)
+PLACES = ("keys", "uds", "ledger")  # always paths; other names are paths where there is such a file
+OPENED = ("model", "device", "dtype", "weights", "revision", "context", "reward", "critic", "ledger", "reload")
+SERVED = ("name", "refusal_style", "quiet", "drain", "without_keys", "host", "port", "uds")
+
+
+def read_config(path: Path | None, given: Mapping[str, Any]) -> ServeConfig:
+    """The settings in a file, and in their place what the command line says.
+
+    given: by the file's names; None is left as the file has it. `policies` are texts, `limits` a part of them,
+           `audit` and `record` as GuardrailSpec takes them
+    Raises RequestError, with every fault and its line, for what cannot be served.
+    """
+    known = [name for section in SECTIONS for name in section.model_fields]
+    file = ServeFile() if path is None else read_settings(path, ServeFile, why=WHY, keys=known)
+    said = {name: value for name, value in given.items() if value is not None}
+    if "policies" in said:
+        said["policies"] = {name: PolicySection(file=one) for name, one in said["policies"].items()}
+    limits = {**file.limits.model_dump(), **said.pop("limits", {})}
+    told = {**_placed(file, Path() if path is None else path.parent), **said}
+    policies: Mapping[str, PolicySection] = told["policies"]
+    called = {name: one.file for name, one in policies.items()}
+    bounds = Limits(turns=limits.pop("messages"), characters=limits.pop("characters"))
+    opened = {name: told[name] for name in OPENED}
+    return ServeConfig(
+        GuardrailSpec(
+            **opened, policy=next(iter(called.values())), limits=bounds, audit=told["audit"], record=told["record"]
+        ),
+        called,
+        canaries={name: Canary(**one.canary.model_dump()) for name, one in policies.items() if one.canary is not None},
+        limits=ServeLimits(**limits),
+        keys=None if told["keys"] is None else Path(told["keys"]),
+        **{name: told[name] for name in SERVED},
+    )
+
+
+def _placed(file: ServeFile, folder: Path) -> dict[str, Any]:
+    """What a file says, its paths begun in its folder."""
+
+    def path(name: str) -> str:
+        return str(folder / name)
+
+    def found(name: str | None) -> str | None:
+        return path(name) if name is not None and (folder / name).exists() else name
+
+    def policy(one: PolicySection) -> PolicySection:
+        canary = one.canary and one.canary.model_copy(update={"policy": found(one.canary.policy)})
+        return one.model_copy(update={"file": found(one.file), "canary": canary})
+
+    told = {name: getattr(file, name) for name in ServeFile.model_fields}
+    told |= {name: path(told[name]) for name in PLACES if told[name] is not None}
+    told |= {name: found(told[name]) for name in ("model", "reward", "critic")}
+    told["policies"] = {name: policy(one) for name, one in file.policies.items()}
+    if file.audit is not None:
+        section = file.audit.model_dump(exclude_none=True)
+        told["audit"] = AuditFile(**section | {n: Path(path(section[n])) for n in ("path", "key_file") if n in section})
+    if file.record is not None:
+        told["record"] = RecordingFile(Path(path(file.record.path)), file.record.texts)
+    return told

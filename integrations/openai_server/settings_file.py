@@ -1,0 +1,101 @@
+"""A file of settings in YAML: read whole, checked against a model, and every fault in it told with its line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from ig_guardrail.errors import RequestError, brief
+
+Settings = TypeVar("Settings", bound=BaseModel)
+
+LARGEST = 4_000_000  # bytes
+
+
+def read_settings(path: Path, model: type[Settings], *, why: str, keys: Sequence[str]) -> Settings:
+    """The settings in a file. Raises RequestError with every fault and its line.
+
+    why   what such a file is for
+    keys  those that there are, at any depth, for hints
+    """
+    node = _node(path, why)
+    try:
+        given = None if node is None else _value(node)
+        return model.model_validate({} if given is None else given)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise unfit(path, brief(error), why) from None
+    except ValidationError as error:
+        faults = [_told(fault, node, keys) for fault in error.errors(include_url=False, include_context=False)]
+        raise unfit(path, "\n  ".join(told for _, told in sorted(dict.fromkeys(faults))), why) from None
+
+
+def unfit(path: Path, what: str, why: str, fix: str = "see docs/operators.md for what may stand there") -> RequestError:
+    """The error of a file that cannot be used."""
+    return RequestError(what, where=str(path), why=why, fix=fix)
+
+
+def _node(path: Path, why: str) -> yaml.Node | None:
+    try:
+        if path.stat().st_size > LARGEST:
+            raise unfit(path, f"it has more than {LARGEST:,} bytes", why)
+        return yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise unfit(path, brief(error), why) from None
+
+
+def _value(node: yaml.Node) -> Any:
+    """What a node says. Raises YAMLError for a key that stands twice, of which one would be lost."""
+    for name, mark in _twice(node):
+        raise yaml.YAMLError(f"line {mark.line + 1}: '{name:.100}' stands there twice")
+    loader = yaml.SafeLoader("")
+    try:
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _twice(node: yaml.Node) -> Iterator[tuple[str, Any]]:
+    if isinstance(node, yaml.SequenceNode):
+        for one in node.value:
+            yield from _twice(one)
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                yield key.value, key.start_mark
+            seen.add(str(key.value))
+            yield from _twice(value)
+
+
+def _told(fault: Any, node: yaml.Node | None, keys: Sequence[str]) -> tuple[int, str]:
+    """A fault with its line, 0 where there is none."""
+    place = [part for part in fault["loc"] if isinstance(part, str | int)]
+    line, named = _line(node, place), ".".join(map(str, place))
+    at = f"line {line}: {named}" if line else named or "all of it"
+    if fault["type"] != "extra_forbidden":
+        what = fault["msg"].split(" or instance of ")[0]
+        return line, f"{at}: {what[:1].lower()}{what[1:]}"
+    near = difflib.get_close_matches(str(place[-1]), keys, n=1)
+    return line, f"{at}: there is no such key" + (f"; did you mean '{near[0]}'?" if near else "")
+
+
+def _line(node: yaml.Node | None, place: Sequence[str | int]) -> int:
+    """The line of the deepest part of a place that stands in the file; 0 where none does."""
+    line = 0
+    for part in place:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((key, value) for key, value in node.value if key.value == str(part)), None)
+            if found is None:
+                break
+            line, node = found[0].start_mark.line + 1, found[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return line
