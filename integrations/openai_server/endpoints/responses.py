@@ -115,7 +115,8 @@ class _Turn:
             if holder is None:
                 return None
             named.add(holder.conversation)
-            return next(one for one in holder.body["output"] if one["id"] == name)
+            items: list[Item] = holder.body["output"]
+            return next(one for one in items if one["id"] == name)
 
         self.before = (*(earlier.messages if earlier else ()), *read_items(asked.input, item))
         if len(named) > 1:
