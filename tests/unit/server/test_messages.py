@@ -195,6 +195,7 @@ def test_a_thought_that_is_given_back_is_read(socket: str) -> None:
             "messages[0].content[0].tool_use_id: ",
         ),
         ({"messages": [{"role": "assistant", "content": [{"type": "tool_use"}]}]}, "messages[0].content[0]: "),
+        ({"messages": [{"role": "user", "content": [{"type": []}]}]}, "messages[0].content[0]: "),
         ({"system": 3}, "system: "),
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0]: "),
         ({"tool_choice": {"type": "tool", "name": "fly"}}, "tool_choice: "),
