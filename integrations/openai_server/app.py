@@ -30,16 +30,12 @@ from ig_guardrail.integrations.openai_server.wires.messages import error_body
 
 LOG = logging.getLogger(__name__)
 ENDPOINTS = (
-    models.routes,
-    chat_completions.routes,
-    responses.routes,
-    messages.routes,
-    judging.routes,
+    *(models.routes, chat_completions.routes, responses.routes, messages.routes, judging.routes),
     health.routes,
 )
-FORMS = {"/v1/messages": error_body}  # of faults, where it is not OpenAI's
 GUARDED = "/v1/"  # what lies below is served to those with a key
 SENT_S = 15.0  # beyond a request's own seconds, in which its answer has to be taken
+FORMS = {"/v1/messages": error_body}  # of errors, where they have another than OpenAI's
 
 
 def make_app(server: Server) -> Starlette:

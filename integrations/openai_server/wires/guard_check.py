@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.integrations.openai_server.callers import Caller
 from ig_guardrail.integrations.openai_server.faults import unfit
 from ig_guardrail.integrations.openai_server.judging import Given, Judged
 from ig_guardrail.integrations.openai_server.wires.fields import Fields
@@ -19,7 +18,6 @@ from ig_guardrail.types import AssistantMessage, Budget, Charge, ToolCall
 FIELDS = Fields(honoured=("model", "policy", "conversation", "inputs"), ignored=(), refused={})
 INPUT = Fields(honoured=("prompt", "text", "calls"), ignored=(), refused={})
 CALL = Fields(honoured=("name", "arguments", "id"), ignored=(), refused={})
-VERDICT = ("allowed", "denied_by")
 MOST = 128  # inputs of a request, and calls of an input
 
 
@@ -46,18 +44,15 @@ def read_check(body: Mapping[str, Any]) -> CheckAsked:
     return CheckAsked(given.get("model", ""), given.get("policy"), given.get("conversation"), read)
 
 
-def write_check(guardrail: Guardrail, asked: CheckAsked, judged: Sequence[Judged], caller: Caller) -> dict[str, Any]:
-    """What became of every input, in order. A caller who is shown no scores is told no more than by what."""
+def write_check(guardrail: Guardrail, asked: CheckAsked, judged: Sequence[Judged]) -> dict[str, Any]:
+    """What became of every input, in order."""
     policy = guardrail.policy
-    results = [_result(guardrail, given, one) for given, one in zip(asked.given, judged, strict=True)]
-    if caller.receipt != "full":
-        results = [{name: result[name] for name in VERDICT} for result in results]
     return {
         "object": "guard.check",
         "policy": {"name": policy.name, "version": policy.version, "sha256": policy.sha256},
         "conversation": asked.conversation,
         "allowed": all(one.allowed for one in judged),
-        "results": results,
+        "results": [_result(guardrail, given, one) for given, one in zip(asked.given, judged, strict=True)],
     }
 
 

@@ -14,7 +14,6 @@ from ig_guardrail.costs.kinds.openai import CATEGORIES
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.hazards import broader
 from ig_guardrail.integrations.langchain.messages.content import ContentReader
-from ig_guardrail.integrations.openai_server.callers import Caller
 from ig_guardrail.integrations.openai_server.faults import unfit
 from ig_guardrail.integrations.openai_server.judging import Given, Judged
 from ig_guardrail.integrations.openai_server.wires.fields import OURS, Fields, own_options
@@ -68,12 +67,9 @@ def _texts(asked: object) -> list[str]:
     return [ContentReader().text(asked, "input")]
 
 
-def write_moderation(model: str, guardrail: Guardrail, judged: Sequence[Judged], caller: Caller) -> dict[str, Any]:
-    """The results, in order. A caller who is shown no scores is told 0 or 1."""
-    results = [_result(guardrail, one) for one in judged]
-    for result in results if caller.receipt != "full" else ():
-        result["category_scores"] = {name: float(flag) for name, flag in result["categories"].items()}
-    return {"id": f"modr-{uuid4().hex}", "model": model, "results": results}
+def write_moderation(model: str, guardrail: Guardrail, judged: Sequence[Judged]) -> dict[str, Any]:
+    """The results, in order."""
+    return {"id": f"modr-{uuid4().hex}", "model": model, "results": [_result(guardrail, one) for one in judged]}
 
 
 def _result(guardrail: Guardrail, one: Judged) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from ig_guardrail.assembly import guard
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.integrations.openai_server.callers import Caller
 from ig_guardrail.ledger import MemoryLedger
 from ig_guardrail.workbench.traffic.bench import Bench
 from ig_guardrail.workbench.traffic.score import score_texts
@@ -195,14 +194,3 @@ def test_what_cannot_be_checked_is_named(socket: str, given: Any, param: str) ->
     with http(socket) as plain:
         answer = plain.post("/v1/guard/check", json=given)
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param), answer.text
-
-
-def test_who_is_shown_no_scores_is_told_the_verdict(guardrail: Guardrail) -> None:
-    server = server_of(guardrails={"polite": guardrail})
-    server.anyone = Caller(("polite",), receipt="verdict")
-    with running(server) as socket:
-        (told,) = check(socket, {"text": "Hello, blockhead."})["results"]
-        with client(socket) as official:
-            (found,) = official.moderations.create(input="Hello, blockhead.").results
-    assert told == {"allowed": False, "denied_by": "rudeness"}
-    assert (found.flagged, found.category_scores.hate) == (True, 1.0)

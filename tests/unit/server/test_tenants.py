@@ -27,6 +27,36 @@ FIELDS = (
 OWN = (*("policy", "conversation", "tenant", "budget", "account", "ledger", "caller", "key", "language", "strategy"),)
 
 
+def response(body: dict[str, Any]) -> dict[str, Any]:
+    """A body of a chat, as `/v1/responses` takes it."""
+    moved = {"messages": "input", "max_tokens": "max_output_tokens"}
+    return {moved.get(name, name): value for name, value in body.items() if name != "seed"}
+
+
+def anthropic(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if name != "seed"}
+
+
+def moderation(body: dict[str, Any]) -> dict[str, Any]:
+    own = body["ig_guardrail"] if isinstance(body["ig_guardrail"], dict) else {}
+    kept = {name: value for name, value in {**body, **own}.items() if name in ("model", "policy", "tenant", "user")}
+    return {**kept, "input": "b"}
+
+
+def check(body: dict[str, Any]) -> dict[str, Any]:
+    own = body["ig_guardrail"] if isinstance(body["ig_guardrail"], dict) else {}
+    asked = {**moderation(body), **{name: own[name] for name in ("conversation",) if name in own}}
+    return {**{name: value for name, value in asked.items() if name != "input"}, "inputs": [{"text": "b"}]}
+
+
+ELSEWHERE = {
+    "/v1/responses": response,
+    "/v1/messages": anthropic,
+    "/v1/moderations": moderation,
+    "/v1/guard/check": check,
+}
+
+
 class Witness(MemoryLedger):
     """Notes every account that is asked for."""
 
@@ -75,7 +105,8 @@ def strange_requests(dice: random.Random, names: Sequence[str], key: str, others
         body |= {dice.choice(FIELDS): value() for _ in range(dice.choice([0, 0, 1]))}
         body["messages"][0] |= {dice.choice(["name", "tenant"]): dice.choice(names)} if dice.random() < 0.1 else {}
         query = f"tenant={dice.choice(names)}&policy=secret&key={dice.choice(names)}" if dice.random() < 0.2 else ""
-        yield {"body": body, "headers": headers, "query": query}
+        path = dice.choice([CHAT] * 4 + list(ELSEWHERE))
+        yield {"path": path, "body": ELSEWHERE.get(path, dict)(body), "headers": headers, "query": query}
 
 
 async def test_a_thousand_requests_with_the_names_of_others_and_none_crosses(tmp_path: Path) -> None:
@@ -86,20 +117,39 @@ async def test_a_thousand_requests_with_the_names_of_others_and_none_crosses(tmp
     app, dice = app_of(server_over(rails, file)), random.Random(20261129)
     before = await ask(app, body=chat(ig_guardrail={"conversation": "their-talk"}), headers=[bearer(theirs)])
     assert before.status == 200
-    their_accounts, used = set(ledger.seen), rails["secret"].engine.calls("open")
-    spent = {account: ledger.spent(account, 1, TENANTS) for account in their_accounts}
-    ledger.seen = set()
+    their_accounts = set(ledger.seen)
     digest = digest_of(theirs)
-    names = ["theirs", "their-talk", "secret", "toy:secret", digest, digest[7:], *their_accounts, "../theirs", "ours"]
+    kept = await ask(app, "/v1/responses", response(chat(store=True)), [bearer(theirs)])
+    used = rails["secret"].engine.calls("open")
+    names = [
+        "theirs",
+        "their-talk",
+        "secret",
+        "toy:secret",
+        digest,
+        digest[7:],
+        *their_accounts,
+        "../theirs",
+        kept.json["id"],
+    ]
     others = [digest, digest[7:], theirs[:-1], "theirs", "null", ""]
+    spent = {account: ledger.spent(account, 9, TENANTS) for account in their_accounts}
+    ledger.seen = set()
     statuses: dict[int, int] = {}
+    answered: set[str] = set()
     requests = strange_requests(dice, names, ours, others)
     for _ in range(REQUESTS):
-        replied = await ask(app, CHAT, **next(requests))
+        asked = next(requests)
+        replied = await ask(app, **asked)
+        answered.add(asked["path"]) if replied.status == 200 else None
         statuses[replied.status] = statuses.get(replied.status, 0) + 1
         assert replied.status in (200, 400, 401, 404), replied.body
         assert theirs.encode() not in replied.body
     assert statuses[200] > 200, statuses
+    assert answered == {CHAT, *ELSEWHERE}
+    for method in ("GET", "DELETE"):
+        mine = await ask(app, f"/v1/responses/{kept.json['id']}", method=method, headers=[bearer(ours)])
+        assert mine.status == 404
     assert {json.loads(account)[1] for account in ledger.seen} == {"ours"}
     assert rails["secret"].engine.calls("open") == used
     assert {account: ledger.spent(account, 9, TENANTS) for account in their_accounts} == spent
@@ -136,6 +186,12 @@ async def test_what_is_sent_of_a_receipt_is_the_keys(tmp_path: Path) -> None:
     assert "charges" in sent["full"]
     assert set(sent["verdict"]) == {"verdict", "policy"}
     assert sent["none"] == {}
+    for path, body in (
+        ("/v1/moderations", {"input": "bbbb"}),
+        ("/v1/guard/check", {"model": "toy", "inputs": [{"text": "bbbb"}]}),
+    ):
+        statuses = {how: (await ask(app, path, body, [bearer(key)])).status for how, key in keys.items()}
+        assert statuses == {"full": 200, "verdict": 403, "none": 403}
 
 
 async def test_limits_are_the_keys(tmp_path: Path) -> None:
