@@ -227,7 +227,12 @@ def test_a_chain_spends_one_budget_on_every_branch(socket: str) -> None:
     assert calm.output_text == CALM  # nothing is charged twice
     last = respond(socket, "shared", "three", previous_response_id=calm.id)
     assert last.output[0].content[-1].type == "refusal"
-    assert respond(socket, "shared", "one").output_text == RUDE  # another chain
+    named: Any = [{"type": "item_reference", "id": first.output[0].id}, {"role": "user", "content": "three"}]
+    assert respond(socket, "shared", named).output[0].content[-1].type == "refusal"
+    other = respond(socket, "shared", "one")
+    assert other.output_text == RUDE  # another chain
+    with pytest.raises(openai.BadRequestError, match="several conversations"):
+        respond(socket, "shared", named, previous_response_id=other.id)
 
 
 def test_the_conversation_is_the_chains_or_the_callers(socket: str) -> None:
