@@ -170,7 +170,8 @@ def test_a_call_that_was_cut_off_is_not_shown(socket: str) -> None:
 
 
 def test_choices_of_tools(socket: str) -> None:
-    other = {**WEATHER, "name": "my_adder_tool"}
+    numbers = {"type": "object", "properties": {name: {"type": "integer"} for name in "ab"}, "required": ["a", "b"]}
+    other = {**WEATHER, "name": "my_adder_tool", "parameters": numbers}
     allowed = {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "my_adder_tool"}]}
     named = {"type": "function", "name": "get_weather"}
     for choice, name in ((allowed, "my_adder_tool"), (named, "get_weather")):
