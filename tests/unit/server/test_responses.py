@@ -317,6 +317,7 @@ def test_fields_are_honoured_told_or_refused(socket: str) -> None:
         ({"conversation": "conv_1"}, "conversation"),
         ({"prompt": {"id": "x"}}, "prompt"),
         ({"instructions": 3}, "instructions"),
+        ({"instructions": []}, "instructions"),
         ({"metadata": {"a": 3}}, "metadata"),
         ({"tools": [{"type": "web_search"}]}, "tools[0]"),
         ({"tool_choice": {"type": "mcp"}}, "tool_choice"),
