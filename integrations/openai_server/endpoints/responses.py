@@ -19,6 +19,7 @@ from ig_guardrail.integrations.openai_server.faults import Fault, Refused, fault
 from ig_guardrail.integrations.openai_server.server import Opened, Server, all_of, headers_of, told
 from ig_guardrail.integrations.openai_server.sse import DONE, frame
 from ig_guardrail.integrations.openai_server.stored import ResponseStore, Stored, lost
+from ig_guardrail.integrations.openai_server.wires.fields import OURS
 from ig_guardrail.integrations.openai_server.wires.items import Item, passed_over, read_items
 from ig_guardrail.integrations.openai_server.wires.response_events import ResponseWriter, Told
 from ig_guardrail.integrations.openai_server.wires.responses import ResponseAsked, read_response
@@ -54,13 +55,13 @@ def routes(server: Server) -> list[Route]:
         return JSONResponse(events[-1]["response"], headers=headers)
 
     async def show(request: Request) -> Response:
-        name, tenant = request.path_params["id"], server.caller(request).tenant
-        found = store.find(tenant, name)
+        name, caller = request.path_params["id"], server.caller(request)
+        found = store.find(caller.tenant, name)
         if found is None:
             raise lost(name, None, 404)
         if request.query_params.get("stream", "false") != "false":
             raise unfit("a response that was given is shown whole", "stream", "unsupported_parameter")
-        return JSONResponse(found.body)
+        return JSONResponse({**found.body, OURS: caller.shown(found.body[OURS])})
 
     async def forget(request: Request) -> Response:
         name = request.path_params["id"]

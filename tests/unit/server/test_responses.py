@@ -35,10 +35,11 @@ CALLS = {"arguments": '{"location": "San Francisco, CA"}', "name": "get_weather"
 
 
 class ByKey(Server):
-    """Every key is a tenant of its own."""
+    """A key names its tenant, and behind a slash what it may see of receipts."""
 
     def caller(self, request: Request) -> Caller:
-        return Caller(self.served.policies, request.headers["authorization"])
+        tenant, _, receipt = request.headers["authorization"].partition("/")
+        return Caller(self.served.policies, tenant, receipt=receipt or "full")  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -255,6 +256,8 @@ def test_the_conversation_is_the_chains_or_the_callers(socket: str) -> None:
 
 def test_what_is_kept_belongs_to_a_tenant(socket: str) -> None:
     kept, lost = respond(socket, "calm"), respond(socket, "calm", store=False)
+    with client(socket, "a/none") as blind:
+        assert blind.responses.retrieve(kept.id).to_dict() == {**kept.to_dict(), "ig_guardrail": {}}
     with client(socket, "a") as ours, client(socket, "b") as theirs:
         assert ours.responses.retrieve(kept.id).to_dict() == kept.to_dict()
         for official, name in ((theirs, kept.id), (ours, lost.id), (ours, "resp_0")):
