@@ -43,4 +43,4 @@ class Caller:
         """What is sent to him of a receipt."""
         if self.receipt == "full":
             return receipt
-        return {name: receipt[name] for name in IN_VERDICT if self.receipt == "verdict"}
+        return {name: receipt[name] for name in IN_VERDICT if self.receipt == "verdict" and name in receipt}

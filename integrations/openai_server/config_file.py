@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from ig_guardrail.canary import Canary
 from ig_guardrail.integrations.openai_server.config import ServeConfig, ServeLimits
 from ig_guardrail.integrations.openai_server.settings_file import read_settings
+from ig_guardrail.integrations.openai_server.stored import Bounds
 from ig_guardrail.integrations.openai_server.wires.chat_completions import RefusalStyle
 from ig_guardrail.settings import AuditFile, Limits, RecordingFile
 from ig_guardrail.spec import GuardrailSpec
@@ -74,6 +75,14 @@ class CanarySection(Section):
     salt: str = ""
 
 
+class StoredSection(Section):
+    """How many responses are kept for each tenant, and how long."""
+
+    count: Annotated[int, Field(ge=0)] = 1_000
+    bytes: Count = 64_000_000
+    seconds: Annotated[float, Field(gt=0)] = 86_400.0
+
+
 class PolicySection(Section):
     """A policy that is served: a file or a packaged name, and what stands in its place for some."""
 
@@ -111,12 +120,13 @@ class ServeFile(Section):
     drain: Annotated[float, Field(ge=0, le=3_600)] = 30.0
     quiet: Seconds = 5.0
     refusal_style: RefusalStyle = "filter"
+    stored: StoredSection = StoredSection()
     ledger: Text | None = None
     audit: Annotated[AuditSection | None, _alone("path")] = None
     record: Annotated[RecordSection | None, _alone("path")] = None
 
 
-SECTIONS = (ServeFile, LimitsSection, AuditSection, RecordSection, CanarySection, PolicySection)
+SECTIONS = (ServeFile, LimitsSection, AuditSection, RecordSection, CanarySection, StoredSection, PolicySection)
 PLACES = ("keys", "uds", "ledger")  # always paths; other names are paths where there is such a file
 OPENED = ("model", "device", "dtype", "weights", "revision", "context", "reward", "critic", "ledger", "reload")
 SERVED = ("name", "refusal_style", "quiet", "drain", "without_keys", "host", "port", "uds")
@@ -147,6 +157,7 @@ def read_config(path: Path | None, given: Mapping[str, Any]) -> ServeConfig:
         called,
         canaries={name: Canary(**one.canary.model_dump()) for name, one in policies.items() if one.canary is not None},
         limits=ServeLimits(**limits),
+        stored=Bounds(**file.stored.model_dump()),
         keys=None if told["keys"] is None else Path(told["keys"]),
         **{name: told[name] for name in SERVED},
     )

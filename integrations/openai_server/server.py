@@ -45,6 +45,7 @@ LEFT = Fault(GONE, "invalid_request_error", "client_left", "the caller left")
 
 Result = TypeVar("Result")
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
+Form: TypeAlias = Callable[[Fault], Mapping[str, Any]]  # the body of a fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +233,7 @@ def headers_of(ignored: tuple[str, ...]) -> dict[str, str]:
     return {IGNORED: ", ".join(ignored)} if ignored else {}
 
 
-def told(endpoint: Endpoint, form: Callable[[Fault], Mapping[str, Any]] = attrgetter("body")) -> Endpoint:
+def told(endpoint: Endpoint, form: Form = attrgetter("body")) -> Endpoint:
     """The endpoint, with its errors told as OpenAI's API tells them, or in a form of its own; and the request named."""
 
     async def tell(request: Request) -> Response:
@@ -248,7 +249,7 @@ def told(endpoint: Endpoint, form: Callable[[Fault], Mapping[str, Any]] = attrge
     return tell
 
 
-def told_by_status(fault: Fault, form: Callable[[Fault], Mapping[str, Any]] = attrgetter("body")) -> Response:
+def told_by_status(fault: Fault, form: Form = attrgetter("body")) -> Response:
     """A fault, where nothing was sent before."""
     headers = {} if fault.retry_after is None else {"retry-after": str(fault.retry_after)}
     headers |= {"www-authenticate": "Bearer"} if fault.status == 401 else {}

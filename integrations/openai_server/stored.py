@@ -7,13 +7,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 from langchain_core.messages import BaseMessage
 
 from ig_guardrail.integrations.openai_server.faults import unfit
-
-Item: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +39,20 @@ class Stored:
 
 @dataclass(slots=True)
 class _Shelf:
-    """What is kept for one tenant, the oldest first. sizes: in bytes, with when each was kept"""
+    """What is kept for one tenant, the oldest first.
+
+    sizes    in bytes, with when each was kept
+    holders  in which response each item stands
+    """
 
     kept: OrderedDict[str, Stored] = field(default_factory=OrderedDict)
     sizes: dict[str, tuple[int, float]] = field(default_factory=dict)
-    items: dict[str, Item] = field(default_factory=dict)
+    holders: dict[str, str] = field(default_factory=dict)
     bytes: int = 0
 
     def drop(self, name: str) -> None:
         for item in self.kept.pop(name).body["output"]:
-            self.items.pop(item["id"], None)
+            self.holders.pop(item["id"], None)
         self.bytes -= self.sizes.pop(name)[0]
 
 
@@ -69,9 +71,10 @@ class ResponseStore:
         """A response that is kept."""
         return self._shelf(tenant).kept.get(name)
 
-    def item(self, tenant: str | None, name: str) -> Item | None:
-        """An item of the output of one that is kept."""
-        return self._shelf(tenant).items.get(name)
+    def holder(self, tenant: str | None, item: str) -> Stored | None:
+        """The response that is kept and has an item in its output."""
+        shelf = self._shelf(tenant)
+        return shelf.kept[shelf.holders[item]] if item in shelf.holders else None
 
     def keep(self, tenant: str | None, one: Stored) -> None:
         """Keep a response; one that alone is larger than the bounds is not kept."""
@@ -81,7 +84,7 @@ class ResponseStore:
             return
         shelf.kept[name] = one
         shelf.sizes[name] = (size, self._clock())
-        shelf.items.update((item["id"], item) for item in one.body["output"])
+        shelf.holders.update((item["id"], name) for item in one.body["output"])
         shelf.bytes += size
         while len(shelf.kept) > self._bounds.count or shelf.bytes > self._bounds.bytes:
             shelf.drop(next(iter(shelf.kept)))

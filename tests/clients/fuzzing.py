@@ -62,14 +62,21 @@ def check(address: str, folder: Path) -> None:
 
 
 def _only(operations: Mapping[str, Any], methods: Sequence[str]) -> dict[str, Any]:
-    """Some operations of a path, with bodies of JSON; whatever is no 200 is an error."""
+    """Some operations of a path, with bodies of JSON; whatever is no 200 is an error.
+
+    The descriptions of streams are of their data, and not of their events; llm-comply reads those.
+    """
     found = {method: operations[method] for method in methods}
     for operation in found.values():
-        operation["responses"] = {"200": operation["responses"]["200"], "default": ELSE}
+        answer = operation["responses"]["200"]
+        operation["responses"] = {"200": {**answer, "content": _json(answer)}, "default": ELSE}
         if "requestBody" in operation:
-            content = operation["requestBody"]["content"]
-            operation["requestBody"]["content"] = {"application/json": content["application/json"]}
+            operation["requestBody"]["content"] = _json(operation["requestBody"])
     return found
+
+
+def _json(told: Mapping[str, Any]) -> dict[str, Any]:
+    return {kind: one for kind, one in told.get("content", {}).items() if kind == "application/json"}
 
 
 def _without_discriminators(value: Any) -> Any:

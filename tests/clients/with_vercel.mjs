@@ -5,7 +5,7 @@ import { pathToFileURL } from "node:url";
 
 const installed = createRequire(process.env.CLIENTS_NODE + "/");
 const load = async (name) => import(pathToFileURL(installed.resolve(name)));
-const { generateText, streamText, tool, jsonSchema } = await load("ai");
+const { generateText, isStepCount, jsonSchema, streamText, tool } = await load("ai");
 const { createOpenAI } = await load("@ai-sdk/openai");
 const { createOpenAICompatible } = await load("@ai-sdk/openai-compatible");
 
@@ -31,6 +31,7 @@ function asked(kind, one, abortSignal) {
     maxRetries: 0,
     abortSignal,
     onError: () => {},
+    stopWhen: isStepCount(3), // what a call brought is sent back, and answered
     ...(one.offers ? { tools: { get_weather: weather } } : {}),
   };
   return { options, called };

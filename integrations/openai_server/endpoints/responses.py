@@ -19,7 +19,8 @@ from ig_guardrail.integrations.openai_server.faults import Fault, Refused, fault
 from ig_guardrail.integrations.openai_server.server import Opened, Server, all_of, headers_of, told
 from ig_guardrail.integrations.openai_server.sse import DONE, frame
 from ig_guardrail.integrations.openai_server.stored import ResponseStore, Stored, lost
-from ig_guardrail.integrations.openai_server.wires.items import passed_over, read_items
+from ig_guardrail.integrations.openai_server.wires.fields import OURS
+from ig_guardrail.integrations.openai_server.wires.items import Item, passed_over, read_items
 from ig_guardrail.integrations.openai_server.wires.response_events import ResponseWriter, Told
 from ig_guardrail.integrations.openai_server.wires.responses import ResponseAsked, read_response
 
@@ -54,13 +55,13 @@ def routes(server: Server) -> list[Route]:
         return JSONResponse(events[-1]["response"], headers=headers)
 
     async def show(request: Request) -> Response:
-        name, tenant = request.path_params["id"], server.caller(request).tenant
-        found = store.find(tenant, name)
+        name, caller = request.path_params["id"], server.caller(request)
+        found = store.find(caller.tenant, name)
         if found is None:
             raise lost(name, None, 404)
         if request.query_params.get("stream", "false") != "false":
             raise unfit("a response that was given is shown whole", "stream", "unsupported_parameter")
-        return JSONResponse(found.body)
+        return JSONResponse({**found.body, OURS: caller.shown(found.body[OURS])})
 
     async def forget(request: Request) -> Response:
         name = request.path_params["id"]
@@ -102,21 +103,29 @@ class _Turn:
     named: str | None
 
     def __init__(self, store: ResponseStore, caller: Caller, asked: ResponseAsked) -> None:
-        """Raises Refused where it goes on from a response that is not there, or from another conversation's."""
+        """Raises Refused where it goes on from what is not there, or from several conversations."""
         self.store, self.caller, self.asked = store, caller, asked
         self.writer = ResponseWriter(asked.model, asked.told, asked.summed)
         earlier = None if asked.previous is None else store.find(caller.tenant, asked.previous)
         if asked.previous is not None and earlier is None:
             raise lost(asked.previous, "previous_response_id", 400)
-        if earlier is not None and asked.conversation not in (None, earlier.conversation):
+        named = {one for one in (asked.conversation, earlier.conversation if earlier else None) if one is not None}
+
+        def item(name: str) -> Item | None:
+            holder = store.holder(caller.tenant, name)
+            if holder is None:
+                return None
+            named.add(holder.conversation)
+            items: list[Item] = holder.body["output"]
+            return next(one for one in items if one["id"] == name)
+
+        self.before = (*(earlier.messages if earlier else ()), *read_items(asked.input, item))
+        if len(named) > 1:
             raise unfit(
-                "the response gone on from belongs to another conversation, whose budgets it spends",
-                "ig_guardrail.conversation",
+                "it goes on from several conversations, or from another than it names; each spends its own budgets",
+                "input" if asked.conversation is None else "ig_guardrail.conversation",
             )
-        said = read_items(asked.input, lambda name: store.item(caller.tenant, name))
-        self.before = (*(earlier.messages if earlier else ()), *said)
-        begun = self.writer.id if asked.store else None
-        self.named = earlier.conversation if earlier else asked.conversation or begun
+        self.named = next(iter(named), self.writer.id if asked.store else None)
 
     def question(self) -> Question:
         asked, instructed = self.asked, self.asked.instructions
@@ -144,8 +153,7 @@ class _Turn:
 
     def _keep(self, body: Told) -> None:
         said = read_items(body["output"], lambda name: None)
-        assert self.named is not None
-        self.store.keep(self.caller.tenant, Stored(body, (*self.before, *said), self.named))
+        self.store.keep(self.caller.tenant, Stored(body, (*self.before, *said), self.named or self.writer.id))
 
 
 async def _frames(opened: Opened, turn: _Turn) -> AsyncGenerator[bytes, None]:

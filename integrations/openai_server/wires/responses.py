@@ -35,7 +35,7 @@ FIELDS = Fields(
         *("safety_identifier", "service_tier", "user"),
     ),
     refused={
-        "conversation": "go on by `previous_response_id`; budgets are shared by `ig_guardrail.conversation`",
+        "conversation": "go on by `previous_response_id`; budgets are shared by `conversation` in `ig_guardrail`",
         "prompt": "no templates are kept here; write it into `instructions` and `input`",
         "moderation": "ask `/v1/moderations`; what was charged stands in `ig_guardrail`",
         "context_management": "conversations are never shortened",
@@ -92,11 +92,11 @@ def read_response(body: Mapping[str, Any]) -> ResponseAsked:
     return ResponseAsked(
         model=text_of(given, "model"),
         input=given.get("input"),
-        instructions=_optional(given, "instructions"),
+        instructions=_instructions(given),
         options={**options, **own},
         policy=named["policy"],
         conversation=named["conversation"],
-        previous=_optional(given, "previous_response_id"),
+        previous=text_of(given, "previous_response_id") if "previous_response_id" in given else None,
         stream=stream,
         store=truth_of({"store": True, **given}, "store"),
         told={
@@ -201,5 +201,6 @@ def _metadata(asked: Any) -> Mapping[str, str]:
     return dict(asked)
 
 
-def _optional(given: Mapping[str, Any], name: str) -> str | None:
-    return text_of(given, name) if name in given else None
+def _instructions(given: Mapping[str, Any]) -> str | None:
+    """None where they are left out or empty."""
+    return None if given.get("instructions", "") == "" else text_of(given, "instructions")

@@ -24,6 +24,7 @@ keys: keys.yaml
 host: 0.0.0.0
 limits: {at_once: 3, queue: 0, wait: 2, seconds: 9.5, tokens: 99, answers: 2, messages: 7}
 drain: 3
+stored: {count: 0, seconds: 60}
 ledger: spent.sqlite
 audit: {path: log/audit.jsonl, key_file: audit.key, keep_days: 180}
 record: {path: /var/scores.jsonl, texts: none}
@@ -45,6 +46,7 @@ def test_a_file_is_read_and_its_paths_start_where_it_is(file: Path) -> None:
     canary = config.canaries["polite"]
     assert (canary.policy, canary.share, canary.by) == (str(folder / "next.yaml"), 0.25, "tenant")
     assert (config.limits.at_once, config.limits.queue, config.limits.seconds) == (3, 0, 9.5)
+    assert (config.stored.count, config.stored.bytes, config.stored.seconds) == (0, 64_000_000, 60)
     assert config.keys == folder / "keys.yaml"
     spec = config.spec
     assert spec.limits == Limits(turns=7)

@@ -35,10 +35,11 @@ CALLS = {"arguments": '{"location": "San Francisco, CA"}', "name": "get_weather"
 
 
 class ByKey(Server):
-    """Every key is a tenant of its own."""
+    """A key names its tenant, and behind a slash what it may see of receipts."""
 
     def caller(self, request: Request) -> Caller:
-        return Caller(self.served.policies, request.headers["authorization"])
+        tenant, _, receipt = request.headers["authorization"].partition("/")
+        return Caller(self.served.policies, tenant, receipt=receipt or "full")  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +171,8 @@ def test_a_call_that_was_cut_off_is_not_shown(socket: str) -> None:
 
 
 def test_choices_of_tools(socket: str) -> None:
-    other = {**WEATHER, "name": "my_adder_tool"}
+    numbers = {"type": "object", "properties": {name: {"type": "integer"} for name in "ab"}, "required": ["a", "b"]}
+    other = {**WEATHER, "name": "my_adder_tool", "parameters": numbers}
     allowed = {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "my_adder_tool"}]}
     named = {"type": "function", "name": "get_weather"}
     for choice, name in ((allowed, "my_adder_tool"), (named, "get_weather")):
@@ -227,7 +229,12 @@ def test_a_chain_spends_one_budget_on_every_branch(socket: str) -> None:
     assert calm.output_text == CALM  # nothing is charged twice
     last = respond(socket, "shared", "three", previous_response_id=calm.id)
     assert last.output[0].content[-1].type == "refusal"
-    assert respond(socket, "shared", "one").output_text == RUDE  # another chain
+    named: Any = [{"type": "item_reference", "id": first.output[0].id}, {"role": "user", "content": "three"}]
+    assert respond(socket, "shared", named).output[0].content[-1].type == "refusal"
+    other = respond(socket, "shared", "one")
+    assert other.output_text == RUDE  # another chain
+    with pytest.raises(openai.BadRequestError, match="several conversations"):
+        respond(socket, "shared", named, previous_response_id=other.id)
 
 
 def test_the_conversation_is_the_chains_or_the_callers(socket: str) -> None:
@@ -249,6 +256,8 @@ def test_the_conversation_is_the_chains_or_the_callers(socket: str) -> None:
 
 def test_what_is_kept_belongs_to_a_tenant(socket: str) -> None:
     kept, lost = respond(socket, "calm"), respond(socket, "calm", store=False)
+    with client(socket, "a/none") as blind:
+        assert blind.responses.retrieve(kept.id).to_dict() == {**kept.to_dict(), "ig_guardrail": {}}
     with client(socket, "a") as ours, client(socket, "b") as theirs:
         assert ours.responses.retrieve(kept.id).to_dict() == kept.to_dict()
         for official, name in ((theirs, kept.id), (ours, lost.id), (ours, "resp_0")):
@@ -311,6 +320,7 @@ def test_fields_are_honoured_told_or_refused(socket: str) -> None:
         ({"conversation": "conv_1"}, "conversation"),
         ({"prompt": {"id": "x"}}, "prompt"),
         ({"instructions": 3}, "instructions"),
+        ({"instructions": []}, "instructions"),
         ({"metadata": {"a": 3}}, "metadata"),
         ({"tools": [{"type": "web_search"}]}, "tools[0]"),
         ({"tool_choice": {"type": "mcp"}}, "tool_choice"),

@@ -22,9 +22,9 @@ def test_the_oldest_are_forgotten_first() -> None:
     store.keep("b", kept("4"))
     assert names(store) == ["2", "3"]
     assert names(store, "b") == ["4"]
-    assert store.item("a", "msg_1") is None
-    assert store.item("a", "msg_3") == {"id": "msg_3"}
-    assert store.item("b", "msg_3") is None
+    assert store.holder("a", "msg_1") is None
+    assert store.holder("a", "msg_3") is store.find("a", "3")
+    assert store.holder("b", "msg_3") is None
 
 
 def test_bytes_are_bounded() -> None:
