@@ -13,7 +13,7 @@ LINED   := tests/unit/langchain tests/property/test_cancelling.py tests/property
 	tests/real/test_equality.py tests/real/test_standard_suite.py
 on_each_line = $(foreach line,$(LINES),PYTHONPATH=$(CURDIR)/$(line) $(BIN)/python -m pytest $(1) &&) true
 
-.PHONY: install demo test test-clients test-lines test-gpu test-models test-deep check check-rules check-tests quality bench bench-gpu growth profile mutants golden clean
+.PHONY: install demo test test-clients test-lines test-gpu test-models test-browser test-deep check check-rules check-tests quality bench bench-gpu growth profile mutants golden clean
 
 install: $(VENV)/.installed
 
@@ -67,6 +67,12 @@ test-models: install
 		$(BIN)/python -m pytest -m models tests/conformance/engine
 	IG_TEST_TOOL_MODEL="$$($(BIN)/python -m tests.formats.second_model $(VENV)/second-model)" \
 		$(BIN)/python -m pytest -m models tests/formats
+
+# The studio's page in a headless Chromium, which Debian's packages bring; also draws the pictures of docs/studio.md.
+test-browser: install
+	@{ command -v chromium-headless-shell || command -v chromium || command -v google-chrome; } >/dev/null || \
+		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium-headless-shell fonts-dejavu-core; }
+	IG_TEST_BROWSER=1 IG_PICTURES=docs/pictures $(BIN)/python -m pytest tests/browser
 
 test-deep: install
 	IG_STREAMS=100000 $(BIN)/python -m pytest tests/property tests/unit/workbench/meaning/test_comparing.py

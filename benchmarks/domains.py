@@ -5,6 +5,7 @@ the question, set the thresholds of the policies' heads; the others, and test ro
 
     python benchmarks/domains.py --data ROWS.jsonl.gz    ask, and measure; writes benchmarks/out/domains.json
     python benchmarks/domains.py ... --write             put the thresholds into policies/*.yaml first
+    python benchmarks/domains.py --write                 and measure nothing
 
 What is done is kept under benchmarks/out/domains, so that an interrupted run goes on. ROWS: `docs/cost-models.md` says
 which; may be given again.
@@ -32,8 +33,7 @@ from ig_guardrail.learn.data.rows import LabelledRow, digest_of, read_rows
 from ig_guardrail.policy import load_policy
 from ig_guardrail.types import CompiledPolicy, Message
 from ig_guardrail.workbench.traffic.bench import Bench, ChargedText, open_bench
-from ig_guardrail.workbench.traffic.calibrate import budget_of, calibrate_budget, data_sha256, peaks_of_recordings
-from ig_guardrail.workbench.traffic.rewrite import with_threshold
+from ig_guardrail.workbench.traffic.calibrate import data_sha256
 from ig_guardrail.workbench.traffic.texts import TextRow
 
 HERE = Path(__file__).parent
@@ -54,17 +54,21 @@ Peaks: TypeAlias = dict[str, float]  # by budget, or `prompt check`, the highest
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description="Measure the packaged policies of three domains.")
-    parser.add_argument("--data", type=Path, action="append", required=True, help="labelled rows; may be given again")
+    parser.add_argument("--data", type=Path, action="append", default=[], help="labelled rows; may be given again")
     parser.add_argument("--write", action="store_true", help="put the thresholds that were found into policies/")
     options = parser.parse_args(arguments)
+    if not (options.data or options.write):
+        parser.error("give --data, --write or both")
     OUT.mkdir(parents=True, exist_ok=True)
+    if options.write:
+        for name in RATES:
+            set_thresholds(name, ask(name, True))
+    if not options.data:
+        return 0
     rows = [row for row in read_rows(options.data).rows if row.split == "test"]
     figures: list[tables.Row] = []
     for name in RATES:
-        setting, held_back = ask(name, True), ask(name, False)
-        if options.write:
-            set_thresholds(name, setting)
-        figures += measured(name, held_back, rows)
+        figures += measured(name, ask(name, False), rows)
     data = {path.name: data_sha256(path) for path in options.data}
     publish(HERE / "out" / "domains.json", "Policies of three domains", figures, model="embedded", data_sha256=data)
     return 0
@@ -92,11 +96,9 @@ def set_thresholds(name: str, recorded: Path) -> None:
     """Write the thresholds of a policy's heads, each with its claim, into its file."""
     path = POLICIES / f"{name}.yaml"
     for head in HEADS:
-        policy = load_policy(path)
-        budget = budget_of(policy, head)
-        found = calibrate_budget(budget, peaks_of_recordings(policy, POLICIES, budget, recorded), RATES[name])
-        text = path.read_text(encoding="utf-8")
-        path.write_text(with_threshold(text, head, found.threshold, found.note(), str(path)), encoding="utf-8")
+        how = ["--budget", head, "--benign", recorded, "--rate", RATES[name], "--write"]
+        command = [sys.executable, "-m", "ig_guardrail", "policy", "calibrate", path, *how]
+        subprocess.run([str(word) for word in command], check=True)
 
 
 def measured(name: str, recorded: Path, rows: Sequence[LabelledRow]) -> Iterator[tables.Row]:

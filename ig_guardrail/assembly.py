@@ -20,7 +20,7 @@ from ig_guardrail.drive.auditor import Auditor
 from ig_guardrail.drive.recorder import Recorder
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.engine.loading.models import load_engine
-from ig_guardrail.errors import ModelError, PolicyError
+from ig_guardrail.errors import ModelError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.ledger import Ledger, ledger_at
 from ig_guardrail.policy import load_policy
@@ -55,30 +55,21 @@ def open_guardrail(spec: GuardrailSpec | None = None, policy: CompiledPolicy | N
 
 
 def guard_alike(
-    old: Guardrail, policy: CompiledPolicy, folder: Path | None, cost_models: Mapping[str, CostModel] | None
+    old: Guardrail,
+    policy: CompiledPolicy,
+    folder: Path | None,
+    cost_models: Mapping[str, CostModel] | None,
+    arm: str = "",
 ) -> Guardrail:
     """A guardrail for another policy, on the model of one that is open; its messages were tried.
 
-    Engine, ledger, values and limits are that one's, and so are its recorder and its audit log. In an arm of a rollout
-    it must bear the name of the policy before. Raises PolicyError, ModelError and HeadMismatch as at start-up.
+    Engine, ledger, values and limits are that one's, and so are its recorder and its audit log. Raises PolicyError,
+    ModelError and HeadMismatch as at start-up.
     """
-    if old.arm:
-        demand_same_name(policy, old.policy)
     new = guard(old.engine, policy, folder, old.values, old.ledger, cost_models, old.limits)
-    new.recorder, new.auditor, new.arm = old.recorder, old.auditor, old.arm
+    new.recorder, new.auditor, new.arm = old.recorder, old.auditor, arm
     new.approve()
     return new
-
-
-def demand_same_name(canary: CompiledPolicy, stable: CompiledPolicy) -> None:
-    """Raises PolicyError for a canary that bears another name than the policy in whose place it stands."""
-    if canary.name != stable.name:
-        raise PolicyError(
-            f"the policy is called '{canary.name}', and the one beside it '{stable.name}'",
-            where="canary",
-            why="what conversations have spent is kept by the policy's name, and would begin anew in the other arm",
-            fix="give both the same `metadata.name`, and another `version`",
-        )
 
 
 def open_engine(spec: GuardrailSpec) -> TransformersEngine:

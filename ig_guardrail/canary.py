@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from ig_guardrail.errors import RequestError
 from ig_guardrail.types import CompiledPolicy
@@ -58,10 +58,12 @@ def place_of(name: str) -> float:
     return (int.from_bytes(digest[:8], "big") >> 11) / 2**53
 
 
-def canary_in(given: object) -> object:
-    """A canary of a mapping with its fields; anything else as it is. Raises RequestError for other keys."""
-    if not isinstance(given, Mapping):
+def canary_in(given: Canary | Mapping[str, Any] | None) -> Canary | None:
+    """A canary, or one of a mapping with its fields. Raises RequestError for other keys, and for anything else."""
+    if given is None or isinstance(given, Canary):
         return given
+    if not isinstance(given, Mapping):
+        raise RequestError(f"it is {given!r:.40}", where="canary", fix="give a `Canary`, or a mapping with its fields")
     known = [field.name for field in fields(Canary)]
     unknown, missing = [name for name in given if name not in known], {"policy", "share"} - given.keys()
     if unknown or missing:

@@ -18,6 +18,7 @@ from ig_guardrail.drive.cost_registry import bind_costs
 from ig_guardrail.drive.decode import cancel, decode, left, open_answer, refuse
 from ig_guardrail.drive.failures import failed, ledger_failure, ours
 from ig_guardrail.drive.history import open_session
+from ig_guardrail.drive.observer import Observer
 from ig_guardrail.drive.prompt_check import check_prompt_text
 from ig_guardrail.drive.recorder import Recorder
 from ig_guardrail.drive.request import GenerationRequest, check_timeout
@@ -63,6 +64,7 @@ class Guardrail:
         self.recorder: Recorder | None = None
         self.auditor: Auditor | None = None
         self.arm = ""
+        self._observer: Observer | None = None
         self._executor = Worker("ledger", ledger_failure)
         self._approved = threading.Event()
 
@@ -70,6 +72,12 @@ class Guardrail:
         """The same guardrail over another engine: policy, cost models and ledger are shared, and what was approved."""
         other = copy.copy(self)
         other.engine = engine
+        return other
+
+    def observed(self, observer: Observer) -> Guardrail:
+        """The same guardrail, whose answers somebody of the program watches while they are decoded."""
+        other = copy.copy(self)
+        other._observer = observer
         return other
 
     def approve(self) -> None:
@@ -122,7 +130,9 @@ class Guardrail:
 
     def _flow(self, request: GenerationRequest) -> Waiting[Chunk]:
         usage = Usage()
-        run = make_run(request, self.policy, self.engine, self.costs, self.values, self.limits, self.arm)
+        run = make_run(
+            request, self.policy, self.engine, self.costs, self.values, self.limits, self.arm, self._observer
+        )
         try:
             last = yield from self._serve(run, usage)
         except GenerationFailed as failure:

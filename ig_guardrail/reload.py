@@ -1,4 +1,4 @@
-"""A policy file that is edited while a guardrail serves: later requests are held to it, those in flight keep theirs."""
+"""A policy file that is edited while it is in force: later requests are held to it, those in flight keep theirs."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Generic, Protocol, TypeVar
 
-from ig_guardrail.assembly import guard_alike
 from ig_guardrail.drive.failures import ours
 from ig_guardrail.errors import GuardrailError
-from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.policy import load_policy
 from ig_guardrail.policy.check import files_behind
-from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.threads import ForkSafeLock
 from ig_guardrail.types import CompiledPolicy
 
@@ -33,7 +30,14 @@ class FileState:
     written: int  # nanoseconds of the epoch
 
 
-Remake: TypeAlias = Callable[[Guardrail, CompiledPolicy, Path], Guardrail]  # the last one, and the policy of a folder
+class UnderPolicy(Protocol):
+    """What was opened under a policy, and holds whoever uses it to that."""
+
+    @property
+    def policy(self) -> CompiledPolicy: ...
+
+
+Opened = TypeVar("Opened", bound=UnderPolicy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,27 +53,29 @@ class Seen:
         return _states(self.files) == self.states
 
 
-class ReloadingGuardrail:
-    """A guardrail that follows its policy's file, and the files of the policies that it extends.
+class Reloading(Generic[Opened]):
+    """What follows its policy's file, and the files of the policies that it extends.
 
     `current` looks at them, at most ten times a second. What was written anew is read, started and tried as at
     start-up, on the thread of one caller, while others go on with the policy before. One that is refused leaves the
     last good one in force, is logged, and stands in `fault` until the file is mended.
     """
 
-    def __init__(self, spec: GuardrailSpec, opened: Guardrail, seen: Seen, remake: Remake | None = None) -> None:
-        """spec: names a policy file. seen: the state of the files before `opened` was made of them.
+    def __init__(
+        self, path: Path, opened: Opened, seen: Seen, remake: Callable[[Opened, CompiledPolicy], Opened]
+    ) -> None:
+        """path: the policy's file. seen: the state of the files before `opened` was made of them.
 
-        remake: makes the guardrail of another policy, and tries its messages; beside the same model, if left out
+        remake: opens another policy in place of the last one, and tries its messages
         """
         self.fault: str | None = None
-        self._spec, self._path, self._remake = spec, path_of(spec), remake or self._alike
-        self._guardrail, self._seen, self._before = opened, seen, seen.states
+        self._path, self._remake = path, remake
+        self._opened, self._seen, self._before = opened, seen, seen.states
         self._next = 0.0
         self._lock = ForkSafeLock()
 
-    def current(self) -> Guardrail:
-        """The guardrail for a request that begins now."""
+    def current(self) -> Opened:
+        """What is for a request that begins now."""
         now = time.monotonic()
         if now >= self._next and self._lock.take(wait=False):
             try:
@@ -77,7 +83,7 @@ class ReloadingGuardrail:
                 self._look()
             finally:
                 self._lock.give()
-        return self._guardrail
+        return self._opened
 
     def _look(self) -> None:
         states = _states(self._seen.files)
@@ -90,27 +96,24 @@ class ReloadingGuardrail:
         try:
             found = state_of(self._path)
             policy = load_policy(self._path)
-            new = self._remake(self._guardrail, policy, self._path.parent)
+            new = self._remake(self._opened, policy)
         except Exception as error:  # whatever it is, the request that looked has a policy to be answered under
             self._refuse(found, ours(error))
             return
         if found.stands:  # else it was read amid a change
-            self._guardrail, self._seen, self.fault = new, found, None
+            self._opened, self._seen, self.fault = new, found, None
             LOG.warning("policy '%s' %s is in force (%s)", policy.name, policy.version, policy.sha256[:12])
-
-    def _alike(self, old: Guardrail, policy: CompiledPolicy, folder: Path) -> Guardrail:
-        return guard_alike(old, policy, folder, self._spec.cost_models)
 
     def _refuse(self, found: Seen, error: GuardrailError) -> None:
         if found.stands:
             self._seen, self.fault = found, str(error)
-            kept = self._guardrail.policy
+            kept = self._opened.policy
             LOG.error("policy '%s' %s stays in force: its file was changed, and %s", kept.name, kept.version, error)
 
 
-def path_of(spec: GuardrailSpec) -> Path:
-    """The file of a spec's policy. Raises GuardrailError for one that is no file, and so is never changed."""
-    path = Path(spec.policy) if isinstance(spec.policy, str | Path) else None
+def path_of(policy: str | Path | CompiledPolicy) -> Path:
+    """The file of a policy. Raises GuardrailError for one that is no file, and so is never changed."""
+    path = Path(policy) if isinstance(policy, str | Path) else None
     if path is None or not path.is_file():
         raise GuardrailError(
             "a policy that is no file cannot be reloaded",

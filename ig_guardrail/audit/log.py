@@ -27,7 +27,8 @@ LOG = logging.getLogger(__name__)
 
 BUSY_S = 10.0  # for which a line waits for its turn
 _LOOK_S = 0.005
-ANSWER, TORN, DROPPED = "answer", "torn", "dropped"  # kinds of lines
+ANSWER, CALL, TORN, DROPPED = "answer", "call", "torn", "dropped"  # kinds of lines
+DECISIONS = (ANSWER, CALL)  # those that hold one
 _Place: TypeAlias = tuple[int, int]  # of the newest file: by what it is known, and its size
 
 

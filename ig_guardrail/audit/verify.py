@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ig_guardrail.audit.chain import START, AuditKey, AuditLine, Head, read_line
 from ig_guardrail.audit.files import LogFiles, raw_lines
-from ig_guardrail.audit.log import ANSWER, DROPPED, TORN
+from ig_guardrail.audit.log import ANSWER, CALL, DROPPED, TORN
 from ig_guardrail.errors import AuditError, RequestError, brief
 
 MOST_FAULTS = 1_000
@@ -31,12 +31,14 @@ class Verification:
     """What following a chain found.
 
     first, last  lines that were there, by number; 0 where there was none
+    calls        lines of calls that were judged by themselves, where they run
     notes        what is as it should be, and worth telling: torn lines, files that were dropped
     """
 
     files: list[str] = field(default_factory=list)
     lines: int = 0
     answers: int = 0
+    calls: int = 0
     first: int = 0
     last: Head = START
     keyed: bool = False
@@ -51,7 +53,8 @@ class Verification:
         """Faults and notes with their places, and what was followed."""
         told = [*map(str, self.faults), *(f"note: {one}" for one in self.notes)]
         bound = "bound by a key" if self.keyed else "bound without a key: compare the head with a copy of it"
-        span = f"lines {self.first} to {self.last.n} of {', '.join(self.files)}: {self.answers} answers, {bound}"
+        count = f"{self.answers} answers" + f", {self.calls} calls" * bool(self.calls)
+        span = f"lines {self.first} to {self.last.n} of {', '.join(self.files)}: {count}, {bound}"
         whole = [f"head {self.last.n} {self.last.hash}", "whole: nothing was changed, put in, moved or taken out"]
         broken = [f"broken: {len(self.faults)} fault{'s' * (len(self.faults) > 1)}"]
         return "\n".join([*told, span, *(broken if self.faults else whole)])
@@ -196,6 +199,7 @@ class _Follower:
         found, kind = self._found, line.values.get("kind")
         found.lines += 1
         found.answers += kind == ANSWER
+        found.calls += kind == CALL
         found.first = found.first or line.n
         found.keyed = line.key is not None
         found.last = line.head

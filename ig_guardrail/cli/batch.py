@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ig_guardrail.drive.request import GenerationRequest
     from ig_guardrail.guardrail import Guardrail
 
-Ask: TypeAlias = "Callable[[BatchRow], GenerationRequest]"
+Ask: TypeAlias = "Callable[[BatchRow], tuple[Guardrail, GenerationRequest]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,6 @@ class Summary:
 
 
 def answer_all(
-    guardrail: Guardrail,
     rows: Sequence[BatchRow],
     ask: Ask,
     out: Path,
@@ -50,6 +49,7 @@ def answer_all(
 ) -> Summary:
     """Answer what `out` does not hold yet, and add a line for each: id, text, the row's other keys, the receipt.
 
+    ask: what answers a row, and the request to it
     setting: of all that answers depend on beside their row; `out` may hold answers of one setting alone
     streams: answers at a time
     done: called once for every row
@@ -64,7 +64,7 @@ def answer_all(
 
     def answer(chain: Sequence[BatchRow]) -> None:
         for row in chain:
-            line = None if stop.is_set() else _answered(guardrail, ask, row, timeout, stop)
+            line = None if stop.is_set() else _answered(ask, row, timeout, stop)
             if line is None:
                 return
             with adding:
@@ -85,7 +85,7 @@ def answer_all(
 
 
 def setting_of(guardrail: Guardrail, options: Mapping[str, Any]) -> str:
-    """A short name of the model, the policy and the options of a batch. 16 hex digits."""
+    """A short name of the model, the usual policy and the options of a batch. 16 hex digits."""
     info = guardrail.engine.info
     told = json.dumps([info.model_sha256, info.numerics, guardrail.policy.sha256, options], sort_keys=True, default=str)
     return hashlib.sha256(told.encode()).hexdigest()[:16]
@@ -102,15 +102,13 @@ def check_conversations(rows: Sequence[BatchRow], out: Path, ledger: object) -> 
         )
 
 
-def _answered(
-    guardrail: Guardrail, ask: Ask, row: BatchRow, timeout: float | None, stop: threading.Event
-) -> dict[str, Any] | None:
+def _answered(ask: Ask, row: BatchRow, timeout: float | None, stop: threading.Event) -> dict[str, Any] | None:
     """What is written of a row's answer; None if the batch was stopped while it was under way."""
     from ig_guardrail.stream.receipt import as_dict
 
     told = {"id": row.id, **({"other": row.other} if row.other else {})}
     try:
-        receipt = _receipt(guardrail, ask(row), timeout, stop)
+        receipt = _receipt(*ask(row), timeout, stop)
     except GenerationFailed as failure:
         return {**told, "outcome": "failed", "text": "", "error": str(failure), "receipt": as_dict(failure.receipt)}
     except GuardrailError as error:

@@ -23,6 +23,7 @@ from ig_guardrail.cli.commands.evaluation import eval_command
 from ig_guardrail.cli.commands.run import run_command
 from ig_guardrail.cli.commands.serve import serve_command
 from ig_guardrail.cli.commands.strategies import strategies_command
+from ig_guardrail.cli.commands.studio import studio_command
 from ig_guardrail.errors import GuardrailError
 
 INTERRUPTED = 130
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.command("run")(run_command)
 app.command("chat")(chat_command)
 app.command("serve")(serve_command)
+app.command("studio")(studio_command)
 app.command("demo")(demo_command)
 app.command("doctor")(doctor_command)
 app.command("strategies")(strategies_command)

@@ -24,6 +24,17 @@ RecordOption: TypeAlias = Annotated[
 RecordedTexts: TypeAlias = Annotated[
     str, typer.Option("--record-texts", help="What recordings keep of a text: 'hash' (SHA-256), 'none' or 'plain'.")
 ]
+CanaryOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--canary", help="Another policy, for a share of names: a file, or a packaged name."),
+]
+CanaryShare: TypeAlias = Annotated[
+    float | None, typer.Option("--canary-share", help="With --canary: of how many names, from 0 to 1.")
+]
+CanaryBy: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--canary-by", help="With --canary: whose names, 'conversation' (if left out) or 'tenant'."),
+]
 AuditOption: TypeAlias = Annotated[
     Path | None, typer.Option("--audit", help="Write a line for every answer to this audit log.")
 ]

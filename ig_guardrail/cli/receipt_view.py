@@ -33,13 +33,19 @@ def line(receipt: Receipt) -> Text:
         f"{name} {_amount(entry['spent'])}/{_amount(entry['of'])}{_mode(entry)}"
         for name, entry in receipt.spend.items()
     ]
-    return Text(" · ").join([_outcome(receipt.verdict), *(Text(budget, "dim") for budget in budgets)])
+    told = [*_arm(receipt), *budgets]
+    return Text(" · ").join([_outcome(receipt.verdict), *(Text(one, "dim") for one in told)])
 
 
 def _heading(receipt: Receipt) -> Text:
     policy, strategy = receipt.policy, receipt.search["strategy"]
-    facts = [f"policy {policy['name']} {policy['version']}", f"strategy {strategy}"]
+    facts = [f"policy {policy['name']} {policy['version']}", *_arm(receipt), f"strategy {strategy}"]
     return Text(" · ").join([_outcome(receipt.verdict), *(Text(fact, "dim") for fact in facts)])
+
+
+def _arm(receipt: Receipt) -> list[str]:
+    """Which arm answered, where there is a canary."""
+    return [f"arm {receipt.arm}"] if receipt.arm else []
 
 
 def _outcome(verdict: Verdict) -> Text:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from ig_guardrail.canary import Canary, Naming
 from ig_guardrail.errors import GenerationFailed, RequestError
 from ig_guardrail.text.calls import ResponseFormat, shown_length
 from ig_guardrail.types import OUR_FORMAT, Chunk, GenerationDefaults, Message, Reasoning, Receipt, ToolFormat
@@ -105,6 +106,32 @@ def read_biases(given: Sequence[str] | None) -> tuple[tuple[int, float], ...]:
     from ig_guardrail.integrations.langchain.options import token_biases
 
     return token_biases([word.partition("=")[::2] for word in given or ()])
+
+
+def read_canary(
+    policy: str | None, share: float | None, by: str | None, conversation: bool, tenant: str | None
+) -> Canary | None:
+    """The canary that options tell; None without them.
+
+    conversation: whether conversations have names. Raises RequestError for half of one, and where no name leads to it.
+    """
+    if policy is None and share is None and by is None:
+        return None
+    if policy is None or share is None:
+        raise RequestError(
+            "a canary needs a policy and a share",
+            where="--canary, --canary-share",
+            fix="give `--canary FILE --canary-share 0.1`",
+        )
+    canary = Canary(policy, share, cast(Naming, by or "conversation"))
+    if not (tenant if canary.by == "tenant" else conversation):
+        raise RequestError(
+            f"nothing has the name of a {canary.by}",
+            where="--canary",
+            why="who is answered under the canary is told by names, and whoever has none never is",
+            fix="give `--tenant`" if canary.by == "tenant" else "give `--conversation`, or rows with a `conversation`",
+        )
+    return canary
 
 
 def opening_turns(system: str | None) -> tuple[Message, ...]:

@@ -1,30 +1,32 @@
 """Has a line of the audit log written for every answer, before its end is delivered.
 
-The line holds no text: the scores of the answer as a recording has them, the books of drafts that were denied, and the
-receipt without its texts. From that each decision can be made again.
+Whoever judges whole texts has lines of his own written in the same way (`check`). A line holds no text: the scores of
+the answer as a recording has them, the books of drafts that were denied, and the receipt without its texts. From that
+each decision can be made again.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import asdict, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 from ig_guardrail.audit.log import ANSWER, BUSY_S, AuditLog
 from ig_guardrail.budget import BudgetState
 from ig_guardrail.drive.backlog import Backlog
 from ig_guardrail.drive.recorder import recording_of
 from ig_guardrail.drive.run import Run
-from ig_guardrail.drive.runners import DeadlinePassed, OutOfTime, Wait, Waiting
+from ig_guardrail.drive.runners import DeadlinePassed, OutOfTime, Wait, Waiting, finish
 from ig_guardrail.drive.usage import DeniedDraft, Usage
 from ig_guardrail.errors import AuditError, GenerationFailed, brief
 from ig_guardrail.settings import AuditFile
 from ig_guardrail.stream.receipt import as_dict
-from ig_guardrail.stream.recording import FORMAT
-from ig_guardrail.types import Measure, Receipt
+from ig_guardrail.stream.recording import FORMAT, Recording
+from ig_guardrail.types import CompiledPolicy, Measure, Receipt
 
 LOG = logging.getLogger(__name__)
 
@@ -33,6 +35,7 @@ LATE_S = 1.0  # the same past a request's deadline
 MOST_DRAFTS = 16  # of a budget, whose scores are kept
 TEXTS = ("text", "reasoning", "message")
 ELSEWHERE = ("policy", "cost_models", "charges", "fail_open", "at", "language", "arm")  # in the recording
+EntryOf: TypeAlias = Callable[[AuditLog], Mapping[str, Any]]  # what a line of a log says
 
 
 class Auditor:
@@ -56,7 +59,7 @@ class Auditor:
 
         Raises GenerationFailed where it cannot be written, that is demanded, and the answer has not failed already.
         """
-        call = self._backlog.begin(self._write, run, usage, receipt)
+        call = self._backlog.begin(self._write, run.policy, partial(audit_entry, run, usage, receipt))
         try:
             error = yield from _missed(call)
         except DeadlinePassed:
@@ -68,17 +71,23 @@ class Auditor:
 
     def note_left(self, run: Run, usage: Usage, receipt: Receipt) -> None:
         """Write the line of an answer whose reader left. Waits for nothing."""
-        self._backlog.begin(self._write, run, usage, receipt)
+        self._backlog.begin(self._write, run.policy, partial(audit_entry, run, usage, receipt))
+
+    def check(self, policy: CompiledPolicy, entry_of: EntryOf) -> None:
+        """Write a line of what was decided under a policy. Waits; raises AuditError where it cannot and must be."""
+        error = finish(_missed(self._backlog.begin(self._write, policy, entry_of)))
+        if error is not None and self._closed:
+            raise error
 
     def flush(self, seconds: float = 5.0) -> None:
         """Wait until what was begun is written, so many seconds at most."""
         self._backlog.flush(seconds)
 
-    def _write(self, run: Run, usage: Usage, receipt: Receipt) -> None:
+    def _write(self, policy: CompiledPolicy, entry_of: EntryOf) -> None:
         try:
-            self.log.keep_policy(run.policy.sha256, run.policy.normal_form)
+            self.log.keep_policy(policy.sha256, policy.normal_form)
             lost = {"lost": self._lost} if self._lost else {}
-            self.log.append({**audit_entry(run, usage, receipt, self.log), **lost})
+            self.log.append({**entry_of(self.log), **lost})
         except Exception as error:
             self._lost += 1
             LOG.error("an answer has no line in the audit log %s: %s", self.log.file.path, brief(error))
@@ -115,22 +124,17 @@ def _error_of(call: Future[Any]) -> AuditError | None:
 def audit_entry(run: Run, usage: Usage, receipt: Receipt, log: AuditLog) -> dict[str, Any]:
     """What a line says of an answer."""
     recording = recording_of(run, usage, receipt, "plain" if log.file.texts else "none")
-    if not log.file.texts:
-        recording = replace(recording, text_sha256=log.name(receipt.text))
     told = as_dict(receipt)
     dropped = (*ELSEWHERE, *(() if log.file.texts else TEXTS))
     kept = {name: value for name, value in told.items() if name not in dropped}
     stops = [log.name(one) for one in receipt.sampling["stop"]]
     return {
         "kind": ANSWER,
-        "recording": {"format": FORMAT, **asdict(recording)},
-        "drafts": {budget: _drafts(list(over.values())) for budget, over in usage.over.items()},
+        "recording": recorded(recording, receipt.text, log),
+        "drafts": {budget: drafts_of(list(over.values())) for budget, over in usage.over.items()},
         "opening": {budget: _books(state) for budget, state in usage.opening.accounts.items()},
         "left": {line.budget: line.z_after for line in receipt.charges},
-        "who": {
-            name: None if told is None else log.name(told)
-            for name, told in (("conversation", run.request.conversation), ("tenant", run.request.tenant))
-        },
+        "who": named(run.request.conversation, run.request.tenant, log),
         "receipt": {
             **kept,
             "prompt_sha256": log.name(receipt.prompt_sha256),
@@ -140,7 +144,21 @@ def audit_entry(run: Run, usage: Usage, receipt: Receipt, log: AuditLog) -> dict
     }
 
 
-def _drafts(denied: Sequence[DeniedDraft]) -> list[dict[str, Any]]:
+def recorded(recording: Recording, text: str, log: AuditLog) -> dict[str, Any]:
+    """A recording as a log keeps it, of which the text is only named, unless it keeps texts."""
+    kept = recording if log.file.texts else replace(recording, text=None, text_sha256=log.name(text))
+    return {"format": FORMAT, **asdict(kept)}
+
+
+def named(conversation: str | None, tenant: str | None, log: AuditLog) -> dict[str, str | None]:
+    """Whose answer it is, as a log names them."""
+    return {
+        name: None if told is None else log.name(told)
+        for name, told in (("conversation", conversation), ("tenant", tenant))
+    }
+
+
+def drafts_of(denied: Sequence[DeniedDraft]) -> list[dict[str, Any]]:
     """The scores of drafts that were denied, and what was spent before each."""
     return [
         {"before": _books(one.before), "points": [_point(measure) for measure in one.measures]}

@@ -97,7 +97,7 @@ def recording_of(run: Run, usage: Usage, receipt: Receipt, texts: str = "hash") 
         searched=bool(usage.over) or any(one.candidates > 1 or one.denials for one in usage.blocks),
         tracks=tracks_of(run.costs, receipt.charges),
         prompt=recorded_prompt(run.policy.prompt, usage.prompt_check),
-        denied=_denied(usage.over),
+        denied=denied_candidates({budget: list(drafts.values()) for budget, drafts in usage.over.items()}),
         fail_open=receipt.fail_open,
         text_sha256=None if texts == "none" else text_sha256(receipt.text),
         text=receipt.text if texts == "plain" else None,
@@ -156,8 +156,9 @@ def engine_facts(info: EngineInfo) -> dict[str, str]:
     return {"name": info.model, "sha256": info.model_sha256, "numerics": info.numerics, "language": info.language}
 
 
-def _denied(over: Mapping[str, Mapping[int, DeniedDraft]]) -> dict[str, DeniedCandidates]:
-    scores = {budget: [one.worst.score for one in drafts.values()] for budget, drafts in over.items()}
+def denied_candidates(over: Mapping[str, Sequence[DeniedDraft]]) -> dict[str, DeniedCandidates]:
+    """By budget, what is kept of drafts that were over it."""
+    scores = {budget: [one.worst.score for one in drafts] for budget, drafts in over.items()}
     return {budget: DeniedCandidates(len(all), max(all), _tenths(all)) for budget, all in scores.items()}
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from ig_guardrail.costs.base import Sourced, Steerable
 from ig_guardrail.costs.rewards.values import Values
 from ig_guardrail.drive.cost_registry import CostRegistry
+from ig_guardrail.drive.observer import Observer
 from ig_guardrail.drive.request import GenerationRequest, beginning_of, check, check_payer, messages_before_answer
 from ig_guardrail.drive.scorer import of_shown_thoughts
 from ig_guardrail.engine.base import Engine, EngineInfo
@@ -32,6 +33,7 @@ class Run:
     prompt    the conversation before the answer, encoded
     began     `time.monotonic()` seconds
     arm       `stable` or `canary`, where some requests are answered under another policy
+    observer  of the program, who sees drafts; mostly nobody
     """
 
     request: GenerationRequest
@@ -46,6 +48,7 @@ class Run:
     prompt: Prompt
     began: float
     arm: str = ""
+    observer: Observer | None = None
 
     @property
     def sampling(self) -> Sampling:
@@ -87,6 +90,7 @@ def make_run(
     values: Values,
     limits: Limits,
     arm: str = "",
+    observer: Observer | None = None,
 ) -> Run:
     """Raises RequestError for what cannot be served; UnguardedNotAllowed."""
     began = time.monotonic()
@@ -96,7 +100,9 @@ def make_run(
     check_payer(request, shared_rules(held_to.rules))
     prompt = engine.encode(messages_before_answer(request.turns), request.thinking, request.notation)
     prompt = replace(prompt, cache_salt=request.cache_salt)
-    return Run(request, policy, engine, held_to, values, limits, method, strategy, settings, prompt, began, arm)
+    return Run(
+        request, policy, engine, held_to, values, limits, method, strategy, settings, prompt, began, arm, observer
+    )
 
 
 def search_context(run: Run, risky_prompt: bool) -> SearchContext:

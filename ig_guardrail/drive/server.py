@@ -14,6 +14,7 @@ from typing import Any
 from ig_guardrail.budget import Point, SafetyState, pressure, remaining, settle
 from ig_guardrail.causes import log_cause, name_cause
 from ig_guardrail.counterfactual import edit_messages
+from ig_guardrail.drive.observer import Progress
 from ig_guardrail.drive.run import Run
 from ig_guardrail.drive.runners import Show, Wait, Waiting
 from ig_guardrail.drive.scorer import Scorer
@@ -215,7 +216,10 @@ class Server:
         for over in (rule.budget for rule in rules if lowest[rule.budget.id] < 0):
             self.usage.note_unsafe(node, mine, over, before)
         pressures = [pressure(measure.score, thresholds[measure.budget]) for measure in mine]
-        return CostEstimate(lowest, sum(line.cost for line in charges), max(pressures, default=0.0))
+        estimate = CostEstimate(lowest, sum(line.cost for line in charges), max(pressures, default=0.0))
+        if self.run.observer is not None:
+            self.run.observer.judged(node, charges, estimate.within)
+        return estimate
 
     def _commit(self, node: Node) -> Waiting[SearchReply]:
         gate = self.gate
@@ -231,6 +235,8 @@ class Server:
         yield from self._settle()
         thought = len(gate.reasoning)
         fresh = gate.release()
+        if self.run.observer is not None:
+            self.run.observer.accepted(node, Progress(gate.charges, gate.released, gate.end, gate.given))
         if fresh:
             self.usage.note_released()
             added = len(gate.reasoning) - thought

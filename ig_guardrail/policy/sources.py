@@ -15,6 +15,8 @@ from ig_guardrail.policy.yaml.decoding import MOST_BYTES
 
 CASES = "_test.yaml"  # how the name of a file ends that has cases of a policy
 SCHEMA = "schema.json"  # beside policies: what their first line has editors read
+CASES_SCHEMA = "cases.schema.json"  # the same of files of cases
+EDITOR = "# yaml-language-server: $schema="
 WAIVERS = ("waivers.yaml", "waivers.yml")  # beside policies: the warnings that somebody answers for
 STDIN = "-"
 IN_STDIN = "<stdin>"  # how faults call what was read there

@@ -45,7 +45,14 @@ WAIVER = Section(
 )
 LANGUAGE = Section(
     "a file of waivers",
-    {"waivers": Field(ListOf(WAIVER, 1, 1000), "the waivers", "[{code: P134, ...}]", required=True)},
+    {
+        "waivers": Field(
+            ListOf(WAIVER, 1, 1000),
+            "the waivers",
+            '[{code: P134, path: tools.arguments, reason: reviewed, owner: you@example.org, expires: "2027-06-30"}]',
+            required=True,
+        )
+    },
 )
 
 

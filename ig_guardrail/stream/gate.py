@@ -70,6 +70,11 @@ class Gate:
         return len(self._shown)
 
     @property
+    def given(self) -> int:
+        """Of these the characters that were not shown: of a beginning that the caller wrote, of a hidden thought."""
+        return self._given
+
+    @property
     def shown(self) -> bool:
         """Whether anything was shown."""
         return len(self._shown) > self._given

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Steps, dotted
 from ig_guardrail.policy.sources import PolicySource
@@ -23,6 +24,10 @@ class Renamed:
     path: Steps
     value: Scalar
     new: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain values."""
+        return {"path": dotted(self.path), "line": self.value.mark.line, "old": self.value.text, "new": self.new}
 
     def as_text(self, file: str) -> str:
         return f"{file}:{self.value.mark.line}: {dotted(self.path)}: `{self.value.text}` is `{self.new}` now"

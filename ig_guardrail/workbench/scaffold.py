@@ -1,6 +1,6 @@
 """A folder for a policy of one's own: a packaged policy under a new name, or one that extends it, and its cases.
 
-The schema lies beside it, where the policy's first line tells editors to look: no network is needed for it.
+Their schemas lie beside them, where their first lines tell editors to look: no network is needed for that.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from pathlib import Path
 from ig_guardrail.errors import RequestError
 from ig_guardrail.policy import load_policy
 from ig_guardrail.policy.language import API_VERSION, KIND, NAME
-from ig_guardrail.policy.sources import CASES, SCHEMA
+from ig_guardrail.policy.reference.json_schema import json_schema
+from ig_guardrail.policy.sources import CASES, CASES_SCHEMA, EDITOR, SCHEMA
 from ig_guardrail.workbench.cases.recordings import SUFFIX
+from ig_guardrail.workbench.schemas import cases_schema
 
 CHILD = """\
-# yaml-language-server: $schema=schema.json
 # All that `{source}` says, and what is stricter here: write it below. `ig-guardrail policy show {source}` shows what
 # there is to tighten, `ig-guardrail policy explain` which file says what.
 apiVersion: {version}
@@ -33,7 +34,7 @@ extends: {{policy: {source}, version: "{range}"}}
 
 
 def write_policy(folder: Path, source: str, *, extend: bool = False) -> list[Path]:
-    """Write `policy.yaml`, `policy_test.yaml`, its recorded scores and the schema into a new folder; the files.
+    """Write `policy.yaml`, `policy_test.yaml`, its recorded scores and both schemas into a new folder; the files.
 
     extend: whether the policy extends the packaged one, and is no copy of it
     Raises RequestError where the folder is there already, or cannot be a policy's name.
@@ -51,9 +52,10 @@ def write_policy(folder: Path, source: str, *, extend: bool = False) -> list[Pat
     text = (packaged / f"{source}.yaml").read_text(encoding="utf-8")
     files = {
         "policy.yaml": _child(name, source) if extend else _named(text, name, source),
-        f"policy{CASES}": (packaged / f"{source}{CASES}").read_text(encoding="utf-8"),
+        f"policy{CASES}": f"{EDITOR}{CASES_SCHEMA}\n" + (packaged / f"{source}{CASES}").read_text(encoding="utf-8"),
         f"policy{SUFFIX}": (packaged / f"{source}{SUFFIX}").read_text(encoding="utf-8"),
-        SCHEMA: (packaged / SCHEMA).read_text(encoding="utf-8"),
+        SCHEMA: json_schema(),
+        CASES_SCHEMA: cases_schema(),
     }
     try:
         folder.mkdir(parents=True)
@@ -70,7 +72,9 @@ def _child(name: str, source: str) -> str:
     """A policy that extends another one, of the version that it has now, and all up to the next great change."""
     version = load_policy(source).version
     versions = f">={version},<{int(version.split('.')[0]) + 1}"
-    return CHILD.format(name=name, source=source, range=versions, version=API_VERSION, kind=KIND)
+    return f"{EDITOR}{SCHEMA}\n" + CHILD.format(
+        name=name, source=source, range=versions, version=API_VERSION, kind=KIND
+    )
 
 
 def _named(text: str, name: str, source: str) -> str:

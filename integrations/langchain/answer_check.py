@@ -17,7 +17,7 @@ from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain.messages.blocks import RECORD
 from ig_guardrail.integrations.langchain.messages.content import ContentReader
 from ig_guardrail.integrations.langchain.messages.conversation import CALLS
-from ig_guardrail.integrations.langchain.text_checks import TextChecks, readings
+from ig_guardrail.integrations.langchain.text_checks import BudgetCheck, TextChecks, readings
 
 MIRRORS = CALLS | {"tool_call_chunk", "invalid_tool_call", "function_call", "input_json_delta", "redacted_thinking"}
 BESIDE = ("reasoning_content", "refusal")  # words that hosts put beside the content
@@ -32,14 +32,23 @@ class Refusal:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class JudgedAnswer:
+    """What was judged of an answer, what the worst of it costs each budget, and why it is refused, if it is."""
+
+    text: str
+    budgets: tuple[BudgetCheck, ...] = ()
+    refusal: Refusal | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class AnswerCheck:
     """The checks of a policy on answers. unjudged: kinds of content that pass although they are not text."""
 
     checks: TextChecks
     unjudged: Container[str] = ()
 
-    def denied(self, messages: Sequence[BaseMessage], tools: Container[str], value: Any = None) -> Refusal | None:
-        """Why the policy does not let an answer through; None if it does.
+    def judge(self, messages: Sequence[BaseMessage], tools: Container[str], value: Any = None) -> JudgedAnswer | None:
+        """What the policy says of an answer; None where nothing of it is to be judged here.
 
         tools: names of those that will run, and be judged then. value: the structured response.
         """
@@ -49,18 +58,19 @@ class AnswerCheck:
         try:
             texts = [text for answer in answers for text in self._texts(answer)]
         except RequestError as error:
-            return Refusal(error.what)
+            return JudgedAnswer("", refusal=Refusal(error.what))
         if value is not None:
             texts += readings("", {"value": plain(value)})[1:]  # a value is no call
         judged = [[text] for text in dict.fromkeys(texts) if text.strip()]
         for answer in answers:
             calls = [call for call in answer.tool_calls if call["name"] not in tools]
             judged += [readings(call["name"], call["args"]) for call in calls]
-        over = [found for texts in judged if (found := self.checks.overdrawn(texts))]
-        if not over:
-            return None
-        denied = frozenset(hazard for found in over for hazards in found.values() for hazard in hazards)
-        return Refusal(f"budget '{next(iter(over[0]))}'", denied)
+        found = [tuple(self.checks.judged(texts)) for texts in judged]
+        over = [one for checks in found for one in checks if one.over]
+        denied = frozenset(hazard for one in over for hazard in one.hazards)
+        refusal = Refusal(f"budget '{over[0].charge.budget}'", denied) if over else None
+        worst = tuple(max(of, key=lambda one: (one.over, one.charge.score)) for of in zip(*found, strict=True))
+        return JudgedAnswer("\n".join(texts[0] for texts in judged), worst, refusal) if judged else None
 
     def _judged(self, answer: AIMessage) -> bool:
         record = answer.response_metadata.get(RECORD, {})

@@ -258,7 +258,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
     @property
     def policy_fault(self) -> str | None:
         """Why the policy's file, as it was changed last, was refused, so that the one before is still in force."""
-        return None if self.guardrail is not None else self._opened().fault()
+        return None if self.guardrail is not None else self._opened().fault
 
     # -------------------------------------------------------------------------------------------------- generation
 
@@ -275,7 +275,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         payer = self._payer(kwargs)
         options, turns = self._options(stop, kwargs, payer), messages_of(messages, self._limits())
         with overflow_told():
-            guardrail = self._given(model) or self._opened(model).guardrail(payer)
+            guardrail = self._given(model) or self._opened(model).current(payer)
             yield from _pieces(guardrail, options.within(guardrail), turns)
 
     @override
@@ -290,7 +290,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         model = kwargs.pop("model", None)
         payer = self._payer(kwargs)
         options, turns = self._options(stop, kwargs, payer), messages_of(messages, self._limits())
-        guardrail = self._given(model) or await self._opened(model).guardrail_async(payer)
+        guardrail = self._given(model) or await self._opened(model).current_async(payer)
         options = options.within(guardrail)
         with overflow_told():
             async with aclosing(guardrail.astream(options.ask(turns), options.timeout)) as chunks:
@@ -310,7 +310,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         model = kwargs.pop("model", None)
         payer = self._payer(kwargs)
         options, turns = self._options(stop, kwargs, payer), messages_of(messages, self._limits())
-        guardrail = self._given(model) or self._opened(model).guardrail(payer)
+        guardrail = self._given(model) or self._opened(model).current(payer)
         options = options.within(guardrail)
         with overflow_told():
             return _together([generate_from_stream(_pieces(guardrail, one, turns)) for one in options.each()])
@@ -439,7 +439,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         return self._present().engine.encode(turns, told_to_think(self.reasoning), notation).ids
 
     def _present(self) -> Guardrail:
-        return self._given() or self._opened().guardrail()
+        return self._given() or self._opened().current()
 
     # --------------------------------------------------------------------------------------------------- identity
 

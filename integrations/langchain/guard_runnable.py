@@ -15,6 +15,7 @@ from langchain_core.messages import AIMessageChunk, message_chunk_to_message
 from langchain_core.runnables import Runnable, RunnableConfig
 from typing_extensions import override
 
+from ig_guardrail.canary import Canary, canary_in
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.drive.request import GenerationRequest, check_language
 from ig_guardrail.engine.external.engine import StreamedEngine
@@ -30,7 +31,7 @@ from ig_guardrail.integrations.langchain.inner.answer import (
 from ig_guardrail.integrations.langchain.payer import Payers, TenantOf
 from ig_guardrail.integrations.langchain.structured import AnswerRefused
 from ig_guardrail.integrations.langchain.text_checks import LONGEST, TextOpening, sampling
-from ig_guardrail.ledger import Ledger
+from ig_guardrail.ledger import AccountKey, Ledger
 from ig_guardrail.settings import AuditFile
 from ig_guardrail.text.calls import shown_length
 from ig_guardrail.types import Chunk, CompiledPolicy, Message
@@ -49,6 +50,8 @@ class GuardRunnable(Runnable[Any, Any]):
     tenant, tenant_of, tenant_key  name the tenant, as in `ChatIGGuardrail`
     cost_models those that the policy leaves to the program, by name
     audit       an audit log, in which a line is written for every answer before its end is delivered; without texts
+    reload      whether a policy file that is changed holds for the texts that begin after that; see `policy_fault`
+    canary      another policy for a share of conversations or tenants, as a `Canary` or a dict of its fields
 
     Raises PolicyError or ModelError at once; when it runs, GenerationFailed if the guard fails, and errors of the chain
     as they are. Closing the stream closes what it reads from.
@@ -67,13 +70,20 @@ class GuardRunnable(Runnable[Any, Any]):
         tenant_of: TenantOf | None = None,
         tenant_key: str | None = None,
         audit: str | Path | AuditFile | None = None,
+        reload: bool = False,
+        canary: Canary | Mapping[str, Any] | None = None,
     ) -> None:
         self._payers = Payers(tenant=tenant, tenant_of=tenant_of, tenant_key=tenant_key)
-        self._opened = TextOpening(policy, ledger, cost_models, audit)
+        self._opened = TextOpening(policy, ledger, cost_models, audit, reload, canary_in(canary))
         self._raises = on_refusal == "raise"
         check_language(language)
         self._language = language
         self._longest = longest
+
+    @property
+    def policy_fault(self) -> str | None:
+        """With `reload`, why the policy's file, as it stands now, is not in force; None if it is."""
+        return self._opened.fault
 
     @override
     def transform(
@@ -82,7 +92,8 @@ class GuardRunnable(Runnable[Any, Any]):
         """What of `input` may be shown, as it comes; it is read no further than the next block needs."""
         answer = InnerAnswer()
         engine = StreamedEngine("upstream", lambda: PulledReading(answer_pieces(input, answer)))
-        stream = self._opened.guardrail.over(engine).stream(self._ask(config))
+        payer = self._payers.of(config)
+        stream = self._opened.current(payer).over(engine).stream(self._ask(payer))
         with errors_of_others(), closing(stream) as chunks:
             for chunk in chunks:
                 yield from self._shown(chunk, answer)
@@ -94,7 +105,9 @@ class GuardRunnable(Runnable[Any, Any]):
         """The same on the running event loop."""
         answer = InnerAnswer()
         reading = AwaitedReading(spoken_async(input, answer))
-        stream = self._opened.guardrail.over(StreamedEngine("upstream", lambda: reading)).astream(self._ask(config))
+        payer = self._payers.of(config)
+        guardrail = await self._opened.current_async(payer)
+        stream = guardrail.over(StreamedEngine("upstream", lambda: reading)).astream(self._ask(payer))
         try:
             with errors_of_others():
                 async with aclosing(stream) as chunks:
@@ -127,8 +140,7 @@ class GuardRunnable(Runnable[Any, Any]):
             async for piece in pieces:
                 yield piece
 
-    def _ask(self, config: RunnableConfig | None) -> GenerationRequest:
-        payer = self._payers.of(config)
+    def _ask(self, payer: AccountKey) -> GenerationRequest:
         return GenerationRequest(
             _UNKNOWN,
             sampling(self._longest),

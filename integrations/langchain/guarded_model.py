@@ -20,10 +20,11 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
-from pydantic import ConfigDict, Field, InstanceOf, PrivateAttr, model_validator
+from pydantic import ConfigDict, Field, InstanceOf, PrivateAttr, field_validator, model_validator
 from typing_extensions import override
 
 from ig_guardrail import __version__
+from ig_guardrail.canary import Canary, canary_in
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.drive.request import GenerationRequest, beginning_of
 from ig_guardrail.engine.external.engine import StreamedEngine
@@ -40,6 +41,7 @@ from ig_guardrail.integrations.langchain.payer import PayingModel
 from ig_guardrail.integrations.langchain.response_format import tool_of
 from ig_guardrail.integrations.langchain.structured import call_of, of_calls, parsed
 from ig_guardrail.integrations.langchain.text_checks import LONGEST, TextOpening, sampling
+from ig_guardrail.ledger import AccountKey
 from ig_guardrail.policy.language import PLAIN
 from ig_guardrail.settings import AuditFile, Limits
 from ig_guardrail.text.calls import shown_length
@@ -76,6 +78,8 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
     """A policy file, the name of a packaged policy, or a compiled policy; its budgets must be over text."""
     reload: bool = Field(default=False, frozen=True, repr=False)
     """Whether a policy file that is changed holds for the requests that begin after that; see `policy_fault`."""
+    canary: InstanceOf[Canary] | None = Field(default=None, exclude=True, frozen=True, repr=False)
+    """Another policy for a share of conversations or tenants, as a `Canary` or a dict of its fields."""
     longest: int = Field(default=LONGEST, ge=1)
     """Pieces of an answer that are read; it is cut there, as at `max_tokens`."""
     timeout: float | None = Field(default=None, gt=0)
@@ -96,9 +100,14 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
 
     _opened: TextOpening = PrivateAttr()
 
+    @field_validator("canary", mode="before")
+    @classmethod
+    def _read_canary(cls, given: Any) -> Canary | None:
+        return canary_in(given)
+
     @model_validator(mode="after")
     def _open(self) -> Self:
-        self._opened = TextOpening(self.policy, self.ledger, self.cost_models, self.audit, self.reload)
+        self._opened = TextOpening(self.policy, self.ledger, self.cost_models, self.audit, self.reload, self.canary)
         if self.cache is not False and not isinstance(self.cache, CompletedAnswers):
             self.cache = CompletedAnswers(self.cache if not isinstance(self.cache, bool) else None)
         return self
@@ -106,7 +115,8 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         """A copy of the settings. The other model, cost models and ledger are shared: what is open is not copied."""
         memo = {} if memo is None else memo
-        memo.update({id(one): one for one in (self.inner, self.policy, self.ledger, *self.cost_models.values())})
+        kept = (self.inner, self.policy, self.canary, self.ledger, *self.cost_models.values())
+        memo.update({id(one): one for one in kept})
         return super().__deepcopy__(memo)
 
     # -------------------------------------------------------------------------------------------------- generation
@@ -119,8 +129,9 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Generator[ChatGenerationChunk, None, None]:
-        guardrail = self._opened.guardrail
-        ask = self._ask(guardrail, messages, stop, kwargs)
+        payer = self._payer(kwargs)
+        guardrail = self._opened.current(payer)
+        ask = self._ask(guardrail, payer, messages, stop, kwargs)
         asking = InnerCall(self.inner, messages, stop, kwargs)
         stream = guardrail.over(StreamedEngine(self._name(), asking.pulled)).stream(ask, self.timeout)
         with errors_of_others(), closing(stream) as chunks:
@@ -135,8 +146,9 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
-        guardrail = await self._opened.guardrail_async()
-        ask = self._ask(guardrail, messages, stop, kwargs)
+        payer = self._payer(kwargs)
+        guardrail = await self._opened.current_async(payer)
+        ask = self._ask(guardrail, payer, messages, stop, kwargs)
         asking = InnerCall(self.inner, messages, stop, kwargs)
         stream = guardrail.over(StreamedEngine(self._name(), asking.awaited)).astream(ask, self.timeout)
         try:
@@ -171,13 +183,13 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
     def _ask(
         self,
         guardrail: Guardrail,
+        payer: AccountKey,
         messages: Sequence[BaseMessage],
         stop: Sequence[str] | None,
         given: dict[str, Any],
     ) -> GenerationRequest:
         """The request to the guardrail. Takes out of `given` what is not for the other model."""
         language = given.pop("language", None) or self.language
-        payer = self._payer(given)
         turns = messages_of(messages, guardrail.limits, unjudged=frozenset(self.unjudged_blocks), elsewhere=True)
         if beginning_of(turns):
             raise RequestError(
@@ -200,7 +212,7 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
 
     @override
     def _limits(self) -> Limits:
-        return self._opened.guardrail.limits
+        return self._opened.current().limits
 
     @property
     def policy_fault(self) -> str | None:
@@ -279,7 +291,7 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
     @override
     def _identifying_params(self) -> dict[str, Any]:
         """What tells two models apart in traces and caches."""
-        guardrail = self._opened.guardrail
+        guardrail = self._opened.current()
         policy = guardrail.policy
         return {
             "inner": self.inner._identifying_params,
@@ -299,10 +311,13 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
     @override
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         """The key of a cached answer: the other model's, and all of the above."""
-        self._payer(kwargs)  # what is charged to a payer is never cached
+        payer = self._payer(kwargs)  # what is charged to a payer is never cached
+        arm = {} if self.canary is None else {"policy_sha256": self._opened.policy(payer).sha256}
         asked = {name: value for name, value in kwargs.items() if name != "tools" and spelled(name, value)}
         tools = [tool_of(tool) for tool in kwargs.get("tools") or ()]
-        return repr([self.inner._get_llm_string(stop, **asked), tools, sorted(self._identifying_params.items())])
+        return repr(
+            [self.inner._get_llm_string(stop, **asked), tools, sorted({**self._identifying_params, **arm}.items())]
+        )
 
     @override
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:

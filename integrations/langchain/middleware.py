@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired
 
@@ -20,16 +21,20 @@ from langchain_core.runnables.config import ensure_config, var_child_runnable_co
 from langchain_core.tools import BaseTool
 from typing_extensions import override
 
+from ig_guardrail.canary import Canary, canary_in
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.drive.request import check_language
 from ig_guardrail.errors import RequestError
 from ig_guardrail.extras import absence
 from ig_guardrail.integrations.langchain.answer_check import AnswerCheck, Refusal
+from ig_guardrail.integrations.langchain.check_lines import CheckedText, check_entry
 from ig_guardrail.integrations.langchain.messages.blocks import PROVIDER, RECORD, is_refusal
 from ig_guardrail.integrations.langchain.messages.conversation import ROLES, reader_of
-from ig_guardrail.integrations.langchain.payer import conversation_of, with_conversation
+from ig_guardrail.integrations.langchain.payer import Payers, TenantOf, conversation_of, with_conversation
 from ig_guardrail.integrations.langchain.structured import AnswerRefused
-from ig_guardrail.integrations.langchain.text_checks import text_checks
+from ig_guardrail.integrations.langchain.text_checks import CheckOpening, PromptScore, TextChecks, readings
+from ig_guardrail.ledger import AccountKey
+from ig_guardrail.settings import AuditFile
 from ig_guardrail.types import CompiledPolicy
 
 try:
@@ -72,6 +77,11 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
     language         of that message
     cost_models      those that the policy leaves to the program, by name
     unjudged_blocks  kinds of content that pass although they are not text: "image", "audio", "video", "file"
+    audit            an audit log, in which a line is written of every input that is refused, every answer that is
+                     judged here, and every call before its tool runs; without texts
+    reload           whether a policy file that is changed holds for what is checked after that; see `policy_fault`
+    canary           another policy for a share of conversations or tenants, as a `Canary` or a dict of its fields
+    tenant, tenant_of, tenant_key  name the tenant, as in `ChatIGGuardrail`
 
     What is refused leaves the agent's state, or never gets there, so that it is not sent again with the next turn.
 
@@ -89,14 +99,25 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
         language: str = "en",
         cost_models: Mapping[str, CostModel] | None = None,
         unjudged_blocks: Sequence[str] = (),
+        audit: str | Path | AuditFile | None = None,
+        reload: bool = False,
+        canary: Canary | Mapping[str, Any] | None = None,
+        tenant: str | None = None,
+        tenant_of: TenantOf | None = None,
+        tenant_key: str | None = None,
     ) -> None:
         super().__init__()
-        self._checks = text_checks(policy, cost_models)
+        self._payers = Payers(tenant=tenant, tenant_of=tenant_of, tenant_key=tenant_key)
+        self._opened = CheckOpening(policy, cost_models, audit, reload, canary_in(canary))
         self._unjudged = frozenset(unjudged_blocks)
-        self._answers = AnswerCheck(self._checks, self._unjudged)
         self._raises = on_refusal == "raise"
         check_language(language)
         self._language = language
+
+    @property
+    def policy_fault(self) -> str | None:
+        """With `reload`, why the policy's file, as it stands now, is not in force; None if it is."""
+        return self._opened.fault
 
     @override
     def before_agent(self, state: GuardedState, runtime: Runtime[None]) -> dict[str, Any] | None:
@@ -138,18 +159,23 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
 
         What stayed there would reach the model with the next turn.
         """
-        rule = self._checks.policy.prompt
+        payer = self._payer(state)
+        checks = self._opened.current(payer)
+        rule = checks.policy.prompt
         if rule is None or rule.on_exceed != "refuse":
             return None
-        faults = [(one, self._fault(one)) for one in state["messages"] if _is_input(one)]
-        bad = [(message, fault) for message, fault in faults if fault is not None]
+        read = [(one, *self._read(checks, one)) for one in state["messages"] if _is_input(one)]
+        bad = [(message, fault, score) for message, fault, score in read if fault is not None]
         if not bad:
             return None
-        last, fault = bad[-1]
+        last, fault, _ = bad[-1]
         what = "a tool's result" if isinstance(last, ToolMessage) else "the input"
-        denied = frozenset(hazard for _, one in bad for hazard in one.denied)
-        refusal = self._refusal(Refusal(f"prompt check of {what}{fault.reason}", denied))
-        return {"messages": [*(_emptied(message) for message, _ in bad), refusal], "jump_to": "end"}
+        denied = frozenset(hazard for _, one, _ in bad for hazard in one.denied)
+        refusal = Refusal(f"prompt check of {what}{fault.reason}", denied)
+        message = self._message(checks, refusal)
+        worst = max((score for _, _, score in bad), key=lambda one: one.score)
+        self._note(checks, payer, CheckedText("input", message.text, prompt=worst, refusal=refusal))
+        return {"messages": [*(_emptied(one) for one, _, _ in bad), message], "jump_to": "end"}
 
     @hook_config(can_jump_to=["end"])
     @override
@@ -190,39 +216,55 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
         return await asyncio.to_thread(self._denied, request) or await handler(_going_on(request))
 
     def _denied(self, request: ToolCallRequest) -> ToolMessage | None:
-        call = request.tool_call
-        budget = self._checks.forbidden_by(call["name"], call["args"], call["id"])
-        if budget is None:
+        call, payer = request.tool_call, self._payer(request.state)
+        checks = self._opened.current(payer)
+        texts = readings(call["name"], call["args"], call["id"])
+        judged = tuple(checks.judged(texts))
+        over = [one for one in judged if one.over]
+        told = {"tool": call["name"]} if request.tool is not None else {}
+        if not over:
+            self._note(checks, payer, CheckedText("call", texts[0], judged, told=told))
             return None
+        budget, hazards = over[0].charge.budget, frozenset(hazard for one in over for hazard in one.hazards)
         text = f"The policy does not allow this call (budget '{budget}'). Do without it."
+        refusal = Refusal(f"budget '{budget}'", hazards)
+        self._note(checks, payer, CheckedText("call", text, judged, refusal=refusal, told=told))
         return ToolMessage(text, tool_call_id=call["id"], name=call["name"], status="error")
 
     def _judged(
         self, request: ModelRequest[None], response: ModelResponse[Any], error: Exception | None = None
     ) -> ModelResponse[Any]:
         """The answer, or the policy's refusal in its place. Raises AnswerRefused if that is asked for; else `error`."""
+        payer = self._payer(request.state)
+        checks = self._opened.current(payer)
         tools = {tool.name for tool in request.tools if isinstance(tool, BaseTool)}
-        refusal = self._answers.denied(response.result, tools, response.structured_response)
-        if refusal is not None and self._raises:
-            raise AnswerRefused(f"the policy lets no such answer through: {refusal.reason}") from None
-        if refusal is not None:
-            return ModelResponse([self._refusal(refusal)])
+        found = AnswerCheck(checks, self._unjudged).judge(response.result, tools, response.structured_response)
+        if found is not None and found.refusal is not None:
+            message = self._message(checks, found.refusal)
+            self._note(checks, payer, CheckedText("answer", message.text, found.budgets, refusal=found.refusal))
+            if self._raises:
+                raise AnswerRefused(f"the policy lets no such answer through: {found.refusal.reason}") from None
+            return ModelResponse([message])
+        if found is not None:
+            self._note(checks, payer, CheckedText("answer", found.text, found.budgets))
         if error is not None:
             raise error
         return response
 
-    def _fault(self, message: AnyMessage) -> Refusal | None:
-        """Why an input is refused, with what is wrong about its form; None if it is not."""
+    def _read(self, checks: TextChecks, message: AnyMessage) -> tuple[Refusal | None, PromptScore]:
+        """Why an input is refused, with what is wrong about its form; None if it is not. And its worst text's score."""
         try:
             texts = reader_of(message, self._unjudged).texts(message.content, "messages")
         except RequestError as error:
-            return Refusal(f": {error.what}")
-        bad = [denied for text in texts if (denied := self._checks.prompt_denied(text)) is not None]
-        return Refusal("", frozenset().union(*bad)) if bad else None
+            return Refusal(f": {error.what}"), PromptScore()
+        scores = [checks.prompt(text) for text in texts]
+        bad = [one.denied for one in scores if one.denied is not None]
+        worst = max(scores, key=lambda one: one.score, default=PromptScore())
+        return Refusal("", frozenset().union(*bad)) if bad else None, worst
 
-    def _refusal(self, refusal: Refusal) -> AIMessage:
+    def _message(self, checks: TextChecks, refusal: Refusal) -> AIMessage:
         """The policy's message in place of an answer."""
-        messages = self._checks.policy.messages
+        messages = checks.policy.messages
         message = messages.find("refusal", self._language, refusal.denied)
         record = {
             "verdict": {"outcome": "refused", "reason": refusal.reason, "finish": None, "guarded": True},
@@ -233,6 +275,16 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
         }
         metadata = {"finish_reason": "content_filter", "model_provider": PROVIDER, RECORD: record}
         return AIMessage(message.text, response_metadata=metadata)
+
+    def _payer(self, state: Mapping[str, Any]) -> AccountKey:
+        """Whose conversation it is: the one that the state names, in whichever thread it goes on."""
+        return self._payers.of(None, state.get("guarded_conversation"))
+
+    def _note(self, checks: TextChecks, payer: AccountKey, checked: CheckedText) -> None:
+        """Have a line written of a decision, before it takes effect. Raises AuditError where there must be one."""
+        if self._opened.auditor is not None:
+            entry = partial(check_entry, checks, checked, self._language, payer)
+            self._opened.auditor.check(checks.policy, entry)
 
 
 def _emptied(message: AnyMessage) -> AnyMessage:

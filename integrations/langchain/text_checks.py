@@ -5,20 +5,20 @@ A guardrail over text that is written elsewhere, and what a request to it says.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ig_guardrail.assembly import guard_text
-from ig_guardrail.budget import BudgetRule, BudgetState, charge
+from ig_guardrail.budget import BudgetRule, BudgetState, SafetyState, charge, settle
+from ig_guardrail.canary import Canary
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.catalog import build_costs, reads_text
 from ig_guardrail.costs.combine import evaluate, hazards_behind, pick
 from ig_guardrail.drive.auditor import Auditor
-from ig_guardrail.drive.cost_registry import BoundCost, check_prompt, seated
+from ig_guardrail.drive.cost_registry import BoundCost, check_prompt, counted_sha256, seated
 from ig_guardrail.drive.judging import START, await_scores, begin_scoring
 from ig_guardrail.drive.prompt_check import prompt_hazards
 from ig_guardrail.drive.runners import finish
@@ -29,20 +29,52 @@ from ig_guardrail.errors import EngineError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.ledger import Ledger, ledger_at
 from ig_guardrail.policy import load_policy
-from ig_guardrail.reload import ReloadingGuardrail, path_of, state_of
+from ig_guardrail.rollout import Rollout
 from ig_guardrail.settings import AuditFile, audit_file
-from ig_guardrail.spec import GuardrailSpec, folder_of
+from ig_guardrail.spec import folder_of
 from ig_guardrail.text.calls import format_call
-from ig_guardrail.types import Budget, CompiledPolicy, Piece, Prompt, Role, Sampling
+from ig_guardrail.types import Budget, Charge, CompiledPolicy, Measure, Piece, Prompt, Role, Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetCheck:
+    """What the worst of some texts costs a budget, as if it were all of an answer.
+
+    hazards  for which it is overdrawn; none where it is not
+    """
+
+    charge: Charge
+    hazards: tuple[str, ...]
+
+    @property
+    def over(self) -> bool:
+        return self.charge.z_after < 0
+
+
+@dataclass(frozen=True, slots=True)
+class PromptScore:
+    """What the prompt rule says of an input turn. denied: the hazards for which it is refused; None where it is not.
+
+    scores  by cost model, the highest of its hazards
+    """
+
+    score: float = 0.0
+    scores: Mapping[str, float] = field(default_factory=dict)
+    denied: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TextChecks:
-    """A policy and those of its cost models that read text. A check blocks its thread, within their time limits."""
+    """A policy and those of its cost models that read text. A check blocks its thread, within their time limits.
+
+    arm: `stable` or `canary`, where some are checked under another policy; else ""
+    """
 
     policy: CompiledPolicy
     seats: Mapping[str, BoundCost]
+    hashes: Mapping[str, str]
     opened_from: tuple[str | Path | CompiledPolicy, Mapping[str, CostModel] | None]
+    arm: str = ""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> TextChecks:
         return self
@@ -51,29 +83,20 @@ class TextChecks:
         """Pickled by what they were opened from."""
         return text_checks, self.opened_from
 
-    def prompt_score(self, text: str) -> float:
-        """The prompt rule's score of one input turn; 0 without a rule. Raises CostFailure if it cannot be told."""
-        return self._prompt(text)[0]
+    def prompt(self, text: str) -> PromptScore:
+        """What the prompt rule says of one input turn; nothing without a rule. Raises CostFailure without a score."""
+        rule = self.policy.prompt
+        if rule is None or not text.strip():
+            return PromptScore()
+        scores = {name: self._asked(name, self.seats[name].model, text, "user") for name in rule.cost.models()}
+        highest = {name: max(own.values()) for name, own in scores.items()}
+        score = evaluate(rule.cost, highest)
+        refused = rule.on_exceed == "refuse" and score > rule.threshold
+        return PromptScore(score, highest, prompt_hazards(rule, scores) if refused else None)
 
     def refuses_prompt(self, text: str) -> bool:
         """Whether the policy refuses an input turn outright."""
-        return self.prompt_denied(text) is not None
-
-    def prompt_denied(self, text: str) -> tuple[str, ...] | None:
-        """The hazards for which the policy refuses an input turn; None if it does not."""
-        rule = self.policy.prompt
-        if rule is None or rule.on_exceed != "refuse":
-            return None
-        score, scores = self._prompt(text)
-        return prompt_hazards(rule, scores) if score > rule.threshold else None
-
-    def _prompt(self, text: str) -> tuple[float, dict[str, dict[str, float]]]:
-        """The prompt rule's score of an input turn, and those that it is made of, by cost model and hazard."""
-        rule = self.policy.prompt
-        if rule is None or not text.strip():
-            return 0.0, {}
-        scores = {name: self._asked(name, self.seats[name].model, text, "user") for name in rule.cost.models()}
-        return evaluate(rule.cost, {name: max(own.values()) for name, own in scores.items()}), scores
+        return self.prompt(text).denied is not None
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
@@ -84,34 +107,29 @@ class TextChecks:
             if budget.mode == "enforce" and all(model in self.seats for model in budget.cost.models())
         )
 
-    def forbidden_by(self, name: str, arguments: Mapping[str, Any], id: str | None = None) -> str | None:
-        """The budget that a call with these arguments would overdraw by itself, among those that read text alone.
+    @property
+    def rules(self) -> tuple[BudgetRule, ...]:
+        """How they are charged here: once, for the whole of a text."""
+        return tuple(BudgetRule(budget, "final", "level") for budget in self.budgets)
 
-        id: what the call is named, where somebody is told
-        """
-        return self.overdrawn_by(readings(name, arguments, id))
-
-    def overdrawn_by(self, texts: Sequence[str]) -> str | None:
-        """The budget that the worst of some texts would overdraw by itself, among those that read text alone."""
-        return next((budget for budget, _ in self._overdrawn(texts)), None)
-
-    def overdrawn(self, texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
-        """All of these budgets, in order, and the hazards for which each would be overdrawn."""
-        return dict(self._overdrawn(texts))
-
-    def _overdrawn(self, texts: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
-        for budget in self.budgets:
+    def judged(self, texts: Sequence[str]) -> Iterator[BudgetCheck]:
+        """What the worst of some texts costs each of these budgets by itself, in their order."""
+        for rule in self.rules:
+            budget = rule.budget
             scores = {model: self._worst(model, texts) for model in budget.cost.models()}
-            if _cost(budget, _joined(budget, scores)) > budget.budget:
-                hazards = hazards_behind(budget.cost, scores, budget.hazards, budget.threshold)
-                yield budget.id, hazards or budget.hazards
+            raw = _joined(budget, scores)
+            measure = Measure(budget.id, 1, ended=True, score=evaluate(budget.cost, raw), raw=raw)
+            _, (line,) = settle([rule], SafetyState(), [measure])
+            hazards = hazards_behind(budget.cost, scores, budget.hazards, budget.threshold)
+            yield BudgetCheck(line, hazards or budget.hazards if line.z_after < 0 else ())
 
     def strain(self, budget: Budget, texts: Sequence[str]) -> float:
         """How far the worst of some texts uses up a budget by itself, in [0, 1]: 0.5 or more, and nothing is left.
 
         Below that it grows with the score, up to the highest that is within budget; above, with what is overdrawn.
         """
-        score = _joined(budget, {model: self._worst(model, texts) for model in budget.cost.models()})
+        raw = _joined(budget, {model: self._worst(model, texts) for model in budget.cost.models()})
+        score = evaluate(budget.cost, raw)
         cost, worst = _cost(budget, score), _cost(budget, 1.0)
         if cost > budget.budget:
             return 0.5 + 0.5 * (cost - budget.budget) / (worst - budget.budget)
@@ -132,10 +150,9 @@ class TextChecks:
         return dict(zip(model.hazards, fold.scores, strict=True))
 
 
-def _joined(budget: Budget, scores: Mapping[str, Mapping[str, float]]) -> float:
-    """A budget's score, each cost model's being its highest for the budget's hazards."""
-    own = {model: pick(tuple(one), tuple(one.values()), budget.hazards) for model, one in scores.items()}
-    return evaluate(budget.cost, own)
+def _joined(budget: Budget, scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Each cost model's score: its highest for the budget's hazards."""
+    return {model: pick(tuple(one), tuple(one.values()), budget.hazards) for model, one in scores.items()}
 
 
 def _cost(budget: Budget, score: float) -> float:
@@ -154,37 +171,56 @@ def text_checks(policy: str | Path | CompiledPolicy, cost_models: Mapping[str, C
 
     cost_models: those that the policy leaves to the program, by name
     """
-    compiled = load_policy(policy)
-    by_name = {spec.name: spec for spec in compiled.cost_models}
-    asked = [name for name in compiled.asked if reads_text(by_name[name], by_name)]
-    built = build_costs(compiled.cost_models, asked, cost_models, engine=None, base_dir=folder_of(policy))
-    check_prompt(compiled.prompt, {name: one.model for name, one in built.items()})
-    seats = {name: seated(one) for name, one in built.items() if not one.model.layers}
-    return TextChecks(compiled, seats, (policy, cost_models))
+    return _checks_under(load_policy(policy), folder_of(policy), (policy, cost_models))
+
+
+def _checks_under(
+    policy: CompiledPolicy,
+    folder: Path | None,
+    opened_from: tuple[str | Path | CompiledPolicy, Mapping[str, CostModel] | None],
+    arm: str = "",
+) -> TextChecks:
+    by_name = {spec.name: spec for spec in policy.cost_models}
+    asked = [name for name in policy.asked if reads_text(by_name[name], by_name)]
+    built = build_costs(policy.cost_models, asked, opened_from[1], engine=None, base_dir=folder)
+    check_prompt(policy.prompt, {name: one.model for name, one in built.items()})
+    kept = {name: one for name, one in built.items() if not one.model.layers}
+    seats = {name: seated(one) for name, one in kept.items()}
+    hashes = {name: counted_sha256(one) for name, one in kept.items()}
+    return TextChecks(policy, seats, hashes, opened_from, arm)
+
+
+class CheckOpening(Rollout[TextChecks]):
+    """The checks of a policy, opened at once, and copied by what they were opened from; they may follow its file.
+
+    With a canary there are two. auditor: has a line written for what was checked; None unless it is asked for
+    """
+
+    def __init__(
+        self,
+        policy: str | Path | CompiledPolicy,
+        cost_models: Mapping[str, CostModel] | None = None,
+        audit: str | Path | AuditFile | None = None,
+        reload: bool = False,
+        canary: Canary | None = None,
+    ) -> None:
+        self._given = (policy, cost_models, audit, reload, canary)
+        self._cost_models = cost_models
+        self.auditor = None if audit is None else Auditor(audit_file(audit))
+        super().__init__(policy, self._check, canary, reload)
+        self.current()
+
+    def _check(self, policy: CompiledPolicy, folder: Path | None, arm: str, beside: TextChecks | None) -> TextChecks:
+        return _checks_under(policy, folder, (policy, self._cost_models), arm)
 
 
 LONGEST = 16_384  # pieces of one answer, by default
 
 
-def text_guardrail(
-    policy: str | Path | CompiledPolicy,
-    ledger: str | Path | Ledger | None = None,
-    cost_models: Mapping[str, CostModel] | None = None,
-) -> Guardrail:
-    """The guardrail of a policy (file, name or value), to be used `over` an engine for each request.
-
-    cost_models: those that the policy leaves to the program (`kind: provided`), by name
-
-    Raises PolicyError; ModelError if a budget is of hidden states.
-    """
-    compiled = load_policy(policy)
-    return guard_text(StreamedEngine("", _nothing), compiled, folder_of(policy), ledger_at(ledger), cost_models)
-
-
-class TextOpening:
+class TextOpening(Rollout[Guardrail]):
     """A text guardrail that is opened at once, and copied by what it was opened from; it may follow its policy's file.
 
-    A copy in this process is the same one; one that was pickled is opened again where it is read.
+    With a canary there are two, which share a ledger and an audit log.
     """
 
     def __init__(
@@ -194,39 +230,24 @@ class TextOpening:
         cost_models: Mapping[str, CostModel] | None = None,
         audit: str | Path | AuditFile | None = None,
         reload: bool = False,
+        canary: Canary | None = None,
     ) -> None:
-        self._given = (policy, ledger, cost_models, audit, reload)
-        spec = GuardrailSpec(policy=policy, cost_models=cost_models or {}, reload=reload)
-        seen = state_of(path_of(spec)) if reload else None
-        self._first = text_guardrail(policy, ledger, cost_models)
-        self._first.auditor = None if audit is None else Auditor(audit_file(audit))
-        self._reloading = None if seen is None else ReloadingGuardrail(spec, self._first, seen, self._remade)
+        self._given = (policy, ledger, cost_models, audit, reload, canary)
+        self._ledger, self._cost_models, self._audit = ledger, cost_models, audit
+        super().__init__(policy, self._guard, canary, reload)
+        self.current()
 
-    @property
-    def guardrail(self) -> Guardrail:
-        """The guardrail for a request that begins now."""
-        return self._first if self._reloading is None else self._reloading.current()
-
-    async def guardrail_async(self) -> Guardrail:
-        """The same; a thread reads what was changed, so that the event loop stays free."""
-        return self._first if self._reloading is None else await asyncio.to_thread(self._reloading.current)
-
-    @property
-    def fault(self) -> str | None:
-        """Why the policy's file, as it stands now, is not in force."""
-        return None if self._reloading is None else self._reloading.fault
-
-    def _remade(self, old: Guardrail, policy: CompiledPolicy, folder: Path) -> Guardrail:
-        new = guard_text(old.engine, policy, folder, old.ledger, self._given[2])
-        new.auditor = old.auditor
-        new.approve()
-        return new
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> TextOpening:
-        return self
-
-    def __reduce__(self) -> tuple[type[TextOpening], tuple[Any, ...]]:
-        return TextOpening, self._given
+    def _guard(self, policy: CompiledPolicy, folder: Path | None, arm: str, beside: Guardrail | None) -> Guardrail:
+        if beside is None:
+            engine, ledger = StreamedEngine("", _nothing), ledger_at(self._ledger)
+            opened = guard_text(engine, policy, folder, ledger, self._cost_models)
+            opened.auditor = None if self._audit is None else Auditor(audit_file(self._audit))
+        else:
+            opened = guard_text(beside.engine, policy, folder, beside.ledger, self._cost_models)
+            opened.auditor = beside.auditor
+            opened.approve()
+        opened.arm = arm
+        return opened
 
 
 def sampling(longest: int, stop: tuple[str, ...] = ()) -> Sampling:

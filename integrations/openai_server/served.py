@@ -45,11 +45,11 @@ class ServedModel:
     def guardrails(self) -> Iterator[Guardrail]:
         """Those of all policies, opened."""
         for opened in self._opened.values():
-            yield opened if isinstance(opened, Guardrail) else opened.guardrail()
+            yield opened if isinstance(opened, Guardrail) else opened.current()
 
     def faults(self) -> dict[str, str]:
         """By policy, why its file, as it stands now, is not in force."""
-        told = {name: one.fault() for name, one in self._opened.items() if isinstance(one, LazyGuardrail)}
+        told = {name: one.fault for name, one in self._opened.items() if isinstance(one, LazyGuardrail)}
         return {name: fault for name, fault in told.items() if fault is not None}
 
     async def guardrail(self, policy: str, conversation: str | None, tenant: str | None) -> Guardrail:
@@ -57,7 +57,7 @@ class ServedModel:
         opened = self._opened[policy]
         if isinstance(opened, Guardrail):
             return opened
-        return await opened.guardrail_async(AccountKey(conversation, tenant))
+        return await opened.current_async(AccountKey(conversation, tenant))
 
     def names_for(self, caller: Caller) -> tuple[str, ...]:
         """What a caller may put into `model`: the name alone, and with each of his policies."""

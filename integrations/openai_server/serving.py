@@ -12,7 +12,6 @@ from types import FrameType
 import uvicorn
 from typing_extensions import override
 
-from ig_guardrail.assembly import demand_same_name
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.openai_server.app import make_app
 from ig_guardrail.integrations.openai_server.callers import Caller
@@ -20,6 +19,7 @@ from ig_guardrail.integrations.openai_server.config import ServeConfig
 from ig_guardrail.integrations.openai_server.keys import read_keys
 from ig_guardrail.integrations.openai_server.server import Server
 from ig_guardrail.policy import load_policy
+from ig_guardrail.rollout import demand_same_name
 from ig_guardrail.types import CompiledPolicy
 
 LOG = logging.getLogger(__name__)

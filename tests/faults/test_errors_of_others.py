@@ -22,9 +22,10 @@ from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import CostFailure, EngineError, GenerationFailed, GuardrailError
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
-from ig_guardrail.integrations.langchain.text_checks import text_checks
+from ig_guardrail.integrations.langchain.text_checks import readings, text_checks
 from ig_guardrail.types import CostModelSpec, Extend, Piece, Prompt
 from tests.golden.conversations import compiled
+from tests.unit.langchain.obliging import denied_by
 
 SECRET = "code" + "word"
 POLICY = """apiVersion: ig-guardrail/v1
@@ -190,7 +191,7 @@ def test_a_note_of_failing_open_does_not_quote() -> None:
 def test_a_check_of_texts_does_not_quote() -> None:
     checks = text_checks(compiled(POLICY.format(secret="x", extra="")), {"q": Quoting(ValueError)})
     with pytest.raises(CostFailure, match="cost model 'q' failed: it raised ValueError") as failed:
-        checks.forbidden_by("tool", {"argument": SECRET})
+        denied_by(checks, readings("tool", {"argument": SECRET}))
     assert (failed.value.__cause__, failed.value.__context__) == (None, None)
     assert not [text for text in everything(failed.value) if "cannot read" in text]
 

@@ -20,12 +20,13 @@ from ig_guardrail.costs.pattern import compile_patterns
 from ig_guardrail.errors import CostFailure
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from ig_guardrail.integrations.langchain.guarded_model import GuardedChatModel
-from ig_guardrail.integrations.langchain.text_checks import text_checks
+from ig_guardrail.integrations.langchain.text_checks import readings, text_checks
 from ig_guardrail.text.calls import CLOSE, OPEN
 from ig_guardrail.text.json_strings import JsonTexts
 from ig_guardrail.types import CompiledPolicy, Piece, Prompt
 from tests.examples import examples
 from tests.golden.conversations import compiled, scripted_guardrail
+from tests.unit.langchain.obliging import denied_by
 from tests.unit.langchain.teller import call_part, last_part, teller
 
 DENIED = ["ls\nsudo x", 'say "yes"', "C:\\mira", "BANANA\tSPLIT", "1234-5678-9012", "🍌/é\u2028"]
@@ -126,7 +127,7 @@ def test_what_is_not_denied_comes_whole(told: dict[str, Any]) -> None:
     call = f'{OPEN}{{"name": "run", "arguments": {source}}}{CLOSE}'
     assert own(call, CODES).bind_tools([TOOL], tool_choice="any").invoke("x").tool_calls[0]["args"] == told
     assert hosted([call_part("run", source, "call_1")], CODES).invoke("x").tool_calls[0]["args"] == told
-    assert CHECKS.forbidden_by("run", told, "call_1") is None
+    assert denied_by(CHECKS, readings("run", told, "call_1")) is None
 
 
 @pytest.mark.slow
@@ -172,8 +173,8 @@ def test_they_are_denied_in_values_of_others(text: str, data: st.DataObject, ask
 @relaxed(max_examples=examples(60))
 @given(denied, st.data())
 def test_they_are_denied_before_a_tool_runs(text: str, data: st.DataObject) -> None:
-    assert CHECKS.forbidden_by("run", data.draw(holding(text))) == "secrets"
-    assert CHECKS.forbidden_by(text, {}) == CHECKS.forbidden_by("run", {}, text) == "secrets"
+    assert denied_by(CHECKS, readings("run", data.draw(holding(text)))) == "secrets"
+    assert denied_by(CHECKS, readings(text, {})) == denied_by(CHECKS, readings("run", {}, text)) == "secrets"
 
 
 def _holds(value: Any, text: str) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from ig_guardrail.cli import options
-from ig_guardrail.cli.commands.policy.formats import Format
+from ig_guardrail.cli.commands.policy.formats import Format, FormatOption
 from ig_guardrail.errors import RequestError
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ app = typer.Typer(help="Check audit logs, and make their decisions again.", no_a
 Files: TypeAlias = Annotated[
     list[Path], typer.Argument(help="Audit logs, by the file that `--audit` named; the files before it are found.")
 ]
-FormatOption: TypeAlias = Annotated[Format, typer.Option("--format", help="For people or for programs.")]
 
 
 @app.callback()

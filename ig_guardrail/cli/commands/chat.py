@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -14,7 +14,7 @@ from rich.console import Console
 from ig_guardrail.cli import options
 from ig_guardrail.cli.exit_codes import FAILED, exit_code
 from ig_guardrail.cli.receipt_view import line
-from ig_guardrail.cli.request import RequestOptions, decoded, deliver, opening_turns, read_biases
+from ig_guardrail.cli.request import RequestOptions, decoded, deliver, opening_turns, read_biases, read_canary
 from ig_guardrail.cli.tools_file import read_tools
 from ig_guardrail.cli.writers import Thoughts, printable
 from ig_guardrail.errors import GenerationFailed, RequestError
@@ -23,6 +23,7 @@ from ig_guardrail.types import CallNotation, Message, Receipt
 
 if TYPE_CHECKING:
     from ig_guardrail.guardrail import Guardrail
+    from ig_guardrail.integrations.langchain.lazy_guardrail import LazyGuardrail
 
 HELP = "/new begins again, /result TEXT answers a call, /quit leaves"
 
@@ -31,6 +32,9 @@ def chat_command(
     model: options.ModelOption = "embedded",
     policy: options.Policy = "default",
     reload: options.ReloadOption = False,
+    canary: options.CanaryOption = None,
+    canary_share: options.CanaryShare = None,
+    canary_by: options.CanaryBy = None,
     strategy: options.StrategyOption = None,
     exit: options.ExitOption = None,
     seed: options.SeedOption = None,
@@ -94,13 +98,13 @@ def chat_command(
     )
     names = (model, policy, device, dtype, weights, None, None, exit, ledger)
     log = None if audit is None else AuditFile(audit, key_file, audit_texts)
-    spec = GuardrailSpec(*names, revision=revision, context=context, reload=reload, audit=log)
-    current = LazyGuardrail(spec).guardrail
-    asking = asking.within(current())
+    other = read_canary(canary, canary_share, canary_by, True, tenant)
+    spec = GuardrailSpec(*names, revision=revision, context=context, reload=reload, audit=log, canary=other)
+    opened = LazyGuardrail(spec)
     try:
-        code = ChatHistory(current, asking, opening_turns(system), timeout, conversation).hold(_lines())
+        code = ChatHistory(opened, asking, opening_turns(system), timeout, conversation).hold(_lines())
     finally:
-        current().flush()
+        opened.current().flush()
     raise typer.Exit(0 if sys.stdin.isatty() else code)
 
 
@@ -109,17 +113,17 @@ class ChatHistory:
 
     def __init__(
         self,
-        current: Callable[[], Guardrail],
+        opened: LazyGuardrail,
         asking: RequestOptions,
         opening: tuple[Message, ...],
         timeout: float | None,
         name: str | None,
     ) -> None:
-        """current: gives the guardrail of an answer that begins now.
+        """opened: gives the guardrail of an answer that begins now.
 
         name: what the ledger knows the conversation by; None draws one, and another for each that begins again
         """
-        self._current, self._asking, self._timeout = current, asking, timeout
+        self._opened, self._asking, self._timeout = opened, asking, timeout
         self._opening = self._turns = opening
         self._given = name
         self._name = name or str(uuid4())
@@ -155,8 +159,9 @@ class ChatHistory:
         """One exchange. One that cannot be served, or whose guard fails, is reported and left out of what follows."""
         turns = (*self._turns, said)
         try:
-            ask = self._asking.ask(turns, self._name)
-            receipt = deliver(self._current().stream(ask, self._timeout), _Lines(self._notes))
+            guardrail = self._current()
+            ask = self._asking.within(guardrail).ask(turns, self._name)
+            receipt = deliver(guardrail.stream(ask, self._timeout), _Lines(self._notes))
         except (GenerationFailed, RequestError) as error:
             self._note(f"error: {error}")
             self._code = FAILED
@@ -165,6 +170,11 @@ class ChatHistory:
         plain, notation = ask.notation is None and not receipt.reasoning, ask.notation or CallNotation()
         answer = replace(parse_message(receipt.text, None, notation), thought=receipt.reasoning)
         self._turns = (*turns, Message("assistant", receipt.text, () if plain else (answer,)))
+
+    def _current(self) -> Guardrail:
+        from ig_guardrail.ledger import AccountKey
+
+        return self._opened.current(AccountKey(self._name, self._asking.tenant))
 
     def _note(self, text: str) -> None:
         self._notes.print(text, style="dim", markup=False)

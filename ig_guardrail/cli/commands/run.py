@@ -11,13 +11,23 @@ import typer
 from ig_guardrail.cli import options
 from ig_guardrail.cli.batch_rows import BatchRow, read_rows
 from ig_guardrail.cli.exit_codes import FAILED, exit_code
-from ig_guardrail.cli.request import RequestOptions, Writer, deliver, opening_turns, read_biases, read_prompt
+from ig_guardrail.cli.request import (
+    RequestOptions,
+    Writer,
+    deliver,
+    opening_turns,
+    read_biases,
+    read_canary,
+    read_prompt,
+)
 from ig_guardrail.cli.tools_file import read_tools
 from ig_guardrail.errors import RequestError
 from ig_guardrail.types import Message
 
 if TYPE_CHECKING:
+    from ig_guardrail.drive.request import GenerationRequest
     from ig_guardrail.guardrail import Guardrail
+    from ig_guardrail.integrations.langchain.lazy_guardrail import LazyGuardrail
 
 MOST_STREAMS = 256
 
@@ -36,6 +46,9 @@ def run_command(
     ] = 4,
     model: options.ModelOption = "embedded",
     policy: options.Policy = "default",
+    canary: options.CanaryOption = None,
+    canary_share: options.CanaryShare = None,
+    canary_by: options.CanaryBy = None,
     strategy: options.StrategyOption = None,
     reward: options.Reward = None,
     critic: options.CriticOption = None,
@@ -106,19 +119,24 @@ def run_command(
         max_reasoning_tokens=max_reasoning_tokens,
     )
 
-    from ig_guardrail.assembly import open_guardrail
+    from ig_guardrail.integrations.langchain.lazy_guardrail import LazyGuardrail
+    from ig_guardrail.ledger import AccountKey
     from ig_guardrail.settings import AuditFile, recording_file
     from ig_guardrail.spec import GuardrailSpec
 
+    some_named = conversation is not None or any(row.conversation is not None for row in rows)
+    other = read_canary(canary, canary_share, canary_by, some_named, tenant)
     names = (model, policy, device, dtype, weights, reward, critic, exit, ledger)
     kept = None if record is None else recording_file(record, record_texts)
     log = None if audit is None else AuditFile(audit, key_file, audit_texts)
-    guardrail = open_guardrail(GuardrailSpec(*names, revision=revision, context=context, record=kept, audit=log))
-    asking = asking.within(guardrail)
+    spec = GuardrailSpec(*names, revision=revision, context=context, record=kept, audit=log, canary=other)
+    opened = LazyGuardrail(spec)
+    guardrail = opened.current(AccountKey(conversation, tenant))
     try:
         if out is not None:
-            _answer_file(guardrail, rows, asking, opening_turns(system), out, streams, timeout, ledger)
-        receipt = deliver(guardrail.stream(asking.ask(turns, conversation), timeout), _writer(json_lines))
+            _answer_file(opened, rows, asking, opening_turns(system), out, streams, timeout, ledger)
+        request = asking.within(guardrail).ask(turns, conversation)
+        receipt = deliver(guardrail.stream(request, timeout), _writer(json_lines))
     finally:
         guardrail.flush()
     raise typer.Exit(exit_code(receipt))
@@ -143,7 +161,7 @@ def _rows(prompt: str | None, prompts: Path | None, out: Path | None) -> list[Ba
 
 
 def _answer_file(
-    guardrail: Guardrail,
+    opened: LazyGuardrail,
     rows: list[BatchRow],
     asking: RequestOptions,
     opening: tuple[Message, ...],
@@ -157,16 +175,25 @@ def _answer_file(
     from rich.progress import Progress, TimeElapsedColumn
 
     from ig_guardrail.cli.batch import answer_all, check_conversations, setting_of
+    from ig_guardrail.ledger import AccountKey
+    from ig_guardrail.policy import load_policy
+
+    def ask(row: BatchRow) -> tuple[Guardrail, GenerationRequest]:
+        guardrail = opened.current(AccountKey(row.conversation, asking.tenant))
+        return guardrail, asking.within(guardrail).ask((*opening, *row.turns), row.conversation)
 
     check_conversations(rows, out, ledger)
     console = Console(stderr=True, highlight=False)
-    setting = setting_of(guardrail, {"asking": asdict(asking), "system": [turn.text for turn in opening]})
+    usual = opened.current()
+    asked = {"asking": asdict(asking.within(usual)), "system": [turn.text for turn in opening]}
+    if opened.spec.canary is not None:
+        asked["canary"] = {**asdict(opened.spec.canary), "policy": load_policy(opened.spec.canary.policy).sha256}
+    setting = setting_of(usual, asked)
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as progress:
         bar = progress.add_task("answers", total=len(rows))
         summary = answer_all(
-            guardrail,
             rows,
-            lambda row: asking.ask((*opening, *row.turns), row.conversation),
+            ask,
             out,
             setting=setting,
             streams=streams,

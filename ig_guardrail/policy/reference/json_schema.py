@@ -43,8 +43,8 @@ from ig_guardrail.policy.reference.text import EXAMPLE
 from ig_guardrail.policy.validation.presence import offered_names
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
-ID = "urn:ig-guardrail:schema:policy:v1"  # a name, and no address: nothing is fetched from it
-TITLE = "ig-guardrail safety policy"
+ID = "urn:ig-guardrail:schema:{of}:v1"  # a name, and no address: nothing is fetched from it
+TITLES = {"policy": "ig-guardrail safety policy"}
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -52,9 +52,18 @@ Schema: TypeAlias = dict[str, Any]
 def json_schema() -> str:
     """The schema as JSON text, the same on every machine."""
     about = "What a guardrail holds answers to. `ig-guardrail policy check` is stricter than this schema, and decides."
-    head = {"$schema": DRAFT, "$id": ID, "title": TITLE, "description": about}
-    example = {"examples": [yaml.safe_load(EXAMPLE)]}
-    return json.dumps({**_with_children(_described(POLICY)), **head, **example}, indent=1, ensure_ascii=False) + "\n"
+    return as_text(_with_children(schema_of("policy", POLICY, about, yaml.safe_load(EXAMPLE))))
+
+
+def schema_of(of: str, language: Section, about: str, example: Any) -> Schema:
+    """The schema of a file of some language. of: what its name and its title call it."""
+    head = {"$schema": DRAFT, "$id": ID.format(of=of), "title": TITLES.get(of, f"ig-guardrail {of}")}
+    return {**_described(language), **head, "description": about, "examples": [example]}
+
+
+def as_text(schema: Schema) -> str:
+    """A schema as JSON text."""
+    return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
 
 
 def _with_children(schema: Schema) -> Schema:
@@ -237,6 +246,8 @@ def _example(one: Field, form: Schema) -> Any:
     """The language's own example, or one made of those of its keys where that only hints at them."""
     if "..." in one.example:
         return form["examples"][0]
+    if isinstance(one.kind, FormatKind) and one.kind.plain:  # which a YAML reader may take for something else
+        return one.example
     return yaml.safe_load(one.example)
 
 

@@ -42,6 +42,7 @@ from ig_guardrail.types import PARTS, CompiledPolicy, PolicyMessage
 CaseKind: TypeAlias = Literal["answer", "prompt", "call", "message"]
 
 JUDGED = ("answer", "prompt", "call", "turns", "message")
+OF_PROMPT = ("action", "outcome", "message", "fired")  # what can be expected of a prompt
 
 _TOOL = FormatKind("a tool's name", r"[A-Za-z0-9_.-]{1,128}", "refund")
 _CALL = MapOf(_TOOL, ArgumentsKind(), 1, 1)
@@ -113,7 +114,12 @@ FILE = Section(
     "a file of cases",
     {
         "policy": Field(TextKind(500), "the policy, if it is not the file's own: a path, or a packaged name", "strict"),
-        "cases": Field(ListOf(CASE, 1, 1000), "the cases", "[{name: ..., answer: ..., expect: ...}]", required=True),
+        "cases": Field(
+            ListOf(CASE, 1, 1000),
+            "the cases",
+            '[{name: an insult is denied, answer: "You are stupid.", expect: {outcome: denied}}]',
+            required=True,
+        ),
     },
 )
 
@@ -294,9 +300,8 @@ def _expects(
     if case.get("turns") and case.get("scores"):
         spot = draft.key_spot(*path, "scores")
         yield _fault(spot, "T002", "scores of a case with turns", "whose are they?", "give each turn its own `scores`")
-    of_prompt = ("action", "outcome", "message", "fired")
     for key in case.get("expect") or {}:
-        if (key not in of_prompt) if judged == ["prompt"] else (key == "action"):
+        if (key not in OF_PROMPT) if judged == ["prompt"] else (key == "action"):
             spot = draft.key_spot(*path, "expect", key)
             what = f"`{key}` is not of prompts" if judged == ["prompt"] else "`action` is of prompts alone"
             yield _fault(spot, "T002", what, "nothing to compare it with", "delete it")
@@ -332,7 +337,7 @@ def _unknown(draft: PolicyDraft, policy: CompiledPolicy) -> Iterator[Diagnostic]
     budgets = [one.id for one in policy.budgets]
     models = [one.name for one in policy.cost_models if one.kind not in OF_CALLS]
     messages = message_ids(policy)
-    for path in list(draft.nodes):
+    for path in [path for path in draft.nodes if "call" not in path[:-1]]:  # arguments are called as they like
         match path:
             case (*_, "expect", "budget" | "shadow"):
                 yield from _known(draft, path, draft.value(*path), "budget", budgets)

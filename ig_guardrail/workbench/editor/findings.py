@@ -58,13 +58,18 @@ def find(document: Document, texts: Texts) -> tuple[Diagnostic, ...]:
     """Every fault of a policy, of a file of cases or of waivers; of other files none. Never raises."""
     match document.role:
         case "policy":
-            report = check_source(_source(document.path, document.text))
-            return without_waived(report, _waivers_beside(document.path, texts), _today()).faults
+            return checked(document, texts).faults
         case "cases":
             return _of_cases(document, texts)
         case "waivers":
             return _of_waivers(document, texts)
     return ()
+
+
+def checked(document: Document, texts: Texts) -> FileReport:
+    """What `policy check` tells of a policy; the warnings that are waived beside it are apart. Never raises."""
+    report = check_source(_source(document.path, document.text))
+    return without_waived(report, _waivers_beside(document.path, texts), _today())
 
 
 def place(document: Document, fault: Diagnostic) -> Span:

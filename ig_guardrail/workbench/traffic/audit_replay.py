@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ig_guardrail.audit.files import LogFiles, logs_of, readable_lines
-from ig_guardrail.audit.log import ANSWER
+from ig_guardrail.audit.log import DECISIONS
 from ig_guardrail.budget import BudgetRule, BudgetState, SafetyState, charge, remaining
 from ig_guardrail.costs.combine import evaluate
 from ig_guardrail.drive.cost_registry import rule_of
@@ -79,7 +79,7 @@ def replay_log(paths: Sequence[Path], policy: str | None = None) -> LogReplay:
     same, differences, apart = 0, list[Difference](), dict[str, int]()
     try:
         for place, line in (one for log in logs for path in log.all() for one in readable_lines(path)):
-            if line.values.get("kind") != ANSWER:
+            if line.values.get("kind") not in DECISIONS:
                 continue
             try:
                 own = line.values["recording"]["policy"]["sha256"]
@@ -132,14 +132,21 @@ def _repeated(values: Mapping[str, Any], policy: CompiledPolicy) -> Iterator[str
     if not values["receipt"]["verdict"]["guarded"]:
         raise CannotJudge("it was not guarded")
     yield from _prompt(recording, policy)
-    rules = {
-        one.id: rule_of(one, [recording.cost_models[name] for name in one.cost.models()]) for one in policy.budgets
-    }
+    rules = _rules(values, recording, policy)
     yield from _account(values, recording, rules)
     for budget, drafts in values["drafts"].items():
         for number, draft in enumerate(drafts, 1):
             if not _denied(rules[budget], draft):
                 yield f"draft {number} that '{budget}' denied is within it"
+
+
+def _rules(values: Mapping[str, Any], recording: Recording, policy: CompiledPolicy) -> dict[str, BudgetRule]:
+    """How budgets were charged: as cost models declare, or those that a line names once, with a whole text."""
+    if "budgets" in values:
+        judged = [one for one in policy.budgets if one.id in values["budgets"]]
+        return {one.id: BudgetRule(one, "final", "level") for one in judged}
+    models = recording.cost_models
+    return {one.id: rule_of(one, [models[name] for name in one.cost.models()]) for one in policy.budgets}
 
 
 def _prompt(recording: Recording, policy: CompiledPolicy) -> Iterator[str]:

@@ -6,7 +6,7 @@ place, nor score what was not scored: such recordings are counted apart, and nev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -27,6 +27,7 @@ from ig_guardrail.stream.recording import SCORED, DeniedCandidates, Recording, S
 from ig_guardrail.types import Charge, CompiledPolicy, Measure, Node
 
 PROMPT = "prompt check"
+ANSWERED = ("completed", "refused", "ended")  # outcomes of answers that were decoded to their end
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,21 @@ class ShareRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ServedRow:
+    """What became of answers when they were recorded, of all, or for a hazard, or in a language.
+
+    searched  for which a draft was replaced, or might have been
+    rescued   of these, the share that completed; None where there are none
+    refused   answers that the policy refused or ended; for a hazard, those of which it denied a draft
+    """
+
+    name: str
+    searched: Estimate
+    rescued: Estimate | None
+    refused: Estimate
+
+
+@dataclass(frozen=True, slots=True)
 class ReplayReport:
     """What a policy does with recorded drafts.
 
@@ -171,6 +187,7 @@ class ReplayReport:
     flips     drafts that are judged differently
     apart     recordings that were not judged, by reason
     drafts    by budget, drafts that were denied when they were recorded, of all recordings
+    served    what became of answers when they were recorded
     """
 
     policy: str
@@ -183,6 +200,7 @@ class ReplayReport:
     by_language: tuple[ShareRow, ...] = ()
     left_out: tuple[str, ...] = ()
     drafts: Mapping[str, DeniedCandidates] = field(default_factory=dict)
+    served: tuple[ServedRow, ...] = ()
 
     @property
     def judged(self) -> int:
@@ -196,7 +214,9 @@ def replay(
     apart: dict[str, int] = {}
     judged: list[JudgedDraft] = []
     drafts: dict[str, DeniedCandidates] = {}
+    decoded: list[Recording] = []
     for place, recording in recordings:
+        decoded += [recording] if recording.outcome in ANSWERED else []
         for budget, denied in recording.denied.items():
             drafts[budget] = drafts[budget].joined(denied) if budget in drafts else denied
         try:
@@ -224,6 +244,7 @@ def replay(
         ),
         left_out=new.left_out,
         drafts=drafts,
+        served=tuple(_served(decoded, hazards)) if decoded else (),
     )
 
 
@@ -251,6 +272,31 @@ def _row(name: str, judged: Sequence[JudgedDraft], of: set[str] | None = None) -
         proportion(count, len(judged)),
         sum(one.to_denied and over(one.after) for one in judged),
         sum(one.to_passed and over(one.before) for one in judged),
+    )
+
+
+def _served(decoded: Sequence[Recording], hazards: Mapping[str, set[str]]) -> Iterator[ServedRow]:
+    """Of all answers; for each hazard of which a draft was denied; in each language."""
+    yield _served_row("all", decoded, decoded)
+    for hazard, budgets in hazards.items():
+        denied = [one for one in decoded if budgets & one.denied.keys()]
+        if denied:
+            yield _served_row(f"hazard {hazard}", decoded, denied)
+    for language in sorted({one.language for one in decoded}):
+        own = [one for one in decoded if one.language == language]
+        yield _served_row(f"language {language}", own, own)
+
+
+def _served_row(name: str, answers: Sequence[Recording], meant: Sequence[Recording]) -> ServedRow:
+    searched = [one for one in meant if one.searched]
+    rescued = sum(one.outcome == "completed" for one in searched)
+    refused = sum(one.outcome in ("refused", "ended") for one in meant)
+    count = len(answers)
+    return ServedRow(
+        name=name,
+        searched=proportion(len(searched), count),
+        rescued=proportion(rescued, len(searched)) if searched else None,
+        refused=proportion(refused, count),
     )
 
 

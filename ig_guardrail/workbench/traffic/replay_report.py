@@ -80,6 +80,10 @@ def _lines(report: ReplayReport) -> Iterator[str]:
             f"  drafts that '{name}' denied when recorded: {drafts.count}, highest score {drafts.highest:.2f},"
             f" by tenths of the score {' '.join(map(str, drafts.tenths))}"
         )
+    for row in (one for one in report.served if one.searched.value or one.refused.value):
+        rescued = "" if row.rescued is None else f", of these completed {share(row.rescued)}"
+        refused = f"refused or ended {share(row.refused)}"
+        yield f"  as recorded, {row.name}: searched for {share(row.searched)}{rescued}; {refused}"
     yield from (f"  not tried: budget '{name}', which answers share" for name in report.left_out)
     yield from (f"note: {limit}" for limit in LIMITS)
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ig_guardrail import assembly
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.policy import load_policy
 from ig_guardrail.policy.reference.json_schema import json_schema
+from ig_guardrail.workbench.schemas import cases_schema, waivers_schema
 from tests.golden.conversations import POLITE, scripted_guardrail
 from tests.unit.cli.conftest import Command
 
@@ -130,9 +135,12 @@ def test_a_start_tries_messages_against_shadow_budgets_too(
 
 
 def test_the_schema_is_that_of_the_language(ig: Command) -> None:
-    ran = ig("policy", "schema")
-    assert ran.code == 0
-    assert ran.out == json_schema()
+    for options in ((), ("--of", "policy")):
+        ran = ig("policy", "schema", *options)
+        assert (ran.code, ran.out) == (0, json_schema())
+    assert ig("policy", "schema", "--of", "cases").out == cases_schema()
+    assert ig("policy", "schema", "--of", "waivers").out == waivers_schema()
+    assert "'case' is not one of" in ig("policy", "schema", "--of", "case").err
 
 
 @pytest.mark.parametrize("command", [("diff", "default", "strict"), ("explain", "default"), ("score", "default")])
@@ -140,6 +148,36 @@ def test_a_format_that_a_command_does_not_write_is_refused(ig: Command, command:
     ran = ig("policy", *command, "--format", "sarif")
     assert (ran.code, ran.out) == (2, "")
     assert "'sarif' is not one of" in ran.err
+
+
+def test_what_is_written_is_told_to_programs_too(
+    ig: Command, tmp_path: Path, runs_on: Callable[[ScriptedEngine], None]
+) -> None:
+    def told(*command: str) -> Any:
+        ran = ig("policy", *command, "--format", "json")
+        assert ran.code in (0, 1), ran.err
+        return json.loads(ran.out)
+
+    made = told("new", str(tmp_path / "bank"))
+    assert [Path(file).name for file in made["wrote"]][:2] == ["policy.yaml", "policy_test.yaml"]
+    assert made["check"]["files"][0]["ok"] is True
+    assert made["test"]["files"][0]["cases"]
+    file = tmp_path / "old.yaml"
+    file.write_text(POLITE.replace("budgets:", "budgets:  ") + "# kind: given\n", encoding="utf-8")
+    (laid,) = told("fmt", "--check", str(file))["files"]
+    assert (laid["file"], laid["changed"], "-budgets:  " in laid["difference"]) == (str(file), True, True)
+    assert [one["changed"] for one in told("fmt", str(file))["files"]] == [True]
+    assert [one["changed"] for one in told("fmt", "--check", str(file))["files"]] == [False]
+    file.write_text(POLITE.replace("kind: pattern", "kind: given"), encoding="utf-8")
+    (renamed,) = told("migrate", "--check", str(file))["files"]
+    assert renamed["renamed"][0] == {"path": "cost_models.rude.kind", "line": 6, "old": "given", "new": "provided"}
+    shown = told("show", "strict")
+    assert (shown["sha256"], shown["policy"]["metadata"]["name"]) == (load_policy("strict").sha256, "strict")
+    file.write_text(POLITE, encoding="utf-8")
+    rows, out = tmp_path / "rows.jsonl", tmp_path / "rec.jsonl"
+    rows.write_text('{"text": "Hello."}\n')
+    runs_on(ScriptedEngine(Continuations({(0, 0): "Hello."})))
+    assert told("record", str(file), "--file", str(rows), "--out", str(out)) == {"recorded": 1, "out": str(out)}
 
 
 def test_policies_are_compared_by_meaning(ig: Command, tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+from jsonschema import Draft7Validator
 
 from tests.unit.cli.conftest import Command
 from tests.unit.cli.test_policy import WITHOUT_TORCH
@@ -23,6 +25,17 @@ def test_a_new_policy_passes_its_check_and_its_cases(name: str, ig: Command, tmp
     assert re.search(r"^(\d+) cases: \1 passed$", ran.out, re.MULTILINE)
     assert ig("policy", "test", str(tmp_path), "--require", "100").code == 0
     assert ig("policy", "check", str(folder)).code == 0
+
+
+def test_editors_find_the_schemas_of_a_new_policy_and_of_its_cases(ig: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "bank"
+    assert ig("policy", "new", str(folder)).code == 0
+    for file in ("policy.yaml", "policy_test.yaml"):
+        line, _, text = (folder / file).read_text(encoding="utf-8").partition("\n")
+        schema = json.loads(
+            (folder / line.removeprefix("# yaml-language-server: $schema=")).read_text(encoding="utf-8")
+        )
+        assert list(Draft7Validator(schema).iter_errors(yaml.safe_load(text))) == []
 
 
 def test_a_new_policy_overwrites_nothing(ig: Command, tmp_path: Path) -> None:

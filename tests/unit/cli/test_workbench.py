@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -125,6 +126,20 @@ def test_texts_are_recorded_and_flips_fail_a_build(
     )
 
 
+def test_policies_are_compared_on_recordings_too(ig: Command, tone: Path, traffic: str, tmp_path: Path) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text(tone.read_text().replace("threshold: 0.5, budget: 0.1", "threshold: 0.3, budget: 0.1"))
+    ran = ig("policy", "diff", str(tone), str(other), "--on", traffic)
+    assert ran.code == 1
+    assert "B denies all that A denies (proved), and more" in ran.out
+    assert f"on {traffic}\npolicy tone 1.0.0" in ran.out
+    assert re.search(r"flips  \d+: [1-9]\d* newly denied, 0 newly passed", ran.out)
+    told = json.loads(ig("policy", "diff", str(tone), str(other), "--on", traffic, "--format", "json").out)
+    flips = told["on"]["flips"]
+    assert len(flips) == int(re.search(r"flips  (\d+)", ran.out)[1])  # type: ignore[index]
+    assert told["on"]["denied"]["low"] < told["on"]["denied"]["value"] < told["on"]["denied"]["high"]
+
+
 def test_a_threshold_is_calibrated_on_recordings_and_written(ig: Command, tone: Path, traffic: str) -> None:
     ran = ig("policy", "calibrate", str(tone), "--budget", "tone", "--benign", traffic, "--rate", "0.02", "--write")
     assert ran.code == 0
@@ -137,6 +152,30 @@ def test_a_threshold_is_calibrated_on_recordings_and_written(ig: Command, tone: 
         "policy", "calibrate", str(tone), "--budget", "tone", "--benign", traffic, "--rate", "0.02", "--format", "json"
     )
     assert (told.objects[0]["threshold"], told.objects[0]["n"]) == (0.496, 500)
+
+
+def test_what_an_older_claim_rests_on_is_stated_again_and_the_number_stays(
+    ig: Command, tone: Path, traffic: str
+) -> None:
+    again = ("policy", "calibrate", str(tone), "--budget", "tone", "--benign", traffic, "--restate")
+    ran = ig(*again)
+    assert (ran.code, "has no claim to state again" in ran.err) == (2, True)
+    assert ig(*again[:-1], "--rate", "0.02", "--write").code == 0
+    whole = tone.read_text()
+    before, after = whole.index(", threshold: 0.496, budget:"), whole.index("}, budget: 0.1}")
+    old = whole[:before] + whole[after:]
+    tone.write_text(old)
+    ran = ig(*again)
+    assert (ran.code, ran.out) == (0, f"the claim of budget 'tone' says again what it rests on, in {tone}\n")
+    assert tone.read_text() == whole
+    for change, why in (
+        (("threshold: 0.496, x-", "threshold: 0.4, x-"), "the threshold is 0.4, and the claim is on 0.496"),
+        (('cost_models: {words: "', 'cost_models: {words: "0'), "cost model 'words' is another one now"),
+    ):
+        tone.write_text(whole.replace(*change))
+        ran = ig(*again)
+        assert (ran.code, why in ran.err) == (2, True), ran.err
+    assert "there is no rate" in ig(*again[:-1]).err
 
 
 def test_a_packaged_policy_is_not_written_to(ig: Command, traffic: str, tmp_path: Path) -> None:

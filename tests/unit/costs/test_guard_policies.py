@@ -78,7 +78,7 @@ def test_the_prompt_check_judges_the_users_turn(folder: Path) -> None:
     model = judge(folder)
     ((_, (expected,)),) = model.advance([(model.start(Prompt((), ())), Piece(ASKED, ended=True, role="user"))])
     checks = text_checks(policy(folder, prompt=round(expected, 3) - 0.01))
-    assert checks.prompt_score(ASKED) == pytest.approx(expected, abs=1e-6)
+    assert checks.prompt(ASKED).score == pytest.approx(expected, abs=1e-6)
     assert checks.refuses_prompt(ASKED)
     inner = GenericFakeChatModel(messages=iter(["it is"]))
     refused = GuardedChatModel(inner=inner, policy=policy(folder, prompt=round(expected, 3) - 0.01)).invoke(ASKED)

@@ -12,6 +12,7 @@ from ig_guardrail.assembly import guard
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.scripted.script import Distribution, TokenPlace, Vocabulary, words
 from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.integrations.langchain.text_checks import TextChecks
 from ig_guardrail.text.calls import CLOSE, OPEN, format_call
 from ig_guardrail.types import CompiledPolicy, Message
 from tests.golden.conversations import CALM, compiled
@@ -75,3 +76,8 @@ def arguments_for(tool: str, asked: str) -> Mapping[str, Any]:
 def obliging_guardrail(says: Mapping[str, str] | None = None, policy: CompiledPolicy | None = None) -> Guardrail:
     """A guardrail over it."""
     return guard(ScriptedEngine(Obliging(says or {})), policy or compiled())
+
+
+def denied_by(checks: TextChecks, texts: Sequence[str]) -> str | None:
+    """The budget that the worst of some texts overdraws."""
+    return next((one.charge.budget for one in checks.judged(texts) if one.over), None)

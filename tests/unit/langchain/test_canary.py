@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain.agents import create_agent
+from langchain_core.messages import AIMessageChunk, HumanMessage
 
-from ig_guardrail import ChatIGGuardrail, assembly, reload
+from ig_guardrail import ChatIGGuardrail, GuardedChatModel, assembly, reload
 from ig_guardrail.canary import Canary, place_of
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import PolicyError, RequestError
-from ig_guardrail.ledger import MemoryLedger
+from ig_guardrail.integrations.langchain.guard_runnable import GuardRunnable
+from ig_guardrail.integrations.langchain.middleware import GuardrailMiddleware
+from ig_guardrail.integrations.langchain.text_checks import TextChecks
+from ig_guardrail.ledger import AccountKey, MemoryLedger
 from ig_guardrail.policy import load_policy
 from ig_guardrail.workbench.traffic.recordings import read_recordings
 from tests.golden.conversations import CALM, POLITE, RUDE
-from tests.unit.langchain.test_reload import write
+from tests.unit.langchain.test_reload import Said, write
 
 NEW = POLITE.replace("version: 1.0.0", "version: 1.1.0").replace("threshold: 0.5, budget", "threshold: 0.4, budget")
 NAMES = [f"c{place}" for place in range(400)]
@@ -144,7 +151,7 @@ def test_arms_share_recordings_and_no_cached_answers(files: tuple[Path, Path], t
     model = chat(files, 1.0, record=tmp_path / "rec.jsonl")
     told(model)
     told(model, conversation="a")
-    recorder = model._opened().guardrail().recorder
+    recorder = model._opened().current().recorder
     assert recorder is not None
     recorder.flush()
     arms = [(one.arm, one.policy["version"]) for _, one in read_recordings(tmp_path / "rec.jsonl")]
@@ -152,6 +159,73 @@ def test_arms_share_recordings_and_no_cached_answers(files: tuple[Path, Path], t
     keys = [model._get_llm_string(None, conversation=name) for name in (None, "a")]
     assert keys[0] != keys[1]
     assert load_policy(files[1]).sha256 in keys[1]
+
+
+def hosted(files: tuple[Path, Path], share: float, **settings: Any) -> GuardedChatModel:
+    canary = {"policy": files[1], "share": share, **settings.pop("canary", {})}
+    return GuardedChatModel(inner=Said(), policy=files[0], canary=canary, cache=False, **settings)
+
+
+async def test_a_hosted_model_has_the_same_arms(files: tuple[Path, Path]) -> None:
+    model = hosted(files, 0.5)
+    expected = {name: Canary("", 0.5).arm_of(name, None) for name in NAMES[:8]}
+    for name, arm in expected.items():
+        version = "1.1.0" if arm == "canary" else "1.0.0"
+        for message in (model.invoke("Why?", conversation=name), await model.ainvoke("Why?", conversation=name)):
+            receipt = message.response_metadata["ig_guardrail"]
+            assert (receipt["arm"], receipt["policy"]["version"]) == (arm, version)
+    assert model.invoke("Why?").response_metadata["ig_guardrail"]["arm"] == "stable"
+    keys = {arm: model._get_llm_string(None, conversation=name) for name, arm in expected.items()}
+    assert load_policy(files[1]).sha256 in keys["canary"]
+    assert load_policy(files[0]).sha256 in keys["stable"]
+    assert copy.deepcopy(model)._opened is model._opened
+    again = pickle.loads(pickle.dumps(model._opened))  # noqa: S301
+    assert [again.policy(AccountKey(name)).version for name in expected] == [
+        "1.1.0" if arm == "canary" else "1.0.0" for arm in expected.values()
+    ]
+
+
+def test_arms_of_a_hosted_model_share_a_ledger_and_a_log_and_follow_their_files(
+    files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    model = hosted(files, 1.0, reload=True, audit=tmp_path / "audit.jsonl")
+    model.invoke("Why?")
+    write(files[1], NEW.replace("1.1.0", "1.2.0"))
+    model.invoke("Why?", conversation="a")
+    arms = [(one.arm, one.policy["version"]) for _, one in read_recordings(tmp_path / "audit.jsonl")]
+    assert arms == [("stable", "1.0.0"), ("canary", "1.2.0")]
+    write(files[1], NEW.replace("name: polite", "name: other"))
+    model.invoke("Why?", conversation="a")
+    assert "called 'other'" in str(model.policy_fault)
+    with pytest.raises(PolicyError, match="the policy is called 'other'"):
+        hosted(files, 0.0)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", NAMES[:4])
+def test_a_middleware_and_the_model_within_it_are_in_one_arm(
+    files: tuple[Path, Path], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TextChecks, "judged", lambda *_: pytest.fail("judged again, under another policy"))
+    guard = GuardrailMiddleware(files[0], canary={"policy": files[1], "share": 0.5})
+    agent: Any = create_agent(chat(files, 0.5), [], middleware=[guard])
+    config = {"configurable": {"thread_id": name}}
+    answer = agent.invoke({"messages": [HumanMessage("Why?")]}, config)["messages"][-1]
+    assert answer.response_metadata["ig_guardrail"]["arm"] == Canary("", 0.5).arm_of(name, None)
+
+
+def test_a_guard_in_a_chain_has_arms_and_follows_its_file(files: tuple[Path, Path]) -> None:
+    guard = GuardRunnable(files[0], canary={"policy": files[1], "share": 1.0}, reload=True)
+
+    def answered(**config: Any) -> tuple[str, str]:
+        receipt = guard.invoke(AIMessageChunk(CALM), {"configurable": config}).response_metadata["ig_guardrail"]
+        return receipt["arm"], receipt["policy"]["version"]
+
+    assert [answered(), answered(thread_id="a")] == [("stable", "1.0.0"), ("canary", "1.1.0")]
+    write(files[0], POLITE.replace("1.0.0", "1.0.1"))
+    assert answered() == ("stable", "1.0.1")
+    write(files[0], "budgets: [")
+    assert (answered(), guard.policy_fault is None) == (("stable", "1.0.1"), False)
 
 
 @pytest.mark.parametrize(
@@ -166,5 +240,9 @@ def test_arms_share_recordings_and_no_cached_answers(files: tuple[Path, Path], t
 def test_settings_out_of_range_are_refused(given: dict[str, Any], why: str) -> None:
     with pytest.raises(RequestError, match=why):
         ChatIGGuardrail(canary={"policy": "strict", "share": 0.5, **given})
+    with pytest.raises(RequestError, match=why):
+        GuardedChatModel(inner=Said(), policy="strict", canary={"policy": "strict", "share": 0.5, **given})
     with pytest.raises(RequestError, match="it has no 'share'"):
         ChatIGGuardrail(canary={"policy": "strict"})
+    with pytest.raises(RequestError, match="it is 3"):
+        GuardRunnable("strict", canary=3)  # type: ignore[arg-type]

@@ -22,11 +22,12 @@ from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import CostFailure, CostTimeout, ModelError, RequestError
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from ig_guardrail.integrations.langchain.middleware import GuardrailMiddleware
-from ig_guardrail.integrations.langchain.text_checks import text_checks
+from ig_guardrail.integrations.langchain.text_checks import readings, text_checks
 from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.types import Piece, Prompt
 from tests.distributions import install
 from tests.golden.conversations import KIND, POLITE, RUDE, compiled, scripted_guardrail
+from tests.unit.langchain.obliging import denied_by
 
 PATTERN = "kind: pattern, hazards: [hte], patterns: ['(?i)\\bblockhead'], longest_match: 9"
 OPEN = POLITE.replace(PATTERN, "kind: provided, hazards: [hte]")
@@ -171,7 +172,7 @@ def test_a_text_check_fails_closed_where_a_cost_model_gives_no_score() -> None:
     with pytest.raises(CostFailure, match="which is not a score"):
         checks.refuses_prompt("Go.")
     with pytest.raises(CostFailure, match="which is not a score"):
-        checks.forbidden_by("search", {})
+        denied_by(checks, readings("search", {}))
 
 
 class OfTwo(Minding):
@@ -187,14 +188,14 @@ def test_a_text_check_reads_the_scores_of_its_budgets_hazards_alone() -> None:
     checks = text_checks(policy, {"rude": OfTwo()})
     (budget,) = checks.budgets
     assert budget.hazards == ("hte",)
-    assert checks.overdrawn_by(["You blockhead."]) is None
+    assert denied_by(checks, ["You blockhead."]) is None
     assert checks.strain(budget, ["You blockhead."]) == 0.0
     wider = compiled(
         OPEN.replace("kind: provided, hazards: [hte]", "kind: provided, hazards: [hte, prv]").replace(
             "id: rudeness, hazards: [hte]", "id: rudeness, hazards: [hte, prv]"
         )
     )
-    assert text_checks(wider, {"rude": OfTwo()}).overdrawn_by(["You blockhead."]) == "rudeness"
+    assert denied_by(text_checks(wider, {"rude": OfTwo()}), ["You blockhead."]) == "rudeness"
 
 
 def test_a_text_check_takes_no_longer_than_the_policy_allows() -> None:

@@ -18,14 +18,13 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from ig_guardrail import ChatIGGuardrail, GuardedChatModel, assembly, reload
-from ig_guardrail.assembly import guard
+from ig_guardrail.assembly import guard, guard_alike
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import GuardrailError, PolicyError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.policy import load_policy
-from ig_guardrail.reload import ReloadingGuardrail, state_of
-from ig_guardrail.spec import GuardrailSpec
+from ig_guardrail.reload import Reloading, state_of
 from ig_guardrail.types import CompiledPolicy
 from ig_guardrail.workbench.traffic.recordings import read_recordings
 from tests.golden.conversations import CALM, POLITE
@@ -46,10 +45,7 @@ extends: {extends}
 def served(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chat models decode a script."""
 
-    def opened(spec: GuardrailSpec, policy: CompiledPolicy) -> Guardrail:
-        return guard(ScriptedEngine(Continuations({(0, 0): CALM})), policy)
-
-    monkeypatch.setattr(assembly, "open_guardrail", opened)
+    monkeypatch.setattr(assembly, "open_guardrail", lambda spec, policy: scripted(policy))
     monkeypatch.setattr(reload, "EVERY", 0.0)
 
 
@@ -58,6 +54,14 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every model is a script; all else is opened as it is."""
     monkeypatch.setattr(assembly, "load_engine", lambda model, **how: ScriptedEngine(Continuations({(0, 0): CALM})))
     monkeypatch.setattr(reload, "EVERY", 0.0)
+
+
+def scripted(policy: CompiledPolicy) -> Guardrail:
+    return guard(ScriptedEngine(Continuations({(0, 0): CALM})), policy)
+
+
+def alike(old: Guardrail, policy: CompiledPolicy) -> Guardrail:
+    return guard_alike(old, policy, None, None)
 
 
 def write(path: Path, text: str, aged: bool = True) -> None:
@@ -100,7 +104,7 @@ def test_answers_are_recorded_under_the_policy_that_was_in_force(runs: None, tmp
     for number in (1, 2):
         model.invoke(ASKED)
         write(path, version(number))
-    recorder = model._opened().guardrail().recorder
+    recorder = model._opened().current().recorder
     assert recorder is not None
     recorder.flush()
     assert [one.policy["version"] for _, one in read_recordings(file)] == ["1.0.0", "1.0.1"]
@@ -166,9 +170,8 @@ def test_messages_that_are_over_budget_are_refused_as_at_start_up(served: None, 
 def test_a_file_that_somebody_writes_to_just_now_is_left_until_it_stands_still(served: None, tmp_path: Path) -> None:
     path = tmp_path / "polite.yaml"
     write(path, version(0))
-    spec = GuardrailSpec(policy=path)
     seen, policy = state_of(path), load_policy(path)
-    rail = ReloadingGuardrail(spec, assembly.open_guardrail(spec, policy), seen)
+    rail = Reloading(path, scripted(policy), seen, alike)
     write(path, version(1), aged=False)
     ahead = path.stat().st_mtime + 3600
     os.utime(path, (ahead, ahead))
@@ -221,8 +224,7 @@ def test_a_new_version_is_live_within_a_second_of_its_writing(
     monkeypatch.setattr(reload, "EVERY", 0.1)
     monkeypatch.setattr(reload, "time", clock)
     write(path, version(0))
-    spec = GuardrailSpec(policy=path)
-    rail = ReloadingGuardrail(spec, assembly.open_guardrail(spec, load_policy(path)), state_of(path))
+    rail = Reloading(path, scripted(load_policy(path)), state_of(path), alike)
     for number, text in enumerate((version(1), version(2)[:60], version(3)), 1):
         write(path, text, aged=False)
         os.utime(path, ns=(clock.time_ns(), clock.time_ns()))

@@ -54,8 +54,8 @@ def test_it_is_opened_once_and_anew_under_another_name(folder: Path, monkeypatch
     model.reward = f"classifier:{folder}"
     ranked = model._opened()
     assert ranked is model._opened()
-    assert ranked.guardrail() is ranked.guardrail()
-    assert [one.guardrail().values.reward is None for one in (plain, ranked)] == [True, False]
+    assert ranked.current() is ranked.current()
+    assert [one.current().values.reward is None for one in (plain, ranked)] == [True, False]
 
 
 def test_a_strategy_that_needs_a_reward_says_how_to_name_one(monkeypatch: pytest.MonkeyPatch) -> None:

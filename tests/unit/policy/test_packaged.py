@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ig_guardrail.policy import check_files, compile_text, load_policy, packaged_names
 from ig_guardrail.policy.reference.json_schema import json_schema
@@ -71,6 +72,22 @@ def test_the_reference_is_current() -> None:
     assert DOCS.read_text(encoding="utf-8") == reference(), (
         "run: python -m ig_guardrail.policy.reference.page > docs/policy.md"
     )
+
+
+def test_claims_of_calibrated_thresholds_say_what_they_rest_on_so_that_a_change_is_told() -> None:
+    claims = 0
+    for name in packaged_names():
+        text = resources.files("ig_guardrail.policies").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+        for budget in yaml.safe_load(text).get("budgets", ()):
+            claim = budget.get("x-calibrated")
+            if claim is not None:
+                claims += 1
+                assert claim.keys() >= {"rate", "confidence", "n", "threshold", "budget", "entries"}, (
+                    name,
+                    budget["id"],
+                )
+                assert claim["threshold"] == budget["threshold"]
+    assert claims == 6
 
 
 def test_the_schema_is_current() -> None:

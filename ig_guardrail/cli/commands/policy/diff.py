@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ig_guardrail.cli.commands.policy.formats import Format
+from ig_guardrail.cli.commands.policy.formats import Format, FormatOption
+
+if TYPE_CHECKING:
+    from ig_guardrail.workbench.traffic.replay import ReplayReport
 
 
 class FailOn(StrEnum):
@@ -21,7 +25,11 @@ class FailOn(StrEnum):
 def diff_command(
     a: Annotated[str, typer.Argument(help="A policy file, or a packaged name.")],
     b: Annotated[str, typer.Argument(help="Another one.")],
-    form: Annotated[Format, typer.Option("--format", help="For people or for programs.")] = Format.TEXT,
+    form: FormatOption = Format.TEXT,
+    on: Annotated[
+        Path | None,
+        typer.Option("--on", help="Also tell which recorded decisions flip: a file of recordings, or a folder."),
+    ] = None,
     fail_on: Annotated[
         FailOn, typer.Option("--fail-on", help="Exit with 1 where B is different, or only where it is looser.")
     ] = FailOn.DIFFERENT,
@@ -34,15 +42,31 @@ def diff_command(
     from ig_guardrail.policy import load_policy
     from ig_guardrail.workbench.meaning.differences import differences
     from ig_guardrail.workbench.meaning.wording import as_dict, as_text
+    from ig_guardrail.workbench.traffic.replay_report import as_json
+    from ig_guardrail.workbench.traffic.replay_report import as_text as replay_text
 
     first, second = load_policy(a), load_policy(b)
     found = differences(first, second)
+    flips = None if on is None else _replayed(a, b, on)
     if form is Format.JSON:
-        print(json.dumps(as_dict(first, second, found), indent=2, ensure_ascii=False, default=str))
+        told = as_dict(first, second, found) | ({} if flips is None else {"on": json.loads(as_json(flips))})
+        print(json.dumps(told, indent=2, ensure_ascii=False, default=str))
     else:
         print(as_text(first, second, found, (a, b)))
+        print("" if flips is None else f"\non {on}\n{replay_text(flips)}\n", end="")
     if fail_on is FailOn.LOOSER:
         if found.loosened and form is Format.TEXT:
             print(f"B is looser, or not proved to be as strict, in: {', '.join(found.loosened)}")
         raise typer.Exit(1 if found.loosened else 0)
     raise typer.Exit(0 if found.same else 1)
+
+
+def _replayed(a: str, b: str, on: Path) -> ReplayReport:
+    """Both policies on recordings."""
+    from ig_guardrail.policy import load_policy
+    from ig_guardrail.spec import folder_of
+    from ig_guardrail.workbench.traffic.recordings import read_recordings
+    from ig_guardrail.workbench.traffic.replay import PolicyReplay, replay
+
+    old, new = (PolicyReplay(load_policy(one), folder_of(one)) for one in (a, b))
+    return replay(new, read_recordings(on), old)

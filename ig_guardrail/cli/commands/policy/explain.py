@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from ig_guardrail.cli.commands.policy.formats import Format
+from ig_guardrail.cli.commands.policy.formats import Format, FormatOption
 
 
 def explain_command(
     source: Annotated[str, typer.Argument(help="A policy file, a packaged name, or a receipt as JSON; `-` reads one.")],
-    form: Annotated[Format, typer.Option("--format", help="For people or for programs.")] = Format.TEXT,
+    form: FormatOption = Format.TEXT,
 ) -> None:
     """Say in plain words what a policy means, or why an answer ended as its receipt says. No model is needed."""
     from ig_guardrail.cli.writers import printable

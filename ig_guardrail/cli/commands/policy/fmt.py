@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from ig_guardrail.cli.commands.policy.formats import Format, FormatOption
 
 if TYPE_CHECKING:
     from ig_guardrail.policy.sources import PolicySource
@@ -20,6 +23,7 @@ Paths = Annotated[
 def fmt_command(
     paths: Paths,
     check: Annotated[bool, typer.Option("--check", help="Write nothing, and show what would change.")] = False,
+    form: FormatOption = Format.TEXT,
 ) -> None:
     """Lay policies out alike, with every comment. What they mean, and their hash, stays.
 
@@ -29,7 +33,7 @@ def fmt_command(
     from ig_guardrail.policy.sources import IN_STDIN
     from ig_guardrail.workbench.formatting import formatted, put
 
-    left, changed = False, False
+    left, told = False, []
     for source in sources_at(paths, writing=not check):
         try:
             found = formatted(source)
@@ -39,14 +43,18 @@ def fmt_command(
             left = True
             print(f"error: {error}", file=sys.stderr)
             continue
-        changed |= found.changed
+        told.append({"file": source.file, "changed": found.changed, "difference": found.difference()})
+        if form is Format.JSON:
+            continue
         if check:
             sys.stdout.write(found.difference())
         elif source.file == IN_STDIN:
             sys.stdout.write(found.after)
         elif found.changed:
             print(f"laid out {source.file}")
-    raise typer.Exit(2 if left else int(check and changed))
+    if form is Format.JSON:
+        print(json.dumps({"files": told}, ensure_ascii=False))
+    raise typer.Exit(2 if left else int(check and any(one["changed"] for one in told)))
 
 
 def sources_at(paths: Sequence[str], *, writing: bool) -> Iterator[PolicySource]:

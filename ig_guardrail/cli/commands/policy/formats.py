@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated, TypeAlias
+
+import typer
 
 
 class Format(StrEnum):
@@ -19,3 +22,6 @@ class ReportFormat(StrEnum):
     JSON = "json"
     SARIF = "sarif"
     JUNIT = "junit"
+
+
+FormatOption: TypeAlias = Annotated[Format, typer.Option("--format", help="For people or for programs.")]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from ig_guardrail.cli.commands.policy.formats import Format, FormatOption
 
 
 class Start(StrEnum):
@@ -27,6 +30,7 @@ def new_command(
         bool,
         typer.Option("--extend", help="Write a policy that extends it and is only told what is stricter, no copy."),
     ] = False,
+    form: FormatOption = Format.TEXT,
 ) -> None:
     """Write a folder with a policy of your own and its cases, then check the one and run the others."""
     from ig_guardrail.policy import check_files
@@ -35,8 +39,12 @@ def new_command(
     from ig_guardrail.workbench.scaffold import write_policy
 
     files = write_policy(name, source.value, extend=extend)
-    print("\n".join(f"wrote {file}" for file in files))
     checked = check_files([str(files[0])])
     tested = report_on(run_files([str(files[1])]), None, cover=False)
-    print(f"{checked.files[0].as_text()}\n{tested.as_text()}")
+    if form is Format.JSON:
+        reports = {"check": json.loads(checked.as_json()), "test": json.loads(tested.as_json())}
+        print(json.dumps({"wrote": [str(file) for file in files], **reports}, ensure_ascii=False))
+    else:
+        print("\n".join(f"wrote {file}" for file in files))
+        print(f"{checked.files[0].as_text()}\n{tested.as_text()}")
     raise typer.Exit(max(checked.exit_code, tested.exit_code))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 import typer
 
 from ig_guardrail.cli import options
+from ig_guardrail.cli.commands.policy.formats import Format, FormatOption
 from ig_guardrail.errors import RequestError, brief
 
 
@@ -62,6 +64,7 @@ def record_command(
     model: options.ModelOption = "embedded",
     device: options.DeviceOption = "auto",
     texts: options.RecordedTexts = "hash",
+    form: FormatOption = Format.TEXT,
 ) -> None:
     """Record what texts that already exist score beside a model, for `policy replay` and `policy calibrate`."""
     from ig_guardrail.drive.recorder import append_line
@@ -78,4 +81,7 @@ def record_command(
             append_line(kept, recording_of_text(bench, bench.charge(row), kept.texts).as_line())
     except OSError as error:
         raise RequestError("recordings cannot be written", where=str(out), why=brief(error)) from error
-    print(f"{len(rows)} answers recorded in {out}")
+    if form is Format.JSON:
+        print(json.dumps({"recorded": len(rows), "out": str(out)}, ensure_ascii=False))
+    else:
+        print(f"{len(rows)} answers recorded in {out}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ig_guardrail.cli import options
-from ig_guardrail.cli.commands.policy.formats import Format
+from ig_guardrail.cli.commands.policy.formats import Format, FormatOption
 from ig_guardrail.errors import RequestError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def score_command(
     prompt: Annotated[str, typer.Option("--prompt", help="What the text answers; scored by the prompt check.")] = "",
     model: options.BesideOption = None,
     device: options.DeviceOption = "auto",
-    form: Annotated[Format, typer.Option("--format", help="For people or for programs.")] = Format.TEXT,
+    form: FormatOption = Format.TEXT,
 ) -> None:
     """Tell what answers score at every charge point, without decoding, and what the scores rest on.
 

@@ -29,6 +29,7 @@ CALM = "scores: [{tone: 0.1}]"
         f"call: {{refund: {{amount: 5}}}}, {CALM}, expect: {{outcome: completed, budget: refunds, spent: 1}}",
         f"call: {{refund: {{amount: 500}}}}, {CALM}, expect: {{outcome: refused, budget: tools}}",
         f"call: {{pay: {{}}}}, {CALM}, expect: {{outcome: denied, budget: tools}}",
+        f"call: {{refund: {{amount: 5, expect: a reply, scores: [{{x: 1}}]}}}}, {CALM}, expect: {{outcome: completed}}",
         f"message: closing.en, {CALM}, expect: {{outcome: completed}}",
         "message: refusal.de, scores: [{tone: 0.9}], expect: {outcome: refused, budget: tone}",
         "prompt: x, todo: waits for a screen",

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from ig_guardrail.binomial import most_touched
-from ig_guardrail.errors import GuardrailError, RequestError
+from ig_guardrail.errors import GuardrailError, PolicyError, RequestError
+from ig_guardrail.policy import compile_text
 from ig_guardrail.types import Budget
 from ig_guardrail.workbench.traffic.bench import bench_of_words
 from ig_guardrail.workbench.traffic.calibrate import (
@@ -188,6 +189,83 @@ def test_a_comment_behind_the_number_stays() -> None:
     assert "    threshold: 0.4   # by eye\n    x-calibrated: {n: 3}\n    budget: 0.1\n" in with_threshold(
         BLOCK, "tone", 0.4, {"n": 3}
     )
+
+
+HEAD = """\
+# what we tighten
+apiVersion: ig-guardrail/v1
+kind: SafetyPolicy
+metadata: {name: branch, version: 1.0.0}
+extends: ./tone.yaml
+"""
+OWN = "{id: tone, threshold: 0.4, x-calibrated: {n: 3}}"
+OTHER = "  - {id: spam, weight: 2}\n"
+
+
+@pytest.mark.parametrize("line_break", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    ("rest", "written"),
+    [
+        ("", "budgets:\n  - {id: tone, threshold: 0.4, x-calibrated: {n: 3}}\n"),
+        ("# budgets:\n", "# budgets:\nbudgets:\n  - {id: tone, threshold: 0.4, x-calibrated: {n: 3}}\n"),
+        (
+            f"budgets:\n{OTHER}  # the end\n\nreasoning: charge\n",
+            f"budgets:\n{OTHER}  # the end\n  - {OWN}\n\nreasoning: charge\n",
+        ),
+        (f"budgets:\n{OTHER}", f"budgets:\n{OTHER}  - {{id: tone, threshold: 0.4, x-calibrated: {{n: 3}}}}\n"),
+        (
+            "budgets:\n- id: spam\n  weight: 2",
+            "budgets:\n- id: spam\n  weight: 2\n- {id: tone, threshold: 0.4, x-calibrated: {n: 3}}\n",
+        ),
+        (
+            "budgets: [{id: spam, weight: 2}]\n",
+            "budgets: [{id: tone, threshold: 0.4, x-calibrated: {n: 3}}, {id: spam, weight: 2}]\n",
+        ),
+        (
+            "budgets: [{id: tone, weight: 2}]\n",
+            "budgets: [{id: tone, threshold: 0.4, x-calibrated: {n: 3}, weight: 2}]\n",
+        ),
+        (
+            "budgets:\n  - id: tone   # ours\n    weight: 2\n",
+            "budgets:\n  - id: tone   # ours\n    threshold: 0.4\n    x-calibrated: {n: 3}\n    weight: 2\n",
+        ),
+        (
+            "budgets:\n  - {id: tone, threshold: 0.45}\n",
+            "budgets:\n  - {id: tone, threshold: 0.4, x-calibrated: {n: 3}}\n",
+        ),
+    ],
+)
+def test_a_threshold_of_the_parent_is_written_as_the_childs_own(
+    rest: str, written: str, line_break: str, tmp_path: Path
+) -> None:
+    (tmp_path / "tone.yaml").write_text(TONE)
+    file = str(tmp_path / "branch.yaml")
+    new = with_threshold((HEAD + rest).replace("\n", line_break), "tone", 0.4, {"n": 3}, file)
+    assert new == (HEAD + written).replace("\n", line_break)
+    made, faults = compile_text(new, file)
+    assert made is not None, faults
+    assert next(one.threshold for one in made.budgets if one.id == "tone") == 0.4
+
+
+def test_a_looser_threshold_is_refused_with_the_parents_line_unless_the_parent_grants_it(tmp_path: Path) -> None:
+    file = str(tmp_path / "branch.yaml")
+    (tmp_path / "tone.yaml").write_text(TONE)
+    with pytest.raises(PolicyError) as refused:
+        with_threshold(HEAD, "tone", 0.6, {"n": 3}, file)
+    assert "`threshold` is looser than the parent's" in str(refused.value)
+    assert "the parent says 0.5, " in str(refused.value)
+    assert "tone.yaml:8" in str(refused.value)
+    (tmp_path / "tone.yaml").write_text(TONE + "loosenable: [budgets.tone.threshold]\n")
+    assert "threshold: 0.6" in with_threshold(HEAD, "tone", 0.6, {"n": 3}, file)
+
+
+def test_what_is_not_laid_out_by_lines_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "tone.yaml").write_text(TONE)
+    braces = (
+        "{apiVersion: ig-guardrail/v1, kind: SafetyPolicy, metadata: {name: b, version: 1.0.0}, extends: ./tone.yaml}"
+    )
+    with pytest.raises(GuardrailError, match="cannot be written"):
+        with_threshold(braces, "tone", 0.4, {}, str(tmp_path / "branch.yaml"))
 
 
 def test_a_budget_that_does_not_stand_in_the_file_is_refused() -> None:

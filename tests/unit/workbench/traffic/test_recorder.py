@@ -152,7 +152,7 @@ def test_a_chat_model_records_where_it_is_told_to(tmp_path: Path, monkeypatch: p
     policy.write_text(POLITE, encoding="utf-8")
     chat = ChatIGGuardrail(model="toy", policy=policy, seed=7, record=RecordingFile(file, "plain"))
     assert chat.invoke("Why?").content == CALM
-    recorder = chat._opened().guardrail().recorder
+    recorder = chat._opened().current().recorder
     assert recorder is not None
     recorder.flush()
     ((_, recording),) = read_recordings(file)

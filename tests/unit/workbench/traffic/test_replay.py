@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from ig_guardrail.stream.recording import SCORED, RecordedPrompt, Recording
+from ig_guardrail.stream.recording import SCORED, DeniedCandidates, RecordedPrompt, Recording
 from ig_guardrail.workbench.traffic.bench import Bench
 from ig_guardrail.workbench.traffic.recordings import read_recordings, recording_of_text
 from ig_guardrail.workbench.traffic.replay import PROMPT, CannotJudge, DraftVerdict, PolicyReplay, replay
@@ -142,6 +142,32 @@ def test_drafts_that_were_denied_when_recorded_are_counted(tmp_path: Path) -> No
     found = report(PolicyReplay(compiled(), None), made, made)
     assert "drafts that 'rudeness' denied when recorded: 2, highest score 1.00, by tenths" in as_text(found)
     assert found.drafts["rudeness"].tenths[9] == 2
+
+
+def test_how_often_answers_were_searched_for_rescued_and_refused_is_told_by_hazard_and_language() -> None:
+    denied = {"tone": DeniedCandidates(1, 0.9, (0,) * 9 + (1,))}
+    found = report(
+        under(),
+        recording([0.1, 0.1]),
+        recording([0.1, 0.1], searched=True, denied=denied),
+        recording([0.1, 0.1], searched=True, denied=denied, language="de"),
+        recording([0.1, 0.1], searched=True, denied=denied, outcome="refused", tokens=0, tracks=(), language="de"),
+        recording([0.1, 0.1], outcome="refused", tokens=0, tracks=()),
+        recording([0.1, 0.1], outcome=SCORED),
+    )
+    rows = [(one.name, one.searched, one.rescued, one.refused) for one in found.served]
+    told = [(name, *((one.value, one.n) for one in shares)) for name, *shares in rows]
+    assert told == [
+        ("all", (0.6, 5), (2 / 3, 3), (0.4, 5)),
+        ("hazard hte", (0.6, 5), (2 / 3, 3), (0.2, 5)),
+        ("language de", (1.0, 2), (0.5, 2), (0.5, 2)),
+        ("language en", (1 / 3, 3), (1.0, 1), (1 / 3, 3)),
+    ]
+    text = as_text(found)
+    assert "as recorded, hazard hte: searched for 3 of 5 (60.0%, 95% interval 14.7% to 94.7%)" in text
+    assert "of these completed 2 of 3" in text
+    assert "refused or ended 1 of 5" in text
+    assert "as recorded," not in as_text(report(under(), recording([0.1, 0.1])))
 
 
 def test_a_report_says_what_it_cannot_know_in_every_form() -> None:

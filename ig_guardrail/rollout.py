@@ -1,0 +1,141 @@
+"""What answers while policies change: opened under one policy, or with a canary under two, each following its file."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any, Generic, Protocol, Self
+
+from ig_guardrail.canary import Arm, Canary
+from ig_guardrail.errors import PolicyError
+from ig_guardrail.ledger import AccountKey
+from ig_guardrail.policy import load_policy
+from ig_guardrail.reload import Opened, Reloading, Seen, path_of, state_of
+from ig_guardrail.spec import folder_of
+from ig_guardrail.threads import ForkSafeLock
+from ig_guardrail.types import CompiledPolicy
+
+NOBODY = AccountKey()
+
+
+class Opener(Protocol[Opened]):
+    """Opens what answers under a policy.
+
+    folder  where relative paths of the policy start
+    arm     `stable` or `canary`; "" where there is no canary
+    beside  what is open already, whose model, ledger and logs it shares; its messages are tried then. None at first
+    """
+
+    def __call__(self, policy: CompiledPolicy, folder: Path | None, arm: str, beside: Opened | None) -> Opened: ...
+
+
+class Rollout(Generic[Opened]):
+    """Reads its policies at first use, opens for all of them at once when one is first needed, and keeps both.
+
+    Each request is answered in the arm that the names of its payer lead to. Safe to share between threads. A copy in
+    this process is the same one; one that was pickled is made of `_given` again.
+    """
+
+    _given: tuple[Any, ...]
+
+    def __init__(
+        self,
+        policy: str | Path | CompiledPolicy,
+        opener: Opener[Opened],
+        canary: Canary | None = None,
+        reload: bool = False,
+    ) -> None:
+        self._sources: dict[Arm, str | Path | CompiledPolicy] = {"stable": policy}
+        if canary is not None:
+            self._sources["canary"] = canary.policy
+        self._opener, self._canary, self._reload = opener, canary, reload
+        self._lock = ForkSafeLock(threading.RLock)
+        self._policies: dict[Arm, CompiledPolicy] = {}
+        self._seen: dict[Arm, Seen] = {}
+        self._opened: dict[Arm, Opened] = {}
+        self._reloading: dict[Arm, Reloading[Opened]] = {}
+
+    def policy(self, payer: AccountKey = NOBODY) -> CompiledPolicy:
+        """The compiled policy that holds for a payer. Raises PolicyError with every fault.
+
+        Raises GuardrailError where a file is needed.
+        """
+        return self._policy_of(self._arm(payer))
+
+    def current(self, payer: AccountKey = NOBODY) -> Opened:
+        """What answers a payer's request that begins now, opened. Raises PolicyError, ModelError, HeadMismatch."""
+        arm = self._arm(payer)
+        if arm not in self._opened:
+            with self._lock:
+                self._open()
+        return self._reloading[arm].current() if self._reload else self._opened[arm]
+
+    async def current_async(self, payer: AccountKey = NOBODY) -> Opened:
+        """The same; a thread does the opening and reading, so that the event loop stays free."""
+        arm = self._arm(payer)
+        if arm not in self._opened or self._reload:
+            return await asyncio.to_thread(self.current, payer)
+        return self._opened[arm]
+
+    @property
+    def fault(self) -> str | None:
+        """Why a policy's file, as it stands now, is not in force."""
+        faults = [one.fault for one in self._reloading.values() if one.fault is not None]
+        return "\n".join(faults) or None
+
+    def _arm(self, payer: AccountKey) -> Arm:
+        return "stable" if self._canary is None else self._canary.arm_of(payer.conversation, payer.tenant)
+
+    def _policy_of(self, arm: Arm) -> CompiledPolicy:
+        with self._lock:
+            if arm in self._reloading:
+                return self._reloading[arm].current().policy
+            if arm not in self._policies:
+                source = self._sources[arm]
+                if self._reload:
+                    self._seen[arm] = state_of(path_of(source))
+                self._policies[arm] = load_policy(source)
+            return self._policies[arm]
+
+    def _open(self) -> None:
+        """Open for all policies, or for none."""
+        if self._opened:
+            return
+        policies = {arm: self._policy_of(arm) for arm in self._sources}
+        opened: dict[Arm, Opened] = {}
+        for arm, policy in policies.items():
+            opened[arm] = self._opened_for(arm, policy, opened.get("stable"))
+        if self._reload:
+            self._reloading = {arm: self._following(arm, one) for arm, one in opened.items()}
+        self._opened = opened
+
+    def _following(self, arm: Arm, opened: Opened) -> Reloading[Opened]:
+        def remake(old: Opened, policy: CompiledPolicy) -> Opened:
+            return self._opened_for(arm, policy, old)
+
+        return Reloading(path_of(self._sources[arm]), opened, self._seen[arm], remake)
+
+    def _opened_for(self, arm: Arm, policy: CompiledPolicy, beside: Opened | None) -> Opened:
+        """With a canary, a policy must bear the name of the one beside it."""
+        if self._canary is not None and beside is not None:
+            demand_same_name(policy, beside.policy)
+        told = "" if self._canary is None else arm
+        return self._opener(policy, folder_of(self._sources[arm]), told, beside)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[type[Any], tuple[Any, ...]]:
+        return type(self), self._given
+
+
+def demand_same_name(canary: CompiledPolicy, stable: CompiledPolicy) -> None:
+    """Raises PolicyError for a canary that bears another name than the policy in whose place it stands."""
+    if canary.name != stable.name:
+        raise PolicyError(
+            f"the policy is called '{canary.name}', and the one beside it '{stable.name}'",
+            where="canary",
+            why="what conversations have spent is kept by the policy's name, and would begin anew in the other arm",
+            fix="give both the same `metadata.name`, and another `version`",
+        )
