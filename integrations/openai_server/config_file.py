@@ -53,7 +53,7 @@ class ObserveSection(Section):
     metrics_port: Annotated[int | None, Field(ge=1, le=65_535)] = None
     metrics_key: Text | None = None
     tenants: bool = False
-    traces: Text = "on"
+    traces: Text = "spans"
     conventions: Text = "1.44"
     log_format: Text = "text"
 

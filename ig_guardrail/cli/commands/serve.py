@@ -72,7 +72,8 @@ def serve_command(
         int | None, typer.Option("--metrics-port", min=1, max=65535, help="Tell metrics there, and not at /metrics.")
     ] = None,
     traces: Annotated[
-        str | None, typer.Option("--traces", help="OpenTelemetry spans: 'on', 'off', or 'texts' to trace what is said.")
+        str | None,
+        typer.Option("--traces", help="For OpenTelemetry: 'spans', 'none', or 'texts' to trace what is said."),
     ] = None,
     device: Annotated[
         str | None, typer.Option("--device", envvar="IG_GUARDRAIL_DEVICE", help="As `run` takes it.")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ig_guardrail.errors import RequestError
 
-TRACES = ("off", "on", "texts")
+TRACES = ("none", "spans", "texts")
 CONVENTIONS = ("1.36", "1.44")  # versions of OpenTelemetry's semantic conventions
 LOG_FORMATS = ("text", "json")
 
@@ -21,7 +21,7 @@ class ObserveConfig:
     metrics_port  another port for them, on the server's host; who reaches it reads them
     metrics_key   SHA-256, in hexadecimal, of the bearer token that Prometheus sends; None lets everyone in
     tenants       whether requests and tokens are counted tenant by tenant; then there is a key, or a port of their own
-    traces        `on` where OpenTelemetry's API is installed; `texts` adds prompts and answers
+    traces        `spans` where OpenTelemetry's API is installed; `texts` adds prompts and answers
     conventions   the version of OpenTelemetry's conventions whose names are used
     log_format    of the lines on standard error
     """
@@ -30,7 +30,7 @@ class ObserveConfig:
     metrics_port: int | None = None
     metrics_key: str | None = None
     tenants: bool = False
-    traces: str = "on"
+    traces: str = "spans"
     conventions: str = "1.44"
     log_format: str = "text"
 

@@ -32,7 +32,7 @@ def spans_if_any(traces: str, conventions: str) -> Spans | None:
     """
     if traces == "texts":
         require("otel", by="`traces: texts`")
-    return None if traces == "off" or missing(("opentelemetry-api",)) else Spans(conventions, traces == "texts")
+    return None if traces == "none" or missing(("opentelemetry-api",)) else Spans(conventions, traces == "texts")
 
 
 class Spans:

@@ -10,7 +10,6 @@ import runpy
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from ig_guardrail.engine.scripted.engine import Incidents
 from ig_guardrail.errors import EngineError, RequestError
 from ig_guardrail.integrations.openai_server.config import ServeLimits
+from ig_guardrail.integrations.openai_server.config_file import read_config
 from ig_guardrail.integrations.openai_server.observing.lag import watch_lag
 from ig_guardrail.integrations.openai_server.observing.lines import LOG, JsonLines, WordLines
 from ig_guardrail.integrations.openai_server.observing.metrics import FAMILIES, Metrics, table
@@ -293,7 +293,7 @@ def test_texts_are_traced_where_asked_for_and_only_what_was_shown(spans: InMemor
 
 
 def test_metrics_are_the_same_without_traces(spans: InMemorySpanExporter) -> None:
-    with running(server(traces="off")) as socket, http(socket) as plain:
+    with running(server(traces="none")) as socket, http(socket) as plain:
         ask(socket, "calm")
         assert samples(plain.get("/metrics").text)["answers_total", "completed", "calm"] == 1
     assert spans.get_finished_spans() == ()
@@ -301,7 +301,7 @@ def test_metrics_are_the_same_without_traces(spans: InMemorySpanExporter) -> Non
 
 def test_nothing_is_traced_where_the_interface_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ig_guardrail.integrations.openai_server.observing.spans.missing", lambda names: names)
-    assert replace(ObserveConfig()).traces == "on"
+    assert ObserveConfig().traces == "spans"
     assert server().spans is None
 
 
@@ -353,3 +353,11 @@ def test_receipts_tell_how_long_each_cost_model_took() -> None:
     (times,) = last.receipt.cost_times.values()
     assert times.calls == last.receipt.cost_calls
     assert 0 < times.slowest <= times.seconds
+
+
+def test_the_choices_on_the_page_are_those_that_hold_where_none_is_made(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^observe: .*", page, re.MULTILINE)
+    file = tmp_path / "serve.yaml"
+    file.write_text(line, encoding="utf-8")
+    assert read_config(file, {}).observe == ObserveConfig()
