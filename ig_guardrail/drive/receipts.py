@@ -70,6 +70,7 @@ def receipt(
         at=now(),
         language=run.request.language,
         arm=run.arm,
+        cost_times=dict(server.scorer.times) if server else {},
     )
 
 

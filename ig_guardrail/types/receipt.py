@@ -40,6 +40,22 @@ class UnsafeDrafts:
 
 
 @dataclass(frozen=True, slots=True)
+class CallTimes:
+    """Calls of a cost model for one answer: how many, the seconds that they took together, and those of the slowest.
+
+    What they waited for their turn is left out.
+    """
+
+    calls: int = 0
+    seconds: float = 0.0
+    slowest: float = 0.0
+
+    def with_call(self, seconds: float) -> CallTimes:
+        """With one more."""
+        return CallTimes(self.calls + 1, self.seconds + seconds, max(self.slowest, seconds))
+
+
+@dataclass(frozen=True, slots=True)
 class BlockRecord:
     """One accepted commit: where it ends; rounds of judgement, nodes judged and denials since the one before."""
 
@@ -82,6 +98,7 @@ class Receipt:
     at       when it ended, ISO 8601
     language of refusals and closing messages, as it was asked for
     arm      `stable` or `canary`, where some requests are answered under another policy; else ""
+    cost_times  by cost model, what its calls took
     """
 
     verdict: Verdict
@@ -116,6 +133,7 @@ class Receipt:
     at: str = ""
     language: str = "en"
     arm: str = ""
+    cost_times: Mapping[str, CallTimes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

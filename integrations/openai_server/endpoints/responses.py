@@ -46,7 +46,7 @@ def routes(server: Server) -> list[Route]:
             raise Refused(replace(fault, param=_named_here(fault.param))) from error
 
     async def answered(request: Request, caller: Caller, turn: _Turn) -> Response:
-        opened = await server.open(caller, turn.question())
+        opened = await server.open(caller, turn.question(), request)
         turn.sampled(opened)
         headers = headers_of((*turn.asked.ignored, *passed_over(turn.asked.input)))
         if turn.asked.stream:
