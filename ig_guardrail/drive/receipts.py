@@ -70,6 +70,7 @@ def receipt(
         at=now(),
         language=run.request.language,
         arm=run.arm,
+        bounded=run.request.bounded(text) if run.request.bounded and verdict.outcome == "completed" else (),
     )
 
 
