@@ -1,7 +1,7 @@
 """Each seeded fault must make the unit tests fail: they are run against a copy of the package that holds it.
 
-Property tests are not asked: what they find depends on what they happen to draw. Nobody is asked for the smallest example
-that fails, nor to compile again what a copy shares with the sound one. The tests of the fault's own room, which are the
+Property tests are not asked: what they find depends on what they happen to draw. Nobody is asked for the smallest
+example that fails, or to compile what a copy shares with the sound one. The tests of the fault's own room, the
 likeliest to fail, come first.
 """
 
