@@ -46,7 +46,8 @@ def _bounds(errors: Iterable[Any]) -> list[str] | None:
             fitting = [bounds for choice in choices.values() if (bounds := _bounds(choice)) is not None]
             if not fitting:
                 return None
-            found += min(fitting, key=len)
+            best: list[str] = min(fitting, key=len)
+            found += best
         else:
             return None
     return found

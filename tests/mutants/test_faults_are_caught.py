@@ -21,6 +21,7 @@ from tests.mutants.faults import FAULTS, Fault
 HERE = Path(__file__).resolve().parents[2]
 HANGS = 100  # seconds
 WATCH = ("tests/unit/budget", "tests/unit/stream", "tests/unit/drive")
+PLUGINS = ("pytest_asyncio.plugin", "pytest_socket", "_hypothesis_pytestplugin")  # others take as long to load as tests
 
 
 @pytest.fixture(scope="session")
@@ -55,10 +56,11 @@ def _seeded(sound: Path, folder: Path, fault: Fault) -> subprocess.CompletedProc
 
 
 def _watch(folder: Path, fault: Fault | None) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(folder), "IG_SHRINK": "0"}
+    environment = {**os.environ, "PYTHONPATH": str(folder), "IG_SHRINK": "0", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     first = sorted(WATCH, key=lambda room: fault is None or not fault.file.startswith(Path(room).name))
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *first]
+    named = [word for plugin in PLUGINS for word in ("-p", plugin)]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *named, *first]
     return _run(command, folder, environment)
 
 
