@@ -79,7 +79,7 @@ test-browser: install
 	IG_TEST_BROWSER=1 IG_PICTURES=docs/pictures $(BIN)/python -m pytest tests/browser
 
 test-deep: install
-	IG_STREAMS=100000 $(BIN)/python -m pytest tests/property tests/unit/workbench/meaning/test_comparing.py
+	IG_STREAMS=100000 IG_SCHEMAS=1000 $(BIN)/python -m pytest tests/property tests/unit/workbench/meaning/test_comparing.py
 
 # The rules of the text and the fast tests, side by side. Properties are tried on a share of their examples.
 check: install
