@@ -32,7 +32,7 @@ demo: install
 # processes, which are spared compiling the package again.
 test: install $(LINES)
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
-	$(MAKE) --no-print-directory --jobs 2 --output-sync=target $(addprefix test-on-,$(notdir $(LINES)))
+	$(MAKE) --no-print-directory --jobs 2 $(addprefix test-on-,$(notdir $(LINES)))
 
 test-on-%: $(VENV)/lines/%
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR)/$< $(BIN)/python -m pytest tests/unit/langchain
