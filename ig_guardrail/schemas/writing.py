@@ -242,7 +242,8 @@ class _Writer:
         patterns: dict[str, Any] = {}
         for pattern, part in shape.patterns.items():
             fit = self._ends(part, level)
-            patterns[bounded(pattern, self._longest)] = self._part(part, level) if fit else False
+            written = pattern if self._marks else bounded(pattern, self._longest)
+            patterns[written] = self._part(part, level) if fit else False
         if shape.shut or not self._ends(shape.others or (), level):
             return {"additionalProperties": False, **({"patternProperties": patterns} if patterns else {})}
         others = shape.others or ()
@@ -250,13 +251,15 @@ class _Writer:
             if shape.names:
                 raise unfit(shape.place, "`propertyNames` stands beside `patternProperties`", "keep one of them")
             return {"additionalProperties": self._part(others, level), "patternProperties": patterns}
+        if self._marks:  # a value that is there has the keys that it may have
+            known = {"anyOf": [{"enum": sorted(taken)}, self._ours(None, self._longest)]}
+            names = {} if shape.names else {"propertyNames": known}
+            return {"additionalProperties": self._part(others, level), **names}
         if not shape.names:
             key = all_but(taken, self._longest)
             if key is None:
                 return {"additionalProperties": self._part(others, level)}
-            known = {"anyOf": [{"enum": sorted(taken)}, self._ours(None, self._longest)]}
-            names = {"propertyNames": known} if self._marks else {}
-            return {"additionalProperties": False, "patternProperties": {key: self._part(others, level)}, **names}
+            return {"additionalProperties": False, "patternProperties": {key: self._part(others, level)}}
         return self._keyed(shape, taken, level)
 
     def _keyed(self, shape: Object, taken: set[str], level: int) -> dict[str, Any]:
