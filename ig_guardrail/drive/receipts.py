@@ -71,6 +71,7 @@ def receipt(
         language=run.request.language,
         arm=run.arm,
         cost_times=dict(server.scorer.times) if server else {},
+        bounded=run.request.bounded(text) if run.request.bounded and verdict.outcome == "completed" else (),
     )
 
 

@@ -97,6 +97,8 @@ class Receipt:
     turn     of the conversation whose budgets it was charged to; None where there are none
     at       when it ended, ISO 8601
     language of refusals and closing messages, as it was asked for
+    bounded  JSON pointers of texts, numbers, lists and objects in a value or in calls that have come to a bound which
+             the room of the answer set, and not their schema: they may say less than was meant
     arm      `stable` or `canary`, where some requests are answered under another policy; else ""
     cost_times  by cost model, what its calls took
     """
@@ -134,6 +136,7 @@ class Receipt:
     language: str = "en"
     arm: str = ""
     cost_times: Mapping[str, CallTimes] = field(default_factory=dict)
+    bounded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
