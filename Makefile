@@ -27,11 +27,15 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: install
 	$(BIN)/ig-guardrail demo
 
-# All tests, and those of the chat model once more on LangChain's oldest and newest releases. Two processes, each with the
-# embedded model and one thread for it, need as much memory as a laptop has to spare.
+# All tests, and those of the chat model once more on LangChain's oldest and newest releases, side by side. Two processes,
+# each with the embedded model and one thread for it, need as much memory as a laptop has to spare. Many tests start
+# processes, which are spared compiling the package again.
 test: install $(LINES)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
-	$(call on_each_line,tests/unit/langchain)
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	$(MAKE) --no-print-directory --jobs 2 $(addprefix test-on-,$(notdir $(LINES)))
+
+test-on-%: $(VENV)/lines/%
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR)/$< $(BIN)/python -m pytest tests/unit/langchain
 
 # On those releases also the embedded model: LangChain's own acceptance tests, and that all ways to call it are equal.
 test-lines: install $(LINES)
@@ -75,7 +79,7 @@ test-browser: install
 	IG_TEST_BROWSER=1 IG_PICTURES=docs/pictures $(BIN)/python -m pytest tests/browser
 
 test-deep: install
-	IG_STREAMS=100000 $(BIN)/python -m pytest tests/property tests/unit/workbench/meaning/test_comparing.py
+	IG_STREAMS=100000 IG_SCHEMAS=1000 $(BIN)/python -m pytest tests/property tests/unit/workbench/meaning/test_comparing.py
 
 # The rules of the text and the fast tests, side by side. Properties are tried on a share of their examples.
 check: install

@@ -25,6 +25,7 @@ from budget_picture import draw
 from ig_guardrail.evaluate import tables
 from ig_guardrail.evaluate.comparison.columns import TableRow
 from ig_guardrail.evaluate.comparison.report import comma_separated, markdown, pair_from, parts_markdown, rows_from
+from ig_guardrail.integrations.openai_server.observing.metrics import table as metrics_table
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -35,6 +36,7 @@ TAKEN: Mapping[str, Path] = {  # under benchmarks/out, and where the documents h
     "bench.json": RESULTS / "bench.json",
     "prompts/bench.json": RESULTS / "prompts.json",
     "domains.json": RESULTS / "domains.json",
+    "server.json": RESULTS / "server.json",
     "quality/figures.json": RESULTS / "quality.json",
     **{f"{name}/results.json": RESULTS / f"{name}.json" for name in (*WIDE, "tuning", "words")},
     **{f"equal/{name}": ROOT / "docs" / "images" / name for name in ("front.svg", "traces.svg")},
@@ -105,7 +107,7 @@ def quality(results: Path) -> str:
 
 def bounded(results: Path) -> str:
     """What has a bound, of quality and of speed."""
-    measured = [_read(results, name)["figures"] for name in ("quality", "bench", "prompts")]
+    measured = [_read(results, name)["figures"] for name in ("quality", "bench", "prompts", "server")]
     rows = [row for figures in measured for row in figures if row["bound"]]
     lines = [f"| {row['part']}: {row['title']} | {tables.cells(row)} |" for row in rows]
     return "\n".join(("| what | value | interval | n | bound | |", "|---|---:|---:|---:|---:|---|", *lines))
@@ -116,6 +118,19 @@ def bench(results: Path) -> str:
     result = _read(results, "bench")
     rows = [row for row in result["figures"] if row["of"] not in ELSEWHERE]
     return f"{_measured(result)}\n\n{tables.markdown(rows)}"
+
+
+def metrics(_: Path) -> str:
+    """What a server counts."""
+    return metrics_table()
+
+
+def server(results: Path) -> str:
+    """The server under load."""
+    result = _read(results, "server")
+    loads = [row["load"] for row in result["figures"]]
+    busy = f"Others were at work on the machine (load {min(loads)} to {max(loads)} when a part began)."
+    return f"{_measured(result)} {busy}\n\n{tables.markdown(result['figures'])}"
 
 
 def domains(results: Path) -> str:
@@ -422,6 +437,7 @@ DOCUMENTS: Mapping[Path, Sections] = {
         "words": compared("words", CHOSEN_BY),
     },
     ROOT / "docs" / "cost-models.md": {"calibrated": calibrated, "judge": judge, "shared": shared},
+    ROOT / "docs" / "metrics.md": {"metrics": metrics, "server": server},
     ROOT / "docs" / "performance.md": {"profile": profile, "prompts": prompts, "weights": weights},
     ROOT / "docs" / "results.md": {"equal": compared("equal"), "second": second, "second-over": second_over},
     ROOT / "docs" / "budgets.md": {"budget": budget},

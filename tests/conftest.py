@@ -6,14 +6,19 @@ import gc
 import os
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from pytest_socket import disable_socket
 
 from ig_guardrail.ledger import process_ledger
 from tests.examples import examples
 
+PHASES = [phase for phase in Phase if phase not in (Phase.shrink, Phase.explain) or os.environ.get("IG_SHRINK") != "0"]
 settings.register_profile(
-    "share", max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "share",
+    max_examples=examples(100),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    phases=PHASES,
 )
 settings.load_profile("share")
 

@@ -23,7 +23,7 @@ BAR = 16  # cells
 
 def table(receipt: Receipt) -> Group:
     """The whole record of one answer, a few lines long."""
-    found = (*_message(receipt), *_substitutes(receipt), *_fired(receipt), *_sources(receipt))
+    found = (*_message(receipt), *_bounded(receipt), *_substitutes(receipt), *_fired(receipt), *_sources(receipt))
     return Group(_heading(receipt), _budgets(receipt), *found, _effort(receipt))
 
 
@@ -71,6 +71,13 @@ def _message(receipt: Receipt) -> list[Text]:
     denied = f", denied: {', '.join(receipt.denied)}" if receipt.denied else ""
     approved = f", approved by {receipt.approved['owner']}" if receipt.approved else ""
     return [Text(f"  message {receipt.message_name}{denied}{approved}", "dim")]
+
+
+def _bounded(receipt: Receipt) -> list[Text]:
+    """Which parts of a value or of calls may say less than was meant."""
+    if not receipt.bounded:
+        return []
+    return [Text(f"  perhaps cut short by --max-tokens: {', '.join(one or 'all of it' for one in receipt.bounded)}")]
 
 
 def _substitutes(receipt: Receipt) -> list[Text]:

@@ -98,6 +98,7 @@ class RequestOptions:
             reasoning=cast(Reasoning, self.reasoning),  # checked with the request
             notation=notation if self.form.callable else None,
             cache_salt=salt_of(self.tenant),
+            bounded=partial(self.form.bounded, room=self.max_tokens, format=self.tool_format),
         )
 
 

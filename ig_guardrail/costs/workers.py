@@ -24,9 +24,15 @@ Failure: TypeAlias = Callable[[str], GuardrailError]
 
 
 class WorkerCall(Future[Any]):
-    """What a call gave. began: when it got its turn, `time.monotonic()` seconds; None before."""
+    """What a call gave. began, ended: when it got its turn and gave it up, `time.monotonic()` seconds; None before."""
 
     began: float | None = None
+    ended: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been at it."""
+        return 0.0 if self.began is None else (self.ended or time.monotonic()) - self.began
 
 
 _Job: TypeAlias = tuple[WorkerCall, Callable[..., Any], tuple[Any, ...]]
@@ -71,7 +77,7 @@ class WorkerThread:
             result = function(*args)
         except BaseException as error:  # an exit of a cost model is a failure of it, and this thread must outlive it
             told = ours(error, failure)
-        self.current = None
+        self.current, call.ended = None, time.monotonic()
         del job, function, args
         if told is None:
             call.set_result(result)

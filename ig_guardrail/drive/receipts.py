@@ -70,6 +70,8 @@ def receipt(
         at=now(),
         language=run.request.language,
         arm=run.arm,
+        cost_times=dict(server.scorer.times) if server else {},
+        bounded=run.request.bounded(text) if run.request.bounded and verdict.outcome == "completed" else (),
     )
 
 

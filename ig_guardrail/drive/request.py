@@ -46,6 +46,7 @@ class GenerationRequest:
                   none, "off" asks it not to think
     notation      how calls are written, and of which tools the model is told; None is the model's own, without tools
     cache_salt    whose prompts share with this one what the model computed for what they begin with; None: nobody's
+    bounded       names what may have been ended by its room in a whole answer, by JSON pointers; None where nothing can
     """
 
     turns: tuple[Message, ...]
@@ -62,6 +63,7 @@ class GenerationRequest:
     reasoning: Reasoning = "auto"
     notation: CallNotation | None = None
     cache_salt: str | None = None
+    bounded: Callable[[str], tuple[str, ...]] | None = None
 
     @property
     def hides(self) -> bool:

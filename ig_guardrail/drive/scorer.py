@@ -32,7 +32,7 @@ from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import CostFailure
 from ig_guardrail.stream.release import tokens_behind
 from ig_guardrail.text.call_notation import marker_of
-from ig_guardrail.types import Budget, Judging, Measure, Node, Piece, Prompt, QuotedSource, Thought
+from ig_guardrail.types import Budget, CallTimes, Judging, Measure, Node, Piece, Prompt, QuotedSource, Thought
 
 MOST_SOURCES = 16  # documents a receipt names
 
@@ -84,6 +84,7 @@ class Scorer:
         self._folds: dict[FoldKey, Fold] = {}
         self._prefixes = Prefixes()
         self.calls = 0
+        self.times: dict[str, CallTimes] = {}  # by cost model
         self.fail_open: list[str] = []
         self.sources: dict[str, QuotedSource] = {}  # by document
         self.fired: dict[str, dict[str | int, None]] = {}  # by cost model, in the order in which they were seen
@@ -92,6 +93,7 @@ class Scorer:
         """One for the same request that knows what this one knows; what it learns goes with it."""
         other = copy.copy(self)
         other._folds, other.calls, other.fail_open, other.sources = dict(self._folds), 0, [], {}
+        other.times = {}
         return other
 
     def measure(self, node: Node, due: Sequence[tuple[str, Point]]) -> Waiting[list[Measure]]:
@@ -170,6 +172,8 @@ class Scorer:
                 folds = check_scores(one, (yield from await_scores(one, call)), len(inputs))
             except CostFailure as failure:
                 folds = self._failed_open(one, [state for state, _ in inputs], failure)
+            finally:
+                self.times[one.spec.name] = self.times.get(one.spec.name, CallTimes()).with_call(call.seconds)
             self._folds.update(zip(marks, folds, strict=True))
 
     def _state(self, before: FoldKey | None) -> FoldState:

@@ -4,8 +4,19 @@
 grammar knows. What those words cannot say is left to a check of whole values, which the written schema names.
 """
 
+from ig_guardrail.schemas.bounds import reached_bounds
 from ig_guardrail.schemas.reading import SchemaDocument, closed, faultless
 from ig_guardrail.schemas.shapes import KINDS
 from ig_guardrail.schemas.writing import CHECKED, LAYOUT, followable, sound
 
-__all__ = ["CHECKED", "KINDS", "LAYOUT", "SchemaDocument", "closed", "faultless", "followable", "sound"]
+__all__ = [
+    "CHECKED",
+    "KINDS",
+    "LAYOUT",
+    "SchemaDocument",
+    "closed",
+    "faultless",
+    "followable",
+    "reached_bounds",
+    "sound",
+]

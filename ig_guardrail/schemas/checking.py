@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
+
+OURS = "x-ours"  # [least, most] of a written schema: a bound that the room set, and not the schema
 
 
 def validator(schema: Any) -> Any:
@@ -32,7 +34,8 @@ def check_of(schema: Any) -> Callable[[Any], bool]:
 def _kind() -> Any:
     from jsonschema import Draft202012Validator, validators
 
-    return validators.extend(Draft202012Validator, {"pattern": _pattern})
+    own = {"pattern": _pattern, "patternProperties": _by_pattern, "additionalProperties": _others, OURS: _reached}
+    return validators.extend(Draft202012Validator, own)
 
 
 def _pattern(_: Any, expression: str, value: Any, __: Mapping[str, Any]) -> Iterator[Exception]:
@@ -41,3 +44,44 @@ def _pattern(_: Any, expression: str, value: Any, __: Mapping[str, Any]) -> Iter
 
     if isinstance(value, str) and re2.search(expression, value) is None:
         yield ValidationError(f"{value!r} has no {expression!r}")
+
+
+def _by_pattern(of: Any, patterns: Mapping[str, Any], value: Any, _: Mapping[str, Any]) -> Iterator[Exception]:
+    import re2
+
+    if isinstance(value, dict):
+        for pattern, part in patterns.items():
+            for key in value:
+                if re2.search(pattern, key) is not None:
+                    yield from of.descend(value[key], part, path=key, schema_path=pattern)
+
+
+def _others(of: Any, part: Any, value: Any, schema: Mapping[str, Any]) -> Iterator[Exception]:
+    import re2
+    from jsonschema import ValidationError
+
+    if isinstance(value, dict):
+        patterns = schema.get("patternProperties", {})
+        others = [
+            key
+            for key in value
+            if key not in schema.get("properties", {}) and not any(re2.search(one, key) is not None for one in patterns)
+        ]
+        if part is False and others:
+            yield ValidationError(f"{others[0]!r} is no key of it")
+        elif part is not False:
+            for key in others:
+                yield from of.descend(value[key], part, path=key)
+
+
+def _reached(_: Any, limits: Sequence[float | None], value: Any, __: Mapping[str, Any]) -> Iterator[Exception]:
+    """A value that has come to a bound of ours: [least, most] of its size, or of a number; [] wherever it stands."""
+    from jsonschema import ValidationError
+
+    if not limits:
+        yield ValidationError("nesting ends there")
+    elif isinstance(value, str | list | dict | int | float):
+        size = value if isinstance(value, int | float) else len(value)
+        least, most = limits
+        if (least is not None and size <= least) or (most is not None and size >= most):
+            yield ValidationError(f"it has come to {size}")

@@ -1,7 +1,8 @@
 """A schema in the few words that a grammar follows, with every open end bounded by the room of an answer.
 
 Places that lead back to themselves are written once for each turn, so that nesting ends. What is left to a check of
-whole values is kept beside, under `CHECKED`: the schema as it was given.
+whole values is kept beside, under `CHECKED`: the schema as it was given. Which of the bounds are ours, and not the
+schema's, is only said where it is asked for, under `OURS`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from functools import lru_cache
 from graphlib import TopologicalSorter
 from typing import Any
 
+from ig_guardrail.schemas.checking import OURS
 from ig_guardrail.schemas.keys import all_but, bounded
 from ig_guardrail.schemas.merging import Merging
 from ig_guardrail.schemas.places import NEVER, Places
@@ -41,6 +43,7 @@ FEWEST_ITEMS = 16  # that an array without a limit may have
 TURNS = (4, 16)  # of what leads back to itself, at least and at most
 MOST_ROOM = 10**6  # tokens; more is as much
 LARGEST = 10**15 - 1  # number without a limit of its own
+LONG = 10**14  # number that has as many digits as that
 EXACT = 2**53  # beyond it, floats skip whole numbers
 DECIMALS = 6  # of a number
 FINEST = 10  # decimals, of a number whose limits lie close together; llguidance reads no finer step
@@ -55,6 +58,15 @@ def followable(schema: Any, room: int) -> dict[str, Any]:
     room: tokens that an answer may have. Raises RequestError, naming the place, for a schema that cannot be followed.
     """
     return _Writer(places_of(schema), room).written()
+
+
+def marked(schema: Any, room: int) -> dict[str, Any]:
+    """The same for values that are there: each bound that the room set is marked, and what no bound rests on left out.
+
+    A place of which nesting is bounded is marked by `OURS: []`.
+    """
+    written = _Writer(places_of(schema), room, marks=True).written()
+    return {word: part for word, part in written.items() if word != CHECKED}
 
 
 def sound(schema: Any) -> None:
@@ -82,8 +94,10 @@ def _places_of(text: str) -> Places:
 class _Writer:
     """Writes one schema for one room."""
 
-    def __init__(self, places: Places, room: int) -> None:
+    def __init__(self, places: Places, room: int, marks: bool = False) -> None:
         self._places = places
+        self._marks = marks
+        self._nested = False  # whether a part of the place that is being written is left out, since nesting ends
         self._merging = places.merging
         self._room = room = min(room, MOST_ROOM)
         needed = places.turns[places.root]
@@ -116,7 +130,14 @@ class _Writer:
 
     def _ends(self, together: KeyGroup, level: int) -> bool:
         """Whether a value that has passed `level` turns can end beyond this place."""
-        return level + self._places.turns[self._places.named(together)] <= self._turns
+        turns = self._places.turns[self._places.named(together)]
+        ends = level + turns <= self._turns
+        self._nested |= not ends and turns < NEVER
+        return ends
+
+    def _ours(self, *limits: int | None) -> dict[str, Any]:
+        """The mark of bounds that the room set."""
+        return {OURS: list(limits)} if self._marks else {}
 
     def _part(self, together: KeyGroup, level: int) -> dict[str, Any]:
         """A place that can end, in full or by a reference."""
@@ -136,13 +157,15 @@ class _Writer:
         self._count += 1
         if self._count > MOST_WRITTEN:
             raise unfit(together[0] if together else "#", "what is written of it grows too large", "use a smaller one")
-        shapes = self._merging.shapes(together)
+        shapes, outer, self._nested = self._merging.shapes(together), self._nested, False
         values = [shape.value for shape in shapes if isinstance(shape, Literal)]
         ways = [{"enum": values}] if values else []
         ways += [way for shape in shapes if (way := self._way(shape, level)) is not None]
         if not ways:
             raise unfit(together[0] if together else "#", "no value is of it", "let its parts agree")
-        return ways[0] if len(ways) == 1 else {"anyOf": ways}
+        written = ways[0] if len(ways) == 1 else {"anyOf": ways}
+        written, self._nested = (written | self._ours() if self._nested else written), outer
+        return written
 
     def _way(self, shape: Shape, level: int) -> dict[str, Any] | None:
         match shape:
@@ -151,7 +174,7 @@ class _Writer:
             case Way():
                 return self._part(shape.place, level) if self._ends(shape.place, level) else None
             case NumberShape():
-                return _number(shape)
+                return self._number(shape)
             case TextShape():
                 return self._text(shape)
             case Array():
@@ -165,11 +188,20 @@ class _Writer:
             raise unfit(shape.place, f"it asks for {shape.least} characters", f"ask for at most {MOST_COUNTED}")
         most = max(self._longest, shape.least) if shape.most is None else shape.most
         made: dict[str, Any] = {"type": "string", "minLength": shape.least, "maxLength": most}
+        made |= self._ours(None, most) if shape.most is None else {}
         if shape.patterns:
             made["pattern"] = shape.patterns[0]
         if shape.patterns[1:]:
             made["allOf"] = [{"type": "string", "pattern": pattern} for pattern in shape.patterns[1:]]
         return made
+
+    def _number(self, shape: NumberShape) -> dict[str, Any] | None:
+        made = _number(shape)
+        if not self._marks or made is None:
+            return made
+        least = None if shape.least is not None and shape.least[0] >= -LARGEST else -LONG
+        most = None if shape.most is not None and shape.most[0] <= LARGEST else LONG
+        return {**{word: said for word, said in made.items() if word != "multipleOf"}, **self._ours(least, most)}
 
     def _array(self, shape: Array, level: int) -> dict[str, Any] | None:
         if shape.least > MOST_COUNTED:
@@ -188,6 +220,7 @@ class _Writer:
             "items": self._part(shape.items, level) if more else False,
             "minItems": shape.least,
             "maxItems": most,
+            **(self._ours(None, most) if more and shape.most is None else {}),
         }
 
     def _object(self, shape: Object, level: int) -> dict[str, Any] | None:
@@ -209,7 +242,8 @@ class _Writer:
         patterns: dict[str, Any] = {}
         for pattern, part in shape.patterns.items():
             fit = self._ends(part, level)
-            patterns[bounded(pattern, self._longest)] = self._part(part, level) if fit else False
+            written = pattern if self._marks else bounded(pattern, self._longest)
+            patterns[written] = self._part(part, level) if fit else False
         if shape.shut or not self._ends(shape.others or (), level):
             return {"additionalProperties": False, **({"patternProperties": patterns} if patterns else {})}
         others = shape.others or ()
@@ -217,6 +251,10 @@ class _Writer:
             if shape.names:
                 raise unfit(shape.place, "`propertyNames` stands beside `patternProperties`", "keep one of them")
             return {"additionalProperties": self._part(others, level), "patternProperties": patterns}
+        if self._marks:  # a value that is there has the keys that it may have
+            known = {"anyOf": [{"enum": sorted(taken)}, self._ours(None, self._longest)]}
+            names = {} if shape.names else {"propertyNames": known}
+            return {"additionalProperties": self._part(others, level), **names}
         if not shape.names:
             key = all_but(taken, self._longest)
             if key is None:
@@ -256,7 +294,8 @@ class _Writer:
         most = shape.most if shape.most is not None else max(shape.least, self._items + len(named)) if free else None
         if set(named) <= set(shape.required):
             least = {"minProperties": shape.least} if shape.least > len(shape.required) else {}
-            return least | ({"maxProperties": most} if most is not None and free else {})
+            ours = self._ours(None, most) if shape.most is None else {}
+            return least | ({"maxProperties": most, **ours} if most is not None and free else {})
         if shape.least > len(shape.required) or (shape.most is not None and (free or shape.most < len(named))):
             self._merging.checked.setdefault(shape.place, "minProperties")
         return {}

@@ -171,13 +171,13 @@ class _Form:
 
     def _schema_of(self, tool: Tool) -> str:
         if id(tool) not in self._schemas:
-            self._schemas[id(tool)] = _schema(_accepted(tool), self._room)
+            self._schemas[id(tool)] = _schema(accepted(tool), self._room)
         return self._schemas[id(tool)]
 
 
 def _arguments(tool: Tool, format: ToolFormat, number: int, room: int) -> tuple[str, dict[str, str]] | None:
     """Arguments one by one: what they are written as, and the rules of their values. None where they cannot be so."""
-    schema = followable(_accepted(tool), room)
+    schema = followable(accepted(tool), room)
     properties, required = schema.get("properties", {}), schema.get("required", ())
     if schema.get("type") != "object" or schema.get("additionalProperties") is not False or "x-checked" in schema:
         return None
@@ -265,7 +265,8 @@ def _resolved(value: Any, root: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return value if isinstance(value, Mapping) else None
 
 
-def _accepted(tool: Tool) -> Mapping[str, Any]:
+def accepted(tool: Tool) -> Mapping[str, Any]:
+    """The schema that calls of a tool follow."""
     return tool.parameters if tool.accepted is None else tool.accepted
 
 

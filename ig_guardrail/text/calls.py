@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from ig_guardrail.schemas import closed as closed
-from ig_guardrail.text.call_grammar import MOST_BARE, calls_alone, no_calls, words_or_calls, writable
+from ig_guardrail.schemas import reached_bounds
+from ig_guardrail.text.call_grammar import MOST_BARE, accepted, calls_alone, no_calls, words_or_calls, writable
 from ig_guardrail.text.call_notation import BLANKS, OURS, before_calls, first_head, spelled
 from ig_guardrail.text.call_notation import CLOSE as CLOSE
 from ig_guardrail.text.call_notation import OPEN as OPEN
@@ -67,6 +68,27 @@ class ResponseFormat:
         tools = (*self.tools, *self.untold) if self.choice == "auto" else self.callable
         schema = None if self.choice == "any" else self.schema
         return calls_alone(notation, tools, self.parallel, schema, room)
+
+    def bounded(self, text: str, room: int, format: ToolFormat = OUR_FORMAT) -> tuple[str, ...]:
+        """JSON pointers of what may have been ended by the room in a whole answer that was written for `room` tokens.
+
+        Those in the arguments of a call begin with `/calls/0/arguments`.
+        """
+        called = {tool.name: tool for tool in self.callable}
+        calls = parse_calls(text, notation=self.notation(format))[1] if called else ()
+        if calls:
+            return tuple(
+                f"/calls/{at}/arguments{pointer}"
+                for at, call in enumerate(calls)
+                if call.name in called
+                for pointer in reached_bounds(accepted(called[call.name]), room, call.arguments)
+            )
+        if self.schema is None:
+            return ()
+        try:
+            return reached_bounds(self.schema, room, json.loads(text))
+        except (ValueError, RecursionError):  # no whole value
+            return ()
 
     @property
     def callable(self) -> tuple[Tool, ...]:

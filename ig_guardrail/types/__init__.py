@@ -49,7 +49,17 @@ from ig_guardrail.types.policy import (
     Scope,
     SearchSettings,
 )
-from ig_guardrail.types.receipt import HURRIED, BlockRecord, Charge, Chunk, Outcome, Receipt, UnsafeDrafts, Verdict
+from ig_guardrail.types.receipt import (
+    HURRIED,
+    BlockRecord,
+    CallTimes,
+    Charge,
+    Chunk,
+    Outcome,
+    Receipt,
+    UnsafeDrafts,
+    Verdict,
+)
 from ig_guardrail.types.scoring import Granularity, Measure, Piece, QuotedSource, ScoreKind
 from ig_guardrail.types.tools import OUR_FORMAT, CallNotation, Tool, ToolFormat
 from ig_guardrail.types.tree import Finish, GrownText, Node, Thought, TokenLogprob
@@ -60,6 +70,7 @@ __all__ = [
     "Append",
     "Approval",
     "BlockRecord",
+    "CallTimes",
     "Budget",
     "OUR_FORMAT",
     "Tool",

@@ -40,6 +40,22 @@ class UnsafeDrafts:
 
 
 @dataclass(frozen=True, slots=True)
+class CallTimes:
+    """Calls of a cost model for one answer: how many, the seconds that they took together, and those of the slowest.
+
+    What they waited for their turn is left out.
+    """
+
+    calls: int = 0
+    seconds: float = 0.0
+    slowest: float = 0.0
+
+    def with_call(self, seconds: float) -> CallTimes:
+        """With one more."""
+        return CallTimes(self.calls + 1, self.seconds + seconds, max(self.slowest, seconds))
+
+
+@dataclass(frozen=True, slots=True)
 class BlockRecord:
     """One accepted commit: where it ends; rounds of judgement, nodes judged and denials since the one before."""
 
@@ -81,7 +97,10 @@ class Receipt:
     turn     of the conversation whose budgets it was charged to; None where there are none
     at       when it ended, ISO 8601
     language of refusals and closing messages, as it was asked for
+    bounded  JSON pointers of texts, numbers, lists and objects in a value or in calls that have come to a bound which
+             the room of the answer set, and not their schema: they may say less than was meant
     arm      `stable` or `canary`, where some requests are answered under another policy; else ""
+    cost_times  by cost model, what its calls took
     """
 
     verdict: Verdict
@@ -116,6 +135,8 @@ class Receipt:
     at: str = ""
     language: str = "en"
     arm: str = ""
+    cost_times: Mapping[str, CallTimes] = field(default_factory=dict)
+    bounded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

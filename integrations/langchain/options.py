@@ -100,6 +100,7 @@ class CallOptions(BaseModel):
             reasoning=cast(Reasoning, self.reasoning),  # checked with the request
             notation=notation if self.form.callable else None,
             cache_salt=salt_of(self.tenant) if self.prompt_cache else None,
+            bounded=partial(self.form.bounded, room=self.max_tokens, format=self.tool_format),
         )
 
     @property

@@ -21,17 +21,20 @@ from ig_guardrail.integrations.openai_server.endpoints import (
     health,
     judging,
     messages,
+    metrics,
     models,
     responses,
 )
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused
+from ig_guardrail.integrations.openai_server.observing.lag import watch_lag
+from ig_guardrail.integrations.openai_server.observing.watching import Watching
 from ig_guardrail.integrations.openai_server.server import Server, told_by_status
 from ig_guardrail.integrations.openai_server.wires.messages import error_body
 
 LOG = logging.getLogger(__name__)
 ENDPOINTS = (
     *(models.routes, chat_completions.routes, responses.routes, messages.routes, judging.routes),
-    health.routes,
+    *(health.routes, metrics.routes),
 )
 GUARDED = "/v1/"  # what lies below is served to those with a key
 SENT_S = 15.0  # beyond a request's own seconds, in which its answer has to be taken
@@ -44,12 +47,16 @@ def make_app(server: Server) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await asyncio.to_thread(server.served.open)
+        lag = asyncio.create_task(watch_lag(server.metrics.late))
         yield
+        lag.cancel()
         await asyncio.to_thread(server.served.flush)
 
+    routes = [route for endpoint in ENDPOINTS for route in endpoint(server)]
+    watching = Middleware(Watching, routes=routes, metrics=server.metrics, spans=server.spans)
     return Starlette(
-        routes=[route for endpoint in ENDPOINTS for route in endpoint(server)],
-        middleware=[Middleware(Gatekeeper, server)],
+        routes=routes,
+        middleware=[watching, Middleware(Gatekeeper, server)],
         exception_handlers={HTTPException: _tell_http},
         lifespan=lifespan,
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ig_guardrail.canary import Canary
 from ig_guardrail.errors import RequestError
+from ig_guardrail.integrations.openai_server.observing.settings import ObserveConfig
 from ig_guardrail.integrations.openai_server.stored import Bounds
 from ig_guardrail.integrations.openai_server.wires.chat_completions import RefusalStyle
 from ig_guardrail.spec import GuardrailSpec
@@ -53,6 +54,7 @@ class ServeConfig:
     without_keys   whether it may be so beyond this machine
     host, port     where the server listens
     uds            a unix socket to listen on instead
+    observe        metrics, traces and log lines
     """
 
     spec: GuardrailSpec
@@ -69,6 +71,7 @@ class ServeConfig:
     host: str = "127.0.0.1"
     port: int = 8000
     uds: str | None = None
+    observe: ObserveConfig = field(default_factory=ObserveConfig)
 
     def __post_init__(self) -> None:
         """Raises RequestError where everyone on a network would be served, and nobody has said so."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from ig_guardrail.canary import Canary
 from ig_guardrail.integrations.openai_server.config import ServeConfig, ServeLimits
+from ig_guardrail.integrations.openai_server.observing.settings import ObserveConfig
 from ig_guardrail.integrations.openai_server.settings_file import read_settings
 from ig_guardrail.integrations.openai_server.stored import Bounds
 from ig_guardrail.integrations.openai_server.wires.chat_completions import RefusalStyle
@@ -44,6 +45,18 @@ class LimitsSection(Section):
     body_bytes: Count = 8_000_000
     messages: Count = 1_000
     characters: Count = 2_000_000
+
+
+class ObserveSection(Section):
+    """Metrics, traces and log lines."""
+
+    metrics: bool = True
+    metrics_port: Annotated[int | None, Field(ge=1, le=65_535)] = None
+    metrics_key: Text | None = None
+    tenants: bool = False
+    traces: Text = "spans"
+    conventions: Text = "1.44"
+    log_format: Text = "text"
 
 
 class AuditSection(Section):
@@ -117,6 +130,7 @@ class ServeFile(Section):
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     uds: Text | None = None
     limits: LimitsSection = LimitsSection()
+    observe: ObserveSection = ObserveSection()
     drain: Annotated[float, Field(ge=0, le=3_600)] = 30.0
     quiet: Seconds = 5.0
     refusal_style: RefusalStyle = "filter"
@@ -126,7 +140,10 @@ class ServeFile(Section):
     record: Annotated[RecordSection | None, _alone("path")] = None
 
 
-SECTIONS = (ServeFile, LimitsSection, AuditSection, RecordSection, CanarySection, StoredSection, PolicySection)
+SECTIONS = (
+    *(ServeFile, LimitsSection, ObserveSection, AuditSection, RecordSection, CanarySection, StoredSection),
+    PolicySection,
+)
 PLACES = ("keys", "uds", "ledger")  # always paths; other names are paths where there is such a file
 OPENED = ("model", "device", "dtype", "weights", "revision", "context", "reward", "critic", "ledger", "reload")
 SERVED = ("name", "refusal_style", "quiet", "drain", "without_keys", "host", "port", "uds")
@@ -135,8 +152,8 @@ SERVED = ("name", "refusal_style", "quiet", "drain", "without_keys", "host", "po
 def read_config(path: Path | None, given: Mapping[str, Any]) -> ServeConfig:
     """The settings in a file, and in their place what the command line says.
 
-    given: by the file's names; None is left as the file has it. `policies` are texts, `limits` a part of them,
-           `audit` and `record` as GuardrailSpec takes them
+    given: by the file's names; None is left as the file has it. `policies` are texts, `limits` and `observe` a part of
+           them, `audit` and `record` as GuardrailSpec takes them
     Raises RequestError, with every fault and its line, for what cannot be served.
     """
     known = [name for section in SECTIONS for name in section.model_fields]
@@ -145,6 +162,7 @@ def read_config(path: Path | None, given: Mapping[str, Any]) -> ServeConfig:
     if "policies" in said:
         said["policies"] = {name: PolicySection(file=one) for name, one in said["policies"].items()}
     limits = {**file.limits.model_dump(), **said.pop("limits", {})}
+    observe = {**file.observe.model_dump(), **said.pop("observe", {})}
     told = {**_placed(file, Path() if path is None else path.parent), **said}
     policies: Mapping[str, PolicySection] = told["policies"]
     called = {name: one.file for name, one in policies.items()}
@@ -158,6 +176,7 @@ def read_config(path: Path | None, given: Mapping[str, Any]) -> ServeConfig:
         canaries={name: Canary(**one.canary.model_dump()) for name, one in policies.items() if one.canary is not None},
         limits=ServeLimits(**limits),
         stored=Bounds(**file.stored.model_dump()),
+        observe=ObserveConfig(**observe),
         keys=None if told["keys"] is None else Path(told["keys"]),
         **{name: told[name] for name in SERVED},
     )

@@ -30,6 +30,10 @@ from ig_guardrail.integrations.openai_server.config import ServeConfig
 from ig_guardrail.integrations.openai_server.events import End, Told
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused, fault_of, unfit
 from ig_guardrail.integrations.openai_server.keys import Keys, presented
+from ig_guardrail.integrations.openai_server.observing.account import Account, Asking
+from ig_guardrail.integrations.openai_server.observing.metrics import Metrics
+from ig_guardrail.integrations.openai_server.observing.spans import spans_if_any
+from ig_guardrail.integrations.openai_server.observing.watching import account_of
 from ig_guardrail.integrations.openai_server.served import ServedModel, served_by
 from ig_guardrail.integrations.openai_server.sse import HELD, told_fault, with_comments
 from ig_guardrail.integrations.openai_server.wires.chat_completions import RefusalStyle
@@ -45,6 +49,7 @@ LEFT = Fault(GONE, "invalid_request_error", "client_left", "the caller left")
 
 Result = TypeVar("Result")
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
+Form: TypeAlias = Callable[[Fault], Mapping[str, Any]]  # the body of a fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ class Opened:
     options: CallOptions
     caller: Caller
     admission: Admission
+    account: Account
 
     @property
     def fingerprint(self) -> str:
@@ -65,7 +71,10 @@ class Opened:
 
     def events(self) -> AsyncGenerator[Told, None]:
         """The events of its answers, as its caller may see them; none where the server stops meanwhile."""
-        return self._shown(self.admission.until_over(answer(self.guardrail, self.question, self.options)))
+        return self._shown(self.account.following(self.admission.until_over(self._answer())))
+
+    def _answer(self) -> AsyncGenerator[Told, None]:
+        return answer(self.guardrail, self.question, self.options)
 
     async def _shown(self, told: AsyncGenerator[Told, None]) -> AsyncGenerator[Told, None]:
         async with aclosing(told):
@@ -88,6 +97,8 @@ class Server:
         self.admission = Admission(limits.at_once, limits.queue, limits.wait)
         self.anyone = Caller(self.served.policies, seconds=limits.seconds, tokens=limits.tokens, answers=limits.answers)
         self.keys = None if config.keys is None else Keys(config.keys, self.anyone)
+        self.metrics = Metrics(lambda: self.admission.waiting, config.observe.tenants)
+        self.spans = spans_if_any(config.observe.traces, config.observe.conventions)
 
     def caller(self, request: Request) -> Caller:
         """Who asks. Raises Refused for who has no key, where there are keys."""
@@ -126,7 +137,7 @@ class Server:
             raise Refused(LEFT) from None
         return read_object(bytes(read))
 
-    async def open(self, caller: Caller, question: Question) -> Opened:
+    async def open(self, caller: Caller, question: Question, request: Request) -> Opened:
         """What answers a caller's question. Raises Refused and RequestError for what cannot be served."""
         policy = self.served.policy_for(caller, question.model, question.policy)
         options = read_options(question, caller.tenant, caller.seconds)
@@ -135,7 +146,10 @@ class Server:
         if options.n > caller.answers:
             raise unfit(f"at most {caller.answers} answers may be asked for", "n")
         guardrail = await self.served.guardrail(policy, question.conversation, caller.tenant)
-        return Opened(guardrail, question, options, caller, self.admission)
+        account = account_of(request)
+        texts = question.messages if self.spans is not None and self.spans.texts else ()
+        account.asking = Asking(question.model, policy, guardrail.policy.sha256, options, texts)
+        return Opened(guardrail, question, options, caller, self.admission, account)
 
     async def streamed(
         self,
@@ -232,7 +246,7 @@ def headers_of(ignored: tuple[str, ...]) -> dict[str, str]:
     return {IGNORED: ", ".join(ignored)} if ignored else {}
 
 
-def told(endpoint: Endpoint, form: Callable[[Fault], Mapping[str, Any]] = attrgetter("body")) -> Endpoint:
+def told(endpoint: Endpoint, form: Form = attrgetter("body")) -> Endpoint:
     """The endpoint, with its errors told as OpenAI's API tells them, or in a form of its own; and the request named."""
 
     async def tell(request: Request) -> Response:
@@ -248,7 +262,7 @@ def told(endpoint: Endpoint, form: Callable[[Fault], Mapping[str, Any]] = attrge
     return tell
 
 
-def told_by_status(fault: Fault, form: Callable[[Fault], Mapping[str, Any]] = attrgetter("body")) -> Response:
+def told_by_status(fault: Fault, form: Form = attrgetter("body")) -> Response:
     """A fault, where nothing was sent before."""
     headers = {} if fault.retry_after is None else {"retry-after": str(fault.retry_after)}
     headers |= {"www-authenticate": "Bearer"} if fault.status == 401 else {}

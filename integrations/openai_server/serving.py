@@ -10,6 +10,7 @@ from contextlib import suppress
 from types import FrameType
 
 import uvicorn
+from prometheus_client import start_http_server
 from typing_extensions import override
 
 from ig_guardrail.errors import RequestError
@@ -17,6 +18,7 @@ from ig_guardrail.integrations.openai_server.app import make_app
 from ig_guardrail.integrations.openai_server.callers import Caller
 from ig_guardrail.integrations.openai_server.config import ServeConfig
 from ig_guardrail.integrations.openai_server.keys import read_keys
+from ig_guardrail.integrations.openai_server.observing.lines import log_to_stderr
 from ig_guardrail.integrations.openai_server.server import Server
 from ig_guardrail.policy import load_policy
 from ig_guardrail.rollout import demand_same_name
@@ -54,10 +56,13 @@ def serve(config: ServeConfig) -> None:
     Raises PolicyError, ModelError, HeadMismatch and RequestError for what cannot be served, before it listens.
     """
     check(config)
+    log_to_stderr(config.observe.log_format)
     server = Server(config)
     listener = _listener(config)
     try:
         server.served.open()
+        if config.observe.metrics and config.observe.metrics_port is not None:
+            start_http_server(config.observe.metrics_port, config.host, server.metrics.registry)
         run(server, listener)
     finally:
         listener.close()
@@ -72,7 +77,8 @@ def run(server: Server, listener: socket.socket) -> None:
         make_app(server),
         timeout_graceful_shutdown=int(server.config.drain) + FAREWELL_S,
         limit_concurrency=CONNECTIONS,
-        log_level="info",
+        log_config=None,
+        access_log=False,
         server_header=False,
     )
     print(_told(server, listener), file=sys.stderr, flush=True)

@@ -32,6 +32,7 @@ CLIENTS = {  # by module, the folder of its packages
     "with_agents": "openai-agents",
     "with_pydantic_ai": "pydantic-ai",
     "with_llama_index": "llama-index",
+    "with_anthropic": "anthropic",
 }
 Seen: TypeAlias = Mapping[str, Any]
 

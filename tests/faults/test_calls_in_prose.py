@@ -189,3 +189,12 @@ def test_a_tool_that_is_named_is_called_once_unless_more_was_asked_for() -> None
 def test_more_calls_than_one_answer_may_hold_are_not_offered() -> None:
     assert taken(FORM, LOOK * 8) == f"{LOOK * 8}$"
     assert taken(FORM, LOOK * 9) == LOOK * 8
+
+
+@pytest.mark.parametrize("choice", ["auto", "any"])
+def test_a_character_of_several_tokens_stands_in_an_argument(choice: str) -> None:
+    before, behind = format_call("read_file", {"name": "a\N{GRINNING FACE}b"}).split("\N{GRINNING FACE}")
+    pieces = [*before, *(bytes([byte]) for byte in "\N{GRINNING FACE}".encode()), *behind]
+    model = ChatIGGuardrail(guardrail=scripted_guardrail({(0, 0): pieces}), seed=7)
+    answer = model.bind_tools(TOOLS, tool_choice=choice).invoke("Go.")
+    assert called(answer) == [("read_file", {"name": "a\N{GRINNING FACE}b"})]

@@ -192,7 +192,9 @@ AROUND = [collected, in_a_variable, in_the_environment, traced, debugged, verbos
 
 @pytest.mark.parametrize("around", AROUND, ids=lambda one: one.__name__)
 @pytest.mark.parametrize("inner", INNER)
-@pytest.mark.parametrize("policy", [compiled(), WHOLE], ids=["in blocks", "whole"])
+@pytest.mark.parametrize(
+    "policy", [pytest.param(compiled(), id="in blocks"), pytest.param(WHOLE, id="whole", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("tools", [False, True], ids=["words", "tools"])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 async def test_no_handler_of_the_surroundings_hears_a_draft(

@@ -22,6 +22,7 @@ from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.errors import GuardrailError, ModelError
 from ig_guardrail.types import Message
 from tests.conformance.engine.tiny import TEMPLATE, tiny_tokenizer, tiny_weights
+from tests.examples import examples
 
 ASKED = [TemplateMessage("user", "hello there")]
 STEPS = 20_000
@@ -171,7 +172,7 @@ def test_steps_are_counted_alike_each_time_and_the_trace_function_comes_back() -
 
 @pytest.mark.slow
 @given(st.text(alphabet="{}%# abm.[]()'_|~*+", max_size=60))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_any_text_as_a_template_answers_or_is_refused(text: str) -> None:
     with contextlib.suppress(GuardrailError):
         chat_of(with_template(text or TEMPLATE)).encode((Message("user", "hello"),))

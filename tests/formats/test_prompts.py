@@ -18,6 +18,7 @@ from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain.response_format import with_instructions
 from ig_guardrail.text.calls import ResponseFormat, Tool, format_calls, format_message
 from ig_guardrail.types import AssistantMessage, CallNotation, Message, Piece, Prompt, ToolCall
+from tests.examples import examples
 from tests.faults.templates import NO_SYSTEM
 from tests.formats.shapes import SHAPES, WITHOUT, chat
 from tests.formats.test_reading import TOOLS, notation
@@ -72,7 +73,7 @@ def test_the_template_tells_of_tools_and_writes_calls_and_results(shape: str) ->
 
 
 @every_shape
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(st.lists(st.sampled_from(PARTS), min_size=1, max_size=5).map("".join))
 def test_no_words_of_calls_results_and_tools_open_or_close_anything(shape: str, text: str) -> None:
     calm = markers(shape, conversation())

@@ -23,6 +23,7 @@ from ig_guardrail.schemas.checking import validator
 from ig_guardrail.text.call_notation import before_calls, beginning
 from ig_guardrail.text.calls import ResponseFormat, Tool, format_calls, format_message, parse_calls, shown_length
 from ig_guardrail.types import AssistantMessage, CallNotation, Draw, Message, Piece, Sampling, ToolCall
+from tests.examples import examples
 from tests.formats.shapes import SHAPES, WITHOUT, chat
 
 WEATHER = Tool(
@@ -116,7 +117,7 @@ every_shape = pytest.mark.parametrize("shape", SHAPES)
 
 
 @every_shape
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(data=st.data())
 def test_calls_are_read_back_as_they_were_written(shape: str, data: st.DataObject) -> None:
     said = data.draw(messages(shape))
@@ -125,7 +126,7 @@ def test_calls_are_read_back_as_they_were_written(shape: str, data: st.DataObjec
 
 
 @every_shape
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(data=st.data())
 def test_calls_of_a_history_are_read_back_as_the_template_wrote_them(shape: str, data: st.DataObject) -> None:
     """Of the union of texts and others, the template writes the texts as they are, so these are left out there."""
@@ -152,7 +153,7 @@ def test_calls_of_a_history_are_read_back_as_the_template_wrote_them(shape: str,
 
 @pytest.mark.slow
 @every_shape
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(data=st.data())
 def test_the_grammar_takes_what_is_written(shape: str, data: st.DataObject) -> None:
     said = data.draw(
@@ -216,7 +217,7 @@ class Babbler:
 
 @pytest.mark.slow
 @every_shape
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(data=st.data())
 def test_calls_are_found_however_an_answer_is_cut(shape: str, data: st.DataObject) -> None:
     text = format_message(data.draw(messages(shape)), notation(shape))
@@ -230,7 +231,7 @@ def test_calls_are_found_however_an_answer_is_cut(shape: str, data: st.DataObjec
 
 @pytest.mark.slow
 @every_shape
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(data=st.data())
 def test_grammar_reader_and_hold_back_agree(shape: str, data: st.DataObject) -> None:
     call = format_calls((ToolCall("get_weather", {"city": "Bonn"}),), notation(shape))

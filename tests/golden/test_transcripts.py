@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,14 @@ def test_a_conversation_goes_as_recorded(name: str, pytestconfig: pytest.Config)
 @pytest.mark.parametrize("name", CONVERSATIONS)
 async def test_it_goes_the_same_way_on_an_event_loop(name: str) -> None:
     assert await _async_transcript(CONVERSATIONS[name]) == _transcript(CONVERSATIONS[name])
+
+
+def test_a_receipt_in_plain_values_holds_all_that_its_fields_hold() -> None:
+    *_, last = CONVERSATIONS["rescued"].guardrail().stream(CONVERSATIONS["rescued"].ask())
+    assert last.receipt is not None
+    assert last.receipt.unsafe
+    assert last.receipt.charges
+    assert as_dict(last.receipt) == asdict(last.receipt)
 
 
 def test_no_transcript_is_left_over() -> None:
@@ -68,7 +77,7 @@ def _lines(text: str, receipt: Receipt | None) -> list[str]:
 
 
 def _receipt_line(receipt: Receipt) -> str:
-    kept = {name: value for name, value in as_dict(receipt).items() if name not in ("seconds", "at")}
+    kept = {name: value for name, value in as_dict(receipt).items() if name not in ("seconds", "cost_times", "at")}
     return _dumped({"receipt": kept})
 
 

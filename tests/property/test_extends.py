@@ -20,6 +20,7 @@ from ig_guardrail.types import CompiledPolicy, ToolCall
 from ig_guardrail.workbench.meaning.comparing import ASSUMED, compare
 from ig_guardrail.workbench.meaning.sources import Source, open_books
 from ig_guardrail.workbench.meaning.trials import MadeUpAnswer, Moment, run
+from tests.examples import examples
 
 HEAD = {"apiVersion": "ig-guardrail/v1", "kind": "SafetyPolicy"}
 RICH = {
@@ -188,7 +189,7 @@ def rules_of(policy: CompiledPolicy) -> ToolRules | None:
     return None if spec is None else tool_rules(spec.name, spec.hazards, spec.options)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(50), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), dice=st.randoms(use_true_random=False))
 def test_what_a_parent_denies_no_child_shows(data: st.DataObject, dice: Random, rich: Path) -> None:
     try_one(data, dice, rich)
@@ -249,7 +250,7 @@ def hold_to(parent: CompiledPolicy, child: CompiledPolicy, dice: Random, text: s
             assert old is None or not old.broken_by(call) or (new is not None and new.broken_by(call)), (text, tool)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_the_comparison_of_meanings_finds_nothing_looser(data: st.DataObject, rich: Path) -> None:
     name, parent, form = data.draw(st.sampled_from(parents(rich)))

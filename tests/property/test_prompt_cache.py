@@ -15,6 +15,7 @@ from ig_guardrail.engine.kv.shared import Sharing
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.types import Draw, Node, Prompt, Sampling
 from tests.conformance.engine.tiny import tiny_weights
+from tests.examples import examples
 
 LENGTHS = st.integers(1, 5 * TILE)
 SALTS = st.sampled_from([None, "", "a"])
@@ -48,7 +49,7 @@ def answered(engine: TransformersEngine, ids: list[int], salt: str | None, again
     asked=st.lists(st.tuples(st.integers(0, 2), LENGTHS, LENGTHS, SALTS, st.booleans()), min_size=1, max_size=6),
     pieces=st.tuples(st.integers(1, 4), st.integers(1, 4)),
 )
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 def test_answers_are_those_of_an_engine_without_a_prompt_cache(
     engines: tuple[TransformersEngine, TransformersEngine],
     asked: list[tuple[int, int, int, str | None, bool]],

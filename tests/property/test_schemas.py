@@ -1,6 +1,6 @@
 """Random JSON Schemas under a model that says anything: valid answers, no unknown keys, and integers stay integers.
 
-IG_SCHEMAS sets how many schemas are tried (1,000 by default).
+IG_SCHEMAS sets how many schemas are tried (400 by default, and 1,000 in `make test-deep`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ig_guardrail.engine.scripted.script import Distribution, TokenPlace, Vocabu
 from ig_guardrail.text.calls import ResponseFormat, Tool, parse_calls
 from ig_guardrail.types import Draw, Message, Sampling
 
-SCHEMAS = int(os.environ.get("IG_SCHEMAS", "1000"))
+SCHEMAS = int(os.environ.get("IG_SCHEMAS", "400"))
 ROOM = 600
 KEYS = ("id", "name", "tags", "größe", "a b")
 PIECES = ['"', '":', '", "', "{", "}", "[", "]", ", ", "1", "23", "true", "null", "name", "kind", "é", "\n", " "]

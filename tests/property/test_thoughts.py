@@ -18,6 +18,7 @@ from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.search.needs import CONSTITUTION, INDEX
 from ig_guardrail.search.registry import METHODS
 from ig_guardrail.types import Chunk, CompiledPolicy, Message, Reasoning, Sampling, SearchSettings
+from tests.examples import examples
 from tests.toys import LetterCost, toy_budget, toy_policy
 
 MARKS = ThoughtFormat("<think>", "</think>", "<say>")
@@ -144,7 +145,7 @@ class Musing:
 ANYWHERE = sorted(METHODS.keys() - {"none", "re_control", "early_exit"})  # the last two need layers
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     st.lists(st.integers(1, 6), min_size=8, max_size=8),
     st.sampled_from([MARKS, OPENED]),

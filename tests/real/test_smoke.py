@@ -23,7 +23,7 @@ STRATEGIES = ("none", "cut", "inference_guard")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `ig-guardrail eval smoke` writes."""
     place = tmp_path_factory.mktemp("smoke")
-    command = [sys.executable, "-m", "ig_guardrail", "eval", "smoke", "--out", "out"]
+    command = [sys.executable, "-m", "ig_guardrail", "eval", "smoke", "--out", "out", "--streams", "8"]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     ran = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=1800)
     assert ran.returncode == 0, ran.stderr

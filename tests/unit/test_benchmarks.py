@@ -13,7 +13,18 @@ import pytest
 from ig_guardrail.policy import load_policy
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-SCRIPTS = ["bench", "budget_picture", "domains", "first_hour", "gpu", "growth", "picture", "report", "transcripts"]
+SCRIPTS = [
+    "bench",
+    "budget_picture",
+    "domains",
+    "first_hour",
+    "gpu",
+    "growth",
+    "picture",
+    "report",
+    "server",
+    "transcripts",
+]
 
 
 @pytest.fixture(autouse=True)

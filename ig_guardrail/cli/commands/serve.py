@@ -65,6 +65,16 @@ def serve_command(
     refusal_style: Annotated[
         str | None, typer.Option("--refusal-style", help=f"How chat completions tell a refusal: {STYLES}.")
     ] = None,
+    log_format: Annotated[
+        str | None, typer.Option("--log-format", help="Of lines on standard error: 'text', or 'json', one a request.")
+    ] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option("--metrics-port", min=1, max=65535, help="Tell metrics there, and not at /metrics.")
+    ] = None,
+    traces: Annotated[
+        str | None,
+        typer.Option("--traces", help="For OpenTelemetry: 'spans', 'none', or 'texts' to trace what is said."),
+    ] = None,
     device: Annotated[
         str | None, typer.Option("--device", envvar="IG_GUARDRAIL_DEVICE", help="As `run` takes it.")
     ] = None,
@@ -92,6 +102,7 @@ def serve_command(
     if refusal_style is not None and refusal_style not in STYLES.split(", "):
         raise RequestError(f"there is no refusal style '{refusal_style:.40}'", where="--refusal-style", fix=STYLES)
     limits = {"at_once": at_once, "queue": queue, "seconds": seconds, "tokens": tokens}
+    observe = {"log_format": log_format, "metrics_port": metrics_port, "traces": traces}
     given: dict[str, Any] = {
         "model": model,
         "policies": None if policy is None else dict(map(_named, policy)),
@@ -103,6 +114,7 @@ def serve_command(
         "without_keys": without_keys or None,
         "reload": reload or None,
         "limits": {called: value for called, value in limits.items() if value is not None},
+        "observe": {called: value for called, value in observe.items() if value is not None},
         "drain": drain,
         "refusal_style": refusal_style,
         "device": device,

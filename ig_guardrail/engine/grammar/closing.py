@@ -33,6 +33,8 @@ class OpenRule:
 
     def cost(self, net: Net) -> int:
         """The least number of bytes behind the rule's end."""
+        if self._cost >= 0:
+            return self._cost
         chain = [self]
         while chain:
             frame = chain[-1]

@@ -127,7 +127,7 @@ class GrammarState:
         after = self._stand.after(self._language.detokenizer.bytes_of(token))
         if after is None or after.cost >= FAR:
             return False
-        if after.whole and after.prose:
+        if after.prose and after.cost == 0:
             return True
         if after.cost < left and not (after.rest or after.net.check) and len(self._spelling.single) == 256:
             return True

@@ -98,7 +98,7 @@ class ContentReader:
         if isinstance(block, str):
             return block
         kind = block.get("type") if isinstance(block, Mapping) else type(block).__name__
-        if not isinstance(block, Mapping) or depth > DEEPEST:
+        if not isinstance(block, Mapping) or not isinstance(kind, str | None) or depth > DEEPEST:
             raise _not_text(kind, where)
         if kind == "non_standard":
             return self.text(block.get("value"), where, depth + 1)

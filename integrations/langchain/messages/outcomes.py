@@ -92,12 +92,14 @@ def ending(words: str, receipt: Receipt, reason: str, usage: UsageMetadata | Non
     """The last chunk. Raises GenerationFailed if the guard failed."""
     if receipt.verdict.outcome == "failed":
         raise GenerationFailed("the guard failed while it worked", why=receipt.verdict.reason, receipt=receipt)
-    metadata = {
+    metadata: dict[str, Any] = {
         "model_provider": PROVIDER,
         "finish_reason": reason,
         "model_name": receipt.model["name"],
         RECORD: _plain(receipt),
     }
+    if receipt.bounded:
+        metadata["bounded"] = list(receipt.bounded)
     last = AIMessageChunk(content=words, response_metadata=metadata, usage_metadata=usage, chunk_position="last")
     return ChatGenerationChunk(message=last)
 

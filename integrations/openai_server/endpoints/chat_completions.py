@@ -20,7 +20,7 @@ def routes(server: Server) -> list[Route]:
     async def complete(request: Request) -> Response:
         caller = server.caller(request)
         asked = read_chat(await server.body(request))
-        opened = await server.open(caller, asked.question)
+        opened = await server.open(caller, asked.question, request)
         style, headers = asked.style or server.style_for(caller), headers_of(asked.ignored)
         answers = opened.options.n
         writer = ChatWriter(asked.question.model, style, asked.usage, answers, asked.chosen, opened.fingerprint)

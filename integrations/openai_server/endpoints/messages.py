@@ -20,7 +20,7 @@ def routes(server: Server) -> list[Route]:
     async def answer_messages(request: Request) -> Response:
         caller = server.caller(request)
         asked = read_question(await server.body(request))
-        opened = await server.open(caller, asked.question)
+        opened = await server.open(caller, asked.question, request)
         thoughtless = asked.thinks and not opened.guardrail.engine.info.thinks
         headers = headers_of((*asked.ignored, "thinking") if thoughtless else asked.ignored)
         writer = MessagesWriter(asked.question.model)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
@@ -46,7 +46,7 @@ def routes(server: Server) -> list[Route]:
             raise Refused(replace(fault, param=_named_here(fault.param))) from error
 
     async def answered(request: Request, caller: Caller, turn: _Turn) -> Response:
-        opened = await server.open(caller, turn.question())
+        opened = await server.open(caller, turn.question(), request)
         turn.sampled(opened)
         headers = headers_of((*turn.asked.ignored, *passed_over(turn.asked.input)))
         if turn.asked.stream:
@@ -116,8 +116,8 @@ class _Turn:
             if holder is None:
                 return None
             named.add(holder.conversation)
-            output: Sequence[Item] = holder.body["output"]
-            return next(one for one in output if one["id"] == name)
+            items: list[Item] = holder.body["output"]
+            return next(one for one in items if one["id"] == name)
 
         self.before = (*(earlier.messages if earlier else ()), *read_items(asked.input, item))
         if len(named) > 1:

@@ -110,7 +110,8 @@ def read_chat(body: Mapping[str, Any]) -> ChatAsked:
     named = {name: own.pop(name) for name in ("policy", "conversation") if name in own}
     messages = read_messages(given.get("messages"))
     question = Question(text_of(given, "model"), messages, {**asked, **own}, **named)
-    passed = (*ignored, *(("reasoning_effort",) if effort not in (None, "none") else ()))
+    passed = [*ignored, *(["reasoning_effort"] if effort not in (None, "none") else [])]
+    passed += ["stream_options.include_obfuscation"] if options.get("include_obfuscation") else []
     return ChatAsked(
         question,
         stream,

@@ -35,7 +35,7 @@ FIELDS = Fields(
         *("safety_identifier", "service_tier", "user"),
     ),
     refused={
-        "conversation": "go on by `previous_response_id`; budgets are shared by `conversation` under `ig_guardrail`",
+        "conversation": "go on by `previous_response_id`; budgets are shared by `conversation` in `ig_guardrail`",
         "prompt": "no templates are kept here; write it into `instructions` and `input`",
         "moderation": "ask `/v1/moderations`; what was charged stands in `ig_guardrail`",
         "context_management": "conversations are never shortened",

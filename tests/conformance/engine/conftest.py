@@ -39,7 +39,12 @@ GIVEN = pytest.param(
         pytest.mark.skipif("IG_TEST_MODEL" not in os.environ, reason="$IG_TEST_MODEL names no other model"),
     ],
 )
-TINY = [name for name in BUILDERS if name not in ("embedded", "given")]
+FAST = ("scripted", "llama", "gemma3", "gemma3-ahead")  # one of each kind; `make test` tries the others too
+TINY = [
+    pytest.param(name, marks=[] if name in FAST else [pytest.mark.slow])
+    for name in BUILDERS
+    if name not in ("embedded", "given")
+]
 
 world_named = cache(lambda name: BUILDERS[name]())
 

@@ -75,3 +75,9 @@ def test_patterns_that_matched_are_named_and_not_what_they_matched() -> None:
 def test_a_recited_document_is_named_with_its_characters() -> None:
     receipt = replace(receipt_of("completed"), sources=(QuotedSource("leak.txt", 3, 70),))
     assert "word for word in leak.txt (characters 3 to 70)" in drawn(table(receipt))
+
+
+def test_what_the_room_ended_is_told() -> None:
+    told = drawn(table(replace(receipt_of("completed"), bounded=("/calls/0/arguments/text", ""))))
+    assert "perhaps cut short by --max-tokens: /calls/0/arguments/text, all of it" in told
+    assert "cut short" not in drawn(table(receipt_of("completed")))

@@ -22,6 +22,7 @@ from ig_guardrail.costs.encoder.sentences import KEPT, SentenceEncoder
 from ig_guardrail.errors import HeadMismatch, MissingExtra, ModelError
 from ig_guardrail.policy import compile_text, load_policy
 from ig_guardrail.types import CostModelSpec, Piece, Prompt
+from tests.examples import examples
 from tests.unit.costs import encoders
 from tests.unit.costs.artifacts import write
 
@@ -72,7 +73,7 @@ def score(cost: EncoderCost, text: str, ended: bool = True) -> float:
     return told(cost, fresh(cost), text, ended)[1]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(text=TEXTS, cuts=st.lists(st.integers(0, 300), max_size=6), ended=st.booleans())
 def test_a_prefix_scores_the_same_however_it_was_cut(
     cost: EncoderCost, text: str, cuts: list[int], ended: bool
@@ -85,7 +86,7 @@ def test_a_prefix_scores_the_same_however_it_was_cut(
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(texts=st.lists(TEXTS, min_size=2, max_size=6))
 def test_a_score_does_not_depend_on_what_is_asked_beside_it(cost: EncoderCost, texts: list[str]) -> None:
     together = cost.advance([(fresh(cost), Piece(text, ended=True)) for text in texts])

@@ -45,7 +45,7 @@ def test_it_equals_the_plain_reference(sampling: Sampling, seed: int, uniform: f
 
 
 @given(seed=st.integers(0, 10_000), uniform=st.floats(0, 1, exclude_max=True), data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_penalties_equal_the_plain_reference(seed: int, uniform: float, data: st.DataObject) -> None:
     """On logits that are log-probabilities, as those of a script are."""
     penalty = st.floats(-2, 2)

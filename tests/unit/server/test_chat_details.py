@@ -307,3 +307,7 @@ def test_what_messages_carry_beside_is_told(socket: str) -> None:
         answer = plain.post("/v1/chat/completions", json=asked)
     told = answer.headers["x-ig-guardrail-ignored"]
     assert told == "reasoning_effort, messages.name, messages.content.cache_control"
+    with http(socket) as plain:
+        streamed = {**ASK, "stream": True, "stream_options": {"include_obfuscation": True}}
+        hidden = plain.post("/v1/chat/completions", json=streamed)
+    assert hidden.headers["x-ig-guardrail-ignored"] == "stream_options.include_obfuscation"

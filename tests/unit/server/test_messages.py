@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -193,6 +195,7 @@ def test_a_thought_that_is_given_back_is_read(socket: str) -> None:
             "messages[0].content[0].tool_use_id: ",
         ),
         ({"messages": [{"role": "assistant", "content": [{"type": "tool_use"}]}]}, "messages[0].content[0]: "),
+        ({"messages": [{"role": "user", "content": [{"type": []}]}]}, "messages[0].content[0]: "),
         ({"system": 3}, "system: "),
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0]: "),
         ({"tool_choice": {"type": "tool", "name": "fly"}}, "tool_choice: "),
@@ -234,3 +237,14 @@ def test_what_is_passed_over_is_told(socket: str) -> None:
         "output_config.effort",
         "thinking",
     }
+
+
+def test_a_key_is_asked_for_in_anthropics_form(tmp_path: Path) -> None:
+    keys, secret = tmp_path / "keys.yaml", "ig-test-key"
+    keys.write_text(f'"sha256:{sha256(secret.encode()).hexdigest()}": {{tenant: anna}}\n')
+    keys.chmod(0o600)
+    with running(server_of(guardrails={"calm": scripted_guardrail({(0, 0): CALM})}, keys=keys)) as socket:
+        refused = post(socket, "calm")
+        assert (refused.status_code, refused.json()["error"]["type"]) == (401, "authentication_error")
+        with http(socket, headers={"x-api-key": secret}) as keyed:
+            assert keyed.post("/v1/messages", json={"model": MODEL, **ASK}).status_code == 200

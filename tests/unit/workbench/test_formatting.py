@@ -15,6 +15,7 @@ from ig_guardrail.policy import compile_text, packaged_names
 from ig_guardrail.policy.sources import PolicySource, fetch
 from ig_guardrail.workbench.formatting import formatted, put
 from ig_guardrail.workbench.migrating import migrated
+from tests.examples import examples
 from tests.unit.cli.conftest import Command, ig  # noqa: F401
 from tests.unit.policy.texts import VALID
 
@@ -100,7 +101,7 @@ def test_an_untidy_policy_becomes_a_tidy_one() -> None:
     assert laid_out("\ufeff" + UNTIDY.replace("\n", "\r\n")) == TIDY
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.data())
 def test_however_it_is_spaced_it_means_the_same(data: st.DataObject) -> None:
     step = data.draw(st.integers(1, 5))
