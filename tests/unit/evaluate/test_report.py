@@ -41,7 +41,8 @@ def results(tmp_path: Path) -> Path:
     measured: dict[str, Any] = {"measured": "2030-01-02", "machine": "x86_64", "versions": {"torch": "9.9"}}
     (tmp_path / "bench.json").write_text(json.dumps({**measured, "figures": [ROW, COUNT]}))
     (tmp_path / "prompts.json").write_text(json.dumps({**measured, "figures": []}))
-    (tmp_path / "quality.json").write_text(json.dumps({"figures": []}))
+    for name in ("quality", "server"):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"figures": []}))
     return tmp_path
 
 
