@@ -17,7 +17,7 @@ import yaml
 from command import run
 
 from ig_guardrail.assembly import open_guardrail
-from ig_guardrail.drive.approval import OverdrawnMessage
+from ig_guardrail.drive.scoring.approval import OverdrawnMessage
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.types import Messages

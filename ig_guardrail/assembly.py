@@ -16,8 +16,8 @@ from ig_guardrail.costs.heads.base_model import BaseModel, read_base_model
 from ig_guardrail.costs.kinds.base import EngineFacts
 from ig_guardrail.costs.rewards.catalog import critic_named, reward_named
 from ig_guardrail.costs.rewards.values import Values
-from ig_guardrail.drive.auditor import Auditor
-from ig_guardrail.drive.recorder import Recorder
+from ig_guardrail.drive.records.auditor import Auditor
+from ig_guardrail.drive.records.recorder import Recorder
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.engine.loading.models import load_engine
 from ig_guardrail.errors import ModelError

@@ -11,19 +11,19 @@ from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.catalog import BuiltCost
 from ig_guardrail.costs.rewards.values import Values
 from ig_guardrail.costs.workers import Worker
-from ig_guardrail.drive.approval import OverdrawnMessage, approve_messages, overdrawn_messages
-from ig_guardrail.drive.auditor import Auditor
 from ig_guardrail.drive.charging import ChargedAnswer, charge_text
-from ig_guardrail.drive.cost_registry import bind_costs
 from ig_guardrail.drive.decode import cancel, decode, left, open_answer, refuse
 from ig_guardrail.drive.failures import failed, ledger_failure, ours
 from ig_guardrail.drive.history import open_session
 from ig_guardrail.drive.observer import Observer
 from ig_guardrail.drive.prompt_check import check_prompt_text
-from ig_guardrail.drive.recorder import Recorder
+from ig_guardrail.drive.records.auditor import Auditor
+from ig_guardrail.drive.records.recorder import Recorder
 from ig_guardrail.drive.request import GenerationRequest, check_timeout
 from ig_guardrail.drive.run import Run, make_run
 from ig_guardrail.drive.runners import DeadlinePassed, Wait, Waiting, finish, run_async, run_sync
+from ig_guardrail.drive.scoring.approval import OverdrawnMessage, approve_messages, overdrawn_messages
+from ig_guardrail.drive.scoring.cost_registry import bind_costs
 from ig_guardrail.drive.usage import Usage
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import BudgetTaken, GenerationFailed, GuardrailError, ModelError, PolicyError, RequestError

@@ -37,9 +37,9 @@ from ig_guardrail.engine.loading.weights import vocabulary_of
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.integrations.openai_server.app import make_app
-from ig_guardrail.integrations.openai_server.config import ServeConfig
 from ig_guardrail.integrations.openai_server.served import ServedModel
 from ig_guardrail.integrations.openai_server.server import Server
+from ig_guardrail.integrations.openai_server.settings.serve_config import ServeConfig
 from ig_guardrail.policy import load_policy
 from ig_guardrail.spec import GuardrailSpec
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ig_guardrail.budget import BudgetRule, SafetyState
-from ig_guardrail.drive.cost_registry import CostRegistry
 from ig_guardrail.drive.history import read_text
 from ig_guardrail.drive.prompt_check import PromptCheck, score_prompt
 from ig_guardrail.drive.runners import Waiting
-from ig_guardrail.drive.scorer import Scorer, of_shown_thoughts
+from ig_guardrail.drive.scoring.cost_registry import CostRegistry
+from ig_guardrail.drive.scoring.scorer import Scorer, of_shown_thoughts
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.stream.gate import Gate
 from ig_guardrail.stream.release import Hold

@@ -10,7 +10,7 @@ from ig_guardrail.drive.alternatives import filter_logprobs
 from ig_guardrail.drive.failures import failed, ours
 from ig_guardrail.drive.fallback import Ending, run_with_fallbacks
 from ig_guardrail.drive.history import read_text
-from ig_guardrail.drive.receipts import receipt
+from ig_guardrail.drive.records.receipts import receipt
 from ig_guardrail.drive.run import Run
 from ig_guardrail.drive.runners import DeadlinePassed, Wait, Waiting
 from ig_guardrail.drive.server import Server

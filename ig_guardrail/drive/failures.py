@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ig_guardrail.causes import log_cause, name_cause
-from ig_guardrail.drive.receipts import receipt
+from ig_guardrail.drive.records.receipts import receipt
 from ig_guardrail.drive.run import Run
 from ig_guardrail.drive.server import Server
 from ig_guardrail.drive.usage import Usage

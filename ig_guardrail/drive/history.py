@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from ig_guardrail.budget import EXACT, NOTHING, SafetyState, charge_points, settle
 from ig_guardrail.drive.run import Run
 from ig_guardrail.drive.runners import Wait, Waiting
-from ig_guardrail.drive.scorer import Scorer, of_shown_thoughts
+from ig_guardrail.drive.scoring.scorer import Scorer, of_shown_thoughts
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import BudgetTaken, PromptTooLong
 from ig_guardrail.ledger import (

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 from ig_guardrail.costs.calls.decoded import fired_rules
 from ig_guardrail.costs.combine import evaluate, hazards_behind
-from ig_guardrail.drive.cost_registry import CostRegistry
-from ig_guardrail.drive.judging import START, await_scores, begin_scoring
 from ig_guardrail.drive.run import Run
 from ig_guardrail.drive.runners import Waiting
-from ig_guardrail.drive.scorer import check_scores
+from ig_guardrail.drive.scoring.cost_registry import CostRegistry
+from ig_guardrail.drive.scoring.judging import START, await_scores, begin_scoring
+from ig_guardrail.drive.scoring.scorer import check_scores
 from ig_guardrail.types import Piece, Prompt, PromptRule
 
 

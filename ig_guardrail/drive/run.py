@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from ig_guardrail.costs.base import Sourced, Steerable
 from ig_guardrail.costs.rewards.values import Values
-from ig_guardrail.drive.cost_registry import CostRegistry
 from ig_guardrail.drive.observer import Observer
 from ig_guardrail.drive.request import GenerationRequest, beginning_of, check, check_payer, messages_before_answer
-from ig_guardrail.drive.scorer import of_shown_thoughts
+from ig_guardrail.drive.scoring.cost_registry import CostRegistry
+from ig_guardrail.drive.scoring.scorer import of_shown_thoughts
 from ig_guardrail.engine.base import Engine, EngineInfo
 from ig_guardrail.errors import UnguardedNotAllowed
 from ig_guardrail.ledger import shared_rules

@@ -17,7 +17,7 @@ from ig_guardrail.counterfactual import edit_messages
 from ig_guardrail.drive.observer import Progress
 from ig_guardrail.drive.run import Run
 from ig_guardrail.drive.runners import Show, Wait, Waiting
-from ig_guardrail.drive.scorer import Scorer
+from ig_guardrail.drive.scoring.scorer import Scorer
 from ig_guardrail.drive.usage import Usage
 from ig_guardrail.errors import BudgetTaken, GuardrailError, StrategyError
 from ig_guardrail.ledger import LedgerSession, hazards_of

@@ -26,7 +26,7 @@ from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.catalog import build_cost_model
 from ig_guardrail.costs.kinds.base import EngineFacts
 from ig_guardrail.costs.kinds.latent import PACKAGED
-from ig_guardrail.drive.scorer import cut_piece
+from ig_guardrail.drive.scoring.scorer import cut_piece
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import CostFailure, GuardrailError
 from ig_guardrail.learn.data.recipes import OWN_ANSWERS

@@ -21,7 +21,7 @@ from ig_guardrail.costs.heads.node_states import prefix_states
 from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.drive.run import method_for
 from ig_guardrail.drive.runners import finish
-from ig_guardrail.drive.scorer import Scorer
+from ig_guardrail.drive.scoring.scorer import Scorer
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.learn.data.questions import Question
 from ig_guardrail.learn.fitting.tensor_cache import TensorCache, Tensors, progress_line

@@ -19,7 +19,7 @@ from ig_guardrail.policy.validation.message_cautions import over_budget
 from ig_guardrail.types import CompiledPolicy, Expression
 
 if TYPE_CHECKING:  # a plain check of a policy that weighs no words needs none of these
-    from ig_guardrail.drive.approval import OverdrawnMessage
+    from ig_guardrail.drive.scoring.approval import OverdrawnMessage
     from ig_guardrail.guardrail import Guardrail
 
 WEIGHS_WORDS = "lexical"

@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 from ig_guardrail.audit.log import ANSWER, CALL, AuditLog
 from ig_guardrail.budget import BudgetState
-from ig_guardrail.drive.auditor import drafts_of, named, recorded
-from ig_guardrail.drive.cost_registry import CostRegistry
-from ig_guardrail.drive.receipts import now
-from ig_guardrail.drive.recorder import denied_candidates, policy_facts, tracks_of
+from ig_guardrail.drive.records.auditor import drafts_of, named, recorded
+from ig_guardrail.drive.records.receipts import now
+from ig_guardrail.drive.records.recorder import denied_candidates, policy_facts, tracks_of
+from ig_guardrail.drive.scoring.cost_registry import CostRegistry
 from ig_guardrail.drive.usage import DeniedDraft
 from ig_guardrail.integrations.langchain.answer_check import Refusal
 from ig_guardrail.integrations.langchain.text_checks import BudgetCheck, PromptScore, TextChecks

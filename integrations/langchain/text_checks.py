@@ -17,12 +17,12 @@ from ig_guardrail.canary import Canary
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.catalog import build_costs, reads_text
 from ig_guardrail.costs.combine import evaluate, hazards_behind, pick
-from ig_guardrail.drive.auditor import Auditor
-from ig_guardrail.drive.cost_registry import BoundCost, check_prompt, counted_sha256, seated
-from ig_guardrail.drive.judging import START, await_scores, begin_scoring
 from ig_guardrail.drive.prompt_check import prompt_hazards
+from ig_guardrail.drive.records.auditor import Auditor
 from ig_guardrail.drive.runners import finish
-from ig_guardrail.drive.scorer import check_scores
+from ig_guardrail.drive.scoring.cost_registry import BoundCost, check_prompt, counted_sha256, seated
+from ig_guardrail.drive.scoring.judging import START, await_scores, begin_scoring
+from ig_guardrail.drive.scoring.scorer import check_scores
 from ig_guardrail.engine.external.engine import StreamedEngine
 from ig_guardrail.engine.external.stream import AnswerReader
 from ig_guardrail.errors import EngineError

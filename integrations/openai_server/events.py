@@ -10,6 +10,7 @@ from langchain_core.messages.ai import UsageMetadata
 
 from ig_guardrail.types import Outcome
 
+RefusalStyle: TypeAlias = Literal["filter", "openai", "text", "http400"]  # how chat completions tell a refusal
 Ended: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "cancelled"]
 
 

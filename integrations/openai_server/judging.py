@@ -11,7 +11,7 @@ from ig_guardrail.drive.request import check_size
 from ig_guardrail.drive.runners import DeadlinePassed, finish_async
 from ig_guardrail.errors import PromptTooLong
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.integrations.openai_server.callers import Caller
+from ig_guardrail.integrations.openai_server.access.callers import Caller
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused, unfit
 from ig_guardrail.ledger import AccountKey
 from ig_guardrail.types import AssistantMessage, Charge

@@ -9,7 +9,7 @@ from pathlib import Path
 from ig_guardrail.canary import Canary
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.lazy_guardrail import LazyGuardrail
-from ig_guardrail.integrations.openai_server.callers import Caller
+from ig_guardrail.integrations.openai_server.access.callers import Caller
 from ig_guardrail.integrations.openai_server.faults import unfit
 from ig_guardrail.ledger import AccountKey
 from ig_guardrail.spec import GuardrailSpec

@@ -23,20 +23,19 @@ from typing_extensions import override
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.options import CallOptions
-from ig_guardrail.integrations.openai_server.admission import Admission
+from ig_guardrail.integrations.openai_server.access.admission import Admission
+from ig_guardrail.integrations.openai_server.access.callers import Caller
+from ig_guardrail.integrations.openai_server.access.keys import Keys, presented
 from ig_guardrail.integrations.openai_server.answering import Question, answer, read_options
-from ig_guardrail.integrations.openai_server.callers import Caller
-from ig_guardrail.integrations.openai_server.config import ServeConfig
-from ig_guardrail.integrations.openai_server.events import End, Told
+from ig_guardrail.integrations.openai_server.events import End, RefusalStyle, Told
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused, fault_of, unfit
-from ig_guardrail.integrations.openai_server.keys import Keys, presented
 from ig_guardrail.integrations.openai_server.observing.account import Account, Asking
 from ig_guardrail.integrations.openai_server.observing.metrics import Metrics
 from ig_guardrail.integrations.openai_server.observing.spans import spans_if_any
 from ig_guardrail.integrations.openai_server.observing.watching import account_of
 from ig_guardrail.integrations.openai_server.served import ServedModel, served_by
+from ig_guardrail.integrations.openai_server.settings.serve_config import ServeConfig
 from ig_guardrail.integrations.openai_server.sse import HELD, told_fault, with_comments
-from ig_guardrail.integrations.openai_server.wires.chat_completions import RefusalStyle
 
 LOG = logging.getLogger(__name__)
 IGNORED = "x-ig-guardrail-ignored"  # the header that names the fields that were passed over

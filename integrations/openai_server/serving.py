@@ -14,12 +14,12 @@ from prometheus_client import start_http_server
 from typing_extensions import override
 
 from ig_guardrail.errors import RequestError
+from ig_guardrail.integrations.openai_server.access.callers import Caller
+from ig_guardrail.integrations.openai_server.access.keys import read_keys
 from ig_guardrail.integrations.openai_server.app import make_app
-from ig_guardrail.integrations.openai_server.callers import Caller
-from ig_guardrail.integrations.openai_server.config import ServeConfig
-from ig_guardrail.integrations.openai_server.keys import read_keys
 from ig_guardrail.integrations.openai_server.observing.lines import log_to_stderr
 from ig_guardrail.integrations.openai_server.server import Server
+from ig_guardrail.integrations.openai_server.settings.serve_config import ServeConfig
 from ig_guardrail.policy import load_policy
 from ig_guardrail.rollout import demand_same_name
 from ig_guardrail.types import CompiledPolicy

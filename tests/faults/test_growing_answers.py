@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ig_guardrail.drive.scorer import Prefixes, cut_piece
+from ig_guardrail.drive.scoring.scorer import Prefixes, cut_piece
 from ig_guardrail.stream.release import tokens_behind
 from ig_guardrail.types import Node
 

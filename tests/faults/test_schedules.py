@@ -25,8 +25,8 @@ from hypothesis import strategies as st
 from ig_guardrail.causes import ours
 from ig_guardrail.costs.workers import WorkerCall, cost_failure
 from ig_guardrail.drive import runners
-from ig_guardrail.drive.cost_registry import BoundCost
 from ig_guardrail.drive.request import GenerationRequest
+from ig_guardrail.drive.scoring.cost_registry import BoundCost
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.errors import EngineError, GenerationFailed
 from ig_guardrail.guardrail import Guardrail

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ig_guardrail.assembly import guard
 from ig_guardrail.drive import alternatives
-from ig_guardrail.drive.scorer import Scorer
+from ig_guardrail.drive.scoring.scorer import Scorer
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.scripted.script import Distribution, TokenPlace, Vocabulary
 from ig_guardrail.errors import CostFailure

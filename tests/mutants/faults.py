@@ -125,7 +125,7 @@ FAULTS = (
     Fault("gate: a hidden thought goes out with the answer", "stream/gate.py", "if self._hold.hidden:", "if False:"),
     Fault(
         "scorer: thoughts are not judged",
-        "drive/scorer.py",
+        "drive/scoring/scorer.py",
         'ThoughtfulCost(seat.reader, thoughts == "charge")',
         "ThoughtfulCost(seat.reader, False)",
     ),
@@ -161,19 +161,19 @@ FAULTS = (
     ),
     Fault(
         "scorer: NaN is a score",
-        "drive/scorer.py",
+        "drive/scoring/scorer.py",
         "if not (math.isfinite(score) and 0 <= score <= 1):",
         "if score > 1:",
     ),
     Fault(
         "scorer: a failure is a pass",
-        "drive/scorer.py",
+        "drive/scoring/scorer.py",
         'if one.spec.on_error != "open":',
         'if one.spec.on_error == "never":',
     ),
     Fault(
         "scorer: an ended prefix reads like an open one",
-        "drive/scorer.py",
+        "drive/scoring/scorer.py",
         "mark = self._mark(track, node, step)",
         "mark = self._mark(track, node, Point(step.position))",
     ),

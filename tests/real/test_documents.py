@@ -27,7 +27,7 @@ import yaml
 from typer.main import get_command
 
 from ig_guardrail.cli.main import app, run
-from ig_guardrail.drive.auditor import Auditor
+from ig_guardrail.drive.records.auditor import Auditor
 from ig_guardrail.settings import AuditFile
 from ig_guardrail.workbench.traffic.bench import open_bench
 from ig_guardrail.workbench.traffic.recordings import recording_of_text

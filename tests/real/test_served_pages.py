@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from pytest_socket import enable_socket, socket_allow_hosts
 
-from ig_guardrail.integrations.openai_server.config import ServeConfig
 from ig_guardrail.integrations.openai_server.server import Server
+from ig_guardrail.integrations.openai_server.settings.serve_config import ServeConfig
 from ig_guardrail.spec import GuardrailSpec
 from tests.documents import PAGES
 from tests.real.test_documents import shown_or_written, with_outputs

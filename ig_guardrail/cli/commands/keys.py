@@ -37,7 +37,7 @@ def new_command(
     require("server", by="`keys new`")
     from pydantic import ValidationError
 
-    from ig_guardrail.integrations.openai_server.keys import KeyEntry, append, new_key, written
+    from ig_guardrail.integrations.openai_server.access.keys import KeyEntry, append, new_key, written
 
     said: dict[str, Any] = {
         "tenant": tenant,

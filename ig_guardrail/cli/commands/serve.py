@@ -96,7 +96,7 @@ def serve_command(
     """Serve the model to every client that speaks the OpenAI API, under one policy or several."""
     require("server", by="`serve`")
     from ig_guardrail.integrations.openai_server import serving
-    from ig_guardrail.integrations.openai_server.config_file import read_config
+    from ig_guardrail.integrations.openai_server.settings.serve_file import read_config
     from ig_guardrail.settings import AuditFile, recording_file
 
     if refusal_style is not None and refusal_style not in STYLES.split(", "):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from ig_guardrail.budget import pressure
 from ig_guardrail.costs.calls.rules import ToolRules
 from ig_guardrail.costs.heads.lexical import LexicalHead
-from ig_guardrail.drive.cost_registry import CostRegistry
+from ig_guardrail.drive.scoring.cost_registry import CostRegistry
 from ig_guardrail.policy.diagnostics.render import printable
 from ig_guardrail.policy.language import ARGUMENT_RULE
 from ig_guardrail.types import Charge, CompiledPolicy, CostModelSpec, Piece, Prompt, ToolCall

@@ -10,12 +10,12 @@ from ig_guardrail.assembly import guard, open_engine
 from ig_guardrail.budget import charge_points
 from ig_guardrail.costs.kinds.identity import identity_of
 from ig_guardrail.costs.rewards.values import Values
-from ig_guardrail.drive.cost_registry import BoundCost, CostRegistry
 from ig_guardrail.drive.prompt_check import check_prompt_text
 from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.drive.run import make_run
 from ig_guardrail.drive.runners import finish
-from ig_guardrail.drive.scorer import Scorer, of_shown_thoughts
+from ig_guardrail.drive.scoring.cost_registry import BoundCost, CostRegistry
+from ig_guardrail.drive.scoring.scorer import Scorer, of_shown_thoughts
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import GuardrailError, RequestError
 from ig_guardrail.settings import Limits

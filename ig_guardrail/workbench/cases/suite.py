@@ -16,7 +16,7 @@ from ig_guardrail.budget import charge_points
 from ig_guardrail.costs.catalog import BuiltCost, build_cost_model, built_over_calls
 from ig_guardrail.costs.kinds.registry import KINDS
 from ig_guardrail.costs.workers import Worker
-from ig_guardrail.drive.cost_registry import CostRegistry, bind_costs
+from ig_guardrail.drive.scoring.cost_registry import CostRegistry, bind_costs
 from ig_guardrail.engine.external.pieces import pieces_of
 from ig_guardrail.errors import GuardrailError, MissingExtra
 from ig_guardrail.ledger import MemoryLedger

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from ig_guardrail.budget import settle
 from ig_guardrail.costs.rewards.values import Values
 from ig_guardrail.costs.workers import Worker
-from ig_guardrail.drive.cost_registry import CostRegistry
 from ig_guardrail.drive.decode import decode, open_answer, refuse
 from ig_guardrail.drive.failures import ledger_failure
 from ig_guardrail.drive.history import open_session
@@ -22,6 +21,7 @@ from ig_guardrail.drive.prompt_check import PromptCheck, check_prompt_text
 from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.drive.run import Run, make_run
 from ig_guardrail.drive.runners import Waiting, finish
+from ig_guardrail.drive.scoring.cost_registry import CostRegistry
 from ig_guardrail.drive.server import Server
 from ig_guardrail.drive.usage import Usage
 from ig_guardrail.engine.external.engine import StreamedEngine

@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from ig_guardrail.costs.catalog import OF_CALLS, declared_by
 from ig_guardrail.costs.kinds.base import Declaration
-from ig_guardrail.drive.cost_registry import rule_of
+from ig_guardrail.drive.scoring.cost_registry import rule_of
 from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec, Expression
 from ig_guardrail.workbench.meaning.budgets import Line
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ig_guardrail.drive.recorder import shadow_accounts
+from ig_guardrail.drive.records.recorder import shadow_accounts
 from ig_guardrail.errors import RequestError
 from ig_guardrail.stream.receipt import text_sha256
 from ig_guardrail.stream.recording import Recording, ShadowAccount, recording_in, shadow_account

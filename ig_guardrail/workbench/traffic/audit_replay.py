@@ -18,7 +18,7 @@ from ig_guardrail.audit.files import LogFiles, logs_of, readable_lines
 from ig_guardrail.audit.log import DECISIONS
 from ig_guardrail.budget import BudgetRule, BudgetState, SafetyState, charge, remaining
 from ig_guardrail.costs.combine import evaluate
-from ig_guardrail.drive.cost_registry import rule_of
+from ig_guardrail.drive.scoring.cost_registry import rule_of
 from ig_guardrail.errors import AuditError, CostFailure, RequestError, brief
 from ig_guardrail.policy import load_policy
 from ig_guardrail.policy.compiler import policy_in

@@ -10,9 +10,9 @@ from typing import Any
 from ig_guardrail.costs.catalog import OF_CALLS, build_costs
 from ig_guardrail.costs.kinds.registry import KINDS
 from ig_guardrail.drive.charging import charge_text
-from ig_guardrail.drive.cost_registry import CostRegistry, bind_costs
 from ig_guardrail.drive.prompt_check import PromptCheck
 from ig_guardrail.drive.runners import finish
+from ig_guardrail.drive.scoring.cost_registry import CostRegistry, bind_costs
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.engine.external.engine import StreamedEngine
 from ig_guardrail.errors import EngineError

@@ -8,8 +8,8 @@ from typing import Any
 
 from ig_guardrail.audit.files import is_log, readable_lines
 from ig_guardrail.audit.log import ANSWER
-from ig_guardrail.drive.receipts import now
-from ig_guardrail.drive.recorder import (
+from ig_guardrail.drive.records.receipts import now
+from ig_guardrail.drive.records.recorder import (
     engine_facts,
     policy_facts,
     recorded_models,

@@ -19,8 +19,8 @@ from ig_guardrail.costs.catalog import build_costs
 from ig_guardrail.costs.combine import evaluate
 from ig_guardrail.costs.kinds.base import EngineFacts
 from ig_guardrail.drive.charging import account_of, open_account
-from ig_guardrail.drive.cost_registry import counted_sha256, rule_of
-from ig_guardrail.drive.recorder import policy_facts
+from ig_guardrail.drive.records.recorder import policy_facts
+from ig_guardrail.drive.scoring.cost_registry import counted_sha256, rule_of
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.policy.expression import written
 from ig_guardrail.stream.recording import SCORED, DeniedCandidates, Recording, ScoreTrack

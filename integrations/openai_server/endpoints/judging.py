@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.integrations.openai_server.callers import Caller
+from ig_guardrail.integrations.openai_server.access.callers import Caller
 from ig_guardrail.integrations.openai_server.faults import unfit
 from ig_guardrail.integrations.openai_server.judging import judge
 from ig_guardrail.integrations.openai_server.server import Server, headers_of, told, unless_left

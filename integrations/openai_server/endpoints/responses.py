@@ -12,8 +12,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ig_guardrail.errors import RequestError
+from ig_guardrail.integrations.openai_server.access.callers import Caller
 from ig_guardrail.integrations.openai_server.answering import Question
-from ig_guardrail.integrations.openai_server.callers import Caller
 from ig_guardrail.integrations.openai_server.events import Event
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused, fault_of, unfit
 from ig_guardrail.integrations.openai_server.server import Opened, Server, all_of, headers_of, told

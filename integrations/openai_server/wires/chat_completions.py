@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, get_args
 from uuid import uuid4
 
 from ig_guardrail.integrations.openai_server.answering import Question
-from ig_guardrail.integrations.openai_server.events import Call, End, Thought, Told, Words
+from ig_guardrail.integrations.openai_server.events import Call, End, RefusalStyle, Thought, Told, Words
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused, unfit
 from ig_guardrail.integrations.openai_server.wires.chat_messages import passed_over, read_messages
 from ig_guardrail.integrations.openai_server.wires.fields import (
@@ -26,7 +26,6 @@ from ig_guardrail.integrations.openai_server.wires.fields import (
 )
 from ig_guardrail.integrations.openai_server.wires.tools import allowed_tools, demand_functions
 
-RefusalStyle: TypeAlias = Literal["filter", "openai", "text", "http400"]
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 SAMPLING = (
     "temperature",

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ig_guardrail.integrations.openai_server.access.keys import KeyEntry, append, new_key, written
 from ig_guardrail.integrations.openai_server.app import make_app
-from ig_guardrail.integrations.openai_server.config import ServeConfig
-from ig_guardrail.integrations.openai_server.keys import KeyEntry, append, new_key, written
 from ig_guardrail.integrations.openai_server.served import ServedModel
 from ig_guardrail.integrations.openai_server.server import Server
+from ig_guardrail.integrations.openai_server.settings.serve_config import ServeConfig
 from ig_guardrail.spec import GuardrailSpec
 from tests.toys import LetterCost, guardrail, letters, toy_budget, toy_policy
 

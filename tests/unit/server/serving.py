@@ -16,9 +16,9 @@ import uvicorn
 
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.openai_server.app import make_app
-from ig_guardrail.integrations.openai_server.config import ServeConfig
 from ig_guardrail.integrations.openai_server.served import ServedModel
 from ig_guardrail.integrations.openai_server.server import Server
+from ig_guardrail.integrations.openai_server.settings.serve_config import ServeConfig
 from ig_guardrail.spec import GuardrailSpec
 
 MODEL = "scripted"

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ig_guardrail.drive.auditor import Auditor
+from ig_guardrail.drive.records.auditor import Auditor
 from ig_guardrail.integrations.openai_server.serving import run
 from ig_guardrail.ledger import SQLiteLedger
 from ig_guardrail.settings import AuditFile

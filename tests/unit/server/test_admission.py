@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ig_guardrail.integrations.openai_server.admission import Admission
-from ig_guardrail.integrations.openai_server.callers import Caller
+from ig_guardrail.integrations.openai_server.access.admission import Admission
+from ig_guardrail.integrations.openai_server.access.callers import Caller
 from ig_guardrail.integrations.openai_server.faults import Refused
 from tests.unit.server.test_keys import Clock
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ig_guardrail.errors import RequestError
-from ig_guardrail.integrations.openai_server.config_file import read_config
+from ig_guardrail.integrations.openai_server.settings.serve_file import read_config
 from ig_guardrail.settings import AuditFile, Limits, RecordingFile
 from tests.golden.conversations import POLITE
 from tests.unit.cli.conftest import Command, ig  # noqa: F401  (a fixture)

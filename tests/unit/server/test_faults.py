@@ -19,10 +19,10 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from ig_guardrail.audit import log as audit_log
 from ig_guardrail.audit.files import LogFiles
 from ig_guardrail.audit.verify import verify
-from ig_guardrail.drive.auditor import Auditor
+from ig_guardrail.drive.records.auditor import Auditor
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.openai_server import app as app_module
-from ig_guardrail.integrations.openai_server.config import ServeLimits
+from ig_guardrail.integrations.openai_server.settings.serve_config import ServeLimits
 from ig_guardrail.ledger import Limit, SQLiteLedger, sqlite
 from ig_guardrail.settings import AuditFile
 from tests.toys import LetterCost, guardrail, letters, toy_budget, toy_policy

@@ -11,12 +11,12 @@ import pytest
 
 from ig_guardrail import assembly
 from ig_guardrail.canary import Canary
-from ig_guardrail.drive.auditor import Auditor
+from ig_guardrail.drive.records.auditor import Auditor
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations
-from ig_guardrail.integrations.openai_server.config import ServeConfig
 from ig_guardrail.integrations.openai_server.served import ServedModel
 from ig_guardrail.integrations.openai_server.server import Server
+from ig_guardrail.integrations.openai_server.settings.serve_config import ServeConfig
 from ig_guardrail.ledger import SQLiteLedger
 from ig_guardrail.settings import AuditFile
 from ig_guardrail.spec import GuardrailSpec

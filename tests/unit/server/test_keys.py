@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from ig_guardrail.errors import RequestError
-from ig_guardrail.integrations.openai_server.callers import Caller
+from ig_guardrail.integrations.openai_server.access.callers import Caller
+from ig_guardrail.integrations.openai_server.access.keys import Keys, digest_of
 from ig_guardrail.integrations.openai_server.faults import Refused
-from ig_guardrail.integrations.openai_server.keys import Keys, digest_of
 from tests.unit.cli.conftest import Command, ig  # noqa: F401  (a fixture)
 from tests.unit.server.asgi import app_of, ask, bearer, chat, key_in, server_over, toy_rail
 

@@ -24,13 +24,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ig_guardrail.engine.scripted.engine import Incidents
 from ig_guardrail.errors import EngineError, RequestError
-from ig_guardrail.integrations.openai_server.config import ServeLimits
-from ig_guardrail.integrations.openai_server.config_file import read_config
 from ig_guardrail.integrations.openai_server.observing.lag import watch_lag
 from ig_guardrail.integrations.openai_server.observing.lines import LOG, JsonLines, WordLines
 from ig_guardrail.integrations.openai_server.observing.metrics import FAMILIES, Metrics, table
 from ig_guardrail.integrations.openai_server.observing.settings import ObserveConfig
 from ig_guardrail.integrations.openai_server.server import Server
+from ig_guardrail.integrations.openai_server.settings.serve_config import ServeLimits
+from ig_guardrail.integrations.openai_server.settings.serve_file import read_config
 from tests.golden.conversations import CALM, CONVERSATIONS, KIND, LATE, POLITE, RUDE, compiled, scripted_guardrail
 from tests.unit.server.serving import MODEL, http, running, server_of
 

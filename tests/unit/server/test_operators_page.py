@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from ig_guardrail.integrations.openai_server.callers import IN_VERDICT
-from ig_guardrail.integrations.openai_server.config_file import ServeFile
-from ig_guardrail.integrations.openai_server.keys import KeyEntry
+from ig_guardrail.integrations.openai_server.access.callers import IN_VERDICT
+from ig_guardrail.integrations.openai_server.access.keys import KeyEntry
+from ig_guardrail.integrations.openai_server.settings.serve_file import ServeFile
 from tests.documents import ROOT, blocks, same
 from tests.golden.conversations import POLITE
 from tests.unit.cli.conftest import Command, ig  # noqa: F401  (a fixture)

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from ig_guardrail.cli.main import run
-from ig_guardrail.drive.recorder import Recorder
+from ig_guardrail.drive.records.recorder import Recorder
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.engine.text.thoughts import ThoughtFormat

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ig_guardrail.integrations.openai_server.keys import digest_of
+from ig_guardrail.integrations.openai_server.access.keys import digest_of
 from ig_guardrail.ledger import LedgerEntry, Limit, MemoryLedger
 from tests.unit.server.asgi import CHAT, app_of, ask, bearer, chat, key_in, server_over, toy_rail
 

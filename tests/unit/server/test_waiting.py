@@ -13,7 +13,7 @@ import pytest
 
 from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.integrations.openai_server.callers import Caller
+from ig_guardrail.integrations.openai_server.access.callers import Caller
 from tests.golden.conversations import CALM, scripted_guardrail
 from tests.unit.server.serving import MODEL, http, running, server_of, until
 

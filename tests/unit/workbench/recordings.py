@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ig_guardrail.costs.catalog import build_costs
-from ig_guardrail.drive.cost_registry import bind_costs
-from ig_guardrail.drive.recorder import recorded_models
+from ig_guardrail.drive.records.recorder import recorded_models
+from ig_guardrail.drive.scoring.cost_registry import bind_costs
 from ig_guardrail.policy import compile_text
 from ig_guardrail.stream.recording import Recording, ScoreTrack
 from ig_guardrail.types import CompiledPolicy

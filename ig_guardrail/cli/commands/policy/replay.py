@@ -67,7 +67,7 @@ def record_command(
     form: FormatOption = Format.TEXT,
 ) -> None:
     """Record what texts that already exist score beside a model, for `policy replay` and `policy calibrate`."""
-    from ig_guardrail.drive.recorder import append_line
+    from ig_guardrail.drive.records.recorder import append_line
     from ig_guardrail.settings import recording_file
     from ig_guardrail.workbench.traffic.bench import open_bench
     from ig_guardrail.workbench.traffic.recordings import recording_of_text

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ig_guardrail.drive.recorder import Recorder
+from ig_guardrail.drive.records.recorder import Recorder
 from ig_guardrail.errors import GenerationFailed, RequestError
 from ig_guardrail.settings import RecordingFile, recording_file
 from ig_guardrail.stream.receipt import text_sha256

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from ig_guardrail.integrations.openai_server.wires.chat_completions import RefusalStyle
+from ig_guardrail.integrations.openai_server.events import RefusalStyle
 
 ShownReceipt: TypeAlias = Literal["full", "verdict", "none"]
 IN_VERDICT = ("verdict", "policy")  # of a receipt: how the answer ended, and under which policy; no scores

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from ig_guardrail.drive.backlog import Backlog
-from ig_guardrail.drive.cost_registry import CostRegistry
 from ig_guardrail.drive.prompt_check import PromptCheck
+from ig_guardrail.drive.records.backlog import Backlog
 from ig_guardrail.drive.run import Run
+from ig_guardrail.drive.scoring.cost_registry import CostRegistry
 from ig_guardrail.drive.usage import DeniedDraft, Usage
 from ig_guardrail.engine.base import EngineInfo
 from ig_guardrail.errors import GuardrailError, RequestError, brief

@@ -17,8 +17,8 @@ from typing import Any, TypeAlias
 
 from ig_guardrail.audit.log import ANSWER, BUSY_S, AuditLog
 from ig_guardrail.budget import BudgetState
-from ig_guardrail.drive.backlog import Backlog
-from ig_guardrail.drive.recorder import recording_of
+from ig_guardrail.drive.records.backlog import Backlog
+from ig_guardrail.drive.records.recorder import recording_of
 from ig_guardrail.drive.run import Run
 from ig_guardrail.drive.runners import DeadlinePassed, OutOfTime, Wait, Waiting, finish
 from ig_guardrail.drive.usage import DeniedDraft, Usage

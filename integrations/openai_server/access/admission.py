@@ -15,7 +15,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ig_guardrail.integrations.openai_server.callers import Caller
+from ig_guardrail.integrations.openai_server.access.callers import Caller
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused
 
 Told = TypeVar("Told")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from ig_guardrail.canary import Canary
 from ig_guardrail.errors import RequestError
+from ig_guardrail.integrations.openai_server.events import RefusalStyle
 from ig_guardrail.integrations.openai_server.observing.settings import ObserveConfig
 from ig_guardrail.integrations.openai_server.stored import Bounds
-from ig_guardrail.integrations.openai_server.wires.chat_completions import RefusalStyle
 from ig_guardrail.spec import GuardrailSpec
 
 

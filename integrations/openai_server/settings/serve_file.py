@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from ig_guardrail.canary import Canary
-from ig_guardrail.integrations.openai_server.config import ServeConfig, ServeLimits
+from ig_guardrail.integrations.openai_server.events import RefusalStyle
 from ig_guardrail.integrations.openai_server.observing.settings import ObserveConfig
-from ig_guardrail.integrations.openai_server.settings_file import read_settings
+from ig_guardrail.integrations.openai_server.settings.serve_config import ServeConfig, ServeLimits
+from ig_guardrail.integrations.openai_server.settings.yaml_settings import read_settings
 from ig_guardrail.integrations.openai_server.stored import Bounds
-from ig_guardrail.integrations.openai_server.wires.chat_completions import RefusalStyle
 from ig_guardrail.settings import AuditFile, Limits, RecordingFile
 from ig_guardrail.spec import GuardrailSpec
 

@@ -25,9 +25,9 @@ from ig_guardrail.costs.calls.decoded import fired_rules, heard
 from ig_guardrail.costs.combine import evaluate, hazards_behind, pick
 from ig_guardrail.costs.thoughts import ThoughtfulCost
 from ig_guardrail.costs.workers import cost_failure
-from ig_guardrail.drive.cost_registry import BoundCost, CostRegistry
-from ig_guardrail.drive.judging import START, await_scores, begin_scoring
 from ig_guardrail.drive.runners import Waiting
+from ig_guardrail.drive.scoring.cost_registry import BoundCost, CostRegistry
+from ig_guardrail.drive.scoring.judging import START, await_scores, begin_scoring
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import CostFailure
 from ig_guardrail.stream.release import tokens_behind

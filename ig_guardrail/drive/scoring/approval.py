@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 
 from ig_guardrail.budget import SafetyState, settle
 from ig_guardrail.costs.base import heaviest_words
-from ig_guardrail.drive.cost_registry import CostRegistry
 from ig_guardrail.drive.runners import Wait, Waiting
-from ig_guardrail.drive.scorer import Scorer, of_shown_thoughts
+from ig_guardrail.drive.scoring.cost_registry import CostRegistry
+from ig_guardrail.drive.scoring.scorer import Scorer, of_shown_thoughts
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import PolicyError
 from ig_guardrail.stream.gate import Gate

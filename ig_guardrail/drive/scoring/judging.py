@@ -7,8 +7,8 @@ from typing import Any
 
 from ig_guardrail.costs.base import CostModel, FoldState
 from ig_guardrail.costs.workers import WorkerCall
-from ig_guardrail.drive.cost_registry import BoundCost
 from ig_guardrail.drive.runners import OutOfTime, Wait, Waiting
+from ig_guardrail.drive.scoring.cost_registry import BoundCost
 from ig_guardrail.errors import CostTimeout
 from ig_guardrail.types import Piece, Prompt
 

@@ -1,0 +1,1 @@
+"""Asks cost models for scores, and turns scores into charges."""
