@@ -26,6 +26,7 @@ from ig_guardrail.integrations.langchain.options import CallOptions
 from ig_guardrail.integrations.openai_server.access.admission import Admission
 from ig_guardrail.integrations.openai_server.access.callers import Caller
 from ig_guardrail.integrations.openai_server.access.keys import Keys, presented
+from ig_guardrail.integrations.openai_server.access.local import demand_local
 from ig_guardrail.integrations.openai_server.answering import Question, answer, read_options
 from ig_guardrail.integrations.openai_server.events import End, RefusalStyle, Told
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused, fault_of, unfit
@@ -113,6 +114,8 @@ class Server:
 
     def _told_by(self, request: Request) -> Caller:
         if self.keys is None:
+            if self.config.local:
+                demand_local(request.headers)
             return self.anyone
         headers = {name: request.headers.getlist(name) for name in ("authorization", "x-api-key")}
         return self.keys.caller(presented(headers))

@@ -47,7 +47,7 @@ class ThroughChatOpenAI(Offered):
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        served = {"model": MODEL, "base_url": "http://server/v1", "api_key": "none", "stream_usage": True}
+        served = {"model": MODEL, "base_url": "http://localhost/v1", "api_key": "none", "stream_usage": True}
         return {**served, "max_retries": 0, **self.asked, **self.clients}
 
     @property

@@ -75,7 +75,7 @@ class ServeConfig:
 
     def __post_init__(self) -> None:
         """Raises RequestError where everyone on a network would be served, and nobody has said so."""
-        if self.keys is None and not (self.without_keys or self.uds or _is_loopback(self.host)):
+        if self.keys is None and not (self.without_keys or self.uds or is_loopback(self.host)):
             raise RequestError(
                 f"{self.host} can be reached from other machines, and there are no keys",
                 where="serve",
@@ -90,8 +90,13 @@ class ServeConfig:
         """What requests call the model."""
         return self.name or Path(self.spec.model).name
 
+    @property
+    def local(self) -> bool:
+        """Whether all that tells who asks is that he asks from this machine."""
+        return self.keys is None and self.uds is None and not self.without_keys
 
-def _is_loopback(host: str) -> bool:
+
+def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -83,7 +83,9 @@ async def ask(
         "path": path,
         "raw_path": path.encode(),
         "query_string": query.encode(),
-        "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in headers],
+        "headers": [
+            (name.lower().encode(), value.encode("latin-1")) for name, value in (("host", "localhost"), *headers)
+        ],
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "client": ("test", 1),
         "server": ("test", 80),

@@ -58,14 +58,16 @@ def running(server: Server, at: Any = None) -> Iterator[str]:
 
 def http(socket: str, **settings: Any) -> httpx2.Client:
     """A plain client of a socket."""
-    return httpx2.Client(transport=httpx2.HTTPTransport(uds=socket), base_url="http://server", timeout=60, **settings)
+    return httpx2.Client(
+        transport=httpx2.HTTPTransport(uds=socket), base_url="http://localhost", timeout=60, **settings
+    )
 
 
 @contextmanager
 def client(socket: str, key: str = "none") -> Iterator[openai.OpenAI]:
     """The official client of a socket."""
     plain = httpx2.Client(transport=httpx2.HTTPTransport(uds=socket), timeout=60)
-    with openai.OpenAI(base_url="http://server/v1", api_key=key, http_client=plain, max_retries=0) as made:
+    with openai.OpenAI(base_url="http://localhost/v1", api_key=key, http_client=plain, max_retries=0) as made:
         yield made
 
 

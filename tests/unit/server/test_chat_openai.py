@@ -45,7 +45,7 @@ def plain(socket: str) -> Iterator[httpx2.Client]:
 def model(plain: httpx2.Client, policy: str = "obliging", **settings: Any) -> ChatOpenAI:
     given: dict[str, Any] = {"use_responses_api": True, "max_retries": 0, **settings}
     return ChatOpenAI(
-        model=f"{MODEL}:{policy}", base_url="http://server/v1", api_key="none", http_client=plain, **given
+        model=f"{MODEL}:{policy}", base_url="http://localhost/v1", api_key="none", http_client=plain, **given
     )
 
 

@@ -26,7 +26,7 @@ def socket() -> Iterator[str]:
 @pytest.mark.parametrize("client", IN_TESTS)
 @pytest.mark.parametrize("model", EXPECTED)
 def test_an_example(socket: str, client: str, model: str, capsys: pytest.CaptureFixture[str]) -> None:
-    text = adapted(examples(PAGE)[client], "http://server/v1", model)
+    text = adapted(examples(PAGE)[client], "http://localhost/v1", model)
     assert KEY in text
     with httpx2.Client(transport=httpx2.HTTPTransport(uds=socket), timeout=60) as plain:
         exec(text.replace(KEY, f"{KEY}, http_client=plain"), {"plain": plain})

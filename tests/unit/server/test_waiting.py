@@ -49,7 +49,7 @@ def test_a_caller_who_leaves_frees_the_engine(path: str, stream: bool, call: int
         body = json.dumps({**ASK, "stream": stream}).encode()
         with sockets.socket(sockets.AF_UNIX) as line:
             line.connect(socket)
-            head = f"POST {path} HTTP/1.1\r\nhost: server\r\ncontent-length: {len(body)}\r\n\r\n"
+            head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n"
             line.sendall(head.encode() + body)
             until(lambda: calls(guardrail) >= call)
             assert guardrail.engine.live_nodes() > 0
