@@ -76,7 +76,7 @@ test-models: install
 test-browser: install
 	@{ command -v chromium-headless-shell || command -v chromium || command -v google-chrome; } >/dev/null || \
 		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium-headless-shell fonts-dejavu-core; }
-	IG_TEST_BROWSER=1 IG_PICTURES=docs/pictures $(BIN)/python -m pytest tests/browser
+	IG_TEST_BROWSER=1 IG_PICTURES=docs/images $(BIN)/python -m pytest tests/browser
 
 test-deep: install
 	IG_STREAMS=100000 IG_SCHEMAS=1000 $(BIN)/python -m pytest tests/property tests/unit/workbench/meaning/test_comparing.py
