@@ -71,7 +71,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(models, "load_engine", load)
     monkeypatch.setattr(assembly, "load_engine", load)
-    monkeypatch.setattr("ig_guardrail.policy.load_policy", read)
+    monkeypatch.setattr("ig_guardrail.rollout.load_policy", read)
     return log
 
 
