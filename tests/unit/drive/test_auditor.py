@@ -16,7 +16,7 @@ import pytest
 from ig_guardrail import ChatIGGuardrail, GuardedChatModel, assembly
 from ig_guardrail.audit.files import LogFiles
 from ig_guardrail.audit.verify import verify
-from ig_guardrail.drive import auditor
+from ig_guardrail.drive.records import auditor
 from ig_guardrail.drive.records.auditor import Auditor
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations
