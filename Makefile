@@ -6,6 +6,10 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export OMP_WAIT_POLICY ?= PASSIVE
 
+# What `make check` tries.
+CHECKED := tests/conformance tests/golden tests/property tests/unit \
+	$(foreach way_in,cli langchain server,--ignore=tests/unit/$(way_in))
+
 # Releases of LangChain that stand in front of the installed one, and what is tried on each of them.
 LINES   := $(VENV)/lines/oldest $(VENV)/lines/newest
 CLIENTS := $(VENV)/clients
@@ -81,7 +85,9 @@ test-browser: install
 test-deep: install
 	IG_STREAMS=100000 IG_SCHEMAS=1000 $(BIN)/python -m pytest tests/property tests/unit/workbench/meaning/test_comparing.py
 
-# The rules of the text and the fast tests, side by side. Properties are tried on a share of their examples.
+# The rules of the text, and side by side the fast tests of what must be right: gate, budgets, search, policies, costs,
+# engines and stores. Properties are tried on a share of their examples. The ways in (command line, LangChain, server)
+# and the faults of the past are tried by `make test`.
 check: install
 	$(MAKE) --no-print-directory --jobs 2 check-rules check-tests
 
@@ -95,10 +101,10 @@ check-rules:
 	$(BIN)/deptry ig_guardrail integrations
 	$(BIN)/python benchmarks/report.py --check
 
-# Many of these tests start processes, which are spared compiling the package again.
+# Some of these tests start processes, which are spared compiling the package again.
 check-tests:
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 IG_STREAMS=40 IG_EXAMPLES=0.1 \
-		$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not real and not slow"
+		$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not real and not slow" $(CHECKED)
 
 quality: install
 	$(BIN)/ig-guardrail eval quality --out benchmarks/out/quality --streams 8

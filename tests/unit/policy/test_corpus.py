@@ -16,6 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import pytest
 import yaml
 from jsonschema import Draft7Validator
 
@@ -199,6 +200,7 @@ def _keyed(text: str) -> list[Place]:
     return [one for one in places(text, POLICY) if one.section is not None]
 
 
+@pytest.mark.slow
 def test_broken_policies_are_refused_at_their_line_with_the_word_that_was_meant() -> None:
     told = policies()
     assert told.edits >= 900
@@ -216,6 +218,7 @@ def test_broken_files_beside_policies_are_refused_alike() -> None:
     assert told.meant / told.misspelt >= 0.98, told.wrong
 
 
+@pytest.mark.slow
 def test_valid_edits_are_not_refused_and_keep_the_hash_where_they_mean_the_same() -> None:
     tried, refused, changed = valid_policies()
     assert tried >= 300
