@@ -104,7 +104,7 @@ check-rules:
 # Some of these tests start processes, which are spared compiling the package again.
 check-tests:
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 IG_STREAMS=40 IG_EXAMPLES=0.1 \
-		$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not real and not slow" $(CHECKED)
+		$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not real and not slow" $(CHECKED)
 
 quality: install
 	$(BIN)/ig-guardrail eval quality --out benchmarks/out/quality --streams 8
