@@ -84,6 +84,28 @@ def answer_all(
     return Summary(counts, len(kept))
 
 
+def answer_under_bar(
+    rows: Sequence[BatchRow], ask: Ask, out: Path, *, setting: str, streams: int, timeout: float | None
+) -> Summary:
+    """`answer_all` under a progress bar on standard error, and how the answers ended behind it."""
+    from rich.console import Console
+    from rich.progress import Progress, TimeElapsedColumn
+
+    console = Console(stderr=True, highlight=False)
+    with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as progress:
+        bar = progress.add_task("answers", total=len(rows))
+        summary = answer_all(
+            rows, ask, out, setting=setting, streams=streams, timeout=timeout, done=lambda: progress.advance(bar)
+        )
+    console.print(f"{summary}; written to {out}")
+    return summary
+
+
+def read_answered(out: Path) -> dict[str, Mapping[str, Any]]:
+    """The receipts of a file of answers by row's id, the last of each; those of answers that failed are left out."""
+    return {line["id"]: line["receipt"] for line in read_lines(out) if line.get("outcome") != "failed"}
+
+
 def setting_of(guardrail: Guardrail, options: Mapping[str, Any]) -> str:
     """A short name of the model, the usual policy and the options of a batch. 16 hex digits."""
     info = guardrail.engine.info

@@ -8,6 +8,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 OWN = "what the model's makers set"
+MOST_STREAMS = 256
 
 ModelOption: TypeAlias = Annotated[
     str,

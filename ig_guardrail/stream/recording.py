@@ -99,6 +99,8 @@ class Recording:
     text       what was shown; None unless that was asked for
     shadow     by budget in shadow mode, what would have come of it; None where an older version recorded
     arm        `stable` or `canary`, where some requests were answered under another policy
+    prompt_sha256  names the prompt, as in receipts; None where nothing is to tell it again
+    sampling   how it was drawn, as in receipts; `stop` None: strings that are not kept; None in older recordings
     """
 
     at: str
@@ -121,6 +123,8 @@ class Recording:
     text: str | None = None
     shadow: Mapping[str, ShadowAccount] | None = None
     arm: str = ""
+    prompt_sha256: str | None = None
+    sampling: Mapping[str, Any] | None = None
 
     def as_line(self) -> str:
         """One line of JSON, without the line break."""
@@ -154,6 +158,8 @@ def recording_in(values: Mapping[str, Any]) -> Recording:
             text=values["text"],
             shadow=_shadow(values.get("shadow")),
             arm=_text(values.get("arm", "")),
+            prompt_sha256=None if values.get("prompt_sha256") is None else _text(values["prompt_sha256"]),
+            sampling=_sampling(values.get("sampling")),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it is not whole: {type(error).__name__} {error}") from error
@@ -171,6 +177,12 @@ def _shadow(values: Mapping[str, Any] | None) -> dict[str, ShadowAccount] | None
         )
         for name, one in values.items()
     }
+
+
+def _sampling(values: Any) -> Mapping[str, Any] | None:
+    if not isinstance(values, Mapping | None):
+        raise ValueError(f"{values!r:.40} is no sampling")
+    return values
 
 
 def _model(values: Mapping[str, Any]) -> RecordedModel:

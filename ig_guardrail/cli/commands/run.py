@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from ig_guardrail.guardrail import Guardrail
     from ig_guardrail.integrations.langchain.lazy_guardrail import LazyGuardrail
 
-MOST_STREAMS = 256
-
 
 def run_command(
     prompt: Annotated[str | None, typer.Option("--prompt", help="What to ask; `-` reads standard input.")] = None,
@@ -42,7 +40,7 @@ def run_command(
         typer.Option("--out", help="With --prompts: a file of JSON lines; what it holds is not asked again."),
     ] = None,
     streams: Annotated[
-        int, typer.Option("--streams", min=1, max=MOST_STREAMS, help="With --prompts: answers at a time.")
+        int, typer.Option("--streams", min=1, max=options.MOST_STREAMS, help="With --prompts: answers at a time.")
     ] = 4,
     model: options.ModelOption = "embedded",
     policy: options.Policy = "default",
@@ -171,10 +169,7 @@ def _answer_file(
     ledger: Path | None,
 ) -> NoReturn:
     """Answer the rows under a progress bar, and say how they ended. Exits with code 2 if some failed, else 0."""
-    from rich.console import Console
-    from rich.progress import Progress, TimeElapsedColumn
-
-    from ig_guardrail.cli.batch import answer_all, check_conversations, setting_of
+    from ig_guardrail.cli.batch import answer_under_bar, check_conversations, setting_of
     from ig_guardrail.ledger import AccountKey
     from ig_guardrail.policy import load_policy
 
@@ -183,24 +178,12 @@ def _answer_file(
         return guardrail, asking.within(guardrail).ask((*opening, *row.turns), row.conversation)
 
     check_conversations(rows, out, ledger)
-    console = Console(stderr=True, highlight=False)
     usual = opened.current()
     asked = {"asking": asdict(asking.within(usual)), "system": [turn.text for turn in opening]}
     if opened.spec.canary is not None:
         asked["canary"] = {**asdict(opened.spec.canary), "policy": load_policy(opened.spec.canary.policy).sha256}
     setting = setting_of(usual, asked)
-    with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as progress:
-        bar = progress.add_task("answers", total=len(rows))
-        summary = answer_all(
-            rows,
-            ask,
-            out,
-            setting=setting,
-            streams=streams,
-            timeout=timeout,
-            done=lambda: progress.advance(bar),
-        )
-    console.print(f"{summary}; written to {out}")
+    summary = answer_under_bar(rows, ask, out, setting=setting, streams=streams, timeout=timeout)
     raise typer.Exit(FAILED if summary.outcomes.get("failed") else 0)
 
 

@@ -145,7 +145,11 @@ def audit_entry(run: Run, usage: Usage, receipt: Receipt, log: AuditLog) -> dict
 
 
 def recorded(recording: Recording, text: str, log: AuditLog) -> dict[str, Any]:
-    """A recording as a log keeps it, of which the text is only named, unless it keeps texts."""
+    """A recording as a log keeps it, of which the text is only named, unless it keeps texts.
+
+    Prompt and sampling stand in its receipt.
+    """
+    recording = replace(recording, prompt_sha256=None, sampling=None)
     kept = recording if log.file.texts else replace(recording, text=None, text_sha256=log.name(text))
     return {"format": FORMAT, **asdict(kept)}
 

@@ -103,7 +103,14 @@ def recording_of(run: Run, usage: Usage, receipt: Receipt, texts: str = "hash") 
         text=receipt.text if texts == "plain" else None,
         shadow=shadow_accounts(run.policy.budgets if run.guarded else (), receipt.charges),
         arm=receipt.arm,
+        prompt_sha256=None if texts == "none" else receipt.prompt_sha256,
+        sampling=_sampling(receipt, texts),
     )
+
+
+def _sampling(receipt: Receipt, texts: str) -> dict[str, Any]:
+    stop = receipt.sampling["stop"]
+    return {**receipt.sampling, "stop": None if stop and texts != "plain" else stop}
 
 
 def shadow_accounts(budgets: Iterable[Budget], charges: Sequence[Charge]) -> dict[str, ShadowAccount]:

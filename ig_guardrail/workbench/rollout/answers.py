@@ -28,6 +28,10 @@ class GivenAnswer:
     judged    whether any of it was charged; one that was refused at the prompt was not
     denied    budgets that denied drafts of it
     shadow    by budget in shadow mode, what would have come of it; None where that was not kept
+    drafts    how many were denied
+    prompt    the hash of its prompt; "" where that was not kept
+    sampling  how it was drawn, as receipts tell it; None where that was not kept
+    model     the hash of the model's weights
     """
 
     place: str
@@ -41,6 +45,10 @@ class GivenAnswer:
     denied: tuple[str, ...]
     searched: bool
     shadow: Mapping[str, ShadowAccount] | None
+    drafts: int = 0
+    prompt: str = ""
+    sampling: Mapping[str, Any] | None = None
+    model: str = ""
 
 
 def read_answers(path: Path, under: PolicyReplay | None = None) -> Iterator[GivenAnswer]:
@@ -68,7 +76,7 @@ def _answers_in(place: str, values: Mapping[str, Any], under: PolicyReplay | Non
         yield _of_recording(place, recording_in(values), under)
         return
     for receipt in receipts_in([values]):
-        yield _of_receipt(place, receipt, known=under is None)
+        yield answer_of(place, receipt, known=under is None)
 
 
 def _of_recording(place: str, recording: Recording, under: PolicyReplay | None) -> GivenAnswer:
@@ -84,6 +92,10 @@ def _of_recording(place: str, recording: Recording, under: PolicyReplay | None) 
         denied=tuple(recording.denied),
         searched=recording.searched,
         shadow=recording.shadow if under is None else _shadow_under(recording, under),
+        drafts=sum(one.count for one in recording.denied.values()),
+        prompt=recording.prompt_sha256 or "",
+        sampling=recording.sampling,
+        model=recording.engine["sha256"],
     )
 
 
@@ -95,8 +107,11 @@ def _shadow_under(recording: Recording, under: PolicyReplay) -> Mapping[str, Sha
         return None
 
 
-def _of_receipt(place: str, receipt: Mapping[str, Any], known: bool) -> GivenAnswer:
-    """known: whether the budgets that were in force are meant; a receipt has no scores for others."""
+def answer_of(place: str, receipt: Mapping[str, Any], known: bool = True) -> GivenAnswer:
+    """The answer that a receipt is of.
+
+    known: whether the budgets that were in force are meant; a receipt has no scores for others
+    """
     verdict: Mapping[str, Any] = receipt.get("verdict") or receipt
     charges = [Charge(**{**one, "raw": {}, "fired": {}}) for one in receipt["charges"]]
     shadow = {
@@ -117,4 +132,8 @@ def _of_receipt(place: str, receipt: Mapping[str, Any], known: bool) -> GivenAns
         denied=denied,
         searched=bool(denied) or any(one["candidates"] > 1 for one in receipt["blocks"]),
         shadow=shadow if known else None,
+        drafts=sum(one["drafts"] for one in receipt.get("unsafe", {}).values()),
+        prompt=receipt.get("prompt_sha256", ""),
+        sampling=receipt.get("sampling"),
+        model=receipt["model"]["sha256"],
     )

@@ -6,10 +6,11 @@ place, nor score what was not scored: such recordings are counted apart, and nev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Protocol
 
 from ig_guardrail.binomial import proportion
 from ig_guardrail.bootstrap import Estimate
@@ -163,6 +164,19 @@ class ShareRow:
     to_passed: int
 
 
+class Served(Protocol):
+    """An answer that was decoded to its end: of a recording, or of a receipt. denied: budgets that denied drafts."""
+
+    @property
+    def outcome(self) -> str: ...
+    @property
+    def language(self) -> str: ...
+    @property
+    def searched(self) -> bool: ...
+    @property
+    def denied(self) -> Collection[str]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class ServedRow:
     """What became of answers when they were recorded, of all, or for a hazard, or in a language.
@@ -227,12 +241,12 @@ def replay(
             continue
         judged.append(JudgedDraft(place, before, after, recording.language, recording.text))
     budgets = [budget for budget in new.policy.budgets if budget.scope == "response"]
-    hazards = _hazards(new, old)
+    hazards = budgets_by_hazard([new.policy] if old is None else [new.policy, old.policy])
     rows = {budget.id + (" (shadow)" if budget.mode == "shadow" else ""): {budget.id} for budget in budgets}
     rows |= {PROMPT: {PROMPT}} if new.policy.prompt and new.policy.prompt.on_exceed == "refuse" else {}
     return ReplayReport(
-        policy=_named(new.policy),
-        against=None if old is None else _named(old.policy),
+        policy=named(new.policy),
+        against=None if old is None else named(old.policy),
         denied=_denied(judged),
         flips=tuple(one for one in judged if one.to_denied or one.to_passed),
         apart=apart,
@@ -277,17 +291,18 @@ def _row(name: str, judged: Sequence[JudgedDraft], of: set[str] | None = None) -
 
 def _served(decoded: Sequence[Recording], hazards: Mapping[str, set[str]]) -> Iterator[ServedRow]:
     """Of all answers; for each hazard of which a draft was denied; in each language."""
-    yield _served_row("all", decoded, decoded)
+    yield served_row("all", decoded, decoded)
     for hazard, budgets in hazards.items():
         denied = [one for one in decoded if budgets & one.denied.keys()]
         if denied:
-            yield _served_row(f"hazard {hazard}", decoded, denied)
+            yield served_row(f"hazard {hazard}", decoded, denied)
     for language in sorted({one.language for one in decoded}):
         own = [one for one in decoded if one.language == language]
-        yield _served_row(f"language {language}", own, own)
+        yield served_row(f"language {language}", own, own)
 
 
-def _served_row(name: str, answers: Sequence[Recording], meant: Sequence[Recording]) -> ServedRow:
+def served_row(name: str, answers: Sequence[Served], meant: Sequence[Served]) -> ServedRow:
+    """What became of those that are meant, as shares of all answers."""
     searched = [one for one in meant if one.searched]
     rescued = sum(one.outcome == "completed" for one in searched)
     refused = sum(one.outcome in ("refused", "ended") for one in meant)
@@ -304,17 +319,18 @@ def _denied(judged: Sequence[JudgedDraft]) -> Estimate | None:
     return proportion(sum(one.after.by is not None for one in judged), len(judged)) if judged else None
 
 
-def _hazards(new: PolicyReplay, old: PolicyReplay | None) -> dict[str, set[str]]:
+def budgets_by_hazard(policies: Iterable[CompiledPolicy]) -> dict[str, set[str]]:
     """By hazard, the enforced budgets that are for it."""
     found: dict[str, set[str]] = {}
-    for policy in [new.policy] if old is None else [new.policy, old.policy]:
+    for policy in policies:
         for budget in policy.budgets:
             for hazard in budget.hazards if budget.scope == "response" and budget.mode == "enforce" else ():
                 found.setdefault(hazard, set()).add(budget.id)
     return found
 
 
-def _named(policy: CompiledPolicy) -> str:
+def named(policy: CompiledPolicy) -> str:
+    """A policy by name, version and hash."""
     return f"{policy.name} {policy.version} ({policy.sha256[:12]})"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from xml.etree import ElementTree
 
@@ -31,16 +31,20 @@ def as_json(report: ReplayReport) -> str:
 
 def as_junit(report: ReplayReport, most_flips: int | None) -> str:
     """A test case for the number of flips, which fails where there are too many, and lists them."""
-    failed = fails(report, most_flips)
-    suite = ElementTree.Element(
-        "testsuite", name=f"policy replay {report.policy}", tests="1", failures=str(int(failed))
-    )
-    case = ElementTree.SubElement(suite, "testcase", classname="replay", name=f"flips against {_against(report)}")
-    flips = printable_lines("\n".join(_flip(one) for one in report.flips))
-    if failed:
-        message = f"{len(report.flips)} flips, {most_flips} allowed" if report.judged else "nothing could be judged"
-        ElementTree.SubElement(case, "failure", message=message).text = flips
-    ElementTree.SubElement(case, "system-out").text = printable_lines("\n".join(_lines(report)))
+    message = f"{len(report.flips)} flips, {most_flips} allowed" if report.judged else "nothing could be judged"
+    failure = message if fails(report, most_flips) else None
+    flips = [_flip(one) for one in report.flips]
+    return junit_suite(report.policy, _against(report), failure, flips, as_text(report))
+
+
+def junit_suite(policy: str, against: str, failure: str | None, flips: Iterable[str], text: str) -> str:
+    """A test case for the number of flips. failure: why it fails; text: the whole report."""
+    failures = str(int(failure is not None))
+    suite = ElementTree.Element("testsuite", name=f"policy replay {policy}", tests="1", failures=failures)
+    case = ElementTree.SubElement(suite, "testcase", classname="replay", name=f"flips against {against}")
+    if failure is not None:
+        ElementTree.SubElement(case, "failure", message=failure).text = printable_lines("\n".join(flips))
+    ElementTree.SubElement(case, "system-out").text = printable_lines(text)
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
 
 
