@@ -19,6 +19,22 @@ _LEFT_OPEN = re.compile(
     r"\{\{.*?\}\}|\$\{\w+\}|\{\w*\}|%\(?\w*\)?s\b|<[A-Za-z][\w -]*>|\[(?i:insert|your|company|name)[\w ]*\]"
     r"|\b(?:TODO|TBD|FIXME|XXX+|CHANGEME)\b|(?i:\blorem ipsum\b|\bplaceholder\b)"
 )
+_RULES = (
+    r"(?:rules?|guidelines?|polic(?:y|ies)|restrictions?|safety(?: \w+s)?|safeguards?|guardrails?|ethics|laws?"
+    r"|(?:previous|prior|earlier|system|your) instructions"
+    r"|regeln?|richtlinien|vorgaben|sicherheit\w*|gesetze?|(?:bisherigen|vorherigen|deine) anweisungen"
+    r"|r[eè]gles?|consignes|lois?|s[eé]curit[eé]|reglas?|normas|leyes|seguridad|regole|leggi|regras|leis|regels)"
+)
+_SET_ASIDE = (
+    r"(?:ignor(?:e|ing|iere|ieren|ez|er|ar|a)|disregard|bypass|override|break|violate|forget|circumvent|negeer"
+    r"|missachte|vergiss|umgehe|brich|oublie[rz]?|contourne[rz]?|olvida|dimentica|esque[cç]a|vergeet)"
+)
+_LAWLESS = re.compile(rf"(?i)\b{_SET_ASIDE}\b(?:[\s,]+[^\s.!?;,]+){{0,5}}?[\s,]+{_RULES}\b")
+_KEPT = re.compile(  # before it in its sentence: it says the contrary, or what others ask for
+    r"(?i)\b(?:never|not|cannot|nor|without|refus\w*|declin\w*|avoid\w*|resist\w*|ask\w*|request\w*|attempt\w*|tr(?:y|ies)"
+    r"|nie|niemals|nicht|ohne|kein\w*|ne|jamais|sans|no|nunca|sin|non|mai|senza|n[aã]o|sem|niet|nooit|zonder)\b|n['\u2019]t\b"
+)
+_SENTENCE = re.compile(r"[.!?\n]")
 _LATIN = (
     "af az bs ca cs cy da de en es et eu fi fr ga gl hr hu id is it lt lv ms mt nl no pl pt ro sk sl sq sv sw tr vi"
 )
@@ -35,6 +51,7 @@ def message_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
     for path, text in _texts(draft):
         yield from cut_short(draft, path, text)
         yield from left_open(draft, path, text)
+        yield from lawless(draft, path, text)
     for model, index, pattern in pattern_texts(draft):
         short: Steps = ("cost_models", model, "patterns", index)
         named = draft.written(*short, "pattern")
@@ -79,6 +96,19 @@ def left_open(draft: PolicyDraft, path: Steps, text: str) -> Iterator[Diagnostic
         spot = draft.spot(*path)
         mark = node.part(found.start(), len(found[0])) if isinstance(node, Scalar) else spot.mark
         yield type(spot)(path, mark).fault("P138", message, label=label, help="write what is meant")
+
+
+def lawless(draft: PolicyDraft, path: Steps, text: str) -> Iterator[Diagnostic]:
+    """Texts for the model that tell it to set rules aside, in place of keeping them."""
+    told = (one for one in _LAWLESS.finditer(text) if not _KEPT.search(_SENTENCE.split(text[: one.start()])[-1]))
+    found = next(told, None) if path[-1] in ("steer", "restart") else None
+    if found:
+        message = f"{quoted(found[0])} tells the model to set rules aside"
+        label = "replacements of what a budget denied are drawn under this text"
+        node, spot = draft.nodes[path], draft.spot(*path)
+        mark = node.part(found.start(), len(found[0])) if isinstance(node, Scalar) else spot.mark
+        advice = "say what an answer should be like, and which rules it keeps"
+        yield type(spot)(path, mark).fault("P155", message, label=label, help=advice)
 
 
 def foreign(draft: PolicyDraft) -> Iterator[Diagnostic]:

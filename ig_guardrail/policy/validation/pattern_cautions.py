@@ -46,6 +46,7 @@ def pattern_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
             open_dots(pattern, place),
             outer_spaces(pattern, place),
             shouted(pattern, place),
+            named_twice(pattern, place),
         )
     for index, rule in enumerate((draft.value("tools") or {}).get("arguments") or ()):
         if "matches" in rule:
@@ -53,6 +54,7 @@ def pattern_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
             yield from [*from_escapes(rule["matches"], place)] or [
                 *never(rule["matches"], None, place),
                 *open_dots(rule["matches"], place),
+                *named_twice(rule["matches"], place),
             ]
     for model in model_names(draft):
         yield from idle(draft, model, [one for one in pattern_texts(draft) if one[0] == model])
@@ -249,6 +251,17 @@ def shouted(pattern: str, place: _Place) -> Iterator[Diagnostic]:
         advice = f"write `(?i)` in front; `(?-i:{word})` says that capitals alone are meant"
         message = f"{quoted(word)} is found in capitals alone"
         yield place.spot(at, len(word)).fault("P130", message, label=label, help=advice)
+
+
+def named_twice(pattern: str, place: _Place) -> Iterator[Diagnostic]:
+    """Groups that were copied with their name: the copy was to be changed, or the pattern comes from elsewhere."""
+    found = regex.repeated_name(pattern)
+    if found:
+        name, at = found
+        label = "a group before it has this name"
+        advice = "look whether this copy says what it should; then give it a name of its own, or none: `(?:...)`"
+        message = f"two groups of this pattern are named {quoted(name)}"
+        yield place.spot(at, len(name)).fault("P154", message, label=label, help=advice)
 
 
 def _capital_words(parts: tuple[Part, ...]) -> Iterator[list[Reads]]:

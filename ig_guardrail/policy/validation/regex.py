@@ -20,7 +20,7 @@ _ESCAPED = re.compile(
     r"\\(?:x\{(?P<wide>[0-9A-Fa-f]+)\}|x(?P<hex>[0-9A-Fa-f]{2})|(?P<octal>[0-7]{1,3})|(?P<one>.))", re.S
 )
 _COUNT = re.compile(r"\{(\d+)(,(\d*))?\}")
-_GROUP = re.compile(r"\(\?(?:P?<\w+>|([imsU]*)(?:-([imsU]+))?([:)]))")
+_GROUP = re.compile(r"\(\?(?:P?<(?P<name>\w+)>|(?P<on>[imsU]*)(?:-(?P<off>[imsU]+))?(?P<close>[:)]))")
 _CONTROLS = {"a": 7, "f": 12, "t": 9, "n": 10, "r": 13, "v": 11}
 
 
@@ -122,6 +122,18 @@ def widths(part: Part) -> Widths:
             return Widths(inner.least * part.least, None if endless else (inner.most or 0) * (part.most or 0))
 
 
+def repeated_name(pattern: str) -> tuple[str, int] | None:
+    """The first name of a group that another one before it has, and where it stands; None if there is none."""
+    parser = _Parser(pattern)
+    parser.either()
+    seen: set[str] = set()
+    for name, at in parser.names:
+        if name in seen:
+            return name, at
+        seen.add(name)
+    return None
+
+
 def without_tail(part: Part) -> Part:
     """The part without what it may read on and on at its end: a match is found before that is read."""
     match part:
@@ -175,6 +187,7 @@ class _Parser:
         self.text = text
         self.index = 0
         self.flags: frozenset[str] = frozenset()
+        self.names: list[tuple[str, int]] = []  # of groups, and where each stands
 
     def either(self) -> Part:
         before = self.flags
@@ -238,9 +251,11 @@ class _Parser:
         opened = _GROUP.match(self.text, self.index)
         before = self.flags
         self.index = opened.end() if opened else self.index + 1
-        if opened and opened[3]:
-            self.flags = (self.flags | frozenset(opened[1])) - frozenset(opened[2] or "")
-            if opened[3] == ")":
+        if opened and opened["name"]:
+            self.names.append((opened["name"], opened.start("name")))
+        if opened and opened["close"]:
+            self.flags = (self.flags | frozenset(opened["on"])) - frozenset(opened["off"] or "")
+            if opened["close"] == ")":
                 return Sequence(())
         inside = self.either()
         self.index += 1

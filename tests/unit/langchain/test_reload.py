@@ -7,14 +7,15 @@ import itertools
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
+from langchain.agents import create_agent
 from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.chat_models import generate_from_stream
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from ig_guardrail import ChatIGGuardrail, GuardedChatModel, assembly, reload
@@ -23,11 +24,13 @@ from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import GuardrailError, PolicyError
 from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.integrations.langchain.middleware import GuardrailMiddleware
 from ig_guardrail.policy import load_policy
 from ig_guardrail.reload import Reloading, state_of
+from ig_guardrail.settings import AuditFile
 from ig_guardrail.types import CompiledPolicy
 from ig_guardrail.workbench.traffic.recordings import read_recordings
-from tests.golden.conversations import CALM, POLITE
+from tests.golden.conversations import CALM, POLITE, RUDE
 
 ASKED = "Why is the sky blue?"
 OLD = 1_000_000_000  # seconds of the epoch: a file that nobody writes to now
@@ -251,12 +254,14 @@ class Clock:
 class Said(BaseChatModel):
     """Stands for a hosted model."""
 
+    says: str = CALM
+
     @property
     def _llm_type(self) -> str:
         return "said"
 
     def _stream(self, messages: list[BaseMessage], *_: Any, **__: Any) -> Iterator[ChatGenerationChunk]:
-        for word in re.findall(r"\s*\S+", CALM):
+        for word in re.findall(r"\s*\S+", self.says):
             yield ChatGenerationChunk(message=AIMessageChunk(content=word))
 
     def _generate(self, messages: list[BaseMessage], *_: Any, **__: Any) -> ChatResult:
@@ -282,15 +287,68 @@ def test_a_hosted_model_follows_the_file_too(served: None, tmp_path: Path) -> No
         GuardedChatModel(inner=Said(), policy="observe", reload=True)
 
 
+class Decision(NamedTuple):
+    """An answer's policy, and the number of the version that what was decided tells by itself."""
+
+    sha256: str
+    version: str
+    told: int
+
+
+class Answering:
+    """A chat model. Receipts tell the threshold."""
+
+    def __init__(self, model: BaseChatModel) -> None:
+        self.model = model
+        self.seen: list[Decision] = []
+
+    def ask(self) -> int:
+        receipt = self.model.invoke(ASKED).response_metadata["ig_guardrail"]
+        number = round(1000 * (receipt["spend"]["rudeness"]["threshold"] - 0.5))
+        self.seen.append(Decision(receipt["policy"]["sha256"], receipt["policy"]["version"], number))
+        return number
+
+    def decisions(self) -> list[Decision]:
+        return self.seen
+
+
+class Checking:
+    """The middleware, which refuses every answer of another's model. Its lines tell the message that was shown."""
+
+    def __init__(self, path: Path) -> None:
+        self.log = path.with_name("audit.jsonl")
+        guard = GuardrailMiddleware(path, reload=True, audit=AuditFile(self.log, texts=True))
+        self.agent = create_agent(Said(says=RUDE), [], middleware=[guard])
+        self.shown: list[int] = []
+
+    def ask(self) -> int:
+        self.shown.append(_number(self.agent.invoke({"messages": [HumanMessage(ASKED)]})["messages"][-1].text))
+        return self.shown[-1]
+
+    def decisions(self) -> list[Decision]:
+        kept = [one for _, one in read_recordings(self.log)]
+        found = [Decision(one.policy["sha256"], one.policy["version"], _number(str(one.text))) for one in kept]
+        assert sorted(one.told for one in found) == sorted(self.shown)
+        return found
+
+
+def _number(message: str) -> int:
+    told = re.fullmatch(r"I would rather not say that. Rule (\d+).", message)
+    assert told is not None, message
+    return int(told[1])
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("opened", [chat, hosted])
-def test_under_load_every_receipt_is_that_of_one_valid_version_and_none_is_lost(
-    served: None, tmp_path: Path, opened: Callable[[Path], BaseChatModel]
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("kind", ["chat", "hosted", "middleware"])
+def test_under_load_every_decision_is_that_of_one_valid_version_and_none_is_lost(
+    served: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    """Versions differ in a threshold, which receipts tell: one that is of two versions would show."""
+    """Versions differ in what their decisions tell: one that is of two versions would show."""
+    monkeypatch.setattr(os, "fsync", lambda opened: None)
     path = tmp_path / "polite.yaml"
     write(path, numbered(0))
-    model = opened(path)
+    guarded = Checking(path) if kind == "middleware" else Answering({"chat": chat, "hosted": hosted}[kind](path))
     valid = {load_policy_of(numbered(number), tmp_path): number for number in range(0, 201, 2)}
     stop, seen, lost, begun = threading.Event(), [], [], itertools.count()
 
@@ -298,12 +356,9 @@ def test_under_load_every_receipt_is_that_of_one_valid_version_and_none_is_lost(
         while not stop.is_set():
             next(begun)
             try:
-                seen.append(model.invoke(ASKED).response_metadata["ig_guardrail"])
+                seen.append(guarded.ask())
             except BaseException as error:
                 lost.append(error)
-
-    def live(number: int) -> bool:
-        return bool(seen[-1]["policy"]["version"] == f"1.0.{number}")
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
     for thread in threads:
@@ -311,20 +366,20 @@ def test_under_load_every_receipt_is_that_of_one_valid_version_and_none_is_lost(
     try:
         for number in range(1, 201):
             write(path, numbered(number) if number % 2 == 0 else numbered(number)[: 40 + number])
-            while not lost and (len(seen) < number or (number % 20 == 0 and not live(number))):
+            while not lost and (len(seen) < number or (number % 20 == 0 and seen[-1] != number)):
                 stop.wait(0.001)
     finally:
         stop.set()
         for thread in threads:
             thread.join()
     assert lost == []
-    assert len(seen) == next(begun) >= 200
-    for receipt in seen:
-        number = valid[receipt["policy"]["sha256"]]
-        assert receipt["policy"]["version"] == f"1.0.{number}"
-        assert receipt["spend"]["rudeness"]["threshold"] == threshold(number)
-    assert len({receipt["policy"]["sha256"] for receipt in seen}) >= 10
-    assert told(model.invoke(ASKED))["version"] == "1.0.200"
+    decisions = guarded.decisions()
+    assert len(decisions) == next(begun) >= 200
+    for one in decisions:
+        assert one.version == f"1.0.{one.told}"
+        assert one.told == valid[one.sha256]
+    assert len({one.sha256 for one in decisions}) >= 10
+    assert guarded.ask() == 200
 
 
 def threshold(number: int) -> float:
@@ -332,10 +387,9 @@ def threshold(number: int) -> float:
 
 
 def numbered(number: int) -> str:
-    """A version with a threshold of its own."""
-    return version(number).replace(
-        "cost: rude, threshold: 0.5, budget", f"cost: rude, threshold: {threshold(number)}, budget"
-    )
+    """A version with a threshold and a refusal of its own."""
+    own = version(number).replace("I would rather not say that.", f"I would rather not say that. Rule {number}.")
+    return own.replace("cost: rude, threshold: 0.5, budget", f"cost: rude, threshold: {threshold(number)}, budget")
 
 
 def load_policy_of(text: str, folder: Path) -> str:
