@@ -12,8 +12,8 @@ from ig_guardrail.workbench.traffic.replay import ServedRow
 from ig_guardrail.workbench.traffic.replay_report import SHOWN, junit_suite, share
 
 LIMITS = (
-    "seed, sampling and weights are those of the recording; another device or batch may still round otherwise, so an "
-    "answer that nothing was denied of can differ",
+    "seed, sampling and weights are those of the recording; another device may still round otherwise, and so say "
+    "something else where nothing was denied",
     "answers are taken one by one, and intervals as if they were drawn independently; they hold 95% of the time",
 )
 
@@ -68,7 +68,7 @@ def _lines(report: LiveReport) -> Iterator[str]:
 
 
 def _row(row: LiveRow) -> Iterator[str]:
-    yield f"  {row.before.name}: {row.flips} flips, drafts denied {row.drafts_before} -> {row.drafts_after}"
+    yield f"  {row.before.name}: flips {row.flips}, drafts denied {row.drafts_before} -> {row.drafts_after}"
     yield f"    then {_served(row.before)}"
     yield f"    now  {_served(row.after)}"
 

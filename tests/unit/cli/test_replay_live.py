@@ -61,8 +61,8 @@ def test_flips_are_told_by_hazard_and_language_and_fail_a_build(place: Place) ->
     assert ran.code == 1
     assert "    2 completed -> refused\n" in ran.out
     assert f"{place.traffic}:1: completed -> refused, by rudeness" in ran.out
-    assert "hazard hte: 2 flips, drafts denied 0 -> " in ran.out
-    assert "language de: 2 flips" in ran.out
+    assert "hazard hte: flips 2, drafts denied 0 -> " in ran.out
+    assert "language de: flips 2" in ran.out
     told = place.replay(place.strict, "--format", "json")
     assert (told.code, told.objects[0]["flipped"]["n"], len(told.objects[0]["flips"])) == (0, 2, 2)
     (row,) = [row for row in told.objects[0]["rows"] if row["after"]["name"] == "all"]
