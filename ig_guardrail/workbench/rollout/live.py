@@ -11,6 +11,7 @@ import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 from ig_guardrail.binomial import proportion
 from ig_guardrail.bootstrap import Estimate
@@ -189,11 +190,11 @@ def _hash(engine: Engine, turns: tuple[Message, ...], thinking: str) -> str:
 
 def _sampling(answer: GivenAnswer) -> Sampling:
     recorded = answer.sampling or {}
-    own = {field.name: recorded[field.name] for field in fields(Sampling) if field.name in recorded}
+    own: dict[str, Any] = {field.name: recorded[field.name] for field in fields(Sampling) if field.name in recorded}
     try:
         biases = tuple((int(token), float(bias)) for token, bias in dict(own.pop("logit_bias", ())).items())
-        lists = {name: tuple(own.pop(name, ())) for name in ("stop", "from_model")}
-        return Sampling(**own, **lists, logit_bias=biases)
+        own |= {name: tuple(own.get(name, ())) for name in ("stop", "from_model")}
+        return Sampling(**own, logit_bias=biases)
     except (TypeError, ValueError) as error:
         raise unfit(answer.place, f"its sampling is not whole: {error!s:.80}", "record it again") from error
 
