@@ -29,12 +29,12 @@ _SET_ASIDE = (
     r"(?:ignor(?:e|ing|iere|ieren|ez|er|ar|a)|disregard|bypass|override|break|violate|forget|circumvent|negeer"
     r"|missachte|vergiss|umgehe|brich|oublie[rz]?|contourne[rz]?|olvida|dimentica|esque[cç]a|vergeet)"
 )
-_LAWLESS = re.compile(rf"(?i)\b{_SET_ASIDE}\b(?:[\s,]+[^\s.!?;,]+){{0,5}}?[\s,]+{_RULES}\b")
+_LAWLESS = re.compile(rf"(?i)\b{_SET_ASIDE}\b(?:[\s,]+(?!(?:by|within|under)\b)[^\s.!?;,]+){{0,5}}?[\s,]+{_RULES}\b")
 _KEPT = re.compile(  # before it in its sentence: it says the contrary, or what others ask for
     r"(?i)\b(?:never|not|cannot|nor|without|refus\w*|declin\w*|avoid\w*|resist\w*|ask\w*|request\w*|attempt\w*|tr(?:y|ies)"
     r"|nie|niemals|nicht|ohne|kein\w*|ne|jamais|sans|no|nunca|sin|non|mai|senza|n[aã]o|sem|niet|nooit|zonder)\b|n['\u2019]t\b"
 )
-_SENTENCE = re.compile(r"[.!?\n]")
+_SENTENCE = re.compile(r"[.!?:;\n]")
 _LATIN = (
     "af az bs ca cs cy da de en es et eu fi fr ga gl hr hu id is it lt lv ms mt nl no pl pt ro sk sl sq sv sw tr vi"
 )
