@@ -350,7 +350,8 @@ def test_under_load_every_decision_is_that_of_one_valid_version_and_none_is_lost
     write(path, numbered(0))
     guarded = Checking(path) if kind == "middleware" else Answering({"chat": chat, "hosted": hosted}[kind](path))
     valid = {load_policy_of(numbered(number), tmp_path): number for number in range(0, 201, 2)}
-    stop, seen, lost, begun = threading.Event(), [], [], itertools.count()
+    stop, lost, begun = threading.Event(), [], itertools.count(1)
+    seen = [guarded.ask()]  # opened with the first version, which must be valid
 
     def ask() -> None:
         while not stop.is_set():
