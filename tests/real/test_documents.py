@@ -52,6 +52,7 @@ CHECKED_ONLY = {
     "chmod": "of a file of the reader's own",
     "docker": "needs the network",
     "ig-guardrail policy check --deep": "opens a model for each policy",
+    "ig-guardrail policy replay --live": "needs recordings beside their prompts; `test_replay_live.py` makes them",
     ".venv/bin/": "the project's own tools",
     "git": "changes a checkout",
     "python -m ig_guardrail.policy.reference": "a test of its own compares what it writes",
