@@ -281,7 +281,7 @@ def check_scores(one: BoundCost, answers: Any, count: int) -> list[Fold]:
     Raises CostFailure unless there are `count`, all with scores in [0, 1].
     """
     try:
-        folds = [Fold(state, tuple(float(score) for score in scores)) for state, scores in answers]
+        folds = [Fold(state, tuple(map(_number, scores))) for state, scores in answers]
     except Exception:
         folds = None
     if folds is None:  # said here, so that the error has no cause that repeats what was given
@@ -295,6 +295,13 @@ def check_scores(one: BoundCost, answers: Any, count: int) -> list[Fold]:
             if not (math.isfinite(score) and 0 <= score <= 1):
                 raise cost_failure(one.spec.name, f"it gave {score!r}, which is not a score in [0, 1]")
     return [Fold(fold.state, tuple(map(one.spec.counted, fold.scores))) for fold in folds]
+
+
+def _number(score: Any) -> float:
+    """A score as a float. Raises TypeError for a text, even of digits: a cost model that gives one is broken."""
+    if isinstance(score, str | bytes | bytearray):
+        raise TypeError("a text is no score")
+    return float(score)
 
 
 def _previous(track: Track, point: Point, node: Node) -> Point | None:

@@ -57,6 +57,7 @@ LIARS: dict[str, Advance] = {
     "says NaN": lambda: (float("nan"),),
     "says 2": lambda: (2.0,),
     "says -1": lambda: (-1.0,),
+    "says a text": lambda: ("0",),
     "says nothing": lambda: (),
 }
 
