@@ -61,6 +61,16 @@ class End:
     stop: str = ""
     said: str = ""
 
+    @property
+    def cached(self) -> int:
+        """Tokens of the prompt that were known from before."""
+        return self.usage.get("input_token_details", {}).get("cache_read", 0)
+
+    @property
+    def thought(self) -> int:
+        """Tokens of a thought, which are among those written."""
+        return self.usage.get("output_token_details", {}).get("reasoning", 0)
+
 
 Event: TypeAlias = Thought | Words | Call | End
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from ig_guardrail.errors import GenerationFailed, GuardrailError, PromptTooLong, RequestError
 
+GONE = 499  # nobody is there to read this status; it is for the log
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:

@@ -7,7 +7,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -29,7 +29,7 @@ from ig_guardrail.integrations.openai_server.access.keys import Keys, presented
 from ig_guardrail.integrations.openai_server.access.local import demand_local
 from ig_guardrail.integrations.openai_server.answering import Question, answer, read_options
 from ig_guardrail.integrations.openai_server.events import End, RefusalStyle, Told
-from ig_guardrail.integrations.openai_server.faults import Fault, Refused, fault_of, unfit
+from ig_guardrail.integrations.openai_server.faults import GONE, Fault, Refused, fault_of, unfit
 from ig_guardrail.integrations.openai_server.observing.account import Account, Asking
 from ig_guardrail.integrations.openai_server.observing.metrics import Metrics
 from ig_guardrail.integrations.openai_server.observing.spans import spans_if_any
@@ -41,11 +41,11 @@ from ig_guardrail.integrations.openai_server.sse import HELD, told_fault, with_c
 LOG = logging.getLogger(__name__)
 IGNORED = "x-ig-guardrail-ignored"  # the header that names the fields that were passed over
 HALF = re.compile(rb"\\u[dD][89a-fA-F]")  # half of a character, which may lack the other
-GONE = 499  # nobody is there to read this status; it is for the log
 BODY_S = 30.0  # in which a request's body has to be there
 CALLER = "ig_guardrail.caller"  # in the scope of a request, once it is known who asks
 PASSED_OVER = "idempotency-key"  # a header: an answer that is drawn again is drawn, and charged, again
 LEFT = Fault(GONE, "invalid_request_error", "client_left", "the caller left")
+LATE = Fault(408, "server_error", "timeout", "the time for this request was over before its end")
 
 Result = TypeVar("Result")
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
@@ -70,19 +70,34 @@ class Opened:
         return f"fp_{sha256(named.encode()).hexdigest()[:12]}"
 
     def events(self) -> AsyncGenerator[Told, None]:
-        """The events of its answers, as its caller may see them; none where the server stops meanwhile."""
-        return self._shown(self.account.following(self.admission.until_over(self._answer())))
+        """The events of its answers, as its caller may see them. Raises Refused past his time, or the server's."""
+        answers = answer(self.guardrail, self.question, self.options)
+        return self._shown(self.account.following(self.admission.until_over(answers)))
 
-    def _answer(self) -> AsyncGenerator[Told, None]:
-        return answer(self.guardrail, self.question, self.options)
+    async def frames(
+        self, write: Callable[[Told], Iterable[bytes]], last: Callable[[], Iterable[bytes]] = tuple
+    ) -> AsyncGenerator[bytes, None]:
+        """The events as a wire writes them, and what it writes behind them."""
+        async with aclosing(self.events()) as events:
+            async for one in events:
+                for piece in write(one):
+                    yield piece
+        for piece in last():
+            yield piece
 
     async def _shown(self, told: AsyncGenerator[Told, None]) -> AsyncGenerator[Told, None]:
+        late = False
         async with aclosing(told):
             async for one in told:
                 event = one.event
                 if isinstance(event, End):
+                    if event.outcome == "cancelled":
+                        late = True
+                        continue
                     event = replace(event, receipt=self.caller.shown(event.receipt))
                 yield Told(one.choice, event)
+        if late:
+            raise Refused(LATE)
 
 
 class Server:
@@ -126,18 +141,7 @@ class Server:
 
     async def body(self, request: Request) -> Mapping[str, Any]:
         """The JSON object of a request. Raises Refused for anything else, and for one that is too large."""
-        read, most = bytearray(), self.config.limits.body_bytes
-        try:
-            async with asyncio.timeout(BODY_S):
-                async for piece in request.stream():
-                    read += piece
-                    if len(read) > most:
-                        raise unfit(f"the body has more than {most} bytes", None, "body_too_large", 413)
-        except TimeoutError:
-            raise unfit(f"the body was not there within {BODY_S:g} s", None, "body_too_slow", 408) from None
-        except ClientDisconnect:
-            raise Refused(LEFT) from None
-        return read_object(bytes(read))
+        return read_object(await read_bytes(request, self.config.limits.body_bytes))
 
     async def open(self, caller: Caller, question: Question, request: Request) -> Opened:
         """What answers a caller's question. Raises Refused and RequestError for what cannot be served."""
@@ -195,6 +199,22 @@ class EventStream(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with aclosing(self._pieces), aclosing(self._sent):
             await super().__call__(scope, receive, send)
+
+
+async def read_bytes(request: Request, most: int) -> bytes:
+    """The body of a request. Raises Refused for one that is too large, or too slow, or whose caller leaves."""
+    read = bytearray()
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for piece in request.stream():
+                read += piece
+                if len(read) > most:
+                    raise unfit(f"the body has more than {most} bytes", None, "body_too_large", 413)
+    except TimeoutError:
+        raise unfit(f"the body was not there within {BODY_S:g} s", None, "body_too_slow", 408) from None
+    except ClientDisconnect:
+        raise Refused(LEFT) from None
+    return bytes(read)
 
 
 def read_object(body: bytes) -> dict[str, Any]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import Iterator
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ig_guardrail.integrations.openai_server.server import Opened, Server, all_of, headers_of, told
+from ig_guardrail.integrations.openai_server.server import Server, all_of, headers_of, told
 from ig_guardrail.integrations.openai_server.sse import DONE, frame
 from ig_guardrail.integrations.openai_server.wires.chat_completions import ChatWriter, read_chat
 
@@ -25,17 +24,13 @@ def routes(server: Server) -> list[Route]:
         answers = opened.options.n
         writer = ChatWriter(asked.question.model, style, asked.usage, answers, asked.chosen, opened.fingerprint)
         if asked.stream:
-            return await server.streamed(_frames(opened, writer), headers, request=request)
+            frames = opened.frames(lambda one: map(frame, writer.chunks(one)), lambda: _last(writer))
+            return await server.streamed(frames, headers, request=request)
         return JSONResponse(writer.whole(await all_of(opened.events(), request)), headers=headers)
 
     return [Route("/v1/chat/completions", told(complete), methods=["POST"])]
 
 
-async def _frames(opened: Opened, writer: ChatWriter) -> AsyncGenerator[bytes, None]:
-    async with aclosing(opened.events()) as events:
-        async for one in events:
-            for chunk in writer.chunks(one):
-                yield frame(chunk)
-    for chunk in writer.conclusion():
-        yield frame(chunk)
+def _last(writer: ChatWriter) -> Iterator[bytes]:
+    yield from map(frame, writer.conclusion())
     yield DONE

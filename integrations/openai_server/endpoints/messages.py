@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ig_guardrail.integrations.openai_server.server import Opened, Server, all_of, headers_of, told
+from ig_guardrail.integrations.openai_server.server import Server, all_of, headers_of, told
 from ig_guardrail.integrations.openai_server.wires.messages import error_body, read_question
 from ig_guardrail.integrations.openai_server.wires.messages_writer import MessagesWriter, told_fault
 
@@ -25,14 +22,7 @@ def routes(server: Server) -> list[Route]:
         headers = headers_of((*asked.ignored, "thinking") if thoughtless else asked.ignored)
         writer = MessagesWriter(asked.question.model)
         if asked.stream:
-            return await server.streamed(_frames(opened, writer), headers, told_fault, writer.ping, request)
+            return await server.streamed(opened.frames(writer.frames), headers, told_fault, writer.ping, request)
         return JSONResponse(writer.whole(await all_of(opened.events(), request)), headers=headers)
 
     return [Route("/v1/messages", told(answer_messages, error_body), methods=["POST"])]
-
-
-async def _frames(opened: Opened, writer: MessagesWriter) -> AsyncGenerator[bytes, None]:
-    async with aclosing(opened.events()) as events:
-        async for one in events:
-            for frame in writer.frames(one):
-                yield frame

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from langchain_core.messages import BaseMessage, SystemMessage
@@ -15,6 +14,7 @@ from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.openai_server.access.callers import Caller
 from ig_guardrail.integrations.openai_server.answering import Question
 from ig_guardrail.integrations.openai_server.events import Event
+from ig_guardrail.integrations.openai_server.events import Told as Answered
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused, fault_of, unfit
 from ig_guardrail.integrations.openai_server.server import Opened, Server, all_of, headers_of, told
 from ig_guardrail.integrations.openai_server.sse import DONE, frame
@@ -50,7 +50,8 @@ def routes(server: Server) -> list[Route]:
         turn.sampled(opened)
         headers = headers_of((*turn.asked.ignored, *passed_over(turn.asked.input)))
         if turn.asked.stream:
-            return await server.streamed(_frames(opened, turn), headers, turn.told_fault, request=request)
+            frames = opened.frames(turn.frames, lambda: [DONE])
+            return await server.streamed(frames, headers, turn.told_fault, request=request)
         events = [event for one in await all_of(opened.events(), request) for event in turn.events(one.event)]
         return JSONResponse(events[-1]["response"], headers=headers)
 
@@ -147,18 +148,18 @@ class _Turn:
                 self._keep(one["response"])
             yield one
 
+    def frames(self, told: Answered) -> Iterator[bytes]:
+        """The same, as the stream has it."""
+        return map(_frame, self.events(told.event))
+
     def told_fault(self, fault: Fault) -> bytes:
         """The end of a stream that fails."""
-        return b"".join(frame(one, one["type"]) for one in self.writer.failure(fault)) + DONE
+        return b"".join(map(_frame, self.writer.failure(fault))) + DONE
 
     def _keep(self, body: Told) -> None:
         said = read_items(body["output"], lambda name: None)
         self.store.keep(self.caller.tenant, Stored(body, (*self.before, *said), self.named or self.writer.id))
 
 
-async def _frames(opened: Opened, turn: _Turn) -> AsyncGenerator[bytes, None]:
-    async with aclosing(opened.events()) as events:
-        async for one in events:
-            for event in turn.events(one.event):
-                yield frame(event, event["type"])
-    yield DONE
+def _frame(event: Told) -> bytes:
+    return frame(event, event["type"])

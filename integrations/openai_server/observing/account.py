@@ -13,6 +13,7 @@ from langchain_core.messages import BaseMessage
 from ig_guardrail.errors import GenerationFailed, RequestError
 from ig_guardrail.integrations.langchain.options import CallOptions
 from ig_guardrail.integrations.openai_server.events import End, Ended, Told
+from ig_guardrail.integrations.openai_server.faults import GONE
 from ig_guardrail.stream.receipt import as_dict
 from ig_guardrail.types import Outcome
 
@@ -20,7 +21,6 @@ Served: TypeAlias = Outcome | Literal["left", "rejected", "served"]
 WORST: tuple[Outcome, ...] = ("failed", "cancelled", "refused", "ended", "completed")
 FAULT = 500  # the first status that tells of a fault of the server's
 ERROR = 400  # and of the caller's
-GONE = 499  # nobody is there to read this status
 
 
 @dataclass(frozen=True, slots=True)

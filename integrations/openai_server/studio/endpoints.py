@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from ig_guardrail.errors import GuardrailError, PolicyError
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused, fault_of, unfit
-from ig_guardrail.integrations.openai_server.server import Endpoint, noted
+from ig_guardrail.integrations.openai_server.server import Endpoint, noted, read_bytes, read_object
 from ig_guardrail.integrations.openai_server.sse import frame, with_comments
 from ig_guardrail.integrations.openai_server.studio.running import facts_of, frames, question_of
 from ig_guardrail.integrations.openai_server.studio.workshop import SAVED, Workshop, document_of
@@ -225,18 +225,7 @@ def _replay_of(workshop: Workshop, source: PolicySource) -> PolicyReplay:
 
 async def _body(request: Request, most: int) -> Body:
     """The JSON object of a request. Raises Refused for anything else, and for one that is too large."""
-    read = bytearray()
-    async for piece in request.stream():
-        read += piece
-        if len(read) > most:
-            raise unfit(f"the body has more than {most} bytes", None, "body_too_large", 413)
-    try:
-        found = json.loads(read or b"{}")
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise unfit("the body is no JSON object", None, "invalid_json")
-    return found
+    return read_object(await read_bytes(request, most) or b"{}")
 
 
 def _told(endpoint: Endpoint) -> Endpoint:

@@ -190,8 +190,7 @@ class ChatWriter:
         return {**body, OURS: receipts[0] if len(receipts) == 1 else {"choices": receipts}}
 
     def _demand(self, end: End, written: bool) -> None:
-        """Raises Refused where a status tells how an answer ended; of a refusal where nothing else was written."""
-        demand_in_time(end)
+        """Raises Refused where a status tells of a refusal, and nothing else was written."""
         if end.outcome == "refused" and self.style == "http400" and self.answers == 1 and not written:
             raise Refused(Fault(400, "invalid_request_error", "content_filter", end.refusal, "messages"))
 
@@ -237,19 +236,13 @@ class ChatWriter:
         }
 
 
-def demand_in_time(end: End) -> None:
-    """Raises Refused for an answer that was not done within its seconds."""
-    if end.outcome == "cancelled":
-        raise Refused(Fault(408, "server_error", "timeout", "the time for this request was over before its end", None))
-
-
 def usage_of(ends: Mapping[int, End]) -> dict[str, Any]:
     """Tokens of all answers to one question; the prompt is read once."""
     told = [end.usage for end in ends.values()]
     read = max((one["input_tokens"] for one in told), default=0)
     written = sum(one["output_tokens"] for one in told)
-    cached = max((one.get("input_token_details", {}).get("cache_read", 0) for one in told), default=0)
-    thought = sum(one.get("output_token_details", {}).get("reasoning", 0) for one in told)
+    cached = max((end.cached for end in ends.values()), default=0)
+    thought = sum(end.thought for end in ends.values())
     return {
         "prompt_tokens": read,
         "completion_tokens": written,

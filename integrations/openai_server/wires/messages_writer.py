@@ -14,7 +14,6 @@ from uuid import uuid4
 from ig_guardrail.integrations.openai_server.events import Call, End, Event, Thought, Told, Words
 from ig_guardrail.integrations.openai_server.faults import Fault
 from ig_guardrail.integrations.openai_server.sse import frame
-from ig_guardrail.integrations.openai_server.wires.chat_completions import demand_in_time
 from ig_guardrail.integrations.openai_server.wires.fields import OURS
 from ig_guardrail.integrations.openai_server.wires.messages import error_body
 
@@ -39,8 +38,6 @@ class MessagesWriter:
     def frames(self, told: Told) -> Iterator[bytes]:
         """The stream's events of one event."""
         event = told.event
-        if isinstance(event, End):
-            demand_in_time(event)
         yield from self._begin()
         if isinstance(event, End):
             yield from self._end(event)
@@ -55,7 +52,6 @@ class MessagesWriter:
         """The message."""
         end = told[-1].event
         assert isinstance(end, End)
-        demand_in_time(end)
         said = [*(one.event for one in told[:-1]), *_policys(end)]
         message = {**self._message(_content(said)), **_ended(end), "usage": _usage(end)}
         return {**message, OURS: end.receipt}
@@ -160,8 +156,7 @@ def _ended(end: End | None) -> dict[str, Any]:
 def _usage(end: End | None) -> dict[str, Any]:
     """Tokens, which are told at the end; those of the prompt that were kept from before are counted apart."""
     used = {"input_tokens": 0, "output_tokens": 0} if end is None else end.usage
-    cached = 0 if end is None else end.usage.get("input_token_details", {}).get("cache_read", 0)
-    thought = 0 if end is None else end.usage.get("output_token_details", {}).get("reasoning", 0)
+    cached, thought = (0, 0) if end is None else (end.cached, end.thought)
     return {
         "input_tokens": used["input_tokens"] - cached,
         "cache_read_input_tokens": cached,

@@ -18,7 +18,6 @@ from uuid import uuid4
 
 from ig_guardrail.integrations.openai_server.events import Call, End, Event, Thought, Words
 from ig_guardrail.integrations.openai_server.faults import Fault
-from ig_guardrail.integrations.openai_server.wires.chat_completions import demand_in_time
 from ig_guardrail.integrations.openai_server.wires.fields import OURS
 
 Told: TypeAlias = dict[str, Any]
@@ -43,8 +42,6 @@ class ResponseWriter:
 
     def events(self, event: Event) -> Iterator[Told]:
         """What is told of one event; the last of an answer ends the response."""
-        if isinstance(event, End):
-            demand_in_time(event)
         if not self._number:
             yield self._event("response.created", response=self.response("in_progress"))
             yield self._event("response.in_progress", response=self.response("in_progress"))
@@ -223,8 +220,8 @@ def _usage(end: End) -> Told:
     usage = end.usage
     return {
         "input_tokens": usage["input_tokens"],
-        "input_tokens_details": {"cached_tokens": usage.get("input_token_details", {}).get("cache_read", 0)},
+        "input_tokens_details": {"cached_tokens": end.cached},
         "output_tokens": usage["output_tokens"],
-        "output_tokens_details": {"reasoning_tokens": usage.get("output_token_details", {}).get("reasoning", 0)},
+        "output_tokens_details": {"reasoning_tokens": end.thought},
         "total_tokens": usage["total_tokens"],
     }
