@@ -76,7 +76,10 @@ def put(file: str, text: str) -> None:
     path = Path(os.path.realpath(file))
     try:
         with put_in_place(path) as fresh:
-            fresh.write_bytes(text.encode())
+            with fresh.open("wb") as draft:
+                draft.write(text.encode())
+                draft.flush()
+                os.fsync(draft.fileno())
             shutil.copymode(path, fresh)
     except OSError as error:
         why = error.strerror or str(error)

@@ -6,7 +6,6 @@ Nothing that a page sends names a file: it gives the text of a policy, or choose
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -26,6 +25,7 @@ from ig_guardrail.policy.yaml.decoding import MOST_BYTES
 from ig_guardrail.types import CompiledPolicy
 from ig_guardrail.workbench.editor.document import Document, read_text
 from ig_guardrail.workbench.editor.findings import checked
+from ig_guardrail.workbench.formatting import put
 from ig_guardrail.workbench.starting import try_words
 
 SAVED = "saved"  # how a page calls the policy in its file
@@ -105,13 +105,13 @@ class Workshop:
             before = self.file.read_bytes()
             if sha256(before).hexdigest() != seen:
                 raise _not_saved(STALE)
-            content = (text.replace("\n", "\r\n") if b"\r\n" in before else text).encode()
-            _replace(self.file, content)
         except OSError as error:
             raise RequestError(
-                "the policy cannot be saved", where=str(self.file), why=brief(error), fix="see that it can be written"
+                "the policy cannot be saved", where=str(self.file), why=brief(error), fix="see that it can be read"
             ) from error
-        return sha256(content).hexdigest()
+        content = text.replace("\n", "\r\n") if b"\r\n" in before else text
+        put(str(self.file), content)
+        return sha256(content.encode()).hexdigest()
 
     def _asked(self, policy: CompiledPolicy) -> Mapping[str, Any]:
         """Of the program's cost models those that a policy leaves to it."""
@@ -130,21 +130,6 @@ def fetched(policy: str | Path) -> PolicySource:
     if isinstance(found, Diagnostic):
         raise PolicyError(FileReport(os.fspath(policy), (found,)).as_text())
     return found
-
-
-def _replace(file: Path, content: bytes) -> None:
-    """Put another content in a file's place, at once; who may read it stays."""
-    number, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-    try:
-        with os.fdopen(number, "wb") as draft:
-            draft.write(content)
-            draft.flush()
-            os.fsync(draft.fileno())
-        os.chmod(name, file.stat().st_mode & 0o777)
-        os.replace(name, file)
-    except BaseException:
-        os.unlink(name)
-        raise
 
 
 def _not_saved(why: str) -> Refused:
