@@ -10,17 +10,16 @@ printed loudly and does not change the exit code; an error does.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
-from command import publish, run
+from command import earlier, publish, run
 from speed import always, calm, lag, lengths, memory, naive, profile, prompts, together, weights
 from speed.stage import Stage, open_stage, origin_of
 
@@ -56,20 +55,12 @@ def main(arguments: Sequence[str]) -> int:
     torch.set_num_threads(1)
     stage = open_stage()
     origin = origin_of(stage)
-    figures = earlier(options.out / "bench.json", origin)
+    figures = earlier(options.out / "bench.json", origin, PARTS)
     for name in options.only or PARTS:
         figures[name] = [{**row, "of": name} for row in PARTS[name](stage, options.pairs)]
     rows = [row for name in PARTS for row in figures.get(name, ())]
     publish(options.out / "bench.json", "Time and memory, one thread", rows, **origin)
     return 0
-
-
-def earlier(path: Path, origin: Mapping[str, Any]) -> dict[str, list[tables.Row]]:
-    """The rows of the last run by part, if they are of the same origin."""
-    last = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if any(last.get(key) != value for key, value in origin.items()):
-        return {}
-    return {name: [row for row in last["figures"] if row["of"] == name] for name in PARTS}
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,14 @@ def run(main: Callable[[Sequence[str]], int]) -> None:
     except GuardrailError as error:
         print(error, file=sys.stderr)
         sys.exit(1)
+
+
+def earlier(path: Path, origin: Mapping[str, Any], parts: Iterable[str]) -> dict[str, list[tables.Row]]:
+    """The rows of the last run by part, if they are of the same origin."""
+    last = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if any(last.get(key) != value for key, value in origin.items()):
+        return {}
+    return {name: [row for row in last["figures"] if row["of"] == name] for name in parts}
 
 
 def publish(path: Path, title: str, rows: Sequence[tables.Row], **facts: Any) -> None:

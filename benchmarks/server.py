@@ -10,16 +10,15 @@ ratios. Wall time is the callers', so a busy machine shows in it. A missed bound
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from command import publish, run
+from command import earlier, publish, run
 from serving import leaving, streams
 from serving.callers import Running, running_server
 
@@ -49,21 +48,13 @@ def main(arguments: Sequence[str]) -> int:
         parser.error("give at least one pair")
     file = options.out / "server.json"
     with running_server() as server:
-        figures = earlier(file, server.origin)
+        figures = earlier(file, server.origin, PARTS)
         for name in options.only or PARTS:
             busy = round(os.getloadavg()[0], 1)
             figures[name] = [{**row, "of": name, "load": busy} for row in PARTS[name](server, options.pairs)]
     rows = [row for name in PARTS for row in figures.get(name, ())]
     publish(file, "The server under load", rows, **server.origin)
     return 0
-
-
-def earlier(path: Path, origin: Mapping[str, Any]) -> dict[str, list[tables.Row]]:
-    """The rows of the last run by part, if they are of the same origin."""
-    last = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if any(last.get(key) != value for key, value in origin.items()):
-        return {}
-    return {name: [row for row in last["figures"] if row["of"] == name] for name in PARTS}
 
 
 if __name__ == "__main__":
