@@ -12,6 +12,7 @@ from ig_guardrail.assembly import open_guardrail
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.spec import GuardrailSpec
 from tests.clients.standard import WARNED, ThroughChatOpenAI
+from tests.standard import TWICE, OnEmbeddedModel
 
 pytestmark = [
     *WARNED,
@@ -20,15 +21,12 @@ pytestmark = [
 ]
 
 
-TWICE = pytest.mark.xfail(reason="the embedded model may call twice where one call was asked for", strict=False)
-
-
 CUT = pytest.mark.xfail(
     reason="the embedded model fills its room with a value, or the policy refuses what it makes up", strict=False
 )
 
 
-class TestEmbeddedModel(ThroughChatOpenAI):
+class TestEmbeddedModel(OnEmbeddedModel, ThroughChatOpenAI):
     """Greedy, so that a failure is one of the model or of the code and not of luck."""
 
     asked: ClassVar[dict[str, Any]] = {"temperature": 0.0, "max_tokens": 128}
@@ -56,17 +54,3 @@ class TestEmbeddedModel(ThroughChatOpenAI):
     @pytest.mark.xfail(reason="the embedded model is told of no schema, and makes up its keys", strict=False)
     def test_json_mode(self, model: BaseChatModel) -> None:
         super().test_json_mode(model)
-
-    @TWICE
-    def test_tool_calling_with_no_arguments(self, model: BaseChatModel) -> None:
-        super().test_tool_calling_with_no_arguments(model)
-
-    @pytest.mark.xfail(
-        reason="the embedded model fills its room with a text, and a call cut so is not made", strict=False
-    )
-    def test_unicode_tool_call_integration(self, model: BaseChatModel) -> None:  # type: ignore[override]
-        super().test_unicode_tool_call_integration(model)
-
-    @pytest.mark.xfail(reason="the embedded model was not trained to decide for a tool by itself", strict=False)
-    def test_agent_loop(self, model: BaseChatModel) -> None:
-        super().test_agent_loop(model)

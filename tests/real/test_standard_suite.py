@@ -6,9 +6,8 @@ import importlib.util
 from typing import Any
 
 import pytest
-from langchain_core.language_models import BaseChatModel
 
-from tests.standard import Offered
+from tests.standard import OnEmbeddedModel
 
 pytestmark = [
     pytest.mark.real,
@@ -18,7 +17,7 @@ pytestmark = [
 ]
 
 
-class TestEmbeddedModel(Offered):
+class TestEmbeddedModel(OnEmbeddedModel):
     """Greedy, so that a failure is one of the model or of the code and not of luck."""
 
     @property
@@ -28,17 +27,3 @@ class TestEmbeddedModel(Offered):
     @property
     def model_override_value(self) -> str:
         return "embedded"
-
-    @pytest.mark.xfail(reason="the embedded model may call twice where one call was asked for", strict=False)
-    def test_tool_calling_with_no_arguments(self, model: BaseChatModel) -> None:
-        super().test_tool_calling_with_no_arguments(model)
-
-    @pytest.mark.xfail(
-        reason="the embedded model fills its room with a text, and a call cut so is not made", strict=False
-    )
-    def test_unicode_tool_call_integration(self, model: BaseChatModel) -> None:  # type: ignore[override]
-        super().test_unicode_tool_call_integration(model)
-
-    @pytest.mark.xfail(reason="the embedded model was not trained to decide for a tool by itself", strict=False)
-    def test_agent_loop(self, model: BaseChatModel) -> None:
-        super().test_agent_loop(model)
