@@ -17,7 +17,7 @@ from ig_guardrail.spec import GuardrailSpec
 
 @dataclass(frozen=True, slots=True)
 class ServeLimits:
-    """What one server bears. Those of a key are in its file, and never above tokens and seconds here.
+    """What one server bears. What a key's entry says of seconds, tokens and answers stands in place of what is here.
 
     at_once     requests that are served at a time
     queue       requests that may wait beside them

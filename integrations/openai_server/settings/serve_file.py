@@ -21,6 +21,8 @@ Count: TypeAlias = Annotated[int, Field(ge=1)]
 Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400)]
 Text: TypeAlias = Annotated[str, Field(min_length=1)]
 WHY = "it says what a server serves, and to whom"
+USUAL = ServeConfig(GuardrailSpec(), {"default": "default"})  # where the file says nothing else
+BORNE = Limits()
 
 
 class Section(BaseModel):
@@ -28,35 +30,31 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
-    def said(self) -> dict[str, Any]:
-        """What was written, by its names."""
-        return self.model_dump(exclude_unset=True)
-
 
 class LimitsSection(Section):
     """Bounds of the server, and of keys that say nothing else."""
 
-    at_once: Count = 16
-    queue: Annotated[int, Field(ge=0)] = 64
-    wait: Annotated[float, Field(ge=0, le=600)] = 10.0
-    seconds: Seconds = 300.0
-    tokens: Count = 32_768
-    answers: Annotated[int, Field(ge=1, le=128)] = 16
-    body_bytes: Count = 8_000_000
-    messages: Count = 1_000
-    characters: Count = 2_000_000
+    at_once: Count = USUAL.limits.at_once
+    queue: Annotated[int, Field(ge=0)] = USUAL.limits.queue
+    wait: Annotated[float, Field(ge=0, le=600)] = USUAL.limits.wait
+    seconds: Seconds = USUAL.limits.seconds
+    tokens: Count = USUAL.limits.tokens
+    answers: Annotated[int, Field(ge=1, le=128)] = USUAL.limits.answers
+    body_bytes: Count = USUAL.limits.body_bytes
+    messages: Count = BORNE.turns
+    characters: Count = BORNE.characters
 
 
 class ObserveSection(Section):
     """Metrics, traces and log lines."""
 
-    metrics: bool = True
-    metrics_port: Annotated[int | None, Field(ge=1, le=65_535)] = None
-    metrics_key: Text | None = None
-    tenants: bool = False
-    traces: Text = "spans"
-    conventions: Text = "1.44"
-    log_format: Text = "text"
+    metrics: bool = USUAL.observe.metrics
+    metrics_port: Annotated[int | None, Field(ge=1, le=65_535)] = USUAL.observe.metrics_port
+    metrics_key: Text | None = USUAL.observe.metrics_key
+    tenants: bool = USUAL.observe.tenants
+    traces: Text = USUAL.observe.traces
+    conventions: Text = USUAL.observe.conventions
+    log_format: Text = USUAL.observe.log_format
 
 
 class AuditSection(Section):
@@ -91,9 +89,9 @@ class CanarySection(Section):
 class StoredSection(Section):
     """How many responses are kept for each tenant, and how long."""
 
-    count: Annotated[int, Field(ge=0)] = 1_000
-    bytes: Count = 64_000_000
-    seconds: Annotated[float, Field(gt=0)] = 86_400.0
+    count: Annotated[int, Field(ge=0)] = USUAL.stored.count
+    bytes: Count = USUAL.stored.bytes
+    seconds: Annotated[float, Field(gt=0)] = USUAL.stored.seconds
 
 
 class PolicySection(Section):
@@ -111,11 +109,11 @@ def _alone(name: str) -> BeforeValidator:
 class ServeFile(Section):
     """The whole file."""
 
-    model: Text = "embedded"
-    name: str = ""
-    device: Text = "auto"
-    dtype: Text = "auto"
-    weights: Text = "auto"
+    model: Text = USUAL.spec.model
+    name: str = USUAL.name
+    device: Text = USUAL.spec.device
+    dtype: Text = USUAL.spec.dtype
+    weights: Text = USUAL.spec.weights
     revision: Text | None = None
     context: Count | None = None
     reward: Text | None = None
@@ -126,14 +124,14 @@ class ServeFile(Section):
     reload: bool = False
     keys: Text | None = None
     without_keys: bool = False
-    host: Text = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65_535)] = 8000
+    host: Text = USUAL.host
+    port: Annotated[int, Field(ge=0, le=65_535)] = USUAL.port
     uds: Text | None = None
     limits: LimitsSection = LimitsSection()
     observe: ObserveSection = ObserveSection()
-    drain: Annotated[float, Field(ge=0, le=3_600)] = 30.0
-    quiet: Seconds = 5.0
-    refusal_style: RefusalStyle = "filter"
+    drain: Annotated[float, Field(ge=0, le=3_600)] = USUAL.drain
+    quiet: Seconds = USUAL.quiet
+    refusal_style: RefusalStyle = USUAL.refusal_style
     stored: StoredSection = StoredSection()
     ledger: Text | None = None
     audit: Annotated[AuditSection | None, _alone("path")] = None
