@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
 from ig_guardrail.cli import options
 from ig_guardrail.errors import RequestError
 from ig_guardrail.extras import require
-
-STYLES = "filter, openai, text, http400"
 
 
 def serve_command(
@@ -63,7 +61,8 @@ def serve_command(
         float | None, typer.Option("--drain", min=0, help="Seconds that running requests have to end after SIGTERM.")
     ] = None,
     refusal_style: Annotated[
-        str | None, typer.Option("--refusal-style", help=f"How chat completions tell a refusal: {STYLES}.")
+        str | None,
+        typer.Option("--refusal-style", help="Of chat completions: 'filter', 'openai', 'text' or 'http400'."),
     ] = None,
     log_format: Annotated[
         str | None, typer.Option("--log-format", help="Of lines on standard error: 'text', or 'json', one a request.")
@@ -96,16 +95,18 @@ def serve_command(
     """Serve the model to every client that speaks the OpenAI API, under one policy or several."""
     require("server", by="`serve`")
     from ig_guardrail.integrations.openai_server import serving
+    from ig_guardrail.integrations.openai_server.events import RefusalStyle
     from ig_guardrail.integrations.openai_server.settings.serve_file import read_config
     from ig_guardrail.settings import AuditFile, recording_file
 
-    if refusal_style is not None and refusal_style not in STYLES.split(", "):
-        raise RequestError(f"there is no refusal style '{refusal_style:.40}'", where="--refusal-style", fix=STYLES)
+    if refusal_style not in (None, *(styles := get_args(RefusalStyle))):
+        fix = f"write one of {', '.join(styles)}"
+        raise RequestError(f"there is no refusal style '{refusal_style:.40}'", where="--refusal-style", fix=fix)
     limits = {"at_once": at_once, "queue": queue, "seconds": seconds, "tokens": tokens}
     observe = {"log_format": log_format, "metrics_port": metrics_port, "traces": traces}
     given: dict[str, Any] = {
         "model": model,
-        "policies": None if policy is None else dict(map(_named, policy)),
+        "policies": None if policy is None else _named(policy),
         "name": name,
         "host": host,
         "port": port,
@@ -135,7 +136,21 @@ def serve_command(
         serving.serve(read)
 
 
-def _named(policy: str) -> tuple[str, str]:
-    """A policy, and what requests call it: `NAME=FILE`, else the file's own name."""
-    name, _, file = policy.rpartition("=")
-    return (name, file) if name else (Path(policy).stem, policy)
+def _named(policies: list[str]) -> dict[str, str]:
+    """Policies by what requests call them: `NAME=FILE`, else the file's own name.
+
+    Raises RequestError where two have one name, of which only one could be asked for.
+    """
+    found: dict[str, str] = {}
+    for policy in policies:
+        name, _, file = policy.rpartition("=")
+        name, file = (name, file) if name else (Path(policy).stem, policy)
+        if name in found:
+            raise RequestError(
+                f"two policies are called '{name}': {found[name]} and {file}",
+                where="--policy",
+                why="requests choose among policies by name",
+                fix=f"give one of them a name of its own: `--policy other={file}`",
+            )
+        found[name] = file
+    return found

@@ -70,6 +70,25 @@ def test_without_a_file_the_usual_policy_is_served_on_this_machine(ig: Command) 
     assert "everyone who reaches the server is served" in ran.out
 
 
+def test_two_policies_of_one_name_are_refused(ig: Command, tmp_path: Path) -> None:  # noqa: F811
+    for folder in ("old", "new"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "polite.yaml").write_text(POLITE)
+    both = [option for folder in ("old", "new") for option in ("--policy", str(tmp_path / folder / "polite.yaml"))]
+    ran = ig("serve", *both, "--check")
+    assert ran.code == 2
+    assert "two policies are called 'polite'" in ran.err
+    other = f"other={tmp_path / 'new' / 'polite.yaml'}"
+    assert ig("serve", *both[:2], "--policy", other, "--check").code == 0
+
+
+def test_an_unknown_refusal_style_is_refused(ig: Command) -> None:  # noqa: F811
+    ran = ig("serve", "--refusal-style", "loud", "--check")
+    assert ran.code == 2
+    assert "there is no refusal style 'loud'" in ran.err
+    assert "filter, openai, text, http400" in ran.err
+
+
 def test_check_reads_policies_and_keys_and_serves_nothing(ig: Command, file: Path) -> None:  # noqa: F811
     ran = ig("serve", "--config", str(file), "--check")
     assert (ran.code, ran.err) == (0, "")
