@@ -13,10 +13,10 @@ import uvicorn
 from prometheus_client import start_http_server
 from typing_extensions import override
 
-from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.openai_server.access.callers import Caller
 from ig_guardrail.integrations.openai_server.access.keys import read_keys
 from ig_guardrail.integrations.openai_server.app import make_app
+from ig_guardrail.integrations.openai_server.listening import address_of, listen
 from ig_guardrail.integrations.openai_server.observing.lines import log_to_stderr
 from ig_guardrail.integrations.openai_server.server import Server
 from ig_guardrail.integrations.openai_server.settings.serve_config import ServeConfig
@@ -58,7 +58,7 @@ def serve(config: ServeConfig) -> None:
     check(config)
     log_to_stderr(config.observe.log_format)
     server = Server(config)
-    listener = _listener(config)
+    listener = listen(config.host, config.port, config.uds)
     try:
         server.served.open()
         if config.observe.metrics and config.observe.metrics_port is not None:
@@ -110,30 +110,7 @@ def _named(policy: CompiledPolicy) -> str:
     return f"{policy.name} {policy.version} ({policy.sha256[:12]})"
 
 
-def _listener(config: ServeConfig) -> socket.socket:
-    """A socket that listens where the config says. Raises RequestError where that cannot be."""
-    where = config.uds or f"{config.host}:{config.port}"
-    try:
-        if config.uds is None:
-            family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-            return socket.create_server((config.host, config.port), family=family, backlog=2_048)
-        listener = socket.socket(socket.AF_UNIX)
-        listener.bind(config.uds)
-        listener.listen(2_048)
-        return listener
-    except OSError as error:
-        raise RequestError(
-            f"the server cannot listen there: {error.strerror or error}",
-            where=where,
-            why="another program may listen there, or the address is not this machine's",
-            fix="name another with `--host`, `--port` or `--uds`",
-        ) from None
-
-
 def _told(server: Server, listener: socket.socket) -> str:
     """Where it listens, and what is served."""
-    where = listener.getsockname()
-    if isinstance(where, tuple):
-        host = f"[{where[0]}]" if ":" in where[0] else where[0]
-        where = f"http://{host}:{where[1]}/v1"
-    return f"serving {', '.join(server.served.names_for(server.anyone))} at {where}"
+    path = "/v1" if listener.family != socket.AF_UNIX else ""
+    return f"serving {', '.join(server.served.names_for(server.anyone))} at {address_of(listener)}{path}"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused
-from ig_guardrail.integrations.openai_server.settings.serve_config import is_loopback
+from ig_guardrail.integrations.openai_server.listening import is_loopback
 
 
 def demand_local(headers: Mapping[str, str]) -> None:

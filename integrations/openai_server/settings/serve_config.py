@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from ig_guardrail.canary import Canary
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.openai_server.events import RefusalStyle
+from ig_guardrail.integrations.openai_server.listening import is_loopback
 from ig_guardrail.integrations.openai_server.observing.settings import ObserveConfig
 from ig_guardrail.integrations.openai_server.stored import Bounds
 from ig_guardrail.spec import GuardrailSpec
@@ -94,10 +94,3 @@ class ServeConfig:
     def local(self) -> bool:
         """Whether all that tells who asks is that he asks from this machine."""
         return self.keys is None and self.uds is None and not self.without_keys
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

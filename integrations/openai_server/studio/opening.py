@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import socket
-
 import uvicorn
 
 from ig_guardrail.assembly import open_engine
-from ig_guardrail.errors import RequestError, brief
+from ig_guardrail.integrations.openai_server.listening import address_of, is_loopback, listen
 from ig_guardrail.integrations.openai_server.studio.app import make_studio
 from ig_guardrail.integrations.openai_server.studio.config import StudioConfig
 from ig_guardrail.integrations.openai_server.studio.workshop import Workshop, fetched
 from ig_guardrail.spec import GuardrailSpec
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 SECONDS = 3  # that an answer has to end after Ctrl-C
 
 
 def open_studio(config: StudioConfig, spec: GuardrailSpec, host: str, port: int) -> None:
     """Serve the page; port 0 takes a free one. Raises PolicyError, ModelError and RequestError before it is served."""
     fetched(config.policy)  # before a model is loaded for nothing
-    with _listening(host, port) as door:
+    with listen(host, port) as door:
         studio = make_studio(Workshop(config, open_engine(spec)))
-        place = f"[{host}]" if ":" in host else host
-        print(f"studio: http://{place}:{door.getsockname()[1]}/{config.token}/")
+        print(f"studio: {address_of(door)}/{config.token}/")
         print("Whoever has this address sees the policy and what the model answers; its last part is a secret.")
-        if host not in LOOPBACK:
+        if not is_loopback(host):
             print("It is served to other machines too, and is not encrypted.")
         if config.show_drafts:
             print("The text of replaced drafts is shown, which the gate did not release.")
@@ -40,17 +36,3 @@ def open_studio(config: StudioConfig, spec: GuardrailSpec, host: str, port: int)
             )
         )
         server.run(sockets=[door])
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    """Whoever connects before the server runs waits for it."""
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise RequestError(
-            f"the studio cannot listen at {host}, port {port}",
-            where="--host, --port",
-            why=brief(error),
-            fix="give another `--port`, or 0 for a free one",
-        ) from error
