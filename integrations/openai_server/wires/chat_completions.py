@@ -21,6 +21,7 @@ from ig_guardrail.integrations.openai_server.wires.fields import (
     Fields,
     check_kinds,
     own_options,
+    take_names,
     text_of,
     truth_of,
 )
@@ -106,8 +107,8 @@ def read_chat(body: Mapping[str, Any]) -> ChatAsked:
         asked["reasoning"] = "off"
     demand_functions(asked.get("tools", []))
     asked |= _chosen(asked)
-    named = {name: own.pop(name) for name in ("policy", "conversation") if name in own}
     messages = read_messages(given.get("messages"))
+    named = take_names(own)
     question = Question(text_of(given, "model"), messages, {**asked, **own}, **named)
     passed = [*ignored, *(["reasoning_effort"] if effort not in (None, "none") else [])]
     passed += ["stream_options.include_obfuscation"] if options.get("include_obfuscation") else []

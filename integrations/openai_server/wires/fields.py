@@ -63,6 +63,11 @@ def own_options(given: Mapping[str, Any], more: Collection[str] = ()) -> dict[st
     return {name: value for name, value in own.items() if value is not None}
 
 
+def take_names(own: dict[str, Any]) -> dict[str, str]:
+    """The policy and the conversation that are named, which are no options of decoding; they are taken out."""
+    return {name: own.pop(name) for name in ("policy", "conversation") if name in own}
+
+
 def text_of(given: Mapping[str, Any], name: str) -> str:
     """A field that has to be there, as text. Raises Refused otherwise."""
     value = given.get(name)

@@ -13,6 +13,7 @@ from ig_guardrail.integrations.openai_server.wires.fields import (
     Fields,
     check_kinds,
     own_options,
+    take_names,
     text_of,
     truth_of,
 )
@@ -71,8 +72,8 @@ def read_question(body: Mapping[str, Any]) -> MessagesAsked:
     options |= _thinking(given.get("thinking"))
     options |= _form(given.get("output_config"))
     options |= _tools(given.get("tools"), given.get("tool_choice"))
-    named = {name: own.pop(name) for name in ("policy", "conversation") if name in own}
     effort = ("output_config.effort",) if "effort" in (given.get("output_config") or {}) else ()
+    named = take_names(own)
     question = Question(text_of(given, "model"), turns, {**options, **own}, **named)
     thinks = options.get("reasoning") in ("show", "hide")
     return MessagesAsked(question, truth_of(given, "stream"), thinks, (*ignored, *passed, *effort))

@@ -12,6 +12,7 @@ from ig_guardrail.integrations.openai_server.wires.fields import (
     Fields,
     check_kinds,
     own_options,
+    take_names,
     text_of,
     truth_of,
 )
@@ -88,14 +89,14 @@ def read_response(body: Mapping[str, Any]) -> ResponseAsked:
     options |= _tools(tools, choice) | {n: given[n] for n in ("parallel_tool_calls",) if n in given}
     options |= _logprobs(given)
     sealed = [f"include.{SEALED}"] if SEALED in given.get("include", ()) else []
-    named = {name: own.pop(name, None) for name in ("policy", "conversation")}
+    named = take_names(own)
     return ResponseAsked(
         model=text_of(given, "model"),
         input=given.get("input"),
         instructions=_instructions(given),
         options={**options, **own},
-        policy=named["policy"],
-        conversation=named["conversation"],
+        policy=named.get("policy"),
+        conversation=named.get("conversation"),
         previous=text_of(given, "previous_response_id") if "previous_response_id" in given else None,
         stream=stream,
         store=truth_of({"store": True, **given}, "store"),
