@@ -57,9 +57,9 @@ def charge_text(
     read = yield from read_text(engine, prompt, format_message(said, prompt.notation), costs.layers)
     words = len(said.words) if said.calls and read.text.startswith(said.words) else read.words
     node, scorer = replace(read, finish="stop", words=words), Scorer(costs, prompt, thoughts=of_shown_thoughts(engine))
-    due = open_account(node, costs.rules).due(node)
-    measures = yield from scorer.measure(node, due)
     gate = open_account(node, costs.rules, opening)
+    due = gate.due(node)
+    measures = yield from scorer.measure(node, due)
     gate.commit(node, measures)
     over = {one.budget: one.hazards for one in measures if one.hazards}
     return ChargedAnswer(
