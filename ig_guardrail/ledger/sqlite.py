@@ -10,7 +10,6 @@ Accounts are named by their hash, and only whoever owns the file may read it.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
 import time
@@ -21,8 +20,8 @@ from pathlib import Path
 
 from ig_guardrail.budget import EXACT, NOTHING
 from ig_guardrail.errors import LedgerError
-from ig_guardrail.ledger.rows import charged, settled_until, total
-from ig_guardrail.ledger.session import Ledger, LedgerEntry, Limit
+from ig_guardrail.ledger.rows import account_name, charged, settled_until, total, written_cost
+from ig_guardrail.ledger.session import LedgerEntry, Limit
 
 BUSY_S = 10.0
 VERSION = 2  # of the schema, as `PRAGMA user_version` has it; 1 was never written down
@@ -67,27 +66,27 @@ class SQLiteLedger:
 
     def turn(self, account: str) -> int:
         with self._connection() as connection:
-            row = connection.execute("SELECT last FROM turns WHERE account = ?", (_named(account),)).fetchone()
+            row = connection.execute("SELECT last FROM turns WHERE account = ?", (account_name(account),)).fetchone()
             return 1 if row is None else int(row[0]) + 1
 
     def advance(self, account: str, turn: int) -> None:
         with self._transaction() as connection:
-            _use(connection, _named(account), turn)
+            _use(connection, account_name(account), turn)
 
     def spent(self, account: str, turn: int, limit: Limit) -> float:
         with self._connection() as connection:
-            return float(total(_rows(connection, _named(account), turn, limit).items(), turn, limit))
+            return float(total(_rows(connection, account_name(account), turn, limit).items(), turn, limit))
 
     def knows(self, account: str, answer: str) -> bool:
         with self._connection() as connection:
             found = connection.execute(
-                "SELECT 1 FROM answers WHERE account = ? AND sha256 = ?", (_named(account), answer)
+                "SELECT 1 FROM answers WHERE account = ? AND sha256 = ?", (account_name(account), answer)
             )
             return found.fetchone() is not None
 
     def remember(self, account: str, answer: str) -> None:
         with self._transaction() as connection:
-            connection.execute("INSERT OR IGNORE INTO answers VALUES (?, ?)", (_named(account), answer))
+            connection.execute("INSERT OR IGNORE INTO answers VALUES (?, ?)", (account_name(account), answer))
 
     def charge(self, entries: Sequence[LedgerEntry], limits: Mapping[str, Limit]) -> bool:
         with self._transaction() as connection:
@@ -152,7 +151,7 @@ class SQLiteLedger:
             if self._is_up_to_date(connection):  # another process came first
                 return
             of_the_first = bool(_tables(connection))
-            connection.create_function("named", 1, _named, deterministic=True)
+            connection.create_function("named", 1, account_name, deterministic=True)
             connection.create_function("written", 1, repr, deterministic=True)  # SQLite writes 15 digits
             for statement in _FROM_THE_FIRST if of_the_first else _SCHEMA:
                 connection.execute(statement)
@@ -177,11 +176,6 @@ class SQLiteLedger:
         return LedgerError(what, where=str(self.path), why=why, fix=fix)
 
 
-def ledger_at(place: str | Path | Ledger | None) -> Ledger | None:
-    """A ledger in the file of that path; a ledger, or None, as it is. Raises LedgerError if the file cannot be used."""
-    return SQLiteLedger(place) if isinstance(place, str | Path) else place
-
-
 @contextmanager
 def _immediately(connection: sqlite3.Connection) -> Iterator[None]:
     """A transaction that no other comes between; it may have been rolled back within."""
@@ -201,7 +195,7 @@ def _tables(connection: sqlite3.Connection) -> set[str]:
 
 
 def _charge(connection: sqlite3.Connection, entry: LedgerEntry, limit: Limit) -> bool:
-    name = _named(entry.account)
+    name = account_name(entry.account)
     rows = _rows(connection, name, entry.turn, limit)
     kept = charged(rows, entry, limit)
     if kept is None:
@@ -225,15 +219,8 @@ def _rows(connection: sqlite3.Connection, name: str, turn: int, limit: Limit) ->
     )
     rows: dict[int, Decimal] = {}
     for own, cost in found:
-        rows[own] = EXACT.add(rows.get(own, NOTHING), _cost(cost))
+        rows[own] = EXACT.add(rows.get(own, NOTHING), written_cost(cost))
     return rows
-
-
-def _cost(text: str) -> Decimal:
-    cost = EXACT.create_decimal(text)
-    if not cost.is_finite() or cost < 0:
-        raise ValueError(f"a charge of '{text:.20}' is no cost")
-    return cost
 
 
 def _use(connection: sqlite3.Connection, name: str, turn: int) -> None:
@@ -243,7 +230,3 @@ def _use(connection: sqlite3.Connection, name: str, turn: int) -> None:
         " ON CONFLICT DO UPDATE SET last = max(last, excluded.last), used = excluded.used",
         (name, turn, int(time.time())),
     )
-
-
-def _named(account: str) -> str:
-    return hashlib.sha256(account.encode()).hexdigest()

@@ -26,13 +26,17 @@ from tests.examples import examples
 Make = Callable[[], Ledger]
 
 
-@pytest.fixture(params=["memory", "sqlite", "store"])
+KINDS = ["memory", "sqlite", "store", *(["postgres"] if "IG_TEST_SCALE" in os.environ else [])]
+
+
+@pytest.fixture(params=KINDS)
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
     numbers = iter(range(10**6))
     makers: dict[str, Make] = {
         "memory": MemoryLedger,
         "sqlite": lambda: SQLiteLedger(tmp_path / f"{next(numbers)}.db"),
         "store": lambda: StoreLedger(InMemoryStore()),
+        "postgres": lambda: request.getfixturevalue("emptied_ledger")(),
     }
     return makers[request.param]
 

@@ -1,0 +1,57 @@
+"""Where a ledger is kept, by the name that a program, a command or a file of settings gives it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from weakref import WeakValueDictionary
+
+from ig_guardrail.errors import LedgerError
+from ig_guardrail.extras import require
+from ig_guardrail.ledger.session import Ledger
+from ig_guardrail.ledger.sqlite import SQLiteLedger
+from ig_guardrail.threads import ForkSafeLock
+
+if TYPE_CHECKING:
+    from ig_guardrail.ledger.postgres import PostgresLedger
+
+SCHEMES = ("postgresql://", "postgres://")
+
+
+def is_address(place: str | Path) -> bool:
+    """Whether a place is the address of a database, and not a path."""
+    return isinstance(place, str) and "://" in place
+
+
+def ledger_at(place: str | Path | Ledger | None) -> Ledger | None:
+    """A ledger in PostgreSQL for an address, else in the file of that path; a ledger, or None, as it is.
+
+    Ledgers of one address are one in a process, so that its policies and models share a few connections.
+
+    Raises LedgerError if it cannot be used, MissingExtra where the extra 'postgres' is not installed.
+    """
+    return kept_at(place) if isinstance(place, str | Path) else place
+
+
+def kept_at(place: str | Path) -> SQLiteLedger | PostgresLedger:
+    """The same of a place. Raises LedgerError, MissingExtra."""
+    if not isinstance(place, str) or not is_address(place):
+        return SQLiteLedger(place)
+    if not place.startswith(SCHEMES):
+        raise LedgerError(
+            f"there is no ledger at an address of the kind '{place.partition('://')[0]:.20}'",
+            where="ledger",
+            fix="give the path of a file, or postgresql://USER@HOST/DATABASE",
+        )
+    require("postgres", by="a ledger in PostgreSQL", where="ledger")
+    from ig_guardrail.ledger.postgres import PostgresLedger
+
+    with _TURN:
+        ledger = _OPEN.get(place)
+        if ledger is None:
+            ledger = _OPEN[place] = PostgresLedger(place)
+        return ledger
+
+
+_TURN: Final = ForkSafeLock()
+_OPEN: Final[WeakValueDictionary[str, PostgresLedger]] = WeakValueDictionary()  # of this process, by address

@@ -1,0 +1,270 @@
+"""A ledger in PostgreSQL, shared by the processes of many hosts.
+
+A charge is one transaction and two round trips, however many budgets it is made under: its accounts are locked, in
+order, and read; what they come to is decided here, as in every other ledger; what changed is written and committed.
+`synchronous_commit` is on: a charge that was answered with True survives a kill and a power cut of the database.
+
+A charge has a key, which is written with it. Where a connection breaks and nobody knows whether the charge was
+committed, it is made again under its key, and finds itself. The locks make it wait for the end of the first.
+
+Accounts are named by their hash.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, TypeAlias
+from uuid import UUID, uuid4
+
+import psycopg
+
+from ig_guardrail.ledger.database import CONNECTIONS, Connection, Database
+from ig_guardrail.ledger.rows import account_name, charged, settled_until, total, written_cost
+from ig_guardrail.ledger.session import LedgerEntry, Limit
+
+MIGRATIONS: Sequence[Sequence[str]] = (  # from version 0 to 1, and so on
+    (
+        "CREATE TABLE ig_guardrail.turns (account text PRIMARY KEY, last bigint NOT NULL, used timestamptz NOT NULL)",
+        "CREATE INDEX turns_used ON ig_guardrail.turns (used)",
+        "CREATE TABLE ig_guardrail.answers (account text, sha256 text, PRIMARY KEY (account, sha256))",
+        "CREATE TABLE ig_guardrail.charges (account text, budget text, turn bigint, cost text NOT NULL,"
+        " PRIMARY KEY (account, budget, turn))",
+        "CREATE TABLE ig_guardrail.charge_keys (key uuid PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())",
+        "CREATE INDEX charge_keys_at ON ig_guardrail.charge_keys (at)",
+    ),
+)
+_MIGRATING = 0x6967_6C65_6467_6572  # the lock that is held meanwhile, of all programs that use this database
+_LOCK = "SELECT pg_advisory_xact_lock(key) FROM unnest(%s::bigint[]) AS key"
+_PAGES = (
+    "SELECT account, budget, turn, cost FROM ig_guardrail.charges"
+    " JOIN unnest(%s::text[], %s::text[], %s::bigint[]) AS page (account, budget, earliest) USING (account, budget)"
+    " WHERE turn > earliest"
+)
+_SETTLE = (
+    "DELETE FROM ig_guardrail.charges AS old USING unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[])"
+    " AS page (account, budget, until, kept)"
+    " WHERE (old.account, old.budget) = (page.account, page.budget) AND turn <= until AND turn <> kept"
+)
+_WRITE = (
+    "INSERT INTO ig_guardrail.charges SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::text[])"
+    " ON CONFLICT (account, budget, turn) DO UPDATE SET cost = excluded.cost"
+)
+_USE = (  # to the hour, so that a charge seldom writes it
+    "INSERT INTO ig_guardrail.turns AS old SELECT account, 0, now() FROM unnest(%s::text[]) AS account"
+    " ON CONFLICT (account) DO UPDATE SET used = now() WHERE old.used < now() - interval '1 hour'"
+)
+_KEYS_LIVE_S = 600  # far longer than a charge is tried again
+_KEYS_SWEPT_S = 60
+_DAY_S = 86_400
+_AT_ONCE = 500  # accounts that are forgotten in one transaction
+_Page: TypeAlias = tuple[str, str]  # an account's name, and a budget
+
+
+class PostgresLedger:
+    """Charges in a database. Safe to share between threads and forks; pickled, it is opened anew by its address."""
+
+    def __init__(self, address: str, connections: int = CONNECTIONS) -> None:
+        """Makes the tables, in the schema `ig_guardrail`, or brings them to the present version.
+
+        address      postgresql://USER@HOST/DATABASE, as PostgreSQL's own programs take it
+        connections  most that this process opens
+        Raises LedgerError if it cannot be used, or is of a newer version.
+        """
+        self._made_of = (address, connections)
+        self._database = Database(address, connections)
+        self._swept = -math.inf
+        self._database.first(self._bring_up_to_date)
+
+    def __repr__(self) -> str:
+        return f"PostgresLedger({self._database.name!r})"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> PostgresLedger:
+        return self
+
+    def __reduce__(self) -> tuple[Callable[..., PostgresLedger], tuple[str, int]]:
+        return PostgresLedger, self._made_of
+
+    def turn(self, account: str) -> int:
+        found = self._ask("SELECT last FROM ig_guardrail.turns WHERE account = %s", account_name(account))
+        return int(found[0][0]) + 1 if found else 1
+
+    def advance(self, account: str, turn: int) -> None:
+        self._tell(
+            "INSERT INTO ig_guardrail.turns AS old VALUES (%s, %s, now()) ON CONFLICT (account)"
+            " DO UPDATE SET last = greatest(old.last, excluded.last), used = now()",
+            *(account_name(account), turn),
+        )
+
+    def spent(self, account: str, turn: int, limit: Limit) -> float:
+        page = account_name(account), limit.budget
+        rows = self._database.call(lambda connection: _read(connection, {page: _earliest(turn, limit)}))
+        return float(total(rows.get(page, {}).items(), turn, limit))
+
+    def knows(self, account: str, answer: str) -> bool:
+        asked = "SELECT 1 FROM ig_guardrail.answers WHERE account = %s AND sha256 = %s"
+        return bool(self._ask(asked, account_name(account), answer))
+
+    def remember(self, account: str, answer: str) -> None:
+        self._tell(
+            "INSERT INTO ig_guardrail.answers VALUES (%s, %s) ON CONFLICT DO NOTHING", account_name(account), answer
+        )
+
+    def charge(self, entries: Sequence[LedgerEntry], limits: Mapping[str, Limit]) -> bool:
+        self._sweep_keys()
+        key = uuid4()
+        return self._database.call(lambda connection: _charge(connection, key, entries, limits))
+
+    def forget(self, days: float) -> int:
+        """Forget the accounts in which nothing was shown or charged for so many days; how many they were.
+
+        Their budgets are whole again, and answers of theirs that come back are charged. Days count to the hour.
+        """
+        return self._forget_all("used < now() - make_interval(secs => %s)", days * _DAY_S)
+
+    def keep(self, accounts: int) -> int:
+        """Forget accounts until so many are left; how many they were.
+
+        First those that have spent nothing, and of them, and of the others, those that were silent for longest.
+        """
+        (count,) = self._ask("SELECT count(*) FROM ig_guardrail.turns")[0]
+        return self._forget_all("true", most=max(0, count - accounts))
+
+    def close(self) -> None:
+        """Close the connections; they are opened again where the ledger is used again."""
+        self._database.close()
+
+    def _ask(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        return self._database.call(lambda connection: connection.execute(statement, values).fetchall())
+
+    def _tell(self, statement: str, *values: object) -> None:
+        self._database.call(lambda connection: connection.execute(statement, values))
+
+    def _sweep_keys(self) -> None:
+        """Delete the keys of charges that nobody makes again, now and then."""
+        if time.monotonic() > self._swept + _KEYS_SWEPT_S:
+            self._swept = time.monotonic()
+            self._tell(
+                "DELETE FROM ig_guardrail.charge_keys WHERE key IN (SELECT key FROM ig_guardrail.charge_keys"
+                " WHERE at < now() - make_interval(secs => %s) FOR UPDATE SKIP LOCKED)",
+                _KEYS_LIVE_S,
+            )
+
+    def _forget_all(self, which: str, *values: object, most: float = math.inf) -> int:
+        """Forget accounts of which that holds, so many at most, a part of them in each transaction."""
+        gone = 0
+        while gone < most:
+            batch = int(min(_AT_ONCE, most - gone))
+            found = self._database.call(lambda connection: _forget(connection, which, values, batch))  # noqa: B023
+            gone += found
+            if found < batch:
+                break
+        return gone
+
+    def _bring_up_to_date(self, connection: Connection) -> None:
+        with connection.transaction():
+            connection.execute(_LOCK, ([_MIGRATING],))
+            version = self._version(connection)
+            for statements in MIGRATIONS[version:]:
+                for statement in statements:
+                    connection.execute(statement)
+            if version < len(MIGRATIONS):
+                connection.execute("UPDATE ig_guardrail.version SET version = %s", (len(MIGRATIONS),))
+
+    def _version(self, connection: Connection) -> int:
+        """Of what is there, 0 where nothing was. Raises LedgerError if it is not to be read by this release."""
+        told = connection.execute(
+            "SELECT to_regnamespace('ig_guardrail') IS NULL, to_regclass('ig_guardrail.version') IS NULL"
+        ).fetchone()
+        no_schema, no_version = told or (True, True)
+        if no_schema:
+            connection.execute("CREATE SCHEMA ig_guardrail")
+        if no_version:
+            connection.execute("CREATE TABLE ig_guardrail.version (version integer NOT NULL)")
+            connection.execute("INSERT INTO ig_guardrail.version VALUES (0)")
+            return 0
+        found = connection.execute("SELECT version FROM ig_guardrail.version").fetchall()
+        if len(found) != 1 or not 0 <= found[0][0] <= len(MIGRATIONS):
+            newer = f"it is of version {found[0][0]}, and this release knows {len(MIGRATIONS)}"
+            raise self._database.unfit(
+                newer if len(found) == 1 else "its version is not told",
+                "use the release that wrote it, or a newer one",
+            )
+        return int(found[0][0])
+
+
+def _charge(connection: Connection, key: UUID, entries: Sequence[LedgerEntry], limits: Mapping[str, Limit]) -> bool:
+    """Whether a charge is written, now or when it was made before under its key."""
+    named = [((account_name(entry.account), entry.budget), entry) for entry in entries]
+    with connection.pipeline(), connection.transaction() as transaction:
+        connection.execute(_LOCK, (_locks(name for (name, _), _ in named),))
+        before = connection.execute("SELECT 1 FROM ig_guardrail.charge_keys WHERE key = %s", (key,))
+        rows = _read(connection, {page: _earliest(entry.turn, limits[entry.budget]) for page, entry in named})
+        if before.fetchone() is not None:
+            return True
+        kept = dict(rows)
+        for page, entry in named:
+            more = charged(kept.get(page, {}), entry, limits[entry.budget])
+            if more is None:
+                raise psycopg.Rollback(transaction)
+            kept[page] = more
+        connection.execute("INSERT INTO ig_guardrail.charge_keys VALUES (%s)", (key,))
+        _write(connection, rows, kept, limits)
+        return True
+    return False
+
+
+def _write(
+    connection: Connection,
+    rows: Mapping[_Page, Mapping[int, Decimal]],
+    kept: Mapping[_Page, Mapping[int, Decimal]],
+    limits: Mapping[str, Limit],
+) -> None:
+    """Write what is kept of pages in place of their rows, as far as it is not there."""
+    settled, new = [], []
+    for (name, budget), page in kept.items():
+        until, there = settled_until(max(page), limits[budget]), rows.get((name, budget), {})
+        settled.append((name, budget, until, max((turn for turn in page if turn <= until), default=-1)))
+        new += [(name, budget, turn, str(cost)) for turn, cost in page.items() if there.get(turn) != cost]
+    connection.execute(_SETTLE, _columns(settled, 4))
+    connection.execute(_WRITE, _columns(new, 4))
+    connection.execute(_USE, (sorted({name for name, _ in kept}),))
+
+
+def _forget(connection: Connection, which: str, values: Sequence[object], most: int) -> int:
+    """Forget so many accounts at most; how many they were. What is charged meanwhile is charged before, or after."""
+    ordered = f"""SELECT account FROM ig_guardrail.turns WHERE {which} ORDER BY EXISTS (
+        SELECT FROM ig_guardrail.charges WHERE charges.account = turns.account), used LIMIT %s"""
+    names = [name for (name,) in connection.execute(ordered, (*values, most)).fetchall()]
+    with connection.transaction():
+        connection.execute(_LOCK, (_locks(names),))
+        still = f"SELECT account FROM ig_guardrail.turns WHERE account = ANY(%s) AND {which} FOR UPDATE"
+        gone = [name for (name,) in connection.execute(still, (names, *values)).fetchall()]
+        for table in ("answers", "charges", "turns"):
+            connection.execute(f"DELETE FROM ig_guardrail.{table} WHERE account = ANY(%s)", (gone,))
+    return len(gone)
+
+
+def _read(connection: Connection, pages: Mapping[_Page, int]) -> dict[_Page, dict[int, Decimal]]:
+    """Cost by turn, of each page from its earliest turn on that still counts."""
+    found: dict[_Page, dict[int, Decimal]] = {}
+    values = _columns([(*page, earliest) for page, earliest in pages.items()], 3)
+    for name, budget, turn, cost in connection.execute(_PAGES, values).fetchall():
+        found.setdefault((name, budget), {})[turn] = written_cost(cost)
+    return found
+
+
+def _earliest(turn: int, limit: Limit) -> int:
+    return turn - limit.window if limit.window else -1
+
+
+def _columns(rows: Sequence[tuple[object, ...]], count: int) -> tuple[list[object], ...]:
+    """Rows as columns, each of them one value of a statement."""
+    return tuple([row[i] for row in rows] for i in range(count))
+
+
+def _locks(names: Iterable[str]) -> list[int]:
+    """What stands for accounts among advisory locks, in the order in which everyone takes them."""
+    return sorted({int(name[:16], 16) - 2**63 for name in names})
