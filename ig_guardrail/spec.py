@@ -29,7 +29,7 @@ class GuardrailSpec:
     reward       ranks candidates: "relevance" (packaged), a folder, or "classifier:PATH"
     critic       foresees budgets, to rank candidates: "foresight" (packaged), or a folder
     exit         a folder with an early exit for strategy `early_exit`; the packaged one if left out
-    ledger       what conversations have spent: a SQLite file, or a ledger; that of the process if left out
+    ledger       what conversations have spent: a SQLite file, postgresql://..., or a ledger; the process's if left out
     cost_models  those that the policy leaves to the program, by name
     limits       bounds on any request, such as the seconds that it may search
     revision     a branch, tag or commit of a hub model; its main branch if left out
@@ -48,7 +48,7 @@ class GuardrailSpec:
     reward: str | None = None
     critic: str | None = None
     exit: str | Path | None = None
-    ledger: str | Path | Ledger | None = None
+    ledger: str | Path | Ledger | None = field(default=None, repr=False)  # an address may hold a password
     cost_models: Mapping[str, CostModel] = field(default_factory=dict)
     limits: Limits | None = None
     revision: str | None = None

@@ -62,6 +62,13 @@ class AuditLog:
             head = self._begun_anew(self._standing(), now)
             return self._write({"at": now.isoformat(timespec="seconds"), **entry}, head)
 
+    def prune(self) -> int:
+        """Delete the old files that are not kept any longer; how many they were. Raises AuditError."""
+        with self._held():
+            before = len(self.files.before())
+            self._dropped(self._standing(), self._clock())
+            return before - len(self.files.before())
+
     def keep_policy(self, sha256: str, normal_form: str) -> None:
         """Keep a policy by its hash, once. Raises AuditError."""
         if sha256 not in self._kept:

@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from ig_guardrail import __version__
-from ig_guardrail.cli.commands import audit, cache, index, keys, policy, train
+from ig_guardrail.cli.commands import audit, cache, index, keys, ledger, policy, train
 from ig_guardrail.cli.commands.adopt import adopt_command
 from ig_guardrail.cli.commands.chat import chat_command
 from ig_guardrail.cli.commands.demo import demo_command
@@ -49,6 +49,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(cache.app, name="cache")
 app.add_typer(index.app, name="index")
 app.add_typer(keys.app, name="keys")
+app.add_typer(ledger.app, name="ledger")
 app.add_typer(train.app, name="train")
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
+
+from ig_guardrail.errors import RequestError
 
 OWN = "what the model's makers set"
 MOST_STREAMS = 256
@@ -84,8 +87,14 @@ TenantOption: TypeAlias = Annotated[
     str | None, typer.Option("--tenant", help="Names whom conversations belong to, for budgets that all of them share.")
 ]
 LedgerOption: TypeAlias = Annotated[
-    Path | None,
-    typer.Option("--ledger", help="The SQLite file that shared budgets are kept in; in memory if left out."),
+    str | None,
+    typer.Option(
+        "--ledger",
+        help="What keeps shared budgets: a SQLite file, or postgresql://USER@HOST/DATABASE; memory if left out.",
+    ),
+]
+OlderThan: TypeAlias = Annotated[
+    str | None, typer.Option("--older-than", metavar="DAYS", help="Age from which on it is dropped: '180d'.")
 ]
 Tools: TypeAlias = Annotated[
     Path | None,
@@ -150,3 +159,20 @@ CriticOption: TypeAlias = Annotated[
     str | None,
     typer.Option("--critic", help="Foresees budgets, to rank candidates: 'foresight', or a folder of `train critic`."),
 ]
+
+
+def read_days(older_than: str | None, kept: int | None, other: str) -> int | None:
+    """The days of `--older-than`. Raises RequestError for what are none, and where nothing says what is dropped.
+
+    kept: what `other`, the name of another option, says
+    """
+    if older_than is None:
+        if kept is None:
+            raise RequestError(
+                "it is not said what is dropped", where="prune", fix=f"give --older-than 180d, or {other}"
+            )
+        return None
+    found = re.fullmatch(r"([1-9][0-9]{0,5})d", older_than)
+    if found is None:
+        raise RequestError(f"{older_than!r:.40} is no number of days", where="--older-than", fix="write it as 180d")
+    return int(found[1])

@@ -43,19 +43,18 @@ _PAGES = (
     " JOIN unnest(%s::text[], %s::text[], %s::bigint[]) AS page (account, budget, earliest) USING (account, budget)"
     " WHERE turn > earliest"
 )
-_SETTLE = (
-    "DELETE FROM ig_guardrail.charges AS old USING unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[])"
-    " AS page (account, budget, until, kept)"
-    " WHERE (old.account, old.budget) = (page.account, page.budget) AND turn <= until AND turn <> kept"
-)
-_WRITE = (
-    "INSERT INTO ig_guardrail.charges SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::text[])"
-    " ON CONFLICT (account, budget, turn) DO UPDATE SET cost = excluded.cost"
-)
-_USE = (  # to the hour, so that a charge seldom writes it
-    "INSERT INTO ig_guardrail.turns AS old SELECT account, 0, now() FROM unnest(%s::text[]) AS account"
-    " ON CONFLICT (account) DO UPDATE SET used = now() WHERE old.used < now() - interval '1 hour'"
-)
+_BEFORE = " UNION ALL SELECT NULL, NULL, NULL, NULL FROM ig_guardrail.charge_keys WHERE key = %s"
+_WRITE = """WITH
+    key AS (INSERT INTO ig_guardrail.charge_keys VALUES (%s)),
+    settled AS (
+        DELETE FROM ig_guardrail.charges AS old USING unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[])
+        AS page (account, budget, until, kept)
+        WHERE old.account = page.account AND old.budget = page.budget AND turn <= until AND turn <> kept),
+    used AS (  -- to the hour, so that a charge seldom writes it
+        INSERT INTO ig_guardrail.turns AS old SELECT account, 0, now() FROM unnest(%s::text[]) AS account
+        ON CONFLICT (account) DO UPDATE SET used = now() WHERE old.used < now() - interval '1 hour')
+    INSERT INTO ig_guardrail.charges SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::text[])
+    ON CONFLICT (account, budget, turn) DO UPDATE SET cost = excluded.cost"""
 _KEYS_LIVE_S = 600  # far longer than a charge is tried again
 _KEYS_SWEPT_S = 60
 _DAY_S = 86_400
@@ -100,7 +99,7 @@ class PostgresLedger:
 
     def spent(self, account: str, turn: int, limit: Limit) -> float:
         page = account_name(account), limit.budget
-        rows = self._database.call(lambda connection: _read(connection, {page: _earliest(turn, limit)}))
+        rows = _rows(self._ask(_PAGES, *_asked({page: _earliest(turn, limit)})))
         return float(total(rows.get(page, {}).items(), turn, limit))
 
     def knows(self, account: str, answer: str) -> bool:
@@ -200,24 +199,37 @@ def _charge(connection: Connection, key: UUID, entries: Sequence[LedgerEntry], l
     named = [((account_name(entry.account), entry.budget), entry) for entry in entries]
     with connection.pipeline(), connection.transaction() as transaction:
         connection.execute(_LOCK, (_locks(name for (name, _), _ in named),))
-        before = connection.execute("SELECT 1 FROM ig_guardrail.charge_keys WHERE key = %s", (key,))
-        rows = _read(connection, {page: _earliest(entry.turn, limits[entry.budget]) for page, entry in named})
-        if before.fetchone() is not None:
-            return True
-        kept = dict(rows)
-        for page, entry in named:
-            more = charged(kept.get(page, {}), entry, limits[entry.budget])
-            if more is None:
+        pages = {page: _earliest(entry.turn, limits[entry.budget]) for page, entry in named}
+        found = connection.execute(_PAGES + _BEFORE, (*_asked(pages), key)).fetchall()
+        taken = any(name is None for name, *_ in found)
+        if not taken:
+            rows = _rows(found)
+            kept = _charged(rows, named, limits)
+            if kept is None:
                 raise psycopg.Rollback(transaction)
-            kept[page] = more
-        connection.execute("INSERT INTO ig_guardrail.charge_keys VALUES (%s)", (key,))
-        _write(connection, rows, kept, limits)
-        return True
-    return False
+            _write(connection, key, rows, kept, limits)
+            taken = True
+    return taken
+
+
+def _charged(
+    rows: Mapping[_Page, Mapping[int, Decimal]],
+    named: Iterable[tuple[_Page, LedgerEntry]],
+    limits: Mapping[str, Limit],
+) -> dict[_Page, Mapping[int, Decimal]] | None:
+    """The pages of entries, with all of them charged; None if one of them overdraws its limit."""
+    kept = dict(rows)
+    for page, entry in named:
+        more = charged(kept.get(page, {}), entry, limits[entry.budget])
+        if more is None:
+            return None
+        kept[page] = more
+    return kept
 
 
 def _write(
     connection: Connection,
+    key: UUID,
     rows: Mapping[_Page, Mapping[int, Decimal]],
     kept: Mapping[_Page, Mapping[int, Decimal]],
     limits: Mapping[str, Limit],
@@ -228,9 +240,8 @@ def _write(
         until, there = settled_until(max(page), limits[budget]), rows.get((name, budget), {})
         settled.append((name, budget, until, max((turn for turn in page if turn <= until), default=-1)))
         new += [(name, budget, turn, str(cost)) for turn, cost in page.items() if there.get(turn) != cost]
-    connection.execute(_SETTLE, _columns(settled, 4))
-    connection.execute(_WRITE, _columns(new, 4))
-    connection.execute(_USE, (sorted({name for name, _ in kept}),))
+    names = sorted({name for name, _ in kept})
+    connection.execute(_WRITE, (key, *_columns(settled, 4), names, *_columns(new, 4)))
 
 
 def _forget(connection: Connection, which: str, values: Sequence[object], most: int) -> int:
@@ -247,13 +258,17 @@ def _forget(connection: Connection, which: str, values: Sequence[object], most: 
     return len(gone)
 
 
-def _read(connection: Connection, pages: Mapping[_Page, int]) -> dict[_Page, dict[int, Decimal]]:
-    """Cost by turn, of each page from its earliest turn on that still counts."""
-    found: dict[_Page, dict[int, Decimal]] = {}
-    values = _columns([(*page, earliest) for page, earliest in pages.items()], 3)
-    for name, budget, turn, cost in connection.execute(_PAGES, values).fetchall():
-        found.setdefault((name, budget), {})[turn] = written_cost(cost)
-    return found
+def _asked(pages: Mapping[_Page, int]) -> tuple[list[object], ...]:
+    """Pages as `_PAGES` takes them: of each, the turn behind which costs still count."""
+    return _columns([(*page, earliest) for page, earliest in pages.items()], 3)
+
+
+def _rows(found: Iterable[tuple[Any, ...]]) -> dict[_Page, dict[int, Decimal]]:
+    """By page, cost by turn."""
+    rows: dict[_Page, dict[int, Decimal]] = {}
+    for name, budget, turn, cost in found:
+        rows.setdefault((name, budget), {})[turn] = written_cost(cost)
+    return rows
 
 
 def _earliest(turn: int, limit: Limit) -> int:

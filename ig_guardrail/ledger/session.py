@@ -51,7 +51,7 @@ class Executor(Protocol):
 
 
 class Ledger(Protocol):
-    """Keeps charges by account. Safe to share between threads; `SQLiteLedger` between processes too."""
+    """Keeps charges by account. Safe to share between threads; in a file or database between processes too."""
 
     def turn(self, account: str) -> int:
         """The number of the next turn, from 1."""

@@ -101,13 +101,17 @@ class SQLiteLedger:
         Their budgets are whole again, and answers of theirs that come back are charged.
         """
         with self._transaction() as connection:
-            earliest = int(time.time() - days * _DAY_S)
-            for table in ("answers", "charges"):
-                connection.execute(
-                    f"DELETE FROM {table} WHERE account IN (SELECT account FROM turns WHERE used < ?)",
-                    (earliest,),
-                )
-            return connection.execute("DELETE FROM turns WHERE used < ?", (earliest,)).rowcount
+            return _forget(connection, "WHERE used < ?", int(time.time() - days * _DAY_S))
+
+    def keep(self, accounts: int) -> int:
+        """Forget accounts until so many are left; how many they were.
+
+        First those that have spent nothing, and of them, and of the others, those that were silent for longest.
+        """
+        with self._transaction() as connection:
+            (count,) = connection.execute("SELECT count(*) FROM turns").fetchone()
+            spenders = "EXISTS (SELECT 1 FROM charges WHERE charges.account = turns.account)"
+            return _forget(connection, f"ORDER BY {spenders}, used LIMIT ?", max(0, count - accounts))
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -221,6 +225,13 @@ def _rows(connection: sqlite3.Connection, name: str, turn: int, limit: Limit) ->
     for own, cost in found:
         rows[own] = EXACT.add(rows.get(own, NOTHING), written_cost(cost))
     return rows
+
+
+def _forget(connection: sqlite3.Connection, which: str, value: int) -> int:
+    names = connection.execute(f"SELECT account FROM turns {which}", (value,)).fetchall()
+    for table in ("answers", "charges", "turns"):
+        connection.executemany(f"DELETE FROM {table} WHERE account = ?", names)
+    return len(names)
 
 
 def _use(connection: sqlite3.Connection, name: str, turn: int) -> None:

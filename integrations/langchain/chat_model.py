@@ -154,7 +154,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
     max_retries: int | None = None
     """Accepted and not used: a request that failed here would fail again."""
     ledger: str | Path | Any = Field(default=None, exclude=True, repr=False)
-    """Where conversations are kept: a file for `SQLiteLedger`, or a ledger; None is the memory of this process."""
+    """Where conversations are kept: a SQLite file, postgresql://..., or a ledger; None is this process's memory."""
     cost_models: Mapping[str, InstanceOf[CostModel]] = Field(default_factory=dict, exclude=True, repr=False)
     """What the policy leaves to the program (`kind: provided`), by name."""
     reward: str | None = Field(default=None, min_length=1)

@@ -89,7 +89,7 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
     unjudged_blocks: Sequence[str] = ()
     """Kinds of content that pass although no policy reads them: "image", "audio", "video", "file"."""
     ledger: str | Path | Any = Field(default=None, exclude=True, repr=False, frozen=True)
-    """Where conversations are kept: a file for `SQLiteLedger`, or a ledger; None is the memory of this process."""
+    """Where conversations are kept: a SQLite file, postgresql://..., or a ledger; None is this process's memory."""
 
     cost_models: Mapping[str, InstanceOf[CostModel]] = Field(
         default_factory=dict, exclude=True, repr=False, frozen=True

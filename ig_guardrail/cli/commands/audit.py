@@ -67,6 +67,29 @@ def verify_command(
     raise typer.Exit(int(not all(one.ok for one in found)))
 
 
+@app.command("prune")
+def prune_command(
+    file: Annotated[Path, typer.Argument(help="The file that `--audit` named.")],
+    older_than: options.OlderThan = None,
+    keep_files: Annotated[
+        int | None, typer.Option("--keep-files", min=1, help="How many files before the newest are kept.")
+    ] = None,
+    key_file: options.AuditKeyFile = None,
+) -> None:
+    """Delete old files of a log, and write a line that says which, so that the rest can still be verified.
+
+    Whole files only, and never the newest. A program that writes the log may run meanwhile.
+    """
+    from ig_guardrail.audit.files import logs_of
+    from ig_guardrail.audit.log import AuditLog
+    from ig_guardrail.settings import AuditFile
+
+    days = options.read_days(older_than, keep_files, "--keep-files")
+    (log,) = logs_of([file])
+    gone = AuditLog(AuditFile(log.path, key_file, keep_days=days, keep_files=keep_files)).prune()
+    print(f"{log.path}: {gone} file{'s' * (gone != 1)} deleted")
+
+
 @app.command("replay")
 def replay_command(
     files: Files,

@@ -166,7 +166,7 @@ def _answer_file(
     out: Path,
     streams: int,
     timeout: float | None,
-    ledger: Path | None,
+    ledger: str | None,
 ) -> NoReturn:
     """Answer the rows under a progress bar, and say how they ended. Exits with code 2 if some failed, else 0."""
     from ig_guardrail.cli.batch import answer_under_bar, check_conversations, setting_of

@@ -14,6 +14,7 @@ from ig_guardrail.integrations.openai_server.observing.settings import ObserveCo
 from ig_guardrail.integrations.openai_server.settings.serve_config import ServeConfig, ServeLimits
 from ig_guardrail.integrations.openai_server.settings.yaml_settings import read_settings
 from ig_guardrail.integrations.openai_server.stored import Bounds
+from ig_guardrail.ledger import is_address
 from ig_guardrail.settings import AuditFile, Limits, RecordingFile
 from ig_guardrail.spec import GuardrailSpec
 
@@ -142,7 +143,7 @@ SECTIONS = (
     *(ServeFile, LimitsSection, ObserveSection, AuditSection, RecordSection, CanarySection, StoredSection),
     PolicySection,
 )
-PLACES = ("keys", "uds", "ledger")  # always paths; other names are paths where there is such a file
+PLACES = ("keys", "uds", "ledger")  # paths, but for a database's address; other names are where there is such a file
 OPENED = ("model", "device", "dtype", "weights", "revision", "context", "reward", "critic", "ledger", "reload")
 SERVED = ("name", "refusal_style", "quiet", "drain", "without_keys", "host", "port", "uds")
 
@@ -194,7 +195,7 @@ def _placed(file: ServeFile, folder: Path) -> dict[str, Any]:
         return one.model_copy(update={"file": found(one.file), "canary": canary})
 
     told = {name: getattr(file, name) for name in ServeFile.model_fields}
-    told |= {name: path(told[name]) for name in PLACES if told[name] is not None}
+    told |= {name: path(told[name]) for name in PLACES if told[name] is not None and not is_address(told[name])}
     told |= {name: found(told[name]) for name in ("model", "reward", "critic")}
     told["policies"] = {name: policy(one) for name, one in file.policies.items()}
     if file.audit is not None:
