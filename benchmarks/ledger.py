@@ -1,6 +1,6 @@
 """Charges a second, and how long one takes, of many processes that share a ledger.
 
-    python benchmarks/ledger.py                             SQLite, and a PostgreSQL server that is begun and thrown away
+    python benchmarks/ledger.py                             SQLite, and a PostgreSQL server that is begun for it
     python benchmarks/ledger.py --address postgresql://...  a server that runs; what its ledger holds stays there
 
 Each process charges two budgets at a time, as a block of an answer does, of accounts of its own or all of one account.

@@ -1,7 +1,8 @@
 """A ledger in PostgreSQL, shared by the processes of many hosts.
 
-A charge is one transaction and two round trips, however many budgets it is made under: its accounts are locked, in
-order, and read; what they come to is decided here, as in every other ledger; what changed is written and committed.
+A charge is one transaction, however many budgets it is made under, and under limits that forget nothing one round trip:
+the function `ig_guardrail.charge` locks the accounts, in order, adds up, and writes. Where a limit forgets, there are
+two: the accounts are locked and read; what they come to is decided here, as in every other ledger; it is written.
 `synchronous_commit` is on: a charge that was answered with True survives a kill and a power cut of the database.
 
 A charge has a key, which is written with it. Where a connection breaks and nobody knows whether the charge was
@@ -21,23 +22,60 @@ from uuid import UUID, uuid4
 
 import psycopg
 
+from ig_guardrail.budget import exact
 from ig_guardrail.ledger.database import CONNECTIONS, Connection, Database
 from ig_guardrail.ledger.rows import account_name, charged, settled_until, total, written_cost
 from ig_guardrail.ledger.session import LedgerEntry, Limit
 
+_ADD_UP = """CREATE FUNCTION ig_guardrail.charge(
+    charge_key uuid, locks bigint[], names text[], budgets text[], turns bigint[], costs text[], grants float8[]
+) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE fits boolean; sums text[];
+BEGIN
+    PERFORM pg_advisory_xact_lock(one) FROM unnest(locks) AS one;  -- the statements below see what others wrote before
+    IF EXISTS (SELECT FROM ig_guardrail.charge_keys WHERE key = charge_key) THEN
+        RETURN true;
+    END IF;
+    SELECT bool_and(cost::float8 <= granted), array_agg(name), array_agg(budget), array_agg(turn), array_agg(cost::text)
+        INTO fits, names, budgets, turns, sums
+    FROM (
+        SELECT name, owed.budget, granted, greatest(owed.turn, max(old.turn)) AS turn,
+            owed.cost + coalesce(sum(old.cost::numeric), 0) AS cost
+        FROM (
+            SELECT name, budget, granted, max(turn) AS turn, sum(cost::numeric) AS cost
+            FROM unnest(names, budgets, turns, costs, grants) AS entry (name, budget, turn, cost, granted)
+            GROUP BY name, budget, granted
+        ) AS owed
+        LEFT JOIN ig_guardrail.charges AS old ON old.account = name AND old.budget = owed.budget
+        GROUP BY name, owed.budget, granted, owed.turn, owed.cost
+    ) AS page;
+    IF NOT fits THEN
+        RETURN false;
+    END IF;
+    DELETE FROM ig_guardrail.charges AS old USING unnest(names, budgets, turns) AS page (name, budget, turn)
+        WHERE old.account = name AND old.budget = page.budget AND old.turn <> page.turn;
+    INSERT INTO ig_guardrail.charges SELECT * FROM unnest(names, budgets, turns, sums)
+        ON CONFLICT (account, budget, turn) DO UPDATE SET cost = excluded.cost;
+    INSERT INTO ig_guardrail.turns AS old SELECT DISTINCT name, 0, now() FROM unnest(names) AS name
+        ON CONFLICT (account) DO UPDATE SET used = now() WHERE old.used < now() - interval '1 hour';
+    INSERT INTO ig_guardrail.charge_keys VALUES (charge_key);
+    RETURN true;
+END $$"""
 MIGRATIONS: Sequence[Sequence[str]] = (  # from version 0 to 1, and so on
     (
         "CREATE TABLE ig_guardrail.turns (account text PRIMARY KEY, last bigint NOT NULL, used timestamptz NOT NULL)",
         "CREATE INDEX turns_used ON ig_guardrail.turns (used)",
         "CREATE TABLE ig_guardrail.answers (account text, sha256 text, PRIMARY KEY (account, sha256))",
-        "CREATE TABLE ig_guardrail.charges (account text, budget text, turn bigint, cost text NOT NULL,"
-        " PRIMARY KEY (account, budget, turn))",
+        "CREATE TABLE ig_guardrail.charges (account text, budget text, turn bigint,"
+        " cost text NOT NULL CHECK (cost ~ '^[0-9]'), PRIMARY KEY (account, budget, turn))",
         "CREATE TABLE ig_guardrail.charge_keys (key uuid PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())",
         "CREATE INDEX charge_keys_at ON ig_guardrail.charge_keys (at)",
+        _ADD_UP,
     ),
 )
 _MIGRATING = 0x6967_6C65_6467_6572  # the lock that is held meanwhile, of all programs that use this database
 _LOCK = "SELECT pg_advisory_xact_lock(key) FROM unnest(%s::bigint[]) AS key"
+_CHARGE = "SELECT ig_guardrail.charge(%s, %s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::float8[])"
 _PAGES = (
     "SELECT account, budget, turn, cost FROM ig_guardrail.charges"
     " JOIN unnest(%s::text[], %s::text[], %s::bigint[]) AS page (account, budget, earliest) USING (account, budget)"
@@ -197,6 +235,17 @@ class PostgresLedger:
 def _charge(connection: Connection, key: UUID, entries: Sequence[LedgerEntry], limits: Mapping[str, Limit]) -> bool:
     """Whether a charge is written, now or when it was made before under its key."""
     named = [((account_name(entry.account), entry.budget), entry) for entry in entries]
+    if not any(limits[entry.budget].forgets for entry in entries):
+        values = [(*p, e.turn, str(exact(e.cost)), float(limits[e.budget].granted)) for p, e in named]
+        found = connection.execute(_CHARGE, (key, _locks(name for (name, _), _ in named), *_columns(values, 5)))
+        return bool((found.fetchone() or (False,))[0])
+    return _charge_forgetting(connection, key, named, limits)
+
+
+def _charge_forgetting(
+    connection: Connection, key: UUID, named: Sequence[tuple[_Page, LedgerEntry]], limits: Mapping[str, Limit]
+) -> bool:
+    """The same where limits forget."""
     with connection.pipeline(), connection.transaction() as transaction:
         connection.execute(_LOCK, (_locks(name for (name, _), _ in named),))
         pages = {page: _earliest(entry.turn, limits[entry.budget]) for page, entry in named}

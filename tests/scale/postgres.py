@@ -15,6 +15,7 @@ import pytest
 
 from ig_guardrail.ledger.postgres import PostgresLedger
 
+SCALE = pytest.mark.skipif("IG_TEST_SCALE" not in os.environ, reason="$IG_TEST_SCALE is not set: `make test-scale`")
 SETTINGS = ("listen_addresses=", "shared_buffers=32MB", "max_connections=60")
 PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin", "/usr/local/pgsql/bin")
 ADVICE = "no PostgreSQL server is installed here: `apt-get install postgresql-15`, or its programs on the PATH"
