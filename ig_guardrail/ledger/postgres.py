@@ -137,7 +137,8 @@ class PostgresLedger:
 
     def spent(self, account: str, turn: int, limit: Limit) -> float:
         page = account_name(account), limit.budget
-        rows = _rows(self._ask(_PAGES, *_asked({page: _earliest(turn, limit)})))
+        values = _asked({page: _earliest(turn, limit)})
+        rows = self._database.call(lambda connection: _rows(connection.execute(_PAGES, values).fetchall()))
         return float(total(rows.get(page, {}).items(), turn, limit))
 
     def knows(self, account: str, answer: str) -> bool:
