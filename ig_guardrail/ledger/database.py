@@ -178,4 +178,4 @@ def _shown(parameters: Mapping[str, Any]) -> str:
     host, port = str(parameters.get("host", "")), str(parameters.get("port", ""))
     user = f"{parameters['user']}@" if "user" in parameters else ""
     base, socket = ("", f"?host={host}") if host.startswith("/") else (host, "")
-    return f"postgresql://{user}{base}{port and f':{port}'}/{parameters.get('dbname', '')}{socket}"
+    return f"postgresql://{user}{base}{f':{port}' if port.isdigit() else ''}/{parameters.get('dbname', '')}{socket}"

@@ -183,12 +183,12 @@ def test_a_context_reaches_the_engine(ig: Command, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(assembly, "open_guardrail", open_guardrail)
     ig(*ASK, "--context", "64", "--model", "some/model", "--revision", "v1", "--exit", "there")
-    ig("chat", "--context", "32", "--model", "some/model", "--revision", "v2", "--ledger", "file")
+    ig("chat", "--context", "32", "--model", "some/model", "--revision", "v2", "--ledger", "postgresql://u@h/d")
     assert [(spec.model, spec.context, spec.revision) for spec in asked] == [
         ("some/model", 64, "v1"),
         ("some/model", 32, "v2"),
     ]
-    assert (asked[0].exit, asked[1].exit, str(asked[1].ledger)) == ("there", None, "file")
+    assert (asked[0].exit, asked[1].exit, asked[1].ledger) == ("there", None, "postgresql://u@h/d")
 
 
 def test_a_strategy_and_a_language_may_be_chosen(ig: Command, says: Says) -> None:
