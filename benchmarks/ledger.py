@@ -4,7 +4,8 @@
     python benchmarks/ledger.py --address postgresql://...  a server that runs; what its ledger holds stays there
 
 Each process charges two budgets at a time, as a block of an answer does, of accounts of its own or all of one account.
-Costs are so small that nothing is refused. Both ledgers wait for the disk before they answer.
+Costs are so small that nothing is refused. Both ledgers wait for the disk before they answer. Time of processors is
+told beside, since others may be at work on the machine: that of the callers, and of a server that was begun here.
 """
 
 from __future__ import annotations
@@ -41,45 +42,45 @@ def charge(place: str, account: str, begin: Any, seconds: float, told: Any) -> N
     entries = [LedgerEntry(account, 1, name, 1e-6) for name in LIMITS]
     ledger.charge(entries, LIMITS)
     begin.wait()
-    until = time.perf_counter() + seconds
+    until, worked = time.perf_counter() + seconds, time.process_time()
     while (began := time.perf_counter()) < until:
         if not ledger.charge(entries, LIMITS):
             raise AssertionError("a charge was refused")
         took.append(time.perf_counter() - began)
-    told.put(took)
+    told.put((took, time.process_time() - worked))
 
 
-def measure(place: str, accounts: Sequence[str], seconds: float) -> list[float]:
-    """How long each charge took, of a process for each account; seconds, sorted."""
+def measure(place: str, accounts: Sequence[str], seconds: float) -> tuple[list[float], float]:
+    """How long each charge took, of a process for each account, sorted; and how long processors worked. Seconds."""
     context = get_context("spawn")
     begin, told = context.Barrier(len(accounts)), context.Queue()
     processes = [context.Process(target=charge, args=(place, one, begin, seconds, told)) for one in accounts]
     for process in processes:
         process.start()
-    took = sorted(one for _ in processes for one in told.get(timeout=seconds + 120))
+    found = [told.get(timeout=seconds + 120) for _ in processes]
     for process in processes:
         process.join()
-    return took
+    return sorted(one for took, _ in found for one in took), sum(worked for _, worked in found)
 
 
-def rows_of(kind: str, how: str, took: Sequence[float], seconds: float, bound: float | None) -> list[tables.Row]:
-    """Charges a second, and of one charge the median and the 99th percentile in milliseconds."""
+def worked_by(folder: Path) -> float:
+    """How long processors have worked for a server, by its folder: itself, and connections that are closed. Seconds."""
+    process = (folder / "data" / "postmaster.pid").read_text().splitlines()[0]
+    told = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, told[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def rows_of(kind: str, how: str, took: Sequence[float], seconds: float, worked: float) -> list[tables.Row]:
+    """Charges a second; of one charge the median, the 99th percentile, and the time of processors, in milliseconds."""
     rate, cuts = len(took) / seconds, statistics.quantiles(took, n=100)
-    limit = None if bound is None else f">= {bound:g}"
-    title = f"{kind}, {how}"
+    bound = (f">= {AIM:g}", rate >= AIM) if (kind, how) == ("postgres", "apart") else (None, None)
+    told = {"p50, ms": cuts[49], "p99, ms": cuts[98], "time of processors, ms": worked / len(took)}
     return [
-        tables.row(
-            kind,
-            f"{how} rate",
-            f"{title}: charges a second",
-            round(rate),
-            None,
-            len(took),
-            limit,
-            bound is None or rate >= bound,
+        tables.row(kind, f"{how} rate", f"{how}: charges a second", round(rate), None, len(took), *bound),
+        *(
+            tables.row(kind, f"{how} {name}", f"{how}: {name}", round(value * 1e3, 2), None, len(took))
+            for name, value in told.items()
         ),
-        tables.row(kind, f"{how} p50", f"{title}: p50, ms", round(cuts[49] * 1e3, 2), None, len(took)),
-        tables.row(kind, f"{how} p99", f"{title}: p99, ms", round(cuts[98] * 1e3, 2), None, len(took)),
     ]
 
 
@@ -91,23 +92,26 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--only", choices=("postgres", "sqlite"))
     parser.add_argument("--out", type=Path, default=HERE / "out")
     options = parser.parse_args(arguments)
-    busy = round(os.getloadavg()[0], 1)
     rows: list[tables.Row] = []
     with ExitStack() as stack:
         places: dict[str, str] = {}
+        begun = None
         if options.only != "sqlite":
-            places["postgres"] = options.address or stack.enter_context(thrown_away()).address
+            begun = None if options.address else stack.enter_context(thrown_away())
+            places["postgres"] = options.address or begun.address
         if options.only != "postgres":
             places["sqlite"] = f"{stack.enter_context(tempfile.TemporaryDirectory())}/ledger.db"
         for kind, place in places.items():
+            folder = begun.folder if begun is not None and kind == "postgres" else None
             for how in ("apart", "together"):
+                busy, before = round(os.getloadavg()[0], 1), worked_by(folder) if folder else 0.0
                 accounts = [f"{how} {n if how == 'apart' else ''}" for n in range(options.processes)]
-                took = measure(place, accounts, options.seconds)
-                bound = AIM if (kind, how) == ("postgres", "apart") else None
-                rows += rows_of(kind, how, took, options.seconds, bound)
+                took, worked = measure(place, accounts, options.seconds)
+                worked += worked_by(folder) - before if folder else 0.0
+                rows += [{**row, "load": busy} for row in rows_of(kind, how, took, options.seconds, worked)]
     machine = f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores"
     title = f"Charges of {options.processes} processes"
-    publish(options.out / "ledger.json", title, rows, machine=machine, processes=options.processes, load=busy)
+    publish(options.out / "ledger.json", title, rows, machine=machine, processes=options.processes)
     return 0
 
 
