@@ -15,6 +15,7 @@ import os
 import re
 import shlex
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ from typer.main import get_command
 
 from ig_guardrail.cli.main import app, run
 from ig_guardrail.drive.records.auditor import Auditor
+from ig_guardrail.ledger import SQLiteLedger
 from ig_guardrail.settings import AuditFile
 from ig_guardrail.workbench.traffic.bench import open_bench
 from ig_guardrail.workbench.traffic.recordings import recording_of_text
@@ -47,6 +49,7 @@ CHECKED_ONLY = {
     "ig-guardrail chat": "waits for someone to write",
     "ig-guardrail serve": "serves until it is stopped; what talks to it is run by `test_served_pages.py`",
     "ig-guardrail studio": "waits for someone to open its page",
+    "ig-guardrail ledger prune postgresql://": "needs a database; `make test-scale` makes one",
     "ig-guardrail demo": "a test of its own runs it",
     "ig-guardrail keys": "draws another key each time; `test_operators_page.py` runs it",
     "chmod": "of a file of the reader's own",
@@ -86,6 +89,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "prompts.jsonl").write_text('{"prompt": "Why is the sky blue?"}\n')
     write_traffic(tmp_path)
     write_audit(tmp_path)
+    write_ledger(tmp_path / "ledger.db")
     return tmp_path
 
 
@@ -130,6 +134,16 @@ def write_audit(folder: Path) -> None:
     (folder / "changed.jsonl").write_text(lines[0] + lines[1].replace('"ended"', '"refused"'))
     (folder / "audit.key").write_text("k" * 64)
     (folder / "audit.key").chmod(0o600)
+
+
+def write_ledger(path: Path) -> None:
+    """A ledger of three accounts, of which two were silent for a year."""
+    ledger = SQLiteLedger(path)
+    for account in ("silent", "quiet", "lively"):
+        ledger.advance(account, 1)
+        if account == "quiet":
+            with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+                connection.execute("UPDATE turns SET used = used - 365 * 86400")
 
 
 def shop() -> str:

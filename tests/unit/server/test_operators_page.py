@@ -78,5 +78,10 @@ def test_the_container_has_what_it_copies_and_mounts() -> None:
     served = ServeFile.model_validate(yaml.safe_load((DEPLOY / "serve.yaml").read_text()))
     assert float(server["stop_grace_period"].removesuffix("s")) > served.drain
     assert served.keys is not None
-    written = (served.ledger, served.audit.path if served.audit else None)
-    assert all(str(place).startswith("/var/lib/ig-guardrail/") for place in written)
+    assert served.audit is not None
+    assert served.audit.path.startswith("/var/lib/ig-guardrail/")
+    kept = compose["services"]["postgres"]
+    user, database = (kept["environment"][name] for name in ("POSTGRES_USER", "POSTGRES_DB"))
+    assert served.ledger == f"postgresql://{user}@postgres/{database}"
+    assert server["environment"]["PGPASSWORD"] == kept["environment"]["POSTGRES_PASSWORD"]
+    assert "ports" not in kept
