@@ -37,6 +37,7 @@ TAKEN: Mapping[str, Path] = {  # under benchmarks/out, and where the documents h
     "prompts/bench.json": RESULTS / "prompts.json",
     "domains.json": RESULTS / "domains.json",
     "server.json": RESULTS / "server.json",
+    "ledger.json": RESULTS / "ledger.json",
     "quality/figures.json": RESULTS / "quality.json",
     **{f"{name}/results.json": RESULTS / f"{name}.json" for name in (*WIDE, "tuning", "words")},
     **{f"equal/{name}": ROOT / "docs" / "images" / name for name in ("front.svg", "traces.svg")},
@@ -131,6 +132,24 @@ def server(results: Path) -> str:
     loads = [row["load"] for row in result["figures"]]
     busy = f"Others were at work on the machine (load {min(loads)} to {max(loads)} when a part began)."
     return f"{_measured(result)} {busy}\n\n{tables.markdown(result['figures'])}"
+
+
+def charges(results: Path) -> str:
+    """Ledgers under the charges of many processes: a line for each, and for each way in which accounts are shared."""
+    result = _read(results, "ledger")
+    lines: dict[tuple[str, str], list[str]] = {}
+    for row in result["figures"]:
+        lines.setdefault((row["part"], row["title"].partition(":")[0]), []).append(tables.number(row["value"]))
+    loads = [row["load"] for row in result["figures"]]
+    (aim,) = (row for row in result["figures"] if row["bound"] is not None)
+    told = (
+        f"Measured {result['measured']} on {result['machine']} ({result['processes']} processes, two budgets a charge);"
+        f" others were at work there (load {min(loads)} to {max(loads)} when a part began). The aim of"
+        f" {aim['bound'].removeprefix('>= ')} charges a second in PostgreSQL, accounts apart, was"
+        f" {'met' if aim['ok'] else 'missed'}."
+    )
+    columns = ("ledger, accounts", "charges a second", "p50, ms", "p99, ms", "time of processors for one, ms")
+    return f"{told}\n\n{_table(columns, [(', '.join(name), *cells) for name, cells in lines.items()])}"
 
 
 def domains(results: Path) -> str:
@@ -437,6 +456,7 @@ DOCUMENTS: Mapping[Path, Sections] = {
         "words": compared("words", CHOSEN_BY),
     },
     ROOT / "docs" / "cost-models.md": {"calibrated": calibrated, "judge": judge, "shared": shared},
+    ROOT / "docs" / "ledgers.md": {"charges": charges},
     ROOT / "docs" / "metrics.md": {"metrics": metrics, "server": server},
     ROOT / "docs" / "performance.md": {"profile": profile, "prompts": prompts, "weights": weights},
     ROOT / "docs" / "results.md": {"equal": compared("equal"), "second": second, "second-over": second_over},

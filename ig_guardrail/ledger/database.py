@@ -25,6 +25,7 @@ _T = TypeVar("_T")
 
 PATIENCE_S = 10.0
 CONNECTIONS = 4  # of a process; a guardrail's charges come one after the other
+_TURN_S = 2.0  # after which a connection is asked for again, so that one is opened again
 _PAUSES_S = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)  # before a call is tried again
 _PARAMETERS: Final[Mapping[str, object]] = {  # unless the address says otherwise
     "application_name": "ig-guardrail",
@@ -35,9 +36,9 @@ _PARAMETERS: Final[Mapping[str, object]] = {  # unless the address says otherwis
     "tcp_user_timeout": 10_000,
     "target_session_attrs": "read-write",
 }
-_SESSION = (  # whoever is cut off from us holds no lock for long; the last is what a charge promises
-    "SET lock_timeout = '10s'; SET statement_timeout = '20s'; SET idle_in_transaction_session_timeout = '10s';"
-    " SET synchronous_commit = on"
+_SESSION = (  # the first two are what a charge rests on; and whoever is cut off from us holds no lock for long
+    "SET synchronous_commit = on; SET default_transaction_isolation = 'read committed';"
+    " SET lock_timeout = '10s'; SET statement_timeout = '20s'; SET idle_in_transaction_session_timeout = '10s'"
 )
 _PASSING = ("08", "57P01", "57P02", "57P03", "40001", "40P01", "25P03", "25006")  # how such states begin
 _WHY = "what a conversation has spent must be known before anything of it is shown"
@@ -54,6 +55,7 @@ class Database:
         self._parameters = _read(address)
         self.name = _shown(self._parameters)
         self._connections = connections
+        self._lost = False  # whether the database was down when it was last asked
         self._turn = ForkSafeLock()
         self._pools: list[tuple[Home, ConnectionPool[Connection]]] = []  # the last is this process's
 
@@ -67,20 +69,28 @@ class Database:
             raise self.unfit(_told(error)) from error
 
     def call(self, work: Callable[[Connection], _T]) -> _T:
-        """What comes of a call, which is made again where its connection broke. Raises LedgerError."""
-        until, tries = time.monotonic() + PATIENCE_S, 0
+        """What comes of a call, which is made again where its connection broke. Raises LedgerError.
+
+        While the database is down, the first call waits for it, and those behind it only a little.
+        """
+        until = time.monotonic() + (min(_TURN_S, PATIENCE_S) if self._lost else PATIENCE_S)
+        tries = 0
         while True:
+            left = until - time.monotonic()
             try:
-                with self._pool().connection(max(0.01, until - time.monotonic())) as connection:
-                    return _worked(work, connection)
+                with self._pool().connection(max(0.01, min(_TURN_S, left))) as connection:
+                    done = _worked(work, connection)
+                    self._lost = False
+                    return done
             except PoolTimeout as error:
-                raise self.unfit(
-                    f"none of {self._connections} connections was to be had for {PATIENCE_S:g} s: "
-                    "the database is down, or they are all busy"
-                ) from error
+                if left <= _TURN_S:
+                    self._lost = True
+                    most = f"none of {self._connections} connections was to be had"
+                    raise self.unfit(f"{most}: the database is down, or they are all busy") from error
             except (psycopg.Error, OSError, ValueError, ArithmeticError) as error:
                 pause = _PAUSES_S[min(tries, len(_PAUSES_S) - 1)]
-                if not _passes(error) or time.monotonic() + pause >= until:
+                if not _passes(error) or pause >= left:
+                    self._lost = _passes(error)
                     raise self.unfit(_told(error)) from error
                 tries += 1
                 time.sleep(pause)
@@ -113,7 +123,7 @@ class Database:
             max_size=self._connections,
             open=True,
             configure=_begin,
-            reconnect_timeout=PATIENCE_S,
+            reconnect_timeout=_TURN_S / 2,
             num_workers=1,
         )
 

@@ -148,6 +148,9 @@ def test_a_database_that_is_down_is_an_error_and_no_free_text(
         ):
             with pytest.raises(LedgerError, match="the ledger cannot be used"):
                 call()
+        monkeypatch.setattr("ig_guardrail.ledger.database.PATIENCE_S", 3_600.0)
+        with pytest.raises(LedgerError, match="the database is down"):  # the first has waited for all
+            spend(ledger)
     finally:
         postgres.start()
     monkeypatch.undo()

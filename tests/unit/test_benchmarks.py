@@ -20,6 +20,7 @@ SCRIPTS = [
     "first_hour",
     "gpu",
     "growth",
+    "ledger",
     "picture",
     "report",
     "server",
