@@ -249,7 +249,10 @@ def _charge_forgetting(
     """The same where limits forget."""
     with connection.pipeline(), connection.transaction() as transaction:
         connection.execute(_LOCK, (_locks(name for (name, _), _ in named),))
-        pages = {page: _earliest(entry.turn, limits[entry.budget]) for page, entry in named}
+        pages: dict[_Page, int] = {}
+        for page, entry in named:
+            earliest = _earliest(entry.turn, limits[entry.budget])
+            pages[page] = min(earliest, pages.get(page, earliest))
         found = connection.execute(_PAGES + _BEFORE, (*_asked(pages), key)).fetchall()
         taken = any(name is None for name, *_ in found)
         if not taken:

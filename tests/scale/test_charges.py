@@ -11,7 +11,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ig_guardrail.ledger import LedgerEntry, Limit, MemoryLedger, ledger_at
@@ -45,6 +45,7 @@ entries = st.builds(
 
 @settings(max_examples=examples(80), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(entries, min_size=1, max_size=4), max_size=8))
+@example([[LedgerEntry("a", 2, "leaving", 0.9)], [LedgerEntry("a", turn, "leaving", 0.2) for turn in (3, 6)]])
 def test_it_decides_as_the_ledger_in_memory(emptied_ledger: Emptied, charges: list[list[LedgerEntry]]) -> None:
     """Whether the database adds up or this program does."""
     ledger, other = emptied_ledger(), MemoryLedger()
