@@ -18,8 +18,8 @@ import torch
 from ig_guardrail.engine.decoding.decode import EngineWork
 from ig_guardrail.engine.decoding.passes import Pass, PassResult
 from ig_guardrail.engine.decoding.prefill import Pace
+from ig_guardrail.engine.futures import WorkFuture, closed_error
 from ig_guardrail.engine.loop import Loop, fail, forked_error
-from ig_guardrail.engine.tree import closed_error
 from ig_guardrail.threads import ForkSafeLock
 
 R = TypeVar("R")
@@ -33,7 +33,7 @@ ReadPasses = Callable[[Sequence[Pass[Any]]], list[PassResult]]
 class ScheduledWork:
     """Work that was begun: the passes it waits for, by place, and what was read of them so far."""
 
-    future: Future[Any]
+    future: WorkFuture[Any]
     work: EngineWork[Any]
     wanted: dict[int, Pass[Any]] = field(default_factory=dict)
     readings: dict[int, PassResult] = field(default_factory=dict)
@@ -70,8 +70,8 @@ class ScheduledWork:
         self.ask(self.work.throw(error))
 
     def dropped(self) -> bool:
-        """Whether the request was closed meanwhile."""
-        return any(one.account.closed for one in self.wanted.values())
+        """Whether the request was closed meanwhile, or nobody waits for it any more."""
+        return self.future.abandoned or any(one.account.closed for one in self.wanted.values())
 
 
 class Scheduler:
@@ -90,7 +90,7 @@ class Scheduler:
 
     def submit(self, work: EngineWork[R]) -> Future[R]:
         """What `work` returns; EngineClosed in it once the loop was shut down, EngineError in a forked process."""
-        task = ScheduledWork(Future(), work)
+        task = ScheduledWork(WorkFuture(), work)
         if self._loop.forked:  # nobody is awake here, whatever was so in the process that was forked
             task.future.set_exception(forked_error())
             return task.future
