@@ -8,7 +8,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 
 # What `make check` tries.
 CHECKED := tests/conformance tests/golden tests/property tests/unit \
-	$(foreach way_in,cli langchain server,--ignore=tests/unit/$(way_in))
+	$(foreach way_in,cli langchain server workbench/editor,--ignore=tests/unit/$(way_in))
 
 # Releases of LangChain that stand in front of the installed one, and what is tried on each of them.
 LINES   := $(VENV)/lines/oldest $(VENV)/lines/newest
@@ -86,8 +86,8 @@ test-deep: install
 	IG_STREAMS=100000 IG_SCHEMAS=1000 $(BIN)/python -m pytest tests/property tests/unit/workbench/meaning/test_comparing.py
 
 # The rules of the text, and side by side the fast tests of what must be right: gate, budgets, search, policies, costs,
-# engines and stores. Properties are tried on a share of their examples. The ways in (command line, LangChain, server)
-# and the faults of the past are tried by `make test`.
+# engines and stores. Properties are tried on a share of their examples. The ways in (command line, LangChain, server,
+# editor) and the faults of the past are tried by `make test`.
 check: install
 	$(MAKE) --no-print-directory --jobs 2 check-rules check-tests
 
