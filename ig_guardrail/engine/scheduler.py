@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
-
-import torch
 
 from ig_guardrail.engine.decoding.decode import EngineWork
 from ig_guardrail.engine.decoding.passes import Pass, PassResult
@@ -77,10 +76,19 @@ class ScheduledWork:
 class Scheduler:
     """One per engine; `submit` may be called from any thread, everything else runs on the loop's."""
 
-    def __init__(self, loop: Loop, read: ReadPasses, pace: Pace, rows: int = ROWS) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        read: ReadPasses,
+        pace: Pace,
+        working: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        rows: int = ROWS,
+    ) -> None:
+        """working: what all work is done in"""
         self._loop = loop
         self._read = read
         self._pace = pace
+        self._working = working
         self._rows = rows
         self._lock = ForkSafeLock()
         self._arrived: deque[ScheduledWork] = deque()
@@ -105,11 +113,11 @@ class Scheduler:
             self._awake = True
         return task.future
 
-    @torch.inference_mode()
     def _run(self) -> None:
         """Step until nothing is left; what arrives meanwhile joins. One call of this is posted at a time."""
-        while self._goes_on():
-            self._step()
+        with self._working():
+            while self._goes_on():
+                self._step()
 
     def _goes_on(self) -> bool:
         """Begin what has arrived; False, and asleep, if there is nothing to do."""

@@ -12,7 +12,10 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from ig_guardrail.engine.base import EngineInfo, check_context
+from ig_guardrail.engine.decoding.by_torch import ByTorch
 from ig_guardrail.engine.decoding.contexts import ContextRequest
 from ig_guardrail.engine.decoding.operations import TreeOperations
 from ig_guardrail.engine.decoding.passes import Caching
@@ -56,9 +59,11 @@ class TransformersEngine:
         self._tree: NodeTree[Any] = NodeTree()
         grammars = Grammars(language, self._chat.text_ids)
         pace = pace_of(choice)
-        self._operations = TreeOperations(self._tree, choice, self._chat, language, grammars, self._info, pace)
+        self._operations = TreeOperations(
+            self._tree, choice, ByTorch(self._model.device), self._chat, language, grammars, self._info, pace
+        )
         self._loop = Loop("ig-engine")
-        self._scheduler = Scheduler(self._loop, choice.read, pace)
+        self._scheduler = Scheduler(self._loop, choice.read, pace, torch.inference_mode)
         self._lender: TransformersEngine | None = None
         weakref.finalize(self, _stop, self._loop, self._tree)
 

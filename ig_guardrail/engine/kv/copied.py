@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
 from ig_guardrail.engine.decoding.passes import Pass, PassResult
+from ig_guardrail.engine.decoding.prefill import SHORTEST
 from ig_guardrail.engine.model import Model
 from ig_guardrail.errors import ModelError
 
@@ -70,6 +71,7 @@ class Repetition:
 
     name = "repeat"
     piece = tile = sys.maxsize  # a sliding window is read whole
+    shortest = SHORTEST
 
     def __init__(self, model: Model) -> None:
         self._model = model

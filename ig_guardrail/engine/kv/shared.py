@@ -227,6 +227,7 @@ class Sharing:
 
     name = "shared"
     piece = CHUNK
+    shortest = SHORTEST
 
     def __init__(self, model: Model, cache: PromptCache | None = None) -> None:
         self._model = model
