@@ -55,6 +55,10 @@ class PassRows(Protocol[S_co]):
         """The prefix that a row has read, and the logits (vocabulary,) after it."""
         ...
 
+
+class Retracing(PassRows[S_co], Protocol):
+    """Rows that can forget what they read, as reading ahead needs it."""
+
     def mark(self) -> Any:
         """Where the rows stand, for `back` and `rejoin`."""
         ...
@@ -163,6 +167,10 @@ class Caching(Protocol[S]):
 
     def start(self, prefixes: Sequence[S], room: int) -> PassRows[S]:
         """A row after each of `prefixes`, all of one shape; each will read at most `room` tokens."""
+        ...
+
+    def interrupt(self) -> None:
+        """End the pass under way if its request was closed, where the library can; called from any thread."""
         ...
 
     def read(self, passes: Sequence[Pass[Any]]) -> list[PassResult]:
