@@ -25,7 +25,7 @@ R = TypeVar("R")
 
 ROWS = 64  # of one step
 
-ReadPasses = Callable[[Sequence[Pass[Any]]], list[PassResult]]
+ReadPasses = Callable[[Sequence[Pass[Any]]], Sequence[PassResult | BaseException]]
 
 
 @dataclass(slots=True, eq=False)
@@ -141,23 +141,27 @@ class Scheduler:
         for task in [task for task in self._tasks if task.dropped()]:
             self._resume(task, partial(task.drop, closed_error("the request was closed")))
         chosen = self._choose()
-        failure = self._take(chosen) if chosen else None
+        failures = self._take(chosen) if chosen else {}
         for task in dict.fromkeys(task for task, _ in chosen):
-            if failure is not None:
-                self._resume(task, partial(task.drop, failure))
+            if task in failures:
+                self._resume(task, partial(task.drop, failures[task]))
             elif not task.wanted:
                 self._resume(task, task.go_on)
 
-    def _take(self, chosen: Sequence[tuple[ScheduledWork, int]]) -> BaseException | None:
-        """Read passes; the error if that failed, which it did for all of them."""
+    def _take(self, chosen: Sequence[tuple[ScheduledWork, int]]) -> dict[ScheduledWork, BaseException]:
+        """Read passes; the errors of those that failed, which may be all."""
         try:
             readings = self._read([task.wanted[place] for task, place in chosen])
         except BaseException as error:  # the thread must outlive whatever a model does
-            return error
+            return {task: error for task, _ in chosen}
         self._steps += 1
+        failures: dict[ScheduledWork, BaseException] = {}
         for (task, place), reading in zip(chosen, readings, strict=True):
-            task.take(place, reading, self._steps)
-        return None
+            if isinstance(reading, BaseException):
+                failures[task] = reading
+            else:
+                task.take(place, reading, self._steps)
+        return failures
 
     def _choose(self) -> list[tuple[ScheduledWork, int]]:
         """Passes for one step: rows up to the limit, but at least one pass."""

@@ -145,7 +145,9 @@ class ByNumpy:
 def log_normaliser(row: Floats) -> np.float32:
     """The log of the normaliser of logits (vocabulary,). Raises EngineError unless it is finite."""
     highest = row.max()
-    normaliser = highest + np.float32(math.log(np.exp(row - highest).sum(dtype=np.float64))) if highest == highest else highest
+    normaliser = (
+        highest + np.float32(math.log(np.exp(row - highest).sum(dtype=np.float64))) if highest == highest else highest
+    )
     if not np.isfinite(normaliser):
         raise EngineError(
             "the model gave logits that are not numbers",

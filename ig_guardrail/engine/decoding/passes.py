@@ -173,6 +173,9 @@ class Caching(Protocol[S]):
         """End the pass under way if its request was closed, where the library can; called from any thread."""
         ...
 
-    def read(self, passes: Sequence[Pass[Any]]) -> list[PassResult]:
-        """Read all passes, in order. A pass that was read is part of its rows' prefixes from then on."""
+    def read(self, passes: Sequence[Pass[Any]]) -> Sequence[PassResult | BaseException]:
+        """Read all passes, in order. A pass that was read is part of its rows' prefixes from then on.
+
+        In place of what was read stands the error of a pass that failed alone; what is raised, failed them all.
+        """
         ...

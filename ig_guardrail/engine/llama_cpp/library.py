@@ -111,6 +111,4 @@ def _native(name: str, kind: Any) -> Any:
 
 
 def _unfit(what: str, why: str) -> ModelError:
-    return ModelError(
-        what, where="engine 'llama.cpp'", why=why, fix=f"run `pip install {DISTRIBUTION}=={VERSION}`"
-    )
+    return ModelError(what, where="engine 'llama.cpp'", why=why, fix=f"run `pip install {DISTRIBUTION}=={VERSION}`")
