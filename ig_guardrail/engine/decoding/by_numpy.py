@@ -108,6 +108,7 @@ class ByNumpy:
     ) -> tuple[list[int], list[float]]:
         tokens, logprobs = [], []
         for number, (raw, chance) in enumerate(zip(logits, uniforms, strict=True)):
+            normaliser = log_normaliser(raw)
             row = raw if said is None else said.penalised(number, raw, sampling)
             if bias is not None or allowed is not None:
                 row = row.copy()
@@ -117,7 +118,7 @@ class ByNumpy:
                 row[~allowed[number]] = -np.inf
             token = int(row.argmax()) if sampling.temperature == 0 else _drawn(row, sampling, chance)
             tokens.append(token)
-            logprobs.append(float(raw[token] - log_normaliser(raw)))
+            logprobs.append(float(raw[token] - normaliser))
         return tokens, logprobs
 
     def likeliest(self, logits: Floats, count: int, allowed: Mask | None = None) -> list[int]:
@@ -145,9 +146,9 @@ class ByNumpy:
 def log_normaliser(row: Floats) -> np.float32:
     """The log of the normaliser of logits (vocabulary,). Raises EngineError unless it is finite."""
     highest = row.max()
-    normaliser = (
-        highest + np.float32(math.log(np.exp(row - highest).sum(dtype=np.float64))) if highest == highest else highest
-    )
+    normaliser = highest
+    if np.isfinite(highest):
+        normaliser = highest + np.float32(math.log(np.exp(row - highest).sum(dtype=np.float64)))
     if not np.isfinite(normaliser):
         raise EngineError(
             "the model gave logits that are not numbers",
@@ -160,7 +161,8 @@ def log_normaliser(row: Floats) -> np.float32:
 
 def _drawn(row: Floats, sampling: Sampling, chance: float) -> int:
     """A token by the inverse CDF over what the filters leave, likeliest first, equal ones by ascending id."""
-    scaled = (row - row.max()) / np.float32(max(sampling.temperature, COLDEST))
+    with np.errstate(over="ignore"):
+        scaled = (row - row.max()) / np.float32(max(sampling.temperature, COLDEST))
     mass = np.exp(scaled)
     whole = mass.sum(dtype=np.float64)
     for depth in DEPTHS:
