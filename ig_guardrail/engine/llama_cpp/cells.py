@@ -53,7 +53,7 @@ class Cells:
         self._layers: set[int] = set()
         asked = llama.llama_context_default_params()
         asked.n_ctx, asked.n_batch, asked.n_ubatch, asked.n_seq_max = size, WIDE, WIDE, SEQUENCES
-        asked.n_outputs_max = NARROW
+        asked.n_outputs_max = SEQUENCES  # no fewer, and no fewer than a narrow step wants
         asked.n_threads = asked.n_threads_batch = threads
         asked.kv_unified, asked.no_perf, asked.flash_attn_type = True, True, 1
         asked.pooling_type = llama.LLAMA_POOLING_TYPE_NONE

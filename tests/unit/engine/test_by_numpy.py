@@ -29,8 +29,7 @@ WAYS = [
 
 def logits(rows: int = 6, size: int = 2000, seed: int = 0, spread: float = 3.0) -> Any:
     """Logits with ties among them."""
-    drawn = np.random.default_rng(seed).normal(0, spread, (rows, size)).round(1).astype(np.float32)
-    return drawn
+    return np.random.default_rng(seed).normal(0, spread, (rows, size)).round(1).astype(np.float32)
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
