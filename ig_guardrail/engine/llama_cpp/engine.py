@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from ig_guardrail.engine.base import EngineInfo
@@ -17,7 +15,6 @@ from ig_guardrail.engine.llama_cpp.cells import Pool, taps
 from ig_guardrail.engine.llama_cpp.library import build
 from ig_guardrail.engine.llama_cpp.model import GgufModel
 from ig_guardrail.engine.llama_cpp.tokenizer import GgufTokenizer
-from ig_guardrail.engine.loading.store import remembered_sha256
 from ig_guardrail.engine.loop import Loop
 from ig_guardrail.engine.scheduler import Scheduler
 from ig_guardrail.engine.text.chat import Chat, chat_of
@@ -59,16 +56,6 @@ class LlamaCppEngine(TreeEngine):
         operations = TreeOperations(tree, caching, ByNumpy(), chat, language, grammars, info, pace)
         loop = Loop("ig-engine")
         super().__init__(operations, loop, Scheduler(loop, caching.read, pace))
-
-
-def open_file(file: Path, name: str, threads: int | None = None) -> LlamaCppEngine:
-    """The engine of a GGUF file."""
-    model = GgufModel(file, name, 0)
-    return LlamaCppEngine(model, remembered_sha256(file), threads or usual_threads(), 8 << 30)
-
-
-def usual_threads() -> int:
-    return int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
 
 
 def _vocabulary_of(tokenizer: GgufTokenizer, chat: Chat, size: int) -> TokenVocabulary:

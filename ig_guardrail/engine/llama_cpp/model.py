@@ -27,12 +27,12 @@ class GgufModel:
     cell     bytes of keys and values that a token takes, about
     """
 
-    def __init__(self, file: Path, name: str, gpu_layers: int) -> None:
+    def __init__(self, file: Path, name: str) -> None:
         """Raises ModelError for a file that the library does not open, or whose state no search can share."""
         _check_head(file, name)
         llama = library()
         asked = llama.llama_model_default_params()
-        asked.n_gpu_layers = gpu_layers
+        asked.n_gpu_layers = 0
         with heard() as errors:
             self.pointer = llama.llama_model_load_from_file(str(file).encode(), asked)
         if not self.pointer:
