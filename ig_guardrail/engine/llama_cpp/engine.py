@@ -14,6 +14,7 @@ from ig_guardrail.engine.llama_cpp.caching import CellCaching
 from ig_guardrail.engine.llama_cpp.cells import Pool, taps
 from ig_guardrail.engine.llama_cpp.library import build
 from ig_guardrail.engine.llama_cpp.model import GgufModel
+from ig_guardrail.engine.llama_cpp.proving import is_steady
 from ig_guardrail.engine.llama_cpp.tokenizer import GgufTokenizer
 from ig_guardrail.engine.loop import Loop
 from ig_guardrail.engine.scheduler import Scheduler
@@ -26,6 +27,8 @@ from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 from ig_guardrail.engine.tree import NodeTree
 from ig_guardrail.engine.tree_engine import TreeEngine
 
+_TRIAL = "The ferry leaves at dawn, and the gulls follow it out to sea."
+
 
 class LlamaCppEngine(TreeEngine):
     """A token tree over a GGUF file. See `engine.base.Engine` for the contract.
@@ -34,14 +37,16 @@ class LlamaCppEngine(TreeEngine):
     """
 
     def __init__(self, model: GgufModel, sha256: str, threads: int, memory: int) -> None:
-        tokenizer = GgufTokenizer(model)
+        self.tokenizer = tokenizer = GgufTokenizer(model)
         chat = chat_of(tokenizer)
         language = _vocabulary_of(tokenizer, chat, model.size)
         pool = Pool(model, threads, memory)
+        steady = is_steady(pool, chat.text_ids(_TRIAL))
+        pool.narrow = pool.narrow if steady else 1
         info = EngineInfo(
             model=model.name,
             model_sha256=sha256,
-            mode=f"llama.cpp/{build()}",
+            mode=f"llama.cpp/{build()}" + ("" if steady else ", token by token"),
             numerics=model.numerics,
             device="cpu",
             layers=model.layers - 1 if _shows_states() else 0,

@@ -82,7 +82,7 @@ class Reader:
         lines, read = rows.reader._lines_of(distinct, shared, account)
         for prefix in prefixes:
             line = lines[prefix.beyond]
-            rows.lines.append(rows.reader._fork(line, len(line.beyond)) if line in rows.lines else line)
+            rows.lines.append(rows.reader.fork(line, len(line.beyond)) if line in rows.lines else line)
         rows.reader._standing.add(rows)
         return read
 
@@ -94,9 +94,9 @@ class Reader:
         base, length = self._base(common, dense=not busy)
         if not busy:
             self._drop_all_but(base, length)
-        trunk = self._fork(base, length)
+        trunk = self.fork(base, length)
         self._take_all([(trunk, token) for token in common[length:]], account)
-        lines = {beyond: trunk if place == 0 else self._fork(trunk, shared) for place, beyond in enumerate(distinct)}
+        lines = {beyond: trunk if place == 0 else self.fork(trunk, shared) for place, beyond in enumerate(distinct)}
         tails = [(line, token) for beyond, line in lines.items() for token in beyond[shared:]]
         self._take_all(tails, account)
         return lines, shared - length + len(tails)
@@ -157,7 +157,8 @@ class Reader:
         base.dense = length
         self.lines = [base]
 
-    def _fork(self, line: Line, length: int) -> Line:
+    def fork(self, line: Line, length: int) -> Line:
+        """A new line with the first tokens of one."""
         taken = {one.number for one in self.lines}
         number = next(number for number in range(SEQUENCES) if number not in taken)
         self.cells.copy(line.number, number, self.root + length)
@@ -223,7 +224,8 @@ class Rows:
     def _read_root(self, ids: Sequence[int], keep: int, layers: Sequence[int], account: RequestUsage) -> PassResult:
         """A prompt in wide steps, and the answer behind it in narrow ones, as it was read when it was drawn."""
         bulk, step = len(ids) - (keep - 1), self.reader.narrow
-        logits = [self.reader.take_root(ids[start : start + WIDE], account).logits for start in range(0, bulk, WIDE)]
+        prompt = ids[:bulk]
+        logits = [self.reader.take_root(prompt[at : at + WIDE], account).logits for at in range(0, bulk, WIDE)]
         if keep == 1:
             return PassResult(logits[-1][None], {})
         self.reader.fresh = False
