@@ -2,8 +2,9 @@
 
 What a token's logits are depends, in their last bits, on the order in which its sequence lies in the cells, and on how
 many tokens are read at once. So cells are taken in order and without holes (`reader` sees to it), and a step over an
-answer has fewer than 64 tokens, where other kernels begin. Sizes are checked here: the library ends the process for
-some that do not fit.
+answer has fewer than 64 tokens, where other kernels begin. Keys and values are bfloat16, as the model was trained: with
+float16, the library divides the cells among its threads where one token is read alone behind 512 cells, and not where
+several are. Sizes are checked here: the library ends the process for some that do not fit.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ NARROW = 48  # tokens of one step over answers, and how many of a step may want 
 WIDE = 640  # tokens of one step over a prompt
 SMALLEST, SPARE = 2048, 1024  # cells of a context, and of those how many are for answers beside what is known
 IDLE = 4  # contexts that are kept for the next requests
+_BF16 = 30  # GGML_TYPE_BF16
 _ABORTED, _FULL = 2, 1  # what llama_decode returns
 
 
@@ -56,6 +58,7 @@ class Cells:
         asked.n_outputs_max = SEQUENCES  # no fewer, and no fewer than a narrow step wants
         asked.n_threads = asked.n_threads_batch = threads
         asked.kv_unified, asked.no_perf, asked.flash_attn_type = True, True, 1
+        asked.type_k = asked.type_v = _BF16
         asked.pooling_type = llama.LLAMA_POOLING_TYPE_NONE
         asked.abort_callback = stop.asked
         asked.abort_callback_data = ctypes.cast(stop.flag, ctypes.c_void_p)

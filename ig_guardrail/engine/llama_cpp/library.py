@@ -20,7 +20,14 @@ from ig_guardrail.extras import require
 VERSION = "0.3.36"  # of llama-cpp-python, as pyproject.toml pins it
 DISTRIBUTION = "llama-cpp-python"
 _DEFAULTS = {
-    "llama_model_default_params": {"split_mode": 1, "main_gpu": 0, "vocab_only": False, "check_tensors": False},
+    "llama_model_default_params": {
+        "split_mode": 1,
+        "main_gpu": 0,
+        "vocab_only": False,
+        "check_tensors": False,
+        "n_gpu_layers": -1,
+        "use_extra_bufts": True,
+    },
     "llama_context_default_params": {
         "n_ctx": 512,
         "n_batch": 2048,
@@ -36,6 +43,9 @@ _DEFAULTS = {
         "swa_full": True,
         "kv_unified": False,
         "n_samplers": 0,
+        "n_outputs_max_per_seq": 1,
+        "attention_type": -1,
+        "yarn_attn_factor": -1.0,
     },
 }
 _ERROR = 4  # GGML_LOG_LEVEL_ERROR
