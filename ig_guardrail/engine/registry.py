@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.engine.kinds import EngineChoice, EngineKind
 from ig_guardrail.errors import RequestError
+from ig_guardrail.extras import EXTRAS, missing, require
 
 AUTO = "auto"
 
@@ -21,6 +22,19 @@ def _open_transformers(choice: EngineChoice) -> Engine:
     return engine if choice.context is None else engine.with_context(choice.context)
 
 
+def _open_llama_cpp(choice: EngineChoice) -> Engine:
+    require("llama", by="engine 'llama.cpp'", where="engine")
+    from ig_guardrail.engine.llama_cpp.opening import open_llama_cpp
+
+    return open_llama_cpp(choice)
+
+
+def _is_packed(model: str) -> bool:
+    """A GGUF file, where what runs it is installed."""
+    return model.endswith(".gguf") and not missing(EXTRAS["llama"])
+
+
+LLAMA_CPP = EngineKind("llama.cpp", "in this process, by llama.cpp, on a CPU", _open_llama_cpp, _is_packed)
 TRANSFORMERS = EngineKind(
     "transformers", "in this process, by torch, on a CPU or a GPU", _open_transformers, lambda model: True, exits=True
 )
@@ -28,6 +42,7 @@ TRANSFORMERS = EngineKind(
 ENGINES: Mapping[str, EngineKind] = {  # the first that fits a model runs it
     kind.name: kind
     for kind in (
+        LLAMA_CPP,
         TRANSFORMERS,  # fits any
     )
 }

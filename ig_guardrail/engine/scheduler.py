@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
-
-import torch
 
 from ig_guardrail.engine.decoding.decode import EngineWork
 from ig_guardrail.engine.decoding.passes import Pass, PassResult
@@ -26,7 +25,7 @@ R = TypeVar("R")
 
 ROWS = 64  # of one step
 
-ReadPasses = Callable[[Sequence[Pass[Any]]], list[PassResult]]
+ReadPasses = Callable[[Sequence[Pass[Any]]], Sequence[PassResult | BaseException]]
 
 
 @dataclass(slots=True, eq=False)
@@ -77,10 +76,19 @@ class ScheduledWork:
 class Scheduler:
     """One per engine; `submit` may be called from any thread, everything else runs on the loop's."""
 
-    def __init__(self, loop: Loop, read: ReadPasses, pace: Pace, rows: int = ROWS) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        read: ReadPasses,
+        pace: Pace,
+        working: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        rows: int = ROWS,
+    ) -> None:
+        """working: what all work is done in"""
         self._loop = loop
         self._read = read
         self._pace = pace
+        self._working = working
         self._rows = rows
         self._lock = ForkSafeLock()
         self._arrived: deque[ScheduledWork] = deque()
@@ -105,11 +113,11 @@ class Scheduler:
             self._awake = True
         return task.future
 
-    @torch.inference_mode()
     def _run(self) -> None:
         """Step until nothing is left; what arrives meanwhile joins. One call of this is posted at a time."""
-        while self._goes_on():
-            self._step()
+        with self._working():
+            while self._goes_on():
+                self._step()
 
     def _goes_on(self) -> bool:
         """Begin what has arrived; False, and asleep, if there is nothing to do."""
@@ -133,23 +141,27 @@ class Scheduler:
         for task in [task for task in self._tasks if task.dropped()]:
             self._resume(task, partial(task.drop, closed_error("the request was closed")))
         chosen = self._choose()
-        failure = self._take(chosen) if chosen else None
+        failures = self._take(chosen) if chosen else {}
         for task in dict.fromkeys(task for task, _ in chosen):
-            if failure is not None:
-                self._resume(task, partial(task.drop, failure))
+            if task in failures:
+                self._resume(task, partial(task.drop, failures[task]))
             elif not task.wanted:
                 self._resume(task, task.go_on)
 
-    def _take(self, chosen: Sequence[tuple[ScheduledWork, int]]) -> BaseException | None:
-        """Read passes; the error if that failed, which it did for all of them."""
+    def _take(self, chosen: Sequence[tuple[ScheduledWork, int]]) -> dict[ScheduledWork, BaseException]:
+        """Read passes; the errors of those that failed, which may be all."""
         try:
             readings = self._read([task.wanted[place] for task, place in chosen])
         except BaseException as error:  # the thread must outlive whatever a model does
-            return error
+            return {task: error for task, _ in chosen}
         self._steps += 1
+        failures: dict[ScheduledWork, BaseException] = {}
         for (task, place), reading in zip(chosen, readings, strict=True):
-            task.take(place, reading, self._steps)
-        return None
+            if isinstance(reading, BaseException):
+                failures[task] = reading
+            else:
+                task.take(place, reading, self._steps)
+        return failures
 
     def _choose(self) -> list[tuple[ScheduledWork, int]]:
         """Passes for one step: rows up to the limit, but at least one pass."""

@@ -31,7 +31,7 @@ class Log:
         self.fails: set[int] = set()
         self.loop = Loop("test")
         self.pace = Pace(512, 64)
-        self.scheduler = Scheduler(self.loop, self.read, self.pace, rows)
+        self.scheduler = Scheduler(self.loop, self.read, self.pace, rows=rows)
 
     def read(self, passes: Sequence[Pass[Any]]) -> list[PassResult]:
         self.reached.set()
