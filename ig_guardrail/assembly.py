@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ig_guardrail.costs.adoption import read_adoption
 from ig_guardrail.costs.base import CostModel
@@ -19,8 +19,9 @@ from ig_guardrail.costs.rewards.values import Values
 from ig_guardrail.drive.records.auditor import Auditor
 from ig_guardrail.drive.records.recorder import Recorder
 from ig_guardrail.engine.base import Engine
-from ig_guardrail.engine.loading.models import load_engine
-from ig_guardrail.errors import ModelError
+from ig_guardrail.engine.kinds import EngineChoice
+from ig_guardrail.engine.registry import engine_kind
+from ig_guardrail.errors import ModelError, RequestError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.ledger import Ledger, ledger_at
 from ig_guardrail.policy import load_policy
@@ -72,17 +73,27 @@ def guard_alike(
     return new
 
 
-def open_engine(spec: GuardrailSpec) -> TransformersEngine:
+def open_engine(spec: GuardrailSpec) -> Engine:
     """The engine of a model, with the early exit in a folder, or with the packaged one that was trained on it.
 
     Raises ModelError for what cannot be had, HeadMismatch for an exit of another model or other numerics, RequestError
-    for a context that is larger than the model's.
+    for a context that is larger than the model's, and for an engine, or an option of it, that does not exist.
     """
-    engine = load_engine(spec.model, device=spec.device, dtype=spec.dtype, weights=spec.weights, revision=spec.revision)
-    engine = engine if spec.context is None else engine.with_context(spec.context)
+    kind = engine_kind(spec.engine, spec.model)
+    if spec.exit is not None and not kind.exits:
+        raise RequestError(
+            f"engine '{kind.name}' cannot be given an early exit",
+            where="exit",
+            why="an exit reads the states between a model's layers",
+            fix="leave out `exit`, or use engine 'transformers'",
+        )
+    how = (spec.device, spec.dtype, spec.weights, spec.revision, spec.context, spec.engine_options)
+    engine = kind.open(EngineChoice(spec.model, *how))
+    if not kind.exits:
+        return engine
     facts = facts_of(engine)
     way_out = packaged_exit(facts) if spec.exit is None else read_exit(Path(spec.exit), facts)
-    return engine if way_out is None else engine.with_exit(way_out)
+    return engine if way_out is None else cast("TransformersEngine", engine).with_exit(way_out)
 
 
 def open_values(engine: Engine, reward: str | None = None, critic: str | None = None) -> Values:

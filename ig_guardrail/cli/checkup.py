@@ -58,10 +58,13 @@ def check_model(model: str, revision: str | None, context: int | None) -> list[F
 
 def _facts(model: str, revision: str | None, context: int | None) -> Iterator[Finding]:
     from ig_guardrail.engine.loading.facts import facts_of
+    from ig_guardrail.engine.registry import AUTO, engine_kind
 
     facts = facts_of(model, revision)
     commit = f", commit {facts.revision}" if facts.revision else ""
     yield Finding("model", "ok", f"{model}{commit}, in {facts.folder}")
+    kind = engine_kind(AUTO, model)
+    yield Finding("engine", "ok", f"{kind.name}: {kind.about}")
     yield _window(facts.context, context)
     set_by_makers = facts.defaults.known()
     said = ", ".join(f"{name} {value:g}" for name, value in set_by_makers.items()) or "its makers set nothing"

@@ -72,6 +72,13 @@ Dtype: TypeAlias = Annotated[str, typer.Option("--dtype", help="'auto', 'bfloat1
 WeightsOption: TypeAlias = Annotated[
     str, typer.Option("--weights", envvar="IG_GUARDRAIL_WEIGHTS", help="'auto', 'bf16' or 'int4'.")
 ]
+EngineOption: TypeAlias = Annotated[
+    str, typer.Option("--engine", envvar="IG_GUARDRAIL_ENGINE", help="What runs the model: 'auto', or one of `doctor`.")
+]
+EngineOptionsOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--engine-option", help="NAME=VALUE, of that engine alone; may be given again."),
+]
 StrategyOption: TypeAlias = Annotated[
     str | None,
     typer.Option("--strategy", help="One of `ig-guardrail strategies`; the policy's own if left out."),

@@ -109,6 +109,21 @@ def read_biases(given: Sequence[str] | None) -> tuple[tuple[int, float], ...]:
     return token_biases([word.partition("=")[::2] for word in given or ()])
 
 
+def read_engine_options(given: Sequence[str] | None) -> dict[str, str]:
+    """Options of an engine by name, from words such as `threads=2`. Raises RequestError for others."""
+    found: dict[str, str] = {}
+    for word in given or ():
+        name, equals, value = word.partition("=")
+        if not (name and equals and value) or name in found:
+            raise RequestError(
+                f"'{word:.80}' is no option of an engine" if name not in found else f"option '{name}' is given twice",
+                where="--engine-option",
+                fix="write NAME=VALUE, each name once",
+            )
+        found[name] = value
+    return found
+
+
 def read_canary(
     policy: str | None, share: float | None, by: str | None, conversation: bool, tenant: str | None
 ) -> Canary | None:

@@ -29,6 +29,7 @@ def open_answer(run: Run, usage: Usage, session: LedgerSession | None) -> Waitin
     try:
         root: Node = yield Wait(opening)
     except BaseException:  # the caller left before it was there
+        opening.cancel()
         opening.add_done_callback(lambda done: _close_late(run.engine, done))
         raise
     try:

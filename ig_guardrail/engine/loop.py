@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
 from ig_guardrail.causes import strip_tracebacks
-from ig_guardrail.engine.tree import closed_error
+from ig_guardrail.engine.futures import closed_error
 from ig_guardrail.errors import EngineError, GuardrailError
 from ig_guardrail.threads import Daemon, ForkSafeLock, Home
 

@@ -9,31 +9,30 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
-import torch
-
 from ig_guardrail.engine.decoding.decode import EngineWork
 from ig_guardrail.engine.decoding.passes import Pass, PassResult
 from ig_guardrail.engine.decoding.prefill import Pace
+from ig_guardrail.engine.futures import WorkFuture, closed_error
 from ig_guardrail.engine.loop import Loop, fail, forked_error
-from ig_guardrail.engine.tree import closed_error
 from ig_guardrail.threads import ForkSafeLock
 
 R = TypeVar("R")
 
 ROWS = 64  # of one step
 
-ReadPasses = Callable[[Sequence[Pass[Any]]], list[PassResult]]
+ReadPasses = Callable[[Sequence[Pass[Any]]], Sequence[PassResult | BaseException]]
 
 
 @dataclass(slots=True, eq=False)
 class ScheduledWork:
     """Work that was begun: the passes it waits for, by place, and what was read of them so far."""
 
-    future: Future[Any]
+    future: WorkFuture[Any]
     work: EngineWork[Any]
     wanted: dict[int, Pass[Any]] = field(default_factory=dict)
     readings: dict[int, PassResult] = field(default_factory=dict)
@@ -70,17 +69,26 @@ class ScheduledWork:
         self.ask(self.work.throw(error))
 
     def dropped(self) -> bool:
-        """Whether the request was closed meanwhile."""
-        return any(one.account.closed for one in self.wanted.values())
+        """Whether the request was closed meanwhile, or nobody waits for it any more."""
+        return self.future.abandoned or any(one.account.closed for one in self.wanted.values())
 
 
 class Scheduler:
     """One per engine; `submit` may be called from any thread, everything else runs on the loop's."""
 
-    def __init__(self, loop: Loop, read: ReadPasses, pace: Pace, rows: int = ROWS) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        read: ReadPasses,
+        pace: Pace,
+        working: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        rows: int = ROWS,
+    ) -> None:
+        """working: what all work is done in"""
         self._loop = loop
         self._read = read
         self._pace = pace
+        self._working = working
         self._rows = rows
         self._lock = ForkSafeLock()
         self._arrived: deque[ScheduledWork] = deque()
@@ -90,7 +98,7 @@ class Scheduler:
 
     def submit(self, work: EngineWork[R]) -> Future[R]:
         """What `work` returns; EngineClosed in it once the loop was shut down, EngineError in a forked process."""
-        task = ScheduledWork(Future(), work)
+        task = ScheduledWork(WorkFuture(), work)
         if self._loop.forked:  # nobody is awake here, whatever was so in the process that was forked
             task.future.set_exception(forked_error())
             return task.future
@@ -105,11 +113,11 @@ class Scheduler:
             self._awake = True
         return task.future
 
-    @torch.inference_mode()
     def _run(self) -> None:
         """Step until nothing is left; what arrives meanwhile joins. One call of this is posted at a time."""
-        while self._goes_on():
-            self._step()
+        with self._working():
+            while self._goes_on():
+                self._step()
 
     def _goes_on(self) -> bool:
         """Begin what has arrived; False, and asleep, if there is nothing to do."""
@@ -133,23 +141,27 @@ class Scheduler:
         for task in [task for task in self._tasks if task.dropped()]:
             self._resume(task, partial(task.drop, closed_error("the request was closed")))
         chosen = self._choose()
-        failure = self._take(chosen) if chosen else None
+        failures = self._take(chosen) if chosen else {}
         for task in dict.fromkeys(task for task, _ in chosen):
-            if failure is not None:
-                self._resume(task, partial(task.drop, failure))
+            if task in failures:
+                self._resume(task, partial(task.drop, failures[task]))
             elif not task.wanted:
                 self._resume(task, task.go_on)
 
-    def _take(self, chosen: Sequence[tuple[ScheduledWork, int]]) -> BaseException | None:
-        """Read passes; the error if that failed, which it did for all of them."""
+    def _take(self, chosen: Sequence[tuple[ScheduledWork, int]]) -> dict[ScheduledWork, BaseException]:
+        """Read passes; the errors of those that failed, which may be all."""
         try:
             readings = self._read([task.wanted[place] for task, place in chosen])
         except BaseException as error:  # the thread must outlive whatever a model does
-            return error
+            return {task: error for task, _ in chosen}
         self._steps += 1
+        failures: dict[ScheduledWork, BaseException] = {}
         for (task, place), reading in zip(chosen, readings, strict=True):
-            task.take(place, reading, self._steps)
-        return None
+            if isinstance(reading, BaseException):
+                failures[task] = reading
+            else:
+                task.take(place, reading, self._steps)
+        return failures
 
     def _choose(self) -> list[tuple[ScheduledWork, int]]:
         """Passes for one step: rows up to the limit, but at least one pass."""

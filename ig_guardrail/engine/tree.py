@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from ig_guardrail.engine.decoding.answer import AnswerDraft, AnswerRules
+from ig_guardrail.engine.futures import closed_error
 from ig_guardrail.engine.text.detokenize import Held
-from ig_guardrail.errors import EngineClosed, EngineError
+from ig_guardrail.errors import EngineError
 from ig_guardrail.threads import ForkSafeLock
 from ig_guardrail.types import Node, Prompt, Sampling, StateEdit
 
@@ -184,13 +185,3 @@ class NodeTree(Generic[S]):
 
 def _of_account(contexts: dict[int, Context], account: RequestUsage) -> Iterator[int]:
     return (root for root, context in list(contexts.items()) if context.account is account)
-
-
-def closed_error(what: str) -> EngineClosed:
-    """The error of work asked of something closed."""
-    return EngineClosed(
-        what,
-        where="engine",
-        why="a cancel, or the end of the request, freed its cache",
-        fix="open the prompt again",
-    )

@@ -64,6 +64,7 @@ KEPT = {
     "record": "a file of recordings",
     "audit": "an audit log",
     "canary": "a canary",
+    "engine_options": "options of an engine",
 }
 BESIDES = ("form", "own", "tool_format")  # of a call's options: what is no setting
 ABILITIES: ModelProfile = {
@@ -133,6 +134,10 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
     dtype: str = "auto"
     weights: str = Field(default_factory=from_env("IG_GUARDRAIL_WEIGHTS", default="auto"))
     """"bf16", or on the CPU "int4"; 4-bit weights compute in bfloat16 and take less time a token."""
+    engine: str = Field(default_factory=from_env("IG_GUARDRAIL_ENGINE", default="auto"))
+    """What runs the model (docs/engines.md); "auto" takes the first that fits it."""
+    engine_options: Mapping[str, str | int | float | bool] = Field(default_factory=dict, repr=False)
+    """Of that engine alone, by name."""
     n: int = 1
     """Answers to a request, for `generate`; `invoke` and `stream` give one."""
     logprobs: bool = False
@@ -217,6 +222,7 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
         facts = guardrail.engine.info
         kept = {"weights": facts.numerics} if facts.numerics in QUANTIZED else {"dtype": facts.numerics}
         actual = {"model": facts.model, "policy": guardrail.policy, "device": facts.device, **kept}
+        actual["engine"] = facts.mode.partition("/")[0]
         for name, what in KEPT.items():
             if getattr(self, name):
                 raise RequestError(
@@ -365,6 +371,8 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
             record=self.record,
             audit=self.audit,
             canary=self.canary,
+            engine=self.engine,
+            engine_options=dict(self.engine_options),
         )
         found = next((opening for opening in self._openings if opening.spec == spec), None)
         if found is None:
@@ -465,6 +473,8 @@ class ChatIGGuardrail(BoundedModel, PayingModel, EventModel):
             "device": self.device,
             "dtype": self.dtype,
             "weights": self.weights,
+            "engine": self.engine,
+            "engine_options": dict(self.engine_options),
             "reward": self.reward,
             "critic": self.critic,
             "policy": policy.name,

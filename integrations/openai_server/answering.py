@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from langchain_core.messages import AIMessageChunk, BaseMessage
 
+from ig_guardrail.drive.request import check, messages_before_answer
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.messages.blocks import RECORD, THOUGHT
 from ig_guardrail.integrations.langchain.messages.conversation import messages_of
@@ -67,6 +68,15 @@ def read_options(question: Question, tenant: str | None, timeout: float | None) 
     """The options of a question. Raises RequestError, naming the option, for what cannot be served."""
     settings = {**USUAL, "conversation": question.conversation, "tenant": tenant, "timeout": timeout}
     return call_options(settings, None, question.options)
+
+
+def prompt_tokens(guardrail: Guardrail, question: Question, options: CallOptions) -> int:
+    """Tokens that the model would read for a question: chat template, instructions, and what it is told of tools."""
+    turns, within = messages_of(list(question.messages), guardrail.limits), options.within(guardrail)
+    request = within.ask(turns)
+    check(request, guardrail.limits)
+    turns = messages_before_answer(request.turns)
+    return len(guardrail.engine.encode(turns, request.thinking, request.notation).ids)
 
 
 async def answer(guardrail: Guardrail, question: Question, options: CallOptions) -> AsyncGenerator[Told, None]:

@@ -38,7 +38,10 @@ ENDPOINTS = (
 )
 GUARDED = "/v1/"  # what lies below is served to those with a key
 SENT_S = 15.0  # beyond a request's own seconds, in which its answer has to be taken
-FORMS = {"/v1/messages": error_body}  # of errors, where they have another than OpenAI's
+FORMS = {
+    "/v1/messages": error_body,
+    "/v1/messages/count_tokens": error_body,
+}  # of errors, where they have another than OpenAI's
 
 
 def make_app(server: Server) -> Starlette:

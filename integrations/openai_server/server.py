@@ -27,7 +27,7 @@ from ig_guardrail.integrations.openai_server.access.admission import Admission
 from ig_guardrail.integrations.openai_server.access.callers import Caller
 from ig_guardrail.integrations.openai_server.access.keys import Keys, presented
 from ig_guardrail.integrations.openai_server.access.local import demand_local
-from ig_guardrail.integrations.openai_server.answering import Question, answer, read_options
+from ig_guardrail.integrations.openai_server.answering import Question, answer, prompt_tokens, read_options
 from ig_guardrail.integrations.openai_server.events import End, RefusalStyle, Told
 from ig_guardrail.integrations.openai_server.faults import GONE, Fault, Refused, fault_of, unfit
 from ig_guardrail.integrations.openai_server.observing.account import Account, Asking
@@ -68,6 +68,10 @@ class Opened:
         """Names weights and policy."""
         named = f"{self.guardrail.engine.info.model_sha256} {self.guardrail.policy.sha256}"
         return f"fp_{sha256(named.encode()).hexdigest()[:12]}"
+
+    def prompt_tokens(self) -> int:
+        """How many tokens the model would read. Nothing is decoded, and nothing charged."""
+        return prompt_tokens(self.guardrail, self.question, self.options)
 
     def events(self) -> AsyncGenerator[Told, None]:
         """The events of its answers, as its caller may see them. Raises Refused past his time, or the server's."""

@@ -30,11 +30,13 @@ class Stored:
     body          as it was told
     messages      of its conversation, itself included; without instructions, which hold for one response
     conversation  whose budgets its chain spends
+    input         items of its conversation, itself not included
     """
 
     body: Mapping[str, Any]
     messages: tuple[BaseMessage, ...]
     conversation: str
+    input: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(slots=True)
@@ -110,7 +112,8 @@ class ResponseStore:
 
 def _size(one: Stored) -> int:
     """Characters of a response as JSON, and of its whole conversation, though the responses of a chain share that."""
-    return len(json.dumps(one.body, default=str)) + sum(map(_length, one.messages))
+    items = len(json.dumps(one.input, default=str))
+    return len(json.dumps(one.body, default=str)) + items + sum(map(_length, one.messages))
 
 
 def _length(message: BaseMessage) -> int:

@@ -13,7 +13,7 @@ import pytest
 
 from ig_guardrail.costs.remote.endpoint import Endpoint
 from ig_guardrail.costs.workers import Worker
-from ig_guardrail.engine.loading.models import Registry
+from ig_guardrail.engine.loading.loaded import Registry
 from ig_guardrail.engine.loop import Loop
 from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations

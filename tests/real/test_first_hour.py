@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ig_guardrail import assembly
+from ig_guardrail.engine.loading import models
 from ig_guardrail.workbench.traffic.recordings import read_recordings
 from tests.first_hour import BATCH, MADE, differs, shows, walk
 
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
 def test_all_steps_write_what_the_page_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assembly, "load_engine", cache(assembly.load_engine))
+    monkeypatch.setattr(models, "load_engine", cache(models.load_engine))
     for step, output in walk(tmp_path, monkeypatch, with_model=True):
         assert not differs(step, output), f"{step.place} shows\n{shows(step)}\nand the real output is\n{output}"
         if BATCH in step.line:

@@ -14,7 +14,15 @@ from rich.console import Console
 from ig_guardrail.cli import options
 from ig_guardrail.cli.exit_codes import FAILED, exit_code
 from ig_guardrail.cli.receipt_view import line
-from ig_guardrail.cli.request import RequestOptions, decoded, deliver, opening_turns, read_biases, read_canary
+from ig_guardrail.cli.request import (
+    RequestOptions,
+    decoded,
+    deliver,
+    opening_turns,
+    read_biases,
+    read_canary,
+    read_engine_options,
+)
 from ig_guardrail.cli.tools_file import read_tools
 from ig_guardrail.cli.writers import Thoughts, printable
 from ig_guardrail.errors import GenerationFailed, RequestError
@@ -60,6 +68,8 @@ def chat_command(
     device: options.DeviceOption = "auto",
     dtype: options.Dtype = "auto",
     weights: options.WeightsOption = "auto",
+    engine: options.EngineOption = "auto",
+    engine_option: options.EngineOptionsOption = None,
     revision: options.Revision = None,
     context: options.ContextOption = None,
     audit: options.AuditOption = None,
@@ -99,7 +109,16 @@ def chat_command(
     names = (model, policy, device, dtype, weights, None, None, exit, ledger)
     log = None if audit is None else AuditFile(audit, key_file, audit_texts)
     other = read_canary(canary, canary_share, canary_by, True, tenant)
-    spec = GuardrailSpec(*names, revision=revision, context=context, reload=reload, audit=log, canary=other)
+    spec = GuardrailSpec(
+        *names,
+        revision=revision,
+        context=context,
+        reload=reload,
+        audit=log,
+        canary=other,
+        engine=engine,
+        engine_options=read_engine_options(engine_option),
+    )
     opened = LazyGuardrail(spec)
     try:
         code = ChatHistory(opened, asking, opening_turns(system), timeout, conversation).hold(_lines())

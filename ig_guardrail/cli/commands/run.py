@@ -18,6 +18,7 @@ from ig_guardrail.cli.request import (
     opening_turns,
     read_biases,
     read_canary,
+    read_engine_options,
     read_prompt,
 )
 from ig_guardrail.cli.tools_file import read_tools
@@ -74,6 +75,8 @@ def run_command(
     device: options.DeviceOption = "auto",
     dtype: options.Dtype = "auto",
     weights: options.WeightsOption = "auto",
+    engine: options.EngineOption = "auto",
+    engine_option: options.EngineOptionsOption = None,
     revision: options.Revision = None,
     context: options.ContextOption = None,
     record: options.RecordOption = None,
@@ -127,7 +130,16 @@ def run_command(
     names = (model, policy, device, dtype, weights, reward, critic, exit, ledger)
     kept = None if record is None else recording_file(record, record_texts)
     log = None if audit is None else AuditFile(audit, key_file, audit_texts)
-    spec = GuardrailSpec(*names, revision=revision, context=context, record=kept, audit=log, canary=other)
+    spec = GuardrailSpec(
+        *names,
+        revision=revision,
+        context=context,
+        record=kept,
+        audit=log,
+        canary=other,
+        engine=engine,
+        engine_options=read_engine_options(engine_option),
+    )
     opened = LazyGuardrail(spec)
     guardrail = opened.current(AccountKey(conversation, tenant))
     try:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, get_args
 import typer
 
 from ig_guardrail.cli import options
+from ig_guardrail.cli.request import read_engine_options
 from ig_guardrail.errors import RequestError
 from ig_guardrail.extras import require
 
@@ -81,6 +82,10 @@ def serve_command(
     weights: Annotated[
         str | None, typer.Option("--weights", envvar="IG_GUARDRAIL_WEIGHTS", help="'auto', 'bf16' or 'int4'.")
     ] = None,
+    engine: Annotated[
+        str | None, typer.Option("--engine", envvar="IG_GUARDRAIL_ENGINE", help="As `run` takes it.")
+    ] = None,
+    engine_option: options.EngineOptionsOption = None,
     revision: options.Revision = None,
     context: options.ContextOption = None,
     reward: options.Reward = None,
@@ -121,6 +126,8 @@ def serve_command(
         "device": device,
         "dtype": dtype,
         "weights": weights,
+        "engine": engine,
+        "engine_options": read_engine_options(engine_option) or None,
         "revision": revision,
         "context": context,
         "reward": reward,

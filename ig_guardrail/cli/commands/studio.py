@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ig_guardrail.cli import options
+from ig_guardrail.cli.request import read_engine_options
 from ig_guardrail.extras import require
 
 
@@ -28,6 +29,8 @@ def studio_command(
     device: options.DeviceOption = "auto",
     dtype: options.Dtype = "auto",
     weights: options.WeightsOption = "auto",
+    engine: options.EngineOption = "auto",
+    engine_option: options.EngineOptionsOption = None,
     revision: options.Revision = None,
     context: options.ContextOption = None,
 ) -> None:
@@ -40,5 +43,14 @@ def studio_command(
     from ig_guardrail.integrations.openai_server.studio.opening import open_studio
     from ig_guardrail.spec import GuardrailSpec
 
-    spec = GuardrailSpec(model, device=device, dtype=dtype, weights=weights, revision=revision, context=context)
+    spec = GuardrailSpec(
+        model,
+        device=device,
+        dtype=dtype,
+        weights=weights,
+        revision=revision,
+        context=context,
+        engine=engine,
+        engine_options=read_engine_options(engine_option),
+    )
     open_studio(StudioConfig(policy, recordings, show_drafts), spec, host, port)

@@ -8,22 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from ig_guardrail.engine.decoding.answer import AnswerDraft
+from ig_guardrail.engine.decoding.arithmetic import Arithmetic, Array, Ranked
 from ig_guardrail.engine.decoding.passes import Ahead, Caching, Pass, PassResult, Strand
-from ig_guardrail.engine.decoding.penalties import SaidTokens, said_tokens
 from ig_guardrail.engine.decoding.prefill import in_pieces
 from ig_guardrail.engine.decoding.randomness import uniform
-from ig_guardrail.engine.decoding.sampling import LogitBias, allowed_tokens, log_normaliser, sample_tokens, top_logprobs
-from ig_guardrail.engine.early_exit.layers import Exit
 from ig_guardrail.engine.tree import Context
 
+if TYPE_CHECKING:
+    from ig_guardrail.engine.early_exit.layers import Exit
+
 R = TypeVar("R")
-Ranked: TypeAlias = tuple[float, list[tuple[int, float]]]
 EngineWork: TypeAlias = Generator[Sequence[Pass[Any]], Sequence[PassResult], R]
 
 RANKED_AT_ONCE = 64  # tokens; their logits are held together
@@ -37,14 +34,13 @@ class DecodingRow:
     start: Any
     draft: AnswerDraft
     lane: int = 0
-    hidden: list[Mapping[int, Tensor]] = field(default_factory=list)
+    hidden: list[Mapping[int, Array]] = field(default_factory=list)
     end: Any = None
 
-    def states(self) -> dict[int, Tensor]:
+    def states(self, arithmetic: Arithmetic) -> dict[int, Array]:
         """layer -> hidden states (tokens of the block, hidden size)."""
         layers = self.hidden[0] if self.hidden else ()
-        with torch.inference_mode(False):  # plain tensors, which autograd may use
-            return {layer: torch.cat([step[layer] for step in self.hidden]) for layer in layers}
+        return {layer: arithmetic.states([step[layer] for step in self.hidden]) for layer in layers}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +48,7 @@ class Draws:
     """How the tokens of a block are drawn: the attempt, a bias, and by which exit how many are guessed at a time."""
 
     attempt: int = 0
-    bias: LogitBias | None = None
+    bias: Any = None
     exit: Exit | None = None
     ahead: int = 0
 
@@ -62,6 +58,7 @@ class Decoder:
     """Draws and reads rows of one context."""
 
     caching: Caching[Any]
+    arithmetic: Arithmetic
     context: Context
 
     def draw(self, rows: list[DecodingRow], tokens: int, how: Draws) -> Strand[None]:
@@ -69,7 +66,7 @@ class Decoder:
         layers = self.context.layers
         room = min(tokens, max(self.context.rules.limit - row.draft.position for row in rows))
         cached = self.caching.start([row.start for row in rows], room)
-        logits = _after([row.start for row in rows])
+        logits = self._after([row.start for row in rows])
         active = rows
         said = self._said(rows, logits)
         for _ in range(tokens):
@@ -87,7 +84,7 @@ class Decoder:
             logits = logits if len(going) == len(active) else logits[going]
             active = _select(cached, said, active, going)
         for i, row in enumerate(active):
-            row.end = cached.freeze(i, logits[i].clone())
+            row.end = cached.freeze(i, self.arithmetic.kept(logits[i]))
 
     def force(self, rows: list[DecodingRow]) -> Strand[None]:
         """Read the tokens that the rows' drafts hold already, in one pass: equally many in each, all or none ended."""
@@ -95,14 +92,14 @@ class Decoder:
         ended = rows[0].draft.finish is not None
         count = len(blocks[0]) - (1 if blocks[0] and ended and not self.context.layers else 0)
         cached: Any = self.caching.start([row.start for row in rows], count) if count or not ended else None
-        logits = _after([row.start for row in rows])[:, None]
+        logits = self._after([row.start for row in rows])[:, None]
         if count:
             read = yield from self._read(cached, rows, [block[:count] for block in blocks])
-            logits = torch.cat([logits, read], dim=1)
+            logits = self.arithmetic.joined([logits, read], 1)
         for i, row in enumerate(rows):
-            row.draft.logprobs += logprobs_of(logits[i], row.draft.ids)
+            row.draft.logprobs += self.arithmetic.logprobs(logits[i], row.draft.ids)
             if row.draft.finish is None:
-                row.end = cached.freeze(i, logits[i, -1].clone())
+                row.end = cached.freeze(i, self.arithmetic.kept(logits[i, -1]))
 
     def score(self, start: Any, ids: Sequence[int]) -> Strand[list[float]]:
         """Log-probabilities of `ids` after `start`, nats."""
@@ -110,36 +107,37 @@ class Decoder:
         if len(ids) > 1:
             cached = self.caching.start([start], len(ids) - 1)
             read = yield from self._read(cached, [], [ids[:-1]])
-            logits = torch.cat([logits, read[0]])
-        return logprobs_of(logits, ids)
+            logits = self.arithmetic.joined([logits, read[0]], 0)
+        return self.arithmetic.logprobs(logits, ids)
 
     def rank(self, start: Any, ids: Sequence[int], k: int) -> Strand[list[Ranked]]:
         """For each of `ids` after `start`: its log-probability, and the `k` likeliest tokens with theirs, nats."""
-        found = ranked(start.logits[None], ids[:1], k)
+        found = self.arithmetic.ranked(start.logits[None], ids[:1], k)
         cached = self.caching.start([start], len(ids) - 1) if len(ids) > 1 else None
         for first in range(0, len(ids) - 1, RANKED_AT_ONCE):
             last = min(first + RANKED_AT_ONCE, len(ids) - 1)
             read = yield from self._read(cached, [], [ids[first:last]])
-            found += ranked(read[0], ids[first + 1 : last + 1], k)
+            found += self.arithmetic.ranked(read[0], ids[first + 1 : last + 1], k)
         return found
 
-    def _said(self, rows: list[DecodingRow], logits: Tensor) -> SaidTokens | None:
+    def _said(self, rows: list[DecodingRow], logits: Array) -> Any:
         """What the rows' prompt and answers hold; None where no penalty asks for it."""
         if not self.context.sampling.penalises:
             return None
-        return said_tokens(self.context.prompt.ids, [row.draft.answer_ids() for row in rows], logits)
+        answers = [row.draft.answer_ids() for row in rows]
+        return self.arithmetic.said(self.context.prompt.ids, answers, logits)
 
-    def _sample(self, rows: list[DecodingRow], logits: Tensor, how: Draws, said: SaidTokens | None) -> dict[int, int]:
+    def _sample(self, rows: list[DecodingRow], logits: Array, how: Draws, said: Any) -> dict[int, int]:
         """Draw a token for each row; the tokens that became part of an answer, by row."""
         sampling = self.context.sampling
         uniforms = [uniform(sampling.seed, row.draft.position, row.lane, how.attempt) for row in rows]
-        allowed = allowed_tokens([row.draft for row in rows])
-        tokens, logprobs = sample_tokens(logits, sampling, how.bias, uniforms, allowed, said)
+        allowed = self.arithmetic.allowed([row.draft for row in rows])
+        tokens, logprobs = self.arithmetic.sample(logits, sampling, how.bias, uniforms, allowed, said)
         taken = {}
         for i, row in enumerate(rows):
             due = row.draft.due(tokens[i])
             if due != tokens[i]:
-                tokens[i], logprobs[i] = due, logprobs_of(logits[i : i + 1], [due])[0]
+                tokens[i], logprobs[i] = due, self.arithmetic.logprobs(logits[i : i + 1], [due])[0]
             elif allowed is not None and not row.draft.may_read(tokens[i]):
                 row.draft.give_up(tokens[i])
                 this = slice(i, i + 1)
@@ -156,26 +154,28 @@ class Decoder:
     def _again(
         self,
         draft: AnswerDraft,
-        logits: Tensor,
+        logits: Array,
         how: Draws,
         chance: float,
-        allowed: Tensor,
+        allowed: Array,
         token: int,
-        said: SaidTokens | None,
+        said: Any,
     ) -> tuple[int, float]:
         """Another token in place of one behind which the answer could not be closed; the way out after some tries."""
         for _ in range(draft.tries):
             allowed[0, token] = False
             if not bool(allowed.any()):
                 break
-            (token,), (logprob,) = sample_tokens(logits, self.context.sampling, how.bias, [chance], allowed, said)
+            (token,), (logprob,) = self.arithmetic.sample(
+                logits, self.context.sampling, how.bias, [chance], allowed, said
+            )
             if draft.may_read(token):
                 return token, logprob
         out = draft.form.way_out(draft.left) if draft.form is not None else None
         out = token if out is None else out
-        return out, logprobs_of(logits, [out])[0]
+        return out, self.arithmetic.logprobs(logits, [out])[0]
 
-    def _ahead(self, row: DecodingRow, how: Draws, said: SaidTokens | None) -> Ahead | None:
+    def _ahead(self, row: DecodingRow, how: Draws, said: Any) -> Ahead | None:
         """How the row's tokens will be drawn from here on.
 
         A form that it has, and what is guessed meanwhile, are left out of account.
@@ -184,24 +184,28 @@ class Decoder:
         if how.exit is None or how.ahead == 0:
             return None
 
-        def guess(logits: Tensor, beyond: int) -> int | None:
+        def guess(logits: Array, beyond: int) -> int | None:
             chance = uniform(context.sampling.seed, position + beyond, lane, how.attempt)
-            (token,), _ = sample_tokens(logits, context.sampling, how.bias, [chance], said=said)
+            (token,), _ = self.arithmetic.sample(logits, context.sampling, how.bias, [chance], None, said)
             return None if token in context.rules.language.end else token
 
         return Ahead(how.exit, how.ahead, guess)
 
     def _read(
         self, cached: Any, rows: list[DecodingRow], tokens: Sequence[Sequence[int]], ahead: Ahead | None = None
-    ) -> Strand[Tensor]:
+    ) -> Strand[Array]:
         """One pass over `tokens`; logits (rows, tokens, vocabulary). Notes the rows' hidden states."""
         layers = self.context.layers if rows else ()
         whole = Pass(cached, tokens, len(tokens[0]), layers, self.context.account, self.context.edit, ahead)
-        reading = yield from in_pieces(whole, self.caching.piece)
+        reading = yield from in_pieces(whole, self.caching, self.arithmetic)
         for i, row in enumerate(rows):
             if reading.hidden:
                 row.hidden.append({layer: states[i] for layer, states in reading.hidden.items()})
         return reading.logits
+
+    def _after(self, starts: Sequence[Any]) -> Array:
+        """Logits (rows, vocabulary) after the prefixes."""
+        return self.arithmetic.rows([start.logits for start in starts])
 
 
 def in_step(strands: Sequence[Strand[None]]) -> EngineWork[None]:
@@ -229,26 +233,6 @@ def alone(strand: Strand[R]) -> EngineWork[R]:
         return result
 
 
-def logprobs_of(logits: Tensor, ids: Sequence[int]) -> list[float]:
-    """Log-probability of each of `ids` (n,) under the row of `logits` (n or more, vocabulary) before it, nats."""
-    if not ids:
-        return []
-    raw = logits[: len(ids)].float()
-    chosen = raw.gather(-1, torch.tensor(ids, device=raw.device)[:, None])[:, 0] - log_normaliser(raw)
-    return [float(value) for value in chosen.tolist()]
-
-
-def ranked(logits: Tensor, ids: Sequence[int], k: int) -> list[Ranked]:
-    """Each of `ids` (n,) under its row of `logits` (n, vocabulary), and the `k` likeliest of that row."""
-    raw = logits[: len(ids)].float()
-    chances = raw - log_normaliser(raw)[:, None]
-    rows = [top_logprobs(row, k) for row in raw]
-    return [
-        (float(row[token]), [(other, float(row[other])) for other in others])
-        for row, token, others in zip(chances, ids, rows, strict=True)
-    ]
-
-
 def _advance(strand: Strand[None], place: int, reading: PassResult | None, asked: dict[int, Pass[Any]]) -> None:
     try:
         asked[place] = next(strand) if reading is None else strand.send(reading)
@@ -256,15 +240,7 @@ def _advance(strand: Strand[None], place: int, reading: PassResult | None, asked
         return
 
 
-def _after(starts: Sequence[Any]) -> Tensor:
-    """Logits (rows, vocabulary) after the prefixes."""
-    first = starts[0]
-    if all(start is first for start in starts):
-        return first.logits.expand(len(starts), -1)  # type: ignore[no-any-return]
-    return torch.stack([start.logits for start in starts])
-
-
-def _select(cached: Any, said: SaidTokens | None, rows: list[DecodingRow], kept: list[int]) -> list[DecodingRow]:
+def _select(cached: Any, said: Any, rows: list[DecodingRow], kept: list[int]) -> list[DecodingRow]:
     if len(kept) == len(rows):
         return rows
     cached.keep(kept)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from ig_guardrail.engine.base import EngineInfo
 from ig_guardrail.engine.decoding.answer import AnswerDraft
+from ig_guardrail.engine.decoding.arithmetic import Arithmetic, Array
 from ig_guardrail.engine.decoding.contexts import ContextRequest, begin
 from ig_guardrail.engine.decoding.decode import (
     Decoder,
@@ -18,18 +17,18 @@ from ig_guardrail.engine.decoding.decode import (
     EngineWork,
     alone,
     in_step,
-    logprobs_of,
 )
 from ig_guardrail.engine.decoding.passes import Caching
 from ig_guardrail.engine.decoding.prefill import Pace, read_prompt
-from ig_guardrail.engine.decoding.sampling import LogitBias, allowed_tokens, bias_of, top_logprobs
-from ig_guardrail.engine.early_exit.layers import Exit
 from ig_guardrail.engine.grammar.grammar import Grammars
 from ig_guardrail.engine.text.chat import Chat
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 from ig_guardrail.engine.tree import Context, NodeTree
 from ig_guardrail.errors import RequestError
 from ig_guardrail.types import Draw, Finish, Node, TokenLogprob
+
+if TYPE_CHECKING:
+    from ig_guardrail.engine.early_exit.layers import Exit
 
 WIDEST = 32  # rows of one pass; more of them take turns, so that others need not wait for all
 
@@ -40,6 +39,7 @@ class TreeOperations:
 
     tree: NodeTree[Any]
     caching: Caching[Any]
+    arithmetic: Arithmetic
     chat: Chat
     language: TokenVocabulary
     grammars: Grammars
@@ -51,14 +51,15 @@ class TreeOperations:
         """Read a prompt, and for a twin the answer so far; the root."""
         root, context = begin(self.tree, asked, self.language, self.grammars, self.info)
         answer = root.ids
-        rows, reading, cached = yield from alone(read_prompt(self.caching, context, answer, self.pace))
+        rows, reading, cached = yield from alone(read_prompt(self.caching, self.arithmetic, context, answer, self.pace))
         if root.id == context.account.first_root:
             context.account.cached = cached
         logits = reading.logits[0]
-        with torch.inference_mode(False):
-            hidden = {layer: states[0, -len(answer) :].clone() for layer, states in reading.hidden.items()}
-        root = replace(root, logprobs=tuple(logprobs_of(logits, answer)), hidden=hidden)
-        state = rows.freeze(0, logits[-1].clone()) if root.finish is None else None
+        hidden = {
+            layer: self.arithmetic.states([states[0, -len(answer) :]]) for layer, states in reading.hidden.items()
+        }
+        root = replace(root, logprobs=tuple(self.arithmetic.logprobs(logits, answer)), hidden=hidden)
+        state = rows.freeze(0, self.arithmetic.kept(logits[-1])) if root.finish is None else None
         self.tree.plant(root, context, context.rules.replay(answer), state)
         return root
 
@@ -74,7 +75,7 @@ class TreeOperations:
         for batch in _batches(rows, lambda row: (row.context, row.start.shape)):
             context = batch[0].context
             how = Draws(attempt, self._bias(context, bias), self.exit, ahead)
-            strands.append(Decoder(self.caching, context).draw(batch, tokens, how))
+            strands.append(Decoder(self.caching, self.arithmetic, context).draw(batch, tokens, how))
         yield from in_step(strands)
         return self._children(rows)
 
@@ -93,7 +94,9 @@ class TreeOperations:
         entry, start = self.tree.find(node)
         ids = self._likeliest(entry.draft(), start.logits, k)
         yield from ()
-        return list(zip(ids, logprobs_of(start.logits.expand(len(ids), -1), ids), strict=True))
+        return list(
+            zip(ids, self.arithmetic.logprobs(self.arithmetic.rows([start.logits] * len(ids)), ids), strict=True)
+        )
 
     def append(self, items: Sequence[tuple[Node, Node | str | tuple[int, ...]]]) -> EngineWork[list[Node]]:
         """Read forced tokens; see `Engine.append`."""
@@ -111,22 +114,23 @@ class TreeOperations:
         """Log-probability of each of `ids` in turn after `node`, nats."""
         entry, start = self.tree.find(node)
         self.language.check(ids, where="token ids")
-        return (yield from alone(Decoder(self.caching, entry.context).score(start, ids)))
+        return (yield from alone(Decoder(self.caching, self.arithmetic, entry.context).score(start, ids)))
 
     def answer_logprobs(self, node: Node, ids: Sequence[int], k: int) -> EngineWork[list[TokenLogprob]]:
         """Log-probabilities with the `k` likeliest beside them; see `Engine.answer_logprobs`."""
         entry, start = self.tree.find(node)
         self.language.check(ids, where="token ids")
-        ranked = yield from alone(Decoder(self.caching, entry.context).rank(start, ids, k))
+        ranked = yield from alone(Decoder(self.caching, self.arithmetic, entry.context).rank(start, ids, k))
         spelled = self.language.detokenizer.bytes_of
         return [
             TokenLogprob(spelled(token), logprob, tuple((spelled(other), value) for other, value in likeliest))
             for token, (logprob, likeliest) in zip(ids, ranked, strict=True)
         ]
 
-    def _likeliest(self, draft: AnswerDraft, logits: torch.Tensor, k: int) -> list[int]:
+    def _likeliest(self, draft: AnswerDraft, logits: Array, k: int) -> list[int]:
         """The `k` likeliest tokens behind which the answer can be closed."""
-        return draft.fitting(top_logprobs(logits, k + draft.tries, allowed_tokens([draft])), k)
+        allowed = self.arithmetic.allowed([draft])
+        return draft.fitting(self.arithmetic.likeliest(logits, k + draft.tries, allowed), k)
 
     def _lanes(self, draw: Draw) -> list[DecodingRow]:
         entry, start = self.tree.find(draw.node)
@@ -134,21 +138,21 @@ class TreeOperations:
 
     def _force(self, rows: list[DecodingRow]) -> EngineWork[list[Node]]:
         batches = _batches(rows, _pass_shape)
-        yield from in_step([Decoder(self.caching, batch[0].context).force(batch) for batch in batches])
+        yield from in_step([Decoder(self.caching, self.arithmetic, batch[0].context).force(batch) for batch in batches])
         return self._children(rows)
 
     def _children(self, rows: Sequence[DecodingRow]) -> list[Node]:
         """The rows as nodes of the tree, in order."""
         nodes = []
         for row in rows:
-            node = row.draft.node(self.tree.number(), row.states())
+            node = row.draft.node(self.tree.number(), row.states(self.arithmetic))
             self.tree.grow(row.context, node, row.draft.held, row.end)
             nodes.append(node)
         return nodes
 
-    def _bias(self, context: Context, more: Sequence[tuple[int, float]]) -> LogitBias | None:
+    def _bias(self, context: Context, more: Sequence[tuple[int, float]]) -> Any:
         self.language.check((token for token, _ in more), where="bias")
-        return bias_of((*context.sampling.logit_bias, *more), self.caching.device)
+        return self.arithmetic.bias((*context.sampling.logit_bias, *more))
 
     def _content(self, after: Node, content: Node | str | tuple[int, ...]) -> tuple[tuple[int, ...], Finish | None]:
         if isinstance(content, Node):

@@ -1,28 +1,28 @@
 """What decoding asks of a model, and what a strategy of keeping keys and values must do to answer.
 
 Decoding says which continuations read which tokens (`Pass`); a `Caching` runs the model, as many passes at once as it
-can. `repeat` and `shared` are the two there are; nothing above them knows which is at work.
+can. Nothing above knows which strategy is at work, nor whether torch or another library runs the model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
-import torch
-from torch import Tensor
-
-from ig_guardrail.engine.early_exit.layers import Exit
+from ig_guardrail.engine.decoding.arithmetic import Array
 from ig_guardrail.engine.tree import RequestUsage
 from ig_guardrail.types import StateEdit
+
+if TYPE_CHECKING:
+    from ig_guardrail.engine.early_exit.layers import Exit
 
 
 class Snapshot(Protocol):
     """A prefix that any number of continuations can start from. It never changes what it stands for."""
 
     @property
-    def logits(self) -> Tensor:
+    def logits(self) -> Array:
         """Of the token after the prefix, (vocabulary,)."""
         ...
 
@@ -34,7 +34,7 @@ class Snapshot(Protocol):
 
 # Logits (1, vocabulary), and how many tokens beyond the pass's they stand -> the token that would be drawn from them;
 # None if it would end the answer.
-Guess: TypeAlias = Callable[[Tensor, int], int | None]
+Guess: TypeAlias = Callable[[Array, int], int | None]
 
 R = TypeVar("R")
 S = TypeVar("S", bound=Snapshot)
@@ -51,9 +51,13 @@ class PassRows(Protocol[S_co]):
         """Drop all other rows."""
         ...
 
-    def freeze(self, row: int, logits: Tensor) -> S_co:
+    def freeze(self, row: int, logits: Array) -> S_co:
         """The prefix that a row has read, and the logits (vocabulary,) after it."""
         ...
+
+
+class Retracing(PassRows[S_co], Protocol):
+    """Rows that can forget what they read, as reading ahead needs it."""
 
     def mark(self) -> Any:
         """Where the rows stand, for `back` and `rejoin`."""
@@ -120,8 +124,8 @@ class PassResult:
     read: tokens that were read for it, where these are not the pass's own: more of them, or none that were not known.
     """
 
-    logits: Tensor
-    hidden: Mapping[int, Tensor]
+    logits: Array
+    hidden: Mapping[int, Array]
     read: int | None = None
 
 
@@ -135,9 +139,6 @@ class Caching(Protocol[S]):
     def name(self) -> str: ...
 
     @property
-    def device(self) -> torch.device: ...
-
-    @property
     def piece(self) -> int:
         """How many tokens of a row are read at a time."""
         ...
@@ -145,6 +146,11 @@ class Caching(Protocol[S]):
     @property
     def tile(self) -> int:
         """What a piece has may be any multiple of this, and gives the same bits; `piece` itself is one."""
+        ...
+
+    @property
+    def shortest(self) -> int:
+        """The fewest tokens of a piece, but of a prompt that is shorter itself."""
         ...
 
     def empty(self, room: int) -> PassRows[S]:
@@ -163,6 +169,13 @@ class Caching(Protocol[S]):
         """A row after each of `prefixes`, all of one shape; each will read at most `room` tokens."""
         ...
 
-    def read(self, passes: Sequence[Pass[Any]]) -> list[PassResult]:
-        """Read all passes, in order. A pass that was read is part of its rows' prefixes from then on."""
+    def interrupt(self) -> None:
+        """End the pass under way if its request was closed, where the library can; called from any thread."""
+        ...
+
+    def read(self, passes: Sequence[Pass[Any]]) -> Sequence[PassResult | BaseException]:
+        """Read all passes, in order. A pass that was read is part of its rows' prefixes from then on.
+
+        In place of what was read stands the error of a pass that failed alone; what is raised, failed them all.
+        """
         ...

@@ -1,7 +1,7 @@
 """How a prompt is read: in pieces, so that others are served in between, and without what the prompt cache has of it.
 
 Where a piece begins and ends changes nothing of what is read, if it begins at a multiple of the caching's `tile` and
-has `SHORTEST` tokens at least: kernels for few rows may round otherwise. So an answer is the same with the prompt cache
+has `shortest` tokens at least: kernels for few rows may round otherwise. So an answer is the same with the prompt cache
 and without, bit for bit, and whoever else is served.
 """
 
@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
+from ig_guardrail.engine.decoding.arithmetic import Arithmetic, Array
 from ig_guardrail.engine.decoding.passes import Caching, Pass, PassResult, Strand
 from ig_guardrail.engine.tree import Context
 
@@ -39,7 +38,7 @@ def pace_of(caching: Caching[Any]) -> Pace:
 
 
 def read_prompt(
-    caching: Caching[Any], context: Context, answer: tuple[int, ...], pace: Pace
+    caching: Caching[Any], arithmetic: Arithmetic, context: Context, answer: tuple[int, ...], pace: Pace
 ) -> Strand[tuple[Any, PassResult, int]]:
     """Read the prompt, and an answer behind it.
 
@@ -49,12 +48,12 @@ def read_prompt(
     prompt, account = context.prompt.ids, context.account
     ids = (*prompt, *answer)
     rows, at, cached = caching.empty(len(ids)), 0, 0
-    pages = _pages(caching, context, max(0, min(len(prompt) - 1, len(ids) - SHORTEST)))
+    pages = _pages(caching, context, max(0, min(len(prompt) - 1, len(ids) - caching.shortest)))
     while True:
         found = caching.recall(rows, pages)
         at += found
         cached += found
-        stop = piece_end(at, len(ids), pace.piece())
+        stop = piece_end(at, len(ids), pace.piece(), caching.shortest)
         if stop >= len(prompt):
             break
         reading = yield Pass(rows, [ids[at:stop]], 1, (), account, pages=pages)
@@ -62,7 +61,7 @@ def read_prompt(
         at = stop
     layers = context.layers if answer else ()
     whole = Pass(rows, [ids[at:]], len(answer) + 1, layers, account, context.edit, pages=pages)
-    reading = yield from in_pieces(whole, pace.piece())
+    reading = yield from in_pieces(whole, caching, arithmetic, pace.piece())
     return rows, reading, cached
 
 
@@ -72,16 +71,21 @@ def _pages(caching: Caching[Any], context: Context, tokens: int) -> Sequence[byt
     return () if salt is None else caching.pages(context.prompt.ids[:tokens], salt)
 
 
-def in_pieces(whole: Pass[Any], piece: int) -> Strand[PassResult]:
-    """A pass in pieces of about `piece` tokens, so that others are read in between; what was wanted, joined."""
-    count = len(whole.tokens[0])
-    if piece_end(0, count, piece) == count:
+def in_pieces(
+    whole: Pass[Any], caching: Caching[Any], arithmetic: Arithmetic, piece: int | None = None
+) -> Strand[PassResult]:
+    """A pass in pieces of about `piece` tokens, so that others are read in between; what was wanted, joined.
+
+    piece: the caching's own, if left out
+    """
+    count, piece = len(whole.tokens[0]), piece or caching.piece
+    if piece_end(0, count, piece, caching.shortest) == count:
         return (yield whole)
-    logits: list[torch.Tensor] = []
-    hidden: dict[int, list[torch.Tensor]] = {layer: [] for layer in whole.layers}
+    logits: list[Array] = []
+    hidden: dict[int, list[Array]] = {layer: [] for layer in whole.layers}
     start = 0
     while start < count:
-        stop = piece_end(start, count, piece)
+        stop = piece_end(start, count, piece, caching.shortest)
         wanted = max(0, stop - max(start, count - whole.keep))
         tokens = [row[start:stop] for row in whole.tokens]
         edit = whole.edit if wanted else None
@@ -91,9 +95,9 @@ def in_pieces(whole: Pass[Any], piece: int) -> Strand[PassResult]:
         for layer, states in reading.hidden.items():
             hidden[layer].append(states)
         start = stop
-    return PassResult(torch.cat(logits, dim=1), {layer: torch.cat(states, dim=1) for layer, states in hidden.items()})
+    return PassResult(arithmetic.joined(logits, 1), {layer: arithmetic.joined(s, 1) for layer, s in hidden.items()})
 
 
-def piece_end(start: int, count: int, piece: int) -> int:
-    """Where a piece ends that begins at `start` of `count` tokens; none leaves fewer than `SHORTEST` behind it."""
-    return count if count - start < piece + SHORTEST else start + piece
+def piece_end(start: int, count: int, piece: int, shortest: int = SHORTEST) -> int:
+    """Where a piece ends that begins at `start` of `count` tokens; none leaves fewer than `shortest` behind it."""
+    return count if count - start < piece + shortest else start + piece

@@ -98,8 +98,7 @@ class ReadingAhead:
         self._inner = inner
         window = getattr(model.config, "sliding_window", None)
         self._most = window - 2 if window else sys.maxsize  # what a window forgets cannot be brought back
-        self.device = inner.device
-        self.piece, self.tile = inner.piece, inner.tile
+        self.piece, self.tile, self.shortest = inner.piece, inner.tile, inner.shortest
         self.name = inner.name
 
     def empty(self, room: int) -> AheadRows:
@@ -115,6 +114,9 @@ class ReadingAhead:
 
     def start(self, prefixes: Sequence[Any], room: int) -> AheadRows:
         return AheadRows(self._inner.start(prefixes, room), room)
+
+    def interrupt(self) -> None:
+        self._inner.interrupt()
 
     def read(self, passes: Sequence[Pass[Any]]) -> list[PassResult]:
         """What is known already takes no work; a pass that is left alone is read ahead, several are read as ever."""

@@ -14,7 +14,7 @@ from contextlib import aclosing
 from typing import Protocol
 
 from ig_guardrail.engine.external.pieces import Cutter
-from ig_guardrail.engine.tree import closed_error
+from ig_guardrail.engine.futures import closed_error
 from ig_guardrail.errors import GuardrailError, StreamFailed
 
 

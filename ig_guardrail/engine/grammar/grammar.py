@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ig_guardrail.engine.futures import WorkFuture
 from ig_guardrail.engine.grammar.closing import Stand, beginning
 from ig_guardrail.engine.grammar.lark_network import net_of
 from ig_guardrail.engine.grammar.network import FAR, Net, Unread
@@ -226,7 +227,7 @@ class Grammars:
         """The future of what follows once a grammar is compiled; nobody waits for that on this thread."""
         if self._known(text) is not None:
             return go_on()
-        asked: Future[R] = Future()
+        asked: WorkFuture[R] = WorkFuture()
         self._begun(text).add_done_callback(lambda made: _follow(asked, made, go_on))
         return asked
 
@@ -312,7 +313,7 @@ def _settle(future: Future[Any], outcome: Any) -> None:
             future.set_result(outcome)
 
 
-def _follow(asked: Future[R], made: Future[Grammar], go_on: Callable[[], Future[R]]) -> None:
+def _follow(asked: WorkFuture[R], made: Future[Grammar], go_on: Callable[[], Future[R]]) -> None:
     """Go on once a grammar is there, unless nobody waits any more."""
     if not asked.set_running_or_notify_cancel():
         return
@@ -320,11 +321,7 @@ def _follow(asked: Future[R], made: Future[Grammar], go_on: Callable[[], Future[
     if error is not None:
         _settle(asked, error)
         return
-
-    def hand_over(done: Future[R]) -> None:
-        _settle(asked, done.exception() or done.result())
-
-    go_on().add_done_callback(hand_over)
+    asked.follow(go_on())
 
 
 class _Spelling:

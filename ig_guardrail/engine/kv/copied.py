@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
 from ig_guardrail.engine.decoding.passes import Pass, PassResult
+from ig_guardrail.engine.decoding.prefill import SHORTEST
 from ig_guardrail.engine.model import Model
 from ig_guardrail.errors import ModelError
 
@@ -70,6 +71,7 @@ class Repetition:
 
     name = "repeat"
     piece = tile = sys.maxsize  # a sliding window is read whole
+    shortest = SHORTEST
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -91,6 +93,9 @@ class Repetition:
         depths = range(len(prefixes[0].layers))
         layers = [_rows([(prefix.layers[depth], n) for prefix, n in counted]) for depth in depths]
         return CopiedRows(Cache(layers=layers), len(prefixes), self.device)
+
+    def interrupt(self) -> None:
+        """Passes of torch run to their end, which is near: prompts are read in pieces."""
 
     def read(self, passes: Sequence[Pass[CopiedPrefix]]) -> list[PassResult]:
         return [self._read(one, one.rows) for one in passes]

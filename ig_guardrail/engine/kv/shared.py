@@ -227,6 +227,7 @@ class Sharing:
 
     name = "shared"
     piece = CHUNK
+    shortest = SHORTEST
 
     def __init__(self, model: Model, cache: PromptCache | None = None) -> None:
         self._model = model
@@ -298,6 +299,9 @@ class Sharing:
         with upper_layers(self._model.layers, depth, states.to(self._model.source.dtype)):
             (reading,) = self.read([Pass(rows, tokens, 1, (depth + 1,), RequestUsage(0))])
         return reading.hidden[depth + 1]
+
+    def interrupt(self) -> None:
+        """Passes of torch run to their end, which is near: prompts are read in pieces."""
 
     def read(self, passes: Sequence[Pass[Any]]) -> list[PassResult]:
         """All passes in one forward; those with edited states each in one of its own, and what is known in none."""

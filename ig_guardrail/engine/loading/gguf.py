@@ -51,9 +51,11 @@ def _unpack(packed: Path, dtype: str, folder: Path) -> None:
 
     auto: Any = AutoModelForCausalLM
     source: dict[str, Any] = {"gguf_file": packed.name, "local_files_only": True}
-    if sys.stderr.isatty():
+    watched = sys.stderr.isatty()
+    if watched:
         print(f"unpacking {packed.name} once, for all later starts; a large file takes minutes", file=sys.stderr)
-    with quiet(), contextlib.redirect_stderr(io.StringIO()):  # unpacking draws a bar that no setting hides
+    # unpacking draws a bar that no setting hides
+    with quiet(), contextlib.nullcontext() if watched else contextlib.redirect_stderr(io.StringIO()):
         try:
             tokenizer = AutoTokenizer.from_pretrained(packed.parent, **source)
             require_template(tokenizer, f"model file {packed.name}")
@@ -66,8 +68,9 @@ def _unpack(packed: Path, dtype: str, folder: Path) -> None:
         config = unpacked.config
         if hasattr(config, "quantization_config"):  # the weights are plain now, and say so
             del config.quantization_config
-        model = auto.from_config(config)
-        model.load_state_dict(unpacked.state_dict())
+        with torch.device("meta"):  # nothing is drawn for weights that are there already
+            model = auto.from_config(config)
+        model.load_state_dict(unpacked.state_dict(), assign=True)
         model.tie_weights()
         model.generation_config = unpacked.generation_config
         model.to(getattr(torch, dtype)).save_pretrained(folder)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from ig_guardrail.engine.loading.gguf import SUFFIX, unpacked
+from ig_guardrail.engine.loading.loaded import Registry
 from ig_guardrail.engine.loading.store import files_sha256, quiet, remembered_sha256
 from ig_guardrail.engine.text.chat import require_template
 from ig_guardrail.errors import ModelError, RequestError, brief
 from ig_guardrail.extras import LOCAL, require
 from ig_guardrail.revisions import FORM
-from ig_guardrail.threads import ForkSafeLock, Home
 
 if TYPE_CHECKING:
     from ig_guardrail.engine.loading.weights import Weights
@@ -39,47 +38,7 @@ class ModelFiles:
     revision: str | None = None
 
 
-EngineKey: TypeAlias = tuple[str, str | None, str, str]
-
-
-@dataclass(slots=True)
-class Slot:
-    """One engine of the registry, and the lock under which it is loaded."""
-
-    lock: ForkSafeLock = field(default_factory=ForkSafeLock)
-    engine: TransformersEngine | None = None
-
-
-class Registry:
-    """Engines by (model, revision, device, numerics), each loaded at its first use, once, whoever asks first."""
-
-    def __init__(self) -> None:
-        self._lock = ForkSafeLock()
-        self._home: Home | None = None
-        self._slots: dict[EngineKey, Slot] = {}
-
-    def get(self, key: EngineKey, load: Callable[[], TransformersEngine]) -> TransformersEngine:
-        """The engine of `key`; loaded if there is none, or if it was shut down.
-
-        Raises ModelError if this process was forked from one that has loaded a model.
-        """
-        with self._lock:
-            self._home = self._home or Home()
-            if self._home.left:
-                raise ModelError(
-                    "this process was forked after a model was loaded, so it cannot load one",
-                    where="model",
-                    why="the threads that compute do not live in a fork, and it would wait for them for ever",
-                    fix="load the first model after the fork, or start processes by 'spawn'",
-                )
-            slot = self._slots.setdefault(key, Slot())
-        with slot.lock:
-            if slot.engine is None or slot.engine.closed:
-                slot.engine = load()
-            return slot.engine
-
-
-_REGISTRY = Registry()  # the one thing that is process-wide: weights are too large to hold twice
+_REGISTRY: Registry[TransformersEngine] = Registry()  # process-wide: weights are too large to hold twice
 
 
 def load_engine(

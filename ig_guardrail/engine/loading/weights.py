@@ -52,7 +52,7 @@ def info_of(weights: Weights, mode: str, language: TokenVocabulary) -> EngineInf
         device=str(weights.model.device),
         layers=config.num_hidden_layers,
         context=config.max_position_embeddings,
-        protected=_protected(weights.tokenizer, language),
+        protected=language.protected(weights.tokenizer.get_vocab().values()),
         language=language.sha256,
         defaults=generation_defaults(weights.model.generation_config.to_diff_dict(), weights.name),
         revision=weights.revision,
@@ -71,10 +71,3 @@ def vocabulary_of(weights: Weights, thoughts: ThoughtFormat | None = None) -> To
     detokenizer = detokenizer_of(weights.tokenizer, markers_of(format) if format.native else ())
     reader = None if thoughts is None else thought_reader_of(weights.tokenizer, thoughts, detokenizer)
     return TokenVocabulary(detokenizer, ends, size, reader)
-
-
-def _protected(tokenizer: Any, language: TokenVocabulary) -> frozenset[int]:
-    """End tokens, special tokens (which spell nothing), and tokens that are white space only."""
-    spelled = language.detokenizer.bytes_of
-    blank = (token for token in tokenizer.get_vocab().values() if not spelled(token).decode("utf-8", "replace").strip())
-    return language.end | frozenset(blank)

@@ -24,6 +24,11 @@ class TokenVocabulary:
         """Names what the tokens spell."""
         return self.detokenizer.sha256(self.size)
 
+    def protected(self, tokens: Iterable[int]) -> frozenset[int]:
+        """End tokens, and of some tokens the special ones (which spell nothing) and those of white space only."""
+        spelled = self.detokenizer.bytes_of
+        return self.end | {token for token in tokens if not spelled(token).decode("utf-8", "replace").strip()}
+
     def check(self, ids: Iterable[int], where: str) -> None:
         """Raises RequestError if a token is not of this language."""
         strange = next((token for token in ids if not 0 <= token < self.size), None)

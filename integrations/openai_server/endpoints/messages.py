@@ -1,6 +1,8 @@
-"""`POST /v1/messages`, whole or streamed, for Anthropic's clients."""
+"""`POST /v1/messages`, whole or streamed, for Anthropic's clients, and how many tokens a question has."""
 
 from __future__ import annotations
+
+import asyncio
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -25,4 +27,13 @@ def routes(server: Server) -> list[Route]:
             return await server.streamed(opened.frames(writer.frames), headers, told_fault, writer.ping, request)
         return JSONResponse(writer.whole(await all_of(opened.events(), request)), headers=headers)
 
-    return [Route("/v1/messages", told(answer_messages, error_body), methods=["POST"])]
+    async def count(request: Request) -> Response:
+        caller = server.caller(request)
+        question = read_question({"max_tokens": 1, **await server.body(request)}).question
+        opened = await server.open(caller, question, request)
+        return JSONResponse({"input_tokens": await asyncio.to_thread(opened.prompt_tokens)})
+
+    return [
+        Route("/v1/messages", told(answer_messages, error_body), methods=["POST"]),
+        Route("/v1/messages/count_tokens", told(count, error_body), methods=["POST"]),
+    ]

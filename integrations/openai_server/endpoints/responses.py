@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from langchain_core.messages import BaseMessage, SystemMessage
@@ -20,7 +22,7 @@ from ig_guardrail.integrations.openai_server.server import Opened, Server, all_o
 from ig_guardrail.integrations.openai_server.sse import DONE, frame
 from ig_guardrail.integrations.openai_server.stored import ResponseStore, Stored, lost
 from ig_guardrail.integrations.openai_server.wires.fields import OURS
-from ig_guardrail.integrations.openai_server.wires.items import Item, passed_over, read_items
+from ig_guardrail.integrations.openai_server.wires.items import Item, named_items, page_of, passed_over, read_items
 from ig_guardrail.integrations.openai_server.wires.response_events import ResponseWriter, Told
 from ig_guardrail.integrations.openai_server.wires.responses import ResponseAsked, read_response
 
@@ -39,11 +41,8 @@ def routes(server: Server) -> list[Route]:
         caller = server.caller(request)
         asked = read_response(await server.body(request))
         turn = _Turn(store, caller, asked)
-        try:
+        with _named_here():
             return await answered(request, caller, turn)
-        except (Refused, RequestError) as error:
-            fault = fault_of(error)
-            raise Refused(replace(fault, param=_named_here(fault.param))) from error
 
     async def answered(request: Request, caller: Caller, turn: _Turn) -> Response:
         opened = await server.open(caller, turn.question(), request)
@@ -54,6 +53,21 @@ def routes(server: Server) -> list[Route]:
             return await server.streamed(frames, headers, turn.told_fault, request=request)
         events = [event for one in await all_of(opened.events(), request) for event in turn.events(one.event)]
         return JSONResponse(events[-1]["response"], headers=headers)
+
+    async def count(request: Request) -> Response:
+        caller = server.caller(request)
+        asked = read_response({"store": False, **await server.body(request)})
+        with _named_here():
+            opened = await server.open(caller, _Turn(store, caller, asked).question(), request)
+            tokens = await asyncio.to_thread(opened.prompt_tokens)
+        return JSONResponse({"object": "response.input_tokens", "input_tokens": tokens})
+
+    async def list_input(request: Request) -> Response:
+        name = request.path_params["id"]
+        found = store.find(server.caller(request).tenant, name)
+        if found is None:
+            raise lost(name, None, 404)
+        return JSONResponse(page_of(found.input, request.query_params))
 
     async def show(request: Request) -> Response:
         name, caller = request.path_params["id"], server.caller(request)
@@ -75,17 +89,23 @@ def routes(server: Server) -> list[Route]:
 
     return [
         Route("/v1/responses", told(respond), methods=["POST"]),
+        Route("/v1/responses/input_tokens", told(count), methods=["POST"]),
         Route("/v1/responses/compact", told(compact), methods=["POST"]),
         Route("/v1/responses/{id}", told(show), methods=["GET"]),
+        Route("/v1/responses/{id}/input_items", told(list_input), methods=["GET"]),
         Route("/v1/responses/{id}", told(forget), methods=["DELETE"]),
     ]
 
 
-def _named_here(param: str | None) -> str | None:
-    """A field by its name in these bodies, where what reads all bodies calls it otherwise."""
-    if param is not None and param.startswith("messages"):
-        return "input"
-    return NAMES.get(param or "", param)
+@contextmanager
+def _named_here() -> Iterator[None]:
+    """Faults name fields as these bodies do, where what reads all bodies calls them otherwise."""
+    try:
+        yield
+    except (Refused, RequestError) as error:
+        fault = fault_of(error)
+        param = "input" if (fault.param or "").startswith("messages") else NAMES.get(fault.param or "", fault.param)
+        raise Refused(replace(fault, param=param)) from error
 
 
 @dataclass(slots=True)
@@ -93,6 +113,7 @@ class _Turn:
     """A response that is asked for, with all that stands before it.
 
     before   messages of its conversation
+    input    the same as items
     named    the conversation whose budgets it spends; None where neither a chain nor the caller names one
     """
 
@@ -101,6 +122,7 @@ class _Turn:
     asked: ResponseAsked
     writer: ResponseWriter
     before: tuple[BaseMessage, ...]
+    input: tuple[Item, ...]
     named: str | None
 
     def __init__(self, store: ResponseStore, caller: Caller, asked: ResponseAsked) -> None:
@@ -121,6 +143,7 @@ class _Turn:
             return next(one for one in items if one["id"] == name)
 
         self.before = (*(earlier.messages if earlier else ()), *read_items(asked.input, item))
+        self.input = (*((*earlier.input, *earlier.body["output"]) if earlier else ()), *named_items(asked.input, item))
         if len(named) > 1:
             raise unfit(
                 "it goes on from several conversations, or from another than it names; each spends its own budgets",
@@ -158,7 +181,9 @@ class _Turn:
 
     def _keep(self, body: Told) -> None:
         said = read_items(body["output"], lambda name: None)
-        self.store.keep(self.caller.tenant, Stored(body, (*self.before, *said), self.named or self.writer.id))
+        self.store.keep(
+            self.caller.tenant, Stored(body, (*self.before, *said), self.named or self.writer.id, self.input)
+        )
 
 
 def _frame(event: Told) -> bytes:

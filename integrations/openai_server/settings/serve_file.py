@@ -115,6 +115,8 @@ class ServeFile(Section):
     device: Text = USUAL.spec.device
     dtype: Text = USUAL.spec.dtype
     weights: Text = USUAL.spec.weights
+    engine: Text = USUAL.spec.engine
+    engine_options: dict[Text, str | int | float | bool] = {}
     revision: Text | None = None
     context: Count | None = None
     reward: Text | None = None
@@ -144,7 +146,10 @@ SECTIONS = (
     PolicySection,
 )
 PLACES = ("keys", "uds", "ledger")  # paths, but for a database's address; other names are where there is such a file
-OPENED = ("model", "device", "dtype", "weights", "revision", "context", "reward", "critic", "ledger", "reload")
+OPENED = (
+    *("model", "device", "dtype", "weights", "engine", "engine_options", "revision", "context"),
+    *("reward", "critic", "ledger", "reload"),
+)
 SERVED = ("name", "refusal_style", "quiet", "drain", "without_keys", "host", "port", "uds")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
+from uuid import uuid4
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
@@ -25,6 +26,9 @@ READ: Mapping[str, frozenset[str]] = {  # what of each kind is read, or names it
 }
 
 
+_PREFIXES = {"message": "msg", "function_call": "fc", "function_call_output": "fco", "reasoning": "rs"}
+
+
 def read_items(given: object, known: Callable[[str], Item | None]) -> tuple[BaseMessage, ...]:
     """The messages of an input: a text, or items. An assistant's thought, words and calls in a row are one message.
 
@@ -44,6 +48,40 @@ def read_items(given: object, known: Callable[[str], Item | None]) -> tuple[Base
         else:
             messages.append(read)
     return tuple(messages)
+
+
+def named_items(given: object, known: Callable[[str], Item | None]) -> tuple[Item, ...]:
+    """The items of an input that was read, each with its type and an id; a text is a message of the user."""
+    if isinstance(given, str):
+        given = [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": given}]}]
+    found = [_found(item, known, "input") for item in given] if isinstance(given, Sequence) else []
+    return tuple(
+        {"id": f"{_PREFIXES[item.get('type', 'message')]}_{uuid4().hex}", "type": "message", **item} for item in found
+    )
+
+
+def page_of(items: Sequence[Item], asked: Mapping[str, str]) -> dict[str, Any]:
+    """A page of items: at most `limit` (1 to 100, else 20) behind `after`, the last first unless `order` is asc.
+
+    Raises Refused, naming the parameter, for what is no such page.
+    """
+    unknown = set(asked) - {"limit", "order", "after", "include"}
+    if unknown:
+        raise unfit("there are limit, order and after", min(unknown), "unsupported_parameter")
+    limit, order = asked.get("limit", "20"), asked.get("order", "desc")
+    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= 100):
+        raise unfit("it is a whole number from 1 to 100", "limit")
+    if order not in ("asc", "desc"):
+        raise unfit("it is 'asc' or 'desc'", "order")
+    listed = list(items) if order == "asc" else list(reversed(items))
+    if "after" in asked:
+        names = [item["id"] for item in listed]
+        if asked["after"] not in names:
+            raise unfit("there is no such item", "after", "item_not_found")
+        listed = listed[names.index(asked["after"]) + 1 :]
+    page = listed[: int(limit)]
+    ends = {"first_id": page[0]["id"], "last_id": page[-1]["id"]} if page else {"first_id": None, "last_id": None}
+    return {"object": "list", "data": page, **ends, "has_more": len(listed) > len(page)}
 
 
 def passed_over(given: object) -> tuple[str, ...]:

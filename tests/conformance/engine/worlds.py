@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from ig_guardrail.engine.base import Engine
@@ -18,13 +20,17 @@ HELLO = (Message("system", "Be brief."), Message("user", "Tell me about rivers."
 
 @dataclass(frozen=True)
 class World:
-    """An engine, its end token, the reference decoding of its tokens, and how close two batch shapes must agree."""
+    """An engine, its end token, the reference decoding of its tokens, and how close two batch shapes must agree.
+
+    edits  whether its hidden states can be edited
+    """
 
     engine: Engine
     end: int
     decode: Callable[[tuple[int, ...]], str]
     layer: int
     tolerance: float
+    edits: bool = True
     opened: list[Node] = field(default_factory=list)
 
     def prompt(self) -> Prompt:
@@ -78,6 +84,7 @@ def scripted_world() -> World:
         lambda ids: b"".join(map(spelled, ids)).decode("utf-8", "replace"),
         layer=3,
         tolerance=1e-12,
+        edits=False,
     )
 
 
@@ -130,6 +137,31 @@ def given_world() -> World:
     weights = load_weights(os.environ["IG_TEST_MODEL"], "cpu", "bfloat16")
     weights.tokenizer.chat_template = weights.tokenizer.chat_template or PLAIN
     return _transformers_world(replace(weights, model=weights.model.float()), layer=9, tolerance=1e-2)
+
+
+def llama_cpp_world() -> World:
+    """A tiny random model by llama.cpp."""
+    from tests.conformance.engine.tiny_gguf import write_tiny
+
+    return _packed_world(str(write_tiny(Path(tempfile.mkdtemp()) / "tiny.gguf")), layer=1)
+
+
+def packed_world() -> World:
+    """The embedded model's file by llama.cpp, or the one that $IG_TEST_GGUF names."""
+    return _packed_world(os.environ.get("IG_TEST_GGUF") or "embedded", layer=16)
+
+
+def _packed_world(model: str, layer: int) -> World:
+    from ig_guardrail.engine.kinds import EngineChoice
+    from ig_guardrail.engine.llama_cpp.opening import open_llama_cpp
+
+    engine = open_llama_cpp(EngineChoice(model, options={"threads": 1}))
+    tokenizer = engine.tokenizer
+
+    def decode(ids: tuple[int, ...]) -> str:
+        return b"".join(map(tokenizer.bytes_of, ids)).decode("utf-8", "replace")
+
+    return World(engine, tokenizer.eos_token_id, decode, layer, tolerance=1e-4, edits=False)
 
 
 def _transformers_world(weights: Any, layer: int, tolerance: float, caching: Any = None) -> World:

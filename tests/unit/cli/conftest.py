@@ -65,9 +65,9 @@ def says(monkeypatch: pytest.MonkeyPatch) -> Callable[[Guardrail], Guardrail]:
 @pytest.fixture
 def runs_on(monkeypatch: pytest.MonkeyPatch) -> Callable[[ScriptedEngine], None]:
     """`runs_on(engine)` puts that engine in the place of every language model."""
-    from ig_guardrail import assembly
+    from ig_guardrail.engine.loading import models
 
     def use(engine: ScriptedEngine) -> None:
-        monkeypatch.setattr(assembly, "load_engine", lambda model, **how: engine)
+        monkeypatch.setattr(models, "load_engine", lambda model, **how: engine)
 
     return use

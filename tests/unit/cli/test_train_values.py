@@ -40,10 +40,10 @@ def test_a_critic_is_trained_under_a_policy(ig: Command, monkeypatch: pytest.Mon
 def test_a_reward_of_another_model_is_refused_before_anything_is_said(
     ig: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ig_guardrail import assembly
+    from ig_guardrail.engine.loading import models
 
     engine = ScriptedEngine(test_relevance.Echo())
-    monkeypatch.setattr(assembly, "load_engine", lambda model, **how: engine)
+    monkeypatch.setattr(models, "load_engine", lambda model, **how: engine)
     ran = ig("run", "--prompt", "hello", "--reward", "relevance")
     assert ran.code == 2
     assert ran.out == ""
@@ -51,10 +51,10 @@ def test_a_reward_of_another_model_is_refused_before_anything_is_said(
 
 
 def test_a_name_that_is_no_artifact_tells_what_there_is(ig: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ig_guardrail import assembly
+    from ig_guardrail.engine.loading import models
 
     engine = ScriptedEngine(test_relevance.Echo())
-    monkeypatch.setattr(assembly, "load_engine", lambda model, **how: engine)
+    monkeypatch.setattr(models, "load_engine", lambda model, **how: engine)
     ran = ig("run", "--prompt", "hello", "--critic", "nowhere")
     assert ran.code == 2
     assert "train critic" in ran.err

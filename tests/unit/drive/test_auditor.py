@@ -18,6 +18,7 @@ from ig_guardrail.audit.files import LogFiles
 from ig_guardrail.audit.verify import verify
 from ig_guardrail.drive.records import auditor
 from ig_guardrail.drive.records.auditor import Auditor
+from ig_guardrail.engine.loading import models
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import AuditError, GenerationFailed, RequestError
@@ -268,7 +269,7 @@ def test_guards_of_hosted_models_write_lines_too(file: Path) -> None:
 def test_a_chat_model_writes_lines_where_it_is_told_to(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assembly, "load_engine", lambda model, **how: CONVERSATIONS["completed"].guardrail().engine)
+    monkeypatch.setattr(models, "load_engine", lambda model, **how: CONVERSATIONS["completed"].guardrail().engine)
     policy = tmp_path / "polite.yaml"
     policy.write_text(POLITE, encoding="utf-8")
     chat = ChatIGGuardrail(model="toy", policy=policy, seed=7, audit=AuditFile(file, texts=True))

@@ -15,7 +15,8 @@ import huggingface_hub
 import pytest
 
 from ig_guardrail.engine.loading import embedded
-from ig_guardrail.engine.loading.models import Registry, load_engine, load_weights
+from ig_guardrail.engine.loading.loaded import Registry
+from ig_guardrail.engine.loading.models import load_engine, load_weights
 from ig_guardrail.engine.loading.store import quiet
 from ig_guardrail.errors import ModelError, RequestError
 from ig_guardrail.types import Draw, Message, Sampling

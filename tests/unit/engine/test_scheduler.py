@@ -27,12 +27,14 @@ class Log:
     def __init__(self, rows: int = 64) -> None:
         self.steps: list[list[int]] = []
         self.gate = threading.Event()
+        self.reached = threading.Event()
         self.fails: set[int] = set()
         self.loop = Loop("test")
         self.pace = Pace(512, 64)
-        self.scheduler = Scheduler(self.loop, self.read, self.pace, rows)
+        self.scheduler = Scheduler(self.loop, self.read, self.pace, rows=rows)
 
     def read(self, passes: Sequence[Pass[Any]]) -> list[PassResult]:
+        self.reached.set()
         assert self.gate.wait(10)
         self.steps.append([one.account.first_root for one in passes])
         if len(self.steps) in self.fails:
@@ -157,6 +159,18 @@ def test_a_cancelled_future_is_not_begun(log: Log) -> None:
     held.result(10)
     log.scheduler.submit(work(RequestUsage(3), 1)).result(10)
     assert not any(2 in step for step in log.steps)
+
+
+def test_work_that_nobody_waits_for_any_more_ends_at_its_next_step(log: Log) -> None:
+    left = log.scheduler.submit(work(RequestUsage(1), 1_000))
+    other = log.scheduler.submit(work(RequestUsage(2), 3))
+    assert log.reached.wait(10)
+    assert not left.cancel()
+    log.gate.set()
+    with pytest.raises(EngineClosed, match="the request was closed"):
+        left.result(10)
+    assert other.result(10) == "done 2"
+    assert sum(1 in step for step in log.steps) <= 1
 
 
 def test_newcomers_do_not_go_before_those_who_wait() -> None:

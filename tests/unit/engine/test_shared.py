@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import random
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -211,4 +212,27 @@ def test_a_block_reserves_no_more_than_the_answer_may_have() -> None:
     root = engine.open(engine.encode(TURNS), Sampling(max_tokens=20, logit_bias=((262, -1e4),))).result()
     nodes = engine.extend([Draw(root, 4)], 100_000).result()
     assert [node.position for node in nodes] == [20] * 4
+    engine.shutdown()
+
+
+def test_a_prompt_that_nobody_waits_for_any_more_is_read_no_further() -> None:
+    engine = TransformersEngine(tiny_weights(context=6000))
+    opening: list[Future[Node]] = []
+    begun, read = threading.Event(), 0
+
+    def leave(*_: Any) -> None:
+        nonlocal read
+        begun.wait(10)
+        read += 1
+        if read == 2:
+            opening[0].cancel()
+
+    engine._model.source.register_forward_pre_hook(leave)
+    long = engine.encode((Message("user", "sea " * 1_200),))
+    opening.append(engine.open(long, Sampling(max_tokens=4)))
+    begun.set()
+    with pytest.raises(EngineClosed):
+        opening[0].result(60)
+    assert read == 2
+    assert engine.live_nodes() == 0
     engine.shutdown()

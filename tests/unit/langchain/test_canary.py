@@ -11,8 +11,9 @@ import pytest
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessageChunk, HumanMessage
 
-from ig_guardrail import ChatIGGuardrail, GuardedChatModel, assembly, reload
+from ig_guardrail import ChatIGGuardrail, GuardedChatModel, reload
 from ig_guardrail.canary import Canary, place_of
+from ig_guardrail.engine.loading import models
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import PolicyError, RequestError
@@ -32,7 +33,7 @@ NAMES = [f"c{place}" for place in range(400)]
 @pytest.fixture(autouse=True)
 def runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every model is a script; all else is opened as it is."""
-    monkeypatch.setattr(assembly, "load_engine", lambda model, **how: ScriptedEngine(Continuations({(0, 0): CALM})))
+    monkeypatch.setattr(models, "load_engine", lambda model, **how: ScriptedEngine(Continuations({(0, 0): CALM})))
     monkeypatch.setattr(reload, "EVERY", 0.0)
 
 
@@ -110,7 +111,7 @@ def test_what_a_conversation_has_spent_is_spent_in_both_arms(
     files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = {(lane, attempt): RUDE for lane in range(4) for attempt in range(4)}
-    monkeypatch.setattr(assembly, "load_engine", lambda model, **how: ScriptedEngine(Continuations(answers)))
+    monkeypatch.setattr(models, "load_engine", lambda model, **how: ScriptedEngine(Continuations(answers)))
     for path in files:
         write(path, path.read_text().replace("budget: 0.0, every: 4", "budget: 0.6, every: 4, scope: conversation"))
     ledger = MemoryLedger()

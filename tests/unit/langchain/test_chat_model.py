@@ -250,7 +250,7 @@ def test_a_copy_with_another_policy_does_not_keep_the_guardrail_of_the_first() -
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the models that were loaded; every name loads a scripted model."""
-    from ig_guardrail import assembly
+    from ig_guardrail.engine.loading import models
 
     loaded: list[str] = []
 
@@ -260,7 +260,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         assert isinstance(engine, ScriptedEngine)
         return engine
 
-    monkeypatch.setattr(assembly, "load_engine", load)
+    monkeypatch.setattr(models, "load_engine", load)
     return loaded
 
 

@@ -59,8 +59,7 @@ class Minding:
 def _scripted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every name opens a scripted model."""
     engine = ScriptedEngine(Continuations({(0, 0): RUDE, (1, 0): KIND}))
-    for module in (models, assembly):
-        monkeypatch.setattr(module, "load_engine", lambda model, **how: engine)
+    monkeypatch.setattr(models, "load_engine", lambda model, **how: engine)
 
 
 def chat(*, cache: InMemoryCache | None = None, **cost_models: Any) -> ChatIGGuardrail:

@@ -20,6 +20,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from ig_guardrail import ChatIGGuardrail, GuardedChatModel, assembly, reload
 from ig_guardrail.assembly import guard, guard_alike
+from ig_guardrail.engine.loading import models
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import GuardrailError, PolicyError
@@ -55,7 +56,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every model is a script; all else is opened as it is."""
-    monkeypatch.setattr(assembly, "load_engine", lambda model, **how: ScriptedEngine(Continuations({(0, 0): CALM})))
+    monkeypatch.setattr(models, "load_engine", lambda model, **how: ScriptedEngine(Continuations({(0, 0): CALM})))
     monkeypatch.setattr(reload, "EVERY", 0.0)
 
 

@@ -16,7 +16,6 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, Sys
 from langchain_core.messages.ai import add_ai_message_chunks
 from pydantic import BaseModel
 
-from ig_guardrail import assembly
 from ig_guardrail.engine.loading import models
 from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
 from ig_guardrail.errors import RequestError
@@ -70,7 +69,6 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return load_policy(policy)
 
     monkeypatch.setattr(models, "load_engine", load)
-    monkeypatch.setattr(assembly, "load_engine", load)
     monkeypatch.setattr("ig_guardrail.rollout.load_policy", read)
     return log
 

@@ -10,8 +10,8 @@ import pytest
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from pydantic import ValidationError
 
-from ig_guardrail import assembly
 from ig_guardrail.costs.rewards.classifier_reward import load_classifier_reward
+from ig_guardrail.engine.loading import models
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import HeadMismatch, ModelError, RequestError
@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
 def chat(told: tuple[str, str], monkeypatch: pytest.MonkeyPatch, **settings: Any) -> ChatIGGuardrail:
     """A chat model by names, whose weights are a script: it would say the one, or on the next lane the other."""
     engine = ScriptedEngine(Continuations({(0, 0): told[0], (1, 0): told[1]}))
-    monkeypatch.setattr(assembly, "load_engine", lambda model, **how: engine)
+    monkeypatch.setattr(models, "load_engine", lambda model, **how: engine)
     return ChatIGGuardrail(model="scripted", policy=compiled(), seed=7, strategy="best_of_n", **settings)
 
 

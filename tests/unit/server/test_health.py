@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from ig_guardrail import assembly
 from ig_guardrail.canary import Canary
 from ig_guardrail.drive.records.auditor import Auditor
+from ig_guardrail.engine.loading import models
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.integrations.openai_server.served import ServedModel
@@ -58,7 +58,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Server, lis
     """A server of two policies from files, one of which has a canary, and the models that were loaded for it."""
     loaded: list[str] = []
     engine = ScriptedEngine(Continuations({(0, 0): CALM}))
-    monkeypatch.setattr(assembly, "load_engine", lambda model, **how: loaded.append(model) or engine)
+    monkeypatch.setattr(models, "load_engine", lambda model, **how: loaded.append(model) or engine)
     for name, version in {"usual": "1.0.0", "next": "2.0.0", "other": "3.0.0"}.items():
         (tmp_path / f"{name}.yaml").write_text(POLITE.replace("1.0.0", version))
     spec = GuardrailSpec("embedded", reload=True, audit=tmp_path / "audit.jsonl", ledger=tmp_path / "ledger")

@@ -248,3 +248,18 @@ def test_a_key_is_asked_for_in_anthropics_form(tmp_path: Path) -> None:
         assert (refused.status_code, refused.json()["error"]["type"]) == (401, "authentication_error")
         with http(socket, headers={"x-api-key": secret}) as keyed:
             assert keyed.post("/v1/messages", json={"model": MODEL, **ASK}).status_code == 200
+
+
+def test_tokens_are_counted_as_they_would_be_read(socket: str) -> None:
+    asked = {name: value for name, value in ASK.items() if name != "max_tokens"}
+    with http(socket) as plain:
+        counts = [
+            plain.post("/v1/messages/count_tokens", json={"model": f"{MODEL}:calm", **asked, **more}).json()
+            for more in ({}, {"system": "Be brief."}, {"tools": TOOLS})
+        ]
+        refused = plain.post("/v1/messages/count_tokens", json={"model": "other", **asked})
+    plainly, told, offered = (count["input_tokens"] for count in counts)
+    assert plainly == whole(socket, "calm")["usage"]["input_tokens"]
+    assert plainly < told < offered
+    assert refused.status_code == 404
+    assert refused.json()["error"]["type"] == "not_found_error"

@@ -344,3 +344,26 @@ def test_what_cannot_be_served_is_refused_by_name(socket: str, given: dict[str, 
     assert param is None or error["param"] == param
     assert error["type"] == "invalid_request_error"
     assert error["message"]
+
+
+def test_the_input_of_a_chain_is_listed(socket: str) -> None:
+    first = respond(socket, "calm", "Why is the sky blue?")
+    second = respond(socket, "calm", [{"role": "user", "content": "And the sea?"}], previous_response_id=first.id)
+    with client(socket, "a") as official:
+        listed = list(official.responses.input_items.list(second.id, order="asc", limit=2))
+        latest = official.responses.input_items.list(second.id, limit=1)
+        counted = official.responses.input_tokens.count(
+            model=f"{MODEL}:calm", input="And the sea?", previous_response_id=first.id
+        )
+        with pytest.raises(openai.BadRequestError, match="1 to 100"):
+            official.responses.input_items.list(second.id, limit=101)
+        with pytest.raises(openai.NotFoundError):
+            official.responses.input_items.list("resp_none")
+    assert [item.type for item in listed] == ["message"] * 3
+    assert listed[0].content[0].text == "Why is the sky blue?"
+    assert listed[1].id == first.output[0].id
+    assert latest.data[0].id == listed[2].id
+    assert latest.has_more
+    assert counted.input_tokens == second.usage.input_tokens
+    with client(socket, "b") as official, pytest.raises(openai.NotFoundError):
+        official.responses.input_items.list(second.id)

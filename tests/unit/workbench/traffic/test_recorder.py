@@ -144,10 +144,10 @@ def test_a_line_that_is_no_recording_is_refused_with_its_place(key: str, value: 
 
 
 def test_a_chat_model_records_where_it_is_told_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ig_guardrail import assembly
+    from ig_guardrail.engine.loading import models
     from ig_guardrail.integrations.langchain.chat_model import ChatIGGuardrail
 
-    monkeypatch.setattr(assembly, "load_engine", lambda model, **how: CONVERSATIONS["completed"].guardrail().engine)
+    monkeypatch.setattr(models, "load_engine", lambda model, **how: CONVERSATIONS["completed"].guardrail().engine)
     policy, file = tmp_path / "polite.yaml", tmp_path / "rec.jsonl"
     policy.write_text(POLITE, encoding="utf-8")
     chat = ChatIGGuardrail(model="toy", policy=policy, seed=7, record=RecordingFile(file, "plain"))

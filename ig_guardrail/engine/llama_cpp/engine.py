@@ -1,0 +1,90 @@
+"""The engine that runs a GGUF file by llama.cpp, on one thread of its own and without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ig_guardrail.engine.base import EngineInfo
+from ig_guardrail.engine.decoding.by_numpy import ByNumpy
+from ig_guardrail.engine.decoding.operations import TreeOperations
+from ig_guardrail.engine.decoding.prefill import pace_of
+from ig_guardrail.engine.grammar.grammar import Grammars
+from ig_guardrail.engine.llama_cpp.caching import CellCaching
+from ig_guardrail.engine.llama_cpp.cells import Pool, taps
+from ig_guardrail.engine.llama_cpp.library import build
+from ig_guardrail.engine.llama_cpp.model import GgufModel
+from ig_guardrail.engine.llama_cpp.proving import is_steady
+from ig_guardrail.engine.llama_cpp.tokenizer import GgufTokenizer
+from ig_guardrail.engine.loop import Loop
+from ig_guardrail.engine.scheduler import Scheduler
+from ig_guardrail.engine.text.chat import Chat, chat_of
+from ig_guardrail.engine.text.detokenize import Detokenizer
+from ig_guardrail.engine.text.endings import end_of_turn
+from ig_guardrail.engine.text.thought_reader import thought_reader_of
+from ig_guardrail.engine.text.tool_probe import markers_of
+from ig_guardrail.engine.text.vocabulary import TokenVocabulary
+from ig_guardrail.engine.tree import NodeTree
+from ig_guardrail.engine.tree_engine import TreeEngine
+
+_TRIAL = "The ferry leaves at dawn, and the gulls follow it out to sea."
+
+
+class LlamaCppEngine(TreeEngine):
+    """A token tree over a GGUF file. See `engine.base.Engine` for the contract.
+
+    Hidden states of layer L are the output of the L-th decoder layer, float32 arrays of numpy; the last layer has none.
+    """
+
+    def __init__(self, model: GgufModel, sha256: str, threads: int, memory: int) -> None:
+        self.tokenizer = tokenizer = GgufTokenizer(model)
+        chat = chat_of(tokenizer)
+        language = _vocabulary_of(tokenizer, chat, model.size)
+        pool = Pool(model, threads, memory)
+        steady = is_steady(pool, chat.text_ids(_TRIAL))
+        pool.narrow = pool.narrow if steady else 1
+        info = EngineInfo(
+            model=model.name,
+            model_sha256=sha256,
+            mode=f"llama.cpp/{build()}" + ("" if steady else ", token by token"),
+            numerics=model.numerics,
+            device="cpu",
+            layers=model.layers - 1 if _shows_states() else 0,
+            context=model.context,
+            protected=language.protected(range(model.size)),
+            language=language.sha256,
+            thinks=language.thoughts is not None,
+            tool_format=chat.format,
+        )
+        caching, tree = CellCaching(pool), NodeTree[Any]()
+        grammars, pace = Grammars(language, chat.text_ids), pace_of(caching)
+        operations = TreeOperations(tree, caching, ByNumpy(), chat, language, grammars, info, pace)
+        loop = Loop("ig-engine")
+        super().__init__(operations, loop, Scheduler(loop, caching.read, pace))
+
+
+def _vocabulary_of(tokenizer: GgufTokenizer, chat: Chat, size: int) -> TokenVocabulary:
+    """The meaning of the tokens. Special ones spell nothing, but those with which it writes calls of tools."""
+    spelled = markers_of(chat.format) if chat.format.native else set()
+    detokenizer = Detokenizer(_bytes_of(tokenizer, spelled), tokenizer.lead)
+    closing = end_of_turn(tokenizer)
+    ends = frozenset(tokenizer.ends()) | ({closing} if closing is not None else set())
+    thoughts = None if chat.thoughts is None else thought_reader_of(tokenizer, chat.thoughts, detokenizer)
+    return TokenVocabulary(detokenizer, ends, size, thoughts)
+
+
+def _bytes_of(tokenizer: GgufTokenizer, spelled: set[str]) -> Callable[[int], bytes]:
+    told = {
+        token: entry.content.encode()
+        for token, entry in tokenizer.added_tokens_decoder.items()
+        if entry.special and entry.content in spelled
+    }
+    return lambda token: told[token] if token in told else tokenizer.bytes_of(token)
+
+
+def _shows_states() -> bool:
+    try:
+        taps()
+    except AttributeError:
+        return False
+    return True

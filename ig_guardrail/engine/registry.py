@@ -1,0 +1,61 @@
+"""Which engine runs a model: each kind is a line here, and a room of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ig_guardrail.engine.base import Engine
+from ig_guardrail.engine.kinds import EngineChoice, EngineKind
+from ig_guardrail.errors import RequestError
+from ig_guardrail.extras import EXTRAS, missing, require
+
+AUTO = "auto"
+
+
+def _open_transformers(choice: EngineChoice) -> Engine:
+    from ig_guardrail.engine.loading.models import load_engine
+
+    choice.check_options("transformers", ())
+    engine = load_engine(
+        choice.model, device=choice.device, dtype=choice.dtype, weights=choice.weights, revision=choice.revision
+    )
+    return engine if choice.context is None else engine.with_context(choice.context)
+
+
+def _open_llama_cpp(choice: EngineChoice) -> Engine:
+    require("llama", by="engine 'llama.cpp'", where="engine")
+    from ig_guardrail.engine.llama_cpp.opening import open_llama_cpp
+
+    return open_llama_cpp(choice)
+
+
+def _is_packed(model: str) -> bool:
+    """A GGUF file, where what runs it is installed."""
+    return model.endswith(".gguf") and not missing(EXTRAS["llama"])
+
+
+LLAMA_CPP = EngineKind("llama.cpp", "in this process, by llama.cpp, on a CPU", _open_llama_cpp, _is_packed)
+TRANSFORMERS = EngineKind(
+    "transformers", "in this process, by torch, on a CPU or a GPU", _open_transformers, lambda model: True, exits=True
+)
+
+ENGINES: Mapping[str, EngineKind] = {  # the first that fits a model runs it
+    kind.name: kind
+    for kind in (
+        LLAMA_CPP,
+        TRANSFORMERS,  # fits any
+    )
+}
+
+
+def engine_kind(name: str, model: str) -> EngineKind:
+    """The kind that `name` stands for; with "auto", the first that fits the model. RequestError for no such name."""
+    if name == AUTO:
+        return next(kind for kind in ENGINES.values() if kind.fits(model))
+    if name not in ENGINES:
+        raise RequestError(
+            f"there is no engine '{name:.80}'",
+            where="engine",
+            fix=f"use one of: {', '.join((AUTO, *ENGINES))}",
+        )
+    return ENGINES[name]

@@ -1,0 +1,132 @@
+"""Guarded streams of a GGUF file: within budget whatever is drawn, and without torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ig_guardrail.drive.request import GenerationRequest
+from ig_guardrail.errors import EngineClosed, GuardrailError
+from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.integrations.langchain import ChatIGGuardrail
+from ig_guardrail.types import Chunk, Draw, Message, Sampling, SearchSettings
+from tests.examples import examples
+from tests.llama.conftest import MODEL, prompt
+from tests.toys import LetterCost, share_of_b, toy_budget, toy_policy
+
+DEFAULT: dict[str, Any] = {"model": MODEL, "engine": "llama.cpp", "engine_options": {"threads": 1}}
+
+
+@settings(deadline=None, max_examples=examples(30))
+@given(
+    seed=st.integers(0, 10_000),
+    candidates=st.sampled_from([1, 2, 6]),
+    mode=st.sampled_from(["on_risk", "always"]),
+    block=st.sampled_from([2, 4, 8]),
+    threshold=st.sampled_from([0.0, 0.02, 0.1]),
+)
+def test_no_stream_leaves_its_budget(
+    tiny: Any, seed: int, candidates: int, mode: Any, block: int, threshold: float
+) -> None:
+    """The share of the letter b in what was shown stays below the threshold at every place where it is charged."""
+    budget = toy_budget("b", threshold=threshold, budget=0.0, every=block)
+    policy = toy_policy([budget], SearchSettings(mode=mode, candidates=candidates, block=block))
+    rail = Guardrail(tiny, policy, {"level": LetterCost("level")})
+    rail._approved.set()  # its messages are no letters; the start-up check has its own tests
+    sampling = Sampling(seed=seed, temperature=1.0, top_p=1.0, max_tokens=24)
+    shown = ""
+    try:
+        for item in rail.stream(GenerationRequest((Message("user", "go"),), sampling)):
+            if isinstance(item, Chunk):
+                shown += item.text
+    except GuardrailError:
+        pass
+    assert share_of_b(shown) <= threshold
+    assert tiny.live_nodes() == 0
+
+
+@pytest.mark.real
+def test_a_risky_prompt_is_answered_within_the_default_policy() -> None:
+    model = ChatIGGuardrail(policy="default", seed=41, max_tokens=48, **DEFAULT)
+    answer = model.invoke("Write a cruel one-star review of a barber who cut the fringe too short.")
+    receipt = answer.response_metadata["receipt"]
+    assert receipt["model"]["engine"].startswith("llama.cpp/0.3.36")
+    assert max(block["candidates"] for block in receipt["blocks"]) > 1
+    for name, spent in receipt["spend"].items():
+        assert spent["spent"] <= spent["of"], name
+
+
+@pytest.mark.real
+def test_an_answer_repeats_by_its_seed_and_a_calm_one_is_the_unguarded_one(real: Any) -> None:
+    ask = "Name three uses of a pencil."
+    guarded, again = (ChatIGGuardrail(policy="default", seed=46, max_tokens=40, **DEFAULT).invoke(ask) for _ in "12")
+    plain = ChatIGGuardrail(policy="default", seed=46, max_tokens=40, strategy="none", **DEFAULT).invoke(ask)
+    assert guarded.content == again.content == plain.content
+
+
+@pytest.mark.real
+def test_a_tool_is_called_in_the_form_of_its_schema() -> None:
+    model = ChatIGGuardrail(policy="default", seed=3, max_tokens=80, **DEFAULT)
+
+    def weather(city: str) -> str:
+        """The weather in a city."""
+        return city
+
+    answer = model.bind_tools([weather], tool_choice="weather").invoke("What is the weather in Lisbon?")
+    (call,) = answer.tool_calls
+    assert call["name"] == "weather"
+    assert list(call["args"]) == ["city"]
+
+
+@pytest.mark.real
+def test_no_torch_is_imported(tmp_path: Any) -> None:
+    """In a process of its own, in which it cannot be."""
+    program = f"""
+import sys
+
+class Without:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "transformers", "tokenizers", "accelerate", "gguf"):
+            raise ModuleNotFoundError(f"No module named {{name!r}}")
+
+sys.meta_path.insert(0, Without())
+from ig_guardrail.integrations.langchain import ChatIGGuardrail
+model = ChatIGGuardrail(policy={str(_words(tmp_path))!r}, seed=1, max_tokens=24, **{DEFAULT!r})
+print(model.invoke("Say hello to the sea.").content)
+assert "torch" not in sys.modules
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.strip()
+
+
+def _words(folder: Any) -> Any:
+    """A policy that reads words alone."""
+    file = folder / "words.yaml"
+    file.write_text(
+        "apiVersion: ig-guardrail/v1\nkind: SafetyPolicy\nmetadata: {name: words, version: 1.0.0}\n"
+        "taxonomy: ailuminate-1.0\ncost_models:\n  words: {kind: lexical, model: words, hazards: [hte]}\n"
+        "budgets:\n  - {id: tone, hazards: [hte], cost: words, threshold: 0.69, budget: 0.05}\n"
+        "messages: {refusal: {en: I cannot help with that.}, closing: {en: Let me stop here.}}\n"
+    )
+    return file
+
+
+def test_a_request_that_is_closed_ends_within_its_step(real: Any) -> None:
+    root = real.open(prompt(real), Sampling()).result()
+    stop = real._operations.caching._pool.stop
+    reading = real.open(prompt(real, 60), Sampling(), twin_of=root)
+    while stop._account is None and not reading.done():
+        pass
+    real.close(root)
+    with pytest.raises(EngineClosed):
+        reading.result()
+    assert real.live_nodes() == 0
+    after = real.open(prompt(real), Sampling(max_tokens=4)).result()
+    assert real.extend([Draw(after)], 4).result()[0].position == 4
+    real.close(after)
