@@ -4,8 +4,9 @@
     python benchmarks/ledger.py --address postgresql://...  a server that runs; what its ledger holds stays there
 
 Each process charges two budgets at a time, as a block of an answer does, of accounts of its own or all of one account.
-Costs are so small that nothing is refused. Both ledgers wait for the disk before they answer. Time of processors is
-told beside, since others may be at work on the machine: that of the callers, and of a server that was begun here.
+Costs are so small that nothing is refused. Both ledgers wait for the disk before they answer; a server that does not,
+and so would lose charges, is measured to tell what the disk is to blame for. Time of processors is told beside, since
+others may be at work on the machine: that of the callers, and of a server that was begun here.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from ig_guardrail.ledger import LedgerEntry, Limit, kept_at  # noqa: E402
 from tests.scale.postgres import thrown_away  # noqa: E402
 
 LIMITS = {name: Limit(name, 1e9) for name in ("one", "other")}
+KINDS = ("PostgreSQL", "PostgreSQL without syncs", "SQLite")
 AIM = 1_000.0  # charges a second in PostgreSQL, accounts apart
 
 
@@ -63,6 +65,31 @@ def measure(place: str, accounts: Sequence[str], seconds: float) -> tuple[list[f
     return sorted(one for took, _ in found for one in took), sum(worked for _, worked in found)
 
 
+@contextmanager
+def kept(kind: str, address: str | None) -> Iterator[tuple[str, Path | None]]:
+    """The place of a ledger, and the folder of the server that was begun for it."""
+    if kind == "SQLite":
+        with tempfile.TemporaryDirectory() as folder:
+            yield f"{folder}/ledger.db", None
+    elif kind == "PostgreSQL" and address:
+        yield address, None
+    else:
+        with thrown_away(f"fsync={'on' if kind == 'PostgreSQL' else 'off'}") as server:
+            yield server.address, server.folder
+
+
+def sync_s() -> float:
+    """How long the disk takes to make a small write last: the median, in seconds."""
+    took = []
+    with tempfile.TemporaryFile() as file:
+        for _ in range(100):
+            began = time.perf_counter()
+            os.pwrite(file.fileno(), bytes(8_192), 0)
+            os.fdatasync(file.fileno())
+            took.append(time.perf_counter() - began)
+    return statistics.median(took)
+
+
 def worked_by(folder: Path) -> float:
     """How long processors have worked for a server, by its folder: itself, and connections that are closed. Seconds."""
     process = (folder / "data" / "postmaster.pid").read_text().splitlines()[0]
@@ -73,7 +100,7 @@ def worked_by(folder: Path) -> float:
 def rows_of(kind: str, how: str, took: Sequence[float], seconds: float, worked: float) -> list[tables.Row]:
     """Charges a second; of one charge the median, the 99th percentile, and the time of processors, in milliseconds."""
     rate, cuts = len(took) / seconds, statistics.quantiles(took, n=100)
-    bound = (f">= {AIM:g}", rate >= AIM) if (kind, how) == ("postgres", "apart") else (None, None)
+    bound = (f">= {AIM:g}", rate >= AIM) if (kind, how) == ("PostgreSQL", "apart") else (None, None)
     told = {"p50, ms": cuts[49], "p99, ms": cuts[98], "time of processors, ms": worked / len(took)}
     return [
         tables.row(kind, f"{how} rate", f"{how}: charges a second", round(rate), None, len(took), *bound),
@@ -89,20 +116,12 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--address", help="of a PostgreSQL server that runs; else one is begun")
     parser.add_argument("--processes", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=8.0)
-    parser.add_argument("--only", choices=("postgres", "sqlite"))
+    parser.add_argument("--only", choices=KINDS)
     parser.add_argument("--out", type=Path, default=HERE / "out")
     options = parser.parse_args(arguments)
     rows: list[tables.Row] = []
-    with ExitStack() as stack:
-        places: dict[str, str] = {}
-        begun = None
-        if options.only != "sqlite":
-            begun = None if options.address else stack.enter_context(thrown_away())
-            places["postgres"] = options.address or begun.address
-        if options.only != "postgres":
-            places["sqlite"] = f"{stack.enter_context(tempfile.TemporaryDirectory())}/ledger.db"
-        for kind, place in places.items():
-            folder = begun.folder if begun is not None and kind == "postgres" else None
+    for kind in (options.only,) if options.only else KINDS:
+        with kept(kind, options.address) as (place, folder):
             for how in ("apart", "together"):
                 busy, before = round(os.getloadavg()[0], 1), worked_by(folder) if folder else 0.0
                 accounts = [f"{how} {n if how == 'apart' else ''}" for n in range(options.processes)]
@@ -111,7 +130,8 @@ def main(arguments: Sequence[str]) -> int:
                 rows += [{**row, "load": busy} for row in rows_of(kind, how, took, options.seconds, worked)]
     machine = f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores"
     title = f"Charges of {options.processes} processes"
-    publish(options.out / "ledger.json", title, rows, machine=machine, processes=options.processes)
+    facts = {"machine": machine, "processes": options.processes, "sync": round(sync_s() * 1e3, 1)}
+    publish(options.out / "ledger.json", title, rows, **facts)
     return 0
 
 

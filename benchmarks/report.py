@@ -144,7 +144,8 @@ def charges(results: Path) -> str:
     (aim,) = (row for row in result["figures"] if row["bound"] is not None)
     told = (
         f"Measured {result['measured']} on {result['machine']} ({result['processes']} processes, two budgets a charge);"
-        f" others were at work there (load {min(loads)} to {max(loads)} when a part began). The aim of"
+        f" others were at work there (load {min(loads)} to {max(loads)} when a part began), and the disk took"
+        f" {result['sync']} ms to make a write last. The aim of"
         f" {aim['bound'].removeprefix('>= ')} charges a second in PostgreSQL, accounts apart, was"
         f" {'met' if aim['ok'] else 'missed'}."
     )

@@ -31,8 +31,8 @@ def programs() -> Path | None:
 class ThrowAway:
     """A server that runs until it is stopped. address: of its database, for whoever asks as its owner."""
 
-    def __init__(self, bin: Path, folder: Path) -> None:
-        self._bin, self.folder = bin, folder
+    def __init__(self, bin: Path, folder: Path, settings: Sequence[str] = ()) -> None:
+        self._bin, self.folder, self._settings = bin, folder, (*SETTINGS, *settings)
         self._owner = "postgres" if os.geteuid() == 0 else None  # the server refuses to run as root
         if self._owner:
             shutil.chown(folder, self._owner)
@@ -48,7 +48,7 @@ class ThrowAway:
         return self.folder / ".s.PGSQL.5432"
 
     def start(self) -> None:
-        options = " ".join([f"-k {self.folder}", *(f"-c {one}" for one in SETTINGS)])
+        options = " ".join([f"-k {self.folder}", *(f"-c {one}" for one in self._settings)])
         self._run("pg_ctl", "start", "-w", "-D", "data", "-l", "log", "-o", options)
 
     def stop(self, mode: str = "fast") -> None:
@@ -73,13 +73,16 @@ class ThrowAway:
 
 
 @contextmanager
-def thrown_away() -> Iterator[ThrowAway]:
-    """A server that is gone afterwards. Raises RuntimeError, with what to install, where there is none."""
+def thrown_away(*settings: str) -> Iterator[ThrowAway]:
+    """A server that is gone afterwards; settings: as "fsync=off".
+
+    Raises RuntimeError, with what to install, where there is none.
+    """
     bin = programs()
     if bin is None:
         raise RuntimeError(ADVICE)
     folder = Path(tempfile.mkdtemp(prefix="ig-postgres-"))
-    server = ThrowAway(bin, folder)
+    server = ThrowAway(bin, folder, settings)
     try:
         yield server
     finally:
