@@ -48,6 +48,7 @@ CHECKED_ONLY = {
     "ig-guardrail serve": "serves until it is stopped; what talks to it is run by `test_served_pages.py`",
     "ig-guardrail studio": "waits for someone to open its page",
     "ig-guardrail demo": "a test of its own runs it",
+    "ig-guardrail run --engine llama.cpp": "needs the extra `llama`; `make test-llama` runs it",
     "ig-guardrail keys": "draws another key each time; `test_operators_page.py` runs it",
     "chmod": "of a file of the reader's own",
     "docker": "needs the network",
