@@ -17,7 +17,7 @@ together is the better use.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -120,6 +120,7 @@ class ReadingAhead:
 
     def read(self, passes: Sequence[Pass[Any]]) -> list[PassResult]:
         """What is known already takes no work; a pass that is left alone is read ahead, several are read as ever."""
+        fresh: Iterator[PassResult]
         known = [_known(one) for one in passes]
         left = [one for one, reading in zip(passes, known, strict=True) if reading is None]
         if len(left) == 1 and left[0].ahead is not None and self._reach(left[0], left[0].ahead) > 0:
