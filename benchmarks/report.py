@@ -35,6 +35,7 @@ WIDE = ("equal", "hard", "sweep")
 TAKEN: Mapping[str, Path] = {  # under benchmarks/out, and where the documents have it from
     "bench.json": RESULTS / "bench.json",
     "prompts/bench.json": RESULTS / "prompts.json",
+    "llama/bench.json": RESULTS / "llama.json",
     "domains.json": RESULTS / "domains.json",
     "server.json": RESULTS / "server.json",
     "ledger.json": RESULTS / "ledger.json",
@@ -46,7 +47,7 @@ SHORT = ("answered", "refusals", "over_refusals", "reward", "work", "slower")
 CHOSEN_BY = ("safe", "answered", "answered_more", "refusals", "rescued", "reward_risky", "work", "seconds")
 RIVALS = ("none", "cut", "rollback_retry", "inference_guard")
 OPINIONS = ("the judge", "words", "encoder")  # as its card names them
-ELSEWHERE = ("weights", "profile")  # parts of `make bench` that docs/performance.md shows
+ELSEWHERE = ("weights", "profile", "llama.cpp")  # parts of `make bench` that other pages show
 
 Result: TypeAlias = Mapping[str, Any]
 Section: TypeAlias = Callable[[Path], str]  # made from the results in a folder
@@ -175,6 +176,12 @@ def weights(results: Path) -> str:
 def prompts(results: Path) -> str:
     """What the length of a prompt costs, and what is read once."""
     result = _read(results, "prompts")
+    return f"{_measured(result)}\n\n{tables.markdown(result['figures'])}"
+
+
+def llama(results: Path) -> str:
+    """What our engine over llama.cpp costs beside a plain loop of it."""
+    result = _read(results, "llama")
     return f"{_measured(result)}\n\n{tables.markdown(result['figures'])}"
 
 
@@ -460,6 +467,7 @@ DOCUMENTS: Mapping[Path, Sections] = {
     ROOT / "docs" / "ledgers.md": {"charges": charges},
     ROOT / "docs" / "metrics.md": {"metrics": metrics, "server": server},
     ROOT / "docs" / "performance.md": {"profile": profile, "prompts": prompts, "weights": weights},
+    ROOT / "docs" / "llama-cpp.md": {"llama": llama},
     ROOT / "docs" / "results.md": {"equal": compared("equal"), "second": second, "second-over": second_over},
     ROOT / "docs" / "budgets.md": {"budget": budget},
     ROOT / "docs" / "first-hour.md": {"first-hour": first_hour},

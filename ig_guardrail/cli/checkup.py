@@ -60,10 +60,10 @@ def _facts(model: str, revision: str | None, context: int | None) -> Iterator[Fi
     from ig_guardrail.engine.loading.facts import facts_of
     from ig_guardrail.engine.registry import AUTO, engine_kind
 
-    facts = facts_of(model, revision)
+    kind = engine_kind(AUTO, model)
+    facts = facts_of(model, revision) if kind.facts is None else kind.facts(model)
     commit = f", commit {facts.revision}" if facts.revision else ""
     yield Finding("model", "ok", f"{model}{commit}, in {facts.folder}")
-    kind = engine_kind(AUTO, model)
     yield Finding("engine", "ok", f"{kind.name}: {kind.about}")
     yield _window(facts.context, context)
     set_by_makers = facts.defaults.known()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import RequestError
+
+if TYPE_CHECKING:
+    from ig_guardrail.engine.loading.facts import ModelFacts
 
 EngineOptions: TypeAlias = Mapping[str, str | int | float | bool]
 
@@ -45,6 +48,7 @@ class EngineKind:
            Raises MissingExtra, ModelError, RequestError.
     fits   whether `engine="auto"` takes it for a model of that name; decided by the name and by what is installed
     exits  whether its engines can be given an early exit
+    facts  what the files of a model say to this engine; None: what they say to `transformers`
     """
 
     name: str
@@ -52,3 +56,4 @@ class EngineKind:
     open: Callable[[EngineChoice], Engine]
     fits: Callable[[str], bool]
     exits: bool = False
+    facts: Callable[[str], ModelFacts] | None = None

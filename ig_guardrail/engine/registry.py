@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.engine.kinds import EngineChoice, EngineKind
 from ig_guardrail.errors import RequestError
 from ig_guardrail.extras import EXTRAS, missing, require
+
+if TYPE_CHECKING:
+    from ig_guardrail.engine.loading.facts import ModelFacts
 
 AUTO = "auto"
 
@@ -29,12 +33,24 @@ def _open_llama_cpp(choice: EngineChoice) -> Engine:
     return open_llama_cpp(choice)
 
 
+def _facts_of_packed(model: str) -> ModelFacts:
+    from ig_guardrail.engine.llama_cpp.opening import facts_of_file
+
+    return facts_of_file(model)
+
+
 def _is_packed(model: str) -> bool:
     """A GGUF file, where what runs it is installed."""
     return model.endswith(".gguf") and not missing(EXTRAS["llama"])
 
 
-LLAMA_CPP = EngineKind("llama.cpp", "in this process, by llama.cpp, on a CPU", _open_llama_cpp, _is_packed)
+LLAMA_CPP = EngineKind(
+    "llama.cpp",
+    "in this process, by llama.cpp, on a CPU and without torch",
+    _open_llama_cpp,
+    _is_packed,
+    facts=_facts_of_packed,
+)
 TRANSFORMERS = EngineKind(
     "transformers", "in this process, by torch, on a CPU or a GPU", _open_transformers, lambda model: True, exits=True
 )

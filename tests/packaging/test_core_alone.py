@@ -95,6 +95,7 @@ def test_a_command_that_needs_more_names_the_extra(core: Path, extra: str, argum
     ("extra", "code"),
     [
         ("embedded", "from ig_guardrail import ChatIGGuardrail; ChatIGGuardrail().invoke('Hello')"),
+        ("llama", "from ig_guardrail import ChatIGGuardrail; ChatIGGuardrail(engine='llama.cpp').invoke('Hello')"),
         ("agents", "from ig_guardrail import GuardrailMiddleware"),
         ("agents", "from ig_guardrail.integrations.langchain.store_ledger import StoreLedger"),
         ("local", "from ig_guardrail.costs.sequence_classifier import read_labels; read_labels('some/model', 'tone')"),

@@ -51,6 +51,7 @@ CHECKED_ONLY = {
     "ig-guardrail studio": "waits for someone to open its page",
     "ig-guardrail ledger prune postgresql://": "needs a database; `make test-scale` makes one",
     "ig-guardrail demo": "a test of its own runs it",
+    "ig-guardrail run --engine llama.cpp": "needs the extra `llama`; `make test-llama` runs it",
     "ig-guardrail keys": "draws another key each time; `test_operators_page.py` runs it",
     "chmod": "of a file of the reader's own",
     "docker": "needs the network",

@@ -94,9 +94,10 @@ class TreeOperations:
         entry, start = self.tree.find(node)
         ids = self._likeliest(entry.draft(), start.logits, k)
         yield from ()
-        return list(
-            zip(ids, self.arithmetic.logprobs(self.arithmetic.rows([start.logits] * len(ids)), ids), strict=True)
-        )
+        if not ids:  # no token leaves the answer room to end in its form
+            return []
+        rows = self.arithmetic.rows([start.logits] * len(ids))
+        return list(zip(ids, self.arithmetic.logprobs(rows, ids), strict=True))
 
     def append(self, items: Sequence[tuple[Node, Node | str | tuple[int, ...]]]) -> EngineWork[list[Node]]:
         """Read forced tokens; see `Engine.append`."""

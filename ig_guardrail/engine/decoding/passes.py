@@ -129,6 +129,13 @@ class PassResult:
     read: int | None = None
 
 
+def whole(reading: PassResult | BaseException) -> PassResult:
+    """What was read; the error of a pass that failed is raised."""
+    if isinstance(reading, BaseException):
+        raise reading
+    return reading
+
+
 Strand: TypeAlias = Generator[Pass[Any], PassResult, R]  # asks for one pass after another, and returns something
 
 

@@ -17,14 +17,14 @@ together is the better use.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ig_guardrail.engine.decoding.passes import Ahead, Caching, Pass, PassResult
+from ig_guardrail.engine.decoding.passes import Ahead, Caching, Pass, PassResult, whole
 from ig_guardrail.engine.early_exit.layers import Exit, lower_layers, silent, upper_layers
 from ig_guardrail.engine.model import Model
 from ig_guardrail.errors import ModelError
@@ -120,12 +120,13 @@ class ReadingAhead:
 
     def read(self, passes: Sequence[Pass[Any]]) -> list[PassResult]:
         """What is known already takes no work; a pass that is left alone is read ahead, several are read as ever."""
+        fresh: Iterator[PassResult]
         known = [_known(one) for one in passes]
         left = [one for one, reading in zip(passes, known, strict=True) if reading is None]
         if len(left) == 1 and left[0].ahead is not None and self._reach(left[0], left[0].ahead) > 0:
             fresh = iter([self._read_ahead(left[0], left[0].ahead)])
         else:
-            fresh = iter(self._inner.read([replace(one, rows=_rows(one).settled()) for one in left]))
+            fresh = map(whole, self._inner.read([replace(one, rows=_rows(one).settled()) for one in left]))
         for one in passes:
             _rows(one).room -= len(one.tokens[0])
         return [reading or next(fresh) for reading in known]
@@ -142,7 +143,7 @@ class ReadingAhead:
         rows.back(start, 0)
         above = Pass(rows, [tokens], len(tokens), _from(one.layers, depth), one.account, singly=True)
         with upper_layers(self._model.layers, depth, below[depth]):
-            (reading,) = self._inner.read([above])
+            (reading,) = map(whole, self._inner.read([above]))
         rows.rejoin(drafted, depth)
         hidden = {**{layer: below[layer] for layer in one.layers if layer < depth}, **reading.hidden}
         known = Known(tokens, PassResult(reading.logits, hidden), start)
@@ -167,7 +168,7 @@ class ReadingAhead:
         return tokens, {layer: torch.cat([state[layer] for state in states], dim=1) for layer in layers}
 
     def _lower(self, one: Pass[Any], rows: Any, token: int, layers: tuple[int, ...]) -> PassResult:
-        (reading,) = self._inner.read([Pass(rows, [[token]], 1, layers, one.account)])
+        (reading,) = map(whole, self._inner.read([Pass(rows, [[token]], 1, layers, one.account)]))
         return reading
 
 

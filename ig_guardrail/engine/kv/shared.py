@@ -298,7 +298,7 @@ class Sharing:
         depth, tokens = len(self._model.layers) - 1, [[0] * states.shape[1]]
         with upper_layers(self._model.layers, depth, states.to(self._model.source.dtype)):
             (reading,) = self.read([Pass(rows, tokens, 1, (depth + 1,), RequestUsage(0))])
-        return reading.hidden[depth + 1]
+        return reading.hidden[depth + 1]  # type: ignore[no-any-return]
 
     def interrupt(self) -> None:
         """Passes of torch run to their end, which is near: prompts are read in pieces."""

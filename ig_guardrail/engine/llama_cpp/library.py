@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from importlib import metadata
@@ -19,7 +19,7 @@ from ig_guardrail.extras import require
 
 VERSION = "0.3.36"  # of llama-cpp-python, as pyproject.toml pins it
 DISTRIBUTION = "llama-cpp-python"
-_DEFAULTS = {
+_DEFAULTS: Mapping[str, Mapping[str, object]] = {
     "llama_model_default_params": {
         "split_mode": 1,
         "main_gpu": 0,

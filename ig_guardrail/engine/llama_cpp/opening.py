@@ -9,12 +9,15 @@ from ig_guardrail.engine.kinds import EngineChoice
 from ig_guardrail.engine.llama_cpp.engine import LlamaCppEngine
 from ig_guardrail.engine.llama_cpp.library import library
 from ig_guardrail.engine.llama_cpp.model import GgufModel
+from ig_guardrail.engine.llama_cpp.tokenizer import GgufTokenizer
 from ig_guardrail.engine.loading.embedded import packed_file
+from ig_guardrail.engine.loading.facts import ModelFacts, template_facts
 from ig_guardrail.engine.loading.gguf import SUFFIX
 from ig_guardrail.engine.loading.loaded import Registry
 from ig_guardrail.engine.loading.models import EMBEDDED, check_revision
 from ig_guardrail.engine.loading.store import remembered_sha256
 from ig_guardrail.errors import ModelError, RequestError
+from ig_guardrail.types import GenerationDefaults
 
 NAME = "llama.cpp"
 OPTIONS = ("threads", "memory")  # of a step; MiB of all conversations together
@@ -30,19 +33,27 @@ def open_llama_cpp(choice: EngineChoice) -> LlamaCppEngine:
     library()
     choice.check_options(NAME, OPTIONS)
     _check(choice)
-    file = packed_file() if choice.model == EMBEDDED else Path(choice.model).expanduser()
-    if file.suffix != SUFFIX or not file.is_file():
-        raise ModelError(
-            f"'{choice.model}' is no {SUFFIX} file",
-            where=f"model '{choice.model}'",
-            why="llama.cpp runs GGUF files and nothing else",
-            fix="check the path, or use engine 'transformers' for folders and hub names",
-        )
+    file = _file_of(choice.model)
     threads = _number(choice, "threads", usual_threads(), 256)
     memory = _number(choice, "memory", usual_memory(), 1 << 24)
     key = (str(file.resolve()), threads, memory)
     engine = _REGISTRY.get(key, lambda: _load(file, choice.model, threads, memory))
     return engine if choice.context is None else engine.with_context(choice.context)
+
+
+def facts_of_file(model: str) -> ModelFacts:
+    """What a GGUF file says of itself."""
+    file = _file_of(model)
+    opened = GgufModel(file, model)
+    tokenizer = GgufTokenizer(opened)
+    return ModelFacts(
+        folder=file,
+        revision=None,
+        context=opened.context,
+        defaults=GenerationDefaults(),
+        ends=tuple(tokenizer.convert_ids_to_tokens(end) for end in tokenizer.ends()),
+        template=template_facts(tokenizer),
+    )
 
 
 def usual_threads() -> int:
@@ -56,6 +67,18 @@ def usual_memory() -> int:
     """Half of the machine's, MiB."""
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 16 << 30
     return whole >> 21
+
+
+def _file_of(model: str) -> Path:
+    file = packed_file() if model == EMBEDDED else Path(model).expanduser()
+    if file.suffix != SUFFIX or not file.is_file():
+        raise ModelError(
+            f"'{model}' is no {SUFFIX} file",
+            where=f"model '{model}'",
+            why="llama.cpp runs GGUF files and nothing else",
+            fix="check the path, or use engine 'transformers' for folders and hub names",
+        )
+    return file
 
 
 def _load(file: Path, name: str, threads: int, memory: int) -> LlamaCppEngine:
