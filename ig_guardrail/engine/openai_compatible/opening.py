@@ -28,7 +28,7 @@ from ig_guardrail.types import Message, Sampling
 
 NAME = "openai_compatible"
 CLOSE = 0.25  # nats between log-probabilities of a token that was drawn, and given: half precision differs by less
-NOT_SERVED = (200, 400, 404, 405, 422, 500, 501)  # what servers say to a request of a form that they do not take
+NOT_SERVED = (200, 400, 403, 404, 405, 422, 500, 501)  # said to a request of a form that is not taken; vLLM, 403
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}")
 
 
