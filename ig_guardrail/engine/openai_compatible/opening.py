@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ig_guardrail.engine.base import EngineInfo
+from ig_guardrail.engine.kinds import EngineChoice
 from ig_guardrail.engine.loading.facts import named_ends
 from ig_guardrail.engine.loading.generation import read_defaults
 from ig_guardrail.engine.loading.models import find_description, load_tokenizer
@@ -15,14 +16,14 @@ from ig_guardrail.engine.loading.store import quiet
 from ig_guardrail.engine.loading.weights import protected_tokens, token_vocabulary
 from ig_guardrail.engine.openai_compatible.asking import Asker
 from ig_guardrail.engine.openai_compatible.engine import OpenAICompatibleEngine, ServedModel
-from ig_guardrail.engine.openai_compatible.options import ServerOptions, read_options
+from ig_guardrail.engine.openai_compatible.options import OPTIONS, ServerOptions, read_options
 from ig_guardrail.engine.openai_compatible.orders import BlockOrder, ScoreOrder
 from ig_guardrail.engine.openai_compatible.server import Server, ServerError
 from ig_guardrail.engine.openai_compatible.wires import CompletionsWire, LlamaCppWire, TokensWire, Wire
 from ig_guardrail.engine.text.chat import Chat, chat_of
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 from ig_guardrail.engine.tree import RequestUsage
-from ig_guardrail.errors import ModelError, brief
+from ig_guardrail.errors import ModelError, RequestError, brief
 from ig_guardrail.event_loop import LoopThread
 from ig_guardrail.types import Message, Sampling
 
@@ -47,15 +48,27 @@ class Tokens:
         return text
 
 
-def open_engine(model: str, options: Mapping[str, str], device: str = "cpu") -> OpenAICompatibleEngine:
-    """The engine of a model that a server serves by that name.
+def open_choice(choice: EngineChoice) -> OpenAICompatibleEngine:
+    """The engine of a model that a server serves by that name. `device` is where cost models run beside it.
 
-    device: where cost models run beside it
     Raises RequestError for bad options, ModelError for a tokenizer that cannot be had, ServerError for a server that
     cannot be reached or asked.
     """
-    told = read_options(options)
-    return engine_over(model, told, read_tokens(told.tokenizer), Server(told), device)
+    choice.check_options(NAME, OPTIONS)
+    for name, value in (("dtype", choice.dtype), ("weights", choice.weights)):
+        if value != "auto":
+            raise RequestError(
+                f"{name} is '{value:.40}'",
+                where=name,
+                why="the server has loaded the model already, in numbers of its own choice",
+                fix=f"leave out `{name}`",
+            )
+    options = read_options(choice.options)
+    device = "cpu" if choice.device == "auto" else choice.device
+    engine = engine_over(
+        choice.model, options, read_tokens(options.tokenizer, choice.revision), Server(options), device
+    )
+    return engine if choice.context is None else engine.with_context(choice.context)
 
 
 def engine_over(
@@ -95,12 +108,12 @@ def engine_over(
     return OpenAICompatibleEngine(ServedModel(asker, tokens.chat, info, options.segment), loop)
 
 
-def read_tokens(model: str) -> Tokens:
+def read_tokens(model: str, revision: str | None = None) -> Tokens:
     """The tokenizer in a folder, a .gguf file or a hub name. Raises ModelError, RequestError."""
-    folder, _ = find_description(model)
+    folder, _ = find_description(model, revision)
     try:
         with quiet():
-            return tokens_of(load_tokenizer(model), named_ends(folder))
+            return tokens_of(load_tokenizer(model, revision), named_ends(folder))
     except (OSError, ValueError) as error:
         raise ModelError(
             f"the tokenizer's files cannot be read: {brief(error)}",

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ig_guardrail import addresses
+from ig_guardrail.engine.kinds import EngineOptions
 from ig_guardrail.errors import ModelError, RequestError
 
 WIRES = ("auto", "tokens", "completions", "llama.cpp", "text")
@@ -53,25 +54,29 @@ _NUMBERS: Mapping[str, tuple[float, float]] = {
 }
 
 
-def read_options(given: Mapping[str, str]) -> ServerOptions:
+OPTIONS = tuple(name for name in ServerOptions.__dataclass_fields__ if name != "key")
+
+
+def read_options(given: EngineOptions) -> ServerOptions:
     """The options, checked, with the key. Raises RequestError for what is none, ModelError without the key."""
-    known = [name for name in ServerOptions.__dataclass_fields__ if name != "key"]
-    for name in given:
-        if name not in known:
-            raise _unfit(f"there is no option '{name:.40}'", f"use some of: {', '.join(known)}")
     for name in ("base_url", "tokenizer"):
         if not str(given.get(name, "")).strip():
             raise _unfit(
                 f"`{name}` is missing",
                 "give base_url='http://localhost:8000/v1' and tokenizer='FOLDER or hub name of the served model'",
             )
-    chosen: dict[str, str | int | float | None] = {name: str(value).strip() for name, value in given.items()}
+    chosen: dict[str, str | int | float | None] = {name: _word(value) for name, value in given.items()}
     for name in _NUMBERS:
         if name in chosen:
             chosen[name] = _number(name, str(chosen[name]))
     options = ServerOptions(**chosen)  # type: ignore[arg-type]
     _check_words(options)
     return ServerOptions(**(chosen | {"base_url": _address(options), "key": _key(options)}))  # type: ignore[arg-type]
+
+
+def _word(value: str | int | float | bool) -> str:
+    """A value as the command line would give it."""
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value).strip()
 
 
 def _number(name: str, text: str) -> int | float:
