@@ -234,6 +234,19 @@ async def version_of(server: Server) -> str:
     return ""
 
 
+async def named_models(server: Server) -> list[str]:
+    """The models that a server says it serves. Raises ServerError if it cannot be reached."""
+    try:
+        listed = await server.get("models")
+    except ServerError as error:
+        if error.status is None:
+            raise
+        return []
+    models = listed.get("data") if isinstance(listed, dict) else None
+    names = [one.get("id") for one in models if isinstance(one, dict)] if isinstance(models, list) else []
+    return [name for name in names if isinstance(name, str) and name.isprintable() and len(name) < 200]
+
+
 async def window_of(server: Server, model: str) -> int | None:
     """How many tokens a model reads: vLLM tells it at /v1/models, llama.cpp at /props; None where nobody tells."""
     listed = await _said(server, "models")

@@ -74,29 +74,29 @@ class Server:
 
     async def get(self, path: str) -> Any:
         """What the server says at a path. Raises ServerError."""
-        return await self._asked("GET", path, None, SMALL, {})
+        return self._value(await self._content("GET", path, None, SMALL, {}))
 
     async def post(self, path: str, body: Mapping[str, Any], most: int, headers: Mapping[str, str]) -> Any:
         """The answer to a body, of at most `most` bytes. Raises ServerError."""
-        return await self._asked("POST", path, json.dumps(body).encode(), most, headers)
+        return self._value(await self._content("POST", path, json.dumps(body).encode(), most, headers))
 
-    async def leave(self, path: str, body: Mapping[str, Any]) -> None:
-        """Ask, and close the connection when the first bytes of a streamed answer come."""
-        async with self._client.stream("POST", self._url(path), json=body, headers=self._headers) as reply:
-            async for _ in reply.aiter_bytes():
-                return
+    async def text(self, path: str) -> str:
+        """What the server says at a path, which is no JSON. Raises ServerError."""
+        return (await self._content("GET", path, None, SMALL, {})).decode("utf-8", "replace")
 
     def failed(self, reason: str, fix: str = "", status: int | None = 200) -> ServerError:
         """The error of a server that `reason`, such as "gave no tokens"."""
         usual = "check that it is the server you mean; `ig-guardrail doctor --engine-url URL` probes it"
         return ServerError(f"the server {reason}", where=f"server {self.address}", fix=fix or usual, status=status)
 
-    async def _asked(self, method: str, path: str, body: bytes | None, most: int, headers: Mapping[str, str]) -> Any:
+    async def _content(
+        self, method: str, path: str, body: bytes | None, most: int, headers: Mapping[str, str]
+    ) -> bytes:
         async with self._turns:
             for tries in range(RETRIES + 1):
                 status, pause, content = await self._once(method, path, body, most, headers)
                 if status == 200:
-                    return self._value(content)
+                    return content
                 if status is not None and (status not in TURNED_AWAY or tries == RETRIES):
                     raise self.failed(f"answered with status {status}", _FIXES.get(status, ""), status)
                 if tries == RETRIES:
@@ -143,7 +143,7 @@ class Server:
     def _url(self, path: str) -> str:
         """A path below the server's root if it begins with "/", else below its `/v1`."""
         root = self.address.removesuffix("/v1")
-        return f"{root}{path}" if path.startswith("/") else f"{self.address}/{path}"
+        return f"{root}{path}" if path.startswith("/") else f"{root}/v1/{path}"
 
 
 def _pause(asked: str | None) -> float:
