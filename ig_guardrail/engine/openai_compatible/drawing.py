@@ -193,6 +193,8 @@ class Drawing:
             (block,) = await self._draw(lane, 1, allowed=tuple(ids))
             drawn = self._read_out(block)[0]
             return drawn if allowed[drawn.id] else None
+        if not self.asker.wire.most_top:
+            return None
         told = await self._told(lane, self.asker.wire.most_top)
         return _pick([(token, value) for token, value in told if allowed[token]], lane)
 

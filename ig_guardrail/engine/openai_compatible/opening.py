@@ -19,11 +19,11 @@ from ig_guardrail.engine.openai_compatible.engine import OpenAICompatibleEngine,
 from ig_guardrail.engine.openai_compatible.options import OPTIONS, ServerOptions, read_options
 from ig_guardrail.engine.openai_compatible.orders import BlockOrder, ScoreOrder
 from ig_guardrail.engine.openai_compatible.server import Server, ServerError
-from ig_guardrail.engine.openai_compatible.wires import CompletionsWire, LlamaCppWire, TokensWire, Wire
+from ig_guardrail.engine.openai_compatible.wires import CompletionsWire, LlamaCppWire, TextWire, TokensWire, Wire
 from ig_guardrail.engine.text.chat import Chat, chat_of
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 from ig_guardrail.engine.tree import RequestUsage
-from ig_guardrail.errors import ModelError, RequestError, brief
+from ig_guardrail.errors import EngineError, ModelError, RequestError, brief
 from ig_guardrail.event_loop import LoopThread
 from ig_guardrail.types import Message, Sampling
 
@@ -43,8 +43,27 @@ class Tokens:
 
     def spell(self, ids: Sequence[int]) -> str:
         """The text of tokens as servers tell it."""
-        options = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
-        text: str = self.tokenizer.decode(list(ids), **options)
+        return self._decoded(ids, skip=True)
+
+    def write(self, ids: Sequence[int]) -> str:
+        """The text of tokens with their markers, for a server that cuts it into tokens itself.
+
+        Raises EngineError where it would read a word of it as a marker.
+        """
+        text = self._decoded(ids, skip=False)
+        read: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
+        added = self.chat.added
+        if [token for token in read if token in added] != [token for token in ids if token in added]:
+            raise EngineError(
+                "words of the conversation, or of the answer, would be read as a marker between messages",
+                where="wire 'text'",
+                why="this server takes texts, in which markers and words look alike",
+                fix="use a server that takes token ids, such as vLLM or llama.cpp's llama-server",
+            )
+        return text
+
+    def _decoded(self, ids: Sequence[int], skip: bool) -> str:
+        text: str = self.tokenizer.decode(list(ids), skip_special_tokens=skip, clean_up_tokenization_spaces=False)
         return text
 
 
@@ -140,7 +159,7 @@ class ServerFacts:
 
 async def find_wire(server: Server, model: str, options: ServerOptions, tokens: Tokens) -> ServerFacts:
     """The first wire by which a server answers as it should. Raises ServerError if there is none."""
-    wires = [wire for wire in wires_of(model) if options.wire in ("auto", wire.name)]
+    wires = [wire for wire in wires_of(model, tokens) if options.wire in ("auto", wire.name)]
     refused: list[str] = []
     for wire in wires:
         trial = Trial(Asker(server, wire, tokens.language, tokens.spell), tokens)
@@ -158,9 +177,10 @@ async def find_wire(server: Server, model: str, options: ServerOptions, tokens: 
     )
 
 
-def wires_of(model: str) -> tuple[Wire, ...]:
+def wires_of(model: str, tokens: Tokens) -> tuple[Wire, ...]:
     """All forms of the wire, the most exact first."""
-    return (TokensWire(model), CompletionsWire(model), LlamaCppWire())
+    text = TextWire(model, tokens.write, tokens.chat.text_ids, tokens.spell)
+    return (TokensWire(model), CompletionsWire(model), LlamaCppWire(), text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +198,7 @@ class Trial:
 
     async def draws(self) -> None:
         """Raises ServerError unless it draws tokens."""
-        await self.asker.draw(self.order(2, top=1), RequestUsage(0))
+        await self.asker.draw(self.order(2, top=min(1, self.asker.wire.most_top)), RequestUsage(0))
 
     async def fitted(self) -> Wire:
         """The wire with what the server was found to do by it."""

@@ -91,9 +91,16 @@ async def _each(server: Server, model: str | None, options: ServerOptions | None
     facts = await find_wire(server, name, options, tokens)
     wire = facts.wire
     path = wire.path if wire.path.startswith("/") else f"/v1/{wire.path}"
-    yield Probe("token ids", "ok", f"in and out, by {path}")
+    yield _yes_or_no(
+        "token ids",
+        wire.tokens,
+        f"in and out, by {path}",
+        f"texts go in and out, by {path}; a conversation whose words would be read as markers is refused",
+    )
     trial = Trial(Asker(server, wire, tokens.language, tokens.spell), tokens)
-    yield Probe("logprobs", "ok", "of each token that is drawn")
+    yield _yes_or_no(
+        "logprobs", bool(wire.most_top), "of each token that is drawn", "candidates are ranked without them"
+    )
     yield _yes_or_no(
         "given logprobs",
         wire.scores,
@@ -122,7 +129,7 @@ async def _each(server: Server, model: str | None, options: ServerOptions | None
         "masks",
         wire.masks,
         "allowed_token_ids keeps to a form",
-        f"where a form leaves no drawn token, one of the {wire.most_top} likeliest or the form's own way out is taken",
+        "where a form does not allow a drawn token, the likeliest that are told or the form's own way out serve",
     )
     yield await _prefix_probe(trial)
     yield await _abort_probe(server, trial)

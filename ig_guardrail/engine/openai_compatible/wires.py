@@ -7,7 +7,7 @@ tokens are the model's, and as many as were asked for, is checked behind all wir
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -17,6 +17,7 @@ from ig_guardrail.types import Sampling
 
 MOST_BIAS = 100.0  # what servers clip a bias to
 MOST_TOP = 20  # likeliest tokens that servers tell, unless they are started to tell more
+_LONGEST_TOKEN = 128  # characters
 _ROUNDING = 1e-3  # of a logprob above 0
 
 
@@ -267,6 +268,56 @@ class LlamaCppWire:
             listed = [(_id(_member(o, "id")), _logprob(_member(o, "logprob"))) for o in _list(one, "top_logprobs")]
             tokens.append(DrawnToken(_id(token), _logprob(_member(one, "logprob")), tuple(listed[:top])))
         return DrawnBlock(tuple(tokens), why == "eos", _text(answer, "content"))
+
+
+@dataclass(frozen=True, slots=True)
+class TextWire:
+    """`POST /v1/completions` with text as prompt, of servers that take and tell nothing else.
+
+    What comes back is cut into tokens here, and has no log-probabilities. A character that a block leaves open is
+    drawn again with the next one.
+
+    write  the text of tokens, with markers; raises EngineError where a server would read other markers in it
+    cut    the tokens of a text, in which markers are only words
+    spell  the text of these
+    """
+
+    model: str
+    write: Callable[[Sequence[int]], str]
+    cut: Callable[[str], Sequence[int]]
+    spell: Callable[[Sequence[int]], str]
+    wide: bool = True
+    name: ClassVar[str] = "text"
+    path: ClassVar[str] = "completions"
+    tokens: ClassVar[bool] = False
+    scores: ClassVar[bool] = False
+    masks: ClassVar[bool] = False
+    most_top: ClassVar[int] = 0
+
+    def body(self, order: BlockOrder) -> dict[str, Any]:
+        asked = {**_sampled(order.sampling), "repeat_penalty": order.sampling.repetition_penalty}
+        if order.bias:
+            asked["logit_bias"] = _bias(order)
+        room = {"model": self.model, "n": order.count, "seed": order.seed, "max_tokens": order.tokens}
+        return {**room, **asked, "prompt": self.write(order.prompt)}
+
+    def read(self, answer: Any, order: BlockOrder) -> list[DrawnBlock]:
+        return [self._block(choice, order) for choice in _choices(answer, order.count)]
+
+    def score_body(self, order: ScoreOrder) -> dict[str, Any]:
+        raise BadAnswer("tells no log-probabilities of tokens that it is given")
+
+    def read_scores(self, answer: Any, order: ScoreOrder) -> Judged:
+        raise BadAnswer("tells no log-probabilities of tokens that it is given")
+
+    def _block(self, choice: Any, order: BlockOrder) -> DrawnBlock:
+        text = _text(choice, "text").rstrip("\ufffd")
+        if len(text) > order.tokens * _LONGEST_TOKEN:
+            raise BadAnswer(f"gave {len(text)} characters where {order.tokens} tokens were asked for")
+        ids = list(self.cut(text))
+        if self.spell(ids) != text:
+            raise BadAnswer("gave a text that cannot be cut into tokens which spell it")
+        return DrawnBlock(tuple(DrawnToken(token, None) for token in ids), _stopped(choice), text)
 
 
 def _choices(answer: Any, count: int) -> list[Any]:

@@ -64,8 +64,10 @@ class TinyServer:
                 return {"data": [{"id": "tiny", "max_model_len": 160}]}
             case "/inference/v1/generate" if "tokens" in self.wires:
                 return self._generate(body["token_ids"], body["sampling_params"])
-            case "/v1/completions" if "completions" in self.wires:
+            case "/v1/completions" if "completions" in self.wires and isinstance(body["prompt"], list):
                 return self._completions(body["prompt"], body)
+            case "/v1/completions" if "text" in self.wires and isinstance(body["prompt"], str):
+                return self._texts(body)
             case "/completion" if "llama.cpp" in self.wires:
                 return self._llama_cpp(body)
             case "/props" if "llama.cpp" in self.wires:
@@ -110,6 +112,12 @@ class TinyServer:
                 }
             )
         return {"choices": choices}
+
+    def _texts(self, body: dict[str, Any]) -> Any:
+        prompt = self.weights.tokenizer.encode(body["prompt"], add_special_tokens=False)
+        ids = [token for token, _, _ in self.draw(prompt, {**body, "logprobs": 0}, 0)]
+        text = self.weights.tokenizer.decode(ids, skip_special_tokens=True)
+        return {"choices": [{"index": 0, "text": text, "logprobs": None, "finish_reason": self._reason(ids)}]}
 
     def _llama_cpp(self, body: dict[str, Any]) -> Any:
         how = {

@@ -120,6 +120,24 @@ def test_penalties_count_the_whole_answer_and_go_by_the_bias() -> None:
     engine.close(root)
 
 
+def test_a_server_of_texts_gets_none_in_which_words_are_markers() -> None:
+    server = TinyServer(("text",))
+    engine = tiny_engine(server, segment=6)
+    assert engine.info.mode == "openai_compatible/text"
+    root = opened(engine, logit_bias=((server.end, -100.0),))
+    first, second = engine.extend([Draw(root, 2)], 6).result()
+    assert first.text != second.text
+    assert server.asked[-1][1]["prompt"].startswith("<|open|>user\nhello<|shut|><|open|>assistant\n")
+    assert first.logprobs == ()
+    (forced,) = engine.append([(root, "then <|shut|>")]).result()
+    with pytest.raises(EngineError, match="would be read as a marker"):
+        engine.extend([Draw(forced)], 4).result()
+    server.twist = lambda _path, answer: {"choices": [{**answer["choices"][0], "text": "a" * 9999}]}
+    with pytest.raises(ServerError, match="gave 9999 characters"):
+        engine.extend([Draw(root)], 6, attempt=1).result()
+    engine.shutdown()
+
+
 def test_what_the_server_does_not_tell_is_refused_with_words() -> None:
     _, engine = served("llama.cpp")
     root = opened(engine)
