@@ -6,8 +6,9 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 from ig_guardrail.engine.kinds import EngineOptions
@@ -29,6 +30,7 @@ from ig_guardrail.event_loop import LoopThread
 
 SAMPLE = "Rivers flow; 12 € and naïve words, 你好.\n"
 LONG = 600  # tokens of a prompt that is asked twice
+ANSWER = 400  # tokens of an answer that is left
 FASTER = 1.5  # times, at least, where what was read of it was kept
 LONGEST_S = 5.0  # for a server to notice that nobody waits
 _RUNNING = re.compile(r"^(?:vllm:num_requests_running|llamacpp:requests_processing)(?:\{[^}\n]*\})? ([0-9.]+)", re.M)
@@ -49,28 +51,37 @@ def probe_server(url: str, model: str | None, options: EngineOptions) -> list[Pr
 
     options: of the engine, such as `tokenizer`, without which only what the server says of itself is told
     """
-    bare = read_options({"tokenizer": "none", **options, "base_url": url})
-    server = Server(bare)
+    told = read_options({"tokenizer": "none", **options, "base_url": url})
+    named = partial(read_tokens, told.tokenizer) if "tokenizer" in options else None
+    return probes_of(Server(told), told, model, named)
+
+
+def probes_of(
+    server: Server, options: ServerOptions, model: str | None, read: Callable[[], Tokens] | None
+) -> list[Probe]:
+    """Every probe of a server, whose tokens are read where it is known to be there."""
     loop = LoopThread("probe", server.resource)
     try:
-        return loop.run(_all(server, model, bare if "tokenizer" in options else None))
+        return loop.run(_all(_each(server, options, model, read)))
     finally:
         loop.end()
 
 
-async def _all(server: Server, model: str | None, options: ServerOptions | None) -> list[Probe]:
+async def _all(probes: AsyncIterator[Probe]) -> list[Probe]:
     found: list[Probe] = []
     try:
-        async for probe in _each(server, model, options):
+        async for probe in probes:
             found.append(probe)
     except ServerError as error:
-        found.append(Probe("server", "missing", error.what, error.fix))
+        found.append(Probe("answers", "missing", error.what, error.fix))
     except GuardrailError as error:
         found.append(Probe("tokenizer", "missing", brief(error.what), error.fix))
     return found
 
 
-async def _each(server: Server, model: str | None, options: ServerOptions | None) -> AsyncIterator[Probe]:
+async def _each(
+    server: Server, options: ServerOptions, model: str | None, read: Callable[[], Tokens] | None
+) -> AsyncIterator[Probe]:
     names = await named_models(server)
     name = model or (names[0] if names else "")
     version = await version_of(server)
@@ -81,12 +92,12 @@ async def _each(server: Server, model: str | None, options: ServerOptions | None
         yield Probe("context", "note", "not told", "give the engine option `context`")
     else:
         yield Probe("context", "ok", f"{window} tokens")
-    if options is None:
+    if read is None:
         yield Probe(
             "tokenizer", "missing", "none is named", "--engine-option tokenizer=FOLDER or hub name of the served model"
         )
         return
-    tokens = await asyncio.to_thread(read_tokens, options.tokenizer)
+    tokens = await asyncio.to_thread(read)
     yield await _tokenizer_probe(server, name, tokens)
     facts = await find_wire(server, name, options, tokens)
     wire = facts.wire
@@ -219,7 +230,7 @@ async def _abort_probe(server: Server, trial: Trial) -> Probe:
 
 
 async def _begun(trial: Trial) -> None:
-    order = trial.order(400, bias=dict.fromkeys(trial.tokens.language.end, -100.0))
+    order = trial.order(ANSWER, bias=dict.fromkeys(trial.tokens.language.end, -100.0))
     await trial.asker.draw(order, RequestUsage(0))
 
 

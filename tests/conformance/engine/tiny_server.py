@@ -62,6 +62,13 @@ class TinyServer:
         match path:
             case "/v1/models":
                 return {"data": [{"id": "tiny", "max_model_len": 160}]}
+            case "/version" if "tokens" in self.wires or "completions" in self.wires:
+                return {"version": "0.0.1"}
+            case "/tokenize" if "text" not in self.wires:
+                text = body["content"] if "llama.cpp" in self.wires else body["prompt"]
+                return {"tokens": list(self.tokens.chat.text_ids(text))}
+            case "/slots" if "llama.cpp" in self.wires:
+                return [{"is_processing": False}]
             case "/inference/v1/generate" if "tokens" in self.wires:
                 return self._generate(body["token_ids"], body["sampling_params"])
             case "/v1/completions" if "completions" in self.wires and isinstance(body["prompt"], list):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -14,12 +15,13 @@ from typing import Any
 import pytest
 
 from ig_guardrail.engine.openai_compatible.engine import OpenAICompatibleEngine
-from ig_guardrail.engine.openai_compatible.options import read_options
-from ig_guardrail.engine.openai_compatible.server import ServerError
+from ig_guardrail.engine.openai_compatible.options import ServerOptions, read_options
+from ig_guardrail.engine.openai_compatible.probes import Probe, probes_of
+from ig_guardrail.engine.openai_compatible.server import Server, ServerError
 from ig_guardrail.errors import EngineClosed, EngineError, GenerationFailed, ModelError, RequestError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.types import Draw, Message, Node, Sampling
-from tests.conformance.engine.tiny_server import HTTPX, TinyServer, sent, tiny_engine
+from tests.conformance.engine.tiny_server import ADDRESS, HTTPX, TinyServer, sent, tiny_engine
 from tests.toys import LetterCost, ask, toy_budget, toy_policy
 
 HELLO = (Message("user", "hello"),)
@@ -441,6 +443,49 @@ def test_a_key_is_sent_and_told_nowhere(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.delenv("MY_API_KEY")
     with pytest.raises(ModelError, match="no key in the environment variable MY_API_KEY"):
         read_options(given)
+
+
+# ------------------------------------------------------------------------------------------------------------ doctor
+
+
+def probed(server: TinyServer, model: str | None = None) -> dict[str, Probe]:
+    options = ServerOptions(ADDRESS, "tiny", timeout_s=5.0)
+    return {p.part: p for p in probes_of(Server(options, server.client()), options, model, lambda: server.tokens)}
+
+
+def test_doctor_tells_what_was_tried_on_a_server_and_what_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ig_guardrail.engine.openai_compatible.probes.LONG", 40)
+    monkeypatch.setattr("ig_guardrail.engine.openai_compatible.probes.ANSWER", 4)
+    monkeypatch.setattr("ig_guardrail.engine.openai_compatible.probes.LONGEST_S", 0.1)
+    found = probed(TinyServer(("llama.cpp",)))
+    assert found["server"].found == f"{ADDRESS}, version b1-tiny"
+    assert found["token ids"].found == "in and out, by /completion"
+    told = {part: one.state for part, one in found.items()}
+    assert told["n"] == told["seeds"] == told["bias"] == told["tokenizer"] == "ok"
+    assert told["given logprobs"] == told["masks"] == "note"
+    assert "compare contexts" in found["given logprobs"].follows
+
+
+def test_doctor_tells_of_seeds_that_do_not_repeat_and_answers_that_cannot_be_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ig_guardrail.engine.openai_compatible.probes.LONG", 40)
+    monkeypatch.setattr("ig_guardrail.engine.openai_compatible.probes.ANSWER", 4)
+    server, count = TinyServer(("completions",)), itertools.count()
+    draw = server.draw
+    server.draw = lambda prompt, how, index: draw(prompt, {**how, "logit_bias": {}}, next(count))  # type: ignore[method-assign]
+    found = probed(server, "another")
+    assert found["model"].follows
+    assert {found[part].state for part in ("n", "seeds", "bias", "abort")} == {"note"}
+    server.twist = lambda path, answer: {} if "completions" in path else answer
+    last = list(probed(server).values())[-1]
+    assert (last.state, "by any wire" in last.found) == ("missing", True)
+
+
+def test_doctor_refuses_a_tokenizer_that_is_not_the_servers() -> None:
+    server = TinyServer(("completions",))
+    server.twist = lambda path, answer: {"tokens": [1, 2, 3]} if path == "/tokenize" else answer
+    assert probed(server)["tokenizer"].found == "the server cuts a text into other tokens"
 
 
 @pytest.mark.parametrize(
