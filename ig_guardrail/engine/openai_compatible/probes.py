@@ -87,7 +87,7 @@ async def _each(
     version = await version_of(server)
     yield Probe("server", "ok", f"{server.address}{f', version {version}' if version else ''}")
     yield _model_probe(name, names)
-    window = await window_of(server, name)
+    window = options.context or await window_of(server, name)
     if window is None:
         yield Probe("context", "note", "not told", "give the engine option `context`")
     else:
@@ -187,7 +187,8 @@ async def _seeds_repeat(trial: Trial) -> bool:
 async def _bias_acts(trial: Trial) -> bool:
     (wanted,) = trial.tokens.chat.text_ids("x")[:1]
     try:
-        return await trial.ids(trial.order(3, bias={wanted: 100.0})) == [[wanted] * 3]
+        (ids,) = await trial.ids(trial.order(3, bias={wanted: 100.0}))
+        return trial.tokens.spell(ids) == trial.tokens.spell([wanted] * 3)
     except ServerError:
         return False
 
