@@ -18,13 +18,14 @@ from typing import Any, TypeVar
 from ig_guardrail.causes import ours
 from ig_guardrail.engine.base import EngineInfo, check_context
 from ig_guardrail.engine.decoding.contexts import ContextRequest, begin
+from ig_guardrail.engine.futures import closed_error
 from ig_guardrail.engine.grammar.grammar import Grammars
 from ig_guardrail.engine.loop import forked_error, settle
 from ig_guardrail.engine.openai_compatible.asking import Asker
 from ig_guardrail.engine.openai_compatible.drawing import Drawing, Lane, Place
 from ig_guardrail.engine.openai_compatible.orders import ScoreOrder
 from ig_guardrail.engine.text.chat import Chat
-from ig_guardrail.engine.tree import Context, NodeTree, RequestUsage, closed_error
+from ig_guardrail.engine.tree import Context, NodeTree, RequestUsage
 from ig_guardrail.errors import EngineError, RequestError
 from ig_guardrail.event_loop import ForkedLoop, LoopThread
 from ig_guardrail.types import CallNotation, Draw, Finish, Message, Node, Prompt, Sampling, StateEdit, TokenLogprob

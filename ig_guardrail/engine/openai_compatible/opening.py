@@ -13,7 +13,7 @@ from ig_guardrail.engine.loading.facts import named_ends
 from ig_guardrail.engine.loading.generation import read_defaults
 from ig_guardrail.engine.loading.models import find_description, load_tokenizer
 from ig_guardrail.engine.loading.store import quiet
-from ig_guardrail.engine.loading.weights import protected_tokens, token_vocabulary
+from ig_guardrail.engine.loading.weights import token_vocabulary
 from ig_guardrail.engine.openai_compatible.asking import Asker
 from ig_guardrail.engine.openai_compatible.engine import OpenAICompatibleEngine, ServedModel
 from ig_guardrail.engine.openai_compatible.options import OPTIONS, ServerOptions, read_options
@@ -117,7 +117,7 @@ def engine_over(
         device=device,
         layers=0,
         context=window,
-        protected=protected_tokens(tokens.tokenizer, tokens.language),
+        protected=tokens.language.protected(tokens.tokenizer.get_vocab().values()),
         language=tokens.language.sha256,
         defaults=read_defaults(options.tokenizer),
         thinks=tokens.language.thoughts is not None,

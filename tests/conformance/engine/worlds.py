@@ -148,7 +148,7 @@ def served_world() -> World:
     def decode(ids: tuple[int, ...]) -> str:
         return server.tokens.spell(ids)
 
-    return World(engine, server.end, decode, layer=0, tolerance=1e-4)
+    return World(engine, server.end, decode, layer=0, tolerance=1e-4, edits=False)
 
 
 def given_world() -> World:
