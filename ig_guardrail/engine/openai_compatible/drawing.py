@@ -237,15 +237,14 @@ class Drawing:
         return block.tokens
 
     async def _judge(self, lane: Lane) -> None:
-        """Give a lane's draft its log-probabilities, told or asked for; none where the server tells none."""
+        """Give a lane's draft its log-probabilities, told or asked for; NaN where the server tells none."""
         ids, known = lane.draft.ids, lane.logprobs
         if None in known and self.asker.wire.scores:
             before = (*lane.context.prompt.ids, *lane.entry.node.answer_ids())
             salt = self.asker.salt(lane.context.account, lane.context.prompt.cache_salt)
             order = ScoreOrder((*before, *ids), len(ids), salt=salt)
             known = [one.logprob for one in await self.asker.score(order, lane.context.account)]
-        if None not in known:
-            lane.draft.logprobs = [value for value in known if value is not None]
+        lane.draft.logprobs = [math.nan if value is None else value for value in known]
 
 
 def seed_of(seed: int, position: int, attempt: int) -> int:

@@ -8,6 +8,7 @@ refused: hidden states, their edits, early exits.
 from __future__ import annotations
 
 import asyncio
+import math
 import weakref
 from collections import deque
 from collections.abc import Sequence
@@ -182,7 +183,9 @@ class OpenAICompatibleEngine:
 
         async def work() -> Node:
             root, context = begin(self._tree, asked, model.asker.language, self._grammars, self._info)
-            if root.ids and model.asker.wire.scores:
+            if root.ids and not model.asker.wire.scores:
+                root = replace(root, logprobs=(math.nan,) * len(root.ids))
+            elif root.ids:
                 salt = model.asker.salt(context.account, asked.prompt.cache_salt)
                 order = ScoreOrder((*asked.prompt.ids, *root.ids), len(root.ids), salt=salt)
                 told = await model.asker.score(order, context.account)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import math
 import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import CancelledError
@@ -20,6 +21,7 @@ from ig_guardrail.engine.openai_compatible.probes import Probe, probes_of
 from ig_guardrail.engine.openai_compatible.server import Server, ServerError
 from ig_guardrail.errors import EngineClosed, EngineError, GenerationFailed, ModelError, RequestError
 from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.search.preference import likelihood
 from ig_guardrail.types import Draw, Message, Node, Sampling
 from tests.conformance.engine.tiny_server import ADDRESS, HTTPX, TinyServer, sent, tiny_engine
 from tests.toys import LetterCost, ask, toy_budget, toy_policy
@@ -130,7 +132,7 @@ def test_a_server_of_texts_gets_none_in_which_words_are_markers() -> None:
     first, second = engine.extend([Draw(root, 2)], 6).result()
     assert first.text != second.text
     assert server.asked[-1][1]["prompt"].startswith("<|open|>user\nhello<|shut|><|open|>assistant\n")
-    assert first.logprobs == ()
+    assert all(map(math.isnan, first.logprobs))
     (forced,) = engine.append([(root, "then <|shut|>")]).result()
     with pytest.raises(EngineError, match="would be read as a marker"):
         engine.extend([Draw(forced)], 4).result()
@@ -146,7 +148,11 @@ def test_what_the_server_does_not_tell_is_refused_with_words() -> None:
     with pytest.raises(EngineError, match="does not tell log-probabilities of tokens that it is given"):
         engine.logprobs(root, (1,)).result()
     (forced,) = engine.append([(root, "hi")]).result()
-    assert (forced.text, forced.logprobs) == ("hi", ())
+    assert (forced.text, len(forced.logprobs)) == ("hi", len(forced.ids))
+    assert all(map(math.isnan, forced.logprobs))
+    twin = engine.open(engine.encode(HELLO), Sampling(), twin_of=forced).result()
+    assert all(map(math.isnan, twin.logprobs))
+    assert likelihood(engine.extend([Draw(forced)], 4).result()[0]) < 0, "by those that are known"
     with pytest.raises(RequestError, match="the model has 0 layers"):
         engine.open(engine.encode(HELLO), Sampling(), layers=(1,)).result()
     _, other = served("completions")
