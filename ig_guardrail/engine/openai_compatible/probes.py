@@ -116,7 +116,7 @@ async def _each(
         "given logprobs",
         wire.scores,
         "of tokens that it is given",
-        "strategies that compare contexts, and `logprobs` of answers, are refused; moved candidates are ranked without",
+        "verifiers of contexts find no answer, `logprobs` of answers are refused, moved candidates are ranked without",
     )
     yield _yes_or_no(
         "n",

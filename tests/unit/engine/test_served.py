@@ -469,7 +469,7 @@ def test_doctor_tells_what_was_tried_on_a_server_and_what_follows(monkeypatch: p
     told = {part: one.state for part, one in found.items()}
     assert told["n"] == told["seeds"] == told["bias"] == told["tokenizer"] == "ok"
     assert told["given logprobs"] == told["masks"] == "note"
-    assert "compare contexts" in found["given logprobs"].follows
+    assert "verifiers of contexts" in found["given logprobs"].follows
 
 
 def test_doctor_tells_of_seeds_that_do_not_repeat_and_answers_that_cannot_be_used(
