@@ -20,6 +20,7 @@ R = TypeVar("R")
 
 ROOM = 1 << 16  # bytes of an answer beside its tokens
 TOKEN_ROOM = 1 << 10  # bytes of a token in an answer
+LONGEST_CHARACTER = 4  # tokens
 TOP_ROOM = 1 << 8  # bytes of each of the likeliest tokens beside it
 
 
@@ -102,8 +103,14 @@ class Asker:
         if order.allowed is not None and not set(ids) <= set(order.allowed) | self.language.end:
             raise BadAnswer("gave a token that it was told not to draw")
         said = ids[:-1] if ids and ids[-1] in self.language.end else ids
-        if block.text is not None and _core(block.text) != _core(self.spell(said)):
+        if block.text is not None and _core(block.text) not in map(_core, self._spellings(order.prompt, said)):
             raise BadAnswer("gave tokens that do not spell the text which it says they do")
+
+    def _spellings(self, prompt: Sequence[int], ids: Sequence[int]) -> tuple[str, str]:
+        """What tokens spell alone, and with a character that tokens before them began, as servers may tell it."""
+        before = prompt[-LONGEST_CHARACTER:]
+        begun, whole = self.spell(before).rstrip("\ufffd"), self.spell((*before, *ids))
+        return self.spell(ids), whole.removeprefix(begun)
 
     def _unusable(self, error: BadAnswer) -> ServerError:
         fix = "check that `tokenizer` is the served model's, and `wire` the server's own; `ig-guardrail doctor "

@@ -112,13 +112,18 @@ class TinyServer:
             choices.append(
                 {
                     "index": index,
-                    "text": self.tokens.spell(ids),
+                    "text": self._goes_on(prompt, ids),
                     "token_ids": ids,
                     "logprobs": told,
                     "finish_reason": self._reason(ids),
                 }
             )
         return {"choices": choices}
+
+    def _goes_on(self, prompt: list[int], ids: list[int]) -> str:
+        """The text of tokens behind others, one of which may have begun a character, as vLLM tells it."""
+        begun = self.tokens.spell(prompt[-5:]).rstrip("\ufffd")
+        return self.tokens.spell([*prompt[-5:], *ids]).removeprefix(begun)
 
     def _texts(self, body: dict[str, Any]) -> Any:
         prompt = self.weights.tokenizer.encode(body["prompt"], add_special_tokens=False)

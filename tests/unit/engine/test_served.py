@@ -271,6 +271,16 @@ def test_an_end_that_was_drawn_alone_ends_the_answer(wire: str) -> None:
     engine.close(root)
 
 
+def test_a_character_may_go_on_from_one_request_to_the_next() -> None:
+    server, engine = served("completions")
+    *begun, last = server.tokens.chat.text_ids("€")
+    root = opened(engine, logit_bias=((last, 100.0),), max_tokens=len(begun) + 1)
+    (half,) = engine.append([(root, tuple(begun))]).result()
+    node = drawn(engine, half, 1)
+    assert (half.text, node.ids, node.text) == ("", (last,), "€")
+    engine.close(root)
+
+
 def test_a_stop_string_is_found_on_this_side_and_what_is_behind_it_is_void() -> None:
     server, engine = served("completions")
     root = opened(engine, logit_bias=((server.end, -100.0),))
