@@ -18,7 +18,7 @@ LINED   := tests/unit/langchain tests/property/test_cancelling.py tests/property
 	tests/real/test_equality.py tests/real/test_standard_suite.py
 on_each_line = $(foreach line,$(LINES),PYTHONPATH=$(CURDIR)/$(line) $(BIN)/python -m pytest $(1) &&) true
 
-.PHONY: install demo test test-clients test-lines test-llama install-llama test-gpu test-models test-browser test-scale test-deep check check-rules check-tests quality bench bench-gpu growth profile mutants golden clean
+.PHONY: install demo test test-clients test-lines test-llama install-llama test-gpu test-models test-browser test-scale test-deep check check-rules check-tests quality bench bench-gpu growth profile mutants golden clean test-servers
 
 install: $(VENV)/.installed
 
@@ -73,6 +73,21 @@ $(LLAMA)/.installed: tests/llama/packages.txt $(VENV)/.installed
 test-llama: install-llama
 	IG_TEST_LLAMA=1 OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR)/$(LLAMA) $(BIN)/python -m pytest tests/conformance/engine/test_engine_contract.py \
 		tests/conformance/engine/test_edits.py tests/llama
+
+# Real servers of the embedded model: vLLM where `make install-vllm` put it, llama.cpp's own `llama-server` where one is on
+# the path, and the server of llama-cpp-python, which is installed for it.
+IG_TEST_VLLM ?= $(CURDIR)/$(VENV)/vllm/bin/python
+IG_TEST_LLAMA_PYTHON ?= $(CURDIR)/$(VENV)/servers/bin/python
+test-servers: install install-llama $(VENV)/servers/.installed
+	IG_TEST_SERVERS=1 IG_TEST_VLLM=$(IG_TEST_VLLM) IG_TEST_LLAMA_PYTHON=$(IG_TEST_LLAMA_PYTHON) OMP_NUM_THREADS=1 \
+		$(BIN)/python -m pytest tests/servers
+
+$(VENV)/servers/.installed: tests/servers/packages.txt $(LLAMA)/.installed
+	rm -rf $(VENV)/servers
+	$(PYTHON) -m venv $(VENV)/servers
+	$(VENV)/servers/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	cd $(VENV)/servers/lib/python3*/site-packages && echo $(CURDIR)/$(LLAMA) > llama.pth
+	touch $@
 
 # Without what they need, which is installed already.
 $(VENV)/lines/%: constraints-%.txt $(VENV)/.installed

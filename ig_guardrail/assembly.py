@@ -127,7 +127,8 @@ def guard(
     adoption = read_adoption(facts.model_sha256, facts.numerics)
     built = build_costs(policy.cost_models, policy.asked, cost_models, engine=facts, base_dir=folder, adoption=adoption)
     if not adoption.scales:
-        tell_substitutes(built, policy.name, f"`ig-guardrail adopt {engine.info.model}` sets them")
+        adopt = f"`ig-guardrail adopt {engine.info.model}` sets them"
+        tell_substitutes(built, policy.name, adopt if facts.model_sha256 else "try the policy in `mode: shadow` first")
     return Guardrail(engine, policy, built, values, limits, ledger)
 
 

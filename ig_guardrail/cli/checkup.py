@@ -6,7 +6,7 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -54,6 +54,14 @@ def check_model(model: str, revision: str | None, context: int | None) -> list[F
         return _facts(model, revision, context)
 
     return _safely(_model)
+
+
+def check_server(url: str, model: str | None, options: Mapping[str, str]) -> list[Finding]:
+    """What a model server can do, tried on it. Raises GuardrailError for options that are none."""
+    require("local", "transformers", by="a model server", where="doctor")
+    from ig_guardrail.engine.openai_compatible.probes import probe_server
+
+    return [Finding(one.part, one.state, one.found, one.follows) for one in probe_server(url, model, options)]
 
 
 def _facts(model: str, revision: str | None, context: int | None) -> Iterator[Finding]:

@@ -55,11 +55,26 @@ TRANSFORMERS = EngineKind(
     "transformers", "in this process, by torch, on a CPU or a GPU", _open_transformers, lambda model: True, exits=True
 )
 
+
+def _open_served(choice: EngineChoice) -> Engine:
+    from ig_guardrail.engine.openai_compatible.opening import open_choice
+
+    return open_choice(choice)
+
+
+OPENAI_COMPATIBLE = EngineKind(
+    "openai_compatible",
+    "on a server: vLLM, llama.cpp's llama-server, or what answers as they do",
+    _open_served,
+    lambda model: False,  # it takes an address, which `auto` does not have
+)
+
 ENGINES: Mapping[str, EngineKind] = {  # the first that fits a model runs it
     kind.name: kind
     for kind in (
         LLAMA_CPP,
         TRANSFORMERS,  # fits any
+        OPENAI_COMPATIBLE,
     )
 }
 

@@ -52,6 +52,6 @@ def scored(nodes: Sequence[Node], ctx: SearchContext) -> Generator[SearchOp, Any
 
 
 def likelihood(node: Node) -> float:
-    """Mean log-probability of the answer's tokens, nats; 0 for an empty answer."""
-    logprobs = [value for step in node.path() for value in step.logprobs]
+    """Mean log-probability of the tokens of an answer for which it is known, nats; 0 if there are none."""
+    logprobs = [value for step in node.path() for value in step.logprobs if not math.isnan(value)]
     return math.fsum(logprobs) / len(logprobs) if logprobs else 0.0

@@ -78,7 +78,8 @@ class Node:
               markers of a thought, and the white space beside them
     offsets   for each of `ids`, how many characters of `text` are known after it
     visible   how many characters of `text` belong to the answer (less than all only after a stop string)
-    logprobs  for each of `ids`, its natural log-probability under the unfiltered model at temperature 1
+    logprobs  for each of `ids`, its natural log-probability under the unfiltered model at temperature 1; NaN where a
+              server does not tell it
     hidden    layer -> array (len(ids), hidden size): the state after reading each token; only the layers asked for
     finish    why the answer ends here, or None
     words     how many characters of `text` are words for certain, and the rest calls; None: markers in it tell

@@ -9,26 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ig_guardrail import addresses
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.kinds.base import HAZARD, BuildContext, CostKind, Declaration
 from ig_guardrail.fields import Field, FormatKind, ListOf, MapOf
 from ig_guardrail.types import CostModelSpec
 
-_BYTE = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
-_PORT = r"(?:6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[0-9]{1,4})"
-_PORT_AND_PATH = rf"(?::{_PORT})?(?:/[A-Za-z0-9._~/-]{{0,200}})?"
-_NAME = r"(?=[0-9.-]*[A-Za-z])[A-Za-z0-9.-]{1,253}"
-_NUMBERS = (
-    rf"(?!0\.|169\.254\.){_BYTE}(?:\.{_BYTE}){{3}}"  # 169.254.* answers for clouds what no text should be sent to
-)
 ADDRESS = FormatKind(
-    "an `https://` address, or an `http://` address of this machine",
-    rf"https://(?:{_NAME}|{_NUMBERS}|\[[0-9A-Fa-f:.]{{2,45}}\]){_PORT_AND_PATH}"
-    rf"|http://(?:localhost|127(?:\.{_BYTE}){{3}}|\[::1\]){_PORT_AND_PATH}",
-    "http://127.0.0.1:8000/v1",
+    "an `https://` address, or an `http://` address of this machine", addresses.PATTERN, "http://127.0.0.1:8000/v1"
 )
 KEY_NAME = FormatKind(
-    "the name of an environment variable that ends in `API_KEY`", r"(?:[A-Z][A-Z0-9_]{0,55})?API_KEY", "OPENAI_API_KEY"
+    "the name of an environment variable that ends in `API_KEY`", addresses.KEY_PATTERN, "OPENAI_API_KEY"
 )
 HOSTED_MODEL = FormatKind("the name of a model", r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}", "omni-moderation-latest")
 CATEGORY = FormatKind("a category", r"[A-Za-z][A-Za-z0-9_/.-]{0,63}", "hate/threatening")

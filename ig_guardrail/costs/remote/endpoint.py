@@ -3,33 +3,27 @@
 All that one call asks is asked at once, texts in lists of at most `MOST_TEXTS`; one time limit holds for all of it,
 retries included. Errors say what failed and never repeat what the endpoint said, which may hold the key or the text.
 Requests follow no redirect, and those to this machine no proxy, so texts go to the policy's address and nowhere else.
-
-An event loop on a thread of its own, for cost models that wait for the network.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import weakref
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from concurrent.futures import Future
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from ig_guardrail.addresses import THIS_MACHINE
 from ig_guardrail.causes import log_cause
 from ig_guardrail.errors import CostFailure, CostTimeout, ModelError, brief
+from ig_guardrail.event_loop import ForkedLoop, LoopThread
 from ig_guardrail.extras import require
-from ig_guardrail.threads import Daemon, ForkSafeLock, Home
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 MOST_TEXTS = 32  # in one request
 RETRIES = 2  # of a request that does not get through, or is turned away for now (408, 409, 429, 5xx)
-THIS_MACHINE = "http://"  # policies may write plain HTTP for nothing else
 
 _USUAL_FIX = "mend the endpoint; `on_error: open` would let it be skipped, and every receipt would say so"
 _FIXES = {
@@ -179,65 +173,3 @@ def open_client(address: str, key: str | None, seconds: float) -> AsyncOpenAI:
             where="cost_models",
             fix="write an `https://` address, or an `http://` address of this machine, with a port up to 65535",
         ) from error
-
-
-_Started: TypeAlias = "Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]]"
-
-
-class LoopThread:
-    """Runs coroutines for callers that are none, while a resource is open; both end when this is collected.
-
-    The thread begins with the first of them, and belongs to the process in which it began.
-    """
-
-    def __init__(self, name: str, resource: AbstractAsyncContextManager[Any]) -> None:
-        self._name = name
-        self._resource = resource
-        self._turn = ForkSafeLock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._home = Home()
-
-    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """The result of `work`, or its error. Blocks the calling thread, so it is not for a thread that runs a loop.
-
-        Raises ForkedLoop in a process that was forked after the thread began.
-        """
-        try:
-            loop = self._begun()
-        except BaseException:
-            work.close()
-            raise
-        return asyncio.run_coroutine_threadsafe(work, loop).result()
-
-    def _begun(self) -> asyncio.AbstractEventLoop:
-        with self._turn:
-            if self._loop is None:
-                self._home = Home()
-                started: _Started = Future()
-                Daemon(f"ig-loop-{self._name}", _serve, (self._resource, started), lambda: _end(started))
-                self._loop, _ = started.result()
-                weakref.finalize(self, _end, started)
-            if self._home.left:
-                raise ForkedLoop
-            return self._loop
-
-
-class ForkedLoop(Exception):
-    """The thread of an event loop, and its connections, belong to the process that this one was forked from."""
-
-
-def _end(started: _Started) -> None:
-    loop, over = started.result()
-    with contextlib.suppress(RuntimeError):  # it has ended
-        loop.call_soon_threadsafe(over.set)
-
-
-def _serve(resource: AbstractAsyncContextManager[Any], started: _Started) -> None:
-    asyncio.run(_keep_open(resource, started))
-
-
-async def _keep_open(resource: AbstractAsyncContextManager[Any], started: _Started) -> None:
-    over = asyncio.Event()
-    started.set_result((asyncio.get_running_loop(), over))
-    async with resource:
-        await over.wait()

@@ -76,7 +76,7 @@ def facts_of(model: str, revision: str | None = None) -> ModelFacts:
     folder, commit = find_description(model, revision)
     try:
         with quiet():
-            tokenizer, named = _tokenizer(folder), _named_ends(folder)
+            tokenizer, named = _tokenizer(folder), named_ends(folder)
     except (OSError, ValueError, ImportError) as error:
         raise ModelError(
             f"the model's files cannot be read: {brief(error)}",
@@ -112,7 +112,7 @@ def _tokenizer(folder: Path) -> Any:
     return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
-def _named_ends(folder: Path) -> Any:
+def named_ends(folder: Path) -> Any:
     """What the generation settings name, which `transformers` takes from the model's config where they are missing."""
     from transformers import AutoConfig, GenerationConfig
 

@@ -24,6 +24,7 @@ BUILDERS = {
     "mistral": partial(worlds.tiny_world, "mistral", "transformers/repeat"),
     "llama-ahead": partial(worlds.ahead_world, "llama"),
     "gemma3-ahead": partial(worlds.ahead_world, "gemma3"),
+    "served": worlds.served_world,
     "embedded": worlds.embedded_world,
     "given": worlds.given_world,
 }

@@ -363,7 +363,7 @@ def test_what_ended_cannot_be_continued(world: World) -> None:
 
 
 def test_forced_tokens_lead_where_drawn_ones_do(world: World) -> None:
-    root = world.root(layers=(world.layer,))
+    root = world.root(layers=world.layers)
     drawn = world.blocks(root, 6)
     (forced,) = world.engine.append([(root, drawn.ids)]).result()
     assert (forced.ids, forced.text, forced.offsets) == (drawn.ids, drawn.text, drawn.offsets)
@@ -424,16 +424,17 @@ def test_markers_in_appended_text_are_only_text(world: World) -> None:
 
 
 def test_a_twin_knows_the_same_answer(world: World) -> None:
-    root = world.root(layers=(world.layer,))
+    root = world.root(layers=world.layers)
     node = world.blocks(world.engine.append([(root, "a €")]).result()[0], 5)
     asked = world.engine.encode((Message("system", "Be kind."), *HELLO[1:]))
-    twin = world.engine.open(asked, world.endless(), (world.layer,), twin_of=node).result()
+    twin = world.engine.open(asked, world.endless(), world.layers, twin_of=node).result()
     assert (twin.parent, twin.root) == (None, twin.id)
     assert (twin.position, twin.text, twin.visible, twin.finish) == (node.position, node.text, node.visible, None)
     assert twin.answer_ids() == twin.ids == node.answer_ids()
     positions = range(node.position + 1)
     assert [twin.characters_at(i) for i in positions] == [node.characters_at(i) for i in positions]
-    assert len(twin.logprobs) == len(twin.hidden[world.layer]) == len(twin.ids)
+    assert len(twin.logprobs) == len(twin.ids)
+    assert [len(twin.hidden[layer]) for layer in world.layers] == [len(twin.ids)] * len(world.layers)
 
 
 def test_a_twin_with_the_same_prompt_goes_on_alike(world: World) -> None:
@@ -482,12 +483,12 @@ def test_a_twin_ends_with_its_request(world: World) -> None:
 
 
 def test_hidden_states_have_a_row_for_each_token(world: World) -> None:
-    root = world.root(world.endless(max_tokens=7), (world.layer,))
+    root = world.root(world.endless(max_tokens=7), world.layers)
     for node in world.engine.extend([Draw(root, 3)], 5).result():
-        assert list(node.hidden) == [world.layer]
-        assert len(node.hidden[world.layer]) == 5
+        assert tuple(node.hidden) == world.layers
+        assert all(len(states) == 5 for states in node.hidden.values())
     last = world.blocks(root, 5, 5)
-    assert (last.finish, len(last.hidden[world.layer])) == ("length", 2)
+    assert (last.finish, *map(len, last.hidden.values())) == ("length", *(2 for _ in world.layers))
     assert world.blocks(world.root(), 3).hidden == {}
 
 
@@ -525,7 +526,7 @@ def test_ended_nodes_hold_nothing(world: World) -> None:
 
 
 def _rows(node: Node, world: World) -> list[float]:
-    return [float(value) for row in node.hidden[world.layer] for value in row]
+    return [float(value) for layer in world.layers for row in node.hidden[layer] for value in row]
 
 
 # ------------------------------------------------------------------------------------------------------------- forms

@@ -33,6 +33,11 @@ class World:
     edits: bool = True
     opened: list[Node] = field(default_factory=list)
 
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The layer whose states are asked for; () of an engine that has none."""
+        return (self.layer,) if self.engine.info.layers else ()
+
     def prompt(self) -> Prompt:
         return self.engine.encode(HELLO)
 
@@ -128,6 +133,22 @@ def embedded_world() -> World:
 
     weights = load_weights("embedded", "cpu", "bfloat16")
     return _transformers_world(replace(weights, model=weights.model.float()), layer=16, tolerance=1e-2)
+
+
+def served_world() -> World:
+    """The tiny Llama behind a server in this process, asked token by token: so how an answer came about counts no more.
+
+    What segments of several tokens change, and the other wires, have tests of their own (`unit/engine/test_served`).
+    """
+    from tests.conformance.engine.tiny_server import TinyServer, tiny_engine
+
+    server = TinyServer(("completions",))
+    engine = tiny_engine(server)
+
+    def decode(ids: tuple[int, ...]) -> str:
+        return server.tokens.spell(ids)
+
+    return World(engine, server.end, decode, layer=0, tolerance=1e-4, edits=False)
 
 
 def given_world() -> World:
