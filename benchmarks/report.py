@@ -37,6 +37,7 @@ TAKEN: Mapping[str, Path] = {  # under benchmarks/out, and where the documents h
     "prompts/bench.json": RESULTS / "prompts.json",
     "domains.json": RESULTS / "domains.json",
     "server.json": RESULTS / "server.json",
+    "vllm.json": RESULTS / "vllm.json",
     "quality/figures.json": RESULTS / "quality.json",
     **{f"{name}/results.json": RESULTS / f"{name}.json" for name in (*WIDE, "tuning", "words")},
     **{f"equal/{name}": ROOT / "docs" / "images" / name for name in ("front.svg", "traces.svg")},
@@ -131,6 +132,13 @@ def server(results: Path) -> str:
     loads = [row["load"] for row in result["figures"]]
     busy = f"Others were at work on the machine (load {min(loads)} to {max(loads)} when a part began)."
     return f"{_measured(result)} {busy}\n\n{tables.markdown(result['figures'])}"
+
+
+def on_vllm(results: Path) -> str:
+    """Guarded streams beside plain ones on vLLM."""
+    result = _read(results, "vllm")
+    busy = f"Others were at work on the machine (load {result['load']})."
+    return f"{_measured(result)} Engine {result['engine']}. {busy}\n\n{tables.markdown(result['figures'])}"
 
 
 def domains(results: Path) -> str:
@@ -440,6 +448,7 @@ DOCUMENTS: Mapping[Path, Sections] = {
     ROOT / "docs" / "metrics.md": {"metrics": metrics, "server": server},
     ROOT / "docs" / "performance.md": {"profile": profile, "prompts": prompts, "weights": weights},
     ROOT / "docs" / "results.md": {"equal": compared("equal"), "second": second, "second-over": second_over},
+    ROOT / "docs" / "vllm.md": {"vllm": on_vllm},
     ROOT / "docs" / "budgets.md": {"budget": budget},
     ROOT / "docs" / "first-hour.md": {"first-hour": first_hour},
     ROOT / "docs" / "architecture.md": {"layers": layers},

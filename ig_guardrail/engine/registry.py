@@ -35,6 +35,16 @@ def _is_packed(model: str) -> bool:
 
 
 LLAMA_CPP = EngineKind("llama.cpp", "in this process, by llama.cpp, on a CPU", _open_llama_cpp, _is_packed)
+
+
+def _open_vllm(choice: EngineChoice) -> Engine:
+    from ig_guardrail.engine.vllm.opening import open_vllm
+
+    return open_vllm(choice)
+
+
+VLLM = EngineKind("vllm", "in vLLM, many requests at once, on GPUs or a CPU", _open_vllm, lambda model: False)
+
 TRANSFORMERS = EngineKind(
     "transformers", "in this process, by torch, on a CPU or a GPU", _open_transformers, lambda model: True, exits=True
 )
@@ -44,6 +54,7 @@ ENGINES: Mapping[str, EngineKind] = {  # the first that fits a model runs it
     for kind in (
         LLAMA_CPP,
         TRANSFORMERS,  # fits any
+        VLLM,  # where it is named
     )
 }
 

@@ -47,6 +47,7 @@ CHECKED_ONLY = {
     "ig-guardrail chat": "waits for someone to write",
     "ig-guardrail serve": "serves until it is stopped; what talks to it is run by `test_served_pages.py`",
     "ig-guardrail studio": "waits for someone to open its page",
+    "ig-guardrail run --engine vllm": "needs vLLM, in an environment of its own; `make test-vllm` streams from it",
     "ig-guardrail demo": "a test of its own runs it",
     "ig-guardrail keys": "draws another key each time; `test_operators_page.py` runs it",
     "chmod": "of a file of the reader's own",

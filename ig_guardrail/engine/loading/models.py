@@ -58,7 +58,7 @@ def load_engine(
     check_revision(model, revision)
     _require_readers(model)
     place, numerics = device_of(device), numerics_of(dtype, weights)
-    key = (_place(model), revision, place, numerics)
+    key = (model_place(model), revision, place, numerics)
     return _REGISTRY.get(key, lambda: _start(model, place, numerics, revision))
 
 
@@ -73,7 +73,7 @@ def load_weights(model: str, device: str, numerics: str, revision: str | None = 
     from ig_guardrail.engine.loading.weights import Weights
 
     quantized = numerics if numerics in QUANTIZED else None
-    source = _find(model, UNROUNDED if quantized else numerics, revision)
+    source = find_files(model, UNROUNDED if quantized else numerics, revision)
     try:
         loaded, tokenizer = _load(source, device, "auto" if quantized else numerics)
     except (OSError, ValueError, ImportError, RuntimeError) as error:
@@ -89,7 +89,7 @@ def load_tokenizer(model: str, revision: str | None = None) -> Any:
     _require_readers(model)
     from transformers import AutoTokenizer
 
-    source = _find(model, DTYPES[0], revision)
+    source = find_files(model, DTYPES[0], revision)
     try:
         with quiet():
             return AutoTokenizer.from_pretrained(source.folder, local_files_only=True, trust_remote_code=False)
@@ -106,7 +106,7 @@ def find_description(model: str, revision: str | None = None) -> tuple[Path, str
     _require_readers(model)
     if model == EMBEDDED or Path(model).expanduser().exists():
         found = Path(model).expanduser()
-        return (found, None) if found.is_dir() else (_find(model, DTYPES[0], None).folder, None)
+        return (found, None) if found.is_dir() else (find_files(model, DTYPES[0], None).folder, None)
     folder = _downloaded(model, revision, [*HUB_EXTRAS, "*.safetensors"])
     return folder, _commit_of(folder, revision)
 
@@ -160,13 +160,14 @@ def _require_readers(model: str) -> None:
     require("embedded" if packed else "local", *LOCAL, by=f"model '{model}'", where="model")
 
 
-def _place(model: str) -> str:
+def model_place(model: str) -> str:
     """One spelling for each model: files and folders by their absolute path."""
     path = Path(model).expanduser()
     return model if model == EMBEDDED or not path.exists() else str(path.resolve())
 
 
-def _find(model: str, dtype: str, revision: str | None) -> ModelFiles:
+def find_files(model: str, dtype: str, revision: str | None) -> ModelFiles:
+    """A model's files, unpacked in `dtype` where they are packed; what is missing is fetched. Raises ModelError."""
     if model == EMBEDDED:
         from ig_guardrail.engine.loading.embedded import embedded_model
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,13 +62,19 @@ def info_of(weights: Weights, mode: str, language: TokenVocabulary) -> EngineInf
 
 
 def vocabulary_of(weights: Weights, thoughts: ThoughtFormat | None = None) -> TokenVocabulary:
-    """The meaning of the model's tokens. Special ones spell nothing, but those with which it writes calls of tools.
+    """The meaning of the model's tokens; see `token_vocabulary`."""
+    named, config = weights.model.generation_config.eos_token_id, weights.model.config.get_text_config()
+    return token_vocabulary(weights.tokenizer, named, config.vocab_size, thoughts)
 
-    thoughts: how its template writes them
+
+def token_vocabulary(
+    tokenizer: Any, named: int | Sequence[int] | None, size: int, thoughts: ThoughtFormat | None = None
+) -> TokenVocabulary:
+    """The meaning of tokens. Special ones spell nothing, but those with which the model writes calls of tools.
+
+    named: the end tokens of its generation settings; size: how many it has; thoughts: how its template writes them
     """
-    ends = end_tokens(weights.tokenizer, weights.model.generation_config.eos_token_id)
-    size = weights.model.config.get_text_config().vocab_size
-    format = tool_format_of(weights.tokenizer) if weights.tokenizer.chat_template else OUR_FORMAT
-    detokenizer = detokenizer_of(weights.tokenizer, markers_of(format) if format.native else ())
-    reader = None if thoughts is None else thought_reader_of(weights.tokenizer, thoughts, detokenizer)
-    return TokenVocabulary(detokenizer, ends, size, reader)
+    format = tool_format_of(tokenizer) if tokenizer.chat_template else OUR_FORMAT
+    detokenizer = detokenizer_of(tokenizer, markers_of(format) if format.native else ())
+    reader = None if thoughts is None else thought_reader_of(tokenizer, thoughts, detokenizer)
+    return TokenVocabulary(detokenizer, end_tokens(tokenizer, named), size, reader)
