@@ -31,6 +31,7 @@ NEAR: Mapping[str, tuple[float, float]] = {  # numerics: nats between two log-pr
     "float16": (0.35, 0.995),
 }
 ROUGH = (1.0, 0.98)  # of quantised weights
+STORED = NEAR["bfloat16"]  # whatever the model runs in
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +70,12 @@ async def self_test(operations: Operations, layers: Sequence[int] | None) -> Non
         (first,) = await operations.extend([Draw(root)], TOKENS // 2, 0, (), 0)
         drawn = first if first.finish else (await operations.extend([Draw(first)], TOKENS // 2, 0, (), 0))[0]
         (read,) = await operations.append([(root, drawn)])
-        _compare(info, "drawn one by one", _values(drawn, wanted), _values(read, wanted))
+        near = NEAR.get(info.numerics, ROUGH)
+        _compare(info, "drawn one by one", _values(drawn, wanted), _values(read, wanted), near)
         if known is not None:
             (forced,) = await operations.append([(root, known.ids)])
             stored = {layer: rows for layer, rows in known.hidden.items() if layer in wanted}
-            _compare(info, "stored", (known.logprobs, stored), _values(forced, tuple(stored)))
+            _compare(info, "stored", (known.logprobs, stored), _values(forced, tuple(stored)), max(near, STORED))
     finally:
         operations.tree.close(root)
         operations.drop_sessions()
@@ -88,8 +90,8 @@ def _values(node: Node, layers: Sequence[int]) -> Values:
     return logprobs, {layer: [row for step in steps for row in step.hidden[layer]] for layer in layers}
 
 
-def _compare(info: EngineInfo, what: str, one: Values, other: Values) -> None:
-    apart, alike = NEAR.get(info.numerics, ROUGH)
+def _compare(info: EngineInfo, what: str, one: Values, other: Values, near: tuple[float, float]) -> None:
+    apart, alike = near
     far = [abs(a - b) for a, b in zip(one[0], other[0], strict=True)]
     if not all(math.isfinite(value) and value <= apart for value in far):
         raise _differs(info, f"log-probabilities that are {what} are up to {max(far):.3g} nats from those read")
