@@ -27,7 +27,7 @@ else:
     from vllm.v1.worker.gpu_worker import Worker
 
 
-class GuardedWorker(Worker):  # type: ignore[misc, valid-type]
+class GuardedWorker(Worker):  # type: ignore[misc]
     """A worker whose model gives the states of the layers that were asked for when it was opened, or since."""
 
     def load_model(self, *args: Any, **kwargs: Any) -> Any:
