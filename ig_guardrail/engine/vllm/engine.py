@@ -120,7 +120,7 @@ class TaskFuture(WorkFuture[R]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.end: Callable[[], None] | None = None
+        self.end: Callable[[], object] | None = None
 
     def cancel(self) -> bool:
         stopped = super().cancel()
