@@ -39,6 +39,7 @@ TAKEN: Mapping[str, Path] = {  # under benchmarks/out, and where the documents h
     "domains.json": RESULTS / "domains.json",
     "server.json": RESULTS / "server.json",
     "ledger.json": RESULTS / "ledger.json",
+    "vllm.json": RESULTS / "vllm.json",
     "quality/figures.json": RESULTS / "quality.json",
     **{f"{name}/results.json": RESULTS / f"{name}.json" for name in (*WIDE, "tuning", "words")},
     **{f"equal/{name}": ROOT / "docs" / "images" / name for name in ("front.svg", "traces.svg")},
@@ -152,6 +153,14 @@ def charges(results: Path) -> str:
     )
     columns = ("ledger, accounts", "charges a second", "p50, ms", "p99, ms", "time of processors for one, ms")
     return f"{told}\n\n{_table(columns, [(', '.join(name), *cells) for name, cells in lines.items()])}"
+
+
+def on_vllm(results: Path) -> str:
+    """Guarded streams beside plain ones on vLLM."""
+    result = _read(results, "vllm")
+    loads = sorted(int(row["load"]) for row in result["figures"])
+    busy = f"Others were at work on the machine (load {loads[0]} to {loads[-1]} when a part began)."
+    return f"{_measured(result)} {busy}\n\n{tables.markdown(result['figures'])}"
 
 
 def domains(results: Path) -> str:
@@ -469,6 +478,7 @@ DOCUMENTS: Mapping[Path, Sections] = {
     ROOT / "docs" / "performance.md": {"profile": profile, "prompts": prompts, "weights": weights},
     ROOT / "docs" / "llama-cpp.md": {"llama": llama},
     ROOT / "docs" / "results.md": {"equal": compared("equal"), "second": second, "second-over": second_over},
+    ROOT / "docs" / "vllm.md": {"vllm": on_vllm},
     ROOT / "docs" / "budgets.md": {"budget": budget},
     ROOT / "docs" / "first-hour.md": {"first-hour": first_hour},
     ROOT / "docs" / "architecture.md": {"layers": layers},

@@ -51,6 +51,16 @@ LLAMA_CPP = EngineKind(
     _is_packed,
     facts=_facts_of_packed,
 )
+
+
+def _open_vllm(choice: EngineChoice) -> Engine:
+    from ig_guardrail.engine.vllm.opening import open_vllm
+
+    return open_vllm(choice)
+
+
+VLLM = EngineKind("vllm", "in vLLM, many requests at once, on GPUs or a CPU", _open_vllm, lambda model: False)
+
 TRANSFORMERS = EngineKind(
     "transformers", "in this process, by torch, on a CPU or a GPU", _open_transformers, lambda model: True, exits=True
 )
@@ -75,6 +85,7 @@ ENGINES: Mapping[str, EngineKind] = {  # the first that fits a model runs it
         LLAMA_CPP,
         TRANSFORMERS,  # fits any
         OPENAI_COMPATIBLE,
+        VLLM,  # where it is named
     )
 }
 

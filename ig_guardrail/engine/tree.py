@@ -135,6 +135,11 @@ class NodeTree(Generic[S]):
             )
         return entry, entry.state
 
+    def holds(self, node: Node) -> bool:
+        """Whether a node was not closed, nor its request."""
+        with self._lock:
+            return node.id in self._entries
+
     def close(self, node: Node) -> None:
         """Forget a node; with a request's first root, its whole request. Idempotent."""
         with self._lock:

@@ -50,6 +50,7 @@ CHECKED_ONLY = {
     "ig-guardrail serve": "serves until it is stopped; what talks to it is run by `test_served_pages.py`",
     "ig-guardrail studio": "waits for someone to open its page",
     "ig-guardrail ledger prune postgresql://": "needs a database; `make test-scale` makes one",
+    "ig-guardrail run --engine vllm": "needs vLLM, in an environment of its own; `make test-vllm` streams from it",
     "ig-guardrail demo": "a test of its own runs it",
     "ig-guardrail run --engine llama.cpp": "needs the extra `llama`; `make test-llama` runs it",
     "ig-guardrail keys": "draws another key each time; `test_operators_page.py` runs it",

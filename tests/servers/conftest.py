@@ -58,7 +58,7 @@ def command_of(name: str, port: int, folder: Path) -> tuple[list[str], dict[str,
             command = [python, "-m", "llama_cpp.server", *packed, "--port", str(port), *settings]
             return (command, {}) if shutil.which(python) else None
         case _:
-            python = os.environ.get("IG_TEST_VLLM", "")
+            python = os.environ.get("IG_TEST_VLLM_PYTHON", "")
             settings = ["--enforce-eager", "--max-model-len", "2048", "--max-num-seqs", "16"]
             settings += ["--enable-scale-out"] if name == "vllm --enable-scale-out" else []
             served = ["serve", str(embedded_model("bfloat16")[0]), "--served-model-name", "embedded"]

@@ -70,7 +70,7 @@ class Decoder:
         active = rows
         said = self._said(rows, logits)
         for _ in range(tokens):
-            last = self._sample(active, logits, how, said)
+            last = draw_tokens(self.arithmetic, active, logits, how, said)
             reading = [i for i, row in enumerate(active) if i in last and (layers or row.draft.finish is None)]
             if not reading:
                 return
@@ -127,54 +127,6 @@ class Decoder:
         answers = [row.draft.answer_ids() for row in rows]
         return self.arithmetic.said(self.context.prompt.ids, answers, logits)
 
-    def _sample(self, rows: list[DecodingRow], logits: Array, how: Draws, said: Any) -> dict[int, int]:
-        """Draw a token for each row; the tokens that became part of an answer, by row."""
-        sampling = self.context.sampling
-        uniforms = [uniform(sampling.seed, row.draft.position, row.lane, how.attempt) for row in rows]
-        allowed = self.arithmetic.allowed([row.draft for row in rows])
-        tokens, logprobs = self.arithmetic.sample(logits, sampling, how.bias, uniforms, allowed, said)
-        taken = {}
-        for i, row in enumerate(rows):
-            due = row.draft.due(tokens[i])
-            if due != tokens[i]:
-                tokens[i], logprobs[i] = due, self.arithmetic.logprobs(logits[i : i + 1], [due])[0]
-            elif allowed is not None and not row.draft.may_read(tokens[i]):
-                row.draft.give_up(tokens[i])
-                this = slice(i, i + 1)
-                tokens[i], logprobs[i] = self._again(
-                    row.draft, logits[this], how, uniforms[i], allowed[this], tokens[i], said and said.row(i)
-                )
-            if row.draft.read(tokens[i]):
-                row.draft.logprobs.append(logprobs[i])
-                taken[i] = tokens[i]
-        if said is not None:
-            said.say(taken)
-        return taken
-
-    def _again(
-        self,
-        draft: AnswerDraft,
-        logits: Array,
-        how: Draws,
-        chance: float,
-        allowed: Array,
-        token: int,
-        said: Any,
-    ) -> tuple[int, float]:
-        """Another token in place of one behind which the answer could not be closed; the way out after some tries."""
-        for _ in range(draft.tries):
-            allowed[0, token] = False
-            if not bool(allowed.any()):
-                break
-            (token,), (logprob,) = self.arithmetic.sample(
-                logits, self.context.sampling, how.bias, [chance], allowed, said
-            )
-            if draft.may_read(token):
-                return token, logprob
-        out = draft.form.way_out(draft.left) if draft.form is not None else None
-        out = token if out is None else out
-        return out, self.arithmetic.logprobs(logits, [out])[0]
-
     def _ahead(self, row: DecodingRow, how: Draws, said: Any) -> Ahead | None:
         """How the row's tokens will be drawn from here on.
 
@@ -206,6 +158,60 @@ class Decoder:
     def _after(self, starts: Sequence[Any]) -> Array:
         """Logits (rows, vocabulary) after the prefixes."""
         return self.arithmetic.rows([start.logits for start in starts])
+
+
+def draw_tokens(
+    arithmetic: Arithmetic, rows: Sequence[DecodingRow], logits: Array, how: Draws, said: Any
+) -> dict[int, int]:
+    """Draw a token for each row; the tokens that became part of an answer, by row.
+
+    Rows of several contexts are drawn alike but for their seeds: by the sampling of the first.
+    """
+    sampling = rows[0].context.sampling
+    uniforms = [uniform(row.context.sampling.seed, row.draft.position, row.lane, how.attempt) for row in rows]
+    allowed = arithmetic.allowed([row.draft for row in rows])
+    tokens, logprobs = arithmetic.sample(logits, sampling, how.bias, uniforms, allowed, said)
+    taken = {}
+    for i, row in enumerate(rows):
+        due = row.draft.due(tokens[i])
+        if due != tokens[i]:
+            tokens[i], logprobs[i] = due, arithmetic.logprobs(logits[i : i + 1], [due])[0]
+        elif allowed is not None and not row.draft.may_read(tokens[i]):
+            row.draft.give_up(tokens[i])
+            this = slice(i, i + 1)
+            tokens[i], logprobs[i] = _draw_again(
+                arithmetic, row, logits[this], how, uniforms[i], allowed[this], tokens[i], said and said.row(i)
+            )
+        if row.draft.read(tokens[i]):
+            row.draft.logprobs.append(logprobs[i])
+            taken[i] = tokens[i]
+    if said is not None:
+        said.say(taken)
+    return taken
+
+
+def _draw_again(
+    arithmetic: Arithmetic,
+    row: DecodingRow,
+    logits: Array,
+    how: Draws,
+    chance: float,
+    allowed: Array,
+    token: int,
+    said: Any,
+) -> tuple[int, float]:
+    """Another token in place of one behind which the answer could not be closed; the way out after some tries."""
+    draft = row.draft
+    for _ in range(draft.tries):
+        allowed[0, token] = False
+        if not bool(allowed.any()):
+            break
+        (token,), (logprob,) = arithmetic.sample(logits, row.context.sampling, how.bias, [chance], allowed, said)
+        if draft.may_read(token):
+            return token, logprob
+    out = draft.form.way_out(draft.left) if draft.form is not None else None
+    out = token if out is None else out
+    return out, arithmetic.logprobs(logits, [out])[0]
 
 
 def in_step(strands: Sequence[Strand[None]]) -> EngineWork[None]:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-from ig_guardrail.engine.tree_engine import TreeEngine
 from ig_guardrail.errors import ModelError
 from ig_guardrail.threads import ForkSafeLock, Home
 
-E = TypeVar("E", bound=TreeEngine)
+
+class Closable(Protocol):
+    """An engine that may have been shut down."""
+
+    @property
+    def closed(self) -> bool: ...
+
+
+E = TypeVar("E", bound=Closable)
 
 
 class Slot(Generic[E]):

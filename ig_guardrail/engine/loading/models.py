@@ -58,7 +58,7 @@ def load_engine(
     check_revision(model, revision)
     _require_readers(model)
     place, numerics = device_of(device), numerics_of(dtype, weights)
-    key = (_place(model), revision, place, numerics)
+    key = (model_place(model), revision, place, numerics)
     return _REGISTRY.get(key, lambda: _start(model, place, numerics, revision))
 
 
@@ -160,7 +160,7 @@ def _require_readers(model: str) -> None:
     require("embedded" if packed else "local", *LOCAL, by=f"model '{model}'", where="model")
 
 
-def _place(model: str) -> str:
+def model_place(model: str) -> str:
     """One spelling for each model: files and folders by their absolute path."""
     path = Path(model).expanduser()
     return model if model == EMBEDDED or not path.exists() else str(path.resolve())

