@@ -97,10 +97,10 @@ def _compare(info: EngineInfo, what: str, one: Values, other: Values, near: tupl
         raise _differs(info, f"log-probabilities that are {what} are up to {max(far):.3g} nats from those read")
     for layer, rows in one[1].items():
         for place, (a, b) in enumerate(zip(rows, other[1][layer], strict=True)):
-            near = _cosine(a, b)
-            if not near >= alike:
+            cosine = _cosine(a, b)
+            if not cosine >= alike:
                 raise _differs(
-                    info, f"the state of layer {layer} at token {place} has cosine {near:.4f} to that {what}"
+                    info, f"the state of layer {layer} at token {place} has cosine {cosine:.4f} to that {what}"
                 )
 
 
