@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -96,3 +97,18 @@ def test_branches_of_different_lengths_are_read_side_by_side(real: Any) -> None:
     single = [real.extend([draw], 6).result() for draw in (Draw(two), Draw(root, 2), Draw(three))]
     assert [list(node.logprobs) for node in mixed] == [list(node.logprobs) for nodes in single for node in nodes]
     real.close(root)
+
+
+def test_a_prompt_that_begins_as_one_before_is_not_read_again_and_goes_on_alike(real: Any) -> None:
+    whole = prompt(real, 14)
+    fresh = real.open(whole, endless(real)).result()
+    first = real.open(replace(prompt(real, 12), cache_salt="a"), endless(real)).result()
+    again, other = (real.open(replace(whole, cache_salt=salt), endless(real)).result() for salt in "ab")
+    assert real.tokens_cached(fresh) == real.tokens_cached(first) == real.tokens_cached(other) == 0
+    assert 128 <= real.tokens_cached(again) < len(whole.ids)
+    assert real.tokens_cached(again) + real.tokens_read(again) == len(whole.ids)
+    assert logprobs(lone(real, again)) == logprobs(lone(real, fresh))
+    twin = real.open(replace(whole, cache_salt="a"), endless(real), twin_of=lone(real, again, 1)).result()
+    assert logprobs(twin) == logprobs(lone(real, fresh, 1))
+    for root in (fresh, first, again, other):
+        real.close(root)
