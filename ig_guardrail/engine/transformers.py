@@ -13,13 +13,14 @@ import torch
 
 from ig_guardrail.engine.decoding.by_torch import ByTorch
 from ig_guardrail.engine.decoding.operations import TreeOperations
+from ig_guardrail.engine.decoding.pages import room_for_prompts
 from ig_guardrail.engine.decoding.passes import Caching
 from ig_guardrail.engine.decoding.prefill import pace_of
 from ig_guardrail.engine.early_exit.layers import Exit
 from ig_guardrail.engine.early_exit.lookahead import ReadingAhead, fitted
 from ig_guardrail.engine.grammar.grammar import Grammars
 from ig_guardrail.engine.kv.copied import Repetition
-from ig_guardrail.engine.kv.prompt_cache import PromptCache, room_for_prompts
+from ig_guardrail.engine.kv.prompt_cache import PromptCache, memory_of
 from ig_guardrail.engine.kv.shared import Sharing, serves
 from ig_guardrail.engine.loading.weights import Weights, info_of, vocabulary_of
 from ig_guardrail.engine.loop import Loop
@@ -32,7 +33,9 @@ from ig_guardrail.engine.tree_engine import TreeEngine
 
 def usual_caching(model: Model) -> Caching[Any]:
     """`Sharing` where that gives what the model gives, and `Repetition` elsewhere."""
-    return Sharing(model, PromptCache(room_for_prompts(model.device))) if serves(model) else Repetition(model)
+    return (
+        Sharing(model, PromptCache(room_for_prompts(memory_of(model.device)))) if serves(model) else Repetition(model)
+    )
 
 
 class TransformersEngine(TreeEngine):

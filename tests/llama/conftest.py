@@ -58,6 +58,14 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return opened(str(tiny_file(tmp_path_factory.mktemp("gguf"))))
 
 
+@pytest.fixture(params=["packed", pytest.param("real", marks=pytest.mark.real)], scope="session")
+def steady(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Engines that read several tokens at once."""
+    if request.param == "real":
+        return request.getfixturevalue("real")
+    return opened(str(tiny_file(tmp_path_factory.mktemp("packed"), context=4000, packed=True)))
+
+
 def tiny_file(folder: Path, **changes: Any) -> Path:
     from tests.conformance.engine.tiny_gguf import write_tiny
 

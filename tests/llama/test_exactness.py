@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from ig_guardrail.types import Draw, Node
-from tests.llama.conftest import MODEL, endless, logprobs, lone, opened, prompt
+from tests.llama.conftest import endless, logprobs, lone, opened, prompt
+
+
+def test_the_files_are_of_those_that_are_read_as_fast_as_can_be(steady: Any) -> None:
+    assert "token by token" not in steady.info.mode
+
 
 LENGTHS = [1, 30]  # of prompts, in sentences: the second is behind 512 cells
 
@@ -25,47 +31,47 @@ def searched(engine: Any, root: Node, winner: int, blocks: int = 3, size: int = 
 
 
 @pytest.mark.parametrize("times", LENGTHS)
-def test_the_first_candidate_is_the_unguarded_stream(real: Any, times: int) -> None:
-    root = real.open(prompt(real, times), endless(real)).result()
-    plain, first = lone(real, root), searched(real, root, 0)
+def test_the_first_candidate_is_the_unguarded_stream(steady: Any, times: int) -> None:
+    root = steady.open(prompt(steady, times), endless(steady)).result()
+    plain, first = lone(steady, root), searched(steady, root, 0)
     assert first.answer_ids() == plain.answer_ids()
     assert logprobs(first) == logprobs(plain)
-    real.close(root)
+    steady.close(root)
 
 
 @pytest.mark.parametrize("times", LENGTHS)
-def test_a_searched_answer_stands_where_one_stands_that_was_always_there(real: Any, times: int) -> None:
+def test_a_searched_answer_stands_where_one_stands_that_was_always_there(steady: Any, times: int) -> None:
     """Also what is drawn behind it, though its candidates lay between one another."""
-    sampling = endless(real)
-    root = real.open(prompt(real, times), sampling).result()
-    found = searched(real, root, 2)
-    (forced,) = real.append([(root, found.answer_ids())]).result()
-    twin = real.open(prompt(real, times), sampling, twin_of=found).result()
+    sampling = endless(steady)
+    root = steady.open(prompt(steady, times), sampling).result()
+    found = searched(steady, root, 2)
+    (forced,) = steady.append([(root, found.answer_ids())]).result()
+    twin = steady.open(prompt(steady, times), sampling, twin_of=found).result()
     assert list(forced.logprobs) == logprobs(found) == list(twin.logprobs)
-    behind = [logprobs(lone(real, node, 1))[-8:] for node in (found, forced, twin)]
+    behind = [logprobs(lone(steady, node, 1))[-8:] for node in (found, forced, twin)]
     assert behind[0] == behind[1] == behind[2]
-    real.close(root)
+    steady.close(root)
 
 
 @pytest.mark.parametrize("times", LENGTHS)
-def test_other_requests_move_nothing(real: Any, times: int) -> None:
-    sampling = endless(real)
-    root = real.open(prompt(real, times), sampling).result()
-    alone = lone(real, root)
-    others = [real.open(prompt(real, 2 + number), endless(real, seed=number)) for number in range(3)]
-    beside = [real.extend([Draw(other.result(), 4)], 12) for other in others]
-    again = lone(real, root)
+def test_other_requests_move_nothing(steady: Any, times: int) -> None:
+    sampling = endless(steady)
+    root = steady.open(prompt(steady, times), sampling).result()
+    alone = lone(steady, root)
+    others = [steady.open(prompt(steady, 2 + number), endless(steady, seed=number)) for number in range(3)]
+    beside = [steady.extend([Draw(other.result(), 4)], 12) for other in others]
+    again = lone(steady, root)
     closing = [one.result() for one in beside]
     for nodes in closing:
-        real.close(nodes[0].parent)
+        steady.close(nodes[0].parent)
     assert logprobs(again) == logprobs(alone)
-    real.close(root)
+    steady.close(root)
 
 
-def test_threads_move_nothing(real: Any) -> None:
-    other = opened(MODEL, threads=2)
+def test_threads_move_nothing(steady: Any) -> None:
+    other = opened(steady.info.model, threads=2)
     found = []
-    for engine in (real, other):
+    for engine in (steady, other):
         root = engine.open(prompt(engine, 30), endless(engine)).result()
         found.append(logprobs(lone(engine, root, 1)) + logprobs(searched(engine, root, 1, 1)))
         engine.close(root)
@@ -73,26 +79,41 @@ def test_threads_move_nothing(real: Any) -> None:
     other.shutdown()
 
 
-def test_a_conversation_that_outgrows_its_cells_goes_on_alike(real: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_conversation_that_outgrows_its_cells_goes_on_alike(steady: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from ig_guardrail.engine.llama_cpp import cells
 
-    root = real.open(prompt(real), endless(real)).result()
-    plain = lone(real, root, 4, 16)
+    root = steady.open(prompt(steady), endless(steady)).result()
+    plain = lone(steady, root, 4, 16)
     monkeypatch.setattr(cells, "SMALLEST", 256)
     monkeypatch.setattr(cells, "SPARE", 16)
-    small = real.open(prompt(real), endless(real)).result()
-    grown = searched(real, small, 0, 4, 16, 12)
+    small = steady.open(prompt(steady), endless(steady)).result()
+    grown = searched(steady, small, 0, 4, 16, 12)
     assert grown.answer_ids() == plain.answer_ids()
     assert logprobs(grown) == logprobs(plain)
     for one in (root, small):
-        real.close(one)
+        steady.close(one)
 
 
-def test_branches_of_different_lengths_are_read_side_by_side(real: Any) -> None:
-    root = real.open(prompt(real), endless(real)).result()
-    one, two = real.extend([Draw(root, 2)], 5).result()
-    (three,) = real.extend([Draw(one)], 7).result()
-    mixed = real.extend([Draw(two), Draw(root, 2), Draw(three)], 6).result()
-    single = [real.extend([draw], 6).result() for draw in (Draw(two), Draw(root, 2), Draw(three))]
+def test_branches_of_different_lengths_are_read_side_by_side(steady: Any) -> None:
+    root = steady.open(prompt(steady), endless(steady)).result()
+    one, two = steady.extend([Draw(root, 2)], 5).result()
+    (three,) = steady.extend([Draw(one)], 7).result()
+    mixed = steady.extend([Draw(two), Draw(root, 2), Draw(three)], 6).result()
+    single = [steady.extend([draw], 6).result() for draw in (Draw(two), Draw(root, 2), Draw(three))]
     assert [list(node.logprobs) for node in mixed] == [list(node.logprobs) for nodes in single for node in nodes]
-    real.close(root)
+    steady.close(root)
+
+
+def test_a_prompt_that_begins_as_one_before_is_not_read_again_and_goes_on_alike(steady: Any) -> None:
+    whole = prompt(steady, 14)
+    fresh = steady.open(whole, endless(steady)).result()
+    first = steady.open(replace(prompt(steady, 12), cache_salt="a"), endless(steady)).result()
+    again, other = (steady.open(replace(whole, cache_salt=salt), endless(steady)).result() for salt in "ab")
+    assert steady.tokens_cached(fresh) == steady.tokens_cached(first) == steady.tokens_cached(other) == 0
+    assert 128 <= steady.tokens_cached(again) < len(whole.ids)
+    assert steady.tokens_cached(again) + steady.tokens_read(again) == len(whole.ids)
+    assert logprobs(lone(steady, again)) == logprobs(lone(steady, fresh))
+    twin = steady.open(replace(whole, cache_salt="a"), endless(steady), twin_of=lone(steady, again, 1)).result()
+    assert logprobs(twin) == logprobs(lone(steady, fresh, 1))
+    for root in (fresh, first, again, other):
+        steady.close(root)

@@ -8,18 +8,15 @@ this is). The least recently used is forgotten first, and of one prompt the end 
 
 from __future__ import annotations
 
-import hashlib
-import os
-from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import takewhile
 
 import torch
 from torch import Tensor
 
+from ig_guardrail.engine.decoding.pages import machine_memory
 from ig_guardrail.engine.kv.attention import TILE
-from ig_guardrail.errors import RequestError
 
 
 class PromptCache:
@@ -71,33 +68,8 @@ class PromptCache:
                 self._pages.move_to_end(key)
 
 
-def page_keys(ids: Sequence[int], salt: str) -> Iterator[bytes]:
-    """The keys of the whole pages of `ids`, in order."""
-    key = hashlib.sha256(salt.encode()).digest()
-    for start in range(0, len(ids) - TILE + 1, TILE):
-        key = hashlib.sha256(key + array("q", ids[start : start + TILE]).tobytes()).digest()
-        yield key
-
-
-def room_for_prompts(device: torch.device) -> int:
-    """Bytes of prompts that an engine on a device keeps: `IG_GUARDRAIL_PROMPT_CACHE` MiB, or a 32nd of the memory.
-
-    Raises RequestError if the variable holds no whole number from 0 on.
-    """
-    given = os.environ.get("IG_GUARDRAIL_PROMPT_CACHE", "").strip()
-    if not given:
-        return _memory(device) // 32
-    if not (given.isascii() and given.isdigit() and len(given) < 10):
-        raise RequestError(
-            f"IG_GUARDRAIL_PROMPT_CACHE is {given!r:.40}",
-            where="environment",
-            why="it says how many MiB of prompts are kept in memory, so that what they begin with is read once",
-            fix="write a whole number such as 512, or 0 to keep none",
-        )
-    return int(given) << 20
-
-
-def _memory(device: torch.device) -> int:
+def memory_of(device: torch.device) -> int:
+    """Bytes of a device's memory."""
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 16 << 30
+    return machine_memory()

@@ -19,11 +19,12 @@ from torch import Tensor
 from transformers import AttentionInterface, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+from ig_guardrail.engine.decoding.pages import page_keys
 from ig_guardrail.engine.decoding.passes import Pass, PassResult
 from ig_guardrail.engine.decoding.prefill import SHORTEST
 from ig_guardrail.engine.early_exit.layers import upper_layers
 from ig_guardrail.engine.kv.attention import TILE, attend_block, attend_one, attend_shared, attend_tiles
-from ig_guardrail.engine.kv.prompt_cache import PromptCache, page_keys
+from ig_guardrail.engine.kv.prompt_cache import PromptCache
 from ig_guardrail.engine.kv.trunk import Trunk, new_trunk
 from ig_guardrail.engine.model import Model
 from ig_guardrail.engine.tree import RequestUsage
@@ -247,7 +248,7 @@ class Sharing:
         return SharedRows(trunk, 0, None, 0, 1)
 
     def pages(self, ids: Sequence[int], salt: str) -> Sequence[bytes]:
-        return list(page_keys(ids, salt)) if self._cache.limit else ()
+        return list(page_keys(ids, salt, TILE)) if self._cache.limit else ()
 
     def recall(self, rows: Any, pages: Sequence[bytes]) -> int:
         return self._take(rows, pages[rows.length // TILE :])

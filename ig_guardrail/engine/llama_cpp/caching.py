@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ig_guardrail.engine.decoding.pages import page_keys
 from ig_guardrail.engine.decoding.passes import Pass, PassResult
 from ig_guardrail.engine.llama_cpp.cells import Pool
+from ig_guardrail.engine.llama_cpp.prompts import SavedPrompts
 from ig_guardrail.engine.llama_cpp.reader import Prefix, Reader, Rows
 from ig_guardrail.errors import EngineError
 
@@ -18,19 +20,22 @@ class CellCaching:
 
     name = "cells"
     piece = 512
-    tile = shortest = KERNEL
+    shortest = KERNEL
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, prompts: int) -> None:
+        """prompts: bytes of prompts that may be kept; none where it matters for bits how a prompt is cut."""
         self._pool = pool
+        self._saved = SavedPrompts(prompts, KERNEL) if pool.steady else None
+        self.tile = KERNEL if pool.steady else self.piece
 
     def empty(self, room: int) -> Rows:
         return Reader(self._pool, room).begin()
 
     def pages(self, ids: Sequence[int], salt: str) -> Sequence[bytes]:
-        return ()
+        return () if self._saved is None else list(page_keys(ids, salt, KERNEL))
 
     def recall(self, rows: Any, pages: Sequence[bytes]) -> int:
-        return 0
+        return self._saved.give(rows.reader, pages) if self._saved is not None and pages else 0
 
     def start(self, prefixes: Sequence[Prefix], room: int) -> Rows:
         return Rows(prefixes[0].reader, prefixes, room)
@@ -39,17 +44,19 @@ class CellCaching:
         self._pool.stop.look()
 
     def read(self, passes: Sequence[Pass[Any]]) -> Sequence[PassResult | BaseException]:
-        return [_read(one) for one in passes]
+        return [self._read(one) for one in passes]
 
-
-def _read(one: Pass[Any]) -> PassResult | BaseException:
-    rows: Rows = one.rows  # type: ignore[assignment]  # of this caching
-    try:
-        if one.edit is not None:
-            raise _no_edits()
-        return rows.read(one.tokens, one.keep, one.layers, one.account)
-    except BaseException as error:  # it is this pass's alone, since each is a step of its own
-        return error
+    def _read(self, one: Pass[Any]) -> PassResult | BaseException:
+        rows: Rows = one.rows  # type: ignore[assignment]  # of this caching
+        try:
+            if one.edit is not None:
+                raise _no_edits()
+            read = rows.read(one.tokens, one.keep, one.layers, one.account)
+            if self._saved is not None and rows.reader.root >= KERNEL * len(one.pages):
+                self._saved.keep(rows.reader, one.pages)
+            return read
+        except BaseException as error:  # it is this pass's alone, since each is a step of its own
+            return error
 
 
 def _no_edits() -> EngineError:

@@ -214,6 +214,7 @@ class Pool:
     """The contexts of a model: as many as fit `memory` bytes, those that were given back used again.
 
     narrow  tokens of one step over answers
+    steady  whether a model gives the same bits however many tokens a step reads
     """
 
     def __init__(self, model: GgufModel, threads: int, memory: int) -> None:
@@ -223,6 +224,7 @@ class Pool:
         self._idle: list[Cells] = []
         self.stop = StepStop()
         self.narrow = NARROW
+        self.steady = True
 
     def lease(self, tokens: int) -> Lease:
         """Cells for so many tokens, and some beside. EngineError where they do not fit the memory."""

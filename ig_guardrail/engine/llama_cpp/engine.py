@@ -8,6 +8,7 @@ from typing import Any
 from ig_guardrail.engine.base import EngineInfo
 from ig_guardrail.engine.decoding.by_numpy import ByNumpy
 from ig_guardrail.engine.decoding.operations import TreeOperations
+from ig_guardrail.engine.decoding.pages import machine_memory, room_for_prompts
 from ig_guardrail.engine.decoding.prefill import pace_of
 from ig_guardrail.engine.grammar.grammar import Grammars
 from ig_guardrail.engine.llama_cpp.caching import CellCaching
@@ -41,12 +42,12 @@ class LlamaCppEngine(TreeEngine):
         chat = chat_of(tokenizer)
         language = _vocabulary_of(tokenizer, chat, model.size)
         pool = Pool(model, threads, memory)
-        steady = is_steady(pool, chat.text_ids(_TRIAL))
-        pool.narrow = pool.narrow if steady else 1
+        pool.steady = is_steady(pool, chat.text_ids(_TRIAL))
+        pool.narrow = pool.narrow if pool.steady else 1
         info = EngineInfo(
             model=model.name,
             model_sha256=sha256,
-            mode=f"llama.cpp/{build()}" + ("" if steady else ", token by token"),
+            mode=f"llama.cpp/{build()}" + ("" if pool.steady else ", token by token"),
             numerics=model.numerics,
             device="cpu",
             layers=model.layers - 1 if _shows_states() else 0,
@@ -56,7 +57,7 @@ class LlamaCppEngine(TreeEngine):
             thinks=language.thoughts is not None,
             tool_format=chat.format,
         )
-        caching, tree = CellCaching(pool), NodeTree[Any]()
+        caching, tree = CellCaching(pool, room_for_prompts(machine_memory())), NodeTree[Any]()
         grammars, pace = Grammars(language, chat.text_ids), pace_of(caching)
         operations = TreeOperations(tree, caching, ByNumpy(), chat, language, grammars, info, pace)
         loop = Loop("ig-engine")

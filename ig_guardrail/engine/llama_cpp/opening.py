@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ig_guardrail.engine.decoding.pages import machine_memory
 from ig_guardrail.engine.kinds import EngineChoice
 from ig_guardrail.engine.llama_cpp.engine import LlamaCppEngine
 from ig_guardrail.engine.llama_cpp.library import library
@@ -65,8 +66,7 @@ def usual_threads() -> int:
 
 def usual_memory() -> int:
     """Half of the machine's, MiB."""
-    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 16 << 30
-    return whole >> 21
+    return machine_memory() >> 21
 
 
 def _file_of(model: str) -> Path:

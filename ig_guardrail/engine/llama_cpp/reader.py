@@ -68,6 +68,12 @@ class Reader:
         rows.lines = list(self.lines)
         return rows
 
+    def begin_with(self, data: bytes, length: int, root: int) -> None:
+        """Begin with the first tokens of a prompt that was saved."""
+        self.cells.restore(data, length)
+        self.cells.cut(0, root)
+        self.root = root
+
     def stand(self, rows: Rows, prefixes: Sequence[Prefix], room: int, account: RequestUsage) -> int:
         """Give rows a line after each prefix, and room for tokens to come; how many tokens were read again for it."""
         distinct = list(dict.fromkeys(prefix.beyond for prefix in prefixes))

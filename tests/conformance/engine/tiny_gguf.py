@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import gguf
+import gguf.quants
 import numpy as np
 
 from tests.conformance.engine.tiny import MERGES, TEMPLATE, tiny_tokenizer
@@ -12,8 +13,11 @@ from tests.conformance.engine.tiny import MERGES, TEMPLATE, tiny_tokenizer
 WIDTH, INNER, LAYERS, HEADS, SHARED = 64, 96, 3, 4, 2
 
 
-def write_tiny(file: Path, context: int = 160, seed: int = 0) -> Path:
-    """A model of the shape of Llama in float32; the template's last token ends an answer."""
+def write_tiny(file: Path, context: int = 160, seed: int = 0, packed: bool = False) -> Path:
+    """A model of the shape of Llama; the template's last token ends an answer.
+
+    packed: matrices in 8 bits, of which llama.cpp gives a row the same bits alone and among others; else in float32
+    """
     tokenizer = tiny_tokenizer()
     size = len(tokenizer)
     names = tokenizer.convert_ids_to_tokens(range(size))
@@ -29,7 +33,7 @@ def write_tiny(file: Path, context: int = 160, seed: int = 0) -> Path:
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_dimension_count(WIDTH // HEADS)
     writer.add_vocab_size(size)
-    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0 if packed else gguf.LlamaFileType.ALL_F32)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(names)
@@ -41,8 +45,12 @@ def write_tiny(file: Path, context: int = 160, seed: int = 0) -> Path:
     random = np.random.default_rng(seed)
 
     def add(name: str, *shape: int) -> None:
-        drawn = np.ones(shape) if len(shape) == 1 else random.normal(0, 0.3, shape)
-        writer.add_tensor(f"{name}.weight", drawn.astype(np.float32))
+        drawn = (np.ones(shape) if len(shape) == 1 else random.normal(0, 0.3, shape)).astype(np.float32)
+        if packed and len(shape) == 2:
+            kind = gguf.GGMLQuantizationType.Q8_0
+            writer.add_tensor(f"{name}.weight", gguf.quants.quantize(drawn, kind), raw_dtype=kind)
+        else:
+            writer.add_tensor(f"{name}.weight", drawn)
 
     add("token_embd", size, WIDTH)
     add("output_norm", WIDTH)

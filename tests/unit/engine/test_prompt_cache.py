@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ig_guardrail.engine.decoding.pages import page_keys, room_for_prompts
 from ig_guardrail.engine.kv.attention import TILE
-from ig_guardrail.engine.kv.prompt_cache import PromptCache, page_keys, room_for_prompts
+from ig_guardrail.engine.kv.prompt_cache import PromptCache, memory_of
 from ig_guardrail.errors import RequestError
 
 PAGE = torch.zeros(1, 2, 1, TILE, 2)
@@ -15,7 +16,7 @@ SIZE = PAGE.nbytes
 
 def keys(*pages: int, salt: str = "", rest: int = 0) -> list[bytes]:
     """Of a prompt whose pages hold these numbers, and `rest` tokens behind them."""
-    return list(page_keys([number for number in pages for _ in range(TILE)] + [9] * rest, salt))
+    return list(page_keys([number for number in pages for _ in range(TILE)] + [9] * rest, salt, TILE))
 
 
 def held(cache: PromptCache, prompt: list[bytes]) -> list[float]:
@@ -61,11 +62,11 @@ def test_of_a_prompt_that_does_not_fit_the_beginning_is_kept() -> None:
 def test_how_much_is_kept_is_the_operators_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = torch.device("cpu")
     monkeypatch.delenv("IG_GUARDRAIL_PROMPT_CACHE", raising=False)
-    assert room_for_prompts(cpu) > 1 << 20
+    assert room_for_prompts(memory_of(cpu)) > 1 << 20
     for given, size in {"0": 0, " 64 ": 64 << 20}.items():
         monkeypatch.setenv("IG_GUARDRAIL_PROMPT_CACHE", given)
-        assert room_for_prompts(cpu) == size
+        assert room_for_prompts(memory_of(cpu)) == size
     for odd in ("-1", "64MB", "1e3", "\uff19", "9" * 12):
         monkeypatch.setenv("IG_GUARDRAIL_PROMPT_CACHE", odd)
         with pytest.raises(RequestError, match="whole number such as 512"):
-            room_for_prompts(cpu)
+            room_for_prompts(memory_of(cpu))
