@@ -68,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "out")
     options = parser.parse_args(arguments)
     policy = replace(load_policy("default"), allow_unguarded=True)
-    rail = open_guardrail(GuardrailSpec(policy=policy, engine="vllm"))
+    rail = open_guardrail(GuardrailSpec(policy=policy, engine="vllm", engine_options={"kv_cache_memory_bytes": 2**29}))
     calm = alike(rail)
     eight = {block: alike(rail, mode="always", candidates=8, beams=1, block=block) for block in (16, 32)}
     pairs = options.pairs

@@ -20,7 +20,9 @@ collect_ignore_glob = [] if "IG_TEST_VLLM" in os.environ else ["test_*.py"]
 def rail() -> Iterator[Guardrail]:
     """The embedded model in vLLM, under the default policy."""
     policy = replace(load_policy("default"), allow_unguarded=True)
-    rail = open_guardrail(GuardrailSpec(policy=policy, engine="vllm", engine_options={"max_num_seqs": 64}))
+    rail = open_guardrail(
+        GuardrailSpec(policy=policy, engine="vllm", engine_options={"max_num_seqs": 64, "kv_cache_memory_bytes": 2**29})
+    )
     yield rail
     rail.engine.shutdown()  # type: ignore[attr-defined]
 

@@ -57,6 +57,7 @@ OURS = {  # options of vLLM's that this engine sets, or cannot be run with, and 
     "pipeline_parallel_size": "states of layers are wanted where tokens are drawn",
     "kv_transfer_config": "a cache from elsewhere hides states",
     "disable_log_stats": "this engine sets it",
+    "use_tqdm_on_load": "this engine sets it",
     "max_model_len": "it is set by `context`",
 }
 ENVIRONMENT = {  # what vLLM reads from there alone, where nobody has set it
@@ -307,6 +308,7 @@ def _arguments(options: EngineOptions, choice: EngineChoice, files: ModelFiles, 
         "async_scheduling": False,
         "enable_prefix_caching": True,
         "disable_log_stats": True,
+        "use_tqdm_on_load": False,
         "trust_remote_code": False,
     }
     if choice.context is not None:

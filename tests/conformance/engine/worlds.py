@@ -200,7 +200,9 @@ def vllm_world(model: str) -> World:
         atexit.register(shutil.rmtree, model)
         weights.model.save_pretrained(model)
         weights.tokenizer.save_pretrained(model)
-    engine = open_vllm(EngineChoice(model, dtype="float32", options={"max_num_seqs": 64}))
+    engine = open_vllm(
+        EngineChoice(model, dtype="float32", options={"max_num_seqs": 64, "kv_cache_memory_bytes": 2**29})
+    )
     atexit.register(engine.shutdown)
     tokenizer = engine.tokenizer
 
