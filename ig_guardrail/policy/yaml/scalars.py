@@ -252,11 +252,9 @@ def _ambiguous(scalar: Scalar, spot: Spot) -> Diagnostic | None:
 
 
 def _as_form(kind: FormatKind, text: str) -> str:
-    """The nearest text of a form: with hyphens for other characters, or with three numbers."""
-    repairs = (
-        re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")[:48],
-        text + ".0" * (2 - text.count(".")),
-    )
+    """The nearest text of a form: with hyphens for other characters, or three numbers for fewer."""
+    hyphened = re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")[:48]
+    repairs = (hyphened, text + ".0" * (2 - text.count("."))) if text[:1].isdigit() else (hyphened,)
     fits = (one for one in repairs if re.fullmatch(kind.pattern, one) and one not in kind.reserved)
     fit = next((one for one in fits if kind.normal is None or kind.normal(one) is not None), None)
     return f"write `{fit}`" if fit else f"write {needs(kind)}"

@@ -20,6 +20,8 @@ SAID = [
     ("allow_unguarded: false", "allow_unguarded: no", "`allow_unguarded` is `no`", "write `false`, without quotes"),
     ("name: support-bot", "name: Support Bot", "`Support Bot` is not a name", "write `support-bot`"),
     ("version: 1.2.3", "version: 1.2", "`1.2` is not a version of three numbers", "write `1.2.0`"),
+    ("allow_unguarded: false", 'tools: {deny: [""]}', "`` is not a tool's name, with `*` for any characters",
+     "write a tool's name, with `*` for any characters, such as `delete_*`"),
     ("en-GB:", "xx:", "`xx` is not a language tag", "write a language tag, such as `pt-BR`"),
     ("hazards: [iwp, vcr, ncr]\n", "hazards: ncr\n", "`hazards` is a single value", "write [ncr]"),
     ("hazards: [iwp, vcr, ncr]\n", "hazards: [hate]\n", "there is no hazard `hate`", "did you mean `hte` (hate)?"),
