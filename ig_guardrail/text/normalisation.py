@@ -7,8 +7,9 @@ A text has three readings, and a cost of texts judges those that differ:
 - *folded*: besides, with Latin letters and digits for those that look like them, and without marks that were put on
   letters by characters of their own. Each character is folded by itself, so more text never changes what was folded.
 
-ASCII text has one reading: itself. Look-alikes are those of Unicode's confusables.txt (package confusable-homoglyphs),
-small capitals and letters in filled frames by their names, and a few lower-case letters that the list leaves out.
+ASCII text without control characters has one reading: itself. Look-alikes are those of Unicode's confusables.txt
+(package confusable-homoglyphs), small capitals and letters in brackets or filled frames by their names, digits of every
+kind, and a few lower-case letters that the list leaves out.
 """
 
 from __future__ import annotations
@@ -18,29 +19,36 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from functools import cache
 
-# Default_Ignorable_Code_Point of Unicode 16 (DerivedCoreProperties.txt), and the C1 controls but the line break.
+# Control characters but tabs and line breaks; Default_Ignorable_Code_Point of Unicode 16 (DerivedCoreProperties.txt);
+# and the marks of interlinear annotations.
+_CONTROLS = "\x00-\x08\x0e-\x1f\x7f"
 _UNSEEN = (
-    "\u0080-\u0084\u0086-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
-    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    f"{_CONTROLS}\u0080-\u0084\u0086-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    "\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     "\U000e0000-\U000e0fff"
 )
 # The blocks of combining diacritical marks, Cyrillic ones, and those of voiced kana: characters put on any letter.
 DIACRITICS = "\u0300-\u036f\u0483-\u0489\ua66f-\ua672\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f\u3099\u309a"
 MOST_MARKS = 30  # on one letter, as in Unicode's stream-safe texts (UAX 15); more are left out of the composed reading
 
+_ANY_CONTROL = re.compile(f"[{_CONTROLS}]")
 _ANY_UNSEEN = re.compile(f"[{_UNSEEN}]+")
 _DIACRITIC = re.compile(f"[{DIACRITICS}]")
 _WORD = re.compile(rf"[\w{DIACRITICS}]+")
-_FRAMED = re.compile("LATIN LETTER SMALL CAPITAL ([A-Z])|NEGATIVE (?:CIRCLED|SQUARED) LATIN CAPITAL LETTER ([A-Z])")
+_FRAMED = re.compile(
+    "(?:LATIN LETTER SMALL CAPITAL|PARENTHESIZED LATIN SMALL LETTER) ([A-Z])"
+    "|(?:NEGATIVE CIRCLED|(?:CROSSED )?NEGATIVE SQUARED|PARENTHESIZED) LATIN CAPITAL LETTER ([A-Z])"
+)
 _LEFT_OUT = {"ĸ": "k", "к": "k", "κ": "k", "м": "m", "п": "n", "η": "n"}
 _ESCAPE = 6  # characters of the longest escape in JSON
 _JSON_ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|([^u])|(?:u[0-9A-Fa-f]{0,3})?)", re.DOTALL)
+_UNSEEN_ESCAPES = "b"  # of JSON, a control character
 _BLANK_BRAILLE = "\u2800"
 
 
 def seen(text: str) -> str:
     """The text without characters that nobody sees, and with every kind of space beyond ASCII as a space."""
-    return text if text.isascii() else _ANY_UNSEEN.sub("", text).translate(_SPACES)
+    return text if _is_plain(text) else _ANY_UNSEEN.sub("", text).translate(_SPACES)
 
 
 def compose(waiting: str, text: str, ended: bool) -> tuple[str, str]:
@@ -60,7 +68,7 @@ def composed(text: str) -> str:
 
 def folded(text: str) -> str:
     """The folded reading, character by character."""
-    return text if text.isascii() else text.translate(_FOLDS)
+    return text if _is_plain(text) else text.translate(_FOLDS)
 
 
 def unframed(text: str) -> str:
@@ -78,7 +86,7 @@ def folded_word(word: str) -> str:
 
 def normalise(text: str) -> str:
     """A whole text for models that read words: composed, with every word folded that is Latin then."""
-    return text if text.isascii() else _WORD.sub(lambda word: folded_word(word[0]), composed(unframed(text)))
+    return text if _is_plain(text) else _WORD.sub(lambda word: folded_word(word[0]), composed(unframed(text)))
 
 
 def start_of_last(text: str, end: int, characters: int, escaped: bool = False) -> int:
@@ -88,7 +96,7 @@ def start_of_last(text: str, end: int, characters: int, escaped: bool = False) -
     """
     start = max(0, end - characters)
     around = text[max(0, start - 1) : end]
-    if around.isascii() and not (escaped and "\\" in text[max(0, start - _ESCAPE) : end]):
+    if _is_plain(around) and not (escaped and "\\" in text[max(0, start - _ESCAPE) : end]):
         return start
     start, missing = end, characters
     while start and missing:
@@ -108,7 +116,8 @@ def _unit_before(text: str, stop: int, end: int, escaped: bool) -> tuple[int, bo
         for start in range(max(0, stop - _ESCAPE), stop):
             found = _JSON_ESCAPE.fullmatch(text, start, stop)
             if found and (found[1] or found[2] or stop == end) and _is_odd_backslash(text, start):
-                return start, bool(found[2]) or bool(found[1] and _shown(int(found[1], 16)))
+                shown = _shown(int(found[1], 16)) if found[1] else bool(found[2]) and found[2] not in _UNSEEN_ESCAPES
+                return start, shown
     return stop - 1, not may_vanish(text[stop - 1])
 
 
@@ -125,7 +134,7 @@ def _shown(point: int) -> bool:
 @cache
 def may_vanish(character: str) -> bool:
     """Whether some reading leaves a character out, or joins it to the one before."""
-    return not character.isascii() and (not folded(character) or not seen(character) or _joins(character))
+    return not _is_plain(character) and (not folded(character) or not seen(character) or _joins(character))
 
 
 @cache
@@ -152,6 +161,11 @@ def _until_last(known: str) -> tuple[str, int]:
     return "".join(kept), border
 
 
+def _is_plain(text: str) -> bool:
+    """Whether all readings of a text are the text itself, for certain."""
+    return text.isascii() and _ANY_CONTROL.search(text) is None
+
+
 def _is_latin(character: str) -> bool:
     return character.isascii() or unicodedata.name(character, "").startswith("LATIN")
 
@@ -172,20 +186,20 @@ def _space(character: str) -> str:
 
 
 def _fold(character: str) -> str:
-    if character.isascii():
-        return character
     if _ANY_UNSEEN.fullmatch(character) or _DIACRITIC.fullmatch(character):
         return ""
-    plain = unicodedata.normalize("NFKC", _space(character))
-    if plain != character:
-        return "".join(map(_fold, plain))
-    digit = unicodedata.decimal(character, None)
-    return str(digit) if digit is not None else _look_alike(character)
+    if character.isascii():
+        return character
+    digit = unicodedata.digit(character, None)
+    if digit is not None:
+        return str(digit)
+    plain = _framed(character) or unicodedata.normalize("NFKC", _space(character))
+    return "".join(map(_fold, plain)) if plain != character else _look_alike(character)
 
 
 def _look_alike(character: str) -> str:
     """The ASCII character that one looks like, in its own case; else itself."""
-    found = _LEFT_OUT.get(character) or _framed(character)
+    found = _LEFT_OUT.get(character)
     for other in _confusables().get(character, ()):
         found = found or (other if other.isascii() and len(other) == 1 else _framed(other))
     if not found:
@@ -197,7 +211,7 @@ def _look_alike(character: str) -> str:
 
 
 def _framed(character: str) -> str:
-    """The letter of a small capital, and of a letter in a filled frame; "" of others."""
+    """The letter of a small capital, and of a letter in brackets or a filled frame; "" of others."""
     named = _FRAMED.fullmatch(unicodedata.name(character[:1], "")) if len(character) == 1 else None
     return (named[1].lower() if named[1] else named[2]) if named else ""
 
