@@ -231,7 +231,9 @@ class Merging:
         rest = "additionalItems" if tuples == "items" else "items"
         prefix = tuple((below(pointer, tuples, at),) for at in range(len(_list(part, tuples, pointer))))
         items = (below(pointer, rest),) if rest in part else ()
-        return Array(pointer, prefix, items, _count(part, "minItems", pointer) or 0, _count(part, "maxItems", pointer))
+        least, most = _count(part, "minItems", pointer) or 0, _count(part, "maxItems", pointer)
+        contained = (below(pointer, "contains"),) if "contains" in part else ()
+        return Array(pointer, prefix, items, least, most, contained)
 
     def _object(self, part: Mapping[str, Any], pointer: str) -> Object:
         given, by_pattern = _map(part, "properties", pointer), _map(part, "patternProperties", pointer)

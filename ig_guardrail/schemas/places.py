@@ -38,6 +38,7 @@ class Places:
             for at, part in enumerate(shape.prefix):
                 yield self.named(part), at < shape.least
             yield self.named(shape.items), shape.least > len(shape.prefix)
+            yield from ((self.named((*shape.items, one)), False) for one in shape.contained)
         if isinstance(shape, Object):
             for key in dict.fromkeys((*shape.named, *shape.required)):
                 yield self.named(shape.of(key)), key in shape.required

@@ -66,13 +66,14 @@ class TextShape:
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """Items by place, then all others."""
+    """Items by place, then all others. contained: for each of them, some item must be of it."""
 
     place: str
     prefix: tuple[KeyGroup, ...] = ()
     items: KeyGroup = ()
     least: int = 0
     most: int | None = None
+    contained: KeyGroup = ()
     kind: str = "array"
 
 
@@ -185,6 +186,7 @@ def _both_arrays(one: Array, other: Array) -> Array | None:
         joined(one.items, other.items),
         max(one.least, other.least),
         _fewer(one.most, other.most),
+        joined(one.contained, other.contained),
     )
     return None if made.most is not None and made.most < made.least else made
 

@@ -217,11 +217,17 @@ class _Writer:
         return {
             "type": "array",
             **({"prefixItems": [self._part(part, level) for part in prefix]} if prefix else {}),
-            "items": self._part(shape.items, level) if more else False,
+            "items": self._items_of(shape, level) if more else False,
             "minItems": shape.least,
             "maxItems": most,
             **(self._ours(None, most) if more and shape.most is None else {}),
         }
+
+    def _items_of(self, shape: Array, level: int) -> dict[str, Any]:
+        """Any item. Those that must be among them are named first, so that a way to the end is found that has them."""
+        items, named = self._part(shape.items, level), [(*shape.items, one) for one in shape.contained]
+        ways = [] if self._marks else [self._part(one, level) for one in named if self._ends(one, level)]
+        return {"anyOf": [*ways, items]} if ways else items
 
     def _object(self, shape: Object, level: int) -> dict[str, Any] | None:
         parts = {key: shape.of(key) for key in dict.fromkeys((*shape.named, *shape.required))}

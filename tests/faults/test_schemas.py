@@ -310,6 +310,29 @@ TABLE: list[tuple[str, Any, list[Any], list[Any]]] = [
         [{"k": "a"}],
     ),
     ("contains", {"type": "array", "items": {"enum": [1, 2]}, "contains": {"const": 2}}, [[2], [1, 2]], [[], [1]]),
+    (
+        "contains what is rare",
+        {"type": "array", "items": WHOLE, "contains": {"const": 7}, "minContains": 2},
+        [[7, 7], [7, 1, 7]],
+        [[], [1], [7]],
+    ),
+    (
+        "contains objects of a kind",
+        {
+            "type": "array",
+            "items": {"type": "object", "properties": {"k": {"enum": ["a", "bcd"]}, "n": WHOLE}, "required": ["k"]},
+            "allOf": [{"contains": {"properties": {"k": {"const": "bcd"}}, "required": ["n"]}}],
+            "minItems": 2,
+        },
+        [[{"k": "a"}, {"k": "bcd", "n": 1}]],
+        [[{"k": "a"}, {"k": "bcd"}], [{"k": "bcd", "n": 1}]],
+    ),
+    (
+        "contains any of a pattern",
+        {"contains": {"type": "string", "pattern": "^k{3}$"}},
+        [[1, "kkk"], "a"],
+        [[], ["k"]],
+    ),
     ("a tuple", {"type": "array", "prefixItems": [WHOLE, TEXT], "items": False}, [[1], [1, "x"]], [["x"], [1, "x", 2]]),
     ("two patterns", {"allOf": [{"type": "string", "pattern": "^a"}, {"pattern": "z$"}]}, ["az", "abz"], ["a", "z"]),
     (
