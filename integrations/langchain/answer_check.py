@@ -15,12 +15,12 @@ from pydantic import BaseModel
 
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain.messages.blocks import RECORD
-from ig_guardrail.integrations.langchain.messages.content import ContentReader
+from ig_guardrail.integrations.langchain.messages.content import ContentReader, not_text, strings_in
 from ig_guardrail.integrations.langchain.messages.conversation import CALLS
 from ig_guardrail.integrations.langchain.text_checks import BudgetCheck, TextChecks, readings
 
 MIRRORS = CALLS | {"tool_call_chunk", "invalid_tool_call", "function_call", "input_json_delta", "redacted_thinking"}
-BESIDE = ("reasoning_content", "refusal")  # words that hosts put beside the content
+BESIDE = ("reasoning_content", "reasoning", "refusal", "function_call")  # what hosts put beside the content
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -79,8 +79,14 @@ class AnswerCheck:
 
     def _texts(self, answer: AIMessage) -> Iterator[str]:
         yield from ContentReader(MIRRORS, self.unjudged).texts(answer.content, "answer")
-        yield from (str(answer.additional_kwargs[name]) for name in BESIDE if answer.additional_kwargs.get(name))
+        beside = answer.additional_kwargs
+        yield from (text for name in BESIDE for text in strings_in(beside.get(name), "answer"))
         yield from (call["args"] or "" for call in answer.invalid_tool_calls)
+        spoken = beside.get("audio")
+        if isinstance(spoken, Mapping):
+            yield str(spoken.get("transcript") or "")
+            if spoken.get("data") and "audio" not in self.unjudged:
+                raise not_text("audio", "answer")
 
 
 def plain(value: Any) -> Any:

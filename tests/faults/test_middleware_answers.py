@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
-from ig_guardrail import AnswerRefused, ChatIGGuardrail, GuardrailMiddleware
+from ig_guardrail import AnswerRefused, ChatIGGuardrail, GuardedChatModel, GuardrailMiddleware
 from tests.golden.conversations import CALM, POLITE, RUDE, compiled
 from tests.unit.langchain.obliging import obliging_guardrail
 
@@ -107,6 +108,25 @@ DENIED: dict[str, AIMessage] = {
     "words across blocks": AIMessage([{"type": "text", "text": "a block"}, {"type": "text", "text": "head"}]),
     "thoughts": AIMessage([{"type": "reasoning", "reasoning": BAD}, {"type": "text", "text": "fine"}]),
     "thoughts beside": AIMessage("fine", additional_kwargs={"reasoning_content": BAD}),
+    "a summary of thoughts beside": AIMessage(
+        "fine", additional_kwargs={"reasoning": {"id": "r", "summary": [{"type": "summary_text", "text": BAD}]}}
+    ),
+    "what a block quotes": AIMessage(
+        [{"type": "text", "text": "fine", "annotations": [{"type": "citation", "title": "A page", "cited_text": BAD}]}]
+    ),
+    "what a block within a result quotes": AIMessage(
+        [
+            {
+                "type": "tool_result",
+                "content": [{"type": "text", "text": "fine", "citations": [{"cited_text": BAD, "document_index": 0}]}],
+            }
+        ]
+    ),
+    "a transcript": AIMessage("", additional_kwargs={"audio": {"id": "a", "transcript": BAD}}),
+    "a sound beside": AIMessage("", additional_kwargs={"audio": {"id": "a", "data": "AA==", "transcript": "fine"}}),
+    "a call of a function": AIMessage(
+        "", additional_kwargs={"function_call": {"name": "f", "arguments": json.dumps({"text": BAD})}}
+    ),
     "a result from a server": AIMessage(
         [{"type": "server_tool_result", "tool_call_id": "1", "status": "success", "output": [BAD]}]
     ),
@@ -142,8 +162,26 @@ async def test_or_an_error_is_raised_and_a_later_turn_works(name: str, awaited: 
     assert "blockhead" not in repr([state.values for state in one.get_state_history(THREAD)])
 
 
+def test_what_an_input_quotes_is_read_wherever_another_model_reads_it() -> None:
+    asked = [
+        HumanMessage([{"type": "text", "text": "Well?", "annotations": [{"type": "citation", "cited_text": BAD}]}])
+    ]
+    assert agent(said("never asked")).invoke({"messages": asked}, THREAD)["messages"][-1].text == REFUSAL
+    assert GuardedChatModel(inner=said("never asked"), policy=RULES).invoke(asked).text == REFUSAL
+
+
+def test_a_sound_passes_where_the_host_means_it_and_its_transcript_is_judged() -> None:
+    for words, shown in (("fine", ""), (BAD, REFUSAL)):
+        spoken = AIMessage("", additional_kwargs={"audio": {"id": "a", "data": "AA==", "transcript": words}})
+        assert agent(said(spoken), unjudged_blocks=["audio"]).invoke(ask(), THREAD)["messages"][-1].text == shown
+
+
 def test_a_harmless_answer_stays_as_it_is() -> None:
-    blocks: list[Any] = [{"type": "reasoning", "reasoning": "hm"}, {"type": "text", "text": CALM}]
+    quoted = [{"type": "citation", "url": "https://page.example/", "cited_text": "short waves", "start_index": 1}]
+    blocks: list[Any] = [
+        {"type": "reasoning", "reasoning": "hm"},
+        {"type": "text", "text": CALM, "annotations": quoted},
+    ]
     answer = AIMessage(blocks, id="a", response_metadata={"x": 1})
     assert agent(said(answer)).invoke(ask(), THREAD)["messages"][-1] == answer
 

@@ -1,7 +1,7 @@
 """The text of a message's content, whichever kinds of content blocks it has; an error where something is not text.
 
-Of a known kind the fields that hold text are read, of an unknown kind that has text all fields. Pictures, sounds, and
-files that are not text have nothing that could be judged.
+Of a known kind the fields that hold text are read, of an unknown kind that has text all fields. What words quote beside
+them is a text of its own. Pictures, sounds, and files that are not text have nothing that could be judged.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {  # what of a kind is text
     "input_json_delta": ("partial_json",),
 }
 RUNNING = frozenset({"text", "input_text", "output_text", "refusal"})  # words that may go on in the next block
+QUOTED = frozenset({"annotations", "citations"})  # of words
 FILES = frozenset({"file", "input_file", "text-plain", "document"})
 FRAME = frozenset({"type", "id", "index", "cache_control", "mime_type", "media_type", "source_type"})
 MEDIA = frozenset(  # keys of what is no text, or lies elsewhere
@@ -88,18 +89,19 @@ class ContentReader:
         return text
 
     def texts(self, content: Any, where: str) -> list[str]:
-        """The text of a content that another model reads: blocks joined, and set apart where that is another text."""
+        """The texts of a content that others read: blocks joined, set apart where that is another text; quotations."""
         blocks = content if isinstance(content, list) else [content]
         joined = self.text(content, where)
         apart = "\n\n".join(self.text([block], where) for block in blocks)
-        return [joined] if joined.split() == apart.split() else [joined, apart]
+        quoted = "\n".join(_quoted(content, where))
+        return [joined, *([] if joined.split() == apart.split() else [apart]), *([quoted] if quoted else [])]
 
     def _words(self, block: Any, where: str, depth: int) -> str:
         if isinstance(block, str):
             return block
         kind = block.get("type") if isinstance(block, Mapping) else type(block).__name__
         if not isinstance(block, Mapping) or not isinstance(kind, str | None) or depth > DEEPEST:
-            raise _not_text(kind, where)
+            raise not_text(kind, where)
         if kind == "non_standard":
             return self.text(block.get("value"), where, depth + 1)
         if kind in self.silent:
@@ -109,12 +111,12 @@ class ContentReader:
             return "\n".join(line for part in parts for line in self._lines(part, where, depth + 1) if line)
         if kind in self.unjudged or FAMILIES.get(str(kind)) in self.unjudged:
             return ""
-        raise _not_text(kind, where)
+        raise not_text(kind, where)
 
     def _lines(self, value: Any, where: str, depth: int) -> Iterator[str]:
         """The texts in a value, and the names under which they stand."""
         if depth > DEEPEST:
-            raise _not_text("one that is nested too deeply", where)
+            raise not_text("one that is nested too deeply", where)
         if isinstance(value, list) and all(isinstance(one, str) or _is_block(one) for one in value):
             yield self.text(value, where, depth)
         elif isinstance(value, list | tuple):
@@ -128,6 +130,33 @@ class ContentReader:
                 yield from self._lines(one, where, depth + 1)
         elif value is not None:
             yield str(value)
+
+
+def strings_in(value: Any, where: str, depth: int = 0) -> Iterator[str]:
+    """The texts in a value of any form, but those that only frame it."""
+    if depth > DEEPEST:
+        raise not_text("one that is nested too deeply", where)
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from strings_in(None if key in FRAME else one, where, depth + 1)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from strings_in(one, where, depth + 1)
+
+
+def _quoted(value: Any, where: str, depth: int = 0) -> Iterator[str]:
+    """What words in a content quote."""
+    if depth > 2 * DEEPEST:
+        raise not_text("one that is nested too deeply", where)
+    if isinstance(value, list):
+        for one in value:
+            yield from _quoted(one, where, depth + 1)
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            quotes = key in QUOTED and value.get("type") in RUNNING
+            yield from strings_in(one, where) if quotes else _quoted(one, where, depth + 1)
 
 
 def _fields(block: Mapping[str, Any]) -> Sequence[Any] | None:
@@ -175,7 +204,7 @@ def _is_block(value: Any) -> bool:
     return isinstance(value, Mapping) and isinstance(value.get("type"), str)
 
 
-def _not_text(kind: Any, where: str) -> RequestError:
+def not_text(kind: Any, where: str) -> RequestError:
     return RequestError(
         f"there is a content block of type '{kind}', which is not text",
         where=where,
