@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from ig_guardrail.engine.base import EngineInfo
 from ig_guardrail.engine.decoding.answer import AnswerRules
-from ig_guardrail.engine.grammar.grammar import Grammars
+from ig_guardrail.engine.grammar.grammar import Grammar, Grammars
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 from ig_guardrail.engine.tree import Context, NodeTree, RequestUsage
 from ig_guardrail.errors import PromptTooLong, RequestError
@@ -48,9 +48,8 @@ def begin(
     grammar = grammars.compiled(asked.sampling.grammar) if asked.sampling.grammar is not None else None
     if grammar is not None and asked.twin_of is None:
         grammar.demand(limit)
-    rules = AnswerRules(
-        language, asked.sampling.stop, limit, grammar, asked.prompt.opened, asked.sampling.max_reasoning_tokens
-    )
+    thinking = _most_thinking(asked.sampling.max_reasoning_tokens, limit, language, grammar)
+    rules = AnswerRules(language, asked.sampling.stop, limit, grammar, asked.prompt.opened, thinking)
     return root, Context(account, asked.prompt, asked.sampling, asked.layers, rules, asked.edit)
 
 
@@ -83,6 +82,14 @@ def _check_layers(layers: tuple[int, ...], count: int) -> None:
             why="a cost model that reads them was made for another model",
             fix=f"ask for layers from 1 to {count}" if count else "use an engine with hidden states",
         )
+
+
+def _most_thinking(asked: int | None, limit: int, language: TokenVocabulary, grammar: Grammar | None) -> int | None:
+    """Tokens after which a thought is ended: as asked, and so that a form can be closed behind it."""
+    if language.thoughts is None or grammar is None or not grammar.shortest:
+        return asked
+    left = max(0, limit - grammar.shortest - len(language.thoughts.begins) - len(language.thoughts.ends))
+    return left if asked is None else min(asked, left)
 
 
 def _answer_limit(sampling: Sampling, prompt: int, answered: int, context: int) -> int:

@@ -190,6 +190,11 @@ class Grammar:
         spelled = b"".join(map(self._spelling.language.detokenizer.bytes_of, ids))
         return GrammarState(matcher, self._spelling, self._begun and self._begun.after(spelled))
 
+    @property
+    def shortest(self) -> int:
+        """Bytes of the shortest answer, which no more tokens are needed for; 0 where that is not known."""
+        return 0 if self._begun is None or self._begun.cost >= FAR else self._begun.cost
+
     def demand(self, room: int) -> None:
         """Raises RequestError unless an answer of `room` tokens can have the form."""
         if self._begun is None or (self._begun.cost <= room and not self._begun.net.check):

@@ -169,6 +169,24 @@ def test_a_limit_ends_a_thought() -> None:
         assert receipt(message)["sampling"]["max_reasoning_tokens"] == 2
 
 
+@pytest.mark.parametrize("shape", [FREE, OPENED])
+@pytest.mark.parametrize("asked", [{}, {"max_reasoning_tokens": 500}])
+def test_a_thought_leaves_room_for_the_form_behind_it(shape: ThoughtFormat, asked: dict[str, int]) -> None:
+    begun = [] if shape.ends == "opened" else ["<think>"]
+    model = chat(rail({(0, 0): [*begun, *[" so"] * 200]}, shape), max_tokens=120, **asked)
+    colour = {"title": "Colour", "type": "object", "properties": {"name": {"enum": ["blue"]}}, "required": ["name"]}
+    assert model.with_structured_output(colour).invoke("Why?") == {"name": "blue"}
+    (call,) = model.bind_tools([be_done], tool_choice="any", parallel_tool_calls=False).invoke("Why?").tool_calls
+    assert call["args"] == {}
+    assert thought(model.invoke("Why?")).count("so") > 90  # without a form nothing needs room
+
+
+@tool
+def be_done() -> str:
+    """Be done."""
+    return "yes"
+
+
 def test_stop_strings_and_calls_do_not_act_in_a_thought() -> None:
     model = chat(written(MIND, CALM))
     stopped = model.invoke("Why?", stop=["waves of"])
