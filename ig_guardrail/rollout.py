@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, Generic, Protocol, Self
+from typing import Any, Generic, Self
 
 from ig_guardrail.canary import Arm, Canary
 from ig_guardrail.errors import PolicyError
@@ -19,18 +20,7 @@ from ig_guardrail.types import CompiledPolicy
 NOBODY = AccountKey()
 
 
-class Opener(Protocol[Opened]):
-    """Opens what answers under a policy.
-
-    folder  where relative paths of the policy start
-    arm     `stable` or `canary`; "" where there is no canary
-    beside  what is open already, whose model, ledger and logs it shares; its messages are tried then. None at first
-    """
-
-    def __call__(self, policy: CompiledPolicy, folder: Path | None, arm: str, beside: Opened | None) -> Opened: ...
-
-
-class Rollout(Generic[Opened]):
+class Rollout(ABC, Generic[Opened]):
     """Reads its policies at first use, opens for all of them at once when one is first needed, and keeps both.
 
     Each request is answered in the arm that the names of its payer lead to. Safe to share between threads. A copy in
@@ -42,19 +32,27 @@ class Rollout(Generic[Opened]):
     def __init__(
         self,
         policy: str | Path | CompiledPolicy,
-        opener: Opener[Opened],
         canary: Canary | None = None,
         reload: bool = False,
     ) -> None:
         self._sources: dict[Arm, str | Path | CompiledPolicy] = {"stable": policy}
         if canary is not None:
             self._sources["canary"] = canary.policy
-        self._opener, self._canary, self._reload = opener, canary, reload
+        self._canary, self._reload = canary, reload
         self._lock = ForkSafeLock(threading.RLock)
         self._policies: dict[Arm, CompiledPolicy] = {}
         self._seen: dict[Arm, Seen] = {}
         self._opened: dict[Arm, Opened] = {}
         self._reloading: dict[Arm, Reloading[Opened]] = {}
+
+    @abstractmethod
+    def _open_under(self, policy: CompiledPolicy, folder: Path | None, arm: str, beside: Opened | None) -> Opened:
+        """Open what answers under a policy.
+
+        folder  where relative paths of the policy start
+        arm     `stable` or `canary`; "" where there is no canary
+        beside  what is open already, whose model, ledger and logs it shares; its messages are tried then. None at first
+        """
 
     def policy(self, payer: AccountKey = NOBODY) -> CompiledPolicy:
         """The compiled policy that holds for a payer. Raises PolicyError with every fault.
@@ -121,7 +119,7 @@ class Rollout(Generic[Opened]):
         if self._canary is not None and beside is not None:
             demand_same_name(policy, beside.policy)
         told = "" if self._canary is None else arm
-        return self._opener(policy, folder_of(self._sources[arm]), told, beside)
+        return self._open_under(policy, folder_of(self._sources[arm]), told, beside)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from typing_extensions import override
+
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.rollout import Rollout
 from ig_guardrail.spec import GuardrailSpec
@@ -19,7 +21,7 @@ class LazyGuardrail(Rollout[Guardrail]):
     def __init__(self, spec: GuardrailSpec) -> None:
         self.spec, self._given = spec, (spec,)
         self._defaults: GenerationDefaults | None = None
-        super().__init__(spec.policy, self._guard, spec.canary, spec.reload)
+        super().__init__(spec.policy, spec.canary, spec.reload)
 
     def defaults(self) -> GenerationDefaults:
         """How the model's makers would sample it, by its files; empty while these are not on this machine."""
@@ -37,7 +39,8 @@ class LazyGuardrail(Rollout[Guardrail]):
         for one in self._opened.values():
             one.flush()
 
-    def _guard(self, policy: CompiledPolicy, folder: Path | None, arm: str, beside: Guardrail | None) -> Guardrail:
+    @override
+    def _open_under(self, policy: CompiledPolicy, folder: Path | None, arm: str, beside: Guardrail | None) -> Guardrail:
         from ig_guardrail.assembly import guard_alike, open_guardrail
 
         if beside is not None:

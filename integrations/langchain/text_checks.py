@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from ig_guardrail.assembly import guard_text
 from ig_guardrail.budget import BudgetRule, BudgetState, SafetyState, charge, settle
 from ig_guardrail.canary import Canary
@@ -207,10 +209,13 @@ class CheckOpening(Rollout[TextChecks]):
         self._given = (policy, cost_models, audit, reload, canary)
         self._cost_models = cost_models
         self.auditor = None if audit is None else Auditor(audit_file(audit))
-        super().__init__(policy, self._check, canary, reload)
+        super().__init__(policy, canary, reload)
         self.current()
 
-    def _check(self, policy: CompiledPolicy, folder: Path | None, arm: str, beside: TextChecks | None) -> TextChecks:
+    @override
+    def _open_under(
+        self, policy: CompiledPolicy, folder: Path | None, arm: str, beside: TextChecks | None
+    ) -> TextChecks:
         return _checks_under(policy, folder, (policy, self._cost_models), arm)
 
 
@@ -234,10 +239,11 @@ class TextOpening(Rollout[Guardrail]):
     ) -> None:
         self._given = (policy, ledger, cost_models, audit, reload, canary)
         self._ledger, self._cost_models, self._audit = ledger, cost_models, audit
-        super().__init__(policy, self._guard, canary, reload)
+        super().__init__(policy, canary, reload)
         self.current()
 
-    def _guard(self, policy: CompiledPolicy, folder: Path | None, arm: str, beside: Guardrail | None) -> Guardrail:
+    @override
+    def _open_under(self, policy: CompiledPolicy, folder: Path | None, arm: str, beside: Guardrail | None) -> Guardrail:
         if beside is None:
             engine, ledger = StreamedEngine("", _nothing), ledger_at(self._ledger)
             opened = guard_text(engine, policy, folder, ledger, self._cost_models)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
@@ -15,6 +18,7 @@ from langchain_core.runnables import ConfigurableField, RunnableLambda
 from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
 from ig_guardrail.errors import EngineError, GenerationFailed
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
+from ig_guardrail.integrations.langchain.text_checks import CheckOpening, TextOpening
 from ig_guardrail.search import plain
 from ig_guardrail.search.base import Search, SearchContext
 from ig_guardrail.types import Node
@@ -187,3 +191,16 @@ async def test_stop_strings_of_model_and_call_both_hold_and_no_part_of_them_is_s
     shown = "".join(chunks)
     assert all(shown.startswith("".join(chunks[:count])) for count in range(len(chunks)))
     assert model.invoke("why?", stop=[own]).response_metadata["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize("make", [lambda: TextOpening(compiled()), lambda: CheckOpening(compiled())])
+def test_what_nobody_uses_any_more_is_freed_at_once(make: Callable[[], object]) -> None:
+    """Models that are configured for each call are many, and threads of their cost models live as long as they do."""
+    opened = make()
+    known = weakref.ref(opened)
+    gc.disable()
+    try:
+        del opened
+        assert known() is None
+    finally:
+        gc.enable()
