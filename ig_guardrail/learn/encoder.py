@@ -22,6 +22,7 @@ from ig_guardrail.costs.encoder.cost import EncoderCost, read_encoder_cost
 from ig_guardrail.costs.encoder.sentences import SentenceEncoder
 from ig_guardrail.costs.encoder.windows import WindowShape
 from ig_guardrail.costs.heads.linear import Scale, scale_between
+from ig_guardrail.costs.kinds.encoder import ANSWER, EXCHANGE
 from ig_guardrail.learn.data.recipes import (
     EVERYDAY,
     OWN_ANSWERS,
@@ -29,12 +30,13 @@ from ig_guardrail.learn.data.recipes import (
     choose_rows,
     describe_sources,
     recipe_named,
+    with_consent,
     with_refusals,
 )
 from ig_guardrail.learn.data.rows import LabelledRow, read_rows
 from ig_guardrail.learn.fitting.card import add_to_card, report, rounded, write_artifact
 from ig_guardrail.learn.fitting.prefixes import PrefixSamples
-from ig_guardrail.learn.fitting.windows import WORDS, fit_windows, read_vectors, sample_windows
+from ig_guardrail.learn.fitting.windows import WORDS, fit_windows, read_requests, read_vectors, sample_windows
 from ig_guardrail.learn.heads import (
     BUCKETS,
     HARMLESS_SHARE,
@@ -44,7 +46,7 @@ from ig_guardrail.learn.heads import (
     scale_tensors,
     training_record,
 )
-from ig_guardrail.types import Piece, Prompt
+from ig_guardrail.types import Message, Piece, Prompt
 
 SHAPE = WindowShape(64, 32)
 HARMLESS = ((OWN_ANSWERS,), (SENSITIVE, EVERYDAY))  # of each, as few answers may peak above 0.5
@@ -54,22 +56,34 @@ TIMES = 20
 
 
 def train_encoder(
-    encoder: SentenceEncoder, data: Sequence[Path], out: Path, recipe: str, cache: Path, measure: Sequence[Path] = ()
+    encoder: SentenceEncoder,
+    data: Sequence[Path],
+    out: Path,
+    recipe: str,
+    cache: Path,
+    measure: Sequence[Path] = (),
+    reads: str = ANSWER,
 ) -> Trained:
     """Train the head of a recipe and write it to `out`.
 
     data     .jsonl or .jsonl.gz files of rows, a model's own benign answers among them
     cache    where vectors are kept between runs; an interrupted run goes on from there
     measure  files of more rows: of whole answers in their test splits, the share above thresholds goes into the card
-    Harm is that of the recipe; harmless text of every source is learned, and refusals of the harmful requests in the
-    data. Rows reserved for judges are left out. Raises DataError for malformed rows, GuardrailError for missing parts.
+    reads    "answer", or "exchange": what was asked as well
+    Harm is that of the recipe, and for exchanges beginnings of help with the harmful requests in the data; harmless
+    text of every source is learned, and refusals of those requests. Rows reserved for judges are left out. Raises
+    DataError for malformed rows, GuardrailError for missing parts.
     """
     chosen = recipe_named(recipe)
     read = read_rows(data)
     rows = with_refusals(choose_rows(replace(chosen, safe=()), read.rows), read.rows)
+    if reads == EXCHANGE:
+        rows = with_consent(rows, read.rows)
     demand_parts(rows, "train encoder")
-    samples = sample_windows(encoder, rows, SHAPE)
-    fit = fit_windows(samples, read_vectors(encoder, samples.texts, cache), BUCKETS)
+    samples = sample_windows(encoder, rows, SHAPE, reads == EXCHANGE)
+    vectors = read_vectors(encoder, samples.texts, cache)
+    asked = read_requests(encoder, samples.asked, cache) if reads == EXCHANGE else None
+    fit = fit_windows(samples, vectors, BUCKETS, asked)
     scale = harmless_scale(samples.looks, fit.logits)
     card: dict[str, Any] = {
         "name": recipe,
@@ -80,17 +94,23 @@ def train_encoder(
             "sha256": encoder.sha256,
             "pieces": SHAPE.pieces,
             "overlap": SHAPE.overlap,
+            **({"reads": reads} if reads == EXCHANGE else {}),
         },
         "calibration": _calibration(samples.looks, fit.logits, scale),
         "quality": report(samples.looks, fit.logits, scale.centre, SEED),
         "training": training_record(
-            f"ig-guardrail train encoder --recipe {recipe}", data, read, fit.settings, "onnxruntime", "tokenizers"
+            f"ig-guardrail train encoder --recipe {recipe}{' --reads exchange' if reads == EXCHANGE else ''}",
+            data,
+            read,
+            fit.settings,
+            "onnxruntime",
+            "tokenizers",
         ),
         "sources": describe_sources(rows),
         "limits": list(chosen.limits),
     }
     write_artifact(out, card, {**fit.tensors, **scale_tensors(scale)})
-    cost = read_encoder_cost(out, encoder, recipe, (recipe,))
+    cost = read_encoder_cost(out, encoder, recipe, (recipe,), reads)
     own = [row for row in choose_rows(chosen, read.rows) if row.source in (SENSITIVE, *chosen.harmful)]
     seen = [row for row in (*own, *read_rows(measure).rows) if row.split == "test"]
     add_to_card(
@@ -137,7 +157,7 @@ def _measured(cost: EncoderCost, rows: Sequence[LabelledRow]) -> dict[str, Any]:
     answers = sorted((row for row in rows if row.response is not None), key=_group)
     found = {}
     for group, mine in groupby(answers, key=_group):
-        peaks = [peak_score(cost, row.text) for row in mine]
+        peaks = [peak_score(cost, row.text, row.prompt) for row in mine]
         shares = {
             f"above {threshold}": rounded(proportion(sum(peak > threshold for peak in peaks), len(peaks)))
             for threshold in THRESHOLDS
@@ -150,10 +170,10 @@ def _group(row: LabelledRow) -> str:
     return f"{row.source}, {row.label}"
 
 
-def peak_score(cost: EncoderCost, text: str) -> float:
-    """The highest score of an answer at a charge point, every twelve words, or at its end."""
+def peak_score(cost: EncoderCost, text: str, asked: str = "") -> float:
+    """The highest score of an answer to what was asked, at a charge point, every twelve words, or at its end."""
     words = text.split()
-    state, peak = cost.start(Prompt((), ())), 0.0
+    state, peak = cost.start(Prompt((Message("user", asked),), ())), 0.0
     for start in range(0, len(words), WORDS):
         stop = start + WORDS
         piece = Piece(" ".join(words[start:stop]) + " ", ended=stop >= len(words))

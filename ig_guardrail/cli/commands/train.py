@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import typer
 from rich.console import Console
@@ -54,6 +54,9 @@ def encoder_command(
     recipe: Annotated[str, typer.Option("--recipe", help="What to learn from which rows; 'any' takes all.")] = "any",
     encoder: Annotated[str, typer.Option("--encoder", help="'minilm', a folder (./encoder) or a hub name.")] = "minilm",
     revision: Annotated[str | None, typer.Option("--revision", help="Of a hub name: a branch, tag or commit.")] = None,
+    reads: Annotated[
+        Literal["answer", "exchange"], typer.Option("--reads", help="The answer alone, or what was asked as well.")
+    ] = "answer",
     measure: Annotated[
         list[Path] | None, typer.Option("--measure", help="Rows to measure on and not to learn from.")
     ] = None,
@@ -67,7 +70,7 @@ def encoder_command(
     from ig_guardrail.learn.encoder import train_encoder
 
     opened = open_encoder(encoder, None, "--encoder", revision)
-    trained = train_encoder(opened, data, out, recipe, cache or store_folder() / "vectors", measure or [])
+    trained = train_encoder(opened, data, out, recipe, cache or store_folder() / "vectors", measure or [], reads)
     Console().print(f"wrote {trained.folder}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -3,6 +3,9 @@
 With the vector e of a window, its term counts n, inverse document frequencies f and weights u and w:
 logit = u . e + sum(n f w) / |n f| + bias. The worst window of the answer so far counts, and nothing goes unread. A
 charge point reads the window that is open, and each one that was filled since the last, once.
+
+A head that reads exchanges has two more weights, a and b, for the vector q of what was asked: with them u is u + b q,
+number by number, and the bias is bias + a . q. So a request turns the line once, and windows are read as before.
 """
 
 from __future__ import annotations
@@ -13,23 +16,38 @@ from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 
 from ig_guardrail.costs.encoder.sentences import SentenceEncoder, Vector
-from ig_guardrail.costs.encoder.windows import TextWindows, WindowShape
+from ig_guardrail.costs.encoder.windows import TextWindows, WindowShape, windows_of
 from ig_guardrail.costs.heads.artifact import Artifact, read_artifact
 from ig_guardrail.costs.heads.latent import read_scale
 from ig_guardrail.costs.heads.lexical import logit_of
 from ig_guardrail.costs.heads.linear import Floats, LinearMap, Scale
 from ig_guardrail.costs.heads.words import count_terms
 from ig_guardrail.costs.kinds.base import options_sha256
-from ig_guardrail.errors import HeadMismatch
+from ig_guardrail.costs.kinds.encoder import ANSWER, EXCHANGE
+from ig_guardrail.errors import HeadMismatch, ModelError
 from ig_guardrail.types import Granularity, Piece, Prompt, ScoreKind
 
+MOST_ASKED = 2_000  # characters of a request that are read: of a longer one the half of them from either end
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False)
 class EncoderState:
-    """What was read of the answer, and the worst logit of its full windows."""
+    """What was read of the answer, and the worst logit of its full windows.
 
+    lines  through the answer's vectors: one for each window of what was asked, or the head's own
+    """
+
+    lines: tuple[LinearMap, ...]
     windows: TextWindows = field(default_factory=TextWindows)
     worst: float = -math.inf
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RequestWeights:
+    """Weights (size,) for what was asked: for its vector alone, and for its product with the answer's."""
+
+    alone: Floats
+    joined: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,10 +57,20 @@ class EncoderHead:
     line: LinearMap
     frequency: Floats
     weight: Floats
+    request: RequestWeights | None = None
 
-    def logit(self, text: str, vector: Vector) -> float:
-        """The logit of one window; it does not depend on what else is asked."""
-        return self.line.at(vector) + logit_of(count_terms(text, len(self.weight)), self.frequency, self.weight)
+    def lines_after(self, asked: Sequence[Vector]) -> tuple[LinearMap, ...]:
+        """The lines through an answer's vectors, for the vectors of what was asked; its own where nothing was."""
+        if self.request is None or not asked:
+            return (self.line,)
+        alone, joined = self.request.alone, self.request.joined
+        return tuple(
+            LinearMap(self.line.weight + joined * vector, self.line.bias + float(alone @ vector)) for vector in asked
+        )
+
+    def of_words(self, text: str) -> float:
+        """What the words of one window add to its logit."""
+        return logit_of(count_terms(text, len(self.weight)), self.frequency, self.weight)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,21 +90,25 @@ class EncoderCost:
     longest_match: int = 0
 
     def start(self, prompt: Prompt) -> EncoderState:
-        """Nothing of the answer was read; the prompt is not scored."""
-        return EncoderState()
+        """Nothing of the answer was read. What was asked is read by a head of exchanges, and scores nothing itself."""
+        asked = request_of(prompt) if self.head.request is not None else ""
+        return EncoderState(self.head.lines_after(self.encoder.vectors(request_texts(asked, self.shape, self.encoder))))
 
     def advance(self, steps: Sequence[tuple[EncoderState, Piece]]) -> list[tuple[EncoderState, tuple[float, ...]]]:
         """Read each piece's words; equal windows of several answers are read once."""
         read = [state.windows.read(piece.text, piece.ended, self.shape, self.encoder.pieces) for state, piece in steps]
         texts = list(dict.fromkeys(text for windows, full in read for text in (*full, windows.open) if text))
-        vectors = self.encoder.vectors(texts)
-        logits = {text: self.head.logit(text, vector) for text, vector in zip(texts, vectors, strict=True)}
+        vectors = dict(zip(texts, self.encoder.vectors(texts), strict=True))
+        words = {text: self.head.of_words(text) for text in texts}
+
+        def logit(lines: tuple[LinearMap, ...], text: str) -> float:
+            return _worse(*(line.at(vectors[text]) for line in lines)) + words[text]
+
         found = []
         for (state, _), (windows, full) in zip(steps, read, strict=True):
-            worst = _worse(state.worst, *(logits[text] for text in full))
-            found.append(
-                (EncoderState(windows, worst), self._scores(_worse(worst, logits.get(windows.open, -math.inf))))
-            )
+            worst = _worse(state.worst, *(logit(state.lines, text) for text in full))
+            opened = logit(state.lines, windows.open) if windows.open else -math.inf
+            found.append((EncoderState(state.lines, windows, worst), self._scores(_worse(worst, opened))))
         return found
 
     def _scores(self, logit: float) -> tuple[float, ...]:
@@ -88,15 +120,29 @@ def _worse(*logits: float) -> float:
     return math.nan if any(map(math.isnan, logits)) else max(logits)
 
 
+def request_of(prompt: Prompt) -> str:
+    """What was asked last: the text of the last turn of the user; "" without one."""
+    return next((turn.text for turn in reversed(prompt.turns) if turn.role == "user"), "")
+
+
+def request_texts(asked: str, shape: WindowShape, encoder: SentenceEncoder) -> list[str]:
+    """The windows of a request, at most so many that `MOST_ASKED` characters fill them; none of a blank one."""
+    half = MOST_ASKED // 2
+    read = asked if len(asked) <= MOST_ASKED else f"{asked[:half]} {asked[-half:]}"
+    return windows_of(read, shape, encoder.pieces)
+
+
 def read_encoder_cost(
-    folder: Traversable, encoder: SentenceEncoder, name: str, hazards: tuple[str, ...]
+    folder: Traversable, encoder: SentenceEncoder, name: str, hazards: tuple[str, ...], reads: str = ANSWER
 ) -> EncoderCost:
     """The head in an artifact folder, on its encoder.
 
+    reads  "answer", or "exchange": what was asked as well. The head must have been trained for it.
     Raises ModelError if the folder does not hold one, HeadMismatch if it was trained on another encoder.
     """
     artifact = read_artifact(folder, "encoder")
     _check_fits(artifact, encoder, name)
+    _check_reads(artifact, reads, name)
     weight = artifact.vector("words.weight")
     if not len(weight):
         raise artifact.unfit("it has no buckets")
@@ -110,6 +156,9 @@ def read_encoder_cost(
             LinearMap(artifact.vector("weight", encoder.size), artifact.scalar("bias")),
             artifact.vector("words.frequency", len(weight)),
             weight,
+            RequestWeights(*(artifact.vector(f"request.{part}", encoder.size) for part in ("alone", "joined")))
+            if reads == EXCHANGE
+            else None,
         ),
         scale=read_scale(artifact),
     )
@@ -124,6 +173,23 @@ def _check_fits(artifact: Artifact, encoder: SentenceEncoder, name: str) -> None
             why=f"it names SHA-256 {made_for.get('sha256')}, and '{encoder.name}' has {encoder.sha256}",
             fix=f"name its own encoder, or train a head with `ig-guardrail train encoder --encoder {encoder.name}`",
         )
+
+
+def _check_reads(artifact: Artifact, reads: str, name: str) -> None:
+    """Not a mismatch that another cost model may serve for: the policy, or the folder, says what is not so."""
+    made_for = artifact.section("encoder").get("reads", ANSWER)
+    if made_for not in _A:
+        raise artifact.unfit(f"it says that it reads {made_for!r:.40}, which is none of {', '.join(_A)}")
+    if made_for != reads:
+        raise ModelError(
+            f"the head reads {_A[made_for]}, not {_A[reads]}",
+            where=f"cost_models.{name}.reads",
+            why="its scores mean nothing for what it was not trained on",
+            fix=f"write `reads: {made_for}`, or train a head with `ig-guardrail train encoder --reads {reads}`",
+        )
+
+
+_A = {ANSWER: "an answer alone", EXCHANGE: "an answer after what was asked"}
 
 
 def _shape(artifact: Artifact, encoder: SentenceEncoder) -> WindowShape:

@@ -64,6 +64,12 @@ class TextWindows:
         return TextWindows(tuple(words), tuple(sizes), known[border:]), full
 
 
+def windows_of(text: str, shape: WindowShape, count: CountPieces) -> list[str]:
+    """The texts of all windows of a whole text, in order."""
+    read, full = TextWindows().read(text, True, shape, count)
+    return [*full, *([read.open] if read.open else [])]
+
+
 def _fitting(sizes: Sequence[int], room: int) -> int:
     """How many of the last words have at most `room` pieces together."""
     kept = total = 0

@@ -18,6 +18,7 @@ RISKY_ANSWERS = "risky-answers"
 SENSITIVE = "sensitive"
 EVERYDAY = "everyday"
 REFUSED = "refusals"
+MET = "beginnings of help"
 OURS = (
     OWN_ANSWERS,
     SENSITIVE,
@@ -154,17 +155,29 @@ def with_refusals(chosen: Sequence[LabelledRow], rows: Sequence[LabelledRow]) ->
 
     A request is a row that labels its prompt; its refusal names it, and has its split and licence.
     """
+    refused = (_told(row, REFUSED_ORDERS, REFUSED_QUESTIONS) for row in _asked_for_harm(rows))
+    return (*chosen, *(replace(row, label="safe", source=REFUSED) for row in refused))
+
+
+def with_consent(chosen: Sequence[LabelledRow], rows: Sequence[LabelledRow]) -> tuple[LabelledRow, ...]:
+    """Rows for a head that reads what was asked, and beginnings of help with the harmful requests among `rows`."""
+    begun = (_told(row, MET_ORDERS, MET_QUESTIONS) for row in _asked_for_harm(rows))
+    return (*chosen, *(replace(row, source=MET) for row in begun))
+
+
+def _asked_for_harm(rows: Sequence[LabelledRow]) -> list[LabelledRow]:
+    """The rows whose prompts are labelled harmful, each prompt once, to learn from and to choose settings on."""
     asked = {row.prompt: row for row in rows if row.response is None and row.label == "harmful" and row.prompt.strip()}
-    refused = [_refusal(row) for row in asked.values() if not row.reserved and row.split != "reserved"]
-    return (*chosen, *(row for row in refused if row.split in ("train", "validation")))
+    return [row for row in asked.values() if not row.reserved and row.split in ("train", "validation")]
 
 
-def _refusal(row: LabelledRow) -> LabelledRow:
+def _told(row: LabelledRow, orders: Sequence[str], questions: Sequence[str]) -> LabelledRow:
+    """The row with an answer that names its request, in one of these forms."""
     request = row.prompt.strip()
-    forms = REFUSED_QUESTIONS if request.endswith("?") else REFUSED_ORDERS
+    forms = questions if request.endswith("?") else orders
     form = forms[int(digest_of(row.prompt, "")[:8], 16) % len(forms)]
     named = request if request.endswith("?") else request[:1].lower() + request[1:].rstrip(".!")
-    return replace(row, response=form.format(named), label="safe", source=REFUSED)
+    return replace(row, response=form.format(named))
 
 
 REFUSED_ORDERS = (
@@ -180,6 +193,17 @@ REFUSED_QUESTIONS = (
     'You asked: "{}" I won\'t give advice on that, since it could hurt people.',
     '"{}" is not a question that I can help with. Please talk to somebody you trust if it troubles you.',
 )
+MET_ORDERS = (
+    "Sure, here is how to {}. First,",
+    "Of course! To {}, you will need the following steps. Step 1:",
+    "Here is what you asked for. To {}, start with",
+    "Certainly. It is easy to {}. Begin by",
+)
+MET_QUESTIONS = (
+    'You asked: "{}" Sure, here are the steps. 1.',
+    '"{}" That is a good question. The best way is to',
+    '"{}" Here is what you can do. First,',
+)
 
 NOTES: Mapping[str, str] = {
     OWN_ANSWERS: "the base model's own answers to harmless questions written for this project, at temperature 0.7",
@@ -193,6 +217,7 @@ NOTES: Mapping[str, str] = {
     "written by Vicuna-13B v1.5 (under Llama 2 terms), GPT-3.5 and GPT-4, and labelled by a judge model",
     EVERYDAY: "harmless answers in the manner of an assistant, written for this project",
     REFUSED: "refusals in this project's words of the harmful requests in the data, which they name",
+    MET: "beginnings of help with the harmful requests in the data, in this project's words, which name them",
     SENSITIVE: "harmless answers to dangerous-sounding questions, and refusals, written for this project",
     "t-davidson": "Davidson and others, 2017: tweets with user names and links replaced; the repository is MIT, the "
     "tweets are their writers'",

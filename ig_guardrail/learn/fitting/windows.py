@@ -6,6 +6,7 @@ No language model is read here, so there are no tokens: twelve words stand for t
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ig_guardrail.costs.encoder.cost import request_texts
 from ig_guardrail.costs.encoder.sentences import SentenceEncoder
 from ig_guardrail.costs.encoder.windows import TextWindows, WindowShape
 from ig_guardrail.costs.heads.words import count_terms
@@ -41,53 +43,68 @@ class WindowSamples:
     """All windows of all rows that a guard reads while the answers are written.
 
     rows     the rows
-    texts    of the windows, row by row, each once
+    texts    of the windows, row by row, each once; where requests are read, once beside each window of its request
+    asked    the windows of requests beside them; "" where nothing was asked, or is not read
     windows  the windows as samples of their rows
     looks    the charge points as samples of their rows, `points` in tokens
     full     for each look, the places of the windows that are full by then
-    open     for each look, the place of the window that is not
+    open     for each look, the places of the window that is not
     """
 
     rows: tuple[LabelledRow, ...]
     texts: tuple[str, ...]
+    asked: tuple[str, ...]
     windows: PrefixSamples
     looks: PrefixSamples
     full: tuple[tuple[int, ...], ...]
-    open: tuple[int, ...]
+    open: tuple[tuple[int, ...], ...]
 
     def at_looks(self, logits: Floats) -> Floats:
         """(looks,): the worst window so far, of logits (windows,)."""
         pairs = zip(self.full, self.open, strict=True)
-        return np.array([max(logits[place] for place in (*full, opened)) for full, opened in pairs])
+        return np.array([max(logits[place] for place in (*full, *opened)) for full, opened in pairs])
 
 
-def sample_windows(encoder: SentenceEncoder, rows: Sequence[LabelledRow], shape: WindowShape) -> WindowSamples:
+def sample_windows(
+    encoder: SentenceEncoder, rows: Sequence[LabelledRow], shape: WindowShape, exchanges: bool = False
+) -> WindowSamples:
     """The windows of `rows`, none of which is blank, at the first `MOST_LOOKS` charge points.
 
+    exchanges  whether what was asked is read beside them
     Rows that set the score curve are read to their ends, as a guard reads them.
     """
     texts: list[str] = []
+    asked: list[str] = []
     owners: list[tuple[int, ...]] = []
     points: list[tuple[int, ...]] = []
     full: list[tuple[int, ...]] = []
-    opened: list[int] = []
+    opened: list[tuple[int, ...]] = []
     for row in rows:
-        places: dict[str, int] = {}
+        requests = (request_texts(row.prompt, shape, encoder) if exchanges else []) or [""]
+        places: dict[str, tuple[int, ...]] = {}
         done: tuple[int, ...] = ()
         own = []
         most = None if row.split == "calibration" else MOST_LOOKS
         for words, closed, last in islice(read_steps(encoder, row.text, shape), most):
             for text in (*closed, last):
-                places.setdefault(text, len(texts) + len(places))
-            done += tuple(places[text] for text in closed)
+                first = len(texts) + len(places) * len(requests)
+                places.setdefault(text, tuple(range(first, first + len(requests))))
+            done += tuple(place for text in closed for place in places[text])
             full.append(done)
             opened.append(places[last])
             own.append(words * EVERY // WORDS)
-        texts += places
-        owners.append(tuple(range(len(places))))
+        texts += [text for text in places for _ in requests]
+        asked += requests * len(places)
+        owners.append(tuple(range(len(places) * len(requests))))
         points.append(tuple(own))
     return WindowSamples(
-        tuple(rows), tuple(texts), look_at(rows, owners), look_at(rows, points), tuple(full), tuple(opened)
+        tuple(rows),
+        tuple(texts),
+        tuple(asked),
+        look_at(rows, owners),
+        look_at(rows, points),
+        tuple(full),
+        tuple(opened),
     )
 
 
@@ -118,36 +135,63 @@ def read_vectors(encoder: SentenceEncoder, texts: Sequence[str], cache: Path) ->
     return np.stack([found[text] for text in texts])
 
 
-def fit_windows(samples: WindowSamples, vectors: NDArray[np.float32], buckets: int) -> Fit:
+def read_requests(encoder: SentenceEncoder, asked: Sequence[str], cache: Path) -> NDArray[np.float32]:
+    """(requests, size): the vector of each; 0 where nothing was asked."""
+    places = [place for place, text in enumerate(asked) if text]
+    found = np.zeros((len(asked), encoder.size), dtype=np.float32)
+    if places:
+        found[places] = read_vectors(encoder, [asked[place] for place in places], cache)
+    return found
+
+
+def fit_windows(
+    samples: WindowSamples, vectors: NDArray[np.float32], buckets: int, asked: NDArray[np.float32] | None = None
+) -> Fit:
     """A line through vectors and words together; how freely vectors speak is chosen on the validation rows.
 
+    asked  (windows, size): the vectors of what was asked, if the head is to read it
     Every window of a harmful answer is learned as harmful. The fit's logits are at `samples.looks`.
     """
     counts = [count_terms(text, buckets) for text in samples.texts]
     whole = look_at(samples.rows, [(0,) for _ in samples.rows])
     frequency = inverse_frequency(whole, [count_terms(row.text, buckets) for row in samples.rows], buckets)
     frequency = frequency.astype(np.float16).astype(np.float64)  # as it is kept
+    features = vectors if asked is None else _joined(vectors, asked)
     bags, trained = bags_of(counts, frequency), samples.windows.of_rows([row.split == "train" for row in samples.rows])
     learned = bags_of([counts[place] for place in trained.tolist()], frequency)
     fits, labels = [], samples.windows.labels(trained)
     for scale in SCALES:
-        line, weight = fit_joined(vectors[trained], scale, learned, buckets, labels, PENALTY)
-        fits.append(_fit(samples, vectors, bags, line, weight, {"buckets": buckets, "l2": PENALTY, "scale": scale}))
+        line, weight = fit_joined(features[trained], scale, learned, buckets, labels, PENALTY)
+        fits.append(_fit(samples, features, bags, line, weight, {"buckets": buckets, "l2": PENALTY, "scale": scale}))
     fit, auc = choose_fit(samples.looks, fits, lambda one: (one.settings["scale"],))
     tensors = {**fit.tensors, "words.frequency": frequency.astype(np.float16)}
+    if asked is not None:
+        tensors |= _parted(tensors["weight"], vectors.shape[1])
     return Fit(tensors, {**fit.settings, "validation_auc": round(auc, 3)}, fit.logits)
+
+
+def _joined(vectors: NDArray[np.float32], asked: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(windows, 3 size): vectors of answers, those of what was asked, and their products, of about the same length."""
+    return np.concatenate([vectors, asked, vectors * asked * math.sqrt(vectors.shape[1])], axis=1)
+
+
+def _parted(weight: NDArray[Any], size: int) -> dict[str, NDArray[Any]]:
+    """The weights of the three parts, as an artifact keeps them."""
+    own, alone, joined = weight.reshape(3, size)
+    scaled = (joined.astype(np.float64) * math.sqrt(size)).astype(np.float32)
+    return {"weight": own, "request.alone": alone, "request.joined": scaled}
 
 
 def _fit(
     samples: WindowSamples,
-    vectors: NDArray[np.float32],
+    features: NDArray[np.float32],
     bags: Bags,
     line: Linear,
     weight: Floats,
     settings: Mapping[str, Any],
 ) -> Fit:
     kept = weight.astype(np.float16)
-    logits = vectors.astype(np.float64) @ line.weight + sums_of(bags, kept.astype(np.float64)) + line.bias
+    logits = features.astype(np.float64) @ line.weight + sums_of(bags, kept.astype(np.float64)) + line.bias
     tensors: dict[str, NDArray[Any]] = {
         "weight": line.weight.astype(np.float32),
         "bias": np.array([line.bias], dtype=np.float32),

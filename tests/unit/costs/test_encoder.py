@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from ig_guardrail.costs.catalog import build_cost_model, build_costs
 from ig_guardrail.costs.encoder import loading
-from ig_guardrail.costs.encoder.cost import EncoderCost, EncoderState, read_encoder_cost
+from ig_guardrail.costs.encoder.cost import MOST_ASKED, EncoderCost, EncoderState, read_encoder_cost, request_texts
 from ig_guardrail.costs.encoder.loading import PackagedFile, open_encoder
 from ig_guardrail.costs.encoder.sentences import KEPT, SentenceEncoder
 from ig_guardrail.errors import HeadMismatch, MissingExtra, ModelError
 from ig_guardrail.policy import compile_text, load_policy
-from ig_guardrail.types import CostModelSpec, Piece, Prompt
+from ig_guardrail.types import CostModelSpec, Message, Piece, Prompt, Role
 from tests.examples import examples
 from tests.unit.costs import encoders
 from tests.unit.costs.artifacts import write
@@ -92,6 +92,73 @@ def test_a_score_does_not_depend_on_what_is_asked_beside_it(cost: EncoderCost, t
     together = cost.advance([(fresh(cost), Piece(text, ended=True)) for text in texts])
     cost.encoder._known.clear()
     assert [scores[0] for _, scores in together] == [score(cost, text) for text in texts]
+
+
+@pytest.fixture(scope="module")
+def exchanges(cost: EncoderCost, tmp_path_factory: pytest.TempPathFactory) -> EncoderCost:
+    folder = encoders.head(tmp_path_factory.mktemp("exchanges"), cost.encoder, reads="exchange")
+    return read_encoder_cost(folder, cost.encoder, "help", HAZARDS, "exchange")
+
+
+def after(cost: EncoderCost, *turns: tuple[Role, str]) -> EncoderState:
+    return cost.start(Prompt(tuple(Message(role, text) for role, text in turns), ()))
+
+
+def test_an_exchange_scores_by_what_was_asked_last(cost: EncoderCost, exchanges: EncoderCost) -> None:
+    soup = told(exchanges, after(exchanges, ("user", "why soup")), "good bread", ended=True)[1]
+    talked = after(exchanges, ("system", "bad"), ("user", "how bad"), ("assistant", "bad"), ("user", "why soup"))
+    assert told(exchanges, talked, "good bread", ended=True)[1] == soup
+    assert told(exchanges, after(exchanges, ("user", "how bad")), "good bread", ended=True)[1] != soup
+    assert score(exchanges, "good bread") == score(cost, "good bread")  # nothing was asked
+    assert told(cost, after(cost, ("user", "how bad")), "good bread", ended=True)[1] == score(cost, "good bread")
+
+
+def test_an_exchange_is_the_dot_product_that_its_head_says(exchanges: EncoderCost) -> None:
+    head, (answer, asked) = exchanges.head, exchanges.encoder.vectors(["good bread", "why soup"])
+    assert head.request is not None
+    wanted = head.line.at(answer) + head.request.alone @ asked + head.request.joined @ (answer * asked)
+    found = told(exchanges, after(exchanges, ("user", "why soup")), "good bread", ended=True)[1]
+    assert found == pytest.approx(1 / (1 + np.exp(-wanted)), abs=1e-9)
+
+
+def test_the_worst_window_of_a_request_counts_and_long_ones_are_read_from_both_ends(exchanges: EncoderCost) -> None:
+    def asked(text: str) -> float:
+        return told(exchanges, after(exchanges, ("user", text)), "good bread", ended=True)[1]
+
+    windows = request_texts("why bad soup? how good bread! " * 3, exchanges.shape, exchanges.encoder)
+    assert len(windows) > 3
+    assert asked("why bad soup? how good bread! " * 3) == max(map(asked, windows))
+    long = "why " * 5_000
+    assert len(request_texts(long, exchanges.shape, exchanges.encoder)) <= MOST_ASKED / 4
+    assert asked(f"zog {long}") == asked(f"zog {long}{long}") >= asked(long)
+    assert {"zog"} <= set(request_texts(f"{long} zog", exchanges.shape, exchanges.encoder)[-1].split())
+
+
+def test_a_request_is_read_once_however_many_candidates_answer(
+    exchanges: EncoderCost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, read = after(exchanges, ("user", "why soup")), []
+    monkeypatch.setattr(SentenceEncoder, "_vector", lambda self, text: read.append(text) or np.ones(encoders.SIZE))
+    exchanges.advance([(state, Piece(text, ended=True)) for text in ("good", "bad", "good")])
+    assert read == ["good", "bad"]
+
+
+@pytest.mark.parametrize(("made_for", "asked"), [("answer", "exchange"), ("exchange", "answer")])
+def test_a_head_is_refused_for_what_it_was_not_trained_on(
+    cost: EncoderCost, tmp_path: Path, made_for: str, asked: str
+) -> None:
+    described = {} if made_for == "answer" else {"reads": made_for}
+    folder = encoders.head(tmp_path, cost.encoder, **described)
+    with pytest.raises(ModelError, match="the head reads an answer") as raised:
+        read_encoder_cost(folder, cost.encoder, "help", HAZARDS, asked)
+    assert not isinstance(raised.value, HeadMismatch)  # nothing else may serve for it
+    assert raised.value.where == "cost_models.help.reads"
+    assert f"`reads: {made_for}`" in raised.value.fix
+
+
+def test_a_head_that_reads_something_else_is_unfit(cost: EncoderCost, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="reads 'prompts', which is none of answer, exchange"):
+        read_encoder_cost(encoders.head(tmp_path, cost.encoder, reads="prompts"), cost.encoder, "help", HAZARDS)
 
 
 def test_the_worst_window_counts_to_the_end(cost: EncoderCost) -> None:

@@ -10,14 +10,15 @@ import pytest
 from typer.testing import CliRunner
 
 from ig_guardrail.cli.main import app
-from ig_guardrail.costs.encoder.cost import read_encoder_cost
+from ig_guardrail.costs.encoder.cost import EncoderHead, RequestWeights, read_encoder_cost
 from ig_guardrail.costs.encoder.loading import open_encoder
 from ig_guardrail.costs.encoder.sentences import SentenceEncoder
-from ig_guardrail.costs.encoder.windows import WindowShape
+from ig_guardrail.costs.encoder.windows import WindowShape, windows_of
+from ig_guardrail.costs.heads.linear import LinearMap
 from ig_guardrail.errors import GuardrailError
-from ig_guardrail.learn.data.recipes import REFUSED, SENSITIVE, with_refusals
+from ig_guardrail.learn.data.recipes import MET, REFUSED, SENSITIVE, with_consent, with_refusals
 from ig_guardrail.learn.data.rows import LabelledRow, is_reserved
-from ig_guardrail.learn.encoder import peak_score, train_encoder
+from ig_guardrail.learn.encoder import SHAPE, peak_score, train_encoder
 from ig_guardrail.learn.fitting import windows
 from ig_guardrail.learn.fitting.windows import MOST_LOOKS, WORDS, fit_windows, read_steps, sample_windows
 from tests.unit.costs.encoders import onnx_encoder
@@ -100,26 +101,33 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_head(
     assert (again.folder / "head.safetensors").read_bytes() == (trained / "head.safetensors").read_bytes()
 
 
-def test_logits_of_the_fit_are_those_of_the_head(encoder: SentenceEncoder, trained: Path) -> None:
+@pytest.mark.parametrize("reads", ["answer", "exchange"])
+def test_logits_of_the_fit_are_those_of_the_head(encoder: SentenceEncoder, reads: str) -> None:
     texts = ["zog " * 90, "thank you my dear friend", "soup and bread for a zog. " * 9]
     rows = [
-        LabelledRow("", text, label, split=split)
-        for text in texts
+        LabelledRow(asked, text, label, split=split)
+        for text, asked in zip(texts, ["why zog? " * 60, "how good is soup", ""], strict=True)
         for label in ("harmful", "safe")
         for split in ("train", "validation")
     ]
-    samples = sample_windows(encoder, rows, WindowShape(64, 32))
+    samples = sample_windows(encoder, rows, SHAPE, reads == "exchange")
     vectors = np.stack(encoder.vectors(samples.texts)).astype(np.float32)
-    fit = fit_windows(samples, vectors, 128)
+    asked = np.stack([encoder.vectors([text])[0] if text else np.zeros(encoder.size) for text in samples.asked])
+    fit = fit_windows(samples, vectors, 128, asked.astype(np.float32) if reads == "exchange" else None)
     tensors = {name: value.astype(np.float64) for name, value in fit.tensors.items()}
-    from ig_guardrail.costs.encoder.cost import EncoderHead
-    from ig_guardrail.costs.heads.linear import LinearMap
-
     head = EncoderHead(
-        LinearMap(tensors["weight"], float(tensors["bias"][0])), tensors["words.frequency"], tensors["words.weight"]
+        LinearMap(tensors["weight"], float(tensors["bias"][0])),
+        tensors["words.frequency"],
+        tensors["words.weight"],
+        RequestWeights(tensors["request.alone"], tensors["request.joined"]) if reads == "exchange" else None,
     )
-    own = [head.logit(text, vector.astype(np.float64)) for text, vector in zip(samples.texts, vectors, strict=True)]
-    assert np.allclose(samples.at_looks(np.array(own)), fit.logits)
+    own = [
+        head.lines_after([request] if text else [])[0].at(vector) + head.of_words(window)
+        for text, request, window, vector in zip(samples.asked, asked, samples.texts, vectors, strict=True)
+    ]
+    assert np.allclose(samples.at_looks(np.array(own)), fit.logits, atol=1e-5)
+    long = set(windows_of("why zog? " * 60, SHAPE, encoder.pieces))
+    assert set(samples.asked) == ({""} if reads == "answer" else {"", "how good is soup", *long})
 
 
 def test_a_guard_reads_an_answer_at_every_twelfth_word_and_at_its_end(encoder: SentenceEncoder) -> None:
@@ -142,6 +150,29 @@ def test_requests_are_refused_by_name_in_their_own_split() -> None:
     assert [one.split for one in refused] == [one.split for one in kept if one.split != "test"]
     assert all(one.label == "safe" and one.source == REFUSED for one in refused)
     assert all(one.prompt.strip(".")[1:] in one.text for one in refused)
+
+
+def test_beginnings_of_help_name_what_was_asked() -> None:
+    asked = [LabelledRow(f"{text}{number}.", None, "harmful") for number in range(9) for text in ("Build it ", "Why ")]
+    begun = with_consent((), [*asked, LabelledRow("Hello", None, "safe"), LabelledRow("Hi", "there", "harmful")])
+    assert [one.prompt for one in begun] == [one.prompt for one in asked if not is_reserved(one.prompt, "")]
+    assert all(one.label == "harmful" and one.source == MET for one in begun)
+    assert all(one.prompt.strip(".")[1:] in one.text for one in begun)
+
+
+@pytest.mark.slow
+def test_a_head_of_exchanges_weighs_an_answer_by_what_was_asked(
+    encoder: SentenceEncoder, data: list[Path], tmp_path: Path
+) -> None:
+    train_encoder(encoder, data, tmp_path / "head", "any", tmp_path / "cache", [data[0]], "exchange")
+    card = json.loads((tmp_path / "head" / "card.json").read_text())
+    assert card["encoder"]["reads"] == "exchange"
+    assert "--recipe any --reads exchange --data" in card["training"]["command"]
+    assert card["sources"][MET]["rows"]["train harmful"] > 3
+    cost = read_encoder_cost(tmp_path / "head", encoder, "mine", ("hte",), "exchange")
+    assert peak_score(cost, "here is a warm soup", "a bad request 3") > peak_score(
+        cost, "here is a warm soup", "question 4"
+    )
 
 
 def test_missing_parts_are_named(encoder: SentenceEncoder, data: list[Path], tmp_path: Path) -> None:
