@@ -4,8 +4,8 @@ With the vector e of a window, its term counts n, inverse document frequencies f
 logit = u . e + sum(n f w) / |n f| + bias. The worst window of the answer so far counts, and nothing goes unread. A
 charge point reads the window that is open, and each one that was filled since the last, once.
 
-A head that reads exchanges has two more weights, a and b, for the vector q of what was asked: with them u is u + b q,
-number by number, and the bias is bias + a . q. So a request turns the line once, and windows are read as before.
+A head that reads exchanges has one more line, v . q, for the vector q of what was asked: of a long request the worst
+window's. It is read once, and raises or lowers the logits of all answers to that request.
 """
 
 from __future__ import annotations
@@ -30,47 +30,39 @@ from ig_guardrail.types import Granularity, Piece, Prompt, ScoreKind
 MOST_ASKED = 2_000  # characters of a request that are read: of a longer one the half of them from either end
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class EncoderState:
     """What was read of the answer, and the worst logit of its full windows.
 
-    lines  through the answer's vectors: one for each window of what was asked, or the head's own
+    asked  what the request adds to the logit
     """
 
-    lines: tuple[LinearMap, ...]
     windows: TextWindows = field(default_factory=TextWindows)
     worst: float = -math.inf
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RequestWeights:
-    """Weights (size,) for what was asked: for its vector alone, and for its product with the answer's."""
-
-    alone: Floats
-    joined: Floats
+    asked: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncoderHead:
-    """The logit of a window: of its vector (size,), and of its words, by frequency and weight of a bucket."""
+    """The logit of a window: of its vector (size,), and of its words, by frequency and weight of a bucket.
+
+    request  weights (size,) for the vector of what was asked; None in a head that reads the answer alone
+    """
 
     line: LinearMap
     frequency: Floats
     weight: Floats
-    request: RequestWeights | None = None
+    request: Floats | None = None
 
-    def lines_after(self, asked: Sequence[Vector]) -> tuple[LinearMap, ...]:
-        """The lines through an answer's vectors, for the vectors of what was asked; its own where nothing was."""
-        if self.request is None or not asked:
-            return (self.line,)
-        alone, joined = self.request.alone, self.request.joined
-        return tuple(
-            LinearMap(self.line.weight + joined * vector, self.line.bias + float(alone @ vector)) for vector in asked
-        )
+    def logit(self, text: str, vector: Vector) -> float:
+        """The logit of one window; it does not depend on what else is asked."""
+        return self.line.at(vector) + logit_of(count_terms(text, len(self.weight)), self.frequency, self.weight)
 
-    def of_words(self, text: str) -> float:
-        """What the words of one window add to its logit."""
-        return logit_of(count_terms(text, len(self.weight)), self.frequency, self.weight)
+    def of_request(self, vectors: Sequence[Vector]) -> float:
+        """What a request adds, by the vectors of its windows; 0 where nothing was asked."""
+        if self.request is None or not vectors:
+            return 0.0
+        return _worse(*(float(self.request @ vector) for vector in vectors))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,25 +82,22 @@ class EncoderCost:
     longest_match: int = 0
 
     def start(self, prompt: Prompt) -> EncoderState:
-        """Nothing of the answer was read. What was asked is read by a head of exchanges, and scores nothing itself."""
+        """Nothing of the answer was read; what was asked is, by a head of exchanges, and scores nothing by itself."""
         asked = request_of(prompt) if self.head.request is not None else ""
-        return EncoderState(self.head.lines_after(self.encoder.vectors(request_texts(asked, self.shape, self.encoder))))
+        windows = request_windows(asked, self.shape, self.encoder)
+        return EncoderState(asked=self.head.of_request(self.encoder.vectors(windows)))
 
     def advance(self, steps: Sequence[tuple[EncoderState, Piece]]) -> list[tuple[EncoderState, tuple[float, ...]]]:
         """Read each piece's words; equal windows of several answers are read once."""
         read = [state.windows.read(piece.text, piece.ended, self.shape, self.encoder.pieces) for state, piece in steps]
         texts = list(dict.fromkeys(text for windows, full in read for text in (*full, windows.open) if text))
-        vectors = dict(zip(texts, self.encoder.vectors(texts), strict=True))
-        words = {text: self.head.of_words(text) for text in texts}
-
-        def logit(lines: tuple[LinearMap, ...], text: str) -> float:
-            return _worse(*(line.at(vectors[text]) for line in lines)) + words[text]
-
+        vectors = self.encoder.vectors(texts)
+        logits = {text: self.head.logit(text, vector) for text, vector in zip(texts, vectors, strict=True)}
         found = []
         for (state, _), (windows, full) in zip(steps, read, strict=True):
-            worst = _worse(state.worst, *(logit(state.lines, text) for text in full))
-            opened = logit(state.lines, windows.open) if windows.open else -math.inf
-            found.append((EncoderState(state.lines, windows, worst), self._scores(_worse(worst, opened))))
+            worst = _worse(state.worst, *(logits[text] for text in full))
+            reached = _worse(worst, logits.get(windows.open, -math.inf)) + state.asked
+            found.append((EncoderState(windows, worst, state.asked), self._scores(reached)))
         return found
 
     def _scores(self, logit: float) -> tuple[float, ...]:
@@ -125,7 +114,7 @@ def request_of(prompt: Prompt) -> str:
     return next((turn.text for turn in reversed(prompt.turns) if turn.role == "user"), "")
 
 
-def request_texts(asked: str, shape: WindowShape, encoder: SentenceEncoder) -> list[str]:
+def request_windows(asked: str, shape: WindowShape, encoder: SentenceEncoder) -> list[str]:
     """The windows of a request, at most so many that `MOST_ASKED` characters fill them; none of a blank one."""
     half = MOST_ASKED // 2
     read = asked if len(asked) <= MOST_ASKED else f"{asked[:half]} {asked[-half:]}"
@@ -156,9 +145,7 @@ def read_encoder_cost(
             LinearMap(artifact.vector("weight", encoder.size), artifact.scalar("bias")),
             artifact.vector("words.frequency", len(weight)),
             weight,
-            RequestWeights(*(artifact.vector(f"request.{part}", encoder.size) for part in ("alone", "joined")))
-            if reads == EXCHANGE
-            else None,
+            artifact.vector("request.weight", encoder.size) if reads == EXCHANGE else None,
         ),
         scale=read_scale(artifact),
     )

@@ -6,7 +6,6 @@ No language model is read here, so there are no tokens: twelve words stand for t
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.costs.encoder.cost import request_texts
+from ig_guardrail.costs.encoder.cost import request_windows
 from ig_guardrail.costs.encoder.sentences import SentenceEncoder
 from ig_guardrail.costs.encoder.windows import TextWindows, WindowShape
 from ig_guardrail.costs.heads.words import count_terms
@@ -80,7 +79,7 @@ def sample_windows(
     full: list[tuple[int, ...]] = []
     opened: list[tuple[int, ...]] = []
     for row in rows:
-        requests = (request_texts(row.prompt, shape, encoder) if exchanges else []) or [""]
+        requests = (request_windows(row.prompt, shape, encoder) if exchanges else []) or [""]
         places: dict[str, tuple[int, ...]] = {}
         done: tuple[int, ...] = ()
         own = []
@@ -156,7 +155,7 @@ def fit_windows(
     whole = look_at(samples.rows, [(0,) for _ in samples.rows])
     frequency = inverse_frequency(whole, [count_terms(row.text, buckets) for row in samples.rows], buckets)
     frequency = frequency.astype(np.float16).astype(np.float64)  # as it is kept
-    features = vectors if asked is None else _joined(vectors, asked)
+    features = vectors if asked is None else np.concatenate([vectors, asked], axis=1)
     bags, trained = bags_of(counts, frequency), samples.windows.of_rows([row.split == "train" for row in samples.rows])
     learned = bags_of([counts[place] for place in trained.tolist()], frequency)
     fits, labels = [], samples.windows.labels(trained)
@@ -166,20 +165,9 @@ def fit_windows(
     fit, auc = choose_fit(samples.looks, fits, lambda one: (one.settings["scale"],))
     tensors = {**fit.tensors, "words.frequency": frequency.astype(np.float16)}
     if asked is not None:
-        tensors |= _parted(tensors["weight"], vectors.shape[1])
+        own, request = np.split(tensors["weight"], 2)
+        tensors |= {"weight": own, "request.weight": request}
     return Fit(tensors, {**fit.settings, "validation_auc": round(auc, 3)}, fit.logits)
-
-
-def _joined(vectors: NDArray[np.float32], asked: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(windows, 3 size): vectors of answers, those of what was asked, and their products, of about the same length."""
-    return np.concatenate([vectors, asked, vectors * asked * math.sqrt(vectors.shape[1])], axis=1)
-
-
-def _parted(weight: NDArray[Any], size: int) -> dict[str, NDArray[Any]]:
-    """The weights of the three parts, as an artifact keeps them."""
-    own, alone, joined = weight.reshape(3, size)
-    scaled = (joined.astype(np.float64) * math.sqrt(size)).astype(np.float32)
-    return {"weight": own, "request.alone": alone, "request.joined": scaled}
 
 
 def _fit(

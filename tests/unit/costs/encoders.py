@@ -110,7 +110,6 @@ def head(folder: Path, encoder: Any, seed: int = 0, **described: Any) -> Path:
         "width": np.array([1], dtype=np.float32),
     }
     if described.get("reads") == "exchange":
-        for part in ("request.alone", "request.joined"):
-            tensors[part] = chance.normal(size=encoder.size).astype(np.float32)
+        tensors["request.weight"] = chance.normal(size=encoder.size).astype(np.float32)
     made_for = {"name": encoder.name, "sha256": encoder.sha256, **SHAPE, **described}
     return write(folder, "encoder", tensors, encoder=made_for)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ig_guardrail.costs.catalog import build_cost_model, build_costs
 from ig_guardrail.costs.encoder import loading
-from ig_guardrail.costs.encoder.cost import MOST_ASKED, EncoderCost, EncoderState, read_encoder_cost, request_texts
+from ig_guardrail.costs.encoder.cost import MOST_ASKED, EncoderCost, EncoderState, read_encoder_cost, request_windows
 from ig_guardrail.costs.encoder.loading import PackagedFile, open_encoder
 from ig_guardrail.costs.encoder.sentences import KEPT, SentenceEncoder
 from ig_guardrail.errors import HeadMismatch, MissingExtra, ModelError
@@ -113,10 +113,10 @@ def test_an_exchange_scores_by_what_was_asked_last(cost: EncoderCost, exchanges:
     assert told(cost, after(cost, ("user", "how bad")), "good bread", ended=True)[1] == score(cost, "good bread")
 
 
-def test_an_exchange_is_the_dot_product_that_its_head_says(exchanges: EncoderCost) -> None:
+def test_a_request_adds_its_line_to_the_logit_of_an_answer(exchanges: EncoderCost) -> None:
     head, (answer, asked) = exchanges.head, exchanges.encoder.vectors(["good bread", "why soup"])
     assert head.request is not None
-    wanted = head.line.at(answer) + head.request.alone @ asked + head.request.joined @ (answer * asked)
+    wanted = head.logit("good bread", answer) + head.request @ asked
     found = told(exchanges, after(exchanges, ("user", "why soup")), "good bread", ended=True)[1]
     assert found == pytest.approx(1 / (1 + np.exp(-wanted)), abs=1e-9)
 
@@ -125,13 +125,13 @@ def test_the_worst_window_of_a_request_counts_and_long_ones_are_read_from_both_e
     def asked(text: str) -> float:
         return told(exchanges, after(exchanges, ("user", text)), "good bread", ended=True)[1]
 
-    windows = request_texts("why bad soup? how good bread! " * 3, exchanges.shape, exchanges.encoder)
+    windows = request_windows("why bad soup? how good bread! " * 3, exchanges.shape, exchanges.encoder)
     assert len(windows) > 3
     assert asked("why bad soup? how good bread! " * 3) == max(map(asked, windows))
     long = "why " * 5_000
-    assert len(request_texts(long, exchanges.shape, exchanges.encoder)) <= MOST_ASKED / 4
+    assert len(request_windows(long, exchanges.shape, exchanges.encoder)) <= MOST_ASKED / 4
     assert asked(f"zog {long}") == asked(f"zog {long}{long}") >= asked(long)
-    assert {"zog"} <= set(request_texts(f"{long} zog", exchanges.shape, exchanges.encoder)[-1].split())
+    assert {"zog"} <= set(request_windows(f"{long} zog", exchanges.shape, exchanges.encoder)[-1].split())
 
 
 def test_a_request_is_read_once_however_many_candidates_answer(

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ig_guardrail.cli.main import app
-from ig_guardrail.costs.encoder.cost import EncoderHead, RequestWeights, read_encoder_cost
+from ig_guardrail.costs.encoder.cost import EncoderHead, read_encoder_cost
 from ig_guardrail.costs.encoder.loading import open_encoder
 from ig_guardrail.costs.encoder.sentences import SentenceEncoder
 from ig_guardrail.costs.encoder.windows import WindowShape, windows_of
@@ -119,13 +119,14 @@ def test_logits_of_the_fit_are_those_of_the_head(encoder: SentenceEncoder, reads
         LinearMap(tensors["weight"], float(tensors["bias"][0])),
         tensors["words.frequency"],
         tensors["words.weight"],
-        RequestWeights(tensors["request.alone"], tensors["request.joined"]) if reads == "exchange" else None,
+        tensors.get("request.weight"),
     )
     own = [
-        head.lines_after([request] if text else [])[0].at(vector) + head.of_words(window)
-        for text, request, window, vector in zip(samples.asked, asked, samples.texts, vectors, strict=True)
+        head.logit(window, vector) + head.of_request([request])
+        for request, window, vector in zip(asked, samples.texts, vectors, strict=True)
     ]
     assert np.allclose(samples.at_looks(np.array(own)), fit.logits, atol=1e-5)
+    assert ("request.weight" in tensors) == (reads == "exchange")
     long = set(windows_of("why zog? " * 60, SHAPE, encoder.pieces))
     assert set(samples.asked) == ({""} if reads == "answer" else {"", "how good is soup", *long})
 
