@@ -47,8 +47,8 @@ def build_costs(
 
     asked     the entries to make; all that are not there to serve instead of others if None
     given     what the program hands in for the entries of kind `provided`, and for no others
-    adoption  what is kept of the engine's model: its own heads, where packaged ones do not fit, and scales, but for
-              entries that say their own
+    adoption  what is kept of the engine's model: its own heads, where packaged ones do not fit, and scales, which
+              come before those that entries say
     Raises ModelError as `build_cost_model` does, and for what is given beyond or short of what is asked for.
     """
     check_provided(specs, given or {})
@@ -108,8 +108,8 @@ def _first_that_fits(
 
 
 def _measured(built: BuiltCost, scales: Scales) -> BuiltCost:
-    """A cost model with the scale that was measured for it, if one was, and the policy says none."""
-    if built.spec.scale is not None or built.model.sha256 not in scales:
+    """A cost model with the scale that was measured for it on this model, if one was; else with the policy's."""
+    if built.model.sha256 not in scales:
         return built
     return replace(built, spec=replace(built.spec, scale=scales[built.model.sha256]))
 

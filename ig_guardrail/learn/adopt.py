@@ -182,7 +182,7 @@ def _approved(adoptee: Adoptee, budgets: Sequence[Budget], measured: Measured, r
     counted = {}
     for name in dict.fromkeys(budget.cost.model for budget in mine):
         one = measured.built[name]
-        scale = one.spec.scale or measured.scales.get(name)
+        scale = measured.scales.get(name) or one.spec.scale
         counted[name] = replace(one, spec=replace(one.spec, scale=scale))
     try:
         Guardrail(adoptee.engine, replace(adoptee.policy, budgets=mine, prompt=None), counted).approve()

@@ -78,7 +78,7 @@ def train_encoder(
     read = read_rows(data)
     rows = with_refusals(choose_rows(replace(chosen, safe=()), read.rows), read.rows)
     if reads == EXCHANGE:
-        rows = with_consent(rows, read.rows)
+        rows = with_consent(chosen, rows, read.rows)
     demand_parts(rows, "train encoder")
     samples = sample_windows(encoder, rows, SHAPE, reads == EXCHANGE)
     vectors = read_vectors(encoder, samples.texts, cache)

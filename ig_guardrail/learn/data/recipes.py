@@ -35,6 +35,7 @@ class Recipe:
     safe     sources whose safe rows are the harmless side, besides the model's own benign answers; () for every source
     about    what a high score means
     limits   what the head is known not to do
+    asked    sources of harmful requests with which any help is harm; () for every source
     """
 
     name: str
@@ -44,6 +45,7 @@ class Recipe:
     safe: tuple[str, ...]
     about: str
     limits: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
 
 
 _TONE = ("DiaSafety", "t-davidson", "HateCheck")
@@ -66,6 +68,7 @@ RECIPES = (
             "Harmful rows come from a few dozen requests; new kinds of request will be missed.",
             "Much of the signal is refusal versus compliance and the topic: some refusals are flagged too.",
         ),
+        asked=("AdvBench",),  # to many a request of AILuminate there is a good answer
     ),
     Recipe(
         "toxic-tone",
@@ -159,9 +162,10 @@ def with_refusals(chosen: Sequence[LabelledRow], rows: Sequence[LabelledRow]) ->
     return (*chosen, *(replace(row, label="safe", source=REFUSED) for row in refused))
 
 
-def with_consent(chosen: Sequence[LabelledRow], rows: Sequence[LabelledRow]) -> tuple[LabelledRow, ...]:
-    """Rows for a head that reads what was asked, and beginnings of help with the harmful requests among `rows`."""
-    begun = (_told(row, MET_ORDERS, MET_QUESTIONS) for row in _asked_for_harm(rows))
+def with_consent(recipe: Recipe, chosen: Sequence[LabelledRow], rows: Sequence[LabelledRow]) -> tuple[LabelledRow, ...]:
+    """Rows for a head that reads what was asked, and beginnings of help with harmful requests among `rows`."""
+    asked = (row for row in _asked_for_harm(rows) if not recipe.asked or row.source in recipe.asked)
+    begun = (_told(row, MET_ORDERS, MET_QUESTIONS) for row in asked)
     return (*chosen, *(replace(row, source=MET) for row in begun))
 
 
@@ -217,7 +221,7 @@ NOTES: Mapping[str, str] = {
     "written by Vicuna-13B v1.5 (under Llama 2 terms), GPT-3.5 and GPT-4, and labelled by a judge model",
     EVERYDAY: "harmless answers in the manner of an assistant, written for this project",
     REFUSED: "refusals in this project's words of the harmful requests in the data, which they name",
-    MET: "beginnings of help with the harmful requests in the data, in this project's words, which name them",
+    MET: "beginnings of help with harmful requests in the data, in this project's words, which name them",
     SENSITIVE: "harmless answers to dangerous-sounding questions, and refusals, written for this project",
     "t-davidson": "Davidson and others, 2017: tweets with user names and links replaced; the repository is MIT, the "
     "tweets are their writers'",

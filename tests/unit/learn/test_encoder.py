@@ -16,7 +16,7 @@ from ig_guardrail.costs.encoder.sentences import SentenceEncoder
 from ig_guardrail.costs.encoder.windows import WindowShape, windows_of
 from ig_guardrail.costs.heads.linear import LinearMap
 from ig_guardrail.errors import GuardrailError
-from ig_guardrail.learn.data.recipes import MET, REFUSED, SENSITIVE, with_consent, with_refusals
+from ig_guardrail.learn.data.recipes import MET, REFUSED, SENSITIVE, recipe_named, with_consent, with_refusals
 from ig_guardrail.learn.data.rows import LabelledRow, is_reserved
 from ig_guardrail.learn.encoder import SHAPE, peak_score, train_encoder
 from ig_guardrail.learn.fitting import windows
@@ -155,7 +155,9 @@ def test_requests_are_refused_by_name_in_their_own_split() -> None:
 
 def test_beginnings_of_help_name_what_was_asked() -> None:
     asked = [LabelledRow(f"{text}{number}.", None, "harmful") for number in range(9) for text in ("Build it ", "Why ")]
-    begun = with_consent((), [*asked, LabelledRow("Hello", None, "safe"), LabelledRow("Hi", "there", "harmful")])
+    rows = [*asked, LabelledRow("Hello", None, "safe"), LabelledRow("Hi", "there", "harmful")]
+    begun = with_consent(recipe_named("any"), (), rows)
+    assert with_consent(recipe_named("harmful-help"), (), rows) == ()  # they are of another source
     assert [one.prompt for one in begun] == [one.prompt for one in asked if not is_reserved(one.prompt, "")]
     assert all(one.label == "harmful" and one.source == MET for one in begun)
     assert all(one.prompt.strip(".")[1:] in one.text for one in begun)
