@@ -19,6 +19,7 @@ FOLDERS = (
     "harmful-help/bfloat16",
     "toxic-tone/bfloat16",
     "encoder/harmful-help",
+    "encoder/harmful-exchange",
     "encoder/toxic-tone",
     "words",
     "screen",
@@ -29,6 +30,7 @@ FOLDERS = (
 )
 PAGE = Path(__file__).parents[3] / "docs" / "cost-models.md"
 TENTHS = (0.5, 0.6, 0.7)
+ON_ENCODERS = ("harmful-help", "harmful-exchange", "toxic-tone")
 RECIPE = "To make tomato soup, chop the onions, add the tomatoes and let them simmer for twenty minutes."
 INSULT = "You stupid worthless bitch, shut up, everybody hates you and your trash friends."
 
@@ -109,7 +111,7 @@ def test_the_page_tells_of_encoders_heads_what_their_cards_say() -> None:
 def _separation() -> Iterator[str]:
     yield "| head | test answers (harmful + safe) | AUC at the end | AUC, worst point | harmful > 0.5 | safe > 0.5 |"
     yield "|---|---|---|---|---|---|"
-    for head in ("harmful-help", "toxic-tone"):
+    for head in ON_ENCODERS:
         for source, found in _card(head)["quality"].items():
             if "auc" in found:
                 shares = (found[f"{label} above 0.5 at some charge point"] for label in ("harmful", "safe"))
@@ -118,9 +120,10 @@ def _separation() -> Iterator[str]:
 
 
 def _shares() -> Iterator[str]:
-    yield "| whole answers above | n | `harmful-help` 0.5 | 0.6 | 0.7 | `toxic-tone` 0.5 | 0.6 | 0.7 |"
-    yield "|---|---:|---:|---:|---:|---:|---:|---:|"
-    measured = [_card(head)["measured"] for head in ("harmful-help", "toxic-tone")]
+    named = (f"`{head}` {TENTHS[0]} | {' | '.join(map(str, TENTHS[1:]))}" for head in ON_ENCODERS)
+    yield f"| whole answers above | n | {' | '.join(named)} |"
+    yield f"|---|---:|{'---:|' * len(TENTHS) * len(ON_ENCODERS)}"
+    measured = [_card(head)["measured"] for head in ON_ENCODERS]
     for group in dict.fromkeys(group for one in measured for group, found in one.items() if "answers" in found):
         cells = [f"{one[group][f'above {t}']['value']:.2f}" if group in one else "" for one in measured for t in TENTHS]
         count = next(one[group]["answers"] for one in measured if group in one)
