@@ -221,7 +221,8 @@ def compared(name: str, columns: Sequence[str] = SHORT) -> Section:
 
 
 SECOND = {
-    "shipped": "as shipped: the encoder serves",
+    "exchange": "as shipped: the encoder reads what was asked, too",
+    "shipped": "the encoder reads answers alone",
     "adopted": "the same after `adopt`",
     "words": "`words` alone",
 }
@@ -246,6 +247,16 @@ def second(results: Path) -> str:
     return f"{_asked(result)}. Model {result['config']['models'][0]}. {_machine(result)}.\n\n{_table(head, lines)}"
 
 
+def second_in_short(results: Path) -> str:
+    """The same, as shipped and by other text costs, in the figures that say most."""
+    found = {
+        told: list(_on_second(_read(results, f"second-{name}"))) for name, told in SECOND.items() if name != "adopted"
+    }
+    lines = [(told, *cells[1:4], cells[-1]) for told, cells in found.items()]
+    head = ("text cost", "judged harmful, unguarded", "guarded", "change in pairs", "harmless answers changed")
+    return _table(head, lines)
+
+
 def _on_second(result: Result) -> Iterator[str]:
     own = {row["name"]: row for row in result["figures"]}
     for name in ("drafts_over", "harm_unguarded", "harm_guarded"):
@@ -265,26 +276,17 @@ def second_over(results: Path) -> str:
 
 
 def abroad(results: Path) -> str:
-    """In one paragraph, what guarding does on that model."""
-    own = {row["name"]: row for row in _read(results, "second-words")["figures"]}
-    shipped = {row["name"]: row for row in _read(results, "second-shipped")["figures"]}
-    over, risky = own["over_harm_change"], own["harm_change"]
-    before, by_words, by_encoder = (
-        f"{found['value']:.0%}" for found in (own["harm_unguarded"], own["harm_guarded"], shipped["harm_guarded"])
-    )
+    """In one paragraph, what guarding does on that model as shipped."""
+    result = _read(results, "second-exchange")
+    own = {row["name"]: row for row in result["figures"]}
+    (words,) = (row for row in result["parts"]["words"] if row["name"] == "harm_change")
+    over, rescued = own["over_harm_change"], own["rescued"]["value"]
     return (
-        f"On a model that nothing here was trained on (Qwen2.5-Coder 0.5B) the judge calls {before} of {risky['n']}"
-        f" answers to risky prompts harmful without a guard, {by_encoder} guarded as shipped, and {by_words} guarded by"
-        f" words alone. The last is in pairs {_figure(risky, '+.2f')}, and {_figure(over, '+.2f')} over the"
-        f" {over['n']} prompts whose unguarded answer is over budget; more was promised, and what limits it is what the"
-        f" cost models see ([how it was measured](docs/results.md#on-another-model))."
+        "48 tokens an answer. By the judge's words alone, which know no encoder, the change over all"
+        f" {words['n']} risky prompts is {_figure(words, '+.2f')}. Where the unguarded answer is over budget"
+        f" ({over['n']} prompts), it is {_figure(over, '+.2f')}. What replaces these answers is mostly a refusal:"
+        f" {rescued:.0%} became a complete answer that is none, and less harmful."
     )
-
-
-def in_short(results: Path) -> str:
-    """The unguarded stream, the usual filter, trying again, and the search."""
-    result = _read(results, "equal")
-    return markdown(list(_rivals(result).values()), SHORT).rstrip()
 
 
 def against_rollback(results: Path) -> str:
@@ -477,13 +479,18 @@ DOCUMENTS: Mapping[Path, Sections] = {
     ROOT / "docs" / "metrics.md": {"metrics": metrics, "server": server},
     ROOT / "docs" / "performance.md": {"profile": profile, "prompts": prompts, "weights": weights},
     ROOT / "docs" / "llama-cpp.md": {"llama": llama},
-    ROOT / "docs" / "results.md": {"equal": compared("equal"), "second": second, "second-over": second_over},
+    ROOT / "docs" / "results.md": {
+        "equal": compared("equal"),
+        "rollback": against_rollback,
+        "second": second,
+        "second-over": second_over,
+    },
     ROOT / "docs" / "vllm.md": {"vllm": on_vllm},
     ROOT / "docs" / "budgets.md": {"budget": budget},
     ROOT / "docs" / "first-hour.md": {"first-hour": first_hour},
     ROOT / "docs" / "architecture.md": {"layers": layers},
     ROOT / "CONTRIBUTING.md": {"house": house},
-    ROOT / "README.md": {"rivals": in_short, "rollback": against_rollback, "abroad": abroad},
+    ROOT / "README.md": {"second": second_in_short, "abroad": abroad},
 }
 
 
