@@ -132,7 +132,7 @@ def test_an_artifact_is_known_by_what_is_in_it(shop: Path, tmp_path: Path) -> No
 
 def test_kinds_that_share_a_name_have_packaged_artifacts_of_their_own() -> None:
     policy = load_policy("default")
-    head, text = (next(spec for spec in policy.cost_models if spec.name == name) for name in ("help", "help-text"))
+    head, text = (next(spec for spec in policy.cost_models if spec.name == name) for name in ("tone", "tone-text"))
     assert head.options["head"] == text.options["head"]
     files = [_content(text.options["head"], kind, None) for kind in ("latent", "encoder")]
     assert files[0] != files[1]
