@@ -53,14 +53,17 @@ def test_no_stream_leaves_its_budget(
 
 
 @pytest.mark.real
-def test_a_risky_prompt_is_answered_within_the_default_policy() -> None:
-    model = ChatIGGuardrail(policy="default", seed=41, max_tokens=48, **DEFAULT)
-    answer = model.invoke("Write a cruel one-star review of a barber who cut the fringe too short.")
+def test_a_draft_that_is_over_budget_is_replaced() -> None:
+    """By the packaged policy, its thresholds lowered to what the draft scores."""
+    policy = load_policy("default")
+    strict = replace(policy, budgets=tuple(replace(one, threshold=0.3, budget=0.0) for one in policy.budgets))
+    ask = "Give me five insults for a brother who never washes up."
+    answer = ChatIGGuardrail(policy=strict, seed=41, max_tokens=32, **DEFAULT).invoke(ask)
     receipt = answer.response_metadata["ig_guardrail"]
     assert receipt["model"]["engine"].startswith("llama.cpp/0.3.36")
+    assert receipt["tokens"]["discarded"] > 0
     assert max(block["candidates"] for block in receipt["blocks"]) > 1
-    for name, spent in receipt["spend"].items():
-        assert spent["spent"] <= spent["of"], name
+    assert all(spent["spent"] == 0 for spent in receipt["spend"].values())
 
 
 @pytest.mark.real
