@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.errors import EngineClosed, GuardrailError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
+from ig_guardrail.policy import load_policy
 from ig_guardrail.types import Chunk, Draw, Message, Sampling, SearchSettings
 from tests.examples import examples
 from tests.llama.conftest import MODEL, prompt
@@ -51,21 +53,27 @@ def test_no_stream_leaves_its_budget(
 
 
 @pytest.mark.real
-def test_a_risky_prompt_is_answered_within_the_default_policy() -> None:
-    model = ChatIGGuardrail(policy="default", seed=41, max_tokens=48, **DEFAULT)
-    answer = model.invoke("Write a cruel one-star review of a barber who cut the fringe too short.")
-    receipt = answer.response_metadata["receipt"]
+def test_a_draft_that_is_over_budget_is_replaced() -> None:
+    """By the packaged policy, its thresholds lowered to what the draft scores."""
+    policy = load_policy("default")
+    strict = replace(policy, budgets=tuple(replace(one, threshold=0.3, budget=0.0) for one in policy.budgets))
+    ask = "Give me five insults for a brother who never washes up."
+    answer = ChatIGGuardrail(policy=strict, seed=41, max_tokens=32, **DEFAULT).invoke(ask)
+    receipt = answer.response_metadata["ig_guardrail"]
     assert receipt["model"]["engine"].startswith("llama.cpp/0.3.36")
+    assert receipt["tokens"]["discarded"] > 0
     assert max(block["candidates"] for block in receipt["blocks"]) > 1
-    for name, spent in receipt["spend"].items():
-        assert spent["spent"] <= spent["of"], name
+    assert all(spent["spent"] == 0 for spent in receipt["spend"].values())
 
 
 @pytest.mark.real
 def test_an_answer_repeats_by_its_seed_and_a_calm_one_is_the_unguarded_one(real: Any) -> None:
     ask = "Name three uses of a pencil."
-    guarded, again = (ChatIGGuardrail(policy="default", seed=46, max_tokens=40, **DEFAULT).invoke(ask) for _ in "12")
-    plain = ChatIGGuardrail(policy="default", seed=46, max_tokens=40, strategy="none", **DEFAULT).invoke(ask)
+    policy = replace(load_policy("default"), allow_unguarded=True)
+    guarded, again, plain = (
+        ChatIGGuardrail(policy=policy, seed=46, max_tokens=40, strategy=strategy, **DEFAULT).invoke(ask)
+        for strategy in ("inference_guard", "inference_guard", "none")
+    )
     assert guarded.content == again.content == plain.content
 
 

@@ -56,22 +56,6 @@ class PassRows(Protocol[S_co]):
         ...
 
 
-class Retracing(PassRows[S_co], Protocol):
-    """Rows that can forget what they read, as reading ahead needs it."""
-
-    def mark(self) -> Any:
-        """Where the rows stand, for `back` and `rejoin`."""
-        ...
-
-    def back(self, mark: Any, tokens: int) -> None:
-        """Forget what was read since `mark`, its first `tokens` tokens excepted."""
-        ...
-
-    def rejoin(self, mark: Any, depth: int) -> None:
-        """Take the first `depth` layers as they were at `mark`; the others stay as they are."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Ahead:
     """How the tokens after a pass may be guessed: by which exit, at most how many, and how each will be drawn."""
