@@ -59,11 +59,13 @@ def command_of(name: str, port: int, folder: Path) -> tuple[list[str], dict[str,
             return (command, {}) if shutil.which(python) else None
         case _:
             python = os.environ.get("IG_TEST_VLLM_PYTHON", "")
+            if not shutil.which(python):
+                return None
             settings = ["--enforce-eager", "--max-model-len", "2048", "--max-num-seqs", "16"]
             settings += ["--enable-scale-out"] if name == "vllm --enable-scale-out" else []
             served = ["serve", str(embedded_model("bfloat16")[0]), "--served-model-name", "embedded"]
             command = [str(Path(python).with_name("vllm")), *served, "--port", str(port), *settings]
-            return (command, OF_A_CPU | {"PYTHONPATH": _vllm_by_name(folder)}) if shutil.which(python) else None
+            return command, OF_A_CPU | {"PYTHONPATH": _vllm_by_name(folder)}
 
 
 def _vllm_by_name(folder: Path) -> str:

@@ -76,7 +76,7 @@ def facts_of(model: str, revision: str | None = None) -> ModelFacts:
     folder, commit = find_description(model, revision)
     try:
         with quiet():
-            tokenizer, named = _tokenizer(folder), named_ends(folder)
+            tokenizer, named = tokenizer_in(folder), named_ends(folder)
     except (OSError, ValueError, ImportError) as error:
         raise ModelError(
             f"the model's files cannot be read: {brief(error)}",
@@ -106,7 +106,8 @@ def template_facts(tokenizer: Any) -> TemplateFacts:
     )
 
 
-def _tokenizer(folder: Path) -> Any:
+def tokenizer_in(folder: Path) -> Any:
+    """The `transformers` tokenizer in a folder, with weights or without."""
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)

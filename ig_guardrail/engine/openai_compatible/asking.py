@@ -20,6 +20,7 @@ R = TypeVar("R")
 
 ROOM = 1 << 16  # bytes of an answer beside its tokens
 TOKEN_ROOM = 1 << 10  # bytes of a token in an answer
+WORD_ROOM = 1 << 6  # bytes of a token of the prompt, which llama.cpp repeats
 LONGEST_CHARACTER = 4  # tokens
 TOP_ROOM = 1 << 8  # bytes of each of the likeliest tokens beside it
 
@@ -52,7 +53,8 @@ class Asker:
             seeds = range(order.seed, order.seed + order.count)
             alone = [self.draw(replace(order, seed=seed, count=1), account) for seed in seeds]
             return [block for blocks in await together(alone) for block in blocks]
-        most = ROOM + order.count * order.tokens * (TOKEN_ROOM + order.top * TOP_ROOM)
+        each = order.tokens * (TOKEN_ROOM + order.top * TOP_ROOM) + len(order.prompt) * WORD_ROOM
+        most = ROOM + order.count * each
         answer = await self._post(self.wire.body(order), most, account)
         try:
             blocks = self.wire.read(answer, order)

@@ -9,9 +9,9 @@ from typing import Any
 
 from ig_guardrail.engine.base import EngineInfo
 from ig_guardrail.engine.kinds import EngineChoice
-from ig_guardrail.engine.loading.facts import named_ends
+from ig_guardrail.engine.loading.facts import named_ends, tokenizer_in
 from ig_guardrail.engine.loading.generation import read_defaults
-from ig_guardrail.engine.loading.models import find_description, load_tokenizer
+from ig_guardrail.engine.loading.models import find_description
 from ig_guardrail.engine.loading.store import quiet
 from ig_guardrail.engine.loading.weights import token_vocabulary
 from ig_guardrail.engine.openai_compatible.asking import Asker
@@ -128,12 +128,15 @@ def engine_over(
 
 
 def read_tokens(model: str, revision: str | None = None) -> Tokens:
-    """The tokenizer in a folder, a .gguf file or a hub name. Raises ModelError, RequestError."""
+    """The tokenizer of a folder, of a .gguf file, which is unpacked, or of a hub name, whose weights stay there.
+
+    Raises ModelError, RequestError.
+    """
     folder, _ = find_description(model, revision)
     try:
         with quiet():
-            return tokens_of(load_tokenizer(model, revision), named_ends(folder))
-    except (OSError, ValueError) as error:
+            return tokens_of(tokenizer_in(folder), named_ends(folder))
+    except (OSError, ValueError, ImportError) as error:
         raise ModelError(
             f"the tokenizer's files cannot be read: {brief(error)}",
             where=f"tokenizer '{model}'",

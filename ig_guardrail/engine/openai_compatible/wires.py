@@ -231,7 +231,7 @@ class LlamaCppWire:
             "top_p": sampling.top_p,
             "min_p": sampling.min_p,
             "repeat_penalty": sampling.repetition_penalty,
-            "repeat_last_n": -1,
+            "repeat_last_n": len(order.prompt) + order.tokens,
             "frequency_penalty": 0.0,
             "presence_penalty": 0.0,
             "logit_bias": [[int(token), value] for token, value in _bias(order).items()],
