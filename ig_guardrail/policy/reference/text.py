@@ -81,8 +81,9 @@ A text is denied as it is read, not as it is spelled. Patterns are looked for in
 (besides, with Latin letters and digits for those that look like them, and without marks that were put on letters by
 characters of their own). So `banana` finds a word with a soft hyphen, Cyrillic look-alikes or full-width letters in it,
 and `é` finds an e with an accent, composed or not; patterns in any script match text in that script. ASCII text reads
-alike in all three. `normalise: none` looks at code points as they are written. Lexical cost models, classifiers and
-moderation endpoints read words in the same way; models of kind `provided` and `python` are handed the text as it is.
+alike in all three, unless control characters stand in it. `normalise: none` looks at code points as they are written.
+Lexical cost models, classifiers and moderation endpoints read words in the same way; models of kind `provided` and
+`python` are handed the text as it is.
 
 Whether a match counts may depend on what follows it (`$`, `\\b`, an accent that may yet come). It counts when that is
 known, and one character more is held back until then. `\\w`, `\\d` and `\\b` know ASCII letters and digits alone; for
