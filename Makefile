@@ -13,13 +13,14 @@ CHECKED := tests/conformance tests/golden tests/property tests/unit \
 # Releases of LangChain that stand in front of the installed one, and what is tried on each of them.
 LINES   := $(VENV)/lines/oldest $(VENV)/lines/newest
 CLIENTS := $(VENV)/clients
+SCALE   := $(VENV)/scale
 LLAMA   := $(VENV)/llama
 VLLM    := $(VENV)/vllm
 LINED   := tests/unit/langchain tests/property/test_cancelling.py tests/property/test_equality.py \
 	tests/real/test_equality.py tests/real/test_standard_suite.py
 on_each_line = $(foreach line,$(LINES),PYTHONPATH=$(CURDIR)/$(line) $(BIN)/python -m pytest $(1) &&) true
 
-.PHONY: install demo test test-clients test-lines test-llama install-llama test-gpu test-models test-browser test-scale test-deep check check-rules check-tests quality bench bench-gpu growth profile mutants golden clean test-servers install-vllm test-vllm bench-vllm
+.PHONY: install install-scale demo test test-clients test-lines test-llama install-llama test-gpu test-models test-browser test-scale test-deep check check-rules check-tests quality bench bench-gpu growth profile mutants golden clean test-servers install-vllm test-vllm bench-vllm
 
 install: $(VENV)/.installed
 
@@ -113,11 +114,20 @@ test-browser: install
 		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium-headless-shell fonts-dejavu-core; }
 	IG_TEST_BROWSER=1 IG_PICTURES=docs/images $(BIN)/python -m pytest tests/browser
 
-# What several processes and hosts share: the ledger in PostgreSQL, on a server of its own that is thrown away.
-test-scale: install
+# What several processes and hosts share: the ledger in PostgreSQL, on a server of its own that is thrown away; and
+# replicas behind Ray Serve, under load, while they and the database are killed.
+test-scale: install-scale
 	@test -n "$$(command -v initdb; ls -d /usr/lib/postgresql/*/bin 2>/dev/null)" || \
 		{ echo "no PostgreSQL server is installed here: apt-get install postgresql"; exit 2; }
 	OMP_NUM_THREADS=1 IG_TEST_SCALE=1 $(BIN)/python -m pytest tests/scale tests/conformance/ledger
+	PYTHONPATH=$(CURDIR)/$(SCALE) OMP_NUM_THREADS=1 IG_TEST_SCALE=1 $(BIN)/python -m pytest tests/scale/test_replicas.py
+
+install-scale: $(SCALE)/.installed
+
+$(SCALE)/.installed: tests/scale/packages.txt $(VENV)/.installed
+	rm -rf $(SCALE)
+	$(BIN)/pip install --quiet --disable-pip-version-check --target $(SCALE) --requirement $<
+	touch $@
 
 # vLLM's build for CPUs, in an environment of its own: 3 minutes, 3.4 GB. What it lists but audio and pictures; it asks
 # for torch as a build that has a name of its own.

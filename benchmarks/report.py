@@ -38,6 +38,7 @@ TAKEN: Mapping[str, Path] = {  # under benchmarks/out, and where the documents h
     "llama/bench.json": RESULTS / "llama.json",
     "domains.json": RESULTS / "domains.json",
     "server.json": RESULTS / "server.json",
+    "sizing.json": RESULTS / "sizing.json",
     "ledger.json": RESULTS / "ledger.json",
     "vllm.json": RESULTS / "vllm.json",
     "quality/figures.json": RESULTS / "quality.json",
@@ -134,6 +135,36 @@ def server(results: Path) -> str:
     loads = [row["load"] for row in result["figures"]]
     busy = f"Others were at work on the machine (load {min(loads)} to {max(loads)} when a part began)."
     return f"{_measured(result)} {busy}\n\n{tables.markdown(result['figures'])}"
+
+
+def sizing(of: str) -> Section:
+    """One part of what replicas need."""
+
+    def told(results: Path) -> str:
+        result = _read(results, "sizing")
+        origin = f"{_measured(result)} Others were at work on the machine (load {result['load']})."
+        rows = tables.markdown([row for row in result["figures"] if row["of"] == of])
+        return f"{origin}\n\n{rows}" if of == "machine" else rows
+
+    return told
+
+
+def planned(results: Path) -> str:
+    """What is run for so many streams: what one replica gives, and how many there are."""
+    found: dict[str, dict[str, str]] = {}
+    for row in _read(results, "sizing")["figures"]:
+        if row["of"] == "plan":
+            found.setdefault(row["part"], {})[row["name"]] = tables.number(row["value"])
+    one = [(part, *(own[name] for name in ("wide", "rate", "million", "ratio"))) for part, own in found.items()]
+    counts = ("10", "1000", "100000")
+    many = [
+        (part, f"{int(count):,}", *(own[f"{count}{what}"] for what in ("", "-charges", "-ledgers", "-first")))
+        for part, own in found.items()
+        for count in counts
+    ]
+    columns = ("a replica on", "streams", "tokens a second", "price of a million guarded tokens", "guarded / plain")
+    rest = ("replicas on", "streams", "replicas", "charges a second", "ledgers", "first text, p95, s")
+    return f"{_table(columns, one)}\n\n{_table(rest, many)}"
 
 
 def charges(results: Path) -> str:
@@ -478,6 +509,7 @@ DOCUMENTS: Mapping[Path, Sections] = {
     ROOT / "docs" / "ledgers.md": {"charges": charges},
     ROOT / "docs" / "metrics.md": {"metrics": metrics, "server": server},
     ROOT / "docs" / "performance.md": {"profile": profile, "prompts": prompts, "weights": weights},
+    ROOT / "docs" / "scale.md": {"machine": sizing("machine"), "check": sizing("check"), "plan": planned},
     ROOT / "docs" / "llama-cpp.md": {"llama": llama},
     ROOT / "docs" / "results.md": {
         "equal": compared("equal"),

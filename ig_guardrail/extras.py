@@ -25,6 +25,7 @@ EXTRAS: Mapping[str, Sequence[str]] = {  # distributions, as pyproject.toml list
     "editor": ("pygls", "ruamel.yaml"),
     "postgres": ("psycopg", "psycopg-pool"),
     "server": (*LOCAL, "openai", "prometheus_client", "starlette", "uvicorn"),
+    "ray": ("ray",),
     "otel": ("opentelemetry-api",),
     "llama": ("llama-cpp-python", "jinja2", "llguidance"),
 }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Generic, Self
 
 from ig_guardrail.canary import Arm, Canary
+from ig_guardrail.drive.failures import ours
 from ig_guardrail.errors import PolicyError
 from ig_guardrail.ledger import AccountKey
 from ig_guardrail.policy import load_policy
@@ -17,6 +19,7 @@ from ig_guardrail.spec import folder_of
 from ig_guardrail.threads import ForkSafeLock
 from ig_guardrail.types import CompiledPolicy
 
+LOG = logging.getLogger(__name__)
 NOBODY = AccountKey()
 
 
@@ -44,6 +47,7 @@ class Rollout(ABC, Generic[Opened]):
         self._seen: dict[Arm, Seen] = {}
         self._opened: dict[Arm, Opened] = {}
         self._reloading: dict[Arm, Reloading[Opened]] = {}
+        self._faults: dict[Arm, str] = {}
 
     @abstractmethod
     def _open_under(self, policy: CompiledPolicy, folder: Path | None, arm: str, beside: Opened | None) -> Opened:
@@ -76,10 +80,30 @@ class Rollout(ABC, Generic[Opened]):
             return await asyncio.to_thread(self.current, payer)
         return self._opened[arm]
 
+    def hold(self, arm: Arm, policy: CompiledPolicy, fault: str | None = None) -> None:
+        """Hold requests of an arm that begin later to a policy that was read elsewhere, tried as at start-up.
+
+        One that is refused leaves the last good one in force, is logged, and stands in `fault`.
+
+        fault: why one that is newer was refused where it was read
+        """
+        with self._lock:
+            try:
+                if arm in self._opened and policy.sha256 != self._opened[arm].policy.sha256:
+                    self._opened[arm] = self._opened_for(arm, policy, self._opened[arm])
+                    LOG.warning("policy '%s' %s is in force (%s)", policy.name, policy.version, policy.sha256[:12])
+                self._policies[arm] = policy
+            except Exception as error:  # whatever it is, there is a policy to answer under
+                fault = str(ours(error))
+                LOG.error("policy '%s' %s stays in force: %s", policy.name, self._policies[arm].version, fault)
+            self._faults.pop(arm, None)
+            self._faults |= {} if fault is None else {arm: fault}
+
     @property
     def fault(self) -> str | None:
         """Why a policy's file, as it stands now, is not in force."""
         faults = [one.fault for one in self._reloading.values() if one.fault is not None]
+        faults += self._faults.values()
         return "\n".join(faults) or None
 
     def _arm(self, payer: AccountKey) -> Arm:

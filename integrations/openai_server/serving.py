@@ -103,6 +103,8 @@ def check(config: ServeConfig) -> str:
         lines.append(f"keys: {len(callers)}, of {len({caller.tenant for caller in callers})} tenants")
     else:
         lines.append("keys: none; everyone who reaches the server is served")
+    if config.replicas is not None:
+        lines.append(f"replicas: {config.replicas.least} to {config.replicas.most}, by Ray Serve")
     return "\n".join(lines)
 
 

@@ -61,6 +61,9 @@ def serve_command(
     drain: Annotated[
         float | None, typer.Option("--drain", min=0, help="Seconds that running requests have to end after SIGTERM.")
     ] = None,
+    replicas: Annotated[
+        int | None, typer.Option("--replicas", min=1, help="Processes that answer, by Ray Serve (extra `ray`).")
+    ] = None,
     refusal_style: Annotated[
         str | None,
         typer.Option("--refusal-style", help="Of chat completions: 'filter', 'openai', 'text' or 'http400'."),
@@ -101,6 +104,7 @@ def serve_command(
     require("server", by="`serve`")
     from ig_guardrail.integrations.openai_server import serving
     from ig_guardrail.integrations.openai_server.events import RefusalStyle
+    from ig_guardrail.integrations.openai_server.settings.serve_config import Replicas
     from ig_guardrail.integrations.openai_server.settings.serve_file import read_config
     from ig_guardrail.settings import AuditFile, recording_file
 
@@ -134,11 +138,17 @@ def serve_command(
         "critic": critic,
         "ledger": ledger,
         "record": None if record is None else recording_file(record, record_texts),
+        "replicas": None if replicas is None else Replicas(replicas, replicas),
         "audit": None if audit is None else AuditFile(audit, key_file, audit_texts),
     }
     read = read_config(config, given)
     if check:
         print(serving.check(read))
+    elif read.replicas is not None:
+        require("ray", by="`serve --replicas`")
+        from ig_guardrail.integrations.ray_serve.building import serve_replicas
+
+        serve_replicas(read)
     else:
         serving.serve(read)
 

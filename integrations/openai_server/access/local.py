@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused
 from ig_guardrail.integrations.openai_server.listening import is_loopback
 
+NOT_LOCAL = Fault(403, "invalid_request_error", "not_local", "without keys, only this machine is served", None)
+
 
 def demand_local(headers: Mapping[str, str]) -> None:
     """Raises Refused unless the address that was asked for, and the page that asked, if any, are of this machine.
@@ -17,9 +19,7 @@ def demand_local(headers: Mapping[str, str]) -> None:
     places = [f"//{headers.get('host', '')}", *([headers["origin"]] if "origin" in headers else [])]
     for place in places:
         if not _is_here(place):
-            raise Refused(
-                Fault(403, "invalid_request_error", "not_local", "without keys, only this machine is served", None)
-            )
+            raise Refused(NOT_LOCAL)
 
 
 def _is_here(place: str) -> bool:

@@ -124,6 +124,12 @@ class Metrics:
         for answered in account.answers:
             self._add(answered.receipt, policy, tenant)
 
+    @property
+    def asked_tokens(self) -> int:
+        """How many tokens were asked for by requests that are being served, over all of their answers."""
+        asked = [one.asking.options for one in tuple(self._open) if one.asking is not None]
+        return sum(one.max_tokens * one.n for one in asked)
+
     def late(self, seconds: float) -> None:
         """The event loop came so much later than it was asked to."""
         self._made["event_loop_lag_seconds"].observe(seconds)

@@ -38,6 +38,29 @@ class ServeLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class Replicas:
+    """How many processes answer, by Ray Serve; between least and most, as many as there is work for.
+
+    requests  that one is to have at a time, those that wait included
+    tokens    that its requests are to ask for together
+    """
+
+    least: int = 1
+    most: int = 1
+    requests: int = 8
+    tokens: int = 8_192
+
+    def __post_init__(self) -> None:
+        """Raises RequestError where the least is more than the most."""
+        if self.least > self.most:
+            raise RequestError(
+                f"at least {self.least} are more than at most {self.most}",
+                where="replicas",
+                fix=f"give one number, or `{{least: {self.least}, most: {self.least}}}`",
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class ServeConfig:
     """The settings of a server.
 
@@ -55,6 +78,7 @@ class ServeConfig:
     host, port     where the server listens
     uds            a unix socket to listen on instead
     observe        metrics, traces and log lines
+    replicas       how many processes answer, by Ray Serve; this one alone if left out
     """
 
     spec: GuardrailSpec
@@ -72,15 +96,26 @@ class ServeConfig:
     port: int = 8000
     uds: str | None = None
     observe: ObserveConfig = field(default_factory=ObserveConfig)
+    replicas: Replicas | None = None
 
     def __post_init__(self) -> None:
-        """Raises RequestError where everyone on a network would be served, and nobody has said so."""
+        """Raises RequestError where everyone on a network would be served, and nobody has said so.
+
+        And where several replicas would each keep budgets of their own.
+        """
         if self.keys is None and not (self.without_keys or self.uds or is_loopback(self.host)):
             raise RequestError(
                 f"{self.host} can be reached from other machines, and there are no keys",
                 where="serve",
                 why="everyone who reaches the server could use it, and spend the budgets of others",
                 fix="give a file of keys (`ig-guardrail keys new`, `--keys`), or say `--without-keys`",
+            )
+        if self.replicas is not None and self.replicas.most > 1 and self.spec.ledger is None:
+            raise RequestError(
+                f"{self.replicas.most} replicas cannot share a ledger in memory",
+                where="ledger",
+                why="each would grant every conversation its whole budget again",
+                fix="give `ledger: FILE` where all replicas are on one machine, or `ledger: postgresql://...`",
             )
         if not self.policies:
             raise RequestError("no policy is served", where="policies", fix="name one, such as `default: default`")

@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from ig_guardrail.canary import Canary
 from ig_guardrail.integrations.openai_server.events import RefusalStyle
 from ig_guardrail.integrations.openai_server.observing.settings import ObserveConfig
-from ig_guardrail.integrations.openai_server.settings.serve_config import ServeConfig, ServeLimits
+from ig_guardrail.integrations.openai_server.settings.serve_config import Replicas, ServeConfig, ServeLimits
 from ig_guardrail.integrations.openai_server.settings.yaml_settings import read_settings
 from ig_guardrail.integrations.openai_server.stored import Bounds
 from ig_guardrail.ledger import is_address
@@ -23,6 +23,7 @@ Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400)]
 Text: TypeAlias = Annotated[str, Field(min_length=1)]
 WHY = "it says what a server serves, and to whom"
 USUAL = ServeConfig(GuardrailSpec(), {"default": "default"})  # where the file says nothing else
+ALONE = Replicas()
 BORNE = Limits()
 
 
@@ -87,6 +88,15 @@ class CanarySection(Section):
     salt: str = ""
 
 
+class ReplicasSection(Section):
+    """How many processes answer, by Ray Serve."""
+
+    least: Count = ALONE.least
+    most: Count = ALONE.most
+    requests: Count = ALONE.requests
+    tokens: Count = ALONE.tokens
+
+
 class StoredSection(Section):
     """How many responses are kept for each tenant, and how long."""
 
@@ -102,9 +112,9 @@ class PolicySection(Section):
     canary: CanarySection | None = None
 
 
-def _alone(name: str) -> BeforeValidator:
-    """A text in place of a section is the one thing in it."""
-    return BeforeValidator(lambda given: {name: given} if isinstance(given, str) else given)
+def _alone(*names: str) -> BeforeValidator:
+    """A text or a number in place of a section is what stands in it under these names."""
+    return BeforeValidator(lambda given: dict.fromkeys(names, given) if isinstance(given, str | int) else given)
 
 
 class ServeFile(Section):
@@ -139,18 +149,19 @@ class ServeFile(Section):
     ledger: Text | None = None
     audit: Annotated[AuditSection | None, _alone("path")] = None
     record: Annotated[RecordSection | None, _alone("path")] = None
+    replicas: Annotated[ReplicasSection | None, _alone("least", "most")] = None
 
 
 SECTIONS = (
     *(ServeFile, LimitsSection, ObserveSection, AuditSection, RecordSection, CanarySection, StoredSection),
-    PolicySection,
+    *(PolicySection, ReplicasSection),
 )
 PLACES = ("keys", "uds", "ledger")  # paths, but for a database's address; other names are where there is such a file
 OPENED = (
     *("model", "device", "dtype", "weights", "engine", "engine_options", "revision", "context"),
     *("reward", "critic", "ledger", "reload"),
 )
-SERVED = ("name", "refusal_style", "quiet", "drain", "without_keys", "host", "port", "uds")
+SERVED = ("replicas", "name", "refusal_style", "quiet", "drain", "without_keys", "host", "port", "uds")
 
 
 def read_config(path: Path | None, given: Mapping[str, Any]) -> ServeConfig:
@@ -206,6 +217,8 @@ def _placed(file: ServeFile, folder: Path) -> dict[str, Any]:
     if file.audit is not None:
         section = file.audit.model_dump(exclude_none=True)
         told["audit"] = AuditFile(**section | {n: Path(path(section[n])) for n in ("path", "key_file") if n in section})
+    if file.replicas is not None:
+        told["replicas"] = Replicas(**file.replicas.model_dump())
     if file.record is not None:
         told["record"] = RecordingFile(Path(path(file.record.path)), file.record.texts)
     return told

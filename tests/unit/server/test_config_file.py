@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ig_guardrail.errors import RequestError
+from ig_guardrail.integrations.openai_server.serving import check
 from ig_guardrail.integrations.openai_server.settings.serve_file import read_config
 from ig_guardrail.settings import AuditFile, Limits, RecordingFile
 from tests.golden.conversations import POLITE
@@ -138,3 +139,33 @@ def test_beyond_this_machine_keys_are_asked_for(host: str) -> None:
 @pytest.mark.parametrize("given", [{"host": "127.0.0.1"}, {"host": "::1"}, {"host": "localhost"}, {"uds": "s"}])
 def test_on_this_machine_none_are_needed(given: dict[str, str]) -> None:
     assert read_config(None, given).keys is None
+
+
+@pytest.mark.parametrize(
+    ("text", "least", "most"), [("2", 2, 2), ("{most: 4}", 1, 4), ("{least: 2, most: 3, requests: 4, tokens: 9}", 2, 3)]
+)
+def test_replicas_are_a_number_or_bounds(tmp_path: Path, text: str, least: int, most: int) -> None:
+    (tmp_path / "serve.yaml").write_text(f"ledger: spent.sqlite\nreplicas: {text}\n")
+    replicas = read_config(tmp_path / "serve.yaml", {}).replicas
+    assert replicas is not None
+    assert (replicas.least, replicas.most) == (least, most)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("replicas: 2", "2 replicas cannot share a ledger in memory"),
+        ("replicas: {least: 3, most: 2}", "at least 3 are more than at most 2"),
+        ("replicas: 0", "greater than or equal to 1"),
+        ("replicas: true", "replicas"),
+    ],
+)
+def test_replicas_that_cannot_be_are_refused(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "serve.yaml").write_text(f"{text}\n")
+    with pytest.raises(RequestError, match=told):
+        read_config(tmp_path / "serve.yaml", {})
+
+
+def test_one_replica_may_keep_its_ledger_in_memory(tmp_path: Path) -> None:
+    (tmp_path / "serve.yaml").write_text("replicas: 1\n")
+    assert "replicas: 1 to 1, by Ray Serve" in check(read_config(tmp_path / "serve.yaml", {}))

@@ -1,0 +1,159 @@
+"""Puts the application together: what it is given, what it must have, and its parts as Ray Serve deploys them."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import ray
+from ray import serve
+from ray.serve.config import (
+    AutoscalingConfig,
+    AutoscalingPolicy,
+    DeploymentActorConfig,
+    HTTPOptions,
+    RequestRouterConfig,
+)
+from ray.serve.handle import DeploymentHandle
+
+from ig_guardrail.errors import GuardrailError, RequestError
+from ig_guardrail.integrations.openai_server.served import Place, ServedModel, served_by
+from ig_guardrail.integrations.openai_server.serving import FAREWELL_S, check
+from ig_guardrail.integrations.openai_server.settings.serve_config import Replicas, ServeConfig
+from ig_guardrail.integrations.openai_server.settings.serve_file import read_config
+from ig_guardrail.integrations.openai_server.stored import Bounds
+from ig_guardrail.integrations.ray_serve.front import Front
+from ig_guardrail.integrations.ray_serve.policies import PolicyFiles
+from ig_guardrail.integrations.ray_serve.replica import POLICIES, Opening, Replica
+from ig_guardrail.policy import load_policy
+
+LOG = logging.getLogger(__name__)
+NAME = "ig-guardrail"
+ARGUMENTS = ("config", "replicas")
+AT_HEAD = {"resources": {"node:__internal_head__": 0.001}}  # of the cluster, where the files of policies are
+ROUTER = "ray.serve.experimental.consistent_hash_router:ConsistentHashRouter"
+WORK = "ig_guardrail.integrations.ray_serve.autoscaling:Work"
+
+
+def read_arguments(args: Mapping[str, str]) -> ServeConfig:
+    """The settings that arguments of `serve run` name. Raises RequestError for what cannot be served."""
+    strange = [name for name in args if name not in ARGUMENTS]
+    count = args.get("replicas", "1")
+    if strange or not (count.isdecimal() and int(count) > 0):
+        raise RequestError(
+            f"there is no argument '{strange[0]:.40}'" if strange else f"there cannot be '{count:.40}' replicas",
+            where="serve run",
+            fix="give `config=serve.yaml`, and `replicas=2` where that file does not say how many",
+        )
+    given = {"replicas": Replicas(int(count), int(count))} if "replicas" in args else {}
+    return read_config(Path(args["config"]).resolve() if "config" in args else None, given)
+
+
+def served_of(config: ServeConfig) -> ServedModel:
+    """What a replica serves."""
+    return served_by(config.served_name, config.spec, config.policies, config.canaries)
+
+
+def build(config: ServeConfig, opening: Opening = served_of) -> serve.Application:
+    """The application for a config: a front, the replicas behind it, and what reads policies for them.
+
+    opening: opens what a replica serves
+    Raises GuardrailError for what cannot be served.
+    """
+    check(config)
+    scale = config.replicas or Replicas()
+    sources = _sources(config)
+    policies = {place: load_policy(source) for place, source in sources.items()}
+    files = {place: Path(source) for place, source in sources.items() if Path(source).is_file()}
+    follow = config.spec.reload and bool(files)
+    alike = replace(config, spec=replace(config.spec, reload=False), stored=Bounds(count=0))
+    replicas = serve.deployment(
+        Replica,
+        max_ongoing_requests=config.limits.at_once + config.limits.queue,
+        graceful_shutdown_timeout_s=config.drain + FAREWELL_S,
+        graceful_shutdown_wait_loop_s=0.25,
+        health_check_period_s=2.0,
+        ray_actor_options={"num_cpus": 1, "num_gpus": 1 if config.spec.device.startswith("cuda") else 0},
+        request_router_config=RequestRouterConfig(request_router_class=ROUTER),
+        deployment_actors=[
+            DeploymentActorConfig(
+                name=POLICIES, actor_class=PolicyFiles, init_args=(files,), actor_options={"num_cpus": 0, **AT_HEAD}
+            )
+        ]
+        if follow
+        else [],
+        **_counted(scale),
+    ).bind(alike, opening, policies, follow)
+    return serve.deployment(
+        serve.ingress()(Front),
+        max_ongoing_requests=1_000,
+        graceful_shutdown_timeout_s=config.drain + 2 * FAREWELL_S,
+        ray_actor_options={"num_cpus": 0},
+    ).bind(alike, replicas)
+
+
+def serve_replicas(config: ServeConfig, opening: Opening = served_of) -> None:
+    """Serve until SIGTERM or Ctrl-C, on the cluster that `RAY_ADDRESS` names, else on this machine.
+
+    opening: opens what a replica serves
+
+    Raises GuardrailError for what cannot be served, before it listens.
+    """
+    if config.uds is not None:
+        raise RequestError("replicas cannot listen on a unix socket", where="uds", fix="give a host and a port")
+    application = build(config, opening)
+    over = threading.Event()
+    ray.init(include_dashboard=False, ignore_reinit_error=True)
+    try:
+        for sent in (signal.SIGTERM, signal.SIGINT):  # in place of Ray's own
+            signal.signal(sent, lambda *_: over.set())
+        serve.start(http_options=HTTPOptions(host=config.host, port=config.port))
+        front = _deployed(application)
+        print(f"serving {config.served_name} at http://{config.host}:{config.port}/v1", file=sys.stderr, flush=True)
+        over.wait()
+        front.drain.remote().result()
+        serve.delete(NAME)  # waits for what runs, while connections stay open
+    finally:
+        serve.shutdown()
+        ray.shutdown()
+
+
+def _deployed(application: serve.Application) -> DeploymentHandle:
+    """Its front. Raises GuardrailError where its parts do not start."""
+    try:
+        return serve.run(application, name=NAME)
+    except RuntimeError as error:
+        raise GuardrailError(
+            "the replicas did not start",
+            where="serve",
+            why="Ray Serve gave up on them; what each of them said stands above",
+            fix="try `ig-guardrail serve` without `--replicas`, which says it once",
+        ) from error
+
+
+def _counted(scale: Replicas) -> dict[str, object]:
+    """How many replicas, as Ray Serve is told."""
+    if scale.least == scale.most:
+        return {"num_replicas": scale.least}
+    return {
+        "autoscaling_config": AutoscalingConfig(
+            min_replicas=scale.least,
+            max_replicas=scale.most,
+            target_ongoing_requests=scale.requests,
+            policy=AutoscalingPolicy(policy_function=WORK, policy_kwargs={"tokens": scale.tokens}),
+        )
+    }
+
+
+def _sources(config: ServeConfig) -> dict[Place, str | Path]:
+    found: dict[Place, str | Path] = {}
+    for name, policy in config.policies.items():
+        found[name, "stable"] = policy
+        if name in config.canaries:
+            found[name, "canary"] = str(config.canaries[name].policy)
+    return found

@@ -1,0 +1,157 @@
+"""Two replicas under load: what callers get, what the books say, and which policy held, while processes are killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator
+from itertools import count, islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_socket import enable_socket
+
+from tests.scale.postgres import ThrowAway, thrown_away
+from tests.scale.standing import BUDGET, Came, Stand
+
+pytestmark = pytest.mark.skipif("IG_TEST_SCALE" not in os.environ, reason="$IG_TEST_SCALE is not set")
+CONVERSATIONS = 200
+CLEAN = {f"{how} {code}" for how in ("event", "503") for code in ("replica_lost", "guard_unavailable")}
+SOON_S = 2.0  # in which all replicas are under a new policy
+
+
+@pytest.fixture(autouse=True)
+def _no_network() -> None:
+    enable_socket()
+
+
+@pytest.fixture
+async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
+    enable_socket()
+    made = Stand(tmp_path, str(tmp_path / "ledger.sqlite"))
+    yield made
+    await made.client.close()
+    assert made.process.poll() == 0 or made.stop() == 0
+
+
+async def test_every_conversation_keeps_its_books_while_a_replica_is_killed_and_the_store_restarts(
+    tmp_path: Path,
+) -> None:
+    enable_socket()
+    with thrown_away() as postgres:
+        stand = Stand(tmp_path, postgres.address)
+        try:
+            await _answers_under_load(stand, postgres)
+        finally:
+            await stand.client.close()
+            code = stand.stop()
+            stand.books.close()
+    assert code == 0
+
+
+async def _answers_under_load(stand: Stand, postgres: ThrowAway) -> None:
+    first, _ = stand.replicas()
+    names = [f"conversation {number}" for number in range(CONVERSATIONS)]
+    asked = [asyncio.create_task(stand.ask(name, tokens)) for tokens in (200, 120) for name in names]
+    came = asyncio.as_completed(asked)
+    for one in islice(came, 40):
+        await one
+    os.kill(first, signal.SIGKILL)
+    for one in islice(came, 160):
+        await one
+    await asyncio.to_thread(postgres.stop, "immediate")
+    await asyncio.to_thread(postgres.start)
+    ended = await asyncio.gather(*asked)
+    print(Counter(one.error or "whole" for one in ended))
+    assert all(one.whole != bool(one.error) for one in ended)
+    assert {one.error for one in ended if one.error} <= CLEAN
+    for name in names:
+        spent = stand.spent(name)
+        assert sum(one.dread for one in ended if one.conversation == name) <= spent <= BUDGET
+        assert spent + await stand.remaining(name) == pytest.approx(BUDGET)
+    assert {True, False} == {one.whole for one in ended}
+
+
+async def test_a_new_policy_is_seen_by_all_replicas_and_by_each_request_as_one(stand: Stand) -> None:
+    loop = asyncio.get_running_loop()
+    came: list[Came] = []
+
+    async def ask_on(own: int) -> None:
+        began = 0.0
+        while began < soon:
+            came.append(one := await stand.ask(f"{own} {len(came)}", 40, n=2))
+            began = one.began
+
+    await stand.ask("warm", 8)
+    for version in (1, 2, 3):
+        stand.write(version)
+        written = loop.time()
+        soon, before = written + SOON_S, len(came)
+        await asyncio.gather(*(ask_on(own) for own in range(8)))
+        new = came[before:]
+        assert all(one.whole and len({each["policy"]["sha256"] for each in one.receipts}) == 1 for one in new)
+        late = [one for one in new if one.receipts[0]["policy"]["version"] != f"1.0.{version}"]
+        print(version, len(new), max((one.began - written for one in late), default=0.0))
+        assert all(one.began < soon for one in late)  # and each caller began one behind that
+
+
+async def test_replicas_that_are_told_to_stop_end_what_runs(stand: Stand) -> None:
+    asked = [asyncio.create_task(stand.ask(f"late {number}")) for number in range(24)]
+    await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+    code = await asyncio.to_thread(stand.stop)
+    came = await asyncio.gather(*asked)
+    assert [one.error for one in came if not one.whole] == []
+    assert code == 0
+
+
+async def test_what_still_runs_when_the_time_to_drain_is_over_is_told_so(tmp_path: Path) -> None:
+    enable_socket()
+    stand = Stand(tmp_path, str(tmp_path / "ledger.sqlite"), drain=0.1)
+    asked = [asyncio.create_task(stand.ask(f"late {number}")) for number in range(24)]
+    await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+    code = await asyncio.to_thread(stand.stop)
+    came = await asyncio.gather(*asked)
+    await stand.client.close()
+    assert {one.error for one in came if not one.whole} <= {"event server_stopping", "503 server_stopping"}
+    assert code == 0
+
+
+async def test_a_conversation_finds_its_prompt_on_the_replica_that_read_it(tmp_path: Path) -> None:
+    enable_socket()
+    stand = Stand(tmp_path, str(tmp_path / "ledger.sqlite"), embedded=True)
+    known = []
+    for number in range(6):
+        said: list[Any] = [
+            {
+                "role": "system",
+                "content": f"You are a gardener, number {number}. " + "You like roses and tulips. " * 20,
+            },
+            {"role": "user", "content": f"What is number {number} in your garden?"},
+        ]
+        for _ in range(2):
+            answer = await stand.client.chat.completions.create(model="toy", messages=said, max_tokens=4)
+            said += [answer.choices[0].message, {"role": "user", "content": "And what else?"}]
+        known.append(answer.ig_guardrail["tokens"]["cached"])
+    await stand.client.close()
+    assert stand.stop() == 0
+    assert min(known) > 100
+
+
+async def test_a_replica_is_added_where_there_is_work_for_two(tmp_path: Path) -> None:
+    enable_socket()
+    bounds = "{least: 1, most: 2, requests: 100, tokens: 1000}"  # so it is the tokens that tell
+    stand = Stand(tmp_path, str(tmp_path / "ledger.sqlite"), replicas=bounds)
+    assert len(stand.replicas()) == 1
+    number = count()
+
+    async def ask_on() -> None:
+        while len(stand.replicas()) < 2:
+            assert (await stand.ask(f"busy {next(number)}")).whole
+
+    async with asyncio.timeout(400):
+        await asyncio.gather(*(ask_on() for _ in range(16)))
+    await stand.client.close()
+    assert stand.stop() == 0
