@@ -75,19 +75,6 @@ def test_filling_twice_changes_nothing(report: ModuleType, results: Path) -> Non
     assert report.fill(once, sections(report, "bench"), results) == once
 
 
-def test_the_short_comparison_holds_the_closest_rivals(report: ModuleType, tmp_path: Path) -> None:
-    known = ["none", "cut", "rollback_retry (retries 64)", "inference_guard (retries 4)"]
-    figures = {key: [0.5, 0.4, 0.6, 9] for key in report.SHORT}
-    rows = [
-        {"model": "m", "policy": "p", "strategy": name, "figures": figures} for name in (*known, "deal", "beam_plain")
-    ]
-    stored = {"rows": rows, "prompts": {}, "streams": 1, "failed": 0, "machine": "", "versions": {}}
-    asked = {"sampling": {"max_tokens": 1, "temperature": 1, "top_p": 1}, "seeds": [0], "models": [], "policies": []}
-    (tmp_path / "equal.json").write_text(json.dumps({**stored, "config": {**asked, "reward": None}}))
-    told = report.in_short(tmp_path)
-    assert [line.split(" | ")[0].strip("| ") for line in told.splitlines()[2:]] == known
-
-
 def test_a_marker_without_its_end_is_refused(report: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="<!-- bench:begin --> and its end do not come in pairs"):
         report.fill("<!-- bench:begin -->", sections(report, "bench"), tmp_path)
