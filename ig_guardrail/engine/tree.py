@@ -7,9 +7,9 @@ continue a node.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ig_guardrail.engine.decoding.answer import AnswerDraft, AnswerRules
 from ig_guardrail.engine.futures import closed_error
@@ -72,6 +72,24 @@ class TreeEntry(Generic[S]):
     def draft(self) -> AnswerDraft:
         """A block to be read on from here."""
         return AnswerDraft(self.context.rules, self.node, self.held)
+
+    def forced(self, content: Node | str | tuple[int, ...], text_ids: Callable[[str], tuple[int, ...]]) -> AnswerDraft:
+        """A block that holds what is forced from here on; see `Engine.append`. text_ids: the tokens of a text.
+
+        Raises RequestError for tokens that the model does not have.
+        """
+        draft, rules, finish = self.draft(), self.context.rules, None
+        if isinstance(content, Node):
+            ids, finish = content.answer_ids()[self.node.position :], content.finish
+        elif isinstance(content, str):
+            ids = rules.behind_thought(text_ids(content), self.node.position)
+        else:
+            ids = content
+        rules.language.check(ids, where="token ids")
+        draft.read_all(ids, finish)
+        if isinstance(content, Node):
+            draft.hurried = content.hurried
+        return draft
 
 
 class NodeTree(Generic[S]):
@@ -190,3 +208,21 @@ class NodeTree(Generic[S]):
 
 def _of_account(contexts: dict[int, Context], account: RequestUsage) -> Iterator[int]:
     return (root for root, context in list(contexts.items()) if context.account is account)
+
+
+class TreeCounts:
+    """What an engine tells of its requests, by its tree; see `engine.base.Engine`."""
+
+    _tree: NodeTree[Any]
+
+    def forwards(self, root: Node) -> int:
+        return self._tree.forwards(root)
+
+    def tokens_read(self, root: Node) -> int:
+        return self._tree.tokens_read(root)
+
+    def tokens_cached(self, root: Node) -> int:
+        return self._tree.tokens_cached(root)
+
+    def live_nodes(self) -> int:
+        return self._tree.live_nodes()

@@ -14,12 +14,13 @@ from ig_guardrail.engine.decoding.contexts import ContextRequest
 from ig_guardrail.engine.decoding.operations import TreeOperations
 from ig_guardrail.engine.loop import Loop
 from ig_guardrail.engine.scheduler import Scheduler
+from ig_guardrail.engine.tree import TreeCounts
 from ig_guardrail.types import CallNotation, Draw, Message, Node, Prompt, Sampling, StateEdit, TokenLogprob
 
 LAST_STEP_S = 2.0  # how long a running step may take to notice that the engine was shut down
 
 
-class TreeEngine:
+class TreeEngine(TreeCounts):
     """A token tree over `operations`, whose work runs on `loop`. See `engine.base.Engine` for the contract."""
 
     def __init__(self, operations: TreeOperations, loop: Loop, scheduler: Scheduler) -> None:
@@ -101,18 +102,6 @@ class TreeEngine:
     def close(self, node: Node) -> None:
         self._tree.close(node)
         self._operations.caching.interrupt()
-
-    def forwards(self, root: Node) -> int:
-        return self._tree.forwards(root)
-
-    def tokens_read(self, root: Node) -> int:
-        return self._tree.tokens_read(root)
-
-    def tokens_cached(self, root: Node) -> int:
-        return self._tree.tokens_cached(root)
-
-    def live_nodes(self) -> int:
-        return self._tree.live_nodes()
 
     def shutdown(self) -> None:
         """Close every request and end the engine's thread. Idempotent; work asked for later raises EngineClosed."""

@@ -25,7 +25,7 @@ from ig_guardrail.engine.text.chat import Chat
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 from ig_guardrail.engine.tree import Context, NodeTree
 from ig_guardrail.errors import RequestError
-from ig_guardrail.types import Draw, Finish, Node, TokenLogprob
+from ig_guardrail.types import Draw, Node, TokenLogprob
 
 if TYPE_CHECKING:
     from ig_guardrail.engine.early_exit.layers import Exit
@@ -104,11 +104,7 @@ class TreeOperations:
         rows = []
         for node, content in items:
             entry, start = self.tree.find(node)
-            row = DecodingRow(entry.context, start, entry.draft())
-            row.draft.read_all(*self._content(node, content))
-            if isinstance(content, Node):
-                row.draft.hurried = content.hurried
-            rows.append(row)
+            rows.append(DecodingRow(entry.context, start, entry.forced(content, self.chat.text_ids)))
         return (yield from self._force(rows))
 
     def logprobs(self, node: Node, ids: Sequence[int]) -> EngineWork[list[float]]:
@@ -154,17 +150,6 @@ class TreeOperations:
     def _bias(self, context: Context, more: Sequence[tuple[int, float]]) -> Any:
         self.language.check((token for token, _ in more), where="bias")
         return self.arithmetic.bias((*context.sampling.logit_bias, *more))
-
-    def _content(self, after: Node, content: Node | str | tuple[int, ...]) -> tuple[tuple[int, ...], Finish | None]:
-        if isinstance(content, Node):
-            ids, finish = content.answer_ids()[after.position :], content.finish
-        elif isinstance(content, str):
-            rules = self.tree.context_of(after).rules
-            ids, finish = rules.behind_thought(self.chat.text_ids(content), after.position), None
-        else:
-            ids, finish = content, None
-        self.language.check(ids, where="token ids")
-        return ids, finish
 
 
 def _pass_shape(row: DecodingRow) -> Hashable:

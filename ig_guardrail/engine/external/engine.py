@@ -21,7 +21,7 @@ from ig_guardrail.engine.external.stream import AnswerReader
 from ig_guardrail.engine.loop import settle
 from ig_guardrail.engine.text.detokenize import Detokenizer, Held
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
-from ig_guardrail.engine.tree import Context, NodeTree, RequestUsage, TreeEntry
+from ig_guardrail.engine.tree import Context, NodeTree, RequestUsage, TreeCounts, TreeEntry
 from ig_guardrail.errors import EngineError, GuardrailError, RequestError
 from ig_guardrail.types import CallNotation, Draw, Message, Node, Prompt, Sampling, StateEdit, TokenLogprob
 
@@ -41,8 +41,8 @@ class BlockRequest:
     stop: int
 
 
-class StreamedEngine:
-    """See above, and `engine.base.Engine` for the contract.
+class StreamedEngine(TreeCounts):
+    """See above, and `engine.base.Engine` for the contract. It counts answers begun as forwards, pieces as tokens read.
 
     name   of the model behind it, for receipts
     begin  begins a fresh answer to the one prompt there is
@@ -133,20 +133,6 @@ class StreamedEngine:
             if self._newest.get(key) == node.id or (node.parent is None and key[0] == node.root):
                 reading.close()
         self._tree.close(node)
-
-    def forwards(self, root: Node) -> int:
-        """Answers begun for the request of `root`."""
-        return self._tree.forwards(root)
-
-    def tokens_read(self, root: Node) -> int:
-        """Pieces read of all of them."""
-        return self._tree.tokens_read(root)
-
-    def tokens_cached(self, root: Node) -> int:
-        return self._tree.tokens_cached(root)
-
-    def live_nodes(self) -> int:
-        return self._tree.live_nodes()
 
     def _root(self, prompt: Prompt, sampling: Sampling) -> Node:
         number = self._tree.number()

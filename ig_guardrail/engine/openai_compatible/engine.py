@@ -26,10 +26,10 @@ from ig_guardrail.engine.openai_compatible.asking import Asker
 from ig_guardrail.engine.openai_compatible.drawing import Drawing, Lane, Place
 from ig_guardrail.engine.openai_compatible.orders import ScoreOrder
 from ig_guardrail.engine.text.chat import Chat
-from ig_guardrail.engine.tree import Context, NodeTree, RequestUsage
+from ig_guardrail.engine.tree import NodeTree, RequestUsage, TreeCounts
 from ig_guardrail.errors import EngineError, RequestError
 from ig_guardrail.event_loop import ForkedLoop, LoopThread
-from ig_guardrail.types import CallNotation, Draw, Finish, Message, Node, Prompt, Sampling, StateEdit, TokenLogprob
+from ig_guardrail.types import CallNotation, Draw, Message, Node, Prompt, Sampling, StateEdit, TokenLogprob
 
 R = TypeVar("R")
 
@@ -44,7 +44,7 @@ class ServedModel:
     segment: int
 
 
-class OpenAICompatibleEngine:
+class OpenAICompatibleEngine(TreeCounts):
     """A token tree over a served model. See `engine.base.Engine` for the contract."""
 
     def __init__(self, model: ServedModel, loop: LoopThread) -> None:
@@ -160,18 +160,6 @@ class OpenAICompatibleEngine:
         self._tree.close(node)
         self._loop.call(self._leave_closed)
 
-    def forwards(self, root: Node) -> int:
-        return self._tree.forwards(root)
-
-    def tokens_read(self, root: Node) -> int:
-        return self._tree.tokens_read(root)
-
-    def tokens_cached(self, root: Node) -> int:
-        return self._tree.tokens_cached(root)
-
-    def live_nodes(self) -> int:
-        return self._tree.live_nodes()
-
     def shutdown(self) -> None:
         """Close every request and all connections. Idempotent; work asked for later raises EngineClosed."""
         self._tree.close_all()
@@ -209,22 +197,8 @@ class OpenAICompatibleEngine:
 
     def _forced(self, node: Node, content: Node | str | tuple[int, ...]) -> Lane:
         entry, _ = self._tree.find(node)
-        ids, finish = self._content(entry.context, node, content)
-        self._model.asker.language.check(ids, where="token ids")
-        draft = entry.draft()
-        draft.read_all(ids, finish)
-        if isinstance(content, Node):
-            draft.hurried = content.hurried
+        draft = entry.forced(content, self._model.chat.text_ids)
         return Lane(entry, draft, (0, 0, ()), deque(), [None] * len(draft.ids))
-
-    def _content(
-        self, context: Context, after: Node, content: Node | str | tuple[int, ...]
-    ) -> tuple[tuple[int, ...], Finish | None]:
-        if isinstance(content, Node):
-            return content.answer_ids()[after.position :], content.finish
-        if isinstance(content, str):
-            return context.rules.behind_thought(self._model.chat.text_ids(content), after.position), None
-        return content, None
 
     def _submit(self, nodes: Sequence[Node], work: Any) -> Future[R]:
         """The future of work on nodes of one request, which ends with it."""

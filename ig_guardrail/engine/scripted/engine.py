@@ -15,7 +15,7 @@ from ig_guardrail.engine.grammar.grammar import Grammars
 from ig_guardrail.engine.loop import Loop, settle
 from ig_guardrail.engine.scripted.decoder import HiddenState, Prefix, ScriptedDecoder
 from ig_guardrail.engine.scripted.script import Bias, Script
-from ig_guardrail.engine.tree import NodeTree
+from ig_guardrail.engine.tree import NodeTree, TreeCounts
 from ig_guardrail.errors import RequestError
 from ig_guardrail.types import (
     OUR_FORMAT,
@@ -48,7 +48,7 @@ class Incidents:
     gates: Mapping[tuple[str, int], threading.Event] = field(default_factory=dict)
 
 
-class ScriptedEngine:
+class ScriptedEngine(TreeCounts):
     """A token tree over a script. See `engine.base.Engine` for the contract.
 
     script           what is said
@@ -143,18 +143,6 @@ class ScriptedEngine:
 
     def close(self, node: Node) -> None:
         self._tree.close(node)
-
-    def forwards(self, root: Node) -> int:
-        return self._tree.forwards(root)
-
-    def tokens_read(self, root: Node) -> int:
-        return self._tree.tokens_read(root)
-
-    def tokens_cached(self, root: Node) -> int:
-        return self._tree.tokens_cached(root)
-
-    def live_nodes(self) -> int:
-        return self._tree.live_nodes()
 
     def shutdown(self) -> None:
         """Close every request; work asked for later raises EngineClosed. Idempotent."""

@@ -16,7 +16,7 @@ from ig_guardrail.engine.base import EngineInfo
 from ig_guardrail.engine.decoding.contexts import ContextRequest
 from ig_guardrail.engine.futures import WorkFuture, closed_error
 from ig_guardrail.engine.loop import fail, forked_error
-from ig_guardrail.engine.tree import NodeTree
+from ig_guardrail.engine.tree import NodeTree, TreeCounts
 from ig_guardrail.errors import EngineClosed
 from ig_guardrail.threads import Daemon, ForkSafeLock, Home
 from ig_guardrail.types import CallNotation, Draw, Message, Node, Prompt, Sampling, StateEdit, TokenLogprob
@@ -129,7 +129,7 @@ class TaskFuture(WorkFuture[R]):
         return stopped
 
 
-class VllmEngine:
+class VllmEngine(TreeCounts):
     """A token tree over a model that vLLM runs. See `engine.base.Engine` for the contract, `opening` for how it begins.
 
     What it does not do is refused: edits of hidden states, and reading ahead by an early exit.
@@ -208,18 +208,6 @@ class VllmEngine:
         if not self._home.home.left:
             self._home.call(self._works.sweep)
             self._home.call(self._operations.drop_sessions)
-
-    def forwards(self, root: Node) -> int:
-        return self._tree.forwards(root)
-
-    def tokens_read(self, root: Node) -> int:
-        return self._tree.tokens_read(root)
-
-    def tokens_cached(self, root: Node) -> int:
-        return self._tree.tokens_cached(root)
-
-    def live_nodes(self) -> int:
-        return self._tree.live_nodes()
 
     def shutdown(self) -> None:
         """Close every request and end vLLM. Idempotent; work asked of it later raises EngineClosed."""

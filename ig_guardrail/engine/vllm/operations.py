@@ -19,7 +19,7 @@ from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 from ig_guardrail.engine.tree import Context, NodeTree, TreeEntry
 from ig_guardrail.engine.vllm.orders import Order, Told, digest
 from ig_guardrail.errors import EngineError, RequestError
-from ig_guardrail.types import Draw, Finish, Node, TokenLogprob
+from ig_guardrail.types import Draw, Node, TokenLogprob
 
 if TYPE_CHECKING:
     from ig_guardrail.engine.vllm.requests import Requests, Session
@@ -118,11 +118,7 @@ class Operations:
         blocks = []
         for node, content in items:
             entry, _ = self.tree.find(node)
-            draft = entry.draft()
-            draft.read_all(*self._content(node, content))
-            if isinstance(content, Node):
-                draft.hurried = content.hurried
-            blocks.append((entry, draft))
+            blocks.append((entry, entry.forced(content, self.chat.text_ids)))
         return await self._force(blocks)
 
     async def logprobs(self, node: Node, ids: Sequence[int]) -> list[float]:
@@ -260,17 +256,6 @@ class Operations:
         node = draft.node(self.tree.number(), told.hidden)
         self.tree.grow(entry.context, node, draft.held, (place or Place()) if node.finish is None else None)
         return node
-
-    def _content(self, after: Node, content: Node | str | tuple[int, ...]) -> tuple[tuple[int, ...], Finish | None]:
-        if isinstance(content, Node):
-            ids, finish = content.answer_ids()[after.position :], content.finish
-        elif isinstance(content, str):
-            rules = self.tree.context_of(after).rules
-            ids, finish = rules.behind_thought(self.chat.text_ids(content), after.position), None
-        else:
-            ids, finish = content, None
-        self.language.check(ids, where="token ids")
-        return ids, finish
 
 
 async def together(work: Sequence[Coroutine[Any, Any, R]]) -> list[R]:

@@ -12,11 +12,13 @@ import pytest
 from ig_guardrail.engine.decoding.contexts import ContextRequest
 from ig_guardrail.engine.grammar.grammar import Grammars
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.text.chat import chat_of
 from ig_guardrail.engine.tree import NodeTree
 from ig_guardrail.engine.vllm.operations import Operations
 from ig_guardrail.engine.vllm.orders import Order, Told
 from ig_guardrail.errors import EngineError
 from ig_guardrail.types import Draw, Node, Prompt, Sampling
+from tests.conformance.engine.tiny import tiny_tokenizer
 from tests.conformance.engine.worlds import Babble
 
 WORDS = Babble()
@@ -66,7 +68,8 @@ def operations(*answers: Told | Exception) -> tuple[Operations, Requests]:
     async def prepare(layers: Sequence[int], grammar: str | None) -> None:
         return
 
-    return Operations(NodeTree(), requests, None, LANGUAGE, grammars, info, 32, prepare), requests  # type: ignore[arg-type]
+    chat = chat_of(tiny_tokenizer())
+    return Operations(NodeTree(), requests, chat, LANGUAGE, grammars, info, 32, prepare), requests  # type: ignore[arg-type]
 
 
 async def rooted(made: Operations, layers: tuple[int, ...] = ()) -> Node:
