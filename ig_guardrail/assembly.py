@@ -46,11 +46,10 @@ def open_guardrail(spec: GuardrailSpec | None = None, policy: CompiledPolicy | N
     compiled = policy or load_policy(spec.policy)
     recorder = None if spec.record is None else Recorder(recording_file(spec.record))
     auditor = None if spec.audit is None else Auditor(audit_file(spec.audit))
+    ledger = ledger_at(spec.ledger)  # before the weights: one that cannot be reached is told at once
     engine = open_engine(spec)
     values = open_values(engine, spec.reward, spec.critic)
-    opened = guard(
-        engine, compiled, folder_of(spec.policy), values, ledger_at(spec.ledger), spec.cost_models, spec.limits
-    )
+    opened = guard(engine, compiled, folder_of(spec.policy), values, ledger, spec.cost_models, spec.limits)
     opened.recorder, opened.auditor = recorder, auditor
     return opened
 

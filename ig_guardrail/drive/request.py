@@ -113,7 +113,9 @@ def check(ask: GenerationRequest, limits: Limits) -> None:
     _check_texts("stop", sampling.stop)
     if len(sampling.stop) > limits.stops or any(not 0 < len(s) <= limits.stop_characters for s in sampling.stop):
         allowed = f"at most {limits.stops} strings of 1 to {limits.stop_characters} characters"
-        raise _refuse("stop", f"{len(sampling.stop)} strings", allowed, "each is looked for at every token")
+        lengths = [len(one) for one in sampling.stop]
+        told = f"{len(lengths)} strings of {min(lengths)} to {max(lengths)} characters"
+        raise _refuse("stop", told, allowed, "each is looked for at every token")
     if not ask.turns:
         raise RequestError("the conversation is empty", where="messages", fix="give at least one user message")
     check_size(len(ask.turns), sum(len(turn.text) + len(turn.thought) for turn in ask.turns), limits)
@@ -121,8 +123,12 @@ def check(ask: GenerationRequest, limits: Limits) -> None:
         raise RequestError(
             "the conversation ends with a beginning of the answer",
             where="messages",
-            why="a form, such as a tool call or a schema, is enforced from the first token, and so is a first turn",
-            fix="end with a message of the user, or leave out tools and schemas",
+            why="there is nothing before it that it answers"
+            if len(ask.turns) == 1
+            else "a form, such as a tool call or a schema, is enforced from the first token",
+            fix="put a message of the user before it"
+            if len(ask.turns) == 1
+            else "end with a message of the user, or leave out tools and schemas",
         )
     check_language(ask.language)
     thoughts = (turn.thought for turn in ask.turns)

@@ -36,6 +36,7 @@ def ledger_at(place: str | Path | Ledger | None) -> Ledger | None:
 def kept_at(place: str | Path) -> SQLiteLedger | PostgresLedger:
     """The same of a place. Raises LedgerError, MissingExtra."""
     if not isinstance(place, str) or not is_address(place):
+        _demand_path(str(place))
         return SQLiteLedger(place)
     if not place.startswith(SCHEMES):
         raise LedgerError(
@@ -51,6 +52,17 @@ def kept_at(place: str | Path) -> SQLiteLedger | PostgresLedger:
         if ledger is None:
             ledger = _OPEN[place] = PostgresLedger(place)
         return ledger
+
+
+def _demand_path(place: str) -> None:
+    """Raises LedgerError for an address that lost a slash, as in a `Path`; its password is not told."""
+    if place.lower().startswith(tuple(scheme.rstrip("/") for scheme in SCHEMES)):
+        raise LedgerError(
+            "the address of the ledger is not written whole",
+            where="ledger",
+            why="it begins as PostgreSQL's do, and lacks the two slashes; a `Path` keeps one of them",
+            fix="give it as a text, postgresql://USER@HOST/DATABASE",
+        )
 
 
 _TURN: Final = ForkSafeLock()

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired
 
-from langchain_core.messages import AIMessage, AnyMessage, ChatMessage, ToolMessage
+from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
 from langchain_core.runnables.config import ensure_config, var_child_runnable_config
 from langchain_core.tools import BaseTool
 from typing_extensions import override
@@ -29,7 +29,7 @@ from ig_guardrail.extras import absence
 from ig_guardrail.integrations.langchain.answer_check import AnswerCheck, Refusal
 from ig_guardrail.integrations.langchain.check_lines import CheckedText, check_entry
 from ig_guardrail.integrations.langchain.messages.blocks import PROVIDER, RECORD, is_refusal
-from ig_guardrail.integrations.langchain.messages.conversation import ROLES, reader_of
+from ig_guardrail.integrations.langchain.messages.conversation import is_input, texts_told
 from ig_guardrail.integrations.langchain.payer import Payers, TenantOf, conversation_of, with_conversation
 from ig_guardrail.integrations.langchain.structured import AnswerRefused
 from ig_guardrail.integrations.langchain.text_checks import CheckOpening, PromptScore, TextChecks, readings
@@ -164,7 +164,7 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
         rule = checks.policy.prompt
         if rule is None or rule.on_exceed != "refuse":
             return None
-        read = [(one, *self._read(checks, one)) for one in state["messages"] if _is_input(one)]
+        read = [(one, *self._read(checks, one)) for one in state["messages"] if is_input(one)]
         bad = [(message, fault, score) for message, fault, score in read if fault is not None]
         if not bad:
             return None
@@ -254,7 +254,7 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
     def _read(self, checks: TextChecks, message: AnyMessage) -> tuple[Refusal | None, PromptScore]:
         """Why an input is refused, with what is wrong about its form; None if it is not. And its worst text's score."""
         try:
-            texts = reader_of(message, self._unjudged).texts(message.content, "messages")
+            texts = texts_told(message, "messages", self._unjudged)
         except RequestError as error:
             return Refusal(f": {error.what}"), PromptScore()
         scores = [checks.prompt(text) for text in texts]
@@ -313,9 +313,3 @@ def _going_on(request: ToolCallRequest) -> ToolCallRequest:
     if name is not None:
         request.runtime.config.update(with_conversation(request.runtime.config, name))
     return request
-
-
-def _is_input(message: AnyMessage) -> bool:
-    """Whether a message is an input turn or a tool's result."""
-    role = message.role if isinstance(message, ChatMessage) else message.type
-    return ROLES.get(role) in ("user", "tool")

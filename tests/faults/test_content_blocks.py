@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
+from functools import partial
 from typing import Any, get_args, get_type_hints
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.messages import content as standard
 
 from ig_guardrail import AnswerRefused, ChatIGGuardrail, GuardedChatModel, GuardInput
@@ -171,6 +173,19 @@ def test_the_prompt_check_reads_every_kind(name: str) -> None:
         assert other.invoke(messages).text == CALM
 
 
+@pytest.mark.parametrize("message", [HumanMessage, partial(ChatMessage, role="user")])
+def test_another_model_is_told_the_name_of_a_speaker_so_it_is_read(message: Callable[..., BaseMessage]) -> None:
+    """Our own models are not: chat templates have no place for it."""
+    bad, good = ([message(content="hi", name=name)] for name in (BAD, "Ada"))
+    other = GuardedChatModel(inner=teller(CALM), policy=compiled())
+    assert other.invoke(bad).text == REFUSAL
+    assert other.invoke(good).text == CALM
+    with pytest.raises(AnswerRefused):
+        GuardInput(compiled()).invoke(bad)
+    assert GuardInput(compiled()).invoke(good) is good
+    assert messages_of(bad)[0].text == "hi"
+
+
 @pytest.mark.parametrize("name", NO_TEXT)
 def test_what_is_no_text_is_refused_with_its_place(name: str) -> None:
     other = GuardedChatModel(inner=teller(CALM), policy=compiled())
@@ -199,6 +214,12 @@ def test_other_kinds_are_still_refused_then() -> None:
     for name in ("file", "audio", "document, packed", "text with an image", "unknown kind"):
         with pytest.raises(RequestError, match="is not text"):
             model.invoke([HumanMessage([NO_TEXT[name]])])
+
+
+@pytest.mark.parametrize("name", ["text without text", "text that is none", "text with an image"])
+def test_a_block_of_text_that_is_refused_is_not_told_to_be_no_text(name: str) -> None:
+    with pytest.raises(RequestError, match="not text alone: it has none, or something beside it"):
+        messages_of([HumanMessage([NO_TEXT[name]])])
 
 
 def test_text_within_what_is_passed_over_is_read_all_the_same() -> None:

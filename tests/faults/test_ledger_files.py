@@ -14,10 +14,12 @@ from typing import Any
 
 import pytest
 
+from ig_guardrail.assembly import open_guardrail
 from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.errors import GenerationFailed, LedgerError
 from ig_guardrail.integrations.langchain.guarded_model import GuardedChatModel
 from ig_guardrail.ledger import AccountKey, LedgerEntry, Limit, SQLiteLedger
+from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.types import Message, Sampling, SearchSettings
 from tests.golden.conversations import POLITE, RUDE, compiled
 from tests.toys import LetterCost, guardrail, letters, toy_budget, toy_policy
@@ -54,6 +56,11 @@ def asked(path: Path, text: str) -> list[Any]:
         return connection.execute(text).fetchall()
     finally:
         connection.close()
+
+
+def test_a_ledger_that_cannot_be_used_is_told_before_a_model_is_opened(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError):
+        open_guardrail(GuardrailSpec(str(tmp_path / "no-model"), ledger=str(tmp_path / "no-folder" / "ledger.db")))
 
 
 # ------------------------------------------------------------------------------------------------ whose, which version

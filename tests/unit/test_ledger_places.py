@@ -54,6 +54,14 @@ def test_an_address_that_is_cut_in_the_wrong_place_is_not_told(address: str) -> 
     assert SECRET not in "".join(traceback.format_exception(raised.value))
 
 
+@pytest.mark.parametrize("kind", [str, Path])
+@pytest.mark.parametrize("begins", ["postgresql:/", "postgres:", "PostgreSQL:/"])
+def test_an_address_without_its_slashes_is_no_path_and_is_not_told(kind: type[str | Path], begins: str) -> None:
+    with pytest.raises(LedgerError, match="the address of the ledger is not written whole") as raised:
+        ledger_at(kind(f"{begins}guard:{SECRET}@db.example/rails"))
+    assert SECRET not in "".join(traceback.format_exception(raised.value))
+
+
 def test_a_database_that_cannot_be_reached_is_told_without_its_password(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match="the ledger cannot be used: connection") as raised:
         ledger_at(f"postgresql://guard:{SECRET}@/rails?host={tmp_path}")

@@ -250,7 +250,7 @@ def _size(states: TokenStates, tokenizer: Any, name: str, where: str) -> int:
 def _json(file: Path, name: str, where: str) -> Any:
     try:
         return json.loads(_read(file, name, where))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _unfit(name, where, f"{file.name} is not JSON: {error}") from error
 
 

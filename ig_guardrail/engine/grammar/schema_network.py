@@ -9,7 +9,7 @@ from typing import Any
 
 from ig_guardrail.engine.grammar.network import ANY, Automaton, Letters, Net, Unread, common, letters, product, without
 from ig_guardrail.engine.grammar.pattern_network import at_least, found
-from ig_guardrail.schemas import CHECKED
+from ig_guardrail.schemas import CHECKED, LAYOUT
 
 MOST_REMAINDERS = 2_000
 
@@ -19,8 +19,13 @@ _PLAIN = without(ANY, ((0, 31), (34, 34), (92, 92), (127, 127), (0xD800, 0xDFFF)
 _CONTROLS: Letters = ((0, 31),)
 
 
-def rule_of(net: Net, schema: Mapping[str, Any]) -> int:
-    """A rule of a network that reads JSON of a written schema; what it leaves to a check is checked at its end."""
+def rule_of(net: Net, schema: Any) -> int:
+    """A rule of a network that reads JSON of a written schema; what it leaves to a check is checked at its end.
+
+    Raises Unread for JSON that is laid out otherwise: ways to its end would be ways that its grammar does not allow.
+    """
+    if not isinstance(schema, Mapping) or schema.get("x-guidance") != LAYOUT:
+        raise Unread("its JSON is laid out otherwise")
     rule = net.rule()
     _Schemas(net, schema).value(schema, net.entry[rule], net.exit[rule])
     if CHECKED in schema:

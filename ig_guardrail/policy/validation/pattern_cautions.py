@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import chain, pairwise
@@ -15,6 +16,7 @@ from ig_guardrail.policy.validation.patterns import border_at_letter, least_leng
 from ig_guardrail.policy.validation.regex import Asserts, Either, Part, Reads, Repeat, branches, parsed, spread, widths
 from ig_guardrail.policy.validation.semantics import model_names, pattern_texts
 from ig_guardrail.policy.yaml.tree import Scalar
+from ig_guardrail.text.normalisation import folded, seen
 
 MOST_WAYS = 64
 HARMLESS = (
@@ -26,6 +28,9 @@ HARMLESS = (
 )
 _INSIDE = EVERYWHERE - {one for one in EVERYWHERE if one[0] == NONE}
 _ESCAPED_BY_YAML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\xa0\u2028\u2029]")
+_NO_COUNT = re.compile(r"\{,\d+\}")
+_UNSEEN_AT_LETTER = re.compile(r"(?<=[A-Za-z])[\u00ad\u034f\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
+_BESIDE_LATIN = re.compile(r"(?<=[A-Za-z])[^\W\d_\x00-\x7f]|[^\W\d_\x00-\x7f](?=[A-Za-z])")
 _CAPITALS = re.compile("[A-Z]{3,}")
 _ESCAPES = {"\x08": r"\b", "\x07": r"\a", "\x0b": r"\v", "\x0c": r"\f", "\x1b": r"\e", "\x00": r"\0", "\x85": r"\N"}
 _ESCAPES |= {"\xa0": r"\_", "\u2028": r"\L", "\u2029": r"\P"}
@@ -47,6 +52,7 @@ def pattern_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
             outer_spaces(pattern, place),
             shouted(pattern, place),
             named_twice(pattern, place),
+            disguised(pattern, place),
         )
     for index, rule in enumerate((draft.value("tools") or {}).get("arguments") or ()):
         if "matches" in rule:
@@ -55,6 +61,7 @@ def pattern_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
                 *never(rule["matches"], None, place),
                 *open_dots(rule["matches"], place),
                 *named_twice(rule["matches"], place),
+                *disguised(rule["matches"], place),
             ]
     for model in model_names(draft):
         yield from idle(draft, model, [one for one in pattern_texts(draft) if one[0] == model])
@@ -237,6 +244,34 @@ def outer_spaces(pattern: str, place: _Place) -> Iterator[Diagnostic]:
         message = f"a {what} stands {where} this pattern"
         label = "it is part of every match"
         yield place.spot(at, len(pattern) - at if not front else 1).fault("P128", message, label=label, help=advice)
+
+
+def disguised(pattern: str, place: _Place) -> Iterator[Diagnostic]:
+    """Characters in a row that are not what they look like; in a class, or as an escape, they are meant."""
+    for parts in _sequences(parsed(pattern)):
+        run = [one if isinstance(one, Reads) and one.form == "letter" else None for one in parts]
+        text = "".join(one.written if one and len(one.written) == 1 else "\n" for one in run)
+        found = _NO_COUNT.search(text) or _UNSEEN_AT_LETTER.search(text) or _look_alike(text)
+        first = run[found.start()] if found else None
+        if found is None or first is None:
+            continue
+        label, advice = "these characters, and no count", f"write `{{0{found[0][1:]}` for a count, else `\\{{`"
+        if not seen(found[0]):
+            label = f"U+{ord(found[0]):04X}, which nobody sees"
+            advice = "delete it; if it is meant, write its number: `\\x{...}`"
+        elif not found[0].isascii():
+            label = unicodedata.name(found[0]).lower()
+            advice = f"write the letter {quoted(folded(found[0]))}; if it is meant, put it into a class, `[...]`"
+        message = "a part of this pattern is not what it looks like"
+        yield place.spot(first.at, len(found[0])).fault("P156", message, label=label, help=advice)
+
+
+def _look_alike(text: str) -> re.Match[str] | None:
+    """A letter of another script that stands for a Latin one beside Latin letters."""
+    for one in _BESIDE_LATIN.finditer(text):
+        if "LATIN" not in unicodedata.name(one[0], "LATIN") and folded(one[0]).isascii():
+            return one
+    return None
 
 
 def shouted(pattern: str, place: _Place) -> Iterator[Diagnostic]:

@@ -80,7 +80,7 @@ def _unfit(kind: str, path: Path, value: str, spot: Spot, code: str) -> Iterator
         cards = [place / CARD for place in (path, *sorted(path.iterdir())) if (place / CARD).is_file()]
         with cards[0].open("rb") as file:
             found = json.loads(file.read(_MOST)).get("kind")
-    except (OSError, ValueError, AttributeError, IndexError):
+    except (OSError, ValueError, AttributeError, IndexError, RecursionError):
         label = f"it holds no {CARD} that can be read"
         advice = "name the folder that a `ig-guardrail train` command wrote"
         yield spot.fault(code, f"{quoted(value)} is no artifact", label=label, help=advice)

@@ -26,6 +26,7 @@ from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, listed,
 from ig_guardrail.policy.diagnostics.suggest import suggest, suggest_hazard
 from ig_guardrail.policy.validation import patterns
 from ig_guardrail.policy.yaml.tree import Scalar
+from ig_guardrail.text.normalisation import seen
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
@@ -187,7 +188,7 @@ def _text(most: int, scalar: Scalar, spot: Spot) -> str | Diagnostic:
     if stray:
         message = f"{_name(spot)} holds U+{ord(stray[0]):04X}, which cannot be shown"
         return spot.fault("P028", message, help="delete it; write other characters as they are, not as escapes")
-    if not text:
+    if not seen(text).strip():
         return spot.fault(
             "P028", f"{_name(spot)} is blank", label="needs text", help="write the text, or delete the key"
         )

@@ -84,8 +84,12 @@ class InnerAnswer:
                 self._cut = name
                 text += f"\n{written_to(name)}"
                 break
-            text += _whole(whole, f"\n{format_call(name, arguments, part['id'])}")
-            call = tool_call_chunk(name=name, args=_json(arguments), id=part["id"], index=index)
+            try:
+                told, args = format_call(name, arguments, part["id"]), _json(arguments)
+            except RecursionError as error:
+                raise _unreadable(name) from error
+            text += _whole(whole, f"\n{told}")
+            call = tool_call_chunk(name=name, args=args, id=part["id"], index=index)
             self._calls.append((self._words + len(text), call))
         self._read = self._words + len(text)
         return text
@@ -133,7 +137,7 @@ class InnerAnswer:
         cut_off = self.finish == "length"
         try:
             arguments = json.loads(part["args"] or ("" if cut_off else "{}"))
-        except ValueError:
+        except (ValueError, RecursionError):
             arguments = None
         if isinstance(arguments, dict) and part["name"]:
             return arguments

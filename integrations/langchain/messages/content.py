@@ -205,8 +205,9 @@ def _is_block(value: Any) -> bool:
 
 
 def not_text(kind: Any, where: str) -> RequestError:
+    what = "is not text alone: it has none, or something beside it" if kind in RUNNING else "is not text"
     return RequestError(
-        f"there is a content block of type '{kind}', which is not text",
+        f"there is a content block of type '{kind}', which {what}",
         where=where,
         why="the model reads text only, and leaving the block out would change what was asked",
         fix="say it in words, in a block {'type': 'text', 'text': ...}",

@@ -65,7 +65,7 @@ def messages_of(
 
 
 def _role(message: BaseMessage, index: int) -> Role:
-    named = message.role if isinstance(message, ChatMessage) else message.type.removesuffix("MessageChunk").lower()
+    named = _called(message)
     if named not in ROLES:
         raise RequestError(
             f"a message of role '{named}' has no place in a conversation",
@@ -75,11 +75,18 @@ def _role(message: BaseMessage, index: int) -> Role:
     return ROLES[named]
 
 
+def _called(message: BaseMessage) -> str:
+    return message.role if isinstance(message, ChatMessage) else message.type.removesuffix("MessageChunk").lower()
+
+
 def _turn(message: BaseMessage, index: int, unjudged: Container[str], elsewhere: bool) -> Message:
     """A message as a turn; what an assistant said is kept apart from what it called."""
-    reader, content, where = reader_of(message, unjudged), _content(message), f"messages[{index}].content"
-    other = elsewhere and not isinstance(message, AIMessage)
-    text = "\n\n".join(reader.texts(content, where)) if other else reader.text(content, where)
+    where, other = f"messages[{index}].content", elsewhere and not isinstance(message, AIMessage)
+    text = (
+        "\n\n".join(texts_told(message, where, unjudged))
+        if other
+        else reader_of(message, unjudged).text(_content(message), where)
+    )
     role, made = _role(message, index), message.tool_calls if isinstance(message, AIMessage) else []
     lines = [*([text] if text else []), *(format_call(call["name"], call["args"]) for call in made)]
     calls = tuple(ToolCall(call["name"], call["args"], call["id"]) for call in made)
@@ -110,6 +117,17 @@ def thought_of(message: AIMessage) -> str:
     told = [block.get("reasoning") or block.get("thinking") for block in blocks]
     told = [one for one in told if isinstance(one, str)] or [message.additional_kwargs.get(THOUGHT)]
     return "".join(one for one in told if isinstance(one, str))
+
+
+def texts_told(message: BaseMessage, where: str, unjudged: Container[str] = ()) -> list[str]:
+    """What another model is told of an input: its content, and who speaks; a tool's name is the host's to choose."""
+    texts = reader_of(message, unjudged).texts(message.content, where)
+    return [*texts, message.name] if message.name and ROLES.get(_called(message)) != "tool" else texts
+
+
+def is_input(message: BaseMessage) -> bool:
+    """Whether a message comes from outside: of a user, a tool, or a role that is not known."""
+    return ROLES.get(_called(message)) not in ("system", "assistant")
 
 
 def reader_of(message: BaseMessage, unjudged: Container[str] = ()) -> ContentReader:

@@ -534,7 +534,7 @@ def _rows(node: Node, world: World) -> list[float]:
 
 PAIR = """start: %json {"type": "object", "properties": {"a": {"type": "integer", "minimum": 0, "maximum": 99},
     "b": {"enum": ["x", "y"]}}, "required": ["a", "b"], "additionalProperties": false,
-    "x-guidance": {"whitespace_flexible": false}}"""
+    "x-guidance": {"whitespace_flexible": false, "item_separator": ", ", "key_separator": ": "}}"""
 
 
 def test_answers_have_the_form_of_their_grammar(world: World) -> None:
@@ -565,7 +565,7 @@ def test_tokens_that_no_form_begins_with_cannot_be_forced(world: World) -> None:
     root = world.root(Sampling(grammar=PAIR))
     with pytest.raises(EngineError, match="left the form"):
         world.engine.append([(root, "I like the sea.")]).result()
-    (node,) = world.engine.append([(root, '{"a":4')]).result()
+    (node,) = world.engine.append([(root, '{"a": 4')]).result()
     assert json.loads(world.blocks(node, 60).text)["a"] in (4, *range(40, 50))
 
 
@@ -573,9 +573,10 @@ def test_expansion_stays_within_the_form(world: World) -> None:
     root = world.root(Sampling(grammar=PAIR))
     children = world.engine.expand(root, 5).result()
     assert [child.ids for child in children] == [(token,) for token, _ in world.engine.top_logprobs(root, 5).result()]
+    assert children
     for child in children:
         assert child.text
-        assert '{"a":'.startswith(child.text[:5])
+        assert '{"a": '.startswith(child.text[:6])
 
 
 @pytest.mark.parametrize("grammar", ["start: nothing", "x" * 500_001, 'start: %json {"type": "nonsense"}'])

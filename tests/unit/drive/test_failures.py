@@ -261,7 +261,7 @@ def test_the_unguarded_stream_is_marked_and_uncharged() -> None:
         ({"top_p": 0.0}, "top_p is 0.0"),
         ({"top_k": -1}, "top_k is -1"),
         ({"min_p": 2.0}, "min_p is 2.0"),
-        ({"stop": ("",)}, "stop is 1 strings"),
+        ({"stop": ("ok", "")}, "stop is 2 strings of 0 to 2 characters"),
     ],
 )
 def test_requests_that_cannot_be_served_say_why(change: dict[str, Any], message: str) -> None:

@@ -386,9 +386,10 @@ def _second(parts: list[Any]) -> list[Any]:
     return [call_part(one["name"], one["args"], "their-2", 1) for part in parts for one in part.tool_call_chunks]
 
 
-def test_a_call_that_cannot_be_read_fails_the_answer() -> None:
+@pytest.mark.parametrize("args", ['{"name": "a"', '{"a": %s}' % ("[" * 100_000 + "]" * 100_000)], ids=["cut", "deep"])
+def test_a_call_that_cannot_be_read_fails_the_answer(args: str) -> None:
     with pytest.raises(GenerationFailed, match="a call of 'read_file' whose arguments are no JSON object"):
-        guarded([call_part("read_file", '{"name": "a"')]).invoke("Read it.")
+        guarded([call_part("read_file", args)]).invoke("Read it.")
 
 
 def test_a_model_that_does_not_stream_is_read_whole() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from langchain.agents import create_agent
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, ChatMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 
@@ -92,6 +92,17 @@ async def test_an_input_that_the_policy_refuses_ends_the_run(text: str) -> None:
         assert messages[-1].content == REFUSAL
         assert messages[-1].content_blocks[0]["type"] == "refusal"
         assert messages[-1].response_metadata["finish_reason"] == "content_filter"
+
+
+def test_the_name_of_a_speaker_is_a_part_of_the_input() -> None:
+    (emptied, refused) = agent().invoke({"messages": [HumanMessage("Go.", name="blockhead")]})["messages"]
+    assert (emptied.name, refused.content) == (None, REFUSAL)
+
+
+@pytest.mark.parametrize("role", ["user", "USER", "critic"])
+def test_what_is_of_no_known_role_is_an_input(role: str) -> None:
+    messages = agent().invoke({"messages": [ChatMessage("Hello, blockhead.", role=role)]})["messages"]
+    assert [message.text for message in messages] == [REMOVED, REFUSAL]
 
 
 def test_a_refused_input_does_not_come_back_with_the_next_turn() -> None:

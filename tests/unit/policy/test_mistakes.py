@@ -55,6 +55,12 @@ MISTAKES = [
     ("language that is none", "en-GB:", "xx:", "P020 28:45"),
     ("message that is a number", 'refusal: {en: "I cannot help with that."', "refusal: {en: 404", "P017 28:17"),
     ("blank message", 'closing: {en: "I will stop here."}', 'closing: {en: " "}', "P028 29:17"),
+    (
+        "message of nothing to see",
+        'closing: {en: "I will stop here."}',
+        'closing: {en: "\\u200b\\u2060"}',
+        "P028 29:17",
+    ),
     ("message with a control character", '"I will stop here."', '"I will \\x07 stop."', "P028 29:17"),
     ("half of a surrogate pair", '"I will stop here."', '"\\ud83d stop"', "P028 29:17"),
     ("no English for one hazard", 'en-GB: "I cannot."', 'by_hazard: {hte: {de: "Nein."}}', "P036 28:57"),
