@@ -15,7 +15,6 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.binomial import proportion
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.encoder.sentences import SentenceEncoder
 from ig_guardrail.costs.heads.artifact import Artifact
@@ -46,6 +45,7 @@ from ig_guardrail.learn.fitting.quality import ScoredSet, auc, estimate, within_
 from ig_guardrail.learn.fitting.windows import read_vectors
 from ig_guardrail.learn.heads import SEED, Trained, scale_tensors, training_record
 from ig_guardrail.learn.thresholds import SHARE, Calibration, calibrate
+from ig_guardrail.statistics.binomial import proportion
 
 BUCKETS = 2**16
 ANSWER_CHARACTERS = 400

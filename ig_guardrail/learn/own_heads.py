@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 
-from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.costs.catalog import BuiltCost
 from ig_guardrail.costs.heads.artifact import read_artifact
 from ig_guardrail.costs.heads.latent import LatentHead, read_latent_head
@@ -45,6 +44,7 @@ from ig_guardrail.learn.teaching import (
     write_risky_answers,
 )
 from ig_guardrail.learn.thresholds import peak_scores
+from ig_guardrail.statistics.bootstrap import Estimate
 from ig_guardrail.types import Budget, CostModelSpec
 
 FEWEST = 10  # rows of each label that a part needs

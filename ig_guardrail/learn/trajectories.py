@@ -27,7 +27,7 @@ from ig_guardrail.learn.data.questions import Question
 from ig_guardrail.learn.fitting.tensor_cache import TensorCache, Tensors, progress_line
 from ig_guardrail.learn.heads import DEPTHS
 from ig_guardrail.learn.sampling import AnswerTokens, SamplingPlan, looks_at, read, speak
-from ig_guardrail.search.preference import likelihood
+from ig_guardrail.search.drawing.preference import likelihood
 from ig_guardrail.search.recorder import Follower
 from ig_guardrail.types import Measure, Node
 

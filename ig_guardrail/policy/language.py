@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ig_guardrail.costs.kinds.base import PRINTABLE
 from ig_guardrail.costs.kinds.registry import KINDS
-from ig_guardrail.fields import (
+from ig_guardrail.fields.field import (
     BooleanKind,
     ChoiceKind,
     ExpressionKind,
@@ -24,10 +24,10 @@ from ig_guardrail.fields import (
     ShortForm,
     TextKind,
 )
-from ig_guardrail.hazards import SEVERITY, TAXONOMY
-from ig_guardrail.languages import normal_tag
 from ig_guardrail.policy.expression import FUNCTIONS
 from ig_guardrail.search.registry import METHODS
+from ig_guardrail.types.hazards import SEVERITY, TAXONOMY
+from ig_guardrail.types.languages import normal_tag
 
 API_VERSION = "ig-guardrail/v1"
 KIND = "SafetyPolicy"

@@ -25,7 +25,6 @@ from pydantic import ConfigDict, Field, InstanceOf, PrivateAttr, SecretStr, mode
 from typing_extensions import override
 
 from ig_guardrail import __version__
-from ig_guardrail.canary import Canary, canary_in
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.calls.offers import offered
 from ig_guardrail.costs.plugins import distribution_of
@@ -49,6 +48,7 @@ from ig_guardrail.integrations.langchain.payer import PayingModel
 from ig_guardrail.integrations.langchain.response_format import described, form_of, with_instructions
 from ig_guardrail.integrations.langchain.structured import OutputMethod, structured
 from ig_guardrail.ledger import AccountKey, MemoryLedger, process_ledger
+from ig_guardrail.rollout.canary import Canary, canary_in
 from ig_guardrail.settings import AuditFile, Limits, RecordingFile
 from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.types import CallNotation, CompiledPolicy, Message

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
-from ig_guardrail.canary import Arm, Canary
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.lazy_guardrail import LazyGuardrail
 from ig_guardrail.integrations.openai_server.access.callers import Caller
 from ig_guardrail.integrations.openai_server.faults import unfit
 from ig_guardrail.ledger import AccountKey
+from ig_guardrail.rollout.canary import Arm, Canary
 from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.types import CompiledPolicy
 

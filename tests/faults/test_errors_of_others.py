@@ -22,7 +22,7 @@ from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import CostFailure, EngineError, GenerationFailed, GuardrailError
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
-from ig_guardrail.integrations.langchain.text_checks import readings, text_checks
+from ig_guardrail.integrations.langchain.checking.text_checks import readings, text_checks
 from ig_guardrail.types import CostModelSpec, Extend, Piece, Prompt
 from tests.golden.conversations import compiled
 from tests.unit.langchain.obliging import denied_by

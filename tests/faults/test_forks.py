@@ -20,7 +20,7 @@ from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
-from ig_guardrail.threads import ForkSafeLock
+from ig_guardrail.threads.locks import ForkSafeLock
 from tests.faults.test_errors_of_others import Client
 from tests.golden.conversations import CALM, POLITE, compiled, scripted_guardrail
 from tests.toys import LetterCost, letters, toy_budget, toy_policy

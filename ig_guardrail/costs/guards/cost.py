@@ -21,9 +21,9 @@ from ig_guardrail.costs.kinds.base import options_sha256
 from ig_guardrail.costs.remote.endpoint import Endpoint, open_client
 from ig_guardrail.costs.remote.moderation import SHARE, key_of
 from ig_guardrail.errors import ModelError
-from ig_guardrail.hazards import covers
 from ig_guardrail.text.normalisation import normalise
 from ig_guardrail.types import CostModelSpec, Granularity, Piece, Prompt, ScoreKind
+from ig_guardrail.types.hazards import covers
 
 
 @dataclass(frozen=True, slots=True)

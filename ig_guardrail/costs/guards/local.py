@@ -21,7 +21,7 @@ from ig_guardrail.costs.guards.verdict import Masses, NoVerdict
 from ig_guardrail.costs.sequence_classifier import forked, model_folder, weights_sha256
 from ig_guardrail.errors import CostFailure, ModelError, brief
 from ig_guardrail.extras import require
-from ig_guardrail.threads import ForkSafeLock, Home
+from ig_guardrail.threads.locks import ForkSafeLock, Home
 
 WHAT = "safety model"
 BATCH = 16  # rows of one pass

@@ -13,11 +13,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ig_guardrail.addresses import THIS_MACHINE
 from ig_guardrail.causes import log_cause
 from ig_guardrail.errors import CostFailure, CostTimeout, ModelError, brief
-from ig_guardrail.event_loop import ForkedLoop, LoopThread
 from ig_guardrail.extras import require
+from ig_guardrail.fields.addresses import THIS_MACHINE
+from ig_guardrail.threads.event_loop import ForkedLoop, LoopThread
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI

@@ -11,10 +11,10 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ig_guardrail.addresses import THIS_MACHINE
 from ig_guardrail.costs.kinds.base import options_sha256
 from ig_guardrail.costs.remote.endpoint import Endpoint, open_client
 from ig_guardrail.errors import ModelError
+from ig_guardrail.fields.addresses import THIS_MACHINE
 from ig_guardrail.text.normalisation import normalise
 from ig_guardrail.types import CostModelSpec, Granularity, Piece, Prompt, ScoreKind
 

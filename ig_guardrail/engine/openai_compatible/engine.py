@@ -28,7 +28,7 @@ from ig_guardrail.engine.openai_compatible.orders import ScoreOrder
 from ig_guardrail.engine.text.chat import Chat
 from ig_guardrail.engine.tree import NodeTree, RequestUsage, TreeCounts
 from ig_guardrail.errors import EngineError, RequestError
-from ig_guardrail.event_loop import ForkedLoop, LoopThread
+from ig_guardrail.threads.event_loop import ForkedLoop, LoopThread
 from ig_guardrail.types import CallNotation, Draw, Message, Node, Prompt, Sampling, StateEdit, TokenLogprob
 
 R = TypeVar("R")

@@ -24,7 +24,7 @@ from ig_guardrail.engine.text.chat import Chat, chat_of
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 from ig_guardrail.engine.tree import RequestUsage
 from ig_guardrail.errors import EngineError, ModelError, RequestError, brief
-from ig_guardrail.event_loop import LoopThread
+from ig_guardrail.threads.event_loop import LoopThread
 from ig_guardrail.types import Message, Sampling
 
 NAME = "openai_compatible"

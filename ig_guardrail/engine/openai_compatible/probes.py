@@ -26,7 +26,7 @@ from ig_guardrail.engine.openai_compatible.options import ServerOptions, read_op
 from ig_guardrail.engine.openai_compatible.server import Server, ServerError
 from ig_guardrail.engine.tree import RequestUsage
 from ig_guardrail.errors import GuardrailError, RequestError, brief
-from ig_guardrail.event_loop import LoopThread
+from ig_guardrail.threads.event_loop import LoopThread
 
 SAMPLE = "Rivers flow; 12 € and naïve words, 你好.\n"
 LONG = 600  # tokens of a prompt that is asked twice

@@ -23,7 +23,7 @@ from ig_guardrail.policy.draft import PolicyDraft
 from ig_guardrail.policy.inheritance.charging import Form, chains_of, charged_alike, may_grow, reads, scores_as_much
 from ig_guardrail.policy.inheritance.parents import KEY
 from ig_guardrail.policy.sources import called
-from ig_guardrail.policy.validation.tool_cautions import includes
+from ig_guardrail.policy.validation.cautions.tools import includes
 
 Place: TypeAlias = tuple[str, ...]  # of a key in a normal form, budgets and limits by their ids
 

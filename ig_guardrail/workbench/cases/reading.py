@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 
 from ig_guardrail.costs.catalog import OF_CALLS
 from ig_guardrail.errors import PolicyError
-from ig_guardrail.fields import (
+from ig_guardrail.fields.field import (
     ArgumentsKind,
     ChoiceKind,
     Field,

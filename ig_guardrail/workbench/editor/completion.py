@@ -11,8 +11,7 @@ from typing import Literal, TypeAlias
 from ig_guardrail.costs.guards.format import packaged_formats
 from ig_guardrail.costs.kinds.base import ARTIFACT, HAZARD
 from ig_guardrail.costs.kinds.registry import KINDS
-from ig_guardrail.counterfactual import read_swaps
-from ig_guardrail.fields import (
+from ig_guardrail.fields.field import (
     BooleanKind,
     ChoiceKind,
     ExpressionKind,
@@ -30,8 +29,6 @@ from ig_guardrail.fields import (
     ShortForm,
     TextKind,
 )
-from ig_guardrail.hazards import EVERY, HAZARDS, canonical
-from ig_guardrail.languages import COMMON
 from ig_guardrail.policy import packaged_names
 from ig_guardrail.policy.diagnostics.rules import rules
 from ig_guardrail.policy.expression import FUNCTIONS
@@ -40,6 +37,9 @@ from ig_guardrail.policy.reference.page import default_of
 from ig_guardrail.policy.reference.text import EXAMPLE
 from ig_guardrail.policy.sources import is_policy
 from ig_guardrail.search.registry import METHODS
+from ig_guardrail.text.counterfactual import read_swaps
+from ig_guardrail.types.hazards import EVERY, HAZARDS, canonical
+from ig_guardrail.types.languages import COMMON
 from ig_guardrail.workbench.editor import wording
 from ig_guardrail.workbench.editor.document import Document, Texts
 from ig_guardrail.workbench.editor.names import NameKind, defined, mentions, policies

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from ig_guardrail.fields import Section
+from ig_guardrail.fields.field import Section
 from ig_guardrail.policy import waivers
 from ig_guardrail.policy.language import API_VERSION, KIND, POLICY
 from ig_guardrail.policy.sources import WAIVERS, is_cases

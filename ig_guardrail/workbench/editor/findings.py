@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ig_guardrail.errors import PolicyError
-from ig_guardrail.fields import MapOf
+from ig_guardrail.fields.field import MapOf
 from ig_guardrail.policy.check import check_source
 from ig_guardrail.policy.compiler import compile_text
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic

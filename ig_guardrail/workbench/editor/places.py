@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from ig_guardrail.fields import (
+from ig_guardrail.fields.field import (
     ChoiceKind,
     Field,
     HazardKind,

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from ig_guardrail.costs.kinds.base import CARD, packaged_artifact
 from ig_guardrail.costs.kinds.registry import KINDS
-from ig_guardrail.fields import Field, Section
-from ig_guardrail.hazards import ALIASES, EVERY, HAZARDS, canonical
+from ig_guardrail.fields.field import Field, Section
 from ig_guardrail.policy.reference.page import default_of, takes
+from ig_guardrail.types.hazards import ALIASES, EVERY, HAZARDS, canonical
 from ig_guardrail.workbench.editor.outline import Node
 
 LARGEST_CARD = 2**20  # bytes

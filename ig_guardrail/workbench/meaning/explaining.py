@@ -9,10 +9,10 @@ from typing import Any
 
 from ig_guardrail.costs.catalog import OF_CALLS, beyond_text, declared_by
 from ig_guardrail.costs.kinds.base import Declaration
-from ig_guardrail.hazards import HAZARDS, covers
 from ig_guardrail.policy.expression import written
 from ig_guardrail.policy.inheritance.origins import Origin
 from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec, Messages
+from ig_guardrail.types.hazards import HAZARDS, covers
 from ig_guardrail.workbench.meaning.budgets import Line, can_be_overdrawn, most_cost, points_to_overdraw
 from ig_guardrail.workbench.meaning.differences import title_of
 from ig_guardrail.workbench.meaning.sources import charged, judge_of, open_books, spec_of

@@ -7,8 +7,8 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass
 from functools import partial
 
-from ig_guardrail.binomial import proportion
-from ig_guardrail.bootstrap import Estimate
+from ig_guardrail.statistics.binomial import proportion
+from ig_guardrail.statistics.bootstrap import Estimate
 from ig_guardrail.workbench.rollout.answers import GivenAnswer
 
 EXAMPLES = 5

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from ig_guardrail.binomial import proportion
-from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.drive.request import GenerationRequest, messages_before_answer, told_to_think
 from ig_guardrail.engine.base import Engine
+from ig_guardrail.statistics.binomial import proportion
+from ig_guardrail.statistics.bootstrap import Estimate
 from ig_guardrail.stream.receipt import prompt_sha256
 from ig_guardrail.stream.recording import SCORED
 from ig_guardrail.types import CompiledPolicy, Message, Sampling

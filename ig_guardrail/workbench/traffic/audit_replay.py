@@ -23,7 +23,7 @@ from ig_guardrail.errors import AuditError, CostFailure, RequestError, brief
 from ig_guardrail.policy import load_policy
 from ig_guardrail.policy.compiler import policy_in
 from ig_guardrail.policy.expression import NotAnExpression
-from ig_guardrail.spec import folder_of
+from ig_guardrail.policy.sources import folder_of
 from ig_guardrail.stream.recording import Recording, recording_in
 from ig_guardrail.types import Charge, CompiledPolicy
 from ig_guardrail.workbench.traffic.replay import CannotJudge, PolicyReplay, as_recorded, charges_of

@@ -12,8 +12,6 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-from ig_guardrail.binomial import proportion
-from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.budget import BudgetRule, Point, SafetyState
 from ig_guardrail.costs.adoption import read_adoption
 from ig_guardrail.costs.catalog import build_costs
@@ -24,6 +22,8 @@ from ig_guardrail.drive.records.recorder import policy_facts
 from ig_guardrail.drive.scoring.cost_registry import counted_sha256, rule_of
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.policy.expression import written
+from ig_guardrail.statistics.binomial import proportion
+from ig_guardrail.statistics.bootstrap import Estimate
 from ig_guardrail.stream.recording import SCORED, DeniedCandidates, Recording, ScoreTrack
 from ig_guardrail.types import Charge, CompiledPolicy, Measure, Node
 

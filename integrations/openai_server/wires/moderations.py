@@ -12,12 +12,12 @@ from uuid import uuid4
 
 from ig_guardrail.costs.kinds.openai import CATEGORIES
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.hazards import broader
 from ig_guardrail.integrations.langchain.messages.content import ContentReader
 from ig_guardrail.integrations.openai_server.faults import unfit
 from ig_guardrail.integrations.openai_server.judging import Given, Judged
 from ig_guardrail.integrations.openai_server.wires.fields import OURS, Fields, own_options
 from ig_guardrail.types import AssistantMessage
+from ig_guardrail.types.hazards import broader
 
 FIELDS = Fields(honoured=("model", "input", OURS), ignored=(), refused={})
 STANDS_FOR: Mapping[str, tuple[str, ...]] = {  # one hazard may be seen in several categories; these are the closest

@@ -21,7 +21,7 @@ from ig_guardrail.engine.openai_compatible.probes import Probe, probes_of
 from ig_guardrail.engine.openai_compatible.server import Server, ServerError
 from ig_guardrail.errors import EngineClosed, EngineError, GenerationFailed, ModelError, RequestError
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.search.preference import likelihood
+from ig_guardrail.search.drawing.preference import likelihood
 from ig_guardrail.types import Draw, Message, Node, Sampling
 from tests.conformance.engine.tiny_server import ADDRESS, HTTPX, TinyServer, sent, tiny_engine
 from tests.toys import LetterCost, ask, toy_budget, toy_policy

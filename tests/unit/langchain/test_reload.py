@@ -27,7 +27,7 @@ from ig_guardrail.errors import GuardrailError, PolicyError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.middleware import GuardrailMiddleware
 from ig_guardrail.policy import load_policy
-from ig_guardrail.reload import Reloading, state_of
+from ig_guardrail.rollout.reload import Reloading, state_of
 from ig_guardrail.settings import AuditFile
 from ig_guardrail.types import CompiledPolicy
 from ig_guardrail.workbench.traffic.recordings import read_recordings

@@ -20,7 +20,7 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator
 
-from ig_guardrail.fields import Section
+from ig_guardrail.fields.field import Section
 from ig_guardrail.policy import Diagnostic, compile_text
 from ig_guardrail.policy.diagnostics.diagnostic import Position, Spot
 from ig_guardrail.policy.language import POLICY

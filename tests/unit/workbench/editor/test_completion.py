@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ig_guardrail.fields import BooleanKind, ChoiceKind, HazardKind, Section
+from ig_guardrail.fields.field import BooleanKind, ChoiceKind, HazardKind, Section
 from ig_guardrail.policy.compiler import compile_text
 from ig_guardrail.policy.language import BUDGET, COST_MODEL, POLICY, PROMPT, SEARCH, TOOLS
 from ig_guardrail.workbench.editor.completion import Completion, complete

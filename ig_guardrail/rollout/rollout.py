@@ -9,14 +9,14 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Generic, Self
 
-from ig_guardrail.canary import Arm, Canary
 from ig_guardrail.drive.failures import ours
 from ig_guardrail.errors import PolicyError
 from ig_guardrail.ledger import AccountKey
 from ig_guardrail.policy import load_policy
-from ig_guardrail.reload import Opened, Reloading, Seen, path_of, state_of
-from ig_guardrail.spec import folder_of
-from ig_guardrail.threads import ForkSafeLock
+from ig_guardrail.policy.sources import folder_of
+from ig_guardrail.rollout.canary import Arm, Canary
+from ig_guardrail.rollout.reload import Opened, Reloading, Seen, path_of, state_of
+from ig_guardrail.threads.locks import ForkSafeLock
 from ig_guardrail.types import CompiledPolicy
 
 LOG = logging.getLogger(__name__)
