@@ -22,7 +22,10 @@ from ig_guardrail.policy.expression import Formula, parse, written
 from ig_guardrail.policy.inheritance.merging import merge, moved
 from ig_guardrail.policy.inheritance.parents import Parent, parent_files, parent_of, unfit_version, unsound
 from ig_guardrail.policy.inheritance.tightening import Ancestor, loosened, not_there
-from ig_guardrail.policy.language import API_VERSION, ARGUMENT_RULE, BUDGET, COST_MODEL, KIND, PLAIN, POLICY, TOOLS
+from ig_guardrail.policy.language.budgets import BUDGET, COST_MODEL
+from ig_guardrail.policy.language.policy import API_VERSION, KIND, POLICY
+from ig_guardrail.policy.language.search import PLAIN
+from ig_guardrail.policy.language.tools import ARGUMENT_RULE, TOOLS
 from ig_guardrail.policy.messages import compiled_messages, normal_messages
 from ig_guardrail.policy.sources import PolicySource, fetch, packaged_names
 from ig_guardrail.policy.tools import by_call, tool_budgets, tool_models

@@ -41,7 +41,7 @@ from ig_guardrail.integrations.langchain.payer import PayingModel
 from ig_guardrail.integrations.langchain.response_format import tool_of
 from ig_guardrail.integrations.langchain.structured import call_of, of_calls, parsed
 from ig_guardrail.ledger import AccountKey
-from ig_guardrail.policy.language import PLAIN
+from ig_guardrail.policy.language.search import PLAIN
 from ig_guardrail.rollout.canary import Canary, canary_in
 from ig_guardrail.settings import AuditFile, Limits
 from ig_guardrail.text.calls import shown_length

@@ -3,6 +3,9 @@
 Each text of a message is put between two fences that no text can hold: its words, and names and texts of its calls.
 White space at their ends stays outside, so that a template that trims them trims as ever; without the fences, the text
 is what the template makes of the bare messages.
+
+A template is a program that came with a model's files, so its work is bounded. Steps are counted, and not seconds: the
+same conversation is refused on every machine or on none.
 """
 
 from __future__ import annotations
@@ -10,13 +13,15 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
+from types import FrameType
 from typing import Any
 
 from ig_guardrail.engine.text.arranging import TemplateMessage
-from ig_guardrail.engine.text.step_limit import MOST_STEPS, TooManySteps, limited_steps
 from ig_guardrail.errors import ModelError, RequestError
 from ig_guardrail.types import ToolFormat
 
@@ -193,3 +198,34 @@ def _without_fences(fenced: str, nonce: str) -> Rendering:
         pieces.append(part)
         length += len(part)
     return Rendering("".join(pieces), tuple(spans))
+
+
+MOST_STEPS = 5_000_000  # a second or two; a thousand messages take some hundred thousand
+COMPILED = "<template>"  # what Jinja calls the file of a template's code
+
+
+class TooManySteps(Exception):
+    """A template has taken all the steps that it may."""
+
+
+@contextmanager
+def limited_steps(most: int) -> Iterator[None]:
+    """Raises TooManySteps inside as soon as this thread has taken `most` steps: calls, and lines of templates.
+
+    A debugger's trace function rests meanwhile.
+    """
+    left = most
+
+    def step(frame: FrameType, event: str, argument: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise TooManySteps
+        return step if frame.f_code.co_filename == COMPILED else None
+
+    before = sys.gettrace()
+    sys.settrace(step)
+    try:
+        yield
+    finally:
+        sys.settrace(before)

@@ -35,7 +35,8 @@ from ig_guardrail.fields.field import (
     TextKind,
 )
 from ig_guardrail.policy.expression import LONGEST
-from ig_guardrail.policy.language import NOTES, OWN, POLICY, SWAP
+from ig_guardrail.policy.language.names import NOTES, OWN, SWAP
+from ig_guardrail.policy.language.policy import POLICY
 from ig_guardrail.policy.reference.page import takes
 from ig_guardrail.policy.reference.text import EXAMPLE
 from ig_guardrail.policy.validation.presence import offered_names

@@ -23,7 +23,9 @@ from ig_guardrail.policy.compiler import compile_text
 from ig_guardrail.policy.diagnostics.render import render
 from ig_guardrail.policy.diagnostics.rules import RulePage, rules
 from ig_guardrail.policy.inheritance.parents import MOST as MOST_PARENTS
-from ig_guardrail.policy.language import COST_MODEL, POLICY, PRESETS
+from ig_guardrail.policy.language.budgets import COST_MODEL
+from ig_guardrail.policy.language.policy import POLICY
+from ig_guardrail.policy.language.search import PRESETS
 from ig_guardrail.policy.reference.text import EXAMPLE, TEXT
 from ig_guardrail.policy.yaml import reader as reading
 from ig_guardrail.policy.yaml.decoding import MOST_BYTES, lines

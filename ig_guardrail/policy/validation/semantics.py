@@ -14,7 +14,8 @@ from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, clipped
 from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.draft import PolicyDraft, search_settings, strategy_of
 from ig_guardrail.policy.expression import Formula
-from ig_guardrail.policy.language import CLOSING, PLAIN, REFUSAL
+from ig_guardrail.policy.language.messages import CLOSING, REFUSAL
+from ig_guardrail.policy.language.search import PLAIN
 from ig_guardrail.policy.validation.label_maps import namings
 from ig_guardrail.policy.validation.otherwise import chain_of, substitutes
 from ig_guardrail.policy.validation.patterns import border_at_letter, least_length, matches, too_much_work

@@ -24,7 +24,8 @@ from ig_guardrail.fields.field import (
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spot, Steps, listed, quoted
 from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.draft import PolicyDraft
-from ig_guardrail.policy.language import NOTES, OWN, POLICY
+from ig_guardrail.policy.language.names import NOTES, OWN
+from ig_guardrail.policy.language.policy import POLICY
 from ig_guardrail.policy.yaml.scalars import needs, read_form, read_json, read_scalar
 from ig_guardrail.policy.yaml.tree import Broken, Listing, Scalar, Table, YamlEntry, YamlNode, torn_off
 from ig_guardrail.types.hazards import EVERY

@@ -32,7 +32,8 @@ from ig_guardrail.fields.field import (
 from ig_guardrail.policy import packaged_names
 from ig_guardrail.policy.diagnostics.rules import rules
 from ig_guardrail.policy.expression import FUNCTIONS
-from ig_guardrail.policy.language import BUDGET, BUDGET_ID, COST_MODEL, LANGUAGE, MODEL_NAME, NOTES, SWAP
+from ig_guardrail.policy.language.budgets import BUDGET, COST_MODEL
+from ig_guardrail.policy.language.names import BUDGET_ID, LANGUAGE, MODEL_NAME, NOTES, SWAP
 from ig_guardrail.policy.reference.page import default_of
 from ig_guardrail.policy.reference.text import EXAMPLE
 from ig_guardrail.policy.sources import is_policy

@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias
 
 from ig_guardrail.fields.field import Section
 from ig_guardrail.policy import waivers
-from ig_guardrail.policy.language import API_VERSION, KIND, POLICY
+from ig_guardrail.policy.language.policy import API_VERSION, KIND, POLICY
 from ig_guardrail.policy.sources import WAIVERS, is_cases
 from ig_guardrail.policy.yaml.decoding import LINE_BREAK, MOST_BYTES
 from ig_guardrail.workbench.cases.reading import FILE

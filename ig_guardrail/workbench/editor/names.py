@@ -14,7 +14,7 @@ from ig_guardrail.errors import RequestError
 from ig_guardrail.fields.field import ExpressionKind, HazardKind
 from ig_guardrail.policy.expression import FUNCTIONS
 from ig_guardrail.policy.inheritance.parents import MOST
-from ig_guardrail.policy.language import BUDGET_ID, MODEL_NAME
+from ig_guardrail.policy.language.names import BUDGET_ID, MODEL_NAME
 from ig_guardrail.policy.sources import CASES, fetch, packaged_names
 from ig_guardrail.types.hazards import canonical
 from ig_guardrail.workbench.cases.reading import policy_of

@@ -23,7 +23,7 @@ from ig_guardrail.fields.field import (
     ShortForm,
 )
 from ig_guardrail.policy.diagnostics.diagnostic import Steps
-from ig_guardrail.policy.language import NOTES
+from ig_guardrail.policy.language.names import NOTES
 from ig_guardrail.policy.yaml.decoding import MOST_BYTES
 from ig_guardrail.workbench.editor.document import Document
 from ig_guardrail.workbench.editor.outline import Node, Span, outline

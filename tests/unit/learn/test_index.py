@@ -19,9 +19,8 @@ from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.errors import HeadMismatch, ModelError, RequestError
 from ig_guardrail.learn import index as building
 from ig_guardrail.learn.data import documents as reading
-from ig_guardrail.learn.data.documents import SourceDocument, read_documents
 from ig_guardrail.learn.data.rows import DataError
-from ig_guardrail.learn.index import build_index, document_of, index_texts
+from ig_guardrail.learn.index import SourceDocument, build_index, document_of, index_texts, read_documents
 from ig_guardrail.policy import compile_text
 from ig_guardrail.types import CostModelSpec
 from tests.conformance.engine.tiny import tiny_weights

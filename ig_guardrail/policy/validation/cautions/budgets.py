@@ -12,7 +12,7 @@ from ig_guardrail.costs.kinds.registry import KINDS
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, Steps, listed, quoted
 from ig_guardrail.policy.draft import PolicyDraft
 from ig_guardrail.policy.expression import Formula, written
-from ig_guardrail.policy.language import BUDGET
+from ig_guardrail.policy.language.budgets import BUDGET
 from ig_guardrail.policy.ranges import as_written
 from ig_guardrail.policy.validation.cautions.effects import reach, threshold
 from ig_guardrail.policy.validation.semantics import budgets, formulas, hazards_scored, name_spot

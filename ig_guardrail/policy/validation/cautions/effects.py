@@ -9,7 +9,7 @@ from itertools import chain
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Steps, listed, quoted
 from ig_guardrail.policy.draft import PolicyDraft, search_settings
 from ig_guardrail.policy.expression import Formula
-from ig_guardrail.policy.language import BUDGET, COST_MODEL
+from ig_guardrail.policy.language.budgets import BUDGET, COST_MODEL
 from ig_guardrail.policy.ranges import SCORES, SILENT, Interval, as_written, range_of
 from ig_guardrail.policy.validation.otherwise import chain_of
 from ig_guardrail.policy.validation.semantics import budgets, formulas, model_names, name_spot

@@ -29,7 +29,8 @@ from ig_guardrail.fields.field import (
     TextKind,
 )
 from ig_guardrail.policy.expression import FUNCTIONS
-from ig_guardrail.policy.language import NOTES, POLICY
+from ig_guardrail.policy.language.names import NOTES
+from ig_guardrail.policy.language.policy import POLICY
 from ig_guardrail.policy.validation.presence import offered_names
 from ig_guardrail.types.hazards import ALIASES, HAZARDS
 from tests.unit.policy.corpus.bases import all_sections
