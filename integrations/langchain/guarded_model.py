@@ -30,7 +30,7 @@ from ig_guardrail.engine.external.engine import StreamedEngine
 from ig_guardrail.errors import RequestError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.answer_cache import CompletedAnswers
-from ig_guardrail.integrations.langchain.base import BoundedModel, unwritten
+from ig_guardrail.integrations.langchain.chat.base import BoundedModel, unwritten
 from ig_guardrail.integrations.langchain.checking.text_checks import LONGEST, TextOpening, sampling
 from ig_guardrail.integrations.langchain.inner.answer import errors_of_others
 from ig_guardrail.integrations.langchain.inner.call import InnerCall
