@@ -12,11 +12,11 @@ from ig_guardrail.integrations.langchain.lazy_guardrail import LazyGuardrail
 from ig_guardrail.integrations.openai_server.access.callers import Caller
 from ig_guardrail.integrations.openai_server.faults import unfit
 from ig_guardrail.ledger import AccountKey
-from ig_guardrail.rollout.canary import Arm, Canary
+from ig_guardrail.rollout.canary import Canary, PolicyArm
 from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.types import CompiledPolicy
 
-Place: TypeAlias = tuple[str, Arm]  # what keys call a policy, and in which arm it stands
+Place: TypeAlias = tuple[str, PolicyArm]  # what keys call a policy, and in which arm it stands
 WITH = ":"  # between the name of a model and that of a policy
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ig_guardrail.costs.remote.endpoint import Endpoint
+from ig_guardrail.costs.remote.endpoint import ScoreEndpoint
 from ig_guardrail.costs.workers import Worker
 from ig_guardrail.engine.loading.loaded import Registry
 from ig_guardrail.engine.loop import Loop
@@ -111,7 +111,7 @@ def test_no_model_is_loaded_in_a_fork_of_a_process_that_has_loaded_one() -> None
 def test_an_endpoint_that_was_asked_before_says_so_and_one_that_was_not_is_asked() -> None:
     client: Any = Client(ValueError)
     for before, words in ((True, "this one was forked from"), (False, "could not be asked")):
-        endpoint = Endpoint("hosted", "m", client, 30.0)
+        endpoint = ScoreEndpoint("hosted", "m", client, 30.0)
         if before:
             with pytest.raises(GuardrailError):
                 endpoint.judge(["x"], ["hate"])

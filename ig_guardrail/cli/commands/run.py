@@ -200,6 +200,6 @@ def _answer_file(
 
 
 def _writer(json_lines: bool) -> Writer:
-    from ig_guardrail.cli.writers import JsonLines, Terminal
+    from ig_guardrail.cli.writers import JsonLinesWriter, Terminal
 
-    return JsonLines() if json_lines else Terminal()
+    return JsonLinesWriter() if json_lines else Terminal()

@@ -13,8 +13,8 @@ from ig_guardrail.cli import options
 app = typer.Typer(help="Train cost models for a language model.", no_args_is_help=True)
 
 
-Temperature: TypeAlias = Annotated[float, typer.Option("--temperature", help="0 is greedy.")]
-TopP: TypeAlias = Annotated[float, typer.Option("--top-p", help="Share of the likeliest tokens to draw from.")]
+FixedTemperature: TypeAlias = Annotated[float, typer.Option("--temperature", help="0 is greedy.")]
+FixedTopP: TypeAlias = Annotated[float, typer.Option("--top-p", help="Share of the likeliest tokens to draw from.")]
 Seed: TypeAlias = Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Other seeds, other answers.")]
 Device: TypeAlias = Annotated[str, typer.Option("--device", help="'cpu', 'cuda', 'cuda:0' or 'mps'.")]
 
@@ -77,8 +77,8 @@ def encoder_command(
 @app.command("answers")
 def answers_command(
     out: Annotated[Path, typer.Option("--out", help="The .jsonl file that the rows are written to.")],
-    temperature: Temperature = 0.7,
-    top_p: TopP = 0.95,
+    temperature: FixedTemperature = 0.7,
+    top_p: FixedTopP = 0.95,
     seed: Seed = 0,
     model: options.ModelOption = "embedded",
     device: Device = "cpu",
@@ -162,7 +162,7 @@ Data: TypeAlias = Annotated[
     list[Path] | None, typer.Option("--data", help="Rows whose prompts are asked, too; may be given again.")
 ]
 Answers: TypeAlias = Annotated[int, typer.Option("--answers", min=1, help="Unguarded answers drawn to each.")]
-Tokens: TypeAlias = Annotated[int, typer.Option("--tokens", min=2, help="Longest answer, in tokens.")]
+AnswerTokens: TypeAlias = Annotated[int, typer.Option("--tokens", min=2, help="Longest answer, in tokens.")]
 Kept: TypeAlias = Annotated[
     Path | None, typer.Option("--cache", help="Where recordings are kept, so an interrupted run goes on.")
 ]
@@ -176,11 +176,11 @@ def critic_command(
     prompts: Prompts = 200,
     answers: Answers = 4,
     guided: Annotated[bool, typer.Option(help="Also record an answer of the policy's own search to each.")] = True,
-    tokens: Tokens = 64,
+    tokens: AnswerTokens = 64,
     reward: options.Reward = None,
     cache: Kept = None,
-    temperature: Temperature = 0.7,
-    top_p: TopP = 0.95,
+    temperature: FixedTemperature = 0.7,
+    top_p: FixedTopP = 0.95,
     seed: Seed = 0,
     model: options.ModelOption = "embedded",
     device: Device = "cpu",
@@ -210,10 +210,10 @@ def reward_command(
     data: Data = None,
     prompts: Prompts = 200,
     answers: Answers = 4,
-    tokens: Tokens = 64,
+    tokens: AnswerTokens = 64,
     cache: Kept = None,
-    temperature: Temperature = 0.7,
-    top_p: TopP = 0.95,
+    temperature: FixedTemperature = 0.7,
+    top_p: FixedTopP = 0.95,
     seed: Seed = 0,
     model: options.ModelOption = "embedded",
     device: Device = "cpu",

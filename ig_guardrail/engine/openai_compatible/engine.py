@@ -35,7 +35,7 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
-class ServedModel:
+class RemoteModel:
     """What an engine is made of: how its model is asked, how conversations become tokens, and what it is."""
 
     asker: Asker
@@ -47,7 +47,7 @@ class ServedModel:
 class OpenAICompatibleEngine(TreeCounts):
     """A token tree over a served model. See `engine.base.Engine` for the contract."""
 
-    def __init__(self, model: ServedModel, loop: LoopThread) -> None:
+    def __init__(self, model: RemoteModel, loop: LoopThread) -> None:
         """loop: runs the coroutines of the model's server, and keeps it open."""
         self._model = model
         self._info = model.info

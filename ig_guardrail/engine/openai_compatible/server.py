@@ -55,7 +55,7 @@ class BadAnswer(Exception):
     """An answer cannot be used; says what is wrong with it, in words of ours alone."""
 
 
-class Server:
+class ModelServer:
     """One server, asked through a client that this owns. Its coroutines run on one event loop."""
 
     def __init__(self, options: ServerOptions, client: Any = None) -> None:

@@ -31,7 +31,7 @@ class TemplateRefusal(RequestError):
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TextSpan:
     """Characters `start` to `stop` of a rendering, which are text number `number` of all texts of the messages."""
 
     number: int
@@ -44,7 +44,7 @@ class Rendering:
     """The text of a prompt, and the spans of the messages' texts in it, in order."""
 
     text: str
-    spans: tuple[Span, ...]
+    spans: tuple[TextSpan, ...]
 
     def frame(self) -> list[str]:
         """What the template itself wrote: before the first span, between two, and behind the last."""
@@ -193,7 +193,7 @@ def _without_fences(fenced: str, nonce: str) -> Rendering:
     opened: int | None = None
     for number, part in zip(parts[1::2], parts[2::2], strict=True):
         if number is None and opened is not None:
-            spans.append(Span(opened, length - len(pieces[-1]), length))
+            spans.append(TextSpan(opened, length - len(pieces[-1]), length))
         opened = None if number is None else int(number)
         pieces.append(part)
         length += len(part)

@@ -44,13 +44,13 @@ from ig_guardrail.types.languages import COMMON
 from ig_guardrail.workbench.editor import wording
 from ig_guardrail.workbench.editor.document import Document, Texts
 from ig_guardrail.workbench.editor.names import NameKind, defined, mentions, policies
-from ig_guardrail.workbench.editor.outline import Span
+from ig_guardrail.workbench.editor.outline import CharacterSpan
 from ig_guardrail.workbench.editor.places import Cursor, cursor_at, leaves, node_at, section_of
 
 Sort: TypeAlias = Literal["key", "word", "name", "function", "value", "snippet"]
 
 MOST = 200  # completions
-_NOTHING = Span(0, 0)
+_NOTHING = CharacterSpan(0, 0)
 WHICH = {"max": "highest", "min": "lowest", "mean": "mean"}
 
 
@@ -69,7 +69,7 @@ class Completion:
     sort: Sort
     detail: str = ""
     doc: str = ""
-    replaces: Span = _NOTHING
+    replaces: CharacterSpan = _NOTHING
 
 
 def complete(document: Document, offset: int, texts: Texts) -> list[Completion]:

@@ -164,7 +164,7 @@ class ShareRow:
     to_passed: int
 
 
-class Served(Protocol):
+class ServedAnswer(Protocol):
     """An answer that was decoded to its end: of a recording, or of a receipt. denied: budgets that denied drafts."""
 
     @property
@@ -301,7 +301,7 @@ def _served(decoded: Sequence[Recording], hazards: Mapping[str, set[str]]) -> It
         yield served_row(f"language {language}", own, own)
 
 
-def served_row(name: str, answers: Sequence[Served], meant: Sequence[Served]) -> ServedRow:
+def served_row(name: str, answers: Sequence[ServedAnswer], meant: Sequence[ServedAnswer]) -> ServedRow:
     """What became of those that are meant, as shares of all answers."""
     searched = [one for one in meant if one.searched]
     rescued = sum(one.outcome == "completed" for one in searched)
