@@ -15,7 +15,7 @@ from ig_guardrail.budget import BudgetRule, Point, SafetyState, charge_points, s
 from ig_guardrail.costs.catalog import OF_CALLS
 from ig_guardrail.costs.kinds.registry import KINDS
 from ig_guardrail.drive.runners import Waiting
-from ig_guardrail.drive.server import OperationServer
+from ig_guardrail.drive.server import Server
 from ig_guardrail.errors import CostFailure
 from ig_guardrail.types import Measure, Node, TokenLogprob
 
@@ -34,7 +34,7 @@ class AlternativeToken:
 
 
 def filter_logprobs(
-    server: OperationServer, start: int, end: int, chances: Sequence[TokenLogprob]
+    server: Server, start: int, end: int, chances: Sequence[TokenLogprob]
 ) -> Waiting[tuple[TokenLogprob, ...]]:
     """The chances of the tokens from position `start` on, without what may not be told.
 
@@ -51,7 +51,7 @@ def filter_logprobs(
     return tuple(kept)
 
 
-def _quick(server: OperationServer, rules: Sequence[BudgetRule]) -> bool:
+def _quick(server: Server, rules: Sequence[BudgetRule]) -> bool:
     """Whether all that is enforced can be judged at any place, of text alone."""
     costs = server.run.costs.behind(rules)
     return all(rule.granularity != "final" for rule in rules) and all(
@@ -60,7 +60,7 @@ def _quick(server: OperationServer, rules: Sequence[BudgetRule]) -> bool:
 
 
 def _within(
-    server: OperationServer, rules: Sequence[BudgetRule], tip: Node, start: int, chances: Sequence[TokenLogprob]
+    server: Server, rules: Sequence[BudgetRule], tip: Node, start: int, chances: Sequence[TokenLogprob]
 ) -> Waiting[dict[int, set[int]]]:
     """The ranks of the alternatives that are within budget, by place. None of them where a cost model fails."""
     told: dict[int, set[int]] = {}
@@ -113,7 +113,7 @@ def _due(rules: Sequence[BudgetRule], place: int) -> list[tuple[str, Point]]:
     return [(rule.budget.id, point) for rule in rules for point in charge_points(rule, place, place + 1, ended=True)]
 
 
-def _states(server: OperationServer, rules: Sequence[BudgetRule], tip: Node) -> Waiting[list[SafetyState]]:
+def _states(server: Server, rules: Sequence[BudgetRule], tip: Node) -> Waiting[list[SafetyState]]:
     """What was spent before each place of the answer."""
     due = [(rule.budget.id, point) for rule in rules for point in charge_points(rule, 0, tip.position, ended=False)]
     measures = yield from server.scorer.aside().measure(tip, due)

@@ -47,7 +47,7 @@ from ig_guardrail.types import (
 )
 
 
-class OperationServer:
+class Server:
     """Answers one request's strategies, one after another; remembers the nodes they may name and what they used."""
 
     def __init__(self, run: Run, usage: Usage, root: Node, session: LedgerSession | None = None) -> None:

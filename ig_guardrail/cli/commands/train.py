@@ -162,7 +162,7 @@ Data: TypeAlias = Annotated[
     list[Path] | None, typer.Option("--data", help="Rows whose prompts are asked, too; may be given again.")
 ]
 Answers: TypeAlias = Annotated[int, typer.Option("--answers", min=1, help="Unguarded answers drawn to each.")]
-AnswerTokens: TypeAlias = Annotated[int, typer.Option("--tokens", min=2, help="Longest answer, in tokens.")]
+TokensOfAnswers: TypeAlias = Annotated[int, typer.Option("--tokens", min=2, help="Longest answer, in tokens.")]
 Kept: TypeAlias = Annotated[
     Path | None, typer.Option("--cache", help="Where recordings are kept, so an interrupted run goes on.")
 ]
@@ -176,7 +176,7 @@ def critic_command(
     prompts: Prompts = 200,
     answers: Answers = 4,
     guided: Annotated[bool, typer.Option(help="Also record an answer of the policy's own search to each.")] = True,
-    tokens: AnswerTokens = 64,
+    tokens: TokensOfAnswers = 64,
     reward: options.Reward = None,
     cache: Kept = None,
     temperature: FixedTemperature = 0.7,
@@ -210,7 +210,7 @@ def reward_command(
     data: Data = None,
     prompts: Prompts = 200,
     answers: Answers = 4,
-    tokens: AnswerTokens = 64,
+    tokens: TokensOfAnswers = 64,
     cache: Kept = None,
     temperature: FixedTemperature = 0.7,
     top_p: FixedTopP = 0.95,

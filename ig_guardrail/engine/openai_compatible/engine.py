@@ -23,7 +23,7 @@ from ig_guardrail.engine.futures import closed_error
 from ig_guardrail.engine.grammar.grammar import Grammars
 from ig_guardrail.engine.loop import forked_error, settle
 from ig_guardrail.engine.openai_compatible.asking import Asker
-from ig_guardrail.engine.openai_compatible.drawing import Drawing, Lane, Place
+from ig_guardrail.engine.openai_compatible.drawing import Drawing, DrawnPlace, Lane
 from ig_guardrail.engine.openai_compatible.orders import ScoreOrder
 from ig_guardrail.engine.text.chat import Chat
 from ig_guardrail.engine.tree import NodeTree, RequestUsage, TreeCounts
@@ -51,7 +51,7 @@ class OpenAICompatibleEngine(TreeCounts):
         """loop: runs the coroutines of the model's server, and keeps it open."""
         self._model = model
         self._info = model.info
-        self._tree: NodeTree[Place] = NodeTree()
+        self._tree: NodeTree[DrawnPlace] = NodeTree()
         self._drawing = Drawing(self._tree, model.asker, model.segment)
         self._grammars = Grammars(model.asker.language, model.chat.text_ids)
         self._loop = loop
@@ -178,7 +178,7 @@ class OpenAICompatibleEngine(TreeCounts):
                 order = ScoreOrder((*asked.prompt.ids, *root.ids), len(root.ids), salt=salt)
                 told = await model.asker.score(order, context.account)
                 root = replace(root, logprobs=tuple(one.logprob or 0.0 for one in told))
-            state = Place() if root.finish is None else None
+            state = DrawnPlace() if root.finish is None else None
             self._tree.plant(root, context, context.rules.replay(root.ids), state)
             return root
 

@@ -24,7 +24,7 @@ from ig_guardrail.engine.grammar.grammar import Grammars
 from ig_guardrail.engine.text.detokenize import Held
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 from ig_guardrail.engine.tree import Context, RequestUsage
-from ig_guardrail.engine.vllm.orders import Order, Told, digest, read_order
+from ig_guardrail.engine.vllm.orders import BlockOutcome, Order, digest, read_order
 from ig_guardrail.errors import EngineError
 from ig_guardrail.types import Node, Prompt
 
@@ -76,14 +76,14 @@ class Row:
         """Whether the states of the block's first `count` tokens are there."""
         return all(len(known) >= count for known in self._states.values())
 
-    def told(self, count: int) -> Told:
+    def told(self, count: int) -> BlockOutcome:
         """What is told of a block of so many tokens beside them."""
         self.done = True
         hidden = {
             layer: torch.stack([known[at] for at in range(count)]) if count else torch.empty(0, 0)
             for layer, known in self._states.items()
         }
-        return Told(self.order.key, steps=self._steps, read=self._read, cached=self._cached or 0, hidden=hidden)
+        return BlockOutcome(self.order.key, steps=self._steps, read=self._read, cached=self._cached or 0, hidden=hidden)
 
 
 class ForcedRow(Row):
@@ -112,11 +112,11 @@ class ForcedRow(Row):
             return arithmetic.ranked(logits, ids, self.order.likeliest)
         return [(logprob, []) for logprob in arithmetic.logprobs(logits, ids)]
 
-    def tell(self, logits: Tensor) -> Told:
+    def tell(self, logits: Tensor) -> BlockOutcome:
         """All of it; `logits` (vocabulary,) stand behind its last token."""
         count = len(self._ids)
         if len(self._found) != count or not self.has_states(count):
-            return Told(self.order.key, error=f"vLLM read {len(self._found)} of {count} forced tokens")
+            return BlockOutcome(self.order.key, error=f"vLLM read {len(self._found)} of {count} forced tokens")
         raw = logits.float()[None]
         behind = (raw - log_normaliser(raw)[:, None])[0] if self.order.ranked else None
         found = [self._found[at] for at in range(count)]
@@ -156,7 +156,7 @@ class DrawnRow(Row):
                 self._said = arithmetic.said(self.row.context.prompt.ids, [self.row.draft.answer_ids()], logits)
         return self._how, self._said
 
-    def tell(self, logits: Tensor, end: int) -> Told:
+    def tell(self, logits: Tensor, end: int) -> BlockOutcome:
         """All of it; `logits` (vocabulary,) stand behind its last token. The token behind it is drawn if asked for."""
         draft = self.row.draft
         told = replace(
@@ -175,7 +175,7 @@ class DrawnRow(Row):
 class Desk:
     """The rows of one worker. tell: where finished ones go."""
 
-    def __init__(self, language: TokenVocabulary, grammars: Grammars, tell: Callable[[Told], None]) -> None:
+    def __init__(self, language: TokenVocabulary, grammars: Grammars, tell: Callable[[BlockOutcome], None]) -> None:
         self.end = min(language.end)
         self._language = language
         self._grammars = grammars
@@ -296,7 +296,7 @@ class Desk:
 
     def _fail(self, name: str, key: str, error: Exception) -> None:
         self._rows[name] = key
-        self._tell(Told(key, error=f"{type(error).__name__}: {error}"))
+        self._tell(BlockOutcome(key, error=f"{type(error).__name__}: {error}"))
 
 
 def _there() -> Future[bool]:
