@@ -15,7 +15,7 @@ from rich.table import Table
 
 from ig_guardrail.engine.loading.store import put_in_place
 
-TableRow: TypeAlias = Mapping[str, Any]
+Row: TypeAlias = Mapping[str, Any]
 
 
 def row(
@@ -27,7 +27,7 @@ def row(
     n: int,
     bound: str | None = None,
     ok: bool | None = None,
-) -> TableRow:
+) -> Row:
     """One figure; without a bound nothing is kept or missed."""
     found = {"part": part, "name": name, "title": title, "value": value, "interval": interval}
     return {**found, "n": n, "bound": bound, "ok": ok}
@@ -40,7 +40,7 @@ def number(value: float | int | None) -> str:
     return str(value) if isinstance(value, int) else f"{value:.2f}"
 
 
-def span(row: TableRow) -> str:
+def span(row: Row) -> str:
     """The ends of a row's interval; nothing for a count or an unknown. An open end is unbounded."""
     if row["interval"] is None or row["interval"][0] is None:
         return ""
@@ -48,16 +48,16 @@ def span(row: TableRow) -> str:
     return f"{number(low)} to {number(high)}" if high is not None else f"from {number(low)}"
 
 
-def verdict(row: TableRow) -> str:
+def verdict(row: Row) -> str:
     return {True: "ok", False: "MISSED", None: ""}[row["ok"]]
 
 
-def cells(row: TableRow) -> str:
+def cells(row: Row) -> str:
     """A row's numbers as Markdown cells."""
     return f"{number(row['value'])} | {span(row)} | {row['n']} | {row['bound'] or ''} | {verdict(row)}"
 
 
-def markdown(rows: Sequence[TableRow]) -> str:
+def markdown(rows: Sequence[Row]) -> str:
     """One table for each part, in order."""
     blocks = []
     for part in dict.fromkeys(row["part"] for row in rows):
@@ -69,7 +69,7 @@ def markdown(rows: Sequence[TableRow]) -> str:
     return "\n\n".join(blocks)
 
 
-def terminal(title: str, rows: Sequence[TableRow]) -> Table:
+def terminal(title: str, rows: Sequence[Row]) -> Table:
     """All rows in one table; a missed bound is red and says MISSED."""
     table = Table(title=title, title_justify="left")
     for heading in ("", "value", "interval", "n", "bound", ""):
@@ -86,7 +86,7 @@ def terminal(title: str, rows: Sequence[TableRow]) -> Table:
     return table
 
 
-def verdicts(rows: Sequence[TableRow]) -> str:
+def verdicts(rows: Sequence[Row]) -> str:
     """Which bounds were missed, in one line."""
     missed = [row["title"] for row in rows if row["ok"] is False]
     return f"MISSED: {'; '.join(missed)}" if missed else "All bounds are kept."

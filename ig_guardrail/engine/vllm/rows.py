@@ -52,7 +52,7 @@ class Span:
     whole: bool
 
 
-class Row:
+class OrderRow:
     """One order, and what was read for it so far: states of its tokens, by their place in the block."""
 
     def __init__(self, order: Order) -> None:
@@ -86,7 +86,7 @@ class Row:
         return BlockOutcome(self.order.key, steps=self._steps, read=self._read, cached=self._cached or 0, hidden=hidden)
 
 
-class ForcedRow(Row):
+class ForcedRow(OrderRow):
     """Tokens that are there, of which the log-probabilities are wanted."""
 
     def __init__(self, order: Order, ids: Sequence[int]) -> None:
@@ -129,7 +129,7 @@ class ForcedRow(Row):
         )
 
 
-class DrawnRow(Row):
+class DrawnRow(OrderRow):
     """Tokens that are drawn one after another."""
 
     def __init__(self, order: Order, context: Context, draft: AnswerDraft) -> None:
@@ -180,7 +180,7 @@ class Desk:
         self._language = language
         self._grammars = grammars
         self._tell = tell
-        self._rows: dict[str, Row | str] = {}  # of a row that failed, its key
+        self._rows: dict[str, OrderRow | str] = {}  # of a row that failed, its key
         self._answers: dict[Any, tuple[Node, Held]] = {}
         self._forms: dict[str, Future[bool]] = {}
 
@@ -249,14 +249,14 @@ class Desk:
             self._keep(_answer_key(order, draft.answer_ids()), draft.node(0, {}), draft.held)
         self._tell(row.tell(logits, self.end))
 
-    def _row(self, name: str, plain: Mapping[str, Any], ids: Callable[[], Sequence[int]]) -> Row | None:
+    def _row(self, name: str, plain: Mapping[str, Any], ids: Callable[[], Sequence[int]]) -> OrderRow | None:
         """The row of an order, begun at its first pass; None for one that failed.
 
         Raises EngineError for an order about other tokens than vLLM has.
         """
         known = self._rows.get(name)
-        if known is not None and plain["key"] == (known.order.key if isinstance(known, Row) else known):
-            return known if isinstance(known, Row) else None
+        if known is not None and plain["key"] == (known.order.key if isinstance(known, OrderRow) else known):
+            return known if isinstance(known, OrderRow) else None
         order, held = read_order(plain), list(ids())
         if len(held) != order.length or digest(held) != order.check:
             raise EngineError(f"vLLM has {len(held)} tokens of a request, and not the {order.length} it was given")

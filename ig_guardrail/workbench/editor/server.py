@@ -193,7 +193,7 @@ class EditorSession:
             for one in findings.fixes(document, fault, self.texts)
         ]
 
-    def _edit(self, document: Document, edit: findings.Edit) -> lsp.WorkspaceEdit:
+    def _edit(self, document: Document, edit: findings.FileEdit) -> lsp.WorkspaceEdit:
         home = document if edit.path == document.path else self._document(edit.path, document.encoding)
         uri = self._uri(edit.path)
         change = lsp.TextEdit(_range(home, edit.span), edit.text)
