@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
     """A command as Typer reads it: in place of a parameter that is a group, one option for each of its fields."""
     hints = get_type_hints(command, include_extras=True)
-    groups = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
+    groups: dict[str, Any] = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
     flat: list[inspect.Parameter] = []
     for name, one in inspect.signature(command).parameters.items():
         flat += _options_of(groups[name]) if name in groups else [_option(name, hints[name], one.default)]

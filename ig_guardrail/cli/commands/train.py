@@ -14,7 +14,7 @@ from ig_guardrail.cli.groups import grouped
 from ig_guardrail.types import Sampling
 
 if TYPE_CHECKING:
-    from ig_guardrail.engine.loading.models import Weights
+    from ig_guardrail.engine.loading.weights import Weights
     from ig_guardrail.engine.transformers import TransformersEngine
 
 app = typer.Typer(help="Train cost models for a language model.", no_args_is_help=True)

@@ -33,7 +33,7 @@ from ig_guardrail.types import Draw, Node
 How: TypeAlias = tuple[int, int, tuple[tuple[int, float], ...]]
 """Lane, attempt and bias: what tells one way to go on from a node from another, apart from its request."""
 
-LogitBias: TypeAlias = tuple[tuple[int, float], ...]
+BiasPairs: TypeAlias = tuple[tuple[int, float], ...]
 
 MOST_ALLOWED = 4096  # tokens of which a server is told that it may draw only them
 _SEEDS = 2**30  # of which every server's numbers have room, and for lanes beside
@@ -76,7 +76,7 @@ class Drawing:
     asker: Asker
     segment: int
 
-    async def extend(self, draws: Sequence[Draw], tokens: int, attempt: int, bias: LogitBias) -> list[Node]:
+    async def extend(self, draws: Sequence[Draw], tokens: int, attempt: int, bias: BiasPairs) -> list[Node]:
         """Sample blocks; see `Engine.extend`."""
         runs = [self._lanes(draw, attempt, bias) for draw in draws]
         await together([self._begin(run) for run in runs])
@@ -110,7 +110,7 @@ class Drawing:
             nodes.append(node)
         return nodes
 
-    def _lanes(self, draw: Draw, attempt: int, bias: LogitBias) -> list[Lane]:
+    def _lanes(self, draw: Draw, attempt: int, bias: BiasPairs) -> list[Lane]:
         entry, place = self.tree.find(draw.node)
         lanes = []
         for lane in range(draw.lane, draw.lane + draw.count):
@@ -268,7 +268,7 @@ def _only(draft: AnswerDraft) -> int | None:
     return token if draft.due(token) == token and draft.may_read(token) else None
 
 
-def _penalties(context: Context, answer: Sequence[int]) -> LogitBias:
+def _penalties(context: Context, answer: Sequence[int]) -> BiasPairs:
     """What the frequency and presence penalties take from the logits of what an answer holds."""
     frequency, presence = context.sampling.frequency_penalty, context.sampling.presence_penalty
     if not frequency and not presence:
@@ -276,7 +276,7 @@ def _penalties(context: Context, answer: Sequence[int]) -> LogitBias:
     return tuple((token, -(frequency * times + presence)) for token, times in Counter(answer).items())
 
 
-def _total(pairs: LogitBias) -> dict[int, float]:
+def _total(pairs: BiasPairs) -> dict[int, float]:
     total: dict[int, float] = {}
     for token, value in pairs:
         total[token] = total.get(token, 0.0) + value
