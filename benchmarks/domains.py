@@ -25,12 +25,12 @@ from typing import Any, TypeAlias
 import yaml
 from command import publish, run
 
-from ig_guardrail.binomial import proportion
 from ig_guardrail.drive.prompt_check import score_prompt
 from ig_guardrail.drive.runners import finish
 from ig_guardrail.evaluate import tables
 from ig_guardrail.learn.data.rows import LabelledRow, digest_of, read_rows
 from ig_guardrail.policy import load_policy
+from ig_guardrail.statistics.binomial import proportion
 from ig_guardrail.types import CompiledPolicy, Message
 from ig_guardrail.workbench.traffic.bench import Bench, ChargedText, open_bench
 from ig_guardrail.workbench.traffic.calibrate import data_sha256

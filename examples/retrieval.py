@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from langchain_core.prompts import ChatPromptTemplate
 
 from ig_guardrail import ChatIGGuardrail
-from ig_guardrail.integrations.langchain.text_checks import text_checks
+from ig_guardrail.integrations.langchain.checking.text_checks import text_checks
 
 POLICY = r"""
 apiVersion: ig-guardrail/v1

@@ -25,8 +25,9 @@ from ig_guardrail.errors import ModelError, RequestError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.ledger import Ledger, ledger_at
 from ig_guardrail.policy import load_policy
+from ig_guardrail.policy.sources import folder_of
 from ig_guardrail.settings import Limits, audit_file, recording_file
-from ig_guardrail.spec import GuardrailSpec, folder_of
+from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.types import CompiledPolicy
 
 LOG = logging.getLogger(__name__)

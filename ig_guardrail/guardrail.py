@@ -27,10 +27,10 @@ from ig_guardrail.drive.scoring.cost_registry import bind_costs
 from ig_guardrail.drive.usage import Usage
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import BudgetTaken, GenerationFailed, GuardrailError, ModelError, PolicyError, RequestError
-from ig_guardrail.hazards import TOOLS
 from ig_guardrail.ledger import AccountKey, Ledger, LedgerSession, begin_session, process_ledger, shared_rules
 from ig_guardrail.settings import Limits
 from ig_guardrail.types import AssistantMessage, Chunk, CompiledPolicy, Receipt
+from ig_guardrail.types.hazards import TOOLS
 
 
 class Guardrail:

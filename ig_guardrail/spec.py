@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ig_guardrail.canary import Canary
 from ig_guardrail.errors import RequestError
+from ig_guardrail.rollout.canary import Canary
 from ig_guardrail.settings import AuditFile, Limits, RecordingFile
 from ig_guardrail.types import CompiledPolicy
 
@@ -84,11 +84,3 @@ class GuardrailSpec:
                 why="it counts tokens of prompt and answer together",
                 fix="give a whole number, or leave it out",
             )
-
-
-def folder_of(policy: str | Path | CompiledPolicy) -> Path | None:
-    """The folder of a policy file, where its relative paths start; None for packaged names and compiled values."""
-    if isinstance(policy, CompiledPolicy):
-        return None
-    path = Path(policy)
-    return path.parent if path.is_file() else None

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from ig_guardrail.evaluate import tables
-from ig_guardrail.policy.language import PRESETS
+from ig_guardrail.policy.language.search import PRESETS
 from speed.generate import timed_generate
 from speed.stage import Stage, timed, unhindered
 from speed.timing import in_turn, ratios, row

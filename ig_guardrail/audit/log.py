@@ -21,7 +21,7 @@ from ig_guardrail.audit.chain import START, AuditLine, Head, find_key, write_lin
 from ig_guardrail.audit.files import LONGEST_LINE, LogFiles, last_line
 from ig_guardrail.errors import AuditError, GuardrailError, brief
 from ig_guardrail.settings import AuditFile
-from ig_guardrail.threads import ForkSafeLock
+from ig_guardrail.threads.locks import ForkSafeLock
 
 LOG = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from ig_guardrail.canary import Canary, Naming
 from ig_guardrail.errors import GenerationFailed, RequestError
+from ig_guardrail.rollout.canary import Canary, Naming
 from ig_guardrail.text.calls import ResponseFormat, shown_length
 from ig_guardrail.types import OUR_FORMAT, Chunk, GenerationDefaults, Message, Reasoning, Receipt, ToolFormat
 

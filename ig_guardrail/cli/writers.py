@@ -57,7 +57,7 @@ class Thoughts:
         self._open = False
 
 
-class JsonLines:
+class JsonLinesWriter:
     """One object a line, flushed: {"type": "delta", "text"} as text is released, then one {"type": "receipt", ...}.
 
     Before them {"type": "reasoning", "text"} as a thought is.

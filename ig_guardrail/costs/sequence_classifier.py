@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from ig_guardrail.errors import CostFailure, ModelError, brief
 from ig_guardrail.extras import require
-from ig_guardrail.revisions import FORM
-from ig_guardrail.threads import ForkSafeLock, Home
+from ig_guardrail.fields.revisions import FORM
+from ig_guardrail.threads.locks import ForkSafeLock, Home
 
 BATCH = 16  # rows of one pass
 LONGEST = 512  # tokens of a row, where the model names no limit of its own

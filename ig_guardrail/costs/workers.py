@@ -16,7 +16,8 @@ from typing import Any, TypeAlias
 
 from ig_guardrail.causes import ours
 from ig_guardrail.errors import CostFailure, GuardrailError
-from ig_guardrail.threads import Daemon, ForkSafeLock, Home
+from ig_guardrail.threads.daemons import Daemon
+from ig_guardrail.threads.locks import ForkSafeLock, Home
 
 MOST_LEFT = 8  # calls of one worker that may hang at a time
 

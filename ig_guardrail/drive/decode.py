@@ -1,25 +1,40 @@
-"""Decodes one opened request to its last chunk: text as it is released, then what it came to."""
+"""Decodes one opened request to its last chunk: text as it is released, then what it came to.
+
+Where a strategy has no further safe continuation, fallbacks follow:
+
+the strategy's own retries and backing up
+-> one restart under the policy's stricter system text, if nothing was shown yet
+-> the pre-approved message: a refusal if nothing was shown, else a closing message
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ig_guardrail.drive.alternatives import filter_logprobs
 from ig_guardrail.drive.failures import failed, ours
-from ig_guardrail.drive.fallback import Ending, run_with_fallbacks
 from ig_guardrail.drive.history import read_text
 from ig_guardrail.drive.records.receipts import receipt
-from ig_guardrail.drive.run import Run
+from ig_guardrail.drive.run import Run, search_context
 from ig_guardrail.drive.runners import DeadlinePassed, Wait, Waiting
 from ig_guardrail.drive.server import Server
 from ig_guardrail.drive.usage import Usage
 from ig_guardrail.engine.base import Engine
-from ig_guardrail.errors import EngineError, GuardrailError, LedgerError
+from ig_guardrail.errors import BudgetTaken, EngineError, GuardrailError, LedgerError
 from ig_guardrail.ledger import LedgerSession
 from ig_guardrail.text.calls import begun_call, parse_message
-from ig_guardrail.types import HURRIED, AssistantMessage, Chunk, Finish, Node, Receipt, Sampling, TokenLogprob
+from ig_guardrail.types import HURRIED, AssistantMessage, Chunk, Finish, Node, Outcome, Receipt, Sampling, TokenLogprob
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How it ended, the fallback steps it took, and why."""
+
+    outcome: Outcome
+    fallbacks: tuple[str, ...]
+    reason: str = ""
 
 
 def open_answer(run: Run, usage: Usage, session: LedgerSession | None) -> Waiting[Server]:
@@ -44,7 +59,7 @@ def decode(server: Server) -> Waiting[Chunk]:
     run, gate, session = server.run, server.gate, server.session
     failure: GuardrailError | None = None
     try:
-        ending = yield from run_with_fallbacks(server)
+        ending = yield from _run_with_fallbacks(server)
     except DeadlinePassed:
         ending = Ending("cancelled", (), "deadline")
     except Exception as error:
@@ -86,6 +101,43 @@ def left(run: Run, usage: Usage, server: Server | None = None) -> Receipt:
     """The record of a request whose caller left before its end. server: None where nothing was decoded yet."""
     verdict = run.verdict("cancelled", None, "the caller left")
     return receipt(run, usage, verdict, server.gate.text if server else "", (), server)
+
+
+def _run_with_fallbacks(server: Server) -> Waiting[Ending]:
+    """Run the strategy, and the fallbacks as far as they are needed. Shows model text only, never a message."""
+    gate, beginning = server.gate, server.run.beginning
+    try:
+        if beginning and not (yield from server.adopt(beginning)):
+            return Ending("refused", ("refusal",), "the beginning that was given is over budget")
+        return (yield from _steps(server))
+    except BudgetTaken as taken:
+        server.usage.note_denied(taken.hazards)
+        return _stopped(gate.shown, (), taken.what)
+
+
+def _steps(server: Server) -> Waiting[Ending]:
+    gate, strategy = server.gate, server.run.strategy
+    context = search_context(server.run, server.usage.prompt_check.action == "search")
+    if gate.tip.finish is not None or (yield from server.serve(strategy(server.start, context))):
+        return Ending("completed", ())
+    if server.overtime:
+        limit = server.run.limits.searching
+        return _stopped(gate.shown, (), f"no safe continuation was found in {limit:g} s of searching")
+    if gate.shown or context.settings.restart is None:
+        return _stopped(gate.shown, ())
+    server.usage.denials = 0
+    stricter = replace(context, strict=True, steer=context.settings.restart)
+    if (yield from server.serve(strategy(server.start, stricter))):
+        return Ending("completed", ("restart",), "a stricter system text")
+    return _stopped(gate.shown, ("restart",))
+
+
+def _stopped(shown: bool, fallbacks: tuple[str, ...], reason: str = "no safe continuation was found") -> Ending:
+    return (
+        Ending("ended", (*fallbacks, "closing message"), reason)
+        if shown
+        else Ending("refused", (*fallbacks, "refusal"), reason)
+    )
 
 
 def _sampling(run: Run) -> Waiting[Sampling]:

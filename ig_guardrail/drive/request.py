@@ -9,10 +9,10 @@ from typing import get_args
 
 from ig_guardrail.budget import BudgetRule
 from ig_guardrail.errors import RequestError
-from ig_guardrail.languages import normal_tag
 from ig_guardrail.search.base import Strategy
 from ig_guardrail.settings import Limits
 from ig_guardrail.types import SAMPLING_RANGES, CallNotation, Message, Reasoning, Sampling
+from ig_guardrail.types.languages import normal_tag
 
 LONGEST_NAME = 1_000  # characters
 LARGEST = 2**64 - 1  # of whole numbers; more seconds than that are no limit

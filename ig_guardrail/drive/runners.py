@@ -26,7 +26,7 @@ from ig_guardrail.errors import EngineError, GuardrailError
 from ig_guardrail.types import Chunk
 
 Result = TypeVar("Result")
-Told: TypeAlias = tuple[Any, BaseException | None]  # what is sent into a drive, or thrown
+Sent: TypeAlias = tuple[Any, BaseException | None]  # what is sent into a drive, or thrown
 
 LONGEST_WAIT_S = 3600.0  # at a time; operating systems cannot wait for as long as a caller may ask for
 
@@ -109,14 +109,14 @@ def _resume(drive: Waiting[Any], value: Any, error: BaseException | None) -> Wai
     return drive.send(value) if error is None else drive.throw(error)
 
 
-def _wait(step: Wait, deadline: float | None) -> Told:
+def _wait(step: Wait, deadline: float | None) -> Sent:
     until = _until(step)
     while (told := _told(step.future, deadline, until)) is None:
         concurrent.futures.wait([step.future], _seconds(deadline, until))
     return told
 
 
-async def _wait_async(step: Wait, deadline: float | None) -> Told:
+async def _wait_async(step: Wait, deadline: float | None) -> Sent:
     until = _until(step)
     await asyncio.sleep(0)  # others have a turn on this loop even where nothing is waited for
     while (told := _told(step.future, deadline, until)) is None:
@@ -144,7 +144,7 @@ async def _done_or_late(future: Future[Any], seconds: float) -> None:
         raise
 
 
-def _told(future: Future[Any], deadline: float | None, until: float | None) -> Told | None:
+def _told(future: Future[Any], deadline: float | None, until: float | None) -> Sent | None:
     """What a drive is told now; None as long as it has to wait. until: when the wait's own time is over."""
     moment = now()
     if deadline is not None and moment >= deadline:
@@ -155,7 +155,7 @@ def _told(future: Future[Any], deadline: float | None, until: float | None) -> T
     return (None, OutOfTime()) if until is not None and moment >= until else None
 
 
-def _outcome(future: Future[Any]) -> Told:
+def _outcome(future: Future[Any]) -> Sent:
     if future.cancelled():
         return None, _engine_error("it was cancelled")
     error = future.exception()

@@ -13,7 +13,6 @@ from typing import Any
 
 from ig_guardrail.budget import Point, SafetyState, pressure, remaining, settle
 from ig_guardrail.causes import log_cause, name_cause
-from ig_guardrail.counterfactual import edit_messages
 from ig_guardrail.drive.observer import Progress
 from ig_guardrail.drive.run import Run
 from ig_guardrail.drive.runners import Show, Wait, Waiting
@@ -24,6 +23,7 @@ from ig_guardrail.ledger import LedgerSession, hazards_of
 from ig_guardrail.search.base import Search
 from ig_guardrail.stream.gate import Gate
 from ig_guardrail.stream.release import Hold
+from ig_guardrail.text.counterfactual import edit_messages
 from ig_guardrail.types import (
     Accepted,
     Append,

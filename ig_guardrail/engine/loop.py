@@ -13,7 +13,8 @@ from typing import Any, ParamSpec, TypeVar
 from ig_guardrail.causes import strip_tracebacks
 from ig_guardrail.engine.futures import closed_error
 from ig_guardrail.errors import EngineError, GuardrailError
-from ig_guardrail.threads import Daemon, ForkSafeLock, Home
+from ig_guardrail.threads.daemons import Daemon
+from ig_guardrail.threads.locks import ForkSafeLock, Home
 
 P = ParamSpec("P")
 R = TypeVar("R")

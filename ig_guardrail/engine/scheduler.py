@@ -19,7 +19,7 @@ from ig_guardrail.engine.decoding.passes import Pass, PassResult
 from ig_guardrail.engine.decoding.prefill import Pace
 from ig_guardrail.engine.futures import WorkFuture, closed_error
 from ig_guardrail.engine.loop import Loop, fail, forked_error
-from ig_guardrail.threads import ForkSafeLock
+from ig_guardrail.threads.locks import ForkSafeLock
 
 R = TypeVar("R")
 

@@ -15,7 +15,7 @@ from ig_guardrail.engine.decoding.answer import AnswerDraft, AnswerRules
 from ig_guardrail.engine.futures import closed_error
 from ig_guardrail.engine.text.detokenize import Held
 from ig_guardrail.errors import EngineError
-from ig_guardrail.threads import ForkSafeLock
+from ig_guardrail.threads.locks import ForkSafeLock
 from ig_guardrail.types import Node, Prompt, Sampling, StateEdit
 
 S = TypeVar("S")

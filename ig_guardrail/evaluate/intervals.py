@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.bootstrap import Estimate, bootstrap
+from ig_guardrail.statistics.bootstrap import Estimate, bootstrap
 
 RESAMPLES = 2_000
 SEED = 20_260

@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ig_guardrail.assembly import facts_of
-from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.costs.adoption import FILE, FORMAT, HEADS, Adoption, adoption_folder, read_adoption
 from ig_guardrail.costs.catalog import BuiltCost, build_costs
 from ig_guardrail.engine.loading.facts import TemplateFacts, template_facts
@@ -35,6 +34,7 @@ from ig_guardrail.learn.heads import versions
 from ig_guardrail.learn.own_heads import HeadReport, Lessons, find_openings, learn_heads
 from ig_guardrail.learn.teaching import Adoptee, check_teachers
 from ig_guardrail.learn.thresholds import Calibration, calibrate, peak_scores, surely_allowed, touched_share
+from ig_guardrail.statistics.bootstrap import Estimate
 from ig_guardrail.types import Budget, CompiledPolicy
 
 ANSWERS, LEARNING = "answers.jsonl", "learning.jsonl"

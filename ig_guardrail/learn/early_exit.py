@@ -23,8 +23,6 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from ig_guardrail.binomial import proportion
-from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.engine.early_exit.layers import Exit, raw_exit
 from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.engine.model import Model
@@ -36,6 +34,8 @@ from ig_guardrail.learn.fitting.card import rounded, write_artifact
 from ig_guardrail.learn.fitting.states import Progress, token_ids
 from ig_guardrail.learn.fitting.tensor_cache import TensorCache, Tensors, progress_line
 from ig_guardrail.learn.heads import SEED, Trained, training_record
+from ig_guardrail.statistics.binomial import proportion
+from ig_guardrail.statistics.bootstrap import Estimate
 
 KIND = "exit"
 ROWS = {"train": 240, "test": 50}  # answers of at most 64 tokens each

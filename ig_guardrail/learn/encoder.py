@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.binomial import proportion
 from ig_guardrail.costs.encoder.cost import EncoderCost, read_encoder_cost
 from ig_guardrail.costs.encoder.sentences import SentenceEncoder
 from ig_guardrail.costs.encoder.windows import WindowShape
@@ -46,6 +45,7 @@ from ig_guardrail.learn.heads import (
     scale_tensors,
     training_record,
 )
+from ig_guardrail.statistics.binomial import proportion
 from ig_guardrail.types import Message, Piece, Prompt
 
 SHAPE = WindowShape(64, 32)

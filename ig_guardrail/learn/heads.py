@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.binomial import proportion
 from ig_guardrail.costs.heads.linear import Scale, scale_between
 from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.engine.text.chat import chat_of
@@ -25,6 +24,7 @@ from ig_guardrail.learn.fitting.fit import Fit, fit_latent, fit_words
 from ig_guardrail.learn.fitting.prefixes import PrefixSamples, look_at, prefix_counts, whole_counts
 from ig_guardrail.learn.fitting.states import Means, cached_means
 from ig_guardrail.learn.fitting.tensor_cache import progress_line
+from ig_guardrail.statistics.binomial import proportion
 
 DEPTHS = (2 / 5, 8 / 15, 2 / 3)
 BUCKETS = 2**15

@@ -15,7 +15,6 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.binomial import proportion
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.encoder.sentences import SentenceEncoder
 from ig_guardrail.costs.heads.artifact import Artifact
@@ -46,6 +45,7 @@ from ig_guardrail.learn.fitting.quality import ScoredSet, auc, estimate, within_
 from ig_guardrail.learn.fitting.windows import read_vectors
 from ig_guardrail.learn.heads import SEED, Trained, scale_tensors, training_record
 from ig_guardrail.learn.thresholds import SHARE, Calibration, calibrate
+from ig_guardrail.statistics.binomial import proportion
 
 BUCKETS = 2**16
 ANSWER_CHARACTERS = 400
@@ -64,8 +64,8 @@ _LIMITS = (
     "For measuring only. Claim 'judged harmful less often', not 'safe'.",
 )
 
-Rows: TypeAlias = Sequence[LabelledRow]
-Floats: TypeAlias = NDArray[np.float64]
+JudgeRows: TypeAlias = Sequence[LabelledRow]
+Doubles: TypeAlias = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,7 +135,7 @@ def _is_learned(row: LabelledRow) -> bool:
     return _reserved(row) and not (row.source in TEMPLATED and row.split == "test")
 
 
-def _taught(topic: str, rows: Rows) -> list[LabelledRow]:
+def _taught(topic: str, rows: JudgeRows) -> list[LabelledRow]:
     """The learned rows of a topic's sources, and benign answers and prompts. Rows of the split test teach, too."""
     mine = [
         replace(row, split="validation" if row.split == "validation" else "train")
@@ -151,7 +151,7 @@ def _taught(topic: str, rows: Rows) -> list[LabelledRow]:
     return mine
 
 
-def _vectors(encoder: SentenceEncoder, rows: Rows, cache: Path) -> dict[str, NDArray[np.float64]]:
+def _vectors(encoder: SentenceEncoder, rows: JudgeRows, cache: Path) -> dict[str, NDArray[np.float64]]:
     """By text. Source by source, so that other data in one source leaves what is kept of the rest."""
     found: dict[str, NDArray[np.float64]] = {}
     for source in dict.fromkeys(row.source for row in rows):
@@ -160,7 +160,7 @@ def _vectors(encoder: SentenceEncoder, rows: Rows, cache: Path) -> dict[str, NDA
     return found
 
 
-def _fit(topic: str, rows: Rows, reader: VectorReader) -> _TopicFit:
+def _fit(topic: str, rows: JudgeRows, reader: VectorReader) -> _TopicFit:
     looks = look_at(rows, [(0,) for _ in rows])
     vectors = np.stack([reader.vector(row.text) for row in rows]).astype(np.float32)
     fits = {
@@ -174,7 +174,7 @@ def _fit(topic: str, rows: Rows, reader: VectorReader) -> _TopicFit:
 
 
 def _opinions(
-    artifact: Artifact, reader: VectorReader, held_out: Rows
+    artifact: Artifact, reader: VectorReader, held_out: JudgeRows
 ) -> tuple[dict[str, Judge], dict[str, NDArray[np.float32]], dict[str, Calibration]]:
     """The judge and its parts as judges; the tensors of their scales; and what was found on the held-out answers."""
     views: dict[str, Mapping[str, TextView]] = {
@@ -194,18 +194,18 @@ def _opinions(
     return opinions, scales, {name: calibration for name, (_, calibration) in found.items()}
 
 
-def _calibrated(views: Mapping[str, TextView], held_out: Rows) -> tuple[dict[str, Topic], Calibration]:
+def _calibrated(views: Mapping[str, TextView], held_out: JudgeRows) -> tuple[dict[str, Topic], Calibration]:
     logits = {topic: _logits(view, held_out) for topic, view in views.items()}
     found = calibrate(logits, int(SHARE * len(held_out)))
     scales = {topic: scale_between(float(own.mean()), found.thresholds[topic]) for topic, own in logits.items()}
     return {topic: Topic(view, scales[topic]) for topic, view in views.items()}, found
 
 
-def _logits(view: TextView, rows: Rows) -> Floats:
+def _logits(view: TextView, rows: JudgeRows) -> Doubles:
     return np.array([view.logit(row.text) for row in rows])
 
 
-def quality_of(opinions: Mapping[str, Judge], rows: Rows) -> dict[str, Any]:
+def quality_of(opinions: Mapping[str, Judge], rows: JudgeRows) -> dict[str, Any]:
     """What a judge and its parts are worth on rows that they have not learned, which are those that heads learn from.
 
     Of sentences that were written by template those of the test split count, whose templates are not learned, without
@@ -228,7 +228,7 @@ def quality_of(opinions: Mapping[str, Judge], rows: Rows) -> dict[str, Any]:
     return found
 
 
-def _fresh(source: str, rows: Rows) -> tuple[list[LabelledRow], dict[str, int]]:
+def _fresh(source: str, rows: JudgeRows) -> tuple[list[LabelledRow], dict[str, int]]:
     """The answers of a source that are not learned, and how many near copies of learned ones were left out."""
     mine = [row for row in rows if row.source == source and row.response is not None]
     if source not in TEMPLATED:
@@ -239,7 +239,7 @@ def _fresh(source: str, rows: Rows) -> tuple[list[LabelledRow], dict[str, int]]:
     return fresh, {"left out, near copies of learned rows": len(tested) - len(fresh)}
 
 
-def _unseen_by_all(rows: Rows) -> dict[str, dict[str, list[LabelledRow]]]:
+def _unseen_by_all(rows: JudgeRows) -> dict[str, dict[str, list[LabelledRow]]]:
     """By topic and source, the answers that neither the judge nor any cost model has learned."""
     return {
         topic: {
@@ -250,7 +250,7 @@ def _unseen_by_all(rows: Rows) -> dict[str, dict[str, list[LabelledRow]]]:
     }
 
 
-def _separation(topic: Topic, harmful: NDArray[np.bool_], rows: Rows) -> dict[str, Any]:
+def _separation(topic: Topic, harmful: NDArray[np.bool_], rows: JudgeRows) -> dict[str, Any]:
     scored = _scored(topic, harmful, rows)
     called = scored.scores > topic.scale.centre
     return {
@@ -260,12 +260,12 @@ def _separation(topic: Topic, harmful: NDArray[np.bool_], rows: Rows) -> dict[st
     }
 
 
-def _within(topic: Topic, harmful: NDArray[np.bool_], rows: Rows) -> dict[str, Any] | None:
+def _within(topic: Topic, harmful: NDArray[np.bool_], rows: JudgeRows) -> dict[str, Any] | None:
     within = estimate(within_auc, _scored(topic, harmful, rows), SEED)
     return None if math.isnan(within.value) else rounded(within)
 
 
-def _scored(topic: Topic, harmful: NDArray[np.bool_], rows: Rows) -> ScoredSet:
+def _scored(topic: Topic, harmful: NDArray[np.bool_], rows: JudgeRows) -> ScoredSet:
     return ScoredSet(_logits(topic.view, rows), harmful, tuple(map(_group, rows)))
 
 
@@ -277,7 +277,7 @@ def _reserved(row: LabelledRow) -> bool:
     return row.reserved or row.split == "reserved"
 
 
-def _own_quality(opinions: Mapping[str, Judge], rows: Rows) -> dict[str, Any]:
+def _own_quality(opinions: Mapping[str, Judge], rows: JudgeRows) -> dict[str, Any]:
     benign = [row for row in rows if row.source == OWN_ANSWERS and not _reserved(row)]
     flagged = {name: sum(judge.harmful(row.text) for row in benign) for name, judge in opinions.items()}
     return {
@@ -299,7 +299,7 @@ def _shortened(row: LabelledRow) -> LabelledRow:
     return row if row.response is None else replace(row, response=row.response.strip()[:ANSWER_CHARACTERS])
 
 
-def _benign_prompts(rows: Rows) -> list[LabelledRow]:
+def _benign_prompts(rows: JudgeRows) -> list[LabelledRow]:
     """Benign questions as texts, so that a text is not harmful for being a question."""
     return [
         LabelledRow(row.prompt, None, "safe", source=f"{OWN_ANSWERS}, the questions")

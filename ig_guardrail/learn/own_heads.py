@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 
-from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.costs.catalog import BuiltCost
 from ig_guardrail.costs.heads.artifact import read_artifact
 from ig_guardrail.costs.heads.latent import LatentHead, read_latent_head
@@ -45,6 +44,7 @@ from ig_guardrail.learn.teaching import (
     write_risky_answers,
 )
 from ig_guardrail.learn.thresholds import peak_scores
+from ig_guardrail.statistics.bootstrap import Estimate
 from ig_guardrail.types import Budget, CostModelSpec
 
 FEWEST = 10  # rows of each label that a part needs
@@ -128,7 +128,7 @@ class HeadReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class UnfitHead:
     """A packaged head that an entry asks for and that does not fit the model; `text` serves instead.
 
     threshold  the lowest of the budgets that rest on it
@@ -140,13 +140,13 @@ class Opening:
     threshold: float
 
 
-def find_openings(adoptee: Adoptee, budgets: Sequence[Budget]) -> list[Opening]:
+def find_openings(adoptee: Adoptee, budgets: Sequence[Budget]) -> list[UnfitHead]:
     """One for each packaged head that does not fit; the first entry that asks for it counts.
 
     budgets  those over one cost model
     """
     specs = {spec.name: spec for spec in adoptee.policy.cost_models}
-    found: dict[str, Opening] = {}
+    found: dict[str, UnfitHead] = {}
     for name in dict.fromkeys(budget.cost.model for budget in budgets):
         head = str(specs[name].options.get("head")) if specs[name].kind == "latent" else ""
         if head not in PACKAGED or head in found:
@@ -154,12 +154,12 @@ def find_openings(adoptee: Adoptee, budgets: Sequence[Budget]) -> list[Opening]:
         built = adoptee.build(name)
         if built.entry != name:
             least = min(budget.threshold for budget in budgets if budget.cost.model == name)
-            found[head] = Opening(head, specs[name], built, least)
+            found[head] = UnfitHead(head, specs[name], built, least)
     return list(found.values())
 
 
 def learn_heads(
-    adoptee: Adoptee, lessons: Lessons, openings: Sequence[Opening], harmless: Sequence[Path], heads: Path
+    adoptee: Adoptee, lessons: Lessons, openings: Sequence[UnfitHead], harmless: Sequence[Path], heads: Path
 ) -> list[HeadReport]:
     """Learn a head for each opening, and tell which are better than what serves now.
 
@@ -185,7 +185,7 @@ def split_rows(rows: Sequence[LabelledRow]) -> list[LabelledRow]:
 
 def _learn(
     adoptee: Adoptee,
-    opening: Opening,
+    opening: UnfitHead,
     teachers: Mapping[str, BuiltCost | None],
     own: Sequence[LabelledRow],
     data: Sequence[LabelledRow],
@@ -216,7 +216,7 @@ def _learn(
 
 
 def _teacher(
-    adoptee: Adoptee, opening: Opening, teachers: Mapping[str, BuiltCost | None], own: Sequence[LabelledRow]
+    adoptee: Adoptee, opening: UnfitHead, teachers: Mapping[str, BuiltCost | None], own: Sequence[LabelledRow]
 ) -> Teacher | None:
     built = find_teacher(teachers, opening.text)
     if built is None:
@@ -255,7 +255,7 @@ def _fitted(
 def _judged(
     report: HeadReport,
     adoptee: Adoptee,
-    opening: Opening,
+    opening: UnfitHead,
     head: LatentHead,
     teacher: Teacher | None,
     lessons: Sequence[LabelledRow],
@@ -289,7 +289,7 @@ def _settled(report: HeadReport, found: HeadComparison) -> HeadReport:
 
 
 def _compare(
-    adoptee: Adoptee, opening: Opening, head: LatentHead, rows: Sequence[LabelledRow], by: str
+    adoptee: Adoptee, opening: UnfitHead, head: LatentHead, rows: Sequence[LabelledRow], by: str
 ) -> HeadComparison:
     """How well the head, and what serves without it, tell rows of one label from those of the other."""
     chosen = [row for label in LABELS for row in _first(rows, label)]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ig_guardrail.costs.heads.node_states import prefix_states
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import GuardrailError
-from ig_guardrail.learn.data.questions import SPLITS, Question, Survey
+from ig_guardrail.learn.data.questions import SPLITS, Survey, SurveyPrompt
 from ig_guardrail.learn.fitting.card import rounded, write_artifact
 from ig_guardrail.learn.fitting.logistic import Fitted, Labels, fit_logistic
 from ig_guardrail.learn.fitting.quality import ScoredSet, auc, estimate
@@ -49,7 +49,7 @@ class RewardSamples:
     """
 
     states: NDArray[np.float32]
-    asked: tuple[Question, ...]
+    asked: tuple[SurveyPrompt, ...]
     at: NDArray[np.int64]
     matched: NDArray[np.bool_]
 
@@ -136,7 +136,7 @@ def _read_all(
     """Every question with its own answers, and with those to the next question of its split."""
     show = progress_line("asking and reading")
     said = {}
-    pieces: list[tuple[Question, Tensors]] = []
+    pieces: list[tuple[SurveyPrompt, Tensors]] = []
     for question in asked.questions:
         said[question.text] = speak(engine, question, speech, shelf)
         show(len(said), 2 * len(asked.questions))
@@ -159,7 +159,7 @@ class _Reading:
     """The work of one question: its own answers and another's, read after it."""
 
     engine: Engine
-    question: Question
+    question: SurveyPrompt
     own: Sequence[AnswerTokens]
     others: Sequence[AnswerTokens]
     layers: tuple[int, ...]
@@ -176,7 +176,7 @@ class _Reading:
         }
 
 
-def _partners(asked: Survey) -> list[tuple[Question, Question]]:
+def _partners(asked: Survey) -> list[tuple[SurveyPrompt, SurveyPrompt]]:
     """Each question and the next of its split; the last goes with the first."""
     pairs = []
     for split in SPLITS:

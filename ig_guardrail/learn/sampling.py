@@ -14,7 +14,7 @@ import numpy as np
 
 from ig_guardrail.drive.history import read_answers
 from ig_guardrail.engine.base import Engine
-from ig_guardrail.learn.data.questions import Question
+from ig_guardrail.learn.data.questions import SurveyPrompt
 from ig_guardrail.learn.fitting.tensor_cache import TensorCache, Tensors
 from ig_guardrail.types import Draw, Message, Node, Sampling
 
@@ -40,7 +40,7 @@ class SamplingPlan:
         }
 
 
-def speak(engine: Engine, question: Question, speech: SamplingPlan, shelf: TensorCache) -> list[AnswerTokens]:
+def speak(engine: Engine, question: SurveyPrompt, speech: SamplingPlan, shelf: TensorCache) -> list[AnswerTokens]:
     """The tokens of each answer, unguarded; empty answers are left out. Kept on the shelf."""
     kept = shelf.get(["said", question.text, repr(speech)], lambda: _packed(draw(engine, question.turns, speech)))
     ends = np.cumsum(kept["lengths"]).tolist()

@@ -20,8 +20,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.binomial import fewest_answers, most_touched, proportion
-from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.catalog import build_cost_model
 from ig_guardrail.costs.kinds.base import EngineFacts
@@ -33,6 +31,8 @@ from ig_guardrail.learn.data.recipes import OWN_ANSWERS
 from ig_guardrail.learn.data.rows import LabelledRow, read_rows
 from ig_guardrail.learn.fitting.card import add_to_card, rounded
 from ig_guardrail.learn.fitting.tensor_cache import TensorCache, Tensors, progress_line
+from ig_guardrail.statistics.binomial import fewest_answers, most_touched, proportion
+from ig_guardrail.statistics.bootstrap import Estimate
 from ig_guardrail.types import CostModelSpec, Message, Node, Prompt, Sampling
 
 EVERY = 16

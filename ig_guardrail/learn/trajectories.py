@@ -23,11 +23,11 @@ from ig_guardrail.drive.run import method_for
 from ig_guardrail.drive.runners import finish
 from ig_guardrail.drive.scoring.scorer import Scorer
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.learn.data.questions import Question
+from ig_guardrail.learn.data.questions import SurveyPrompt
 from ig_guardrail.learn.fitting.tensor_cache import TensorCache, Tensors, progress_line
 from ig_guardrail.learn.heads import DEPTHS
 from ig_guardrail.learn.sampling import AnswerTokens, SamplingPlan, looks_at, read, speak
-from ig_guardrail.search.preference import likelihood
+from ig_guardrail.search.drawing.preference import likelihood
 from ig_guardrail.search.recorder import Follower
 from ig_guardrail.types import Measure, Node
 
@@ -44,7 +44,7 @@ class Trajectory:
     value     the task value of the whole
     """
 
-    question: Question
+    question: SurveyPrompt
     guided: bool
     at: NDArray[np.int64]
     states: NDArray[np.float32]
@@ -73,7 +73,7 @@ class TrajectoryRecorder:
             return "mean log-probability of the answer's tokens"
         return f"{type(reward).__name__} {getattr(reward, 'sha256', getattr(reward, 'name', ''))}".strip()
 
-    def record(self, asked: Sequence[Question], shelf: TensorCache) -> list[Trajectory]:
+    def record(self, asked: Sequence[SurveyPrompt], shelf: TensorCache) -> list[Trajectory]:
         """The trajectories of all questions, kept as they come. Raises whatever engine and cost models raise."""
         show = progress_line("recording")
         found: list[Trajectory] = []
@@ -82,7 +82,7 @@ class TrajectoryRecorder:
             show(done, len(asked))
         return found
 
-    def _question(self, question: Question, shelf: TensorCache) -> list[Trajectory]:
+    def _question(self, question: SurveyPrompt, shelf: TensorCache) -> list[Trajectory]:
         unguarded = speak(self.guardrail.engine, question, self.speech, shelf)
         guided = self._guide(question, shelf) if self._guided else []
         said = [*unguarded, *guided]
@@ -90,12 +90,12 @@ class TrajectoryRecorder:
         kept = shelf.get(key, lambda: self._read(question, said))
         return [self._unpacked(kept, index, question, guided=index >= len(unguarded)) for index in range(len(said))]
 
-    def _guide(self, question: Question, shelf: TensorCache) -> list[AnswerTokens]:
+    def _guide(self, question: SurveyPrompt, shelf: TensorCache) -> list[AnswerTokens]:
         key = ["guided", question.text, repr(self.speech), self._facts()]
         ids = shelf.get(key, lambda: {"ids": np.array(self._searched(question), dtype=np.int64)})["ids"]
         return [tuple(ids.tolist())] if len(ids) else []
 
-    def _searched(self, question: Question) -> AnswerTokens:
+    def _searched(self, question: SurveyPrompt) -> AnswerTokens:
         """The answer that the search finds; () where it finds none that ends by itself."""
         guardrail, sampling = self.guardrail, self.speech.sampling
         named = guardrail.policy.search.strategy
@@ -106,7 +106,7 @@ class TrajectoryRecorder:
             pass
         return follower.ids if follower.finished else ()
 
-    def _read(self, question: Question, said: Sequence[AnswerTokens]) -> Tensors:
+    def _read(self, question: SurveyPrompt, said: Sequence[AnswerTokens]) -> Tensors:
         """All of a question's trajectories as tensors, by their index."""
         engine, values = self.guardrail.engine, self.guardrail.values
         layers = tuple(sorted({*self.layers, *values.layers}))
@@ -126,7 +126,7 @@ class TrajectoryRecorder:
             kept[f"{index}.value"] = np.array([worth[index]])
         return kept or {"none": np.zeros(1)}
 
-    def _unpacked(self, kept: Tensors, index: int, question: Question, guided: bool) -> Trajectory:
+    def _unpacked(self, kept: Tensors, index: int, question: SurveyPrompt, guided: bool) -> Trajectory:
         part = {name: kept[f"{index}.{name}"] for name in ("at", "states", "charged", "budgets", "scores", "value")}
         measures = [
             Measure(self.rules[budget].budget.id, position, bool(ended), score)

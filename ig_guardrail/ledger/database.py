@@ -18,7 +18,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from ig_guardrail.errors import LedgerError, brief
-from ig_guardrail.threads import ForkSafeLock, Home
+from ig_guardrail.threads.locks import ForkSafeLock, Home
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 _T = TypeVar("_T")

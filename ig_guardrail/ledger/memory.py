@@ -20,7 +20,7 @@ from typing import Any, Final
 from ig_guardrail.errors import LedgerError
 from ig_guardrail.ledger.rows import charged, total
 from ig_guardrail.ledger.session import LedgerEntry, Limit
-from ig_guardrail.threads import ForkSafeLock
+from ig_guardrail.threads.locks import ForkSafeLock
 
 NAMES = 100_000  # accounts that are kept
 ANSWERS = 10_000  # of an account, the newest; an older one that is given back is charged again

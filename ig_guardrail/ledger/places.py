@@ -10,7 +10,7 @@ from ig_guardrail.errors import LedgerError
 from ig_guardrail.extras import require
 from ig_guardrail.ledger.session import Ledger
 from ig_guardrail.ledger.sqlite import SQLiteLedger
-from ig_guardrail.threads import ForkSafeLock
+from ig_guardrail.threads.locks import ForkSafeLock
 
 if TYPE_CHECKING:
     from ig_guardrail.ledger.postgres import PostgresLedger

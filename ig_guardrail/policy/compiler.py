@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from ig_guardrail.costs.kinds.registry import KINDS, path_options
-from ig_guardrail.hazards import spelled_out
 from ig_guardrail.policy.calibration import stale_calibrations
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, in_order, quoted
 from ig_guardrail.policy.draft import PolicyDraft, search_settings
@@ -23,11 +22,14 @@ from ig_guardrail.policy.expression import Formula, parse, written
 from ig_guardrail.policy.inheritance.merging import merge, moved
 from ig_guardrail.policy.inheritance.parents import Parent, parent_files, parent_of, unfit_version, unsound
 from ig_guardrail.policy.inheritance.tightening import Ancestor, loosened, not_there
-from ig_guardrail.policy.language import API_VERSION, ARGUMENT_RULE, BUDGET, COST_MODEL, KIND, PLAIN, POLICY, TOOLS
+from ig_guardrail.policy.language.budgets import BUDGET, COST_MODEL
+from ig_guardrail.policy.language.policy import API_VERSION, KIND, POLICY
+from ig_guardrail.policy.language.search import PLAIN
+from ig_guardrail.policy.language.tools import ARGUMENT_RULE, TOOLS
 from ig_guardrail.policy.messages import compiled_messages, normal_messages
 from ig_guardrail.policy.sources import PolicySource, fetch, packaged_names
 from ig_guardrail.policy.tools import by_call, tool_budgets, tool_models
-from ig_guardrail.policy.validation.meaning import BESIDE, check_doubts
+from ig_guardrail.policy.validation.cautions.subjects import BESIDE, check_doubts
 from ig_guardrail.policy.validation.presence import check_presence
 from ig_guardrail.policy.validation.semantics import check_meaning
 from ig_guardrail.policy.validation.structure import check_shape
@@ -43,6 +45,7 @@ from ig_guardrail.types import (
     PromptRule,
     SearchSettings,
 )
+from ig_guardrail.types.hazards import spelled_out
 
 _COMMON = ("kind", "hazards", "timeout_ms", "on_error", "scale", "otherwise")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ig_guardrail.policy.diagnostics.diagnostic import Position, Spot, Steps
-from ig_guardrail.policy.language import PRESETS, SEARCH
+from ig_guardrail.policy.language.search import PRESETS, SEARCH
 from ig_guardrail.policy.yaml.tree import Scalar, YamlNode
 from ig_guardrail.types import PARTS
 

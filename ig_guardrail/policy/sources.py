@@ -12,6 +12,7 @@ from pathlib import Path
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spot, clipped, quoted
 from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.yaml.decoding import MOST_BYTES
+from ig_guardrail.types import CompiledPolicy
 
 CASES = "_test.yaml"  # how the name of a file ends that has cases of a policy
 SCHEMA = "schema.json"  # beside policies: what their first line has editors read
@@ -29,6 +30,14 @@ class PolicySource:
 
     file: str
     content: bytes
+
+
+def folder_of(policy: str | Path | CompiledPolicy) -> Path | None:
+    """The folder of a policy file, where its relative paths start; None for packaged names and compiled values."""
+    if isinstance(policy, CompiledPolicy):
+        return None
+    path = Path(policy)
+    return path.parent if path.is_file() else None
 
 
 def is_policy(name: str) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ig_guardrail.fields import Field, FormatKind, ListOf, Section, TextKind
+from ig_guardrail.fields.field import Field, FormatKind, ListOf, Section, TextKind
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, in_order, quoted
 from ig_guardrail.policy.diagnostics.report import FileReport
 from ig_guardrail.policy.sources import WAIVERS, PolicySource, fetch, is_policy

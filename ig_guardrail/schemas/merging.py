@@ -13,7 +13,7 @@ from ig_guardrail.schemas.formats import FORMATS
 from ig_guardrail.schemas.reading import CHOICES, SchemaDocument, below, unfit
 from ig_guardrail.schemas.shapes import (
     KINDS,
-    Array,
+    ArrayShape,
     KeyGroup,
     Literal,
     NumberShape,
@@ -226,14 +226,14 @@ class Merging:
                 return self._object(part, pointer)
         return Plain(kind, pointer)
 
-    def _array(self, part: Mapping[str, Any], pointer: str) -> Array:
+    def _array(self, part: Mapping[str, Any], pointer: str) -> ArrayShape:
         tuples = "items" if isinstance(part.get("items"), list) else "prefixItems"
         rest = "additionalItems" if tuples == "items" else "items"
         prefix = tuple((below(pointer, tuples, at),) for at in range(len(_list(part, tuples, pointer))))
         items = (below(pointer, rest),) if rest in part else ()
         least, most = _count(part, "minItems", pointer) or 0, _count(part, "maxItems", pointer)
         contained = (below(pointer, "contains"),) if "contains" in part else ()
-        return Array(pointer, prefix, items, least, most, contained)
+        return ArrayShape(pointer, prefix, items, least, most, contained)
 
     def _object(self, part: Mapping[str, Any], pointer: str) -> Object:
         given, by_pattern = _map(part, "properties", pointer), _map(part, "patternProperties", pointer)
@@ -260,7 +260,7 @@ class Merging:
 _ANY: Mapping[str, Any] = {
     "number": NumberShape,
     "string": TextShape,
-    "array": Array,
+    "array": ArrayShape,
     "object": Object,
     "boolean": lambda place: Plain("boolean", place),
     "null": lambda place: Plain("null", place),

@@ -7,7 +7,7 @@ from typing import Any
 
 from ig_guardrail.schemas.merging import SILENT, Merging
 from ig_guardrail.schemas.reading import unfit
-from ig_guardrail.schemas.shapes import Array, KeyGroup, Object, Shape, Way
+from ig_guardrail.schemas.shapes import ArrayShape, KeyGroup, Object, Shape, Way
 
 MOST = 6_000  # places of one schema
 NEVER = 10**9
@@ -34,7 +34,7 @@ class Places:
         """The places within a shape, and whether a value of it must have them."""
         if isinstance(shape, Way):
             yield self.named(shape.place), True
-        if isinstance(shape, Array):
+        if isinstance(shape, ArrayShape):
             for at, part in enumerate(shape.prefix):
                 yield self.named(part), at < shape.least
             yield self.named(shape.items), shape.least > len(shape.prefix)

@@ -65,7 +65,7 @@ class TextShape:
 
 
 @dataclass(frozen=True, slots=True)
-class Array:
+class ArrayShape:
     """Items by place, then all others. contained: for each of them, some item must be of it."""
 
     place: str
@@ -108,7 +108,7 @@ class Object:
         return self.speaks and self.others is None and not self.patterns
 
 
-Shape: TypeAlias = Plain | Literal | Way | NumberShape | TextShape | Array | Object
+Shape: TypeAlias = Plain | Literal | Way | NumberShape | TextShape | ArrayShape | Object
 
 
 def searched(pattern: str, text: str, place: str) -> bool:
@@ -140,7 +140,7 @@ def both(one: Shape, other: Shape) -> Shape | None:
             patterns = tuple(dict.fromkeys((*one.patterns, *other.patterns)))
             made = TextShape(one.place, max(one.least, other.least), _fewer(one.most, other.most), patterns)
             return None if made.most is not None and made.most < made.least else made
-        case Array(), Array():
+        case ArrayShape(), ArrayShape():
             return _both_arrays(one, other)
         case Object(), Object():
             return _both_objects(one, other)
@@ -174,13 +174,13 @@ def _fewer(one: int | None, other: int | None) -> int | None:
     return other if one is None else one if other is None else min(one, other)
 
 
-def _both_arrays(one: Array, other: Array) -> Array | None:
+def _both_arrays(one: ArrayShape, other: ArrayShape) -> ArrayShape | None:
     size = max(len(one.prefix), len(other.prefix))
     at = [
         joined(*(array.prefix[place] if place < len(array.prefix) else array.items for array in (one, other)))
         for place in range(size)
     ]
-    made = Array(
+    made = ArrayShape(
         one.place,
         tuple(at),
         joined(one.items, other.items),

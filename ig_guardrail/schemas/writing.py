@@ -21,7 +21,7 @@ from ig_guardrail.schemas.merging import Merging
 from ig_guardrail.schemas.places import NEVER, Places
 from ig_guardrail.schemas.reading import SchemaDocument, unfit
 from ig_guardrail.schemas.shapes import (
-    Array,
+    ArrayShape,
     KeyGroup,
     Literal,
     NumberShape,
@@ -177,7 +177,7 @@ class _Writer:
                 return self._number(shape)
             case TextShape():
                 return self._text(shape)
-            case Array():
+            case ArrayShape():
                 return self._array(shape, level)
             case Object():
                 return self._object(shape, level)
@@ -203,7 +203,7 @@ class _Writer:
         most = None if shape.most is not None and shape.most[0] <= LARGEST else LONG
         return {**{word: said for word, said in made.items() if word != "multipleOf"}, **self._ours(least, most)}
 
-    def _array(self, shape: Array, level: int) -> dict[str, Any] | None:
+    def _array(self, shape: ArrayShape, level: int) -> dict[str, Any] | None:
         if shape.least > MOST_COUNTED:
             raise unfit(shape.place, f"it asks for {shape.least} items", f"ask for at most {MOST_COUNTED}")
         fixed = next((at for at, part in enumerate(shape.prefix) if not self._ends(part, level)), None)
@@ -223,7 +223,7 @@ class _Writer:
             **(self._ours(None, most) if more and shape.most is None else {}),
         }
 
-    def _items_of(self, shape: Array, level: int) -> dict[str, Any]:
+    def _items_of(self, shape: ArrayShape, level: int) -> dict[str, Any]:
         """Any item. Those that must be among them are named first, so that a way to the end is found that has them."""
         items, named = self._part(shape.items, level), [(*shape.items, one) for one in shape.contained]
         ways = [] if self._marks else [self._part(one, level) for one in named if self._ends(one, level)]

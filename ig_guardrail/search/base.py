@@ -6,8 +6,8 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from ig_guardrail.counterfactual import Swap
 from ig_guardrail.search.needs import Need, Surroundings
+from ig_guardrail.text.counterfactual import Swap
 from ig_guardrail.types import Node, SearchOp, SearchSettings, StateEdit
 
 Search: TypeAlias = Generator[SearchOp, Any, None]

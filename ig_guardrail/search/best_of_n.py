@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from ig_guardrail.search import preference
 from ig_guardrail.search.base import Search, SearchContext, SearchMethod, Strategy
+from ig_guardrail.search.drawing import preference
+from ig_guardrail.search.drawing.preference import Preference, scored
+from ig_guardrail.search.drawing.round import Round
 from ig_guardrail.search.needs import REWARD_MODEL
-from ig_guardrail.search.preference import Preference, scored
-from ig_guardrail.search.round import Round
 from ig_guardrail.types import Commit, Drop, Node, SearchOp
 
 

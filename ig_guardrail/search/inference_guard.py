@@ -21,8 +21,8 @@ from collections.abc import Sequence
 from itertools import takewhile
 
 from ig_guardrail.search.base import Search, SearchContext, SearchMethod
+from ig_guardrail.search.drawing.widening import Level, Widening
 from ig_guardrail.search.needs import REWARD_MODEL
-from ig_guardrail.search.widening import Level, Widening
 from ig_guardrail.types import Node
 
 

@@ -15,7 +15,7 @@ from collections.abc import Generator
 from typing import Any
 
 from ig_guardrail.search.base import Search, SearchContext, SearchMethod
-from ig_guardrail.search.steering import Steering
+from ig_guardrail.search.drawing.steering import Steering
 from ig_guardrail.types import Accepted, Append, Commit, CostEstimate, Draw, Drop, Extend, Node, Score, SearchOp
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from ig_guardrail.errors import RequestError
 from ig_guardrail.schemas import followable
-from ig_guardrail.text.call_notation import BARE, BLANKS, Head, first_sign, heads, marker_of, spelled, tokens_of
+from ig_guardrail.text.call_notation import BARE, BLANKS, CallHead, first_sign, heads, marker_of, spelled, tokens_of
 from ig_guardrail.text.call_values import kind_of
 from ig_guardrail.types import CallNotation, Tool, ToolFormat
 
@@ -270,7 +270,7 @@ def accepted(tool: Tool) -> Mapping[str, Any]:
     return tool.parameters if tool.accepted is None else tool.accepted
 
 
-def _of_tool(head: Head, number: int) -> Head:
+def _of_tool(head: CallHead, number: int) -> CallHead:
     """The head of one tool's calls."""
     return replace(head, rest=(*head.rest[:-1], (head.rest[-1][number],)))
 

@@ -34,7 +34,7 @@ NamedTokens: TypeAlias = tuple[tuple[str, ...], ...]  # one behind the other, bl
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class CallHead:
     """A beginning of calls: `first`, and the tokens behind it, in the last of which a tool is named, or not."""
 
     format: ToolFormat
@@ -72,7 +72,7 @@ class Head:
         return start if opens and (not ended or reached > 1) else len(text)
 
 
-def heads(notation: CallNotation) -> tuple[Head, ...]:
+def heads(notation: CallNotation) -> tuple[CallHead, ...]:
     """The ways in which calls begin."""
     return _heads(notation.format, tuple(tool.name for tool in notation.named), notation.bare)
 
@@ -116,17 +116,17 @@ def marker_of(format: ToolFormat) -> str:
 
 
 @lru_cache(maxsize=256)
-def _heads(format: ToolFormat, names: tuple[str, ...], bare: bool) -> tuple[Head, ...]:
+def _heads(format: ToolFormat, names: tuple[str, ...], bare: bool) -> tuple[CallHead, ...]:
     found = _of_format(format, names)
     if bare and names:
         found = [head for head in found if head.marker or not format.keys] + _of_format(BARE, names)
     return tuple(found)
 
 
-def _of_format(format: ToolFormat, names: tuple[str, ...]) -> list[Head]:
+def _of_format(format: ToolFormat, names: tuple[str, ...]) -> list[CallHead]:
     tokens, whole = _cut(format)
     if tokens and _is_marker(tokens[0]) and (whole or len(tokens) > 1):
-        return [Head(format, tokens[0], tuple((token,) for token in tokens[1:]), marker=True, named=False)]
+        return [CallHead(format, tokens[0], tuple((token,) for token in tokens[1:]), marker=True, named=False)]
     if not names:
         return []
     signs = _SIGN.findall(format.begin + format.open)
@@ -136,8 +136,8 @@ def _of_format(format: ToolFormat, names: tuple[str, ...]) -> list[Head]:
     rest: NamedTokens = (*((sign,) for sign in signs[1:]), last)
     if not signs:
         return []
-    plain = Head(format, signs[0], rest, marker, named=True)
-    fences = [Head(format, fence, ((signs[0],), *rest), marker=False, named=True) for fence in FENCES]
+    plain = CallHead(format, signs[0], rest, marker, named=True)
+    fences = [CallHead(format, fence, ((signs[0],), *rest), marker=False, named=True) for fence in FENCES]
     return [*(fences if format.fenced else []), plain]
 
 
@@ -168,7 +168,7 @@ def _is_marker(token: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _searching(head: Head) -> re.Pattern[str]:
+def _searching(head: CallHead) -> re.Pattern[str]:
     first, rest = re.escape(head.first), _tokens(head.rest, re.escape)
     if not head.marker:
         return re.compile(rf"(?:\A|\n)[ \t]*({first}|(?!)()){_SPACE}{rest}")

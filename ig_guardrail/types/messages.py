@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from ig_guardrail.hazards import broader, severest_first
-from ig_guardrail.languages import fitting_tag
+from ig_guardrail.types.hazards import broader, severest_first
+from ig_guardrail.types.languages import fitting_tag
 from ig_guardrail.types.receipt import Outcome
 
 TextsByLanguage: TypeAlias = Mapping[str, str]

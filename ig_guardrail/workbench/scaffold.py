@@ -11,7 +11,8 @@ from pathlib import Path
 
 from ig_guardrail.errors import RequestError
 from ig_guardrail.policy import load_policy
-from ig_guardrail.policy.language import API_VERSION, KIND, NAME
+from ig_guardrail.policy.language.names import NAME
+from ig_guardrail.policy.language.policy import API_VERSION, KIND
 from ig_guardrail.policy.reference.json_schema import json_schema
 from ig_guardrail.policy.sources import CASES, CASES_SCHEMA, EDITOR, SCHEMA
 from ig_guardrail.workbench.cases.recordings import SUFFIX

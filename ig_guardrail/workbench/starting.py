@@ -15,7 +15,7 @@ from ig_guardrail.policy import FileReport, Report
 from ig_guardrail.policy.compiler import ReadPolicy, placed, read_policy
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic
 from ig_guardrail.policy.draft import PolicyDraft
-from ig_guardrail.policy.validation.message_cautions import over_budget
+from ig_guardrail.policy.validation.cautions.messages import over_budget
 from ig_guardrail.types import CompiledPolicy, Expression
 
 if TYPE_CHECKING:  # a plain check of a policy that weighs no words needs none of these

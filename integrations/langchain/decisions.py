@@ -74,8 +74,8 @@ def policy_decisions(policy: str | Path | CompiledPolicy = "default") -> PolicyD
     Raises PolicyError; ModelError where LangChain has no decision models.
     """
     decision_types()
+    from ig_guardrail.integrations.langchain.checking.text_checks import text_checks
     from ig_guardrail.integrations.langchain.policy_decisions import PolicyDecisions
-    from ig_guardrail.integrations.langchain.text_checks import text_checks
 
     checks = text_checks(policy)
     return PolicyDecisions(model=f"{checks.policy.name} {checks.policy.version}", checks=checks)

@@ -12,9 +12,9 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from typing_extensions import override
 
 from ig_guardrail.errors import RequestError
+from ig_guardrail.integrations.langchain.checking.text_checks import text_checks
 from ig_guardrail.integrations.langchain.messages.conversation import messages_of
 from ig_guardrail.integrations.langchain.structured import AnswerRefused
-from ig_guardrail.integrations.langchain.text_checks import text_checks
 from ig_guardrail.types import CompiledPolicy, Message
 
 Input = TypeVar("Input")

@@ -15,11 +15,11 @@ from langchain_core.messages import AIMessageChunk, message_chunk_to_message
 from langchain_core.runnables import Runnable, RunnableConfig
 from typing_extensions import override
 
-from ig_guardrail.canary import Canary, canary_in
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.drive.request import GenerationRequest, check_language
 from ig_guardrail.engine.external.engine import StreamedEngine
 from ig_guardrail.engine.external.stream import AwaitedReading, PulledReading
+from ig_guardrail.integrations.langchain.checking.text_checks import LONGEST, TextOpening, sampling
 from ig_guardrail.integrations.langchain.inner.answer import (
     InnerAnswer,
     ShownPiece,
@@ -30,8 +30,8 @@ from ig_guardrail.integrations.langchain.inner.answer import (
 )
 from ig_guardrail.integrations.langchain.payer import Payers, TenantOf
 from ig_guardrail.integrations.langchain.structured import AnswerRefused
-from ig_guardrail.integrations.langchain.text_checks import LONGEST, TextOpening, sampling
 from ig_guardrail.ledger import AccountKey, Ledger
+from ig_guardrail.rollout.canary import Canary, canary_in
 from ig_guardrail.settings import AuditFile
 from ig_guardrail.text.calls import shown_length
 from ig_guardrail.types import Chunk, CompiledPolicy, Message

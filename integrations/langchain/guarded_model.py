@@ -24,14 +24,14 @@ from pydantic import ConfigDict, Field, InstanceOf, PrivateAttr, field_validator
 from typing_extensions import override
 
 from ig_guardrail import __version__
-from ig_guardrail.canary import Canary, canary_in
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.drive.request import GenerationRequest, beginning_of
 from ig_guardrail.engine.external.engine import StreamedEngine
 from ig_guardrail.errors import RequestError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.answer_cache import CompletedAnswers
-from ig_guardrail.integrations.langchain.base import BoundedModel, unwritten
+from ig_guardrail.integrations.langchain.chat.base import BoundedModel, unwritten
+from ig_guardrail.integrations.langchain.checking.text_checks import LONGEST, TextOpening, sampling
 from ig_guardrail.integrations.langchain.inner.answer import errors_of_others
 from ig_guardrail.integrations.langchain.inner.call import InnerCall
 from ig_guardrail.integrations.langchain.messages.blocks import PROVIDER, EventModel
@@ -40,9 +40,9 @@ from ig_guardrail.integrations.langchain.options import spelled, stop_strings
 from ig_guardrail.integrations.langchain.payer import PayingModel
 from ig_guardrail.integrations.langchain.response_format import tool_of
 from ig_guardrail.integrations.langchain.structured import call_of, of_calls, parsed
-from ig_guardrail.integrations.langchain.text_checks import LONGEST, TextOpening, sampling
 from ig_guardrail.ledger import AccountKey
-from ig_guardrail.policy.language import PLAIN
+from ig_guardrail.policy.language.search import PLAIN
+from ig_guardrail.rollout.canary import Canary, canary_in
 from ig_guardrail.settings import AuditFile, Limits
 from ig_guardrail.text.calls import shown_length
 from ig_guardrail.types import CompiledPolicy

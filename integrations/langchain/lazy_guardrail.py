@@ -10,7 +10,7 @@ from pathlib import Path
 from typing_extensions import override
 
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.rollout import Rollout
+from ig_guardrail.rollout.rollout import Rollout
 from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.types import CompiledPolicy, GenerationDefaults
 

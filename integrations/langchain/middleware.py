@@ -21,19 +21,19 @@ from langchain_core.runnables.config import ensure_config, var_child_runnable_co
 from langchain_core.tools import BaseTool
 from typing_extensions import override
 
-from ig_guardrail.canary import Canary, canary_in
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.drive.request import check_language
 from ig_guardrail.errors import RequestError
 from ig_guardrail.extras import absence
-from ig_guardrail.integrations.langchain.answer_check import AnswerCheck, Refusal
-from ig_guardrail.integrations.langchain.check_lines import CheckedText, check_entry
+from ig_guardrail.integrations.langchain.checking.answer_check import AnswerCheck, Refusal
+from ig_guardrail.integrations.langchain.checking.check_lines import CheckedText, check_entry
+from ig_guardrail.integrations.langchain.checking.text_checks import CheckOpening, PromptScore, TextChecks, readings
 from ig_guardrail.integrations.langchain.messages.blocks import PROVIDER, RECORD, is_refusal
 from ig_guardrail.integrations.langchain.messages.conversation import is_input, texts_told
 from ig_guardrail.integrations.langchain.payer import Payers, TenantOf, conversation_of, with_conversation
 from ig_guardrail.integrations.langchain.structured import AnswerRefused
-from ig_guardrail.integrations.langchain.text_checks import CheckOpening, PromptScore, TextChecks, readings
 from ig_guardrail.ledger import AccountKey
+from ig_guardrail.rollout.canary import Canary, canary_in
 from ig_guardrail.settings import AuditFile
 from ig_guardrail.types import CompiledPolicy
 

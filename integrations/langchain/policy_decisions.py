@@ -14,9 +14,9 @@ from pydantic import Field, InstanceOf
 from typing_extensions import override
 
 from ig_guardrail.errors import RequestError
+from ig_guardrail.integrations.langchain.checking.text_checks import TextChecks, readings
 from ig_guardrail.integrations.langchain.messages.blocks import PROVIDER
 from ig_guardrail.integrations.langchain.messages.conversation import messages_of
-from ig_guardrail.integrations.langchain.text_checks import TextChecks, readings
 from ig_guardrail.types import Budget
 
 

@@ -26,7 +26,7 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedText:
     """What became of it. denied: the first charge that overdraws an enforced budget"""
 
     charged: ChargedAnswer
@@ -44,7 +44,7 @@ class Judged:
 
 async def judge(
     guardrail: Guardrail, caller: Caller, given: Sequence[Given], where: str, conversation: str | None = None
-) -> list[Judged]:
+) -> list[JudgedText]:
     """Each on its own, as the next answer of its conversation. where: their place in the body
 
     Raises RequestError where it is too long, CostFailure where a cost model fails, Refused past the caller's seconds.
@@ -63,5 +63,5 @@ async def judge(
             what = f"text {index}, counted from 0, does not fit what the model reads at once"
             raise unfit(what, where, "context_length_exceeded") from None
         denied = next((line for line in charged.charges if line.budget in enforced and line.z_after < 0), None)
-        found.append(Judged(charged, denied))
+        found.append(JudgedText(charged, denied))
     return found

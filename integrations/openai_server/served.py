@@ -7,16 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
-from ig_guardrail.canary import Arm, Canary
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.lazy_guardrail import LazyGuardrail
 from ig_guardrail.integrations.openai_server.access.callers import Caller
 from ig_guardrail.integrations.openai_server.faults import unfit
 from ig_guardrail.ledger import AccountKey
+from ig_guardrail.rollout.canary import Canary, PolicyArm
 from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.types import CompiledPolicy
 
-Place: TypeAlias = tuple[str, Arm]  # what keys call a policy, and in which arm it stands
+PolicyPlace: TypeAlias = tuple[str, PolicyArm]  # what keys call a policy, and in which arm it stands
 WITH = ":"  # between the name of a model and that of a policy
 
 
@@ -50,7 +50,7 @@ class ServedModel:
         for opened in self._opened.values():
             yield opened if isinstance(opened, Guardrail) else opened.current()
 
-    def hold(self, place: Place, policy: CompiledPolicy, fault: str | None = None) -> None:
+    def hold(self, place: PolicyPlace, policy: CompiledPolicy, fault: str | None = None) -> None:
         """Hold later requests to a policy that was read elsewhere; see `Rollout.hold`. What was given open stays so."""
         opened = self._opened[place[0]]
         if isinstance(opened, LazyGuardrail):

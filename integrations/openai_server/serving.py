@@ -21,7 +21,7 @@ from ig_guardrail.integrations.openai_server.observing.lines import log_to_stder
 from ig_guardrail.integrations.openai_server.server import Server
 from ig_guardrail.integrations.openai_server.settings.serve_config import ServeConfig
 from ig_guardrail.policy import load_policy
-from ig_guardrail.rollout import demand_same_name
+from ig_guardrail.rollout.rollout import demand_same_name
 from ig_guardrail.types import CompiledPolicy
 
 LOG = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from ray.serve.config import (
 from ray.serve.handle import DeploymentHandle
 
 from ig_guardrail.errors import GuardrailError, RequestError
-from ig_guardrail.integrations.openai_server.served import Place, ServedModel, served_by
+from ig_guardrail.integrations.openai_server.served import PolicyPlace, ServedModel, served_by
 from ig_guardrail.integrations.openai_server.serving import FAREWELL_S, check
 from ig_guardrail.integrations.openai_server.settings.serve_config import Replicas, ServeConfig
 from ig_guardrail.integrations.openai_server.settings.serve_file import read_config
@@ -150,8 +150,8 @@ def _counted(scale: Replicas) -> dict[str, object]:
     }
 
 
-def _sources(config: ServeConfig) -> dict[Place, str | Path]:
-    found: dict[Place, str | Path] = {}
+def _sources(config: ServeConfig) -> dict[PolicyPlace, str | Path]:
+    found: dict[PolicyPlace, str | Path] = {}
     for name, policy in config.policies.items():
         found[name, "stable"] = policy
         if name in config.canaries:

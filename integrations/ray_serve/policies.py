@@ -9,7 +9,7 @@ from pathlib import Path
 import ray
 
 from ig_guardrail.policy import load_policy
-from ig_guardrail.reload import Reloading, state_of
+from ig_guardrail.rollout.reload import Reloading, state_of
 from ig_guardrail.types import CompiledPolicy
 
 

@@ -15,7 +15,7 @@ from starlette.types import Message
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.openai_server.app import make_app
 from ig_guardrail.integrations.openai_server.observing.lines import log_to_stderr
-from ig_guardrail.integrations.openai_server.served import Place, ServedModel
+from ig_guardrail.integrations.openai_server.served import PolicyPlace, ServedModel
 from ig_guardrail.integrations.openai_server.server import Server
 from ig_guardrail.integrations.openai_server.settings.serve_config import ServeConfig
 from ig_guardrail.ledger import is_address
@@ -33,7 +33,7 @@ class Replica:
     """One of the processes that answer."""
 
     def __init__(
-        self, config: ServeConfig, opening: Opening, policies: Mapping[Place, CompiledPolicy], follow: bool
+        self, config: ServeConfig, opening: Opening, policies: Mapping[PolicyPlace, CompiledPolicy], follow: bool
     ) -> None:
         """policies: as they were read for all replicas. follow: whether what is read later holds for later requests
 

@@ -13,10 +13,10 @@ from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import EngineError, RequestError
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.languages import normal_tag
 from ig_guardrail.policy import load_policy
 from ig_guardrail.text.calls import format_call
 from ig_guardrail.types import Messages
+from ig_guardrail.types.languages import normal_tag
 from tests.golden.conversations import CALM, LATE, POLITE, RUDE, scripted_guardrail
 from tests.unit.cli.conftest import Command, Ran
 from tests.unit.cli.conftest import ig as ig

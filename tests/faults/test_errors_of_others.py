@@ -16,13 +16,13 @@ from langchain_core.callbacks import BaseCallbackHandler
 from ig_guardrail.assembly import guard
 from ig_guardrail.causes import LOG
 from ig_guardrail.costs.plugins import provided_cost_model
-from ig_guardrail.costs.remote.endpoint import Endpoint
+from ig_guardrail.costs.remote.endpoint import ScoreEndpoint
 from ig_guardrail.costs.workers import MOST_LEFT, Worker
 from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import CostFailure, EngineError, GenerationFailed, GuardrailError
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
-from ig_guardrail.integrations.langchain.text_checks import readings, text_checks
+from ig_guardrail.integrations.langchain.checking.text_checks import readings, text_checks
 from ig_guardrail.types import CostModelSpec, Extend, Piece, Prompt
 from tests.golden.conversations import compiled
 from tests.unit.langchain.obliging import denied_by
@@ -281,7 +281,7 @@ class Client:
 @pytest.mark.parametrize("error", ERRORS.values(), ids=list(ERRORS))
 def test_an_endpoint_that_raises_anything_fails_that_call_and_no_other(error: Callable[[str], BaseException]) -> None:
     client: Any = Client(error)
-    endpoint = Endpoint("hosted", "m", client, 30.0)
+    endpoint = ScoreEndpoint("hosted", "m", client, 30.0)
     for _ in range(2):  # its thread lives on
         with pytest.raises(CostFailure, match="'hosted' failed: its endpoint could not be asked") as failed:
             endpoint.judge([SECRET] * 40, ["hate"])

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ig_guardrail.costs.remote.endpoint import Endpoint
+from ig_guardrail.costs.remote.endpoint import ScoreEndpoint
 from ig_guardrail.costs.workers import Worker
 from ig_guardrail.engine.loading.loaded import Registry
 from ig_guardrail.engine.loop import Loop
@@ -20,7 +20,7 @@ from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
-from ig_guardrail.threads import ForkSafeLock
+from ig_guardrail.threads.locks import ForkSafeLock
 from tests.faults.test_errors_of_others import Client
 from tests.golden.conversations import CALM, POLITE, compiled, scripted_guardrail
 from tests.toys import LetterCost, letters, toy_budget, toy_policy
@@ -111,7 +111,7 @@ def test_no_model_is_loaded_in_a_fork_of_a_process_that_has_loaded_one() -> None
 def test_an_endpoint_that_was_asked_before_says_so_and_one_that_was_not_is_asked() -> None:
     client: Any = Client(ValueError)
     for before, words in ((True, "this one was forked from"), (False, "could not be asked")):
-        endpoint = Endpoint("hosted", "m", client, 30.0)
+        endpoint = ScoreEndpoint("hosted", "m", client, 30.0)
         if before:
             with pytest.raises(GuardrailError):
                 endpoint.judge(["x"], ["hate"])

@@ -16,8 +16,7 @@ from ig_guardrail.engine.text import rendering
 from ig_guardrail.engine.text.arranging import TemplateMessage
 from ig_guardrail.engine.text.chat import chat_of
 from ig_guardrail.engine.text.endings import end_of_turn
-from ig_guardrail.engine.text.rendering import LONGEST_TEMPLATE, TemplateRefusal, render
-from ig_guardrail.engine.text.step_limit import TooManySteps, limited_steps
+from ig_guardrail.engine.text.rendering import LONGEST_TEMPLATE, TemplateRefusal, TooManySteps, limited_steps, render
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.errors import GuardrailError, ModelError
 from ig_guardrail.types import Message

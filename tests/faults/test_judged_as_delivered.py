@@ -19,8 +19,8 @@ from ig_guardrail.costs.calls.decoded import read_decoded
 from ig_guardrail.costs.pattern import compile_patterns
 from ig_guardrail.errors import CostFailure
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
+from ig_guardrail.integrations.langchain.checking.text_checks import readings, text_checks
 from ig_guardrail.integrations.langchain.guarded_model import GuardedChatModel
-from ig_guardrail.integrations.langchain.text_checks import readings, text_checks
 from ig_guardrail.text.calls import CLOSE, OPEN
 from ig_guardrail.text.json_strings import JsonTexts
 from ig_guardrail.types import CompiledPolicy, Piece, Prompt

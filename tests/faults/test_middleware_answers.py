@@ -306,7 +306,7 @@ def test_a_policy_that_checks_no_input_leaves_pictures_to_the_model() -> None:
 
 
 def test_an_answer_that_was_judged_under_the_same_policy_is_not_judged_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ig_guardrail.integrations.langchain.text_checks import TextChecks
+    from ig_guardrail.integrations.langchain.checking.text_checks import TextChecks
 
     monkeypatch.setattr(TextChecks, "judged", lambda *_: pytest.fail("judged again"))
     own = ChatIGGuardrail(guardrail=obliging_guardrail({"Go.": CALM}, RULES))

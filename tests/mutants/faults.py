@@ -198,8 +198,8 @@ FAULTS = (
     ),
     Fault(
         "fallbacks: a refusal after text was shown",
-        "drive/fallback.py",
-        "if gate.shown or context.settings.restart is None:\n        return _spoken(gate.shown, ())",
-        "if gate.shown or context.settings.restart is None:\n        return _spoken(False, ())",
+        "drive/decode.py",
+        "if gate.shown or context.settings.restart is None:\n        return _stopped(gate.shown, ())",
+        "if gate.shown or context.settings.restart is None:\n        return _stopped(False, ())",
     ),
 )

@@ -12,7 +12,7 @@ from ig_guardrail.workbench.editor.document import Document
 from ig_guardrail.workbench.editor.findings import find, fixes
 from ig_guardrail.workbench.editor.hover import hover
 from ig_guardrail.workbench.editor.names import definitions, references
-from ig_guardrail.workbench.editor.outline import Span
+from ig_guardrail.workbench.editor.outline import CharacterSpan
 from tests.unit.workbench.editor.texts import CASES, POLICY
 
 TYPED = st.text(st.sampled_from("{}[]:,-#'\"|>&*!%@()\n\t \r\u2028\x85\ufeff\U0001f600é\x00ax0.?`"), max_size=12)
@@ -42,7 +42,7 @@ def test_every_text_is_served(text: str, path: str, encoding: str, data: st.Data
     def texts(asked: Path) -> str | None:
         return text if asked.name == "bank.yaml" else None
 
-    def inside(span: Span) -> bool:
+    def inside(span: CharacterSpan) -> bool:
         line, column = document.line_column(span.start)
         return 0 <= span.start <= span.end <= len(text) and line >= 0 and document.offset(line, column) <= span.start
 

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ig_guardrail.costs.rewards.values import Values
-from ig_guardrail.search import deal, preference
+from ig_guardrail.search import deal
 from ig_guardrail.search.baselines import ctrl
+from ig_guardrail.search.drawing import preference
 from ig_guardrail.search.needs import CONSTITUTION, INDEX
 from ig_guardrail.search.registry import METHODS
 from tests.examples import examples

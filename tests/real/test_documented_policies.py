@@ -20,8 +20,7 @@ from ig_guardrail.assembly import guard
 from ig_guardrail.costs.provenance.index import write_index
 from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.engine.loading.models import load_engine, load_tokenizer
-from ig_guardrail.learn.data.documents import SourceDocument
-from ig_guardrail.learn.index import index_texts
+from ig_guardrail.learn.index import SourceDocument, index_texts
 from ig_guardrail.policy import check_files, load_policy
 from ig_guardrail.policy.sources import PolicySource, fetch
 from ig_guardrail.types import Message, Piece, Prompt, Sampling

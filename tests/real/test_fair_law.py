@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from ig_guardrail.counterfactual import read_swaps
 from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.engine.loading.models import load_engine
 from ig_guardrail.guardrail import Guardrail
@@ -19,6 +18,7 @@ from ig_guardrail.policy import load_policy
 from ig_guardrail.search.base import Search, SearchContext
 from ig_guardrail.search.fairness.contexts import VerifiedToken, VerifierContexts
 from ig_guardrail.search.fairness.token_verifier import target
+from ig_guardrail.text.counterfactual import read_swaps
 from ig_guardrail.types import Append, Message, Node, Sampling, SearchSettings
 from tests.toys import toy_policy
 

@@ -12,8 +12,7 @@ from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.engine.loading.models import load_engine, load_tokenizer
 from ig_guardrail.engine.text.chat import chat_of
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.learn.data.documents import SourceDocument
-from ig_guardrail.learn.index import index_texts
+from ig_guardrail.learn.index import SourceDocument, index_texts
 from ig_guardrail.policy import load_policy
 from ig_guardrail.types import Message, Receipt, Sampling
 

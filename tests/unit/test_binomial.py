@@ -7,7 +7,7 @@ from math import comb
 
 import pytest
 
-from ig_guardrail.binomial import at_most, fewest_answers, most_touched, proportion
+from ig_guardrail.statistics.binomial import at_most, fewest_answers, most_touched, proportion
 
 
 def exact(count: int, total: int, p: Fraction) -> Fraction:

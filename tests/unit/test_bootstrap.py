@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.bootstrap import bootstrap
+from ig_guardrail.statistics.bootstrap import bootstrap
 
 
 def test_a_figure_that_does_not_vary_has_an_interval_of_its_own_value() -> None:

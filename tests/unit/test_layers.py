@@ -46,7 +46,7 @@ def test_every_room_keeps_to_its_floor(installed: Path) -> None:
         ("engine/text/detokenize.py", "from ig_guardrail.engine.kv import trunk"),
         ("costs/pattern.py", "import llguidance"),
         ("costs/catalog.py", "from ig_guardrail.judge import read_judge"),
-        ("drive/fallback.py", "from ig_guardrail.integrations.langchain import chat_model"),
+        ("drive/decode.py", "from ig_guardrail.integrations.langchain import chat_model"),
     ],
 )
 def test_an_import_that_points_up_or_sideways_is_reported(installed: Path, room: str, line: str) -> None:

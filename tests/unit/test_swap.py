@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ig_guardrail.counterfactual import Swap, paired, plural, read_swaps, swap_words
 from ig_guardrail.errors import ModelError
+from ig_guardrail.text.counterfactual import Swap, paired, plural, read_swaps, swap_words
 
 LEXICON = read_swaps()
 swaps = st.sampled_from(list(LEXICON.values()))

@@ -13,9 +13,9 @@ from rich.table import Table
 from ig_guardrail.cli import options
 
 if TYPE_CHECKING:
-    from ig_guardrail.bootstrap import Estimate
     from ig_guardrail.learn.adopt import AdoptionReport
     from ig_guardrail.learn.own_heads import HeadReport
+    from ig_guardrail.statistics.bootstrap import Estimate
 
 
 def adopt_command(
@@ -50,7 +50,7 @@ def adopt_command(
     from ig_guardrail.learn.adopt import adopt
     from ig_guardrail.learn.own_heads import Lessons
     from ig_guardrail.policy import load_policy
-    from ig_guardrail.spec import folder_of
+    from ig_guardrail.policy.sources import folder_of
 
     compiled = load_policy(policy)
     loaded = load_weights(model, device_of(device), numerics_of(dtype, weights))

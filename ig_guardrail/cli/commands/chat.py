@@ -13,17 +13,14 @@ from rich.console import Console
 
 from ig_guardrail.cli import options
 from ig_guardrail.cli.exit_codes import FAILED, exit_code
+from ig_guardrail.cli.groups import AnswerOptions, AuditOptions, CanaryOptions, ModelOptions, grouped
 from ig_guardrail.cli.receipt_view import line
 from ig_guardrail.cli.request import (
     RequestOptions,
     decoded,
     deliver,
     opening_turns,
-    read_biases,
-    read_canary,
-    read_engine_options,
 )
-from ig_guardrail.cli.tools_file import read_tools
 from ig_guardrail.cli.writers import Thoughts, printable
 from ig_guardrail.errors import GenerationFailed, RequestError
 from ig_guardrail.text.calls import parse_message
@@ -36,92 +33,37 @@ if TYPE_CHECKING:
 HELP = "/new begins again, /result TEXT answers a call, /quit leaves"
 
 
+@grouped
 def chat_command(
-    model: options.ModelOption = "embedded",
+    *,
+    model: ModelOptions,
     policy: options.Policy = "default",
     reload: options.ReloadOption = False,
-    canary: options.CanaryOption = None,
-    canary_share: options.CanaryShare = None,
-    canary_by: options.CanaryBy = None,
-    strategy: options.StrategyOption = None,
+    canary: CanaryOptions,
     exit: options.ExitOption = None,
-    seed: options.SeedOption = None,
-    max_tokens: options.MaxTokens = 256,
-    reasoning: options.ReasoningOption = "auto",
-    max_reasoning_tokens: options.MaxReasoningTokens = None,
-    temperature: options.Temperature = None,
-    top_p: options.TopP = None,
-    top_k: options.TopK = None,
-    min_p: options.MinP = None,
-    repetition_penalty: options.RepetitionPenalty = None,
-    frequency_penalty: options.FrequencyPenalty = 0.0,
-    presence_penalty: options.PresencePenalty = 0.0,
-    logit_bias: options.LogitBiasOption = None,
-    stop: options.Stop = None,
-    system: options.System = None,
-    language: options.LanguageOption = "en",
-    timeout: options.Timeout = None,
-    tools: options.Tools = None,
+    answer: AnswerOptions,
     conversation: options.ConversationOption = None,
-    tenant: options.TenantOption = None,
     ledger: options.LedgerOption = None,
-    device: options.DeviceOption = "auto",
-    dtype: options.Dtype = "auto",
-    weights: options.WeightsOption = "auto",
-    engine: options.EngineOption = "auto",
-    engine_option: options.EngineOptionsOption = None,
-    revision: options.Revision = None,
-    context: options.ContextOption = None,
-    audit: options.AuditOption = None,
-    audit_texts: options.AuditTexts = False,
-    key_file: options.AuditKeyFile = None,
+    audit: AuditOptions,
 ) -> None:
     """Talk with the model. /new begins a new conversation, /quit leaves; lines may also come from a pipe.
 
     Lines from a pipe end with the exit code of the last answer: 0 completed, 3 refused, 4 ended, 5 cancelled, 2 failed.
     """
     from ig_guardrail.integrations.langchain.lazy_guardrail import LazyGuardrail
-    from ig_guardrail.settings import AuditFile
-    from ig_guardrail.spec import GuardrailSpec
 
-    drawing = {
-        "temperature": temperature,
-        "top_p": top_p,
-        "top_k": top_k,
-        "min_p": min_p,
-        "repetition_penalty": repetition_penalty,
-        "frequency_penalty": frequency_penalty,
-        "presence_penalty": presence_penalty,
-        "logit_bias": read_biases(logit_bias),
-    }
-    asking = RequestOptions(
-        drawing,
-        max_tokens,
-        stop,
-        seed,
-        strategy,
-        language,
-        tenant=tenant,
-        form=read_tools(tools),
-        reasoning=reasoning,
-        max_reasoning_tokens=max_reasoning_tokens,
-    )
-    names = (model, policy, device, dtype, weights, None, None, exit, ledger)
-    log = None if audit is None else AuditFile(audit, key_file, audit_texts)
-    other = read_canary(canary, canary_share, canary_by, True, tenant)
-    spec = GuardrailSpec(
-        *names,
-        revision=revision,
-        context=context,
+    asking = answer.read()
+    spec = model.spec(
+        policy,
         reload=reload,
-        audit=log,
-        canary=other,
-        engine=engine,
-        engine_options=read_engine_options(engine_option),
+        canary=canary.read(True, answer.tenant),
+        exit=exit,
+        ledger=ledger,
+        audit=audit.file(),
     )
     opened = LazyGuardrail(spec)
     try:
-        code = ChatHistory(opened, asking, opening_turns(system), timeout, conversation).hold(_lines())
+        code = ChatHistory(opened, asking, opening_turns(answer.system), answer.timeout, conversation).hold(_lines())
     finally:
         opened.current().flush()
     raise typer.Exit(0 if sys.stdin.isatty() else code)

@@ -11,17 +11,14 @@ import typer
 from ig_guardrail.cli import options
 from ig_guardrail.cli.batch_rows import BatchRow, read_rows
 from ig_guardrail.cli.exit_codes import FAILED, exit_code
+from ig_guardrail.cli.groups import AnswerOptions, AuditOptions, CanaryOptions, ModelOptions, RecordOptions, grouped
 from ig_guardrail.cli.request import (
     RequestOptions,
     Writer,
     deliver,
     opening_turns,
-    read_biases,
-    read_canary,
-    read_engine_options,
     read_prompt,
 )
-from ig_guardrail.cli.tools_file import read_tools
 from ig_guardrail.errors import RequestError
 from ig_guardrail.types import Message
 
@@ -31,7 +28,9 @@ if TYPE_CHECKING:
     from ig_guardrail.integrations.langchain.lazy_guardrail import LazyGuardrail
 
 
+@grouped
 def run_command(
+    *,
     prompt: Annotated[str | None, typer.Option("--prompt", help="What to ask; `-` reads standard input.")] = None,
     prompts: Annotated[
         Path | None, typer.Option("--prompts", help="A file to ask instead: JSON lines, or a prompt a line.")
@@ -43,47 +42,17 @@ def run_command(
     streams: Annotated[
         int, typer.Option("--streams", min=1, max=options.MOST_STREAMS, help="With --prompts: answers at a time.")
     ] = 4,
-    model: options.ModelOption = "embedded",
+    model: ModelOptions,
     policy: options.Policy = "default",
-    canary: options.CanaryOption = None,
-    canary_share: options.CanaryShare = None,
-    canary_by: options.CanaryBy = None,
-    strategy: options.StrategyOption = None,
+    canary: CanaryOptions,
     reward: options.Reward = None,
     critic: options.CriticOption = None,
     exit: options.ExitOption = None,
-    seed: options.SeedOption = None,
-    max_tokens: options.MaxTokens = 256,
-    reasoning: options.ReasoningOption = "auto",
-    max_reasoning_tokens: options.MaxReasoningTokens = None,
-    temperature: options.Temperature = None,
-    top_p: options.TopP = None,
-    top_k: options.TopK = None,
-    min_p: options.MinP = None,
-    repetition_penalty: options.RepetitionPenalty = None,
-    frequency_penalty: options.FrequencyPenalty = 0.0,
-    presence_penalty: options.PresencePenalty = 0.0,
-    logit_bias: options.LogitBiasOption = None,
-    stop: options.Stop = None,
-    system: options.System = None,
-    language: options.LanguageOption = "en",
-    timeout: options.Timeout = None,
-    tools: options.Tools = None,
+    answer: AnswerOptions,
     conversation: options.ConversationOption = None,
-    tenant: options.TenantOption = None,
     ledger: options.LedgerOption = None,
-    device: options.DeviceOption = "auto",
-    dtype: options.Dtype = "auto",
-    weights: options.WeightsOption = "auto",
-    engine: options.EngineOption = "auto",
-    engine_option: options.EngineOptionsOption = None,
-    revision: options.Revision = None,
-    context: options.ContextOption = None,
-    record: options.RecordOption = None,
-    record_texts: options.RecordedTexts = "hash",
-    audit: options.AuditOption = None,
-    audit_texts: options.AuditTexts = False,
-    key_file: options.AuditKeyFile = None,
+    record: RecordOptions,
+    audit: AuditOptions,
     json_lines: Annotated[
         bool, typer.Option("--json", help="One JSON object a line: deltas, then the receipt.")
     ] = False,
@@ -96,57 +65,30 @@ def run_command(
     file 0: every prompt has its answer, however it ended.
     """
     rows = _rows(prompt, prompts, out)
-    turns = () if prompt is None else (*opening_turns(system), Message("user", read_prompt(prompt)))
-    drawing = {
-        "temperature": temperature,
-        "top_p": top_p,
-        "top_k": top_k,
-        "min_p": min_p,
-        "repetition_penalty": repetition_penalty,
-        "frequency_penalty": frequency_penalty,
-        "presence_penalty": presence_penalty,
-        "logit_bias": read_biases(logit_bias),
-    }
-    asking = RequestOptions(
-        drawing,
-        max_tokens,
-        stop,
-        seed,
-        strategy,
-        language,
-        tenant=tenant,
-        form=read_tools(tools),
-        reasoning=reasoning,
-        max_reasoning_tokens=max_reasoning_tokens,
-    )
+    turns = () if prompt is None else (*opening_turns(answer.system), Message("user", read_prompt(prompt)))
+    asking = answer.read()
 
     from ig_guardrail.integrations.langchain.lazy_guardrail import LazyGuardrail
     from ig_guardrail.ledger import AccountKey
-    from ig_guardrail.settings import AuditFile, recording_file
-    from ig_guardrail.spec import GuardrailSpec
 
     some_named = conversation is not None or any(row.conversation is not None for row in rows)
-    other = read_canary(canary, canary_share, canary_by, some_named, tenant)
-    names = (model, policy, device, dtype, weights, reward, critic, exit, ledger)
-    kept = None if record is None else recording_file(record, record_texts)
-    log = None if audit is None else AuditFile(audit, key_file, audit_texts)
-    spec = GuardrailSpec(
-        *names,
-        revision=revision,
-        context=context,
-        record=kept,
-        audit=log,
-        canary=other,
-        engine=engine,
-        engine_options=read_engine_options(engine_option),
+    spec = model.spec(
+        policy,
+        canary=canary.read(some_named, answer.tenant),
+        reward=reward,
+        critic=critic,
+        exit=exit,
+        ledger=ledger,
+        record=record.file(),
+        audit=audit.file(),
     )
     opened = LazyGuardrail(spec)
-    guardrail = opened.current(AccountKey(conversation, tenant))
+    guardrail = opened.current(AccountKey(conversation, answer.tenant))
     try:
         if out is not None:
-            _answer_file(opened, rows, asking, opening_turns(system), out, streams, timeout, ledger)
+            _answer_file(opened, rows, asking, opening_turns(answer.system), out, streams, answer.timeout, ledger)
         request = asking.within(guardrail).ask(turns, conversation)
-        receipt = deliver(guardrail.stream(request, timeout), _writer(json_lines))
+        receipt = deliver(guardrail.stream(request, answer.timeout), _writer(json_lines))
     finally:
         guardrail.flush()
     raise typer.Exit(exit_code(receipt))
@@ -200,6 +142,6 @@ def _answer_file(
 
 
 def _writer(json_lines: bool) -> Writer:
-    from ig_guardrail.cli.writers import JsonLines, Terminal
+    from ig_guardrail.cli.writers import JsonLinesWriter, Terminal
 
-    return JsonLines() if json_lines else Terminal()
+    return JsonLinesWriter() if json_lines else Terminal()

@@ -8,13 +8,15 @@ from typing import Annotated
 import typer
 
 from ig_guardrail.cli import options
-from ig_guardrail.cli.request import read_engine_options
+from ig_guardrail.cli.groups import ModelOptions, grouped
 from ig_guardrail.extras import require
 
 
+@grouped
 def studio_command(
+    *,
     policy: options.Policy = "default",
-    model: options.ModelOption = "embedded",
+    model: ModelOptions,
     recordings: Annotated[
         Path | None,
         typer.Option("--recordings", help="Recordings, an audit log or receipts, to try budgets on; or a folder."),
@@ -26,13 +28,6 @@ def studio_command(
         str, typer.Option("--host", help="Where to listen; this machine alone unless told otherwise.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Where to listen; 0 takes a free one.")] = 8765,
-    device: options.DeviceOption = "auto",
-    dtype: options.Dtype = "auto",
-    weights: options.WeightsOption = "auto",
-    engine: options.EngineOption = "auto",
-    engine_option: options.EngineOptionsOption = None,
-    revision: options.Revision = None,
-    context: options.ContextOption = None,
 ) -> None:
     """Open a page on which a policy is edited, tried on prompts, tested and compared. It prints its address.
 
@@ -41,16 +36,5 @@ def studio_command(
     require("server", by="`studio`")
     from ig_guardrail.integrations.openai_server.studio.config import StudioConfig
     from ig_guardrail.integrations.openai_server.studio.opening import open_studio
-    from ig_guardrail.spec import GuardrailSpec
 
-    spec = GuardrailSpec(
-        model,
-        device=device,
-        dtype=dtype,
-        weights=weights,
-        revision=revision,
-        context=context,
-        engine=engine,
-        engine_options=read_engine_options(engine_option),
-    )
-    open_studio(StudioConfig(policy, recordings, show_drafts), spec, host, port)
+    open_studio(StudioConfig(policy, recordings, show_drafts), model.spec(), host, port)

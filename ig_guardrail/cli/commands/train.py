@@ -2,21 +2,60 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 from rich.console import Console
 
 from ig_guardrail.cli import options
+from ig_guardrail.cli.groups import grouped
+from ig_guardrail.types import Sampling
+
+if TYPE_CHECKING:
+    from ig_guardrail.engine.loading.weights import Weights
+    from ig_guardrail.engine.transformers import TransformersEngine
 
 app = typer.Typer(help="Train cost models for a language model.", no_args_is_help=True)
 
 
-Temperature: TypeAlias = Annotated[float, typer.Option("--temperature", help="0 is greedy.")]
-TopP: TypeAlias = Annotated[float, typer.Option("--top-p", help="Share of the likeliest tokens to draw from.")]
-Seed: TypeAlias = Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Other seeds, other answers.")]
 Device: TypeAlias = Annotated[str, typer.Option("--device", help="'cpu', 'cuda', 'cuda:0' or 'mps'.")]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedModel:
+    """The model that something is trained for, and how it runs."""
+
+    model: options.ModelOption = "embedded"
+    device: Device = "cpu"
+    dtype: options.Dtype = "auto"
+    weights: options.WeightsOption = "auto"
+
+    def read(self) -> Weights:
+        """Its weights. Raises ModelError where they cannot be had."""
+        from ig_guardrail.engine.loading.models import load_weights, numerics_of
+
+        return load_weights(self.model, self.device, numerics_of(self.dtype, self.weights))
+
+    def open(self) -> TransformersEngine:
+        """An engine on it. Raises ModelError where it cannot be had."""
+        from ig_guardrail.engine.loading.models import load_engine
+
+        return load_engine(self.model, device=self.device, dtype=self.dtype, weights=self.weights)
+
+
+@dataclass(frozen=True, slots=True)
+class DrawOptions:
+    """How answers are drawn."""
+
+    temperature: Annotated[float, typer.Option("--temperature", help="0 is greedy.")] = 0.7
+    top_p: Annotated[float, typer.Option("--top-p", help="Share of the likeliest tokens to draw from.")] = 0.95
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Other seeds, other answers.")] = 0
+
+    def sampling(self, max_tokens: int) -> Sampling:
+        """Of answers of that length at most."""
+        return Sampling(self.temperature, self.top_p, seed=self.seed, max_tokens=max_tokens)
 
 
 @app.callback()
@@ -25,24 +64,22 @@ def _train() -> None:
 
 
 @app.command("head")
+@grouped
 def head_command(
+    *,
     data: Annotated[list[Path], typer.Option("--data", help="Labelled rows, .jsonl or .jsonl.gz; may be given again.")],
     out: Annotated[Path, typer.Option("--out", help="The folder that the head and its card are written to.")],
     recipe: Annotated[str, typer.Option("--recipe", help="What to learn from which rows; 'any' takes all.")] = "any",
     cache: Annotated[
         Path | None, typer.Option("--cache", help="Where hidden states are kept, so an interrupted run goes on.")
     ] = None,
-    model: options.ModelOption = "embedded",
-    device: Device = "cpu",
-    dtype: options.Dtype = "auto",
-    weights: options.WeightsOption = "auto",
+    model: TrainedModel,
 ) -> None:
     """Fit a head to a model's hidden states, or to words, and write it with a card of its measured quality."""
-    from ig_guardrail.engine.loading.models import load_weights, numerics_of
     from ig_guardrail.engine.loading.store import store_folder
     from ig_guardrail.learn.heads import train_head
 
-    loaded = load_weights(model, device, numerics_of(dtype, weights))
+    loaded = model.read()
     trained = train_head(loaded, data, out, recipe, cache or store_folder() / "states")
     Console().print(f"wrote {trained.folder}", markup=False, highlight=False, soft_wrap=True)
 
@@ -75,39 +112,33 @@ def encoder_command(
 
 
 @app.command("answers")
+@grouped
 def answers_command(
+    *,
     out: Annotated[Path, typer.Option("--out", help="The .jsonl file that the rows are written to.")],
-    temperature: Temperature = 0.7,
-    top_p: TopP = 0.95,
-    seed: Seed = 0,
-    model: options.ModelOption = "embedded",
-    device: Device = "cpu",
-    dtype: options.Dtype = "auto",
-    weights: options.WeightsOption = "auto",
+    draws: DrawOptions,
+    model: TrainedModel,
 ) -> None:
     """Let the model answer harmless questions: rows that show a head what this model says when nothing is wrong."""
-    from ig_guardrail.engine.loading.models import load_weights, numerics_of
     from ig_guardrail.learn.answers import write_answers
 
-    loaded = load_weights(model, device, numerics_of(dtype, weights))
-    written = write_answers(loaded, out, temperature, top_p, seed)
+    loaded = model.read()
+    written = write_answers(loaded, out, draws.temperature, draws.top_p, draws.seed)
     Console().print(f"wrote {written} rows to {out}", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command("thresholds")
+@grouped
 def thresholds_command(
+    *,
     data: Annotated[list[Path], typer.Option("--data", help="Files that `train answers` wrote; may be given again.")],
     heads: Annotated[Path, typer.Option("--heads", help="The folder that holds the heads' folders by name.")],
-    model: options.ModelOption = "embedded",
-    device: Device = "cpu",
-    dtype: options.Dtype = "auto",
-    weights: options.WeightsOption = "auto",
+    model: TrainedModel,
 ) -> None:
     """Find the thresholds that at most 5 % of the model's own harmless answers touch, and note them in the cards."""
-    from ig_guardrail.engine.loading.models import load_engine
     from ig_guardrail.learn.thresholds import set_thresholds
 
-    found = set_thresholds(load_engine(model, device=device, dtype=dtype, weights=weights), data, heads)
+    found = set_thresholds(model.open(), data, heads)
     for budget, threshold in found.thresholds.items():
         Console().print(f"{budget}: {threshold:.4f}", markup=False, highlight=False)
 
@@ -162,30 +193,27 @@ Data: TypeAlias = Annotated[
     list[Path] | None, typer.Option("--data", help="Rows whose prompts are asked, too; may be given again.")
 ]
 Answers: TypeAlias = Annotated[int, typer.Option("--answers", min=1, help="Unguarded answers drawn to each.")]
-Tokens: TypeAlias = Annotated[int, typer.Option("--tokens", min=2, help="Longest answer, in tokens.")]
+TokensOfAnswers: TypeAlias = Annotated[int, typer.Option("--tokens", min=2, help="Longest answer, in tokens.")]
 Kept: TypeAlias = Annotated[
     Path | None, typer.Option("--cache", help="Where recordings are kept, so an interrupted run goes on.")
 ]
 
 
 @app.command("critic")
+@grouped
 def critic_command(
+    *,
     out: Out,
     policy: options.Policy = "default",
     data: Data = None,
     prompts: Prompts = 200,
     answers: Answers = 4,
     guided: Annotated[bool, typer.Option(help="Also record an answer of the policy's own search to each.")] = True,
-    tokens: Tokens = 64,
+    tokens: TokensOfAnswers = 64,
     reward: options.Reward = None,
     cache: Kept = None,
-    temperature: Temperature = 0.7,
-    top_p: TopP = 0.95,
-    seed: Seed = 0,
-    model: options.ModelOption = "embedded",
-    device: Device = "cpu",
-    dtype: options.Dtype = "auto",
-    weights: options.WeightsOption = "auto",
+    draws: DrawOptions,
+    model: TrainedModel,
 ) -> None:
     """Record answers under a policy and train a critic that foresees its budgets, with a card of its quality."""
     from ig_guardrail.assembly import open_guardrail
@@ -195,40 +223,34 @@ def critic_command(
     from ig_guardrail.learn.sampling import SamplingPlan
     from ig_guardrail.learn.trajectories import TrajectoryRecorder
     from ig_guardrail.spec import GuardrailSpec
-    from ig_guardrail.types import Sampling
 
-    guardrail = open_guardrail(GuardrailSpec(model, policy, device, dtype, weights, reward))
-    speech = SamplingPlan(Sampling(temperature, top_p, seed=seed, max_tokens=tokens), answers)
+    guardrail = open_guardrail(GuardrailSpec(model.model, policy, model.device, model.dtype, model.weights, reward))
+    speech = SamplingPlan(draws.sampling(tokens), answers)
     recorder = TrajectoryRecorder(guardrail, speech, guided)
     trained = train_critic(recorder, survey(data or [], prompts), cache or store_folder() / "recordings", out)
     Console().print(f"wrote {trained.folder}", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command("reward")
+@grouped
 def reward_command(
+    *,
     out: Out,
     data: Data = None,
     prompts: Prompts = 200,
     answers: Answers = 4,
-    tokens: Tokens = 64,
+    tokens: TokensOfAnswers = 64,
     cache: Kept = None,
-    temperature: Temperature = 0.7,
-    top_p: TopP = 0.95,
-    seed: Seed = 0,
-    model: options.ModelOption = "embedded",
-    device: Device = "cpu",
-    dtype: options.Dtype = "auto",
-    weights: options.WeightsOption = "auto",
+    draws: DrawOptions,
+    model: TrainedModel,
 ) -> None:
     """Train a small reward that tells an answer to a prompt from answers to others, with a card of its quality."""
-    from ig_guardrail.engine.loading.models import load_engine
     from ig_guardrail.engine.loading.store import store_folder
     from ig_guardrail.learn.data.questions import survey
     from ig_guardrail.learn.reward import train_reward
     from ig_guardrail.learn.sampling import SamplingPlan
-    from ig_guardrail.types import Sampling
 
-    engine = load_engine(model, device=device, dtype=dtype, weights=weights)
-    speech = SamplingPlan(Sampling(temperature, top_p, seed=seed, max_tokens=tokens), answers)
+    engine = model.open()
+    speech = SamplingPlan(draws.sampling(tokens), answers)
     trained = train_reward(engine, survey(data or [], prompts), speech, cache or store_folder() / "recordings", out)
     Console().print(f"wrote {trained.folder}", markup=False, highlight=False, soft_wrap=True)

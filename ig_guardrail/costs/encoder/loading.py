@@ -20,8 +20,8 @@ import numpy as np
 from ig_guardrail.costs.encoder.sentences import SentenceEncoder, TokenStates
 from ig_guardrail.errors import ModelError, brief
 from ig_guardrail.extras import require
-from ig_guardrail.revisions import FORM
-from ig_guardrail.threads import ForkSafeLock
+from ig_guardrail.fields.revisions import FORM
+from ig_guardrail.threads.locks import ForkSafeLock
 
 PACKAGED = "minilm"
 TOKENIZER = "tokenizer.json"

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.threads import ForkSafeLock
+from ig_guardrail.threads.locks import ForkSafeLock
 
 Vector: TypeAlias = NDArray[np.float64]
 TokenStates: TypeAlias = Callable[[Sequence[int]], NDArray[np.floating[Any]]]

@@ -15,15 +15,15 @@ import numpy as np
 
 from ig_guardrail.costs.guards.format import GuardFormat, read_format
 from ig_guardrail.costs.guards.local import load_local_guard
-from ig_guardrail.costs.guards.questions import NEUTRAL, Asker, GuardModel, GuardQuestion, Turn, spoken
+from ig_guardrail.costs.guards.questions import NEUTRAL, GuardModel, GuardQuestion, GuardQuestions, Turn, spoken
 from ig_guardrail.costs.guards.served import ServedGuard
 from ig_guardrail.costs.kinds.base import options_sha256
-from ig_guardrail.costs.remote.endpoint import Endpoint, open_client
+from ig_guardrail.costs.remote.endpoint import ScoreEndpoint, open_client
 from ig_guardrail.costs.remote.moderation import SHARE, key_of
 from ig_guardrail.errors import ModelError
-from ig_guardrail.hazards import covers
 from ig_guardrail.text.normalisation import normalise
 from ig_guardrail.types import CostModelSpec, Granularity, Piece, Prompt, ScoreKind
+from ig_guardrail.types.hazards import covers
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def guard_cost(spec: CostModelSpec, device: str, base_dir: Path | None) -> Guard
     form = read_format(str(spec.options["format"]), base_dir, f"{where}.format")
     groups = tuple(_group(form, spec, hazard) for hazard in spec.hazards)
     every = tuple(dict.fromkeys(code for group in groups for code in group))
-    asker = Asker(form, every)
+    asker = GuardQuestions(form, every)
     model, identity = _model(spec, asker, device, base_dir)
     with_prompt = spec.options.get("with_prompt") is not False
     return GuardCost(
@@ -117,13 +117,13 @@ def guard_cost(spec: CostModelSpec, device: str, base_dir: Path | None) -> Guard
     )
 
 
-def _model(spec: CostModelSpec, asker: Asker, device: str, base_dir: Path | None) -> tuple[GuardModel, str]:
+def _model(spec: CostModelSpec, asker: GuardQuestions, device: str, base_dir: Path | None) -> tuple[GuardModel, str]:
     """The model, in this process or behind its server, and what tells it from others."""
     where, name, address = f"cost_models.{spec.name}", str(spec.options["model"]), spec.options.get("base_url")
     if address:
         seconds = spec.timeout_s * SHARE
         client = open_client(str(address), key_of(spec, str(address)), seconds)
-        return ServedGuard(name, asker, Endpoint(spec.name, name, client, seconds)), f"{name} at {address}"
+        return ServedGuard(name, asker, ScoreEndpoint(spec.name, name, client, seconds)), f"{name} at {address}"
     if spec.options.get("api_key_env"):
         raise ModelError(
             "a key is named, and no server that it would be sent to",

@@ -18,7 +18,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ig_guardrail.errors import ModelError, brief
-from ig_guardrail.hazards import FORM
+from ig_guardrail.types.hazards import FORM
 
 FORMAT = "ig-guardrail/guard/v1"
 PACKAGE = "ig_guardrail.costs.guards.formats"

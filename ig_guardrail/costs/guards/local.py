@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ig_guardrail.costs.guards.format import GuardFormat
-from ig_guardrail.costs.guards.questions import Asker, GuardQuestion, windows
+from ig_guardrail.costs.guards.questions import GuardQuestion, GuardQuestions, windows
 from ig_guardrail.costs.guards.verdict import Masses, NoVerdict
 from ig_guardrail.costs.sequence_classifier import forked, model_folder, weights_sha256
 from ig_guardrail.errors import CostFailure, ModelError, brief
 from ig_guardrail.extras import require
-from ig_guardrail.threads import ForkSafeLock, Home
+from ig_guardrail.threads.locks import ForkSafeLock, Home
 
 WHAT = "safety model"
 BATCH = 16  # rows of one pass
@@ -75,7 +75,7 @@ class LocalGuard:
     name: str
     where: str
     sha256: str
-    asker: Asker
+    asker: GuardQuestions
     longest: int
     content: Content
     special: frozenset[int]
@@ -199,7 +199,7 @@ class LocalGuard:
         )
 
 
-def render(tokenizer: Any, asker: Asker, question: GuardQuestion, content: Content) -> str:
+def render(tokenizer: Any, asker: GuardQuestions, question: GuardQuestion, content: Content) -> str:
     """A question as text, up to where the model answers. Raises whatever the template raises."""
     messages: list[Any] = asker.messages(question)
     if content == "parts":
@@ -212,7 +212,7 @@ def render(tokenizer: Any, asker: Asker, question: GuardQuestion, content: Conte
     )
 
 
-def load_local_guard(name: str, device: str, asker: Asker, where: str) -> LocalGuard:
+def load_local_guard(name: str, device: str, asker: GuardQuestions, where: str) -> LocalGuard:
     """The safety model in a folder, which is read without the network, or under a hub name, which is fetched.
 
     device  what it runs on: "cpu", "cuda:0"; "" is the CPU
@@ -225,7 +225,7 @@ def load_local_guard(name: str, device: str, asker: Asker, where: str) -> LocalG
     folder = model_folder(name, place, WHAT)
     model, tokenizer = _load(name, folder, place)
     special = {token: entry.content for token, entry in tokenizer.added_tokens_decoder.items() if entry.special}
-    asker = Asker(asker.form, asker.categories, frozenset(text for text in special.values() if text.strip()))
+    asker = GuardQuestions(asker.form, asker.categories, frozenset(text for text in special.values() if text.strip()))
     return LocalGuard(
         name=name,
         where=where,
@@ -280,7 +280,7 @@ def verdict_tokens(tokenizer: Any, form: GuardFormat, where: str) -> VerdictToke
     return VerdictTokens(befores.pop(), **found)
 
 
-def _content(name: str, tokenizer: Any, asker: Asker, where: str) -> Content:
+def _content(name: str, tokenizer: Any, asker: GuardQuestions, where: str) -> Content:
     """How the template reads what a message says. Raises ModelError if it leaves it out, or refuses to be asked."""
     if not tokenizer.chat_template and asker.form.chat_template is None:
         raise _unfit_format(

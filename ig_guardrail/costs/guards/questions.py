@@ -47,7 +47,7 @@ class Ruler(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
+class GuardQuestions:
     """Questions in the words of a format. categories: all that are asked about; special: texts of special tokens."""
 
     form: GuardFormat

@@ -14,9 +14,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ig_guardrail.costs.guards.format import GuardFormat
-from ig_guardrail.costs.guards.questions import Asker, GuardQuestion, windows
+from ig_guardrail.costs.guards.questions import GuardQuestion, GuardQuestions, windows
 from ig_guardrail.costs.guards.verdict import Masses, NoVerdict
-from ig_guardrail.costs.remote.endpoint import BadAnswer, Endpoint
+from ig_guardrail.costs.remote.endpoint import ScoreEndpoint, UnusableReply
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -39,8 +39,8 @@ class ServedGuard:
     """One model of a server. All questions of a call are asked at once."""
 
     model: str
-    asker: Asker
-    endpoint: Endpoint = field(repr=False)
+    asker: GuardQuestions
+    endpoint: ScoreEndpoint = field(repr=False)
 
     def scores(self, questions: Sequence[GuardQuestion]) -> list[float]:
         """The worst window of each question. Raises CostFailure, CostTimeout."""
@@ -76,7 +76,7 @@ def read_score(content: bytes, form: GuardFormat) -> float:
         masses = _masses(_alternatives(_tokens(content), form), form)
         return masses.score()
     except NoVerdict as error:
-        raise BadAnswer(
+        raise UnusableReply(
             str(error), "check that `format` is the model's, and that the server applies its template"
         ) from error
 
@@ -87,11 +87,13 @@ def _tokens(content: bytes) -> list[Any]:
         answer = json.loads(content)
         tokens = answer["choices"][0]["logprobs"]["content"]
     except (ValueError, RecursionError):
-        raise BadAnswer("did not answer in JSON", "check `base_url`") from None
+        raise UnusableReply("did not answer in JSON", "check `base_url`") from None
     except (KeyError, IndexError, TypeError):
         tokens = None
     if not isinstance(tokens, list) or not tokens:
-        raise BadAnswer("told no logprobs", "use a server that tells them (`logprobs`, `top_logprobs`), such as vLLM")
+        raise UnusableReply(
+            "told no logprobs", "use a server that tells them (`logprobs`, `top_logprobs`), such as vLLM"
+        )
     return tokens
 
 
@@ -102,7 +104,7 @@ def _alternatives(tokens: Sequence[Any], form: GuardFormat) -> dict[str, float]:
     for token in tokens:
         text = token.get("token") if isinstance(token, Mapping) else None
         if not isinstance(text, str):
-            raise BadAnswer("told tokens without their text", "use a server that answers as OpenAI's do")
+            raise UnusableReply("told tokens without their text", "use a server that answers as OpenAI's do")
         if written.endswith(sign) and text.strip():
             return _probabilities(token)
         written += "".join(text.split())
@@ -118,10 +120,10 @@ def _probabilities(token: Mapping[str, Any]) -> dict[str, float]:
         logprob: Any = entry.get("logprob")
         number = isinstance(logprob, int | float) and not isinstance(logprob, bool)
         if not isinstance(text, str) or not number or not logprob <= _ROUNDING:
-            raise BadAnswer("told a logprob that is none", "use a server that answers as OpenAI's do")
+            raise UnusableReply("told a logprob that is none", "use a server that answers as OpenAI's do")
         found[text] = found.get(text, 0.0) + math.exp(min(0.0, logprob))
     if not found:
-        raise BadAnswer("told no `top_logprobs`", "use a server that lists them, such as vLLM")
+        raise UnusableReply("told no `top_logprobs`", "use a server that lists them, such as vLLM")
     return found
 
 

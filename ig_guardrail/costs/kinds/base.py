@@ -19,10 +19,10 @@ from typing import Any
 
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.errors import HeadMismatch, ModelError
-from ig_guardrail.fields import Field, FormatKind
-from ig_guardrail.hazards import FORM
-from ig_guardrail.revisions import FORM as REVISION_FORM
+from ig_guardrail.fields.field import Field, FormatKind
+from ig_guardrail.fields.revisions import FORM as REVISION_FORM
 from ig_guardrail.types import CostModelSpec, Granularity, ScoreKind
+from ig_guardrail.types.hazards import FORM
 
 CARD = "card.json"  # in the folder of an artifact: what it is
 HAZARD = FormatKind("a hazard", FORM.pattern, "hte")

@@ -17,7 +17,7 @@ from ig_guardrail.costs.kinds.base import (
     folder_or,
     option_of,
 )
-from ig_guardrail.fields import BooleanKind, ChoiceKind, Field, FormatKind, ListOf, MapOf
+from ig_guardrail.fields.field import BooleanKind, ChoiceKind, Field, FormatKind, ListOf, MapOf
 from ig_guardrail.types import CostModelSpec
 
 MODEL = folder_or("or a hub name", HUB_NAME, "./classifiers/mine")

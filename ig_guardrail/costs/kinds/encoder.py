@@ -16,7 +16,7 @@ from ig_guardrail.costs.kinds.base import (
     folder_or,
 )
 from ig_guardrail.costs.kinds.latent import PACKAGED as LATENT_HEADS
-from ig_guardrail.fields import ChoiceKind, Field
+from ig_guardrail.fields.field import ChoiceKind, Field
 from ig_guardrail.types import CostModelSpec
 
 DEFAULT = "minilm"

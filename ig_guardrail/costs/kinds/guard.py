@@ -6,7 +6,7 @@ from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.kinds.base import HAZARD, PRINTABLE, BuildContext, CostKind, Declaration, folder_or
 from ig_guardrail.costs.kinds.classifier import LABEL
 from ig_guardrail.costs.kinds.openai import ADDRESS, KEY_NAME
-from ig_guardrail.fields import BooleanKind, Field, FormatKind, ListOf, MapOf
+from ig_guardrail.fields.field import BooleanKind, Field, FormatKind, ListOf, MapOf
 from ig_guardrail.types import CostModelSpec
 
 MODEL = folder_or(

@@ -7,7 +7,7 @@ from importlib.resources.abc import Traversable
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.kinds.base import ARTIFACT, BuildContext, CostKind, artifact_folder, engine_beside
 from ig_guardrail.errors import HeadMismatch
-from ig_guardrail.fields import Field
+from ig_guardrail.fields.field import Field
 from ig_guardrail.types import CostModelSpec
 
 PACKAGED = {"harmful-help": ("ncr", "vcr", "iwp"), "toxic-tone": ("hte", "x.insult")}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.kinds.base import ARTIFACT, BuildContext, CostKind, artifact_folder
-from ig_guardrail.fields import Field
+from ig_guardrail.fields.field import Field
 from ig_guardrail.types import CostModelSpec
 
 PACKAGED = {"words": ("ncr", "vcr", "iwp", "hte", "x.insult"), "screen": ("ncr", "vcr", "iwp")}

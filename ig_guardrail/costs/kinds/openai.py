@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ig_guardrail import addresses
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.kinds.base import HAZARD, BuildContext, CostKind, Declaration
-from ig_guardrail.fields import Field, FormatKind, ListOf, MapOf
+from ig_guardrail.fields import addresses
+from ig_guardrail.fields.field import Field, FormatKind, ListOf, MapOf
 from ig_guardrail.types import CostModelSpec
 
 ADDRESS = FormatKind(

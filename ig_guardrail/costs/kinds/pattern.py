@@ -7,7 +7,7 @@ from typing import Any
 
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.kinds.base import BuildContext, CostKind, Declaration, option_of
-from ig_guardrail.fields import ChoiceKind, Field, FormatKind, IntegerKind, ListOf, RegexKind, Section, ShortForm
+from ig_guardrail.fields.field import ChoiceKind, Field, FormatKind, IntegerKind, ListOf, RegexKind, Section, ShortForm
 from ig_guardrail.types import CostModelSpec
 
 PATTERN_NAME = FormatKind("a name", r"[a-z][a-z0-9-]{0,63}", "support-bot")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.kinds.base import BuildContext, CostKind
-from ig_guardrail.fields import Field, FormatKind, MapOf, TextKind
+from ig_guardrail.fields.field import Field, FormatKind, MapOf, TextKind
 from ig_guardrail.types import CostModelSpec
 
 ENTRY_POINT = FormatKind("the name of an entry point", r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", "my-judge")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.kinds.base import PRINTABLE, BuildContext, CostKind, Declaration, engine_beside, option_of
-from ig_guardrail.fields import Field, FormatKind, IntegerKind
+from ig_guardrail.fields.field import Field, FormatKind, IntegerKind
 from ig_guardrail.types import CostModelSpec
 
 FOLDER = FormatKind(

@@ -15,7 +15,7 @@ from ig_guardrail.costs.kinds.openai import OPENAI
 from ig_guardrail.costs.kinds.pattern import PATTERN
 from ig_guardrail.costs.kinds.plugins import PROVIDED, PYTHON
 from ig_guardrail.costs.kinds.provenance import PROVENANCE
-from ig_guardrail.fields import FormatKind
+from ig_guardrail.fields.field import FormatKind
 
 KINDS: Mapping[str, CostKind] = {
     kind.name: kind

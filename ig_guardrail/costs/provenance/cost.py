@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ig_guardrail.costs.kinds.base import options_sha256
-from ig_guardrail.costs.provenance.index import Run, TokenIndex, read_index
+from ig_guardrail.costs.provenance.index import SuffixRun, TokenIndex, read_index
 from ig_guardrail.errors import CostFailure, HeadMismatch
 from ig_guardrail.types import Granularity, Piece, Prompt, QuotedSource, ScoreKind
 
@@ -131,7 +131,7 @@ def read_fitting_index(folder: Path, language: str, where: str) -> TokenIndex:
     return index
 
 
-Trail: TypeAlias = tuple[Run, ...]
+Trail: TypeAlias = tuple[SuffixRun, ...]
 
 
 def grown(index: TokenIndex, trail: Trail, token: int, longest: int) -> Trail:

@@ -47,7 +47,7 @@ class IndexedDocument:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class SuffixRun:
     """All places of one run of `depth` tokens: the suffixes `low` to `high` - 1 of the suffix array, of which it is
     the beginning."""
 
@@ -89,11 +89,11 @@ class TokenIndex:
         return len(self.ids) - len(self._bounds)
 
     @property
-    def everywhere(self) -> Run:
+    def everywhere(self) -> SuffixRun:
         """The run of no tokens."""
-        return Run(0, len(self.ids), 0)
+        return SuffixRun(0, len(self.ids), 0)
 
-    def narrow(self, run: Run, token: int) -> Run | None:
+    def narrow(self, run: SuffixRun, token: int) -> SuffixRun | None:
         """`run` with one more token, or None where the corpus has it nowhere. Two bisections."""
         if token < 0:
             return None
@@ -103,16 +103,16 @@ class TokenIndex:
         if low == run.high or ids[order[low] + depth] != token:
             return None
         high = low + bisect_right(range(low, run.high), token, key=lambda place: ids[order[place] + depth])
-        return Run(low, high, depth + 1)
+        return SuffixRun(low, high, depth + 1)
 
     def count(self, ids: Sequence[int]) -> int:
         """How often a run of tokens stands in the corpus, within one document each time."""
-        run: Run | None = self.everywhere
+        run: SuffixRun | None = self.everywhere
         for token in ids:
             run = self.narrow(run, token) if run is not None else None
         return run.high - run.low if run is not None else 0
 
-    def source(self, run: Run) -> QuotedSource:
+    def source(self, run: SuffixRun) -> QuotedSource:
         """One place of a run of at least one token."""
         start = self._order[run.low]
         document = int(np.searchsorted(self._bounds, start, side="right")) - 1

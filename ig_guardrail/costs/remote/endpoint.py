@@ -13,11 +13,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ig_guardrail.addresses import THIS_MACHINE
 from ig_guardrail.causes import log_cause
 from ig_guardrail.errors import CostFailure, CostTimeout, ModelError, brief
-from ig_guardrail.event_loop import ForkedLoop, LoopThread
 from ig_guardrail.extras import require
+from ig_guardrail.fields.addresses import THIS_MACHINE
+from ig_guardrail.threads.event_loop import ForkedLoop, LoopThread
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -35,7 +35,7 @@ _FIXES = {
 Result = TypeVar("Result")
 
 
-class Endpoint:
+class ScoreEndpoint:
     """One model of an endpoint. A thread of its own talks to it, and ends when this is collected."""
 
     def __init__(self, name: str, model: str, client: AsyncOpenAI, seconds: float) -> None:
@@ -93,7 +93,7 @@ class Endpoint:
         except APIStatusError as error:
             fix = _FIXES.get(error.status_code, _USUAL_FIX)
             return self._failure(f"answered with status {error.status_code}", fix)
-        except BadAnswer as error:
+        except UnusableReply as error:
             return self._failure(str(error), error.fix)
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError) and _is_cancelled():
@@ -124,7 +124,7 @@ def _is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-class BadAnswer(ValueError):
+class UnusableReply(ValueError):
     """What an endpoint answered cannot be used; says what it lacks, and what to do about it."""
 
     def __init__(self, what: str, fix: str = "check `base_url`, `model` and `categories`") -> None:
@@ -137,11 +137,11 @@ def read_scores(content: bytes, count: int, categories: Sequence[str]) -> list[M
     try:
         answer = json.loads(content)
     except (ValueError, RecursionError):
-        raise BadAnswer("did not answer in JSON") from None
+        raise UnusableReply("did not answer in JSON") from None
     results = answer.get("results") if isinstance(answer, dict) else None
     if not isinstance(results, list) or len(results) != count:
         given = len(results) if isinstance(results, list) else "no"
-        raise BadAnswer(f"gave {given} results for {count} texts")
+        raise UnusableReply(f"gave {given} results for {count} texts")
     return [{category: _score(result, category) for category in categories} for result in results]
 
 
@@ -149,7 +149,7 @@ def _score(result: Any, category: str) -> float:
     scores = result.get("category_scores") if isinstance(result, dict) else None
     score = scores.get(category) if isinstance(scores, dict) else None
     if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
-        raise BadAnswer(f"gave no score in [0, 1] for category '{category}'")
+        raise UnusableReply(f"gave no score in [0, 1] for category '{category}'")
     return float(score)
 
 

@@ -11,10 +11,10 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ig_guardrail.addresses import THIS_MACHINE
 from ig_guardrail.costs.kinds.base import options_sha256
-from ig_guardrail.costs.remote.endpoint import Endpoint, open_client
+from ig_guardrail.costs.remote.endpoint import ScoreEndpoint, open_client
 from ig_guardrail.errors import ModelError
+from ig_guardrail.fields.addresses import THIS_MACHINE
 from ig_guardrail.text.normalisation import normalise
 from ig_guardrail.types import CostModelSpec, Granularity, Piece, Prompt, ScoreKind
 
@@ -35,7 +35,7 @@ class ModerationCost:
     hazards: tuple[str, ...]
     sha256: str
     categories: tuple[tuple[str, ...], ...]
-    endpoint: Endpoint = field(repr=False)
+    endpoint: ScoreEndpoint = field(repr=False)
     granularity: Granularity = "block"
     reading: ScoreKind = "level"
     layers: tuple[int, ...] = ()
@@ -77,7 +77,7 @@ def moderation_cost(spec: CostModelSpec) -> ModerationCost:
         hazards=spec.hazards,
         sha256=options_sha256("openai", model=model, address=address, hazards=spec.hazards, categories=categories),
         categories=categories,
-        endpoint=Endpoint(spec.name, model, client, seconds),
+        endpoint=ScoreEndpoint(spec.name, model, client, seconds),
     )
 
 

@@ -7,7 +7,7 @@ from concurrent.futures import Future, wait
 from typing import Any
 
 from ig_guardrail.costs.workers import Failure, Worker
-from ig_guardrail.threads import ForkSafeLock
+from ig_guardrail.threads.locks import ForkSafeLock
 
 
 class Backlog:

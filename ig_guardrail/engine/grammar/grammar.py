@@ -29,7 +29,7 @@ from ig_guardrail.engine.grammar.network import FAR, Net, Unread
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 from ig_guardrail.errors import EngineError, GuardrailError, RequestError, brief
 from ig_guardrail.schemas import CHECKED
-from ig_guardrail.threads import ForkSafeLock
+from ig_guardrail.threads.locks import ForkSafeLock
 
 R = TypeVar("R")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 from typing import Generic, Protocol, TypeVar
 
 from ig_guardrail.errors import ModelError
-from ig_guardrail.threads import ForkSafeLock, Home
+from ig_guardrail.threads.locks import ForkSafeLock, Home
 
 
 class Closable(Protocol):

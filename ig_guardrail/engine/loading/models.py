@@ -13,7 +13,7 @@ from ig_guardrail.engine.loading.store import files_sha256, quiet, remembered_sh
 from ig_guardrail.engine.text.chat import require_template
 from ig_guardrail.errors import ModelError, RequestError, brief
 from ig_guardrail.extras import LOCAL, require
-from ig_guardrail.revisions import FORM
+from ig_guardrail.fields.revisions import FORM
 
 if TYPE_CHECKING:
     from ig_guardrail.engine.loading.weights import Weights

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from ig_guardrail.engine.openai_compatible.orders import BlockOrder, DrawnBlock, Judged, ScoreOrder
-from ig_guardrail.engine.openai_compatible.server import BadAnswer, Server, ServerError
+from ig_guardrail.engine.openai_compatible.server import BadAnswer, ModelServer, ServerError
 from ig_guardrail.engine.openai_compatible.wires import Wire
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 from ig_guardrail.engine.tree import RequestUsage
@@ -29,7 +29,7 @@ TOP_ROOM = 1 << 8  # bytes of each of the likeliest tokens beside it
 class Asker:
     """A server, asked by one wire. `spell` gives the text of tokens, as servers tell it."""
 
-    server: Server
+    server: ModelServer
     wire: Wire
     language: TokenVocabulary
     spell: Callable[[Sequence[int]], str]
@@ -124,7 +124,7 @@ def _core(text: str) -> str:
     return text.replace("\ufffd", "").strip()
 
 
-def not_told(what: str, server: Server) -> EngineError:
+def not_told(what: str, server: ModelServer) -> EngineError:
     """The error of what a server does not tell."""
     return EngineError(
         f"the server does not tell {what}",

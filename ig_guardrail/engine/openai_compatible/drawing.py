@@ -33,14 +33,14 @@ from ig_guardrail.types import Draw, Node
 How: TypeAlias = tuple[int, int, tuple[tuple[int, float], ...]]
 """Lane, attempt and bias: what tells one way to go on from a node from another, apart from its request."""
 
-Bias: TypeAlias = tuple[tuple[int, float], ...]
+BiasPairs: TypeAlias = tuple[tuple[int, float], ...]
 
 MOST_ALLOWED = 4096  # tokens of which a server is told that it may draw only them
 _SEEDS = 2**30  # of which every server's numbers have room, and for lanes beside
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DrawnPlace:
     """Where an answer can go on: what was drawn behind it already, and how. `ranked` keeps likeliest tokens."""
 
     how: How | None = None
@@ -52,7 +52,7 @@ class Place:
 class Lane:
     """One answer that grows: what was drawn and not read yet, and the log-probabilities of what was."""
 
-    entry: TreeEntry[Place]
+    entry: TreeEntry[DrawnPlace]
     draft: AnswerDraft
     how: How
     waiting: deque[DrawnToken]
@@ -72,11 +72,11 @@ class Lane:
 class Drawing:
     """Grows `tree` by what `asker` is given. segment: tokens that are asked for at once."""
 
-    tree: NodeTree[Place]
+    tree: NodeTree[DrawnPlace]
     asker: Asker
     segment: int
 
-    async def extend(self, draws: Sequence[Draw], tokens: int, attempt: int, bias: Bias) -> list[Node]:
+    async def extend(self, draws: Sequence[Draw], tokens: int, attempt: int, bias: BiasPairs) -> list[Node]:
         """Sample blocks; see `Engine.extend`."""
         runs = [self._lanes(draw, attempt, bias) for draw in draws]
         await together([self._begin(run) for run in runs])
@@ -105,12 +105,12 @@ class Drawing:
         nodes = []
         for lane in lanes:
             node = lane.draft.node(self.tree.number(), {})
-            rest = Place(lane.how, tuple(lane.waiting)) if lane.waiting else Place()
+            rest = DrawnPlace(lane.how, tuple(lane.waiting)) if lane.waiting else DrawnPlace()
             self.tree.grow(lane.context, node, lane.draft.held, None if node.finish is not None else rest)
             nodes.append(node)
         return nodes
 
-    def _lanes(self, draw: Draw, attempt: int, bias: Bias) -> list[Lane]:
+    def _lanes(self, draw: Draw, attempt: int, bias: BiasPairs) -> list[Lane]:
         entry, place = self.tree.find(draw.node)
         lanes = []
         for lane in range(draw.lane, draw.lane + draw.count):
@@ -268,7 +268,7 @@ def _only(draft: AnswerDraft) -> int | None:
     return token if draft.due(token) == token and draft.may_read(token) else None
 
 
-def _penalties(context: Context, answer: Sequence[int]) -> Bias:
+def _penalties(context: Context, answer: Sequence[int]) -> BiasPairs:
     """What the frequency and presence penalties take from the logits of what an answer holds."""
     frequency, presence = context.sampling.frequency_penalty, context.sampling.presence_penalty
     if not frequency and not presence:
@@ -276,7 +276,7 @@ def _penalties(context: Context, answer: Sequence[int]) -> Bias:
     return tuple((token, -(frequency * times + presence)) for token, times in Counter(answer).items())
 
 
-def _total(pairs: Bias) -> dict[int, float]:
+def _total(pairs: BiasPairs) -> dict[int, float]:
     total: dict[int, float] = {}
     for token, value in pairs:
         total[token] = total.get(token, 0.0) + value

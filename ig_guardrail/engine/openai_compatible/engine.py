@@ -23,19 +23,19 @@ from ig_guardrail.engine.futures import closed_error
 from ig_guardrail.engine.grammar.grammar import Grammars
 from ig_guardrail.engine.loop import forked_error, settle
 from ig_guardrail.engine.openai_compatible.asking import Asker
-from ig_guardrail.engine.openai_compatible.drawing import Drawing, Lane, Place
+from ig_guardrail.engine.openai_compatible.drawing import Drawing, DrawnPlace, Lane
 from ig_guardrail.engine.openai_compatible.orders import ScoreOrder
 from ig_guardrail.engine.text.chat import Chat
 from ig_guardrail.engine.tree import NodeTree, RequestUsage, TreeCounts
 from ig_guardrail.errors import EngineError, RequestError
-from ig_guardrail.event_loop import ForkedLoop, LoopThread
+from ig_guardrail.threads.event_loop import ForkedLoop, LoopThread
 from ig_guardrail.types import CallNotation, Draw, Message, Node, Prompt, Sampling, StateEdit, TokenLogprob
 
 R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
-class ServedModel:
+class RemoteModel:
     """What an engine is made of: how its model is asked, how conversations become tokens, and what it is."""
 
     asker: Asker
@@ -47,11 +47,11 @@ class ServedModel:
 class OpenAICompatibleEngine(TreeCounts):
     """A token tree over a served model. See `engine.base.Engine` for the contract."""
 
-    def __init__(self, model: ServedModel, loop: LoopThread) -> None:
+    def __init__(self, model: RemoteModel, loop: LoopThread) -> None:
         """loop: runs the coroutines of the model's server, and keeps it open."""
         self._model = model
         self._info = model.info
-        self._tree: NodeTree[Place] = NodeTree()
+        self._tree: NodeTree[DrawnPlace] = NodeTree()
         self._drawing = Drawing(self._tree, model.asker, model.segment)
         self._grammars = Grammars(model.asker.language, model.chat.text_ids)
         self._loop = loop
@@ -178,7 +178,7 @@ class OpenAICompatibleEngine(TreeCounts):
                 order = ScoreOrder((*asked.prompt.ids, *root.ids), len(root.ids), salt=salt)
                 told = await model.asker.score(order, context.account)
                 root = replace(root, logprobs=tuple(one.logprob or 0.0 for one in told))
-            state = Place() if root.finish is None else None
+            state = DrawnPlace() if root.finish is None else None
             self._tree.plant(root, context, context.rules.replay(root.ids), state)
             return root
 

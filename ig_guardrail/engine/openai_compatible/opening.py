@@ -15,16 +15,16 @@ from ig_guardrail.engine.loading.models import find_description
 from ig_guardrail.engine.loading.store import quiet
 from ig_guardrail.engine.loading.weights import token_vocabulary
 from ig_guardrail.engine.openai_compatible.asking import Asker
-from ig_guardrail.engine.openai_compatible.engine import OpenAICompatibleEngine, ServedModel
+from ig_guardrail.engine.openai_compatible.engine import OpenAICompatibleEngine, RemoteModel
 from ig_guardrail.engine.openai_compatible.options import OPTIONS, ServerOptions, read_options
 from ig_guardrail.engine.openai_compatible.orders import BlockOrder, ScoreOrder
-from ig_guardrail.engine.openai_compatible.server import Server, ServerError
+from ig_guardrail.engine.openai_compatible.server import ModelServer, ServerError
 from ig_guardrail.engine.openai_compatible.wires import CompletionsWire, LlamaCppWire, TextWire, TokensWire, Wire
 from ig_guardrail.engine.text.chat import Chat, chat_of
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 from ig_guardrail.engine.tree import RequestUsage
 from ig_guardrail.errors import EngineError, ModelError, RequestError, brief
-from ig_guardrail.event_loop import LoopThread
+from ig_guardrail.threads.event_loop import LoopThread
 from ig_guardrail.types import Message, Sampling
 
 NAME = "openai_compatible"
@@ -85,13 +85,13 @@ def open_choice(choice: EngineChoice) -> OpenAICompatibleEngine:
     options = read_options(choice.options)
     device = "cpu" if choice.device == "auto" else choice.device
     engine = engine_over(
-        choice.model, options, read_tokens(options.tokenizer, choice.revision), Server(options), device
+        choice.model, options, read_tokens(options.tokenizer, choice.revision), ModelServer(options), device
     )
     return engine if choice.context is None else engine.with_context(choice.context)
 
 
 def engine_over(
-    model: str, options: ServerOptions, tokens: Tokens, server: Server, device: str = "cpu"
+    model: str, options: ServerOptions, tokens: Tokens, server: ModelServer, device: str = "cpu"
 ) -> OpenAICompatibleEngine:
     """The engine of a model of a server, by tokens that were read already."""
     loop = LoopThread("server", server.resource)
@@ -124,7 +124,7 @@ def engine_over(
         tool_format=tokens.chat.format,
     )
     asker = Asker(server, found.wire, tokens.language, tokens.spell, options.session_header)
-    return OpenAICompatibleEngine(ServedModel(asker, tokens.chat, info, options.segment), loop)
+    return OpenAICompatibleEngine(RemoteModel(asker, tokens.chat, info, options.segment), loop)
 
 
 def read_tokens(model: str, revision: str | None = None) -> Tokens:
@@ -160,7 +160,7 @@ class ServerFacts:
     context: int | None = None
 
 
-async def find_wire(server: Server, model: str, options: ServerOptions, tokens: Tokens) -> ServerFacts:
+async def find_wire(server: ModelServer, model: str, options: ServerOptions, tokens: Tokens) -> ServerFacts:
     """The first wire by which a server answers as it should. Raises ServerError if there is none."""
     wires = [wire for wire in wires_of(model, tokens) if options.wire in ("auto", wire.name)]
     refused: list[str] = []
@@ -247,7 +247,7 @@ class Trial:
         return [[token.id for token in block.tokens] for block in blocks]
 
 
-async def version_of(server: Server) -> str:
+async def version_of(server: ModelServer) -> str:
     """What a server calls its version: vLLM at /version, llama.cpp at /props; "" where it says none."""
     for path, name in (("/version", "version"), ("/props", "build_info")):
         told = await _said(server, path)
@@ -257,7 +257,7 @@ async def version_of(server: Server) -> str:
     return ""
 
 
-async def named_models(server: Server) -> list[str]:
+async def named_models(server: ModelServer) -> list[str]:
     """The models that a server says it serves. Raises ServerError if it cannot be reached."""
     try:
         listed = await server.get("models")
@@ -270,7 +270,7 @@ async def named_models(server: Server) -> list[str]:
     return [name for name in names if isinstance(name, str) and name.isprintable() and len(name) < 200]
 
 
-async def window_of(server: Server, model: str) -> int | None:
+async def window_of(server: ModelServer, model: str) -> int | None:
     """How many tokens a model reads: vLLM tells it at /v1/models, llama.cpp at /props; None where nobody tells."""
     listed = await _said(server, "models")
     models = listed.get("data") if isinstance(listed, dict) else None
@@ -284,7 +284,7 @@ async def window_of(server: Server, model: str) -> int | None:
     return window if isinstance(window, int) and not isinstance(window, bool) and window >= 2 else None
 
 
-async def _said(server: Server, path: str) -> Any:
+async def _said(server: ModelServer, path: str) -> Any:
     try:
         return await server.get(path)
     except ServerError:

@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ig_guardrail import addresses
 from ig_guardrail.engine.kinds import EngineOptions
 from ig_guardrail.errors import ModelError, RequestError
+from ig_guardrail.fields import addresses
 
 WIRES = ("auto", "tokens", "completions", "llama.cpp", "text")
 _WHERE = "engine_options"

@@ -23,10 +23,10 @@ from ig_guardrail.engine.openai_compatible.opening import (
     window_of,
 )
 from ig_guardrail.engine.openai_compatible.options import ServerOptions, read_options
-from ig_guardrail.engine.openai_compatible.server import Server, ServerError
+from ig_guardrail.engine.openai_compatible.server import ModelServer, ServerError
 from ig_guardrail.engine.tree import RequestUsage
 from ig_guardrail.errors import GuardrailError, RequestError, brief
-from ig_guardrail.event_loop import LoopThread
+from ig_guardrail.threads.event_loop import LoopThread
 
 SAMPLE = "Rivers flow; 12 € and naïve words, 你好.\n"
 LONG = 600  # tokens of a prompt that is asked twice
@@ -53,11 +53,11 @@ def probe_server(url: str, model: str | None, options: EngineOptions) -> list[Pr
     """
     told = read_options({"tokenizer": "none", **options, "base_url": url})
     named = partial(read_tokens, told.tokenizer) if "tokenizer" in options else None
-    return probes_of(Server(told), told, model, named)
+    return probes_of(ModelServer(told), told, model, named)
 
 
 def probes_of(
-    server: Server, options: ServerOptions, model: str | None, read: Callable[[], Tokens] | None
+    server: ModelServer, options: ServerOptions, model: str | None, read: Callable[[], Tokens] | None
 ) -> list[Probe]:
     """Every probe of a server, whose tokens are read where it is known to be there."""
     loop = LoopThread("probe", server.resource)
@@ -80,7 +80,7 @@ async def _all(probes: AsyncIterator[Probe]) -> list[Probe]:
 
 
 async def _each(
-    server: Server, options: ServerOptions, model: str | None, read: Callable[[], Tokens] | None
+    server: ModelServer, options: ServerOptions, model: str | None, read: Callable[[], Tokens] | None
 ) -> AsyncIterator[Probe]:
     names = await named_models(server)
     name = model or (names[0] if names else "")
@@ -159,7 +159,7 @@ def _yes_or_no(part: str, there: bool, what: str, otherwise: str) -> Probe:
     return Probe(part, "ok", what) if there else Probe(part, "note", f"not: {what}", otherwise)
 
 
-async def _tokenizer_probe(server: Server, model: str, tokens: Tokens) -> Probe:
+async def _tokenizer_probe(server: ModelServer, model: str, tokens: Tokens) -> Probe:
     """Whether the server cuts a text into the same tokens."""
     body = {"model": model, "prompt": SAMPLE, "content": SAMPLE, "add_special_tokens": False, "add_special": False}
     try:
@@ -216,7 +216,7 @@ async def _prefix_probe(trial: Trial) -> Probe:
     )
 
 
-async def _abort_probe(server: Server, trial: Trial) -> Probe:
+async def _abort_probe(server: ModelServer, trial: Trial) -> Probe:
     """A long answer is begun and left; what the server then says of its work."""
     begun = asyncio.create_task(_begun(trial))
     running = await _until(server, lambda count: count > 0)
@@ -235,7 +235,7 @@ async def _begun(trial: Trial) -> None:
     await trial.asker.draw(order, RequestUsage(0))
 
 
-async def _until(server: Server, holds: Any) -> bool | None:
+async def _until(server: ModelServer, holds: Any) -> bool | None:
     """Whether the number of requests at work comes to be so; None where the server tells none."""
     for _ in range(int(LONGEST_S / 0.05)):
         count = await _at_work(server)
@@ -247,7 +247,7 @@ async def _until(server: Server, holds: Any) -> bool | None:
     return False
 
 
-async def _at_work(server: Server) -> float | None:
+async def _at_work(server: ModelServer) -> float | None:
     """vLLM tells it at /metrics; llama.cpp at /slots."""
     try:
         told = _RUNNING.findall(await server.text("/metrics"))

@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
-from ig_guardrail.addresses import THIS_MACHINE
 from ig_guardrail.causes import log_cause
 from ig_guardrail.engine.openai_compatible.options import ServerOptions
 from ig_guardrail.errors import EngineError, ModelError, brief
 from ig_guardrail.extras import require
+from ig_guardrail.fields.addresses import THIS_MACHINE
 
 if TYPE_CHECKING:
     from openai import DefaultAsyncHttpxClient
@@ -55,7 +55,7 @@ class BadAnswer(Exception):
     """An answer cannot be used; says what is wrong with it, in words of ours alone."""
 
 
-class Server:
+class ModelServer:
     """One server, asked through a client that this owns. Its coroutines run on one event loop."""
 
     def __init__(self, options: ServerOptions, client: Any = None) -> None:

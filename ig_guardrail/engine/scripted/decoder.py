@@ -12,20 +12,20 @@ from ig_guardrail.engine.decoding.answer import AnswerDraft
 from ig_guardrail.engine.decoding.contexts import ContextRequest, begin
 from ig_guardrail.engine.decoding.randomness import uniform
 from ig_guardrail.engine.grammar.grammar import Grammars, GrammarState
-from ig_guardrail.engine.scripted.script import Bias, Distribution, Script, TokenPlace, pick, shaped
+from ig_guardrail.engine.scripted.script import Biases, Distribution, Script, TokenPlace, pick, shaped
 from ig_guardrail.engine.tree import Context, NodeTree, TreeEntry
 from ig_guardrail.errors import EngineError, RequestError
 from ig_guardrail.types import Draw, Finish, Node, TokenLogprob
 
-Prefix: TypeAlias = tuple[int, ...]
-HiddenState: TypeAlias = Callable[[Prefix], Sequence[float]]
+TokenIds: TypeAlias = tuple[int, ...]
+HiddenState: TypeAlias = Callable[[TokenIds], Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True)
 class ScriptedDecoder:
     """Grows `tree` by a script. What it keeps of a node is the answer's tokens."""
 
-    tree: NodeTree[Prefix]
+    tree: NodeTree[TokenIds]
     script: Script
     grammars: Grammars
     info: EngineInfo
@@ -44,7 +44,7 @@ class ScriptedDecoder:
         self.tree.plant(root, context, held, root.ids if root.finish is None else None)
         return root
 
-    def extend(self, draws: Sequence[Draw], tokens: int, attempt: int, bias: Bias, ahead: int) -> list[Node]:
+    def extend(self, draws: Sequence[Draw], tokens: int, attempt: int, bias: Biases, ahead: int) -> list[Node]:
         """Blocks of at most `tokens` tokens; see `Engine.extend`."""
         if tokens < 1:
             raise RequestError(f"a block of {tokens} tokens was asked for", where="extend", fix="ask for at least 1")
@@ -101,7 +101,7 @@ class ScriptedDecoder:
             found.append(TokenLogprob(spelled(token), logprob, likeliest))
         return found
 
-    def _content(self, after: Node, content: Node | str | tuple[int, ...]) -> tuple[Prefix, Finish | None]:
+    def _content(self, after: Node, content: Node | str | tuple[int, ...]) -> tuple[TokenIds, Finish | None]:
         if isinstance(content, Node):
             return content.answer_ids()[after.position :], content.finish
         if isinstance(content, str):
@@ -112,7 +112,12 @@ class ScriptedDecoder:
         return ids, None
 
     def _forced(
-        self, entry: TreeEntry[Prefix], prefix: Prefix, ids: Prefix, finish: Finish | None, hurried: int | None = None
+        self,
+        entry: TreeEntry[TokenIds],
+        prefix: TokenIds,
+        ids: TokenIds,
+        finish: Finish | None,
+        hurried: int | None = None,
     ) -> Node:
         draft = entry.draft()
         draft.hurried = hurried
@@ -120,7 +125,7 @@ class ScriptedDecoder:
         draft.logprobs += self._score(entry.context, entry.node.root, prefix, tuple(draft.ids))
         return self._child(entry, prefix, draft)
 
-    def _child(self, entry: TreeEntry[Prefix], prefix: Prefix, draft: AnswerDraft) -> Node:
+    def _child(self, entry: TreeEntry[TokenIds], prefix: TokenIds, draft: AnswerDraft) -> Node:
         context = entry.context
         ids = tuple(draft.ids)
         context.account.forwards += len(ids)
@@ -129,7 +134,7 @@ class ScriptedDecoder:
         self.tree.grow(context, node, draft.held, (*prefix, *ids) if draft.finish is None else None)
         return node
 
-    def _score(self, context: Context, root: int, prefix: Prefix, ids: Prefix) -> list[float]:
+    def _score(self, context: Context, root: int, prefix: TokenIds, ids: TokenIds) -> list[float]:
         found = []
         for count, token in enumerate(ids):
             place = _place(context, root, (*prefix, *ids[:count]))
@@ -137,7 +142,7 @@ class ScriptedDecoder:
             found.append(_log(chances.get(token, 0.0)))
         return found
 
-    def _states(self, context: Context, prefix: Prefix, ids: Prefix) -> dict[int, list[list[float]]]:
+    def _states(self, context: Context, prefix: TokenIds, ids: TokenIds) -> dict[int, list[list[float]]]:
         if self.hidden is None:
             return {}
         states = [list(self.hidden((*prefix, *ids[: count + 1]))) for count in range(len(ids))]
@@ -149,10 +154,10 @@ class Recital:
     """Blocks from one node, at one attempt."""
 
     script: Script
-    entry: TreeEntry[Prefix]
-    prefix: Prefix
+    entry: TreeEntry[TokenIds]
+    prefix: TokenIds
     attempt: int
-    bias: Bias
+    bias: Biases
 
     def draw(self, lane: int, tokens: int) -> AnswerDraft:
         """A block drawn with the uniforms of its lane. Raises EngineClosed once the request was closed."""
@@ -188,19 +193,19 @@ class Recital:
                 self._read(draft, lane, token)
         return draft
 
-    def _paths(self, lane: int, block: Prefix, tokens: int) -> Iterator[Prefix]:
+    def _paths(self, lane: int, block: TokenIds, tokens: int) -> Iterator[TokenIds]:
         if len(block) == tokens or (block and block[-1] == self.script.vocabulary.end):
             yield block
             return
         for token, _ in self._options(lane, block, self._form_after(block)):
             yield from self._paths(lane, (*block, token), tokens)
 
-    def _form_after(self, block: Prefix) -> GrammarState | None:
+    def _form_after(self, block: TokenIds) -> GrammarState | None:
         grammar = self.entry.context.rules.grammar
         return grammar.after((*self.prefix, *block)) if grammar else None
 
     def _options(
-        self, lane: int, block: Prefix, form: GrammarState | None, passed: Collection[int] = ()
+        self, lane: int, block: TokenIds, form: GrammarState | None, passed: Collection[int] = ()
     ) -> list[tuple[int, float]]:
         """What may come next, likeliest first, without tokens that were `passed` over."""
         options = within(form, self.script.next_tokens(self._place(lane, block)), passed)
@@ -213,7 +218,7 @@ class Recital:
         if draft.read(token):
             draft.logprobs.append(_log(chances.get(token, 0.0)))
 
-    def _place(self, lane: int, block: Prefix) -> TokenPlace:
+    def _place(self, lane: int, block: TokenIds) -> TokenPlace:
         context, root = self.entry.context, self.entry.node.root
         return replace(_place(context, root, (*self.prefix, *block)), lane=lane, attempt=self.attempt)
 
@@ -244,7 +249,7 @@ def _no_edits() -> EngineError:
     )
 
 
-def _place(context: Context, root: int, prefix: Prefix) -> TokenPlace:
+def _place(context: Context, root: int, prefix: TokenIds) -> TokenPlace:
     return TokenPlace(context.prompt, prefix, lane=0, attempt=0, twin=root != context.account.first_root)
 
 

@@ -13,8 +13,8 @@ from ig_guardrail.engine.base import EngineInfo
 from ig_guardrail.engine.decoding.contexts import ContextRequest
 from ig_guardrail.engine.grammar.grammar import Grammars
 from ig_guardrail.engine.loop import Loop, settle
-from ig_guardrail.engine.scripted.decoder import HiddenState, Prefix, ScriptedDecoder
-from ig_guardrail.engine.scripted.script import Bias, Script
+from ig_guardrail.engine.scripted.decoder import HiddenState, ScriptedDecoder, TokenIds
+from ig_guardrail.engine.scripted.script import Biases, Script
 from ig_guardrail.engine.tree import NodeTree, TreeCounts
 from ig_guardrail.errors import RequestError
 from ig_guardrail.types import (
@@ -86,7 +86,7 @@ class ScriptedEngine(TreeCounts):
             thinks=self._vocabulary.thoughts is not None,
             tool_format=tool_format,
         )
-        self._tree: NodeTree[Prefix] = NodeTree()
+        self._tree: NodeTree[TokenIds] = NodeTree()
         grammars = Grammars(self._vocabulary.language, self._vocabulary.ids)
         self._decoder = ScriptedDecoder(self._tree, script, grammars, self._info, hidden, enumerate_lanes)
         self._loop = Loop("ig-scripted") if self._incidents.gates else None
@@ -122,7 +122,7 @@ class ScriptedEngine(TreeCounts):
         return self._call("open", self._decoder.open, ContextRequest(prompt, sampling, layers, twin_of, edit))
 
     def extend(
-        self, draws: Sequence[Draw], tokens: int, attempt: int = 0, bias: Bias = (), ahead: int = 0
+        self, draws: Sequence[Draw], tokens: int, attempt: int = 0, bias: Biases = (), ahead: int = 0
     ) -> Future[list[Node]]:
         return self._call("extend", self._decoder.extend, draws, tokens, attempt, bias, ahead)
 

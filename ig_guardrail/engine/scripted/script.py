@@ -19,7 +19,7 @@ from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 from ig_guardrail.types import Message, Prompt, Role, Sampling
 
 Distribution: TypeAlias = Sequence[tuple[int, float]]
-Bias: TypeAlias = Sequence[tuple[int, float]]
+Biases: TypeAlias = Sequence[tuple[int, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class Continuations:
 
 
 def shaped(
-    options: Distribution, sampling: Sampling, bias: Bias, prompt: Sequence[int] = (), answer: Sequence[int] = ()
+    options: Distribution, sampling: Sampling, bias: Biases, prompt: Sequence[int] = (), answer: Sequence[int] = ()
 ) -> list[tuple[int, float]]:
     """`options` after penalties, bias, temperature, top-k, top-p and min-p, likeliest first.
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from ig_guardrail.engine.text.arranging import TemplateMessage, arrangements, map_texts
 from ig_guardrail.engine.text.call_turns import call_turns
-from ig_guardrail.engine.text.rendering import Rendering, Span, TemplateRefusal, render, template_of
+from ig_guardrail.engine.text.rendering import Rendering, TemplateRefusal, TextSpan, render, template_of
 from ig_guardrail.engine.text.separators import separators_of
 from ig_guardrail.engine.text.thoughts import ThoughtFormat, thought_format_of
 from ig_guardrail.engine.text.tool_probe import markers_of, tool_format_of
@@ -189,7 +189,7 @@ class Chat:
             place = first + found.start() + 1
         return False
 
-    def _within(self, rendering: Rendering, span: Span) -> bool:
+    def _within(self, rendering: Rendering, span: TextSpan) -> bool:
         return self.markers.search(rendering.text, span.start, span.stop) is not None
 
     def _tokens(self, rendering: Rendering, texts: Sequence[tuple[str, bool]]) -> tuple[int, ...]:

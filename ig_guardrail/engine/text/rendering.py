@@ -3,6 +3,9 @@
 Each text of a message is put between two fences that no text can hold: its words, and names and texts of its calls.
 White space at their ends stays outside, so that a template that trims them trims as ever; without the fences, the text
 is what the template makes of the bare messages.
+
+A template is a program that came with a model's files, so its work is bounded. Steps are counted, and not seconds: the
+same conversation is refused on every machine or on none.
 """
 
 from __future__ import annotations
@@ -10,13 +13,15 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
+from types import FrameType
 from typing import Any
 
 from ig_guardrail.engine.text.arranging import TemplateMessage
-from ig_guardrail.engine.text.step_limit import MOST_STEPS, TooManySteps, limited_steps
 from ig_guardrail.errors import ModelError, RequestError
 from ig_guardrail.types import ToolFormat
 
@@ -26,7 +31,7 @@ class TemplateRefusal(RequestError):
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TextSpan:
     """Characters `start` to `stop` of a rendering, which are text number `number` of all texts of the messages."""
 
     number: int
@@ -39,7 +44,7 @@ class Rendering:
     """The text of a prompt, and the spans of the messages' texts in it, in order."""
 
     text: str
-    spans: tuple[Span, ...]
+    spans: tuple[TextSpan, ...]
 
     def frame(self) -> list[str]:
         """What the template itself wrote: before the first span, between two, and behind the last."""
@@ -188,8 +193,39 @@ def _without_fences(fenced: str, nonce: str) -> Rendering:
     opened: int | None = None
     for number, part in zip(parts[1::2], parts[2::2], strict=True):
         if number is None and opened is not None:
-            spans.append(Span(opened, length - len(pieces[-1]), length))
+            spans.append(TextSpan(opened, length - len(pieces[-1]), length))
         opened = None if number is None else int(number)
         pieces.append(part)
         length += len(part)
     return Rendering("".join(pieces), tuple(spans))
+
+
+MOST_STEPS = 5_000_000  # a second or two; a thousand messages take some hundred thousand
+COMPILED = "<template>"  # what Jinja calls the file of a template's code
+
+
+class TooManySteps(Exception):
+    """A template has taken all the steps that it may."""
+
+
+@contextmanager
+def limited_steps(most: int) -> Iterator[None]:
+    """Raises TooManySteps inside as soon as this thread has taken `most` steps: calls, and lines of templates.
+
+    A debugger's trace function rests meanwhile.
+    """
+    left = most
+
+    def step(frame: FrameType, event: str, argument: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise TooManySteps
+        return step if frame.f_code.co_filename == COMPILED else None
+
+    before = sys.gettrace()
+    sys.settrace(step)
+    try:
+        yield
+    finally:
+        sys.settrace(before)

@@ -18,7 +18,8 @@ from ig_guardrail.engine.futures import WorkFuture, closed_error
 from ig_guardrail.engine.loop import fail, forked_error
 from ig_guardrail.engine.tree import NodeTree, TreeCounts
 from ig_guardrail.errors import EngineClosed
-from ig_guardrail.threads import Daemon, ForkSafeLock, Home
+from ig_guardrail.threads.daemons import Daemon
+from ig_guardrail.threads.locks import ForkSafeLock, Home
 from ig_guardrail.types import CallNotation, Draw, Message, Node, Prompt, Sampling, StateEdit, TokenLogprob
 
 if TYPE_CHECKING:

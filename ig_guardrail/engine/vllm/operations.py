@@ -17,7 +17,7 @@ from ig_guardrail.engine.grammar.grammar import Grammars
 from ig_guardrail.engine.text.chat import Chat
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 from ig_guardrail.engine.tree import Context, NodeTree, TreeEntry
-from ig_guardrail.engine.vllm.orders import Order, Told, digest
+from ig_guardrail.engine.vllm.orders import BlockOutcome, Order, digest
 from ig_guardrail.errors import EngineError, RequestError
 from ig_guardrail.types import Draw, Node, TokenLogprob
 
@@ -156,7 +156,7 @@ class Operations:
             _count([(context, told)])
             return self._grow(entry, draft, told)
         if place.further is not None and place.further[0] in self.language.end:
-            return self._grow(entry, *_replayed(entry, Told("", finish="stop")))
+            return self._grow(entry, *_replayed(entry, BlockOutcome("", finish="stop")))
         begun = () if place.further is None else (place.further,)
         order, ids = self._order(context, node.answer_ids(), tuple(token for token, _ in begun))
         order = replace(
@@ -181,7 +181,7 @@ class Operations:
 
     async def _draw(
         self, entry: TreeEntry[Place], tokens: int, lane: int, attempt: int, bias: tuple[tuple[int, float], ...]
-    ) -> tuple[tuple[TreeEntry[Place], AnswerDraft], Told]:
+    ) -> tuple[tuple[TreeEntry[Place], AnswerDraft], BlockOutcome]:
         """One block in a request of its own."""
         context, node = entry.context, entry.node
         order, ids = self._order(context, node.answer_ids(), ())
@@ -207,10 +207,10 @@ class Operations:
         layers: tuple[int, ...] | None = None,
         likeliest: int | None = None,
         ranked: bool = False,
-    ) -> Told:
+    ) -> BlockOutcome:
         """What is told of tokens behind an answer. What vLLM has kept is left aside where it would hide some."""
         if not forced and not ranked:
-            return Told("")
+            return BlockOutcome("")
         order, ids = self._order(context, answer, forced)
         layers = context.layers if layers is None else layers
         order = replace(order, layers=layers, likeliest=likeliest, ranked=ranked)
@@ -251,7 +251,9 @@ class Operations:
         )
         return order, ids
 
-    def _grow(self, entry: TreeEntry[Place], draft: AnswerDraft, told: Told, place: Place | None = None) -> Node:
+    def _grow(
+        self, entry: TreeEntry[Place], draft: AnswerDraft, told: BlockOutcome, place: Place | None = None
+    ) -> Node:
         """A block as a node of the tree."""
         node = draft.node(self.tree.number(), told.hidden)
         self.tree.grow(entry.context, node, draft.held, (place or Place()) if node.finish is None else None)
@@ -270,7 +272,7 @@ async def together(work: Sequence[Coroutine[Any, Any, R]]) -> list[R]:
         raise
 
 
-def _replayed(entry: TreeEntry[Place], told: Told) -> tuple[AnswerDraft, Told]:
+def _replayed(entry: TreeEntry[Place], told: BlockOutcome) -> tuple[AnswerDraft, BlockOutcome]:
     """The block that was told of, read again here. Raises EngineError where that comes to another end."""
     draft = entry.draft()
     for token in told.ids:
@@ -289,7 +291,7 @@ def _replayed(entry: TreeEntry[Place], told: Told) -> tuple[AnswerDraft, Told]:
     return draft, told
 
 
-def _count(blocks: Sequence[tuple[Context, Told]]) -> None:
+def _count(blocks: Sequence[tuple[Context, BlockOutcome]]) -> None:
     """Note the passes of blocks that were read side by side."""
     for account in {id(context.account): context.account for context, _ in blocks}.values():
         own = [told for context, told in blocks if context.account is account]

@@ -73,7 +73,7 @@ def digest(ids: Sequence[int]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class BlockOutcome:
     """What a block has become.
 
     ids       its tokens; logprobs: theirs, nats
@@ -111,7 +111,7 @@ class Told:
         return [json.dumps(head).encode(), *map(_bytes, tensors.values())]
 
 
-def read_told(frames: Sequence[bytes]) -> Told:
+def read_told(frames: Sequence[bytes]) -> BlockOutcome:
     """The message that `frames` wrote. Raises EngineError for one that is none."""
     try:
         head = json.loads(frames[0])
@@ -119,7 +119,7 @@ def read_told(frames: Sequence[bytes]) -> Told:
         tensors = {name: _tensor(data, dtype, shape) for (name, dtype, shape), data in parts}
         ranked = tensors.pop("ranked", None)
         told = {name: _tuples(value) for name, value in head.items()}
-        return Told(**told, hidden={int(layer): states for layer, states in tensors.items()}, ranked=ranked)
+        return BlockOutcome(**told, hidden={int(layer): states for layer, states in tensors.items()}, ranked=ranked)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise EngineError(f"vLLM's worker told what cannot be read: {error}", where="engine") from error
 

@@ -23,7 +23,7 @@ from vllm.engine.protocol import StreamingInput
 from vllm.inputs.engine import tokens_input
 from vllm.sampling_params import RequestOutputKind
 
-from ig_guardrail.engine.vllm.orders import PLACE, Order, Told, read_told
+from ig_guardrail.engine.vllm.orders import PLACE, BlockOutcome, Order, read_told
 from ig_guardrail.errors import EngineError, GuardrailError, brief
 from ig_guardrail.types import Node
 
@@ -39,12 +39,12 @@ class Ear:
         self.address = f"ipc://{self._folder / 'told'}"
         self._socket = zmq.asyncio.Context.instance().socket(zmq.PULL)
         self._socket.bind(self.address)
-        self._waiting: dict[str, asyncio.Future[Told]] = {}
+        self._waiting: dict[str, asyncio.Future[BlockOutcome]] = {}
         self._task = asyncio.get_running_loop().create_task(self._listen())
 
-    def expect(self, key: str) -> asyncio.Future[Told]:
+    def expect(self, key: str) -> asyncio.Future[BlockOutcome]:
         """The future of what will be told of an order."""
-        future: asyncio.Future[Told] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[BlockOutcome] = asyncio.get_running_loop().create_future()
         self._waiting[key] = future
         return future
 
@@ -106,7 +106,7 @@ class Requests:
         """A fresh name for an order."""
         return f"ig-{next(self._numbers)}"
 
-    async def alone(self, order: Order, ids: Sequence[int], salt: str, fresh: bool = False) -> Told:
+    async def alone(self, order: Order, ids: Sequence[int], salt: str, fresh: bool = False) -> BlockOutcome:
         """One block. fresh: read all tokens, whatever vLLM has kept of them."""
         params = self._params(order, RequestOutputKind.FINAL_ONLY)
         params.skip_reading_prefix_cache = fresh or None
@@ -120,7 +120,9 @@ class Requests:
         finally:
             self._ear.forget(order.key)
 
-    async def within(self, session: Session | None, order: Order, ids: list[int], salt: str) -> tuple[Told, Session]:
+    async def within(
+        self, session: Session | None, order: Order, ids: list[int], salt: str
+    ) -> tuple[BlockOutcome, Session]:
         """One block of a session, or the first of a new one; with an error it is at its end."""
         if session is None or session not in self._sessions or session.task is None or session.task.done():
             self.drop(session)
@@ -203,7 +205,7 @@ async def _chunks(queue: asyncio.Queue[StreamingInput | None]) -> AsyncGenerator
         yield chunk
 
 
-def _checked(told: Told) -> Told:
+def _checked(told: BlockOutcome) -> BlockOutcome:
     """What was told. Raises EngineError if it is an error."""
     if told.error is not None:
         raise EngineError(

@@ -24,7 +24,7 @@ from ig_guardrail.engine.grammar.grammar import Grammars
 from ig_guardrail.engine.text.detokenize import Held
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 from ig_guardrail.engine.tree import Context, RequestUsage
-from ig_guardrail.engine.vllm.orders import Order, Told, digest, read_order
+from ig_guardrail.engine.vllm.orders import BlockOutcome, Order, digest, read_order
 from ig_guardrail.errors import EngineError
 from ig_guardrail.types import Node, Prompt
 
@@ -52,7 +52,7 @@ class Span:
     whole: bool
 
 
-class Row:
+class OrderRow:
     """One order, and what was read for it so far: states of its tokens, by their place in the block."""
 
     def __init__(self, order: Order) -> None:
@@ -76,17 +76,17 @@ class Row:
         """Whether the states of the block's first `count` tokens are there."""
         return all(len(known) >= count for known in self._states.values())
 
-    def told(self, count: int) -> Told:
+    def told(self, count: int) -> BlockOutcome:
         """What is told of a block of so many tokens beside them."""
         self.done = True
         hidden = {
             layer: torch.stack([known[at] for at in range(count)]) if count else torch.empty(0, 0)
             for layer, known in self._states.items()
         }
-        return Told(self.order.key, steps=self._steps, read=self._read, cached=self._cached or 0, hidden=hidden)
+        return BlockOutcome(self.order.key, steps=self._steps, read=self._read, cached=self._cached or 0, hidden=hidden)
 
 
-class ForcedRow(Row):
+class ForcedRow(OrderRow):
     """Tokens that are there, of which the log-probabilities are wanted."""
 
     def __init__(self, order: Order, ids: Sequence[int]) -> None:
@@ -112,11 +112,11 @@ class ForcedRow(Row):
             return arithmetic.ranked(logits, ids, self.order.likeliest)
         return [(logprob, []) for logprob in arithmetic.logprobs(logits, ids)]
 
-    def tell(self, logits: Tensor) -> Told:
+    def tell(self, logits: Tensor) -> BlockOutcome:
         """All of it; `logits` (vocabulary,) stand behind its last token."""
         count = len(self._ids)
         if len(self._found) != count or not self.has_states(count):
-            return Told(self.order.key, error=f"vLLM read {len(self._found)} of {count} forced tokens")
+            return BlockOutcome(self.order.key, error=f"vLLM read {len(self._found)} of {count} forced tokens")
         raw = logits.float()[None]
         behind = (raw - log_normaliser(raw)[:, None])[0] if self.order.ranked else None
         found = [self._found[at] for at in range(count)]
@@ -129,7 +129,7 @@ class ForcedRow(Row):
         )
 
 
-class DrawnRow(Row):
+class DrawnRow(OrderRow):
     """Tokens that are drawn one after another."""
 
     def __init__(self, order: Order, context: Context, draft: AnswerDraft) -> None:
@@ -156,7 +156,7 @@ class DrawnRow(Row):
                 self._said = arithmetic.said(self.row.context.prompt.ids, [self.row.draft.answer_ids()], logits)
         return self._how, self._said
 
-    def tell(self, logits: Tensor, end: int) -> Told:
+    def tell(self, logits: Tensor, end: int) -> BlockOutcome:
         """All of it; `logits` (vocabulary,) stand behind its last token. The token behind it is drawn if asked for."""
         draft = self.row.draft
         told = replace(
@@ -175,12 +175,12 @@ class DrawnRow(Row):
 class Desk:
     """The rows of one worker. tell: where finished ones go."""
 
-    def __init__(self, language: TokenVocabulary, grammars: Grammars, tell: Callable[[Told], None]) -> None:
+    def __init__(self, language: TokenVocabulary, grammars: Grammars, tell: Callable[[BlockOutcome], None]) -> None:
         self.end = min(language.end)
         self._language = language
         self._grammars = grammars
         self._tell = tell
-        self._rows: dict[str, Row | str] = {}  # of a row that failed, its key
+        self._rows: dict[str, OrderRow | str] = {}  # of a row that failed, its key
         self._answers: dict[Any, tuple[Node, Held]] = {}
         self._forms: dict[str, Future[bool]] = {}
 
@@ -249,14 +249,14 @@ class Desk:
             self._keep(_answer_key(order, draft.answer_ids()), draft.node(0, {}), draft.held)
         self._tell(row.tell(logits, self.end))
 
-    def _row(self, name: str, plain: Mapping[str, Any], ids: Callable[[], Sequence[int]]) -> Row | None:
+    def _row(self, name: str, plain: Mapping[str, Any], ids: Callable[[], Sequence[int]]) -> OrderRow | None:
         """The row of an order, begun at its first pass; None for one that failed.
 
         Raises EngineError for an order about other tokens than vLLM has.
         """
         known = self._rows.get(name)
-        if known is not None and plain["key"] == (known.order.key if isinstance(known, Row) else known):
-            return known if isinstance(known, Row) else None
+        if known is not None and plain["key"] == (known.order.key if isinstance(known, OrderRow) else known):
+            return known if isinstance(known, OrderRow) else None
         order, held = read_order(plain), list(ids())
         if len(held) != order.length or digest(held) != order.check:
             raise EngineError(f"vLLM has {len(held)} tokens of a request, and not the {order.length} it was given")
@@ -296,7 +296,7 @@ class Desk:
 
     def _fail(self, name: str, key: str, error: Exception) -> None:
         self._rows[name] = key
-        self._tell(Told(key, error=f"{type(error).__name__}: {error}"))
+        self._tell(BlockOutcome(key, error=f"{type(error).__name__}: {error}"))
 
 
 def _there() -> Future[bool]:

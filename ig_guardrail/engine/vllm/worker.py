@@ -18,7 +18,7 @@ from vllm.v1.outputs import SamplerOutput
 
 from ig_guardrail.engine.grammar.grammar import Grammars
 from ig_guardrail.engine.vllm.model_files import ModelText, read_text
-from ig_guardrail.engine.vllm.orders import PLACE, Told
+from ig_guardrail.engine.vllm.orders import PLACE, BlockOutcome
 from ig_guardrail.engine.vllm.rows import Desk, Span
 
 if current_platform.is_cpu():
@@ -124,6 +124,6 @@ class Tap:
             begin = end
         return spans
 
-    def _tell(self, told: Told) -> None:
+    def _tell(self, told: BlockOutcome) -> None:
         if self._speaks:
             self._mouth.send_multipart(told.frames())

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.evaluate.comparison.config import UNGUARDED
 from ig_guardrail.evaluate.comparison.records import Record
 from ig_guardrail.evaluate.intervals import mean_of, ratio_of
 from ig_guardrail.evaluate.judged import AnswerJudge, Judged, judged, rescued
+from ig_guardrail.statistics.bootstrap import Estimate
 
 GUARD = "inference_guard"
 

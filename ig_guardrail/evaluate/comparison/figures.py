@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.errors import RequestError
 from ig_guardrail.evaluate import tables
 from ig_guardrail.evaluate.comparison.bounds import Bound, read_bound
@@ -20,6 +19,7 @@ from ig_guardrail.evaluate.comparison.records import Record
 from ig_guardrail.evaluate.intervals import mean_of, ratio_of
 from ig_guardrail.evaluate.judged import AnswerJudge, judged, rescued
 from ig_guardrail.evaluate.wording import deflects, repetition, shared_tokens
+from ig_guardrail.statistics.bootstrap import Estimate
 
 ROLES: Mapping[str, str] = {
     "none": "draft",

@@ -17,13 +17,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.evaluate import tables
 from ig_guardrail.evaluate.comparison.columns import COLUMNS, TableRow, rows_of, where_over
 from ig_guardrail.evaluate.comparison.config import Config, policy_of
 from ig_guardrail.evaluate.comparison.figures import answers_by_prompt, figure_rows, outcomes_of
 from ig_guardrail.evaluate.comparison.records import PACKAGES, Record
 from ig_guardrail.evaluate.judged import AnswerJudge
+from ig_guardrail.statistics.bootstrap import Estimate
 
 HEADINGS: Mapping[str, str] = {
     "safe": "judged harmless",

@@ -19,7 +19,7 @@ OWN_QUESTIONS = "benign-questions"
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class SurveyPrompt:
     """A prompt, and the one split that everything said to it belongs to."""
 
     text: str
@@ -34,12 +34,12 @@ class Question:
 class Survey:
     """What is asked; for cards, the questions' sources, the SHA-256 of data files by name, and `most` of `survey`."""
 
-    questions: tuple[Question, ...]
+    questions: tuple[SurveyPrompt, ...]
     sources: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, str] = field(default_factory=dict)
     most: int = 0
 
-    def of(self, split: str) -> list[Question]:
+    def of(self, split: str) -> list[SurveyPrompt]:
         """The questions of one split, in order."""
         return [question for question in self.questions if question.split == split]
 
@@ -60,7 +60,7 @@ def survey(data: Sequence[Path], most: int) -> Survey:
     """
     own = [LabelledRow(text, None, "safe", None, OWN_QUESTIONS, LICENCE, split_of(text)) for text in benign_prompts()]
     rows = [*_first(own, most), *_first(read_rows(data).rows, most)]
-    asked = dict.fromkeys(Question(row.prompt, row.split) for row in rows)
+    asked = dict.fromkeys(SurveyPrompt(row.prompt, row.split) for row in rows)
     hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in data}
     return Survey(tuple(asked), describe_sources(rows), hashes, most)
 

@@ -16,8 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.binomial import proportion
-from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.costs.heads.artifact import FORMAT, TENSORS
 from ig_guardrail.costs.kinds.base import CARD
 from ig_guardrail.engine.loading.store import put_in_place
@@ -25,6 +23,8 @@ from ig_guardrail.learn.data.recipes import OWN_ANSWERS
 from ig_guardrail.learn.data.rows import LabelledRow
 from ig_guardrail.learn.fitting.prefixes import PrefixSamples
 from ig_guardrail.learn.fitting.quality import ScoredSet, auc, detection_at, estimate, within_auc
+from ig_guardrail.statistics.binomial import proportion
+from ig_guardrail.statistics.bootstrap import Estimate
 
 READABLE = "CARD.md"
 

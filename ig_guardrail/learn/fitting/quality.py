@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.bootstrap import Estimate, bootstrap
+from ig_guardrail.statistics.bootstrap import Estimate, bootstrap
 
 Floats = NDArray[np.float64]
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from ig_guardrail.hazards import ALIASES, HAZARDS, canonical
+from ig_guardrail.types.hazards import ALIASES, HAZARDS, canonical
 
 LONGEST = 64  # characters; a longer word is not a misspelling of anything known
 

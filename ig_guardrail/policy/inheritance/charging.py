@@ -9,7 +9,7 @@ from ig_guardrail.costs.kinds.registry import KINDS
 from ig_guardrail.policy import expression
 from ig_guardrail.types import Expression
 
-Form: TypeAlias = Mapping[str, Any]  # a normal form, or a part of one
+NormalForm: TypeAlias = Mapping[str, Any]  # a normal form, or a part of one
 
 
 def scores_as_much(own: str, above: str) -> bool:
@@ -40,11 +40,11 @@ def _part_by_part(
     return len(own) == len(above) > 0 and all(_at_least(*pair, known) for pair in zip(own, above, strict=True))
 
 
-def chains_of(cost: str, form: Form) -> list[list[Form]]:
+def chains_of(cost: str, form: NormalForm) -> list[list[NormalForm]]:
     """For each cost model of an expression: itself, and those that may serve instead of it."""
     found = []
     for name in expression.parse(cost).expression.models():
-        chain: dict[str, Form] = {}
+        chain: dict[str, NormalForm] = {}
         step: str | None = name
         while step is not None and step not in chain:
             chain[step] = form["cost_models"][step]
@@ -53,13 +53,13 @@ def chains_of(cost: str, form: Form) -> list[list[Form]]:
     return found
 
 
-def reads(chain: Sequence[Form], reading: str) -> bool:
+def reads(chain: Sequence[NormalForm], reading: str) -> bool:
     """Whether scores are certainly of a kind, whichever of them serves. What tells it only when it runs is of none."""
     declared = [KINDS[one["kind"]].declares for one in chain]
     return all(one is not None and one.reading == reading for one in declared)
 
 
-def charged_alike(own: str, above: str, form: Form) -> bool:
+def charged_alike(own: str, above: str, form: NormalForm) -> bool:
     """Whether a budget is charged where it was, and as it was, with another expression."""
     mine, other = chains_of(own, form), chains_of(above, form)
     kinds = {KINDS[one["kind"]].declares for chain in (*mine, *other) for one in chain}
@@ -69,7 +69,7 @@ def charged_alike(own: str, above: str, form: Form) -> bool:
     return level or all(reads(chain, "event") for chain in (*mine, *other))
 
 
-def may_grow(name: str, form: Form) -> bool:
+def may_grow(name: str, form: NormalForm) -> bool:
     """Whether more patterns of a cost model make each budget of it stricter.
 
     A match that is known one piece late counts as nothing where another pattern matched before. That is no loss where

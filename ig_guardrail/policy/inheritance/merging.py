@@ -14,7 +14,7 @@ from ig_guardrail.costs.kinds.registry import path_options
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, Steps, quoted
 from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.draft import PolicyDraft
-from ig_guardrail.policy.language import NOTES, OWN
+from ig_guardrail.policy.language.names import NOTES, OWN
 from ig_guardrail.policy.yaml.tree import Broken, Listing, Scalar, Table, YamlEntry, YamlNode
 
 NEVER = ("apiVersion", "kind", "metadata", "extends", "loosenable", *NOTES)  # each policy says these for itself

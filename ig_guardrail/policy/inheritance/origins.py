@@ -10,7 +10,7 @@ import yaml
 
 from ig_guardrail.policy.diagnostics.diagnostic import clipped
 from ig_guardrail.policy.inheritance.parents import KEY
-from ig_guardrail.policy.language import POLICY
+from ig_guardrail.policy.language.policy import POLICY
 from ig_guardrail.policy.sources import called
 from ig_guardrail.policy.yaml.tree import Listing, Scalar, Table, YamlNode
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, quoted
 from ig_guardrail.policy.diagnostics.suggest import suggest
-from ig_guardrail.policy.language import EXTENDS, POLICY, is_parent_path
+from ig_guardrail.policy.language.inheritance import EXTENDS, is_parent_path
+from ig_guardrail.policy.language.policy import POLICY
 from ig_guardrail.policy.sources import IN_STDIN, PolicySource, called, fetch, packaged_names
 from ig_guardrail.policy.validation.structure import Checker
 from ig_guardrail.policy.yaml.tree import Table, YamlNode

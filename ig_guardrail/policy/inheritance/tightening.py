@@ -20,12 +20,19 @@ from ig_guardrail.costs.kinds.registry import path_options
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, Steps, clipped, quoted
 from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.draft import PolicyDraft
-from ig_guardrail.policy.inheritance.charging import Form, chains_of, charged_alike, may_grow, reads, scores_as_much
+from ig_guardrail.policy.inheritance.charging import (
+    NormalForm,
+    chains_of,
+    charged_alike,
+    may_grow,
+    reads,
+    scores_as_much,
+)
 from ig_guardrail.policy.inheritance.parents import KEY
 from ig_guardrail.policy.sources import called
-from ig_guardrail.policy.validation.tool_cautions import includes
+from ig_guardrail.policy.validation.cautions.tools import includes
 
-Place: TypeAlias = tuple[str, ...]  # of a key in a normal form, budgets and limits by their ids
+KeyPath: TypeAlias = tuple[str, ...]  # of a key in a normal form, budgets and limits by their ids
 
 FREE = frozenset({"apiVersion", "kind", "metadata", "taxonomy", "output", "search", "swaps"})
 NAMED = (("budgets",), ("tools", "limits"))  # lists whose items are told apart by `id`
@@ -39,7 +46,7 @@ class Ancestor:
     file: str
     folder: str
     draft: PolicyDraft
-    form: Form
+    form: NormalForm
 
     @property
     def loosenable(self) -> tuple[str, ...]:
@@ -56,7 +63,7 @@ class Looser:
     sure   whether it is certainly looser
     """
 
-    place: Place
+    place: KeyPath
     says: Any
     wants: str
     sure: bool = False
@@ -91,7 +98,7 @@ _BUDGET: Mapping[str, Rule] = {
 }  # a key that is not here stays as it is
 
 
-def loosened(own: Form, draft: PolicyDraft, above: Ancestor, folder: str) -> Iterator[Diagnostic]:
+def loosened(own: NormalForm, draft: PolicyDraft, above: Ancestor, folder: str) -> Iterator[Diagnostic]:
     """A fault for everything in a child that is not shown to be as strict as in one that it extends.
 
     own, draft: the child, its parents' parts among it. folder: where its paths start
@@ -102,7 +109,7 @@ def loosened(own: Form, draft: PolicyDraft, above: Ancestor, folder: str) -> Ite
             yield _fault(one, own, draft, above)
 
 
-def not_there(form: Form, draft: PolicyDraft) -> Iterator[Diagnostic]:
+def not_there(form: NormalForm, draft: PolicyDraft) -> Iterator[Diagnostic]:
     """A fault for each place under `loosenable` at which the policy says nothing that could be loosened."""
     known = {".".join(place[:end]) for place in _places(form) for end in range(1, len(place) + 1)}
     for index, place in enumerate(draft.value("loosenable") or ()):
@@ -113,7 +120,7 @@ def not_there(form: Form, draft: PolicyDraft) -> Iterator[Diagnostic]:
             yield spot.fault("P053", f"there is nothing to loosen at {quoted(place)}", label="not here", help=advice)
 
 
-def _looser(own: Form, draft: PolicyDraft, above: Ancestor, folder: str) -> Iterator[Looser]:
+def _looser(own: NormalForm, draft: PolicyDraft, above: Ancestor, folder: str) -> Iterator[Looser]:
     old = above.form
     for name, model in old["cost_models"].items():
         yield from _of_model(name, _rooted(own["cost_models"][name], folder), _rooted(model, above.folder), old)
@@ -138,7 +145,7 @@ def _looser(own: Form, draft: PolicyDraft, above: Ancestor, folder: str) -> Iter
             yield Looser((key,), old.get(key), SAME.wants)
 
 
-def _of_budget(own: Form, above: Form, form: Form) -> Iterator[Looser]:
+def _of_budget(own: NormalForm, above: NormalForm, form: NormalForm) -> Iterator[Looser]:
     place = ("budgets", above["id"])
     for key, value in above.items():
         rule = _BUDGET.get(key, SAME)
@@ -153,7 +160,7 @@ def _of_budget(own: Form, above: Form, form: Form) -> Iterator[Looser]:
             yield Looser((*place, key), value, rule.wants, rule.sure)
 
 
-def _of_model(name: str, own: Form, above: Form, old: Form) -> Iterator[Looser]:
+def _of_model(name: str, own: NormalForm, above: NormalForm, old: NormalForm) -> Iterator[Looser]:
     """A cost model scores as it did; it may gain patterns, and fail closed. How long it may take decides no score."""
     for key in dict.fromkeys((*above, *own)) if own["kind"] == above["kind"] else ("kind",):
         mine: Any = own.get(key)
@@ -168,7 +175,7 @@ def _of_model(name: str, own: Form, above: Form, old: Form) -> Iterator[Looser]:
         yield Looser(("cost_models", name, key), value, wants)
 
 
-def _of_prompt(own: Form, above: Form) -> Iterator[Looser]:
+def _of_prompt(own: NormalForm, above: NormalForm) -> Iterator[Looser]:
     if not (own["cost"] == above["cost"] or scores_as_much(own["cost"], above["cost"])):
         yield Looser(("prompt", "cost"), above["cost"], "keep {} in it, such as `max({}, ...)`")
     if not AT_MOST.holds(own["threshold"], above["threshold"]):
@@ -177,7 +184,7 @@ def _of_prompt(own: Form, above: Form) -> Iterator[Looser]:
         yield Looser(("prompt", "on_exceed"), above["on_exceed"], "write {}, or what is harsher", sure=True)
 
 
-def _of_tools(own: Form, above: Form) -> Iterator[Looser]:
+def _of_tools(own: NormalForm, above: NormalForm) -> Iterator[Looser]:
     allowed = above["allow"]
     if allowed is not None and not all(any(includes(one, name) for one in allowed) for name in own["allow"] or ["*"]):
         yield Looser(("tools", "allow"), allowed, "allow only tools that the parent allows")
@@ -193,7 +200,7 @@ def _of_tools(own: Form, above: Form) -> Iterator[Looser]:
             yield Looser((*place, "calls"), one["calls"], AT_MOST.wants, sure=True)
 
 
-def _kept(place: Place, own: Any, above: Any) -> Iterator[Looser]:
+def _kept(place: KeyPath, own: Any, above: Any) -> Iterator[Looser]:
     """Whatever the parent says is said by the child as well."""
     if not isinstance(above, Mapping):
         if own != above:
@@ -203,7 +210,7 @@ def _kept(place: Place, own: Any, above: Any) -> Iterator[Looser]:
         yield from _kept((*place, key), own.get(key) if isinstance(own, Mapping) else None, value)
 
 
-def _approved(place: Place, own: Any, above: Any) -> Iterator[Looser]:
+def _approved(place: KeyPath, own: Any, above: Any) -> Iterator[Looser]:
     """Texts that somebody lets stand over the budgets, and the parent does not."""
     if isinstance(own, Mapping) and own != above:
         old = above if isinstance(above, Mapping) else {}
@@ -213,13 +220,13 @@ def _approved(place: Place, own: Any, above: Any) -> Iterator[Looser]:
             yield from _approved((*place, key), value, old.get(key))
 
 
-def _rooted(model: Form, folder: str) -> dict[str, Any]:
+def _rooted(model: NormalForm, folder: str) -> dict[str, Any]:
     """A cost model with its paths from the root."""
     places = {key: os.path.normpath(os.path.join(folder, model[key])) for key in path_options(model)}
     return {**model, **places}
 
 
-def _places(form: Form) -> Iterator[Place]:
+def _places(form: NormalForm) -> Iterator[KeyPath]:
     """Every place that a child is held to."""
     yield from (("cost_models", name, key) for name, model in form["cost_models"].items() for key in model)
     yield from (("budgets", one["id"], key) for one in form["budgets"] for key in one if key != "id")
@@ -231,7 +238,7 @@ def _places(form: Form) -> Iterator[Place]:
     yield from (("reasoning",), ("allow_unguarded",))
 
 
-def _leaves(place: Place, value: Any) -> Iterator[Place]:
+def _leaves(place: KeyPath, value: Any) -> Iterator[KeyPath]:
     if isinstance(value, Mapping):
         for key, part in value.items():
             yield from _leaves((*place, key), part)
@@ -239,7 +246,7 @@ def _leaves(place: Place, value: Any) -> Iterator[Place]:
         yield place
 
 
-def _fault(one: Looser, own: Form, draft: PolicyDraft, above: Ancestor) -> Diagnostic:
+def _fault(one: Looser, own: NormalForm, draft: PolicyDraft, above: Ancestor) -> Diagnostic:
     said = json.dumps(one.says, ensure_ascii=False) if not isinstance(one.says, str) else one.says
     where = _told(one.place, above)
     label = f"the parent says {clipped(said)}, {where}" if one.says is not None else f"the parent says nothing, {where}"
@@ -251,14 +258,14 @@ def _fault(one: Looser, own: Form, draft: PolicyDraft, above: Ancestor) -> Diagn
     return _spot(one.place, draft).fault("P052", message, label=label, help=f"{advice}{grant}")
 
 
-def _told(place: Place, above: Ancestor) -> str:
+def _told(place: KeyPath, above: Ancestor) -> str:
     """The file and line at which a policy that is extended says something."""
     path = next(path for path in _paths(place, above.draft) if path in above.draft.nodes)
     mark = above.draft.nodes[path].mark
     return f"{called(mark.file or above.file)}:{mark.line}"
 
 
-def _spot(place: Place, draft: PolicyDraft) -> Spot:
+def _spot(place: KeyPath, draft: PolicyDraft) -> Spot:
     """Where the child says it; at `extends`, where it does not itself."""
     written = (
         path for path in _paths(place, draft) if path and path in draft.nodes and not draft.nodes[path].mark.file
@@ -266,7 +273,7 @@ def _spot(place: Place, draft: PolicyDraft) -> Spot:
     return draft.spot(*next(written, (KEY,)))
 
 
-def _paths(place: Place, draft: PolicyDraft) -> Iterator[Steps]:
+def _paths(place: KeyPath, draft: PolicyDraft) -> Iterator[Steps]:
     """The path of a place, and of all that it is a part of, the nearest first."""
     path: list[str | int] = []
     for step in place:

@@ -14,8 +14,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from ig_guardrail.counterfactual import read_swaps
-from ig_guardrail.fields import (
+from ig_guardrail.fields.field import (
     ArgumentsKind,
     BooleanKind,
     ChoiceKind,
@@ -35,12 +34,14 @@ from ig_guardrail.fields import (
     ShortForm,
     TextKind,
 )
-from ig_guardrail.hazards import ALIASES, EVERY, FORM, HAZARDS
 from ig_guardrail.policy.expression import LONGEST
-from ig_guardrail.policy.language import NOTES, OWN, POLICY, SWAP
+from ig_guardrail.policy.language.names import NOTES, OWN, SWAP
+from ig_guardrail.policy.language.policy import POLICY
 from ig_guardrail.policy.reference.page import takes
 from ig_guardrail.policy.reference.text import EXAMPLE
 from ig_guardrail.policy.validation.presence import offered_names
+from ig_guardrail.text.counterfactual import read_swaps
+from ig_guardrail.types.hazards import ALIASES, EVERY, FORM, HAZARDS
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 ID = "urn:ig-guardrail:schema:{of}:v1"  # a name, and no address: nothing is fetched from it

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ig_guardrail.fields import (
+from ig_guardrail.fields.field import (
     Field,
     FormatKind,
     HazardsKind,
@@ -18,17 +18,19 @@ from ig_guardrail.fields import (
     ShortForm,
     TextKind,
 )
-from ig_guardrail.hazards import ALIASES, HAZARDS
 from ig_guardrail.policy import expression
 from ig_guardrail.policy.compiler import compile_text
 from ig_guardrail.policy.diagnostics.render import render
 from ig_guardrail.policy.diagnostics.rules import RulePage, rules
 from ig_guardrail.policy.inheritance.parents import MOST as MOST_PARENTS
-from ig_guardrail.policy.language import COST_MODEL, POLICY, PRESETS
+from ig_guardrail.policy.language.budgets import COST_MODEL
+from ig_guardrail.policy.language.policy import POLICY
+from ig_guardrail.policy.language.search import PRESETS
 from ig_guardrail.policy.reference.text import EXAMPLE, TEXT
 from ig_guardrail.policy.yaml import reader as reading
 from ig_guardrail.policy.yaml.decoding import MOST_BYTES, lines
 from ig_guardrail.policy.yaml.scalars import needs
+from ig_guardrail.types.hazards import ALIASES, HAZARDS
 
 
 def reference() -> str:

@@ -11,7 +11,7 @@ from ig_guardrail.policy.draft import PolicyDraft
 
 
 @dataclass(frozen=True, slots=True)
-class Naming:
+class LabelMap:
     """An option that maps hazards to what stands for them in a model of another's making.
 
     name    what one such name is
@@ -54,8 +54,8 @@ class Naming:
 
 
 NAMINGS = (
-    Naming("guard", "categories", "P037", "category of the format", "", "", elsewhere=True),
-    Naming(
+    LabelMap("guard", "categories", "P037", "category of the format", "", "", elsewhere=True),
+    LabelMap(
         "openai",
         "categories",
         "P037",
@@ -64,7 +64,7 @@ NAMINGS = (
         "add `categories: {{{}: [...]}}`",
         usual=CATEGORIES,
     ),
-    Naming(
+    LabelMap(
         "classifier",
         "labels",
         "P038",

@@ -11,7 +11,7 @@ from typing import Any
 from ig_guardrail.costs.base import GROUP
 from ig_guardrail.costs.kinds.base import ARTIFACT, CARD
 from ig_guardrail.costs.kinds.registry import KINDS
-from ig_guardrail.fields import FormatKind
+from ig_guardrail.fields.field import FormatKind
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, listed, quoted
 from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.draft import PolicyDraft

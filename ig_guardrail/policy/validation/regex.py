@@ -81,7 +81,7 @@ class Repeat:
 Part: TypeAlias = Reads | Asserts | Sequence | Either | Repeat
 
 
-class Widths(NamedTuple):
+class PatternWidths(NamedTuple):
     """The fewest and the most characters that a match has; None: without end."""
 
     least: int
@@ -95,31 +95,33 @@ def parsed(pattern: str) -> Part:
 
 
 @lru_cache(maxsize=1024)
-def spread(pattern: str) -> Widths:
+def spread(pattern: str) -> PatternWidths:
     """How long the matches of a pattern are."""
     return widths(parsed(pattern))
 
 
-def widths(part: Part) -> Widths:
+def widths(part: Part) -> PatternWidths:
     """How long its matches are, whatever stands around them."""
     match part:
         case Reads():
-            return Widths(1, 1)
+            return PatternWidths(1, 1)
         case Asserts():
-            return Widths(0, 0)
+            return PatternWidths(0, 0)
         case Sequence():
             each = [widths(one) for one in part.parts]
-            return Widths(sum(one.least for one in each), _sum([one.most for one in each]))
+            return PatternWidths(sum(one.least for one in each), _sum([one.most for one in each]))
         case Either():
             each = [widths(one) for one in part.parts]
             ends = [one.most for one in each]
-            return Widths(min(one.least for one in each), None if None in ends else max(end or 0 for end in ends))
+            return PatternWidths(
+                min(one.least for one in each), None if None in ends else max(end or 0 for end in ends)
+            )
         case Repeat():
             inner = widths(part.part)
             if inner.most == 0 or part.most == 0:
-                return Widths(0, 0)
+                return PatternWidths(0, 0)
             endless = inner.most is None or part.most is None
-            return Widths(inner.least * part.least, None if endless else (inner.most or 0) * (part.most or 0))
+            return PatternWidths(inner.least * part.least, None if endless else (inner.most or 0) * (part.most or 0))
 
 
 def repeated_name(pattern: str) -> tuple[str, int] | None:

@@ -10,18 +10,19 @@ from itertools import chain
 from typing import Any
 
 from ig_guardrail.costs.kinds.registry import KINDS
-from ig_guardrail.hazards import EVERY, covers
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, clipped, quoted
 from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.draft import PolicyDraft, search_settings, strategy_of
 from ig_guardrail.policy.expression import Formula
-from ig_guardrail.policy.language import CLOSING, PLAIN, REFUSAL
+from ig_guardrail.policy.language.messages import CLOSING, REFUSAL
+from ig_guardrail.policy.language.search import PLAIN
 from ig_guardrail.policy.validation.label_maps import namings
 from ig_guardrail.policy.validation.otherwise import chain_of, substitutes
 from ig_guardrail.policy.validation.patterns import border_at_letter, least_length, matches, too_much_work
 from ig_guardrail.policy.validation.tool_rules import argument_rules, scopes, taken_names
 from ig_guardrail.policy.yaml.tree import Scalar
 from ig_guardrail.types import PARTS
+from ig_guardrail.types.hazards import EVERY, covers
 
 TEXT_KINDS = tuple(name for name, kind in KINDS.items() if not kind.beyond)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ig_guardrail.fields import (
+from ig_guardrail.fields.field import (
     ArgumentsKind,
     FormatKind,
     HazardKind,
@@ -21,13 +21,14 @@ from ig_guardrail.fields import (
     Section,
     ShortForm,
 )
-from ig_guardrail.hazards import EVERY
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spot, Steps, listed, quoted
 from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.draft import PolicyDraft
-from ig_guardrail.policy.language import NOTES, OWN, POLICY
+from ig_guardrail.policy.language.names import NOTES, OWN
+from ig_guardrail.policy.language.policy import POLICY
 from ig_guardrail.policy.yaml.scalars import needs, read_form, read_json, read_scalar
 from ig_guardrail.policy.yaml.tree import Broken, Listing, Scalar, Table, YamlEntry, YamlNode, torn_off
+from ig_guardrail.types.hazards import EVERY
 
 
 def check_shape(tree: YamlNode, language: Section = POLICY) -> tuple[PolicyDraft, tuple[Diagnostic, ...]]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from ig_guardrail.counterfactual import Swap, read_swaps
 from ig_guardrail.errors import ModelError
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, quoted
 from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.draft import PolicyDraft
+from ig_guardrail.text.counterfactual import Swap, read_swaps
 
 MOST = 16  # each is one more reading of every candidate
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic
 from ig_guardrail.policy.draft import PolicyDraft
-from ig_guardrail.policy.language import BUDGET
+from ig_guardrail.policy.language.budgets import BUDGET
 from ig_guardrail.policy.yaml.tree import Table
 
 SPANNING = ("conversation", "tool", "tenant")  # scopes over more than one answer

@@ -9,8 +9,7 @@ import math
 import re
 from typing import Any
 
-from ig_guardrail import hazards
-from ig_guardrail.fields import (
+from ig_guardrail.fields.field import (
     BooleanKind,
     ChoiceKind,
     ExpressionKind,
@@ -27,6 +26,7 @@ from ig_guardrail.policy.diagnostics.suggest import suggest, suggest_hazard
 from ig_guardrail.policy.validation import patterns
 from ig_guardrail.policy.yaml.tree import Scalar
 from ig_guardrail.text.normalisation import seen
+from ig_guardrail.types import hazards
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 

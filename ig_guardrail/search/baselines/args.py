@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ig_guardrail.search.base import Search, SearchContext, SearchMethod, Strategy
+from ig_guardrail.search.drawing.preference import PRICE
 from ig_guardrail.search.needs import REWARD_MODEL
-from ig_guardrail.search.preference import PRICE
 from ig_guardrail.types import Accepted, Commit, Drop, Expand, Node, Score, SearchOp, TopLogprobs
 
 WEIGHT = 2.5

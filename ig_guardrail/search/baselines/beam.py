@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Any
 
-from ig_guardrail.search import preference
 from ig_guardrail.search.base import Search, SearchContext, SearchMethod, Strategy
+from ig_guardrail.search.drawing import preference
+from ig_guardrail.search.drawing.preference import Preference, ScoredNode, scored
+from ig_guardrail.search.drawing.ranking import distinct
 from ig_guardrail.search.inference_guard import shared_prefix
 from ig_guardrail.search.needs import REWARD_MODEL
-from ig_guardrail.search.preference import Preference, ScoredNode, scored
-from ig_guardrail.search.ranking import distinct
 from ig_guardrail.types import Accepted, Commit, Draw, Drop, Extend, Node, SearchOp
 
 

@@ -23,9 +23,9 @@ from typing import TypeAlias
 
 from ig_guardrail.search.base import Search, SearchContext, SearchMethod, Strategy
 from ig_guardrail.search.best_of_n import whole_answers
-from ig_guardrail.search.dice import drawn, uniform
+from ig_guardrail.search.drawing.dice import drawn, uniform
+from ig_guardrail.search.drawing.preference import scored
 from ig_guardrail.search.needs import REWARD_MODEL
-from ig_guardrail.search.preference import scored
 from ig_guardrail.types import Commit, Drop, Node
 
 Transform: TypeAlias = Callable[[float], float]

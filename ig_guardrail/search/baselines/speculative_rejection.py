@@ -7,8 +7,8 @@ until one is left; an answer that is over budget is dropped first, since nothing
 from __future__ import annotations
 
 from ig_guardrail.search.base import Search, SearchContext, SearchMethod
+from ig_guardrail.search.drawing.preference import ScoredNode, augmented, scored
 from ig_guardrail.search.needs import REWARD_MODEL
-from ig_guardrail.search.preference import ScoredNode, augmented, scored
 from ig_guardrail.types import Commit, Draw, Drop, Extend, Node
 
 

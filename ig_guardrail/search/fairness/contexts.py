@@ -21,8 +21,8 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ig_guardrail.counterfactual import Swap, swap_words
 from ig_guardrail.errors import StrategyError
+from ig_guardrail.text.counterfactual import Swap, swap_words
 from ig_guardrail.types import Append, Drop, Edit, Expand, Node, SearchOp, Together, TokenLogprobs, TopLogprobs, Twin
 
 Saying: TypeAlias = tuple[Node, str | tuple[int, ...]]

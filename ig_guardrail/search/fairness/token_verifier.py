@@ -21,11 +21,11 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ig_guardrail.counterfactual import Swap
 from ig_guardrail.search.base import Search, SearchContext, SearchMethod
-from ig_guardrail.search.dice import drawn, uniform
+from ig_guardrail.search.drawing.dice import drawn, uniform
 from ig_guardrail.search.fairness.contexts import VerifiedToken, VerifierContexts
 from ig_guardrail.search.needs import CONSTITUTION, SWAP_LEXICON
+from ig_guardrail.text.counterfactual import Swap
 from ig_guardrail.types import Accepted, Append, Commit, Drop, Node, SearchOp, TopLogprobs
 
 

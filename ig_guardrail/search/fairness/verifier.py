@@ -20,10 +20,10 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ig_guardrail.counterfactual import Swap
 from ig_guardrail.search.base import Search, SearchContext, SearchMethod
 from ig_guardrail.search.fairness.contexts import Verified, VerifierContexts
 from ig_guardrail.search.needs import CONSTITUTION, SWAP_LEXICON
+from ig_guardrail.text.counterfactual import Swap
 from ig_guardrail.types import Accepted, Append, Commit, CostEstimate, Draw, Drop, Extend, Node, Score, SearchOp
 
 

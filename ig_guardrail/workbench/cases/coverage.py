@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ig_guardrail.types import CompiledPolicy, CostModelSpec, ToolCall
 from ig_guardrail.workbench.cases.reading import message_ids
 from ig_guardrail.workbench.cases.reasons import patterns_of, told_pattern, told_rule, verdicts
-from ig_guardrail.workbench.cases.suite import FileResult, StepResult
+from ig_guardrail.workbench.cases.suite import CaseStepResult, FileResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def _rule(spec: CostModelSpec, rule: str, kept: bool) -> str:
     return f"{told_rule(spec, rule)}: a call that {'keeps' if kept else 'breaks'} it"
 
 
-def _tried(step: StepResult, policy: CompiledPolicy) -> Iterator[str]:
+def _tried(step: CaseStepResult, policy: CompiledPolicy) -> Iterator[str]:
     trace = step.trace
     if trace.check is not None:
         yield _sides("the prompt check")[0 if trace.check.exceeded else 1]
@@ -107,7 +107,7 @@ def _tried(step: StepResult, policy: CompiledPolicy) -> Iterator[str]:
     yield from (f"message `{one}`" for one in message_ids(policy) if one == named)
 
 
-def _patterns(step: StepResult, name: str, rules: Iterable[str | int]) -> Iterator[str]:
+def _patterns(step: CaseStepResult, name: str, rules: Iterable[str | int]) -> Iterator[str]:
     """Patterns that fired; over calls, those of the cost model that scores the calls."""
     spec = step.costs.seats[name].spec
     judge = step.costs.seats.get(spec.options.get("by", ""))

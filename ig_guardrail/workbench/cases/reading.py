@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 
 from ig_guardrail.costs.catalog import OF_CALLS
 from ig_guardrail.errors import PolicyError
-from ig_guardrail.fields import (
+from ig_guardrail.fields.field import (
     ArgumentsKind,
     ChoiceKind,
     Field,
@@ -32,7 +32,7 @@ from ig_guardrail.policy import load_policy, packaged_names
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spot, dotted, in_order, listed, quoted
 from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.draft import PolicyDraft
-from ig_guardrail.policy.language import BUDGET_ID, LANGUAGE, MODEL_NAME
+from ig_guardrail.policy.language.names import BUDGET_ID, LANGUAGE, MODEL_NAME
 from ig_guardrail.policy.sources import CASES
 from ig_guardrail.policy.validation.structure import check_shape
 from ig_guardrail.policy.yaml.decoding import MOST_BYTES, decode, readable

@@ -10,7 +10,7 @@ from ig_guardrail.costs.calls.rules import ToolRules
 from ig_guardrail.costs.heads.lexical import LexicalHead
 from ig_guardrail.drive.scoring.cost_registry import CostRegistry
 from ig_guardrail.policy.diagnostics.render import printable
-from ig_guardrail.policy.language import ARGUMENT_RULE
+from ig_guardrail.policy.language.tools import ARGUMENT_RULE
 from ig_guardrail.types import Charge, CompiledPolicy, CostModelSpec, Piece, Prompt, ToolCall
 from ig_guardrail.workbench.cases.reading import Step
 from ig_guardrail.workbench.cases.trial import JudgedCase, Trace

@@ -13,7 +13,7 @@ from ig_guardrail.policy.diagnostics.render import printable, printable_lines, r
 from ig_guardrail.policy.yaml.decoding import lines
 from ig_guardrail.workbench.cases.coverage import Coverage, coverages
 from ig_guardrail.workbench.cases.reasons import reasons
-from ig_guardrail.workbench.cases.suite import CaseResult, FileResult, StepResult, statuses
+from ig_guardrail.workbench.cases.suite import CaseResult, CaseStepResult, FileResult, statuses
 
 MOST_MISSING = 200  # lines of what no case tries
 
@@ -147,7 +147,7 @@ def _why(one: FileResult, result: CaseResult) -> list[str]:
     return [*told, *([result.error] if result.error else [])]
 
 
-def _reasons(one: FileResult, step: StepResult) -> list[str]:
+def _reasons(one: FileResult, step: CaseStepResult) -> list[str]:
     return reasons(step.step, step.judged, step.trace, step.costs, one.policy)
 
 

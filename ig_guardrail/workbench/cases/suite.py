@@ -34,7 +34,7 @@ RECORD = "record them once: `ig-guardrail policy test --record --model M PATHS`,
 
 
 @dataclass(frozen=True, slots=True)
-class StepResult:
+class CaseStepResult:
     """A step, what it came to, and how that differs from what was expected."""
 
     step: Step
@@ -50,7 +50,7 @@ class CaseResult:
 
     case: Case
     status: Status
-    steps: tuple[StepResult, ...] = ()
+    steps: tuple[CaseStepResult, ...] = ()
     error: str = ""
 
 
@@ -219,7 +219,7 @@ def _run(case: Case, costs: CostsOfCases) -> CaseResult:
             registry, pieces = costs.bound(step, text)
             judged = JudgedCase(pieces, step.kind, case.language)
             trace = bench.judge(judged, registry)
-            steps.append(StepResult(step, judged, trace, registry, differences(step, trace, costs.policy)))
+            steps.append(CaseStepResult(step, judged, trace, registry, differences(step, trace, costs.policy)))
     except (GuardrailError, NotAtHand) as error:
         return CaseResult(case, "error" if case.todo is None else "todo", tuple(steps), str(error))
     if case.todo is not None:

@@ -11,8 +11,7 @@ from typing import Literal, TypeAlias
 from ig_guardrail.costs.guards.format import packaged_formats
 from ig_guardrail.costs.kinds.base import ARTIFACT, HAZARD
 from ig_guardrail.costs.kinds.registry import KINDS
-from ig_guardrail.counterfactual import read_swaps
-from ig_guardrail.fields import (
+from ig_guardrail.fields.field import (
     BooleanKind,
     ChoiceKind,
     ExpressionKind,
@@ -30,26 +29,28 @@ from ig_guardrail.fields import (
     ShortForm,
     TextKind,
 )
-from ig_guardrail.hazards import EVERY, HAZARDS, canonical
-from ig_guardrail.languages import COMMON
 from ig_guardrail.policy import packaged_names
 from ig_guardrail.policy.diagnostics.rules import rules
 from ig_guardrail.policy.expression import FUNCTIONS
-from ig_guardrail.policy.language import BUDGET, BUDGET_ID, COST_MODEL, LANGUAGE, MODEL_NAME, NOTES, SWAP
+from ig_guardrail.policy.language.budgets import BUDGET, COST_MODEL
+from ig_guardrail.policy.language.names import BUDGET_ID, LANGUAGE, MODEL_NAME, NOTES, SWAP
 from ig_guardrail.policy.reference.page import default_of
 from ig_guardrail.policy.reference.text import EXAMPLE
 from ig_guardrail.policy.sources import is_policy
 from ig_guardrail.search.registry import METHODS
+from ig_guardrail.text.counterfactual import read_swaps
+from ig_guardrail.types.hazards import EVERY, HAZARDS, canonical
+from ig_guardrail.types.languages import COMMON
 from ig_guardrail.workbench.editor import wording
 from ig_guardrail.workbench.editor.document import Document, Texts
 from ig_guardrail.workbench.editor.names import NameKind, defined, mentions, policies
-from ig_guardrail.workbench.editor.outline import Span
+from ig_guardrail.workbench.editor.outline import CharacterSpan
 from ig_guardrail.workbench.editor.places import Cursor, cursor_at, leaves, node_at, section_of
 
 Sort: TypeAlias = Literal["key", "word", "name", "function", "value", "snippet"]
 
 MOST = 200  # completions
-_NOTHING = Span(0, 0)
+_NOTHING = CharacterSpan(0, 0)
 WHICH = {"max": "highest", "min": "lowest", "mean": "mean"}
 
 
@@ -68,7 +69,7 @@ class Completion:
     sort: Sort
     detail: str = ""
     doc: str = ""
-    replaces: Span = _NOTHING
+    replaces: CharacterSpan = _NOTHING
 
 
 def complete(document: Document, offset: int, texts: Texts) -> list[Completion]:

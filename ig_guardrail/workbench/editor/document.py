@@ -14,16 +14,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from ig_guardrail.fields import Section
+from ig_guardrail.fields.field import Section
 from ig_guardrail.policy import waivers
-from ig_guardrail.policy.language import API_VERSION, KIND, POLICY
+from ig_guardrail.policy.language.policy import API_VERSION, KIND, POLICY
 from ig_guardrail.policy.sources import WAIVERS, is_cases
 from ig_guardrail.policy.yaml.decoding import LINE_BREAK, MOST_BYTES
 from ig_guardrail.workbench.cases.reading import FILE
-from ig_guardrail.workbench.editor.outline import Node, Span, outline
+from ig_guardrail.workbench.editor.outline import CharacterSpan, OutlineNode, outline
 
 Encoding: TypeAlias = Literal["utf-8", "utf-16", "utf-32"]
-Role: TypeAlias = Literal["policy", "cases", "waivers", "blank", "other"]
+FileRole: TypeAlias = Literal["policy", "cases", "waivers", "blank", "other"]
 Texts: TypeAlias = Callable[[Path], str | None]  # what is open in the editor, else what is on disk; None: neither
 
 _LANGUAGES = {"policy": POLICY, "cases": FILE, "waivers": waivers.LANGUAGE}
@@ -42,12 +42,12 @@ class Document:
     encoding: Encoding = "utf-16"
 
     @cached_property
-    def tree(self) -> Node:
+    def tree(self) -> OutlineNode:
         """What it holds, read with patience; of what is too long for a policy, the beginning."""
         return outline(self.text if len(self.text) <= MOST_BYTES else self.text[:_BEGINNING])
 
     @cached_property
-    def role(self) -> Role:
+    def role(self) -> FileRole:
         """What it is by its name, and whether it is a policy by what it holds.
 
         blank: it may become a policy; other: it is something else, which is left alone
@@ -92,14 +92,14 @@ class Document:
                 return start + index
         return start + len(row)
 
-    def span(self, line: int, column: int, length: int) -> Span:
+    def span(self, line: int, column: int, length: int) -> CharacterSpan:
         """What a check marks: line and column from 1, in characters, by YAML's lines; line 0 is the top of the file."""
         first = 1 if self.text.startswith("\ufeff") else 0
         if not 0 < line <= len(self._yaml_lines):
-            return Span(first, first)
+            return CharacterSpan(first, first)
         begin = self._yaml_lines[line - 1] + column - 1 + (first if line == 1 else 0)
         end = self._yaml_lines[line] if line < len(self._yaml_lines) else len(self.text)
-        return Span(min(begin, len(self.text)), min(begin + length, max(begin, end), len(self.text)))
+        return CharacterSpan(min(begin, len(self.text)), min(begin + length, max(begin, end), len(self.text)))
 
     @cached_property
     def _lines(self) -> list[int]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ig_guardrail.errors import PolicyError
-from ig_guardrail.fields import MapOf
+from ig_guardrail.fields.field import MapOf
 from ig_guardrail.policy.check import check_source
 from ig_guardrail.policy.compiler import compile_text
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic
@@ -23,7 +23,7 @@ from ig_guardrail.types import CompiledPolicy
 from ig_guardrail.workbench.cases.reading import cases_in
 from ig_guardrail.workbench.editor.document import Document, Texts
 from ig_guardrail.workbench.editor.names import named_parent, read_named
-from ig_guardrail.workbench.editor.outline import Node, Span
+from ig_guardrail.workbench.editor.outline import CharacterSpan, OutlineNode
 from ig_guardrail.workbench.editor.places import leaves, node_at, section_of
 
 MOST_POLICIES = 64  # of a folder that are checked for a file of waivers
@@ -36,11 +36,11 @@ _ENTRY = re.compile(r"([A-Za-z_][\w-]*): (.+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Edit:
+class FileEdit:
     """Characters of a file, and what stands there afterwards. new: whether the file is not there yet."""
 
     path: str
-    span: Span
+    span: CharacterSpan
     text: str
     new: bool = False
 
@@ -50,7 +50,7 @@ class Fix:
     """An edit that mends a fault, in words. sure: whether it is what the check suggests."""
 
     title: str
-    edit: Edit
+    edit: FileEdit
     sure: bool
 
 
@@ -72,12 +72,12 @@ def checked(document: Document, texts: Texts) -> FileReport:
     return without_waived(report, _waivers_beside(document.path, texts), _today())
 
 
-def place(document: Document, fault: Diagnostic) -> Span:
+def place(document: Document, fault: Diagnostic) -> CharacterSpan:
     """Where a fault is shown: what the check marks; of one in a policy that this one extends, where that is named."""
     if not fault.file or fault.file == document.path:
         return document.span(fault.line, fault.column, fault.length)
     named = named_parent(document)
-    return named.span if named is not None else Span(0, 0)
+    return named.span if named is not None else CharacterSpan(0, 0)
 
 
 def _source(path: str, text: str) -> PolicySource:
@@ -158,12 +158,12 @@ def _suggested(document: Document, fault: Diagnostic) -> Iterator[Fix]:
     words = [next(filter(None, one.groups())).removesuffix("(...)") for one in _SUGGESTED.finditer(fault.help)]
     for word in dict.fromkeys(words):
         entry = _ENTRY.fullmatch(word)
-        edit = _set_key(document, marked, entry[1], entry[2]) if entry else Edit(document.path, marked, word)
+        edit = _set_key(document, marked, entry[1], entry[2]) if entry else FileEdit(document.path, marked, word)
         if edit is not None:
             yield Fix(f"write `{word}`", edit, sure)
 
 
-def _set_key(document: Document, marked: Span, key: str, value: str) -> Edit | None:
+def _set_key(document: Document, marked: CharacterSpan, key: str, value: str) -> FileEdit | None:
     """The edit that gives a key of the mapping around a place this value."""
     all_leaves = list(leaves(document.language, document.tree))
     at = next((one for one in all_leaves if one.node.start == marked.start and (one.is_key or one.path)), None)
@@ -177,23 +177,23 @@ def _set_key(document: Document, marked: Span, key: str, value: str) -> Edit | N
             continue
         written = next((pair for pair in home.entries if pair[0].text == key), None)
         if written is None:
-            return Edit(document.path, *_inserted(document.text, home, f"{key}: {value}", is_root=not end))
+            return FileEdit(document.path, *_inserted(document.text, home, f"{key}: {value}", is_root=not end))
         if written[1] is not None:
-            return Edit(document.path, written[1].span, value)
+            return FileEdit(document.path, written[1].span, value)
     return None
 
 
-def _inserted(text: str, home: Node, entry: str, is_root: bool) -> tuple[Span, str]:
+def _inserted(text: str, home: OutlineNode, entry: str, is_root: bool) -> tuple[CharacterSpan, str]:
     """Where a mapping takes one more entry, and how it is written there."""
     if home.flow:
         last = home.entries[-1] if home.entries else None
         at = (last[1] or last[0]).end if last else home.start + 1
-        return Span(at, at), f", {entry}" if last else entry
+        return CharacterSpan(at, at), f", {entry}" if last else entry
     if is_root:
-        return Span(len(text), len(text)), f"{entry}\n" if text.endswith("\n") else f"\n{entry}\n"
+        return CharacterSpan(len(text), len(text)), f"{entry}\n" if text.endswith("\n") else f"\n{entry}\n"
     first = home.entries[0][0].start
     column = first - 1 - text.rfind("\n", 0, first)
-    return Span(first, first), f"{entry}\n{' ' * column}"
+    return CharacterSpan(first, first), f"{entry}\n{' ' * column}"
 
 
 def _mends(document: Document, fix: Fix, fault: Diagnostic, before: Sequence[Diagnostic], texts: Texts) -> bool:
@@ -228,7 +228,7 @@ def _waiver(document: Document, fault: Diagnostic, texts: Texts) -> Iterator[Fix
     title = f"waive {fault.code} here: say why, and who answers for it"
     if beside is None:
         text = f"waivers:\n  - {item}\n"
-        yield Fix(title, Edit(str(folder / WAIVERS[0]), Span(0, 0), text, new=True), sure=False)
+        yield Fix(title, FileEdit(str(folder / WAIVERS[0]), CharacterSpan(0, 0), text, new=True), sure=False)
         return
     path, text = beside
     listed = node_at(Document(str(path), text).tree, ("waivers",))
@@ -236,10 +236,10 @@ def _waiver(document: Document, fault: Diagnostic, texts: Texts) -> Iterator[Fix
         return
     if listed.flow:
         at = listed.end - 1
-        edit = Edit(str(path), Span(at, at), f", {item}" if listed.items else item)
+        edit = FileEdit(str(path), CharacterSpan(at, at), f", {item}" if listed.items else item)
     else:
         end = text.find("\n", listed.end)
         at = len(text) if end < 0 else end
         column = listed.start - 1 - text.rfind("\n", 0, listed.start)
-        edit = Edit(str(path), Span(at, at), f"\n{' ' * column}- {item}")
+        edit = FileEdit(str(path), CharacterSpan(at, at), f"\n{' ' * column}- {item}")
     yield Fix(title, edit, sure=False)

@@ -13,13 +13,15 @@ from ig_guardrail.workbench.editor import wording
 from ig_guardrail.workbench.editor.document import Document, Texts
 from ig_guardrail.workbench.editor.findings import place
 from ig_guardrail.workbench.editor.names import mention_at, policies
-from ig_guardrail.workbench.editor.outline import Span
+from ig_guardrail.workbench.editor.outline import CharacterSpan
 from ig_guardrail.workbench.editor.places import Leaf, leaf_at, node_at
 
 _TUNED = ("id", "cost", "threshold", "weight", "budget", "accumulate", "discount")  # keys of what a budget comes to
 
 
-def hover(document: Document, offset: int, faults: Sequence[Diagnostic], texts: Texts) -> tuple[Span, str] | None:
+def hover(
+    document: Document, offset: int, faults: Sequence[Diagnostic], texts: Texts
+) -> tuple[CharacterSpan, str] | None:
     """What is at an offset, as Markdown, and the characters that it is about. faults: those of the document."""
     here = [one for one in faults if place(document, one).holds(offset)]
     pages = [_page(one) for one in here if one.code in rules()]

@@ -11,15 +11,15 @@ from typing import Literal, TypeAlias
 
 from ig_guardrail.costs.kinds.base import HAZARD
 from ig_guardrail.errors import RequestError
-from ig_guardrail.fields import ExpressionKind, HazardKind
-from ig_guardrail.hazards import canonical
+from ig_guardrail.fields.field import ExpressionKind, HazardKind
 from ig_guardrail.policy.expression import FUNCTIONS
 from ig_guardrail.policy.inheritance.parents import MOST
-from ig_guardrail.policy.language import BUDGET_ID, MODEL_NAME
+from ig_guardrail.policy.language.names import BUDGET_ID, MODEL_NAME
 from ig_guardrail.policy.sources import CASES, fetch, packaged_names
+from ig_guardrail.types.hazards import canonical
 from ig_guardrail.workbench.cases.reading import policy_of
 from ig_guardrail.workbench.editor.document import Document, Texts
-from ig_guardrail.workbench.editor.outline import Node, Span
+from ig_guardrail.workbench.editor.outline import CharacterSpan, OutlineNode
 from ig_guardrail.workbench.editor.places import Leaf, leaf_at, leaves, node_at
 
 NameKind: TypeAlias = Literal["cost model", "budget", "hazard"]
@@ -34,7 +34,7 @@ class Mention:
 
     what: NameKind
     name: str
-    span: Span
+    span: CharacterSpan
     defines: bool
 
 
@@ -51,7 +51,7 @@ def _of_leaf(leaf: Leaf, in_policy: bool) -> Iterator[Mention]:
         for found in _NAME.finditer(node.text):
             if found[0] not in FUNCTIONS:
                 begin = node.inner.start + found.start()
-                yield Mention("cost model", found[0], Span(begin, begin + len(found[0])), False)
+                yield Mention("cost model", found[0], CharacterSpan(begin, begin + len(found[0])), False)
     elif kind is MODEL_NAME:
         yield Mention("cost model", node.text, node.inner, in_policy and leaf.is_key)
     elif kind is BUDGET_ID:
@@ -98,7 +98,7 @@ def extended(policy: Document, texts: Texts) -> Document | None:
     return read_named(named.text if known else Path(policy.path).parent / named.text, texts, policy)
 
 
-def named_parent(policy: Document) -> Node | None:
+def named_parent(policy: Document) -> OutlineNode | None:
     """Where a policy names the one that it extends."""
     named = node_at(policy.tree, ("extends",))
     named = node_at(named, ("policy",)) if named is not None and named.kind == "map" else named
@@ -129,18 +129,20 @@ def _file(document: Document) -> str:
     return os.path.abspath(document.path)
 
 
-def definitions(document: Document, offset: int, texts: Texts) -> list[tuple[Document, Span]]:
+def definitions(document: Document, offset: int, texts: Texts) -> list[tuple[Document, CharacterSpan]]:
     """Where the name at an offset is defined; where a policy is named, its top."""
     leaf = leaf_at(document, offset)
     if leaf is not None and not leaf.is_key and leaf.path in (("policy",), ("extends",), ("extends", "policy")):
         home = policy_beside(document, texts) if document.role == "cases" else extended(document, texts)
-        return [(home, Span(0, 0))] if home is not None else []
+        return [(home, CharacterSpan(0, 0))] if home is not None else []
     asked = mention_at(document, offset)
     found = _same(document, asked, texts) if asked is not None else []
     return [(home, one.span) for home, one in found if one.defines]
 
 
-def references(document: Document, offset: int, texts: Texts, definitions: bool = True) -> list[tuple[Document, Span]]:
+def references(
+    document: Document, offset: int, texts: Texts, definitions: bool = True
+) -> list[tuple[Document, CharacterSpan]]:
     """Where the name at an offset stands: in a policy, in what that extends, in its cases.
 
     definitions: whether also where it is defined
@@ -150,7 +152,7 @@ def references(document: Document, offset: int, texts: Texts, definitions: bool 
     return [(home, one.span) for home, one in found if definitions or not one.defines]
 
 
-def renamed(document: Document, offset: int, new: str, texts: Texts) -> list[tuple[Document, Span]]:
+def renamed(document: Document, offset: int, new: str, texts: Texts) -> list[tuple[Document, CharacterSpan]]:
     """The places that a new name goes to. Raises RequestError for a name that cannot be, or is taken."""
     asked = mention_at(document, offset)
     if asked is None or (asked.what == "hazard" and not asked.name.startswith("x.")):

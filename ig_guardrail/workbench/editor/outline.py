@@ -20,7 +20,7 @@ DEEPEST = 40  # levels; what lies deeper is a text
 LONGEST_QUOTE = 20_000  # characters in which the end of a quoted text is looked for
 
 
-class Span(NamedTuple):
+class CharacterSpan(NamedTuple):
     """Characters of a text, from one offset to another."""
 
     start: int
@@ -31,11 +31,11 @@ class Span(NamedTuple):
         return self.start <= offset <= self.end
 
 
-_NOWHERE = Span(0, 0)
+_NOWHERE = CharacterSpan(0, 0)
 
 
 @dataclass(slots=True)
-class Node:
+class OutlineNode:
     """A value.
 
     text     of a scalar: as it is written, without its quotes
@@ -49,16 +49,16 @@ class Node:
     start: int
     end: int
     text: str = ""
-    inner: Span = _NOWHERE
+    inner: CharacterSpan = _NOWHERE
     flow: bool = False
-    entries: list[tuple[Node, Node | None]] = field(default_factory=list)
-    items: list[Node | None] = field(default_factory=list)
+    entries: list[tuple[OutlineNode, OutlineNode | None]] = field(default_factory=list)
+    items: list[OutlineNode | None] = field(default_factory=list)
 
     @property
-    def span(self) -> Span:
-        return Span(self.start, self.end)
+    def span(self) -> CharacterSpan:
+        return CharacterSpan(self.start, self.end)
 
-    def children(self) -> Iterator[tuple[str | int, Node | None, Node | None]]:
+    def children(self) -> Iterator[tuple[str | int, OutlineNode | None, OutlineNode | None]]:
         """Each step below it, with the key and the value."""
         if self.kind == "map":
             yield from ((key.text, key, value) for key, value in self.entries)
@@ -66,16 +66,16 @@ class Node:
             yield from ((place, None, item) for place, item in enumerate(self.items))
 
 
-def outline(text: str) -> Node:
+def outline(text: str) -> OutlineNode:
     """The tree of a text; an empty mapping where it holds nothing. Never raises."""
-    reader = Reader(text)
+    reader = OutlineReader(text)
     root = reader.block(-1, 0, inline=False)
     while (found := reader.next_token()) is not None:  # lines at a column of nobody
         if root is not None and root.kind == "map" and reader.starts_entry():
             reader.mapping(found, 0, root)
         else:
             reader.take_line()
-    return root or Node("map", 0, len(text))
+    return root or OutlineNode("map", 0, len(text))
 
 
 _BLANK = re.compile(
@@ -100,7 +100,7 @@ _LINE = re.compile(r"(?:\r\n|[\r\n\x85\u2028\u2029])([ \t]*)")
 _RIGHT_OF = re.compile(r"[-\w\ue000]+[ \t]*(?::(?=\s|$)|(?=[\r\n]|$))|-(?=\s|$)")  # a key, a word alone, a dash
 
 
-class Reader:
+class OutlineReader:
     """A place in a text, and what begins there. Columns are those of the line, from 0."""
 
     def __init__(self, text: str) -> None:
@@ -136,18 +136,18 @@ class Reader:
     def starts_entry(self) -> bool:
         return not self.starts_item() and _KEY.match(self.text, self.at) is not None
 
-    def take_line(self) -> Node:
+    def take_line(self) -> OutlineNode:
         """The rest of a line as a text."""
         end = _END.search(self.text, self.at).start()  # type: ignore[union-attr]  # it finds the end at the latest
-        return self.scalar(self.at, end, Span(self.at, end))
+        return self.scalar(self.at, end, CharacterSpan(self.at, end))
 
-    def scalar(self, start: int, end: int, inner: Span) -> Node:
+    def scalar(self, start: int, end: int, inner: CharacterSpan) -> OutlineNode:
         self.at = end
-        return Node("scalar", start, end, self.text[inner.start : inner.end], inner)
+        return OutlineNode("scalar", start, end, self.text[inner.start : inner.end], inner)
 
     # Lines
 
-    def block(self, parent: int, depth: int, *, inline: bool, compact: bool = False) -> Node | None:
+    def block(self, parent: int, depth: int, *, inline: bool, compact: bool = False) -> OutlineNode | None:
         """The value behind a key, a dash, or at the beginning; None where there is none.
 
         parent   the column of what it belongs to, and lies to the right of
@@ -183,9 +183,9 @@ class Reader:
         self.at = begin
         return found
 
-    def mapping(self, column: int, depth: int, into: Node | None = None) -> Node:
+    def mapping(self, column: int, depth: int, into: OutlineNode | None = None) -> OutlineNode:
         """Keys at a column, and what belongs to them. into: a mapping that they go on."""
-        node = into or Node("map", self.at, self.at)
+        node = into or OutlineNode("map", self.at, self.at)
         while (found := self.next_token()) is not None and found >= column:
             if found > column and node.entries:
                 self.stray(node, column, depth)
@@ -196,7 +196,7 @@ class Reader:
             node.end = self.at
         return node
 
-    def entry(self, node: Node, column: int, depth: int) -> None:
+    def entry(self, node: OutlineNode, column: int, depth: int) -> None:
         key = self.key()
         if self.text.startswith(":", self.at):
             self.at += 1
@@ -208,23 +208,23 @@ class Reader:
         else:
             node.entries.append((key, None))
 
-    def key(self) -> Node:
+    def key(self) -> OutlineNode:
         found = _KEY.match(self.text, self.at)
         if found is None:
             line = self.take_line()
             line.text = line.text.partition(" #")[0].rstrip()
             line.end = line.start + len(line.text)
-            line.inner = Span(line.start, line.end)
+            line.inner = CharacterSpan(line.start, line.end)
             return line
         start, end = self.at, found.end() - 1
         written = self.text[start:end].rstrip()
         quoted = written[:1] in ("'", '"') and len(written) > 1
         stop = start + len(written)
-        node = self.scalar(start, stop, Span(start + 1, stop - 1) if quoted else Span(start, stop))
+        node = self.scalar(start, stop, CharacterSpan(start + 1, stop - 1) if quoted else CharacterSpan(start, stop))
         self.at = end
         return node
 
-    def stray(self, node: Node, column: int, depth: int) -> None:
+    def stray(self, node: OutlineNode, column: int, depth: int) -> None:
         """Lines to the right of the keys of a mapping, and to the left of what its last key has: they go on those."""
         begin = self.at
         last, value = node.entries[-1]
@@ -238,9 +238,9 @@ class Reader:
         if self.at == begin:
             self.take_line()
 
-    def listing(self, column: int, depth: int, into: Node | None = None) -> Node:
+    def listing(self, column: int, depth: int, into: OutlineNode | None = None) -> OutlineNode:
         """Dashes at a column, and what belongs to them."""
-        node = into or Node("list", self.at, self.at)
+        node = into or OutlineNode("list", self.at, self.at)
         while self.next_token() == column and self.starts_item():
             self.at += 1
             after = self.at
@@ -251,7 +251,7 @@ class Reader:
 
     # Values
 
-    def value(self, parent: int, depth: int) -> Node:
+    def value(self, parent: int, depth: int) -> OutlineNode:
         """A value that begins here, and is no mapping or list of lines, to the right of a column."""
         match self.text[self.at]:
             case "{" | "[":
@@ -263,7 +263,7 @@ class Reader:
                 return self.literal(parent)
         return self.plain(parent)
 
-    def plain(self, parent: int) -> Node:
+    def plain(self, parent: int) -> OutlineNode:
         """Words, on this line and on those to the right of the parent that hold no key."""
         start, end = self.at, self.words(_PLAIN_LINE)
         while not self.text.startswith("#", self.at):
@@ -273,7 +273,7 @@ class Reader:
             if "#" in self.text[end : self.at]:  # a comment ends a text
                 break
             end = self.words(_PLAIN_LINE)
-        return self.scalar(start, end, Span(start, end))
+        return self.scalar(start, end, CharacterSpan(start, end))
 
     def words(self, form: re.Pattern[str]) -> int:
         """Step over words of a form; their end, blanks aside."""
@@ -281,7 +281,7 @@ class Reader:
         begin, self.at = self.at, found.end() if found else self.at
         return begin + len(self.text[begin : self.at].rstrip())
 
-    def literal(self, parent: int) -> Node:
+    def literal(self, parent: int) -> OutlineNode:
         """A text of lines, behind `|` or `>`."""
         start = self.at
         self.take_line()
@@ -296,18 +296,18 @@ class Reader:
                 break
             self.take_line()
             end = self.at
-        node = self.scalar(start, end, Span(first, end))
+        node = self.scalar(start, end, CharacterSpan(first, end))
         node.text = node.text.strip()
         return node
 
-    def quoted(self, parent: int) -> Node:
+    def quoted(self, parent: int) -> OutlineNode:
         """A text in quotes; where they are not closed, the rest of the line."""
         start = self.at
         found = _QUOTED[self.text[start]].match(self.text, start, start + LONGEST_QUOTE)
         if found is not None and self.stays_right(found, parent):
-            return self.scalar(start, found.end(), Span(*found.span(1)))
+            return self.scalar(start, found.end(), CharacterSpan(*found.span(1)))
         line = self.take_line()
-        return self.scalar(start, line.end, Span(start + 1, line.end))
+        return self.scalar(start, line.end, CharacterSpan(start + 1, line.end))
 
     def stays_right(self, found: re.Match[str], parent: int) -> bool:
         """Whether no line of a quoted text looks like one that goes on to the left of it."""
@@ -319,10 +319,10 @@ class Reader:
 
     # Brackets
 
-    def brackets(self, depth: int) -> Node:
+    def brackets(self, depth: int) -> OutlineNode:
         """A mapping or list in brackets, closed or not."""
         opened = self.text[self.at]
-        node = Node("map" if opened == "{" else "list", self.at, self.at, flow=True)
+        node = OutlineNode("map" if opened == "{" else "list", self.at, self.at, flow=True)
         self.at += 1
         if depth >= DEEPEST:
             return self.take_line()
@@ -358,7 +358,7 @@ class Reader:
             return True
         return False
 
-    def member(self, node: Node, depth: int) -> None:
+    def member(self, node: OutlineNode, depth: int) -> None:
         """One key and value, or one item."""
         value = self.flow_value(depth)
         colon = _INLINE.match(self.text, self.at).end()  # type: ignore[union-attr]
@@ -373,9 +373,9 @@ class Reader:
         if node.kind == "map":
             node.entries.append((value, other))
         else:
-            node.items.append(Node("map", value.start, self.at, flow=True, entries=[(value, other)]))
+            node.items.append(OutlineNode("map", value.start, self.at, flow=True, entries=[(value, other)]))
 
-    def flow_value(self, depth: int, of_key: bool = False) -> Node:
+    def flow_value(self, depth: int, of_key: bool = False) -> OutlineNode:
         found = _PROPERTY.match(self.text, self.at)
         self.at = found.end() if found else self.at
         sign = self.text[self.at : self.at + 1]
@@ -396,7 +396,7 @@ class Reader:
             ):
                 break
             end = self.words(_PLAIN_FLOW)
-        return self.scalar(start, max(start, end), Span(start, max(start, end)))
+        return self.scalar(start, max(start, end), CharacterSpan(start, max(start, end)))
 
     def expression(self, start: int, end: int) -> int:
         """Step over the rest of an expression without quotes: YAML ends it at its comma, its author does not."""

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from ig_guardrail.fields import (
+from ig_guardrail.fields.field import (
     ChoiceKind,
     Field,
     HazardKind,
@@ -23,10 +23,10 @@ from ig_guardrail.fields import (
     ShortForm,
 )
 from ig_guardrail.policy.diagnostics.diagnostic import Steps
-from ig_guardrail.policy.language import NOTES
+from ig_guardrail.policy.language.names import NOTES
 from ig_guardrail.policy.yaml.decoding import MOST_BYTES
 from ig_guardrail.workbench.editor.document import Document
-from ig_guardrail.workbench.editor.outline import Node, Span, outline
+from ig_guardrail.workbench.editor.outline import CharacterSpan, OutlineNode, outline
 
 _MARK = "\ue000cursor\ue000"
 _BEFORE = re.compile(r"(?:\.{0,2}/)?[^\W\d_][\w./-]*$|[0-9.]+$")
@@ -45,7 +45,7 @@ class Leaf:
     """
 
     path: Steps
-    node: Node
+    node: OutlineNode
     is_key: bool
     kind: Kind | None
     section: Section | None
@@ -67,7 +67,7 @@ class Cursor:
     """
 
     path: Steps
-    word: Span
+    word: CharacterSpan
     is_key: bool
     kind: Kind | None
     field: Field | None
@@ -78,10 +78,10 @@ class Cursor:
     flow: bool
     begins: bool
     followed: bool
-    tree: Node
+    tree: OutlineNode
 
 
-def leaves(language: Section, tree: Node | None, around: int | None = None) -> Iterator[Leaf]:
+def leaves(language: Section, tree: OutlineNode | None, around: int | None = None) -> Iterator[Leaf]:
     """Every key and every value of a tree, mappings and lists among them, as they stand in the file.
 
     around: only those that a cursor at this offset stands in, or at the end of
@@ -132,7 +132,7 @@ def cursor_at(document: Document, offset: int) -> Cursor | None:
     alone = marked.node.text == _MARK
     return Cursor(
         path=tuple(step for step in marked.path if step != _MARK),
-        word=Span(begin, end),
+        word=CharacterSpan(begin, end),
         is_key=marked.is_key or (alone and isinstance(kind, Section | OneOf | MapOf)),
         kind=kind,
         field=marked.field,
@@ -151,7 +151,7 @@ def _is_marked(leaf: Leaf) -> bool:
     return leaf.node.kind == "scalar" and _MARK in leaf.node.text
 
 
-def kind_of(language: Kind, tree: Node | None, path: Steps) -> Kind | None:
+def kind_of(language: Kind, tree: OutlineNode | None, path: Steps) -> Kind | None:
     """What stands at a path, by the language; the tree tells kinds of cost models apart."""
     kind: Kind | None = language
     for step in path:
@@ -160,14 +160,14 @@ def kind_of(language: Kind, tree: Node | None, path: Steps) -> Kind | None:
     return kind
 
 
-def node_at(tree: Node | None, path: Steps) -> Node | None:
+def node_at(tree: OutlineNode | None, path: Steps) -> OutlineNode | None:
     """What a tree holds at a path."""
     for step in path:
         tree = _child(tree, step)
     return tree
 
 
-def section_of(kind: Kind | None, tree: Node | None) -> Section | None:
+def section_of(kind: Kind | None, tree: OutlineNode | None) -> Section | None:
     """The section whose keys a mapping may hold."""
     match kind:
         case Section():
@@ -188,7 +188,9 @@ def _shared(kind: OneOf) -> Section:
     return Section(kind.title, {**shared, kind.tag: tag}, notes=first.notes)
 
 
-def _below(kind: Kind | None, tree: Node | None, step: str | int) -> tuple[Kind | None, Section | None, Field | None]:
+def _below(
+    kind: Kind | None, tree: OutlineNode | None, step: str | int
+) -> tuple[Kind | None, Section | None, Field | None]:
     """The kind one step down; of a section's key, the section and the field too."""
     match kind, step:
         case ((Section() | OneOf() | ShortForm()), str()):
@@ -206,7 +208,7 @@ def _below(kind: Kind | None, tree: Node | None, step: str | int) -> tuple[Kind 
     return None, None, None
 
 
-def _child(tree: Node | None, step: str | int) -> Node | None:
+def _child(tree: OutlineNode | None, step: str | int) -> OutlineNode | None:
     if tree is None:
         return None
     if isinstance(step, int):
@@ -214,7 +216,7 @@ def _child(tree: Node | None, step: str | int) -> Node | None:
     return next((value for key, value in tree.entries if key.text == step), None)
 
 
-def _in_brackets(tree: Node | None, path: Steps) -> bool:
+def _in_brackets(tree: OutlineNode | None, path: Steps) -> bool:
     """Whether what stands at a path is written in brackets, which may hold no lines of keys."""
     for step in path:
         if tree is not None and tree.flow:

@@ -25,7 +25,7 @@ from ig_guardrail.workbench.editor import findings, names
 from ig_guardrail.workbench.editor.completion import Completion, Sort, complete
 from ig_guardrail.workbench.editor.document import Document, Encoding, read_text
 from ig_guardrail.workbench.editor.hover import hover
-from ig_guardrail.workbench.editor.outline import Span
+from ig_guardrail.workbench.editor.outline import CharacterSpan
 
 PAUSE_S = 0.15  # without a change, until a document is checked
 PAUSE_OF_OTHERS_S = 1.0  # until those are that may lean on it
@@ -51,11 +51,11 @@ def serve(stdin: BinaryIO, stdout: BinaryIO, version: str) -> None:
     version  what the editor is told of this server
     """
     server = LanguageServer("ig-guardrail", version, text_document_sync_kind=lsp.TextDocumentSyncKind.Full)
-    Session(server).listen()
+    EditorSession(server).listen()
     server.start_io(stdin, stdout)
 
 
-class Session:
+class EditorSession:
     """One editor: its open documents and what was found in them."""
 
     def __init__(self, server: LanguageServer) -> None:
@@ -193,7 +193,7 @@ class Session:
             for one in findings.fixes(document, fault, self.texts)
         ]
 
-    def _edit(self, document: Document, edit: findings.Edit) -> lsp.WorkspaceEdit:
+    def _edit(self, document: Document, edit: findings.FileEdit) -> lsp.WorkspaceEdit:
         home = document if edit.path == document.path else self._document(edit.path, document.encoding)
         uri = self._uri(edit.path)
         change = lsp.TextEdit(_range(home, edit.span), edit.text)
@@ -255,7 +255,7 @@ class Session:
             changes.setdefault(self._uri(home.path), []).append(edit)
         return lsp.WorkspaceEdit(changes=changes)
 
-    def _locations(self, found: Iterable[tuple[Document, Span]]) -> list[lsp.Location]:
+    def _locations(self, found: Iterable[tuple[Document, CharacterSpan]]) -> list[lsp.Location]:
         return [lsp.Location(self._uri(home.path), _range(home, span)) for home, span in found]
 
     def _document(self, path: str, encoding: Encoding) -> Document:
@@ -272,11 +272,11 @@ def _offset(document: Document, position: lsp.Position) -> int:
     return document.offset(position.line, position.character)
 
 
-def _span(document: Document, asked: lsp.Range) -> Span:
-    return Span(_offset(document, asked.start), _offset(document, asked.end))
+def _span(document: Document, asked: lsp.Range) -> CharacterSpan:
+    return CharacterSpan(_offset(document, asked.start), _offset(document, asked.end))
 
 
-def _range(document: Document, span: Span) -> lsp.Range:
+def _range(document: Document, span: CharacterSpan) -> lsp.Range:
     return lsp.Range(lsp.Position(*document.line_column(span.start)), lsp.Position(*document.line_column(span.end)))
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from ig_guardrail.costs.kinds.base import CARD, packaged_artifact
 from ig_guardrail.costs.kinds.registry import KINDS
-from ig_guardrail.fields import Field, Section
-from ig_guardrail.hazards import ALIASES, EVERY, HAZARDS, canonical
+from ig_guardrail.fields.field import Field, Section
 from ig_guardrail.policy.reference.page import default_of, takes
-from ig_guardrail.workbench.editor.outline import Node
+from ig_guardrail.types.hazards import ALIASES, EVERY, HAZARDS, canonical
+from ig_guardrail.workbench.editor.outline import OutlineNode
 
 LARGEST_CARD = 2**20  # bytes
 
@@ -37,7 +37,7 @@ def of_hazard(word: str) -> str:
     return f"**{name}**: {HAZARDS[root]}{also if name == root else f', a part of it{also}'}"
 
 
-def of_cost_model(name: str, entry: Node | None, folder: Path) -> str:
+def of_cost_model(name: str, entry: OutlineNode | None, folder: Path) -> str:
     """What a cost model is, by its entry in a policy, and what its card says. folder: the policy's."""
     written = {key.text: value for key, value in entry.entries} if entry is not None else {}
     kind, hazards = _text(written, "kind"), written.get("hazards")
@@ -75,6 +75,6 @@ def _about(place: Traversable) -> str:
         return ""
 
 
-def _text(written: Mapping[str, Node | None], key: str) -> str:
+def _text(written: Mapping[str, OutlineNode | None], key: str) -> str:
     value = written.get(key)
     return value.text if value is not None else ""

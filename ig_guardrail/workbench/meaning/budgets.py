@@ -13,7 +13,7 @@ MOST_POINTS = 10_000  # charge points that are counted one by one
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class BudgetLine:
     """A budget over sources: `cost` is its expression, with each cost model as the highest of what is heard of it.
 
     events  whether one of its cost models scores pieces, and not the answer so far
@@ -94,7 +94,7 @@ class MostCost:
     reached: bool = True
 
 
-def most_cost(line: Line, score: Fraction) -> MostCost:
+def most_cost(line: BudgetLine, score: Fraction) -> MostCost:
     """Of one answer, however long, that scores at most so much.
 
     An answer that ends at its first token is charged there, without a discount.
@@ -110,7 +110,7 @@ def most_cost(line: Line, score: Fraction) -> MostCost:
     return MostCost(highest * max(reached, limit), reached >= limit)
 
 
-def can_be_overdrawn(line: Line, score: Fraction) -> bool:
+def can_be_overdrawn(line: BudgetLine, score: Fraction) -> bool:
     """Whether scores up to this one can overdraw it: in one answer, or in all the answers that share it."""
     most = most_cost(line, score)
     if most.cost is None or not line.spans:
@@ -122,7 +122,7 @@ def can_be_overdrawn(line: Line, score: Fraction) -> bool:
     return most.cost * turns > line.granted
 
 
-def points_to_overdraw(line: Line, score: Fraction) -> int | None:
+def points_to_overdraw(line: BudgetLine, score: Fraction) -> int | None:
     """At how many charge points, one after the other, a score overdraws it; None: at none, or at too many to count.
 
     Where answers that share it are charged for their highest score alone: in how many answers.

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from ig_guardrail.costs.kinds.base import Declaration
 from ig_guardrail.types import CompiledPolicy
-from ig_guardrail.workbench.meaning.budgets import Line
+from ig_guardrail.workbench.meaning.budgets import BudgetLine
 from ig_guardrail.workbench.meaning.examples import Example, found
 from ig_guardrail.workbench.meaning.linear import TooManyParts
 from ig_guardrail.workbench.meaning.proofs import implied
@@ -75,7 +75,7 @@ def _verdict(stricter: bool, looser: bool) -> MeaningVerdict:
     return "stricter" if stricter else "looser" if looser else "same"
 
 
-def _denied_by(lines: Sequence[Line], others: Sequence[Line], books: Books) -> Example | str | None:
+def _denied_by(lines: Sequence[BudgetLine], others: Sequence[BudgetLine], books: Books) -> Example | str | None:
     """An answer that `others` show and `lines` deny; None where it is proved that there is none; else why not known."""
     whole = {source.name for source in books.sources if source.whole}
     events = {source.name for source in books.sources if source.event}
@@ -97,7 +97,7 @@ def _denied_by(lines: Sequence[Line], others: Sequence[Line], books: Books) -> E
     return "; ".join(unknown) or None
 
 
-def _names(lines: Sequence[Line]) -> str:
+def _names(lines: Sequence[BudgetLine]) -> str:
     return ", ".join(f"'{one.id}'" for one in lines) or "nothing"
 
 

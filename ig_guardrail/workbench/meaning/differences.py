@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ig_guardrail.hazards import HAZARDS
 from ig_guardrail.policy.inheritance.tightening import HARSHER
 from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec
+from ig_guardrail.types.hazards import HAZARDS
 from ig_guardrail.workbench.meaning.comparing import ASSUMED, Comparison, compare
 from ig_guardrail.workbench.meaning.sources import charged, identity, open_books, spec_of
 from ig_guardrail.workbench.meaning.tool_calls import CallComparison, compare_calls

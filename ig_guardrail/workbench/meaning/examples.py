@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from ig_guardrail.policy.ranges import value_of
 from ig_guardrail.types import Expression
-from ig_guardrail.workbench.meaning.budgets import Line
+from ig_guardrail.workbench.meaning.budgets import BudgetLine
 from ig_guardrail.workbench.meaning.linear import ScoreVector, TooManyParts, highest
 from ig_guardrail.workbench.meaning.proofs import adds_up_as_often
 from ig_guardrail.workbench.meaning.trials import MadeUpAnswer, Moment, TrialOutcome, run
@@ -34,7 +34,11 @@ class Example:
 
 
 def found(
-    line: Line, others: Sequence[Line], lines: Sequence[Line], whole: Collection[str], silent: Collection[str] = ()
+    line: BudgetLine,
+    others: Sequence[BudgetLine],
+    lines: Sequence[BudgetLine],
+    whole: Collection[str],
+    silent: Collection[str] = (),
 ) -> Example | None:
     """Answers that `others` let through, and of which `lines` deny one.
 
@@ -57,7 +61,7 @@ def found(
     return None
 
 
-def _charge_points(answer: MadeUpAnswer, lines: Sequence[Line]) -> int:
+def _charge_points(answer: MadeUpAnswer, lines: Sequence[BudgetLine]) -> int:
     """How often an answer is looked at, about."""
     return len(answer.moments) + sum(answer.tokens // line.step for line in lines if line.step)
 
@@ -71,7 +75,7 @@ def _cut(answers: Sequence[MadeUpAnswer], denied: TrialOutcome) -> tuple[MadeUpA
 
 
 def _attempts(
-    line: Line, others: Sequence[Line], whole: Collection[str], silent: Collection[str]
+    line: BudgetLine, others: Sequence[BudgetLine], whole: Collection[str], silent: Collection[str]
 ) -> Iterator[tuple[MadeUpAnswer, ...]]:
     points = list(_points(line, others, whole, silent))
     for digits in DIGITS:
@@ -83,7 +87,7 @@ def _attempts(
 
 
 def _points(
-    line: Line, others: Sequence[Line], whole: Collection[str], silent: Collection[str]
+    line: BudgetLine, others: Sequence[BudgetLine], whole: Collection[str], silent: Collection[str]
 ) -> Iterator[ScoreVector]:
     """Scores at one charge point that cost the line much: free for the others, as far as they allow, and whatever."""
     mute = [(Expression("model", model=name), NONE) for name in silent]
@@ -101,7 +105,7 @@ def _points(
                 yield from _lower(line, *best)
 
 
-def _lower(line: Line, score: Fraction, point: ScoreVector) -> Iterator[ScoreVector]:
+def _lower(line: BudgetLine, score: Fraction, point: ScoreVector) -> Iterator[ScoreVector]:
     """The same in small amounts, which add up where nothing is forgotten."""
     for share in SMALL:
         goal = line.threshold + (score - line.threshold) * share
@@ -117,12 +121,12 @@ def _rounded(point: ScoreVector, digits: int, whole: Collection[str]) -> ScoreVe
     }
 
 
-def _filled(line: Line, scores: ScoreVector) -> ScoreVector:
+def _filled(line: BudgetLine, scores: ScoreVector) -> ScoreVector:
     return {name: scores.get(name, NONE) for name in line.cost.models()}
 
 
 def _sequences(
-    line: Line, others: Sequence[Line], scores: ScoreVector, digits: int, whole: Collection[str]
+    line: BudgetLine, others: Sequence[BudgetLine], scores: ScoreVector, digits: int, whole: Collection[str]
 ) -> Iterator[list[ScoreVector]]:
     """Scores of charge points one after the other: as many as overdraw the line, or as few as the others pay for."""
     excess = min(Fraction(1), value_of(line.cost, _filled(line, scores))) - line.threshold
@@ -145,7 +149,9 @@ def _sequences(
             yield [*[scores] * full, _rounded(rest, max(digits, 3), ())]
 
 
-def _forms(line: Line, others: Sequence[Line], sequence: Sequence[ScoreVector]) -> Iterator[tuple[MadeUpAnswer, ...]]:
+def _forms(
+    line: BudgetLine, others: Sequence[BudgetLine], sequence: Sequence[ScoreVector]
+) -> Iterator[tuple[MadeUpAnswer, ...]]:
     """A sequence in one answer, over several of a conversation, or of several conversations."""
     floats = [{name: float(value) for name, value in scores.items() if value} for scores in sequence]
     if len(floats) == 1:
@@ -166,7 +172,7 @@ def _forms(line: Line, others: Sequence[Line], sequence: Sequence[ScoreVector]) 
             )
 
 
-def _places(line: Line, others: Sequence[Line]) -> Iterator[int]:
+def _places(line: BudgetLine, others: Sequence[BudgetLine]) -> Iterator[int]:
     """Places of a charge point: the first, one that others do not see, and later ones, where discounts count."""
     if not line.step:
         return
@@ -176,5 +182,5 @@ def _places(line: Line, others: Sequence[Line]) -> Iterator[int]:
         yield from (line.step * factor for factor in (4, 16, 64, 256))
 
 
-def _seen_by_few(place: int, others: Sequence[Line]) -> bool:
+def _seen_by_few(place: int, others: Sequence[BudgetLine]) -> bool:
     return not any(one.step and place % one.step == 0 for one in others)

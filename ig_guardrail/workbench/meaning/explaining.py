@@ -9,11 +9,11 @@ from typing import Any
 
 from ig_guardrail.costs.catalog import OF_CALLS, beyond_text, declared_by
 from ig_guardrail.costs.kinds.base import Declaration
-from ig_guardrail.hazards import HAZARDS, covers
 from ig_guardrail.policy.expression import written
 from ig_guardrail.policy.inheritance.origins import Origin
 from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec, Messages
-from ig_guardrail.workbench.meaning.budgets import Line, can_be_overdrawn, most_cost, points_to_overdraw
+from ig_guardrail.types.hazards import HAZARDS, covers
+from ig_guardrail.workbench.meaning.budgets import BudgetLine, can_be_overdrawn, most_cost, points_to_overdraw
 from ig_guardrail.workbench.meaning.differences import title_of
 from ig_guardrail.workbench.meaning.sources import charged, judge_of, open_books, spec_of
 from ig_guardrail.workbench.meaning.tool_calls import side_of
@@ -135,7 +135,7 @@ def _expression(policy: CompiledPolicy, budget: Budget) -> str:
     return text
 
 
-def _looked_at(line: Line) -> str:
+def _looked_at(line: BudgetLine) -> str:
     if line.rule.budget.scope == "tool":
         return "where a call ends"
     if not line.step:
@@ -143,7 +143,7 @@ def _looked_at(line: Line) -> str:
     return f"every {line.step} tokens and at its end" if line.step > 1 else "at every token"
 
 
-def _overdrawn(line: Line, matching: bool) -> str:
+def _overdrawn(line: BudgetLine, matching: bool) -> str:
     """By what scores, in words. "" if by none. matching: whether its cost models are patterns, which score 0 or 1."""
     if not can_be_overdrawn(line, line.highest):
         return ""

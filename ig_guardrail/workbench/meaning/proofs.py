@@ -12,11 +12,11 @@ from fractions import Fraction
 
 from ig_guardrail.policy.ranges import as_written, value_of
 from ig_guardrail.types import Expression
-from ig_guardrail.workbench.meaning.budgets import Line, can_be_overdrawn
+from ig_guardrail.workbench.meaning.budgets import BudgetLine, can_be_overdrawn
 from ig_guardrail.workbench.meaning.linear import gap, highest
 
 
-def implied(line: Line, others: Sequence[Line], whole: Collection[str]) -> bool:
+def implied(line: BudgetLine, others: Sequence[BudgetLine], whole: Collection[str]) -> bool:
     """Whether every answer that the others let through, this budget lets through. Raises TooLarge.
 
     whole: sources that score 0 or 1.
@@ -30,7 +30,7 @@ def implied(line: Line, others: Sequence[Line], whole: Collection[str]) -> bool:
     return not can_be_overdrawn(line, top) or any(_used_up_first(one, line, top, whole) for one in seeing)
 
 
-def sees_all_of(other: Line, line: Line, whole: Collection[str]) -> bool:
+def sees_all_of(other: BudgetLine, line: BudgetLine, whole: Collection[str]) -> bool:
     """Whether each charge point of a budget is one of the other's, with the same score of each source."""
     own, of_line = other.rule.budget, line.rule.budget
     if "tool" in (own.scope, of_line.scope) and (own.scope, own.tool) != (of_line.scope, of_line.tool):
@@ -47,7 +47,7 @@ def _any_match(cost: Expression, whole: Collection[str]) -> bool:
     )
 
 
-def spends_as_much(other: Line, line: Line) -> bool:
+def spends_as_much(other: BudgetLine, line: BudgetLine) -> bool:
     """Whether the other's share that is spent is at least as large, whatever is scored."""
     return (
         other.threshold <= line.threshold
@@ -66,7 +66,7 @@ def _scores_as_much(cost: Expression, other: Expression) -> bool:
     return value_of(other, alone) <= value_of(cost, alone) and gap(other, cost) <= 0
 
 
-def adds_up_as_often(other: Line, line: Line) -> bool:
+def adds_up_as_often(other: BudgetLine, line: BudgetLine) -> bool:
     """Whether whatever costs of a line are added to each other are in the other one, too."""
     if other.rises_only and not line.rises_only:
         return False
@@ -76,14 +76,14 @@ def adds_up_as_often(other: Line, line: Line) -> bool:
     return scopes == ("conversation", "tenant") and not other.forgets
 
 
-def _remembers(other: Line, line: Line) -> bool:
+def _remembers(other: BudgetLine, line: BudgetLine) -> bool:
     """Whether the other forgets no more, where both are shared by the same answers."""
     own, of_line = other.rule.budget, line.rule.budget
     longer = own.window == 0 or 0 < of_line.window <= own.window
     return longer and as_written(own.decay) >= as_written(of_line.decay)
 
 
-def _used_up_first(other: Line, line: Line, top: Fraction, whole: Collection[str]) -> bool:
+def _used_up_first(other: BudgetLine, line: BudgetLine, top: Fraction, whole: Collection[str]) -> bool:
     """Whether the other is overdrawn before the line is, of the same expression, where costs add up in both.
 
     top: what a charge point may score at most
@@ -101,7 +101,7 @@ def _used_up_first(other: Line, line: Line, top: Fraction, whole: Collection[str
     return spent <= line.allowance
 
 
-def _top(line: Line, others: Sequence[Line], whole: Collection[str]) -> Fraction:
+def _top(line: BudgetLine, others: Sequence[BudgetLine], whole: Collection[str]) -> Fraction:
     """The highest score that the others let through at a single charge point."""
     limits = [(one.cost, one.at_once) for one in others if one.at_once is not None]
     found = highest(line.cost, limits, whole)

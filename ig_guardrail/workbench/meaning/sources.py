@@ -17,9 +17,9 @@ from ig_guardrail.costs.catalog import OF_CALLS, declared_by
 from ig_guardrail.costs.kinds.base import Declaration
 from ig_guardrail.drive.scoring.cost_registry import rule_of
 from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec, Expression
-from ig_guardrail.workbench.meaning.budgets import Line
+from ig_guardrail.workbench.meaning.budgets import BudgetLine
 
-Place: TypeAlias = tuple[int, str, str]  # side, budget, cost model as its expression names it
+SourceKey: TypeAlias = tuple[int, str, str]  # side, budget, cost model as its expression names it
 SILENCE = Expression("number", number=0.0)
 ONE_SCORE = "*"
 CLIPPED = 40  # characters of a pattern
@@ -44,7 +44,7 @@ class Source:
 class Books:
     """The lines of each policy over common sources."""
 
-    sides: tuple[tuple[Line, ...], ...]
+    sides: tuple[tuple[BudgetLine, ...], ...]
     sources: tuple[Source, ...]
 
 
@@ -59,7 +59,7 @@ def open_books(policies: Sequence[CompiledPolicy], hazard: str | None, assumed: 
         for one in charged(policy)
         if any(_parts(policy, name, one, hazard) for name in one.cost.models())
     ]
-    atoms: dict[tuple[str, str], set[Place]] = {}
+    atoms: dict[tuple[str, str], set[SourceKey]] = {}
     specs: dict[str, tuple[int, str, CostModelSpec]] = {}
     for side, budget in budgets:
         for model in budget.cost.models():
@@ -67,7 +67,7 @@ def open_books(policies: Sequence[CompiledPolicy], hazard: str | None, assumed: 
             specs.setdefault(key, (side, model, judge_of(policies[side], model)))
             for part in _parts(policies[side], model, budget, hazard):
                 atoms.setdefault((key, part), set()).add((side, budget.id, model))
-    classes: dict[tuple[str, frozenset[Place]], list[str]] = {}
+    classes: dict[tuple[str, frozenset[SourceKey]], list[str]] = {}
     for (key, part), places in atoms.items():
         classes.setdefault((key, frozenset(places)), []).append(part)
     sources = dict(zip(classes, _sources(classes, specs, assumed), strict=True))
@@ -128,7 +128,7 @@ def _parts(policy: CompiledPolicy, model: str, budget: Budget, hazard: str | Non
 
 
 def _sources(
-    classes: Mapping[tuple[str, frozenset[Place]], list[str]],
+    classes: Mapping[tuple[str, frozenset[SourceKey]], list[str]],
     specs: Mapping[str, tuple[int, str, CostModelSpec]],
     assumed: Declaration,
 ) -> Iterator[Source]:
@@ -150,16 +150,16 @@ def _line(
     policy: CompiledPolicy,
     side: int,
     budget: Budget,
-    heard: Sequence[tuple[frozenset[Place], str]],
+    heard: Sequence[tuple[frozenset[SourceKey], str]],
     assumed: Declaration,
-) -> Line:
+) -> BudgetLine:
     names = {
         model: tuple(name for places, name in heard if (side, budget.id, model) in places)
         for model in budget.cost.models()
     }
     cost = budget.cost.args[1] if budget.scope == "tool" else budget.cost
     declared = [declared_by(spec_of(policy, name).kind) or assumed for name in budget.cost.models()]
-    return Line(rule_of(budget, declared), _over(cost, names), any(one.reading == "event" for one in declared))
+    return BudgetLine(rule_of(budget, declared), _over(cost, names), any(one.reading == "event" for one in declared))
 
 
 def _over(cost: Expression, names: Mapping[str, tuple[str, ...]]) -> Expression:

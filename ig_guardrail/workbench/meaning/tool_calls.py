@@ -11,7 +11,7 @@ from ig_guardrail.budget import BudgetRule
 from ig_guardrail.costs.calls.rules import ArgumentRule, ToolRules, name_pattern, tool_rules
 from ig_guardrail.policy.tools import HAZARDS, RULES
 from ig_guardrail.types import Budget, CompiledPolicy, Expression, ToolCall
-from ig_guardrail.workbench.meaning.budgets import Line
+from ig_guardrail.workbench.meaning.budgets import BudgetLine
 from ig_guardrail.workbench.meaning.tool_names import TooManyNames, names_by_patterns
 from ig_guardrail.workbench.meaning.trials import MadeUpAnswer, Moment, run
 
@@ -194,7 +194,7 @@ def _seen(limit: Budget, other: ToolSide, calls: Mapping[str, int]) -> bool:
     return denied is not None and shown is None
 
 
-def _counting(limit: Budget, names: Mapping[str, int]) -> Line:
+def _counting(limit: Budget, names: Mapping[str, int]) -> BudgetLine:
     of_tool = tuple(Expression("model", model=name) for name in names if _is_of(limit, name))
     nothing = Expression("number", number=0.0)
-    return Line(BudgetRule(limit, "token", "event"), Expression("max", (nothing, *of_tool)), events=True)
+    return BudgetLine(BudgetRule(limit, "token", "event"), Expression("max", (nothing, *of_tool)), events=True)

@@ -12,7 +12,7 @@ from ig_guardrail.ledger import AccountKey, LedgerEntry, Limit, MemoryLedger, sh
 from ig_guardrail.stream.gate import Gate
 from ig_guardrail.stream.release import Hold
 from ig_guardrail.types import Denied, Measure, Node
-from ig_guardrail.workbench.meaning.budgets import Line
+from ig_guardrail.workbench.meaning.budgets import BudgetLine
 
 TENANT = "tenant"
 
@@ -49,7 +49,7 @@ class TrialOutcome:
     spent: Mapping[str, float]
 
 
-def run(lines: Sequence[Line], answers: Sequence[MadeUpAnswer]) -> TrialOutcome:
+def run(lines: Sequence[BudgetLine], answers: Sequence[MadeUpAnswer]) -> TrialOutcome:
     """Commit each answer to a gate of its own, charge point by charge point, until a budget is overdrawn."""
     ledger = MemoryLedger()
     rules = tuple(line.rule for line in lines)
@@ -97,7 +97,7 @@ def _node(parent: Node | None, position: int, ended: bool = False) -> Node:
     )
 
 
-def _score(line: Line, scores: Mapping[str, float] | None) -> float:
+def _score(line: BudgetLine, scores: Mapping[str, float] | None) -> float:
     if scores is None and line.rule.budget.scope == "tool":  # no call ends here
         return 0.0
     return evaluate(line.cost, {name: (scores or {}).get(name, 0.0) for name in line.cost.models()})

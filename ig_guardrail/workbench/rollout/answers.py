@@ -19,7 +19,7 @@ from ig_guardrail.workbench.traffic.replay import CannotJudge, PolicyReplay
 
 
 @dataclass(frozen=True, slots=True)
-class GivenAnswer:
+class RecordedAnswer:
     """One answer.
 
     at        when it ended, ISO 8601; "" where that was not kept, as in receipts of older versions
@@ -51,7 +51,7 @@ class GivenAnswer:
     model: str = ""
 
 
-def read_answers(path: Path, under: PolicyReplay | None = None) -> Iterator[GivenAnswer]:
+def read_answers(path: Path, under: PolicyReplay | None = None) -> Iterator[RecordedAnswer]:
     """The answers of a file, or of all `*.jsonl` of a folder.
 
     under: the policy whose budgets in shadow mode are meant, in place of those that were in force
@@ -71,7 +71,7 @@ def read_answers(path: Path, under: PolicyReplay | None = None) -> Iterator[Give
         )
 
 
-def _answers_in(place: str, values: Mapping[str, Any], under: PolicyReplay | None) -> Iterator[GivenAnswer]:
+def _answers_in(place: str, values: Mapping[str, Any], under: PolicyReplay | None) -> Iterator[RecordedAnswer]:
     if "format" in values:
         yield _of_recording(place, recording_in(values), under)
         return
@@ -79,8 +79,8 @@ def _answers_in(place: str, values: Mapping[str, Any], under: PolicyReplay | Non
         yield answer_of(place, receipt, known=under is None)
 
 
-def _of_recording(place: str, recording: Recording, under: PolicyReplay | None) -> GivenAnswer:
-    return GivenAnswer(
+def _of_recording(place: str, recording: Recording, under: PolicyReplay | None) -> RecordedAnswer:
+    return RecordedAnswer(
         place=place,
         at=recording.at,
         policy=recording.policy if under is None else under.facts,
@@ -107,7 +107,7 @@ def _shadow_under(recording: Recording, under: PolicyReplay) -> Mapping[str, Sha
         return None
 
 
-def answer_of(place: str, receipt: Mapping[str, Any], known: bool = True) -> GivenAnswer:
+def answer_of(place: str, receipt: Mapping[str, Any], known: bool = True) -> RecordedAnswer:
     """The answer that a receipt is of.
 
     known: whether the budgets that were in force are meant; a receipt has no scores for others
@@ -120,7 +120,7 @@ def answer_of(place: str, receipt: Mapping[str, Any], known: bool = True) -> Giv
         if entry["mode"] == "shadow"
     }
     denied = tuple(receipt.get("unsafe", ()))
-    return GivenAnswer(
+    return RecordedAnswer(
         place=place,
         at=receipt.get("at", ""),
         policy={key: str(receipt["policy"][key]) for key in ("name", "version", "sha256")},

@@ -7,9 +7,9 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass
 from functools import partial
 
-from ig_guardrail.binomial import proportion
-from ig_guardrail.bootstrap import Estimate
-from ig_guardrail.workbench.rollout.answers import GivenAnswer
+from ig_guardrail.statistics.binomial import proportion
+from ig_guardrail.statistics.bootstrap import Estimate
+from ig_guardrail.workbench.rollout.answers import RecordedAnswer
 
 EXAMPLES = 5
 NO_ANSWER = "refused or ended"
@@ -28,7 +28,7 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class DeniedExample:
     """An answer that would have been denied: where it stands, the hash of its text, at which token, its score."""
 
     place: str
@@ -51,7 +51,7 @@ class ShadowRow:
     hazards: tuple[str, ...]
     by_version: tuple[Share, ...]
     by_language: tuple[Share, ...]
-    examples: tuple[Example, ...]
+    examples: tuple[DeniedExample, ...]
 
     @property
     def advice(self) -> str:
@@ -103,9 +103,9 @@ class CanaryReport:
     apart: Mapping[str, int]
 
 
-def shadow_report(answers: Iterable[GivenAnswer]) -> ShadowReport:
+def shadow_report(answers: Iterable[RecordedAnswer]) -> ShadowReport:
     """What each budget in shadow mode would have denied."""
-    judged: list[GivenAnswer] = []
+    judged: list[RecordedAnswer] = []
     apart: dict[str, int] = {}
     for one in answers:
         reason = _why_apart(one)
@@ -121,9 +121,9 @@ def shadow_report(answers: Iterable[GivenAnswer]) -> ShadowReport:
     )
 
 
-def canary_report(answers: Iterable[GivenAnswer]) -> CanaryReport:
+def canary_report(answers: Iterable[RecordedAnswer]) -> CanaryReport:
     """Both arms of a rollout, side by side."""
-    arms: dict[str, list[GivenAnswer]] = {"stable": [], "canary": []}
+    arms: dict[str, list[RecordedAnswer]] = {"stable": [], "canary": []}
     apart: dict[str, int] = {}
     for one in answers:
         if one.arm in arms:
@@ -133,7 +133,7 @@ def canary_report(answers: Iterable[GivenAnswer]) -> CanaryReport:
     if not all(arms.values()):
         return CanaryReport({name: _versions(of) for name, of in arms.items()}, (), apart)
     budgets = sorted({budget for of in arms.values() for one in of for budget in one.denied})
-    asked: dict[str, Callable[[GivenAnswer], bool]] = {
+    asked: dict[str, Callable[[RecordedAnswer], bool]] = {
         NO_ANSWER: lambda one: one.outcome in ("refused", "ended"),
         **{outcome: partial(_ended, outcome) for outcome in OUTCOMES},
         "searched": lambda one: one.searched,
@@ -158,13 +158,13 @@ def difference(one: Estimate, other: Estimate) -> Estimate:
     return Estimate(value, max(-1.0, low), min(1.0, high), one.n + other.n)
 
 
-def _shadow_row(budget: str, policy: str, judged: Sequence[GivenAnswer]) -> ShadowRow:
+def _shadow_row(budget: str, policy: str, judged: Sequence[RecordedAnswer]) -> ShadowRow:
     own = [one for one in judged if one.policy["name"] == policy and budget in (one.shadow or {})]
     versions = _by(own, _version)
     newest = max(versions, key=lambda name: max(one.at for one in versions[name]))
     now = versions[newest]
 
-    def over(one: GivenAnswer) -> bool:
+    def over(one: RecordedAnswer) -> bool:
         return (one.shadow or {})[budget].over is not None
 
     denied = sorted((one for one in now if over(one)), key=lambda one: -(one.shadow or {})[budget].score)
@@ -177,19 +177,19 @@ def _shadow_row(budget: str, policy: str, judged: Sequence[GivenAnswer]) -> Shad
         by_version=tuple(_share(name, of, over) for name, of in versions.items()),
         by_language=tuple(_share(name or "not told", of, over) for name, of in sorted(_by(now, _language).items())),
         examples=tuple(
-            Example(one.place, one.name, (one.shadow or {})[budget].over or 0, (one.shadow or {})[budget].score)
+            DeniedExample(one.place, one.name, (one.shadow or {})[budget].over or 0, (one.shadow or {})[budget].score)
             for one in denied[:EXAMPLES]
         ),
     )
 
 
-def _why_apart(one: GivenAnswer) -> str:
+def _why_apart(one: RecordedAnswer) -> str:
     if not one.judged:
         return "nothing of an answer was judged"
     return "nothing of budgets in shadow mode was kept, or can be told" if one.shadow is None else ""
 
 
-def _hazard_rows(judged: Sequence[GivenAnswer]) -> Iterator[Share]:
+def _hazard_rows(judged: Sequence[RecordedAnswer]) -> Iterator[Share]:
     accounts = [(one, account) for one in judged for account in (one.shadow or {}).values()]
     for hazard in dict.fromkeys(hazard for _, account in accounts for hazard in account.hazards):
         meant = [(one, account) for one, account in accounts if hazard in account.hazards]
@@ -198,26 +198,26 @@ def _hazard_rows(judged: Sequence[GivenAnswer]) -> Iterator[Share]:
         yield _share(hazard, list(answers.values()), partial(_among, over))
 
 
-def _ended(outcome: str, one: GivenAnswer) -> bool:
+def _ended(outcome: str, one: RecordedAnswer) -> bool:
     return one.outcome == outcome
 
 
-def _denied(budget: str, one: GivenAnswer) -> bool:
+def _denied(budget: str, one: RecordedAnswer) -> bool:
     return budget in one.denied
 
 
-def _among(places: Container[str], one: GivenAnswer) -> bool:
+def _among(places: Container[str], one: RecordedAnswer) -> bool:
     return one.place in places
 
 
 def _compared(
-    name: str, stable: Sequence[GivenAnswer], canary: Sequence[GivenAnswer], so: Callable[[GivenAnswer], bool]
+    name: str, stable: Sequence[RecordedAnswer], canary: Sequence[RecordedAnswer], so: Callable[[RecordedAnswer], bool]
 ) -> Compared:
     old, new = _share(name, stable, so).share, _share(name, canary, so).share
     return Compared(name, old, new, difference(new, old))
 
 
-def _versions(answers: Sequence[GivenAnswer]) -> tuple[Share, ...]:
+def _versions(answers: Sequence[RecordedAnswer]) -> tuple[Share, ...]:
     """How many answers each version gave, and when."""
     return tuple(
         Share(name, len(of), proportion(len(of), len(answers)), *_span(of))
@@ -225,27 +225,27 @@ def _versions(answers: Sequence[GivenAnswer]) -> tuple[Share, ...]:
     )
 
 
-def _share(name: str, of: Sequence[GivenAnswer], so: Callable[[GivenAnswer], bool]) -> Share:
+def _share(name: str, of: Sequence[RecordedAnswer], so: Callable[[RecordedAnswer], bool]) -> Share:
     count = sum(map(so, of))
     return Share(name, count, proportion(count, len(of)), *_span(of))
 
 
-def _span(answers: Iterable[GivenAnswer]) -> tuple[str, str]:
+def _span(answers: Iterable[RecordedAnswer]) -> tuple[str, str]:
     """When the first and the last was given."""
     times = [one.at for one in answers if one.at]
     return min(times, default=""), max(times, default="")
 
 
-def _by(answers: Iterable[GivenAnswer], key: Callable[[GivenAnswer], str]) -> dict[str, list[GivenAnswer]]:
-    found: dict[str, list[GivenAnswer]] = {}
+def _by(answers: Iterable[RecordedAnswer], key: Callable[[RecordedAnswer], str]) -> dict[str, list[RecordedAnswer]]:
+    found: dict[str, list[RecordedAnswer]] = {}
     for one in answers:
         found.setdefault(key(one), []).append(one)
     return found
 
 
-def _version(one: GivenAnswer) -> str:
+def _version(one: RecordedAnswer) -> str:
     return f"{one.policy['version']} ({one.policy['sha256'][:12]})"
 
 
-def _language(one: GivenAnswer) -> str:
+def _language(one: RecordedAnswer) -> str:
     return one.language

@@ -13,14 +13,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from ig_guardrail.binomial import proportion
-from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.drive.request import GenerationRequest, messages_before_answer, told_to_think
 from ig_guardrail.engine.base import Engine
+from ig_guardrail.statistics.binomial import proportion
+from ig_guardrail.statistics.bootstrap import Estimate
 from ig_guardrail.stream.receipt import prompt_sha256
 from ig_guardrail.stream.recording import SCORED
 from ig_guardrail.types import CompiledPolicy, Message, Sampling
-from ig_guardrail.workbench.rollout.answers import GivenAnswer
+from ig_guardrail.workbench.rollout.answers import RecordedAnswer
 from ig_guardrail.workbench.traffic.lines import unfit
 from ig_guardrail.workbench.traffic.replay import ANSWERED, ServedRow, budgets_by_hazard, named, served_row
 
@@ -31,7 +31,7 @@ FAILED = "it failed when it was asked for again; `--out` says why"
 class AskedAgain:
     """A recorded answer, and what is asked to have it once more."""
 
-    before: GivenAnswer
+    before: RecordedAnswer
     turns: tuple[Message, ...]
     sampling: Sampling
 
@@ -110,7 +110,7 @@ class LiveReport:
     alone: tuple[str, ...]
 
 
-def match(engine: Engine, prompts: Sequence[tuple[Message, ...]], answers: Iterable[GivenAnswer]) -> Matched:
+def match(engine: Engine, prompts: Sequence[tuple[Message, ...]], answers: Iterable[RecordedAnswer]) -> Matched:
     """Find the prompt of each recorded answer among these. Raises RequestError for a sampling that is none."""
     apart: Counter[str] = Counter()
     known: dict[str, dict[str, tuple[Message, ...]]] = {}
@@ -131,10 +131,10 @@ def match(engine: Engine, prompts: Sequence[tuple[Message, ...]], answers: Itera
     return Matched(tuple(again), apart, sum(turns not in asked for turns in prompts))
 
 
-def compare(policy: CompiledPolicy, matched: Matched, given: Mapping[str, GivenAnswer]) -> LiveReport:
+def compare(policy: CompiledPolicy, matched: Matched, given: Mapping[str, RecordedAnswer]) -> LiveReport:
     """Set answers, by the places of those that they were asked for again, beside these."""
     apart = Counter(matched.apart)
-    pairs: list[tuple[GivenAnswer, GivenAnswer]] = []
+    pairs: list[tuple[RecordedAnswer, RecordedAnswer]] = []
     for one in matched.again:
         after = given.get(one.before.place)
         if after is None or after.outcome not in ANSWERED:
@@ -161,7 +161,7 @@ def compare(policy: CompiledPolicy, matched: Matched, given: Mapping[str, GivenA
     )
 
 
-def _why_not(answer: GivenAnswer, model: str) -> str | None:
+def _why_not(answer: RecordedAnswer, model: str) -> str | None:
     """Why a recorded answer cannot be asked for again; None where it can."""
     sampling = answer.sampling
     if answer.outcome == SCORED:
@@ -179,7 +179,7 @@ def _why_not(answer: GivenAnswer, model: str) -> str | None:
     return None
 
 
-def _reasoning(answer: GivenAnswer) -> str:
+def _reasoning(answer: RecordedAnswer) -> str:
     return str((answer.sampling or {}).get("reasoning", "auto"))
 
 
@@ -188,7 +188,7 @@ def _hash(engine: Engine, turns: tuple[Message, ...], thinking: str) -> str:
     return prompt_sha256(engine.encode(messages_before_answer(turns), told, None))
 
 
-def _sampling(answer: GivenAnswer) -> Sampling:
+def _sampling(answer: RecordedAnswer) -> Sampling:
     recorded = answer.sampling or {}
     own: dict[str, Any] = {field.name: recorded[field.name] for field in fields(Sampling) if field.name in recorded}
     try:
@@ -199,7 +199,7 @@ def _sampling(answer: GivenAnswer) -> Sampling:
         raise unfit(answer.place, f"its sampling is not whole: {error!s:.80}", "record it again") from error
 
 
-def _rows(policy: CompiledPolicy, pairs: Sequence[tuple[GivenAnswer, GivenAnswer]]) -> Iterable[LiveRow]:
+def _rows(policy: CompiledPolicy, pairs: Sequence[tuple[RecordedAnswer, RecordedAnswer]]) -> Iterable[LiveRow]:
     """All; for each hazard of which a draft was denied then or now; each language."""
     yield _row("all", pairs, None)
     hazards = {f"hazard {name}": budgets for name, budgets in budgets_by_hazard([policy]).items()}
@@ -213,10 +213,10 @@ def _rows(policy: CompiledPolicy, pairs: Sequence[tuple[GivenAnswer, GivenAnswer
         yield _row(f"language {language}", [pair for pair in pairs if pair[0].language == language], None)
 
 
-def _row(name: str, pairs: Sequence[tuple[GivenAnswer, GivenAnswer]], budgets: set[str] | None) -> LiveRow:
+def _row(name: str, pairs: Sequence[tuple[RecordedAnswer, RecordedAnswer]], budgets: set[str] | None) -> LiveRow:
     """budgets: those of a hazard; None: whatever denied."""
 
-    def meant(one: GivenAnswer) -> bool:
+    def meant(one: RecordedAnswer) -> bool:
         return budgets is None or not budgets.isdisjoint(one.denied)
 
     before, after = ([pair[when] for pair in pairs] for when in (0, 1))

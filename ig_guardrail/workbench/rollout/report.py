@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 
-from ig_guardrail.bootstrap import Estimate
+from ig_guardrail.statistics.bootstrap import Estimate
 from ig_guardrail.workbench.rollout.figures import CanaryReport, Compared, ShadowReport, ShadowRow, Share
 from ig_guardrail.workbench.traffic.replay_report import share
 

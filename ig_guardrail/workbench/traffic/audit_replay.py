@@ -23,7 +23,7 @@ from ig_guardrail.errors import AuditError, CostFailure, RequestError, brief
 from ig_guardrail.policy import load_policy
 from ig_guardrail.policy.compiler import policy_in
 from ig_guardrail.policy.expression import NotAnExpression
-from ig_guardrail.spec import folder_of
+from ig_guardrail.policy.sources import folder_of
 from ig_guardrail.stream.recording import Recording, recording_in
 from ig_guardrail.types import Charge, CompiledPolicy
 from ig_guardrail.workbench.traffic.replay import CannotJudge, PolicyReplay, as_recorded, charges_of
@@ -32,7 +32,7 @@ SHOWN = 50  # differences that are listed for people
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ChangedDecision:
     """A line whose decision does not come out as it was written, and how."""
 
     place: str
@@ -44,7 +44,7 @@ class LogReplay:
     """What came of a log. same: lines whose decision came out again; apart: those not tried, by reason."""
 
     same: int
-    differences: tuple[Difference, ...]
+    differences: tuple[ChangedDecision, ...]
     apart: Mapping[str, int]
 
     @property
@@ -76,7 +76,7 @@ def replay_log(paths: Sequence[Path], policy: str | None = None) -> LogReplay:
     shelf = _Shelf(logs)
     given = None if policy is None else load_policy(policy)
     other = None if given is None or policy is None else PolicyReplay(given, folder_of(policy))
-    same, differences, apart = 0, list[Difference](), dict[str, int]()
+    same, differences, apart = 0, list[ChangedDecision](), dict[str, int]()
     try:
         for place, line in (one for log in logs for path in log.all() for one in readable_lines(path)):
             if line.values.get("kind") not in DECISIONS:
@@ -93,7 +93,7 @@ def replay_log(paths: Sequence[Path], policy: str | None = None) -> LogReplay:
             except (KeyError, TypeError, ValueError, AttributeError, InvalidOperation) as error:
                 found = [f"it is not whole: {type(error).__name__} {brief(error)}"]
             same += not found
-            differences += [Difference(place, what) for what in found]
+            differences += [ChangedDecision(place, what) for what in found]
     except (OSError, AuditError) as error:
         raise RequestError("the log cannot be read", where=str(paths[0]), why=brief(error)) from error
     return LogReplay(same, tuple(differences), apart)

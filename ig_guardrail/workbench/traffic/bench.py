@@ -17,7 +17,8 @@ from ig_guardrail.engine.base import Engine
 from ig_guardrail.engine.external.engine import StreamedEngine
 from ig_guardrail.errors import EngineError
 from ig_guardrail.policy import load_policy
-from ig_guardrail.spec import GuardrailSpec, folder_of
+from ig_guardrail.policy.sources import folder_of
+from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.types import AssistantMessage, Charge, CompiledPolicy, CostModelSpec, Node
 from ig_guardrail.workbench.traffic.texts import TextRow
 

@@ -18,9 +18,9 @@ from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 from typing import Any
 
-from ig_guardrail.binomial import fewest_answers, most_touched, proportion
-from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.errors import GuardrailError, RequestError
+from ig_guardrail.statistics.binomial import fewest_answers, most_touched, proportion
+from ig_guardrail.statistics.bootstrap import Estimate
 from ig_guardrail.types import Budget, CompiledPolicy
 from ig_guardrail.workbench.traffic.bench import Bench
 from ig_guardrail.workbench.traffic.recordings import read_recordings

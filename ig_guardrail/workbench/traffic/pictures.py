@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.binomial import proportion
 from ig_guardrail.errors import RequestError, brief
 from ig_guardrail.extras import require
+from ig_guardrail.statistics.binomial import proportion
 from ig_guardrail.workbench.traffic.calibrate import CalibratedThreshold
 
 STEPS = 201  # thresholds that a curve is drawn at

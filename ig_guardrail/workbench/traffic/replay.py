@@ -12,8 +12,6 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-from ig_guardrail.binomial import proportion
-from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.budget import BudgetRule, Point, SafetyState
 from ig_guardrail.costs.adoption import read_adoption
 from ig_guardrail.costs.catalog import build_costs
@@ -24,6 +22,8 @@ from ig_guardrail.drive.records.recorder import policy_facts
 from ig_guardrail.drive.scoring.cost_registry import counted_sha256, rule_of
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.policy.expression import written
+from ig_guardrail.statistics.binomial import proportion
+from ig_guardrail.statistics.bootstrap import Estimate
 from ig_guardrail.stream.recording import SCORED, DeniedCandidates, Recording, ScoreTrack
 from ig_guardrail.types import Charge, CompiledPolicy, Measure, Node
 
@@ -164,7 +164,7 @@ class ShareRow:
     to_passed: int
 
 
-class Served(Protocol):
+class ServedAnswer(Protocol):
     """An answer that was decoded to its end: of a recording, or of a receipt. denied: budgets that denied drafts."""
 
     @property
@@ -301,7 +301,7 @@ def _served(decoded: Sequence[Recording], hazards: Mapping[str, set[str]]) -> It
         yield served_row(f"language {language}", own, own)
 
 
-def served_row(name: str, answers: Sequence[Served], meant: Sequence[Served]) -> ServedRow:
+def served_row(name: str, answers: Sequence[ServedAnswer], meant: Sequence[ServedAnswer]) -> ServedRow:
     """What became of those that are meant, as shares of all answers."""
     searched = [one for one in meant if one.searched]
     rescued = sum(one.outcome == "completed" for one in searched)

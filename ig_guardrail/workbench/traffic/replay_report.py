@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from xml.etree import ElementTree
 
-from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.policy.diagnostics.render import printable_lines
+from ig_guardrail.statistics.bootstrap import Estimate
 from ig_guardrail.workbench.traffic.replay import DraftVerdict, JudgedDraft, ReplayReport, ShareRow
 
 SHOWN = 20  # flips that are listed for people

@@ -20,7 +20,7 @@ from ig_guardrail.policy.yaml.reader import read
 from ig_guardrail.policy.yaml.tree import Listing, Scalar, Table, YamlEntry
 from ig_guardrail.types import CompiledPolicy
 
-Edit: TypeAlias = tuple[int, int, str]  # from where to where in the text, and what stands there then
+TextChange: TypeAlias = tuple[int, int, str]  # from where to where in the text, and what stands there then
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
@@ -71,7 +71,7 @@ def claim_in(text: str, budget: str) -> dict[str, Any]:
 
 def _in_place(
     text: str, table: Table, number: YamlEntry, threshold: float, note: Mapping[str, Any], budget: str
-) -> list[Edit]:
+) -> list[TextChange]:
     """The number and the note instead of those that are there."""
     if not isinstance(number.value, Scalar):
         raise _cannot(budget, "its threshold is no number")
@@ -87,7 +87,7 @@ def _in_place(
     return [*edits, (at, at + len(value), _written(note))]
 
 
-def _beside(text: str, table: Table, entry: YamlEntry, *keys: str) -> Edit:
+def _beside(text: str, table: Table, entry: YamlEntry, *keys: str) -> TextChange:
     """Keys behind an entry of a mapping, in its way."""
     if text[index_of(text, table.mark)] == "{":
         end = index_of(text, entry.value.mark) + entry.value.mark.length
@@ -96,7 +96,7 @@ def _beside(text: str, table: Table, entry: YamlEntry, *keys: str) -> Edit:
     return begin, begin, "".join(f"{line_break}{' ' * (entry.key.mark.column - 1)}{key}" for key in keys)
 
 
-def _own_budget(text: str, tree: Table, budget: str, item: str) -> Edit:
+def _own_budget(text: str, tree: Table, budget: str, item: str) -> TextChange:
     """A budget of its own for a policy that says nothing of it yet."""
     if text[index_of(text, tree.mark)] == "{":
         raise _cannot(budget, "the whole policy stands in braces")

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ig_guardrail.canary import Canary
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.openai_server.events import RefusalStyle
 from ig_guardrail.integrations.openai_server.listening import is_loopback
 from ig_guardrail.integrations.openai_server.observing.settings import ObserveConfig
 from ig_guardrail.integrations.openai_server.stored import Bounds
+from ig_guardrail.rollout.canary import Canary
 from ig_guardrail.spec import GuardrailSpec
 
 

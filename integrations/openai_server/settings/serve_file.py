@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from ig_guardrail.canary import Canary
 from ig_guardrail.integrations.openai_server.events import RefusalStyle
 from ig_guardrail.integrations.openai_server.observing.settings import ObserveConfig
 from ig_guardrail.integrations.openai_server.settings.serve_config import Replicas, ServeConfig, ServeLimits
 from ig_guardrail.integrations.openai_server.settings.yaml_settings import read_settings
 from ig_guardrail.integrations.openai_server.stored import Bounds
 from ig_guardrail.ledger import is_address
+from ig_guardrail.rollout.canary import Canary
 from ig_guardrail.settings import AuditFile, Limits, RecordingFile
 from ig_guardrail.spec import GuardrailSpec
 

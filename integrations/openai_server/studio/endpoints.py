@@ -42,14 +42,14 @@ QUIET = 5.0  # seconds of silence on a stream, after which a comment is sent
 LONGEST = 100_000  # characters of a text that is scored
 
 Body: TypeAlias = Mapping[str, Any]
-Work: TypeAlias = Callable[[Workshop, Body], Any]
+StudioWork: TypeAlias = Callable[[Workshop, Body], Any]
 
 
 def routes(workshop: Workshop) -> list[Route]:
     """Of all that the page asks."""
     answering = asyncio.Semaphore(workshop.config.answers)
 
-    def asked(work: Work) -> Endpoint:
+    def asked(work: StudioWork) -> Endpoint:
         async def ask(request: Request) -> Response:
             body = await _body(request, workshop.config.body_bytes)
             return JSONResponse(await asyncio.to_thread(work, workshop, body))

@@ -14,7 +14,7 @@ from ig_guardrail.integrations.openai_server.faults import unfit
 
 READ = frozenset({"role", "content", "refusal", "tool_calls", "tool_call_id", THOUGHT})
 
-Reader: TypeAlias = Callable[[Mapping[str, Any], str], BaseMessage]
+MessageReader: TypeAlias = Callable[[Mapping[str, Any], str], BaseMessage]
 
 
 def read_messages(given: object) -> tuple[BaseMessage, ...]:
@@ -119,7 +119,7 @@ def _content(message: Mapping[str, Any], where: str) -> Any:
     return [dict(part) for part in content]
 
 
-READERS: Mapping[str, Reader] = {
+READERS: Mapping[str, MessageReader] = {
     "system": _system,
     "developer": _system,
     "user": _user,

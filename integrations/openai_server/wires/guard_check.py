@@ -11,7 +11,7 @@ from typing import Any
 
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.openai_server.faults import unfit
-from ig_guardrail.integrations.openai_server.judging import Given, Judged
+from ig_guardrail.integrations.openai_server.judging import Given, JudgedText
 from ig_guardrail.integrations.openai_server.wires.fields import Fields
 from ig_guardrail.types import AssistantMessage, Budget, Charge, ToolCall
 
@@ -44,7 +44,7 @@ def read_check(body: Mapping[str, Any]) -> CheckAsked:
     return CheckAsked(given.get("model", ""), given.get("policy"), given.get("conversation"), read)
 
 
-def write_check(guardrail: Guardrail, asked: CheckAsked, judged: Sequence[Judged]) -> dict[str, Any]:
+def write_check(guardrail: Guardrail, asked: CheckAsked, judged: Sequence[JudgedText]) -> dict[str, Any]:
     """What became of every input, in order."""
     policy = guardrail.policy
     return {
@@ -82,7 +82,7 @@ def _call(call: object, where: str) -> ToolCall:
     return ToolCall(name, arguments, named)
 
 
-def _result(guardrail: Guardrail, given: Given, one: Judged) -> dict[str, Any]:
+def _result(guardrail: Guardrail, given: Given, one: JudgedText) -> dict[str, Any]:
     rules, prompt = guardrail.costs.tool_rules, one.charged.prompt
     by = "prompt" if one.refused else one.denied.budget if one.denied else None
     checked = {
@@ -106,7 +106,7 @@ def _result(guardrail: Guardrail, given: Given, one: Judged) -> dict[str, Any]:
     }
 
 
-def _budget(budget: Budget, one: Judged) -> dict[str, Any]:
+def _budget(budget: Budget, one: JudgedText) -> dict[str, Any]:
     """The account of one budget: its highest score, what the input costs, and what would be left of it."""
     lines = [line for line in one.charged.charges if line.budget == budget.id]
     return {

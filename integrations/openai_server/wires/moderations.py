@@ -12,12 +12,12 @@ from uuid import uuid4
 
 from ig_guardrail.costs.kinds.openai import CATEGORIES
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.hazards import broader
 from ig_guardrail.integrations.langchain.messages.content import ContentReader
 from ig_guardrail.integrations.openai_server.faults import unfit
-from ig_guardrail.integrations.openai_server.judging import Given, Judged
+from ig_guardrail.integrations.openai_server.judging import Given, JudgedText
 from ig_guardrail.integrations.openai_server.wires.fields import OURS, Fields, own_options
 from ig_guardrail.types import AssistantMessage
+from ig_guardrail.types.hazards import broader
 
 FIELDS = Fields(honoured=("model", "input", OURS), ignored=(), refused={})
 STANDS_FOR: Mapping[str, tuple[str, ...]] = {  # one hazard may be seen in several categories; these are the closest
@@ -67,12 +67,12 @@ def _texts(asked: object) -> list[str]:
     return [ContentReader().text(asked, "input")]
 
 
-def write_moderation(model: str, guardrail: Guardrail, judged: Sequence[Judged]) -> dict[str, Any]:
+def write_moderation(model: str, guardrail: Guardrail, judged: Sequence[JudgedText]) -> dict[str, Any]:
     """The results, in order."""
     return {"id": f"modr-{uuid4().hex}", "model": model, "results": [_result(guardrail, one) for one in judged]}
 
 
-def _result(guardrail: Guardrail, one: Judged) -> dict[str, Any]:
+def _result(guardrail: Guardrail, one: JudgedText) -> dict[str, Any]:
     enforced = {rule.budget.id for rule in guardrail.costs.enforced}
     over = {hazard for budget, hazards in one.charged.over.items() if budget in enforced for hazard in hazards}
     scores, flags, judged = dict.fromkeys(NAMES, 0.0), dict.fromkeys(NAMES, False), set[str]()

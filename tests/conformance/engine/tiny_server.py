@@ -18,7 +18,7 @@ from openai import DefaultAsyncHttpxClient
 
 from ig_guardrail.engine.openai_compatible.opening import Tokens, engine_over, tokens_of
 from ig_guardrail.engine.openai_compatible.options import ServerOptions
-from ig_guardrail.engine.openai_compatible.server import Server
+from ig_guardrail.engine.openai_compatible.server import ModelServer
 from tests.conformance.engine.tiny import tiny_weights
 
 HTTPX: Any = importlib.import_module(DefaultAsyncHttpxClient.__mro__[2].__module__.partition(".")[0])  # httpx or httpx2
@@ -229,4 +229,4 @@ def sent(*parts: bytes, status: int = 200) -> Any:
 def tiny_engine(server: TinyServer, **changes: Any) -> Any:
     """An engine over a tiny server."""
     options = ServerOptions(ADDRESS, "tiny", **({"segment": 1} | changes))
-    return engine_over("tiny", options, server.tokens, Server(options, server.client()))
+    return engine_over("tiny", options, server.tokens, ModelServer(options, server.client()))

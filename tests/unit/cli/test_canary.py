@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ig_guardrail.canary import Canary
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations
+from ig_guardrail.rollout.canary import Canary
 from tests.golden.conversations import CALM, POLITE
 from tests.unit.cli.conftest import Command
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from ig_guardrail import reload
 from ig_guardrail.cli.commands import chat
 from ig_guardrail.cli.commands.chat import HELP
 from ig_guardrail.drive.request import GenerationRequest
@@ -15,6 +14,7 @@ from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import EngineError
 from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.rollout import reload
 from ig_guardrail.types import Message
 from tests.golden.conversations import CALM, POLITE, RUDE, scripted_guardrail
 from tests.unit.cli.conftest import Command

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from ig_guardrail import assembly
-from ig_guardrail.cli.writers import JsonLines, Terminal, printable
+from ig_guardrail.cli.writers import JsonLinesWriter, Terminal, printable
 from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.engine.text.thoughts import ThoughtFormat
@@ -84,8 +84,10 @@ def test_past_its_timeout_an_answer_is_cancelled_and_what_was_released_stands(ig
     assert ran.code == 5
 
 
-@pytest.mark.parametrize("writer", [JsonLines, Terminal])
-def test_every_piece_is_flushed_at_once(writer: type[JsonLines | Terminal], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("writer", [JsonLinesWriter, Terminal])
+def test_every_piece_is_flushed_at_once(
+    writer: type[JsonLinesWriter | Terminal], monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Pipe(io.StringIO):
         def flush(self) -> None:
             flushed.append(self.getvalue())

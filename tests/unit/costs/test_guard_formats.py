@@ -12,7 +12,7 @@ import yaml
 
 from ig_guardrail.costs.guards.format import MOST_BYTES, packaged_formats, parse_format, read_format
 from ig_guardrail.errors import ModelError
-from ig_guardrail.hazards import canonical
+from ig_guardrail.types.hazards import canonical
 
 ROOT = Path(__file__).resolve().parents[3]
 GOOD: dict[str, Any] = {

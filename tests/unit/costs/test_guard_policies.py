@@ -10,7 +10,7 @@ from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from ig_guardrail import GuardedChatModel, load_policy
 from ig_guardrail.costs.catalog import build_cost_model
 from ig_guardrail.costs.guards.cost import GuardCost
-from ig_guardrail.integrations.langchain.text_checks import text_checks
+from ig_guardrail.integrations.langchain.checking.text_checks import text_checks
 from ig_guardrail.types import Message, Piece, Prompt
 from tests.unit.costs.guards import FAMILIES, guard
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ig_guardrail.costs.guards.cost import GuardCost, guard_cost
 from ig_guardrail.costs.guards.format import packaged_formats, read_format
 from ig_guardrail.costs.guards.local import LocalGuard
-from ig_guardrail.costs.guards.questions import NEUTRAL, Asker, GuardQuestion
+from ig_guardrail.costs.guards.questions import NEUTRAL, GuardQuestion, GuardQuestions
 from ig_guardrail.errors import CostFailure, ModelError
 from ig_guardrail.types import CostModelSpec, Message, Piece, Prompt
 from tests.unit.costs.guards import FAMILIES, LLAMA_PARTS, Family, guard, tokenizer
@@ -252,7 +252,7 @@ def test_markers_of_the_format_are_spelled_apart(folders: dict[str, Path]) -> No
 @given(st.text(st.sampled_from("<|>ab \n"), max_size=30))
 def test_no_text_holds_a_marker_and_nothing_else_is_changed(text: str) -> None:
     form = read_format("qwen3guard", None, "").model_copy(update={"markers": ("<a>", "ab", "a b", "|>")})
-    said = Asker(form, (), frozenset({" <b>", "\n", "ba"}))._neutral(text)
+    said = GuardQuestions(form, (), frozenset({" <b>", "\n", "ba"}))._neutral(text)
     assert not any(marker in said for marker in ("<|", "<a>", "ab", "|>", "<b>", "ba"))
     assert said.replace(" ", "") == text.replace(" ", "")
     assert said == text or any(marker in text for marker in ("<|", "<a>", "ab", "a b", "|>", "<b>", "ba"))

@@ -18,10 +18,10 @@ import pytest
 from ig_guardrail.engine.openai_compatible.engine import OpenAICompatibleEngine
 from ig_guardrail.engine.openai_compatible.options import ServerOptions, read_options
 from ig_guardrail.engine.openai_compatible.probes import Probe, probes_of
-from ig_guardrail.engine.openai_compatible.server import Server, ServerError
+from ig_guardrail.engine.openai_compatible.server import ModelServer, ServerError
 from ig_guardrail.errors import EngineClosed, EngineError, GenerationFailed, ModelError, RequestError
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.search.preference import likelihood
+from ig_guardrail.search.drawing.preference import likelihood
 from ig_guardrail.types import Draw, Message, Node, Sampling
 from tests.conformance.engine.tiny_server import ADDRESS, HTTPX, TinyServer, sent, tiny_engine
 from tests.toys import LetterCost, ask, toy_budget, toy_policy
@@ -466,7 +466,7 @@ def test_a_key_is_sent_and_told_nowhere(monkeypatch: pytest.MonkeyPatch) -> None
 
 def probed(server: TinyServer, model: str | None = None) -> dict[str, Probe]:
     options = ServerOptions(ADDRESS, "tiny", timeout_s=5.0)
-    return {p.part: p for p in probes_of(Server(options, server.client()), options, model, lambda: server.tokens)}
+    return {p.part: p for p in probes_of(ModelServer(options, server.client()), options, model, lambda: server.tokens)}
 
 
 def test_doctor_tells_what_was_tried_on_a_server_and_what_follows(monkeypatch: pytest.MonkeyPatch) -> None:

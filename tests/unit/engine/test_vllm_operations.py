@@ -15,7 +15,7 @@ from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.text.chat import chat_of
 from ig_guardrail.engine.tree import NodeTree
 from ig_guardrail.engine.vllm.operations import Operations
-from ig_guardrail.engine.vllm.orders import Order, Told
+from ig_guardrail.engine.vllm.orders import BlockOutcome, Order
 from ig_guardrail.errors import EngineError
 from ig_guardrail.types import Draw, Node, Prompt, Sampling
 from tests.conformance.engine.tiny import tiny_tokenizer
@@ -30,7 +30,7 @@ PROMPT = Prompt((), (0, 1, 2))
 class Requests:
     """Answers orders with what a test says, and keeps them."""
 
-    answers: list[Told | Exception]
+    answers: list[BlockOutcome | Exception]
     orders: list[tuple[Order, list[int]]] = field(default_factory=list)
     fresh: list[bool] = field(default_factory=list)
     dropped: list[Any] = field(default_factory=list)
@@ -38,7 +38,7 @@ class Requests:
     def key(self) -> str:
         return "one"
 
-    async def alone(self, order: Order, ids: Sequence[int], salt: str, fresh: bool = False) -> Told:
+    async def alone(self, order: Order, ids: Sequence[int], salt: str, fresh: bool = False) -> BlockOutcome:
         self.orders.append((order, list(ids)))
         self.fresh.append(fresh)
         await asyncio.sleep(0)
@@ -47,7 +47,7 @@ class Requests:
             raise answer
         return answer
 
-    async def within(self, session: Any, order: Order, ids: list[int], salt: str) -> tuple[Told, Any]:
+    async def within(self, session: Any, order: Order, ids: list[int], salt: str) -> tuple[BlockOutcome, Any]:
         return await self.alone(order, ids, salt), Session()
 
     def drop(self, session: Any) -> None:
@@ -60,7 +60,7 @@ class Session:
     behind: Node | None = None
 
 
-def operations(*answers: Told | Exception) -> tuple[Operations, Requests]:
+def operations(*answers: BlockOutcome | Exception) -> tuple[Operations, Requests]:
     requests = Requests(list(answers))
     info = replace(ScriptedEngine(WORDS, context=160, hidden=lambda _: [0.0]).info, mode="vllm")
     grammars = Grammars(LANGUAGE, WORDS.vocabulary.ids)
@@ -77,7 +77,10 @@ async def rooted(made: Operations, layers: tuple[int, ...] = ()) -> Node:
 
 
 async def test_a_block_that_reads_otherwise_than_it_was_told_is_an_error() -> None:
-    for told in (Told("one", (3, 4), (-1.0, -1.0), "length"), Told("one", (3, WORDS.vocabulary.end), (-1.0, -1.0))):
+    for told in (
+        BlockOutcome("one", (3, 4), (-1.0, -1.0), "length"),
+        BlockOutcome("one", (3, WORDS.vocabulary.end), (-1.0, -1.0)),
+    ):
         made, _ = operations(told)
         root = await rooted(made)
         with pytest.raises(EngineError, match="reads as ended with"):
@@ -86,7 +89,8 @@ async def test_a_block_that_reads_otherwise_than_it_was_told_is_an_error() -> No
 
 async def test_a_calm_stream_goes_on_with_the_token_that_is_known() -> None:
     made, requests = operations(
-        Told("one", (3, 4), (-1.0, -1.0), further=(5, -0.5)), Told("one", (5, 6), (-0.5, -1.0), steps=2, read=2)
+        BlockOutcome("one", (3, 4), (-1.0, -1.0), further=(5, -0.5)),
+        BlockOutcome("one", (5, 6), (-0.5, -1.0), steps=2, read=2),
     )
     root = await rooted(made, (1,))
     (first,) = await made.extend([Draw(root)], 2, 0, (), 0)
@@ -97,7 +101,7 @@ async def test_a_calm_stream_goes_on_with_the_token_that_is_known() -> None:
 
 
 async def test_an_end_that_is_known_takes_no_pass() -> None:
-    made, requests = operations(Told("one", (3,), (-1.0,), further=(WORDS.vocabulary.end, 0.0)))
+    made, requests = operations(BlockOutcome("one", (3,), (-1.0,), further=(WORDS.vocabulary.end, 0.0)))
     root = await rooted(made, (1,))
     (first,) = await made.extend([Draw(root)], 1, 0, (), 0)
     (ended,) = await made.extend([Draw(first)], 4, 0, (), 0)
@@ -105,7 +109,9 @@ async def test_an_end_that_is_known_takes_no_pass() -> None:
 
 
 async def test_the_session_ends_where_candidates_are_drawn() -> None:
-    made, requests = operations(Told("one", (3,), (-1.0,)), *(Told("one", (token,), (-1.0,)) for token in (4, 5)))
+    made, requests = operations(
+        BlockOutcome("one", (3,), (-1.0,)), *(BlockOutcome("one", (token,), (-1.0,)) for token in (4, 5))
+    )
     root = await rooted(made)
     (first,) = await made.extend([Draw(root)], 1, 0, (), 0)
     await made.extend([Draw(first, 2)], 1, 0, (), 0)
@@ -114,7 +120,7 @@ async def test_the_session_ends_where_candidates_are_drawn() -> None:
 
 
 async def test_forced_tokens_are_read_anew_where_kept_ones_would_hide_them() -> None:
-    made, requests = operations(*(Told("one", (3,) * count, (-1.0,) * count) for count in (2, 40)))
+    made, requests = operations(*(BlockOutcome("one", (3,) * count, (-1.0,) * count) for count in (2, 40)))
     root = await made.open(ContextRequest(PROMPT, Sampling(max_tokens=99), (), None))
     await made.append([(root, (3,) * 2)])
     await made.append([(root, (3,) * 40)])
@@ -122,7 +128,7 @@ async def test_forced_tokens_are_read_anew_where_kept_ones_would_hide_them() -> 
 
 
 async def test_the_first_error_ends_the_other_candidates() -> None:
-    made, _ = operations(EngineError("it broke", where="engine"), Told("one", (3,), (-1.0,)))
+    made, _ = operations(EngineError("it broke", where="engine"), BlockOutcome("one", (3,), (-1.0,)))
     root = await rooted(made)
     with pytest.raises(EngineError, match="it broke"):
         await made.extend([Draw(root, 2)], 1, 0, (), 0)

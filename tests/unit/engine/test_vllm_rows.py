@@ -12,7 +12,7 @@ import torch
 
 from ig_guardrail.engine.grammar.grammar import Grammars
 from ig_guardrail.engine.scripted.script import Vocabulary
-from ig_guardrail.engine.vllm.orders import Order, Told, digest, read_order, read_told
+from ig_guardrail.engine.vllm.orders import BlockOutcome, Order, digest, read_order, read_told
 from ig_guardrail.engine.vllm.rows import Desk, Span
 from ig_guardrail.errors import EngineError
 from ig_guardrail.types import Sampling
@@ -44,7 +44,7 @@ class Pretence:
     """A vLLM of one process: requests that are read and drawn in step."""
 
     def __init__(self) -> None:
-        self.told: list[Told] = []
+        self.told: list[BlockOutcome] = []
         self.desk = Desk(WORDS.language, Grammars(WORDS.language, WORDS.ids), self.told.append)
 
     def run(
@@ -84,7 +84,9 @@ def test_an_order_survives_the_way_to_the_worker() -> None:
 
 def test_what_is_told_survives_the_way_back() -> None:
     states = torch.arange(6, dtype=torch.bfloat16).reshape(2, 3)
-    told = Told("one", (1, 2), (-0.5, -0.25), "stop", further=(3, -1.0), likeliest=(((1, -0.5),),), hidden={4: states})
+    told = BlockOutcome(
+        "one", (1, 2), (-0.5, -0.25), "stop", further=(3, -1.0), likeliest=(((1, -0.5),),), hidden={4: states}
+    )
     read = read_told(told.frames())
     assert replace(read, hidden={}) == replace(told, hidden={})
     assert torch.equal(read.hidden[4], states)

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.costs.rewards.values import Values
 from ig_guardrail.errors import RequestError
 from ig_guardrail.evaluate.comparison import runner as comparison
@@ -34,6 +33,7 @@ from ig_guardrail.evaluate.replay import Audit
 from ig_guardrail.policy import load_policy
 from ig_guardrail.search.needs import INDEX
 from ig_guardrail.search.registry import METHODS
+from ig_guardrail.statistics.bootstrap import Estimate
 from ig_guardrail.types import SearchSettings
 from tests.toys import LetterCost, guardrail, letters, toy_budget, toy_policy
 from tests.unit.evaluate.records import answer

@@ -12,7 +12,7 @@ from ig_guardrail.assembly import guard
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.scripted.script import Distribution, TokenPlace, Vocabulary, words
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.integrations.langchain.text_checks import TextChecks
+from ig_guardrail.integrations.langchain.checking.text_checks import TextChecks
 from ig_guardrail.text.calls import CLOSE, OPEN, format_call
 from ig_guardrail.types import CompiledPolicy, Message
 from tests.golden.conversations import CALM, compiled

@@ -11,17 +11,18 @@ import pytest
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessageChunk, HumanMessage
 
-from ig_guardrail import ChatIGGuardrail, GuardedChatModel, reload
-from ig_guardrail.canary import Canary, place_of
+from ig_guardrail import ChatIGGuardrail, GuardedChatModel
 from ig_guardrail.engine.loading import models
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import PolicyError, RequestError
+from ig_guardrail.integrations.langchain.checking.text_checks import TextChecks
 from ig_guardrail.integrations.langchain.guard_runnable import GuardRunnable
 from ig_guardrail.integrations.langchain.middleware import GuardrailMiddleware
-from ig_guardrail.integrations.langchain.text_checks import TextChecks
 from ig_guardrail.ledger import AccountKey, MemoryLedger
 from ig_guardrail.policy import load_policy
+from ig_guardrail.rollout import reload
+from ig_guardrail.rollout.canary import Canary, place_of
 from ig_guardrail.workbench.traffic.recordings import read_recordings
 from tests.golden.conversations import CALM, POLITE, RUDE
 from tests.unit.langchain.test_reload import Said, write

@@ -18,7 +18,7 @@ from langchain_core.runnables import ConfigurableField, RunnableLambda
 from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
 from ig_guardrail.errors import EngineError, GenerationFailed
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
-from ig_guardrail.integrations.langchain.text_checks import CheckOpening, TextOpening
+from ig_guardrail.integrations.langchain.checking.text_checks import CheckOpening, TextOpening
 from ig_guardrail.search import plain
 from ig_guardrail.search.base import Search, SearchContext
 from ig_guardrail.types import Node

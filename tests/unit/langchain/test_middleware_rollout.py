@@ -11,13 +11,14 @@ import pytest
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage
 
-from ig_guardrail import ChatIGGuardrail, reload
+from ig_guardrail import ChatIGGuardrail
 from ig_guardrail.audit.files import LogFiles
 from ig_guardrail.audit.log import AuditLog
 from ig_guardrail.audit.verify import verify
 from ig_guardrail.errors import AuditError, GuardrailError
 from ig_guardrail.integrations.langchain import AnswerRefused
 from ig_guardrail.integrations.langchain.middleware import GuardrailMiddleware
+from ig_guardrail.rollout import reload
 from ig_guardrail.settings import AuditFile
 from ig_guardrail.workbench.traffic.audit_replay import replay_log
 from ig_guardrail.workbench.traffic.recordings import read_recordings

@@ -21,8 +21,8 @@ from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import CostFailure, CostTimeout, ModelError, RequestError
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
+from ig_guardrail.integrations.langchain.checking.text_checks import readings, text_checks
 from ig_guardrail.integrations.langchain.middleware import GuardrailMiddleware
-from ig_guardrail.integrations.langchain.text_checks import readings, text_checks
 from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.types import Piece, Prompt
 from tests.distributions import install

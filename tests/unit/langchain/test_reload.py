@@ -18,7 +18,7 @@ from langchain_core.language_models.chat_models import generate_from_stream
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
-from ig_guardrail import ChatIGGuardrail, GuardedChatModel, assembly, reload
+from ig_guardrail import ChatIGGuardrail, GuardedChatModel, assembly
 from ig_guardrail.assembly import guard, guard_alike
 from ig_guardrail.engine.loading import models
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
@@ -27,7 +27,8 @@ from ig_guardrail.errors import GuardrailError, PolicyError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.middleware import GuardrailMiddleware
 from ig_guardrail.policy import load_policy
-from ig_guardrail.reload import Reloading, state_of
+from ig_guardrail.rollout import reload
+from ig_guardrail.rollout.reload import Reloading, state_of
 from ig_guardrail.settings import AuditFile
 from ig_guardrail.types import CompiledPolicy
 from ig_guardrail.workbench.traffic.recordings import read_recordings

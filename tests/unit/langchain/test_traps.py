@@ -69,7 +69,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return load_policy(policy)
 
     monkeypatch.setattr(models, "load_engine", load)
-    monkeypatch.setattr("ig_guardrail.rollout.load_policy", read)
+    monkeypatch.setattr("ig_guardrail.rollout.rollout.load_policy", read)
     return log
 
 

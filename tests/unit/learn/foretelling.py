@@ -9,7 +9,7 @@ from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
 from ig_guardrail.engine.scripted.script import Distribution, TokenPlace, Vocabulary
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.learn.critic import train_critic
-from ig_guardrail.learn.data.questions import Question, Survey
+from ig_guardrail.learn.data.questions import Survey, SurveyPrompt
 from ig_guardrail.learn.heads import Trained
 from ig_guardrail.learn.sampling import SamplingPlan
 from ig_guardrail.learn.trajectories import TrajectoryRecorder
@@ -19,7 +19,9 @@ from tests.toys import LetterCost, toy_budget, toy_policy
 LENGTH = 8
 BUDGET = toy_budget("b", every=LENGTH)
 SPEECH = SamplingPlan(Sampling(temperature=1.0, top_p=1.0, seed=3, max_tokens=LENGTH), answers=6)
-ASKED = Survey(tuple(Question(f"{split} {n}", split) for split in ("train", "validation", "test") for n in range(6)))
+ASKED = Survey(
+    tuple(SurveyPrompt(f"{split} {n}", split) for split in ("train", "validation", "test") for n in range(6))
+)
 
 
 @dataclass

@@ -18,10 +18,8 @@ from ig_guardrail.engine.text.chat import chat_of
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.errors import HeadMismatch, ModelError, RequestError
 from ig_guardrail.learn import index as building
-from ig_guardrail.learn.data import documents as reading
-from ig_guardrail.learn.data.documents import SourceDocument, read_documents
 from ig_guardrail.learn.data.rows import DataError
-from ig_guardrail.learn.index import build_index, document_of, index_texts
+from ig_guardrail.learn.index import SourceDocument, build_index, document_of, index_texts, read_documents
 from ig_guardrail.policy import compile_text
 from ig_guardrail.types import CostModelSpec
 from tests.conformance.engine.tiny import tiny_weights
@@ -65,7 +63,7 @@ def test_what_cannot_be_read_as_text_is_named(tmp_path: Path) -> None:
 
 
 def test_a_corpus_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "MAX_CHARACTERS", 12)
+    monkeypatch.setattr(building, "MAX_CHARACTERS", 12)
     with pytest.raises(DataError, match="over 12 characters"):
         read_documents(files(tmp_path), "text")
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from ig_guardrail.assembly import guard
-from ig_guardrail.bootstrap import Estimate
 from ig_guardrail.cli.commands.adopt import show
 from ig_guardrail.costs.adoption import Adoption, adopted_numerics, adoption_folder, read_adoption
 from ig_guardrail.costs.catalog import build_costs
@@ -30,6 +29,7 @@ from ig_guardrail.learn.data.rows import LabelledRow
 from ig_guardrail.learn.own_heads import Lessons, split_rows
 from ig_guardrail.learn.thresholds import Calibration
 from ig_guardrail.policy import load_policy
+from ig_guardrail.statistics.bootstrap import Estimate
 from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec, Expression, Sampling
 from tests.conformance.engine.tiny import tiny_weights
 from tests.toys import ask

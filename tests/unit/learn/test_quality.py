@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ig_guardrail.binomial import proportion
 from ig_guardrail.learn.fitting.quality import ScoredSet, auc, detection_at, estimate, pair_auc, within_auc
+from ig_guardrail.statistics.binomial import proportion
 
 SCORES = st.lists(st.integers(0, 5).map(float), min_size=1, max_size=12)
 

@@ -13,7 +13,7 @@ from ig_guardrail.costs.rewards.catalog import reward_named
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.scripted.script import Distribution, TokenPlace, Vocabulary
 from ig_guardrail.errors import GuardrailError, HeadMismatch
-from ig_guardrail.learn.data.questions import Question, Survey, survey
+from ig_guardrail.learn.data.questions import Survey, SurveyPrompt, survey
 from ig_guardrail.learn.data.rows import is_reserved
 from ig_guardrail.learn.reward import train_reward
 from ig_guardrail.learn.sampling import SamplingPlan, read
@@ -22,7 +22,7 @@ from ig_guardrail.types import Prompt, Sampling
 TOY = BaseModel("0" * 64, "float64")
 SPEECH = SamplingPlan(Sampling(temperature=1.0, top_p=1.0, max_tokens=20), answers=2)
 ASKED = Survey(
-    tuple(Question(f"{split} {n % 2} {n}", split) for split in ("train", "validation", "test") for n in range(4))
+    tuple(SurveyPrompt(f"{split} {n % 2} {n}", split) for split in ("train", "validation", "test") for n in range(4))
 )
 
 
@@ -61,7 +61,7 @@ def test_answers_to_other_prompts_are_worth_less(tmp_path: Path) -> None:
     trained = train_reward(engine, ASKED, SPEECH, tmp_path / "kept", tmp_path / "reward")
     reward = reward_named(str(tmp_path / "reward"), TOY)
     said = [engine._vocabulary.ids(letter * 20) for letter in "ab"]
-    suits, strays = read(engine, Question("x 0", "test").turns, [tuple(ids) for ids in said], reward.layers)
+    suits, strays = read(engine, SurveyPrompt("x 0", "test").turns, [tuple(ids) for ids in said], reward.layers)
     high, low = reward.predict([suits, strays])
     assert high > 0 > low
     assert trained.card["quality"]["auc at 16 tokens"]["value"] == 1.0

@@ -11,11 +11,11 @@ from langchain_core.messages import AIMessage, HumanMessage
 from pydantic import BaseModel
 
 from ig_guardrail import ChatIGGuardrail, GuardedChatModel
-from ig_guardrail.hazards import HAZARDS, SEVERITY, TOOLS, severest_first
 from ig_guardrail.integrations.langchain.guard_runnable import GuardRunnable
 from ig_guardrail.integrations.langchain.middleware import GuardrailMiddleware
 from ig_guardrail.text.calls import format_call
 from ig_guardrail.types import Messages
+from ig_guardrail.types.hazards import HAZARDS, SEVERITY, TOOLS, severest_first
 from tests.unit.langchain.teller import teller
 from tests.unit.langchain.test_middleware import Said, calling, delete_file, pay
 from tests.unit.langchain.test_tools import TOOLS as READERS

@@ -8,7 +8,8 @@ import pytest
 
 from ig_guardrail.policy import compile_text, load_policy, packaged_names
 from ig_guardrail.policy.compiler import policy_in
-from ig_guardrail.policy.language import BASELINES, BUDGET, PLAIN, SEARCH, SEARCHING
+from ig_guardrail.policy.language.budgets import BUDGET
+from ig_guardrail.policy.language.search import BASELINES, PLAIN, SEARCH, SEARCHING
 from ig_guardrail.search.registry import METHODS
 from ig_guardrail.types import Budget, CostModelSpec, Expression, SearchSettings
 from tests.unit.policy.texts import VALID, compiled, edited, faults_of

@@ -20,10 +20,10 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator
 
-from ig_guardrail.fields import Section
+from ig_guardrail.fields.field import Section
 from ig_guardrail.policy import Diagnostic, compile_text
 from ig_guardrail.policy.diagnostics.diagnostic import Position, Spot
-from ig_guardrail.policy.language import POLICY
+from ig_guardrail.policy.language.policy import POLICY
 from ig_guardrail.policy.reference.json_schema import json_schema
 from ig_guardrail.policy.waivers import LANGUAGE as WAIVERS
 from ig_guardrail.policy.waivers import read_waivers

@@ -15,7 +15,8 @@ from ig_guardrail.policy.inheritance.charging import scores_as_much
 from ig_guardrail.policy.inheritance.origins import flat, origins
 from ig_guardrail.policy.inheritance.parents import MOST
 from ig_guardrail.policy.inheritance.tightening import FREE
-from ig_guardrail.policy.language import BUDGET, POLICY
+from ig_guardrail.policy.language.budgets import BUDGET
+from ig_guardrail.policy.language.policy import POLICY
 from ig_guardrail.types import CompiledPolicy
 
 HEAD = "apiVersion: ig-guardrail/v1\nkind: SafetyPolicy\nmetadata: {name: child, version: 1.0.0}\n"

@@ -15,12 +15,13 @@ from jsonschema import Draft7Validator
 from jsonschema.exceptions import best_match
 
 from ig_guardrail.costs.kinds.registry import KINDS
-from ig_guardrail.hazards import HAZARDS
 from ig_guardrail.policy import packaged_names
-from ig_guardrail.policy.language import COST_MODEL, NOTES
+from ig_guardrail.policy.language.budgets import COST_MODEL
+from ig_guardrail.policy.language.names import NOTES
 from ig_guardrail.policy.reference.json_schema import json_schema
 from ig_guardrail.policy.reference.page import reference
 from ig_guardrail.policy.validation.presence import offered_names
+from ig_guardrail.types.hazards import HAZARDS
 from tests.unit.policy.corpus.bases import all_sections, grown
 
 SCHEMA: dict[str, Any] = json.loads(json_schema())

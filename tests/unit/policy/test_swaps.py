@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ig_guardrail.counterfactual import read_swaps
 from ig_guardrail.policy import check_files, compile_text, load_policy
 from ig_guardrail.policy.validation.substitutions import MOST
+from ig_guardrail.text.counterfactual import read_swaps
 from tests.unit.policy.texts import VALID, compiled, edited
 
 KIN = {"kin": {"nouns": [["sister", "brother"]]}}

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from ig_guardrail.counterfactual import paired, swap_words
 from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.scripted.script import Distribution, TokenPlace, Vocabulary
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.search.base import Search, SearchContext
+from ig_guardrail.text.counterfactual import paired, swap_words
 from ig_guardrail.types import Message, Receipt, Sampling, SearchSettings
 from tests.toys import toy_policy
 

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ig_guardrail.counterfactual import paired
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.scripted.script import Distribution, TokenPlace, Vocabulary
 from ig_guardrail.errors import StrategyError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.search.fairness.contexts import Verified, VerifiedToken, VerifierContexts
+from ig_guardrail.text.counterfactual import paired
 from ig_guardrail.types import Append, Node, Sampling, Together
 from tests.examples import examples
 from tests.unit.search.clerks import END, FAIR, PIECES, SAME, SWAP, Clerk, Law, found, rail

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ig_guardrail.search.base import SearchContext
+from ig_guardrail.search.drawing.ranking import Candidate, acceptable, rank, repeated_trigrams
+from ig_guardrail.search.drawing.steering import Steering
+from ig_guardrail.search.drawing.widening import frequency_penalty
 from ig_guardrail.search.plain import search as plain
-from ig_guardrail.search.ranking import Candidate, acceptable, rank, repeated_trigrams
-from ig_guardrail.search.steering import Steering
-from ig_guardrail.search.widening import frequency_penalty
 from ig_guardrail.types import (
     Accepted,
     Append,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ig_guardrail.search.dice import drawn, uniform
+from ig_guardrail.search.drawing.dice import drawn, uniform
 from ig_guardrail.search.fairness.contexts import VerifiedToken
 from ig_guardrail.search.fairness.token_verifier import TokenVerifier, normal, speculative, target
 from ig_guardrail.types import Node

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from ig_guardrail.canary import Canary
 from ig_guardrail.drive.records.auditor import Auditor
 from ig_guardrail.engine.loading import models
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
@@ -18,6 +17,7 @@ from ig_guardrail.integrations.openai_server.served import ServedModel
 from ig_guardrail.integrations.openai_server.server import Server
 from ig_guardrail.integrations.openai_server.settings.serve_config import ServeConfig
 from ig_guardrail.ledger import SQLiteLedger
+from ig_guardrail.rollout.canary import Canary
 from ig_guardrail.settings import AuditFile
 from ig_guardrail.spec import GuardrailSpec
 from tests.golden.conversations import CALM, POLITE

@@ -47,7 +47,7 @@ def calibrate_command(
     """
     from ig_guardrail.policy import load_policy
     from ig_guardrail.policy.calibration import basis_of
-    from ig_guardrail.spec import folder_of
+    from ig_guardrail.policy.sources import folder_of
     from ig_guardrail.workbench.traffic.calibrate import as_lines, budget_of, calibrate_budget
 
     compiled = load_policy(policy)
@@ -84,7 +84,7 @@ def _peaks(
     policy: str, compiled: CompiledPolicy, budget: Budget, files: list[Path], model: str | None, device: str
 ) -> list[AnswerPeaks]:
     """Of each file: recordings as they are, texts scored on one bench."""
-    from ig_guardrail.spec import folder_of
+    from ig_guardrail.policy.sources import folder_of
     from ig_guardrail.workbench.traffic.bench import open_bench
     from ig_guardrail.workbench.traffic.calibrate import peaks_of_recordings, peaks_of_texts
     from ig_guardrail.workbench.traffic.recordings import are_recordings
@@ -102,7 +102,7 @@ def _peaks(
 def _restate(policy: str, compiled: CompiledPolicy, budget: Budget, peaks: AnswerPeaks) -> None:
     """Bring an older claim up to date, whose number and cost models are as they were."""
     from ig_guardrail.policy.calibration import basis_of
-    from ig_guardrail.spec import folder_of
+    from ig_guardrail.policy.sources import folder_of
     from ig_guardrail.workbench.traffic.rewrite import claim_in
 
     claim = claim_in(Path(policy).read_bytes().decode(), budget.id)

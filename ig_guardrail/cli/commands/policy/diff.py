@@ -64,7 +64,7 @@ def diff_command(
 def _replayed(a: str, b: str, on: Path) -> ReplayReport:
     """Both policies on recordings."""
     from ig_guardrail.policy import load_policy
-    from ig_guardrail.spec import folder_of
+    from ig_guardrail.policy.sources import folder_of
     from ig_guardrail.workbench.traffic.recordings import read_recordings
     from ig_guardrail.workbench.traffic.replay import PolicyReplay, replay
 

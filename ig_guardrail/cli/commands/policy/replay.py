@@ -63,7 +63,8 @@ def replay_command(
     Exit code 0; 1: more flips than --most-flips, or nothing could be judged; 2: an error.
     """
     from ig_guardrail.policy import load_policy
-    from ig_guardrail.spec import GuardrailSpec, folder_of
+    from ig_guardrail.policy.sources import folder_of
+    from ig_guardrail.spec import GuardrailSpec
     from ig_guardrail.workbench.traffic.recordings import read_recordings
     from ig_guardrail.workbench.traffic.replay import PolicyReplay, replay
     from ig_guardrail.workbench.traffic.replay_report import as_json, as_junit, as_text, fails

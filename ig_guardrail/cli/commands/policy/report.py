@@ -44,7 +44,7 @@ def report_command(
     """
     from ig_guardrail.cli.writers import printable
     from ig_guardrail.policy import load_policy
-    from ig_guardrail.spec import folder_of
+    from ig_guardrail.policy.sources import folder_of
     from ig_guardrail.workbench.rollout import report as written
     from ig_guardrail.workbench.rollout.answers import read_answers
     from ig_guardrail.workbench.rollout.figures import canary_report, shadow_report

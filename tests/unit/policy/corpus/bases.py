@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from functools import cache
 from importlib import resources
 
-from ig_guardrail.fields import ListOf, MapOf, OneOf, Section
+from ig_guardrail.fields.field import ListOf, MapOf, OneOf, Section
 from ig_guardrail.policy import compile_text, packaged_names
-from ig_guardrail.policy.language import COST_MODEL, POLICY
+from ig_guardrail.policy.language.budgets import COST_MODEL
+from ig_guardrail.policy.language.policy import POLICY
 from ig_guardrail.policy.reference.text import EXAMPLE
 from tests.unit.policy.corpus.places import Place, places, sections, with_entry
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from ig_guardrail.fields import (
+from ig_guardrail.fields.field import (
     BooleanKind,
     ChoiceKind,
     ExpressionKind,
@@ -28,10 +28,11 @@ from ig_guardrail.fields import (
     ShortForm,
     TextKind,
 )
-from ig_guardrail.hazards import ALIASES, HAZARDS
 from ig_guardrail.policy.expression import FUNCTIONS
-from ig_guardrail.policy.language import NOTES, POLICY
+from ig_guardrail.policy.language.names import NOTES
+from ig_guardrail.policy.language.policy import POLICY
 from ig_guardrail.policy.validation.presence import offered_names
+from ig_guardrail.types.hazards import ALIASES, HAZARDS
 from tests.unit.policy.corpus.bases import all_sections
 from tests.unit.policy.corpus.places import Place, places, sections, with_entry, without
 

@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from ig_guardrail.fields import HazardKind, HazardsKind, Kind, ListOf, MapOf, OneOf, Section, ShortForm
-from ig_guardrail.policy.language import NOTES
+from ig_guardrail.fields.field import HazardKind, HazardsKind, Kind, ListOf, MapOf, OneOf, Section, ShortForm
+from ig_guardrail.policy.language.names import NOTES
 
 Path: TypeAlias = tuple[str | int, ...]
 

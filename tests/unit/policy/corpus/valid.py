@@ -11,9 +11,9 @@ from typing import Any
 
 import yaml
 
-from ig_guardrail.fields import ChoiceKind, Field, HazardKind, IntegerKind, Kind, NumberKind, TextKind
-from ig_guardrail.hazards import ALIASES
-from ig_guardrail.policy.language import OWN
+from ig_guardrail.fields.field import ChoiceKind, Field, HazardKind, IntegerKind, Kind, NumberKind, TextKind
+from ig_guardrail.policy.language.names import OWN
+from ig_guardrail.types.hazards import ALIASES
 from tests.unit.policy.corpus.places import Place, places, sections, with_entry, without
 
 

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from ig_guardrail.fields import BooleanKind, ChoiceKind, HazardKind, Section
+from ig_guardrail.fields.field import BooleanKind, ChoiceKind, HazardKind, Section
 from ig_guardrail.policy.compiler import compile_text
-from ig_guardrail.policy.language import BUDGET, COST_MODEL, POLICY, PROMPT, SEARCH, TOOLS
+from ig_guardrail.policy.language.budgets import BUDGET, COST_MODEL, PROMPT
+from ig_guardrail.policy.language.policy import POLICY
+from ig_guardrail.policy.language.search import SEARCH
+from ig_guardrail.policy.language.tools import TOOLS
 from ig_guardrail.workbench.editor.completion import Completion, complete
 from ig_guardrail.workbench.editor.document import Document
 from ig_guardrail.workbench.editor.places import leaves

@@ -13,7 +13,7 @@ from ig_guardrail.workbench.editor.document import Document, Texts
 from ig_guardrail.workbench.editor.findings import find
 from ig_guardrail.workbench.editor.hover import hover
 from ig_guardrail.workbench.editor.names import definitions, policies, references, renamed
-from ig_guardrail.workbench.editor.outline import Span
+from ig_guardrail.workbench.editor.outline import CharacterSpan
 from tests.unit.workbench.editor.texts import CASES, POLICY, at_cursor, none
 
 BOTH = {"bank.yaml": POLICY, "bank_test.yaml": CASES}
@@ -23,7 +23,7 @@ def among(files: dict[str, str]) -> Texts:
     return lambda path: files.get(Path(path).name)
 
 
-def shown(found: list[tuple[Document, Span]]) -> list[tuple[str, int, str]]:
+def shown(found: list[tuple[Document, CharacterSpan]]) -> list[tuple[str, int, str]]:
     """File, line from 1, and the characters there."""
     return [
         (Path(home.path).name, home.text.count("\n", 0, span.start) + 1, home.text[span.start : span.end])

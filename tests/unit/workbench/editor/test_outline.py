@@ -10,7 +10,7 @@ import pytest
 from ig_guardrail.policy.yaml.decoding import LINE_BREAK
 from ig_guardrail.policy.yaml.reader import read
 from ig_guardrail.policy.yaml.tree import Scalar, Table, YamlNode
-from ig_guardrail.workbench.editor.outline import Node, outline
+from ig_guardrail.workbench.editor.outline import OutlineNode, outline
 from tests.unit.workbench.editor.texts import CASES, POLICY
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -45,7 +45,7 @@ def expected(tree: YamlNode, lines: list[int]) -> Any:
     return [expected(one, lines) for one in getattr(tree, "items", ())]
 
 
-def seen(node: Node | None) -> Any:
+def seen(node: OutlineNode | None) -> Any:
     if node is None:
         return None
     if node.kind == "scalar":
@@ -74,7 +74,7 @@ def test_a_sound_file_reads_as_the_parser_reads_it(name: str) -> None:
     assert seen(outline(text)) == expected(parsed.tree, lines)
 
 
-def shape(node: Node | None) -> Any:
+def shape(node: OutlineNode | None) -> Any:
     if node is None or node.kind == "scalar":
         return node.text if node is not None else None
     if node.kind == "map":

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from ig_guardrail.binomial import proportion
 from ig_guardrail.errors import RequestError
+from ig_guardrail.statistics.binomial import proportion
 from ig_guardrail.stream.receipt import as_json, text_sha256
 from ig_guardrail.stream.recording import Recording, ShadowAccount
 from ig_guardrail.types import Receipt

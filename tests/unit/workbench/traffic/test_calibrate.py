@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ig_guardrail.binomial import most_touched
 from ig_guardrail.errors import GuardrailError, PolicyError, RequestError
 from ig_guardrail.policy import compile_text
+from ig_guardrail.statistics.binomial import most_touched
 from ig_guardrail.types import Budget
 from ig_guardrail.workbench.traffic.bench import bench_of_words
 from ig_guardrail.workbench.traffic.calibrate import (

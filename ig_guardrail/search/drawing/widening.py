@@ -20,9 +20,9 @@ from itertools import takewhile
 from typing import Any
 
 from ig_guardrail.search.base import SearchContext
-from ig_guardrail.search.ranking import Candidate, acceptable, rank, too_short
-from ig_guardrail.search.round import Round
-from ig_guardrail.search.steering import Steering
+from ig_guardrail.search.drawing.ranking import Candidate, acceptable, rank, too_short
+from ig_guardrail.search.drawing.round import Round
+from ig_guardrail.search.drawing.steering import Steering
 from ig_guardrail.types import (
     Accepted,
     Append,

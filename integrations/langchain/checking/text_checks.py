@@ -15,7 +15,6 @@ from typing_extensions import override
 
 from ig_guardrail.assembly import guard_text
 from ig_guardrail.budget import BudgetRule, BudgetState, SafetyState, charge, settle
-from ig_guardrail.canary import Canary
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.catalog import build_costs, reads_text
 from ig_guardrail.costs.combine import evaluate, hazards_behind, pick
@@ -31,9 +30,10 @@ from ig_guardrail.errors import EngineError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.ledger import Ledger, ledger_at
 from ig_guardrail.policy import load_policy
-from ig_guardrail.rollout import Rollout
+from ig_guardrail.policy.sources import folder_of
+from ig_guardrail.rollout.canary import Canary
+from ig_guardrail.rollout.rollout import Rollout
 from ig_guardrail.settings import AuditFile, audit_file
-from ig_guardrail.spec import folder_of
 from ig_guardrail.text.calls import format_call
 from ig_guardrail.types import Budget, Charge, CompiledPolicy, Measure, Piece, Prompt, Role, Sampling
 

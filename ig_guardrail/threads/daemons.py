@@ -1,4 +1,4 @@
-"""Threads that the process may leave at any time, and locks that a forked process has to itself.
+"""Threads that the process may leave at any time.
 
 A daemon thread that works in C++ while the interpreter ends is made to exit as soon as it wants to go on in Python. C++
 takes that for an error, and aborts the process with exit code 134. So before the interpreter ends, the threads of this
@@ -15,9 +15,7 @@ import os
 import sys
 import threading
 import time
-import weakref
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import Any
 
 PROMPT_S = 0.1  # in which a thread that is not busy ends
@@ -33,58 +31,6 @@ class Daemon(threading.Thread):
         super().__init__(target=work, args=args, name=name, daemon=True)
         self.end = end
         self.start()
-
-
-class ForkSafeLock:
-    """A lock, as a context manager. What a thread of the parent holds while a process forks, nobody holds in the child.
-
-    make: `threading.RLock`, where a thread may enter it again
-    """
-
-    def __init__(self, make: Callable[[], Any] = threading.Lock) -> None:
-        self._make = make
-        self._lock = make()
-        _TURNS.add(self)
-
-    def __enter__(self) -> None:
-        self.take()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.give()
-
-    def take(self, wait: bool = True) -> bool:
-        """Hold the lock: wait for it, or say False where another thread holds it."""
-        return bool(self._lock.acquire(blocking=wait))
-
-    def give(self) -> None:
-        """Let the lock go."""
-        self._lock.release()
-
-    def renew(self) -> None:
-        """Be free; for a process that was just forked and has one thread."""
-        self._lock = self._make()
-
-
-class Home:
-    """The process in which something was made."""
-
-    def __init__(self) -> None:
-        self._process = os.getpid()
-
-    @property
-    def left(self) -> bool:
-        """Whether this is another process, forked from that one."""
-        return os.getpid() != self._process
-
-
-_TURNS: weakref.WeakSet[ForkSafeLock] = weakref.WeakSet()  # process-wide, as a fork is
-
-
-def _renew() -> None:
-    for turn in list(_TURNS):
-        turn.renew()
 
 
 def _rest() -> None:
@@ -123,6 +69,4 @@ def _let_rest() -> None:
         loaded._ZSt13set_terminatePFvvE(ctypes.cast(ctypes.CDLL(None).pause, ctypes.c_void_p))
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew)
 atexit.register(_rest)

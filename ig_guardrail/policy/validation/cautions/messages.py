@@ -7,13 +7,13 @@ import unicodedata
 from collections.abc import Iterator
 from itertools import permutations
 
-from ig_guardrail.hazards import EVERY, TOOLS, covers
-from ig_guardrail.languages import COMMON, told_apart
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spot, Steps, listed, quoted
 from ig_guardrail.policy.draft import PolicyDraft
 from ig_guardrail.policy.validation.semantics import formulas, hazards_scored, pattern_texts
 from ig_guardrail.policy.yaml.tree import Scalar
 from ig_guardrail.types import PARTS
+from ig_guardrail.types.hazards import EVERY, TOOLS, covers
+from ig_guardrail.types.languages import COMMON, told_apart
 
 _LEFT_OPEN = re.compile(
     r"\{\{.*?\}\}|\$\{\w+\}|\{\w*\}|%\(?\w*\)?s\b|<[A-Za-z][\w -]*>|\[(?i:insert|your|company|name)[\w ]*\]"

@@ -14,10 +14,10 @@ from langchain_core.messages import AIMessage, BaseMessage
 from pydantic import BaseModel
 
 from ig_guardrail.errors import RequestError
+from ig_guardrail.integrations.langchain.checking.text_checks import BudgetCheck, TextChecks, readings
 from ig_guardrail.integrations.langchain.messages.blocks import RECORD
 from ig_guardrail.integrations.langchain.messages.content import ContentReader, not_text, strings_in
 from ig_guardrail.integrations.langchain.messages.conversation import CALLS
-from ig_guardrail.integrations.langchain.text_checks import BudgetCheck, TextChecks, readings
 
 MIRRORS = CALLS | {"tool_call_chunk", "invalid_tool_call", "function_call", "input_json_delta", "redacted_thinking"}
 BESIDE = ("reasoning_content", "reasoning", "refusal", "function_call")  # what hosts put beside the content

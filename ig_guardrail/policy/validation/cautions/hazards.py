@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from difflib import SequenceMatcher
 
 from ig_guardrail.costs.kinds.registry import KINDS
-from ig_guardrail.hazards import ALIASES, EVERY, HAZARDS, covers, spelled_out
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Steps, listed, quoted
 from ig_guardrail.policy.draft import PolicyDraft
 from ig_guardrail.policy.validation.otherwise import chain_of
 from ig_guardrail.policy.validation.semantics import budgets, formulas, hazards_scored, model_names, name_spot
+from ig_guardrail.types.hazards import ALIASES, EVERY, HAZARDS, covers, spelled_out
 
 ALIKE = 0.8  # of two names; 1: equal
 _MEANINGS = {meaning: name for name, meaning in HAZARDS.items()}

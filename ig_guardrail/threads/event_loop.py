@@ -10,7 +10,8 @@ from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeAlias, TypeVar
 
-from ig_guardrail.threads import Daemon, ForkSafeLock, Home
+from ig_guardrail.threads.daemons import Daemon
+from ig_guardrail.threads.locks import ForkSafeLock, Home
 
 Result = TypeVar("Result")
 

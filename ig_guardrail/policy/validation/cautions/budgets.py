@@ -9,15 +9,15 @@ from typing import Any
 
 from ig_guardrail.budget import EXACT, exact
 from ig_guardrail.costs.kinds.registry import KINDS
-from ig_guardrail.hazards import spelled_out
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, Steps, listed, quoted
 from ig_guardrail.policy.draft import PolicyDraft
 from ig_guardrail.policy.expression import Formula, written
-from ig_guardrail.policy.language import BUDGET
+from ig_guardrail.policy.language.budgets import BUDGET
 from ig_guardrail.policy.ranges import as_written
+from ig_guardrail.policy.validation.cautions.effects import reach, threshold
 from ig_guardrail.policy.validation.semantics import budgets, formulas, hazards_scored, name_spot
-from ig_guardrail.policy.validation.warnings import reach, threshold
 from ig_guardrail.types import Expression
+from ig_guardrail.types.hazards import spelled_out
 
 LONGEST_ANSWER = 4096  # tokens; an answer has 256 unless more are asked for
 MOST_MATCHES = 20

@@ -11,7 +11,7 @@ from itertools import chain, pairwise
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, Steps, quoted
 from ig_guardrail.policy.draft import PolicyDraft
 from ig_guardrail.policy.validation import regex
-from ig_guardrail.policy.validation.borders import EVERYWHERE, NONE, Sides, Walk
+from ig_guardrail.policy.validation.cautions.borders import EVERYWHERE, NONE, Sides, Walk
 from ig_guardrail.policy.validation.patterns import border_at_letter, least_length, matches
 from ig_guardrail.policy.validation.regex import Asserts, Either, Part, Reads, Repeat, branches, parsed, spread, widths
 from ig_guardrail.policy.validation.semantics import model_names, pattern_texts

@@ -16,8 +16,8 @@ from ig_guardrail.drive.records.receipts import now
 from ig_guardrail.drive.records.recorder import denied_candidates, policy_facts, tracks_of
 from ig_guardrail.drive.scoring.cost_registry import CostRegistry
 from ig_guardrail.drive.usage import DeniedDraft
-from ig_guardrail.integrations.langchain.answer_check import Refusal
-from ig_guardrail.integrations.langchain.text_checks import BudgetCheck, PromptScore, TextChecks
+from ig_guardrail.integrations.langchain.checking.answer_check import Refusal
+from ig_guardrail.integrations.langchain.checking.text_checks import BudgetCheck, PromptScore, TextChecks
 from ig_guardrail.ledger import AccountKey
 from ig_guardrail.policy.expression import written
 from ig_guardrail.stream.recording import RecordedModel, RecordedPrompt, Recording

@@ -9,14 +9,14 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Generic, Self
 
-from ig_guardrail.canary import Arm, Canary
 from ig_guardrail.drive.failures import ours
 from ig_guardrail.errors import PolicyError
 from ig_guardrail.ledger import AccountKey
 from ig_guardrail.policy import load_policy
-from ig_guardrail.reload import Opened, Reloading, Seen, path_of, state_of
-from ig_guardrail.spec import folder_of
-from ig_guardrail.threads import ForkSafeLock
+from ig_guardrail.policy.sources import folder_of
+from ig_guardrail.rollout.canary import Canary, PolicyArm
+from ig_guardrail.rollout.reload import Opened, Reloading, Seen, path_of, state_of
+from ig_guardrail.threads.locks import ForkSafeLock
 from ig_guardrail.types import CompiledPolicy
 
 LOG = logging.getLogger(__name__)
@@ -38,16 +38,16 @@ class Rollout(ABC, Generic[Opened]):
         canary: Canary | None = None,
         reload: bool = False,
     ) -> None:
-        self._sources: dict[Arm, str | Path | CompiledPolicy] = {"stable": policy}
+        self._sources: dict[PolicyArm, str | Path | CompiledPolicy] = {"stable": policy}
         if canary is not None:
             self._sources["canary"] = canary.policy
         self._canary, self._reload = canary, reload
         self._lock = ForkSafeLock(threading.RLock)
-        self._policies: dict[Arm, CompiledPolicy] = {}
-        self._seen: dict[Arm, Seen] = {}
-        self._opened: dict[Arm, Opened] = {}
-        self._reloading: dict[Arm, Reloading[Opened]] = {}
-        self._faults: dict[Arm, str] = {}
+        self._policies: dict[PolicyArm, CompiledPolicy] = {}
+        self._seen: dict[PolicyArm, Seen] = {}
+        self._opened: dict[PolicyArm, Opened] = {}
+        self._reloading: dict[PolicyArm, Reloading[Opened]] = {}
+        self._faults: dict[PolicyArm, str] = {}
 
     @abstractmethod
     def _open_under(self, policy: CompiledPolicy, folder: Path | None, arm: str, beside: Opened | None) -> Opened:
@@ -80,7 +80,7 @@ class Rollout(ABC, Generic[Opened]):
             return await asyncio.to_thread(self.current, payer)
         return self._opened[arm]
 
-    def hold(self, arm: Arm, policy: CompiledPolicy, fault: str | None = None) -> None:
+    def hold(self, arm: PolicyArm, policy: CompiledPolicy, fault: str | None = None) -> None:
         """Hold requests of an arm that begin later to a policy that was read elsewhere, tried as at start-up.
 
         One that is refused leaves the last good one in force, is logged, and stands in `fault`.
@@ -106,10 +106,10 @@ class Rollout(ABC, Generic[Opened]):
         faults += self._faults.values()
         return "\n".join(faults) or None
 
-    def _arm(self, payer: AccountKey) -> Arm:
+    def _arm(self, payer: AccountKey) -> PolicyArm:
         return "stable" if self._canary is None else self._canary.arm_of(payer.conversation, payer.tenant)
 
-    def _policy_of(self, arm: Arm) -> CompiledPolicy:
+    def _policy_of(self, arm: PolicyArm) -> CompiledPolicy:
         with self._lock:
             if arm in self._reloading:
                 return self._reloading[arm].current().policy
@@ -125,20 +125,20 @@ class Rollout(ABC, Generic[Opened]):
         if self._opened:
             return
         policies = {arm: self._policy_of(arm) for arm in self._sources}
-        opened: dict[Arm, Opened] = {}
+        opened: dict[PolicyArm, Opened] = {}
         for arm, policy in policies.items():
             opened[arm] = self._opened_for(arm, policy, opened.get("stable"))
         if self._reload:
             self._reloading = {arm: self._following(arm, one) for arm, one in opened.items()}
         self._opened = opened
 
-    def _following(self, arm: Arm, opened: Opened) -> Reloading[Opened]:
+    def _following(self, arm: PolicyArm, opened: Opened) -> Reloading[Opened]:
         def remake(old: Opened, policy: CompiledPolicy) -> Opened:
             return self._opened_for(arm, policy, old)
 
         return Reloading(path_of(self._sources[arm]), opened, self._seen[arm], remake)
 
-    def _opened_for(self, arm: Arm, policy: CompiledPolicy, beside: Opened | None) -> Opened:
+    def _opened_for(self, arm: PolicyArm, policy: CompiledPolicy, beside: Opened | None) -> Opened:
         """With a canary, a policy must bear the name of the one beside it."""
         if self._canary is not None and beside is not None:
             demand_same_name(policy, beside.policy)

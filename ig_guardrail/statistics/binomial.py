@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.bootstrap import Estimate
+from ig_guardrail.statistics.bootstrap import Estimate
 
 
 def proportion(count: int, total: int, confidence: float = 0.95) -> Estimate:

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from ig_guardrail.errors import RequestError
 from ig_guardrail.types import CompiledPolicy
 
-Arm: TypeAlias = Literal["stable", "canary"]
+PolicyArm: TypeAlias = Literal["stable", "canary"]
 Naming: TypeAlias = Literal["conversation", "tenant"]
 
 
@@ -44,7 +44,7 @@ class Canary:
                 fix=f"write one of {', '.join(get_args(Naming))}",
             )
 
-    def arm_of(self, conversation: str | None, tenant: str | None) -> Arm:
+    def arm_of(self, conversation: str | None, tenant: str | None) -> PolicyArm:
         """Under which policy a request is answered. With equal names it is always the same."""
         name = tenant if self.by == "tenant" else conversation
         if name is None:

@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain
 
-from ig_guardrail.hazards import EVERY, covers
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Steps, listed, quoted
 from ig_guardrail.policy.draft import PolicyDraft, search_settings
 from ig_guardrail.policy.expression import Formula
-from ig_guardrail.policy.language import BUDGET, COST_MODEL
+from ig_guardrail.policy.language.budgets import BUDGET, COST_MODEL
 from ig_guardrail.policy.ranges import SCORES, SILENT, Interval, as_written, range_of
 from ig_guardrail.policy.validation.otherwise import chain_of
 from ig_guardrail.policy.validation.semantics import budgets, formulas, model_names, name_spot
+from ig_guardrail.types.hazards import EVERY, covers
 
 
-def check_cautions(draft: PolicyDraft) -> tuple[Diagnostic, ...]:
+def effect_cautions(draft: PolicyDraft) -> tuple[Diagnostic, ...]:
     """Every warning about a draft without errors."""
     return tuple(
         chain.from_iterable(

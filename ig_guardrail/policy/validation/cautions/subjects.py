@@ -6,17 +6,17 @@ from itertools import chain
 
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic
 from ig_guardrail.policy.draft import PolicyDraft
-from ig_guardrail.policy.validation.budget_cautions import budget_cautions
-from ig_guardrail.policy.validation.hazard_cautions import hazard_cautions
-from ig_guardrail.policy.validation.message_cautions import message_cautions
-from ig_guardrail.policy.validation.pattern_cautions import pattern_cautions
-from ig_guardrail.policy.validation.setting_cautions import setting_cautions
-from ig_guardrail.policy.validation.tool_cautions import tool_cautions
-from ig_guardrail.policy.validation.warnings import check_cautions
+from ig_guardrail.policy.validation.cautions.budgets import budget_cautions
+from ig_guardrail.policy.validation.cautions.effects import effect_cautions
+from ig_guardrail.policy.validation.cautions.hazards import hazard_cautions
+from ig_guardrail.policy.validation.cautions.messages import message_cautions
+from ig_guardrail.policy.validation.cautions.patterns import pattern_cautions
+from ig_guardrail.policy.validation.cautions.settings import setting_cautions
+from ig_guardrail.policy.validation.cautions.tools import tool_cautions
 
 BESIDE = frozenset({"P034", "P035", "P040", "P041"})  # faults that leave every value sound
 _SUBJECTS = (
-    check_cautions,
+    effect_cautions,
     budget_cautions,
     hazard_cautions,
     pattern_cautions,

@@ -13,7 +13,7 @@ from ig_guardrail.drive.failures import ours
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.policy import load_policy
 from ig_guardrail.policy.check import files_behind
-from ig_guardrail.threads import ForkSafeLock
+from ig_guardrail.threads.locks import ForkSafeLock
 from ig_guardrail.types import CompiledPolicy
 
 LOG = logging.getLogger(__name__)

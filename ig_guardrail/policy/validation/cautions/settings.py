@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ig_guardrail.costs.kinds.registry import KINDS
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, quoted
 from ig_guardrail.policy.draft import PolicyDraft, search_settings, strategy_of
-from ig_guardrail.policy.language import PLAIN
+from ig_guardrail.policy.language.search import PLAIN
 from ig_guardrail.policy.validation.semantics import model_names
 
 OF_SEARCHES = ("mode", "candidates", "beams", "retries", "trigger", "accept", "penalty", "shortest", "steer")

@@ -1,0 +1,41 @@
+"""Names, numbers and notes that many sections take."""
+
+from __future__ import annotations
+
+from ig_guardrail.costs.kinds.base import PRINTABLE
+from ig_guardrail.fields.field import Field, FormatKind, MapOf, NumberKind, TextKind
+from ig_guardrail.policy.expression import FUNCTIONS
+from ig_guardrail.types.languages import normal_tag
+
+NAME = FormatKind("a name", r"[a-z][a-z0-9-]{0,63}", "support-bot")
+BUDGET_ID = FormatKind("a name", NAME.pattern, "harmful-help")
+MODEL_NAME = FormatKind("a name", r"[a-z][a-z0-9_-]{0,63}", "help", reserved=FUNCTIONS)
+VERSION = FormatKind("a version of three numbers", r"(?:0|[1-9][0-9]{0,5})(?:\.(?:0|[1-9][0-9]{0,5})){2}", "1.0.0")
+SWAP = FormatKind(
+    "the name of a packaged swap, or the path of a lexicon that contains `/`",
+    rf"[a-z][a-z -]{{0,63}}|{PRINTABLE}{{0,500}}/{PRINTABLE}{{0,500}}",
+    "gender",
+)
+LANGUAGE = FormatKind(
+    "a language tag",
+    r"[A-Za-z]{2,3}(?:[-_][A-Za-z]{4})?(?:[-_](?:[A-Za-z]{2}|[0-9]{3}))?",
+    "pt-BR",
+    normal=normal_tag,
+)
+
+# For readers alone: they are in no normal form and no hash. Keys that begin with `x-` hold whatever their author likes.
+NOTES = {
+    "description": Field(TextKind(2000), "what it is for", "For the shop."),
+    "labels": Field(
+        MapOf(FormatKind("a label", r"[A-Za-z0-9][A-Za-z0-9._/-]{0,63}", "team"), TextKind(200), 0, 64),
+        "what sorts it, for other programs",
+        "{team: shop}",
+    ),
+}
+OWN = "x-"
+
+TOOL = FormatKind("a tool's name, with `*` for any characters", r"[A-Za-z0-9_.*-]{1,128}", "delete_*")
+
+THRESHOLD = NumberKind(
+    0, 1, "score", why="scores lie between 0 (harmless) and 1 (harmful)", help="write a share of 1: for 50 percent, 0.5"
+)

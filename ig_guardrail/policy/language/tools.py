@@ -1,0 +1,53 @@
+"""Which tools a model may call, and how."""
+
+from __future__ import annotations
+
+from ig_guardrail.fields.field import Field, FormatKind, IntegerKind, ListOf, NumberKind, RegexKind, Section, TextKind
+from ig_guardrail.policy.language.names import BUDGET_ID, TOOL
+
+ARGUMENT = FormatKind("the name of an argument", r"[A-Za-z_][A-Za-z0-9_.-]{0,127}", "amount")
+_LIMIT = NumberKind(-1e15, 1e15, "the argument's own unit")
+
+ARGUMENT_RULE = Section(
+    "an argument rule",
+    {
+        "tool": Field(TOOL, "the tools it is for", '"transfer*"', default="*"),
+        "argument": Field(ARGUMENT, "which argument it limits, where a call has it", "amount", required=True),
+        "matches": Field(RegexKind(1000), "what the whole text must match, in RE2's syntax", "'docs/[a-z]+'"),
+        "least": Field(_LIMIT, "the lowest number it may be", "1"),
+        "most": Field(_LIMIT, "the highest number it may be", "100"),
+        "one_of": Field(ListOf(TextKind(1000), 1, 1000, unique=True), "the texts it may be", "[read, list]"),
+    },
+)
+
+CALL_LIMIT = Section(
+    "a limit of calls",
+    {
+        "id": Field(BUDGET_ID, "how receipts and errors call it", "payments", required=True),
+        "tool": Field(TOOL, "the tools it is for, together", '"pay*"', required=True),
+        "calls": Field(
+            IntegerKind(0, 1_000_000, "calls"), "how many of them a conversation may hold", "3", required=True
+        ),
+    },
+)
+
+TOOLS = Section(
+    "the tool rules",
+    {
+        "allow": Field(
+            ListOf(TOOL, 1, 1000, unique=True),
+            "the only tools that may be called",
+            '[search, "read_*"]',
+            computed="every tool that is not denied",
+        ),
+        "deny": Field(ListOf(TOOL, 1, 1000, unique=True), "tools that may not be called", '["delete_*"]'),
+        "arguments": Field(
+            ListOf(ARGUMENT_RULE, 1, 1000),
+            "what arguments must be",
+            '[{tool: "transfer*", argument: amount, least: 0, most: 100}]',
+        ),
+        "limits": Field(
+            ListOf(CALL_LIMIT, 1, 64), "how often tools may be called", '[{id: payments, tool: "pay*", calls: 3}]'
+        ),
+    },
+)

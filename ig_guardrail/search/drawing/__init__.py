@@ -1,0 +1,1 @@
+"""What the methods draw with: rows, rounds and widened blocks, and the order and preference among candidates."""

@@ -1,0 +1,1 @@
+"""Figures with intervals: for measures on drawn prompts, and for shares of answers."""

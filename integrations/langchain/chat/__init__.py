@@ -1,0 +1,1 @@
+"""What `ChatIGGuardrail` is built on: its settings, and the guardrail that they open."""
