@@ -58,13 +58,25 @@ def test_a_refusal_has_none() -> None:
     assert "logprobs" not in model({(0, 0): CALM}).invoke("Go.").response_metadata
 
 
-def test_a_stream_tells_them_once_with_its_last_chunk() -> None:
+def test_a_stream_tells_them_with_the_text_that_they_are_of() -> None:
     chunks = list(model({(0, 0): CALM}).stream("Go.", logprobs=True, top_logprobs=2))
-    assert [index for index, chunk in enumerate(chunks) if "logprobs" in chunk.response_metadata] == [len(chunks) - 1]
+    told_so_far, shown = "", ""
+    for chunk in chunks:
+        shown += chunk.text
+        told_so_far += "".join(
+            one["token"] for one in chunk.response_metadata.get("logprobs", {"content": []})["content"]
+        )
+        assert shown.startswith(told_so_far)
+        assert len(shown) - len(told_so_far) < max(map(len, CALM))  # no more is behind than a token that was cut
+    assert sum("logprobs" in chunk.response_metadata for chunk in chunks) > 2
     whole: AIMessageChunk = chunks[0]
     for chunk in chunks[1:]:
         whole += chunk
     assert "".join(one["token"] for one in told(whole)) == CALM
+    assert (
+        whole.response_metadata["logprobs"]
+        == model({(0, 0): CALM}).invoke("Go.", logprobs=True, top_logprobs=2).response_metadata["logprobs"]
+    )
 
 
 @pytest.mark.slow
