@@ -85,7 +85,7 @@ class Gatekeeper:
         try:
             caller = await self._server.identify(Request(scope))
             if takes_slot:
-                await unless(line.left(), admission.enter(caller))
+                await self._enter(caller, line)
         except Refused as refused:
             form = FORMS.get(scope["path"], attrgetter("body"))
             await told_by_status(refused.fault, form)(scope, receive, send)
@@ -95,6 +95,16 @@ class Gatekeeper:
         finally:
             if takes_slot:
                 admission.leave(caller)
+
+    async def _enter(self, caller: Caller, line: Line) -> None:
+        """Wait for a slot, for as long as the caller does. Raises Refused where he leaves, or there is none."""
+        entering = asyncio.ensure_future(self._server.admission.enter(caller))
+        try:
+            await unless(line.left(), entering)
+        except BaseException:
+            if entering.done() and not entering.cancelled() and entering.exception() is None:
+                self._server.admission.leave(caller)  # its turn came as this request was ended
+            raise
 
     async def _in_time(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve it, and end it where its answer is not taken: past its time it would hold memory for nobody."""

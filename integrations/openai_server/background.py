@@ -59,9 +59,9 @@ class Given:
 
     async def cancel(self) -> None:
         """Have it end, and wait until it has."""
-        self.cancelled = True
-        if self._job is not None:
+        if self._job is not None and not self.cancelled:
             self._job.cancel()
+        self.cancelled = True
         async for _ in self.follow(len(self.events)):
             pass
 

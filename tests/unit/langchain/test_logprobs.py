@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessageChunk
 
-from ig_guardrail.errors import RequestError
+from ig_guardrail.engine.scripted.engine import Incidents
+from ig_guardrail.errors import EngineError, GenerationFailed, RequestError
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from tests.golden.conversations import CALM, KIND, LATE, RUDE, scripted_guardrail
 
@@ -77,6 +78,18 @@ def test_a_stream_tells_them_with_the_text_that_they_are_of() -> None:
         whole.response_metadata["logprobs"]
         == model({(0, 0): CALM}).invoke("Go.", logprobs=True, top_logprobs=2).response_metadata["logprobs"]
     )
+
+
+def test_where_they_cannot_be_told_what_was_let_out_is_shown_all_the_same() -> None:
+    incidents = Incidents(faults={("answer_logprobs", 3): EngineError("no")})
+    chunks = ChatIGGuardrail(guardrail=scripted_guardrail({(0, 0): CALM}, incidents=incidents)).stream(
+        "Go.", logprobs=True
+    )
+    shown: list[str] = []
+    with pytest.raises(GenerationFailed) as failed:
+        shown.extend(chunk.text for chunk in chunks)
+    assert failed.value.receipt is not None
+    assert "".join(shown) == failed.value.receipt.text != ""
 
 
 @pytest.mark.slow
