@@ -16,6 +16,7 @@ from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.openai_server.access.callers import Caller
 from ig_guardrail.integrations.openai_server.answering import Question
 from ig_guardrail.integrations.openai_server.background import Given, InBackground
+from ig_guardrail.integrations.openai_server.background import Told as Kept
 from ig_guardrail.integrations.openai_server.events import Event
 from ig_guardrail.integrations.openai_server.events import Told as Answered
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused, fault_of, unfit
@@ -237,13 +238,13 @@ class _Turn:
         """The end of a stream that fails."""
         return b"".join(map(_frame, self.writer.failure(fault))) + DONE
 
-    def _keep(self, body: Told, events: tuple[Told, ...] = ()) -> None:
+    def _keep(self, body: Kept, events: tuple[Kept, ...] = ()) -> None:
         said = read_items(body["output"], lambda name: None) if body["status"] in GIVEN else ()
         conversation = self.named or self.writer.id
         self.store.keep(self.caller.tenant, Stored(body, (*self.before, *said), conversation, self.input, events))
 
 
-async def _followed(told: AsyncGenerator[Told, None], caller: Caller) -> AsyncGenerator[bytes, None]:
+async def _followed(told: AsyncGenerator[Kept, None], caller: Caller) -> AsyncGenerator[bytes, None]:
     """The events of a response as a stream, as this caller may see them."""
     async with aclosing(told):
         async for event in told:
@@ -251,7 +252,7 @@ async def _followed(told: AsyncGenerator[Told, None], caller: Caller) -> AsyncGe
     yield DONE
 
 
-def _shown(body: Told, caller: Caller) -> Told:
+def _shown(body: Kept, caller: Caller) -> Kept:
     return {**body, OURS: caller.shown(body[OURS])} if OURS in body else body
 
 
@@ -267,5 +268,5 @@ def _place(request: Request) -> int | None:
     return 0 if after is None else int(after) + 1
 
 
-def _frame(event: Told) -> bytes:
+def _frame(event: Kept) -> bytes:
     return frame(event, event["type"])
