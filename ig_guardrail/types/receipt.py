@@ -141,9 +141,10 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of the stream. Only the last one carries a receipt, and log-probabilities of all tokens that were shown.
+    """A piece of the stream. Only the last one carries a receipt.
 
-    logprobs: where they were asked for
+    logprobs: of tokens that this piece shows the rest of; on the last piece, of a token that was shown in part, too.
+      None where they were not asked for
     reasoning: a piece of the thought, which comes before all text
     cut: the name of a call that was begun and is not shown, since it was cut off; "" if not even that was written
     stop: the stop string that ended the answer
@@ -151,7 +152,7 @@ class Chunk:
 
     text: str
     receipt: Receipt | None = None
-    logprobs: tuple[TokenLogprob, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] | None = None
     cut: str | None = None
     reasoning: str = ""
     stop: str = ""

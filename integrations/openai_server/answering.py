@@ -118,22 +118,23 @@ def _read(message: AIMessageChunk, calls: int, cut: bool) -> Iterator[Event]:
     if message.additional_kwargs.get(THOUGHT):
         yield Thought(message.additional_kwargs[THOUGHT])
     receipt: Mapping[str, Any] | None = message.response_metadata.get(RECORD)
-    words = str(message.content)
+    words, told = str(message.content), tuple(message.response_metadata.get("logprobs", {}).get("content", ()))
     refusal = "" if receipt is None else _refusal(receipt)
     if refusal and receipt is not None:
         words = words.removesuffix(receipt["message"]).removesuffix("\n\n") if receipt["message"] else words
     if words:
-        yield Words(words)
+        yield Words(words, told)
+        told = ()
     whole = [call for call in message.tool_call_chunks if call["args"] != CUT_OFF]
     for index, call in enumerate(whole, start=calls):
-        yield Call(index, call["id"] or "", call["name"] or "", call["args"] or "{}")
+        yield Call(index, call["id"] or "", call["name"] or "", call["args"] or "{}", told)
+        told = ()
     if receipt is not None:
         metadata, usage = message.response_metadata, message.usage_metadata
-        told = metadata.get("logprobs", {}).get("content", ())
         verdict, finish = receipt["verdict"], metadata["finish_reason"]
         assert usage is not None
         stop, said = metadata.get("stop_sequence", ""), _said(receipt, refusal)
-        yield End(verdict["outcome"], finish, refusal, cut, usage, tuple(told), receipt, stop, said)
+        yield End(verdict["outcome"], finish, refusal, cut, usage, told, receipt, stop, said)
 
 
 def _refusal(receipt: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ig_guardrail.integrations.openai_server.access.callers import Caller
+from ig_guardrail.integrations.openai_server.access.line import Line
 from ig_guardrail.integrations.openai_server.endpoints import (
     chat_completions,
     health,
@@ -28,7 +29,7 @@ from ig_guardrail.integrations.openai_server.endpoints import (
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused
 from ig_guardrail.integrations.openai_server.observing.lag import watch_lag
 from ig_guardrail.integrations.openai_server.observing.watching import Watching
-from ig_guardrail.integrations.openai_server.server import Server, told_by_status
+from ig_guardrail.integrations.openai_server.server import Server, told_by_status, unless
 from ig_guardrail.integrations.openai_server.wires.messages import error_body
 
 LOG = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ ENDPOINTS = (
     *(health.routes, metrics.routes),
 )
 GUARDED = "/v1/"  # what lies below is served to those with a key
+CANCEL = "/cancel"  # the end of a path that frees a slot
 SENT_S = 15.0  # beyond a request's own seconds, in which its answer has to be taken
 FORMS = {
     "/v1/messages": error_body,
@@ -66,7 +68,10 @@ def make_app(server: Server) -> Starlette:
 
 
 class Gatekeeper:
-    """Lets a request in: its key is known, and there is a slot for it, which is free again whichever way it ends."""
+    """Lets a request in: its key is known, and there is a slot for it, which is free again whichever way it ends.
+
+    A caller who leaves while he waits for a slot waits no longer.
+    """
 
     def __init__(self, app: ASGIApp, server: Server) -> None:
         self._app, self._server = app, server
@@ -75,20 +80,31 @@ class Gatekeeper:
         if scope["type"] != "http" or not scope["path"].startswith(GUARDED):
             await self._app(scope, receive, send)
             return
-        admission, takes_slot = self._server.admission, scope["method"] == "POST"
+        admission, line = self._server.admission, Line(receive)
+        takes_slot = scope["method"] == "POST" and not scope["path"].endswith(CANCEL)
         try:
             caller = await self._server.identify(Request(scope))
             if takes_slot:
-                await admission.enter(caller)
+                await self._enter(caller, line)
         except Refused as refused:
             form = FORMS.get(scope["path"], attrgetter("body"))
             await told_by_status(refused.fault, form)(scope, receive, send)
             return
         try:
-            await self._in_time(caller, scope, receive, send)
+            await self._in_time(caller, scope, line.receive, send)
         finally:
             if takes_slot:
                 admission.leave(caller)
+
+    async def _enter(self, caller: Caller, line: Line) -> None:
+        """Wait for a slot, for as long as the caller does. Raises Refused where he leaves, or there is none."""
+        entering = asyncio.ensure_future(self._server.admission.enter(caller))
+        try:
+            await unless(line.left(), entering)
+        except BaseException:
+            if entering.done() and not entering.cancelled() and entering.exception() is None:
+                self._server.admission.leave(caller)  # its turn came as this request was ended
+            raise
 
     async def _in_time(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve it, and end it where its answer is not taken: past its time it would hold memory for nobody."""

@@ -23,19 +23,27 @@ class Thought:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A piece of the answer's words, released by the gate."""
+    """A piece of the answer's words, released by the gate.
+
+    logprobs: in OpenAI's form, of the tokens that it shows the rest of; empty unless asked for
+    """
 
     text: str
+    logprobs: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One whole call of a tool. index: among the calls of its answer. arguments: a JSON object, as text"""
+    """One whole call of a tool. index: among the calls of its answer. arguments: a JSON object, as text.
+
+    logprobs: as of words
+    """
 
     index: int
     id: str
     name: str
     arguments: str
+    logprobs: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +53,7 @@ class End:
     finish    `content_filter` where the policy refused or ended it, `cancelled` past the deadline
     refusal   what the policy says in place of an answer, or behind the beginning of one; "" where it was completed
     cut       whether a call was begun and is not shown, since there was no room for all of it
-    logprobs  in OpenAI's form, of the tokens that were shown; empty unless asked for
+    logprobs  of tokens that were shown, and not told with the words before
     receipt   in plain values
     stop      the stop string that ended it
     said      the refusal as it goes on behind what was shown; "" behind a value, whose part it would be

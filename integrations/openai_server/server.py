@@ -246,7 +246,12 @@ async def all_of(told: AsyncGenerator[Told, None], request: Request) -> list[Tol
 
 async def unless_left(work: Awaitable[Result], request: Request) -> Result:
     """What work comes to; it is cancelled where the caller leaves before. Raises Refused then."""
-    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_left(request))
+    return await unless(_left(request), work)
+
+
+async def unless(left: Awaitable[None], work: Awaitable[Result]) -> Result:
+    """The same. left: what returns when the caller is gone"""
+    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(left)
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():

@@ -11,7 +11,10 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
+from ig_guardrail.integrations.openai_server.background import Given
 from ig_guardrail.integrations.openai_server.faults import unfit
+
+GIVEN = ("completed", "incomplete")  # the status of a response that came to its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +34,19 @@ class Stored:
     messages      of its conversation, itself included; without instructions, which hold for one response
     conversation  whose budgets its chain spends
     input         items of its conversation, itself not included
+    events        of one that was given in the background, from the first
     """
 
     body: Mapping[str, Any]
     messages: tuple[BaseMessage, ...]
     conversation: str
     input: tuple[Mapping[str, Any], ...] = ()
+    events: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def given(self) -> bool:
+        """Whether it came to its end; one that failed or was cancelled did not."""
+        return self.body["status"] in GIVEN
 
 
 @dataclass(slots=True)
@@ -68,6 +78,20 @@ class ResponseStore:
         self._bounds = bounds
         self._clock = clock
         self._shelves: dict[str | None, _Shelf] = {}
+        self._given: dict[tuple[str | None, str], Given] = {}
+
+    @property
+    def keeps(self) -> bool:
+        """Whether anything is kept."""
+        return self._bounds.count > 0
+
+    def begin(self, tenant: str | None, name: str, given: Given) -> None:
+        """Have a response that is being given be found; `keep` ends that."""
+        self._given[tenant, name] = given
+
+    def in_progress(self, tenant: str | None, name: str) -> Given | None:
+        """A response that is being given in the background."""
+        return self._given.get((tenant, name))
 
     def find(self, tenant: str | None, name: str) -> Stored | None:
         """A response that is kept."""
@@ -81,6 +105,7 @@ class ResponseStore:
     def keep(self, tenant: str | None, one: Stored) -> None:
         """Keep a response; one that alone is larger than the bounds is not kept."""
         shelf, name = self._shelf(tenant), one.body["id"]
+        self._given.pop((tenant, name), None)
         size = _size(one)
         if size > self._bounds.bytes:
             return
@@ -112,7 +137,7 @@ class ResponseStore:
 
 def _size(one: Stored) -> int:
     """Characters of a response as JSON, and of its whole conversation, though the responses of a chain share that."""
-    items = len(json.dumps(one.input, default=str))
+    items = len(json.dumps(one.input, default=str)) + len(json.dumps(one.events, default=str))
     return len(json.dumps(one.body, default=str)) + items + sum(map(_length, one.messages))
 
 

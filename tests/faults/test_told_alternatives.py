@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from langchain_core.messages import AIMessageChunk
 
 from ig_guardrail.assembly import guard
 from ig_guardrail.drive import alternatives
@@ -154,7 +155,13 @@ def test_tokens_that_are_told_spell_what_was_shown(pieces: list[str], stop: Any,
     policy = policy.replace("hold: 4", f"hold: {hold}")
     script: Any = pieces if known else [byte for piece in pieces for byte in _bytes(piece)]
     model = ChatIGGuardrail(guardrail=scripted_guardrail({(0, 0): script}, compiled(policy)), strategy="cut", seed=7)
-    answer = model.invoke("Go.", stop=stop, top_logprobs=3)
+    *pieces_shown, last_piece = model.stream("Go.", stop=stop, top_logprobs=3)
+    out = spelled = b""
+    for piece in pieces_shown:  # what is told is never ahead of what was shown, nor far behind
+        out, spelled = out + piece.text.encode(), spelled + b"".join(bytes(one["bytes"]) for one in told(piece))
+        assert out.startswith(spelled)
+        assert len(out) - len(spelled) < 24
+    answer = sum(pieces_shown, AIMessageChunk("")) + last_piece
     shown = "" if answer.text == "I would rather not say that." else answer.text.removesuffix("\n\nI stop here.")
     assert b"".join(bytes(one["bytes"]) for one in told(answer)).decode() == shown
     for one in told(answer):

@@ -178,11 +178,11 @@ class Widening:
         return node, beside
 
     def _pieces(self) -> tuple[int, ...]:
-        """Tokens from one look at the draft to the next. Risk shows early in a block, or else at its end."""
+        """Tokens from one look at the draft to the next: quarters, so that text flows evenly."""
         block, quarter = self.settings.block, self.settings.block // 4
         if not self.ctx.early_score or quarter < SHORTEST_PIECE:
             return (block,)
-        return quarter, quarter, block - 2 * quarter
+        return quarter, quarter, quarter, block - 3 * quarter
 
     def _grow(self, node: Node, beside: Round | None, tokens: int) -> Generator[SearchOp, Any, Node]:
         """The draft's next piece; the same for a round beside it, in the same steps."""

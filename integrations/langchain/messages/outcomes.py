@@ -9,8 +9,9 @@ ended       content_filter   the safe prefix, then the policy's closing message
 cancelled   cancelled        what was shown before the deadline; "stop" or "length" would claim an answer
 failed      -                GenerationFailed is raised, with the receipt
 
-Exactly one chunk, the last, carries metadata beyond the provider's name: LangChain merges the metadata of chunks, and
-refuses to merge numbers. What the policy says comes with that chunk, so that it is known for what it is.
+Exactly one chunk, the last, carries metadata beyond the provider's name and the log-probabilities of a chunk's tokens,
+which are lists: LangChain merges the metadata of chunks, and refuses to merge numbers. What the policy says comes with
+that chunk, so that it is known for what it is.
 
 Prompts that are too long, as LangChain knows them, so that what shortens conversations may do so.
 """
@@ -38,6 +39,7 @@ from ig_guardrail.types import CallNotation, Chunk, Receipt, TokenLogprob, Verdi
 register()
 
 CUT_OFF = "(cut off before it was whole, so it is not shown)"  # in place of the arguments of a call
+OF = {"refusal": None, "of": "the model, before the guard"}  # log-probabilities; the guard may have chosen against it
 IMPOSSIBLE = -9999.0  # OpenAI's number for a token that the model would never have written
 
 
@@ -51,7 +53,11 @@ def generation_chunks(chunk: Chunk, notation: CallNotation | None = None) -> Ite
     if chunk.reasoning:
         yield thought_chunk(chunk.reasoning)
     if chunk.receipt is None:
-        yield from answer_chunks(words, calls)
+        told = _logprobs(chunk.logprobs or ())
+        for piece in answer_chunks(words, calls):
+            piece.message.response_metadata.update(told)
+            told = {}
+            yield piece
         return
     made = len(parse_calls(chunk.receipt.text, notation=notation)[1]) if notation else 0
     calls += [] if chunk.cut is None else [cut_call(chunk.cut, made)]
@@ -60,7 +66,9 @@ def generation_chunks(chunk: Chunk, notation: CallNotation | None = None) -> Ite
         words = ""
     reason = finish_reason(chunk.receipt.verdict, called=made > 0 and chunk.cut is None)
     last = ending(words, chunk.receipt, reason, _usage(chunk.receipt, cut=chunk.cut is not None))
-    last.message.response_metadata.update(_logprobs(chunk.logprobs))
+    if chunk.logprobs is not None and chunk.receipt.tokens["released"]:
+        told = _logprobs(chunk.logprobs)
+        last.message.response_metadata["logprobs"] = {"content": [], **told.get("logprobs", {}), **OF}
     last.message.response_metadata.update({"stop_sequence": chunk.stop} if chunk.stop else {})
     yield last
 
@@ -144,13 +152,13 @@ def _call_id() -> str:
 
 
 def _logprobs(chances: Sequence[TokenLogprob]) -> dict[str, Any]:
-    """In OpenAI's form, and said to be the model's: the guard may have chosen against them."""
+    """In OpenAI's form."""
     if not chances:
         return {}
     told = [
         {**_chance(one.spelled, one.logprob), "top_logprobs": [_chance(*other) for other in one.top]} for one in chances
     ]
-    return {"logprobs": {"content": told, "refusal": None, "of": "the model, before the guard"}}
+    return {"logprobs": {"content": told}}
 
 
 def _chance(spelled: bytes, logprob: float) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 
 from langchain_core.messages import BaseMessage, SystemMessage
@@ -15,12 +15,14 @@ from starlette.routing import Route
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.openai_server.access.callers import Caller
 from ig_guardrail.integrations.openai_server.answering import Question
+from ig_guardrail.integrations.openai_server.background import Given, InBackground
+from ig_guardrail.integrations.openai_server.background import Told as Kept
 from ig_guardrail.integrations.openai_server.events import Event
 from ig_guardrail.integrations.openai_server.events import Told as Answered
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused, fault_of, unfit
-from ig_guardrail.integrations.openai_server.server import Opened, Server, all_of, headers_of, told
-from ig_guardrail.integrations.openai_server.sse import DONE, frame
-from ig_guardrail.integrations.openai_server.stored import ResponseStore, Stored, lost
+from ig_guardrail.integrations.openai_server.server import EventStream, Opened, Server, all_of, headers_of, noted, told
+from ig_guardrail.integrations.openai_server.sse import DONE, frame, with_comments
+from ig_guardrail.integrations.openai_server.stored import GIVEN, ResponseStore, Stored, lost
 from ig_guardrail.integrations.openai_server.wires.fields import OURS
 from ig_guardrail.integrations.openai_server.wires.items import Item, named_items, page_of, passed_over, read_items
 from ig_guardrail.integrations.openai_server.wires.response_events import ResponseWriter, Told
@@ -31,11 +33,20 @@ NAMES = {
     "response_format": "text.format",
     "conversation": "ig_guardrail.conversation",
 }
+ENDS = tuple(f"response.{status}" for status in GIVEN)
+CANCELLED = Fault(499, "invalid_request_error", "response_cancelled", "the response was cancelled")
 
 
 def routes(server: Server) -> list[Route]:
     """Of responses."""
     store = ResponseStore(server.config.stored)
+
+    def kept(caller: Caller, name: str) -> Given:
+        """A response that was given. Raises Refused where it is not there."""
+        found = store.find(caller.tenant, name)
+        if found is None:
+            raise lost(name, None, 404)
+        return Given.ended(found.body, found.events)
 
     async def respond(request: Request) -> Response:
         caller = server.caller(request)
@@ -48,11 +59,34 @@ def routes(server: Server) -> list[Route]:
         opened = await server.open(caller, turn.question(), request)
         turn.sampled(opened)
         headers = headers_of((*turn.asked.ignored, *passed_over(turn.asked.input)))
+        if turn.asked.background:
+            return await in_background(request, opened, turn, headers)
         if turn.asked.stream:
             frames = opened.frames(turn.frames, lambda: [DONE])
             return await server.streamed(frames, headers, turn.told_fault, request=request)
         events = [event for one in await all_of(opened.events(), request) for event in turn.events(one.event)]
         return JSONResponse(events[-1]["response"], headers=headers)
+
+    async def in_background(request: Request, opened: Opened, turn: _Turn, headers: dict[str, str]) -> Response:
+        if not store.keeps:
+            raise unfit("no responses are kept here, so none is given in the background", "background")
+        given = Given(lambda: turn.writer.response("in_progress"))
+        reply: Response = JSONResponse(given.body(), headers=headers)
+        if turn.asked.stream:
+            frames = with_comments(_followed(given.follow(0), turn.caller), server.config.quiet)
+            reply = EventStream(frames, frames, headers)
+        store.begin(turn.caller.tenant, turn.writer.id, given)
+        return InBackground(reply, given, turn.give(opened, given))
+
+    async def cancel(request: Request) -> Response:
+        name, caller = request.path_params["id"], server.caller(request)
+        given = store.in_progress(caller.tenant, name)
+        if given is not None:
+            await given.cancel()
+        body = kept(caller, name).body()
+        if not body["background"]:
+            raise unfit("it was not given in the background; to stop an answer, close its connection", None)
+        return JSONResponse(_shown(body, caller))
 
     async def count(request: Request) -> Response:
         caller = server.caller(request)
@@ -71,15 +105,18 @@ def routes(server: Server) -> list[Route]:
 
     async def show(request: Request) -> Response:
         name, caller = request.path_params["id"], server.caller(request)
-        found = store.find(caller.tenant, name)
-        if found is None:
-            raise lost(name, None, 404)
-        if request.query_params.get("stream", "false") != "false":
-            raise unfit("a response that was given is shown whole", "stream", "unsupported_parameter")
-        return JSONResponse({**found.body, OURS: caller.shown(found.body[OURS])})
+        given, place = store.in_progress(caller.tenant, name) or kept(caller, name), _place(request)
+        if place is None:
+            return JSONResponse(_shown(given.body(), caller))
+        if not given.body()["background"]:
+            raise unfit("it was not given in the background; it is shown whole", "stream", "unsupported_parameter")
+        return await server.streamed(_followed(given.follow(place), caller), {}, request=request)
 
     async def forget(request: Request) -> Response:
-        name = request.path_params["id"]
+        name, caller = request.path_params["id"], server.caller(request)
+        given = store.in_progress(caller.tenant, name)
+        if given is not None:
+            await given.cancel()
         if not store.forget(server.caller(request).tenant, name):
             raise lost(name, None, 404)
         return JSONResponse({"id": name, "object": "response", "deleted": True})
@@ -94,6 +131,7 @@ def routes(server: Server) -> list[Route]:
         Route("/v1/responses/{id}", told(show), methods=["GET"]),
         Route("/v1/responses/{id}/input_items", told(list_input), methods=["GET"]),
         Route("/v1/responses/{id}", told(forget), methods=["DELETE"]),
+        Route("/v1/responses/{id}/cancel", told(cancel), methods=["POST"]),
     ]
 
 
@@ -130,7 +168,7 @@ class _Turn:
         self.store, self.caller, self.asked = store, caller, asked
         self.writer = ResponseWriter(asked.model, asked.told, asked.summed)
         earlier = None if asked.previous is None else store.find(caller.tenant, asked.previous)
-        if asked.previous is not None and earlier is None:
+        if asked.previous is not None and (earlier is None or not earlier.given):
             raise lost(asked.previous, "previous_response_id", 400)
         named = {one for one in (asked.conversation, earlier.conversation if earlier else None) if one is not None}
 
@@ -167,9 +205,30 @@ class _Turn:
     def events(self, event: Event) -> Iterator[Told]:
         """What is told of an event. A response is kept before its end is told."""
         for one in self.writer.events(event):
-            if one["type"] in ("response.completed", "response.incomplete") and self.asked.store:
+            if one["type"] in ENDS and self.asked.store and not self.asked.background:
                 self._keep(one["response"])
             yield one
+
+    async def give(self, opened: Opened, given: Given) -> None:
+        """Give it in the background, and keep it, whatever came of it."""
+        for event in self.writer.begin():
+            given.tell(event)
+        try:
+            async with aclosing(opened.events()) as events:
+                async for one in events:
+                    for event in self.events(one.event):
+                        given.tell(event)
+        except asyncio.CancelledError:
+            for event in self.writer.failure(CANCELLED, "cancelled"):
+                given.tell(event)
+            if not given.cancelled:  # the server stops, or the time is over
+                raise
+        except Exception as error:
+            for event in self.writer.failure(noted(error)):
+                given.tell(event)
+        finally:
+            self._keep(given.events[-1]["response"], tuple(given.events))
+            given.end()
 
     def frames(self, told: Answered) -> Iterator[bytes]:
         """The same, as the stream has it."""
@@ -179,12 +238,35 @@ class _Turn:
         """The end of a stream that fails."""
         return b"".join(map(_frame, self.writer.failure(fault))) + DONE
 
-    def _keep(self, body: Told) -> None:
-        said = read_items(body["output"], lambda name: None)
-        self.store.keep(
-            self.caller.tenant, Stored(body, (*self.before, *said), self.named or self.writer.id, self.input)
-        )
+    def _keep(self, body: Kept, events: tuple[Kept, ...] = ()) -> None:
+        said = read_items(body["output"], lambda name: None) if body["status"] in GIVEN else ()
+        conversation = self.named or self.writer.id
+        self.store.keep(self.caller.tenant, Stored(body, (*self.before, *said), conversation, self.input, events))
 
 
-def _frame(event: Told) -> bytes:
+async def _followed(told: AsyncGenerator[Kept, None], caller: Caller) -> AsyncGenerator[bytes, None]:
+    """The events of a response as a stream, as this caller may see them."""
+    async with aclosing(told):
+        async for event in told:
+            yield _frame({**event, "response": _shown(event["response"], caller)} if "response" in event else event)
+    yield DONE
+
+
+def _shown(body: Kept, caller: Caller) -> Kept:
+    return {**body, OURS: caller.shown(body[OURS])} if OURS in body else body
+
+
+def _place(request: Request) -> int | None:
+    """From which event on a response is asked for as a stream; None where it is asked for whole."""
+    asked, after = request.query_params.get("stream", "false"), request.query_params.get("starting_after")
+    if asked not in ("true", "false"):
+        raise unfit("it is 'true' or 'false'", "stream")
+    if asked == "false":
+        return None
+    if after is not None and not (after.isascii() and after.isdigit() and len(after) < 10):
+        raise unfit("it is the number of an event", "starting_after")
+    return 0 if after is None else int(after) + 1
+
+
+def _frame(event: Kept) -> bytes:
     return frame(event, event["type"])

@@ -162,7 +162,7 @@ class ChatWriter:
             self._begun.add(choice)
             yield self._chunk(choice, {"role": "assistant", "content": "", "refusal": None})
         if not isinstance(event, End):
-            yield self._chunk(choice, _delta(event))
+            yield self._chunk(choice, _delta(event), logprobs=() if isinstance(event, Thought) else event.logprobs)
             return
         self._ends[choice] = event
         if event.refusal and self.style == "text":
@@ -211,8 +211,8 @@ class ChatWriter:
             **({"tool_calls": calls} if calls else {}),
             **({"reasoning_content": thought} if thought else {}),
         }
-        finish, told = self._finish(end), _logprobs(end.logprobs)
-        return {"index": choice, "message": message, "logprobs": told, "finish_reason": finish}
+        told = [one for event in events if not isinstance(event, Thought) for one in event.logprobs]
+        return {"index": choice, "message": message, "logprobs": _logprobs(told), "finish_reason": self._finish(end)}
 
     def _finish(self, end: End) -> str:
         if end.finish == "content_filter":

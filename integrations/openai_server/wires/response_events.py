@@ -11,7 +11,7 @@ failed      failed       where a stream had begun: events `error` and `response.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from uuid import uuid4
@@ -40,26 +40,30 @@ class ResponseWriter:
     _number: int = 0
     _open: bool = False
 
-    def events(self, event: Event) -> Iterator[Told]:
-        """What is told of one event; the last of an answer ends the response."""
+    def begin(self) -> Iterator[Told]:
+        """What is told before the first event; nothing where it was told."""
         if not self._number:
             yield self._event("response.created", response=self.response("in_progress"))
             yield self._event("response.in_progress", response=self.response("in_progress"))
+
+    def events(self, event: Event) -> Iterator[Told]:
+        """What is told of one event; the last of an answer ends the response."""
+        yield from self.begin()
         if isinstance(event, Thought):
             yield from self._grow("reasoning", "summary_text" if self.summed else "reasoning_text", event.text)
         elif isinstance(event, Words):
-            yield from self._grow("message", "output_text", event.text)
+            yield from self._grow("message", "output_text", event.text, event.logprobs)
         elif isinstance(event, Call):
             yield from self._call(event)
         else:
             yield from self._end(event)
 
-    def failure(self, fault: Fault) -> Iterator[Told]:
-        """The events of a fault in mid-stream."""
+    def failure(self, fault: Fault, status: str = "failed") -> Iterator[Told]:
+        """The events of a fault in mid-stream. status: of the response"""
         error = fault.body["error"]
         flat = {"code": fault.code, "message": fault.message, "param": fault.param}  # OpenAI's form, and the standard's
         yield self._event("error", **flat, error=error)
-        failed = {**self.response("failed"), "error": {"code": fault.kind, "message": fault.message}}
+        failed = {**self.response(status), "error": {"code": fault.kind, "message": fault.message}}
         yield self._event("response.failed", response=failed)
 
     def response(self, status: str, end: End | None = None) -> Told:
@@ -88,19 +92,18 @@ class ResponseWriter:
 
     def _end(self, end: End) -> Iterator[Told]:
         reason = _cut_short(end)
+        spoken = self._open and self.output[-1]["type"] == "message"
+        if spoken and end.logprobs:
+            self._parts("output_text")[-1]["logprobs"].extend(end.logprobs)
         if end.refusal:
-            spoken = self._open and self.output[-1]["type"] == "message"
             yield from self._grow("message", "refusal", (spoken and end.said) or end.refusal)
         elif not self.output:
             yield from self._grow("message", "output_text", "")
-        for part in (part for item in self.output if item["type"] == "message" for part in item["content"]):
-            if part["type"] == "output_text":
-                part["logprobs"] = list(end.logprobs)
         yield from self._close("incomplete" if reason else "completed")
         status = "incomplete" if reason else "completed"
         yield self._event(f"response.{status}", response=self.response(status, end))
 
-    def _grow(self, kind: str, part: str, text: str) -> Iterator[Told]:
+    def _grow(self, kind: str, part: str, text: str, logprobs: Sequence[Mapping[str, Any]] = ()) -> Iterator[Told]:
         """More text of a part; what is open of another kind is closed before."""
         if not (self._open and self.output[-1]["type"] == kind):
             yield from self._close("completed")
@@ -109,10 +112,11 @@ class ResponseWriter:
         if not parts or parts[-1]["type"] != part:
             yield from self._close_part()
             parts.append(_PARTS[part]())
-            yield self._of_part(_NAMES[part].added, part=dict(parts[-1]))
+            yield self._of_part(_NAMES[part].added, part=_PARTS[part]())
         parts[-1][_NAMES[part].field] += text
         if text:
-            told: Told = {"logprobs": []} if part == "output_text" else {}
+            told: Told = {"logprobs": list(logprobs)} if part == "output_text" else {}
+            parts[-1].get("logprobs", []).extend(logprobs)
             yield self._of_part(f"{_NAMES[part].stem}.delta", delta=text, **told)
 
     def _call(self, call: Call) -> Iterator[Told]:

@@ -54,6 +54,7 @@ class ResponseAsked:
     conversation  named by the caller
     previous      the id of the response that this one goes on from
     told          fields of the response that say what was asked
+    background    whether it is given though nobody waits for it
     summed        whether thoughts are shown as summaries
     ignored       names of fields that are passed over
     """
@@ -68,6 +69,7 @@ class ResponseAsked:
     stream: bool
     store: bool
     told: Mapping[str, Any]
+    background: bool
     summed: bool
     ignored: tuple[str, ...]
 
@@ -75,10 +77,11 @@ class ResponseAsked:
 def read_response(body: Mapping[str, Any]) -> ResponseAsked:
     """What a body asks. Raises Refused, naming the field, for what cannot be served as asked."""
     given, ignored = FIELDS.read(body)
-    if truth_of(given, "background"):
-        raise unfit("responses are given while they are waited for", "background", "unsupported_parameter")
     check_kinds(given)
     own, stream = own_options(given), truth_of(given, "stream")
+    background, store = truth_of(given, "background"), truth_of({"store": True, **given}, "store")
+    if background and not store:
+        raise unfit("what is given in the background is kept; leave `store` out", "background")
     format_, unread = _text(given.get("text", {}))
     thinking, passed = _reasoning(given.get("reasoning", {}))
     tools, choice = given.get("tools", []), given.get("tool_choice", "auto")
@@ -99,8 +102,9 @@ def read_response(body: Mapping[str, Any]) -> ResponseAsked:
         conversation=named.get("conversation"),
         previous=text_of(given, "previous_response_id") if "previous_response_id" in given else None,
         stream=stream,
-        store=truth_of({"store": True, **given}, "store"),
+        store=store,
         told={
+            "background": background,
             "instructions": given.get("instructions"),
             "max_output_tokens": given.get("max_output_tokens"),
             "metadata": _metadata(given.get("metadata", {})),
@@ -115,6 +119,7 @@ def read_response(body: Mapping[str, Any]) -> ResponseAsked:
             "frequency_penalty": given.get("frequency_penalty", 0),
             "presence_penalty": given.get("presence_penalty", 0),
         },
+        background=background,
         summed=thinking["summary"] is not None,
         ignored=tuple(sorted([*ignored, *unread, *passed, *sealed, *_unheeded(given, stream)])),
     )

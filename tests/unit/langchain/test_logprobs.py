@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessageChunk
 
-from ig_guardrail.errors import RequestError
+from ig_guardrail.engine.scripted.engine import Incidents
+from ig_guardrail.errors import EngineError, GenerationFailed, RequestError
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from tests.golden.conversations import CALM, KIND, LATE, RUDE, scripted_guardrail
 
@@ -58,13 +59,37 @@ def test_a_refusal_has_none() -> None:
     assert "logprobs" not in model({(0, 0): CALM}).invoke("Go.").response_metadata
 
 
-def test_a_stream_tells_them_once_with_its_last_chunk() -> None:
+def test_a_stream_tells_them_with_the_text_that_they_are_of() -> None:
     chunks = list(model({(0, 0): CALM}).stream("Go.", logprobs=True, top_logprobs=2))
-    assert [index for index, chunk in enumerate(chunks) if "logprobs" in chunk.response_metadata] == [len(chunks) - 1]
+    told_so_far, shown = "", ""
+    for chunk in chunks:
+        shown += chunk.text
+        told_so_far += "".join(
+            one["token"] for one in chunk.response_metadata.get("logprobs", {"content": []})["content"]
+        )
+        assert shown.startswith(told_so_far)
+        assert len(shown) - len(told_so_far) < max(map(len, CALM))  # no more is behind than a token that was cut
+    assert sum("logprobs" in chunk.response_metadata for chunk in chunks) > 2
     whole: AIMessageChunk = chunks[0]
     for chunk in chunks[1:]:
         whole += chunk
     assert "".join(one["token"] for one in told(whole)) == CALM
+    assert (
+        whole.response_metadata["logprobs"]
+        == model({(0, 0): CALM}).invoke("Go.", logprobs=True, top_logprobs=2).response_metadata["logprobs"]
+    )
+
+
+def test_where_they_cannot_be_told_what_was_let_out_is_shown_all_the_same() -> None:
+    incidents = Incidents(faults={("answer_logprobs", 3): EngineError("no")})
+    chunks = ChatIGGuardrail(guardrail=scripted_guardrail({(0, 0): CALM}, incidents=incidents)).stream(
+        "Go.", logprobs=True
+    )
+    shown: list[str] = []
+    with pytest.raises(GenerationFailed) as failed:
+        shown.extend(chunk.text for chunk in chunks)
+    assert failed.value.receipt is not None
+    assert "".join(shown) == failed.value.receipt.text != ""
 
 
 @pytest.mark.slow

@@ -180,7 +180,12 @@ def test_logprobs_stop_and_length(socket: str) -> None:
     assert whole.message.content.startswith("".join(one.token for one in told).rstrip())
     assert all(len(one.top_logprobs) == 1 for one in told)
     chunks = ask(socket, "calm", logprobs=True, stop="waves of", stream=True)
-    streamed = [one.token for chunk in chunks for one in (chunk.choices[0].logprobs or told_nothing()).content]
+    shown, streamed = "", []
+    for chunk in chunks:
+        shown += chunk.choices[0].delta.content or ""
+        streamed += [one.token for one in (chunk.choices[0].logprobs or told_nothing()).content]
+        assert shown.startswith("".join(streamed))
+        assert len(shown) - len("".join(streamed)) < len(" scatters ")
     assert streamed == [one.token for one in told]
     assert ask(socket, "calm", max_tokens=4).choices[0].finish_reason == "length"
 

@@ -54,6 +54,22 @@ def whole(chunks: Iterator[Any]) -> Any:
     return sum(rest, first)
 
 
+@pytest.mark.parametrize("wire", [False, True])
+def test_log_probabilities_come_with_the_text_that_they_are_of(plain: httpx2.Client, wire: bool) -> None:
+    asked: dict[str, Any] = {"logprobs": True} if not wire else {"include": ["message.output_text.logprobs"]}
+    chat = model(plain, use_responses_api=wire, **asked)
+    chunks = list(chat.stream("Why?"))
+    shown, told, times = "", "", 0
+    for chunk in chunks:
+        shown += chunk.text
+        content = (chunk.response_metadata.get("logprobs") or {}).get("content") or [] if not wire else []
+        told, times = told + "".join(one["token"] for one in content), times + bool(content)
+        assert shown.startswith(told)
+    assert shown == CALM
+    if not wire:  # of responses LangChain's client passes them over
+        assert (told, times > 2) == (CALM, True)
+
+
 def test_completed(plain: httpx2.Client) -> None:
     for answer in (model(plain).invoke("Why?"), whole(model(plain).stream("Why?"))):
         assert answer.text == CALM

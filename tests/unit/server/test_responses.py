@@ -214,6 +214,9 @@ def test_log_probabilities(socket: str) -> None:
         told = answer.output[0].content[0].logprobs
         assert "".join(one.token for one in told) == CALM
         assert len(told[0].top_logprobs) == 1
+    deltas = [one for one in respond(socket, "calm", stream=True, **asked) if one.type == "response.output_text.delta"]
+    assert len(deltas) > 2
+    assert all("".join(one.token for one in delta.logprobs) == delta.delta for delta in deltas)
 
 
 def test_a_chain_spends_one_budget_on_every_branch(socket: str) -> None:
@@ -316,7 +319,7 @@ def test_fields_are_honoured_told_or_refused(socket: str) -> None:
         ({"input": [{"type": "function_call_output", "call_id": "a", "output": [None]}]}, "input[0].output"),
         ({"input": [{"type": "reasoning", "summary": [3]}]}, "input[0].summary"),
         ({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]}, None),
-        ({"background": True}, "background"),
+        ({"background": True, "store": False}, "background"),
         ({"conversation": "conv_1"}, "conversation"),
         ({"prompt": {"id": "x"}}, "prompt"),
         ({"instructions": 3}, "instructions"),

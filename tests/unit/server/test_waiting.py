@@ -6,6 +6,7 @@ import json
 import socket as sockets
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.openai_server.access.callers import Caller
+from ig_guardrail.integrations.openai_server.settings.serve_config import ServeLimits
 from tests.golden.conversations import CALM, scripted_guardrail
 from tests.unit.server.serving import MODEL, http, running, server_of, until
 
@@ -29,11 +31,17 @@ def stalling(call: int, caller: Caller | None = None, **settings: Any) -> Iterat
     server = server_of(guardrails={"calm": guardrail}, **settings)
     if caller is not None:
         server.caller = lambda request: caller  # type: ignore[method-assign]
-    with running(server) as socket:
-        try:
-            yield socket, guardrail, go
-        finally:
-            go.set()
+    with running(server) as socket, ending(go):
+        yield socket, guardrail, go
+
+
+@contextmanager
+def ending(go: threading.Event) -> Iterator[None]:
+    """Has the engine go on in the end, whatever came of a test."""
+    try:
+        yield
+    finally:
+        go.set()
 
 
 def calls(guardrail: Guardrail) -> int:
@@ -58,6 +66,29 @@ def test_a_caller_who_leaves_frees_the_engine(path: str, stream: bool, call: int
         with http(socket) as plain:
             assert plain.post(path, json=ASK).status_code == 200
         assert guardrail.engine.live_nodes() == 0
+
+
+@pytest.mark.parametrize("body", [b"", json.dumps(ASK).encode(), b" " * 200_000, b" " * 900_000])
+def test_a_caller_who_leaves_the_queue_frees_his_place(body: bytes) -> None:
+    go = threading.Event()
+    guardrail = scripted_guardrail({(0, 0): CALM}, incidents=Incidents(gates={("extend", 1): go}))
+    server = server_of(guardrails={"calm": guardrail}, limits=ServeLimits(at_once=1, queue=1, wait=60))
+    admission = server.admission
+    with running(server) as socket, ThreadPoolExecutor(2) as callers, http(socket) as plain, ending(go):
+        served = callers.submit(plain.post, PATHS[0], json=ASK)
+        until(lambda: admission.running == 1)
+        for _ in range(3):
+            with sockets.socket(sockets.AF_UNIX) as line:
+                line.connect(socket)
+                head = f"POST {PATHS[0]} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 900000\r\n\r\n"
+                line.sendall(head.encode() + body)
+                until(lambda: admission.waiting == 1)
+                assert plain.post(PATHS[0], json=ASK).status_code == 429
+            until(lambda: admission.waiting == 0)
+        last = callers.submit(plain.post, PATHS[0], json=ASK)
+        until(lambda: admission.waiting == 1)
+        go.set()
+        assert [one.result().status_code for one in (served, last)] == [200, 200]
 
 
 @pytest.mark.parametrize(("path", "kind"), [(PATHS[0], "server_error"), (PATHS[1], "timeout_error")])
