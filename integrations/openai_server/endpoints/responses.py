@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 
 from langchain_core.messages import BaseMessage, SystemMessage
@@ -16,13 +16,19 @@ from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.openai_server.access.callers import Caller
 from ig_guardrail.integrations.openai_server.answering import Question
 from ig_guardrail.integrations.openai_server.events import Event
-from ig_guardrail.integrations.openai_server.events import Told as Answered
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused, fault_of, unfit
-from ig_guardrail.integrations.openai_server.server import Opened, Server, all_of, headers_of, told
+from ig_guardrail.integrations.openai_server.server import SESSION, Opened, Server, all_of, headers_of, told
 from ig_guardrail.integrations.openai_server.sse import DONE, frame
 from ig_guardrail.integrations.openai_server.stored import ResponseStore, Stored, lost
 from ig_guardrail.integrations.openai_server.wires.fields import OURS
-from ig_guardrail.integrations.openai_server.wires.items import Item, named_items, page_of, passed_over, read_items
+from ig_guardrail.integrations.openai_server.wires.items import (
+    Item,
+    named_items,
+    page_of,
+    passed_over,
+    read_items,
+    references,
+)
 from ig_guardrail.integrations.openai_server.wires.response_events import ResponseWriter, Told
 from ig_guardrail.integrations.openai_server.wires.responses import ResponseAsked, read_response
 
@@ -35,12 +41,12 @@ NAMES = {
 
 def routes(server: Server) -> list[Route]:
     """Of responses."""
-    store = ResponseStore(server.config.stored)
+    store = server.responses
 
     async def respond(request: Request) -> Response:
         caller = server.caller(request)
         asked = read_response(await server.body(request))
-        turn = _Turn(store, caller, asked)
+        turn = await _begun(store, caller, asked, request.scope.get(SESSION, ""))
         with _named_here():
             return await answered(request, caller, turn)
 
@@ -49,29 +55,29 @@ def routes(server: Server) -> list[Route]:
         turn.sampled(opened)
         headers = headers_of((*turn.asked.ignored, *passed_over(turn.asked.input)))
         if turn.asked.stream:
-            frames = opened.frames(turn.frames, lambda: [DONE])
-            return await server.streamed(frames, headers, turn.told_fault, request=request)
-        events = [event for one in await all_of(opened.events(), request) for event in turn.events(one.event)]
+            return await server.streamed(turn.frames(opened), headers, turn.told_fault, request=request)
+        events = [event for one in await all_of(opened.events(), request) for event in await turn.events(one.event)]
         return JSONResponse(events[-1]["response"], headers=headers)
 
     async def count(request: Request) -> Response:
         caller = server.caller(request)
         asked = read_response({"store": False, **await server.body(request)})
         with _named_here():
-            opened = await server.open(caller, _Turn(store, caller, asked).question(), request)
+            turn = await _begun(store, caller, asked)
+            opened = await server.open(caller, turn.question(), request)
             tokens = await asyncio.to_thread(opened.prompt_tokens)
         return JSONResponse({"object": "response.input_tokens", "input_tokens": tokens})
 
     async def list_input(request: Request) -> Response:
         name = request.path_params["id"]
-        found = store.find(server.caller(request).tenant, name)
+        found = await store.find(server.caller(request).tenant, name)
         if found is None:
             raise lost(name, None, 404)
         return JSONResponse(page_of(found.input, request.query_params))
 
     async def show(request: Request) -> Response:
         name, caller = request.path_params["id"], server.caller(request)
-        found = store.find(caller.tenant, name)
+        found = await store.find(caller.tenant, name)
         if found is None:
             raise lost(name, None, 404)
         if request.query_params.get("stream", "false") != "false":
@@ -80,7 +86,7 @@ def routes(server: Server) -> list[Route]:
 
     async def forget(request: Request) -> Response:
         name = request.path_params["id"]
-        if not store.forget(server.caller(request).tenant, name):
+        if not await store.forget(server.caller(request).tenant, name):
             raise lost(name, None, 404)
         return JSONResponse({"id": name, "object": "response", "deleted": True})
 
@@ -108,6 +114,21 @@ def _named_here() -> Iterator[None]:
         raise Refused(replace(fault, param=param)) from error
 
 
+async def _begun(store: ResponseStore, caller: Caller, asked: ResponseAsked, session: str = "") -> _Turn:
+    """The turn that is asked for, with what it goes on from.
+
+    session: leads to the replica that a chain's requests are handed to, and begins the ids of its responses
+    Raises Refused where it goes on from what is not there, or from several conversations.
+    """
+    earlier = None if asked.previous is None else await store.find(caller.tenant, asked.previous)
+    if asked.previous is not None and earlier is None:
+        raise lost(asked.previous, "previous_response_id", 400)
+    holders = {name: await store.holder(caller.tenant, name) for name in references(asked.input)}
+    turn = _Turn(store, caller, asked, earlier, {name: one for name, one in holders.items() if one is not None})
+    turn.writer.id = f"resp_{session}{turn.writer.id.removeprefix('resp_')}"
+    return turn
+
+
 @dataclass(slots=True)
 class _Turn:
     """A response that is asked for, with all that stands before it.
@@ -125,22 +146,23 @@ class _Turn:
     input: tuple[Item, ...]
     named: str | None
 
-    def __init__(self, store: ResponseStore, caller: Caller, asked: ResponseAsked) -> None:
-        """Raises Refused where it goes on from what is not there, or from several conversations."""
+    def __init__(
+        self,
+        store: ResponseStore,
+        caller: Caller,
+        asked: ResponseAsked,
+        earlier: Stored | None,
+        holders: Mapping[str, Stored],
+    ) -> None:
+        """earlier: what it goes on from; holders: what holds items that it names, by their names. Raises Refused."""
         self.store, self.caller, self.asked = store, caller, asked
         self.writer = ResponseWriter(asked.model, asked.told, asked.summed)
-        earlier = None if asked.previous is None else store.find(caller.tenant, asked.previous)
-        if asked.previous is not None and earlier is None:
-            raise lost(asked.previous, "previous_response_id", 400)
         named = {one for one in (asked.conversation, earlier.conversation if earlier else None) if one is not None}
+        named |= {holder.conversation for holder in holders.values()}
 
         def item(name: str) -> Item | None:
-            holder = store.holder(caller.tenant, name)
-            if holder is None:
-                return None
-            named.add(holder.conversation)
-            items: list[Item] = holder.body["output"]
-            return next(one for one in items if one["id"] == name)
+            items: list[Item] = holders[name].body["output"] if name in holders else []
+            return next((one for one in items if one["id"] == name), None)
 
         self.before = (*(earlier.messages if earlier else ()), *read_items(asked.input, item))
         self.input = (*((*earlier.input, *earlier.body["output"]) if earlier else ()), *named_items(asked.input, item))
@@ -164,24 +186,29 @@ class _Turn:
         )
         self.writer.told = {**self.writer.told, "temperature": sampling.temperature, "top_p": sampling.top_p}
 
-    def events(self, event: Event) -> Iterator[Told]:
+    async def events(self, event: Event) -> list[Told]:
         """What is told of an event. A response is kept before its end is told."""
-        for one in self.writer.events(event):
+        told = list(self.writer.events(event))
+        for one in told:
             if one["type"] in ("response.completed", "response.incomplete") and self.asked.store:
-                self._keep(one["response"])
-            yield one
+                await self._keep(one["response"])
+        return told
 
-    def frames(self, told: Answered) -> Iterator[bytes]:
-        """The same, as the stream has it."""
-        return map(_frame, self.events(told.event))
+    async def frames(self, opened: Opened) -> AsyncGenerator[bytes, None]:
+        """The same of all events, as the stream has it."""
+        async with aclosing(opened.events()) as events:
+            async for one in events:
+                for told in await self.events(one.event):
+                    yield _frame(told)
+        yield DONE
 
     def told_fault(self, fault: Fault) -> bytes:
         """The end of a stream that fails."""
         return b"".join(map(_frame, self.writer.failure(fault))) + DONE
 
-    def _keep(self, body: Told) -> None:
+    async def _keep(self, body: Told) -> None:
         said = read_items(body["output"], lambda name: None)
-        self.store.keep(
+        await self.store.keep(
             self.caller.tenant, Stored(body, (*self.before, *said), self.named or self.writer.id, self.input)
         )
 
