@@ -72,14 +72,16 @@ async def test_a_chain_goes_on_at_another_server_and_is_its_tenant_s_alone(postg
     for server in servers:
         server.responses = PostgresStore(address, Bounds())
     first, second = map(app_of, servers)
-    one = (await ask(first, RESPONSES, {"model": "toy", "input": "Hello."}, headers=own)).json
-    more = {"model": "toy", "input": "And more?", "previous_response_id": one["id"]}
+    one = (await ask(first, RESPONSES, {"model": "toy", "max_output_tokens": 8, "input": "Hello."}, headers=own)).json
+    more = {"model": "toy", "max_output_tokens": 8, "input": "And more?", "previous_response_id": one["id"]}
     two = await ask(second, RESPONSES, more, headers=own)
     assert (two.status, two.json["previous_response_id"]) == (200, one["id"])
     shown = await ask(first, f"{RESPONSES}/{two.json['id']}", method="GET", headers=own)
     assert shown.json["output"] == two.json["output"]
     streamed = await ask(first, RESPONSES, {**more, "stream": True}, headers=own)
-    assert "response.completed" in streamed.text
+    later = streamed.events[-1]["response"]
+    assert (streamed.events[-1]["type"], later["previous_response_id"]) == ("response.incomplete", one["id"])
+    assert (await ask(second, f"{RESPONSES}/{later['id']}", method="GET", headers=own)).status == 200
     assert (await ask(second, RESPONSES, more, headers=others)).status == 400
     assert (await ask(second, f"{RESPONSES}/{one['id']}", method="GET", headers=others)).status == 404
     assert (await ask(second, f"{RESPONSES}/{one['id']}", method="DELETE", headers=own)).status == 200
@@ -90,22 +92,28 @@ async def test_a_response_that_cannot_be_kept_is_no_answer(
     postgres: ThrowAway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ig_guardrail.database.connections.PATIENCE_S", 0.5)
-    server = server_over({"open": toy_rail()}, tmp_path / "keys.yaml")
     key = [bearer(key_in(tmp_path / "keys.yaml", tenant="school"))]
+    server = server_over({"open": toy_rail()}, tmp_path / "keys.yaml")
     server.responses = PostgresStore(postgres.emptied(), Bounds())
     app = app_of(server)
-    assert (await ask(app, RESPONSES, {"model": "toy", "input": "Hello."}, headers=key)).status == 200
+    assert (
+        await ask(app, RESPONSES, {"model": "toy", "max_output_tokens": 8, "input": "Hello."}, headers=key)
+    ).status == 200
     postgres.stop()
     try:
-        whole = await ask(app, RESPONSES, {"model": "toy", "input": "Hello."}, headers=key)
-        streamed = await ask(app, RESPONSES, {"model": "toy", "input": "Hello.", "stream": True}, headers=key)
-        unkept = await ask(app, RESPONSES, {"model": "toy", "input": "Hello.", "store": False}, headers=key)
+        whole = await ask(app, RESPONSES, {"model": "toy", "max_output_tokens": 8, "input": "Hello."}, headers=key)
+        streamed = await ask(
+            app, RESPONSES, {"model": "toy", "max_output_tokens": 8, "input": "Hello.", "stream": True}, headers=key
+        )
+        unkept = await ask(
+            app, RESPONSES, {"model": "toy", "max_output_tokens": 8, "input": "Hello.", "store": False}, headers=key
+        )
     finally:
         postgres.start()
     assert (whole.status, whole.json["error"]["code"], unkept.status) == (503, "guard_unavailable", 200)
-    assert "response.failed" in streamed.text
-    assert "response.completed" not in streamed.text
-    assert "postgres" not in str(whole.json) + streamed.text
+    assert streamed.events[-1]["type"] == "response.failed"
+    assert not any(one["type"] in ("response.completed", "response.incomplete") for one in streamed.events)
+    assert "postgres" not in str(whole.json) + streamed.body.decode()
 
 
 def test_where_responses_are_kept_is_what_the_settings_say() -> None:

@@ -192,8 +192,8 @@ async def test_metrics_of_all_replicas_are_told_at_one_address() -> None:
     replicas.told = ("a", list(Metrics(lambda: 1).registry.collect())), Lost(), ("b", [])
     told = await asked_of(made, "/metrics", method="GET")
     assert told.status == 200
-    assert "ig_guardrail_replicas 2.0" in told.text
-    assert 'ig_guardrail_requests_waiting{replica="a"} 1.0' in told.text
+    assert "ig_guardrail_replicas 2.0" in told.body.decode()
+    assert 'ig_guardrail_requests_waiting{replica="a"} 1.0' in told.body.decode()
     assert replicas.asked == []
 
 
