@@ -36,6 +36,8 @@ STREAMS = (10, 1_000, 100_000)
 BEYOND_PERCENT = 15.0
 LOADS = ((2, True), (8, True), (8, False))  # that are run: streams, and whether they are guarded
 ANSWER = 32  # tokens, meanwhile
+REQUESTS = 40  # of each load: which replica a conversation is hashed to is chance, and two on one share its steps
+SEEDS = 50  # of that chance, over which the simulation is taken
 AT_ONCE = 16  # of a replica, as `serve` has it
 WIDEST = 256  # streams that one replica is tried with
 TOGETHER = 8  # replicas that stand for more, on their share of the ledger
@@ -98,15 +100,15 @@ def compare(machine: Machine, ends: Sequence[int]) -> tuple[Machine, list[tables
         machine = replace(machine, serve=max(0.0, short.cpu / short.tokens - tokens))
         for streams, guarded in LOADS:
             load = Load(streams, round(short.prompt), ANSWER, guarded=guarded)
-            requests = max(8, streams)
-            ran = replicas.run(load, requests)
-            found = simulate(Plant(machine, 2, AT_ONCE, 1e3), load, requests)
-            real, said = ran.tokens / ran.cpu, found.tokens / found.busy
+            ran = replicas.run(load, REQUESTS)
+            told = [simulate(Plant(machine, 2, AT_ONCE, 1e3), load, REQUESTS, seed) for seed in range(SEEDS)]
+            drawn, busy = sum(one.tokens for one in told), sum(one.busy for one in told)
+            real, said = ran.tokens / ran.cpu, drawn / busy
             off = 100 * (said / real - 1)
             name, title = f"{streams}-{guarded}", f"{streams} streams, {'guarded' if guarded else 'not guarded'}"
             rows += [
                 tables.row(part, f"{name}-real", f"{title}: tokens a CPU second", round(real, 1), None, ran.tokens),
-                tables.row(part, f"{name}-said", f"{title}: simulated", round(said, 1), None, found.tokens),
+                tables.row(part, f"{name}-said", f"{title}: simulated", round(said, 1), None, drawn),
                 tables.row(
                     part,
                     f"{name}-off",

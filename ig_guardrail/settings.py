@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias, cast
 
+from ig_guardrail.database import is_address
 from ig_guardrail.errors import RequestError
 
 
@@ -69,17 +70,17 @@ MOST_BYTES = 64 << 20  # of a file of an audit log, before the next one is begun
 class AuditFile:
     """Where a line is kept of every answer, each bound to the one before it.
 
-    path        a file of JSON lines, which is appended to; made for its owner alone
+    path        a file of JSON lines, which is appended to and made for its owner alone; or postgresql://USER@HOST/DATABASE
     key_file    a file of mode 0600 with the key; else the environment's IG_GUARDRAIL_AUDIT_KEY; else there is no key
     texts       whether the lines hold what was shown, and not only its hash
     on_error    of a line that cannot be written: `closed` delivers no such answer, `open` does, and counts it
     most_bytes  after which the next file is begun; the chain goes on in it
     daily       whether each day, by UTC, has a file of its own
-    keep_days   after which a whole file is deleted, and a line tells that; makes the log daily
+    keep_days   after which a whole file, or a line in a database, is deleted, and a line tells that; makes files daily
     keep_files  how many files before the newest are kept
     """
 
-    path: Path
+    path: str | Path = field(repr=False)  # an address may hold a password
     key_file: Path | None = None
     texts: bool = False
     on_error: Literal["closed", "open"] = "closed"
@@ -95,6 +96,14 @@ class AuditFile:
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < low):
                 raise RequestError(f"{name} is {value!r:.40}", where="audit", fix=f"give a whole number from {low} on")
+        split = self.daily or self.most_bytes != MOST_BYTES or self.keep_files is not None
+        if is_address(self.path) and split:
+            raise RequestError(
+                "most_bytes, daily and keep_files are for files",
+                where="audit",
+                why="a log in a database is one row of lines",
+                fix="leave them out; `keep_days` bounds a log in a database",
+            )
         if self.on_error not in ("closed", "open"):
             raise RequestError(
                 f"on_error is {self.on_error!r:.40}",
@@ -105,5 +114,7 @@ class AuditFile:
 
 
 def audit_file(given: str | Path | AuditFile) -> AuditFile:
-    """A path as a file of an audit log; such a file as it is."""
-    return given if isinstance(given, AuditFile) else AuditFile(Path(given))
+    """A path, or the address of a database, as an audit log; such a log as it is."""
+    if isinstance(given, AuditFile):
+        return given
+    return AuditFile(given if is_address(given) else Path(given))

@@ -19,8 +19,7 @@ from ig_guardrail.ledger import LedgerEntry, Limit, kept_at
 from ig_guardrail.types import Draw, Prompt, Sampling
 
 WIDTHS = (1, 2, 4, 8, 16, 32)
-CONTEXT = 150  # tokens before those that are drawn
-READ = 512  # tokens of the prompt that is read
+CONTEXT = 150  # tokens before those that are drawn, and of the prompt that is read: a token costs more behind more
 CHARGES = 50
 TOKENS = 48  # of an answer whose judging is measured
 
@@ -93,10 +92,10 @@ def _steps(stage: Stage, rounds: int, numbers: Iterator[int]) -> dict[int, float
 def _read(stage: Stage, numbers: Iterator[int]) -> float:
     """A token of a prompt that nobody asked before."""
     began = time.process_time()
-    root = stage.engine.open(_prompt(next(numbers), READ), Sampling(seed=SEED, max_tokens=1)).result()
+    root = stage.engine.open(_prompt(next(numbers), CONTEXT), Sampling(seed=SEED, max_tokens=1)).result()
     taken = time.process_time() - began
     stage.engine.close(root)
-    return taken / READ
+    return taken / CONTEXT
 
 
 def _token(stage: Stage, rail: Guardrail, strategy: str | None) -> float:

@@ -73,11 +73,18 @@ def simulate(plant: Plant, load: Load, requests: int, seed: int = 1) -> Found:
     ledger = simpy.Resource(env, capacity=max(1, round(plant.rate * plant.machine.charge)))
     replicas = [_Replica(env, plant, found) for _ in range(plant.replicas)]
     left = iter(range(requests))
+    places = random.Random(seed)
+
+    def place() -> _Replica:
+        """The replica of a conversation: any of them, as hashing has it; where that is full, the next that is not."""
+        first = places.randrange(plant.replicas)
+        turned = [*replicas[first:], *replicas[:first]]
+        return next((one for one in turned if one.slots.count < plant.at_once), turned[0])
 
     def call() -> Events:
-        for number in left:
+        for _ in left:
             began = env.now
-            replica = replicas[number % plant.replicas]
+            replica = place()
             with replica.slots.request() as slot:
                 yield slot
                 yield replica.ask("read", load.prompt)

@@ -18,10 +18,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ig_guardrail.errors import RequestError, brief
+from ig_guardrail.errors import AuditError, RequestError, brief
 from ig_guardrail.settings import KEY_VARIABLE
 
 FORMAT = "ig-guardrail/audit/v1"
+ANSWER, CALL, TORN, DROPPED = "answer", "call", "torn", "dropped"  # kinds of lines
+DECISIONS = (ANSWER, CALL)  # those that hold one
+LONGEST_LINE = 16 << 20  # bytes
+BUSY_S = 10.0  # for which a line waits for its turn
 SHORTEST_KEY = 32  # characters
 LONGEST_KEY = 4_096
 _HASH = re.compile(r"[0-9a-f]{64}\Z")
@@ -85,11 +89,27 @@ class AuditLine:
 
 
 def write_line(entry: Mapping[str, Any], head: Head, key: AuditKey | None) -> tuple[str, Head]:
-    """A line for what `entry` says behind a head, without the line break; and the head after it."""
+    """A line for what `entry` says behind a head, without the line break; and the head after it.
+
+    Raises ValueError for one that is longer than any that is read.
+    """
     own = {"format": FORMAT, "n": head.n + 1, "prev": head.hash, "key": None if key is None else key.id}
     text = json.dumps({**own, **entry}, allow_nan=False, separators=(",", ":"))
     digest = _seal(text, key)
-    return f'{text[:-1]},"hash":"{digest}"}}', Head(head.n + 1, digest)
+    line = f'{text[:-1]},"hash":"{digest}"}}'
+    if len(line) >= LONGEST_LINE:
+        raise ValueError(f"a line has {len(line):,} bytes, and {LONGEST_LINE:,} are read at most")
+    return line, Head(head.n + 1, digest)
+
+
+def other_key(where: str) -> AuditError:
+    """The error that a chain was begun under another key than it is to go on with."""
+    return AuditError(
+        "the log was written under another key, or without one",
+        where=where,
+        why="a chain has one key",
+        fix="give its key, or name another place",
+    )
 
 
 def read_line(line: bytes) -> AuditLine:

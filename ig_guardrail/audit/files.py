@@ -13,14 +13,15 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from ig_guardrail.audit.chain import FORMAT, START, AuditLine, Head, read_line
+from ig_guardrail.audit.chain import FORMAT, LONGEST_LINE, START, AuditLine, Head, read_line
+from ig_guardrail.audit.kept import LogReading, RawLine
 from ig_guardrail.errors import AuditError, RequestError, brief
 
 _PART = re.compile(r"(.+)\.part([0-9]{6,})((?:\.[^.]*)?)")
-LONGEST_LINE = 16 << 20  # bytes
 
 
 class LogFiles:
@@ -31,6 +32,16 @@ class LogFiles:
         self.head = path.with_name(f"{path.name}.head")
         self.lock = path.with_name(f"{path.name}.lock")
         self.policies = path.with_name(f"{path.name}.policies")
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+    @contextmanager
+    def reading(self) -> Iterator[LogReading]:
+        """All of it; the head is read first, since a log that is written to goes on meanwhile."""
+        beside = (str(self.head), self.anchored()) if self.head.exists() else None
+        yield LogReading(beside, ((str(path), raw_lines(path)) for path in self.all()))
 
     def before(self) -> list[Path]:
         """The files whose lines stand before those of the newest, in order."""
@@ -75,15 +86,12 @@ class LogFiles:
             new.replace(self.policies / f"{sha256}.json")
 
 
-def logs_of(paths: Iterable[Path]) -> list[LogFiles]:
-    """The logs that files belong to, once each. Raises RequestError where there is none."""
-    found: dict[Path, LogFiles] = {}
-    for path in paths:
-        files = LogFiles(_numbered(path)[0])
-        if path not in files.all():
-            raise RequestError("there is no such log", where=str(path), fix="name the file that `audit` was given")
-        found.setdefault(files.path, files)
-    return list(found.values())
+def files_of(path: Path) -> LogFiles:
+    """The log that a file belongs to. Raises RequestError where there is none."""
+    files = LogFiles(_numbered(path)[0])
+    if path not in files.all():
+        raise RequestError("there is no such log", where=str(path), fix="name the file that `audit` was given")
+    return files
 
 
 def _numbered(path: Path) -> tuple[Path, int]:
@@ -115,15 +123,15 @@ def _text(path: Path, most: int) -> str:
     return text
 
 
-def raw_lines(path: Path) -> Iterator[tuple[int, bytes, bool]]:
-    """The lines of a file by number, without line breaks, and whether each has one. Raises AuditError, OSError."""
+def raw_lines(path: Path) -> Iterator[RawLine]:
+    """The lines of a file. Raises AuditError, OSError."""
     with path.open("rb") as file:
         number = 0
         while line := file.readline(LONGEST_LINE + 1):
             number += 1
             if len(line) > LONGEST_LINE:
                 raise AuditError(f"a line has more than {LONGEST_LINE:,} bytes", where=f"{path}:{number}")
-            yield number, line.removesuffix(b"\n"), line.endswith(b"\n")
+            yield RawLine(f"{path}:{number}", line.removesuffix(b"\n"), line.endswith(b"\n"))
 
 
 def is_log(path: Path) -> bool:
@@ -134,20 +142,6 @@ def is_log(path: Path) -> bool:
             return file.read(len(begins)) == begins
     except OSError:
         return False
-
-
-def readable_lines(path: Path) -> Iterator[tuple[str, AuditLine]]:
-    """The lines of one file, each with its place; what is none of a log, such as a torn line, is passed over.
-
-    Raises AuditError, OSError.
-    """
-    for number, data, ended in raw_lines(path):
-        try:
-            line = read_line(data)
-        except ValueError:
-            continue
-        if ended:
-            yield f"{path}:{number}", line
 
 
 def last_line(path: Path) -> tuple[AuditLine | None, bytes]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 
-from ig_guardrail.audit.chain import START, AuditKey, AuditLine, Head, read_line
-from ig_guardrail.audit.files import LogFiles, raw_lines
-from ig_guardrail.audit.log import ANSWER, CALL, DROPPED, TORN
+from ig_guardrail.audit.chain import ANSWER, CALL, DROPPED, START, TORN, AuditKey, AuditLine, Head, read_line
+from ig_guardrail.audit.kept import KeptLog, RawLine
 from ig_guardrail.errors import AuditError, RequestError, brief
 
 MOST_FAULTS = 1_000
@@ -60,23 +58,8 @@ class Verification:
         return "\n".join([*told, span, *(broken if self.faults else whole)])
 
 
-@dataclass(frozen=True, slots=True)
-class _Raw:
-    """A line of a file as it stands. ended: whether it has a line break; why: what it lacks."""
-
-    path: Path
-    number: int
-    data: bytes
-    ended: bool
-    why: str = ""
-
-    @property
-    def place(self) -> str:
-        return f"{self.path}:{self.number}"
-
-
-def verify(log: LogFiles, key: AuditKey | None = None, anchors: Sequence[Head] = (), least: int = 0) -> Verification:
-    """Follow the chain through all files of a log.
+def verify(log: KeptLog, key: AuditKey | None = None, anchors: Sequence[Head] = (), least: int = 0) -> Verification:
+    """Follow the chain through all of a log.
 
     anchors  heads that were copied elsewhere, which the chain must pass; n is 0 where only the hash is known. The head
              that stands beside the log is among them
@@ -85,17 +68,17 @@ def verify(log: LogFiles, key: AuditKey | None = None, anchors: Sequence[Head] =
     """
     found = Verification()
     try:
-        # the head first: a log that is written to goes on meanwhile
-        beside = [(str(log.head), log.anchored())] if log.head.exists() else []
-        follower = _Follower(found, key, [*beside, *(("--head", one) for one in anchors)])
-        for path in log.all():
-            found.files.append(str(path))
-            for number, data, ended in raw_lines(path):
-                follower.take(_Raw(path, number, data, ended))
-                if len(found.faults) >= MOST_FAULTS:
-                    return found
+        with log.reading() as reading:
+            beside = [] if reading.anchor is None else [reading.anchor]
+            follower = _Follower(found, key, [*beside, *(("--head", one) for one in anchors)])
+            for name, lines in reading.parts:
+                found.files.append(name)
+                for raw in lines:
+                    follower.take(raw)
+                    if len(found.faults) >= MOST_FAULTS:
+                        return found
     except (OSError, AuditError) as error:
-        raise RequestError("the log cannot be read", where=str(log.path), why=brief(error)) from error
+        raise RequestError("the log cannot be read", where=log.name, why=brief(error)) from error
     follower.end(least)
     return found
 
@@ -110,19 +93,19 @@ class _Follower:
         self._wanted = {head.hash for _, head in self._anchors}
         self._at: Head | None = None
         self._begins: tuple[str, Head] | None = None  # the place of the first line, and what it follows
-        self._strange: list[_Raw] = []  # what is no line, unless the next line says that it was torn
+        self._strange: list[tuple[RawLine, str]] = []  # what is no line, and why; unless the next says that it was torn
         self._dropped: set[Head] = set()
         self._passed: dict[str, int] = {}  # of the anchors' hashes, the lines that have them
 
-    def take(self, raw: _Raw) -> None:
+    def take(self, raw: RawLine) -> None:
         """The next line."""
         try:
             line = read_line(raw.data)
         except ValueError as error:
-            self._strange.append(replace(raw, why=str(error)))
+            self._strange.append((raw, str(error)))
             return
         if not raw.ended:
-            self._strange.append(replace(raw, why="it was not written to its end"))
+            self._strange.append((raw, "it was not written to its end"))
             return
         if self._bound(raw, line) and not line.sound(self._key):
             self._tell(raw.place, "it was changed: its hash is not that of what it says")
@@ -153,7 +136,7 @@ class _Follower:
         elif not head.n and passed is None and head.hash not in {one.hash for one in self._dropped}:
             self._tell(where, "the log does not pass this hash: lines were cut off, or it was made anew")
 
-    def _bound(self, raw: _Raw, line: AuditLine) -> bool:
+    def _bound(self, raw: RawLine, line: AuditLine) -> bool:
         """Whether a line is written as this log is: under this key, or without one."""
         if line.key is not None and self._key is None:
             raise RequestError(
@@ -167,10 +150,10 @@ class _Follower:
             return False
         return True
 
-    def _check_torn(self, raw: _Raw, line: AuditLine) -> None:
+    def _check_torn(self, raw: RawLine, line: AuditLine) -> None:
         """Whether what is no line was torn by a crash, as this line says."""
         if line.values.get("kind") == TORN:
-            data = b"\n".join(one.data for one in self._strange)
+            data = b"\n".join(one.data for one, _ in self._strange)
             if not self._strange:
                 self._tell(raw.place, "it tells of a torn line, which is gone")
             elif line.values.get("sha256") == hashlib.sha256(data).hexdigest():
@@ -178,15 +161,15 @@ class _Follower:
         self._fault_strange()
 
     def _note_torn(self) -> None:
-        self._found.notes += [AuditFault(one.place, "torn, as a crash leaves a line") for one in self._strange]
+        self._found.notes += [AuditFault(one.place, "torn, as a crash leaves a line") for one, _ in self._strange]
         self._strange = []
 
     def _fault_strange(self) -> None:
-        for raw in self._strange:
-            self._tell(raw.place, f"no line of this log: {raw.why}")
+        for raw, why in self._strange:
+            self._tell(raw.place, f"no line of this log: {why}")
         self._strange = []
 
-    def _check_place(self, raw: _Raw, line: AuditLine) -> None:
+    def _check_place(self, raw: RawLine, line: AuditLine) -> None:
         before = Head(line.n - 1, line.prev)
         if self._at is None:
             if before != START:
@@ -195,7 +178,7 @@ class _Follower:
             self._tell(raw.place, _how_it_breaks(self._at, before))
         self._at = line.head
 
-    def _note(self, raw: _Raw, line: AuditLine) -> None:
+    def _note(self, raw: RawLine, line: AuditLine) -> None:
         found, kind = self._found, line.values.get("kind")
         found.lines += 1
         found.answers += kind == ANSWER

@@ -40,7 +40,8 @@ CanaryBy: TypeAlias = Annotated[
     typer.Option("--canary-by", help="With --canary: whose names, 'conversation' (if left out) or 'tenant'."),
 ]
 AuditOption: TypeAlias = Annotated[
-    Path | None, typer.Option("--audit", help="Write a line for every answer to this audit log.")
+    str | None,
+    typer.Option("--audit", help="Write a line for every answer to this audit log: a file, or postgresql://..."),
 ]
 AuditTexts: TypeAlias = Annotated[
     bool, typer.Option("--audit-texts", help="Keep what was shown in the audit log, and not only its hash.")

@@ -6,7 +6,7 @@ two answers at once cannot spend the same money twice, and an answer that is dra
 
 from ig_guardrail.ledger.answers import join_messages
 from ig_guardrail.ledger.memory import MemoryLedger, process_ledger
-from ig_guardrail.ledger.places import is_address, kept_at, ledger_at
+from ig_guardrail.ledger.places import kept_at, ledger_at
 from ig_guardrail.ledger.session import (
     AccountKey,
     Executor,
@@ -30,7 +30,6 @@ __all__ = [
     "AccountKey",
     "SQLiteLedger",
     "hazards_of",
-    "is_address",
     "join_messages",
     "kept_at",
     "ledger_at",

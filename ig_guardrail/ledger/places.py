@@ -6,21 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
+from ig_guardrail.database import SCHEMES, demand_postgres, is_address
 from ig_guardrail.errors import LedgerError
-from ig_guardrail.extras import require
 from ig_guardrail.ledger.session import Ledger
 from ig_guardrail.ledger.sqlite import SQLiteLedger
 from ig_guardrail.threads.locks import ForkSafeLock
 
 if TYPE_CHECKING:
     from ig_guardrail.ledger.postgres import PostgresLedger
-
-SCHEMES = ("postgresql://", "postgres://")
-
-
-def is_address(place: str | Path) -> bool:
-    """Whether a place is the address of a database, and not a path."""
-    return isinstance(place, str) and "://" in place
 
 
 def ledger_at(place: str | Path | Ledger | None) -> Ledger | None:
@@ -38,13 +31,7 @@ def kept_at(place: str | Path) -> SQLiteLedger | PostgresLedger:
     if not isinstance(place, str) or not is_address(place):
         _demand_path(str(place))
         return SQLiteLedger(place)
-    if not place.startswith(SCHEMES):
-        raise LedgerError(
-            f"there is no ledger at an address of the kind '{place.partition('://')[0]:.20}'",
-            where="ledger",
-            fix="give the path of a file, or postgresql://USER@HOST/DATABASE",
-        )
-    require("postgres", by="a ledger in PostgreSQL", where="ledger")
+    demand_postgres(place, LedgerError, "ledger", "a ledger")
     from ig_guardrail.ledger.postgres import PostgresLedger
 
     with _TURN:

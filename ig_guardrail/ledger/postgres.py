@@ -23,10 +23,18 @@ from uuid import UUID, uuid4
 import psycopg
 
 from ig_guardrail.budget import exact
-from ig_guardrail.ledger.database import CONNECTIONS, Connection, Database
+from ig_guardrail.database.connections import CONNECTIONS, Connection, Database, Purpose
+from ig_guardrail.database.migrations import migrate
+from ig_guardrail.errors import LedgerError
 from ig_guardrail.ledger.rows import account_name, charged, settled_until, total, written_cost
 from ig_guardrail.ledger.session import LedgerEntry, Limit
 
+PURPOSE = Purpose(
+    "ledger",
+    "ig_guardrail",
+    "what a conversation has spent must be known before anything of it is shown",
+    LedgerError,
+)
 _ADD_UP = """CREATE FUNCTION ig_guardrail.charge(
     charge_key uuid, locks bigint[], names text[], budgets text[], turns bigint[], costs text[], grants float8[]
 ) RETURNS boolean LANGUAGE plpgsql AS $$
@@ -73,7 +81,6 @@ MIGRATIONS: Sequence[Sequence[str]] = (  # from version 0 to 1, and so on
         _ADD_UP,
     ),
 )
-_MIGRATING = 0x6967_6C65_6467_6572  # the lock that is held meanwhile, of all programs that use this database
 _LOCK = "SELECT pg_advisory_xact_lock(key) FROM unnest(%s::bigint[]) AS key"
 _CHARGE = "SELECT ig_guardrail.charge(%s, %s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::float8[])"
 _PAGES = (
@@ -111,9 +118,9 @@ class PostgresLedger:
         Raises LedgerError if it cannot be used, or is of a newer version.
         """
         self._made_of = (address, connections)
-        self._database = Database(address, connections)
+        self._database = Database(address, PURPOSE, connections)
         self._swept = -math.inf
-        self._database.first(self._bring_up_to_date)
+        migrate(self._database, MIGRATIONS)
 
     def __repr__(self) -> str:
         return f"PostgresLedger({self._database.name!r})"
@@ -200,37 +207,6 @@ class PostgresLedger:
             if found < batch:
                 break
         return gone
-
-    def _bring_up_to_date(self, connection: Connection) -> None:
-        with connection.transaction():
-            connection.execute(_LOCK, ([_MIGRATING],))
-            version = self._version(connection)
-            for statements in MIGRATIONS[version:]:
-                for statement in statements:
-                    connection.execute(statement)
-            if version < len(MIGRATIONS):
-                connection.execute("UPDATE ig_guardrail.version SET version = %s", (len(MIGRATIONS),))
-
-    def _version(self, connection: Connection) -> int:
-        """Of what is there, 0 where nothing was. Raises LedgerError if it is not to be read by this release."""
-        told = connection.execute(
-            "SELECT to_regnamespace('ig_guardrail') IS NULL, to_regclass('ig_guardrail.version') IS NULL"
-        ).fetchone()
-        no_schema, no_version = told or (True, True)
-        if no_schema:
-            connection.execute("CREATE SCHEMA ig_guardrail")
-        if no_version:
-            connection.execute("CREATE TABLE ig_guardrail.version (version integer NOT NULL)")
-            connection.execute("INSERT INTO ig_guardrail.version VALUES (0)")
-            return 0
-        found = connection.execute("SELECT version FROM ig_guardrail.version").fetchall()
-        if len(found) != 1 or not 0 <= found[0][0] <= len(MIGRATIONS):
-            newer = f"it is of version {found[0][0]}, and this release knows {len(MIGRATIONS)}"
-            raise self._database.unfit(
-                newer if len(found) == 1 else "its version is not told",
-                "use the release that wrote it, or a newer one",
-            )
-        return int(found[0][0])
 
 
 def _charge(connection: Connection, key: UUID, entries: Sequence[LedgerEntry], limits: Mapping[str, Limit]) -> bool:

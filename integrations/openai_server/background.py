@@ -42,6 +42,11 @@ class Given:
         """One that was given before."""
         return cls(lambda: body, list(events), _over=True)
 
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is told."""
+        return self._over
+
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Begin to give it."""
         self._job = asyncio.create_task(work)
@@ -79,6 +84,23 @@ class Given:
     def _wake(self) -> None:
         self._news.set()
         self._news = asyncio.Event()
+
+
+class Underway:
+    """Responses of this process that are being given in the background, by tenant and id."""
+
+    def __init__(self) -> None:
+        self._given: dict[tuple[str | None, str], Given] = {}
+
+    def begin(self, tenant: str | None, name: str, given: Given) -> None:
+        """Have it be found until it was given. Others of which nothing more is told are forgotten."""
+        self._given = {place: one for place, one in self._given.items() if not one.over}
+        self._given[tenant, name] = given
+
+    def find(self, tenant: str | None, name: str) -> Given | None:
+        """One that is still being given."""
+        found = self._given.get((tenant, name))
+        return None if found is None or found.over else found
 
 
 class InBackground(Response):

@@ -37,12 +37,14 @@ from ig_guardrail.integrations.openai_server.observing.watching import account_o
 from ig_guardrail.integrations.openai_server.served import ServedModel, served_by
 from ig_guardrail.integrations.openai_server.settings.serve_config import ServeConfig
 from ig_guardrail.integrations.openai_server.sse import HELD, told_fault, with_comments
+from ig_guardrail.integrations.openai_server.stored import MemoryStore, ResponseStore
 
 LOG = logging.getLogger(__name__)
 IGNORED = "x-ig-guardrail-ignored"  # the header that names the fields that were passed over
 HALF = re.compile(rb"\\u[dD][89a-fA-F]")  # half of a character, which may lack the other
 BODY_S = 30.0  # in which a request's body has to be there
 CALLER = "ig_guardrail.caller"  # in the scope of a request, once it is known who asks
+SESSION = "ig_guardrail.session"  # in the scope of a request that a front has handed on: what its conversation leads by
 PASSED_OVER = "idempotency-key"  # a header: an answer that is drawn again is drawn, and charged, again
 LEFT = Fault(GONE, "invalid_request_error", "client_left", "the caller left")
 LATE = Fault(408, "server_error", "timeout", "the time for this request was over before its end")
@@ -104,6 +106,16 @@ class Opened:
             raise Refused(LATE)
 
 
+def responses_for(config: ServeConfig) -> ResponseStore:
+    """Where responses are kept. Nothing is opened yet. Raises GuardrailError for a database that cannot be named."""
+    database = config.responses_in
+    if database is None:
+        return MemoryStore(config.stored)
+    from ig_guardrail.integrations.openai_server.stored_postgres import PostgresStore
+
+    return PostgresStore(database, config.stored)
+
+
 class Server:
     """One model, behind the endpoints that share it."""
 
@@ -117,6 +129,7 @@ class Server:
         self.anyone = Caller(self.served.policies, seconds=limits.seconds, tokens=limits.tokens, answers=limits.answers)
         self.keys = None if config.keys is None else Keys(config.keys, self.anyone)
         self.metrics = Metrics(lambda: self.admission.waiting, config.observe.tenants)
+        self.responses = responses_for(config)
         self.spans = spans_if_any(config.observe.traces, config.observe.conventions)
 
     def caller(self, request: Request) -> Caller:

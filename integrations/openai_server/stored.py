@@ -1,4 +1,4 @@
-"""Responses that are kept in memory, so that later ones may go on from them."""
+"""Responses that are kept, so that later ones may go on from them: in memory, or where the ledger is."""
 
 from __future__ import annotations
 
@@ -7,23 +7,29 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, Protocol, TypeAlias
 
 from langchain_core.messages import BaseMessage
 
-from ig_guardrail.integrations.openai_server.background import Given
 from ig_guardrail.integrations.openai_server.faults import unfit
 
 GIVEN = ("completed", "incomplete")  # the status of a response that came to its end
 
+Where: TypeAlias = Literal["auto", "memory", "ledger"]
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much is kept for each tenant: responses, bytes of them as JSON, and seconds after which one is forgotten."""
+    """How much is kept for each tenant: responses, bytes of them as JSON, and seconds after which one is forgotten.
+
+    where: in memory, or in the PostgreSQL database of the ledger, which replicas share. `auto` is memory for one
+           process; for replicas the database, or nothing where the ledger is in a file
+    """
 
     count: int = 1_000
     bytes: int = 64_000_000
     seconds: float = 86_400.0
+    where: Where = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,26 @@ class Stored:
         return self.body["status"] in GIVEN
 
 
+class ResponseStore(Protocol):
+    """Responses by tenant and id; no tenant finds another's. Past its bounds a tenant's oldest are forgotten."""
+
+    @property
+    def keeps(self) -> bool:
+        """Whether anything is kept."""
+
+    async def find(self, tenant: str | None, name: str) -> Stored | None:
+        """A response that is kept."""
+
+    async def holder(self, tenant: str | None, item: str) -> Stored | None:
+        """The response that is kept and has an item in its output."""
+
+    async def keep(self, tenant: str | None, one: Stored) -> None:
+        """Keep a response; one that alone is larger than the bounds is not kept."""
+
+    async def forget(self, tenant: str | None, name: str) -> bool:
+        """Forget a response; whether there was one. What it charged stays charged."""
+
+
 @dataclass(slots=True)
 class _Shelf:
     """What is kept for one tenant, the oldest first.
@@ -68,45 +94,28 @@ class _Shelf:
         self.bytes -= self.sizes.pop(name)[0]
 
 
-class ResponseStore:
-    """Responses by tenant and id; no tenant finds another's. Past its bounds a tenant's oldest are forgotten.
-
-    Used by the server's event loop alone.
-    """
+class MemoryStore:
+    """A `ResponseStore` of one process, used by its event loop alone."""
 
     def __init__(self, bounds: Bounds, clock: Callable[[], float] = time.monotonic) -> None:
         self._bounds = bounds
         self._clock = clock
         self._shelves: dict[str | None, _Shelf] = {}
-        self._given: dict[tuple[str | None, str], Given] = {}
 
     @property
     def keeps(self) -> bool:
-        """Whether anything is kept."""
         return self._bounds.count > 0
 
-    def begin(self, tenant: str | None, name: str, given: Given) -> None:
-        """Have a response that is being given be found; `keep` ends that."""
-        self._given[tenant, name] = given
-
-    def in_progress(self, tenant: str | None, name: str) -> Given | None:
-        """A response that is being given in the background."""
-        return self._given.get((tenant, name))
-
-    def find(self, tenant: str | None, name: str) -> Stored | None:
-        """A response that is kept."""
+    async def find(self, tenant: str | None, name: str) -> Stored | None:
         return self._shelf(tenant).kept.get(name)
 
-    def holder(self, tenant: str | None, item: str) -> Stored | None:
-        """The response that is kept and has an item in its output."""
+    async def holder(self, tenant: str | None, item: str) -> Stored | None:
         shelf = self._shelf(tenant)
         return shelf.kept[shelf.holders[item]] if item in shelf.holders else None
 
-    def keep(self, tenant: str | None, one: Stored) -> None:
-        """Keep a response; one that alone is larger than the bounds is not kept."""
+    async def keep(self, tenant: str | None, one: Stored) -> None:
         shelf, name = self._shelf(tenant), one.body["id"]
-        self._given.pop((tenant, name), None)
-        size = _size(one)
+        size = size_of(one)
         if size > self._bounds.bytes:
             return
         shelf.kept[name] = one
@@ -116,8 +125,7 @@ class ResponseStore:
         while len(shelf.kept) > self._bounds.count or shelf.bytes > self._bounds.bytes:
             shelf.drop(next(iter(shelf.kept)))
 
-    def forget(self, tenant: str | None, name: str) -> bool:
-        """Forget a response; whether there was one. What it charged stays charged."""
+    async def forget(self, tenant: str | None, name: str) -> bool:
         shelf = self._shelf(tenant)
         found = name in shelf.kept
         if found:
@@ -135,7 +143,7 @@ class ResponseStore:
         return shelf
 
 
-def _size(one: Stored) -> int:
+def size_of(one: Stored) -> int:
     """Characters of a response as JSON, and of its whole conversation, though the responses of a chain share that."""
     items = len(json.dumps(one.input, default=str)) + len(json.dumps(one.events, default=str))
     return len(json.dumps(one.body, default=str)) + items + sum(map(_length, one.messages))

@@ -66,12 +66,21 @@ def build(config: ServeConfig, opening: Opening = served_of) -> serve.Applicatio
     Raises GuardrailError for what cannot be served.
     """
     check(config)
+    if config.observe.metrics_port is not None:
+        raise RequestError(
+            "replicas have no port of their own for metrics",
+            where="observe.metrics_port",
+            why="the front tells those of all of them at /metrics",
+            fix="leave it out, and give `metrics_key` where not everyone is to read them",
+        )
     scale = config.replicas or Replicas()
+    config = replace(config, replicas=scale)
+    stored = config.stored if config.responses_in else Bounds(count=0)  # what one replica kept, others would not find
     sources = _sources(config)
     policies = {place: load_policy(source) for place, source in sources.items()}
     files = {place: Path(source) for place, source in sources.items() if Path(source).is_file()}
     follow = config.spec.reload and bool(files)
-    alike = replace(config, spec=replace(config.spec, reload=False), stored=Bounds(count=0))
+    alike = replace(config, spec=replace(config.spec, reload=False), stored=stored)
     replicas = serve.deployment(
         Replica,
         max_ongoing_requests=config.limits.at_once + config.limits.queue,

@@ -10,18 +10,21 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ig_guardrail.integrations.openai_server.access.admission import STOPPING
 from ig_guardrail.integrations.openai_server.access.local import NOT_LOCAL
 from ig_guardrail.integrations.openai_server.app import FORMS, GUARDED
+from ig_guardrail.integrations.openai_server.endpoints import metrics
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused
 from ig_guardrail.integrations.openai_server.listening import is_loopback
-from ig_guardrail.integrations.openai_server.server import Server, noted, read_bytes, told_by_status
+from ig_guardrail.integrations.openai_server.server import SESSION, Server, noted, read_bytes, told, told_by_status
 from ig_guardrail.integrations.openai_server.settings.serve_config import ServeConfig
 from ig_guardrail.integrations.openai_server.sse import frame, told_fault
 from ig_guardrail.integrations.openai_server.wires import messages_writer
 from ig_guardrail.integrations.ray_serve.affinity import conversation_of
+from ig_guardrail.integrations.ray_serve.gathering import registry_of
 
 if TYPE_CHECKING:
     from ray.serve.handle import DeploymentHandle, DeploymentResponseGenerator
@@ -40,6 +43,7 @@ SENT_ON = (
     "client",
     "server",
 )
+TOLD_S = 3.0  # in which replicas tell their metrics
 LOST = Fault(503, "server_error", "replica_lost", "what answered this request is gone; ask again", None, retry_after=1)
 
 
@@ -77,6 +81,9 @@ class Front:
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         request = Request(scope, receive)
+        if (scope["path"], scope["method"]) == (metrics.PATH, "GET") and self._server.config.observe.metrics:
+            await (await told(self._tell_metrics)(request))(scope, receive, send)
+            return
         try:
             if self._server.admission.draining:
                 raise Refused(STOPPING)
@@ -87,11 +94,21 @@ class Front:
             return
         sent_on = {name: scope[name] for name in SENT_ON if name in scope}
         conversation = conversation_of(tenant, body)
-        handle = self._replicas.options(session_id=conversation) if conversation else self._replicas
+        handle = self._replicas
+        if conversation:
+            sent_on[SESSION] = conversation
+            handle = handle.options(session_id=conversation)
         for last in (False, True):
             answer = self._server.admission.until_over(_messages(handle.answer.remote(sent_on, body)))
             if await self._passed_on(answer, last, scope, receive, send):
                 return
+
+    async def _tell_metrics(self, request: Request) -> Response:
+        """The metrics of all replicas; those of one that does not tell them in time are left out."""
+        metrics.demand_key(request, self._server.config.observe.metrics_key)
+        answers = self._replicas.options(stream=False).broadcast("tell_metrics")
+        answered = await answers.results_async(timeout_s=TOLD_S, return_exceptions=True)
+        return metrics.exposed(request, registry_of(dict(one for one in answered if isinstance(one, tuple))))
 
     async def _tenant(self, request: Request) -> str | None:
         """Whose request it is. Raises Refused; without keys also for one from elsewhere, since Ray may listen there."""
@@ -150,9 +167,9 @@ def _unnamed(message: Message) -> Message:
 
 
 async def _live(receive: Receive, send: Send) -> None:
-    for told in ("startup", "shutdown"):
+    for phase in ("startup", "shutdown"):
         await receive()
-        await send({"type": f"lifespan.{told}.complete"})
+        await send({"type": f"lifespan.{phase}.complete"})
 
 
 async def _unless(other: asyncio.Future[None], work: Awaitable[Result]) -> Result | None:

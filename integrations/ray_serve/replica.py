@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import ray
+from prometheus_client.core import Metric
 from ray import serve
 from starlette.types import Message
 
+from ig_guardrail.database import is_address
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.openai_server.app import make_app
 from ig_guardrail.integrations.openai_server.observing.lines import log_to_stderr
 from ig_guardrail.integrations.openai_server.served import PolicyPlace, ServedModel
 from ig_guardrail.integrations.openai_server.server import Server
 from ig_guardrail.integrations.openai_server.settings.serve_config import ServeConfig
-from ig_guardrail.ledger import is_address
 from ig_guardrail.types import CompiledPolicy
 
 LOG = logging.getLogger(__name__)
@@ -81,6 +82,10 @@ class Replica:
         finally:
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
+
+    def tell_metrics(self) -> tuple[str, list[Metric]]:
+        """The name of this replica, and its metrics as they stand."""
+        return serve.get_replica_context().replica_id.unique_id, list(self.server.metrics.registry.collect())
 
     def record_autoscaling_stats(self) -> dict[str, float]:
         """What Ray Serve asks a replica for, to know how many there should be."""

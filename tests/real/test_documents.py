@@ -50,6 +50,10 @@ CHECKED_ONLY = {
     "ig-guardrail serve": "serves until it is stopped; what talks to it is run by `test_served_pages.py`",
     "ig-guardrail studio": "waits for someone to open its page",
     "ig-guardrail ledger prune postgresql://": "needs a database; `make test-scale` makes one",
+    **{
+        f"ig-guardrail audit {name} postgresql://": "needs a database; `make test-scale` makes one"
+        for name in ("verify", "replay", "prune", "export")
+    },
     "ig-guardrail run --engine vllm": "needs vLLM, in an environment of its own; `make test-vllm` streams from it",
     "ig-guardrail demo": "a test of its own runs it",
     "ig-guardrail run --engine llama.cpp": "needs the extra `llama`; `make test-llama` runs it",

@@ -62,8 +62,9 @@ class ThrowAway:
             return found.fetchall() if found.description else []
 
     def emptied(self) -> str:
-        """The address, with nothing left of a ledger."""
-        self.ask("DROP SCHEMA IF EXISTS ig_guardrail CASCADE")
+        """The address, with nothing left of ours."""
+        for schema in ("ig_guardrail", "ig_guardrail_audit", "ig_guardrail_responses"):
+            self.ask(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
         return self.address
 
     def _run(self, program: str, *arguments: str) -> None:

@@ -67,7 +67,9 @@ def assert_each_once(ledger: PostgresLedger, came: list[object], times: int) -> 
 def test_a_restart_under_load_neither_loses_nor_doubles_a_charge(
     postgres: ThrowAway, ledger: PostgresLedger, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
-    monkeypatch.setattr("ig_guardrail.ledger.database.PATIENCE_S", 120.0)  # a busy machine takes long to restart it
+    monkeypatch.setattr(
+        "ig_guardrail.database.connections.PATIENCE_S", 120.0
+    )  # a busy machine takes long to restart it
     with spending(ledger, 150) as came:
         while len(came) < 100:
             postgres.ask("SELECT pg_sleep(0.05)")
@@ -131,7 +133,7 @@ def test_a_charge_that_is_made_again_under_its_key_finds_itself(
 def test_a_database_that_is_down_is_an_error_and_no_free_text(
     postgres: ThrowAway, ledger: PostgresLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ig_guardrail.ledger.database.PATIENCE_S", 0.5)
+    monkeypatch.setattr("ig_guardrail.database.connections.PATIENCE_S", 0.5)
     assert spend(ledger)
     postgres.stop()
     try:
@@ -148,7 +150,7 @@ def test_a_database_that_is_down_is_an_error_and_no_free_text(
         ):
             with pytest.raises(LedgerError, match="the ledger cannot be used"):
                 call()
-        monkeypatch.setattr("ig_guardrail.ledger.database.PATIENCE_S", 3_600.0)
+        monkeypatch.setattr("ig_guardrail.database.connections.PATIENCE_S", 3_600.0)
         with pytest.raises(LedgerError, match="the database is down"):  # the first has waited for all
             spend(ledger)
     finally:
@@ -161,7 +163,7 @@ def test_a_database_that_is_down_is_an_error_and_no_free_text(
 async def test_the_server_says_503_while_the_database_is_down(
     postgres: ThrowAway, ledger: PostgresLedger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ig_guardrail.ledger.database.PATIENCE_S", 0.5)
+    monkeypatch.setattr("ig_guardrail.database.connections.PATIENCE_S", 0.5)
     key = [bearer(key_in(tmp_path / "keys.yaml", tenant="school"))]
     app = app_of(server_over({"open": toy_rail(ledger, scopes=["tenant"], budget=100.0)}, tmp_path / "keys.yaml"))
     assert (await ask(app, "/ready", method="GET")).status == 200
@@ -177,7 +179,7 @@ async def test_the_server_says_503_while_the_database_is_down(
 
 
 def test_all_connections_busy_is_an_error(postgres: ThrowAway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ig_guardrail.ledger.database.PATIENCE_S", 0.5)
+    monkeypatch.setattr("ig_guardrail.database.connections.PATIENCE_S", 0.5)
     ledger = PostgresLedger(postgres.emptied(), connections=1)
     assert spend(ledger)
     with locked(postgres, "a"):
@@ -195,7 +197,7 @@ def test_all_connections_busy_is_an_error(postgres: ThrowAway, monkeypatch: pyte
 def test_an_account_that_another_program_holds_is_an_error(
     postgres: ThrowAway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ig_guardrail.ledger.database._SESSION", "SET lock_timeout = '200ms'")
+    monkeypatch.setattr("ig_guardrail.database.connections._SESSION", "SET lock_timeout = '200ms'")
     ledger = PostgresLedger(postgres.emptied())
     with locked(postgres, "a"):
         with pytest.raises(LedgerError, match="lock timeout"):
@@ -320,7 +322,7 @@ def test_a_schema_of_the_owner_s_is_enough(postgres: ThrowAway) -> None:
 def test_a_password_is_told_nowhere(
     postgres: ThrowAway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("ig_guardrail.ledger.database.PATIENCE_S", 0.5)
+    monkeypatch.setattr("ig_guardrail.database.connections.PATIENCE_S", 0.5)
     caplog.set_level(logging.DEBUG)
     postgres.emptied()
     postgres.ask(f"CREATE USER guarded SUPERUSER PASSWORD '{SECRET}'")

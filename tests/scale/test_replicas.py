@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -11,7 +12,9 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from openai import InternalServerError, NotFoundError
 from pytest_socket import enable_socket
 
 from tests.scale.postgres import ThrowAway, thrown_away
@@ -138,6 +141,51 @@ async def test_a_conversation_finds_its_prompt_on_the_replica_that_read_it(tmp_p
     await stand.client.close()
     assert stand.stop() == 0
     assert min(known) > 100
+
+
+async def test_a_chain_goes_on_when_its_replica_is_gone_and_metrics_of_all_are_at_one_address(tmp_path: Path) -> None:
+    enable_socket()
+    with thrown_away() as postgres:
+        stand = Stand(tmp_path, postgres.address)
+        try:
+            chains = [await respond(stand, f"Say something, {number}.") for number in range(6)]
+            before = await told_metrics(stand)
+            assert re.search(r"^ig_guardrail_replicas 2.0$", before, re.MULTILINE)
+            assert len(set(re.findall(r'replica="(\w+)"', before))) == 2
+            asked = re.findall(r'^ig_guardrail_requests_total{endpoint="/v1/responses",.*} (\d+)', before, re.MULTILINE)
+            assert sum(map(int, asked)) == 6
+            first, _ = stand.replicas()
+            os.kill(first, signal.SIGKILL)
+            for chain in chains:
+                later = await respond(stand, "And more?", previous_response_id=chain.id)
+                shown = await stand.client.responses.retrieve(chain.id)
+                assert shown.output_text == chain.output_text
+                assert (later.previous_response_id, later.id[:21]) == (chain.id, chain.id[:21])
+            await stand.client.responses.delete(chains[0].id)
+            with pytest.raises(NotFoundError):
+                await stand.client.responses.retrieve(chains[0].id)
+        finally:
+            await stand.client.close()
+            code = stand.stop()
+            stand.books.close()
+    assert code == 0
+
+
+async def respond(stand: Stand, text: str, **more: Any) -> Any:
+    """A response; asked again where its replica is lost."""
+    codes = []
+    for _ in range(5):
+        try:
+            return await stand.client.responses.create(model="toy", input=text, max_output_tokens=12, **more)
+        except InternalServerError as lost:
+            codes.append(lost.code)
+    assert set(codes) == {"replica_lost"}
+    raise AssertionError("all replicas were lost")
+
+
+async def told_metrics(stand: Stand) -> str:
+    async with httpx.AsyncClient() as client:
+        return (await client.get(f"http://127.0.0.1:{stand.port}/metrics", timeout=60.0)).text
 
 
 async def test_a_replica_is_added_where_there_is_work_for_two(tmp_path: Path) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from ig_guardrail import extras
+from ig_guardrail.database.connections import Database
 from ig_guardrail.errors import LedgerError, MissingExtra
 from ig_guardrail.integrations.openai_server.settings.serve_file import read_config
 from ig_guardrail.ledger import SQLiteLedger, ledger_at
-from ig_guardrail.ledger.database import Database
+from ig_guardrail.ledger.postgres import PURPOSE
 from ig_guardrail.spec import GuardrailSpec
 
 SECRET = "pA55-w0rd"
@@ -32,7 +33,7 @@ SECRET = "pA55-w0rd"
     ],
 )
 def test_a_database_is_named_without_its_secrets(address: str, name: str) -> None:
-    assert Database(address).name == name
+    assert Database(address, PURPOSE).name == name
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,7 @@ def test_a_database_that_cannot_be_reached_is_told_without_its_password(tmp_path
 
 
 def test_another_kind_of_address_is_refused() -> None:
-    with pytest.raises(LedgerError, match="there is no ledger at an address of the kind 'mysql'"):
+    with pytest.raises(LedgerError, match="a ledger cannot be kept at an address of the kind 'mysql'"):
         ledger_at("mysql://guard@db.example/rails")
 
 

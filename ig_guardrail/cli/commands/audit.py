@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Check audit logs, and make their decisions again.", no_args_is_help=True)
 
 Files: TypeAlias = Annotated[
-    list[Path], typer.Argument(help="Audit logs, by the file that `--audit` named; the files before it are found.")
+    list[str],
+    typer.Argument(
+        help="Audit logs, by what `--audit` named: a file, before which others are found, or postgresql://..."
+    ),
 ]
 
 
@@ -47,7 +50,7 @@ def verify_command(
     from dataclasses import asdict
 
     from ig_guardrail.audit.chain import find_key
-    from ig_guardrail.audit.files import logs_of
+    from ig_guardrail.audit.places import logs_of
     from ig_guardrail.audit.verify import verify
     from ig_guardrail.cli.writers import printable
 
@@ -69,25 +72,44 @@ def verify_command(
 
 @app.command("prune")
 def prune_command(
-    file: Annotated[Path, typer.Argument(help="The file that `--audit` named.")],
+    place: Annotated[str, typer.Argument(help="What `--audit` named: a file, or postgresql://...")],
     older_than: options.OlderThan = None,
     keep_files: Annotated[
         int | None, typer.Option("--keep-files", min=1, help="How many files before the newest are kept.")
     ] = None,
     key_file: options.AuditKeyFile = None,
 ) -> None:
-    """Delete old files of a log, and write a line that says which, so that the rest can still be verified.
+    """Delete old files of a log, or old lines of one in a database, behind a line that says which they were.
 
-    Whole files only, and never the newest. A program that writes the log may run meanwhile.
+    So the rest can still be verified. Of files whole ones only, and never the newest. A program that writes the log may
+    run meanwhile.
     """
-    from ig_guardrail.audit.files import logs_of
     from ig_guardrail.audit.log import AuditLog
+    from ig_guardrail.audit.places import log_at
+    from ig_guardrail.database import is_address
     from ig_guardrail.settings import AuditFile
 
     days = options.read_days(older_than, keep_files, "--keep-files")
-    (log,) = logs_of([file])
-    gone = AuditLog(AuditFile(log.path, key_file, keep_days=days, keep_files=keep_files)).prune()
-    print(f"{log.path}: {gone} file{'s' * (gone != 1)} deleted")
+    log, what = log_at(place), "line" if is_address(place) else "file"
+    opened = AuditFile(place if is_address(place) else log.name, key_file, keep_days=days, keep_files=keep_files)
+    gone = AuditLog(opened).prune()
+    print(f"{log.name}: {gone} {what}{'s' * (gone != 1)} deleted")
+
+
+@app.command("export")
+def export_command(
+    place: Annotated[str, typer.Argument(help="What `--audit` named: postgresql://..., or a file.")],
+    file: Annotated[Path, typer.Argument(help="The file that is written, and is not there yet.")],
+) -> None:
+    """Copy a log to a file, byte for byte, with its head and its policies.
+
+    What reads audit logs reads the copy, such as `policy report`; `audit verify` tells whether it is whole.
+    """
+    from ig_guardrail.audit.copying import copy_log
+    from ig_guardrail.audit.places import log_at
+
+    count = copy_log(log_at(place), file)
+    print(f"{file}: {count} line{'s' * (count != 1)}")
 
 
 @app.command("replay")

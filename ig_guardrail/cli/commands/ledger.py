@@ -33,7 +33,8 @@ def prune_command(
 
     A program that uses the ledger may run meanwhile.
     """
-    from ig_guardrail.ledger import is_address, kept_at
+    from ig_guardrail.database import is_address
+    from ig_guardrail.ledger import kept_at
 
     days = options.read_days(older_than, keep, "--keep")
     if not is_address(place) and not Path(place).is_file():

@@ -15,7 +15,8 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, TypeAlias
 
-from ig_guardrail.audit.log import ANSWER, BUSY_S, AuditLog
+from ig_guardrail.audit.chain import ANSWER, BUSY_S
+from ig_guardrail.audit.log import AuditLog
 from ig_guardrail.budget import BudgetState
 from ig_guardrail.drive.records.backlog import Backlog
 from ig_guardrail.drive.records.recorder import recording_of
@@ -90,7 +91,7 @@ class Auditor:
             self.log.append({**entry_of(self.log), **lost})
         except Exception as error:
             self._lost += 1
-            LOG.error("an answer has no line in the audit log %s: %s", self.log.file.path, brief(error))
+            LOG.error("an answer has no line in the audit log %s: %s", self.log.place, brief(error))
             raise
         self._lost = 0
 

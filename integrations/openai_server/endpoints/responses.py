@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 
@@ -15,16 +15,31 @@ from starlette.routing import Route
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.openai_server.access.callers import Caller
 from ig_guardrail.integrations.openai_server.answering import Question
-from ig_guardrail.integrations.openai_server.background import Given, InBackground
+from ig_guardrail.integrations.openai_server.background import Given, InBackground, Underway
 from ig_guardrail.integrations.openai_server.background import Told as Kept
 from ig_guardrail.integrations.openai_server.events import Event
-from ig_guardrail.integrations.openai_server.events import Told as Answered
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused, fault_of, unfit
-from ig_guardrail.integrations.openai_server.server import EventStream, Opened, Server, all_of, headers_of, noted, told
+from ig_guardrail.integrations.openai_server.server import (
+    SESSION,
+    EventStream,
+    Opened,
+    Server,
+    all_of,
+    headers_of,
+    noted,
+    told,
+)
 from ig_guardrail.integrations.openai_server.sse import DONE, frame, with_comments
 from ig_guardrail.integrations.openai_server.stored import GIVEN, ResponseStore, Stored, lost
 from ig_guardrail.integrations.openai_server.wires.fields import OURS
-from ig_guardrail.integrations.openai_server.wires.items import Item, named_items, page_of, passed_over, read_items
+from ig_guardrail.integrations.openai_server.wires.items import (
+    Item,
+    named_items,
+    page_of,
+    passed_over,
+    read_items,
+    references,
+)
 from ig_guardrail.integrations.openai_server.wires.response_events import ResponseWriter, Told
 from ig_guardrail.integrations.openai_server.wires.responses import ResponseAsked, read_response
 
@@ -39,11 +54,11 @@ CANCELLED = Fault(499, "invalid_request_error", "response_cancelled", "the respo
 
 def routes(server: Server) -> list[Route]:
     """Of responses."""
-    store = ResponseStore(server.config.stored)
+    store, underway = server.responses, Underway()
 
-    def kept(caller: Caller, name: str) -> Given:
+    async def kept(caller: Caller, name: str) -> Given:
         """A response that was given. Raises Refused where it is not there."""
-        found = store.find(caller.tenant, name)
+        found = await store.find(caller.tenant, name)
         if found is None:
             raise lost(name, None, 404)
         return Given.ended(found.body, found.events)
@@ -51,7 +66,7 @@ def routes(server: Server) -> list[Route]:
     async def respond(request: Request) -> Response:
         caller = server.caller(request)
         asked = read_response(await server.body(request))
-        turn = _Turn(store, caller, asked)
+        turn = await _begun(store, caller, asked, request.scope.get(SESSION, ""))
         with _named_here():
             return await answered(request, caller, turn)
 
@@ -62,28 +77,29 @@ def routes(server: Server) -> list[Route]:
         if turn.asked.background:
             return await in_background(request, opened, turn, headers)
         if turn.asked.stream:
-            frames = opened.frames(turn.frames, lambda: [DONE])
-            return await server.streamed(frames, headers, turn.told_fault, request=request)
-        events = [event for one in await all_of(opened.events(), request) for event in turn.events(one.event)]
+            return await server.streamed(turn.frames(opened), headers, turn.told_fault, request=request)
+        events = [event for one in await all_of(opened.events(), request) for event in await turn.events(one.event)]
         return JSONResponse(events[-1]["response"], headers=headers)
 
     async def in_background(request: Request, opened: Opened, turn: _Turn, headers: dict[str, str]) -> Response:
         if not store.keeps:
             raise unfit("no responses are kept here, so none is given in the background", "background")
+        if SESSION in request.scope:
+            raise unfit("several replicas answer here, and one that is asked later may not be the one", "background")
         given = Given(lambda: turn.writer.response("in_progress"))
         reply: Response = JSONResponse(given.body(), headers=headers)
         if turn.asked.stream:
             frames = with_comments(_followed(given.follow(0), turn.caller), server.config.quiet)
             reply = EventStream(frames, frames, headers)
-        store.begin(turn.caller.tenant, turn.writer.id, given)
+        underway.begin(turn.caller.tenant, turn.writer.id, given)
         return InBackground(reply, given, turn.give(opened, given))
 
     async def cancel(request: Request) -> Response:
         name, caller = request.path_params["id"], server.caller(request)
-        given = store.in_progress(caller.tenant, name)
+        given = underway.find(caller.tenant, name)
         if given is not None:
             await given.cancel()
-        body = kept(caller, name).body()
+        body = (await kept(caller, name)).body()
         if not body["background"]:
             raise unfit("it was not given in the background; to stop an answer, close its connection", None)
         return JSONResponse(_shown(body, caller))
@@ -92,20 +108,21 @@ def routes(server: Server) -> list[Route]:
         caller = server.caller(request)
         asked = read_response({"store": False, **await server.body(request)})
         with _named_here():
-            opened = await server.open(caller, _Turn(store, caller, asked).question(), request)
+            turn = await _begun(store, caller, asked)
+            opened = await server.open(caller, turn.question(), request)
             tokens = await asyncio.to_thread(opened.prompt_tokens)
         return JSONResponse({"object": "response.input_tokens", "input_tokens": tokens})
 
     async def list_input(request: Request) -> Response:
         name = request.path_params["id"]
-        found = store.find(server.caller(request).tenant, name)
+        found = await store.find(server.caller(request).tenant, name)
         if found is None:
             raise lost(name, None, 404)
         return JSONResponse(page_of(found.input, request.query_params))
 
     async def show(request: Request) -> Response:
         name, caller = request.path_params["id"], server.caller(request)
-        given, place = store.in_progress(caller.tenant, name) or kept(caller, name), _place(request)
+        given, place = underway.find(caller.tenant, name) or await kept(caller, name), _place(request)
         if place is None:
             return JSONResponse(_shown(given.body(), caller))
         if not given.body()["background"]:
@@ -114,10 +131,10 @@ def routes(server: Server) -> list[Route]:
 
     async def forget(request: Request) -> Response:
         name, caller = request.path_params["id"], server.caller(request)
-        given = store.in_progress(caller.tenant, name)
+        given = underway.find(caller.tenant, name)
         if given is not None:
             await given.cancel()
-        if not store.forget(server.caller(request).tenant, name):
+        if not await store.forget(caller.tenant, name):
             raise lost(name, None, 404)
         return JSONResponse({"id": name, "object": "response", "deleted": True})
 
@@ -146,6 +163,21 @@ def _named_here() -> Iterator[None]:
         raise Refused(replace(fault, param=param)) from error
 
 
+async def _begun(store: ResponseStore, caller: Caller, asked: ResponseAsked, session: str = "") -> _Turn:
+    """The turn that is asked for, with what it goes on from.
+
+    session: leads to the replica that a chain's requests are handed to, and begins the ids of its responses
+    Raises Refused where it goes on from what is not there, or from several conversations.
+    """
+    earlier = None if asked.previous is None else await store.find(caller.tenant, asked.previous)
+    if asked.previous is not None and (earlier is None or not earlier.given):
+        raise lost(asked.previous, "previous_response_id", 400)
+    holders = {name: await store.holder(caller.tenant, name) for name in references(asked.input)}
+    turn = _Turn(store, caller, asked, earlier, {name: one for name, one in holders.items() if one is not None})
+    turn.writer.id = f"resp_{session}{turn.writer.id.removeprefix('resp_')}"
+    return turn
+
+
 @dataclass(slots=True)
 class _Turn:
     """A response that is asked for, with all that stands before it.
@@ -163,22 +195,23 @@ class _Turn:
     input: tuple[Item, ...]
     named: str | None
 
-    def __init__(self, store: ResponseStore, caller: Caller, asked: ResponseAsked) -> None:
-        """Raises Refused where it goes on from what is not there, or from several conversations."""
+    def __init__(
+        self,
+        store: ResponseStore,
+        caller: Caller,
+        asked: ResponseAsked,
+        earlier: Stored | None,
+        holders: Mapping[str, Stored],
+    ) -> None:
+        """earlier: what it goes on from; holders: what holds items that it names, by their names. Raises Refused."""
         self.store, self.caller, self.asked = store, caller, asked
         self.writer = ResponseWriter(asked.model, asked.told, asked.summed)
-        earlier = None if asked.previous is None else store.find(caller.tenant, asked.previous)
-        if asked.previous is not None and (earlier is None or not earlier.given):
-            raise lost(asked.previous, "previous_response_id", 400)
         named = {one for one in (asked.conversation, earlier.conversation if earlier else None) if one is not None}
+        named |= {holder.conversation for holder in holders.values()}
 
         def item(name: str) -> Item | None:
-            holder = store.holder(caller.tenant, name)
-            if holder is None:
-                return None
-            named.add(holder.conversation)
-            items: list[Item] = holder.body["output"]
-            return next(one for one in items if one["id"] == name)
+            items: list[Item] = holders[name].body["output"] if name in holders else []
+            return next((one for one in items if one["id"] == name), None)
 
         self.before = (*(earlier.messages if earlier else ()), *read_items(asked.input, item))
         self.input = (*((*earlier.input, *earlier.body["output"]) if earlier else ()), *named_items(asked.input, item))
@@ -202,12 +235,13 @@ class _Turn:
         )
         self.writer.told = {**self.writer.told, "temperature": sampling.temperature, "top_p": sampling.top_p}
 
-    def events(self, event: Event) -> Iterator[Told]:
+    async def events(self, event: Event) -> list[Told]:
         """What is told of an event. A response is kept before its end is told."""
-        for one in self.writer.events(event):
+        told = list(self.writer.events(event))
+        for one in told:
             if one["type"] in ENDS and self.asked.store and not self.asked.background:
-                self._keep(one["response"])
-            yield one
+                await self._keep(one["response"])
+        return told
 
     async def give(self, opened: Opened, given: Given) -> None:
         """Give it in the background, and keep it, whatever came of it."""
@@ -216,7 +250,7 @@ class _Turn:
         try:
             async with aclosing(opened.events()) as events:
                 async for one in events:
-                    for event in self.events(one.event):
+                    for event in await self.events(one.event):
                         given.tell(event)
         except asyncio.CancelledError:
             for event in self.writer.failure(CANCELLED, "cancelled"):
@@ -227,21 +261,28 @@ class _Turn:
             for event in self.writer.failure(noted(error)):
                 given.tell(event)
         finally:
-            self._keep(given.events[-1]["response"], tuple(given.events))
-            given.end()
+            try:
+                await self._keep(given.events[-1]["response"], tuple(given.events))
+            finally:
+                given.end()
 
-    def frames(self, told: Answered) -> Iterator[bytes]:
-        """The same, as the stream has it."""
-        return map(_frame, self.events(told.event))
+    async def frames(self, opened: Opened) -> AsyncGenerator[bytes, None]:
+        """The same of all events, as the stream has it."""
+        async with aclosing(opened.events()) as events:
+            async for one in events:
+                for told in await self.events(one.event):
+                    yield _frame(told)
+        yield DONE
 
     def told_fault(self, fault: Fault) -> bytes:
         """The end of a stream that fails."""
         return b"".join(map(_frame, self.writer.failure(fault))) + DONE
 
-    def _keep(self, body: Kept, events: tuple[Kept, ...] = ()) -> None:
+    async def _keep(self, body: Kept, events: tuple[Kept, ...] = ()) -> None:
         said = read_items(body["output"], lambda name: None) if body["status"] in GIVEN else ()
         conversation = self.named or self.writer.id
-        self.store.keep(self.caller.tenant, Stored(body, (*self.before, *said), conversation, self.input, events))
+        one = Stored(body, (*self.before, *said), conversation, self.input, events)
+        await self.store.keep(self.caller.tenant, one)
 
 
 async def _followed(told: AsyncGenerator[Kept, None], caller: Caller) -> AsyncGenerator[bytes, None]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ig_guardrail.database import is_address
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.openai_server.events import RefusalStyle
 from ig_guardrail.integrations.openai_server.listening import is_loopback
@@ -117,8 +118,22 @@ class ServeConfig:
                 why="each would grant every conversation its whole budget again",
                 fix="give `ledger: FILE` where all replicas are on one machine, or `ledger: postgresql://...`",
             )
+        if self.stored.where == "ledger" and not is_address(self.spec.ledger):
+            raise RequestError(
+                "responses cannot be kept where the ledger is",
+                where="stored",
+                why="they are kept in memory, or in a PostgreSQL database that replicas share",
+                fix="give `ledger: postgresql://...`, or leave `where` out",
+            )
         if not self.policies:
             raise RequestError("no policy is served", where="policies", fix="name one, such as `default: default`")
+
+    @property
+    def responses_in(self) -> str | None:
+        """The address of the database that keeps responses; None where memory does."""
+        ledger, stored = self.spec.ledger, self.stored
+        shared = stored.where == "ledger" or (stored.where == "auto" and self.replicas is not None)
+        return ledger if shared and stored.count and isinstance(ledger, str) and is_address(ledger) else None
 
     @property
     def served_name(self) -> str:

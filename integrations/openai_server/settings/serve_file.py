@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from ig_guardrail.database import is_address
 from ig_guardrail.integrations.openai_server.events import RefusalStyle
 from ig_guardrail.integrations.openai_server.observing.settings import ObserveConfig
 from ig_guardrail.integrations.openai_server.settings.serve_config import Replicas, ServeConfig, ServeLimits
 from ig_guardrail.integrations.openai_server.settings.yaml_settings import read_settings
-from ig_guardrail.integrations.openai_server.stored import Bounds
-from ig_guardrail.ledger import is_address
+from ig_guardrail.integrations.openai_server.stored import Bounds, Where
 from ig_guardrail.rollout.canary import Canary
 from ig_guardrail.settings import AuditFile, Limits, RecordingFile
 from ig_guardrail.spec import GuardrailSpec
@@ -103,6 +103,7 @@ class StoredSection(Section):
     count: Annotated[int, Field(ge=0)] = USUAL.stored.count
     bytes: Count = USUAL.stored.bytes
     seconds: Annotated[float, Field(gt=0)] = USUAL.stored.seconds
+    where: Where = USUAL.stored.where
 
 
 class PolicySection(Section):
@@ -216,7 +217,10 @@ def _placed(file: ServeFile, folder: Path) -> dict[str, Any]:
     told["policies"] = {name: policy(one) for name, one in file.policies.items()}
     if file.audit is not None:
         section = file.audit.model_dump(exclude_none=True)
-        told["audit"] = AuditFile(**section | {n: Path(path(section[n])) for n in ("path", "key_file") if n in section})
+        named = {name: section[name] for name in ("path", "key_file") if name in section}
+        told["audit"] = AuditFile(
+            **section | {name: one if is_address(one) else Path(path(one)) for name, one in named.items()}
+        )
     if file.replicas is not None:
         told["replicas"] = Replicas(**file.replicas.model_dump())
     if file.record is not None:

@@ -60,6 +60,13 @@ def named_items(given: object, known: Callable[[str], Item | None]) -> tuple[Ite
     )
 
 
+def references(given: object) -> tuple[str, ...]:
+    """The names of stored items that an input gives in place of items, once each."""
+    items = given if isinstance(given, Sequence) and not isinstance(given, str) else ()
+    named = [one.get("id") for one in items if isinstance(one, Mapping) and one.get("type") == "item_reference"]
+    return tuple(dict.fromkeys(name for name in named if isinstance(name, str)))
+
+
 def page_of(items: Sequence[Item], asked: Mapping[str, str]) -> dict[str, Any]:
     """A page of items: at most `limit` (1 to 100, else 20) behind `after`, the last first unless `order` is asc.
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from ig_guardrail.audit.chain import find_key
-from ig_guardrail.audit.files import LogFiles, readable_lines
+from ig_guardrail.audit.files import LogFiles, raw_lines
+from ig_guardrail.audit.kept import readable_lines
 from ig_guardrail.audit.log import AuditLog
 from ig_guardrail.audit.verify import verify
 from ig_guardrail.errors import AuditError, RequestError
@@ -33,7 +34,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def said(path: Path) -> list[Any]:
-    lines = (line.values for part in LogFiles(path).all() for _, line in readable_lines(part))
+    lines = (line.values for part in LogFiles(path).all() for _, line in readable_lines(raw_lines(part)))
     return [values["said"] for values in lines if values["kind"] == "answer"]
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from ig_guardrail.audit.chain import START, AuditKey, Head, write_line
-from ig_guardrail.audit.files import LogFiles, logs_of, read_head
+from ig_guardrail.audit.files import LogFiles, read_head
+from ig_guardrail.audit.places import logs_of
 from ig_guardrail.audit.verify import verify
 from ig_guardrail.errors import RequestError
 

@@ -228,7 +228,7 @@ def test_a_log_that_takes_too_long_counts_as_broken(file: Path, monkeypatch: pyt
     rail = audited("completed", AuditFile(file))
     monkeypatch.setattr(auditor, "WRITE_S", 0.0)
     assert rail.auditor is not None
-    with rail.auditor.log._turn, pytest.raises(GenerationFailed, match="it takes too long"):
+    with rail.auditor.log._chain._turn, pytest.raises(GenerationFailed, match="it takes too long"):
         list(rail.stream(CONVERSATIONS["completed"].ask()))
 
 

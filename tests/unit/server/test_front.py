@@ -6,16 +6,20 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from ig_guardrail.integrations.openai_server.observing.metrics import Metrics
+from ig_guardrail.integrations.openai_server.observing.settings import ObserveConfig
+from ig_guardrail.integrations.openai_server.server import SESSION
 from ig_guardrail.integrations.openai_server.settings.serve_config import ServeConfig, ServeLimits
 from ig_guardrail.integrations.ray_serve.front import Front
 from ig_guardrail.spec import GuardrailSpec
-from tests.unit.server.asgi import CHAT, Replied, ask, key_in
+from tests.unit.server.asgi import CHAT, Replied, ask, bearer, key_in
 
 ASKED = {"messages": [{"role": "user", "content": "Hello."}]}
 BEGUN = {
@@ -39,14 +43,31 @@ class Replicas:
     asked: list[tuple[str | None, Any, bytes]] = field(default_factory=list)
     cancelled: int = 0
     session: str | None = None
+    told: tuple[Any, ...] = ()
 
     def options(self, session_id: str | None = None, **_: Any) -> Any:
         remote: Callable[[Any, bytes], Any] = lambda scope, body: self._answer(session_id, scope, body)  # noqa: E731
-        return SimpleNamespace(options=self.options, answer=SimpleNamespace(remote=remote))
+        return SimpleNamespace(
+            options=self.options,
+            answer=SimpleNamespace(remote=remote),
+            broadcast=lambda what: Broadcast(what, self.told),
+        )
 
     def _answer(self, session: str | None, scope: Any, body: bytes) -> Any:
         self.asked.append((session, scope, body))
         return Answer(self, self.answers.pop(0))
+
+
+@dataclass
+class Broadcast:
+    """What all replicas are asked, and what came of it."""
+
+    what: str
+    told: tuple[Any, ...]
+
+    async def results_async(self, timeout_s: float, return_exceptions: bool) -> list[Any]:
+        assert (self.what, return_exceptions) == ("tell_metrics", True)
+        return list(self.told)
 
 
 class Answer:
@@ -164,3 +185,26 @@ async def test_without_keys_a_caller_from_elsewhere_is_refused() -> None:
     replied = await ask(coming_from("10.0.0.7", made), CHAT, ASKED)
     assert (replied.status, replied.json["error"]["code"]) == (403, "not_local")
     assert replicas.asked == []
+
+
+async def test_metrics_of_all_replicas_are_told_at_one_address() -> None:
+    made, replicas = front()
+    replicas.told = ("a", list(Metrics(lambda: 1).registry.collect())), Lost(), ("b", [])
+    told = await asked_of(made, "/metrics", method="GET")
+    assert told.status == 200
+    assert "ig_guardrail_replicas 2.0" in told.body.decode()
+    assert 'ig_guardrail_requests_waiting{replica="a"} 1.0' in told.body.decode()
+    assert replicas.asked == []
+
+
+async def test_metrics_of_all_replicas_ask_for_their_key() -> None:
+    made, _ = front(observe=ObserveConfig(metrics_key=sha256(b"secret").hexdigest()))
+    assert (await asked_of(made, "/metrics", method="GET")).status == 401
+    assert (await asked_of(made, "/metrics", method="GET", headers=[bearer("secret")])).status == 200
+
+
+async def test_a_replica_is_told_what_a_conversation_leads_by() -> None:
+    made, replicas = front([BEGUN, END])
+    await asked_of(made)
+    ((session, scope, _),) = replicas.asked
+    assert scope[SESSION] == session

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import generate_latest
 
 from ig_guardrail import assembly
 from ig_guardrail.engine.loading import models
@@ -14,8 +15,10 @@ from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import MissingExtra, ModelError
 from ig_guardrail.integrations import ray_serve
+from ig_guardrail.integrations.openai_server.observing.metrics import Metrics
 from ig_guardrail.integrations.openai_server.served import served_by
 from ig_guardrail.integrations.ray_serve.affinity import conversation_of
+from ig_guardrail.integrations.ray_serve.gathering import registry_of
 from ig_guardrail.policy import load_policy
 from ig_guardrail.spec import GuardrailSpec
 from tests.golden.conversations import CALM, POLITE
@@ -42,6 +45,29 @@ def test_a_conversation_is_known_by_its_name() -> None:
     named = {"ig_guardrail": {"conversation": "one"}}
     assert known(messages=[HELLO], **named) == known(messages=[MORE], **named)
     assert known("school", messages=[HELLO], **named) != known("other", messages=[HELLO], **named)
+
+
+def test_a_chain_leads_to_the_replica_of_its_first_response() -> None:
+    first = known(input="Hello.")
+    later = f"resp_{first}{'0' * 32}"
+    assert known(input="And more?", previous_response_id=later) == first
+    assert known(input="And more?", previous_response_id=f"resp_{'0' * 32}") == known(input="And more?")
+    assert known(input="More?", previous_response_id=later, ig_guardrail={"conversation": "one"}) != first
+
+
+def test_metrics_of_replicas_are_told_as_one_server_s() -> None:
+    told = {}
+    for name, count in (("b", 2), ("a", 3)):
+        metrics = Metrics(lambda: 0)
+        for _ in range(count):
+            metrics.late(0.02)
+        told[name] = list(metrics.registry.collect())
+    lines = generate_latest(registry_of(told)).decode().splitlines()
+    assert "ig_guardrail_replicas 2.0" in lines
+    assert 'ig_guardrail_event_loop_lag_seconds_count{replica="a"} 3.0' in lines
+    assert 'ig_guardrail_event_loop_lag_seconds_count{replica="b"} 2.0' in lines
+    assert 'ig_guardrail_event_loop_lag_seconds_bucket{le="0.025",replica="a"} 3.0' in lines
+    assert len([one for one in lines if one.startswith("# TYPE ig_guardrail_requests_in_flight ")]) == 1
 
 
 def test_an_input_of_words_is_a_beginning() -> None:

@@ -1,5 +1,5 @@
 """A PostgreSQL database that the threads of a process share: its name without secrets, its connections, what is tried
-again, and whatever it raises as LedgerError.
+again, and whatever it raises as one typed error.
 
 A call that met a broken connection, a restart or a deadlock is tried again, for `PATIENCE_S` at most. So what is called
 must come to the same when it is called twice, even where the first time was finished and nobody heard of it.
@@ -10,21 +10,23 @@ from __future__ import annotations
 import re
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from ig_guardrail.errors import LedgerError, brief
+from ig_guardrail.errors import GuardrailError, brief
 from ig_guardrail.threads.locks import ForkSafeLock, Home
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 _T = TypeVar("_T")
 
 PATIENCE_S = 10.0
-CONNECTIONS = 4  # of a process; a guardrail's charges come one after the other
+CONNECTIONS = 4  # of a process for one purpose; a guardrail's charges come one after the other
 _TURN_S = 2.0  # after which a connection is asked for again, so that one is opened again
 _PAUSES_S = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)  # before a call is tried again
 _PARAMETERS: Final[Mapping[str, object]] = {  # unless the address says otherwise
@@ -41,18 +43,34 @@ _SESSION = (  # the first two are what a charge rests on; and whoever is cut off
     " SET lock_timeout = '10s'; SET statement_timeout = '20s'; SET idle_in_transaction_session_timeout = '10s'"
 )
 _PASSING = ("08", "57P01", "57P02", "57P03", "40001", "40P01", "25P03", "25006")  # how such states begin
-_WHY = "what a conversation has spent must be known before anything of it is shown"
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What a database is used for.
+
+    setting  names what is kept there, as settings do: "ledger"
+    schema   that holds the tables
+    why      it must be had
+    failure  what is raised where it cannot be
+    """
+
+    setting: str
+    schema: str
+    why: str
+    failure: type[GuardrailError]
 
 
 class Database:
-    """Connections to one database. Safe to share between threads; a forked process opens its own.
+    """Connections to one database, for one purpose. Safe to share between threads; a forked process opens its own.
 
     name: the address, without password and options
     """
 
-    def __init__(self, address: str, connections: int = CONNECTIONS) -> None:
-        """Opens nothing yet. Raises LedgerError for what is no address."""
-        self._parameters = _read(address)
+    def __init__(self, address: str, purpose: Purpose, connections: int = CONNECTIONS) -> None:
+        """Opens nothing yet. Raises the purpose's error for what is no address."""
+        self.purpose = purpose
+        self._parameters = _read(address, purpose)
         self.name = _shown(self._parameters)
         self._connections = connections
         self._lost = False  # whether the database was down when it was last asked
@@ -60,7 +78,7 @@ class Database:
         self._pools: list[tuple[Home, ConnectionPool[Connection]]] = []  # the last is this process's
 
     def first(self, work: Callable[[Connection], _T]) -> _T:
-        """What comes of a call that is made once, so that the error tells why. Raises LedgerError."""
+        """What comes of a call that is made once, so that the error tells why. Raises the purpose's error."""
         try:
             with psycopg.connect(**self._parameters, autocommit=True) as connection:
                 _begin(connection)
@@ -69,7 +87,7 @@ class Database:
             raise self.unfit(_told(error)) from error
 
     def call(self, work: Callable[[Connection], _T]) -> _T:
-        """What comes of a call, which is made again where its connection broke. Raises LedgerError.
+        """What comes of a call, which is made again where its connection broke. Raises the purpose's error.
 
         While the database is down, the first call waits for it, and those behind it only a little.
         """
@@ -95,10 +113,23 @@ class Database:
                 tries += 1
                 time.sleep(pause)
 
-    def unfit(self, what: str, fix: str = "") -> LedgerError:
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection that sees one moment, of a standby too, for as long as is read. Raises the purpose's error."""
+        parameters = {**self._parameters, "target_session_attrs": "any"}
+        try:
+            with psycopg.connect(**parameters) as connection:
+                connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+                connection.read_only = True
+                yield connection
+        except (psycopg.Error, OSError) as error:
+            raise self.unfit(_told(error)) from error
+
+    def unfit(self, what: str, fix: str = "") -> GuardrailError:
         """The error that a database cannot be used."""
-        fix = fix or "see that PostgreSQL runs there, and that this user may write in the schema `ig_guardrail`"
-        return LedgerError(f"the ledger cannot be used: {what}", where=self.name, why=_WHY, fix=fix)
+        own = self.purpose
+        fix = fix or f"see that PostgreSQL runs there, and that this user may write in the schema `{own.schema}`"
+        return own.failure(f"the {own.setting} cannot be used: {what}", where=self.name, why=own.why, fix=fix)
 
     def close(self) -> None:
         """Close what this process has open; it is opened again where it is used again."""
@@ -163,22 +194,22 @@ def _told(error: Exception) -> str:
     return brief(primary or error)
 
 
-def _read(address: str) -> dict[str, Any]:
+def _read(address: str, purpose: Purpose) -> dict[str, Any]:
     """What an address says. Nothing of one that is cut in the wrong place is told: it may be of the password."""
     try:
         found: dict[str, Any] = {**_PARAMETERS, **conninfo_to_dict(address)}
     except psycopg.Error:
-        raise _no_address() from None
+        raise _no_address(purpose) from None
     ports = str(found.get("port", "5432"))
     if not re.fullmatch("[0-9,]*", ports) or any("@" in str(found.get(name, "")) for name in ("host", "dbname")):
-        raise _no_address()
+        raise _no_address(purpose)
     return found
 
 
-def _no_address() -> LedgerError:
-    return LedgerError(
-        "the address of the ledger cannot be read",
-        where="ledger",
+def _no_address(purpose: Purpose) -> GuardrailError:
+    return purpose.failure(
+        f"the address of the {purpose.setting} cannot be read",
+        where=purpose.setting,
         why="it is postgresql://USER@HOST/DATABASE, and its options are those of PostgreSQL's connection strings",
         fix="write '@', ':', '/' and '%' within a part as %40, %3A, %2F and %25; keep the password in PGPASSFILE",
     )
