@@ -4,8 +4,9 @@
 the same kernels run on the same values and give the same bits, in about half the time for a few rows. The calls are
 private to torch: where they are missing, or give something else, layers stay as they are.
 
-A stream must not depend on who else is served. The kernels give a row the same bits beside one other row or sixty; a
-lone one, where inputs are long, may get others, since its products are added in another order. It is then read twice.
+A stream must not depend on who else is served. The kernels give a row the same bits beside one other row or thirty. A
+lone one may get others, since its products are added in another order; it is then read twice. So may a row among more
+than 32 where the processor has matrix tiles (AMX); those are then read 32 at a time.
 """
 
 from __future__ import annotations
@@ -21,23 +22,31 @@ _ROWS = 8  # for how many rows the layout is chosen; the numbers do not depend o
 _TRIED = (1, 5, 40)  # rows with which the packed layer is compared
 _COMPARED = 200_000  # outputs of lone rows that are compared with those of rows together; one in 7,000 showed the order
 _MOST_ROWS = 1_000  # for that
+_TOGETHER = 32  # rows that all kernels seen give the same bits
+_MANY = 512  # rows with which that is tried, at least
 
 
 class PackedLinear(nn.Module):
     """A linear layer whose weights only the matrix kernels can read. For inference.
 
-    twice  whether a lone row is read twice, so that it gets the bits that it has beside others
+    twice   whether a lone row is read twice, so that it gets the bits that it has beside others
+    pieces  whether many rows are read in pieces of `_TOGETHER`, for the same reason
     """
 
-    def __init__(self, linear: nn.Linear, twice: bool = False) -> None:
+    def __init__(self, linear: nn.Linear, twice: bool = False, pieces: bool = False) -> None:
         super().__init__()
         self._packed: Any = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), _ROWS)
         self._bias = None if linear.bias is None else linear.bias.detach()
         self.twice = twice
+        self.pieces = pieces
 
     def forward(self, inputs: Tensor) -> Tensor:
-        if self.twice and inputs.numel() == inputs.shape[-1]:
+        rows = inputs.numel() // inputs.shape[-1]
+        if rows == 1 and self.twice:
             return self._product(torch.cat((inputs, inputs)))[:1]
+        if rows > _TOGETHER and self.pieces:
+            parts = inputs.reshape(rows, -1).split(_TOGETHER)
+            return torch.cat([self(part) for part in parts]).view(*inputs.shape[:-1], -1)
         return self._product(inputs)
 
     def _product(self, inputs: Tensor) -> Tensor:
@@ -77,6 +86,7 @@ class Packer:
     def __init__(self) -> None:
         self._sound: dict[tuple[int, int, bool], bool] = {}
         self._twice: dict[tuple[int, int, bool], bool] = {}
+        self._pieces: dict[tuple[int, int, bool], bool] = {}
         self._joined: dict[tuple[int, ...], bool] = {}
 
     @torch.inference_mode()
@@ -105,10 +115,11 @@ class Packer:
         try:
             if not self._sound.get(shape, True):
                 return linear
-            packed = PackedLinear(linear, self._twice.get(shape, False))
+            packed = PackedLinear(linear, self._twice.get(shape, False), self._pieces.get(shape, False))
             if shape not in self._sound:
                 sound = all(_agree(linear, packed, rows) for rows in _TRIED)
                 packed.twice = self._twice[shape] = not _same_alone(packed, linear)
+                packed.pieces = self._pieces[shape] = not _same_among_many(packed, linear)
                 self._sound[shape] = sound
             return packed if self._sound[shape] else linear
         except (AttributeError, NotImplementedError, RuntimeError):
@@ -126,7 +137,7 @@ def _joined(linears: Sequence[nn.Linear]) -> nn.Linear:
 
 
 def _alike(whole: PackedLinear, parts: Sequence[nn.Module], size: int, rows: int) -> bool:
-    inputs = torch.randn(rows, 1, size, generator=torch.Generator().manual_seed(rows)).to(torch.bfloat16)
+    inputs = _noise(rows, size)
     return torch.equal(whole(inputs), torch.cat([part(inputs) for part in parts], dim=-1))
 
 
@@ -143,5 +154,25 @@ def _same_alone(packed: PackedLinear, linear: nn.Linear) -> bool:
     rows = max(8, _COMPARED // linear.out_features)
     if rows > _MOST_ROWS:
         return False
-    inputs = torch.randn(rows, 1, linear.in_features, generator=torch.Generator().manual_seed(0)).to(torch.bfloat16)
-    return torch.equal(packed(inputs), torch.cat([packed(inputs[row : row + 1]) for row in range(rows)]))
+    inputs = _noise(rows, linear.in_features)
+    return torch.equal(
+        torch.cat([packed(part) for part in inputs.split(_TOGETHER)]),
+        torch.cat([packed(row) for row in inputs.split(1)]),
+    )
+
+
+def _same_among_many(packed: PackedLinear, linear: nn.Linear) -> bool:
+    """Whether a row has the same bits among many as among few. Not known, so False, of a layer with few outputs."""
+    rows = max(_MANY, _COMPARED // linear.out_features)
+    if rows > 2 * _MOST_ROWS:
+        return False
+    inputs = _noise(rows, linear.in_features)
+    few = torch.cat([packed(part) for part in inputs.split(_TOGETHER)])
+    return all(
+        torch.equal(torch.cat([packed(part) for part in inputs.split(size)]), few)
+        for size in (_TOGETHER + _TOGETHER // 2, 4 * _TOGETHER, _MANY)
+    )
+
+
+def _noise(rows: int, size: int) -> Tensor:
+    return torch.randn(rows, 1, size, generator=torch.Generator().manual_seed(0)).to(torch.bfloat16)
