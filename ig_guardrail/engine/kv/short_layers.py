@@ -37,7 +37,9 @@ class ShortLayer(nn.Module):
         self._gates = _Products([gated.gate_proj, gated.up_proj])
         self._out, self._down = attention.o_proj.forward, gated.down_proj.forward  # no hooks: only layers have some
         self._first, self._second = _Norm(layer.input_layernorm), _Norm(layer.post_attention_layernorm)
-        self._head_norms = [_Norm(getattr(attention, name)) for name in ("q_norm", "k_norm") if hasattr(attention, name)]
+        self._head_norms = [
+            _Norm(getattr(attention, name)) for name in ("q_norm", "k_norm") if hasattr(attention, name)
+        ]
         linears = (attention.o_proj, gated.down_proj, *self._entry.layers, *self._gates.layers)
         self._twice = any(isinstance(linear, PackedLinear) and linear.twice for linear in linears)
 

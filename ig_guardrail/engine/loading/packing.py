@@ -91,7 +91,7 @@ class Packer:
 
     @torch.inference_mode()
     def joined_or_none(self, linears: Sequence[nn.Module]) -> PackedLinear | None:
-        """One packed layer with the outputs of layers of the same inputs behind one another, if that gives their bits."""
+        """One packed layer with the outputs of several layers behind one another, if that gives their bits."""
         plain = [linear for linear in linears if type(linear) is nn.Linear]
         if len(plain) < len(linears) or len({linear.bias is None for linear in plain}) > 1:
             return None
