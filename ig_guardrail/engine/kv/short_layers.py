@@ -2,7 +2,7 @@
 
 A layer of `transformers` in the manner of Llama makes some seventy calls of torch a token, through ten modules. Here
 it makes some thirty: queries, keys and values are one product, and so are both halves of the gated layer; queries and
-keys are turned together; what can be is written in place; a lone row that packed layers read twice is doubled once.
+keys are turned together; what can be is written in place.
 Every rounding is where it was, so the bits are the same: that is tried on each model before it is trusted.
 """
 
@@ -18,7 +18,7 @@ from transformers.activations import SiLUActivation
 
 from ig_guardrail.engine.kv.attention import TILE
 from ig_guardrail.engine.kv.shared import Sharing, may_serve
-from ig_guardrail.engine.loading.packing import PackedLinear, Packer, Share, pack
+from ig_guardrail.engine.loading.packing import Packer, Share, pack
 from ig_guardrail.engine.model import Model
 
 _KNOWN = {f"{name}DecoderLayer" for name in ("Llama", "Mistral", "Qwen2", "Qwen3")}  # others may differ within a model
@@ -40,8 +40,6 @@ class ShortLayer(nn.Module):
         self._head_norms = [
             _Norm(getattr(attention, name)) for name in ("q_norm", "k_norm") if hasattr(attention, name)
         ]
-        linears = (attention.o_proj, gated.down_proj, *self._entry.layers, *self._gates.layers)
-        self._twice = any(isinstance(linear, PackedLinear) and linear.twice for linear in linears)
 
     def forward(
         self, states: Tensor, position_embeddings: Any = None, ig_guardrail_plan: Any = None, **others: Any
@@ -49,18 +47,14 @@ class ShortLayer(nn.Module):
         """(1, tokens, hidden size) after the layer."""
         if ig_guardrail_plan is None:
             return self.layer(states, position_embeddings=position_embeddings, **others)
-        tokens = states.shape[1]
-        rows = 2 if tokens == 1 and self._twice else tokens
-        attended = self._attended(self._first(states, rows), tokens, position_embeddings, ig_guardrail_plan)
-        attended = attended.reshape(1, tokens, -1)
-        if rows > tokens:
-            attended = torch.cat((attended, attended), dim=1)
-        between = self._out(attended)[:, :tokens].add_(states)
-        gate, up = self._gates(self._second(between, rows))
-        return self._down(functional.silu(gate).mul_(up))[:, :tokens].add_(between)
+        attended = self._attended(self._first(states), position_embeddings, ig_guardrail_plan)
+        between = self._out(attended.reshape(1, states.shape[1], -1)).add_(states)
+        gate, up = self._gates(self._second(between))
+        return self._down(functional.silu(gate).mul_(up)).add_(between)
 
-    def _attended(self, normal: Tensor, tokens: int, positions: Any, plan: Any) -> Tensor:
-        parts = [part[:, :tokens].view(1, tokens, -1, self._size) for part in self._entry(normal)]
+    def _attended(self, normal: Tensor, positions: Any, plan: Any) -> Tensor:
+        tokens = normal.shape[1]
+        parts = [part.view(1, tokens, -1, self._size) for part in self._entry(normal)]
         for place, norm in enumerate(self._head_norms):
             parts[place] = norm(parts[place])
         both = torch.cat(parts[:2], dim=2)
@@ -94,12 +88,12 @@ class _Norm:
     def __init__(self, norm: Any) -> None:
         self._weight, self._epsilon = norm.weight.detach(), norm.variance_epsilon
 
-    def __call__(self, states: Tensor, rows: int = 0) -> Tensor:
-        """Over the last axis; a lone row as `rows` rows."""
+    def __call__(self, states: Tensor) -> Tensor:
+        """Over the last axis."""
         wide = states.float()
         scale = wide.pow(2).mean(-1, keepdim=True).add_(self._epsilon).rsqrt_()
-        narrow = (wide * scale).to(states.dtype)
-        return self._weight * (narrow.expand(-1, rows, -1) if rows > states.shape[1] else narrow)
+        normal: Tensor = self._weight * (wide * scale).to(states.dtype)
+        return normal
 
 
 def lay_out(model: Any) -> None:

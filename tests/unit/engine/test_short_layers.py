@@ -98,7 +98,7 @@ def test_other_layers_and_other_attention_stay_as_they_are(architecture: str) ->
 
 def test_layers_that_came_out_otherwise_would_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     right = short_layers._Norm.__call__
-    monkeypatch.setattr(short_layers._Norm, "__call__", lambda self, states, rows=0: right(self, states, rows) * 1.01)
+    monkeypatch.setattr(short_layers._Norm, "__call__", lambda self, states: right(self, states) * 1.01)
     model = loaded("llama", torch.bfloat16)
     lay_out(model)
     assert not any(type(layer) is ShortLayer for layer in model.model.layers)
