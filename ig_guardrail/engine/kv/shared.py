@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -195,6 +195,16 @@ class ForwardPlan:
 
     parts: Sequence[tuple[SharedRows, slice]]
     singly: bool = False
+    _turns: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+
+    def turns(self, positions: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Cosines and sines of all tokens, (1, tokens, 1, size), by which both halves of a head are turned at once."""
+        if not self._turns:
+            cosines, sines = positions
+            half = sines.shape[-1] // 2
+            signed = torch.cat((-sines[..., :half], sines[..., half:]), dim=-1)
+            self._turns.append((cosines[:, :, None], signed[:, :, None]))
+        return self._turns[0]
 
     def update(self, keys: Tensor, values: Tensor, layer: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         """Called by every attention layer with the new keys and values, (1, key heads, tokens, size)."""
@@ -214,6 +224,8 @@ class ForwardPlan:
 
 def _by_row(tensor: Tensor, rows: SharedRows, place: slice) -> Tensor:
     """What is whose, (1, heads, tokens, size), as (rows, heads, tokens of each, size)."""
+    if rows.count == 1:
+        return tensor[:, :, place]
     _, heads, _, size = tensor.shape
     return tensor[0, :, place].reshape(heads, rows.count, -1, size).transpose(0, 1)
 
@@ -286,7 +298,7 @@ class Sharing:
             1, TILE + SHORTEST, self._model.config.hidden_size, generator=torch.Generator().manual_seed(0)
         )
         whole, cut = (
-            [self._last_layer(rows, noise[:, start:stop]) for start, stop in ends]
+            [self.last_layer(rows, noise[:, start:stop]) for start, stop in ends]
             for rows, ends in (
                 (self.empty(TILE + SHORTEST), [(0, TILE + SHORTEST)]),
                 (self.empty(TILE + SHORTEST), [(0, TILE), (TILE, TILE + SHORTEST)]),
@@ -294,7 +306,7 @@ class Sharing:
         )
         return torch.equal(torch.cat(whole, dim=1), torch.cat(cut, dim=1))
 
-    def _last_layer(self, rows: SharedRows, states: Tensor) -> Tensor:
+    def last_layer(self, rows: SharedRows, states: Tensor) -> Tensor:
         """What the last layer makes of the states of the layer before it, (1, tokens, hidden size)."""
         depth, tokens = len(self._model.layers) - 1, [[0] * states.shape[1]]
         with upper_layers(self._model.layers, depth, states.to(self._model.source.dtype)):
@@ -380,12 +392,17 @@ class Sharing:
 
 def serves(model: Model) -> bool:
     """Whether sharing gives what the model gives: every layer attends to all tokens, by plain softmax and positions."""
+    return may_serve(model) and _agrees(model)
+
+
+def may_serve(model: Model) -> bool:
+    """Whether its configuration says so."""
     config = model.config
     layers = DynamicCache(config=config).layers
     plain = len(layers) == config.num_hidden_layers and all(type(layer) is DynamicLayer for layer in layers)
     odd = any(getattr(config, key, None) for key in ("attn_logit_softcapping", "attention_chunk_size"))
     rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
-    return plain and not odd and rope in _ROPES and _agrees(model)
+    return plain and not odd and rope in _ROPES
 
 
 @torch.inference_mode()

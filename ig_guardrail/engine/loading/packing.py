@@ -12,7 +12,7 @@ widths of products bits are the same; more rows are read in parts, and fewer bes
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 _ROWS = 1  # for how many rows the layout is chosen: with it, AMX gives the same bits to the most widths
 _TRIED = (1, 5, 40)  # rows with which the packed layer is compared
+_JOINED = (1, 5, 40, 200, 512)  # rows with which a product of several layers is compared with theirs
 _REFERENCE = 16  # the width that others are compared with
 _NARROWER = (8, 2, 1)
 _WIDER = {32: (32,), 64: (33, 64), 128: (96, 128), 512: (160, 512)}  # by most rows: the widths that show them
@@ -69,9 +70,23 @@ class PackedLinear(nn.Module):
         return out
 
 
-def pack(model: nn.Module) -> int:
+class Share(nn.Module):
+    """`outputs` outputs from `start` on of a layer that gives those of several layers in one product."""
+
+    def __init__(self, whole: PackedLinear, start: int, outputs: int) -> None:
+        super().__init__()
+        self.whole = whole
+        self.start = start
+        self.outputs = outputs
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        out: Tensor = self.whole(inputs).narrow(-1, self.start, self.outputs)
+        return out
+
+
+def pack(model: nn.Module, packer: Packer | None = None) -> int:
     """Pack the bfloat16 linear layers of a model on the CPU, in place; how many. Other layers are left alone."""
-    count, packer = 0, Packer()
+    count, packer = 0, packer or Packer()
     for parent in list(model.modules()):
         for name, layer in list(parent.named_children()):
             packed = packer.packed_or_same(layer) if type(layer) is nn.Linear else layer
@@ -86,6 +101,24 @@ class Packer:
 
     def __init__(self) -> None:
         self._widths: dict[tuple[int, int, bool], Widths | None] = {}
+        self._joined: dict[tuple[int, ...], bool] = {}
+
+    @torch.inference_mode()
+    def joined_or_none(self, linears: Sequence[nn.Module]) -> PackedLinear | None:
+        """One packed layer with the outputs of several layers behind one another, if that gives their bits."""
+        plain = [linear for linear in linears if type(linear) is nn.Linear]
+        if len(plain) < len(linears) or len({linear.bias is None for linear in plain}) > 1:
+            return None
+        shape = (plain[0].in_features, *(linear.out_features for linear in plain))
+        if not self._joined.get(shape, True):
+            return None
+        whole = self.packed_or_same(_joined(plain))
+        if not isinstance(whole, PackedLinear):
+            return None
+        if shape not in self._joined:
+            parts = [self.packed_or_same(linear) for linear in plain]
+            self._joined[shape] = all(_alike(whole, parts, shape[0], rows) for rows in _JOINED)
+        return whole if self._joined[shape] else None
 
     @torch.inference_mode()
     def packed_or_same(self, linear: nn.Linear) -> nn.Module:
@@ -102,6 +135,21 @@ class Packer:
             return linear if widths is None else PackedLinear(linear, widths)
         except (AttributeError, NotImplementedError, RuntimeError):
             return linear
+
+
+def _joined(linears: Sequence[nn.Linear]) -> nn.Linear:
+    outputs = sum(linear.out_features for linear in linears)
+    biases = [linear.bias for linear in linears if linear.bias is not None]
+    whole = nn.Linear(linears[0].in_features, outputs, bias=bool(biases), device="meta")
+    whole.weight = nn.Parameter(torch.cat([linear.weight.detach() for linear in linears]), requires_grad=False)
+    if biases:
+        whole.bias = nn.Parameter(torch.cat([bias.detach() for bias in biases]), requires_grad=False)
+    return whole
+
+
+def _alike(whole: PackedLinear, parts: Sequence[nn.Module], size: int, rows: int) -> bool:
+    drawn = torch.randn(rows, 1, size, generator=torch.Generator().manual_seed(rows)).to(torch.bfloat16)
+    return torch.equal(whole(drawn), torch.cat([part(drawn) for part in parts], dim=-1))
 
 
 def _agree(linear: nn.Linear, packed: PackedLinear, rows: int) -> bool:
