@@ -52,6 +52,7 @@ def run_command(
     reward: options.Reward = None,
     critic: options.CriticOption = None,
     exit: options.ExitOption = None,
+    verifier: options.VerifierOption = None,
     seed: options.SeedOption = None,
     max_tokens: options.MaxTokens = 256,
     reasoning: options.ReasoningOption = "auto",
@@ -139,6 +140,7 @@ def run_command(
         canary=other,
         engine=engine,
         engine_options=read_engine_options(engine_option),
+        verifier=verifier,
     )
     opened = LazyGuardrail(spec)
     guardrail = opened.current(AccountKey(conversation, tenant))
