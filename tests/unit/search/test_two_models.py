@@ -13,6 +13,7 @@ from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.scripted.script import Vocabulary
 from ig_guardrail.errors import GenerationFailed, RequestError
+from ig_guardrail.evaluate.answers import Arm
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.search.base import Search, SearchContext
 from ig_guardrail.search.fairness.verifier import Verifier
@@ -145,6 +146,12 @@ def test_a_node_of_the_second_model_cannot_be_shown_and_no_request_names_nodes_o
         assert one.engine.live_nodes() == 0
         assert one.verifier is not None
         assert one.verifier.live_nodes() == 0
+
+
+def test_what_the_second_model_reads_counts_as_work() -> None:
+    one = paired(drafting, letters(spelling))
+    said = Arm("two", one, Verifier((SWAP,), 1.0, -math.inf), ()).answer(ASKED, LEFT)
+    assert said.work == said.tokens["read"] + said.tokens["verified"]
 
 
 def test_a_caller_who_leaves_leaves_nothing_in_either_model() -> None:
