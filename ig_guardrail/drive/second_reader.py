@@ -50,7 +50,7 @@ class SecondReader:
 
     def read(self) -> int:
         """Tokens that this model read for the request, prompts among them."""
-        return sum(self.engine.tokens_read(root) for root in self._roots.values())
+        return sum(self.engine.tokens_read(root) for root in list(self._roots.values()))
 
     def close(self) -> None:
         """Free all of it; a context that is still being opened is freed when it is there. Idempotent."""

@@ -24,7 +24,7 @@ def eval_command(
         str,
         typer.Argument(
             help="A YAML file, or a preset: "
-            "quality, smoke, embedded, equal, hard, sweep, robustness, adversarial, second, recital, paper."
+            "quality, smoke, embedded, equal, hard, sweep, robustness, adversarial, second, paper."
         ),
     ],
     out: Annotated[

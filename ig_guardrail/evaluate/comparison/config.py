@@ -24,10 +24,7 @@ from ig_guardrail.policy import load_policy
 from ig_guardrail.search.registry import METHODS
 from ig_guardrail.types import CompiledPolicy, SearchSettings
 
-PRESETS = (
-    *("quality", "smoke", "embedded", "equal", "hard", "sweep", "robustness", "adversarial"),
-    *("second", "recital", "paper"),
-)
+PRESETS = ("quality", "smoke", "embedded", "equal", "hard", "sweep", "robustness", "adversarial", "second", "paper")
 UNGUARDED = "none"
 MOST_BYTES = 1_000_000
 _SETTINGS = {field.name for field in dataclasses.fields(SearchSettings)} - {"strategy"}
