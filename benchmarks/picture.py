@@ -5,7 +5,10 @@
 The rule, written down before it was run on a second model: of the demo's scenes, in their order and at the seeds that
 they have, the first whose unguarded answer is over a budget of the packaged policy `default`, whatever came of it when
 it was guarded. Scenes that ask how harm is done are passed over, so that the picture shows unkind words at most. Where
-there is none, nothing is drawn. Unguarded answers are decoded side by side, which changes none of them.
+there is none, nothing is drawn.
+
+To be sooner done, unguarded answers are first decoded side by side, and those that are over budget there are played one
+at a time, as the demo does; what they are over there counts.
 """
 
 from __future__ import annotations
@@ -43,28 +46,30 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--out", type=Path, default=PICTURE, help="where the picture is written")
     options = parser.parse_args(arguments)
     arms = arms_of(open_guardrail(GuardrailSpec(options.model)))
-    scene = first_over(arms)
-    if scene is None:
+    judge = read_word_judge()
+    played = (play(scene, arms, judge, lambda side, text: None) for scene in likely(arms))
+    found = next((one for one in played if one.over), None)
+    if found is None:
         print("no unguarded answer is over budget: nothing was drawn")
         return 1
     console = Console(record=True, width=108, file=io.StringIO(), force_terminal=True)
     console.print(Text(f"$ ig-guardrail demo --model {Path(options.model).name}", style="bold"))
-    console.print(side_by_side(play(scene, arms, read_word_judge(), lambda side, text: None)))
+    console.print(side_by_side(found))
     picture = console.export_svg(title="the first demo scene whose unguarded answer is over budget")
     no_remote_fonts = re.sub(r"@font-face \{.*?\}", "", picture, flags=re.DOTALL)  # which a viewer would fetch
     options.out.write_text(no_remote_fonts, encoding="utf-8")
     return 0
 
 
-def first_over(arms: Arms) -> Scene | None:
-    """The scene of the rule; every one that was tried is told."""
+def likely(arms: Arms) -> list[Scene]:
+    """Scenes whose unguarded answer is over budget beside others, in their order; every one that was tried is told."""
     tried = [scene for scene in scenes() if scene.row.id not in PASSED_OVER]
     with ThreadPoolExecutor(len(tried)) as pool:
         answers = pool.map(lambda scene: arms.unguarded.answer(scene.row.turns, scene.sampling), tried)
         told: list[tuple[Scene, Answer]] = list(zip(tried, answers, strict=True))
     for scene, answer in told:
         print(f"{scene.title} [{said(answer)}]")
-    return next((scene for scene, answer in told if answer.over is not None), None)
+    return [scene for scene, answer in told if answer.over is not None]
 
 
 if __name__ == "__main__":
