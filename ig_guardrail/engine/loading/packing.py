@@ -1,43 +1,68 @@
 """Linear layers with their weights laid out once as the CPU's matrix kernels want them.
 
 `torch.nn.Linear` in bfloat16 lays its weights out anew in every call, which costs as much as the product. Packed,
-the same kernels run on the same values and give the same bits, in about half the time for a few rows. The calls are
-private to torch: where they are missing, or give something else, layers stay as they are.
+the same kernels run on the same values, in about half the time for a few rows. The calls are private to torch: where
+they are missing, or give something else, layers stay as they are.
 
-A stream must not depend on who else is served. The kernels give a row the same bits beside one other row or sixty; a
-lone one, where inputs are long, may get others, since its products are added in another order. It is then read twice.
+A stream must not depend on who else is served, so a row must get the same bits in every product. The order in which
+kernels add a row's products depends on the number of rows: some processors add those of a lone row in another order
+(AVX-512), others those of many rows (AMX, with many inputs). So it is tried, when a layer is packed, within which
+widths of products bits are the same; more rows are read in parts, and fewer beside copies.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-_ROWS = 8  # for how many rows the layout is chosen; the numbers do not depend on it
+_ROWS = 1  # for how many rows the layout is chosen: with it, AMX gives the same bits to the most widths
 _TRIED = (1, 5, 40)  # rows with which the packed layer is compared
-_COMPARED = 200_000  # outputs of lone rows that are compared with those of rows together; one in 7,000 showed the order
-_MOST_ROWS = 1_000  # for that
+_REFERENCE = 16  # the width that others are compared with
+_NARROWER = (8, 2, 1)
+_WIDER = {32: (32,), 64: (33, 64), 128: (96, 128), 512: (160, 512)}  # by most rows: the widths that show them
+_MOST_WORK = 2_300_000_000  # multiplications of one width's trial: they bound what wide layers are tried with
+_FEW, _MANY = (
+    200_000,
+    500_000,
+)  # outputs compared of narrower and of wider ones; one in 7,000, in 50,000 showed the order
+_MOST_ROWS = 1_000  # of the narrower ones
+
+
+@dataclass(frozen=True, slots=True)
+class Widths:
+    """How many rows a product may have, from `least` to `most`, so that a row gets the same bits in each of them."""
+
+    least: int
+    most: int
 
 
 class PackedLinear(nn.Module):
-    """A linear layer whose weights only the matrix kernels can read. For inference.
+    """A linear layer whose weights only the matrix kernels can read. For inference."""
 
-    twice  whether a lone row is read twice, so that it gets the bits that it has beside others
-    """
-
-    def __init__(self, linear: nn.Linear, twice: bool = False) -> None:
+    def __init__(self, linear: nn.Linear, widths: Widths) -> None:
         super().__init__()
         self._packed: Any = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), _ROWS)
         self._bias = None if linear.bias is None else linear.bias.detach()
-        self.twice = twice
+        self.widths = widths
 
     def forward(self, inputs: Tensor) -> Tensor:
-        if self.twice and inputs.numel() == inputs.shape[-1]:
-            return self._product(torch.cat((inputs, inputs)))[:1]
-        return self._product(inputs)
+        rows = inputs.numel() // inputs.shape[-1]
+        if self.widths.least <= rows <= self.widths.most or not rows:
+            return self._product(inputs)
+        parts = inputs.reshape(rows, 1, -1).split(self.widths.most)
+        return torch.cat([self._beside_copies(part) for part in parts]).view(*inputs.shape[:-1], -1)
+
+    def _beside_copies(self, inputs: Tensor) -> Tensor:
+        """The product of some rows, and of as many copies of the last as make it wide enough."""
+        rows = len(inputs)
+        missing = self.widths.least - rows
+        return self._product(torch.cat((inputs, inputs[-1:].expand(missing, -1, -1))) if missing > 0 else inputs)[:rows]
 
     def _product(self, inputs: Tensor) -> Tensor:
         out: Tensor = torch.ops.mkldnn._linear_pointwise(inputs, self._packed, self._bias, "none", [], "")
@@ -60,8 +85,7 @@ class Packer:
     """Packs layers, and compares the first one of each shape with what it packs."""
 
     def __init__(self) -> None:
-        self._sound: dict[tuple[int, int, bool], bool] = {}
-        self._twice: dict[tuple[int, int, bool], bool] = {}
+        self._widths: dict[tuple[int, int, bool], Widths | None] = {}
 
     @torch.inference_mode()
     def packed_or_same(self, linear: nn.Linear) -> nn.Module:
@@ -70,14 +94,12 @@ class Packer:
             return linear
         shape = (linear.in_features, linear.out_features, linear.bias is not None)
         try:
-            if not self._sound.get(shape, True):
-                return linear
-            packed = PackedLinear(linear, self._twice.get(shape, False))
-            if shape not in self._sound:
-                sound = all(_agree(linear, packed, rows) for rows in _TRIED)
-                packed.twice = self._twice[shape] = not _same_alone(packed, linear)
-                self._sound[shape] = sound
-            return packed if self._sound[shape] else linear
+            if shape not in self._widths:
+                tried = PackedLinear(linear, Widths(1, _MOST_ROWS))
+                sound = all(_agree(linear, tried, rows) for rows in _TRIED)
+                self._widths[shape] = _same_bits(tried, linear) if sound else None
+            widths = self._widths[shape]
+            return linear if widths is None else PackedLinear(linear, widths)
         except (AttributeError, NotImplementedError, RuntimeError):
             return linear
 
@@ -90,10 +112,31 @@ def _agree(linear: nn.Linear, packed: PackedLinear, rows: int) -> bool:
     )
 
 
-def _same_alone(packed: PackedLinear, linear: nn.Linear) -> bool:
-    """Whether a lone row gets the bits that it has beside others. Not known, so False, of a layer with few outputs."""
-    rows = max(8, _COMPARED // linear.out_features)
-    if rows > _MOST_ROWS:
-        return False
-    inputs = torch.randn(rows, 1, linear.in_features, generator=torch.Generator().manual_seed(0)).to(torch.bfloat16)
-    return torch.equal(packed(inputs), torch.cat([packed(inputs[row : row + 1]) for row in range(rows)]))
+def _same_bits(packed: PackedLinear, linear: nn.Linear) -> Widths:
+    """The widths within which a row gets the same bits, by the rounding of many outputs."""
+    work = linear.in_features * linear.out_features
+    largest = max((most for most in _WIDER if most * work <= _MOST_WORK), default=min(_WIDER))
+    fits = (most for most in _WIDER if most <= largest)
+    as_many = _comparison(packed, linear, max(largest, _MANY // linear.out_features))
+    wider = list(takewhile(lambda most: all(map(as_many, _WIDER[most])), fits))
+    few = _FEW // linear.out_features
+    if few > _MOST_ROWS:  # a lone row would be compared too often
+        return Widths(2, max(wider, default=_REFERENCE))
+    narrower = list(takewhile(_comparison(packed, linear, max(_REFERENCE, few)), _NARROWER))
+    return Widths(min(narrower, default=_REFERENCE), max(wider, default=_REFERENCE))
+
+
+def _comparison(packed: PackedLinear, linear: nn.Linear, count: int) -> Callable[[int], bool]:
+    """Whether `count` drawn rows get the bits of products of a width that they get in those of `_REFERENCE` rows."""
+    drawn = torch.randn(count, 1, linear.in_features, generator=torch.Generator().manual_seed(0))
+    rows = drawn.to(linear.weight.dtype)
+    usual = _in_parts(packed, rows, _REFERENCE)
+    return lambda width: torch.equal(_in_parts(packed, rows, width), usual)
+
+
+def _in_parts(packed: PackedLinear, rows: Tensor, width: int) -> Tensor:
+    """Products of exactly `width` rows each; the last begins with rows of the one before. rows: at least `width`"""
+    whole = len(rows) // width * width
+    parts = [packed(part) for part in rows[:whole].split(width)]
+    rest = [packed(rows[-width:])[whole - len(rows) :]] if whole < len(rows) else []
+    return torch.cat(parts + rest)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ig_guardrail.engine.loading.packing import PackedLinear, Packer, pack
+from ig_guardrail.engine.loading.packing import PackedLinear, Packer, Widths, pack
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.types import Draw, Message, Sampling
 from tests.conformance.engine.tiny import tiny_weights
@@ -29,18 +29,52 @@ def test_a_packed_layer_gives_what_the_layer_gives(shape: tuple[int, int], bias:
         assert torch.allclose(packed(inputs).float(), layer(inputs).float(), atol=0.02, rtol=0.02)
 
 
-@pytest.mark.parametrize("inputs", [96, 1536, 2048])
-def test_a_row_has_the_same_bits_whoever_is_read_beside_it(inputs: int) -> None:
-    """With many inputs, kernels may add those of a lone row in another order; one output in thousands then differs."""
-    layer = linear(inputs, 576)
+@pytest.mark.parametrize(
+    ("inputs", "outputs"), [(96, 576), (576, 576), (576, 1536), (1536, 576), (2048, 576), (4864, 896)]
+)
+def test_a_row_has_the_same_bits_whoever_is_read_beside_it(inputs: int, outputs: int) -> None:
+    """Kernels may add products in another order for a lone row, or for many: one output in thousands then differs."""
+    layer = linear(inputs, outputs)
     packed = Packer().packed_or_same(layer)
     if packed is layer:
         pytest.skip("this build of torch cannot pack")
-    rows = torch.randn(256, 1, inputs).to(torch.bfloat16)
+    rows = torch.randn(600, 1, inputs).to(torch.bfloat16)
     with torch.inference_mode():
         whole = packed(rows)
-        for size in (1, 2, 3, 8, 11, 64):
-            assert torch.equal(torch.cat([packed(part) for part in rows.split(size)]), whole)
+        for size in (1, 2, 3, 8, 17, 32, 33, 64, 65, 128, 129, 512, 576):
+            assert torch.equal(torch.cat([packed(part) for part in rows.split(size)]), whole), size
+
+
+def test_a_row_of_the_widest_layer_has_the_same_bits_whoever_is_read_beside_it() -> None:
+    layer = linear(576, 49152)
+    packed = Packer().packed_or_same(layer)
+    if packed is layer:
+        pytest.skip("this build of torch cannot pack")
+    rows = torch.randn(128, 1, 576).to(torch.bfloat16)
+    with torch.inference_mode():
+        whole = packed(rows)
+        for size in (1, 5, 8, 32, 33, 64):
+            assert torch.equal(torch.cat([packed(part) for part in rows.split(size)]), whole), size
+
+
+def test_what_is_too_wide_or_too_narrow_for_equal_bits_is_read_in_parts() -> None:
+    layer = linear()
+    packed = Packer().packed_or_same(layer)
+    if not isinstance(packed, PackedLinear):
+        pytest.skip("this build of torch cannot pack")
+    read: list[int] = []
+    product = packed._product
+    packed._product = lambda inputs: (read.append(len(inputs)), product(inputs))[1]  # type: ignore[method-assign]
+    packed.widths = Widths(least=4, most=16)
+    inputs = torch.randn(37, 1, 96).to(torch.bfloat16)
+    with torch.inference_mode():
+        for rows, widths in ((1, [4]), (4, [4]), (16, [16]), (37, [16, 16, 5]), (34, [16, 16, 4])):
+            read.clear()
+            out = packed(inputs[:rows])
+            assert out.shape == (rows, 1, 160)
+            assert torch.allclose(out.float(), layer(inputs[:rows]).float(), atol=0.02, rtol=0.02)
+            assert read == widths
+        assert packed(inputs[:0]).shape == (0, 1, 160)
 
 
 def test_other_layers_are_left_alone() -> None:
