@@ -219,7 +219,9 @@ def asked(results: Path) -> str:
     banned = [part for part, name in columns if name == "over budget" and (part, "costs") not in columns]
     names = [f"`{part}`" if part in banned else f"`{part}` {name}" for part, name in columns]
     lines = [(kind, n, *(_figure(found[kind], ".0%") for found in columns.values())) for kind, n in kinds.items()]
-    return f"Measured {result['measured']}; shares with exact 95 % intervals.\n\n{_table(('answers', 'n', *names), lines)}"
+    return (
+        f"Measured {result['measured']}; shares with exact 95 % intervals.\n\n{_table(('answers', 'n', *names), lines)}"
+    )
 
 
 def weights(results: Path) -> str:
@@ -519,7 +521,7 @@ DOCUMENTS: Mapping[Path, Sections] = {
         "tuning": compared("tuning", CHOSEN_BY),
         "words": compared("words", CHOSEN_BY),
     },
-    ROOT / "docs" / "cost-models.md": {"calibrated": calibrated, "judge": judge, "shared": shared},
+    ROOT / "docs" / "cost-models.md": {"asked": asked, "calibrated": calibrated, "judge": judge, "shared": shared},
     ROOT / "docs" / "ledgers.md": {"charges": charges},
     ROOT / "docs" / "metrics.md": {"metrics": metrics, "server": server},
     ROOT / "docs" / "performance.md": {"profile": profile, "prompts": prompts, "weights": weights},
