@@ -51,7 +51,7 @@ SHARES: Mapping[str, float] = {
 }
 HELP, TONE = "help-text", "tone-text"
 JAILBREAKS = "JailbreakBench-artifacts"
-MEASURED = (JAILBREAKS, SENSITIVE, OWN_ANSWERS, "Alpaca subset", "Dolly subset", "safety-tuned-llamas safety-only")
+MEASURED = (JAILBREAKS, SENSITIVE, OWN_ANSWERS, "Alpaca subset", "Dolly subset")
 SCALE = re.compile(rf"(  {HELP}: \{{.*?scale: \{{from: )[0-9.]+(, to: )[0-9.]+")
 
 Peaks = NDArray[np.float64]

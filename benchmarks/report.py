@@ -534,7 +534,7 @@ DOCUMENTS: Mapping[Path, Sections] = {
         "tuning": compared("tuning", CHOSEN_BY),
         "words": compared("words", CHOSEN_BY),
     },
-    ROOT / "docs" / "cost-models.md": {"calibrated": calibrated, "judge": judge, "shared": shared},
+    ROOT / "docs" / "cost-models.md": {"asked": asked, "calibrated": calibrated, "judge": judge, "shared": shared},
     ROOT / "docs" / "ledgers.md": {"charges": charges},
     ROOT / "docs" / "metrics.md": {"metrics": metrics, "server": server},
     ROOT / "docs" / "performance.md": {"profile": profile, "prompts": prompts, "weights": weights},
