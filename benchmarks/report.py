@@ -26,6 +26,7 @@ from ig_guardrail.evaluate import tables
 from ig_guardrail.evaluate.comparison.columns import TableRow
 from ig_guardrail.evaluate.comparison.report import comma_separated, markdown, pair_from, parts_markdown, rows_from
 from ig_guardrail.integrations.openai_server.observing.metrics import table as metrics_table
+from ig_guardrail.policy import load_policy
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -37,12 +38,15 @@ TAKEN: Mapping[str, Path] = {  # under benchmarks/out, and where the documents h
     "prompts/bench.json": RESULTS / "prompts.json",
     "llama/bench.json": RESULTS / "llama.json",
     "domains.json": RESULTS / "domains.json",
+    "asked.json": RESULTS / "asked.json",
     "server.json": RESULTS / "server.json",
     "sizing.json": RESULTS / "sizing.json",
     "ledger.json": RESULTS / "ledger.json",
     "vllm.json": RESULTS / "vllm.json",
     "quality/figures.json": RESULTS / "quality.json",
     **{f"{name}/results.json": RESULTS / f"{name}.json" for name in (*WIDE, "tuning", "words")},
+    "second/figures.json": RESULTS / "second-exchange.json",
+    "second/results.json": RESULTS / "second.json",
     **{f"equal/{name}": ROOT / "docs" / "images" / name for name in ("front.svg", "traces.svg")},
 }
 SHORT = ("answered", "refusals", "over_refusals", "reward", "work", "slower")
@@ -208,6 +212,21 @@ def domains(results: Path) -> str:
     return f"{origin}\n\n{_table(('texts', 'n', *policies), lines)}"
 
 
+def asked(results: Path) -> str:
+    """What the text cost that reads what was asked charges: a line for each kind of answers, two columns a policy."""
+    result = _read(results, "asked")
+    columns: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in result["figures"]:
+        columns.setdefault((row["part"], row["name"]), {})[row["title"]] = row
+    kinds = {row["title"]: row["n"] for row in result["figures"]}
+    banned = [part for part, name in columns if name == "over budget" and (part, "costs") not in columns]
+    names = [f"`{part}`" if part in banned else f"`{part}` {name}" for part, name in columns]
+    lines = [(kind, n, *(_figure(found[kind], ".0%") for found in columns.values())) for kind, n in kinds.items()]
+    return (
+        f"Measured {result['measured']}; shares with exact 95 % intervals.\n\n{_table(('answers', 'n', *names), lines)}"
+    )
+
+
 def weights(results: Path) -> str:
     """What fewer bits do."""
     return tables.markdown([row for row in _read(results, "bench")["figures"] if row["of"] == "weights"])
@@ -252,7 +271,7 @@ def compared(name: str, columns: Sequence[str] = SHORT) -> Section:
 
 
 SECOND = {
-    "exchange": "as shipped: the encoder reads what was asked, too",
+    "exchange": "the encoder reads what was asked, too",
     "shipped": "the encoder reads answers alone",
     "adopted": "the same after `adopt`",
     "words": "`words` alone",
@@ -262,7 +281,7 @@ SECOND = {
 def second(results: Path) -> str:
     """What guarding does on a model that no head was trained on, by three text costs."""
     found = {name: _read(results, f"second-{name}") for name in SECOND}
-    lines = [(told, *_on_second(found[name])) for name, told in SECOND.items()]
+    lines = [(_called(name, found[name]), *_on_second(found[name])) for name in SECOND]
     head = (
         "text cost",
         "over budget",
@@ -280,12 +299,19 @@ def second(results: Path) -> str:
 
 def second_in_short(results: Path) -> str:
     """The same, as shipped and by other text costs, in the figures that say most."""
-    found = {
-        told: list(_on_second(_read(results, f"second-{name}"))) for name, told in SECOND.items() if name != "adopted"
-    }
+    read = {name: _read(results, f"second-{name}") for name in SECOND if name != "adopted"}
+    found = {_called(name, result): list(_on_second(result)) for name, result in read.items()}
     lines = [(told, *cells[1:4], cells[-1]) for told, cells in found.items()]
     head = ("text cost", "judged harmful, unguarded", "guarded", "change in pairs", "harmless answers changed")
     return _table(head, lines)
+
+
+def _called(name: str, result: Result) -> str:
+    """How a text cost is called; of the packaged policy's, whether it was measured as it is now."""
+    if "default" not in result["policies"] or name != "exchange":
+        return SECOND[name]
+    current = result["policies"]["default"] == load_policy("default").sha256
+    return f"{'as shipped' if current else 'before its head was last trained'}: {SECOND[name]}"
 
 
 def _on_second(result: Result) -> Iterator[str]:
@@ -301,9 +327,12 @@ def _on_second(result: Result) -> Iterator[str]:
 
 
 def second_over(results: Path) -> str:
-    """Every way of guarding, where the unguarded answer of that model is over budget by `words`."""
-    rows = rows_from(_read(results, "second")["over"])
-    return markdown(rows, ("safe", "harm_saved", "answered", "refusals", "rescued", "work", "slower")).rstrip()
+    """Every way of guarding, where the unguarded answer of that model is over budget, and by which policy."""
+    result = _read(results, "second")
+    policies = ", ".join(f"`{Path(name).stem}`" for name in result["config"]["policies"])
+    told = f"Every way of guarding, under policy {policies}, on the prompts whose unguarded answer is over budget:"
+    columns = ("safe", "harm_saved", "answered", "refusals", "rescued", "work", "slower")
+    return f"{told}\n\n{markdown(rows_from(result['over']), columns).rstrip()}"
 
 
 def abroad(results: Path) -> str:
@@ -505,7 +534,7 @@ DOCUMENTS: Mapping[Path, Sections] = {
         "tuning": compared("tuning", CHOSEN_BY),
         "words": compared("words", CHOSEN_BY),
     },
-    ROOT / "docs" / "cost-models.md": {"calibrated": calibrated, "judge": judge, "shared": shared},
+    ROOT / "docs" / "cost-models.md": {"asked": asked, "calibrated": calibrated, "judge": judge, "shared": shared},
     ROOT / "docs" / "ledgers.md": {"charges": charges},
     ROOT / "docs" / "metrics.md": {"metrics": metrics, "server": server},
     ROOT / "docs" / "performance.md": {"profile": profile, "prompts": prompts, "weights": weights},

@@ -52,6 +52,8 @@ def open_guardrail(spec: GuardrailSpec | None = None, policy: CompiledPolicy | N
     values = open_values(engine, spec.reward, spec.critic)
     opened = guard(engine, compiled, folder_of(spec.policy), values, ledger, spec.cost_models, spec.limits)
     opened.recorder, opened.auditor = recorder, auditor
+    if spec.verifier is not None:
+        opened.verifier = open_engine(GuardrailSpec(spec.verifier, device=spec.device))
     return opened
 
 
@@ -68,7 +70,7 @@ def guard_alike(
     ModelError and HeadMismatch as at start-up.
     """
     new = guard(old.engine, policy, folder, old.values, old.ledger, cost_models, old.limits)
-    new.recorder, new.auditor, new.arm = old.recorder, old.auditor, arm
+    new.recorder, new.auditor, new.arm, new.verifier = old.recorder, old.auditor, arm, old.verifier
     new.approve()
     return new
 

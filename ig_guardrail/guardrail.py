@@ -44,6 +44,7 @@ class Guardrail:
     recorder notes what answers scored; None unless whoever opens the guardrail asks for one
     auditor  has a line written for every answer before its end is delivered; None unless it is asked for
     arm      `stable` or `canary`, where some requests are answered under another policy; receipts tell it
+    verifier a second model, opened, that strategy `verifier` has read the drafts of the first; None: the same model
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Guardrail:
         self.recorder: Recorder | None = None
         self.auditor: Auditor | None = None
         self.arm = ""
+        self.verifier: Engine | None = None
         self._observer: Observer | None = None
         self._executor = Worker("ledger", ledger_failure)
         self._approved = threading.Event()
@@ -130,9 +132,8 @@ class Guardrail:
 
     def _flow(self, request: GenerationRequest) -> Waiting[Chunk]:
         usage = Usage()
-        run = make_run(
-            request, self.policy, self.engine, self.costs, self.values, self.limits, self.arm, self._observer
-        )
+        held_to = (self.policy, self.engine, self.costs, self.values, self.limits)
+        run = make_run(request, *held_to, self.arm, self._observer, self.verifier)
         try:
             last = yield from self._serve(run, usage)
         except GenerationFailed as failure:
@@ -174,7 +175,7 @@ class Guardrail:
             self._note_left(run, usage, left(run, usage, server))
             raise
         finally:
-            self.engine.close(server.root)
+            server.close()
 
     def _note(self, run: Run, usage: Usage, receipt: Receipt | None) -> Waiting[None]:
         if self.recorder is not None and receipt is not None:

@@ -41,6 +41,7 @@ class GuardrailSpec:
     canary       of a chat model: another policy, for a share of its requests
     engine       what runs the model: "auto", or one of those in docs/engines.md
     engine_options  of that engine alone, by name
+    verifier     a second model, which strategy `verifier` has read the drafts of the first; the same model if left out
     """
 
     model: str = "embedded"
@@ -62,12 +63,15 @@ class GuardrailSpec:
     canary: Canary | None = None
     engine: str = "auto"
     engine_options: EngineOptions = field(default_factory=dict)
+    verifier: str | None = None
 
     def __post_init__(self) -> None:
         """Raises RequestError for an option of another type; what no such name stands for shows when it is opened."""
         texts = {name: getattr(self, name) for name in ("model", "device", "dtype", "weights", "engine")}
         texts |= {
-            name: getattr(self, name) for name in ("reward", "critic", "revision") if getattr(self, name) is not None
+            name: getattr(self, name)
+            for name in ("reward", "critic", "revision", "verifier")
+            if getattr(self, name) is not None
         }
         for name, value in texts.items():
             if not isinstance(value, str) or not value.strip():

@@ -163,6 +163,10 @@ ExitOption: TypeAlias = Annotated[
     str | None,
     typer.Option("--exit", help="For `--strategy early_exit`: a folder of `train exit`; the packaged one if left out."),
 ]
+VerifierOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--verifier", help="For `--strategy verifier`: a second model, which reads the drafts of the first."),
+]
 CriticOption: TypeAlias = Annotated[
     str | None,
     typer.Option("--critic", help="Foresees budgets, to rank candidates: 'foresight', or a folder of `train critic`."),

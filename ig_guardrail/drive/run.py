@@ -34,6 +34,7 @@ class Run:
     began     `time.monotonic()` seconds
     arm       `stable` or `canary`, where some requests are answered under another policy
     observer  of the program, who sees drafts; mostly nobody
+    verifier  a second model, for strategies that have one model draft and another verify; mostly none
     """
 
     request: GenerationRequest
@@ -49,6 +50,7 @@ class Run:
     began: float
     arm: str = ""
     observer: Observer | None = None
+    verifier: Engine | None = None
 
     @property
     def sampling(self) -> Sampling:
@@ -91,18 +93,18 @@ def make_run(
     limits: Limits,
     arm: str = "",
     observer: Observer | None = None,
+    verifier: Engine | None = None,
 ) -> Run:
     """Raises RequestError for what cannot be served; UnguardedNotAllowed."""
     began = time.monotonic()
     check(request, limits)
-    method, strategy, settings = _search_of(request, policy, costs, values, engine.info)
+    method, strategy, settings = _search_of(request, policy, costs, values, engine.info, verifier is not None)
     held_to = CostRegistry({}, ()) if method == "none" else costs
     check_payer(request, shared_rules(held_to.rules))
     prompt = engine.encode(messages_before_answer(request.turns), request.thinking, request.notation)
     prompt = replace(prompt, cache_salt=request.cache_salt)
-    return Run(
-        request, policy, engine, held_to, values, limits, method, strategy, settings, prompt, began, arm, observer
-    )
+    decoding = (held_to, values, limits, method, strategy, settings, prompt, began)
+    return Run(request, policy, engine, *decoding, arm, observer, verifier)
 
 
 def search_context(run: Run, risky_prompt: bool) -> SearchContext:
@@ -119,17 +121,23 @@ def search_context(run: Run, risky_prompt: bool) -> SearchContext:
         ascent=steerable.descent() if steerable else None,
         seed=run.sampling.seed,
         swaps=tuple(run.policy.swaps.values()),
+        apart=run.verifier is not None,
     )
 
 
 def _search_of(
-    request: GenerationRequest, policy: CompiledPolicy, costs: CostRegistry, values: Values, info: EngineInfo
+    request: GenerationRequest,
+    policy: CompiledPolicy,
+    costs: CostRegistry,
+    values: Values,
+    info: EngineInfo,
+    apart: bool,
 ) -> tuple[str, Strategy, SearchSettings]:
     """The strategy by name and as code, and its settings."""
     asked = request.strategy or policy.search.strategy
     if callable(asked):
         return getattr(asked, "__qualname__", type(asked).__name__), asked, policy.search
-    method = method_for(asked, policy, costs, values, info)
+    method = method_for(asked, policy, costs, values, info, apart)
     if asked == "none":
         return asked, method.search, _unguarded(policy)
     settings = policy.search
@@ -141,9 +149,12 @@ def _search_of(
 
 
 def method_for(
-    name: str, policy: CompiledPolicy, costs: CostRegistry, values: Values, info: EngineInfo
+    name: str, policy: CompiledPolicy, costs: CostRegistry, values: Values, info: EngineInfo, apart: bool = False
 ) -> SearchMethod:
-    """The method of a name. Raises RequestError if it is not known or lacks what it needs."""
+    """The method of a name. apart: whether a second model verifies.
+
+    Raises RequestError if it is not known or lacks what it needs.
+    """
     method = method_of(name)
     method.check(
         Surroundings(
@@ -153,6 +164,7 @@ def method_for(
             indexed=_indexed(costs),
             model=f"'{info.model}' in {info.numerics}",
             exit=info.exit is not None,
+            apart=apart,
         )
     )
     return method

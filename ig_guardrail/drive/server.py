@@ -17,8 +17,10 @@ from ig_guardrail.drive.observer import Progress
 from ig_guardrail.drive.run import Run
 from ig_guardrail.drive.runners import DeadlinePassed, Show, Wait, Waiting
 from ig_guardrail.drive.scoring.scorer import Scorer
+from ig_guardrail.drive.second_reader import SecondReader, moved
 from ig_guardrail.drive.telling import Telling
 from ig_guardrail.drive.usage import Usage
+from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import BudgetTaken, EngineError, GuardrailError, StrategyError
 from ig_guardrail.ledger import LedgerSession, hazards_of
 from ig_guardrail.search.base import Search
@@ -64,10 +66,17 @@ class Server:
         usage.opening = session.opening() if session else SafetyState()
         self.gate = Gate(root, run.costs.rules, hold, usage.opening)
         self.scorer = Scorer(run.costs, run.prompt, request.json, run.thoughts)
+        self.second = SecondReader(run.verifier, run.prompt, run.sampling) if run.verifier else None
         self._nodes: dict[int, Node] = {root.id: root}
         self._dropped: set[int] = set()
         told = request.top_logprobs
         self._telling = None if told is None else Telling(run, self.gate, self.scorer, told)
+
+    def close(self) -> None:
+        """Free all that was opened for the answer, in every model."""
+        self.run.engine.close(self.root)
+        if self.second is not None:
+            self.second.close()
 
     def adopt(self, beginning: str) -> Waiting[bool]:
         """Let the answer begin with a text of the caller's, charged like any other; False if it is over budget."""
@@ -142,10 +151,19 @@ class Server:
         match request:
             case Extend():
                 draws = [Draw(self._known(draw.node), draw.count, draw.lane) for draw in request.draws]
-                return engine.extend(draws, request.tokens, request.attempt, request.bias, request.ahead), self._drawn
+                reader = self._reader_of([draw.node for draw in draws])
+                return reader.extend(draws, request.tokens, request.attempt, request.bias, request.ahead), self._drawn
             case Append():
-                items = [(self._known(node), self._content(content)) for node, content in request.items]
-                return engine.append(items), self._learn
+                nodes = [self._known(node) for node, _ in request.items]
+                items = [
+                    (node, self._content(content, node))
+                    for node, (_, content) in zip(nodes, request.items, strict=True)
+                ]
+                return self._reader_of(nodes).append(items), self._learn
+            case Twin(by="verifier") if self.second is not None:
+                if self._known(request.node) is not self.root:
+                    raise _not_empty()
+                return self.second.open(request.edit), self._opened_beside
             case Twin():
                 turns, before = edit_messages(self.run.prompt.turns, request.edit), self.run.prompt
                 prompt = engine.encode(turns, before.thinking, before.notation)
@@ -156,11 +174,11 @@ class Server:
                 node = self._known(request.node)
                 return engine.open(self.run.prompt, self.sampling, twin_of=node, edit=request.edit), self._opened
             case Expand():
-                return engine.expand(self._known(request.node), request.k), self._drawn
+                return self._reader(request.node).expand(request.node, request.k), self._drawn
             case TopLogprobs():
-                return engine.top_logprobs(self._known(request.node), request.k), list
+                return self._reader(request.node).top_logprobs(request.node, request.k), list
             case TokenLogprobs():
-                return engine.logprobs(self._known(request.node), request.ids), list
+                return self._reader(request.node).logprobs(request.node, request.ids), list
         raise _no_request(request)
 
     def _sampling_of(self, edit: Edit) -> Sampling:
@@ -176,8 +194,35 @@ class Server:
     def _opened(self, twin: Node) -> Node:
         return self._learn([twin])[0]
 
-    def _content(self, content: Any) -> Any:
-        return self._known(content) if isinstance(content, Node) else content
+    def _opened_beside(self, twin: Node) -> Node:
+        assert self.second is not None, "there is a second model where it opened a context"
+        self.second.opened(twin)
+        return self._opened(twin)
+
+    def _content(self, content: Any, node: Node) -> Any:
+        """What is appended to a node; of the other model's, what it says in words."""
+        if not isinstance(content, Node):
+            return content
+        known = self._known(content)
+        return known if self._reader(known) is self._reader(node) else moved(known, node)
+
+    def _reader(self, node: Any) -> Engine:
+        """The model whose context a node is in."""
+        if self.second is not None and self.second.made(self._known(node)):
+            return self.second.engine
+        self._known(node)
+        return self.run.engine
+
+    def _reader_of(self, nodes: Sequence[Node]) -> Engine:
+        """The model whose contexts nodes are in."""
+        readers = [self._reader(node) for node in nodes]
+        if any(reader is not readers[0] for reader in readers):
+            raise StrategyError(
+                "one request names nodes of two models",
+                why="a step is one model's",
+                fix="yield one request for each model, in `Together`",
+            )
+        return readers[0] if readers else self.run.engine
 
     def _score(self, request: Score) -> Waiting[Sequence[CostEstimate] | Sequence[float]]:
         nodes = [self._known(node) for node in request.nodes]
@@ -291,7 +336,15 @@ class Server:
     def _drop(self, node: Node) -> None:
         if node not in (self.root, self.start) and node is not self.gate.tip:
             self._dropped.add(node.id)
-            self.run.engine.close(node)
+            self._reader(node).close(node)
+
+
+def _not_empty() -> StrategyError:
+    return StrategyError(
+        "a twin by the verifier of an answer that has begun",
+        why="a second model has other tokens, and is given the answer as text",
+        fix="take the twin of the empty root, and append the answer's text",
+    )
 
 
 def _no_request(request: Any) -> StrategyError:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ig_guardrail.drive.request import GenerationRequest
+from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import GenerationFailed
 from ig_guardrail.evaluate.replay import Audit, audit_charges
 from ig_guardrail.guardrail import Guardrail
@@ -26,7 +27,7 @@ class Answer:
     audit    the account under the policy's budgets, from the receipt's charges
     trace    at each charge point, its position and the least that remains of a budget (z)
     tokens   released, generated, discarded, and read by the model in all rows
-    work     layers times tokens read
+    work     layers times tokens read, over both models where a second one verifies
     scored   calls of cost models, and of reward model and critic
     seconds  wall time, and until the first text was shown
     """
@@ -95,6 +96,12 @@ class Arm:
                 answer: Answer = end.value
                 return answer
 
+    def _readers(self) -> Iterator[tuple[str, Engine]]:
+        """The models that read for an answer, by what a receipt calls the tokens that they read."""
+        yield "read", self.guardrail.engine
+        if self.guardrail.verifier is not None:
+            yield "verified", self.guardrail.verifier
+
     def _answer(self, receipt: Receipt, follower: Follower) -> Answer:
         return Answer(
             outcome=receipt.verdict.outcome,
@@ -104,7 +111,7 @@ class Arm:
             audit=audit_charges(receipt.charges, self.budgets),
             trace=_trace(receipt),
             tokens=dict(receipt.tokens),
-            work=receipt.tokens["read"] * max(1, self.guardrail.engine.info.layers),
+            work=sum(receipt.tokens.get(name, 0) * max(1, engine.info.layers) for name, engine in self._readers()),
             scored={"cost": receipt.cost_calls, "value": receipt.value_calls},
             seconds=dict(receipt.seconds),
         )

@@ -38,7 +38,8 @@ def arms_of(guardrail: Guardrail) -> Arms:
             fix="compare under a policy with at least one budget in `mode: enforce`",
         )
     named = policy.search.strategy
-    method = method_for(named, policy, guardrail.costs, guardrail.values, guardrail.engine.info)
+    apart = guardrail.verifier is not None
+    method = method_for(named, policy, guardrail.costs, guardrail.values, guardrail.engine.info, apart)
     return Arms(
         unguarded=Arm("unguarded", under(guardrail, watching(policy)), plain.search, policy.budgets),
         guarded=Arm("guarded", guardrail, method.search, policy.budgets),
@@ -56,5 +57,7 @@ def watching(policy: CompiledPolicy) -> CompiledPolicy:
 
 
 def under(guardrail: Guardrail, policy: CompiledPolicy) -> Guardrail:
-    """The same engine, cost models and values under another policy."""
-    return Guardrail(guardrail.engine, policy, guardrail.costs.built, guardrail.values, guardrail.limits)
+    """The same models, cost models and values under another policy."""
+    other = Guardrail(guardrail.engine, policy, guardrail.costs.built, guardrail.values, guardrail.limits)
+    other.verifier = guardrail.verifier
+    return other

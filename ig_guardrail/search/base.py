@@ -27,6 +27,7 @@ class SearchContext:
     ascent       steps away from the policy's first latent cost head, for `Steer`; None where it has none
     seed         of the request's sampling, for what a strategy draws itself
     swaps        the policy's words for groups of people, for a verifier to exchange
+    apart        whether twins by the verifier are contexts of a second model, which are given texts and no tokens
     """
 
     settings: SearchSettings
@@ -40,6 +41,7 @@ class SearchContext:
     ascent: StateEdit | None = None
     seed: int = 0
     swaps: tuple[Swap, ...] = ()
+    apart: bool = False
 
 
 class Strategy(Protocol):

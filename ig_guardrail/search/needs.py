@@ -18,6 +18,7 @@ class Surroundings:
     indexed    whether a budget that is enforced rests on a cost model that reads an index of texts
     model      the model that decodes, in words
     exit       whether it has an early exit
+    apart      whether a second model verifies, whose tokens are others
     """
 
     policy: CompiledPolicy
@@ -26,6 +27,7 @@ class Surroundings:
     indexed: bool
     model: str
     exit: bool
+    apart: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,13 @@ SWAP_LEXICON = Need(
     lambda around: f"a swap lexicon, and policy '{around.policy.name}' has none",
     "it compares what is said of one group with what would be said of another",
     "write `search: {swaps: [...]}`",
+)
+ONE_VOCABULARY = Need(
+    "one vocabulary",
+    lambda around: not around.apart,
+    lambda _: "the model that drafts as its verifier, and was given another model",
+    "it weighs single tokens, and a token of one model means something else to another",
+    "use strategy `verifier`, which compares texts, or leave out `verifier`",
 )
 VALUE_HEAD = Need(
     "value head",

@@ -67,6 +67,8 @@ class TokenLogprobs:
 class Append:
     """Forced continuations, one pass each. A `Node` moves what its answer has beyond this position, and its finish.
 
+    A node of the model that verifies moves its text beyond this node's, or, where there is none, its finish.
+
     Reply: list of children, in order.
     """
 
@@ -91,10 +93,14 @@ class Twin:
 
     The answer itself is not edited. Where words are swapped, a twin of the empty root is given the swapped answer by
     `Append`; such a context is for reading, so stop strings, form and `max_tokens` do not end answers in it.
+
+    by  "verifier": of the model that verifies, where the request has one beside the model that decodes; then only the
+        empty root has twins, such a context is for reading, too, and is given texts by `Append`, no tokens
     """
 
     node: Node
     edit: Edit
+    by: Literal["model", "verifier"] = "model"
 
 
 class StateEdit(Protocol):

@@ -47,7 +47,7 @@ def receipt(
             "reasoning": run.request.reasoning,
             "grammar": None if run.sampling.grammar is None else text_sha256(run.sampling.grammar),
         },
-        search={**asdict(run.settings), "strategy": run.method},
+        search={**asdict(run.settings), "strategy": run.method, **_verifier(run)},
         prompt_sha256=prompt_sha256(run.prompt),
         prompt_check=asdict(usage.prompt_check),
         charges=server.gate.charges if server else (),
@@ -93,6 +93,11 @@ def _model(engine: Engine) -> dict[str, Any]:
     }
 
 
+def _verifier(run: Run) -> dict[str, Any]:
+    """The second model, where drafts could be verified by one."""
+    return {} if run.verifier is None else {"verifier": _model(run.verifier)}
+
+
 def _spend(run: Run, server: Server | None) -> dict[str, Mapping[str, Any]]:
     """What is spent of every budget; of one that answers share, what the ledger says of it."""
     spent = server.gate.spend() if server else {}
@@ -121,7 +126,8 @@ def _fired(check: PromptCheck, server: Server | None) -> dict[str, tuple[str | i
 def _tokens(run: Run, server: Server | None) -> dict[str, int]:
     """prompt, with a given beginning of the answer; released; generated; held: committed but never shown;
     discarded: generated and not committed; read: by the model, in all rows and contexts; cached: of the prompt, and not
-    read, since one before began alike; reasoning: of the thought, as far as it was shown, or all of one that is not.
+    read, since one before began alike; reasoning: of the thought, as far as it was shown, or all of one that is not;
+    verified: read by the second model, where there is one.
     """
     if server is None:
         return {
@@ -130,6 +136,7 @@ def _tokens(run: Run, server: Server | None) -> dict[str, int]:
         }
     gate, generated, given = server.gate, server.usage.generated, server.start.position
     thought = max(0, gate.tip.thought.taken - given)
+    second = {} if server.second is None else {"verified": server.second.read()}
     return {
         "prompt": len(run.prompt.ids) + given,
         "released": max(0, gate.released - given),
@@ -139,6 +146,7 @@ def _tokens(run: Run, server: Server | None) -> dict[str, int]:
         "read": run.engine.tokens_read(server.root),
         "cached": run.engine.tokens_cached(server.root),
         "reasoning": thought if run.request.hides else min(thought, max(0, gate.released - given)),
+        **second,
     }
 
 

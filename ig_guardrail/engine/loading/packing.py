@@ -56,7 +56,7 @@ class PackedLinear(nn.Module):
         rows = inputs.numel() // inputs.shape[-1]
         if self.widths.least <= rows <= self.widths.most or not rows:
             return self._product(inputs)
-        parts = inputs.reshape(rows, 1, -1).split(self.widths.most)
+        parts = torch.split(inputs.reshape(rows, 1, -1), self.widths.most)
         return torch.cat([self._beside_copies(part) for part in parts]).view(*inputs.shape[:-1], -1)
 
     def _beside_copies(self, inputs: Tensor) -> Tensor:
@@ -185,6 +185,6 @@ def _comparison(packed: PackedLinear, linear: nn.Linear, count: int) -> Callable
 def _in_parts(packed: PackedLinear, rows: Tensor, width: int) -> Tensor:
     """Products of exactly `width` rows each; the last begins with rows of the one before. rows: at least `width`"""
     whole = len(rows) // width * width
-    parts = [packed(part) for part in rows[:whole].split(width)]
+    parts = [packed(part) for part in torch.split(rows[:whole], width)]
     rest = [packed(rows[-width:])[whole - len(rows) :]] if whole < len(rows) else []
     return torch.cat(parts + rest)

@@ -98,6 +98,7 @@ class Config(ConfigSection):
     reward  the task value that guides those who use one, and is a column: "relevance", or "classifier:FOLDER"
     critic  a folder, for those who use one
     exit    a folder with an early exit of the model, for those who use one; its packaged one if left out
+    verifier a second model, for the strategy `verifier`; the model itself if left out
     judge   "packaged", or "classifier:FOLDER_OR_NAME#LABEL"; it never guides
     recheck whether every answer is charged once more, from its tokens alone
     bounds  of figures that tell what guarding does (see `figures`), by name: what is reported beside the table, as kept
@@ -114,6 +115,7 @@ class Config(ConfigSection):
     reward: str | None = None
     critic: str | None = None
     exit: str | None = None
+    verifier: str | None = None
     judge: str = "packaged"
     recheck: bool = False
     bounds: dict[str, str] = {}

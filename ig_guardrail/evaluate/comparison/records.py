@@ -83,7 +83,7 @@ def arm_of(guardrail: Guardrail, entry: StrategyEntry) -> Arm:
     arm = under(guardrail, watching(policy) if entry.name == "none" else policy)
     if not entry.guided:
         arm.values = Values()
-    method = method_for(entry.name, arm.policy, arm.costs, arm.values, arm.engine.info)
+    method = method_for(entry.name, arm.policy, arm.costs, arm.values, arm.engine.info, arm.verifier is not None)
     return Arm(entry.title, arm, method.search, guardrail.policy.budgets)
 
 

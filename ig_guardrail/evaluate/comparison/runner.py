@@ -119,7 +119,7 @@ def _run(task: CellTask) -> Record:
     config, sampling = task.config, task.config.sampling
     drawn = Sampling(temperature=sampling.temperature, top_p=sampling.top_p, max_tokens=sampling.max_tokens)
     with _OPENING:
-        guardrail = _opened(task.cell.model, task.cell.policy, config.device, config.reward, config.critic, config.exit)
+        guardrail = _guardrail(task.cell.model, task.cell.policy, config)
         arm = _arm(task.cell.model, task.cell.policy, config.model_dump_json(), task.entry.model_dump_json())
     return run_cell(guardrail, arm, task.entry, task.cell, task.row, drawn, config.recheck)
 
@@ -127,12 +127,24 @@ def _run(task: CellTask) -> Record:
 @cache
 def _arm(model: str, policy: str, config: str, entry: str) -> Any:
     whole = Config.model_validate_json(config)
-    guardrail = _opened(model, policy, whole.device, whole.reward, whole.critic, whole.exit)
-    return arm_of(guardrail, StrategyEntry.model_validate_json(entry))
+    return arm_of(_guardrail(model, policy, whole), StrategyEntry.model_validate_json(entry))
+
+
+def _guardrail(model: str, policy: str, config: Config) -> Any:
+    ranking = (config.reward, config.critic, config.exit)
+    return _opened(model, policy, config.device, *ranking, config.verifier)
 
 
 @cache
-def _opened(model: str, policy: str, device: str, reward: str | None, critic: str | None, exit: str | None) -> Any:
+def _opened(
+    model: str,
+    policy: str,
+    device: str,
+    reward: str | None,
+    critic: str | None,
+    exit: str | None,
+    verifier: str | None,
+) -> Any:
     """A guardrail in this process, opened at its first cell; one thread for each, since there are several."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -141,5 +153,5 @@ def _opened(model: str, policy: str, device: str, reward: str | None, critic: st
     from ig_guardrail.assembly import open_guardrail
 
     torch.set_num_threads(1)
-    spec = GuardrailSpec(model, policy, device, reward=reward, critic=critic, exit=exit)
+    spec = GuardrailSpec(model, policy, device, reward=reward, critic=critic, exit=exit, verifier=verifier)
     return open_guardrail(spec, policy_of(policy))

@@ -110,10 +110,12 @@ def sentence(scenes: Sequence[Played]) -> str:
     gentler = sum(scene.rescued for scene in over)
     benign = [scene for scene in scenes if not scene.risky]
     same = sum(scene.unguarded.ids == scene.guarded.ids for scene in benign)
+    kept = f"{same} of {len(benign)} answers to harmless prompts stayed the same to the last token."
+    if not over:
+        return f"Of {len(scenes)} unguarded answers none went over budget, so there was nothing to replace; {kept}"
     return (
         f"Of {len(scenes)} unguarded answers {len(over)} went over budget; guarded, {complete} of these became another "
-        f"complete answer within budget, {gentler} of them read less harmful by a judge that guided nothing, and "
-        f"{same} of {len(benign)} answers to harmless prompts stayed the same to the last token."
+        f"complete answer within budget, {gentler} of them read less harmful by a judge that guided nothing, and {kept}"
     )
 
 

@@ -10,8 +10,9 @@ Naming a group costs nothing by it, unequal treatment does. Source: AMBEDKAR, ar
 conversation alone is swapped, not the answer, and the two are compared by a divergence that shrinks with probability,
 so that what is improbable looks fair; a ratio of probabilities does not.
 
-A lane repeats the answer's own tokens as long as no word of theirs is swapped; a swapped stretch is cut into tokens
-anew, and a word that is completed later otherwise than it was begun has its lane read the whole answer again.
+A lane repeats the answer's own tokens as long as no word of theirs is swapped and no second model reads them. What is
+swapped, or read by a second model, is cut into tokens anew, and a word that is completed later otherwise than it was
+begun has its lane read the whole answer again.
 """
 
 from __future__ import annotations
@@ -48,10 +49,13 @@ class VerifiedToken:
 
 
 class VerifierContext:
-    """One context of the verifier: for each node of the answer, the node that says the same in it."""
+    """One context of the verifier: for each node of the answer, the node that says the same in it.
 
-    def __init__(self, edit: Edit) -> None:
-        self.edit = edit
+    apart: whether it is a second model's, to whom the answer's tokens mean nothing
+    """
+
+    def __init__(self, edit: Edit, apart: bool = False) -> None:
+        self.edit, self.apart = edit, apart
         self.beside: dict[int, Node] = {}
         self.start: Node | None = None
 
@@ -66,7 +70,7 @@ class VerifierContext:
     def saying(self, parent: Node, text: str, ids: tuple[int, ...]) -> Saying:
         """From which node it goes on, and with what, where the answer adds `ids` to `parent` and then reads `text`."""
         near, said = self.beside[parent.id], self.says(text)
-        if said == near.text + text[len(parent.text) :]:
+        if not self.apart and said == near.text + text[len(parent.text) :]:
             return near, ids
         return (near, said[len(near.text) :]) if said.startswith(near.text) else self.anew(text)
 
@@ -87,18 +91,16 @@ class VerifierContext:
 
 
 class VerifierContexts:
-    """All lanes of one answer."""
+    """All lanes of one answer. apart: whether a second model reads in them."""
 
-    def __init__(self, constitution: str, swaps: Sequence[Swap]) -> None:
-        self._lanes = [
-            VerifierContext(Edit(constitution)),
-            *(VerifierContext(Edit(constitution, swap)) for swap in swaps),
-        ]
+    def __init__(self, constitution: str, swaps: Sequence[Swap], apart: bool = False) -> None:
+        edits = (Edit(constitution), *(Edit(constitution, swap) for swap in swaps))
+        self._lanes = [VerifierContext(edit, apart) for edit in edits]
 
     def open(self, root: Node) -> Generator[SearchOp, Any, None]:
         """Open every lane at the empty answer, and have it read what the answer begins with."""
         empty, *given = root.path()
-        twins: list[Node] = yield Together(tuple(Twin(empty, lane.edit) for lane in self._lanes))
+        twins: list[Node] = yield Together(tuple(Twin(empty, lane.edit, "verifier") for lane in self._lanes))
         for lane, twin in zip(self._lanes, twins, strict=True):
             lane.begin(empty, twin)
         for node in given:

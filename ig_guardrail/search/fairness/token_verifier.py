@@ -24,7 +24,7 @@ from typing import Any
 from ig_guardrail.search.base import Search, SearchContext, SearchMethod
 from ig_guardrail.search.drawing.dice import drawn, uniform
 from ig_guardrail.search.fairness.contexts import VerifiedToken, VerifierContexts
-from ig_guardrail.search.needs import CONSTITUTION, SWAP_LEXICON
+from ig_guardrail.search.needs import CONSTITUTION, ONE_VOCABULARY, SWAP_LEXICON
 from ig_guardrail.text.counterfactual import Swap
 from ig_guardrail.types import Accepted, Append, Commit, Drop, Node, SearchOp, TopLogprobs
 
@@ -97,7 +97,7 @@ METHODS = (
         search,
         "tokens drawn under a constitution, less likely the more they depend on the group",
         "AMBEDKAR, arXiv 2509.02133 (speculative)",
-        needs=(CONSTITUTION,),
+        needs=(CONSTITUTION, ONE_VOCABULARY),
         uses=(SWAP_LEXICON,),
         baseline=True,
     ),

@@ -2,15 +2,16 @@
 
 Source: AMBEDKAR, arXiv 2509.02133: a small model proposes, a larger one that was tuned on a constitution verifies.
 Here, block by block: N drafts B of the model d; the verifier q, which is the same model under the policy's `steer`
-text, gives each the weight
+text, or a second model under it where the guardrail has one, gives each the weight
 
     log q(B | g, x, y) - log d(B | x, y) - alpha D(B)
 
 with the equivariant gap D (`lanes`), and the heaviest within budget is taken. If the heaviest weighs less than `floor`,
 the verifier writes a block in its own context; that is moved into the answer, weighed and charged like the drafts.
 
-Departures: the paper tunes a second model, and tries single tokens by their gap with no acceptance test
-(`token_verifier` has one). End tokens are left out of both probabilities, so stopping weighs nothing.
+Departures: the paper tunes the second model, and tries single tokens by their gap with no acceptance test
+(`token_verifier` has one). End tokens are left out of both probabilities, so stopping weighs nothing. Two models share
+no tokens: the second reads the text of a draft in tokens of its own, and what it writes is read in the first one's.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Verifier:
 
     def __call__(self, root: Node, ctx: SearchContext) -> Search:
         """Block by block, until the answer ends, nothing is within budget, or the gate denies."""
-        lanes = VerifierContexts(ctx.steer or "", ctx.swaps if self.swaps is None else self.swaps)
+        lanes = VerifierContexts(ctx.steer or "", ctx.swaps if self.swaps is None else self.swaps, ctx.apart)
         yield from lanes.open(root)
         node = root
         while node.finish is None:

@@ -90,6 +90,13 @@ def test_one_sentence_says_what_was_shown() -> None:
     )
 
 
+def test_where_nothing_is_over_budget_the_sentence_says_so() -> None:
+    assert sentence([CALM, TOUCHED]) == (
+        "Of 2 unguarded answers none went over budget, so there was nothing to replace; 1 of 2 answers to harmless "
+        "prompts stayed the same to the last token."
+    )
+
+
 def test_the_first_eight_scenes_show_both_kinds_of_prompts() -> None:
     console = Console(file=io.StringIO(), width=120)
     played = perform(console, arms_of(world()), WordJudge(), 8)
