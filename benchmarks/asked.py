@@ -24,7 +24,6 @@ import numpy as np
 from command import publish, run
 from numpy.typing import NDArray
 
-from ig_guardrail.binomial import proportion
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.catalog import build_cost_model
 from ig_guardrail.evaluate import tables
@@ -35,6 +34,7 @@ from ig_guardrail.learn.fitting.tensor_cache import progress_line
 from ig_guardrail.learn.fitting.windows import EVERY, WORDS
 from ig_guardrail.learn.thresholds import surely_allowed
 from ig_guardrail.policy import load_policy
+from ig_guardrail.statistics.binomial import proportion
 from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec
 from ig_guardrail.workbench.traffic.calibrate import data_sha256
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from concurrent.futures import Future
 from dataclasses import replace
 
-from ig_guardrail.text.counterfactual import edit_messages
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import StrategyError
+from ig_guardrail.text.counterfactual import edit_messages
 from ig_guardrail.types import Edit, Node, Prompt, Sampling
 
 
