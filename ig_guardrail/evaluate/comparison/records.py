@@ -153,7 +153,6 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 PACKAGES = ("torch", "transformers", "numpy")
 DECODING = (
-    "counterfactual.py",
     "budget.py",
     "guardrail.py",
     "text",
