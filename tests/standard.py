@@ -35,6 +35,14 @@ class OnEmbeddedModel(Offered):
     """What the embedded model is too small for, however it is reached."""
 
     @TWICE
+    def test_tool_calling(self, model: BaseChatModel) -> None:
+        super().test_tool_calling(model)
+
+    @TWICE
+    async def test_tool_calling_async(self, model: BaseChatModel) -> None:
+        await super().test_tool_calling_async(model)
+
+    @TWICE
     def test_tool_calling_with_no_arguments(self, model: BaseChatModel) -> None:
         super().test_tool_calling_with_no_arguments(model)
 

@@ -56,5 +56,5 @@ def test_the_programs_of_a_page_run(page: Path, address: str, pytestconfig: pyte
             exec(compile("\n" * block.line + block.text.replace("127.0.0.1:8000", address), page, "exec"), names)
         if output is not None:
             before = f"{block.text}```\n\n```output\n"
-            shown_or_written(block.place, before, output.text, printed.getvalue(), pytestconfig)
+            shown_or_written(block.place, before, output.text, printed.getvalue(), pytestconfig, said=True)
     names["client"].close()
