@@ -1,8 +1,7 @@
 """On which kind of processor the words in the documents were said.
 
-In bfloat16 another kind rounds otherwise, and one seed soon gives other words (docs/decisions/steps.md). There the
-words of a document cannot be the real ones; everywhere else they must be. `--rewrite-golden` names the processor it runs
-on.
+In bfloat16 another kind rounds otherwise, and one seed soon gives other words (docs/decisions/steps.md). There a
+document's words cannot be the real ones; everywhere else they must be. `--rewrite-golden` names the processor.
 """
 
 from __future__ import annotations
