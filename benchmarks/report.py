@@ -38,7 +38,6 @@ TAKEN: Mapping[str, Path] = {  # under benchmarks/out, and where the documents h
     "prompts/bench.json": RESULTS / "prompts.json",
     "llama/bench.json": RESULTS / "llama.json",
     "domains.json": RESULTS / "domains.json",
-    "asked.json": RESULTS / "asked.json",
     "server.json": RESULTS / "server.json",
     "sizing.json": RESULTS / "sizing.json",
     "ledger.json": RESULTS / "ledger.json",
@@ -210,21 +209,6 @@ def domains(results: Path) -> str:
         lines.append((kind, counts, *(_figure(found[name], ".0%") for name in policies)))
     origin = f"Measured {result['measured']} beside the {result['model']} model; shares with exact 95 % intervals."
     return f"{origin}\n\n{_table(('texts', 'n', *policies), lines)}"
-
-
-def asked(results: Path) -> str:
-    """What the text cost that reads what was asked charges: a line for each kind of answers, two columns a policy."""
-    result = _read(results, "asked")
-    columns: dict[tuple[str, str], dict[str, Any]] = {}
-    for row in result["figures"]:
-        columns.setdefault((row["part"], row["name"]), {})[row["title"]] = row
-    kinds = {row["title"]: row["n"] for row in result["figures"]}
-    banned = [part for part, name in columns if name == "over budget" and (part, "costs") not in columns]
-    names = [f"`{part}`" if part in banned else f"`{part}` {name}" for part, name in columns]
-    lines = [(kind, n, *(_figure(found[kind], ".0%") for found in columns.values())) for kind, n in kinds.items()]
-    return (
-        f"Measured {result['measured']}; shares with exact 95 % intervals.\n\n{_table(('answers', 'n', *names), lines)}"
-    )
 
 
 def weights(results: Path) -> str:
@@ -534,7 +518,7 @@ DOCUMENTS: Mapping[Path, Sections] = {
         "tuning": compared("tuning", CHOSEN_BY),
         "words": compared("words", CHOSEN_BY),
     },
-    ROOT / "docs" / "cost-models.md": {"asked": asked, "calibrated": calibrated, "judge": judge, "shared": shared},
+    ROOT / "docs" / "cost-models.md": {"calibrated": calibrated, "judge": judge, "shared": shared},
     ROOT / "docs" / "ledgers.md": {"charges": charges},
     ROOT / "docs" / "metrics.md": {"metrics": metrics, "server": server},
     ROOT / "docs" / "performance.md": {"profile": profile, "prompts": prompts, "weights": weights},

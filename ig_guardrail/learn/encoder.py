@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.encoder.cost import EncoderCost, read_encoder_cost
 from ig_guardrail.costs.encoder.sentences import SentenceEncoder
 from ig_guardrail.costs.encoder.windows import WindowShape
@@ -29,8 +28,6 @@ from ig_guardrail.learn.data.recipes import (
     SENSITIVE,
     choose_rows,
     describe_sources,
-    few_of_others,
-    own_requests,
     recipe_named,
     with_consent,
     with_refusals,
@@ -73,18 +70,15 @@ def train_encoder(
     cache    where vectors are kept between runs; an interrupted run goes on from there
     measure  files of more rows: of whole answers in their test splits, the share above thresholds goes into the card
     reads    "answer", or "exchange": what was asked as well
-    Harm is that of the recipe. Harmless text of every source is learned, and refusals of the harmful requests in the
-    data. For exchanges there are also this project's requests for crimes, beginnings of help with both, and as harmless
-    the same beginnings after harmless questions; and little is learned from sources that the recipe does not name.
-    Rows reserved for judges are left out. Raises DataError for malformed rows, GuardrailError for missing parts.
+    Harm is that of the recipe, and for exchanges beginnings of help with the harmful requests in the data; harmless
+    text of every source is learned, and refusals of those requests. Rows reserved for judges are left out. Raises
+    DataError for malformed rows, GuardrailError for missing parts.
     """
     chosen = recipe_named(recipe)
     read = read_rows(data)
-    rows, labelled = choose_rows(replace(chosen, safe=()), read.rows), read.rows
+    rows = with_refusals(choose_rows(replace(chosen, safe=()), read.rows), read.rows)
     if reads == EXCHANGE:
-        labelled = (*read.rows, *own_requests())
-        rows = with_consent(chosen, few_of_others(chosen, rows), labelled)
-    rows = with_refusals(rows, labelled)
+        rows = with_consent(chosen, rows, read.rows)
     demand_parts(rows, "train encoder")
     samples = sample_windows(encoder, rows, SHAPE, reads == EXCHANGE)
     vectors = read_vectors(encoder, samples.texts, cache)
@@ -176,12 +170,12 @@ def _group(row: LabelledRow) -> str:
     return f"{row.source}, {row.label}"
 
 
-def peak_score(cost: CostModel, text: str, asked: str = "", every: int = WORDS) -> float:
-    """The highest score of an answer to what was asked, at a charge point, every so many words, or at its end."""
+def peak_score(cost: EncoderCost, text: str, asked: str = "") -> float:
+    """The highest score of an answer to what was asked, at a charge point, every twelve words, or at its end."""
     words = text.split()
     state, peak = cost.start(Prompt((Message("user", asked),), ())), 0.0
-    for start in range(0, len(words), every):
-        stop = start + every
+    for start in range(0, len(words), WORDS):
+        stop = start + WORDS
         piece = Piece(" ".join(words[start:stop]) + " ", ended=stop >= len(words))
         ((state, scores),) = cost.advance([(state, piece)])
         peak = max(peak, *scores)

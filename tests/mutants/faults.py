@@ -193,7 +193,7 @@ FAULTS = (
     Fault(
         "drive: the root stays open after a cancel",
         "guardrail.py",
-        "            self.engine.close(server.root)\n",
+        "            server.close()\n",
         "            pass\n",
     ),
     Fault(

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ig_guardrail.errors import GuardrailError
-from ig_guardrail.learn.data.risky import crime_prompts
 from ig_guardrail.learn.data.rows import LabelledRow, digest_of
 
 OWN_ANSWERS = "benign-answers"
@@ -19,17 +18,12 @@ RISKY_ANSWERS = "risky-answers"
 SENSITIVE = "sensitive"
 EVERYDAY = "everyday"
 REFUSED = "refusals"
-OWN_REQUESTS = "requests for crimes"
 MET = "beginnings of help"
-MET_HARMLESS = "beginnings of harmless help"
 OURS = (
     OWN_ANSWERS,
     SENSITIVE,
     EVERYDAY,
 )  # sources of harmless rows, written by the model and by this project, for every head
-
-
-MOST_OF_OTHERS = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +68,7 @@ RECIPES = (
             "Harmful rows come from a few dozen requests; new kinds of request will be missed.",
             "Much of the signal is refusal versus compliance and the topic: some refusals are flagged too.",
         ),
-        asked=("AdvBench", OWN_REQUESTS),  # to many a request of AILuminate there is a good answer
+        asked=("AdvBench",),  # to many a request of AILuminate there is a good answer
     ),
     Recipe(
         "toxic-tone",
@@ -159,38 +153,6 @@ def _as_text(row: LabelledRow) -> LabelledRow:
     return replace(row, prompt="", response=row.prompt)
 
 
-def own_requests() -> tuple[LabelledRow, ...]:
-    """This project's questions for help with crimes, as rows that label their prompts; an eighth chooses settings."""
-    return tuple(
-        LabelledRow(
-            prompt,
-            None,
-            "harmful",
-            source=OWN_REQUESTS,
-            licence="Apache-2.0",
-            split="validation" if int(digest_of(prompt, "")[8:16], 16) % 8 == 0 else "train",
-        )
-        for prompt in crime_prompts()
-    )
-
-
-def few_of_others(recipe: Recipe, chosen: Sequence[LabelledRow]) -> tuple[LabelledRow, ...]:
-    """Rows without most of those from sources that the recipe does not name.
-
-    Of each such source `MOST_OF_OTHERS` rows are kept to learn from, those whose hashes come first: they show what is
-    no help at all, and more of them show no more.
-    """
-    known = {*recipe.harmful, *recipe.safe, *OURS}
-    if not recipe.safe:
-        return tuple(chosen)
-    others = {row.source for row in chosen} - known
-    kept = [row for row in chosen if row.source in known]
-    for source in sorted(others):
-        mine = [row for row in chosen if row.source == source and row.split == "train"]
-        kept += sorted(mine, key=lambda row: digest_of(row.prompt + row.text, ""))[:MOST_OF_OTHERS]
-    return tuple(kept)
-
-
 def with_refusals(chosen: Sequence[LabelledRow], rows: Sequence[LabelledRow]) -> tuple[LabelledRow, ...]:
     """Rows for a head, and refusals of the harmful requests among `rows`: what a request is about is no harm by itself.
 
@@ -201,29 +163,15 @@ def with_refusals(chosen: Sequence[LabelledRow], rows: Sequence[LabelledRow]) ->
 
 
 def with_consent(recipe: Recipe, chosen: Sequence[LabelledRow], rows: Sequence[LabelledRow]) -> tuple[LabelledRow, ...]:
-    """Rows for a head that reads what was asked, and beginnings of help: with harmful requests among `rows`, as harm,
-    and in the same words with harmless ones, so that what is learned as harm is no manner of speaking."""
-    harmful = (row for row in _asked_for_harm(rows) if not recipe.asked or row.source in recipe.asked)
-    begun = [
-        replace(row, source=source)
-        for source, asked in ((MET, harmful), (MET_HARMLESS, _asked_for_good(rows)))
-        for row in asked
-    ]
-    return (*chosen, *(_told(row, MET_ORDERS, MET_QUESTIONS) for row in begun))
+    """Rows for a head that reads what was asked, and beginnings of help with harmful requests among `rows`."""
+    asked = (row for row in _asked_for_harm(rows) if not recipe.asked or row.source in recipe.asked)
+    begun = (_told(row, MET_ORDERS, MET_QUESTIONS) for row in asked)
+    return (*chosen, *(replace(row, source=MET) for row in begun))
 
 
 def _asked_for_harm(rows: Sequence[LabelledRow]) -> list[LabelledRow]:
     """The rows whose prompts are labelled harmful, each prompt once, to learn from and to choose settings on."""
     asked = {row.prompt: row for row in rows if row.response is None and row.label == "harmful" and row.prompt.strip()}
-    return [row for row in asked.values() if not row.reserved and row.split in ("train", "validation")]
-
-
-def _asked_for_good(rows: Sequence[LabelledRow]) -> list[LabelledRow]:
-    """The harmless answers to this project's everyday questions, each question once; none of several lines, which ask
-    for a form."""
-    asked = {
-        row.prompt: row for row in rows if row.source in (OWN_ANSWERS, EVERYDAY) and "\n" not in row.prompt.strip()
-    }
     return [row for row in asked.values() if not row.reserved and row.split in ("train", "validation")]
 
 
@@ -274,7 +222,6 @@ NOTES: Mapping[str, str] = {
     EVERYDAY: "harmless answers in the manner of an assistant, written for this project",
     REFUSED: "refusals in this project's words of the harmful requests in the data, which they name",
     MET: "beginnings of help with harmful requests in the data, in this project's words, which name them",
-    MET_HARMLESS: "beginnings of help in the same words, which name harmless questions written for this project",
     SENSITIVE: "harmless answers to dangerous-sounding questions, and refusals, written for this project",
     "t-davidson": "Davidson and others, 2017: tweets with user names and links replaced; the repository is MIT, the "
     "tweets are their writers'",

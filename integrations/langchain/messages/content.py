@@ -42,7 +42,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {  # what of a kind is text
     "function_call": ("name", "arguments"),
     "input_json_delta": ("partial_json",),
 }
-RUNNING = frozenset({"text", "input_text", "output_text", "refusal"})  # words that may go on in the next block
+RUNNING = ("text", "input_text", "output_text", "refusal")  # words that may go on in the next block
 QUOTED = frozenset({"annotations", "citations"})  # of words
 FILES = frozenset({"file", "input_file", "text-plain", "document"})
 FRAME = frozenset({"type", "id", "index", "cache_control", "mime_type", "media_type", "source_type"})

@@ -12,8 +12,7 @@ from ig_guardrail.costs.provenance.index import write_index
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.evaluate.comparison.config import policy_of, read_config
 from ig_guardrail.evaluate.comparison.records import arm_of
-from ig_guardrail.learn.data.documents import SourceDocument
-from ig_guardrail.learn.index import index_texts
+from ig_guardrail.learn.index import SourceDocument, index_texts
 from ig_guardrail.policy import load_policy
 from ig_guardrail.types import Message, Sampling
 from tests.conformance.engine.tiny import tiny_weights

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,18 +16,7 @@ from ig_guardrail.costs.encoder.sentences import SentenceEncoder
 from ig_guardrail.costs.encoder.windows import WindowShape, windows_of
 from ig_guardrail.costs.heads.linear import LinearMap
 from ig_guardrail.errors import GuardrailError
-from ig_guardrail.learn.data import recipes
-from ig_guardrail.learn.data.recipes import (
-    MET,
-    MET_HARMLESS,
-    OWN_ANSWERS,
-    REFUSED,
-    SENSITIVE,
-    few_of_others,
-    recipe_named,
-    with_consent,
-    with_refusals,
-)
+from ig_guardrail.learn.data.recipes import MET, REFUSED, SENSITIVE, recipe_named, with_consent, with_refusals
 from ig_guardrail.learn.data.rows import LabelledRow, is_reserved
 from ig_guardrail.learn.encoder import SHAPE, peak_score, train_encoder
 from ig_guardrail.learn.fitting import windows
@@ -174,41 +161,6 @@ def test_beginnings_of_help_name_what_was_asked() -> None:
     assert [one.prompt for one in begun] == [one.prompt for one in asked if not is_reserved(one.prompt, "")]
     assert all(one.label == "harmful" and one.source == MET for one in begun)
     assert all(one.prompt.strip(".")[1:] in one.text for one in begun)
-
-
-def test_help_with_harmless_questions_begins_in_the_same_words() -> None:
-    split = {"source": OWN_ANSWERS, "split": "train"}
-    rows = [LabelledRow(f"Name {number} rivers.", "The Rhine.", "safe", **split) for number in range(9)]
-    others = [
-        replace(rows[0], prompt="Form:\nName it.", response="{}"),  # asks for a form
-        replace(rows[0], prompt="Why is it red?", split="test"),
-        replace(rows[0], prompt="What is a bomb?", source=SENSITIVE),  # help with some of these would be harm
-        replace(rows[0], prompt="Say it.", source="elsewhere"),
-    ]
-    begun = with_consent(recipe_named("harmful-help"), (), [*rows, *rows, *others])
-    assert [one.prompt for one in begun] == [one.prompt for one in rows if not one.reserved]
-    assert all(one.label == "safe" and one.source == MET_HARMLESS for one in begun)
-    assert all(one.text != "The Rhine." and one.prompt.strip(".")[1:] in one.text for one in begun)
-
-
-def test_of_sources_that_a_recipe_does_not_name_few_rows_are_learned(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recipes, "MOST_OF_OTHERS", 2)
-    rows = [
-        LabelledRow(f"{source} {split} {number}", "so", "safe", source=source, split=split)
-        for source in ("JailbreakBench-artifacts", OWN_ANSWERS, "tweets", "talk")
-        for split in ("train", "validation", "test")
-        for number in range(3)
-    ]
-    kept = few_of_others(recipe_named("harmful-help"), rows)
-    assert set(kept) == set(few_of_others(recipe_named("harmful-help"), rows[::-1]))  # whatever their order
-    assert Counter(row.source for row in kept) == {
-        "JailbreakBench-artifacts": 9,
-        OWN_ANSWERS: 9,
-        "tweets": 2,
-        "talk": 2,
-    }
-    assert {row.split for row in kept if row.source in ("tweets", "talk")} == {"train"}
-    assert few_of_others(recipe_named("any"), rows) == tuple(rows)  # it names no sources, and takes all
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from ig_guardrail.policy.diagnostics.rules import rules
 
 def test_every_code_in_use_has_a_page_and_every_page_is_in_use() -> None:
     package = Path(ig_guardrail.policy.__file__).parents[1]
-    files = [package / "fields.py", *(package / "policy").rglob("*.py")]
+    files = [*(package / "fields").rglob("*.py"), *(package / "policy").rglob("*.py")]
     sources = [path.read_text() for path in files if path.name not in ("pages.py", "rules.py")]
     used = {code for source in sources for code in re.findall(r'"(P\d{3})"', source)}
     assert used == set(rules())

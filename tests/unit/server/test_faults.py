@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 
-from ig_guardrail.audit import log as audit_log
+from ig_guardrail.audit import file_chain
 from ig_guardrail.audit.files import LogFiles
 from ig_guardrail.audit.verify import verify
 from ig_guardrail.drive.records.auditor import Auditor
@@ -139,7 +139,7 @@ async def test_the_disk_of_the_audit_log_is_full(tmp_path: Path, monkeypatch: An
         raise OSError(errno.ENOSPC, "No space left on device")
 
     rail = rail_of(tmp_path)
-    monkeypatch.setattr(audit_log, "_write_all", full)
+    monkeypatch.setattr(file_chain, "_write_all", full)
     shown = await failing(rail, tmp_path, stream)
     assert spent(tmp_path) >= len(shown) / 4 * EACH - 1e-9
     monkeypatch.undo()
