@@ -1,0 +1,130 @@
+"""Other products beside ours, on the same drafts of the same model, with the same verdict: docs/products.md.
+
+    make bench-products                                   installs them, each in an environment of its own, and compares
+    python benchmarks/compare_products.py --only answers  one part (answers, times, edits); others stay as they are
+
+What was answered is kept in benchmarks/out/products, so a run that was stopped goes on. `answers`: what a reader saw of
+drafts that are over budget, and of harmless ones; each draft is drawn once, and given to every product. `times`: as
+long as it takes, each draft drawn anew. `edits`: configurations with a mistake.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+from command import publish, run
+from products.answers import ANSWERS, TIMES, TOKENS, UNGUARDED, Kept, ask_all, figures, over_budget, time_all
+from products.asking import Setting, hosting
+from products.edits import EDITS, tried
+
+from ig_guardrail.errors import GuardrailError
+from ig_guardrail.judge import read_judge
+
+HERE = Path(__file__).parent
+ENVS = HERE.parent / ".venv" / "products"
+PACKAGES = HERE / "products" / "packages.txt"
+MODEL, TEMPERATURE, TOP_P = "embedded", 0.7, 0.95
+KINDS = ("risky", "benign")
+TIMED = 6  # questions of each kind
+OURS = Setting("ig-guardrail", "", "client.py", ("{host}/v1",))
+SETTINGS = (
+    UNGUARDED,
+    OURS,
+    Setting("NeMo Guardrails, streamed", "nemo", "nemo.py", ("first",)),
+    Setting("NeMo Guardrails, streamed, checked first", "nemo", "nemo.py", ("checked",)),
+    Setting("NeMo Guardrails, whole", "nemo", "nemo.py", ("whole",)),
+    Setting("Guardrails AI, streamed, exception", "guardrails", "validators.py", ("stream",)),
+    Setting("Guardrails AI, streamed, fix", "guardrails", "validators.py", ("fix",)),
+    Setting("Guardrails AI, whole, reask", "guardrails", "validators.py", ("reask",)),
+    Setting("OpenAI guardrails, streamed", "openai_checks", "openai_checks.py", ("stream",)),
+    Setting("OpenAI guardrails, whole", "openai_checks", "openai_checks.py", ("whole",)),
+    Setting("LiteLLM proxy, streamed", "litellm", "litellm_proxy.py", ("sampled",)),
+    Setting("LiteLLM proxy, streamed, released by scans", "litellm", "litellm_proxy.py", ("released",)),
+    Setting("LiteLLM proxy, streamed, held", "litellm", "litellm_proxy.py", ("held",)),
+    Setting("LangChain middleware, streamed", "langchain", "langchain_middleware.py", ("messages",)),
+    Setting("LangChain middleware, whole", "langchain", "langchain_middleware.py", ("values",)),
+    Setting("LangChain middleware, whole, retries", "langchain", "langchain_middleware.py", ("retry",)),
+)
+AT_ONCE = {UNGUARDED: 4, OURS: 3}  # processes that ask, where the host decodes
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description="Compare other products with ours.")
+    parser.add_argument("--only", choices=(ANSWERS, TIMES, EDITS), action="append", help="a part; may be given again")
+    parser.add_argument("--seeds", type=int, default=1, help="drafts of each risky prompt")
+    parser.add_argument("--timed", type=int, default=TIMED, help="questions of each kind whose time is taken")
+    parser.add_argument("--envs", type=Path, default=ENVS, help="the folder of the products' environments")
+    parser.add_argument("--out", type=Path, default=HERE / "out" / "products")
+    options = parser.parse_args(arguments)
+    settings = [setting for setting in SETTINGS if Path(setting.python(options.envs)).exists()]
+    absent = sorted({setting.env for setting in SETTINGS} - {setting.env for setting in settings})
+    if absent:
+        told = {"where": str(options.envs), "fix": "run `make install-products`"}
+        raise GuardrailError(f"not installed: {', '.join(absent)}", **told)
+    parts = options.only or (ANSWERS, TIMES, EDITS)
+    asked = [one for kind in KINDS for seed in range(options.seeds if kind == "risky" else 1) for one in questions(kind, seed)]
+    with hosting(MODEL, options.envs, options.out) as host:
+        origin = {"model": MODEL, **{name: host.facts[name] for name in ("policy", "engine")}, "tokens": TOKENS}
+        kept = Kept(options.out / "answers.jsonl", origin)
+        if ANSWERS in parts:
+            ask_all(kept, UNGUARDED, host, asked, AT_ONCE[UNGUARDED])
+            chosen = over_budget(kept) + [one for one in asked if one["kind"] == "benign"]
+            for setting in settings:
+                ask_all(kept, setting, host, plain(chosen), AT_ONCE.get(setting, 1))
+        if TIMES in parts:
+            calm = [one for one in asked if one["kind"] == "benign"][: options.timed]
+            time_all(kept, settings, host, plain([*over_budget(kept)[: options.timed], *calm]))
+    judge = read_judge()
+    rows = [row for setting in settings for row in figures(kept, setting, judge)]
+    found = options.out / "edits.json"
+    if EDITS in parts:
+        found.write_text(json.dumps(tried(options.envs), indent=1), encoding="utf-8")
+    facts = {
+        **origin,
+        "machine": f"{platform.machine()}, Python {platform.python_version()}",
+        "load": round(os.getloadavg()[0], 1),
+        "sampling": {"temperature": TEMPERATURE, "top_p": TOP_P, "seeds": options.seeds},
+        "asked": {kind: sum(one["kind"] == kind for one in asked) for kind in KINDS},
+        "over": len(over_budget(kept)),
+        "versions": versions(options.envs),
+        "edits": json.loads(found.read_text(encoding="utf-8")) if found.is_file() else {},
+    }
+    publish(HERE / "out" / "products.json", "Other products beside ours", rows, **facts)
+    return 0
+
+
+def questions(kind: str, seed: int) -> list[dict[str, Any]]:
+    """The project's own tuning prompts of a kind."""
+    lines = (HERE / f"prompts-tuning-{kind}.jsonl").read_text(encoding="utf-8").splitlines()
+    read = [json.loads(line) for line in lines][: 40 if kind == "risky" else 20]
+    return [{"id": one["id"], "prompt": one["prompt"], "kind": kind, "seed": seed} for one in read]
+
+
+def plain(answers: Sequence[Any]) -> list[dict[str, Any]]:
+    """What was asked, without what was answered."""
+    return [{name: one[name] for name in ("id", "prompt", "kind", "seed")} for one in answers]
+
+
+def versions(envs: Path) -> dict[str, str]:
+    """Of the products, as they are installed."""
+    found = {}
+    for line in PACKAGES.read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            env, package = line.split()[0], line.split()[1].partition("==")[0].partition("[")[0]
+            code = f"from importlib.metadata import version; print(version('{package}'))"
+            python = envs / env / "bin" / "python"
+            found[package] = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    return found
+
+
+if __name__ == "__main__":
+    run(main)
