@@ -24,7 +24,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 from command import publish, run
 from products.answers import ANSWERS, TIMES, TOKENS, UNGUARDED, Kept, ask_all, figures, over_budget, time_all
 from products.asking import Setting, hosting
-from products.edits import EDITS, tried
+from products.edits import EDITS, try_all
 
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.judge import read_judge
@@ -33,7 +33,8 @@ HERE = Path(__file__).parent
 ENVS = HERE.parent / ".venv" / "products"
 PACKAGES = HERE / "products" / "packages.txt"
 MODEL, TEMPERATURE, TOP_P = "embedded", 0.7, 0.95
-KINDS = ("risky", "benign")
+MOST = {"risky": 40, "benign": 10}  # prompts of a kind
+KINDS = tuple(MOST)
 TIMED = 6  # questions of each kind
 OURS = Setting("ig-guardrail", "", "client.py", ("{host}/v1",))
 SETTINGS = (
@@ -49,7 +50,6 @@ SETTINGS = (
     Setting("OpenAI guardrails, whole", "openai_checks", "openai_checks.py", ("whole",)),
     Setting("LiteLLM proxy, streamed", "litellm", "litellm_proxy.py", ("sampled",)),
     Setting("LiteLLM proxy, streamed, released by scans", "litellm", "litellm_proxy.py", ("released",)),
-    Setting("LiteLLM proxy, streamed, held", "litellm", "litellm_proxy.py", ("held",)),
     Setting("LangChain middleware, streamed", "langchain", "langchain_middleware.py", ("messages",)),
     Setting("LangChain middleware, whole", "langchain", "langchain_middleware.py", ("values",)),
     Setting("LangChain middleware, whole, retries", "langchain", "langchain_middleware.py", ("retry",)),
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str]) -> int:
     rows = [row for setting in settings for row in figures(kept, setting, judge)]
     found = options.out / "edits.json"
     if EDITS in parts:
-        found.write_text(json.dumps(tried(options.envs), indent=1), encoding="utf-8")
+        try_all(options.envs, found)
     facts = {
         **origin,
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
@@ -105,7 +105,7 @@ def main(arguments: Sequence[str]) -> int:
 def questions(kind: str, seed: int) -> list[dict[str, Any]]:
     """The project's own tuning prompts of a kind."""
     lines = (HERE / f"prompts-tuning-{kind}.jsonl").read_text(encoding="utf-8").splitlines()
-    read = [json.loads(line) for line in lines][: 40 if kind == "risky" else 20]
+    read = [json.loads(line) for line in lines][: MOST[kind]]
     return [{"id": one["id"], "prompt": one["prompt"], "kind": kind, "seed": seed} for one in read]
 
 

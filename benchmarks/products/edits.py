@@ -7,11 +7,13 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import yaml
+from rich.progress import track
 
 from ig_guardrail.errors import GuardrailError
 from products.asking import QUIET
@@ -42,18 +44,23 @@ ENVS_OF = {
 PLACE = re.compile(r"\bline \d+|:\d+:\d+", re.IGNORECASE)
 
 
-def tried(envs: Path) -> dict[str, dict[str, dict[str, Any]]]:
-    """By product and edit: `stage`, `message` and `blocked` as `trying.py` tells them, and `became`."""
-    found = {}
+def try_all(envs: Path, file: Path) -> None:
+    """Keep in a file, by product, its version of the edits (`of`), and by edit `stage`, `message`, `blocked`, `became`.
+
+    What was tried already is not tried again. Raises GuardrailError where a base does not stop what it should.
+    """
+    kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     for product, given in yaml.safe_load(FILE.read_text(encoding="utf-8")).items():
-        names = ["", *given["edits"]]
-        texts = [given["base"], *(edited(given["base"], given["edits"][name]) for name in names[1:])]
-        told = dict(zip(names, _told(product, texts, envs), strict=True))
+        of = sha256(json.dumps(given).encode()).hexdigest()
+        if kept.get(product, {}).get("of") == of:
+            continue
+        texts = {"": given["base"], **{name: edited(given["base"], edit) for name, edit in given["edits"].items()}}
+        told = {name: _told(product, text, envs) for name, text in track(texts.items(), product)}
         if told.pop("")["blocked"] is not True:
-            raise GuardrailError(f"{product} as it stands stops nothing", where="edits.yaml")
-        found[product] = {name: one | {"became": became(one)} for name, one in told.items()}
-        print(product, {name: one["became"] for name, one in found[product].items()})
-    return found
+            raise GuardrailError(f"{product} as it stands stops nothing", where=str(FILE))
+        edits = {name: one | {"became": became(one)} for name, one in told.items()}
+        kept[product] = {"of": of, "form": given["form"], "edits": edits}
+        file.write_text(json.dumps(kept, indent=1), encoding="utf-8")
 
 
 def edited(base: str, edit: Mapping[str, str]) -> str:
@@ -73,12 +80,11 @@ def became(one: Mapping[str, Any]) -> str:
     return "kept" if one["blocked"] else "open"
 
 
-def _told(product: str, texts: Sequence[str], envs: Path) -> Iterator[dict[str, Any]]:
+def _told(product: str, text: str, envs: Path) -> dict[str, Any]:
+    """By `trying.py`, in a process of its own: some products remember."""
     python = str(envs / ENVS_OF[product] / "bin" / "python") if ENVS_OF[product] else sys.executable
     command = [python, str(Path(__file__).with_name("trying.py")), product]
-    for text in texts:  # each in a process of its own: some products remember
-        done = subprocess.run(
-            command, input=json.dumps([text]), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-            env=os.environ | QUIET,
-        )  # fmt: skip
-        yield json.loads(done.stdout)
+    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    done = subprocess.run(command, input=json.dumps([text]), env=os.environ | QUIET, **pipes)
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told

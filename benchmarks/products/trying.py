@@ -132,11 +132,11 @@ def try_litellm(text: str, url: str) -> Steps:
     yield "start"
     with TestClient(app) as client:
         yield "ask"
-        reply = client.post("/v1/chat/completions", json={"model": "stub", "messages": ASKED})
-        if reply.status_code == 200 or "secret" in reply.text or "block" in reply.text.lower():
-            yield SAID not in reply.text
-        else:
+        head = {"authorization": "Bearer sk-benchmark"}
+        reply = client.post("/v1/chat/completions", json={"model": "stub", "messages": ASKED}, headers=head)
+        if reply.status_code not in (200, 400):  # 400: stopped
             raise RuntimeError(reply.text[:300])
+        yield SAID not in reply.text
 
 
 def try_langchain(text: str, url: str) -> Steps:

@@ -1,10 +1,9 @@
 """LiteLLM's proxy in this process, with a guardrail of one's own (mode `post_call`); asked by OpenAI's client.
 
-python litellm_proxy.py sampled|released|held
+python litellm_proxy.py sampled|released
 
 sampled   as its defaults are: every fifth chunk is judged, with all before it
 released  `streaming_buffer_until_moderated` and `streaming_buffer_release_on_scan`: chunks wait for the next verdict
-held      `streaming_buffer_until_moderated`: all chunks wait for the end
 """
 
 from __future__ import annotations
@@ -21,7 +20,8 @@ from typing import Any
 import wire
 
 HOW = sys.argv[1] if len(sys.argv) > 1 else ""
-HELD = {"streaming_buffer_until_moderated": HOW != "sampled", "streaming_buffer_release_on_scan": HOW == "released"}
+HELD = {"streaming_buffer_until_moderated": True, "streaming_buffer_release_on_scan": True}
+KEY = "sk-benchmark"  # without one it refuses to start
 CONFIG = {
     "model_list": [
         {
@@ -40,6 +40,7 @@ CONFIG = {
             },
         }
     ],
+    "general_settings": {"master_key": KEY},
     "litellm_settings": {"telemetry": False, "num_retries": 0},
 }
 GUARDRAIL = '''
@@ -73,7 +74,7 @@ async def ready() -> None:
     while not server.started:
         await asyncio.sleep(0.1)
     url = f"http://127.0.0.1:{socket.getsockname()[1]}/v1"
-    CLIENT = openai.AsyncOpenAI(base_url=url, api_key="none", max_retries=0)
+    CLIENT = openai.AsyncOpenAI(base_url=url, api_key=KEY, max_retries=0)
 
 
 CLIENT: Any = None
