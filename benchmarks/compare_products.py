@@ -1,11 +1,11 @@
 """Other products beside ours, on the same drafts of the same model, with the same verdict: docs/products.md.
 
     make bench-products                                   installs them, each in an environment of its own, and compares
-    python benchmarks/compare_products.py --only answers  one part (answers, times, edits); others stay as they are
+    python benchmarks/compare_products.py --only answers  one part (answers, edits); the other stays as it is
 
 What was answered is kept in benchmarks/out/products, so a run that was stopped goes on. `answers`: what a reader saw of
-drafts that are over budget, and of harmless ones; each draft is drawn once, and given to every product. `times`: as
-long as it takes, each draft drawn anew. `edits`: configurations with a mistake.
+drafts that are over budget, and of harmless ones; each draft is drawn once, and given to every product. `edits`:
+configurations with a mistake.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 from command import publish, run
-from products.answers import ANSWERS, TIMES, TOKENS, UNGUARDED, Kept, ask_all, figures, over_budget, time_all
+from products.answers import ANSWERS, TOKENS, UNGUARDED, Kept, ask_all, calm, figures, over_budget
 from products.asking import Setting, hosting
 from products.edits import EDITS, try_all
 
@@ -35,7 +35,6 @@ PACKAGES = HERE / "products" / "packages.txt"
 MODEL, TEMPERATURE, TOP_P = "embedded", 0.7, 0.95
 MOST = {"risky": 40, "benign": 10}  # prompts of a kind
 KINDS = tuple(MOST)
-TIMED = 6  # questions of each kind
 OURS = Setting("ig-guardrail", "", "client.py", ("{host}/v1",))
 SETTINGS = (
     UNGUARDED,
@@ -59,9 +58,8 @@ AT_ONCE = {UNGUARDED: 4, OURS: 3}  # processes that ask, where the host decodes
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description="Compare other products with ours.")
-    parser.add_argument("--only", choices=(ANSWERS, TIMES, EDITS), action="append", help="a part; may be given again")
+    parser.add_argument("--only", choices=(ANSWERS, EDITS), action="append", help="a part; may be given again")
     parser.add_argument("--seeds", type=int, default=1, help="drafts of each risky prompt")
-    parser.add_argument("--timed", type=int, default=TIMED, help="questions of each kind whose time is taken")
     parser.add_argument("--envs", type=Path, default=ENVS, help="the folder of the products' environments")
     parser.add_argument("--out", type=Path, default=HERE / "out" / "products")
     options = parser.parse_args(arguments)
@@ -70,19 +68,21 @@ def main(arguments: Sequence[str]) -> int:
     if absent:
         told = {"where": str(options.envs), "fix": "run `make install-products`"}
         raise GuardrailError(f"not installed: {', '.join(absent)}", **told)
-    parts = options.only or (ANSWERS, TIMES, EDITS)
-    asked = [one for kind in KINDS for seed in range(options.seeds if kind == "risky" else 1) for one in questions(kind, seed)]
+    parts = options.only or (ANSWERS, EDITS)
+    asked = [
+        one
+        for kind in KINDS
+        for seed in range(options.seeds if kind == "risky" else 1)
+        for one in questions(kind, seed)
+    ]
     with hosting(MODEL, options.envs, options.out) as host:
         origin = {"model": MODEL, **{name: host.facts[name] for name in ("policy", "engine")}, "tokens": TOKENS}
         kept = Kept(options.out / "answers.jsonl", origin)
         if ANSWERS in parts:
             ask_all(kept, UNGUARDED, host, asked, AT_ONCE[UNGUARDED])
-            chosen = over_budget(kept) + [one for one in asked if one["kind"] == "benign"]
+            chosen = plain(over_budget(kept) + calm(kept))
             for setting in settings:
-                ask_all(kept, setting, host, plain(chosen), AT_ONCE.get(setting, 1))
-        if TIMES in parts:
-            calm = [one for one in asked if one["kind"] == "benign"][: options.timed]
-            time_all(kept, settings, host, plain([*over_budget(kept)[: options.timed], *calm]))
+                ask_all(kept, setting, host, chosen, AT_ONCE.get(setting, 1))
     judge = read_judge()
     rows = [row for setting in settings for row in figures(kept, setting, judge)]
     found = options.out / "edits.json"
@@ -95,6 +95,7 @@ def main(arguments: Sequence[str]) -> int:
         "sampling": {"temperature": TEMPERATURE, "top_p": TOP_P, "seeds": options.seeds},
         "asked": {kind: sum(one["kind"] == kind for one in asked) for kind in KINDS},
         "over": len(over_budget(kept)),
+        "calm": len(calm(kept)),
         "versions": versions(options.envs),
         "edits": json.loads(found.read_text(encoding="utf-8")) if found.is_file() else {},
     }
@@ -122,7 +123,9 @@ def versions(envs: Path) -> dict[str, str]:
             env, package = line.split()[0], line.split()[1].partition("==")[0].partition("[")[0]
             code = f"from importlib.metadata import version; print(version('{package}'))"
             python = envs / env / "bin" / "python"
-            found[package] = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+            found[package] = subprocess.run(
+                [python, "-c", code], capture_output=True, text=True, check=True
+            ).stdout.strip()
     return found
 
 

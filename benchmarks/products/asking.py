@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -45,17 +44,16 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a reader saw of an answer. pieces: seconds since it was asked for, and text; end: see `through/wire.py`"""
+    """What a reader saw of an answer. pieces: of text; end: see `through/wire.py`"""
 
-    pieces: Sequence[tuple[float, str]]
+    pieces: Sequence[str]
     end: str
     said: str
     checks: int
-    seconds: float
 
     @property
     def text(self) -> str:
-        return "".join(piece for _, piece in self.pieces)
+        return "".join(self.pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,8 @@ class Host:
     def allows(self, prompt: str, text: str) -> bool:
         """What the policy makes of a text as the answer to a prompt."""
         body = json.dumps({"inputs": [{"prompt": prompt, "text": text}]}).encode()
-        asked = urllib.request.Request(f"{self.url}/v1/guard/check", body, {"content-type": "application/json"})
+        head = {"content-type": "application/json"}
+        asked = urllib.request.Request(f"{self.url}/v1/guard/check", body, head)
         with urllib.request.urlopen(asked) as reply:
             return bool(json.load(reply)["allowed"])
 
@@ -84,12 +83,12 @@ class Product:
     def ask(self, prompt: str, seed: int, max_tokens: int) -> Seen:
         """Raises GuardrailError where the process ends instead."""
         assert self._process.stdin is not None
-        began, pieces = time.perf_counter(), []
+        pieces: list[str] = []
         self._process.stdin.write(json.dumps({"prompt": prompt, "seed": seed, "max_tokens": max_tokens}) + "\n")
         self._process.stdin.flush()
         while "end" not in (told := self.told()):
-            pieces.append((round(time.perf_counter() - began, 4), told["text"]))
-        return Seen(pieces, told["end"], told["said"], told["checks"], round(time.perf_counter() - began, 4))
+            pieces.append(told["text"])
+        return Seen(pieces, told["end"], told["said"], told["checks"])
 
     def told(self) -> dict[str, Any]:
         assert self._process.stdout is not None
@@ -115,12 +114,12 @@ def hosting(model: str, envs: Path, logs: Path) -> Iterator[Host]:
 
 
 @contextmanager
-def asking(setting: Setting, host: Host, door: str = "plain") -> Iterator[Product]:
-    """A product over one of the host's doors."""
-    arguments = [argument.format(host=host.url, door=door) for argument in setting.arguments]
+def asking(setting: Setting, host: Host) -> Iterator[Product]:
+    """A product in front of the host."""
+    arguments = [argument.format(host=host.url) for argument in setting.arguments]
     command = [setting.python(host.envs), str(HERE / "through" / setting.script), *arguments]
     log = host.logs / f"{setting.name}.log"
-    with _running(command, {"PRODUCT_HOST": host.url, "PRODUCT_DOOR": door}, log) as process:
+    with _running(command, {"PRODUCT_HOST": host.url}, log) as process:
         product = Product(process, f"{setting.name} ({log})")
         product.told()
         yield product
@@ -128,15 +127,14 @@ def asking(setting: Setting, host: Host, door: str = "plain") -> Iterator[Produc
 
 @contextmanager
 def _running(command: Sequence[str], facts: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[str]]:
-    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with log.open("w", encoding="utf-8") as file:
-        with subprocess.Popen(command, stderr=file, env=os.environ | QUIET | facts, **pipes) as process:
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": os.environ | QUIET | facts}
+    with log.open("w", encoding="utf-8") as file, subprocess.Popen(command, stderr=file, **pipes) as process:
+        try:
+            yield process
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
             try:
-                yield process
-            finally:
-                assert process.stdin is not None
-                process.stdin.close()
-                try:
-                    process.wait(20)
-                except subprocess.TimeoutExpired:
-                    process.kill()
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()

@@ -2,9 +2,10 @@
 
     python benchmarks/products/host.py MODEL DRAFTS    prints a port of this machine; serves until its input is closed
 
-`/live/v1` is the unguarded model by OpenAI's API; `/plain/v1` gives each answer that was drawn once (DRAFTS, a file of
-JSON Lines, keeps them) again and again, a token each PACE_S seconds. `/v1` is `ig-guardrail serve` under the packaged policy: chat completions are our answers,
-and `/v1/guard/check` is the verdict that every product asks for. All doors are given the same drafts by the same seeds.
+`/plain/v1` is the unguarded model by OpenAI's API: each answer is drawn once (DRAFTS, a file of JSON Lines, keeps
+them), and given again and again, a token each PACE_S seconds. `/v1` is `ig-guardrail serve` under the packaged
+policy: chat completions are our answers, and `/v1/guard/check` is the verdict that every product asks for. Both
+doors are given the same drafts by the same seeds.
 """
 
 from __future__ import annotations
@@ -14,8 +15,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
-from functools import partial
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -26,6 +26,7 @@ import uvicorn
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ig_guardrail.assembly import open_guardrail
 from ig_guardrail.engine.base import Engine
@@ -34,7 +35,8 @@ from ig_guardrail.integrations.openai_server.served import ServedModel
 from ig_guardrail.integrations.openai_server.server import Server
 from ig_guardrail.integrations.openai_server.settings.serve_config import ServeConfig
 from ig_guardrail.spec import GuardrailSpec
-from ig_guardrail.types import Draw, Message, Sampling
+from ig_guardrail.types import Draw, Sampling
+from ig_guardrail.types import Message as Turn
 
 POLICY, SERVED = "default", "embedded"
 PACE_S = 0.01
@@ -44,7 +46,7 @@ Pieces: TypeAlias = AsyncIterator[tuple[str, str | None]]
 
 async def drafted(engine: Engine, body: dict[str, Any]) -> Pieces:
     """The unguarded answer, a token at a time: what it adds to the text, and why it ended, once it has."""
-    turns = tuple(Message(turn["role"], turn["content"]) for turn in body["messages"])
+    turns = tuple(Turn(turn["role"], turn["content"]) for turn in body["messages"])
     asked = {name: body[name] for name in ("temperature", "top_p", "seed")}  # a product that drops one is no rival
     sampling = Sampling(max_tokens=most_of(body), **asked)
     node = root = await asyncio.wrap_future(engine.open(engine.encode(turns), sampling))
@@ -82,22 +84,51 @@ class Drawn:
             yield text, finish
 
 
-def plain_route(path: str, draw: Callable[[dict[str, Any]], Pieces]) -> Route:
+class Judged:
+    """ASGI: what was judged once is told again."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app, self._known = app, dict[bytes, list[Message]]()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.get("path") != "/v1/guard/check":
+            await self._app(scope, receive, send)
+            return
+        body = await Request(scope, receive).body()
+        if body not in self._known:
+            told: list[Message] = []
+
+            first = iter([body])
+
+            async def read() -> Message:
+                for whole in first:
+                    return {"type": "http.request", "body": whole, "more_body": False}
+                return await receive()  # that the caller left, one day
+
+            async def keep(message: Message) -> None:
+                told.append(message)
+
+            await self._app(scope, read, keep)
+            self._known[body] = told
+        for message in self._known[body]:
+            await send(message)
+
+
+def plain_route(drawn: Drawn) -> Route:
     """Chat completions of the unguarded model."""
 
     async def complete(request: Request) -> Response:
         body = await request.json()
-        pieces = draw(body)
+        pieces = drawn.again(body)
         if body.get("stream"):
             return StreamingResponse(events(pieces), media_type="text/event-stream")
-        text, finish = "", None
-        async for piece, finish in pieces:
-            text += piece
-        told = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
+        parts = [piece async for piece in pieces]
+        said = {"role": "assistant", "content": "".join(text for text, _ in parts)}
+        told = {"index": 0, "message": said, "finish_reason": parts[-1][1]}
         usage = dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), 0)  # some clients look for it
         return JSONResponse(written("chat.completion", told) | {"usage": usage})
 
-    return Route(f"/{path}/v1/chat/completions", complete, methods=["POST"])
+    return Route("/plain/v1/chat/completions", complete, methods=["POST"])
 
 
 async def events(pieces: Pieces) -> AsyncIterator[str]:
@@ -116,9 +147,8 @@ def main(model: str, drafts: str) -> None:
     guardrail = open_guardrail(GuardrailSpec(model=model, policy=POLICY))
     config = ServeConfig(GuardrailSpec(), {POLICY: POLICY}, SERVED)
     app = make_app(Server(config, ServedModel(SERVED, {POLICY: guardrail})))
-    app.router.routes.append(plain_route("plain", Drawn(guardrail.engine, Path(drafts)).again))
-    app.router.routes.append(plain_route("live", partial(drafted, guardrail.engine)))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", access_log=False))
+    app.router.routes.append(plain_route(Drawn(guardrail.engine, Path(drafts))))
+    server = uvicorn.Server(uvicorn.Config(Judged(app), port=0, log_level="warning", access_log=False))
     socket = server.config.bind_socket()
     socket.listen()
     told = {"port": socket.getsockname()[1], "policy": guardrail.policy.sha256, "engine": guardrail.engine.info.mode}

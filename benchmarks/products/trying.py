@@ -3,7 +3,7 @@
     python trying.py PRODUCT < a list of configurations, in JSON
 
 Prints for each, a line of JSON: `stage` (load, start, ask, or null: nothing complained), `message`, and `blocked`,
-whether the answer was stopped. The model behind it says the same each time, and the base of every configuration stops it.
+whether the answer was stopped. The model behind it says the same each time, which every base configuration stops.
 """
 
 from __future__ import annotations
@@ -177,8 +177,8 @@ def tried(steps: Steps) -> dict[str, Any]:
     """What became of it."""
     stage: Any = None
     try:
-        for stage in steps:
-            pass
+        for step in steps:
+            stage = step
     except BaseException as error:  # also SystemExit, by which a product refuses to start
         lines = [one.lineno for one in extract_tb(error.__traceback__) if one.filename == PROGRAM]
         place = f" (line {lines[0]})" if lines else ""  # as a traceback shows it

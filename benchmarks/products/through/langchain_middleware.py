@@ -3,7 +3,7 @@
 python langchain_middleware.py messages|values|retry
 
 messages  streamed token by token (`stream_mode="messages"`)
-values    not streamed: a reader is shown the last message of the finished run
+values    not streamed (`ainvoke`): a reader is shown the last message of the finished run
 retry     as `values`; the model is asked again, with other seeds, up to TRIES times, before the fixed text is said
 """
 
@@ -64,10 +64,7 @@ async def answer(asked: wire.Asked) -> AsyncIterator[wire.Told]:
                 said = CANNED
         yield wire.end("canned" if said else "whole", said)
         return
-    state: dict[str, Any] = {}
-    async for state in agent.astream(asks, stream_mode="values"):
-        pass
-    said = state["messages"][-1].text
+    said = (await agent.ainvoke(asks))["messages"][-1].text
     if said == CANNED:
         yield wire.end("canned", said)
     else:

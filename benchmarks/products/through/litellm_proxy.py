@@ -3,7 +3,8 @@
 python litellm_proxy.py sampled|released
 
 sampled   as its defaults are: every fifth chunk is judged, with all before it
-released  `streaming_buffer_until_moderated` and `streaming_buffer_release_on_scan`: chunks wait for the next verdict
+released  `streaming_buffer_until_moderated` and `streaming_buffer_release_on_scan`: chunks wait for the next verdict,
+          which comes after PACE of them
 """
 
 from __future__ import annotations
@@ -20,7 +21,12 @@ from typing import Any
 import wire
 
 HOW = sys.argv[1] if len(sys.argv) > 1 else ""
-HELD = {"streaming_buffer_until_moderated": True, "streaming_buffer_release_on_scan": True}
+PACE = 16  # chunks between two verdicts, as between two charges of our policy; usually 5
+HELD = {
+    "streaming_buffer_until_moderated": True,
+    "streaming_buffer_release_on_scan": True,
+    "streaming_sampling_rate": PACE,
+}
 KEY = "sk-benchmark"  # without one it refuses to start
 CONFIG = {
     "model_list": [
@@ -43,18 +49,24 @@ CONFIG = {
     "general_settings": {"master_key": KEY},
     "litellm_settings": {"telemetry": False, "num_retries": 0},
 }
-GUARDRAIL = '''
+GUARDRAIL = """
 import wire
 from fastapi import HTTPException
 from litellm.integrations.custom_guardrail import CustomGuardrail
 
 
 class KeepBudget(CustomGuardrail):
+    def __init__(self, **options):
+        super().__init__(**options)
+        for name in options:
+            if name.startswith("streaming_"):  # read as attributes
+                setattr(self, name, options[name])
+
     async def apply_guardrail(self, inputs, request_data, input_type, logging_obj=None):
         if input_type == "response" and not await wire.VERDICT.allows_async("".join(inputs.get("texts", []))):
             raise HTTPException(status_code=400, detail="blocked by keep-budget")
         return inputs
-'''
+"""
 
 
 async def ready() -> None:

@@ -17,13 +17,12 @@ import asyncio
 import json
 import os
 import sys
-import time
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 HOST = os.environ.get("PRODUCT_HOST", "")  # http://127.0.0.1:PORT
-PLAIN = f"{HOST}/{os.environ.get('PRODUCT_DOOR', 'plain')}/v1"  # the unguarded model
+PLAIN = f"{HOST}/plain/v1"  # the unguarded model
 MODEL = "embedded"
 TEMPERATURE, TOP_P = 0.7, 0.95
 
@@ -41,7 +40,7 @@ class Verdict:
         """Of what was said so far, as our server judges it."""
         self.count += 1
         body = json.dumps({"inputs": [{"prompt": self.prompt, "text": text}]}).encode()
-        head = {"content-type": "application/json"}
+        head = {"content-type": "application/json", "x-again": "1"}
         with urllib.request.urlopen(urllib.request.Request(f"{HOST}/v1/guard/check", body, head)) as reply:
             return bool(json.load(reply)["allowed"])
 
@@ -85,10 +84,10 @@ def serve(answer: Callable[[Asked], AsyncIterator[Told]], ready: Callable[[], Aw
         while line := await asyncio.to_thread(sys.stdin.readline):
             asked = json.loads(line)
             VERDICT.prompt, VERDICT.count = asked["prompt"], 0
-            began, ended = time.perf_counter(), False
+            ended = False
             async for told in answer(asked):
                 ended = "end" in told
-                tell(told | ({"checks": VERDICT.count, "seconds": time.perf_counter() - began} if ended else {}))
+                tell(told | ({"checks": VERDICT.count} if ended else {}))
                 if ended:
                     break
             if not ended:

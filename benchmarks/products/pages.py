@@ -1,0 +1,92 @@
+"""The tables of docs/products.md, from what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from products.edits import MEANT
+
+SHARES = {
+    "leaked": "over budget, and shown",
+    "answer": "another complete answer",
+    "refusal": "the model's own refusal",
+    "parts": "the draft with sentences left out",
+    "begun": "a beginning, then stopped",
+    "nothing": "a fixed text or an error alone",
+    "harmful": "judged harmful",
+    "unchanged": "harmless drafts unchanged",
+}
+SPANS = ("leaked", "unchanged")  # whose intervals stand in the table
+BECAME = {
+    "line": "refused, with the line",
+    "refused": "refused, without a line",
+    "asked": "an error at the first request",
+    "kept": "accepted in silence",
+    "open": "accepted, and nothing is stopped any more",
+}
+
+
+def asked(result: Mapping[str, Any]) -> str:
+    """What was asked, of what, and when."""
+    sampling, names = result["sampling"], [f"{name} {number}" for name, number in result["versions"].items()]
+    return (
+        f"Measured {result['measured']} on {result['machine']}: {', '.join(names)}. Model {result['model']}"
+        f" ({result['engine']}), policy `{result['policy'][:12]}`, at most {result['tokens']} tokens, temperature"
+        f" {sampling['temperature']}, top-p {sampling['top_p']}, {sampling['seeds']} seed. Of"
+        f" {result['asked']['risky']} risky tuning prompts, {result['over']} have a draft that is over budget;"
+        f" {result['calm']} harmless prompts have one that is not."
+    )
+
+
+def answers(result: Mapping[str, Any]) -> str:
+    """What became of the drafts: a line for each setting."""
+    found: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for row in result["figures"]:
+        found.setdefault(row["part"], {})[row["name"]] = row
+    used = {name: told for name, told in SHARES.items() if any(own[name]["value"] for own in found.values())}
+    lines = [_line(("", *used.values(), "characters shown of it")), _line(("---", *("---:" for _ in used), "---:"))]
+    for setting, own in found.items():
+        shown = f"{own['characters']['value']:.0f}" if "characters" in own else ""
+        lines.append(_line((setting, *(_share(own[name], name in SPANS) for name in used), shown)))
+    return f"{asked(result)}\n\n" + "\n".join(lines)
+
+
+def edits(result: Mapping[str, Any]) -> str:
+    """What became of mistakes: a line for each product, and which were accepted."""
+    lines = [_line(("", "mistakes", *BECAME.values())), _line(("---", "---:", *("---:" for _ in BECAME)))]
+    told = []
+    for product, one in result["edits"].items():
+        ways = [edit["became"] for edit in one["edits"].values()]
+        lines.append(_line((f"{product}, {one['form']}", len(ways), *(ways.count(way) for way in BECAME))))
+        for way in ("open", "kept"):
+            if names := [MEANT[name] for name, edit in one["edits"].items() if edit["became"] == way]:
+                told.append(f"- {product}, {BECAME[way]}: {'; '.join(names)}.")
+    return "\n".join((*lines, "", *told))
+
+
+def in_short(result: Mapping[str, Any]) -> str:
+    """In one sentence, what streams show."""
+    found = {(row["part"], row["name"]): row for row in result["figures"]}
+    streamed = {
+        part: row["value"]
+        for (part, name), row in found.items()
+        if name == "leaked" and "streamed" in part and part.count(",") == 1
+    }
+    ours = found["ig-guardrail", "leaked"]
+    other = found["ig-guardrail", "answer"]["value"] + found["ig-guardrail", "refusal"]["value"]
+    return (
+        f"Of {result['over']} drafts over budget, all given to each product with the same verdict, streams of"
+        f" {len(streamed)} others as they are by default showed {min(streamed.values()):.0%} to"
+        f" {max(streamed.values()):.0%} to a reader, and ours {ours['value']:.0%}; ours made {other:.0%} of them"
+        f" another complete answer."
+    )
+
+
+def _share(row: Mapping[str, Any], span: bool) -> str:
+    low, high = row["interval"]
+    return f"{row['value']:.0%} ({low:.0%} to {high:.0%})" if span else f"{row['value']:.0%}"
+
+
+def _line(cells: tuple[Any, ...]) -> str:
+    return f"| {' | '.join(map(str, cells))} |"
