@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from rich.console import Console
 from rich.progress import track
 
 from ig_guardrail.errors import GuardrailError
@@ -41,11 +42,12 @@ ENVS_OF = {
     "LiteLLM proxy": "litellm",
     "LangChain middleware": "langchain",
 }
+LOGGED = re.compile("ERROR|WARNING|Warning:")
 PLACE = re.compile(r"\bline \d+|:\d+:\d+", re.IGNORECASE)
 
 
 def try_all(envs: Path, file: Path) -> None:
-    """Keep in a file, by product, its version of the edits (`of`), and by edit `stage`, `message`, `blocked`, `became`.
+    """Keep in a file, by product, its version of the edits (`of`) and what `try_one` tells.
 
     What was tried already is not tried again. Raises GuardrailError where a base does not stop what it should.
     """
@@ -54,13 +56,21 @@ def try_all(envs: Path, file: Path) -> None:
         of = sha256(json.dumps(given).encode()).hexdigest()
         if kept.get(product, {}).get("of") == of:
             continue
-        texts = {"": given["base"], **{name: edited(given["base"], edit) for name, edit in given["edits"].items()}}
-        told = {name: _told(product, text, envs) for name, text in track(texts.items(), product)}
-        if told.pop("")["blocked"] is not True:
-            raise GuardrailError(f"{product} as it stands stops nothing", where=str(FILE))
-        edits = {name: one | {"became": became(one)} for name, one in told.items()}
-        kept[product] = {"of": of, "form": given["form"], "edits": edits}
+        kept[product] = {"of": of, "form": given["form"], "edits": try_one(product, given, envs)}
         file.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+
+
+def try_one(product: str, given: Mapping[str, Any], envs: Path) -> dict[str, dict[str, Any]]:
+    """By edit: what `trying.py` tells, what was `logged` that the base does not log, and what `became` of it."""
+    base, usual = _told(product, given["base"], envs)
+    if base["blocked"] is not True:
+        raise GuardrailError(f"{product} as it stands stops nothing", where=str(FILE))
+    found = {}
+    for name, edit in track(given["edits"].items(), product, console=Console(stderr=True)):
+        one, logged = _told(product, edited(given["base"], edit), envs)
+        one |= {"logged": sorted(logged - usual)}
+        found[name] = one | {"became": became(one)}
+    return found
 
 
 def edited(base: str, edit: Mapping[str, str]) -> str:
@@ -72,19 +82,27 @@ def edited(base: str, edit: Mapping[str, str]) -> str:
 
 
 def became(one: Mapping[str, Any]) -> str:
-    """`line` or `refused` before anything is asked, `asked` (an error then), `kept` (it still stops), or `open`."""
+    """`line` or `refused` before anything is asked, `asked` (an error then); else `logged`, `kept` or `open`.
+
+    logged  it starts, and logs a complaint: of what it then stops, `blocked` tells
+    kept    it still stops what it should
+    open    it stops nothing any more
+    """
     if one["stage"] in ("load", "start"):
         return "line" if PLACE.search(one["message"]) else "refused"
     if one["stage"]:
         return "asked"
+    if one["logged"]:
+        return "logged"
     return "kept" if one["blocked"] else "open"
 
 
-def _told(product: str, text: str, envs: Path) -> dict[str, Any]:
-    """By `trying.py`, in a process of its own: some products remember."""
+def _told(product: str, text: str, envs: Path) -> tuple[dict[str, Any], set[str]]:
+    """By `trying.py`, in a process of its own, as some products remember; and what was logged of errors, without numbers."""
     python = str(envs / ENVS_OF[product] / "bin" / "python") if ENVS_OF[product] else sys.executable
     command = [python, str(Path(__file__).with_name("trying.py")), product]
-    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     done = subprocess.run(command, input=json.dumps([text]), env=os.environ | QUIET, **pipes)
+    logged = {re.sub(r"\d+", "", line)[:200] for line in done.stderr.splitlines() if LOGGED.search(line)}
     told: dict[str, Any] = json.loads(done.stdout)
-    return told
+    return told, logged

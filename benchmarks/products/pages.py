@@ -17,13 +17,22 @@ SHARES = {
     "harmful": "judged harmful",
     "unchanged": "harmless drafts unchanged",
 }
+OURS, REASK = "ig-guardrail", "Guardrails AI, whole, reask"
+STREAMED = (  # as they are where nothing but a stream, or an error for what fails, is asked for
+    "NeMo Guardrails, streamed",
+    "Guardrails AI, streamed, exception",
+    "OpenAI guardrails, streamed",
+    "LiteLLM proxy, streamed",
+    "LangChain middleware, streamed",
+)
 SPANS = ("leaked", "unchanged")  # whose intervals stand in the table
 BECAME = {
     "line": "refused, with the line",
     "refused": "refused, without a line",
     "asked": "an error at the first request",
+    "logged": "started, and a complaint logged",
     "kept": "accepted in silence",
-    "open": "accepted, and nothing is stopped any more",
+    "open": "accepted in silence, and nothing is stopped any more",
 }
 
 
@@ -59,27 +68,25 @@ def edits(result: Mapping[str, Any]) -> str:
     for product, one in result["edits"].items():
         ways = [edit["became"] for edit in one["edits"].values()]
         lines.append(_line((f"{product}, {one['form']}", len(ways), *(ways.count(way) for way in BECAME))))
-        for way in ("open", "kept"):
+        for way in ("logged", "open", "kept"):
             if names := [MEANT[name] for name, edit in one["edits"].items() if edit["became"] == way]:
                 told.append(f"- {product}, {BECAME[way]}: {'; '.join(names)}.")
     return "\n".join((*lines, "", *told))
 
 
 def in_short(result: Mapping[str, Any]) -> str:
-    """In one sentence, what streams show."""
-    found = {(row["part"], row["name"]): row for row in result["figures"]}
-    streamed = {
-        part: row["value"]
-        for (part, name), row in found.items()
-        if name == "leaked" and "streamed" in part and part.count(",") == 1
-    }
-    ours = found["ig-guardrail", "leaked"]
-    other = found["ig-guardrail", "answer"]["value"] + found["ig-guardrail", "refusal"]["value"]
+    """In a few sentences, what streams show."""
+    found = {(row["part"], row["name"]): row["value"] for row in result["figures"]}
+    shown = [found[name, "leaked"] for name in STREAMED]
+    long = [found[name, "characters"] for name in STREAMED]
+    other = {name: found[name, "answer"] + found[name, "refusal"] for name in (OURS, REASK)}
     return (
-        f"Of {result['over']} drafts over budget, all given to each product with the same verdict, streams of"
-        f" {len(streamed)} others as they are by default showed {min(streamed.values()):.0%} to"
-        f" {max(streamed.values()):.0%} to a reader, and ours {ours['value']:.0%}; ours made {other:.0%} of them"
-        f" another complete answer."
+        f"Beside five other products, on {result['over']} drafts over budget and with the same verdict for all: their"
+        f" streams, as first set up, show over-budget text in {min(shown):.0%} to {max(shown):.0%} of cases"
+        f" ({min(long):.0f} to {max(long):.0f} characters on average), and ours in {found[OURS, 'leaked']:.0%}."
+        f" Settings of theirs that hold text back show next to none, and mostly give a fixed text or an error instead."
+        f" Another complete answer: ours in {other[OURS]:.0%}, streamed; Guardrails AI's `reask` in {other[REASK]:.0%},"
+        f" not streamed."
     )
 
 
