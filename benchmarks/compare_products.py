@@ -24,7 +24,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 from command import publish, run
 from products.answers import ANSWERS, TOKENS, UNGUARDED, Kept, ask_all, calm, figures, over_budget
 from products.asking import Setting, hosting
-from products.edits import EDITS, try_all
+from products.edits import EDITS, outcomes, try_all
 
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.judge import read_judge
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str]) -> int:
         "over": len(over_budget(kept)),
         "calm": len(calm(kept)),
         "versions": versions(options.envs),
-        "edits": json.loads(found.read_text(encoding="utf-8")) if found.is_file() else {},
+        "edits": outcomes(found),
     }
     publish(HERE / "out" / "products.json", "Other products beside ours", rows, **facts)
     return 0

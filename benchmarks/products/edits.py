@@ -60,6 +60,15 @@ def try_all(envs: Path, file: Path) -> None:
         file.write_text(json.dumps(kept, indent=1), encoding="utf-8")
 
 
+def outcomes(file: Path) -> dict[str, dict[str, Any]]:
+    """By product: its `form`, and by edit what became of it, without messages."""
+    kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return {
+        product: {"form": one["form"], "edits": {name: edit["became"] for name, edit in one["edits"].items()}}
+        for product, one in kept.items()
+    }
+
+
 def try_one(product: str, given: Mapping[str, Any], envs: Path) -> dict[str, dict[str, Any]]:
     """By edit: what `trying.py` tells, what was `logged` that the base does not log, and what `became` of it."""
     base, usual = _told(product, given["base"], envs)
@@ -98,7 +107,7 @@ def became(one: Mapping[str, Any]) -> str:
 
 
 def _told(product: str, text: str, envs: Path) -> tuple[dict[str, Any], set[str]]:
-    """By `trying.py`, in a process of its own, as some products remember; and what was logged of errors, without numbers."""
+    """By `trying.py`, each in a process of its own; and the errors and warnings that were logged, without numbers."""
     python = str(envs / ENVS_OF[product] / "bin" / "python") if ENVS_OF[product] else sys.executable
     command = [python, str(Path(__file__).with_name("trying.py")), product]
     pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

@@ -66,10 +66,10 @@ def edits(result: Mapping[str, Any]) -> str:
     lines = [_line(("", "mistakes", *BECAME.values())), _line(("---", "---:", *("---:" for _ in BECAME)))]
     told = []
     for product, one in result["edits"].items():
-        ways = [edit["became"] for edit in one["edits"].values()]
+        ways = list(one["edits"].values())
         lines.append(_line((f"{product}, {one['form']}", len(ways), *(ways.count(way) for way in BECAME))))
         for way in ("logged", "open", "kept"):
-            if names := [MEANT[name] for name, edit in one["edits"].items() if edit["became"] == way]:
+            if names := [MEANT[name] for name, became in one["edits"].items() if became == way]:
                 told.append(f"- {product}, {BECAME[way]}: {'; '.join(names)}.")
     return "\n".join((*lines, "", *told))
 
@@ -86,7 +86,8 @@ def in_short(result: Mapping[str, Any]) -> str:
         f" ({min(long):.0f} to {max(long):.0f} characters on average), and ours in {found[OURS, 'leaked']:.0%}."
         f" Settings of theirs that hold text back show next to none, and mostly give a fixed text or an error instead."
         f" Another complete answer: ours in {other[OURS]:.0%}, streamed; Guardrails AI's `reask` in {other[REASK]:.0%},"
-        f" not streamed."
+        f" not streamed, and with fewer that an independent judge calls harmful ({found[REASK, 'harmful']:.0%};"
+        f" ours {found[OURS, 'harmful']:.0%}, the drafts {found['unguarded', 'harmful']:.0%})."
     )
 
 

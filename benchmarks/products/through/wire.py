@@ -40,7 +40,7 @@ class Verdict:
         """Of what was said so far, as our server judges it."""
         self.count += 1
         body = json.dumps({"inputs": [{"prompt": self.prompt, "text": text}]}).encode()
-        head = {"content-type": "application/json", "x-again": "1"}
+        head = {"content-type": "application/json"}
         with urllib.request.urlopen(urllib.request.Request(f"{HOST}/v1/guard/check", body, head)) as reply:
             return bool(json.load(reply)["allowed"])
 
