@@ -76,7 +76,7 @@ def folded(text: str, behind: str = "") -> str:
 
 
 def without_stray_marks(text: str, behind: str = "") -> str:
-    """The text without marks of other scripts that stand on Latin letters or digits; the text before ends with `behind`."""
+    """The text without marks of other scripts on Latin letters and digits; the text before it ends with `behind`."""
     if text.isascii():
         return text
     before = behind[-1:]
@@ -104,7 +104,9 @@ def folded_word(word: str) -> str:
 
 def normalise(text: str) -> str:
     """A whole text for models that read words: composed, with every word folded that is Latin then."""
-    return text if _is_plain(text) else _WORD.sub(lambda word: folded_word(word[0]), without_stray_marks(composed(unframed(text))))
+    if _is_plain(text):
+        return text
+    return _WORD.sub(lambda word: folded_word(word[0]), without_stray_marks(composed(unframed(text))))
 
 
 def start_of_last(text: str, end: int, characters: int, escaped: bool = False) -> int:

@@ -301,7 +301,10 @@ def test_words_are_counted_alike_in_any_disguise(disguise: str) -> None:
 @given(
     st.sampled_from(list(DISGUISES)),
     st.lists(
-        st.sampled_from(["idiot", "café", " ", "ab\u0336\u0336\u0336", "b\u064b", "\u0e34", "’s", "\u200b", "x" * 39, "я"]), max_size=9
+        st.sampled_from(
+            ["idiot", "café", " ", "ab\u0336\u0336\u0336", "b\u064b", "\u0e34", "’s", "\u200b", "x" * 39, "я"]
+        ),
+        max_size=9,
     ),
     st.lists(st.integers(0, 90), max_size=6),
 )
