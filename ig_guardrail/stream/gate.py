@@ -2,7 +2,7 @@
 
 It charges every committed node against the budgets itself and lets out text only up to the last charge point that every
 enforced budget passed. It believes nothing a strategy, a critic or a candidate says of its own safety: measures come
-from the drive, and measures that are missing, surplus or not scores stop the stream (I3).
+from the drive, and measures that are missing, surplus or not scores stop the stream.
 
 It knows nothing of models, tokens' meaning, threads or protocols.
 """
@@ -34,7 +34,7 @@ class Gate:
     """The account and the door of one answer.
 
     Commits are provisional until released: a later commit may replace whatever was not shown, and the state rolls back
-    to the common ancestor. Shown text never changes (I2).
+    to the common ancestor. Shown text never changes.
     """
 
     def __init__(self, root: Node, rules: Sequence[BudgetRule], hold: Hold, opening: SafetyState | None = None) -> None:

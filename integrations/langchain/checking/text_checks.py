@@ -1,6 +1,6 @@
 """What of a policy can be checked without a language model: input turns, and tool calls with their arguments.
 
-A guardrail over text that is written elsewhere, and what a request to it says.
+Also here: a guardrail over text that is written elsewhere, and what a request to it says.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ Exactly one chunk, the last, carries metadata beyond the provider's name and the
 which are lists: LangChain merges the metadata of chunks, and refuses to merge numbers. What the policy says comes with
 that chunk, so that it is known for what it is.
 
-Prompts that are too long, as LangChain knows them, so that what shortens conversations may do so.
+Also here: prompts that are too long, as LangChain knows them, so that what shortens conversations may do so.
 """
 
 from __future__ import annotations
