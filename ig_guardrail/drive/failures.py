@@ -5,12 +5,12 @@ from __future__ import annotations
 from ig_guardrail.causes import log_cause, name_cause
 from ig_guardrail.drive.records.receipts import receipt
 from ig_guardrail.drive.run import Run
-from ig_guardrail.drive.server import Server
+from ig_guardrail.drive.server import SearchServer
 from ig_guardrail.drive.usage import Usage
 from ig_guardrail.errors import GenerationFailed, GuardrailError, LedgerError
 
 
-def failed(error: GuardrailError, run: Run, usage: Usage, server: Server | None = None) -> GenerationFailed:
+def failed(error: GuardrailError, run: Run, usage: Usage, server: SearchServer | None = None) -> GenerationFailed:
     """The error that the caller sees, with the receipt. server: None where nothing was decoded."""
     verdict = run.verdict("failed", None, str(error))
     record = receipt(run, usage, verdict, server.gate.text if server else "", (), server)

@@ -1,4 +1,4 @@
-"""A comparison on paper, as it is left in its folder beside the records: the table as Markdown and CSV, and as values."""
+"""A comparison on paper, as it stands in its folder beside the records: the table as Markdown, CSV and values."""
 
 from __future__ import annotations
 
