@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
-from ig_guardrail.drive.failures import failed, ours
+from ig_guardrail.drive.failures import as_guard_failure, generation_failed
 from ig_guardrail.drive.history import read_text
 from ig_guardrail.drive.records.receipts import receipt
 from ig_guardrail.drive.run import Run, search_context
@@ -62,10 +62,10 @@ def decode(server: SearchServer) -> Waiting[Chunk]:
     except DeadlinePassed:
         ending = Ending("cancelled", (), "deadline")
     except Exception as error:
-        failure = ours(error)
+        failure = as_guard_failure(error)
     if failure is not None:  # raised here, where nothing of the error of others is its context
         gate.close()
-        raise failed(failure, run, server.usage, server) from failure
+        raise generation_failed(failure, run, server.usage, server) from failure
     denied = server.usage.denied
     message = run.policy.messages.of(ending.outcome, run.request.language, denied)
     shown = gate.end
@@ -77,7 +77,7 @@ def decode(server: SearchServer) -> Waiting[Chunk]:
     try:
         logprobs = yield from _logprobs(server, shown)
     except EngineError as error:
-        raise failed(error, run, server.usage, server) from error
+        raise generation_failed(error, run, server.usage, server) from error
     record = receipt(run, server.usage, verdict, gate.text, ending.fallbacks, server, message, denied)
     stop = gate.tip.text[gate.tip.visible :] if ending.outcome == "completed" else ""
     return Chunk(said, record, logprobs, cut, stop=stop)
@@ -96,7 +96,7 @@ def cancel(run: Run, usage: Usage) -> Chunk:
     return Chunk("", receipt(run, usage, run.verdict("cancelled", None, "deadline"), ""))
 
 
-def left(run: Run, usage: Usage, server: SearchServer | None = None) -> Receipt:
+def leave(run: Run, usage: Usage, server: SearchServer | None = None) -> Receipt:
     """The record of a request whose caller left before its end. server: None where nothing was decoded yet."""
     verdict = run.verdict("cancelled", None, "the caller left")
     return receipt(run, usage, verdict, server.gate.text if server else "", (), server)

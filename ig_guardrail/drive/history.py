@@ -32,9 +32,8 @@ from ig_guardrail.stream.gate import behind
 from ig_guardrail.text.calls import format_message, parse_message
 from ig_guardrail.types import AssistantMessage, Message, Messages, Node, Prompt, Sampling
 
-New: TypeAlias = Mapping[
-    str, Sequence[tuple[AssistantMessage, ...]]
-]  # by budget, the messages it has not been charged for
+# by budget, the messages it has not been charged for
+New: TypeAlias = Mapping[str, Sequence[tuple[AssistantMessage, ...]]]
 
 NO_TURN = Message("user", "")  # before an answer that begins a conversation
 
@@ -122,7 +121,7 @@ def _charged(run: Run, prompt: Prompt, said: AssistantMessage) -> Waiting[Safety
     node = replace(read, finish="stop", words=len(said.words) if read.text.startswith(said.words) else None)
     due = [(rule.budget.id, point) for rule in rules for point in charge_points(rule, 0, node.position, ended=True)]
     measures = yield from Scorer(run.costs, prompt, thoughts=of_shown_thoughts(run.engine)).measure(node, due)
-    state, _ = settle(rules, SafetyState(), sorted(measures, key=lambda one: (one.position, one.ended)))
+    state, _ = settle(rules, SafetyState(), measures)
     return state
 
 

@@ -261,7 +261,6 @@ class SearchServer:
         rules = self.run.costs.enforced
         thresholds = {rule.budget.id: rule.budget.threshold for rule in rules}
         mine = [measure for measure in measures if measure.budget in thresholds]
-        mine.sort(key=lambda measure: (measure.position, measure.ended))
         before = self.gate.state_at(node)
         state, charges = settle(rules, before, mine)
         lowest = {rule.budget.id: remaining(rule.budget, state.account(rule.budget), node.position) for rule in rules}

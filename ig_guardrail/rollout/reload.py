@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from ig_guardrail.drive.failures import ours
+from ig_guardrail.drive.failures import as_guard_failure
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.policy import load_policy
 from ig_guardrail.policy.check import files_behind
@@ -98,7 +98,7 @@ class Reloading(Generic[Opened]):
             policy = load_policy(self._path)
             new = self._remake(self._opened, policy)
         except Exception as error:  # whatever it is, the request that looked has a policy to be answered under
-            self._refuse(found, ours(error))
+            self._refuse(found, as_guard_failure(error))
             return
         if found.stands:  # else it was read amid a change
             self._opened, self._seen, self.fault = new, found, None

@@ -125,8 +125,7 @@ class Gate:
         if not self._continues_what_was_shown(node, self._steps[index].node):
             return Denied("released text cannot be replaced")
         self._demand(self.due(node), measures)
-        in_order = sorted(measures, key=lambda measure: (measure.position, measure.ended))
-        state, charges = settle(self._rules, self._steps[index].state, in_order)
+        state, charges = settle(self._rules, self._steps[index].state, measures)
         over = self._first_overdrawn(charges)
         if over is not None:
             return Denied("budget", over.budget, over.position)

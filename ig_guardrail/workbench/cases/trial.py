@@ -192,8 +192,7 @@ def _denied_charges(server: SearchServer, node: Node) -> Waiting[tuple[Charge, .
         measures = yield from server.scorer.measure(node, server.gate.due(node))
     except CostFailure:
         return ()
-    in_order = sorted(measures, key=lambda measure: (measure.position, measure.ended))
-    return settle(server.run.costs.rules, server.gate.state_at(node), in_order)[1]
+    return settle(server.run.costs.rules, server.gate.state_at(node), measures)[1]
 
 
 def _receipt(chunk: Chunk) -> Receipt:
