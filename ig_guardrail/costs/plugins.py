@@ -144,7 +144,7 @@ def installed_cost_model(spec: CostModelSpec) -> ForeignCost:
             f"the entry point '{entry.name}' made no cost model",
             where=f"cost_models.{spec.name}",
             why=f"{entry.value} raised {type(error).__name__}: {brief(error)}",
-            fix=f"mend it, or install another version of {_distribution(entry)}",
+            fix=f"repair it, or install another version of {_distribution(entry)}",
         ) from error
     return take_in(spec, model, entry_point=entry.name, distribution=_distribution(entry), options=spec.options)
 

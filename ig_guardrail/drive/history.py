@@ -3,7 +3,7 @@
 Budgets that a conversation shares are charged for all of its answers. One that is not known to the ledger, since it was
 made up, or given by another model, is charged as if it had just been written, before anything new is.
 
-Reads finished answers anew, as if they had just been written.
+Reads finished answers again, as if they had just been written.
 """
 
 from __future__ import annotations

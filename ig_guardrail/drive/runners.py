@@ -172,7 +172,7 @@ def _engine_error(what: str) -> EngineError:
         f"work that was waited for failed: {what}",
         where="engine",
         why="an engine's futures hold results, or errors of ours",
-        fix="mend the engine",
+        fix="repair the engine",
     )
 
 

@@ -56,9 +56,9 @@ class Seen:
 class Reloading(Generic[Opened]):
     """What follows its policy's file, and the files of the policies that it extends.
 
-    `current` looks at them, at most ten times a second. What was written anew is read, started and tried as at
+    `current` looks at them, at most ten times a second. What was written again is read, started and tried as at
     start-up, on the thread of one caller, while others go on with the policy before. One that is refused leaves the
-    last good one in force, is logged, and stands in `fault` until the file is mended.
+    last good one in force, is logged, and stands in `fault` until the file is repaired.
     """
 
     def __init__(

@@ -158,6 +158,6 @@ def demand_same_name(canary: CompiledPolicy, stable: CompiledPolicy) -> None:
         raise PolicyError(
             f"the policy is called '{canary.name}', and the one beside it '{stable.name}'",
             where="canary",
-            why="what conversations have spent is kept by the policy's name, and would begin anew in the other arm",
+            why="what conversations have spent is kept by the policy's name, and would begin again in the other arm",
             fix="give both the same `metadata.name`, and another `version`",
         )

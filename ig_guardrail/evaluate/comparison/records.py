@@ -119,7 +119,7 @@ def from_fields(stored: Mapping[str, Any]) -> Record:
 
 
 def _reward(guardrail: Guardrail, turns: tuple[Message, ...], ids: tuple[int, ...]) -> float | None:
-    """The task value of the answer alone, read anew."""
+    """The task value of the answer alone, read again."""
     engine = guardrail.engine
     prompt = engine.encode(turns)
     reward = guardrail.values.of(prompt).reward

@@ -92,7 +92,7 @@ def answer_chunks(words: str, calls: Sequence[ToolCallChunk]) -> Iterator[ChatGe
 
 
 def cut_call(name: str, index: int) -> ToolCallChunk:
-    """A call that was cut off. Its arguments are no JSON, however LangChain mends them, so it is an invalid call."""
+    """A call that was cut off. Its arguments are no JSON, however LangChain repairs them, so it is an invalid call."""
     return tool_call_chunk(name=name or None, args=CUT_OFF, id=_call_id(), index=index)
 
 
