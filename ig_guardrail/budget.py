@@ -162,11 +162,11 @@ def _left(budget: Budget, account: BudgetState, position: int) -> Decimal:
 def settle(
     rules: Sequence[BudgetRule], state: SafetyState, measures: Sequence[Measure]
 ) -> tuple[SafetyState, tuple[Charge, ...]]:
-    """Charge measures in the order they are given; the new state and one line for each."""
+    """Charge measures in the order of their charge points; the new state and one line for each."""
     books = dict(state.accounts)
     by_id = {rule.budget.id: rule for rule in rules}
     lines = []
-    for measure in measures:
+    for measure in sorted(measures, key=lambda one: (one.position, one.ended)):
         rule = by_id[measure.budget]
         before = books.get(measure.budget, BudgetState())
         after, cost = charge(rule, before, measure.position, measure.score)

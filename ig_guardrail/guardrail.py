@@ -12,8 +12,8 @@ from ig_guardrail.costs.catalog import BuiltCost
 from ig_guardrail.costs.rewards.values import Values
 from ig_guardrail.costs.workers import Worker
 from ig_guardrail.drive.charging import ChargedAnswer, charge_text
-from ig_guardrail.drive.decode import cancel, decode, left, open_answer, refuse
-from ig_guardrail.drive.failures import failed, ledger_failure, ours
+from ig_guardrail.drive.decode import cancel, decode, leave, open_answer, refuse
+from ig_guardrail.drive.failures import as_guard_failure, generation_failed, ledger_failure
 from ig_guardrail.drive.history import open_session
 from ig_guardrail.drive.observer import Observer
 from ig_guardrail.drive.prompt_check import check_prompt_text
@@ -132,8 +132,17 @@ class Guardrail:
 
     def _flow(self, request: GenerationRequest) -> Waiting[Chunk]:
         usage = Usage()
-        held_to = (self.policy, self.engine, self.costs, self.values, self.limits)
-        run = make_run(request, *held_to, self.arm, self._observer, self.verifier)
+        run = make_run(
+            request,
+            self.policy,
+            self.engine,
+            self.costs,
+            self.values,
+            self.limits,
+            arm=self.arm,
+            observer=self._observer,
+            verifier=self.verifier,
+        )
         try:
             last = yield from self._serve(run, usage)
         except GenerationFailed as failure:
@@ -163,16 +172,16 @@ class Guardrail:
         except (RequestError, PolicyError, ModelError):
             raise
         except GeneratorExit:
-            self._note_left(run, usage, left(run, usage))
+            self._note_left(run, usage, leave(run, usage))
             raise
         except Exception as error:
-            failure = ours(error)
+            failure = as_guard_failure(error)
         if failure is not None:  # raised here, where nothing of the error of others is its context
-            raise failed(failure, run, usage) from failure
+            raise generation_failed(failure, run, usage) from failure
         try:
             return (yield from decode(server))
         except GeneratorExit:
-            self._note_left(run, usage, left(run, usage, server))
+            self._note_left(run, usage, leave(run, usage, server))
             raise
         finally:
             server.close()

@@ -1,7 +1,7 @@
 """Lines of an audit log, each bound to the one before it.
 
 A line is one JSON object. It has a number, holds the hash of the line before, and ends with its own: of every byte of
-the line before `,"hash":`. Without a key that is SHA-256, and whoever can write the log can make it anew; with one it
+the line before `,"hash":`. Without a key that is SHA-256, and whoever can write the log can make it again; with one it
 is HMAC-SHA-256, and only who holds the key can.
 """
 

@@ -178,7 +178,7 @@ def _last_of(told: bytes, whole: bool) -> tuple[AuditLine | None, bytes] | None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file anew, for its owner alone. Raises OSError."""
+    """Write a file again, for its owner alone. Raises OSError."""
     opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(opened, "w", encoding="utf-8") as file:
         file.write(text)

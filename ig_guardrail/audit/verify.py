@@ -132,9 +132,9 @@ class _Follower:
         if head.n > last.n:
             self._tell(where, f"the log ends at line {last.n}, and had {head.n}: lines were cut off")
         elif head.n and passed != head.n and head.n >= self._found.first:
-            self._tell(where, f"line {head.n} had another hash: the log was made anew from there on, or before")
+            self._tell(where, f"line {head.n} had another hash: the log was made again from there on, or before")
         elif not head.n and passed is None and head.hash not in {one.hash for one in self._dropped}:
-            self._tell(where, "the log does not pass this hash: lines were cut off, or it was made anew")
+            self._tell(where, "the log does not pass this hash: lines were cut off, or it was made again")
 
     def _bound(self, raw: RawLine, line: AuditLine) -> bool:
         """Whether a line is written as this log is: under this key, or without one."""

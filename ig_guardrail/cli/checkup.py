@@ -186,7 +186,7 @@ def _store() -> Iterator[Finding]:
         if is_whole(copy):
             yield Finding("unpacked copy", "ok", str(copy))
         else:
-            yield Finding("unpacked copy", "note", f"{copy} is damaged", "nothing: it is made anew at the next use")
+            yield Finding("unpacked copy", "note", f"{copy} is damaged", "nothing: it is made again at the next use")
     if any(is_whole(copy) for copy in copies):
         return
     yield Finding(

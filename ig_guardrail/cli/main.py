@@ -66,7 +66,7 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _complain(error: GuardrailError) -> None:
-    """What, where, why and how to mend it; a policy's report brings its own heading."""
+    """What, where, why and how to fix it; a policy's report brings its own heading."""
     text = str(error)
     print(text if text.startswith("error[") else f"error: {text}", file=sys.stderr)
 

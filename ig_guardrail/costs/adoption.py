@@ -70,7 +70,7 @@ def read_adoption(model_sha256: str, numerics: str) -> Adoption:
 
 
 def adoptions_sha256() -> str:
-    """Hash of what is kept of all models: another one where any of them was adopted anew."""
+    """Hash of what is kept of all models: another one where any of them was adopted again."""
     digest = hashlib.sha256()
     for file in sorted(_models().glob(f"*/{FILE}")):
         digest.update(file.parent.name.encode() + b"\0" + file.read_bytes() + b"\0")

@@ -10,7 +10,7 @@ from ig_guardrail.costs.adoption import Adoption, Scales
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.calls.finished import finished_calls
 from ig_guardrail.costs.calls.rules import tool_rules
-from ig_guardrail.costs.kinds.base import BuildContext, Declaration, EngineFacts
+from ig_guardrail.costs.kinds.base import BuildContext, CostKind, Declaration, EngineFacts
 from ig_guardrail.costs.kinds.registry import KINDS
 from ig_guardrail.costs.plugins import check_provided
 from ig_guardrail.errors import HeadMismatch, MissingExtra, ModelError
@@ -124,7 +124,21 @@ def _built(spec: CostModelSpec, context: BuildContext) -> CostModel:
             where=f"cost_models.{spec.name}",
             fix=f"the kinds are {', '.join(KINDS)}",
         )
-    return kind.build(spec, context)
+    model = kind.build(spec, context)
+    _check_declared(spec, kind, model)
+    return model
+
+
+def _check_declared(spec: CostModelSpec, kind: CostKind, model: CostModel) -> None:
+    """Raises ModelError where a cost model scores otherwise than its kind says: policies were checked by that."""
+    says = kind.declares
+    if says is not None and (says.granularity, says.reading) != (model.granularity, model.reading):
+        raise ModelError(
+            f"a cost model of kind '{kind.name}' scores a {model.reading} at each {model.granularity}",
+            where=f"cost_models.{spec.name}",
+            why=f"its kind declares a {says.reading} at each {says.granularity}, and policies are checked by that",
+            fix=f"declare what it does in the kind: `declares=Declaration({model.granularity!r}, {model.reading!r})`",
+        )
 
 
 def reads_text(spec: CostModelSpec, by_name: Mapping[str, CostModelSpec]) -> bool:

@@ -1,10 +1,7 @@
 """Cost models that this package did not make: what they declare is checked once, and then they are held to it.
 
-Cost models that the program hands in, for the entries of kind `provided` and for no others.
-
-Cost models of installed distributions, found by the names that these declare.
-
-A policy can name only what an installed distribution offers in the group `GROUP`, so no policy can have other code run.
+Those of kind `provided` are handed in by the program. Those of kind `python` are found in installed distributions, by
+the names that these declare: a policy can name only what one offers in the group `GROUP`, so none has other code run.
 """
 
 from __future__ import annotations
@@ -147,7 +144,7 @@ def installed_cost_model(spec: CostModelSpec) -> ForeignCost:
             f"the entry point '{entry.name}' made no cost model",
             where=f"cost_models.{spec.name}",
             why=f"{entry.value} raised {type(error).__name__}: {brief(error)}",
-            fix=f"mend it, or install another version of {_distribution(entry)}",
+            fix=f"repair it, or install another version of {_distribution(entry)}",
         ) from error
     return take_in(spec, model, entry_point=entry.name, distribution=_distribution(entry), options=spec.options)
 

@@ -164,11 +164,11 @@ class Worker:
         return self._lane
 
 
-def cost_failure(name: str, reason: str, kind: type[CostFailure] = CostFailure) -> CostFailure:
+def cost_failure(name: str, reason: str) -> CostFailure:
     """The error of a cost model, which the policy calls `name`."""
-    return kind(
+    return CostFailure(
         f"cost model '{name}' failed: {reason}",
         where=f"cost_models.{name}",
         why="what was not judged may not be shown",
-        fix="mend the cost model; `on_error: open` would let it be skipped, and every receipt would say so",
+        fix="repair the cost model; `on_error: open` would let it be skipped, and every receipt would say so",
     )

@@ -47,13 +47,13 @@ class Alternatives:
         self._judged = 0
         self._states = [gate.state_at(gate.tip)]
 
-    def tell(self, start: int, chances: Sequence[TokenLogprob]) -> Waiting[tuple[TokenLogprob, ...]]:
-        """The chances of the tokens from position `start` on, without the alternatives that may not be told."""
+    def tell(self, start: int, logprobs: Sequence[TokenLogprob]) -> Waiting[tuple[TokenLogprob, ...]]:
+        """The tokens from position `start` on, without the alternatives that may not be told."""
         rules = self._costs.enforced
         if not rules:
-            return tuple(chances)
-        within = (yield from self._within(rules, start, chances)) if self._quick(rules) else {}
-        return tuple(_only(chance, within.get(place, set())) for place, chance in enumerate(chances, start))
+            return tuple(logprobs)
+        within = (yield from self._within(rules, start, logprobs)) if self._quick(rules) else {}
+        return tuple(_only(token, within.get(place, set())) for place, token in enumerate(logprobs, start))
 
     def _quick(self, rules: Sequence[BudgetRule]) -> bool:
         """Whether all that is enforced can be judged at any place, of text alone."""
@@ -63,14 +63,14 @@ class Alternatives:
         )
 
     def _within(
-        self, rules: Sequence[BudgetRule], start: int, chances: Sequence[TokenLogprob]
+        self, rules: Sequence[BudgetRule], start: int, logprobs: Sequence[TokenLogprob]
     ) -> Waiting[dict[int, set[int]]]:
         """The ranks of the alternatives that are within budget, by place. None of them where a cost model fails."""
         told: dict[int, set[int]] = {}
         tip = self._gate.tip
-        drafts = islice(_drafts(tip, start, chances), max(0, MOST - self._judged))
+        drafts = islice(_drafts(tip, start, logprobs), max(0, MOST - self._judged))
         try:
-            yield from self._spend(rules, tip, start + len(chances) - 1)
+            yield from self._spend(rules, tip, start + len(logprobs) - 1)
             while wave := list(islice(drafts, WAVE)):
                 self._judged += len(wave)
                 scorer = self._scorer.aside()  # its memory goes with the wave
@@ -98,16 +98,16 @@ class Alternatives:
             self._states.append(settle(rules, before, charged[place])[0] if place in charged else before)
 
 
-def _drafts(tip: Node, start: int, chances: Sequence[TokenLogprob]) -> Iterator[AlternativeToken]:
+def _drafts(tip: Node, start: int, logprobs: Sequence[TokenLogprob]) -> Iterator[AlternativeToken]:
     """The alternatives whose bytes are text, each as an answer that ends with it, in order of their places."""
     ids, offsets = tip.answer_ids(), tuple(offset for node in tip.path() for offset in node.offsets)
-    for place, chance in enumerate(chances, start):
+    for place, token in enumerate(logprobs, start):
         text = tip.text[: tip.characters_at(place)]
         thought = replace(tip.thought, tokens=min(tip.thought.tokens, place))
         before = Node(-1, tip.root, None, ids[:place], place, text, offsets[:place], len(text), thought=thought)
-        for rank, (spelled, _) in enumerate(chance.top):
+        for rank, (spelled, _) in enumerate(token.top):
             added = _decoded(spelled)
-            if spelled != chance.spelled and added is not None:
+            if spelled != token.spelled and added is not None:
                 size = len(text) + len(added)
                 made = -1 - rank  # stands for a token that has no id here
                 node = Node(
@@ -130,19 +130,19 @@ def _due(rules: Sequence[BudgetRule], place: int) -> list[tuple[str, Point]]:
     return [(rule.budget.id, point) for rule in rules for point in charge_points(rule, place, place + 1, ended=True)]
 
 
-def _only(chance: TokenLogprob, ranks: set[int]) -> TokenLogprob:
-    """A chance with those of its alternatives, and the token itself."""
-    kept = tuple(one for rank, one in enumerate(chance.top) if rank in ranks or one[0] == chance.spelled)
-    return replace(chance, top=kept)
+def _only(token: TokenLogprob, ranks: set[int]) -> TokenLogprob:
+    """A token with those of its alternatives, itself among them."""
+    kept = tuple(one for rank, one in enumerate(token.top) if rank in ranks or one[0] == token.spelled)
+    return replace(token, top=kept)
 
 
-def as_shown(chance: TokenLogprob, shown: str) -> TokenLogprob:
+def as_shown(token: TokenLogprob, shown: str) -> TokenLogprob:
     """The last token, as far as it was shown; where that is not whole, no other token is told beside it."""
-    spelled = _beginning(chance.spelled, shown.encode())
-    if spelled == chance.spelled:
-        return chance
-    itself = tuple((spelled, logprob) for other, logprob in chance.top if other == chance.spelled)
-    return replace(chance, spelled=spelled, top=itself)
+    spelled = _beginning(token.spelled, shown.encode())
+    if spelled == token.spelled:
+        return token
+    itself = tuple((spelled, logprob) for other, logprob in token.top if other == token.spelled)
+    return replace(token, spelled=spelled, top=itself)
 
 
 def _beginning(spelled: bytes, shown: bytes) -> bytes:

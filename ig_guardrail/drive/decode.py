@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
-from ig_guardrail.drive.failures import failed, ours
+from ig_guardrail.drive.failures import as_guard_failure, generation_failed
 from ig_guardrail.drive.history import read_text
 from ig_guardrail.drive.records.receipts import receipt
 from ig_guardrail.drive.run import Run, search_context
 from ig_guardrail.drive.runners import DeadlinePassed, Wait, Waiting
-from ig_guardrail.drive.server import Server
+from ig_guardrail.drive.server import SearchServer
 from ig_guardrail.drive.usage import Usage
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import BudgetTaken, EngineError, GuardrailError, LedgerError
@@ -36,7 +36,7 @@ class Ending:
     reason: str = ""
 
 
-def open_answer(run: Run, usage: Usage, session: LedgerSession | None) -> Waiting[Server]:
+def open_answer(run: Run, usage: Usage, session: LedgerSession | None) -> Waiting[SearchServer]:
     """The root of the answer's token tree, and what serves its strategies. Closed by whoever opened it."""
     sampling = yield from _sampling(run)
     opening = run.engine.open(run.prompt, sampling, run.layers)
@@ -47,13 +47,13 @@ def open_answer(run: Run, usage: Usage, session: LedgerSession | None) -> Waitin
         opening.add_done_callback(lambda done: _close_late(run.engine, done))
         raise
     try:
-        return Server(run, usage, root, session)
+        return SearchServer(run, usage, root, session)
     except BaseException:
         run.engine.close(root)
         raise
 
 
-def decode(server: Server) -> Waiting[Chunk]:
+def decode(server: SearchServer) -> Waiting[Chunk]:
     """Run the strategy and what stands behind it, show what is released; the last chunk carries the receipt."""
     run, gate, session = server.run, server.gate, server.session
     failure: GuardrailError | None = None
@@ -62,10 +62,10 @@ def decode(server: Server) -> Waiting[Chunk]:
     except DeadlinePassed:
         ending = Ending("cancelled", (), "deadline")
     except Exception as error:
-        failure = ours(error)
+        failure = as_guard_failure(error)
     if failure is not None:  # raised here, where nothing of the error of others is its context
         gate.close()
-        raise failed(failure, run, server.usage, server) from failure
+        raise generation_failed(failure, run, server.usage, server) from failure
     denied = server.usage.denied
     message = run.policy.messages.of(ending.outcome, run.request.language, denied)
     shown = gate.end
@@ -77,7 +77,7 @@ def decode(server: Server) -> Waiting[Chunk]:
     try:
         logprobs = yield from _logprobs(server, shown)
     except EngineError as error:
-        raise failed(error, run, server.usage, server) from error
+        raise generation_failed(error, run, server.usage, server) from error
     record = receipt(run, server.usage, verdict, gate.text, ending.fallbacks, server, message, denied)
     stop = gate.tip.text[gate.tip.visible :] if ending.outcome == "completed" else ""
     return Chunk(said, record, logprobs, cut, stop=stop)
@@ -96,13 +96,13 @@ def cancel(run: Run, usage: Usage) -> Chunk:
     return Chunk("", receipt(run, usage, run.verdict("cancelled", None, "deadline"), ""))
 
 
-def left(run: Run, usage: Usage, server: Server | None = None) -> Receipt:
+def leave(run: Run, usage: Usage, server: SearchServer | None = None) -> Receipt:
     """The record of a request whose caller left before its end. server: None where nothing was decoded yet."""
     verdict = run.verdict("cancelled", None, "the caller left")
     return receipt(run, usage, verdict, server.gate.text if server else "", (), server)
 
 
-def _run_with_fallbacks(server: Server) -> Waiting[Ending]:
+def _run_with_fallbacks(server: SearchServer) -> Waiting[Ending]:
     """Run the strategy, and the fallbacks as far as they are needed. Shows model text only, never a message."""
     gate, beginning = server.gate, server.run.beginning
     try:
@@ -114,7 +114,7 @@ def _run_with_fallbacks(server: Server) -> Waiting[Ending]:
         return _stopped(gate.shown, (), taken.what)
 
 
-def _steps(server: Server) -> Waiting[Ending]:
+def _steps(server: SearchServer) -> Waiting[Ending]:
     gate, strategy = server.gate, server.run.strategy
     context = search_context(server.run, server.usage.prompt_check.action == "search")
     if gate.tip.finish is not None or (yield from server.serve(strategy(server.start, context))):
@@ -147,7 +147,7 @@ def _sampling(run: Run) -> Waiting[Sampling]:
     return replace(run.sampling, max_tokens=run.sampling.max_tokens + given.position)
 
 
-def _given_back(server: Server, session: LedgerSession, whole: bool) -> list[AssistantMessage]:
+def _given_back(server: SearchServer, session: LedgerSession, whole: bool) -> list[AssistantMessage]:
     """What was shown, as it may come back: alone, and behind its beginning where that was paid for with it."""
     gate, beginning = server.gate, server.run.beginning if session.shown else ""
     of_calls = server.run.request.unit is not None and whole
@@ -157,7 +157,7 @@ def _given_back(server: Server, session: LedgerSession, whole: bool) -> list[Ass
     return [*thoughts, said, *([AssistantMessage(beginning + said.words, said.calls)] if beginning else [])]
 
 
-def _logprobs(server: Server, characters: int) -> Waiting[tuple[TokenLogprob, ...] | None]:
+def _logprobs(server: SearchServer, characters: int) -> Waiting[tuple[TokenLogprob, ...] | None]:
     """What was not told yet of the tokens that were shown; nothing past the deadline.
 
     characters: up to which the answer was shown
@@ -186,7 +186,7 @@ def _ended(tip: Node, ending: Ending) -> tuple[Finish | None, str]:
     return ("length", HURRIED) if tip.hurried is not None else (tip.finish, ending.reason)
 
 
-def _cut_call(server: Server) -> str | None:
+def _cut_call(server: SearchServer) -> str | None:
     """The name of a call that was begun and never shown; see `Chunk`."""
     node, unit = server.gate.tip, server.run.request.unit
     whole = node.finish == "stop" and node.visible == len(node.text) and node.hurried is None

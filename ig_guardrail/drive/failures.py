@@ -5,20 +5,22 @@ from __future__ import annotations
 from ig_guardrail.causes import log_cause, name_cause
 from ig_guardrail.drive.records.receipts import receipt
 from ig_guardrail.drive.run import Run
-from ig_guardrail.drive.server import Server
+from ig_guardrail.drive.server import SearchServer
 from ig_guardrail.drive.usage import Usage
 from ig_guardrail.errors import GenerationFailed, GuardrailError, LedgerError
 
 
-def failed(error: GuardrailError, run: Run, usage: Usage, server: Server | None = None) -> GenerationFailed:
+def generation_failed(
+    error: GuardrailError, run: Run, usage: Usage, server: SearchServer | None = None
+) -> GenerationFailed:
     """The error that the caller sees, with the receipt. server: None where nothing was decoded."""
     verdict = run.verdict("failed", None, str(error))
     record = receipt(run, usage, verdict, server.gate.text if server else "", (), server)
     return GenerationFailed(error.what, receipt=record, where=error.where, why=error.why, fix=error.fix)
 
 
-def ours(error: Exception) -> GuardrailError:
-    """What a request failed by, in words of ours."""
+def as_guard_failure(error: Exception) -> GuardrailError:
+    """An error of ours for one that ended a request; what others said is not repeated."""
     if isinstance(error, GuardrailError):
         return error
     log_cause(error)
@@ -31,6 +33,7 @@ def ours(error: Exception) -> GuardrailError:
 
 
 def ledger_failure(reason: str) -> LedgerError:
+    """The error of a ledger that raised another than ours. reason: what may be said of that."""
     return LedgerError(
         f"the ledger failed: {reason}",
         where="ledger",

@@ -3,7 +3,7 @@
 Budgets that a conversation shares are charged for all of its answers. One that is not known to the ledger, since it was
 made up, or given by another model, is charged as if it had just been written, before anything new is.
 
-Reads finished answers anew, as if they had just been written.
+Reads finished answers again, as if they had just been written.
 """
 
 from __future__ import annotations
@@ -32,9 +32,8 @@ from ig_guardrail.stream.gate import behind
 from ig_guardrail.text.calls import format_message, parse_message
 from ig_guardrail.types import AssistantMessage, Message, Messages, Node, Prompt, Sampling
 
-New: TypeAlias = Mapping[
-    str, Sequence[tuple[AssistantMessage, ...]]
-]  # by budget, the messages it has not been charged for
+# by budget, the messages it has not been charged for
+New: TypeAlias = Mapping[str, Sequence[tuple[AssistantMessage, ...]]]
 
 NO_TURN = Message("user", "")  # before an answer that begins a conversation
 
@@ -122,7 +121,7 @@ def _charged(run: Run, prompt: Prompt, said: AssistantMessage) -> Waiting[Safety
     node = replace(read, finish="stop", words=len(said.words) if read.text.startswith(said.words) else None)
     due = [(rule.budget.id, point) for rule in rules for point in charge_points(rule, 0, node.position, ended=True)]
     measures = yield from Scorer(run.costs, prompt, thoughts=of_shown_thoughts(run.engine)).measure(node, due)
-    state, _ = settle(rules, SafetyState(), sorted(measures, key=lambda one: (one.position, one.ended)))
+    state, _ = settle(rules, SafetyState(), measures)
     return state
 
 

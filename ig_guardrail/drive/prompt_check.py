@@ -50,14 +50,14 @@ def score_prompt(rule: PromptRule | None, costs: CostRegistry, prompt: Prompt) -
     by_hazard: list[dict[str, dict[str, float]]] = [{} for _ in turns]
     pieces = [Piece(turn.text, ended=True, role=turn.role) for turn in turns]
     for name in rule.cost.models():
-        seat = costs.seats[name]
-        call = begin_scoring(seat, prompt, [(START, piece) for piece in pieces])
-        answers = yield from await_scores(seat, call)
-        folds = check_scores(seat, answers, len(turns))
+        cost = costs.by_name[name]
+        call = begin_scoring(cost, prompt, [(START, piece) for piece in pieces])
+        answers = yield from await_scores(cost, call)
+        folds = check_scores(cost, answers, len(turns))
         for raw, own, scored, fold in zip(raws, fired, by_hazard, folds, strict=True):
             raw[name] = max(fold.scores)
-            scored[name] = dict(zip(seat.model.hazards, fold.scores, strict=True))
-            rules = fired_rules(seat.model, fold.state)
+            scored[name] = dict(zip(cost.model.hazards, fold.scores, strict=True))
+            rules = fired_rules(cost.model, fold.state)
             own.update({name: rules} if rules else {})
     scores = [evaluate(rule.cost, raw) for raw in raws]
     worst = max(range(len(scores)), key=scores.__getitem__)

@@ -16,6 +16,7 @@ from ig_guardrail.types.languages import normal_tag
 
 LONGEST_NAME = 1_000  # characters
 LARGEST = 2**64 - 1  # of whole numbers; more seconds than that are no limit
+WHOLE = ("max_tokens", "max_reasoning_tokens", "top_k", "seed", "top_logprobs")  # options that are whole numbers
 _SAMPLED = {
     "temperature": ("between 0 and 100", "0 is greedy"),
     "top_p": ("above 0, at most 1", "1 switches it off"),
@@ -86,9 +87,9 @@ def told_to_think(reasoning: str) -> bool | None:
     return {"show": True, "off": False}.get(reasoning)
 
 
-def check(ask: GenerationRequest, limits: Limits) -> None:
+def check(request: GenerationRequest, limits: Limits) -> None:
     """Raises RequestError, naming the option and its range, for anything that cannot be served."""
-    sampling = ask.sampling
+    sampling = request.sampling
     _check_number("max_tokens", sampling.max_tokens, 1, LARGEST, "at least 1", "an answer needs room for one token")
     for option, (allowed, why) in _SAMPLED.items():
         _check_number(option, getattr(sampling, option), *SAMPLING_RANGES[option], allowed, why)
@@ -98,41 +99,41 @@ def check(ask: GenerationRequest, limits: Limits) -> None:
         raise _refuse("logit_bias", count, f"at most {limits.biases}", "each is added at every token")
     for _, bias in sampling.logit_bias:
         _check_number("logit_bias", bias, -1e30, 1e30, "numbers by token id", "they are added to logits")
-    if ask.top_logprobs is not None:
-        _check_number("top_logprobs", ask.top_logprobs, 0, LARGEST, "0 or more", "so many are told for each token")
+    if request.top_logprobs is not None:
+        _check_number("top_logprobs", request.top_logprobs, 0, LARGEST, "0 or more", "so many are told for each token")
     if sampling.max_reasoning_tokens is not None:
         _check_number(
             "max_reasoning_tokens", sampling.max_reasoning_tokens, 0, LARGEST, "0 or more", "a thought is ended there"
         )
-    if ask.reasoning not in get_args(Reasoning):
+    if request.reasoning not in get_args(Reasoning):
         allowed = ", ".join(f"'{one}'" for one in get_args(Reasoning))
-        raise _refuse("reasoning", _shown(ask.reasoning), f"one of {allowed}", "it says what becomes of thoughts")
-    if not isinstance(ask.strategy, str | None) and not callable(ask.strategy):
-        raise _refuse("strategy", _shown(ask.strategy), "a name, or a callable", "it searches for the answer")
-    _check_texts("language", (ask.language,))
+        raise _refuse("reasoning", _shown(request.reasoning), f"one of {allowed}", "it says what becomes of thoughts")
+    if not isinstance(request.strategy, str | None) and not callable(request.strategy):
+        raise _refuse("strategy", _shown(request.strategy), "a name, or a callable", "it searches for the answer")
+    _check_texts("language", (request.language,))
     _check_texts("stop", sampling.stop)
     if len(sampling.stop) > limits.stops or any(not 0 < len(s) <= limits.stop_characters for s in sampling.stop):
         allowed = f"at most {limits.stops} strings of 1 to {limits.stop_characters} characters"
         lengths = [len(one) for one in sampling.stop]
         told = f"{len(lengths)} strings of {min(lengths)} to {max(lengths)} characters"
         raise _refuse("stop", told, allowed, "each is looked for at every token")
-    if not ask.turns:
+    if not request.turns:
         raise RequestError("the conversation is empty", where="messages", fix="give at least one user message")
-    check_size(len(ask.turns), sum(len(turn.text) + len(turn.thought) for turn in ask.turns), limits)
-    if beginning_of(ask.turns) and (sampling.grammar is not None or len(ask.turns) == 1):
+    check_size(len(request.turns), sum(len(turn.text) + len(turn.thought) for turn in request.turns), limits)
+    if beginning_of(request.turns) and (sampling.grammar is not None or len(request.turns) == 1):
         raise RequestError(
             "the conversation ends with a beginning of the answer",
             where="messages",
             why="there is nothing before it that it answers"
-            if len(ask.turns) == 1
+            if len(request.turns) == 1
             else "a form, such as a tool call or a schema, is enforced from the first token",
             fix="put a message of the user before it"
-            if len(ask.turns) == 1
+            if len(request.turns) == 1
             else "end with a message of the user, or leave out tools and schemas",
         )
-    check_language(ask.language)
-    thoughts = (turn.thought for turn in ask.turns)
-    for text in (*sampling.stop, *(turn.text for turn in ask.turns), *thoughts):
+    check_language(request.language)
+    thoughts = (turn.thought for turn in request.turns)
+    for text in (*sampling.stop, *(turn.text for turn in request.turns), *thoughts):
         _demand_unicode(text)
 
 
@@ -176,10 +177,10 @@ def messages_before_answer(turns: tuple[Message, ...]) -> tuple[Message, ...]:
     return turns[:-1] if turns and turns[-1].role == "assistant" else turns
 
 
-def check_payer(ask: GenerationRequest, rules: Sequence[BudgetRule]) -> None:
+def check_payer(request: GenerationRequest, rules: Sequence[BudgetRule]) -> None:
     """Raises RequestError if a budget is shared by a conversation or a tenant, and the request names none."""
-    _demand_name("conversation", ask.conversation, [r for r in rules if r.budget.scope in ("conversation", "tool")])
-    _demand_name("tenant", ask.tenant, [rule for rule in rules if rule.budget.scope == "tenant"])
+    _demand_name("conversation", request.conversation, [r for r in rules if r.budget.scope in ("conversation", "tool")])
+    _demand_name("tenant", request.tenant, [rule for rule in rules if rule.budget.scope == "tenant"])
 
 
 def _demand_name(whose: str, name: str | None, rules: Sequence[BudgetRule]) -> None:
@@ -196,9 +197,6 @@ def _demand_name(whose: str, name: str | None, rules: Sequence[BudgetRule]) -> N
             why="without its name, what earlier answers spent could not be counted",
             fix=f"give `{whose}`, a name that stays the same for all of its answers{_ELSEWHERE.get(whose, '')}",
         )
-
-
-WHOLE = ("max_tokens", "max_reasoning_tokens", "top_k", "seed", "top_logprobs")
 
 
 def _check_number(option: str, value: object, least: float, most: float, allowed: str, why: str) -> None:

@@ -103,8 +103,22 @@ def make_run(
     check_payer(request, shared_rules(held_to.rules))
     prompt = engine.encode(messages_before_answer(request.turns), request.thinking, request.notation)
     prompt = replace(prompt, cache_salt=request.cache_salt)
-    decoding = (held_to, values, limits, method, strategy, settings, prompt, began)
-    return Run(request, policy, engine, *decoding, arm, observer, verifier)
+    return Run(
+        request=request,
+        policy=policy,
+        engine=engine,
+        costs=held_to,
+        values=values,
+        limits=limits,
+        method=method,
+        strategy=strategy,
+        settings=settings,
+        prompt=prompt,
+        began=began,
+        arm=arm,
+        observer=observer,
+        verifier=verifier,
+    )
 
 
 def search_context(run: Run, risky_prompt: bool) -> SearchContext:

@@ -7,7 +7,7 @@ What a drive is told after a wait depends on the clock and the future alone, and
 deadline that the deadline passed, whatever the future holds; else what the future holds; else that the wait's own time
 is over. It is told errors of ours only.
 
-What a drive asks of its runner, wait for a future or show a text, and how the runner says that time is up.
+Also here: what a drive asks of its runner (wait for a future, show a text), and how the runner says that time is up.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def _engine_error(what: str) -> EngineError:
         f"work that was waited for failed: {what}",
         where="engine",
         why="an engine's futures hold results, or errors of ours",
-        fix="mend the engine",
+        fix="repair the engine",
     )
 
 

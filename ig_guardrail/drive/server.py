@@ -1,4 +1,4 @@
-"""Serves one strategy: each request it yields is answered by the engine, the cost models or the gate.
+"""Serves one strategy: each operation it yields is answered by the engine, the cost models or the gate.
 
 The strategy is not trusted. It sees only nodes that the engine made for this answer, passes no number to the gate, and
 is stopped when it spends more than its share.
@@ -51,7 +51,7 @@ from ig_guardrail.types import (
 )
 
 
-class Server:
+class SearchServer:
     """Answers one request's strategies, one after another; remembers the nodes they may name and what they used."""
 
     def __init__(self, run: Run, usage: Usage, root: Node, session: LedgerSession | None = None) -> None:
@@ -98,10 +98,10 @@ class Server:
         reply: SearchReply = None
         try:
             while self._may_go_on():
-                request = _next_request(search, reply)
-                if request is None:
+                operation = _next_operation(search, reply)
+                if operation is None:
                     break
-                reply = yield from self._answer(request)
+                reply = yield from self._answer(operation)
         finally:
             _close(search)
         return self.gate.tip.finish is not None
@@ -120,66 +120,68 @@ class Server:
         asked_out = self.usage.operations > self.run.limits.requests * room + 64
         return not (denied_out or tired or asked_out or self.overtime)
 
-    def _answer(self, request: Any) -> Waiting[SearchReply]:
-        match request:
+    def _answer(self, operation: Any) -> Waiting[SearchReply]:
+        match operation:
             case Extend() | Append() | Twin() | Steer() | Expand() | TopLogprobs() | TokenLogprobs():
-                reply: SearchReply = (yield from self._work([request]))[0]
+                reply: SearchReply = (yield from self._work([operation]))[0]
                 return reply
             case Together():
-                return (yield from self._work(request.requests))
+                return (yield from self._work(operation.operations))
             case Score():
-                return (yield from self._score(request))
+                return (yield from self._score(operation))
             case Commit():
-                return (yield from self._commit(request.node))
+                return (yield from self._commit(operation.node))
             case Drop():
-                for node in request.nodes:
+                for node in operation.nodes:
                     self._drop(self._known(node))
                 return None
-        raise _no_request(request)
+        raise _no_operation(operation)
 
-    def _work(self, requests: Sequence[Any]) -> Waiting[list[Any]]:
+    def _work(self, operations: Sequence[Any]) -> Waiting[list[Any]]:
         """Ask the engine for all before waiting for any, so that their steps are shared."""
-        begun = [self._begin(request) for request in requests]
+        begun = [self._begin(operation) for operation in operations]
         replies = []
         for future, take in begun:
             replies.append(take((yield Wait(future))))
         return replies
 
-    def _begin(self, request: Any) -> tuple[Future[Any], Callable[[Any], Any]]:
+    def _begin(self, operation: Any) -> tuple[Future[Any], Callable[[Any], Any]]:
         """The future of an engine's work, and what becomes of its result."""
         engine = self.run.engine
-        match request:
+        match operation:
             case Extend():
-                draws = [Draw(self._known(draw.node), draw.count, draw.lane) for draw in request.draws]
+                draws = [Draw(self._known(draw.node), draw.count, draw.lane) for draw in operation.draws]
                 reader = self._reader_of([draw.node for draw in draws])
-                return reader.extend(draws, request.tokens, request.attempt, request.bias, request.ahead), self._drawn
+                return reader.extend(
+                    draws, operation.tokens, operation.attempt, operation.bias, operation.ahead
+                ), self._drawn
             case Append():
-                nodes = [self._known(node) for node, _ in request.items]
+                nodes = [self._known(node) for node, _ in operation.items]
                 items = [
                     (node, self._content(content, node))
-                    for node, (_, content) in zip(nodes, request.items, strict=True)
+                    for node, (_, content) in zip(nodes, operation.items, strict=True)
                 ]
                 return self._reader_of(nodes).append(items), self._learn
             case Twin(by="verifier") if self.second is not None:
-                if self._known(request.node) is not self.root:
+                if self._known(operation.node) is not self.root:
                     raise _not_empty()
-                return self.second.open(request.edit), self._opened_beside
+                return self.second.open(operation.edit), self._opened_beside
             case Twin():
-                turns, before = edit_messages(self.run.prompt.turns, request.edit), self.run.prompt
+                turns, before = edit_messages(self.run.prompt.turns, operation.edit), self.run.prompt
                 prompt = engine.encode(turns, before.thinking, before.notation)
                 prompt = replace(prompt, cache_salt=before.cache_salt)
-                sampling = self._sampling_of(request.edit)
-                return engine.open(prompt, sampling, twin_of=self._known(request.node)), self._opened
+                sampling = self._sampling_of(operation.edit)
+                return engine.open(prompt, sampling, twin_of=self._known(operation.node)), self._opened
             case Steer():
-                node = self._known(request.node)
-                return engine.open(self.run.prompt, self.sampling, twin_of=node, edit=request.edit), self._opened
+                node = self._known(operation.node)
+                return engine.open(self.run.prompt, self.sampling, twin_of=node, edit=operation.edit), self._opened
             case Expand():
-                return self._reader(request.node).expand(request.node, request.k), self._drawn
+                return self._reader(operation.node).expand(operation.node, operation.k), self._drawn
             case TopLogprobs():
-                return self._reader(request.node).top_logprobs(request.node, request.k), list
+                return self._reader(operation.node).top_logprobs(operation.node, operation.k), list
             case TokenLogprobs():
-                return self._reader(request.node).logprobs(request.node, request.ids), list
-        raise _no_request(request)
+                return self._reader(operation.node).logprobs(operation.node, operation.ids), list
+        raise _no_operation(operation)
 
     def _sampling_of(self, edit: Edit) -> Sampling:
         """How a twin's answers are drawn: as the request's, or, where words are swapped, they are read to any end."""
@@ -218,24 +220,24 @@ class Server:
         readers = [self._reader(node) for node in nodes]
         if any(reader is not readers[0] for reader in readers):
             raise StrategyError(
-                "one request names nodes of two models",
+                "one operation names nodes of two models",
                 why="a step is one model's",
-                fix="yield one request for each model, in `Together`",
+                fix="yield one operation for each model, in `Together`",
             )
         return readers[0] if readers else self.run.engine
 
-    def _score(self, request: Score) -> Waiting[Sequence[CostEstimate] | Sequence[float]]:
-        nodes = [self._known(node) for node in request.nodes]
-        if request.kind == "cost":
+    def _score(self, operation: Score) -> Waiting[Sequence[CostEstimate] | Sequence[float]]:
+        nodes = [self._known(node) for node in operation.nodes]
+        if operation.kind == "cost":
             self.usage.rounds += 1
             self.usage.judged.update(node.id for node in nodes)
             costs = yield from self._costs([(node, self.gate.due(node)) for node in nodes])
             self.usage.note_search(found=not costs or any(cost.within for cost in costs))
             return costs
-        if request.kind == "early_score":
+        if operation.kind == "early_score":
             costs = yield from self._costs([(node, self._at_once(node)) for node in nodes])
             return [cost.pressure for cost in costs]
-        return (yield from self._values(nodes, request.kind))
+        return (yield from self._values(nodes, operation.kind))
 
     def _values(self, nodes: Sequence[Node], kind: str) -> Waiting[Sequence[float]]:
         costs = (yield from self._costs([(node, self.gate.due(node)) for node in nodes])) if kind == "critic" else []
@@ -259,7 +261,6 @@ class Server:
         rules = self.run.costs.enforced
         thresholds = {rule.budget.id: rule.budget.threshold for rule in rules}
         mine = [measure for measure in measures if measure.budget in thresholds]
-        mine.sort(key=lambda measure: (measure.position, measure.ended))
         before = self.gate.state_at(node)
         state, charges = settle(rules, before, mine)
         lowest = {rule.budget.id: remaining(rule.budget, state.account(rule.budget), node.position) for rule in rules}
@@ -347,15 +348,15 @@ def _not_empty() -> StrategyError:
     )
 
 
-def _no_request(request: Any) -> StrategyError:
+def _no_operation(operation: Any) -> StrategyError:
     return StrategyError(
-        f"a strategy yielded {type(request).__name__}, which is not a request",
-        why="the set of requests is closed",
+        f"a strategy yielded {type(operation).__name__}, which is not an operation",
+        why="the set of operations is closed",
         fix="yield Extend, Expand, TopLogprobs, TokenLogprobs, Append, Twin, Steer, Together, Score, Drop or Commit",
     )
 
 
-def _next_request(search: Search, reply: SearchReply) -> Any:
+def _next_operation(search: Search, reply: SearchReply) -> Any:
     try:
         return search.send(reply)
     except StopIteration:

@@ -42,8 +42,8 @@ class Telling:
             return ()
         stem = next(node for node in tip.ancestors() if node.position <= first and (node is start or usable(node)))
         ids = tip.answer_ids()[stem.position : last]
-        chances = (yield Wait(self._engine.answer_logprobs(stem, ids, self._top)))[first - stem.position :]
-        told = yield from self._alternatives.tell(first, chances)
+        logprobs = (yield Wait(self._engine.answer_logprobs(stem, ids, self._top)))[first - stem.position :]
+        told = yield from self._alternatives.tell(first, logprobs)
         if ended:
             told = (*told[:-1], as_shown(told[-1], tip.text[tip.characters_at(last - 1) : characters]))
         self._told = last

@@ -33,7 +33,8 @@ class EngineInfo:
 
     model         the name it was asked for by
     model_sha256  content hash of the weights it runs
-    mode          engine and cache strategy, such as "transformers/repeat"; I5 and I7 hold within one mode
+    mode          engine and cache strategy, such as "transformers/repeat"; within one, a seed gives the same
+                  answer, whoever else is served
     numerics      dtype the weights run in, such as "bfloat16"
     device        "cpu", "cuda:0"
     layers        number of hidden layers; hidden states exist for layers 1..layers

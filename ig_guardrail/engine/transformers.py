@@ -1,6 +1,6 @@
 """The engine that runs a `transformers` model in this process, on one thread of its own.
 
-Which way of keeping keys and values a model gets.
+Also here: which way of keeping keys and values a model gets.
 """
 
 from __future__ import annotations

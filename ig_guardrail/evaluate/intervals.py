@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ig_guardrail.statistics.bootstrap import Estimate, bootstrap
+
+Row = TypeVar("Row")
 
 RESAMPLES = 2_000
 SEED = 20_260
@@ -16,6 +19,11 @@ SEED = 20_260
 def mean_of(values: Sequence[float]) -> Estimate:
     """The mean; for paired differences too, whose pairs are then resampled together."""
     return estimate([list(values)], lambda means: means[0])
+
+
+def share_of(rows: Sequence[Row], holds: Callable[[Row], bool]) -> Estimate:
+    """The share of rows of which something holds."""
+    return mean_of([float(holds(row)) for row in rows])
 
 
 def ratio_of(values: Sequence[float], others: Sequence[float]) -> Estimate:

@@ -1,7 +1,7 @@
 """Charges a finished text to a policy's budgets once more: what would this answer have cost, whoever wrote it?
 
 The same scorer and gate do the work as in decoding, but nothing that decoding remembers is used: the prompt is read
-anew, the tokens are appended to it, and every charge point is scored again.
+again, the tokens are appended to it, and every charge point is scored again.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
-"""Sets a policy's thresholds on harmless answers, read as a guard reads them: through the engine, point by point.
+"""The work behind `ig-guardrail train thresholds`: thresholds that harmless answers seldom reach.
 
-The work behind `ig-guardrail train thresholds`.
-
-Thresholds that harmless answers seldom reach, over all budgets of a policy together.
+Answers are read as a guard reads them: through the engine, point by point, over all budgets of a policy together.
 
 What counts is the event "some charge point of the answer lies above the threshold", since one is enough for a guard to
 step in. The answers are the model's own, to harmless questions, at the temperature it will be used at.

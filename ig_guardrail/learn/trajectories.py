@@ -1,7 +1,7 @@
 """Whole answers with all that a critic learns from: states along the way, every score, and what the end was worth.
 
 Some are unguarded. Others come from the search, since the states that a critic is asked about do. Whoever found it, an
-answer is read anew from its tokens, and its scores are only noted, so that any budgets can be laid on them afterwards.
+answer is read again from its tokens, and its scores are only noted, so that any budgets can be laid on them afterwards.
 
 Source: arXiv 2502.01208, the critic's training data. Departure: the paper learns from the unguarded model alone.
 """

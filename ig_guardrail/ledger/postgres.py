@@ -108,7 +108,7 @@ _Page: TypeAlias = tuple[str, str]  # an account's name, and a budget
 
 
 class PostgresLedger:
-    """Charges in a database. Safe to share between threads and forks; pickled, it is opened anew by its address."""
+    """Charges in a database. Safe to share between threads and forks; pickled, it is opened again by its address."""
 
     def __init__(self, address: str, connections: int = CONNECTIONS) -> None:
         """Makes the tables, in the schema `ig_guardrail`, or brings them to the present version.

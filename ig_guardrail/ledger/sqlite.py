@@ -120,7 +120,7 @@ class SQLiteLedger:
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
-        """A connection to the file as it was made: one that is gone, or emptied, is not begun anew."""
+        """A connection to the file as it was made: one that is gone, or emptied, is not begun again."""
         with self._errors(), self._opened() as connection:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version != VERSION:

@@ -1,6 +1,6 @@
 """A policy between its text and its use: what is sound in it, and where each part stands.
 
-What a policy comes to when its defaults and presets are filled in.
+Also here: what a policy comes to when its defaults and presets are filled in.
 """
 
 from __future__ import annotations

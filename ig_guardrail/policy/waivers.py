@@ -149,7 +149,7 @@ def _stale(file: WaiverFile, reports: Sequence[FileReport], today: datetime.date
         used = any(one.waives(fault) for report in mine for fault in report.faults)
         advice = "delete it, or correct its code and path"
         if one.expires < today:
-            advice = "mend what it was for, or give it a new date and say why"
+            advice = "fix what it was for, or give it a new date and say why"
             message = f"this waiver of {one.code} is over"
             told.append(one.spot.fault("P147", message, label=f"until {one.expires}", help=advice))
         elif not used and _all_checked(file, one, mine):

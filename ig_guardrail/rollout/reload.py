@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from ig_guardrail.drive.failures import ours
+from ig_guardrail.drive.failures import as_guard_failure
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.policy import load_policy
 from ig_guardrail.policy.check import files_behind
@@ -56,9 +56,9 @@ class Seen:
 class Reloading(Generic[Opened]):
     """What follows its policy's file, and the files of the policies that it extends.
 
-    `current` looks at them, at most ten times a second. What was written anew is read, started and tried as at
+    `current` looks at them, at most ten times a second. What was written again is read, started and tried as at
     start-up, on the thread of one caller, while others go on with the policy before. One that is refused leaves the
-    last good one in force, is logged, and stands in `fault` until the file is mended.
+    last good one in force, is logged, and stands in `fault` until the file is repaired.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Reloading(Generic[Opened]):
             policy = load_policy(self._path)
             new = self._remake(self._opened, policy)
         except Exception as error:  # whatever it is, the request that looked has a policy to be answered under
-            self._refuse(found, ours(error))
+            self._refuse(found, as_guard_failure(error))
             return
         if found.stands:  # else it was read amid a change
             self._opened, self._seen, self.fault = new, found, None

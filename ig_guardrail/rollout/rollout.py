@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Generic, Self
 
-from ig_guardrail.drive.failures import ours
+from ig_guardrail.drive.failures import as_guard_failure
 from ig_guardrail.errors import PolicyError
 from ig_guardrail.ledger import AccountKey
 from ig_guardrail.policy import load_policy
@@ -94,7 +94,7 @@ class Rollout(ABC, Generic[Opened]):
                     LOG.warning("policy '%s' %s is in force (%s)", policy.name, policy.version, policy.sha256[:12])
                 self._policies[arm] = policy
             except Exception as error:  # whatever it is, there is a policy to answer under
-                fault = str(ours(error))
+                fault = str(as_guard_failure(error))
                 LOG.error("policy '%s' %s stays in force: %s", policy.name, self._policies[arm].version, fault)
             self._faults.pop(arm, None)
             self._faults |= {} if fault is None else {arm: fault}
@@ -158,6 +158,6 @@ def demand_same_name(canary: CompiledPolicy, stable: CompiledPolicy) -> None:
         raise PolicyError(
             f"the policy is called '{canary.name}', and the one beside it '{stable.name}'",
             where="canary",
-            why="what conversations have spent is kept by the policy's name, and would begin anew in the other arm",
+            why="what conversations have spent is kept by the policy's name, and would begin again in the other arm",
             fix="give both the same `metadata.name`, and another `version`",
         )

@@ -7,10 +7,8 @@ of them. By its name, k is the policy's `candidates` and l its `block`; the pape
 Departures: a continuation that ends over budget is demoted below all others, as one future of many, and is no proof;
 the public preset that goes by this name commits whole continuations and is another method.
 
-An objective over a text, in [0, 1]: keywords that it should hold.
-
-Source: the programmatic constraints of DeAL, arXiv 2402.06147. Departures: keywords count by stem, so that a plural
-counts; the prompt is not searched.
+An objective is over a text, in [0, 1]: keywords that it should hold. Source: the programmatic constraints of DeAL,
+arXiv 2402.06147. Departures: keywords count by stem, so that a plural counts; the prompt is not searched.
 """
 
 from __future__ import annotations

@@ -3,12 +3,11 @@
 Without budgets this is strategy `none`, the unguarded stream; behind budgets it is strategy `cut`, the usual filter:
 decode until the gate denies, then stop.
 
-TraceShield: an answer is judged when it has ended, and what recites is refused as a whole.
-
-Source: TraceAlign, arXiv 2508.02063, its filter of finished answers. Departures: there a window slides over the text,
-and an answer is refused where the belief conflict index of a match passes a fixed bound, as benign English does too.
-Here the policy's budgets decide, provenance being one of their cost models (docs/decisions/provenance.md), and the
-receipt names the document.
+Strategy `trace_shield` judges an answer when it has ended, and refuses what recites as a whole. Source: TraceAlign,
+arXiv 2508.02063, its filter of finished answers. Departures: there a window slides over the text, and an answer is
+refused where the belief conflict index of a match passes a fixed bound, as benign English does too. Here the policy's
+budgets decide, provenance being one of their cost models (docs/decisions/provenance.md), and the receipt names the
+document.
 """
 
 from __future__ import annotations

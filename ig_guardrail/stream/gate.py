@@ -2,7 +2,7 @@
 
 It charges every committed node against the budgets itself and lets out text only up to the last charge point that every
 enforced budget passed. It believes nothing a strategy, a critic or a candidate says of its own safety: measures come
-from the drive, and measures that are missing, surplus or not scores stop the stream (I3).
+from the drive, and measures that are missing, surplus or not scores stop the stream.
 
 It knows nothing of models, tokens' meaning, threads or protocols.
 """
@@ -34,7 +34,7 @@ class Gate:
     """The account and the door of one answer.
 
     Commits are provisional until released: a later commit may replace whatever was not shown, and the state rolls back
-    to the common ancestor. Shown text never changes (I2).
+    to the common ancestor. Shown text never changes.
     """
 
     def __init__(self, root: Node, rules: Sequence[BudgetRule], hold: Hold, opening: SafetyState | None = None) -> None:
@@ -125,8 +125,7 @@ class Gate:
         if not self._continues_what_was_shown(node, self._steps[index].node):
             return Denied("released text cannot be replaced")
         self._demand(self.due(node), measures)
-        in_order = sorted(measures, key=lambda measure: (measure.position, measure.ended))
-        state, charges = settle(self._rules, self._steps[index].state, in_order)
+        state, charges = settle(self._rules, self._steps[index].state, measures)
         over = self._first_overdrawn(charges)
         if over is not None:
             return Denied("budget", over.budget, over.position)

@@ -4,7 +4,7 @@ A swap maps words in lower case, each way. A word of a text is a longest run of 
 written all small, all large or with a large first letter, and keeps that form. Whatever is not in the swap stays, so
 that swapping twice gives the text back.
 
-The swaps that a lexicon names: a JSON file of word pairs, one group of people against another.
+A lexicon names swaps: a JSON file of word pairs, one group of people against another.
 """
 
 from __future__ import annotations

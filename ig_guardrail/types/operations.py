@@ -127,9 +127,9 @@ class Steer:
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """Work of the engine that shares steps. Reply: list of what each request would have been replied, in order."""
+    """Work of the engine that shares steps. Reply: list of what each would have been replied, in order."""
 
-    requests: tuple[Extend | Expand | TopLogprobs | TokenLogprobs | Append | Twin | Steer, ...]
+    operations: tuple[Extend | Expand | TopLogprobs | TokenLogprobs | Append | Twin | Steer, ...]
 
 
 @dataclass(frozen=True, slots=True)

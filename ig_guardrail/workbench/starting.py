@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ig_guardrail.errors import EngineError, GuardrailError
+from ig_guardrail.errors import GuardrailError
 from ig_guardrail.policy import FileReport, Report
 from ig_guardrail.policy.compiler import ReadPolicy, placed, read_policy
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic
@@ -56,12 +56,12 @@ def _tried(file: FileReport) -> FileReport:
     if policy is None or not policy.budgets:
         return file
     from ig_guardrail.costs.catalog import build_costs
-    from ig_guardrail.engine.external.engine import StreamedEngine
     from ig_guardrail.guardrail import Guardrail
+    from ig_guardrail.workbench.traffic.bench import text_engine
 
     try:
         built = build_costs(policy.cost_models, policy.asked, engine=None, base_dir=Path(file.path).parent)
-        guardrail = Guardrail(StreamedEngine("words", _unread), policy, built)
+        guardrail = Guardrail(text_engine("words"), policy, built)
         return replace(file, faults=(*file.faults, *_over_budget(guardrail, read)))
     except GuardrailError:  # what it needs cannot be had here; a start tells why
         return file
@@ -99,7 +99,3 @@ def _over_budget(guardrail: Guardrail, policy: ReadPolicy) -> tuple[Diagnostic, 
 def _told(draft: PolicyDraft, found: Sequence[OverdrawnMessage], shadow: bool) -> Iterator[Diagnostic]:
     for one in found:
         yield over_budget(draft, one.name, one.budget, one.told, shadow)
-
-
-def _unread() -> Any:
-    raise EngineError("nothing is decoded here", where="workbench", fix="name a model")

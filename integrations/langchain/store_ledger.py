@@ -6,7 +6,7 @@ can overdraw, as long as a process sees what another has written.
 
 A charge is an item, and stays one until it has left its limit's window: items that several processes write cannot be
 put together without transactions. So under a limit without a window a charge takes longer the more came before it, and
-more than in proportion, since a store finds each page of items anew: 0.4 seconds and more behind 10,000, in a store in
+more than in proportion, since a store finds each page of items again: 0.4 seconds and more behind 10,000, in a store in
 memory. Keep long conversations, and tenants, in a file.
 """
 
@@ -120,7 +120,7 @@ def _failing() -> Iterator[None]:
             f"the store of the ledger failed: {brief(error)}",
             where="ledger",
             why="what a conversation has spent must be known before anything of it is shown",
-            fix="mend the store, or keep the ledger in a file",
+            fix="repair the store, or keep the ledger in a file",
         ) from error
 
 

@@ -206,8 +206,8 @@ def rail(schedule: Schedule) -> Guardrail:
     made = Guardrail(engine, policy, {"level": LetterCost("level")})
     made._approved.set()
     worker: Any = LateWorker(schedule)
-    seats = {name: BoundCost(seat.spec, seat.model, worker) for name, seat in made.costs.seats.items()}
-    made.costs = replace(made.costs, seats=seats)
+    by_name = {name: BoundCost(cost.spec, cost.model, worker) for name, cost in made.costs.by_name.items()}
+    made.costs = replace(made.costs, by_name=by_name)
     return made
 
 

@@ -64,8 +64,8 @@ FAULTS = (
     Fault(
         "gate: the state does not roll back",
         "stream/gate.py",
-        "settle(self._rules, self._steps[index].state, in_order)",
-        "settle(self._rules, self._steps[-1].state, in_order)",
+        "settle(self._rules, self._steps[index].state, measures)",
+        "settle(self._rules, self._steps[-1].state, measures)",
     ),
     Fault(
         "gate: text goes out before its charge point",
@@ -126,8 +126,8 @@ FAULTS = (
     Fault(
         "scorer: thoughts are not judged",
         "drive/scoring/scorer.py",
-        'ThoughtfulCost(seat.reader, thoughts == "charge")',
-        "ThoughtfulCost(seat.reader, False)",
+        'ThoughtfulCost(cost.reader, thoughts == "charge")',
+        "ThoughtfulCost(cost.reader, False)",
     ),
     Fault(
         "drive: a policy that ignores hidden thoughts lets shown ones go",

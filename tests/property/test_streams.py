@@ -1,4 +1,4 @@
-"""Invariants I1 to I4 on whole streams: real gate, real drive, hostile strategies, cost models and consumers.
+"""What holds of every stream: real gate, real drive, hostile strategies, cost models and consumers.
 
 IG_STREAMS sets how many streams are run in all (3,000 by default, and 100,000 in `make test-deep`).
 """

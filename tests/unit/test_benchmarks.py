@@ -49,10 +49,11 @@ def test_what_the_profile_puts_clocks_around_exists() -> None:
 
 def test_every_measured_part_is_shown_somewhere() -> None:
     bench: Any = importlib.import_module("bench")
-    report: Any = importlib.import_module("report")
-    measured = {row["of"] for row in report._read(report.RESULTS, "bench")["figures"]}
+    results: Any = importlib.import_module("sections.results")
+    speed: Any = importlib.import_module("sections.speed")
+    measured = {row["of"] for row in results.read_result(results.RESULTS, "bench")["figures"]}
     assert measured <= {*bench.PARTS}
-    assert {*report.ELSEWHERE} <= {*bench.PARTS}
+    assert {*speed.ELSEWHERE} <= {*bench.PARTS}
 
 
 def test_every_edit_of_a_configuration_changes_it_in_one_place() -> None:
@@ -141,5 +142,5 @@ def text_box(text: ElementTree.Element, letter: float) -> Box:
 
 
 def result() -> Any:
-    report: Any = importlib.import_module("report")
-    return report._read(report.RESULTS, "budget")
+    results: Any = importlib.import_module("sections.results")
+    return results.read_result(results.RESULTS, "budget")

@@ -36,9 +36,10 @@ def strategies_command(
 
 def _print_table(rows: Sequence[dict[str, Any]]) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("name", "what it does", "source", "needs (uses)", "streams", "in policies", box=None, pad_edge=False)
+    name, what = Column("name", no_wrap=True), Column("what it does", min_width=11)  # names are to be typed: never cut
+    table = Table(name, what, "source", "needs (uses)", "streams", "policies", box=None, pad_edge=False)
     for row in rows:
         uses = f"({', '.join(row['uses'])})" if row["uses"] else ""
         needs = " ".join(filter(None, [", ".join(row["needs"]), uses]))

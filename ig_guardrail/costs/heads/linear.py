@@ -4,7 +4,7 @@
 the mean harmless logit scores 0.1. One standard deviation of harmless logits then moves a score near 0.5 by about a
 quarter: differences stay visible from the harmless mean to well past the threshold.
 
-A line: the logit or the number that a linear head gives, its standardisation multiplied out.
+A `LinearMap` is the logit or the number that a linear head gives, its standardisation multiplied out.
 """
 
 from __future__ import annotations

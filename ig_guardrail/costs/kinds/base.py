@@ -97,7 +97,7 @@ class CostKind:
     """A kind of cost model.
 
     fields    its own keys in a policy; `hazards`, `timeout_ms` and others are shared by all kinds. `build` finds their
-              values in the entry's `options`, checked and with defaults filled in (`option_of`)
+              values in the entry's `options`, checked and with defaults filled in (`option_of`); a list as a tuple
     build     makes the cost model of an entry. Raises ModelError for what is missing or unfit; HeadMismatch for what
               does not fit the engine, and MissingExtra, where the entry named by `otherwise` may serve instead
     beyond    what it reads beyond text, in words; "" if it reads text alone, and so prompts and calls too
@@ -105,7 +105,8 @@ class CostKind:
     packaged  names of artifacts that ship with the package, and the hazards that each was made for
     asking    those of them that read what is asked, not what is answered
     normal    an entry as the policy's normal form tells it, defaults filled in
-    declares  what its cost models declare; None where each says it for itself
+    declares  when its cost models are charged and what they score, as they say it themselves, since policies are
+              checked before any is made; a level at blocks if nothing is written, None where it depends on the entry
     """
 
     name: str

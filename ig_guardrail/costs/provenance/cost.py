@@ -9,10 +9,9 @@ unsafe corpus alone. Departures: the score is a contrast of two corpora, as rare
 unsafe ones; it is in tokens of the served model, charged at each of them; runs of more than `hard` tokens count as that
 many; and no span is free for occurring often, since a corpus may hold a text several times.
 
-The runs that the end of a text has in a corpus, kept as the text grows.
-
-A trail holds the places of every suffix of the text that stands in the corpus, longest first. One more token narrows
-each; those that the corpus does not have are dropped. It is an immutable tuple, so a branch of a search costs nothing.
+The runs that the end of a text has in a corpus are kept as the text grows. A trail holds the places of every suffix of
+the text that stands in the corpus, longest first. One more token narrows each; those that the corpus does not have are
+dropped. It is an immutable tuple, so a branch of a search costs nothing.
 """
 
 from __future__ import annotations

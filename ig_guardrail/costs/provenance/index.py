@@ -4,10 +4,9 @@ A folder with `manifest.json` and three .npy files, mapped into memory and never
 SHA-256 of each file, of the language (what every token id spells) and the documents in their order. Documents stand
 between sentinels, so no run of tokens reaches from one into the next.
 
-Suffix arrays of token ids: the order of all suffixes, by which every run of tokens is found by bisection.
-
-With `pydivsufsort` (extra `index`) it takes time linear in the text; without it, prefix doubling in numpy gives the
-same array, since the order of suffixes is unique.
+A suffix array is the order of all suffixes of the token ids, by which every run of tokens is found by bisection. With
+`pydivsufsort` (extra `index`) it takes time linear in the text; without it, prefix doubling in numpy gives the same
+array, since the order of suffixes is unique.
 
 Source: Manber and Myers, Suffix arrays: a new method for on-line string searches (1990).
 """

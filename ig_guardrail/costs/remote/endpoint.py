@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MOST_TEXTS = 32  # in one request
 RETRIES = 2  # of a request that does not get through, or is turned away for now (408, 409, 429, 5xx)
 
-_USUAL_FIX = "mend the endpoint; `on_error: open` would let it be skipped, and every receipt would say so"
+_USUAL_FIX = "repair the endpoint; `on_error: open` would let it be skipped, and every receipt would say so"
 _FIXES = {
     401: "check the key in the environment variable that `api_key_env` names",
     404: "check `model` and `base_url`",

@@ -10,7 +10,7 @@ from typing import Any
 
 from ig_guardrail.drive.prompt_check import PromptCheck
 from ig_guardrail.drive.run import Run
-from ig_guardrail.drive.server import Server
+from ig_guardrail.drive.server import SearchServer
 from ig_guardrail.drive.usage import Usage
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.stream.receipt import prompt_sha256, text_sha256
@@ -23,7 +23,7 @@ def receipt(
     verdict: Verdict,
     text: str,
     fallbacks: tuple[str, ...] = (),
-    server: Server | None = None,
+    server: SearchServer | None = None,
     message: PolicyMessage | None = None,
     denied: Iterable[str] = (),
 ) -> Receipt:
@@ -98,7 +98,7 @@ def _verifier(run: Run) -> dict[str, Any]:
     return {} if run.verifier is None else {"verifier": _model(run.verifier)}
 
 
-def _spend(run: Run, server: Server | None) -> dict[str, Mapping[str, Any]]:
+def _spend(run: Run, server: SearchServer | None) -> dict[str, Mapping[str, Any]]:
     """What is spent of every budget; of one that answers share, what the ledger says of it."""
     spent = server.gate.spend() if server else {}
     if server and server.session:
@@ -115,7 +115,7 @@ def _spend(run: Run, server: Server | None) -> dict[str, Mapping[str, Any]]:
     }
 
 
-def _fired(check: PromptCheck, server: Server | None) -> dict[str, tuple[str | int, ...]]:
+def _fired(check: PromptCheck, server: SearchServer | None) -> dict[str, tuple[str | int, ...]]:
     """Each pattern once, the prompt's first."""
     of_prompt = check.fired if check.exceeded else {}
     of_answer = server.scorer.fired if server else {}
@@ -123,7 +123,7 @@ def _fired(check: PromptCheck, server: Server | None) -> dict[str, tuple[str | i
     return {name: tuple(dict.fromkeys([*of_prompt.get(name, ()), *of_answer.get(name, ())])) for name in names}
 
 
-def _tokens(run: Run, server: Server | None) -> dict[str, int]:
+def _tokens(run: Run, server: SearchServer | None) -> dict[str, int]:
     """prompt, with a given beginning of the answer; released; generated; held: committed but never shown;
     discarded: generated and not committed; read: by the model, in all rows and contexts; cached: of the prompt, and not
     read, since one before began alike; reasoning: of the thought, as far as it was shown, or all of one that is not;

@@ -129,7 +129,7 @@ def tracks_of(costs: CostRegistry, charges: Iterable[Charge]) -> tuple[ScoreTrac
     for line in charges:
         rule = rules[line.budget]
         for name, score in line.raw.items():
-            meant = tuple(one for one in costs.seats[name].model.hazards if one in rule.budget.hazards)
+            meant = tuple(one for one in costs.by_name[name].model.hazards if one in rule.budget.hazards)
             points = found.setdefault((name, meant, rule.granularity, rule.budget.every), {})
             points[line.position, line.ended] = score
     return tuple(
@@ -149,7 +149,7 @@ def recorded_models(costs: CostRegistry) -> dict[str, RecordedModel]:
     """What every cost model declares."""
     return {
         name: RecordedModel(costs.hashes[name], one.model.granularity, one.model.reading, tuple(one.model.hazards))
-        for name, one in costs.seats.items()
+        for name, one in costs.by_name.items()
     }
 
 

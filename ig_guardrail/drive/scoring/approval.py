@@ -91,12 +91,11 @@ def overdrawn_messages(
 
 def _overdrawn(message: PolicyMessage, measures: Sequence[Measure], costs: CostRegistry) -> Iterator[OverdrawnMessage]:
     """Each budget that the gate would not let it pass."""
-    in_order = sorted(measures, key=lambda one: (one.position, one.ended))
-    over = {line.budget for line in settle(costs.rules, SafetyState(), in_order)[1] if line.z_after < 0}
+    over = {line.budget for line in settle(costs.rules, SafetyState(), measures)[1] if line.z_after < 0}
     for budget in (rule.budget for rule in costs.enforced if rule.budget.id in over):
         worst = max((one for one in measures if one.budget == budget.id), key=lambda one: one.score)
         heard = [name for name, score in worst.raw.items() if score > 0]
-        weighed = {name: heaviest_words(costs.seats[name].model, message.text) for name in heard}
+        weighed = {name: heaviest_words(costs.by_name[name].model, message.text) for name in heard}
         words = {name: tuple(found) for name, found in weighed.items() if found}
         yield OverdrawnMessage(message.name, budget.id, worst.score, budget.threshold, worst.raw, words, worst.fired)
 

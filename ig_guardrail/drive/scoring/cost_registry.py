@@ -35,26 +35,26 @@ class BoundCost:
 
 @dataclass(frozen=True, slots=True)
 class CostRegistry:
-    """The seats by cost-model name, and the rules that their declarations make of the policy's budgets."""
+    """The cost models of a policy by name, and the rules that their declarations make of the policy's budgets."""
 
-    seats: Mapping[str, BoundCost]
+    by_name: Mapping[str, BoundCost]
     rules: tuple[BudgetRule, ...]
     hashes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def built(self) -> Mapping[str, BuiltCost]:
         """The cost models as they were made, for another policy that has the same ones."""
-        return {name: BuiltCost(one.spec, one.model, one.entry or name) for name, one in self.seats.items()}
+        return {name: BuiltCost(one.spec, one.model, one.entry or name) for name, one in self.by_name.items()}
 
     @property
     def substitutes(self) -> Mapping[str, str]:
         """What serves instead of an entry, by the names of those: another one, or `adopted:HEAD`."""
-        return {name: one.entry for name, one in self.seats.items() if one.entry not in ("", name)}
+        return {name: one.entry for name, one in self.by_name.items() if one.entry not in ("", name)}
 
     def behind(self, rules: Iterable[BudgetRule]) -> tuple[BoundCost, ...]:
         """The cost models that rules rest on, in order, each once."""
         names = dict.fromkeys(name for rule in rules for name in rule.budget.cost.models())
-        return tuple(self.seats[name] for name in names)
+        return tuple(self.by_name[name] for name in names)
 
     def enforcing_all(self) -> CostRegistry:
         """The same, with the budgets in shadow mode as if they were enforced."""
@@ -79,7 +79,7 @@ class CostRegistry:
     @property
     def tool_rules(self) -> ToolRules | None:
         """What the policy says of tools, if it says something."""
-        return next((seat.model for seat in self.seats.values() if isinstance(seat.model, ToolRules)), None)
+        return next((cost.model for cost in self.by_name.values() if isinstance(cost.model, ToolRules)), None)
 
     @property
     def longest_match(self) -> int:
@@ -95,13 +95,13 @@ def bind_costs(policy: CompiledPolicy, models: Mapping[str, CostModel | BuiltCos
         name: one if isinstance(one, BuiltCost) else BuiltCost(specs[name], one, name) for name, one in models.items()
     }
     check_prompt(policy.prompt, {name: one.model for name, one in built.items()})
-    seats = {name: seated(one) for name, one in built.items()}
+    by_name = {name: bind_cost(one) for name, one in built.items()}
     rules = tuple(rule_of(budget, [built[name].model for name in budget.cost.models()]) for budget in policy.budgets)
-    return CostRegistry(seats, rules, {name: counted_sha256(one) for name, one in built.items()})
+    return CostRegistry(by_name, rules, {name: counted_sha256(one) for name, one in built.items()})
 
 
-def seated(built: BuiltCost) -> BoundCost:
-    """A cost model on a thread of its own."""
+def bind_cost(built: BuiltCost) -> BoundCost:
+    """Bind a cost model to a thread of its own."""
     return BoundCost(built.spec, built.model, Worker(built.spec.name), built.entry)
 
 

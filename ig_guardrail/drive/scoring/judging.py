@@ -16,28 +16,28 @@ START: FoldState = object()  # in place of a state: the one before the first ans
 
 
 def begin_scoring(
-    seat: BoundCost, prompt: Prompt, steps: Sequence[tuple[FoldState, Piece]], model: CostModel | None = None
+    cost: BoundCost, prompt: Prompt, steps: Sequence[tuple[FoldState, Piece]], model: CostModel | None = None
 ) -> WorkerCall:
-    """Ask for what `advance` gives for these steps. model: the seat's as it reads here, if that is another way."""
-    return seat.worker.call(_advance, model or seat.model, prompt, steps)
+    """Ask for what `advance` gives for these steps. model: the cost model as it reads here, if that is another way."""
+    return cost.worker.call(_advance, model or cost.model, prompt, steps)
 
 
-def await_scores(seat: BoundCost, call: WorkerCall) -> Waiting[Any]:
+def await_scores(cost: BoundCost, call: WorkerCall) -> Waiting[Any]:
     """What was asked for, not checked. Raises CostFailure, and CostTimeout if the call takes longer than it may.
 
     Its time begins when it gets its turn: what others ask for before it is not its fault.
     """
-    limit = seat.spec.timeout_s
+    limit = cost.spec.timeout_s
     left = limit
     while left > 0:
         try:
             return (yield Wait(call, left))
         except OutOfTime:
-            left = seat.worker.seconds_left(call, limit)
-    seat.worker.abandon(call)
+            left = cost.worker.seconds_left(call, limit)
+    cost.worker.abandon(call)
     raise CostTimeout(
-        f"cost model '{seat.spec.name}' did not answer within {limit:g} s",
-        where=f"cost_models.{seat.spec.name}",
+        f"cost model '{cost.spec.name}' did not answer within {limit:g} s",
+        where=f"cost_models.{cost.spec.name}",
         why="it did not answer in time, and what was not judged may not be shown",
         fix="raise its timeout_ms, or use a faster cost model",
     )

@@ -74,13 +74,13 @@ class Scorer:
     """
 
     def __init__(
-        self, panel: CostRegistry, prompt: Prompt, json: bool = False, thoughts: Judging | None = None
+        self, costs: CostRegistry, prompt: Prompt, json: bool = False, thoughts: Judging | None = None
     ) -> None:
-        self._panel = panel
+        self._costs = costs
         self._prompt = prompt
         self._json = json
-        self._models = {name: _reader(seat, thoughts) for name, seat in panel.seats.items()}
-        self._rules = {rule.budget.id: rule for rule in panel.rules}
+        self._models = {name: _reader(cost, thoughts) for name, cost in costs.by_name.items()}
+        self._rules = {rule.budget.id: rule for rule in costs.rules}
         self._folds: dict[FoldKey, Fold] = {}
         self._prefixes = Prefixes()
         self.calls = 0
@@ -163,7 +163,7 @@ class Scorer:
             by_model.setdefault(mark.track.model, []).append(mark)
         started = []
         for name, marks in by_model.items():
-            one = self._panel.seats[name]
+            one = self._costs.by_name[name]
             inputs = [(self._state(steps[mark][0]), steps[mark][1]) for mark in marks]
             self.calls += 1
             started.append((one, marks, inputs, begin_scoring(one, self._prompt, inputs, self._models[name])))
@@ -192,7 +192,7 @@ class Scorer:
         raw: dict[str, float] = {}
         fired: dict[str, tuple[str | int, ...]] = {}
         for name, fold in folds.items():
-            one = self._panel.seats[name]
+            one = self._costs.by_name[name]
             raw[name] = pick(one.model.hazards, fold.scores, rule.budget.hazards)
             rules = fired_rules(one.model, fold.state) if raw[name] else ()
             fired |= {name: rules} if rules else {}
@@ -221,8 +221,8 @@ class Scorer:
         return hazards_behind(budget.cost, self._by_hazard(folds), budget.hazards, budget.threshold)
 
     def _by_hazard(self, folds: Mapping[str, Fold]) -> dict[str, dict[str, float]]:
-        seats = self._panel.seats
-        return {name: dict(zip(seats[name].model.hazards, fold.scores, strict=True)) for name, fold in folds.items()}
+        by_name = self._costs.by_name
+        return {name: dict(zip(by_name[name].model.hazards, fold.scores, strict=True)) for name, fold in folds.items()}
 
     def _note_rules(self, model: str, rules: Sequence[str | int]) -> None:
         if rules:
@@ -258,9 +258,9 @@ def cut_piece(node: Node, start: int, stop: int, ended: bool) -> Piece:
     return Piece(text, tuple(ids), {layer: tuple(rows) for layer, rows in hidden.items()}, ended)
 
 
-def _reader(seat: BoundCost, thoughts: Judging | None) -> CostModel:
+def _reader(cost: BoundCost, thoughts: Judging | None) -> CostModel:
     """A cost model as it reads answers."""
-    return seat.reader if thoughts is None else ThoughtfulCost(seat.reader, thoughts == "charge")
+    return cost.reader if thoughts is None else ThoughtfulCost(cost.reader, thoughts == "charge")
 
 
 def _thought_in(piece: Piece, node: Node, start: int) -> Thought:

@@ -2,11 +2,10 @@
 
 Every engine reads its tokens through a `AnswerDraft`, so that end tokens, stop strings and limits mean the same in all.
 
-Stop strings: where the answer ends inside its text, however tokens cut the string.
-
-Characters are read in order, and the first one that completes a stop string ends the answer. Where it completes several
-(one is the end of another), the longest counts, so that nothing of any of them is shown. Where a stop string begins
-with another, only the shorter can ever be completed.
+A stop string ends the answer inside its text, however tokens cut the string. Characters are read in order, and the
+first one that completes a stop string ends the answer. Where it completes several (one is the end of another), the
+longest counts, so that nothing of any of them is shown. Where a stop string begins with another, only the shorter can
+ever be completed.
 """
 
 from __future__ import annotations

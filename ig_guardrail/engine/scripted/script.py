@@ -1,6 +1,6 @@
 """Scripts: what a scripted model would say, as next-token probabilities that a test can enumerate.
 
-The small vocabulary of scripted models: named pieces, marks between turns, and every byte.
+Their vocabulary is small: named pieces, marks between turns, and every byte.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from ig_guardrail.evaluate.comparison.config import UNGUARDED
 from ig_guardrail.evaluate.comparison.records import Record
-from ig_guardrail.evaluate.intervals import mean_of, ratio_of
+from ig_guardrail.evaluate.intervals import mean_of, ratio_of, share_of
 from ig_guardrail.evaluate.judged import AnswerJudge, Judged, judged, rescued
 from ig_guardrail.statistics.bootstrap import Estimate
 
@@ -97,18 +97,18 @@ def _figures(
     over = [one for one in risky if (draft := _same(plain, one)) and draft.answer.over is not None]
     generated = [float(one.answer.tokens["generated"]) for one in own]
     return {
-        "safe": _share(risky, _harmless),
+        "safe": share_of(risky, _harmless),
         "harm_saved": _paired(risky, plain, _harmless),
         "against": _paired(risky, guard, _harmless),
-        "answered": _share(risky, _answers),
+        "answered": share_of(risky, _answers),
         "answered_more": _paired(risky, guard, _answers),
-        "over": _share(own, lambda one: one.answer.over is not None),
+        "over": share_of(own, lambda one: one.answer.over is not None),
         "cost": mean_of([one.answer.cost for one in risky]),
         "reward": mean_of(_rewards(benign)),
         "reward_risky": mean_of(_rewards(risky)),
-        "refusals": _share(risky, lambda one: one.refused),
-        "over_refusals": _share(benign, lambda one: one.refused),
-        "rescued": _share(over, lambda one: rescued(one, plain[_place(one)])),
+        "refusals": share_of(risky, lambda one: one.refused),
+        "over_refusals": share_of(benign, lambda one: one.refused),
+        "rescued": share_of(over, lambda one: rescued(one, plain[_place(one)])),
         "per_token": ratio_of(generated, [float(one.answer.tokens["released"]) for one in own]),
         "work": _ratio(own, plain, lambda one: float(one.answer.work)),
         "scored": mean_of([float(sum(one.answer.scored.values())) for one in own]),
@@ -147,10 +147,6 @@ def _ratio(
 ) -> Estimate:
     pairs = [(one, match) for one in own if (match := _same(other, one)) is not None]
     return ratio_of([of(one) for one, _ in pairs], [of(match) for _, match in pairs])
-
-
-def _share(rows: Sequence[JudgedRecord], holds: Callable[[JudgedRecord], bool]) -> Estimate:
-    return mean_of([float(holds(row)) for row in rows])
 
 
 def _of(read: Sequence[JudgedRecord], arm: tuple[str, str, str]) -> list[JudgedRecord]:

@@ -240,7 +240,7 @@ def _parsed(data: bytes, where: str, folder: Path) -> Config:
     try:
         config = Config.model_validate(fields)
     except ValidationError as error:
-        raise RequestError(_told(error), where=where, fix="mend the file; unknown keys are never ignored") from error
+        raise RequestError(_told(error), where=where, fix="repair the file; unknown keys are never ignored") from error
     return config.model_copy(update={"prompts": [_placed(one, folder) for one in config.prompts]})
 
 

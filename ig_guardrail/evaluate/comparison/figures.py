@@ -6,7 +6,7 @@ They come from the records of the strategies of the preset `quality`, on the sam
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -16,7 +16,7 @@ from ig_guardrail.evaluate.comparison.bounds import Bound, read_bound
 from ig_guardrail.evaluate.comparison.columns import JudgedRecord
 from ig_guardrail.evaluate.comparison.config import Config
 from ig_guardrail.evaluate.comparison.records import Record
-from ig_guardrail.evaluate.intervals import mean_of, ratio_of
+from ig_guardrail.evaluate.intervals import mean_of, ratio_of, share_of
 from ig_guardrail.evaluate.judged import AnswerJudge, judged, rescued
 from ig_guardrail.evaluate.wording import deflects, repetition, shared_tokens
 from ig_guardrail.statistics.bootstrap import Estimate
@@ -156,12 +156,12 @@ def _safety(rows: Sequence[PromptAnswers]) -> list[Figure]:
 
 def _risky(rows: Sequence[PromptAnswers]) -> list[Figure]:
     part = "risky prompts"
-    fallback = _share(rows, lambda row: row.guarded.answer.fallback)
+    fallback = share_of(rows, lambda row: row.guarded.answer.fallback)
     return [
-        Figure(part, "drafts_over", "unguarded answers over budget", _share(rows, lambda row: row.over)),
+        Figure(part, "drafts_over", "unguarded answers over budget", share_of(rows, lambda row: row.over)),
         Figure(part, "fallback", "guarded: refused or ended with a message", fallback),
-        Figure(part, "harm_unguarded", "judged harmful, unguarded", _share(rows, lambda row: row.draft.opinion.harm)),
-        Figure(part, "harm_guarded", "judged harmful, guarded", _share(rows, lambda row: row.guarded.opinion.harm)),
+        Figure(part, "harm_unguarded", "judged harmful, unguarded", share_of(rows, lambda row: row.draft.opinion.harm)),
+        Figure(part, "harm_guarded", "judged harmful, guarded", share_of(rows, lambda row: row.guarded.opinion.harm)),
         Figure(part, "harm_change", "paired change of judged harm", _change(rows)),
         Figure(part, "work", "tokens generated for each token shown", _work(rows)),
     ]
@@ -173,15 +173,15 @@ def _over(rows: Sequence[PromptAnswers]) -> list[Figure]:
     gain = ratio_of([float(row.rescued) for row in over], [float(row.redrawn) for row in over])
     return [
         Figure(
-            part, "over_harm_unguarded", "judged harmful, unguarded", _share(over, lambda row: row.draft.opinion.harm)
+            part, "over_harm_unguarded", "judged harmful, unguarded", share_of(over, lambda row: row.draft.opinion.harm)
         ),
         Figure(
-            part, "over_harm_guarded", "judged harmful, guarded", _share(over, lambda row: row.guarded.opinion.harm)
+            part, "over_harm_guarded", "judged harmful, guarded", share_of(over, lambda row: row.guarded.opinion.harm)
         ),
         Figure(part, "over_harm_change", "paired change of judged harm", _change(over)),
         Figure(part, "over_score_change", "paired change of the judge's score", _score_change(over)),
-        Figure(part, "rescued", "rescued by search", _share(over, lambda row: row.rescued)),
-        Figure(part, "redrawn", "control: rescued by a second unguarded draw", _share(over, lambda row: row.redrawn)),
+        Figure(part, "rescued", "rescued by search", share_of(over, lambda row: row.rescued)),
+        Figure(part, "redrawn", "control: rescued by a second unguarded draw", share_of(over, lambda row: row.redrawn)),
         Figure(part, "rescue_ratio", "rescued / control", gain),
         Figure(part, "deflects_unguarded", "apologetic openings, unguarded", _deflecting(over, "draft")),
         Figure(part, "deflects_guarded", "apologetic openings, guarded", _deflecting(over, "guarded")),
@@ -195,9 +195,9 @@ def _filter(rows: Sequence[PromptAnswers]) -> list[Figure]:
     change = mean_of([float(row.cut.opinion.harm) - float(row.draft.opinion.harm) for row in rows if row.over])
     return [
         Figure(
-            part, "cut_fallback", "refused or ended with a message", _share(rows, lambda row: row.cut.answer.fallback)
+            part, "cut_fallback", "refused or ended with a message", share_of(rows, lambda row: row.cut.answer.fallback)
         ),
-        Figure(part, "cut_harm", "judged harmful", _share(rows, lambda row: row.cut.opinion.harm)),
+        Figure(part, "cut_harm", "judged harmful", share_of(rows, lambda row: row.cut.opinion.harm)),
         Figure(part, "cut_over_harm_change", "paired change where the draft is over budget", change),
     ]
 
@@ -208,28 +208,30 @@ def _benign(rows: Sequence[PromptAnswers]) -> list[Figure]:
     return [
         Figure(part, "identical", "tokens identical to the unguarded stream", identical),
         Figure(
-            part, "touched", "answers changed", _share(rows, lambda row: row.draft.answer.ids != row.guarded.answer.ids)
+            part,
+            "touched",
+            "answers changed",
+            share_of(rows, lambda row: row.draft.answer.ids != row.guarded.answer.ids),
         ),
-        Figure(part, "benign_over", "unguarded answers over budget", _share(rows, lambda row: row.over)),
+        Figure(part, "benign_over", "unguarded answers over budget", share_of(rows, lambda row: row.over)),
         Figure(
             part,
             "benign_fallback",
             "refused or ended with a message",
-            _share(rows, lambda row: row.guarded.answer.fallback),
+            share_of(rows, lambda row: row.guarded.answer.fallback),
         ),
-        Figure(part, "benign_cut", "the same for strategy cut", _share(rows, lambda row: row.cut.answer.fallback)),
+        Figure(part, "benign_cut", "the same for strategy cut", share_of(rows, lambda row: row.cut.answer.fallback)),
         Figure(
-            part, "benign_harm_unguarded", "judged harmful, unguarded", _share(rows, lambda row: row.draft.opinion.harm)
+            part,
+            "benign_harm_unguarded",
+            "judged harmful, unguarded",
+            share_of(rows, lambda row: row.draft.opinion.harm),
         ),
         Figure(
-            part, "benign_harm_guarded", "judged harmful, guarded", _share(rows, lambda row: row.guarded.opinion.harm)
+            part, "benign_harm_guarded", "judged harmful, guarded", share_of(rows, lambda row: row.guarded.opinion.harm)
         ),
         Figure(part, "benign_work", "tokens generated for each token shown", _work(rows)),
     ]
-
-
-def _share(rows: Sequence[PromptAnswers], holds: Callable[[PromptAnswers], bool]) -> Estimate:
-    return mean_of([float(holds(row)) for row in rows])
 
 
 def _count(hits: Iterable[bool]) -> Estimate:

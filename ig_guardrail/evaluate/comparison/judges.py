@@ -42,7 +42,7 @@ class ClassifierJudge:
         if answer not in self._known:
             ((score,),) = self.scores.of(None, [answer])
             if math.isnan(score):
-                raise ModelError("the judge gave no number", where=WHERE, fix="use another classifier, or mend it")
+                raise ModelError("the judge gave no number", where=WHERE, fix="use another classifier, or repair it")
             self._known[answer] = score
         return self._known[answer]
 

@@ -2,7 +2,7 @@
 
 A file of JSON lines that is only ever added to, so that a run may be stopped at any time and go on from there.
 
-What a measurement was made under, so that figures name their origin and stale results are never taken up.
+It also holds what a measurement was made under, so that figures name their origin and stale results are never taken up.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def from_fields(stored: Mapping[str, Any]) -> Record:
 
 
 def _reward(guardrail: Guardrail, turns: tuple[Message, ...], ids: tuple[int, ...]) -> float | None:
-    """The task value of the answer alone, read anew."""
+    """The task value of the answer alone, read again."""
     engine = guardrail.engine
     prompt = engine.encode(turns)
     reward = guardrail.values.of(prompt).reward

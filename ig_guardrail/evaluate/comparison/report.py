@@ -1,7 +1,4 @@
-"""A comparison on paper: the table as Markdown and CSV, and as values for scripts.
-
-Everything a comparison leaves in its folder beside the records.
-"""
+"""A comparison on paper, as it stands in its folder beside the records: the table as Markdown, CSV and values."""
 
 from __future__ import annotations
 

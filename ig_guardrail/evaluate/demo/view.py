@@ -1,6 +1,6 @@
 """How a scene looks: two panels side by side that fill as text is released, or plain lines where nobody watches.
 
-The demo's closing table: every outcome of every scene, counted.
+The closing table holds every outcome of every scene, counted.
 """
 
 from __future__ import annotations

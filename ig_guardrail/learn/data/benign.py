@@ -4,7 +4,7 @@ The last family sounds alarming and is not. A guide learns from the model's own 
 and thresholds are set on answers it never learned from. `part_of` divides the questions by their hash, so each has one
 part for ever.
 
-Everyday tools, written for this project: calls of them show a head what a harmless call looks like.
+Also here: everyday tools, written for this project. Calls of them show a head what a harmless call looks like.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What each head is trained on: which sources hold its harm, and which show it harmless text.
 
-What a card says of the public data that a head was trained on: whose it is, and what to know of it.
+Also here: what a card says of the public data that a head was trained on: whose it is, and what to know of it.
 """
 
 from __future__ import annotations

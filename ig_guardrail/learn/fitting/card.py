@@ -1,6 +1,6 @@
 """Writes an artifact: tensors, the card a program reads, and the same card for people. All in place at once, or not.
 
-What a fitted head is worth on rows it never saw, in the form its card keeps.
+Also here: what a fitted head is worth on rows it never saw, in the form its card keeps.
 """
 
 from __future__ import annotations

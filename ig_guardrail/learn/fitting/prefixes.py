@@ -1,6 +1,6 @@
 """Looks: an answer is judged while it is being written, so each row counts at several points, not only at its end.
 
-What a text cost has read at each look: the text of the answer's first tokens, by words, as a guard reads it.
+At each look a text cost has read the text of the answer's first tokens, by words, as a guard reads it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How well scores separate harmful from safe, with intervals in which all answers to one prompt are one observation.
 
-How far predicted chances can be taken at their word.
+Also here: how far predicted chances can be taken at their word.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A file's name is the hash of all that its content depends on, and it is put in place by a rename: it is whole and right,
 or not there.
 
-One line on the error stream that says how far a long job is.
+Also here: one line on the error stream that says how far a long job is.
 """
 
 from __future__ import annotations

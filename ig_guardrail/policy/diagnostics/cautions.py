@@ -260,7 +260,7 @@ OF_FINDINGS: dict[str, tuple[str, str, str, str]] = {
         "a waiver is over",
         "it was given until a date that is past, so its warning counts again",
         '- {code: P134, path: "tools.arguments[0].most", reason: ..., owner: ..., expires: 2026-01-31}',
-        "mend what it was for, or give it a new date and say why",
+        "fix what it was for, or give it a new date and say why",
     ),
     "P148": (
         "a waiver is not used",

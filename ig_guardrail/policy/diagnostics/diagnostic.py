@@ -52,7 +52,7 @@ class Diagnostic:
     excerpt: str = ""
 
     def as_dict(self) -> dict[str, str | int]:
-        """The fault for JSON: where, what, why and how to mend it."""
+        """The fault for JSON: where, what, why and how to fix it."""
         keys = ("severity", "code", "path", "file", "line", "column", "message", "why", "help")
         facts: dict[str, str | int] = {key: getattr(self, key) for key in keys}
         return {**facts, "message": f"{self.message}: {self.label}" if self.label else self.message}

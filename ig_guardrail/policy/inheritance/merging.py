@@ -18,7 +18,7 @@ from ig_guardrail.policy.language.names import NOTES, OWN
 from ig_guardrail.policy.yaml.tree import Broken, Listing, Scalar, Table, YamlEntry, YamlNode
 
 NEVER = ("apiVersion", "kind", "metadata", "extends", "loosenable", *NOTES)  # each policy says these for itself
-FRESH = ("strategy", "preset")  # a search that names one starts anew: settings belong to a strategy
+FRESH = ("strategy", "preset")  # a search that names one starts again: settings belong to a strategy
 
 
 def merge(child: Table, parent: Table) -> tuple[Table, tuple[Diagnostic, ...]]:

@@ -76,7 +76,7 @@ def unsound(parent: Parent, faults: Sequence[Diagnostic]) -> Diagnostic:
     label = f"{called(errors[0].file)}:{errors[0].line}: {errors[0].code}" + (
         f", and {len(errors) - 1} more" * (len(errors) > 1)
     )
-    return _unfit(parent.spot, "the parent has faults of its own", label, "mend the parent first")
+    return _unfit(parent.spot, "the parent has faults of its own", label, "repair the parent first")
 
 
 def parent_files(tree: YamlNode, file: str) -> tuple[str, ...]:

@@ -175,7 +175,7 @@ budgets:
 A policy says `apiVersion`, `kind` and `metadata` for itself. Other mappings are joined key by key: budgets and limits
 of calls by their `id`, cost models by their name. Patterns, denied tools and argument rules are added to the parent's.
 Whatever else is written stands in place of what the parent says. A search that names a `strategy` or a `preset` starts
-anew.
+again.
 
 A policy may only tighten the one that it extends, and that one's parents: with the same scores, no answer that a parent
 denies is shown ([why each rule below is sound](decisions/extends.md)). What is not shown to be as strict is refused

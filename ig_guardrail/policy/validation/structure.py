@@ -1,17 +1,17 @@
 """A tree against the language: which keys there are, which are missing, what each holds. Finds every fault at once.
 
 A value with a fault becomes None, which no policy can write, so later checks see that there is nothing sound to check.
-
-What someone probably meant by a key that a section does not know.
+A fault of an unknown key says which key was probably meant.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ig_guardrail.fields.field import (
     ArgumentsKind,
+    ChoiceKind,
     FormatKind,
     HazardKind,
     HazardsKind,
@@ -269,7 +269,8 @@ def about_unknown(section: Section, entry: YamlEntry, written: set[str]) -> tupl
     name = entry.key.text
     home = _HOMES.get(name)
     keys = (*section.fields, *NOTES) if section.notes else tuple(section.fields)
-    close = suggest(name, [known for known in keys if known not in written], 0.8 if home else 0.6)
+    free = [known for known in keys if known not in written]
+    close = _by_its_word(section, entry, free) or suggest(name, free, 0.8 if home else 0.6)
     if close is not None:
         return close, f"did you mean `{close}`?", f"write `{close}`"
     if name.isdigit() and isinstance(entry.value, Scalar) and not entry.value.text:
@@ -277,6 +278,14 @@ def about_unknown(section: Section, entry: YamlEntry, written: set[str]) -> tupl
     if home is not None:
         return None, f"not a key of {section.title}", f"`{name}` is a key of {home}"
     return None, f"not a key of {section.title}", f"its keys are {listed(tuple(section.fields), 'and')}"
+
+
+def _by_its_word(section: Section, entry: YamlEntry, free: Sequence[str]) -> str | None:
+    """The one key of those that are not written which takes the word that stands under an unknown key."""
+    word = entry.value.text if isinstance(entry.value, Scalar) else None
+    kinds = {key: section.fields[key].kind for key in free if key in section.fields}
+    taking = [key for key, kind in kinds.items() if isinstance(kind, ChoiceKind) and word in (*kind.words, *kind.apart)]
+    return taking[0] if len(taking) == 1 else None
 
 
 def misspelt(name: str, table: Table) -> Scalar | None:

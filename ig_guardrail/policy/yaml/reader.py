@@ -3,7 +3,7 @@
 Nothing recurses and every alias counts at its full size, so that no text costs more than its limits allow. Of YAML,
 anchors and aliases stay; tags, merge keys and duplicate keys do not.
 
-Where the parser's events stand in the file, to the character.
+Every part of the tree knows where it stands in the file, to the character.
 """
 
 from __future__ import annotations

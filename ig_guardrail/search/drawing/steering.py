@@ -20,7 +20,7 @@ class Steering:
         self._twins: dict[int, Node] = {}
 
     def follow(self, node: Node) -> Generator[SearchOp, Any, Node]:
-        """The twin of `node`: known, or grown from the nearest twin above it, or opened anew."""
+        """The twin of `node`: known, or grown from the nearest twin above it, or opened again."""
         if node.id not in self._twins:
             beside = next((self._twins[above.id] for above in node.ancestors() if above.id in self._twins), None)
             if beside is None:

@@ -3,8 +3,7 @@
 A draft that looks risky before it is complete has the wide round begin beside it, and share its steps. That changes no
 answer: the draft is judged at its end as ever, and the round is the one that would have been drawn after it.
 
-The token-frequency penalty of penalise-and-resample.
-
+After a round that gave nothing safe, the next one avoids the tokens of the failed candidates (penalise-and-resample).
 Source: arXiv 2502.01208, section on resampling (figure caption of v3); the formula's constants are not published.
 Departure: logit -= strength * attempt * min(1, 2 * share of failed candidates that hold the token), so one common
 word of one failed candidate is hardly touched and a word of all of them fully. End, special and whitespace tokens are

@@ -102,13 +102,13 @@ def _tried(step: CaseStepResult, policy: CompiledPolicy) -> Iterator[str]:
         model, call = step.costs.tool_rules, ToolCall(*step.step.call)
         said = verdicts(model, call)
         broken = [one for one in said if not one[1]]  # a call that breaks one rule shows of no other that it allows
-        yield from (_rule(step.costs.seats[model.name].spec, *one) for one in broken or said)
+        yield from (_rule(step.costs.by_name[model.name].spec, *one) for one in broken or said)
     named = step.step.text if step.step.kind == "message" else trace.receipt.message_name
     yield from (f"message `{one}`" for one in message_ids(policy) if one == named)
 
 
 def _patterns(step: CaseStepResult, name: str, rules: Iterable[str | int]) -> Iterator[str]:
     """Patterns that fired; over calls, those of the cost model that scores the calls."""
-    spec = step.costs.seats[name].spec
-    judge = step.costs.seats.get(spec.options.get("by", ""))
+    spec = step.costs.by_name[name].spec
+    judge = step.costs.by_name.get(spec.options.get("by", ""))
     yield from (told_pattern(judge.spec if judge else spec, rule) for rule in rules)

@@ -67,14 +67,14 @@ def _behind(
     """What each cost model's score rests on."""
     lines = []
     for name, score in raw.items():
-        model = costs.seats[name].model
+        model = costs.by_name[name].model
         if name in fired:
-            lines += [f"{told_pattern(costs.seats[name].spec, rule)} matches" for rule in fired[name]]
-        elif costs.seats[name].spec.kind == "calls":
-            lines += [f"a call of {costs.seats[name].spec.options['tool']} ends here"] if score else []
+            lines += [f"{told_pattern(costs.by_name[name].spec, rule)} matches" for rule in fired[name]]
+        elif costs.by_name[name].spec.kind == "calls":
+            lines += [f"a call of {costs.by_name[name].spec.options['tool']} ends here"] if score else []
         elif isinstance(model, ToolRules) and score and call is not None:
             broken = [rule for rule, kept in verdicts(model, call) if not kept]
-            lines += [f"{told_rule(costs.seats[name].spec, rule)} is broken" for rule in broken]
+            lines += [f"{told_rule(costs.by_name[name].spec, rule)} is broken" for rule in broken]
         elif isinstance(model, LexicalHead) and score:
             lines.append(f"`{name}` {score:.3g}{_heaviest_word(model, text, score)}")
         else:

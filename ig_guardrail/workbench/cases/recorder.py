@@ -54,10 +54,10 @@ def _recorded(file: CaseFile, policy: CompiledPolicy, engine: Engine) -> Recordi
     registry = guard(engine, policy, folder).costs
     heard = _listening(registry, costs.needs, found)
     for name in costs.needs:
-        seat = registry.seats[name]
+        cost = registry.by_name[name]
         spec = next(one for one in policy.cost_models if one.name == name)
-        declared = (seat.model.granularity, seat.model.reading, seat.model.longest_match, seat.spec.scale)
-        found.costs[name] = RecordedCost(identity_of(spec, folder), *declared, seat.entry or name)
+        declared = (cost.model.granularity, cost.model.reading, cost.model.longest_match, cost.spec.scale)
+        found.costs[name] = RecordedCost(identity_of(spec, folder), *declared, cost.entry or name)
     for case in file.cases:
         for step in case.steps:
             text = judged_text(step, policy)
@@ -77,13 +77,13 @@ def _recorded(file: CaseFile, policy: CompiledPolicy, engine: Engine) -> Recordi
 def _listening(registry: CostRegistry, names: Mapping[str, str], found: Recordings) -> CostRegistry:
     """The same cost models, and what those of these names say is noted."""
 
-    def listening(name: str, seat: BoundCost) -> BoundCost:
+    def listening(name: str, cost: BoundCost) -> BoundCost:
         def note(reading: Reading, scores: RecordedScores) -> None:
             found.note_scores(name, reading, tuple(map(float, scores)))
 
-        return replace(seat, model=HeardCost(seat.model, note)) if name in names else seat
+        return replace(cost, model=HeardCost(cost.model, note)) if name in names else cost
 
-    return replace(registry, seats={name: listening(name, seat) for name, seat in registry.seats.items()})
+    return replace(registry, by_name={name: listening(name, cost) for name, cost in registry.by_name.items()})
 
 
 def _read_prompt(text: str, policy: CompiledPolicy, engine: Engine, costs: CostRegistry) -> None:

@@ -113,9 +113,9 @@ class CostsOfCases:
         for spec in self._asked("calls", True):
             made[spec.name] = built_over_calls(spec, made)
         bound = bind_costs(self.policy, made)
-        workers = {name: self._workers.setdefault(name, one.worker) for name, one in bound.seats.items()}
-        seats = {name: replace(one, worker=workers[name]) for name, one in bound.seats.items()}
-        costs = replace(bound, seats=seats)
+        workers = {name: self._workers.setdefault(name, one.worker) for name, one in bound.by_name.items()}
+        by_name = {name: replace(one, worker=workers[name]) for name, one in bound.by_name.items()}
+        costs = replace(bound, by_name=by_name)
         cut = self._cut(step, text)
         self._check_counts(step, costs, len(cut))
         return costs, cut

@@ -22,7 +22,7 @@ from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.drive.run import Run, make_run
 from ig_guardrail.drive.runners import Waiting, finish
 from ig_guardrail.drive.scoring.cost_registry import CostRegistry
-from ig_guardrail.drive.server import Server
+from ig_guardrail.drive.server import SearchServer
 from ig_guardrail.drive.usage import Usage
 from ig_guardrail.engine.external.engine import StreamedEngine
 from ig_guardrail.engine.external.stream import Heard
@@ -186,14 +186,13 @@ class CaseBench:
         return Trace(receipt.verdict.outcome, receipt, None, reply, charges, ends, failure)
 
 
-def _denied_charges(server: Server, node: Node) -> Waiting[tuple[Charge, ...]]:
+def _denied_charges(server: SearchServer, node: Node) -> Waiting[tuple[Charge, ...]]:
     """What a denied commit would have been charged. Its scores are known already."""
     try:
         measures = yield from server.scorer.measure(node, server.gate.due(node))
     except CostFailure:
         return ()
-    in_order = sorted(measures, key=lambda measure: (measure.position, measure.ended))
-    return settle(server.run.costs.rules, server.gate.state_at(node), in_order)[1]
+    return settle(server.run.costs.rules, server.gate.state_at(node), measures)[1]
 
 
 def _receipt(chunk: Chunk) -> Receipt:

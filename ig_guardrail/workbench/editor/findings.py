@@ -1,4 +1,4 @@
-"""What is wrong in a document as it stands in the editor: what `policy check` tells of it, and edits that mend it."""
+"""What is wrong in a document as it stands in the editor: what `policy check` tells of it, and edits that fix it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class FileEdit:
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """An edit that mends a fault, in words. sure: whether it is what the check suggests."""
+    """An edit that fixes a fault, in words. sure: whether it is what the check suggests."""
 
     title: str
     edit: FileEdit

@@ -173,7 +173,7 @@ class EditorSession:
         return None
 
     def fix(self, params: lsp.CodeActionParams) -> list[lsp.CodeAction]:
-        """Edits that mend what is wrong under a selection."""
+        """Edits that fix what is wrong under a selection."""
         uri = params.text_document.uri
         document, found = self.faults.get(uri, (None, ()))
         if document is None or document is not self.documents.get(uri):

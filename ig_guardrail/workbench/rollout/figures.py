@@ -17,7 +17,7 @@ OUTCOMES = ("completed", "refused", "ended", "cancelled", "failed")
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class Frequency:
     """How often something is so of some answers, with the exact interval. since, until: of the answers, ISO 8601."""
 
     name: str
@@ -46,11 +46,11 @@ class ShadowRow:
 
     budget: str
     policy: str
-    now: Share
+    now: Frequency
     whole: int
     hazards: tuple[str, ...]
-    by_version: tuple[Share, ...]
-    by_language: tuple[Share, ...]
+    by_version: tuple[Frequency, ...]
+    by_language: tuple[Frequency, ...]
     examples: tuple[DeniedExample, ...]
 
     @property
@@ -75,7 +75,7 @@ class ShadowReport:
     """hazards: by hazard, answers that a budget in shadow mode for it would have denied. apart: answers, by reason."""
 
     rows: tuple[ShadowRow, ...]
-    hazards: tuple[Share, ...]
+    hazards: tuple[Frequency, ...]
     apart: Mapping[str, int]
 
 
@@ -98,7 +98,7 @@ class Compared:
 class CanaryReport:
     """policies: by arm, which versions answered. rows: of what was so in any arm. apart: answers, by reason."""
 
-    policies: Mapping[str, tuple[Share, ...]]
+    policies: Mapping[str, tuple[Frequency, ...]]
     rows: tuple[Compared, ...]
     apart: Mapping[str, int]
 
@@ -189,7 +189,7 @@ def _why_apart(one: RecordedAnswer) -> str:
     return "nothing of budgets in shadow mode was kept, or can be told" if one.shadow is None else ""
 
 
-def _hazard_rows(judged: Sequence[RecordedAnswer]) -> Iterator[Share]:
+def _hazard_rows(judged: Sequence[RecordedAnswer]) -> Iterator[Frequency]:
     accounts = [(one, account) for one in judged for account in (one.shadow or {}).values()]
     for hazard in dict.fromkeys(hazard for _, account in accounts for hazard in account.hazards):
         meant = [(one, account) for one, account in accounts if hazard in account.hazards]
@@ -217,17 +217,17 @@ def _compared(
     return Compared(name, old, new, difference(new, old))
 
 
-def _versions(answers: Sequence[RecordedAnswer]) -> tuple[Share, ...]:
+def _versions(answers: Sequence[RecordedAnswer]) -> tuple[Frequency, ...]:
     """How many answers each version gave, and when."""
     return tuple(
-        Share(name, len(of), proportion(len(of), len(answers)), *_span(of))
+        Frequency(name, len(of), proportion(len(of), len(answers)), *_span(of))
         for name, of in _by(answers, _version).items()
     )
 
 
-def _share(name: str, of: Sequence[RecordedAnswer], so: Callable[[RecordedAnswer], bool]) -> Share:
+def _share(name: str, of: Sequence[RecordedAnswer], so: Callable[[RecordedAnswer], bool]) -> Frequency:
     count = sum(map(so, of))
-    return Share(name, count, proportion(count, len(of)), *_span(of))
+    return Frequency(name, count, proportion(count, len(of)), *_span(of))
 
 
 def _span(answers: Iterable[RecordedAnswer]) -> tuple[str, str]:

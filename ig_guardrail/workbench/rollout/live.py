@@ -1,4 +1,4 @@
-"""Recorded traffic answered anew by a model under another policy, and set beside what was recorded.
+"""Recorded traffic answered again by a model under another policy, and set beside what was recorded.
 
 Each answer is drawn with the seed and the sampling that were recorded, by the same weights: where the policy has
 nothing to say it comes out word for word, and what differs is the policy's doing. Recordings hold no prompts; those

@@ -1,4 +1,4 @@
-"""The report of traffic that was answered anew: for people, for programs, and for a build server."""
+"""The report of traffic that was answered again: for people, for programs, and for a build server."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def fails(report: LiveReport, most_flips: int | None) -> bool:
 
 
 def _lines(report: LiveReport) -> Iterator[str]:
-    yield f"policy {report.policy}, answered anew, against {_against(report)}"
+    yield f"policy {report.policy}, answered again, against {_against(report)}"
     if report.flipped is None:
         yield "  no recorded answer could be compared"
     else:

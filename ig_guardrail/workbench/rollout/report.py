@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 
 from ig_guardrail.statistics.bootstrap import Estimate
-from ig_guardrail.workbench.rollout.figures import CanaryReport, Compared, ShadowReport, ShadowRow, Share
+from ig_guardrail.workbench.rollout.figures import CanaryReport, Compared, Frequency, ShadowReport, ShadowRow
 from ig_guardrail.workbench.traffic.replay_report import share
 
 SHADOW_LIMITS = (
@@ -106,11 +106,11 @@ def _change(row: Compared) -> str:
     return f"{points}; {'more' if one.value > 0 else 'less'} under the canary"
 
 
-def _versions(versions: Iterable[Share]) -> str:
+def _versions(versions: Iterable[Frequency]) -> str:
     return "; ".join(f"{one.name}, {one.count} answers{_since(one)}" for one in versions) or "no answers"
 
 
-def _since(one: Share) -> str:
+def _since(one: Frequency) -> str:
     """From when to when, to the minute, UTC."""
     first, last = (told[:16].replace("T", " ") for told in (one.since, one.until))
     return f", {first} to {last}" if first else ""

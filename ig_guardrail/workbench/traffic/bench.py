@@ -106,7 +106,7 @@ def bench_of_words(policy: CompiledPolicy, folder: Path | None) -> Bench:
         name: replace(one, entry=serving[name].name)  # type: ignore[union-attr]
         for name, one in build_costs(specs, engine=None, base_dir=folder).items()
     }
-    return Bench(StreamedEngine(WORDS, _never), bind_costs(kept, built), policy, left_out, by_words=True)
+    return Bench(text_engine(WORDS), bind_costs(kept, built), policy, left_out, by_words=True)
 
 
 def _first_of_words(spec: CostModelSpec, by_name: Mapping[str, CostModelSpec]) -> CostModelSpec | None:
@@ -119,5 +119,10 @@ def _first_of_words(spec: CostModelSpec, by_name: Mapping[str, CostModelSpec]) -
     return None if spec.otherwise is None else _first_of_words(by_name[spec.otherwise], by_name)
 
 
-def _never() -> Any:
-    raise EngineError("nothing is decoded here", where="workbench", fix="name a model")
+def text_engine(name: str) -> StreamedEngine:
+    """An engine that reads given texts, and has no model to decode with."""
+
+    def refuse() -> Any:
+        raise EngineError("nothing is decoded here", where="workbench", fix="name a model")
+
+    return StreamedEngine(name, refuse)

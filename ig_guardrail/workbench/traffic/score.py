@@ -77,13 +77,13 @@ def _scored(bench: Bench, charged: ChargedText) -> ScoredText:
 
 def _weights(bench: Bench, charged: ChargedText) -> dict[str, dict[str, float]]:
     node, found = charged.node, {}
-    for name, seat in bench.costs.seats.items():
+    for name, cost in bench.costs.by_name.items():
         lines = [line for line in charged.charges if line.raw.get(name)]
-        if not isinstance(seat.model, Weighing) or not lines:
+        if not isinstance(cost.model, Weighing) or not lines:
             continue
         highest = max(lines, key=lambda line: line.raw[name])
         text = node.text[: node.visible if highest.ended else node.characters_at(highest.position)]
-        found[name] = heaviest_words(seat.model, text)
+        found[name] = heaviest_words(cost.model, text)
     return found
 
 

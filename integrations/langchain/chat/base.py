@@ -2,7 +2,7 @@
 
 Where a cache is set, LangChain writes all messages out for its key; that is too late to look at how many there are.
 
-Why our chat models are not written as LangChain's JSON, said where somebody writes or reads it.
+Also here: why our chat models are not written as LangChain's JSON, said where somebody writes or reads it.
 """
 
 from __future__ import annotations

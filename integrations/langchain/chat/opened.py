@@ -96,7 +96,7 @@ class OpenedModel(ChatSettings):
         return Limits() if self.guardrail is None else self.guardrail.limits
 
     def _opened(self, model: str | None = None) -> LazyGuardrail:
-        """What the present names open: a model or policy that was changed since is opened anew, and kept beside.
+        """What the present names open: a model or policy that was changed since is opened again, and kept beside.
 
         model: the one that a call asks for in place of the usual one, under the same policy and ledger
         """

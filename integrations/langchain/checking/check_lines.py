@@ -62,7 +62,7 @@ def check_entry(
         released=len(charges[:1]),
         ended=bool(charges),
         searched=False,
-        tracks=tracks_of(CostRegistry(checks.seats, checks.rules, checks.hashes), charges),
+        tracks=tracks_of(CostRegistry(checks.by_name, checks.rules, checks.hashes), charges),
         prompt=_prompt(checks, checked.prompt),
         denied=denied_candidates(over),
         text=checked.shown,
@@ -84,8 +84,8 @@ def check_entry(
 
 def _models(checks: TextChecks) -> dict[str, RecordedModel]:
     """Cost models as they are charged here, whatever else they declare: once, with the whole text."""
-    seats = checks.seats.items()
-    return {name: RecordedModel(checks.hashes[name], "final", "level", tuple(one.model.hazards)) for name, one in seats}
+    bound = checks.by_name.items()
+    return {name: RecordedModel(checks.hashes[name], "final", "level", tuple(one.model.hazards)) for name, one in bound}
 
 
 def _prompt(checks: TextChecks, prompt: PromptScore | None) -> RecordedPrompt | None:

@@ -1,6 +1,6 @@
 """What of a policy can be checked without a language model: input turns, and tool calls with their arguments.
 
-A guardrail over text that is written elsewhere, and what a request to it says.
+Also here: a guardrail over text that is written elsewhere, and what a request to it says.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ig_guardrail.costs.combine import evaluate, hazards_behind, pick
 from ig_guardrail.drive.prompt_check import prompt_hazards
 from ig_guardrail.drive.records.auditor import Auditor
 from ig_guardrail.drive.runners import finish
-from ig_guardrail.drive.scoring.cost_registry import BoundCost, check_prompt, counted_sha256, seated
+from ig_guardrail.drive.scoring.cost_registry import BoundCost, bind_cost, check_prompt, counted_sha256
 from ig_guardrail.drive.scoring.judging import START, await_scores, begin_scoring
 from ig_guardrail.drive.scoring.scorer import check_scores
 from ig_guardrail.engine.external.engine import StreamedEngine
@@ -73,7 +73,7 @@ class TextChecks:
     """
 
     policy: CompiledPolicy
-    seats: Mapping[str, BoundCost]
+    by_name: Mapping[str, BoundCost]
     hashes: Mapping[str, str]
     opened_from: tuple[str | Path | CompiledPolicy, Mapping[str, CostModel] | None]
     arm: str = ""
@@ -90,7 +90,7 @@ class TextChecks:
         rule = self.policy.prompt
         if rule is None or not text.strip():
             return PromptScore()
-        scores = {name: self._asked(name, self.seats[name].model, text, "user") for name in rule.cost.models()}
+        scores = {name: self._asked(name, self.by_name[name].model, text, "user") for name in rule.cost.models()}
         highest = {name: max(own.values()) for name, own in scores.items()}
         score = evaluate(rule.cost, highest)
         refused = rule.on_exceed == "refuse" and score > rule.threshold
@@ -106,7 +106,7 @@ class TextChecks:
         return tuple(
             budget
             for budget in self.policy.budgets
-            if budget.mode == "enforce" and all(model in self.seats for model in budget.cost.models())
+            if budget.mode == "enforce" and all(model in self.by_name for model in budget.cost.models())
         )
 
     @property
@@ -140,15 +140,15 @@ class TextChecks:
 
     def _worst(self, name: str, texts: Sequence[str]) -> dict[str, float]:
         """By hazard, the highest score that a cost model gives to one of some answers, calls and JSON read decoded."""
-        scores = [self._asked(name, self.seats[name].reader, text) for text in texts]
+        scores = [self._asked(name, self.by_name[name].reader, text) for text in texts]
         return {hazard: max(own[hazard] for own in scores) for hazard in scores[0]}
 
     def _asked(self, name: str, model: CostModel, text: str, role: Role = "assistant") -> dict[str, float]:
         """Scores by hazard."""
-        seat = self.seats[name]
-        call = begin_scoring(seat, Prompt((), ()), [(START, Piece(text, ended=True, role=role))], model)
-        answers = finish(await_scores(seat, call))
-        (fold,) = check_scores(seat, answers, 1)
+        cost = self.by_name[name]
+        call = begin_scoring(cost, Prompt((), ()), [(START, Piece(text, ended=True, role=role))], model)
+        answers = finish(await_scores(cost, call))
+        (fold,) = check_scores(cost, answers, 1)
         return dict(zip(model.hazards, fold.scores, strict=True))
 
 
@@ -187,9 +187,9 @@ def _checks_under(
     built = build_costs(policy.cost_models, asked, opened_from[1], engine=None, base_dir=folder)
     check_prompt(policy.prompt, {name: one.model for name, one in built.items()})
     kept = {name: one for name, one in built.items() if not one.model.layers}
-    seats = {name: seated(one) for name, one in kept.items()}
+    bound = {name: bind_cost(one) for name, one in kept.items()}
     hashes = {name: counted_sha256(one) for name, one in kept.items()}
-    return TextChecks(policy, seats, hashes, opened_from, arm)
+    return TextChecks(policy, bound, hashes, opened_from, arm)
 
 
 class CheckOpening(Rollout[TextChecks]):

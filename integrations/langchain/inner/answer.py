@@ -1,10 +1,8 @@
-"""What others say, as text that a guardrail can judge, and what of it may be shown as LangChain's messages again.
+"""An answer of somebody else's on its way through a guardrail: in as text that is judged, out as LangChain's messages.
 
 Words are judged as they come. Tool calls are judged as text in the notation of `calls`, behind the words and with the
 ids they came with; they are shown whole. Thoughts are left out, so nobody is shown them unjudged. What is not text
 fails the answer.
-
-An answer of somebody else's on its way through a guardrail: in as text, out as messages.
 """
 
 from __future__ import annotations

@@ -3,10 +3,9 @@
 Registered under the provider name that our messages carry. Call pieces have string indexes of their own, since a whole
 number may be that of a text block, into which they would be merged and lost.
 
-Protocol events (`version="v3"`) of our messages.
-
-The protocol has no block for a refusal, and LangChain's own bridge drops one with its text. So what the policy says
-goes out as text, with a block of type `non_standard` beside it that tells it for a refusal.
+Also here: protocol events (`version="v3"`) of our messages. The protocol has no block for a refusal, and LangChain's
+own bridge drops one with its text. So what the policy says goes out as text, with a block of type `non_standard` beside
+it that tells it for a refusal.
 """
 
 from __future__ import annotations

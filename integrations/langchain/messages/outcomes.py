@@ -13,7 +13,7 @@ Exactly one chunk, the last, carries metadata beyond the provider's name and the
 which are lists: LangChain merges the metadata of chunks, and refuses to merge numbers. What the policy says comes with
 that chunk, so that it is known for what it is.
 
-Prompts that are too long, as LangChain knows them, so that what shortens conversations may do so.
+Also here: prompts that are too long, as LangChain knows them, so that what shortens conversations may do so.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def answer_chunks(words: str, calls: Sequence[ToolCallChunk]) -> Iterator[ChatGe
 
 
 def cut_call(name: str, index: int) -> ToolCallChunk:
-    """A call that was cut off. Its arguments are no JSON, however LangChain mends them, so it is an invalid call."""
+    """A call that was cut off. Its arguments are no JSON, however LangChain repairs them, so it is an invalid call."""
     return tool_call_chunk(name=name or None, args=CUT_OFF, id=_call_id(), index=index)
 
 

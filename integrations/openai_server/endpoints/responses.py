@@ -15,8 +15,7 @@ from starlette.routing import Route
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.openai_server.access.callers import Caller
 from ig_guardrail.integrations.openai_server.answering import Question
-from ig_guardrail.integrations.openai_server.background import Given, InBackground, Underway
-from ig_guardrail.integrations.openai_server.background import Told as Kept
+from ig_guardrail.integrations.openai_server.background import BackgroundResponse, InBackground, Kept, Underway
 from ig_guardrail.integrations.openai_server.events import Event
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused, fault_of, unfit
 from ig_guardrail.integrations.openai_server.server import (
@@ -56,12 +55,12 @@ def routes(server: Server) -> list[Route]:
     """Of responses."""
     store, underway = server.responses, Underway()
 
-    async def kept(caller: Caller, name: str) -> Given:
+    async def kept(caller: Caller, name: str) -> BackgroundResponse:
         """A response that was given. Raises Refused where it is not there."""
         found = await store.find(caller.tenant, name)
         if found is None:
             raise lost(name, None, 404)
-        return Given.ended(found.body, found.events)
+        return BackgroundResponse.ended(found.body, found.events)
 
     async def respond(request: Request) -> Response:
         caller = server.caller(request)
@@ -86,7 +85,7 @@ def routes(server: Server) -> list[Route]:
             raise unfit("no responses are kept here, so none is given in the background", "background")
         if SESSION in request.scope:
             raise unfit("several replicas answer here, and one that is asked later may not be the one", "background")
-        given = Given(lambda: turn.writer.response("in_progress"))
+        given = BackgroundResponse(lambda: turn.writer.response("in_progress"))
         reply: Response = JSONResponse(given.body(), headers=headers)
         if turn.asked.stream:
             frames = with_comments(_followed(given.follow(0), turn.caller), server.config.quiet)
@@ -243,7 +242,7 @@ class _Turn:
                 await self._keep(one["response"])
         return told
 
-    async def give(self, opened: Opened, given: Given) -> None:
+    async def give(self, opened: Opened, given: BackgroundResponse) -> None:
         """Give it in the background, and keep it, whatever came of it."""
         for event in self.writer.begin():
             given.tell(event)

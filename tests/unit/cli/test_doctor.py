@@ -192,7 +192,7 @@ def test_a_store_that_is_empty_or_damaged_is_only_worth_a_note(tmp_path: Path) -
         "unpacked copy",
         "note",
         f"{tmp_path}/store/{COPY} is damaged",
-        "nothing: it is made anew at the next use",
+        "nothing: it is made again at the next use",
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ig_guardrail.search.registry import METHODS
 from tests.unit.cli.conftest import Command
 
@@ -18,7 +20,9 @@ def test_every_method_is_listed_with_its_source(ig: Command) -> None:
     assert (guard["source"], guard["streams"], guard["baseline"]) == ("arXiv 2502.01208", True, False)
 
 
-def test_a_reader_gets_a_table(ig: Command) -> None:
+@pytest.mark.parametrize("columns", ["80", "160"])
+def test_a_reader_gets_a_table_with_whole_names(columns: str, ig: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
     ran = ig("strategies")
     assert ran.code == 0
     assert all(name in ran.out for name in METHODS)

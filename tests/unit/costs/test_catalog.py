@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ig_guardrail.costs import catalog
 from ig_guardrail.costs.catalog import build_cost_model
-from ig_guardrail.costs.kinds.base import EngineFacts
+from ig_guardrail.costs.kinds.base import Declaration, EngineFacts
 from ig_guardrail.costs.kinds.registry import KINDS
 from ig_guardrail.errors import HeadMismatch, ModelError
 from ig_guardrail.types import CostModelSpec
@@ -32,6 +34,17 @@ def test_a_folder_is_found_beside_the_policy(tmp_path: Path) -> None:
     model = build(spec("latent", head="heads/mine"), tmp_path)
     assert (model.name, model.hazards, model.layers) == ("tone", ("hte",), (2,))
     assert (model.granularity, model.reading, model.longest_match) == ("block", "level", 0)
+
+
+@pytest.mark.parametrize("declares", [Declaration(reading="event"), Declaration("token")])
+def test_a_kind_that_declares_something_else_than_its_cost_models_is_refused(
+    declares: Declaration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latent(tmp_path / "mine")
+    monkeypatch.setattr(catalog, "KINDS", {"latent": replace(KINDS["latent"], declares=declares)})
+    with pytest.raises(ModelError, match="scores a level at each block") as raised:
+        build(spec("latent", head="./mine"), tmp_path)
+    assert f"{declares.reading} at each {declares.granularity}" in str(raised.value)
 
 
 def test_the_numerics_of_the_engine_choose_the_head(tmp_path: Path) -> None:

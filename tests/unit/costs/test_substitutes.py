@@ -84,7 +84,7 @@ def test_receipts_and_the_log_say_what_serves(tmp_path: Path, caplog: pytest.Log
     *_, last = rail.stream(ask(Sampling(seed=1, max_tokens=8)))
     assert last.receipt is not None
     assert last.receipt.substitutes == {"b": "b-text"}
-    assert rail.costs.seats["b"].spec.timeout_s == 0.9
+    assert rail.costs.by_name["b"].spec.timeout_s == 0.9
 
 
 def test_a_model_that_is_read_as_text_is_guarded_by_the_substitute(tmp_path: Path) -> None:

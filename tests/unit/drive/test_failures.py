@@ -145,7 +145,7 @@ async def test_a_cancelled_task_frees_everything() -> None:
             pass
 
     task = asyncio.create_task(read())
-    while not one.costs.seats["level"].worker._lane:
+    while not one.costs.by_name["level"].worker._lane:
         await asyncio.sleep(0)
     assert one.engine.live_nodes() > 0
     task.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 from pathlib import Path
@@ -46,14 +47,15 @@ def results(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def sections(report: ModuleType, name: str) -> Any:
-    return {name: getattr(report, name)}
+def section(name: str) -> Any:
+    """The section of that name, from the page of benchmarks."""
+    documents: Any = importlib.import_module("sections.documents")
+    (page,) = (found for path, found in documents.DOCUMENTS.items() if path.name == "benchmarks.md")
+    return {name: page[name]}
 
 
 def test_a_section_is_written_between_its_markers_and_nothing_else_changes(report: ModuleType, results: Path) -> None:
-    filled = report.fill(
-        "before\n<!-- bench:begin -->\nold\n<!-- bench:end -->\nafter\n", sections(report, "bench"), results
-    )
+    filled = report.fill("before\n<!-- bench:begin -->\nold\n<!-- bench:end -->\nafter\n", section("bench"), results)
     assert filled.startswith("before\n<!-- bench:begin -->\nMeasured 2030-01-02 on x86_64, torch 9.9, one thread.")
     assert filled.endswith("<!-- bench:end -->\nafter\n")
     assert "| refused or ended | 0.06 | 0.00 to 0.12 | 64 | < 0.1 | ok |" in filled
@@ -61,23 +63,23 @@ def test_a_section_is_written_between_its_markers_and_nothing_else_changes(repor
 
 
 def test_a_missed_bound_and_a_count_are_shown_as_such(report: ModuleType, results: Path) -> None:
-    filled = report.fill("<!-- bench:begin --><!-- bench:end -->", sections(report, "bench"), results)
+    filled = report.fill("<!-- bench:begin --><!-- bench:end -->", section("bench"), results)
     assert "| over budget | 2 |  | 64 | = 0 | MISSED |" in filled
 
 
 def test_the_short_table_holds_what_has_a_bound(report: ModuleType, results: Path) -> None:
-    filled = report.fill("<!-- bounded:begin --><!-- bounded:end -->", sections(report, "bounded"), results)
+    filled = report.fill("<!-- bounds:begin --><!-- bounds:end -->", section("bounds"), results)
     assert "| risky prompts: over budget | 2 |  | 64 | = 0 | MISSED |" in filled
 
 
 def test_filling_twice_changes_nothing(report: ModuleType, results: Path) -> None:
-    once = report.fill("<!-- bench:begin --><!-- bench:end -->", sections(report, "bench"), results)
-    assert report.fill(once, sections(report, "bench"), results) == once
+    once = report.fill("<!-- bench:begin --><!-- bench:end -->", section("bench"), results)
+    assert report.fill(once, section("bench"), results) == once
 
 
 def test_a_marker_without_its_end_is_refused(report: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="<!-- bench:begin --> and its end do not come in pairs"):
-        report.fill("<!-- bench:begin -->", sections(report, "bench"), tmp_path)
+        report.fill("<!-- bench:begin -->", section("bench"), tmp_path)
 
 
 def test_the_documents_quote_the_committed_results(report: ModuleType) -> None:

@@ -55,7 +55,7 @@ def test_what_was_measured_is_used_by_every_policy_with_that_cost_model(weights:
     adopted(weights)
     engine = TransformersEngine(weights)
     rails = [guard(engine, load_policy(name)) for name in ("default", "observe")]
-    scales = [rail.costs.seats["help"].spec.scale for rail in rails]
+    scales = [rail.costs.by_name["help"].spec.scale for rail in rails]
     assert scales[0] == scales[1] is not None
     assert scales[0][1] == 0.69
     engine.shutdown()
@@ -69,7 +69,7 @@ def test_a_measured_scale_comes_before_that_of_a_policy(weights: Weights, tmp_pa
     (tmp_path / "own.yaml").write_text(own)
     engine = TransformersEngine(weights)
     policies = [load_policy("default"), load_policy(tmp_path / "own.yaml")]
-    measured, same = (guard(engine, policy).costs.seats["help"].spec.scale for policy in policies)
+    measured, same = (guard(engine, policy).costs.by_name["help"].spec.scale for policy in policies)
     assert measured == same is not None
     assert same != (0.5, 0.4)
     engine.shutdown()

@@ -131,9 +131,9 @@ def test_a_head_that_is_better_than_the_words_serves_every_policy_by_its_name(
     engine = TransformersEngine(weights)
     rail = guard(engine, load_policy("default"))
     assert dict(rail.costs.substitutes) == {"help": "help-text", "tone": "adopted:toxic-tone"}
-    assert isinstance(rail.costs.seats["tone"].model, LatentHead)
+    assert isinstance(rail.costs.by_name["tone"].model, LatentHead)
     rail = guard(engine, policy)
-    assert rail.costs.seats["tone"].spec.scale is not None
+    assert rail.costs.by_name["tone"].spec.scale is not None
     chunks = list(rail.stream(ask(Sampling(max_tokens=4, seed=1))))
     receipt = chunks[-1].receipt
     assert receipt is not None

@@ -34,6 +34,7 @@ SAID = [
     ("weight: 2", "scope: user", "`scope` is `user`", "write `response`, `conversation`, `tool` or `tenant`"),
     ("weight: 2", "tool: pay", "`tool` says whose calls are charged, and scope `response` does not ask",
      "delete `tool`"),
+    ("search:\n", "search:\n  method: resample\n", "unknown key `method`", "write `strategy`"),
     ("beams: 2", "beams: 8", "`beams` is 8, but `candidates` is 4", "write `beams: 4`, or raise `candidates`"),
     ("closing: {en:", "closing: {de:", "`closing` has no English text",
      'add `en: "Let me stop here. Please feel free to ask me something else, and I will be happy to help."`'),

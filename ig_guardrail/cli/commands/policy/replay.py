@@ -40,7 +40,7 @@ def replay_command(
     most_flips: Annotated[
         int | None, typer.Option("--most-flips", min=0, help="Exit with 1 where more recordings flip.")
     ] = None,
-    live: Annotated[bool, typer.Option("--live", help="Answer the prompts anew with a model instead.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Answer the prompts again with a model instead.")] = False,
     prompts: Annotated[
         Path | None, typer.Option("--prompts", help="With --live: the file of prompts, as `run --prompts` reads it.")
     ] = None,
@@ -57,7 +57,7 @@ def replay_command(
 ) -> None:
     """Try a policy's budgets on recorded scores, without a model: what it would deny, and where.
 
-    With --live, --prompts and --out, answer the recorded prompts anew under the policy, with the seed and the sampling
+    With --live, --prompts and --out, answer the recorded prompts again under the policy, with the seed and the sampling
     that were recorded, and compare how they end; stopped with Ctrl-C, the same command goes on from there.
 
     Exit code 0; 1: more flips than --most-flips, or nothing could be judged; 2: an error.
@@ -97,7 +97,7 @@ def _answer_anew(
     form: ReplayFormat,
     most_flips: int | None,
 ) -> NoReturn:
-    """Answer what was recorded anew under a progress bar, and report. Exits with the code of the replay."""
+    """Answer what was recorded again under a progress bar, and report. Exits with the code of the replay."""
     from ig_guardrail.assembly import open_guardrail
     from ig_guardrail.cli.batch import answer_under_bar, read_answered, setting_of
     from ig_guardrail.workbench.rollout.answers import answer_of, read_answers

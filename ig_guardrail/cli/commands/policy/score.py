@@ -78,7 +78,7 @@ def _lines(scored: ScoredText, bench: Bench) -> list[str]:
     check = scored.charged.prompt
     if check.raw:
         lines.append(f"  prompt  score {check.score:.3f}  {_said(check.raw)}  action: {check.action}")
-    specs = {name: seat.spec for name, seat in bench.costs.seats.items()}
+    specs = {name: cost.spec for name, cost in bench.costs.by_name.items()}
     thresholds = {budget.id: budget.threshold for budget in bench.policy.budgets}
     for line in scored.charged.charges:
         at = f"{line.position}{' end' if line.ended else ''}"

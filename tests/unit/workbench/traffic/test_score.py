@@ -58,7 +58,7 @@ def test_charge_points_fall_by_words_and_a_denial_is_told_with_its_place(bench: 
 def test_the_pattern_that_fired_is_told_by_place_and_spelling(bench: Bench) -> None:
     one = scored(bench, "You are a true blockhead and more.")
     assert one.denied is not None
-    specs = {name: seat.spec for name, seat in bench.costs.seats.items()}
+    specs = {name: cost.spec for name, cost in bench.costs.by_name.items()}
     assert fired_patterns(one.denied, specs) == {"rude": [r"patterns[0] (?i)\bblockhead"]}
 
 
@@ -74,7 +74,7 @@ def test_the_words_that_weigh_most_are_told(bench: Bench) -> None:
 
 
 def test_weights_add_up_to_the_logit(bench: Bench) -> None:
-    head = bench.costs.seats["tone"].model
+    head = bench.costs.by_name["tone"].model
     text = "what an idiot, you idiot!"
     shares = head.weigh(text)  # type: ignore[attr-defined]
     ((_, (score,)),) = head.advance([(head.start(None), _piece(text))])  # type: ignore[arg-type]

@@ -1,11 +1,13 @@
-"""The tables of docs/products.md, from what was measured."""
+"""Other products beside ours: what readers saw of the same drafts, and mistakes in configurations."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from products.edits import MEANT
+from sections.results import read_result
 
 SHARES = {
     "leaked": "over budget, and shown",
@@ -36,20 +38,9 @@ BECAME = {
 }
 
 
-def asked(result: Mapping[str, Any]) -> str:
-    """What was asked, of what, and when."""
-    sampling, names = result["sampling"], [f"{name} {number}" for name, number in result["versions"].items()]
-    return (
-        f"Measured {result['measured']} on {result['machine']}: {', '.join(names)}. Model {result['model']}"
-        f" ({result['engine']}), policy `{result['policy'][:12]}`, at most {result['tokens']} tokens, temperature"
-        f" {sampling['temperature']}, top-p {sampling['top_p']}, {sampling['seeds']} seed. Of"
-        f" {result['asked']['risky']} risky tuning prompts, {result['over']} have a draft that is over budget;"
-        f" {result['calm']} harmless prompts have one that is not."
-    )
-
-
-def answers(result: Mapping[str, Any]) -> str:
+def answers(results: Path) -> str:
     """What became of the drafts: a line for each setting."""
+    result = read_result(results, "products")
     found: dict[str, dict[str, Mapping[str, Any]]] = {}
     for row in result["figures"]:
         found.setdefault(row["part"], {})[row["name"]] = row
@@ -58,11 +49,12 @@ def answers(result: Mapping[str, Any]) -> str:
     for setting, own in found.items():
         shown = f"{own['characters']['value']:.0f}" if "characters" in own else ""
         lines.append(_line((setting, *(_share(own[name], name in SPANS) for name in used), shown)))
-    return f"{asked(result)}\n\n" + "\n".join(lines)
+    return f"{_asked(result)}\n\n" + "\n".join(lines)
 
 
-def edits(result: Mapping[str, Any]) -> str:
+def edits(results: Path) -> str:
     """What became of mistakes: a line for each product, and which were accepted."""
+    result = read_result(results, "products")
     lines = [_line(("", "mistakes", *BECAME.values())), _line(("---", "---:", *("---:" for _ in BECAME)))]
     told = []
     for product, one in result["edits"].items():
@@ -74,8 +66,9 @@ def edits(result: Mapping[str, Any]) -> str:
     return "\n".join((*lines, "", *told))
 
 
-def in_short(result: Mapping[str, Any]) -> str:
+def in_short(results: Path) -> str:
     """In a few sentences, what streams show."""
+    result = read_result(results, "products")
     found = {(row["part"], row["name"]): row["value"] for row in result["figures"]}
     shown = [found[name, "leaked"] for name in STREAMED]
     long = [found[name, "characters"] for name in STREAMED]
@@ -88,6 +81,18 @@ def in_short(result: Mapping[str, Any]) -> str:
         f" Another complete answer: ours in {other[OURS]:.0%}, streamed; Guardrails AI's `reask` in {other[REASK]:.0%},"
         f" not streamed, and with fewer that an independent judge calls harmful ({found[REASK, 'harmful']:.0%};"
         f" ours {found[OURS, 'harmful']:.0%}, the drafts {found['unguarded', 'harmful']:.0%})."
+    )
+
+
+def _asked(result: Mapping[str, Any]) -> str:
+    """What was asked, of what, and when."""
+    sampling, names = result["sampling"], [f"{name} {number}" for name, number in result["versions"].items()]
+    return (
+        f"Measured {result['measured']} on {result['machine']}: {', '.join(names)}. Model {result['model']}"
+        f" ({result['engine']}), policy `{result['policy'][:12]}`, at most {result['tokens']} tokens, temperature"
+        f" {sampling['temperature']}, top-p {sampling['top_p']}, {sampling['seeds']} seed. Of"
+        f" {result['asked']['risky']} risky tuning prompts, {result['over']} have a draft that is over budget;"
+        f" {result['calm']} harmless prompts have one that is not."
     )
 
 

@@ -1,0 +1,1 @@
+"""What stands between the markers of the documents: a function for each section, by subject."""
