@@ -23,6 +23,7 @@ from tests.scale.standing import BUDGET, Came, Stand
 pytestmark = pytest.mark.skipif("IG_TEST_SCALE" not in os.environ, reason="$IG_TEST_SCALE is not set")
 CONVERSATIONS = 200
 CLEAN = {f"{how} {code}" for how in ("event", "503") for code in ("replica_lost", "guard_unavailable")}
+RAYS_WAIT_S = 75.0  # more than Ray waits for an application that it deletes
 SOON_S = 2.0  # in which all replicas are under a new policy
 
 
@@ -108,6 +109,22 @@ async def test_replicas_that_are_told_to_stop_end_what_runs(stand: Stand) -> Non
     came = await asyncio.gather(*asked)
     assert [one.error for one in came if not one.whole] == []
     assert code == 0
+
+
+async def test_an_answer_is_waited_for_as_long_as_the_time_to_drain_says(tmp_path: Path) -> None:
+    """Ray itself would wait for a minute."""
+    enable_socket()
+    stand = Stand(tmp_path, str(tmp_path / "ledger.sqlite"), gate=tmp_path / "gate")
+    begun = asyncio.Event()
+    asked = asyncio.create_task(stand.ask("long", begun=begun))
+    await begun.wait()
+    stopped = asyncio.create_task(asyncio.to_thread(stand.stop))
+    await asyncio.wait([asked, stopped], timeout=RAYS_WAIT_S)
+    assert (asked.done(), stopped.done()) == (False, False)
+    (tmp_path / "gate").touch()
+    came, code = await asyncio.gather(asked, stopped)
+    await stand.client.close()
+    assert (came.error, came.whole, code) == ("", True, 0)
 
 
 async def test_what_still_runs_when_the_time_to_drain_is_over_is_told_so(tmp_path: Path) -> None:
