@@ -38,7 +38,8 @@ async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
     made = Stand(tmp_path, str(tmp_path / "ledger.sqlite"))
     yield made
     await made.client.close()
-    assert made.process.poll() == 0 or made.stop() == 0
+    code = made.process.poll()
+    assert (made.stop() if code is None else code) == 0
 
 
 async def test_every_conversation_keeps_its_books_while_a_replica_is_killed_and_the_store_restarts(
