@@ -11,6 +11,8 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+from typing_extensions import override
+
 from ig_guardrail.assembly import guard
 from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations
@@ -44,9 +46,10 @@ SAID = (ROW * 3 + "dread ") * 12  # 12 dreads, each behind some 45 words
 class Scripted(LazyGuardrail):
     """Opened over a script in place of weights."""
 
-    def _guard(self, policy: CompiledPolicy, folder: Path | None, arm: str, beside: Guardrail | None) -> Guardrail:
+    @override
+    def _open_under(self, policy: CompiledPolicy, folder: Path | None, arm: str, beside: Guardrail | None) -> Guardrail:
         if beside is not None:
-            return super()._guard(policy, folder, arm, beside)
+            return super()._open_under(policy, folder, arm, beside)
         engine = ScriptedEngine(Continuations({(0, 0): SAID}), context=100_000, incidents=_incidents())
         return guard(engine, policy, folder, ledger=ledger_at(self.spec.ledger))
 

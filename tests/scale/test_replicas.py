@@ -78,6 +78,7 @@ async def _answers_under_load(stand: Stand, postgres: ThrowAway) -> None:
         assert sum(one.dread for one in ended if one.conversation == name) <= spent <= BUDGET
         assert spent + await stand.remaining(name) == pytest.approx(BUDGET)
     assert {True, False} == {one.whole for one in ended}
+    assert sum(one.dread for one in ended) > 0  # it was the script that spoke
 
 
 async def test_a_new_policy_is_seen_by_all_replicas_and_by_each_request_as_one(stand: Stand) -> None:
