@@ -36,7 +36,7 @@ from ig_guardrail.policy import load_policy
 LOG = logging.getLogger(__name__)
 NAME = "ig-guardrail"
 ARGUMENTS = ("config", "replicas")
-LOOK_S = 0.25  # between two looks at whether the application is gone
+LOOK_S = 1.0  # between two looks at whether the application is gone
 PATIENCE_S = 60.0  # beyond the time to drain, for Ray to end processes
 AT_HEAD = {"resources": {"node:__internal_head__": 0.001}}  # of the cluster, where the files of policies are
 ROUTER = "ray.serve.experimental.consistent_hash_router:ConsistentHashRouter"
