@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,8 @@ from ig_guardrail.policy import load_policy
 LOG = logging.getLogger(__name__)
 NAME = "ig-guardrail"
 ARGUMENTS = ("config", "replicas")
+LOOK_S = 1.0  # between two looks at whether the application is gone
+PATIENCE_S = 60.0  # beyond the time to drain, for Ray to end processes
 AT_HEAD = {"resources": {"node:__internal_head__": 0.001}}  # of the cluster, where the files of policies are
 ROUTER = "ray.serve.experimental.consistent_hash_router:ConsistentHashRouter"
 WORK = "ig_guardrail.integrations.ray_serve.autoscaling:Work"
@@ -126,7 +129,8 @@ def serve_replicas(config: ServeConfig, opening: Opening = served_of) -> None:
         print(f"serving {config.served_name} at http://{config.host}:{config.port}/v1", file=sys.stderr, flush=True)
         over.wait()
         front.drain.remote().result()
-        serve.delete(NAME)  # waits for what runs, while connections stay open
+        serve.delete(NAME, _blocking=False)  # what runs is ended, while connections stay open
+        _await_end(config.drain + 2 * FAREWELL_S + PATIENCE_S)
     finally:
         serve.shutdown()
         ray.shutdown()
@@ -143,6 +147,16 @@ def _deployed(application: serve.Application) -> DeploymentHandle:
             why="Ray Serve gave up on them; what each of them said stands above",
             fix="try `ig-guardrail serve` without `--replicas`, which says it once",
         ) from error
+
+
+def _await_end(seconds: float) -> None:
+    """Wait until the application is gone. Ray's `delete` gives up after a minute, however long the time to drain."""
+    end = time.monotonic() + seconds
+    while NAME in serve.status().applications:
+        if time.monotonic() > end:
+            LOG.warning("the replicas did not end within %g s", seconds)
+            return
+        time.sleep(LOOK_S)
 
 
 def _counted(scale: Replicas) -> dict[str, object]:

@@ -5,12 +5,16 @@ Every answer is a long row of words. Each "dread" in it costs half of a conversa
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
+from typing_extensions import override
+
 from ig_guardrail.assembly import guard
-from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.lazy_guardrail import LazyGuardrail
@@ -35,17 +39,33 @@ messages:
 """
 EACH = 0.5  # that a dread costs
 ROW = "a calm and quiet sea that lies below the hill we see and then the "
+GATE = "IG_TEST_GATE"  # a variable that names a file; until it is there, answers stop behind their third block
 SAID = (ROW * 3 + "dread ") * 12  # 12 dreads, each behind some 45 words
 
 
 class Scripted(LazyGuardrail):
     """Opened over a script in place of weights."""
 
-    def _guard(self, policy: CompiledPolicy, folder: Path | None, arm: str, beside: Guardrail | None) -> Guardrail:
+    @override
+    def _open_under(self, policy: CompiledPolicy, folder: Path | None, arm: str, beside: Guardrail | None) -> Guardrail:
         if beside is not None:
-            return super()._guard(policy, folder, arm, beside)
-        engine = ScriptedEngine(Continuations({(0, 0): SAID}), context=100_000)
+            return super()._open_under(policy, folder, arm, beside)
+        engine = ScriptedEngine(Continuations({(0, 0): SAID}), context=100_000, incidents=_incidents())
         return guard(engine, policy, folder, ledger=ledger_at(self.spec.ledger))
+
+
+def _incidents() -> Incidents:
+    if GATE not in os.environ:
+        return Incidents()
+    file, opened = Path(os.environ[GATE]), threading.Event()
+
+    def look() -> None:
+        while not file.exists():
+            threading.Event().wait(0.1)
+        opened.set()
+
+    threading.Thread(target=look, daemon=True).start()
+    return Incidents(gates={("extend", 4): opened})
 
 
 def scripted(config: ServeConfig) -> ServedModel:

@@ -16,7 +16,7 @@ import psutil
 from openai import APIConnectionError, APIError, APIStatusError, AsyncOpenAI
 
 from ig_guardrail.ledger import AccountKey, Limit, ledger_at
-from tests.scale.host import EACH, POLICY
+from tests.scale.host import EACH, GATE, POLICY
 
 BUDGET = 3.0
 SCRIPT = ("tests.scale.host",)
@@ -42,10 +42,19 @@ class Came:
 
 
 class Stand:
-    """Two replicas that serve: the script of `host`, or the embedded model as the command opens it."""
+    """Two replicas that serve: the script of `host`, or the embedded model as the command opens it.
+
+    gate: a file that answers of the script wait for in their midst
+    """
 
     def __init__(
-        self, folder: Path, ledger: str, drain: float = 60.0, embedded: bool = False, replicas: str = "2"
+        self,
+        folder: Path,
+        ledger: str,
+        drain: float = 600.0,
+        embedded: bool = False,
+        replicas: str = "2",
+        gate: Path | None = None,
     ) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
@@ -61,7 +70,12 @@ class Stand:
             stdout=self.log,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_raylet_start_wait_time_s": "300"},
+            env={
+                **os.environ,
+                "RAY_USAGE_STATS_ENABLED": "0",
+                "RAY_raylet_start_wait_time_s": "300",
+                **({GATE: str(gate)} if gate else {}),
+            },
         )
         assert self.process.stderr is not None
         for line in self.process.stderr:
@@ -100,8 +114,8 @@ class Stand:
         self.log.close()
         return code
 
-    async def ask(self, conversation: str, tokens: int = 200, **more: Any) -> Came:
-        """One streamed request, read to its end, however it ends."""
+    async def ask(self, conversation: str, tokens: int = 200, begun: asyncio.Event | None = None, **more: Any) -> Came:
+        """One streamed request, read to its end, however it ends. begun: is set when a word of it came"""
         text, receipts, finished, error = "", [], 0, ""
         began = asyncio.get_running_loop().time()
         asked = more.get("n", 1)
@@ -117,6 +131,8 @@ class Stand:
             async for chunk in stream:
                 for choice in chunk.choices:
                     text += choice.delta.content or ""
+                    if text and begun is not None:
+                        begun.set()
                     finished += choice.finish_reason is not None
                 receipt = getattr(chunk, "ig_guardrail", None)
                 receipts += [receipt] if receipt else []

@@ -23,6 +23,7 @@ from tests.scale.standing import BUDGET, Came, Stand
 pytestmark = pytest.mark.skipif("IG_TEST_SCALE" not in os.environ, reason="$IG_TEST_SCALE is not set")
 CONVERSATIONS = 200
 CLEAN = {f"{how} {code}" for how in ("event", "503") for code in ("replica_lost", "guard_unavailable")}
+RAYS_WAIT_S = 75.0  # more than Ray waits for an application that it deletes
 SOON_S = 2.0  # in which all replicas are under a new policy
 
 
@@ -37,7 +38,8 @@ async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
     made = Stand(tmp_path, str(tmp_path / "ledger.sqlite"))
     yield made
     await made.client.close()
-    assert made.process.poll() == 0 or made.stop() == 0
+    code = made.process.poll()
+    assert (made.stop() if code is None else code) == 0
 
 
 async def test_every_conversation_keeps_its_books_while_a_replica_is_killed_and_the_store_restarts(
@@ -76,6 +78,7 @@ async def _answers_under_load(stand: Stand, postgres: ThrowAway) -> None:
         assert sum(one.dread for one in ended if one.conversation == name) <= spent <= BUDGET
         assert spent + await stand.remaining(name) == pytest.approx(BUDGET)
     assert {True, False} == {one.whole for one in ended}
+    assert sum(one.dread for one in ended) > 0  # it was the script that spoke
 
 
 async def test_a_new_policy_is_seen_by_all_replicas_and_by_each_request_as_one(stand: Stand) -> None:
@@ -108,6 +111,22 @@ async def test_replicas_that_are_told_to_stop_end_what_runs(stand: Stand) -> Non
     came = await asyncio.gather(*asked)
     assert [one.error for one in came if not one.whole] == []
     assert code == 0
+
+
+async def test_an_answer_is_waited_for_as_long_as_the_time_to_drain_says(tmp_path: Path) -> None:
+    """Ray itself would wait for a minute."""
+    enable_socket()
+    stand = Stand(tmp_path, str(tmp_path / "ledger.sqlite"), gate=tmp_path / "gate")
+    begun = asyncio.Event()
+    asked = asyncio.create_task(stand.ask("long", begun=begun))
+    await begun.wait()
+    stopped = asyncio.create_task(asyncio.to_thread(stand.stop))
+    await asyncio.wait([asked, stopped], timeout=RAYS_WAIT_S)
+    assert (asked.done(), stopped.done()) == (False, False)
+    (tmp_path / "gate").touch()
+    came, code = await asyncio.gather(asked, stopped)
+    await stand.client.close()
+    assert (came.error, came.whole, code) == ("", True, 0)
 
 
 async def test_what_still_runs_when_the_time_to_drain_is_over_is_told_so(tmp_path: Path) -> None:

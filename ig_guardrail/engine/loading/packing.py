@@ -23,8 +23,8 @@ from torch import Tensor, nn
 
 _ROWS = 1  # for how many rows the layout is chosen: with it, AMX gives the same bits to the most widths
 _TRIED = (1, 5, 40)  # rows with which the packed layer is compared
-_JOINED = (1, 5, 40, 200, 512)  # rows with which a product of several layers is compared with theirs
 _REFERENCE = 16  # the width that others are compared with
+_COMPARED = 768  # rows with which a product of several layers is compared with theirs
 _NARROWER = (8, 2, 1)
 _WIDER = {32: (32,), 64: (33, 64), 128: (96, 128), 512: (160, 512)}  # by most rows: the widths that show them
 _MOST_WORK = 2_300_000_000  # multiplications of one width's trial: they bound what wide layers are tried with
@@ -41,6 +41,9 @@ class Widths:
 
     least: int
     most: int
+
+
+_ANY = Widths(1, _MOST_ROWS)  # of a layer whose widths are being tried
 
 
 class PackedLinear(nn.Module):
@@ -116,8 +119,7 @@ class Packer:
         if not isinstance(whole, PackedLinear):
             return None
         if shape not in self._joined:
-            parts = [self.packed_or_same(linear) for linear in plain]
-            self._joined[shape] = all(_alike(whole, parts, shape[0], rows) for rows in _JOINED)
+            self._joined[shape] = _alike(whole, [PackedLinear(linear, _ANY) for linear in plain], shape[0])
         return whole if self._joined[shape] else None
 
     @torch.inference_mode()
@@ -126,15 +128,21 @@ class Packer:
         if linear.weight.dtype is not torch.bfloat16 or linear.weight.device.type != "cpu":
             return linear
         shape = (linear.in_features, linear.out_features, linear.bias is not None)
+        known = self._widths.get(shape, _ANY)
+        if known is None:
+            return linear
         try:
+            packed = PackedLinear(linear, known)
             if shape not in self._widths:
-                tried = PackedLinear(linear, Widths(1, _MOST_ROWS))
-                sound = all(_agree(linear, tried, rows) for rows in _TRIED)
-                self._widths[shape] = _same_bits(tried, linear) if sound else None
-            widths = self._widths[shape]
-            return linear if widths is None else PackedLinear(linear, widths)
+                sound = all(_agree(linear, packed, rows) for rows in _TRIED)
+                self._widths[shape] = _same_bits(packed, linear) if sound else None
         except (AttributeError, NotImplementedError, RuntimeError):
             return linear
+        widths = self._widths[shape]
+        if widths is None:
+            return linear
+        packed.widths = widths
+        return packed
 
 
 def _joined(linears: Sequence[nn.Linear]) -> nn.Linear:
@@ -147,9 +155,15 @@ def _joined(linears: Sequence[nn.Linear]) -> nn.Linear:
     return whole
 
 
-def _alike(whole: PackedLinear, parts: Sequence[nn.Module], size: int, rows: int) -> bool:
-    drawn = torch.randn(rows, 1, size, generator=torch.Generator().manual_seed(rows)).to(torch.bfloat16)
-    return torch.equal(whole(drawn), torch.cat([part(drawn) for part in parts], dim=-1))
+def _alike(whole: PackedLinear, parts: Sequence[PackedLinear], inputs: int) -> bool:
+    """Whether the whole gives the bits of the parts in products of `_REFERENCE` rows: within widths, all give those."""
+    rows = _drawn(_COMPARED, inputs)
+    apart = torch.cat([_in_parts(part, rows, _REFERENCE) for part in parts], dim=-1)
+    return torch.equal(_in_parts(whole, rows, _REFERENCE), apart)
+
+
+def _drawn(count: int, inputs: int) -> Tensor:
+    return torch.randn(count, 1, inputs, generator=torch.Generator().manual_seed(0)).to(torch.bfloat16)
 
 
 def _agree(linear: nn.Linear, packed: PackedLinear, rows: int) -> bool:
@@ -176,8 +190,7 @@ def _same_bits(packed: PackedLinear, linear: nn.Linear) -> Widths:
 
 def _comparison(packed: PackedLinear, linear: nn.Linear, count: int) -> Callable[[int], bool]:
     """Whether `count` drawn rows get the bits of products of a width that they get in those of `_REFERENCE` rows."""
-    drawn = torch.randn(count, 1, linear.in_features, generator=torch.Generator().manual_seed(0))
-    rows = drawn.to(linear.weight.dtype)
+    rows = _drawn(count, linear.in_features)
     usual = _in_parts(packed, rows, _REFERENCE)
     return lambda width: torch.equal(_in_parts(packed, rows, width), usual)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
+from ig_guardrail.engine.loading import packing
 from ig_guardrail.engine.loading.packing import PackedLinear, Packer, Widths, pack
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.types import Draw, Message, Sampling
@@ -98,6 +101,38 @@ def test_a_build_that_cannot_pack_or_packs_wrongly_changes_nothing(monkeypatch: 
     monkeypatch.setattr(PackedLinear, "forward", lambda self, inputs: torch.zeros(*inputs.shape[:-1], 160))
     assert pack(model) == 0
     assert type(model[0]) is nn.Linear
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_each_layer_is_laid_out_once(monkeypatch: pytest.MonkeyPatch, bias: bool) -> None:
+    laid_out = counted(monkeypatch, PackedLinear, "__init__")
+    model = nn.ModuleList([linear(bias=bias), linear(bias=bias), linear(outputs=64)])
+    if not pack(model):
+        pytest.skip("this build of torch cannot pack")
+    assert len(laid_out) == 3
+
+
+def test_layers_are_joined_by_trying_the_widths_of_the_whole_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    laid_out, tried = counted(monkeypatch, PackedLinear, "__init__"), counted(monkeypatch, packing, "_same_bits")
+    packer, parts = Packer(), [linear(outputs=160), linear(outputs=64)]
+    if packer.joined_or_none(parts) is None:
+        pytest.skip("this build of torch cannot pack, or joins with other bits")
+    assert (len(laid_out), len(tried)) == (3, 1)  # the whole, and the parts that it is compared with
+    assert packer.joined_or_none(parts) is not None
+    assert (len(laid_out), len(tried)) == (4, 1)
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, place: object, name: str) -> list[Any]:
+    """What a function is called with from now on."""
+    called: list[Any] = []
+    usual = getattr(place, name)
+
+    def noting(*given: Any) -> Any:
+        called.append(given)
+        return usual(*given)
+
+    monkeypatch.setattr(place, name, noting)
+    return called
 
 
 def test_an_engine_with_packed_layers_draws_the_same_tokens() -> None:
