@@ -60,7 +60,10 @@ def own_options(given: Mapping[str, Any], more: Collection[str] = ()) -> dict[st
     for name in ("policy", "conversation", "strategy", "language", "reasoning"):
         if own.get(name) is not None and not isinstance(own[name], str):
             raise unfit("it is no text", f"{OURS}.{name}")
-    return {name: value for name, value in own.items() if value is not None}
+    told = {name: value for name, value in own.items() if value is not None}
+    demand_whole(told, "seed", "max_reasoning_tokens", at=f"{OURS}.")
+    truth_of(told, "prompt_cache", at=f"{OURS}.")
+    return told
 
 
 def take_names(own: dict[str, Any]) -> dict[str, str]:
@@ -76,11 +79,14 @@ def text_of(given: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def truth_of(given: Mapping[str, Any], name: str) -> bool:
-    """A field that is true or false; false where it is left out. Raises Refused for anything else."""
+def truth_of(given: Mapping[str, Any], name: str, at: str = "") -> bool:
+    """A field that is true or false; false where it is left out. Raises Refused for anything else.
+
+    at: what stands before its name, where it is a part of another field
+    """
     value = given.get(name, False)
     if not isinstance(value, bool):
-        raise unfit(f"'{name}' is neither true nor false", name)
+        raise unfit(f"'{name}' is neither true nor false", at + name)
     return value
 
 
@@ -99,8 +105,8 @@ def check_kinds(given: Mapping[str, Any]) -> None:
         truth_of(given, name)
 
 
-def demand_whole(given: Mapping[str, Any], *names: str) -> None:
-    """Raises Refused for one of these fields that is there, and no whole number."""
+def demand_whole(given: Mapping[str, Any], *names: str, at: str = "") -> None:
+    """Raises Refused for one of these fields that is there, and no whole number. at: as of `truth_of`"""
     for name in names:
         if name in given and (isinstance(given[name], bool) or not isinstance(given[name], int)):
-            raise unfit("it is no whole number", name)
+            raise unfit("it is no whole number", at + name)

@@ -289,6 +289,10 @@ def test_an_answer_that_is_given_back_costs_nothing(socket: str, policy: str, st
         ({"reasoning_effort": 3}, "reasoning_effort"),
         ({"modalities": ["audio"]}, "modalities"),
         ({"ig_guardrail": {"refusal_style": "loud"}}, "ig_guardrail.refusal_style"),
+        ({"ig_guardrail": {"max_reasoning_tokens": True}}, "ig_guardrail.max_reasoning_tokens"),
+        ({"ig_guardrail": {"max_reasoning_tokens": "12"}}, "ig_guardrail.max_reasoning_tokens"),
+        ({"ig_guardrail": {"prompt_cache": "no"}}, "ig_guardrail.prompt_cache"),
+        ({"logit_bias": {"7": True}}, "logit_bias"),
     ],
 )
 def test_each_field_is_named(socket: str, given: dict[str, Any], param: str) -> None:
