@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ig_guardrail.integrations.openai_server.faults import unfit
+from ig_guardrail.integrations.openai_server.faults import FORM, unfit
 
 OURS = "ig_guardrail"  # the field of what only this server knows
 OWN = ("policy", "strategy", "language", "conversation", "reasoning", "max_reasoning_tokens", "prompt_cache")
@@ -64,6 +64,20 @@ def own_options(given: Mapping[str, Any], more: Collection[str] = ()) -> dict[st
     demand_whole(told, "seed", "max_reasoning_tokens", at=f"{OURS}.")
     truth_of(told, "prompt_cache", at=f"{OURS}.")
     return told
+
+
+def unread(given: Mapping[str, Any], known: Collection[str], at: str) -> tuple[str, ...]:
+    """The names of what stands in a part of a body, is not empty, and changes nothing. at: the part's place"""
+    return tuple(f"{at}.{name}" for name in sorted(given) if given[name] and name not in known)
+
+
+def form_names(options: Mapping[str, Any], tools: str, form: str) -> dict[str, str]:
+    """What a wire calls the options of its own field, and the part of a request that a form stands in.
+
+    tools, form: the fields that offer tools and ask for a schema
+    """
+    own = {name: f"{OURS}.{name}" for name in OWN}
+    return {**own, FORM: form if options.get("response_format") else tools}
 
 
 def take_names(own: dict[str, Any]) -> dict[str, str]:
