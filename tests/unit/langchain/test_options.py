@@ -193,3 +193,10 @@ def test_an_error_names_its_option_once(given: dict[str, Any]) -> None:
     with pytest.raises(RequestError) as caught:
         call_options({**SETTINGS, "top_logprobs": 0}, None, given).check()
     assert re.findall(r"\w+", str(caught.value).splitlines()[0]).count(*given) == 1
+
+
+def test_a_tool_of_a_name_that_no_form_can_carry_is_refused() -> None:
+    named = {"type": "function", "function": {"name": "f" * 129, "parameters": {"type": "object"}}}
+    with pytest.raises(RequestError, match="at most 128 characters") as caught:
+        call_options(SETTINGS, None, {"tools": [named]})
+    assert caught.value.where == "tools"

@@ -222,6 +222,21 @@ def test_each_field_is_named(socket: str, given: dict[str, Any], named: str) -> 
     assert error["message"].startswith(named), error
 
 
+def test_what_parts_carry_beside_is_told(socket: str) -> None:
+    told = post(
+        socket,
+        "calm",
+        messages=[{"role": "user", "content": [{"type": "text", "text": "hi", "zeal": 1}], "more": 1}],
+        tools=[{"name": "f", "input_schema": {"type": "object"}, "input_examples": [{"a": 1}]}],
+        tool_choice={"type": "auto", "zeal": 1},
+        thinking={"type": "disabled", "zeal": 1},
+    )
+    assert told.status_code == 200, told.text
+    assert set(told.headers["x-ig-guardrail-ignored"].split(", ")) == {
+        *("messages.zeal", "messages.more", "tools.input_examples", "tool_choice.zeal", "thinking.zeal"),
+    }
+
+
 def test_what_is_passed_over_is_told(socket: str) -> None:
     cached = {"type": "text", "text": "Hello.", "cache_control": {"type": "ephemeral"}}
     failed = {"type": "tool_result", "tool_use_id": "1", "content": "no", "is_error": True}
