@@ -61,7 +61,23 @@ def tool_of(given: Any) -> Tool:
             why="the form of a call to it grows with its name, past what can be enforced",
             fix=f"give it a name of at most {LONGEST_NAME} characters",
         )
-    return Tool(function["name"], function.get("description", ""), function.get("parameters") or _NO_ARGUMENTS)
+    parameters = _of_objects(function.get("parameters") or _NO_ARGUMENTS)
+    return Tool(function["name"], function.get("description", ""), parameters)
+
+
+def _of_objects(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A schema of arguments, whose values are objects also where it says nothing of that. RequestError for others."""
+    kind = schema.get("type")
+    if kind == "object":
+        return schema
+    if kind is None or (isinstance(kind, list | tuple) and "object" in kind):
+        return {**schema, "type": "object"}
+    raise RequestError(
+        f"the arguments of a tool are of type {kind!r:.80}",
+        where="tools",
+        why="each is given by its name, so that all of them are one object",
+        fix="give a schema of type 'object'",
+    )
 
 
 def described(given: Any, strict: bool | None = None) -> dict[str, Any]:

@@ -200,3 +200,24 @@ def test_a_tool_of_a_name_that_no_form_can_carry_is_refused() -> None:
     with pytest.raises(RequestError, match="at most 128 characters") as caught:
         call_options(SETTINGS, None, {"tools": [named]})
     assert caught.value.where == "tools"
+
+
+def called(parameters: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": "f", "parameters": parameters}}
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"type": "integer"}, {"type": ["array", "null"]}, {"enum": [1, 2]}, {"const": []}]
+)
+def test_arguments_that_are_no_object_are_refused(parameters: dict[str, Any]) -> None:
+    with pytest.raises(RequestError) as caught:
+        call_options(SETTINGS, None, {"tools": [called(parameters)]})
+    assert "tools" in caught.value.where
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"enum": [1, {"a": 1}]}, {"type": ["object", "string"]}, {"$ref": "#/$defs/x", "$defs": {"x": {}}}]
+)
+def test_arguments_are_objects_also_where_their_schema_does_not_say_so(parameters: dict[str, Any]) -> None:
+    options = call_options(SETTINGS, None, {"tools": [called(parameters)], "tool_choice": "any"})
+    assert options.form.tools[0].parameters == {**parameters, "type": "object"}
