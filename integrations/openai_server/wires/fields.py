@@ -77,7 +77,8 @@ def form_names(options: Mapping[str, Any], tools: str, form: str) -> dict[str, s
     tools, form: the fields that offer tools and ask for a schema
     """
     own = {name: f"{OURS}.{name}" for name in OWN}
-    return {**own, FORM: form if options.get("response_format") else tools}
+    shaped = (options.get("response_format") or {}).get("type", "text") != "text"
+    return {**own, FORM: form if shaped else tools}
 
 
 def take_names(own: dict[str, Any]) -> dict[str, str]:

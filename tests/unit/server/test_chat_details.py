@@ -40,6 +40,9 @@ def tool(name: str, argument: str, kind: str) -> dict[str, Any]:
 TOOLS = [tool("read_file", "name", "string"), tool("pay", "amount", "integer")]
 
 
+CLOSED = {"type": "object", "properties": {}, "additionalProperties": False}
+
+
 def form(schema: Any) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": {"name": "said", "schema": schema}}
 
@@ -314,6 +317,7 @@ def test_an_answer_that_is_given_back_costs_nothing(socket: str, policy: str, st
         ({"response_format": form({"enum": []})}, "response_format"),
         ({"response_format": form({"const": "x" * 900}), "max_tokens": 16}, "response_format"),
         ({"tools": [called(parameters={"enum": []})]}, "tools"),
+        ({"tools": [called(parameters={"enum": []})], "response_format": {"type": "text"}}, "tools"),
         ({"tools": [called(parameters=[])]}, "tools[0].function.parameters"),
         ({"tools": [called(description=3)]}, "tools[0].function.description"),
         ({"tools": [called(strict=3)]}, "tools[0].function.strict"),
@@ -353,7 +357,7 @@ def test_what_messages_carry_beside_is_told(socket: str) -> None:
 
 def test_what_parts_carry_beside_is_told(socket: str) -> None:
     asked = {
-        "tools": [{**called(zeal=1), "cache_control": {"type": "ephemeral"}}],
+        "tools": [{**called(parameters=CLOSED, zeal=1), "cache_control": {"type": "ephemeral"}}],
         "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [called()], "zeal": 1}},
         "response_format": {"type": "text", "zeal": 1},
         "messages": [
