@@ -17,11 +17,12 @@ SCALE   := $(VENV)/scale
 WITH_RAY := tests/scale/test_replicas.py tests/scale/test_simulation.py
 LLAMA   := $(VENV)/llama
 VLLM    := $(VENV)/vllm
+PRODUCTS := $(VENV)/products
 LINED   := tests/unit/langchain tests/property/test_cancelling.py tests/property/test_equality.py \
 	tests/real/test_equality.py tests/real/test_standard_suite.py
 on_each_line = $(foreach line,$(LINES),PYTHONPATH=$(CURDIR)/$(line) $(BIN)/python -m pytest $(1) &&) true
 
-.PHONY: install install-scale demo test test-clients test-lines test-llama install-llama test-gpu test-models test-browser test-scale test-deep check check-rules check-tests quality bench bench-gpu growth profile mutants golden clean test-servers install-vllm test-vllm bench-vllm lint-deploy
+.PHONY: install install-scale demo test test-clients test-lines test-llama install-llama test-gpu test-models test-browser test-scale test-deep check check-rules check-tests quality bench bench-gpu growth profile mutants golden clean test-servers install-vllm test-vllm bench-vllm install-products bench-products lint-deploy
 
 install: $(VENV)/.installed
 
@@ -152,6 +153,18 @@ test-vllm: install-vllm
 
 bench-vllm: install-vllm
 	$(VLLM)/bin/python benchmarks/on_vllm.py
+
+# Other products, for docs/products.md: an environment for each.
+install-products: $(PRODUCTS)/.installed
+
+$(PRODUCTS)/.installed: benchmarks/products/packages.txt $(VENV)/.installed
+	rm -rf $(PRODUCTS)
+	grep -v '^#' $< | while read product packages; do $(PYTHON) -m venv $(PRODUCTS)/$$product && \
+		$(PRODUCTS)/$$product/bin/pip install --quiet --disable-pip-version-check $$packages || exit 1; done
+	touch $@
+
+bench-products: install-products
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/compare_products.py
 
 # What deploys the server: the Dockerfile by hadolint, and alerts with their tests by Prometheus' promtool where it is.
 lint-deploy: install

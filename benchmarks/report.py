@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from budget_picture import draw
+from products import pages
 
 from ig_guardrail.evaluate import tables
 from ig_guardrail.evaluate.comparison.columns import TableRow
@@ -42,6 +43,7 @@ TAKEN: Mapping[str, Path] = {  # under benchmarks/out, and where the documents h
     "sizing.json": RESULTS / "sizing.json",
     "ledger.json": RESULTS / "ledger.json",
     "vllm.json": RESULTS / "vllm.json",
+    "products.json": RESULTS / "products.json",
     "quality/figures.json": RESULTS / "quality.json",
     **{f"{name}/results.json": RESULTS / f"{name}.json" for name in (*WIDE, "tuning", "words")},
     "second/figures.json": RESULTS / "second-exchange.json",
@@ -195,6 +197,11 @@ def on_vllm(results: Path) -> str:
     loads = sorted(int(row["load"]) for row in result["figures"])
     busy = f"Others were at work on the machine (load {loads[0]} to {loads[-1]} when a part began)."
     return f"{_measured(result)} {busy}\n\n{tables.markdown(result['figures'])}"
+
+
+def products(page: Callable[[Result], str]) -> Section:
+    """A part of what other products do with the same drafts."""
+    return lambda results: page(_read(results, "products"))
 
 
 def domains(results: Path) -> str:
@@ -531,11 +538,15 @@ DOCUMENTS: Mapping[Path, Sections] = {
         "second-over": second_over,
     },
     ROOT / "docs" / "vllm.md": {"vllm": on_vllm},
+    ROOT / "docs" / "products.md": {
+        "answers": products(pages.answers),
+        "edits": products(pages.edits),
+    },
     ROOT / "docs" / "budgets.md": {"budget": budget},
     ROOT / "docs" / "first-hour.md": {"first-hour": first_hour},
     ROOT / "docs" / "architecture.md": {"layers": layers},
     ROOT / "CONTRIBUTING.md": {"house": house},
-    ROOT / "README.md": {"second": second_in_short, "abroad": abroad},
+    ROOT / "README.md": {"second": second_in_short, "abroad": abroad, "products": products(pages.in_short)},
 }
 
 

@@ -22,7 +22,7 @@ GuardrailError                what, where, why, fix; `exit_code` 2
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ig_guardrail.types import Receipt
@@ -43,6 +43,14 @@ class GuardrailError(Exception):
         lines += [f"  why: {self.why}"] if self.why else []
         lines += [f"  fix: {self.fix}"] if self.fix else []
         return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Whole in another process, whatever arguments a kind of error takes."""
+        return _again, (type(self), self.args), self.__dict__
+
+
+def _again(kind: type[GuardrailError], args: tuple[object, ...]) -> GuardrailError:
+    return kind.__new__(kind, *args)
 
 
 def brief(error: object, most: int = 300) -> str:

@@ -122,7 +122,7 @@ class PatternCost:
         settled, waiting = compose(read.waiting, piece.text, piece.ended)
         over = len(unicodedata.normalize("NFKC", read.waiting)) if read.counted else 0
         composed = View(read.composed + settled, len(read.composed) + over - late, piece.ended)
-        plain = View(read.folded + folded(piece.text), len(read.folded) - late, piece.ended)
+        plain = View(read.folded + folded(piece.text, read.folded), len(read.folded) - late, piece.ended)
         views = [written]
         if (plain.text, plain.border) != (written.text, written.border):
             views.append(plain)

@@ -5,7 +5,8 @@ A text has three readings, and a cost of texts judges those that differ:
 - as it is written;
 - *composed*: NFKC, without characters that nobody sees, and with every kind of space as a space;
 - *folded*: besides, with Latin letters and digits for those that look like them, and without marks that were put on
-  letters by characters of their own. Each character is folded by itself, so more text never changes what was folded.
+  letters by characters of their own; marks of other scripts stay, but on Latin letters and digits. Each character is
+  folded by itself and by the one before it, so more text never changes what was folded.
 
 ASCII text without control characters has one reading: itself. Look-alikes are those of Unicode's confusables.txt
 (package confusable-homoglyphs), small capitals and letters in brackets or filled frames by their names, digits of every
@@ -18,6 +19,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from functools import cache
+from itertools import takewhile
 
 # Control characters but tabs and line breaks; Default_Ignorable_Code_Point of Unicode 16 (DerivedCoreProperties.txt);
 # and the marks of interlinear annotations.
@@ -44,6 +46,8 @@ _ESCAPE = 6  # characters of the longest escape in JSON
 _JSON_ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|([^u])|(?:u[0-9A-Fa-f]{0,3})?)", re.DOTALL)
 _UNSEEN_ESCAPES = "b"  # of JSON, a control character
 _BLANK_BRAILLE = "\u2800"
+_ON_LETTERS = ("Mn", "Me")  # categories of characters that are drawn on the one before
+_BEHIND_LATIN = re.compile(r"(?<=[0-9A-Za-z\u00c0-\u024f\u1e00-\u1eff])[^\w\x00-\x7f]+")
 
 
 def seen(text: str) -> str:
@@ -66,9 +70,23 @@ def composed(text: str) -> str:
     return compose("", text, True)[0]
 
 
-def folded(text: str) -> str:
-    """The folded reading, character by character."""
-    return text if _is_plain(text) else text.translate(_FOLDS)
+def folded(text: str, behind: str = "") -> str:
+    """The folded reading of a text, or of a piece of one; `behind` is what was folded before it, or its end."""
+    return text if _is_plain(text) else without_stray_marks(text.translate(_FOLDS), behind)
+
+
+def without_stray_marks(text: str, behind: str = "") -> str:
+    """The text without marks of other scripts on Latin letters and digits; the text before it ends with `behind`."""
+    if text.isascii():
+        return text
+    before = behind[-1:]
+    return _BEHIND_LATIN.sub(_without_marks, before + text)[len(before) :]
+
+
+def _without_marks(run: re.Match[str]) -> str:
+    signs = run[0]
+    marks = takewhile(lambda sign: unicodedata.category(sign) in _ON_LETTERS, signs)
+    return signs[sum(1 for _ in marks) :]
 
 
 def unframed(text: str) -> str:
@@ -86,7 +104,9 @@ def folded_word(word: str) -> str:
 
 def normalise(text: str) -> str:
     """A whole text for models that read words: composed, with every word folded that is Latin then."""
-    return text if _is_plain(text) else _WORD.sub(lambda word: folded_word(word[0]), composed(unframed(text)))
+    if _is_plain(text):
+        return text
+    return _WORD.sub(lambda word: folded_word(word[0]), without_stray_marks(composed(unframed(text))))
 
 
 def start_of_last(text: str, end: int, characters: int, escaped: bool = False) -> int:

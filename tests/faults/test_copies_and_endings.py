@@ -22,8 +22,9 @@ from ig_guardrail import (
     GuardrailMiddleware,
     GuardRunnable,
 )
+from ig_guardrail.errors import GenerationFailed, GuardrailError
 from ig_guardrail.ledger import MemoryLedger
-from tests.golden.conversations import CALM, POLITE, RUDE, compiled, scripted_guardrail
+from tests.golden.conversations import CALM, CONVERSATIONS, POLITE, RUDE, compiled, scripted_guardrail
 from tests.unit.langchain.teller import Teller, teller
 
 REFUSAL = "I would rather not say that."
@@ -46,6 +47,27 @@ def test_a_pickled_model_that_has_been_used_begins_with_a_ledger_of_its_own() ->
     model = guarded(RUDE.replace("today", "now"), policy=SHARED, conversation="a")
     model.invoke("hi")
     assert pickle.loads(pickle.dumps(model)).invoke("hi").text  # noqa: S301
+
+
+def kinds(of: type[GuardrailError] = GuardrailError) -> list[type[GuardrailError]]:
+    return [of, *(kind for direct in of.__subclasses__() for kind in kinds(direct))]
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_an_error_is_whole_in_another_process(kind: type[GuardrailError]) -> None:
+    error = kind.__new__(kind, "it broke")
+    error.__dict__.update(what="it broke", where="there", why="because", fix="mend it")
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301
+    assert type(again) is kind
+    assert str(again) == "there: it broke\n  why: because\n  fix: mend it"
+
+
+def test_a_failed_request_is_told_in_another_process_with_its_receipt() -> None:
+    failing = CONVERSATIONS["failed"]
+    with pytest.raises(GenerationFailed) as failed:
+        list(failing.guardrail().stream(failing.ask()))
+    again = pickle.loads(pickle.dumps(failed.value))  # noqa: S301
+    assert (str(again), again.receipt) == (str(failed.value), failed.value.receipt)
 
 
 class Locked(Teller):

@@ -82,6 +82,12 @@ DISGUISES: dict[str, Callable[[str], str]] = {
     "devanagari digits": moved(0x0966, "0", "9"),
     "struck through": put_after("\u0336"),
     "dots below": put_after("\u0323"),
+    "arabic marks": put_after("\u064b\u0651"),
+    "hebrew points": put_after("\u05b0"),
+    "thai vowels": put_after("\u0e34\u0e48"),
+    "devanagari signs": put_after("\u093c\u094d"),
+    "marks of music": put_after("\U0001d167"),
+    "marks of two scripts": put_after("\u0336\u0651\u0e48"),
     "many marks": put_after("\u0336\u0321\u0353\u0489\u035c"),
 }
 FORBIDDEN = {
@@ -177,6 +183,8 @@ PIECES = [
     "а",
     "é",
     "각",
+    "\u064b",
+    "\u093e",
     "가",
     "\u11a8",
     "か",
@@ -216,7 +224,13 @@ def test_the_composed_reading_does_not_depend_on_cuts(said: str, cuts: list[int]
 @settings(max_examples=RUNS, deadline=None)
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_the_folded_reading_only_grows(first: str, second: str) -> None:
-    assert folded(first + second) == folded(first) + folded(second)
+    assert folded(first + second) == folded(first) + folded(second, folded(first))
+
+
+def test_marks_of_another_script_stay_on_its_letters() -> None:
+    for said in ("كِتاب", "שָׁלוֹם", "กิน", "हिन्दी", "မြန်မာ"):
+        assert normalise(said) == composed(said)
+        assert unicodedata.normalize("NFD", folded(said)) == unicodedata.normalize("NFD", composed(said))
 
 
 @settings(max_examples=RUNS, deadline=None)
@@ -287,7 +301,10 @@ def test_words_are_counted_alike_in_any_disguise(disguise: str) -> None:
 @given(
     st.sampled_from(list(DISGUISES)),
     st.lists(
-        st.sampled_from(["idiot", "café", " ", "ab\u0336\u0336\u0336", "’s", "\u200b", "x" * 39, "я"]), max_size=9
+        st.sampled_from(
+            ["idiot", "café", " ", "ab\u0336\u0336\u0336", "b\u064b", "\u0e34", "’s", "\u200b", "x" * 39, "я"]
+        ),
+        max_size=9,
     ),
     st.lists(st.integers(0, 90), max_size=6),
 )

@@ -77,6 +77,24 @@ def test_a_file_that_can_be_used_is_unpacked(tmp_path: Path) -> None:
         load_weights(str(packed(tmp_path)), "cpu", "bfloat16")
 
 
+def test_its_header_is_read_once_whoever_asks_and_the_reader_of_others_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, read = gguf.GGUFReader, list[int]()
+    build = usual._build_fields
+    monkeypatch.setattr(usual, "_build_fields", lambda self, *at: read.append(1) or build(self, *at))
+    with pytest.raises(ModelError, match="the weights are unpacked"):
+        load_weights(str(packed(tmp_path)), "cpu", "bfloat16")
+    assert len(read) == 1
+    assert gguf.GGUFReader is usual
+
+
+def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").write_bytes(b"no such file" * 9)
+    with pytest.raises(ModelError, match="cannot be unpacked: GGUF magic invalid"):
+        load_weights(str(tmp_path / "model.gguf"), "cpu", "bfloat16")
+
+
 def test_a_folder_without_a_template_is_refused_before_its_weights_are_read(tmp_path: Path) -> None:
     weights = tiny_weights()
     weights.tokenizer.chat_template = None

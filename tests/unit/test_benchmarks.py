@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import importlib
+from contextlib import nullcontext
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 
+from ig_guardrail.errors import PolicyError
 from ig_guardrail.policy import load_policy
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SCRIPTS = [
     "bench",
     "budget_picture",
+    "compare_products",
     "domains",
     "first_hour",
     "gpu",
@@ -49,6 +53,42 @@ def test_every_measured_part_is_shown_somewhere() -> None:
     measured = {row["of"] for row in report._read(report.RESULTS, "bench")["figures"]}
     assert measured <= {*bench.PARTS}
     assert {*report.ELSEWHERE} <= {*bench.PARTS}
+
+
+def test_every_edit_of_a_configuration_changes_it_in_one_place() -> None:
+    edits: Any = importlib.import_module("products.edits")
+    given = yaml.safe_load(edits.FILE.read_text(encoding="utf-8"))
+    assert given.keys() == edits.ENVS_OF.keys()
+    for one in given.values():
+        assert one["edits"].keys() <= edits.MEANT.keys()
+        for edit in one["edits"].values():
+            assert edits.edited(one["base"], edit) != one["base"]
+
+
+def test_what_is_wrong_in_our_policy_is_refused_with_its_line_but_for_a_tool_that_nobody_knows(tmp_path: Path) -> None:
+    edits: Any = importlib.import_module("products.edits")
+    ours = yaml.safe_load(edits.FILE.read_text(encoding="utf-8"))["ig-guardrail"]
+    file = tmp_path / "shop.yaml"
+    for name, edit in ours["edits"].items():
+        file.write_text(edits.edited(ours["base"], edit), encoding="utf-8")
+        with pytest.raises(PolicyError, match=edits.PLACE) if name != "tool" else nullcontext():
+            load_policy(file)
+
+
+@pytest.mark.parametrize(
+    ("seen", "ending"),
+    [
+        ({"allowed": False, "end": "error", "text": "bad"}, "leaked"),
+        ({"allowed": True, "end": "whole", "text": "Here is another."}, "answer"),
+        ({"allowed": True, "end": "whole", "text": "I'm sorry, but I can't help with that."}, "refusal"),
+        ({"allowed": True, "end": "parts", "text": "One sentence."}, "parts"),
+        ({"allowed": True, "end": "canned", "text": "A beginning"}, "begun"),
+        ({"allowed": True, "end": "error", "text": ""}, "nothing"),
+    ],
+)
+def test_what_became_of_a_draft_is_told_by_what_was_seen(seen: dict[str, Any], ending: str) -> None:
+    answers: Any = importlib.import_module("products.answers")
+    assert answers.ending(seen) == ending
 
 
 def test_the_picture_of_a_budget_is_of_the_policy_that_its_page_shows(tmp_path: Path) -> None:

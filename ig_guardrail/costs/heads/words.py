@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from ig_guardrail.text.normalisation import DIACRITICS, folded_word, seen, unframed
+from ig_guardrail.text.normalisation import DIACRITICS, folded_word, seen, unframed, without_stray_marks
 
 LONGEST_WORD = 40
 
@@ -24,7 +24,7 @@ _APOSTROPHES = f"'{_CURLY}"
 _RUN = re.compile(rf"[\w{_APOSTROPHES}{DIACRITICS}]{{1,{LONGEST_WORD}}}")
 _MARK = re.compile(f"[{DIACRITICS}]")
 _SURPLUS = re.compile(f"(?<=[{DIACRITICS}]{{2}})[{DIACRITICS}]+")  # no letter of a language has three
-_LAST_MARKS = re.compile(f"[{DIACRITICS}]{{0,2}}$")
+_LAST_LETTER = re.compile(rf"\w?[{DIACRITICS}]{{0,2}}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +32,17 @@ class WordReader:
     """What was read of a text: `tail` may still be an incomplete word, `last` is the word before it.
 
     counts  bucket -> how many terms fell into it; never changed once made
-    marks   what the text before `tail` ends with, of marks on a letter
+    behind  what the text before `tail` ends with: a letter and the marks on it, which tell what marks may follow
     """
 
     tail: str = ""
     last: str = ""
     counts: Mapping[int, int] = field(default_factory=dict)
-    marks: str = ""
+    behind: str = ""
 
     def read(self, text: str, ended: bool, buckets: int) -> WordReader:
         """This reader after more text. Unless the text ended there, a word at its very end waits for the rest."""
-        known = _SURPLUS.sub("", self.marks + self.tail + unframed(seen(text)))[len(self.marks) :]
+        known = _without_surplus(self.behind + self.tail + unframed(seen(text)))[len(self.behind) :]
         closed = known if ended else known[: _open_word(known)]
         counts, last = dict(self.counts), self.last
         for word in _words(closed):
@@ -50,7 +50,7 @@ class WordReader:
                 index = bucket(term, buckets)
                 counts[index] = counts.get(index, 0) + 1
             last = word
-        return WordReader(known[len(closed) :], last, counts, _last_marks(self.marks + closed))
+        return WordReader(known[len(closed) :], last, counts, _last_letter(self.behind + closed))
 
 
 def bucket(term: str, buckets: int) -> int:
@@ -65,7 +65,7 @@ def count_terms(text: str, buckets: int) -> Mapping[int, int]:
 
 def terms_of(text: str) -> list[str]:
     """The terms of a whole text, as often as they occur: its words in order, then its pairs."""
-    words = list(_words(_SURPLUS.sub("", unframed(seen(text)))))
+    words = list(_words(_without_surplus(unframed(seen(text)))))
     return [*words, *(f"{one} {other}" for one, other in pairwise(words))]
 
 
@@ -81,8 +81,13 @@ def _in_word(character: str) -> bool:
     return character.isalnum() or character == "_" or character in _APOSTROPHES or _MARK.match(character) is not None
 
 
-def _last_marks(text: str) -> str:
-    found = _LAST_MARKS.search(text)
+def _without_surplus(text: str) -> str:
+    """The text without marks that no letter of a language has."""
+    return _SURPLUS.sub("", without_stray_marks(text))
+
+
+def _last_letter(text: str) -> str:
+    found = _LAST_LETTER.search(text)
     return found[0] if found else ""
 
 

@@ -12,13 +12,16 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ig_guardrail.engine.loading.pretokenize import cut_as
 from ig_guardrail.engine.loading.store import made_once, quiet, remembered_sha256, store_folder
 from ig_guardrail.engine.text.chat import require_template
 from ig_guardrail.errors import ModelError, brief
 from ig_guardrail.extras import require
+
+if TYPE_CHECKING:
+    from gguf import GGUFReader
 
 SUFFIX = ".gguf"
 LAYOUT = 2  # of unpacked folders: those of an earlier one are made again
@@ -49,6 +52,8 @@ def _unpack(packed: Path, dtype: str, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    from ig_guardrail.engine.loading.gguf_header import read_once
+
     auto: Any = AutoModelForCausalLM
     source: dict[str, Any] = {"gguf_file": packed.name, "local_files_only": True}
     watched = sys.stderr.isatty()
@@ -57,10 +62,12 @@ def _unpack(packed: Path, dtype: str, folder: Path) -> None:
     # unpacking draws a bar that no setting hides
     with quiet(), contextlib.nullcontext() if watched else contextlib.redirect_stderr(io.StringIO()):
         try:
-            tokenizer = AutoTokenizer.from_pretrained(packed.parent, **source)
-            require_template(tokenizer, f"model file {packed.name}")
-            _try_each_kind(packed)
-            unpacked = auto.from_pretrained(packed.parent, dtype=torch.float32, **source)
+            with read_once(packed) as reader:
+                tokenizer = AutoTokenizer.from_pretrained(packed.parent, **source)
+                require_template(tokenizer, f"model file {packed.name}")
+                _try_each_kind(reader)
+                unpacked = auto.from_pretrained(packed.parent, dtype=torch.float32, **source)
+                name = _cutting_of(reader)
         except ModelError:
             raise
         except Exception as error:  # readers of damaged files raise what they like
@@ -74,26 +81,22 @@ def _unpack(packed: Path, dtype: str, folder: Path) -> None:
         model.tie_weights()
         model.generation_config = unpacked.generation_config
         model.to(getattr(torch, dtype)).save_pretrained(folder)
-        name = _cutting_of(packed)
         if name is not None and not cut_as(tokenizer, name):
             (folder / _DOUBT).write_text(_doubt(packed, name))
         tokenizer.save_pretrained(folder)
 
 
-def _try_each_kind(packed: Path) -> None:
+def _try_each_kind(reader: GGUFReader) -> None:
     """Unpack one row of each kind of numbers in the file. Raises NotImplementedError for a kind that is not known."""
-    from gguf import GGUFReader, dequantize
+    from gguf import dequantize
 
-    for tensor in {tensor.tensor_type: tensor for tensor in GGUFReader(packed).tensors}.values():
+    for tensor in {tensor.tensor_type: tensor for tensor in reader.tensors}.values():
         dequantize(tensor.data[:1], tensor.tensor_type)
 
 
-def _cutting_of(packed: Path) -> str | None:
+def _cutting_of(reader: GGUFReader) -> str | None:
     """The name of how the file's vocabulary cuts text, "" if it gives none; None for one that is not byte-level."""
-    from gguf import GGUFReader
-
-    fields = GGUFReader(packed).fields
-    kind, name = (fields.get(f"tokenizer.ggml.{key}") for key in ("model", "pre"))
+    kind, name = (reader.fields.get(f"tokenizer.ggml.{key}") for key in ("model", "pre"))
     if kind is None or kind.contents() != "gpt2":
         return None
     return "" if name is None else str(name.contents())
