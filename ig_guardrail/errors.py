@@ -38,7 +38,8 @@ class GuardrailError(Exception):
         super().__init__(what)
 
     def __str__(self) -> str:
-        lines = [f"{self.where}: {self.what}" if self.where else self.what]
+        named = not self.where or self.what.startswith((f"{self.where} ", f"{self.where}: "))
+        lines = [self.what if named else f"{self.where}: {self.what}"]
         lines += [f"  why: {self.why}"] if self.why else []
         lines += [f"  fix: {self.fix}"] if self.fix else []
         return "\n".join(lines)

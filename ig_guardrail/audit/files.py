@@ -25,9 +25,16 @@ _PART = re.compile(r"(.+)\.part([0-9]{6,})((?:\.[^.]*)?)")
 
 
 class LogFiles:
-    """The files of a log, by the path of the one that is written."""
+    """The files of a log, by the path of the one that is written. Raises RequestError for a path that names none."""
 
     def __init__(self, path: Path) -> None:
+        if not path.name:
+            raise RequestError(
+                "the path of the audit log names no file",
+                where="audit",
+                why="a line is written there for every answer",
+                fix="give the path of a file, such as audit.jsonl",
+            )
         self.path = path
         self.head = path.with_name(f"{path.name}.head")
         self.lock = path.with_name(f"{path.name}.lock")

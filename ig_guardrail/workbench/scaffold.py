@@ -6,6 +6,7 @@ Their schemas lie beside them, where their first lines tell editors to look: no 
 from __future__ import annotations
 
 import re
+import unicodedata
 from importlib import resources
 from pathlib import Path
 
@@ -40,9 +41,16 @@ def write_policy(folder: Path, source: str, *, extend: bool = False) -> list[Pat
     extend: whether the policy extends the packaged one, and is no copy of it
     Raises RequestError where the folder is there already, or cannot be a policy's name.
     """
+    if not folder.name:
+        raise RequestError(
+            "it names no new folder",
+            where="NAME",
+            why="the folder's name becomes the policy's",
+            fix=f"write it like {NAME.example}",
+        )
     name = folder.resolve().name
     if not re.fullmatch(NAME.pattern, name):
-        near = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
+        near = re.sub("[^a-z0-9]+", "-", _plain(name.lower())).strip("-")
         fix = f"write {folder.parent / near}" if re.fullmatch(NAME.pattern, near) else f"write it like {NAME.example}"
         raise RequestError(f"'{name}' cannot be a policy's name", where="NAME", why="small letters, digits, -", fix=fix)
     if folder.exists():
@@ -67,6 +75,11 @@ def write_policy(folder: Path, source: str, *, extend: bool = False) -> list[Pat
             "the folder cannot be written", where=str(folder), why=error.strerror or str(error)
         ) from error
     return [folder / file for file in files]
+
+
+def _plain(text: str) -> str:
+    """A text without accents."""
+    return "".join(one for one in unicodedata.normalize("NFKD", text) if not unicodedata.combining(one))
 
 
 def _child(name: str, source: str) -> str:

@@ -32,6 +32,12 @@ FORM = ("tools", "tool_choice", "parallel_tool_calls", "response_format")  # a s
 ALIASES: Mapping[str, str] = {"max_completion_tokens": "max_tokens", "model_name": "model"}  # what others call them
 
 
+NUMBERS = (  # of settings; a truth would be read as 1 or 0
+    *("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "frequency_penalty", "presence_penalty"),
+    *("max_tokens", "max_reasoning_tokens", "context", "seed", "timeout", "n", "top_logprobs", "max_retries"),
+)
+
+
 class CallOptions(BaseModel):
     """The settings of one call. timeout in seconds; seed None draws a fresh one for every request.
 
@@ -126,7 +132,7 @@ class CallOptions(BaseModel):
 def as_named_here(given: Mapping[str, Any]) -> dict[str, Any]:
     """Settings under this package's names, and as their writers mean them: `top_k=-1` is off, a model may be a path.
 
-    Raises RequestError where one setting is given twice, with two values.
+    Raises RequestError where one setting is given twice, with two values, and for a truth where a number stands.
     """
     named: dict[str, Any] = dict(given)
     for alias, name in ALIASES.items():
@@ -143,6 +149,10 @@ def as_named_here(given: Mapping[str, Any]) -> dict[str, Any]:
                 fix=f"give one of them, such as `{name}`",
             )
         named[name] = value
+    for name in NUMBERS:
+        if isinstance(named.get(name), bool):
+            raise _no_number(name, named[name])
+    token_biases(named.get("logit_bias"))
     if named.get("top_k") == -1:
         named["top_k"] = 0
     if isinstance(named.get("model"), PurePath):
@@ -197,7 +207,7 @@ def token_biases(given: Any) -> tuple[tuple[int, float], ...]:
         return ()
     try:
         pairs = [
-            (_token(token), float(value)) for token, value in (given.items() if hasattr(given, "items") else given)
+            (_token(token), _bias(value)) for token, value in (given.items() if hasattr(given, "items") else given)
         ]
     except (TypeError, ValueError, OverflowError) as error:
         raise _no_bias("it cannot be read") from error
@@ -210,6 +220,12 @@ def _token(given: Any) -> int:
     if isinstance(given, bool) or not (isinstance(given, int) or (isinstance(given, str) and given.isdecimal())):
         raise TypeError("no token id")
     return int(given)
+
+
+def _bias(given: Any) -> float:
+    if isinstance(given, bool):
+        raise TypeError("no number")
+    return float(given)
 
 
 def _no_bias(what: str) -> RequestError:
@@ -249,6 +265,15 @@ def _grammar(form: ResponseFormat, room: int, tool_format: ToolFormat) -> str | 
             why="a keyword of it has a value that it cannot have",
             fix="check it against the standard, JSON Schema 2020-12",
         ) from error
+
+
+def _no_number(name: str, value: object) -> RequestError:
+    return RequestError(
+        f"{name} is {value}",
+        where=name,
+        why="taken for a number, it would be 1 or 0, and hardly what is meant",
+        fix="give a number, or leave it out",
+    )
 
 
 def _unknown(name: str, known: Sequence[str]) -> RequestError:

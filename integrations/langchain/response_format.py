@@ -16,6 +16,7 @@ from ig_guardrail.schemas import KINDS, faultless, sound
 from ig_guardrail.text.calls import ResponseFormat, Tool, ToolChoice
 from ig_guardrail.types import Message, ToolFormat, with_system_text
 
+LONGEST_NAME = 128  # characters of a tool's name
 _ANY = ("any", "required", True)
 _OTHERS = {"function", "parameters", "input_schema", "inputSchema", "name", "toolSpec"}  # of tools that are no schema
 _ANYTHING: Mapping[str, Any] = {"type": "object"}
@@ -53,7 +54,30 @@ def tool_of(given: Any) -> Tool:
     Raises RequestError for what is none of these.
     """
     function = described(given)["function"]
-    return Tool(function["name"], function.get("description", ""), function.get("parameters") or _NO_ARGUMENTS)
+    if len(function["name"]) > LONGEST_NAME:
+        raise RequestError(
+            f"a tool's name has {len(function['name'])} characters: {function['name'][:40]}...",
+            where="tools",
+            why="the form of a call to it grows with its name, past what can be enforced",
+            fix=f"give it a name of at most {LONGEST_NAME} characters",
+        )
+    parameters = _of_objects(function.get("parameters") or _NO_ARGUMENTS)
+    return Tool(function["name"], function.get("description", ""), parameters)
+
+
+def _of_objects(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A schema of arguments, whose values are objects also where it says nothing of that. RequestError for others."""
+    kind = schema.get("type")
+    if kind == "object":
+        return schema
+    if kind is None or (isinstance(kind, list | tuple) and "object" in kind):
+        return {**schema, "type": "object"}
+    raise RequestError(
+        f"the arguments of a tool are of type {kind!r:.80}",
+        where="tools",
+        why="each is given by its name, so that all of them are one object",
+        fix="give a schema of type 'object'",
+    )
 
 
 def described(given: Any, strict: bool | None = None) -> dict[str, Any]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ig_guardrail.errors import GenerationFailed, GuardrailError, PromptTooLong, RequestError
 
+FORM = "tools or response format"  # where a fault of a form is said to be by what reads both
 GONE = 499  # nobody is there to read this status; it is for the log
 
 
@@ -46,15 +50,30 @@ def fault_of(error: Exception) -> Fault:
     if isinstance(error, PromptTooLong):
         return Fault(400, "invalid_request_error", "context_length_exceeded", str(error), "messages")
     if isinstance(error, RequestError):
-        return Fault(
-            400,
-            "invalid_request_error",
-            None,
-            str(error),
-            error.where if error.where.split() == [error.where] else None,
-        )
+        named = error.where == FORM or error.where.split() == [error.where]
+        return Fault(400, "invalid_request_error", None, str(error), error.where if named else None)
     if isinstance(error, GenerationFailed):
         return Fault(503, "server_error", "guard_unavailable", "the guard failed while it worked", None, retry_after=1)
     if isinstance(error, GuardrailError):
         return Fault(503, "server_error", "guard_unavailable", "the guard cannot serve now", None, retry_after=1)
     return Fault(500, "server_error", "internal_error", "the server failed; its log says how", None)
+
+
+@contextmanager
+def named(names: Mapping[str, str]) -> Iterator[None]:
+    """Have faults name fields as a wire does. names: its own, by those that what reads all wires has for them"""
+    try:
+        yield
+    except (Refused, RequestError) as error:
+        raise Refused(renamed(fault_of(error), names)) from error
+
+
+def renamed(fault: Fault, names: Mapping[str, str]) -> Fault:
+    """A fault with the names of a wire. In its words, those that are no words of a sentence are replaced."""
+    message = fault.message
+    for ours, theirs in names.items():
+        if ours == FORM:
+            message = message.replace(f"{FORM}: ", f"{theirs}: ", 1)
+        elif "_" in ours:
+            message = re.sub(rf"(?<![\w.]){ours}\b", theirs, message)
+    return replace(fault, param=names.get(fault.param or "", fault.param), message=message)

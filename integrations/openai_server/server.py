@@ -41,6 +41,7 @@ from ig_guardrail.integrations.openai_server.stored import MemoryStore, Response
 
 LOG = logging.getLogger(__name__)
 IGNORED = "x-ig-guardrail-ignored"  # the header that names the fields that were passed over
+MOST_NAMES, LONGEST_NAME = 32, 100  # in it, and characters of each
 HALF = re.compile(rb"\\u[dD][89a-fA-F]")  # half of a character, which may lack the other
 BODY_S = 30.0  # in which a request's body has to be there
 CALLER = "ig_guardrail.caller"  # in the scope of a request, once it is known who asks
@@ -287,7 +288,14 @@ async def _left(request: Request) -> None:
 
 
 def headers_of(ignored: tuple[str, ...]) -> dict[str, str]:
-    return {IGNORED: ", ".join(ignored)} if ignored else {}
+    """Names of what was passed over, which a caller may have chosen: as a header can carry them, and so many."""
+    names = list(dict.fromkeys(map(_as_header, ignored)))
+    told = names[:MOST_NAMES] + ([f"and {len(names) - MOST_NAMES} more"] if len(names) > MOST_NAMES else [])
+    return {IGNORED: ", ".join(told)} if told else {}
+
+
+def _as_header(name: str) -> str:
+    return "".join(one if one.isascii() and one.isprintable() else ascii(one)[1:-1] for one in name[:LONGEST_NAME])
 
 
 def told(endpoint: Endpoint, form: Form = attrgetter("body")) -> Endpoint:

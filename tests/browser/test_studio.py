@@ -24,7 +24,6 @@ pytestmark = [
 ]
 
 PROMPT, SEED = "Make fun of a lazy dog.", "3"
-INSULT = "They're lazy"
 WIDE, NARROW = (1280, 900), (390, 844)
 LEAST_CONTRAST = 4.5  # WCAG 2.2, AA
 CONTROLS = ("button", "textbox", "combobox", "spinbutton", "tab", "tabpanel", "region", "image")
@@ -127,9 +126,11 @@ def test_an_insult_is_replaced_before_ones_eyes(page: Page) -> None:
     page.wait("document.querySelector('.drafts li')")
     page.wait("document.querySelector('.held') && !document.querySelector('.held').hidden")
     page.wait("document.querySelector('.receipt')")
-    assert INSULT in page.text(".drafts")
-    assert INSULT not in page.text(".output")
-    assert page.text(".instead") in page.text(".output")
+    drafts = page.find("[...document.querySelectorAll('.drafts q')].map((one) => one.textContent)")
+    assert drafts
+    assert "toxic-tone" in page.text(".drafts")
+    assert [draft for draft in drafts if draft in page.text(".output")] == []
+    assert " ".join(page.text(".instead").split()) in " ".join(page.text(".output").split())
     assert page.text(".state").startswith("completed")
     assert page.find("document.querySelectorAll('.chart .line').length") == 4  # two budgets, score and what is left
     assert page.find("document.querySelectorAll('.chart path.denied').length") > 0

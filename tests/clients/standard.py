@@ -11,7 +11,6 @@ from langchain_core.language_models import BaseChatModel
 from langchain_openai import ChatOpenAI
 
 from ig_guardrail.guardrail import Guardrail
-from tests.standard import Offered
 from tests.unit.server.serving import MODEL, running, server_of
 
 WARNED = [  # of what LangChain and OpenAI's client do among themselves
@@ -21,8 +20,11 @@ WARNED = [  # of what LangChain and OpenAI's client do among themselves
 ]
 
 
-class ThroughChatOpenAI(Offered):
-    """What OpenAI's own client of LangChain makes of the server; the guardrail is left to say."""
+class ThroughChatOpenAI:
+    """What OpenAI's own client of LangChain makes of the server; the guardrail is left to say.
+
+    It stands before the tests, and is none itself: they may be reached by one way alone.
+    """
 
     asked: ClassVar[dict[str, Any]] = {}
     clients: ClassVar[dict[str, Any]] = {}

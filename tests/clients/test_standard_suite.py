@@ -26,7 +26,7 @@ CUT = pytest.mark.xfail(
 )
 
 
-class TestEmbeddedModel(OnEmbeddedModel, ThroughChatOpenAI):
+class TestEmbeddedModel(ThroughChatOpenAI, OnEmbeddedModel):
     """Greedy, so that a failure is one of the model or of the code and not of luck."""
 
     asked: ClassVar[dict[str, Any]] = {"temperature": 0.0, "max_tokens": 128}

@@ -61,7 +61,7 @@ def test_one_error_names_what_is_missing_and_the_extra(monkeypatch: pytest.Monke
     with pytest.raises(MissingExtra) as raised:
         require("local", by="model 'x'", where="model")
     assert str(raised.value).splitlines() == [
-        "model: model 'x' cannot be used without torch and llguidance",
+        "model 'x' cannot be used without torch and llguidance",
         "  why: torch and llguidance are not installed: the extra 'local' brings what the core runs without",
         "  fix: run `pip install 'ig-guardrail[local]'`",
     ]

@@ -8,9 +8,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from ig_guardrail.integrations.openai_server.access.callers import Caller
+from ig_guardrail.integrations.openai_server.faults import named
 from ig_guardrail.integrations.openai_server.server import Server, all_of, headers_of, told
 from ig_guardrail.integrations.openai_server.sse import DONE, frame
-from ig_guardrail.integrations.openai_server.wires.chat_completions import ChatWriter, read_chat
+from ig_guardrail.integrations.openai_server.wires.chat_completions import ChatAsked, ChatWriter, read_chat
+from ig_guardrail.integrations.openai_server.wires.fields import form_names
 
 
 def routes(server: Server) -> list[Route]:
@@ -19,6 +22,10 @@ def routes(server: Server) -> list[Route]:
     async def complete(request: Request) -> Response:
         caller = server.caller(request)
         asked = read_chat(await server.body(request))
+        with named(form_names(asked.question.options, "tools", "response_format")):
+            return await answered(request, caller, asked)
+
+    async def answered(request: Request, caller: Caller, asked: ChatAsked) -> Response:
         opened = await server.open(caller, asked.question, request)
         style, headers = asked.style or server.style_for(caller), headers_of(asked.ignored)
         answers = opened.options.n

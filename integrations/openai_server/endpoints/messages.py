@@ -8,8 +8,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from ig_guardrail.integrations.openai_server.access.callers import Caller
+from ig_guardrail.integrations.openai_server.faults import named
 from ig_guardrail.integrations.openai_server.server import Server, all_of, headers_of, told
-from ig_guardrail.integrations.openai_server.wires.messages import error_body, read_question
+from ig_guardrail.integrations.openai_server.wires.messages import (
+    MessagesAsked,
+    error_body,
+    names_for,
+    read_question,
+)
 from ig_guardrail.integrations.openai_server.wires.messages_writer import MessagesWriter, told_fault
 
 
@@ -19,6 +26,10 @@ def routes(server: Server) -> list[Route]:
     async def answer_messages(request: Request) -> Response:
         caller = server.caller(request)
         asked = read_question(await server.body(request))
+        with named(names_for(asked.question)):
+            return await answered(request, caller, asked)
+
+    async def answered(request: Request, caller: Caller, asked: MessagesAsked) -> Response:
         opened = await server.open(caller, asked.question, request)
         thoughtless = asked.thinks and not opened.guardrail.engine.info.thinks
         headers = headers_of((*asked.ignored, "thinking") if thoughtless else asked.ignored)
@@ -30,8 +41,9 @@ def routes(server: Server) -> list[Route]:
     async def count(request: Request) -> Response:
         caller = server.caller(request)
         question = read_question({"max_tokens": 1, **await server.body(request)}).question
-        opened = await server.open(caller, question, request)
-        return JSONResponse({"input_tokens": await asyncio.to_thread(opened.prompt_tokens)})
+        with named(names_for(question)):
+            opened = await server.open(caller, question, request)
+            return JSONResponse({"input_tokens": await asyncio.to_thread(opened.prompt_tokens)})
 
     return [
         Route("/v1/messages", told(answer_messages, error_body), methods=["POST"]),

@@ -12,12 +12,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.openai_server.access.callers import Caller
 from ig_guardrail.integrations.openai_server.answering import Question
 from ig_guardrail.integrations.openai_server.background import BackgroundResponse, InBackground, Kept, Underway
 from ig_guardrail.integrations.openai_server.events import Event
-from ig_guardrail.integrations.openai_server.faults import Fault, Refused, fault_of, unfit
+from ig_guardrail.integrations.openai_server.faults import Fault, Refused, named, unfit
 from ig_guardrail.integrations.openai_server.server import (
     SESSION,
     EventStream,
@@ -30,7 +29,7 @@ from ig_guardrail.integrations.openai_server.server import (
 )
 from ig_guardrail.integrations.openai_server.sse import DONE, frame, with_comments
 from ig_guardrail.integrations.openai_server.stored import GIVEN, ResponseStore, Stored, lost
-from ig_guardrail.integrations.openai_server.wires.fields import OURS
+from ig_guardrail.integrations.openai_server.wires.fields import OURS, form_names
 from ig_guardrail.integrations.openai_server.wires.items import (
     Item,
     named_items,
@@ -45,7 +44,6 @@ from ig_guardrail.integrations.openai_server.wires.responses import ResponseAske
 NAMES = {
     "max_tokens": "max_output_tokens",
     "response_format": "text.format",
-    "conversation": "ig_guardrail.conversation",
 }
 ENDS = tuple(f"response.{status}" for status in GIVEN)
 CANCELLED = Fault(499, "invalid_request_error", "response_cancelled", "the response was cancelled")
@@ -66,7 +64,7 @@ def routes(server: Server) -> list[Route]:
         caller = server.caller(request)
         asked = read_response(await server.body(request))
         turn = await _begun(store, caller, asked, request.scope.get(SESSION, ""))
-        with _named_here():
+        with _named_here(asked):
             return await answered(request, caller, turn)
 
     async def answered(request: Request, caller: Caller, turn: _Turn) -> Response:
@@ -106,7 +104,7 @@ def routes(server: Server) -> list[Route]:
     async def count(request: Request) -> Response:
         caller = server.caller(request)
         asked = read_response({"store": False, **await server.body(request)})
-        with _named_here():
+        with _named_here(asked):
             turn = await _begun(store, caller, asked)
             opened = await server.open(caller, turn.question(), request)
             tokens = await asyncio.to_thread(opened.prompt_tokens)
@@ -152,14 +150,15 @@ def routes(server: Server) -> list[Route]:
 
 
 @contextmanager
-def _named_here() -> Iterator[None]:
+def _named_here(asked: ResponseAsked) -> Iterator[None]:
     """Faults name fields as these bodies do, where what reads all bodies calls them otherwise."""
     try:
-        yield
-    except (Refused, RequestError) as error:
-        fault = fault_of(error)
-        param = "input" if (fault.param or "").startswith("messages") else NAMES.get(fault.param or "", fault.param)
-        raise Refused(replace(fault, param=param)) from error
+        with named({**form_names(asked.options, "tools", "text.format"), **NAMES}):
+            yield
+    except Refused as refused:
+        if not (refused.fault.param or "").startswith("messages"):
+            raise
+        raise Refused(replace(refused.fault, param="input")) from refused
 
 
 async def _begun(store: ResponseStore, caller: Caller, asked: ResponseAsked, session: str = "") -> _Turn:

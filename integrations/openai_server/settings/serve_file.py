@@ -176,7 +176,7 @@ def read_config(path: Path | None, given: Mapping[str, Any]) -> ServeConfig:
     file = ServeFile() if path is None else read_settings(path, ServeFile, why=WHY, keys=known)
     said = {name: value for name, value in given.items() if value is not None}
     if "policies" in said:
-        said["policies"] = {name: PolicySection(file=one) for name, one in said["policies"].items()}
+        said["policies"] = {name: PolicySection.model_construct(file=one) for name, one in said["policies"].items()}
     limits = {**file.limits.model_dump(), **said.pop("limits", {})}
     observe = {**file.observe.model_dump(), **said.pop("observe", {})}
     told = {**_placed(file, Path() if path is None else path.parent), **said}

@@ -24,10 +24,16 @@ from ig_guardrail.integrations.openai_server.wires.fields import (
     take_names,
     text_of,
     truth_of,
+    unread,
 )
-from ig_guardrail.integrations.openai_server.wires.tools import allowed_tools, demand_functions
+from ig_guardrail.integrations.openai_server.wires.tools import (
+    allowed_tools,
+    demand_functions,
+    unread_of_tools,
+)
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+CHOICES = "it is 'none', 'auto', 'required', names a `function`, or is of type 'allowed_tools'"
 SAMPLING = (
     "temperature",
     "top_p",
@@ -105,21 +111,68 @@ def read_chat(body: Mapping[str, Any]) -> ChatAsked:
         raise unfit(f"it is one of {', '.join(EFFORTS)}", "reasoning_effort")
     if effort == "none":
         asked["reasoning"] = "off"
-    demand_functions(asked.get("tools", []))
+    tools = asked.get("tools", [])
+    demand_functions(tools)
+    _demand_form(asked.get("response_format"))
+    if not isinstance(asked.get("logit_bias", {}), Mapping):
+        raise unfit("it is no object of numbers by token id", "logit_bias")
+    _demand_choice(asked.get("tool_choice"))
     asked |= _chosen(asked)
     messages = read_messages(given.get("messages"))
     named = take_names(own)
     question = Question(text_of(given, "model"), messages, {**asked, **own}, **named)
     passed = [*ignored, *(["reasoning_effort"] if effort not in (None, "none") else [])]
     passed += ["stream_options.include_obfuscation"] if options.get("include_obfuscation") else []
+    passed += [*unread_of_tools(tools), *_unread_of_form(given.get("response_format"))]
+    passed += _unread_of_choice(given.get("tool_choice"))
     return ChatAsked(
         question,
         stream,
-        truth_of(options, "include_usage"),
+        truth_of(options, "include_usage", at="stream_options."),
         style,
         isinstance(asked.get("tool_choice"), Mapping),
         (*passed, *passed_over(given["messages"])),
     )
+
+
+def _demand_form(given: object) -> None:
+    """Raises Refused for what asks for no form that there is."""
+    if given is None:
+        return
+    kind = given.get("type") if isinstance(given, Mapping) else None
+    if not isinstance(given, Mapping) or kind not in ("text", "json_object", "json_schema"):
+        raise unfit("its `type` is 'text', 'json_object' or 'json_schema'", "response_format")
+    if kind != "json_schema" and given.get("schema") is not None:
+        raise unfit("a schema is asked for by the type 'json_schema'", "response_format.schema")
+    inner = given.get("json_schema")
+    if kind == "json_schema" and not (isinstance(inner, Mapping) and isinstance(inner.get("schema"), Mapping)):
+        raise unfit("it has a `schema`, which is an object", "response_format.json_schema")
+
+
+def _unread_of_form(given: Any) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    inner = unread(given.get("json_schema") or {}, ("name", "schema", "strict"), "response_format.json_schema")
+    return (*unread(given, ("type", "json_schema"), "response_format"), *inner)
+
+
+def _demand_choice(given: object) -> None:
+    """Raises Refused for what chooses among tools in no way that there is."""
+    if given is None or given is True or isinstance(given, str):
+        return
+    named = given.get("function", {}) if isinstance(given, Mapping) else None
+    if not isinstance(given, Mapping) or not isinstance(named, Mapping):
+        raise unfit(CHOICES, "tool_choice")
+    if given.get("type") != "allowed_tools" and not isinstance(named.get("name"), str):
+        raise unfit(CHOICES, "tool_choice")
+
+
+def _unread_of_choice(given: Any) -> tuple[str, ...]:
+    if not isinstance(given, Mapping):
+        return ()
+    inner = unread(given.get("allowed_tools") or {}, ("mode", "tools"), "tool_choice.allowed_tools")
+    named = unread(given.get("function") or {}, ("name",), "tool_choice.function")
+    return (*unread(given, ("type", "function", "allowed_tools"), "tool_choice"), *inner, *named)
 
 
 def _chosen(asked: Mapping[str, Any]) -> dict[str, Any]:

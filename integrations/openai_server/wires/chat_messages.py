@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from ig_guardrail.integrations.langchain.messages.blocks import THOUGHT
 from ig_guardrail.integrations.openai_server.answering import UNSAID
 from ig_guardrail.integrations.openai_server.faults import unfit
+from ig_guardrail.integrations.openai_server.wires.fields import unread
 
 READ = frozenset({"role", "content", "refusal", "tool_calls", "tool_call_id", THOUGHT})
 
@@ -29,7 +30,13 @@ def passed_over(given: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     found = {name for message in given for name, value in message.items() if value and name not in READ}
     parts = [part for message in given if isinstance(message.get("content"), list) for part in message["content"]]
     within = {name for part in parts if part.get("type") == "text" for name in part if name not in ("type", "text")}
-    return (*(f"messages.{name}" for name in sorted(found)), *(f"messages.content.{name}" for name in sorted(within)))
+    calls = [call for message in given for call in message.get("tool_calls") or ()]
+    called = {name for call in calls for name in unread(call, ("id", "type", "function", "index"), "tool_calls")}
+    called |= {
+        name for call in calls for name in unread(call["function"], ("name", "arguments"), "tool_calls.function")
+    }
+    beneath = sorted(called | {f"content.{name}" for name in within})
+    return tuple(f"messages.{name}" for name in (*sorted(found), *beneath))
 
 
 def read_message(message: object, where: str) -> BaseMessage:

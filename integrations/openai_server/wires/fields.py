@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ig_guardrail.integrations.openai_server.faults import unfit
+from ig_guardrail.integrations.openai_server.faults import FORM, unfit
 
 OURS = "ig_guardrail"  # the field of what only this server knows
 OWN = ("policy", "strategy", "language", "conversation", "reasoning", "max_reasoning_tokens", "prompt_cache")
@@ -60,7 +60,25 @@ def own_options(given: Mapping[str, Any], more: Collection[str] = ()) -> dict[st
     for name in ("policy", "conversation", "strategy", "language", "reasoning"):
         if own.get(name) is not None and not isinstance(own[name], str):
             raise unfit("it is no text", f"{OURS}.{name}")
-    return {name: value for name, value in own.items() if value is not None}
+    told = {name: value for name, value in own.items() if value is not None}
+    demand_whole(told, "seed", "max_reasoning_tokens", at=f"{OURS}.")
+    truth_of(told, "prompt_cache", at=f"{OURS}.")
+    return told
+
+
+def unread(given: Mapping[str, Any], known: Collection[str], at: str) -> tuple[str, ...]:
+    """The names of what stands in a part of a body, is not empty, and changes nothing. at: the part's place"""
+    return tuple(f"{at}.{name}" for name in sorted(given) if given[name] and name not in known)
+
+
+def form_names(options: Mapping[str, Any], tools: str, form: str) -> dict[str, str]:
+    """What a wire calls the options of its own field, and the part of a request that a form stands in.
+
+    tools, form: the fields that offer tools and ask for a schema
+    """
+    own = {name: f"{OURS}.{name}" for name in OWN}
+    shaped = (options.get("response_format") or {}).get("type", "text") != "text"
+    return {**own, FORM: form if shaped else tools}
 
 
 def take_names(own: dict[str, Any]) -> dict[str, str]:
@@ -76,11 +94,14 @@ def text_of(given: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def truth_of(given: Mapping[str, Any], name: str) -> bool:
-    """A field that is true or false; false where it is left out. Raises Refused for anything else."""
+def truth_of(given: Mapping[str, Any], name: str, at: str = "") -> bool:
+    """A field that is true or false; false where it is left out. Raises Refused for anything else.
+
+    at: what stands before its name, where it is a part of another field
+    """
     value = given.get(name, False)
     if not isinstance(value, bool):
-        raise unfit(f"'{name}' is neither true nor false", name)
+        raise unfit(f"'{name}' is neither true nor false", at + name)
     return value
 
 
@@ -99,8 +120,8 @@ def check_kinds(given: Mapping[str, Any]) -> None:
         truth_of(given, name)
 
 
-def demand_whole(given: Mapping[str, Any], *names: str) -> None:
-    """Raises Refused for one of these fields that is there, and no whole number."""
+def demand_whole(given: Mapping[str, Any], *names: str, at: str = "") -> None:
+    """Raises Refused for one of these fields that is there, and no whole number. at: as of `truth_of`"""
     for name in names:
         if name in given and (isinstance(given[name], bool) or not isinstance(given[name], int)):
-            raise unfit("it is no whole number", name)
+            raise unfit("it is no whole number", at + name)

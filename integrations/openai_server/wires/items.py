@@ -12,6 +12,7 @@ from ig_guardrail.integrations.langchain.messages.blocks import THOUGHT
 from ig_guardrail.integrations.openai_server.answering import UNSAID
 from ig_guardrail.integrations.openai_server.faults import unfit
 from ig_guardrail.integrations.openai_server.wires.chat_messages import read_call, read_message
+from ig_guardrail.integrations.openai_server.wires.fields import unread
 
 Item: TypeAlias = Mapping[str, Any]
 READ: Mapping[str, frozenset[str]] = {  # what of each kind is read, or names it
@@ -26,6 +27,7 @@ READ: Mapping[str, frozenset[str]] = {  # what of each kind is read, or names it
 }
 
 
+PART = ("type", "text", "refusal", "annotations")  # what of a part of text is read
 _PREFIXES = {"message": "msg", "function_call": "fc", "function_call_output": "fco", "reasoning": "rs"}
 
 
@@ -97,7 +99,15 @@ def passed_over(given: object) -> tuple[str, ...]:
     found = {
         name for one in items for name, value in one.items() if value and name not in READ[one.get("type", "message")]
     }
-    return tuple(f"input.{name}" for name in sorted(found))
+    within = {name for one in items for name in _unread_of_parts(one.get("content"))}
+    return tuple(f"input.{name}" for name in sorted(found | within))
+
+
+def _unread_of_parts(content: object) -> tuple[str, ...]:
+    """The names of what parts of text have beside it."""
+    parts = [part for part in content if isinstance(part, Mapping)] if isinstance(content, list) else []
+    texts = [part for part in parts if part.get("type") in ("input_text", "output_text", "text", "refusal")]
+    return tuple(name for part in texts for name in unread(part, PART, "content"))
 
 
 def _found(item: object, known: Callable[[str], Item | None], where: str) -> Item:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +12,17 @@ from ig_guardrail.integrations.openai_server.wires.fields import (
     OURS,
     Fields,
     check_kinds,
+    form_names,
     own_options,
     take_names,
     text_of,
     truth_of,
+    unread,
 )
 from ig_guardrail.integrations.openai_server.wires.messages_turns import read_turns
+from ig_guardrail.integrations.openai_server.wires.tools import demand_function
 
+TOOL = ("type", "name", "description", "input_schema", "strict")  # what of a tool is read
 SAMPLING = ("max_tokens", "temperature", "top_p", "top_k")
 FIELDS = Fields(
     honoured=(
@@ -68,15 +72,28 @@ def read_question(body: Mapping[str, Any]) -> MessagesAsked:
     own = own_options(given, ("seed",))
     options: dict[str, Any] = {name: given[name] for name in SAMPLING if name in given}
     if "stop_sequences" in given:
+        if not isinstance(given["stop_sequences"], list):
+            raise unfit("it is no list of texts", "stop_sequences")
         options["stop"] = given["stop_sequences"]
     options |= _thinking(given.get("thinking"))
     options |= _form(given.get("output_config"))
     options |= _tools(given.get("tools"), given.get("tool_choice"))
-    effort = ("output_config.effort",) if "effort" in (given.get("output_config") or {}) else ()
+    passed = (*passed, *_unread(given))
     named = take_names(own)
     question = Question(text_of(given, "model"), turns, {**options, **own}, **named)
     thinks = options.get("reasoning") in ("show", "hide")
-    return MessagesAsked(question, truth_of(given, "stream"), thinks, (*ignored, *passed, *effort))
+    return MessagesAsked(question, truth_of(given, "stream"), thinks, (*ignored, *passed))
+
+
+def names_for(question: Question) -> dict[str, str]:
+    """What this wire calls the options of a question, in errors."""
+    return {
+        **form_names(question.options, "tools", "output_config.format"),
+        "stop": "stop_sequences",
+        "seed": f"{OURS}.seed",
+        "response_format": "output_config.format",
+        **({"max_reasoning_tokens": "thinking.budget_tokens"} if question.options.get("reasoning") == "show" else {}),
+    }
 
 
 def error_body(fault: Fault) -> dict[str, Any]:
@@ -84,6 +101,18 @@ def error_body(fault: Fault) -> dict[str, Any]:
     kind = KINDS.get(fault.status, "invalid_request_error" if fault.status < 500 else "api_error")
     where = f"{fault.param}: " if fault.param and not fault.message.startswith(fault.param) else ""
     return {"type": "error", "error": {"type": kind, "message": where + fault.message, "code": fault.code}}
+
+
+def _unread(given: Mapping[str, Any]) -> Iterator[str]:
+    """Names of what stands in parts of a body that were read, and changes nothing."""
+    config = given.get("output_config") or {}
+    if "effort" in config:
+        yield "output_config.effort"
+    yield from unread(config.get("format") or {}, ("type", "schema", "name"), "output_config.format")
+    yield from unread(given.get("thinking") or {}, ("type", "budget_tokens", "display"), "thinking")
+    yield from unread(given.get("tool_choice") or {}, ("type", "name", "disable_parallel_tool_use"), "tool_choice")
+    for tool in given.get("tools") or ():
+        yield from unread(tool, TOOL, "tools")
 
 
 def _thinking(given: Any) -> dict[str, Any]:
@@ -118,7 +147,8 @@ def _form(given: Any) -> dict[str, Any]:
 def _tools(tools: Any, choice: Any) -> dict[str, Any]:
     if tools is not None and (not isinstance(tools, Sequence) or isinstance(tools, str)):
         raise unfit("it is no list of tools", "tools")
-    found: dict[str, Any] = {"tools": [_tool(tool, f"tools[{i}]") for i, tool in enumerate(tools or ())]}
+    names: set[str] = set()
+    found: dict[str, Any] = {"tools": [_tool(tool, names, f"tools[{i}]") for i, tool in enumerate(tools or ())]}
     if choice is None:
         return found
     kind = choice.get("type") if isinstance(choice, Mapping) else None
@@ -130,11 +160,11 @@ def _tools(tools: Any, choice: Any) -> dict[str, Any]:
     return found
 
 
-def _tool(tool: object, where: str) -> dict[str, Any]:
+def _tool(tool: object, names: set[str], where: str) -> dict[str, Any]:
     if not isinstance(tool, Mapping) or tool.get("type", "custom") not in ("custom", None):
         raise unfit("tools of type 'custom' are called, and no others", where)
-    name, schema = tool.get("name"), tool.get("input_schema")
-    if not isinstance(name, str) or not name or not isinstance(schema, Mapping):
-        raise unfit("a tool has a name and an input_schema", where)
-    described = {"name": name, "description": str(tool.get("description") or ""), "parameters": dict(schema)}
+    names.add(demand_function(tool, names, where, "input_schema"))
+    if not isinstance(tool.get("input_schema"), Mapping):
+        raise unfit("it is missing, or is no object", f"{where}.input_schema")
+    described = {"name": tool["name"], "description": tool.get("description") or "", "parameters": tool["input_schema"]}
     return {"type": "function", "function": described}

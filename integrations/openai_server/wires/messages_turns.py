@@ -10,9 +10,17 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from ig_guardrail.integrations.langchain.messages.blocks import THOUGHT
 from ig_guardrail.integrations.langchain.messages.content import ContentReader
 from ig_guardrail.integrations.openai_server.faults import unfit
+from ig_guardrail.integrations.openai_server.wires.fields import unread
 
 BESIDE = frozenset({"tool_use", "thinking", "redacted_thinking"})  # of an assistant's turn, what is no text of it
-PASSED = ("cache_control", "citations", "is_error")  # of blocks, what changes nothing here
+BLOCK: Mapping[str, tuple[str, ...]] = {  # by kind, what of a block is read, besides its type
+    "text": ("text",),
+    "thinking": ("thinking", "signature"),
+    "redacted_thinking": ("data",),
+    "tool_use": ("id", "name", "input"),
+    "tool_result": ("tool_use_id", "content"),
+}
+PASSED = ("cache_control", "citations", "is_error")  # of blocks of all kinds, what changes nothing here
 
 
 def read_turns(system: object, messages: object) -> tuple[tuple[BaseMessage, ...], tuple[str, ...]]:
@@ -30,6 +38,7 @@ def read_turns(system: object, messages: object) -> tuple[tuple[BaseMessage, ...
         where = f"messages[{index}]"
         if not isinstance(message, Mapping) or message.get("role") not in ("user", "assistant"):
             raise unfit("a message has a role, user or assistant, and a content", where)
+        passed |= set(unread(message, ("role", "content"), "messages"))
         blocks = _blocks(message.get("content"), f"{where}.content", passed)
         read = _user if message["role"] == "user" else _assistant
         turns += read(blocks, f"{where}.content")
@@ -43,6 +52,13 @@ def _blocks(content: object, where: str, passed: set[str]) -> list[Mapping[str, 
     if not isinstance(content, list) or not all(isinstance(one, Mapping) for one in content):
         raise unfit("it is neither a text nor a list of blocks", where)
     passed |= {f"{where.split('[')[0]}.{name}" for block in content for name in PASSED if block.get(name)}
+    known = [(block, BLOCK.get(str(block.get("type")))) for block in content]
+    passed |= {
+        name
+        for block, read in known
+        if read is not None
+        for name in unread(block, (*read, *PASSED, "type"), where.split("[")[0])
+    }
     passed |= {"messages.redacted_thinking" for block in content if block.get("type") == "redacted_thinking"}
     return content
 

@@ -15,8 +15,9 @@ from ig_guardrail.integrations.openai_server.wires.fields import (
     take_names,
     text_of,
     truth_of,
+    unread,
 )
-from ig_guardrail.integrations.openai_server.wires.tools import allowed_tools, demand_functions
+from ig_guardrail.integrations.openai_server.wires.tools import allowed_tools, demand_functions, unread_of_tools
 
 LOGPROBS = "message.output_text.logprobs"
 SEALED = "reasoning.encrypted_content"  # what a caller keeps of a thought; here thoughts are shown, and stored
@@ -82,7 +83,7 @@ def read_response(body: Mapping[str, Any]) -> ResponseAsked:
     background, store = truth_of(given, "background"), truth_of({"store": True, **given}, "store")
     if background and not store:
         raise unfit("what is given in the background is kept; leave `store` out", "background")
-    format_, unread = _text(given.get("text", {}))
+    format_, unheeded = _text(given.get("text", {}))
     thinking, passed = _reasoning(given.get("reasoning", {}))
     tools, choice = given.get("tools", []), given.get("tool_choice", "auto")
     options: dict[str, Any] = {name: given[name] for name in SAMPLING if name in given}
@@ -121,7 +122,9 @@ def read_response(body: Mapping[str, Any]) -> ResponseAsked:
         },
         background=background,
         summed=thinking["summary"] is not None,
-        ignored=tuple(sorted([*ignored, *unread, *passed, *sealed, *_unheeded(given, stream)])),
+        ignored=tuple(
+            sorted([*ignored, *unheeded, *passed, *sealed, *_unheeded(given, stream), *_unread(given, tools, choice)])
+        ),
     )
 
 
@@ -140,9 +143,20 @@ def _unheeded(given: Mapping[str, Any], stream: bool) -> list[str]:
     ]
 
 
+def _unread(given: Mapping[str, Any], tools: Any, choice: Any) -> list[str]:
+    """Names of what stands in parts of a body that were read, and is not read."""
+    form, counted = given.get("text", {}).get("format") or {}, LOGPROBS in given.get("include", ())
+    return [
+        *unread_of_tools(tools, flat=True),
+        *(unread(choice, ("type", "name", "mode", "tools"), "tool_choice") if isinstance(choice, Mapping) else ()),
+        *unread(form, ("type", "name", "schema", "strict"), "text.format"),
+        *(["top_logprobs"] if given.get("top_logprobs") and not counted else []),
+    ]
+
+
 def _tools(tools: Any, choice: Any) -> dict[str, Any]:
     """Tools and the choice among them, as chat completions name them."""
-    demand_functions(tools)
+    demand_functions(tools, flat=True)
     nested = [{"type": "function", "function": {key: tool[key] for key in tool if key != "type"}} for tool in tools]
     asked = {"tools": nested} if nested else {}
     if isinstance(choice, Mapping) and choice.get("type") == "allowed_tools":

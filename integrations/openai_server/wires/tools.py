@@ -2,19 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ig_guardrail.integrations.openai_server.faults import unfit
+from ig_guardrail.integrations.openai_server.wires.fields import unread
+
+FUNCTION = ("name", "description", "parameters", "strict")  # what of a function is read
 
 
-def demand_functions(tools: object) -> None:
-    """Raises Refused, naming the place, unless all tools are functions."""
+def demand_functions(tools: object, *, flat: bool = False) -> None:
+    """Raises Refused, naming the place, unless all tools are functions, each of a name of its own.
+
+    flat: whether a function's parts stand in the tool itself, and not a step below
+    """
     if not isinstance(tools, Sequence) or isinstance(tools, str):
         raise unfit("it is no list of tools", "tools")
+    names: set[str] = set()
     for index, tool in enumerate(tools):
+        where = f"tools[{index}]"
         if not isinstance(tool, Mapping) or tool.get("type") != "function":
-            raise unfit("tools of type 'function' are called, and no others", f"tools[{index}]")
+            raise unfit("tools of type 'function' are called, and no others", where)
+        function = tool if flat else tool.get("function")
+        at = where if flat else f"{where}.function"
+        if not isinstance(function, Mapping):
+            raise unfit("it is missing, or is no object", at)
+        names.add(demand_function(function, names, at, "parameters"))
+
+
+def demand_function(function: Mapping[str, Any], names: Collection[str], where: str, schema: str) -> str:
+    """The name of a function. Raises Refused, naming the place, for parts of other kinds, and for a name used before.
+
+    schema: what the schema of its arguments is called
+    """
+    name = function.get("name")
+    if not isinstance(name, str) or not name:
+        raise unfit("it is missing, or is no text", f"{where}.name")
+    if name in names:
+        raise unfit(f"there are two tools '{name:.80}', and a call could not be told apart", f"{where}.name")
+    for part, kind, what in (("description", str, "text"), (schema, Mapping, "object"), ("strict", bool, "truth")):
+        if function.get(part) is not None and not isinstance(function[part], kind):
+            raise unfit(f"it is no {what}", f"{where}.{part}")
+    return name
+
+
+def unread_of_tools(tools: Sequence[Mapping[str, Any]], *, flat: bool = False) -> tuple[str, ...]:
+    """The names of what functions have beside what is read."""
+    if flat:
+        return tuple(name for tool in tools for name in unread(tool, (*FUNCTION, "type"), "tools"))
+    found = [name for tool in tools for name in unread(tool, ("type", "function"), "tools")]
+    return (*found, *(name for tool in tools for name in unread(tool["function"], FUNCTION, "tools.function")))
 
 
 def allowed_tools(tools: Sequence[Mapping[str, Any]], choice: Mapping[str, Any], where: str) -> dict[str, Any]:

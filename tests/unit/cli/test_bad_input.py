@@ -85,7 +85,7 @@ def test_a_prompt_longer_than_the_context(ig: Command, polite: str) -> None:
 
 def test_no_room_for_an_answer(ig: Command, polite: str) -> None:
     ran = ig("run", "--prompt", "hi", "--policy", polite, "--max-tokens", "0")
-    refused(ran, "error: max_tokens: max_tokens is 0", "  fix: give at least 1")
+    refused(ran, "error: max_tokens is 0", "  fix: give at least 1")
 
 
 def test_a_strategy_that_does_not_exist(ig: Command, polite: str) -> None:
@@ -145,3 +145,17 @@ def test_the_installed_command_behaves_the_same_in_a_process_of_its_own() -> Non
     arguments = ["run", "--prompt", "hi", "--policy", "./no/policy.yaml"]
     ran = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
     refused(Ran(ran.returncode, ran.stdout, ran.stderr), "policy `./no/policy.yaml` cannot be read")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("policy", "new", ""), "error: NAME: it names no new folder"),
+        (("policy", "new", "."), "error: NAME: it names no new folder"),
+        (("run", "--prompt", "hi", "--audit", ""), "error: audit: the path of the audit log names no file"),
+        (("serve", "--port", "0", "--policy", ""), "policy `` cannot be read"),
+    ],
+)
+def test_names_that_are_empty(ig: Command, polite: str, arguments: tuple[str, ...], message: str) -> None:
+    chosen = ("--policy", polite) if arguments[0] == "run" else ()
+    refused(ig(*arguments, *chosen), message)

@@ -44,6 +44,7 @@ def test_a_new_policy_overwrites_nothing(ig: Command, tmp_path: Path) -> None:
     ran = ig("policy", "new", str(tmp_path / "My Bank"))
     assert ran.code == 2
     assert "write " + str(tmp_path / "my-bank") in ran.err
+    assert "write " + str(tmp_path / "uber-uns") in ig("policy", "new", str(tmp_path / "Über uns")).err
 
 
 def test_cases_run_without_torch() -> None:

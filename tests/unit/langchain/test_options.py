@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from ig_guardrail.errors import RequestError
-from ig_guardrail.integrations.langchain.options import call_options
+from ig_guardrail.integrations.langchain.chat_model import ChatIGGuardrail
+from ig_guardrail.integrations.langchain.options import NUMBERS, as_named_here, call_options
 from ig_guardrail.types import Message
 
 SETTINGS: dict[str, Any] = {
@@ -120,7 +122,7 @@ def test_an_option_a_call_cannot_set_is_refused_by_name(name: str) -> None:
     ("name", "value"), [("tools", 1), ("tools", [3]), ("response_format", 1), ("response_format", {"type": "xml"})]
 )
 def test_a_form_that_cannot_be_read_is_refused(name: str, value: object) -> None:
-    with pytest.raises(RequestError, match=f"^{name}: "):
+    with pytest.raises(RequestError, match=f"^{name}[: ]"):
         call_options(SETTINGS, None, {name: value})
 
 
@@ -160,5 +162,62 @@ def test_without_a_seed_each_request_draws_its_own() -> None:
 def test_settings_out_of_range_name_option_and_range() -> None:
     with pytest.raises(RequestError) as caught:
         call_options({**SETTINGS, "max_tokens": 0}, None, {}).check()
-    assert str(caught.value).splitlines()[0] == "max_tokens: max_tokens is 0"
+    assert str(caught.value).splitlines()[0] == "max_tokens is 0"
     assert "fix: give at least 1" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_truth_is_no_number(name: str) -> None:
+    with pytest.raises(RequestError, match=rf"^{name} is True\n"):
+        as_named_here({name: True})
+
+
+def test_a_truth_is_no_number_wherever_it_is_given() -> None:
+    for given in ({"max_tokens": True}, {"seed": False}, {"max_completion_tokens": True}):
+        with pytest.raises(RequestError, match=r"is (True|False)\n"):
+            call_options(SETTINGS, None, given)
+    for settings in ({"max_tokens": True}, {"context": True}, {"timeout": True}, {"n": True}):
+        with pytest.raises(RequestError, match=r"is True\n"):
+            ChatIGGuardrail(**settings)
+    for biased in ({"7": True}, {7: False}):
+        with pytest.raises(RequestError, match=r"^logit_bias: it cannot be read"):
+            call_options(SETTINGS, None, {"logit_bias": biased})
+        with pytest.raises(RequestError, match=r"^logit_bias: it cannot be read"):
+            ChatIGGuardrail(logit_bias=biased)
+
+
+@pytest.mark.parametrize(
+    "given", [{"seed": -1}, {"seed": "x"}, {"n": 0}, {"top_logprobs": 21}, {"temperature": -1}, {"stop": 3}]
+)
+def test_an_error_names_its_option_once(given: dict[str, Any]) -> None:
+    with pytest.raises(RequestError) as caught:
+        call_options({**SETTINGS, "top_logprobs": 0}, None, given).check()
+    assert re.findall(r"\w+", str(caught.value).splitlines()[0]).count(*given) == 1
+
+
+def test_a_tool_of_a_name_that_no_form_can_carry_is_refused() -> None:
+    named = {"type": "function", "function": {"name": "f" * 129, "parameters": {"type": "object"}}}
+    with pytest.raises(RequestError, match="at most 128 characters") as caught:
+        call_options(SETTINGS, None, {"tools": [named]})
+    assert caught.value.where == "tools"
+
+
+def called(parameters: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": "f", "parameters": parameters}}
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"type": "integer"}, {"type": ["array", "null"]}, {"enum": [1, 2]}, {"const": []}]
+)
+def test_arguments_that_are_no_object_are_refused(parameters: dict[str, Any]) -> None:
+    with pytest.raises(RequestError) as caught:
+        call_options(SETTINGS, None, {"tools": [called(parameters)]})
+    assert "tools" in caught.value.where
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"enum": [1, {"a": 1}]}, {"type": ["object", "string"]}, {"$ref": "#/$defs/x", "$defs": {"x": {}}}]
+)
+def test_arguments_are_objects_also_where_their_schema_does_not_say_so(parameters: dict[str, Any]) -> None:
+    options = call_options(SETTINGS, None, {"tools": [called(parameters)], "tool_choice": "any"})
+    assert options.form.tools[0].parameters == {**parameters, "type": "object"}

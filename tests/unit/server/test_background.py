@@ -53,10 +53,10 @@ def test_it_is_given_though_nobody_waits_and_a_chain_goes_on_from_it() -> None:
         assert (told.status, told.background, told.output) == ("in_progress", True, [])
         until(lambda: bool(caller.responses.retrieve(told.id).output))
         assert CALM.startswith(caller.responses.retrieve(told.id).output_text)  # of what was let out, and no more
+        assert server.admission.running == 1  # it holds its slot; what only reads it takes none
         with pytest.raises(openai.BadRequestError) as early:
             caller.responses.create(model=MODEL, input="And?", previous_response_id=told.id)
         assert early.value.param == "previous_response_id"
-        assert server.admission.running == 1  # it holds its slot
         go.set()
         whole = ended(caller, told.id)
         assert (whole.status, whole.output_text, whole.background) == ("completed", CALM, True)

@@ -38,6 +38,19 @@ def tool(name: str, argument: str, kind: str) -> dict[str, Any]:
 
 
 TOOLS = [tool("read_file", "name", "string"), tool("pay", "amount", "integer")]
+
+
+CLOSED = {"type": "object", "properties": {}, "additionalProperties": False}
+
+
+def form(schema: Any) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "said", "schema": schema}}
+
+
+def called(**parts: Any) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}, **parts}}
+
+
 NAMED = {"type": "function", "function": {"name": "pay"}}
 INSULT, LATER = json.dumps({"text": "you blockhead"}), json.dumps({"text": LATE})
 
@@ -282,13 +295,37 @@ def test_an_answer_that_is_given_back_costs_nothing(socket: str, policy: str, st
         ({"seed": -1}, "seed"),
         ({"temperature": 1e9}, "temperature"),
         ({"top_logprobs": 99}, "top_logprobs"),
-        ({"tools": [{"type": "function"}]}, "tools"),
+        ({"tools": [{"type": "function"}]}, "tools[0].function"),
         ({"tools": 3}, "tools"),
         ({"tool_choice": NAMED}, "tool_choice"),
         ({"response_format": {"type": "xml"}}, "response_format"),
         ({"reasoning_effort": 3}, "reasoning_effort"),
         ({"modalities": ["audio"]}, "modalities"),
         ({"ig_guardrail": {"refusal_style": "loud"}}, "ig_guardrail.refusal_style"),
+        ({"ig_guardrail": {"max_reasoning_tokens": True}}, "ig_guardrail.max_reasoning_tokens"),
+        ({"ig_guardrail": {"max_reasoning_tokens": "12"}}, "ig_guardrail.max_reasoning_tokens"),
+        ({"ig_guardrail": {"prompt_cache": "no"}}, "ig_guardrail.prompt_cache"),
+        ({"logit_bias": {"7": True}}, "logit_bias"),
+        ({"logit_bias": [[7, 1]]}, "logit_bias"),
+        ({"ig_guardrail": {"language": "!!"}}, "ig_guardrail.language"),
+        ({"ig_guardrail": {"strategy": "none at all"}}, "ig_guardrail.strategy"),
+        ({"stream": True, "stream_options": {"include_usage": "yes"}}, "stream_options.include_usage"),
+        ({"response_format": {"x": 1}}, "response_format"),
+        ({"response_format": {"type": "object"}}, "response_format"),
+        ({"response_format": {"type": "json_object", "schema": {}}}, "response_format.schema"),
+        ({"response_format": {"type": "json_schema", "json_schema": {"name": "x"}}}, "response_format.json_schema"),
+        ({"response_format": form({"enum": []})}, "response_format"),
+        ({"response_format": form({"const": "x" * 900}), "max_tokens": 16}, "response_format"),
+        ({"tools": [called(parameters={"enum": []})]}, "tools"),
+        ({"tools": [called(parameters={"enum": []})], "response_format": {"type": "text"}}, "tools"),
+        ({"tools": [called(parameters=[])]}, "tools[0].function.parameters"),
+        ({"tools": [called(description=3)]}, "tools[0].function.description"),
+        ({"tools": [called(strict=3)]}, "tools[0].function.strict"),
+        ({"tools": [called(), called()]}, "tools[1].function.name"),
+        ({"tools": [called(name="f" * 300)]}, "tools"),
+        ({"tools": TOOLS, "tool_choice": {}}, "tool_choice"),
+        ({"tools": TOOLS, "tool_choice": 0}, "tool_choice"),
+        ({"tools": TOOLS, "tool_choice": {"type": "function", "function": {}}}, "tool_choice"),
     ],
 )
 def test_each_field_is_named(socket: str, given: dict[str, Any], param: str) -> None:
@@ -316,3 +353,38 @@ def test_what_messages_carry_beside_is_told(socket: str) -> None:
         streamed = {**ASK, "stream": True, "stream_options": {"include_obfuscation": True}}
         hidden = plain.post("/v1/chat/completions", json=streamed)
     assert hidden.headers["x-ig-guardrail-ignored"] == "stream_options.include_obfuscation"
+
+
+def test_what_parts_carry_beside_is_told(socket: str) -> None:
+    asked = {
+        "tools": [{**called(parameters=CLOSED, zeal=1), "cache_control": {"type": "ephemeral"}}],
+        "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [called()], "zeal": 1}},
+        "response_format": {"type": "text", "zeal": 1},
+        "messages": [
+            *ASK["messages"],
+            {"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": "{}"}, "zeal": 1}]},
+            {"role": "tool", "tool_call_id": "1", "content": "fine"},
+        ],
+    }
+    with http(socket) as plain:
+        answer = plain.post("/v1/chat/completions", json={**ASK, **asked})
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["x-ig-guardrail-ignored"].split(", ") == [
+        *("tools.cache_control", "tools.function.zeal", "response_format.zeal"),
+        *("tool_choice.allowed_tools.zeal", "messages.tool_calls.zeal"),
+    ]
+
+
+@pytest.mark.parametrize("path", ["chat/completions", "responses", "messages"])
+def test_names_that_no_header_can_carry_are_told_in_one(socket: str, path: str) -> None:
+    odd = {"\u00e9\U0001f600": 1, "a\r\nx-more: 1": 1, "n" * 5_000: 1, **{f"k{number:03}": 1 for number in range(400)}}
+    messages = [{"role": "user", "content": "Hello.", **odd}]
+    asked = {"model": MODEL, "input" if path == "responses" else "messages": messages}
+    with http(socket) as plain:
+        answer = plain.post(f"/v1/{path}", json={**asked, **({"max_tokens": 16} if path == "messages" else {})})
+    assert answer.status_code == 200, answer.text
+    told = answer.headers["x-ig-guardrail-ignored"]
+    assert "x-more" not in answer.headers
+    assert len(told) < 2_000
+    assert told.endswith("and 371 more")
+    assert r".a\r\nx-more: 1, " in told

@@ -198,10 +198,16 @@ def test_a_thought_that_is_given_back_is_read(socket: str) -> None:
         ({"messages": [{"role": "user", "content": [{"type": []}]}]}, "messages[0].content[0]: "),
         ({"system": 3}, "system: "),
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0]: "),
-        ({"tool_choice": {"type": "tool", "name": "fly"}}, "tool_choice: "),
+        ({"tool_choice": {"type": "tool", "name": "fly"}}, "tool_choice is "),
         ({"tool_choice": "auto"}, "tool_choice: "),
         ({"thinking": {"type": "enabled"}}, "thinking.budget_tokens: "),
-        ({"stop_sequences": [3]}, "stop: "),
+        ({"stop_sequences": [3]}, "stop_sequences: "),
+        ({"stop_sequences": "x"}, "stop_sequences: "),
+        ({"thinking": {"type": "enabled", "budget_tokens": -1}}, "thinking.budget_tokens is -1"),
+        ({"tools": [{"name": "f", "input_schema": {}}, {"name": "f", "input_schema": {}}]}, "tools[1].name: "),
+        ({"tools": [{"name": "f", "description": 3, "input_schema": {}}]}, "tools[0].description: "),
+        ({"tools": [{"name": "f", "input_schema": {"enum": []}}]}, "tools: "),
+        ({"output_config": {"format": {"type": "json_schema", "schema": {"enum": []}}}}, "output_config.format: "),
         ({"output_config": {"format": {"type": "xml"}}}, "output_config.format: "),
         ({"mcp_servers": []}, "mcp_servers: "),
         ({"temprature": 1}, "temprature: unknown"),
@@ -214,6 +220,21 @@ def test_each_field_is_named(socket: str, given: dict[str, Any], named: str) -> 
     error = refused.json()["error"]
     assert error["type"] == "invalid_request_error"
     assert error["message"].startswith(named), error
+
+
+def test_what_parts_carry_beside_is_told(socket: str) -> None:
+    told = post(
+        socket,
+        "calm",
+        messages=[{"role": "user", "content": [{"type": "text", "text": "hi", "zeal": 1}], "more": 1}],
+        tools=[{"name": "f", "input_schema": {"type": "object"}, "input_examples": [{"a": 1}]}],
+        tool_choice={"type": "auto", "zeal": 1},
+        thinking={"type": "disabled", "zeal": 1},
+    )
+    assert told.status_code == 200, told.text
+    assert set(told.headers["x-ig-guardrail-ignored"].split(", ")) == {
+        *("messages.zeal", "messages.more", "tools.input_examples", "tool_choice.zeal", "thinking.zeal"),
+    }
 
 
 def test_what_is_passed_over_is_told(socket: str) -> None:

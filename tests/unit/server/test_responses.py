@@ -305,6 +305,23 @@ def test_fields_are_honoured_told_or_refused(socket: str) -> None:
     )
 
 
+def test_what_parts_carry_beside_is_told(socket: str) -> None:
+    function = {"type": "function", "name": "f", "parameters": {"type": "object"}, "zeal": 1}
+    asked = {
+        "input": [{"role": "user", "content": [{"type": "input_text", "text": "hi", "zeal": 1}]}],
+        "tools": [function],
+        "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [function], "zeal": 1},
+        "text": {"format": {"type": "text", "zeal": 1}},
+        "top_logprobs": 2,
+    }
+    with http(socket, headers={"authorization": "a"}) as plain:
+        answer = plain.post("/v1/responses", json={"model": MODEL, **asked})
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["x-ig-guardrail-ignored"] == (
+        "text.format.zeal, tool_choice.zeal, tools.zeal, top_logprobs, input.content.zeal"
+    )
+
+
 @pytest.mark.parametrize(
     ("given", "param"),
     [
@@ -326,6 +343,10 @@ def test_fields_are_honoured_told_or_refused(socket: str) -> None:
         ({"instructions": []}, "instructions"),
         ({"metadata": {"a": 3}}, "metadata"),
         ({"tools": [{"type": "web_search"}]}, "tools[0]"),
+        ({"tools": [{"type": "function", "name": "f", "parameters": {"enum": []}}]}, "tools"),
+        ({"tools": [{"type": "function", "name": "f", "strict": 3}]}, "tools[0].strict"),
+        ({"text": {"format": {"type": "json_schema", "name": "x", "schema": {"enum": []}}}}, "text.format"),
+        ({"ig_guardrail": {"language": "!!"}}, "ig_guardrail.language"),
         ({"tool_choice": {"type": "mcp"}}, "tool_choice"),
         ({"tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"name": "a"}]}}, "tool_choice.tools"),
         ({"text": {"format": {"type": "grammar"}}}, "text.format"),

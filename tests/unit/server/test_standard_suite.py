@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from ig_guardrail.guardrail import Guardrail
 from tests.clients.standard import WARNED, ThroughChatOpenAI
+from tests.standard import Offered
 from tests.unit.langchain.obliging import obliging_guardrail
 
 pytestmark = WARNED
 
 
-class TestScriptedModel(ThroughChatOpenAI):
+class TestScriptedModel(ThroughChatOpenAI, Offered):
     """Invoke, stream, batch, usage, conversations, tools, structured output: sync, async, and as protocol events."""
 
     @classmethod

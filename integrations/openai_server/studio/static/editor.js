@@ -92,7 +92,12 @@ export class Editor {
     this.area.setSelectionRange(start, end);
     const height = parseFloat(getComputedStyle(this.area).lineHeight);
     this.area.scrollTop = Math.max(0, finding.start[0] * height - this.area.clientHeight / 3);
-    this.area.scrollLeft = 0;
+    this.area.scrollLeft = Math.max(0, this.widthOf(finding.end[1] + 2) - this.area.clientWidth);
+  }
+
+  widthOf(characters) { // all are as wide
+    const whole = this.area.scrollWidth - 2 * parseFloat(getComputedStyle(this.area).paddingLeft);
+    return (characters * whole) / Math.max(1, ...this.text.split("\n").map((line) => line.length));
   }
 
   replace(start, end, text) {
