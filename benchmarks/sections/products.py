@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from products.edits import MEANT
+
 from sections.results import read_result
 
 SHARES = {
