@@ -131,7 +131,9 @@ def test_an_insult_is_replaced_before_ones_eyes(page: Page) -> None:
     assert "toxic-tone" in page.text(".drafts")
     assert [draft for draft in drafts if draft in page.text(".output")] == []
     assert " ".join(page.text(".instead").split()) in " ".join(page.text(".output").split())
-    assert page.text(".state").startswith("completed")
+    state = page.text(".state")
+    assert state.startswith("completed")
+    assert ("cut off" in state) == ("cut off at its greatest length" in page.text(".receipt"))
     assert page.find("document.querySelectorAll('.chart .line').length") == 4  # two budgets, score and what is left
     assert page.find("document.querySelectorAll('.chart path.denied').length") > 0
     assert "highest score" in page.find("document.querySelector('.chart svg').getAttribute('aria-label')")

@@ -11,6 +11,7 @@ const OUTCOMES = {
   cancelled: "cancelled",
   failed: "failed: nothing more was shown",
 };
+const CUT = "completed: cut off at its greatest length";
 
 export class Answer {
   constructor(home, title, drafts) {
@@ -93,7 +94,7 @@ export class Answer {
     if (frame.message) this.output.append(el("p", { class: "policy-says" }, frame.message));
     this.text.dataset.empty = frame.message ? "" : "nothing was shown";
     this.state.className = `state ${frame.outcome}`;
-    this.state.textContent = OUTCOMES[frame.outcome] ?? frame.outcome;
+    this.state.textContent = frame.finish === "length" ? CUT : (OUTCOMES[frame.outcome] ?? frame.outcome);
     this.over = true;
     this.drawBlocks();
     this.receipt.replaceChildren(told(frame));
