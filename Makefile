@@ -65,14 +65,15 @@ $(CLIENTS)/.installed: tests/clients/packages.txt $(VENV)/.installed
 	touch $@
 
 # llama.cpp, built for this machine in a folder of its own: ten minutes on two cores, and needs a C++ compiler. Without
-# AMX: GCC 12 leaves out the sizes of its tiles, and the first product ends the process (SIGILL).
+# AMX: GCC 12 leaves out the sizes of its tiles, and the first product ends the process (SIGILL). Not from pip's cache,
+# which may hold a build with other flags.
 WITHOUT_AMX := $(if $(filter x86_64,$(shell uname -m)),-mno-amx-tile -mno-amx-int8 -mno-amx-bf16)
 install-llama: $(LLAMA)/.installed
 
 $(LLAMA)/.installed: tests/llama/packages.txt $(VENV)/.installed
 	rm -rf $(LLAMA)
 	CFLAGS="$(WITHOUT_AMX)" CXXFLAGS="$(WITHOUT_AMX)" \
-		$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $(LLAMA) --requirement $<
+		$(BIN)/pip install --quiet --disable-pip-version-check --no-cache-dir --no-deps --target $(LLAMA) --requirement $<
 	touch $@
 
 # The contract of engines on a tiny GGUF file and on the embedded one, cancelling, streams within budget, and what
