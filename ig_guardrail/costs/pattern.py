@@ -44,7 +44,7 @@ class CompiledPattern:
 
 @dataclass(frozen=True, slots=True)
 class PatternState:
-    """The ends of a text's readings that a later match may reach back into, each at most `longest_match` + 1 long.
+    """The ends of a text's readings that a later match may reach back into, each at most `longest_match` + 2 long.
 
     waiting  the end of the composed reading that more text may change
     counted  whether matches that end with the text were counted; what is decided late about its end adds nothing then
@@ -126,13 +126,19 @@ class PatternCost:
         views = [written]
         if (plain.text, plain.border) != (written.text, written.border):
             views.append(plain)
-        if not any((composed.text + waiting).endswith(view.text) for view in views):
+        if not any(self._covers(view.text, composed, waiting) for view in views):
             views.append(composed)
         return (self._tail(written.text), self._tail(composed.text), waiting, self._tail(plain.text)), views
 
+    def _covers(self, text: str, composed: View, waiting: str) -> bool:
+        """Whether a reading ends with all that a match can span in what the composed one has to be searched for."""
+        whole = composed.text + waiting
+        spanned = len(whole) - composed.border + self.longest_match
+        return whole == text or (len(text) >= spanned and whole.endswith(text))
+
     def _tail(self, text: str) -> str:
-        """As much as a match can span that ends with the next character, and one of context."""
-        return text[-self.longest_match - 1 :]
+        """As much as a match can span that ends with the next character, and two: one decided late, one of context."""
+        return text[-self.longest_match - 2 :]
 
     def _found(self, view: View) -> Iterator[int]:
         """The places of the patterns of which a match ends behind the border."""

@@ -210,6 +210,20 @@ def test_any_cut_denies_exactly_what_the_whole_text_denies(
     assert max(scores(model, cut(said, cuts))) == max(scores(model, [said]))
 
 
+@pytest.mark.parametrize(
+    ("pattern", "longest", "said"),
+    [
+        ("が", 1, "aaaaaaaか\u3099\u0301\u0301a"),
+        ("がb", 2, "aaか\u3099b\u0336\u0336\u0336a"),
+        ("éb", 2, "aae\u0301b\u0336\u0336\u0336a"),
+    ],
+)
+def test_a_match_that_marks_keep_waiting_is_found_at_any_cut(pattern: str, longest: int, said: str) -> None:
+    assert [max(scores(cost(pattern, longest=longest), cut(said, [at]))) for at in range(len(said))] == [1.0] * len(
+        said
+    )
+
+
 @settings(max_examples=RUNS * 2, deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=80).map("".join), st.lists(st.integers(0, 80), max_size=8))
 def test_the_composed_reading_does_not_depend_on_cuts(said: str, cuts: list[int]) -> None:
