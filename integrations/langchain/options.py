@@ -152,7 +152,6 @@ def as_named_here(given: Mapping[str, Any]) -> dict[str, Any]:
     for name in NUMBERS:
         if isinstance(named.get(name), bool):
             raise _no_number(name, named[name])
-    token_biases(named.get("logit_bias"))
     if named.get("top_k") == -1:
         named["top_k"] = 0
     if isinstance(named.get("model"), PurePath):

@@ -15,6 +15,7 @@ from ig_guardrail.integrations.langchain.chat.base import BoundedModel
 from ig_guardrail.integrations.langchain.messages.blocks import EventModel
 from ig_guardrail.integrations.langchain.options import (
     as_named_here,
+    token_biases,
 )
 from ig_guardrail.integrations.langchain.payer import PayingModel
 from ig_guardrail.rollout.canary import Canary, canary_in
@@ -116,6 +117,7 @@ class ChatSettings(BoundedModel, PayingModel, EventModel):
         if not isinstance(given, dict):
             return given
         named = as_named_here(given)
+        token_biases(named.get("logit_bias"))  # which is kept as it is written, and read with each call
         return {**named, "canary": canary_in(named["canary"])} if "canary" in named else named
 
     @property
