@@ -12,7 +12,7 @@ from ig_guardrail.assembly import open_guardrail
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.spec import GuardrailSpec
 from tests.clients.standard import WARNED, ThroughChatOpenAI
-from tests.standard import TWICE, OnEmbeddedModel
+from tests.standard import OnEmbeddedModel
 
 pytestmark = [
     *WARNED,
@@ -34,14 +34,6 @@ class TestEmbeddedModel(ThroughChatOpenAI, OnEmbeddedModel):
     @classmethod
     def guardrail(cls) -> Guardrail:
         return open_guardrail(GuardrailSpec(device="cpu"))
-
-    @TWICE
-    def test_tool_calling(self, model: BaseChatModel) -> None:
-        super().test_tool_calling(model)
-
-    @TWICE
-    async def test_tool_calling_async(self, model: BaseChatModel) -> None:
-        await super().test_tool_calling_async(model)
 
     @CUT
     def test_structured_output_pydantic_2_v1(self, model: BaseChatModel) -> None:
