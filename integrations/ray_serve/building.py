@@ -22,7 +22,7 @@ from ray.serve.config import (
 )
 from ray.serve.handle import DeploymentHandle
 
-from ig_guardrail.errors import GuardrailError, RequestError
+from ig_guardrail.errors import GuardrailError, RequestError, brief
 from ig_guardrail.integrations.openai_server.served import PolicyPlace, ServedModel, served_by
 from ig_guardrail.integrations.openai_server.serving import FAREWELL_S, check
 from ig_guardrail.integrations.openai_server.settings.serve_config import Replicas, ServeConfig
@@ -120,7 +120,7 @@ def serve_replicas(config: ServeConfig, opening: Opening = served_of) -> None:
         raise RequestError("replicas cannot listen on a unix socket", where="uds", fix="give a host and a port")
     application = build(config, opening)
     over = threading.Event()
-    ray.init(include_dashboard=False, ignore_reinit_error=True)
+    _join_cluster()
     try:
         for sent in (signal.SIGTERM, signal.SIGINT):  # in place of Ray's own
             signal.signal(sent, lambda *_: over.set())
@@ -128,12 +128,26 @@ def serve_replicas(config: ServeConfig, opening: Opening = served_of) -> None:
         front = _deployed(application)
         print(f"serving {config.served_name} at http://{config.host}:{config.port}/v1", file=sys.stderr, flush=True)
         over.wait()
-        front.drain.remote().result()
-        serve.delete(NAME, _blocking=False)  # what runs is ended, while connections stay open
+        front.drain.remote().result()  # it answers that the server stops, until nothing runs
+        serve.delete(NAME, _blocking=False)
         _await_end(config.drain + 2 * FAREWELL_S + PATIENCE_S)
     finally:
         serve.shutdown()
         ray.shutdown()
+
+
+def _join_cluster() -> None:
+    """Join the cluster that `RAY_ADDRESS` names, else start one here. Raises GuardrailError where there is none."""
+    try:
+        ray.init(include_dashboard=False, ignore_reinit_error=True)
+    except Exception as error:  # Ray raises them of many kinds
+        raise GuardrailError(
+            f"Ray did not start: {brief(error)}",
+            where="serve",
+            why="no cluster is where RAY_ADDRESS says, or this machine is too busy: Ray gives up where one of its "
+            "processes takes 15 seconds to start",
+            fix="run it again; what Ray said stands in /tmp/ray/session_latest/logs/raylet.err",
+        ) from error
 
 
 def _deployed(application: serve.Application) -> DeploymentHandle:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +20,7 @@ from ig_guardrail.integrations.openai_server.endpoints import metrics
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused
 from ig_guardrail.integrations.openai_server.listening import is_loopback
 from ig_guardrail.integrations.openai_server.server import SESSION, Server, noted, read_bytes, told, told_by_status
+from ig_guardrail.integrations.openai_server.serving import FAREWELL_S
 from ig_guardrail.integrations.openai_server.settings.serve_config import ServeConfig
 from ig_guardrail.integrations.openai_server.sse import frame, told_fault
 from ig_guardrail.integrations.openai_server.wires import messages_writer
@@ -63,20 +64,37 @@ class Front:
     def __init__(self, config: ServeConfig, replicas: DeploymentHandle) -> None:
         self._server = Server(config)  # for its keys and limits; its models are never opened
         self._replicas = replicas.options(stream=True)
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "lifespan":
                 await _live(receive, send)
             elif scope["type"] == "http":
-                await self.serve(scope, receive, send)
+                self._running += 1
+                self._idle.clear()
+                try:
+                    await self.serve(scope, receive, send)
+                finally:
+                    self._running -= 1
+                    if not self._running:
+                        self._idle.set()
 
         return app
 
     async def drain(self) -> None:
-        """Serve nothing new, and end what runs within the time to drain."""
-        LOG.warning("stopping: requests have %g s to end", self._server.config.drain)
-        self._server.admission.drain(self._server.config.drain)
+        """Serve nothing new, and end what runs within the time to drain; nothing runs when it is over.
+
+        Until then replicas are needed: also a request whose body is read yet was let in.
+        """
+        seconds = self._server.config.drain
+        LOG.warning("stopping: requests have %g s to end", seconds)
+        self._server.admission.drain(seconds)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds + FAREWELL_S):
+                await self._idle.wait()
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""

@@ -170,6 +170,28 @@ async def test_a_front_that_drains_serves_nothing_new_and_ends_what_runs() -> No
     assert len(replicas.asked) == 1
 
 
+async def test_a_front_has_drained_when_nothing_runs_and_refuses_until_then() -> None:
+    """Replicas are told to stop behind that: a request that was let in finds them."""
+    go_on = asyncio.Event()
+    made, replicas = front([BEGUN, WORDS, go_on, END])
+    running = asyncio.create_task(asked_of(made))
+    while not replicas.asked:
+        await asyncio.sleep(0)
+    draining = asyncio.create_task(made.drain())
+    await asyncio.sleep(0)
+    refused = await asked_of(made)
+    assert (refused.status, refused.json["error"]["code"], draining.done()) == (503, "server_stopping", False)
+    go_on.set()
+    await draining
+    assert (await running).body == WORDS["body"]
+
+
+async def test_a_front_where_nothing_runs_has_drained_at_once() -> None:
+    made, _ = front()
+    async with asyncio.timeout(1.0):
+        await made.drain()
+
+
 async def test_keys_and_sizes_are_looked_at_before_a_replica_is_asked(tmp_path: Path) -> None:
     key = key_in(tmp_path / "keys.yaml", tenant="school")
     made, replicas = front([BEGUN, END], keys=tmp_path / "keys.yaml", limits=ServeLimits(body_bytes=100))
