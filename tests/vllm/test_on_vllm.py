@@ -5,10 +5,11 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.resources import files
+from itertools import takewhile
 from typing import Any
 
 import psutil
@@ -27,6 +28,14 @@ from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from ig_guardrail.types import AssistantMessage, Chunk, Draw, Message, Receipt, Sampling
 
 PROMPTS = read_prompts(files("ig_guardrail.evaluate.prompt_sets") / "demo.jsonl")[:7]
+EVERYDAY = (
+    "Explain why the sea is salty to a child.",
+    "How do I press flowers in a book?",
+    "Give me three tips for a first camping trip.",
+    "Tell a short story about a ferry captain and a gull.",
+    "Write a short thank-you note to a librarian.",
+    "What can I cook with rice, eggs and spinach?",
+)
 SEED = 7
 
 
@@ -81,24 +90,38 @@ def test_drafts_that_go_over_budget_are_replaced(shown: list[tuple[str, Receipt]
     assert any(receipt.verdict.outcome == "completed" for receipt in replaced)
 
 
-def test_what_is_calm_is_the_unguarded_stream(rail: Guardrail, shown: list[tuple[str, Receipt]]) -> None:
-    calm = [
-        place for place, (_, receipt) in enumerate(shown) if not receipt.unsafe and not receipt.prompt_check["exceeded"]
-    ]
-    same = [streamed(rail, asked(PROMPTS[place].prompt, "none"))[0] == shown[place][0] for place in calm[:4]]
-    assert same == [True] * len(same) != []
+def test_what_is_calm_is_the_unguarded_stream(rail: Guardrail) -> None:
+    """Each alone, one after another; calm is an answer for which nothing was drawn but what was shown."""
+    calm = []
+    for prompt in EVERYDAY:
+        text, receipt = streamed(rail, asked(prompt))
+        if receipt.tokens["discarded"] == 0:
+            calm.append((text, streamed(rail, asked(prompt, "none"))[0]))
+    assert len(calm) >= 4
+    assert [text for text, _ in calm] == [plain for _, plain in calm]
 
 
-def test_streams_repeat_by_their_seeds_alone_and_beside_others(rail: Guardrail) -> None:
-    requests = [asked(row.prompt, seed=seed, max_tokens=24) for seed, row in enumerate(PROMPTS[:5])]
+def test_streams_repeat_by_their_seeds_alone(rail: Guardrail) -> None:
+    requests = [asked(row.prompt, seed=seed, max_tokens=24) for seed, row in enumerate(PROMPTS[:3])]
     alone = [streamed(rail, request)[0] for request in requests]
-    with ThreadPoolExecutor(5) as pool:
+    assert [streamed(rail, request)[0] for request in reversed(requests)] == alone[::-1]
+
+
+def test_beside_others_streams_go_by_their_seeds_until_rounding_parts_them(rail: Guardrail) -> None:
+    requests = [asked(prompt, seed=seed, max_tokens=24) for seed, prompt in enumerate(EVERYDAY)]
+    alone = [streamed(rail, request)[0] for request in requests]
+    with ThreadPoolExecutor(len(requests)) as pool:
         together = list(pool.map(lambda request: streamed(rail, request)[0], requests))
-    again = [streamed(rail, request)[0] for request in requests[:2]]
-    assert again == alone[:2]
+    others = [streamed(rail, asked(prompt, seed=seed + 99, max_tokens=24))[0] for seed, prompt in enumerate(EVERYDAY)]
     same = sum(a == b for a, b in zip(alone, together, strict=True))
     print(f"{same} of {len(alone)} texts are the same beside others, where bfloat16 may round otherwise")
-    assert same, "without their seeds, none would be"
+    assert shared(alone, together) > 1.5 * shared(alone, others)
+
+
+def shared(texts: Sequence[str], others: Sequence[str]) -> int:
+    """Characters that texts begin with alike, in all."""
+    pairs = [zip(text, other, strict=False) for text, other in zip(texts, others, strict=True)]
+    return sum(sum(1 for _ in takewhile(lambda both: both[0] == both[1], pair)) for pair in pairs)
 
 
 def test_tools_are_called_by_their_form(rail: Guardrail) -> None:
