@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import ray
 from ray import serve
+from ray.exceptions import RayActorError
 from ray.serve.config import (
     AutoscalingConfig,
     AutoscalingPolicy,
@@ -21,6 +23,7 @@ from ray.serve.config import (
     RequestRouterConfig,
 )
 from ray.serve.handle import DeploymentHandle
+from ray.serve.schema import ProxyStatus
 
 from ig_guardrail.errors import GuardrailError, RequestError, brief
 from ig_guardrail.integrations.openai_server.served import PolicyPlace, ServedModel, served_by
@@ -36,8 +39,11 @@ from ig_guardrail.policy import load_policy
 LOG = logging.getLogger(__name__)
 NAME = "ig-guardrail"
 ARGUMENTS = ("config", "replicas")
-LOOK_S = 1.0  # between two looks at whether the application is gone
+LOOK_S = 1.0  # between two looks at whether the application is gone, or what listens is there
+LISTENING_S = 300.0  # beyond Ray's minute, for what listens to start
 PATIENCE_S = 60.0  # beyond the time to drain, for Ray to end processes
+READY = "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S"  # after three of which Ray ends what is to listen, and starts it again
+READY_S = 60  # where nobody has set it: 5, which a busy machine passes
 AT_HEAD = {"resources": {"node:__internal_head__": 0.001}}  # of the cluster, where the files of policies are
 ROUTER = "ray.serve.experimental.consistent_hash_router:ConsistentHashRouter"
 WORK = "ig_guardrail.integrations.ray_serve.autoscaling:Work"
@@ -124,7 +130,7 @@ def serve_replicas(config: ServeConfig, opening: Opening = served_of) -> None:
     try:
         for sent in (signal.SIGTERM, signal.SIGINT):  # in place of Ray's own
             signal.signal(sent, lambda *_: over.set())
-        serve.start(http_options=HTTPOptions(host=config.host, port=config.port))
+        _listen(HTTPOptions(host=config.host, port=config.port))
         front = _deployed(application)
         print(f"serving {config.served_name} at http://{config.host}:{config.port}/v1", file=sys.stderr, flush=True)
         over.wait()
@@ -138,6 +144,7 @@ def serve_replicas(config: ServeConfig, opening: Opening = served_of) -> None:
 
 def _join_cluster() -> None:
     """Join the cluster that `RAY_ADDRESS` names, else start one here. Raises GuardrailError where there is none."""
+    os.environ.setdefault(READY, f"{READY_S}")
     try:
         ray.init(include_dashboard=False, ignore_reinit_error=True)
     except Exception as error:  # Ray raises them of many kinds
@@ -150,11 +157,36 @@ def _join_cluster() -> None:
         ) from error
 
 
+def _listen(options: HTTPOptions) -> None:
+    """Start what listens. Ray waits for it for a minute, in which a busy machine may not start it.
+
+    Raises GuardrailError where it does not start.
+    """
+    try:
+        serve.start(http_options=options)
+    except (TimeoutError, RayActorError) as error:
+        end = time.monotonic() + LISTENING_S
+        while not _all_listen():
+            if time.monotonic() > end:
+                raise GuardrailError(
+                    f"nothing listens at {options.host}:{options.port}",
+                    where="serve",
+                    why=brief(error),
+                    fix="run it again when less is at work on this machine",
+                ) from error
+            time.sleep(LOOK_S)
+
+
+def _all_listen() -> bool:
+    states = serve.status().proxies.values()
+    return bool(states) and all(state is ProxyStatus.HEALTHY for state in states)
+
+
 def _deployed(application: serve.Application) -> DeploymentHandle:
     """Its front. Raises GuardrailError where its parts do not start."""
     try:
         return serve.run(application, name=NAME)
-    except RuntimeError as error:
+    except (RuntimeError, TimeoutError) as error:
         raise GuardrailError(
             "the replicas did not start",
             where="serve",

@@ -75,10 +75,13 @@ class Stand:
                 command, stdout=self.log, stderr=subprocess.PIPE, text=True, env=environment
             )
             told = self._until_it_serves()
-            if not any(BUSY in line for line in told):
+            if told and told[-1].startswith("serving"):
                 break
-            self.process.wait()
-        assert told[-1].startswith("serving"), f"the replicas did not start: {folder / 'log'} tells why"
+            self._end()
+            if not any(BUSY in line for line in told):
+                raise AssertionError("the replicas did not start: " + "".join(told[-40:]))
+        else:
+            raise AssertionError(f"Ray did not start in {TRIES} tries")
         self.client = AsyncOpenAI(
             base_url=f"http://127.0.0.1:{self.port}/v1", api_key="none", max_retries=0, timeout=600.0
         )
@@ -115,9 +118,14 @@ class Stand:
         self.process.send_signal(signal.SIGTERM)
         assert self.process.stderr is not None
         self.log.writelines(self.process.stderr)
+        code = self._end()
+        self.log.close()
+        return code
+
+    def _end(self) -> int:
+        assert self.process.stderr is not None
         code = self.process.wait(120)
         self.process.stderr.close()
-        self.log.close()
         return code
 
     async def ask(self, conversation: str, tokens: int = 200, begun: asyncio.Event | None = None, **more: Any) -> Came:
