@@ -65,7 +65,7 @@ class Stand:
         self.write(0)
         (folder / "serve.yaml").write_text(
             f"name: toy\npolicies: {{dreadful: policy.yaml}}\nreload: true\nledger: {ledger}\nport: {self.port}\n"
-            f"replicas: {replicas}\ndrain: {drain}\nlimits: {{at_once: 40, queue: 200, wait: 300, seconds: 600}}\n"
+            f"replicas: {replicas}\ndrain: {drain}\nlimits: {{at_once: 40, queue: 200, wait: 1500, seconds: 1800}}\n"
         )
         self.log = (folder / "log").open("w")
         command = [sys.executable, "-m", *(COMMAND if embedded else SCRIPT), str(folder / "serve.yaml")]
@@ -83,7 +83,7 @@ class Stand:
         else:
             raise AssertionError(f"Ray did not start in {TRIES} tries")
         self.client = AsyncOpenAI(
-            base_url=f"http://127.0.0.1:{self.port}/v1", api_key="none", max_retries=0, timeout=600.0
+            base_url=f"http://127.0.0.1:{self.port}/v1", api_key="none", max_retries=0, timeout=1800.0
         )
 
     def _until_it_serves(self) -> list[str]:
