@@ -148,8 +148,7 @@ def test_compiled_layers_give_the_same_bits(architecture: str, changes: dict[str
     long, short = (loaded(architecture, torch.bfloat16, **sizes) for _ in range(2))
     pack(long)
     lay_out(short)
-    taken = {type(layer) for layer in short.model.layers}
-    assert taken == {CompiledLayer} or not ON_TILES
+    assert {type(layer) for layer in short.model.layers} == {CompiledLayer}
     assert same(everything_read(short), everything_read(long))
     torch.set_num_threads(2)
     assert same(everything_read(short), everything_read(long))
@@ -161,8 +160,9 @@ def test_layers_whose_compiled_form_came_out_otherwise_stay_short(monkeypatch: p
     assert layers_of_a_model() == {short_layers.ShortLayer}
 
 
-def test_heads_and_norms_that_are_not_whole_vectors_stay_short(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_layers_of_sizes_that_are_not_whole_vectors_stay_short(monkeypatch: pytest.MonkeyPatch) -> None:
     assert layers_of_a_model(head_dim=16) == {short_layers.ShortLayer}
+    assert layers_of_a_model(intermediate_size=200) == {short_layers.ShortLayer}
     monkeypatch.setattr(norm, "adds_alike", lambda size: False)
     assert layers_of_a_model() == {short_layers.ShortLayer}
 
