@@ -65,7 +65,7 @@ class Stand:
         self.write(0)
         (folder / "serve.yaml").write_text(
             f"name: toy\npolicies: {{dreadful: policy.yaml}}\nreload: true\nledger: {ledger}\nport: {self.port}\n"
-            f"replicas: {replicas}\ndrain: {drain}\nlimits: {{at_once: 40, queue: 200, wait: 1500, seconds: 1800}}\n"
+            f"replicas: {replicas}\ndrain: {drain}\nlimits: {{at_once: 40, queue: 200, wait: 600, seconds: 1800}}\n"
         )
         self.log = (folder / "log").open("w")
         command = [sys.executable, "-m", *(COMMAND if embedded else SCRIPT), str(folder / "serve.yaml")]
