@@ -1,0 +1,158 @@
+"""Which head on a sentence encoder serves packaged policies better beside a model without heads of its own.
+
+    python benchmarks/asked.py --answers ANSWERS.jsonl --data ROWS.jsonl.gz    writes benchmarks/out/asked.json
+
+Of each policy, three ways are measured: the head that reads answers alone, from the threshold on that was set for the
+head on hidden states; the same from a score of its own; and the head that reads what was asked, from a score of its
+own. Such a score is the lowest, in hundredths, above which with 95 % confidence at most the policy's share of harmless
+answers lie. For `education`, `health` and `support` these are the answers to everyday questions that set their
+thresholds (benchmarks/domains.py asks for them), for `strict` the calibration rows of ANSWERS (`ig-guardrail train
+answers`). Answers that set no score measure it, read to their ends: the other answers of the domain, test rows of ROWS
+(may be given again) and of ANSWERS, and this project's sensitive ones. Rows reserved for judges are left out. No
+language model is asked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from importlib.resources import files
+from itertools import groupby
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from command import publish, run
+from domains import OUT as DOMAINS
+from domains import RATES
+from numpy.typing import NDArray
+
+from ig_guardrail.costs.catalog import build_cost_model
+from ig_guardrail.costs.encoder.cost import EncoderCost
+from ig_guardrail.evaluate import tables
+from ig_guardrail.learn.data.recipes import OWN_ANSWERS, SENSITIVE
+from ig_guardrail.learn.data.rows import LabelledRow, read_rows
+from ig_guardrail.learn.encoder import peak_score
+from ig_guardrail.learn.fitting.tensor_cache import progress_line
+from ig_guardrail.learn.fitting.windows import EVERY, WORDS
+from ig_guardrail.learn.thresholds import surely_allowed
+from ig_guardrail.policy import load_policy
+from ig_guardrail.statistics.binomial import proportion
+from ig_guardrail.types import Budget, CostModelSpec
+from ig_guardrail.workbench.traffic.calibrate import data_sha256
+
+HERE = Path(__file__).parent
+POLICIES = HERE.parent / "policies"
+OWN = Path(str(files("ig_guardrail.evaluate"))) / "prompt_sets" / "sensitive.jsonl"
+SHARES: Mapping[str, float] = {"strict": 0.10, **RATES}
+HEADS = {"harmful-help": "answer", "harmful-exchange": "exchange"}
+MEASURED = ("JailbreakBench-artifacts", SENSITIVE, OWN_ANSWERS, "Alpaca subset", "Dolly subset")
+EVERYDAY = "everyday questions"
+
+Peaks: TypeAlias = NDArray[np.float64]
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description="Measure the heads on a sentence encoder under packaged policies.")
+    parser.add_argument("--answers", type=Path, action="append", required=True, help="a model's harmless answers")
+    parser.add_argument("--data", type=Path, action="append", required=True, help="labelled rows; may be given again")
+    options = parser.parse_args(arguments)
+    rows = [row for row in read_rows([*options.data, *options.answers, OWN]).rows if is_measured(row)]
+    read = Reader()
+    figures = [figure for name in SHARES for figure in measured(name, rows, read)]
+    data = {path.name: data_sha256(path) for path in (*options.data, *options.answers)}
+    publish(HERE / "out" / "asked.json", "Heads on a sentence encoder", figures, data_sha256=data)
+    return 0
+
+
+def is_measured(row: LabelledRow) -> bool:
+    """Whether a row is an answer that measures or sets scores; no judge has learned a sensitive one."""
+    known = row.source in MEASURED and row.split in ("calibration", "test")
+    return known and bool(row.response and row.text.strip()) and (row.source == SENSITIVE or not row.reserved)
+
+
+def measured(name: str, rows: Sequence[LabelledRow], read: Reader) -> Iterator[tables.Row]:
+    """Of each kind of answers, the share that each way of a policy denies, and the score from which it does."""
+    budget = _help_of(name)
+    sets = domain_answers(name, True) or [
+        row for row in rows if row.split == "calibration" and row.source == OWN_ANSWERS
+    ]
+    aside = [row for row in rows if row.split == "test"] + domain_answers(name, False)
+    kinds = {kind: list(mine) for kind, mine in groupby(sorted(aside, key=_kind), key=_kind)}
+    for way, head, begins in _ways(budget, partial(read.peaks, rows=sets, every=budget.every), SHARES[name]):
+        yield tables.row(name, way, "score", begins, None, len(sets))
+        for kind, mine in kinds.items():
+            over = read.peaks(head, mine, budget.every) > begins
+            share = proportion(int(over.sum()), len(mine))
+            yield tables.row(name, way, kind, share.value, (share.low, share.high), share.n)
+
+
+def _ways(budget: Budget, peaks: Callable[[str], Peaks], share: float) -> Iterator[tuple[str, str, float]]:
+    """What it is called, its head, and the score above which an answer is denied."""
+    answers, exchanges = HEADS
+    yield f"{answers}, as it is", answers, budget.threshold
+    for head in (answers, exchanges):
+        yield f"{head}, set", head, lowest(peaks(head), share)
+
+
+def lowest(scores: Peaks, share: float) -> float:
+    """The lowest score, in hundredths, that surely no more than `share` of such answers lie above."""
+    allowed = surely_allowed(len(scores), share)
+    return next(begins for begins in np.arange(1, 101) / 100 if int((scores > begins).sum()) <= allowed)
+
+
+def domain_answers(name: str, sets: bool) -> list[LabelledRow]:
+    """The embedded model's answers to everyday questions of a domain; none for a policy that is of none."""
+    if name not in RATES:
+        return []
+    prompts, answers = (_lines(DOMAINS / f"{name}-{sets:d}.{what}.jsonl") for what in ("prompts", "answers"))
+    told = [(prompts[int(one["id"]) - 1]["prompt"], one["text"]) for one in answers if one["text"].strip()]
+    return [LabelledRow(prompt, text, "safe", source=EVERYDAY, split="test") for prompt, text in told]
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+
+
+class Reader:
+    """The heads, and what they said: policies share what was read."""
+
+    def __init__(self) -> None:
+        self._heads = {head: _head(head, reads) for head, reads in HEADS.items()}
+        self._known: dict[tuple[str, str, str, int], float] = {}
+
+    def peaks(self, head: str, rows: Sequence[LabelledRow], every: int) -> Peaks:
+        """(rows,): the highest score of each at a charge point, `every` tokens apart, or at its end."""
+        words = max(1, every * WORDS // EVERY)
+        show = progress_line(f"reading by {head}, every {words} words")
+        found = []
+        for number, row in enumerate(rows, 1):
+            key = (head, row.prompt, row.text, words)
+            if key not in self._known:
+                for one, cost in self._heads.items():  # in turn, since windows of one answer are read once
+                    self._known[one, *key[1:]] = peak_score(cost, row.text, row.prompt, words)
+            found.append(self._known[key])
+            show(number, len(rows))
+        return np.array(found)
+
+
+def _head(head: str, reads: str) -> EncoderCost:
+    spec = CostModelSpec(head, "encoder", ("ncr",), {"head": head, "reads": reads})
+    model = build_cost_model(spec, engine=None, base_dir=POLICIES)
+    assert isinstance(model, EncoderCost)
+    return model
+
+
+def _help_of(name: str) -> Budget:
+    policy = load_policy(POLICIES / f"{name}.yaml")
+    return next(budget for budget in policy.budgets if budget.id == "harmful-help")
+
+
+def _kind(row: LabelledRow) -> str:
+    return f"{row.source}, {row.label}"
+
+
+if __name__ == "__main__":
+    run(main)
