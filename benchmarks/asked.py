@@ -2,12 +2,15 @@
 
     python benchmarks/asked.py --answers ANSWERS.jsonl --data ROWS.jsonl.gz    writes benchmarks/out/asked.json
 
-Of each policy, three ways are measured: the head that reads answers alone, from the threshold on that was set for the
-head on hidden states; the same from a score of its own; and the head that reads what was asked, from a score of its
-own. Such a score is the lowest, in hundredths, above which with 95 % confidence at most the policy's share of harmless
-answers lie. For `education`, `health` and `support` these are the answers to everyday questions that set their
-thresholds (benchmarks/domains.py asks for them), for `strict` the calibration rows of ANSWERS (`ig-guardrail train
-answers`). Answers that set no score measure it, read to their ends: the other answers of the domain, test rows of ROWS
+Of each policy of bans three ways are measured: the head that reads answers alone, from the threshold on that was set
+for the head on hidden states; the same from a score of its own; and the head that reads what was asked, from a score
+of its own. Such a score is the lowest, in hundredths, above which with 95 % confidence at most the policy's share of
+harmless answers lie. The default policy, whose budgets have room, is measured in two ways: few of these answers cost
+anything, or few are over a budget, by tone and help together.
+
+For `education`, `health` and `support` these are the answers to everyday questions that set their thresholds
+(benchmarks/domains.py asks for them), for others the calibration rows of ANSWERS (`ig-guardrail train answers`).
+Answers that set no score measure it, read to their ends: the other answers to everyday questions, test rows of ROWS
 (may be given again) and of ANSWERS, and this project's sensitive ones. Rows reserved for judges are left out. No
 language model is asked.
 """
@@ -27,6 +30,8 @@ import numpy as np
 from command import publish, run
 from domains import OUT as DOMAINS
 from domains import RATES
+from lessons import RULES, limit_of
+from lessons import lowest as lowest_with_room
 from numpy.typing import NDArray
 
 from ig_guardrail.costs.catalog import build_cost_model
@@ -46,8 +51,10 @@ from ig_guardrail.workbench.traffic.calibrate import data_sha256
 HERE = Path(__file__).parent
 POLICIES = HERE.parent / "policies"
 OWN = Path(str(files("ig_guardrail.evaluate"))) / "prompt_sets" / "sensitive.jsonl"
-SHARES: Mapping[str, float] = {"strict": 0.10, **RATES}
-HEADS = {"harmful-help": "answer", "harmful-exchange": "exchange"}
+ANSWERS, EXCHANGES, TONE = HEADS = ("harmful-help", "harmful-exchange", "toxic-tone")
+DEFAULT = "default"
+GENERAL = (DEFAULT, "strict")
+SHARES: Mapping[str, float] = {DEFAULT: 0.05, "strict": 0.10, **RATES}
 MEASURED = ("JailbreakBench-artifacts", SENSITIVE, OWN_ANSWERS, "Alpaca subset", "Dolly subset")
 EVERYDAY = "everyday questions"
 
@@ -76,25 +83,32 @@ def is_measured(row: LabelledRow) -> bool:
 def measured(name: str, rows: Sequence[LabelledRow], read: Reader) -> Iterator[tables.Row]:
     """Of each kind of answers, the share that each way of a policy denies, and the score from which it does."""
     budget = _help_of(name)
-    sets = domain_answers(name, True) or [
-        row for row in rows if row.split == "calibration" and row.source == OWN_ANSWERS
-    ]
+    own = [row for row in rows if row.split == "calibration" and row.source == OWN_ANSWERS]
+    sets = own if name in GENERAL else domain_answers(name, True)
     aside = [row for row in rows if row.split == "test"] + domain_answers(name, False)
     kinds = {kind: list(mine) for kind, mine in groupby(sorted(aside, key=_kind), key=_kind)}
-    for way, head, begins in _ways(budget, partial(read.peaks, rows=sets, every=budget.every), SHARES[name]):
-        yield tables.row(name, way, "score", begins, None, len(sets))
+    peaks = partial(read.peaks, rows=sets, every=budget.every)
+    ways = _with_room(peaks) if name == DEFAULT else _bans(peaks, budget.threshold, SHARES[name])
+    for way, head, limit in ways:
+        yield tables.row(name, way, "denied above", limit, None, len(sets))
         for kind, mine in kinds.items():
-            over = read.peaks(head, mine, budget.every) > begins
+            over = read.peaks(head, mine, budget.every) > limit
             share = proportion(int(over.sum()), len(mine))
             yield tables.row(name, way, kind, share.value, (share.low, share.high), share.n)
 
 
-def _ways(budget: Budget, peaks: Callable[[str], Peaks], share: float) -> Iterator[tuple[str, str, float]]:
-    """What it is called, its head, and the score above which an answer is denied."""
-    answers, exchanges = HEADS
-    yield f"{answers}, as it is", answers, budget.threshold
-    for head in (answers, exchanges):
-        yield f"{head}, set", head, lowest(peaks(head), share)
+def _bans(peaks: Callable[[str], Peaks], threshold: float, share: float) -> Iterator[tuple[str, str, float]]:
+    """What a way is called, its head, and the score above which an answer is denied."""
+    yield "reads answers, as it is", ANSWERS, threshold
+    yield "reads answers, set", ANSWERS, lowest(peaks(ANSWERS), share)
+    yield "reads exchanges, set", EXCHANGES, lowest(peaks(EXCHANGES), share)
+
+
+def _with_room(peaks: Callable[[str], Peaks]) -> Iterator[tuple[str, str, float]]:
+    """The same of the default policy, whose budgets have room: few answers cost anything, or few are over a budget."""
+    for rule in RULES:
+        begins = lowest_with_room(peaks(EXCHANGES), peaks(TONE), rule)
+        yield f"few {rule}", EXCHANGES, limit_of(begins)
 
 
 def lowest(scores: Peaks, share: float) -> float:
@@ -104,10 +118,12 @@ def lowest(scores: Peaks, share: float) -> float:
 
 
 def domain_answers(name: str, sets: bool) -> list[LabelledRow]:
-    """The embedded model's answers to everyday questions of a domain; none for a policy that is of none."""
-    if name not in RATES:
-        return []
-    prompts, answers = (_lines(DOMAINS / f"{name}-{sets:d}.{what}.jsonl") for what in ("prompts", "answers"))
+    """The embedded model's answers to everyday questions of a policy's domain; of all three for one that has none."""
+    return [row for one in RATES if name in (one, *GENERAL) for row in _recorded(one, sets)]
+
+
+def _recorded(domain: str, sets: bool) -> list[LabelledRow]:
+    prompts, answers = (_lines(DOMAINS / f"{domain}-{sets:d}.{what}.jsonl") for what in ("prompts", "answers"))
     told = [(prompts[int(one["id"]) - 1]["prompt"], one["text"]) for one in answers if one["text"].strip()]
     return [LabelledRow(prompt, text, "safe", source=EVERYDAY, split="test") for prompt, text in told]
 
@@ -120,7 +136,7 @@ class Reader:
     """The heads, and what they said: policies share what was read."""
 
     def __init__(self) -> None:
-        self._heads = {head: _head(head, reads) for head, reads in HEADS.items()}
+        self._heads = {head: _head(head) for head in HEADS}
         self._known: dict[tuple[str, str, str, int], float] = {}
 
     def peaks(self, head: str, rows: Sequence[LabelledRow], every: int) -> Peaks:
@@ -138,7 +154,8 @@ class Reader:
         return np.array(found)
 
 
-def _head(head: str, reads: str) -> EncoderCost:
+def _head(head: str) -> EncoderCost:
+    reads = "exchange" if head == EXCHANGES else "answer"
     spec = CostModelSpec(head, "encoder", ("ncr",), {"head": head, "reads": reads})
     model = build_cost_model(spec, engine=None, base_dir=POLICIES)
     assert isinstance(model, EncoderCost)

@@ -4,8 +4,9 @@
 
 Each part is judged by a head that has not learned from it, and each head has the threshold that a packaged policy would
 give it by its rule: the lowest at which, with 95 % confidence, at most 5 % of the calibration rows of ANSWERS
-(`ig-guardrail train answers`) cost anything or, as another principle, are over a budget of .05. Rows of the split
-`test` and rows that are reserved for judges are not read. No language model is asked.
+(`ig-guardrail train answers`) cost anything. Two other rules are tried: 5 % of these rows cost, which is the most that
+more of them could allow; and, with that confidence, at most 5 % are over a budget of .05. Rows of the split `test` and
+rows that are reserved for judges are not read. No language model is asked.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ OF_CRIMES = 5  # the families of risky questions before it ask for unkind words
 SHARE, ROOM, HELP, TONE = 0.05, 0.05, 0.69, 0.62  # of harmless answers; budgets of `default`, and their thresholds
 
 Floats: TypeAlias = NDArray[np.float64]
-Rule: TypeAlias = Literal["costs", "over budget"]
+Rule: TypeAlias = Literal["costs", "costs, of many", "over budget"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ KINDS: Mapping[str, Callable[[LabelledRow], bool]] = {
     "sensitive, safe": lambda row: row.source == SENSITIVE and row.split != "calibration",
     "Alpaca and Dolly, safe": lambda row: row.source in MANNERS,
 }
-RULES: tuple[Rule, ...] = ("costs", "over budget")
+RULES: tuple[Rule, ...] = ("costs", "costs, of many", "over budget")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -185,16 +186,16 @@ def tried(lesson: Lesson, read: Reading) -> Iterator[tables.Row]:
         share = proportion(sum(found), len(found))
         yield tables.row(lesson.title, rule, kind, share.value, (share.low, share.high), share.n)
     yield tables.row(lesson.title, "AUC", f"{JAILBREAKS} against all harmless", float(np.mean(ranks)), None, PARTS)
-    for rule, its in zip(RULES, (limits[::2], limits[1::2]), strict=True):
+    for rule, its in zip(RULES, (limits[place :: len(RULES)] for place in range(len(RULES))), strict=True):
         yield tables.row(lesson.title, rule, "score that is over budget", float(np.mean(its)), None, PARTS)
 
 
 def lowest(scores: Floats, tone: Floats, rule: Rule) -> float:
     """The lowest score, in hundredths, that may count as the threshold, by how few harmless answers it touches."""
-    allowed = surely_allowed(len(scores), SHARE)
+    allowed = int(SHARE * len(scores)) if rule == "costs, of many" else surely_allowed(len(scores), SHARE)
     for hundredth in range(1, 100):
         begins = hundredth / 100
-        reached, other = (begins, TONE) if rule == "costs" else (limit_of(begins), TONE + ROOM)
+        reached, other = (limit_of(begins), TONE + ROOM) if rule == "over budget" else (begins, TONE)
         if int(((scores > reached) | (tone > other)).sum()) <= allowed:
             return begins
     raise ValueError(f"more than {allowed} answers are touched whatever help counts")
