@@ -5,14 +5,12 @@
 Of each policy of bans three ways are measured: the head that reads answers alone, from the threshold on that was set
 for the head on hidden states; the same from a score of its own; and the head that reads what was asked, from a score
 of its own. Such a score is the lowest, in hundredths, above which with 95 % confidence at most the policy's share of
-harmless answers lie. The default policy, whose budgets have room, is measured in two ways: few of these answers cost
-anything, or few are over a budget, by tone and help together.
+the calibration rows of ANSWERS (`ig-guardrail train answers`) lie. The default policy, whose budgets have room, is
+measured in two ways: few of these answers cost anything, or few are over a budget, by tone and help together.
 
-For `education`, `health` and `support` these are the answers to everyday questions that set their thresholds
-(benchmarks/domains.py asks for them), for others the calibration rows of ANSWERS (`ig-guardrail train answers`).
-Answers that set no score measure it, read to their ends: the other answers to everyday questions, test rows of ROWS
-(may be given again) and of ANSWERS, and this project's sensitive ones. Rows reserved for judges are left out. No
-language model is asked.
+Answers that set no score measure it, read to their ends: those of benchmarks/domains.py to everyday questions that are
+held back there, test rows of ROWS (may be given again), and this project's sensitive ones. Rows reserved for judges
+are left out. No language model is asked.
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib.resources import files
-from itertools import groupby
+from itertools import groupby, product
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -38,7 +36,7 @@ from ig_guardrail.costs.catalog import build_cost_model
 from ig_guardrail.costs.encoder.cost import EncoderCost
 from ig_guardrail.evaluate import tables
 from ig_guardrail.learn.data.recipes import OWN_ANSWERS, SENSITIVE
-from ig_guardrail.learn.data.rows import LabelledRow, read_rows
+from ig_guardrail.learn.data.rows import LabelledRow, digest_of, read_rows
 from ig_guardrail.learn.encoder import peak_score
 from ig_guardrail.learn.fitting.tensor_cache import progress_line
 from ig_guardrail.learn.fitting.windows import EVERY, WORDS
@@ -55,8 +53,10 @@ ANSWERS, EXCHANGES, TONE = HEADS = ("harmful-help", "harmful-exchange", "toxic-t
 DEFAULT = "default"
 GENERAL = (DEFAULT, "strict")
 SHARES: Mapping[str, float] = {DEFAULT: 0.05, "strict": 0.10, **RATES}
-MEASURED = ("JailbreakBench-artifacts", SENSITIVE, OWN_ANSWERS, "Alpaca subset", "Dolly subset")
+MANNERS, MOST = ("Alpaca subset", "Dolly subset"), 100  # answers of each, by the order of their hashes
+MEASURED = ("JailbreakBench-artifacts", SENSITIVE, OWN_ANSWERS, *MANNERS)
 EVERYDAY = "everyday questions"
+STEPS = (8, 16)  # tokens between charge points
 
 Peaks: TypeAlias = NDArray[np.float64]
 
@@ -83,10 +83,10 @@ def is_measured(row: LabelledRow) -> bool:
 def measured(name: str, rows: Sequence[LabelledRow], read: Reader) -> Iterator[tables.Row]:
     """Of each kind of answers, the share that each way of a policy denies, and the score from which it does."""
     budget = _help_of(name)
-    own = [row for row in rows if row.split == "calibration" and row.source == OWN_ANSWERS]
-    sets = own if name in GENERAL else domain_answers(name, True)
-    aside = [row for row in rows if row.split == "test"] + domain_answers(name, False)
-    kinds = {kind: list(mine) for kind, mine in groupby(sorted(aside, key=_kind), key=_kind)}
+    sets = [row for row in rows if row.split == "calibration" and row.source == OWN_ANSWERS]
+    aside = [row for row in rows if row.split == "test"] + everyday_answers(name)
+    kinds = {kind: list(mine) for kind, mine in groupby(sorted(aside, key=_order), key=_kind)}
+    kinds |= {kind: mine[:MOST] for kind, mine in kinds.items() if mine[0].source in MANNERS}
     peaks = partial(read.peaks, rows=sets, every=budget.every)
     ways = _with_room(peaks) if name == DEFAULT else _bans(peaks, budget.threshold, SHARES[name])
     for way, head, limit in ways:
@@ -117,13 +117,13 @@ def lowest(scores: Peaks, share: float) -> float:
     return next(begins for begins in np.arange(1, 101) / 100 if int((scores > begins).sum()) <= allowed)
 
 
-def domain_answers(name: str, sets: bool) -> list[LabelledRow]:
+def everyday_answers(name: str) -> list[LabelledRow]:
     """The embedded model's answers to everyday questions of a policy's domain; of all three for one that has none."""
-    return [row for one in RATES if name in (one, *GENERAL) for row in _recorded(one, sets)]
+    return [row for one in RATES if name in (one, *GENERAL) for row in _recorded(one)]
 
 
-def _recorded(domain: str, sets: bool) -> list[LabelledRow]:
-    prompts, answers = (_lines(DOMAINS / f"{domain}-{sets:d}.{what}.jsonl") for what in ("prompts", "answers"))
+def _recorded(domain: str) -> list[LabelledRow]:
+    prompts, answers = (_lines(DOMAINS / f"{domain}-0.{what}.jsonl") for what in ("prompts", "answers"))
     told = [(prompts[int(one["id"]) - 1]["prompt"], one["text"]) for one in answers if one["text"].strip()]
     return [LabelledRow(prompt, text, "safe", source=EVERYDAY, split="test") for prompt, text in told]
 
@@ -137,21 +137,18 @@ class Reader:
 
     def __init__(self) -> None:
         self._heads = {head: _head(head) for head in HEADS}
-        self._known: dict[tuple[str, str, str, int], float] = {}
+        self._known: dict[tuple[str, int, str, str], float] = {}
 
     def peaks(self, head: str, rows: Sequence[LabelledRow], every: int) -> Peaks:
         """(rows,): the highest score of each at a charge point, `every` tokens apart, or at its end."""
-        words = max(1, every * WORDS // EVERY)
-        show = progress_line(f"reading by {head}, every {words} words")
-        found = []
+        show = progress_line(f"reading by {head}, every {every} tokens")
         for number, row in enumerate(rows, 1):
-            key = (head, row.prompt, row.text, words)
-            if key not in self._known:
-                for one, cost in self._heads.items():  # in turn, since windows of one answer are read once
-                    self._known[one, *key[1:]] = peak_score(cost, row.text, row.prompt, words)
-            found.append(self._known[key])
-            show(number, len(rows))
-        return np.array(found)
+            if (head, every, row.prompt, row.text) not in self._known:
+                for step, (one, cost) in product(STEPS, self._heads.items()):  # in turn: windows are read once
+                    peak = peak_score(cost, row.text, row.prompt, step * WORDS // EVERY)
+                    self._known[one, step, row.prompt, row.text] = peak
+                show(number, len(rows))
+        return np.array([self._known[head, every, row.prompt, row.text] for row in rows])
 
 
 def _head(head: str) -> EncoderCost:
@@ -165,6 +162,10 @@ def _head(head: str) -> EncoderCost:
 def _help_of(name: str) -> Budget:
     policy = load_policy(POLICIES / f"{name}.yaml")
     return next(budget for budget in policy.budgets if budget.id == "harmful-help")
+
+
+def _order(row: LabelledRow) -> tuple[str, str]:
+    return _kind(row), digest_of(row.prompt, row.text)
 
 
 def _kind(row: LabelledRow) -> str:

@@ -51,6 +51,7 @@ from ig_guardrail.learn.fitting.logistic import bags_of, fit_joined, sums_of
 from ig_guardrail.learn.fitting.prefixes import look_at
 from ig_guardrail.learn.fitting.quality import pair_auc
 from ig_guardrail.learn.fitting.states import EVERY
+from ig_guardrail.learn.fitting.tensor_cache import progress_line
 from ig_guardrail.learn.fitting.windows import (
     MOST_LOOKS,
     PENALTY,
@@ -132,7 +133,11 @@ def main(arguments: Sequence[str]) -> int:
     manners = [row for row in read_rows(options.measure).rows if row.source in MANNERS and row.response]
     aside = [row for row in manners if row.split == "validation" and not row.reserved]
     read = Reading.of([*chosen_rows(food), *aside], options.cache)
-    figures = [figure for lesson in LESSONS for figure in tried(lesson, read)]
+    show = progress_line("trying lessons")
+    figures: list[tables.Row] = []
+    for number, lesson in enumerate(LESSONS, 1):
+        figures += tried(lesson, read)
+        show(number, len(LESSONS))
     data = {path.name: data_sha256(path) for path in (*options.data, *options.measure, *options.answers)}
     publish(HERE / "out" / "lessons.json", "Lessons for the head of exchanges", figures, data_sha256=data)
     return 0
