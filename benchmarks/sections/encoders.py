@@ -31,16 +31,17 @@ def asked(results: Path) -> str:
 
 
 def lessons(results: Path) -> str:
-    """A line for each lesson: what is over budget by the rule of packaged policies, and by the other."""
+    """A line for each lesson: for each kind of answers the shares over budget, one for each rule of thresholds."""
     result = read_result(results, "lessons")
     found: dict[str, dict[tuple[str, str], Result]] = {}
     for row in result["figures"]:
-        found.setdefault(row["part"], {})[row["name"], row["title"]] = row
+        found.setdefault(row["part"], {})[row["title"], row["name"]] = row
+    first = next(iter(found.values()))
+    rules = [name for title, name in first if title == TRIED[0]]
     lines = []
     for lesson, rows in found.items():
-        ranks = next(row for (name, _), row in rows.items() if name == "AUC")
-        for rule in dict.fromkeys(name for name, title in rows if title == TRIED[0]):
-            shares = (figure(rows[rule, kind], ".0%") for kind in TRIED)
-            lines.append((lesson, f"few {rule}", f"{ranks['value']:.3f}", *shares))
-    counts = [f"{kind} ({found[next(iter(found))]['costs', kind]['n']})" for kind in TRIED]
-    return table(("lesson", "threshold", "AUC", *counts), lines)
+        ranks = next(row["value"] for (_, name), row in rows.items() if name == "AUC")
+        shares = (" / ".join(f"{rows[kind, rule]['value']:.0%}" for rule in rules) for kind in TRIED)
+        lines.append((lesson, f"{ranks:.3f}", *shares))
+    kinds = (f"{kind} ({first[kind, rules[0]]['n']})" for kind in TRIED)
+    return table(("lesson", "AUC", *kinds), lines)
