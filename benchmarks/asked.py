@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from importlib.resources import files
 from itertools import groupby, product
@@ -56,7 +56,6 @@ SHARES: Mapping[str, float] = {DEFAULT: 0.05, "strict": 0.10, **RATES}
 MANNERS, MOST = ("Alpaca subset", "Dolly subset"), 100  # answers of each, by the order of their hashes
 MEASURED = ("JailbreakBench-artifacts", SENSITIVE, OWN_ANSWERS, *MANNERS)
 EVERYDAY = "everyday questions"
-STEPS = (8, 16)  # tokens between charge points
 
 Peaks: TypeAlias = NDArray[np.float64]
 
@@ -65,10 +64,12 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description="Measure the heads on a sentence encoder under packaged policies.")
     parser.add_argument("--answers", type=Path, action="append", required=True, help="a model's harmless answers")
     parser.add_argument("--data", type=Path, action="append", required=True, help="labelled rows; may be given again")
+    parser.add_argument("--policy", choices=tuple(SHARES), action="append", help="all of them, if left out")
     options = parser.parse_args(arguments)
     rows = [row for row in read_rows([*options.data, *options.answers, OWN]).rows if is_measured(row)]
-    read = Reader()
-    figures = [figure for name in SHARES for figure in measured(name, rows, read)]
+    names = options.policy or list(SHARES)
+    read = Reader({_help_of(name).every for name in names})
+    figures = [figure for name in names for figure in measured(name, rows, read)]
     data = {path.name: data_sha256(path) for path in (*options.data, *options.answers)}
     publish(HERE / "out" / "asked.json", "Heads on a sentence encoder", figures, data_sha256=data)
     return 0
@@ -135,7 +136,8 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 class Reader:
     """The heads, and what they said: policies share what was read."""
 
-    def __init__(self) -> None:
+    def __init__(self, steps: Collection[int]) -> None:
+        self._steps = sorted(steps)  # tokens between charge points
         self._heads = {head: _head(head) for head in HEADS}
         self._known: dict[tuple[str, int, str, str], float] = {}
 
@@ -144,7 +146,7 @@ class Reader:
         show = progress_line(f"reading by {head}, every {every} tokens")
         for number, row in enumerate(rows, 1):
             if (head, every, row.prompt, row.text) not in self._known:
-                for step, (one, cost) in product(STEPS, self._heads.items()):  # in turn: windows are read once
+                for step, (one, cost) in product(self._steps, self._heads.items()):  # in turn: windows are read once
                     peak = peak_score(cost, row.text, row.prompt, step * WORDS // EVERY)
                     self._known[one, step, row.prompt, row.text] = peak
                 show(number, len(rows))
@@ -153,7 +155,7 @@ class Reader:
 
 def _head(head: str) -> EncoderCost:
     reads = "exchange" if head == EXCHANGES else "answer"
-    spec = CostModelSpec(head, "encoder", ("ncr",), {"head": head, "reads": reads})
+    spec = CostModelSpec(head, "encoder", ("ncr",), {"head": head, "reads": reads}, 10.0)
     model = build_cost_model(spec, engine=None, base_dir=POLICIES)
     assert isinstance(model, EncoderCost)
     return model
