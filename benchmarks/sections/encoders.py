@@ -7,6 +7,7 @@ from pathlib import Path
 from sections.cells import figure, table
 from sections.results import Result, read_result
 
+LEAST = 20  # answers of a kind that a column is worth
 TRIED = (
     "JailbreakBench-artifacts, harmful",
     "JailbreakBench-artifacts, safe",
@@ -18,7 +19,7 @@ TRIED = (
 def asked(results: Path) -> str:
     """A line for each policy and way of it, a column for each kind of answers."""
     result = read_result(results, "asked")
-    kinds = list(dict.fromkeys(row["title"] for row in result["figures"] if row["interval"]))
+    kinds = list(dict.fromkeys(row["title"] for row in result["figures"] if row["interval"] and row["n"] >= LEAST))
     ways: dict[tuple[str, str], dict[str, Result]] = {}
     for row in result["figures"]:
         ways.setdefault((row["part"], row["name"]), {})[row["title"]] = row

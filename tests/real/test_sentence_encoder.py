@@ -61,7 +61,7 @@ def test_few_harmless_answers_on_sensitive_matters_are_over(name: str) -> None:
     assert over <= 0.12
 
 
-@pytest.mark.parametrize("policy", ["default", "observe", "education", "health", "support"])
+@pytest.mark.parametrize("policy", ["default", "health", "support"])
 def test_beside_other_models_policies_weigh_help_by_what_was_asked(policy: str) -> None:
     compiled = load_policy(POLICIES / f"{policy}.yaml")
     spec = next(spec for spec in compiled.cost_models if spec.name == "help-text")
