@@ -26,6 +26,8 @@ from ig_guardrail.engine.compiled.code import (
     Function,
 )
 
+MULTIPLE = LANES  # of which the size of a half is
+
 
 def gated(halves: Tensor) -> Tensor:
     """SiLU of the first half of the last axis times the second: of contiguous bfloat16, rounded to it, in float32."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -19,7 +18,7 @@ from ig_guardrail.engine.model import Model
 
 _KNOWN = {f"{name}DecoderLayer" for name in ("Llama", "Mistral", "Qwen2", "Qwen3")}  # others may differ within a model
 _WHOLE_AND_ONE = (TILE, 1)  # tokens of the passes by which layers are compared
-_FEW = (*[1] * 24, 2, 3, 4)
+_FEW = (*[1] * 24, 2, 3, 4, 16)
 
 
 def lay_out(model: Any) -> None:
@@ -65,18 +64,7 @@ def _can_be_compiled(model: Any) -> bool:
     known = Model(model)
     if not all(may_compile(layer) for layer in known.layers):
         return False
-    with _one_thread():
-        return _same_bits(known, ShortLayer, CompiledLayer, _FEW)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    usual = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(usual)
+    return _same_bits(known, ShortLayer, CompiledLayer, _FEW)
 
 
 @torch.inference_mode()

@@ -64,9 +64,11 @@ class PackedLinear(nn.Module):
         self.few = 0  # rows up to which they are read by a compiled product
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """The product of bfloat16 rows, or of such numbers in float32."""
         rows = inputs.numel() // inputs.shape[-1]
         if 0 < rows <= self.few and torch.get_num_threads() == 1:
             return self.few_rows(inputs)
+        inputs = inputs.to(torch.bfloat16)
         if self.widths.least <= rows <= self.widths.most or not rows:
             return self._product(inputs)
         parts = torch.split(inputs.reshape(rows, 1, -1), self.widths.most)
