@@ -277,17 +277,16 @@ def _steps_behind(node: Node, position: int) -> list[Node]:
     return found[::-1]
 
 
-def check_scores(one: BoundCost, answers: Any, count: int) -> list[Fold]:
+def check_scores(
+    one: BoundCost, answers: Sequence[tuple[FoldState, tuple[float, ...]]] | None, count: int
+) -> list[Fold]:
     """The folds in a cost model's answers, their scores as the policy counts them.
 
     Raises CostFailure unless there are `count`, all with scores in [0, 1].
     """
-    try:
-        folds = [Fold(state, tuple(map(_number, scores))) for state, scores in answers]
-    except Exception:
-        folds = None
-    if folds is None:  # said here, so that the error has no cause that repeats what was given
+    if answers is None:
         raise cost_failure(one.spec.name, "it gave something else than a state and scores for each question")
+    folds = [Fold(state, scores) for state, scores in answers]
     if len(folds) != count:
         raise cost_failure(one.spec.name, f"it gave {len(folds)} answers to {count} questions")
     for fold in folds:
@@ -297,13 +296,6 @@ def check_scores(one: BoundCost, answers: Any, count: int) -> list[Fold]:
             if not (math.isfinite(score) and 0 <= score <= 1):
                 raise cost_failure(one.spec.name, f"it gave {score!r}, which is not a score in [0, 1]")
     return [Fold(fold.state, tuple(map(one.spec.counted, fold.scores))) for fold in folds]
-
-
-def _number(score: Any) -> float:
-    """A score as a float. Raises TypeError for a text, even of digits: a cost model that gives one is broken."""
-    if isinstance(score, str | bytes | bytearray):
-        raise TypeError("a text is no score")
-    return float(score)
 
 
 def _previous(track: Track, point: Point, node: Node) -> Point | None:

@@ -69,6 +69,39 @@ def test_a_cost_model_that_hangs_is_timed_out_and_the_request_fails_closed() -> 
     assert last.receipt.verdict.outcome == "completed", "the next request gets a fresh thread"
 
 
+class Lazy(LetterCost):
+    """Promises answers at once, or their scores, and makes them when it is asked for one."""
+
+    def __init__(self, promised: str, layers: tuple[int, ...]) -> None:
+        super().__init__("level", layers=layers)
+        self.promised, self.go = promised, threading.Event()
+
+    def advance(self, steps: Any) -> Any:
+        answers = super().advance(steps)
+        if self.promised == "answers":
+            return (one for one in answers if not self.late())
+        return [(state, (score for score in scores if not self.late())) for state, scores in answers]
+
+    def late(self) -> None:
+        self.go.wait(5)
+
+
+@pytest.mark.parametrize("promised", ["answers", "scores"])
+@pytest.mark.parametrize("asked", ["answer", "answer's states", "prompt"])
+def test_a_cost_model_that_answers_only_when_it_is_read_is_timed_out_too(promised: str, asked: str) -> None:
+    model = Lazy(promised, (1,) if asked == "answer's states" else ())
+    budget = toy_budget("b", model="calm" if asked == "prompt" else "level")
+    policy = toy_policy([budget], models=("level", "calm"))
+    policy = replace(policy, cost_models=tuple(replace(one, timeout_s=0.05) for one in policy.cost_models))
+    if asked == "prompt":
+        policy = replace(policy, prompt=PromptRule(Expression("model", model="level"), 0.5, "refuse"))
+    one = guardrail(CALM, policy, {"level": model, "calm": LetterCost("calm")})
+    with pytest.raises(GenerationFailed, match=r"'level' did not answer within 0\.05 s") as failure:
+        list(one.stream(ask(SAMPLING)))
+    assert failure.value.receipt.text == ""
+    model.go.set()
+
+
 def test_a_cost_model_that_raises_is_named_with_the_type_of_its_error() -> None:
     with pytest.raises(GenerationFailed, match="cost model 'level' failed: it raised RuntimeError") as failure:
         list(rail(Raising("level")).stream(ask(SAMPLING)))
