@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from ig_guardrail.drive.request import GenerationRequest
-from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
 from ig_guardrail.engine.scripted.script import Distribution, TokenPlace, Vocabulary
 from ig_guardrail.errors import GenerationFailed, PolicyError, RequestError, UnguardedNotAllowed
 from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.ledger import MemoryLedger
 from ig_guardrail.types import (
     Expression,
     Message,
@@ -158,6 +159,31 @@ def test_the_thinnest_deadline_still_ends_in_a_receipt() -> None:
     *_, last = rail().stream(ask(SAMPLING), timeout=0.0)
     assert last.receipt is not None
     assert last.receipt.verdict.outcome in ("cancelled", "completed")
+
+
+BEFORE_THE_ANSWER = {
+    "its messages are tried": (),
+    "its beginning is read": (Message("assistant", "a"),),
+    "an earlier answer is charged": (Message("assistant", "a"), Message("user", "go on")),
+    "it is opened": (Message("user", "go on"),),
+}
+
+
+@pytest.mark.parametrize("moment", BEFORE_THE_ANSWER)
+def test_who_leaves_while_a_context_is_opened_leaves_nothing(moment: str) -> None:
+    gate = threading.Event()
+    engine = ScriptedEngine(CALM, incidents=Incidents(gates={("open", 1): gate}))
+    policy = toy_policy([toy_budget("b", scope="conversation")])
+    one = Guardrail(engine, policy, {"level": LetterCost("level")}, ledger=MemoryLedger())
+    if BEFORE_THE_ANSWER[moment]:
+        one._approved.set()
+    turns = (Message("user", "hello"), *BEFORE_THE_ANSWER[moment])
+    *_, last = one.stream(GenerationRequest(turns, SAMPLING, conversation="c"), timeout=0.05)
+    gate.set()
+    assert last.receipt is not None
+    assert last.receipt.verdict.reason == "deadline"
+    engine.open(engine.encode((Message("user", "hello"),)), SAMPLING).result()  # behind all that was begun
+    assert (engine.calls("open"), engine.live_nodes()) == (2, 1)
 
 
 async def test_sync_and_async_give_the_same_stream() -> None:
