@@ -21,7 +21,6 @@ from ig_guardrail.types import (
     Accepted,
     Append,
     Commit,
-    CostEstimate,
     Draw,
     Edit,
     Extend,
@@ -33,7 +32,6 @@ from ig_guardrail.types import (
     TopLogprobs,
     Twin,
 )
-from tests.toys import LetterCost, guardrail, toy_budget, toy_policy
 from tests.unit.search.clerks import ASKED, END, FAIR, SWAP, Clerk, Law, answer, rail
 
 LETTERS = " abdeiklnoprstw"
@@ -148,27 +146,6 @@ def test_a_node_of_the_second_model_cannot_be_shown_and_no_request_names_nodes_o
         assert one.engine.live_nodes() == 0
         assert one.verifier is not None
         assert one.verifier.live_nodes() == 0
-
-
-@pytest.mark.parametrize("first", [False, True])
-def test_what_the_second_model_says_by_the_same_numbers_is_not_charged_for_ours(first: bool) -> None:
-    """The tokens of both have numbers from 0 on: 1 is " bob" of the model that drafts, and "a" of the one beside it."""
-
-    def scoring(root: Node, ctx: SearchContext) -> Search:
-        (twin,) = yield Together((Twin(root, Edit(FAIR), "verifier"),))
-        (said,) = yield Append(((twin, "a"),))
-        (own,) = yield Append(((root, " bob"),))
-        assert said.ids == own.ids
-        kept.extend((yield Score((said, own) if first else (own,))))
-        yield Commit(own)
-
-    kept: list[CostEstimate] = []
-    policy = toy_policy([toy_budget("b", every=1)], rail(drafting).policy.search)
-    one = guardrail(Clerk(drafting), policy, {"level": LetterCost("level")})
-    one.verifier = ScriptedEngine(letters(spelling))
-    receipt = answered(one, scoring)
-    assert [cost.within for cost in kept] == [True, False][not first :]
-    assert (receipt.verdict.outcome, receipt.charges) == ("refused", ())
 
 
 def test_what_the_second_model_reads_counts_as_work() -> None:
