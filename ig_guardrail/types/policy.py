@@ -87,7 +87,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class PromptRule:
-    """What is done when an input turn scores above `threshold`: refuse, search warily from the start, or note it."""
+    """What is done when an input turn scores above `threshold`: refuse, keep a margin from the start, or note it."""
 
     cost: Expression
     threshold: float
