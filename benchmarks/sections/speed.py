@@ -9,7 +9,7 @@ from sections.cells import table
 from sections.origin import measured
 from sections.results import read_result
 
-ELSEWHERE = ("weights", "profile", "llama.cpp")  # parts of `make bench` that other pages show
+ELSEWHERE = ("weights", "steps", "profile", "llama.cpp")  # parts of `make bench` that other pages show
 
 
 def bench(results: Path) -> str:
@@ -34,6 +34,11 @@ def profile(results: Path) -> str:
 def weights(results: Path) -> str:
     """What fewer bits do."""
     return tables.markdown([row for row in read_result(results, "bench")["figures"] if row["of"] == "weights"])
+
+
+def steps(results: Path) -> str:
+    """What compiling saves in a step of few rows."""
+    return tables.markdown([row for row in read_result(results, "bench")["figures"] if row["of"] == "steps"])
 
 
 def prompts(results: Path) -> str:

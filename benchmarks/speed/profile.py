@@ -14,10 +14,9 @@ from functools import partial
 from typing import Any
 from unittest.mock import patch
 
-import torch
-
 from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.drive.run import STREAMING_BLOCK
+from ig_guardrail.engine.compiled import product
 from ig_guardrail.engine.decoding import by_torch
 from ig_guardrail.engine.kv.shared import ForwardPlan
 from ig_guardrail.engine.loading.packing import PackedLinear
@@ -31,6 +30,8 @@ LENGTHS = (150, 1000)
 LINEAR, ATTENTION, SAMPLING = "linear layers", "attention", "sampling"
 REST, OUTSIDE = "the rest of the model and engine", "search, cost models and gate"
 CLOCKED = (
+    (product, "product", LINEAR),
+    (PackedLinear, "_product", LINEAR),
     (ForwardPlan, "attend", ATTENTION),
     (ForwardPlan, "update", ATTENTION),
     (by_torch, "sample_tokens", SAMPLING),
@@ -59,19 +60,18 @@ def spent(stage: Stage, rail: Guardrail, asked: GenerationRequest, _: int) -> di
     """CPU milliseconds a token by part, after the first 16 tokens."""
     chunks_before = BLOCK // (STREAMING_BLOCK if asked.strategy == "none" else rail.policy.search.block)
     readings: list[dict[str, float]] = []
-    with clocks(stage.packed.model) as read:
+    with clocks() as read:
         answer(rail, asked, lambda chunk: readings.append(read()))
     first, last = readings[chunks_before - 1], readings[-1]
     return {part: 1000 * (last[part] - first[part]) / (asked.sampling.max_tokens - BLOCK) for part in last}
 
 
 @contextmanager
-def clocks(model: torch.nn.Module) -> Iterator[Callable[[], dict[str, float]]]:
-    """Clocks around what the one engine of this process does with `model`; they tell the CPU seconds of all parts."""
+def clocks() -> Iterator[Callable[[], dict[str, float]]]:
+    """Clocks around what the one engine of this process does; they tell the CPU seconds of all parts."""
     (thread,) = [one for one in threading.enumerate() if one.name == "ig-engine"]
     assert thread.ident is not None
     clock, parts = time.pthread_getcpuclockid(thread.ident), dict.fromkeys((LINEAR, ATTENTION, SAMPLING), 0.0)
-    layers = [one for one in model.modules() if isinstance(one, (torch.nn.Linear, PackedLinear))]
 
     def around(owner: Any, name: str, part: str) -> Any:
         call = getattr(owner, name)
@@ -90,6 +90,6 @@ def clocks(model: torch.nn.Module) -> Iterator[Callable[[], dict[str, float]]]:
         return {**parts, REST: engine - sum(parts.values()), OUTSIDE: time.process_time() - engine}
 
     with ExitStack() as stack:
-        for owner, name, part in (*CLOCKED, *((layer, "forward", LINEAR) for layer in layers)):
+        for owner, name, part in CLOCKED:
             stack.enter_context(around(owner, name, part))
         yield read

@@ -12,8 +12,8 @@ from typing import Any
 from ig_guardrail.assembly import guard
 from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.engine.base import Engine
+from ig_guardrail.engine.kv.laying_out import lay_out
 from ig_guardrail.engine.loading.models import load_weights
-from ig_guardrail.engine.loading.packing import pack
 from ig_guardrail.engine.loading.weights import Weights, vocabulary_of
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.errors import GuardrailError
@@ -34,7 +34,7 @@ class Stage:
     """One model twice, one engine over it, and the packaged default policy, with unguarded decoding allowed.
 
     weights  as `transformers` loads them: what `generate` runs on
-    packed   the same values as an engine is given them by name (`engine.packing`)
+    packed   the same values as an engine is given them by name (`engine.kv.laying_out`)
     """
 
     weights: Weights
@@ -61,7 +61,7 @@ class Stage:
 def open_stage() -> Stage:
     """Load the embedded model in bfloat16 on the CPU."""
     weights, packed = (load_weights("embedded", "cpu", "bfloat16") for _ in range(2))
-    pack(packed.model)
+    lay_out(packed.model)
     return Stage(weights, packed, TransformersEngine(packed), replace(load_policy("default"), allow_unguarded=True))
 
 

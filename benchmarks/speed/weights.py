@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ig_guardrail.engine.kv.laying_out import lay_out
 from ig_guardrail.engine.loading.models import load_weights
-from ig_guardrail.engine.loading.packing import pack
 from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.evaluate import tables
@@ -31,7 +31,7 @@ PROMPT = 150
 def measure(stage: Stage, pairs: int) -> list[tables.Row]:
     """Distances over answers that were drawn in bfloat16; steps of one continuation, and of eight of one prefix."""
     exact, packed = load_weights("embedded", "cpu", "float32"), load_weights("embedded", "cpu", "int4")
-    pack(packed.model)
+    lay_out(packed.model)
     engine = TransformersEngine(packed)
     prompts = read_prompts(PROMPTS)[: min(ANSWERS, 8 * pairs)]
     answers = [_answer(stage.engine, seed, one.prompt) for seed, one in enumerate(prompts)]
