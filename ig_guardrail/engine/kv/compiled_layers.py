@@ -5,6 +5,7 @@ Of the fifty calls of torch that a short layer makes, a dozen are left. Steps of
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -22,7 +23,8 @@ class CompiledLayer(ShortLayer):
 
     def __init__(self, layer: Any) -> None:
         super().__init__(layer)
-        self._products = [one.forward for one in _products(layer)]
+        self._into, self._gates_whole = _Whole(self._entry.layers), _Whole(self._gates.layers)
+        self._out_of, self._down_from = _Whole([layer.self_attn.o_proj]), _Whole([layer.mlp.down_proj])
 
     def forward(
         self, states: Tensor, position_embeddings: Any = None, ig_guardrail_plan: Any = None, **others: Any
@@ -31,13 +33,12 @@ class CompiledLayer(ShortLayer):
         tokens = states.shape[1]
         if ig_guardrail_plan is None or tokens > MOST:
             return super().forward(states, position_embeddings, ig_guardrail_plan, **others)
-        into, out, gates, down = self._products
         states = states.contiguous()
-        entry = into(norm.norm(states, self._first.weight, self._first.epsilon))
+        entry = self._into(norm.norm(states, self._first.weight, self._first.epsilon))
         attended = self._attended_few(entry.view(1, tokens, -1, self._size), position_embeddings, ig_guardrail_plan)
-        between = out(attended.reshape(1, tokens, -1)).add_(states)
-        halves = gates(norm.norm(between, self._second.weight, self._second.epsilon))
-        return down(gate.gated(halves)).add_(between)
+        between = self._out_of(attended.reshape(1, tokens, -1)).add_(states)
+        halves = self._gates_whole(norm.norm(between, self._second.weight, self._second.epsilon))
+        return self._down_from(gate.gated(halves)).add_(between)
 
     def _attended_few(self, heads: Tensor, positions: Any, plan: Any) -> Tensor:
         turning = self._heads + self._key_heads
@@ -51,20 +52,26 @@ class CompiledLayer(ShortLayer):
         return plan.attend(self._index, turned[:, : self._heads], self._scale)  # type: ignore[no-any-return]
 
 
+class _Whole:
+    """What layers make of the same inputs, behind one another. Packed ones take bfloat16 numbers in float32 as well."""
+
+    def __init__(self, layers: Sequence[Any]) -> None:
+        self._calls = [layer.forward for layer in layers]
+        self._wide = all(isinstance(layer, PackedLinear) for layer in layers)
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        given = inputs if self._wide else inputs.to(torch.bfloat16)
+        parts: list[Tensor] = [call(given) for call in self._calls]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+
+
 def may_compile(layer: Any) -> bool:
-    """Whether a layer's products are packed, its sizes whole vectors, and its norms added up in torch's order."""
-    size = layer.self_attn.head_dim
+    """Whether it is in bfloat16 on a CPU, its sizes are whole vectors, and its norms added up in torch's order."""
+    weight, config = layer.input_layernorm.weight, layer.self_attn.config
     return (
-        all(isinstance(one, PackedLinear) for one in _products(layer))
-        and layer.mlp.gate_proj.outputs % gate.MULTIPLE == 0
-        and size % turn.MULTIPLE == 0
-        and layer.input_layernorm.weight.dtype is torch.bfloat16
-        and norm.adds_alike(layer.input_layernorm.weight.shape[0])
+        weight.dtype is torch.bfloat16
+        and weight.device.type == "cpu"
+        and layer.self_attn.head_dim % turn.MULTIPLE == 0
+        and config.intermediate_size % gate.MULTIPLE == 0
+        and norm.adds_alike(weight.shape[0])
     )
-
-
-def _products(layer: Any) -> list[Any]:
-    """Into the attention and out of it, and the same of the gated layer. What is not joined is no packed layer here."""
-    attention, gated = layer.self_attn, layer.mlp
-    into, gates = (getattr(one, "whole", None) for one in (attention.q_proj, gated.gate_proj))
-    return [into, attention.o_proj, gates, gated.down_proj]

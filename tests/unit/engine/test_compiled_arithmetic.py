@@ -15,7 +15,9 @@ from ig_guardrail.engine.compiled import gate, norm, product, turn
 from ig_guardrail.engine.kv import short_layers
 from ig_guardrail.engine.kv.compiled_layers import CompiledLayer
 from ig_guardrail.engine.kv.laying_out import lay_out
+from ig_guardrail.engine.loading import packing
 from ig_guardrail.engine.loading.packing import PackedLinear, Packer, pack
+from ig_guardrail.engine.loading.quantized import quantize
 from tests.unit.engine.test_short_layers import everything_read, loaded, same
 
 HEADS = {"hidden_size": 128, "intermediate_size": 192, "num_attention_heads": 4, "num_key_value_heads": 2}
@@ -151,6 +153,32 @@ def test_compiled_layers_give_the_same_bits(architecture: str, changes: dict[str
     assert {type(layer) for layer in short.model.layers} == {CompiledLayer}
     assert same(everything_read(short), everything_read(long))
     torch.set_num_threads(2)
+    assert same(everything_read(short), everything_read(long))
+
+
+@pytest.mark.parametrize("packable", [True, False])
+def test_layers_are_compiled_around_products_that_are_not(monkeypatch: pytest.MonkeyPatch, packable: bool) -> None:
+    """As on processors without tiles, and on those for which torch packs nothing."""
+    monkeypatch.setattr(packing, "_few", lambda *_: 0)
+    if not packable:
+        monkeypatch.setattr(Packer, "packed_or_same", lambda _, linear: linear)
+    long, short = (loaded("llama", torch.bfloat16, **HEADS | {"head_dim": 32}) for _ in range(2))
+    pack(long)
+    lay_out(short)
+    assert {type(layer) for layer in short.model.layers} == {CompiledLayer}
+    assert same(everything_read(short), everything_read(long))
+
+
+@pytest.mark.parametrize("weights", ["int4", "float32"])
+def test_layers_of_other_weights(weights: str) -> None:
+    long, short = (loaded("llama", torch.float32, **HEADS | {"head_dim": 32}) for _ in range(2))
+    if weights == "int4":
+        quantize(long)
+        quantize(short)
+    lay_out(short)
+    assert {type(layer) for layer in short.model.layers} == {
+        CompiledLayer if weights == "int4" else short_layers.ShortLayer
+    }
     assert same(everything_read(short), everything_read(long))
 
 
