@@ -3,8 +3,8 @@
 A grammar is a Lark text as `llguidance` reads it, JSON schemas included. At every token it allows those that some whole
 answer of that form continues with, and the end only where one is complete. How a form is cut into tokens is free.
 
-Beside it stands the network of the same form (`nets`), which tells how far the end is: a token is drawn only if an
-answer can still be closed behind it in the tokens that are left. A way to the end is tried on the grammar itself.
+Beside it stands the network of the same form (`network.py`), which tells how far the end is: a token is drawn only if
+an answer can still be closed behind it in the tokens that are left. A way to the end is tried on the grammar itself.
 """
 
 from __future__ import annotations
