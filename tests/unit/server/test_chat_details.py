@@ -12,6 +12,8 @@ import pytest
 from pydantic import BaseModel
 
 from ig_guardrail.assembly import guard
+from ig_guardrail.engine.grammar import compiling
+from ig_guardrail.engine.grammar.grammar import Grammars
 from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import EngineError
@@ -340,6 +342,26 @@ def test_what_is_no_text_is_no_body(socket: str, body: bytes) -> None:
     with http(socket) as plain:
         answer = plain.post("/v1/chat/completions", content=body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_json")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_form_that_the_host_has_no_time_for_may_be_asked_for_again(
+    socket: str, monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    free, compile_ = threading.Event(), Grammars._compile
+    schema = {"type": "object", "properties": {"text": {"type": "string", "maxLength": 20 + stream}}}
+    asked = {**ASK, "model": f"{MODEL}:json", "response_format": form(schema)}
+    monkeypatch.setattr(Grammars, "_compile", lambda self, text: compile_(self, text) if free.wait(30) else None)
+    monkeypatch.setattr(compiling, "WORKED_S", 0.05)
+    monkeypatch.setattr(compiling, "WAITED_S", 0.2)
+    with http(socket) as plain:
+        late = plain.post("/v1/chat/completions", json={**asked, "stream": stream})
+        monkeypatch.undo()
+        free.set()
+        again = plain.post("/v1/chat/completions", json={**asked, "stream": stream})
+    assert (late.status_code, late.headers["retry-after"]) == (503, "1")
+    assert late.json()["error"]["code"] == "guard_unavailable"
+    assert again.status_code == 200
 
 
 def test_what_messages_carry_beside_is_told(socket: str) -> None:
