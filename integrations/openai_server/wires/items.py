@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from ig_guardrail.integrations.langchain.messages.blocks import THOUGHT
 from ig_guardrail.integrations.openai_server.answering import UNSAID
 from ig_guardrail.integrations.openai_server.faults import unfit
-from ig_guardrail.integrations.openai_server.wires.chat_messages import read_call, read_message
+from ig_guardrail.integrations.openai_server.wires.chat_messages import in_words, read_call, read_message
 from ig_guardrail.integrations.openai_server.wires.fields import unread
 
 Item: TypeAlias = Mapping[str, Any]
@@ -137,7 +137,7 @@ def _read(item: Item, where: str) -> BaseMessage:
         whole = isinstance(output, list) and all(isinstance(part, Mapping) for part in output)
         if not isinstance(output, str) and not whole:
             raise unfit("it is neither a text nor a list of parts", f"{where}.output")
-        return ToolMessage(output, tool_call_id=called)
+        return in_words(ToolMessage(output, tool_call_id=called), f"{where}.output")
     if kind == "reasoning":
         return AIMessage("", additional_kwargs={THOUGHT: _thought(item, where)})
     raise unfit(f"its type is {kind!r:.40}; there are {', '.join(READ)}", f"{where}.type")
