@@ -22,6 +22,7 @@ from ig_guardrail.ledger import MemoryLedger
 from ig_guardrail.text.calls import format_call
 from tests.golden.conversations import CALM, LATE, POLITE, RUDE, compiled, scripted_guardrail
 from tests.unit.langchain.test_thoughts import MIND, rail, written
+from tests.unit.server.asgi import toy_rail
 from tests.unit.server.serving import MODEL, client, http, running, server_of
 
 ASK: Any = {"model": MODEL, "messages": [{"role": "user", "content": "Tell me something."}], "seed": 7}
@@ -82,6 +83,7 @@ def scripts() -> dict[str, Guardrail]:
     broken = Incidents(faults={("extend", 5): EngineError("the weights caught fire")})
     made["broken"] = scripted_guardrail({(0, 0): CALM}, incidents=broken)
     made["small"] = scripted_guardrail({(0, 0): CALM}, context=16)
+    made["toy"] = toy_rail()
     made["thinks"] = rail(written(MIND, CALM))
     for name, said in {"booked": CODE, "booked-late": f"{CODE} {LATE}", "booked-call": f"{CODE} {READ}"}.items():
         made[name] = guard(ScriptedEngine(Continuations({(0, 0): said})), compiled(SHARED), ledger=MemoryLedger())
@@ -186,6 +188,21 @@ def test_several_answers(socket: str) -> None:
     assert text == [CALM] * 3
     assert sum(chunk.choices[0].finish_reason == "stop" for chunk in chunks[:-1]) == 3
     assert chunks[-1].usage == whole.usage
+
+
+@pytest.mark.parametrize(("policy", "untold"), [("calm", None), ("toy", "top_logprobs")])
+def test_alternatives_that_are_not_told_are_named(socket: str, policy: str, untold: str | None) -> None:
+    asked = {**ASK, "model": f"{MODEL}:{policy}", "max_tokens": 3, "logprobs": True, "top_logprobs": 3}
+    included = {"include": ["message.output_text.logprobs"], "max_output_tokens": 3, "top_logprobs": 3}
+    with http(socket) as plain:
+        for path, body in (
+            ("chat/completions", asked),
+            ("chat/completions", {**asked, "stream": True}),
+            ("responses", {"model": asked["model"], "input": "Go.", **included}),
+        ):
+            answer = plain.post(f"/v1/{path}", json=body)
+            assert answer.status_code == 200, answer.text
+            assert answer.headers.get("x-ig-guardrail-ignored") == untold
 
 
 def test_logprobs_stop_and_length(socket: str) -> None:
