@@ -139,7 +139,8 @@ def read_chat(body: Mapping[str, Any]) -> ChatAsked:
 def names_for(question: Question) -> dict[str, str]:
     """What this wire calls the options of a question, in errors: as the caller did."""
     options = question.options
-    renamed = {"max_tokens": "max_completion_tokens"} if "max_completion_tokens" in options else {}
+    newer = "max_completion_tokens" in options and "max_tokens" not in options
+    renamed = {"max_tokens": "max_completion_tokens"} if newer else {}
     return {**form_names(options, "tools", "response_format"), **renamed}
 
 

@@ -97,7 +97,7 @@ def passed_over(given: object) -> tuple[str, ...]:
     """The fields of items that change nothing here, such as `input.phase`; of an input that was read."""
     items = given if isinstance(given, list) else ()
     found = {
-        name for one in items for name, value in one.items() if value and name not in READ[one.get("type", "message")]
+        name for one in items for name, value in one.items() if value and name not in READ[one.get("type") or "message"]
     }
     within = {name for one in items for name in _unread_of_parts(one.get("content"))}
     return tuple(f"input.{name}" for name in sorted(found | within))
@@ -111,11 +111,11 @@ def _unread_of_parts(content: object) -> tuple[str, ...]:
 
 
 def _found(item: object, known: Callable[[str], Item | None], where: str) -> Item:
-    """An item itself, where only its name is given."""
+    """An item itself, where only its name is given; what is null in it is left out."""
     if not isinstance(item, Mapping):
         raise unfit("an item is no object", where)
     if item.get("type") != "item_reference":
-        return item
+        return {name: value for name, value in item.items() if value is not None}
     name = item.get("id")
     found = known(name) if isinstance(name, str) else None
     if found is None:

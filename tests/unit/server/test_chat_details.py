@@ -364,6 +364,21 @@ def test_what_is_no_text_is_no_body(socket: str, body: bytes) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_json")
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"tool_choice": "required"}, "tool_choice is 'required', and no tools are offered"),
+        ({"max_tokens": 8, "max_completion_tokens": 9}, "max_tokens is 8, and max_completion_tokens is 9"),
+        ({"max_completion_tokens": 0}, "max_completion_tokens is 0"),
+    ],
+)
+def test_each_fault_is_told_in_words_of_the_body(socket: str, given: dict[str, Any], said: str) -> None:
+    with http(socket) as plain:
+        answer = plain.post("/v1/chat/completions", json={**ASK, **given})
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["error"]["message"].splitlines()[0].endswith(said)
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_form_that_the_host_has_no_time_for_may_be_asked_for_again(
     socket: str, monkeypatch: pytest.MonkeyPatch, stream: bool

@@ -209,6 +209,8 @@ def test_a_thought_that_is_given_back_is_read(socket: str) -> None:
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0]: "),
         ({"tool_choice": {"type": "tool", "name": "fly"}}, "tool_choice is "),
         ({"tool_choice": "auto"}, "tool_choice: "),
+        ({"tool_choice": {"type": "tool"}}, "tool_choice.name: "),
+        ({"tool_choice": {"type": "any"}}, "tool_choice is 'any', and no tools are offered"),
         ({"thinking": {"type": "enabled"}}, "thinking.budget_tokens: "),
         ({"stop_sequences": [3]}, "stop_sequences is "),
         ({"stop_sequences": "x"}, "stop_sequences: "),
