@@ -72,7 +72,7 @@ def named(names: Mapping[str, str]) -> Iterator[None]:
 def renamed(fault: Fault, names: Mapping[str, str]) -> Fault:
     """A fault with the names of a wire. In its words, those that are no words of a sentence are replaced."""
     message = fault.message
-    if fault.param in names:
+    if fault.param is not None and fault.param in names:
         message = re.sub(rf"^{re.escape(fault.param)}(?=: | is )", names[fault.param], message)
     for ours, theirs in names.items():
         if ours == FORM:
