@@ -31,6 +31,8 @@ TAKEN: Mapping[str, Path] = {  # under benchmarks/out, and where the documents h
     "prompts/bench.json": RESULTS / "prompts.json",
     "llama/bench.json": RESULTS / "llama.json",
     "domains.json": RESULTS / "domains.json",
+    "asked.json": RESULTS / "asked.json",
+    "lessons.json": RESULTS / "lessons.json",
     "server.json": RESULTS / "server.json",
     "sizing.json": RESULTS / "sizing.json",
     "products.json": RESULTS / "products.json",

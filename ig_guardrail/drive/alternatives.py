@@ -16,6 +16,7 @@ from ig_guardrail.costs.catalog import OF_CALLS
 from ig_guardrail.costs.kinds.registry import KINDS
 from ig_guardrail.drive.run import Run
 from ig_guardrail.drive.runners import Waiting
+from ig_guardrail.drive.scoring.cost_registry import CostRegistry
 from ig_guardrail.drive.scoring.scorer import Scorer
 from ig_guardrail.errors import CostFailure
 from ig_guardrail.stream.gate import Gate
@@ -52,15 +53,8 @@ class Alternatives:
         rules = self._costs.enforced
         if not rules:
             return tuple(logprobs)
-        within = (yield from self._within(rules, start, logprobs)) if self._quick(rules) else {}
+        within = (yield from self._within(rules, start, logprobs)) if are_told(self._costs) else {}
         return tuple(_only(token, within.get(place, set())) for place, token in enumerate(logprobs, start))
-
-    def _quick(self, rules: Sequence[BudgetRule]) -> bool:
-        """Whether all that is enforced can be judged at any place, of text alone."""
-        costs = self._costs.behind(rules)
-        return all(rule.granularity != "final" for rule in rules) and all(
-            one.spec.kind in QUICK and not one.model.layers for one in costs
-        )
 
     def _within(
         self, rules: Sequence[BudgetRule], start: int, logprobs: Sequence[TokenLogprob]
@@ -96,6 +90,14 @@ class Alternatives:
         for place in range(known + 1, end + 1):
             before = self._states[-1]
             self._states.append(settle(rules, before, charged[place])[0] if place in charged else before)
+
+
+def are_told(costs: CostRegistry) -> bool:
+    """Whether any alternatives are told: all that is enforced can be judged at any place, of text alone."""
+    rules = costs.enforced
+    return all(rule.granularity != "final" for rule in rules) and all(
+        one.spec.kind in QUICK and not one.model.layers for one in costs.behind(rules)
+    )
 
 
 def _drafts(tip: Node, start: int, logprobs: Sequence[TokenLogprob]) -> Iterator[AlternativeToken]:

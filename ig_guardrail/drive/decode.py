@@ -10,17 +10,16 @@ the strategy's own retries and backing up
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
 from ig_guardrail.drive.failures import as_guard_failure, generation_failed
 from ig_guardrail.drive.history import read_text
+from ig_guardrail.drive.opening import open_root
 from ig_guardrail.drive.records.receipts import receipt
 from ig_guardrail.drive.run import Run, search_context
 from ig_guardrail.drive.runners import DeadlinePassed, Wait, Waiting
 from ig_guardrail.drive.server import SearchServer
 from ig_guardrail.drive.usage import Usage
-from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import BudgetTaken, EngineError, GuardrailError, LedgerError
 from ig_guardrail.ledger import LedgerSession
 from ig_guardrail.text.calls import begun_call, parse_message
@@ -39,13 +38,7 @@ class Ending:
 def open_answer(run: Run, usage: Usage, session: LedgerSession | None) -> Waiting[SearchServer]:
     """The root of the answer's token tree, and what serves its strategies. Closed by whoever opened it."""
     sampling = yield from _sampling(run)
-    opening = run.engine.open(run.prompt, sampling, run.layers)
-    try:
-        root: Node = yield Wait(opening)
-    except BaseException:  # the caller left before it was there
-        opening.cancel()
-        opening.add_done_callback(lambda done: _close_late(run.engine, done))
-        raise
+    root = yield from open_root(run.engine, run.prompt, sampling, run.layers)
     try:
         return SearchServer(run, usage, root, session)
     except BaseException:
@@ -196,8 +189,3 @@ def _cut_call(server: SearchServer) -> str | None:
     words = None if node.words is None else node.words - thought
     text, notation = node.text[thought : node.visible], server.run.prompt.notation
     return begun_call(text, len(server.gate.text), words, notation)
-
-
-def _close_late(engine: Engine, opening: Future[Node]) -> None:
-    if not opening.cancelled() and opening.exception() is None:
-        engine.close(opening.result())

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from ig_guardrail.budget import EXACT, NOTHING, SafetyState, charge_points, settle
+from ig_guardrail.drive.opening import open_root
 from ig_guardrail.drive.run import Run
 from ig_guardrail.drive.runners import Wait, Waiting
 from ig_guardrail.drive.scoring.scorer import Scorer, of_shown_thoughts
@@ -58,7 +59,7 @@ def read_text(engine: Engine, prompt: Prompt, text: str, layers: tuple[int, ...]
     Raises PromptTooLong if the context is full.
     """
     sampling = Sampling(max_tokens=engine.info.context)
-    root: Node = yield Wait(engine.open(prompt, sampling, layers))
+    root = yield from open_root(engine, prompt, sampling, layers)
     try:
         nodes: list[Node] = yield Wait(engine.append([(root, text)]))
     finally:

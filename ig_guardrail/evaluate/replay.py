@@ -41,11 +41,11 @@ def audit_answer(guardrail: Guardrail, turns: Sequence[Message], ids: Sequence[i
     """
     if not ids:
         return audit_charges((), guardrail.policy.budgets)
-    engine, panel = guardrail.engine, guardrail.costs
+    engine, costs = guardrail.engine, guardrail.costs
     prompt = engine.encode(turns)
-    (node,) = read_answers(engine, prompt, [tuple(ids)], panel.layers)
+    (node,) = read_answers(engine, prompt, [tuple(ids)], costs.layers)
     whole = replace(node, finish="stop" if ended else None)
-    return audit_charges(finish(charge_answer(engine, panel, prompt, whole)), guardrail.policy.budgets)
+    return audit_charges(finish(charge_answer(engine, costs, prompt, whole)), guardrail.policy.budgets)
 
 
 def audit_charges(charges: Iterable[Charge], budgets: Iterable[Budget]) -> Audit:

@@ -170,12 +170,12 @@ def _group(row: LabelledRow) -> str:
     return f"{row.source}, {row.label}"
 
 
-def peak_score(cost: EncoderCost, text: str, asked: str = "") -> float:
-    """The highest score of an answer to what was asked, at a charge point, every twelve words, or at its end."""
+def peak_score(cost: EncoderCost, text: str, asked: str = "", every: int = WORDS) -> float:
+    """The highest score of an answer to what was asked, at a charge point, `every` so many words, or at its end."""
     words = text.split()
     state, peak = cost.start(Prompt((Message("user", asked),), ())), 0.0
-    for start in range(0, len(words), WORDS):
-        stop = start + WORDS
+    for start in range(0, len(words), every):
+        stop = start + every
         piece = Piece(" ".join(words[start:stop]) + " ", ended=stop >= len(words))
         ((state, scores),) = cost.advance([(state, piece)])
         peak = max(peak, *scores)

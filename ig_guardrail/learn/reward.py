@@ -131,20 +131,20 @@ def _scored(looks: RewardSamples, logits: Floats, chosen: NDArray[np.bool_]) -> 
 
 
 def _read_all(
-    engine: Engine, asked: Survey, speech: SamplingPlan, layers: tuple[int, ...], shelf: TensorCache
+    engine: Engine, asked: Survey, speech: SamplingPlan, layers: tuple[int, ...], cache: TensorCache
 ) -> RewardSamples:
     """Every question with its own answers, and with those to the next question of its split."""
     show = progress_line("asking and reading")
     said = {}
     pieces: list[tuple[SurveyPrompt, Tensors]] = []
     for question in asked.questions:
-        said[question.text] = speak(engine, question, speech, shelf)
+        said[question.text] = speak(engine, question, speech, cache)
         show(len(said), 2 * len(asked.questions))
     for question, other in _partners(asked):
         own, others = said[question.text], said[other.text]
         key = ["reward", question.text, own, others, layers, STEP]
         make = _Reading(engine, question, own, others, layers)
-        pieces.append((question, shelf.get(key, make)))
+        pieces.append((question, cache.get(key, make)))
         show(len(asked.questions) + len(pieces), 2 * len(asked.questions))
     return RewardSamples(
         states=np.concatenate([piece["states"] for _, piece in pieces]),

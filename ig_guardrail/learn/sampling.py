@@ -40,9 +40,9 @@ class SamplingPlan:
         }
 
 
-def speak(engine: Engine, question: SurveyPrompt, speech: SamplingPlan, shelf: TensorCache) -> list[AnswerTokens]:
-    """The tokens of each answer, unguarded; empty answers are left out. Kept on the shelf."""
-    kept = shelf.get(["said", question.text, repr(speech)], lambda: _packed(draw(engine, question.turns, speech)))
+def speak(engine: Engine, question: SurveyPrompt, speech: SamplingPlan, cache: TensorCache) -> list[AnswerTokens]:
+    """The tokens of each answer, unguarded; empty answers are left out. Kept in the cache."""
+    kept = cache.get(["said", question.text, repr(speech)], lambda: _packed(draw(engine, question.turns, speech)))
     ends = np.cumsum(kept["lengths"]).tolist()
     ids = kept["ids"].tolist()
     return [tuple(ids[end - length : end]) for end, length in zip(ends, kept["lengths"].tolist(), strict=True)]

@@ -78,12 +78,12 @@ def peak_scores(
     """
     show = progress_line(what)
     facts = [engine.info.model_sha256, engine.info.numerics, every, *(head.sha256 for head in heads.values())]
-    shelf = None if cache is None else TensorCache(cache, ["peaks", *facts])
+    kept = None if cache is None else TensorCache(cache, ["peaks", *facts])
     found: dict[str, list[NDArray[np.float64]]] = {name: [np.empty((0, len(heads[name].hazards)))] for name in heads}
     for start in range(0, len(rows), SHARD):
         part = rows[start : start + SHARD]
         make = partial(_peaks_of, engine, heads, part, every)
-        peaks = make() if shelf is None else shelf.get([(row.prompt, row.text) for row in part], make)
+        peaks = make() if kept is None else kept.get([(row.prompt, row.text) for row in part], make)
         for place, name in enumerate(heads):
             found[name].append(peaks[str(place)])
         show(start + len(part), len(rows))

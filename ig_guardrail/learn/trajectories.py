@@ -73,26 +73,26 @@ class TrajectoryRecorder:
             return "mean log-probability of the answer's tokens"
         return f"{type(reward).__name__} {getattr(reward, 'sha256', getattr(reward, 'name', ''))}".strip()
 
-    def record(self, asked: Sequence[SurveyPrompt], shelf: TensorCache) -> list[Trajectory]:
+    def record(self, asked: Sequence[SurveyPrompt], cache: TensorCache) -> list[Trajectory]:
         """The trajectories of all questions, kept as they come. Raises whatever engine and cost models raise."""
         show = progress_line("recording")
         found: list[Trajectory] = []
         for done, question in enumerate(asked, start=1):
-            found += self._question(question, shelf)
+            found += self._question(question, cache)
             show(done, len(asked))
         return found
 
-    def _question(self, question: SurveyPrompt, shelf: TensorCache) -> list[Trajectory]:
-        unguarded = speak(self.guardrail.engine, question, self.speech, shelf)
-        guided = self._guide(question, shelf) if self._guided else []
+    def _question(self, question: SurveyPrompt, cache: TensorCache) -> list[Trajectory]:
+        unguarded = speak(self.guardrail.engine, question, self.speech, cache)
+        guided = self._guide(question, cache) if self._guided else []
         said = [*unguarded, *guided]
         key = ["trajectory", question.text, said, self.layers, self._facts()]
-        kept = shelf.get(key, lambda: self._read(question, said))
+        kept = cache.get(key, lambda: self._read(question, said))
         return [self._unpacked(kept, index, question, guided=index >= len(unguarded)) for index in range(len(said))]
 
-    def _guide(self, question: SurveyPrompt, shelf: TensorCache) -> list[AnswerTokens]:
+    def _guide(self, question: SurveyPrompt, cache: TensorCache) -> list[AnswerTokens]:
         key = ["guided", question.text, repr(self.speech), self._facts()]
-        ids = shelf.get(key, lambda: {"ids": np.array(self._searched(question), dtype=np.int64)})["ids"]
+        ids = cache.get(key, lambda: {"ids": np.array(self._searched(question), dtype=np.int64)})["ids"]
         return [tuple(ids.tolist())] if len(ids) else []
 
     def _searched(self, question: SurveyPrompt) -> AnswerTokens:

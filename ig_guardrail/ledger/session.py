@@ -106,7 +106,7 @@ class LedgerLine:
 
 @dataclass(slots=True)
 class LedgerSession:
-    """One answer's turn in a ledger, kept by a executor's thread.
+    """One answer's turn in a ledger, kept by an executor's thread.
 
     turn     of the conversation, or of the tenant where no budget is a conversation's
     lines    by budget

@@ -18,7 +18,7 @@ from ig_guardrail.costs.kinds.registry import KINDS, path_options
 from ig_guardrail.policy.calibration import stale_calibrations
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, in_order, quoted
 from ig_guardrail.policy.draft import PolicyDraft, search_settings
-from ig_guardrail.policy.expression import Formula, parse, written
+from ig_guardrail.policy.expression import Formula, reread, written
 from ig_guardrail.policy.inheritance.merging import merge, moved
 from ig_guardrail.policy.inheritance.parents import Parent, parent_files, parent_of, unfit_version, unsound
 from ig_guardrail.policy.inheritance.tightening import Ancestor, loosened, not_there
@@ -210,7 +210,7 @@ def policy_in(text: str, folder: str) -> CompiledPolicy:
     head = form["metadata"]
     specs = [_spec(name, model, folder) for name, model in sorted(form["cost_models"].items())]
     asked = [*(one["cost"] for one in form["budgets"]), *([form["prompt"]["cost"]] if form["prompt"] else [])]
-    costs = {cost: parse(cost).expression for cost in asked}
+    costs = {cost: reread(cost) for cost in asked}
     budgets = (*(_budget(one, costs[one["cost"]]) for one in form["budgets"]), *tool_budgets(form))
     return CompiledPolicy(
         name=head["name"],

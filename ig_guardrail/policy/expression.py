@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal, TypeAlias, cast
 
 from ig_guardrail.policy.diagnostics.diagnostic import quoted
@@ -57,7 +58,17 @@ def parse(text: str) -> Formula:
     """The formula a text stands for. Raises NotAnExpression."""
     if len(text) > LONGEST:
         raise NotAnExpression(LONGEST, 1, f"an expression has at most {LONGEST} characters", "use fewer cost models")
-    parser = Parser(tokens(text))
+    return _parsed(text, Parser(tokens(text), MOST_PARTS, DEEPEST))
+
+
+def reread(text: str) -> Expression:
+    """The expression that `written` wrote: where it stands in a sum or product, it may have brackets more than its
+    author wrote. Raises NotAnExpression.
+    """
+    return _parsed(text, Parser(tokens(text), 2 * MOST_PARTS, 2 * DEEPEST)).expression
+
+
+def _parsed(text: str, parser: Parser) -> Formula:
     expression = parser.sum(1)
     parser.expect_end()
     if not expression.models():
@@ -81,12 +92,12 @@ def tokens(text: str) -> list[Token]:
 
 
 def written(expression: Expression) -> str:
-    """The one way the normal form writes an expression; parsing it gives the same expression back."""
+    """The one way the normal form writes an expression; `reread` gives the same expression back."""
     match expression.op:
         case "model":
             return expression.model
         case "number":
-            return repr(expression.number)
+            return f"{Decimal(repr(expression.number)):f}"  # 0.00001 and not 1e-05, which is no number here
         case "add" | "multiply":
             sign = " + " if expression.op == "add" else " * "
             first, *rest = expression.args
@@ -99,10 +110,10 @@ def written(expression: Expression) -> str:
 
 
 class Parser:
-    """Recursive descent over tokens; counts parts and depth."""
+    """Recursive descent over tokens; counts parts and depth, of which there are `most` and `deepest` at most."""
 
-    def __init__(self, stream: list[Token]) -> None:
-        self.stream = stream
+    def __init__(self, stream: list[Token], most: int, deepest: int) -> None:
+        self.stream, self.most, self.deepest = stream, most, deepest
         self.index = 0
         self.parts = 0
         self.names: list[tuple[str, int]] = []
@@ -127,8 +138,8 @@ class Parser:
     def part(self, depth: int) -> Expression:
         token = self.stream[self.index]
         self.parts += 1
-        if self.parts > MOST_PARTS or depth > DEEPEST:
-            limit = f"{MOST_PARTS} parts" if self.parts > MOST_PARTS else f"{DEEPEST} levels of brackets"
+        if self.parts > self.most or depth > self.deepest:
+            limit = f"{self.most} parts" if self.parts > self.most else f"{self.deepest} levels of brackets"
             raise NotAnExpression(
                 token.offset, len(token.text), f"an expression has at most {limit}", "make it simpler"
             )

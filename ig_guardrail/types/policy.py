@@ -55,7 +55,11 @@ class CostModelSpec:
         if self.scale is None:
             return score
         own, counts = self.scale
-        return score * counts / own if score <= own else counts + (score - own) * (1 - counts) / (1 - own)
+        if score in (own, 1):
+            return counts if score == own else 1.0
+        if score < own:
+            return min(counts, score * counts / own)  # what is rounded stays on its side
+        return min(1.0, counts + (score - own) * (1 - counts) / (1 - own))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class PromptRule:
-    """What is done when an input turn scores above `threshold`: refuse, search warily from the start, or note it."""
+    """What is done when an input turn scores above `threshold`: refuse, keep a margin from the start, or note it."""
 
     cost: Expression
     threshold: float

@@ -174,7 +174,14 @@ def _chosen(offered: tuple[Tool, ...], choice: Any) -> tuple[tuple[Tool, ...], T
         return named, "any", True
     if choice in _ANY and offered:
         return offered, "any", False
-    names = ", ".join(tool.name for tool in offered) or "none"
+    if not offered:
+        raise RequestError(
+            f"tool_choice is {choice!r}, and no tools are offered",
+            where="tool_choice",
+            why="there is none that could be called",
+            fix="offer tools, or leave tool_choice out",
+        )
+    names = ", ".join(tool.name for tool in offered)
     raise RequestError(
         f"tool_choice is {choice!r}",
         where="tool_choice",

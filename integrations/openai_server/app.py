@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ig_guardrail.integrations.openai_server.access.callers import Caller
 from ig_guardrail.integrations.openai_server.access.line import Line
@@ -29,7 +29,7 @@ from ig_guardrail.integrations.openai_server.endpoints import (
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused
 from ig_guardrail.integrations.openai_server.observing.lag import watch_lag
 from ig_guardrail.integrations.openai_server.observing.watching import Watching
-from ig_guardrail.integrations.openai_server.server import Server, told_by_status, unless
+from ig_guardrail.integrations.openai_server.server import LATE, Server, told_by_status, unless
 from ig_guardrail.integrations.openai_server.wires.messages import error_body
 
 LOG = logging.getLogger(__name__)
@@ -87,8 +87,7 @@ class Gatekeeper:
             if takes_slot:
                 await self._enter(caller, line)
         except Refused as refused:
-            form = FORMS.get(scope["path"], attrgetter("body"))
-            await told_by_status(refused.fault, form)(scope, receive, send)
+            await _tell(refused.fault, scope, receive, send)
             return
         try:
             await self._in_time(caller, scope, line.receive, send)
@@ -107,14 +106,32 @@ class Gatekeeper:
             raise
 
     async def _in_time(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve it, and end it where its answer is not taken: past its time it would hold memory for nobody."""
+        """Serve it, and end it where its answer is not taken: past its time it would hold memory for nobody.
+
+        One that was not begun by then is told so; a host that slept, or one long step of the model, may lead to that.
+        """
+        begun = False
+
+        async def sent(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
         try:
             async with asyncio.timeout(None if caller.seconds is None else caller.seconds + SENT_S) as limit:
-                await self._app(scope, receive, send)
+                await self._app(scope, receive, sent)
         except TimeoutError:
             if not limit.expired():
                 raise
-            LOG.warning("a request of key '%s' was ended: its answer was not taken in time", caller.key)
+            what = "taken" if begun else "begun"
+            LOG.warning("a request of key '%s' was ended: its answer was not %s in time", caller.key, what)
+            if not begun:
+                await _tell(LATE, scope, receive, send)
+
+
+async def _tell(fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+    """Of a request that no endpoint answers, in the form of its path."""
+    await told_by_status(fault, FORMS.get(scope["path"], attrgetter("body")))(scope, receive, send)
 
 
 async def _tell_http(request: Request, error: Exception) -> Response:

@@ -39,8 +39,9 @@ class Refused(Exception):
 
 
 def unfit(message: str, param: str | None, code: str | None = None, status: int = 400) -> Refused:
-    """A request that no answer can be given to as it stands."""
-    return Refused(Fault(status, "invalid_request_error", code, message, param))
+    """A request that no answer can be given to as it stands. Its message names the field: some clients show no more."""
+    named = param is None or re.search(rf"(?<![\w.]){re.escape(param)}(?!\w)", message)
+    return Refused(Fault(status, "invalid_request_error", code, message if named else f"{param}: {message}", param))
 
 
 def fault_of(error: Exception) -> Fault:
@@ -71,6 +72,8 @@ def named(names: Mapping[str, str]) -> Iterator[None]:
 def renamed(fault: Fault, names: Mapping[str, str]) -> Fault:
     """A fault with the names of a wire. In its words, those that are no words of a sentence are replaced."""
     message = fault.message
+    if fault.param is not None and fault.param in names:
+        message = re.sub(rf"^{re.escape(fault.param)}(?=: | is )", names[fault.param], message)
     for ours, theirs in names.items():
         if ours == FORM:
             message = message.replace(f"{FORM}: ", f"{theirs}: ", 1)

@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
+from ig_guardrail.drive.alternatives import are_told
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.options import CallOptions
@@ -71,6 +72,13 @@ class Opened:
         """Names weights and policy."""
         named = f"{self.guardrail.engine.info.model_sha256} {self.guardrail.policy.sha256}"
         return f"fp_{sha256(named.encode()).hexdigest()[:12]}"
+
+    @property
+    def untold(self) -> tuple[str, ...]:
+        """What is asked for and not told: the likeliest tokens, where the policy's cost models cannot judge each."""
+        options = self.options
+        told = options.strategy == "none" or are_told(self.guardrail.costs)
+        return ("top_logprobs",) if options.top_logprobs and not told else ()
 
     def prompt_tokens(self) -> int:
         """How many tokens the model would read. Nothing is decoded, and nothing charged."""

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker
 
-from ig_guardrail.engine.grammar import grammar as grammar_room
+from ig_guardrail.engine.grammar import compiling
 from ig_guardrail.engine.grammar.grammar import Grammars
-from ig_guardrail.errors import RequestError
+from ig_guardrail.errors import EngineError, RequestError
 from ig_guardrail.schemas import followable
 from ig_guardrail.schemas.formats import FORMATS
 from ig_guardrail.text.calls import ResponseFormat, Tool, parse_calls
@@ -472,10 +472,37 @@ def test_a_grammar_that_compiles_keeps_nobody_waiting(monkeypatch: pytest.Monkey
     assert len(threads) == 1
 
 
-def test_a_grammar_that_never_compiles_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    going = threading.Event()
-    monkeypatch.setattr(Grammars, "_compile", lambda self, text: going.wait(30))
-    monkeypatch.setattr(grammar_room, "SLOWEST_S", 0.0)
+def test_a_grammar_that_is_too_complex_is_told_by_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+
+    def work(self: Grammars, text: str) -> Any:
+        while not over.is_set():
+            sum(range(10_000))
+
+    monkeypatch.setattr(Grammars, "_compile", work)
+    monkeypatch.setattr(compiling, "WORKED_S", 0.05)
     with pytest.raises(RequestError, match="to compile"):
         Grammars(BYTES.language, BYTES.ids).compiled(ResponseFormat(schema=WHOLE).grammar(ROOM) or "")
-    going.set()
+    over.set()
+
+
+def test_a_grammar_that_the_host_has_no_time_for_is_no_fault_of_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    free, compile_, begun = threading.Event(), Grammars._compile, []
+
+    def starved(self: Grammars, text: str) -> Any:
+        begun.append(text)
+        assert free.wait(30)
+        return compile_(self, text)
+
+    monkeypatch.setattr(Grammars, "_compile", starved)
+    monkeypatch.setattr(compiling, "WORKED_S", 0.05)
+    monkeypatch.setattr(compiling, "WAITED_S", 0.2)
+    grammars, text = Grammars(BYTES.language, BYTES.ids), ResponseFormat(schema=WHOLE).grammar(ROOM) or ""
+    for _ in range(2):
+        with pytest.raises(EngineError, match="not compiled"):
+            grammars.compiled(text)
+    monkeypatch.setattr(compiling, "WORKED_S", 30.0)
+    monkeypatch.setattr(compiling, "WAITED_S", 30.0)
+    free.set()
+    assert grammars.compiled(text) is grammars.compiled(text)
+    assert len(begun) == 1

@@ -157,13 +157,25 @@ FAULTS = (
         "budget: recovery gives back",
         "budget.py",
         "return account, 0.0",
-        "return Account(account.total, excess, account.left, account.position), 0.0",
+        "return BudgetState(account.total, excess, account.left, account.position), 0.0",
     ),
     Fault(
         "scorer: NaN is a score",
         "drive/scoring/scorer.py",
         "if not (math.isfinite(score) and 0 <= score <= 1):",
         "if score > 1:",
+    ),
+    Fault(
+        "scorer: what is made when it is read is awaited without end",
+        "drive/scoring/judging.py",
+        "return _read(model.advance(",
+        "return (lambda answers: answers)(model.advance(",
+    ),
+    Fault(
+        "scorer: contexts share their scores",
+        "drive/scoring/scorer.py",
+        "number = self._next(_CONTEXTS, node.root)",
+        "number = 0",
     ),
     Fault(
         "scorer: a failure is a pass",

@@ -194,7 +194,7 @@ Data: TypeAlias = Annotated[
 ]
 Answers: TypeAlias = Annotated[int, typer.Option("--answers", min=1, help="Unguarded answers drawn to each.")]
 TokensOfAnswers: TypeAlias = Annotated[int, typer.Option("--tokens", min=2, help="Longest answer, in tokens.")]
-Kept: TypeAlias = Annotated[
+CacheFolder: TypeAlias = Annotated[
     Path | None, typer.Option("--cache", help="Where recordings are kept, so an interrupted run goes on.")
 ]
 
@@ -211,7 +211,7 @@ def critic_command(
     guided: Annotated[bool, typer.Option(help="Also record an answer of the policy's own search to each.")] = True,
     tokens: TokensOfAnswers = 64,
     reward: options.Reward = None,
-    cache: Kept = None,
+    cache: CacheFolder = None,
     draws: DrawOptions,
     model: TrainedModel,
 ) -> None:
@@ -240,7 +240,7 @@ def reward_command(
     prompts: Prompts = 200,
     answers: Answers = 4,
     tokens: TokensOfAnswers = 64,
-    cache: Kept = None,
+    cache: CacheFolder = None,
     draws: DrawOptions,
     model: TrainedModel,
 ) -> None:

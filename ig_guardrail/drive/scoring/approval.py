@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from ig_guardrail.budget import SafetyState, settle
 from ig_guardrail.costs.base import heaviest_words
+from ig_guardrail.drive.opening import open_root
 from ig_guardrail.drive.runners import Wait, Waiting
 from ig_guardrail.drive.scoring.cost_registry import CostRegistry
 from ig_guardrail.drive.scoring.scorer import Scorer, of_shown_thoughts
@@ -17,7 +18,7 @@ from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import PolicyError
 from ig_guardrail.stream.gate import Gate
 from ig_guardrail.stream.release import Hold
-from ig_guardrail.types import Denied, Measure, Message, Node, PolicyMessage, Sampling
+from ig_guardrail.types import Denied, Measure, Message, PolicyMessage, Sampling
 
 FIX = "word them differently, or approve what your team answers for: `{text: ..., approved: {owner: ..., reason: ...}}`"
 WHY = "messages are shown as they are, so they must pass the budgets they stand in for"
@@ -73,7 +74,7 @@ def overdrawn_messages(
     """Put every message that nobody approved through a gate of its own, and tell which are over which budgets."""
     asked = [message for message in messages if message.approved is None]
     prompt = engine.encode((Message("user", "Hello."),))
-    root: Node = yield Wait(engine.open(prompt, Sampling(max_tokens=1_000), costs.layers))
+    root = yield from open_root(engine, prompt, Sampling(max_tokens=1_000), costs.layers)
     found: list[OverdrawnMessage] = []
     try:
         for message in asked:

@@ -22,8 +22,10 @@ def begin_scoring(
     return cost.worker.call(_advance, model or cost.model, prompt, steps)
 
 
-def await_scores(cost: BoundCost, call: WorkerCall) -> Waiting[Any]:
-    """What was asked for, not checked. Raises CostFailure, and CostTimeout if the call takes longer than it may.
+def await_scores(cost: BoundCost, call: WorkerCall) -> Waiting[Sequence[tuple[FoldState, tuple[float, ...]]] | None]:
+    """A state and scores for each question, None if it gave something else; their number and range are not checked.
+
+    Raises CostFailure, and CostTimeout if the call takes longer than it may.
 
     Its time begins when it gets its turn: what others ask for before it is not its fault.
     """
@@ -31,7 +33,8 @@ def await_scores(cost: BoundCost, call: WorkerCall) -> Waiting[Any]:
     left = limit
     while left > 0:
         try:
-            return (yield Wait(call, left))
+            answers: Sequence[tuple[FoldState, tuple[float, ...]]] | None = yield Wait(call, left)
+            return answers
         except OutOfTime:
             left = cost.worker.seconds_left(call, limit)
     cost.worker.abandon(call)
@@ -44,4 +47,19 @@ def await_scores(cost: BoundCost, call: WorkerCall) -> Waiting[Any]:
 
 
 def _advance(model: CostModel, prompt: Prompt, steps: Sequence[tuple[FoldState, Piece]]) -> Any:
-    return model.advance([(model.start(prompt) if state is START else state, piece) for state, piece in steps])
+    return _read(model.advance([(model.start(prompt) if state is START else state, piece) for state, piece in steps]))
+
+
+def _read(answers: Any) -> list[tuple[FoldState, tuple[float, ...]]] | None:
+    """Answers as values; what is made only when it is read is made here, on the cost model's thread and in its time."""
+    try:
+        return [(state, tuple(map(_number, scores))) for state, scores in answers]
+    except Exception:  # which may quote what was given
+        return None
+
+
+def _number(score: Any) -> float:
+    """A score as a float. Raises TypeError for a text, even of digits: a cost model that gives one is broken."""
+    if isinstance(score, str | bytes | bytearray):
+        raise TypeError("a text is no score")
+    return float(score)

@@ -5,7 +5,8 @@ strategy cut it, which branch asked first, or who asks, strategy or gate.
 
 Cost models of text read JSON and calls decoded too (see `costs.decoded`); those of calls read calls, and no words.
 
-Token prefixes by number: equal prefixes have one number, others never share it. A token costs the same at any place.
+Token prefixes by number: equal prefixes of a context have one number, others never share it. In another context, such
+as one of a second model, the same tokens may say something else. A token costs the same at any place.
 
 A prefix as a tuple would take memory and time by its length, so an answer scored at every token by their squares.
 """
@@ -35,6 +36,7 @@ from ig_guardrail.text.call_notation import marker_of
 from ig_guardrail.types import Budget, CallTimes, Judging, Measure, Node, Piece, Prompt, QuotedSource, Thought
 
 MOST_SOURCES = 16  # documents a receipt names
+_CONTEXTS = -1  # in place of a prefix, before the beginnings of contexts, which go by their roots
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,17 +277,16 @@ def _steps_behind(node: Node, position: int) -> list[Node]:
     return found[::-1]
 
 
-def check_scores(one: BoundCost, answers: Any, count: int) -> list[Fold]:
+def check_scores(
+    one: BoundCost, answers: Sequence[tuple[FoldState, tuple[float, ...]]] | None, count: int
+) -> list[Fold]:
     """The folds in a cost model's answers, their scores as the policy counts them.
 
     Raises CostFailure unless there are `count`, all with scores in [0, 1].
     """
-    try:
-        folds = [Fold(state, tuple(map(_number, scores))) for state, scores in answers]
-    except Exception:
-        folds = None
-    if folds is None:  # said here, so that the error has no cause that repeats what was given
+    if answers is None:
         raise cost_failure(one.spec.name, "it gave something else than a state and scores for each question")
+    folds = [Fold(state, scores) for state, scores in answers]
     if len(folds) != count:
         raise cost_failure(one.spec.name, f"it gave {len(folds)} answers to {count} questions")
     for fold in folds:
@@ -295,13 +296,6 @@ def check_scores(one: BoundCost, answers: Any, count: int) -> list[Fold]:
             if not (math.isfinite(score) and 0 <= score <= 1):
                 raise cost_failure(one.spec.name, f"it gave {score!r}, which is not a score in [0, 1]")
     return [Fold(fold.state, tuple(map(one.spec.counted, fold.scores))) for fold in folds]
-
-
-def _number(score: Any) -> float:
-    """A score as a float. Raises TypeError for a text, even of digits: a cost model that gives one is broken."""
-    if isinstance(score, str | bytes | bytearray):
-        raise TypeError("a text is no score")
-    return float(score)
 
 
 def _previous(track: Track, point: Point, node: Node) -> Point | None:
@@ -320,7 +314,7 @@ def _previous(track: Track, point: Point, node: Node) -> Point | None:
 
 
 class Prefixes:
-    """The numbers of one request's prefixes; 0 is the empty one."""
+    """The numbers of one request's prefixes, in all of its contexts; 0 is the empty one."""
 
     def __init__(self) -> None:
         self._longer: dict[tuple[int, int], int] = {}
@@ -338,7 +332,7 @@ class Prefixes:
 
     def _numbers(self, node: Node) -> tuple[int, ...]:
         unknown: list[Node] = []
-        number = 0
+        number = self._next(_CONTEXTS, node.root)
         for step in node.ancestors():
             if step in self._along:
                 number = self._along[step][-1]
@@ -347,7 +341,10 @@ class Prefixes:
         for step in reversed(unknown):
             numbers = [number]
             for token in step.ids:
-                numbers.append(self._longer.setdefault((numbers[-1], token), len(self._longer) + 1))
+                numbers.append(self._next(numbers[-1], token))
             self._along[step] = tuple(numbers)
             number = numbers[-1]
         return self._along[node]
+
+    def _next(self, number: int, token: int) -> int:
+        return self._longer.setdefault((number, token), len(self._longer) + 1)

@@ -16,13 +16,13 @@ MULTIPLE = 2 * LANES  # of which the size of a head is
 def turn(heads: Tensor, cosines: Tensor, sines: Tensor, count: int) -> Tensor:
     """The first `count` heads of each token, turned, bfloat16 (1, tokens, count, size).
 
-    heads: contiguous bfloat16 (1, tokens, all heads, size); cosines and sines (1, tokens, 1, size), the sines of the
-    first half of a head negative
+    heads: bfloat16 (1, tokens, all heads, size); cosines and sines (1, tokens, 1, size), the sines of the first half of
+    a head negative
     """
     _, tokens, every, size = heads.shape
     out = torch.empty((1, tokens, count, size), dtype=torch.bfloat16)
-    places = [part.data_ptr() for part in (heads, cosines, sines, out)]
-    _compiled(size)(*places, tokens, every, count)
+    parts = [part.contiguous() for part in (heads, cosines, sines, out)]
+    _compiled(size)(*[part.data_ptr() for part in parts], tokens, every, count)
     return out
 
 

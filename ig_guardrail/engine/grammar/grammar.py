@@ -3,16 +3,14 @@
 A grammar is a Lark text as `llguidance` reads it, JSON schemas included. At every token it allows those that some whole
 answer of that form continues with, and the end only where one is complete. How a form is cut into tokens is free.
 
-Beside it stands the network of the same form (`nets`), which tells how far the end is: a token is drawn only if an
-answer can still be closed behind it in the tokens that are left. A way to the end is tried on the grammar itself.
+Beside it stands the network of the same form (`network.py`), which tells how far the end is: a token is drawn only if
+an answer can still be closed behind it in the tokens that are left. A way to the end is tried on the grammar itself.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, InvalidStateError
-from contextlib import suppress
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -24,6 +22,7 @@ from numpy.typing import NDArray
 
 from ig_guardrail.engine.futures import WorkFuture
 from ig_guardrail.engine.grammar.closing import Stand, beginning
+from ig_guardrail.engine.grammar.compiling import WAITED_S, WORKED_S, Compilation, settle
 from ig_guardrail.engine.grammar.lark_network import net_of
 from ig_guardrail.engine.grammar.network import FAR, Net, Unread
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
@@ -35,7 +34,6 @@ R = TypeVar("R")
 
 LONGEST = 700_000  # characters of a grammar
 WIDEST = 30_000  # readings of one place; an object needs three for each key that it may leave out
-SLOWEST_S = 10.0  # seconds that one may take to compile
 WAYS = 60  # to the end that are tried
 TRIES = 16  # tokens that are passed over because an answer could not be closed behind them
 _KEPT = 32  # compiled grammars
@@ -212,12 +210,16 @@ class Grammar:
 
 
 class Grammars:
-    """Compiles grammars for one model, apart from the thread that asks, and keeps the last few by their hash."""
+    """Compiles grammars for one model, apart from the thread that asks, and keeps the last few by their hash.
+
+    One that takes too long is a RequestError where it is too complex, and an EngineError where the host is too busy.
+    """
 
     def __init__(self, language: TokenVocabulary, encode: Callable[[str], Sequence[int]]) -> None:
         self._language = language
         self._encode = encode
         self._compiled: dict[str, Grammar] = {}
+        self._begun: dict[str, Compilation[Grammar]] = {}  # and not over yet
         self._lock = ForkSafeLock()
         self._first = ForkSafeLock()
 
@@ -226,44 +228,42 @@ class Grammars:
         known = self._known(text)
         if known is not None:
             return known
-        return self._begun(text).result()
+        return self._making(text).awaited().result()
 
     def then(self, text: str, go_on: Callable[[], Future[R]]) -> Future[R]:
         """The future of what follows once a grammar is compiled; nobody waits for that on this thread."""
         if self._known(text) is not None:
             return go_on()
         asked: WorkFuture[R] = WorkFuture()
-        self._begun(text).add_done_callback(lambda made: _follow(asked, made, go_on))
+        self._making(text).awaited().add_done_callback(lambda made: _follow(asked, made, go_on))
         return asked
 
     def _known(self, text: str) -> Grammar | None:
         with self._lock:
             return self._compiled.get(_name(text))
 
-    def _begun(self, text: str) -> Future[Grammar]:
-        """The future of a grammar that is compiled on a thread of its own, for so long at most."""
-        made: Future[Grammar] = Future()
+    def _making(self, text: str) -> Compilation[Grammar]:
+        """The compilation of a grammar: the one that was begun for another, or a new one."""
+        with self._lock:
+            self._begun = {name: begun for name, begun in self._begun.items() if begun.running}
+            name = _name(text)
+            if name not in self._begun:
+                self._begun[name] = Compilation(lambda: self._make(text), _late)
+            return self._begun[name]
 
-        def work() -> None:
-            try:
-                grammar = self._compile(text)
-            except GuardrailError as error:
-                _settle(made, error)
-            except BaseException as error:  # whoever waits must hear of it
-                _settle(made, _unfit(f"{type(error).__name__}: {error}"))
-            else:
-                with self._lock:
-                    while len(self._compiled) >= _KEPT:
-                        del self._compiled[next(iter(self._compiled))]
-                    self._compiled[_name(text)] = grammar
-                _settle(made, grammar)
-
-        late = threading.Timer(SLOWEST_S, _settle, (made, _unfit(f"it takes more than {SLOWEST_S:.0f} s to compile")))
-        late.daemon = True
-        made.add_done_callback(lambda _: late.cancel())
-        late.start()
-        threading.Thread(target=work, name="ig-grammar", daemon=True).start()
-        return made
+    def _make(self, text: str) -> Grammar:
+        """Compile a grammar, and keep it."""
+        try:
+            grammar = self._compile(text)
+        except GuardrailError:
+            raise
+        except BaseException as error:  # whoever waits must hear of it
+            raise _unfit(f"{type(error).__name__}: {error}") from error
+        with self._lock:
+            while len(self._compiled) >= _KEPT:
+                del self._compiled[next(iter(self._compiled))]
+            self._compiled[_name(text)] = grammar
+        return grammar
 
     def _compile(self, text: str) -> Grammar:
         from llguidance import LLMatcher, LLParserLimits
@@ -309,22 +309,13 @@ def _name(text: str) -> str:
     return sha256(text.encode()).hexdigest()
 
 
-def _settle(future: Future[Any], outcome: Any) -> None:
-    """Put an outcome into a future that another may have settled first."""
-    with suppress(InvalidStateError):
-        if isinstance(outcome, BaseException):
-            future.set_exception(outcome)
-        else:
-            future.set_result(outcome)
-
-
 def _follow(asked: WorkFuture[R], made: Future[Grammar], go_on: Callable[[], Future[R]]) -> None:
     """Go on once a grammar is there, unless nobody waits any more."""
     if not asked.set_running_or_notify_cancel():
         return
     error = made.exception()
     if error is not None:
-        _settle(asked, error)
+        settle(asked, error)
         return
     asked.follow(go_on())
 
@@ -350,6 +341,18 @@ def _unfit(why: str) -> RequestError:
         where="tools or response format",
         why="an answer whose form is not enforced may break who reads it",
         fix="use a simpler JSON schema",
+    )
+
+
+def _late(complex_: bool) -> GuardrailError:
+    """The error of a grammar that takes too long to compile. complex_: whether that is the work itself"""
+    if complex_:
+        return _unfit(f"it takes more than {WORKED_S:.0f} s to compile")
+    return EngineError(
+        f"the form that was asked for was not compiled within {WAITED_S:.0f} s",
+        where="grammar",
+        why="this host has no time for it: it may be a simple one",
+        fix="ask again; it is compiled meanwhile",
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ig_guardrail.engine.decoding.by_numpy import Floats
 from ig_guardrail.engine.llama_cpp.cells import NARROW, Pool
-from ig_guardrail.engine.llama_cpp.reader import Line, Reader
+from ig_guardrail.engine.llama_cpp.reader import CachedSequence, Reader
 from ig_guardrail.engine.tree import RequestUsage
 
 STEPS = 6  # tokens that are read one by one, and then at once
@@ -39,11 +39,11 @@ def is_steady(pool: Pool, ids: Sequence[int]) -> bool:
     return True
 
 
-def _forked(reader: Reader) -> Line:
+def _forked(reader: Reader) -> CachedSequence:
     return reader.fork(reader.lines[0], 0)
 
 
-def _read(reader: Reader, items: Sequence[tuple[Line, int]], account: RequestUsage) -> list[Floats]:
+def _read(reader: Reader, items: Sequence[tuple[CachedSequence, int]], account: RequestUsage) -> list[Floats]:
     return list(reader.take(items, [True] * len(items), (), account).logits)
 
 

@@ -22,7 +22,7 @@ from ig_guardrail.engine.tree import RequestUsage
 
 
 @dataclass(slots=True, eq=False)
-class Line:
+class CachedSequence:
     """One sequence: its number, its tokens beyond the root, and how many of these lie in the first cells, in order."""
 
     number: int
@@ -51,7 +51,7 @@ class Reader:
         self._lease: Lease = pool.lease(room)
         self.root = 0
         self.fresh = True  # nothing was made of it yet
-        self.lines: list[Line] = [Line(0)]
+        self.lines: list[CachedSequence] = [CachedSequence(0)]
         self._standing: weakref.WeakSet[Rows] = weakref.WeakSet()
 
     @property
@@ -94,7 +94,7 @@ class Reader:
 
     def _lines_of(
         self, distinct: Sequence[tuple[int, ...]], shared: int, account: RequestUsage
-    ) -> tuple[dict[tuple[int, ...], Line], int]:
+    ) -> tuple[dict[tuple[int, ...], CachedSequence], int]:
         """A line for each of some continuations, which share some tokens; how many tokens were read for it."""
         common, busy = distinct[0][:shared], len(self._standing) > 0
         base, length = self._base(common, dense=not busy)
@@ -107,12 +107,16 @@ class Reader:
         self._take_all(tails, account)
         return lines, shared - length + len(tails)
 
-    def _take_all(self, items: Sequence[tuple[Line, int]], account: RequestUsage) -> None:
+    def _take_all(self, items: Sequence[tuple[CachedSequence, int]], account: RequestUsage) -> None:
         for start in range(0, len(items), self._pool.narrow):
             self.take(items[start : start + self._pool.narrow], [], (), account)
 
     def take(
-        self, items: Sequence[tuple[Line, int]], wanted: Sequence[bool], layers: Sequence[int], account: RequestUsage
+        self,
+        items: Sequence[tuple[CachedSequence, int]],
+        wanted: Sequence[bool],
+        layers: Sequence[int],
+        account: RequestUsage,
     ) -> PassResult:
         """Read one token after another on their lines, in one step."""
         positions, cell = [], self.cells.used
@@ -148,13 +152,13 @@ class Reader:
         self.root += count
         return PassResult(found.logits, found.hidden)
 
-    def _base(self, beyond: Sequence[int], dense: bool) -> tuple[Line, int]:
+    def _base(self, beyond: Sequence[int], dense: bool) -> tuple[CachedSequence, int]:
         """The line that begins with the most of these tokens, and with how many; dense: of those that lie in order."""
         lengths = [min(_shared(line.beyond, beyond), line.dense if dense else len(beyond)) for line in self.lines]
         length = max(lengths)
         return self.lines[lengths.index(length)], length
 
-    def _drop_all_but(self, base: Line, length: int) -> None:
+    def _drop_all_but(self, base: CachedSequence, length: int) -> None:
         for line in self.lines:
             if line is not base:
                 self.cells.drop(line.number)
@@ -163,23 +167,23 @@ class Reader:
         base.dense = length
         self.lines = [base]
 
-    def fork(self, line: Line, length: int) -> Line:
+    def fork(self, line: CachedSequence, length: int) -> CachedSequence:
         """A new line with the first tokens of one."""
         taken = {one.number for one in self.lines}
         number = next(number for number in range(SEQUENCES) if number not in taken)
         self.cells.copy(line.number, number, self.root + length)
-        new = Line(number, line.beyond[:length], min(line.dense, length))
+        new = CachedSequence(number, line.beyond[:length], min(line.dense, length))
         self.lines.append(new)
         return new
 
-    def _larger(self, base: Line, needed: int, busy: bool) -> Reader:
+    def _larger(self, base: CachedSequence, needed: int, busy: bool) -> Reader:
         """A reader with the first tokens of a line in cells of its own; this one, unless others stand on it."""
         saved, whole = self.cells.saved(base.number), len(base.beyond)
         reader = Reader.__new__(Reader) if busy else self
         lease = self._pool.lease(self.root + whole + needed)
         lease.cells.restore(saved, self.root + whole)
         reader._pool, reader._lease, reader.root, reader.fresh = self._pool, lease, self.root, False
-        reader.lines = [Line(0, base.beyond[:whole], whole)]
+        reader.lines = [CachedSequence(0, base.beyond[:whole], whole)]
         reader._standing = weakref.WeakSet()
         return reader
 
@@ -189,7 +193,7 @@ class Rows:
 
     def __init__(self, reader: Reader, prefixes: Sequence[Prefix], room: int) -> None:
         self.reader = reader
-        self.lines: list[Line] = []
+        self.lines: list[CachedSequence] = []
         self._prefixes = list(prefixes)
         self._room = room
 

@@ -26,7 +26,7 @@ _FORMAT = 1
 
 
 class TensorCache:
-    """A folder of such files. `facts` tell everything that the work of this shelf has in common."""
+    """A folder of such files. `facts` tell everything that the work of this cache has in common."""
 
     def __init__(self, folder: Path, facts: Sequence[object]) -> None:
         self._folder = folder

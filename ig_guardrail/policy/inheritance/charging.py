@@ -14,7 +14,7 @@ NormalForm: TypeAlias = Mapping[str, Any]  # a normal form, or a part of one
 
 def scores_as_much(own: str, above: str) -> bool:
     """Whether a cost expression reads every cost model of another, and certainly never scores below it."""
-    mine, other = expression.parse(own).expression, expression.parse(above).expression
+    mine, other = expression.reread(own), expression.reread(above)
     return set(mine.models()) >= set(other.models()) and _at_least(mine, other, {})
 
 
@@ -43,7 +43,7 @@ def _part_by_part(
 def chains_of(cost: str, form: NormalForm) -> list[list[NormalForm]]:
     """For each cost model of an expression: itself, and those that may serve instead of it."""
     found = []
-    for name in expression.parse(cost).expression.models():
+    for name in expression.reread(cost).models():
         chain: dict[str, NormalForm] = {}
         step: str | None = name
         while step is not None and step not in chain:
@@ -77,7 +77,7 @@ def may_grow(name: str, form: NormalForm) -> bool:
     """
     model = form["cost_models"][name]
     for budget in form["budgets"]:
-        cost, chains = expression.parse(budget["cost"]).expression, chains_of(budget["cost"], form)
+        cost, chains = expression.reread(budget["cost"]), chains_of(budget["cost"], form)
         if cost.op == "model" or not any(model is one for chain in chains for one in chain):
             continue
         highest = cost.op == "max" and all(one.op == "model" for one in cost.args)

@@ -93,7 +93,7 @@ BUDGET = Section(
                 why="with less than nothing to spend, every answer would be refused",
                 help="to ban the hazard, write `budget: 0`",
             ),
-            "how much cost one answer may gather; 0 is a ban",
+            "how much cost may gather in one answer, or in what `scope` names; 0 is a ban",
             "0.05",
             default=0.0,
         ),
@@ -161,7 +161,7 @@ PROMPT = Section(
         "threshold": Field(THRESHOLD, "a turn that scores above it exceeds", "0.8", required=True),
         "on_exceed": Field(
             ChoiceKind(("refuse", "search", "observe")),
-            "`refuse` shows the refusal at once; `search` searches warily from the first token; `observe` notes it",
+            "`refuse` shows the refusal at once; `search` keeps the margin of `accept` at once; `observe` notes it",
             "search",
             required=True,
         ),

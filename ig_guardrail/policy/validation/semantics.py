@@ -187,7 +187,7 @@ def strategy(draft: PolicyDraft) -> Iterator[Diagnostic]:
         return
     label = f"the strategy is `{strategy_of(draft)}`"
     if draft.value("prompt", "on_exceed") == "search":
-        message = "`on_exceed` is `search`, but only `inference_guard` searches more warily"
+        message = "`on_exceed` is `search`, but only `inference_guard` keeps a margin"
         advice = "write `refuse` or `observe`, or use that strategy"
         yield draft.spot("prompt", "on_exceed").fault("P031", message, label=label, help=advice)
     if draft.value("search", "restart") is not None:

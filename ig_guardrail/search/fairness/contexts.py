@@ -11,7 +11,7 @@ conversation alone is swapped, not the answer, and the two are compared by a div
 so that what is improbable looks fair; a ratio of probabilities does not.
 
 A lane repeats the answer's own tokens as long as no word of theirs is swapped and no second model reads them. What is
-swapped, or read by a second model, is cut into tokens anew, and a word that is completed later otherwise than it was
+swapped, or read by a second model, is cut into tokens again, and a word that is completed later otherwise than it was
 begun has its lane read the whole answer again.
 """
 

@@ -74,13 +74,14 @@ class ContentReader:
     silent: Container[str] = ()
     unjudged: Container[str] = ()
 
-    def text(self, content: Any, where: str, depth: int = 0) -> str:
+    def text(self, content: Any, where: str, depth: int = 0, first: int = 0) -> str:
         """All text of a content. Blocks of words are joined as they are, others set apart by an empty line.
 
-        where: names the content in errors. Raises RequestError for what is not text.
+        where: names the content in errors; first: the number of its first block there
+        Raises RequestError for what is not text.
         """
         text, running = "", False
-        for index, block in enumerate(content if isinstance(content, list) else [content]):
+        for index, block in enumerate(content if isinstance(content, list) else [content], start=first):
             words = self._words(block, f"{where}[{index}]" if isinstance(content, list) else where, depth)
             runs = isinstance(block, str) or block.get("type") in RUNNING
             if words:

@@ -82,17 +82,18 @@ def _called(message: BaseMessage) -> str:
 def _turn(message: BaseMessage, index: int, unjudged: Container[str], elsewhere: bool) -> Message:
     """A message as a turn; what an assistant said is kept apart from what it called."""
     where, other = f"messages[{index}].content", elsewhere and not isinstance(message, AIMessage)
-    text = (
-        "\n\n".join(texts_told(message, where, unjudged))
-        if other
-        else reader_of(message, unjudged).text(_content(message), where)
-    )
+    text = "\n\n".join(texts_told(message, where, unjudged)) if other else words_in(message, where, unjudged)
     role, made = _role(message, index), message.tool_calls if isinstance(message, AIMessage) else []
     lines = [*([text] if text else []), *(format_call(call["name"], call["args"]) for call in made)]
     calls = tuple(ToolCall(call["name"], call["args"], call["id"]) for call in made)
     said = AssistantMessage(text, calls, thought_of(message) if isinstance(message, AIMessage) else "")
     result_of = message.tool_call_id if isinstance(message, ToolMessage) else None
     return Message(role, "\n".join(lines), (said,) if role == "assistant" else (), result_of)
+
+
+def words_in(message: BaseMessage, where: str, unjudged: Container[str] = ()) -> str:
+    """What a message says. where: names its content in errors. Raises RequestError for what is not text."""
+    return reader_of(message, unjudged).text(_content(message), where)
 
 
 def _joined(run: Sequence[Message]) -> Message:

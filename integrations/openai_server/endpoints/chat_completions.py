@@ -12,8 +12,12 @@ from ig_guardrail.integrations.openai_server.access.callers import Caller
 from ig_guardrail.integrations.openai_server.faults import named
 from ig_guardrail.integrations.openai_server.server import Server, all_of, headers_of, told
 from ig_guardrail.integrations.openai_server.sse import DONE, frame
-from ig_guardrail.integrations.openai_server.wires.chat_completions import ChatAsked, ChatWriter, read_chat
-from ig_guardrail.integrations.openai_server.wires.fields import form_names
+from ig_guardrail.integrations.openai_server.wires.chat_completions import (
+    ChatAsked,
+    ChatWriter,
+    names_for,
+    read_chat,
+)
 
 
 def routes(server: Server) -> list[Route]:
@@ -22,12 +26,12 @@ def routes(server: Server) -> list[Route]:
     async def complete(request: Request) -> Response:
         caller = server.caller(request)
         asked = read_chat(await server.body(request))
-        with named(form_names(asked.question.options, "tools", "response_format")):
+        with named(names_for(asked.question)):
             return await answered(request, caller, asked)
 
     async def answered(request: Request, caller: Caller, asked: ChatAsked) -> Response:
         opened = await server.open(caller, asked.question, request)
-        style, headers = asked.style or server.style_for(caller), headers_of(asked.ignored)
+        style, headers = asked.style or server.style_for(caller), headers_of((*asked.ignored, *opened.untold))
         answers = opened.options.n
         writer = ChatWriter(asked.question.model, style, asked.usage, answers, asked.chosen, opened.fingerprint)
         if asked.stream:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from langchain_core.messages import BaseMessage, SystemMessage
 from starlette.requests import Request
@@ -16,7 +16,7 @@ from ig_guardrail.integrations.openai_server.access.callers import Caller
 from ig_guardrail.integrations.openai_server.answering import Question
 from ig_guardrail.integrations.openai_server.background import BackgroundResponse, InBackground, Kept, Underway
 from ig_guardrail.integrations.openai_server.events import Event
-from ig_guardrail.integrations.openai_server.faults import Fault, Refused, named, unfit
+from ig_guardrail.integrations.openai_server.faults import Fault, named, unfit
 from ig_guardrail.integrations.openai_server.server import (
     SESSION,
     EventStream,
@@ -42,6 +42,7 @@ from ig_guardrail.integrations.openai_server.wires.response_events import Respon
 from ig_guardrail.integrations.openai_server.wires.responses import ResponseAsked, read_response
 
 NAMES = {
+    "messages": "input",
     "max_tokens": "max_output_tokens",
     "response_format": "text.format",
 }
@@ -70,7 +71,7 @@ def routes(server: Server) -> list[Route]:
     async def answered(request: Request, caller: Caller, turn: _Turn) -> Response:
         opened = await server.open(caller, turn.question(), request)
         turn.sampled(opened)
-        headers = headers_of((*turn.asked.ignored, *passed_over(turn.asked.input)))
+        headers = headers_of((*turn.asked.ignored, *opened.untold, *passed_over(turn.asked.input)))
         if turn.asked.background:
             return await in_background(request, opened, turn, headers)
         if turn.asked.stream:
@@ -152,13 +153,8 @@ def routes(server: Server) -> list[Route]:
 @contextmanager
 def _named_here(asked: ResponseAsked) -> Iterator[None]:
     """Faults name fields as these bodies do, where what reads all bodies calls them otherwise."""
-    try:
-        with named({**form_names(asked.options, "tools", "text.format"), **NAMES}):
-            yield
-    except Refused as refused:
-        if not (refused.fault.param or "").startswith("messages"):
-            raise
-        raise Refused(replace(refused.fault, param="input")) from refused
+    with named({**form_names(asked.options, "tools", "text.format"), **NAMES}):
+        yield
 
 
 async def _begun(store: ResponseStore, caller: Caller, asked: ResponseAsked, session: str = "") -> _Turn:

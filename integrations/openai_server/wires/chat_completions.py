@@ -20,6 +20,7 @@ from ig_guardrail.integrations.openai_server.wires.fields import (
     OURS,
     Fields,
     check_kinds,
+    form_names,
     own_options,
     take_names,
     text_of,
@@ -133,6 +134,14 @@ def read_chat(body: Mapping[str, Any]) -> ChatAsked:
         isinstance(asked.get("tool_choice"), Mapping),
         (*passed, *passed_over(given["messages"])),
     )
+
+
+def names_for(question: Question) -> dict[str, str]:
+    """What this wire calls the options of a question, in errors: as the caller did."""
+    options = question.options
+    newer = "max_completion_tokens" in options and "max_tokens" not in options
+    renamed = {"max_tokens": "max_completion_tokens"} if newer else {}
+    return {**form_names(options, "tools", "response_format"), **renamed}
 
 
 def _demand_form(given: object) -> None:

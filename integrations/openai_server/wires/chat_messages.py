@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from ig_guardrail.integrations.langchain.messages.blocks import THOUGHT
+from ig_guardrail.integrations.langchain.messages.conversation import thought_of, words_in
 from ig_guardrail.integrations.openai_server.answering import UNSAID
 from ig_guardrail.integrations.openai_server.faults import unfit
 from ig_guardrail.integrations.openai_server.wires.fields import unread
@@ -40,13 +41,25 @@ def passed_over(given: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
 
 
 def read_message(message: object, where: str) -> BaseMessage:
-    """One message. where: its place in the body. Raises Refused, naming the place, for what is none."""
+    """One message, in words. where: its place in the body.
+
+    Raises Refused, or RequestError for images and the like, naming the place, for what is none.
+    """
     if not isinstance(message, Mapping):
         raise unfit("a message is no object", where)
     role = message.get("role")
     if not isinstance(role, str) or role not in READERS:
         raise unfit(f"its role is {role!r:.40}; there are {', '.join(READERS)}", f"{where}.role")
-    return READERS[role](message, where)
+    return in_words(READERS[role](message, where), f"{where}.content")
+
+
+def in_words(message: BaseMessage, where: str) -> BaseMessage:
+    """A message whose content is text. where: the place of its parts. Raises RequestError for what is not text."""
+    if isinstance(message.content, str):
+        return message
+    thought = thought_of(message) if isinstance(message, AIMessage) else ""
+    beside = {THOUGHT: thought} if thought else {}
+    return message.model_copy(update={"content": words_in(message, where), "additional_kwargs": beside})
 
 
 def _system(message: Mapping[str, Any], where: str) -> BaseMessage:
@@ -117,7 +130,7 @@ def read_call(name: object, arguments: object, called: object, where: str) -> An
 
 
 def _content(message: Mapping[str, Any], where: str) -> Any:
-    """Text, or parts that are looked into where the conversation is read; images and the like are refused there."""
+    """Text, or parts that are not looked into yet."""
     content = message.get("content")
     if isinstance(content, str):
         return content

@@ -86,11 +86,11 @@ def take_names(own: dict[str, Any]) -> dict[str, str]:
     return {name: own.pop(name) for name in ("policy", "conversation") if name in own}
 
 
-def text_of(given: Mapping[str, Any], name: str) -> str:
-    """A field that has to be there, as text. Raises Refused otherwise."""
+def text_of(given: Mapping[str, Any], name: str, at: str = "") -> str:
+    """A field that has to be there, as text. Raises Refused otherwise. at: as of `truth_of`"""
     value = given.get(name)
     if not isinstance(value, str) or not value:
-        raise unfit(f"'{name}' is missing, or is no text", name)
+        raise unfit(f"'{name}' is missing, or is no text", at + name)
     return value
 
 

@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from ig_guardrail.integrations.langchain.messages.blocks import THOUGHT
 from ig_guardrail.integrations.openai_server.answering import UNSAID
 from ig_guardrail.integrations.openai_server.faults import unfit
-from ig_guardrail.integrations.openai_server.wires.chat_messages import read_call, read_message
+from ig_guardrail.integrations.openai_server.wires.chat_messages import in_words, read_call, read_message
 from ig_guardrail.integrations.openai_server.wires.fields import unread
 
 Item: TypeAlias = Mapping[str, Any]
@@ -97,7 +97,7 @@ def passed_over(given: object) -> tuple[str, ...]:
     """The fields of items that change nothing here, such as `input.phase`; of an input that was read."""
     items = given if isinstance(given, list) else ()
     found = {
-        name for one in items for name, value in one.items() if value and name not in READ[one.get("type", "message")]
+        name for one in items for name, value in one.items() if value and name not in READ[one.get("type") or "message"]
     }
     within = {name for one in items for name in _unread_of_parts(one.get("content"))}
     return tuple(f"input.{name}" for name in sorted(found | within))
@@ -111,11 +111,11 @@ def _unread_of_parts(content: object) -> tuple[str, ...]:
 
 
 def _found(item: object, known: Callable[[str], Item | None], where: str) -> Item:
-    """An item itself, where only its name is given."""
+    """An item itself, where only its name is given; what is null in it is left out."""
     if not isinstance(item, Mapping):
         raise unfit("an item is no object", where)
     if item.get("type") != "item_reference":
-        return item
+        return {name: value for name, value in item.items() if value is not None}
     name = item.get("id")
     found = known(name) if isinstance(name, str) else None
     if found is None:
@@ -137,7 +137,7 @@ def _read(item: Item, where: str) -> BaseMessage:
         whole = isinstance(output, list) and all(isinstance(part, Mapping) for part in output)
         if not isinstance(output, str) and not whole:
             raise unfit("it is neither a text nor a list of parts", f"{where}.output")
-        return ToolMessage(output, tool_call_id=called)
+        return in_words(ToolMessage(output, tool_call_id=called), f"{where}.output")
     if kind == "reasoning":
         return AIMessage("", additional_kwargs={THOUGHT: _thought(item, where)})
     raise unfit(f"its type is {kind!r:.40}; there are {', '.join(READ)}", f"{where}.type")

@@ -154,7 +154,7 @@ def _tools(tools: Any, choice: Any) -> dict[str, Any]:
     kind = choice.get("type") if isinstance(choice, Mapping) else None
     if kind not in ("auto", "any", "tool", "none"):
         raise unfit("its type is auto, any, tool or none", "tool_choice")
-    found["tool_choice"] = text_of(choice, "name") if kind == "tool" else kind
+    found["tool_choice"] = text_of(choice, "name", "tool_choice.") if kind == "tool" else kind
     if truth_of(choice, "disable_parallel_tool_use"):
         found["parallel_tool_calls"] = False
     return found

@@ -63,8 +63,11 @@ def _blocks(content: object, where: str, passed: set[str]) -> list[Mapping[str, 
     return content
 
 
-def _words(blocks: Sequence[Mapping[str, Any]], where: str, silent: frozenset[str] = frozenset()) -> str:
-    return ContentReader(silent).text([dict(block) for block in blocks], where)
+def _words(
+    blocks: Sequence[Mapping[str, Any]], where: str, silent: frozenset[str] = frozenset(), first: int = 0
+) -> str:
+    """The words of blocks. first: the number of the first of them in their content"""
+    return ContentReader(silent).text([dict(block) for block in blocks], where, first=first)
 
 
 def _user(blocks: Sequence[Mapping[str, Any]], where: str) -> Iterator[BaseMessage]:
@@ -75,11 +78,11 @@ def _user(blocks: Sequence[Mapping[str, Any]], where: str) -> Iterator[BaseMessa
             words.append(block)
             continue
         if words:
-            yield HumanMessage(_words(words, where))
+            yield HumanMessage(_words(words, where, first=index - len(words)))
             words = []
         yield _result(block, f"{where}[{index}]")
     if words or not blocks:
-        yield HumanMessage(_words(words, where))
+        yield HumanMessage(_words(words, where, first=len(blocks) - len(words)))
 
 
 def _result(block: Mapping[str, Any], where: str) -> BaseMessage:

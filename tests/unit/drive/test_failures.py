@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from ig_guardrail.drive.request import GenerationRequest
-from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
 from ig_guardrail.engine.scripted.script import Distribution, TokenPlace, Vocabulary
 from ig_guardrail.errors import GenerationFailed, PolicyError, RequestError, UnguardedNotAllowed
 from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.ledger import MemoryLedger
 from ig_guardrail.types import (
     Expression,
     Message,
@@ -67,6 +68,39 @@ def test_a_cost_model_that_hangs_is_timed_out_and_the_request_fails_closed() -> 
     *_, last = one.stream(ask(SAMPLING))
     assert last.receipt is not None
     assert last.receipt.verdict.outcome == "completed", "the next request gets a fresh thread"
+
+
+class Lazy(LetterCost):
+    """Promises answers at once, or their scores, and makes them when it is asked for one."""
+
+    def __init__(self, promised: str, layers: tuple[int, ...]) -> None:
+        super().__init__("level", layers=layers)
+        self.promised, self.go = promised, threading.Event()
+
+    def advance(self, steps: Any) -> Any:
+        answers = super().advance(steps)
+        if self.promised == "answers":
+            return (one for one in answers if not self.late())
+        return [(state, (score for score in scores if not self.late())) for state, scores in answers]
+
+    def late(self) -> None:
+        self.go.wait(5)
+
+
+@pytest.mark.parametrize("promised", ["answers", "scores"])
+@pytest.mark.parametrize("asked", ["answer", "answer's states", "prompt"])
+def test_a_cost_model_that_answers_only_when_it_is_read_is_timed_out_too(promised: str, asked: str) -> None:
+    model = Lazy(promised, (1,) if asked == "answer's states" else ())
+    budget = toy_budget("b", model="calm" if asked == "prompt" else "level")
+    policy = toy_policy([budget], models=("level", "calm"))
+    policy = replace(policy, cost_models=tuple(replace(one, timeout_s=0.05) for one in policy.cost_models))
+    if asked == "prompt":
+        policy = replace(policy, prompt=PromptRule(Expression("model", model="level"), 0.5, "refuse"))
+    one = guardrail(CALM, policy, {"level": model, "calm": LetterCost("calm")})
+    with pytest.raises(GenerationFailed, match=r"'level' did not answer within 0\.05 s") as failure:
+        list(one.stream(ask(SAMPLING)))
+    assert failure.value.receipt.text == ""
+    model.go.set()
 
 
 def test_a_cost_model_that_raises_is_named_with_the_type_of_its_error() -> None:
@@ -125,6 +159,31 @@ def test_the_thinnest_deadline_still_ends_in_a_receipt() -> None:
     *_, last = rail().stream(ask(SAMPLING), timeout=0.0)
     assert last.receipt is not None
     assert last.receipt.verdict.outcome in ("cancelled", "completed")
+
+
+BEFORE_THE_ANSWER = {
+    "its messages are tried": (),
+    "its beginning is read": (Message("assistant", "a"),),
+    "an earlier answer is charged": (Message("assistant", "a"), Message("user", "go on")),
+    "it is opened": (Message("user", "go on"),),
+}
+
+
+@pytest.mark.parametrize("moment", BEFORE_THE_ANSWER)
+def test_who_leaves_while_a_context_is_opened_leaves_nothing(moment: str) -> None:
+    gate = threading.Event()
+    engine = ScriptedEngine(CALM, incidents=Incidents(gates={("open", 1): gate}))
+    policy = toy_policy([toy_budget("b", scope="conversation")])
+    one = Guardrail(engine, policy, {"level": LetterCost("level")}, ledger=MemoryLedger())
+    if BEFORE_THE_ANSWER[moment]:
+        one._approved.set()
+    turns = (Message("user", "hello"), *BEFORE_THE_ANSWER[moment])
+    *_, last = one.stream(GenerationRequest(turns, SAMPLING, conversation="c"), timeout=0.05)
+    gate.set()
+    assert last.receipt is not None
+    assert last.receipt.verdict.reason == "deadline"
+    engine.open(engine.encode((Message("user", "hello"),)), SAMPLING).result()  # behind all that was begun
+    assert (engine.calls("open"), engine.live_nodes()) == (2, 1)
 
 
 async def test_sync_and_async_give_the_same_stream() -> None:

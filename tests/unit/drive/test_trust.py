@@ -6,10 +6,25 @@ from dataclasses import replace
 
 import pytest
 
+from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.engine.scripted.script import Vocabulary
 from ig_guardrail.errors import GenerationFailed
 from ig_guardrail.search.base import Search, SearchContext
-from ig_guardrail.types import Append, Commit, Denied, Draw, Extend, Node, Sampling, SearchSettings
-from tests.toys import LetterCost, ask, guardrail, letters, toy_budget, toy_policy
+from ig_guardrail.types import (
+    Append,
+    Commit,
+    CostEstimate,
+    Denied,
+    Draw,
+    Edit,
+    Extend,
+    Node,
+    Sampling,
+    Score,
+    SearchSettings,
+    Twin,
+)
+from tests.toys import LetterCost, Letters, ask, guardrail, letters, toy_budget, toy_policy
 
 SAMPLING = Sampling(max_tokens=12, temperature=1.0, top_p=1.0)
 
@@ -29,6 +44,26 @@ def test_a_node_with_changed_text_is_not_believed() -> None:
         list(one.stream(ask(SAMPLING, forging)))
     assert failure.value.receipt.text == ""
     assert one.engine.live_nodes() == 0
+
+
+def test_what_another_model_says_by_the_same_numbers_is_not_charged_for_ours() -> None:
+    """Tokens 1, 1, 1, 1 are "bbbb" of the model that decodes, and "aaaa" of the one beside it."""
+
+    def scoring(root: Node, ctx: SearchContext) -> Search:
+        twin = yield Twin(root, Edit("Be kind."), "verifier")
+        (theirs,) = yield Append(((twin, "aaaa"),))
+        (ours,) = yield Append(((root, "bbbb"),))
+        assert ours.ids == theirs.ids
+        costs.extend((yield Score((theirs, ours))))
+        yield Commit(ours)
+
+    costs: list[CostEstimate] = []
+    one = rail()
+    one.verifier = ScriptedEngine(Letters(Vocabulary("cab"), [(0, 1.0)]))
+    *_, last = one.stream(ask(SAMPLING, scoring))
+    assert last.receipt is not None
+    assert [cost.within for cost in costs] == [True, False]
+    assert (last.receipt.verdict.outcome, last.receipt.charges) == ("refused", ())
 
 
 @pytest.mark.parametrize("retries", [0, 2, 5])

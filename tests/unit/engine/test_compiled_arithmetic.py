@@ -137,7 +137,7 @@ def test_gated_units_have_the_bits_of_torchs() -> None:
 @torch.inference_mode()
 @pytest.mark.parametrize("size", [32, 64, 96, 128])
 def test_heads_are_turned_with_the_bits_of_torchs(size: int) -> None:
-    heads, cosines, sines = noise(1, 4, 15, size), noise(1, 4, 1, size), noise(1, 4, 1, size)
+    heads, cosines, sines = noise(1, 15, 4, size).transpose(1, 2), noise(1, 4, 1, size), noise(1, 4, 1, size)
     both = heads[:, :, :12].clone()
     across = torch.cat((both[..., size // 2 :], both[..., : size // 2]), dim=3) * sines
     assert torch.equal(turn.turn(heads, cosines, sines, 12), both * cosines + across)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -164,6 +164,12 @@ def test_settings_out_of_range_name_option_and_range() -> None:
         call_options({**SETTINGS, "max_tokens": 0}, None, {}).check()
     assert str(caught.value).splitlines()[0] == "max_tokens is 0"
     assert "fix: give at least 1" in str(caught.value)
+
+
+def test_numbers_are_all_settings_that_take_one() -> None:
+    fields = ChatIGGuardrail.model_fields.items()
+    kinds = {name: get_args(field.annotation) or (field.annotation,) for name, field in fields}
+    assert set(NUMBERS) == {name for name, own in kinds.items() if {int, float} & {*own}}
 
 
 @pytest.mark.parametrize("name", NUMBERS)

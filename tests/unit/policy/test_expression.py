@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ig_guardrail.policy.expression import DEEPEST, LONGEST, MOST_PARTS, NotAnExpression, parse, written
+from ig_guardrail.policy.expression import DEEPEST, LONGEST, MOST_PARTS, NotAnExpression, parse, reread, written
 from ig_guardrail.types import Expression
 
 A, B = Expression("model", model="a"), Expression("model", model="b")
@@ -100,9 +100,24 @@ SUMS = st.recursive(
 @given(SUMS)
 def test_the_one_spelling_parses_back_to_the_same_expression(text: str) -> None:
     expression = parsed(text)
-    assume(expression is not None and len(written(expression)) <= LONGEST)
+    assume(expression is not None)
     assert expression is not None
-    assert parse(written(expression)).expression == expression
+    assert reread(written(expression)) == expression
+
+
+AT_A_LIMIT = {
+    "a number below 0.0001": "a + 0.00001 * b",
+    "the smallest number there is": f"a + 0.{'0' * 323}5 * b",
+    "brackets around each product": "+".join(f"{'a' * 11}*.5" for _ in range(MOST_PARTS // 2)),
+    "brackets within brackets": f"a+{'(a+' * (DEEPEST - 1)}2*a{')' * (DEEPEST - 1)}",
+    "spaces": f"max({','.join(['a' * 18] * 26)})",
+}
+
+
+@pytest.mark.parametrize("text", AT_A_LIMIT.values(), ids=AT_A_LIMIT)
+def test_what_is_allowed_has_a_normal_form_that_can_be_read(text: str) -> None:
+    expression = parse(text).expression
+    assert reread(written(expression)) == expression
 
 
 @given(st.text(alphabet="ab(),+*-. 1max\n\t'é", max_size=60))

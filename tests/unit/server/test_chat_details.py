@@ -12,6 +12,8 @@ import pytest
 from pydantic import BaseModel
 
 from ig_guardrail.assembly import guard
+from ig_guardrail.engine.grammar import compiling
+from ig_guardrail.engine.grammar.grammar import Grammars
 from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import EngineError
@@ -20,6 +22,7 @@ from ig_guardrail.ledger import MemoryLedger
 from ig_guardrail.text.calls import format_call
 from tests.golden.conversations import CALM, LATE, POLITE, RUDE, compiled, scripted_guardrail
 from tests.unit.langchain.test_thoughts import MIND, rail, written
+from tests.unit.server.asgi import toy_rail
 from tests.unit.server.serving import MODEL, client, http, running, server_of
 
 ASK: Any = {"model": MODEL, "messages": [{"role": "user", "content": "Tell me something."}], "seed": 7}
@@ -80,6 +83,7 @@ def scripts() -> dict[str, Guardrail]:
     broken = Incidents(faults={("extend", 5): EngineError("the weights caught fire")})
     made["broken"] = scripted_guardrail({(0, 0): CALM}, incidents=broken)
     made["small"] = scripted_guardrail({(0, 0): CALM}, context=16)
+    made["toy"] = toy_rail()
     made["thinks"] = rail(written(MIND, CALM))
     for name, said in {"booked": CODE, "booked-late": f"{CODE} {LATE}", "booked-call": f"{CODE} {READ}"}.items():
         made[name] = guard(ScriptedEngine(Continuations({(0, 0): said})), compiled(SHARED), ledger=MemoryLedger())
@@ -184,6 +188,21 @@ def test_several_answers(socket: str) -> None:
     assert text == [CALM] * 3
     assert sum(chunk.choices[0].finish_reason == "stop" for chunk in chunks[:-1]) == 3
     assert chunks[-1].usage == whole.usage
+
+
+@pytest.mark.parametrize(("policy", "untold"), [("calm", None), ("toy", "top_logprobs")])
+def test_alternatives_that_are_not_told_are_named(socket: str, policy: str, untold: str | None) -> None:
+    asked = {**ASK, "model": f"{MODEL}:{policy}", "max_tokens": 3, "logprobs": True, "top_logprobs": 3}
+    included = {"include": ["message.output_text.logprobs"], "max_output_tokens": 3, "top_logprobs": 3}
+    with http(socket) as plain:
+        for path, body in (
+            ("chat/completions", asked),
+            ("chat/completions", {**asked, "stream": True}),
+            ("responses", {"model": asked["model"], "input": "Go.", **included}),
+        ):
+            answer = plain.post(f"/v1/{path}", json=body)
+            assert answer.status_code == 200, answer.text
+            assert answer.headers.get("x-ig-guardrail-ignored") == untold
 
 
 def test_logprobs_stop_and_length(socket: str) -> None:
@@ -294,6 +313,9 @@ def test_an_answer_that_is_given_back_costs_nothing(socket: str, policy: str, st
         ({"seed": True}, "seed"),
         ({"seed": -1}, "seed"),
         ({"temperature": 1e9}, "temperature"),
+        ({"max_completion_tokens": 0}, "max_completion_tokens"),
+        ({"max_completion_tokens": 10**9}, "max_completion_tokens"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content[0]"),
         ({"top_logprobs": 99}, "top_logprobs"),
         ({"tools": [{"type": "function"}]}, "tools[0].function"),
         ({"tools": 3}, "tools"),
@@ -340,6 +362,48 @@ def test_what_is_no_text_is_no_body(socket: str, body: bytes) -> None:
     with http(socket) as plain:
         answer = plain.post("/v1/chat/completions", content=body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_json")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"tool_choice": "required"}, "tool_choice is 'required', and no tools are offered"),
+        (
+            {"max_tokens": 8, "max_completion_tokens": 9},
+            "max_completion_tokens: max_tokens is 8, and max_completion_tokens is 9",
+        ),
+        ({"max_completion_tokens": 0}, "max_completion_tokens is 0"),
+        ({"seed": "x"}, "seed: it is no whole number"),
+        ({"n": "x"}, "n: it is no whole number"),
+        ({"messages": [{"role": "user"}]}, "messages[0].content: it is neither a text nor a list of parts"),
+        ({"temprature": 1}, "unknown parameter 'temprature'; did you mean 'temperature'?"),
+    ],
+)
+def test_each_fault_is_told_in_words_of_the_body(socket: str, given: dict[str, Any], said: str) -> None:
+    with http(socket) as plain:
+        answer = plain.post("/v1/chat/completions", json={**ASK, **given})
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["error"]["message"].splitlines()[0] == said
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_form_that_the_host_has_no_time_for_may_be_asked_for_again(
+    socket: str, monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    free, compile_ = threading.Event(), Grammars._compile
+    schema = {"type": "object", "properties": {"text": {"type": "string", "maxLength": 20 + stream}}}
+    asked = {**ASK, "model": f"{MODEL}:json", "response_format": form(schema)}
+    monkeypatch.setattr(Grammars, "_compile", lambda self, text: compile_(self, text) if free.wait(30) else None)
+    monkeypatch.setattr(compiling, "WORKED_S", 0.05)
+    monkeypatch.setattr(compiling, "WAITED_S", 0.2)
+    with http(socket) as plain:
+        late = plain.post("/v1/chat/completions", json={**asked, "stream": stream})
+        monkeypatch.undo()
+        free.set()
+        again = plain.post("/v1/chat/completions", json={**asked, "stream": stream})
+    assert (late.status_code, late.headers["retry-after"]) == (503, "1")
+    assert late.json()["error"]["code"] == "guard_unavailable"
+    assert again.status_code == 200
 
 
 def test_what_messages_carry_beside_is_told(socket: str) -> None:

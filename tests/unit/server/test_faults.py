@@ -161,6 +161,24 @@ async def test_three_hundred_leave_at_any_point_and_nothing_of_them_stays() -> N
     assert rail.engine.live_nodes() == 0
 
 
+@pytest.mark.parametrize(("path", "kind"), [(CHAT, "server_error"), ("/v1/messages", "timeout_error")])
+async def test_an_answer_that_is_not_begun_in_time_is_told_so(monkeypatch: Any, path: str, kind: str) -> None:
+    monkeypatch.setattr(app_module, "SENT_S", 0.05)
+    server = server_over({"open": toy_rail()}, limits=ServeLimits(seconds=0.1))
+    forever = asyncio.Event()
+
+    async def opened(*of: Any) -> Any:
+        await forever.wait()
+
+    monkeypatch.setattr(server.served, "guardrail", opened)
+    body = {"model": "toy", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 8}
+    replied = await ask(app_of(server), path, body)
+    assert replied.status == 408
+    assert replied.json["error"]["type"] == kind
+    assert replied.json["error"]["code"] == "timeout"
+    assert server.admission.running == 0
+
+
 async def test_an_answer_that_is_not_taken_is_not_decoded_and_ends_with_its_time(monkeypatch: Any) -> None:
     monkeypatch.setattr(app_module, "SENT_S", 0.05)
     rail = toy_rail(weights=(1, 0, 0))

@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from ig_guardrail.integrations.langchain.messages.blocks import THOUGHT
 from ig_guardrail.integrations.langchain.messages.conversation import messages_of
 from ig_guardrail.integrations.openai_server.answering import UNSAID
-from ig_guardrail.integrations.openai_server.wires.items import passed_over, read_items
+from ig_guardrail.integrations.openai_server.wires.items import named_items, passed_over, read_items
 
 THOUGHT_ITEM = {
     "type": "reasoning",
@@ -32,6 +32,10 @@ def words(message: BaseMessage) -> str:
     return turn.text if turn.role == "tool" else turn.said[0].words
 
 
+def words_said(message: BaseMessage) -> str:
+    return messages_of([message])[0].text
+
+
 def test_thought_words_and_calls_in_a_row_are_one_message() -> None:
     answer, result, again = read(THOUGHT_ITEM, WORDS, CALL, {**CALL, "call_id": "c2"}, OUTPUT, CALL)
     assert answer.additional_kwargs == {THOUGHT: "Hm."}
@@ -47,6 +51,16 @@ def test_messages_in_a_row_stay_apart() -> None:
     _, after = read(CALL, WORDS)
     assert isinstance(after, AIMessage)
     assert not after.tool_calls
+
+
+def test_an_item_whose_type_is_left_empty_is_a_message() -> None:
+    item = {"type": None, "id": None, "role": "user", "content": "Hi.", "status": None}
+    (message,) = read(item)
+    assert words_said(message) == "Hi."
+    assert passed_over([item]) == ()
+    (named,) = named_items([item], lambda name: None)
+    assert named["type"] == "message"
+    assert named["id"].startswith("msg_")
 
 
 def test_what_nobody_said_is_left_out() -> None:

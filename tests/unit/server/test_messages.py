@@ -23,6 +23,7 @@ from tests.unit.server.test_chat_details import CODE, PAY, READ, SHARED
 ASK: Any = {"max_tokens": 64, "messages": [{"role": "user", "content": "Tell me something."}]}
 SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
 AMOUNT = {"type": "object", "properties": {"amount": {"type": "integer"}}, "required": ["amount"]}
+RESULT = {"type": "tool_result", "tool_use_id": "a", "content": "fine"}
 TOOLS = [{"name": "read_file", "input_schema": SCHEMA}, {"name": "pay", "type": "custom", "input_schema": AMOUNT}]
 SAY = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
 SCRIPTS: dict[str, dict[tuple[int, int], str]] = {
@@ -197,11 +198,21 @@ def test_a_thought_that_is_given_back_is_read(socket: str) -> None:
         ({"messages": [{"role": "assistant", "content": [{"type": "tool_use"}]}]}, "messages[0].content[0]: "),
         ({"messages": [{"role": "user", "content": [{"type": []}]}]}, "messages[0].content[0]: "),
         ({"system": 3}, "system: "),
+        ({"system": [{"type": "text", "text": "Be brief."}, {"type": "image", "source": {}}]}, "system[1]: "),
+        ({"messages": [{"role": "user", "content": [RESULT, {"type": "image"}]}]}, "messages[0].content[1]: "),
+        (
+            {"messages": [{"role": "user", "content": [RESULT, {**RESULT, "content": [{"type": "image"}]}]}]},
+            "messages[0].content[1].content[0]: ",
+        ),
+        ({"stop_sequences": ["x" * 10_000]}, "stop_sequences is "),
+        ({"ig_guardrail": {"seed": -1}}, "ig_guardrail.seed: Input"),
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0]: "),
         ({"tool_choice": {"type": "tool", "name": "fly"}}, "tool_choice is "),
         ({"tool_choice": "auto"}, "tool_choice: "),
+        ({"tool_choice": {"type": "tool"}}, "tool_choice.name: "),
+        ({"tool_choice": {"type": "any"}}, "tool_choice is 'any', and no tools are offered"),
         ({"thinking": {"type": "enabled"}}, "thinking.budget_tokens: "),
-        ({"stop_sequences": [3]}, "stop_sequences: "),
+        ({"stop_sequences": [3]}, "stop_sequences is "),
         ({"stop_sequences": "x"}, "stop_sequences: "),
         ({"thinking": {"type": "enabled", "budget_tokens": -1}}, "thinking.budget_tokens is -1"),
         ({"tools": [{"name": "f", "input_schema": {}}, {"name": "f", "input_schema": {}}]}, "tools[1].name: "),

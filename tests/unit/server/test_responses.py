@@ -23,6 +23,8 @@ from tests.unit.server.serving import MODEL, client, http, running, server_of
 
 SEED: Any = {"seed": 7}
 SHARED = compiled(POLITE.replace("budget: 0.0, every: 4", "budget: 0.6, every: 4, scope: conversation"))
+IMAGE, GREETING = {"type": "input_image", "image_url": "x"}, {"role": "user", "content": "hi"}
+IMAGE_AT, OUTPUT_AT = "input[1].content[0]", "input[1].output[0]"
 LATER = Incidents(faults={("extend", 4): EngineError("the weights caught fire")})
 WEATHER: Any = {
     "type": "function",
@@ -335,7 +337,10 @@ def test_what_parts_carry_beside_is_told(socket: str) -> None:
         ({"input": [{"type": "function_call_output", "call_id": "a", "output": 3}]}, "input[0].output"),
         ({"input": [{"type": "function_call_output", "call_id": "a", "output": [None]}]}, "input[0].output"),
         ({"input": [{"type": "reasoning", "summary": [3]}]}, "input[0].summary"),
-        ({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]}, None),
+        ({"input": [{"role": "user", "content": [{"type": "text", "text": "a"}, IMAGE]}]}, "input[0].content[1]"),
+        ({"instructions": "Be brief.", "input": [GREETING, {"role": "user", "content": [IMAGE]}]}, IMAGE_AT),
+        ({"input": [GREETING, {"type": "function_call_output", "call_id": "a", "output": [IMAGE]}]}, OUTPUT_AT),
+        ({"input": [GREETING] * 40_000}, "input"),
         ({"background": True, "store": False}, "background"),
         ({"conversation": "conv_1"}, "conversation"),
         ({"prompt": {"id": "x"}}, "prompt"),
@@ -366,6 +371,8 @@ def test_what_cannot_be_served_is_refused_by_name(socket: str, given: dict[str, 
     error = answer.json()["error"]
     assert answer.status_code == 400, answer.text
     assert param is None or error["param"] == param
+    assert "messages[" not in error["message"]
+    assert not error["message"].startswith(("messages", "max_tokens"))
     assert error["type"] == "invalid_request_error"
     assert error["message"]
 

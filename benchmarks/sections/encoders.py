@@ -1,0 +1,48 @@
+"""What heads on a sentence encoder find and stop under packaged policies, and what was tried to better them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sections.cells import figure, table
+from sections.results import Result, read_result
+
+LEAST = 20  # answers of a kind that a column is worth
+TRIED = (
+    "JailbreakBench-artifacts, harmful",
+    "JailbreakBench-artifacts, safe",
+    "sensitive, safe",
+    "Alpaca and Dolly, safe",
+)
+
+
+def asked(results: Path) -> str:
+    """A line for each policy and way of it, a column for each kind of answers."""
+    result = read_result(results, "asked")
+    kinds = list(dict.fromkeys(row["title"] for row in result["figures"] if row["interval"] and row["n"] >= LEAST))
+    ways: dict[tuple[str, str], dict[str, Result]] = {}
+    for row in result["figures"]:
+        ways.setdefault((row["part"], row["name"]), {})[row["title"]] = row
+    lines = [
+        (f"`{part}` {name}", f"{found['denied above']['value']:.2f}", *(figure(found[kind], ".0%") for kind in kinds))
+        for (part, name), found in ways.items()
+    ]
+    origin = f"Measured {result['measured']}; shares with exact 95 % intervals."
+    return f"{origin}\n\n{table(('', 'denied above', *kinds), lines)}"
+
+
+def lessons(results: Path) -> str:
+    """A line for each lesson: for each kind of answers the shares over budget, one for each rule of thresholds."""
+    result = read_result(results, "lessons")
+    found: dict[str, dict[tuple[str, str], Result]] = {}
+    for row in result["figures"]:
+        found.setdefault(row["part"], {})[row["title"], row["name"]] = row
+    first = next(iter(found.values()))
+    rules = [name for title, name in first if title == TRIED[0]]
+    lines = []
+    for lesson, rows in found.items():
+        ranks = next(row["value"] for (_, name), row in rows.items() if name == "AUC")
+        shares = (" / ".join(f"{rows[kind, rule]['value']:.0%}" for rule in rules) for kind in TRIED)
+        lines.append((lesson, f"{ranks:.3f}", *shares))
+    kinds = (f"{kind} ({first[kind, rules[0]]['n']})" for kind in TRIED)
+    return table(("lesson", "AUC", *kinds), lines)
