@@ -61,8 +61,8 @@ def test_one_error_names_what_is_missing_and_the_extra(monkeypatch: pytest.Monke
     with pytest.raises(MissingExtra) as raised:
         require("local", by="model 'x'", where="model")
     assert str(raised.value).splitlines() == [
-        "model 'x' cannot be used without torch and llguidance",
-        "  why: torch and llguidance are not installed: the extra 'local' brings what the core runs without",
+        "model 'x' cannot be used without torch, llguidance and llvmlite",
+        "  why: torch, llguidance and llvmlite are not installed: the extra 'local' brings what the core runs without",
         "  fix: run `pip install 'ig-guardrail[local]'`",
     ]
     with pytest.raises(MissingExtra, match="cannot be used without torch\n  why: torch is not installed"):

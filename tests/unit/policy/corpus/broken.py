@@ -143,7 +143,8 @@ class _NONE:
 
 def _further_keys(place: Place, section: Section, table: Any, random: Random) -> Found:
     written = {key.value for key, _ in table.value}
-    for name, field in section.fields.items():
+    own = {} if place.path[-1:] == ("by_hazard",) else section.fields  # there, keys are hazards
+    for name, field in own.items():
         if name not in written:
             for slip in misspelt(name, section.fields, random):
                 text, at = with_entry(place.text, table, f"{slip}: {field.example}")
@@ -346,9 +347,9 @@ def _torn_lines(line: str, before: str, after: str) -> Iterator[tuple[str, str]]
             yield "bracket too many", code + closing
     if "]}" not in code and "]," in code:
         yield "bracket without end", code.replace("],", ",", 1)
-    if re.search(r"\{.*, ", code) and not re.search("[\"']", code):
-        at = code.rindex(", ")
-        yield "no comma", code[:at] + code[at + 1 :]
+    commas = [found.start() for found in re.finditer(r", (?=\w+: )", code)]  # in a list, two words make one text
+    if commas and "{" in code[: commas[-1]] and not re.search("[\"']", code):
+        yield "no comma", code[: commas[-1]] + code[commas[-1] + 1 :]
 
 
 def _indent(line: str) -> int:
