@@ -9,6 +9,9 @@ query heads that share a key head stand beside each other as further queries.
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
+
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
@@ -75,14 +78,25 @@ def attend_block(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> T
     new ones. Gives (n, new, heads, size).
     """
     new, tokens = query.shape[2], keys.shape[2]
-    mask = None if new == tokens else _causal(new, tokens, query.device)
+    mask = None if new == tokens else _causal(new, tokens, query.dtype, query.device)
     out = functional.scaled_dot_product_attention(
         query, keys, values, attn_mask=mask, is_causal=mask is None, scale=scale, enable_gqa=True
     )
     return out.transpose(1, 2)
 
 
-def _causal(new: int, tokens: int, device: torch.device) -> Tensor:
+def _causal(new: int, tokens: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return _added(new, tokens, dtype) if device.type == "cpu" else _seen(new, tokens, device)
+
+
+@lru_cache(maxsize=32)  # the tiles of a piece, which all layers read one after the other
+def _added(new: int, tokens: int, dtype: torch.dtype) -> Tensor:
+    """What torch's kernel on a CPU makes of a mask in every call."""
+    zeros = torch.zeros(new, tokens, dtype=dtype)
+    return zeros.masked_fill_(~_seen(new, tokens, zeros.device), -math.inf)
+
+
+def _seen(new: int, tokens: int, device: torch.device) -> Tensor:
     return torch.ones(new, tokens, dtype=torch.bool, device=device).tril(tokens - new)
 
 

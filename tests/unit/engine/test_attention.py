@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as functional
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -74,3 +75,15 @@ def test_products_do_not_overflow_in_half_precision() -> None:
     out, mass = part_by_products(query, query, torch.ones_like(query), 0.125)
     assert torch.equal(out, torch.ones_like(query))
     assert mass.isfinite().all()
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize(("new", "tokens"), [(32, 64), (9, 41), (31, 500), (2, 3)])
+def test_a_mask_that_is_kept_gives_the_bits_of_one_made_in_the_call(dtype: torch.dtype, new: int, tokens: int) -> None:
+    shapes = ((1, 6, new, 32), (1, 2, tokens, 32), (1, 2, tokens, 32))
+    query, keys, values = (drawn(seed, *shape, dtype=dtype) for seed, shape in enumerate(shapes))
+    seen = torch.ones(new, tokens, dtype=torch.bool).tril(tokens - new)
+    made = functional.scaled_dot_product_attention(query, keys, values, attn_mask=seen, scale=0.2, enable_gqa=True)
+    for _ in range(2):
+        assert torch.equal(attend_block(query, keys, values, 0.2), made.transpose(1, 2))
