@@ -40,6 +40,7 @@ from ig_guardrail.learn.data.recipes import (
     SENSITIVE,
     choose_rows,
     recipe_named,
+    told,
     with_consent,
     with_refusals,
 )
@@ -160,17 +161,10 @@ def more_rows(read: Sequence[LabelledRow]) -> Iterator[LabelledRow]:
     """Beginnings of help in this project's words: after harmless questions, and after its own requests for crimes."""
     asked = {row.prompt for row in read if row.source in (OWN_ANSWERS, SENSITIVE, EVERYDAY) and row.split == "train"}
     for prompt in sorted(one for one in asked if one.strip() and "\n" not in one):
-        yield LabelledRow(prompt, told(prompt, MET_ORDERS, MET_QUESTIONS), "safe", source=MILD)
+        yield told(LabelledRow(prompt, None, "safe", source=MILD), MET_ORDERS, MET_QUESTIONS)
     for prompt in dict.fromkeys(question for family in FAMILIES[OF_CRIMES:] for question in family.questions()):
-        yield LabelledRow(prompt, told(prompt, MET_ORDERS, MET_QUESTIONS), "harmful", source=CRIMES)
-        yield LabelledRow(prompt, told(prompt, REFUSED_ORDERS, REFUSED_QUESTIONS), "safe", source=CRIMES)
-
-
-def told(prompt: str, orders: Sequence[str], questions: Sequence[str]) -> str:
-    """An answer that names its request, in one of these forms."""
-    forms = questions if prompt.strip().endswith("?") else orders
-    form = forms[int(digest_of(prompt, "")[:8], 16) % len(forms)]
-    return form.format(prompt if forms is questions else prompt[:1].lower() + prompt[1:].rstrip(".!"))
+        yield told(LabelledRow(prompt, None, "harmful", source=CRIMES), MET_ORDERS, MET_QUESTIONS)
+        yield told(LabelledRow(prompt, None, "safe", source=CRIMES), REFUSED_ORDERS, REFUSED_QUESTIONS)
 
 
 def tried(lesson: Lesson, read: Reading) -> Iterator[tables.Row]:

@@ -14,6 +14,8 @@ from functools import partial
 from typing import Any
 from unittest.mock import patch
 
+import torch.nn.functional as functional
+
 from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.drive.run import STREAMING_BLOCK
 from ig_guardrail.engine.compiled import product
@@ -32,6 +34,7 @@ REST, OUTSIDE = "the rest of the model and engine", "search, cost models and gat
 CLOCKED = (
     (product, "product", LINEAR),
     (PackedLinear, "_product", LINEAR),
+    (functional, "linear", LINEAR),
     (ForwardPlan, "attend", ATTENTION),
     (ForwardPlan, "update", ATTENTION),
     (by_torch, "sample_tokens", SAMPLING),

@@ -158,14 +158,14 @@ def with_refusals(chosen: Sequence[LabelledRow], rows: Sequence[LabelledRow]) ->
 
     A request is a row that labels its prompt; its refusal names it, and has its split and licence.
     """
-    refused = (_told(row, REFUSED_ORDERS, REFUSED_QUESTIONS) for row in _asked_for_harm(rows))
+    refused = (told(row, REFUSED_ORDERS, REFUSED_QUESTIONS) for row in _asked_for_harm(rows))
     return (*chosen, *(replace(row, label="safe", source=REFUSED) for row in refused))
 
 
 def with_consent(recipe: Recipe, chosen: Sequence[LabelledRow], rows: Sequence[LabelledRow]) -> tuple[LabelledRow, ...]:
     """Rows for a head that reads what was asked, and beginnings of help with harmful requests among `rows`."""
     asked = (row for row in _asked_for_harm(rows) if not recipe.asked or row.source in recipe.asked)
-    begun = (_told(row, MET_ORDERS, MET_QUESTIONS) for row in asked)
+    begun = (told(row, MET_ORDERS, MET_QUESTIONS) for row in asked)
     return (*chosen, *(replace(row, source=MET) for row in begun))
 
 
@@ -175,7 +175,7 @@ def _asked_for_harm(rows: Sequence[LabelledRow]) -> list[LabelledRow]:
     return [row for row in asked.values() if not row.reserved and row.split in ("train", "validation")]
 
 
-def _told(row: LabelledRow, orders: Sequence[str], questions: Sequence[str]) -> LabelledRow:
+def told(row: LabelledRow, orders: Sequence[str], questions: Sequence[str]) -> LabelledRow:
     """The row with an answer that names its request, in one of these forms."""
     request = row.prompt.strip()
     forms = questions if request.endswith("?") else orders
