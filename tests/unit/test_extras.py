@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from ig_guardrail.errors import MissingExtra
-from ig_guardrail.extras import EXTRAS, MODULES, require
+from ig_guardrail.extras import EXTRAS, MODULES, missing, require
 
 PROJECT = tomllib.loads((Path(__file__).resolve().parents[2] / "pyproject.toml").read_text())["project"]
 DECLARED = PROJECT["optional-dependencies"]
@@ -54,6 +54,7 @@ def test_every_distribution_is_imported_by_the_name_that_is_looked_for() -> None
 def test_what_is_there_is_not_asked_for() -> None:
     require("local", by="a local model")
     require("embedded", "torch", by="a local model")
+    assert missing(EXTRAS["local"]) == ()
 
 
 def test_one_error_names_what_is_missing_and_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -190,6 +190,7 @@ async def test_a_front_where_nothing_runs_has_drained_at_once() -> None:
     made, _ = front()
     async with asyncio.timeout(1.0):
         await made.drain()
+    assert (await asked_of(made)).json["error"]["code"] == "server_stopping"
 
 
 async def test_keys_and_sizes_are_looked_at_before_a_replica_is_asked(tmp_path: Path) -> None:
