@@ -82,6 +82,10 @@ class Code:
         empty = ir.Constant(FLOATS, ir.Undefined)
         return self.at.shuffle_vector(self.at.insert_element(empty, number, WORD(0)), empty, all_of(0))
 
+    def numbers(self, place: Any, start: Any, count: int = LANES) -> Any:
+        """A vector of `count` bfloat16, as floats: those behind a place from the `start`-th on."""
+        return self.widened(self.value(self.moved(place, start, HALF), ir.VectorType(HALF, count)), count)
+
     def widened(self, halves: Any, count: int = LANES) -> Any:
         """A vector of `count` bfloat16 as floats."""
         words = self.at.zext(halves, ir.VectorType(WORD, count))

@@ -63,7 +63,7 @@ class _Gate(Code):
             with self.each(vectors) as vector:
                 place = self.times(vector, LANES)
                 gates = self._looked_up(table, self.value(self.moved(first, place, HALF), HALVES))
-                others = self.widened(self.value(self.moved(second, place, HALF), HALVES))
+                others = self.numbers(second, place)
                 both = self.rounded(self.at.fmul(self.widened(gates), others))
                 self.at.store(both, self.moved(there, place, FLOAT), align=4)
 

@@ -71,7 +71,7 @@ class _Squares(Code):
         """The sum of the squares of some vectors, level by level."""
         levels: list[Any] = [None] * _LEVELS
         for count, vector in enumerate(vectors, start=1):
-            value = self.read(states, LONG(vector * _PLACES), _PLACES)
+            value = self.numbers(states, vector * _PLACES, _PLACES)
             levels[0] = self._sum(levels[0], self.at.fmul(value, value))
             for level in range(1, _LEVELS):
                 if count % _STEP**level:
@@ -82,10 +82,6 @@ class _Squares(Code):
     def _sum(self, one: Any, other: Any) -> Any:
         """None is zero."""
         return one if other is None else other if one is None else self.at.fadd(one, other)
-
-    def read(self, place: Any, number: Any, count: int = LANES) -> Any:
-        halves = self.value(self.moved(place, number, HALF), ir.VectorType(HALF, count))
-        return self.widened(halves, count)
 
 
 class _Sum(_Squares):
@@ -114,6 +110,6 @@ class _Norm(_Squares):
             scales = self.spread(scale)
             with self.each(LONG(size // LANES)) as vector:
                 place = self.times(vector, LANES)
-                normal = self.rounded(self.at.fmul(self.read(here, place), scales))
-                weighted = self.rounded(self.at.fmul(normal, self.read(weight, place)))
+                normal = self.rounded(self.at.fmul(self.numbers(here, place), scales))
+                weighted = self.rounded(self.at.fmul(normal, self.numbers(weight, place)))
                 self.at.store(weighted, self.moved(there, place, FLOAT), align=4)

@@ -21,7 +21,6 @@ from ig_guardrail.engine.compiled.code import (
     FLOAT,
     FLOATS,
     HALF,
-    HALVES,
     LANES,
     LONG,
     NOTHING,
@@ -127,6 +126,5 @@ class _Product(Code):
         for vector, place in enumerate(totals):
             total = self.value(place)
             if bias is not None:
-                added = self.value(self.moved(bias, vector * LANES, HALF), HALVES)
-                total = self.at.fadd(total, self.widened(added))
+                total = self.at.fadd(total, self.numbers(bias, vector * LANES))
             self.at.store(self.narrowed(self.rounded(total)), self.moved(out, vector * LANES, HALF), align=2)

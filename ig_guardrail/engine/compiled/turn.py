@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ig_guardrail.engine.compiled.code import HALF, HALVES, LANES, LONG, POINTER, Code, Function
+from ig_guardrail.engine.compiled.code import HALF, LANES, LONG, POINTER, Code, Function
 
 MULTIPLE = 2 * LANES  # of which the size of a head is
 
@@ -50,7 +50,4 @@ class _Turn(Code):
                     self.at.store(both, self.moved(out, self.plus(there, place), HALF), align=2)
 
     def _product(self, one: Any, place: Any, other: Any, angle: Any) -> Any:
-        return self.rounded(self.at.fmul(self._read(one, place), self._read(other, angle)))
-
-    def _read(self, place: Any, number: Any) -> Any:
-        return self.widened(self.value(self.moved(place, number, HALF), HALVES))
+        return self.rounded(self.at.fmul(self.numbers(one, place), self.numbers(other, angle)))

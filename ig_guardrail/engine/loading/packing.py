@@ -123,9 +123,13 @@ def pack(model: nn.Module, packer: Packer | None = None) -> int:
 
 
 class Packer:
-    """Packs layers, and compares the first one of each shape with what it packs."""
+    """Packs layers, and compares the first one of each shape with what it packs.
 
-    def __init__(self) -> None:
+    compiles: whether few rows are to be read by compiled products where they can
+    """
+
+    def __init__(self, compiles: bool = True) -> None:
+        self._compiles = compiles
         self._widths: dict[tuple[int, int, bool], Widths | None] = {}
         self._few: dict[tuple[int, int, bool], int] = {}
         self._joined: dict[tuple[int, ...], bool] = {}
@@ -167,7 +171,7 @@ class Packer:
             return linear
         packed.widths = widths
         if shape not in self._few:
-            self._few[shape] = _few(packed, linear)
+            self._few[shape] = _few(packed, linear) if self._compiles else 0
         packed.few = self._few[shape]
         return packed
 

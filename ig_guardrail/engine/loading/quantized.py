@@ -98,7 +98,7 @@ class Quantizer:
     """Makes quantised layers, and compares the first one of each shape with its dense copy."""
 
     def __init__(self) -> None:
-        self._packer = Packer()
+        self._packer = Packer(compiles=False)  # few rows are read by kernels
         self._sound: dict[tuple[type[nn.Module], int, int], bool] = {}
 
     def four_bits(self, layer: nn.Linear) -> QuantizedLinear:

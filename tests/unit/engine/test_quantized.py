@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from ig_guardrail.engine.loading import quantized
+from ig_guardrail.engine.loading import packing, quantized
 from ig_guardrail.engine.loading.models import load_engine, load_weights, numerics_of
 from ig_guardrail.engine.loading.quantized import FEW, GROUP, QuantizedLinear, Quantizer, four_bits, quantize
 from ig_guardrail.engine.transformers import TransformersEngine
@@ -26,6 +26,13 @@ TURNS = (Message("user", "Tell me about the sea."),)
 def layer(bias: bool = False, inputs: int = 64, outputs: int = 96) -> nn.Linear:
     torch.manual_seed(5)
     return nn.Linear(inputs, outputs, bias=bias).eval()
+
+
+def test_dense_copies_are_not_tried_with_few_rows_which_kernels_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[object] = []
+    monkeypatch.setattr(packing, "_few", lambda *given: tried.append(given) or 0)
+    Quantizer().four_bits(layer())
+    assert tried == []
 
 
 @settings(max_examples=examples(30), deadline=None)
