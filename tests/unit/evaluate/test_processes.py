@@ -79,15 +79,15 @@ def test_a_process_that_is_killed_is_told_in_words() -> None:
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="the end of a process that is no child can't be awaited here")
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_no_process_outlives_the_one_that_began_it(how: signal.Signals) -> None:
-    begun = subprocess.Popen(
-        [sys.executable, "-m", "tests.unit.evaluate.endless"], stdout=subprocess.PIPE, cwd=ROOT, text=True
-    )
-    assert begun.stdout is not None
     open_pid: Callable[[int], int] = os.pidfd_open
-    ends = [open_pid(int(begun.stdout.readline())) for _ in range(2)]
-    begun.send_signal(how)
-    begun.wait()
-    begun.stdout.close()
+    command = [sys.executable, "-m", "tests.unit.evaluate.endless"]
+    unbuffered = os.environ | {"PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True, env=unbuffered) as begun:
+        assert begun.stdout is not None
+        try:
+            ends = [open_pid(int(begun.stdout.readline())) for _ in range(2)]
+        finally:
+            begun.send_signal(how)
     for end in ends:
         waiting = select.poll()
         waiting.register(end, select.POLLIN)
