@@ -20,8 +20,11 @@ from numpy.typing import NDArray
 from ig_guardrail.costs.encoder.cost import EncoderCost, read_encoder_cost
 from ig_guardrail.costs.encoder.sentences import SentenceEncoder
 from ig_guardrail.costs.encoder.windows import WindowShape
+from ig_guardrail.costs.heads.artifact import read_artifact
+from ig_guardrail.costs.heads.latent import read_scale
 from ig_guardrail.costs.heads.linear import Scale, scale_between
 from ig_guardrail.costs.kinds.encoder import ANSWER, EXCHANGE
+from ig_guardrail.learn.brief import BriefLine, fit_brief_windows
 from ig_guardrail.learn.data.recipes import (
     EVERYDAY,
     OWN_ANSWERS,
@@ -35,16 +38,9 @@ from ig_guardrail.learn.data.recipes import (
 from ig_guardrail.learn.data.rows import LabelledRow, read_rows
 from ig_guardrail.learn.fitting.card import add_to_card, report, rounded, write_artifact
 from ig_guardrail.learn.fitting.prefixes import PrefixSamples
+from ig_guardrail.learn.fitting.scale import HARMLESS_SHARE, scale_tensors
 from ig_guardrail.learn.fitting.windows import WORDS, fit_windows, read_requests, read_vectors, sample_windows
-from ig_guardrail.learn.heads import (
-    BUCKETS,
-    HARMLESS_SHARE,
-    SEED,
-    Trained,
-    demand_parts,
-    scale_tensors,
-    training_record,
-)
+from ig_guardrail.learn.heads import BUCKETS, SEED, Trained, demand_parts, put_brief, training_record
 from ig_guardrail.statistics.binomial import proportion
 from ig_guardrail.types import Message, Piece, Prompt
 
@@ -109,7 +105,10 @@ def train_encoder(
         "sources": describe_sources(rows),
         "limits": list(chosen.limits),
     }
-    write_artifact(out, card, {**fit.tensors, **scale_tensors(scale)})
+    brief = _brief(rows, encoder, scale, cache) if reads == ANSWER else None
+    if brief is not None:
+        card["brief"] = brief.card
+    write_artifact(out, card, {**fit.tensors, **scale_tensors(scale), **(brief.tensors if brief else {})})
     cost = read_encoder_cost(out, encoder, recipe, (recipe,), reads)
     own = [row for row in choose_rows(chosen, read.rows) if row.source in (SENSITIVE, *chosen.harmful)]
     seen = [row for row in (*own, *read_rows(measure).rows) if row.split == "test"]
@@ -119,6 +118,28 @@ def train_encoder(
         {**_measured(cost, seen), "milliseconds of a processor at a charge point": _speed(cost, samples.texts)},
     )
     return Trained(out, card)
+
+
+def add_brief_windows(
+    encoder: SentenceEncoder, data: Sequence[Path], folder: Path, recipe: str, cache: Path
+) -> Trained:
+    """Fit the second line of the head in `folder`, which reads answers alone, and write it there; the first stays.
+
+    Raises ModelError if no head is there, HeadMismatch if it belongs to another encoder, GuardrailError if it reads
+    exchanges, DataError for malformed rows.
+    """
+    artifact, read = read_artifact(folder, "encoder"), read_rows(data)
+    read_encoder_cost(folder, encoder, recipe, (recipe,))
+    rows = with_refusals(choose_rows(replace(recipe_named(recipe), safe=()), read.rows), read.rows)
+    demand_parts(rows, "train brief")
+    brief = _brief(rows, encoder, read_scale(artifact), cache)
+    packages = ("onnxruntime", "tokenizers")
+    command = f"ig-guardrail train brief --recipe {recipe}"
+    return put_brief(folder, artifact, brief, training_record(command, data, read, brief.card["settings"], *packages))
+
+
+def _brief(rows: Sequence[LabelledRow], encoder: SentenceEncoder, scale: Scale, cache: Path) -> BriefLine:
+    return fit_brief_windows(rows, encoder, SHAPE, BUCKETS, scale, cache)
 
 
 def harmless_scale(looks: PrefixSamples, logits: NDArray[np.float64]) -> Scale:

@@ -13,22 +13,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.costs.heads.linear import Scale, scale_between
+from ig_guardrail.costs.heads.artifact import Artifact, read_artifact
+from ig_guardrail.costs.heads.base_model import BaseModel, read_base_model
+from ig_guardrail.costs.heads.brief import BRIEF
+from ig_guardrail.costs.heads.latent import read_scale
+from ig_guardrail.costs.heads.linear import Scale
 from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.engine.text.chat import chat_of
 from ig_guardrail.errors import GuardrailError
+from ig_guardrail.learn.brief import BriefLine, fit_brief_states, fit_brief_words
 from ig_guardrail.learn.data.recipes import Recipe, choose_rows, describe_sources, recipe_named
 from ig_guardrail.learn.data.rows import LabelledRow, LabelledRows, read_rows
 from ig_guardrail.learn.fitting.card import report, rounded, write_artifact
 from ig_guardrail.learn.fitting.fit import Fit, fit_latent, fit_words
 from ig_guardrail.learn.fitting.prefixes import PrefixSamples, look_at, prefix_counts, whole_counts
-from ig_guardrail.learn.fitting.states import Means, cached_means
-from ig_guardrail.learn.fitting.tensor_cache import progress_line
+from ig_guardrail.learn.fitting.scale import harmless_scale, scale_tensors
+from ig_guardrail.learn.fitting.states import rows_means
 from ig_guardrail.statistics.binomial import proportion
 
 DEPTHS = (2 / 5, 8 / 15, 2 / 3)
 BUCKETS = 2**15
-HARMLESS_SHARE = 0.05
 SEED = 0
 PACKAGES = ("ig-guardrail", "torch", "transformers", "safetensors", "numpy")
 
@@ -43,12 +47,16 @@ class Trained:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FittedHead:
-    """A head before it is written: its recipe, the looks that it was fitted to, and its score curve."""
+    """A head before it is written: its recipe, the looks that it was fitted to, and its score curve.
+
+    brief: the second line of a head that reads answers
+    """
 
     recipe: Recipe
     looks: PrefixSamples
     fit: Fit
     scale: Scale
+    brief: BriefLine | None = None
 
 
 def train_head(weights: Weights, data: Sequence[Path], out: Path, recipe: str, cache: Path) -> Trained:
@@ -69,7 +77,19 @@ def fit_head(recipe: Recipe, rows: Sequence[LabelledRow], weights: Weights, cach
     """Fit the head of a recipe to rows. Raises GuardrailError, which points to `where`, if a part is missing."""
     demand_parts(rows, where)
     looks, fit = _fit(recipe, rows, weights, cache)
-    return FittedHead(recipe, looks, fit, harmless_scale(looks, fit.logits))
+    scale = harmless_scale(looks, fit.logits, _calibrating(looks))
+    if recipe.reads == "prompt":
+        return FittedHead(recipe, looks, fit, scale)
+    brief = _brief(recipe, rows, weights, fit.settings.get("layer", 0), scale, cache)
+    return FittedHead(recipe, looks, fit, scale, brief)
+
+
+def _brief(
+    recipe: Recipe, rows: Sequence[LabelledRow], weights: Weights, layer: int, scale: Scale, cache: Path
+) -> BriefLine:
+    if recipe.kind == "lexical":
+        return fit_brief_words(rows, BUCKETS, scale)
+    return fit_brief_states(rows, weights, layer, scale, cache)
 
 
 def write_head(
@@ -80,26 +100,50 @@ def write_head(
     training  how it was made
     more      further sections of the card
     """
-    recipe, looks, fit, scale = fitted.recipe, fitted.looks, fitted.fit, fitted.scale
+    recipe, looks, fit, scale, brief = fitted.recipe, fitted.looks, fitted.fit, fitted.scale, fitted.brief
     card = {
         **_identity(recipe, weights, fit),
         "calibration": _calibration(looks, fit.logits, scale),
         "quality": report(looks, fit.logits, scale.centre, SEED),
+        **({} if brief is None else {"brief": brief.card}),
         "training": training,
         **more,
         "sources": describe_sources(looks.rows),
         "limits": list(recipe.limits),
     }
-    write_artifact(folder, card, {**fit.tensors, **scale_tensors(scale)})
+    write_artifact(folder, card, {**fit.tensors, **scale_tensors(scale), **(brief.tensors if brief else {})})
     return Trained(folder, card)
 
 
-def harmless_scale(looks: PrefixSamples, logits: NDArray[np.float64]) -> Scale:
-    """The score curve: 0.1 at the mean of the calibration answers, 0.5 where 5% of them peak."""
-    held_out = _calibrating(looks)
-    mean = float(looks.at_charge_points(logits, held_out).mean())
-    reached = float(np.quantile(looks.peaks(logits)[np.array(held_out)], 1 - HARMLESS_SHARE, method="higher"))
-    return scale_between(mean, reached)
+def add_brief_line(weights: Weights, data: Sequence[Path], folder: Path, recipe: str, cache: Path) -> Trained:
+    """Fit the second line of the head in `folder` to the rows of a recipe, and write it there; the first stays.
+
+    Raises ModelError if no such head is there, HeadMismatch if it belongs to another model, GuardrailError if the
+    recipe reads prompts, DataError for malformed rows.
+    """
+    chosen, read = recipe_named(recipe), read_rows(data)
+    if chosen.reads == "prompt":
+        raise GuardrailError(
+            f"the recipe '{recipe}' reads prompts, and these whole", where="--recipe", fix="name one for answers"
+        )
+    artifact = read_artifact(folder, chosen.kind)
+    if chosen.kind == "latent":
+        running = BaseModel(weights.sha256, weights.numerics)
+        read_base_model(artifact).demand(running, str(folder), "ig-guardrail train head")
+    rows = choose_rows(chosen, read.rows)
+    demand_parts(rows, "train brief")
+    layer = artifact.card.get("base_model", {}).get("layer", 0)
+    brief = _brief(chosen, rows, weights, layer, read_scale(artifact), cache)
+    command = f"ig-guardrail train brief --recipe {recipe}{_kept(weights)}"
+    return put_brief(folder, artifact, brief, training_record(command, data, read, brief.card["settings"]))
+
+
+def put_brief(folder: Path, artifact: Artifact, brief: BriefLine, training: Mapping[str, Any]) -> Trained:
+    """Write a head anew, with this second line. training: how the line was made"""
+    first = {name: value for name, value in artifact.tensors.items() if not name.startswith(BRIEF)}
+    card = {**artifact.card, "brief": {**brief.card, "training": training}}
+    write_artifact(folder, card, {**first, **brief.tensors})
+    return Trained(folder, card)
 
 
 def layers_to_try(depth: int) -> tuple[int, ...]:
@@ -111,7 +155,7 @@ def _fit(recipe: Recipe, rows: Sequence[LabelledRow], weights: Weights, cache: P
     texts = [row.text for row in rows]
     if recipe.kind == "latent":
         layers = layers_to_try(weights.model.config.get_text_config().num_hidden_layers)
-        means = _read_states(weights, rows, layers, cache)
+        means = rows_means(weights, rows, layers, cache)
         looks = look_at(rows, [mean.points for mean in means])
         return looks, fit_latent(looks, np.concatenate([mean.values for mean in means]), layers)
     if recipe.reads == "answer":
@@ -120,17 +164,6 @@ def _fit(recipe: Recipe, rows: Sequence[LabelledRow], weights: Weights, cache: P
         points, counts = whole_counts(texts, BUCKETS)
     looks = look_at(rows, points)
     return looks, fit_words(looks, counts, BUCKETS)
-
-
-def _read_states(weights: Weights, rows: Sequence[LabelledRow], layers: tuple[int, ...], cache: Path) -> list[Means]:
-    """Source by source, so that other data in one source leaves what is kept of the rest."""
-    found: dict[int, Means] = {}
-    for source in dict.fromkeys(row.source for row in rows):
-        mine = [index for index, row in enumerate(rows) if row.source == source]
-        exchanges = [(rows[index].prompt, rows[index].text) for index in mine]
-        means = cached_means(weights, exchanges, layers, cache, progress_line(f"reading states, {source}"))
-        found.update(zip(mine, means, strict=True))
-    return [found[index] for index in range(len(rows))]
 
 
 def demand_parts(rows: Sequence[LabelledRow], where: str) -> None:
@@ -183,8 +216,11 @@ def _calibration(looks: PrefixSamples, logits: NDArray[np.float64], scale: Scale
 
 
 def _command(recipe: str, weights: Weights) -> str:
-    kept = f" --weights {weights.quantized}" if weights.quantized else ""
-    return f"ig-guardrail train head --recipe {recipe}{kept}"
+    return f"ig-guardrail train head --recipe {recipe}{_kept(weights)}"
+
+
+def _kept(weights: Weights) -> str:
+    return f" --weights {weights.quantized}" if weights.quantized else ""
 
 
 def training_record(
@@ -221,11 +257,3 @@ def _version(package: str) -> str:
 
 def _calibrating(looks: PrefixSamples) -> list[bool]:
     return [row.split == "calibration" and row.label == "safe" for row in looks.rows]
-
-
-def scale_tensors(scale: Scale) -> dict[str, NDArray[np.float32]]:
-    """A score curve as an artifact keeps it."""
-    return {
-        "centre": np.array([scale.centre], dtype=np.float32),
-        "width": np.array([scale.width], dtype=np.float32),
-    }

@@ -42,8 +42,9 @@ from ig_guardrail.learn.fitting.card import rounded, write_artifact
 from ig_guardrail.learn.fitting.fit import fit_latent, fit_words
 from ig_guardrail.learn.fitting.prefixes import look_at
 from ig_guardrail.learn.fitting.quality import ScoredSet, auc, estimate, within_auc
+from ig_guardrail.learn.fitting.scale import scale_tensors
 from ig_guardrail.learn.fitting.windows import read_vectors
-from ig_guardrail.learn.heads import SEED, Trained, scale_tensors, training_record
+from ig_guardrail.learn.heads import SEED, Trained, training_record
 from ig_guardrail.learn.thresholds import SHARE, Calibration, calibrate
 from ig_guardrail.statistics.binomial import proportion
 

@@ -84,6 +84,34 @@ def head_command(
     Console().print(f"wrote {trained.folder}", markup=False, highlight=False, soft_wrap=True)
 
 
+@app.command("brief")
+@grouped
+def brief_command(
+    *,
+    head: Annotated[Path, typer.Option("--head", help="The folder of a head that reads answers; it is written anew.")],
+    data: Annotated[list[Path], typer.Option("--data", help="Labelled rows, .jsonl or .jsonl.gz; may be given again.")],
+    recipe: Annotated[str, typer.Option("--recipe", help="What to learn from which rows; 'any' takes all.")] = "any",
+    cache: Annotated[
+        Path | None, typer.Option("--cache", help="Where hidden states are kept, so an interrupted run goes on.")
+    ] = None,
+    encoder: Annotated[str, typer.Option("--encoder", help="What a head of kind encoder was trained on.")] = "minilm",
+    model: TrainedModel,
+) -> None:
+    """Give a head a line of its own for brief answers, in place of any that it has; all else stays as it is."""
+    from ig_guardrail.costs.encoder.loading import open_encoder
+    from ig_guardrail.costs.heads.artifact import kind_of
+    from ig_guardrail.engine.loading.store import store_folder
+    from ig_guardrail.learn.encoder import add_brief_windows
+    from ig_guardrail.learn.heads import add_brief_line
+
+    if kind_of(head) == "encoder":
+        opened = open_encoder(encoder, None, "--encoder", None)
+        trained = add_brief_windows(opened, data, head, recipe, cache or store_folder() / "vectors")
+    else:
+        trained = add_brief_line(model.read(), data, head, recipe, cache or store_folder() / "states")
+    Console().print(f"wrote {trained.folder}", markup=False, highlight=False, soft_wrap=True)
+
+
 @app.command("encoder")
 def encoder_command(
     data: Annotated[list[Path], typer.Option("--data", help="Labelled rows, .jsonl or .jsonl.gz; may be given again.")],

@@ -18,6 +18,7 @@ from importlib.resources.abc import Traversable
 from ig_guardrail.costs.encoder.sentences import SentenceEncoder, Vector
 from ig_guardrail.costs.encoder.windows import TextWindows, WindowShape, windows_of
 from ig_guardrail.costs.heads.artifact import Artifact, read_artifact
+from ig_guardrail.costs.heads.brief import BRIEF, BRIEF_PIECES, has_brief
 from ig_guardrail.costs.heads.latent import read_scale
 from ig_guardrail.costs.heads.lexical import logit_of
 from ig_guardrail.costs.heads.linear import Floats, LinearMap, Scale
@@ -67,7 +68,10 @@ class EncoderHead:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncoderCost:
-    """A level in [0, 1], charged at block points: the same score for each of its hazards. No words score 0."""
+    """A level in [0, 1], charged at block points: the same score for each of its hazards. No words score 0.
+
+    brief: reads a window of fewer than `BRIEF_PIECES`; None where `head` reads these, too
+    """
 
     name: str
     hazards: tuple[str, ...]
@@ -76,6 +80,7 @@ class EncoderCost:
     shape: WindowShape
     head: EncoderHead
     scale: Scale
+    brief: EncoderHead | None = None
     granularity: Granularity = "block"
     reading: ScoreKind = "level"
     layers: tuple[int, ...] = ()
@@ -92,13 +97,16 @@ class EncoderCost:
         read = [state.windows.read(piece.text, piece.ended, self.shape, self.encoder.pieces) for state, piece in steps]
         texts = list(dict.fromkeys(text for windows, full in read for text in (*full, windows.open) if text))
         vectors = self.encoder.vectors(texts)
-        logits = {text: self.head.logit(text, vector) for text, vector in zip(texts, vectors, strict=True)}
+        logits = {text: self._head(text).logit(text, vector) for text, vector in zip(texts, vectors, strict=True)}
         found = []
         for (state, _), (windows, full) in zip(steps, read, strict=True):
             worst = _worse(state.worst, *(logits[text] for text in full))
             reached = _worse(worst, logits.get(windows.open, -math.inf)) + state.asked
             found.append((EncoderState(windows, worst, state.asked), self._scores(reached)))
         return found
+
+    def _head(self, window: str) -> EncoderHead:
+        return self.brief if self.brief is not None and self.encoder.pieces(window) < BRIEF_PIECES else self.head
 
     def _scores(self, logit: float) -> tuple[float, ...]:
         return (0.0 if logit == -math.inf else self.scale.score(logit),) * len(self.hazards)
@@ -132,22 +140,27 @@ def read_encoder_cost(
     artifact = read_artifact(folder, "encoder")
     _check_fits(artifact, encoder, name)
     _check_reads(artifact, reads, name)
-    weight = artifact.vector("words.weight")
-    if not len(weight):
-        raise artifact.unfit("it has no buckets")
     return EncoderCost(
         name=name,
         hazards=hazards,
         sha256=options_sha256(artifact.sha256, hazards=hazards, encoder=encoder.sha256),
         encoder=encoder,
         shape=_shape(artifact, encoder),
-        head=EncoderHead(
-            LinearMap(artifact.vector("weight", encoder.size), artifact.scalar("bias")),
-            artifact.vector("words.frequency", len(weight)),
-            weight,
-            artifact.vector("request.weight", encoder.size) if reads == EXCHANGE else None,
-        ),
+        head=_read_head(artifact, encoder, request=reads == EXCHANGE),
         scale=read_scale(artifact),
+        brief=_read_head(artifact, encoder, BRIEF) if has_brief(artifact) else None,
+    )
+
+
+def _read_head(artifact: Artifact, encoder: SentenceEncoder, name: str = "", request: bool = False) -> EncoderHead:
+    weight = artifact.vector(f"{name}words.weight")
+    if not len(weight):
+        raise artifact.unfit("it has no buckets")
+    return EncoderHead(
+        LinearMap(artifact.vector(f"{name}weight", encoder.size), artifact.scalar(f"{name}bias")),
+        artifact.vector(f"{name}words.frequency", len(weight)),
+        weight,
+        artifact.vector("request.weight", encoder.size) if request else None,
     )
 
 

@@ -12,11 +12,11 @@ from importlib.resources.abc import Traversable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ig_guardrail.costs.heads.artifact import Artifact, read_artifact
 from ig_guardrail.costs.heads.base_model import BaseModel, read_base_model
-from ig_guardrail.costs.heads.linear import Scale, read_line
+from ig_guardrail.costs.heads.brief import BRIEF, BRIEF_TOKENS, has_brief
+from ig_guardrail.costs.heads.linear import LinearMap, Scale, read_line
 from ig_guardrail.costs.kinds.base import options_sha256
 from ig_guardrail.errors import CostFailure
 from ig_guardrail.types import Granularity, Piece, Prompt, ScoreKind, StateEdit
@@ -37,7 +37,8 @@ class StateSum:
 class LatentHead:
     """A level in [0, 1], charged at block points: the same score for each of its hazards.
 
-    `weight` (hidden size,) and `bias` give the logit of a mean state, standardisation included.
+    line   the logit of a mean state (hidden size,), standardisation included
+    brief  the same for an answer of fewer than `BRIEF_TOKENS`; None where `line` reads these, too
     """
 
     name: str
@@ -46,9 +47,9 @@ class LatentHead:
     layer: int
     model_sha256: str
     numerics: str
-    weight: NDArray[np.float64]
-    bias: float
+    line: LinearMap
     scale: Scale
+    brief: LinearMap | None = None
     granularity: Granularity = "block"
     reading: ScoreKind = "level"
     longest_match: int = 0
@@ -61,7 +62,7 @@ class LatentHead:
         """Steps of a state at the head's layer away from a higher score."""
         from ig_guardrail.costs.heads.state_edits import away_from
 
-        return away_from(self.layer, self.weight)
+        return away_from(self.layer, self.line.weight)
 
     def check_fits(self, model_sha256: str, numerics: str) -> None:
         """Raises HeadMismatch unless the engine runs the base model, in the numerics, that the head was trained on."""
@@ -78,9 +79,8 @@ class LatentHead:
         Raises CostFailure if a piece does not hold one state of the head's layer and size for each of its tokens.
         """
         states = [self._add(state, piece) for state, piece in steps]
-        logits = iter(self._logits([state for state in states if state.count]))
-        scores = [self.scale.score(next(logits)) if state.count else 0.0 for state in states]
-        return [(state, (score,) * len(self.hazards)) for state, score in zip(states, scores, strict=True)]
+        scores = iter(self._scores([state for state in states if state.count]))
+        return [(state, (next(scores) if state.count else 0.0,) * len(self.hazards)) for state in states]
 
     def _add(self, state: StateSum, piece: Piece) -> StateSum:
         if not piece.ids:
@@ -89,25 +89,33 @@ class LatentHead:
 
         parts = [torch.as_tensor(part).cpu().to(torch.float64) for part in piece.hidden.get(self.layer, ())]
         rows = torch.cat(parts) if parts else torch.empty(0, 0)
-        if tuple(rows.shape) != (len(piece.ids), len(self.weight)):
+        if tuple(rows.shape) != (len(piece.ids), self._size):
             raise CostFailure(
                 f"the piece holds states of shape {tuple(rows.shape)} for {len(piece.ids)} tokens",
                 where=f"cost_models.{self.name}",
-                why=f"the head reads layer {self.layer}, {len(self.weight)} numbers a token",
+                why=f"the head reads layer {self.layer}, {self._size} numbers a token",
                 fix=f"open the engine's prompt with layers=({self.layer},)",
             )
         total = rows.sum(dim=0)
         return StateSum(total if state.total is None else state.total + total, state.count + len(piece.ids))
 
-    def _logits(self, states: Sequence[StateSum]) -> list[float]:
+    def _scores(self, states: Sequence[StateSum]) -> list[float]:
         if not states:
             return []
         import torch
 
+        lines = [self._line(state.count) for state in states]
         means = torch.stack([state.total / state.count for state in states])
         # A row's sum does not depend on the other rows, as a matrix product's rounding may.
-        logits = (means * torch.from_numpy(self.weight)).sum(dim=1) + self.bias
-        return [float(logit) for logit in logits]
+        sums = (means * torch.from_numpy(np.stack([line.weight for line in lines]))).sum(dim=1).tolist()
+        return [self.scale.score(total + line.bias) for line, total in zip(lines, sums, strict=True)]
+
+    def _line(self, tokens: int) -> LinearMap:
+        return self.brief if self.brief is not None and tokens < BRIEF_TOKENS else self.line
+
+    @property
+    def _size(self) -> int:
+        return len(self.line.weight)
 
 
 def read_latent_head(folder: Traversable, name: str, hazards: tuple[str, ...]) -> LatentHead:
@@ -125,9 +133,9 @@ def read_latent_head(folder: Traversable, name: str, hazards: tuple[str, ...]) -
         layer=layer,
         model_sha256=base.sha256,
         numerics=base.numerics,
-        weight=line.weight,
-        bias=line.bias,
+        line=line,
         scale=read_scale(artifact),
+        brief=read_line(artifact, BRIEF, len(line.weight)) if has_brief(artifact) else None,
     )
 
 

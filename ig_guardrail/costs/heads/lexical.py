@@ -15,29 +15,42 @@ from importlib.resources.abc import Traversable
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.costs.heads.artifact import read_artifact
+from ig_guardrail.costs.heads.artifact import Artifact, read_artifact
+from ig_guardrail.costs.heads.brief import BRIEF, BRIEF_WORDS, has_brief
 from ig_guardrail.costs.heads.latent import read_scale
 from ig_guardrail.costs.heads.linear import Scale
-from ig_guardrail.costs.heads.words import WordReader, bucket, terms_of
+from ig_guardrail.costs.heads.words import WordReader, bucket, count_terms, terms_of, words_in
 from ig_guardrail.costs.kinds.base import options_sha256
 from ig_guardrail.types import Granularity, Piece, Prompt, ScoreKind
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WordLine:
+    """The logit of term counts; `frequency` and `weight` have one number a bucket."""
+
+    frequency: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    bias: float
+
+    def logit(self, counts: Mapping[int, int]) -> float:
+        return logit_of(counts, self.frequency, self.weight) + self.bias
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LexicalHead:
     """A level in [0, 1], charged at block points: the same score for each of its hazards.
 
-    `frequency` and `weight` have one number a bucket. A word at the very end of the text so far waits until it is
-    complete; a text without words scores 0.
+    A word at the very end of the text so far waits until it is complete; a text without words scores 0.
+
+    brief: reads texts of fewer than `BRIEF_WORDS`; None where `line` reads these, too
     """
 
     name: str
     hazards: tuple[str, ...]
     sha256: str
-    frequency: NDArray[np.float64]
-    weight: NDArray[np.float64]
-    bias: float
+    line: WordLine
     scale: Scale
+    brief: WordLine | None = None
     granularity: Granularity = "block"
     reading: ScoreKind = "level"
     layers: tuple[int, ...] = ()
@@ -49,26 +62,34 @@ class LexicalHead:
 
     def advance(self, steps: Sequence[tuple[WordReader, Piece]]) -> list[tuple[WordReader, tuple[float, ...]]]:
         """Read each piece's words; the score is of the whole text so far."""
-        readers = [reader.read(piece.text, piece.ended, len(self.weight)) for reader, piece in steps]
+        readers = [reader.read(piece.text, piece.ended, self._buckets) for reader, piece in steps]
         return [(reader, (self._score(reader.counts),) * len(self.hazards)) for reader in readers]
 
     def weigh(self, text: str) -> dict[str, float]:
-        """What each word and pair of a whole text adds to its logit; the bias is what is added besides."""
-        terms = Counter(terms_of(text))
-        values = {term: count * float(self.frequency[self._bucket(term)]) for term, count in terms.items()}
+        """What each word and pair of a whole text adds to its logit; the line's bias is what is added besides."""
+        terms, line = Counter(terms_of(text)), self.line_of(count_terms(text, self._buckets))
+        values = {term: count * float(line.frequency[self._bucket(term)]) for term, count in terms.items()}
         buckets: dict[int, float] = {}
         for term, value in values.items():
             buckets[self._bucket(term)] = buckets.get(self._bucket(term), 0.0) + value
         length = math.sqrt(math.fsum(value * value for value in buckets.values())) or 1.0
-        return {term: value * float(self.weight[self._bucket(term)]) / length for term, value in values.items()}
+        return {term: value * float(line.weight[self._bucket(term)]) / length for term, value in values.items()}
 
     def _bucket(self, term: str) -> int:
-        return bucket(term, len(self.weight))
+        return bucket(term, self._buckets)
+
+    def line_of(self, counts: Mapping[int, int]) -> WordLine:
+        """The line that reads a text of these terms."""
+        return self.brief if self.brief is not None and words_in(counts) < BRIEF_WORDS else self.line
+
+    @property
+    def _buckets(self) -> int:
+        return len(self.line.weight)
 
     def _score(self, counts: Mapping[int, int]) -> float:
         if not counts:
             return 0.0
-        return self.scale.score(logit_of(counts, self.frequency, self.weight) + self.bias)
+        return self.scale.score(self.line_of(counts).logit(counts))
 
 
 def logit_of(counts: Mapping[int, int], frequency: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
@@ -81,15 +102,19 @@ def logit_of(counts: Mapping[int, int], frequency: NDArray[np.float64], weight: 
 def read_lexical_head(folder: Traversable, name: str, hazards: tuple[str, ...]) -> LexicalHead:
     """The head in an artifact folder. Raises ModelError if the folder does not hold one."""
     artifact = read_artifact(folder, "lexical")
-    weight = artifact.vector("weight")
-    if not len(weight):
-        raise artifact.unfit("it has no buckets")
+    line = _read_words(artifact)
     return LexicalHead(
         name=name,
         hazards=hazards,
         sha256=options_sha256(artifact.sha256, hazards=hazards),
-        frequency=artifact.vector("frequency", len(weight)),
-        weight=weight,
-        bias=artifact.scalar("bias"),
+        line=line,
         scale=read_scale(artifact),
+        brief=_read_words(artifact, BRIEF, len(line.weight)) if has_brief(artifact) else None,
     )
+
+
+def _read_words(artifact: Artifact, name: str = "", buckets: int | None = None) -> WordLine:
+    weight = artifact.vector(f"{name}weight", buckets)
+    if not len(weight):
+        raise artifact.unfit("it has no buckets")
+    return WordLine(artifact.vector(f"{name}frequency", len(weight)), weight, artifact.scalar(f"{name}bias"))

@@ -58,9 +58,12 @@ class LinearMap:
         return float((features * self.weight).sum() + self.bias)
 
 
-def read_line(artifact: Artifact, name: str = "") -> LinearMap:
-    """The line `name` of an artifact: weight * (x - mean) / deviation + bias. Raises ModelError if it is unfit."""
-    weight = artifact.vector(f"{name}weight")
+def read_line(artifact: Artifact, name: str = "", size: int | None = None) -> LinearMap:
+    """The line `name` of an artifact: weight * (x - mean) / deviation + bias. Raises ModelError if it is unfit.
+
+    size: how many features it has to read; any if None
+    """
+    weight = artifact.vector(f"{name}weight", size)
     mean, deviation = (artifact.vector(f"{name}{part}", len(weight)) for part in ("mean", "deviation"))
     if (deviation <= 0).any():
         raise artifact.unfit("a standard deviation in it is not positive")

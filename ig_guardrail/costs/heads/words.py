@@ -63,6 +63,11 @@ def count_terms(text: str, buckets: int) -> Mapping[int, int]:
     return WordReader().read(text, True, buckets).counts
 
 
+def words_in(counts: Mapping[int, int]) -> int:
+    """How many words bucket counts are of: each but the first makes a pair, too."""
+    return (sum(counts.values()) + 1) // 2
+
+
 def terms_of(text: str) -> list[str]:
     """The terms of a whole text, as often as they occur: its words in order, then its pairs."""
     words = list(_words(_without_surplus(unframed(seen(text)))))

@@ -17,6 +17,7 @@ OWN_ANSWERS = "benign-answers"
 RISKY_ANSWERS = "risky-answers"
 SENSITIVE = "sensitive"
 EVERYDAY = "everyday"
+BRIEF_ANSWERS = "brief answers"
 REFUSED = "refusals"
 MET = "beginnings of help"
 OURS = (
@@ -219,6 +220,7 @@ NOTES: Mapping[str, str] = {
     "HateCheck": "HateCheck (Röttger and others, 2021; CC-BY-4.0): functional tests of hate-speech detection",
     "JailbreakBench-artifacts": "JailbreakBench (Chao and others, 2024): the requests are MIT, the answers were "
     "written by Vicuna-13B v1.5 (under Llama 2 terms), GPT-3.5 and GPT-4, and labelled by a judge model",
+    BRIEF_ANSWERS: "harmless answers of a few tokens, with questions that ask for them, written for this project",
     EVERYDAY: "harmless answers in the manner of an assistant, written for this project",
     REFUSED: "refusals in this project's words of the harmful requests in the data, which they name",
     MET: "beginnings of help with harmful requests in the data, in this project's words, which name them",

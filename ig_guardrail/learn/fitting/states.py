@@ -1,7 +1,7 @@
 """Hidden states of a language model while it reads exchanges: the running mean over the answer, at a few points.
 
 What is kept for a point is the mean of the states after each answer token up to it, as a guard sees it while the answer
-is being written. Answers are read up to `POINTS[-1]` tokens.
+is being written. Answers are read up to the last point, usually `POINTS[-1]` tokens.
 
 They are kept on disk, a few hundred exchanges in a shard, so that an interrupted reading goes on where it stopped.
 """
@@ -13,14 +13,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.engine.text.chat import Chat, chat_of
-from ig_guardrail.learn.fitting.tensor_cache import TensorCache, Tensors
+from ig_guardrail.learn.data.rows import LabelledRow
+from ig_guardrail.learn.fitting.tensor_cache import TensorCache, Tensors, progress_line
 from ig_guardrail.types import Message
 
 POINTS = (8, 16, 32, 48, 64)
@@ -29,6 +30,8 @@ NEUTRAL_PROMPT = "Write a short message."
 MAX_PROMPT_CHARACTERS = 2_000
 MAX_ANSWER_CHARACTERS = 1_500
 BATCH_TOKENS = 1_536
+
+Exchange: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]  # ids of the prompt and of the answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +42,13 @@ class Means:
     values: NDArray[np.float32]
 
 
-def points_of(length: int) -> tuple[int, ...]:
-    """Where an answer of `length` tokens is looked at: at each of `POINTS` before its end, and at its end."""
-    end = min(length, POINTS[-1])
-    return (*(point for point in POINTS if point < end), end)
+def points_of(length: int, points: tuple[int, ...] = POINTS) -> tuple[int, ...]:
+    """Where an answer of `length` tokens is looked at: at each of `points` before its end, and at its end."""
+    end = min(length, points[-1])
+    return (*(point for point in points if point < end), end)
 
 
-def token_ids(chat: Chat, prompt: str, answer: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def token_ids(chat: Chat, prompt: str, answer: str) -> Exchange:
     """Ids of the rendered prompt (a neutral one where it is empty) and of the answer, at most `POINTS[-1]` of these."""
     asked = prompt.strip()[:MAX_PROMPT_CHARACTERS] or NEUTRAL_PROMPT
     return chat.answering([Message("user", asked)]), answer_ids(chat, answer)
@@ -56,14 +59,28 @@ def answer_ids(chat: Chat, answer: str) -> tuple[int, ...]:
     return chat.text_ids(answer.strip()[:MAX_ANSWER_CHARACTERS])[: POINTS[-1]]
 
 
-def read_means(weights: Weights, exchanges: Sequence[tuple[str, str]], layers: tuple[int, ...]) -> list[Means]:
-    """Running means for (prompt, answer) pairs, in their order; an answer without tokens has points (0,) and zeros."""
+def read_means(
+    weights: Weights,
+    exchanges: Sequence[tuple[str, str]],
+    layers: tuple[int, ...],
+    points: tuple[int, ...] = POINTS,
+) -> list[Means]:
+    """Running means for (prompt, answer) pairs, in their order; an answer without tokens has points (0,) and zeros.
+
+    points: where answers are looked at, besides their ends
+    """
     chat = chat_of(weights.tokenizer)
-    ids = [token_ids(chat, prompt, answer) for prompt, answer in exchanges]
+    ids = [_cut(token_ids(chat, prompt, answer), points) for prompt, answer in exchanges]
     found: dict[int, Means] = {}
     for batch in _batches([len(before) + len(after) for before, after in ids]):
-        found.update(zip(batch, _read_batch(weights.model, [ids[index] for index in batch], layers), strict=True))
+        read = _read_batch(weights.model, [ids[index] for index in batch], layers, points)
+        found.update(zip(batch, read, strict=True))
     return [found[index] for index in range(len(exchanges))]
+
+
+def _cut(ids: Exchange, points: tuple[int, ...]) -> Exchange:
+    before, after = ids
+    return before, after[: points[-1]]
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
@@ -78,9 +95,7 @@ def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
         yield group
 
 
-def _read_batch(
-    model: Any, ids: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], layers: tuple[int, ...]
-) -> list[Means]:
+def _read_batch(model: Any, ids: Sequence[Exchange], layers: tuple[int, ...], points: tuple[int, ...]) -> list[Means]:
     import torch
 
     width = max(len(before) + len(after) for before, after in ids)
@@ -91,14 +106,16 @@ def _read_batch(
         with suppress(_ReadEnough):
             model.model(input_ids=tokens, use_cache=False)
         stacked = torch.stack([states[layer] for layer in layers], dim=2)
-        return [_means(stacked[row], len(before), len(after)) for row, (before, after) in enumerate(ids)]
+        return [
+            _means(stacked[row], len(before), points_of(len(after), points)) for row, (before, after) in enumerate(ids)
+        ]
 
 
-def _means(states: Any, start: int, length: int) -> Means:
+def _means(states: Any, start: int, points: tuple[int, ...]) -> Means:
     """`states` has shape (tokens, layers, hidden size)."""
     import torch
 
-    points = points_of(length)
+    length = points[-1]
     if length == 0:
         return Means(points, np.zeros((1, *states.shape[1:]), dtype=np.float32))
     sums = states[start : start + length].to("cpu", torch.float64).cumsum(dim=0)
@@ -145,24 +162,27 @@ def cached_means(
     layers: tuple[int, ...],
     folder: Path,
     progress: Progress,
+    points: tuple[int, ...] = POINTS,
 ) -> list[Means]:
     """`read_means` with shards kept in `folder`; `progress(done, total)` is called after each shard."""
-    chat, shards = chat_of(weights.tokenizer), TensorCache(folder, [weights.sha256, weights.numerics, layers, POINTS])
+    chat, shards = chat_of(weights.tokenizer), TensorCache(folder, [weights.sha256, weights.numerics, layers, points])
     order = sorted(range(len(exchanges)), key=lambda index: sum(map(len, exchanges[index])))
     found: dict[int, Means] = {}
     for start in range(0, len(order), SHARD):
         part = order[start : start + SHARD]
         pairs = [exchanges[index] for index in part]
         # of the tokens, not of the texts: how a text is cut may change while the weights stay
-        ids = ["means", *(token_ids(chat, *pair) for pair in pairs)]
-        kept = shards.get(ids, partial(_read_packed, weights, pairs, layers))
+        ids = ["means", *(_cut(token_ids(chat, *pair), points) for pair in pairs)]
+        kept = shards.get(ids, partial(_read_packed, weights, pairs, layers, points))
         found.update(zip(part, _unpacked(kept), strict=True))
         progress(len(found), len(order))
     return [found[index] for index in range(len(exchanges))]
 
 
-def _read_packed(weights: Weights, pairs: Sequence[tuple[str, str]], layers: tuple[int, ...]) -> Tensors:
-    means = read_means(weights, pairs, layers)
+def _read_packed(
+    weights: Weights, pairs: Sequence[tuple[str, str]], layers: tuple[int, ...], points: tuple[int, ...]
+) -> Tensors:
+    means = read_means(weights, pairs, layers, points)
     return {
         "points": np.array([point for mean in means for point in mean.points], dtype=np.int64),
         "counts": np.array([len(mean.points) for mean in means], dtype=np.int64),
@@ -175,3 +195,20 @@ def _unpacked(kept: Tensors) -> list[Means]:
     ends = np.cumsum(counts).tolist()
     spans = [(end - count, end) for end, count in zip(ends, counts, strict=True)]
     return [Means(tuple(points[start:end]), values[start:end]) for start, end in spans]
+
+
+def rows_means(
+    weights: Weights,
+    rows: Sequence[LabelledRow],
+    layers: tuple[int, ...],
+    folder: Path,
+    points: tuple[int, ...] = POINTS,
+) -> list[Means]:
+    """`cached_means` of rows, source by source: other data in one source leaves what is kept of the rest."""
+    found: dict[int, Means] = {}
+    for source in dict.fromkeys(row.source for row in rows):
+        mine = [index for index, row in enumerate(rows) if row.source == source]
+        exchanges = [(rows[index].prompt, rows[index].text) for index in mine]
+        show = progress_line(f"reading states, {source}")
+        found.update(zip(mine, cached_means(weights, exchanges, layers, folder, show, points), strict=True))
+    return [found[index] for index in range(len(rows))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -94,22 +95,28 @@ def write_tokenizer(folder: Path) -> None:
     tokenizer.save(str(folder / "tokenizer.json"))
 
 
-def head(folder: Path, encoder: Any, seed: int = 0, **described: Any) -> Path:
-    """An artifact with random weights for an encoder, which dislikes the word "zog"."""
+def head_tensors(size: int, seed: int = 0, reads: str = "answer") -> dict[str, Any]:
+    """A head with random weights that dislikes the word "zog"."""
     from ig_guardrail.costs.heads.words import bucket
 
     chance = np.random.default_rng(seed)
     weight = np.zeros(BUCKETS, dtype=np.float16)
     weight[bucket("zog", BUCKETS)] = 6
     tensors = {
-        "weight": chance.normal(size=encoder.size).astype(np.float32),
+        "weight": chance.normal(size=size).astype(np.float32),
         "bias": np.array([-1], dtype=np.float32),
         "words.weight": weight,
         "words.frequency": np.ones(BUCKETS, dtype=np.float16),
         "centre": np.array([0], dtype=np.float32),
         "width": np.array([1], dtype=np.float32),
     }
-    if described.get("reads") == "exchange":
-        tensors["request.weight"] = chance.normal(size=encoder.size).astype(np.float32)
+    if reads == "exchange":
+        tensors["request.weight"] = chance.normal(size=size).astype(np.float32)
+    return tensors
+
+
+def head(folder: Path, encoder: Any, seed: int = 0, more: Mapping[str, Any] | None = None, **described: Any) -> Path:
+    """An artifact with such a head for an encoder, and more tensors beside it."""
+    tensors = head_tensors(encoder.size, seed, described.get("reads", "answer"))
     made_for = {"name": encoder.name, "sha256": encoder.sha256, **SHAPE, **described}
-    return write(folder, "encoder", tensors, encoder=made_for)
+    return write(folder, "encoder", {**tensors, **(more or {})}, encoder=made_for)

@@ -185,7 +185,7 @@ def test_the_packaged_cards_can_be_read_as_text() -> None:
 def in_memory() -> LatentHead:
     import numpy as np
 
-    from ig_guardrail.costs.heads.linear import Scale
+    from ig_guardrail.costs.heads.linear import LinearMap, Scale
 
-    weight = np.array([1.0, -0.5, 0.25, 2.0])
-    return LatentHead("tone", ("hte",), "0", 2, MODEL, "bfloat16", weight, 0.5, Scale(0.0, 50.0))
+    line = LinearMap(np.array([1.0, -0.5, 0.25, 2.0]), 0.5)
+    return LatentHead("tone", ("hte",), "0", 2, MODEL, "bfloat16", line, Scale(0.0, 50.0))

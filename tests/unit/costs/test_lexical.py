@@ -59,14 +59,14 @@ def test_a_prompt_is_scored_as_one_ended_piece(head: LexicalHead) -> None:
 
 def test_the_logit_is_the_cosine_of_terms_and_weights(head: LexicalHead) -> None:
     counts = count_terms("one two", 64)
-    frequency, weight = head.frequency * 2, head.weight * 0 + 1
+    frequency, weight = head.line.frequency * 2, head.line.weight * 0 + 1
     values = [2.0 * count for count in counts.values()]
     expected = sum(values) / math.sqrt(sum(value * value for value in values))
     assert logit_of(counts, frequency, weight) == pytest.approx(expected)
 
 
 def test_terms_that_were_never_seen_have_no_say(head: LexicalHead) -> None:
-    assert logit_of(count_terms("one two", 64), head.frequency * 0, head.weight) == 0.0
+    assert logit_of(count_terms("one two", 64), head.line.frequency * 0, head.line.weight) == 0.0
 
 
 def test_an_artifact_of_another_kind_is_refused(tmp_path: Path) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from ig_guardrail.costs.catalog import build_cost_model
+from ig_guardrail.costs.heads.artifact import read_artifact
+from ig_guardrail.costs.heads.brief import has_brief
 from ig_guardrail.costs.kinds.base import EngineFacts
 from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.errors import GuardrailError, HeadMismatch
 from ig_guardrail.learn.data.recipes import choose_rows, recipe_named
 from ig_guardrail.learn.data.rows import LabelledRow, read_rows
-from ig_guardrail.learn.heads import Trained, layers_to_try, train_head
+from ig_guardrail.learn.heads import Trained, add_brief_line, layers_to_try, train_head
 from ig_guardrail.types import CostModelSpec, Piece, Prompt
 from tests.conformance.engine.tiny import tiny_weights
 from tests.unit.learn.small import write_benign, write_rows
@@ -134,3 +137,47 @@ def test_an_unknown_recipe_is_refused_with_those_there_are() -> None:
 @pytest.mark.parametrize(("depth", "layers"), [(30, (12, 16, 20)), (2, (1,)), (16, (6, 9, 11)), (1, (1,))])
 def test_layers_in_the_middle_are_tried(depth: int, layers: tuple[int, ...]) -> None:
     assert layers_to_try(depth) == layers
+
+
+def test_a_head_learns_a_second_line_and_its_card_says_so(words: Trained, tone: Trained) -> None:
+    for trained in (words, tone):
+        artifact = read_artifact(trained.folder, trained.card["kind"])
+        assert has_brief(artifact)
+        assert trained.card["brief"]["answers that set it"]["brief answers"] > 100
+        assert set(trained.card["brief"]["sources"]) == {"brief answers"}
+
+
+def test_brief_harmless_answers_lie_where_longer_ones_do(tone: Trained, words: Trained) -> None:
+    for trained in (tone, words):
+        assert trained.card["brief"]["above 0.5 of those that set nothing"]["brief answers"]["value"] < 0.2
+
+
+def test_a_second_line_can_be_learned_anew_and_the_first_stays(
+    words: Trained, weights: Weights, data: list[Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "words"
+    shutil.copytree(words.folder, folder)
+    before = read_artifact(folder, "lexical").tensors
+    add_brief_line(weights, data, folder, "words", tmp_path / "cache")
+    after = read_artifact(folder, "lexical").tensors
+    assert after.keys() == before.keys()
+    for name, value in after.items():
+        assert value == pytest.approx(before[name], abs=0 if not name.startswith("brief_") else 1e-5), name
+    assert json.loads((folder / "card.json").read_text())["brief"]["training"]["command"].startswith(
+        "ig-guardrail train brief --recipe words"
+    )
+
+
+def test_a_second_line_needs_its_own_model(tone: Trained, weights: Weights, data: list[Path], tmp_path: Path) -> None:
+    folder = tmp_path / "tone"
+    shutil.copytree(tone.folder, folder)
+    card = json.loads((folder / "card.json").read_text())
+    card["base_model"]["sha256"] = "1" * 64
+    (folder / "card.json").write_text(json.dumps(card))
+    with pytest.raises(HeadMismatch):
+        add_brief_line(weights, data, folder, "any", tmp_path)
+
+
+def test_a_screen_of_prompts_has_no_second_line(weights: Weights, tmp_path: Path) -> None:
+    with pytest.raises(GuardrailError, match="reads prompts, and these whole"):
+        add_brief_line(weights, [], tmp_path / "screen", "screen", tmp_path)

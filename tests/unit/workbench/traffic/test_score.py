@@ -78,7 +78,7 @@ def test_weights_add_up_to_the_logit(bench: Bench) -> None:
     text = "what an idiot, you idiot!"
     shares = head.weigh(text)  # type: ignore[attr-defined]
     ((_, (score,)),) = head.advance([(head.start(None), _piece(text))])  # type: ignore[arg-type]
-    assert head.scale.score(sum(shares.values()) + head.bias) == pytest.approx(score)  # type: ignore[attr-defined]
+    assert head.scale.score(sum(shares.values()) + head.line.bias) == pytest.approx(score)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("text", ["", "Don't  STOP don't", "Ünïcode wörds, and \u0430 look-alike", "one"])
