@@ -32,6 +32,7 @@ TAKEN: Mapping[str, Path] = {  # under benchmarks/out, and where the documents h
     "llama/bench.json": RESULTS / "llama.json",
     "domains.json": RESULTS / "domains.json",
     "asked.json": RESULTS / "asked.json",
+    "brief.json": RESULTS / "brief.json",
     "lessons.json": RESULTS / "lessons.json",
     "server.json": RESULTS / "server.json",
     "sizing.json": RESULTS / "sizing.json",

@@ -46,3 +46,17 @@ def lessons(results: Path) -> str:
         lines.append((lesson, f"{ranks:.3f}", *shares))
     kinds = (f"{kind} ({first[kind, rules[0]]['n']})" for kind in TRIED)
     return table(("lesson", "AUC", *kinds), lines)
+
+
+def brief(results: Path) -> str:
+    """A line for each cost model: what it makes of brief answers without its second line, and with it."""
+    result = read_result(results, "brief")
+    found: dict[str, dict[tuple[str, str], Result]] = {}
+    for row in result["figures"]:
+        found.setdefault(row["part"], {})[row["title"], row["name"]] = row
+    first = next(iter(found.values()))
+    columns = [(title, way) for title in ("harmless", "rude", "AUC") for way in ("without", "with")]
+    formats = {"harmless": ".1%", "rude": ".0%", "AUC": ".2f"}
+    lines = [(name, *(figure(rows[key], formats[key[0]]) for key in columns)) for name, rows in found.items()]
+    counts = {title: f" ({first[title, way]['n']})" if title != "AUC" else "" for title, way in columns}
+    return table(("", *(f"{title}{counts[title]}, {way}" for title, way in columns)), lines)
