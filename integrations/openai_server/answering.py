@@ -16,7 +16,7 @@ from ig_guardrail.integrations.langchain.messages.blocks import RECORD, THOUGHT
 from ig_guardrail.integrations.langchain.messages.conversation import messages_of
 from ig_guardrail.integrations.langchain.messages.outcomes import CUT_OFF, generation_chunks
 from ig_guardrail.integrations.langchain.options import CallOptions, call_options
-from ig_guardrail.integrations.openai_server.events import Call, End, Event, Thought, Told, Words
+from ig_guardrail.integrations.openai_server.events import Call, End, Event, ThoughtDelta, Told, Words
 from ig_guardrail.stream.gate import behind
 from ig_guardrail.types import Message
 
@@ -116,7 +116,7 @@ async def _events(
 def _read(message: AIMessageChunk, calls: int, cut: bool) -> Iterator[Event]:
     """The events of a piece of an answer of which so many calls were told."""
     if message.additional_kwargs.get(THOUGHT):
-        yield Thought(message.additional_kwargs[THOUGHT])
+        yield ThoughtDelta(message.additional_kwargs[THOUGHT])
     receipt: Mapping[str, Any] | None = message.response_metadata.get(RECORD)
     words, told = str(message.content), tuple(message.response_metadata.get("logprobs", {}).get("content", ()))
     refusal = "" if receipt is None else _refusal(receipt)

@@ -15,7 +15,7 @@ Ended: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "ca
 
 
 @dataclass(frozen=True, slots=True)
-class Thought:
+class ThoughtDelta:
     """A piece of what the model thought before it answered."""
 
     text: str
@@ -80,7 +80,7 @@ class End:
         return self.usage.get("output_token_details", {}).get("reasoning", 0)
 
 
-Event: TypeAlias = Thought | Words | Call | End
+Event: TypeAlias = ThoughtDelta | Words | Call | End
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from typing import TypeVar
 from ig_guardrail.integrations.openai_server.access.callers import Caller
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused
 
-Told = TypeVar("Told")
+Item = TypeVar("Item")
 
 MINUTE = 60.0
 STOPPING = Fault(503, "server_error", "server_stopping", "the server is stopping", None, retry_after=5)
@@ -100,7 +100,7 @@ class Admission:
                 turn.set_exception(Refused(STOPPING))
         asyncio.get_running_loop().call_later(seconds, self._end)
 
-    async def until_over(self, told: AsyncGenerator[Told, None]) -> AsyncGenerator[Told, None]:
+    async def until_over(self, told: AsyncGenerator[Item, None]) -> AsyncGenerator[Item, None]:
         """What an answer tells. Raises Refused in its midst when the time to drain is over; the answer is closed."""
         async with aclosing(told):
             while True:

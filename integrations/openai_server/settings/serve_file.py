@@ -27,13 +27,13 @@ ALONE = Replicas()
 BORNE = Limits()
 
 
-class Section(BaseModel):
+class ServeSection(BaseModel):
     """A part of the file; what it does not know is a fault."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-class LimitsSection(Section):
+class LimitsSection(ServeSection):
     """Bounds of the server, and of keys that say nothing else."""
 
     at_once: Count = USUAL.limits.at_once
@@ -47,7 +47,7 @@ class LimitsSection(Section):
     characters: Count = BORNE.characters
 
 
-class ObserveSection(Section):
+class ObserveSection(ServeSection):
     """Metrics, traces and log lines."""
 
     metrics: bool = USUAL.observe.metrics
@@ -59,7 +59,7 @@ class ObserveSection(Section):
     log_format: Text = USUAL.observe.log_format
 
 
-class AuditSection(Section):
+class AuditSection(ServeSection):
     """The audit log, as docs/audit.md tells of it."""
 
     path: Text
@@ -72,14 +72,14 @@ class AuditSection(Section):
     keep_files: Count | None = None
 
 
-class RecordSection(Section):
+class RecordSection(ServeSection):
     """A file that what answers score is appended to."""
 
     path: Text
     texts: Literal["hash", "none", "plain"] = "hash"
 
 
-class CanarySection(Section):
+class CanarySection(ServeSection):
     """Another policy, for a share of the requests."""
 
     policy: Text
@@ -88,7 +88,7 @@ class CanarySection(Section):
     salt: str = ""
 
 
-class ReplicasSection(Section):
+class ReplicasSection(ServeSection):
     """How many processes answer, by Ray Serve."""
 
     least: Count = ALONE.least
@@ -97,7 +97,7 @@ class ReplicasSection(Section):
     tokens: Count = ALONE.tokens
 
 
-class StoredSection(Section):
+class StoredSection(ServeSection):
     """How many responses are kept for each tenant, and how long."""
 
     count: Annotated[int, Field(ge=0)] = USUAL.stored.count
@@ -106,7 +106,7 @@ class StoredSection(Section):
     where: Where = USUAL.stored.where
 
 
-class PolicySection(Section):
+class PolicySection(ServeSection):
     """A policy that is served: a file or a packaged name, and what stands in its place for some."""
 
     file: Text
@@ -118,7 +118,7 @@ def _alone(*names: str) -> BeforeValidator:
     return BeforeValidator(lambda given: dict.fromkeys(names, given) if isinstance(given, str | int) else given)
 
 
-class ServeFile(Section):
+class ServeFile(ServeSection):
     """The whole file."""
 
     model: Text = USUAL.spec.model

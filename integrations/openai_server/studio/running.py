@@ -12,7 +12,7 @@ from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.openai_server.answering import Question, answer, read_options
-from ig_guardrail.integrations.openai_server.events import Call, End, Event, Thought, Words
+from ig_guardrail.integrations.openai_server.events import Call, End, Event, ThoughtDelta, Words
 from ig_guardrail.integrations.openai_server.faults import unfit
 from ig_guardrail.integrations.openai_server.studio.config import StudioConfig
 from ig_guardrail.integrations.openai_server.studio.watching import Frame, Watcher
@@ -98,7 +98,7 @@ def frame_of(event: Event) -> Frame:
     match event:
         case Words():
             return {"type": "words", "text": event.text}
-        case Thought():
+        case ThoughtDelta():
             return {"type": "thought", "text": event.text}
         case Call():
             return {"type": "call", "name": event.name, "arguments": event.arguments}

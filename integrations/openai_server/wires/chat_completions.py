@@ -13,7 +13,7 @@ from typing import Any, get_args
 from uuid import uuid4
 
 from ig_guardrail.integrations.openai_server.answering import Question
-from ig_guardrail.integrations.openai_server.events import Call, End, RefusalStyle, Thought, Told, Words
+from ig_guardrail.integrations.openai_server.events import Call, End, RefusalStyle, ThoughtDelta, Told, Words
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused, unfit
 from ig_guardrail.integrations.openai_server.wires.chat_messages import passed_over, read_messages
 from ig_guardrail.integrations.openai_server.wires.fields import (
@@ -224,7 +224,7 @@ class ChatWriter:
             self._begun.add(choice)
             yield self._chunk(choice, {"role": "assistant", "content": "", "refusal": None})
         if not isinstance(event, End):
-            yield self._chunk(choice, _delta(event), logprobs=() if isinstance(event, Thought) else event.logprobs)
+            yield self._chunk(choice, _delta(event), logprobs=() if isinstance(event, ThoughtDelta) else event.logprobs)
             return
         self._ends[choice] = event
         if event.refusal and self.style == "text":
@@ -260,7 +260,7 @@ class ChatWriter:
     def _choice(self, choice: int, events: Sequence[Any]) -> dict[str, Any]:
         end: End = events[-1]
         words = "".join(event.text for event in events if isinstance(event, Words))
-        thought = "".join(event.text for event in events if isinstance(event, Thought))
+        thought = "".join(event.text for event in events if isinstance(event, ThoughtDelta))
         calls = [_call(event) for event in events if isinstance(event, Call)]
         refusal = end.said or end.refusal
         if self.style == "text":
@@ -273,7 +273,7 @@ class ChatWriter:
             **({"tool_calls": calls} if calls else {}),
             **({"reasoning_content": thought} if thought else {}),
         }
-        told = [one for event in events if not isinstance(event, Thought) for one in event.logprobs]
+        told = [one for event in events if not isinstance(event, ThoughtDelta) for one in event.logprobs]
         return {"index": choice, "message": message, "logprobs": _logprobs(told), "finish_reason": self._finish(end)}
 
     def _finish(self, end: End) -> str:
@@ -315,8 +315,8 @@ def usage_of(ends: Mapping[int, End]) -> dict[str, Any]:
     }
 
 
-def _delta(event: Thought | Words | Call) -> dict[str, Any]:
-    if isinstance(event, Thought):
+def _delta(event: ThoughtDelta | Words | Call) -> dict[str, Any]:
+    if isinstance(event, ThoughtDelta):
         return {"reasoning_content": event.text}
     if isinstance(event, Words):
         return {"content": event.text}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from ig_guardrail.integrations.openai_server.events import Call, End, Event, Thought, Told, Words
+from ig_guardrail.integrations.openai_server.events import Call, End, Event, ThoughtDelta, Told, Words
 from ig_guardrail.integrations.openai_server.faults import Fault
 from ig_guardrail.integrations.openai_server.sse import frame
 from ig_guardrail.integrations.openai_server.wires.fields import OURS
@@ -62,7 +62,7 @@ class MessagesWriter:
             begun = {**self._message([]), **_ended(None), "usage": _usage(None)}
             yield frame({"type": "message_start", "message": begun}, "message_start")
 
-    def _block(self, event: Thought | Words | Call) -> Iterator[bytes]:
+    def _block(self, event: ThoughtDelta | Words | Call) -> Iterator[bytes]:
         (block,) = _content([event])
         if block["type"] != self._kind or isinstance(event, Call):
             yield from self._close()
@@ -118,7 +118,7 @@ def _content(said: Sequence[Event]) -> list[dict[str, Any]]:
             blocks.append({"type": "tool_use", **called, "caller": {"type": "direct"}})
             continue
         assert not isinstance(event, End)
-        kind = "thinking" if isinstance(event, Thought) else "text"
+        kind = "thinking" if isinstance(event, ThoughtDelta) else "text"
         if not blocks or blocks[-1]["type"] != kind:
             blocks.append(
                 {"type": kind, kind: "", **({"signature": ""} if kind == "thinking" else {"citations": None})}
