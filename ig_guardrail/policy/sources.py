@@ -154,8 +154,9 @@ def _missing(name: str) -> Diagnostic:
     stem = Path(name).name.removesuffix(".yaml").removesuffix(".yml")
     close = suggest(stem, known)
     if name.endswith((".yaml", ".yml")) and Path(name).parent.is_dir():
-        beside = {one.name for one in Path(name).parent.iterdir() if one.suffix in (".yaml", ".yml")}
-        close = suggest(Path(name).name, beside) or close
+        beside = {one.stem: one.name for one in Path(name).parent.iterdir() if one.suffix in (".yaml", ".yml")}
+        near = suggest(stem, beside)
+        close = beside[near] if near else close
     guess = f"did you mean {quoted(close)}? " if close else ""
     return _unreadable(name, "there is no such file", f"{guess}Packaged policies: {', '.join(known)}")
 

@@ -172,6 +172,11 @@ def test_a_missing_file_is_exit_code_2_even_beside_other_faults(tmp_path: Path) 
     assert "did you mean `support.yaml`?" in text
 
 
+def test_what_names_of_policies_end_with_makes_no_two_alike(tmp_path: Path) -> None:
+    write(tmp_path, "82_thr.yaml", VALID)
+    assert "did you mean" not in check_files([tmp_path / "nothere.yaml"]).as_text(color=False)
+
+
 def test_names_that_no_file_system_takes_are_reported() -> None:
     report = check_files(["a\x00b", "x" * 5000, ""])
     assert report.exit_code == 2
