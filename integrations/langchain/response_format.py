@@ -213,7 +213,7 @@ def _chosen(offered: tuple[Tool, ...], choice: Any) -> tuple[tuple[Tool, ...], T
         f"tool_choice is {choice!r}",
         where="tool_choice",
         why=f"it names no tool of this call; those are: {names}",
-        fix="give 'auto', 'none', 'any', or the name of a tool that is bound",
+        fix="give 'auto', 'none', 'required', or the name of a tool that is offered",
     )
 
 
