@@ -76,8 +76,11 @@ class RequestOptions:
     def check(self, turns: tuple[Message, ...], conversation: str | None) -> None:
         """Raises RequestError for what no model can answer, before one is loaded; a form is checked beside it."""
         from ig_guardrail.drive.request import check
+        from ig_guardrail.search.registry import method_of
         from ig_guardrail.settings import Limits
 
+        if self.strategy is not None:
+            method_of(self.strategy)
         check(replace(self, form=ResponseFormat()).ask(turns, conversation), Limits())
 
     def ask(self, turns: tuple[Message, ...], conversation: str | None) -> GenerationRequest:
