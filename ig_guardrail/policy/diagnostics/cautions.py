@@ -319,8 +319,8 @@ OF_FINDINGS: dict[str, tuple[str, str, str, str]] = {
         r"patterns: ['pin \d{0,4}']",
     ),
     "P157": (
-        "a pattern that is written for another program",
-        "RE2 takes the signs of other programs for letters, so it finds texts that hold them and no others",
+        "a pattern in a form that RE2 does not read",
+        "signs of other programs, and of lists, are letters to RE2, so it finds texts that hold them and no others",
         r"patterns: ['/secret/i']",
         r"patterns: ['(?i)secret']",
     ),

@@ -28,7 +28,7 @@ from ig_guardrail.policy.yaml.tree import Scalar
 from ig_guardrail.text.normalisation import seen
 from ig_guardrail.types import hazards
 
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202d\u202e\ud800-\udfff\ufffe\uffff]")  # two turn text around
 
 
 def read_scalar(kind: Any, scalar: Scalar, spot: Spot) -> Any:

@@ -17,6 +17,7 @@ class Dialect:
     sign: re.Pattern[str]
     label: str
     help: str
+    message: str = "this pattern is written for another program"
 
 
 _DIALECTS = (
@@ -41,6 +42,12 @@ _DIALECTS = (
         "two backslashes stand for one in a text, and the letter for itself",
         "write one backslash: in single quotes YAML leaves it alone",
     ),
+    Dialect(
+        re.compile(r"^[\w -]+(?:,[\w -]+){2,}$"),
+        "it finds the whole list, with its commas, and none of its words",
+        "write each as an item of its own: `['...', '...']`",
+        "this pattern is a list of words",
+    ),
     Dialect(re.compile(r"\\<(?=\w)|(?<=\w)\\>"), "this is the sign itself", r"write `\b` for the border of a word"),
     Dialect(
         re.compile(r"\(\?[imsU]+\)$"), "it speaks about what stands behind it, and nothing does", "write it in front"
@@ -59,11 +66,10 @@ _DIALECTS = (
 
 
 def of_other_programs(pattern: str, place: PatternPlace) -> Iterator[Diagnostic]:
-    """The first sign in a pattern that it was written for another program."""
+    """The first sign in a pattern that it was written in a form which RE2 does not read."""
     for dialect in _DIALECTS:
         found = dialect.sign.search(pattern)
         if found:
-            message = "this pattern is written for another program"
             spot = place.spot(found.start(), len(found[0]))
-            yield spot.fault("P157", message, label=dialect.label, help=dialect.help)
+            yield spot.fault("P157", dialect.message, label=dialect.label, help=dialect.help)
             return
