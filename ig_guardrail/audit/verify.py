@@ -53,7 +53,9 @@ class Verification:
         bound = "bound by a key" if self.keyed else "bound without a key: compare the head with a copy of it"
         count = f"{self.answers} answers" + f", {self.calls} calls" * bool(self.calls)
         span = f"lines {self.first} to {self.last.n} of {', '.join(self.files)}: {count}, {bound}"
-        whole = [f"head {self.last.n} {self.last.hash}", "whole: nothing was changed, put in, moved or taken out"]
+        kept = "whole: nothing was changed, put in, moved or taken out"
+        empty = "empty: whether it ever held a line is told by a copy of its head, or by `--lines`"
+        whole = [f"head {self.last.n} {self.last.hash}", kept if self.lines else empty]
         broken = [f"broken: {len(self.faults)} fault{'s' * (len(self.faults) > 1)}"]
         return "\n".join([*told, span, *(broken if self.faults else whole)])
 

@@ -7,6 +7,10 @@ deadline; 130 the command was interrupted.
 
 from __future__ import annotations
 
+import codecs
+import errno
+import io
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, NoReturn
@@ -27,6 +31,13 @@ from ig_guardrail.cli.commands.studio import studio_command
 from ig_guardrail.errors import GuardrailError
 
 INTERRUPTED = 130
+_REPAIR = "check the place and its permissions"
+_REPAIRS = {
+    errno.ENOSPC: "free some space, or write to another place",
+    errno.EDQUOT: "free some of your quota, or write to another place",
+    errno.EROFS: "write to another place: this one may only be read",
+    errno.EMFILE: "raise the limit of open files, `ulimit -n`",
+}
 
 app = typer.Typer(
     name="ig-guardrail",
@@ -55,14 +66,49 @@ app.add_typer(train.app, name="train")
 
 def run(arguments: Sequence[str] | None = None) -> NoReturn:
     """The entry point. arguments: those of the process if None. Never returns: it exits with a code from above."""
+    _write_any_character()
     try:
-        app(arguments, prog_name="ig-guardrail")
+        try:
+            app(arguments, prog_name="ig-guardrail")
+        finally:
+            sys.stdout.flush()  # what cannot be written is told here, and not when the process is over
     except GuardrailError as error:
         _complain(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # whoever read has seen enough
+        _write_no_more()
+        sys.exit(1)
+    except OSError as error:
+        _write_no_more()
+        where = f"{error.filename}: " if error.filename is not None else ""
+        _complain(GuardrailError(f"{where}{error.strerror or error}", fix=_REPAIRS.get(error.errno or 0, _REPAIR)))
+        sys.exit(GuardrailError.exit_code)
     sys.exit(0)
+
+
+def _write_no_more() -> None:
+    """Drop what standard output still holds: it could not be written, and is not tried again at the end."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # it is no file
+        return
+
+
+def _write_any_character() -> None:
+    """Let standard output and error take what their encoding has no place for: the language settings choose that.
+
+    A terminal is shown an escape in its place. Pipes and files are written in UTF-8, as policies and JSON are read,
+    unless `PYTHONIOENCODING` says otherwise.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if not isinstance(stream, io.TextIOWrapper) or codecs.lookup(stream.encoding).name == "utf-8":
+            continue
+        if stream.isatty() or os.environ.get("PYTHONIOENCODING"):
+            stream.reconfigure(errors="backslashreplace")
+        else:
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def _complain(error: GuardrailError) -> None:

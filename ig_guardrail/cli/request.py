@@ -73,6 +73,16 @@ class RequestOptions:
         form, facts = offered(self.form, guardrail.costs.tool_rules), guardrail.engine.info
         return replace(self, form=form, own=facts.defaults, tool_format=facts.tool_format)
 
+    def check(self, turns: tuple[Message, ...], conversation: str | None) -> None:
+        """Raises RequestError for what no model can answer, before one is loaded; a form is checked beside it."""
+        from ig_guardrail.drive.request import check
+        from ig_guardrail.search.registry import method_of
+        from ig_guardrail.settings import Limits
+
+        if self.strategy is not None:
+            method_of(self.strategy)
+        check(replace(self, form=ResponseFormat()).ask(turns, conversation), Limits())
+
     def ask(self, turns: tuple[Message, ...], conversation: str | None) -> GenerationRequest:
         """The request that answers these turns."""
         from ig_guardrail.drive.request import GenerationRequest, salt_of

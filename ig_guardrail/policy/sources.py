@@ -113,7 +113,10 @@ def expand(path: str | os.PathLike[str]) -> list[str | os.PathLike[str]] | Diagn
             return [path]
         found = sorted(map(str, _below(folder)))
     except (OSError, ValueError) as error:
-        return _unreadable(os.fspath(path), str(error), "check the path and its permissions")
+        reason, place = str(error), os.fspath(path)
+        if isinstance(error, OSError) and error.strerror:
+            reason, place = error.strerror.lower(), error.filename or place
+        return _unreadable(os.fspath(path), reason, f"check {place} and its permissions")
     if not found:
         return _unreadable(
             os.fspath(path), "the folder holds no policy, *.yaml or *.yml", "name a folder with policies in it"
@@ -123,9 +126,14 @@ def expand(path: str | os.PathLike[str]) -> list[str | os.PathLike[str]] | Diagn
 
 def _below(folder: Path) -> Iterator[Path]:
     """The policies of a folder and its folders; links to folders are not followed."""
-    for place, folders, files in os.walk(folder):
+    for place, folders, files in os.walk(folder, onerror=_raise):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(place) / name for name in files if is_policy(name) and (Path(place) / name).is_file())
+        yield from (Path(place) / name for name in files if is_policy(name))
+
+
+def _raise(error: OSError) -> None:
+    """A folder that cannot be looked into may hold policies: that it was left out must not pass in silence."""
+    raise error
 
 
 def read_stdin() -> PolicySource:
@@ -134,12 +142,21 @@ def read_stdin() -> PolicySource:
 
 
 def _missing(name: str) -> Diagnostic:
+    path = Path(name)
+    if path.is_symlink():
+        try:
+            target = os.readlink(path)
+        except OSError as error:
+            return _unreadable(name, str(error), "check the path and its permissions")
+        advice = f"there is no {quoted(target)}: point the link at a policy, or name the policy itself"
+        return _unreadable(name, "it is a link that leads to no file", advice)
     known = packaged_names()
     stem = Path(name).name.removesuffix(".yaml").removesuffix(".yml")
     close = suggest(stem, known)
     if name.endswith((".yaml", ".yml")) and Path(name).parent.is_dir():
-        beside = {one.name for one in Path(name).parent.iterdir() if one.suffix in (".yaml", ".yml")}
-        close = suggest(Path(name).name, beside) or close
+        beside = {one.stem: one.name for one in Path(name).parent.iterdir() if one.suffix in (".yaml", ".yml")}
+        near = suggest(stem, beside)
+        close = beside[near] if near else close
     guess = f"did you mean {quoted(close)}? " if close else ""
     return _unreadable(name, "there is no such file", f"{guess}Packaged policies: {', '.join(known)}")
 

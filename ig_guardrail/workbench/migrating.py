@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from ig_guardrail.errors import PolicyError
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Steps, dotted
+from ig_guardrail.policy.diagnostics.report import FileReport
 from ig_guardrail.policy.sources import PolicySource
-from ig_guardrail.policy.yaml.decoding import decode
+from ig_guardrail.policy.yaml.decoding import decode, readable
 from ig_guardrail.policy.yaml.reader import read
 from ig_guardrail.policy.yaml.tree import Scalar, Table, YamlNode
 from ig_guardrail.workbench.traffic.rewrite import index_of
@@ -34,17 +36,26 @@ class Renamed:
 
 
 def migrated(source: PolicySource) -> tuple[str, tuple[Renamed, ...]]:
-    """The policy's text in the spellings of today, and what was renamed. A text that is no YAML stays as it is."""
+    """The policy's text in the spellings of today, and what was renamed. Raises PolicyError for what is no YAML."""
     text = decode(source.content)
-    tree = None if isinstance(text, Diagnostic) else read(text).tree
-    if isinstance(text, Diagnostic) or tree is None:
-        return source.content.decode(errors="replace"), ()
+    if isinstance(text, Diagnostic):
+        raise _unread(source, (text,))
+    document = read(text)
+    tree = document.tree
+    if tree is None:
+        raise _unread(source, document.faults)
     found = tuple(_renamed(tree, ()))
     for one in reversed(found):
         start = text.index(one.value.text, index_of(text, one.value.mark))
         text = text[:start] + one.new + text[start + len(one.value.text) :]
     mark = "\ufeff" if source.content.startswith("\ufeff".encode()) else ""
     return mark + text, found
+
+
+def _unread(source: PolicySource, faults: tuple[Diagnostic, ...]) -> PolicyError:
+    told = tuple(replace(one, file=source.file) for one in faults)
+    report = FileReport(source.file, told, source=readable(source.content))
+    return PolicyError(f"what cannot be read is left as it is\n\n{report.as_text()}")
 
 
 def _renamed(tree: YamlNode, path: Steps) -> Iterator[Renamed]:

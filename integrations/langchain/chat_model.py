@@ -26,6 +26,7 @@ from typing_extensions import override
 from ig_guardrail import __version__
 from ig_guardrail.costs.calls.offers import offered
 from ig_guardrail.drive.request import told_to_think
+from ig_guardrail.errors import ModelError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.answer_cache import CompletedAnswers
 from ig_guardrail.integrations.langchain.chat.base import unwritten
@@ -301,8 +302,20 @@ class ChatIGGuardrail(OpenedModel):
 def init_guarded_chat_model(
     model: str | Path = "embedded", policy: str | Path = "default", **settings: Any
 ) -> ChatIGGuardrail:
-    """A guarded chat model by names, as `init_chat_model` makes others; "ig-guardrail:" before the model is dropped."""
-    return ChatIGGuardrail(model=str(model).removeprefix(f"{PROVIDER}:"), policy=policy, **settings)
+    """A guarded chat model by names, as `init_chat_model` makes others; "ig-guardrail:" before the model is dropped.
+
+    Raises ModelError for a model of another provider, such as "openai:gpt-4o", which is decoded elsewhere.
+    """
+    name = str(model).removeprefix(f"{PROVIDER}:")
+    provider, colon, _ = name.partition(":")
+    if colon and len(provider) > 1 and "/" not in provider and not Path(name).exists():
+        raise ModelError(
+            f"{provider!r:.80} is another provider",
+            where=f"model {name!r:.80}",
+            why="its answers are decoded elsewhere, and not by a model on this machine",
+            fix=f"guard it from outside: GuardedChatModel(inner=init_chat_model({name!r:.80}), policy=...)",
+        )
+    return ChatIGGuardrail(model=name, policy=policy, **settings)
 
 
 def _pieces(guardrail: Guardrail, options: CallOptions, turns: tuple[Message, ...]) -> Iterator[ChatGenerationChunk]:

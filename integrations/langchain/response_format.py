@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from ig_guardrail.types import Message, ToolFormat, with_system_text
 LONGEST_NAME = 128  # characters of a tool's name
 _ANY = ("any", "required", True)
 _OTHERS = {"function", "parameters", "input_schema", "inputSchema", "name", "toolSpec"}  # of tools that are no schema
+_NO_OBJECTS = (bool, int, float, str, bytes, list, tuple, set)  # classes whose values have no fields
 _ANYTHING: Mapping[str, Any] = {"type": "object"}
 _NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}}
 
@@ -36,10 +38,23 @@ def form_of(tools: Sequence[Any] | None, choice: Any, parallel: bool | None, res
         raise RequestError(f"tools is {tools!r:.80}", where="tools", fix="give a list of tools")
     schema = _schema(response_format)
     offered = tuple(map(tool_of, tools or ()))
+    _told_apart(offered)
     for asked in (*(tool.parameters for tool in offered), *(() if schema is None else (schema,))):
         sound(asked)
     chosen, kind, named = _chosen(offered, choice)
     return ResponseFormat(chosen, kind, not named if parallel is None else parallel, schema)
+
+
+def _told_apart(offered: Sequence[Tool]) -> None:
+    """Raises RequestError for two tools of one name: a call to one is a call to the other."""
+    for index, tool in enumerate(offered):
+        if any(other.name == tool.name and other != tool for other in offered[:index]):
+            raise RequestError(
+                f"two tools are named {tool.name!r:.80}",
+                where="tools",
+                why="a call is known by its name, and theirs take different arguments or do different things",
+                fix="rename one of them",
+            )
 
 
 def with_instructions(form: ResponseFormat, turns: tuple[Message, ...], tool_format: ToolFormat) -> tuple[Message, ...]:
@@ -84,6 +99,7 @@ def described(given: Any, strict: bool | None = None) -> dict[str, Any]:
     """A tool as OpenAI's dict. Raises RequestError for what is no tool."""
     if isinstance(given, Mapping):
         faultless(given)
+        _of_functions(given)
     try:
         made = convert_to_openai_tool(given, strict=strict)
         own = _arguments(given)
@@ -100,6 +116,18 @@ def described(given: Any, strict: bool | None = None) -> dict[str, Any]:
     if own is None:
         return made
     return {**made, "function": {**made["function"], "name": name, "parameters": own}}
+
+
+def _of_functions(given: Mapping[str, Any]) -> None:
+    """Raises RequestError for what a maker of models runs on its own servers: it is told by a type alone."""
+    kind = given.get("type")
+    if isinstance(kind, str) and kind not in ("function", "object") and not _OTHERS & given.keys():
+        raise RequestError(
+            f"a tool is of type {kind!r:.80}, and no function",
+            where="tools",
+            why="such a tool is run by who serves its model, and a model on this machine has none",
+            fix="give a function with type hints, a BaseTool, a pydantic class, or OpenAI's dict",
+        )
 
 
 def _arguments(given: Any) -> dict[str, Any] | None:
@@ -163,8 +191,7 @@ def _bare(schema: Mapping[str, Any]) -> dict[str, Any]:
 def _chosen(offered: tuple[Tool, ...], choice: Any) -> tuple[tuple[Tool, ...], ToolChoice, bool]:
     """The tools that may be called, whether one must be, and whether it was named."""
     if isinstance(choice, Mapping):
-        inner = choice.get("function", choice)
-        choice = inner.get("name", choice.get("type")) if isinstance(inner, Mapping) else choice
+        choice = _named_in(choice)
     if choice in (None, False, "auto"):
         return offered, "auto", False
     if choice == "none":
@@ -186,7 +213,21 @@ def _chosen(offered: tuple[Tool, ...], choice: Any) -> tuple[tuple[Tool, ...], T
         f"tool_choice is {choice!r}",
         where="tool_choice",
         why=f"it names no tool of this call; those are: {names}",
-        fix="give 'auto', 'none', 'any', or the name of a tool that is bound",
+        fix="give 'auto', 'none', 'required', or the name of a tool that is offered",
+    )
+
+
+def _named_in(choice: Mapping[str, Any]) -> str:
+    """What a dict of a choice names. Raises RequestError where it names nothing, and would else count for nothing."""
+    inner = choice.get("function", choice)
+    name = inner.get("name", choice.get("type")) if isinstance(inner, Mapping) else None
+    if isinstance(name, str):
+        return name
+    raise RequestError(
+        f"tool_choice is {dict(choice)!r:.80}",
+        where="tool_choice",
+        why="it names no tool",
+        fix='give {"type": "function", "function": {"name": ...}}, or the name alone',
     )
 
 
@@ -226,4 +267,11 @@ def schema_of(given: Any) -> Mapping[str, Any]:
     if isinstance(given, type) and hasattr(given, "__fields__") and hasattr(given, "schema"):  # pydantic v1
         older: Mapping[str, Any] = given.schema()
         return older
+    if isinstance(given, type) and (given in _NO_OBJECTS or issubclass(given, enum.Enum)):
+        raise RequestError(
+            f"the schema is the class {given.__name__!r:.80}",
+            where="schema",
+            why="a value is an object, whose fields say what they hold",
+            fix="put it into a field of a pydantic class or a TypedDict, or give its JSON Schema",
+        )
     return tool_of(given).parameters

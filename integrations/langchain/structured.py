@@ -65,6 +65,7 @@ def structured(
         faultless(schema)
     described = {"kwargs": {"method": method, "strict": asked.get("strict")}, "schema": schema}
     if method == "function_calling":
+        schema_of(schema)  # what is no schema is told of here
         name = tool_of(schema).name
         bound = model.bind_tools(
             [schema], tool_choice=name, parallel_tool_calls=False, ls_structured_output_format=described, **asked

@@ -137,6 +137,10 @@ async def _tell(fault: Fault, scope: Scope, receive: Receive, send: Send) -> Non
 async def _tell_http(request: Request, error: Exception) -> Response:
     """Of a path or a method that there is not."""
     status = error.status_code if isinstance(error, HTTPException) else 500
-    what = {404: f"there is no {request.url.path:.200}", 405: f"{request.method} is not for {request.url.path:.200}"}
+    path = request.url.path
+    there = {getattr(route, "path", None) for route in request.app.routes}
+    misled = path not in there and not there.isdisjoint((f"/v1{path}", path.removeprefix("/v1")))
+    hint = "; a client's base URL ends in /v1, once" if misled else ""
+    what = {404: f"there is no {path:.200}{hint}", 405: f"{request.method} is not for {path:.200}"}
     fault = Fault(status, "invalid_request_error", None, what.get(status, "the request cannot be served"))
     return JSONResponse(fault.body, status)

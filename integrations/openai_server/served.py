@@ -17,6 +17,7 @@ from ig_guardrail.spec import GuardrailSpec
 from ig_guardrail.types import CompiledPolicy
 
 PolicyPlace: TypeAlias = tuple[str, PolicyArm]  # what keys call a policy, and in which arm it stands
+_TOLD = 8  # names of models in an error
 WITH = ":"  # between the name of a model and that of a policy
 
 
@@ -72,10 +73,16 @@ class ServedModel:
         """What a caller may put into `model`: the name alone, and with each of his policies."""
         return (self.name, *(f"{self.name}{WITH}{policy}" for policy in caller.policies))
 
+    def demand(self, caller: Caller, model: str) -> None:
+        """Raises Refused, with the names that there are, for one that a caller may not put into `model`."""
+        names = self.names_for(caller)
+        if model not in names:
+            there = ", ".join(f"'{one}'" for one in names[:_TOLD]) + (", ..." if len(names) > _TOLD else "")
+            raise unfit(f"there is no model '{model:.100}'; there are {there}", "model", "model_not_found", 404)
+
     def policy_for(self, caller: Caller, model: str, policy: str | None) -> str:
         """The policy that a request is answered under. Raises Refused for a model or a policy that is not his."""
-        if model not in self.names_for(caller):
-            raise unfit(f"there is no model '{model:.100}'", "model", "model_not_found", 404)
+        self.demand(caller, model)
         named = model.removeprefix(self.name).removeprefix(WITH) or policy or caller.policies[0]
         if named not in caller.policies or policy not in (None, named):
             raise unfit(f"there is no policy '{policy:.100}' for this key", "ig_guardrail.policy", "policy_not_found")

@@ -223,5 +223,5 @@ def test_what_fails_while_it_is_written_leaves_nothing(home: Path) -> None:
 def test_a_store_that_cannot_be_written_to_says_so(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (home / "file").write_text("in the way")
     monkeypatch.setenv("IG_GUARDRAIL_CACHE", str(home / "file" / "below"))
-    with pytest.raises(ModelError, match="set IG_GUARDRAIL_CACHE to a folder of your own"):
+    with pytest.raises(ModelError, match="set IG_GUARDRAIL_CACHE to a folder that may be written to"):
         made()

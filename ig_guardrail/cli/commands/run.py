@@ -68,6 +68,7 @@ def run_command(
     rows = _rows(prompt, prompts, out)
     turns = () if prompt is None else (*opening_turns(answer.system), Message("user", read_prompt(prompt)))
     asking = answer.read()
+    asking.check(turns or (Message("user", "of a file"),), conversation)
 
     from ig_guardrail.integrations.langchain.lazy_guardrail import LazyGuardrail
     from ig_guardrail.ledger import AccountKey

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
+
+WIDTH = 120  # columns that the table takes
 
 
 def strategies_command(
@@ -35,19 +38,47 @@ def strategies_command(
 
 
 def _print_table(rows: Sequence[dict[str, Any]]) -> None:
+    """The rows as a table; where it has no room, each as a name and a few lines."""
     from rich.console import Console
     from rich.table import Column, Table
 
+    console = Console(highlight=False)
+    if console.width < WIDTH:
+        for row in rows:
+            print(_described(row, console.width))
+        return
     name, what = Column("name", no_wrap=True), Column("what it does", min_width=11)  # names are to be typed: never cut
     table = Table(name, what, "source", "needs (uses)", "streams", "policies", box=None, pad_edge=False)
     for row in rows:
-        uses = f"({', '.join(row['uses'])})" if row["uses"] else ""
-        needs = " ".join(filter(None, [", ".join(row["needs"]), uses]))
-        table.add_row(
-            row["name"],
-            row["what"],
-            row["source"],
-            needs,
-            *("yes" if one else "no" for one in (row["streams"], not row["baseline"])),
+        flags = ("yes" if one else "no" for one in (row["streams"], not row["baseline"]))
+        table.add_row(row["name"], row["what"], row["source"], _needs(row), *flags)
+    console.print(table)
+
+
+def _described(row: dict[str, Any], width: int) -> str:
+    needs = _needs(row)
+    facts = [
+        row["source"],
+        f"needs {needs}" if needs else "",
+        "streams" if row["streams"] else "does not stream",
+        "not in policies" if row["baseline"] else "",
+    ]
+    lines = (row["what"], "; ".join(filter(None, facts)))
+    wrapped = [
+        one
+        for line in lines
+        for one in textwrap.wrap(
+            line,
+            max(width, 24),
+            initial_indent="    ",
+            subsequent_indent="    ",
+            break_long_words=False,
+            break_on_hyphens=False,
         )
-    Console(highlight=False).print(table)
+    ]
+    return "\n".join((row["name"], *wrapped))
+
+
+def _needs(row: dict[str, Any]) -> str:
+    uses = f"({', '.join(row['uses'])})" if row["uses"] else ""
+    return " ".join(filter(None, [", ".join(row["needs"]), uses]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import os
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ ONNX_FILES = ("model.onnx", "onnx/model.onnx")
 WEIGHTS = "model.safetensors"
 HUB_FILES = ("*.json", "*/config.json", WEIGHTS)
 MOST_BYTES = 2 * 2**30
+_NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"  # ONNX Runtime's own variable, which it reads as it is imported
 LONGEST = 512  # pieces of a text, where an encoder names no limit
 READ_AS = ("Transformer", "Pooling", "Normalize")  # the parts of a sentence-transformers model that are understood
 
@@ -186,6 +188,7 @@ def _tokenizer(content: bytes, name: str, where: str) -> Any:
 
 def _onnx(name: str, graph: bytes, where: str) -> TokenStates:
     """States by ONNX Runtime, on the caller's thread: no other is started, so nothing is left to end or to fork."""
+    os.environ.setdefault(_NO_TELEMETRY, "1")  # from its import on it would tell its makers when and where it is used
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -189,9 +189,10 @@ def _commit_of(folder: Path, revision: str | None) -> str | None:
 
 def _downloaded(name: str, revision: str | None, unwanted: list[str]) -> Path:
     """The hub cache's folder of a model; what is missing is fetched, with a progress bar."""
-    if name.startswith(".") or not _HUB_NAME.fullmatch(name):
+    file = Path(name).suffix == SUFFIX
+    if name.startswith(".") or file or not _HUB_NAME.fullmatch(name):
         raise ModelError(
-            f"there is no folder '{name}'",
+            f"there is no {'file' if file else 'folder'} '{name}'",
             where=f"model '{name}'",
             why="a model is 'embedded', a folder with its files, a .gguf file, or a hub name such as 'Qwen/Qwen3-0.6B'",
             fix="check the path",

@@ -27,6 +27,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from ig_guardrail.errors import ModelError, brief
 
 MANIFEST = "manifest.json"
@@ -58,12 +60,12 @@ def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
             folder.parent.mkdir(parents=True, exist_ok=True)
             _sweep(folder.parent)
             beside = stack.enter_context(made_aside(folder.parent))
-        except OSError as error:
-            raise _unusable(folder, error) from error
-        made = beside / "made"
-        made.mkdir(mode=0o700)
-        make(made)
-        _seal(made)
+            made = beside / "made"
+            made.mkdir(mode=0o700)
+            make(made)
+            _seal(made)
+        except (OSError, SafetensorError) as error:
+            raise _unwritable(folder, error) from error
         _move_into_place(made, folder, beside / "damaged")
     return folder
 
@@ -216,6 +218,15 @@ def _unusable(folder: Path, error: OSError) -> ModelError:
         where="IG_GUARDRAIL_CACHE",
         why="what has that name already is used only if it is whole and this user's, and deleted only if made here",
         fix="move it out of the way, or set IG_GUARDRAIL_CACHE to a folder of your own",
+    )
+
+
+def _unwritable(folder: Path, error: Exception) -> ModelError:
+    return ModelError(
+        f"{folder} cannot be made: {brief(error)}",
+        where="IG_GUARDRAIL_CACHE",
+        why="models that are packed are unpacked there once, and read from there at every start",
+        fix="free some space there, or set IG_GUARDRAIL_CACHE to a folder that may be written to",
     )
 
 

@@ -2,8 +2,8 @@
 
 P109-P115 are about budgets, P116-P121 about hazards, P122-P130 about patterns, P131-P134 about tools, P135-P145 about
 settings and texts, P146-P149 and P152 about what a check found beside the policy, P150, P151 and P153 about messages
-for one hazard, P154 about a copy in a pattern, P155 about texts for the model, P156 about
-looks of a pattern.
+for one hazard, P154 about a copy in a pattern, P155 about texts for the model, P156
+and P157 about looks of a pattern, P158 about names of tools.
 """
 
 from __future__ import annotations
@@ -317,6 +317,18 @@ OF_FINDINGS: dict[str, tuple[str, str, str, str]] = {
         "where it has the plain word; RE2 reads `{,3}` as four characters",
         r"patterns: ['pin \d{,4}']",
         r"patterns: ['pin \d{0,4}']",
+    ),
+    "P157": (
+        "a pattern in a form that RE2 does not read",
+        "signs of other programs, and of lists, are letters to RE2, so it finds texts that hold them and no others",
+        r"patterns: ['/secret/i']",
+        r"patterns: ['(?i)secret']",
+    ),
+    "P158": (
+        "a tool's name that is written like a pattern",
+        "in names of tools `*` alone stands for any characters, and a dot for itself, so no tool may have such a name",
+        'deny: ["delete_.*"]',
+        'deny: ["delete_*"]',
     ),
 }
 

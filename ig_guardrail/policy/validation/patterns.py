@@ -11,6 +11,20 @@ from ig_guardrail.text.re2 import MOST_STEPS, reaching, steps_of
 _PROBES = ("", "a", " ", "a b", "a\n1 _-é")  # texts with every kind of boundary
 _LETTER = r"[^\W\d_\x00-\x7f]"
 _BORDER_AT_LETTER = re.compile(rf"(?:^|[^\\])(?:\\\\)*\\b({_LETTER})|({_LETTER})\\b")
+_NO_LOOKS = "RE2 has no look-around and no back-references; in YAML, patterns are best put in single quotes"
+_REPAIRS = {  # how RE2's words for a fault begin, and what to write
+    "missing )": r"close the bracket that is open; for a bracket itself write `\(`",
+    "unexpected )": r"delete it, or open it before; for a bracket itself write `\)`",
+    "missing ]": r"close the class that is open; for a bracket itself write `\[`",
+    "no argument for repetition operator": r"put what repeats before it; any characters are `.*`, a star itself `\*`",
+    "bad repetition operator": "write one of `*`, `+`, `?`, `{2,5}`, with at most one `?` behind it",
+    "invalid repetition size": "repeat at most 1000 times in all, and the lower number first, as in `{2,5}`",
+    "invalid character class range": r"write the lower end first, as in `[a-z]`, and `\-` for a hyphen itself",
+    r"invalid escape sequence: \u": r"write `\x{...}` for a character by its number",
+    r"invalid escape sequence: \Z": r"write `\z` for the end of the text",
+    "invalid perl operator: (?x": "write the pattern without spaces of its own; RE2 has no `x`",
+    "trailing": r"delete the backslash at the end; for a backslash itself write `\\`",
+}
 _SPECIAL = re.compile(r"[\\.^$*+?{}\[\]|()]")
 
 
@@ -26,6 +40,11 @@ def reason_against(pattern: str) -> str | None:
     except UnicodeEncodeError:
         return "it holds a character that is no Unicode text"
     return None
+
+
+def advice_against(reason: str) -> str:
+    """What to write where RE2 does not accept a pattern, by the reason that it gives."""
+    return next((advice for begin, advice in _REPAIRS.items() if reason.startswith(begin)), _NO_LOOKS)
 
 
 def matches_nothing(pattern: str) -> bool:

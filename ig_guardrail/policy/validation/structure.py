@@ -7,6 +7,7 @@ A fault of an unknown key says which key was probably meant.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ig_guardrail.fields.field import (
@@ -231,6 +232,8 @@ class Checker:
 def _key_of(kind: MapOf, key: Scalar, spot: Spot) -> str | Diagnostic:
     """A key of a mapping in its usual spelling, or the fault that it has; perhaps it was meant to stand beside them."""
     read = read_form(kind.key, key, spot) if isinstance(kind.key, FormatKind) else read_scalar(kind.key, key, spot)
+    if isinstance(read, Diagnostic) and key.text[-1:] in _CURLY:
+        return replace(read, help="write straight quotes: a text in other ones ends at a comma inside braces")
     close = suggest(key.text, kind.beside) if isinstance(read, Diagnostic) else None
     if close is not None:
         label, advice = f"did you mean `{close}`?", f"write `{close}`"
@@ -249,7 +252,8 @@ def _shape_of(kind: Any) -> tuple[str, str]:
             return "a mapping of keys to values", f"write `{{{kind.tag}: {next(iter(kind.sections))}, ...}}`"
         case MapOf():
             key = kind.key.example if isinstance(kind.key, FormatKind) else "ssh"
-            return "a mapping of keys to values", f"write `{key}: ...`"
+            one = kind.needs[0] if kind.needs else key
+            return "a mapping of keys to values", f"put it into a mapping: `{{{one}: ...}}`"
         case ArgumentsKind():
             return "a mapping of names to values", "write `{amount: 5}`, or `{}` for none"
         case ShortForm():
@@ -267,6 +271,8 @@ def _shape_of(kind: Any) -> tuple[str, str]:
 def about_unknown(section: Section, entry: YamlEntry, written: set[str]) -> tuple[str | None, str, str]:
     """The key that was meant, if one is close and not written; the words beside the carets; the advice."""
     name = entry.key.text
+    if name[0:1] in _WIDE:
+        return None, "the spaces before it are no plain ones", f"indent with plain spaces, and write `{name.strip()}`"
     home = _HOMES.get(name)
     keys = (*section.fields, *NOTES) if section.notes else tuple(section.fields)
     free = [known for known in keys if known not in written]
@@ -274,10 +280,15 @@ def about_unknown(section: Section, entry: YamlEntry, written: set[str]) -> tupl
     if close is not None:
         return close, f"did you mean `{close}`?", f"write `{close}`"
     if name.isdigit() and isinstance(entry.value, Scalar) and not entry.value.text:
-        return None, "a comma separates keys here", "for a fraction write a point, such as 0.5"
+        advice = "write thousands without a comma" if len(name) == 3 else "for a fraction write a point, such as 0.5"
+        return None, "a comma separates keys here", advice
     if home is not None:
         return None, f"not a key of {section.title}", f"`{name}` is a key of {home}"
     return None, f"not a key of {section.title}", f"its keys are {listed(tuple(section.fields), 'and')}"
+
+
+_CURLY = ("\u201d", "\u201c", "\u2019", "\u00bb", "\u00ab")
+_WIDE = ("\u00a0", "\u2007", "\u202f", "\u3000")
 
 
 def _by_its_word(section: Section, entry: YamlEntry, free: Sequence[str]) -> str | None:

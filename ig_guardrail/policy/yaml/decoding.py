@@ -19,8 +19,8 @@ def decode(source: str | bytes) -> str | Diagnostic:
     if size > MOST_BYTES:
         return _whole().fault(
             "P003",
-            f"the policy is {size} bytes long",
-            label=f"at most {MOST_BYTES}",
+            "the policy is too large",
+            label=f"more than {MOST_BYTES} bytes",
             help="keep long word lists in a cost model, and name that model here",
         )
     try:

@@ -28,7 +28,7 @@ from ig_guardrail.policy.yaml.tree import Scalar
 from ig_guardrail.text.normalisation import seen
 from ig_guardrail.types import hazards
 
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202d\u202e\ud800-\udfff\ufffe\uffff]")  # two turn text around
 
 
 def read_scalar(kind: Any, scalar: Scalar, spot: Spot) -> Any:
@@ -149,10 +149,14 @@ def _as_number(kind: NumberKind | IntegerKind, scalar: Scalar) -> str:
     text = scalar.text.strip()
     if not scalar.plain and decimal(text) is not None:
         return f"write {text} without quotes"
-    if re.fullmatch(r"[0-9]{1,9},[0-9]{1,9}", text):
+    if re.fullmatch(r"[1-9][0-9]{0,2}(?:,[0-9]{3}){1,3}", text) and kind.high >= 1000:
+        fraction = "" if isinstance(kind, IntegerKind) else "; if the comma stands before a fraction, write a point"
+        return f"write {text.replace(',', '')}{fraction}"
+    if re.fullmatch(r"[0-9]{1,9},[0-9]{1,9}", text) and not isinstance(kind, IntegerKind):
         return f"write a point: {text.replace(',', '.')}"
     if re.fullmatch(r"[0-9]{1,3}(?:\.[0-9]{1,9})?%", text):
-        return f"write a share of 1: {float(text[:-1]) / 100:g}"
+        share = f"{float(text[:-1]) / 100:g}"
+        return f"write a share of 1: {share}" if kind.high <= 1 else f"write {text[:-1]}, or {share} for a share of 1"
     if re.fullmatch(r"[-+]?0[0-9]{1,9}", text):
         return f"write {int(text)}: with a leading 0, YAML 1.1 counts in eights"
     return "write digits alone" if isinstance(kind, IntegerKind) else "write digits, with a point for fractions"
@@ -234,7 +238,7 @@ def _regex(kind: RegexKind, scalar: Scalar, spot: Spot) -> str | Diagnostic:
         return _ambiguous(scalar, spot) or scalar.text
     reason = patterns.reason_against(scalar.text)
     if reason is not None:
-        advice = "RE2 has no look-around and no back-references; in YAML, patterns are best put in single quotes"
+        advice = patterns.advice_against(reason)
         return spot.fault("P032", "RE2 does not accept this pattern", label=reason, help=advice)
     if patterns.matches_nothing(scalar.text):
         label = "it matches without reading a character"

@@ -6,6 +6,7 @@ the parser stops there; so does a word that is no key. Indentation tells which l
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
@@ -25,8 +26,15 @@ _HELP = {
     "expected ',' or": "close the bracket that is open, or put a comma between the items",
     "unexpected end of stream": "close the quote or bracket that is still open",
     "unknown escape character": "double a backslash inside double quotes, or use single quotes",
+    "expected '<document start>'": "delete the `...` above, which ends the policy, or what stands behind it",
     "undefined tag handle": "delete the tag; a policy needs none",
 }
+_CONFLICT = re.compile(r"(?:<{7}|>{7}|\|{7}) |={7}$")
+_TO_FILL = re.compile(r"\$\{[^}\n]*\}|\{\{.*?\}\}|\{%.*?%\}")
+_WIDE = re.compile(" *[\u00a0\u2007\u202f\u3000]")
+_TIGHT = re.compile(r" *-[^\s-]")
+_BLOCK = re.compile(r": [|>][+-]?\s*$")
+_DOUBLED = {"'": "`''` for an apostrophe", '"': '`\\"` for a quote'}
 _OPENING = (yaml.FlowMappingStartToken, yaml.FlowSequenceStartToken)
 _CLOSING = (yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
 
@@ -67,10 +75,85 @@ def _cause(error: yaml.MarkedYAMLError, text: str, stop: yaml.Mark) -> _Cause | 
     """What made the parser stop, where that stands above the place at which it did."""
     rows, tokens = lines(text), _tokens(text, stop)
     return (
-        _open_quote(error, tokens, rows, stop)
+        _unmerged(rows)
+        or _tab(rows, stop)
+        or _wide_spaces(rows, stop)
+        or _template(rows, stop)
+        or _open_quote(error, tokens, rows, stop)
+        or _ended_early(text, tokens, stop)
         or _open_bracket(text, tokens, rows, stop)
+        or _no_space(rows, stop)
+        or _not_indented(error, rows, stop)
         or (_no_key(error, tokens, rows, stop) or _out_of_line(error, rows, stop))
     )
+
+
+def _unmerged(rows: list[str]) -> _Cause | None:
+    """What a merge of two versions leaves behind where it cannot be settled."""
+    for line, row in enumerate(rows):
+        if _CONFLICT.match(row):
+            advice = "choose one of the two versions, and delete the marks `<<<<<<<`, `=======` and `>>>>>>>`"
+            return _Cause(_mark(line, 0), "a merge left this mark", advice)
+    return None
+
+
+def _tab(rows: list[str], stop: yaml.Mark) -> _Cause | None:
+    if stop.line < len(rows) and rows[stop.line][stop.column : stop.column + 1] == "\t":
+        return _Cause(stop, "a tab stands here", "write spaces: YAML takes no tab outside of texts")
+    return None
+
+
+def _wide_spaces(rows: list[str], stop: yaml.Mark) -> _Cause | None:
+    """Indentation by spaces that are no plain ones, as word processors and web pages have them."""
+    for line, row in enumerate(rows[: stop.line + 1]):
+        if _WIDE.match(row):
+            return _Cause(
+                _mark(line, _indent(row)), "a space that is no plain one stands here", "indent with plain spaces"
+            )
+    return None
+
+
+def _ended_early(text: str, tokens: list[Any], stop: yaml.Mark) -> _Cause | None:
+    """A text in quotes that goes on behind the quote which ends it, as in `'I can't'`."""
+    for token in tokens:
+        quoted = isinstance(token, yaml.ScalarToken) and token.style in _DOUBLED
+        if quoted and token.end_mark.index == stop.index and text[stop.index : stop.index + 1].isalnum():
+            mark = _mark(token.end_mark.line, token.end_mark.column - 1)
+            advice = f"inside these quotes write {_DOUBLED[token.style]}, or put the text in the other quotes"
+            return _Cause(mark, "this quote ends the text", advice)
+    return None
+
+
+def _template(rows: list[str], stop: yaml.Mark) -> _Cause | None:
+    """A place that another program was to fill in."""
+    found = _TO_FILL.search(rows[stop.line]) if stop.line < len(rows) else None
+    if found and found.start() <= stop.column <= found.end():
+        advice = "write the value: a policy is read as it stands, and nothing is filled in"
+        return _Cause(_mark(stop.line, found.start()), "this was left to be filled in", advice)
+    return None
+
+
+def _no_space(rows: list[str], stop: yaml.Mark) -> _Cause | None:
+    """An item of a list without a space behind its hyphen, beside items that have one."""
+    row = rows[stop.line] if stop.line < len(rows) else ""
+    if _TIGHT.match(row) and any(_is_item(one) and _indent(one) == _indent(row) for one in rows):
+        return _Cause(_mark(stop.line, _indent(row)), "there is no space behind the `-`", "write `- ` before the item")
+    return None
+
+
+def _not_indented(error: yaml.MarkedYAMLError, rows: list[str], stop: yaml.Mark) -> _Cause | None:
+    """A text below `>` or `|` that does not stand deeper than its key."""
+    line = error.context_mark.line if error.context_mark is not None else stop.line
+    above = next((row for row in reversed(rows[:line]) if row.strip()), "")
+    if _BLOCK.search(above) and line < len(rows) and _indent(rows[line]) <= _indent(above):
+        sign = above.rstrip().rstrip("+-")[-1]
+        label, advice = f"it does not belong to the `{sign}` above", "indent the text deeper than its key"
+        return _Cause(_mark(line, _indent(rows[line])), label, advice)
+    return None
+
+
+def _mark(line: int, column: int) -> yaml.Mark:
+    return yaml.Mark("", 0, line, column, None, 0)
 
 
 def _open_quote(error: yaml.MarkedYAMLError, tokens: list[Any], rows: list[str], stop: yaml.Mark) -> _Cause | None:
@@ -157,8 +240,7 @@ def _out_of_line(error: yaml.MarkedYAMLError, rows: list[str], stop: yaml.Mark) 
     others = sum(_indent(row) == there for row in takewhile(lambda row: _indent(row) >= there, below))
     if alike > others or (alike == others and (there if here == there else here % 2 <= there % 2)):
         return None
-    mark = yaml.Mark("", 0, first, here, None, 0)
-    return _Cause(mark, f"line {stop.line + 1} does not line up with it", "line up what belongs together")
+    return _Cause(_mark(first, here), f"line {stop.line + 1} does not line up with it", "line up what belongs together")
 
 
 def _counts(row: str) -> bool:

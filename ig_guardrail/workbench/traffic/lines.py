@@ -34,8 +34,12 @@ def read_lines(path: Path) -> Iterator[JsonLine]:
                     raise unfit(f"{path}:{number}", f"at most {MOST_LINES:,} lines of {LONGEST_LINE:,} characters")
                 if line.strip():
                     yield JsonLine(_object(line, f"{path}:{number}"), f"{path}:{number}")
-    except (OSError, UnicodeDecodeError) as error:
-        raise unfit(str(path), brief(error)) from error
+    except OSError as error:
+        raise unfit(
+            str(path), (error.strerror or brief(error)).lower(), "check the path and its permissions"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise unfit(str(path), brief(error), "save it as UTF-8") from error
 
 
 def unfit(place: str, why: str, fix: str = "write one JSON object a line") -> RequestError:

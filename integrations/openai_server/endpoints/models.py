@@ -8,7 +8,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ig_guardrail.integrations.openai_server.faults import unfit
 from ig_guardrail.integrations.openai_server.server import Server, told
 
 
@@ -21,8 +20,7 @@ def routes(server: Server) -> list[Route]:
 
     async def show_model(request: Request) -> Response:
         name = request.path_params["model"]
-        if name not in server.served.names_for(server.caller(request)):
-            raise unfit(f"there is no model '{name:.100}'", "model", "model_not_found", 404)
+        server.served.demand(server.caller(request), name)
         return JSONResponse(_model(server, name))
 
     return [

@@ -181,3 +181,11 @@ def test_a_head_that_is_none_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "h").write_text('{"lines": -1, "hash": "0"}')
     with pytest.raises(Exception, match="the head cannot be read"):
         read_head(tmp_path / "h")
+
+
+def test_an_empty_log_is_not_called_whole(tmp_path: Path) -> None:
+    path = tmp_path / "empty.jsonl"
+    path.write_bytes(b"")
+    said = verify(LogFiles(path)).as_text()
+    assert "whole" not in said
+    assert said.splitlines()[-1].startswith("empty: whether it ever held a line")

@@ -48,6 +48,23 @@ def test_a_model_that_is_not_there(ig: Command, policy: Callable[[str], str]) ->
     refused(ran, "error: model './no/such/model': there is no folder './no/such/model'", "  why: ", "  fix: ")
 
 
+@pytest.mark.parametrize(
+    "option", [("--max-tokens", "0"), ("--temperature", "-1"), ("--stop", ""), ("--language", "x")]
+)
+def test_what_no_model_can_answer_is_refused_before_one_is_loaded(
+    option: tuple[str, str], ig: Command, policy: Callable[[str], str]
+) -> None:
+    ran = ig("run", "--prompt", "hi", "--model", "./no/such/model", "--policy", policy(POLITE), *option)
+    refused(ran, f"error: {option[0].strip('-').replace('-', '_')}", "  fix: ")
+    assert "no/such/model" not in ran.err
+
+
+@pytest.mark.parametrize("name", ["qwen.gguf", "./qwen.gguf", "my models/qwen.gguf"])
+def test_a_model_file_that_is_not_there(ig: Command, policy: Callable[[str], str], name: str) -> None:
+    ran = ig("run", "--prompt", "hi", "--model", name, "--policy", policy(POLITE))
+    refused(ran, f"error: model '{name}': there is no file '{name}'", "  fix: check the path")
+
+
 def test_a_folder_that_is_no_model(ig: Command, policy: Callable[[str], str], tmp_path: Path) -> None:
     ran = ig("run", "--prompt", "hi", "--model", str(tmp_path), "--policy", policy(POLITE))
     refused(ran, f"error: model '{tmp_path}': the model cannot be loaded", "  fix: check ")

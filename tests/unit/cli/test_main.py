@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from rich.console import Console
@@ -16,6 +17,7 @@ from ig_guardrail.errors import GuardrailError
 from ig_guardrail.learn.own_heads import Lessons
 from ig_guardrail.spec import GuardrailSpec
 from tests.unit.cli.conftest import Command
+from tests.unit.policy.texts import VALID
 
 
 def test_version(ig: Command) -> None:
@@ -48,6 +50,53 @@ def test_an_interrupt_anywhere_exits_130(ig: Command, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(policy, "check_files", interrupted)
     assert ig("policy", "check", "default").code == 130
+
+
+FOREIGN = VALID.replace('"I will stop here."', '"Ich h\u00f6re auf \u2764."').replace(
+    "budget: 0.05", "budgt: 0.05 # \u2764"
+)
+
+
+def alone(*arguments: str, out: int | IO[bytes] = subprocess.PIPE, **environment: str) -> Any:
+    """The command in a process of its own, its output as bytes."""
+    command = [sys.executable, "-m", "ig_guardrail", *arguments]
+    told = {name: value for name, value in os.environ.items() if name != "PYTHONIOENCODING"}
+    return subprocess.run(command, stdout=out, stderr=subprocess.PIPE, timeout=120, env={**told, **environment})
+
+
+@pytest.mark.parametrize(
+    ("environment", "heart"),
+    [
+        ({"PYTHONIOENCODING": "ascii"}, b"\\u2764"),
+        ({"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}, "\u2764".encode()),
+    ],
+)
+def test_whatever_characters_there_are_can_be_written_anywhere(
+    environment: dict[str, str], heart: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(FOREIGN, encoding="utf-8")
+    ran = alone("policy", "check", str(path), **environment)
+    assert (ran.returncode, ran.stderr) == (1, b"")
+    assert heart in ran.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk to write to")
+@pytest.mark.parametrize("arguments", [("--version",), ("policy", "show", "default")])
+def test_a_full_disk_is_told_in_words(arguments: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        ran = alone(*arguments, out=full)
+    assert ran.returncode == 2
+    said = ran.stderr.decode().splitlines()
+    assert said == ["error: No space left on device", "  fix: free some space, or write to another place"]
+
+
+def test_a_reader_that_has_seen_enough_ends_the_command_quietly() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as closed:
+        ran = alone("policy", "show", "default", out=closed)
+    assert (ran.returncode, ran.stderr) == (1, b"")
 
 
 def test_demo_hands_over_a_console_and_returns_its_code(ig: Command, monkeypatch: pytest.MonkeyPatch) -> None:

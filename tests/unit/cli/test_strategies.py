@@ -26,3 +26,13 @@ def test_a_reader_gets_a_table_with_whole_names(columns: str, ig: Command, monke
     ran = ig("strategies")
     assert ran.code == 0
     assert all(name in ran.out for name in METHODS)
+
+
+@pytest.mark.parametrize("columns", ["10", "30", "80", "119", "120", "300"])
+def test_no_word_is_cut_however_narrow_the_terminal_is(
+    columns: str, ig: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    words = set(ig("strategies").out.split())
+    for method in METHODS.values():
+        assert {method.name, *method.title.split()} <= words

@@ -84,7 +84,7 @@ def test_beside_a_model_charge_points_fall_by_its_tokens(
     [
         ([], "there is nothing to score"),
         (["--text", "a", "--file", "b"], "there is nothing to score, or too much"),
-        (["--file", "no/such.jsonl"], "No such file"),
+        (["--file", "no/such.jsonl"], "no such file"),
         (["--call", "{"], "the call cannot be read"),
     ],
 )
@@ -207,3 +207,11 @@ def test_all_of_it_runs_without_torch(tone: Path, traffic: str) -> None:
             [sys.executable, "-c", WITHOUT_TORCH, "policy", *words], capture_output=True, text=True, check=False
         )
         assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.parametrize("command", [("replay", "default", "--on"), ("report",)])
+def test_a_recording_that_is_not_there_is_told_by_its_path(ig: Command, command: tuple[str, ...]) -> None:
+    ran = ig("policy", *command, "nothere.jsonl", *(("--shadow",) if command == ("report",) else ()))
+    assert ran.code == 2
+    assert "nothere.jsonl: it cannot be read\n  why: no such file or directory" in ran.err
+    assert "fix: check the path" in ran.err

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -378,3 +381,11 @@ def test_a_head_that_does_not_ship_is_named_with_those_that_do() -> None:
     with pytest.raises(ModelError, match="there is no artifact 'toxic-tome'") as raised:
         build_cost_model(entry, engine=None, base_dir=None)
     assert raised.value.fix == "write 'toxic-tone'"
+
+
+def test_nothing_is_told_to_the_makers_of_onnx_runtime(tmp_path: Path) -> None:
+    said = "from ig_guardrail.costs.encoder.loading import open_encoder; open_encoder('minilm', None, '')"
+    told = {name: one for name, one in os.environ.items() if name not in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")}
+    home = {**told, "HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", said], env=home, check=True, timeout=120)
+    assert list(tmp_path.rglob("*onnxruntime*")) == []

@@ -7,9 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
 from ig_guardrail.engine.loading import store
 from ig_guardrail.engine.loading.store import MARK, files_sha256, is_whole, made_once, remembered_sha256, store_folder
+from ig_guardrail.errors import ModelError
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +63,19 @@ def test_a_failure_leaves_nothing() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
+        made_once(store_folder() / "model", fail)
+    assert list(store_folder().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "failure", [OSError(28, "No space left on device"), SafetensorError("No space left on device")]
+)
+def test_a_full_disk_is_told_with_where_to_go(failure: Exception) -> None:
+    def fail(empty: Path) -> None:
+        write("half", empty)
+        raise failure
+
+    with pytest.raises(ModelError, match=r"No space left(.|\n)*set IG_GUARDRAIL_CACHE to a folder that may be written"):
         made_once(store_folder() / "model", fail)
     assert list(store_folder().iterdir()) == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import pickle
 import threading
 from pathlib import Path
@@ -52,6 +53,13 @@ def test_a_model_of_one_call_is_opened_by_name() -> None:
 def test_a_model_is_made_by_names() -> None:
     made = init_guarded_chat_model("ig-guardrail:some/model", "strict", temperature=0)
     assert (made.model, made.policy, made.temperature) == ("some/model", "strict", 0)
+
+
+@pytest.mark.parametrize("name", ["openai:gpt-4o", "anthropic:claude", "ollama:llama3"])
+def test_a_model_of_another_provider_is_refused_where_it_is_named(name: str) -> None:
+    with pytest.raises(ModelError, match="is another provider") as caught:
+        init_guarded_chat_model(name)
+    assert f"GuardedChatModel(inner=init_chat_model('{name}'), policy=...)" in str(caught.value)
 
 
 def test_a_model_made_by_names_can_be_pickled() -> None:
@@ -165,3 +173,14 @@ def test_a_value_that_speaks_of_calls_is_not_cut() -> None:
 )
 def test_any_json_schema_is_taken_as_it_is(schema: Any) -> None:
     assert schema_of(schema) == schema
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+@pytest.mark.parametrize("schema", [Colour, int, list, str])
+@pytest.mark.parametrize("method", ["json_schema", "function_calling"])
+def test_a_class_whose_values_have_no_fields_is_no_schema(schema: type, method: Any) -> None:
+    with pytest.raises(RequestError, match="put it into a field of a pydantic class"):
+        chat().with_structured_output(schema, method=method)

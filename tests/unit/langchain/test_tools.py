@@ -182,3 +182,22 @@ def test_a_budget_for_a_tool_charges_its_calls_and_nothing_else() -> None:
     answer = cost.bind_tools(TOOLS, tool_choice="any").invoke("Go.", conversation="c")
     assert called(answer)
     assert "blockhead" not in str(called(answer))
+
+
+@pytest.mark.parametrize("choice", [{"foo": 1}, {}, {"type": 5}, {"function": "pay"}])
+def test_a_choice_that_names_nothing_is_refused_and_not_left_out(choice: dict[str, Any]) -> None:
+    with pytest.raises(RequestError, match=r"^tool_choice is .*\n  why: it names no tool"):
+        model({}).bind_tools(TOOLS, tool_choice=choice)
+
+
+@pytest.mark.parametrize("kind", ["web_search", "code_interpreter", "computer_use_preview"])
+def test_tools_that_other_servers_run_are_refused_by_their_type(kind: str) -> None:
+    with pytest.raises(RequestError, match=f"a tool is of type '{kind}', and no function"):
+        model({}).bind_tools([{"type": kind}])
+
+
+def test_two_tools_of_one_name_are_refused_and_one_given_twice_is_not() -> None:
+    other = {"title": "pay", "description": "Pay.", "type": "object", "properties": {"sum": {"type": "integer"}}}
+    with pytest.raises(RequestError, match="two tools are named 'pay'"):
+        model({}).bind_tools([pay, other])
+    model({}).bind_tools([pay, pay])

@@ -40,7 +40,47 @@ SAID = [
      'add `en: "Let me stop here. Please feel free to ask me something else, and I will be happy to help."`'),
     ('"mean(tone, 0.5 * slurs)"', "mean(tone, slurs)", "`cost` cannot be read",
      "add `)`; if it holds a comma, put the expression in quotes"),
+    ("candidates: 4", "candidates: 1,000", "`candidates` is not a number", "write digits alone"),
+    ("allow_unguarded: false", "tools:\n  arguments:\n    - argument: sum\n      most: 1,000",
+     "`most` is not a number", "write 1000; if the comma stands before a fraction, write a point"),
+    ("allow_unguarded: false", "tools: {arguments: [{argument: sum, most: 1,000}]}", "unknown key `000`",
+     "write thousands without a comma"),
+    ("allow_unguarded: false", "tools: {arguments: [{argument: sum, most: 10%}]}", "`most` is not a number",
+     "write 10, or 0.1 for a share of 1"),
+    ('closing: {en: "I will stop here."}', 'closing: "I will stop here."', "`closing` is a single value",
+     "put it into a mapping: `{en: ...}`"),
+    ('"ba.r"]', "'*bar*']", "RE2 does not accept this pattern",
+     r"put what repeats before it; any characters are `.*`, a star itself `\*`"),
+    ('"ba.r"]', "'(bar']", "RE2 does not accept this pattern",
+     r"close the bracket that is open; for a bracket itself write `\(`"),
+    ('"ba.r"]', r"'bar\Z']", "RE2 does not accept this pattern", r"write `\z` for the end of the text"),
+    ('"ba.r"]', "'bar(?!x)']", "RE2 does not accept this pattern",
+     "RE2 has no look-around and no back-references; in YAML, patterns are best put in single quotes"),
+    ('"I will stop here."', '"I will \u202estop here."', "`en` holds U+202E, which cannot be shown",
+     "delete it; write other characters as they are, not as escapes"),
+    ("allow_unguarded: false", "\u00a0allow_unguarded: false", "unknown key `\\u00a0allow_unguarded`",
+     "indent with plain spaces, and write `allow_unguarded`"),
 ]  # fmt: skip
+
+
+SYNTAX = [
+    ("  mode: on_risk", "\tmode: on_risk", 21, "a tab stands here", "write spaces"),
+    (
+        "  mode: on_risk",
+        "  mode: on_risk\n\u00a0\u00a0hold: 8",
+        22,
+        "a space that is no plain one",
+        "indent with plain",
+    ),
+    ("search:\n", "search:\t\n", 20, "a tab stands here", "write spaces"),
+    ("search:\n", "<<<<<<< HEAD\nsearch:\n", 20, "a merge left this mark", "choose one of the two versions"),
+    ("  - {id: hate", "  -{id: hate", 17, "there is no space behind the `-`", "write `- `"),
+    ('"Be kind."', "'I can't do that.'", 26, "this quote ends the text", "write `''` for an apostrophe"),
+    ('"Be kind."', '"Say "no" kindly."', 26, "this quote ends the text", "for a quote, or put the text"),
+    ('"Be kind."', ">\n  Be kind.", 27, "it does not belong to the `>` above", "indent the text"),
+    ("threshold: 0.4", "threshold: ${LIMIT}", 17, "this was left to be filled in", "write the value"),
+    ("allow_unguarded: false", "...\nallow_unguarded: false", 31, "expected '<document start>'", "delete the `...`"),
+]
 
 
 def only(text: str) -> Diagnostic:
@@ -53,6 +93,19 @@ def test_a_fault_says_what_is_wrong_and_what_to_write(old: str, new: str, messag
     fault = only(edited((old, new)))
     assert fault.message == message
     assert fault.help == advice
+
+
+@pytest.mark.parametrize(("old", "new", "line", "label", "advice"), SYNTAX)
+def test_a_slip_of_the_form_is_told_in_words_of_its_own(old: str, new: str, line: int, label: str, advice: str) -> None:
+    fault = only(edited((old, new)))
+    assert (fault.code, fault.line) == ("P004", line)
+    assert fault.label.startswith(label)
+    assert advice in fault.help
+
+
+def test_quotes_of_a_word_processor_are_told() -> None:
+    faults = faults_of(edited(('{en: "I will stop here."}', "{en: \u201cStop, please\u201d}")))
+    assert faults[0].help == "write straight quotes: a text in other ones ends at a comma inside braces"
 
 
 def test_a_number_out_of_range_names_range_and_unit() -> None:

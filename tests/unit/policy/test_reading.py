@@ -42,6 +42,7 @@ def test_a_lone_surrogate_is_not_text() -> None:
 def test_a_file_over_the_size_limit_is_refused_unread() -> None:
     (fault,) = faults_of(VALID + "#" * MOST_BYTES)
     assert (fault.code, fault.line) == ("P003", 0)
+    assert (fault.message, fault.label) == ("the policy is too large", f"more than {MOST_BYTES} bytes")
     assert faults_of(VALID + "#" * (MOST_BYTES - len(VALID.encode()))) == ()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -133,6 +134,35 @@ def test_a_folder_without_policies_cannot_pass_for_checked(tmp_path: Path) -> No
     assert check_files([]).exit_code == 2
 
 
+def test_what_cannot_be_read_in_a_folder_cannot_pass_for_checked(tmp_path: Path) -> None:
+    write(tmp_path, "good.yaml", VALID)
+    (tmp_path / "link.yaml").symlink_to("gone.yaml")
+    report = check_files([tmp_path])
+    assert report.exit_code == 2
+    text = report.as_text(color=False)
+    assert "it is a link that leads to no file" in text
+    assert "there is no `gone.yaml`: point the link at a policy, or name the policy itself" in text
+    assert "did you mean" not in text
+
+
+def test_a_folder_that_cannot_be_looked_into_cannot_pass_for_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "good.yaml", VALID)
+    (tmp_path / "below").mkdir()
+    scandir = os.scandir
+
+    def closed(path: str) -> object:
+        if str(path).endswith("below"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    report = check_files([tmp_path])
+    assert report.exit_code == 2
+    assert f"check {tmp_path / 'below'} and its permissions" in report.as_text(color=False)
+
+
 def test_a_missing_file_is_exit_code_2_even_beside_other_faults(tmp_path: Path) -> None:
     bad = write(tmp_path, "support.yaml", "x")
     report = check_files([bad, tmp_path / "suport.yaml"])
@@ -140,6 +170,11 @@ def test_a_missing_file_is_exit_code_2_even_beside_other_faults(tmp_path: Path) 
     text = report.as_text(color=False)
     assert "there is no such file" in text
     assert "did you mean `support.yaml`?" in text
+
+
+def test_what_names_of_policies_end_with_makes_no_two_alike(tmp_path: Path) -> None:
+    write(tmp_path, "82_thr.yaml", VALID)
+    assert "did you mean" not in check_files([tmp_path / "nothere.yaml"]).as_text(color=False)
 
 
 def test_names_that_no_file_system_takes_are_reported() -> None:

@@ -143,3 +143,22 @@ def test_what_cannot_be_served_is_refused_by_name(socket: str, given: dict[str, 
 def test_bodies_that_are_no_object(socket: str, body: bytes) -> None:
     with http(socket) as plain:
         assert plain.post("/v1/chat/completions", content=body).status_code == 400
+
+
+def test_a_model_that_is_not_there_is_told_with_those_that_are(socket: str) -> None:
+    with client(socket) as official, pytest.raises(openai.NotFoundError) as caught:
+        official.chat.completions.create(**{**ASK, "model": "gpt-4o"})
+    assert f"there is no model 'gpt-4o'; there are '{MODEL}', '{MODEL}:calm'" in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["/chat/completions", "/v1/v1/chat/completions", "/v1/v1/models", "/messages"])
+def test_a_wrong_base_url_is_told(socket: str, path: str) -> None:
+    with http(socket) as plain:
+        said = plain.post(path, json=ASK)
+    assert said.status_code == 404
+    assert said.json()["error"]["message"] == f"there is no {path}; a client's base URL ends in /v1, once"
+
+
+def test_a_path_that_is_nowhere_is_told_alone(socket: str) -> None:
+    with http(socket) as plain:
+        assert plain.post("/v1/embeddings", json={}).json()["error"]["message"] == "there is no /v1/embeddings"

@@ -186,7 +186,22 @@ def test_an_old_spelling_is_brought_up_to_date_and_all_else_stays(mark: str) -> 
     assert migrated(PolicySource("p.yaml", text.encode())) == (text, ())
 
 
-@pytest.mark.parametrize("text", ["", "[given]", "kind: given", "cost_models: {given: {kind: latent}}", "a: [", "\x00"])
+@pytest.mark.parametrize("text", ["", "a: [", "\x00", OLD + "#" * 300_000])
+def test_what_cannot_be_read_is_refused_and_not_called_up_to_date(
+    ig: Command,  # noqa: F811
+    tmp_path: Path,
+    text: str,
+) -> None:
+    path = tmp_path / "old.yaml"
+    path.write_text(text)
+    done = ig("policy", "migrate", str(path))
+    assert (done.code, done.out) == (2, "")
+    assert "what cannot be read is left as it is" in done.err
+    assert f"{path}" in done.err
+    assert path.read_text() == text
+
+
+@pytest.mark.parametrize("text", ["[given]", "kind: given", "cost_models: {given: {kind: latent}}"])
 def test_nothing_else_is_brought_up_to_date(text: str) -> None:
     assert migrated(PolicySource("p.yaml", text.encode())) == (text, ())
 

@@ -34,6 +34,7 @@ _KEPT = re.compile(  # before it in its sentence: it says the contrary, or what 
     r"(?i)\b(?:never|not|cannot|nor|without|refus\w*|declin\w*|avoid\w*|resist\w*|ask\w*|request\w*|attempt\w*|tr(?:y|ies)"
     r"|nie|niemals|nicht|ohne|kein\w*|ne|jamais|sans|no|nunca|sin|non|mai|senza|n[aã]o|sem|niet|nooit|zonder)\b|n['\u2019]t\b"
 )
+_NUMBER = re.compile(r"# \d")
 _SENTENCE = re.compile(r"[.!?:;\n]")
 _LATIN = (
     "af az bs ca cs cy da de en es et eu fi fr ga gl hr hu id is it lt lv ms mt nl no pl pt ro sk sl sq sv sw tr vi"
@@ -79,7 +80,8 @@ def cut_short(draft: PolicyDraft, path: Steps, text: str) -> Iterator[Diagnostic
     node = draft.nodes[path]
     rest = node.rest if isinstance(node, Scalar) else ""
     meant = len(rest) > 1 and not rest[1].isspace() and rest[1] != "#"
-    if rest and (meant or text[-1] in ",;:"):
+    unfinished = path[0] == "messages" and text[-1].isalnum() and bool(_NUMBER.match(rest))
+    if rest and (meant or unfinished or text[-1] in ",;:"):
         message = "this text ends before a `#`"
         label = f"{quoted(rest)} is a comment"
         advice = "put the whole text in quotes; a comment begins with `# `"

@@ -8,14 +8,15 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import chain, pairwise
 
-from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, Steps, quoted
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, quoted
 from ig_guardrail.policy.draft import PolicyDraft
 from ig_guardrail.policy.validation import regex
 from ig_guardrail.policy.validation.cautions.borders import EVERYWHERE, NONE, Sides, Walk
+from ig_guardrail.policy.validation.cautions.dialects import of_other_programs
+from ig_guardrail.policy.validation.cautions.places import PatternPlace
 from ig_guardrail.policy.validation.patterns import border_at_letter, least_length, matches
 from ig_guardrail.policy.validation.regex import Asserts, Either, Part, Reads, Repeat, branches, parsed, spread, widths
 from ig_guardrail.policy.validation.semantics import model_names, pattern_texts
-from ig_guardrail.policy.yaml.tree import Scalar
 from ig_guardrail.text.normalisation import folded, seen
 
 MOST_WAYS = 64
@@ -42,7 +43,7 @@ def pattern_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
         longest = draft.value("cost_models", model, "longest_match")
         if least_length(pattern) > longest:
             continue
-        place = _Place.of_model(draft, model, index)
+        place = PatternPlace.of_model(draft, model, index)
         dead = [*from_escapes(pattern, place)] or [*never(pattern, longest, place)]
         yield from dead or chain(
             anchored(pattern, place),
@@ -53,40 +54,23 @@ def pattern_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
             shouted(pattern, place),
             named_twice(pattern, place),
             disguised(pattern, place),
+            of_other_programs(pattern, place),
         )
     for index, rule in enumerate((draft.value("tools") or {}).get("arguments") or ()):
         if "matches" in rule:
-            place = _Place(draft, ("tools", "arguments", index, "matches"))
+            place = PatternPlace(draft, ("tools", "arguments", index, "matches"))
             yield from [*from_escapes(rule["matches"], place)] or [
                 *never(rule["matches"], None, place),
                 *open_dots(rule["matches"], place),
                 *named_twice(rule["matches"], place),
                 *disguised(rule["matches"], place),
+                *of_other_programs(rule["matches"], place),
             ]
     for model in model_names(draft):
         yield from idle(draft, model, [one for one in pattern_texts(draft) if one[0] == model])
 
 
-class _Place:
-    """Where a pattern stands, and where a part of it does."""
-
-    def __init__(self, draft: PolicyDraft, path: Steps) -> None:
-        self.path = path
-        self._node = draft.nodes[path]
-
-    @classmethod
-    def of_model(cls, draft: PolicyDraft, model: str, index: int) -> _Place:
-        short: Steps = ("cost_models", model, "patterns", index)
-        return cls(draft, (*short, "pattern") if draft.written(*short, "pattern") else short)
-
-    def spot(self, at: int | None = None, length: int = 1) -> Spot:
-        mark = self._node.mark
-        if at is not None and isinstance(self._node, Scalar):
-            mark = self._node.part(at, length)
-        return Spot(self.path, mark)
-
-
-def from_escapes(pattern: str, place: _Place) -> Iterator[Diagnostic]:
+def from_escapes(pattern: str, place: PatternPlace) -> Iterator[Diagnostic]:
     """Characters that YAML made of an escape in double quotes, which was meant for RE2."""
     found = _ESCAPED_BY_YAML.search(pattern)
     if found:
@@ -97,7 +81,7 @@ def from_escapes(pattern: str, place: _Place) -> Iterator[Diagnostic]:
         yield place.spot().fault("P126", message, label=label, help=advice)
 
 
-def never(pattern: str, longest: int | None, place: _Place) -> Iterator[Diagnostic]:
+def never(pattern: str, longest: int | None, place: PatternPlace) -> Iterator[Diagnostic]:
     """Patterns, or alternatives in them, that no text has a match of."""
     tree, walk = parsed(pattern), Walk()
     least, most = spread(pattern)
@@ -121,7 +105,7 @@ def never(pattern: str, longest: int | None, place: _Place) -> Iterator[Diagnost
         yield from _too_wide(tree, pattern, longest, place) if longest is not None else ()
 
 
-def _too_wide(tree: Part, pattern: str, longest: int, place: _Place) -> Iterator[Diagnostic]:
+def _too_wide(tree: Part, pattern: str, longest: int, place: PatternPlace) -> Iterator[Diagnostic]:
     """Alternatives at the top that fit no window, while others do."""
     if not isinstance(tree, Either):
         return
@@ -144,7 +128,7 @@ def _instead(part: Reads | Asserts) -> str:
     return f"delete it; for the character {quoted(sign[-1])} itself, write `\\{sign[-1]}`"
 
 
-def anchored(pattern: str, place: _Place) -> Iterator[Diagnostic]:
+def anchored(pattern: str, place: PatternPlace) -> Iterator[Diagnostic]:
     """Patterns that match at the beginning or the end of a whole text alone; `\\A` and `\\z` say that it is meant."""
     tree = parsed(pattern)
     for sign, meant, sides in (("^", r"\A", "beginning"), ("$", r"\z", "end")):
@@ -163,7 +147,7 @@ def _goes_on(found: Sides, sign: str) -> bool:
     return bool(found) if sign == "^" else any(behind != NONE for _, behind in found)
 
 
-def nearly_always(pattern: str, place: _Place) -> Iterator[Diagnostic]:
+def nearly_always(pattern: str, place: PatternPlace) -> Iterator[Diagnostic]:
     """Patterns that match in most harmless sentences, or at a single letter anywhere."""
     found = [(match, text) for match, text in zip(matches(pattern, HARMLESS), HARMLESS, strict=True) if match]
     tree = parsed(pattern)
@@ -175,7 +159,7 @@ def nearly_always(pattern: str, place: _Place) -> Iterator[Diagnostic]:
         yield place.spot().fault("P124", message, label=f"it finds {example}", help=advice)
 
 
-def cut_off(pattern: str, longest: int, place: _Place) -> Iterator[Diagnostic]:
+def cut_off(pattern: str, longest: int, place: PatternPlace) -> Iterator[Diagnostic]:
     """Patterns with matches that are longer than the window; without an end only where more of the pattern follows."""
     most = spread(pattern).most
     needed = widths(regex.without_tail(parsed(pattern))).most if most is None else most
@@ -190,7 +174,7 @@ def cut_off(pattern: str, longest: int, place: _Place) -> Iterator[Diagnostic]:
     yield place.spot().fault("P125", message, label=label, help=advice)
 
 
-def open_dots(pattern: str, place: _Place) -> Iterator[Diagnostic]:
+def open_dots(pattern: str, place: PatternPlace) -> Iterator[Diagnostic]:
     """Dots between words, as in `example.org`, that were meant as dots."""
     for parts in _sequences(parsed(pattern)):
         for index, part in enumerate(parts):
@@ -233,7 +217,7 @@ def _sequences(part: Part) -> Iterator[tuple[Part, ...]]:
             yield from _sequences(part.part)
 
 
-def outer_spaces(pattern: str, place: _Place) -> Iterator[Diagnostic]:
+def outer_spaces(pattern: str, place: PatternPlace) -> Iterator[Diagnostic]:
     """Spaces at the ends of a pattern, without which it does not match."""
     if pattern != pattern.strip():
         front = pattern[0].isspace()
@@ -244,9 +228,20 @@ def outer_spaces(pattern: str, place: _Place) -> Iterator[Diagnostic]:
         message = f"a {what} stands {where} this pattern"
         label = "it is part of every match"
         yield place.spot(at, len(pattern) - at if not front else 1).fault("P128", message, label=label, help=advice)
+        return
+    tree = parsed(pattern)
+    for at, end in tree.places if isinstance(tree, Either) else ():
+        part = pattern[at:end]
+        if part != part.strip():
+            at += 0 if part[0].isspace() else len(part.rstrip())
+            message = f"a space stands at the border of the alternative {quoted(part.strip())}"
+            label = "it is part of its every match"
+            advice = r"delete the spaces around `|`; write `[ ]` if a space is meant"
+            yield place.spot(at).fault("P128", message, label=label, help=advice)
+            return
 
 
-def disguised(pattern: str, place: _Place) -> Iterator[Diagnostic]:
+def disguised(pattern: str, place: PatternPlace) -> Iterator[Diagnostic]:
     """Characters in a row that are not what they look like; in a class, or as an escape, they are meant."""
     for parts in _sequences(parsed(pattern)):
         run = [one if isinstance(one, Reads) and one.form == "letter" else None for one in parts]
@@ -274,7 +269,7 @@ def _look_alike(text: str) -> re.Match[str] | None:
     return None
 
 
-def shouted(pattern: str, place: _Place) -> Iterator[Diagnostic]:
+def shouted(pattern: str, place: PatternPlace) -> Iterator[Diagnostic]:
     """One whole word in capitals, which is found in no other spelling."""
     found = [run for parts in _sequences(parsed(pattern)) for run in _capital_words(parts)]
     words = {"".join(part.written for part in run) for run in found}
@@ -288,7 +283,7 @@ def shouted(pattern: str, place: _Place) -> Iterator[Diagnostic]:
         yield place.spot(at, len(word)).fault("P130", message, label=label, help=advice)
 
 
-def named_twice(pattern: str, place: _Place) -> Iterator[Diagnostic]:
+def named_twice(pattern: str, place: PatternPlace) -> Iterator[Diagnostic]:
     """Groups that were copied with their name: the copy was to be changed, or the pattern comes from elsewhere."""
     found = regex.repeated_name(pattern)
     if found:
@@ -326,11 +321,11 @@ def idle(draft: PolicyDraft, model: str, texts: Sequence[tuple[str, int, str]]) 
             if other == position or (same and other > position):
                 continue
             if same or (contains(pattern, text) and not (other > position and contains(text, pattern))):
-                line = _Place.of_model(draft, model, texts[other][1]).spot().mark.words
+                line = PatternPlace.of_model(draft, model, texts[other][1]).spot().mark.words
                 label = f"{'the same as' if same else 'each of its matches holds one of'} {quoted(text)}, {line}"
                 advice = "delete this one, or narrow the other"
                 message = "this pattern adds nothing"
-                yield _Place.of_model(draft, model, index).spot().fault("P129", message, label=label, help=advice)
+                yield PatternPlace.of_model(draft, model, index).spot().fault("P129", message, label=label, help=advice)
                 break
 
 

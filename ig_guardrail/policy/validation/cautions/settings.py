@@ -11,6 +11,7 @@ from ig_guardrail.policy.language.search import PLAIN
 from ig_guardrail.policy.validation.semantics import model_names
 
 OF_SEARCHES = ("mode", "candidates", "beams", "retries", "trigger", "accept", "penalty", "shortest", "steer")
+EXCHANGING = ("verifier", "token_verifier")  # strategies that read `swaps`
 BRIEF = {True: 10, False: 50}  # milliseconds, of quick kinds and of others
 
 
@@ -32,6 +33,10 @@ def not_read(draft: PolicyDraft) -> Iterator[Diagnostic]:
             label = f"the strategy is `{strategy}`, which never searches"
             advice = "delete it, or write `output: {on_exceed: [search, end]}`"
             yield draft.key_spot("search", key).fault("P143", message, label=label, help=advice)
+    if strategy not in EXCHANGING and draft.written("search", "swaps"):
+        label = f"the strategy is `{strategy}`, which exchanges no words"
+        advice = "write `strategy: verifier`, or delete it"
+        yield draft.key_spot("search", "swaps").fault("P143", "`swaps` is not read", label=label, help=advice)
 
 
 def no_choice(draft: PolicyDraft) -> Iterator[Diagnostic]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,11 +12,14 @@ from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.draft import PolicyDraft
 from ig_guardrail.policy.validation.patterns import compiled
 
+_REGULAR = re.compile(r"(^|[_-])\.\*")
+
 
 def tool_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """What is doubtful in the section of tools, and in budgets for tools."""
     section = draft.value("tools")
     if section is not None:
+        yield from like_patterns(draft, section)
         yield from closed(draft, section)
         yield from idle_rules(draft, section)
         yield from implied(draft, section)
@@ -44,6 +48,21 @@ def _meets(one: str, other: str) -> bool:
     heads, tails = (one.split("*")[0], other.split("*")[0]), (one.split("*")[-1], other.split("*")[-1])
     begins = heads[0].startswith(heads[1]) or heads[1].startswith(heads[0])
     return begins and (tails[0].endswith(tails[1]) or tails[1].endswith(tails[0]))
+
+
+def like_patterns(draft: PolicyDraft, section: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    """Names with `.*`, which regular expressions write for any characters; behind a word, the dot may be a name's."""
+    names = [
+        (("tools", key, index), one) for key in ("allow", "deny") for index, one in enumerate(section.get(key) or ())
+    ]
+    for key in ("arguments", "limits"):
+        rules = enumerate(section.get(key) or ())
+        names += [(("tools", key, index, "tool"), rule["tool"]) for index, rule in rules if "tool" in rule]
+    for path, name in names:
+        if _REGULAR.search(name):
+            message, label = f"{quoted(name)} is written like a pattern", "its dot stands for a dot"
+            meant = _REGULAR.sub(r"\1*", name)
+            yield draft.spot(*path).fault("P158", message, label=label, help=f"write `{meant}`")
 
 
 def closed(draft: PolicyDraft, section: Mapping[str, Any]) -> Iterator[Diagnostic]:
