@@ -38,7 +38,7 @@ from ig_guardrail.integrations.openai_server.wires.items import (
     read_items,
     references,
 )
-from ig_guardrail.integrations.openai_server.wires.response_events import ResponseWriter, Wire
+from ig_guardrail.integrations.openai_server.wires.response_events import ResponseWriter, WireObject
 from ig_guardrail.integrations.openai_server.wires.responses import ResponseAsked, read_response
 
 NAMES = {
@@ -229,7 +229,7 @@ class _Turn:
         )
         self.writer.told = {**self.writer.told, "temperature": sampling.temperature, "top_p": sampling.top_p}
 
-    async def events(self, event: Event) -> list[Wire]:
+    async def events(self, event: Event) -> list[WireObject]:
         """What is told of an event. A response is kept before its end is told."""
         told = list(self.writer.events(event))
         for one in told:

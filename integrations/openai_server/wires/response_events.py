@@ -20,7 +20,7 @@ from ig_guardrail.integrations.openai_server.events import Call, End, Event, Tho
 from ig_guardrail.integrations.openai_server.faults import Fault
 from ig_guardrail.integrations.openai_server.wires.fields import OURS
 
-Wire: TypeAlias = dict[str, Any]
+WireObject: TypeAlias = dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -36,17 +36,17 @@ class ResponseWriter:
     summed: bool = False
     id: str = field(default_factory=lambda: f"resp_{uuid4().hex}")
     created: int = field(default_factory=lambda: int(time.time()))
-    output: list[Wire] = field(default_factory=list)
+    output: list[WireObject] = field(default_factory=list)
     _number: int = 0
     _open: bool = False
 
-    def begin(self) -> Iterator[Wire]:
+    def begin(self) -> Iterator[WireObject]:
         """What is told before the first event; nothing where it was told."""
         if not self._number:
             yield self._event("response.created", response=self.response("in_progress"))
             yield self._event("response.in_progress", response=self.response("in_progress"))
 
-    def events(self, event: Event) -> Iterator[Wire]:
+    def events(self, event: Event) -> Iterator[WireObject]:
         """What is told of one event; the last of an answer ends the response."""
         yield from self.begin()
         if isinstance(event, ThoughtDelta):
@@ -58,7 +58,7 @@ class ResponseWriter:
         else:
             yield from self._end(event)
 
-    def failure(self, fault: Fault, status: str = "failed") -> Iterator[Wire]:
+    def failure(self, fault: Fault, status: str = "failed") -> Iterator[WireObject]:
         """The events of a fault in mid-stream. status: of the response"""
         error = fault.body["error"]
         flat = {"code": fault.code, "message": fault.message, "param": fault.param}  # OpenAI's form, and the standard's
@@ -66,7 +66,7 @@ class ResponseWriter:
         failed = {**self.response(status), "error": {"code": fault.kind, "message": fault.message}}
         yield self._event("response.failed", response=failed)
 
-    def response(self, status: str, end: End | None = None) -> Wire:
+    def response(self, status: str, end: End | None = None) -> WireObject:
         """The response as it stands."""
         reason = None if end is None else _cut_short(end)
         return {
@@ -90,7 +90,7 @@ class ResponseWriter:
             **({} if end is None else {OURS: end.receipt}),
         }
 
-    def _end(self, end: End) -> Iterator[Wire]:
+    def _end(self, end: End) -> Iterator[WireObject]:
         reason = _cut_short(end)
         spoken = self._open and self.output[-1]["type"] == "message"
         if spoken and end.logprobs:
@@ -103,7 +103,9 @@ class ResponseWriter:
         status = "incomplete" if reason else "completed"
         yield self._event(f"response.{status}", response=self.response(status, end))
 
-    def _grow(self, kind: str, part: str, text: str, logprobs: Sequence[Mapping[str, Any]] = ()) -> Iterator[Wire]:
+    def _grow(
+        self, kind: str, part: str, text: str, logprobs: Sequence[Mapping[str, Any]] = ()
+    ) -> Iterator[WireObject]:
         """More text of a part; what is open of another kind is closed before."""
         if not (self._open and self.output[-1]["type"] == kind):
             yield from self._close("completed")
@@ -115,11 +117,11 @@ class ResponseWriter:
             yield self._of_part(_NAMES[part].added, part=_PARTS[part]())
         parts[-1][_NAMES[part].field] += text
         if text:
-            told: Wire = {"logprobs": list(logprobs)} if part == "output_text" else {}
+            told: WireObject = {"logprobs": list(logprobs)} if part == "output_text" else {}
             parts[-1].get("logprobs", []).extend(logprobs)
             yield self._of_part(f"{_NAMES[part].stem}.delta", delta=text, **told)
 
-    def _call(self, call: Call) -> Iterator[Wire]:
+    def _call(self, call: Call) -> Iterator[WireObject]:
         yield from self._close("completed")
         item = {"type": "function_call", "id": f"fc_{uuid4().hex}", "call_id": call.id, "name": call.name}
         yield from self._add({**item, "arguments": "", "status": "in_progress"})
@@ -129,13 +131,13 @@ class ResponseWriter:
         self.output[-1] |= whole
         yield from self._close("completed")
 
-    def _add(self, item: Wire) -> Iterator[Wire]:
+    def _add(self, item: WireObject) -> Iterator[WireObject]:
         self.output.append(item)
         self._open = True
         copied = {key: list(value) if isinstance(value, list) else value for key, value in item.items()}
         yield self._event("response.output_item.added", output_index=len(self.output) - 1, item=copied)
 
-    def _close(self, status: str) -> Iterator[Wire]:
+    def _close(self, status: str) -> Iterator[WireObject]:
         if not self._open:
             return
         yield from self._close_part()
@@ -143,7 +145,7 @@ class ResponseWriter:
         self.output[-1]["status"] = status
         yield self._event("response.output_item.done", output_index=len(self.output) - 1, item=self.output[-1])
 
-    def _close_part(self) -> Iterator[Wire]:
+    def _close_part(self) -> Iterator[WireObject]:
         item = self.output[-1]
         parts = [] if item["type"] == "function_call" else item["summary" if self._sums(item) else "content"]
         if not parts:
@@ -154,22 +156,22 @@ class ResponseWriter:
         )
         yield self._of_part(names.done, part=dict(part))
 
-    def _sums(self, item: Wire) -> bool:
+    def _sums(self, item: WireObject) -> bool:
         return self.summed and item["type"] == "reasoning"
 
-    def _parts(self, part: str) -> list[Wire]:
-        parts: list[Wire] = self.output[-1]["summary" if part == "summary_text" else "content"]
+    def _parts(self, part: str) -> list[WireObject]:
+        parts: list[WireObject] = self.output[-1]["summary" if part == "summary_text" else "content"]
         return parts
 
-    def _of_part(self, kind: str, **more: Any) -> Wire:
+    def _of_part(self, kind: str, **more: Any) -> WireObject:
         item = self.output[-1]
         index = "summary_index" if self._sums(item) else "content_index"
         return self._of_item(kind, **{index: len(item["summary" if self._sums(item) else "content"]) - 1}, **more)
 
-    def _of_item(self, kind: str, **more: Any) -> Wire:
+    def _of_item(self, kind: str, **more: Any) -> WireObject:
         return self._event(kind, item_id=self.output[-1]["id"], output_index=len(self.output) - 1, **more)
 
-    def _event(self, kind: str, **more: Any) -> Wire:
+    def _event(self, kind: str, **more: Any) -> WireObject:
         self._number += 1
         return {"type": kind, "sequence_number": self._number - 1, **more}
 
@@ -220,7 +222,7 @@ def _cut_short(end: End) -> str | None:
     return "max_output_tokens" if end.outcome == "completed" and (end.cut or end.finish == "length") else None
 
 
-def _usage(end: End) -> Wire:
+def _usage(end: End) -> WireObject:
     usage = end.usage
     return {
         "input_tokens": usage["input_tokens"],
