@@ -103,7 +103,7 @@ def _rows(prompt: str | None, prompts: Path | None, out: Path | None) -> list[Ba
         raise RequestError(
             "there is no prompt" if prompt is None else "there is a prompt, and a file of them",
             where="--prompt, --prompts",
-            fix="give `--prompt TEXT`, or `--prompts FILE --out FILE`",
+            fix="give `--prompt TEXT` (`-` reads standard input), or `--prompts FILE --out FILE`",
         )
     if (prompts is None) != (out is None):
         raise RequestError(

@@ -252,8 +252,8 @@ def _shape_of(kind: Any) -> tuple[str, str]:
             return "a mapping of keys to values", f"write `{{{kind.tag}: {next(iter(kind.sections))}, ...}}`"
         case MapOf():
             key = kind.key.example if isinstance(kind.key, FormatKind) else "ssh"
-            one = kind.needs[0] if kind.needs else key
-            return "a mapping of keys to values", f"put it into a mapping: `{{{one}: ...}}`"
+            first = kind.needs[0] if kind.needs else key
+            return "a mapping of keys to values", f"put it into a mapping: `{{{first}: ...}}`"
         case ArgumentsKind():
             return "a mapping of names to values", "write `{amount: 5}`, or `{}` for none"
         case ShortForm():

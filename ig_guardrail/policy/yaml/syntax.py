@@ -181,7 +181,7 @@ def _open_bracket(text: str, tokens: list[Any], rows: list[str], stop: yaml.Mark
             opened.pop()
     at_end = stop.index >= len(text.rstrip())
     for begin in reversed({mark.line: mark for mark in opened}.values()):
-        if begin.line < stop.line and (at_end or _spills(rows, begin, stop.line)):
+        if at_end or (begin.line < stop.line and _spills(rows, begin, stop.line)):
             return _Cause(begin, "this bracket is never closed", "close it where its items end")
     return None
 

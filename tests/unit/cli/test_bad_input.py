@@ -145,7 +145,7 @@ def test_a_system_text_that_is_not_text(ig: Command, polite: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("run",), "give `--prompt TEXT`, or `--prompts FILE --out FILE`"),
+        (("run",), "give `--prompt TEXT` (`-` reads standard input), or `--prompts FILE --out FILE`"),
         (("run", "--prompt", "hi", "--seed", "-1"), "--seed"),
         (("run", "--prompt", "hi", "--temprature", "1"), "No such option: --temprature"),
         (("policy", "check"), "Missing argument"),

@@ -103,6 +103,12 @@ def test_a_slip_of_the_form_is_told_in_words_of_its_own(old: str, new: str, line
     assert advice in fault.help
 
 
+@pytest.mark.parametrize("text", ["a: [", "a: {b: [1, 2]", "kind: x\na: {b: 1,"])
+def test_a_bracket_at_the_very_end_is_told_as_open(text: str) -> None:
+    fault = only(text)
+    assert (fault.code, fault.label) == ("P004", "this bracket is never closed")
+
+
 def test_quotes_of_a_word_processor_are_told() -> None:
     faults = faults_of(edited(('{en: "I will stop here."}', "{en: \u201cStop, please\u201d}")))
     assert faults[0].help == "write straight quotes: a text in other ones ends at a comma inside braces"

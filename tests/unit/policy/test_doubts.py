@@ -431,6 +431,7 @@ CASES = [
     ),
     doubt("P143", {"search": "{swaps: [gender]}"}, "swaps", {"search": "{strategy: verifier, swaps: [gender]}"}),
     doubt("P157", codes("/card/gi"), "/card", codes("(?i)card")),
+    doubt("P157", codes(r"/a\/card/i"), r"/a\/card", codes("/a/card/i")),
     doubt("P157", codes("\u201ccard\u201d"), "\u201ccard", codes("card")),
     doubt("P157", codes("\u201ecard\u201c", quote=""), "\u201ecard", codes("\u201ccard or bank")),
     doubt("P157", codes('r"card"'), 'r"card', codes('"card"')),
@@ -446,7 +447,7 @@ CASES = [
         "P157",
         {"tools": "{arguments: [{tool: look, argument: name, matches: '/[a-z]+/i'}]}"},
         "/[a-z",
-        {"tools": "{arguments: [{tool: look, argument: path, matches: '/home/[a-z]+/'}]}"},
+        {"tools": "{arguments: [{tool: look, argument: path, matches: '/home/[a-z]+/my'}]}"},
     ),
     doubt("P158", {"tools": "{deny: ['delete_.*']}"}, "'delete_.*", {"tools": "{deny: ['delete_*', 'files.*']}"}),
     doubt(

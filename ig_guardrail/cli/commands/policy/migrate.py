@@ -19,7 +19,7 @@ def migrate_command(
 ) -> None:
     """Bring spellings from before 0.1.0 to those of today. Comments and layout stay.
 
-    Exit code 0: done, or nothing to change; 1: --check found something to change.
+    Exit code 0: done, or nothing to change; 1: --check found something to change; 2: a file cannot be read.
     """
     from ig_guardrail.policy.sources import IN_STDIN
     from ig_guardrail.workbench.formatting import put

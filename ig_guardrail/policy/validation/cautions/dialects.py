@@ -22,7 +22,7 @@ class Dialect:
 
 _DIALECTS = (
     Dialect(
-        re.compile(r"^/[^/].*/[dgimsuvxy]{1,5}$"),
+        re.compile(r"^/(?:[^/\\]|\\.)+/[dgimsuvxy]{1,5}$"),
         "between slashes as in JavaScript, the slashes and letters behind them are part of it",
         "write what stands between the slashes; `(?i)` in front is their `i`",
     ),

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, quoted
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Steps, quoted
 from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.draft import PolicyDraft
 from ig_guardrail.policy.validation.patterns import compiled
@@ -52,9 +52,9 @@ def _meets(one: str, other: str) -> bool:
 
 def like_patterns(draft: PolicyDraft, section: Mapping[str, Any]) -> Iterator[Diagnostic]:
     """Names with `.*`, which regular expressions write for any characters; behind a word, the dot may be a name's."""
-    names = [
-        (("tools", key, index), one) for key in ("allow", "deny") for index, one in enumerate(section.get(key) or ())
-    ]
+    names: list[tuple[Steps, str]] = []
+    for key in ("allow", "deny"):
+        names += [(("tools", key, index), one) for index, one in enumerate(section.get(key) or ())]
     for key in ("arguments", "limits"):
         rules = enumerate(section.get(key) or ())
         names += [(("tools", key, index, "tool"), rule["tool"]) for index, rule in rules if "tool" in rule]
