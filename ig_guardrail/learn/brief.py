@@ -2,9 +2,7 @@
 
 Harm is the beginnings of the head's harmful rows, and rows that are as short as that. Harmless are the same of its
 safe rows, and brief answers written for this project. The line is put on the curve of the head: 0.5 is the score which
-5% of brief harmless answers reach, and 0.1 that of their mean logit. Hidden states are looked at while an answer
-begins, too, so with these no more than 5% of the beginnings of a model's own answers may reach it either. Texts are
-not: there a charge point that early is an answer's end.
+5% of brief harmless answers reach, and 0.1 that of their mean logit.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ from ig_guardrail.costs.heads.brief import BRIEF, BRIEF_PIECES, BRIEF_TOKENS, BR
 from ig_guardrail.costs.heads.linear import Scale
 from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.learn.data.brief import brief_rows
-from ig_guardrail.learn.data.recipes import BRIEF_ANSWERS, OWN_ANSWERS, describe_sources
+from ig_guardrail.learn.data.recipes import BRIEF_ANSWERS, describe_sources
 from ig_guardrail.learn.data.rows import LabelledRow
 from ig_guardrail.learn.fitting.card import report, rounded
 from ig_guardrail.learn.fitting.fit import Fit, fit_latent, fit_words
@@ -35,7 +33,6 @@ from ig_guardrail.statistics.binomial import proportion
 
 TOKENS = (1, 2, 3, 5, BRIEF_TOKENS - 1)
 WORDS = (2, BRIEF_WORDS - 1)
-HARMLESS = (BRIEF_ANSWERS, OWN_ANSWERS)
 LOGIT = {"weight", "words.weight", "bias"}  # the tensors whose size is that of the logit
 SEED = 0
 
@@ -59,7 +56,7 @@ def fit_brief_states(rows: Sequence[LabelledRow], weights: Weights, layer: int, 
     means = rows_means(weights, seen, (layer,), cache, TOKENS)
     looks = look_at(seen, [mean.points for mean in means])
     fit = fit_latent(looks, np.concatenate([mean.values for mean in means]), (layer,))
-    return _on_curve(looks, fit, curve, f"fewer than {BRIEF_TOKENS} tokens", set_on=HARMLESS)
+    return _on_curve(looks, fit, curve, f"fewer than {BRIEF_TOKENS} tokens")
 
 
 def fit_brief_words(rows: Sequence[LabelledRow], buckets: int, curve: Scale) -> BriefLine:
@@ -99,15 +96,9 @@ def _beginnings(rows: Sequence[LabelledRow]) -> list[LabelledRow]:
     return found
 
 
-def _on_curve(
-    looks: PrefixSamples, fit: Fit, curve: Scale, of: str, set_on: Sequence[str] = (BRIEF_ANSWERS,)
-) -> BriefLine:
-    """The line moved and stretched so that the head's curve gives its scores.
-
-    of      what it reads
-    set_on  the sources of harmless answers that set where it lies
-    """
-    own = harmless_scale(looks, fit.logits, *(_rows_of(looks, source, "calibration") for source in set_on))
+def _on_curve(looks: PrefixSamples, fit: Fit, curve: Scale, of: str) -> BriefLine:
+    """The line moved and stretched so that the head's curve gives its scores. of: what it reads"""
+    own = harmless_scale(looks, fit.logits, _brief_of(looks, "calibration"))
     stretch = curve.width / own.width
     tensors = dict(fit.tensors)
     for name in LOGIT & tensors.keys():
@@ -115,23 +106,21 @@ def _on_curve(
     tensors["bias"] = tensors["bias"] + np.float32(curve.centre - own.centre * stretch)
     logits = fit.logits * stretch + curve.centre - own.centre * stretch
     card = {
-        "what": f"a line for answers of {of}; 0.5 is the lowest score which no more than 5% of the answers "
-        "that set it reach, of any source; 0.1 is that of their mean logit",
+        "what": f"a line for answers of {of}; 0.5 is the score which 5% of brief harmless answers reach, 0.1 that of "
+        "their mean logit",
         "settings": dict(fit.settings),
-        "answers that set it": {source: sum(_rows_of(looks, source, "calibration")) for source in set_on},
-        "above 0.5 of those that set nothing": {
-            source: _above(looks.at_end(logits), _rows_of(looks, source, "test"), curve.centre) for source in HARMLESS
-        },
+        "brief answers that set it": sum(_brief_of(looks, "calibration")),
+        "brief answers above 0.5": _above(looks.at_end(logits), _brief_of(looks, "test"), curve.centre),
         "quality": report(looks, logits, curve.centre, SEED),
         "sources": describe_sources([row for row in looks.rows if row.source == BRIEF_ANSWERS]),
     }
     return BriefLine({f"{BRIEF}{name}": tensor for name, tensor in tensors.items()}, card)
 
 
-def _above(ends: NDArray[np.float64], rows: list[bool], centre: float) -> dict[str, Any] | None:
+def _above(ends: NDArray[np.float64], rows: list[bool], centre: float) -> dict[str, Any]:
     mine = ends[np.array(rows)]
-    return rounded(proportion(int((mine > centre).sum()), len(mine))) if len(mine) else None
+    return rounded(proportion(int((mine > centre).sum()), len(mine)))
 
 
-def _rows_of(looks: PrefixSamples, source: str, split: str) -> list[bool]:
-    return [row.source == source and row.split == split for row in looks.rows]
+def _brief_of(looks: PrefixSamples, split: str) -> list[bool]:
+    return [row.source == BRIEF_ANSWERS and row.split == split for row in looks.rows]

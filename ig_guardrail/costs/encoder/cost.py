@@ -70,7 +70,7 @@ class EncoderHead:
 class EncoderCost:
     """A level in [0, 1], charged at block points: the same score for each of its hazards. No words score 0.
 
-    brief: reads a window of fewer than `BRIEF_PIECES`; None where `head` reads these, too
+    brief: reads an answer that ends with fewer than `BRIEF_PIECES`; None where `head` reads these, too
     """
 
     name: str
@@ -97,16 +97,20 @@ class EncoderCost:
         read = [state.windows.read(piece.text, piece.ended, self.shape, self.encoder.pieces) for state, piece in steps]
         texts = list(dict.fromkeys(text for windows, full in read for text in (*full, windows.open) if text))
         vectors = self.encoder.vectors(texts)
-        logits = {text: self._head(text).logit(text, vector) for text, vector in zip(texts, vectors, strict=True)}
+        vector_of = dict(zip(texts, vectors, strict=True))
+        logits = {text: self.head.logit(text, vector) for text, vector in vector_of.items()}
         found = []
-        for (state, _), (windows, full) in zip(steps, read, strict=True):
+        for (state, piece), (windows, full) in zip(steps, read, strict=True):
             worst = _worse(state.worst, *(logits[text] for text in full))
             reached = _worse(worst, logits.get(windows.open, -math.inf)) + state.asked
+            if self.brief is not None and piece.ended and windows.words and self._is_brief(windows, worst):
+                reached = self.brief.logit(windows.open, vector_of[windows.open]) + state.asked
             found.append((EncoderState(windows, worst, state.asked), self._scores(reached)))
         return found
 
-    def _head(self, window: str) -> EncoderHead:
-        return self.brief if self.brief is not None and self.encoder.pieces(window) < BRIEF_PIECES else self.head
+    def _is_brief(self, windows: TextWindows, worst: float) -> bool:
+        """Whether no window was filled, and the open one holds few pieces."""
+        return worst == -math.inf and sum(windows.sizes) < BRIEF_PIECES
 
     def _scores(self, logit: float) -> tuple[float, ...]:
         return (0.0 if logit == -math.inf else self.scale.score(logit),) * len(self.hazards)

@@ -38,7 +38,7 @@ class LatentHead:
     """A level in [0, 1], charged at block points: the same score for each of its hazards.
 
     line   the logit of a mean state (hidden size,), standardisation included
-    brief  the same for an answer of fewer than `BRIEF_TOKENS`; None where `line` reads these, too
+    brief  the same for an answer that ends with fewer than `BRIEF_TOKENS`; None where `line` reads these, too
     """
 
     name: str
@@ -79,7 +79,8 @@ class LatentHead:
         Raises CostFailure if a piece does not hold one state of the head's layer and size for each of its tokens.
         """
         states = [self._add(state, piece) for state, piece in steps]
-        scores = iter(self._scores([state for state in states if state.count]))
+        lines = [self._line(state, piece) for state, (_, piece) in zip(states, steps, strict=True)]
+        scores = iter(self._scores([(state, line) for state, line in zip(states, lines, strict=True) if state.count]))
         return [(state, (next(scores) if state.count else 0.0,) * len(self.hazards)) for state in states]
 
     def _add(self, state: StateSum, piece: Piece) -> StateSum:
@@ -99,19 +100,20 @@ class LatentHead:
         total = rows.sum(dim=0)
         return StateSum(total if state.total is None else state.total + total, state.count + len(piece.ids))
 
-    def _scores(self, states: Sequence[StateSum]) -> list[float]:
-        if not states:
+    def _scores(self, read: Sequence[tuple[StateSum, LinearMap]]) -> list[float]:
+        if not read:
             return []
         import torch
 
-        lines = [self._line(state.count) for state in states]
-        means = torch.stack([state.total / state.count for state in states])
+        means = torch.stack([state.total / state.count for state, _ in read])
         # A row's sum does not depend on the other rows, as a matrix product's rounding may.
-        sums = (means * torch.from_numpy(np.stack([line.weight for line in lines]))).sum(dim=1).tolist()
-        return [self.scale.score(total + line.bias) for line, total in zip(lines, sums, strict=True)]
+        sums = (means * torch.from_numpy(np.stack([line.weight for _, line in read]))).sum(dim=1).tolist()
+        return [self.scale.score(total + line.bias) for (_, line), total in zip(read, sums, strict=True)]
 
-    def _line(self, tokens: int) -> LinearMap:
-        return self.brief if self.brief is not None and tokens < BRIEF_TOKENS else self.line
+    def _line(self, state: StateSum, last: Piece) -> LinearMap:
+        if self.brief is not None and last.ended and state.count < BRIEF_TOKENS:
+            return self.brief
+        return self.line
 
     @property
     def _size(self) -> int:

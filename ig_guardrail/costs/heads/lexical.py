@@ -42,7 +42,7 @@ class LexicalHead:
 
     A word at the very end of the text so far waits until it is complete; a text without words scores 0.
 
-    brief: reads texts of fewer than `BRIEF_WORDS`; None where `line` reads these, too
+    brief: reads texts that end with fewer than `BRIEF_WORDS`; None where `line` reads these, too
     """
 
     name: str
@@ -63,7 +63,9 @@ class LexicalHead:
     def advance(self, steps: Sequence[tuple[WordReader, Piece]]) -> list[tuple[WordReader, tuple[float, ...]]]:
         """Read each piece's words; the score is of the whole text so far."""
         readers = [reader.read(piece.text, piece.ended, self._buckets) for reader, piece in steps]
-        return [(reader, (self._score(reader.counts),) * len(self.hazards)) for reader in readers]
+        ended = [piece.ended for _, piece in steps]
+        scores = [self._score(reader.counts, end) for reader, end in zip(readers, ended, strict=True)]
+        return [(reader, (score,) * len(self.hazards)) for reader, score in zip(readers, scores, strict=True)]
 
     def weigh(self, text: str) -> dict[str, float]:
         """What each word and pair of a whole text adds to its logit; the line's bias is what is added besides."""
@@ -78,18 +80,18 @@ class LexicalHead:
     def _bucket(self, term: str) -> int:
         return bucket(term, self._buckets)
 
-    def line_of(self, counts: Mapping[int, int]) -> WordLine:
-        """The line that reads a text of these terms."""
-        return self.brief if self.brief is not None and words_in(counts) < BRIEF_WORDS else self.line
+    def line_of(self, counts: Mapping[int, int], ended: bool = True) -> WordLine:
+        """The line that reads a text of these terms; ended: whether it is a whole one."""
+        return self.brief if self.brief is not None and ended and words_in(counts) < BRIEF_WORDS else self.line
 
     @property
     def _buckets(self) -> int:
         return len(self.line.weight)
 
-    def _score(self, counts: Mapping[int, int]) -> float:
+    def _score(self, counts: Mapping[int, int], ended: bool) -> float:
         if not counts:
             return 0.0
-        return self.scale.score(self.line_of(counts).logit(counts))
+        return self.scale.score(self.line_of(counts, ended).logit(counts))
 
 
 def logit_of(counts: Mapping[int, int], frequency: NDArray[np.float64], weight: NDArray[np.float64]) -> float:

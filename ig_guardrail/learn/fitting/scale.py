@@ -13,18 +13,14 @@ from ig_guardrail.learn.fitting.prefixes import PrefixSamples
 HARMLESS_SHARE = 0.05
 
 
-def harmless_scale(looks: PrefixSamples, logits: NDArray[np.float64], *groups: Sequence[bool]) -> Scale:
-    """The score curve: 0.1 at the mean of the rows' logits at charge points, 0.5 where 5% of a group peak at most.
+def harmless_scale(looks: PrefixSamples, logits: NDArray[np.float64], chosen: Sequence[bool]) -> Scale:
+    """The score curve: 0.1 at the mean of the chosen rows' logits at charge points, 0.5 where 5% of them peak.
 
-    logits  (looks,)
-    groups  each marks rows; one without any is left out
+    logits: (looks,)
     """
-    chosen = [np.array(group, dtype=bool) for group in groups if any(group)]
-    mean = float(looks.at_charge_points(logits, np.any(chosen, axis=0).tolist()).mean())
-    peaks = looks.peaks(logits)
-    return scale_between(
-        mean, max(float(np.quantile(peaks[one], 1 - HARMLESS_SHARE, method="higher")) for one in chosen)
-    )
+    mean = float(looks.at_charge_points(logits, chosen).mean())
+    peaks = looks.peaks(logits)[np.array(chosen, dtype=bool)]
+    return scale_between(mean, float(np.quantile(peaks, 1 - HARMLESS_SHARE, method="higher")))
 
 
 def scale_tensors(scale: Scale) -> dict[str, NDArray[np.float32]]:

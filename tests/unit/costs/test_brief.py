@@ -1,8 +1,7 @@
-"""Brief answers are read by a line of their own, where a head has one; longer ones by the first, as before."""
+"""Whole brief answers are read by a line of their own, where a head has one; all else by the first, as before."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,28 +36,40 @@ def brief_latent() -> dict[str, Any]:
     return {"brief_weight": zeros, "brief_bias": bias, "brief_mean": zeros, "brief_deviation": ones}
 
 
-def after(head: LatentHead, lengths: Sequence[int]) -> list[float]:
-    """The scores of an answer that grows by so many tokens at a time, its states all zero."""
-    state, scores = head.start(PROMPT), []
-    for length in lengths:
-        piece = Piece("x", tuple(range(length)), {2: (torch.zeros(length, SIZE),)})
-        ((state, (found,)),) = head.advance([(state, piece)])
-        scores.append(found)
-    return scores
+def tokens(count: int, ended: bool) -> Piece:
+    """So many of an answer, their states all zero."""
+    return Piece("x", tuple(range(count)), {2: (torch.zeros(count, SIZE),)}, ended=ended)
 
 
-def test_few_tokens_are_read_by_the_second_line_and_more_by_the_first(tmp_path: Path) -> None:
-    with_both, with_one = latent_head(tmp_path / "both", **brief_latent()), latent_head(tmp_path / "one")
-    lengths = (1, BRIEF_TOKENS - 2, 1, 30)
-    first, second = after(with_one, lengths), after(with_both, lengths)
-    assert second[:2] == [pytest.approx(1 / (1 + np.exp(-3)))] * 2
-    assert second[2:] == first[2:]
-    assert first[0] != second[0]
+def after(head: LatentHead, *pieces: Piece) -> float:
+    """The score of an answer after these pieces."""
+    state, score = head.start(PROMPT), (0.0,)
+    for piece in pieces:
+        ((state, score),) = head.advance([(state, piece)])
+    return score[0]
+
+
+def test_a_whole_answer_of_few_tokens_is_read_by_the_second_line(tmp_path: Path) -> None:
+    head, always = latent_head(tmp_path, **brief_latent()), pytest.approx(1 / (1 + np.exp(-3)))
+    for count in (1, BRIEF_TOKENS - 1):
+        assert after(head, tokens(count, ended=True)) == always
+    assert after(head, tokens(1, ended=False), tokens(2, ended=True)) == always
+    assert after(head, tokens(3, ended=False), Piece("", ended=True)) == always
+
+
+def test_what_goes_on_or_is_longer_is_read_by_the_first_line(tmp_path: Path) -> None:
+    both, one = latent_head(tmp_path / "both", **brief_latent()), latent_head(tmp_path / "one")
+    for pieces in (
+        (tokens(1, ended=False),),
+        (tokens(BRIEF_TOKENS, ended=True),),
+        (tokens(4, ended=False), tokens(4, ended=True)),
+    ):
+        assert after(both, *pieces) == after(one, *pieces)
 
 
 def test_a_batch_of_brief_and_long_answers_scores_each_as_it_would_alone(tmp_path: Path) -> None:
     head = latent_head(tmp_path, **brief_latent())
-    pieces = [Piece("x", tuple(range(n)), {2: (torch.randn(n, SIZE),)}) for n in (1, 40, 7, 8)]
+    pieces = [Piece("x", tuple(range(n)), {2: (torch.randn(n, SIZE),)}, ended=n % 2 > 0) for n in (1, 40, 7, 8, 3)]
     together = head.advance([(head.start(PROMPT), piece) for piece in pieces])
     alone = [head.advance([(head.start(PROMPT), piece)])[0] for piece in pieces]
     assert [scores for _, scores in together] == [scores for _, scores in alone]
@@ -101,11 +112,13 @@ def score(model: CostModel, text: str) -> float:
     return found
 
 
-def test_few_words_are_read_by_the_second_line_and_more_by_the_first(tmp_path: Path) -> None:
+def test_a_text_of_few_words_is_read_by_the_second_line_and_more_by_the_first(tmp_path: Path) -> None:
     head = word_head(tmp_path, **brief_words("idiot"))
     assert score(head, "idiot") > 0.5
     assert score(head, " ".join(["idiot"] * (BRIEF_WORDS - 1))) > 0.5
     assert score(head, " ".join(["idiot"] * BRIEF_WORDS)) < 0.5
+    ((_, (begun,)),) = head.advance([(head.start(PROMPT), Piece("idiot "))])
+    assert begun < 0.5
 
 
 def test_what_words_weigh_is_told_of_the_line_that_read_them(tmp_path: Path) -> None:
@@ -120,7 +133,7 @@ def test_words_are_counted_from_their_terms(text: str, words: int) -> None:
     assert words_in(count_terms(text, 64)) == words
 
 
-def test_windows_of_few_words_are_read_by_the_second_line(tmp_path: Path) -> None:
+def test_an_answer_of_few_pieces_is_read_by_the_second_line(tmp_path: Path) -> None:
     encoder = open_encoder(str(bert_encoder(tmp_path / "encoder")), tmp_path, "encoder")
     first = head_tensors(encoder.size)
     brief = {f"brief_{name}": first[name] for name in ("weight", "words.weight", "words.frequency")}
@@ -128,9 +141,11 @@ def test_windows_of_few_words_are_read_by_the_second_line(tmp_path: Path) -> Non
     found = {}
     for name, more in (("one", {}), ("both", brief)):
         model = read_encoder_cost(head(tmp_path / name, encoder, more=more), encoder, "tone", ("hte",))
-        found[name] = [score(model, text) for text in ("good soup", "good soup bread soup good bread")]
+        ((_, (begun,)),) = model.advance([(model.start(PROMPT), Piece("good soup "))])
+        long = "good soup bread soup good bread soup good"
+        found[name] = [score(model, "good soup"), score(model, long), begun]
     assert found["both"][0] > 0.99 > found["one"][0]
-    assert found["both"][1] == found["one"][1]
+    assert found["both"][1:] == found["one"][1:]
 
 
 def test_the_second_line_is_part_of_the_hash(tmp_path: Path) -> None:
