@@ -163,13 +163,14 @@ def test_a_text_is_scored_and_cases_run(page: Page) -> None:
     page.click("#tab-score")
     page.write("#score-text", "You are a stupid and worthless fool, and everybody hates you.")
     page.click("#score-form .main")
-    page.wait("document.querySelector('#score-found .notice.bad')")
-    page.wait("document.querySelector('#score-found svg')")
-    assert "Denied by" in page.text("#score-found")
+    page.wait("document.querySelector('#score-found .notice')")
+    assert "Denied by" in page.text("#score-found .notice")
+    assert page.find("document.querySelector('#score-found svg') !== null")
     page.click("#tab-cases")
     page.click("#cases-form .main")
-    page.wait("document.querySelector('#cases-found .notice.good')")
-    assert "8 passed" in page.text("#cases-found")
+    page.wait("document.querySelector('#cases-found .notice')")
+    assert page.text("#cases-found .notice").endswith(": 8 passed.")
+    assert page.find("document.querySelector('#cases-found .notice.bad')") is None
     _looks_right(page)
 
 
