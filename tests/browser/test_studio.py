@@ -151,6 +151,7 @@ def test_the_counterexample_of_a_diff_is_seen(page: Page) -> None:
         " t.focus(); t.setSelectionRange(at, at + 4); })()"
     )
     page.call("Input.insertText", text="0.80")
+    page.wait("document.querySelector('#findings .warning')")  # what moves all below it, and is drawn
     page.click("#compare-form .main")
     page.wait("document.querySelector('#compare-found .example')")
     assert "B shows this answer, and A denies it" in page.text("#compare-found .example")
