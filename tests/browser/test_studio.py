@@ -151,6 +151,7 @@ def test_the_counterexample_of_a_diff_is_seen(page: Page) -> None:
         " t.focus(); t.setSelectionRange(at, at + 4); })()"
     )
     page.call("Input.insertText", text="0.80")
+    page.wait("document.querySelector('#findings .warning')")  # what moves all below it, and is drawn
     page.click("#compare-form .main")
     page.wait("document.querySelector('#compare-found .example')")
     assert "B shows this answer, and A denies it" in page.text("#compare-found .example")
@@ -163,13 +164,14 @@ def test_a_text_is_scored_and_cases_run(page: Page) -> None:
     page.click("#tab-score")
     page.write("#score-text", "You are a stupid and worthless fool, and everybody hates you.")
     page.click("#score-form .main")
-    page.wait("document.querySelector('#score-found .notice.bad')")
-    page.wait("document.querySelector('#score-found svg')")
-    assert "Denied by" in page.text("#score-found")
+    page.wait("document.querySelector('#score-found .notice')")
+    assert "Denied by" in page.text("#score-found .notice")
+    assert page.find("document.querySelector('#score-found svg') !== null")
     page.click("#tab-cases")
     page.click("#cases-form .main")
-    page.wait("document.querySelector('#cases-found .notice.good')")
-    assert "8 passed" in page.text("#cases-found")
+    page.wait("document.querySelector('#cases-found .notice')")
+    assert page.text("#cases-found .notice").endswith(": 8 passed.")
+    assert page.find("document.querySelector('#cases-found .notice.bad')") is None
     _looks_right(page)
 
 
