@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from importlib.resources import as_file, files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ig_guardrail.errors import RequestError
 from ig_guardrail.evaluate.comparison.bounds import read_bound
 from ig_guardrail.evaluate.prompts import PromptRow, read_prompts
+from ig_guardrail.fields.yaml_settings import parse_settings
 from ig_guardrail.policy import load_policy
 from ig_guardrail.search.registry import METHODS
 from ig_guardrail.types import CompiledPolicy, SearchSettings
@@ -27,6 +27,8 @@ from ig_guardrail.types import CompiledPolicy, SearchSettings
 PRESETS = ("quality", "smoke", "embedded", "equal", "hard", "sweep", "robustness", "adversarial", "second", "paper")
 UNGUARDED = "none"
 MOST_BYTES = 1_000_000
+WHY = "it says what is compared, and what is not understood would be left out of it"
+EXAMPLE = "see docs/results.md for an example"
 _SETTINGS = {field.name for field in dataclasses.fields(SearchSettings)} - {"strategy"}
 
 
@@ -233,14 +235,7 @@ def _missing(entries: Sequence[PromptSet]) -> RequestError:
 def _parsed(data: bytes, where: str, folder: Path) -> Config:
     if len(data) > MOST_BYTES:
         raise RequestError(f"the file has {len(data)} bytes", where=where, fix=f"keep it under {MOST_BYTES}")
-    try:
-        fields = yaml.safe_load(data)
-    except yaml.YAMLError as error:
-        raise RequestError(f"not YAML: {error}", where=where, fix="see docs/results.md for an example") from error
-    try:
-        config = Config.model_validate(fields)
-    except ValidationError as error:
-        raise RequestError(_told(error), where=where, fix="repair the file; unknown keys are never ignored") from error
+    config = parse_settings(data, where, Config, why=WHY, keys=_keys(Config), fix=EXAMPLE)
     return config.model_copy(update={"prompts": [_placed(one, folder) for one in config.prompts]})
 
 
@@ -250,6 +245,6 @@ def _placed(entry: PromptSet, folder: Path) -> PromptSet:
     return entry.model_copy(update={"file": str((folder / entry.file).absolute())})
 
 
-def _told(error: ValidationError) -> str:
-    faults: list[Any] = error.errors()
-    return "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg']}" for fault in faults)
+def _keys(section: type[BaseModel]) -> list[str]:
+    """The keys of a section and of those in it."""
+    return [name for one in (section, *ConfigSection.__subclasses__()) for name in one.model_fields]

@@ -23,10 +23,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints
 
 from ig_guardrail.errors import GuardrailError, RequestError
+from ig_guardrail.fields.yaml_settings import read_settings, unfit
 from ig_guardrail.integrations.openai_server.access.callers import Caller, ShownReceipt
 from ig_guardrail.integrations.openai_server.events import RefusalStyle
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused
-from ig_guardrail.integrations.openai_server.settings.yaml_settings import read_settings, unfit
 
 LOG = logging.getLogger(__name__)
 

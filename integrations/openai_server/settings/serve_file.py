@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from ig_guardrail.database import is_address
+from ig_guardrail.fields.yaml_settings import read_settings
 from ig_guardrail.integrations.openai_server.events import RefusalStyle
 from ig_guardrail.integrations.openai_server.observing.settings import ObserveConfig
 from ig_guardrail.integrations.openai_server.settings.serve_config import Replicas, ServeConfig, ServeLimits
-from ig_guardrail.integrations.openai_server.settings.yaml_settings import read_settings
 from ig_guardrail.integrations.openai_server.stored import Bounds, Where
 from ig_guardrail.rollout.canary import Canary
 from ig_guardrail.settings import AuditFile, Limits, RecordingFile

@@ -331,16 +331,18 @@ def test_rows_that_lie_close_together_are_named_once_in_the_picture(tmp_path: Pa
 
 
 MISTAKES = {
-    "strategies: [{name: beem}]": "strategies.0: Value error, there is no strategy 'beem'",
+    "strategies: [{name: beem}]": "line 3: strategies.0: there is no strategy 'beem'",
     "strategies: [{name: beam, search: {width: 4}}]": "there is no search setting 'width'",
     "strategies: [{name: cut}, {name: cut}]": "two strategies are called 'cut'",
     "strategies: [{name: cut, where_over: true}]": "`where_over` needs the strategy `none`",
     "bounds: {rescued: high}": "'high' is no bound",
-    "strategies: []": "strategies: List should have at least 1 item",
+    "strategies: []": "strategies: list should have at least 1 item",
     "judge: relevance\nreward: relevance": "the judge 'relevance' also guides",
-    "seed: 4": "seed: Extra inputs are not permitted",
-    "sampling: {temperature: .nan}": "sampling.temperature: Input should be a finite number",
-    "seeds: [0.5]": "seeds.0: Input should be a valid integer",
+    "seed: 4": "line 4: seed: there is no such key; did you mean 'seeds'?",
+    "sampling: {temperature: .nan}": "line 4: sampling.temperature: input should be a finite number",
+    "seeds: [0.5]": "seeds.0: input should be a valid integer",
+    "seeds: [1]\nseeds: [2]": "line 5: 'seeds' stands there twice",
+    "seeds:\n\t- 1": "line 5, column 1: a tab cannot indent; write spaces",
 }
 
 

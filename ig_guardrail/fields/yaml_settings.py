@@ -15,6 +15,7 @@ from ig_guardrail.errors import RequestError, brief
 Settings = TypeVar("Settings", bound=BaseModel)
 
 LARGEST = 4_000_000  # bytes
+OPERATORS = "see docs/operators.md for what may stand there"
 
 
 def read_settings(path: Path, model: type[Settings], *, why: str, keys: Sequence[str]) -> Settings:
@@ -23,29 +24,43 @@ def read_settings(path: Path, model: type[Settings], *, why: str, keys: Sequence
     why   what such a file is for
     keys  those that there are, at any depth, for hints
     """
-    node = _node(path, why)
-    try:
-        given = None if node is None else _value(node)
-        return model.model_validate({} if given is None else given)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise unfit(path, brief(error), why) from None
-    except ValidationError as error:
-        faults = [_told(fault, node, keys) for fault in error.errors(include_url=False, include_context=False)]
-        raise unfit(path, "\n  ".join(told for _, told in sorted(dict.fromkeys(faults))), why) from None
-
-
-def unfit(path: Path, what: str, why: str, fix: str = "see docs/operators.md for what may stand there") -> RequestError:
-    """The error of a file that cannot be used."""
-    return RequestError(what, where=str(path), why=why, fix=fix)
-
-
-def _node(path: Path, why: str) -> yaml.Node | None:
     try:
         if path.stat().st_size > LARGEST:
             raise unfit(path, f"it has more than {LARGEST:,} bytes", why)
-        return yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        data = path.read_bytes()
+    except OSError as error:
         raise unfit(path, brief(error), why) from None
+    return parse_settings(data, path, model, why=why, keys=keys)
+
+
+def parse_settings(
+    data: bytes, where: str | Path, model: type[Settings], *, why: str, keys: Sequence[str], fix: str = OPERATORS
+) -> Settings:
+    """The same of what a file holds. where: the file, for messages"""
+    node = None
+    try:
+        node = yaml.compose(data.decode("utf-8"), yaml.SafeLoader)
+        given = None if node is None else _value(node)
+        return model.model_validate({} if given is None else given)
+    except ValidationError as error:
+        faults = [_told(fault, node, keys) for fault in error.errors(include_url=False, include_context=False)]
+        raise unfit(where, "\n  ".join(told for _, told in sorted(dict.fromkeys(faults))), why, fix) from None
+    except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise unfit(where, _in_words(error), why, fix) from None
+
+
+def _in_words(error: Exception) -> str:
+    """What is no YAML, by its place; the parser draws the line, which an error of one line cannot show."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return brief(error)
+    mark, tab = error.problem_mark, "found character '\\t'" in str(error.problem)
+    problem = "a tab cannot indent; write spaces" if tab else f"it is no YAML here: {error.problem}"
+    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
+
+
+def unfit(path: str | Path, what: str, why: str, fix: str = OPERATORS) -> RequestError:
+    """The error of a file that cannot be used."""
+    return RequestError(what, where=str(path), why=why, fix=fix)
 
 
 def _value(node: yaml.Node) -> Any:
@@ -78,7 +93,7 @@ def _told(fault: Any, node: yaml.Node | None, keys: Sequence[str]) -> tuple[int,
     line, named = _line(node, place), ".".join(map(str, place))
     at = f"line {line}: {named}" if line else named or "all of it"
     if fault["type"] != "extra_forbidden":
-        what = fault["msg"].split(" or instance of ")[0]
+        what = fault["msg"].removeprefix("Value error, ").split(" or instance of ")[0]
         return line, f"{at}: {what[:1].lower()}{what[1:]}"
     near = difflib.get_close_matches(str(place[-1]), keys, n=1)
     return line, f"{at}: there is no such key" + (f"; did you mean '{near[0]}'?" if near else "")
