@@ -19,6 +19,7 @@ from ig_guardrail.workbench.traffic.bench import open_bench
 from ig_guardrail.workbench.traffic.texts import TextRow
 
 DOCS = Path(__file__).parents[3] / "docs" / "policy.md"
+POLICIES = Path(__file__).parents[3] / "policies"
 
 
 def test_packaged_policies_are_valid() -> None:
@@ -128,3 +129,10 @@ def test_messages_of_packaged_policies_pass_by_words_too_so_that_they_start_on_a
     charges = [charge for text in texts for charge in bench.charge(TextRow(text, "message")).charges]
     assert {charge.budget for charge in charges} >= {"harmful-help", "toxic-tone"}
     assert [charge for charge in charges if charge.z_after < 0] == []
+
+
+@pytest.mark.parametrize("name", ["default", "observe", "health", "support"])
+def test_what_serves_for_a_head_is_set_on_the_threshold_of_its_budget(name: str) -> None:
+    written = yaml.safe_load((POLICIES / f"{name}.yaml").read_text(encoding="utf-8"))
+    (threshold,) = [budget["threshold"] for budget in written["budgets"] if budget["id"] == "harmful-help"]
+    assert written["cost_models"]["help-text"]["scale"]["to"] == threshold
