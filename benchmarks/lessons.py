@@ -46,7 +46,7 @@ from ig_guardrail.learn.data.recipes import (
 )
 from ig_guardrail.learn.data.risky import FAMILIES
 from ig_guardrail.learn.data.rows import LabelledRow, digest_of, read_rows
-from ig_guardrail.learn.encoder import SHAPE, harmless_scale, peak_score
+from ig_guardrail.learn.encoder import SHAPE, encoder_scale, peak_score
 from ig_guardrail.learn.fitting.fit import inverse_frequency
 from ig_guardrail.learn.fitting.logistic import bags_of, fit_joined, sums_of
 from ig_guardrail.learn.fitting.prefixes import look_at
@@ -281,7 +281,7 @@ class Reading:
         line, weight = fit_joined(features[trained], lesson.scale, learned, BUCKETS, labels, lesson.l2)
         logits = features @ line.weight + sums_of(bags_of(self.counts, frequency), weight) + line.bias
         at_looks = self._means(logits) if lesson.mean else self.samples.at_looks(logits)
-        return looks.peaks(at_looks), harmless_scale(looks, at_looks)
+        return looks.peaks(at_looks), encoder_scale(looks, at_looks)
 
     def _means(self, logits: Floats) -> Floats:
         pairs = zip(self.samples.full, self.samples.open, strict=True)

@@ -33,10 +33,7 @@ def asked(results: Path) -> str:
 
 def lessons(results: Path) -> str:
     """A line for each lesson: for each kind of answers the shares over budget, one for each rule of thresholds."""
-    result = read_result(results, "lessons")
-    found: dict[str, dict[tuple[str, str], Result]] = {}
-    for row in result["figures"]:
-        found.setdefault(row["part"], {})[row["title"], row["name"]] = row
+    found = _by_part(read_result(results, "lessons"))
     first = next(iter(found.values()))
     rules = [name for title, name in first if title == TRIED[0]]
     lines = []
@@ -50,13 +47,18 @@ def lessons(results: Path) -> str:
 
 def brief(results: Path) -> str:
     """A line for each cost model: what it makes of brief answers without its second line, and with it."""
-    result = read_result(results, "brief")
-    found: dict[str, dict[tuple[str, str], Result]] = {}
-    for row in result["figures"]:
-        found.setdefault(row["part"], {})[row["title"], row["name"]] = row
+    found = _by_part(read_result(results, "brief"))
     first = next(iter(found.values()))
     columns = [(title, way) for title in ("harmless", "rude", "AUC") for way in ("without", "with")]
     formats = {"harmless": ".1%", "rude": ".0%", "AUC": ".2f"}
     lines = [(name, *(figure(rows[key], formats[key[0]]) for key in columns)) for name, rows in found.items()]
     counts = {title: f" ({first[title, way]['n']})" if title != "AUC" else "" for title, way in columns}
     return table(("", *(f"{title}{counts[title]}, {way}" for title, way in columns)), lines)
+
+
+def _by_part(result: Result) -> dict[str, dict[tuple[str, str], Result]]:
+    """Figures by what they are of, and by title and name."""
+    found: dict[str, dict[tuple[str, str], Result]] = {}
+    for row in result["figures"]:
+        found.setdefault(row["part"], {})[row["title"], row["name"]] = row
+    return found

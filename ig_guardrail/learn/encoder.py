@@ -22,23 +22,24 @@ from ig_guardrail.costs.encoder.sentences import SentenceEncoder
 from ig_guardrail.costs.encoder.windows import WindowShape
 from ig_guardrail.costs.heads.artifact import read_artifact
 from ig_guardrail.costs.heads.latent import read_scale
-from ig_guardrail.costs.heads.linear import Scale, scale_between
+from ig_guardrail.costs.heads.linear import Scale
 from ig_guardrail.costs.kinds.encoder import ANSWER, EXCHANGE
 from ig_guardrail.learn.brief import BriefLine, fit_brief_windows
 from ig_guardrail.learn.data.recipes import (
     EVERYDAY,
     OWN_ANSWERS,
     SENSITIVE,
+    Recipe,
     choose_rows,
     describe_sources,
     recipe_named,
     with_consent,
     with_refusals,
 )
-from ig_guardrail.learn.data.rows import LabelledRow, read_rows
+from ig_guardrail.learn.data.rows import LabelledRow, LabelledRows, read_rows
 from ig_guardrail.learn.fitting.card import add_to_card, report, rounded, write_artifact
 from ig_guardrail.learn.fitting.prefixes import PrefixSamples
-from ig_guardrail.learn.fitting.scale import HARMLESS_SHARE, scale_tensors
+from ig_guardrail.learn.fitting.scale import harmless_scale, scale_tensors
 from ig_guardrail.learn.fitting.windows import WORDS, fit_windows, read_requests, read_vectors, sample_windows
 from ig_guardrail.learn.heads import BUCKETS, SEED, Trained, demand_parts, put_brief, training_record
 from ig_guardrail.statistics.binomial import proportion
@@ -72,7 +73,7 @@ def train_encoder(
     """
     chosen = recipe_named(recipe)
     read = read_rows(data)
-    rows = with_refusals(choose_rows(replace(chosen, safe=()), read.rows), read.rows)
+    rows = _rows(chosen, read)
     if reads == EXCHANGE:
         rows = with_consent(chosen, rows, read.rows)
     demand_parts(rows, "train encoder")
@@ -80,7 +81,7 @@ def train_encoder(
     vectors = read_vectors(encoder, samples.texts, cache)
     asked = read_requests(encoder, samples.asked, cache) if reads == EXCHANGE else None
     fit = fit_windows(samples, vectors, BUCKETS, asked)
-    scale = harmless_scale(samples.looks, fit.logits)
+    scale = encoder_scale(samples.looks, fit.logits)
     card: dict[str, Any] = {
         "name": recipe,
         "kind": "encoder",
@@ -130,7 +131,7 @@ def add_brief_windows(
     """
     artifact, read = read_artifact(folder, "encoder"), read_rows(data)
     read_encoder_cost(folder, encoder, recipe, (recipe,))
-    rows = with_refusals(choose_rows(replace(recipe_named(recipe), safe=()), read.rows), read.rows)
+    rows = _rows(recipe_named(recipe), read)
     demand_parts(rows, "train brief")
     brief = _brief(rows, encoder, read_scale(artifact), cache)
     packages = ("onnxruntime", "tokenizers")
@@ -138,17 +139,19 @@ def add_brief_windows(
     return put_brief(folder, artifact, brief, training_record(command, data, read, brief.card["settings"], *packages))
 
 
+def _rows(recipe: Recipe, read: LabelledRows) -> tuple[LabelledRow, ...]:
+    """Its harm, harmless text of every source, and refusals of the harmful requests."""
+    return with_refusals(choose_rows(replace(recipe, safe=()), read.rows), read.rows)
+
+
 def _brief(rows: Sequence[LabelledRow], encoder: SentenceEncoder, scale: Scale, cache: Path) -> BriefLine:
     return fit_brief_windows(rows, encoder, SHAPE, BUCKETS, scale, cache)
 
 
-def harmless_scale(looks: PrefixSamples, logits: NDArray[np.float64]) -> Scale:
+def encoder_scale(looks: PrefixSamples, logits: NDArray[np.float64]) -> Scale:
     """The score curve: 0.1 at the mean of a model's own answers, 0.5 where few harmless ones of each source peak."""
-    mean = float(looks.at_charge_points(logits, _calibrating(looks, OWN_ANSWERS)).mean())
-    peaks = looks.peaks(logits)
-    chosen = [np.array(_calibrating(looks, *sources)) for sources in HARMLESS]
-    reached = [float(np.quantile(peaks[mine], 1 - HARMLESS_SHARE, method="higher")) for mine in chosen if mine.any()]
-    return scale_between(mean, max(reached))
+    groups = [_calibrating(looks, *sources) for sources in HARMLESS]
+    return harmless_scale(looks, logits, _calibrating(looks, OWN_ANSWERS), *filter(any, groups))
 
 
 def _calibration(looks: PrefixSamples, logits: NDArray[np.float64], scale: Scale) -> dict[str, Any]:

@@ -62,10 +62,8 @@ class LexicalHead:
 
     def advance(self, steps: Sequence[tuple[WordReader, Piece]]) -> list[tuple[WordReader, tuple[float, ...]]]:
         """Read each piece's words; the score is of the whole text so far."""
-        readers = [reader.read(piece.text, piece.ended, self._buckets) for reader, piece in steps]
-        ended = [piece.ended for _, piece in steps]
-        scores = [self._score(reader.counts, end) for reader, end in zip(readers, ended, strict=True)]
-        return [(reader, (score,) * len(self.hazards)) for reader, score in zip(readers, scores, strict=True)]
+        read = [(reader.read(piece.text, piece.ended, self._buckets), piece.ended) for reader, piece in steps]
+        return [(reader, (self._score(reader.counts, ended),) * len(self.hazards)) for reader, ended in read]
 
     def weigh(self, text: str) -> dict[str, float]:
         """What each word and pair of a whole text adds to its logit; the line's bias is what is added besides."""

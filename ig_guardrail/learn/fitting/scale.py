@@ -13,14 +13,20 @@ from ig_guardrail.learn.fitting.prefixes import PrefixSamples
 HARMLESS_SHARE = 0.05
 
 
-def harmless_scale(looks: PrefixSamples, logits: NDArray[np.float64], chosen: Sequence[bool]) -> Scale:
-    """The score curve: 0.1 at the mean of the chosen rows' logits at charge points, 0.5 where 5% of them peak.
+def harmless_scale(
+    looks: PrefixSamples, logits: NDArray[np.float64], usual: Sequence[bool], *groups: Sequence[bool]
+) -> Scale:
+    """The score curve: 0.1 at the mean of the usual rows' logits at charge points, 0.5 where few of any group peak.
 
-    logits: (looks,)
+    Few are `HARMLESS_SHARE` of it at most.
+
+    logits  (looks,)
+    groups  each marks rows, one of them at least; the usual ones alone where none is given
     """
-    mean = float(looks.at_charge_points(logits, chosen).mean())
-    peaks = looks.peaks(logits)[np.array(chosen, dtype=bool)]
-    return scale_between(mean, float(np.quantile(peaks, 1 - HARMLESS_SHARE, method="higher")))
+    mean = float(looks.at_charge_points(logits, usual).mean())
+    peaks = looks.peaks(logits)
+    chosen = [peaks[np.array(group, dtype=bool)] for group in groups or (usual,)]
+    return scale_between(mean, max(float(np.quantile(one, 1 - HARMLESS_SHARE, method="higher")) for one in chosen))
 
 
 def scale_tensors(scale: Scale) -> dict[str, NDArray[np.float32]]:

@@ -48,15 +48,15 @@ def points_of(length: int, points: tuple[int, ...] = POINTS) -> tuple[int, ...]:
     return (*(point for point in points if point < end), end)
 
 
-def token_ids(chat: Chat, prompt: str, answer: str) -> Exchange:
-    """Ids of the rendered prompt (a neutral one where it is empty) and of the answer, at most `POINTS[-1]` of these."""
+def token_ids(chat: Chat, prompt: str, answer: str, most: int = POINTS[-1]) -> Exchange:
+    """Ids of the rendered prompt (a neutral one where it is empty) and of the answer, at most `most` of these."""
     asked = prompt.strip()[:MAX_PROMPT_CHARACTERS] or NEUTRAL_PROMPT
-    return chat.answering([Message("user", asked)]), answer_ids(chat, answer)
+    return chat.answering([Message("user", asked)]), answer_ids(chat, answer, most)
 
 
-def answer_ids(chat: Chat, answer: str) -> tuple[int, ...]:
-    """The answer's first tokens, at most `POINTS[-1]`; markers in it are spelled out."""
-    return chat.text_ids(answer.strip()[:MAX_ANSWER_CHARACTERS])[: POINTS[-1]]
+def answer_ids(chat: Chat, answer: str, most: int = POINTS[-1]) -> tuple[int, ...]:
+    """The answer's first tokens, at most `most`; markers in it are spelled out."""
+    return chat.text_ids(answer.strip()[:MAX_ANSWER_CHARACTERS])[:most]
 
 
 def read_means(
@@ -70,17 +70,12 @@ def read_means(
     points: where answers are looked at, besides their ends
     """
     chat = chat_of(weights.tokenizer)
-    ids = [_cut(token_ids(chat, prompt, answer), points) for prompt, answer in exchanges]
+    ids = [token_ids(chat, prompt, answer, points[-1]) for prompt, answer in exchanges]
     found: dict[int, Means] = {}
     for batch in _batches([len(before) + len(after) for before, after in ids]):
         read = _read_batch(weights.model, [ids[index] for index in batch], layers, points)
         found.update(zip(batch, read, strict=True))
     return [found[index] for index in range(len(exchanges))]
-
-
-def _cut(ids: Exchange, points: tuple[int, ...]) -> Exchange:
-    before, after = ids
-    return before, after[: points[-1]]
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
@@ -172,7 +167,7 @@ def cached_means(
         part = order[start : start + SHARD]
         pairs = [exchanges[index] for index in part]
         # of the tokens, not of the texts: how a text is cut may change while the weights stay
-        ids = ["means", *(_cut(token_ids(chat, *pair), points) for pair in pairs)]
+        ids = ["means", *(token_ids(chat, *pair, points[-1]) for pair in pairs)]
         kept = shards.get(ids, partial(_read_packed, weights, pairs, layers, points))
         found.update(zip(part, _unpacked(kept), strict=True))
         progress(len(found), len(order))

@@ -27,6 +27,7 @@ from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.draft import PolicyDraft
 from ig_guardrail.policy.language.names import NOTES, OWN
 from ig_guardrail.policy.language.policy import POLICY
+from ig_guardrail.policy.yaml.decoding import WIDE_SPACES
 from ig_guardrail.policy.yaml.scalars import needs, read_form, read_json, read_scalar
 from ig_guardrail.policy.yaml.tree import Broken, Listing, Scalar, Table, YamlEntry, YamlNode, torn_off
 from ig_guardrail.types.hazards import EVERY
@@ -271,7 +272,7 @@ def _shape_of(kind: Any) -> tuple[str, str]:
 def about_unknown(section: Section, entry: YamlEntry, written: set[str]) -> tuple[str | None, str, str]:
     """The key that was meant, if one is close and not written; the words beside the carets; the advice."""
     name = entry.key.text
-    if name[0:1] in _WIDE:
+    if name[:1] in WIDE_SPACES:
         return None, "the spaces before it are no plain ones", f"indent with plain spaces, and write `{name.strip()}`"
     home = _HOMES.get(name)
     keys = (*section.fields, *NOTES) if section.notes else tuple(section.fields)
@@ -288,7 +289,6 @@ def about_unknown(section: Section, entry: YamlEntry, written: set[str]) -> tupl
 
 
 _CURLY = ("\u201d", "\u201c", "\u2019", "\u00bb", "\u00ab")
-_WIDE = ("\u00a0", "\u2007", "\u202f", "\u3000")
 
 
 def _by_its_word(section: Section, entry: YamlEntry, free: Sequence[str]) -> str | None:

@@ -8,6 +8,7 @@ from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spo
 
 MOST_BYTES = 256 * 1024
 
+WIDE_SPACES = ("\u00a0", "\u2007", "\u202f", "\u3000")  # of word processors and web pages; they indent nothing
 LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spot, clipped
-from ig_guardrail.policy.yaml.decoding import lines
+from ig_guardrail.policy.yaml.decoding import WIDE_SPACES, lines
 
 _HELP = {
     "mapping values are not allowed": "put text that contains `: ` in quotes, or check the indentation of this line",
@@ -31,7 +31,7 @@ _HELP = {
 }
 _CONFLICT = re.compile(r"(?:<{7}|>{7}|\|{7}) |={7}$")
 _TO_FILL = re.compile(r"\$\{[^}\n]*\}|\{\{.*?\}\}|\{%.*?%\}")
-_WIDE = re.compile(" *[\u00a0\u2007\u202f\u3000]")
+_WIDE = re.compile(f" *[{''.join(WIDE_SPACES)}]")
 _TIGHT = re.compile(r" *-[^\s-]")
 _BLOCK = re.compile(r": [|>][+-]?\s*$")
 _DOUBLED = {"'": "`''` for an apostrophe", '"': '`\\"` for a quote'}
