@@ -19,11 +19,13 @@ from ig_guardrail.engine.decoding.passes import Pass, PassResult
 from ig_guardrail.engine.decoding.prefill import Pace
 from ig_guardrail.engine.futures import WorkFuture, closed_error
 from ig_guardrail.engine.loop import Loop, fail, forked_error
+from ig_guardrail.engine.tree import RequestUsage
 from ig_guardrail.threads.locks import ForkSafeLock
 
 R = TypeVar("R")
 
 ROWS = 64  # of one step
+LATELY = 8  # steps; a stream that drew within so many waits for its next token, though its block may be judged just now
 
 ReadPasses = Callable[[Sequence[Pass[Any]]], Sequence[PassResult | BaseException]]
 
@@ -37,6 +39,7 @@ class ScheduledWork:
     wanted: dict[int, Pass[Any]] = field(default_factory=dict)
     readings: dict[int, PassResult] = field(default_factory=dict)
     served: int = 0
+    account: RequestUsage | None = None  # of the request that asked, once something was read for it
 
     @property
     def draws(self) -> bool:
@@ -53,7 +56,7 @@ class ScheduledWork:
         if read:
             one.account.note(read)
         self.readings[place] = reading
-        self.served = step
+        self.served, self.account = step, one.account
 
     def begin(self) -> None:
         """Go to the first passes; StopIteration with the result if there are none."""
@@ -95,6 +98,7 @@ class Scheduler:
         self._tasks: list[ScheduledWork] = []
         self._awake = False
         self._steps = 0
+        self._drew: dict[RequestUsage, int] = {}  # requests that drew lately -> the step in which they did last
 
     def submit(self, work: EngineWork[R]) -> Future[R]:
         """What `work` returns; EngineClosed in it once the loop was shut down, EngineError in a forked process."""
@@ -160,8 +164,18 @@ class Scheduler:
             if isinstance(reading, BaseException):
                 failures[task] = reading
             else:
+                if not task.wanted[place].is_block:
+                    self._drew[task.wanted[place].account] = self._steps
                 task.take(place, reading, self._steps)
         return failures
+
+    def _streams_wait(self, task: ScheduledWork) -> bool:
+        """Whether somebody waits for a token: another task, or another request that drew lately and is not closed."""
+        self._drew = {
+            account: step for account, step in self._drew.items() if self._steps - step < LATELY and not account.closed
+        }
+        lately = any(account is not task.account for account in self._drew)
+        return lately or any(other.draws for other in self._tasks if other is not task)
 
     def _choose(self) -> list[tuple[ScheduledWork, int]]:
         """Passes for one step: rows up to the limit, but at least one pass."""
@@ -181,7 +195,7 @@ class Scheduler:
 
     def _resume(self, task: ScheduledWork, call: Callable[[], None]) -> None:
         """Let a task go on to its next passes, or to its end. Whoever waits for the end finds all else freed."""
-        self._pace.streams_wait = any(other.draws for other in self._tasks if other is not task)
+        self._pace.streams_wait = self._streams_wait(task)
         try:
             call()
             return

@@ -21,7 +21,7 @@ from ig_guardrail.types import Node, Prompt, Sampling, StateEdit
 S = TypeVar("S")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class RequestUsage:
     """One request: whether it was closed, the model passes made for it, and the tokens read in them by all rows.
 

@@ -14,7 +14,7 @@ from ig_guardrail.engine.decoding.decode import EngineWork
 from ig_guardrail.engine.decoding.passes import Pass, PassResult
 from ig_guardrail.engine.decoding.prefill import Pace
 from ig_guardrail.engine.loop import Loop
-from ig_guardrail.engine.scheduler import Scheduler
+from ig_guardrail.engine.scheduler import LATELY, Scheduler
 from ig_guardrail.engine.tree import RequestUsage
 from ig_guardrail.errors import EngineClosed, EngineError, RequestError
 
@@ -90,6 +90,36 @@ def test_a_wide_request_leaves_room_for_narrow_ones() -> None:
     for one in (1, 2):
         assert max(i for i, step in enumerate(log.steps) if one in step) <= 7, "a narrow one is in nearly every step"
     log.loop.shutdown()
+
+
+def prompt(account: RequestUsage, log: Log, steps: int, pieces: list[int]) -> EngineWork[str]:
+    """A prompt of so many pieces; how long they were is noted."""
+    for _ in range(steps):
+        pieces.append(log.pace.piece())
+        yield [a_pass(account, tokens=pieces[-1])]
+    return "read"
+
+
+def test_pieces_of_prompts_are_short_beside_streams_and_while_their_blocks_are_judged(log: Log) -> None:
+    pieces: list[int] = []
+    stream = RequestUsage(1)
+    reading = log.scheduler.submit(prompt(RequestUsage(0), log, 3 + LATELY, pieces))
+    log.scheduler.submit(work(stream, 2))  # its block ends long before the prompt, and the next has not begun
+    log.gate.set()
+    assert reading.result(10) == "read"
+    assert pieces == [512, *[64] * (LATELY + 1), 512]
+
+
+def test_a_stream_that_was_closed_waits_for_nothing(log: Log) -> None:
+    pieces: list[int] = []
+    stream, asked = RequestUsage(1), RequestUsage(0)
+    log.gate.set()
+    log.scheduler.submit(work(stream, 2)).result(10)
+    stream.closed = True
+    log.scheduler.submit(prompt(asked, log, 2, pieces)).result(10)
+    log.scheduler.submit(work(asked, 1)).result(10)
+    log.scheduler.submit(prompt(asked, log, 2, pieces)).result(10)  # a second context of the same request
+    assert pieces == [512, 512, 64, 512]
 
 
 def test_a_pass_wider_than_a_step_is_read_all_the_same() -> None:
