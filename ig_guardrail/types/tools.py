@@ -34,6 +34,8 @@ class ToolFormat:
     native   whether the chat template writes calls and results, and tells of tools; else a model is told in words
     packed   whether the template takes arguments as JSON text, and not as objects
     id_size  characters of an id that the template demands; 0 if any will do
+    channel  whether a call is a message of its own, whose header names the tool; then `open` begins with the header
+    stop     the token behind a call that ends the answer; "" where it is the one behind words
     """
 
     begin: str = ""
@@ -50,6 +52,8 @@ class ToolFormat:
     native: bool = False
     packed: bool = False
     id_size: int = 0
+    channel: bool = False
+    stop: str = ""
 
 
 OUR_FORMAT = ToolFormat()  # of models whose chat template has none, and of texts that are only judged

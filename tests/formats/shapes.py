@@ -105,10 +105,25 @@ NAMED = (
     "{% for c in m.tool_calls %}[TOOL_CALLS]{{ c.function.name }}[ARGS]{{ c.function.arguments | tojson }}{% endfor %}"
 )
 HARMONY = (
-    "{% for m in messages %}{% if m.tool_calls %}<|open|>assistant to=functions.{{ m.tool_calls[0].function.name }}"
-    "<|channel|>commentary json<|message|>{{ m.tool_calls[0].function.arguments | tojson }}<|call|>"
-    "{% elif m.role == 'assistant' %}<|open|>assistant<|channel|>final<|message|>{{ m.content }}<|shut|>"
-    "{% else %}<|open|>{{ m.role }}<|message|>{{ m.content }}<|shut|>{% endif %}{% endfor %}"
+    "<|open|>system<|message|>Channels: analysis, commentary, final.<|over|>"
+    "{% set first = 1 if messages[0].role == 'system' else 0 %}{% if first or tools %}<|open|>developer<|message|>"
+    "{% if first %}{{ messages[0].content }}\n{% endif %}{% for t in tools or [] %}// {{ t.function.description }}\n"
+    "type {{ t.function.name }} = (_: {{ t.function.parameters | tojson }}) => any;\n{% endfor %}<|over|>{% endif %}"
+    "{% set ns = namespace(called='', answered=false) %}{% for m in messages[first:] %}{% if m.role == 'assistant' %}"
+    "{% if m.tool_calls %}{% set call = m.tool_calls[0].function %}"
+    "{% if m.content and m.thinking %}{{ raise_exception('words or a thought') }}{% endif %}"
+    "{% set ns.answered = false %}{% for n in messages[first + loop.index:] %}"
+    "{% if n.role == 'assistant' and not n.tool_calls %}{% set ns.answered = true %}{% endif %}{% endfor %}"
+    "{% if (m.content or m.thinking) and not ns.answered %}"
+    "<|open|>assistant<|channel|>analysis<|message|>{{ m.content or m.thinking }}<|over|>{% endif %}"
+    "<|open|>assistant to=functions.{{ call.name }}<|channel|>commentary json<|message|>{{ call.arguments | tojson }}"
+    "<|call|>{% set ns.called = call.name %}{% else %}{% set last = loop.last and not add_generation_prompt %}"
+    "{% if last and m.thinking %}<|open|>assistant<|channel|>analysis<|message|>{{ m.thinking }}<|over|>{% endif %}"
+    "<|open|>assistant<|channel|>final<|message|>{{ m.content }}{{ '<|shut|>' if last else '<|over|>' }}"
+    "{% set ns.called = '' %}{% endif %}{% elif m.role == 'tool' %}"
+    "{% if not ns.called %}{{ raise_exception('a result of no call') }}{% endif %}<|open|>functions.{{ ns.called }}"
+    " to=assistant<|channel|>commentary<|message|>{{ m.content | tojson }}<|over|>"
+    "{% else %}<|open|>{{ m.role }}<|message|>{{ m.content }}<|over|>{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}<|open|>assistant{% endif %}"
 )
 GEMMA = (
@@ -143,10 +158,10 @@ SHAPES: Mapping[str, Shape] = {
     "phi": Shape(chat_like(PHI), added=("<|tool_call|>", "<|/tool_call|>")),
     "python": Shape(chat_like(PYTHON)),
     "named": Shape(chat_like(NAMED), ("[TOOL_CALLS]", "[ARGS]")),
+    "harmony": Shape(HARMONY, ("<|channel|>", "<|message|>", "<|constrain|>", "<|call|>", "<|over|>"), parallel=False),
 }
 WITHOUT: Mapping[str, Shape] = {
     "gemma": Shape(GEMMA),
-    "harmony": Shape(LISTED + HARMONY, ("<|channel|>", "<|message|>", "<|call|>")),
     "silent": Shape(chat_like(HERMES).removeprefix(LISTED)),
 }
 

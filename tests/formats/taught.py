@@ -26,7 +26,7 @@ from ig_guardrail.engine.text.chat import Chat, chat_of
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.integrations.langchain.messages.conversation import messages_of
 from ig_guardrail.integrations.langchain.response_format import form_of, with_instructions
-from ig_guardrail.text.calls import format_message
+from ig_guardrail.text.calls import format_calls, format_message
 from ig_guardrail.types import AssistantMessage, CallNotation, Message, ToolCall
 from tests.conformance.engine.tiny import taught_tokenizer
 from tests.formats.shapes import SHAPES, WITHOUT, chat
@@ -139,13 +139,16 @@ def taught_weights(name: str) -> Weights:
 
     def learnt(edition: int) -> list[tuple[tuple[Message, ...], str]]:
         told = lessons(name in WITHOUT or shape.parallel, edition)
-        return [(with_instructions(form, messages_of(turns), format), _written(said, notation)) for turns, said in told]
+        return [
+            (with_instructions(form, messages_of(turns), format), _written(said, notation, chat(name)))
+            for turns, said in told
+        ]
 
     def rows(made: Chat, edition: int) -> list[Row]:
         return [
             (
                 made.encode(turns, notation=notation).ids,
-                (*made.tokenizer.encode(text, add_special_tokens=False), made.tokenizer.eos_token_id),
+                (*made.tokenizer.encode(text, add_special_tokens=False), *_end(text, made)),
             )
             for turns, text in learnt(edition)
         ]
@@ -163,9 +166,21 @@ def taught_weights(name: str) -> Weights:
     return Weights(f"tiny {name}", "0" * 64, model, made.tokenizer)
 
 
-def _written(said: AssistantMessage, notation: CallNotation) -> str:
-    """A message as a model writes it."""
-    return format_message(said, notation).removeprefix("" if said.words else "\n")
+def _written(said: AssistantMessage, notation: CallNotation, chat: Chat) -> str:
+    """A message as a model writes it, up to the token that ends it if that is not the usual one."""
+    if not notation.format.channel or chat.thoughts is None:
+        return format_message(said, notation).removeprefix("" if said.words else "\n")
+    calls = "".join(format_calls((call,), notation) + notation.format.stop for call in said.calls)
+    if not calls:
+        return f"{chat.thoughts.plain}{said.words}"
+    thought = f"{chat.thoughts.opening}I {'speak and ' * bool(said.words)}call.{chat.thoughts.over}"
+    words = f"<|channel|>commentary<|message|>{said.words}{chat.thoughts.over}" if said.words else ""
+    return f"{thought}{words}{calls}"
+
+
+def _end(text: str, chat: Chat) -> tuple[int, ...]:
+    """What ends a message that has not ended itself."""
+    return () if chat.format.stop and text.endswith(chat.format.stop) else (chat.tokenizer.eos_token_id,)
 
 
 def _taught(tokenizer: Any, editions: Sequence[Sequence[Row]], seed: int) -> Any:

@@ -38,7 +38,7 @@ def numbered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def agent(shape: str) -> Any:
     rail = guard(taught_engine(shape), compiled(RULES), ledger=MemoryLedger())
-    model = ChatIGGuardrail(guardrail=rail, temperature=0.0, seed=7, max_tokens=120)
+    model = ChatIGGuardrail(guardrail=rail, temperature=0.0, seed=7, max_tokens=120, reasoning="hide")
     return create_agent(model, TOOLS, checkpointer=InMemorySaver())
 
 

@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ig_guardrail.engine.decoding.messages import Messages
 from ig_guardrail.engine.grammar.grammar import Grammar, GrammarState
 from ig_guardrail.engine.grammar.network import FAR
 from ig_guardrail.engine.text.detokenize import Held
-from ig_guardrail.engine.text.thought_reader import ThoughtHeld
+from ig_guardrail.engine.text.thought_reader import ThoughtHeld, ThoughtReader
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 from ig_guardrail.types import Finish, Node, Thought
 
@@ -32,6 +33,7 @@ class AnswerRules:
 
     opened     whether it goes on with a thought that the prompt opened
     reasoning  tokens after which a thought is ended; None sets no limit
+    messages   what its messages may be, where the template gives each a header
     """
 
     language: TokenVocabulary
@@ -40,6 +42,7 @@ class AnswerRules:
     grammar: Grammar | None = None
     opened: bool = False
     reasoning: int | None = None
+    messages: Messages | None = None
 
     def behind_thought(self, ids: tuple[int, ...], position: int) -> tuple[int, ...]:
         """Tokens of words at a position of an answer; at its beginning, behind the end of a thought that is open."""
@@ -52,7 +55,8 @@ class AnswerRules:
         if thoughts is None:
             return self.language.detokenizer.replay(ids)
         held = thoughts.replay(ids, self.opened, self.reasoning)
-        opening = self.grammar is not None and held.phase == "before" and ids == thoughts.begins[: len(ids)]
+        formed = self.grammar is not None and self.messages is None
+        opening = formed and held.phase == "before" and ids == thoughts.begins[: len(ids)]
         return replace(held, forced=thoughts.begins[len(ids) :]) if opening and ids else held
 
 
@@ -98,11 +102,21 @@ class AnswerDraft:
 
     def allowed(self) -> NDArray[np.bool_] | None:
         """Which tokens may come next, (vocabulary,); None where all may. A form leaves room for a thought before it."""
+        if self._message is not None and self._in_header:
+            messages, place = self._message
+            return self._only(messages.next_in_header(place, self._message_ids(place)))
         if self.form is None:
             return None
         allowed = self.form.allowed()
         if self._thoughts is not None and self._may_think:
             allowed[self._thoughts.begins[0]] = True
+        if self._message is not None:
+            messages, place = self._message
+            named = messages.next_in_call(place, self._message_ids(place))
+            if named:
+                return allowed & self._only(named)
+            if messages.in_words(place):
+                allowed[messages.headers.end] = allowed[list(self._language.end)].any()
         return allowed
 
     def due(self, token: int) -> int:
@@ -114,12 +128,14 @@ class AnswerDraft:
         if not isinstance(held, ThoughtHeld) or self._thoughts is None:
             return token
         if not held.forced and held.phase == "thought" and self._must_end(token, held):
-            self.held = held = replace(held, forced=self._thoughts.ends)
+            self.held = held = replace(held, forced=self._thought_end(self._thoughts))
         return held.forced[0] if held.forced else token
 
     def may_read(self, token: int) -> bool:
         """Whether an answer that has a form can be closed in time behind this token."""
-        return self.form is None or self._begins_thought(token) or self.form.may_take(token, self.left)
+        if self.form is None or self._begins_thought(token) or self._ends_message(token):
+            return True
+        return self.form.may_take(token, self.left)
 
     def give_up(self, token: int) -> None:
         """Note that a token was drawn and may not be read; it is the room's doing if more of it would do."""
@@ -128,6 +144,9 @@ class AnswerDraft:
 
     def fitting(self, ranked: Iterable[int], count: int) -> list[int]:
         """The first `count` tokens of a ranking behind which the answer can be closed; the way out if none is."""
+        allowed = self.allowed() if self._in_header else None
+        if allowed is not None:
+            return list(islice((token for token in ranked if allowed[token]), count))
         if self.form is None:
             return list(dict.fromkeys(map(self.due, islice(ranked, count))))
         found = list(
@@ -143,7 +162,11 @@ class AnswerDraft:
         """
         if self._begins_thought(token) and isinstance(self.held, ThoughtHeld) and self._thoughts is not None:
             self.form, self.held = None, replace(self.held, forced=self._thoughts.begins)
-        if self.form is not None:
+        if self._ends_message(token):
+            if not self._goes_on_with_call():
+                self.end("stop")
+                return False
+        elif self.form is not None:
             self.form.take(token)
         if token in self._language.end:
             self.end("stop")
@@ -208,10 +231,53 @@ class AnswerDraft:
         text, self.held = self._thoughts.read(token, self.held)
         self._write(text, self.held.thought)
         if self._rules.grammar is not None and before != self.held.phase:
-            if self.held.phase == "thought":
+            if self.held.phase == "thought" or self._in_header:
                 self.form = None
+            elif self._rules.messages is not None and before == "before" and self.held.phase in ("answer", "call"):
+                self.form = self._rules.grammar.after(self._message_ids(self.held))
             elif before == "thought" or self.held.phase == "behind":
                 self.form = self._rules.grammar.after(())
+
+    @property
+    def _message(self) -> tuple[Messages, ThoughtHeld] | None:
+        """What the answer's messages may be, and where it stands in one; None where messages have no headers."""
+        if self._rules.messages is None or not isinstance(self.held, ThoughtHeld):
+            return None
+        return self._rules.messages, self.held
+
+    def _message_ids(self, place: ThoughtHeld) -> tuple[int, ...]:
+        """The tokens of the message that the answer stands in, from those of its header on."""
+        return self.answer_ids()[place.behind :]
+
+    @property
+    def _in_header(self) -> bool:
+        """Whether the next token is one of a message's header, behind which the form begins."""
+        return self._message is not None and self._message[0].in_header(self._message[1])
+
+    def _ends_message(self, token: int) -> bool:
+        """Whether a token ends a message of words."""
+        if self._message is None:
+            return False
+        messages, place = self._message
+        return token == messages.headers.end and messages.in_words(place)
+
+    def _goes_on_with_call(self) -> bool:
+        """Have the call follow before which the words stood that end here; False where they stood before none."""
+        if self._message is None or not self._message[0].call_follows(self._message[1]):
+            return False
+        messages, place = self._message
+        self.form, self.held = None, replace(place, forced=messages.headers.over)
+        return True
+
+    def _thought_end(self, thoughts: ThoughtReader) -> tuple[int, ...]:
+        """What ends a thought here."""
+        messages = self._rules.messages
+        return thoughts.ends if messages is None or messages.thought_end is None else messages.thought_end
+
+    def _only(self, tokens: Sequence[int]) -> NDArray[np.bool_]:
+        allowed = np.zeros(self._language.size, np.bool_)
+        allowed[list(tokens)] = True
+        return allowed
 
     @property
     def _may_think(self) -> bool:
@@ -251,7 +317,7 @@ def _form(rules: AnswerRules, parent: Node, held: Held) -> GrammarState | None:
         return None
     if not isinstance(held, ThoughtHeld):
         return rules.grammar.after(parent.answer_ids())
-    if held.phase == "thought" or held.forced:
+    if held.phase == "thought" or held.forced or (rules.messages is not None and rules.messages.in_header(held)):
         return None
     return rules.grammar.after(parent.answer_ids()[held.behind :])
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from ig_guardrail.engine.base import EngineInfo
 from ig_guardrail.engine.decoding.answer import AnswerRules
+from ig_guardrail.engine.decoding.messages import messages_of
 from ig_guardrail.engine.grammar.grammar import Grammar, Grammars
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 from ig_guardrail.engine.tree import Context, NodeTree, RequestUsage
@@ -49,7 +50,8 @@ def begin(
     if grammar is not None and asked.twin_of is None:
         grammar.demand(limit)
     thinking = _most_thinking(asked.sampling.max_reasoning_tokens, limit, language, grammar)
-    rules = AnswerRules(language, asked.sampling.stop, limit, grammar, asked.prompt.opened, thinking)
+    messages = messages_of(language, grammar)
+    rules = AnswerRules(language, asked.sampling.stop, limit, grammar, asked.prompt.opened, thinking, messages)
     return root, Context(account, asked.prompt, asked.sampling, asked.layers, rules, asked.edit)
 
 

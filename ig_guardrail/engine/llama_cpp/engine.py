@@ -21,7 +21,7 @@ from ig_guardrail.engine.loop import Loop
 from ig_guardrail.engine.scheduler import Scheduler
 from ig_guardrail.engine.text.chat import Chat, chat_of
 from ig_guardrail.engine.text.detokenize import Detokenizer
-from ig_guardrail.engine.text.endings import end_of_turn
+from ig_guardrail.engine.text.endings import end_of_calls, end_of_turn
 from ig_guardrail.engine.text.thought_reader import thought_reader_of
 from ig_guardrail.engine.text.tool_probe import markers_of
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
@@ -70,8 +70,11 @@ def _vocabulary_of(tokenizer: GgufTokenizer, chat: Chat, size: int) -> TokenVoca
     detokenizer = Detokenizer(_bytes_of(tokenizer, spelled), tokenizer.lead)
     closing = end_of_turn(tokenizer)
     ends = frozenset(tokenizer.ends()) | ({closing} if closing is not None else set())
-    thoughts = None if chat.thoughts is None else thought_reader_of(tokenizer, chat.thoughts, detokenizer)
-    return TokenVocabulary(detokenizer, ends, size, thoughts)
+    ends |= end_of_calls(tokenizer, chat.format)
+    reader = None
+    if chat.thoughts is not None:
+        reader = thought_reader_of(tokenizer, chat.thoughts, detokenizer, chat.format, size)
+    return TokenVocabulary(detokenizer, ends, size, reader)
 
 
 def _bytes_of(tokenizer: GgufTokenizer, spelled: set[str]) -> Callable[[int], bytes]:

@@ -84,13 +84,15 @@ def facts_of(model: str, revision: str | None = None) -> ModelFacts:
             why="a model needs config.json and a tokenizer in its folder",
             fix=f"check {folder}",
         ) from error
+    template = template_facts(tokenizer)
+    ends = end_tokens(tokenizer, named, template.tools)
     return ModelFacts(
         folder=folder,
         revision=commit,
         context=window_of(model, revision),
         defaults=read_defaults(str(folder)),
-        ends=tuple(str(tokenizer.convert_ids_to_tokens(end)) for end in sorted(end_tokens(tokenizer, named))),
-        template=template_facts(tokenizer),
+        ends=tuple(str(tokenizer.convert_ids_to_tokens(end)) for end in sorted(ends)),
+        template=template,
     )
 
 

@@ -76,5 +76,5 @@ def token_vocabulary(
     """
     format = tool_format_of(tokenizer) if tokenizer.chat_template else OUR_FORMAT
     detokenizer = detokenizer_of(tokenizer, markers_of(format) if format.native else ())
-    reader = None if thoughts is None else thought_reader_of(tokenizer, thoughts, detokenizer)
-    return TokenVocabulary(detokenizer, end_tokens(tokenizer, named), size, reader)
+    reader = None if thoughts is None else thought_reader_of(tokenizer, thoughts, detokenizer, format, size)
+    return TokenVocabulary(detokenizer, end_tokens(tokenizer, named, format), size, reader)

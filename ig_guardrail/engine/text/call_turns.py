@@ -26,6 +26,9 @@ def call_turns(turns: Sequence[Message], format: ToolFormat) -> Iterator[Templat
                 ToolCall(call.name, call.arguments, id_of(call.id or f"call {number} {place}", format))
                 for place, call in enumerate(made)
             ]
+            if format.channel and words and open_calls:  # a call is a message of its own there
+                yield TemplateMessage("assistant", words)
+                words = ""
             yield TemplateMessage("assistant", words, thought=turn.thought, calls=tuple(open_calls))
         elif turn.role == "tool":
             asked = id_of(turn.call_id, format) if turn.call_id else None

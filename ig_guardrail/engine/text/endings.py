@@ -7,17 +7,24 @@ from typing import Any
 
 from ig_guardrail.engine.text.arranging import TemplateMessage
 from ig_guardrail.engine.text.rendering import TemplateRefusal, render, template_of
+from ig_guardrail.types import OUR_FORMAT, ToolFormat
 
 
-def end_tokens(tokenizer: Any, named: int | Sequence[int] | None) -> frozenset[int]:
+def end_tokens(tokenizer: Any, named: int | Sequence[int] | None, format: ToolFormat = OUR_FORMAT) -> frozenset[int]:
     """The tokens that end an answer: the tokenizer's own, and those that generation settings have `named`.
 
-    Settings that name several are taken at their word; to one alone comes the end of a turn in the chat template.
+    Settings that name several are taken at their word; to one alone comes the end of a turn in the chat template. What
+    ends an answer with a call, in the `format` of the model's calls, does so whatever settings say.
     """
     several = [named] if named is None or isinstance(named, int) else list(named)
     closing = None if len(several) > 1 else end_of_turn(tokenizer)
     ends = (*several, tokenizer.eos_token_id, closing)
-    return frozenset(end for end in ends if end is not None)
+    return frozenset(end for end in ends if end is not None) | end_of_calls(tokenizer, format)
+
+
+def end_of_calls(tokenizer: Any, format: ToolFormat) -> frozenset[int]:
+    """The token that ends an answer with a call, where that is not the one behind words."""
+    return frozenset(_tokens(tokenizer, format.stop)) if format.stop else frozenset()
 
 
 def end_of_turn(tokenizer: Any) -> int | None:

@@ -3,35 +3,42 @@
 The text that it gives is the thought and then the answer, without markers and the white space beside them; how much of
 it is thought comes with it. What may become a marker, or white space beside one, waits until that is known. An answer
 that begins otherwise than with a thought is given as it is written.
+
+Where messages have headers (`headers.py`), a thought ends with its message, and the header of the next one says whether
+that is another thought, words, or a call, whose header stays in the text, as part of the call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from ig_guardrail.engine.text.detokenize import Detokenizer, Held
+from ig_guardrail.engine.text.headers import Headers
 from ig_guardrail.engine.text.thoughts import ThoughtFormat
 from ig_guardrail.text.call_notation import overlap
-from ig_guardrail.types import Thought
+from ig_guardrail.types import Thought, ToolFormat
 
-Phase: TypeAlias = Literal["before", "thought", "behind", "answer"]
+Phase: TypeAlias = Literal["before", "thought", "behind", "answer", "call"]
 
 _FIRST_MARK = 0xD800  # special tokens of markers are read as halves of characters, which no text has
+_BETWEEN = "\n\n"  # two thoughts, where one message of them follows another
 
 
 @dataclass(frozen=True, slots=True)
 class ThoughtHeld(Held):
     """What is carried between tokens, beside bytes that are not yet text.
 
-    phase     where the answer stands: before a thought that may come, in it, behind its end, or in what follows
+    phase     where the answer stands: before a thought that may come, in it, behind its end, or in what follows; in a
+              call only where that is a message of its own
     waiting   text that may become a marker, or is white space beside one
     position  answer tokens so far
     since     answer tokens before the thought, whose opening the model wrote
     behind    answer tokens up to the end of the thought
     forced    tokens that are to follow, whatever is drawn
     limit     tokens after which a thought is ended; None sets no limit
+    preface   whether its words stand before a call, which is the next message
     """
 
     phase: Phase = "before"
@@ -42,19 +49,27 @@ class ThoughtHeld(Held):
     behind: int = 0
     forced: tuple[int, ...] = ()
     limit: int | None = None
+    preface: bool = False
 
     @property
     def over(self) -> bool:
         """Whether a thought goes on at its limit."""
-        return self.phase == "thought" and self.limit is not None and self.position - self.since >= self.limit
+        return self.phase == "thought" and self.spent
+
+    @property
+    def spent(self) -> bool:
+        """Whether a thought has begun, and has had all the tokens that thoughts may have."""
+        return self.thought.begun and self.limit is not None and self.position - self.since >= self.limit
 
 
 @dataclass(frozen=True, slots=True)
 class ThoughtReader:
     """Reads tokens of one model. opening, closing, plain: the markers, special tokens in them as halves of characters.
 
-    begins, ends  the tokens that open a thought, and that end one
+    begins, ends  the tokens that open a thought, and that end one before words
     marks         what special tokens of markers are read as
+    headers       of messages; None where they have none, and one thought, ended by `closing`, stands before the answer
+    preface       the header of words before a call; "" where there is none
     """
 
     detokenizer: Detokenizer
@@ -64,6 +79,8 @@ class ThoughtReader:
     begins: tuple[int, ...]
     ends: tuple[int, ...]
     marks: Mapping[int, str] = field(default_factory=dict)
+    headers: Headers | None = None
+    preface: str = ""
 
     def start(self, opened: bool, limit: int | None = None) -> ThoughtHeld:
         """Before the first token. opened: the prompt ends in a thought."""
@@ -73,12 +90,13 @@ class ThoughtReader:
     def read(self, token: int, held: ThoughtHeld) -> tuple[str, ThoughtHeld]:
         """The characters of thought and answer that `token` makes known, and what to carry to the next one."""
         text, spelled = self.detokenizer.read(token, Held(held.data, held.begun))
-        due = held.forced or (self.ends if held.over else ())
+        due = held.forced or (self._ending(held) if held.phase == "thought" else ())
         forced = due[1:] if due[:1] == (token,) else ()
         after = replace(held, data=spelled.data, begun=spelled.begun, position=held.position + 1, forced=forced)
         told, after = self._told(held.waiting + text + self.marks.get(token, ""), after)
-        answered = after.phase == "answer" and len(told) > after.thought.characters - held.thought.characters
-        if held.phase != "answer" and not answered:
+        answering = after.phase in ("answer", "call")
+        answered = answering and len(told) > after.thought.characters - held.thought.characters
+        if held.phase not in ("answer", "call") and not answered and not held.preface:
             after = replace(after, thought=replace(after.thought, tokens=after.position))
         return told, after
 
@@ -106,55 +124,113 @@ class ThoughtReader:
                 return self._within(text, held)
             case "behind":
                 said = text.lstrip()
-                return self._clean(said), replace(held, waiting="", phase="answer" if said else "behind")
-            case "answer":
+                return self._told(said, replace(held, phase="answer")) if said else ("", replace(held, waiting=""))
+            case "answer" if held.preface:
+                return self._prefaced(text, held)
+            case "answer" | "call":
                 return self._clean(text), replace(held, waiting="")
 
     def _before(self, text: str, held: ThoughtHeld) -> tuple[str, ThoughtHeld]:
-        begun = text.lstrip()
+        begun, earlier = text.lstrip(), held.thought
         if begun.startswith(self.opening):
-            inside = replace(held, phase="thought", since=held.position, thought=replace(held.thought, begun=True))
-            return self._within(begun[len(self.opening) :], inside)
-        if self.plain and begun.startswith(self.plain):
-            return self._told(begun[len(self.plain) :], replace(held, phase="behind", behind=held.position))
-        if any(marker.startswith(begun) for marker in (self.opening, self.plain)):
+            since = held.since if earlier.begun else held.position
+            inside = replace(held, phase="thought", since=since, thought=replace(earlier, begun=True))
+            return self._within(_BETWEEN * bool(earlier.characters) + begun[len(self.opening) :], inside)
+        plain = next((header for header in (self.plain, self.preface) if header and begun.startswith(header)), None)
+        if plain is not None:
+            preface = plain == self.preface
+            after = replace(held, phase="behind", behind=held.position, preface=preface, waiting="")
+            return self._told(begun[len(plain) :], after)
+        if any(marker.startswith(begun) for marker in (self.opening, self.plain, self.preface)):
             return "", replace(held, waiting=text)
-        return self._clean(text), replace(held, phase="answer", waiting="")
+        calls = self.headers is not None and begun.startswith(self.headers.spelled.partition(" ")[0])
+        return self._clean(text), replace(held, phase="call" if calls else "answer", waiting="")
+
+    def _prefaced(self, text: str, held: ThoughtHeld) -> tuple[str, ThoughtHeld]:
+        """Words before a call, up to the end of their message; the call stands on a line of its own."""
+        words, closed, rest = text.partition(self._over)
+        if not closed:
+            known = text[: len(text) - overlap(text, self._over)]
+            return self._clean(known), replace(held, waiting=text[len(known) :])
+        call, after = self._told(rest, replace(held, phase="before", behind=held.position, waiting=""))
+        return f"{self._clean(words)}\n{call}", after
 
     def _within(self, text: str, held: ThoughtHeld) -> tuple[str, ThoughtHeld]:
         text = text if held.thought.characters else text.lstrip()
-        inside, closed, rest = text.partition(self.closing)
+        inside, closed, rest = text.partition(self._over)
         if not closed:
-            inside = text[: len(text) - overlap(text, self.closing)]
+            inside = text[: len(text) - overlap(text, self._over)]
         words = inside.rstrip()
         known = self._clean(words)
         thought = replace(held.thought, characters=held.thought.characters + len(known))
         if not closed:
             return known, replace(held, waiting=text[len(words) :], thought=thought)
-        answer, after = self._told(rest, replace(held, phase="behind", behind=held.position, thought=thought))
+        phase: Phase = "behind" if self.headers is None else "before"
+        after = replace(held, phase=phase, behind=held.position, thought=thought, waiting="")
+        answer, after = self._told(rest, after)
         return known + answer, after
+
+    def _ending(self, held: ThoughtHeld) -> tuple[int, ...]:
+        """The tokens of which all are to follow where the first was written in a thought."""
+        if held.over:
+            return self.ends
+        return () if self.headers is None else self.headers.over
+
+    @property
+    def _over(self) -> str:
+        """What ends a thought: the marker, or what ends a message and begins the next one."""
+        return self.closing if self.headers is None else self.closing.removesuffix(self.plain)
 
     def _clean(self, text: str) -> str:
         """A text without special tokens that are no markers where they stand."""
         return "".join(mark for mark in text if not 0xD800 <= ord(mark) < 0xE000) if self.marks else text
 
 
-def thought_reader_of(tokenizer: Any, found: ThoughtFormat, detokenizer: Detokenizer) -> ThoughtReader:
-    """The reader of a `transformers` tokenizer's thoughts."""
-    written = [tokenizer.encode(text, add_special_tokens=False) for text in (found.opening, found.closing, found.plain)]
+def thought_reader_of(
+    tokenizer: Any, found: ThoughtFormat, detokenizer: Detokenizer, format: ToolFormat, size: int
+) -> ThoughtReader:
+    """The reader of a `transformers` tokenizer's thoughts. format: of its calls; size: how many tokens there are."""
+    written = [_ids(tokenizer, text) for text in (found.opening, found.closing, found.plain)]
     used = dict.fromkeys(token for ids in written for token in ids)
     special = {token: entry.content for token, entry in tokenizer.added_tokens_decoder.items() if entry.special}
-    marks = {token: chr(_FIRST_MARK + number) for number, token in enumerate(used.keys() & special.keys())}
+    unsaid = [token for token in used.keys() & special.keys() if not detokenizer.bytes_of(token)]
+    marks = {token: chr(_FIRST_MARK + number) for number, token in enumerate(unsaid)}
     named = {special[token]: mark for token, mark in marks.items()}
     return ThoughtReader(
         detokenizer,
         opening=_marked(found.opening, named),
         closing=_marked(found.closing, named),
         plain=_marked(found.plain, named),
-        begins=tuple(written[0]),
-        ends=tuple(written[1]),
+        begins=written[0],
+        ends=written[1],
         marks=marks,
+        headers=_headers(tokenizer, found, format, size, detokenizer.bytes_of) if format.channel else None,
+        preface=_marked(_preface(found, format), named) if format.channel else "",
     )
+
+
+def _headers(
+    tokenizer: Any, found: ThoughtFormat, format: ToolFormat, size: int, bytes_of: Callable[[int], bytes]
+) -> Headers:
+    """The headers of a template with channels."""
+    joint = format.open[-1].encode()
+    return Headers(
+        words=_ids(tokenizer, found.plain),
+        preface=_ids(tokenizer, _preface(found, format)),
+        call=_ids(tokenizer, format.open[:-1]),
+        over=_ids(tokenizer, found.over),
+        spelled=format.open,
+        joints=tuple(token for token in range(size) if bytes_of(token).startswith(joint)),
+    )
+
+
+def _preface(found: ThoughtFormat, format: ToolFormat) -> str:
+    """The header of a call's channel where it names no tool: what is said there are words."""
+    return format.open.partition(" ")[0] + found.plain[found.plain.rindex("<") :]
+
+
+def _ids(tokenizer: Any, text: str) -> tuple[int, ...]:
+    return tuple(tokenizer.encode(text, add_special_tokens=False))
 
 
 def _marked(text: str, marks: Mapping[str, str]) -> str:

@@ -47,6 +47,11 @@ class ThoughtFormat:
     off: Mapping[str, bool] | None = None
     on: Mapping[str, bool] | None = None
 
+    @property
+    def over(self) -> str:
+        """What ends a thought alone: where words have a header of their own (channels), another may follow instead."""
+        return self.closing.removesuffix(self.plain) or self.closing
+
     def switches(self, thinking: bool | None) -> Mapping[str, bool]:
         """What the template is told. Raises RequestError where it cannot be told to have the model not think."""
         if thinking is None:

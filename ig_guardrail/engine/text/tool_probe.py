@@ -3,6 +3,10 @@
 The template renders one call, and two, of tools with names and arguments that nothing else holds. What stands before
 the name, between name and arguments, between two calls and behind the last is the format. A template that does not tell
 of tools, leaves calls out, or writes them in a way that is none of those below has no format of its own.
+
+Where messages have channels, as in gpt-oss, a template writes a past call with the tool before the channel, while the
+model was trained to write the channel first (OpenAI's description of the harmony format). Both say the same, and the
+format of a call is the second.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from itertools import product
 from typing import Any
 
 from ig_guardrail.engine.text.rendering import apply_template
+from ig_guardrail.engine.text.thoughts import thought_format_of
 from ig_guardrail.errors import ModelError
 from ig_guardrail.text.call_notation import heads
 from ig_guardrail.text.calls import format_calls, parse_calls
@@ -43,6 +48,10 @@ _PYTHON = re.compile(
     r"\(\s*sentinel_text\s*=\s*(['\"])sentinelvalue\1\s*,\s*sentinel_number\s*=\s*7\s*,\s*sentinel_flag\s*=\s*(true|True)\s*"
 )
 _OBJECT = re.compile(r'\{\s*(?:"[^"]*":\s*"[^"]*",\s*)*"([^"]+)":\s*"\Z')
+_CHANNEL = re.compile(
+    rf"\s*to=(?P<where>[\w.]*){FIRST}(?P<channel><[^<>\s]*>)(?P<name>\w+) ?(?P<type>\w*)(?P<body><[^<>\s]*>)"
+)
+_CONSTRAIN = "<|constrain|>"  # of the harmony format: before the type of what a call says
 _KEY = re.compile(r'"\s*,\s*"([^"]+)"\s*:\s*\Z')
 
 
@@ -75,6 +84,8 @@ class _Probe:
         if told is None or one is None or FIRST not in told or FIRST not in one[len(_shared(told, one)) :]:
             return None
         turn = one[len(_shared(told, one)) :]
+        if _CHANNEL.match(turn):
+            return self._in_channel(turn)
         alone = _only_call(self._without_end(turn))
         if alone is None:
             return None
@@ -86,6 +97,31 @@ class _Probe:
             if found is not None and _reads_itself(found) and not any(one in around_words for one in markers_of(found)):
                 return found
         return None
+
+    def _in_channel(self, turn: str) -> ToolFormat | None:
+        """The format of a call in a channel of its own; None unless words are known by the header of theirs."""
+        head, thoughts = _CHANNEL.match(turn), thought_format_of(self.tokenizer)
+        if head is None or thoughts is None or not thoughts.plain.startswith(head["channel"]):
+            return None
+        try:
+            said, end = json.JSONDecoder().raw_decode(turn, head.end())
+        except ValueError:
+            return None
+        special = {entry.content for entry in self.tokenizer.added_tokens_decoder.values() if entry.special}
+        stop, constrain = turn[end:].strip(), _CONSTRAIN if _CONSTRAIN in special else ""
+        if said != ARGUMENTS or stop not in special or thoughts.over == thoughts.closing:
+            return None
+        kind = f" {constrain}{head['type']}" if head["type"] else ""
+        found = ToolFormat(
+            open=f"{head['channel']}{head['name']} to={head['where']}",
+            middle=f"{kind}{head['body']}",
+            close="",
+            separator=None,
+            keys=(),
+            channel=True,
+            stop=stop,
+        )
+        return found if _reads_itself(found) else None
 
     def _said(self, names: list[str], *, ask: bool = False) -> str | None:
         """A conversation in which tools are told of, and called; None where the template refuses it."""

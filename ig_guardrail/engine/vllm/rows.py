@@ -18,6 +18,7 @@ from ig_guardrail.engine.decoding.answer import AnswerDraft, AnswerRules
 from ig_guardrail.engine.decoding.arithmetic import Ranked
 from ig_guardrail.engine.decoding.by_torch import ByTorch
 from ig_guardrail.engine.decoding.decode import RANKED_AT_ONCE, DecodingRow, Draws, draw_tokens
+from ig_guardrail.engine.decoding.messages import messages_of
 from ig_guardrail.engine.decoding.penalties import SaidTokens
 from ig_guardrail.engine.decoding.sampling import log_normaliser
 from ig_guardrail.engine.grammar.grammar import Grammars
@@ -269,7 +270,8 @@ class Desk:
         sampling = order.sampling
         grammar = None if sampling.grammar is None else self._grammars.compiled(sampling.grammar)
         limits = sampling.max_reasoning_tokens
-        rules = AnswerRules(self._language, sampling.stop, order.limit, grammar, order.opened, limits)
+        messages = messages_of(self._language, grammar)
+        rules = AnswerRules(self._language, sampling.stop, order.limit, grammar, order.opened, limits, messages)
         prompt = Prompt((), tuple(ids[: order.prompt]))
         first = order.prompt + order.start
         draft = AnswerDraft(rules, *self._before(rules, order, tuple(ids[order.prompt : first])))
@@ -282,7 +284,7 @@ class Desk:
         """An answer as it stands before a block, and what is carried; read again where it was not read here."""
         key = _answer_key(order, answer)
         if key not in self._answers:
-            free = replace(rules, stop=(), limit=len(answer) + 1, grammar=None)
+            free = replace(rules, stop=(), limit=len(answer) + 1, grammar=None, messages=None)
             root = Node(id=0, root=0, parent=None, ids=(), position=0, text="", offsets=(), visible=0)
             draft = AnswerDraft(free, root, free.replay(()))
             draft.read_all(answer, None)

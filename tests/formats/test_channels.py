@@ -1,0 +1,148 @@
+"""Messages with headers, as gpt-oss writes them: thoughts, words and calls told apart, whatever a model would say."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+
+import pytest
+
+from ig_guardrail.engine.loading.weights import Weights, token_vocabulary
+from ig_guardrail.engine.transformers import TransformersEngine
+from ig_guardrail.text.calls import ResponseFormat, parse_calls
+from ig_guardrail.types import AssistantMessage, CallNotation, Draw, Message, Node, Sampling, ToolCall
+from tests.conformance.engine.tiny import tiny_weights
+from tests.formats.shapes import SHAPES, chat
+from tests.formats.test_reading import STOP, TOOLS
+from tests.unit.engine.test_thoughts import Recited
+
+THINK, SAY, PREFACE = (f"<|channel|>{name}<|message|>" for name in ("analysis", "final", "commentary"))
+OVER = "<|over|><|open|>assistant"
+CALL = '<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{"city": "Bonn"}<|call|>'
+MADE = ToolCall("get_weather", {"city": "Bonn"})
+SCHEMA = {"type": "object", "properties": {"n": {"enum": [17]}}, "required": ["n"], "additionalProperties": False}
+blocks = pytest.mark.parametrize("block", [1, 5, 64])
+
+
+@cache
+def weights() -> Weights:
+    tokenizer = SHAPES["harmony"].tokenizer()
+    made = tiny_weights(context=600, vocab_size=len(tokenizer))
+    return Weights(made.name, made.sha256, made.model, tokenizer)
+
+
+def recited(text: str, form: ResponseFormat | None = None, block: int = 5, thinks: int | None = None) -> Node:
+    """What comes of a text that a model writes, whatever is asked of it, decoded in blocks."""
+    grammar = None if form is None else form.grammar(300, chat("harmony").format)
+    engine = TransformersEngine(weights())
+    encoded = engine.encode((Message("user", "How is the weather?"),))
+    tokens = weights().tokenizer.encode(text, add_special_tokens=False)
+    said = Recited(weights().model, [*tokens, weights().tokenizer.eos_token_id])
+    sampling = Sampling(temperature=0, max_tokens=300, grammar=grammar, max_reasoning_tokens=thinks)
+    try:
+        root = node = engine.open(encoded, sampling).result()
+        while node.finish is None:
+            (node,) = engine.extend([Draw(node)], block).result()
+        engine.close(root)
+    finally:
+        said.hook.remove()
+        engine.shutdown()
+    return node
+
+
+def parts(node: Node, form: ResponseFormat) -> tuple[str, str, tuple[ToolCall, ...]]:
+    """Thought, words and calls."""
+    border = node.thought.characters
+    words, calls = parse_calls(node.text[border:], notation=form.notation(chat("harmony").format))
+    return node.text[:border], words, calls
+
+
+@blocks
+def test_messages_are_told_apart_by_their_headers(block: int) -> None:
+    node = recited(f"{THINK}Let me see.{OVER}{THINK}And again.{OVER}{SAY}So it is.", block=block)
+    assert (node.text, node.finish) == ("Let me see.\n\nAnd again.So it is.", "stop")
+    assert node.text[node.thought.characters :] == "So it is."
+    assert node.characters_at(node.thought.tokens) == node.thought.characters
+    node = recited(f"{SAY}So it is.", block=block)
+    assert (node.text, node.thought.taken) == ("So it is.", 0)
+
+
+@blocks
+def test_an_answer_ends_with_its_message(block: int) -> None:
+    for header in (SAY, PREFACE):
+        node = recited(f"{header}So it is.{OVER}{THINK}More?", block=block)
+        assert (node.text, node.finish) == ("So it is.", "stop")
+    node = recited(f"{SAY}So it is.{OVER}{CALL}", ResponseFormat(TOOLS), block)
+    assert (node.text, node.finish) == ("So it is.", "stop")
+
+
+@blocks
+def test_a_call_is_a_message_of_its_own(block: int) -> None:
+    form = ResponseFormat(TOOLS)
+    assert parts(recited(CALL, form, block), form) == ("", "", (MADE,))
+    assert parts(recited(f"{THINK}I see.{OVER}{CALL}", form, block), form) == ("I see.", "", (MADE,))
+    said = f"{THINK}I see.{OVER}{PREFACE}I look{OVER}{CALL}"
+    node = recited(said, form, block)
+    assert (parts(node, form), node.finish) == (("I see.", "I look\n", (MADE,)), "stop")
+    assert node.characters_at(node.thought.tokens) == len("I see.")
+
+
+@blocks
+def test_words_before_a_call_are_followed_by_one(block: int) -> None:
+    form = ResponseFormat((STOP,))
+    node = recited(f"{PREFACE}I look.{OVER}{SAY}No, I do not.", form, block)
+    assert parts(node, form) == ("", "I look.\n", (ToolCall("stop", {}),))
+
+
+def test_a_form_decides_which_headers_there_are() -> None:
+    must, never = ResponseFormat(TOOLS, "any"), ResponseFormat(TOOLS, "none")
+    for said in (f"{SAY}Well.", f"{PREFACE}Well.{OVER}", " to=functions.get_weather", "Well."):
+        thought, words, calls = parts(recited(said, must), must)
+        assert (thought, words, len(calls)) == ("", "", 1)
+    assert parts(recited(f"{THINK}I see.{OVER}{SAY}Well.", must), must)[:2] == ("I see.", "")
+    assert parts(recited(f"{THINK}I see.{OVER}{CALL}", must), must) == ("I see.", "", (MADE,))
+    thought, words, calls = parts(recited(f"{THINK}I see.{OVER}{CALL}", never), never)
+    assert (thought, calls, "commentary" in words) == ("I see.", (), False)
+
+
+@blocks
+def test_json_follows_the_header_of_words(block: int) -> None:
+    form = ResponseFormat(schema=SCHEMA)
+    for said in (f'{SAY}{{"n": 17}}', f'{THINK}I see.{OVER}{SAY}{{"n": 17}}', f"{THINK}I see.{OVER}{CALL}"):
+        node = recited(said, form, block)
+        assert json.loads(node.text[node.thought.characters :]) == {"n": 17}
+        assert node.text[: node.thought.characters] == ("I see." if THINK in said else "")
+
+
+@blocks
+@pytest.mark.parametrize("limit", [0, 1, 7])
+def test_thoughts_have_one_limit_together(block: int, limit: int) -> None:
+    form = ResponseFormat(TOOLS, "any")
+    said = f"{THINK}xxxx{OVER}" * 40
+    thought, words, calls = parts(recited(said, form, block, limit), form)
+    assert (thought.replace("\n", "")[:limit].strip("x"), words, len(calls)) == ("", "", 1)
+    node = recited(THINK + "x" * 60, None, block, limit)
+    assert node.text[: node.thought.characters] == "x" * limit
+    assert "final" not in node.text
+
+
+def test_what_ends_a_call_ends_the_answer() -> None:
+    tokenizer = SHAPES["harmony"].tokenizer()
+    ends = token_vocabulary(tokenizer, tokenizer.eos_token_id, len(tokenizer), chat("harmony").thoughts).end
+    assert {tokenizer.convert_ids_to_tokens(end) for end in ends} == {"<|shut|>", "<|call|>"}
+
+
+def test_a_history_keeps_words_thoughts_and_calls() -> None:
+    said = AssistantMessage("I look.", (ToolCall("get_weather", {"city": "Bonn"}, "call_1"),), thought="I see.")
+    turns = (
+        Message("user", "How is the weather?"),
+        Message("assistant", "I look.", (said,)),
+        Message("tool", "sunny", call_id="call_1"),
+    )
+    form = CallNotation(chat("harmony").format, TOOLS)
+    text = chat("harmony").tokenizer.decode(chat("harmony").encode(turns, notation=form).ids)
+    assert text.endswith(
+        f"<|open|>assistant{SAY}I look.<|over|><|open|>assistant{THINK}I see.<|over|>"
+        '<|open|>assistant to=functions.get_weather<|channel|>commentary json<|message|>{"city": "Bonn"}<|call|>'
+        '<|open|>functions.get_weather to=assistant<|channel|>commentary<|message|>"sunny"<|over|><|open|>assistant'
+    )
