@@ -99,8 +99,9 @@ class Chat:
         if self.thoughts is None:
             return self.encode(turns).ids
         prompt = self.encode(turns, None if self.thoughts.off is None else False)
-        ended = self.tokenizer.encode(self.thoughts.closing, add_special_tokens=False) if prompt.opened else ()
-        return (*prompt.ids, *ended)
+        header = self.thoughts.plain if self.thoughts.off is None else ""
+        ended = self.thoughts.closing if prompt.opened else header
+        return (*prompt.ids, *self.tokenizer.encode(ended, add_special_tokens=False))
 
     def text_ids(self, text: str) -> tuple[int, ...]:
         """The tokens of plain text; markers in it are spelled out."""

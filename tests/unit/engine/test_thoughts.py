@@ -84,6 +84,7 @@ def test_a_model_that_thinks_can_be_led_to_answer_at_once() -> None:
         "opened": "</think>",
         "asked": "</think>",
         "kept": "assistant\n",
+        "channels": f"<|open|>assistant{CHANNELS[2]}",
     }.items():
         chat = chat_of(thinking_tokenizer(shape))
         assert chat.tokenizer.decode(chat.answering(ASKED)).endswith(end)
