@@ -17,7 +17,7 @@ from sections.quality import bounded, quality
 from sections.results import ROOT, Section
 from sections.second_model import abroad, second, second_in_short, second_over
 from sections.serving import metrics, planned, server, sizing
-from sections.speed import bench, llama, on_vllm, profile, prompts, steps, weights
+from sections.speed import bench, llama, on_vllm, processors, profile, prompts, steps, weights
 from sections.walks import budget, first_hour
 
 Sections: TypeAlias = Mapping[str, Section]
@@ -34,7 +34,13 @@ DOCUMENTS: Mapping[Path, Sections] = {
     ROOT / "docs" / "ledgers.md": {"charges": charges},
     ROOT / "docs" / "metrics.md": {"metrics": metrics, "server": server},
     ROOT / "docs" / "products.md": {"answers": answers, "edits": edits},
-    ROOT / "docs" / "performance.md": {"profile": profile, "prompts": prompts, "steps": steps, "weights": weights},
+    ROOT / "docs" / "performance.md": {
+        "processors": processors,
+        "profile": profile,
+        "prompts": prompts,
+        "steps": steps,
+        "weights": weights,
+    },
     ROOT / "docs" / "scale.md": {"machine": sizing("machine"), "check": sizing("check"), "plan": planned},
     ROOT / "docs" / "llama-cpp.md": {"llama": llama},
     ROOT / "docs" / "results.md": {

@@ -59,3 +59,16 @@ def on_vllm(results: Path) -> str:
     loads = sorted(int(row["load"]) for row in result["figures"])
     busy = f"Others were at work on the machine (load {loads[0]} to {loads[-1]} when a part began)."
     return f"{measured(result)} {busy}\n\n{tables.markdown(result['figures'])}"
+
+
+def processors(results: Path) -> str:
+    """What has a bound, on the processor of the other tables and on one with AMX."""
+    here = [row for name in ("bench", "prompts") for row in read_result(results, name)["figures"] if row["bound"]]
+    there = {row["name"]: row for row in read_result(results, "bench-amx")["figures"]}
+    lines = [(f"{row['part']}: {row['title']}", row["bound"], _told(row), _told(there[row["name"]])) for row in here]
+    return table(("", "bound", "without AMX", "with AMX"), lines)
+
+
+def _told(row: tables.Row) -> str:
+    value = f"{tables.number(row['value'])} ({tables.span(row)})"
+    return value if tables.verdict(row) == "ok" else f"{value}, missed"

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
+from processor import processor
+
 from ig_guardrail.assembly import guard
 from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.engine.base import Engine
@@ -69,7 +71,7 @@ def origin_of(stage: Stage) -> dict[str, Any]:
     """What the figures depend on; figures of one origin may stand in one table."""
     info = stage.engine.info
     return {
-        "machine": f"{platform.machine()}, Python {platform.python_version()}",
+        "machine": f"{processor()}, Python {platform.python_version()}",
         "versions": {name: version(name) for name in ("torch", "transformers")},
         "model": {"name": info.model, "numerics": info.numerics, "engine": info.mode},
         "policy": stage.policy.sha256,
