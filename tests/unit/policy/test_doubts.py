@@ -84,7 +84,23 @@ def doubt(code: str, trap: dict[str, str], at: str, mended: dict[str, str], *bes
     return Doubt(code, trap, at, mended, frozenset(beside))
 
 
+EVERYTHING = "[hte, x.insult, ncr]"
+SCALED = WORDS.replace("}", ", scale: {from: 1, to: 0.4}}")
 CASES = [
+    doubt("P105", models(SCALED), "0.5, budget", models(SCALED.replace("0.4", "0.7"))),
+    doubt("P105", models(SCALED), "0.5, budget", models(SCALED.replace("from: 1,", "from: 0.9,"))),
+    doubt(
+        "P105",
+        models(WORDS, HELP, cost='"max(words, 0.4 * help)"', hazards=EVERYTHING),
+        "0.5, budget",
+        models(WORDS, HELP, cost='"max(words, 0.8 * help)"', hazards=EVERYTHING),
+    ),
+    doubt(
+        "P105",
+        models(WORDS, HELP, cost="0.5 * words + 0.5 * help", hazards=EVERYTHING),
+        "0.5, budget",
+        models(WORDS, HELP, cost="0.7 * words + 0.6 * help", hazards=EVERYTHING),
+    ),
     doubt("P109", budget("threshold: 0.5, budget: 0.5"), "0.5}", budget("threshold: 0.5, budget: 0.49")),
     doubt("P109", budget("threshold: 0.9, budget: 0.1"), "0.1}", budget("threshold: 0.9, budget: 0.09")),
     doubt(
