@@ -189,7 +189,13 @@ def strategy(draft: PolicyDraft) -> Iterator[Diagnostic]:
     if draft.value("prompt", "on_exceed") == "search":
         message = "`on_exceed` is `search`, but only `inference_guard` keeps a margin"
         advice = "write `refuse` or `observe`, or use that strategy"
-        yield draft.spot("prompt", "on_exceed").fault("P031", message, label=label, help=advice)
+        spot = draft.spot("prompt", "on_exceed")
+        said = [draft.spot(*path) for path in (("search", "strategy"), ("output", "on_exceed")) if draft.written(*path)]
+        here = [one for one in said if not one.mark.file]
+        if spot.mark.file and here:  # the prompt check is a parent's
+            spot, message = here[0], f"`prompt.{message[1:]}"
+            advice = "write `prompt: {on_exceed: refuse}` too, or leave the strategy as the parent has it"
+        yield spot.fault("P031", message, label=label, help=advice)
     if draft.value("search", "restart") is not None:
         message = "`restart` is written, but only `inference_guard` makes a fresh start"
         yield draft.spot("search", "restart").fault(
