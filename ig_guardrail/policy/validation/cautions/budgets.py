@@ -55,7 +55,8 @@ def certain(draft: PolicyDraft, path: Steps, formula: Formula) -> Iterator[Diagn
         yield draft.spot(*path).fault("P110", message, label=label, help=advice)
     elif high > limit and limit < LOW * high and kinds & set(SCORED):
         label = f"harmless texts score above {float(limit):g} too"
-        advice = "write a threshold near 0.5, and `budget: 0` for a ban"
+        ban = "" if path[0] == "prompt" else ", and `budget: 0` for a ban"
+        advice = f"write a threshold near 0.5{ban}"
         message = f"nearly everything passes the threshold of {whose}"
         yield spot.fault("P111", message, label=label, help=advice)
 
