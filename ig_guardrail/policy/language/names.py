@@ -7,6 +7,7 @@ import re
 from ig_guardrail.costs.kinds.base import PRINTABLE
 from ig_guardrail.fields.field import Field, FormatKind, MapOf, NumberKind, TextKind
 from ig_guardrail.policy.expression import FUNCTIONS
+from ig_guardrail.types.hazards import canonical
 from ig_guardrail.types.languages import meant_tag, normal_tag
 
 NAME = FormatKind("a name", r"[a-z][a-z0-9-]{0,63}", "support-bot", coined=True)
@@ -21,7 +22,9 @@ SWAP = FormatKind(
 
 
 def tag_hint(text: str) -> str:
-    """What to write instead of a country, or the name of a language."""
+    """What to write instead of a hazard, a country, or the name of a language."""
+    if canonical(text) is not None:
+        return f"texts for one hazard stand under `by_hazard: {{{canonical(text)}: ...}}`"
     meant = meant_tag(text)
     return f"write `{meant}`, the tag of the language" if meant else ""
 

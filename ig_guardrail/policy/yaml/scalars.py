@@ -154,6 +154,9 @@ def _as_number(kind: NumberKind | IntegerKind, scalar: Scalar) -> str:
     text = scalar.text.strip()
     if not scalar.plain and decimal(text) is not None:
         return f"write {text} without quotes"
+    plain = seen(scalar.text).strip()
+    if not scalar.text.isascii() and decimal(plain) is not None:
+        return f"write {plain}: a character that nobody sees, or a space that is no plain one, stands beside it"
     if re.fullmatch(r"[1-9][0-9]{0,2}(?:,[0-9]{3}){1,3}", text) and kind.high >= 1000:
         fraction = "" if isinstance(kind, IntegerKind) else "; if the comma stands before a fraction, write a point"
         return f"write {text.replace(',', '')}{fraction}"
@@ -163,7 +166,7 @@ def _as_number(kind: NumberKind | IntegerKind, scalar: Scalar) -> str:
         share = f"{float(text[:-1]) / 100:g}"
         return f"write a share of 1: {share}" if kind.high <= 1 else f"write {text[:-1]}, or {share} for a share of 1"
     with_unit = re.fullmatch(r"([-+]?[0-9]{1,9}(?:\.[0-9]{1,9})?)\s*([A-Za-z/].{0,30})", text)
-    if with_unit:
+    if with_unit and not re.match("0[xob]", text):
         return _without_unit(kind, with_unit[1], with_unit[2].lower())
     if re.fullmatch(r"[0-9]{1,3}(?:_[0-9]{3}){1,4}", text):
         return f"write {text.replace('_', '')}"

@@ -58,9 +58,9 @@ _DIALECTS = (
         "write two brackets at each side: `[[:alpha:]]`",
     ),
     Dialect(
-        re.compile(r"^[\w -]*\w{2}\*$"),
-        "its star repeats the letter before it, any number of times",
-        r"write `\w*` for the rest of a word",
+        re.compile(r"^(?:[\w -]*\w{2}|[\w/:@. -]*\w[-/_:@])\*$"),
+        "its star repeats the sign before it, any number of times",
+        r"write `\w*` for the rest of a word, `.*` for any characters",
     ),
 )
 
