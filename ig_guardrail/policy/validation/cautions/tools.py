@@ -157,7 +157,8 @@ def implied_limits(draft: PolicyDraft, section: Mapping[str, Any]) -> Iterator[D
                 message = f"the limit {quoted(limit['id'])} is never reached"
                 label = f"{quoted(strict['id'])}, {line}, allows {strict['calls']} calls of {quoted(strict['tool'])}"
                 spot = draft.spot("tools", "limits", index, "calls")
-                yield spot.fault("P132", message, label=label, help="delete it, or lower it")
+                why = "the other one denies a call first, so nothing hangs on this one"
+                yield spot.fault("P132", message, label=label, why=why, help="delete it, or lower it")
                 break
 
 
@@ -170,7 +171,8 @@ def missed_bans(draft: PolicyDraft, section: Mapping[str, Any]) -> Iterator[Diag
             message = f"{quoted(tool)} is not allowed anyway, and {quoted(close)} is"
             spot = draft.spot("tools", "deny", index)
             advice = f"did you mean {quoted(close)}? Then delete that from `allow`; else delete this"
-            yield spot.fault("P132", message, label="denies nothing", help=advice)
+            why = "only what is in `allow` may be called, so a ban of another tool changes nothing"
+            yield spot.fault("P132", message, label="denies nothing", why=why, help=advice)
 
 
 def _slipped(word: str, meant: str) -> bool:
