@@ -4,7 +4,7 @@ P109-P115 are about budgets, P116-P121 about hazards, P122-P130 about patterns, 
 settings and texts, P146-P149 and P152 about what a check found beside the policy, P150, P151 and P153 about messages
 for one hazard, P154 about a copy in a pattern, P155 about texts for the model, P156 and P157 about looks of a pattern,
 P158 about names of tools and arguments, P159 and P160 about texts, P161 and P162 about what a pattern lets through and
-what it finds besides.
+what it finds besides, P163 about thresholds.
 """
 
 from __future__ import annotations
@@ -357,6 +357,12 @@ OF_FINDINGS: dict[str, tuple[str, str, str, str]] = {
         "harmless answers are denied for a part of a word that has another meaning",
         "patterns: ['hell']     # it is in 'hello' and in 'shell'",
         r"patterns: ['\bhell\b']",
+    ),
+    "P163": (
+        "a threshold that hardly any score passes",
+        "the higher it is, the less is denied: heads and bags of words seldom score above 0.97",
+        "- {id: tone, cost: tone, threshold: 0.99, budget: 0, ...}",
+        "- {id: tone, cost: tone, threshold: 0.5, budget: 0, ...}",
     ),
 }
 

@@ -488,6 +488,14 @@ CASES = [
         ".*",
         {"tools": "{limits: [{id: pay, tool: '*', calls: 3}]}"},
     ),
+    doubt("P163", budget("threshold: 0.99"), "0.99}", budget("threshold: 0.99, x-calibrated: {rate: 0.02}")),
+    doubt(
+        "P163",
+        {"prompt": "{cost: words, threshold: 0.98, on_exceed: refuse}"},
+        "0.98",
+        {"prompt": "{cost: words, threshold: 0.9, on_exceed: refuse}"},
+    ),
+    doubt("P111", {"search": "{accept: 0.1}"}, "0.1}", {"search": "{accept: 0.3}"}),
     # Limits and bans of tools that do nothing.
     doubt(
         "P132",
