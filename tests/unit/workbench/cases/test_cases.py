@@ -162,6 +162,13 @@ def test_a_policy_may_end_in_yml(shop: Path) -> None:
     assert find_cases([str(other)]) == [str(file)]
 
 
+def test_cases_may_end_in_yml_too(shop: Path) -> None:
+    file = shop.with_name("shop_test.yml")
+    file.write_text("cases: [{name: a, todo: x, prompt: x}]\n", encoding="utf-8")
+    assert find_cases([str(shop.parent)]) == find_cases([str(shop)]) == find_cases([str(file)]) == [str(file)]
+    assert read_cases(str(file)).source == shop
+
+
 def test_paths_stand_for_files_of_cases(shop: Path) -> None:
     deep = shop.parent / "deep"
     deep.mkdir()
