@@ -98,6 +98,7 @@ def _twice(node: yaml.Node) -> Iterator[tuple[str, Any]]:
             yield from _twice(value)
 
 
+_NAMES, _NAME = "[a-z][a-z0-9-]", "needs a name of small letters, digits and `-`"
 _NEEDED = {  # what pydantic misses, in words
     "dict_type": "needs a mapping, `name: value`",
     "model_type": "needs a mapping, `name: value`",
@@ -119,9 +120,11 @@ def _told(fault: Any, node: yaml.Node | None, keys: Sequence[str], shown: Callab
     at = f"line {line}: {named}" if line else named or "all of it"
     if fault["type"] != "extra_forbidden":
         what = fault["msg"].removeprefix("Value error, ").split(" or instance of ")[0]
-        return line, f"{at}: {_NEEDED.get(fault['type']) or what[:1].lower() + what[1:]}"
+        what = _NAME if _NAMES in what else what[:1].lower() + what[1:]
+        return line, f"{at}: {_NEEDED.get(fault['type']) or what}"
     near = difflib.get_close_matches(str(place[-1]), [key for key in keys if key != place[-1]], n=1)
-    return line, f"{at}: there is no such key" + (f"; did you mean '{near[0]}'?" if near else "")
+    elsewhere = " here, but in another part" if place[-1] in keys else ""
+    return line, f"{at}: there is no such key" + (f"; did you mean '{near[0]}'?" if near else elsewhere)
 
 
 def _line(node: yaml.Node | None, place: Sequence[str | int]) -> int:
