@@ -4,7 +4,8 @@ P109-P115 are about budgets, P116-P121 about hazards, P122-P130 about patterns, 
 settings and texts, P146-P149 and P152 about what a check found beside the policy, P150, P151 and P153 about messages
 for one hazard, P154 about a copy in a pattern, P155 about texts for the model, P156 and P157 about looks of a pattern,
 P158 about names of tools and arguments, P159 and P160 about texts, P161 and P162 about what a pattern lets through and
-what it finds besides, P163 about thresholds.
+what it finds besides, P163 about
+thresholds, P164 about labels.
 """
 
 from __future__ import annotations
@@ -363,6 +364,12 @@ OF_FINDINGS: dict[str, tuple[str, str, str, str]] = {
         "the higher it is, the less is denied: heads and bags of words seldom score above 0.97",
         "- {id: tone, cost: tone, threshold: 0.99, budget: 0, ...}",
         "- {id: tone, cost: tone, threshold: 0.5, budget: 0, ...}",
+    ),
+    "P164": (
+        "a label that stands for harmless texts",
+        "the score of a label counts as that of the hazard it stands for, so what is harmless would be denied",
+        "{kind: classifier, labels: {hte: [not_hate]}, ...}",
+        "{kind: classifier, labels: {hte: [hate]}, ...}",
     ),
 }
 

@@ -33,6 +33,7 @@ from ig_guardrail.policy.yaml.scalars import called, needs, read_form, read_json
 from ig_guardrail.policy.yaml.tree import Broken, Listing, Scalar, Table, YamlEntry, YamlNode, torn_off
 from ig_guardrail.types.hazards import EVERY
 
+_NONE = ("none", "no", "off", "false", "disabled", "n")
 _CURLY = ("\u201d", "\u201c", "\u2019", "\u00bb", "\u00ab")
 
 
@@ -243,6 +244,8 @@ class Checker:
             found = "without a value"
         elif isinstance(tree, Scalar) and isinstance(kind, ListOf | HazardsKind):
             advice = _as_items(kind, tree, path) or advice
+        elif isinstance(tree, Scalar) and isinstance(kind, Section) and tree.text.lower() in _NONE:
+            advice = "delete the key, if none is meant; else " + advice
         elif isinstance(tree, Listing) and isinstance(kind, ExpressionKind):
             names = [item.text for item in tree.items if isinstance(item, Scalar)]
             advice = f'write `"max({", ".join(names)})"`' if names and len(names) == len(tree.items) else advice

@@ -9,7 +9,7 @@ from typing import Any
 from ig_guardrail.fields.field import ChoiceKind, ListOf, MapOf, OneOf, Section, ShortForm
 from ig_guardrail.policy.diagnostics.diagnostic import listed
 from ig_guardrail.policy.diagnostics.suggest import suggest
-from ig_guardrail.policy.language.names import NOTES
+from ig_guardrail.policy.language.names import NOTES, OWN
 from ig_guardrail.policy.language.policy import POLICY
 from ig_guardrail.policy.yaml.decoding import WIDE_SPACES
 from ig_guardrail.policy.yaml.tree import Scalar, Table, YamlEntry
@@ -41,9 +41,17 @@ ELSEWHERE = {
     "refusal": "blocked denied rejection refused blocked_message",
     "otherwise": "fallback fallbacks backup",
     "mode": "enforcement",
+    "on_exceed": "action on_violation on_fail on_block",
     "longest_match": "window max_length",
 }
+_INSTEAD = {  # keys that nothing here has, and what does the same
+    "ignore_?case|case_?(?:in)?sensitive|flags": "write `(?i)` in front of a pattern for letters of either case",
+    "enabled|disabled|active|shadow|dry_?run|monitor(?:_only)?": "write `mode: shadow` in each budget that should "
+    "record and deny nothing, and delete what is not wanted",
+    "//|_?comments?|_?notes?": "write a comment behind `#`, or a key of your own, which begins with `x-`",
+}
 KINDS_ELSEWHERE = {
+    "provided": "given",
     "pattern": "regex regexp keyword keywords words blocklist denylist",
     "guard": "llm llama-guard llamaguard judge",
     "openai": "moderation moderations",
@@ -65,8 +73,11 @@ def about_unknown(section: Section, entry: YamlEntry, written: set[str]) -> tupl
     disguised = next((known for known in free if not name.isascii() and folded(name) == known), None)
     if disguised is not None:
         return disguised, "a letter in it is of another script, or nobody sees it", f"write `{disguised}`"
-    if re.fullmatch("(?i)(?:ignore_?case|case_?(?:in)?sensitive|flags)", name):
-        return None, f"not a key of {section.title}", "write `(?i)` in front of a pattern for letters of either case"
+    told = next((advice for words, advice in _INSTEAD.items() if re.fullmatch(words, name.lower())), None)
+    if told is not None and section.notes:
+        return None, f"not a key of {section.title}", told
+    if section.notes and name.lower().startswith(OWN):
+        return None, "keys of your own begin with a small `x-`", f"write `{name.lower()}`"
     close = (
         _by_its_word(section, entry, free)
         or _elsewhere(name, section, free)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from ig_guardrail.policy import Diagnostic
+from ig_guardrail.policy import Diagnostic, check_files
 from tests.unit.policy.texts import edited, faults_of
 
 LEXICAL = "kind: lexical, model: words, hazards: [hte, S2]"
+HOSTED = "kind: openai, model: m, base_url: http://localhost/v1, hazards: [hte, ncr]"
 SAID = [
     ("    threshold: 0.5\n", "    thresold: 0.5\n", "unknown key `thresold`", "write `threshold`"),
     ("allow_unguarded: false", "hold: 16", "unknown key `hold`", "`hold` is a key of the search"),
@@ -111,6 +114,15 @@ SAID = [
      r"write one of `*`, `+`, `?`, `{2,5}`, with at most one `?` behind it; for the sign itself write `\+`"),
     ("en-GB:", "hte.slur:", "`hte.slur` is not a language tag",
      "texts for one hazard stand under `by_hazard: {hte.slur: ...}`"),
+    (LEXICAL, f"{HOSTED}, api_key_env: sk-1234", "`sk-1234` is not the name of an environment variable that ends in "
+     "`API_KEY`", "write the name of the variable that holds the key; a key itself stands in no policy"),
+    (LEXICAL, f"{HOSTED}, api_key_env: $MY_API_KEY", "`$MY_API_KEY` is not the name of an environment variable that "
+     "ends in `API_KEY`", "write `MY_API_KEY`, without `$`"),
+    ("allow_unguarded: false", "enabled: false", "unknown key `enabled`",
+     "write `mode: shadow` in each budget that should record and deny nothing, and delete what is not wanted"),
+    ("allow_unguarded: false", "X-note: a", "unknown key `X-note`", "write `x-note`"),
+    ("allow_unguarded: false", "tools: none", "`tools` is a single value",
+     "delete the key, if none is meant; else write `allow: ...` and the other keys of the tool rules"),
     ("en-GB:", "jp:", "`jp` is not a language tag", "write `ja`, the tag of the language"),
     ("en-GB:", "german:", "`german` is not a language tag", "write `de`, the tag of the language"),
     ("closing: {en:", "closing: {en-US:", "`closing` has no English text",
@@ -173,6 +185,16 @@ def test_a_slip_of_the_form_is_told_in_words_of_its_own(old: str, new: str, line
 def test_a_bracket_at_the_very_end_is_told_as_open(text: str) -> None:
     fault = only(text)
     assert (fault.code, fault.label) == ("P004", "this bracket is never closed")
+
+
+def test_a_key_of_a_service_is_shown_in_no_report(tmp_path: Path) -> None:
+    file = tmp_path / "p.yaml"
+    for key in ("sk-proj-abc123DEF456ghi7", "hf_AbCdEfGhIjKlMnOp12"):
+        file.write_text(edited((LEXICAL, f"{HOSTED}, api_key_env: {key}")))
+        report = check_files([file])
+        for text in (report.as_text(color=False), report.as_json()):
+            assert key[3:] not in text
+            assert f"{key[:3]}{'*' * (len(key) - 3)}" in text
 
 
 def test_quotes_of_a_word_processor_are_told() -> None:

@@ -65,6 +65,11 @@ BLOCK = (
 )
 
 
+def labelled(label: str) -> dict[str, str]:
+    entry = f"words: {{kind: classifier, model: me/mine, labels: {{hte: [{label}]}}, hazards: [hte]}}"
+    return models(entry, hazards="[hte]")
+
+
 def argument(pattern: str) -> dict[str, str]:
     return {"tools": f"{{arguments: [{{tool: read, argument: what, matches: '{pattern}'}}]}}"}
 
@@ -496,6 +501,8 @@ CASES = [
         {"prompt": "{cost: words, threshold: 0.9, on_exceed: refuse}"},
     ),
     doubt("P111", {"search": "{accept: 0.1}"}, "0.1}", {"search": "{accept: 0.3}"}),
+    doubt("P164", labelled("not_hate"), "not_hate", labelled("hate")),
+    doubt("P164", labelled("Neutral"), "Neutral", labelled("unsafe")),
     # Limits and bans of tools that do nothing.
     doubt(
         "P132",
