@@ -91,7 +91,8 @@ def read_form(kind: FormatKind, scalar: Scalar, spot: Spot) -> str | Diagnostic:
     usual = kind.normal(text) if kind.normal is not None else text
     if usual is None or not re.fullmatch(kind.pattern, text):
         message = f"{quoted(text)} is not {kind.what}"
-        return spot.fault("P020", message, label=f"needs {needs(kind)}", help=_as_form(kind, text))
+        why = "" if kind.coined else "only this form can be read here"
+        return spot.fault("P020", message, label=f"needs {needs(kind)}", why=why, help=_as_form(kind, text))
     if text in kind.reserved:
         advice = f"choose another name, such as `{text}-cost`"
         return spot.fault("P020", f"{quoted(text)} is a word of cost expressions", label="taken", help=advice)

@@ -76,8 +76,10 @@ def _keys(draft: PolicyDraft, path: Steps) -> set[str]:
 
 def careless(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """An `accept` that leaves so little of a threshold that harmless texts are over it."""
-    share = draft.value("search", "accept") if draft.written("search", "accept") else None
-    for path, formula in formulas(draft) if share is not None else ():
+    if not draft.written("search", "accept"):
+        return
+    share = draft.value("search", "accept")
+    for path, formula in formulas(draft):
         limit, kinds = threshold(draft, path), {draft.value("cost_models", one, "kind") for one, _ in formula.names}
         left = as_written(share) * limit
         if path[0] == "budgets" and kinds & set(SCORED) and left < LOW <= limit:

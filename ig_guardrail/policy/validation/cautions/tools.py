@@ -141,7 +141,8 @@ def implied(draft: PolicyDraft, section: Mapping[str, Any]) -> Iterator[Diagnost
                 spot = draft.spot("tools", "arguments", index)
                 label = f"{draft.spot('tools', 'arguments', other).mark.words} asks for as much or more"
                 message = f"this rule for {quoted(rule['argument'])} does nothing"
-                yield spot.fault("P132", message, label=label, help="delete it, or make it stricter")
+                why = "whatever breaks it breaks the other one too"
+                yield spot.fault("P132", message, label=label, why=why, help="delete it, or make it stricter")
                 break
 
 
