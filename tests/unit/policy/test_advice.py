@@ -123,6 +123,8 @@ SAID = [
     ("allow_unguarded: false", "X-note: a", "unknown key `X-note`", "write `x-note`"),
     ("allow_unguarded: false", "tools: none", "`tools` is a single value",
      "delete the key, if none is meant; else write `allow: ...` and the other keys of the tool rules"),
+    ('"ba.r"]', "'(?ix)bar']", "RE2 does not accept this pattern",
+     "write a flag that RE2 has: `i`, `m`, `s` or `U`, as in `(?i)`"),
     ("en-GB:", "jp:", "`jp` is not a language tag", "write `ja`, the tag of the language"),
     ("en-GB:", "german:", "`german` is not a language tag", "write `de`, the tag of the language"),
     ("closing: {en:", "closing: {en-US:", "`closing` has no English text",

@@ -240,6 +240,10 @@ CASES = [
     doubt("P123", codes("^secret"), "^secret", codes(r"\Asecret")),
     doubt("P123", codes("secret$"), "$'", codes(r"secret(?:[^a-z]|$)")),
     doubt("P123", codes("^secret"), "^secret", codes("(?m)^secret")),
+    doubt("P123", codes("card|^secret"), "^secret", codes(r"card|(?m)^secret")),
+    doubt("P123", codes("secret$|card"), "$|", codes(r"secret(?:$|\W)|card")),
+    doubt("P157", codes("[P|p]assword"), "[P|p", codes(r"[Pp]ass[|/]|\[x|y\]z")),
+    doubt("P162", codes("(?i)ai"), "'(?i)ai", codes(r"(?i)\bai\b")),
     doubt("P124", codes(r"\w"), r"'\w", codes(r"\d"), "P035"),
     doubt("P124", codes("a|secret"), "'a|", codes(r"\ba\.b\b|secret"), "P035"),
     doubt("P125", codes(r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}", 20), "'[A-Z]", codes(r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}", 34)),
@@ -556,7 +560,7 @@ CASES = [
             ("(?i)/data.+", "(?i)/data"),
             (r"https?://shop\.example.*", r"https?://shop\.example/.*"),
             ("SO-", r"SO-\d{6}"),
-            ("EUR|@shop", "EUR|USD"),
+            (r"EUR|@shop\.example", "EUR|@me|--all"),
         )
     ),
     # Texts with signs that were meant for YAML.

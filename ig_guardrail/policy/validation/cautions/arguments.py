@@ -45,7 +45,7 @@ def unfinished(pattern: str, place: PatternPlace) -> Iterator[Diagnostic]:
     """A text that begins or ends with a sign at which others go on: only the whole of it matches."""
     choices = [_letters(part) for part in _choices(pattern)]
     words = [one for one in choices if one and any(map(str.isalnum, one))]
-    text = next((one for one in words if one[-1] in "-_/:=@#" or one[0] in "-_@."), None)
+    text = next((one for one in words if one[-1] in "-_/:=@#" or (one[0] in "@." and "." in one)), None)
     if text is not None:
         message = f"only {quoted(text)} itself meets this pattern"
         label = "the whole text has to match, not a part of it"

@@ -142,17 +142,24 @@ def _instead(part: Reads | Asserts) -> str:
 
 
 def anchored(pattern: str, place: PatternPlace) -> Iterator[Diagnostic]:
-    """Patterns that match at the beginning or the end of a whole text alone; `\\A` and `\\z` say that it is meant."""
+    """Patterns, or alternatives, that match at the beginning or the end of a whole text alone.
+
+    `\\A` and `\\z` say that it is meant.
+    """
     tree = parsed(pattern)
-    for sign, meant, sides in (("^", r"\A", "beginning"), ("$", r"\z", "end")):
-        if meant in pattern or sign not in pattern:
-            continue
-        found = Walk().after(tree, _INSIDE if sign == "^" else EVERYWHERE)
-        if not _goes_on(found, sign):
+    whole = (((0, len(pattern)), tree),)
+    choices = tuple(zip(tree.places, tree.parts, strict=True)) if isinstance(tree, Either) else whole
+    for (begin, end), part in choices:
+        written, what = pattern[begin:end], "this pattern" if len(choices) == 1 else "this alternative"
+        for sign, meant, sides in (("^", r"\A", "beginning"), ("$", r"\z", "end")):
+            if meant in pattern or sign not in written:
+                continue
+            if _goes_on(Walk().after(part, _INSIDE if sign == "^" else EVERYWHERE), sign):
+                continue
             label = f"{quoted(sign)} is the {sides} of the whole text, not of a line or a word"
             advice = f"write `\\b` for a word, `(?m)` in front for lines, or {quoted(meant)} if the whole text is meant"
-            at = pattern.find(sign) if sign == "^" else pattern.rfind(sign)
-            message = f"this pattern matches at the very {sides} of a text alone"
+            at = begin + (written.find(sign) if sign == "^" else written.rfind(sign))
+            message = f"{what} matches at the very {sides} of a text alone"
             yield place.spot(at).fault("P123", message, label=label, help=advice)
 
 

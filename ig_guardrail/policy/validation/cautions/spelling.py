@@ -18,7 +18,7 @@ _AROUND = (  # words of everyday, in which there are words that people deny
     "class passage assistant grass hello shell skill title constitution document circumstance analysis canal grape "
     "therapist Essex cocktail peacock scrap whatever begun audience soldier knight suspicious homogeneous coarse "
     "Dickens Saturday raccoon basement software toward opinion important syntax dumbbell Scunthorpe method seaweed "
-    "business alphabet shack"
+    "business alphabet shack another again"
 )
 AROUND = tuple(_AROUND.split())
 _FORMS = ("<wide>", "<narrow>", "<compat>", "<font>", "<noBreak>")
@@ -132,7 +132,7 @@ def addresses_in_capitals(pattern: str, place: PatternPlace) -> Iterator[Diagnos
 def inside_words(pattern: str, place: PatternPlace) -> Iterator[Diagnostic]:
     """Short words that stand in harmless ones too: where no border is asked for, they are found there."""
     for word, found in zip(AROUND, matches(pattern, AROUND), strict=True):
-        if found is not None and 3 <= len(found) < len(word) and found.lower() in pattern.lower():
+        if found is not None and 2 <= len(found) < len(word) and found.lower() in pattern.lower():
             message = "this pattern finds parts of other words"
             label = f"it finds {quoted(found)} in {quoted(word)}"
             advice = r"write `\b` before and behind the word"
