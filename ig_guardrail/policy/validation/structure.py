@@ -246,6 +246,8 @@ class Checker:
             advice = _as_items(kind, tree, path) or advice
         elif isinstance(tree, Scalar) and isinstance(kind, Section) and tree.text.lower() in _NONE:
             advice = "delete the key, if none is meant; else " + advice
+        elif isinstance(tree, Listing) and isinstance(kind, FormatKind) and len(path) > 1 and isinstance(path[-2], int):
+            advice = "write one here, and an entry of its own for each other"
         elif isinstance(tree, Listing) and isinstance(kind, ExpressionKind):
             names = [item.text for item in tree.items if isinstance(item, Scalar)]
             advice = f'write `"max({", ".join(names)})"`' if names and len(names) == len(tree.items) else advice

@@ -125,6 +125,8 @@ SAID = [
      "delete the key, if none is meant; else write `allow: ...` and the other keys of the tool rules"),
     ('"ba.r"]', "'(?ix)bar']", "RE2 does not accept this pattern",
      "write a flag that RE2 has: `i`, `m`, `s` or `U`, as in `(?i)`"),
+    ("allow_unguarded: false", "tools: {arguments: [{tool: [pay, refund], argument: sum, least: 0}]}",
+     "`tool` is a list", "write one here, and an entry of its own for each other"),
     ("en-GB:", "jp:", "`jp` is not a language tag", "write `ja`, the tag of the language"),
     ("en-GB:", "german:", "`german` is not a language tag", "write `de`, the tag of the language"),
     ("closing: {en:", "closing: {en-US:", "`closing` has no English text",
