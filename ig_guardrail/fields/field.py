@@ -47,9 +47,13 @@ class ChoiceKind:
 
 @dataclass(frozen=True, slots=True)
 class TextKind:
-    """Free text of at most `most` characters, not blank; outer white space is dropped."""
+    """Free text of at most `most` characters, not blank; outer white space is dropped.
+
+    note: what is told of a word without quotes that may be something else than text
+    """
 
     most: int
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,8 @@ class FormatKind:
     is_path: tells a path, which starts at the policy's folder, from other texts of the form; None if none is a path
     normal: the usual spelling of a text of the form, None for one that stands for nothing
     plain: whether it needs no quotes, though some YAML reader may take it for something else than text
+    coined: whether its author makes it up, so that another text of the form does as well
+    hint: what to write instead of a text that is not of the form; "" where the form alone can tell
     """
 
     what: str
@@ -68,6 +74,8 @@ class FormatKind:
     is_path: Callable[[str], bool] | None = None
     normal: Callable[[str], str | None] | None = None
     plain: bool = False
+    coined: bool = False
+    hint: Callable[[str], str] | None = None
 
     def is_a_path(self, text: str) -> bool:
         """Whether a text of the form is a path."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,11 +18,14 @@ LARGEST = 4_000_000  # bytes
 OPERATORS = "see docs/operators.md for what may stand there"
 
 
-def read_settings(path: Path, model: type[Settings], *, why: str, keys: Sequence[str]) -> Settings:
+def read_settings(
+    path: Path, model: type[Settings], *, why: str, keys: Sequence[str], shown: Callable[[str], str] = str
+) -> Settings:
     """The settings in a file. Raises RequestError with every fault and its line.
 
-    why   what such a file is for
-    keys  those that there are, at any depth, for hints
+    why    what such a file is for
+    keys   those that there are, at any depth, for hints
+    shown  how messages call an entry of the file, where its own name is not for all eyes
     """
     try:
         if path.stat().st_size > LARGEST:
@@ -30,20 +33,27 @@ def read_settings(path: Path, model: type[Settings], *, why: str, keys: Sequence
         data = path.read_bytes()
     except OSError as error:
         raise unfit(path, brief(error), why) from None
-    return parse_settings(data, path, model, why=why, keys=keys)
+    return parse_settings(data, path, model, why=why, keys=keys, shown=shown)
 
 
 def parse_settings(
-    data: bytes, where: str | Path, model: type[Settings], *, why: str, keys: Sequence[str], fix: str = OPERATORS
+    data: bytes,
+    where: str | Path,
+    model: type[Settings],
+    *,
+    why: str,
+    keys: Sequence[str],
+    fix: str = OPERATORS,
+    shown: Callable[[str], str] = str,
 ) -> Settings:
     """The same of what a file holds. where: the file, for messages"""
     node = None
     try:
         node = yaml.compose(data.decode("utf-8"), yaml.SafeLoader)
-        given = None if node is None else _value(node)
+        given = None if node is None else _value(node, shown)
         return model.model_validate({} if given is None else given)
     except ValidationError as error:
-        faults = [_told(fault, node, keys) for fault in error.errors(include_url=False, include_context=False)]
+        faults = [_told(fault, node, keys, shown) for fault in error.errors(include_url=False, include_context=False)]
         raise unfit(where, "\n  ".join(told for _, told in sorted(dict.fromkeys(faults))), why, fix) from None
     except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise unfit(where, _in_words(error), why, fix) from None
@@ -63,10 +73,11 @@ def unfit(path: str | Path, what: str, why: str, fix: str = OPERATORS) -> Reques
     return RequestError(what, where=str(path), why=why, fix=fix)
 
 
-def _value(node: yaml.Node) -> Any:
+def _value(node: yaml.Node, shown: Callable[[str], str]) -> Any:
     """What a node says. Raises YAMLError for a key that stands twice, of which one would be lost."""
     for name, mark in _twice(node):
-        raise yaml.YAMLError(f"line {mark.line + 1}: '{name:.100}' stands there twice")
+        entry = mark.column == 0
+        raise yaml.YAMLError(f"line {mark.line + 1}: '{shown(name) if entry else name:.100}' stands there twice")
     loader = yaml.SafeLoader("")
     try:
         return loader.construct_document(node)
@@ -87,16 +98,33 @@ def _twice(node: yaml.Node) -> Iterator[tuple[str, Any]]:
             yield from _twice(value)
 
 
-def _told(fault: Any, node: yaml.Node | None, keys: Sequence[str]) -> tuple[int, str]:
+_NAMES, _NAME = "[a-z][a-z0-9-]", "needs a name of small letters, digits and `-`"
+_NEEDED = {  # what pydantic misses, in words
+    "dict_type": "needs a mapping, `name: value`",
+    "model_type": "needs a mapping, `name: value`",
+    "list_type": "needs a list, `[...]`",
+    "tuple_type": "needs a list, `[...]`",
+    "int_type": "needs a whole number, without quotes or a unit",
+    "float_type": "needs a number, without quotes or a unit",
+    "string_type": "needs text",
+    "bool_type": "needs `true` or `false`",
+    "missing": "is missing",
+}
+
+
+def _told(fault: Any, node: yaml.Node | None, keys: Sequence[str], shown: Callable[[str], str]) -> tuple[int, str]:
     """A fault with its line, 0 where there is none."""
-    place = [part for part in fault["loc"] if isinstance(part, str | int)]
-    line, named = _line(node, place), ".".join(map(str, place))
+    place = [part for part in fault["loc"] if isinstance(part, str | int) and part != "[key]"]
+    line = _line(node, place)
+    named = ".".join([*(shown(str(one)) for one in place[:1]), *map(str, place[1:])])
     at = f"line {line}: {named}" if line else named or "all of it"
     if fault["type"] != "extra_forbidden":
         what = fault["msg"].removeprefix("Value error, ").split(" or instance of ")[0]
-        return line, f"{at}: {what[:1].lower()}{what[1:]}"
-    near = difflib.get_close_matches(str(place[-1]), keys, n=1)
-    return line, f"{at}: there is no such key" + (f"; did you mean '{near[0]}'?" if near else "")
+        what = _NAME if _NAMES in what else what[:1].lower() + what[1:]
+        return line, f"{at}: {_NEEDED.get(fault['type']) or what}"
+    near = difflib.get_close_matches(str(place[-1]), [key for key in keys if key != place[-1]], n=1)
+    elsewhere = " here, but in another part" if place[-1] in keys else ""
+    return line, f"{at}: there is no such key" + (f"; did you mean '{near[0]}'?" if near else elsewhere)
 
 
 def _line(node: yaml.Node | None, place: Sequence[str | int]) -> int:

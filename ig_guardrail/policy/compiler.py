@@ -47,6 +47,7 @@ from ig_guardrail.types import (
 )
 from ig_guardrail.types.hazards import spelled_out
 
+IDLE = frozenset({"P101", "P114", "P129", "P131", "P132", "P143"})  # what they tell of is to be deleted where it stands
 _COMMON = ("kind", "hazards", "timeout_ms", "on_error", "scale", "otherwise")
 
 
@@ -163,10 +164,13 @@ def _loosened(form: Mapping[str, Any], own: ReadPolicy) -> Iterator[Diagnostic]:
 
 
 def _told(faults: Sequence[Diagnostic], own: ReadPolicy) -> tuple[Diagnostic, ...]:
-    """Faults with their files; without those of a parent that are there when it is read alone."""
+    """Faults with their files; without those of a parent that are there when it is read alone.
+
+    What is stricter makes parts of a parent idle, and a policy can delete nothing of its parent: that is no fault.
+    """
     before = {(fault.file, *_key(fault)) for one in own.parents for fault in one.faults}
     new = [fault for fault in in_order(list(faults)) if (fault.file, *_key(fault)) not in before]
-    return placed(new, own)
+    return placed([fault for fault in new if not (fault.file and fault.code in IDLE)], own)
 
 
 def placed(faults: Iterable[Diagnostic], own: ReadPolicy) -> tuple[Diagnostic, ...]:

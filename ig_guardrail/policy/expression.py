@@ -22,6 +22,15 @@ DEEPEST = 16
 LARGEST = 1000.0
 FUNCTIONS = ("max", "min", "mean")
 
+_OTHER_NAMES = {"avg": "mean", "average": "mean", "any": "max", "or": "max", "all": "min", "and": "min"}
+_STRAY = {  # signs of other languages, and what to write
+    "%": "write a share of 1: `0.5 * help`",
+    "|": "for one or the other, write `max(a, b)`",
+    "&": "for one and the other, write `min(a, b)`",
+    "<>=": "leave the comparison out: `threshold` says from where on a score counts",
+    "{}$": "write the name of a cost model alone",
+}
+
 Function: TypeAlias = Literal["max", "min", "mean"]
 
 _TOKEN = re.compile(
@@ -84,7 +93,8 @@ def tokens(text: str) -> list[Token]:
         match = _TOKEN.match(text, index)
         if match is None:
             stray = index + len(text[index:]) - len(text[index:].lstrip())
-            raise NotAnExpression(stray, 1, f"{quoted(text[stray])} is not part of an expression", "delete it")
+            advice = next((words for signs, words in _STRAY.items() if text[stray] in signs), "delete it")
+            raise NotAnExpression(stray, 1, f"{quoted(text[stray])} is not part of an expression", advice)
         kind = str(match.lastgroup)
         found.append(Token(kind, match[kind], match.start(kind)))
         index = match.end()
@@ -164,7 +174,7 @@ class Parser:
         if token.text in FUNCTIONS:
             return self.call(token, depth)
         if self.stream[self.index].text == "(":
-            close = suggest(token.text, FUNCTIONS) or "max"
+            close = _OTHER_NAMES.get(token.text.lower()) or suggest(token.text, FUNCTIONS) or "max"
             raise NotAnExpression(
                 token.offset,
                 len(token.text),

@@ -34,6 +34,11 @@ SILENT: Final = Interval(Fraction(0), Fraction(0))  # of a cost model that score
 SCORES: Final = Interval(Fraction(0), Fraction(1))  # of a cost model
 
 
+def counting(own: float, counts: float) -> Interval:
+    """The scores of a cost model whose score `own` counts as `counts`: 1 stays 1, unless it is `own`."""
+    return Interval(Fraction(0), as_written(counts) if own == 1 else Fraction(1))
+
+
 def range_of(expression: Expression, ranges: Mapping[str, Interval]) -> Interval:
     """The values of an expression, not yet cut to 0 and 1; `ranges` has those of each cost model in it, 0 or above."""
     lows = {name: one.low for name, one in ranges.items()}

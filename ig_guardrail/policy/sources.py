@@ -41,8 +41,8 @@ def folder_of(policy: str | Path | CompiledPolicy) -> Path | None:
 
 
 def is_policy(name: str) -> bool:
-    """Whether a file of a folder of policies is one, by its name, and not one of cases or waivers."""
-    return name.endswith((".yaml", ".yml")) and not name.startswith(".") and not _is_beside(name)
+    """Whether a file of a folder of policies is one, by its name in letters of any case; none of cases or waivers."""
+    return name.lower().endswith((".yaml", ".yml")) and not name.startswith(".") and not _is_beside(name)
 
 
 def policies_among(paths: Iterable[str | os.PathLike[str]]) -> list[str | os.PathLike[str]]:
@@ -53,7 +53,12 @@ def policies_among(paths: Iterable[str | os.PathLike[str]]) -> list[str | os.Pat
 
 def is_cases(name: str) -> bool:
     """Whether a file has cases of a policy, by its name."""
-    return name.endswith((CASES, CASES.replace("yaml", "yml")))
+    return name.lower().endswith((CASES, CASES.replace("yaml", "yml")))
+
+
+def without_cases(name: str) -> str:
+    """The name of a file of cases without its end, `_test.yaml` or `_test.yml`; of another file as it is."""
+    return name[: name.lower().rindex("_test.")] if is_cases(name) else name
 
 
 def _is_beside(name: str) -> bool:

@@ -32,6 +32,19 @@ _ISO_639_2 = (
     "vol:vo wel:cy cym:cy wln:wa wol:wo xho:xh yid:yi yor:yo zha:za zul:zu"
 )
 _SHORTER = dict(pair.split(":") for pair in f"{_ISO_639_2} in:id iw:he ji:yi jw:jv mo:ro".split())  # and old codes
+# Countries where people write the tag of a language, and languages by their names, in English and in their own.
+_OF_COUNTRIES = (
+    "cz:cs gr:el jp:ja ua:uk cn:zh dk:da kr:ko se:sv br:pt-BR si:sl ee:et al:sq by:be rs:sr ir:fa mx:es us:en gb:en "
+    "tw:zh-TW"
+)
+_OF_NAMES = (
+    "english:en german:de deutsch:de french:fr français:fr spanish:es español:es italian:it italiano:it portuguese:pt "
+    "português:pt dutch:nl nederlands:nl polish:pl polski:pl russian:ru chinese:zh japanese:ja korean:ko arabic:ar "
+    "default:en hindi:hi turkish:tr swedish:sv danish:da norwegian:nb finnish:fi czech:cs greek:el hebrew:he "
+    "ukrainian:uk"
+)
+COUNTRIES = dict(pair.split(":") for pair in _OF_COUNTRIES.split())
+_NAMED = dict(pair.split(":") for pair in _OF_NAMES.split())
 _WORD = re.compile(r"[^\W\d_]+")
 # Common words of a few languages, for telling them apart.
 COMMON = {
@@ -57,6 +70,12 @@ def normal_tag(text: str) -> str | None:
     if len(language) == 2 and language not in _TWO_LETTERS:
         return None
     return "-".join([language, *([script.title()] if script else []), *([region.upper()] if region else [])])
+
+
+def meant_tag(text: str) -> str | None:
+    """The tag that somebody meant who wrote a country or the name of a language; None for other words."""
+    word = text.lower()
+    return _NAMED.get(word) or COUNTRIES.get(word)
 
 
 def told_apart(text: str) -> str | None:

@@ -6,6 +6,7 @@ there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,8 +19,21 @@ from ig_guardrail.types import CostModelSpec
 ADDRESS = FormatKind(
     "an `https://` address, or an `http://` address of this machine", addresses.PATTERN, "http://127.0.0.1:8000/v1"
 )
+
+
+def key_hint(text: str) -> str:
+    """What to write instead of a variable's value, or of how a shell writes its name."""
+    name = text.strip("${}")
+    if name != text and re.fullmatch(addresses.KEY_PATTERN, name):
+        return f"write `{name}`, without `$`"
+    return "write the name of the variable that holds the key; a key itself stands in no policy"
+
+
 KEY_NAME = FormatKind(
-    "the name of an environment variable that ends in `API_KEY`", addresses.KEY_PATTERN, "OPENAI_API_KEY"
+    "the name of an environment variable that ends in `API_KEY`",
+    addresses.KEY_PATTERN,
+    "OPENAI_API_KEY",
+    hint=key_hint,
 )
 HOSTED_MODEL = FormatKind("the name of a model", r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}", "omni-moderation-latest")
 CATEGORY = FormatKind("a category", r"[A-Za-z][A-Za-z0-9_/.-]{0,63}", "hate/threatening")

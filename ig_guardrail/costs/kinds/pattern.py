@@ -10,7 +10,7 @@ from ig_guardrail.costs.kinds.base import BuildContext, CostKind, Declaration, o
 from ig_guardrail.fields.field import ChoiceKind, Field, FormatKind, IntegerKind, ListOf, RegexKind, Section, ShortForm
 from ig_guardrail.types import CostModelSpec
 
-PATTERN_NAME = FormatKind("a name", r"[a-z][a-z0-9-]{0,63}", "support-bot")
+PATTERN_NAME = FormatKind("a name", r"[a-z][a-z0-9-]{0,63}", "support-bot", coined=True)
 PATTERN_ITEM = Section(
     "a pattern",
     {

@@ -2,8 +2,10 @@
 
 P109-P115 are about budgets, P116-P121 about hazards, P122-P130 about patterns, P131-P134 about tools, P135-P145 about
 settings and texts, P146-P149 and P152 about what a check found beside the policy, P150, P151 and P153 about messages
-for one hazard, P154 about a copy in a pattern, P155 about texts for the model, P156
-and P157 about looks of a pattern, P158 about names of tools.
+for one hazard, P154 about a copy in a pattern, P155 about texts for the model, P156 and P157 about looks of a pattern,
+P158 about names of tools and arguments, P159 and P160 about texts, P161 and P162 about what a pattern lets through and
+what it finds besides, P163 about
+thresholds, P164 about labels.
 """
 
 from __future__ import annotations
@@ -230,7 +232,7 @@ OF_SETTINGS: dict[str, tuple[str, str, str, str]] = {
         "search: {retries: 2}",
     ),
     "P143": (
-        "a setting that the strategy does not read",
+        "a setting that nothing reads",
         "what is written and not read changes nothing, while its author believes that it does",
         "output: {on_exceed: [end]}\nsearch: {candidates: 32}",
         "output: {on_exceed: [search, end]}\nsearch: {candidates: 32}",
@@ -325,10 +327,49 @@ OF_FINDINGS: dict[str, tuple[str, str, str, str]] = {
         r"patterns: ['(?i)secret']",
     ),
     "P158": (
-        "a tool's name that is written like a pattern",
-        "in names of tools `*` alone stands for any characters, and a dot for itself, so no tool may have such a name",
+        "a name that is written like a pattern or a path",
+        "in names of tools `*` alone stands for any characters, and a dot for itself, as in names of arguments; what "
+        "is inside of an argument has no name here",
         'deny: ["delete_.*"]',
         'deny: ["delete_*"]',
+    ),
+    "P159": (
+        "a text with a sign that was meant for YAML",
+        "below `|` and `>` a `#` begins no comment, and outside of double quotes a backslash is a backslash: both are "
+        "shown",
+        r"refusal: {en: 'I cannot do that.\nSorry.'}",
+        r'refusal: {en: "I cannot do that.\nSorry."}',
+    ),
+    "P160": (
+        "a hazard where a language stands",
+        "the text is kept for readers of a language that is written so, and for no hazard",
+        'refusal: {en: "No.", ssh: "Please call 116 123."}',
+        'refusal: {en: "No.", by_hazard: {ssh: {en: "Please call 116 123."}}}',
+    ),
+    "P161": (
+        "a pattern of an argument that means more or less than it looks like",
+        "the whole text has to match it; where anything may follow, `..` leads out of a folder, and the name of a host "
+        "goes on into another one",
+        "{tool: read, argument: path, matches: '/data/.*'}",
+        "{tool: read, argument: path, matches: '/data/[a-z0-9_-]+'}",
+    ),
+    "P162": (
+        "a pattern that finds parts of other words",
+        "harmless answers are denied for a part of a word that has another meaning",
+        "patterns: ['hell']     # it is in 'hello' and in 'shell'",
+        r"patterns: ['\bhell\b']",
+    ),
+    "P163": (
+        "a threshold that hardly any score passes",
+        "the higher it is, the less is denied: heads and bags of words seldom score above 0.97",
+        "- {id: tone, cost: tone, threshold: 0.99, budget: 0, ...}",
+        "- {id: tone, cost: tone, threshold: 0.5, budget: 0, ...}",
+    ),
+    "P164": (
+        "a label that stands for harmless texts",
+        "the score of a label counts as that of the hazard it stands for, so what is harmless would be denied",
+        "{kind: classifier, labels: {hte: [not_hate]}, ...}",
+        "{kind: classifier, labels: {hte: [hate]}, ...}",
     ),
 }
 

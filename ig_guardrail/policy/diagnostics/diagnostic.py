@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -10,6 +11,9 @@ from ig_guardrail.policy.diagnostics.rules import Severity, rules
 Steps: TypeAlias = tuple[str | int, ...]
 
 _RULES = rules()
+_KEY = re.compile(
+    r"\b((?:sk|hf|gh[opsu]|glpat|xox[abp])[-_]|AKIA)(?=[A-Za-z0-9_-]*[0-9])(?=[A-Za-z0-9_-]*[A-Za-z])[A-Za-z0-9_-]{12,}"
+)
 _CLIP = 48  # characters of a policy's own words that a message repeats
 
 
@@ -97,8 +101,14 @@ def quoted(text: str) -> str:
     return f"`{clipped(text)}`"
 
 
+def masked(text: str) -> str:
+    """The text with stars in place of what looks like a key of a service: more people read reports than policies."""
+    return _KEY.sub(lambda key: key[1] + "*" * (len(key[0]) - len(key[1])), text)
+
+
 def clipped(text: str) -> str:
-    """At most 48 characters of `text`, none of them a control character."""
+    """At most 48 characters of `text`, none of them a control character, and no key."""
+    text = masked(text)
     short = text if len(text) <= _CLIP else text[: _CLIP - 3] + "..."
     return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in short)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, masked
 
 _WIDEST = 110  # columns of a source excerpt
 _BEFORE = 70  # columns shown before a place that lies further right
@@ -48,7 +48,7 @@ def _excerpt(line: str, fault: Diagnostic) -> tuple[str, str]:
     """The part of a line around a fault, and the carets under it."""
     start = fault.column - 1
     cut = max(0, start - _BEFORE) if len(line) > _WIDEST else 0
-    shown = printable(line[cut : cut + _WIDEST])
+    shown = printable(masked(line)[cut : cut + _WIDEST])
     before = shown[: start - cut]
     marked = shown[start - cut : start - cut + fault.length]
     carets = "^" * max(1, _width(marked))

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 from ig_guardrail.fields.field import Field, FormatKind, IntegerKind, ListOf, NumberKind, RegexKind, Section, TextKind
 from ig_guardrail.policy.language.names import BUDGET_ID, TOOL
 
-ARGUMENT = FormatKind("the name of an argument", r"[A-Za-z_][A-Za-z0-9_.-]{0,127}", "amount")
+
+def argument_hint(text: str) -> str:
+    """What to write instead of a path into an argument, or of several."""
+    inside = re.search(r"[.\[\]/$]", text)
+    return "name one argument of the call: what is inside of it cannot be limited" if inside or "*" in text else ""
+
+
+ARGUMENT = FormatKind("the name of an argument", r"[A-Za-z_][A-Za-z0-9_.-]{0,127}", "amount", hint=argument_hint)
+_TEXTS = "texts alone are compared, and numbers are limited by `least` and `most`"
 _LIMIT = NumberKind(-1e15, 1e15, "the argument's own unit")
 
 ARGUMENT_RULE = Section(
@@ -16,7 +26,9 @@ ARGUMENT_RULE = Section(
         "matches": Field(RegexKind(1000), "what the whole text must match, in RE2's syntax", "'docs/[a-z]+'"),
         "least": Field(_LIMIT, "the lowest number it may be", "1"),
         "most": Field(_LIMIT, "the highest number it may be", "100"),
-        "one_of": Field(ListOf(TextKind(1000), 1, 1000, unique=True), "the texts it may be", "[read, list]"),
+        "one_of": Field(
+            ListOf(TextKind(1000, note=_TEXTS), 1, 1000, unique=True), "the texts it may be", "[read, list]"
+        ),
     },
 )
 

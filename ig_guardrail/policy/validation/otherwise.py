@@ -18,7 +18,7 @@ def substitutes(draft: PolicyDraft) -> Iterator[Diagnostic]:
             continue
         spot = draft.spot("cost_models", name, "otherwise")
         if other not in models:
-            close = suggest(other, models)
+            close = suggest(other, [one for one in models if one != name])
             missing = f"declare it under `cost_models`; declared: {', '.join(map(clipped, models))}"
             advice = f"did you mean {quoted(close)}?" if close else missing
             yield spot.fault("P023", f"there is no cost model {quoted(other)}", label="not declared", help=advice)

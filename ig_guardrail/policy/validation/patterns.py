@@ -17,12 +17,16 @@ _REPAIRS = {  # how RE2's words for a fault begin, and what to write
     "unexpected )": r"delete it, or open it before; for a bracket itself write `\)`",
     "missing ]": r"close the class that is open; for a bracket itself write `\[`",
     "no argument for repetition operator": r"put what repeats before it; any characters are `.*`, a star itself `\*`",
-    "bad repetition operator": "write one of `*`, `+`, `?`, `{2,5}`, with at most one `?` behind it",
+    "bad repetition operator": (
+        r"write one of `*`, `+`, `?`, `{2,5}`, with at most one `?` behind it; for the sign itself write `\+`"
+    ),
     "invalid repetition size": "repeat at most 1000 times in all, and the lower number first, as in `{2,5}`",
+    r"invalid character class range: \p": r"write a class or script that Unicode has, such as `\pL` or `\p{Han}`",
     "invalid character class range": r"write the lower end first, as in `[a-z]`, and `\-` for a hyphen itself",
-    r"invalid escape sequence: \u": r"write `\x{...}` for a character by its number",
+    r"invalid escape sequence: \u": r"write `\x{...}` for a character by its number; `\\u` is a backslash and a `u`",
     r"invalid escape sequence: \Z": r"write `\z` for the end of the text",
     "invalid perl operator: (?x": "write the pattern without spaces of its own; RE2 has no `x`",
+    "invalid escape sequence": r"write `\\` for a backslash itself; RE2 has no back-references",
     "trailing": r"delete the backslash at the end; for a backslash itself write `\\`",
 }
 _SPECIAL = re.compile(r"[\\.^$*+?{}\[\]|()]")
@@ -44,6 +48,8 @@ def reason_against(pattern: str) -> str | None:
 
 def advice_against(reason: str) -> str:
     """What to write where RE2 does not accept a pattern, by the reason that it gives."""
+    if re.match(r"invalid perl operator: \(\?[a-zA-Z]", reason) and not reason.endswith(("(?P", "(?x")):
+        return "write a flag that RE2 has: `i`, `m`, `s` or `U`, as in `(?i)`"
     return next((advice for begin, advice in _REPAIRS.items() if reason.startswith(begin)), _NO_LOOKS)
 
 

@@ -71,6 +71,9 @@ def _among(value: str, known: Any, how: str, spot: Spot, code: str) -> Iterator[
         offered = f"{how}: {', '.join(names)}" if names else f"nothing is {how}"
         label = f"no {how} name of this kind"
         advice = f"did you mean {quoted(close)}?" if close else f"write a name that is {how}; {offered}"
+        others = [kind for kind, one in KINDS.items() if how == "packaged" and value in one.packaged]
+        if others:
+            label, advice = f"it is of kind {listed(others)}", f"write `kind: {others[0]}`, or another name; {offered}"
         yield spot.fault(code, f"there is no {quoted(value)}", label=label, help=advice)
 
 

@@ -7,6 +7,7 @@ others it holds is left open.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple, TypeAlias
@@ -92,6 +93,20 @@ class PatternWidths(NamedTuple):
 def parsed(pattern: str) -> Part:
     """The tree of a pattern that RE2 accepts."""
     return _Parser(pattern).either()
+
+
+def sequences(part: Part) -> Iterator[tuple[Part, ...]]:
+    """The parts that stand in a row, at each level."""
+    match part:
+        case Sequence():
+            yield part.parts
+            for one in part.parts:
+                yield from sequences(one)
+        case Either():
+            for one in part.parts:
+                yield from sequences(one)
+        case Repeat():
+            yield from sequences(part.part)
 
 
 @lru_cache(maxsize=1024)

@@ -23,6 +23,7 @@ from ig_guardrail.policy.validation.tool_rules import argument_rules, scopes, ta
 from ig_guardrail.policy.yaml.tree import Scalar
 from ig_guardrail.types import PARTS
 from ig_guardrail.types.hazards import EVERY, covers
+from ig_guardrail.types.languages import normal_tag
 
 TEXT_KINDS = tuple(name for name, kind in KINDS.items() if not kind.beyond)
 
@@ -189,7 +190,13 @@ def strategy(draft: PolicyDraft) -> Iterator[Diagnostic]:
     if draft.value("prompt", "on_exceed") == "search":
         message = "`on_exceed` is `search`, but only `inference_guard` keeps a margin"
         advice = "write `refuse` or `observe`, or use that strategy"
-        yield draft.spot("prompt", "on_exceed").fault("P031", message, label=label, help=advice)
+        spot = draft.spot("prompt", "on_exceed")
+        said = [draft.spot(*path) for path in (("search", "strategy"), ("output", "on_exceed")) if draft.written(*path)]
+        here = [one for one in said if not one.mark.file]
+        if spot.mark.file and here:  # the prompt check is a parent's
+            spot, message = here[0], f"`prompt.{message[1:]}"
+            advice = "write `prompt: {on_exceed: refuse}` too, or leave the strategy as the parent has it"
+        yield spot.fault("P031", message, label=label, help=advice)
     if draft.value("search", "restart") is not None:
         message = "`restart` is written, but only `inference_guard` makes a fresh start"
         yield draft.spot("search", "restart").fault(
@@ -266,8 +273,10 @@ def english(draft: PolicyDraft) -> Iterator[Diagnostic]:
         paths: list[tuple[str | int, ...]] = [("messages", part)]
         for path in [*paths, *(("messages", part, "by_hazard", hazard) for hazard in own)]:
             texts = draft.value(*path)
-            if texts and "en" not in texts:
+            if texts and "en" not in texts and all(map(normal_tag, texts)):
                 advice = f'add `en: "{example}"`' if path == ("messages", part) else 'add `en: "..."`'
+                regional = next((tag for tag in texts if tag.startswith("en-")), None)
+                advice = f"write `en` in place of `{regional}`: it is for all who read English" if regional else advice
                 name = part if path == ("messages", part) else f"{part} for {path[-1]}"
                 yield draft.key_spot(*path).fault(
                     "P036", f"`{name}` has no English text", label="needs `en`", help=advice

@@ -6,13 +6,14 @@ A fault of an unknown key says which key was probably meant.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
 from dataclasses import replace
 from typing import Any
 
 from ig_guardrail.fields.field import (
     ArgumentsKind,
     ChoiceKind,
+    ExpressionKind,
     FormatKind,
     HazardKind,
     HazardsKind,
@@ -27,10 +28,13 @@ from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.draft import PolicyDraft
 from ig_guardrail.policy.language.names import NOTES, OWN
 from ig_guardrail.policy.language.policy import POLICY
-from ig_guardrail.policy.yaml.decoding import WIDE_SPACES
-from ig_guardrail.policy.yaml.scalars import needs, read_form, read_json, read_scalar
+from ig_guardrail.policy.validation.unknown_keys import KINDS_ELSEWHERE, about_unknown, misspelt
+from ig_guardrail.policy.yaml.scalars import called, needs, read_form, read_json, read_scalar
 from ig_guardrail.policy.yaml.tree import Broken, Listing, Scalar, Table, YamlEntry, YamlNode, torn_off
 from ig_guardrail.types.hazards import EVERY
+
+_NONE = ("none", "no", "off", "false", "disabled", "n")
+_CURLY = ("\u201d", "\u201c", "\u2019", "\u00bb", "\u00ab")
 
 
 def check_shape(tree: YamlNode, language: Section = POLICY) -> tuple[PolicyDraft, tuple[Diagnostic, ...]]:
@@ -60,7 +64,7 @@ class Checker:
             case OneOf(), Table():
                 return self._one_of(kind, tree, path)
             case ShortForm(), Table():
-                return self._section(kind.section, tree, path)
+                return self._long_form(kind, tree, path)
             case ShortForm(), Scalar():
                 return self._sound(read_scalar(kind.section.fields[kind.key].kind, tree, Spot(path, tree.mark)))
             case MapOf(), Table():
@@ -107,6 +111,21 @@ class Checker:
                 self._missing(name, one.example, table, path)
         return values
 
+    def _long_form(self, kind: ShortForm, table: Table, path: Steps) -> dict[str, Any] | None:
+        """The mapping that a value may be; or a text without quotes that a `: ` makes look like one."""
+        (first, *others) = (entry.key for entry in table.entries) if table.entries else (None,)
+        known = kind.section.fields
+        if first is None or others or first.text in known or not isinstance(table.entries[0].value, Scalar):
+            return self._section(kind.section, table, path)
+        if about_unknown(kind.section, table.entries[0], set())[0] is not None or not first.plain:
+            return self._section(kind.section, table, path)
+        advice = "put a text that holds `: ` in quotes"
+        label = f"needs {needs(known[kind.key].kind)}"
+        self.faults.append(
+            Spot(path, table.mark).fault("P016", f"{called(path)} is a mapping", label=label, help=advice)
+        )
+        return None
+
     def _unknown(self, section: Section, entry: YamlEntry, path: Steps, written: set[str]) -> set[str]:
         """Note an unknown key; the known key that it was probably meant to be, if that is not written in its file."""
         meant, label, advice = about_unknown(section, entry, written)
@@ -146,7 +165,8 @@ class Checker:
             return
         words = tuple(kind.sections)
         text = tree.text if isinstance(tree, Scalar) else "a list or a mapping"
-        close = suggest(text, words)
+        close = next((kind for kind in words if text.lower() in KINDS_ELSEWHERE.get(kind, "").split()), None)
+        close = close or suggest(text, words)
         advice = f"did you mean `{close}`?" if close else f"write {listed(words)}"
         message = f"there is no kind {quoted(text)} of cost model"
         fault = Spot(path, tree.mark).fault("P021", message, label=f"needs {listed(words)}", help=advice)
@@ -199,9 +219,9 @@ class Checker:
 
     def _counted(self, kind: ListOf | MapOf, count: int, tree: Table | Listing, path: Steps) -> None:
         if not kind.least <= count <= kind.most:
-            message = f"{quoted(str(path[-1]))} has {count} items" if count else f"{quoted(str(path[-1]))} is empty"
-            advice = f"write {kind.least} to {kind.most} items"
-            label = f"needs {kind.least} to {kind.most}"
+            message = f"{called(path)} has {count} items" if count else f"{called(path)} is empty"
+            many = f"{kind.least} to {kind.most} items" if kind.least != kind.most else "one item"
+            advice, label = f"write {many}", f"needs {many.removesuffix(' items')}"
             self.faults.append(Spot(path, tree.mark).fault("P027", message, label=label, help=advice))
 
     def _unique(self, values: list[Any], listing: Listing, path: Steps) -> None:
@@ -223,11 +243,16 @@ class Checker:
         if isinstance(tree, Scalar) and tree.plain and tree.text in ("", "~", "null"):
             found = "without a value"
         elif isinstance(tree, Scalar) and isinstance(kind, ListOf | HazardsKind):
-            advice = f"write [{tree.text}]" if len(tree.text) < 40 and tree.text.isprintable() else advice
-        name = quoted(str(path[-1])) if path else "the file"
-        self.faults.append(
-            Spot(path, tree.mark).fault("P016", f"{name} is {found}", label=f"needs {wanted}", help=advice)
-        )
+            advice = _as_items(kind, tree, path) or advice
+        elif isinstance(tree, Scalar) and isinstance(kind, Section) and tree.text.lower() in _NONE:
+            advice = "delete the key, if none is meant; else " + advice
+        elif isinstance(tree, Listing) and isinstance(kind, FormatKind) and len(path) > 1 and isinstance(path[-2], int):
+            advice = "write one here, and an entry of its own for each other"
+        elif isinstance(tree, Listing) and isinstance(kind, ExpressionKind):
+            names = [item.text for item in tree.items if isinstance(item, Scalar)]
+            advice = f'write `"max({", ".join(names)})"`' if names and len(names) == len(tree.items) else advice
+        fault = Spot(path, tree.mark).fault("P016", f"{called(path)} is {found}", label=f"needs {wanted}", help=advice)
+        self.faults.append(fault)
 
 
 def _key_of(kind: MapOf, key: Scalar, spot: Spot) -> str | Diagnostic:
@@ -241,6 +266,25 @@ def _key_of(kind: MapOf, key: Scalar, spot: Spot) -> str | Diagnostic:
         return spot.fault("P013", f"unknown key {quoted(key.text)}", label=label, help=advice)
     found: str | Diagnostic = read
     return found
+
+
+def _as_items(kind: ListOf | HazardsKind, scalar: Scalar, path: Steps) -> str:
+    """How to write as a list what stands alone, if that is a list then; else what is wrong with the item."""
+    if isinstance(kind, HazardsKind) and scalar.text.strip("*").lower() in ("", EVERY):
+        return f"write `{EVERY}`"
+    item = HazardKind() if isinstance(kind, HazardsKind) else kind.item
+    texts = [scalar.text]
+    if isinstance(item, HazardKind | FormatKind | ChoiceKind):
+        texts = [text for text in map(str.strip, scalar.text.split(",")) if text]
+    checker = Checker()
+    for index, text in enumerate(texts):
+        checker.read(item, Scalar(text, scalar.plain, scalar.mark), (*path, index))
+    if checker.faults:
+        return f"write a list: `[...]`; for what stands here, {checker.faults[0].help}"
+    if len(scalar.text) > 40 or not scalar.text.isprintable():
+        return ""
+    apart = not re.fullmatch(r"[\w@.+ -]*", scalar.text) and len(texts) == 1
+    return "write [" + ", ".join("'" + text.replace("'", "''") + "'" if apart else text for text in texts) + "]"
 
 
 def _shape_of(kind: Any) -> tuple[str, str]:
@@ -267,62 +311,3 @@ def _shape_of(kind: Any) -> tuple[str, str]:
         case HazardsKind():
             return "a list of hazards, or `all`", "write `[ncr]`"
     return needs(kind), "write a single value"
-
-
-def about_unknown(section: Section, entry: YamlEntry, written: set[str]) -> tuple[str | None, str, str]:
-    """The key that was meant, if one is close and not written; the words beside the carets; the advice."""
-    name = entry.key.text
-    if name[:1] in WIDE_SPACES:
-        return None, "the spaces before it are no plain ones", f"indent with plain spaces, and write `{name.strip()}`"
-    home = _HOMES.get(name)
-    keys = (*section.fields, *NOTES) if section.notes else tuple(section.fields)
-    free = [known for known in keys if known not in written]
-    close = _by_its_word(section, entry, free) or suggest(name, free, 0.8 if home else 0.6)
-    if close is not None:
-        return close, f"did you mean `{close}`?", f"write `{close}`"
-    if name.isdigit() and isinstance(entry.value, Scalar) and not entry.value.text:
-        advice = "write thousands without a comma" if len(name) == 3 else "for a fraction write a point, such as 0.5"
-        return None, "a comma separates keys here", advice
-    if home is not None:
-        return None, f"not a key of {section.title}", f"`{name}` is a key of {home}"
-    return None, f"not a key of {section.title}", f"its keys are {listed(tuple(section.fields), 'and')}"
-
-
-_CURLY = ("\u201d", "\u201c", "\u2019", "\u00bb", "\u00ab")
-
-
-def _by_its_word(section: Section, entry: YamlEntry, free: Sequence[str]) -> str | None:
-    """The one key of those that are not written which takes the word that stands under an unknown key."""
-    word = entry.value.text if isinstance(entry.value, Scalar) else None
-    kinds = {key: section.fields[key].kind for key in free if key in section.fields}
-    taking = [key for key, kind in kinds.items() if isinstance(kind, ChoiceKind) and word in (*kind.words, *kind.apart)]
-    return taking[0] if len(taking) == 1 else None
-
-
-def misspelt(name: str, table: Table) -> Scalar | None:
-    """The key of a mapping that `name` was probably meant by."""
-    strange = (entry.key for entry in table.entries if entry.key.text not in _HOMES)
-    return next((key for key in strange if suggest(key.text, [name])), None)
-
-
-def _sections(kind: Any) -> Iterator[Section]:
-    """Every section of a language, outermost first."""
-    match kind:
-        case Section():
-            yield kind
-            for one in kind.fields.values():
-                yield from _sections(one.kind)
-        case OneOf():
-            for section in kind.sections.values():
-                yield from _sections(section)
-        case ShortForm():
-            yield from _sections(kind.section)
-        case ListOf():
-            yield from _sections(kind.item)
-        case MapOf():
-            yield from _sections(kind.value)
-            for one in kind.beside.values():
-                yield from _sections(one.kind)
-
-
-_HOMES = {name: section.title for section in reversed(list(_sections(POLICY))) for name in section.fields}

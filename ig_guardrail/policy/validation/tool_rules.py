@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic
 from ig_guardrail.policy.draft import PolicyDraft
 from ig_guardrail.policy.language.budgets import BUDGET
+from ig_guardrail.policy.language.tools import ARGUMENT_RULE
 from ig_guardrail.policy.yaml.tree import Table
 
 SPANNING = ("conversation", "tool", "tenant")  # scopes over more than one answer
@@ -26,7 +27,9 @@ def argument_rules(draft: PolicyDraft) -> Iterator[Diagnostic]:
         if rule is None:
             continue
         where = draft.spot("tools", "arguments", index)
-        if not {"matches", "least", "most", "one_of"} & rule.keys():
+        tree = draft.nodes["tools", "arguments", index]
+        strange = isinstance(tree, Table) and any(one.key.text not in ARGUMENT_RULE.fields for one in tree.entries)
+        if not {"matches", "least", "most", "one_of"} & rule.keys() and not strange:
             advice = "write `matches`, `least`, `most` or `one_of`"
             yield where.fault("P015", "this argument rule limits nothing", label="needs a limit", help=advice)
         least, most = rule.get("least"), rule.get("most")

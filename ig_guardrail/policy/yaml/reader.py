@@ -184,12 +184,11 @@ class Builder:
         target = self.anchors.get(name)
         if target is not None:
             tree = target.tree
-            return Sized(Scalar(tree.text, tree.plain, mark)) if isinstance(tree, Scalar) else target
+            return Sized(Scalar(tree.text, tree.plain, mark, style=tree.style)) if isinstance(tree, Scalar) else target
         inside = any(frame.anchor == name for frame in self.stack)
         label = "it stands inside the value that it names" if inside else f"there is no {quoted('&' + name)} above it"
-        self._fault(
-            mark, "P011", f"alias {quoted('*' + name)} has nothing to stand for", label, "write the value itself"
-        )
+        advice = "write the value itself; a text that begins with `*` stands in quotes"
+        self._fault(mark, "P011", f"alias {quoted('*' + name)} has nothing to stand for", label, advice)
         return Sized(Broken(mark))
 
     def _tagged(self, event: yaml.NodeEvent) -> bool:
@@ -280,7 +279,7 @@ def scalar_of(text: str, event: yaml.ScalarEvent) -> Scalar:
     literal = text.startswith(event.value, first) and len(event.value) == mark.length - (0 if plain else 2)
     rest = _COMMENT.match(text, _index(event.end_mark)) if plain else None
     column = mark.column + first - start if literal and event.value else 0
-    return Scalar(event.value, plain, mark, column, rest[1].rstrip() if rest else "")
+    return Scalar(event.value, plain, mark, column, rest[1].rstrip() if rest else "", event.style or "")
 
 
 def _mark(text: str, event: yaml.Event, start: int) -> Position:

@@ -21,13 +21,14 @@ from ig_guardrail.fields.field import (
     TextKind,
 )
 from ig_guardrail.policy import expression
-from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, listed, quoted
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, Steps, listed, quoted
 from ig_guardrail.policy.diagnostics.suggest import suggest, suggest_hazard
 from ig_guardrail.policy.validation import patterns
 from ig_guardrail.policy.yaml.tree import Scalar
 from ig_guardrail.text.normalisation import seen
 from ig_guardrail.types import hazards
 
+_TO_FILL = re.compile(r"\$\{|\{\{|<%")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202d\u202e\ud800-\udfff\ufffe\uffff]")  # two turn text around
 
 
@@ -35,7 +36,9 @@ def read_scalar(kind: Any, scalar: Scalar, spot: Spot) -> Any:
     """The value of a scalar of one of the simple kinds, or a Fault."""
     if scalar.plain and read_as(scalar.text) == "nothing":
         label = "needs " + needs(kind)
-        return spot.fault("P016", f"{_name(spot)} has no value", label=label, help="write a value, or delete the key")
+        return spot.fault(
+            "P016", f"{called(spot.path)} has no value", label=label, help="write a value, or delete the key"
+        )
     match kind:
         case NumberKind() | IntegerKind():
             return _number(kind, scalar, spot)
@@ -44,7 +47,7 @@ def read_scalar(kind: Any, scalar: Scalar, spot: Spot) -> Any:
         case ChoiceKind():
             return _choice(kind, scalar, spot)
         case TextKind():
-            return _text(kind.most, scalar, spot)
+            return _text(kind, scalar, spot)
         case FormatKind():
             return read_form(kind, scalar, spot)
         case HazardKind():
@@ -88,7 +91,8 @@ def read_form(kind: FormatKind, scalar: Scalar, spot: Spot) -> str | Diagnostic:
     usual = kind.normal(text) if kind.normal is not None else text
     if usual is None or not re.fullmatch(kind.pattern, text):
         message = f"{quoted(text)} is not {kind.what}"
-        return spot.fault("P020", message, label=f"needs {needs(kind)}", help=_as_form(kind, text))
+        why = "" if kind.coined else "only this form can be read here"
+        return spot.fault("P020", message, label=f"needs {needs(kind)}", why=why, help=_as_form(kind, text))
     if text in kind.reserved:
         advice = f"choose another name, such as `{text}-cost`"
         return spot.fault("P020", f"{quoted(text)} is a word of cost expressions", label="taken", help=advice)
@@ -115,15 +119,17 @@ def _number(kind: NumberKind | IntegerKind, scalar: Scalar, spot: Spot) -> float
     value = decimal(text) if scalar.plain else None
     if scalar.plain and (not_finite(text) or (value is not None and math.isinf(value))):
         return spot.fault(
-            "P018", f"{_name(spot)} is not a finite number", label=f"needs {needs(kind)}", help=_range_help(kind)
+            "P018", f"{called(spot.path)} is not a finite number", label=f"needs {needs(kind)}", help=_range_help(kind)
         )
     if value is None:
         return spot.fault(
-            "P016", f"{_name(spot)} is not a number", label=f"needs {needs(kind)}", help=_as_number(kind, scalar)
+            "P016", f"{called(spot.path)} is not a number", label=f"needs {needs(kind)}", help=_as_number(kind, scalar)
         )
     if isinstance(kind, IntegerKind) and not re.fullmatch(r"[-+]?[0-9]+", text):
         advice = f"write `{round(value)}`" if abs(value) < 1e9 else _range_help(kind)
-        return spot.fault("P016", f"{_name(spot)} is not a whole number", label=f"needs {needs(kind)}", help=advice)
+        return spot.fault(
+            "P016", f"{called(spot.path)} is not a whole number", label=f"needs {needs(kind)}", help=advice
+        )
     above = isinstance(kind, NumberKind) and kind.above
     if value < kind.low or value > kind.high or (above and value == kind.low):
         return _out_of_range(kind, value, spot)
@@ -134,7 +140,7 @@ def _out_of_range(kind: NumberKind | IntegerKind, value: float, spot: Spot) -> D
     how = "negative" if value < 0 <= kind.low else "too small" if value <= kind.low else "too large"
     why = kind.why if isinstance(kind, NumberKind) else ""
     advice = (kind.help if isinstance(kind, NumberKind) else "") or _range_help(kind)
-    message = f"{_name(spot)} is {how}"
+    message = f"{called(spot.path)} is {how}"
     return spot.fault("P014", message, label=f"needs {needs(kind)}", why=why, help=advice)
 
 
@@ -149,6 +155,9 @@ def _as_number(kind: NumberKind | IntegerKind, scalar: Scalar) -> str:
     text = scalar.text.strip()
     if not scalar.plain and decimal(text) is not None:
         return f"write {text} without quotes"
+    plain = seen(scalar.text).strip()
+    if not scalar.text.isascii() and decimal(plain) is not None:
+        return f"write {plain}: a character that nobody sees, or a space that is no plain one, stands beside it"
     if re.fullmatch(r"[1-9][0-9]{0,2}(?:,[0-9]{3}){1,3}", text) and kind.high >= 1000:
         fraction = "" if isinstance(kind, IntegerKind) else "; if the comma stands before a fraction, write a point"
         return f"write {text.replace(',', '')}{fraction}"
@@ -157,9 +166,26 @@ def _as_number(kind: NumberKind | IntegerKind, scalar: Scalar) -> str:
     if re.fullmatch(r"[0-9]{1,3}(?:\.[0-9]{1,9})?%", text):
         share = f"{float(text[:-1]) / 100:g}"
         return f"write a share of 1: {share}" if kind.high <= 1 else f"write {text[:-1]}, or {share} for a share of 1"
+    with_unit = re.fullmatch(r"([-+]?[0-9]{1,9}(?:\.[0-9]{1,9})?)\s*([A-Za-z/].{0,30})", text)
+    if with_unit and not re.match("0[xob]", text):
+        return _without_unit(kind, with_unit[1], with_unit[2].lower())
+    if re.fullmatch(r"[0-9]{1,3}(?:_[0-9]{3}){1,4}", text):
+        return f"write {text.replace('_', '')}"
     if re.fullmatch(r"[-+]?0[0-9]{1,9}", text):
         return f"write {int(text)}: with a leading 0, YAML 1.1 counts in eights"
     return "write digits alone" if isinstance(kind, IntegerKind) else "write digits, with a point for fractions"
+
+
+_MILLISECONDS = {"ms": 1, "s": 1000, "sec": 1000, "seconds": 1000, "second": 1000, "m": 60_000, "min": 60_000}
+
+
+def _without_unit(kind: NumberKind | IntegerKind, number: str, unit: str) -> str:
+    """What to write for a number with a unit, or another word, behind it."""
+    if kind.unit == "milliseconds" and unit in _MILLISECONDS:
+        return f"write {round(float(number) * _MILLISECONDS[unit])}, in milliseconds"
+    if isinstance(kind, IntegerKind):
+        return f"write {number} alone, if {kind.unit} are meant"
+    return f"write {number} alone"
 
 
 def _switch(scalar: Scalar, spot: Spot) -> bool | Diagnostic:
@@ -169,7 +195,7 @@ def _switch(scalar: Scalar, spot: Spot) -> bool | Diagnostic:
     meant = "true" if word in ("yes", "on", "y", "true") else "false" if word in ("no", "off", "n", "false") else ""
     code = "P017" if scalar.plain and meant else "P016"
     advice = f"write `{meant}`, without quotes" if meant else "write `true` or `false`"
-    message = f"{_name(spot)} is {quoted(scalar.text)}{'' if scalar.plain else ' in quotes, which is text'}"
+    message = f"{called(spot.path)} is {quoted(scalar.text)}{'' if scalar.plain else ' in quotes, which is text'}"
     return spot.fault(code, message, label="needs `true` or `false`", help=advice)
 
 
@@ -180,26 +206,26 @@ def _choice(kind: ChoiceKind, scalar: Scalar, spot: Spot) -> str | Diagnostic:
     if text in kind.apart:
         label = "for `ig-guardrail eval` and `run --strategy` only"
         advice = f"write {needs(kind)}; to try it, `ig-guardrail run --strategy {text}`"
-        return spot.fault("P042", f"{_name(spot)} is the baseline {quoted(text)}", label=label, help=advice)
+        return spot.fault("P042", f"{called(spot.path)} is the baseline {quoted(text)}", label=label, help=advice)
     close = suggest(text, kind.words) if kind.code != "P012" else None
     advice = f"did you mean `{close}`?" if close else f"write {needs(kind)}"
-    return spot.fault(kind.code, f"{_name(spot)} is {quoted(text)}", label=f"needs {needs(kind)}", help=advice)
+    return spot.fault(kind.code, f"{called(spot.path)} is {quoted(text)}", label=f"needs {needs(kind)}", help=advice)
 
 
-def _text(most: int, scalar: Scalar, spot: Spot) -> str | Diagnostic:
-    text = scalar.text.strip()
+def _text(kind: TextKind, scalar: Scalar, spot: Spot) -> str | Diagnostic:
+    text, most = scalar.text.strip(), kind.most
     stray = _CONTROL.search(text)
     if stray:
-        message = f"{_name(spot)} holds U+{ord(stray[0]):04X}, which cannot be shown"
+        message = f"{called(spot.path)} holds U+{ord(stray[0]):04X}, which cannot be shown"
         return spot.fault("P028", message, help="delete it; write other characters as they are, not as escapes")
     if not seen(text).strip():
         return spot.fault(
-            "P028", f"{_name(spot)} is blank", label="needs text", help="write the text, or delete the key"
+            "P028", f"{called(spot.path)} is blank", label="needs text", help="write the text, or delete the key"
         )
     if len(text) > most:
         label = f"at most {most} characters"
-        return spot.fault("P028", f"{_name(spot)} has {len(text)} characters", label=label, help="shorten it")
-    return _ambiguous(scalar, spot) or text
+        return spot.fault("P028", f"{called(spot.path)} has {len(text)} characters", label=label, help="shorten it")
+    return _ambiguous(scalar, spot, kind.note) or text
 
 
 def _hazard(scalar: Scalar, spot: Spot) -> str | Diagnostic:
@@ -221,7 +247,7 @@ def _cost(scalar: Scalar, spot: Spot) -> expression.Formula | Diagnostic:
     except expression.NotAnExpression as error:
         mark = scalar.part(error.offset, error.length)
         where = "" if scalar.column else f" (at character {error.offset + 1})"
-        message = f"{_name(spot)} cannot be read"
+        message = f"{called(spot.path)} cannot be read"
         torn = scalar.plain and scalar.text.count("(") > scalar.text.count(")")
         advice = f"{error.advice}; if it holds a comma, put the expression in quotes" if torn else error.advice
         return Spot(spot.path, mark).fault("P024", message, label=error.problem + where, help=advice)
@@ -248,29 +274,35 @@ def _regex(kind: RegexKind, scalar: Scalar, spot: Spot) -> str | Diagnostic:
     return scalar.text
 
 
-def _ambiguous(scalar: Scalar, spot: Spot) -> Diagnostic | None:
+def _ambiguous(scalar: Scalar, spot: Spot, note: str = "") -> Diagnostic | None:
     reading = read_as(scalar.text) if scalar.plain else None
     if reading is None:
         return None
     label = f"YAML may read it as {reading}"
-    return spot.fault("P017", f"{quoted(scalar.text)} is not clearly text", label=label, help=f'write "{scalar.text}"')
+    advice = f'write "{scalar.text}"' + (f"; {note}" if note else "")
+    return spot.fault("P017", f"{quoted(scalar.text)} is not clearly text", label=label, help=advice)
 
 
 def _as_form(kind: FormatKind, text: str) -> str:
-    """The nearest text of a form: with hyphens for other characters, or three numbers for fewer."""
+    """What to write: a name with hyphens for other characters, three numbers for fewer; else what the form hints."""
+    if _TO_FILL.search(text):
+        return "write what is meant: a policy is read as it stands, and nothing is filled in"
     hyphened = re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")[:48]
-    repairs = (hyphened, text + ".0" * (2 - text.count("."))) if text[:1].isdigit() else (hyphened,)
+    number = text.removeprefix("v")
+    repairs = (hyphened,) if kind.coined else ()
+    repairs = (*repairs, number + ".0" * (2 - number.count("."))) if number[:1].isdigit() else repairs
     fits = (one for one in repairs if re.fullmatch(kind.pattern, one) and one not in kind.reserved)
     fit = next((one for one in fits if kind.normal is None or kind.normal(one) is not None), None)
-    return f"write `{fit}`" if fit else f"write {needs(kind)}"
+    hint = kind.hint(text) if kind.hint is not None and not fit else ""
+    return f"write `{fit}`" if fit else hint or f"write {needs(kind)}"
 
 
-def _name(spot: Spot) -> str:
-    """How a message calls the value: its key, or its place in a list."""
-    last = spot.path[-1] if spot.path else "the file"
+def called(path: Steps) -> str:
+    """How a message calls a value: by its key, or its place in a list."""
+    last = path[-1] if path else "the file"
     if isinstance(last, int):
-        return f"item {last + 1} of {quoted(str(spot.path[-2]))}" if len(spot.path) > 1 else f"item {last + 1}"
-    return quoted(last)
+        return f"item {last + 1} of {quoted(str(path[-2]))}" if len(path) > 1 else f"item {last + 1}"
+    return quoted(last) if path else last
 
 
 _READINGS = {

@@ -16,7 +16,27 @@ import yaml
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spot, clipped
 from ig_guardrail.policy.yaml.decoding import WIDE_SPACES, lines
 
+_LABELS = {  # what the parser says, in words
+    "mapping values are not allowed": "a `: ` cannot stand here",
+    "cannot start any token": "no text begins with this sign",
+    "alphabetic or numeric character": "no text begins with this sign",
+    "could not find expected ':'": "there is no `: ` behind it",
+    "but found '<scalar>'": "a text cannot stand here",
+    "expected the node content": "a value is missing here",
+    "found '{'": "a bracket cannot stand here",
+    "found '}'": "this bracket closes nothing",
+    "found ']'": "this bracket closes nothing",
+    "expected <block end>": "this does not belong to the lines above it",
+    "expected ',' or": "a comma or a closing bracket is missing before this",
+    "unknown escape character": "YAML has no escape `\\` with this letter",
+}
 _HELP = {
+    "alphabetic or numeric character": "put a text that begins with `*` or `&` in quotes",
+    "found '{'": "put a text that holds brackets in quotes; patterns are best put in single ones",
+    "got '{'": "put a text that holds brackets in quotes; patterns are best put in single ones",
+    "got '['": "put a text that holds brackets in quotes; patterns are best put in single ones",
+    "found '}'": "delete this bracket, or open it before",
+    "found ']'": "delete this bracket, or open it before",
     "mapping values are not allowed": "put text that contains `: ` in quotes, or check the indentation of this line",
     "cannot start any token": "indent with spaces, and put text that begins with a special character in quotes",
     "could not find expected ':'": "write `key: value`, with a space after the colon",
@@ -32,6 +52,7 @@ _HELP = {
 _CONFLICT = re.compile(r"(?:<{7}|>{7}|\|{7}) |={7}$")
 _TO_FILL = re.compile(r"\$\{[^}\n]*\}|\{\{.*?\}\}|\{%.*?%\}")
 _WIDE = re.compile(f" *[{''.join(WIDE_SPACES)}]")
+_ODD_COLON = re.compile(rf" *(?:- )?[\w-]+ ?(:[{''.join(WIDE_SPACES)}]|\uff1a)")
 _TIGHT = re.compile(r" *-[^\s-]")
 _BLOCK = re.compile(r": [|>][+-]?\s*$")
 _DOUBLED = {"'": "`''` for an apostrophe", '"': '`\\"` for a quote'}
@@ -59,7 +80,8 @@ def syntax_fault(error: Exception, text: str, last: Position) -> Diagnostic:
     problem, context, began = error.problem or "", error.context_mark, ""
     if error.context and context is not None and context.line != stop.line:
         began = f" ({error.context}, which began on line {context.line + 1})"
-    return _told(_position(stop), _plain(problem) + began, problem)
+    label = next((words for sign, words in _LABELS.items() if sign in problem), None)
+    return _told(_position(stop), label or _plain(problem) + began, problem)
 
 
 def _told(place: Position, label: str, problem: str) -> Diagnostic:
@@ -78,6 +100,7 @@ def _cause(error: yaml.MarkedYAMLError, text: str, stop: yaml.Mark) -> _Cause | 
         _unmerged(rows)
         or _tab(rows, stop)
         or _wide_spaces(rows, stop)
+        or _odd_colon(rows, stop)
         or _template(rows, stop)
         or _open_quote(error, tokens, rows, stop)
         or _ended_early(text, tokens, stop)
@@ -110,6 +133,18 @@ def _wide_spaces(rows: list[str], stop: yaml.Mark) -> _Cause | None:
             return _Cause(
                 _mark(line, _indent(row)), "a space that is no plain one stands here", "indent with plain spaces"
             )
+    return None
+
+
+def _odd_colon(rows: list[str], stop: yaml.Mark) -> _Cause | None:
+    """A colon that ends no key: a wide one, or one with a space behind it that is no plain one."""
+    for line in range(max(0, stop.line - 1), min(stop.line + 1, len(rows))):
+        found = _ODD_COLON.match(rows[line])
+        if found:
+            label = (
+                "a space that is no plain one stands behind this" if found[1][0] == ":" else "this colon is a wide one"
+            )
+            return _Cause(_mark(line, found.start(1)), label, "write a plain colon, and a plain space behind it")
     return None
 
 

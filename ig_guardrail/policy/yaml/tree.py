@@ -15,6 +15,7 @@ class Scalar:
     plain   written without quotes, so that YAML may read it as something else than text
     column  where its first character stands, if the text stands in the file letter by letter on one line; else 0
     rest    the comment behind a plain value, on its last line
+    style   how it is written: `'` or `"` around it, `|` or `>` before it; "" where it is plain
     """
 
     text: str
@@ -22,6 +23,7 @@ class Scalar:
     mark: Position
     column: int = 0
     rest: str = ""
+    style: str = ""
 
     def part(self, offset: int, length: int) -> Position:
         """The place of some of its characters; of the whole value where that cannot be told."""

@@ -33,7 +33,7 @@ from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spo
 from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.draft import PolicyDraft
 from ig_guardrail.policy.language.names import BUDGET_ID, LANGUAGE, MODEL_NAME
-from ig_guardrail.policy.sources import CASES
+from ig_guardrail.policy.sources import CASES, is_cases, without_cases
 from ig_guardrail.policy.validation.structure import check_shape
 from ig_guardrail.policy.yaml.decoding import MOST_BYTES, decode, readable
 from ig_guardrail.policy.yaml.reader import read
@@ -197,13 +197,19 @@ def find_cases(paths: Iterable[str]) -> list[str]:
     for name in paths:
         path = Path(name)
         if path.is_dir():
-            inside = (one for one in path.rglob(f"*{CASES}") if one.is_file() and not _hidden(one.relative_to(path)))
-            found += sorted(map(str, inside)) or [name]
+            inside = (one for one in path.rglob("*") if is_cases(one.name) and not _hidden(one.relative_to(path)))
+            found += sorted(str(one) for one in inside if one.is_file()) or [name]
         elif name in packaged_names():
             found.append(str(resources.files("ig_guardrail.policies") / f"{name}{CASES}"))
         else:
-            found.append(name if name.endswith(CASES) else f"{name.removesuffix('.yaml').removesuffix('.yml')}{CASES}")
+            found.append(name if is_cases(name) else _beside(path))
     return list(dict.fromkeys(found))
+
+
+def _beside(policy: Path) -> str:
+    """The file of cases beside a policy."""
+    stem = str(policy.with_suffix("")) if policy.suffix.lower() in (".yaml", ".yml") else str(policy)
+    return next((one for one in (f"{stem}{CASES}", f"{stem}_test.yml") if os.path.isfile(one)), f"{stem}{CASES}")
 
 
 def _hidden(path: Path) -> bool:
@@ -253,7 +259,7 @@ def policy_of(path: str, named: str | None) -> str | Path:
         return str(named)
     if named:
         return Path(path).parent / named
-    own = [Path(path.removesuffix(CASES) + suffix) for suffix in (".yaml", ".yml")]
+    own = [Path(without_cases(path) + suffix) for suffix in (".yaml", ".yml")]
     return next((one for one in own if one.is_file()), own[0])
 
 

@@ -74,7 +74,8 @@ def _behind(
             lines += [f"a call of {costs.by_name[name].spec.options['tool']} ends here"] if score else []
         elif isinstance(model, ToolRules) and score and call is not None:
             broken = [rule for rule, kept in verdicts(model, call) if not kept]
-            lines += [f"{told_rule(costs.by_name[name].spec, rule)} is broken" for rule in broken]
+            spec = costs.by_name[name].spec
+            lines += [f"{told_rule(spec, rule)} is broken{_of_another_type(model, rule, call)}" for rule in broken]
         elif isinstance(model, LexicalHead) and score:
             lines.append(f"`{name}` {score:.3g}{_heaviest_word(model, text, score)}")
         else:
@@ -104,6 +105,19 @@ def told_rule(spec: CostModelSpec, rule: str) -> str:
     else:
         said = _value(written)
     return f"tool rule {rule}: {_clipped(said)}"
+
+
+def _of_another_type(rules: ToolRules, place: str, call: ToolCall) -> str:
+    """That an argument is a text where the rule is for numbers, or the other way round; "" where it is not."""
+    part, _, index = place.removesuffix("]").partition("[")
+    if part != "arguments":
+        return ""
+    rule = rules.arguments[int(index)]
+    text = isinstance(call.arguments[rule.argument], str)
+    limits = ("least", "most") if text else ("matches", "one_of")
+    asked = [f"`{limit}`" for limit in limits if getattr(rule, limit) is not None]
+    what = ("a text", "numbers") if text else ("no text", "texts")
+    return f": `{rule.argument}` is {what[0]}, and {' and '.join(asked)} limit {what[1]}" if asked else ""
 
 
 def verdicts(rules: ToolRules, call: ToolCall) -> list[tuple[str, bool]]:

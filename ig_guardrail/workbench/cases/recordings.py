@@ -18,7 +18,7 @@ from typing import Any, get_args
 
 from ig_guardrail.costs.kinds.identity import identity_of
 from ig_guardrail.errors import RequestError
-from ig_guardrail.policy.sources import CASES
+from ig_guardrail.policy.sources import without_cases
 from ig_guardrail.types import CostModelSpec, Granularity, ScoreKind
 from ig_guardrail.workbench.cases.scored import NotRecorded, Reading, RecordedScores, ScoredCost
 
@@ -101,7 +101,7 @@ class Recordings:
 
 def recordings_path(cases: str) -> Path:
     """The recordings of a file of cases."""
-    return Path(cases.removesuffix(CASES) + SUFFIX)
+    return Path(without_cases(cases) + SUFFIX)
 
 
 def read_recordings(path: Path) -> Recordings:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from ig_guardrail.policy.expression import written
 from ig_guardrail.policy.inheritance.tightening import HARSHER
 from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec
 from ig_guardrail.types.hazards import HAZARDS
@@ -150,10 +151,10 @@ def _starts(a: CompiledPolicy, b: CompiledPolicy) -> Iterator[Change]:
     )
     searching = any(one.search.strategy not in ("cut", "none") for one in (a, b))
     if searching and own != other:
-        yield Change(
-            "search starts above",
-            *(sorted({at for _, at in each - rest}) for each, rest in ((own, other), (other, own))),
-        )
+        gone, new = own - other, other - own
+        numbers = [sorted({at for _, at in lines}) for lines in (gone, new)]
+        costs = [sorted(f"{at:g} by {written(cost)}" for cost, at in lines) for lines in (gone, new)]
+        yield Change("search starts above", *(numbers if numbers[0] != numbers[1] else costs))
 
 
 def _shadows(policy: CompiledPolicy) -> dict[str, Any]:

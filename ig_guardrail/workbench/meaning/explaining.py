@@ -34,6 +34,7 @@ class BudgetMeaning:
     most        the most that one answer can cost; None where there is no most
     overdrawn   by what scores it is overdrawn, in words; "" if by none
     certain     whether its cost models say before they run how they score; else that is assumed
+    alone       the most that an answer can cost which is scored for one hazard alone, where that overdraws nothing
     """
 
     id: str
@@ -49,6 +50,7 @@ class BudgetMeaning:
     most: float | None
     overdrawn: str
     certain: bool
+    alone: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,19 @@ def _budgets(policy: CompiledPolicy) -> Iterator[BudgetMeaning]:
             most=None if most.cost is None else float(most.cost),
             overdrawn=_overdrawn(line, matching=patterns >= set(line.cost.models())),
             certain=all(declared_by(spec_of(policy, name).kind) for name in budget.cost.models()),
+            alone=_alone(everything, budget) if can_be_overdrawn(line, line.highest) else {},
         )
+
+
+def _alone(policy: CompiledPolicy, budget: Budget) -> dict[str, float]:
+    """Hazards that overdraw a budget only where others are scored too, and the most that an answer costs by them."""
+    found = {}
+    for hazard in _scored(policy, budget):
+        lines = open_books((policy,), hazard, Declaration()).sides[0]
+        line = next(one for one in lines if one.id == budget.id)
+        if not can_be_overdrawn(line, line.highest):
+            found[hazard] = float(most_cost(line, line.highest).cost or 0)
+    return found
 
 
 def _scored(policy: CompiledPolicy, budget: Budget) -> tuple[str, ...]:
@@ -188,6 +202,7 @@ def _what(spec: CostModelSpec) -> str:
     many = len(spec.options["patterns"]) if spec.kind == "pattern" else 0
     notes = [f"{many} pattern{'s' if many > 1 else ''}" if many else f"{spec.kind} {named}".strip()]
     notes += [f"reads {beyond_text(spec.kind)}"] if beyond_text(spec.kind) else []
+    notes += ["its score {:g} counts as {:g}".format(*spec.scale)] if spec.scale else []
     notes += ["goes on without it where it fails"] if spec.on_error == "open" else []
     return "; ".join(notes)
 
@@ -216,7 +231,8 @@ def _tools(policy: CompiledPolicy) -> Iterator[str]:
         musts = " and ".join(_musts(rule))
         yield f"`{rule['argument']}` of {rule.get('tool') or '*'}, where it is given, must be {musts}"
     for limit in side.limits:
-        yield f"at most {limit.budget:g} calls of {limit.tool} in a conversation ({limit.id})"
+        many = "1 call" if limit.budget == 1 else f"{limit.budget:g} calls"
+        yield f"at most {many} of {limit.tool} in a conversation ({limit.id})"
 
 
 def _musts(rule: Mapping[str, Any]) -> Iterator[str]:
@@ -305,8 +321,8 @@ def _table(budgets: Sequence[BudgetMeaning]) -> list[str]:
             one.id,
             f"{one.threshold:g}",
             f"{one.granted:g}",
-            _most(one),
-            _reached(one),
+            _most(one, hazard),
+            _reached(one, hazard),
             one.mode,
         )
         for one in budgets
@@ -322,12 +338,14 @@ def _called(hazard: str) -> str:
     return f"{hazard} ({title_of(hazard)})" if title_of(hazard) else hazard
 
 
-def _most(one: BudgetMeaning) -> str:
-    return "any" if one.most is None else _number(one.most)
+def _most(one: BudgetMeaning, hazard: str = "") -> str:
+    most = one.alone.get(hazard, one.most)
+    return "any" if most is None else _number(most)
 
 
-def _reached(one: BudgetMeaning) -> str:
-    return ("yes" if one.overdrawn else "NEVER") + ("" if one.certain else " (assumed)")
+def _reached(one: BudgetMeaning, hazard: str) -> str:
+    reached = "NEVER" if not one.overdrawn else "not alone" if hazard in one.alone else "yes"
+    return reached + ("" if one.certain else " (assumed)")
 
 
 def details(one: BudgetMeaning) -> Iterator[str]:
@@ -337,6 +355,8 @@ def details(one: BudgetMeaning) -> Iterator[str]:
     limit = f"over {one.granted:g}" if one.granted else "any cost"
     if one.overdrawn:
         yield f"overdrawn ({limit}) by {one.overdrawn}"
+        if one.alone:
+            yield f"never by scores for {', or for '.join(one.alone)} alone"
     else:
         most = f"an answer costs at most {_most(one)}, which is not over {one.granted:g}"
         yield f"no scores overdraw it: {most}"

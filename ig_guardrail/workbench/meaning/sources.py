@@ -11,11 +11,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import TypeAlias
 
 from ig_guardrail.costs.catalog import OF_CALLS, declared_by
 from ig_guardrail.costs.kinds.base import Declaration
 from ig_guardrail.drive.scoring.cost_registry import rule_of
+from ig_guardrail.policy.ranges import counting
 from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec, Expression
 from ig_guardrail.workbench.meaning.budgets import BudgetLine
 
@@ -158,13 +160,19 @@ def _line(
         for model in budget.cost.models()
     }
     cost = budget.cost.args[1] if budget.scope == "tool" else budget.cost
+    scales = {model: judge_of(policy, model).scale for model in names}
+    tops = {model: counting(*scale).high for model, scale in scales.items() if scale is not None}
     declared = [declared_by(spec_of(policy, name).kind) or assumed for name in budget.cost.models()]
-    return BudgetLine(rule_of(budget, declared), _over(cost, names), any(one.reading == "event" for one in declared))
+    return BudgetLine(
+        rule_of(budget, declared), _over(cost, names, tops), any(one.reading == "event" for one in declared)
+    )
 
 
-def _over(cost: Expression, names: Mapping[str, tuple[str, ...]]) -> Expression:
-    """An expression with each cost model as the highest of its sources."""
+def _over(cost: Expression, names: Mapping[str, tuple[str, ...]], tops: Mapping[str, Fraction]) -> Expression:
+    """An expression with each cost model as the highest of its sources, and no higher than its scale lets it count."""
     if cost.op != "model":
-        return replace(cost, args=tuple(_over(arg, names) for arg in cost.args))
+        return replace(cost, args=tuple(_over(arg, names, tops) for arg in cost.args))
     sources = tuple(Expression("model", model=name) for name in names[cost.model])
-    return Expression("max", sources) if len(sources) > 1 else next(iter(sources), SILENCE)
+    heard = Expression("max", sources) if len(sources) > 1 else next(iter(sources), SILENCE)
+    top = tops.get(cost.model, Fraction(1))
+    return heard if top == 1 else Expression("min", (heard, Expression("number", number=float(top))))

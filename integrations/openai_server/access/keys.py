@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 import logging
 import os
+import re
 import secrets
 import stat
 import time
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel, StringConstraints
 
 from ig_guardrail.errors import GuardrailError, RequestError
 from ig_guardrail.fields.yaml_settings import read_settings, unfit
@@ -33,7 +34,16 @@ LOG = logging.getLogger(__name__)
 EVERY = 1.0  # seconds between two looks at the file
 WHY = "it says who may use the server, and whose budgets are spent"
 LONGEST = 512  # characters of a key that is looked at
-Digest: TypeAlias = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def _as_digest(name: str) -> str:
+    if _DIGEST.fullmatch(name) is None:
+        raise ValueError("no digest of a key; `ig-guardrail keys new` writes one, and a key itself stands in no file")
+    return name
+
+
+Digest: TypeAlias = Annotated[str, AfterValidator(_as_digest)]
 Name: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
@@ -121,7 +131,7 @@ def read_keys(path: Path, usual: Caller) -> dict[str, Caller]:
     """The callers in a file, by the digests of their keys. Raises RequestError, naming lines, for one that is unfit."""
     _demand_own(path)
     known = [*KeyEntry.model_fields]
-    entries = read_settings(path, KeysInFile, why=WHY, keys=known).root
+    entries = read_settings(path, KeysInFile, why=WHY, keys=known, shown=_shown).root
     for digest, entry in entries.items():
         strange = [name for name in entry.policies or () if name not in usual.policies]
         if strange:
@@ -140,6 +150,11 @@ def read_keys(path: Path, usual: Caller) -> dict[str, Caller]:
 def digest_of(key: str) -> str:
     """What a key is called in the file."""
     return f"sha256:{sha256(key[: LONGEST + 1].encode('utf-8', 'surrogatepass')).hexdigest()}"
+
+
+def _shown(name: str) -> str:
+    """How messages call an entry: never by what may be a key itself, since logs have other readers than the file."""
+    return name if _DIGEST.fullmatch(name) else "an entry"
 
 
 def short(digest: str) -> str:

@@ -227,6 +227,14 @@ def test_a_stricter_policy_is_different_and_not_looser(ig: Command, tmp_path: Pa
     assert (ig(*command).code, ig(*command, "--fail-on", "looser").code) == (1, 0)
 
 
+def test_the_page_of_a_code_is_printed(ig: Command) -> None:
+    ran = ig("policy", "explain", "p109")
+    assert ran.code == 0
+    assert ran.out.startswith("P109 (warning): a budget that is not overdrawn\n")
+    assert json.loads(ig("policy", "explain", "P109", "--format", "json").out)["code"] == "P109"
+    assert ig("policy", "explain", "P999").code == 2
+
+
 def test_a_policy_and_a_receipt_are_explained(ig: Command, tmp_path: Path) -> None:
     assert "can be overdrawn" in ig("policy", "explain", "default").out
     assert json.loads(ig("policy", "explain", "strict", "--format", "json").out)["name"] == "strict"

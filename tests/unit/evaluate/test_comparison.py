@@ -340,7 +340,8 @@ MISTAKES = {
     "judge: relevance\nreward: relevance": "the judge 'relevance' also guides",
     "seed: 4": "line 4: seed: there is no such key; did you mean 'seeds'?",
     "sampling: {temperature: .nan}": "line 4: sampling.temperature: input should be a finite number",
-    "seeds: [0.5]": "seeds.0: input should be a valid integer",
+    "seeds: [0.5]": "seeds.0: needs a whole number, without quotes or a unit",
+    "max_tokens: 8": "line 4: max_tokens: there is no such key here, but in another part",
     "seeds: [1]\nseeds: [2]": "line 5: 'seeds' stands there twice",
     "seeds:\n\t- 1": "line 5, column 1: a tab cannot indent; write spaces",
 }

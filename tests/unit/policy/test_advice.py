@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from ig_guardrail.policy import Diagnostic
+from ig_guardrail.policy import Diagnostic, check_files
 from tests.unit.policy.texts import edited, faults_of
 
+LEXICAL = "kind: lexical, model: words, hazards: [hte, S2]"
+HOSTED = "kind: openai, model: m, base_url: http://localhost/v1, hazards: [hte, ncr]"
 SAID = [
     ("    threshold: 0.5\n", "    thresold: 0.5\n", "unknown key `thresold`", "write `threshold`"),
     ("allow_unguarded: false", "hold: 16", "unknown key `hold`", "`hold` is a key of the search"),
@@ -60,6 +64,80 @@ SAID = [
      "delete it; write other characters as they are, not as escapes"),
     ("allow_unguarded: false", "\u00a0allow_unguarded: false", "unknown key `\\u00a0allow_unguarded`",
      "indent with plain spaces, and write `allow_unguarded`"),
+    # What is advised can be written as it is told, and says what was meant.
+    ("output: {on_exceed: [search, end]}", "output: {on_exceed: refuse}", "`on_exceed` is a single value",
+     "write a list: `[...]`; for what stands here, write `search` or `end`"),
+    ("hazards: [iwp, vcr, ncr]\n", "hazards: ALL\n", "`hazards` is a single value", "write `all`"),
+    ("hazards: [iwp, vcr, ncr]\n", 'hazards: "ncr, vcr"\n', "`hazards` is a single value", "write [ncr, vcr]"),
+    ("hazards: [hte, S2]", "hazards: all", "`hazards` is a single value",
+     "write a list: `[...]`; for what stands here, write `hazards: all` alone, in a budget; a cost model names its "
+     "hazards one by one"),
+    ("""['(?i)\\bfoo\\w{0,10}', "ba.r"]""", r"'\d{4}'", "`patterns` is a single value", r"write ['\d{4}']"),
+    ('"ba.r"', "card: number", "item 2 of `patterns` is a mapping", "put a text that holds `: ` in quotes"),
+    ("cost: words,", "cost: [words, slurs],", "`cost` is a list", 'write `"max(words, slurs)"`'),
+    ('"max(help, words)"', '"avg(help, words)"', "`cost` cannot be read", "did you mean `mean(...)`?"),
+    ('"max(help, words)"', '"50% * help"', "`cost` cannot be read", "write a share of 1: `0.5 * help`"),
+    ('"max(help, words)"', '"help || words"', "`cost` cannot be read", "for one or the other, write `max(a, b)`"),
+    ("every: 16", "every: 24h", "`every` is not a number", "write 24 alone, if tokens are meant"),
+    (LEXICAL, f"{LEXICAL}, timeout_ms: 2s", "`timeout_ms` is not a number", "write 2000, in milliseconds"),
+    (LEXICAL, f"{LEXICAL}, timeout_ms: 10_000", "`timeout_ms` is not a number", "write 10000"),
+    (LEXICAL, f"{LEXICAL}, fallback: slurs", "unknown key `fallback`", "write `otherwise`"),
+    (LEXICAL, LEXICAL.replace("model:", "head:"), "unknown key `head`", "write `model`"),
+    ('"ba.r"]', '"ba.r"], ignore_case: true', "unknown key `ignore_case`",
+     "write `(?i)` in front of a pattern for letters of either case"),
+    ("kind: pattern", "kind: regex", "there is no kind `regex` of cost model", "did you mean `pattern`?"),
+    ("mode: shadow", "m\u043ede: shadow", "unknown key `m\u043ede`", "write `mode`"),
+    ("mode: shadow", "mode:shadow", "unknown key `mode:shadow`", "write `mode: shadow`"),
+    ("allow_unguarded: false", 'tools: {deny: ["^delete_.*$"]}',
+     "`^delete_.*$` is not a tool's name, with `*` for any characters",
+     "write the name that the tool has; `*` alone stands for any characters, and no other sign has a meaning"),
+    ("allow_unguarded: false", 'tools: {deny: ["delete, drop"]}',
+     "`delete, drop` is not a tool's name, with `*` for any characters",
+     "write each tool as an item of its own, by the name that it has"),
+    ("allow_unguarded: false", 'tools: {arguments: [{argument: "items[0].price", most: 1}]}',
+     "`items[0].price` is not the name of an argument",
+     "name one argument of the call: what is inside of it cannot be limited"),
+    ("allow_unguarded: false", "tools: {arguments: [{argument: sum, least: 0, max: 9}]}", "unknown key `max`",
+     "write `most`"),
+    ("allow_unguarded: false", "tools: {arguments: [{argument: sum, one_of: [10]}]}", "`10` is not clearly text",
+     'write "10"; texts alone are compared, and numbers are limited by `least` and `most`'),
+    ("hazards: [iwp, vcr, ncr]\n", "hazards: [x.Rude-Words]\n", "there is no hazard `x.Rude-Words`",
+     "one of your own is written `x.rude_words`, in small letters, digits and `_`"),
+    ("hazards: [iwp, vcr, ncr]\n", "hazards: [pii]\n", "there is no hazard `pii`", "did you mean `prv` (privacy)?"),
+    ("candidates: 4", "candidates: 4\u00a0", "`candidates` is not a number",
+     "write 4: a character that nobody sees, or a space that is no plain one, stands beside it"),
+    ("steer: \"Be kind.\"", "steer: *kind", "alias `*kind` has nothing to stand for",
+     "write the value itself; a text that begins with `*` stands in quotes"),
+    ('"ba.r"]', r"'\p{IsHan}']", "RE2 does not accept this pattern",
+     r"write a class or script that Unicode has, such as `\pL` or `\p{Han}`"),
+    ('"ba.r"]', "'C++']", "RE2 does not accept this pattern",
+     r"write one of `*`, `+`, `?`, `{2,5}`, with at most one `?` behind it; for the sign itself write `\+`"),
+    ("en-GB:", "hte.slur:", "`hte.slur` is not a language tag",
+     "texts for one hazard stand under `by_hazard: {hte.slur: ...}`"),
+    (LEXICAL, f"{HOSTED}, api_key_env: sk-1234", "`sk-1234` is not the name of an environment variable that ends in "
+     "`API_KEY`", "write the name of the variable that holds the key; a key itself stands in no policy"),
+    (LEXICAL, f"{HOSTED}, api_key_env: $MY_API_KEY", "`$MY_API_KEY` is not the name of an environment variable that "
+     "ends in `API_KEY`", "write `MY_API_KEY`, without `$`"),
+    ("allow_unguarded: false", "enabled: false", "unknown key `enabled`",
+     "write `mode: shadow` in each budget that should record and deny nothing, and delete what is not wanted"),
+    ("allow_unguarded: false", "X-note: a", "unknown key `X-note`", "write `x-note`"),
+    ("allow_unguarded: false", "tools: none", "`tools` is a single value",
+     "delete the key, if none is meant; else write `allow: ...` and the other keys of the tool rules"),
+    ('"ba.r"]', "'(?ix)bar']", "RE2 does not accept this pattern",
+     "write a flag that RE2 has: `i`, `m`, `s` or `U`, as in `(?i)`"),
+    ("allow_unguarded: false", "tools: {arguments: [{tool: [pay, refund], argument: sum, least: 0}]}",
+     "`tool` is a list", "write one here, and an entry of its own for each other"),
+    ("en-GB:", "jp:", "`jp` is not a language tag", "write `ja`, the tag of the language"),
+    ("en-GB:", "german:", "`german` is not a language tag", "write `de`, the tag of the language"),
+    ("closing: {en:", "closing: {en-US:", "`closing` has no English text",
+     "write `en` in place of `en-US`: it is for all who read English"),
+    ("closing: {en:", "closing: {english:", "`english` is not a language tag", "write `en`, the tag of the language"),
+    ("version: 1.2.3", "version: v1.2.3", "`v1.2.3` is not a version of three numbers", "write `1.2.3`"),
+    ("name: support-bot", "name: '${NAME}'", "`${NAME}` is not a name",
+     "write what is meant: a policy is read as it stands, and nothing is filled in"),
+    ("head: harmful-help", "head: 'C:\\heads\\mine'",
+     "`C:\\heads\\mine` is not a packaged name, or a folder path that contains `/`",
+     "write a packaged name, or a folder path that contains `/`, such as `./heads/mine`"),
 ]  # fmt: skip
 
 
@@ -79,6 +157,10 @@ SYNTAX = [
     ('"Be kind."', '"Say "no" kindly."', 26, "this quote ends the text", "for a quote, or put the text"),
     ('"Be kind."', ">\n  Be kind.", 27, "it does not belong to the `>` above", "indent the text"),
     ("threshold: 0.4", "threshold: ${LIMIT}", 17, "this was left to be filled in", "write the value"),
+    ("  mode: on_risk", "  mode: *risk*", 21, "no text begins with this sign", "begins with `*` or `&` in quotes"),
+    ("'(?i)\\bfoo\\w{0,10}'", "[0-9]{4}", 9, "a comma or a closing", "patterns are best put in single ones"),
+    ("  mode: on_risk", "  mode:\u00a0on_risk", 21, "a space that is no plain one stands", "a plain space behind it"),
+    ("  mode: on_risk", "  mode\uff1a on_risk", 21, "this colon is a wide one", "write a plain colon"),
     ("allow_unguarded: false", "...\nallow_unguarded: false", 31, "expected '<document start>'", "delete the `...`"),
 ]
 
@@ -107,6 +189,16 @@ def test_a_slip_of_the_form_is_told_in_words_of_its_own(old: str, new: str, line
 def test_a_bracket_at_the_very_end_is_told_as_open(text: str) -> None:
     fault = only(text)
     assert (fault.code, fault.label) == ("P004", "this bracket is never closed")
+
+
+def test_a_key_of_a_service_is_shown_in_no_report(tmp_path: Path) -> None:
+    file = tmp_path / "p.yaml"
+    for key in ("sk-proj-abc123DEF456ghi7", "hf_AbCdEfGhIjKlMnOp12"):
+        file.write_text(edited((LEXICAL, f"{HOSTED}, api_key_env: {key}")))
+        report = check_files([file])
+        for text in (report.as_text(color=False), report.as_json()):
+            assert key[3:] not in text
+            assert f"{key[:3]}{'*' * (len(key) - 3)}" in text
 
 
 def test_quotes_of_a_word_processor_are_told() -> None:

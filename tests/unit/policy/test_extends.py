@@ -304,6 +304,37 @@ def test_warnings_of_a_parent_are_its_own(base: Path) -> None:
     assert not set(own) & set(alone)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tools: {allow: [read]}",
+        "tools: {deny: [read, 'pay*']}",
+        "tools: {arguments: [{tool: 'pay*', argument: amount, least: 0, most: 50}]}",
+        "budgets: [{id: mine, hazards: [ncr], cost: words, threshold: 0.4}]",
+        "cost_models: {cards: {patterns: ['DE']}}",
+        "search: {strategy: cut}\noutput: {on_exceed: [end]}\nprompt: {on_exceed: refuse}",
+    ],
+)
+def test_what_it_makes_idle_in_a_parent_is_no_doubt(base: Path, text: str) -> None:
+    base.write_text(
+        BASE.replace(", restart: Be kind.", "").replace(
+            "mine: {kind: lexical, model: ./heads/mine", "mine: {kind: provided"
+        )
+    )
+    file = base.parents[1] / "child" / "policy.yaml"
+    file.write_text(f"{HEAD}extends: ../base/policy.yaml\n{text}")
+    found, faults = compile_text(file.read_bytes(), str(file))
+    assert found is not None, faults
+    assert [(fault.code, fault.file, fault.line) for fault in faults] == []
+
+
+def test_a_strategy_that_does_not_fit_the_parents_prompt_check_is_told_where_it_is_written(base: Path) -> None:
+    _, faults = child(base, "output: {on_exceed: [end]}\nsearch: {restart: Be kind.}")
+    (fault,) = [fault for fault in faults if "prompt.on_exceed" in fault.message]
+    assert (fault.code, fault.file, fault.line) == ("P031", str(base.parents[1] / "child" / "policy.yaml"), 5)
+    assert fault.help.startswith("write `prompt: {on_exceed: refuse}` too")
+
+
 def test_a_misspelt_key_is_known_though_the_parent_writes_the_right_one(base: Path) -> None:
     _, (fault,) = child(base, "budgets: [{id: crime, thresold: 0.3}]")
     assert (fault.code, fault.label) == ("P013", "did you mean `threshold`?")

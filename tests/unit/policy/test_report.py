@@ -111,10 +111,12 @@ def test_json_has_every_file_and_fault(tmp_path: Path) -> None:
 def test_a_folder_stands_for_its_yaml_files_in_order(tmp_path: Path) -> None:
     write(tmp_path, "b.yaml", VALID)
     write(tmp_path, "a.yaml", "x")
+    write(tmp_path, "c.YML", VALID)
+    write(tmp_path, "c_test.YML", "x")
     write(tmp_path, "notes.txt", "x")
     write(tmp_path, ".hidden.yaml", "x")
     report = check_files([tmp_path])
-    assert [Path(one.path).name for one in report.files] == ["a.yaml", "b.yaml"]
+    assert [Path(one.path).name for one in report.files] == ["a.yaml", "b.yaml", "c.YML"]
     assert report.exit_code == 1
 
 

@@ -121,10 +121,28 @@ def test_faults_of_the_file_are_told_with_their_lines(file: Path) -> None:
         Keys(file, USUAL)
     told = str(refused.value)
     assert "did you mean 'tenant'?" in told
-    assert f"line 4: {digest}.tokens: input should be a valid integer" in told
+    assert f"line 4: {digest}.tokens: needs a whole number, without quotes or a unit" in told
     file.write_text(f"{digest}: {{tenant: x, policies: [other]}}")
     with pytest.raises(RequestError, match="'other', and there is none of that name"):
         Keys(file, USUAL)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ig-a-key-itself: {tenant: x}",
+        "ig-a-key-itself: {}",
+        "ig-a-key-itself: none",
+        "ig-a-key-itself: {tenant: x}\nig-a-key-itself: {tenant: y}",
+    ],
+)
+def test_a_key_that_was_put_in_the_file_is_told_without_naming_it(file: Path, text: str) -> None:
+    file.write_text(text)
+    file.chmod(0o600)
+    with pytest.raises(RequestError) as refused:
+        Keys(file, USUAL)
+    assert "key-itself" not in str(refused.value)
+    assert "line 1: an entry" in str(refused.value) or "line 2: 'an entry' stands there twice" in str(refused.value)
 
 
 def test_the_command_prints_a_key_once_and_its_entry(ig: Command, file: Path) -> None:  # noqa: F811

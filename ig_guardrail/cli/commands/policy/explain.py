@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -12,14 +14,27 @@ from ig_guardrail.cli.commands.policy.formats import Format, FormatOption
 
 
 def explain_command(
-    source: Annotated[str, typer.Argument(help="A policy file, a packaged name, or a receipt as JSON; `-` reads one.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A policy file, a packaged name, a receipt as JSON (`-` reads one), or a code such as P109."
+        ),
+    ],
     form: FormatOption = Format.TEXT,
 ) -> None:
-    """Say in plain words what a policy means, or why an answer ended as its receipt says. No model is needed."""
+    """Say in plain words what a policy means, why an answer ended as its receipt says, or what a fault's code tells.
+
+    No model is needed.
+    """
     from ig_guardrail.cli.writers import printable
+    from ig_guardrail.policy.diagnostics.rules import rule
     from ig_guardrail.workbench.meaning import explaining, receipts
     from ig_guardrail.workbench.meaning.receipt_files import read_receipts
 
+    if re.fullmatch("[Pp][0-9]{3}", source):
+        page = rule(source)
+        print(json.dumps(asdict(page), indent=2, ensure_ascii=False) if form is Format.JSON else page.page().rstrip())
+        return
     found = [receipts.explain_receipt(one) for one in read_receipts(source)]
     if found:
         values = [receipts.as_dict(one) for one in found]

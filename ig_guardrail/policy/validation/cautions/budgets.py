@@ -16,12 +16,13 @@ from ig_guardrail.policy.language.budgets import BUDGET
 from ig_guardrail.policy.ranges import as_written
 from ig_guardrail.policy.validation.cautions.effects import reach, threshold
 from ig_guardrail.policy.validation.semantics import budgets, formulas, hazards_scored, name_spot
+from ig_guardrail.policy.yaml.tree import Table
 from ig_guardrail.types import Expression
 from ig_guardrail.types.hazards import spelled_out
 
 LONGEST_ANSWER = 4096  # tokens; an answer has 256 unless more are asked for
 MOST_MATCHES = 20
-LOW = Fraction(1, 10)
+LOW, HIGH = Fraction(1, 10), Fraction(97, 100)
 SCORED = ("latent", "lexical", "encoder")  # kinds with a score for every text, harmless ones too
 
 
@@ -33,6 +34,7 @@ def budget_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
     for index, _ in budgets(draft):
         yield from unreachable(draft, index)
         yield from forgetful(draft, index)
+    yield from careless(draft)
     yield from repeated(draft)
 
 
@@ -55,9 +57,37 @@ def certain(draft: PolicyDraft, path: Steps, formula: Formula) -> Iterator[Diagn
         yield draft.spot(*path).fault("P110", message, label=label, help=advice)
     elif high > limit and limit < LOW * high and kinds & set(SCORED):
         label = f"harmless texts score above {float(limit):g} too"
-        advice = "write a threshold near 0.5, and `budget: 0` for a ban"
+        ban = "" if path[0] == "prompt" else ", and `budget: 0` for a ban"
+        advice = f"write a threshold near 0.5{ban}"
         message = f"nearly everything passes the threshold of {whose}"
         yield spot.fault("P111", message, label=label, help=advice)
+    elif high == 1 > limit >= HIGH and kinds <= set(SCORED) and "x-calibrated" not in _keys(draft, path[:-1]):
+        label = "lower is stricter; the worst texts score 0.7 to 0.99"
+        message = f"hardly anything passes the threshold of {whose}"
+        advice = "write a threshold near 0.5, or have it set by `ig-guardrail policy calibrate`"
+        yield spot.fault("P163", message, label=label, help=advice)
+
+
+def _keys(draft: PolicyDraft, path: Steps) -> set[str]:
+    """The keys that are written in a mapping, those for readers alone too."""
+    tree = draft.nodes[path]
+    return {entry.key.text for entry in tree.entries} if isinstance(tree, Table) else set()
+
+
+def careless(draft: PolicyDraft) -> Iterator[Diagnostic]:
+    """An `accept` that leaves so little of a threshold that harmless texts are over it."""
+    if not draft.written("search", "accept"):
+        return
+    share = draft.value("search", "accept")
+    for path, formula in formulas(draft):
+        limit, kinds = threshold(draft, path), {draft.value("cost_models", one, "kind") for one, _ in formula.names}
+        left = as_written(share) * limit
+        if path[0] == "budgets" and kinds & set(SCORED) and left < LOW <= limit:
+            message = "nearly everything is over what `accept` leaves of a threshold"
+            label = f"of {float(limit):g} it leaves {float(left):g}, and harmless texts score above that too"
+            advice = "write `accept: 0.5`: lower is stricter, and 1 leaves the whole threshold"
+            yield draft.spot("search", "accept").fault("P111", message, label=label, help=advice)
+            return
 
 
 def mixed(draft: PolicyDraft, path: Steps, expression: Expression, formula: Formula) -> Iterator[Diagnostic]:

@@ -48,6 +48,12 @@ _DIALECTS = (
         "write each as an item of its own: `['...', '...']`",
         "this pattern is a list of words",
     ),
+    Dialect(
+        re.compile(r"(?<!\\)\[(?:[^\]\\]|\\.)*?\w\|\w(?:[^\]\\]|\\.)*\]"),
+        "inside brackets, `|` is the sign itself",
+        "leave it out, as in `[Pp]`; for a choice of words write `(?:one|other)`",
+        "a `|` stands among the characters of a class",
+    ),
     Dialect(re.compile(r"\\<(?=\w)|(?<=\w)\\>"), "this is the sign itself", r"write `\b` for the border of a word"),
     Dialect(
         re.compile(r"\(\?[imsU]+\)$"), "it speaks about what stands behind it, and nothing does", "write it in front"
@@ -58,9 +64,9 @@ _DIALECTS = (
         "write two brackets at each side: `[[:alpha:]]`",
     ),
     Dialect(
-        re.compile(r"^[\w -]*\w{2}\*$"),
-        "its star repeats the letter before it, any number of times",
-        r"write `\w*` for the rest of a word",
+        re.compile(r"^(?:[\w -]*\w{2}|[\w/:@. -]*\w[-/_:@])\*$"),
+        "its star repeats the sign before it, any number of times",
+        r"write `\w*` for the rest of a word, `.*` for any characters",
     ),
 )
 

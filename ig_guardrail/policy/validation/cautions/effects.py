@@ -10,10 +10,11 @@ from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Steps, listed
 from ig_guardrail.policy.draft import PolicyDraft, search_settings
 from ig_guardrail.policy.expression import Formula
 from ig_guardrail.policy.language.budgets import BUDGET, COST_MODEL
-from ig_guardrail.policy.ranges import SCORES, SILENT, Interval, as_written, range_of
+from ig_guardrail.policy.ranges import SCORES, SILENT, Interval, as_written, counting, range_of
 from ig_guardrail.policy.validation.otherwise import chain_of
-from ig_guardrail.policy.validation.semantics import budgets, formulas, model_names, name_spot
-from ig_guardrail.types.hazards import EVERY, covers
+from ig_guardrail.policy.validation.semantics import budgets, formulas, hazards_scored, model_names, name_spot
+from ig_guardrail.types import Expression
+from ig_guardrail.types.hazards import EVERY, covers, spelled_out
 
 
 def effect_cautions(draft: PolicyDraft) -> tuple[Diagnostic, ...]:
@@ -71,8 +72,8 @@ def late(draft: PolicyDraft) -> Iterator[Diagnostic]:
 def free(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """Thresholds that no score can pass."""
     for path, formula in formulas(draft):
-        top = reach(draft, path, formula).high
-        if top <= threshold(draft, path):
+        top, limit = reach(draft, path, formula).high, threshold(draft, path)
+        if top <= limit:
             whose = "the prompt check can never act" if path[0] == "prompt" else "this budget can never be charged"
             advice = (
                 f"write a threshold below {float(top):g}"
@@ -81,11 +82,37 @@ def free(draft: PolicyDraft) -> Iterator[Diagnostic]:
             )
             spot = draft.spot(*path[:-1], "threshold")
             yield spot.fault("P105", whose, label=f"`cost` is at most {float(top):g}", help=advice)
+        elif path[0] == "budgets" and not _weighs_by_others(formula.expression):
+            yield from _free_alone(draft, path, formula, limit)
 
 
-def reach(draft: PolicyDraft, path: Steps, formula: Formula) -> Interval:
-    """The scores that a cost expression can give where it stands."""
-    ranges = {name: SCORES if heard else SILENT for name, heard in heard_of(draft, path, formula)}
+def _free_alone(draft: PolicyDraft, path: Steps, formula: Formula, limit: Fraction) -> Iterator[Diagnostic]:
+    """Hazards of a budget that no score of theirs overdraws, since a factor keeps it below the threshold."""
+    scored = hazards_scored(draft, formula) or ()
+    wanted = spelled_out(draft.value(*path[:-1], "hazards"), scored)
+    tops = {one: reach(draft, path, formula, one).high for one in scored if one in wanted}
+    short = [one for one, top in tops.items() if top <= limit]
+    if short:
+        top = max(tops[one] for one in short)
+        message = f"{listed(short, 'and')} alone can never be charged to this budget"
+        label = f"for {'it' if len(short) == 1 else 'them'} alone, `cost` is at most {float(top):g}"
+        advice = "write `max(...)` without a factor, or a budget of its own for each cost model"
+        yield draft.spot(*path[:-1], "threshold").fault("P105", message, label=label, help=advice)
+
+
+def _weighs_by_others(expression: Expression) -> bool:
+    """Whether it holds `min` or `mean`, of which P112 tells."""
+    return expression.op in ("min", "mean") or any(map(_weighs_by_others, expression.args))
+
+
+def reach(draft: PolicyDraft, path: Steps, formula: Formula, alone: str | None = None) -> Interval:
+    """The scores that a cost expression can give where it stands; alone: a hazard, where nothing else is scored."""
+    ranges = {}
+    for name, heard in heard_of(draft, path, formula):
+        model = draft.value("cost_models", name)
+        scale = model.get("scale")
+        asked = heard and (alone is None or alone in model["hazards"])
+        ranges[name] = counting(scale["from"], scale["to"]) if asked and scale else SCORES if asked else SILENT
     return range_of(formula.expression, ranges).score
 
 

@@ -14,6 +14,10 @@ from ig_guardrail.policy.validation.semantics import budgets, formulas, hazards_
 from ig_guardrail.types.hazards import ALIASES, EVERY, HAZARDS, covers, spelled_out
 
 ALIKE = 0.8  # of two names; 1: equal
+_ALL_WELL = re.compile(
+    r"(?i)safe|neutral|normal|benign|clean|ok|okay|none|harmless|ham|legit(?:imate)?|acceptable"
+    r"|(?:non|not|no)[-_ ]?(?:toxic|hate|hateful|offensive|abusive|harmful|spam|injection|jailbreak|violation)"
+)
 _MEANINGS = {meaning: name for name, meaning in HAZARDS.items()}
 
 
@@ -27,6 +31,7 @@ def hazard_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
     yield from few_of_all(draft)
     yield from unknown_to_card(draft)
     yield from screens(draft)
+    yield from harmless_labels(draft)
 
 
 def _named(draft: PolicyDraft) -> Iterator[tuple[Steps, str]]:
@@ -144,6 +149,23 @@ def unknown_to_card(draft: PolicyDraft) -> Iterator[Diagnostic]:
 def _artifact(draft: PolicyDraft, name: str) -> tuple[str, str]:
     model = draft.value("cost_models", name)
     return model["kind"], model.get("head") or model.get("model") or ""
+
+
+def harmless_labels(draft: PolicyDraft) -> Iterator[Diagnostic]:
+    """Labels and categories that say that all is well, where those of a hazard stand: what is harmless scores high."""
+    for name in model_names(draft):
+        for key in ("labels", "categories"):
+            said = draft.value("cost_models", name, key) or {} if draft.written("cost_models", name, key) else {}
+            for hazard, labels in said.items():
+                for index, label in enumerate(labels):
+                    if _ALL_WELL.fullmatch(label):
+                        message = f"{quoted(label)} sounds like a label of harmless texts"
+                        where = f"its score counts as {quoted(hazard)}"
+                        advice = (
+                            f"name the labels of harm, or write another {key.removesuffix('s')} for {quoted(hazard)}"
+                        )
+                        spot = draft.spot("cost_models", name, key, hazard, index)
+                        yield spot.fault("P164", message, label=where, help=advice)
 
 
 def screens(draft: PolicyDraft) -> Iterator[Diagnostic]:

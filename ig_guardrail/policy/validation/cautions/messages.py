@@ -1,41 +1,18 @@
-"""Texts that users are shown, and that are not what their author wrote or meant; tags of languages."""
+"""Messages in other languages than their tags say, or for one part or hazard alone; and those over a budget."""
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterator
 from itertools import permutations
 
-from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spot, Steps, listed, quoted
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spot, listed, quoted
 from ig_guardrail.policy.draft import PolicyDraft
-from ig_guardrail.policy.validation.semantics import formulas, hazards_scored, pattern_texts
-from ig_guardrail.policy.yaml.tree import Scalar
+from ig_guardrail.policy.validation.semantics import formulas, hazards_scored
 from ig_guardrail.types import PARTS
-from ig_guardrail.types.hazards import EVERY, TOOLS, covers
-from ig_guardrail.types.languages import COMMON, told_apart
+from ig_guardrail.types.hazards import EVERY, HAZARDS, TOOLS, covers
+from ig_guardrail.types.languages import COMMON, COUNTRIES, told_apart
 
-_LEFT_OPEN = re.compile(
-    r"\{\{.*?\}\}|\$\{\w+\}|\{\w*\}|%\(?\w*\)?s\b|<[A-Za-z][\w -]*>|\[(?i:insert|your|company|name)[\w ]*\]"
-    r"|\b(?:TODO|TBD|FIXME|XXX+|CHANGEME)\b|(?i:\blorem ipsum\b|\bplaceholder\b)"
-)
-_RULES = (
-    r"(?:rules?|guidelines?|polic(?:y|ies)|restrictions?|safety(?: \w+s)?|safeguards?|guardrails?|ethics|laws?"
-    r"|(?:previous|prior|earlier|system|your) instructions"
-    r"|regeln?|richtlinien|vorgaben|sicherheit\w*|gesetze?|(?:bisherigen|vorherigen|deine) anweisungen"
-    r"|r[eè]gles?|consignes|lois?|s[eé]curit[eé]|reglas?|normas|leyes|seguridad|regole|leggi|regras|leis|regels)"
-)
-_SET_ASIDE = (
-    r"(?:ignor(?:e|ing|iere|ieren|ez|er|ar|a)|disregard|bypass|override|break|violate|forget|circumvent|negeer"
-    r"|missachte|vergiss|umgehe|brich|oublie[rz]?|contourne[rz]?|olvida|dimentica|esque[cç]a|vergeet)"
-)
-_LAWLESS = re.compile(rf"(?i)\b{_SET_ASIDE}\b(?:[\s,]+(?!(?:by|within|under)\b)[^\s.!?;,]+){{0,5}}?[\s,]+{_RULES}\b")
-_KEPT = re.compile(  # before it in its sentence: it says the contrary, or what others ask for
-    r"(?i)\b(?:never|not|cannot|nor|without|refus\w*|declin\w*|avoid\w*|resist\w*|ask\w*|request\w*|attempt\w*|tr(?:y|ies)"
-    r"|nie|niemals|nicht|ohne|kein\w*|ne|jamais|sans|no|nunca|sin|non|mai|senza|n[aã]o|sem|niet|nooit|zonder)\b|n['\u2019]t\b"
-)
-_NUMBER = re.compile(r"# \d")
-_SENTENCE = re.compile(r"[.!?:;\n]")
 _LATIN = (
     "af az bs ca cs cy da de en es et eu fi fr ga gl hr hu id is it lt lv ms mt nl no pl pt ro sk sl sq sv sw tr vi"
 )
@@ -48,15 +25,8 @@ _SCRIPT_OF = {tag: script for script, tags in _SCRIPTS.items() for tag in tags.s
 
 
 def message_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
-    """What is doubtful in each message, in other texts, and in the languages that they are for."""
-    for path, text in _texts(draft):
-        yield from cut_short(draft, path, text)
-        yield from left_open(draft, path, text)
-        yield from lawless(draft, path, text)
-    for model, index, pattern in pattern_texts(draft):
-        short: Steps = ("cost_models", model, "patterns", index)
-        named = draft.written(*short, "pattern")
-        yield from cut_short(draft, (*short, "pattern") if named else short, pattern)
+    """What is doubtful in the languages that messages are for, and in the hazards."""
+    yield from hazards_for_languages(draft)
     yield from foreign(draft)
     yield from respelt(draft)
     yield from one_sided(draft)
@@ -64,53 +34,14 @@ def message_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
     yield from idle_order(draft)
 
 
-def _texts(draft: PolicyDraft) -> Iterator[tuple[Steps, str]]:
+def hazards_for_languages(draft: PolicyDraft) -> Iterator[Diagnostic]:
+    """Hazards that stand where languages do, whose names look like tags of languages."""
     for one in draft.messages():
-        yield one.path, one.text
-    for key in ("steer", "restart"):
-        text = draft.value("search", key) if draft.value("search") else None
-        if text is not None:
-            yield ("search", key), text
-    for index, owner in enumerate(draft.value("metadata", "owners") or ()):
-        yield ("metadata", "owners", index), owner
-
-
-def cut_short(draft: PolicyDraft, path: Steps, text: str) -> Iterator[Diagnostic]:
-    """Texts without quotes that a ` #` ends: what stands behind it is a comment."""
-    node = draft.nodes[path]
-    rest = node.rest if isinstance(node, Scalar) else ""
-    meant = len(rest) > 1 and not rest[1].isspace() and rest[1] != "#"
-    unfinished = path[0] == "messages" and text[-1].isalnum() and bool(_NUMBER.match(rest))
-    if rest and (meant or unfinished or text[-1] in ",;:"):
-        message = "this text ends before a `#`"
-        label = f"{quoted(rest)} is a comment"
-        advice = "put the whole text in quotes; a comment begins with `# `"
-        yield draft.spot(*path).fault("P137", message, label=label, help=advice)
-
-
-def left_open(draft: PolicyDraft, path: Steps, text: str) -> Iterator[Diagnostic]:
-    """Texts with a place that was left to be filled in."""
-    found = _LEFT_OPEN.search(text)
-    if found and path[-1] not in ("steer", "restart"):
-        message = f"{quoted(found[0])} was left to be filled in"
-        label = "texts are shown as they stand" if path[0] == "messages" else "nobody answers to this name"
-        node = draft.nodes[path]
-        spot = draft.spot(*path)
-        mark = node.part(found.start(), len(found[0])) if isinstance(node, Scalar) else spot.mark
-        yield type(spot)(path, mark).fault("P138", message, label=label, help="write what is meant")
-
-
-def lawless(draft: PolicyDraft, path: Steps, text: str) -> Iterator[Diagnostic]:
-    """Texts for the model that tell it to set rules aside, in place of keeping them."""
-    told = (one for one in _LAWLESS.finditer(text) if not _KEPT.search(_SENTENCE.split(text[: one.start()])[-1]))
-    found = next(told, None) if path[-1] in ("steer", "restart") else None
-    if found:
-        message = f"{quoted(found[0])} tells the model to set rules aside"
-        label = "replacements of what a budget denied are drawn under this text"
-        node, spot = draft.nodes[path], draft.spot(*path)
-        mark = node.part(found.start(), len(found[0])) if isinstance(node, Scalar) else spot.mark
-        advice = "say what an answer should be like, and which rules it keeps"
-        yield type(spot)(path, mark).fault("P155", message, label=label, help=advice)
+        if one.tag in HAZARDS and one.hazard is None:
+            message = f"{quoted(one.tag)} stands for a language here, and not for {HAZARDS[one.tag]}"
+            label = "no reader asks for this language"
+            advice = f"write it under `by_hazard: {{{one.tag}: {{en: ...}}}}`"
+            yield draft.key_spot(*one.language).fault("P160", message, label=label, help=advice)
 
 
 def foreign(draft: PolicyDraft) -> Iterator[Diagnostic]:
@@ -120,7 +51,10 @@ def foreign(draft: PolicyDraft) -> Iterator[Diagnostic]:
         language = tag.partition("-")[0]
         reason = _other_script(language, text) if tag.count("-") == 0 or len(tag.split("-")[1]) != 4 else None
         other = told_apart(text) if reason is None else None
-        if other is not None and other != language and language in COMMON:
+        meant = COUNTRIES.get(language, "").partition("-")[0]
+        if meant and _in_script_of(meant, text):
+            reason, other = f"it is in the script of {quoted(meant)}; `{language}` is another language", meant
+        elif other is not None and other != language and (language in COMMON or other == meant):
             reason = f"its words are of `{other}`"
         if reason is not None:
             message = f"the text for `{tag}` is in another language"
@@ -136,6 +70,13 @@ def _other_script(language: str, text: str) -> str | None:
     return f"it has no letter of the script that {quoted(language)} is written in"
 
 
+def _in_script_of(language: str, text: str) -> bool:
+    """Whether a text is in a script that few languages have, this one among them."""
+    script = _SCRIPT_OF.get(language, "LATIN")
+    scripts = {unicodedata.name(char, "?").partition(" ")[0] for char in text if char.isalpha()}
+    return scripts == {script} and len(_SCRIPTS[script].split()) < 4
+
+
 def respelt(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """Tags that are read as another spelling."""
     for path, node in draft.tags.items():
@@ -148,7 +89,7 @@ def one_sided(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """Languages that have one of the two messages, or one for all hazards and none for one: it is shown in English."""
     said = list(draft.messages())
     spoken = {(one.part, one.hazard, one.tag.split("-")[0]) for one in said}
-    for one in said:
+    for one in (each for each in said if each.tag not in HAZARDS):
         other, general = ("closing" if one.part == "refusal" else "refusal"), one.tag.split("-")[0]
         of_part = sorted({hazard for part, hazard, _ in spoken if part == one.part and hazard is not None})
         wanted = [(other, one.hazard), *((one.part, hazard) for hazard in ([None] if one.hazard else of_part))]

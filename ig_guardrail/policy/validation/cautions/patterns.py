@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import chain, pairwise
+from itertools import chain
 
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, quoted
 from ig_guardrail.policy.draft import PolicyDraft
@@ -14,10 +13,26 @@ from ig_guardrail.policy.validation import regex
 from ig_guardrail.policy.validation.cautions.borders import EVERYWHERE, NONE, Sides, Walk
 from ig_guardrail.policy.validation.cautions.dialects import of_other_programs
 from ig_guardrail.policy.validation.cautions.places import PatternPlace
+from ig_guardrail.policy.validation.cautions.spelling import (
+    addresses_in_capitals,
+    alnum,
+    disguised,
+    inside_words,
+    shouted,
+)
 from ig_guardrail.policy.validation.patterns import border_at_letter, least_length, matches
-from ig_guardrail.policy.validation.regex import Asserts, Either, Part, Reads, Repeat, branches, parsed, spread, widths
+from ig_guardrail.policy.validation.regex import (
+    Asserts,
+    Either,
+    Part,
+    Reads,
+    branches,
+    parsed,
+    sequences,
+    spread,
+    widths,
+)
 from ig_guardrail.policy.validation.semantics import model_names, pattern_texts
-from ig_guardrail.text.normalisation import folded, seen
 
 MOST_WAYS = 64
 HARMLESS = (
@@ -29,10 +44,6 @@ HARMLESS = (
 )
 _INSIDE = EVERYWHERE - {one for one in EVERYWHERE if one[0] == NONE}
 _ESCAPED_BY_YAML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\xa0\u2028\u2029]")
-_NO_COUNT = re.compile(r"\{,\d+\}")
-_UNSEEN_AT_LETTER = re.compile(r"(?<=[A-Za-z])[\u00ad\u034f\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
-_BESIDE_LATIN = re.compile(r"(?<=[A-Za-z])[^\W\d_\x00-\x7f]|[^\W\d_\x00-\x7f](?=[A-Za-z])")
-_CAPITALS = re.compile("[A-Z]{3,}")
 _ESCAPES = {"\x08": r"\b", "\x07": r"\a", "\x0b": r"\v", "\x0c": r"\f", "\x1b": r"\e", "\x00": r"\0", "\x85": r"\N"}
 _ESCAPES |= {"\xa0": r"\_", "\u2028": r"\L", "\u2029": r"\P"}
 
@@ -52,8 +63,10 @@ def pattern_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
             open_dots(pattern, place),
             outer_spaces(pattern, place),
             shouted(pattern, place),
+            addresses_in_capitals(pattern, place),
+            inside_words(pattern, place),
             named_twice(pattern, place),
-            disguised(pattern, place),
+            disguised(pattern, place, draft.value("cost_models", model, "normalise") != "none"),
             of_other_programs(pattern, place),
         )
     for index, rule in enumerate((draft.value("tools") or {}).get("arguments") or ()):
@@ -63,7 +76,7 @@ def pattern_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
                 *never(rule["matches"], None, place),
                 *open_dots(rule["matches"], place),
                 *named_twice(rule["matches"], place),
-                *disguised(rule["matches"], place),
+                *disguised(rule["matches"], place, folds=False),
                 *of_other_programs(rule["matches"], place),
             ]
     for model in model_names(draft):
@@ -73,7 +86,7 @@ def pattern_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
 def from_escapes(pattern: str, place: PatternPlace) -> Iterator[Diagnostic]:
     """Characters that YAML made of an escape in double quotes, which was meant for RE2."""
     found = _ESCAPED_BY_YAML.search(pattern)
-    if found:
+    if found and place.escaped:
         written = _ESCAPES.get(found[0], f"U+{ord(found[0]):04X}")
         label = f"in double quotes, `{written}` is the character U+{ord(found[0]):04X}"
         advice = "put the pattern in single quotes, where YAML leaves backslashes alone"
@@ -129,17 +142,24 @@ def _instead(part: Reads | Asserts) -> str:
 
 
 def anchored(pattern: str, place: PatternPlace) -> Iterator[Diagnostic]:
-    """Patterns that match at the beginning or the end of a whole text alone; `\\A` and `\\z` say that it is meant."""
+    """Patterns, or alternatives, that match at the beginning or the end of a whole text alone.
+
+    `\\A` and `\\z` say that it is meant.
+    """
     tree = parsed(pattern)
-    for sign, meant, sides in (("^", r"\A", "beginning"), ("$", r"\z", "end")):
-        if meant in pattern or sign not in pattern:
-            continue
-        found = Walk().after(tree, _INSIDE if sign == "^" else EVERYWHERE)
-        if not _goes_on(found, sign):
+    whole = (((0, len(pattern)), tree),)
+    choices = tuple(zip(tree.places, tree.parts, strict=True)) if isinstance(tree, Either) else whole
+    for (begin, end), part in choices:
+        written, what = pattern[begin:end], "this pattern" if len(choices) == 1 else "this alternative"
+        for sign, meant, sides in (("^", r"\A", "beginning"), ("$", r"\z", "end")):
+            if meant in pattern or sign not in written:
+                continue
+            if _goes_on(Walk().after(part, _INSIDE if sign == "^" else EVERYWHERE), sign):
+                continue
             label = f"{quoted(sign)} is the {sides} of the whole text, not of a line or a word"
             advice = f"write `\\b` for a word, `(?m)` in front for lines, or {quoted(meant)} if the whole text is meant"
-            at = pattern.find(sign) if sign == "^" else pattern.rfind(sign)
-            message = f"this pattern matches at the very {sides} of a text alone"
+            at = begin + (written.find(sign) if sign == "^" else written.rfind(sign))
+            message = f"{what} matches at the very {sides} of a text alone"
             yield place.spot(at).fault("P123", message, label=label, help=advice)
 
 
@@ -176,7 +196,7 @@ def cut_off(pattern: str, longest: int, place: PatternPlace) -> Iterator[Diagnos
 
 def open_dots(pattern: str, place: PatternPlace) -> Iterator[Diagnostic]:
     """Dots between words, as in `example.org`, that were meant as dots."""
-    for parts in _sequences(parsed(pattern)):
+    for parts in sequences(parsed(pattern)):
         for index, part in enumerate(parts):
             if not (isinstance(part, Reads) and part.form == "dot"):
                 continue
@@ -189,7 +209,7 @@ def open_dots(pattern: str, place: PatternPlace) -> Iterator[Diagnostic]:
 
 
 def _is_word(parts: Sequence[Part]) -> bool:
-    return len(parts) == 2 and all(isinstance(one, Reads) and one.form == "letter" and _alnum(one) for one in parts)
+    return len(parts) == 2 and all(isinstance(one, Reads) and one.form == "letter" and alnum(one) for one in parts)
 
 
 def _begins_word(parts: Sequence[Part]) -> bool:
@@ -198,23 +218,6 @@ def _begins_word(parts: Sequence[Part]) -> bool:
         choices = (one.parts if isinstance(one, regex.Sequence) else (one,) for one in parts[0].parts)
         return all(_is_word(choice[:2]) for choice in choices)
     return _is_word(parts)
-
-
-def _alnum(part: Reads) -> bool:
-    return part.written.isalnum() or part.written in "_-"
-
-
-def _sequences(part: Part) -> Iterator[tuple[Part, ...]]:
-    match part:
-        case regex.Sequence():
-            yield part.parts
-            for one in part.parts:
-                yield from _sequences(one)
-        case Either():
-            for one in part.parts:
-                yield from _sequences(one)
-        case Repeat():
-            yield from _sequences(part.part)
 
 
 def outer_spaces(pattern: str, place: PatternPlace) -> Iterator[Diagnostic]:
@@ -241,48 +244,6 @@ def outer_spaces(pattern: str, place: PatternPlace) -> Iterator[Diagnostic]:
             return
 
 
-def disguised(pattern: str, place: PatternPlace) -> Iterator[Diagnostic]:
-    """Characters in a row that are not what they look like; in a class, or as an escape, they are meant."""
-    for parts in _sequences(parsed(pattern)):
-        run = [one if isinstance(one, Reads) and one.form == "letter" else None for one in parts]
-        text = "".join(one.written if one and len(one.written) == 1 else "\n" for one in run)
-        found = _NO_COUNT.search(text) or _UNSEEN_AT_LETTER.search(text) or _look_alike(text)
-        first = run[found.start()] if found else None
-        if found is None or first is None:
-            continue
-        label, advice = "these characters, and no count", f"write `{{0{found[0][1:]}` for a count, else `\\{{`"
-        if not seen(found[0]):
-            label = f"U+{ord(found[0]):04X}, which nobody sees"
-            advice = "delete it; if it is meant, write its number: `\\x{...}`"
-        elif not found[0].isascii():
-            label = unicodedata.name(found[0]).lower()
-            advice = f"write the letter {quoted(folded(found[0]))}; if it is meant, put it into a class, `[...]`"
-        message = "a part of this pattern is not what it looks like"
-        yield place.spot(first.at, len(found[0])).fault("P156", message, label=label, help=advice)
-
-
-def _look_alike(text: str) -> re.Match[str] | None:
-    """A letter of another script that stands for a Latin one beside Latin letters."""
-    for one in _BESIDE_LATIN.finditer(text):
-        if "LATIN" not in unicodedata.name(one[0], "LATIN") and folded(one[0]).isascii():
-            return one
-    return None
-
-
-def shouted(pattern: str, place: PatternPlace) -> Iterator[Diagnostic]:
-    """One whole word in capitals, which is found in no other spelling."""
-    found = [run for parts in _sequences(parsed(pattern)) for run in _capital_words(parts)]
-    words = {"".join(part.written for part in run) for run in found}
-    if len(words) == 1 and len(set(_CAPITALS.findall(pattern))) == 1:
-        (word,), at = words, found[0][0].at
-        if pattern[max(0, at - 3) : at] == "-i:":
-            return
-        label = "small letters, as in " + quoted(word.lower()) + ", do not match"
-        advice = f"write `(?i)` in front; `(?-i:{word})` says that capitals alone are meant"
-        message = f"{quoted(word)} is found in capitals alone"
-        yield place.spot(at, len(word)).fault("P130", message, label=label, help=advice)
-
-
 def named_twice(pattern: str, place: PatternPlace) -> Iterator[Diagnostic]:
     """Groups that were copied with their name: the copy was to be changed, or the pattern comes from elsewhere."""
     found = regex.repeated_name(pattern)
@@ -292,25 +253,6 @@ def named_twice(pattern: str, place: PatternPlace) -> Iterator[Diagnostic]:
         advice = "look whether this copy says what it should; then give it a name of its own, or none: `(?:...)`"
         message = f"two groups of this pattern are named {quoted(name)}"
         yield place.spot(at, len(name)).fault("P154", message, label=label, help=advice)
-
-
-def _capital_words(parts: tuple[Part, ...]) -> Iterator[list[Reads]]:
-    run: list[Reads] = []
-    for before, part in pairwise((None, *parts, None)):
-        if isinstance(part, Reads) and part.form == "letter" and part.written.isupper() and len(part.ranges) == 1:
-            if run or _ends_words(before):
-                run.append(part)
-            continue
-        if len(run) >= 3 and _ends_words(part):
-            yield run
-        run = []
-
-
-def _ends_words(part: Part | None) -> bool:
-    """Whether a word begins behind it, or ends before it."""
-    if part is None or isinstance(part, Asserts):
-        return True
-    return isinstance(part, Reads) and part.form == "letter" and not _alnum(part)
 
 
 def idle(draft: PolicyDraft, model: str, texts: Sequence[tuple[str, int, str]]) -> Iterator[Diagnostic]:

@@ -19,6 +19,11 @@ class PatternPlace:
         short: Steps = ("cost_models", model, "patterns", index)
         return cls(draft, (*short, "pattern") if draft.written(*short, "pattern") else short)
 
+    @property
+    def escaped(self) -> bool:
+        """Whether it is written with escapes of YAML."""
+        return isinstance(self._node, Scalar) and self._node.style == '"' and not self._node.column
+
     def spot(self, at: int | None = None, length: int = 1) -> Spot:
         mark = self._node.mark
         if at is not None and isinstance(self._node, Scalar):

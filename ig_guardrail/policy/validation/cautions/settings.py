@@ -18,6 +18,7 @@ BRIEF = {True: 10, False: 50}  # milliseconds, of quick kinds and of others
 def setting_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """What is doubtful in the settings."""
     yield from not_read(draft)
+    yield from never_needed(draft)
     yield from no_choice(draft)
     yield from brief(draft)
     yield from unowned(draft)
@@ -37,6 +38,17 @@ def not_read(draft: PolicyDraft) -> Iterator[Diagnostic]:
         label = f"the strategy is `{strategy}`, which exchanges no words"
         advice = "write `strategy: verifier`, or delete it"
         yield draft.key_spot("search", "swaps").fault("P143", "`swaps` is not read", label=label, help=advice)
+
+
+def never_needed(draft: PolicyDraft) -> Iterator[Diagnostic]:
+    """Substitutes of cost models that serve beside every model, and in every installation."""
+    for name in model_names(draft):
+        kind = draft.value("cost_models", name, "kind")
+        if KINDS[kind].quick and draft.written("cost_models", name, "otherwise"):
+            label = f"a cost model of kind `{kind}` serves everywhere"
+            advice = "delete it; what a failure does, `on_error` says"
+            spot = draft.key_spot("cost_models", name, "otherwise")
+            yield spot.fault("P143", "`otherwise` is not read", label=label, help=advice)
 
 
 def no_choice(draft: PolicyDraft) -> Iterator[Diagnostic]:

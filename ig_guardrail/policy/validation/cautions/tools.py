@@ -20,9 +20,12 @@ def tool_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
     section = draft.value("tools")
     if section is not None:
         yield from like_patterns(draft, section)
+        yield from like_paths(draft, section)
         yield from closed(draft, section)
         yield from idle_rules(draft, section)
         yield from implied(draft, section)
+        yield from implied_limits(draft, section)
+        yield from missed_bans(draft, section)
         yield from unfit(draft, section)
         yield from open_below(draft, section)
         yield from no_calls(draft, section)
@@ -63,6 +66,18 @@ def like_patterns(draft: PolicyDraft, section: Mapping[str, Any]) -> Iterator[Di
             message, label = f"{quoted(name)} is written like a pattern", "its dot stands for a dot"
             meant = _REGULAR.sub(r"\1*", name)
             yield draft.spot(*path).fault("P158", message, label=label, help=f"write `{meant}`")
+
+
+def like_paths(draft: PolicyDraft, section: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    """Names of arguments with dots, which elsewhere lead to a part of an argument."""
+    for index, rule in enumerate(section.get("arguments") or ()):
+        whole, dot, _ = rule["argument"].partition(".")
+        if dot:
+            message = f"{quoted(rule['argument'])} is one name, and no path"
+            label = f"a call that has {quoted(whole)} is not looked at"
+            advice = "limit an argument of the call itself; what is inside of one cannot be limited"
+            spot = draft.spot("tools", "arguments", index, "argument")
+            yield spot.fault("P158", message, label=label, help=advice)
 
 
 def closed(draft: PolicyDraft, section: Mapping[str, Any]) -> Iterator[Diagnostic]:
@@ -126,8 +141,50 @@ def implied(draft: PolicyDraft, section: Mapping[str, Any]) -> Iterator[Diagnost
                 spot = draft.spot("tools", "arguments", index)
                 label = f"{draft.spot('tools', 'arguments', other).mark.words} asks for as much or more"
                 message = f"this rule for {quoted(rule['argument'])} does nothing"
-                yield spot.fault("P132", message, label=label, help="delete it, or make it stricter")
+                why = "whatever breaks it breaks the other one too"
+                yield spot.fault("P132", message, label=label, why=why, help="delete it, or make it stricter")
                 break
+
+
+def implied_limits(draft: PolicyDraft, section: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    """Limits of calls that another limit, for these tools too, reaches first."""
+    limits = section.get("limits") or ()
+    for index, limit in enumerate(limits):
+        for other, strict in enumerate(limits):
+            covers = other != index and includes(strict["tool"], limit["tool"]) and strict["calls"] <= limit["calls"]
+            twins = covers and strict["calls"] == limit["calls"] and includes(limit["tool"], strict["tool"])
+            if covers and not (twins and other > index):
+                line = draft.spot("tools", "limits", other).mark.words
+                message = f"the limit {quoted(limit['id'])} is never reached"
+                label = f"{quoted(strict['id'])}, {line}, allows {strict['calls']} calls of {quoted(strict['tool'])}"
+                spot = draft.spot("tools", "limits", index, "calls")
+                why = "the other one denies a call first, so nothing hangs on this one"
+                yield spot.fault("P132", message, label=label, why=why, help="delete it, or lower it")
+                break
+
+
+def missed_bans(draft: PolicyDraft, section: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    """Tools that are denied and not allowed anyway, and are called almost as one that is allowed."""
+    allowed = [one for one in section.get("allow") or () if "*" not in one]
+    for index, tool in enumerate(section.get("deny") or ()):
+        close = next((one for one in allowed if _slipped(tool, one)), None)
+        if close is not None and "*" not in tool and _barred({"allow": section["allow"]}, tool):
+            message = f"{quoted(tool)} is not allowed anyway, and {quoted(close)} is"
+            spot = draft.spot("tools", "deny", index)
+            advice = f"did you mean {quoted(close)}? Then delete that from `allow`; else delete this"
+            why = "only what is in `allow` may be called, so a ban of another tool changes nothing"
+            yield spot.fault("P132", message, label="denies nothing", why=why, help=advice)
+
+
+def _slipped(word: str, meant: str) -> bool:
+    """Whether a name is another one with a letter more or less, or with the same letters in another order."""
+    same_letters = sorted(word) == sorted(meant)
+    return (
+        word[0] == meant[0]
+        and word != meant
+        and suggest(word, [meant], 0.8) is not None
+        and (same_letters or abs(len(word) - len(meant)) == 1)
+    )
 
 
 def _implies(strict: Mapping[str, Any], loose: Mapping[str, Any]) -> bool:

@@ -15,6 +15,8 @@ from ig_guardrail.budget import BudgetRule, SafetyState, charge_points, settle
 from ig_guardrail.costs.combine import evaluate, pick
 from ig_guardrail.types import CompiledPolicy, Measure
 from ig_guardrail.workbench.meaning.comparing import Comparison, compare
+from ig_guardrail.workbench.meaning.differences import differences
+from ig_guardrail.workbench.meaning.wording import as_text
 from tests.unit.workbench.policies import MODELS, policy
 
 GRID = (0.0, 0.45, 0.6, 0.75, 1.0)
@@ -173,3 +175,11 @@ def test_many_random_pairs_agree_with_brute_force_and_few_are_left_open() -> Non
     trial()
     assert verdicts.count("not decided") < len(verdicts) / 10
     assert {"same", "stricter", "looser", "incomparable"} <= set(verdicts)
+
+
+def test_where_only_the_cost_differs_the_start_of_a_search_is_told_by_it() -> None:
+    models = {"a": {"kind": "lexical", "model": "words", "hazards": ["hte"]}}
+    mild = {"a": {**models["a"], "scale": {"from": 1, "to": 0.6}}}
+    a, b = policy([{}], models), policy([{}], mild)
+    text = as_text(a, b, differences(a, b), ("a.yaml", "b.yaml"))
+    assert 'search starts above: "0.5 by a" -> "0.5 by min(a of B, 0.6)"' in text

@@ -50,6 +50,26 @@ def test_what_overdraws_a_budget(budget: dict[str, Any], most: float | None, ove
     assert (one.most, one.overdrawn) == (most, overdrawn)
 
 
+def test_a_scale_is_told_and_bounds_what_can_be_overdrawn() -> None:
+    models = {"a": {"kind": "lexical", "model": "words", "hazards": ["hte"], "scale": {"from": 1, "to": 0.4}}}
+    found = explain_policy(policy([{}], models))
+    assert found.budgets[0].overdrawn == ""
+    assert found.cost_models == ("a (lexical words; its score 1 counts as 0.4)",)
+
+
+def test_a_hazard_that_overdraws_nothing_alone_is_told() -> None:
+    models = {
+        "a": {"kind": "lexical", "model": "words", "hazards": ["hte"]},
+        "b": {"kind": "lexical", "model": "words", "hazards": ["ncr"]},
+    }
+    (one,) = explain_policy(policy([{"cost": "max(a, 0.4 * b)"}], models)).budgets
+    assert one.overdrawn == "one score above 0.5"
+    assert one.alone == {"ncr": 0.0}
+    text = as_text(explain_policy(policy([{"cost": "max(a, 0.4 * b)"}], models)))
+    assert "never by scores for ncr alone" in text
+    assert [line.split()[-2:] for line in text.splitlines() if line.startswith("ncr (")] == [["alone", "enforce"]]
+
+
 def test_a_policy_in_words() -> None:
     tools = {
         "deny": ["delete_*"],

@@ -1,0 +1,87 @@
+"""Patterns of argument rules that mean more, or less, than they look like. They are for whole texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, quoted
+from ig_guardrail.policy.draft import PolicyDraft
+from ig_guardrail.policy.validation import regex
+from ig_guardrail.policy.validation.cautions.places import PatternPlace
+from ig_guardrail.policy.validation.patterns import compiled
+from ig_guardrail.policy.validation.regex import Asserts, Either, Part, Reads, Repeat, parsed
+
+
+def argument_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
+    """What is doubtful in each pattern of an argument."""
+    for index, rule in enumerate((draft.value("tools") or {}).get("arguments") or ()):
+        if "matches" in rule:
+            place = PatternPlace(draft, ("tools", "arguments", index, "matches"))
+            yield from lets_out(rule["matches"], place)
+            yield from unfinished(rule["matches"], place)
+
+
+def lets_out(pattern: str, place: PatternPlace) -> Iterator[Diagnostic]:
+    """Folders and hosts behind whose names a pattern lets anything follow: each is told with a text that was tried."""
+    for begun in map(_beginning, _choices(pattern)):
+        folder, _, host = begun.rpartition("/")
+        tried: tuple[str, ...] = ()
+        if "://" in begun and folder.endswith(":/") and host:
+            tried = (f"{begun}.other.example/", f"{begun}@other.example/")
+        elif "/" in begun and "://" not in begun:
+            tried = (f"{folder}/../../other", f"{begun}/../../other")
+        found = next((text for text in tried if compiled(pattern).fullmatch(text)), None)
+        if found is not None:
+            what = "host" if "://" in begun else "folder"
+            advice = r"list the signs that may follow, such as `[a-z0-9_-]+`, and not `.`"
+            if what == "host":
+                advice = "write a `/` behind the name of the host"
+            message, label = f"this pattern lets out of the {what} that it names", f"{quoted(found)} matches it"
+            yield place.spot().fault("P161", message, label=label, help=advice)
+            return
+
+
+def unfinished(pattern: str, place: PatternPlace) -> Iterator[Diagnostic]:
+    """A text that begins or ends with a sign at which others go on: only the whole of it matches."""
+    choices = [_letters(part) for part in _choices(pattern)]
+    words = [one for one in choices if one and any(map(str.isalnum, one))]
+    text = next((one for one in words if one[-1] in "-_/:=@#" or (one[0] in "@." and "." in one)), None)
+    if text is not None:
+        message = f"only {quoted(text)} itself meets this pattern"
+        label = "the whole text has to match, not a part of it"
+        advice = r"write what may stand before and behind it, such as `[a-z0-9]+`"
+        yield place.spot().fault("P161", message, label=label, help=advice)
+
+
+def _choices(pattern: str) -> Sequence[Part]:
+    tree = parsed(pattern)
+    return tree.parts if isinstance(tree, Either) else (tree,)
+
+
+def _parts(part: Part) -> Sequence[Part]:
+    parts = part.parts if isinstance(part, regex.Sequence) else (part,)
+    return [one for one in parts if not isinstance(one, Asserts) and one != regex.Sequence(())]
+
+
+def _beginning(part: Part) -> str:
+    """A text that matches begin with: what may be left out is in it."""
+    text = ""
+    for one in _parts(part):
+        many, inner = (max(1, one.least), one.part) if isinstance(one, Repeat) else (1, one)
+        letter = _letter(inner)
+        if letter is None:
+            break
+        text += letter * many
+    return text
+
+
+def _letters(part: Part) -> str | None:
+    """The one text that matches; None where others do."""
+    letters = [_letter(one) for one in _parts(part)]
+    return None if None in letters else "".join(letter or "" for letter in letters)
+
+
+def _letter(part: Part) -> str | None:
+    if not isinstance(part, Reads) or part.form != "letter":
+        return None
+    return chr(max((low for low, _ in part.ranges if low < 128), default=part.ranges[0][0]))
