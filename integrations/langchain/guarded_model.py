@@ -38,7 +38,7 @@ from ig_guardrail.integrations.langchain.messages.blocks import PROVIDER, EventM
 from ig_guardrail.integrations.langchain.messages.conversation import messages_of
 from ig_guardrail.integrations.langchain.options import spelled, stop_strings
 from ig_guardrail.integrations.langchain.payer import PayingModel
-from ig_guardrail.integrations.langchain.response_format import tool_of
+from ig_guardrail.integrations.langchain.response_format import BoundTool, tool_of
 from ig_guardrail.integrations.langchain.structured import call_of, of_calls, parsed
 from ig_guardrail.ledger import AccountKey
 from ig_guardrail.policy.language.search import PLAIN
@@ -95,7 +95,7 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
         default_factory=dict, exclude=True, repr=False, frozen=True
     )
     """What the policy leaves to the program (`kind: provided`), by name."""
-    audit: str | Path | AuditFile | None = Field(default=None, exclude=True, frozen=True)
+    audit: str | Path | AuditFile | None = Field(default=None, exclude=True, repr=False, frozen=True)
     """An audit log, in which a line is written for every answer before its end is delivered; without texts."""
 
     _opened: TextOpening = PrivateAttr()
@@ -232,7 +232,7 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
         """The model with tools it may call; read, offered and chosen from as the other model's `bind_tools` does it."""
         choice = {} if tool_choice is None else {"tool_choice": tool_choice}
         self.inner.bind_tools(tools, **choice, **kwargs)  # what it cannot read, it says now
-        return self.bind(tools=list(tools), **choice, **kwargs)
+        return self.bind(tools=[BoundTool.of(tool) for tool in tools], **choice, **kwargs)
 
     @override
     def with_structured_output(
@@ -314,9 +314,13 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
         payer = self._payer(kwargs)  # what is charged to a payer is never cached
         arm = {} if self.canary is None else {"policy_sha256": self._opened.policy(payer).sha256}
         asked = {name: value for name, value in kwargs.items() if name != "tools" and spelled(name, value)}
-        tools = [tool_of(tool) for tool in kwargs.get("tools") or ()]
         return repr(
-            [self.inner._get_llm_string(stop, **asked), tools, sorted({**self._identifying_params, **arm}.items())]
+            [
+                self.inner._get_llm_string(stop, **asked),
+                spelled("tools", [BoundTool.of(tool) for tool in kwargs.get("tools") or ()]),
+                self.output_version,
+                sorted({**self._identifying_params, **arm}.items()),
+            ]
         )
 
     @override

@@ -155,6 +155,12 @@ class PayingModel(BaseChatModel):
     def astream_events(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         return super().astream_events(input, config, **self._paid(config, kwargs))
 
+    @override
+    def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
+        """What handlers are told of a call: its settings, and not who pays for it."""
+        told = super()._get_invocation_params(stop, **kwargs)
+        return {name: value for name, value in told.items() if name != "payer"}
+
     def _paid(self, config: RunnableConfig | None, given: Mapping[str, Any]) -> dict[str, Any]:
         """The options of a call, with its payer among them in place of names."""
         options = dict(given)

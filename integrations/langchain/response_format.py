@@ -95,6 +95,21 @@ def _of_objects(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     )
 
 
+class BoundTool(dict[str, Any]):
+    """A tool as OpenAI's dict, which handlers of a run can write down. given: what another model binds in its way."""
+
+    given: Any
+
+    @classmethod
+    def of(cls, given: Any) -> Any:
+        """A tool that is given as a dict stays as it is. Raises RequestError for what is no tool."""
+        if isinstance(given, Mapping):
+            return given
+        told = cls(described(given))
+        told.given = given
+        return told
+
+
 def described(given: Any, strict: bool | None = None) -> dict[str, Any]:
     """A tool as OpenAI's dict. Raises RequestError for what is no tool."""
     if isinstance(given, Mapping):

@@ -104,9 +104,9 @@ class ChatSettings(BoundedModel, PayingModel, EventModel):
     """Ranks candidates by task value: "relevance", a folder of `train reward`, or "classifier:PATH"."""
     critic: str | None = Field(default=None, min_length=1)
     """Foresees budgets, to rank candidates: a folder of `train critic`."""
-    record: str | Path | RecordingFile | None = Field(default=None, exclude=True)
+    record: str | Path | RecordingFile | None = Field(default=None, exclude=True, repr=False)
     """A file that what every answer scores is appended to, without texts, for `ig-guardrail policy replay`."""
-    audit: str | Path | AuditFile | None = Field(default=None, exclude=True)
+    audit: str | Path | AuditFile | None = Field(default=None, exclude=True, repr=False)
     """An audit log, in which a line is written for every answer before its end is delivered; without texts."""
     guardrail: Guardrail | None = Field(default=None, exclude=True, repr=False)
     """An open guardrail to use, in place of all that names a model, a policy, or how either is opened."""
