@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain.checking.text_checks import text_checks
+from ig_guardrail.integrations.langchain.messages.content import unjudged_kinds
 from ig_guardrail.integrations.langchain.messages.conversation import messages_of
 from ig_guardrail.integrations.langchain.structured import AnswerRefused
 from ig_guardrail.types import CompiledPolicy, Message
@@ -33,7 +34,7 @@ class GuardInput(Runnable[Any, Any]):
 
     def __init__(self, policy: str | Path | CompiledPolicy, *, unjudged_blocks: Sequence[str] = ()) -> None:
         self._checks = text_checks(policy)
-        self._unjudged = frozenset(unjudged_blocks)
+        self._unjudged = unjudged_kinds(unjudged_blocks)
         rule = self._checks.policy.prompt
         if rule is None or rule.on_exceed != "refuse":
             raise RequestError(

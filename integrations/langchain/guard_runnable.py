@@ -29,7 +29,7 @@ from ig_guardrail.integrations.langchain.inner.answer import (
     spoken_async,
 )
 from ig_guardrail.integrations.langchain.payer import Payers, TenantOf
-from ig_guardrail.integrations.langchain.structured import AnswerRefused
+from ig_guardrail.integrations.langchain.structured import AnswerRefused, raises
 from ig_guardrail.ledger import AccountKey, Ledger
 from ig_guardrail.rollout.canary import Canary, canary_in
 from ig_guardrail.settings import AuditFile
@@ -75,7 +75,7 @@ class GuardRunnable(Runnable[Any, Any]):
     ) -> None:
         self._payers = Payers(tenant=tenant, tenant_of=tenant_of, tenant_key=tenant_key)
         self._opened = TextOpening(policy, ledger, cost_models, audit, reload, canary_in(canary))
-        self._raises = on_refusal == "raise"
+        self._raises = raises(on_refusal)
         check_language(language)
         self._language = language
         self._longest = longest

@@ -25,7 +25,7 @@ from typing_extensions import override
 
 from ig_guardrail import __version__
 from ig_guardrail.costs.base import CostModel
-from ig_guardrail.drive.request import GenerationRequest, beginning_of
+from ig_guardrail.drive.request import GenerationRequest, beginning_of, check_language
 from ig_guardrail.engine.external.engine import StreamedEngine
 from ig_guardrail.errors import RequestError
 from ig_guardrail.guardrail import Guardrail
@@ -35,6 +35,7 @@ from ig_guardrail.integrations.langchain.checking.text_checks import LONGEST, Te
 from ig_guardrail.integrations.langchain.inner.answer import errors_of_others
 from ig_guardrail.integrations.langchain.inner.call import InnerCall
 from ig_guardrail.integrations.langchain.messages.blocks import PROVIDER, EventModel
+from ig_guardrail.integrations.langchain.messages.content import unjudged_kinds
 from ig_guardrail.integrations.langchain.messages.conversation import messages_of
 from ig_guardrail.integrations.langchain.options import spelled, stop_strings
 from ig_guardrail.integrations.langchain.payer import PayingModel
@@ -100,6 +101,24 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
 
     _opened: TextOpening = PrivateAttr()
 
+    @field_validator("inner", mode="before")
+    @classmethod
+    def _check_inner(cls, given: Any) -> BaseChatModel:
+        if isinstance(given, BaseChatModel):
+            return given
+        raise RequestError(
+            f"inner is {given!r:.40}" if isinstance(given, str | None) else f"inner is a {type(given).__name__}",
+            where="GuardedChatModel",
+            why="what is guarded is a chat model itself: its stream is read, and its tools are bound anew",
+            fix="give the model as it is made, such as init_chat_model('openai:gpt-4o'), and put what is around it "
+            "(bind, with_retry, with_fallbacks) around the guarded one",
+        )
+
+    @field_validator("unjudged_blocks", mode="before")
+    @classmethod
+    def _check_unjudged(cls, given: Any) -> Any:
+        return tuple(unjudged_kinds(given))
+
     @field_validator("canary", mode="before")
     @classmethod
     def _read_canary(cls, given: Any) -> Canary | None:
@@ -107,7 +126,10 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
 
     @model_validator(mode="after")
     def _open(self) -> Self:
-        self._opened = TextOpening(self.policy, self.ledger, self.cost_models, self.audit, self.reload, self.canary)
+        check_language(self.language)
+        one_answer(getattr(self.inner, "n", None), "inner")
+        arms = canary_in(self.canary)
+        self._opened = TextOpening(self.policy, self.ledger, self.cost_models, self.audit, self.reload, arms)
         if self.cache is not False and not isinstance(self.cache, CompletedAnswers):
             self.cache = CompletedAnswers(self.cache if not isinstance(self.cache, bool) else None)
         return self
@@ -182,6 +204,7 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
 
     def _ask(
         self,
+        one_answer(given.get("n"), "n")
         guardrail: Guardrail,
         payer: AccountKey,
         messages: Sequence[BaseMessage],
@@ -294,6 +317,7 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
         guardrail = self._opened.current()
         policy = guardrail.policy
         return {
+            "unjudged_blocks": sorted(self.unjudged_blocks),
             "inner": self.inner._identifying_params,
             "model": self._name(),
             "policy": policy.name,
@@ -327,6 +351,17 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         self._payer(kwargs)
         return {**self.inner._get_ls_params(stop, **kwargs), "ls_provider": PROVIDER}
+
+
+def one_answer(asked: Any, where: str) -> None:
+    """Raises RequestError where the other model is to give several answers to one request."""
+    if isinstance(asked, int) and asked > 1:
+        raise RequestError(
+            f"{asked} answers to one request are asked for (n={asked})",
+            where=where,
+            why="another model's stream mixes them, and each has to be judged by itself",
+            fix="leave out n, and ask several times, as with `batch`",
+        )
 
 
 def _possible(strategy: str) -> str:

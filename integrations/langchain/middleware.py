@@ -29,9 +29,10 @@ from ig_guardrail.integrations.langchain.checking.answer_check import AnswerChec
 from ig_guardrail.integrations.langchain.checking.check_lines import CheckedText, check_entry
 from ig_guardrail.integrations.langchain.checking.text_checks import CheckOpening, PromptScore, TextChecks, readings
 from ig_guardrail.integrations.langchain.messages.blocks import PROVIDER, RECORD, is_refusal
+from ig_guardrail.integrations.langchain.messages.content import unjudged_kinds
 from ig_guardrail.integrations.langchain.messages.conversation import is_input, texts_told
 from ig_guardrail.integrations.langchain.payer import Payers, TenantOf, conversation_of, with_conversation
-from ig_guardrail.integrations.langchain.structured import AnswerRefused
+from ig_guardrail.integrations.langchain.structured import AnswerRefused, raises
 from ig_guardrail.ledger import AccountKey
 from ig_guardrail.rollout.canary import Canary, canary_in
 from ig_guardrail.settings import AuditFile
@@ -109,8 +110,8 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
         super().__init__()
         self._payers = Payers(tenant=tenant, tenant_of=tenant_of, tenant_key=tenant_key)
         self._opened = CheckOpening(policy, cost_models, audit, reload, canary_in(canary))
-        self._unjudged = frozenset(unjudged_blocks)
-        self._raises = on_refusal == "raise"
+        self._unjudged = unjudged_kinds(unjudged_blocks)
+        self._raises = raises(on_refusal)
         check_language(language)
         self._language = language
 

@@ -53,6 +53,18 @@ def structured(
     Raises RequestError for an unknown method.
     """
     if method not in ("json_schema", "function_calling", "json_mode"):
+def raises(on_refusal: str) -> bool:
+    """Whether AnswerRefused follows a refusal. Raises RequestError for a word that is neither "end" nor "raise"."""
+    if on_refusal not in ("end", "raise"):
+        raise RequestError(
+            f"on_refusal is {on_refusal!r:.40}",
+            where="on_refusal",
+            why="it says what follows where the policy refuses",
+            fix="write 'end' for the policy's message, or 'raise' for AnswerRefused",
+        )
+    return on_refusal == "raise"
+
+
         raise RequestError(
             f"method is {method!r}",
             where="with_structured_output",
