@@ -9,7 +9,7 @@ from contextlib import aclosing, closing
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, trim_messages
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from pydantic import ValidationError
@@ -312,6 +312,13 @@ def test_messages_are_counted_as_the_model_reads_them() -> None:
     usage = model.invoke(messages).usage_metadata
     assert usage is not None
     assert model.get_num_tokens_from_messages(messages) == usage["input_tokens"]
+
+
+def test_an_empty_conversation_has_no_tokens() -> None:
+    model = chat()
+    assert model.get_num_tokens_from_messages([]) == 0
+    assert trim_messages([HumanMessage("a b c")], max_tokens=1, token_counter=model, allow_partial=True) == []
+    assert trim_messages([], max_tokens=1, token_counter=model) == []
 
 
 # ----------------------------------------------------------------------------------------------------------- tracing
