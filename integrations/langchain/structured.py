@@ -37,22 +37,22 @@ _WHY: Mapping[str, str] = {
 }
 
 
-class AnswerCut(exceptions.OutputParserException):
+class _InOwnWords(Exception):
+    """An error that says what it was made with: LangChain would add the address of a page on failures of parsers."""
+
+    def __init__(self, error: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(error, *args, **kwargs)
+        self.args = (error,)
+
+
+class AnswerCut(_InOwnWords, exceptions.OutputParserException):
     """The answer holds no whole value, since it was cut off, or is something else."""
 
 
-class AnswerRefused(_Refusal):  # type: ignore[misc, valid-type]
+class AnswerRefused(_InOwnWords, _Refusal):  # type: ignore[misc, valid-type]
     """The policy refused or ended the answer, so there is no value. A `ModelRefusalError` where LangChain has one."""
 
 
-def structured(
-    model: BaseChatModel, schema: Any, include_raw: bool, method: OutputMethod, asked: Mapping[str, Any]
-) -> Runnable[Any, Any]:
-    """The model bound to a schema and to what else is asked of its calls, and the parser behind it.
-
-    Raises RequestError for an unknown method.
-    """
-    if method not in ("json_schema", "function_calling", "json_mode"):
 def raises(on_refusal: str) -> bool:
     """Whether AnswerRefused follows a refusal. Raises RequestError for a word that is neither "end" nor "raise"."""
     if on_refusal not in ("end", "raise"):
@@ -65,6 +65,14 @@ def raises(on_refusal: str) -> bool:
     return on_refusal == "raise"
 
 
+def structured(
+    model: BaseChatModel, schema: Any, include_raw: bool, method: OutputMethod, asked: Mapping[str, Any]
+) -> Runnable[Any, Any]:
+    """The model bound to a schema and to what else is asked of its calls, and the parser behind it.
+
+    Raises RequestError for an unknown method.
+    """
+    if method not in ("json_schema", "function_calling", "json_mode"):
         raise RequestError(
             f"method is {method!r}",
             where="with_structured_output",
