@@ -134,13 +134,6 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
             self.cache = CompletedAnswers(self.cache if not isinstance(self.cache, bool) else None)
         return self
 
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        """A copy of the settings. The other model, cost models and ledger are shared: what is open is not copied."""
-        memo = {} if memo is None else memo
-        kept = (self.inner, self.policy, self.canary, self.ledger, *self.cost_models.values())
-        memo.update({id(one): one for one in kept})
-        return super().__deepcopy__(memo)
-
     # -------------------------------------------------------------------------------------------------- generation
 
     @override

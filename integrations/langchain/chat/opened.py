@@ -38,6 +38,17 @@ class OpenedModel(ChatSettings):
     _openings: list[LazyGuardrail] = PrivateAttr(default_factory=list)
 
     @property
+    def __getstate__(self) -> dict[Any, Any]:
+        """What is pickled: settings. Raises RequestError where the guardrail was handed in."""
+        if self.guardrail is not None:
+            raise RequestError(
+                "a chat model that was given an open guardrail cannot be pickled",
+                where="guardrail",
+                why="weights, threads and ledger of what is open belong to this process",
+                fix="make the chat model by name, with `model` and `policy`: such a one is opened where it arrives",
+            )
+        return super().__getstate__()
+
     def _memory(self) -> MemoryLedger:
         """Where conversations are kept while no ledger is given: with those of all other models of this process."""
         return process_ledger()
