@@ -79,7 +79,7 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
     """A policy file, the name of a packaged policy, or a compiled policy; its budgets must be over text."""
     reload: bool = Field(default=False, frozen=True, repr=False)
     """Whether a policy file that is changed holds for the requests that begin after that; see `policy_fault`."""
-    canary: InstanceOf[Canary] | None = Field(default=None, exclude=True, frozen=True, repr=False)
+    canary: InstanceOf[Canary] | Mapping[str, Any] | None = Field(default=None, exclude=True, frozen=True, repr=False)
     """Another policy for a share of conversations or tenants, as a `Canary` or a dict of its fields."""
     longest: int = Field(default=LONGEST, ge=1)
     """Pieces of an answer that are read; it is cut there, as at `max_tokens`."""
@@ -197,7 +197,6 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
 
     def _ask(
         self,
-        one_answer(given.get("n"), "n")
         guardrail: Guardrail,
         payer: AccountKey,
         messages: Sequence[BaseMessage],
@@ -205,6 +204,7 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
         given: dict[str, Any],
     ) -> GenerationRequest:
         """The request to the guardrail. Takes out of `given` what is not for the other model."""
+        one_answer(given.get("n"), "n")
         language = given.pop("language", None) or self.language
         turns = messages_of(messages, guardrail.limits, unjudged=frozenset(self.unjudged_blocks), elsewhere=True)
         if beginning_of(turns):
@@ -310,7 +310,6 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
         guardrail = self._opened.current()
         policy = guardrail.policy
         return {
-            "unjudged_blocks": sorted(self.unjudged_blocks),
             "inner": self.inner._identifying_params,
             "model": self._name(),
             "policy": policy.name,
@@ -318,6 +317,7 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
             "cost_models": sorted(guardrail.costs.hashes.values()),
             "longest": self.longest,
             "language": self.language,
+            "unjudged_blocks": sorted(self.unjudged_blocks),
             "version": __version__,
         }
 
@@ -346,6 +346,13 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
         return {**self.inner._get_ls_params(stop, **kwargs), "ls_provider": PROVIDER}
 
 
+def _possible(strategy: str) -> str:
+    """What stands for a strategy where a model cannot go on from a given prefix, and has one lane."""
+    if strategy == "trace_shield":
+        return strategy
+    return "cut" if strategy in PLAIN else "resample"
+
+
 def one_answer(asked: Any, where: str) -> None:
     """Raises RequestError where the other model is to give several answers to one request."""
     if isinstance(asked, int) and asked > 1:
@@ -355,10 +362,3 @@ def one_answer(asked: Any, where: str) -> None:
             why="another model's stream mixes them, and each has to be judged by itself",
             fix="leave out n, and ask several times, as with `batch`",
         )
-
-
-def _possible(strategy: str) -> str:
-    """What stands for a strategy where a model cannot go on from a given prefix, and has one lane."""
-    if strategy == "trace_shield":
-        return strategy
-    return "cut" if strategy in PLAIN else "resample"

@@ -188,9 +188,8 @@ def _model_of(given: Any) -> type[BaseModel] | None:
 
 def _injected(field: FieldInfo) -> bool:
     """Whether the agent gives an argument, not the model: its type says so, as `ToolRuntime` does, or a mark."""
-    return any(
-        _is_injected_arg_type(kind) for kind in (field.annotation, *(Annotated[Any, one] for one in field.metadata))
-    )
+    kinds: list[Any] = [field.annotation, *(Annotated[Any, one] for one in field.metadata)]
+    return any(map(_is_injected_arg_type, kinds))
 
 
 def _bare(schema: Mapping[str, Any]) -> dict[str, Any]:

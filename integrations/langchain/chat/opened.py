@@ -14,6 +14,7 @@ from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.chat.settings import ChatSettings
 from ig_guardrail.integrations.langchain.lazy_guardrail import LazyGuardrail
 from ig_guardrail.ledger import MemoryLedger, process_ledger
+from ig_guardrail.rollout.canary import canary_in
 from ig_guardrail.settings import Limits
 from ig_guardrail.spec import GuardrailSpec
 
@@ -37,7 +38,6 @@ class OpenedModel(ChatSettings):
 
     _openings: list[LazyGuardrail] = PrivateAttr(default_factory=list)
 
-    @property
     def __getstate__(self) -> dict[Any, Any]:
         """What is pickled: settings. Raises RequestError where the guardrail was handed in."""
         if self.guardrail is not None:
@@ -49,6 +49,7 @@ class OpenedModel(ChatSettings):
             )
         return super().__getstate__()
 
+    @property
     def _memory(self) -> MemoryLedger:
         """Where conversations are kept while no ledger is given: with those of all other models of this process."""
         return process_ledger()
@@ -126,7 +127,7 @@ class OpenedModel(ChatSettings):
             reload=self.reload,
             record=self.record,
             audit=self.audit,
-            canary=self.canary,
+            canary=canary_in(self.canary),
             engine=self.engine,
             engine_options=dict(self.engine_options),
         )

@@ -36,7 +36,7 @@ class ChatSettings(BoundedModel, PayingModel, EventModel):
     """A policy file, the name of a packaged policy, or a compiled policy."""
     reload: bool = Field(default=False, repr=False)
     """Whether a policy file that is changed holds for the requests that begin after that; see `policy_fault`."""
-    canary: InstanceOf[Canary] | None = Field(default=None, exclude=True, repr=False)
+    canary: InstanceOf[Canary] | Mapping[str, Any] | None = Field(default=None, exclude=True, repr=False)
     """Another policy for a share of conversations or tenants, as a `Canary` or a dict of its fields."""
     strategy: str | Callable[..., Any] | None = None
     """"inference_guard", "resample", "cut", "none", or a search of your own; None is what the policy says."""
