@@ -246,7 +246,10 @@ class GuardrailMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any]):
     def _judged(
         self, request: ModelRequest[ContextT], response: ModelResponse[Any], error: Exception | None = None
     ) -> ModelResponse[Any]:
-        """The answer, or the policy's refusal in its place. Raises AnswerRefused if that is asked for; else `error`."""
+        """The answer, or the policy's refusal in its place. Raises AnswerRefused if that is asked for; else `error`.
+
+        error: that the answer is no value of the agent's `response_format`; a refusal of a model of ours is none either
+        """
         payer = self._payer(request.state)
         checks = self._opened.current(payer)
         tools = {tool.name for tool in request.tools if isinstance(tool, BaseTool)}
@@ -259,9 +262,12 @@ class GuardrailMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any]):
             return ModelResponse([message])
         if found is not None:
             self._note(checks, payer, CheckedText("answer", found.text, found.budgets))
-        if error is not None:
+        if error is None:
+            return response
+        last = response.result[-1]
+        if not (isinstance(last, AIMessage) and is_refusal(last) and RECORD in last.response_metadata):
             raise error
-        return response
+        return ModelResponse([_in_words(last)])
 
     def _read(self, checks: TextChecks, message: AnyMessage) -> tuple[Refusal | None, PromptScore]:
         """Why an input is refused, with what is wrong about its form; None if it is not. And its worst text's score."""
@@ -303,6 +309,14 @@ def _emptied(message: AnyMessage) -> AnyMessage:
     """A message without what it said, which takes its place in the state."""
     kept = {"artifact": None} if isinstance(message, ToolMessage) else {"name": None}
     return message.model_copy(update={"content": REMOVED, "additional_kwargs": {}, "response_metadata": {}, **kept})
+
+
+def _in_words(refusal: AIMessage) -> AIMessage:
+    """A refusal with the policy's message behind what was shown; an answer that was to be a value goes without it."""
+    said, shown = refusal.response_metadata[RECORD].get("message", ""), refusal.content
+    if not isinstance(shown, str) or shown.endswith(said):
+        return refusal
+    return refusal.model_copy(update={"content": f"{shown}\n\n{said}" if shown else said})
 
 
 @contextmanager

@@ -316,6 +316,16 @@ def test_text_blocks_are_judged_and_thoughts_are_left_out() -> None:
     assert guarded([AIMessageChunk(content=[{"type": "text", "text": RUDE}])]).invoke("hi").text == REFUSAL
 
 
+@pytest.mark.parametrize("quotes", [{"annotations": [{"type": "url_citation"}]}, {"citations": [{"cited_text": RUDE}]}])
+def test_quotations_that_come_behind_the_words_are_left_out_as_those_beside_them(quotes: dict[str, Any]) -> None:
+    beside = AIMessageChunk(content=[{"type": "text", "text": CALM, **quotes}])
+    behind = [
+        AIMessageChunk(content=[{"type": "text", "text": CALM}]),
+        AIMessageChunk(content=[{"type": "text", **quotes}]),
+    ]
+    assert guarded([beside]).invoke("why?").content == guarded(behind).invoke("why?").content == CALM
+
+
 def test_a_cost_model_that_fails_shows_nothing() -> None:
     model = guarded("half a character \ud800 is no text")
     with pytest.raises(GenerationFailed):
