@@ -46,14 +46,22 @@ class GuardInput(Runnable[Any, Any]):
 
     @override
     def invoke(self, input: Input, config: RunnableConfig | None = None, **kwargs: Any) -> Input:
+        passed: Input = self._call_with_config(self._checked, input, config)
+        return passed
+
+    @override
+    async def ainvoke(self, input: Input, config: RunnableConfig | None = None, **kwargs: Any) -> Input:
+        async def checked(given: Input) -> Input:
+            return self._checked(given)
+
+        passed: Input = await self._acall_with_config(checked, input, config)
+        return passed
+
+    def _checked(self, input: Input) -> Input:
         asked = (turn.text for turn in _turns(input, self._unjudged) if turn.role in ("user", "tool"))
         if any(self._checks.refuses_prompt(text) for text in asked):
             raise AnswerRefused("the policy refuses this input")
         return input
-
-    @override
-    async def ainvoke(self, input: Input, config: RunnableConfig | None = None, **kwargs: Any) -> Input:
-        return self.invoke(input, config)
 
 
 def _turns(given: object, unjudged: Container[str]) -> tuple[Message, ...]:
