@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, convert_to_messages
 from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables import Runnable, RunnableConfig
 from typing_extensions import override
@@ -27,7 +28,7 @@ class GuardInput(Runnable[Any, Any]):
     policy           a policy file, the name of a packaged policy, or a compiled policy
     unjudged_blocks  kinds of content that pass although they are not text: "image", "audio", "video", "file"
 
-    The input is a string, a message, a list of messages, or what a prompt template makes.
+    The input is a string, a message, a list of messages as chat models take it, or what a prompt template makes.
     Raises PolicyError for a policy that is refused, RequestError for one whose prompt rule refuses nothing;
     AnswerRefused when called, where it refuses the input.
     """
@@ -71,8 +72,9 @@ def _turns(given: object, unjudged: Container[str]) -> tuple[Message, ...]:
         return messages_of(given.to_messages(), unjudged=unjudged, elsewhere=True)
     if isinstance(given, BaseMessage):
         return messages_of([given], unjudged=unjudged, elsewhere=True)
-    if isinstance(given, list) and all(isinstance(one, BaseMessage) for one in given):
-        return messages_of(given, unjudged=unjudged, elsewhere=True)
+    if isinstance(given, list | tuple):  # of messages, or of what chat models take for some, such as pairs and dicts
+        with suppress(ValueError, NotImplementedError):
+            return messages_of(convert_to_messages(given), unjudged=unjudged, elsewhere=True)
     raise RequestError(
         f"the input is a {type(given).__name__}",
         where="GuardInput",

@@ -121,7 +121,7 @@ def described(given: Any, strict: bool | None = None) -> dict[str, Any]:
         name, parameters = made["function"]["name"], own or made["function"].get("parameters") or _NO_ARGUMENTS
         if not (isinstance(name, str) and name and isinstance(parameters, Mapping)):
             raise TypeError("its name is no text, or its parameters are no JSON Schema")
-    except (KeyError, TypeError, ValueError, RecursionError, PydanticUserError) as error:
+    except (KeyError, TypeError, ValueError, NameError, RecursionError, PydanticUserError) as error:
         raise RequestError(
             f"a tool cannot be read: {brief(error)}",
             where="tools",

@@ -252,7 +252,17 @@ async def test_harmless_input_passes_as_it_is(harmless: Any) -> None:
     assert await guard.ainvoke(harmless) is harmless
 
 
-@pytest.mark.parametrize("asked", ["You blockhead.", HumanMessage("You blockhead."), [HumanMessage("You blockhead.")]])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "You blockhead.",
+        HumanMessage("You blockhead."),
+        [HumanMessage("You blockhead.")],
+        [("system", "Be kind."), ("human", "You blockhead.")],
+        [{"role": "user", "content": "You blockhead."}],
+        ("You blockhead.",),
+    ],
+)
 async def test_input_that_the_policy_refuses_does_not_pass(asked: Any) -> None:
     with pytest.raises(AnswerRefused):
         GuardInput(compiled()).invoke(asked)
@@ -272,6 +282,15 @@ def test_refused_input_never_reaches_the_model() -> None:
 def test_input_that_is_no_text_is_refused() -> None:
     with pytest.raises(RequestError, match="the input is a dict"):
         GuardInput(compiled()).invoke({"question": "why?"})
+    for odd in ([1], [{"question": "why?"}], [("nobody", "why?")], [None]):
+        with pytest.raises(RequestError, match="the input is a list"):
+            GuardInput(compiled()).invoke(odd)
+
+
+def test_what_chat_models_take_for_messages_goes_on_as_it_is() -> None:
+    asked = [("system", "Be kind."), {"role": "user", "content": "why?"}]
+    assert GuardInput(compiled()).invoke(asked) is asked
+    assert (GuardInput(compiled()) | teller(CALM)).invoke(asked).text == CALM
 
 
 def test_a_policy_that_refuses_no_input_cannot_guard_it() -> None:
