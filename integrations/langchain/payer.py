@@ -7,7 +7,7 @@ tenant counts only where the constructor names the key that it trusts.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Self, TypeAlias, cast
@@ -135,13 +135,13 @@ class PayingModel(BaseChatModel):
     @override
     def stream(
         self, input: LanguageModelInput, config: RunnableConfig | None = None, *, stop: Any = None, **kwargs: Any
-    ) -> Iterator[AIMessageChunk]:
+    ) -> Generator[AIMessageChunk, None, None]:
         yield from super().stream(input, config, stop=stop, **self._paid(config, kwargs))
 
     @override
     async def astream(
         self, input: LanguageModelInput, config: RunnableConfig | None = None, *, stop: Any = None, **kwargs: Any
-    ) -> AsyncIterator[AIMessageChunk]:
+    ) -> AsyncGenerator[AIMessageChunk, None]:
         chunks = super().astream(input, config, stop=stop, **self._paid(config, kwargs))
         async with aclosing(cast(Any, chunks)):
             async for chunk in chunks:

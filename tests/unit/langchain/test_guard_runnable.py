@@ -91,7 +91,7 @@ async def test_or_by_an_error() -> None:
     shown: list[Any] = []
     with pytest.raises(AnswerRefused):
         shown.extend(piece for piece in guard.transform(iter(words(LATE))))
-    with closing(guard.transform(iter(words(LATE)))) as pieces:  # type: ignore[type-var]
+    with closing(guard.transform(iter(words(LATE)))) as pieces:
         assert next(pieces) == "The sky looks blue"
     with pytest.raises(AnswerRefused):
         await guard.ainvoke(RUDE)
@@ -143,7 +143,7 @@ def test_how_the_text_is_cut_into_chunks_changes_nothing(data: st.DataObject, te
 
 def test_text_goes_on_while_upstream_still_speaks() -> None:
     upstream = Upstream(*words(CALM))
-    with closing(GUARD.transform(iter(upstream))) as pieces:  # type: ignore[type-var]
+    with closing(GUARD.transform(iter(upstream))) as pieces:
         assert next(pieces) == "The sky looks blue"
         assert upstream.pulled == 9  # two blocks of four, and what ends the last word of them
         assert not upstream.closed

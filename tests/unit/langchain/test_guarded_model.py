@@ -163,7 +163,7 @@ def test_usage_is_of_all_answers_as_far_as_it_was_told() -> None:
 
 def test_the_first_words_come_while_the_other_model_still_speaks() -> None:
     model = guarded(CALM)
-    with closing(model.stream("why?")) as chunks:  # type: ignore[type-var]
+    with closing(model.stream("why?")) as chunks:
         first = next(chunks)
         assert first.text == "The sky looks blue"
         assert told(model).log.pulled <= 9
@@ -173,7 +173,7 @@ def test_the_first_words_come_while_the_other_model_still_speaks() -> None:
 
 async def test_the_same_awaited_and_closing_closes_the_other_stream() -> None:
     model = guarded(CALM)
-    async with aclosing(model.astream("why?")) as chunks:  # type: ignore[type-var]
+    async with aclosing(model.astream("why?")) as chunks:
         assert (await anext(chunks)).text == "The sky looks blue"
         pulled = told(model).log.pulled
         assert pulled <= 9
