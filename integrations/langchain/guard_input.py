@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Container, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -53,7 +54,7 @@ class GuardInput(Runnable[Any, Any]):
     @override
     async def ainvoke(self, input: Input, config: RunnableConfig | None = None, **kwargs: Any) -> Input:
         async def checked(given: Input) -> Input:
-            return self._checked(given)
+            return await asyncio.to_thread(self._checked, given)  # a check may wait for a network
 
         passed: Input = await self._acall_with_config(checked, input, config)
         return passed

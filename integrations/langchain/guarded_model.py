@@ -7,6 +7,7 @@ messages, and of `search` its block, hold and retries, all counted in pieces of 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import aclosing, closing
 from pathlib import Path
@@ -60,7 +61,7 @@ ONLY_UNJUDGED: Mapping[str, str] = {  # what the other model may take beside tex
 }
 
 
-class GuardedChatModel(BoundedModel, PayingModel, EventModel):
+class GuardedChatModel(PayingModel, BoundedModel, EventModel):
     """Another chat model under a policy: its answers are judged, held, and drawn again where they may not be shown.
 
     No search goes on inside an answer: where the policy denies a block and nothing was shown yet, a whole new answer is
@@ -225,6 +226,11 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
             conversation=payer.conversation,
             tenant=payer.tenant,
         )
+
+    @override
+    async def _prepare(self, options: Mapping[str, Any]) -> None:
+        if self.reload:
+            await asyncio.to_thread(self._opened.current)
 
     @override
     def _limits(self) -> Limits:

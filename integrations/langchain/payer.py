@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Self, TypeAlias, cast
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.outputs import LLMResult
 from langchain_core.runnables.config import RunnableConfig, ensure_config
 from pydantic import Field, model_validator
 from typing_extensions import override
@@ -142,10 +143,19 @@ class PayingModel(BaseChatModel):
     async def astream(
         self, input: LanguageModelInput, config: RunnableConfig | None = None, *, stop: Any = None, **kwargs: Any
     ) -> AsyncGenerator[AIMessageChunk, None]:
+        await self._prepare(kwargs)
         chunks = super().astream(input, config, stop=stop, **self._paid(config, kwargs))
         async with aclosing(cast(Any, chunks)):
             async for chunk in chunks:
                 yield chunk
+
+    @override
+    async def agenerate(self, messages: list[list[BaseMessage]], *args: Any, **kwargs: Any) -> LLMResult:
+        await self._prepare(kwargs)
+        return await super().agenerate(messages, *args, **kwargs)
+
+    async def _prepare(self, options: Mapping[str, Any]) -> None:
+        """Read in a thread what LangChain asks for on the event loop: by what traces and caches know a call."""
 
     @override
     def stream_events(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:

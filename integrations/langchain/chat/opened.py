@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -136,6 +137,15 @@ class OpenedModel(ChatSettings):
             found = LazyGuardrail(spec)
             self._openings = [*self._openings, found][-OPENINGS:]
         return found
+
+    @override
+    async def _prepare(self, options: Mapping[str, Any]) -> None:
+        if self.guardrail is not None:
+            return
+        named = options.get("model")
+        for opening in (self._opened(), self._opened(named if isinstance(named, str) else None)):
+            if self.reload or not opening.known:
+                await asyncio.to_thread(opening.read)
 
     def _present(self) -> Guardrail:
         return self._given() or self._opened().current()

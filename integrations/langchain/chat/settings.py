@@ -23,7 +23,7 @@ from ig_guardrail.settings import AuditFile, RecordingFile
 from ig_guardrail.types import CompiledPolicy
 
 
-class ChatSettings(BoundedModel, PayingModel, EventModel):
+class ChatSettings(PayingModel, BoundedModel, EventModel):
     """The settings of a chat model: what is opened, and what every request asks for."""
 
     model_config = ConfigDict(extra="forbid")
