@@ -163,7 +163,13 @@ class PayingModel(BaseChatModel):
 
     @override
     def astream_events(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
-        return super().astream_events(input, config, **self._paid(config, kwargs))
+        if kwargs.get("version") == "v3":
+            return self._protocol_events(input, config, kwargs)
+        return super().astream_events(input, config, **self._paid(config, kwargs))  # which asks `astream`
+
+    async def _protocol_events(self, input: Any, config: RunnableConfig | None, given: dict[str, Any]) -> Any:
+        await self._prepare(given)
+        return await super().astream_events(input, config, **self._paid(config, given))
 
     @override
     def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:

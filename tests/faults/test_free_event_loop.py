@@ -51,13 +51,21 @@ async def streamed(model: Any) -> str:
     return "".join([chunk.text async for chunk in model.astream("why?")])
 
 
+async def protocol_events(model: Any) -> list[Any]:
+    return [event async for event in await model.astream_events("why?", version="v3")]
+
+
 WAYS: dict[str, Callable[[Any], Any]] = {
     "ainvoke": lambda model: model.ainvoke("why?"),
     "astream": streamed,
+    "protocol events": protocol_events,
     "abatch": lambda model: model.abatch(["why?", "how?"]),
     "agenerate": lambda model: model.agenerate([[HumanMessage("why?")]]),
     "a chain": lambda model: (model | (lambda message: message.text)).ainvoke("why?"),
 }
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning")
 
 
 @pytest.mark.parametrize("reloading", [False, True])
