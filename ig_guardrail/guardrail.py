@@ -6,6 +6,7 @@ import copy
 import threading
 import time
 from collections.abc import AsyncGenerator, Generator, Mapping
+from typing import Any
 
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.catalog import BuiltCost
@@ -69,6 +70,10 @@ class Guardrail:
         self._observer: Observer | None = None
         self._executor = Worker("ledger", ledger_failure)
         self._approved = threading.Event()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Guardrail:
+        """Copies share what is open."""
+        return self
 
     def over(self, engine: Engine) -> Guardrail:
         """The same guardrail over another engine: policy, cost models and ledger are shared, and what was approved."""

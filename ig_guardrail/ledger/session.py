@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, localcontext
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ig_guardrail.budget import EXACT, NOTHING, BudgetRule, BudgetState, SafetyState, affords, exact
 from ig_guardrail.ledger.answers import answer_sha256, strangers
@@ -82,8 +82,7 @@ class Ledger(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class AccountKey:
+class AccountKey(NamedTuple):
     """Who an answer is charged to: a conversation, a tenant, or both. No tenant's accounts are another's."""
 
     conversation: str | None = None

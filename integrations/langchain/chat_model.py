@@ -229,10 +229,11 @@ class ChatIGGuardrail(OpenedModel):
 
     @override
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
-        """Tokens the model reads for a conversation: chat template, and what it is told of tools."""
+        """Tokens the model reads for a conversation: chat template, and what it is told of tools. 0 of nothing."""
         rules, style = self._present().costs.tool_rules if tools else None, self._present().engine.info.tool_format
         form = offered(form_of(tools, None, None, None), rules)
-        return len(self._encoded(with_instructions(form, messages_of(messages), style), form.notation(style)))
+        turns = with_instructions(form, messages_of(messages), style)
+        return len(self._encoded(turns, form.notation(style))) if turns else 0
 
     def _encoded(self, turns: tuple[Message, ...], notation: CallNotation | None = None) -> tuple[int, ...]:
         return self._present().engine.encode(turns, told_to_think(self.reasoning), notation).ids
@@ -280,7 +281,14 @@ class ChatIGGuardrail(OpenedModel):
         payer = self._payer(kwargs)  # what is charged to a payer is never cached
         asked = {name: spelled(name, value) for name, value in kwargs.items()}
         arm = {} if self.canary is None else {"policy_sha256": self._opened().policy(payer).sha256}
-        told = {**self._identifying_params, **arm, **asked, "stop_of_call": stop, "guard": self._hashes()}
+        told = {
+            **self._identifying_params,
+            **arm,
+            **asked,
+            "stop_of_call": stop,
+            "guard": self._hashes(),
+            "form": self.output_version,
+        }
         return repr(sorted(told.items()))
 
     @override

@@ -6,7 +6,7 @@ there. It goes on block by block, behind the policy's hold, both counted in piec
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +29,8 @@ from ig_guardrail.integrations.langchain.inner.answer import (
     spoken_async,
 )
 from ig_guardrail.integrations.langchain.payer import Payers, TenantOf
-from ig_guardrail.integrations.langchain.structured import AnswerRefused
+from ig_guardrail.integrations.langchain.step_runs import as_run, as_run_async
+from ig_guardrail.integrations.langchain.structured import AnswerRefused, raises
 from ig_guardrail.ledger import AccountKey, Ledger
 from ig_guardrail.rollout.canary import Canary, canary_in
 from ig_guardrail.settings import AuditFile
@@ -75,7 +76,7 @@ class GuardRunnable(Runnable[Any, Any]):
     ) -> None:
         self._payers = Payers(tenant=tenant, tenant_of=tenant_of, tenant_key=tenant_key)
         self._opened = TextOpening(policy, ledger, cost_models, audit, reload, canary_in(canary))
-        self._raises = on_refusal == "raise"
+        self._raises = raises(on_refusal)
         check_language(language)
         self._language = language
         self._longest = longest
@@ -88,8 +89,22 @@ class GuardRunnable(Runnable[Any, Any]):
     @override
     def transform(
         self, input: Iterator[ShownPiece], config: RunnableConfig | None = None, **kwargs: Any
-    ) -> Iterator[ShownPiece]:
+    ) -> Generator[ShownPiece, None, None]:
         """What of `input` may be shown, as it comes; it is read no further than the next block needs."""
+        return as_run(self.get_name(), config, self._passed(input, config), _whole)
+
+    @override
+    def atransform(
+        self, input: AsyncIterator[ShownPiece], config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncGenerator[ShownPiece, None]:
+        """The same on the running event loop."""
+        answer = InnerAnswer()
+        reading = AwaitedReading(spoken_async(input, answer))
+        return as_run_async(
+            self.get_name(), config, self._passed_async(reading, answer, config), _whole, reading.closed
+        )
+
+    def _passed(self, input: Iterator[ShownPiece], config: RunnableConfig | None) -> Generator[ShownPiece, None, None]:
         answer = InnerAnswer()
         engine = StreamedEngine("upstream", lambda: PulledReading(answer_pieces(input, answer)))
         payer = self._payers.of(config)
@@ -98,24 +113,17 @@ class GuardRunnable(Runnable[Any, Any]):
             for chunk in chunks:
                 yield from self._shown(chunk, answer)
 
-    @override
-    async def atransform(
-        self, input: AsyncIterator[ShownPiece], config: RunnableConfig | None = None, **kwargs: Any
+    async def _passed_async(
+        self, reading: AwaitedReading, answer: InnerAnswer, config: RunnableConfig | None
     ) -> AsyncGenerator[ShownPiece, None]:
-        """The same on the running event loop."""
-        answer = InnerAnswer()
-        reading = AwaitedReading(spoken_async(input, answer))
         payer = self._payers.of(config)
         guardrail = await self._opened.current_async(payer)
         stream = guardrail.over(StreamedEngine("upstream", lambda: reading)).astream(self._ask(payer))
-        try:
-            with errors_of_others():
-                async with aclosing(stream) as chunks:
-                    async for chunk in chunks:
-                        for piece in self._shown(chunk, answer):
-                            yield piece
-        finally:
-            await reading.closed()
+        with errors_of_others():
+            async with aclosing(stream) as chunks:
+                async for chunk in chunks:
+                    for piece in self._shown(chunk, answer):
+                        yield piece
 
     @override
     def invoke(self, input: ShownPiece, config: RunnableConfig | None = None, **kwargs: Any) -> ShownPiece:
@@ -129,16 +137,14 @@ class GuardRunnable(Runnable[Any, Any]):
     @override
     def stream(
         self, input: ShownPiece, config: RunnableConfig | None = None, **kwargs: Any | None
-    ) -> Iterator[ShownPiece]:
-        yield from self.transform(iter([input]), config)
+    ) -> Generator[ShownPiece, None, None]:
+        return self.transform(iter([input]), config)
 
     @override
-    async def astream(
+    def astream(
         self, input: ShownPiece, config: RunnableConfig | None = None, **kwargs: Any | None
-    ) -> AsyncIterator[ShownPiece]:
-        async with aclosing(self.atransform(_alone(input), config)) as pieces:
-            async for piece in pieces:
-                yield piece
+    ) -> AsyncGenerator[ShownPiece, None]:
+        return self.atransform(_alone(input), config)
 
     def _ask(self, payer: AccountKey) -> GenerationRequest:
         return GenerationRequest(

@@ -7,6 +7,7 @@ messages, and of `search` its block, hold and retries, all counted in pieces of 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import aclosing, closing
 from pathlib import Path
@@ -25,7 +26,7 @@ from typing_extensions import override
 
 from ig_guardrail import __version__
 from ig_guardrail.costs.base import CostModel
-from ig_guardrail.drive.request import GenerationRequest, beginning_of
+from ig_guardrail.drive.request import GenerationRequest, beginning_of, check_language
 from ig_guardrail.engine.external.engine import StreamedEngine
 from ig_guardrail.errors import RequestError
 from ig_guardrail.guardrail import Guardrail
@@ -35,10 +36,11 @@ from ig_guardrail.integrations.langchain.checking.text_checks import LONGEST, Te
 from ig_guardrail.integrations.langchain.inner.answer import errors_of_others
 from ig_guardrail.integrations.langchain.inner.call import InnerCall
 from ig_guardrail.integrations.langchain.messages.blocks import PROVIDER, EventModel
+from ig_guardrail.integrations.langchain.messages.content import unjudged_kinds
 from ig_guardrail.integrations.langchain.messages.conversation import messages_of
 from ig_guardrail.integrations.langchain.options import spelled, stop_strings
 from ig_guardrail.integrations.langchain.payer import PayingModel
-from ig_guardrail.integrations.langchain.response_format import tool_of
+from ig_guardrail.integrations.langchain.response_format import BoundTool, tool_of
 from ig_guardrail.integrations.langchain.structured import call_of, of_calls, parsed
 from ig_guardrail.ledger import AccountKey
 from ig_guardrail.policy.language.search import PLAIN
@@ -59,7 +61,7 @@ ONLY_UNJUDGED: Mapping[str, str] = {  # what the other model may take beside tex
 }
 
 
-class GuardedChatModel(BoundedModel, PayingModel, EventModel):
+class GuardedChatModel(PayingModel, BoundedModel, EventModel):
     """Another chat model under a policy: its answers are judged, held, and drawn again where they may not be shown.
 
     No search goes on inside an answer: where the policy denies a block and nothing was shown yet, a whole new answer is
@@ -78,7 +80,7 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
     """A policy file, the name of a packaged policy, or a compiled policy; its budgets must be over text."""
     reload: bool = Field(default=False, frozen=True, repr=False)
     """Whether a policy file that is changed holds for the requests that begin after that; see `policy_fault`."""
-    canary: InstanceOf[Canary] | None = Field(default=None, exclude=True, frozen=True, repr=False)
+    canary: InstanceOf[Canary] | Mapping[str, Any] | None = Field(default=None, exclude=True, frozen=True, repr=False)
     """Another policy for a share of conversations or tenants, as a `Canary` or a dict of its fields."""
     longest: int = Field(default=LONGEST, ge=1)
     """Pieces of an answer that are read; it is cut there, as at `max_tokens`."""
@@ -95,10 +97,28 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
         default_factory=dict, exclude=True, repr=False, frozen=True
     )
     """What the policy leaves to the program (`kind: provided`), by name."""
-    audit: str | Path | AuditFile | None = Field(default=None, exclude=True, frozen=True)
+    audit: str | Path | AuditFile | None = Field(default=None, exclude=True, repr=False, frozen=True)
     """An audit log, in which a line is written for every answer before its end is delivered; without texts."""
 
     _opened: TextOpening = PrivateAttr()
+
+    @field_validator("inner", mode="before")
+    @classmethod
+    def _check_inner(cls, given: Any) -> BaseChatModel:
+        if isinstance(given, BaseChatModel):
+            return given
+        raise RequestError(
+            f"inner is {given!r:.40}" if isinstance(given, str | None) else f"inner is a {type(given).__name__}",
+            where="GuardedChatModel",
+            why="what is guarded is a chat model itself: its stream is read, and its tools are bound anew",
+            fix="give the model as it is made, such as init_chat_model('openai:gpt-4o'), and put what is around it "
+            "(bind, with_retry, with_fallbacks) around the guarded one",
+        )
+
+    @field_validator("unjudged_blocks", mode="before")
+    @classmethod
+    def _check_unjudged(cls, given: Any) -> Any:
+        return tuple(unjudged_kinds(given))
 
     @field_validator("canary", mode="before")
     @classmethod
@@ -107,17 +127,13 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
 
     @model_validator(mode="after")
     def _open(self) -> Self:
-        self._opened = TextOpening(self.policy, self.ledger, self.cost_models, self.audit, self.reload, self.canary)
+        check_language(self.language)
+        one_answer(getattr(self.inner, "n", None), "inner")
+        arms = canary_in(self.canary)
+        self._opened = TextOpening(self.policy, self.ledger, self.cost_models, self.audit, self.reload, arms)
         if self.cache is not False and not isinstance(self.cache, CompletedAnswers):
             self.cache = CompletedAnswers(self.cache if not isinstance(self.cache, bool) else None)
         return self
-
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        """A copy of the settings. The other model, cost models and ledger are shared: what is open is not copied."""
-        memo = {} if memo is None else memo
-        kept = (self.inner, self.policy, self.canary, self.ledger, *self.cost_models.values())
-        memo.update({id(one): one for one in kept})
-        return super().__deepcopy__(memo)
 
     # -------------------------------------------------------------------------------------------------- generation
 
@@ -189,6 +205,7 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
         given: dict[str, Any],
     ) -> GenerationRequest:
         """The request to the guardrail. Takes out of `given` what is not for the other model."""
+        one_answer(given.get("n"), "n")
         language = given.pop("language", None) or self.language
         turns = messages_of(messages, guardrail.limits, unjudged=frozenset(self.unjudged_blocks), elsewhere=True)
         if beginning_of(turns):
@@ -209,6 +226,11 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
             conversation=payer.conversation,
             tenant=payer.tenant,
         )
+
+    @override
+    async def _prepare(self, options: Mapping[str, Any]) -> None:
+        if self.reload:
+            await asyncio.to_thread(self._opened.current)
 
     @override
     def _limits(self) -> Limits:
@@ -232,7 +254,7 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
         """The model with tools it may call; read, offered and chosen from as the other model's `bind_tools` does it."""
         choice = {} if tool_choice is None else {"tool_choice": tool_choice}
         self.inner.bind_tools(tools, **choice, **kwargs)  # what it cannot read, it says now
-        return self.bind(tools=list(tools), **choice, **kwargs)
+        return self.bind(tools=[BoundTool.of(tool) for tool in tools], **choice, **kwargs)
 
     @override
     def with_structured_output(
@@ -301,6 +323,7 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
             "cost_models": sorted(guardrail.costs.hashes.values()),
             "longest": self.longest,
             "language": self.language,
+            "unjudged_blocks": sorted(self.unjudged_blocks),
             "version": __version__,
         }
 
@@ -314,9 +337,13 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
         payer = self._payer(kwargs)  # what is charged to a payer is never cached
         arm = {} if self.canary is None else {"policy_sha256": self._opened.policy(payer).sha256}
         asked = {name: value for name, value in kwargs.items() if name != "tools" and spelled(name, value)}
-        tools = [tool_of(tool) for tool in kwargs.get("tools") or ()]
         return repr(
-            [self.inner._get_llm_string(stop, **asked), tools, sorted({**self._identifying_params, **arm}.items())]
+            [
+                self.inner._get_llm_string(stop, **asked),
+                spelled("tools", [BoundTool.of(tool) for tool in kwargs.get("tools") or ()]),
+                self.output_version,
+                sorted({**self._identifying_params, **arm}.items()),
+            ]
         )
 
     @override
@@ -330,3 +357,14 @@ def _possible(strategy: str) -> str:
     if strategy == "trace_shield":
         return strategy
     return "cut" if strategy in PLAIN else "resample"
+
+
+def one_answer(asked: Any, where: str) -> None:
+    """Raises RequestError where the other model is to give several answers to one request."""
+    if isinstance(asked, int) and asked > 1:
+        raise RequestError(
+            f"{asked} answers to one request are asked for (n={asked})",
+            where=where,
+            why="another model's stream mixes them, and each has to be judged by itself",
+            fix="leave out n, and ask several times, as with `batch`",
+        )

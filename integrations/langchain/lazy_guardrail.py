@@ -34,6 +34,19 @@ class LazyGuardrail(Rollout[Guardrail]):
                 self._defaults = read_defaults(self.spec.model, self.spec.revision)
             return self._defaults
 
+    @property
+    def known(self) -> bool:
+        """Whether what names it was read: its policies, and how its model is sampled."""
+        return self._policies.keys() == self._sources.keys() and (
+            "stable" in self._opened or self._defaults is not None
+        )
+
+    def read(self) -> None:
+        """Read what names it. Raises PolicyError with every fault of a policy."""
+        for arm in self._sources:
+            self._policy_of(arm)
+        self.defaults()
+
     def flush(self) -> None:
         """Wait a little until what is recorded and logged of answers is written."""
         for one in self._opened.values():

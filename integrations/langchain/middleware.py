@@ -29,9 +29,10 @@ from ig_guardrail.integrations.langchain.checking.answer_check import AnswerChec
 from ig_guardrail.integrations.langchain.checking.check_lines import CheckedText, check_entry
 from ig_guardrail.integrations.langchain.checking.text_checks import CheckOpening, PromptScore, TextChecks, readings
 from ig_guardrail.integrations.langchain.messages.blocks import PROVIDER, RECORD, is_refusal
+from ig_guardrail.integrations.langchain.messages.content import unjudged_kinds
 from ig_guardrail.integrations.langchain.messages.conversation import is_input, texts_told
 from ig_guardrail.integrations.langchain.payer import Payers, TenantOf, conversation_of, with_conversation
-from ig_guardrail.integrations.langchain.structured import AnswerRefused
+from ig_guardrail.integrations.langchain.structured import AnswerRefused, raises
 from ig_guardrail.ledger import AccountKey
 from ig_guardrail.rollout.canary import Canary, canary_in
 from ig_guardrail.settings import AuditFile
@@ -39,7 +40,13 @@ from ig_guardrail.types import CompiledPolicy
 
 try:
     from langchain.agents.middleware import AgentMiddleware, AgentState, hook_config
-    from langchain.agents.middleware.types import ModelRequest, ModelResponse, PrivateStateAttr, ToolCallRequest
+    from langchain.agents.middleware.types import (
+        ContextT,
+        ModelRequest,
+        ModelResponse,
+        PrivateStateAttr,
+        ToolCallRequest,
+    )
     from langchain.agents.structured_output import StructuredOutputError
     from langgraph.channels import LastValue
     from langgraph.runtime import Runtime
@@ -69,7 +76,7 @@ class GuardedState(AgentState[Any]):
     guarded_conversation: NotRequired[Annotated[str, PrivateStateAttr, FirstValue(str)]]
 
 
-class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
+class GuardrailMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any]):
     """Checks input turns and tool results before the model, its answers, and calls before their tools run.
 
     policy           a policy file, the name of a packaged policy, or a compiled policy; its cost models that read text
@@ -87,6 +94,9 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
 
     A conversation keeps its name in the state. So a thread that goes back in time, or is copied to another one, goes on
     with the budgets that it has left; and so does all that runs within, subagents and models in tools too.
+
+    ContextT is the type of the agent's context, which is passed by; to type checkers, as of LangChain's middleware, its
+    state is that of any agent, so that it stands beside others.
     """
 
     state_schema = GuardedState
@@ -109,8 +119,8 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
         super().__init__()
         self._payers = Payers(tenant=tenant, tenant_of=tenant_of, tenant_key=tenant_key)
         self._opened = CheckOpening(policy, cost_models, audit, reload, canary_in(canary))
-        self._unjudged = frozenset(unjudged_blocks)
-        self._raises = on_refusal == "raise"
+        self._unjudged = unjudged_kinds(unjudged_blocks)
+        self._raises = raises(on_refusal)
         check_language(language)
         self._language = language
 
@@ -120,18 +130,18 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
         return self._opened.fault
 
     @override
-    def before_agent(self, state: GuardedState, runtime: Runtime[None]) -> dict[str, Any] | None:
+    def before_agent(self, state: AgentState[Any], runtime: Runtime[ContextT]) -> dict[str, Any] | None:
         """Name the conversation, where it has no name yet and runs in a thread."""
         name = conversation_of()
         return {"guarded_conversation": name} if name and "guarded_conversation" not in state else None
 
     @override
-    async def abefore_agent(self, state: GuardedState, runtime: Runtime[None]) -> dict[str, Any] | None:
+    async def abefore_agent(self, state: AgentState[Any], runtime: Runtime[ContextT]) -> dict[str, Any] | None:
         return self.before_agent(state, runtime)
 
     @override
     def wrap_model_call(
-        self, request: ModelRequest[None], handler: Callable[[ModelRequest[None]], ModelResponse[Any]]
+        self, request: ModelRequest[ContextT], handler: Callable[[ModelRequest[ContextT]], ModelResponse[Any]]
     ) -> ModelResponse[Any]:
         """Tell guarded models which conversation they answer; judge what another model answered."""
         try:
@@ -143,7 +153,9 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
 
     @override
     async def awrap_model_call(
-        self, request: ModelRequest[None], handler: Callable[[ModelRequest[None]], Awaitable[ModelResponse[Any]]]
+        self,
+        request: ModelRequest[ContextT],
+        handler: Callable[[ModelRequest[ContextT]], Awaitable[ModelResponse[Any]]],
     ) -> ModelResponse[Any]:
         try:
             with _within(request.state):
@@ -154,7 +166,7 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
 
     @hook_config(can_jump_to=["end"])
     @override
-    def before_model(self, state: GuardedState, runtime: Runtime[None]) -> dict[str, Any] | None:
+    def before_model(self, state: AgentState[Any], runtime: Runtime[ContextT]) -> dict[str, Any] | None:
         """Refuse where the policy refuses an input turn or a tool result, and take its text out of the state.
 
         What stayed there would reach the model with the next turn.
@@ -179,11 +191,11 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
 
     @hook_config(can_jump_to=["end"])
     @override
-    async def abefore_model(self, state: GuardedState, runtime: Runtime[None]) -> dict[str, Any] | None:
+    async def abefore_model(self, state: AgentState[Any], runtime: Runtime[ContextT]) -> dict[str, Any] | None:
         return await asyncio.to_thread(self.before_model, state, runtime)  # a check may wait for a network
 
     @override
-    def after_model(self, state: GuardedState, runtime: Runtime[None]) -> dict[str, Any] | None:
+    def after_model(self, state: AgentState[Any], runtime: Runtime[ContextT]) -> dict[str, Any] | None:
         """Raise AnswerRefused, if that is asked for, where the chat model's answer was refused or ended."""
         last = state["messages"][-1]
         if self._raises and isinstance(last, AIMessage) and is_refusal(last):
@@ -192,16 +204,16 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
         return None
 
     @override
-    async def aafter_model(self, state: GuardedState, runtime: Runtime[None]) -> dict[str, Any] | None:
+    async def aafter_model(self, state: AgentState[Any], runtime: Runtime[ContextT]) -> dict[str, Any] | None:
         return self.after_model(state, runtime)
 
     @override
-    def after_agent(self, state: GuardedState, runtime: Runtime[None]) -> dict[str, Any] | None:
+    def after_agent(self, state: AgentState[Any], runtime: Runtime[ContextT]) -> dict[str, Any] | None:
         """Raise AnswerRefused, if that is asked for, where an input was refused, now that its text left the state."""
         return self.after_model(state, runtime)
 
     @override
-    async def aafter_agent(self, state: GuardedState, runtime: Runtime[None]) -> dict[str, Any] | None:
+    async def aafter_agent(self, state: AgentState[Any], runtime: Runtime[ContextT]) -> dict[str, Any] | None:
         return self.after_agent(state, runtime)
 
     @override
@@ -232,9 +244,12 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
         return ToolMessage(text, tool_call_id=call["id"], name=call["name"], status="error")
 
     def _judged(
-        self, request: ModelRequest[None], response: ModelResponse[Any], error: Exception | None = None
+        self, request: ModelRequest[ContextT], response: ModelResponse[Any], error: Exception | None = None
     ) -> ModelResponse[Any]:
-        """The answer, or the policy's refusal in its place. Raises AnswerRefused if that is asked for; else `error`."""
+        """The answer, or the policy's refusal in its place. Raises AnswerRefused if that is asked for; else `error`.
+
+        error: that the answer is no value of the agent's `response_format`; a refusal of a model of ours is none either
+        """
         payer = self._payer(request.state)
         checks = self._opened.current(payer)
         tools = {tool.name for tool in request.tools if isinstance(tool, BaseTool)}
@@ -247,9 +262,12 @@ class GuardrailMiddleware(AgentMiddleware[GuardedState, None, Any]):
             return ModelResponse([message])
         if found is not None:
             self._note(checks, payer, CheckedText("answer", found.text, found.budgets))
-        if error is not None:
+        if error is None:
+            return response
+        last = response.result[-1]
+        if not (isinstance(last, AIMessage) and is_refusal(last) and RECORD in last.response_metadata):
             raise error
-        return response
+        return ModelResponse([_in_words(last)])
 
     def _read(self, checks: TextChecks, message: AnyMessage) -> tuple[Refusal | None, PromptScore]:
         """Why an input is refused, with what is wrong about its form; None if it is not. And its worst text's score."""
@@ -291,6 +309,14 @@ def _emptied(message: AnyMessage) -> AnyMessage:
     """A message without what it said, which takes its place in the state."""
     kept = {"artifact": None} if isinstance(message, ToolMessage) else {"name": None}
     return message.model_copy(update={"content": REMOVED, "additional_kwargs": {}, "response_metadata": {}, **kept})
+
+
+def _in_words(refusal: AIMessage) -> AIMessage:
+    """A refusal with the policy's message behind what was shown; an answer that was to be a value goes without it."""
+    said, shown = refusal.response_metadata[RECORD].get("message", ""), refusal.content
+    if not isinstance(shown, str) or shown.endswith(said):
+        return refusal
+    return refusal.model_copy(update={"content": f"{shown}\n\n{said}" if shown else said})
 
 
 @contextmanager

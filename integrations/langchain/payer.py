@@ -7,13 +7,14 @@ tenant counts only where the constructor names the key that it trusts.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Self, TypeAlias, cast
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.outputs import LLMResult
 from langchain_core.runnables.config import RunnableConfig, ensure_config
 from pydantic import Field, model_validator
 from typing_extensions import override
@@ -135,17 +136,26 @@ class PayingModel(BaseChatModel):
     @override
     def stream(
         self, input: LanguageModelInput, config: RunnableConfig | None = None, *, stop: Any = None, **kwargs: Any
-    ) -> Iterator[AIMessageChunk]:
+    ) -> Generator[AIMessageChunk, None, None]:
         yield from super().stream(input, config, stop=stop, **self._paid(config, kwargs))
 
     @override
     async def astream(
         self, input: LanguageModelInput, config: RunnableConfig | None = None, *, stop: Any = None, **kwargs: Any
-    ) -> AsyncIterator[AIMessageChunk]:
+    ) -> AsyncGenerator[AIMessageChunk, None]:
+        await self._prepare(kwargs)
         chunks = super().astream(input, config, stop=stop, **self._paid(config, kwargs))
         async with aclosing(cast(Any, chunks)):
             async for chunk in chunks:
                 yield chunk
+
+    @override
+    async def agenerate(self, messages: list[list[BaseMessage]], *args: Any, **kwargs: Any) -> LLMResult:
+        await self._prepare(kwargs)
+        return await super().agenerate(messages, *args, **kwargs)
+
+    async def _prepare(self, options: Mapping[str, Any]) -> None:
+        """Read in a thread what LangChain asks for on the event loop: by what traces and caches know a call."""
 
     @override
     def stream_events(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
@@ -153,7 +163,19 @@ class PayingModel(BaseChatModel):
 
     @override
     def astream_events(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
-        return super().astream_events(input, config, **self._paid(config, kwargs))
+        if kwargs.get("version") == "v3":
+            return self._protocol_events(input, config, kwargs)
+        return super().astream_events(input, config, **self._paid(config, kwargs))  # which asks `astream`
+
+    async def _protocol_events(self, input: Any, config: RunnableConfig | None, given: dict[str, Any]) -> Any:
+        await self._prepare(given)
+        return await super().astream_events(input, config, **self._paid(config, given))
+
+    @override
+    def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
+        """What handlers are told of a call: its settings, and not who pays for it."""
+        told = super()._get_invocation_params(stop, **kwargs)
+        return {name: value for name, value in told.items() if name != "payer"}
 
     def _paid(self, config: RunnableConfig | None, given: Mapping[str, Any]) -> dict[str, Any]:
         """The options of a call, with its payer among them in place of names."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from langchain_core.tools import BaseTool, InjectedToolArg
-from langchain_core.tools.base import create_schema_from_function
+from langchain_core.tools import BaseTool
+from langchain_core.tools.base import _is_injected_arg_type, create_schema_from_function
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import AliasChoices, BaseModel
+from pydantic import BaseModel, PydanticUserError, create_model
 from pydantic.fields import FieldInfo
 
 from ig_guardrail.errors import RequestError, brief
@@ -95,6 +95,21 @@ def _of_objects(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     )
 
 
+class BoundTool(dict[str, Any]):
+    """A tool as OpenAI's dict, which handlers of a run can write down. given: what another model binds in its way."""
+
+    given: Any
+
+    @classmethod
+    def of(cls, given: Any) -> Any:
+        """A tool that is given as a dict stays as it is. Raises RequestError for what is no tool."""
+        if isinstance(given, Mapping):
+            return given
+        told = cls(described(given))
+        told.given = given
+        return told
+
+
 def described(given: Any, strict: bool | None = None) -> dict[str, Any]:
     """A tool as OpenAI's dict. Raises RequestError for what is no tool."""
     if isinstance(given, Mapping):
@@ -106,7 +121,7 @@ def described(given: Any, strict: bool | None = None) -> dict[str, Any]:
         name, parameters = made["function"]["name"], own or made["function"].get("parameters") or _NO_ARGUMENTS
         if not (isinstance(name, str) and name and isinstance(parameters, Mapping)):
             raise TypeError("its name is no text, or its parameters are no JSON Schema")
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, NameError, RecursionError, PydanticUserError) as error:
         raise RequestError(
             f"a tool cannot be read: {brief(error)}",
             where="tools",
@@ -148,12 +163,17 @@ def _of_tool(tool: BaseTool) -> dict[str, Any] | None:
         return None
     config = taken.model_config
     by_alias = not (config.get("populate_by_name") or config.get("validate_by_name"))
-    schema = _bare(taken.model_json_schema(by_alias=by_alias))
-    injected = [name for name, field in taken.model_fields.items() if _injected(field)]
-    hidden = {_key(name, taken) if by_alias else name for name in injected}
-    properties = {key: part for key, part in schema.get("properties", {}).items() if key not in hidden}
-    required = [key for key in schema.get("required", ()) if key not in hidden]
-    return {**schema, "properties": properties, **({"required": required} if "required" in schema else {})}
+    return _bare(_asked_of_model(taken).model_json_schema(by_alias=by_alias))
+
+
+def _asked_of_model(taken: type[BaseModel]) -> type[BaseModel]:
+    """A class of arguments without those that the agent gives: state, store and runtime are no JSON, or much of it."""
+    fields = {name: field for name, field in taken.model_fields.items() if not _injected(field)}
+    if len(fields) == len(taken.model_fields):
+        return taken
+    parts: dict[str, Any] = {name: (field.annotation, field) for name, field in fields.items()}
+    made: type[BaseModel] = create_model(taken.__name__, __config__=taken.model_config, **parts)
+    return made
 
 
 def _model_of(given: Any) -> type[BaseModel] | None:
@@ -167,16 +187,9 @@ def _model_of(given: Any) -> type[BaseModel] | None:
 
 
 def _injected(field: FieldInfo) -> bool:
-    """Whether the agent gives an argument, not the model."""
-    kinds = [one if isinstance(one, type) else type(one) for one in (field.annotation, *field.metadata)]
-    return any(issubclass(kind, InjectedToolArg) for kind in kinds)
-
-
-def _key(name: str, model: type[BaseModel]) -> str:
-    """The key of a field in the schema of its class."""
-    alias = model.model_fields[name].validation_alias or model.model_fields[name].alias
-    first = alias.choices[0] if isinstance(alias, AliasChoices) else alias
-    return first if isinstance(first, str) else name
+    """Whether the agent gives an argument, not the model: its type says so, as `ToolRuntime` does, or a mark."""
+    kinds: list[Any] = [field.annotation, *(Annotated[Any, one] for one in field.metadata)]
+    return any(map(_is_injected_arg_type, kinds))
 
 
 def _bare(schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -37,12 +37,32 @@ _WHY: Mapping[str, str] = {
 }
 
 
-class AnswerCut(exceptions.OutputParserException):
+class _InOwnWords(Exception):
+    """An error that says what it was made with: LangChain would add the address of a page on failures of parsers."""
+
+    def __init__(self, error: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(error, *args, **kwargs)
+        self.args = (error,)
+
+
+class AnswerCut(_InOwnWords, exceptions.OutputParserException):
     """The answer holds no whole value, since it was cut off, or is something else."""
 
 
-class AnswerRefused(_Refusal):  # type: ignore[misc, valid-type]
+class AnswerRefused(_InOwnWords, _Refusal):  # type: ignore[misc, valid-type]
     """The policy refused or ended the answer, so there is no value. A `ModelRefusalError` where LangChain has one."""
+
+
+def raises(on_refusal: str) -> bool:
+    """Whether AnswerRefused follows a refusal. Raises RequestError for a word that is neither "end" nor "raise"."""
+    if on_refusal not in ("end", "raise"):
+        raise RequestError(
+            f"on_refusal is {on_refusal!r:.40}",
+            where="on_refusal",
+            why="it says what follows where the policy refuses",
+            fix="write 'end' for the policy's message, or 'raise' for AnswerRefused",
+        )
+    return on_refusal == "raise"
 
 
 def structured(

@@ -22,7 +22,7 @@ from ig_guardrail import (
     GuardrailMiddleware,
     GuardRunnable,
 )
-from ig_guardrail.errors import GenerationFailed, GuardrailError
+from ig_guardrail.errors import GenerationFailed, GuardrailError, RequestError
 from ig_guardrail.ledger import MemoryLedger
 from tests.golden.conversations import CALM, CONVERSATIONS, POLITE, RUDE, compiled, scripted_guardrail
 from tests.unit.langchain.teller import Teller, teller
@@ -47,6 +47,22 @@ def test_a_pickled_model_that_has_been_used_begins_with_a_ledger_of_its_own() ->
     model = guarded(RUDE.replace("today", "now"), policy=SHARED, conversation="a")
     model.invoke("hi")
     assert pickle.loads(pickle.dumps(model)).invoke("hi").text  # noqa: S301
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda model: model.model_copy(deep=True)])
+def test_copies_share_an_open_guardrail(again: Any) -> None:
+    model = ChatIGGuardrail(guardrail=scripted_guardrail({(0, 0): CALM}), stop=["looks"])
+    copied = again(model)
+    assert copied.guardrail is model.guardrail
+    assert copied.invoke("why?").text == "The sky "
+    chained = again(model.bind(max_tokens=2))
+    assert chained.invoke("why?").text == "The sky"
+
+
+def test_an_open_guardrail_is_not_pickled() -> None:
+    model = ChatIGGuardrail(guardrail=scripted_guardrail({(0, 0): CALM}))
+    with pytest.raises(RequestError, match=r"cannot be pickled\n.*\n  fix: make the chat model by name"):
+        pickle.dumps(model | StrOutputParser())
 
 
 def kinds(of: type[GuardrailError] = GuardrailError) -> list[type[GuardrailError]]:

@@ -17,11 +17,11 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
 from ig_guardrail import AnswerRefused, ChatIGGuardrail, GuardedChatModel, GuardrailMiddleware
-from tests.golden.conversations import CALM, POLITE, RUDE, compiled
+from tests.golden.conversations import CALM, POLITE, RUDE, compiled, scripted_guardrail
 from tests.unit.langchain.obliging import obliging_guardrail
 
 RULES = compiled(POLITE + 'tools: {deny: ["delete_*", "Secret"]}\n')
-REFUSAL = "I would rather not say that."
+REFUSAL, CLOSING = "I would rather not say that.", "I stop here."
 BAD = "you blockhead"
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -218,6 +218,26 @@ async def test_structured_responses_are_judged(form: str) -> None:
     assert "blockhead" not in repr([state.values for state in one.get_state_history(THREAD)])
     with pytest.raises(AnswerRefused):
         agent(said(value(name, BAD)), format=strategy, on_refusal="raise").invoke(ask(), THREAD)
+
+
+@pytest.mark.parametrize("text", [BAD, f"{CALM} {BAD}"])
+@pytest.mark.parametrize("tools", [[], [look]])
+@pytest.mark.parametrize("awaited", [False, True])
+async def test_a_value_that_a_guarded_model_refuses_is_a_refusal(text: str, tools: list[Any], awaited: bool) -> None:
+    written = json.dumps({"text": text})
+    local = ChatIGGuardrail(guardrail=scripted_guardrail({(0, 0): written}), seed=7)
+    hosted = GuardedChatModel(inner=said(*[AIMessage(written)] * 4), policy=compiled())  # each is asked twice
+    for model in (local, hosted):
+        one = agent(model, tools, format=ProviderStrategy(Note), policy=compiled())
+        out = await one.ainvoke(ask(), THREAD) if awaited else one.invoke(ask(), THREAD)
+        last = out["messages"][-1]
+        assert out.get("structured_response") is None
+        assert last.text.endswith(last.response_metadata["ig_guardrail"]["message"])
+        assert last.text.endswith((REFUSAL, CLOSING))
+        assert "blockhead" not in last.text
+        raising = agent(model, tools, format=ProviderStrategy(Note), policy=compiled(), on_refusal="raise")
+        with pytest.raises(AnswerRefused):
+            await raising.ainvoke(ask(), THREAD) if awaited else raising.invoke(ask(), THREAD)
 
 
 def test_a_structured_response_by_a_denied_name_is_a_denied_call() -> None:

@@ -8,7 +8,7 @@ Also here: why our chat models are not written as LangChain's JSON, said where s
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, Self
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.load.serializable import SerializedNotImplemented
@@ -19,9 +19,18 @@ from typing_extensions import override
 from ig_guardrail.drive.request import check_size
 from ig_guardrail.settings import Limits
 
+SHARED = ("inner", "guardrail", "policy", "canary", "ledger")  # by a model and its copies, with the cost models
+
 
 class BoundedModel(BaseChatModel):
     """Raises RequestError for a request of more messages than `_limits` allow; see `messages.turns_of` for the rest."""
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """A copy of the settings. Other models, cost models and ledger are shared: what is open is not copied."""
+        memo = {} if memo is None else memo
+        kept = [getattr(self, name, None) for name in SHARED]
+        memo.update({id(one): one for one in [*kept, *getattr(self, "cost_models", {}).values()]})
+        return super().__deepcopy__(memo)
 
     @override
     def generate(self, messages: list[list[BaseMessage]], *args: Any, **kwargs: Any) -> LLMResult:

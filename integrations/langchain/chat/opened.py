@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.chat.settings import ChatSettings
 from ig_guardrail.integrations.langchain.lazy_guardrail import LazyGuardrail
 from ig_guardrail.ledger import MemoryLedger, process_ledger
+from ig_guardrail.rollout.canary import canary_in
 from ig_guardrail.settings import Limits
 from ig_guardrail.spec import GuardrailSpec
 
@@ -36,6 +38,17 @@ class OpenedModel(ChatSettings):
     """A chat model that knows the guardrail its settings name."""
 
     _openings: list[LazyGuardrail] = PrivateAttr(default_factory=list)
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """What is pickled: settings. Raises RequestError where the guardrail was handed in."""
+        if self.guardrail is not None:
+            raise RequestError(
+                "a chat model that was given an open guardrail cannot be pickled",
+                where="guardrail",
+                why="weights, threads and ledger of what is open belong to this process",
+                fix="make the chat model by name, with `model` and `policy`: such a one is opened where it arrives",
+            )
+        return super().__getstate__()
 
     @property
     def _memory(self) -> MemoryLedger:
@@ -115,7 +128,7 @@ class OpenedModel(ChatSettings):
             reload=self.reload,
             record=self.record,
             audit=self.audit,
-            canary=self.canary,
+            canary=canary_in(self.canary),
             engine=self.engine,
             engine_options=dict(self.engine_options),
         )
@@ -124,6 +137,15 @@ class OpenedModel(ChatSettings):
             found = LazyGuardrail(spec)
             self._openings = [*self._openings, found][-OPENINGS:]
         return found
+
+    @override
+    async def _prepare(self, options: Mapping[str, Any]) -> None:
+        if self.guardrail is not None:
+            return
+        named = options.get("model")
+        for opening in (self._opened(), self._opened(named if isinstance(named, str) else None)):
+            if self.reload or not opening.known:
+                await asyncio.to_thread(opening.read)
 
     def _present(self) -> Guardrail:
         return self._given() or self._opened().current()

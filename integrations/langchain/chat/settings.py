@@ -23,7 +23,7 @@ from ig_guardrail.settings import AuditFile, RecordingFile
 from ig_guardrail.types import CompiledPolicy
 
 
-class ChatSettings(BoundedModel, PayingModel, EventModel):
+class ChatSettings(PayingModel, BoundedModel, EventModel):
     """The settings of a chat model: what is opened, and what every request asks for."""
 
     model_config = ConfigDict(extra="forbid")
@@ -36,7 +36,7 @@ class ChatSettings(BoundedModel, PayingModel, EventModel):
     """A policy file, the name of a packaged policy, or a compiled policy."""
     reload: bool = Field(default=False, repr=False)
     """Whether a policy file that is changed holds for the requests that begin after that; see `policy_fault`."""
-    canary: InstanceOf[Canary] | None = Field(default=None, exclude=True, repr=False)
+    canary: InstanceOf[Canary] | Mapping[str, Any] | None = Field(default=None, exclude=True, repr=False)
     """Another policy for a share of conversations or tenants, as a `Canary` or a dict of its fields."""
     strategy: str | Callable[..., Any] | None = None
     """"inference_guard", "resample", "cut", "none", or a search of your own; None is what the policy says."""
@@ -104,9 +104,9 @@ class ChatSettings(BoundedModel, PayingModel, EventModel):
     """Ranks candidates by task value: "relevance", a folder of `train reward`, or "classifier:PATH"."""
     critic: str | None = Field(default=None, min_length=1)
     """Foresees budgets, to rank candidates: a folder of `train critic`."""
-    record: str | Path | RecordingFile | None = Field(default=None, exclude=True)
+    record: str | Path | RecordingFile | None = Field(default=None, exclude=True, repr=False)
     """A file that what every answer scores is appended to, without texts, for `ig-guardrail policy replay`."""
-    audit: str | Path | AuditFile | None = Field(default=None, exclude=True)
+    audit: str | Path | AuditFile | None = Field(default=None, exclude=True, repr=False)
     """An audit log, in which a line is written for every answer before its end is delivered; without texts."""
     guardrail: Guardrail | None = Field(default=None, exclude=True, repr=False)
     """An open guardrail to use, in place of all that names a model, a policy, or how either is opened."""

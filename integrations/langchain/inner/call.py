@@ -38,7 +38,8 @@ class InnerCall:
         self._model: Runnable[Any, Any] = model
         self._options = dict(given)
         if given.get("tools"):
-            self._model, self._options = _unbound(model.bind_tools(**given))
+            tools = [getattr(tool, "given", tool) for tool in given["tools"]]
+            self._model, self._options = _unbound(model.bind_tools(**{**given, "tools": tools}))
         if stop is not None:
             self._options["stop"] = list(stop)
         self._messages = list(messages)

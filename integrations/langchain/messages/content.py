@@ -63,6 +63,20 @@ FAMILIES: Mapping[str, str] = {
 }
 
 
+def unjudged_kinds(given: Sequence[str]) -> frozenset[str]:
+    """Kinds of content that are let pass. Raises RequestError for what names none: it would let nothing pass."""
+    known = {*FAMILIES, *FAMILIES.values()}
+    unknown = [given] if isinstance(given, str) else [one for one in given if one not in known]
+    if unknown:
+        raise RequestError(
+            f"unjudged_blocks holds {unknown[0]!r:.40}" if given != unknown[0] else f"unjudged_blocks is {given!r:.40}",
+            where="unjudged_blocks",
+            why="it names kinds of content that pass although no policy reads them, and this names none",
+            fix="give a list of some of 'image', 'audio', 'video', 'file'",
+        )
+    return frozenset(given)
+
+
 @dataclass(frozen=True, slots=True)
 class ContentReader:
     """Reads contents.

@@ -16,7 +16,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, ToolMes
 from ig_guardrail.drive.request import check_size
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain.messages.blocks import THOUGHT
-from ig_guardrail.integrations.langchain.messages.content import ContentReader
+from ig_guardrail.integrations.langchain.messages.content import QUOTED, ContentReader
 from ig_guardrail.settings import Limits
 from ig_guardrail.text.calls import format_call
 from ig_guardrail.types import AssistantMessage, Message, Role, ToolCall
@@ -103,11 +103,14 @@ def _joined(run: Sequence[Message]) -> Message:
 
 
 def words_of(block: Mapping[Any, Any], silent: Container[Any] = CALLS) -> str | None:
-    """The words of a content block, "" of thoughts and of the kinds in `silent`; None if it is not text."""
+    """The words of a content block, "" of thoughts, of the kinds in `silent`, and of what words quote; else None.
+
+    Hosts stream quotations behind the words, in blocks of kind text that have no words of their own.
+    """
     kind = block.get("type")
     text = block.get("refusal" if kind == "refusal" else "text")
-    if kind in ("text", "refusal") and isinstance(text, str):
-        return text
+    if kind in ("text", "refusal") and (isinstance(text, str) or (text is None and QUOTED & block.keys())):
+        return text or ""
     return "" if kind in THOUGHTS or kind in silent else None
 
 

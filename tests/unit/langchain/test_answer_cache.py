@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 from langchain_core.caches import InMemoryCache
 from langchain_core.globals import set_llm_cache
+from langchain_core.messages import HumanMessage
 
+from ig_guardrail import ChatIGGuardrail, GuardedChatModel
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
-from ig_guardrail.integrations.langchain import ChatIGGuardrail
+from ig_guardrail.errors import RequestError
 from tests.golden.conversations import CALM, POLITE, RUDE, compiled, scripted_guardrail
+from tests.unit.langchain.teller import teller
 
 LAX = POLITE.replace("threshold: 0.5, budget", "threshold: 1.0, budget")
 
@@ -71,6 +74,32 @@ def test_without_a_cache_every_call_decodes() -> None:
     model.invoke("why?")
     model.invoke("why?")
     assert answers_drawn(model) == 2
+
+
+def test_messages_of_another_form_are_not_taken_from_it() -> None:
+    cache = InMemoryCache()
+    texts, blocks = chat(CALM, cache), chat(CALM, cache)
+    blocks.output_version = "v1"
+    guarded = [
+        GuardedChatModel(inner=teller(CALM), policy=compiled(), cache=cache, output_version=form)
+        for form in (None, "v1")
+    ]
+    for of_texts, of_blocks in ((texts, blocks), guarded):
+        for _ in range(2):
+            assert of_texts.invoke("why?").content == CALM
+            assert of_blocks.invoke("why?").content == [{"type": "text", "text": CALM}]
+
+
+def test_an_answer_to_what_one_guard_let_pass_is_not_given_by_another() -> None:
+    cache = InMemoryCache()
+    lets, refuses = (
+        GuardedChatModel(inner=teller(CALM), policy=compiled(), cache=cache, unjudged_blocks=kinds)
+        for kinds in (["image"], [])
+    )
+    picture = [HumanMessage([{"type": "image", "url": "https://example.org/a.png"}])]
+    assert lets.invoke(picture).text == CALM
+    with pytest.raises(RequestError, match="type 'image'"):
+        refuses.invoke(picture)
 
 
 def test_clearing_reaches_the_cache_behind() -> None:

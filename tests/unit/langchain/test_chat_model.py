@@ -5,16 +5,17 @@ from __future__ import annotations
 import copy
 import itertools
 import threading
+from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, closing
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, trim_messages
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from pydantic import ValidationError
 
-from ig_guardrail import GenerationFailed, Guardrail
+from ig_guardrail import GenerationFailed, GuardedChatModel, Guardrail, GuardRunnable
 from ig_guardrail.assembly import guard
 from ig_guardrail.engine.scripted.engine import Incidents, ScriptedEngine
 from ig_guardrail.engine.scripted.script import Continuations, TokenTree, Vocabulary
@@ -64,7 +65,7 @@ def test_the_first_chunk_comes_while_the_model_still_speaks() -> None:
     assert isinstance(model.guardrail, Guardrail)
     engine = model.guardrail.engine
     assert isinstance(engine, ScriptedEngine)
-    with closing(model.stream("why?")) as chunks:  # type: ignore[type-var]
+    with closing(model.stream("why?")) as chunks:
         assert next(chunks).text == "The sky looks blue"
         drawn = engine.calls("extend")
         assert "".join(chunk.text for chunk in chunks) == CALM.removeprefix("The sky looks blue")
@@ -154,6 +155,12 @@ def test_the_receipt_is_plain_values_and_names_policy_and_seed() -> None:
 # ------------------------------------------------------------------------------------------------------ leaving early
 
 
+@pytest.mark.parametrize("kind", [ChatIGGuardrail, GuardedChatModel, GuardRunnable])
+def test_a_stream_may_be_closed_under_strict_types_too(kind: Any) -> None:
+    assert get_origin(get_type_hints(kind.stream)["return"]) is Generator
+    assert get_origin(get_type_hints(kind.astream)["return"]) is AsyncGenerator
+
+
 def test_leaving_a_stream_frees_the_engine() -> None:
     model = chat()
     assert model.guardrail is not None
@@ -165,7 +172,7 @@ def test_leaving_a_stream_frees_the_engine() -> None:
 async def test_leaving_an_async_stream_frees_the_engine() -> None:
     model = chat()
     assert model.guardrail is not None
-    async with aclosing(model._astream([HumanMessage("why?")])) as chunks:  # type: ignore[type-var]
+    async with aclosing(model._astream([HumanMessage("why?")])) as chunks:
         assert (await anext(chunks)).text == "The sky looks blue"
     assert model.guardrail.engine.live_nodes() == 0
 
@@ -312,6 +319,13 @@ def test_messages_are_counted_as_the_model_reads_them() -> None:
     usage = model.invoke(messages).usage_metadata
     assert usage is not None
     assert model.get_num_tokens_from_messages(messages) == usage["input_tokens"]
+
+
+def test_an_empty_conversation_has_no_tokens() -> None:
+    model = chat()
+    assert model.get_num_tokens_from_messages([]) == 0
+    assert trim_messages([HumanMessage("a b c")], max_tokens=1, token_counter=model, allow_partial=True) == []
+    assert trim_messages([], max_tokens=1, token_counter=model) == []
 
 
 # ----------------------------------------------------------------------------------------------------------- tracing

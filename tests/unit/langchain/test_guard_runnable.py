@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, closing
+from contextlib import aclosing, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.runnables import RunnableLambda
+from langchain_core.tracers import BaseTracer, Run
 
 from ig_guardrail import AnswerRefused, GenerationFailed, GuardInput, GuardRunnable
 from ig_guardrail.engine.scripted.script import words
@@ -88,7 +91,7 @@ async def test_or_by_an_error() -> None:
     shown: list[Any] = []
     with pytest.raises(AnswerRefused):
         shown.extend(piece for piece in guard.transform(iter(words(LATE))))
-    with closing(guard.transform(iter(words(LATE)))) as pieces:  # type: ignore[type-var]
+    with closing(guard.transform(iter(words(LATE)))) as pieces:
         assert next(pieces) == "The sky looks blue"
     with pytest.raises(AnswerRefused):
         await guard.ainvoke(RUDE)
@@ -140,7 +143,7 @@ def test_how_the_text_is_cut_into_chunks_changes_nothing(data: st.DataObject, te
 
 def test_text_goes_on_while_upstream_still_speaks() -> None:
     upstream = Upstream(*words(CALM))
-    with closing(GUARD.transform(iter(upstream))) as pieces:  # type: ignore[type-var]
+    with closing(GUARD.transform(iter(upstream))) as pieces:
         assert next(pieces) == "The sky looks blue"
         assert upstream.pulled == 9  # two blocks of four, and what ends the last word of them
         assert not upstream.closed
@@ -249,7 +252,17 @@ async def test_harmless_input_passes_as_it_is(harmless: Any) -> None:
     assert await guard.ainvoke(harmless) is harmless
 
 
-@pytest.mark.parametrize("asked", ["You blockhead.", HumanMessage("You blockhead."), [HumanMessage("You blockhead.")]])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "You blockhead.",
+        HumanMessage("You blockhead."),
+        [HumanMessage("You blockhead.")],
+        [("system", "Be kind."), ("human", "You blockhead.")],
+        [{"role": "user", "content": "You blockhead."}],
+        ("You blockhead.",),
+    ],
+)
 async def test_input_that_the_policy_refuses_does_not_pass(asked: Any) -> None:
     with pytest.raises(AnswerRefused):
         GuardInput(compiled()).invoke(asked)
@@ -269,8 +282,90 @@ def test_refused_input_never_reaches_the_model() -> None:
 def test_input_that_is_no_text_is_refused() -> None:
     with pytest.raises(RequestError, match="the input is a dict"):
         GuardInput(compiled()).invoke({"question": "why?"})
+    for odd in ([1], [{"question": "why?"}], [("nobody", "why?")], [None]):
+        with pytest.raises(RequestError, match="the input is a list"):
+            GuardInput(compiled()).invoke(odd)
+
+
+def test_what_chat_models_take_for_messages_goes_on_as_it_is() -> None:
+    asked = [("system", "Be kind."), {"role": "user", "content": "why?"}]
+    assert GuardInput(compiled()).invoke(asked) is asked
+    assert (GuardInput(compiled()) | teller(CALM)).invoke(asked).text == CALM
 
 
 def test_a_policy_that_refuses_no_input_cannot_guard_it() -> None:
     with pytest.raises(RequestError, match="policy 'polite' refuses no input"):
         GuardInput(compiled(POLITE.replace("on_exceed: refuse", "on_exceed: observe")))
+
+
+# ---------------------------------------------------------------------------------------------------------------- runs
+
+
+class Steps(BaseTracer):
+    """The runs of a chain's steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.roots: list[Run] = []
+        self.runs: list[Run] = []
+
+    def _persist_run(self, run: Run) -> None:
+        self.roots.append(run)
+        self.runs += run.child_runs
+
+
+async def steps_of(chain: Any, asked: Any, awaited: bool, streamed: bool) -> list[tuple[str, Any, str | None]]:
+    """Name, output and error of each, by when they began."""
+    steps = Steps()
+    config: Any = {"callbacks": [steps]}
+    with suppress(AnswerRefused):
+        if streamed:
+            [one async for one in chain.astream(asked, config)] if awaited else list(chain.stream(asked, config))
+        else:
+            await chain.ainvoke(asked, config) if awaited else chain.invoke(asked, config)
+    runs = sorted(steps.runs, key=lambda run: run.start_time)
+    return [(run.name, (run.outputs or {}).get("output"), run.error) for run in runs]
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_guards_are_runs_of_their_own_that_tell_what_goes_out(awaited: bool, streamed: bool) -> None:
+    chain = GuardInput(compiled()) | teller(LATE) | StrOutputParser() | GUARD.with_config(run_name="last")
+    before, _, parser, last = await steps_of(chain, "why?", awaited, streamed)
+    assert (before[0], parser[0], last[0]) == ("GuardInput", "StrOutputParser", "last")
+    assert last[1:] == (SHOWN + "\n\n" + CLOSING, None)
+    assert "blockhead" not in repr(last)
+    (refused,) = await steps_of(GuardInput(compiled()) | teller(CALM), "you blockhead", awaited, streamed)
+    assert refused[0] == "GuardInput"
+    assert refused[2].startswith("AnswerRefused")
+    raising = teller(RUDE) | StrOutputParser() | GuardRunnable(compiled(), on_refusal="raise")
+    assert "AnswerRefused" in (await steps_of(raising, "why?", awaited, streamed))[-1][2]
+
+
+async def test_event_streams_have_what_was_let_out() -> None:
+    chain = teller(LATE) | StrOutputParser() | GUARD
+    events = [event async for event in chain.astream_events("why?", include_names=["GuardRunnable"])]
+    assert [event["event"] for event in (events[0], events[-1])] == ["on_chain_start", "on_chain_end"]
+    told = "".join(event["data"]["chunk"] for event in events[1:-1])
+    assert told == events[-1]["data"]["output"] == SHOWN + "\n\n" + CLOSING
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+async def test_a_run_that_is_left_early_ends(awaited: bool) -> None:
+    steps = Steps()
+    config: Any = {"callbacks": [steps]}
+    if awaited:
+        async with aclosing(GUARD.astream(CALM, config)) as awaited_pieces:
+            first = await anext(awaited_pieces)
+    else:
+        with closing(GUARD.transform(iter([CALM]), config)) as pieces:
+            first = next(pieces)
+    assert [(run.name, run.outputs) for run in steps.roots] == [("GuardRunnable", {"output": first})]
+
+
+async def test_leaving_a_chain_early_is_silent(caplog: pytest.LogCaptureFixture) -> None:
+    async for _ in (RunnableLambda(lambda text: text) | GUARD).astream(CALM):
+        break
+    gc.collect()
+    await asyncio.get_running_loop().shutdown_asyncgens()
+    assert not caplog.records

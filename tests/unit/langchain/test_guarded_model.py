@@ -163,7 +163,7 @@ def test_usage_is_of_all_answers_as_far_as_it_was_told() -> None:
 
 def test_the_first_words_come_while_the_other_model_still_speaks() -> None:
     model = guarded(CALM)
-    with closing(model.stream("why?")) as chunks:  # type: ignore[type-var]
+    with closing(model.stream("why?")) as chunks:
         first = next(chunks)
         assert first.text == "The sky looks blue"
         assert told(model).log.pulled <= 9
@@ -173,7 +173,7 @@ def test_the_first_words_come_while_the_other_model_still_speaks() -> None:
 
 async def test_the_same_awaited_and_closing_closes_the_other_stream() -> None:
     model = guarded(CALM)
-    async with aclosing(model.astream("why?")) as chunks:  # type: ignore[type-var]
+    async with aclosing(model.astream("why?")) as chunks:
         assert (await anext(chunks)).text == "The sky looks blue"
         pulled = told(model).log.pulled
         assert pulled <= 9
@@ -314,6 +314,16 @@ def test_text_blocks_are_judged_and_thoughts_are_left_out() -> None:
     said = AIMessageChunk(content=[{"type": "text", "text": CALM}])
     assert guarded([thought, said]).invoke("why?").text == CALM
     assert guarded([AIMessageChunk(content=[{"type": "text", "text": RUDE}])]).invoke("hi").text == REFUSAL
+
+
+@pytest.mark.parametrize("quotes", [{"annotations": [{"type": "url_citation"}]}, {"citations": [{"cited_text": RUDE}]}])
+def test_quotations_that_come_behind_the_words_are_left_out_as_those_beside_them(quotes: dict[str, Any]) -> None:
+    beside = AIMessageChunk(content=[{"type": "text", "text": CALM, **quotes}])
+    behind = [
+        AIMessageChunk(content=[{"type": "text", "text": CALM}]),
+        AIMessageChunk(content=[{"type": "text", **quotes}]),
+    ]
+    assert guarded([beside]).invoke("why?").content == guarded(behind).invoke("why?").content == CALM
 
 
 def test_a_cost_model_that_fails_shows_nothing() -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import pytest
-from langchain.agents import create_agent
+from langchain.agents import AgentState, create_agent
+from langchain.agents.middleware import PIIMiddleware
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, ChatMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.runtime import Runtime
+from typing_extensions import get_original_bases
 
 from ig_guardrail.integrations.langchain import AnswerRefused
 from ig_guardrail.integrations.langchain.middleware import REMOVED, GuardrailMiddleware
@@ -141,3 +144,10 @@ async def test_refusals_are_errors_where_that_is_asked_for() -> None:
             one.invoke(ask(text))
     with pytest.raises(AnswerRefused):
         await agent(on_refusal="raise").ainvoke(ask("blockhead"))
+
+
+def test_its_types_are_those_of_other_middleware() -> None:
+    ours, theirs = (get_args(get_original_bases(kind)[0]) for kind in (GuardrailMiddleware, PIIMiddleware))
+    assert get_origin(ours[0]) is get_origin(theirs[0]) is AgentState  # so that a list may hold both
+    assert ours[1] is theirs[1]  # an agent's context is of any type
+    assert GuardrailMiddleware[dict[str, str]](compiled()).before_agent({"messages": []}, Runtime()) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -90,6 +91,12 @@ def test_what_the_policy_names_itself_cannot_be_replaced() -> None:
 def test_what_is_no_cost_model_is_refused_at_once() -> None:
     with pytest.raises(ValidationError, match="cost_models"):
         chat(rude="blockhead")
+
+
+def test_a_copy_shares_it() -> None:
+    minding = Minding()
+    minding.lock = threading.Lock()  # type: ignore[attr-defined]  # which cannot be copied
+    assert copy.deepcopy(chat(rude=minding)).cost_models["rude"] is minding
 
 
 def test_it_is_no_part_of_what_is_written_down() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from pydantic import BaseModel
 
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from ig_guardrail.integrations.langchain.messages.conversation import messages_of
-from ig_guardrail.integrations.langchain.structured import AnswerRefused
+from ig_guardrail.integrations.langchain.structured import AnswerCut, AnswerRefused
 from ig_guardrail.types import Message
 from tests.golden.conversations import LATE, RUDE, scripted_guardrail
 from tests.unit.langchain.test_tools import READ, TOOLS, model
@@ -66,6 +67,14 @@ def test_with_include_raw_the_error_stands_beside_the_message() -> None:
     assert result["raw"].content_blocks == [
         {"type": "refusal", "refusal": REFUSAL, "extras": {"reason": "no safe continuation was found"}}
     ]
+
+
+@pytest.mark.parametrize("kind", [AnswerRefused, AnswerCut])
+def test_an_error_says_what_is_wrong_and_no_more_also_in_another_process(kind: type[Exception]) -> None:
+    error = kind("the policy let no such answer through")
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301  # our own bytes
+    assert str(error) == str(again) == "the policy let no such answer through"
+    assert type(again) is kind
 
 
 def test_protocol_events_hold_words_and_a_call() -> None:
