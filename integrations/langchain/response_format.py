@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_origin
 
 from langchain_core.tools import BaseTool, InjectedToolArg
-from langchain_core.tools.base import create_schema_from_function
+from langchain_core.tools.base import _DirectlyInjectedToolArg, create_schema_from_function
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import AliasChoices, BaseModel
+from pydantic import BaseModel, create_model
+from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
 
 from ig_guardrail.errors import RequestError, brief
@@ -19,7 +20,9 @@ from ig_guardrail.types import Message, ToolFormat, with_system_text
 
 LONGEST_NAME = 128  # characters of a tool's name
 _ANY = ("any", "required", True)
-_OTHERS = {"function", "parameters", "input_schema", "inputSchema", "name", "toolSpec"}  # of tools that are no schema
+_OTHERS = {"function", "parameters", "input_schema", "inputSchema", "toolSpec"}  # of tools that are no schema
+_ARGUMENTS = ("parameters", "input_schema", "inputSchema", "schema")  # where interfaces have a tool's arguments
+_BESIDE = {"type", "name", "title", "description", "strict", "cache_control", "metadata"}  # of no arguments
 _NO_OBJECTS = (bool, int, float, str, bytes, list, tuple, set)  # classes whose values have no fields
 _ANYTHING: Mapping[str, Any] = {"type": "object"}
 _NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}}
@@ -100,13 +103,21 @@ def described(given: Any, strict: bool | None = None) -> dict[str, Any]:
     if isinstance(given, Mapping):
         faultless(given)
         _of_functions(given)
+        given = _as_openai_has_it(given)
+    if isinstance(given, type) and issubclass(given, BaseTool):
+        raise RequestError(
+            f"a tool is the class {given.__name__!r:.80}",
+            where="tools",
+            why="a tool is an object of it, with its name and arguments",
+            fix=f"give {given.__name__}()",
+        )
     try:
         made = convert_to_openai_tool(given, strict=strict)
         own = _arguments(given)
         name, parameters = made["function"]["name"], own or made["function"].get("parameters") or _NO_ARGUMENTS
         if not (isinstance(name, str) and name and isinstance(parameters, Mapping)):
             raise TypeError("its name is no text, or its parameters are no JSON Schema")
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, PydanticUserError) as error:
         raise RequestError(
             f"a tool cannot be read: {brief(error)}",
             where="tools",
@@ -130,10 +141,32 @@ def _of_functions(given: Mapping[str, Any]) -> None:
         )
 
 
+def _as_openai_has_it(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A tool by its name, as OpenAI's dict, however flat it is and wherever it has the schema of its arguments.
+
+    Raises RequestError where that stands under a name that is not known: the tool would be called without arguments.
+    """
+    inner = given.get("function", given)
+    if not isinstance(inner, Mapping) or "name" not in inner or {"properties", "toolSpec"} & inner.keys():
+        return given
+    found = next((name for name in _ARGUMENTS if inner.get(name) is not None), None)
+    unread = sorted(inner.keys() - _BESIDE - set(_ARGUMENTS))
+    if found is None and any(isinstance(inner[name], Mapping) for name in unread):
+        raise RequestError(
+            f"a tool has {', '.join(f'`{name:.40}`' for name in unread[:4])}, and no `parameters`",
+            where="tools",
+            why="it would be called without arguments",
+            fix="give the JSON Schema of its arguments as `parameters`",
+        )
+    function = {name: inner[name] for name in ("description", "strict") if inner.get(name) is not None}
+    function["name"] = inner["name"]
+    return {"type": "function", "function": function | ({} if found is None else {"parameters": inner[found]})}
+
+
 def _arguments(given: Any) -> dict[str, Any] | None:
     """The schema of a tool's arguments with its references, by aliases; None where LangChain's own has all there is."""
     if isinstance(given, Mapping):
-        return _bare(given) if "title" in given and not _OTHERS & given.keys() else None
+        return _bare(given) if "title" in given and not ({"name"} | _OTHERS) & given.keys() else None
     if isinstance(given, BaseTool):
         return _of_tool(given)
     model = given if isinstance(given, type) and issubclass(given, BaseModel) else _model_of(given)
@@ -148,12 +181,23 @@ def _of_tool(tool: BaseTool) -> dict[str, Any] | None:
         return None
     config = taken.model_config
     by_alias = not (config.get("populate_by_name") or config.get("validate_by_name"))
-    schema = _bare(taken.model_json_schema(by_alias=by_alias))
-    injected = [name for name, field in taken.model_fields.items() if _injected(field)]
-    hidden = {_key(name, taken) if by_alias else name for name in injected}
-    properties = {key: part for key, part in schema.get("properties", {}).items() if key not in hidden}
-    required = [key for key in schema.get("required", ()) if key not in hidden]
-    return {**schema, "properties": properties, **({"required": required} if "required" in schema else {})}
+    return _bare(_of_the_model(taken).model_json_schema(by_alias=by_alias))
+
+
+def _of_the_model(taken: type[BaseModel]) -> type[BaseModel]:
+    """The class of a tool's arguments without those that the agent gives, which need not be JSON at all."""
+    kept = {name: (one.annotation, one) for name, one in taken.model_fields.items() if not _injected(one)}
+    if len(kept) == len(taken.model_fields):
+        return taken
+    made: type[BaseModel] = create_model(taken.__name__, __config__=taken.model_config, **kept)  # type: ignore[call-overload]
+    return made
+
+
+def _injected(field: FieldInfo) -> bool:
+    """Whether the agent gives an argument, not the model."""
+    kinds = [get_origin(one) or one for one in (field.annotation, *field.metadata)]
+    classes = [one if isinstance(one, type) else type(one) for one in kinds]
+    return any(issubclass(one, InjectedToolArg | _DirectlyInjectedToolArg) for one in classes)
 
 
 def _model_of(given: Any) -> type[BaseModel] | None:
@@ -164,19 +208,6 @@ def _model_of(given: Any) -> type[BaseModel] | None:
         given.__name__, given, parse_docstring=True, error_on_invalid_docstring=False, include_injected=False
     )
     return made if isinstance(made, type) and issubclass(made, BaseModel) else None
-
-
-def _injected(field: FieldInfo) -> bool:
-    """Whether the agent gives an argument, not the model."""
-    kinds = [one if isinstance(one, type) else type(one) for one in (field.annotation, *field.metadata)]
-    return any(issubclass(kind, InjectedToolArg) for kind in kinds)
-
-
-def _key(name: str, model: type[BaseModel]) -> str:
-    """The key of a field in the schema of its class."""
-    alias = model.model_fields[name].validation_alias or model.model_fields[name].alias
-    first = alias.choices[0] if isinstance(alias, AliasChoices) else alias
-    return first if isinstance(first, str) else name
 
 
 def _bare(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -241,12 +272,9 @@ def _schema(response_format: Any) -> Mapping[str, Any] | None:
             return None
         if kind == "json_object":
             return _ANYTHING
-        if kind == "json_schema" and isinstance(response_format.get("json_schema"), Mapping):
-            inner = response_format["json_schema"].get("schema")
-            if isinstance(inner, Mapping):
-                return inner
-        if kind in (None, *KINDS, "integer") or isinstance(kind, list | tuple):
-            return response_format
+        inner = _unpacked(response_format)
+        if inner is not response_format or kind in (None, *KINDS, "integer") or isinstance(kind, list | tuple):
+            return inner
     if isinstance(response_format, type):
         return schema_of(response_format)
     raise RequestError(
@@ -257,19 +285,26 @@ def _schema(response_format: Any) -> Mapping[str, Any] | None:
     )
 
 
+def _unpacked(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A JSON Schema out of what OpenAI's interfaces wrap around it: a name and `strict`, and once more or not."""
+    inner = given.get("json_schema", given) if given.get("type") == "json_schema" else given
+    wrapped = isinstance(inner, Mapping) and isinstance(inner.get("schema"), Mapping) and "properties" not in inner
+    return inner["schema"] if wrapped else given
+
+
 def schema_of(given: Any) -> Mapping[str, Any]:
     """The JSON Schema of a pydantic class (v1 or v2), a TypedDict, or one given as a dict."""
-    if isinstance(given, Mapping) and "parameters" not in given and "function" not in given:
-        return given
+    if isinstance(given, Mapping) and not (_OTHERS & given.keys()):
+        return _unpacked(given)
     if hasattr(given, "model_json_schema"):
         schema: Mapping[str, Any] = given.model_json_schema()
         return schema
     if isinstance(given, type) and hasattr(given, "__fields__") and hasattr(given, "schema"):  # pydantic v1
         older: Mapping[str, Any] = given.schema()
         return older
-    if isinstance(given, type) and (given in _NO_OBJECTS or issubclass(given, enum.Enum)):
+    if get_origin(given) or (isinstance(given, type) and (given in _NO_OBJECTS or issubclass(given, enum.Enum))):
         raise RequestError(
-            f"the schema is the class {given.__name__!r:.80}",
+            f"the schema is {given!r:.80}",
             where="schema",
             why="a value is an object, whose fields say what they hold",
             fix="put it into a field of a pydantic class or a TypedDict, or give its JSON Schema",
