@@ -3,7 +3,7 @@
 P109-P115 are about budgets, P116-P121 about hazards, P122-P130 about patterns, P131-P134 about tools, P135-P145 about
 settings and texts, P146-P149 and P152 about what a check found beside the policy, P150, P151 and P153 about messages
 for one hazard, P154 about a copy in a pattern, P155 about texts for the model, P156
-and P157 about looks of a pattern, P158 about names of tools.
+and P157 about looks of a pattern, P158 and P159 about names of tools and arguments.
 """
 
 from __future__ import annotations
@@ -329,6 +329,12 @@ OF_FINDINGS: dict[str, tuple[str, str, str, str]] = {
         "in names of tools `*` alone stands for any characters, and a dot for itself, so no tool may have such a name",
         'deny: ["delete_.*"]',
         'deny: ["delete_*"]',
+    ),
+    "P159": (
+        "an argument's name that is written like a path",
+        "a rule looks at an argument by its name and never inside of one, so a call with `order: {amount: 500}` keeps it",
+        "{tool: refund, argument: order.amount, least: 0, most: 100}",
+        "{tool: refund, argument: amount, least: 0, most: 100}",
     ),
 }
 

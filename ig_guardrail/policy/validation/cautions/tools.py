@@ -20,6 +20,7 @@ def tool_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
     section = draft.value("tools")
     if section is not None:
         yield from like_patterns(draft, section)
+        yield from like_paths(draft, section)
         yield from closed(draft, section)
         yield from idle_rules(draft, section)
         yield from implied(draft, section)
@@ -63,6 +64,17 @@ def like_patterns(draft: PolicyDraft, section: Mapping[str, Any]) -> Iterator[Di
             message, label = f"{quoted(name)} is written like a pattern", "its dot stands for a dot"
             meant = _REGULAR.sub(r"\1*", name)
             yield draft.spot(*path).fault("P158", message, label=label, help=f"write `{meant}`")
+
+
+def like_paths(draft: PolicyDraft, section: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    """Names of arguments with dots in them, which other programs write for what lies inside of an argument."""
+    for index, rule in enumerate(section.get("arguments") or ()):
+        name = rule["argument"]
+        if "." in name.strip("."):
+            spot = draft.spot("tools", "arguments", index, "argument")
+            message, label = f"{quoted(name)} is written like a path", "its dot stands for a dot"
+            meant = f"have the tool take `{name.rpartition('.')[2]}` as an argument of its own, and name that"
+            yield spot.fault("P159", message, label=label, help=meant)
 
 
 def closed(draft: PolicyDraft, section: Mapping[str, Any]) -> Iterator[Diagnostic]:
