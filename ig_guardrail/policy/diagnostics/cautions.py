@@ -332,7 +332,7 @@ OF_FINDINGS: dict[str, tuple[str, str, str, str]] = {
     ),
     "P159": (
         "an argument's name that is written like a path",
-        "a rule looks at an argument by its name and never inside of one, so a call with `order: {amount: 500}` keeps it",
+        "a rule looks at an argument by its name and never inside of one, so `order: {amount: 500}` keeps it",
         "{tool: refund, argument: order.amount, least: 0, most: 100}",
         "{tool: refund, argument: amount, least: 0, most: 100}",
     ),
