@@ -10,6 +10,7 @@ from itertools import combinations, product
 from typing import Any, TypeAlias
 
 from ig_guardrail.schemas.formats import FORMATS
+from ig_guardrail.schemas.numerals import without_look_around
 from ig_guardrail.schemas.reading import (
     CHOICES,
     LISTS,
@@ -356,8 +357,9 @@ def _text(part: Mapping[str, Any], pointer: str) -> TextShape:
     if "pattern" in part:
         if not isinstance(part["pattern"], str) or len(part["pattern"]) > LONGEST_PATTERN:
             raise unfit(below(pointer, "pattern"), "it is no text of a fit length", "give a shorter expression")
-        searched(part["pattern"], "", below(pointer, "pattern"))  # unless it cannot be read
-        patterns.append(part["pattern"])
+        pattern = without_look_around(part["pattern"])
+        searched(pattern, "", below(pointer, "pattern"))  # unless it cannot be read
+        patterns.append(pattern)
     known = FORMATS.get(part["format"]) if isinstance(part.get("format"), str) else None
     patterns += [known] if known else []
     least, most = _count(part, "minLength", pointer) or 0, _count(part, "maxLength", pointer)
