@@ -41,6 +41,7 @@ from ig_guardrail.integrations.langchain.options import spelled, stop_strings
 from ig_guardrail.integrations.langchain.payer import PayingModel
 from ig_guardrail.integrations.langchain.response_format import tool_of
 from ig_guardrail.integrations.langchain.structured import call_of, of_calls, parsed
+from ig_guardrail.integrations.langchain.typed_dicts import unmarked
 from ig_guardrail.ledger import AccountKey
 from ig_guardrail.policy.language.search import PLAIN
 from ig_guardrail.rollout.canary import Canary, canary_in
@@ -257,8 +258,9 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
         parses = isinstance(schema, type) and is_basemodel_subclass(schema)
         if not parses:
             checkable(tool.parameters)
-        form = {"kwargs": {"method": method}, "schema": schema}
-        bound = self.bind_tools([schema], tool_choice=tool.name, ls_structured_output_format=form, **kwargs)
+        asked = unmarked(schema)
+        form = {"kwargs": {"method": method}, "schema": asked}
+        bound = self.bind_tools([asked], tool_choice=tool.name, ls_structured_output_format=form, **kwargs)
         demand = call_of(tool.name, None if parses else tool.parameters)
         return parsed(bound, of_calls(schema, tool.name), demand, include_raw)
 

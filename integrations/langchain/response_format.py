@@ -12,8 +12,10 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel, create_model
 from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
+from typing_extensions import is_typeddict
 
 from ig_guardrail.errors import RequestError, brief
+from ig_guardrail.integrations.langchain.typed_dicts import optional_keys, unmarked
 from ig_guardrail.schemas import KINDS, faultless, sound
 from ig_guardrail.text.calls import ResponseFormat, Tool, ToolChoice
 from ig_guardrail.types import Message, ToolFormat, with_system_text
@@ -112,8 +114,8 @@ def described(given: Any, strict: bool | None = None) -> dict[str, Any]:
             fix=f"give {given.__name__}()",
         )
     try:
-        made = convert_to_openai_tool(given, strict=strict)
-        own = _arguments(given)
+        made = convert_to_openai_tool(unmarked(given), strict=strict)
+        own = _of_typed_dict(given, made) if is_typeddict(given) else _arguments(given)
         name, parameters = made["function"]["name"], own or made["function"].get("parameters") or _NO_ARGUMENTS
         if not (isinstance(name, str) and name and isinstance(parameters, Mapping)):
             raise TypeError("its name is no text, or its parameters are no JSON Schema")
@@ -161,6 +163,13 @@ def _as_openai_has_it(given: Mapping[str, Any]) -> Mapping[str, Any]:
     function = {name: inner[name] for name in ("description", "strict") if inner.get(name) is not None}
     function["name"] = inner["name"]
     return {"type": "function", "function": function | ({} if found is None else {"parameters": inner[found]})}
+
+
+def _of_typed_dict(given: Any, made: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema of a TypedDict as LangChain has it, without the keys that may be missing among the required ones."""
+    schema, optional = made["function"]["parameters"], optional_keys(given)
+    required = [key for key in schema.get("required", ()) if key not in optional]
+    return {**schema, **({"required": required} if "required" in schema else {})}
 
 
 def _arguments(given: Any) -> dict[str, Any] | None:

@@ -21,6 +21,7 @@ from langchain_core.utils.pydantic import is_basemodel_subclass
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain.messages.blocks import RECORD, is_refusal
 from ig_guardrail.integrations.langchain.response_format import form_of, schema_of, tool_of
+from ig_guardrail.integrations.langchain.typed_dicts import unmarked
 from ig_guardrail.schemas import fault_in, faultless
 from ig_guardrail.types import HURRIED
 
@@ -63,7 +64,7 @@ def structured(
         raise RequestError("no schema is given", where="with_structured_output", fix="give one, or use 'json_mode'")
     if isinstance(schema, Mapping):
         faultless(schema)
-    described = {"kwargs": {"method": method, "strict": asked.get("strict")}, "schema": schema}
+    described = {"kwargs": {"method": method, "strict": asked.get("strict")}, "schema": unmarked(schema)}
     if method == "function_calling":
         schema_of(schema)  # what is no schema is told of here
         name = tool_of(schema).name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import pytest
 from langchain_core.runnables import Runnable
@@ -27,6 +27,13 @@ class Ticket(TypedDict):
 
     owner: str
     pears: int
+
+
+class Partial(TypedDict):
+    """A ticket of which not all is known."""
+
+    owner: str
+    pears: NotRequired[int]
 
 
 RIGHT = {"owner": "Mira", "pears": 3}
@@ -62,6 +69,12 @@ async def test_a_value_that_breaks_its_schema_is_an_error(schema: Any, value: An
     beside = asked(schema, value, include_raw=True).invoke("Write it.")
     assert beside["parsed"] is None
     assert isinstance(beside["parsing_error"], AnswerCut)
+
+
+def test_a_key_that_need_not_be_there_may_be_missing() -> None:
+    inner = teller([call_part("Partial", json.dumps({"owner": "Mira"}), "1"), last_part("tool_calls")])
+    model = GuardedChatModel(inner=inner, policy=compiled())
+    assert model.with_structured_output(Partial).invoke("Write it.") == {"owner": "Mira"}
 
 
 @pytest.mark.parametrize("value", [{"owner": "mira", "pears": 3}, {"owner": "Mira", "pears": 12}])

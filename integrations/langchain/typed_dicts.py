@@ -1,0 +1,82 @@
+"""TypedDicts whose keys are marked (`NotRequired`, `Required`, `ReadOnly`), as LangChain reads them: without marks."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Collection
+from types import UnionType
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NotRequired,
+    Required,
+    TypedDict,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+from typing_extensions import ReadOnly, is_typeddict
+
+_MARKS = (NotRequired, Required, ReadOnly)
+
+
+def unmarked(given: Any) -> Any:
+    """A TypedDict whose keys have no marks, nor those of TypedDicts in it; anything else is given back."""
+    return _unmarked(given, {}) if is_typeddict(given) else given
+
+
+def _unmarked(given: Any, known: dict[Any, Any]) -> Any:
+    """known: what was made of TypedDicts before, so that each is one class, however often it is named."""
+    if is_typeddict(given):
+        if given not in known:
+            known[given] = _plain(given, known)
+        return known[given]
+    origin, inner = get_origin(given), get_args(given)
+    if origin in _MARKS:
+        return _unmarked(inner[0], known)
+    if origin is None or origin is Literal or not inner:
+        return given
+    if origin is Annotated:
+        return Annotated[(_unmarked(inner[0], known), *inner[1:])]  # type: ignore[return-value]
+    parts = tuple(_unmarked(one, known) for one in inner)
+    if parts == inner:
+        return given
+    return functools.reduce(operator.or_, parts) if origin in (Union, UnionType) else origin[parts]
+
+
+def optional_keys(given: Any) -> Collection[str]:
+    """The keys that a TypedDict may lack, also where its annotations are read late."""
+    marks = {key: _marks(hint) for key, hint in _hints(given).items()}
+    return {
+        key
+        for key, own in marks.items()
+        if NotRequired in own or (key in given.__optional_keys__ and Required not in own)
+    }
+
+
+def _plain(given: Any, known: dict[Any, Any]) -> Any:
+    hints = {key: _unmarked(hint, known) for key, hint in _hints(given).items()}
+    if hints == _hints(given):
+        return given
+    made: Any = TypedDict(given.__name__, hints)  # type: ignore[operator]
+    made.__doc__ = given.__doc__
+    return made
+
+
+def _hints(given: Any) -> dict[str, Any]:
+    try:
+        return get_type_hints(given, include_extras=True)
+    except NameError:  # of a class that is only known where the TypedDict was made
+        return dict(given.__annotations__)
+
+
+def _marks(hint: Any) -> set[Any]:
+    """The marks around a type."""
+    origin = get_origin(hint)
+    if origin in _MARKS or origin is Annotated:
+        return {origin} | _marks(get_args(hint)[0])
+    return set()
