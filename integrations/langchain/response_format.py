@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
+from inspect import Parameter, isroutine, signature
 from typing import Any, get_origin
 
-from langchain_core.tools import BaseTool, InjectedToolArg
+from langchain_core.tools import BaseTool, InjectedToolArg, StructuredTool
 from langchain_core.tools.base import _DirectlyInjectedToolArg, create_schema_from_function
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel, create_model
@@ -113,6 +114,7 @@ def described(given: Any, strict: bool | None = None) -> dict[str, Any]:
             why="a tool is an object of it, with its name and arguments",
             fix=f"give {given.__name__}()",
         )
+    _demand_tellable(given)
     try:
         made = convert_to_openai_tool(unmarked(given), strict=strict)
         own = _of_typed_dict(given, made) if is_typeddict(given) else _arguments(given)
@@ -163,6 +165,31 @@ def _as_openai_has_it(given: Mapping[str, Any]) -> Mapping[str, Any]:
     function = {name: inner[name] for name in ("description", "strict") if inner.get(name) is not None}
     function["name"] = inner["name"]
     return {"type": "function", "function": function | ({} if found is None else {"parameters": inner[found]})}
+
+
+def _demand_tellable(given: Any) -> None:
+    """Raises RequestError for a function with an argument that LangChain tells no model of, or under another name."""
+    function = given.func or given.coroutine if isinstance(given, StructuredTool) else given
+    told = given.args_schema if isinstance(given, StructuredTool) else None
+    if isinstance(given, type) or not isroutine(function) or isinstance(told, Mapping):
+        return
+    named = told.model_fields if isinstance(told, type) and issubclass(told, BaseModel) else {}
+    lost = [one.name for one in signature(function).parameters.values() if _untold(one, named)]
+    if lost:
+        raise RequestError(
+            f"a tool's function has an argument {lost[0]!r:.80} that no call can give",
+            where="tools",
+            why="it is taken by its place, or LangChain keeps its name from models, as it does with `args` and `_...`",
+            fix="give it another name, and have it taken by that",
+        )
+
+
+def _untold(parameter: Parameter, named: Container[str]) -> bool:
+    kind, needed = parameter.kind, parameter.default is Parameter.empty
+    if kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD):
+        return False
+    hidden = parameter.name in ("args", "kwargs") or (needed and parameter.name.startswith("_"))
+    return (hidden and parameter.name not in named) or (needed and kind is Parameter.POSITIONAL_ONLY)
 
 
 def _of_typed_dict(given: Any, made: Mapping[str, Any]) -> dict[str, Any]:

@@ -85,6 +85,38 @@ def test_what_is_no_tool_is_told_in_words(given: Any, told: str) -> None:
         form_of([given], None, None, None)
 
 
+def listed(args: list[str], cwd: str = ".") -> str:
+    """Run."""
+    return cwd.join(args)
+
+
+def lined(_id: int) -> int:
+    """Look."""
+    return _id
+
+
+def placed(a: int, /, b: int) -> int:
+    """Look."""
+    return a + b
+
+
+def usual(a: int, _hint: str = "", *args: int, **kwargs: int) -> int:
+    """Look."""
+    return a
+
+
+@pytest.mark.parametrize(("given", "argument"), [(listed, "args"), (lined, "_id"), (placed, "a")])
+def test_a_tool_that_no_call_could_run_is_refused(given: Any, argument: str) -> None:
+    for one in (given, tool(given)):
+        with pytest.raises(RequestError, match=f"has an argument '{argument}'"):
+            tool_of(one)
+
+
+@pytest.mark.parametrize("given", [usual, tool(usual), print])
+def test_arguments_that_need_not_be_given_are_no_fault(given: Any) -> None:
+    assert tool_of(given)
+
+
 # ------------------------------------------------------------------------------------------ what the agent gives
 
 
