@@ -41,7 +41,7 @@ def _unmarked(given: Any, known: dict[Any, Any]) -> Any:
     if origin is None or origin is Literal or not inner:
         return given
     if origin is Annotated:
-        return Annotated[(_unmarked(inner[0], known), *inner[1:])]  # type: ignore[return-value]
+        return Annotated[(_unmarked(inner[0], known), *inner[1:])]
     parts = tuple(_unmarked(one, known) for one in inner)
     if parts == inner:
         return given
@@ -62,7 +62,7 @@ def _plain(given: Any, known: dict[Any, Any]) -> Any:
     hints = {key: _unmarked(hint, known) for key, hint in _hints(given).items()}
     if hints == _hints(given):
         return given
-    made: Any = TypedDict(given.__name__, hints)  # type: ignore[operator]
+    made: Any = TypedDict(given.__name__, hints)  # type: ignore[misc]
     made.__doc__ = given.__doc__
     return made
 
