@@ -323,7 +323,7 @@ class GuardedChatModel(BoundedModel, PayingModel, EventModel):
         payer = self._payer(kwargs)  # what is charged to a payer is never cached
         arm = {} if self.canary is None else {"policy_sha256": self._opened.policy(payer).sha256}
         asked = {name: value for name, value in kwargs.items() if name != "tools" and spelled(name, value)}
-        tools = [tool_of(tool) for tool in kwargs.get("tools") or ()]
+        tools = [tool if isinstance(tool, Mapping) else tool_of(tool) for tool in kwargs.get("tools") or ()]
         return repr(
             [self.inner._get_llm_string(stop, **asked), tools, sorted({**self._identifying_params, **arm}.items())]
         )
