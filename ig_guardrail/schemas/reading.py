@@ -26,6 +26,7 @@ WORDS = {*MAPS, *LISTS, *SINGLE, *COUNTS, *NUMBERS, "$ref", "type", "enum", "con
 WORDS |= {"pattern", "format", "uniqueItems"}  # all that decide what a value may be
 
 
+TYPES = {"object", "array", "string", "number", "integer", "boolean", "null"}
 NOTES = {"title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly"}
 NOTES |= {"contentMediaType", "contentEncoding"}
 
@@ -39,7 +40,7 @@ class SchemaDocument:
         faultless(schema)
         self.root = schema
         self._anchors: dict[str, str] = {}
-        _in_words(schema)
+        in_words(schema)
         for pointer, part in parts_of(schema):
             _spelled(pointer, part)
             base = "$id" in part and pointer != "#"
@@ -118,7 +119,7 @@ def faultless(schema: Any) -> None:
         raise no_schema("#", schema)
 
 
-def _in_words(schema: Any) -> None:
+def in_words(schema: Any) -> None:
     """Raises RequestError for an object without a word of JSON Schema: it would allow anything."""
     said = [key for key in schema if not key.startswith(("x-", "$"))] if isinstance(schema, Mapping) else []
     if said and not WORDS & schema.keys() and not set(said) <= NOTES:
@@ -130,11 +131,15 @@ def _in_words(schema: Any) -> None:
 
 
 def _spelled(pointer: str, part: Mapping[str, Any]) -> None:
-    """Raises RequestError for a word of JSON Schema in another spelling, such as `max_length`: it would say nothing."""
-    for key in part.keys() - WORDS:
+    """Raises RequestError for what would say nothing: a word in another spelling, or a property where words belong."""
+    for key in sorted(part.keys() - WORDS - NOTES):
         meant = _SPELLED.get(key.replace("_", "").replace("-", "").lower())
         if meant is not None:
             raise unfit(pointer, f"`{key}` is no word of JSON Schema", f"write `{meant}`")
+        inner = part[key]
+        typed = isinstance(inner, Mapping) and isinstance(inner.get("type"), str) and inner["type"] in TYPES
+        if typed and part.get("type") == "object" and "properties" not in part and not key.startswith("x-"):
+            raise unfit(pointer, f"`{key}` is no word of JSON Schema", "put it under `properties`")
 
 
 def _length(part: Any, place: str) -> int:

@@ -18,6 +18,7 @@ from typing_extensions import is_typeddict
 from ig_guardrail.errors import RequestError, brief
 from ig_guardrail.integrations.langchain.typed_dicts import optional_keys, unmarked
 from ig_guardrail.schemas import KINDS, faultless, sound
+from ig_guardrail.schemas.reading import in_words
 from ig_guardrail.text.calls import ResponseFormat, Tool, ToolChoice
 from ig_guardrail.types import Message, ToolFormat, with_system_text
 
@@ -92,6 +93,7 @@ def _of_objects(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     if kind == "object":
         return schema
     if kind is None or (isinstance(kind, list | tuple) and "object" in kind):
+        in_words(schema)
         return {**schema, "type": "object"}
     raise RequestError(
         f"the arguments of a tool are of type {kind!r:.80}",

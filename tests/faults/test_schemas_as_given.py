@@ -196,6 +196,21 @@ def test_an_object_without_a_word_of_json_schema_is_refused(given: Any) -> None:
         form_of(None, None, None, given)
 
 
+@pytest.mark.parametrize(
+    ("parameters", "told"),
+    [
+        ({"city": {"type": "string"}}, "it has no word of JSON Schema, but `city`"),
+        ({"type": "object", "city": {"type": "string"}}, "`city` is no word of JSON Schema"),
+        ({"type": "object", "properties": {"at": {"type": "object", "x": WHOLE}}}, "`x` is no word of JSON Schema"),
+    ],
+)
+def test_properties_that_stand_beside_the_type_are_refused(parameters: Any, told: str) -> None:
+    with pytest.raises(RequestError, match=told):
+        form_of([{**NAMED, "parameters": parameters}], None, None, None)
+    noted = {"type": "object", "properties": {"x": WHOLE}, "xml": {"type": "string"}, "x-a": WHOLE, "default": WHOLE}
+    assert form_of([{**NAMED, "parameters": noted}], None, None, None).tools
+
+
 @pytest.mark.parametrize("given", [{}, {"title": "Anything"}, {"x-note": 1}, {"$comment": "any"}, {"$defs": {}}])
 def test_a_schema_that_says_nothing_on_purpose_is_any_value(given: Any) -> None:
     assert followable(given, 64)
