@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from typing_extensions import is_typeddict
 
 from ig_guardrail.errors import RequestError, brief
-from ig_guardrail.integrations.langchain.typed_dicts import optional_keys, unmarked
+from ig_guardrail.integrations.langchain.typed_dicts import as_hinted, unmarked
 from ig_guardrail.schemas import KINDS, faultless, sound
 from ig_guardrail.schemas.reading import in_words
 from ig_guardrail.text.calls import ResponseFormat, Tool, ToolChoice
@@ -119,7 +119,7 @@ def described(given: Any, strict: bool | None = None) -> dict[str, Any]:
     _demand_tellable(given)
     try:
         made = convert_to_openai_tool(unmarked(given), strict=strict)
-        own = _of_typed_dict(given, made) if is_typeddict(given) else _arguments(given)
+        own = as_hinted(made["function"]["parameters"], given) if is_typeddict(given) else _arguments(given)
         name, parameters = made["function"]["name"], own or made["function"].get("parameters") or _NO_ARGUMENTS
         if not (isinstance(name, str) and name and isinstance(parameters, Mapping)):
             raise TypeError("its name is no text, or its parameters are no JSON Schema")
@@ -176,8 +176,10 @@ def _demand_tellable(given: Any) -> None:
     if isinstance(given, type) or not isroutine(function) or isinstance(told, Mapping):
         return
     named = told.model_fields if isinstance(told, type) and issubclass(told, BaseModel) else {}
-    lost = [one.name for one in signature(function).parameters.values() if _untold(one, named)]
-    if lost:
+    taken = signature(function).parameters
+    own = any(name not in taken and not name.startswith("v__") for name in named)  # a schema of the tool's own
+    lost = [one.name for one in taken.values() if _untold(one, named)]
+    if lost and not own:
         raise RequestError(
             f"a tool's function has an argument {lost[0]!r:.80} that no call can give",
             where="tools",
@@ -192,13 +194,6 @@ def _untold(parameter: Parameter, named: Container[str]) -> bool:
         return False
     hidden = parameter.name in ("args", "kwargs") or (needed and parameter.name.startswith("_"))
     return (hidden and parameter.name not in named) or (needed and kind is Parameter.POSITIONAL_ONLY)
-
-
-def _of_typed_dict(given: Any, made: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema of a TypedDict as LangChain has it, without the keys that may be missing among the required ones."""
-    schema, optional = made["function"]["parameters"], optional_keys(given)
-    required = [key for key in schema.get("required", ()) if key not in optional]
-    return {**schema, **({"required": required} if "required" in schema else {})}
 
 
 def _arguments(given: Any) -> dict[str, Any] | None:
@@ -334,13 +329,18 @@ def schema_of(given: Any) -> Mapping[str, Any]:
     """The JSON Schema of a pydantic class (v1 or v2), a TypedDict, or one given as a dict."""
     if isinstance(given, Mapping) and not (_OTHERS & given.keys()):
         return _unpacked(given)
+    if isinstance(given, BaseModel):
+        raise RequestError(
+            f"the schema is a value of {type(given).__name__!r:.80}", where="schema", fix="give the class"
+        )
     if hasattr(given, "model_json_schema"):
         schema: Mapping[str, Any] = given.model_json_schema()
         return schema
     if isinstance(given, type) and hasattr(given, "__fields__") and hasattr(given, "schema"):  # pydantic v1
         older: Mapping[str, Any] = given.schema()
         return older
-    if get_origin(given) or (isinstance(given, type) and (given in _NO_OBJECTS or issubclass(given, enum.Enum))):
+    simple = isinstance(given, type) and (given in _NO_OBJECTS or issubclass(given, enum.Enum))
+    if simple or get_origin(given) or given is Any:
         raise RequestError(
             f"the schema is {given!r:.80}",
             where="schema",

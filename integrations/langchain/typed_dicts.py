@@ -1,11 +1,14 @@
-"""TypedDicts whose keys are marked (`NotRequired`, `Required`, `ReadOnly`), as LangChain reads them: without marks."""
+"""TypedDicts as LangChain reads them: without the marks of keys (`NotRequired` and others).
+
+And what it leaves out then: which keys may be missing, and where null may stand.
+"""
 
 from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Collection
-from types import UnionType
+from collections.abc import Mapping
+from types import NoneType, UnionType
 from typing import (
     Annotated,
     Any,
@@ -48,14 +51,31 @@ def _unmarked(given: Any, known: dict[Any, Any]) -> Any:
     return functools.reduce(operator.or_, parts) if origin in (Union, UnionType) else origin[parts]
 
 
-def optional_keys(given: Any) -> Collection[str]:
-    """The keys that a TypedDict may lack, also where its annotations are read late."""
-    marks = {key: _marks(hint) for key, hint in _hints(given).items()}
-    return {
-        key
-        for key, own in marks.items()
-        if NotRequired in own or (key in given.__optional_keys__ and Required not in own)
-    }
+def as_hinted(schema: Mapping[str, Any], hint: Any) -> Mapping[str, Any]:
+    """The schema that LangChain has of a hint, with null where that may be, and required only what must be there."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in _MARKS or origin is Annotated:
+        return as_hinted(schema, inner[0])
+    if origin in (Union, UnionType):
+        others = [one for one in inner if one is not NoneType]
+        made = as_hinted(schema, others[0]) if len(others) == 1 else schema
+        told = len(others) == len(inner) or {"type": "null"} in schema.get("anyOf", ())
+        return made if told else {"anyOf": [made, {"type": "null"}]}
+    if is_typeddict(hint):
+        hints, given = _hints(hint), schema.get("properties", {})
+        parts = {key: as_hinted(part, hints.get(key)) for key, part in given.items()}
+        needed = [key for key in schema.get("required", ()) if not _may_be_missing(key, hint, hints)]
+        return {**schema, "properties": parts, **({"required": needed} if "required" in schema else {})}
+    below = {list: "items", dict: "additionalProperties"}.get(origin) if origin is not None else None
+    if below is not None and inner and isinstance(schema.get(below), Mapping):
+        return {**schema, below: as_hinted(schema[below], inner[-1])}
+    return schema
+
+
+def _may_be_missing(key: str, given: Any, hints: Mapping[str, Any]) -> bool:
+    """Whether a TypedDict may lack a key, also where its annotations are read late."""
+    own = _marks(hints.get(key))
+    return NotRequired in own or (key in given.__optional_keys__ and Required not in own)
 
 
 def _plain(given: Any, known: dict[Any, Any]) -> Any:

@@ -245,7 +245,12 @@ def test_keys_and_values_may_be_spelled_as_they_like() -> None:
     assert followable({**keys, "default": {"max_length": 3}, "x-max_length": 5}, 64)
 
 
-@pytest.mark.parametrize("given", [list[int], Optional[Asked], int | None, dict[str, int]])  # noqa: UP045
+@pytest.mark.parametrize("given", [list[int], Optional[Asked], int | None, dict[str, int], Any])  # noqa: UP045
 def test_a_type_that_is_no_class_is_refused_as_a_schema(given: Any) -> None:
     with pytest.raises(RequestError, match=r"(?s)the schema is .*a value is an object"):
         schema_of(given)
+
+
+def test_a_value_of_a_class_is_no_schema() -> None:
+    with pytest.raises(RequestError, match=r"(?s)the schema is a value of 'Told'.*give the class"):
+        schema_of(Told(B="xy"))

@@ -60,7 +60,27 @@ def test_marked_keys_keep_their_types() -> None:
     properties = schema_of(Marked)["properties"]
     assert properties["pears"] == {"description": "How many.", "type": "integer"}
     assert properties["kind"]["enum"] == ["a", "b"]
-    assert properties["parts"]["items"]["properties"] == properties["part"]["properties"]
+    assert properties["parts"]["items"]["properties"] == properties["part"]["anyOf"][0]["properties"]
+    assert "required" not in properties["parts"]["items"] or not properties["parts"]["items"]["required"]
+
+
+class Unknown(TypedDict):
+    """What may be unknown."""
+
+    rating: Annotated[Optional[int], None, "How good."]  # noqa: UP045
+    owner: str | None
+    inner: list[Optional[Inner]]  # noqa: UP045
+    notes: dict[str, int | None]
+    kind: Literal["a", "b"] | int | None
+
+
+def test_null_may_stand_where_the_hints_say_so() -> None:
+    schema = schema_of(Unknown)
+    nothing = {"owner": None, "inner": [None, {}, {"n": 1}], "notes": {"a": None, "b": 1}, "kind": None}
+    assert takes(schema, {"rating": None, **nothing})
+    assert takes(schema, {"rating": 3, **nothing, "owner": "Mira", "kind": 4})
+    assert not takes(schema, {**nothing, "inner": None})
+    assert not takes(schema_of(Plain), {"owner": None, "pears": 1})
 
 
 @pytest.mark.parametrize("method", ["json_schema", "json_mode"])
