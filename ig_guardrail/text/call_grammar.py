@@ -241,22 +241,29 @@ def _tagged(
     close = behind.strip(BLANKS)
     lead, rest = behind.split(close)
     end = (f"({_said(lead)})?" if lead else "") + _said(close)
-    text = f"{_counted(value['minLength'], value['maxLength'])}{end}"
+    text = f"{_counted(value['minLength'], value['maxLength'], close)}{end}"
     if "pattern" in value:
         inner = _between_anchors(value["pattern"])
-        if inner is None or _may_say("<", inner) or _may_say("\n", inner):
+        if inner is None or _may_say(close[0], inner) or _may_say("\n", inner):
             return None
         text = f"({_in_lark(inner)}){end}/ & /{text}"
     return f"{head} {name}v {_lark(rest)}".removesuffix(' ""'), {f"{name}v[lazy]": f"/{text}/"}
 
 
-def _counted(least: int, most: int) -> str:
+def _counted(least: int, most: int, close: str) -> str:
     """Texts of so many characters, between tags. No end stands among the first: who reads a text looks for one."""
     if not least:
         return f"(?s:.{{0,{most}}})"
-    tag = most >= 3 * least  # whether there is room for an angle bracket and what follows it
-    one, last = (r"([^<]|<[^<\/])", r"([^<\n]|<[^<\/\n])") if tag else ("[^<]", r"[^<\n]")
-    return f"{one}{{{least - 1}}}{last}(?s:.{{0,{most - least * (1 + tag)}}})"
+    first, second = _in_set(close[0]), _in_set(close[1:2])
+    pairs = most >= 3 * least and close[1:2] not in ("", close[0])  # whether what begins the end may stand there
+    one, last = f"[^{first}]", rf"[^{first}\n]"
+    if pairs:
+        one, last = f"({one}|{_said(close[0])}[^{first}{second}])", rf"({last}|{_said(close[0])}[^{first}{second}\n])"
+    return f"{one}{{{least - 1}}}{last}(?s:.{{0,{most - least * (1 + pairs)}}})"
+
+
+def _in_set(sign: str) -> str:
+    return f"\\{sign}" if sign and sign in r"\]^-[&~/" else sign
 
 
 def _between_anchors(pattern: str) -> str | None:

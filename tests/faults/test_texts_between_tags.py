@@ -20,6 +20,12 @@ TAGS = ToolFormat(
     keys=(),
     tag=("<parameter=", ">\n", "\n</parameter>\n"),
 )
+BARS = ToolFormat(
+    open="<call>\n<of=", middle=">\n", close="</of>\n</call>", values="tags", keys=(), tag=("<|", "=", "|>")
+)
+TWICE = ToolFormat(
+    open="<call>\n<of=", middle=">\n", close="</of>\n</call>", values="tags", keys=(), tag=("arg:", "=", ";;\n")
+)
 PYTHON = ToolFormat(begin="[", open="", middle="(", close=")", separator=", ", end="]", values="python", keys=())
 NAMES = ToolFormat(open="[TOOL_CALLS]", middle="[ARGS]", close="", separator="", keys=())
 ROOM = 150
@@ -114,6 +120,22 @@ def test_a_text_ends_at_the_first_end_as_who_reads_it_has_it(part: dict[str, Any
     calls = InFormat(taking({**TEXT, **part}), TAGS)
     assert calls.notation.format == TAGS
     assert calls.takes(f"{text}\n") is right
+
+
+@pytest.mark.parametrize("format", [TAGS, BARS, TWICE])
+@pytest.mark.parametrize("part", [{"minLength": 4}, {"minLength": 3, "maxLength": 4}, {"pattern": "^[a-z]+$"}])
+def test_so_it_is_whatever_the_tags_are(part: dict[str, Any], format: ToolFormat) -> None:
+    calls = InFormat(taking({**TEXT, **part}), format)
+    assert calls.notation.format == format
+    behind = format.tag[2].strip()
+    for text in ("abc", f"a{behind}bcd", f"abc{behind}", f"{behind[0]}{behind}xyz", "abcd", f"{behind[:1]}pqr"):
+        written = f"{format.open}look{format.middle}{format.tag[0]}a{format.tag[1]}{text}{format.tag[2]}{format.close}"
+        state = GRAMMARS.compiled(calls.grammar(ROOM) or "").after(())
+        taken = all(state.allowed()[token] and state.take(token) is None for token in BYTES.ids(written))
+        _, made = parse_calls(written, notation=calls.notation)
+        whole = bool(made) and made[0].arguments == {"a": text}
+        assert not taken or (whole and Draft202012Validator(calls.tool.parameters).is_valid(made[0].arguments))
+        assert taken or text != "abcd"
 
 
 @pytest.mark.parametrize("key", ["a>b", " a", "a ", "a\n"])
