@@ -116,8 +116,8 @@ def described(given: Any, strict: bool | None = None) -> dict[str, Any]:
             why="a tool is an object of it, with its name and arguments",
             fix=f"give {given.__name__}()",
         )
-    _demand_tellable(given)
     try:
+        _demand_tellable(given)
         made = convert_to_openai_tool(unmarked(given), strict=strict)
         own = as_hinted(made["function"]["parameters"], given) if is_typeddict(given) else _arguments(given)
         name, parameters = made["function"]["name"], own or made["function"].get("parameters") or _NO_ARGUMENTS

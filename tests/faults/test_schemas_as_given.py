@@ -77,6 +77,7 @@ class Caller:
     [
         (Looking, r"a tool is the class 'Looking'.*fix: give Looking\(\)"),
         (functools.partial(len), "a tool cannot be read"),
+        (min, "a tool cannot be read: no signature found"),
         (Caller(), "a tool cannot be read"),
     ],
 )
