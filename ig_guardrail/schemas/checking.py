@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from ig_guardrail.errors import brief
-from ig_guardrail.schemas.numerals import without_look_around
+from ig_guardrail.schemas.expressions import readable
 from ig_guardrail.schemas.reading import parts_of
 
 OURS = "x-ours"  # [least, most] of a written schema: a bound that the room set, and not the schema
@@ -80,7 +80,7 @@ def _pattern(_: Any, expression: str, value: Any, __: Mapping[str, Any]) -> Iter
     import re2
     from jsonschema import ValidationError
 
-    if isinstance(value, str) and re2.search(without_look_around(expression), value) is None:
+    if isinstance(value, str) and re2.search(readable(expression), value) is None:
         yield ValidationError(f"{value!r} has no {expression!r}")
 
 

@@ -9,8 +9,8 @@ from functools import cached_property
 from itertools import combinations, product
 from typing import Any, TypeAlias
 
+from ig_guardrail.schemas.expressions import readable
 from ig_guardrail.schemas.formats import FORMATS
-from ig_guardrail.schemas.numerals import without_look_around
 from ig_guardrail.schemas.reading import (
     CHOICES,
     LISTS,
@@ -357,7 +357,7 @@ def _text(part: Mapping[str, Any], pointer: str) -> TextShape:
     if "pattern" in part:
         if not isinstance(part["pattern"], str) or len(part["pattern"]) > LONGEST_PATTERN:
             raise unfit(below(pointer, "pattern"), "it is no text of a fit length", "give a shorter expression")
-        pattern = without_look_around(part["pattern"])
+        pattern = readable(part["pattern"])
         searched(pattern, "", below(pointer, "pattern"))  # unless it cannot be read
         patterns.append(pattern)
     known = FORMATS.get(part["format"]) if isinstance(part.get("format"), str) else None

@@ -17,6 +17,7 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 from ig_guardrail.schemas.checking import OURS
+from ig_guardrail.schemas.expressions import has_borders
 from ig_guardrail.schemas.keys import all_but, bounded
 from ig_guardrail.schemas.merging import Merging
 from ig_guardrail.schemas.places import NEVER, Places
@@ -207,6 +208,8 @@ class _Writer:
         most = max(self._longest, shape.least) if shape.most is None else shape.most
         made: dict[str, Any] = {"type": "string", "minLength": shape.least, "maxLength": most}
         made |= self._ours(None, most) if shape.most is None else {}
+        if any(map(has_borders, shape.patterns)):
+            raise unfit(shape.place, "its pattern asks for a border of words", "use one without `\\b` and `\\B`")
         if shape.patterns:
             made["pattern"] = shape.patterns[0]
         if shape.patterns[1:]:
