@@ -5,16 +5,19 @@ grammar knows. What those words cannot say is left to a check of whole values, w
 """
 
 from ig_guardrail.schemas.bounds import reached_bounds
+from ig_guardrail.schemas.checking import fault_in
 from ig_guardrail.schemas.reading import SchemaDocument, closed, faultless
 from ig_guardrail.schemas.shapes import KINDS
-from ig_guardrail.schemas.writing import CHECKED, LAYOUT, followable, sound
+from ig_guardrail.schemas.writing import CHECKED, LAYOUT, checkable, followable, sound
 
 __all__ = [
     "CHECKED",
     "KINDS",
     "LAYOUT",
     "SchemaDocument",
+    "checkable",
     "closed",
+    "fault_in",
     "faultless",
     "followable",
     "reached_bounds",

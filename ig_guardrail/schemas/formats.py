@@ -26,6 +26,8 @@ _IPV6 = "|".join(
     + [rf"(?:{_H}:){{1,{7 - n}}}(?::{_H}){{1,{n}}}" for n in range(1, 7)]
     + [rf":(?:(?::{_H}){{1,7}}|:)"]
 )
+_IPV4 = rf"{_BYTE}(?:\.{_BYTE}){{3}}"
+_X = "[0-9A-Fa-f]"
 _OF_URI = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})"
 
 FORMATS: Mapping[str, str] = {
@@ -37,9 +39,13 @@ FORMATS: Mapping[str, str] = {
         "duration": rf"P(?:[0-9]{{1,4}}W|{_PERIOD}(?:{_HOURS})?|{_HOURS})",
         "email": rf"{_ATOM}(?:\.{_ATOM})*@{_HOST}",
         "hostname": _HOST,
-        "ipv4": rf"{_BYTE}(?:\.{_BYTE}){{3}}",
+        "ipv4": _IPV4,
         "ipv6": _IPV6,
-        "uuid": r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}",
+        "ipvanyaddress": f"{_IPV4}|{_IPV6}",
+        "uuid": rf"{_X}{{8}}(?:-{_X}{{4}}){{3}}-{_X}{{12}}",
+        **{
+            f"uuid{v}": rf"{_X}{{8}}-{_X}{{4}}-{v}{_X}{{3}}-[89ABab]{_X}{{3}}-{_X}{{12}}" for v in (1, 3, 4, 5, 6, 7, 8)
+        },
         "uri": rf"[A-Za-z][A-Za-z0-9+.-]*:{_OF_URI}(?:{_OF_URI}|\?)*(?:#(?:{_OF_URI}|\?)*)?",
     }.items()
 }

@@ -9,8 +9,19 @@ from functools import cached_property
 from itertools import combinations, product
 from typing import Any, TypeAlias
 
+from ig_guardrail.schemas.expressions import readable
 from ig_guardrail.schemas.formats import FORMATS
-from ig_guardrail.schemas.reading import CHOICES, SchemaDocument, below, unfit
+from ig_guardrail.schemas.reading import (
+    CHOICES,
+    LISTS,
+    NOTES,
+    SchemaDocument,
+    below,
+    inner_of,
+    no_schema,
+    parts_of,
+    unfit,
+)
 from ig_guardrail.schemas.shapes import (
     KINDS,
     ArrayShape,
@@ -31,14 +42,7 @@ MOST_STEPS = 100_000  # of all places
 MOST_PATTERNS = 2  # of one text; the states of many together grow without a limit
 LONGEST_PATTERN = 2_000  # characters
 
-SILENT = {"title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "$comment", "$defs"} | {
-    "definitions",
-    "$schema",
-    "$id",
-    "$anchor",
-    "contentMediaType",
-    "contentEncoding",
-}
+SILENT = NOTES | {"$comment", "$defs", "definitions", "$schema", "$id", "$anchor"}
 
 _UNREAD = ("dependencies", "$recursiveAnchor")
 _CHECKED = ("not", "contains", "dependentRequired", "dependentSchemas", "unevaluatedProperties", "unevaluatedItems")
@@ -90,7 +94,7 @@ class Merging:
         if isinstance(part, bool):
             return {} if part else {"enum": []}
         if not isinstance(part, Mapping):
-            raise unfit(pointer, f"it is {part!r:.60}, which is no schema", "give an object of keywords")
+            raise no_schema(pointer, part)
         return part
 
     # ------------------------------------------------------------------------------------------ what applies together
@@ -134,13 +138,9 @@ class Merging:
 
     def _note(self, pointer: str, part: Mapping[str, Any]) -> None:
         """Refuse what is not read, and note what is left to a check."""
-        for key in _UNREAD:
-            if key in part:
-                raise unfit(
-                    below(pointer, key), f"`{key}` is not followed", "use `dependentRequired`, or name it apart"
-                )
+        self._refuse(pointer, part)
         left = [key for key in _CHECKED if key in part]
-        if part.get("uniqueItems") is True:
+        if part.get("uniqueItems"):
             left.append("uniqueItems")
         if "if" in part and ("then" in part or "else" in part):
             left.append("if")
@@ -148,6 +148,36 @@ class Merging:
             left.append("oneOf")
         for key in left:
             self.checked.setdefault(pointer, key)
+        words = {*left, "then", "else"} if "if" in left else set(left)
+        for names, _ in inner_of(part):
+            if names[0] in words:
+                self.demand_sense(below(pointer, *names))
+
+    def _refuse(self, pointer: str, part: Mapping[str, Any]) -> None:
+        """Raises RequestError for words that are not followed."""
+        for key in _UNREAD:
+            if key in part:
+                raise unfit(
+                    below(pointer, key), f"`{key}` is not followed", "use `dependentRequired`, or name it apart"
+                )
+
+    def demand_sense(self, pointer: str) -> None:
+        """Raises RequestError where a schema that only the check reads, or one that it leads to, makes no sense."""
+        waiting = [pointer]
+        while waiting:
+            place = waiting.pop()
+            if place in self._sensible:
+                continue
+            self._sensible.add(place)
+            for inner, part in parts_of(self.document.at(place), place):
+                self._refuse(inner, part)
+                _kinds(part, inner)
+                for key in (*LISTS, "enum"):
+                    _list(part, key, inner)
+                for kind in KINDS:
+                    self._shape(kind, part, inner)
+                if "$ref" in part:
+                    waiting.append(self.document.referred(part["$ref"], below(inner, "$ref")))
 
     def _apart(self, pointer: str, count: int) -> bool:
         """Whether no value can be of two branches of a `oneOf`."""
@@ -164,6 +194,10 @@ class Merging:
         )
 
     @cached_property
+    def _sensible(self) -> set[str]:
+        return set()
+
+    @cached_property
     def _weighed(self) -> set[KeyGroup]:
         return set()
 
@@ -172,7 +206,7 @@ class Merging:
         if isinstance(one, Way) or isinstance(other, Way):
             return False
         if isinstance(one, Literal) and isinstance(other, Literal):
-            return json.dumps(one.value) != json.dumps(other.value)
+            return not _equal(one.value, other.value)
         if isinstance(one, Literal) or isinstance(other, Literal):
             value, shape = (one.value, other) if isinstance(one, Literal) else (other.value, one)  # type: ignore[union-attr]
             return kind_of(value) != shape.kind
@@ -232,14 +266,21 @@ class Merging:
         prefix = tuple((below(pointer, tuples, at),) for at in range(len(_list(part, tuples, pointer))))
         items = (below(pointer, rest),) if rest in part else ()
         least, most = _count(part, "minItems", pointer) or 0, _count(part, "maxItems", pointer)
+        for key in ("minContains", "maxContains"):
+            _count(part, key, pointer)
+        if not isinstance(part.get("uniqueItems", False), bool):
+            raise unfit(below(pointer, "uniqueItems"), "it is neither true nor false", "give one of them")
         contained = (below(pointer, "contains"),) if "contains" in part else ()
         return ArrayShape(pointer, prefix, items, least, most, contained)
 
     def _object(self, part: Mapping[str, Any], pointer: str) -> Object:
         given, by_pattern = _map(part, "properties", pointer), _map(part, "patternProperties", pointer)
-        required = _list(part, "required", pointer)
-        if not all(isinstance(key, str) for key in required):
-            raise unfit(below(pointer, "required"), "it lists what is no key", "list names")
+        required = _names(part, "required", pointer)
+        needed = _map(part, "dependentRequired", pointer)
+        for key in needed:
+            _names(needed, key, below(pointer, "dependentRequired"))
+        for pattern in by_pattern:
+            searched(pattern, "", below(pointer, "patternProperties", pattern))
         own = Object(
             pointer,
             {key: (below(pointer, "properties", key),) for key in given},
@@ -275,6 +316,17 @@ def kind_of(value: Any) -> str:
     return next((name for kind, name in kinds if isinstance(value, kind)), "object")
 
 
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two values of JSON are one: whatever the order of keys, and 1 is 1.0."""
+    if kind_of(one) != kind_of(other):
+        return False
+    if isinstance(one, Mapping):
+        return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    return bool(one == other)
+
+
 def _kinds(part: Mapping[str, Any], pointer: str) -> set[str]:
     given = part.get("type", list(KINDS))
     names = given if isinstance(given, list | tuple) else [given]
@@ -305,8 +357,9 @@ def _text(part: Mapping[str, Any], pointer: str) -> TextShape:
     if "pattern" in part:
         if not isinstance(part["pattern"], str) or len(part["pattern"]) > LONGEST_PATTERN:
             raise unfit(below(pointer, "pattern"), "it is no text of a fit length", "give a shorter expression")
-        searched(part["pattern"], "", below(pointer, "pattern"))  # unless it cannot be read
-        patterns.append(part["pattern"])
+        pattern = readable(part["pattern"])
+        searched(pattern, "", below(pointer, "pattern"))  # unless it cannot be read
+        patterns.append(pattern)
     known = FORMATS.get(part["format"]) if isinstance(part.get("format"), str) else None
     patterns += [known] if known else []
     least, most = _count(part, "minLength", pointer) or 0, _count(part, "maxLength", pointer)
@@ -336,6 +389,13 @@ def _list(part: Mapping[str, Any], key: str, pointer: str) -> Sequence[Any]:
     if not isinstance(value, list | tuple):
         raise unfit(below(pointer, key), "it is no list", "list its parts")
     return value
+
+
+def _names(part: Mapping[str, Any], key: str, pointer: str) -> Sequence[str]:
+    names = _list(part, key, pointer)
+    if not all(isinstance(name, str) for name in names):
+        raise unfit(below(pointer, key), "it lists what is no key", "list names")
+    return names
 
 
 def _map(part: Mapping[str, Any], key: str, pointer: str) -> Mapping[str, Any]:

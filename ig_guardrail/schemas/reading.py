@@ -14,10 +14,23 @@ from ig_guardrail.errors import RequestError
 
 LONGEST = 300_000  # characters of a schema as JSON
 DEEPEST = 120  # levels of JSON; a level of values takes two
+LONGEST_NUMBER = 1_000  # bits
 CHOICES = ("anyOf", "oneOf")
 MAPS = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")  # of schemas, by name
 LISTS = (*CHOICES, "allOf", "prefixItems")
-SINGLE = ("items", "additionalProperties", "propertyNames", "not", "if", "then", "else", "contains")
+OTHERS = ("items", "additionalItems", "unevaluatedItems", "additionalProperties", "unevaluatedProperties")
+SINGLE = (*OTHERS, "propertyNames", "not", "if", "then", "else", "contains")
+COUNTS = tuple(f"{most}{what}" for most in ("min", "max") for what in ("Properties", "Items", "Length", "Contains"))
+NUMBERS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
+WORDS = {*MAPS, *LISTS, *SINGLE, *COUNTS, *NUMBERS, "$ref", "type", "enum", "const", "required", "dependentRequired"}
+WORDS |= {"pattern", "format", "uniqueItems"}  # all that decide what a value may be
+
+
+TYPES = {"object", "array", "string", "number", "integer", "boolean", "null"}
+NOTES = {"title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly"}
+NOTES |= {"contentMediaType", "contentEncoding"}
+
+_SPELLED = {word.lower(): word for word in WORDS if word.isalpha()}
 
 
 class SchemaDocument:
@@ -27,7 +40,9 @@ class SchemaDocument:
         faultless(schema)
         self.root = schema
         self._anchors: dict[str, str] = {}
-        for pointer, part in _parts(schema):
+        in_words(schema)
+        for pointer, part in parts_of(schema):
+            _spelled(pointer, part)
             base = "$id" in part and pointer != "#"
             if base or "$dynamicRef" in part or "$recursiveRef" in part:
                 key = next(key for key in ("$id", "$dynamicRef", "$recursiveRef") if key in part)
@@ -101,7 +116,30 @@ def faultless(schema: Any) -> None:
         elif isinstance(part, list | tuple):
             waiting += [(inner, below(place, at), (*around, id(part))) for at, inner in enumerate(part)]
     if not isinstance(schema, Mapping | bool):
-        raise unfit("#", f"it is {schema!r:.60}, which is no schema", "give an object of keywords")
+        raise no_schema("#", schema)
+
+
+def in_words(schema: Any) -> None:
+    """Raises RequestError for an object without a word of JSON Schema: it would allow anything."""
+    said = [key for key in schema if not key.startswith(("x-", "$"))] if isinstance(schema, Mapping) else []
+    if said and not WORDS & schema.keys() and not set(said) <= NOTES:
+        raise unfit(
+            "#",
+            f"it has no word of JSON Schema, but {', '.join(f'`{key:.40}`' for key in said[:4])}",
+            'give the JSON Schema itself, such as {"type": "object", "properties": {...}}',
+        )
+
+
+def _spelled(pointer: str, part: Mapping[str, Any]) -> None:
+    """Raises RequestError for what would say nothing: a word in another spelling, or a property where words belong."""
+    for key in sorted(part.keys() - WORDS - NOTES):
+        meant = _SPELLED.get(key.replace("_", "").replace("-", "").lower())
+        if meant is not None:
+            raise unfit(pointer, f"`{key}` is no word of JSON Schema", f"write `{meant}`")
+        inner = part[key]
+        typed = isinstance(inner, Mapping) and isinstance(inner.get("type"), str) and inner["type"] in TYPES
+        if typed and part.get("type") == "object" and "properties" not in part and not key.startswith("x-"):
+            raise unfit(pointer, f"`{key}` is no word of JSON Schema", "put it under `properties`")
 
 
 def _length(part: Any, place: str) -> int:
@@ -112,6 +150,8 @@ def _length(part: Any, place: str) -> int:
         return len(part) + 4
     if isinstance(part, float) and not math.isfinite(part):
         raise unfit(place, f"{part} is no number of JSON", "leave it out")
+    if isinstance(part, int) and part.bit_length() > LONGEST_NUMBER:
+        raise unfit(place, "a number is larger than any float", "give it as text")
     if part is None or isinstance(part, Mapping | list | tuple | bool | int | float):
         return 8
     raise unfit(place, f"{type(part).__name__} is not of JSON", "give the schema as JSON has it")
@@ -121,17 +161,24 @@ def _no_key(key: Any, place: str) -> int:
     raise unfit(place, f"a key is {key!r:.60}, which is not text", "give the schema as JSON has it")
 
 
-def _parts(schema: Any, place: str = "#") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every schema within a schema, itself among them, by pointer."""
+def parts_of(schema: Any, place: str = "#") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every schema within a schema, itself among them, by pointer. Raises RequestError for what is none."""
     waiting = [(place, schema)]
     while waiting:
         pointer, part = waiting.pop()
         if isinstance(part, Mapping):
             yield pointer, part
-            waiting += [(below(pointer, *names), one) for names, one in _inner(part)]
+            waiting += [(below(pointer, *names), one) for names, one in inner_of(part)]
+        elif not isinstance(part, bool):
+            raise no_schema(pointer, part)
 
 
-def _inner(schema: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+def no_schema(place: str, part: Any) -> RequestError:
+    """What stands where a schema belongs."""
+    return unfit(place, f"it is {part!r:.60}, which is no schema", "give an object of keywords")
+
+
+def inner_of(schema: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
     """The schemas right inside a schema, each with the keys under which it stands."""
     for key in MAPS:
         if isinstance(schema.get(key), Mapping):
@@ -139,7 +186,8 @@ def _inner(schema: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], A
     for key in (*LISTS, "items"):
         if isinstance(schema.get(key), list | tuple):
             yield from (((key, at), part) for at, part in enumerate(schema[key]))
-    yield from (((key,), schema[key]) for key in SINGLE if isinstance(schema.get(key), Mapping))
+    tuples = isinstance(schema.get("items"), list | tuple)
+    yield from (((key,), schema[key]) for key in SINGLE if key in schema and not (tuples and key == "items"))
 
 
 def closed(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -148,7 +196,7 @@ def closed(schema: Mapping[str, Any]) -> dict[str, Any]:
     One that joins schemas by `allOf` is left as it is: its parts name each other's keys.
     """
     copied: dict[str, Any] = json.loads(json.dumps(schema))
-    if not any("allOf" in part for _, part in _parts(copied)):
+    if not any("allOf" in part for _, part in parts_of(copied)):
         _close(copied)
     return copied
 
@@ -156,7 +204,7 @@ def closed(schema: Mapping[str, Any]) -> dict[str, Any]:
 def _close(schema: dict[str, Any], beside_others: bool = False) -> None:
     """beside_others: the schema is one of several for an object that has properties of its own."""
     named = isinstance(schema.get("properties"), dict)
-    for (key, *_), part in _inner(schema):
+    for (key, *_), part in inner_of(schema):
         if isinstance(part, dict):
             _close(part, beside_others=named and key in CHOICES)
     if named and not beside_others and not {*CHOICES, "additionalProperties", "patternProperties"} & schema.keys():

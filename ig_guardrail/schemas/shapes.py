@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, TypeAlias
 
+from ig_guardrail.errors import brief
 from ig_guardrail.schemas.reading import unfit
 
 KeyGroup: TypeAlias = tuple[str, ...]
@@ -120,7 +121,11 @@ def searched(pattern: str, text: str, place: str) -> bool:
     try:
         return re2.compile(pattern, quiet).search(text) is not None
     except re2.error as error:
-        raise unfit(place, f"the pattern {pattern!r:.80} cannot be followed", "use one without look-around") from error
+        raise unfit(
+            place,
+            f"the pattern {pattern!r:.80} cannot be followed: {brief(error, 80)}",
+            "use one without look-around, as RE2 reads it",
+        ) from error
 
 
 def both(one: Shape, other: Shape) -> Shape | None:

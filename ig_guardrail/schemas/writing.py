@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from fractions import Fraction
 from functools import lru_cache
 from graphlib import TopologicalSorter
 from typing import Any
 
 from ig_guardrail.schemas.checking import OURS
+from ig_guardrail.schemas.expressions import has_borders
 from ig_guardrail.schemas.keys import all_but, bounded
 from ig_guardrail.schemas.merging import Merging
 from ig_guardrail.schemas.places import NEVER, Places
@@ -45,6 +47,7 @@ MOST_ROOM = 10**6  # tokens; more is as much
 LARGEST = 10**15 - 1  # number without a limit of its own
 LONG = 10**14  # number that has as many digits as that
 EXACT = 2**53  # beyond it, floats skip whole numbers
+DIGITS = 15  # of a decimal number that every reader reads alike
 DECIMALS = 6  # of a number
 FINEST = 10  # decimals, of a number whose limits lie close together; llguidance reads no finer step
 MOST_COUNTED = 20_000  # characters or items that are asked for at least
@@ -73,6 +76,11 @@ def sound(schema: Any) -> None:
     """Raises RequestError, naming the place, for a schema that cannot be followed, however long an answer may be."""
     SchemaDocument(schema)
     _sound(json.dumps(schema))
+
+
+def checkable(schema: Any) -> None:
+    """Raises RequestError, naming the place, for a schema that not even whole values can be checked by."""
+    Merging(SchemaDocument(schema)).demand_sense("#")
 
 
 @lru_cache(maxsize=128)
@@ -135,7 +143,7 @@ class _Writer:
         self._nested |= not ends and turns < NEVER
         return ends
 
-    def _ours(self, *limits: int | None) -> dict[str, Any]:
+    def _ours(self, *limits: int | float | None) -> dict[str, Any]:
         """The mark of bounds that the room set."""
         return {OURS: list(limits)} if self._marks else {}
 
@@ -159,6 +167,7 @@ class _Writer:
             raise unfit(together[0] if together else "#", "what is written of it grows too large", "use a smaller one")
         shapes, outer, self._nested = self._merging.shapes(together), self._nested, False
         values = [shape.value for shape in shapes if isinstance(shape, Literal)]
+        self._write_exactly(values, together)
         ways = [{"enum": values}] if values else []
         ways += [way for shape in shapes if (way := self._way(shape, level)) is not None]
         if not ways:
@@ -166,6 +175,16 @@ class _Writer:
         written = ways[0] if len(ways) == 1 else {"anyOf": ways}
         written, self._nested = (written | self._ours() if self._nested else written), outer
         return written
+
+    def _write_exactly(self, values: list[Any], together: KeyGroup) -> None:
+        """Refuse whole numbers that the grammar would write as others, and leave to the check what it may round."""
+        place = together[0] if together else "#"
+        for number in _numbers(values):
+            said = Decimal(repr(float(number)))
+            if number == int(number) and said != number:
+                raise unfit(place, f"the number {number} cannot be written exactly", "give it as text")
+            if len(said.as_tuple().digits) > DIGITS:
+                self._merging.checked.setdefault(place, "enum")
 
     def _way(self, shape: Shape, level: int) -> dict[str, Any] | None:
         match shape:
@@ -189,6 +208,8 @@ class _Writer:
         most = max(self._longest, shape.least) if shape.most is None else shape.most
         made: dict[str, Any] = {"type": "string", "minLength": shape.least, "maxLength": most}
         made |= self._ours(None, most) if shape.most is None else {}
+        if any(map(has_borders, shape.patterns)):
+            raise unfit(shape.place, "its pattern asks for a border of words", "use one without `\\b` and `\\B`")
         if shape.patterns:
             made["pattern"] = shape.patterns[0]
         if shape.patterns[1:]:
@@ -199,8 +220,10 @@ class _Writer:
         made = _number(shape)
         if not self._marks or made is None:
             return made
-        least = None if shape.least is not None and shape.least[0] >= -LARGEST else -LONG
-        most = None if shape.most is not None and shape.most[0] <= LARGEST else LONG
+        largest = _largest(shape)
+        long = _plain(LONG * largest / LARGEST)
+        least = None if shape.least is not None and shape.least[0] >= -largest else -long
+        most = None if shape.most is not None and shape.most[0] <= largest else long
         return {**{word: said for word, said in made.items() if word != "multipleOf"}, **self._ours(least, most)}
 
     def _array(self, shape: ArrayShape, level: int) -> dict[str, Any] | None:
@@ -331,6 +354,15 @@ def _levels(written: Any) -> tuple[int, dict[str, int]]:
     return deepest, told
 
 
+def _numbers(value: Any) -> Iterator[int | float]:
+    """All numbers in a value."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _numbers(part)
+
+
 def _number(shape: NumberShape) -> dict[str, Any] | None:
     """A number between limits, of so many decimals; one without limits is bounded by the network of its form."""
     if not shape.whole and shape.least is None and shape.most is None and shape.step is None:
@@ -340,8 +372,11 @@ def _number(shape: NumberShape) -> dict[str, Any] | None:
         step = Fraction(step.numerator)  # the smallest whole multiple
     unit = Fraction(1) if shape.whole else Fraction(1, 10 ** _decimals(shape))
     grain = step or unit
-    least = max(Fraction(-LARGEST), shape.least[0]) if shape.least else Fraction(-LARGEST)
-    most = min(Fraction(LARGEST), shape.most[0]) if shape.most else Fraction(LARGEST)
+    if grain.numerator > 10**9 or (10**FINEST) % grain.denominator:
+        raise unfit(shape.place, f"`multipleOf` {float(grain)} has too many digits", "use a rounder step")
+    largest = _largest(shape)
+    least = max(-largest, shape.least[0]) if shape.least else -largest
+    most = min(largest, shape.most[0]) if shape.most else largest
     if shape.least and shape.least[0] > LARGEST:
         most = min(Fraction(EXACT), shape.most[0]) if shape.most else Fraction(EXACT)
     if shape.most and shape.most[0] < -LARGEST:
@@ -349,14 +384,25 @@ def _number(shape: NumberShape) -> dict[str, Any] | None:
     first, last = math.ceil(least / grain), math.floor(most / grain)
     first += bool(shape.least and shape.least[1] and first * grain == shape.least[0])
     last -= bool(shape.most and shape.most[1] and last * grain == shape.most[0])
-    if first > last:
+    low, high = first * grain, last * grain
+    if not shape.whole:
+        low, high = _rounded(low, ROUND_CEILING), _rounded(high, ROUND_FLOOR)
+    if low > high:
         raise unfit(shape.place, "no number of it can be written exactly", f"use numbers within {EXACT}")
-    low, high = _plain(first * grain), _plain(last * grain)
-    if grain.numerator > 10**9 or (10**FINEST) % grain.denominator:
-        raise unfit(shape.place, f"`multipleOf` {float(grain)} has too many digits", "use a rounder step")
     kind = "integer" if shape.whole else "number"
     stepped = {"multipleOf": _plain(grain)} if grain != 1 or not shape.whole else {}
-    return {"type": kind, "minimum": low, "maximum": high, **stepped}
+    return {"type": kind, "minimum": _plain(low), "maximum": _plain(high), **stepped}
+
+
+def _largest(shape: NumberShape) -> Fraction:
+    """The largest number without a limit of its own; multiples have no more digits than a float keeps apart."""
+    step = Fraction(1) if shape.step is None or shape.whole else shape.step
+    return Fraction(LARGEST, next((10**n for n in range(FINEST) if 10**n % step.denominator == 0), 10**FINEST))
+
+
+def _rounded(value: Fraction, rounding: str) -> Fraction:
+    """A limit of so few digits that no number within it is read as one that is not."""
+    return Fraction(Context(DIGITS, rounding).divide(Decimal(value.numerator), Decimal(value.denominator)))
 
 
 def _decimals(shape: NumberShape) -> int:

@@ -7,6 +7,7 @@ follow their schema, and what closes it. White space between these is the model'
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from ig_guardrail.errors import RequestError
 from ig_guardrail.schemas import followable
 from ig_guardrail.text.call_notation import BARE, BLANKS, CallHead, first_sign, heads, marker_of, spelled, tokens_of
+from ig_guardrail.text.call_reading import nameable
 from ig_guardrail.text.call_values import kind_of
 from ig_guardrail.types import CallNotation, Tool, ToolFormat
 
@@ -22,6 +24,10 @@ MOST_BARE = 64  # tools beside which bare calls are looked for
 _ANY_TOKENS = '%llguidance {"no_forcing": true}'  # how a call is cut into tokens is the model's choice
 _BLANK = r"(\r?\n[ \t\r\n]{0,7}|[ ]{1,2})?"  # between the parts of a call, and between calls
 USUAL_ROOM = 256  # tokens, where only what can be written is looked at
+_BORDERS = (r"\A", r"\Z", r"\z", r"\b", r"\B")
+_SIGN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|[()|^$]", re.DOTALL)  # of an expression, what may be an anchor
+_PART = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", re.DOTALL)  # of an expression
+_ENDS = re.compile(r"\\.|[/\n\r\t]", re.DOTALL)  # of a line, or of an expression between slashes
 
 
 def no_calls(format: ToolFormat, tools: Sequence[Tool]) -> str:
@@ -75,7 +81,9 @@ def words_or_calls(notation: CallNotation, parallel: bool, room: int) -> str:
 
 
 def writable(tool: Tool, format: ToolFormat) -> bool:
-    """Whether calls that keep to a tool's schema can be written: JSON always, texts between tags not all."""
+    """Whether calls that keep to a tool's schema can be written: JSON always, texts between tags and names not all."""
+    if not nameable(tool.name, format):
+        return False
     if format.values == "json":
         return True
     try:
@@ -217,6 +225,8 @@ def _tagged(
     tool: Tool, key: str, value: Any, root: Mapping[str, Any], name: str, format: ToolFormat
 ) -> tuple[str, dict[str, str]] | None:
     before, between, behind = format.tag
+    if key != key.strip() or between.strip() in key:
+        return None
     head = _lark(f"{before}{key}{between}")
     if kind_of(tool, key) != "text":
         return f"{head} {_json(value, root)} {_lark(behind)}", {}
@@ -228,13 +238,62 @@ def _tagged(
         return (f"{head} ({' | '.join(map(_lark, texts))}) {_lark(behind)}", {}) if texts else None
     if value.get("type") != "string" or value.keys() - {"type", "minLength", "maxLength", "pattern"}:
         return None
-    said = f"(?s:.{{{value.get('minLength', 0)},{value.get('maxLength', '')}}})"
+    close = behind.strip(BLANKS)
+    lead, rest = behind.split(close)
+    end = (f"({_said(lead)})?" if lead else "") + _said(close)
+    text = f"{_counted(value['minLength'], value['maxLength'], close)}{end}"
     if "pattern" in value:
-        pattern = value["pattern"]
-        if not (pattern.startswith("^") and pattern.endswith("$")):
+        inner = _between_anchors(value["pattern"])
+        if inner is None or _may_say(close[0], inner) or _may_say("\n", inner):
             return None
-        said = f"({pattern[1:-1]})".replace("/", r"\/")
-    return f"{head} {name}v", {f"{name}v[lazy]": f"/{said}{_said(behind)}/"}
+        text = f"({_in_lark(inner)}){end}/ & /{text}"
+    return f"{head} {name}v {_lark(rest)}".removesuffix(' ""'), {f"{name}v[lazy]": f"/{text}/"}
+
+
+def _counted(least: int, most: int, close: str) -> str:
+    """Texts of so many characters, between tags. No end stands among the first: who reads a text looks for one."""
+    if not least:
+        return f"(?s:.{{0,{most}}})"
+    first, second = _in_set(close[0]), _in_set(close[1:2])
+    pairs = most >= 3 * least and close[1:2] not in ("", close[0])  # whether what begins the end may stand there
+    one, last = f"[^{first}]", rf"[^{first}\n]"
+    if pairs:
+        one, last = f"({one}|{_said(close[0])}[^{first}{second}])", rf"({last}|{_said(close[0])}[^{first}{second}\n])"
+    return f"{one}{{{least - 1}}}{last}(?s:.{{0,{most - least * (1 + pairs)}}})"
+
+
+def _in_set(sign: str) -> str:
+    return f"\\{sign}" if sign and sign in r"\]^-[&~/" else sign
+
+
+def _between_anchors(pattern: str) -> str | None:
+    """What an expression of whole texts has between `^` and `$`; None for one of parts, or with more anchors."""
+    signs = [found for found in _SIGN.finditer(pattern) if found[0] in _BORDERS or len(found[0]) == 1]
+    if len(signs) < 2 or signs[0].span() != (0, 1) or signs[-1].end() != len(pattern):
+        return None
+    depth = 0
+    for sign in "".join(found[0] for found in signs[1:-1]):
+        depth += (sign == "(") - (sign == ")")
+        if sign not in "()|" or (sign == "|" and not depth):
+            return None
+    return pattern[1:-1] if signs[0][0] + signs[-1][0] == "^$" else None
+
+
+def _may_say(sign: str, pattern: str) -> bool:
+    """Whether a text of an expression may hold a sign; True also where that is not sure."""
+    return any(part == sign or ((part == "." or len(part) > 1) and _is(part, sign)) for part in _PART.findall(pattern))
+
+
+def _is(part: str, sign: str) -> bool:
+    try:
+        return re.fullmatch(part, sign) is not None
+    except re.error:
+        return True
+
+
+def _in_lark(pattern: str) -> str:
+    """An expression as it stands between two slashes."""
+    return _ENDS.sub(lambda found: found[0] if found[0][0] == "\\" else _sign(found[0], r"\/"), pattern)
 
 
 def _keyword(key: str, value: Any, root: Mapping[str, Any], format: ToolFormat) -> tuple[str, dict[str, str]] | None:
@@ -302,8 +361,8 @@ def _said(text: str) -> str:
     )
 
 
-def _sign(sign: str) -> str:
-    return {"\n": r"\n", "\r": r"\r", "\t": r"\t"}.get(sign, sign)
+def _sign(sign: str, other: str | None = None) -> str:
+    return {"\n": r"\n", "\r": r"\r", "\t": r"\t"}.get(sign, other or sign)
 
 
 def _lark(text: str) -> str:

@@ -93,6 +93,14 @@ def begun_name(source: str, format: ToolFormat) -> str | None:
     return None if found is None else found["name"]
 
 
+def nameable(name: str, format: ToolFormat) -> bool:
+    """Whether a call of a tool of that name can be read; in JSON every name can be."""
+    if format.keys:
+        return True
+    found = _head(format).match(f"{format.open}{name}{format.middle}")
+    return found is not None and found["name"] == name and not any(sign in name for sign, _ in quoting(format))
+
+
 def _object(source: str, place: int, format: ToolFormat) -> ToolCall | None:
     try:
         content, end = json.JSONDecoder().raw_decode(source, place)

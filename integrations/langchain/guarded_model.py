@@ -21,6 +21,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
+from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import ConfigDict, Field, InstanceOf, PrivateAttr, field_validator, model_validator
 from typing_extensions import override
 
@@ -42,9 +43,11 @@ from ig_guardrail.integrations.langchain.options import spelled, stop_strings
 from ig_guardrail.integrations.langchain.payer import PayingModel
 from ig_guardrail.integrations.langchain.response_format import BoundTool, tool_of
 from ig_guardrail.integrations.langchain.structured import call_of, of_calls, parsed
+from ig_guardrail.integrations.langchain.typed_dicts import unmarked
 from ig_guardrail.ledger import AccountKey
 from ig_guardrail.policy.language.search import PLAIN
 from ig_guardrail.rollout.canary import Canary, canary_in
+from ig_guardrail.schemas import checkable
 from ig_guardrail.settings import AuditFile, Limits
 from ig_guardrail.text.calls import shown_length
 from ig_guardrail.types import CompiledPolicy
@@ -262,8 +265,9 @@ class GuardedChatModel(PayingModel, BoundedModel, EventModel):
     ) -> Runnable[LanguageModelInput, Any]:
         """The model with a parser behind it: values of `schema`, written as the arguments of a call.
 
-        Raises RequestError for another method. When called, raises AnswerRefused where the policy let no such answer
-        through, AnswerCut where the answer holds no whole call.
+        Raises RequestError for another method, and for a JSON Schema by which no value can be checked. When called,
+        raises AnswerRefused where the policy let no such answer through, AnswerCut where the answer holds no whole
+        call, or one that breaks its schema.
         """
         if method != "function_calling":
             raise RequestError(
@@ -272,10 +276,15 @@ class GuardedChatModel(PayingModel, BoundedModel, EventModel):
                 why="a form cannot be enforced on a model that is not decoded here",
                 fix="use 'function_calling', or bind the other model's `response_format` and parse the text",
             )
-        name = tool_of(schema).name
-        form = {"kwargs": {"method": method}, "schema": schema}
-        bound = self.bind_tools([schema], tool_choice=name, ls_structured_output_format=form, **kwargs)
-        return parsed(bound, of_calls(schema, name), call_of(name), include_raw)
+        tool = tool_of(schema)
+        parses = isinstance(schema, type) and is_basemodel_subclass(schema)
+        if not parses:
+            checkable(tool.parameters)
+        asked = unmarked(schema)
+        form = {"kwargs": {"method": method}, "schema": asked}
+        bound = self.bind_tools([asked], tool_choice=tool.name, ls_structured_output_format=form, **kwargs)
+        demand = call_of(tool.name, None if parses else tool.parameters)
+        return parsed(bound, of_calls(schema, tool.name), demand, include_raw)
 
     # --------------------------------------------------------------------------------------------- the other model's
 

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Container, Mapping, Sequence
+from inspect import Parameter, isroutine, signature
+from typing import Any, get_origin
 
-from langchain_core.tools import BaseTool
-from langchain_core.tools.base import _is_injected_arg_type, create_schema_from_function
+from langchain_core.tools import BaseTool, InjectedToolArg, StructuredTool
+from langchain_core.tools.base import _DirectlyInjectedToolArg, create_schema_from_function
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import BaseModel, PydanticUserError, create_model
+from pydantic import BaseModel, create_model
+from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
+from typing_extensions import is_typeddict
 
 from ig_guardrail.errors import RequestError, brief
+from ig_guardrail.integrations.langchain.typed_dicts import as_hinted, unmarked
 from ig_guardrail.schemas import KINDS, faultless, sound
+from ig_guardrail.schemas.reading import in_words
 from ig_guardrail.text.calls import ResponseFormat, Tool, ToolChoice
 from ig_guardrail.types import Message, ToolFormat, with_system_text
 
 LONGEST_NAME = 128  # characters of a tool's name
 _ANY = ("any", "required", True)
-_OTHERS = {"function", "parameters", "input_schema", "inputSchema", "name", "toolSpec"}  # of tools that are no schema
+_OTHERS = {"function", "parameters", "input_schema", "inputSchema", "toolSpec"}  # of tools that are no schema
+_ARGUMENTS = ("parameters", "input_schema", "inputSchema", "schema")  # where interfaces have a tool's arguments
+_BESIDE = {"type", "name", "title", "description", "strict", "cache_control", "metadata"}  # of no arguments
 _NO_OBJECTS = (bool, int, float, str, bytes, list, tuple, set)  # classes whose values have no fields
 _ANYTHING: Mapping[str, Any] = {"type": "object"}
 _NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}}
@@ -86,6 +93,7 @@ def _of_objects(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     if kind == "object":
         return schema
     if kind is None or (isinstance(kind, list | tuple) and "object" in kind):
+        in_words(schema)
         return {**schema, "type": "object"}
     raise RequestError(
         f"the arguments of a tool are of type {kind!r:.80}",
@@ -115,13 +123,22 @@ def described(given: Any, strict: bool | None = None) -> dict[str, Any]:
     if isinstance(given, Mapping):
         faultless(given)
         _of_functions(given)
+        given = _as_openai_has_it(given)
+    if isinstance(given, type) and issubclass(given, BaseTool):
+        raise RequestError(
+            f"a tool is the class {given.__name__!r:.80}",
+            where="tools",
+            why="a tool is an object of it, with its name and arguments",
+            fix=f"give {given.__name__}()",
+        )
     try:
-        made = convert_to_openai_tool(given, strict=strict)
-        own = _arguments(given)
+        _demand_tellable(given)
+        made = convert_to_openai_tool(unmarked(given), strict=strict)
+        own = as_hinted(made["function"]["parameters"], given) if is_typeddict(given) else _arguments(given)
         name, parameters = made["function"]["name"], own or made["function"].get("parameters") or _NO_ARGUMENTS
         if not (isinstance(name, str) and name and isinstance(parameters, Mapping)):
             raise TypeError("its name is no text, or its parameters are no JSON Schema")
-    except (KeyError, TypeError, ValueError, NameError, RecursionError, PydanticUserError) as error:
+    except (KeyError, TypeError, ValueError, NameError, AttributeError, RecursionError, PydanticUserError) as error:
         raise RequestError(
             f"a tool cannot be read: {brief(error)}",
             where="tools",
@@ -145,10 +162,59 @@ def _of_functions(given: Mapping[str, Any]) -> None:
         )
 
 
+def _as_openai_has_it(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A tool by its name, as OpenAI's dict, however flat it is and wherever it has the schema of its arguments.
+
+    Raises RequestError where that stands under a name that is not known: the tool would be called without arguments.
+    """
+    inner = given.get("function", given)
+    if not isinstance(inner, Mapping) or "name" not in inner or {"properties", "toolSpec"} & inner.keys():
+        return given
+    found = next((name for name in _ARGUMENTS if inner.get(name) is not None), None)
+    unread = sorted(inner.keys() - _BESIDE - set(_ARGUMENTS))
+    if found is None and any(isinstance(inner[name], Mapping) for name in unread):
+        raise RequestError(
+            f"a tool has {', '.join(f'`{name:.40}`' for name in unread[:4])}, and no `parameters`",
+            where="tools",
+            why="it would be called without arguments",
+            fix="give the JSON Schema of its arguments as `parameters`",
+        )
+    function = {name: inner[name] for name in ("description", "strict") if inner.get(name) is not None}
+    function["name"] = inner["name"]
+    return {"type": "function", "function": function | ({} if found is None else {"parameters": inner[found]})}
+
+
+def _demand_tellable(given: Any) -> None:
+    """Raises RequestError for a function with an argument that LangChain tells no model of, or under another name."""
+    function = given.func or given.coroutine if isinstance(given, StructuredTool) else given
+    told = given.args_schema if isinstance(given, StructuredTool) else None
+    if isinstance(given, type) or not isroutine(function) or isinstance(told, Mapping):
+        return
+    named = told.model_fields if isinstance(told, type) and issubclass(told, BaseModel) else {}
+    taken = signature(function).parameters
+    own = any(name not in taken and not name.startswith("v__") for name in named)  # a schema of the tool's own
+    lost = [one.name for one in taken.values() if _untold(one, named)]
+    if lost and not own:
+        raise RequestError(
+            f"a tool's function has an argument {lost[0]!r:.80} that no call can give",
+            where="tools",
+            why="it is taken by its place, or LangChain keeps its name from models, as it does with `args` and `_...`",
+            fix="give it another name, and have it taken by that",
+        )
+
+
+def _untold(parameter: Parameter, named: Container[str]) -> bool:
+    kind, needed = parameter.kind, parameter.default is Parameter.empty
+    if kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD):
+        return False
+    hidden = parameter.name in ("args", "kwargs") or (needed and parameter.name.startswith("_"))
+    return (hidden and parameter.name not in named) or (needed and kind is Parameter.POSITIONAL_ONLY)
+
+
 def _arguments(given: Any) -> dict[str, Any] | None:
     """The schema of a tool's arguments with its references, by aliases; None where LangChain's own has all there is."""
     if isinstance(given, Mapping):
-        return _bare(given) if "title" in given and not _OTHERS & given.keys() else None
+        return _bare(given) if "title" in given and not ({"name"} | _OTHERS) & given.keys() else None
     if isinstance(given, BaseTool):
         return _of_tool(given)
     model = given if isinstance(given, type) and issubclass(given, BaseModel) else _model_of(given)
@@ -163,17 +229,23 @@ def _of_tool(tool: BaseTool) -> dict[str, Any] | None:
         return None
     config = taken.model_config
     by_alias = not (config.get("populate_by_name") or config.get("validate_by_name"))
-    return _bare(_asked_of_model(taken).model_json_schema(by_alias=by_alias))
+    return _bare(_of_the_model(taken).model_json_schema(by_alias=by_alias))
 
 
-def _asked_of_model(taken: type[BaseModel]) -> type[BaseModel]:
-    """A class of arguments without those that the agent gives: state, store and runtime are no JSON, or much of it."""
-    fields = {name: field for name, field in taken.model_fields.items() if not _injected(field)}
-    if len(fields) == len(taken.model_fields):
+def _of_the_model(taken: type[BaseModel]) -> type[BaseModel]:
+    """The class of a tool's arguments without those that the agent gives, which need not be JSON at all."""
+    kept = {name: (one.annotation, one) for name, one in taken.model_fields.items() if not _injected(one)}
+    if len(kept) == len(taken.model_fields):
         return taken
-    parts: dict[str, Any] = {name: (field.annotation, field) for name, field in fields.items()}
-    made: type[BaseModel] = create_model(taken.__name__, __config__=taken.model_config, **parts)
+    made: type[BaseModel] = create_model(taken.__name__, __config__=taken.model_config, **kept)  # type: ignore[call-overload]
     return made
+
+
+def _injected(field: FieldInfo) -> bool:
+    """Whether the agent gives an argument, not the model."""
+    kinds = [get_origin(one) or one for one in (field.annotation, *field.metadata)]
+    classes = [one if isinstance(one, type) else type(one) for one in kinds]
+    return any(issubclass(one, InjectedToolArg | _DirectlyInjectedToolArg) for one in classes)
 
 
 def _model_of(given: Any) -> type[BaseModel] | None:
@@ -184,12 +256,6 @@ def _model_of(given: Any) -> type[BaseModel] | None:
         given.__name__, given, parse_docstring=True, error_on_invalid_docstring=False, include_injected=False
     )
     return made if isinstance(made, type) and issubclass(made, BaseModel) else None
-
-
-def _injected(field: FieldInfo) -> bool:
-    """Whether the agent gives an argument, not the model: its type says so, as `ToolRuntime` does, or a mark."""
-    kinds: list[Any] = [field.annotation, *(Annotated[Any, one] for one in field.metadata)]
-    return any(map(_is_injected_arg_type, kinds))
 
 
 def _bare(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -254,12 +320,9 @@ def _schema(response_format: Any) -> Mapping[str, Any] | None:
             return None
         if kind == "json_object":
             return _ANYTHING
-        if kind == "json_schema" and isinstance(response_format.get("json_schema"), Mapping):
-            inner = response_format["json_schema"].get("schema")
-            if isinstance(inner, Mapping):
-                return inner
-        if kind in (None, *KINDS, "integer") or isinstance(kind, list | tuple):
-            return response_format
+        inner = _unpacked(response_format)
+        if inner is not response_format or kind in (None, *KINDS, "integer") or isinstance(kind, list | tuple):
+            return inner
     if isinstance(response_format, type):
         return schema_of(response_format)
     raise RequestError(
@@ -270,19 +333,31 @@ def _schema(response_format: Any) -> Mapping[str, Any] | None:
     )
 
 
+def _unpacked(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A JSON Schema out of what OpenAI's interfaces wrap around it: a name and `strict`, and once more or not."""
+    inner = given.get("json_schema", given) if given.get("type") == "json_schema" else given
+    wrapped = isinstance(inner, Mapping) and isinstance(inner.get("schema"), Mapping) and "properties" not in inner
+    return inner["schema"] if wrapped else given
+
+
 def schema_of(given: Any) -> Mapping[str, Any]:
     """The JSON Schema of a pydantic class (v1 or v2), a TypedDict, or one given as a dict."""
-    if isinstance(given, Mapping) and "parameters" not in given and "function" not in given:
-        return given
+    if isinstance(given, Mapping) and not (_OTHERS & given.keys()):
+        return _unpacked(given)
+    if isinstance(given, BaseModel):
+        raise RequestError(
+            f"the schema is a value of {type(given).__name__!r:.80}", where="schema", fix="give the class"
+        )
     if hasattr(given, "model_json_schema"):
         schema: Mapping[str, Any] = given.model_json_schema()
         return schema
     if isinstance(given, type) and hasattr(given, "__fields__") and hasattr(given, "schema"):  # pydantic v1
         older: Mapping[str, Any] = given.schema()
         return older
-    if isinstance(given, type) and (given in _NO_OBJECTS or issubclass(given, enum.Enum)):
+    simple = isinstance(given, type) and (given in _NO_OBJECTS or issubclass(given, enum.Enum))
+    if simple or get_origin(given) or given is Any:
         raise RequestError(
-            f"the schema is the class {given.__name__!r:.80}",
+            f"the schema is {given!r:.80}",
             where="schema",
             why="a value is an object, whose fields say what they hold",
             fix="put it into a field of a pydantic class or a TypedDict, or give its JSON Schema",

@@ -21,7 +21,8 @@ from langchain_core.utils.pydantic import is_basemodel_subclass
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain.messages.blocks import RECORD, is_refusal
 from ig_guardrail.integrations.langchain.response_format import form_of, schema_of, tool_of
-from ig_guardrail.schemas import faultless
+from ig_guardrail.integrations.langchain.typed_dicts import unmarked
+from ig_guardrail.schemas import fault_in, faultless
 from ig_guardrail.types import HURRIED
 
 Demand: TypeAlias = Callable[[AIMessage], None]  # raises an error where an answer is no whole value
@@ -83,7 +84,7 @@ def structured(
         raise RequestError("no schema is given", where="with_structured_output", fix="give one, or use 'json_mode'")
     if isinstance(schema, Mapping):
         faultless(schema)
-    described = {"kwargs": {"method": method, "strict": asked.get("strict")}, "schema": schema}
+    described = {"kwargs": {"method": method, "strict": asked.get("strict")}, "schema": unmarked(schema)}
     if method == "function_calling":
         schema_of(schema)  # what is no schema is told of here
         name = tool_of(schema).name
@@ -159,13 +160,17 @@ def _may_go_on(metadata: Mapping[str, Any]) -> bool:
     return metadata.get("finish_reason") != "stop" or any(stop[0] in "0123456789.eE+-" for stop in stops)
 
 
-def call_of(name: str) -> Demand:
-    """A demand for a whole call of a tool."""
+def call_of(name: str, schema: Mapping[str, Any] | None = None) -> Demand:
+    """A demand for a whole call of a tool. schema: that its arguments must be of, where nothing else sees to that"""
 
     def demand(message: AIMessage) -> None:
         _demand_time(message)
-        if all(call["name"] != name for call in message.tool_calls):
+        call = next((call for call in message.tool_calls if call["name"] == name), None)
+        if call is None:
             raise _cut(message, f"the answer holds no whole call of '{name}'")
+        fault = None if schema is None else fault_in(schema, call["args"])
+        if fault is not None:
+            raise AnswerCut(f"the answer is no value of its schema: {fault}", llm_output=json.dumps(call["args"]))
 
     return demand
 

@@ -61,6 +61,7 @@ def with_text(text: str) -> dict[str, Any]:
         "search_result, its source": {"type": "search_result", "source": text, "title": "t", "content": []},
         "tool_result": {"type": "tool_result", "tool_use_id": "1", "content": text},
         "tool_result of blocks": {"type": "tool_result", "tool_use_id": "1", "content": inner},
+        "json of a tool": {"type": "json", "json": {"note": [1, {"text": text}]}},
         "tool_result of a document": {
             "type": "tool_result",
             "tool_use_id": "1",

@@ -155,7 +155,7 @@ class _Body:
                 self._net.skip(node, nodes[to])
             for these, to in reading:
                 self._net.read(node, these, nodes[to])
-        if self._is("&"):  # what the other side leaves out is left to the grammar
+        while self._is("&"):  # what the other sides leave out is left to the grammar
             self._at += 1
             self._at += self._is("~")
             self._at += 1

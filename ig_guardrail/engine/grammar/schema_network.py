@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -53,6 +54,17 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
+def _literal(value: Any) -> str:
+    """A value as the grammar writes it: its numbers without exponents, and without decimals that say nothing."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{_literal(key)}: {_literal(part)}' for key, part in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_literal, value))}]"
+    if isinstance(value, float):
+        return f"{Decimal(repr(value)):f}".removesuffix(".0")
+    return json.dumps(value, ensure_ascii=False)
+
+
 MOST_COUNTED = 1_000  # characters of a text that are counted one by one
 
 
@@ -74,7 +86,7 @@ class _Schemas:
         if "$ref" in schema:
             net.call(start, self._referred(schema["$ref"]), end)
         elif "enum" in schema:
-            self._one_of([json.dumps(value, ensure_ascii=False) for value in schema["enum"]], start, end)
+            self._one_of(list(map(_literal, schema["enum"])), start, end)
         elif "anyOf" in schema:
             several = sum(way.get("type") == "string" for way in schema["anyOf"] if isinstance(way, Mapping)) > 1
             for way in schema["anyOf"]:

@@ -26,6 +26,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {  # what of a kind is text
     "thinking": ("thinking",),
     "search_result": ("title", "source", "content"),
     "tool_result": ("content",),
+    "json": ("json",),
     "mcp_tool_result": ("content",),
     "function_call_output": ("output",),
     "server_tool_result": ("output",),

@@ -454,6 +454,15 @@ def test_another_call_is_not_served_the_answer_of_the_first() -> None:
     assert len(told(model).log.calls) == 4
 
 
+def test_an_answer_is_kept_also_where_the_host_runs_the_tool() -> None:
+    model = guarded(CALM, cache=InMemoryCache())
+    bound = model.bind_tools([{"type": "function", "function": {"name": "f"}}])
+    searching = model.bind(tools=[{"type": "web_search_20250305", "name": "web_search"}])
+    for one in (bound, searching, searching, bound):
+        assert one.invoke("why?").text == CALM
+    assert len(told(model).log.calls) == 2
+
+
 def test_answers_of_a_conversation_share_its_budget(tmp_path: Path) -> None:
     drip = POLITE.replace("budget: 0.0, every: 4}", "budget: 0.6, every: 4, scope: conversation}")
     model = guarded(["blockhead once and no more"], policy=drip, ledger=tmp_path / "ledger.db")
