@@ -26,6 +26,7 @@ from ig_guardrail.types import CompiledPolicy
 
 LOG = logging.getLogger(__name__)
 FAREWELL_S = 5  # beyond the time to drain, in which errors reach those whose answers were cut off
+KEPT_S = 120  # that a connection is kept for its next request; proxies and clients keep theirs for up to 90
 CONNECTIONS = 1_000  # open at a time; one more is answered with 503 at once
 
 
@@ -76,6 +77,7 @@ def run(server: Server, listener: socket.socket) -> None:
     settings = uvicorn.Config(
         make_app(server),
         timeout_graceful_shutdown=int(server.config.drain) + FAREWELL_S,
+        timeout_keep_alive=KEPT_S,
         limit_concurrency=CONNECTIONS,
         log_config=None,
         access_log=False,
