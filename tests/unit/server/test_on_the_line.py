@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_socket import disable_socket, enable_socket, socket_allow_hosts
 
 from ig_guardrail.integrations.openai_server import server, serving
 from ig_guardrail.integrations.openai_server.listening import listen
@@ -125,6 +129,30 @@ def test_an_event_s_data_is_one_line_by_any_count(end: str) -> None:
     named, data, *rest = told.splitlines()
     assert (named, rest) == ("event: said", [""])
     assert json.loads(data.removeprefix("data: ")) == {"text": f"one{end}two"}
+
+
+@pytest.fixture
+def on_this_machine() -> Iterator[None]:
+    """Sockets of this machine may be used."""
+    enable_socket()
+    socket_allow_hosts(["127.0.0.1"], allow_unix_socket=True)
+    yield
+    disable_socket(allow_unix_socket=True)
+
+
+@pytest.mark.usefixtures("on_this_machine")
+async def test_small_pieces_are_sent_at_once() -> None:
+    told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def served(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        told.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    with listen("127.0.0.1", 0) as listener:
+        async with await asyncio.start_server(served, sock=listener):
+            _, writer = await asyncio.open_connection(*listener.getsockname())
+            assert await told
+            writer.close()
 
 
 def test_a_connection_is_kept_for_longer_than_its_other_side_keeps_it(
