@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import sys
 from contextlib import suppress
@@ -41,6 +42,10 @@ class GracefulServer(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit:
             os._exit(128 + sig)
+        self.should_exit = True
+
+    def hang_up(self, sig: int, frame: FrameType | None) -> None:
+        """Drain. A terminal that ends may tell so twice, so this signal ends nothing at once."""
         self.should_exit = True
 
     @override
@@ -84,7 +89,11 @@ def run(server: Server, listener: socket.socket) -> None:
         server_header=False,
     )
     print(_told(server, listener), file=sys.stderr, flush=True)
-    GracefulServer(settings, server).run([listener])
+    stoppable = GracefulServer(settings, server)
+    with suppress(AttributeError, ValueError):  # on Windows, and on a thread of a host's own
+        if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # else, as under `nohup`, it is to be passed over
+            signal.signal(signal.SIGHUP, stoppable.hang_up)
+    stoppable.run([listener])
 
 
 def check(config: ServeConfig) -> str:
