@@ -238,7 +238,10 @@ async def beside(long: bool, work: Callable[[], Result]) -> Result:
 
 
 async def read_bytes(request: Request, most: int) -> bytes:
-    """The body of a request. Raises Refused for one that is too large, or too slow, or whose caller leaves."""
+    """The body of a request. Raises Refused for one that is too large, too slow or packed, or whose caller leaves."""
+    packed = request.headers.get("content-encoding", "identity").lower()
+    if packed != "identity":
+        raise unfit(f"bodies are read as they are, and this one is packed by {packed:.40}", None, "packed_body", 415)
     read = bytearray()
     try:
         async with asyncio.timeout(BODY_S):
@@ -331,6 +334,7 @@ def told_by_status(fault: Fault, form: Form = attrgetter("body")) -> Response:
     """A fault, where nothing was sent before."""
     headers = {} if fault.retry_after is None else {"retry-after": str(fault.retry_after)}
     headers |= {"www-authenticate": "Bearer"} if fault.status == 401 else {}
+    headers |= {"accept-encoding": "identity"} if fault.status == 415 else {}
     headers |= {"x-should-retry": "false"} if fault.status == 408 else {}  # what took all of its time would do so again
     return JSONResponse(form(fault), fault.status, headers=headers)
 

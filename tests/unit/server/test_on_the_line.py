@@ -107,6 +107,12 @@ async def test_a_slash_at_the_end_leads_nowhere_and_is_told() -> None:
     assert replied.json["error"]["message"] == f"there is no {CHAT}/; leave out the slash at its end"
 
 
+async def test_a_body_that_is_packed_is_told_so() -> None:
+    replied = await ask(app(), CHAT, chat(), headers=[("content-encoding", "gzip")])
+    assert (replied.status, replied.headers["accept-encoding"]) == (415, "identity")
+    assert "gzip" in replied.json["error"]["message"]
+
+
 async def test_methods_that_there_are_instead_are_told() -> None:
     assert (await ask(app(), CHAT, method="GET")).headers["allow"] == "POST"
 
@@ -121,6 +127,14 @@ async def test_no_proxy_holds_back_a_stream(path: str) -> None:
     replied = await ask(app(), path, ASKED[path])
     assert replied.status == 200
     assert (replied.headers["cache-control"], replied.headers["x-accel-buffering"]) == ("no-cache", "no")
+
+
+@pytest.mark.parametrize("asked", [False, True])
+async def test_where_usage_is_asked_for_every_chunk_has_its_place(asked: bool) -> None:
+    options = {"stream_options": {"include_usage": True}} if asked else {}
+    *chunks, last = (await ask(app(), CHAT, {**ASKED[CHAT], **options})).events
+    assert [("usage" in one, one.get("usage")) for one in chunks] == [(asked, None)] * len(chunks)
+    assert bool(last.get("usage")) is asked
 
 
 @pytest.mark.parametrize("end", ["\x85", "\u2028", "\u2029", "\n", "\r", "\x0b", "\x1c"])
