@@ -54,8 +54,9 @@ def form_of(tools: Sequence[Any] | None, choice: Any, parallel: bool | None, res
 
 def _told_apart(offered: Sequence[Tool]) -> None:
     """Raises RequestError for two tools of one name: a call to one is a call to the other."""
-    for index, tool in enumerate(offered):
-        if any(other.name == tool.name and other != tool for other in offered[:index]):
+    known: dict[str, Tool] = {}
+    for tool in offered:
+        if known.setdefault(tool.name, tool) != tool:
             raise RequestError(
                 f"two tools are named {tool.name!r:.80}",
                 where="tools",

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ig_guardrail.integrations.openai_server.access.callers import Caller
 from ig_guardrail.integrations.openai_server.access.line import Line
+from ig_guardrail.integrations.openai_server.access.local import demand_local
 from ig_guardrail.integrations.openai_server.endpoints import (
     chat_completions,
     health,
@@ -29,7 +30,7 @@ from ig_guardrail.integrations.openai_server.endpoints import (
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused
 from ig_guardrail.integrations.openai_server.observing.lag import watch_lag
 from ig_guardrail.integrations.openai_server.observing.watching import Watching
-from ig_guardrail.integrations.openai_server.server import LATE, Server, told_by_status, unless
+from ig_guardrail.integrations.openai_server.server import LATE, Form, Server, told_by_status, unless
 from ig_guardrail.integrations.openai_server.wires.messages import error_body
 
 LOG = logging.getLogger(__name__)
@@ -40,10 +41,7 @@ ENDPOINTS = (
 GUARDED = "/v1/"  # what lies below is served to those with a key
 CANCEL = "/cancel"  # the end of a path that frees a slot
 SENT_S = 15.0  # beyond a request's own seconds, in which its answer has to be taken
-FORMS = {
-    "/v1/messages": error_body,
-    "/v1/messages/count_tokens": error_body,
-}  # of errors, where they have another than OpenAI's
+ANTHROPICS = "/v1/messages"  # the beginning of paths whose errors have Anthropic's form
 
 
 def make_app(server: Server) -> Starlette:
@@ -59,12 +57,14 @@ def make_app(server: Server) -> Starlette:
 
     routes = [route for endpoint in ENDPOINTS for route in endpoint(server)]
     watching = Middleware(Watching, routes=routes, metrics=server.metrics, spans=server.spans)
-    return Starlette(
+    app = Starlette(
         routes=routes,
         middleware=[watching, Middleware(Gatekeeper, server)],
         exception_handlers={HTTPException: _tell_http},
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # to an address as it is here, which is none behind a proxy that speaks TLS
+    return app
 
 
 class Gatekeeper:
@@ -78,7 +78,7 @@ class Gatekeeper:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not scope["path"].startswith(GUARDED):
-            await self._app(scope, receive, send)
+            await self._served_to_all(scope, receive, send)
             return
         admission, line = self._server.admission, Line(receive)
         takes_slot = scope["method"] == "POST" and not scope["path"].endswith(CANCEL)
@@ -94,6 +94,16 @@ class Gatekeeper:
         finally:
             if takes_slot:
                 admission.leave(caller)
+
+    async def _served_to_all(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What asks for no key; without any, a page of another site is not served this either."""
+        try:
+            if scope["type"] == "http" and self._server.config.local:
+                demand_local(Request(scope).headers)
+        except Refused as refused:
+            await _tell(refused.fault, scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
     async def _enter(self, caller: Caller, line: Line) -> None:
         """Wait for a slot, for as long as the caller does. Raises Refused where he leaves, or there is none."""
@@ -131,7 +141,12 @@ class Gatekeeper:
 
 async def _tell(fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
     """Of a request that no endpoint answers, in the form of its path."""
-    await told_by_status(fault, FORMS.get(scope["path"], attrgetter("body")))(scope, receive, send)
+    await told_by_status(fault, form_for(scope["path"]))(scope, receive, send)
+
+
+def form_for(path: str) -> Form:
+    """The form of a path's errors."""
+    return error_body if path.startswith(ANTHROPICS) else attrgetter("body")
 
 
 async def _tell_http(request: Request, error: Exception) -> Response:
@@ -140,7 +155,9 @@ async def _tell_http(request: Request, error: Exception) -> Response:
     path = request.url.path
     there = {getattr(route, "path", None) for route in request.app.routes}
     misled = path not in there and not there.isdisjoint((f"/v1{path}", path.removeprefix("/v1")))
-    hint = "; a client's base URL ends in /v1, once" if misled else ""
+    ended = path.rstrip("/") in there - {path}
+    hint = "; a client's base URL ends in /v1, once" if misled else "; leave out the slash at its end" if ended else ""
     what = {404: f"there is no {path:.200}{hint}", 405: f"{request.method} is not for {path:.200}"}
     fault = Fault(status, "invalid_request_error", None, what.get(status, "the request cannot be served"))
-    return JSONResponse(fault.body, status)
+    headers = error.headers if isinstance(error, HTTPException) else None  # which methods there are instead
+    return JSONResponse(form_for(path)(fault), status, headers=headers)

@@ -19,11 +19,16 @@ def is_loopback(host: str) -> bool:
 
 
 def listen(host: str, port: int, uds: str | None = None) -> socket.socket:
-    """A socket that listens at an address, or at a path; port 0 takes a free one. Raises RequestError if it cannot."""
+    """A socket that listens at an address, or at a path; port 0 takes a free one. Raises RequestError if it cannot.
+
+    That of an address says that it speaks TCP: only then asyncio has small pieces sent at once, where the system would
+    keep each back until the other side has confirmed the one before, for 40 ms and more.
+    """
     try:
         if uds is None:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            return socket.create_server((host, port), family=family, backlog=BACKLOG)
+            made = socket.create_server((host, port), family=family, backlog=BACKLOG)
+            return socket.socket(family, made.type, socket.IPPROTO_TCP, made.detach())
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(uds)
         listener.listen(BACKLOG)

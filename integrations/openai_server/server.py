@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
@@ -13,7 +11,6 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from operator import attrgetter
 from typing import Any, TypeAlias, TypeVar
-from uuid import uuid4
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -21,9 +18,10 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from ig_guardrail.drive.alternatives import are_told
+from ig_guardrail.drive.request import check_size
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.integrations.langchain.options import CallOptions
+from ig_guardrail.integrations.langchain.options import FORM, CallOptions
 from ig_guardrail.integrations.openai_server.access.admission import Admission
 from ig_guardrail.integrations.openai_server.access.callers import Caller
 from ig_guardrail.integrations.openai_server.access.keys import Keys, presented
@@ -37,14 +35,15 @@ from ig_guardrail.integrations.openai_server.observing.spans import spans_if_any
 from ig_guardrail.integrations.openai_server.observing.watching import account_of
 from ig_guardrail.integrations.openai_server.served import ServedModel, served_by
 from ig_guardrail.integrations.openai_server.settings.serve_config import ServeConfig
-from ig_guardrail.integrations.openai_server.sse import HELD, told_fault, with_comments
+from ig_guardrail.integrations.openai_server.sse import HELD, UNHELD, told_fault, with_comments
 from ig_guardrail.integrations.openai_server.stored import MemoryStore, ResponseStore
+from ig_guardrail.integrations.openai_server.wires.reading import read_json
 
 LOG = logging.getLogger(__name__)
 IGNORED = "x-ig-guardrail-ignored"  # the header that names the fields that were passed over
 MOST_NAMES, LONGEST_NAME = 32, 100  # in it, and characters of each
-HALF = re.compile(rb"\\u[dD][89a-fA-F]")  # half of a character, which may lack the other
 BODY_S = 30.0  # in which a request's body has to be there
+LARGE = 100_000  # bytes of a body, from which reading it may take long
 CALLER = "ig_guardrail.caller"  # in the scope of a request, once it is known who asks
 SESSION = "ig_guardrail.session"  # in the scope of a request that a front has handed on: what its conversation leads by
 PASSED_OVER = "idempotency-key"  # a header: an answer that is drawn again is drawn, and charged, again
@@ -165,19 +164,25 @@ class Server:
         """How a caller is told of a refusal."""
         return caller.refusal_style or self.config.refusal_style
 
-    async def body(self, request: Request) -> Mapping[str, Any]:
-        """The JSON object of a request. Raises Refused for anything else, and for one that is too large."""
-        return read_object(await read_bytes(request, self.config.limits.body_bytes))
+    async def asked(self, request: Request, read: Callable[[Mapping[str, Any]], Result]) -> Result:
+        """What the body of a request asks, as its wire reads it; nobody else waits while a large one is read.
+
+        Raises Refused for what is no JSON object, for a body that is too large or too slow, and what `read` raises.
+        """
+        body = await read_bytes(request, self.config.limits.body_bytes)
+        return await beside(len(body) > LARGE, lambda: read(read_object(body)))
 
     async def open(self, caller: Caller, question: Question, request: Request) -> Opened:
         """What answers a caller's question. Raises Refused and RequestError for what cannot be served."""
         policy = self.served.policy_for(caller, question.model, question.policy)
-        options = read_options(question, caller.tenant, caller.seconds)
+        shaped = any(name in question.options for name in FORM)
+        options = await beside(shaped, lambda: read_options(question, caller.tenant, caller.seconds))
         if options.max_tokens * options.n > caller.tokens:
             raise unfit(f"at most {caller.tokens} tokens may be asked for, over all answers", "max_tokens")
         if options.n > caller.answers:
             raise unfit(f"at most {caller.answers} answers may be asked for", "n")
         guardrail = await self.served.guardrail(policy, question.conversation, caller.tenant)
+        check_size(len(question.messages), 0, guardrail.limits)
         account = account_of(request)
         texts = question.messages if self.spans is not None and self.spans.texts else ()
         account.asking = Asking(question.model, policy, guardrail.policy.sha256, options, texts)
@@ -218,7 +223,7 @@ class EventStream(StreamingResponse):
     def __init__(
         self, sent: AsyncGenerator[bytes, None], pieces: AsyncGenerator[bytes, None], headers: Mapping[str, str]
     ) -> None:
-        super().__init__(sent, media_type="text/event-stream", headers=dict(headers))
+        super().__init__(sent, media_type="text/event-stream", headers={**UNHELD, **headers})
         self._sent, self._pieces = sent, pieces
 
     @override
@@ -227,8 +232,16 @@ class EventStream(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
+async def beside(long: bool, work: Callable[[], Result]) -> Result:
+    """What work comes to; where it may be long, on a thread beside the event loop, which serves others meanwhile."""
+    return await asyncio.to_thread(work) if long else work()
+
+
 async def read_bytes(request: Request, most: int) -> bytes:
-    """The body of a request. Raises Refused for one that is too large, or too slow, or whose caller leaves."""
+    """The body of a request. Raises Refused for one that is too large, too slow or packed, or whose caller leaves."""
+    packed = request.headers.get("content-encoding", "identity").lower()
+    if packed != "identity":
+        raise unfit(f"bodies are read as they are, and this one is packed by {packed:.40}", None, "packed_body", 415)
     read = bytearray()
     try:
         async with asyncio.timeout(BODY_S):
@@ -246,18 +259,14 @@ async def read_bytes(request: Request, most: int) -> bytes:
 def read_object(body: bytes) -> dict[str, Any]:
     """The JSON object that a body is. Raises Refused for anything else, and for texts that are no Unicode."""
     try:
-        found = json.loads(body.decode(), parse_constant=_no_number)
-        if HALF.search(body):
-            json.dumps(found, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):
-        raise unfit("the body is no JSON in UTF-8", None, "invalid_json") from None
+        found = read_json(body.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise unfit("the body is no text in UTF-8", None, "invalid_json") from None
+    except ValueError as error:
+        raise unfit(f"the body is no JSON: {error}", None, "invalid_json") from None
     if not isinstance(found, dict):
         raise unfit("the body is no JSON object", None, "invalid_json")
     return found
-
-
-def _no_number(name: str) -> None:
-    raise ValueError(name)
 
 
 async def all_of(told: AsyncGenerator[Told, None], request: Request) -> list[Told]:
@@ -307,7 +316,7 @@ def _as_header(name: str) -> str:
 
 
 def told(endpoint: Endpoint, form: Form = attrgetter("body")) -> Endpoint:
-    """The endpoint, with its errors told as OpenAI's API tells them, or in a form of its own; and the request named."""
+    """The endpoint, with its errors told as OpenAI's API tells them, or in a form of its own."""
 
     async def tell(request: Request) -> Response:
         try:
@@ -316,7 +325,6 @@ def told(endpoint: Endpoint, form: Form = attrgetter("body")) -> Endpoint:
             response = told_by_status(noted(error), form)
         if PASSED_OVER in request.headers:
             response.headers[IGNORED] = ", ".join(filter(None, (response.headers.get(IGNORED), PASSED_OVER)))
-        response.headers["x-request-id"] = request.headers.get("x-request-id", "")[:200] or f"req_{uuid4().hex}"
         return response
 
     return tell
@@ -326,6 +334,8 @@ def told_by_status(fault: Fault, form: Form = attrgetter("body")) -> Response:
     """A fault, where nothing was sent before."""
     headers = {} if fault.retry_after is None else {"retry-after": str(fault.retry_after)}
     headers |= {"www-authenticate": "Bearer"} if fault.status == 401 else {}
+    headers |= {"accept-encoding": "identity"} if fault.status == 415 else {}
+    headers |= {"x-should-retry": "false"} if fault.status == 408 else {}  # what took all of its time would do so again
     return JSONResponse(form(fault), fault.status, headers=headers)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import sys
 from contextlib import suppress
@@ -26,6 +27,7 @@ from ig_guardrail.types import CompiledPolicy
 
 LOG = logging.getLogger(__name__)
 FAREWELL_S = 5  # beyond the time to drain, in which errors reach those whose answers were cut off
+KEPT_S = 120  # that a connection is kept for its next request; proxies and clients keep theirs for up to 90
 CONNECTIONS = 1_000  # open at a time; one more is answered with 503 at once
 
 
@@ -40,6 +42,10 @@ class GracefulServer(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit:
             os._exit(128 + sig)
+        self.should_exit = True
+
+    def hang_up(self, sig: int, frame: FrameType | None) -> None:
+        """Drain. A terminal that ends may tell so twice, so this signal ends nothing at once."""
         self.should_exit = True
 
     @override
@@ -76,13 +82,18 @@ def run(server: Server, listener: socket.socket) -> None:
     settings = uvicorn.Config(
         make_app(server),
         timeout_graceful_shutdown=int(server.config.drain) + FAREWELL_S,
+        timeout_keep_alive=KEPT_S,
         limit_concurrency=CONNECTIONS,
         log_config=None,
         access_log=False,
         server_header=False,
     )
     print(_told(server, listener), file=sys.stderr, flush=True)
-    GracefulServer(settings, server).run([listener])
+    stoppable = GracefulServer(settings, server)
+    with suppress(AttributeError, ValueError):  # on Windows, and on a thread of a host's own
+        if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # else, as under `nohup`, it is to be passed over
+            signal.signal(signal.SIGHUP, stoppable.hang_up)
+    stoppable.run([listener])
 
 
 def check(config: ServeConfig) -> str:

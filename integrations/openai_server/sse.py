@@ -11,12 +11,16 @@ from ig_guardrail.integrations.openai_server.faults import Fault
 
 HELD = b": held\n\n"  # a comment, which clients pass over
 DONE = b"data: [DONE]\n\n"
+UNHELD = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # headers: each event is passed on as it comes
+_ENDS = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}  # of a line, to clients that know Unicode's
 
 
 def frame(data: Mapping[str, Any], event: str | None = None) -> bytes:
-    """One event. event: its name, on wires that name them"""
-    named = f"event: {event}\n" if event else ""
-    return f"{named}data: {json.dumps(data, ensure_ascii=False, separators=(',', ':'))}\n\n".encode()
+    """One event; its data is one line, however a client tells lines apart. event: its name, on wires that name them"""
+    named, line = f"event: {event}\n" if event else "", json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    for end, written in _ENDS.items():
+        line = line.replace(end, written)
+    return f"{named}data: {line}\n\n".encode()
 
 
 def told_fault(fault: Fault) -> bytes:

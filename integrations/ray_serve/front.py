@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.requests import Request
@@ -15,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ig_guardrail.integrations.openai_server.access.admission import STOPPING
 from ig_guardrail.integrations.openai_server.access.local import NOT_LOCAL
-from ig_guardrail.integrations.openai_server.app import FORMS, GUARDED
+from ig_guardrail.integrations.openai_server.app import GUARDED, form_for
 from ig_guardrail.integrations.openai_server.endpoints import metrics
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused
 from ig_guardrail.integrations.openai_server.listening import is_loopback
@@ -167,7 +166,7 @@ class Front:
         return True
 
     async def _refuse(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
-        await told_by_status(fault, FORMS.get(scope["path"], attrgetter("body")))(scope, receive, send)
+        await told_by_status(fault, form_for(scope["path"]))(scope, receive, send)
 
 
 async def _messages(answer: DeploymentResponseGenerator[list[Message]]) -> AsyncGenerator[list[Message], None]:

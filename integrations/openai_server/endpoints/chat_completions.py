@@ -25,7 +25,7 @@ def routes(server: Server) -> list[Route]:
 
     async def complete(request: Request) -> Response:
         caller = server.caller(request)
-        asked = read_chat(await server.body(request))
+        asked = await server.asked(request, read_chat)
         with named(names_for(asked.question)):
             return await answered(request, caller, asked)
 

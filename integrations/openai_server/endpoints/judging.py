@@ -19,7 +19,7 @@ def routes(server: Server) -> list[Route]:
     """Of what judges, and does not answer."""
 
     async def moderate(request: Request) -> Response:
-        caller, asked = _judged_for(server.caller(request)), read_moderation(await server.body(request))
+        caller, asked = _judged_for(server.caller(request)), await server.asked(request, read_moderation)
         theirs = asked.model.startswith(OPENAIS)
         guardrail, model = await _guardrail(server, caller, "" if theirs else asked.model, asked.policy)
         judged = await unless_left(judge(guardrail, caller, asked.given, "input"), request)
@@ -27,7 +27,7 @@ def routes(server: Server) -> list[Route]:
         return JSONResponse(write_moderation(model, guardrail, judged), headers=headers)
 
     async def check(request: Request) -> Response:
-        caller, asked = _judged_for(server.caller(request)), read_check(await server.body(request))
+        caller, asked = _judged_for(server.caller(request)), await server.asked(request, read_check)
         guardrail, _ = await _guardrail(server, caller, asked.model, asked.policy, asked.conversation)
         judging = judge(guardrail, caller, asked.given, "inputs", asked.conversation)
         return JSONResponse(write_check(guardrail, asked, await unless_left(judging, request)))

@@ -25,7 +25,7 @@ def routes(server: Server) -> list[Route]:
 
     async def answer_messages(request: Request) -> Response:
         caller = server.caller(request)
-        asked = read_question(await server.body(request))
+        asked = await server.asked(request, read_question)
         with named(names_for(asked.question)):
             return await answered(request, caller, asked)
 
@@ -40,7 +40,8 @@ def routes(server: Server) -> list[Route]:
 
     async def count(request: Request) -> Response:
         caller = server.caller(request)
-        question = read_question({"max_tokens": 1, **await server.body(request)}).question
+        asked = await server.asked(request, lambda body: read_question({"max_tokens": 1, **body}))
+        question = asked.question
         with named(names_for(question)):
             opened = await server.open(caller, question, request)
             return JSONResponse({"input_tokens": await asyncio.to_thread(opened.prompt_tokens)})

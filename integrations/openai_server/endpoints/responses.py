@@ -23,6 +23,7 @@ from ig_guardrail.integrations.openai_server.server import (
     Opened,
     Server,
     all_of,
+    beside,
     headers_of,
     noted,
     told,
@@ -46,6 +47,7 @@ NAMES = {
     "max_tokens": "max_output_tokens",
     "response_format": "text.format",
 }
+MANY = 1_000  # items of an input, from which reading them may take long
 ENDS = tuple(f"response.{status}" for status in GIVEN)
 CANCELLED = Fault(499, "invalid_request_error", "response_cancelled", "the response was cancelled")
 
@@ -63,7 +65,7 @@ def routes(server: Server) -> list[Route]:
 
     async def respond(request: Request) -> Response:
         caller = server.caller(request)
-        asked = read_response(await server.body(request))
+        asked = await server.asked(request, read_response)
         turn = await _begun(store, caller, asked, request.scope.get(SESSION, ""))
         with _named_here(asked):
             return await answered(request, caller, turn)
@@ -104,7 +106,7 @@ def routes(server: Server) -> list[Route]:
 
     async def count(request: Request) -> Response:
         caller = server.caller(request)
-        asked = read_response({"store": False, **await server.body(request)})
+        asked = await server.asked(request, lambda body: read_response({"store": False, **body}))
         with _named_here(asked):
             turn = await _begun(store, caller, asked)
             opened = await server.open(caller, turn.question(), request)
@@ -167,7 +169,9 @@ async def _begun(store: ResponseStore, caller: Caller, asked: ResponseAsked, ses
     if asked.previous is not None and (earlier is None or not earlier.given):
         raise lost(asked.previous, "previous_response_id", 400)
     holders = {name: await store.holder(caller.tenant, name) for name in references(asked.input)}
-    turn = _Turn(store, caller, asked, earlier, {name: one for name, one in holders.items() if one is not None})
+    found = {name: one for name, one in holders.items() if one is not None}
+    many = isinstance(asked.input, list) and len(asked.input) > MANY
+    turn = await beside(many, lambda: _Turn(store, caller, asked, earlier, found))
     turn.writer.id = f"resp_{session}{turn.writer.id.removeprefix('resp_')}"
     return turn
 

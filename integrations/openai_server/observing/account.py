@@ -58,7 +58,7 @@ class Account:
 
     endpoint  the path of its route; "other" where there is none
     headers   of the request, where its caller's trace is looked for; none where nothing is traced
-    id        as the response names it
+    id        as the reply names it
     gaps      seconds between two pieces of one answer, as they were given to the wire
     broke     whether something else than the guard failed in mid-answer
     """

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from ig_guardrail.errors import GuardrailError, PolicyError
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused, fault_of, unfit
 from ig_guardrail.integrations.openai_server.server import Endpoint, noted, read_bytes, read_object
-from ig_guardrail.integrations.openai_server.sse import frame, with_comments
+from ig_guardrail.integrations.openai_server.sse import UNHELD, frame, with_comments
 from ig_guardrail.integrations.openai_server.studio.running import facts_of, frames, question_of
 from ig_guardrail.integrations.openai_server.studio.workshop import SAVED, Workshop, document_of
 from ig_guardrail.policy import packaged_names
@@ -74,7 +74,7 @@ def routes(workshop: Workshop) -> list[Route]:
             except Exception as error:
                 yield frame({"type": "fault", "message": _said(error)})
 
-        return StreamingResponse(with_comments(told(), QUIET), media_type="text/event-stream")
+        return StreamingResponse(with_comments(told(), QUIET), media_type="text/event-stream", headers=UNHELD)
 
     works = {
         "check": check,

@@ -287,7 +287,8 @@ class ChatWriter:
         self, choice: int, delta: Mapping[str, Any], finish: str | None = None, logprobs: Sequence[Any] = ()
     ) -> dict[str, Any]:
         told = {"index": choice, "delta": dict(delta), "logprobs": _logprobs(logprobs), "finish_reason": finish}
-        return {**self._head("chat.completion.chunk"), "choices": [told]}
+        later = {"usage": None} if self.usage else {}
+        return {**self._head("chat.completion.chunk"), "choices": [told], **later}
 
     def _head(self, kind: str) -> dict[str, Any]:
         return {

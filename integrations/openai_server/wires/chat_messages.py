@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -13,6 +12,7 @@ from ig_guardrail.integrations.langchain.messages.conversation import thought_of
 from ig_guardrail.integrations.openai_server.answering import UNSAID
 from ig_guardrail.integrations.openai_server.faults import unfit
 from ig_guardrail.integrations.openai_server.wires.fields import unread
+from ig_guardrail.integrations.openai_server.wires.reading import read_json
 
 READ = frozenset({"role", "content", "refusal", "tool_calls", "tool_call_id", THOUGHT})
 
@@ -121,9 +121,9 @@ def read_call(name: object, arguments: object, called: object, where: str) -> An
     if not isinstance(name, str) or not isinstance(arguments, str):
         raise unfit("name and arguments of a call are texts", where)
     try:
-        read = json.loads(arguments or "{}")
-    except (ValueError, RecursionError):
-        read = None
+        read = read_json(arguments or "{}")
+    except ValueError as error:
+        raise unfit(f"it is no JSON object: {error}", f"{where}.arguments") from None
     if not isinstance(read, dict):
         raise unfit("it is no JSON object", f"{where}.arguments")
     return {"type": "tool_call", "name": name, "args": read, "id": str(called or "")}

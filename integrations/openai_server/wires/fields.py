@@ -38,7 +38,7 @@ class Fields:
             if name in self.refused:
                 raise unfit(f"'{name}' is not supported: {self.refused[name]}", at + name, "unsupported_parameter")
             if name not in self.honoured and name not in self.ignored:
-                near = difflib.get_close_matches(name, [*self.honoured, *self.ignored], n=1)
+                near = difflib.get_close_matches(name[:100], [*self.honoured, *self.ignored], n=1)
                 hint = f"; did you mean '{near[0]}'?" if near else ""
                 raise unfit(f"unknown parameter '{name:.100}'{hint}", at + name[:100], "unknown_parameter")
         passed = tuple(sorted(name for name in given if name in self.ignored))

@@ -41,15 +41,13 @@ def read_items(given: object, known: Callable[[str], Item | None]) -> tuple[Base
         return (HumanMessage(given),)
     if not isinstance(given, Sequence) or not given:
         raise unfit("'input' is missing, or is neither a text nor a list of items", "input")
-    messages: list[BaseMessage] = []
+    runs: list[list[BaseMessage]] = []
     for index, item in enumerate(given):
         read = _read(_found(item, known, f"input[{index}]"), f"input[{index}]")
-        before = messages[-1] if messages else None
-        if isinstance(read, AIMessage) and isinstance(before, AIMessage) and _goes_on(before, read):
-            messages[-1] = _joined(before, read)
-        else:
-            messages.append(read)
-    return tuple(messages)
+        if not runs or not _goes_on(runs[-1][-1], read):
+            runs.append([])
+        runs[-1].append(read)
+    return tuple(map(_joined, runs))
 
 
 def named_items(given: object, known: Callable[[str], Item | None]) -> tuple[Item, ...]:
@@ -164,16 +162,20 @@ def _thought(item: Item, where: str) -> str:
     return ""
 
 
-def _goes_on(before: AIMessage, read: AIMessage) -> bool:
+def _goes_on(before: BaseMessage, read: BaseMessage) -> bool:
     """Whether two messages are parts of one: words come behind a thought, and calls behind both."""
-    if read.tool_calls:
-        return True
-    return bool(read.content) and not before.content and not before.tool_calls
+    if not (isinstance(before, AIMessage) and isinstance(read, AIMessage)):
+        return False
+    return bool(read.tool_calls) or (bool(read.content) and not before.content and not before.tool_calls)
 
 
-def _joined(before: AIMessage, read: AIMessage) -> AIMessage:
+def _joined(run: Sequence[BaseMessage]) -> BaseMessage:
+    """The parts of one message, as one."""
+    parts = [one for one in run if isinstance(one, AIMessage)]
+    if len(parts) < 2:
+        return run[0]
     return AIMessage(
-        read.content or before.content,
-        tool_calls=[*before.tool_calls, *read.tool_calls],
-        additional_kwargs=before.additional_kwargs,
+        next((one.content for one in parts if one.content), ""),
+        tool_calls=[call for one in parts for call in one.tool_calls],
+        additional_kwargs=parts[0].additional_kwargs,
     )

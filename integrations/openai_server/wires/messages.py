@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from ig_guardrail.integrations.openai_server.wires.fields import (
     unread,
 )
 from ig_guardrail.integrations.openai_server.wires.messages_turns import read_turns
-from ig_guardrail.integrations.openai_server.wires.tools import demand_function
+from ig_guardrail.integrations.openai_server.wires.tools import demand_function, listed
 
 TOOL = ("type", "name", "description", "input_schema", "strict")  # what of a tool is read
 SAMPLING = ("max_tokens", "temperature", "top_p", "top_k")
@@ -145,10 +145,9 @@ def _form(given: Any) -> dict[str, Any]:
 
 
 def _tools(tools: Any, choice: Any) -> dict[str, Any]:
-    if tools is not None and (not isinstance(tools, Sequence) or isinstance(tools, str)):
-        raise unfit("it is no list of tools", "tools")
     names: set[str] = set()
-    found: dict[str, Any] = {"tools": [_tool(tool, names, f"tools[{i}]") for i, tool in enumerate(tools or ())]}
+    offered = () if tools is None else listed(tools)
+    found: dict[str, Any] = {"tools": [_tool(tool, names, f"tools[{i}]") for i, tool in enumerate(offered)]}
     if choice is None:
         return found
     kind = choice.get("type") if isinstance(choice, Mapping) else None

@@ -9,6 +9,16 @@ from ig_guardrail.integrations.openai_server.faults import unfit
 from ig_guardrail.integrations.openai_server.wires.fields import unread
 
 FUNCTION = ("name", "description", "parameters", "strict")  # what of a function is read
+MOST = 1_000  # tools of a request; a model is told of each of them
+
+
+def listed(tools: object) -> Sequence[Any]:
+    """The tools of a request. Raises Refused for what is no list of them, and for more than a model can be told of."""
+    if not isinstance(tools, Sequence) or isinstance(tools, str):
+        raise unfit("it is no list of tools", "tools")
+    if len(tools) > MOST:
+        raise unfit(f"at most {MOST} tools may be offered", "tools")
+    return tools
 
 
 def demand_functions(tools: object, *, flat: bool = False) -> None:
@@ -16,10 +26,8 @@ def demand_functions(tools: object, *, flat: bool = False) -> None:
 
     flat: whether a function's parts stand in the tool itself, and not a step below
     """
-    if not isinstance(tools, Sequence) or isinstance(tools, str):
-        raise unfit("it is no list of tools", "tools")
     names: set[str] = set()
-    for index, tool in enumerate(tools):
+    for index, tool in enumerate(listed(tools)):
         where = f"tools[{index}]"
         if not isinstance(tool, Mapping) or tool.get("type") != "function":
             raise unfit("tools of type 'function' are called, and no others", where)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from langchain_core.messages import AIMessage, BaseMessage
 
 from ig_guardrail.integrations.langchain.messages.blocks import THOUGHT
 from ig_guardrail.integrations.langchain.messages.conversation import messages_of
 from ig_guardrail.integrations.openai_server.answering import UNSAID
+from ig_guardrail.integrations.openai_server.wires import items
 from ig_guardrail.integrations.openai_server.wires.items import named_items, passed_over, read_items
 
 THOUGHT_ITEM = {
@@ -72,3 +74,17 @@ def test_what_nobody_said_is_left_out() -> None:
 def test_fields_that_change_nothing_are_told() -> None:
     items = [{**WORDS, "phase": "commentary"}, {**THOUGHT_ITEM, "encrypted_content": "x"}, {**CALL, "status": "done"}]
     assert passed_over(items) == ("input.encrypted_content", "input.phase")
+
+
+def test_calls_in_a_row_are_read_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    class Counted(AIMessage):
+        def __init__(self, content: Any, **more: Any) -> None:
+            made.append(len(more.get("tool_calls", ())))
+            super().__init__(content, **more)
+
+    monkeypatch.setattr(items, "AIMessage", Counted)
+    (answer,) = read(*[{**CALL, "call_id": f"c{number}"} for number in range(500)])
+    assert [call["id"] for call in answer.tool_calls] == [f"c{number}" for number in range(500)]
+    assert sum(made) <= 1_000

@@ -90,11 +90,15 @@ def until_text(lines: Iterator[str]) -> list[str]:
     return read
 
 
-def test_a_server_that_is_told_to_stop_ends_what_runs_and_serves_nothing_new(stand: Stand) -> None:
+@pytest.mark.parametrize("told", [[signal.SIGTERM], [signal.SIGHUP, signal.SIGHUP]])
+def test_a_server_that_is_told_to_stop_ends_what_runs_and_serves_nothing_new(
+    stand: Stand, told: list[signal.Signals]
+) -> None:
     with stand.client() as plain, plain.stream("POST", CHAT, json=ASKED) as stream:
         lines = stream.iter_lines()
         read = until_text(lines)
-        stand.process.send_signal(signal.SIGTERM)
+        for one in told:
+            stand.process.send_signal(one)
         stand.until("stopping: 1 requests")
         stand.until_refused()
         stand.open_pipe()

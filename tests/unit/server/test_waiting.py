@@ -97,6 +97,7 @@ def test_past_the_deadline_nothing_is_taken_for_an_answer(path: str, kind: str, 
     with stalling(1, Caller(("calm",), seconds=0.05)) as (socket, guardrail, _), http(socket) as plain:
         late = plain.post(path, json={**ASK, "stream": stream})
         assert (late.status_code, late.json()["error"]["type"]) == (408, kind)
+        assert late.headers["x-should-retry"] == "false"
         assert guardrail.engine.live_nodes() == 0
 
 
