@@ -14,10 +14,10 @@ def end_tokens(tokenizer: Any, named: int | Sequence[int] | None) -> frozenset[i
 
     Settings that name several are taken at their word; to one alone comes the end of a turn in the chat template.
     """
-    several = [named] if named is None or isinstance(named, int) else list(named)
+    several = list(named) if isinstance(named, list | tuple) else [named]
     closing = None if len(several) > 1 else end_of_turn(tokenizer)
     ends = (*several, tokenizer.eos_token_id, closing)
-    return frozenset(end for end in ends if end is not None)
+    return frozenset(end for end in ends if type(end) is int and end >= 0)
 
 
 def end_of_turn(tokenizer: Any) -> int | None:
